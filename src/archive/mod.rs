@@ -1,0 +1,17 @@
+//! Archives: format 1, which we write, and what older tools left behind, which we read.
+//!
+//! The only place that compresses. `man/heirloom-archive.5` is the description for people; [`format`] holds its
+//! numbers. Reading treats every byte as hostile: nothing is allocated by a claimed size, nothing is written under
+//! a name taken from an archive, and an archive is only called good after all of it was read.
+
+mod error;
+pub mod format;
+mod legacy;
+mod member;
+mod plain;
+mod reader;
+mod writer;
+
+pub use error::ArchiveError;
+pub use reader::{Archive, ReadDatabase};
+pub use writer::{Compression, WriteOptions, Writer, metadata_room};

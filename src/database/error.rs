@@ -1,0 +1,186 @@
+//! Why a database cannot be backed up or replaced.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::names::printable;
+use crate::progress::Interrupted;
+
+/// Why a database cannot be copied or checked. Each variant names the file.
+#[derive(Debug)]
+pub enum SourceError {
+    /// There is no such file.
+    Missing(PathBuf),
+    /// It is a folder, a pipe, a device or the like.
+    NotAFile {
+        /// The path as it was given.
+        path: PathBuf,
+        /// What it is, with article: `a folder`.
+        what: &'static str,
+    },
+    /// The file has no bytes: nothing to back up, perhaps a `-wal` beside it that opening would delete.
+    Empty {
+        /// The path as it was given.
+        path: PathBuf,
+        /// Whether a `-wal` with content lies beside it.
+        wal_beside: bool,
+    },
+    /// The file is not a SQLite database that can be opened: no header, encrypted, truncated, malformed schema.
+    NotADatabase {
+        /// The path as it was given.
+        path: PathBuf,
+        /// What SQLite said, made printable.
+        why: String,
+    },
+    /// The file is a database, and reading it met damage.
+    Damaged {
+        /// The path as it was given.
+        path: PathBuf,
+        /// What SQLite said, made printable.
+        why: String,
+    },
+    /// Another process held a lock for longer than we wait, or changed the file whenever we copied it.
+    Busy {
+        /// The path as it was given.
+        path: PathBuf,
+        /// What was waited for, and for how long.
+        why: String,
+    },
+    /// The system refused, or failed.
+    Io {
+        /// The path as it was given.
+        path: PathBuf,
+        /// What was being done, as a verb: `read`, `open`, `copy`.
+        action: &'static str,
+        /// What the system said.
+        cause: io::Error,
+    },
+    /// The operation was asked to stop.
+    Interrupted(Interrupted),
+}
+
+impl SourceError {
+    /// Says what the user can do next, when we know it.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Missing(_) => Some("check the path; `--if-exists` makes a missing database a success, for a first deployment"),
+            Self::Empty { wal_beside: true, .. } => {
+                Some("its -wal may hold the data: copy both files away before anything opens them, since SQLite would delete the -wal")
+            }
+            Self::Empty { .. } => Some("an application that was never started leaves such a file; there is nothing in it to back up"),
+            Self::NotADatabase { .. } => Some("an encrypted database looks the same; see `file` and `head -c 16` on it"),
+            Self::Damaged { .. } => {
+                Some("keep the file; restore the last good backup (`heirloom list`), or keep a damaged copy with `--keep-damaged`")
+            }
+            Self::Busy { .. } => Some("try again when the application is less busy"),
+            Self::NotAFile { .. } | Self::Io { .. } | Self::Interrupted(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for SourceError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing(path) => write!(f, "no database at {}", quoted(path)),
+            Self::NotAFile { path, what } => write!(f, "{} is {what}, not a database file", quoted(path)),
+            Self::Empty { path, wal_beside: false } => write!(f, "{} is empty (0 bytes)", quoted(path)),
+            Self::Empty { path, wal_beside: true } => write!(f, "{} is empty (0 bytes), but a -wal with data lies beside it", quoted(path)),
+            Self::NotADatabase { path, why } => write!(f, "{} is not a usable SQLite database: {why}", quoted(path)),
+            Self::Damaged { path, why } => write!(f, "{} is damaged: {why}", quoted(path)),
+            Self::Busy { path, why } => write!(f, "{} is busy: {why}", quoted(path)),
+            Self::Io { path, action, .. } => write!(f, "cannot {action} {}", quoted(path)),
+            Self::Interrupted(interrupted) => interrupted.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for SourceError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Io { cause, .. } => Some(cause),
+            Self::Interrupted(cause) => Some(cause),
+            _ => None,
+        }
+    }
+}
+
+impl From<Interrupted> for SourceError {
+    fn from(cause: Interrupted) -> Self {
+        Self::Interrupted(cause)
+    }
+}
+
+/// Returns a path in quotes, safe for a terminal.
+fn quoted(path: &Path) -> String {
+    format!("\"{}\"", printable(&path.to_string_lossy()))
+}
+
+/// Why a database cannot be replaced. The target is as it was, unless the variant says otherwise.
+#[derive(Debug)]
+pub enum TargetError {
+    /// Another process held a lock for longer than we wait.
+    Busy {
+        /// The target.
+        path: PathBuf,
+        /// What was waited for, and for how long.
+        why: String,
+    },
+    /// It can not be replaced in this way: a folder, another text encoding under open connections, another page size in WAL mode.
+    Refused {
+        /// The target.
+        path: PathBuf,
+        /// Why not, and which way there is.
+        why: String,
+    },
+    /// Replacing it failed; SQLite rolled it back, or will at the next open.
+    Failed {
+        /// The target.
+        path: PathBuf,
+        /// What SQLite said, made printable.
+        why: String,
+    },
+    /// The system refused, or failed.
+    Io {
+        /// The target.
+        path: PathBuf,
+        /// What was being done, as a verb.
+        action: &'static str,
+        /// What the system said.
+        cause: io::Error,
+    },
+    /// Making the safety copy of it failed.
+    Source(SourceError),
+    /// The operation was asked to stop.
+    Interrupted(Interrupted),
+}
+
+impl fmt::Display for TargetError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Busy { path, why } => write!(f, "{} is busy: {why}", quoted(path)),
+            Self::Refused { path, why } => write!(f, "{} cannot be replaced: {why}", quoted(path)),
+            Self::Failed { path, why } => write!(f, "replacing {} failed: {why}", quoted(path)),
+            Self::Io { path, action, .. } => write!(f, "cannot {action} {}", quoted(path)),
+            Self::Source(cause) => write!(f, "the safety backup failed: {cause}"),
+            Self::Interrupted(interrupted) => interrupted.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for TargetError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Io { cause, .. } => Some(cause),
+            Self::Source(cause) => Some(cause),
+            Self::Interrupted(cause) => Some(cause),
+            _ => None,
+        }
+    }
+}
+
+impl From<SourceError> for TargetError {
+    fn from(cause: SourceError) -> Self {
+        Self::Source(cause)
+    }
+}

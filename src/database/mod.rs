@@ -1,0 +1,26 @@
+//! SQLite: copies live databases, checks copies, replaces live databases. The only place for rusqlite besides the activity log.
+//!
+//! Nothing here changes the content of a source, forces a checkpoint, or leaves a sidecar behind that was not there before.
+//! A database file or its `-shm` is never opened and closed by other means while this process has SQLite
+//! connections to it: `close()` would drop SQLite's POSIX locks ("How To Corrupt", section 2.2).
+
+mod capture;
+mod check;
+mod error;
+mod facts;
+mod open;
+mod replace;
+
+pub use capture::{Limits, Pinned, PinnedDatabase, Source, pin};
+pub use check::{Checked, Depth, check, vacuum};
+pub use error::{SourceError, TargetError};
+pub use facts::{Facts, count_rows, facts};
+
+/// The oldest SQLite that may be used: older ones can corrupt a WAL database when connections checkpoint and commit at the same moment.
+const OLDEST_SQLITE: i32 = 3_051_003;
+const _: () = assert!(rusqlite::ffi::SQLITE_VERSION_NUMBER >= OLDEST_SQLITE, "SQLite 3.51.3 or newer is needed (the WAL-reset bug)");
+
+/// Returns the release of SQLite that is linked in, as `3.54.1`.
+pub fn sqlite_version() -> &'static str {
+    rusqlite::version()
+}

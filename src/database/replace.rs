@@ -1,0 +1,1 @@
+//! Replaces a live database from inside, through SQLite's backup API into it.

@@ -1,0 +1,191 @@
+//! What an archive says about itself: `backup_metadata.json`, format 1.
+//!
+//! `man/heirloom-archive.5` documents every field. Fields may be added, none changes its meaning. Reading
+//! ignores unknown fields and refuses a newer `format` by name; every known field has exactly one type.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::digest::Sha256;
+use crate::names::Name;
+
+/// The archive format that this release writes, and the newest that it reads.
+pub const FORMAT: u32 = 1;
+
+/// The contents of `backup_metadata.json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Metadata {
+    /// The archive format.
+    pub format: u32,
+    /// The name of the archive without its ending, as it was chosen; the file may have been renamed since.
+    pub backup_name: String,
+    /// The moment the snapshot was pinned.
+    #[serde(serialize_with = "micros")]
+    pub created_at: DateTime<Utc>,
+    /// The release of heirloom that wrote the archive.
+    pub version: String,
+    /// The set that was backed up.
+    pub set: Name,
+    /// Why the archive exists.
+    pub kind: Kind,
+    /// The host it was made on.
+    pub host: String,
+    /// What the user wanted to remember.
+    pub note: Option<String>,
+    /// Whether all databases show one point in time. A single database always does.
+    pub consistent_set: bool,
+    /// Every database of the set, and whether it is in this archive.
+    pub includes: BTreeMap<Name, bool>,
+    /// The databases in the archive, in the order of their entries.
+    pub databases: Vec<DatabaseMetadata>,
+}
+
+/// What the metadata says about one database.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DatabaseMetadata {
+    /// Its name in the set.
+    pub name: Name,
+    /// The archive entry that holds it.
+    pub file: String,
+    /// The path it was copied from; bytes that are not UTF-8 are replaced by U+FFFD.
+    pub source: String,
+    /// The size of the copy.
+    pub bytes: u64,
+    /// The digest of the copy: of the very bytes that were checked.
+    pub sha256: Sha256,
+    /// `PRAGMA page_size`, in bytes.
+    pub page_size: u32,
+    /// `PRAGMA page_count`.
+    pub page_count: u64,
+    /// `PRAGMA freelist_count`.
+    pub freelist_count: u64,
+    /// `PRAGMA encoding`.
+    pub encoding: String,
+    /// The journal mode of the header: `wal`, or `delete` for every rollback mode.
+    pub journal_mode: String,
+    /// `none`, `full` or `incremental`.
+    pub auto_vacuum: String,
+    /// `PRAGMA application_id`.
+    pub application_id: i32,
+    /// `PRAGMA user_version`.
+    pub user_version: i32,
+    /// The digest of the schema: every row of `sqlite_schema` but root pages, in order.
+    pub schema_sha256: Sha256,
+    /// The release of SQLite that made the copy and checked it.
+    pub sqlite_version: String,
+    /// What the integrity check said.
+    pub integrity: Integrity,
+    /// What was found or could not be checked, one line each; empty where all is well.
+    #[serde(default)]
+    pub findings: Vec<String>,
+    /// Rows that break a foreign key; null where that was not checked.
+    pub foreign_key_violations: Option<u64>,
+    /// Whether the copy was vacuumed.
+    pub vacuumed: bool,
+    /// Tables, without those whose names begin with `sqlite_`.
+    pub table_count: u64,
+    /// Indexes, counted from the schema.
+    pub index_count: u64,
+    /// Triggers, counted from the schema.
+    pub trigger_count: u64,
+    /// Views, counted from the schema.
+    pub view_count: u64,
+    /// Each table with its rows.
+    pub tables: Vec<TableMetadata>,
+}
+
+impl DatabaseMetadata {
+    /// Returns the rows of all tables; `None` where one could not be counted.
+    pub fn rows(&self) -> Option<u64> {
+        self.tables.iter().map(|table| table.rows).sum()
+    }
+}
+
+/// One table and its rows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableMetadata {
+    /// The name as the schema has it.
+    pub name: String,
+    /// Its rows; null where they could not be counted (a module that only the application has).
+    pub rows: Option<u64>,
+}
+
+/// Why an archive exists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// Somebody asked for it.
+    Manual,
+    /// A scheduler asked for it.
+    Scheduled,
+    /// Made before a restore, of what the restore replaces.
+    Safety,
+    /// Made before an update.
+    PreUpdate,
+    /// Made before a database or an application is given up.
+    Final,
+}
+
+impl Kind {
+    /// Returns the word that JSON and text use.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Kind::Manual => "manual",
+            Kind::Scheduled => "scheduled",
+            Kind::Safety => "safety",
+            Kind::PreUpdate => "pre-update",
+            Kind::Final => "final",
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// What the check of a copy said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Integrity {
+    /// Complete, and nothing was damaged.
+    Ok,
+    /// Nothing damaged was found, but a part could not be checked; the findings name it.
+    Partial,
+    /// Not checked, as the user wished.
+    Unchecked,
+    /// Damaged.
+    Damaged,
+}
+
+impl Integrity {
+    /// Returns the word that JSON and text use.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Integrity::Ok => "ok",
+            Integrity::Partial => "partial",
+            Integrity::Unchecked => "unchecked",
+            Integrity::Damaged => "damaged",
+        }
+    }
+}
+
+impl fmt::Display for Integrity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// Writes a time as RFC 3339 in UTC with microseconds.
+fn micros<S: serde::Serializer>(time: &DateTime<Utc>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&rfc3339(*time))
+}
+
+/// Returns a time as RFC 3339 in UTC with microseconds: `2025-08-04T16:38:29.591353Z`.
+pub fn rfc3339(time: DateTime<Utc>) -> String {
+    time.to_rfc3339_opts(SecondsFormat::Micros, true)
+}

@@ -1,0 +1,61 @@
+//! How an operation tells what it is doing, and learns that it should stop.
+//!
+//! Operations never print. A terminal gets a bar, cron gets [`Silent`], tests count.
+
+use std::fmt;
+
+/// A part of an operation that takes long enough to be shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Stage {
+    /// Copying a live database; counts bytes.
+    Copy,
+    /// Checking, hashing and compressing the copy; counts bytes.
+    Pack,
+    /// Reading the finished archive again; counts bytes.
+    ReadBack,
+    /// Taking databases out of an archive; counts bytes.
+    Unpack,
+    /// Checking unpacked databases; counts nothing.
+    Check,
+    /// Writing a database in place; counts bytes.
+    Replace,
+    /// Going over archives; counts archives.
+    Archives,
+}
+
+/// Receives progress. Calls may come from several threads.
+pub trait Progress: Sync {
+    /// Begins a stage of `total` units; the stage before it is over. `subject` is what a person calls it (a database, an archive).
+    fn begin(&self, stage: Stage, subject: &str, total: u64);
+    /// Adds to the current stage.
+    fn advance(&self, units: u64);
+    /// Says whether the operation was asked to stop. It is asked often, so it must be cheap.
+    fn cancelled(&self) -> bool {
+        false
+    }
+
+    /// Fails with [`Interrupted`] once the operation was asked to stop.
+    fn checkpoint(&self) -> Result<(), Interrupted> {
+        if self.cancelled() { Err(Interrupted) } else { Ok(()) }
+    }
+}
+
+/// The operation was asked to stop (a signal). Nothing was committed after the request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Interrupted;
+
+impl fmt::Display for Interrupted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("interrupted")
+    }
+}
+
+impl std::error::Error for Interrupted {}
+
+/// Shows nothing and never stops.
+pub struct Silent;
+
+impl Progress for Silent {
+    fn begin(&self, _: Stage, _: &str, _: u64) {}
+    fn advance(&self, _: u64) {}
+}

@@ -1,0 +1,149 @@
+//! Where archives are kept. A store knows files and names, not what is in them.
+//!
+//! [`Store`] is small, so that an object store can be one. Every implementation passes the contract in
+//! `tests/store_contract.rs`. Two rules protect the data: nothing is ever replaced, and "not there" is
+//! only said on a positive answer, never on an error.
+
+mod local;
+mod memory;
+
+use std::fmt;
+use std::io::{self, Read};
+use std::path::Path;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+
+pub use local::LocalStore;
+pub use memory::MemoryStore;
+
+/// Bytes that can be read from several threads at any place, and that stay readable while they are held,
+/// also when their name is removed.
+pub trait ReadAt: Send + Sync {
+    /// Reads up to `buffer.len()` bytes from `offset`; 0 means the end.
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
+    /// Returns the number of bytes.
+    fn bytes(&self) -> u64;
+
+    /// Fills the whole buffer from `offset`, or fails with `UnexpectedEof`.
+    fn read_exact_at(&self, mut buffer: &mut [u8], mut offset: u64) -> io::Result<()> {
+        while !buffer.is_empty() {
+            match self.read_at(buffer, offset) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(count) => {
+                    buffer = &mut buffer[count..];
+                    offset += count as u64;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A file in a store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Its name: one path component.
+    pub name: String,
+    /// Its size.
+    pub bytes: u64,
+    /// When it was last written.
+    pub modified: DateTime<Utc>,
+}
+
+/// Keeps files under names. All calls block.
+pub trait Store: Sync {
+    /// Says where this is, for messages: `/app/backups`.
+    fn location(&self) -> String;
+    /// Lists the regular files, in no order. Hidden names and folders are left out. A store that is not there is [`StoreError::Unreachable`], never empty.
+    fn list(&self) -> Result<Vec<Entry>, StoreError>;
+    /// Opens a file for reading.
+    fn open(&self, name: &str) -> Result<Arc<dyn ReadAt>, StoreError>;
+    /// Looks one file up; `None` only where the store says that it is not there.
+    fn stat(&self, name: &str) -> Result<Option<Entry>, StoreError>;
+    /// Writes a file: durable and whole under its name, or not there at all. Fails with [`StoreError::Exists`] where the name is taken.
+    fn put(&self, name: &str, source: &mut dyn Read) -> Result<(), StoreError>;
+    /// Gives a finished file its name: as [`put`](Self::put), of a file that was synced already.
+    fn commit(&self, name: &str, staged: &Path) -> Result<(), StoreError> {
+        let mut file = std::fs::File::open(staged).map_err(|cause| StoreError::io("read", name, self.location(), cause))?;
+        self.put(name, &mut file)
+    }
+    /// Removes a file, durably. Fails with [`StoreError::NotFound`] where it is not there.
+    fn remove(&self, name: &str) -> Result<(), StoreError>;
+}
+
+/// Why a store did not do what was asked.
+#[derive(Debug)]
+pub enum StoreError {
+    /// The place itself is not there or does not answer; an unmounted volume looks the same as a wrong path.
+    Unreachable {
+        /// Where the store should be.
+        location: String,
+        /// What the system said.
+        cause: io::Error,
+    },
+    /// No file of this name.
+    NotFound {
+        /// The name that was asked for.
+        name: String,
+        /// The store that was asked.
+        location: String,
+    },
+    /// The name is taken; nothing was replaced.
+    Exists {
+        /// The name that is taken.
+        name: String,
+        /// The store it is in.
+        location: String,
+    },
+    /// The store's folder is open to others, who could swap files under us.
+    Unsafe {
+        /// The store.
+        location: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// Any other failure.
+    Io {
+        /// What was being done, as a verb: `read`, `write`, `remove`.
+        action: &'static str,
+        /// The file it was done to.
+        name: String,
+        /// The store it is in.
+        location: String,
+        /// What the system said.
+        cause: io::Error,
+    },
+}
+
+impl StoreError {
+    pub(crate) fn io(action: &'static str, name: &str, location: String, cause: io::Error) -> Self {
+        Self::Io { action, name: name.to_owned(), location, cause }
+    }
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        use crate::names::printable;
+        match self {
+            Self::Unreachable { location, .. } => write!(f, "cannot reach the store \"{}\"", printable(location)),
+            Self::NotFound { name, location } => write!(f, "no \"{}\" in the store \"{}\"", printable(name), printable(location)),
+            Self::Exists { name, location } => write!(f, "\"{}\" is already in the store \"{}\"", printable(name), printable(location)),
+            Self::Unsafe { location, why } => write!(f, "the store \"{}\" is not safe: {why}", printable(location)),
+            Self::Io { action, name, location, .. } => {
+                write!(f, "cannot {action} \"{}\" in the store \"{}\"", printable(name), printable(location))
+            }
+        }
+    }
+}
+
+impl std::error::Error for StoreError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Unreachable { cause, .. } | Self::Io { cause, .. } => Some(cause),
+            _ => None,
+        }
+    }
+}
