@@ -1,1 +1,117 @@
-//! TBD
+//! The effective settings, as values. Where they come from is the face's business.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use chrono_tz::Tz;
+
+use crate::names::Name;
+
+/// All settings that are in force.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settings {
+    /// The sets by name.
+    pub sets: BTreeMap<Name, SetSettings>,
+    /// The folder that keeps the archives.
+    pub store: PathBuf,
+    /// How backups are made.
+    pub backup: BackupSettings,
+    /// What is kept.
+    pub retention: RetentionSettings,
+    /// What health watches.
+    pub health: HealthSettings,
+    /// The zone of the host, or the one that was set: for retention periods and for times that carry none.
+    pub time_zone: Tz,
+}
+
+/// The databases of one set.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SetSettings {
+    /// Name and path of each database, in the order of their names. The path is the first candidate that exists, else the last.
+    pub databases: BTreeMap<Name, PathBuf>,
+}
+
+/// How backups are made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BackupSettings {
+    /// How thoroughly copies are checked.
+    pub check: Check,
+    /// Whether copies are vacuumed.
+    pub vacuum: bool,
+    /// Whether archives are compressed.
+    pub compress: bool,
+    /// The level of compression, 1 to 12.
+    pub compression_level: u8,
+    /// How many threads compress; all cores where it is not set.
+    pub threads: Option<NonZeroUsize>,
+}
+
+/// How thoroughly copies are checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Check {
+    /// `integrity_check`, complete.
+    #[default]
+    Full,
+    /// `quick_check`.
+    Quick,
+    /// Not at all.
+    None,
+}
+
+/// What is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RetentionSettings {
+    /// `cleanup`: how many archives of each group.
+    pub keep: Option<u32>,
+    /// `cleanup`: how old an archive may become.
+    pub max_age: Option<Duration>,
+    /// `cleanup`: how much all archives of a group may take, in bytes.
+    pub max_size: Option<u64>,
+    /// `rotate`: the newest archives, whatever their age.
+    pub last: Option<u32>,
+    /// `rotate`: one an hour, of so many hours.
+    pub hourly: Option<u32>,
+    /// `rotate`: one a day, of so many days.
+    pub daily: Option<u32>,
+    /// `rotate`: one a week, of so many weeks.
+    pub weekly: Option<u32>,
+    /// `rotate`: one a month, of so many months.
+    pub monthly: Option<u32>,
+    /// `rotate`: one a year, of so many years.
+    pub yearly: Option<u32>,
+    /// How many safety backups of each group.
+    pub safety: u32,
+}
+
+/// What health watches.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct HealthSettings {
+    /// How old the newest good backup may be; unset, the usual interval decides.
+    pub max_backup_age: Option<Duration>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            sets: BTreeMap::new(),
+            store: PathBuf::from("backups"),
+            backup: BackupSettings { check: Check::Full, vacuum: false, compress: true, compression_level: 5, threads: None },
+            retention: RetentionSettings {
+                keep: None,
+                max_age: None,
+                max_size: None,
+                last: None,
+                hourly: None,
+                daily: Some(7),
+                weekly: Some(4),
+                monthly: Some(12),
+                yearly: None,
+                safety: 5,
+            },
+            health: HealthSettings::default(),
+            time_zone: Tz::UTC,
+        }
+    }
+}

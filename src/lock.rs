@@ -1,1 +1,103 @@
-//! TBD
+//! The store's lock: one run at a time commits, plans removals or removes.
+//!
+//! It is a `flock` on a file that stays, so it vanishes with the process that holds it and can never be stale.
+//! It is held for moments only; capturing and compressing happen outside of it.
+
+use std::fmt;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use crate::progress::{Interrupted, Progress};
+
+/// How long to sleep between two tries.
+const PAUSE: Duration = Duration::from_millis(25);
+
+/// The exclusive lock of a store; dropping it lets go.
+#[derive(Debug)]
+pub struct StoreLock {
+    _file: File,
+}
+
+/// Why the lock was not had.
+#[derive(Debug)]
+pub enum LockError {
+    /// Another run held it for longer than we wait.
+    Held {
+        /// The lock file.
+        path: PathBuf,
+        /// How long was waited.
+        waited: Duration,
+    },
+    /// The system refused, or failed.
+    Io {
+        /// The lock file.
+        path: PathBuf,
+        /// What the system said.
+        cause: io::Error,
+    },
+    /// The operation was asked to stop.
+    Interrupted(Interrupted),
+}
+
+impl fmt::Display for LockError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Held { path, waited } => {
+                write!(f, "another run holds the lock \"{}\" (waited {} s)", path.display(), waited.as_secs())
+            }
+            Self::Io { path, .. } => write!(f, "cannot take the lock \"{}\"", path.display()),
+            Self::Interrupted(interrupted) => interrupted.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for LockError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Io { cause, .. } => Some(cause),
+            Self::Interrupted(cause) => Some(cause),
+            Self::Held { .. } => None,
+        }
+    }
+}
+
+impl StoreLock {
+    /// Takes the lock in a store's private folder, waiting for another run for at most `limit`.
+    pub fn acquire(private: &Path, limit: Duration, progress: &dyn Progress) -> Result<Self, LockError> {
+        let path = private.join("lock");
+        let started = Instant::now();
+        let failed = |cause| LockError::Io { path: path.clone(), cause };
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path).map_err(failed)?;
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(Self { _file: file }),
+                Err(TryLockError::WouldBlock) if started.elapsed() < limit => {
+                    progress.checkpoint().map_err(LockError::Interrupted)?;
+                    std::thread::sleep(PAUSE);
+                }
+                Err(TryLockError::WouldBlock) => return Err(LockError::Held { path, waited: started.elapsed() }),
+                Err(TryLockError::Error(cause)) if cause.kind() == io::ErrorKind::Interrupted => {}
+                Err(TryLockError::Error(cause)) => return Err(failed(cause)),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::progress::Silent;
+
+    #[test]
+    fn the_second_run_is_refused_until_the_first_lets_go() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = StoreLock::acquire(folder.path(), Duration::ZERO, &Silent).unwrap();
+        let refused = StoreLock::acquire(folder.path(), Duration::from_millis(60), &Silent).unwrap_err();
+        assert!(matches!(refused, LockError::Held { waited, .. } if waited >= Duration::from_millis(60)));
+        drop(first);
+        StoreLock::acquire(folder.path(), Duration::ZERO, &Silent).unwrap();
+    }
+}

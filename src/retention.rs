@@ -1,1 +1,1 @@
-//! TBD
+//! Decides which archives to keep. Never removes anything.

@@ -1,1 +1,176 @@
-//! TBD
+//! Private folders for what is not finished, and their removal after runs that died.
+//!
+//! A run holds a `flock` on the `lock` file of its own scratch folder. Whoever gets that lock owns the folder:
+//! a sweeper that gets it knows that the run is dead. Nothing in a scratch folder is worth anything.
+
+use std::fs::{self, DirBuilder, File, FileType, OpenOptions, Permissions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// The beginning of the names of scratch folders inside a store's private folder.
+const IN_STORE: &str = "run-";
+/// The beginning of the names of scratch folders beside a target.
+const BESIDE: &str = ".heirloom-run-";
+/// The beginning of the names of files that a store was writing.
+const STAGED: &str = "put-";
+/// The lock file in a scratch folder.
+const LOCK: &str = "lock";
+
+/// A private folder (0700) that is removed with everything in it when it is dropped.
+#[derive(Debug)]
+pub struct Scratch {
+    path: PathBuf,
+    _lock: File,
+}
+
+impl Scratch {
+    /// Makes a scratch folder inside a store's private folder.
+    pub fn in_store(private: &Path) -> io::Result<Self> {
+        Self::make(private, IN_STORE)
+    }
+
+    /// Makes a scratch folder inside the folder of a target, on the same file system, so that a finished file can be renamed.
+    pub fn beside(folder: &Path) -> io::Result<Self> {
+        Self::make(folder, BESIDE)
+    }
+
+    /// Returns the folder.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn make(folder: &Path, prefix: &str) -> io::Result<Self> {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        // A sweeper can take a folder between its making and its locking; then the next name is tried.
+        for _ in 0..100 {
+            let path = folder.join(format!("{prefix}{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed)));
+            match DirBuilder::new().mode(0o700).create(&path) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
+                Err(error) => return Err(error),
+            }
+            fs::set_permissions(&path, Permissions::from_mode(0o700))?;
+            if let Some(lock) = own(&path)? {
+                return Ok(Self { path, _lock: lock });
+            }
+        }
+        Err(io::Error::new(io::ErrorKind::AlreadyExists, "no free name for a scratch folder"))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // What stays is swept by the next run: its lock is free once this process is gone.
+        let _ = fs::remove_dir_all(&self.path);
+    }
+}
+
+/// Takes a scratch folder's lock; `None` where somebody else has it or the folder is gone.
+fn own(path: &Path) -> io::Result<Option<File>> {
+    let lock_path = path.join(LOCK);
+    let opened = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .custom_flags(rustix::fs::OFlags::NOFOLLOW.bits() as i32)
+        .open(&lock_path);
+    let lock = match opened {
+        Ok(lock) => lock,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    match lock.try_lock() {
+        Ok(()) => {}
+        Err(fs::TryLockError::WouldBlock) => return Ok(None),
+        Err(fs::TryLockError::Error(error)) => return Err(error),
+    }
+    // The lock counts only while its file still has its name: a sweeper may have removed it in between.
+    match fs::symlink_metadata(&lock_path) {
+        Ok(named) => Ok((named.ino() == lock.metadata()?.ino()).then_some(lock)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Removes what dead runs left in a store's private folder; returns how many folders and files. The caller holds the store's lock.
+pub fn sweep_store(private: &Path) -> io::Result<usize> {
+    let mut swept = sweep(private, IN_STORE)?;
+    // Files are put under the store's lock, which the caller holds: the run that wrote this one is dead.
+    for path in candidates(private, STAGED, FileType::is_file)? {
+        fs::remove_file(&path)?;
+        swept += 1;
+    }
+    Ok(swept)
+}
+
+/// Removes the scratch folders that dead runs left beside a target; returns how many.
+pub fn sweep_beside(folder: &Path) -> io::Result<usize> {
+    sweep(folder, BESIDE)
+}
+
+/// Lists the scratch folders of dead runs in a store's private folder, and removes none.
+pub fn leftovers(private: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut dead = Vec::new();
+    for path in candidates(private, IN_STORE, FileType::is_dir)? {
+        if own(&path)?.is_some() {
+            dead.push(path);
+        }
+    }
+    Ok(dead)
+}
+
+fn sweep(folder: &Path, prefix: &str) -> io::Result<usize> {
+    let mut swept = 0;
+    for path in candidates(folder, prefix, FileType::is_dir)? {
+        // The lock is held until everything is gone, so nobody can take the folder over in between.
+        // Dies in between: a part of worthless data stays, and the next sweep goes on.
+        if let Some(_lock) = own(&path)? {
+            fs::remove_dir_all(&path)?;
+            swept += 1;
+        }
+    }
+    Ok(swept)
+}
+
+fn candidates(folder: &Path, prefix: &str, wanted: fn(&FileType) -> bool) -> io::Result<Vec<PathBuf>> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with(prefix) && wanted(&entry.file_type()?) {
+            found.push(entry.path());
+        }
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sweep_spares_the_living_and_removes_the_dead() {
+        let folder = tempfile::tempdir().unwrap();
+        let living = Scratch::in_store(folder.path()).unwrap();
+        let dead = folder.path().join("run-1-0");
+        fs::create_dir(&dead).unwrap();
+        fs::write(dead.join("half.tar.gz"), "half").unwrap();
+        fs::write(folder.path().join("run-notes.txt"), "a file, not a scratch folder").unwrap();
+
+        assert_eq!(leftovers(folder.path()).unwrap(), [dead.clone()]);
+        assert_eq!(sweep_store(folder.path()).unwrap(), 1);
+
+        assert!(!dead.exists() && living.path().exists() && folder.path().join("run-notes.txt").exists());
+        let path = living.path().to_owned();
+        drop(living);
+        assert!(!path.exists());
+    }
+}

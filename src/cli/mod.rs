@@ -1,1 +1,74 @@
-//! TBD
+//! The command line: the only place that parses arguments, prints, asks, and knows the clock and the environment.
+//!
+//! One file per command: an `Args` struct whose doc comments are the help, and one `run`.
+
+mod bar;
+mod context;
+mod exit;
+mod ui;
+
+use clap::{Parser, Subcommand};
+
+pub use context::Context;
+pub use exit::{Outcome, exit_code};
+pub use ui::{ColorWhen, ProgressWhen, Ui};
+
+/// Back up SQLite databases, prove that the backups can be restored, keep the right ones and put them back
+#[derive(Parser, Debug)]
+#[command(name = "heirloom", version = exit::VERSION, after_help = exit::CODES, disable_help_subcommand = true, max_term_width = 100)]
+pub struct Cli {
+    /// Options of every command
+    #[command(flatten)]
+    pub global: GlobalArgs,
+    /// The command
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options of every command.
+#[derive(clap::Args, Debug, Clone)]
+pub struct GlobalArgs {
+    /// Read this configuration file, and no other
+    #[arg(long, global = true, value_name = "FILE", env = "HEIRLOOM_CONFIG", help_heading = "Common options")]
+    pub config: Option<std::path::PathBuf>,
+    /// Keep and find the archives in this folder
+    #[arg(long, global = true, value_name = "DIR", help_heading = "Common options")]
+    pub dir: Option<std::path::PathBuf>,
+    /// Print one JSON document on stdout, errors as JSON on stderr
+    #[arg(long, global = true, help_heading = "Common options")]
+    pub json: bool,
+    /// Print errors only
+    #[arg(short, long, global = true, help_heading = "Common options")]
+    pub quiet: bool,
+    /// Tell more about what is being done
+    #[arg(short, long, global = true, help_heading = "Common options")]
+    pub verbose: bool,
+    /// Colour the output
+    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t, help_heading = "Common options")]
+    pub color: ColorWhen,
+    /// Show a progress bar on stderr
+    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t, help_heading = "Common options")]
+    pub progress: ProgressWhen,
+}
+
+/// The commands.
+#[derive(Subcommand, Debug)]
+pub enum Command {}
+
+/// Parses the command line, runs the command, and returns the exit code of the table.
+pub fn main() -> u8 {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return exit::usage(&error),
+    };
+    let mut context = match Context::new(&cli.global) {
+        Ok(context) => context,
+        Err(error) => return exit::report(&error, &mut Ui::new(&cli.global)),
+    };
+    let result = dispatch(&cli.command, &mut context);
+    exit::finish(result, &mut context.ui)
+}
+
+fn dispatch(command: &Command, _context: &mut Context) -> anyhow::Result<Outcome> {
+    match *command {}
+}

@@ -1,1 +1,1 @@
-//! TBD
+//! Operations: each makes a plan from values, then carries out exactly that plan through the adapters. They never print and never ask.

@@ -1,3 +1,270 @@
-//! TBD
-/// TBD
-pub struct LocalStore;
+//! A store in a local directory.
+//!
+//! Archives appear by `link` of a synced file, so that an existing file is never replaced and a crash shows
+//! all of an archive or none of it. Where the file system has no hard links, `renameat2` without replace, else
+//! a claim of the name with `O_EXCL` followed by a rename onto our own empty claim.
+
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io::{self, Read, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use rustix::fs::{AtFlags, CWD, RenameFlags};
+use rustix::io::Errno;
+
+use super::{Entry, ReadAt, Store, StoreError};
+use crate::names::is_file_name;
+
+/// The folder for scratch, locks and the activity log inside a store.
+const PRIVATE: &str = ".heirloom";
+
+/// A directory that keeps archives.
+#[derive(Debug, Clone)]
+pub struct LocalStore {
+    root: PathBuf,
+}
+
+impl LocalStore {
+    /// Opens a store that is there. Nothing is written: a read-only store can be listed, verified and restored from.
+    pub fn open(root: &Path) -> Result<Self, StoreError> {
+        let store = Self { root: root.to_owned() };
+        match fs::metadata(root) {
+            Ok(found) if found.is_dir() => Ok(store),
+            Ok(_) => Err(store.unreachable(io::ErrorKind::NotADirectory.into())),
+            Err(cause) => Err(store.unreachable(cause)),
+        }
+    }
+
+    /// Opens a store for writing and makes its folder (0700) where only that is missing. The folder above it must be there.
+    ///
+    /// Dies in between: an empty folder stays, which is a store without archives.
+    pub fn create(root: &Path) -> Result<Self, StoreError> {
+        let store = Self { root: root.to_owned() };
+        match fs::DirBuilder::new().mode(0o700).create(root) {
+            Ok(()) => {
+                // The umask can only have taken bits away that we need ourselves.
+                let made = fs::set_permissions(root, Permissions::from_mode(0o700)).and_then(|()| sync_folder(parent(root)));
+                made.map_err(|cause| store.unreachable(cause))?;
+            }
+            Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(cause) => return Err(store.unreachable(cause)),
+        }
+        let store = Self::open(root)?;
+        store.refuse_strangers()?;
+        Ok(store)
+    }
+
+    /// Returns the store's folder.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Returns the folder for scratch, lock and log, which may not be there.
+    pub fn private(&self) -> PathBuf {
+        self.root.join(PRIVATE)
+    }
+
+    /// Makes the private folder (0700) where it is missing and returns it.
+    pub fn create_private(&self) -> Result<PathBuf, StoreError> {
+        let path = self.private();
+        match fs::DirBuilder::new().mode(0o700).create(&path) {
+            Ok(()) => fs::set_permissions(&path, Permissions::from_mode(0o700)),
+            Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists => match fs::symlink_metadata(&path) {
+                Ok(found) if found.is_dir() => Ok(()),
+                Ok(_) => Err(io::ErrorKind::NotADirectory.into()),
+                Err(cause) => Err(cause),
+            },
+            Err(cause) => Err(cause),
+        }
+        .map_err(|cause| self.failed("create", PRIVATE, cause))?;
+        Ok(path)
+    }
+
+    /// Refuses a folder in which any user may replace files of others.
+    fn refuse_strangers(&self) -> Result<(), StoreError> {
+        let mode = fs::metadata(&self.root).map_err(|cause| self.unreachable(cause))?.mode();
+        if mode & 0o002 != 0 && mode & 0o1000 == 0 {
+            return Err(StoreError::Unsafe { location: self.location(), why: "everybody may replace files in it; run `chmod o-w` on it" });
+        }
+        Ok(())
+    }
+
+    fn path(&self, name: &str) -> Result<PathBuf, StoreError> {
+        if is_file_name(name) { Ok(self.root.join(name)) } else { Err(self.failed("use", name, io::ErrorKind::InvalidFilename.into())) }
+    }
+
+    fn unreachable(&self, cause: io::Error) -> StoreError {
+        StoreError::Unreachable { location: self.location(), cause }
+    }
+
+    fn failed(&self, action: &'static str, name: &str, cause: io::Error) -> StoreError {
+        match cause.kind() {
+            io::ErrorKind::AlreadyExists => StoreError::Exists { name: name.to_owned(), location: self.location() },
+            io::ErrorKind::NotFound if action != "create" => StoreError::NotFound { name: name.to_owned(), location: self.location() },
+            _ => StoreError::io(action, name, self.location(), cause),
+        }
+    }
+
+    /// Gives `staged` the name, never replacing a file, and syncs the folder.
+    ///
+    /// Dies before the link: nothing is visible. Dies after it: the whole archive is, since `staged` was synced
+    /// before; the folder entry may still be lost in a power cut, and then the run was never reported as done.
+    fn link(&self, staged: &Path, path: &Path) -> io::Result<()> {
+        match rustix::fs::linkat(CWD, staged, CWD, path, AtFlags::empty()) {
+            Ok(()) => fs::remove_file(staged)?,
+            // No hard links here (FAT, some FUSE and network file systems), or not for us (protected_hardlinks).
+            Err(Errno::OPNOTSUPP | Errno::PERM | Errno::MLINK | Errno::NOSYS | Errno::XDEV) => {
+                match rustix::fs::renameat_with(CWD, staged, CWD, path, RenameFlags::NOREPLACE) {
+                    Ok(()) => {}
+                    Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => claim_and_rename(staged, path)?,
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            Err(error) => return Err(error.into()),
+        }
+        sync_folder(&self.root)
+    }
+}
+
+impl Store for LocalStore {
+    fn location(&self) -> String {
+        self.root.to_string_lossy().into_owned()
+    }
+
+    fn list(&self) -> Result<Vec<Entry>, StoreError> {
+        let unreachable = |cause| self.unreachable(cause);
+        let mut entries = Vec::new();
+        for entry in fs::read_dir(&self.root).map_err(unreachable)? {
+            let entry = entry.map_err(unreachable)?;
+            // A name that is not UTF-8 is none that this tool gave.
+            let Ok(name) = entry.file_name().into_string() else { continue };
+            if name.starts_with('.') {
+                continue;
+            }
+            match entry.metadata() {
+                Ok(found) if found.is_file() => entries.push(Entry { name, bytes: found.len(), modified: modified(&found) }),
+                Ok(_) => {}
+                // Removed since the folder was read, and only that: any other error makes the listing fail.
+                Err(cause) if cause.kind() == io::ErrorKind::NotFound => {}
+                Err(cause) => return Err(self.failed("look up", &name, cause)),
+            }
+        }
+        Ok(entries)
+    }
+
+    fn open(&self, name: &str) -> Result<Arc<dyn ReadAt>, StoreError> {
+        let path = self.path(name)?;
+        OpenFile::open(&path).map(|file| Arc::new(file) as Arc<dyn ReadAt>).map_err(|cause| self.failed("open", name, cause))
+    }
+
+    fn stat(&self, name: &str) -> Result<Option<Entry>, StoreError> {
+        match fs::symlink_metadata(self.path(name)?) {
+            Ok(found) => Ok(Some(Entry { name: name.to_owned(), bytes: found.len(), modified: modified(&found) })),
+            // "Gone" only while the store itself is there: an unmounted volume answers ENOENT for everything.
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => match fs::metadata(&self.root) {
+                Ok(_) => Ok(None),
+                Err(cause) => Err(self.unreachable(cause)),
+            },
+            Err(cause) => Err(self.failed("look up", name, cause)),
+        }
+    }
+
+    fn put(&self, name: &str, source: &mut dyn Read) -> Result<(), StoreError> {
+        let path = self.path(name)?;
+        let private = self.create_private()?;
+        let staged = private.join(format!("put-{}-{name}", std::process::id()));
+        // Dies before the link: a file below `.heirloom` stays; the next run that sweeps removes it (both hold the store's lock).
+        let result = write_synced(&staged, source).and_then(|()| self.link(&staged, &path));
+        if result.is_err() {
+            // The error below is the one that counts; a leftover is swept later.
+            let _ = fs::remove_file(&staged);
+        }
+        result.map_err(|cause| self.failed("write", name, cause))
+    }
+
+    fn commit(&self, name: &str, staged: &Path) -> Result<(), StoreError> {
+        let path = self.path(name)?;
+        self.link(staged, &path).map_err(|cause| self.failed("write", name, cause))
+    }
+
+    fn remove(&self, name: &str) -> Result<(), StoreError> {
+        let path = self.path(name)?;
+        // Dies before: it is there. Dies after: it is gone; until the folder is synced a power cut can bring it back whole.
+        fs::remove_file(&path).map_err(|cause| self.failed("remove", name, cause))?;
+        sync_folder(&self.root).map_err(|cause| self.failed("sync after removing", name, cause))
+    }
+}
+
+/// A regular file that is held open for reading.
+pub struct OpenFile {
+    file: File,
+    bytes: u64,
+    modified: DateTime<Utc>,
+}
+
+impl OpenFile {
+    /// Opens a regular file; a pipe or a device is refused without waiting for it.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let file = OpenOptions::new().read(true).custom_flags(rustix::fs::OFlags::NONBLOCK.bits() as i32).open(path)?;
+        let found = file.metadata()?;
+        if !found.is_file() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+        }
+        Ok(Self { bytes: found.len(), modified: modified(&found), file })
+    }
+
+    /// Returns when the file was last written.
+    pub fn modified(&self) -> DateTime<Utc> {
+        self.modified
+    }
+}
+
+impl ReadAt for OpenFile {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.file.read_at(buffer, offset)
+    }
+
+    fn bytes(&self) -> u64 {
+        self.bytes
+    }
+}
+
+fn modified(found: &fs::Metadata) -> DateTime<Utc> {
+    found.modified().map(DateTime::from).unwrap_or_default()
+}
+
+/// Writes a new file (0600) and syncs it. Fails where the path exists.
+pub fn write_synced(path: &Path, source: &mut dyn Read) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    file.set_permissions(Permissions::from_mode(0o600))?;
+    io::copy(source, &mut file)?;
+    file.flush()?;
+    file.sync_all()
+}
+
+/// Syncs a folder, so that names made or removed in it survive a power cut.
+pub fn sync_folder(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}
+
+/// Returns the folder of a path; `.` for a bare file name, whose parent is the empty path.
+pub fn parent(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
+        Some(parent) => parent,
+        None => Path::new("/"),
+    }
+}
+
+/// Takes a free name with an empty file and renames onto it.
+///
+/// Dies in between: an empty file has the name. It is no archive, and `list` shows it as one that cannot be read.
+fn claim_and_rename(staged: &Path, path: &Path) -> io::Result<()> {
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    fs::rename(staged, path).inspect_err(|_| {
+        // The claim is ours and empty.
+        let _ = fs::remove_file(path);
+    })
+}

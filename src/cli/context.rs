@@ -1,0 +1,88 @@
+//! Everything that a command takes from its surroundings, gathered once: clock, host, user, settings, signals.
+
+use std::path::PathBuf;
+use std::thread;
+
+use anyhow::Context as _;
+use chrono::{DateTime, Utc};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
+
+use super::exit::Usage;
+use super::{GlobalArgs, Ui};
+use crate::config::Settings;
+use crate::names::printable;
+use crate::store::{LocalStore, StoreError};
+
+/// The surroundings of a command.
+pub struct Context {
+    /// The settings in force, flags of all commands included.
+    pub settings: Settings,
+    /// The time of the run: `HEIRLOOM_NOW` (RFC 3339) where it is set, for tests and rehearsals, else the clock.
+    pub now: DateTime<Utc>,
+    /// The name of this host.
+    pub host: String,
+    /// The name of the user.
+    pub user: String,
+    /// The terminal.
+    pub ui: Ui,
+}
+
+impl Context {
+    /// Gathers everything. Nothing is written.
+    pub fn new(args: &GlobalArgs) -> anyhow::Result<Self> {
+        let ui = Ui::new(args);
+        for signal in [SIGINT, SIGTERM, SIGHUP] {
+            // The flag ends the run at its next checkpoint, with its scratch removed.
+            signal_hook::flag::register_usize(signal, ui.signal_flag(), signal.unsigned_abs() as usize)?;
+        }
+        // A handler that does nothing: a write beyond RLIMIT_FSIZE then fails with EFBIG instead of killing the run. SIGPIPE is ignored by Rust.
+        signal_hook::flag::register(SIGXFSZ, std::sync::Arc::default())?;
+
+        let mut settings = Settings::default();
+        if let Some(dir) = &args.dir {
+            settings.store = dir.clone();
+        }
+        Ok(Self { settings, now: now()?, host: host(), user: user(), ui })
+    }
+
+    /// Opens the store for reading. It must be there.
+    pub fn store(&self) -> Result<LocalStore, StoreError> {
+        LocalStore::open(&self.settings.store)
+    }
+
+    /// Opens the store for writing and makes its folder where only that is missing.
+    pub fn store_for_writing(&self) -> Result<LocalStore, StoreError> {
+        LocalStore::create(&self.settings.store)
+    }
+
+    /// Returns how many threads may compute.
+    pub fn threads(&self) -> std::num::NonZeroUsize {
+        self.settings.backup.threads.unwrap_or_else(|| thread::available_parallelism().unwrap_or(std::num::NonZeroUsize::MIN))
+    }
+}
+
+fn now() -> anyhow::Result<DateTime<Utc>> {
+    match std::env::var("HEIRLOOM_NOW") {
+        Err(_) => Ok(Utc::now()),
+        Ok(text) => DateTime::parse_from_rfc3339(&text)
+            .map(|time| time.to_utc())
+            .map_err(|error| {
+                Usage::new(format!("HEIRLOOM_NOW=\"{}\" is no time: {error}", printable(&text)), "write it as 2026-03-01T03:00:00Z")
+            })
+            .context("cannot tell the time"),
+    }
+}
+
+fn host() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+fn user() -> String {
+    let from_environment = ["LOGNAME", "USER"].iter().find_map(|name| std::env::var(name).ok().filter(|user| !user.is_empty()));
+    from_environment.unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw()))
+}
+
+/// Returns a path as it is shown to people: in quotes, without anything that steers a terminal.
+pub fn quoted(path: impl Into<PathBuf>) -> String {
+    format!("\"{}\"", printable(&path.into().to_string_lossy()))
+}

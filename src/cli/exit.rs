@@ -1,0 +1,195 @@
+//! Exit codes, a public promise, and the one place where errors get theirs.
+
+use std::io;
+
+use serde_json::json;
+
+use super::ui::Ui;
+use crate::archive::ArchiveError;
+use crate::database::{SourceError, TargetError};
+use crate::lock::LockError;
+use crate::names::printable;
+use crate::progress::Interrupted;
+use crate::store::StoreError;
+
+/// What `--version` says.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// The table that `--help` ends with.
+pub const CODES: &str = "\
+Exit codes:
+   0  done                              13  damaged: database or archive failed its check
+   1  failed                            14  target exists or is in use
+   2  usage or configuration            15  not enough space
+   3  done, with problems               16  store unreachable (try again)
+  10  no such database                  17  key missing or wrong
+  11  locked or busy (try again)    20, 21  health: warning, critical
+  12  no such backup                   125  guard itself failed
+                                     128+N  ended by signal N";
+
+/// How a command ended that did not fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Everything was done.
+    Done,
+    /// It was done, with problems that were reported.
+    Problems,
+    /// The command found what it looks for: a damaged archive, a warning.
+    Found(u8),
+}
+
+/// A wrong command line or configuration: exit code 2.
+#[derive(Debug)]
+pub struct Usage {
+    /// What is wrong.
+    pub message: String,
+    /// What to type instead.
+    pub hint: Option<String>,
+}
+
+impl Usage {
+    /// Makes an error with a hint.
+    pub fn new(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { message: message.into(), hint: Some(hint.into()) }
+    }
+}
+
+impl std::fmt::Display for Usage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Usage {}
+
+/// What an error means to the outside.
+struct Meaning {
+    code: u8,
+    kind: &'static str,
+    hint: Option<String>,
+}
+
+/// Finds the first error of the chain that has a meaning of its own.
+fn meaning(error: &anyhow::Error) -> Meaning {
+    // A full disk decides wherever in the chain it stands: the cure is the same.
+    if error.chain().any(is_no_space) {
+        let hint = "free some space, or use another folder with `--dir`; nothing that was there before was changed";
+        return Meaning { code: 15, kind: "no_space", hint: Some(hint.into()) };
+    }
+    error.chain().find_map(meaning_of).unwrap_or(Meaning { code: 1, kind: "failed", hint: None })
+}
+
+fn is_no_space(cause: &(dyn std::error::Error + 'static)) -> bool {
+    let kind = cause.downcast_ref::<io::Error>().map(io::Error::kind);
+    matches!(kind, Some(io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge))
+}
+
+fn meaning_of(cause: &(dyn std::error::Error + 'static)) -> Option<Meaning> {
+    let own = |code, kind, hint: Option<&str>| Some(Meaning { code, kind, hint: hint.map(str::to_owned) });
+    if let Some(usage) = cause.downcast_ref::<Usage>() {
+        return own(2, "usage", usage.hint.as_deref());
+    }
+    if let Some(source) = cause.downcast_ref::<SourceError>() {
+        let (code, kind) = match source {
+            SourceError::Missing(_) | SourceError::NotAFile { .. } | SourceError::Empty { .. } => (10, "no_database"),
+            SourceError::NotADatabase { .. } | SourceError::Damaged { .. } => (13, "damaged"),
+            SourceError::Busy { .. } => (11, "busy"),
+            SourceError::Io { .. } => (1, "failed"),
+            SourceError::Interrupted(_) => return None,
+        };
+        return own(code, kind, source.hint());
+    }
+    if let Some(target) = cause.downcast_ref::<TargetError>() {
+        let (code, kind) = match target {
+            TargetError::Busy { .. } => (11, "busy"),
+            TargetError::Refused { .. } => (14, "target_in_use"),
+            TargetError::Failed { .. } | TargetError::Io { .. } => (1, "failed"),
+            TargetError::Source(_) | TargetError::Interrupted(_) => return None,
+        };
+        return own(code, kind, None);
+    }
+    if let Some(archive) = cause.downcast_ref::<ArchiveError>() {
+        let (code, kind) = match archive {
+            ArchiveError::FormatTooNew { .. }
+            | ArchiveError::NotAnArchive { .. }
+            | ArchiveError::Damaged { .. }
+            | ArchiveError::Hostile { .. } => (13, "damaged"),
+            ArchiveError::MetadataTooLarge { .. } | ArchiveError::Io(_) => (1, "failed"),
+            ArchiveError::Interrupted(_) => return None,
+        };
+        return own(code, kind, archive.hint());
+    }
+    if let Some(store) = cause.downcast_ref::<StoreError>() {
+        return match store {
+            StoreError::Unreachable { .. } => own(16, "store_unreachable", Some("mount it, or name another folder with `--dir`")),
+            StoreError::NotFound { .. } => own(12, "no_backup", Some("run `heirloom list` to see which archives there are")),
+            StoreError::Exists { .. } => own(14, "target_exists", Some("choose another `--name`")),
+            StoreError::Unsafe { .. } | StoreError::Io { .. } => own(1, "failed", None),
+        };
+    }
+    if let Some(lock) = cause.downcast_ref::<LockError>() {
+        return match lock {
+            LockError::Held { .. } => own(11, "busy", Some("wait for the other run to end and try again")),
+            LockError::Io { .. } => own(1, "failed", None),
+            LockError::Interrupted(_) => None,
+        };
+    }
+    None
+}
+
+/// Returns the exit code that an error ends with; `signal` is the signal that stopped the run, if one did.
+pub fn exit_code(error: &anyhow::Error, signal: Option<u8>) -> u8 {
+    match signal {
+        Some(signal) if error.chain().any(|cause| cause.is::<Interrupted>()) => 128 + signal,
+        _ => meaning(error).code,
+    }
+}
+
+/// Prints the clap error (help and version too, which are no errors) and returns its exit code.
+pub(super) fn usage(error: &clap::Error) -> u8 {
+    // Help that cannot be written is nobody's loss.
+    let _ = error.print();
+    if error.use_stderr() { 2 } else { 0 }
+}
+
+/// Prints an error, its causes and its hint, and returns the exit code.
+pub(super) fn report(error: &anyhow::Error, ui: &mut Ui) -> u8 {
+    let code = exit_code(error, ui.signal());
+    let Meaning { kind, hint, .. } = meaning(error);
+    let kind = if code > 128 { "interrupted" } else { kind };
+    let mut message = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        // A layer that only repeats the one below adds nothing for the reader.
+        if !message.ends_with(&cause) {
+            if !message.is_empty() {
+                message.push_str(": ");
+            }
+            message.push_str(&cause);
+        }
+    }
+    let message = printable(&message).into_owned();
+    if ui.is_json() {
+        ui.stderr_json(&json!({"error": {"code": code, "kind": kind, "message": message, "hint": hint}}));
+    } else {
+        ui.error(&message, hint.as_deref());
+    }
+    code
+}
+
+/// Turns the result of a command into the exit code.
+pub(super) fn finish(result: anyhow::Result<Outcome>, ui: &mut Ui) -> u8 {
+    let code = match result {
+        Ok(Outcome::Done) => 0,
+        Ok(Outcome::Problems) => 3,
+        Ok(Outcome::Found(code)) => code,
+        Err(error) => return report(&error, ui),
+    };
+    match ui.output_failure() {
+        // The work is done and stays done; only the telling failed.
+        Some(cause) if code == 0 => {
+            ui.error(&format!("the result could not be written to standard output: {cause}"), None);
+            3
+        }
+        _ => code,
+    }
+}
