@@ -4,6 +4,7 @@ use std::fs::File;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 
 use super::ArchiveError;
@@ -26,7 +27,7 @@ pub struct ReadDatabase {
 
 impl Archive {
     /// Opens an archive; reads no more than its first member where it is of format 1. `zone` is used for times of old tools, which carry none.
-    pub fn open(_source: Arc<dyn ReadAt>, _file_name: &str, _zone: Tz) -> Result<Self, ArchiveError> {
+    pub fn open(_source: Arc<dyn ReadAt>, _file_name: &str, _modified: DateTime<Utc>, _zone: Tz) -> Result<Self, ArchiveError> {
         todo!()
     }
 

@@ -61,6 +61,21 @@ pub enum SourceError {
 }
 
 impl SourceError {
+    /// Names another file: what befell a private copy is told of the database that it is a copy of.
+    pub fn of(self, source: &Path) -> Self {
+        let path = source.to_owned();
+        match self {
+            Self::Missing(_) => Self::Missing(path),
+            Self::NotAFile { what, .. } => Self::NotAFile { path, what },
+            Self::Empty { wal_beside, .. } => Self::Empty { path, wal_beside },
+            Self::NotADatabase { why, .. } => Self::NotADatabase { path, why },
+            Self::Damaged { why, .. } => Self::Damaged { path, why },
+            Self::Busy { why, .. } => Self::Busy { path, why },
+            Self::Io { action, cause, .. } => Self::Io { path, action, cause },
+            Self::Interrupted(cause) => Self::Interrupted(cause),
+        }
+    }
+
     /// Says what the user can do next, when we know it.
     pub fn hint(&self) -> Option<&'static str> {
         match self {

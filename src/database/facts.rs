@@ -26,6 +26,28 @@ pub struct Facts {
     pub tables: Vec<String>,
 }
 
+impl Facts {
+    /// What is recorded of a copy that is too damaged to tell.
+    pub fn unknown() -> Self {
+        let unknown = || "unknown".to_owned();
+        Self {
+            page_size: 0,
+            page_count: 0,
+            freelist_count: 0,
+            encoding: unknown(),
+            journal_mode: unknown(),
+            auto_vacuum: unknown(),
+            application_id: 0,
+            user_version: 0,
+            schema_sha256: Sha256::of(b""),
+            index_count: 0,
+            trigger_count: 0,
+            view_count: 0,
+            tables: Vec::new(),
+        }
+    }
+}
+
 /// Reads the facts of a private copy (read-only, immutable). Rows are not counted.
 pub fn facts(_copy: &Path) -> Result<Facts, SourceError> {
     todo!()

@@ -1,0 +1,402 @@
+//! Makes an archive out of private copies: checks, hashes and compresses them at the same time, reads the
+//! result back, and commits it. Every archive is made here: backups, safety backups, backups before an update.
+//!
+//! The archive counts from one instant on: the link of the finished, synced and read-back file into the store.
+//! Before it, all there is lies in scratch; a run that dies leaves nothing that `list` would show.
+
+use std::collections::BTreeMap;
+use std::fs::OpenOptions;
+use std::num::NonZeroUsize;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow};
+use chrono::{DateTime, SubsecRound as _, Utc};
+use chrono_tz::Tz;
+
+use crate::archive::{Archive, Compression, WriteOptions, Writer, metadata_room};
+use crate::database::{self, Checked, Depth, Facts, SourceError};
+use crate::digest::Sha256;
+use crate::lock::StoreLock;
+use crate::metadata::{DatabaseMetadata, FORMAT, Integrity, Kind, Metadata, TableMetadata};
+use crate::names::{ArchiveName, Name, entry_name};
+use crate::progress::{Progress, Stage};
+use crate::scratch::Scratch;
+use crate::store::{LocalStore, OpenFile, Store, StoreError};
+
+/// How many bytes of findings the metadata of one database may hold; the rest is counted.
+const FINDINGS_BYTES: usize = 4096;
+
+/// A private copy that is to be archived.
+#[derive(Debug, Clone)]
+pub struct Staged {
+    /// The database's name in the set.
+    pub name: Name,
+    /// Where it came from.
+    pub source: PathBuf,
+    /// The copy.
+    pub copy: PathBuf,
+    /// The size of the copy.
+    pub bytes: u64,
+}
+
+/// What archive to make.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// The set.
+    pub set: Name,
+    /// Why it is made.
+    pub kind: Kind,
+    /// The name the user chose; without one it is made of set and time.
+    pub name: Option<ArchiveName>,
+    /// What the user wants to remember.
+    pub note: Option<String>,
+    /// The host.
+    pub host: String,
+    /// When the snapshot was pinned.
+    pub created_at: DateTime<Utc>,
+    /// Whether the copies show one point in time.
+    pub consistent: bool,
+    /// Databases of the set that are not in the archive.
+    pub absent: Vec<Name>,
+    /// How thoroughly the copies are checked.
+    pub check: Depth,
+    /// Whether a damaged copy is archived, marked, instead of refused.
+    pub keep_damaged: bool,
+    /// Whether the copies are vacuumed.
+    pub vacuum: bool,
+    /// How the archive is compressed.
+    pub compression: Compression,
+    /// How many threads compress and decompress.
+    pub threads: NonZeroUsize,
+    /// How long to wait for the store's lock at the commit.
+    pub lock_wait: Duration,
+}
+
+/// An archive that was made and committed.
+#[derive(Debug, Clone)]
+pub struct Packed {
+    /// Its name in the store.
+    pub archive: ArchiveName,
+    /// Its size.
+    pub bytes: u64,
+    /// Its metadata.
+    pub metadata: Metadata,
+}
+
+impl Packed {
+    /// Says whether a damaged database was archived.
+    pub fn is_damaged(&self) -> bool {
+        self.metadata.databases.iter().any(|database| database.integrity == Integrity::Damaged)
+    }
+
+    /// Returns all findings with the database they belong to.
+    pub fn findings(&self) -> impl Iterator<Item = (&Name, &str)> {
+        self.metadata.databases.iter().flat_map(|database| database.findings.iter().map(move |finding| (&database.name, finding.as_str())))
+    }
+}
+
+/// Makes an archive and commits it. On an error nothing is visible in the store, and the copies are worthless.
+pub fn pack(
+    store: &LocalStore,
+    scratch: &Scratch,
+    mut databases: Vec<Staged>,
+    request: &Request,
+    progress: &dyn Progress,
+) -> anyhow::Result<Packed> {
+    let ending = if request.compression == Compression::None { ".tar" } else { ".tar.gz" };
+    let automatic = || ArchiveName::automatic(&request.set, request.created_at, ending);
+    let name = request.name.clone().unwrap_or_else(automatic);
+
+    let mut vacuumed = vec![Vacuumed::No; databases.len()];
+    if request.vacuum {
+        for (staged, vacuumed) in databases.iter_mut().zip(&mut vacuumed) {
+            *vacuumed = vacuum(staged, request, progress)?;
+        }
+    }
+    let drafts = databases.iter().map(|staged| draft(staged, request.keep_damaged)).collect::<Result<Vec<_>, _>>()?;
+    let mut metadata = describe(&databases, drafts, request, name.stem());
+
+    let path = scratch.path().join("archive");
+    let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path).context("cannot create the archive")?;
+    let options = WriteOptions { compression: request.compression, threads: request.threads };
+    let mut writer = Writer::create(file, &options, request.created_at, metadata_room(&metadata)).context("cannot create the archive")?;
+
+    let total = databases.iter().map(|staged| staged.bytes).sum();
+    progress.begin(Stage::Pack, request.set.as_str(), total);
+    let (digests, checks) = write_and_check(&mut writer, &databases, &metadata, request, progress)?;
+    for (index, (sha256, check)) in digests.into_iter().zip(checks).enumerate() {
+        enter(&mut metadata.databases[index], sha256, check, &vacuumed[index]);
+    }
+    writer.finish(&metadata).context("cannot finish the archive")?;
+
+    read_back(&path, &metadata, request, progress).context("the finished archive could not be read back")?;
+    progress.checkpoint()?;
+    let (archive, bytes) = commit(store, &path, &name, request, progress)?;
+    Ok(Packed { archive, bytes, metadata })
+}
+
+/// What became of the wish to vacuum.
+#[derive(Debug, Clone)]
+enum Vacuumed {
+    No,
+    Yes,
+    Failed(String),
+}
+
+/// Checks a copy, and vacuums it where it is sound: VACUUM would hide some damage. Where SQLite cannot, the copy stays as it is.
+fn vacuum(staged: &mut Staged, request: &Request, progress: &dyn Progress) -> anyhow::Result<Vacuumed> {
+    progress.begin(Stage::Check, staged.name.as_str(), 0);
+    let checked = database::check(&staged.copy, request.check, progress).map_err(|error| error.of(&staged.source))?;
+    if checked.integrity == Integrity::Damaged {
+        return if request.keep_damaged {
+            Ok(Vacuumed::Failed("not vacuumed: damaged".into()))
+        } else {
+            Err(damaged(staged, &checked).into())
+        };
+    }
+    match database::vacuum(&staged.copy) {
+        Ok(()) => {
+            staged.bytes = std::fs::metadata(&staged.copy).context("cannot look at the vacuumed copy")?.len();
+            Ok(Vacuumed::Yes)
+        }
+        Err(SourceError::Interrupted(interrupted)) => Err(interrupted.into()),
+        // A full disk is no reason to fail a backup that needs no VACUUM: the copy is still there as it was.
+        Err(error) => Ok(Vacuumed::Failed(format!("not vacuumed: {error}"))),
+    }
+}
+
+/// Returns the error that refuses a damaged database.
+fn damaged(staged: &Staged, checked: &Checked) -> SourceError {
+    let mut why = checked.findings.iter().take(3).cloned().collect::<Vec<_>>().join("; ");
+    if checked.findings.len() > 3 {
+        why.push_str(&format!("; and {} more", checked.findings.len() - 3));
+    }
+    SourceError::Damaged { path: staged.source.clone(), why }
+}
+
+/// Reads the facts of a copy; of a damaged one that is to be kept, as far as they can be read.
+fn draft(staged: &Staged, keep_damaged: bool) -> Result<Facts, SourceError> {
+    match database::facts(&staged.copy) {
+        Err(SourceError::Damaged { .. } | SourceError::NotADatabase { .. }) if keep_damaged => Ok(Facts::unknown()),
+        other => other.map_err(|error| error.of(&staged.source)),
+    }
+}
+
+/// Puts the metadata together, with everything that is not known yet at a placeholder of the same type.
+fn describe(databases: &[Staged], facts: Vec<Facts>, request: &Request, backup_name: &str) -> Metadata {
+    let mut entries: Vec<String> = Vec::new();
+    let mut described = Vec::new();
+    for (staged, facts) in databases.iter().zip(facts) {
+        let file = entry_name(&staged.source, &staged.name, &entries);
+        entries.push(file.clone());
+        described.push(DatabaseMetadata {
+            name: staged.name.clone(),
+            file,
+            source: absolute(&staged.source).to_string_lossy().into_owned(),
+            bytes: staged.bytes,
+            sha256: Sha256::of(b""),
+            page_size: facts.page_size,
+            page_count: facts.page_count,
+            freelist_count: facts.freelist_count,
+            encoding: facts.encoding,
+            journal_mode: facts.journal_mode,
+            auto_vacuum: facts.auto_vacuum,
+            application_id: facts.application_id,
+            user_version: facts.user_version,
+            schema_sha256: facts.schema_sha256,
+            sqlite_version: database::sqlite_version().to_owned(),
+            integrity: Integrity::Unchecked,
+            findings: Vec::new(),
+            foreign_key_violations: None,
+            vacuumed: false,
+            table_count: facts.tables.len() as u64,
+            index_count: facts.index_count,
+            trigger_count: facts.trigger_count,
+            view_count: facts.view_count,
+            tables: facts.tables.into_iter().map(|name| TableMetadata { name, rows: None }).collect(),
+        });
+    }
+    let present = databases.iter().map(|staged| (staged.name.clone(), true));
+    let includes: BTreeMap<Name, bool> = request.absent.iter().map(|name| (name.clone(), false)).chain(present).collect();
+    Metadata {
+        format: FORMAT,
+        backup_name: backup_name.to_owned(),
+        created_at: request.created_at.trunc_subsecs(6),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        set: request.set.clone(),
+        kind: request.kind,
+        host: request.host.clone(),
+        note: request.note.clone(),
+        consistent_set: request.consistent,
+        includes,
+        databases: described,
+    }
+}
+
+/// Makes a path absolute without touching the disk, so that it means the same from another folder.
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}
+
+/// What the check of one copy gave.
+struct Examined {
+    checked: Checked,
+    rows: Vec<Option<u64>>,
+}
+
+/// Writes all databases while other threads check them; the first damaged one ends both, unless damage is kept.
+fn write_and_check(
+    writer: &mut Writer,
+    databases: &[Staged],
+    metadata: &Metadata,
+    request: &Request,
+    progress: &dyn Progress,
+) -> anyhow::Result<(Vec<Sha256>, Vec<Examined>)> {
+    let stop = AtomicBool::new(false);
+    let watched = Stoppable { progress, stop: &stop };
+    let next = AtomicUsize::new(0);
+    let examined: Mutex<Vec<(usize, Result<Examined, SourceError>)>> = Mutex::default();
+    let checkers = databases.len().min(request.threads.get());
+
+    let digests = std::thread::scope(|scope| {
+        for _ in 0..checkers {
+            scope.spawn(|| {
+                while let Some(index) = Some(next.fetch_add(1, Ordering::Relaxed)).filter(|index| *index < databases.len()) {
+                    let result = examine(&databases[index], &metadata.databases[index], request, &watched);
+                    if result.is_err() {
+                        stop.store(true, Ordering::Relaxed);
+                    }
+                    examined.lock().unwrap_or_else(PoisonError::into_inner).push((index, result));
+                }
+            });
+        }
+        let digests = databases.iter().zip(&metadata.databases).map(|(staged, described)| {
+            let copy = std::fs::File::open(&staged.copy).context("cannot open the copy")?;
+            Ok(writer.add_database(&described.file, &copy, staged.bytes, &watched)?)
+        });
+        let digests = digests.collect::<anyhow::Result<Vec<_>>>();
+        if digests.is_err() {
+            stop.store(true, Ordering::Relaxed);
+        }
+        digests
+    });
+
+    let mut examined = examined.into_inner().unwrap_or_else(PoisonError::into_inner);
+    examined.sort_by_key(|(index, _)| *index);
+    // What the check says comes first: it is the reason why writing was stopped. An interruption of a check is only the echo of another failure.
+    let mut checks = Vec::new();
+    let mut interrupted = None;
+    for (_, result) in examined {
+        match result {
+            Ok(check) => checks.push(check),
+            Err(SourceError::Interrupted(cause)) => interrupted = Some(cause),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let digests = digests.context("cannot write the archive")?;
+    match interrupted {
+        Some(cause) => Err(cause.into()),
+        None => Ok((digests, checks)),
+    }
+}
+
+fn examine(staged: &Staged, described: &DatabaseMetadata, request: &Request, progress: &dyn Progress) -> Result<Examined, SourceError> {
+    let checked = database::check(&staged.copy, request.check, progress).map_err(|error| error.of(&staged.source))?;
+    if checked.integrity == Integrity::Damaged && !request.keep_damaged {
+        return Err(damaged(staged, &checked));
+    }
+    let tables: Vec<String> = described.tables.iter().map(|table| table.name.clone()).collect();
+    let rows = database::count_rows(&staged.copy, &tables, progress).map_err(|error| error.of(&staged.source))?;
+    Ok(Examined { checked, rows })
+}
+
+/// Progress that can also be stopped from inside.
+struct Stoppable<'a> {
+    progress: &'a dyn Progress,
+    stop: &'a AtomicBool,
+}
+
+impl Progress for Stoppable<'_> {
+    fn begin(&self, stage: Stage, subject: &str, total: u64) {
+        self.progress.begin(stage, subject, total);
+    }
+
+    fn advance(&self, units: u64) {
+        self.progress.advance(units);
+    }
+
+    fn cancelled(&self) -> bool {
+        self.stop.load(Ordering::Relaxed) || self.progress.cancelled()
+    }
+}
+
+/// Enters what writing and checking gave into the metadata.
+fn enter(described: &mut DatabaseMetadata, sha256: Sha256, examined: Examined, vacuumed: &Vacuumed) {
+    described.sha256 = sha256;
+    described.integrity = examined.checked.integrity;
+    described.foreign_key_violations = examined.checked.foreign_key_violations;
+    described.findings = examined.checked.findings;
+    match vacuumed {
+        Vacuumed::No => {}
+        Vacuumed::Yes => described.vacuumed = true,
+        Vacuumed::Failed(why) => described.findings.insert(0, why.clone()),
+    }
+    shorten(&mut described.findings);
+    for (table, rows) in described.tables.iter_mut().zip(examined.rows) {
+        table.rows = rows;
+    }
+}
+
+/// Cuts findings to what the metadata has room for, and says how many are left out.
+fn shorten(findings: &mut Vec<String>) {
+    let mut bytes = 0;
+    let fits = findings.iter().take_while(|finding| {
+        // Each byte can take six when it is escaped in JSON.
+        bytes += 6 * finding.len();
+        bytes <= FINDINGS_BYTES
+    });
+    let fits = fits.count();
+    if fits < findings.len() {
+        let left_out = findings.len() - fits;
+        findings.truncate(fits);
+        findings.push(format!("and {left_out} more"));
+    }
+}
+
+/// Opens the finished file as a reader would and reads every byte of it.
+fn read_back(path: &Path, metadata: &Metadata, request: &Request, progress: &dyn Progress) -> anyhow::Result<()> {
+    let file = OpenFile::open(path)?;
+    progress.begin(Stage::ReadBack, request.set.as_str(), metadata.databases.iter().map(|database| database.bytes).sum());
+    let archive = Archive::open(Arc::new(file), "archive", request.created_at, Tz::UTC)?;
+    if archive.contents().metadata.as_ref() != Some(metadata) {
+        return Err(anyhow!("its metadata is not what was written"));
+    }
+    archive.read_through(request.threads, progress)?;
+    Ok(())
+}
+
+/// Gives the archive its name. From the return of the store's `commit` on it is durable and counts.
+fn commit(
+    store: &LocalStore,
+    path: &Path,
+    name: &ArchiveName,
+    request: &Request,
+    progress: &dyn Progress,
+) -> anyhow::Result<(ArchiveName, u64)> {
+    let bytes = std::fs::metadata(path).context("cannot look at the finished archive")?.len();
+    let _lock = StoreLock::acquire(&store.create_private()?, request.lock_wait, progress)?;
+    let mut candidate = name.clone();
+    for number in 2.. {
+        match store.commit(candidate.as_str(), path) {
+            Ok(()) => break,
+            // Another run of the same second has the automatic name; a name that the user chose is not ours to change.
+            Err(StoreError::Exists { .. }) if request.name.is_none() => candidate = name.numbered(number),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok((candidate, bytes))
+}
