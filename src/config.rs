@@ -14,6 +14,8 @@ use crate::names::Name;
 pub struct Settings {
     /// The sets by name.
     pub sets: BTreeMap<Name, SetSettings>,
+    /// The database that `DATABASE_PATH` or `DATABASE_URL` names: it stands for one path argument.
+    pub default_database: Option<PathBuf>,
     /// The folder that keeps the archives.
     pub store: PathBuf,
     /// How backups are made.
@@ -96,6 +98,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             sets: BTreeMap::new(),
+            default_database: None,
             store: PathBuf::from("backups"),
             backup: BackupSettings { check: Check::Full, vacuum: false, compress: true, compression_level: 5, threads: None },
             retention: RetentionSettings {

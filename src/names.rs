@@ -84,6 +84,14 @@ impl AsRef<str> for Name {
     }
 }
 
+impl std::str::FromStr for Name {
+    type Err = InvalidName;
+
+    fn from_str(name: &str) -> Result<Self, InvalidName> {
+        Self::new(name)
+    }
+}
+
 impl TryFrom<String> for Name {
     type Error = InvalidName;
 

@@ -2,9 +2,12 @@
 //!
 //! One file per command: an `Args` struct whose doc comments are the help, and one `run`.
 
+mod backup;
 mod bar;
 mod context;
 mod exit;
+mod list;
+mod text;
 mod ui;
 
 use clap::{Parser, Subcommand};
@@ -53,7 +56,10 @@ pub struct GlobalArgs {
 
 /// The commands.
 #[derive(Subcommand, Debug)]
-pub enum Command {}
+pub enum Command {
+    Backup(backup::BackupArgs),
+    List(list::ListArgs),
+}
 
 /// Parses the command line, runs the command, and returns the exit code of the table.
 pub fn main() -> u8 {
@@ -69,6 +75,9 @@ pub fn main() -> u8 {
     exit::finish(result, &mut context.ui)
 }
 
-fn dispatch(command: &Command, _context: &mut Context) -> anyhow::Result<Outcome> {
-    match *command {}
+fn dispatch(command: &Command, context: &mut Context) -> anyhow::Result<Outcome> {
+    match command {
+        Command::Backup(args) => backup::run(args, context),
+        Command::List(args) => list::run(args, context),
+    }
 }

@@ -137,6 +137,13 @@ impl Ui {
         }
     }
 
+    /// Prints a line on stdout that tells of a success: at a terminal or with `--verbose`, so that cron has nothing to mail.
+    pub fn summary(&mut self, text: impl AsRef<str>) {
+        if self.tells() && (self.stdout_terminal || self.verbose) {
+            self.stdout(text.as_ref());
+        }
+    }
+
     /// Prints a line of the result on stdout. Text out of archives and databases must have passed [`printable`].
     pub fn line(&mut self, text: impl AsRef<str>) {
         if self.tells() {

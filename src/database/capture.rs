@@ -27,6 +27,12 @@ pub struct Limits {
     pub total: Duration,
 }
 
+impl Default for Limits {
+    fn default() -> Self {
+        Self { busy: Duration::from_secs(60), stalled: Duration::from_secs(300), total: Duration::from_secs(24 * 3600) }
+    }
+}
+
 /// The databases of a set, each held at its point in time until it was copied.
 pub struct Pinned {
     /// The databases, in the order in which they were given.

@@ -1,0 +1,375 @@
+//! `heirloom backup`.
+
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use serde_json::{Value, json};
+
+use super::exit::Usage;
+use super::ui::Tone;
+use super::{Context, Outcome, Ui, text};
+use crate::archive::Compression;
+use crate::config::Check;
+use crate::database::{Depth, Limits, Source};
+use crate::metadata::Kind;
+use crate::names::{ArchiveName, Name, printable};
+use crate::ops::backup::{self, IfMissing, Plan};
+use crate::ops::pack::{Packed, Request};
+use crate::progress::Interrupted;
+use crate::store::{LocalStore, Store as _};
+
+/// Back up databases into one verified archive
+///
+/// Copies each database as it is at one point in time while applications go on writing, checks the copy, compresses it, reads the archive
+/// back, and only then gives it its name. The databases themselves are not changed.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "Examples:
+  heirloom backup app.db                         back up one file into ./backups
+  heirloom backup users.db orders.db --set shop  two databases, one archive, one point in time
+  heirloom backup --only user --note 'before the migration'
+
+Exit codes: 0 done; 3 one of several sets failed, or a damaged database was kept; 10 no such database;
+11 locked or busy; 13 damaged, nothing kept; 14 name taken; 15 not enough space; 16 store unreachable")]
+pub struct BackupArgs {
+    /// Database files, or names of databases of the configuration; without any, all that are configured
+    #[arg(value_name = "DATABASE")]
+    databases: Vec<PathBuf>,
+    /// The set: which of the configured ones, or what several files are called together
+    #[arg(long, value_name = "NAME")]
+    set: Option<Name>,
+    /// Only this database of the set; may be repeated
+    #[arg(long, value_name = "NAME")]
+    only: Vec<Name>,
+    /// Name the archive, instead of by set and time
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+    /// Remember this text with the archive
+    #[arg(long, value_name = "TEXT")]
+    note: Option<String>,
+    /// Why the archive is made
+    #[arg(long, value_enum, value_name = "KIND", default_value = "manual")]
+    kind: KindArg,
+    /// How thoroughly the copy is checked
+    #[arg(long, value_enum, value_name = "DEPTH")]
+    check: Option<CheckArg>,
+    /// Leave free pages out of the copy (VACUUM)
+    #[arg(long, overrides_with = "no_vacuum")]
+    vacuum: bool,
+    /// Copy the database page by page as it is
+    #[arg(long)]
+    no_vacuum: bool,
+    /// Keep a damaged database, marked as damaged, instead of refusing it
+    #[arg(long)]
+    keep_damaged: bool,
+    /// Succeed where a database does not exist yet, for a first deployment
+    #[arg(long)]
+    if_exists: bool,
+    /// Print what would be backed up, and stop
+    #[arg(long)]
+    dry_run: bool,
+    /// Level of compression, 1 (fast) to 12 (small)
+    #[arg(long, value_name = "LEVEL", value_parser = clap::value_parser!(u8).range(1..=12))]
+    compression_level: Option<u8>,
+    /// Write a plain tar
+    #[arg(long, conflicts_with = "compression_level")]
+    no_compress: bool,
+    /// Threads that compress; all cores if not given
+    #[arg(long, value_name = "N")]
+    threads: Option<NonZeroUsize>,
+    /// How long to wait for a lock of another process
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = humantime::parse_duration)]
+    busy_timeout: Duration,
+}
+
+#[derive(clap::ValueEnum, Debug, Clone, Copy)]
+enum KindArg {
+    Manual,
+    Scheduled,
+    Safety,
+    PreUpdate,
+    Final,
+}
+
+impl From<KindArg> for Kind {
+    fn from(kind: KindArg) -> Self {
+        match kind {
+            KindArg::Manual => Kind::Manual,
+            KindArg::Scheduled => Kind::Scheduled,
+            KindArg::Safety => Kind::Safety,
+            KindArg::PreUpdate => Kind::PreUpdate,
+            KindArg::Final => Kind::Final,
+        }
+    }
+}
+
+/// How thoroughly a copy is checked, as a flag.
+#[derive(clap::ValueEnum, Debug, Clone, Copy)]
+pub enum CheckArg {
+    /// Everything SQLite can check
+    Full,
+    /// Pages and rows, not indexes against tables
+    Quick,
+    /// Nothing; the archive is still read back
+    None,
+}
+
+impl CheckArg {
+    /// Returns the depth that a flag asks for, else that of the configuration.
+    pub fn depth(flag: Option<Self>, configured: Check) -> Depth {
+        match (flag, configured) {
+            (Some(CheckArg::Full), _) | (None, Check::Full) => Depth::Full,
+            (Some(CheckArg::Quick), _) | (None, Check::Quick) => Depth::Quick,
+            (Some(CheckArg::None), _) | (None, Check::None) => Depth::None,
+        }
+    }
+}
+
+/// A set with the databases that were chosen and the names of those that were not.
+struct Chosen {
+    set: Name,
+    sources: Vec<Source>,
+    absent: Vec<Name>,
+}
+
+pub(super) fn run(args: &BackupArgs, context: &mut Context) -> anyhow::Result<Outcome> {
+    let chosen = choose(args, context)?;
+    let several = chosen.len() > 1;
+    if several && args.name.is_some() {
+        return Err(Usage::new("--name names one archive, and several sets are backed up", "choose one with `--set NAME`").into());
+    }
+    let store = if args.dry_run { None } else { Some(context.store_for_writing()?) };
+    let mut documents = Vec::new();
+    let mut failed = 0;
+    let mut problems = false;
+    for set in chosen {
+        match one_set(args, context, store.as_ref(), set) {
+            Ok((document, outcome)) => {
+                problems |= outcome != Outcome::Done;
+                documents.push(document);
+            }
+            // The other sets are as worth backing up as before; a signal ends them all.
+            Err(error) if several && !error.chain().any(|cause| cause.is::<Interrupted>()) => {
+                failed += 1;
+                super::exit::report(&error, &mut context.ui);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    if context.ui.is_json() {
+        match documents.pop() {
+            Some(only) if !several => context.ui.document(&only),
+            last => {
+                documents.extend(last);
+                context.ui.document(&json!({ "backups": documents }));
+            }
+        }
+    }
+    Ok(if failed > 0 || problems { Outcome::Problems } else { Outcome::Done })
+}
+
+fn one_set(args: &BackupArgs, context: &mut Context, store: Option<&LocalStore>, chosen: Chosen) -> anyhow::Result<(Value, Outcome)> {
+    let set = chosen.set.clone();
+    let if_missing = if args.if_exists { IfMissing::Skip } else { IfMissing::Fail };
+    let plan = backup::plan(chosen.sources, if_missing, request(args, context, set.clone(), chosen.absent)?)?;
+    for missing in &plan.missing {
+        context.ui.note(format!("no database at {} yet: skipped", super::context::quoted(&missing.path)));
+    }
+    if plan.sources.is_empty() {
+        return Ok((json!({"outcome": "skipped_missing", "set": set, "databases": []}), Outcome::Done));
+    }
+    let Some(store) = store else {
+        tell_plan(&mut context.ui, &plan, &context.settings.store);
+        return Ok((plan_json(&plan, &context.settings.store), Outcome::Done));
+    };
+
+    let started = Instant::now();
+    let limits = Limits { busy: args.busy_timeout, ..Limits::default() };
+    let packed = backup::execute(store, &plan, &limits, &context.ui.progress()).with_context(|| format!("cannot back up \"{set}\""))?;
+    let seconds = started.elapsed();
+    tell(&mut context.ui, store, &packed, seconds);
+    let outcome = if packed.is_damaged() { Outcome::Problems } else { Outcome::Done };
+    Ok((packed_json(store, &packed, seconds), outcome))
+}
+
+/// Decides which sets and databases the arguments mean.
+fn choose(args: &BackupArgs, context: &Context) -> anyhow::Result<Vec<Chosen>> {
+    let configured = &context.settings.sets;
+    let named = |argument: &Path| -> Option<(Name, Name)> {
+        let name = Name::new(argument.to_str()?).ok()?;
+        let mut sets = configured
+            .iter()
+            .filter(|(set, settings)| args.set.as_ref().is_none_or(|wanted| wanted == *set) && settings.databases.contains_key(&name));
+        sets.next().map(|(set, _)| (set.clone(), name))
+    };
+    let by_name: Option<Vec<(Name, Name)>> = args.databases.iter().map(|argument| named(argument)).collect();
+    match by_name {
+        Some(names) if !names.is_empty() => {
+            let set = names[0].0.clone();
+            if names.iter().any(|(other, _)| *other != set) {
+                return Err(Usage::new("the databases belong to different sets", "back up one set at a time, with `--set NAME`").into());
+            }
+            let only: Vec<Name> = names.into_iter().map(|(_, name)| name).chain(args.only.iter().cloned()).collect();
+            Ok(vec![from_settings(context, &set, &only)?])
+        }
+        Some(_) if !configured.is_empty() => {
+            let sets: Vec<&Name> = configured.keys().filter(|set| args.set.as_ref().is_none_or(|wanted| wanted == *set)).collect();
+            if sets.is_empty() {
+                let known: Vec<&str> = configured.keys().map(Name::as_str).collect();
+                return Err(Usage::new("no such set in the configuration", format!("there are: {}", known.join(", "))).into());
+            }
+            let wanted = |set: &&&Name| args.only.is_empty() || args.only.iter().any(|name| configured[**set].databases.contains_key(name));
+            let matching: Vec<&&Name> = sets.iter().filter(wanted).collect();
+            if matching.is_empty() {
+                return Err(no_such_database(context, &args.only));
+            }
+            matching.into_iter().map(|set| from_settings(context, set, &args.only)).collect()
+        }
+        Some(_) => match &context.settings.default_database {
+            Some(path) => from_paths(args, std::slice::from_ref(path)),
+            None => {
+                let hint =
+                    "name a file (`heirloom backup app.db`), set DATABASE_PATH, or write a configuration with `heirloom config init`";
+                Err(Usage::new("no database to back up", hint).into())
+            }
+        },
+        None => from_paths(args, &args.databases),
+    }
+}
+
+fn from_paths(args: &BackupArgs, paths: &[PathBuf]) -> anyhow::Result<Vec<Chosen>> {
+    let mut sources = backup::name_sources(paths);
+    let mut absent = Vec::new();
+    if !args.only.is_empty() {
+        let known: Vec<Name> = sources.iter().map(|source| source.name.clone()).collect();
+        if let Some(unknown) = args.only.iter().find(|name| !known.contains(name)) {
+            return Err(Usage::new(
+                format!("no database \"{unknown}\" among those given"),
+                "a file is named by its file name without ending",
+            )
+            .into());
+        }
+        (sources, absent) = split(sources, &args.only);
+    }
+    let set = match (&args.set, sources.as_slice()) {
+        (Some(set), _) => set.clone(),
+        (None, [only]) if absent.is_empty() => only.name.clone(),
+        (None, _) => Name::new("databases")?,
+    };
+    Ok(vec![Chosen { set, sources, absent }])
+}
+
+fn from_settings(context: &Context, set: &Name, only: &[Name]) -> anyhow::Result<Chosen> {
+    let databases = &context.settings.sets[set].databases;
+    let sources = databases.iter().map(|(name, path)| Source { name: name.clone(), path: path.clone() }).collect();
+    let (sources, absent) = if only.is_empty() { (sources, Vec::new()) } else { split(sources, only) };
+    if sources.is_empty() {
+        return Err(no_such_database(context, only));
+    }
+    Ok(Chosen { set: set.clone(), sources, absent })
+}
+
+fn split(sources: Vec<Source>, only: &[Name]) -> (Vec<Source>, Vec<Name>) {
+    let (chosen, left): (Vec<Source>, Vec<Source>) = sources.into_iter().partition(|source| only.contains(&source.name));
+    (chosen, left.into_iter().map(|source| source.name).collect())
+}
+
+fn no_such_database(context: &Context, only: &[Name]) -> anyhow::Error {
+    let known: Vec<String> = context
+        .settings
+        .sets
+        .iter()
+        .flat_map(|(set, settings)| settings.databases.keys().map(move |name| format!("{set}/{name}")))
+        .collect();
+    let wanted: Vec<&str> = only.iter().map(Name::as_str).collect();
+    Usage::new(format!("no database \"{}\" in the configuration", wanted.join("\", \"")), format!("there are: {}", known.join(", "))).into()
+}
+
+fn request(args: &BackupArgs, context: &Context, set: Name, absent: Vec<Name>) -> anyhow::Result<Request> {
+    let settings = &context.settings.backup;
+    let compressed = settings.compress && !args.no_compress || args.compression_level.is_some();
+    let compression =
+        if compressed { Compression::Gzip(args.compression_level.unwrap_or(settings.compression_level)) } else { Compression::None };
+    Ok(Request {
+        set,
+        kind: args.kind.into(),
+        name: args.name.as_deref().map(|name| chosen_name(name, compressed)).transpose()?,
+        note: args.note.clone(),
+        host: context.host.clone(),
+        created_at: context.now,
+        consistent: true,
+        absent,
+        check: CheckArg::depth(args.check, settings.check),
+        keep_damaged: args.keep_damaged,
+        vacuum: args.vacuum || settings.vacuum && !args.no_vacuum,
+        compression,
+        threads: args.threads.unwrap_or_else(|| context.threads()),
+        lock_wait: args.busy_timeout,
+    })
+}
+
+/// Makes the archive's file name out of what the user typed, with or without the ending.
+fn chosen_name(name: &str, compressed: bool) -> Result<ArchiveName, Usage> {
+    let ending = if compressed { ".tar.gz" } else { ".tar" };
+    let file = if name.ends_with(ending) { name.to_owned() } else { format!("{name}{ending}") };
+    ArchiveName::new(file).map_err(|error| Usage::new(error.to_string(), "use letters, digits, dots, dashes and underscores, and no slash"))
+}
+
+fn tell_plan(ui: &mut Ui, plan: &Plan, store: &Path) {
+    if ui.is_json() {
+        return;
+    }
+    for source in &plan.sources {
+        ui.result(format!("would back up {} as \"{}\"", super::context::quoted(&source.path), source.name));
+    }
+    ui.result(format!("into the store {}, set \"{}\" (dry run, nothing written)", super::context::quoted(store), plan.request.set));
+}
+
+fn plan_json(plan: &Plan, store: &Path) -> Value {
+    let databases: Vec<Value> =
+        plan.sources.iter().map(|source| json!({"name": source.name, "source": source.path.to_string_lossy()})).collect();
+    json!({"dry_run": true, "set": plan.request.set, "store": store.to_string_lossy(), "kind": plan.request.kind, "databases": databases, "missing": plan.missing.iter().map(|source| &source.name).collect::<Vec<_>>()})
+}
+
+fn tell(ui: &mut Ui, store: &LocalStore, packed: &Packed, took: Duration) {
+    for (database, finding) in packed.findings() {
+        ui.warning(format!("{database}: {finding}"));
+    }
+    if packed.is_damaged() {
+        ui.warning("a damaged database was kept, marked as damaged; the archives before it are untouched");
+    }
+    if !packed.metadata.consistent_set {
+        ui.warning("the databases were not locked together: they may show slightly different times");
+    }
+    let unpacked: u64 = packed.metadata.databases.iter().map(|database| database.bytes).sum();
+    let databases = packed.metadata.databases.len() as u64;
+    let path = store.root().join(packed.archive.as_str());
+    let done = ui.paint(Tone::Good, "backed up");
+    ui.summary(format!(
+        "{done} {}, {}: {} packed into {} and read back in {:.1} s",
+        printable(packed.metadata.set.as_str()),
+        text::count(databases, "database"),
+        text::bytes(unpacked),
+        text::bytes(packed.bytes),
+        took.as_secs_f64()
+    ));
+    ui.summary(path.to_string_lossy());
+}
+
+fn packed_json(store: &LocalStore, packed: &Packed, took: Duration) -> Value {
+    let findings: Vec<Value> = packed.findings().map(|(database, finding)| json!({"database": database, "finding": finding})).collect();
+    json!({
+        "archive": store.root().join(packed.archive.as_str()).to_string_lossy(),
+        "backup_name": packed.metadata.backup_name,
+        "set": packed.metadata.set,
+        "kind": packed.metadata.kind,
+        "created_at": crate::metadata::rfc3339(packed.metadata.created_at),
+        "store": store.location(),
+        "bytes": packed.bytes,
+        "consistent_set": packed.metadata.consistent_set,
+        "databases": packed.metadata.databases,
+        "findings": findings,
+        "seconds": took.as_secs_f64(),
+    })
+}

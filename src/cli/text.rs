@@ -1,0 +1,61 @@
+//! Sizes, ages and counts in the words of people.
+
+use bytesize::ByteSize;
+use chrono::{DateTime, TimeDelta, Utc};
+
+/// Returns a size as `12.3 MiB`.
+pub fn bytes(bytes: u64) -> String {
+    ByteSize::b(bytes).display().iec().to_string()
+}
+
+/// Returns how long ago a time was, in one unit: `3 hours ago`. A time to come is told as such.
+pub fn age(then: DateTime<Utc>, now: DateTime<Utc>) -> String {
+    let passed = now - then;
+    if passed < TimeDelta::zero() { format!("in {}", span(-passed)) } else { format!("{} ago", span(passed)) }
+}
+
+/// Returns a span of time in its largest unit, rounded down.
+pub fn span(span: TimeDelta) -> String {
+    let units = [("year", 365 * 86_400), ("month", 30 * 86_400), ("week", 7 * 86_400), ("day", 86_400), ("hour", 3600), ("minute", 60)];
+    let seconds = span.num_seconds();
+    let largest = units.into_iter().find(|(_, length)| seconds >= *length);
+    let (unit, length) = largest.unwrap_or(("second", 1));
+    count(seconds.unsigned_abs() / length.unsigned_abs(), unit)
+}
+
+/// Returns a number with its noun: `1 archive`, `2 archives`, `2 copies`.
+pub fn count(number: u64, noun: &str) -> String {
+    match (number, noun.strip_suffix('y')) {
+        (1, _) => format!("1 {noun}"),
+        (_, Some(stem)) if !stem.ends_with(['a', 'e', 'o', 'u']) => format!("{number} {stem}ies"),
+        _ => format!("{number} {noun}s"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ages_are_told_in_their_largest_unit() {
+        let now = DateTime::UNIX_EPOCH + TimeDelta::days(400);
+        for (seconds, text) in [
+            (0, "0 seconds ago"),
+            (59, "59 seconds ago"),
+            (60, "1 minute ago"),
+            (7199, "1 hour ago"),
+            (86_400 * 13, "1 week ago"),
+            (-90, "in 1 minute"),
+        ] {
+            assert_eq!(age(now - TimeDelta::seconds(seconds), now), text);
+        }
+    }
+
+    #[test]
+    fn nouns_follow_their_number() {
+        assert_eq!(
+            [count(1, "archive"), count(2, "archive"), count(0, "copy"), count(3, "day")],
+            ["1 archive", "2 archives", "0 copies", "3 days"]
+        );
+    }
+}
