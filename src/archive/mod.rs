@@ -13,5 +13,5 @@ mod reader;
 mod writer;
 
 pub use error::ArchiveError;
-pub use reader::{Archive, ReadDatabase};
+pub use reader::{Archive, ReadDatabase, ReadThrough};
 pub use writer::{Compression, WriteOptions, Writer, metadata_room};

@@ -25,6 +25,15 @@ pub struct ReadDatabase {
     pub sha256: Sha256,
 }
 
+/// All of an archive as it was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReadThrough {
+    /// Every database in order.
+    pub databases: Vec<ReadDatabase>,
+    /// What only reading all of it shows.
+    pub oddities: Vec<String>,
+}
+
 impl Archive {
     /// Opens an archive; reads no more than its first member where it is of format 1. `zone` is used for times of old tools, which carry none.
     pub fn open(_source: Arc<dyn ReadAt>, _file_name: &str, _modified: DateTime<Utc>, _zone: Tz) -> Result<Self, ArchiveError> {
@@ -47,7 +56,7 @@ impl Archive {
     }
 
     /// Reads every byte to the end of the file: structure, CRCs, sizes, digests, padding. Returns every database in order.
-    pub fn read_through(&self, _threads: NonZeroUsize, _progress: &dyn Progress) -> Result<Vec<ReadDatabase>, ArchiveError> {
+    pub fn read_through(&self, _threads: NonZeroUsize, _progress: &dyn Progress) -> Result<ReadThrough, ArchiveError> {
         todo!()
     }
 }

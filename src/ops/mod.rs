@@ -1,5 +1,9 @@
 //! Operations: each makes a plan from values, then carries out exactly that plan through the adapters. They never print and never ask.
 
 pub mod backup;
+pub mod delete;
 pub mod inventory;
+pub mod marks;
 pub mod pack;
+pub mod resolve;
+pub mod verify;

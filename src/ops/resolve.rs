@@ -1,0 +1,222 @@
+//! Finds the archive that a person means: a path, a name, the beginning of a name, the newest, or the newest at a time.
+//!
+//! What is chosen by time or by a part of its name is never a safety backup and never damaged: those are only
+//! taken when they are named in full.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
+
+use super::inventory::{DAMAGED, KEEP, inventory, summarize};
+use crate::archive::Archive;
+use crate::metadata::Kind;
+use crate::names::{ArchiveName, Name, printable};
+use crate::progress::Progress;
+use crate::snapshot::Snapshot;
+use crate::store::{LocalStore, OpenFile, Store, StoreError};
+
+/// What the user said.
+#[derive(Debug, Clone, Default)]
+pub struct Wanted {
+    /// A path, a name or its beginning; `latest` or nothing for the newest.
+    pub text: Option<String>,
+    /// Nothing newer than this.
+    pub at: Option<DateTime<Utc>>,
+    /// Only archives of this set.
+    pub set: Option<Name>,
+    /// Only archives that hold all of these databases.
+    pub holding: Vec<Name>,
+}
+
+/// An archive that was found and opened.
+pub struct Selected {
+    /// Its description, with its name in the store or its file name.
+    pub snapshot: Snapshot,
+    /// The archive, held open: removing it does not hurt whoever reads it.
+    pub archive: Archive,
+    /// Where it lies.
+    pub place: Place,
+}
+
+/// Where an archive lies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// In the store.
+    Store,
+    /// At a path that the user gave.
+    Path(PathBuf),
+}
+
+/// Why no archive was chosen.
+#[derive(Debug)]
+pub enum ResolveError {
+    /// Nothing fits.
+    NotFound {
+        /// What was looked for.
+        what: String,
+        /// Where.
+        location: String,
+        /// What there is instead, newest first.
+        available: Vec<String>,
+    },
+    /// The beginning of a name fits several.
+    Ambiguous {
+        /// What was typed.
+        text: String,
+        /// What it fits.
+        choices: Vec<String>,
+    },
+    /// The store holds several sets and none was named.
+    SeveralSets {
+        /// Where.
+        location: String,
+        /// The sets.
+        sets: Vec<String>,
+    },
+}
+
+impl ResolveError {
+    /// Says what the user can do next.
+    pub fn hint(&self) -> String {
+        match self {
+            Self::NotFound { available, .. } if available.is_empty() => "the store is empty; name another with `--dir`".into(),
+            Self::NotFound { available, .. } => format!("there are: {}", available.join(", ")),
+            Self::Ambiguous { choices, .. } => format!("type more of it: {}", choices.join(", ")),
+            Self::SeveralSets { sets, .. } => format!("choose one: --set {}", sets.join(", --set ")),
+        }
+    }
+}
+
+impl fmt::Display for ResolveError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotFound { what, location, .. } => write!(f, "no {} in the store \"{}\"", printable(what), printable(location)),
+            Self::Ambiguous { text, .. } => write!(f, "\"{}\" is the beginning of several archives", printable(text)),
+            Self::SeveralSets { location, .. } => write!(f, "the store \"{}\" holds several sets", printable(location)),
+        }
+    }
+}
+
+impl std::error::Error for ResolveError {}
+
+/// Finds and opens the archive. `open_store` is only called where the store is needed.
+pub fn resolve(
+    open_store: impl FnOnce() -> Result<LocalStore, StoreError>,
+    wanted: &Wanted,
+    zone: Tz,
+    progress: &dyn Progress,
+) -> anyhow::Result<Selected> {
+    match wanted.text.as_deref() {
+        None | Some("latest") => {
+            let store = open_store()?;
+            let snapshot = newest(&store, wanted, zone, progress)?;
+            in_store(&store, snapshot.name.as_str(), zone)
+        }
+        Some(text) if text.contains('/') => at_path(Path::new(text), zone),
+        Some(text) => match open_store() {
+            Ok(store) => match store.stat(text)? {
+                Some(_) if ArchiveName::new(text).is_ok() => in_store(&store, text, zone),
+                _ if is_file(Path::new(text)) => at_path(Path::new(text), zone),
+                _ => {
+                    let name = beginning_with(&store, text, wanted, zone, progress)?;
+                    in_store(&store, name.as_str(), zone)
+                }
+            },
+            // An archive that lies here can be used without a store.
+            Err(_) if is_file(Path::new(text)) => at_path(Path::new(text), zone),
+            Err(error) => Err(error.into()),
+        },
+    }
+}
+
+fn is_file(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|found| found.is_file())
+}
+
+/// Opens an archive of the store by its full name.
+pub fn in_store(store: &dyn Store, name: &str, zone: Tz) -> anyhow::Result<Selected> {
+    let source = store.open(name)?;
+    let modified = store.stat(name)?.map(|entry| entry.modified).unwrap_or_default();
+    let bytes = source.bytes();
+    let archive = Archive::open(source, name, modified, zone).with_context(|| format!("cannot open \"{}\"", printable(name)))?;
+    let has = |ending: &str| store.stat(&format!("{name}{ending}")).map(|entry| entry.is_some());
+    let snapshot = summarize(ArchiveName::new(name)?, bytes, archive.contents(), has(KEEP)?, has(DAMAGED)?);
+    Ok(Selected { snapshot, archive, place: Place::Store })
+}
+
+/// Opens an archive at a path. The marks beside it count as they do in a store.
+fn at_path(path: &Path, zone: Tz) -> anyhow::Result<Selected> {
+    let shown = || format!("cannot open \"{}\"", printable(&path.to_string_lossy()));
+    let file_name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let file = match OpenFile::open(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let location = crate::store::parent(path).to_string_lossy().into_owned();
+            return Err(StoreError::NotFound { name: file_name, location }.into());
+        }
+        other => other.with_context(shown)?,
+    };
+    let (bytes, modified) = (crate::store::ReadAt::bytes(&file), file.modified());
+    let archive = Archive::open(Arc::new(file), &file_name, modified, zone).with_context(shown)?;
+    // A file by another name is as good an archive; it only cannot be one of a store.
+    let name = ArchiveName::new(file_name.as_str()).or_else(|_| ArchiveName::new(format!("{}.gz", Name::from_path(path))))?;
+    let has = |ending: &str| {
+        let mut beside = path.as_os_str().to_owned();
+        beside.push(ending);
+        std::fs::symlink_metadata(beside).is_ok()
+    };
+    let snapshot = summarize(name, bytes, archive.contents(), has(KEEP), has(DAMAGED));
+    Ok(Selected { snapshot, archive, place: Place::Path(path.to_owned()) })
+}
+
+/// Returns the newest archive that fits and may be chosen without being named.
+fn newest(store: &dyn Store, wanted: &Wanted, zone: Tz, progress: &dyn Progress) -> anyhow::Result<Snapshot> {
+    let fits = |snapshot: &Snapshot| {
+        wanted.set.as_ref().is_none_or(|set| *set == snapshot.set)
+            && wanted.at.is_none_or(|at| snapshot.created_at <= at)
+            && wanted.holding.iter().all(|name| snapshot.databases.iter().any(|database| database.name == *name))
+            && snapshot.kind != Kind::Safety
+            && !snapshot.damaged
+    };
+    let all = inventory(store, zone, progress)?.snapshots;
+    let mut fitting = all.iter().filter(|snapshot| fits(snapshot));
+    let Some(newest) = fitting.next() else {
+        let set = wanted.set.as_ref().map(|set| format!(" of the set \"{set}\"")).unwrap_or_default();
+        let at = wanted.at.map(|at| format!(" at or before {}", at.format("%Y-%m-%dT%H:%M:%SZ"))).unwrap_or_default();
+        let what = format!("good archive{set}{at}");
+        let available = all.iter().take(5).map(|snapshot| snapshot.name.to_string()).collect();
+        return Err(ResolveError::NotFound { what, location: store.location(), available }.into());
+    };
+    let sets: BTreeSet<String> = fitting.map(|snapshot| &snapshot.set).chain([&newest.set]).map(ToString::to_string).collect();
+    if sets.len() > 1 {
+        return Err(ResolveError::SeveralSets { location: store.location(), sets: sets.into_iter().collect() }.into());
+    }
+    Ok(newest.clone())
+}
+
+fn beginning_with(store: &dyn Store, text: &str, wanted: &Wanted, zone: Tz, progress: &dyn Progress) -> anyhow::Result<ArchiveName> {
+    let all = inventory(store, zone, progress)?.snapshots;
+    let fits = |snapshot: &&Snapshot| {
+        !text.is_empty()
+            && snapshot.name.as_str().starts_with(text)
+            && snapshot.kind != Kind::Safety
+            && !snapshot.damaged
+            && wanted.set.as_ref().is_none_or(|set| *set == snapshot.set)
+    };
+    let fitting: Vec<&Snapshot> = all.iter().filter(fits).collect();
+    match fitting.as_slice() {
+        [only] => Ok(only.name.clone()),
+        [] => {
+            let available = all.iter().take(5).map(|snapshot| snapshot.name.to_string()).collect();
+            Err(ResolveError::NotFound { what: format!("archive \"{text}\""), location: store.location(), available }.into())
+        }
+        several => {
+            let choices = several.iter().take(5).map(|snapshot| snapshot.name.to_string()).collect();
+            Err(ResolveError::Ambiguous { text: text.to_owned(), choices }.into())
+        }
+    }
+}
