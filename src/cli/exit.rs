@@ -9,6 +9,8 @@ use crate::archive::ArchiveError;
 use crate::database::{SourceError, TargetError};
 use crate::lock::LockError;
 use crate::names::printable;
+use crate::ops::delete::DeleteError;
+use crate::ops::resolve::ResolveError;
 use crate::progress::Interrupted;
 use crate::store::StoreError;
 
@@ -126,6 +128,16 @@ fn meaning_of(cause: &(dyn std::error::Error + 'static)) -> Option<Meaning> {
             StoreError::Exists { .. } => own(14, "target_exists", Some("choose another `--name`")),
             StoreError::Unsafe { .. } | StoreError::Io { .. } => own(1, "failed", None),
         };
+    }
+    if let Some(resolve) = cause.downcast_ref::<ResolveError>() {
+        let (code, kind) = match resolve {
+            ResolveError::NotFound { .. } => (12, "no_backup"),
+            ResolveError::Ambiguous { .. } | ResolveError::SeveralSets { .. } => (2, "usage"),
+        };
+        return own(code, kind, Some(&resolve.hint()));
+    }
+    if let Some(delete) = cause.downcast_ref::<DeleteError>() {
+        return own(14, "target_in_use", Some(&delete.hint()));
     }
     if let Some(lock) = cause.downcast_ref::<LockError>() {
         return match lock {

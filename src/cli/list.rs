@@ -72,17 +72,9 @@ fn table(context: &mut Context, found: &Inventory) {
     }
     for foreign in &found.foreign {
         let name = printable(&foreign.name).into_owned();
-        let cells = [
-            name,
-            "-".into(),
-            "-".into(),
-            "-".into(),
-            text::bytes(foreign.bytes),
-            "-".into(),
-            "-".into(),
-            ui.paint(Tone::Warning, "foreign"),
-        ];
-        table.add_row(cells);
+        let state = if foreign.damaged { ui.paint(Tone::Bad, "damaged") } else { ui.paint(Tone::Warning, "foreign") };
+        let size = text::bytes(foreign.bytes);
+        table.add_row([name.as_str(), "-", "-", "-", &size, "-", "-", &state]);
     }
     context.ui.result(table.trim_fmt());
 }
@@ -113,8 +105,11 @@ fn summary(location: &str, found: &Inventory, all: usize) -> String {
 
 fn document(location: &str, found: &Inventory) -> Value {
     let archives: Vec<Value> = found.snapshots.iter().map(snapshot_json).collect();
-    let foreign: Vec<Value> =
-        found.foreign.iter().map(|foreign| json!({"file": foreign.name, "bytes": foreign.bytes, "why": foreign.why})).collect();
+    let foreign: Vec<Value> = found
+        .foreign
+        .iter()
+        .map(|foreign| json!({"file": foreign.name, "bytes": foreign.bytes, "why": foreign.why, "damaged": foreign.damaged}))
+        .collect();
     json!({"store": location, "archives": archives, "foreign": foreign})
 }
 

@@ -4,11 +4,16 @@
 
 mod backup;
 mod bar;
+mod complete;
 mod context;
+mod delete;
 mod exit;
 mod list;
+mod pin;
+mod show;
 mod text;
 mod ui;
+mod verify;
 
 use clap::{Parser, Subcommand};
 
@@ -56,9 +61,15 @@ pub struct GlobalArgs {
 
 /// The commands.
 #[derive(Subcommand, Debug)]
+#[allow(missing_docs, reason = "the help of a command is the doc comment of its arguments")]
 pub enum Command {
     Backup(backup::BackupArgs),
     List(list::ListArgs),
+    Show(show::ShowArgs),
+    Verify(verify::VerifyArgs),
+    Delete(delete::DeleteArgs),
+    Pin(pin::PinArgs),
+    Unpin(pin::UnpinArgs),
 }
 
 /// Parses the command line, runs the command, and returns the exit code of the table.
@@ -79,5 +90,10 @@ fn dispatch(command: &Command, context: &mut Context) -> anyhow::Result<Outcome>
     match command {
         Command::Backup(args) => backup::run(args, context),
         Command::List(args) => list::run(args, context),
+        Command::Show(args) => show::run(args, context),
+        Command::Verify(args) => verify::run(args, context),
+        Command::Delete(args) => delete::run(args, context),
+        Command::Pin(args) => pin::run(args, context),
+        Command::Unpin(args) => pin::run_unpin(args, context),
     }
 }

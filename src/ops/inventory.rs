@@ -7,7 +7,7 @@ use chrono_tz::Tz;
 
 use crate::archive::{Archive, ArchiveError};
 use crate::metadata::Integrity;
-use crate::names::{ArchiveName, printable};
+use crate::names::{ArchiveName, printable, time_in_name};
 use crate::progress::{Progress, Stage};
 use crate::snapshot::{Brief, Contents, Snapshot};
 use crate::store::{Entry, Store, StoreError};
@@ -35,6 +35,8 @@ pub struct Foreign {
     pub bytes: u64,
     /// Why it is no archive to us.
     pub why: String,
+    /// Whether it seems to be a damaged archive rather than something else: its name carries a time, and there is evidence.
+    pub damaged: bool,
 }
 
 /// Reads the description of every archive in a store: one small read each where it is of format 1.
@@ -61,7 +63,8 @@ pub fn inventory(store: &dyn Store, zone: Tz, progress: &dyn Progress) -> anyhow
             Err(Unreadable::Archive(ArchiveError::Interrupted(interrupted))) => return Err(interrupted.into()),
             Err(Unreadable::Archive(error)) => {
                 let why = printable(&error.to_string()).into_owned();
-                found.foreign.push(Foreign { name: entry.name.clone(), bytes: entry.bytes, why });
+                let damaged = !matches!(error, ArchiveError::NotAnArchive { .. }) && time_in_name(&entry.name).is_some();
+                found.foreign.push(Foreign { name: entry.name.clone(), bytes: entry.bytes, why, damaged });
             }
         }
     }

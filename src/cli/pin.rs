@@ -1,0 +1,73 @@
+//! `heirloom pin` and `heirloom unpin`.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::{Context, Outcome};
+use crate::lock::StoreLock;
+use crate::ops::marks;
+use crate::ops::resolve::{Place, Wanted, resolve};
+use crate::store::StoreError;
+
+/// Keep an archive whatever the retention policy says
+///
+/// Puts an empty `ARCHIVE.keep` beside it; `touch` does the same.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "Example:
+  heirloom pin shop_20260301T030000Z
+
+Exit codes: 0 done; 11 locked; 12 no such backup; 16 store unreachable")]
+pub struct PinArgs {
+    /// A name, the beginning of a name, or `latest`
+    #[arg(value_name = "ARCHIVE", add = super::complete::archives())]
+    archive: String,
+}
+
+/// Let the retention policy decide about an archive again
+#[derive(clap::Args, Debug)]
+#[command(after_help = "Example:
+  heirloom unpin shop_20260301T030000Z
+
+Exit codes: 0 done; 11 locked; 12 no such backup; 16 store unreachable")]
+pub struct UnpinArgs {
+    /// A name, the beginning of a name, or `latest`
+    #[arg(value_name = "ARCHIVE", add = super::complete::archives())]
+    archive: String,
+}
+
+/// Whether the archive is to be kept.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Pin {
+    On,
+    Off,
+}
+
+pub(super) fn run(args: &PinArgs, context: &mut Context) -> anyhow::Result<Outcome> {
+    change(&args.archive, Pin::On, context)
+}
+
+pub(super) fn run_unpin(args: &UnpinArgs, context: &mut Context) -> anyhow::Result<Outcome> {
+    change(&args.archive, Pin::Off, context)
+}
+
+fn change(text: &str, pin: Pin, context: &mut Context) -> anyhow::Result<Outcome> {
+    let store = context.store()?;
+    let wanted = Wanted { text: Some(text.to_owned()), ..Wanted::default() };
+    let selected = resolve(|| Ok(store.clone()), &wanted, context.settings.time_zone, &context.ui.progress())?;
+    let name = selected.snapshot.name;
+    if selected.place != Place::Store {
+        return Err(StoreError::NotFound { name: text.to_owned(), location: crate::store::Store::location(&store) }.into());
+    }
+    let lock = StoreLock::acquire(&store.create_private()?, Duration::from_secs(60), &context.ui.progress())?;
+    let changed = match pin {
+        Pin::On => marks::pin(&store, &lock, &name)?,
+        Pin::Off => marks::unpin(&store, &lock, &name)?,
+    };
+    let pinned = pin == Pin::On;
+    if context.ui.is_json() {
+        context.ui.document(&json!({"archive": name, "pinned": pinned, "changed": changed}));
+    }
+    context.ui.summary(format!("{name} is {}{}", if changed { "" } else { "already " }, if pinned { "pinned" } else { "not pinned" }));
+    Ok(Outcome::Done)
+}

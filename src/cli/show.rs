@@ -1,0 +1,138 @@
+//! `heirloom show`.
+
+use serde_json::json;
+
+use super::list::{snapshot_json, states};
+use super::{Context, Outcome, text};
+use crate::metadata::{DatabaseMetadata, rfc3339};
+use crate::names::{Name, printable};
+use crate::ops::resolve::{Place, Selected, Wanted, resolve};
+
+/// Show everything that an archive says about itself
+#[derive(clap::Args, Debug)]
+#[command(after_help = "Examples:
+  heirloom show latest
+  heirloom show shop_20260301T030000Z.tar.gz --json
+
+Exit codes: 0 done; 12 no such backup; 13 the archive is damaged; 16 store unreachable")]
+pub struct ShowArgs {
+    /// A path, a name, the beginning of a name, or `latest`
+    #[arg(value_name = "ARCHIVE", default_value = "latest", add = super::complete::archives())]
+    archive: String,
+    /// Only archives of this set
+    #[arg(long, value_name = "NAME")]
+    set: Option<Name>,
+}
+
+pub(super) fn run(args: &ShowArgs, context: &mut Context) -> anyhow::Result<Outcome> {
+    let wanted = Wanted { text: Some(args.archive.clone()), set: args.set.clone(), ..Wanted::default() };
+    let selected = resolve(|| context.store(), &wanted, context.settings.time_zone, &context.ui.progress())?;
+    if context.ui.is_json() {
+        let mut document = snapshot_json(&selected.snapshot);
+        document["metadata"] = json!(selected.archive.contents().metadata);
+        document["oddities"] = json!(selected.archive.contents().oddities);
+        context.ui.document(&document);
+    } else {
+        tell(context, &selected);
+    }
+    Ok(Outcome::Done)
+}
+
+fn tell(context: &mut Context, selected: &Selected) {
+    let snapshot = &selected.snapshot;
+    let contents = selected.archive.contents();
+    let place = match &selected.place {
+        Place::Store => context.settings.store.join(snapshot.name.as_str()),
+        Place::Path(path) => path.clone(),
+    };
+    let mut rows = vec![
+        ("archive", printable(&place.to_string_lossy()).into_owned()),
+        ("made", format!("{} ({})", rfc3339(snapshot.created_at), text::age(snapshot.created_at, context.now))),
+        ("set", snapshot.set.to_string()),
+        ("kind", snapshot.kind.to_string()),
+        ("state", states(snapshot).join(", ")),
+        ("size", size(snapshot.bytes, snapshot.unpacked_bytes())),
+    ];
+    if let Some(metadata) = &contents.metadata {
+        rows.push(("host", printable(&metadata.host).into_owned()));
+        rows.push(("written by", format!("heirloom {}", printable(&metadata.version))));
+        if metadata.databases.len() > 1 {
+            rows.push(("one point in time", if metadata.consistent_set { "yes" } else { "no" }.into()));
+        }
+        if let Some(note) = &metadata.note {
+            rows.push(("note", printable(note).into_owned()));
+        }
+        let left_out: Vec<&str> = metadata.includes.iter().filter(|(_, included)| !**included).map(|(name, _)| name.as_str()).collect();
+        if !left_out.is_empty() {
+            rows.push(("not in it", left_out.join(", ")));
+        }
+    }
+    rows.extend(contents.oddities.iter().map(|oddity| ("odd", printable(oddity).into_owned())));
+    print(context, &rows);
+
+    for (index, held) in contents.databases.iter().enumerate() {
+        context.ui.result("");
+        let facts = contents.metadata.as_ref().and_then(|metadata| metadata.databases.get(index));
+        let mut rows = vec![("database", held.name.to_string()), ("file", printable(&held.file).into_owned())];
+        rows.extend(held.source.as_ref().map(|source| ("from", printable(source).into_owned())));
+        rows.extend(held.bytes.map(|bytes| ("size", text::bytes(bytes))));
+        rows.extend(held.sha256.map(|sha256| ("sha256", sha256.to_string())));
+        rows.extend(facts.into_iter().flat_map(fact_rows));
+        print(context, &rows);
+        if let Some(tables) = &held.tables {
+            let mut table = context.ui.table(&["TABLE", "ROWS"]);
+            for entry in tables {
+                let rows = entry.rows.map_or_else(|| "not countable".into(), |rows| rows.to_string());
+                table.add_row([printable(&entry.name).into_owned(), rows]);
+            }
+            context.ui.result(table.trim_fmt());
+        }
+    }
+}
+
+fn size(packed: u64, unpacked: Option<u64>) -> String {
+    match unpacked {
+        Some(unpacked) => format!("{} ({} unpacked)", text::bytes(packed), text::bytes(unpacked)),
+        None => text::bytes(packed),
+    }
+}
+
+fn fact_rows(facts: &DatabaseMetadata) -> Vec<(&'static str, String)> {
+    let mut rows = vec![
+        ("integrity", facts.integrity.to_string()),
+        ("pages", format!("{} of {} bytes, {} free", facts.page_count, facts.page_size, facts.freelist_count)),
+        ("encoding", printable(&facts.encoding).into_owned()),
+        ("journal mode", printable(&facts.journal_mode).into_owned()),
+        ("auto vacuum", printable(&facts.auto_vacuum).into_owned()),
+        ("application id", facts.application_id.to_string()),
+        ("user version", facts.user_version.to_string()),
+        ("vacuumed", if facts.vacuumed { "yes" } else { "no" }.into()),
+        (
+            "schema",
+            format!(
+                "{}, {}, {}, {}",
+                text::count(facts.table_count, "table"),
+                if facts.index_count == 1 { "1 index".into() } else { format!("{} indexes", facts.index_count) },
+                text::count(facts.trigger_count, "trigger"),
+                text::count(facts.view_count, "view")
+            ),
+        ),
+        (
+            "foreign keys",
+            match facts.foreign_key_violations {
+                Some(0) => "no violations".into(),
+                Some(number) => text::count(number, "violation"),
+                None => "not checked".into(),
+            },
+        ),
+    ];
+    rows.extend(facts.findings.iter().map(|finding| ("finding", printable(finding).into_owned())));
+    rows
+}
+
+fn print(context: &mut Context, rows: &[(&str, String)]) {
+    for (label, value) in rows {
+        let label = context.ui.paint(super::ui::Tone::Dim, &format!("{label:<17}"));
+        context.ui.result(format!("{label} {value}"));
+    }
+}
