@@ -154,7 +154,8 @@ impl fmt::Display for Kind {
 pub enum Integrity {
     /// Complete, and nothing was damaged.
     Ok,
-    /// Nothing damaged was found, but a part could not be checked; the findings name it.
+    /// Nothing damaged was found, but not everything could be checked, or rows break a promise of their table (NOT NULL,
+    /// CHECK, a type); the findings name it.
     Partial,
     /// Not checked, as the user wished.
     Unchecked,

@@ -1,11 +1,24 @@
-//! Copies live databases: pinned at one point in time, in steps, while others write.
+//! Copies a pinned database through SQLite's backup API, in steps, while others write.
 
+use std::fs::{self, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use rusqlite::backup::{Backup, StepResult};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::SourceError;
+use super::error::message;
+use super::open::{Live, Located};
+use super::pin::pause;
+use super::stage::Staged;
 use crate::names::Name;
 use crate::progress::Progress;
+
+/// How much is copied between two looks at the clock, in bytes. The size of a step does not change the speed.
+const STEP_BYTES: u32 = 4 << 20;
 
 /// A database to back up.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,32 +46,110 @@ impl Default for Limits {
     }
 }
 
-/// The databases of a set, each held at its point in time until it was copied.
-pub struct Pinned {
-    /// The databases, in the order in which they were given.
-    pub databases: Vec<PinnedDatabase>,
-    /// Whether all of them show one point in time.
-    pub consistent: bool,
-}
-
 /// A database held at one point in time by a read transaction, or a private copy of it and its sidecars.
-pub struct PinnedDatabase;
-
-/// Checks the paths of all sources, opens them without changing anything, and pins them at one point in time.
-///
-/// `scratch` is a private folder for those that cannot be opened where they are.
-pub fn pin(_sources: &[Source], _scratch: &Path, _limits: &Limits, _progress: &dyn Progress) -> Result<Pinned, SourceError> {
-    todo!()
+pub struct PinnedDatabase {
+    pub(super) bytes: u64,
+    pub(super) page_bytes: u32,
+    // The order matters: the connection goes first, then the copy under it, then the right to the file.
+    pub(super) live: Live,
+    pub(super) staged: Option<Staged>,
+    pub(super) located: Located,
 }
 
 impl PinnedDatabase {
     /// Returns the size of the database in bytes.
     pub fn bytes(&self) -> u64 {
-        todo!()
+        self.bytes
     }
 
     /// Copies the pinned state into a new file (mode 0600), lets go of the source, and returns the size of the copy.
-    pub fn copy_to(self, _target: &Path, _limits: &Limits, _progress: &dyn Progress) -> Result<u64, SourceError> {
-        todo!()
+    ///
+    /// On failure the target is removed. A process that dies here leaves a half copy in its scratch folder, which nothing trusts.
+    pub fn copy_to(self, target: &Path, limits: &Limits, progress: &dyn Progress) -> Result<u64, SourceError> {
+        let to_target = |cause| SourceError::Io { path: target.to_owned(), action: "create", cause };
+        OpenOptions::new().write(true).create_new(true).mode(0o600).open(target).map_err(to_target)?;
+        self.fill(target, limits, progress).inspect_err(|_| {
+            let _ = fs::remove_file(target);
+        })
+    }
+
+    fn fill(self, target: &Path, limits: &Limits, progress: &dyn Progress) -> Result<u64, SourceError> {
+        let to_target = |error: rusqlite::Error| SourceError::from_sqlite(target, "write", &error);
+        let mut copy = open_target(target).map_err(to_target)?;
+        let pages = self.step_through(&mut copy, target, limits, progress)?;
+        let page_bytes = u64::from(self.page_bytes);
+        // In rollback mode the pin keeps writers from committing: it goes before anything else is done.
+        drop(self);
+        // Nothing was read through this connection: in WAL mode that would have made sidecars beside the copy.
+        copy.close().map_err(|(_, error)| to_target(error))?;
+        let bytes = fs::metadata(target).map_err(|cause| SourceError::Io { path: target.to_owned(), action: "read", cause })?.len();
+        if bytes == pages * page_bytes {
+            Ok(bytes)
+        } else {
+            let cause = io::Error::other(format!("the copy has {bytes} bytes instead of {pages} pages of {page_bytes}"));
+            Err(SourceError::Io { path: target.to_owned(), action: "write", cause })
+        }
+    }
+
+    /// Runs the backup to its end and returns the number of pages.
+    fn step_through(&self, copy: &mut Connection, target: &Path, limits: &Limits, progress: &dyn Progress) -> Result<u64, SourceError> {
+        let given = &self.located.given;
+        let busy = |why: String| SourceError::Busy { path: given.clone(), why };
+        let backup = Backup::new(self.live.connection(), copy).map_err(|error| SourceError::from_sqlite(target, "write", &error))?;
+        let step = i32::try_from((STEP_BYTES / self.page_bytes.max(1)).max(1)).expect("at most 8192 pages");
+        let started = Instant::now();
+        let mut moved = started;
+        let mut done = 0;
+        let mut waits = 0_u64;
+        loop {
+            progress.checkpoint()?;
+            let result = backup.step(step).map_err(|error| copy_error(given, target, &error))?;
+            let state = backup.progress();
+            let (pages, left) = (u64::from(state.pagecount.unsigned_abs()), u64::from(state.remaining.unsigned_abs()));
+            let now_done = pages.saturating_sub(left);
+            if now_done > done {
+                progress.advance((now_done - done) * u64::from(self.page_bytes));
+                (done, moved, waits) = (now_done, Instant::now(), 0);
+            }
+            match result {
+                StepResult::Done => return Ok(pages),
+                StepResult::More => {}
+                _ if moved.elapsed() > limits.stalled => {
+                    return Err(busy(format!("a lock has held up the copy for {:?}", limits.stalled)));
+                }
+                _ => {
+                    waits += 1;
+                    pause(Duration::from_millis(10 * waits.min(10)), progress)?;
+                }
+            }
+            if started.elapsed() > limits.total {
+                return Err(busy(format!("the copy did not end within {:?}", limits.total)));
+            }
+        }
+    }
+}
+
+/// Opens the new file without anything that would make it durable: it is worthless until its archive is.
+fn open_target(target: &Path) -> rusqlite::Result<Connection> {
+    let path = std::path::absolute(target).unwrap_or_else(|_| target.to_owned());
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.execute_batch("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA locking_mode=EXCLUSIVE;")?;
+    Ok(connection)
+}
+
+/// Tells an error of the source from one of the target: the backup API reports both through the target.
+fn copy_error(source: &Path, target: &Path, error: &rusqlite::Error) -> SourceError {
+    use rusqlite::ffi;
+    let code = error.sqlite_error().map(|error| error.extended_code);
+    let reading = [ffi::SQLITE_IOERR_READ, ffi::SQLITE_IOERR_SHORT_READ, ffi::SQLITE_IOERR_LOCK, ffi::SQLITE_IOERR_SHMMAP];
+    match error.sqlite_error_code() {
+        Some(ErrorCode::SystemIoFailure) if code.is_none_or(|code| reading.contains(&code)) => {
+            SourceError::Io { path: source.to_owned(), action: "read", cause: io::Error::other(message(error)) }
+        }
+        Some(ErrorCode::SystemIoFailure | ErrorCode::DiskFull | ErrorCode::CannotOpen | ErrorCode::ReadOnly) => {
+            SourceError::from_sqlite(target, "write", error)
+        }
+        _ => SourceError::from_sqlite(source, "copy", error),
     }
 }

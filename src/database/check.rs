@@ -1,10 +1,31 @@
 //! Says whether a private copy is sound.
+//!
+//! `integrity_check` alone does not say it: it leaves out the freelist where a view comes first in SQLite's list of tables, it
+//! stops as a whole where a collation or function is missing that only the application has, and it lists rows that
+//! break a NOT NULL or CHECK like damage. This file asks in parts, and keeps the three apart.
 
 use std::path::Path;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::Duration;
+
+use rusqlite::types::{ToSqlOutput, ValueRef};
+use rusqlite::{Connection, ErrorCode, ToSql};
 
 use super::SourceError;
+use super::error::message;
+use super::facts::{quoted_identifier, table_names};
+use super::open::open_private;
 use crate::metadata::Integrity;
-use crate::progress::Progress;
+use crate::names::printable;
+use crate::progress::{Interrupted, Progress};
+
+/// The most findings of one check.
+const MOST_FINDINGS: usize = 100;
+/// The longest finding, in bytes.
+const LONGEST_FINDING: usize = 300;
+/// How integrity_check begins a line about a row that breaks a promise of its table, on a page that is in order.
+const VIOLATIONS: [&str; 5] = ["NULL value in ", "CHECK constraint failed in ", "NUMERIC value in ", "TEXT value in ", "non-"];
 
 /// How thoroughly a copy is checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,9 +34,9 @@ pub enum Depth {
     None,
     /// `quick_check`: pages and rows, not indexes against tables.
     Quick,
-    /// `integrity_check`, complete.
+    /// `integrity_check`, complete; it asks FTS and R*Tree tables too.
     Full,
-    /// As `Full`, and every row of every table is read, FTS and R*Tree are checked on their own.
+    /// As `Full`, and every row of every table is read.
     Deep,
 }
 
@@ -31,11 +52,234 @@ pub struct Checked {
 }
 
 /// Checks a private copy, opened read-only and immutable. `path` is only read; damage is a value, not an error.
-pub fn check(_copy: &Path, _depth: Depth, _progress: &dyn Progress) -> Result<Checked, SourceError> {
-    todo!()
+pub fn check(copy: &Path, depth: Depth, progress: &dyn Progress) -> Result<Checked, SourceError> {
+    let mut found = Found::default();
+    let pragma = match depth {
+        Depth::None => return Ok(Checked { integrity: Integrity::Unchecked, findings: Vec::new(), foreign_key_violations: None }),
+        Depth::Quick => "quick_check",
+        Depth::Full | Depth::Deep => "integrity_check",
+    };
+    let connection = open_private(copy).map_err(|error| SourceError::from_sqlite(copy, "check", &error))?;
+    let mut foreign_key_violations = None;
+    watched(&connection, progress, || {
+        // Every error here is damage: a schema that cannot be read hides everything behind it.
+        match connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(())) {
+            Ok(()) => {}
+            Err(error) => return found.note(copy, error).map(|unavailable| found.damage.extend(unavailable)),
+        }
+        integrity(copy, &connection, pragma, &mut found)?;
+        match foreign_keys(&connection) {
+            Ok(count) => foreign_key_violations = Some(count),
+            Err(error) => {
+                let why = found.note(copy, error)?;
+                found.notes.extend(why.map(|why| format!("foreign keys could not be checked: {why}")));
+            }
+        }
+        if depth == Depth::Deep { read_rows(copy, &connection, &mut found) } else { Ok(()) }
+    })??;
+    Ok(found.into_checked(foreign_key_violations))
 }
 
-/// Rewrites a private copy without free pages (VACUUM). Fails where SQLite cannot, with the copy as it was.
-pub fn vacuum(_copy: &Path) -> Result<(), SourceError> {
-    todo!()
+/// What was found so far.
+#[derive(Default)]
+struct Found {
+    damage: Vec<String>,
+    unchecked: Vec<String>,
+    violations: Vec<String>,
+    more_violations: u64,
+    /// What does not change the verdict.
+    notes: Vec<String>,
+}
+
+impl Found {
+    /// Takes an error of SQLite's: damage is noted, what fails the check as a whole is returned as an error, and anything
+    /// else is returned as the reason why a part could not be checked.
+    fn note(&mut self, copy: &Path, error: rusqlite::Error) -> Result<Option<String>, SourceError> {
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+                self.damaged(message(&error));
+                Ok(None)
+            }
+            Some(ErrorCode::OperationInterrupted | ErrorCode::SystemIoFailure | ErrorCode::CannotOpen | ErrorCode::OutOfMemory) => {
+                Err(SourceError::from_sqlite(copy, "check", &error))
+            }
+            _ => Ok(Some(message(&error))),
+        }
+    }
+
+    fn damaged(&mut self, line: String) {
+        if !self.damage.contains(&line) && self.damage.len() < MOST_FINDINGS {
+            self.damage.push(line);
+        }
+    }
+
+    /// Takes a row of integrity_check, which holds one line or several.
+    fn row(&mut self, row: &[u8]) {
+        for line in String::from_utf8_lossy(row).lines() {
+            if line.is_empty() || line == "ok" || line.starts_with("*** in database") {
+                continue;
+            }
+            if !VIOLATIONS.iter().any(|beginning| line.starts_with(beginning)) || line.starts_with("non-unique") {
+                self.damaged(printable(line).into_owned());
+            } else if self.violations.iter().any(|known| known == line) || self.violations.len() >= MOST_FINDINGS {
+                self.more_violations += 1;
+            } else {
+                self.violations.push(line.to_owned());
+            }
+        }
+    }
+
+    fn into_checked(self, foreign_key_violations: Option<u64>) -> Checked {
+        let integrity = if !self.damage.is_empty() {
+            Integrity::Damaged
+        } else if self.unchecked.is_empty() && self.violations.is_empty() {
+            Integrity::Ok
+        } else {
+            Integrity::Partial
+        };
+        let foreign = foreign_key_violations.filter(|&rows| rows > 0).map(|rows| format!("{rows} rows break a foreign key"));
+        let more = (self.more_violations > 0).then(|| format!("{} more rows of this kind", self.more_violations));
+        // The last lines are short and say what is left out: they keep their place.
+        let ends: Vec<String> = self.notes.into_iter().chain(foreign).collect();
+        let findings = (self.damage.into_iter().chain(self.unchecked).chain(self.violations))
+            .take(MOST_FINDINGS - ends.len() - usize::from(more.is_some()))
+            .chain(more)
+            .chain(ends)
+            .map(|line| finding(&line))
+            .collect();
+        Checked { integrity, findings, foreign_key_violations }
+    }
+}
+
+/// Makes a line printable and cuts it to length.
+fn finding(line: &str) -> String {
+    let line = printable(line);
+    let end = line.floor_char_boundary(LONGEST_FINDING);
+    line[..end].to_owned()
+}
+
+/// Runs integrity_check or quick_check: over the whole file, over the freelist by itself, and where that stops, table by table.
+fn integrity(copy: &Path, connection: &Connection, pragma: &str, found: &mut Found) -> Result<(), SourceError> {
+    let stopped = match whole(connection, pragma, found) {
+        Ok(()) => None,
+        Err(error) => found.note(copy, error)?,
+    };
+    // A view or virtual table that was created last hides the freelist from the check above.
+    if let Err(error) = run(connection, &format!("PRAGMA {pragma}('sqlite_schema')"), &[], found) {
+        let why = found.note(copy, error)?;
+        found.unchecked.extend(why.map(|why| format!("the schema and the freelist could not be checked: {why}")));
+    }
+    let Some(stopped) = stopped else { return Ok(()) };
+    let before = found.unchecked.len();
+    let tables = match table_names(connection) {
+        Ok(tables) => tables,
+        Err(error) => {
+            let why = found.note(copy, error)?;
+            found.unchecked.extend(why);
+            Vec::new()
+        }
+    };
+    for table in tables {
+        // As a value, since the name may hold anything, also bytes that are not text.
+        let sql = format!("SELECT * FROM pragma_{pragma}(?1)");
+        if let Err(error) = run(connection, &sql, &[&Raw(&table)], found) {
+            let why = found.note(copy, error)?;
+            let name = String::from_utf8_lossy(&table);
+            found.unchecked.extend(why.map(|why| format!("table \"{name}\" could not be checked: {why}")));
+        }
+    }
+    if found.unchecked.len() == before {
+        found.unchecked.push(format!("the file as a whole could not be checked, only each table: {stopped}"));
+    }
+    Ok(())
+}
+
+/// Checks the whole file; goes on behind the first hundred lines where those are violations only, and could hide damage.
+fn whole(connection: &Connection, pragma: &str, found: &mut Found) -> rusqlite::Result<()> {
+    let lines = run(connection, &format!("PRAGMA {pragma}({MOST_FINDINGS})"), &[], found)?;
+    if lines >= MOST_FINDINGS && found.damage.is_empty() {
+        // Damage of pages comes first and was not there, so that this many lines cannot be held in memory together.
+        (found.violations, found.more_violations) = (Vec::new(), 0);
+        run(connection, &format!("PRAGMA {pragma}({})", i32::MAX), &[], found)?;
+    }
+    Ok(())
+}
+
+/// Runs a check and returns the number of its rows.
+fn run(connection: &Connection, sql: &str, values: &[&dyn ToSql], found: &mut Found) -> rusqlite::Result<usize> {
+    let mut statement = connection.prepare(sql)?;
+    let mut rows = statement.query(values)?;
+    let mut count = 0;
+    while let Some(row) = rows.next()? {
+        count += 1;
+        if let ValueRef::Text(text) = row.get_ref(0)? {
+            found.row(text);
+        }
+    }
+    Ok(count)
+}
+
+/// Counts the rows that break a foreign key.
+fn foreign_keys(connection: &Connection) -> rusqlite::Result<u64> {
+    let mut statement = connection.prepare("PRAGMA foreign_key_check")?;
+    let mut rows = statement.query([])?;
+    let mut count = 0;
+    while rows.next()?.is_some() {
+        count += 1;
+    }
+    Ok(count)
+}
+
+/// Reads every row of every table.
+fn read_rows(copy: &Path, connection: &Connection, found: &mut Found) -> Result<(), SourceError> {
+    let tables = match table_names(connection) {
+        Ok(tables) => tables,
+        Err(error) => {
+            let why = found.note(copy, error)?;
+            found.unchecked.extend(why);
+            return Ok(());
+        }
+    };
+    for table in tables {
+        let name = String::from_utf8_lossy(&table);
+        let read = connection.prepare(&format!("SELECT * FROM main.{}", quoted_identifier(&name))).and_then(|mut statement| {
+            let mut rows = statement.query([])?;
+            while rows.next()?.is_some() {}
+            Ok(())
+        });
+        if let Err(error) = read {
+            let why = found.note(copy, error)?;
+            found.unchecked.extend(why.map(|why| format!("table \"{name}\" could not be read: {why}")));
+        }
+    }
+    Ok(())
+}
+
+/// A text as it is in the database, valid or not.
+struct Raw<'a>(&'a [u8]);
+
+impl ToSql for Raw<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(ValueRef::Text(self.0)))
+    }
+}
+
+/// Runs statements that take long, and interrupts them when the operation is asked to stop.
+pub(super) fn watched<T>(connection: &Connection, progress: &dyn Progress, work: impl FnOnce() -> T) -> Result<T, Interrupted> {
+    progress.checkpoint()?;
+    let handle = connection.get_interrupt_handle();
+    thread::scope(|scope| {
+        let (done, ended) = mpsc::channel::<()>();
+        scope.spawn(move || {
+            while ended.recv_timeout(Duration::from_millis(50)) == Err(RecvTimeoutError::Timeout) {
+                // Again and again: an interrupt between two statements is lost.
+                if progress.cancelled() {
+                    handle.interrupt();
+                }
+            }
+        });
+        let result = work();
+        drop(done);
+        Ok(result)
+    })
 }

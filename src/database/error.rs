@@ -4,6 +4,8 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use rusqlite::ErrorCode;
+
 use crate::names::printable;
 use crate::progress::Interrupted;
 
@@ -124,6 +126,39 @@ impl From<Interrupted> for SourceError {
     fn from(cause: Interrupted) -> Self {
         Self::Interrupted(cause)
     }
+}
+
+impl SourceError {
+    /// Says what an error of SQLite's means for the database at `path`. `action` is what was being done, as a verb.
+    pub(super) fn from_sqlite(path: &Path, action: &'static str, error: &rusqlite::Error) -> Self {
+        let (path, why) = (path.to_owned(), message(error));
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DatabaseCorrupt) => Self::Damaged { path, why },
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::FileLockingProtocolFailed) => Self::Busy { path, why },
+            Some(ErrorCode::OperationInterrupted) => Self::Interrupted(Interrupted),
+            Some(ErrorCode::DiskFull) => Self::Io { path, action, cause: io::Error::new(io::ErrorKind::StorageFull, why) },
+            Some(ErrorCode::OutOfMemory) => Self::Io { path, action, cause: io::Error::new(io::ErrorKind::OutOfMemory, why) },
+            Some(ErrorCode::PermissionDenied | ErrorCode::ReadOnly) => {
+                Self::Io { path, action, cause: io::Error::new(io::ErrorKind::PermissionDenied, why) }
+            }
+            Some(ErrorCode::SystemIoFailure | ErrorCode::CannotOpen) => Self::Io { path, action, cause: io::Error::other(why) },
+            _ => Self::NotADatabase { path, why },
+        }
+    }
+}
+
+/// Returns what SQLite said, safe for a terminal. Its texts can hold anything that is in a damaged schema.
+pub(super) fn message(error: &rusqlite::Error) -> String {
+    let text = match error {
+        rusqlite::Error::SqliteFailure(failure, text) => match text {
+            // The backup API reports a code without a text; `not an error` would then be what is left over.
+            Some(text) if text != "not an error" => text.clone(),
+            _ => rusqlite::ffi::code_to_str(failure.extended_code).to_owned(),
+        },
+        rusqlite::Error::SqlInputError { msg, .. } => msg.clone(),
+        other => other.to_string(),
+    };
+    printable(&text).into_owned()
 }
 
 /// Returns a path in quotes, safe for a terminal.

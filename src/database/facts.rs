@@ -1,9 +1,16 @@
 //! What there is to know about a copy: header, schema, rows.
 
+use std::fs::{self, File};
+use std::io::{self, Read as _};
 use std::path::Path;
 
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, ErrorCode};
+
 use super::SourceError;
-use crate::digest::Sha256;
+use super::check::watched;
+use super::open::{HEADER_BYTES, MAGIC, open_private};
+use crate::digest::{Hasher, Sha256};
 use crate::progress::Progress;
 
 /// The facts that the metadata records. Field names and meanings as in [`DatabaseMetadata`](crate::metadata::DatabaseMetadata).
@@ -49,11 +56,147 @@ impl Facts {
 }
 
 /// Reads the facts of a private copy (read-only, immutable). Rows are not counted.
-pub fn facts(_copy: &Path) -> Result<Facts, SourceError> {
-    todo!()
+///
+/// The header alone answers most: no statement of SQLite's is needed that would parse a schema first. Fails where the schema is damaged.
+pub fn facts(copy: &Path) -> Result<Facts, SourceError> {
+    let header = header(copy)?;
+    let number = |at: usize| u32::from_be_bytes(header[at..at + 4].try_into().expect("four bytes"));
+    let page_size = match u16::from_be_bytes([header[16], header[17]]) {
+        1 => 65536,
+        size => u32::from(size),
+    };
+    let mut schema = Schema::default();
+    open_private(copy).and_then(|connection| schema.read(&connection)).map_err(|error| SourceError::from_sqlite(copy, "read", &error))?;
+    schema.tables.sort_unstable();
+    Ok(Facts {
+        page_size,
+        page_count: page_count(copy, page_size, number(24) == number(92), number(28))?,
+        freelist_count: number(36).into(),
+        encoding: match number(56) {
+            2 => "UTF-16le",
+            3 => "UTF-16be",
+            _ => "UTF-8",
+        }
+        .into(),
+        journal_mode: if header[19] == 2 { "wal" } else { "delete" }.into(),
+        auto_vacuum: match (number(52), number(64)) {
+            (0, _) => "none",
+            (_, 0) => "full",
+            _ => "incremental",
+        }
+        .into(),
+        application_id: number(68).cast_signed(),
+        user_version: number(60).cast_signed(),
+        schema_sha256: schema.digest.finish(),
+        index_count: schema.indexes,
+        trigger_count: schema.triggers,
+        view_count: schema.views,
+        tables: schema.tables,
+    })
 }
 
 /// Counts the rows of each table of a private copy; `None` where that is impossible (unknown module, damage).
-pub fn count_rows(_copy: &Path, _tables: &[String], _progress: &dyn Progress) -> Result<Vec<Option<u64>>, SourceError> {
-    todo!()
+pub fn count_rows(copy: &Path, tables: &[String], progress: &dyn Progress) -> Result<Vec<Option<u64>>, SourceError> {
+    let connection = open_private(copy).map_err(|error| SourceError::from_sqlite(copy, "read", &error))?;
+    watched(&connection, progress, || {
+        let count = |table: &String| {
+            let sql = format!("SELECT count(*) FROM main.{}", quoted_identifier(table));
+            match connection.query_row(&sql, [], |row| row.get::<_, i64>(0)) {
+                Ok(rows) => Ok(u64::try_from(rows).ok()),
+                Err(error) if is_failure(&error) => Err(SourceError::from_sqlite(copy, "read", &error)),
+                Err(_) => Ok(None),
+            }
+        };
+        tables.iter().map(count).collect()
+    })?
+}
+
+/// Says whether an error is of the system or a wish to stop, and says nothing about the database.
+fn is_failure(error: &rusqlite::Error) -> bool {
+    use ErrorCode::{CannotOpen, OperationInterrupted, OutOfMemory, SystemIoFailure};
+    matches!(error.sqlite_error_code(), Some(CannotOpen | OperationInterrupted | OutOfMemory | SystemIoFailure))
+}
+
+fn header(copy: &Path) -> Result<[u8; HEADER_BYTES], SourceError> {
+    let failed = |cause| SourceError::Io { path: copy.to_owned(), action: "read", cause };
+    let mut header = [0; HEADER_BYTES];
+    match File::open(copy).map_err(failed)?.read_exact(&mut header) {
+        Ok(()) if header.starts_with(MAGIC) => Ok(header),
+        Err(cause) if cause.kind() != io::ErrorKind::UnexpectedEof => Err(failed(cause)),
+        _ => Err(SourceError::NotADatabase { path: copy.to_owned(), why: "it has no SQLite header".into() }),
+    }
+}
+
+/// Returns the number of pages as SQLite sees it: the count in the header, unless an old release wrote it.
+fn page_count(copy: &Path, page_size: u32, current: bool, counted: u32) -> Result<u64, SourceError> {
+    if current && counted > 0 {
+        return Ok(counted.into());
+    }
+    let bytes = fs::metadata(copy).map_err(|cause| SourceError::Io { path: copy.to_owned(), action: "read", cause })?.len();
+    Ok(bytes / u64::from(page_size.max(1)))
+}
+
+/// What the schema says.
+#[derive(Default)]
+struct Schema {
+    digest: Hasher,
+    indexes: u64,
+    triggers: u64,
+    views: u64,
+    tables: Vec<String>,
+}
+
+impl Schema {
+    fn read(&mut self, connection: &Connection) -> rusqlite::Result<()> {
+        let mut statement = connection.prepare("SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY rowid")?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            for column in 0..4 {
+                // A length in front of each text: no two schemas run together to the same bytes. NULL has a length that no text has.
+                if let Some(text) = text(row.get_ref(column)?) {
+                    self.digest.update(&(text.len() as u64).to_be_bytes());
+                    self.digest.update(text);
+                } else {
+                    self.digest.update(&u64::MAX.to_be_bytes());
+                }
+            }
+            match text(row.get_ref(0)?) {
+                Some(b"index") => self.indexes += 1,
+                Some(b"trigger") => self.triggers += 1,
+                Some(b"view") => self.views += 1,
+                Some(b"table") => {
+                    let name = String::from_utf8_lossy(text(row.get_ref(1)?).unwrap_or_default());
+                    if !is_internal(name.as_bytes()) {
+                        self.tables.push(name.into_owned());
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+fn text(value: ValueRef<'_>) -> Option<&[u8]> {
+    match value {
+        ValueRef::Text(text) => Some(text),
+        _ => None,
+    }
+}
+
+/// Says whether a table is SQLite's own; its name is reserved in any case of letters.
+fn is_internal(name: &[u8]) -> bool {
+    name.get(..7).is_some_and(|start| start.eq_ignore_ascii_case(b"sqlite_"))
+}
+
+/// Returns the names of all tables as they are in the schema, SQLite's own among them.
+pub(super) fn table_names(connection: &Connection) -> rusqlite::Result<Vec<Vec<u8>>> {
+    let mut statement = connection.prepare("SELECT name FROM sqlite_schema WHERE type='table'")?;
+    let names = statement.query_map([], |row| Ok(text(row.get_ref(0)?).unwrap_or_default().to_owned()))?;
+    names.collect()
+}
+
+/// Quotes a name for SQL.
+pub(super) fn quoted_identifier(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
 }

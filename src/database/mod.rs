@@ -9,12 +9,17 @@ mod check;
 mod error;
 mod facts;
 mod open;
+mod pin;
 mod replace;
+mod stage;
+mod vacuum;
 
-pub use capture::{Limits, Pinned, PinnedDatabase, Source, pin};
-pub use check::{Checked, Depth, check, vacuum};
+pub use capture::{Limits, PinnedDatabase, Source};
+pub use check::{Checked, Depth, check};
 pub use error::{SourceError, TargetError};
 pub use facts::{Facts, count_rows, facts};
+pub use pin::{Pinned, pin};
+pub use vacuum::vacuum;
 
 /// The oldest SQLite that may be used: older ones can corrupt a WAL database when connections checkpoint and commit at the same moment.
 const OLDEST_SQLITE: i32 = 3_051_003;

@@ -1,0 +1,295 @@
+//! Holds databases at one point in time.
+//!
+//! A read transaction pins one database: the backup API then copies that state whatever others commit, and never starts
+//! over. For a set every database is locked against writers (`BEGIN IMMEDIATE`), all are pinned, and the locks are
+//! released at once, after milliseconds. Nothing is written by any of this.
+
+use std::collections::hash_map::RandomState;
+use std::fs;
+use std::hash::{BuildHasher as _, Hasher as _};
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rusqlite::{Connection, ErrorCode, ffi};
+
+use super::SourceError;
+use super::capture::{Limits, PinnedDatabase, Source};
+use super::error::message;
+use super::open::{Live, Located, Sidecars, Way, way};
+use super::stage::{Staged, stage};
+use crate::progress::{Interrupted, Progress};
+
+/// How often a database is opened again that could not be read in place, before it is copied with its sidecars.
+const TRIES_IN_PLACE: u32 = 5;
+
+/// The databases of a set, each held at its point in time until it was copied.
+pub struct Pinned {
+    /// The databases, in the order in which they were given.
+    pub databases: Vec<PinnedDatabase>,
+    /// Whether all of them show one point in time.
+    pub consistent: bool,
+}
+
+/// Checks the paths of all sources, opens them without changing anything, and pins them at one point in time.
+///
+/// `scratch` is a private folder for those that cannot be opened where they are.
+pub fn pin(sources: &[Source], scratch: &Path, limits: &Limits, progress: &dyn Progress) -> Result<Pinned, SourceError> {
+    let mut located = Vec::with_capacity(sources.len());
+    for source in sources {
+        located.push(Located::find(&source.path)?);
+    }
+    let alone = located.len() == 1;
+    let mut members = Vec::with_capacity(located.len());
+    for (index, located) in located.into_iter().enumerate() {
+        let member = open_pinned(located, &scratch.join(format!("source-{index}.db")), limits, progress)?;
+        if !alone {
+            member.unpin()?;
+        }
+        members.push(member);
+    }
+    let consistent = alone || pin_together(&members, limits, progress)?;
+    let databases = members.into_iter().map(Member::into_pinned).collect::<Result<_, _>>()?;
+    Ok(Pinned { databases, consistent })
+}
+
+/// A database of a set on its way to being pinned.
+struct Member {
+    // The order matters: the connection goes first, then the copy under it, then the right to the file.
+    live: Live,
+    way: Way,
+    staged: Option<Staged>,
+    located: Located,
+}
+
+impl Member {
+    /// Begins a read transaction, and makes it a real one by reading.
+    fn pin(&self) -> rusqlite::Result<()> {
+        // The version is in the header: the schema itself is not parsed, so that a damaged one can still be copied and kept.
+        begin(self.live.connection(), "BEGIN; PRAGMA schema_version;")
+    }
+
+    /// Ends the read transaction.
+    fn unpin(&self) -> Result<(), SourceError> {
+        roll_back(self.live.connection()).map_err(|error| SourceError::from_sqlite(&self.located.given, "read", &error))
+    }
+
+    /// Says whether the pin alone keeps every writer from committing: in rollback mode it does.
+    fn freezes(&self) -> bool {
+        self.way == Way::ReadOnly
+    }
+
+    fn into_pinned(self) -> Result<PinnedDatabase, SourceError> {
+        let connection = self.live.connection();
+        let read = |pragma: &str| connection.query_row(pragma, [], |row| row.get::<_, u32>(0));
+        let page_bytes = read("PRAGMA page_size").map_err(|error| SourceError::from_sqlite(&self.located.given, "read", &error))?;
+        let bytes = match read("PRAGMA page_count") {
+            Ok(pages) => u64::from(pages) * u64::from(page_bytes),
+            // This one parses the schema, which may be damaged; the size of the file is near enough for a bar.
+            Err(_) => fs::metadata(&self.located.path).map_err(|cause| self.located.io("read", cause))?.len(),
+        };
+        Ok(PinnedDatabase { bytes, page_bytes, live: self.live, staged: self.staged, located: self.located })
+    }
+}
+
+/// Opens a source in whatever way it can be read, and pins it.
+fn open_pinned(located: Located, staging: &Path, limits: &Limits, progress: &dyn Progress) -> Result<Member, SourceError> {
+    let before = schema_cookie(&located.header()?);
+    let started = Instant::now();
+    let mut elsewhere = 0;
+    let member = loop {
+        progress.checkpoint()?;
+        let way = if elsewhere < TRIES_IN_PLACE { way(&located)? } else { Way::Staged };
+        let error = match way {
+            Way::Staged => {
+                let staged = stage(&located, staging, limits, progress)?;
+                let live = open_staged(&staged).map_err(|error| SourceError::from_sqlite(&located.given, "open", &error))?;
+                let member = Member { live, way, staged: Some(staged), located };
+                member.pin().map_err(|error| SourceError::from_sqlite(&member.located.given, "read", &error))?;
+                break member;
+            }
+            way => match open_in_place(&located, way) {
+                Ok(live) => break Member { live, way, staged: None, located },
+                Err(error) => error,
+            },
+        };
+        if is_busy(&error) {
+            if started.elapsed() > limits.busy {
+                let why = format!("another process has kept readers out for {:?}: {}", limits.busy, message(&error));
+                return Err(SourceError::Busy { path: located.given, why });
+            }
+        } else if needs_staging(&error) {
+            // A journal that a writer deletes at this moment looks like one of a writer that died; a copy is dear.
+            elsewhere += 1;
+        } else {
+            return Err(SourceError::from_sqlite(&located.given, "open", &error));
+        }
+        pause(Duration::from_millis(20), progress)?;
+    };
+    let pinned = member.live.connection().query_row("PRAGMA schema_version", [], |row| row.get::<_, u32>(0));
+    // The schema version only ever grows. SQLite itself takes a strange -wal for the database's own, and the result for sound.
+    if pinned.is_ok_and(|pinned| pinned < before) {
+        let why = "its -wal is older than the file, or belongs to another database; move the -wal away to back up the file alone";
+        return Err(SourceError::Damaged { path: member.located.given, why: why.into() });
+    }
+    Ok(member)
+}
+
+/// Returns the schema version of a header.
+fn schema_cookie(header: &[u8]) -> u32 {
+    let bytes = header[40..44].try_into().expect("four bytes");
+    u32::from_be_bytes(bytes)
+}
+
+fn open_in_place(located: &Located, way: Way) -> rusqlite::Result<Live> {
+    let live = Live::open(&located.path, way)?;
+    if matches!(way, Way::Wal(_)) && live.connection().is_readonly("main")? {
+        return Err(rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_READONLY), None));
+    }
+    begin(live.connection(), "BEGIN; PRAGMA schema_version;")?;
+    Ok(live)
+}
+
+/// Opens a private copy; SQLite rolls back or recovers there what it has to.
+fn open_staged(staged: &Staged) -> rusqlite::Result<Live> {
+    let path = fs::canonicalize(staged.path()).unwrap_or_else(|_| staged.path().to_owned());
+    Live::open(&path, Way::Staged)
+}
+
+/// Pins all at one point in time, and says whether that succeeded; where a lock cannot be had at all they are pinned one by one.
+///
+/// A database whose pin stops its writers needs no lock: it is pinned before the first lock is taken and cannot move until after the last.
+fn pin_together(members: &[Member], limits: &Limits, progress: &dyn Progress) -> Result<bool, SourceError> {
+    let mut order: Vec<&Member> = members.iter().collect();
+    order.sort_by_key(|member| member.located.id);
+    let mut lockers = Vec::with_capacity(order.len());
+    for member in &order {
+        lockers.push(Locker::open(member)?);
+    }
+    let started = Instant::now();
+    loop {
+        progress.checkpoint()?;
+        let (member, error) = match attempt(&order, &mut lockers) {
+            Ok(()) => break,
+            Err(refused) => refused,
+        };
+        for locker in lockers.iter().flat_map(Locker::connection) {
+            roll_back(locker).map_err(|error| SourceError::from_sqlite(&member.located.given, "unlock", &error))?;
+        }
+        for member in &order {
+            member.unpin()?;
+        }
+        if !is_busy(&error) {
+            return Err(SourceError::from_sqlite(&member.located.given, "lock", &error));
+        }
+        if started.elapsed() > limits.busy {
+            let why = format!("another process has held a lock on it for {:?}", limits.busy);
+            return Err(SourceError::Busy { path: member.located.given.clone(), why });
+        }
+        // Random, so that two that want the same locks do not meet again.
+        pause(Duration::from_millis(5 + RandomState::new().build_hasher().finish() % 50), progress)?;
+    }
+    Ok(lockers.iter().all(|locker| !matches!(locker, Locker::Impossible)))
+}
+
+/// Tries once to lock and pin all. On success all are pinned and all locks released; on failure the caller lets go of everything.
+fn attempt<'a>(order: &[&'a Member], lockers: &mut [Locker]) -> Result<(), (&'a Member, rusqlite::Error)> {
+    for (member, locker) in order.iter().zip(&*lockers) {
+        if matches!(locker, Locker::Needless) {
+            member.pin().map_err(|error| (*member, error))?;
+        }
+    }
+    for (member, locker) in order.iter().zip(&mut *lockers) {
+        if let Locker::Ready(live) = locker {
+            begin(live.connection(), "BEGIN IMMEDIATE").map_err(|error| (*member, error))?;
+        }
+    }
+    for (member, locker) in order.iter().zip(&*lockers) {
+        if !matches!(locker, Locker::Needless) {
+            member.pin().map_err(|error| (*member, error))?;
+        }
+    }
+    for (member, locker) in order.iter().zip(&*lockers) {
+        if let Some(connection) = locker.connection() {
+            roll_back(connection).map_err(|error| (*member, error))?;
+        }
+    }
+    Ok(())
+}
+
+/// What keeps the writers of one database away for a moment.
+enum Locker {
+    /// A second connection, which can take the write lock. On a read-only one `BEGIN IMMEDIATE` succeeds and locks nothing.
+    Ready(Live),
+    /// Nothing: the pin does it.
+    Needless,
+    /// Nothing can.
+    Impossible,
+}
+
+impl Locker {
+    fn open(member: &Member) -> Result<Self, SourceError> {
+        if member.staged.is_some() {
+            return Ok(Self::Impossible);
+        }
+        let instead = if member.freezes() { Self::Needless } else { Self::Impossible };
+        // The pin's connection, which is closed later, tidies up for both.
+        let opened = Live::open(&member.located.path, Way::Wal(Sidecars::Theirs));
+        match opened.and_then(|live| Ok((live.connection().is_readonly("main")?, live))) {
+            // The header can forbid writing (a write version of the future): that is known once it was read.
+            Ok((false, live)) => match begin(live.connection(), "BEGIN; PRAGMA schema_version;") {
+                Ok(()) => {
+                    roll_back(live.connection()).map_err(|error| SourceError::from_sqlite(&member.located.given, "unlock", &error))?;
+                    Ok(if live.connection().is_readonly("main").unwrap_or(true) { instead } else { Self::Ready(live) })
+                }
+                Err(error) if is_busy(&error) => Ok(Self::Ready(live)),
+                Err(error) => Err(SourceError::from_sqlite(&member.located.given, "open", &error)),
+            },
+            Ok((true, _)) => Ok(instead),
+            Err(error) if needs_staging(&error) => Ok(instead),
+            Err(error) => Err(SourceError::from_sqlite(&member.located.given, "open", &error)),
+        }
+    }
+
+    fn connection(&self) -> Option<&Connection> {
+        match self {
+            Self::Ready(live) => Some(live.connection()),
+            Self::Needless | Self::Impossible => None,
+        }
+    }
+}
+
+/// Begins a transaction; on failure there is none.
+fn begin(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
+    connection.execute_batch(sql).inspect_err(|_| {
+        let _ = roll_back(connection);
+    })
+}
+
+/// Ends a transaction, if there is one.
+fn roll_back(connection: &Connection) -> rusqlite::Result<()> {
+    if connection.is_autocommit() { Ok(()) } else { connection.execute_batch("ROLLBACK") }
+}
+
+/// Says whether an error passes when another process lets go of its lock.
+fn is_busy(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::FileLockingProtocolFailed))
+}
+
+/// Says whether an error means that reading in place would need to write: a hot journal, sidecars that cannot be made.
+fn needs_staging(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied))
+}
+
+/// Waits, and stops early with [`Interrupted`] where that is asked for.
+pub(super) fn pause(wait: Duration, progress: &dyn Progress) -> Result<(), Interrupted> {
+    let end = Instant::now() + wait;
+    loop {
+        progress.checkpoint()?;
+        let left = end.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Ok(());
+        }
+        thread::sleep(left.min(Duration::from_millis(50)));
+    }
+}

@@ -1,0 +1,54 @@
+//! Rewrites a private copy without free pages.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
+use std::path::Path;
+
+use rusqlite::types::{ToSqlOutput, ValueRef};
+use rusqlite::{Connection, ToSql};
+
+use super::SourceError;
+use super::open::{open_private, sidecar};
+
+/// Where the header says how the file is written and read: 1 for a rollback journal, 2 for WAL.
+const VERSIONS_AT: u64 = 18;
+
+/// Rewrites a private copy without free pages (VACUUM). Fails where SQLite cannot, with the copy as it was.
+///
+/// Page size, encoding, auto_vacuum, application_id, user_version and journal mode stay. Needs room for a second copy
+/// beside the first, and no memory to speak of. The copy is replaced by a rename; whoever dies before it leaves both.
+pub fn vacuum(copy: &Path) -> Result<(), SourceError> {
+    let target = sidecar(copy, ".vacuum");
+    let to_target = |cause| SourceError::Io { path: target.clone(), action: "write", cause };
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(&target).map_err(to_target)?;
+    let replaced = rewrite(copy, &target).and_then(|()| fs::rename(&target, copy).map_err(to_target));
+    replaced.inspect_err(|_| {
+        let _ = fs::remove_file(&target);
+    })
+}
+
+fn rewrite(copy: &Path, target: &Path) -> Result<(), SourceError> {
+    let failed = |error: rusqlite::Error| SourceError::from_sqlite(copy, "vacuum", &error);
+    let io = |cause: io::Error| SourceError::Io { path: copy.to_owned(), action: "vacuum", cause };
+    let connection = open_private(copy).map_err(failed)?;
+    into(&connection, target).map_err(failed)?;
+    connection.close().map_err(|(_, error)| failed(error))?;
+    // VACUUM INTO makes a rollback-mode database. A restored copy must not lose its WAL mode; no connection is open to either file.
+    let mut versions = [0; 2];
+    File::open(copy).and_then(|file| file.read_exact_at(&mut versions, VERSIONS_AT)).map_err(io)?;
+    OpenOptions::new().write(true).open(target).and_then(|file| file.write_all_at(&versions, VERSIONS_AT)).map_err(io)
+}
+
+fn into(connection: &Connection, target: &Path) -> rusqlite::Result<()> {
+    /// A path as SQLite takes it: bytes.
+    struct Target<'a>(&'a Path);
+    impl ToSql for Target<'_> {
+        fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+            Ok(ToSqlOutput::Borrowed(ValueRef::Text(self.0.as_os_str().as_bytes())))
+        }
+    }
+    let target = std::path::absolute(target).unwrap_or_else(|_| target.to_owned());
+    connection.execute("VACUUM INTO ?1", [&Target(&target)]).map(|_| ())
+}
