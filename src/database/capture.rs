@@ -52,7 +52,7 @@ pub struct PinnedDatabase {
     pub(super) page_bytes: u32,
     // The order matters: the connection goes first, then the copy under it, then the right to the file.
     pub(super) live: Live,
-    pub(super) staged: Option<Staged>,
+    pub(super) _staged: Option<Staged>,
     pub(super) located: Located,
 }
 

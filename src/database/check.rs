@@ -15,7 +15,7 @@ use rusqlite::{Connection, ErrorCode, ToSql};
 use super::SourceError;
 use super::error::message;
 use super::facts::{quoted_identifier, table_names};
-use super::open::open_private;
+use super::open::{lies_alone, open_private, open_private_with_checks};
 use crate::metadata::Integrity;
 use crate::names::printable;
 use crate::progress::{Interrupted, Progress};
@@ -51,7 +51,7 @@ pub struct Checked {
     pub foreign_key_violations: Option<u64>,
 }
 
-/// Checks a private copy, opened read-only and immutable. `path` is only read; damage is a value, not an error.
+/// Checks a private copy, which is only read; damage is a value, not an error.
 pub fn check(copy: &Path, depth: Depth, progress: &dyn Progress) -> Result<Checked, SourceError> {
     let mut found = Found::default();
     let pragma = match depth {
@@ -59,7 +59,7 @@ pub fn check(copy: &Path, depth: Depth, progress: &dyn Progress) -> Result<Check
         Depth::Quick => "quick_check",
         Depth::Full | Depth::Deep => "integrity_check",
     };
-    let connection = open_private(copy).map_err(|error| SourceError::from_sqlite(copy, "check", &error))?;
+    let connection = open(copy).map_err(|error| SourceError::from_sqlite(copy, "check", &error))?;
     let mut foreign_key_violations = None;
     watched(&connection, progress, || {
         // Every error here is damage: a schema that cannot be read hides everything behind it.
@@ -78,6 +78,15 @@ pub fn check(copy: &Path, depth: Depth, progress: &dyn Progress) -> Result<Check
         if depth == Depth::Deep { read_rows(copy, &connection, &mut found) } else { Ok(()) }
     })??;
     Ok(found.into_checked(foreign_key_violations))
+}
+
+/// Opens a copy read-only and immutable, or, where tables have CHECK constraints, so that these are checked as well.
+fn open(copy: &Path) -> rusqlite::Result<Connection> {
+    let connection = open_private(copy)?;
+    let sql = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type='table' AND sql LIKE '%check%')";
+    // An error here is damage, and the check itself will meet it.
+    let constrained = connection.query_row(sql, [], |row| row.get(0)).unwrap_or(false);
+    if constrained && lies_alone(copy) { open_private_with_checks(copy).or(Ok(connection)) } else { Ok(connection) }
 }
 
 /// What was found so far.

@@ -301,6 +301,21 @@ pub(super) fn open_private(copy: &Path) -> rusqlite::Result<Connection> {
     connect(&path, "mode=ro&immutable=1", OpenFlags::SQLITE_OPEN_READ_ONLY)
 }
 
+/// Opens a private copy so that SQLite sees its CHECK constraints, which it leaves out of a schema that it can only read.
+///
+/// Nothing is written all the same. A copy in WAL mode gets a `-wal` for the time of the connection, without content.
+pub(super) fn open_private_with_checks(copy: &Path) -> rusqlite::Result<Connection> {
+    let path = std::path::absolute(copy).unwrap_or_else(|_| copy.to_owned());
+    let connection = connect(&path, "mode=rw", OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    connection.execute_batch("PRAGMA locking_mode=EXCLUSIVE; PRAGMA query_only=ON;")?;
+    Ok(connection)
+}
+
+/// Says whether nothing lies beside a copy that a connection could apply to it.
+pub(super) fn lies_alone(copy: &Path) -> bool {
+    ["-wal", "-journal"].iter().all(|ending| matches!(find_sidecar(copy, ending), Ok(None)))
+}
+
 /// Opens a database that exists, and makes the connection safe for files of uncertain origin.
 ///
 /// See "Defense Against The Dark Arts" (sqlite.org/security.html). None of this reads the file.

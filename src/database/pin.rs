@@ -88,7 +88,7 @@ impl Member {
             // This one parses the schema, which may be damaged; the size of the file is near enough for a bar.
             Err(_) => fs::metadata(&self.located.path).map_err(|cause| self.located.io("read", cause))?.len(),
         };
-        Ok(PinnedDatabase { bytes, page_bytes, live: self.live, staged: self.staged, located: self.located })
+        Ok(PinnedDatabase { bytes, page_bytes, live: self.live, _staged: self.staged, located: self.located })
     }
 }
 
