@@ -1,0 +1,149 @@
+//! `heirloom backup`.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+
+use crate::world::World;
+
+#[test]
+fn a_backup_needs_no_configuration() {
+    let world = World::new();
+    world.database("app.db");
+    let ran = world.heirloom(["backup", "app.db"]).success();
+    assert_eq!((ran.stdout.as_str(), ran.stderr.as_str()), ("", ""), "quiet where nobody looks");
+    assert_eq!(world.archives(), ["app_20260301T030000Z.tar.gz"]);
+    assert_eq!(world.leftovers(), [""; 0]);
+}
+
+#[test]
+fn the_json_says_what_was_archived() {
+    let world = World::new();
+    world.database("app.db");
+    let document = world.heirloom(["backup", "app.db", "--json", "--note", "before \"it\""]).success().json();
+    assert_eq!(document["archive"], "backups/app_20260301T030000Z.tar.gz");
+    assert_eq!(document["set"], "app");
+    let database = &document["databases"][0];
+    assert_eq!(database["integrity"], "ok");
+    assert_eq!(database["tables"], serde_json::json!([{"name": "notes", "rows": 100}]));
+    assert_eq!(database["index_count"], 1);
+}
+
+#[test]
+fn a_second_archive_of_the_same_second_gets_a_number() {
+    let world = World::new();
+    world.database("app.db");
+    for _ in 0..3 {
+        world.heirloom(["backup", "app.db"]).success();
+    }
+    assert_eq!(world.archives(), ["app_20260301T030000Z-2.tar.gz", "app_20260301T030000Z-3.tar.gz", "app_20260301T030000Z.tar.gz"]);
+}
+
+#[test]
+fn a_chosen_name_is_never_replaced() {
+    let world = World::new();
+    world.database("app.db");
+    world.heirloom(["backup", "app.db", "--name", "before-migration"]).success();
+    let before = fs::read(world.path("backups/before-migration.tar.gz")).unwrap();
+    world.heirloom(["backup", "app.db", "--name", "before-migration"]).exits(14).says("before-migration.tar.gz");
+    assert_eq!(fs::read(world.path("backups/before-migration.tar.gz")).unwrap(), before);
+    world.heirloom(["backup", "app.db", "--name", "../escape"]).exits(2).says("../escape");
+}
+
+#[test]
+fn a_missing_database_is_an_error_and_is_never_created() {
+    let world = World::new();
+    world.heirloom(["backup", "app.db"]).exits(10).says("app.db");
+    assert!(!world.path("app.db").exists());
+    world.heirloom(["backup", "app.db", "--if-exists"]).success();
+    assert_eq!(world.archives(), [""; 0]);
+}
+
+#[test]
+fn what_is_no_database_is_refused_and_left_alone() {
+    let world = World::new();
+    fs::create_dir(world.path("folder.db")).unwrap();
+    fs::write(world.path("empty.db"), "").unwrap();
+    fs::write(world.path("text.db"), "This is not a database at all.\n".repeat(200)).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(world.path("pipe.db")).status().unwrap().success());
+    for (name, code) in [("folder.db", 10), ("empty.db", 10), ("pipe.db", 10), ("text.db", 13)] {
+        world.heirloom(["backup", name]).exits(code).says(name);
+    }
+    assert_eq!(world.archives(), [""; 0]);
+    assert_eq!(world.leftovers(), [""; 0]);
+}
+
+#[test]
+fn a_damaged_database_is_refused_unless_it_is_to_be_kept() {
+    let world = World::new();
+    let path = world.database("app.db");
+    let mut bytes = fs::read(&path).unwrap();
+    let page = bytes.len() / 4096 - 1;
+    bytes[page * 4096..page * 4096 + 64].fill(0x5a);
+    fs::write(&path, &bytes).unwrap();
+
+    world.heirloom(["backup", "app.db"]).exits(13).says("app.db");
+    assert_eq!(world.archives(), [""; 0]);
+    let document = world.heirloom(["backup", "app.db", "--keep-damaged", "--json"]).exits(3).json();
+    assert_eq!(document["databases"][0]["integrity"], "damaged");
+    world.heirloom(["verify", "latest"]).exits(12);
+    world.heirloom(["verify", "--all"]).exits(13).says("damaged");
+    assert_eq!(fs::read(&path).unwrap(), bytes, "the source is as it was");
+}
+
+#[test]
+fn two_databases_make_one_archive() {
+    let world = World::new();
+    world.database("users.db");
+    world.sql("orders.db", "PRAGMA journal_mode=WAL; CREATE TABLE orders(id INTEGER PRIMARY KEY);");
+    let document = world.heirloom(["backup", "users.db", "orders.db", "--set", "shop", "--json"]).success().json();
+    assert_eq!(document["consistent_set"], true);
+    assert_eq!(document["databases"][1]["journal_mode"], "wal");
+    assert_eq!(world.archives(), ["shop_20260301T030000Z.tar.gz"]);
+    assert_eq!(world.files("."), ["backups", "orders.db", "users.db"], "no sidecar is left");
+}
+
+#[test]
+fn a_vacuumed_copy_is_smaller_and_the_source_is_not() {
+    let world = World::new();
+    let path = world.database("app.db");
+    world.sql("app.db", "CREATE TABLE big(x); WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<200) INSERT INTO big SELECT randomblob(4000) FROM n; DROP TABLE big;");
+    let before = fs::metadata(&path).unwrap().len();
+    let document = world.heirloom(["backup", "app.db", "--vacuum", "--json"]).success().json();
+    assert_eq!(document["databases"][0]["vacuumed"], true);
+    assert!(document["databases"][0]["bytes"].as_u64().unwrap() < before / 4);
+    assert_eq!(fs::metadata(&path).unwrap().len(), before);
+}
+
+#[test]
+fn archives_are_private() {
+    let world = World::new();
+    world.database("app.db");
+    world.heirloom(["backup", "app.db"]).success();
+    let mode = |path: &str| fs::metadata(world.path(path)).unwrap().permissions().mode() & 0o7777;
+    assert_eq!((mode("backups"), mode("backups/app_20260301T030000Z.tar.gz"), mode("backups/.heirloom")), (0o700, 0o600, 0o700));
+}
+
+#[test]
+fn a_store_whose_parent_is_missing_is_unreachable() {
+    let world = World::new();
+    world.database("app.db");
+    world.heirloom(["backup", "app.db", "--dir", "not/mounted"]).exits(16).says("not/mounted");
+}
+
+#[test]
+fn output_that_cannot_be_written_does_not_undo_the_backup() {
+    let world = World::new();
+    world.database("app.db");
+    let mut command = world.command(["backup", "app.db", "--json"]);
+    command.stdout(fs::OpenOptions::new().write(true).open("/dev/full").unwrap());
+    world.run(&mut command).exits(3).says("standard output");
+    assert_eq!(world.archives().len(), 1);
+}
+
+#[test]
+fn a_dry_run_writes_nothing() {
+    let world = World::new();
+    world.database("app.db");
+    world.heirloom(["backup", "app.db", "--dry-run"]).success();
+    assert_eq!(world.files("."), ["app.db"]);
+}
