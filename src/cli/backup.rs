@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use serde_json::{Value, json};
 
 use super::exit::Usage;
+use super::log::Record;
 use super::ui::Tone;
 use super::{Context, Outcome, Ui, text};
 use crate::archive::Compression;
@@ -188,6 +189,13 @@ fn one_set(args: &BackupArgs, context: &mut Context, store: Option<&LocalStore>,
     let limits = Limits { busy: args.busy_timeout, ..Limits::default() };
     let packed = backup::execute(store, &plan, &limits, &context.ui.progress()).with_context(|| format!("cannot back up \"{set}\""))?;
     let seconds = started.elapsed();
+    context.records.push(Record {
+        kind: Some(packed.metadata.kind.to_string()),
+        set: Some(set.to_string()),
+        archive: Some(packed.archive.as_str().to_owned()),
+        bytes: Some(packed.bytes),
+        outcome: None,
+    });
     tell(&mut context.ui, store, &packed, seconds);
     let outcome = if packed.is_damaged() { Outcome::Problems } else { Outcome::Done };
     Ok((packed_json(store, &packed, seconds), outcome))

@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 
 use super::exit::Usage;
+use super::log::Record;
 use super::{GlobalArgs, Ui};
 use crate::config::Settings;
 use crate::names::printable;
@@ -25,6 +26,8 @@ pub struct Context {
     pub user: String,
     /// The terminal.
     pub ui: Ui,
+    /// What the command tells the activity log: one for each archive it was about.
+    pub records: Vec<Record>,
 }
 
 impl Context {
@@ -42,7 +45,7 @@ impl Context {
         if let Some(dir) = &args.dir {
             settings.store = dir.clone();
         }
-        Ok(Self { settings, now: now()?, host: host(), user: user(), ui })
+        Ok(Self { settings, now: now()?, host: host(), user: user(), ui, records: Vec::new() })
     }
 
     /// Opens the store for reading. It must be there.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::exit::Usage;
+use super::log::Record;
 use super::{Context, Outcome, text};
 use crate::lock::StoreLock;
 use crate::names::{ArchiveName, printable};
@@ -77,6 +78,7 @@ pub(super) fn run(args: &DeleteArgs, context: &mut Context) -> anyhow::Result<Ou
     // Planned again under the lock: another run may have removed the other good archives in between.
     let lock = StoreLock::acquire(&store.create_private()?, Duration::from_secs(60), &context.ui.progress())?;
     let removed = delete::execute(&store, &plan(context)?, &lock)?;
+    context.records.extend(removed.iter().map(|name| Record { archive: Some(name.as_str().to_owned()), ..Record::default() }));
     if context.ui.is_json() {
         context.ui.document(&json!({"removed": removed}));
     }

@@ -9,6 +9,7 @@ mod context;
 mod delete;
 mod exit;
 mod list;
+mod log;
 mod pin;
 mod show;
 mod text;
@@ -70,6 +71,7 @@ pub enum Command {
     Delete(delete::DeleteArgs),
     Pin(pin::PinArgs),
     Unpin(pin::UnpinArgs),
+    Log(log::LogArgs),
 }
 
 /// Parses the command line, runs the command, and returns the exit code of the table.
@@ -87,13 +89,18 @@ pub fn main() -> u8 {
 }
 
 fn dispatch(command: &Command, context: &mut Context) -> anyhow::Result<Outcome> {
-    match command {
-        Command::Backup(args) => backup::run(args, context),
-        Command::List(args) => list::run(args, context),
-        Command::Show(args) => show::run(args, context),
-        Command::Verify(args) => verify::run(args, context),
-        Command::Delete(args) => delete::run(args, context),
-        Command::Pin(args) => pin::run(args, context),
-        Command::Unpin(args) => pin::run_unpin(args, context),
-    }
+    let started = std::time::Instant::now();
+    let (name, result) = match command {
+        Command::Backup(args) => ("backup", backup::run(args, context)),
+        Command::Verify(args) => ("verify", verify::run(args, context)),
+        Command::Delete(args) => ("delete", delete::run(args, context)),
+        Command::Pin(args) => ("pin", pin::run(args, context)),
+        Command::Unpin(args) => ("unpin", pin::run_unpin(args, context)),
+        // Commands that only look are not logged.
+        Command::List(args) => return list::run(args, context),
+        Command::Show(args) => return show::run(args, context),
+        Command::Log(args) => return log::run(args, context),
+    };
+    log::write(name, &result, started, context);
+    result
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use serde_json::{Value, json};
 
+use super::log::Record;
 use super::ui::Tone;
 use super::{Context, Outcome};
 use crate::archive::ArchiveError;
@@ -81,6 +82,8 @@ pub(super) fn run(args: &VerifyArgs, context: &mut Context) -> anyhow::Result<Ou
     for looked in looked {
         match looked.result {
             Ok(verified) => {
+                let outcome = if verified.state == State::Good { Outcome::Done } else { Outcome::Found(13) };
+                context.records.push(Record { archive: Some(looked.shown.clone()), outcome: Some(outcome), ..Record::default() });
                 damaged += usize::from(verified.state == State::Damaged);
                 remember(context, looked.home.as_ref(), &verified, depth);
                 tell(context, &looked.shown, &verified);

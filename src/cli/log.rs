@@ -1,0 +1,124 @@
+//! `heirloom log`, and the writing of the log that it prints.
+
+use std::time::Instant;
+
+use chrono::{DateTime, Utc};
+use serde_json::json;
+
+use super::exit::{Outcome, Usage, exit_code};
+use super::ui::Tone;
+use super::{Context, text};
+use crate::activity::{self, Activity};
+use crate::names::printable;
+use crate::store::Store as _;
+
+/// Show what was done when
+///
+/// One line for every operation that changed or checked something, newest first, from the activity log of the store
+/// (`.heirloom/activity.db`). The log may be deleted at any time; the archives do not need it.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "Examples:
+  heirloom log
+  heirloom log --since 7d --failed
+
+Exit codes: 0 done; 16 store unreachable")]
+pub struct LogArgs {
+    /// Only what is not older than this: a span (7d) or a time (2026-03-01T03:00:00Z)
+    #[arg(long, value_name = "TIME")]
+    since: Option<String>,
+    /// Only what did not end well
+    #[arg(long)]
+    failed: bool,
+}
+
+pub(super) fn run(args: &LogArgs, context: &mut Context) -> anyhow::Result<Outcome> {
+    let store = context.store()?;
+    let since = args.since.as_deref().map(|text| since(text, context.now)).transpose()?;
+    let entries = activity::read(&store.private(), since, args.failed)?;
+    if context.ui.is_json() {
+        context.ui.document(&json!({"store": store.location(), "activities": entries}));
+        return Ok(Outcome::Done);
+    }
+    if entries.is_empty() {
+        return Ok(Outcome::Done);
+    }
+    let mut table = context.ui.table(&["TIME", "COMMAND", "OUTCOME", "TOOK", "SIZE", "USER", "WHAT"]);
+    for entry in &entries {
+        let tone = if entry.outcome == "done" { Tone::Good } else { Tone::Bad };
+        let what = entry.error.as_ref().or(entry.archive.as_ref()).or(entry.set.as_ref()).map_or("-", String::as_str);
+        table.add_row([
+            entry.at.format("%Y-%m-%dT%H:%M:%SZ").to_string(),
+            printable(&entry.command).into_owned(),
+            context.ui.paint(tone, &printable(&entry.outcome)),
+            format!("{:.1} s", entry.seconds),
+            entry.bytes.map_or_else(|| "-".into(), text::bytes),
+            printable(&entry.user).into_owned(),
+            printable(what).into_owned(),
+        ]);
+    }
+    context.ui.result(table.trim_fmt());
+    Ok(Outcome::Done)
+}
+
+fn since(text: &str, now: DateTime<Utc>) -> Result<DateTime<Utc>, Usage> {
+    if let Ok(time) = DateTime::parse_from_rfc3339(text) {
+        return Ok(time.to_utc());
+    }
+    let span = humantime::parse_duration(text).ok().and_then(|span| now.checked_sub_signed(chrono::TimeDelta::from_std(span).ok()?));
+    span.ok_or_else(|| Usage::new(format!("\"{}\" is no time", printable(text)), "write a span (7d, 12h) or a time (2026-03-01T03:00:00Z)"))
+}
+
+/// What a command tells the log about itself.
+#[derive(Debug, Clone, Default)]
+pub struct Record {
+    /// The kind of the archive it made.
+    pub kind: Option<String>,
+    /// The set it was about.
+    pub set: Option<String>,
+    /// The archive it was about.
+    pub archive: Option<String>,
+    /// The size of that archive.
+    pub bytes: Option<u64>,
+    /// How it ended for this archive, where that is not how the whole command ended.
+    pub outcome: Option<Outcome>,
+}
+
+/// Writes a command that ended into the log of its store. Where there is no store, there is nothing to write to; a log that cannot be written is a warning.
+pub(super) fn write(command: &str, result: &anyhow::Result<Outcome>, started: Instant, context: &mut Context) {
+    let Ok(store) = context.store() else { return };
+    let words = |outcome: Outcome| match outcome {
+        Outcome::Done => ("done", 0),
+        Outcome::Problems => ("problems", 3),
+        Outcome::Found(code) => ("found", code),
+    };
+    let whole = match result {
+        Ok(outcome) => words(*outcome),
+        Err(error) => ("failed", exit_code(error, context.ui.signal())),
+    };
+    let records = std::mem::take(&mut context.records);
+    let records = if records.is_empty() { vec![Record::default()] } else { records };
+    let seconds = started.elapsed().as_secs_f64();
+    for record in records {
+        let (outcome, code) = record.outcome.map_or(whole, words);
+        let activity = Activity {
+            at: context.now,
+            seconds,
+            command: command.to_owned(),
+            kind: record.kind,
+            outcome: outcome.to_owned(),
+            exit_code: code,
+            set: record.set,
+            archive: record.archive,
+            bytes: record.bytes,
+            error: result.as_ref().err().map(|error| printable(&format!("{error:#}")).into_owned()),
+            user: context.user.clone(),
+            host: context.host.clone(),
+        };
+        let written = store.create_private().map_err(anyhow::Error::from).and_then(|private| Ok(activity::append(&private, &activity)?));
+        if let Err(error) = written {
+            // A read-only store can be used, and has no log: that is worth a word only to those who ask for details.
+            context.ui.detail(format!("not logged: {error:#}"));
+            return;
+        }
+    }
+}
