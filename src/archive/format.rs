@@ -8,3 +8,38 @@ pub const MAX_MEMBER_BYTES: usize = 16 * 1024 * 1024;
 pub const DEFAULT_LEVEL: u8 = 5;
 /// The size of a tar block, in bytes.
 pub const TAR_BLOCK: usize = 512;
+/// The longest metadata entry that is read, in bytes.
+pub const MAX_METADATA_BYTES: u64 = 16 * 1024 * 1024;
+/// The most bytes that may follow the last database: `RESTORE.txt` and the end of the tar.
+pub const MAX_TAIL_BYTES: u64 = 1024 * 1024;
+
+/// What `RESTORE.txt` says. Readers do not compare it: a later release may say it better.
+pub const RESTORE_TEXT: &str = "\
+How to get the data back without heirloom
+=========================================
+
+This archive holds copies of SQLite databases. `tar` and `sqlite3` are enough.
+
+1. Unpack it into an empty folder:
+
+       mkdir restored && tar xzf ARCHIVE.tar.gz -C restored
+
+   (`tar xf` where the name ends in .tar). `backup_metadata.json` says what each file is:
+   \"source\" is the path it was copied from, \"sha256\" the digest of the copy.
+
+2. Compare the digest, then check the database:
+
+       sha256sum restored/FILE
+       sqlite3 restored/FILE \"PRAGMA integrity_check\"
+
+   It must print the digest of the metadata, and then \"ok\".
+
+3. Put it in place:
+
+   - Stop everything that uses the old database first. Never copy over a database that is in use.
+   - Move the old file away, together with the files beside it that end in -wal, -shm and
+     -journal. One that stays behind is applied to the restored database and ruins it.
+   - Copy the restored file to its place, and give it the old owner and mode.
+
+With heirloom: `heirloom restore ARCHIVE` does all of this, and keeps a safety backup of what it replaces.
+";

@@ -1,1 +1,296 @@
-//! TBD
+//! Archives of the Python tool that this one replaces, and the little that a file's name tells about plain databases.
+//!
+//! Its metadata lies anywhere in the tar and has no `format`. It records no digests, counts of tables that may
+//! have been wrong when they were written, and times without a zone. What is in the archive counts; where
+//! the metadata says otherwise, that is an oddity and not an error.
+
+use std::collections::{BTreeMap, HashSet};
+use std::path::Path;
+
+use chrono::{DateTime, NaiveDateTime, TimeDelta, TimeZone, Utc};
+use chrono_tz::Tz;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::ArchiveError;
+use super::described::{self, damaged, unreadable};
+use super::format::MAX_METADATA_BYTES;
+use super::plain;
+use super::stream::{Entry, Tar};
+use crate::metadata::{Kind, Metadata, TableMetadata};
+use crate::names::{METADATA_ENTRY, Name, RESTORE_ENTRY, is_file_name, printable, time_in_name};
+use crate::snapshot::{Contents, Held, Origin};
+
+/// The databases that the old tool knew: their file, their name, their key in `includes`, and that of their statistics.
+const KNOWN: [Known; 2] = [
+    Known { file: "arrow_database.db", name: "arrow", included: "arrow_database", stats: "arrow_db_stats" },
+    Known { file: "user_data.db", name: "user", included: "user_database", stats: "user_db_stats" },
+];
+/// The newest release line of the old tool.
+const NEWEST: u64 = 1;
+/// The largest entry that is passed over; the old tool wrote nothing but databases and metadata.
+const MAX_UNKNOWN: u64 = 16 * 1024 * 1024;
+/// How many entries that do not belong there are named one by one.
+const MAX_ODDITIES: usize = 10;
+/// How much of a strange name is shown, in characters.
+const MAX_SHOWN: usize = 80;
+
+struct Known {
+    file: &'static str,
+    name: &'static str,
+    included: &'static str,
+    stats: &'static str,
+}
+
+/// `backup_metadata.json` as the old tool wrote it.
+#[derive(Deserialize)]
+struct OldMetadata {
+    backup_name: String,
+    created_at: String,
+    version: Option<String>,
+    includes: BTreeMap<String, bool>,
+    #[serde(flatten)]
+    rest: BTreeMap<String, Value>,
+}
+
+/// What the file of an archive tells about it.
+pub(super) struct Label<'a> {
+    /// Its name in the store.
+    pub(super) file_name: &'a str,
+    /// When it was last written: the last resort where nothing else gives a time.
+    pub(super) modified: DateTime<Utc>,
+    /// The zone of times that carry none.
+    pub(super) zone: Tz,
+}
+
+/// What a scan over a tar found.
+pub(super) enum Found {
+    /// Metadata of format 1 as the first entry. The rest was not looked at.
+    Format1(Box<Metadata>),
+    /// An archive of the old tool, which was read to its end.
+    Legacy(Contents),
+}
+
+/// Goes over a tar and says what it is.
+pub(super) fn scan(tar: &mut Tar, label: &Label) -> Result<Found, ArchiveError> {
+    let mut seen = HashSet::new();
+    let mut metadata = None;
+    let (mut held, mut others, mut oddities) = (Vec::new(), Vec::new(), Vec::new());
+    while let Some(entry) = tar.next()? {
+        let first = seen.is_empty();
+        if !seen.insert(entry.name.clone()) {
+            return Err(ArchiveError::Hostile { why: format!("the entry \"{}\" is there twice", printable(&entry.name)) });
+        }
+        if entry.name == METADATA_ENTRY {
+            let json = read_metadata(tar, &entry)?;
+            match described::format(&json)? {
+                Some(_) if first && entry.raw == METADATA_ENTRY => return Ok(Found::Format1(Box::new(described::read(&json)?))),
+                Some(_) => return Err(damaged("the metadata is not the first entry")),
+                None => metadata = Some(parse(&json)?),
+            }
+            continue;
+        }
+        let known = KNOWN.iter().find(|known| known.file == entry.name);
+        let mut head = [0; plain::HEADER_BYTES];
+        let there = tar.read(&mut head)?;
+        if known.is_some() || (plain::is_database(&head) && is_file_name(&entry.name)) {
+            oddities.extend(plain::check_header(&head[..there], entry.bytes, &entry.name)?);
+            held.push((entry, known));
+        } else if entry.bytes > MAX_UNKNOWN {
+            return Err(ArchiveError::Hostile { why: format!("the entry \"{}\" is large and no database", printable(&entry.name)) });
+        } else {
+            others.push(entry.name);
+        }
+    }
+    if metadata.is_none() && seen.contains(RESTORE_ENTRY) {
+        return Err(damaged("the metadata is missing"));
+    }
+    if tar.trailing() > 0 {
+        oddities.push(trailing(tar.trailing()));
+    }
+    describe(metadata, held, others, oddities, label).map(Found::Legacy)
+}
+
+/// Says that something follows the end of the gzip stream.
+pub(super) fn trailing(bytes: u64) -> String {
+    format!("{bytes} bytes that do not belong there follow the compressed data")
+}
+
+fn read_metadata(tar: &mut Tar, entry: &Entry) -> Result<Vec<u8>, ArchiveError> {
+    if entry.bytes > MAX_METADATA_BYTES {
+        return Err(ArchiveError::Hostile { why: "the metadata is larger than 16 MiB".into() });
+    }
+    let mut json = Vec::new();
+    let mut chunk = [0; 16 * 1024];
+    loop {
+        match tar.read(&mut chunk)? {
+            0 => return Ok(json),
+            count => json.extend_from_slice(&chunk[..count]),
+        }
+    }
+}
+
+fn parse(json: &[u8]) -> Result<OldMetadata, ArchiveError> {
+    let metadata: OldMetadata = serde_json::from_slice(json).map_err(unreadable)?;
+    let release = metadata.version.as_deref().and_then(|version| version.split('.').next()?.parse().ok());
+    match release {
+        Some(found) if found > NEWEST => Err(ArchiveError::FormatTooNew { found }),
+        _ => Ok(metadata),
+    }
+}
+
+fn describe(
+    metadata: Option<OldMetadata>,
+    entries: Vec<(Entry, Option<&Known>)>,
+    mut others: Vec<String>,
+    mut oddities: Vec<String>,
+    label: &Label,
+) -> Result<Contents, ArchiveError> {
+    let mut databases: Vec<Held> = Vec::new();
+    for (entry, known) in entries {
+        // With metadata, only what it could have named is a database of this archive.
+        if known.is_none() && metadata.is_some() {
+            others.push(entry.name);
+            continue;
+        }
+        let name = known.map_or_else(|| Name::from_path(Path::new(&entry.name)), |known| name_of(known));
+        if databases.iter().any(|other| other.name == name) {
+            return Err(ArchiveError::Hostile { why: format!("it holds two databases \"{name}\"") });
+        }
+        let (tables, table_count) = match (&metadata, known) {
+            (Some(metadata), Some(known)) => stats(metadata, known, &mut oddities),
+            _ => (None, None),
+        };
+        databases.push(Held { name, file: entry.name, bytes: Some(entry.bytes), sha256: None, source: None, tables, table_count });
+    }
+    if databases.is_empty() {
+        return Err(ArchiveError::NotAnArchive { why: "there is no database in it".into() });
+    }
+    match &metadata {
+        None => oddities.push("it holds no metadata".into()),
+        Some(metadata) => compare_includes(metadata, &databases, &mut oddities),
+    }
+    let unnamed = others.len();
+    oddities.extend(
+        others.iter().take(MAX_ODDITIES).map(|name| format!("the entry \"{}\" does not belong there; it is ignored", printable(name))),
+    );
+    if unnamed > MAX_ODDITIES {
+        oddities.push(format!("{} more entries do not belong there; they are ignored", unnamed - MAX_ODDITIES));
+    }
+    let stem = stem(label.file_name);
+    let recorded = metadata.as_ref().map(|metadata| recorded_time(&metadata.created_at, label.zone)).transpose()?;
+    let backup_name = metadata.map_or_else(|| stem.to_owned(), |metadata| metadata.backup_name);
+    let set = set_of(&backup_name);
+    let created_at = recorded.or_else(|| time_of(stem, label.zone)).unwrap_or(label.modified);
+    Ok(Contents { origin: Origin::Legacy, backup_name, created_at, set, kind: Kind::Manual, databases, oddities, metadata: None })
+}
+
+fn name_of(known: &Known) -> Name {
+    Name::new(known.name).expect("the names of the old tool's databases are names")
+}
+
+fn compare_includes(metadata: &OldMetadata, databases: &[Held], oddities: &mut Vec<String>) {
+    for known in &KNOWN {
+        let promised = metadata.includes.get(known.included).copied().unwrap_or(false);
+        let there = databases.iter().any(|database| database.file == known.file);
+        if promised && !there {
+            oddities.push(format!("the metadata promises \"{}\", which is not in the archive", known.file));
+        } else if there && !promised {
+            oddities.push(format!("\"{}\" is in the archive, but the metadata says that it is not", known.file));
+        }
+    }
+    let unknown = metadata.includes.iter().filter(|(key, included)| **included && KNOWN.iter().all(|known| known.included != key.as_str()));
+    for (key, _) in unknown.take(MAX_ODDITIES) {
+        oddities.push(format!("the metadata promises \"{}\", which is unknown", printable(key)));
+    }
+}
+
+/// Reads the statistics of one database: its tables with their rows, or their number. Errors that the old tool recorded promise nothing.
+fn stats(metadata: &OldMetadata, known: &Known, oddities: &mut Vec<String>) -> (Option<Vec<TableMetadata>>, Option<u64>) {
+    let Some(stats) = metadata.rest.get(known.stats) else { return (None, None) };
+    let negative = |value: &Value| value.as_f64().is_some_and(|number| number < 0.0);
+    let counts = stats.get("tables").and_then(Value::as_object);
+    if stats.get("table_count").is_some_and(negative) || counts.is_some_and(|tables| tables.values().any(negative)) {
+        oddities.push(format!("the metadata counts less than nothing in \"{}\"", known.file));
+    }
+    let tables = counts.map(|tables| tables.iter().map(|(name, rows)| TableMetadata { name: name.clone(), rows: rows.as_u64() }).collect());
+    (tables, stats.get("table_count").and_then(Value::as_u64))
+}
+
+/// Reads a time of the metadata: with a zone, or without one and then in `zone`.
+fn recorded_time(text: &str, zone: Tz) -> Result<DateTime<Utc>, ArchiveError> {
+    if let Ok(time) = DateTime::parse_from_rfc3339(text) {
+        return Ok(time.to_utc());
+    }
+    let naive = text.parse::<NaiveDateTime>().or_else(|_| NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S%.f"));
+    naive.map(|time| in_zone(time, zone)).map_err(|_| damaged(format!("the metadata gives no time: \"{}\"", printable(text))))
+}
+
+/// Takes a time in a zone. Of an hour that comes twice the first is taken; one that is left out counts on from the hour before it.
+fn in_zone(time: NaiveDateTime, zone: Tz) -> DateTime<Utc> {
+    let exact = |time: NaiveDateTime| zone.from_local_datetime(&time).earliest().map(|time| time.to_utc());
+    let hour = TimeDelta::hours(1);
+    exact(time).or_else(|| exact(time - hour).map(|before| before + hour)).unwrap_or_else(|| time.and_utc())
+}
+
+/// Returns the name of a file without its ending.
+pub(super) fn stem(file_name: &str) -> &str {
+    let ending = crate::names::ARCHIVE_ENDINGS.iter().find(|ending| file_name.len() > ending.len() && file_name.ends_with(**ending));
+    ending.map_or(file_name, |ending| &file_name[..file_name.len() - ending.len()])
+}
+
+/// Returns where the time begins in a name: the last place from which on there is one.
+fn time_starts(stem: &str) -> Option<usize> {
+    stem.char_indices().map(|(at, _)| at).filter(|&at| time_in_name(&stem[at..]).is_some()).last()
+}
+
+/// Returns the time in a name; our own form is in UTC, those of other tools are in `zone`.
+pub(super) fn time_of(stem: &str, zone: Tz) -> Option<DateTime<Utc>> {
+    let text = &stem[time_starts(stem)?..];
+    let time = time_in_name(text)?;
+    Some(if text.as_bytes().get(8) == Some(&b'T') { time.and_utc() } else { in_zone(time, zone) })
+}
+
+/// Returns the set that a name speaks of: what is in front of the time, without `_backup`; all of it where there is no time.
+pub(super) fn set_of(stem: &str) -> Name {
+    let front = time_starts(stem).map(|at| stem[..at].trim_end_matches(['_', '-', '.']));
+    let front = front.map(|front| front.strip_suffix("_backup").or(front.strip_suffix("-backup")).unwrap_or(front));
+    let front = front.filter(|front| !front.is_empty()).unwrap_or(stem);
+    // The ending keeps `from_path` from taking a part of the name for one.
+    Name::from_path(Path::new(&format!("{front}.db")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_set_is_what_stands_in_front_of_the_time() {
+        for (stem, set) in [
+            ("archerytools_backup_20250804_163829", "archerytools"),
+            ("backup-2025-08-04-163829", "backup"),
+            ("notes_20250804T163829Z", "notes"),
+            ("notes_20250804T163829Z-2", "notes"),
+            ("before.the.move", "before.the.move"),
+            ("20250804_163829", "20250804_163829"),
+            ("_backup_20250804_163829", "_backup_20250804_163829"),
+            ("a/b_20250804_163829", "b"),
+        ] {
+            assert_eq!(set_of(stem).as_str(), set, "{stem}");
+        }
+    }
+
+    #[test]
+    fn times_without_a_zone_are_in_the_given_one_and_ours_are_in_utc() {
+        let zone = chrono_tz::Europe::Stockholm;
+        let time = |text: &str| time_of(text, zone).unwrap().to_string();
+        assert_eq!(time("a_20250804_163829"), "2025-08-04 14:38:29 UTC");
+        assert_eq!(time("a_20250804T163829Z"), "2025-08-04 16:38:29 UTC");
+        let recorded = |text: &str| recorded_time(text, zone).unwrap().to_string();
+        assert_eq!(recorded("2025-08-04T16:38:29.591353"), "2025-08-04 14:38:29.591353 UTC");
+        assert_eq!(recorded("2025-08-04T16:38:29+00:00"), "2025-08-04 16:38:29 UTC");
+        // Left out on the night of the change: an hour after 01:30 of winter time.
+        assert_eq!(recorded("2025-03-30T02:30:00"), "2025-03-30 01:30:00 UTC");
+        assert!(recorded_time("yesterday", zone).is_err());
+    }
+}

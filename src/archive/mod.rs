@@ -4,12 +4,17 @@
 //! numbers. Reading treats every byte as hostile: nothing is allocated by a claimed size, nothing is written under
 //! a name taken from an archive, and an archive is only called good after all of it was read.
 
+mod described;
+mod entry;
 mod error;
 pub mod format;
 mod legacy;
 mod member;
+mod members;
+mod pipeline;
 mod plain;
 mod reader;
+mod stream;
 mod writer;
 
 pub use error::ArchiveError;

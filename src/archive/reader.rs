@@ -2,19 +2,49 @@
 
 use std::fs::File;
 use std::num::NonZeroUsize;
+use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 
 use super::ArchiveError;
-use crate::digest::Sha256;
+use super::described::{self, damaged};
+use super::entry;
+use super::format::TAR_BLOCK;
+use super::legacy::{self, Found, Label};
+use super::members::{self, Reading, Wanted};
+use super::plain;
+use super::stream::{Tar, Unwrapped};
+use crate::digest::{Hasher, Sha256};
+use crate::metadata::{Kind, Metadata};
+use crate::names::{RESTORE_ENTRY, is_file_name, printable};
 use crate::progress::Progress;
-use crate::snapshot::Contents;
+use crate::snapshot::{Contents, Held, Origin};
 use crate::store::ReadAt;
 
+/// How much of a file is read to see what it is: the whole description of most archives.
+const HEAD_BYTES: usize = 16 * 1024;
+/// How much of a stream is read, hashed and written at once.
+const CHUNK: usize = 1024 * 1024;
+
 /// An archive that was opened: its description was read and validated, its databases were not.
-pub struct Archive;
+pub struct Archive {
+    source: Arc<dyn ReadAt>,
+    contents: Contents,
+    route: Route,
+}
+
+/// How the databases are reached.
+#[derive(Clone, Copy)]
+enum Route {
+    /// Format 1 as we write it; the second member begins here.
+    Members { second: u64 },
+    /// A tar that is read from front to back, compressed or not.
+    Tar { gzip: bool },
+    /// A plain database.
+    Database { gzip: bool },
+}
 
 /// One database as it was read out of an archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,38 +55,261 @@ pub struct ReadDatabase {
     pub sha256: Sha256,
 }
 
-/// All of an archive as it was read.
+/// What reading a whole archive gave.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReadThrough {
-    /// Every database in order.
+    /// Every database, in the order of [`Contents::databases`].
     pub databases: Vec<ReadDatabase>,
-    /// What only reading all of it shows.
+    /// What is odd, beyond [`Contents::oddities`], and only shows on reading everything.
     pub oddities: Vec<String>,
 }
 
 impl Archive {
-    /// Opens an archive; reads no more than its first member where it is of format 1. `zone` is used for times of old tools, which carry none.
-    pub fn open(_source: Arc<dyn ReadAt>, _file_name: &str, _modified: DateTime<Utc>, _zone: Tz) -> Result<Self, ArchiveError> {
-        todo!()
+    /// Opens an archive; reads no more than its first member where it is of format 1.
+    ///
+    /// `zone` is used for times of old tools, which carry none, and `modified` where neither the contents nor the name give a time.
+    pub fn open(source: Arc<dyn ReadAt>, file_name: &str, modified: DateTime<Utc>, zone: Tz) -> Result<Self, ArchiveError> {
+        let label = Label { file_name, modified, zone };
+        let mut head = vec![0; usize::try_from(source.bytes()).unwrap_or(usize::MAX).min(HEAD_BYTES)];
+        source.read_exact_at(&mut head, 0)?;
+        let gzip = head.starts_with(&[0x1f, 0x8b]);
+        let mut inside = Vec::new();
+        if gzip {
+            if let Some((metadata, second)) = members::open(&*source, &head)? {
+                return Ok(Self { source, contents: described::contents(metadata), route: Route::Members { second } });
+            }
+            inside.resize(TAR_BLOCK, 0);
+            let count = Unwrapped::new(source.clone(), true).fill(&mut inside)?;
+            inside.truncate(count);
+        } else {
+            inside.extend_from_slice(&head[..head.len().min(TAR_BLOCK)]);
+        }
+        if plain::is_database(&inside) {
+            let (contents, route) = describe_database(&inside, source.bytes(), gzip, &label)?;
+            return Ok(Self { source, contents, route });
+        }
+        refuse_other_formats(&inside, gzip, file_name)?;
+        let found = legacy::scan(&mut Tar::new(Unwrapped::new(source.clone(), gzip)), &label)?;
+        let contents = match found {
+            Found::Legacy(contents) => contents,
+            // Flag 4 is FEXTRA: ours, but the first member is not as it was written. gzip itself does not protect its header.
+            Found::Format1(_) if gzip && head[3] & 4 != 0 => return Err(damaged("the first gzip member is not as it was written")),
+            Found::Format1(metadata) => described::contents(*metadata),
+        };
+        Ok(Self { source, contents, route: Route::Tar { gzip } })
     }
 
     /// Says what is in it.
     pub fn contents(&self) -> &Contents {
-        todo!()
+        &self.contents
     }
 
     /// Writes the databases at these indices of [`Contents::databases`] into these empty files, and compares sizes and digests. On an error the files hold nothing of worth. Syncs nothing.
+    ///
+    /// Returns them in the order in which they were asked for. Advances `progress` by bytes of databases.
     pub fn unpack(
         &self,
-        _wanted: &[(usize, &File)],
-        _threads: NonZeroUsize,
-        _progress: &dyn Progress,
+        wanted: &[(usize, &File)],
+        threads: NonZeroUsize,
+        progress: &dyn Progress,
     ) -> Result<Vec<ReadDatabase>, ArchiveError> {
-        todo!()
+        let mut plan = vec![Wanted::No; self.contents.databases.len()];
+        for &(index, file) in wanted {
+            plan[index] = Wanted::Into(file);
+        }
+        let read = self.read(&plan, false, threads, progress)?.databases;
+        // `read` has the order of the archive.
+        let mut indices: Vec<usize> = wanted.iter().map(|&(index, _)| index).collect();
+        indices.sort_unstable();
+        indices.dedup();
+        let place = |index| indices.binary_search(&index).ok().and_then(|place| read.get(place).cloned());
+        wanted.iter().map(|&(index, _)| place(index).ok_or_else(|| damaged("a database is missing"))).collect()
     }
 
     /// Reads every byte to the end of the file: structure, CRCs, sizes, digests, padding. Returns every database in order.
-    pub fn read_through(&self, _threads: NonZeroUsize, _progress: &dyn Progress) -> Result<ReadThrough, ArchiveError> {
-        todo!()
+    ///
+    /// Advances `progress` by bytes of databases.
+    pub fn read_through(&self, threads: NonZeroUsize, progress: &dyn Progress) -> Result<ReadThrough, ArchiveError> {
+        self.read(&vec![Wanted::Read; self.contents.databases.len()], true, threads, progress)
     }
+
+    fn read(
+        &self,
+        wanted: &[Wanted],
+        to_the_end: bool,
+        threads: NonZeroUsize,
+        progress: &dyn Progress,
+    ) -> Result<ReadThrough, ArchiveError> {
+        match (self.route, &self.contents.metadata) {
+            (Route::Members { second }, Some(metadata)) => {
+                let reading = Reading { source: &*self.source, second, databases: &metadata.databases, wanted, to_the_end };
+                Ok(ReadThrough { databases: reading.run(threads, progress)?, oddities: Vec::new() })
+            }
+            (Route::Database { gzip }, _) => self.read_database(gzip, wanted[0], progress),
+            (Route::Tar { gzip }, metadata) => self.read_tar(gzip, metadata.as_ref(), wanted, progress),
+            (Route::Members { .. }, None) => Err(damaged("the metadata is missing")),
+        }
+    }
+
+    /// Reads a tar to its end, whatever is wanted of it: only there a gzip stream shows that it is whole.
+    fn read_tar(
+        &self,
+        gzip: bool,
+        metadata: Option<&Metadata>,
+        wanted: &[Wanted],
+        progress: &dyn Progress,
+    ) -> Result<ReadThrough, ArchiveError> {
+        let mut tar = Tar::new(Unwrapped::new(self.source.clone(), gzip));
+        let mut databases = Vec::new();
+        let mut next = 0;
+        let mut place = 0;
+        let mut buffer = vec![0; CHUNK];
+        while let Some(entry) = tar.next()? {
+            if let Some(metadata) = metadata {
+                in_order(metadata, place, &entry)?;
+            }
+            place += 1;
+            let Some(held) = self.contents.databases.get(next).filter(|held| held.file == entry.name) else { continue };
+            if held.bytes != Some(entry.bytes) {
+                return Err(damaged(format!("\"{}\" is not of the size that it had", printable(&entry.name))));
+            }
+            let plan = wanted[next];
+            next += 1;
+            if matches!(plan, Wanted::No) {
+                continue;
+            }
+            let read = copy(&mut buffer, |buffer| tar.read(buffer), plan, progress)?;
+            if held.sha256.is_some_and(|recorded| recorded != read.sha256) {
+                return Err(damaged(format!("\"{}\" does not have the sha256 that was recorded for it", printable(&held.file))));
+            }
+            databases.push(read);
+        }
+        let complete = metadata.is_none_or(|metadata| place == metadata.databases.len() + 2);
+        if next < self.contents.databases.len() || !complete {
+            return Err(damaged("an entry is missing"));
+        }
+        if tar.trailing() > 0 && metadata.is_some() {
+            return Err(damaged(legacy::trailing(tar.trailing())));
+        }
+        // The oddities of old archives were found when they were opened.
+        Ok(ReadThrough { databases, oddities: Vec::new() })
+    }
+
+    fn read_database(&self, gzip: bool, wanted: Wanted, progress: &dyn Progress) -> Result<ReadThrough, ArchiveError> {
+        let mut source = Unwrapped::new(self.source.clone(), gzip);
+        let mut head = Vec::new();
+        let mut buffer = vec![0; CHUNK];
+        let fill = |buffer: &mut [u8]| {
+            let count = source.fill(buffer)?;
+            if head.is_empty() {
+                head.extend_from_slice(&buffer[..count.min(plain::HEADER_BYTES)]);
+            }
+            Ok(count)
+        };
+        if matches!(wanted, Wanted::No) {
+            return Ok(ReadThrough { databases: Vec::new(), oddities: Vec::new() });
+        }
+        let read = copy(&mut buffer, fill, wanted, progress)?;
+        let mut oddities = Vec::new();
+        if gzip {
+            // For one that is not compressed the size was compared when it was opened.
+            oddities.extend(plain::check_header(&head, read.bytes, &self.contents.databases[0].file)?);
+            oddities.extend((source.trailing() > 0).then(|| legacy::trailing(source.trailing())));
+        }
+        Ok(ReadThrough { databases: vec![read], oddities })
+    }
+}
+
+/// Reads one database to its end, hashes it, and writes it where that is wanted.
+fn copy(
+    buffer: &mut [u8],
+    mut fill: impl FnMut(&mut [u8]) -> Result<usize, ArchiveError>,
+    wanted: Wanted,
+    progress: &dyn Progress,
+) -> Result<ReadDatabase, ArchiveError> {
+    let mut hasher = Hasher::default();
+    let mut bytes = 0;
+    loop {
+        progress.checkpoint()?;
+        let count = fill(buffer)?;
+        if count == 0 {
+            return Ok(ReadDatabase { bytes, sha256: hasher.finish() });
+        }
+        if let Wanted::Into(file) = wanted {
+            file.write_all_at(&buffer[..count], bytes)?;
+        }
+        hasher.update(&buffer[..count]);
+        bytes += count as u64;
+        progress.advance(count as u64);
+    }
+}
+
+/// Checks that an entry of a format 1 tar is the one that belongs at its place.
+fn in_order(metadata: &Metadata, place: usize, entry: &super::stream::Entry) -> Result<(), ArchiveError> {
+    let expected = match place {
+        0 => crate::names::METADATA_ENTRY,
+        _ => metadata.databases.get(place - 1).map_or(RESTORE_ENTRY, |database| database.file.as_str()),
+    };
+    if entry.raw != expected || place > metadata.databases.len() + 1 {
+        let why = format!("the entry \"{}\" is not the one that the metadata names there", printable(&entry.raw));
+        return Err(ArchiveError::Hostile { why });
+    }
+    let size = place.checked_sub(1).and_then(|index| metadata.databases.get(index)).map(|database| database.bytes);
+    if size.is_some_and(|bytes| bytes != entry.bytes) {
+        return Err(damaged(format!("\"{}\" is not of the size that the metadata gives", printable(&entry.raw))));
+    }
+    Ok(())
+}
+
+/// Describes a plain database by its name.
+fn describe_database(head: &[u8], bytes: u64, gzip: bool, label: &Label) -> Result<(Contents, Route), ArchiveError> {
+    let stem = legacy::stem(label.file_name);
+    let set = legacy::set_of(stem);
+    let file = label.file_name.strip_suffix(".gz").filter(|_| gzip).unwrap_or(label.file_name);
+    let file = if is_file_name(file) { file.to_owned() } else { format!("{set}.db") };
+    let oddities = if gzip { None } else { plain::check_header(head, bytes, &file)? };
+    let held =
+        Held { name: set.clone(), file, bytes: (!gzip).then_some(bytes), sha256: None, source: None, tables: None, table_count: None };
+    let contents = Contents {
+        origin: Origin::Plain,
+        backup_name: stem.to_owned(),
+        created_at: legacy::time_of(stem, label.zone).unwrap_or(label.modified),
+        set,
+        kind: Kind::Manual,
+        databases: vec![held],
+        oddities: oddities.into_iter().collect(),
+        metadata: None,
+    };
+    Ok((contents, Route::Database { gzip }))
+}
+
+/// Says what a file is that cannot be an archive, as far as that can be told.
+fn refuse_other_formats(inside: &[u8], gzip: bool, file_name: &str) -> Result<(), ArchiveError> {
+    const KNOWN: [(&[u8], &str); 6] = [
+        (b"PK\x03\x04", "it is a zip file"),
+        (b"\xfd7zXZ\0", "it is compressed with xz"),
+        (b"\x28\xb5\x2f\xfd", "it is compressed with zstd"),
+        (b"BZh", "it is compressed with bzip2"),
+        (b"7z\xbc\xaf\x27\x1c", "it is a 7z file"),
+        (b"\x1f\x8b", "it is compressed twice"),
+    ];
+    let why = |why: &str| Err(ArchiveError::NotAnArchive { why: why.into() });
+    if inside.is_empty() {
+        return why("it is empty");
+    }
+    if let Some((_, what)) = KNOWN.iter().find(|(magic, _)| inside.starts_with(magic)) {
+        return why(what);
+    }
+    let block = inside.first_chunk();
+    if block.is_some_and(|block| block.iter().all(|&byte| byte == 0)) {
+        return why("there is nothing in it");
+    }
+    if !block.is_some_and(entry::is_header) {
+        return why("it is neither a tar nor a SQLite database");
+    }
+    if !gzip && [".gz", ".tgz"].iter().any(|ending| file_name.ends_with(ending)) {
+        // Somebody unpacked it half way, often a browser or a proxy. Whoever relies on the name should know.
+        return why("its name says that it is compressed, but it is not (let its name end in .tar to use it)");
+    }
+    Ok(())
 }

@@ -1,0 +1,86 @@
+//! Metadata of format 1: read strictly, and turned into what the operations see.
+
+use std::collections::HashSet;
+
+use serde::Deserialize;
+
+use super::ArchiveError;
+use crate::metadata::{FORMAT, Metadata};
+use crate::names::{MAX_ENTRY_BYTES, METADATA_ENTRY, RESTORE_ENTRY, is_file_name, printable};
+use crate::snapshot::{Contents, Held, Origin};
+
+/// Says which format the metadata claims; `None` where it claims none, as the old tool's.
+pub(super) fn format(json: &[u8]) -> Result<Option<u64>, ArchiveError> {
+    #[derive(Deserialize)]
+    struct Claim {
+        format: Option<u64>,
+    }
+    let claim: Claim = serde_json::from_slice(json).map_err(unreadable)?;
+    match claim.format {
+        Some(found) if found > u64::from(FORMAT) => Err(ArchiveError::FormatTooNew { found }),
+        Some(0) => Err(damaged("the metadata claims format 0")),
+        format => Ok(format),
+    }
+}
+
+/// Reads metadata of format 1 and checks what reading the archive relies on.
+pub(super) fn read(json: &[u8]) -> Result<Metadata, ArchiveError> {
+    let metadata: Metadata = serde_json::from_slice(json).map_err(unreadable)?;
+    if metadata.databases.is_empty() {
+        return Err(damaged("the metadata names no database"));
+    }
+    let (mut entries, mut names) = (HashSet::from([METADATA_ENTRY, RESTORE_ENTRY]), HashSet::new());
+    for database in &metadata.databases {
+        let file = database.file.as_str();
+        if !is_file_name(file) || file.len() > MAX_ENTRY_BYTES {
+            return Err(ArchiveError::Hostile { why: format!("\"{}\" cannot be the name of an entry", printable(file)) });
+        }
+        if !entries.insert(file) || !names.insert(&database.name) {
+            return Err(ArchiveError::Hostile { why: format!("the metadata names \"{}\" twice", printable(file)) });
+        }
+        if super::entry::padded(database.bytes).is_none() {
+            return Err(ArchiveError::Hostile { why: format!("\"{}\" is of an impossible size", printable(file)) });
+        }
+    }
+    Ok(metadata)
+}
+
+/// Turns metadata into contents.
+pub(super) fn contents(metadata: Metadata) -> Contents {
+    let mut oddities = Vec::new();
+    for (name, &included) in &metadata.includes {
+        let there = metadata.databases.iter().any(|database| database.name == *name);
+        if included != there {
+            let (says, is) = if included { ("is", "is not") } else { ("is not", "is") };
+            oddities.push(format!("the metadata says that the database \"{name}\" {says} included, but it {is} in the archive"));
+        }
+    }
+    let databases = metadata.databases.iter().map(|database| Held {
+        name: database.name.clone(),
+        file: database.file.clone(),
+        bytes: Some(database.bytes),
+        sha256: Some(database.sha256),
+        source: Some(database.source.clone()),
+        tables: Some(database.tables.clone()),
+        table_count: Some(database.table_count),
+    });
+    Contents {
+        origin: Origin::Format1,
+        backup_name: metadata.backup_name.clone(),
+        created_at: metadata.created_at,
+        set: metadata.set.clone(),
+        kind: metadata.kind,
+        databases: databases.collect(),
+        oddities,
+        metadata: Some(metadata),
+    }
+}
+
+/// Says that metadata is no metadata. The cause is shown, without what it quotes from the archive being able to steer a terminal.
+pub(super) fn unreadable(cause: serde_json::Error) -> ArchiveError {
+    damaged(format!("the metadata cannot be read: {}", printable(&cause.to_string())))
+}
+
+pub(super) fn damaged(why: impl Into<String>) -> ArchiveError {
+    ArchiveError::Damaged { why: why.into() }
+}

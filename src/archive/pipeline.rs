@@ -1,0 +1,164 @@
+//! Work on blocks in parallel, in and out in order, in bounded memory.
+//!
+//! One thread feeds, some work, and the calling one drains in the order of feeding. Jobs are buffers that go
+//! round: there are never more than the ones given at the start. Every thread ends when one of its
+//! channels is closed, and each closes its own when it ends, for whatever reason: so a failure anywhere, or a
+//! request to stop, ends them all and none waits for ever.
+
+use std::collections::BTreeMap;
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+
+/// Runs `feed` until it says `false`, `work` on every job that it filled, and `drain` on each after that, in order.
+///
+/// There is one working thread for each of `workers`; with one of them all happens on the calling thread. Of
+/// several errors the one of the earliest job is returned.
+pub(super) fn ordered<J: Send, W: Send, E: Send>(
+    mut jobs: Vec<J>,
+    workers: &mut [W],
+    mut feed: impl FnMut(&mut J) -> Result<bool, E> + Send,
+    work: impl Fn(&mut W, &mut J) -> Result<(), E> + Sync,
+    mut drain: impl FnMut(&mut J) -> Result<(), E>,
+) -> Result<(), E> {
+    if let ([worker], Some(job)) = (&mut *workers, jobs.first_mut()) {
+        while feed(job)? {
+            work(worker, job)?;
+            drain(job)?;
+        }
+        return Ok(());
+    }
+    let (free, empties) = channel();
+    let (todo, queue) = channel::<(u64, J)>();
+    let (finished, done) = channel();
+    for job in jobs {
+        free.send(job).ok();
+    }
+    let queue = &Mutex::new(queue);
+    let work = &work;
+    thread::scope(|scope| {
+        for worker in workers {
+            let finished = finished.clone();
+            scope.spawn(move || {
+                let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
+                while let Ok((number, mut job)) = next() {
+                    let alarm = Alarm(&finished);
+                    let result = work(worker, &mut job).map(|()| job);
+                    drop(alarm);
+                    if finished.send(Some((number, result))).is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+        scope.spawn(move || {
+            for number in 0.. {
+                let Ok(mut job) = empties.recv() else { break };
+                match feed(&mut job) {
+                    Ok(true) if todo.send((number, job)).is_ok() => {}
+                    Ok(_) => break,
+                    Err(error) => {
+                        finished.send(Some((number, Err(error)))).ok();
+                        break;
+                    }
+                }
+            }
+        });
+        // Moved into this block, so that the channels close before the scope waits for its threads.
+        let (free, done) = (free, done);
+        let mut early = BTreeMap::new();
+        let mut next = 0;
+        // A worker that panicked says `None`; the scope passes the panic on.
+        for (number, result) in done.iter().map_while(|outcome| outcome) {
+            early.insert(number, result);
+            while let Some(result) = early.remove(&next) {
+                let mut job = result?;
+                drain(&mut job)?;
+                next += 1;
+                free.send(job).ok();
+            }
+        }
+        Ok(())
+    })
+}
+
+/// Tells the draining thread of a panic, so that it does not wait for the job that was lost in it.
+struct Alarm<'a, T>(&'a Sender<Option<T>>);
+
+impl<T> Drop for Alarm<'_, T> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.send(None).ok();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+
+    const END: u32 = 200;
+
+    /// Runs numbers through; each stage fails at the number it is given.
+    fn run(workers: usize, feed_fails: u32, work_fails: u32, drain_fails: u32) -> (Result<(), String>, Vec<u32>) {
+        let next = AtomicU32::new(0);
+        let mut seen = Vec::new();
+        let result = ordered(
+            vec![0; workers + 2],
+            &mut vec![(); workers],
+            |job| {
+                *job = next.fetch_add(1, Ordering::Relaxed);
+                if *job == feed_fails { Err(format!("feed {job}")) } else { Ok(*job < END) }
+            },
+            |(), job| {
+                thread::yield_now();
+                if *job == work_fails { Err(format!("work {job}")) } else { Ok(()) }
+            },
+            |job| {
+                if *job == drain_fails {
+                    return Err(format!("drain {job}"));
+                }
+                seen.push(*job);
+                Ok(())
+            },
+        );
+        (result, seen)
+    }
+
+    #[test]
+    fn everything_comes_out_once_and_in_order() {
+        for workers in [1, 2, 7] {
+            let (result, seen) = run(workers, u32::MAX, u32::MAX, u32::MAX);
+            assert_eq!((result, seen), (Ok(()), (0..END).collect()));
+        }
+    }
+
+    #[test]
+    fn a_failure_at_any_job_of_any_stage_ends_all_threads_and_is_returned() {
+        for workers in [1, 3] {
+            for at in (0..END).step_by(7) {
+                assert_eq!(run(workers, at, u32::MAX, u32::MAX), (Err(format!("feed {at}")), (0..at).collect()));
+                assert_eq!(run(workers, u32::MAX, at, u32::MAX), (Err(format!("work {at}")), (0..at).collect()));
+                assert_eq!(run(workers, u32::MAX, u32::MAX, at), (Err(format!("drain {at}")), (0..at).collect()));
+            }
+        }
+    }
+
+    #[test]
+    #[should_panic = "a scoped thread panicked"]
+    fn a_panic_in_a_worker_is_passed_on_and_nobody_waits() {
+        let mut left = END;
+        let _ = ordered(
+            vec![0; 4],
+            &mut [(), ()],
+            |_| {
+                left -= 1;
+                Ok::<_, ()>(left > 0)
+            },
+            |(), _| panic!("on purpose"),
+            |_| Ok(()),
+        );
+    }
+}

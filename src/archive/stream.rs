@@ -1,0 +1,378 @@
+//! Reads any tar, compressed or not, from front to back: old archives, and ours after somebody compressed them anew.
+//!
+//! Everything that could lead out of the folder, or make two readers see different things, is refused here:
+//! links, devices, folders, absolute paths, `..`, sizes that disagree, and anything behind the end.
+
+use std::io::{self, BufRead, BufReader, Read};
+use std::sync::Arc;
+
+use flate2::bufread::GzDecoder;
+
+use super::ArchiveError;
+use super::described::damaged;
+use super::entry::{self, Block, EntryKind, padded};
+use super::format::TAR_BLOCK;
+use crate::names::printable;
+use crate::store::ReadAt;
+
+/// The most that an extension header may hold, in bytes.
+const MAX_EXTENSION: u64 = 64 * 1024;
+/// The most entries that an archive may hold.
+const MAX_ENTRIES: usize = 10_000;
+/// The most zeros that may follow the end of a tar; record sizes are far smaller.
+const MAX_PADDING: u64 = 1024 * 1024;
+/// How much is read at once.
+const CHUNK: usize = 256 * 1024;
+/// Sizes below this fit the octal field of a header.
+const OCTAL_LIMIT: u64 = 1 << 33;
+
+/// A source that is read from front to back.
+pub(super) struct Forward {
+    source: Arc<dyn ReadAt>,
+    at: u64,
+}
+
+/// Marks an error of the source itself, so that it is not taken for damage.
+#[derive(Debug)]
+struct SourceFailed(io::Error);
+
+impl std::fmt::Display for SourceFailed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::error::Error for SourceFailed {}
+
+impl Read for Forward {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self.source.read_at(buffer, self.at) {
+            Ok(count) => {
+                self.at += count as u64;
+                Ok(count)
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Err(error),
+            Err(error) => Err(io::Error::other(SourceFailed(error))),
+        }
+    }
+}
+
+/// Tells an error of the source from damage.
+fn unreadable(error: io::Error) -> ArchiveError {
+    match error.downcast::<SourceFailed>() {
+        Ok(failed) => ArchiveError::Io(failed.0),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => damaged("it is cut short"),
+        Err(error) => damaged(format!("the gzip stream is broken: {error}")),
+    }
+}
+
+/// The bytes inside a file, decompressed where the file is compressed.
+pub(super) enum Unwrapped {
+    Plain(BufReader<Forward>),
+    Gzip(Gzip),
+}
+
+/// All members of a gzip file as one stream, and what lies behind them.
+pub(super) struct Gzip {
+    decoder: Option<GzDecoder<BufReader<Forward>>>,
+    trailing: u64,
+}
+
+impl Unwrapped {
+    pub(super) fn new(source: Arc<dyn ReadAt>, gzip: bool) -> Self {
+        let reader = BufReader::with_capacity(CHUNK, Forward { source, at: 0 });
+        if gzip { Self::Gzip(Gzip { decoder: Some(GzDecoder::new(reader)), trailing: 0 }) } else { Self::Plain(reader) }
+    }
+
+    /// Fills as much of the buffer as there is.
+    pub(super) fn fill(&mut self, buffer: &mut [u8]) -> Result<usize, ArchiveError> {
+        let mut filled = 0;
+        while filled < buffer.len() {
+            let count = match self {
+                Self::Plain(reader) => reader.read(&mut buffer[filled..]),
+                Self::Gzip(gzip) => gzip.read(&mut buffer[filled..]),
+            };
+            match count {
+                Ok(0) => break,
+                Ok(count) => filled += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(unreadable(error)),
+            }
+        }
+        Ok(filled)
+    }
+
+    fn fill_all(&mut self, buffer: &mut [u8]) -> Result<(), ArchiveError> {
+        if self.fill(buffer)? == buffer.len() { Ok(()) } else { Err(damaged("the tar is cut short")) }
+    }
+
+    /// Leaves bytes out; those of an uncompressed file are not even read.
+    fn skip(&mut self, mut bytes: u64) -> Result<(), ArchiveError> {
+        if let Self::Plain(reader) = self {
+            let at = reader.get_ref().at - reader.buffer().len() as u64;
+            let to =
+                at.checked_add(bytes).filter(|&to| to <= reader.get_ref().source.bytes()).ok_or_else(|| damaged("the tar is cut short"))?;
+            reader.consume(reader.buffer().len());
+            reader.get_mut().at = to;
+            return Ok(());
+        }
+        let mut sink = vec![0; CHUNK];
+        while bytes > 0 {
+            let part = bytes.min(CHUNK as u64);
+            self.fill_all(&mut sink[..part as usize])?;
+            bytes -= part;
+        }
+        Ok(())
+    }
+
+    /// Returns how many bytes follow the last gzip member; known once everything was read.
+    pub(super) fn trailing(&self) -> u64 {
+        if let Self::Gzip(gzip) = self { gzip.trailing } else { 0 }
+    }
+}
+
+impl Gzip {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while let Some(decoder) = &mut self.decoder {
+            // 0 is the end of a member, and its CRC and size were right.
+            let count = decoder.read(buffer)?;
+            if count > 0 {
+                return Ok(count);
+            }
+            let Some(mut reader) = self.decoder.take().map(GzDecoder::into_inner) else { break };
+            if reader.fill_buf()?.is_empty() {
+                break;
+            }
+            let forward = reader.get_ref();
+            let at = forward.at - reader.buffer().len() as u64;
+            let mut magic = [0; 2];
+            let more = forward.source.read_exact_at(&mut magic, at);
+            match more {
+                Ok(()) if magic == [0x1f, 0x8b] => self.decoder = Some(GzDecoder::new(reader)),
+                Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => return Err(io::Error::other(SourceFailed(error))),
+                _ => self.trailing = forward.source.bytes().saturating_sub(at),
+            }
+        }
+        Ok(0)
+    }
+}
+
+/// One regular file in a tar.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Entry {
+    /// Its name as it stands.
+    pub(super) raw: String,
+    /// Its name without `./` in front.
+    pub(super) name: String,
+    /// Its size.
+    pub(super) bytes: u64,
+}
+
+/// Walks over the regular files of a tar.
+pub(super) struct Tar {
+    source: Unwrapped,
+    /// What is left of the current entry.
+    left: u64,
+    padding: u64,
+    entries: usize,
+}
+
+/// What extension headers say about the next entry.
+#[derive(Default)]
+struct Extension {
+    name: Option<Vec<u8>>,
+    bytes: Option<u64>,
+    kinds: Vec<EntryKind>,
+}
+
+impl Tar {
+    pub(super) fn new(source: Unwrapped) -> Self {
+        Self { source, left: 0, padding: 0, entries: 0 }
+    }
+
+    /// Returns the next regular file, or `None` once everything was read and the end is as it should be.
+    pub(super) fn next(&mut self) -> Result<Option<Entry>, ArchiveError> {
+        self.skip_rest()?;
+        let mut extension = Extension::default();
+        loop {
+            let mut block: Block = [0; TAR_BLOCK];
+            match self.source.fill(&mut block)? {
+                TAR_BLOCK => {}
+                0 if self.entries == 0 => return Err(ArchiveError::NotAnArchive { why: "it is empty".into() }),
+                _ => return Err(damaged("the end of the tar is missing")),
+            }
+            if block.iter().all(|&byte| byte == 0) {
+                if !extension.kinds.is_empty() {
+                    return Err(damaged("the tar ends after a header that belongs to an entry"));
+                }
+                self.check_end()?;
+                return Ok(None);
+            }
+            self.entries += 1;
+            if self.entries > MAX_ENTRIES {
+                return Err(ArchiveError::Hostile { why: format!("it holds more than {MAX_ENTRIES} entries") });
+            }
+            let raw = entry::parse(&block)?;
+            match raw.kind {
+                EntryKind::Pax | EntryKind::GlobalPax | EntryKind::LongName => self.extend(&mut extension, raw.kind, raw.bytes)?,
+                EntryKind::File | EntryKind::Folder => {
+                    if let Some(entry) = self.begin(raw, std::mem::take(&mut extension))? {
+                        return Ok(Some(entry));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Reads the next bytes of the current entry; 0 at its end. Fails where the tar ends before.
+    pub(super) fn read(&mut self, buffer: &mut [u8]) -> Result<usize, ArchiveError> {
+        let part = buffer.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
+        self.source.fill_all(&mut buffer[..part])?;
+        self.left -= part as u64;
+        Ok(part)
+    }
+
+    /// Returns how many bytes follow the gzip stream; known once [`next`](Self::next) said `None`.
+    pub(super) fn trailing(&self) -> u64 {
+        self.source.trailing()
+    }
+
+    fn skip_rest(&mut self) -> Result<(), ArchiveError> {
+        let bytes = self.left.saturating_add(self.padding);
+        (self.left, self.padding) = (0, 0);
+        self.source.skip(bytes)
+    }
+
+    fn begin(&mut self, raw: entry::RawEntry, extension: Extension) -> Result<Option<Entry>, ArchiveError> {
+        let name = extension.name.unwrap_or(raw.name);
+        let name = String::from_utf8(name).map_err(|_| ArchiveError::Hostile { why: "the name of an entry is not UTF-8".into() })?;
+        let entry = safe(name, raw.kind)?;
+        let bytes = extension.bytes.unwrap_or(raw.bytes);
+        if bytes != raw.bytes && bytes < OCTAL_LIMIT {
+            return Err(ArchiveError::Hostile { why: format!("\"{}\" has two sizes", printable(&entry.raw)) });
+        }
+        let space = padded(bytes)
+            .ok_or_else(|| ArchiveError::Hostile { why: format!("\"{}\" is of an impossible size", printable(&entry.raw)) })?;
+        if raw.kind == EntryKind::Folder {
+            // Only the folder itself is left here, as `tar czf x.tar.gz .` makes it.
+            return if bytes == 0 { Ok(None) } else { Err(ArchiveError::Hostile { why: "a folder with contents".into() }) };
+        }
+        (self.left, self.padding) = (bytes, space - bytes);
+        Ok(Some(Entry { bytes, ..entry }))
+    }
+
+    fn extend(&mut self, extension: &mut Extension, kind: EntryKind, bytes: u64) -> Result<(), ArchiveError> {
+        let refused = |why: &str| ArchiveError::Hostile { why: why.into() };
+        if bytes > MAX_EXTENSION {
+            return Err(refused("an extension header is too large"));
+        }
+        if extension.kinds.contains(&kind) {
+            return Err(refused("an entry has two extension headers of one kind"));
+        }
+        extension.kinds.push(kind);
+        let mut body = vec![0; bytes as usize];
+        self.source.fill_all(&mut body)?;
+        self.source.skip(bytes.next_multiple_of(TAR_BLOCK as u64) - bytes)?;
+        if kind == EntryKind::LongName {
+            extension.name = Some(body.split(|&byte| byte == 0).next().unwrap_or_default().to_vec());
+            return Ok(());
+        }
+        for (key, value) in pax_records(&body).ok_or_else(|| refused("a pax header is broken"))? {
+            match key {
+                b"path" | b"size" if kind == EntryKind::GlobalPax => return Err(refused("a global pax header names an entry")),
+                b"path" => extension.name = Some(value.to_vec()),
+                b"size" => {
+                    let size = std::str::from_utf8(value).ok().and_then(|text| text.parse().ok());
+                    extension.bytes = Some(size.ok_or_else(|| refused("a pax header gives an impossible size"))?);
+                }
+                _ if key.starts_with(b"GNU.sparse") => return Err(refused("it holds a sparse file")),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks that nothing but zeros follows the first block of zeros, at least one more block of them.
+    fn check_end(&mut self) -> Result<(), ArchiveError> {
+        let mut block = [0; TAR_BLOCK];
+        self.source.fill_all(&mut block)?;
+        let mut seen = 0;
+        loop {
+            if block.iter().any(|&byte| byte != 0) {
+                return Err(ArchiveError::Hostile { why: "there is something behind the end of the tar".into() });
+            }
+            block.fill(0);
+            let count = self.source.fill(&mut block)? as u64;
+            seen += count;
+            if count == 0 {
+                return Ok(());
+            }
+            if seen > MAX_PADDING {
+                return Err(ArchiveError::Hostile { why: "there is too much behind the end of the tar".into() });
+            }
+        }
+    }
+}
+
+/// Refuses names that lead elsewhere; what is left may still have folders in it, and is then never unpacked.
+fn safe(raw: String, kind: EntryKind) -> Result<Entry, ArchiveError> {
+    let refused = |what: &str| ArchiveError::Hostile { why: format!("the entry \"{}\" {what}", printable(&raw)) };
+    if raw.chars().any(|char| char.is_control() || char == '\\') {
+        return Err(refused("has a name that no file of ours has"));
+    }
+    if raw.starts_with('/') {
+        return Err(refused("has an absolute path"));
+    }
+    if raw.split('/').any(|part| part == "..") {
+        return Err(refused("leads out of the archive"));
+    }
+    let mut name = raw.as_str();
+    while let Some(rest) = name.strip_prefix("./") {
+        name = rest;
+    }
+    let is_the_folder_itself = matches!(name, "" | ".");
+    if (kind == EntryKind::Folder) != is_the_folder_itself {
+        return Err(refused("is a folder"));
+    }
+    let name = name.to_owned();
+    Ok(Entry { raw, name, bytes: 0 })
+}
+
+/// Splits pax records: `LENGTH KEY=VALUE\n`, the length counting all of it (POSIX.1-2001, pax).
+fn pax_records(mut body: &[u8]) -> Option<Vec<(&[u8], &[u8])>> {
+    let mut records = Vec::new();
+    while !body.is_empty() {
+        let blank = body.iter().position(|&byte| byte == b' ')?;
+        let length: usize = std::str::from_utf8(&body[..blank]).ok()?.parse().ok()?;
+        let record = body.get(blank + 1..length)?.strip_suffix(b"\n")?;
+        let equals = record.iter().position(|&byte| byte == b'=')?;
+        records.push((&record[..equals], &record[equals + 1..]));
+        body = &body[length..];
+    }
+    Some(records)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_lead_elsewhere_are_refused() {
+        for wrong in ["/a", "..", "../a", "a/../b", "./../a", "a\nb", "a\u{1b}[2J", "a\\b", "", "./", "."] {
+            assert!(safe(wrong.into(), EntryKind::File).is_err(), "{wrong:?}");
+        }
+        for wrong in ["a/", "a", "/", "./a/"] {
+            assert!(safe(wrong.into(), EntryKind::Folder).is_err(), "{wrong:?}");
+        }
+        assert_eq!(safe("././a".into(), EntryKind::File).unwrap().name, "a");
+        assert_eq!(safe("./".into(), EntryKind::Folder).unwrap().name, "");
+    }
+
+    #[test]
+    fn pax_records_are_split_by_their_lengths() {
+        assert_eq!(pax_records(b"10 a=b\nc=\n5 x=\n"), Some(vec![(&b"a"[..], &b"b\nc="[..]), (b"x", b"")]));
+        for wrong in [&b"999 a=b\n"[..], b"0 a=b\n", b"2 a=b\n", b"a=b\n", b"7 a=b\n", b"6 ab\n\n"] {
+            assert_eq!(pax_records(wrong), None, "{wrong:?}");
+        }
+    }
+}
