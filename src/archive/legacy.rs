@@ -68,7 +68,7 @@ pub(super) enum Found {
     /// Metadata of format 1 as the first entry. The rest was not looked at.
     Format1(Box<Metadata>),
     /// An archive of the old tool, which was read to its end.
-    Legacy(Contents),
+    Legacy(Box<Contents>),
 }
 
 /// Goes over a tar and says what it is.
@@ -108,7 +108,7 @@ pub(super) fn scan(tar: &mut Tar, label: &Label) -> Result<Found, ArchiveError> 
     if tar.trailing() > 0 {
         oddities.push(trailing(tar.trailing()));
     }
-    describe(metadata, held, others, oddities, label).map(Found::Legacy)
+    describe(metadata, held, others, oddities, label).map(|contents| Found::Legacy(Box::new(contents)))
 }
 
 /// Says that something follows the end of the gzip stream.
@@ -153,7 +153,7 @@ fn describe(
             others.push(entry.name);
             continue;
         }
-        let name = known.map_or_else(|| Name::from_path(Path::new(&entry.name)), |known| name_of(known));
+        let name = known.map_or_else(|| Name::from_path(Path::new(&entry.name)), name_of);
         if databases.iter().any(|other| other.name == name) {
             return Err(ArchiveError::Hostile { why: format!("it holds two databases \"{name}\"") });
         }
@@ -171,9 +171,10 @@ fn describe(
         Some(metadata) => compare_includes(metadata, &databases, &mut oddities),
     }
     let unnamed = others.len();
-    oddities.extend(
-        others.iter().take(MAX_ODDITIES).map(|name| format!("the entry \"{}\" does not belong there; it is ignored", printable(name))),
-    );
+    for name in others.iter().take(MAX_ODDITIES) {
+        let shown: String = name.chars().take(MAX_SHOWN).collect();
+        oddities.push(format!("the entry \"{}\" does not belong there; it is ignored", printable(&shown)));
+    }
     if unnamed > MAX_ODDITIES {
         oddities.push(format!("{} more entries do not belong there; they are ignored", unnamed - MAX_ODDITIES));
     }
@@ -241,7 +242,7 @@ pub(super) fn stem(file_name: &str) -> &str {
 
 /// Returns where the time begins in a name: the last place from which on there is one.
 fn time_starts(stem: &str) -> Option<usize> {
-    stem.char_indices().map(|(at, _)| at).filter(|&at| time_in_name(&stem[at..]).is_some()).last()
+    stem.char_indices().map(|(at, _)| at).filter(|&at| time_in_name(&stem[at..]).is_some()).next_back()
 }
 
 /// Returns the time in a name; our own form is in UTC, those of other tools are in `zone`.

@@ -91,7 +91,7 @@ impl Archive {
         refuse_other_formats(&inside, gzip, file_name)?;
         let found = legacy::scan(&mut Tar::new(Unwrapped::new(source.clone(), gzip)), &label)?;
         let contents = match found {
-            Found::Legacy(contents) => contents,
+            Found::Legacy(contents) => *contents,
             // Flag 4 is FEXTRA: ours, but the first member is not as it was written. gzip itself does not protect its header.
             Found::Format1(_) if gzip && head[3] & 4 != 0 => return Err(damaged("the first gzip member is not as it was written")),
             Found::Format1(metadata) => described::contents(*metadata),

@@ -69,7 +69,7 @@ fn unreadable(error: io::Error) -> ArchiveError {
 /// The bytes inside a file, decompressed where the file is compressed.
 pub(super) enum Unwrapped {
     Plain(BufReader<Forward>),
-    Gzip(Gzip),
+    Gzip(Box<Gzip>),
 }
 
 /// All members of a gzip file as one stream, and what lies behind them.
@@ -81,7 +81,7 @@ pub(super) struct Gzip {
 impl Unwrapped {
     pub(super) fn new(source: Arc<dyn ReadAt>, gzip: bool) -> Self {
         let reader = BufReader::with_capacity(CHUNK, Forward { source, at: 0 });
-        if gzip { Self::Gzip(Gzip { decoder: Some(GzDecoder::new(reader)), trailing: 0 }) } else { Self::Plain(reader) }
+        if gzip { Self::Gzip(Box::new(Gzip { decoder: Some(GzDecoder::new(reader)), trailing: 0 })) } else { Self::Plain(reader) }
     }
 
     /// Fills as much of the buffer as there is.

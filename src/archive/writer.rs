@@ -74,7 +74,7 @@ struct Run {
 impl Writer {
     /// Begins an archive in an empty file and leaves `room` bytes for the metadata. `created_at` becomes the time of all entries.
     pub fn create(file: File, options: &WriteOptions, created_at: DateTime<Utc>, room: usize) -> Result<Self, ArchiveError> {
-        if room == 0 || room % TAR_BLOCK != 0 || room as u64 > MAX_METADATA_BYTES {
+        if room == 0 || !room.is_multiple_of(TAR_BLOCK) || room as u64 > MAX_METADATA_BYTES {
             return Err(invalid("the room for the metadata must be a multiple of 512 up to 16 MiB"));
         }
         let first = TAR_BLOCK + room;
