@@ -1,5 +1,7 @@
 //! Archives, written and read: round trips, other people's tools, and damage of every byte.
 
+#![allow(clippy::unwrap_used, reason = "a test may end in a panic")]
+
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::num::NonZeroUsize;

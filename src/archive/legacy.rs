@@ -242,7 +242,7 @@ pub(super) fn stem(file_name: &str) -> &str {
 
 /// Returns where the time begins in a name: the last place from which on there is one.
 fn time_starts(stem: &str) -> Option<usize> {
-    stem.char_indices().map(|(at, _)| at).filter(|&at| time_in_name(&stem[at..]).is_some()).next_back()
+    stem.char_indices().map(|(at, _)| at).rfind(|&at| time_in_name(&stem[at..]).is_some())
 }
 
 /// Returns the time in a name; our own form is in UTC, those of other tools are in `zone`.
