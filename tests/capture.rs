@@ -1,6 +1,6 @@
 //! Live databases, written by other processes (python3), are copied: the copy is one state, and the source is left as it was.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr, reason = "a test may panic, and says what it saw")]
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
