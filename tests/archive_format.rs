@@ -524,6 +524,45 @@ fn metadata_that_disagrees_with_the_archive_is_refused() {
     }
 }
 
+/// Makes the tar anew, with another text as its metadata, and compresses it.
+fn with_metadata(archive: &[u8], change: impl Fn(Vec<u8>) -> Vec<u8>) -> Vec<u8> {
+    let tar = gunzip(archive);
+    let mut builder = tar::Builder::new(Vec::new());
+    for entry in tar::Archive::new(&tar[..]).entries().unwrap() {
+        let mut entry = entry.unwrap();
+        let mut contents = Vec::new();
+        entry.read_to_end(&mut contents).unwrap();
+        let mut header = entry.header().clone();
+        if *header.path_bytes() == b"backup_metadata.json"[..] {
+            contents = change(contents);
+            header.set_size(contents.len() as u64);
+            header.set_cksum();
+        }
+        builder.append(&header, &contents[..]).unwrap();
+    }
+    gzip(&builder.into_inner().unwrap())
+}
+
+#[test]
+fn metadata_that_was_cut_in_its_padding_or_does_not_parse_is_refused() {
+    let good = write(&set(&[5000]), Compression::Gzip(5));
+    read(with_metadata(&good, |json| json)).unwrap();
+    let deep = |unknown: &str| format!("{{\"format\": 1, \"{unknown}\": {}{}}}\n", "[".repeat(200_000), "]".repeat(200_000));
+    let changes: [(&str, Box<dyn Fn(Vec<u8>) -> Vec<u8>>); 7] = [
+        ("half", Box::new(|json| json[..json.len() / 2].to_vec())),
+        ("a block less", Box::new(|json| json[..json.len() - 512].to_vec())),
+        ("nothing", Box::new(|_| Vec::new())),
+        ("deep", Box::new(|_| deep("includes").into_bytes())),
+        ("deep in a field that nobody knows", Box::new(|_| deep("x").into_bytes())),
+        ("not UTF-8", Box::new(|json| [&json[..1], b"\"\xff\": 1, ", &json[1..]].concat())),
+        ("capital digests", Box::new(|json| String::from_utf8(json).unwrap().replace("a", "A").into_bytes())),
+    ];
+    for (what, change) in changes {
+        let error = read(with_metadata(&good, change)).unwrap_err();
+        assert!(error.is_evidence(), "{what}: {error}");
+    }
+}
+
 /// Real archives of other tools: what `tar` and `gzip` make of real files.
 #[test]
 fn plain_databases_and_tars_of_databases_are_read() {

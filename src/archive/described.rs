@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use serde::Deserialize;
 
 use super::ArchiveError;
+use super::format::TAR_BLOCK;
 use crate::metadata::{FORMAT, Metadata};
 use crate::names::{MAX_ENTRY_BYTES, METADATA_ENTRY, RESTORE_ENTRY, is_file_name, printable};
 use crate::snapshot::{Contents, Held, Origin};
@@ -25,6 +26,10 @@ pub(super) fn format(json: &[u8]) -> Result<Option<u64>, ArchiveError> {
 
 /// Reads metadata of format 1 and checks what reading the archive relies on.
 pub(super) fn read(json: &[u8]) -> Result<Metadata, ArchiveError> {
+    // The blanks behind the JSON hide a cut; the end of the line does not.
+    if !json.ends_with(b"\n") || !json.len().is_multiple_of(TAR_BLOCK) {
+        return Err(damaged("the metadata is cut short"));
+    }
     let metadata: Metadata = serde_json::from_slice(json).map_err(unreadable)?;
     if metadata.databases.is_empty() {
         return Err(damaged("the metadata names no database"));
@@ -79,6 +84,15 @@ pub(super) fn contents(metadata: Metadata) -> Contents {
 /// Says that metadata is no metadata. The cause is shown, without what it quotes from the archive being able to steer a terminal.
 pub(super) fn unreadable(cause: serde_json::Error) -> ArchiveError {
     damaged(format!("the metadata cannot be read: {}", printable(&cause.to_string())))
+}
+
+/// Returns a name out of an archive as it can be shown: printable, and not a screen long.
+pub(super) fn shown(name: &str) -> String {
+    const LONGEST: usize = 80;
+    match name.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}...", printable(&name[..end])),
+        None => printable(name).into_owned(),
+    }
 }
 
 pub(super) fn damaged(why: impl Into<String>) -> ArchiveError {

@@ -3,8 +3,8 @@
 use tar::Header;
 
 use super::ArchiveError;
+use super::described::shown;
 use super::format::TAR_BLOCK;
-use crate::names::printable;
 
 /// A block of a tar.
 pub(super) type Block = [u8; TAR_BLOCK];
@@ -69,8 +69,7 @@ pub(super) fn parse(block: &Block) -> Result<RawEntry, ArchiveError> {
             name = [prefix, b"/", &name].concat();
         }
     }
-    let shown = || printable(&String::from_utf8_lossy(&name)).into_owned();
-    let refused = |what: &str| ArchiveError::Hostile { why: format!("the entry \"{}\" is {what}", shown()) };
+    let refused = |what: &str| ArchiveError::Hostile { why: format!("the entry \"{}\" is {what}", shown(&String::from_utf8_lossy(&name))) };
     let kind = match block[156] {
         // Tars from before POSIX mark a folder by the slash alone.
         b'0' | 0 if name.ends_with(b"/") => EntryKind::Folder,

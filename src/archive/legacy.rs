@@ -13,12 +13,12 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::ArchiveError;
-use super::described::{self, damaged, unreadable};
+use super::described::{self, damaged, shown, unreadable};
 use super::format::MAX_METADATA_BYTES;
 use super::plain;
 use super::stream::{Entry, Tar};
 use crate::metadata::{Kind, Metadata, TableMetadata};
-use crate::names::{METADATA_ENTRY, Name, RESTORE_ENTRY, is_file_name, printable, time_in_name};
+use crate::names::{METADATA_ENTRY, Name, RESTORE_ENTRY, is_file_name, time_in_name};
 use crate::snapshot::{Contents, Held, Origin};
 
 /// The databases that the old tool knew: their file, their name, their key in `includes`, and that of their statistics.
@@ -32,8 +32,6 @@ const NEWEST: u64 = 1;
 const MAX_UNKNOWN: u64 = 16 * 1024 * 1024;
 /// How many entries that do not belong there are named one by one.
 const MAX_ODDITIES: usize = 10;
-/// How much of a strange name is shown, in characters.
-const MAX_SHOWN: usize = 80;
 
 struct Known {
     file: &'static str,
@@ -79,7 +77,7 @@ pub(super) fn scan(tar: &mut Tar, label: &Label) -> Result<Found, ArchiveError> 
     while let Some(entry) = tar.next()? {
         let first = seen.is_empty();
         if !seen.insert(entry.name.clone()) {
-            return Err(ArchiveError::Hostile { why: format!("the entry \"{}\" is there twice", printable(&entry.name)) });
+            return Err(ArchiveError::Hostile { why: format!("the entry \"{}\" is there twice", shown(&entry.name)) });
         }
         if entry.name == METADATA_ENTRY {
             let json = read_metadata(tar, &entry)?;
@@ -97,7 +95,7 @@ pub(super) fn scan(tar: &mut Tar, label: &Label) -> Result<Found, ArchiveError> 
             oddities.extend(plain::check_header(&head[..there], entry.bytes, &entry.name)?);
             held.push((entry, known));
         } else if entry.bytes > MAX_UNKNOWN {
-            return Err(ArchiveError::Hostile { why: format!("the entry \"{}\" is large and no database", printable(&entry.name)) });
+            return Err(ArchiveError::Hostile { why: format!("the entry \"{}\" is large and no database", shown(&entry.name)) });
         } else {
             others.push(entry.name);
         }
@@ -172,8 +170,7 @@ fn describe(
     }
     let unnamed = others.len();
     for name in others.iter().take(MAX_ODDITIES) {
-        let shown: String = name.chars().take(MAX_SHOWN).collect();
-        oddities.push(format!("the entry \"{}\" does not belong there; it is ignored", printable(&shown)));
+        oddities.push(format!("the entry \"{}\" does not belong there; it is ignored", shown(name)));
     }
     if unnamed > MAX_ODDITIES {
         oddities.push(format!("{} more entries do not belong there; they are ignored", unnamed - MAX_ODDITIES));
@@ -202,7 +199,7 @@ fn compare_includes(metadata: &OldMetadata, databases: &[Held], oddities: &mut V
     }
     let unknown = metadata.includes.iter().filter(|(key, included)| **included && KNOWN.iter().all(|known| known.included != key.as_str()));
     for (key, _) in unknown.take(MAX_ODDITIES) {
-        oddities.push(format!("the metadata promises \"{}\", which is unknown", printable(key)));
+        oddities.push(format!("the metadata promises \"{}\", which is unknown", shown(key)));
     }
 }
 
@@ -224,7 +221,7 @@ fn recorded_time(text: &str, zone: Tz) -> Result<DateTime<Utc>, ArchiveError> {
         return Ok(time.to_utc());
     }
     let naive = text.parse::<NaiveDateTime>().or_else(|_| NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S%.f"));
-    naive.map(|time| in_zone(time, zone)).map_err(|_| damaged(format!("the metadata gives no time: \"{}\"", printable(text))))
+    naive.map(|time| in_zone(time, zone)).map_err(|_| damaged(format!("the metadata gives no time: \"{}\"", shown(text))))
 }
 
 /// Takes a time in a zone. Of an hour that comes twice the first is taken; one that is left out counts on from the hour before it.

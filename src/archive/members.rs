@@ -9,7 +9,7 @@ use std::num::NonZeroUsize;
 use std::os::unix::fs::FileExt;
 
 use super::ArchiveError;
-use super::described::{self, damaged};
+use super::described::{self, damaged, shown};
 use super::entry::{self, EntryKind};
 use super::format::{MAX_METADATA_BYTES, MAX_TAIL_BYTES, TAR_BLOCK};
 use super::member::{self, Decoder, HEADER_BYTES, TRAILER_BYTES};
@@ -17,7 +17,7 @@ use super::pipeline;
 use super::reader::ReadDatabase;
 use crate::digest::Hasher;
 use crate::metadata::{DatabaseMetadata, Metadata};
-use crate::names::{METADATA_ENTRY, RESTORE_ENTRY, printable};
+use crate::names::{METADATA_ENTRY, RESTORE_ENTRY};
 use crate::progress::Progress;
 use crate::store::ReadAt;
 
@@ -249,7 +249,7 @@ impl Feeder<'_> {
             if to > end {
                 return Err(damaged(format!(
                     "\"{}\" is not of the size that the metadata gives",
-                    printable(&self.reading.databases[index].file)
+                    shown(&self.reading.databases[index].file)
                 )));
             }
             if to - from > RUN_BYTES as u64 && !job.spans.is_empty() {
@@ -362,7 +362,7 @@ impl Checker<'_> {
 pub(super) fn compare(database: &DatabaseMetadata, hasher: Hasher) -> Result<ReadDatabase, ArchiveError> {
     let sha256 = hasher.finish();
     if sha256 != database.sha256 {
-        return Err(damaged(format!("\"{}\" does not have the sha256 that was recorded for it", printable(&database.file))));
+        return Err(damaged(format!("\"{}\" does not have the sha256 that was recorded for it", shown(&database.file))));
     }
     Ok(ReadDatabase { bytes: database.bytes, sha256 })
 }
@@ -371,11 +371,11 @@ pub(super) fn compare(database: &DatabaseMetadata, hasher: Hasher) -> Result<Rea
 fn entry_is(header: &entry::Block, name: &str, bytes: Option<u64>) -> Result<u64, ArchiveError> {
     let found = entry::parse(header)?;
     if found.kind != EntryKind::File || found.name != name.as_bytes() {
-        let shown = String::from_utf8_lossy(&found.name).into_owned();
-        return Err(ArchiveError::Hostile { why: format!("the entry \"{}\" is not the one that the metadata names", printable(&shown)) });
+        let name = String::from_utf8_lossy(&found.name);
+        return Err(ArchiveError::Hostile { why: format!("the entry \"{}\" is not the one that the metadata names", shown(&name)) });
     }
     if bytes.is_some_and(|bytes| bytes != found.bytes) {
-        return Err(damaged(format!("\"{}\" is not of the size that the metadata gives", printable(name))));
+        return Err(damaged(format!("\"{}\" is not of the size that the metadata gives", shown(name))));
     }
     Ok(found.bytes)
 }

@@ -1,8 +1,7 @@
 //! Plain databases, as other tools leave them: what their first bytes say about their size.
 
 use super::ArchiveError;
-use super::described::damaged;
-use crate::names::printable;
+use super::described::{damaged, shown};
 
 /// How a database begins, and how much of it is looked at. <https://sqlite.org/fileformat2.html#the_database_header>
 pub(super) const MAGIC: &[u8; 16] = b"SQLite format 3\0";
@@ -20,13 +19,13 @@ pub(super) fn is_database(head: &[u8]) -> bool {
 /// file may have been copied between a growth and its commit. Returns what is odd.
 pub(super) fn check_header(head: &[u8], bytes: u64, file: &str) -> Result<Option<String>, ArchiveError> {
     if !is_database(head) || head.len() < HEADER_BYTES {
-        return Err(damaged(format!("\"{}\" is not a SQLite database", printable(file))));
+        return Err(damaged(format!("\"{}\" is not a SQLite database", shown(file))));
     }
     let Some(expected) = size_in_header(head) else { return Ok(None) };
     if bytes < expected {
-        return Err(damaged(format!("\"{}\" is cut short: it has {bytes} bytes of {expected}", printable(file))));
+        return Err(damaged(format!("\"{}\" is cut short: it has {bytes} bytes of {expected}", shown(file))));
     }
-    Ok((bytes > expected).then(|| format!("\"{}\" has {bytes} bytes, but its header counts only {expected}", printable(file))))
+    Ok((bytes > expected).then(|| format!("\"{}\" has {bytes} bytes, but its header counts only {expected}", shown(file))))
 }
 
 /// Returns the size that a header gives; `None` where it gives none (SQLite before 3.7.0 wrote it last).

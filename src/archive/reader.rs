@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 
 use super::ArchiveError;
-use super::described::{self, damaged};
+use super::described::{self, damaged, shown};
 use super::entry;
 use super::format::TAR_BLOCK;
 use super::legacy::{self, Found, Label};
@@ -18,7 +18,7 @@ use super::plain;
 use super::stream::{Tar, Unwrapped};
 use crate::digest::{Hasher, Sha256};
 use crate::metadata::{Kind, Metadata};
-use crate::names::{RESTORE_ENTRY, is_file_name, printable};
+use crate::names::{RESTORE_ENTRY, is_file_name};
 use crate::progress::Progress;
 use crate::snapshot::{Contents, Held, Origin};
 use crate::store::ReadAt;
@@ -171,7 +171,7 @@ impl Archive {
             place += 1;
             let Some(held) = self.contents.databases.get(next).filter(|held| held.file == entry.name) else { continue };
             if held.bytes != Some(entry.bytes) {
-                return Err(damaged(format!("\"{}\" is not of the size that it had", printable(&entry.name))));
+                return Err(damaged(format!("\"{}\" is not of the size that it had", shown(&entry.name))));
             }
             let plan = wanted[next];
             next += 1;
@@ -180,7 +180,7 @@ impl Archive {
             }
             let read = copy(&mut buffer, |buffer| tar.read(buffer), plan, progress)?;
             if held.sha256.is_some_and(|recorded| recorded != read.sha256) {
-                return Err(damaged(format!("\"{}\" does not have the sha256 that was recorded for it", printable(&held.file))));
+                return Err(damaged(format!("\"{}\" does not have the sha256 that was recorded for it", shown(&held.file))));
             }
             databases.push(read);
         }
@@ -251,12 +251,12 @@ fn in_order(metadata: &Metadata, place: usize, entry: &super::stream::Entry) -> 
         _ => metadata.databases.get(place - 1).map_or(RESTORE_ENTRY, |database| database.file.as_str()),
     };
     if entry.raw != expected || place > metadata.databases.len() + 1 {
-        let why = format!("the entry \"{}\" is not the one that the metadata names there", printable(&entry.raw));
+        let why = format!("the entry \"{}\" is not the one that the metadata names there", shown(&entry.raw));
         return Err(ArchiveError::Hostile { why });
     }
     let size = place.checked_sub(1).and_then(|index| metadata.databases.get(index)).map(|database| database.bytes);
     if size.is_some_and(|bytes| bytes != entry.bytes) {
-        return Err(damaged(format!("\"{}\" is not of the size that the metadata gives", printable(&entry.raw))));
+        return Err(damaged(format!("\"{}\" is not of the size that the metadata gives", shown(&entry.raw))));
     }
     Ok(())
 }

@@ -9,10 +9,9 @@ use std::sync::Arc;
 use flate2::bufread::GzDecoder;
 
 use super::ArchiveError;
-use super::described::damaged;
+use super::described::{damaged, shown};
 use super::entry::{self, Block, EntryKind, padded};
 use super::format::TAR_BLOCK;
-use crate::names::printable;
 use crate::store::ReadAt;
 
 /// The most that an extension header may hold, in bytes.
@@ -249,10 +248,10 @@ impl Tar {
         let entry = safe(name, raw.kind)?;
         let bytes = extension.bytes.unwrap_or(raw.bytes);
         if bytes != raw.bytes && bytes < OCTAL_LIMIT {
-            return Err(ArchiveError::Hostile { why: format!("\"{}\" has two sizes", printable(&entry.raw)) });
+            return Err(ArchiveError::Hostile { why: format!("\"{}\" has two sizes", shown(&entry.raw)) });
         }
-        let space = padded(bytes)
-            .ok_or_else(|| ArchiveError::Hostile { why: format!("\"{}\" is of an impossible size", printable(&entry.raw)) })?;
+        let space =
+            padded(bytes).ok_or_else(|| ArchiveError::Hostile { why: format!("\"{}\" is of an impossible size", shown(&entry.raw)) })?;
         if raw.kind == EntryKind::Folder {
             // Only the folder itself is left here, as `tar czf x.tar.gz .` makes it.
             return if bytes == 0 { Ok(None) } else { Err(ArchiveError::Hostile { why: "a folder with contents".into() }) };
@@ -316,7 +315,7 @@ impl Tar {
 
 /// Refuses names that lead elsewhere; what is left may still have folders in it, and is then never unpacked.
 fn safe(raw: String, kind: EntryKind) -> Result<Entry, ArchiveError> {
-    let refused = |what: &str| ArchiveError::Hostile { why: format!("the entry \"{}\" {what}", printable(&raw)) };
+    let refused = |what: &str| ArchiveError::Hostile { why: format!("the entry \"{}\" {what}", shown(&raw)) };
     if raw.chars().any(|char| char.is_control() || char == '\\') {
         return Err(refused("has a name that no file of ours has"));
     }

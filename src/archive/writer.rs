@@ -148,11 +148,13 @@ impl Writer {
 
         let mut first = entry::header(METADATA_ENTRY, self.room as u64, self.modified).to_vec();
         serde_json::to_writer(&mut first, metadata).map_err(io::Error::from)?;
-        let needed = first.len() - TAR_BLOCK;
+        let needed = first.len() - TAR_BLOCK + 1;
         if needed > self.room {
             return Err(ArchiveError::MetadataTooLarge { needed, room: self.room });
         }
-        first.resize(TAR_BLOCK + self.room, b' ');
+        first.resize(TAR_BLOCK + self.room - 1, b' ');
+        // The end of the line is the end of the entry: a reader sees by it that nothing was cut off.
+        first.push(b'\n');
         let packed = match self.packers.first() {
             Some(Packer::Gzip(_)) => {
                 let mut member = Vec::with_capacity(member::stored_bytes(first.len()));
@@ -229,5 +231,5 @@ pub fn metadata_room(draft: &Metadata) -> usize {
         database.tables.iter_mut().for_each(|table| table.rows = Some(u64::MAX));
     }
     let json = serde_json::to_vec(&longest).expect("metadata has no keys that JSON cannot have");
-    (json.len() + longest.databases.len() * FINDINGS_ROOM).next_multiple_of(TAR_BLOCK)
+    (json.len() + 1 + longest.databases.len() * FINDINGS_ROOM).next_multiple_of(TAR_BLOCK)
 }
