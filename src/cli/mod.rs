@@ -5,6 +5,7 @@
 mod backup;
 mod bar;
 mod complete;
+mod completions;
 mod context;
 mod delete;
 mod exit;
@@ -16,8 +17,9 @@ mod text;
 mod ui;
 mod verify;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
+pub use completions::script as completion_script;
 pub use context::Context;
 pub use exit::{Outcome, exit_code};
 pub use ui::{ColorWhen, ProgressWhen, Ui};
@@ -72,10 +74,13 @@ pub enum Command {
     Pin(pin::PinArgs),
     Unpin(pin::UnpinArgs),
     Log(log::LogArgs),
+    Completions(completions::CompletionsArgs),
 }
 
 /// Parses the command line, runs the command, and returns the exit code of the table.
 pub fn main() -> u8 {
+    // Answers and exits where a shell asks for completions, which it does by setting `COMPLETE`.
+    clap_complete::CompleteEnv::with_factory(Cli::command).complete();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return exit::usage(&error),
@@ -100,6 +105,7 @@ fn dispatch(command: &Command, context: &mut Context) -> anyhow::Result<Outcome>
         Command::List(args) => return list::run(args, context),
         Command::Show(args) => return show::run(args, context),
         Command::Log(args) => return log::run(args, context),
+        Command::Completions(args) => return completions::run(args, context),
     };
     log::write(name, &result, started, context);
     result

@@ -1,0 +1,190 @@
+# Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
+function __fish_heirloom_global_optspecs
+    string join \n config= dir= json q/quiet v/verbose color= progress= h/help V/version
+end
+
+function __fish_heirloom_needs_command
+    # Figure out if the current invocation already has a command.
+    set -l cmd (commandline -opc)
+    set -e cmd[1]
+    argparse -s (__fish_heirloom_global_optspecs) -- $cmd 2>/dev/null
+    or return
+    if set -q argv[1]
+        # Also print the command, so this can be used to figure out what it is.
+        echo $argv[1]
+        return 1
+    end
+    return 0
+end
+
+function __fish_heirloom_using_subcommand
+    set -l cmd (__fish_heirloom_needs_command)
+    test -z "$cmd"
+    and return 1
+    contains -- $cmd[1] $argv
+end
+
+complete -c heirloom -n "__fish_heirloom_needs_command" -l config -d 'Read this configuration file, and no other' -r -F
+complete -c heirloom -n "__fish_heirloom_needs_command" -l dir -d 'Keep and find the archives in this folder' -r -F
+complete -c heirloom -n "__fish_heirloom_needs_command" -l color -d 'Colour the output' -r -f -a "auto\t'At a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c heirloom -n "__fish_heirloom_needs_command" -l progress -d 'Show a progress bar on stderr' -r -f -a "auto\t'At a terminal'
+always\t'Always'
+never\t'Never'"
+complete -c heirloom -n "__fish_heirloom_needs_command" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
+complete -c heirloom -n "__fish_heirloom_needs_command" -s q -l quiet -d 'Print errors only'
+complete -c heirloom -n "__fish_heirloom_needs_command" -s v -l verbose -d 'Tell more about what is being done'
+complete -c heirloom -n "__fish_heirloom_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c heirloom -n "__fish_heirloom_needs_command" -s V -l version -d 'Print version'
+complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "backup" -d 'Back up databases into one verified archive'
+complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "list" -d 'List the archives of the store, newest first'
+complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "show" -d 'Show everything that an archive says about itself'
+complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "verify" -d 'Prove that archives can be restored'
+complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "delete" -d 'Delete archives for good'
+complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "pin" -d 'Keep an archive whatever the retention policy says'
+complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "unpin" -d 'Let the retention policy decide about an archive again'
+complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "log" -d 'Show what was done when'
+complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "completions" -d 'Print the completion script of a shell'
+complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l set -d 'The set: which of the configured ones, or what several files are called together' -r
+complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l only -d 'Only this database of the set; may be repeated' -r
+complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l name -d 'Name the archive, instead of by set and time' -r
+complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l note -d 'Remember this text with the archive' -r
+complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l kind -d 'Why the archive is made' -r -f -a "manual\t''
+scheduled\t''
+safety\t''
+pre-update\t''
+final\t''"
+complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l check -d 'How thoroughly the copy is checked' -r -f -a "full\t'Everything SQLite can check'
+quick\t'Pages and rows, not indexes against tables'
+none\t'Nothing; the archive is still read back'"
+complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l compression-level -d 'Level of compression, 1 (fast) to 12 (small)' -r
+complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l threads -d 'Threads that compress; all cores if not given' -r
+complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l busy-timeout -d 'How long to wait for a lock of another process' -r
+complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l config -d 'Read this configuration file, and no other' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l dir -d 'Keep and find the archives in this folder' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l color -d 'Colour the output' -r -f -a "auto\t'At a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l progress -d 'Show a progress bar on stderr' -r -f -a "auto\t'At a terminal'
+always\t'Always'
+never\t'Never'"
+complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l vacuum -d 'Leave free pages out of the copy (VACUUM)'
+complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l no-vacuum -d 'Copy the database page by page as it is'
+complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l keep-damaged -d 'Keep a damaged database, marked as damaged, instead of refusing it'
+complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l if-exists -d 'Succeed where a database does not exist yet, for a first deployment'
+complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l dry-run -d 'Print what would be backed up, and stop'
+complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l no-compress -d 'Write a plain tar'
+complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
+complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -s q -l quiet -d 'Print errors only'
+complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -s v -l verbose -d 'Tell more about what is being done'
+complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c heirloom -n "__fish_heirloom_using_subcommand list" -l set -d 'Only archives of this set' -r
+complete -c heirloom -n "__fish_heirloom_using_subcommand list" -l limit -d 'At most so many' -r
+complete -c heirloom -n "__fish_heirloom_using_subcommand list" -l config -d 'Read this configuration file, and no other' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand list" -l dir -d 'Keep and find the archives in this folder' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand list" -l color -d 'Colour the output' -r -f -a "auto\t'At a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c heirloom -n "__fish_heirloom_using_subcommand list" -l progress -d 'Show a progress bar on stderr' -r -f -a "auto\t'At a terminal'
+always\t'Always'
+never\t'Never'"
+complete -c heirloom -n "__fish_heirloom_using_subcommand list" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
+complete -c heirloom -n "__fish_heirloom_using_subcommand list" -s q -l quiet -d 'Print errors only'
+complete -c heirloom -n "__fish_heirloom_using_subcommand list" -s v -l verbose -d 'Tell more about what is being done'
+complete -c heirloom -n "__fish_heirloom_using_subcommand list" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c heirloom -n "__fish_heirloom_using_subcommand show" -l set -d 'Only archives of this set' -r
+complete -c heirloom -n "__fish_heirloom_using_subcommand show" -l config -d 'Read this configuration file, and no other' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand show" -l dir -d 'Keep and find the archives in this folder' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand show" -l color -d 'Colour the output' -r -f -a "auto\t'At a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c heirloom -n "__fish_heirloom_using_subcommand show" -l progress -d 'Show a progress bar on stderr' -r -f -a "auto\t'At a terminal'
+always\t'Always'
+never\t'Never'"
+complete -c heirloom -n "__fish_heirloom_using_subcommand show" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
+complete -c heirloom -n "__fish_heirloom_using_subcommand show" -s q -l quiet -d 'Print errors only'
+complete -c heirloom -n "__fish_heirloom_using_subcommand show" -s v -l verbose -d 'Tell more about what is being done'
+complete -c heirloom -n "__fish_heirloom_using_subcommand show" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c heirloom -n "__fish_heirloom_using_subcommand verify" -l depth -d 'How deep to look' -r -f -a "quick\t'Structure and digests'
+standard\t'Also unpacked, integrity checked, and compared with the metadata'
+deep\t'Also every row read'"
+complete -c heirloom -n "__fish_heirloom_using_subcommand verify" -l set -d 'Only archives of this set' -r
+complete -c heirloom -n "__fish_heirloom_using_subcommand verify" -l config -d 'Read this configuration file, and no other' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand verify" -l dir -d 'Keep and find the archives in this folder' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand verify" -l color -d 'Colour the output' -r -f -a "auto\t'At a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c heirloom -n "__fish_heirloom_using_subcommand verify" -l progress -d 'Show a progress bar on stderr' -r -f -a "auto\t'At a terminal'
+always\t'Always'
+never\t'Never'"
+complete -c heirloom -n "__fish_heirloom_using_subcommand verify" -l all -d 'Every archive of the store'
+complete -c heirloom -n "__fish_heirloom_using_subcommand verify" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
+complete -c heirloom -n "__fish_heirloom_using_subcommand verify" -s q -l quiet -d 'Print errors only'
+complete -c heirloom -n "__fish_heirloom_using_subcommand verify" -s v -l verbose -d 'Tell more about what is being done'
+complete -c heirloom -n "__fish_heirloom_using_subcommand verify" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c heirloom -n "__fish_heirloom_using_subcommand delete" -l config -d 'Read this configuration file, and no other' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand delete" -l dir -d 'Keep and find the archives in this folder' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand delete" -l color -d 'Colour the output' -r -f -a "auto\t'At a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c heirloom -n "__fish_heirloom_using_subcommand delete" -l progress -d 'Show a progress bar on stderr' -r -f -a "auto\t'At a terminal'
+always\t'Always'
+never\t'Never'"
+complete -c heirloom -n "__fish_heirloom_using_subcommand delete" -l force -d 'Answer the question with yes'
+complete -c heirloom -n "__fish_heirloom_using_subcommand delete" -l even-last -d 'Delete the last good archive of a set, too'
+complete -c heirloom -n "__fish_heirloom_using_subcommand delete" -l dry-run -d 'Print what would be deleted, and stop'
+complete -c heirloom -n "__fish_heirloom_using_subcommand delete" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
+complete -c heirloom -n "__fish_heirloom_using_subcommand delete" -s q -l quiet -d 'Print errors only'
+complete -c heirloom -n "__fish_heirloom_using_subcommand delete" -s v -l verbose -d 'Tell more about what is being done'
+complete -c heirloom -n "__fish_heirloom_using_subcommand delete" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c heirloom -n "__fish_heirloom_using_subcommand pin" -l config -d 'Read this configuration file, and no other' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand pin" -l dir -d 'Keep and find the archives in this folder' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand pin" -l color -d 'Colour the output' -r -f -a "auto\t'At a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c heirloom -n "__fish_heirloom_using_subcommand pin" -l progress -d 'Show a progress bar on stderr' -r -f -a "auto\t'At a terminal'
+always\t'Always'
+never\t'Never'"
+complete -c heirloom -n "__fish_heirloom_using_subcommand pin" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
+complete -c heirloom -n "__fish_heirloom_using_subcommand pin" -s q -l quiet -d 'Print errors only'
+complete -c heirloom -n "__fish_heirloom_using_subcommand pin" -s v -l verbose -d 'Tell more about what is being done'
+complete -c heirloom -n "__fish_heirloom_using_subcommand pin" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c heirloom -n "__fish_heirloom_using_subcommand unpin" -l config -d 'Read this configuration file, and no other' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand unpin" -l dir -d 'Keep and find the archives in this folder' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand unpin" -l color -d 'Colour the output' -r -f -a "auto\t'At a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c heirloom -n "__fish_heirloom_using_subcommand unpin" -l progress -d 'Show a progress bar on stderr' -r -f -a "auto\t'At a terminal'
+always\t'Always'
+never\t'Never'"
+complete -c heirloom -n "__fish_heirloom_using_subcommand unpin" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
+complete -c heirloom -n "__fish_heirloom_using_subcommand unpin" -s q -l quiet -d 'Print errors only'
+complete -c heirloom -n "__fish_heirloom_using_subcommand unpin" -s v -l verbose -d 'Tell more about what is being done'
+complete -c heirloom -n "__fish_heirloom_using_subcommand unpin" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c heirloom -n "__fish_heirloom_using_subcommand log" -l since -d 'Only what is not older than this: a span (7d) or a time (2026-03-01T03:00:00Z)' -r
+complete -c heirloom -n "__fish_heirloom_using_subcommand log" -l config -d 'Read this configuration file, and no other' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand log" -l dir -d 'Keep and find the archives in this folder' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand log" -l color -d 'Colour the output' -r -f -a "auto\t'At a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c heirloom -n "__fish_heirloom_using_subcommand log" -l progress -d 'Show a progress bar on stderr' -r -f -a "auto\t'At a terminal'
+always\t'Always'
+never\t'Never'"
+complete -c heirloom -n "__fish_heirloom_using_subcommand log" -l failed -d 'Only what did not end well'
+complete -c heirloom -n "__fish_heirloom_using_subcommand log" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
+complete -c heirloom -n "__fish_heirloom_using_subcommand log" -s q -l quiet -d 'Print errors only'
+complete -c heirloom -n "__fish_heirloom_using_subcommand log" -s v -l verbose -d 'Tell more about what is being done'
+complete -c heirloom -n "__fish_heirloom_using_subcommand log" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c heirloom -n "__fish_heirloom_using_subcommand completions" -l config -d 'Read this configuration file, and no other' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand completions" -l dir -d 'Keep and find the archives in this folder' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand completions" -l color -d 'Colour the output' -r -f -a "auto\t'At a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c heirloom -n "__fish_heirloom_using_subcommand completions" -l progress -d 'Show a progress bar on stderr' -r -f -a "auto\t'At a terminal'
+always\t'Always'
+never\t'Never'"
+complete -c heirloom -n "__fish_heirloom_using_subcommand completions" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
+complete -c heirloom -n "__fish_heirloom_using_subcommand completions" -s q -l quiet -d 'Print errors only'
+complete -c heirloom -n "__fish_heirloom_using_subcommand completions" -s v -l verbose -d 'Tell more about what is being done'
+complete -c heirloom -n "__fish_heirloom_using_subcommand completions" -s h -l help -d 'Print help (see more with \'--help\')'
