@@ -1,4 +1,20 @@
-//! The effective settings, as values. Where they come from is the face's business.
+//! The settings: their values, the text of `heirloom.toml`, the variables, and which of them wins.
+//!
+//! Everything here is pure: the text of the file, the variables and what lies on the disk are arguments, so
+//! that tests set them. [`Layers::merge`] gives the [`Effective`] settings with the [`Origin`] of each; finding
+//! and reading the files is the face's business (`cli/settings.rs`).
+//!
+//! Nothing is guessed: a key that is not known, a value that makes no sense and a variable that is missing are
+//! [`Problem`]s that name their place, because a backup that runs with other settings than the written ones is
+//! found out on the day of the restore.
+
+mod dotenv;
+mod file;
+mod key;
+mod layers;
+mod url;
+mod variables;
+mod zone;
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -8,6 +24,17 @@ use std::time::Duration;
 use chrono_tz::Tz;
 
 use crate::names::Name;
+
+pub use dotenv::DotEnv;
+pub use file::FileLayer;
+pub use key::{Key, Value, age_text, parse_age, parse_size};
+pub use layers::{Effective, Flag, Layers, Look, Origin, Problem};
+pub use url::database_path;
+pub use variables::{Expanded, Variables, expand};
+pub use zone::{LocalZone, local_zone};
+
+/// The commented file that `heirloom config init` writes: every key, set to nothing else than its default.
+pub const EXAMPLE: &str = include_str!("example.toml");
 
 /// All settings that are in force.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,6 +53,8 @@ pub struct Settings {
     pub health: HealthSettings,
     /// The zone of the host, or the one that was set: for retention periods and for times that carry none.
     pub time_zone: Tz,
+    /// What `DATABASE_PATH` or `DATABASE_URL` names: stands for one path argument of `backup`.
+    pub default_database: Option<PathBuf>,
 }
 
 /// The databases of one set.
@@ -115,6 +144,7 @@ impl Default for Settings {
             },
             health: HealthSettings::default(),
             time_zone: Tz::UTC,
+            default_database: None,
         }
     }
 }

@@ -1,0 +1,379 @@
+//! The text of `heirloom.toml` as a layer of settings.
+//!
+//! All problems of a file are found in one pass, each with its line and key. A file that has any is not used at all.
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::key::not;
+use super::variables::expand;
+use super::{Key, Origin, Problem, Settings, Value};
+use crate::names::{Name, printable};
+
+/// What a configuration file says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileLayer {
+    /// The file. Relative paths in it start from its folder.
+    pub path: PathBuf,
+    /// The settings and the lines they stand in.
+    pub(super) settings: Vec<(Key, Value, usize)>,
+    /// The databases of all sets, in the order of the file.
+    pub(super) databases: Vec<FileDatabase>,
+}
+
+/// A database as the file names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct FileDatabase {
+    pub(super) set: Name,
+    pub(super) name: Name,
+    /// Where it may be, best first; never empty.
+    pub(super) candidates: Vec<String>,
+    pub(super) line: usize,
+}
+
+impl FileDatabase {
+    /// Returns the whole key: `sets.app.databases.user`.
+    pub(super) fn key(&self) -> String {
+        format!("sets.{}.databases.{}", self.set, self.name)
+    }
+}
+
+impl FileLayer {
+    /// Reads the text of a configuration file. The path serves messages and relative paths; nothing is opened.
+    pub fn parse(path: &Path, text: &str) -> (Self, Vec<Problem>) {
+        let mut reader =
+            Reader { text, layer: Self { path: path.to_owned(), settings: Vec::new(), databases: Vec::new() }, problems: Vec::new() };
+        // toml refuses a byte order mark with a message about a key; editors that write one show none.
+        let (table, errors) = DeTable::parse_recoverable(text.strip_prefix('\u{feff}').unwrap_or(text));
+        for error in &errors {
+            reader.problem(error.span().unwrap_or_default(), String::new(), error.message().to_owned());
+        }
+        // After a syntax error what was recovered is a guess, and problems with a guess help nobody.
+        if errors.is_empty() {
+            reader.root(table.get_ref());
+        }
+        reader.problems.sort_by_key(|problem| match problem.place {
+            Some(Origin::File { line, .. }) => line,
+            _ => 0,
+        });
+        (reader.layer, reader.problems)
+    }
+
+    /// Returns the folder that relative paths start from.
+    pub(super) fn folder(&self) -> &Path {
+        self.path.parent().unwrap_or(Path::new(""))
+    }
+
+    /// Returns the place of a line.
+    pub(super) fn origin(&self, line: usize, variables: Vec<String>) -> Origin {
+        Origin::File { path: self.path.clone(), line, variables }
+    }
+}
+
+struct Reader<'t> {
+    text: &'t str,
+    layer: FileLayer,
+    problems: Vec<Problem>,
+}
+
+type Entries<'a, 't> = Vec<(&'a Spanned<std::borrow::Cow<'t, str>>, &'a Spanned<DeValue<'t>>)>;
+
+impl Reader<'_> {
+    fn line(&self, span: Range<usize>) -> usize {
+        let mark = self.text.len() - self.text.strip_prefix('\u{feff}').unwrap_or(self.text).len();
+        let end = (span.start + mark).min(self.text.len());
+        self.text.as_bytes()[..end].iter().filter(|byte| **byte == b'\n').count() + 1
+    }
+
+    fn problem(&mut self, span: Range<usize>, key: String, message: String) {
+        let place = self.layer.origin(self.line(span), Vec::new());
+        self.problems.push(Problem { place: Some(place), key, message, hint: None });
+    }
+
+    /// Returns the entries of a table; where it is none, says so and returns nothing.
+    fn entries<'a, 't>(&mut self, value: &'a Spanned<DeValue<'t>>, key: &str) -> Entries<'a, 't> {
+        match value.get_ref() {
+            DeValue::Table(table) => table.iter().collect(),
+            other => {
+                self.problem(value.span(), key.to_owned(), format!("must be a table, not {}", kind(other)));
+                Vec::new()
+            }
+        }
+    }
+
+    fn root(&mut self, table: &DeTable<'_>) {
+        for (name, value) in table.iter() {
+            let section: &str = name.get_ref();
+            if section == "sets" {
+                self.sets(value);
+            } else if Key::ALL.iter().any(|key| key.section() == section) {
+                self.section(section, value);
+            } else {
+                let sections = Key::ALL.iter().map(|key| key.section()).chain(["sets"]);
+                let message = unknown("is not a section", section, sections, |key| key.name() == section);
+                self.problem(name.span(), shown(section), message);
+            }
+        }
+    }
+
+    fn section(&mut self, section: &str, value: &Spanned<DeValue<'_>>) {
+        for (name, value) in self.entries(value, section) {
+            let text: &str = name.get_ref();
+            let Some(key) = Key::ALL.into_iter().find(|key| key.section() == section && key.name() == text) else {
+                let siblings = Key::ALL.iter().filter(|key| key.section() == section).map(|key| key.name());
+                let message = unknown("is not a setting", text, siblings, |key| key.name() == text);
+                self.problem(name.span(), format!("{section}.{}", shown(text)), message);
+                continue;
+            };
+            match scalar(value.get_ref()).and_then(|value| possible(key, &value).map(|()| value)) {
+                Ok(value) => {
+                    let line = self.line(name.span());
+                    self.layer.settings.push((key, value, line));
+                }
+                Err(message) => self.problem(value.span(), key.to_string(), message),
+            }
+        }
+    }
+
+    fn sets(&mut self, value: &Spanned<DeValue<'_>>) {
+        let mut names: Vec<Name> = Vec::new();
+        for (name, value) in in_order(self.entries(value, "sets")) {
+            let Some(set) = self.name(name, "sets", &names) else { continue };
+            names.push(set.clone());
+            let key = format!("sets.{set}");
+            let mut any = false;
+            for (inner, value) in self.entries(value, &key) {
+                let text: &str = inner.get_ref();
+                any = true;
+                if text == "databases" {
+                    self.databases(&set, inner.span(), value);
+                } else {
+                    let message = unknown("is not a setting of a set", text, ["databases"].into_iter(), |_| false);
+                    self.problem(inner.span(), format!("{key}.{}", shown(text)), message);
+                }
+            }
+            if !any && matches!(value.get_ref(), DeValue::Table(_)) {
+                self.problem(name.span(), key, "names no databases".into());
+            }
+        }
+    }
+
+    fn databases(&mut self, set: &Name, span: Range<usize>, value: &Spanned<DeValue<'_>>) {
+        let key = format!("sets.{set}.databases");
+        let entries = in_order(self.entries(value, &key));
+        if entries.is_empty() && matches!(value.get_ref(), DeValue::Table(_)) {
+            self.problem(span, key.clone(), "names no databases".into());
+        }
+        let mut names: Vec<Name> = Vec::new();
+        for (name, value) in entries {
+            let Some(database) = self.name(name, &key, &names) else { continue };
+            names.push(database.clone());
+            let key = format!("{key}.{database}");
+            let candidates = match value.get_ref() {
+                DeValue::Array(array) => array.iter().collect(),
+                _ => vec![value],
+            };
+            if candidates.is_empty() {
+                self.problem(value.span(), key.clone(), "names no path".into());
+            }
+            let mut paths = Vec::new();
+            for candidate in candidates {
+                let checked = match candidate.get_ref() {
+                    DeValue::String(text) => expand(text, |_| Some("x".into())).map(|_| text.to_string()),
+                    other => Err(format!("must be a path or a list of paths, not {}", kind(other))),
+                };
+                match checked {
+                    Ok(path) => paths.push(path),
+                    Err(message) => self.problem(candidate.span(), key.clone(), message),
+                }
+            }
+            let line = self.line(name.span());
+            if !paths.is_empty() {
+                self.layer.databases.push(FileDatabase { set: set.clone(), name: database, candidates: paths, line });
+            }
+        }
+    }
+
+    /// Accepts the name of a set or a database; two that differ only in upper and lower case would be one file on some systems.
+    fn name(&mut self, name: &Spanned<std::borrow::Cow<'_, str>>, above: &str, taken: &[Name]) -> Option<Name> {
+        let key = || format!("{above}.{}", shown(name.get_ref()));
+        let accepted = match Name::new(name.get_ref().as_ref()) {
+            Err(invalid) => Err(invalid.to_string()),
+            Ok(name) => match taken.iter().find(|other| other.as_str().eq_ignore_ascii_case(name.as_str())) {
+                Some(other) => Err(format!("differs from \"{other}\" only in upper and lower case")),
+                None => Ok(name),
+            },
+        };
+        accepted.map_err(|message| self.problem(name.span(), key(), message)).ok()
+    }
+}
+
+fn in_order<'a, 't>(mut entries: Entries<'a, 't>) -> Entries<'a, 't> {
+    entries.sort_by_key(|(name, _)| name.span().start);
+    entries
+}
+
+/// Says whether a key takes a value, without looking at anything outside the file.
+fn possible(key: Key, value: &Value) -> Result<(), String> {
+    if let (Key::StoreDir, Value::Text(text)) = (key, value) {
+        expand(text, |_| Some("x".into()))?;
+    }
+    key.set(value, &mut Settings::default())
+}
+
+fn scalar(value: &DeValue<'_>) -> Result<Value, String> {
+    match value {
+        DeValue::String(text) => Ok(Value::Text(text.to_string())),
+        DeValue::Boolean(switch) => Ok(Value::Switch(*switch)),
+        DeValue::Integer(number) => match i64::from_str_radix(number.as_str(), number.radix()) {
+            Ok(number) => Ok(Value::Number(number)),
+            Err(_) => Err(not("a smaller number", &Value::Text(number.to_string()))),
+        },
+        other => Err(format!("must be a single value, not {}", kind(other))),
+    }
+}
+
+fn kind(value: &DeValue<'_>) -> &'static str {
+    match value {
+        DeValue::String(_) => "a text",
+        DeValue::Integer(_) => "a number",
+        DeValue::Float(_) => "a number with a fraction",
+        DeValue::Boolean(_) => "true or false",
+        DeValue::Datetime(_) => "a date or a time",
+        DeValue::Array(_) => "a list",
+        DeValue::Table(_) => "a table",
+    }
+}
+
+/// Returns a key out of the file as it can be shown: without anything that steers a terminal, cut to length.
+fn shown(key: &str) -> String {
+    printable(key).chars().take(64).collect()
+}
+
+/// Says that a name is not known, and which known one was probably meant: a similar one of the same table, else the same one in another table.
+fn unknown<'k>(what: &str, name: &str, siblings: impl Iterator<Item = &'k str>, elsewhere: impl Fn(&Key) -> bool) -> String {
+    let close = siblings
+        .map(|sibling| (strsim::damerau_levenshtein(sibling, &name.chars().take(64).collect::<String>().to_lowercase()), sibling))
+        .filter(|(distance, sibling)| *distance <= (sibling.len() / 3).max(1))
+        .min();
+    match (close, Key::ALL.into_iter().find(elsewhere)) {
+        (Some((_, sibling)), _) => format!("{what}; did you mean \"{sibling}\"?"),
+        (None, Some(key)) => format!("{what} here; it belongs into [{}]", key.section()),
+        (None, None) => what.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::EXAMPLE;
+
+    fn problems(text: &str) -> Vec<String> {
+        FileLayer::parse(Path::new("heirloom.toml"), text).1.iter().map(ToString::to_string).collect()
+    }
+
+    /// Bad files: the text, and what every message must name.
+    #[test]
+    fn each_wrong_line_is_named_with_its_key() {
+        let table: &[(&str, &str)] = &[
+            ("[retention]\nkep = 3", "heirloom.toml:2: retention.kep: is not a setting; did you mean \"keep\"?"),
+            ("[retention]\nzzz = 3", "heirloom.toml:2: retention.zzz: is not a setting"),
+            ("[retentoin]\nkeep = 3", "heirloom.toml:1: retentoin: is not a section; did you mean \"retention\"?"),
+            ("keep = 3", "heirloom.toml:1: keep: is not a section here; it belongs into [retention]"),
+            ("[store]\nkeep = 3", "heirloom.toml:2: store.keep: is not a setting here; it belongs into [retention]"),
+            ("\n\n[retention]\nkeep = 0", "heirloom.toml:4: retention.keep: must be a whole number from 1 to 4294967295, not 0"),
+            ("[retention]\nkeep = -1", "heirloom.toml:2: retention.keep: must be a whole number"),
+            ("[retention]\nkeep = \"10\"", "heirloom.toml:2: retention.keep: must be a whole number from 1 to 4294967295, not \"10\""),
+            ("[retention]\nkeep = 1.5", "heirloom.toml:2: retention.keep: must be a single value, not a number with a fraction"),
+            ("[retention]\nkeep = 99999999999999999999", "heirloom.toml:2: retention.keep: must be a smaller number"),
+            ("[retention]\nmax_age = \"soon\"", "heirloom.toml:2: retention.max_age: must be an age like \"90d\""),
+            ("[retention]\nmax_age = 90", "heirloom.toml:2: retention.max_age: must be an age"),
+            ("[retention]\nmax_size = \"big\"", "heirloom.toml:2: retention.max_size: must be a size like \"20GB\""),
+            ("[retention]\nmax_size = 0", "heirloom.toml:2: retention.max_size: must be a size"),
+            ("[retention]\ntime_zone = \"Mars\"", "heirloom.toml:2: retention.time_zone: must be \"local\", \"UTC\" or a name"),
+            ("[backup]\ncheck = \"fast\"", "heirloom.toml:2: backup.check: must be \"full\", \"quick\" or \"none\", not \"fast\""),
+            ("[backup]\ncompression_level = 13", "heirloom.toml:2: backup.compression_level: must be a whole number from 1 to 12, not 13"),
+            ("[backup]\nthreads = 0", "heirloom.toml:2: backup.threads: must be a whole number from 1 to 1024, not 0"),
+            ("[backup]\nvacuum = \"yes\"", "heirloom.toml:2: backup.vacuum: must be true or false, not \"yes\""),
+            ("[health]\nmax_backup_age = \"0h\"", "heirloom.toml:2: health.max_backup_age: must be an age"),
+            ("[store]\ndir = \"\"", "heirloom.toml:2: store.dir: must be a path, not an empty text"),
+            ("[store]\ndir = \"~/b\"", "heirloom.toml:2: store.dir: must not begin with \"~\""),
+            ("[store]\ndir = \"$\"", "heirloom.toml:2: store.dir: has a \"$\" that no variable follows"),
+            ("[store]\ndir = [\"a\", \"b\"]", "heirloom.toml:2: store.dir: must be a single value, not a list"),
+            ("store = 3", "heirloom.toml:1: store: must be a table, not a number"),
+            ("sets = 1", "heirloom.toml:1: sets: must be a table"),
+            ("[sets.a]", "heirloom.toml:1: sets.a: names no databases"),
+            ("[sets.a.databases]", "heirloom.toml:1: sets.a.databases: names no databases"),
+            ("[sets.a]\ndatabase.x = 'y'", "heirloom.toml:2: sets.a.database: is not a setting of a set; did you mean \"databases\"?"),
+            ("[sets.a]\ndatabases = 3", "heirloom.toml:2: sets.a.databases: must be a table"),
+            ("[sets.a.databases]\nx = []", "heirloom.toml:2: sets.a.databases.x: names no path"),
+            ("[sets.a.databases]\nx = [\n'a',\n3]", "heirloom.toml:4: sets.a.databases.x: must be a path or a list of paths, not a number"),
+            ("[sets.a.databases]\nx = ''", "heirloom.toml:2: sets.a.databases.x: must be a path"),
+            ("[sets.a.databases]\n'../x' = 'a'", "heirloom.toml:2: sets.a.databases.../x: \"../x\" cannot be a name"),
+            ("[sets.'a b'.databases]\nx = 'a'", "heirloom.toml:1: sets.a b: \"a b\" cannot be a name"),
+            (
+                "[sets.a.databases]\nx = 'a'\nX = 'b'",
+                "heirloom.toml:3: sets.a.databases.X: differs from \"x\" only in upper and lower case",
+            ),
+            ("[sets.a.databases]\nx='1'\n[sets.A.databases]\nx='1'", "heirloom.toml:3: sets.A: differs from \"a\" only in"),
+            ("[store]\ndir = 'a'\ndir = 'b'", "heirloom.toml:3: duplicate key"),
+            ("[store]\ndir = ", "heirloom.toml:2: "),
+            ("[store\ndir = 'a'", "heirloom.toml:1: "),
+            ("\u{feff}\n[store]\nx = 1", "heirloom.toml:3: store.x: is not a setting"),
+            ("[store]\n\"di\\u001b[31mr\" = 1", "heirloom.toml:2: store.di?[31mr: is not a setting"),
+        ];
+        for (text, expected) in table {
+            let found = problems(text);
+            assert!(found.len() == 1 && found[0].starts_with(expected), "{text:?}\n  expected {expected}\n  found {found:?}");
+        }
+    }
+
+    #[test]
+    fn all_problems_of_a_file_come_together_and_in_order() {
+        let found = problems("[sets.'/']\nx = 1\n[retention]\nkeep = 'x'\ndayly = 7\n[bakcup]\n");
+        let lines: Vec<&str> = found.iter().filter_map(|problem| problem.split(": ").next()).collect();
+        assert_eq!(lines, ["heirloom.toml:1", "heirloom.toml:4", "heirloom.toml:5", "heirloom.toml:6"]);
+    }
+
+    #[test]
+    fn the_example_says_the_defaults_and_every_key() {
+        let (layer, problems) = FileLayer::parse(Path::new("x"), EXAMPLE);
+        assert_eq!((layer.settings.len(), layer.databases.len(), problems.len()), (0, 0, 0), "the written file changes nothing");
+
+        let active: String = EXAMPLE
+            .lines()
+            .map(|line| line.strip_prefix('#').filter(|rest| !rest.starts_with(' ')).unwrap_or(line).to_owned() + "\n")
+            .collect();
+        let (layer, problems) = FileLayer::parse(Path::new("x"), &active);
+        assert_eq!(problems, []);
+        assert_eq!(layer.databases.len(), 2);
+        for key in Key::ALL {
+            let found = layer.settings.iter().filter(|(found, _, _)| *found == key).map(|(_, value, _)| value).collect::<Vec<_>>();
+            let [value] = found[..] else { panic!("{key} is in the example {} times", found.len()) };
+            let mut settings = Settings::default();
+            key.set(value, &mut settings).unwrap();
+            if key.get(&Settings::default()).is_some() {
+                assert_eq!(settings, Settings::default(), "the example shows another value of {key} than the default");
+            }
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_read_without_panic(text in "[\\PC\n\t\"'\\\\=#\\[\\]{}.$]{0,120}") {
+            FileLayer::parse(Path::new("heirloom.toml"), &text);
+        }
+
+        #[test]
+        fn any_value_of_any_key_is_taken_or_named(at in 0..Key::ALL.len(), value in "(-?[0-9]{1,25}|\"\\PC{0,12}\"|true|[0-9]+[.][0-9]+|\\[\\]|\\{\\})") {
+            let key = Key::ALL[at];
+            let text = format!("[{}]\n{} = {value}\n", key.section(), key.name());
+            let (layer, problems) = FileLayer::parse(Path::new("heirloom.toml"), &text);
+            proptest::prop_assert!(layer.settings.len() + problems.len() >= 1);
+            proptest::prop_assert!(problems.iter().all(|problem| problem.to_string().starts_with("heirloom.toml:2: ")));
+        }
+    }
+}

@@ -1,0 +1,398 @@
+//! The settings one by one: their names in the file, their variables, and which values they take.
+
+use std::fmt;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use chrono_tz::Tz;
+use serde::Serialize;
+
+use super::{Check, Settings};
+use crate::names::printable;
+
+/// One setting. The databases of the sets are not among them: their names are the user's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[expect(missing_docs, reason = "the man page heirloom.toml(5) and the fields of `Settings` say what each means")]
+pub enum Key {
+    StoreDir,
+    Check,
+    Vacuum,
+    Compress,
+    CompressionLevel,
+    Threads,
+    Keep,
+    MaxAge,
+    MaxSize,
+    Last,
+    Hourly,
+    Daily,
+    Weekly,
+    Monthly,
+    Yearly,
+    Safety,
+    TimeZone,
+    MaxBackupAge,
+}
+
+/// A value as it was written, or as it is shown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum Value {
+    /// A text; ages too.
+    Text(String),
+    /// A whole number.
+    Number(i64),
+    /// A number of bytes.
+    Bytes(u64),
+    /// True or false.
+    Switch(bool),
+    /// A path, ready to be used.
+    Path(PathBuf),
+}
+
+impl Key {
+    /// All settings, in the order of the file.
+    pub const ALL: [Self; 18] = [
+        Self::StoreDir,
+        Self::Check,
+        Self::Vacuum,
+        Self::Compress,
+        Self::CompressionLevel,
+        Self::Threads,
+        Self::Keep,
+        Self::MaxAge,
+        Self::MaxSize,
+        Self::Last,
+        Self::Hourly,
+        Self::Daily,
+        Self::Weekly,
+        Self::Monthly,
+        Self::Yearly,
+        Self::Safety,
+        Self::TimeZone,
+        Self::MaxBackupAge,
+    ];
+
+    /// Returns the table that the key lies in, without its brackets.
+    pub fn section(self) -> &'static str {
+        self.names().0
+    }
+
+    /// Returns the name of the key inside its table.
+    pub fn name(self) -> &'static str {
+        self.names().1
+    }
+
+    fn names(self) -> (&'static str, &'static str) {
+        match self {
+            Self::StoreDir => ("store", "dir"),
+            Self::Check => ("backup", "check"),
+            Self::Vacuum => ("backup", "vacuum"),
+            Self::Compress => ("backup", "compress"),
+            Self::CompressionLevel => ("backup", "compression_level"),
+            Self::Threads => ("backup", "threads"),
+            Self::Keep => ("retention", "keep"),
+            Self::MaxAge => ("retention", "max_age"),
+            Self::MaxSize => ("retention", "max_size"),
+            Self::Last => ("retention", "last"),
+            Self::Hourly => ("retention", "hourly"),
+            Self::Daily => ("retention", "daily"),
+            Self::Weekly => ("retention", "weekly"),
+            Self::Monthly => ("retention", "monthly"),
+            Self::Yearly => ("retention", "yearly"),
+            Self::Safety => ("retention", "safety"),
+            Self::TimeZone => ("retention", "time_zone"),
+            Self::MaxBackupAge => ("health", "max_backup_age"),
+        }
+    }
+
+    /// Returns the environment variables that set it, the strongest first.
+    pub fn variables(self) -> &'static [&'static str] {
+        match self {
+            Self::StoreDir => &["HEIRLOOM_DIR", "BACKUP_DIR"],
+            Self::Keep => &["MAX_DATABASE_BACKUPS"],
+            Self::Compress => &["COMPRESS_BACKUPS"],
+            _ => &[],
+        }
+    }
+
+    /// Says what it means that the setting has no value.
+    pub fn without_value(self) -> &'static str {
+        match self {
+            Self::Threads => "all cores",
+            Self::MaxBackupAge => "the usual interval",
+            Self::Keep | Self::MaxAge | Self::MaxSize => "no limit",
+            _ => "off",
+        }
+    }
+
+    /// Puts a value into the settings, or says what a possible one is. `"local"` as a time zone changes nothing: whoever knows the host resolves it.
+    pub fn set(self, value: &Value, settings: &mut Settings) -> Result<(), String> {
+        let Settings { backup, retention, health, .. } = settings;
+        match self {
+            Self::StoreDir => settings.store = path(value)?,
+            Self::Check => {
+                backup.check = match value {
+                    Value::Text(text) if text == "full" => Check::Full,
+                    Value::Text(text) if text == "quick" => Check::Quick,
+                    Value::Text(text) if text == "none" => Check::None,
+                    _ => return Err(not("\"full\", \"quick\" or \"none\"", value)),
+                }
+            }
+            Self::Vacuum => backup.vacuum = switch(value)?,
+            Self::Compress => backup.compress = switch(value)?,
+            Self::CompressionLevel => backup.compression_level = number(value, 1, 12)?,
+            Self::Threads => backup.threads = NonZeroUsize::new(number(value, 1, 1024)?),
+            Self::Keep => retention.keep = Some(number(value, 1, u32::MAX)?),
+            Self::MaxAge => retention.max_age = Some(age(value)?),
+            Self::MaxSize => retention.max_size = Some(size(value)?),
+            Self::Last => retention.last = rule(value)?,
+            Self::Hourly => retention.hourly = rule(value)?,
+            Self::Daily => retention.daily = rule(value)?,
+            Self::Weekly => retention.weekly = rule(value)?,
+            Self::Monthly => retention.monthly = rule(value)?,
+            Self::Yearly => retention.yearly = rule(value)?,
+            Self::Safety => retention.safety = number(value, 1, u32::MAX)?,
+            Self::TimeZone => match value {
+                Value::Text(text) if text == "local" => {}
+                Value::Text(text) if text.parse::<Tz>().is_ok() => settings.time_zone = text.parse().unwrap_or(Tz::UTC),
+                _ => return Err(not("\"local\", \"UTC\" or a name like \"Europe/Berlin\"", value)),
+            },
+            Self::MaxBackupAge => health.max_backup_age = Some(age(value)?),
+        }
+        Ok(())
+    }
+
+    /// Returns the value that is in force; `None` where there is none, see [`without_value`](Self::without_value).
+    pub fn get(self, settings: &Settings) -> Option<Value> {
+        let Settings { backup, retention, health, .. } = settings;
+        let number = |number: u32| Value::Number(number.into());
+        let age = |age: Duration| Value::Text(age_text(age));
+        match self {
+            Self::StoreDir => Some(Value::Path(settings.store.clone())),
+            Self::Check => Some(Value::Text(
+                match backup.check {
+                    Check::Full => "full",
+                    Check::Quick => "quick",
+                    Check::None => "none",
+                }
+                .into(),
+            )),
+            Self::Vacuum => Some(Value::Switch(backup.vacuum)),
+            Self::Compress => Some(Value::Switch(backup.compress)),
+            Self::CompressionLevel => Some(number(backup.compression_level.into())),
+            Self::Threads => backup.threads.and_then(|threads| i64::try_from(threads.get()).ok()).map(Value::Number),
+            Self::Keep => retention.keep.map(number),
+            Self::MaxAge => retention.max_age.map(age),
+            Self::MaxSize => retention.max_size.map(Value::Bytes),
+            Self::Last => retention.last.map(number),
+            Self::Hourly => retention.hourly.map(number),
+            Self::Daily => retention.daily.map(number),
+            Self::Weekly => retention.weekly.map(number),
+            Self::Monthly => retention.monthly.map(number),
+            Self::Yearly => retention.yearly.map(number),
+            Self::Safety => Some(number(retention.safety)),
+            Self::TimeZone => Some(Value::Text(settings.time_zone.name().into())),
+            Self::MaxBackupAge => health.max_backup_age.map(age),
+        }
+    }
+
+    /// Reads the text of an environment variable as the kind of value that the setting takes; what does not fit stays a text.
+    pub(super) fn value_of(self, text: &str) -> Value {
+        let trimmed = text.trim();
+        let as_text = || Value::Text(trimmed.to_owned());
+        match self {
+            Self::Compress | Self::Vacuum => match trimmed.to_ascii_lowercase().as_str() {
+                "true" | "1" | "yes" | "on" => Value::Switch(true),
+                "false" | "0" | "no" | "off" => Value::Switch(false),
+                _ => as_text(),
+            },
+            Self::Check | Self::TimeZone | Self::MaxAge | Self::MaxSize | Self::MaxBackupAge => as_text(),
+            Self::StoreDir => Value::Path(text.into()),
+            _ => trimmed.parse().map_or_else(|_| as_text(), Value::Number),
+        }
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (section, name) = self.names();
+        write!(f, "{section}.{name}")
+    }
+}
+
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) => f.write_str(&printable(text)),
+            Self::Number(number) => number.fmt(f),
+            Self::Bytes(bytes) => f.write_str(&size_text(*bytes)),
+            Self::Switch(switch) => switch.fmt(f),
+            Self::Path(path) => f.write_str(&printable(&path.to_string_lossy())),
+        }
+    }
+}
+
+/// Says what a value must be and what it is instead.
+pub(super) fn not(wanted: &str, value: &Value) -> String {
+    let found = match value {
+        Value::Number(number) => number.to_string(),
+        Value::Switch(switch) => switch.to_string(),
+        text => {
+            let text = text.to_string();
+            let start: String = text.chars().take(60).collect();
+            if start == text { format!("\"{text}\"") } else { format!("\"{start}…\"") }
+        }
+    };
+    format!("must be {wanted}, not {found}")
+}
+
+fn path(value: &Value) -> Result<PathBuf, String> {
+    match value {
+        Value::Path(path) if !path.as_os_str().is_empty() => Ok(path.clone()),
+        Value::Text(text) if !text.is_empty() => Ok(text.into()),
+        _ => Err(not("a path", value)),
+    }
+}
+
+fn switch(value: &Value) -> Result<bool, String> {
+    if let Value::Switch(switch) = value { Ok(*switch) } else { Err(not("true or false", value)) }
+}
+
+fn number<N: TryFrom<i64> + TryInto<i64> + fmt::Display + Copy + PartialOrd>(value: &Value, least: N, most: N) -> Result<N, String> {
+    let fits = |number: &N| (least..=most).contains(number);
+    match value {
+        Value::Number(number) => N::try_from(*number).ok().filter(fits),
+        _ => None,
+    }
+    .ok_or_else(|| not(&format!("a whole number from {least} to {most}"), value))
+}
+
+/// A rule of `rotate`: 0 switches it off.
+fn rule(value: &Value) -> Result<Option<u32>, String> {
+    number(value, 0, u32::MAX).map(|count| Some(count).filter(|count| *count > 0))
+}
+
+fn age(value: &Value) -> Result<Duration, String> {
+    match value {
+        Value::Text(text) => parse_age(text).ok(),
+        _ => None,
+    }
+    .ok_or_else(|| not("an age like \"90d\", \"26h\" or \"1h 30m\"", value))
+}
+
+fn size(value: &Value) -> Result<u64, String> {
+    match value {
+        Value::Text(text) => parse_size(text).ok(),
+        Value::Number(number) => u64::try_from(*number).ok().filter(|bytes| *bytes > 0),
+        _ => None,
+    }
+    .ok_or_else(|| not("a size like \"20GB\" or \"512MiB\", or a number of bytes", value))
+}
+
+/// Reads an age: `90d`, `26h`, `1h 30m`; more than nothing. For flags too.
+pub fn parse_age(text: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text.trim()) {
+        Ok(age) if age > Duration::ZERO => Ok(age),
+        Ok(_) => Err("an age must be more than 0".into()),
+        Err(error) => Err(format!("{error}; write it as 90d, 26h or \"1h 30m\"")),
+    }
+}
+
+/// Reads a size in bytes: `20GB` (powers of 1000), `512MiB` (powers of 1024), `1048576`; more than nothing. For flags too.
+pub fn parse_size(text: &str) -> Result<u64, String> {
+    match text.trim().parse::<bytesize::ByteSize>() {
+        Ok(size) if size.as_u64() > 0 => Ok(size.as_u64()),
+        Ok(_) => Err("a size must be more than 0".into()),
+        Err(_) => Err("write a size as 20GB, 512MiB or 1048576".into()),
+    }
+}
+
+/// Writes an age in the largest unit that needs no fraction, so that it reads as it was written: `90d`, `26h`.
+pub fn age_text(age: Duration) -> String {
+    const UNITS: [(u64, &str); 3] = [(86_400, "d"), (3_600, "h"), (60, "m")];
+    let seconds = age.as_secs();
+    if age.subsec_nanos() != 0 || seconds == 0 {
+        return humantime::format_duration(age).to_string();
+    }
+    let (unit, letter) = UNITS.into_iter().find(|(unit, _)| seconds % unit == 0).unwrap_or((1, "s"));
+    format!("{}{letter}", seconds / unit)
+}
+
+/// Writes a size in the largest unit that needs no fraction.
+fn size_text(bytes: u64) -> String {
+    const UNITS: [(u64, &str); 8] = [
+        (1_000_000_000_000, "TB"),
+        (1 << 40, "TiB"),
+        (1_000_000_000, "GB"),
+        (1 << 30, "GiB"),
+        (1_000_000, "MB"),
+        (1 << 20, "MiB"),
+        (1_000, "KB"),
+        (1 << 10, "KiB"),
+    ];
+    let (unit, letters) = UNITS.into_iter().find(|(unit, _)| bytes % unit == 0 && bytes > 0).unwrap_or((1, "B"));
+    format!("{}{letters}", bytes / unit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ages_and_sizes_read_as_they_were_written() {
+        for text in ["90d", "26h", "45m", "7s", "1d"] {
+            assert_eq!(age_text(parse_age(text).unwrap()), text);
+        }
+        for text in ["20GB", "512MiB", "1TB", "1KiB", "7B"] {
+            assert_eq!(size_text(parse_size(text).unwrap()), text);
+        }
+        assert_eq!(parse_age("1h 30m").unwrap(), Duration::from_secs(5400));
+        for wrong in ["", "90", "0d", "-1d", "soon", "1e400d"] {
+            assert!(parse_age(wrong).is_err(), "{wrong}");
+        }
+        for wrong in ["", "0", "0GB", "-1GB", "20XB", "GB"] {
+            assert!(parse_size(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn what_is_set_is_what_is_got() {
+        let text = |text: &str| Value::Text(text.into());
+        for (key, value) in [
+            (Key::StoreDir, Value::Path("/b".into())),
+            (Key::Check, text("quick")),
+            (Key::Vacuum, Value::Switch(true)),
+            (Key::Compress, Value::Switch(false)),
+            (Key::CompressionLevel, Value::Number(12)),
+            (Key::Threads, Value::Number(3)),
+            (Key::Keep, Value::Number(10)),
+            (Key::MaxAge, text("90d")),
+            (Key::MaxSize, Value::Bytes(20_000_000_000)),
+            (Key::Last, Value::Number(2)),
+            (Key::Hourly, Value::Number(3)),
+            (Key::Daily, Value::Number(4)),
+            (Key::Weekly, Value::Number(5)),
+            (Key::Monthly, Value::Number(6)),
+            (Key::Yearly, Value::Number(7)),
+            (Key::Safety, Value::Number(8)),
+            (Key::TimeZone, text("Europe/Berlin")),
+            (Key::MaxBackupAge, text("26h")),
+        ] {
+            let mut settings = Settings::default();
+            let written = if let Value::Bytes(bytes) = value { text(&size_text(bytes)) } else { value.clone() };
+            key.set(&written, &mut settings).unwrap();
+            assert_ne!(settings, Settings::default(), "{key} was set nowhere");
+            assert_eq!(key.get(&settings), Some(value), "{key}");
+        }
+    }
+
+    #[test]
+    fn a_rule_of_zero_is_switched_off() {
+        let mut settings = Settings::default();
+        Key::Daily.set(&Value::Number(0), &mut settings).unwrap();
+        assert_eq!(settings.retention.daily, None);
+        assert!(Key::Keep.set(&Value::Number(0), &mut settings).is_err(), "keep nothing is no policy");
+    }
+}
