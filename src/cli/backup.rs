@@ -237,6 +237,9 @@ fn choose(args: &BackupArgs, context: &Context) -> anyhow::Result<Vec<Chosen>> {
         Some(_) => match &context.settings.default_database {
             Some(path) => from_paths(args, std::slice::from_ref(path)),
             None => {
+                if let Some(refused) = context.configuration.refused_database() {
+                    return Err(refused.into());
+                }
                 let hint =
                     "name a file (`heirloom backup app.db`), set DATABASE_PATH, or write a configuration with `heirloom config init`";
                 Err(Usage::new("no database to back up", hint).into())

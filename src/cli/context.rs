@@ -9,6 +9,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 
 use super::exit::Usage;
 use super::log::Record;
+use super::settings::{Configuration, variable};
 use super::{GlobalArgs, Ui};
 use crate::config::Settings;
 use crate::names::printable;
@@ -18,6 +19,8 @@ use crate::store::{LocalStore, StoreError};
 pub struct Context {
     /// The settings in force, flags of all commands included.
     pub settings: Settings,
+    /// Where the settings come from.
+    pub configuration: Configuration,
     /// The time of the run: `HEIRLOOM_NOW` (RFC 3339) where it is set, for tests and rehearsals, else the clock.
     pub now: DateTime<Utc>,
     /// The name of this host.
@@ -31,8 +34,18 @@ pub struct Context {
 }
 
 impl Context {
-    /// Gathers everything. Nothing is written.
+    /// Gathers everything and tells what is odd about the configuration. Nothing is written. Fails where the configuration cannot be used.
     pub fn new(args: &GlobalArgs) -> anyhow::Result<Self> {
+        let context = Self::gather(args)?;
+        context.configuration.require()?;
+        for warning in &context.configuration.effective.warnings {
+            context.ui.warning(warning);
+        }
+        Ok(context)
+    }
+
+    /// Gathers everything and leaves it to the command what to do about a configuration that cannot be used.
+    pub fn gather(args: &GlobalArgs) -> anyhow::Result<Self> {
         let ui = Ui::new(args);
         for signal in [SIGINT, SIGTERM, SIGHUP] {
             // The flag ends the run at its next checkpoint, with its scratch removed.
@@ -41,11 +54,8 @@ impl Context {
         // A handler that does nothing: a write beyond RLIMIT_FSIZE then fails with EFBIG instead of killing the run. SIGPIPE is ignored by Rust.
         signal_hook::flag::register(SIGXFSZ, std::sync::Arc::default())?;
 
-        let mut settings = Settings::default();
-        if let Some(dir) = &args.dir {
-            settings.store = dir.clone();
-        }
-        Ok(Self { settings, now: now()?, host: host(), user: user(), ui, records: Vec::new() })
+        let configuration = Configuration::load(args);
+        Ok(Self { settings: configuration.effective.settings.clone(), configuration, now: now()?, host: host(), user: user(), ui, records: Vec::new() })
     }
 
     /// Opens the store for reading. It must be there.
@@ -65,9 +75,9 @@ impl Context {
 }
 
 fn now() -> anyhow::Result<DateTime<Utc>> {
-    match std::env::var("HEIRLOOM_NOW") {
-        Err(_) => Ok(Utc::now()),
-        Ok(text) => DateTime::parse_from_rfc3339(&text)
+    match variable("HEIRLOOM_NOW").map(|text| text.to_string_lossy().into_owned()) {
+        None => Ok(Utc::now()),
+        Some(text) => DateTime::parse_from_rfc3339(&text)
             .map(|time| time.to_utc())
             .map_err(|error| {
                 Usage::new(format!("HEIRLOOM_NOW=\"{}\" is no time: {error}", printable(&text)), "write it as 2026-03-01T03:00:00Z")

@@ -64,6 +64,18 @@ impl std::fmt::Display for Usage {
 
 impl std::error::Error for Usage {}
 
+/// A file is in the way that this command never replaces: exit code 14.
+#[derive(Debug)]
+pub struct InTheWay(pub std::path::PathBuf);
+
+impl std::fmt::Display for InTheWay {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "\"{}\" is already there and was not changed", printable(&self.0.to_string_lossy()))
+    }
+}
+
+impl std::error::Error for InTheWay {}
+
 /// What an error means to the outside.
 struct Meaning {
     code: u8,
@@ -90,6 +102,9 @@ fn meaning_of(cause: &(dyn std::error::Error + 'static)) -> Option<Meaning> {
     let own = |code, kind, hint: Option<&str>| Some(Meaning { code, kind, hint: hint.map(str::to_owned) });
     if let Some(usage) = cause.downcast_ref::<Usage>() {
         return own(2, "usage", usage.hint.as_deref());
+    }
+    if cause.is::<InTheWay>() {
+        return own(14, "target_exists", Some("name another file, or move this one away first"));
     }
     if let Some(source) = cause.downcast_ref::<SourceError>() {
         let (code, kind) = match source {
@@ -164,11 +179,8 @@ pub(super) fn usage(error: &clap::Error) -> u8 {
     if error.use_stderr() { 2 } else { 0 }
 }
 
-/// Prints an error, its causes and its hint, and returns the exit code.
-pub(super) fn report(error: &anyhow::Error, ui: &mut Ui) -> u8 {
-    let code = exit_code(error, ui.signal());
-    let Meaning { kind, hint, .. } = meaning(error);
-    let kind = if code > 128 { "interrupted" } else { kind };
+/// Returns an error with its causes as one line of text that can be shown.
+pub(super) fn message(error: &anyhow::Error) -> String {
     let mut message = String::new();
     for cause in error.chain().map(ToString::to_string) {
         // A layer that only repeats the one below adds nothing for the reader.
@@ -179,7 +191,20 @@ pub(super) fn report(error: &anyhow::Error, ui: &mut Ui) -> u8 {
             message.push_str(&cause);
         }
     }
-    let message = printable(&message).into_owned();
+    printable(&message).into_owned()
+}
+
+/// Returns what to do about an error, where that is known.
+pub(super) fn hint(error: &anyhow::Error) -> Option<String> {
+    meaning(error).hint
+}
+
+/// Prints an error, its causes and its hint, and returns the exit code.
+pub(super) fn report(error: &anyhow::Error, ui: &mut Ui) -> u8 {
+    let code = exit_code(error, ui.signal());
+    let Meaning { kind, hint, .. } = meaning(error);
+    let kind = if code > 128 { "interrupted" } else { kind };
+    let message = message(error);
     if ui.is_json() {
         ui.stderr_json(&json!({"error": {"code": code, "kind": kind, "message": message, "hint": hint}}));
     } else {

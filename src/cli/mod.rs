@@ -6,12 +6,14 @@ mod backup;
 mod bar;
 mod complete;
 mod completions;
+mod config;
 mod context;
 mod delete;
 mod exit;
 mod list;
 mod log;
 mod pin;
+mod settings;
 mod show;
 mod text;
 mod ui;
@@ -39,10 +41,10 @@ pub struct Cli {
 /// Options of every command.
 #[derive(clap::Args, Debug, Clone)]
 pub struct GlobalArgs {
-    /// Read this configuration file, and no other
-    #[arg(long, global = true, value_name = "FILE", env = "HEIRLOOM_CONFIG", help_heading = "Common options")]
+    /// Read this configuration file, and no other [env: HEIRLOOM_CONFIG]
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Common options")]
     pub config: Option<std::path::PathBuf>,
-    /// Keep and find the archives in this folder
+    /// Keep and find the archives in this folder [env: HEIRLOOM_DIR, BACKUP_DIR]
     #[arg(long, global = true, value_name = "DIR", help_heading = "Common options")]
     pub dir: Option<std::path::PathBuf>,
     /// Print one JSON document on stdout, errors as JSON on stderr
@@ -74,6 +76,7 @@ pub enum Command {
     Pin(pin::PinArgs),
     Unpin(pin::UnpinArgs),
     Log(log::LogArgs),
+    Config(config::ConfigArgs),
     Completions(completions::CompletionsArgs),
 }
 
@@ -85,7 +88,9 @@ pub fn main() -> u8 {
         Ok(cli) => cli,
         Err(error) => return exit::usage(&error),
     };
-    let mut context = match Context::new(&cli.global) {
+    // `config` is what one repairs a broken configuration with.
+    let gathered = if matches!(cli.command, Command::Config(_)) { Context::gather(&cli.global) } else { Context::new(&cli.global) };
+    let mut context = match gathered {
         Ok(context) => context,
         Err(error) => return exit::report(&error, &mut Ui::new(&cli.global)),
     };
@@ -104,6 +109,7 @@ fn dispatch(command: &Command, context: &mut Context) -> anyhow::Result<Outcome>
         // Commands that only look are not logged.
         Command::List(args) => return list::run(args, context),
         Command::Show(args) => return show::run(args, context),
+        Command::Config(args) => return config::run(args, context),
         Command::Log(args) => return log::run(args, context),
         Command::Completions(args) => return completions::run(args, context),
     };

@@ -55,8 +55,8 @@ impl FileLayer {
         if errors.is_empty() {
             reader.root(table.get_ref());
         }
-        reader.problems.sort_by_key(|problem| match problem.place {
-            Some(Origin::File { line, .. }) => line,
+        reader.problems.sort_by_key(|problem| match problem.place.as_deref() {
+            Some(Origin::File { line, .. }) => *line,
             _ => 0,
         });
         (reader.layer, reader.problems)
@@ -90,7 +90,7 @@ impl Reader<'_> {
 
     fn problem(&mut self, span: Range<usize>, key: String, message: String) {
         let place = self.layer.origin(self.line(span), Vec::new());
-        self.problems.push(Problem { place: Some(place), key, message, hint: None });
+        self.problems.push(Problem { place: Some(place.into()), key, message, hint: None });
     }
 
     /// Returns the entries of a table; where it is none, says so and returns nothing.

@@ -316,7 +316,7 @@ pub fn age_text(age: Duration) -> String {
     if age.subsec_nanos() != 0 || seconds == 0 {
         return humantime::format_duration(age).to_string();
     }
-    let (unit, letter) = UNITS.into_iter().find(|(unit, _)| seconds % unit == 0).unwrap_or((1, "s"));
+    let (unit, letter) = UNITS.into_iter().find(|(unit, _)| seconds.is_multiple_of(*unit)).unwrap_or((1, "s"));
     format!("{}{letter}", seconds / unit)
 }
 
@@ -332,7 +332,7 @@ fn size_text(bytes: u64) -> String {
         (1_000, "KB"),
         (1 << 10, "KiB"),
     ];
-    let (unit, letters) = UNITS.into_iter().find(|(unit, _)| bytes % unit == 0 && bytes > 0).unwrap_or((1, "B"));
+    let (unit, letters) = UNITS.into_iter().find(|(unit, _)| bytes > 0 && bytes.is_multiple_of(*unit)).unwrap_or((1, "B"));
     format!("{}{letters}", bytes / unit)
 }
 

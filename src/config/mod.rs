@@ -53,8 +53,6 @@ pub struct Settings {
     pub health: HealthSettings,
     /// The zone of the host, or the one that was set: for retention periods and for times that carry none.
     pub time_zone: Tz,
-    /// What `DATABASE_PATH` or `DATABASE_URL` names: stands for one path argument of `backup`.
-    pub default_database: Option<PathBuf>,
 }
 
 /// The databases of one set.
@@ -144,7 +142,6 @@ impl Default for Settings {
             },
             health: HealthSettings::default(),
             time_zone: Tz::UTC,
-            default_database: None,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Variables: of the environment and of a `.env` file, and paths that mention them.
 
+use std::cell::Cell;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -7,13 +8,22 @@ use super::{DotEnv, Origin};
 
 /// Where variables are looked up: the environment first, the `.env` file where it has none. Empty values count as unset.
 pub struct Variables<'a> {
-    /// Looks a variable of the environment up.
-    pub environment: &'a dyn Fn(&str) -> Option<OsString>,
-    /// The `.env` file of the working directory.
-    pub dotenv: DotEnv,
+    pub(super) environment: &'a dyn Fn(&str) -> Option<OsString>,
+    pub(super) dotenv: DotEnv,
+    from_dotenv: Cell<bool>,
 }
 
-impl Variables<'_> {
+impl<'a> Variables<'a> {
+    /// Takes what looks a variable of the environment up, and the `.env` file of the working directory.
+    pub fn new(environment: &'a dyn Fn(&str) -> Option<OsString>, dotenv: DotEnv) -> Self {
+        Self { environment, dotenv, from_dotenv: Cell::new(false) }
+    }
+
+    /// Says whether any variable that was looked up came out of the `.env` file.
+    pub fn used_dotenv(&self) -> bool {
+        self.from_dotenv.get()
+    }
+
     /// Looks one variable up.
     pub fn get(&self, name: &str) -> Option<(OsString, Origin)> {
         self.first(&[name])
@@ -28,6 +38,7 @@ impl Variables<'_> {
         real.or_else(|| {
             names.iter().find_map(|name| {
                 let (value, line) = self.dotenv.get(name)?;
+                self.from_dotenv.set(true);
                 Some((value.into(), Origin::DotEnv { line, variable: (*name).to_owned() }))
             })
         })
@@ -123,8 +134,7 @@ mod tests {
             "DATABASE_PATH" => Some("".into()),
             _ => None,
         };
-        let variables =
-            Variables { environment: &environment, dotenv: DotEnv::parse("BACKUP_DIR=/dot\nHEIRLOOM_DIR=/strong\nDATABASE_PATH=a.db") };
+        let variables = Variables::new(&environment, DotEnv::parse("BACKUP_DIR=/dot\nHEIRLOOM_DIR=/strong\nDATABASE_PATH=a.db"));
         assert_eq!(variables.get("BACKUP_DIR"), Some(("/real".into(), Origin::Environment { variable: "BACKUP_DIR".into() })));
         assert_eq!(variables.first(&["HEIRLOOM_DIR", "BACKUP_DIR"]).map(|(value, _)| value), Some("/real".into()));
         assert_eq!(variables.get("DATABASE_PATH"), Some(("a.db".into(), Origin::DotEnv { line: 3, variable: "DATABASE_PATH".into() })));

@@ -59,7 +59,7 @@ mod tests {
 
     fn zone(tz: &'static str, system: Option<&str>) -> LocalZone {
         let environment = move |name: &str| (name == "TZ").then(|| tz.into());
-        let variables = Variables { environment: &environment, dotenv: DotEnv::default() };
+        let variables = Variables::new(&environment, DotEnv::default());
         local_zone(&variables, &|| system.map(str::to_owned))
     }
 

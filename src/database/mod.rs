@@ -18,6 +18,7 @@ pub use capture::{Limits, PinnedDatabase, Source};
 pub use check::{Checked, Depth, check};
 pub use error::{SourceError, TargetError};
 pub use facts::{Facts, count_rows, facts};
+pub use open::probe;
 pub use pin::{Pinned, pin};
 pub use vacuum::vacuum;
 

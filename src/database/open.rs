@@ -69,6 +69,13 @@ impl Drop for Claim {
     }
 }
 
+/// Looks whether a path is a file that looks like a database, without opening it as one. Fails as capturing it would.
+///
+/// Only for a caller that has no connection to it: the file is opened and closed.
+pub fn probe(path: &Path) -> Result<(), SourceError> {
+    Located::find(path).map(drop)
+}
+
 /// A source that was found to be a file that looks like a database, and is this part of the process's alone.
 #[derive(Debug)]
 pub(super) struct Located {

@@ -83,7 +83,7 @@ impl LocalStore {
     }
 
     /// Refuses a folder in which any user may replace files of others.
-    fn refuse_strangers(&self) -> Result<(), StoreError> {
+    pub fn refuse_strangers(&self) -> Result<(), StoreError> {
         let mode = fs::metadata(&self.root).map_err(|cause| self.unreachable(cause))?.mode();
         if mode & 0o002 != 0 && mode & 0o1000 == 0 {
             return Err(StoreError::Unsafe { location: self.location(), why: "everybody may replace files in it; run `chmod o-w` on it" });

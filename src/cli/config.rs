@@ -1,0 +1,331 @@
+//! `heirloom config show`, `check` and `init`.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use rustix::fs::{Access, AtFlags, CWD, accessat};
+use serde_json::{Value as Json, json};
+
+use super::context::quoted;
+use super::exit::{InTheWay, Usage};
+use super::settings::FILE_NAME;
+use super::ui::Tone;
+use super::{Context, Outcome, exit_code};
+use crate::config::{EXAMPLE, Key, Origin};
+use crate::database::probe;
+use crate::names::printable;
+use crate::store::{LocalStore, StoreError, parent, sync_folder};
+
+/// Show, test or begin the configuration
+///
+/// Settings come from flags, the environment, a `.env` file in the working directory and one configuration file, in this order of strength.
+/// The file is the one that `--config` or HEIRLOOM_CONFIG names, else the first of ./heirloom.toml,
+/// $XDG_CONFIG_HOME/heirloom/heirloom.toml and /etc/heirloom/heirloom.toml. heirloom.toml(5) explains all of it.
+#[derive(clap::Args, Debug)]
+pub struct ConfigArgs {
+    #[command(subcommand)]
+    command: ConfigCommand,
+}
+
+#[derive(clap::Subcommand, Debug)]
+enum ConfigCommand {
+    Show(ShowArgs),
+    Check(CheckArgs),
+    Init(InitArgs),
+}
+
+/// Print the settings in force, and where each comes from
+#[derive(clap::Args, Debug)]
+#[command(after_help = "Examples:
+  heirloom config show
+  heirloom config show --json | jq '.settings[] | select(.origin != \"default\")'
+
+Exit codes: 0 done; 2 the configuration cannot be used")]
+struct ShowArgs {}
+
+/// Test the settings: keys, values, databases and store
+///
+/// Lists everything that is wrong, not only the first. Nothing is written.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "Examples:
+  heirloom config check
+  heirloom config check --config /etc/heirloom/heirloom.toml
+
+Exit codes: 0 all is well; 2 wrong configuration; 10 a database is not there; 13 a file is no SQLite database;
+16 the store is not there or cannot be written. Of several the first of these.")]
+struct CheckArgs {}
+
+/// Write a commented configuration file
+///
+/// Every line in it is a comment that shows the default, so that it changes nothing until you edit it. A file that is there is never replaced.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "Examples:
+  heirloom config init
+  heirloom config init /etc/heirloom/heirloom.toml
+
+Exit codes: 0 done; 2 no such folder; 14 the file is already there")]
+struct InitArgs {
+    /// The file to write
+    #[arg(value_name = "FILE", default_value = FILE_NAME)]
+    file: PathBuf,
+}
+
+pub(super) fn run(args: &ConfigArgs, context: &mut Context) -> anyhow::Result<Outcome> {
+    match &args.command {
+        ConfigCommand::Show(ShowArgs {}) => show(context),
+        ConfigCommand::Check(CheckArgs {}) => Ok(check(context)),
+        ConfigCommand::Init(args) => init(args, context),
+    }
+}
+
+/// A line of `config show`.
+struct Row {
+    key: String,
+    value: Json,
+    shown: String,
+    origin: Origin,
+}
+
+fn rows(context: &Context) -> Vec<Row> {
+    let effective = &context.configuration.effective;
+    let mut rows = Vec::new();
+    for (set, settings) in &context.settings.sets {
+        for (database, path) in &settings.databases {
+            rows.push(Row {
+                key: format!("sets.{set}.databases.{database}"),
+                value: json!(path.to_string_lossy()),
+                shown: printable(&path.to_string_lossy()).into_owned(),
+                origin: effective.database_origin(set, database).clone(),
+            });
+        }
+    }
+    if let Some(path) = &context.settings.default_database {
+        rows.push(Row {
+            key: "default_database".into(),
+            value: json!(path.to_string_lossy()),
+            shown: printable(&path.to_string_lossy()).into_owned(),
+            origin: effective.default_database.clone(),
+        });
+    }
+    for key in Key::ALL {
+        let value = key.get(&context.settings);
+        rows.push(Row {
+            key: key.to_string(),
+            shown: value.as_ref().map_or_else(|| key.without_value().to_owned(), ToString::to_string),
+            value: value.map_or(Json::Null, |value| json!(value)),
+            origin: effective.origin(key).clone(),
+        });
+    }
+    rows
+}
+
+fn show(context: &mut Context) -> anyhow::Result<Outcome> {
+    context.configuration.require()?;
+    let effective = &context.configuration.effective;
+    let refused = effective.refused_database.as_ref().map(|problem| format!("{problem}; no database is taken from it"));
+    for warning in effective.warnings.iter().chain(&refused) {
+        context.ui.warning(warning);
+    }
+    let rows = rows(context);
+    let file = context.configuration.file.clone();
+    if context.ui.is_json() {
+        let settings: Vec<Json> = rows.iter().map(row_json).collect();
+        context.ui.document(&json!({"file": file.map(|file| file.to_string_lossy().into_owned()), "settings": settings}));
+        return Ok(Outcome::Done);
+    }
+    let mut table = context.ui.table(&["SETTING", "VALUE", "ORIGIN"]);
+    for row in &rows {
+        let origin = row.origin.to_string();
+        let origin = if row.origin == Origin::Default { context.ui.paint(Tone::Dim, &origin) } else { origin };
+        table.add_row([row.key.clone(), row.shown.clone(), origin]);
+    }
+    context.ui.result(table.trim_fmt());
+    context.ui.note(match file {
+        Some(file) => format!("configuration file: {}", quoted(file)),
+        None => "no configuration file".to_owned(),
+    });
+    Ok(Outcome::Done)
+}
+
+fn row_json(row: &Row) -> Json {
+    let (origin, variables) = match &row.origin {
+        Origin::Default => ("default", Vec::new()),
+        Origin::File { variables, .. } => ("file", variables.clone()),
+        Origin::DotEnv { variable, .. } => ("dotenv", vec![variable.clone()]),
+        Origin::Environment { variable } => ("environment", vec![variable.clone()]),
+        Origin::Flag(_) => ("flag", Vec::new()),
+        Origin::System => ("host", Vec::new()),
+    };
+    let (file, line) = match &row.origin {
+        Origin::File { path, line, .. } => (Some(path.to_string_lossy().into_owned()), Some(*line)),
+        Origin::DotEnv { line, .. } => (Some(".env".into()), Some(*line)),
+        _ => (None, None),
+    };
+    json!({"key": row.key, "value": row.value, "origin": origin, "file": file, "line": line, "variables": variables})
+}
+
+/// What one test of `config check` found.
+struct Tested {
+    what: String,
+    /// 0: all is well.
+    code: u8,
+    message: String,
+    hint: Option<String>,
+    warning: bool,
+}
+
+impl Tested {
+    fn good(what: impl Into<String>, message: String) -> Self {
+        Self { what: what.into(), code: 0, message, hint: None, warning: false }
+    }
+
+    fn odd(what: impl Into<String>, message: String) -> Self {
+        Self { warning: true, ..Self::good(what, message) }
+    }
+
+    fn bad(what: impl Into<String>, error: anyhow::Error) -> Self {
+        let message = super::exit::message(&error);
+        Self { what: what.into(), code: exit_code(&error, None), message, hint: super::exit::hint(&error), warning: false }
+    }
+
+    fn state(&self) -> (&'static str, Tone) {
+        match self {
+            Self { code: 0, warning: false, .. } => ("ok", Tone::Good),
+            Self { code: 0, .. } => ("warning", Tone::Warning),
+            _ => ("error", Tone::Bad),
+        }
+    }
+}
+
+fn check(context: &mut Context) -> Outcome {
+    let tested = tests(context);
+    let code = [2, 10, 13, 16].into_iter().find(|code| tested.iter().any(|tested| tested.code == *code));
+    let code = code.or_else(|| tested.iter().map(|tested| tested.code).find(|code| *code != 0));
+    if context.ui.is_json() {
+        let checks: Vec<Json> = tested
+            .iter()
+            .map(|tested| {
+                let Tested { what, code, message, hint, .. } = tested;
+                json!({"check": what, "state": tested.state().0, "code": code, "message": message, "hint": hint})
+            })
+            .collect();
+        let file = context.configuration.file.as_ref().map(|file| file.to_string_lossy().into_owned());
+        context.ui.document(&json!({"file": file, "checks": checks}));
+    } else {
+        let mut table = context.ui.table(&["STATE", "SETTING", "RESULT"]);
+        for tested in tested.iter().filter(|tested| tested.code != 0 || context.ui.tells()) {
+            let (state, tone) = tested.state();
+            let hint = tested.hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();
+            table.add_row([context.ui.paint(tone, state), tested.what.clone(), format!("{}{hint}", tested.message)]);
+        }
+        if !table.is_empty() {
+            context.ui.result(table.trim_fmt());
+        }
+    }
+    code.map_or(Outcome::Done, Outcome::Found)
+}
+
+fn tests(context: &Context) -> Vec<Tested> {
+    let configuration = &context.configuration;
+    let effective = &configuration.effective;
+    let mut tested = Vec::new();
+    for problem in &effective.problems {
+        let error = Usage { message: problem.to_string(), hint: problem.hint.clone() };
+        tested.push(Tested::bad("configuration", error.into()));
+    }
+    if tested.is_empty() {
+        let message = match &configuration.file {
+            Some(file) => format!("{} can be used", quoted(file)),
+            None => "there is no file; defaults and the environment are used".to_owned(),
+        };
+        tested.push(Tested::good("configuration", message));
+    }
+    tested.extend(effective.warnings.iter().map(|warning| Tested::odd("configuration", printable(warning).into_owned())));
+
+    let sets = &context.settings.sets;
+    for (set, settings) in sets {
+        for (database, path) in &settings.databases {
+            tested.push(test_database(format!("sets.{set}.databases.{database}"), path));
+        }
+    }
+    // With sets, `backup` does not look at the variables.
+    if sets.is_empty() {
+        match (&context.settings.default_database, configuration.refused_database()) {
+            (Some(path), _) => tested.push(test_database("default_database".into(), path)),
+            (None, Some(refused)) => tested.push(Tested::bad("default_database", refused.into())),
+            (None, None) if effective.problems.is_empty() => {
+                tested.push(Tested::odd("sets", "no database is configured: `backup` needs one on its command line".into()));
+            }
+            (None, None) => {}
+        }
+    }
+    // A store that nobody named is no finding while the file that may name it cannot be read.
+    if effective.problems.is_empty() || *effective.origin(Key::StoreDir) != Origin::Default {
+        tested.push(test_store(&context.settings.store));
+    }
+    tested
+}
+
+fn test_database(what: String, path: &Path) -> Tested {
+    match probe(path) {
+        Ok(()) => Tested::good(what, format!("{} looks like a database", quoted(path))),
+        Err(error) => Tested::bad(what, error.into()),
+    }
+}
+
+/// Tests the store without writing to it.
+fn test_store(root: &Path) -> Tested {
+    let what = Key::StoreDir.to_string();
+    let unreachable = |cause: io::Error| StoreError::Unreachable { location: root.to_string_lossy().into_owned(), cause };
+    let writable = |folder: &Path| {
+        // As the effective user, and with what the mount allows: a read-only one answers EROFS.
+        accessat(CWD, folder, Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS).map_err(|errno| unreachable(errno.into()))
+    };
+    let outcome = match LocalStore::open(root) {
+        Ok(store) => store.refuse_strangers().and_then(|()| writable(root)).map(|()| format!("{} can be written", quoted(root))),
+        Err(StoreError::Unreachable { cause, .. })
+            if cause.kind() == io::ErrorKind::NotFound && fs::metadata(parent(root)).is_ok_and(|found| found.is_dir()) =>
+        {
+            writable(parent(root)).map(|()| format!("{} is not there yet; the first backup makes it", quoted(root)))
+        }
+        Err(error) => Err(error),
+    };
+    match outcome {
+        Ok(message) => Tested::good(what, message),
+        Err(error) => {
+            let mut tested = Tested::bad(what, error.into());
+            tested.code = 16;
+            tested
+        }
+    }
+}
+
+fn init(args: &InitArgs, context: &mut Context) -> anyhow::Result<Outcome> {
+    let file = args.file.as_path();
+    // Dies in between: the file is there with nothing or a part of its comments, which all mean "as the default".
+    let mut options = OpenOptions::new();
+    let mut opened = match options.write(true).create_new(true).mode(0o644).open(file) {
+        Ok(opened) => opened,
+        Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists => return Err(InTheWay(file.to_owned()).into()),
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => {
+            let folder = quoted(parent(file));
+            return Err(Usage::new(format!("cannot write {}: there is no folder {folder}", quoted(file)), "make the folder first").into());
+        }
+        Err(cause) => return Err(cause).with_context(|| format!("cannot write {}", quoted(file))),
+    };
+    let written = opened.write_all(EXAMPLE.as_bytes()).and_then(|()| opened.sync_all()).and_then(|()| sync_folder(parent(file)));
+    if let Err(cause) = written {
+        // Ours since a moment ago, and of no use as it is.
+        let _ = fs::remove_file(file);
+        return Err(cause).with_context(|| format!("cannot write {}", quoted(file)));
+    }
+    if context.ui.is_json() {
+        context.ui.document(&json!({"file": file.to_string_lossy()}));
+    } else {
+        context.ui.line(format!("wrote {}; edit it, then run `heirloom config check`", quoted(file)));
+    }
+    Ok(Outcome::Done)
+}

@@ -1,0 +1,260 @@
+//! Finds and reads the configuration file and `.env`, and makes the effective settings out of them.
+//!
+//! The first file that is there is the only one that counts. A file that cannot be read is an error and never the same
+//! as none: a backup with the wrong settings is worse than one that says why it did not run.
+
+use std::ffi::OsString;
+use std::fs::{self, OpenOptions};
+use std::io::{self, Read as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
+
+use super::GlobalArgs;
+use super::context::quoted;
+use super::exit::Usage;
+use crate::config::{DotEnv, Effective, FileLayer, Flag, Key, Layers, Look, Origin, Problem, Value, Variables};
+
+/// The largest configuration file that is read, in bytes.
+const MAX_BYTES: u64 = 1 << 20;
+/// The name of a configuration file.
+pub(super) const FILE_NAME: &str = "heirloom.toml";
+
+/// The settings in force and the files that were read for them.
+pub struct Configuration {
+    /// The configuration file, where there is one.
+    pub file: Option<PathBuf>,
+    /// The settings, their origins, and what is wrong with them.
+    pub effective: Effective,
+}
+
+impl Configuration {
+    /// Reads everything. What cannot be read is among the problems.
+    pub(super) fn load(args: &GlobalArgs) -> Self {
+        let mut problems = Vec::new();
+        let mut warnings = Vec::new();
+        let dotenv = dotenv(&mut warnings);
+        let environment = |name: &str| std::env::var_os(name);
+        let variables = Variables::new(&environment, dotenv.layer);
+        let file = match find(args.config.as_deref(), &variables) {
+            Ok(found) => found,
+            Err(problem) => {
+                problems.push(problem);
+                None
+            }
+        };
+        let layer = file.as_ref().map(|(path, text)| {
+            let (layer, found) = FileLayer::parse(path, text);
+            problems.extend(found);
+            layer
+        });
+        let flags: Vec<Flag> =
+            args.dir.iter().map(|dir| Flag { key: Key::StoreDir, value: Value::Path(dir.clone()), name: "--dir" }).collect();
+        let system_zone = || iana_time_zone::get_timezone().ok();
+        let layers = Layers { file: layer.as_ref(), variables: &variables, flags: &flags, look: &look, system_zone: &system_zone };
+        let mut effective = layers.merge();
+        if let (true, Some(open_to)) = (variables.used_dotenv(), dotenv.open_to) {
+            problems.push(unsafe_file(Path::new(".env"), open_to));
+        }
+        problems.append(&mut effective.problems);
+        warnings.append(&mut effective.warnings);
+        effective.problems = problems;
+        effective.warnings = warnings;
+        Self { file: file.map(|(path, _)| path), effective }
+    }
+
+    /// Fails with the first problem where there are any.
+    pub(super) fn require(&self) -> anyhow::Result<()> {
+        match &self.effective.problems[..] {
+            [] => Ok(()),
+            [only] => Err(usage(only).into()),
+            [first, more @ ..] => {
+                let message = format!("{first} (and {} more)", super::text::count(more.len() as u64, "problem"));
+                Err(Usage::new(message, "run `heirloom config check` to see all of them").into())
+            }
+        }
+    }
+
+    /// Returns why `DATABASE_PATH` or `DATABASE_URL` names no database, for a command that needs one.
+    pub(super) fn refused_database(&self) -> Option<Usage> {
+        self.effective.refused_database.as_ref().map(usage)
+    }
+}
+
+fn usage(problem: &Problem) -> Usage {
+    Usage { message: problem.to_string(), hint: problem.hint.clone() }
+}
+
+/// Finds the configuration file and reads it: the named one, which must be there, else the first of the usual places.
+fn find(flag: Option<&Path>, variables: &Variables<'_>) -> Result<Option<(PathBuf, String)>, Problem> {
+    let named = match flag {
+        Some(path) => Some((path.to_owned(), Origin::Flag("--config"))),
+        None => variables.get("HEIRLOOM_CONFIG").map(|(path, origin)| (path.into(), origin)),
+    };
+    if let Some((path, origin)) = named {
+        // The usual way to say "no file at all".
+        if path == Path::new("/dev/null") {
+            return Ok(None);
+        }
+        return match read(&path)? {
+            Some(text) => Ok(Some((path, text))),
+            None => Err(Problem {
+                place: Some(origin.into()),
+                key: String::new(),
+                message: format!("there is no configuration file {}", quoted(&path)),
+                hint: Some("write one with `heirloom config init FILE`".into()),
+            }),
+        };
+    }
+    for path in usual_places() {
+        if let Some(text) = read(&path)? {
+            return Ok(Some((path, text)));
+        }
+    }
+    Ok(None)
+}
+
+/// Returns where a configuration file is looked for, in this order.
+fn usual_places() -> Vec<PathBuf> {
+    let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let config = absolute("XDG_CONFIG_HOME").or_else(|| absolute("HOME").map(|home| home.join(".config")));
+    let user = config.map(|config| config.join("heirloom").join(FILE_NAME));
+    [Some(FILE_NAME.into()), user, Some(Path::new("/etc/heirloom").join(FILE_NAME))].into_iter().flatten().collect()
+}
+
+/// Reads a configuration file; `None` where there is positively none.
+fn read(path: &Path) -> Result<Option<String>, Problem> {
+    match read_text(path) {
+        Ok(found) => match found.open_to {
+            Some(open_to) => Err(unsafe_file(path, open_to)),
+            None => Ok(Some(found.text)),
+        },
+        Err(ReadError::Missing) => Ok(None),
+        Err(error) => Err(Problem {
+            place: None,
+            key: String::new(),
+            message: format!("cannot use the configuration file {}: {error}", quoted(path)),
+            hint: None,
+        }),
+    }
+}
+
+fn unsafe_file(path: &Path, open_to: &str) -> Problem {
+    Problem {
+        place: None,
+        key: String::new(),
+        message: format!("{} is not safe to use as root: {open_to} may change it", quoted(path)),
+        hint: Some("run `chmod go-w` on it".into()),
+    }
+}
+
+/// A text file, as it was read.
+struct Found {
+    text: String,
+    /// Who else may change it, where this process is root's.
+    open_to: Option<&'static str>,
+}
+
+enum ReadError {
+    Missing,
+    NotAFile,
+    TooLarge,
+    NotText { line: usize },
+    Io(io::Error),
+}
+
+impl std::fmt::Display for ReadError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Missing => f.write_str("it is not there"),
+            Self::NotAFile => f.write_str("it is not a regular file"),
+            Self::TooLarge => write!(f, "it is larger than {} KiB", MAX_BYTES / 1024),
+            Self::NotText { line } => write!(f, "line {line} is not UTF-8"),
+            Self::Io(cause) => cause.fmt(f),
+        }
+    }
+}
+
+/// Reads a small text file. A pipe in its place is refused without waiting for a writer.
+fn read_text(path: &Path) -> Result<Found, ReadError> {
+    let nonblocking = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or(0);
+    let file = match OpenOptions::new().read(true).custom_flags(nonblocking).open(path) {
+        Ok(file) => file,
+        // A link to nowhere is a configuration that somebody meant to be there.
+        Err(cause) if is_missing(&cause) && fs::symlink_metadata(path).is_err_and(|cause| is_missing(&cause)) => {
+            return Err(ReadError::Missing);
+        }
+        Err(cause) => {
+            // A folder that we may not even look into is another user's: under `sudo -u app`, HOME is often still root's.
+            let hidden = fs::symlink_metadata(path).is_err_and(|cause| cause.kind() == io::ErrorKind::PermissionDenied);
+            let socket = cause.raw_os_error() == Some(rustix::io::Errno::NXIO.raw_os_error());
+            return Err(if hidden {
+                ReadError::Missing
+            } else if socket {
+                ReadError::NotAFile
+            } else {
+                ReadError::Io(cause)
+            });
+        }
+    };
+    let metadata = file.metadata().map_err(ReadError::Io)?;
+    if !metadata.is_file() {
+        return Err(ReadError::NotAFile);
+    }
+    let mut bytes = Vec::new();
+    file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(ReadError::Io)?;
+    if bytes.len() as u64 > MAX_BYTES {
+        return Err(ReadError::TooLarge);
+    }
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        ReadError::NotText { line: before.iter().filter(|byte| **byte == b'\n').count() + 1 }
+    })?;
+    let open_to = match metadata.mode() & 0o022 {
+        0 => None,
+        _ if !rustix::process::geteuid().is_root() => None,
+        0o020 => Some("its group"),
+        _ => Some("everybody"),
+    };
+    Ok(Found { text, open_to })
+}
+
+fn is_missing(cause: &io::Error) -> bool {
+    matches!(cause.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}
+
+/// The `.env` file of the working directory.
+#[derive(Default)]
+struct DotEnvFile {
+    layer: DotEnv,
+    open_to: Option<&'static str>,
+}
+
+/// Reads `.env`. It belongs to an application: what is wrong with it is a warning.
+fn dotenv(warnings: &mut Vec<String>) -> DotEnvFile {
+    match read_text(Path::new(".env")) {
+        Ok(found) => DotEnvFile { layer: DotEnv::parse(&found.text), open_to: found.open_to },
+        Err(ReadError::Missing) => DotEnvFile::default(),
+        // A folder of this name is how some keep their Python environment.
+        Err(ReadError::NotAFile) if Path::new(".env").is_dir() => DotEnvFile::default(),
+        Err(error) => {
+            warnings.push(format!("cannot use \".env\": {error}; it is ignored"));
+            DotEnvFile::default()
+        }
+    }
+}
+
+/// Looks at a path. What cannot be seen counts as there: the error then comes where it is used, and names it.
+fn look(path: &Path) -> Look {
+    match fs::metadata(path) {
+        Ok(found) => Look::There(Some((found.dev(), found.ino()))),
+        Err(cause) if is_missing(&cause) => Look::Missing,
+        Err(_) => Look::There(None),
+    }
+}
+
+/// Looks an environment variable up; an empty one counts as unset.
+pub(super) fn variable(name: &str) -> Option<OsString> {
+    std::env::var_os(name).filter(|value| !value.is_empty())
+}
