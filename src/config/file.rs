@@ -59,6 +59,10 @@ impl FileLayer {
             Some(Origin::File { line, .. }) => *line,
             _ => 0,
         });
+        if !errors.is_empty() {
+            // One mistake often makes several complaints about its line.
+            reader.problems.dedup_by(|second, first| second.place == first.place);
+        }
         (reader.layer, reader.problems)
     }
 
