@@ -55,7 +55,15 @@ impl Context {
         signal_hook::flag::register(SIGXFSZ, std::sync::Arc::default())?;
 
         let configuration = Configuration::load(args);
-        Ok(Self { settings: configuration.effective.settings.clone(), configuration, now: now()?, host: host(), user: user(), ui, records: Vec::new() })
+        Ok(Self {
+            settings: configuration.effective.settings.clone(),
+            configuration,
+            now: now()?,
+            host: host(),
+            user: user(),
+            ui,
+            records: Vec::new(),
+        })
     }
 
     /// Opens the store for reading. It must be there.

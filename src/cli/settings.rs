@@ -70,7 +70,7 @@ impl Configuration {
             [] => Ok(()),
             [only] => Err(usage(only).into()),
             [first, more @ ..] => {
-                let message = format!("{first} (and {} more)", super::text::count(more.len() as u64, "more problem"));
+                let message = format!("{first} (and {})", super::text::count(more.len() as u64, "more problem"));
                 Err(Usage::new(message, "run `heirloom config check` to see all of them").into())
             }
         }
