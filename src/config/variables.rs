@@ -118,7 +118,7 @@ mod tests {
             ("a$$b", "a$b"),
             ("a~", "a~"),
         ] {
-            assert!(matches!(expand(text, lookup), Ok(Expanded::Path(found, _)) if found == path), "{text}");
+            assert!(matches!(expand(text, lookup), Ok(Expanded::Path(found, _)) if found == *std::path::Path::new(path)), "{text}");
         }
         assert_eq!(expand("$NOPE/x", lookup), Ok(Expanded::Unset("NOPE".into())));
         assert_eq!(expand("${EMPTY}", lookup), Ok(Expanded::Unset("EMPTY".into())));

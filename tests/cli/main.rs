@@ -1,5 +1,7 @@
 //! The commands, run as a user runs them: the real binary, real SQLite files, a hermetic world around them.
 
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test may panic, and says what it skipped")]
+
 mod backup;
 mod config;
 mod world;
