@@ -21,8 +21,8 @@ Register-ArgumentCompleter -Native -CommandName 'heirloom' -ScriptBlock {
 
     $completions = @(switch ($command) {
         'heirloom' {
-            [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Read this configuration file, and no other')
-            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'Keep and find the archives in this folder')
+            [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Read this configuration file, and no other [env: HEIRLOOM_CONFIG]')
+            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'Keep and find the archives in this folder [env: HEIRLOOM_DIR, BACKUP_DIR]')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour the output')
             [CompletionResult]::new('--progress', '--progress', [CompletionResultType]::ParameterName, 'Show a progress bar on stderr')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print one JSON document on stdout, errors as JSON on stderr')
@@ -42,6 +42,7 @@ Register-ArgumentCompleter -Native -CommandName 'heirloom' -ScriptBlock {
             [CompletionResult]::new('pin', 'pin', [CompletionResultType]::ParameterValue, 'Keep an archive whatever the retention policy says')
             [CompletionResult]::new('unpin', 'unpin', [CompletionResultType]::ParameterValue, 'Let the retention policy decide about an archive again')
             [CompletionResult]::new('log', 'log', [CompletionResultType]::ParameterValue, 'Show what was done when')
+            [CompletionResult]::new('config', 'config', [CompletionResultType]::ParameterValue, 'Show, test or begin the configuration')
             [CompletionResult]::new('completions', 'completions', [CompletionResultType]::ParameterValue, 'Print the completion script of a shell')
             break
         }
@@ -55,8 +56,8 @@ Register-ArgumentCompleter -Native -CommandName 'heirloom' -ScriptBlock {
             [CompletionResult]::new('--compression-level', '--compression-level', [CompletionResultType]::ParameterName, 'Level of compression, 1 (fast) to 12 (small)')
             [CompletionResult]::new('--threads', '--threads', [CompletionResultType]::ParameterName, 'Threads that compress; all cores if not given')
             [CompletionResult]::new('--busy-timeout', '--busy-timeout', [CompletionResultType]::ParameterName, 'How long to wait for a lock of another process')
-            [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Read this configuration file, and no other')
-            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'Keep and find the archives in this folder')
+            [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Read this configuration file, and no other [env: HEIRLOOM_CONFIG]')
+            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'Keep and find the archives in this folder [env: HEIRLOOM_DIR, BACKUP_DIR]')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour the output')
             [CompletionResult]::new('--progress', '--progress', [CompletionResultType]::ParameterName, 'Show a progress bar on stderr')
             [CompletionResult]::new('--vacuum', '--vacuum', [CompletionResultType]::ParameterName, 'Leave free pages out of the copy (VACUUM)')
@@ -77,8 +78,8 @@ Register-ArgumentCompleter -Native -CommandName 'heirloom' -ScriptBlock {
         'heirloom;list' {
             [CompletionResult]::new('--set', '--set', [CompletionResultType]::ParameterName, 'Only archives of this set')
             [CompletionResult]::new('--limit', '--limit', [CompletionResultType]::ParameterName, 'At most so many')
-            [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Read this configuration file, and no other')
-            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'Keep and find the archives in this folder')
+            [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Read this configuration file, and no other [env: HEIRLOOM_CONFIG]')
+            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'Keep and find the archives in this folder [env: HEIRLOOM_DIR, BACKUP_DIR]')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour the output')
             [CompletionResult]::new('--progress', '--progress', [CompletionResultType]::ParameterName, 'Show a progress bar on stderr')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print one JSON document on stdout, errors as JSON on stderr')
@@ -92,8 +93,8 @@ Register-ArgumentCompleter -Native -CommandName 'heirloom' -ScriptBlock {
         }
         'heirloom;show' {
             [CompletionResult]::new('--set', '--set', [CompletionResultType]::ParameterName, 'Only archives of this set')
-            [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Read this configuration file, and no other')
-            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'Keep and find the archives in this folder')
+            [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Read this configuration file, and no other [env: HEIRLOOM_CONFIG]')
+            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'Keep and find the archives in this folder [env: HEIRLOOM_DIR, BACKUP_DIR]')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour the output')
             [CompletionResult]::new('--progress', '--progress', [CompletionResultType]::ParameterName, 'Show a progress bar on stderr')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print one JSON document on stdout, errors as JSON on stderr')
@@ -108,8 +109,8 @@ Register-ArgumentCompleter -Native -CommandName 'heirloom' -ScriptBlock {
         'heirloom;verify' {
             [CompletionResult]::new('--depth', '--depth', [CompletionResultType]::ParameterName, 'How deep to look')
             [CompletionResult]::new('--set', '--set', [CompletionResultType]::ParameterName, 'Only archives of this set')
-            [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Read this configuration file, and no other')
-            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'Keep and find the archives in this folder')
+            [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Read this configuration file, and no other [env: HEIRLOOM_CONFIG]')
+            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'Keep and find the archives in this folder [env: HEIRLOOM_DIR, BACKUP_DIR]')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour the output')
             [CompletionResult]::new('--progress', '--progress', [CompletionResultType]::ParameterName, 'Show a progress bar on stderr')
             [CompletionResult]::new('--all', '--all', [CompletionResultType]::ParameterName, 'Every archive of the store')
@@ -123,8 +124,8 @@ Register-ArgumentCompleter -Native -CommandName 'heirloom' -ScriptBlock {
             break
         }
         'heirloom;delete' {
-            [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Read this configuration file, and no other')
-            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'Keep and find the archives in this folder')
+            [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Read this configuration file, and no other [env: HEIRLOOM_CONFIG]')
+            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'Keep and find the archives in this folder [env: HEIRLOOM_DIR, BACKUP_DIR]')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour the output')
             [CompletionResult]::new('--progress', '--progress', [CompletionResultType]::ParameterName, 'Show a progress bar on stderr')
             [CompletionResult]::new('--force', '--force', [CompletionResultType]::ParameterName, 'Answer the question with yes')
@@ -140,8 +141,8 @@ Register-ArgumentCompleter -Native -CommandName 'heirloom' -ScriptBlock {
             break
         }
         'heirloom;pin' {
-            [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Read this configuration file, and no other')
-            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'Keep and find the archives in this folder')
+            [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Read this configuration file, and no other [env: HEIRLOOM_CONFIG]')
+            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'Keep and find the archives in this folder [env: HEIRLOOM_DIR, BACKUP_DIR]')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour the output')
             [CompletionResult]::new('--progress', '--progress', [CompletionResultType]::ParameterName, 'Show a progress bar on stderr')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print one JSON document on stdout, errors as JSON on stderr')
@@ -154,8 +155,8 @@ Register-ArgumentCompleter -Native -CommandName 'heirloom' -ScriptBlock {
             break
         }
         'heirloom;unpin' {
-            [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Read this configuration file, and no other')
-            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'Keep and find the archives in this folder')
+            [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Read this configuration file, and no other [env: HEIRLOOM_CONFIG]')
+            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'Keep and find the archives in this folder [env: HEIRLOOM_DIR, BACKUP_DIR]')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour the output')
             [CompletionResult]::new('--progress', '--progress', [CompletionResultType]::ParameterName, 'Show a progress bar on stderr')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print one JSON document on stdout, errors as JSON on stderr')
@@ -169,8 +170,8 @@ Register-ArgumentCompleter -Native -CommandName 'heirloom' -ScriptBlock {
         }
         'heirloom;log' {
             [CompletionResult]::new('--since', '--since', [CompletionResultType]::ParameterName, 'Only what is not older than this: a span (7d) or a time (2026-03-01T03:00:00Z)')
-            [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Read this configuration file, and no other')
-            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'Keep and find the archives in this folder')
+            [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Read this configuration file, and no other [env: HEIRLOOM_CONFIG]')
+            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'Keep and find the archives in this folder [env: HEIRLOOM_DIR, BACKUP_DIR]')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour the output')
             [CompletionResult]::new('--progress', '--progress', [CompletionResultType]::ParameterName, 'Show a progress bar on stderr')
             [CompletionResult]::new('--failed', '--failed', [CompletionResultType]::ParameterName, 'Only what did not end well')
@@ -183,9 +184,68 @@ Register-ArgumentCompleter -Native -CommandName 'heirloom' -ScriptBlock {
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             break
         }
+        'heirloom;config' {
+            [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Read this configuration file, and no other [env: HEIRLOOM_CONFIG]')
+            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'Keep and find the archives in this folder [env: HEIRLOOM_DIR, BACKUP_DIR]')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour the output')
+            [CompletionResult]::new('--progress', '--progress', [CompletionResultType]::ParameterName, 'Show a progress bar on stderr')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print one JSON document on stdout, errors as JSON on stderr')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Print errors only')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Print errors only')
+            [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Tell more about what is being done')
+            [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Tell more about what is being done')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('show', 'show', [CompletionResultType]::ParameterValue, 'Print the settings in force, and where each comes from')
+            [CompletionResult]::new('check', 'check', [CompletionResultType]::ParameterValue, 'Test the settings: keys, values, databases and store')
+            [CompletionResult]::new('init', 'init', [CompletionResultType]::ParameterValue, 'Write a commented configuration file')
+            break
+        }
+        'heirloom;config;show' {
+            [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Read this configuration file, and no other [env: HEIRLOOM_CONFIG]')
+            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'Keep and find the archives in this folder [env: HEIRLOOM_DIR, BACKUP_DIR]')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour the output')
+            [CompletionResult]::new('--progress', '--progress', [CompletionResultType]::ParameterName, 'Show a progress bar on stderr')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print one JSON document on stdout, errors as JSON on stderr')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Print errors only')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Print errors only')
+            [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Tell more about what is being done')
+            [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Tell more about what is being done')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
+        'heirloom;config;check' {
+            [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Read this configuration file, and no other [env: HEIRLOOM_CONFIG]')
+            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'Keep and find the archives in this folder [env: HEIRLOOM_DIR, BACKUP_DIR]')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour the output')
+            [CompletionResult]::new('--progress', '--progress', [CompletionResultType]::ParameterName, 'Show a progress bar on stderr')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print one JSON document on stdout, errors as JSON on stderr')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Print errors only')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Print errors only')
+            [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Tell more about what is being done')
+            [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Tell more about what is being done')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
+        'heirloom;config;init' {
+            [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Read this configuration file, and no other [env: HEIRLOOM_CONFIG]')
+            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'Keep and find the archives in this folder [env: HEIRLOOM_DIR, BACKUP_DIR]')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour the output')
+            [CompletionResult]::new('--progress', '--progress', [CompletionResultType]::ParameterName, 'Show a progress bar on stderr')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print one JSON document on stdout, errors as JSON on stderr')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Print errors only')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Print errors only')
+            [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Tell more about what is being done')
+            [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Tell more about what is being done')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
         'heirloom;completions' {
-            [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Read this configuration file, and no other')
-            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'Keep and find the archives in this folder')
+            [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Read this configuration file, and no other [env: HEIRLOOM_CONFIG]')
+            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'Keep and find the archives in this folder [env: HEIRLOOM_DIR, BACKUP_DIR]')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour the output')
             [CompletionResult]::new('--progress', '--progress', [CompletionResultType]::ParameterName, 'Show a progress bar on stderr')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print one JSON document on stdout, errors as JSON on stderr')

@@ -18,8 +18,8 @@ set edit:completion:arg-completer[heirloom] = {|@words|
     }
     var completions = [
         &'heirloom'= {
-            cand --config 'Read this configuration file, and no other'
-            cand --dir 'Keep and find the archives in this folder'
+            cand --config 'Read this configuration file, and no other [env: HEIRLOOM_CONFIG]'
+            cand --dir 'Keep and find the archives in this folder [env: HEIRLOOM_DIR, BACKUP_DIR]'
             cand --color 'Colour the output'
             cand --progress 'Show a progress bar on stderr'
             cand --json 'Print one JSON document on stdout, errors as JSON on stderr'
@@ -39,6 +39,7 @@ set edit:completion:arg-completer[heirloom] = {|@words|
             cand pin 'Keep an archive whatever the retention policy says'
             cand unpin 'Let the retention policy decide about an archive again'
             cand log 'Show what was done when'
+            cand config 'Show, test or begin the configuration'
             cand completions 'Print the completion script of a shell'
         }
         &'heirloom;backup'= {
@@ -51,8 +52,8 @@ set edit:completion:arg-completer[heirloom] = {|@words|
             cand --compression-level 'Level of compression, 1 (fast) to 12 (small)'
             cand --threads 'Threads that compress; all cores if not given'
             cand --busy-timeout 'How long to wait for a lock of another process'
-            cand --config 'Read this configuration file, and no other'
-            cand --dir 'Keep and find the archives in this folder'
+            cand --config 'Read this configuration file, and no other [env: HEIRLOOM_CONFIG]'
+            cand --dir 'Keep and find the archives in this folder [env: HEIRLOOM_DIR, BACKUP_DIR]'
             cand --color 'Colour the output'
             cand --progress 'Show a progress bar on stderr'
             cand --vacuum 'Leave free pages out of the copy (VACUUM)'
@@ -72,8 +73,8 @@ set edit:completion:arg-completer[heirloom] = {|@words|
         &'heirloom;list'= {
             cand --set 'Only archives of this set'
             cand --limit 'At most so many'
-            cand --config 'Read this configuration file, and no other'
-            cand --dir 'Keep and find the archives in this folder'
+            cand --config 'Read this configuration file, and no other [env: HEIRLOOM_CONFIG]'
+            cand --dir 'Keep and find the archives in this folder [env: HEIRLOOM_DIR, BACKUP_DIR]'
             cand --color 'Colour the output'
             cand --progress 'Show a progress bar on stderr'
             cand --json 'Print one JSON document on stdout, errors as JSON on stderr'
@@ -86,8 +87,8 @@ set edit:completion:arg-completer[heirloom] = {|@words|
         }
         &'heirloom;show'= {
             cand --set 'Only archives of this set'
-            cand --config 'Read this configuration file, and no other'
-            cand --dir 'Keep and find the archives in this folder'
+            cand --config 'Read this configuration file, and no other [env: HEIRLOOM_CONFIG]'
+            cand --dir 'Keep and find the archives in this folder [env: HEIRLOOM_DIR, BACKUP_DIR]'
             cand --color 'Colour the output'
             cand --progress 'Show a progress bar on stderr'
             cand --json 'Print one JSON document on stdout, errors as JSON on stderr'
@@ -101,8 +102,8 @@ set edit:completion:arg-completer[heirloom] = {|@words|
         &'heirloom;verify'= {
             cand --depth 'How deep to look'
             cand --set 'Only archives of this set'
-            cand --config 'Read this configuration file, and no other'
-            cand --dir 'Keep and find the archives in this folder'
+            cand --config 'Read this configuration file, and no other [env: HEIRLOOM_CONFIG]'
+            cand --dir 'Keep and find the archives in this folder [env: HEIRLOOM_DIR, BACKUP_DIR]'
             cand --color 'Colour the output'
             cand --progress 'Show a progress bar on stderr'
             cand --all 'Every archive of the store'
@@ -115,8 +116,8 @@ set edit:completion:arg-completer[heirloom] = {|@words|
             cand --help 'Print help (see more with ''--help'')'
         }
         &'heirloom;delete'= {
-            cand --config 'Read this configuration file, and no other'
-            cand --dir 'Keep and find the archives in this folder'
+            cand --config 'Read this configuration file, and no other [env: HEIRLOOM_CONFIG]'
+            cand --dir 'Keep and find the archives in this folder [env: HEIRLOOM_DIR, BACKUP_DIR]'
             cand --color 'Colour the output'
             cand --progress 'Show a progress bar on stderr'
             cand --force 'Answer the question with yes'
@@ -131,8 +132,8 @@ set edit:completion:arg-completer[heirloom] = {|@words|
             cand --help 'Print help (see more with ''--help'')'
         }
         &'heirloom;pin'= {
-            cand --config 'Read this configuration file, and no other'
-            cand --dir 'Keep and find the archives in this folder'
+            cand --config 'Read this configuration file, and no other [env: HEIRLOOM_CONFIG]'
+            cand --dir 'Keep and find the archives in this folder [env: HEIRLOOM_DIR, BACKUP_DIR]'
             cand --color 'Colour the output'
             cand --progress 'Show a progress bar on stderr'
             cand --json 'Print one JSON document on stdout, errors as JSON on stderr'
@@ -144,8 +145,8 @@ set edit:completion:arg-completer[heirloom] = {|@words|
             cand --help 'Print help (see more with ''--help'')'
         }
         &'heirloom;unpin'= {
-            cand --config 'Read this configuration file, and no other'
-            cand --dir 'Keep and find the archives in this folder'
+            cand --config 'Read this configuration file, and no other [env: HEIRLOOM_CONFIG]'
+            cand --dir 'Keep and find the archives in this folder [env: HEIRLOOM_DIR, BACKUP_DIR]'
             cand --color 'Colour the output'
             cand --progress 'Show a progress bar on stderr'
             cand --json 'Print one JSON document on stdout, errors as JSON on stderr'
@@ -158,8 +159,8 @@ set edit:completion:arg-completer[heirloom] = {|@words|
         }
         &'heirloom;log'= {
             cand --since 'Only what is not older than this: a span (7d) or a time (2026-03-01T03:00:00Z)'
-            cand --config 'Read this configuration file, and no other'
-            cand --dir 'Keep and find the archives in this folder'
+            cand --config 'Read this configuration file, and no other [env: HEIRLOOM_CONFIG]'
+            cand --dir 'Keep and find the archives in this folder [env: HEIRLOOM_DIR, BACKUP_DIR]'
             cand --color 'Colour the output'
             cand --progress 'Show a progress bar on stderr'
             cand --failed 'Only what did not end well'
@@ -171,9 +172,64 @@ set edit:completion:arg-completer[heirloom] = {|@words|
             cand -h 'Print help (see more with ''--help'')'
             cand --help 'Print help (see more with ''--help'')'
         }
+        &'heirloom;config'= {
+            cand --config 'Read this configuration file, and no other [env: HEIRLOOM_CONFIG]'
+            cand --dir 'Keep and find the archives in this folder [env: HEIRLOOM_DIR, BACKUP_DIR]'
+            cand --color 'Colour the output'
+            cand --progress 'Show a progress bar on stderr'
+            cand --json 'Print one JSON document on stdout, errors as JSON on stderr'
+            cand -q 'Print errors only'
+            cand --quiet 'Print errors only'
+            cand -v 'Tell more about what is being done'
+            cand --verbose 'Tell more about what is being done'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+            cand show 'Print the settings in force, and where each comes from'
+            cand check 'Test the settings: keys, values, databases and store'
+            cand init 'Write a commented configuration file'
+        }
+        &'heirloom;config;show'= {
+            cand --config 'Read this configuration file, and no other [env: HEIRLOOM_CONFIG]'
+            cand --dir 'Keep and find the archives in this folder [env: HEIRLOOM_DIR, BACKUP_DIR]'
+            cand --color 'Colour the output'
+            cand --progress 'Show a progress bar on stderr'
+            cand --json 'Print one JSON document on stdout, errors as JSON on stderr'
+            cand -q 'Print errors only'
+            cand --quiet 'Print errors only'
+            cand -v 'Tell more about what is being done'
+            cand --verbose 'Tell more about what is being done'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'heirloom;config;check'= {
+            cand --config 'Read this configuration file, and no other [env: HEIRLOOM_CONFIG]'
+            cand --dir 'Keep and find the archives in this folder [env: HEIRLOOM_DIR, BACKUP_DIR]'
+            cand --color 'Colour the output'
+            cand --progress 'Show a progress bar on stderr'
+            cand --json 'Print one JSON document on stdout, errors as JSON on stderr'
+            cand -q 'Print errors only'
+            cand --quiet 'Print errors only'
+            cand -v 'Tell more about what is being done'
+            cand --verbose 'Tell more about what is being done'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'heirloom;config;init'= {
+            cand --config 'Read this configuration file, and no other [env: HEIRLOOM_CONFIG]'
+            cand --dir 'Keep and find the archives in this folder [env: HEIRLOOM_DIR, BACKUP_DIR]'
+            cand --color 'Colour the output'
+            cand --progress 'Show a progress bar on stderr'
+            cand --json 'Print one JSON document on stdout, errors as JSON on stderr'
+            cand -q 'Print errors only'
+            cand --quiet 'Print errors only'
+            cand -v 'Tell more about what is being done'
+            cand --verbose 'Tell more about what is being done'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
         &'heirloom;completions'= {
-            cand --config 'Read this configuration file, and no other'
-            cand --dir 'Keep and find the archives in this folder'
+            cand --config 'Read this configuration file, and no other [env: HEIRLOOM_CONFIG]'
+            cand --dir 'Keep and find the archives in this folder [env: HEIRLOOM_DIR, BACKUP_DIR]'
             cand --color 'Colour the output'
             cand --progress 'Show a progress bar on stderr'
             cand --json 'Print one JSON document on stdout, errors as JSON on stderr'

@@ -24,8 +24,8 @@ function __fish_heirloom_using_subcommand
     contains -- $cmd[1] $argv
 end
 
-complete -c heirloom -n "__fish_heirloom_needs_command" -l config -d 'Read this configuration file, and no other' -r -F
-complete -c heirloom -n "__fish_heirloom_needs_command" -l dir -d 'Keep and find the archives in this folder' -r -F
+complete -c heirloom -n "__fish_heirloom_needs_command" -l config -d 'Read this configuration file, and no other [env: HEIRLOOM_CONFIG]' -r -F
+complete -c heirloom -n "__fish_heirloom_needs_command" -l dir -d 'Keep and find the archives in this folder [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
 complete -c heirloom -n "__fish_heirloom_needs_command" -l color -d 'Colour the output' -r -f -a "auto\t'At a terminal, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
@@ -45,6 +45,7 @@ complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "delete" -d 'Delet
 complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "pin" -d 'Keep an archive whatever the retention policy says'
 complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "unpin" -d 'Let the retention policy decide about an archive again'
 complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "log" -d 'Show what was done when'
+complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "config" -d 'Show, test or begin the configuration'
 complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "completions" -d 'Print the completion script of a shell'
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l set -d 'The set: which of the configured ones, or what several files are called together' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l only -d 'Only this database of the set; may be repeated' -r
@@ -61,8 +62,8 @@ none\t'Nothing; the archive is still read back'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l compression-level -d 'Level of compression, 1 (fast) to 12 (small)' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l threads -d 'Threads that compress; all cores if not given' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l busy-timeout -d 'How long to wait for a lock of another process' -r
-complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l config -d 'Read this configuration file, and no other' -r -F
-complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l dir -d 'Keep and find the archives in this folder' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l config -d 'Read this configuration file, and no other [env: HEIRLOOM_CONFIG]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l dir -d 'Keep and find the archives in this folder [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l color -d 'Colour the output' -r -f -a "auto\t'At a terminal, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
@@ -81,8 +82,8 @@ complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -s v -l verbos
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c heirloom -n "__fish_heirloom_using_subcommand list" -l set -d 'Only archives of this set' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand list" -l limit -d 'At most so many' -r
-complete -c heirloom -n "__fish_heirloom_using_subcommand list" -l config -d 'Read this configuration file, and no other' -r -F
-complete -c heirloom -n "__fish_heirloom_using_subcommand list" -l dir -d 'Keep and find the archives in this folder' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand list" -l config -d 'Read this configuration file, and no other [env: HEIRLOOM_CONFIG]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand list" -l dir -d 'Keep and find the archives in this folder [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand list" -l color -d 'Colour the output' -r -f -a "auto\t'At a terminal, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
@@ -94,8 +95,8 @@ complete -c heirloom -n "__fish_heirloom_using_subcommand list" -s q -l quiet -d
 complete -c heirloom -n "__fish_heirloom_using_subcommand list" -s v -l verbose -d 'Tell more about what is being done'
 complete -c heirloom -n "__fish_heirloom_using_subcommand list" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c heirloom -n "__fish_heirloom_using_subcommand show" -l set -d 'Only archives of this set' -r
-complete -c heirloom -n "__fish_heirloom_using_subcommand show" -l config -d 'Read this configuration file, and no other' -r -F
-complete -c heirloom -n "__fish_heirloom_using_subcommand show" -l dir -d 'Keep and find the archives in this folder' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand show" -l config -d 'Read this configuration file, and no other [env: HEIRLOOM_CONFIG]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand show" -l dir -d 'Keep and find the archives in this folder [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand show" -l color -d 'Colour the output' -r -f -a "auto\t'At a terminal, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
@@ -110,8 +111,8 @@ complete -c heirloom -n "__fish_heirloom_using_subcommand verify" -l depth -d 'H
 standard\t'Also unpacked, integrity checked, and compared with the metadata'
 deep\t'Also every row read'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand verify" -l set -d 'Only archives of this set' -r
-complete -c heirloom -n "__fish_heirloom_using_subcommand verify" -l config -d 'Read this configuration file, and no other' -r -F
-complete -c heirloom -n "__fish_heirloom_using_subcommand verify" -l dir -d 'Keep and find the archives in this folder' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand verify" -l config -d 'Read this configuration file, and no other [env: HEIRLOOM_CONFIG]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand verify" -l dir -d 'Keep and find the archives in this folder [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand verify" -l color -d 'Colour the output' -r -f -a "auto\t'At a terminal, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
@@ -123,8 +124,8 @@ complete -c heirloom -n "__fish_heirloom_using_subcommand verify" -l json -d 'Pr
 complete -c heirloom -n "__fish_heirloom_using_subcommand verify" -s q -l quiet -d 'Print errors only'
 complete -c heirloom -n "__fish_heirloom_using_subcommand verify" -s v -l verbose -d 'Tell more about what is being done'
 complete -c heirloom -n "__fish_heirloom_using_subcommand verify" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c heirloom -n "__fish_heirloom_using_subcommand delete" -l config -d 'Read this configuration file, and no other' -r -F
-complete -c heirloom -n "__fish_heirloom_using_subcommand delete" -l dir -d 'Keep and find the archives in this folder' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand delete" -l config -d 'Read this configuration file, and no other [env: HEIRLOOM_CONFIG]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand delete" -l dir -d 'Keep and find the archives in this folder [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand delete" -l color -d 'Colour the output' -r -f -a "auto\t'At a terminal, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
@@ -138,8 +139,8 @@ complete -c heirloom -n "__fish_heirloom_using_subcommand delete" -l json -d 'Pr
 complete -c heirloom -n "__fish_heirloom_using_subcommand delete" -s q -l quiet -d 'Print errors only'
 complete -c heirloom -n "__fish_heirloom_using_subcommand delete" -s v -l verbose -d 'Tell more about what is being done'
 complete -c heirloom -n "__fish_heirloom_using_subcommand delete" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c heirloom -n "__fish_heirloom_using_subcommand pin" -l config -d 'Read this configuration file, and no other' -r -F
-complete -c heirloom -n "__fish_heirloom_using_subcommand pin" -l dir -d 'Keep and find the archives in this folder' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand pin" -l config -d 'Read this configuration file, and no other [env: HEIRLOOM_CONFIG]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand pin" -l dir -d 'Keep and find the archives in this folder [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand pin" -l color -d 'Colour the output' -r -f -a "auto\t'At a terminal, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
@@ -150,8 +151,8 @@ complete -c heirloom -n "__fish_heirloom_using_subcommand pin" -l json -d 'Print
 complete -c heirloom -n "__fish_heirloom_using_subcommand pin" -s q -l quiet -d 'Print errors only'
 complete -c heirloom -n "__fish_heirloom_using_subcommand pin" -s v -l verbose -d 'Tell more about what is being done'
 complete -c heirloom -n "__fish_heirloom_using_subcommand pin" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c heirloom -n "__fish_heirloom_using_subcommand unpin" -l config -d 'Read this configuration file, and no other' -r -F
-complete -c heirloom -n "__fish_heirloom_using_subcommand unpin" -l dir -d 'Keep and find the archives in this folder' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand unpin" -l config -d 'Read this configuration file, and no other [env: HEIRLOOM_CONFIG]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand unpin" -l dir -d 'Keep and find the archives in this folder [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand unpin" -l color -d 'Colour the output' -r -f -a "auto\t'At a terminal, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
@@ -163,8 +164,8 @@ complete -c heirloom -n "__fish_heirloom_using_subcommand unpin" -s q -l quiet -
 complete -c heirloom -n "__fish_heirloom_using_subcommand unpin" -s v -l verbose -d 'Tell more about what is being done'
 complete -c heirloom -n "__fish_heirloom_using_subcommand unpin" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c heirloom -n "__fish_heirloom_using_subcommand log" -l since -d 'Only what is not older than this: a span (7d) or a time (2026-03-01T03:00:00Z)' -r
-complete -c heirloom -n "__fish_heirloom_using_subcommand log" -l config -d 'Read this configuration file, and no other' -r -F
-complete -c heirloom -n "__fish_heirloom_using_subcommand log" -l dir -d 'Keep and find the archives in this folder' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand log" -l config -d 'Read this configuration file, and no other [env: HEIRLOOM_CONFIG]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand log" -l dir -d 'Keep and find the archives in this folder [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand log" -l color -d 'Colour the output' -r -f -a "auto\t'At a terminal, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
@@ -176,8 +177,59 @@ complete -c heirloom -n "__fish_heirloom_using_subcommand log" -l json -d 'Print
 complete -c heirloom -n "__fish_heirloom_using_subcommand log" -s q -l quiet -d 'Print errors only'
 complete -c heirloom -n "__fish_heirloom_using_subcommand log" -s v -l verbose -d 'Tell more about what is being done'
 complete -c heirloom -n "__fish_heirloom_using_subcommand log" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c heirloom -n "__fish_heirloom_using_subcommand completions" -l config -d 'Read this configuration file, and no other' -r -F
-complete -c heirloom -n "__fish_heirloom_using_subcommand completions" -l dir -d 'Keep and find the archives in this folder' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand config; and not __fish_seen_subcommand_from show check init" -l config -d 'Read this configuration file, and no other [env: HEIRLOOM_CONFIG]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand config; and not __fish_seen_subcommand_from show check init" -l dir -d 'Keep and find the archives in this folder [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand config; and not __fish_seen_subcommand_from show check init" -l color -d 'Colour the output' -r -f -a "auto\t'At a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c heirloom -n "__fish_heirloom_using_subcommand config; and not __fish_seen_subcommand_from show check init" -l progress -d 'Show a progress bar on stderr' -r -f -a "auto\t'At a terminal'
+always\t'Always'
+never\t'Never'"
+complete -c heirloom -n "__fish_heirloom_using_subcommand config; and not __fish_seen_subcommand_from show check init" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
+complete -c heirloom -n "__fish_heirloom_using_subcommand config; and not __fish_seen_subcommand_from show check init" -s q -l quiet -d 'Print errors only'
+complete -c heirloom -n "__fish_heirloom_using_subcommand config; and not __fish_seen_subcommand_from show check init" -s v -l verbose -d 'Tell more about what is being done'
+complete -c heirloom -n "__fish_heirloom_using_subcommand config; and not __fish_seen_subcommand_from show check init" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c heirloom -n "__fish_heirloom_using_subcommand config; and not __fish_seen_subcommand_from show check init" -f -a "show" -d 'Print the settings in force, and where each comes from'
+complete -c heirloom -n "__fish_heirloom_using_subcommand config; and not __fish_seen_subcommand_from show check init" -f -a "check" -d 'Test the settings: keys, values, databases and store'
+complete -c heirloom -n "__fish_heirloom_using_subcommand config; and not __fish_seen_subcommand_from show check init" -f -a "init" -d 'Write a commented configuration file'
+complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from show" -l config -d 'Read this configuration file, and no other [env: HEIRLOOM_CONFIG]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from show" -l dir -d 'Keep and find the archives in this folder [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from show" -l color -d 'Colour the output' -r -f -a "auto\t'At a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from show" -l progress -d 'Show a progress bar on stderr' -r -f -a "auto\t'At a terminal'
+always\t'Always'
+never\t'Never'"
+complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from show" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
+complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from show" -s q -l quiet -d 'Print errors only'
+complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from show" -s v -l verbose -d 'Tell more about what is being done'
+complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from check" -l config -d 'Read this configuration file, and no other [env: HEIRLOOM_CONFIG]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from check" -l dir -d 'Keep and find the archives in this folder [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from check" -l color -d 'Colour the output' -r -f -a "auto\t'At a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from check" -l progress -d 'Show a progress bar on stderr' -r -f -a "auto\t'At a terminal'
+always\t'Always'
+never\t'Never'"
+complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from check" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
+complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from check" -s q -l quiet -d 'Print errors only'
+complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from check" -s v -l verbose -d 'Tell more about what is being done'
+complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from check" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from init" -l config -d 'Read this configuration file, and no other [env: HEIRLOOM_CONFIG]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from init" -l dir -d 'Keep and find the archives in this folder [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from init" -l color -d 'Colour the output' -r -f -a "auto\t'At a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from init" -l progress -d 'Show a progress bar on stderr' -r -f -a "auto\t'At a terminal'
+always\t'Always'
+never\t'Never'"
+complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from init" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
+complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from init" -s q -l quiet -d 'Print errors only'
+complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from init" -s v -l verbose -d 'Tell more about what is being done'
+complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from init" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c heirloom -n "__fish_heirloom_using_subcommand completions" -l config -d 'Read this configuration file, and no other [env: HEIRLOOM_CONFIG]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand completions" -l dir -d 'Keep and find the archives in this folder [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand completions" -l color -d 'Colour the output' -r -f -a "auto\t'At a terminal, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"

@@ -15,7 +15,7 @@ const BY_HAND: [&str; 2] = ["heirloom-archive.5", "heirloom.toml.5"];
 /// What every page says about its surroundings.
 const ENVIRONMENT: [(&str, &str); 8] = [
     ("HEIRLOOM_CONFIG", "The configuration file, as --config."),
-    ("HEIRLOOM_DIR, BACKUP_DIR", "The store, where neither --dir nor the configuration names one."),
+    ("HEIRLOOM_DIR, BACKUP_DIR", "The store, as --dir; stronger than the configuration file."),
     ("DATABASE_PATH, DATABASE_URL", "The database, where none is named: a path, or a URL as sqlite:///app.db."),
     ("MAX_DATABASE_BACKUPS", "The default of cleanup --keep."),
     ("COMPRESS_BACKUPS", "Whether archives are compressed: true or false."),

@@ -25,6 +25,13 @@ use crate::store::{LocalStore, StoreError, parent, sync_folder};
 /// The file is the one that `--config` or HEIRLOOM_CONFIG names, else the first of ./heirloom.toml,
 /// $XDG_CONFIG_HOME/heirloom/heirloom.toml and /etc/heirloom/heirloom.toml. heirloom.toml(5) explains all of it.
 #[derive(clap::Args, Debug)]
+#[command(after_help = "Examples:
+  heirloom config init                           begin with a commented ./heirloom.toml
+  heirloom config check                          test it, and the databases and the store that it names
+  heirloom config show                           the settings in force, and where each comes from
+
+Exit codes: 0 done; 2 wrong configuration; 10 a database is not there; 13 a file is no SQLite database;
+14 the file to write is already there; 16 the store is not there or cannot be written")]
 pub struct ConfigArgs {
     #[command(subcommand)]
     command: ConfigCommand,
