@@ -176,7 +176,10 @@ impl AsRef<Path> for ArchiveName {
 pub fn time_in_name(name: &str) -> Option<NaiveDateTime> {
     const FORMS: [(usize, &str); 3] = [(16, "%Y%m%dT%H%M%SZ"), (15, "%Y%m%d_%H%M%S"), (17, "%Y-%m-%d-%H%M%S")];
     FORMS.iter().find_map(|(length, form)| {
-        (0..name.len()).find_map(|start| NaiveDateTime::parse_from_str(name.get(start..start + length)?, form).ok())
+        // chrono takes a sign before a year, which is the dash between name and time here.
+        let candidate =
+            |start: usize| name.get(start..start + length).filter(|text| text.starts_with(|first: char| first.is_ascii_digit()));
+        (0..name.len()).find_map(|start| NaiveDateTime::parse_from_str(candidate(start)?, form).ok())
     })
 }
 
