@@ -608,10 +608,23 @@ fn backup_as_another_user() {
         Ok((databases, _)) => {
             // Made by this user they would keep the application from writing, from now until we are done.
             assert_eq!(sidecars(), before);
-            println!("rows {}", count(&world.copy_all(databases, &IMPATIENT)[0], "SELECT count(*) FROM log"));
+            println!("\nrows {}", transfers(&world.copy_all(databases, &IMPATIENT)[0]));
         }
-        Err(error) => println!("refused {error}: {:?}", std::error::Error::source(&error).map(ToString::to_string)),
+        Err(error) => println!("\nrefused {error}: {:?}", std::error::Error::source(&error).map(ToString::to_string)),
     }
+}
+
+/// Runs `backup_as_another_user` as nobody, and returns what it printed.
+fn as_another_user(path: &Path) -> String {
+    let output = Command::new("setpriv")
+        .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
+        .arg(std::env::current_exe().unwrap())
+        .args(["--ignored", "--exact", "--nocapture", "backup_as_another_user"])
+        .env("HEIRLOOM_TEST_SOURCE", path)
+        .env("TMPDIR", "/tmp")
+        .output()
+        .unwrap();
+    String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
 }
 
 #[test]
@@ -642,18 +655,41 @@ fn another_user_reads_what_may_be_read_and_leaves_nothing_behind() {
         }
         fs::set_permissions(&world.live, Permissions::from_mode(folder)).unwrap();
         let before = world.state();
-        let output = Command::new("setpriv")
-            .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
-            .arg(std::env::current_exe().unwrap())
-            .args(["--ignored", "--exact", "--nocapture", "backup_as_another_user"])
-            .env("HEIRLOOM_TEST_SOURCE", &path)
-            .env("TMPDIR", "/tmp")
-            .output()
-            .unwrap();
-        let said = String::from_utf8_lossy(&output.stdout);
-        assert!(said.contains(expected), "{folder:o} {files:o} {mode} {state}: {said} {}", String::from_utf8_lossy(&output.stderr));
+        let said = as_another_user(&path);
+        assert!(said.contains(expected), "{folder:o} {files:o} {mode} {state}: {said}");
         assert_eq!(world.state(), before, "{folder:o} {files:o} {mode} {state}");
     }
+}
+
+/// Commits all the time and never checkpoints.
+const GROW: &str = r#"
+import sqlite3, sys, threading, time
+c = sqlite3.connect(sys.argv[1], isolation_level=None)
+c.execute("PRAGMA wal_autocheckpoint=0")
+done = threading.Event()
+threading.Thread(target=lambda: (sys.stdin.read(), done.set()), daemon=True).start()
+n = 0
+while not done.is_set():
+    n += 1
+    c.execute("BEGIN"); c.execute("INSERT INTO log VALUES(?)", (n,)); c.execute("UPDATE counter SET n=?", (n,)); c.execute("COMMIT")
+    if n == 20: print("ready", flush=True)
+"#;
+
+#[test]
+fn another_user_gets_one_state_of_a_wal_that_grows() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let world = World::new();
+    fs::set_permissions(world.live.parent().unwrap(), Permissions::from_mode(0o755)).unwrap();
+    let path = world.database("app.db", "wal");
+    let writer = Beside::start(GROW, &[&path]);
+    for _ in 0..3 {
+        let said = as_another_user(&path);
+        let rows: i64 = said.lines().find_map(|line| line.strip_prefix("rows ")).unwrap_or_else(|| panic!("{said}")).parse().unwrap();
+        assert!(rows >= 20);
+    }
+    writer.finish();
 }
 
 #[test]

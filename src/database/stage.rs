@@ -1,15 +1,16 @@
 //! Copies a database that cannot be read in place, with its sidecars, to where it can.
 //!
 //! The copy counts only if inode, size, modification and change time of every file were the same before and after: that
-//! is what SQLite's own recovery needs, files that belong together. `immutable=1` on the source itself is never right:
+//! is what SQLite's own recovery needs, files that belong together. One change is harmless: a `-wal` that only grew, while
+//! the main file stood still and thus no checkpoint ran. Its copy, made last, ends somewhere behind the last commit of the moment
+//! it was begun, and recovery stops at the last whole commit (sqlite.org/fileformat2.html, section 4). `immutable=1` on the source itself is never right:
 //! it silently leaves out what is in the `-wal`.
 
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-use std::thread;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{FlockOperation, fcntl_lock};
 use rustix::io::Errno;
@@ -22,6 +23,10 @@ use crate::progress::Progress;
 
 /// What belongs to a database. The `-shm` is only an index, and SQLite makes it again.
 const PARTS: [&str; 3] = ["", "-wal", "-journal"];
+/// The main file before the `-wal`: what a checkpoint could move from one to the other must not be missed.
+const COPYING_ORDER: [usize; 3] = [2, 0, 1];
+/// The size of the header of a `-wal`.
+const WAL_HEADER_BYTES: usize = 32;
 /// What SQLite may leave beside a private copy.
 const LEFT_BESIDE: [&str; 4] = ["", "-wal", "-journal", "-shm"];
 /// Time stamps of files move in ticks; a file that changed this recently could change again without a trace.
@@ -90,6 +95,17 @@ struct Stamp {
 }
 
 impl Stamp {
+    /// Says whether the file changed so recently that another change would not move its time.
+    fn is_fresh(&self) -> bool {
+        let nanoseconds = |(seconds, rest): (i64, i64)| i128::from(seconds) * 1_000_000_000 + i128::from(rest);
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_nanos().cast_signed());
+        (now - nanoseconds(self.modified)).unsigned_abs() < TICK.as_nanos()
+    }
+
+    fn is_same_file(&self, other: &Self) -> bool {
+        (self.device, self.inode) == (other.device, other.inode)
+    }
+
     fn of(metadata: &Metadata) -> Self {
         Self {
             device: metadata.dev(),
@@ -103,9 +119,6 @@ impl Stamp {
 
 fn copy(located: &Located, target: &Path, progress: &dyn Progress) -> Result<Attempt, SourceError> {
     let failed = |action| move |cause| located.io(action, cause);
-    if stamps(&located.path, true).map_err(failed("read"))?.iter().flatten().next().is_none() {
-        return Err(SourceError::Missing(located.given.clone()));
-    }
     // The lock goes with this descriptor, and with every other on the file in this process: hence the claim.
     let main = located.open_file()?;
     match fcntl_lock(&main, FlockOperation::NonBlockingLockShared) {
@@ -114,39 +127,54 @@ fn copy(located: &Located, target: &Path, progress: &dyn Progress) -> Result<Att
         Err(Errno::AGAIN | Errno::ACCESS) => return Ok(Attempt::Locked),
         Err(cause) => return Err(located.io("lock", cause.into())),
     }
-    let before = stamps(&located.path, false).map_err(failed("read"))?;
+    let before = stamps(&located.path).map_err(failed("read"))?;
     let opened = Stamp::of(&main.metadata().map_err(failed("read"))?);
-    if before[0].as_ref() != Some(&opened) {
+    // What a -wal does in one tick does not matter, see below.
+    let unsettled = [&before[0], &before[2]].into_iter().flatten().any(Stamp::is_fresh);
+    if before[0].as_ref() != Some(&opened) || unsettled {
         return Ok(Attempt::Moved);
     }
-    for (ending, stamp) in PARTS.iter().zip(&before) {
+    let mut restarted = false;
+    for (ending, stamp) in COPYING_ORDER.into_iter().map(|part| (PARTS[part], &before[part])) {
         let target = sidecar(target, ending);
         match stamp {
             Some(_) if ending.is_empty() => copy_bytes(located, &main, &target, progress)?,
             Some(_) => match open_regular(&sidecar(&located.path, ending)) {
-                Ok(file) => copy_bytes(located, &file, &target, progress)?,
+                Ok(file) => {
+                    let begun = wal_header(&file).map_err(failed("read the sidecars of"))?;
+                    copy_bytes(located, &file, &target, progress)?;
+                    restarted |= begun != wal_header(&file).map_err(failed("read the sidecars of"))?;
+                }
                 Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(Attempt::Moved),
                 Err(cause) => return Err(located.io("read the sidecars of", cause)),
             },
             None => remove(&target).map_err(|cause| SourceError::Io { path: target, action: "remove", cause })?,
         }
     }
-    let after = stamps(&located.path, false).map_err(failed("read"))?;
-    Ok(if before == after { Attempt::Whole } else { Attempt::Moved })
+    let after = stamps(&located.path).map_err(failed("read"))?;
+    let [main, wal, journal] = [0, 1, 2].map(|part| (&before[part], &after[part]));
+    let grew = |(before, after): (&Option<Stamp>, &Option<Stamp>)| match (before, after) {
+        (Some(before), Some(after)) => before.is_same_file(after) && before.bytes <= after.bytes && !restarted,
+        _ => false,
+    };
+    let whole = main.0 == main.1 && journal.0 == journal.1 && (wal.0 == wal.1 || grew(wal));
+    Ok(if whole { Attempt::Whole } else { Attempt::Moved })
 }
 
-/// Takes the stamps of all parts; where `settled` is asked for, waits until a change right now would show in them.
-fn stamps(path: &Path, settled: bool) -> io::Result<[Option<Stamp>; 3]> {
+/// Reads the header of a `-wal`: its salts change whenever it is written from the beginning again.
+fn wal_header(file: &File) -> io::Result<Vec<u8>> {
+    let mut header = vec![0; WAL_HEADER_BYTES];
+    let bytes = file.read_at(&mut header, 0)?;
+    header.truncate(bytes);
+    Ok(header)
+}
+
+/// Takes the stamps of all parts.
+fn stamps(path: &Path) -> io::Result<[Option<Stamp>; 3]> {
     let mut stamps = [None, None, None];
     for (stamp, ending) in stamps.iter_mut().zip(PARTS) {
         match fs::symlink_metadata(sidecar(path, ending)) {
-            Ok(metadata) => {
-                let age = metadata.modified().ok().and_then(|modified| SystemTime::now().duration_since(modified).ok());
-                if settled && age.is_none_or(|age| age < TICK) {
-                    thread::sleep(TICK);
-                }
-                *stamp = Some(Stamp::of(&metadata));
-            }
+            Ok(metadata) => *stamp = Some(Stamp::of(&metadata)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),
         }
