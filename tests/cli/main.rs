@@ -4,4 +4,7 @@
 
 mod backup;
 mod config;
+mod delete;
+mod list;
+mod verify;
 mod world;
