@@ -7,7 +7,7 @@
 //! faces        main.rs  cli/            talk to people and machines: clap, indicatif, printing, clock, environment
 //! operations   ops/                     backup restore verify cleanup rotate health: plan from values, act through adapters
 //! adapters     database/ archive/ store/ activity.rs lock.rs scratch.rs     one outside thing each
-//! pure         metadata.rs snapshot.rs retention.rs digest.rs progress.rs names.rs ...   no files, no clock, no environment
+//! pure         metadata.rs snapshot.rs retention/ digest.rs progress.rs names.rs ...   no files, no clock, no environment
 //! ```
 //!
 //! Where something happens:
@@ -19,7 +19,7 @@
 //! | how is a live database replaced? | `database/replace.rs` |
 //! | what do the bytes of an archive mean? | `archive/format.rs`, `man/heirloom-archive.5` |
 //! | when does an archive count? | `ops/backup.rs` (commit point), `store/local.rs` (`commit`) |
-//! | what may be removed? | `retention.rs` |
+//! | what may be removed? | `retention/` |
 //! | what does exit code 13 mean? | `cli/exit.rs` |
 
 pub mod activity;

@@ -1,1 +1,0 @@
-//! Decides which archives to keep. Never removes anything.

@@ -1,0 +1,120 @@
+//! Why an archive is kept or removed, as values that print as short texts.
+
+use std::fmt;
+use std::time::Duration;
+
+use bytesize::ByteSize;
+
+use super::period::{Period, Rule};
+
+/// One reason for a verdict. An archive has every one that applies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reason {
+    /// Keeps: no newer archive of its group is good.
+    NewestGood,
+    /// Keeps: a person pinned it.
+    Pinned,
+    /// Keeps: it is dated after the present, so some clock was wrong and its place is not known.
+    Future,
+    /// Keeps: it is damaged, and all that is left of its time until a newer good one exists.
+    DamagedButNewest,
+    /// Keeps: it is one of the newest, whenever they were made.
+    Last {
+        /// Its place, from 1.
+        rank: u32,
+        /// How many are kept.
+        of: u32,
+    },
+    /// Keeps: it is the newest of its period, and the period is within the reach of its rule.
+    NewestOf(Period),
+    /// Keeps: it is one of the newest safety backups.
+    Safety {
+        /// Its place, from 1.
+        rank: u32,
+        /// How many are kept.
+        of: u32,
+    },
+    /// Keeps: it is a safety backup, and no number of them was given.
+    SafetyUncounted,
+    /// Keeps: it is among the newest.
+    WithinCount {
+        /// Its place, from 1.
+        rank: u32,
+        /// How many are kept.
+        of: u32,
+    },
+    /// Keeps: it is not older than this.
+    WithinAge(Duration),
+    /// Keeps: it and all newer ones together take no more than so many bytes.
+    WithinSize(u64),
+    /// Keeps: no limit was given.
+    NoLimit,
+
+    /// Removes: it is damaged, and a newer good one exists.
+    Damaged,
+    /// Removes: it is not among the last so many.
+    BeyondLast(u32),
+    /// Removes: the period has a newer one.
+    NewerIn(Period),
+    /// Removes: it is the newest of its period, but this rule does not reach so far back.
+    BeyondReach(Rule, u32),
+    /// Removes: so many newer safety backups exist.
+    BeyondSafety(u32),
+    /// Removes: so many newer ones exist.
+    BeyondCount(u32),
+    /// Removes: it is older than this.
+    OlderThan(Duration),
+    /// Removes: with all newer ones it takes more than so many bytes.
+    BeyondSize(u64),
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Reason::NewestGood => f.write_str("newest good"),
+            Reason::Pinned => f.write_str("pinned"),
+            Reason::Future => f.write_str("dated in the future"),
+            Reason::DamagedButNewest => f.write_str("damaged, no newer good one"),
+            Reason::Last { rank, of } => write!(f, "last {rank} of {of}"),
+            Reason::NewestOf(period) => period.fmt(f),
+            Reason::Safety { rank, of } => write!(f, "safety {rank} of {of}"),
+            Reason::SafetyUncounted => f.write_str("safety"),
+            Reason::WithinCount { rank, of } => write!(f, "newest {rank} of {of}"),
+            Reason::WithinAge(age) => write!(f, "not older than {}", span(*age)),
+            Reason::WithinSize(bytes) => write!(f, "within {}", ByteSize::b(*bytes).display().si()),
+            Reason::NoLimit => f.write_str("no limit given"),
+            Reason::Damaged => f.write_str("damaged, a newer good one exists"),
+            Reason::BeyondLast(count) => write!(f, "beyond the last {count}"),
+            Reason::NewerIn(period) => write!(f, "newer one in {period}"),
+            Reason::BeyondReach(rule, count) => write!(f, "beyond {count} {rule}"),
+            Reason::BeyondSafety(count) => write!(f, "beyond {count} safety"),
+            Reason::BeyondCount(count) => write!(f, "beyond the newest {count}"),
+            Reason::OlderThan(age) => write!(f, "older than {}", span(*age)),
+            Reason::BeyondSize(bytes) => write!(f, "beyond {}", ByteSize::b(*bytes).display().si()),
+        }
+    }
+}
+
+/// Prints a span of time as one number, in the largest unit that leaves no rest: `90d`, `26h`.
+fn span(span: Duration) -> String {
+    let seconds = span.as_secs();
+    let units = [(86_400, "d"), (3600, "h"), (60, "m")];
+    let fitting = units.into_iter().find(|(length, _)| seconds > 0 && seconds % length == 0);
+    let (length, unit) = fitting.unwrap_or((1, "s"));
+    format!("{}{unit}", seconds / length)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_print_as_they_are_typed() {
+        let age = |seconds| Reason::OlderThan(Duration::from_secs(seconds)).to_string();
+        assert_eq!(
+            [age(90 * 86_400), age(26 * 3600), age(90), age(0)],
+            ["older than 90d", "older than 26h", "older than 90s", "older than 0s"]
+        );
+        assert_eq!(Reason::BeyondSize(20_000_000_000).to_string(), "beyond 20.0 GB");
+    }
+}
