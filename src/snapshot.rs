@@ -1,5 +1,7 @@
 //! An archive as the operations see it: whichever tool wrote it, and without its bytes.
 
+use std::cmp::Ordering;
+
 use chrono::{DateTime, Utc};
 
 use crate::digest::Sha256;
@@ -97,6 +99,12 @@ impl Snapshot {
     /// Returns the size of its databases unpacked, where all are known.
     pub fn unpacked_bytes(&self) -> Option<u64> {
         self.databases.iter().map(|database| database.bytes).sum()
+    }
+
+    /// Compares two archives, the newer one first. Of two of the same moment the one with a number behind its name (`-2`: made
+    /// later) is the newer one, because a dash sorts before the dot of the ending.
+    pub fn newest_first(&self, other: &Snapshot) -> Ordering {
+        other.created_at.cmp(&self.created_at).then_with(|| self.name.cmp(&other.name))
     }
 
     /// Says whether two archives hold the same databases of the same set, so that one can stand for the other.

@@ -68,7 +68,7 @@ pub fn inventory(store: &dyn Store, zone: Tz, progress: &dyn Progress) -> anyhow
             }
         }
     }
-    found.snapshots.sort_by(|a, b| b.created_at.cmp(&a.created_at).then_with(|| b.name.cmp(&a.name)));
+    found.snapshots.sort_by(Snapshot::newest_first);
     found.foreign.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(found)
 }

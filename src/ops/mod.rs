@@ -6,4 +6,5 @@ pub mod inventory;
 pub mod marks;
 pub mod pack;
 pub mod resolve;
+pub mod retain;
 pub mod verify;

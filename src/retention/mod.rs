@@ -6,13 +6,16 @@
 //! The rules of a [`Policy`] are applied in their order. Each walks the newest archive of each of its periods, newest
 //! first. One that an earlier rule keeps stays and is not counted; the walk ends when it counted as many as the rule
 //! says. So 7 daily, 4 weekly and 12 monthly are 23 archives and reach a year back, and these hold for every history
-//! whose archives do not change after they were made (`tests/retention.rs` tries ten thousand):
+//! whose archives do not change after they were made (`tests/retention/` tries ten thousand):
 //!
 //! - What is kept stays kept when the same plan is made again.
 //! - A longer reach never removes more.
 //! - Rotating after every backup leaves what rotating once at the end leaves, as long as the clock of the last run is not
 //!   behind an archive. A new archive never makes a rule want one that it did not want before: a walk gets no longer when
 //!   something is put before its end.
+//!
+//! The same holds for the [`Limits`] of `cleanup`, but for one case: with a total size, and a clock that was set back, a big
+//! archive that is gone leaves room for an older one that was made later. Then cleaning up often keeps more, never less.
 //!
 //! What protects the data:
 //!
@@ -29,7 +32,6 @@ mod period;
 mod reason;
 mod simulate;
 
-use std::cmp::Ordering;
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::time::Duration;
@@ -184,6 +186,11 @@ impl Plan {
         self.kept().filter(usable).last()
     }
 
+    /// Returns the plan for one set alone.
+    pub fn of_set(&self, set: &Name) -> Plan {
+        Plan { verdicts: self.verdicts.iter().filter(|verdict| verdict.set == *set).cloned().collect() }
+    }
+
     /// Returns the oldest archive that a rule keeps: how far back this rule alone goes.
     pub fn reach_of(&self, rule: Rule) -> Option<&Verdict> {
         let by_rule = |reason: &Reason| match reason {
@@ -199,7 +206,7 @@ impl Retention {
     /// Decides what stays. `zone` is where days, weeks, months and years begin and end.
     pub fn plan(&self, snapshots: &[Snapshot], now: DateTime<Utc>, zone: Tz) -> Plan {
         let mut order: Vec<&Snapshot> = snapshots.iter().collect();
-        order.sort_by(|a, b| newest_first(a, b));
+        order.sort_by(|a, b| a.newest_first(b));
         let mut decisions: Vec<(Action, Vec<Reason>)> = vec![(Action::Keep, Vec::new()); order.len()];
         for group in groups(&order) {
             let items = group.iter().map(|&index| Item::new(order[index], now, zone)).collect();
@@ -241,12 +248,6 @@ impl Retention {
         protect(&mut items);
         items
     }
-}
-
-/// Compares two archives: the newer one first. Of two of the same moment the one with the number behind its name
-/// (`-2`, made later) comes first, because a dash sorts before the dot of the ending.
-fn newest_first(a: &Snapshot, b: &Snapshot) -> Ordering {
-    b.created_at.cmp(&a.created_at).then_with(|| a.name.cmp(&b.name))
 }
 
 /// Returns the groups as positions in `order`: what [`Snapshot::same_group`] says, for ten thousand archives at once.

@@ -129,22 +129,25 @@ const ZONES: [Tz; 9] = [
     Tz::Pacific__Apia,
 ];
 
-/// Shortly before something odd happens somewhere.
-const STARTS: [&str; 14] = [
-    "2025-03-29T12:00:00Z",
-    "2025-10-25T12:00:00Z",
-    "2025-03-08T20:00:00Z",
-    "2025-11-01T20:00:00Z",
-    "2025-04-05T06:00:00Z",
-    "2025-10-04T06:00:00Z",
-    "2024-04-06T18:00:00Z",
-    "2024-02-28T01:00:00Z",
-    "2000-02-28T01:00:00Z",
-    "2024-12-29T03:00:00Z",
-    "2020-12-26T03:00:00Z",
-    "2027-12-31T20:00:00Z",
-    "2011-12-28T20:00:00Z",
-    "2026-01-25T03:00:00Z",
+/// Shortly before something odd happens, and where.
+const STARTS: [(&str, Tz); 17] = [
+    ("2025-03-29T12:00:00Z", Tz::Europe__Berlin),
+    ("2025-10-25T12:00:00Z", Tz::Europe__Berlin),
+    ("2025-03-08T20:00:00Z", Tz::America__New_York),
+    ("2025-11-01T20:00:00Z", Tz::America__New_York),
+    ("2025-04-05T06:00:00Z", Tz::Australia__Sydney),
+    ("2025-10-04T06:00:00Z", Tz::Australia__Sydney),
+    ("2025-04-05T06:00:00Z", Tz::Australia__Lord_Howe),
+    ("2025-04-05T18:00:00Z", Tz::America__Santiago),
+    ("2025-09-06T18:00:00Z", Tz::America__Santiago),
+    ("2010-11-06T18:00:00Z", Tz::America__St_Johns),
+    ("2011-12-28T20:00:00Z", Tz::Pacific__Apia),
+    ("2024-02-28T01:00:00Z", Tz::UTC),
+    ("2000-02-28T01:00:00Z", Tz::Asia__Kolkata),
+    ("2024-12-29T03:00:00Z", Tz::UTC),
+    ("2020-12-26T03:00:00Z", Tz::Europe__Berlin),
+    ("2027-12-31T20:00:00Z", Tz::Asia__Kolkata),
+    ("2026-01-25T03:00:00Z", Tz::UTC),
 ];
 
 const MINUTE: u64 = 60;
@@ -154,9 +157,11 @@ const DAY: u64 = 86_400;
 /// Makes the history of a seed.
 pub fn history(seed: u64) -> History {
     let mut dice = Dice::new(seed);
-    let zone = dice.pick(&ZONES);
-    let mut clock = utc(dice.pick(&STARTS));
-    let step = dice.pick(&[20 * MINUTE, HOUR, 6 * HOUR, DAY, DAY, DAY, 7 * DAY, 20 * DAY]);
+    let (start, there) = dice.pick(&STARTS);
+    let elsewhere = dice.pick(&ZONES);
+    let zone = if dice.chance(75) { there } else { elsewhere };
+    let mut clock = utc(start);
+    let step = dice.pick(&[20 * MINUTE, HOUR, HOUR, 6 * HOUR, DAY, DAY, DAY, 7 * DAY, 20 * DAY]);
     let trouble = dice.pick(&[0, 3, 15, 40]);
     let marks = dice.pick(&[0, 8, 30]);
     let longest = dice.pick(&[20, 40, 60, 120]);

@@ -1,0 +1,163 @@
+//! `heirloom rotate`.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
+use serde_json::json;
+
+use super::exit::Usage;
+use super::retain::{RetainArgs, carry_out, how_far_back, reasons_text};
+use super::{Context, Outcome, text};
+use crate::metadata::rfc3339;
+use crate::retention::{Policy, Reach, Retention, Rule, Schedule, Simulation, simulate};
+
+/// Remove archives that the rotation does not keep: grandfather, father, son
+///
+/// Every rule keeps the newest archive of each of its periods, newest period first, beyond what the rules before it keep.
+/// So 7 daily, 4 weekly and 12 monthly are 23 archives and reach a year back. Weeks begin on Monday.
+///
+/// With one of the --keep flags only the rules on the command line hold, and none of the configuration. The newest good
+/// archive always stays, and so do pinned ones, those dated in the future, and files that are no archives.
+///
+/// At a terminal the plan is shown before anything is removed; without one it is carried out.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "Examples:
+  heirloom rotate --dry-run
+  heirloom rotate --keep-daily 7 --keep-weekly 4 --keep-monthly 12
+  heirloom rotate --simulate 2y --every 1d
+
+Exit codes: 0 done; 2 usage; 3 done, but an archive could not be removed; 11 locked by another run; 16 store unreachable")]
+pub struct RotateArgs {
+    /// Keep the newest N archives
+    #[arg(long, value_name = "N", help_heading = "Rules")]
+    keep_last: Option<u32>,
+    /// Keep one archive an hour, of N hours
+    #[arg(long, value_name = "N", help_heading = "Rules")]
+    keep_hourly: Option<u32>,
+    /// Keep one archive a day, of N days
+    #[arg(long, value_name = "N", help_heading = "Rules")]
+    keep_daily: Option<u32>,
+    /// Keep one archive a week, of N weeks
+    #[arg(long, value_name = "N", help_heading = "Rules")]
+    keep_weekly: Option<u32>,
+    /// Keep one archive a month, of N months
+    #[arg(long, value_name = "N", help_heading = "Rules")]
+    keep_monthly: Option<u32>,
+    /// Keep one archive a year, of N years
+    #[arg(long, value_name = "N", help_heading = "Rules")]
+    keep_yearly: Option<u32>,
+    #[command(flatten)]
+    retain: RetainArgs,
+    /// Print what would exist after this long, and touch no store
+    #[arg(long, value_name = "SPAN", value_parser = humantime::parse_duration, conflicts_with_all = ["dry_run", "force", "set"])]
+    simulate: Option<Duration>,
+    /// How often a backup is made in the simulation
+    #[arg(long, value_name = "STEP", value_parser = humantime::parse_duration, default_value = "1d", requires = "simulate")]
+    every: Duration,
+}
+
+pub(super) fn run(args: &RotateArgs, context: &mut Context) -> anyhow::Result<Outcome> {
+    let policy = policy(args, context)?;
+    match args.simulate {
+        Some(span) => play(args, &policy, span, context),
+        None => carry_out(&args.retain, Retention::Rotate(policy), context),
+    }
+}
+
+fn policy(args: &RotateArgs, context: &Context) -> Result<Policy, Usage> {
+    let flags = [args.keep_last, args.keep_hourly, args.keep_daily, args.keep_weekly, args.keep_monthly, args.keep_yearly];
+    let safety = args.retain.keep_safety;
+    let reach = if flags.iter().any(Option::is_some) {
+        let [last, hourly, daily, weekly, monthly, yearly] = flags.map(Option::unwrap_or_default);
+        Reach { last, hourly, daily, weekly, monthly, yearly }
+    } else {
+        configured(context)
+    };
+    let hint = "keep something, as with `--keep-daily 7 --keep-weekly 4 --keep-monthly 12`";
+    Policy::new(reach, safety.unwrap_or(context.settings.retention.safety)).map_err(|error| Usage::new(error.to_string(), hint))
+}
+
+fn configured(context: &Context) -> Reach {
+    let settings = &context.settings.retention;
+    Reach {
+        last: settings.last.unwrap_or_default(),
+        hourly: settings.hourly.unwrap_or_default(),
+        daily: settings.daily.unwrap_or_default(),
+        weekly: settings.weekly.unwrap_or_default(),
+        monthly: settings.monthly.unwrap_or_default(),
+        yearly: settings.yearly.unwrap_or_default(),
+    }
+}
+
+fn play(args: &RotateArgs, policy: &Policy, span: Duration, context: &mut Context) -> anyhow::Result<Outcome> {
+    let schedule = Schedule::new(args.every, span).map_err(|error| Usage::new(error.to_string(), "use a shorter span or a longer step"))?;
+    let zone = args.retain.zone(context);
+    let played = simulate(policy, &schedule, context.now, zone, &context.ui.progress())?;
+    if context.ui.is_json() {
+        let document = document(&played, args, zone);
+        context.ui.document(&document);
+    } else {
+        show(&played, policy, args, zone, context);
+    }
+    Ok(Outcome::Done)
+}
+
+fn document(played: &Simulation, args: &RotateArgs, zone: Tz) -> serde_json::Value {
+    let keep = played.plan.kept().map(|verdict| {
+        let reasons: Vec<String> = verdict.reasons.iter().map(ToString::to_string).collect();
+        json!({"date": rfc3339(verdict.created_at), "reasons": reasons})
+    });
+    let counts = played.counts.iter().map(|(at, archives)| json!({"date": rfc3339(*at), "archives": archives}));
+    json!({
+        "simulated": {
+            "from": rfc3339(played.from),
+            "to": rfc3339(played.to),
+            "every_seconds": args.every.as_secs_f64(),
+            "backups": played.made,
+            "time_zone": zone.name(),
+        },
+        "keep": keep.collect::<Vec<_>>(),
+        "counts": counts.collect::<Vec<_>>(),
+        "oldest": played.plan.oldest().map(|verdict| rfc3339(verdict.created_at)),
+    })
+}
+
+fn show(played: &Simulation, policy: &Policy, args: &RotateArgs, zone: Tz, context: &mut Context) {
+    let ui = &mut context.ui;
+    let date = |at: DateTime<Utc>| at.with_timezone(&zone).format("%Y-%m-%d %H:%M").to_string();
+    let mut table = ui.table(&["BACKUP OF", "KEPT FOR"]);
+    for verdict in played.plan.kept() {
+        table.add_row([date(verdict.created_at), reasons_text(verdict)]);
+    }
+    ui.result(table.trim_fmt());
+    let rules: Vec<String> = Rule::ALL
+        .into_iter()
+        .filter(|rule| policy.reach().of(*rule) > 0)
+        .map(|rule| format!("{} {rule}", policy.reach().of(rule)))
+        .collect();
+    ui.result(format!(
+        "{}; a backup every {} from {} to {} ({})",
+        rules.join(", "),
+        humantime::format_duration(args.every),
+        date(played.from),
+        date(played.to),
+        zone.name()
+    ));
+    ui.result(format!("{} made, {} exist at the end", text::count(played.made.into(), "backup"), played.plan.kept().count()));
+    ui.result(format!("over time: {}", over_time(played, zone)));
+    if let Some(line) = how_far_back(&played.plan, context.now, zone) {
+        context.ui.result(line);
+    }
+}
+
+/// Returns at most a dozen of the moments at which the number of archives changed, the first and the last among them.
+fn over_time(played: &Simulation, zone: Tz) -> String {
+    const SHOWN: usize = 12;
+    let last = played.counts.len().saturating_sub(1);
+    let mut indexes: Vec<usize> = (0..SHOWN).map(|step| last * step / (SHOWN - 1)).collect();
+    indexes.dedup();
+    let moments = indexes.iter().filter_map(|index| played.counts.get(*index));
+    let told: Vec<String> = moments.map(|(at, archives)| format!("{archives} on {}", at.with_timezone(&zone).format("%Y-%m-%d"))).collect();
+    told.join(", ")
+}
