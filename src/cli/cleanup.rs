@@ -38,6 +38,13 @@ pub struct CleanupArgs {
     retain: RetainArgs,
 }
 
+impl CleanupArgs {
+    /// Says whether nothing is to be changed.
+    pub(super) fn only_looks(&self) -> bool {
+        self.retain.only_looks()
+    }
+}
+
 pub(super) fn run(args: &CleanupArgs, context: &mut Context) -> anyhow::Result<Outcome> {
     carry_out(&args.retain, Retention::Cleanup(limits(args, context)), context)
 }

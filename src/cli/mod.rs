@@ -4,6 +4,7 @@
 
 mod backup;
 mod bar;
+mod cleanup;
 mod complete;
 mod completions;
 mod config;
@@ -13,6 +14,8 @@ mod exit;
 mod list;
 mod log;
 mod pin;
+mod retain;
+mod rotate;
 mod settings;
 mod show;
 mod text;
@@ -72,6 +75,8 @@ pub enum Command {
     List(list::ListArgs),
     Show(show::ShowArgs),
     Verify(verify::VerifyArgs),
+    Rotate(rotate::RotateArgs),
+    Cleanup(cleanup::CleanupArgs),
     Delete(delete::DeleteArgs),
     Pin(pin::PinArgs),
     Unpin(pin::UnpinArgs),
@@ -103,10 +108,14 @@ fn dispatch(command: &Command, context: &mut Context) -> anyhow::Result<Outcome>
     let (name, result) = match command {
         Command::Backup(args) => ("backup", backup::run(args, context)),
         Command::Verify(args) => ("verify", verify::run(args, context)),
+        Command::Rotate(args) if !args.only_looks() => ("rotate", rotate::run(args, context)),
+        Command::Cleanup(args) if !args.only_looks() => ("cleanup", cleanup::run(args, context)),
         Command::Delete(args) => ("delete", delete::run(args, context)),
         Command::Pin(args) => ("pin", pin::run(args, context)),
         Command::Unpin(args) => ("unpin", pin::run_unpin(args, context)),
         // Commands that only look are not logged.
+        Command::Rotate(args) => return rotate::run(args, context),
+        Command::Cleanup(args) => return cleanup::run(args, context),
         Command::List(args) => return list::run(args, context),
         Command::Show(args) => return show::run(args, context),
         Command::Config(args) => return config::run(args, context),

@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use serde_json::{Value, json};
 
+use super::log::Record;
 use super::ui::Tone;
 use super::{Context, Outcome, text};
 use crate::lock::StoreLock;
@@ -41,6 +42,11 @@ pub(super) struct RetainArgs {
 }
 
 impl RetainArgs {
+    /// Says whether nothing is to be changed.
+    pub(super) fn only_looks(&self) -> bool {
+        self.dry_run
+    }
+
     pub(super) fn zone(&self, context: &Context) -> Tz {
         self.time_zone.unwrap_or(context.settings.time_zone)
     }
@@ -107,7 +113,17 @@ pub(super) fn carry_out(args: &RetainArgs, retention: Retention, context: &mut C
 
 /// Warns of everything that did not go as planned, and returns how the command ends.
 fn finish(report: &Report, context: &mut Context) -> anyhow::Result<Outcome> {
-    for (archive, fate) in &report.fates {
+    for ((archive, fate), verdict) in report.fates.iter().zip(report.plan.removed()) {
+        if matches!(fate, Fate::Removed | Fate::Failed(_)) {
+            let outcome = matches!(fate, Fate::Failed(_)).then_some(Outcome::Problems);
+            context.records.push(Record {
+                kind: Some(verdict.kind.to_string()),
+                set: Some(verdict.set.to_string()),
+                archive: Some(archive.as_str().to_owned()),
+                bytes: Some(verdict.bytes),
+                outcome,
+            });
+        }
         match fate {
             Fate::Removed => {}
             Fate::Failed(_) => context.ui.warning(fate.to_string()),

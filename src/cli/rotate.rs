@@ -57,6 +57,13 @@ pub struct RotateArgs {
     every: Duration,
 }
 
+impl RotateArgs {
+    /// Says whether nothing is to be changed.
+    pub(super) fn only_looks(&self) -> bool {
+        self.simulate.is_some() || self.retain.only_looks()
+    }
+}
+
 pub(super) fn run(args: &RotateArgs, context: &mut Context) -> anyhow::Result<Outcome> {
     let policy = policy(args, context)?;
     match args.simulate {

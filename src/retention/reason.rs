@@ -99,7 +99,7 @@ impl fmt::Display for Reason {
 fn span(span: Duration) -> String {
     let seconds = span.as_secs();
     let units = [(86_400, "d"), (3600, "h"), (60, "m")];
-    let fitting = units.into_iter().find(|(length, _)| seconds > 0 && seconds % length == 0);
+    let fitting = units.into_iter().find(|(length, _)| seconds > 0 && seconds.is_multiple_of(*length));
     let (length, unit) = fitting.unwrap_or((1, "s"));
     format!("{}{unit}", seconds / length)
 }
