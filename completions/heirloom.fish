@@ -41,6 +41,8 @@ complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "backup" -d 'Back 
 complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "list" -d 'List the archives of the store, newest first'
 complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "show" -d 'Show everything that an archive says about itself'
 complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "verify" -d 'Prove that archives can be restored'
+complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "rotate" -d 'Remove archives that the rotation does not keep: grandfather, father, son'
+complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "cleanup" -d 'Remove archives beyond a number, an age or a total size, and what dead runs left'
 complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "delete" -d 'Delete archives for good'
 complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "pin" -d 'Keep an archive whatever the retention policy says'
 complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "unpin" -d 'Let the retention policy decide about an archive again'
@@ -124,6 +126,51 @@ complete -c heirloom -n "__fish_heirloom_using_subcommand verify" -l json -d 'Pr
 complete -c heirloom -n "__fish_heirloom_using_subcommand verify" -s q -l quiet -d 'Print errors only'
 complete -c heirloom -n "__fish_heirloom_using_subcommand verify" -s v -l verbose -d 'Tell more about what is being done'
 complete -c heirloom -n "__fish_heirloom_using_subcommand verify" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l keep-last -d 'Keep the newest N archives' -r
+complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l keep-hourly -d 'Keep one archive an hour, of N hours' -r
+complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l keep-daily -d 'Keep one archive a day, of N days' -r
+complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l keep-weekly -d 'Keep one archive a week, of N weeks' -r
+complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l keep-monthly -d 'Keep one archive a month, of N months' -r
+complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l keep-yearly -d 'Keep one archive a year, of N years' -r
+complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l keep-safety -d 'Keep the newest N safety backups of each set' -r
+complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l set -d 'Only the archives of this set; all sets if not given, each by itself' -r
+complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l time-zone -d 'Where days, weeks, months and years begin, such as Europe/Berlin' -r
+complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l simulate -d 'Print what would exist after this long, and touch no store' -r
+complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l every -d 'How often a backup is made in the simulation' -r
+complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l config -d 'Read this configuration file, and no other [env: HEIRLOOM_CONFIG]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l dir -d 'Keep and find the archives in this folder [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l color -d 'Colour the output' -r -f -a "auto\t'At a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l progress -d 'Show a progress bar on stderr' -r -f -a "auto\t'At a terminal'
+always\t'Always'
+never\t'Never'"
+complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l dry-run -d 'Print the plan, and stop'
+complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l force -d 'Do not ask'
+complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
+complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -s q -l quiet -d 'Print errors only'
+complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -s v -l verbose -d 'Tell more about what is being done'
+complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l keep -d 'Keep the newest N good archives of each set' -r
+complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l max-age -d 'Remove archives that are older, such as 90d' -r
+complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l max-size -d 'Keep the newest archives of each set that together are no larger, such as 20GB' -r
+complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l keep-safety -d 'Keep the newest N safety backups of each set' -r
+complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l set -d 'Only the archives of this set; all sets if not given, each by itself' -r
+complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l time-zone -d 'Where days, weeks, months and years begin, such as Europe/Berlin' -r
+complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l config -d 'Read this configuration file, and no other [env: HEIRLOOM_CONFIG]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l dir -d 'Keep and find the archives in this folder [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l color -d 'Colour the output' -r -f -a "auto\t'At a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l progress -d 'Show a progress bar on stderr' -r -f -a "auto\t'At a terminal'
+always\t'Always'
+never\t'Never'"
+complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l dry-run -d 'Print the plan, and stop'
+complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l force -d 'Do not ask'
+complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
+complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -s q -l quiet -d 'Print errors only'
+complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -s v -l verbose -d 'Tell more about what is being done'
+complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c heirloom -n "__fish_heirloom_using_subcommand delete" -l config -d 'Read this configuration file, and no other [env: HEIRLOOM_CONFIG]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand delete" -l dir -d 'Keep and find the archives in this folder [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand delete" -l color -d 'Colour the output' -r -f -a "auto\t'At a terminal, unless `NO_COLOR` is set'

@@ -173,12 +173,9 @@ fn tell(told: &Told<'_>, args: &RetainArgs, context: &mut Context) {
     if told.plan.verdicts.is_empty() {
         let of_set = args.set.as_ref().map(|set| format!(" of the set \"{set}\"")).unwrap_or_default();
         context.ui.note(format!("no archives{of_set} in the store \"{}\"", printable(&told.store)));
-    } else if args.dry_run {
-        let table = table(told, context);
-        context.ui.result(table);
     } else {
         let table = table(told, context);
-        context.ui.summary(table);
+        print(told, table, context);
     }
     tell_end(told, context);
 }
@@ -214,19 +211,25 @@ fn table(told: &Told<'_>, context: &Context) -> String {
     table.trim_fmt()
 }
 
-/// Prints what stays, what goes, and how far one can go back. Asked for with `--dry-run`, news at a terminal, silence in cron.
+/// Prints a line about a plan always, because it was asked for or a question follows, and about what was done for people only: cron
+/// has nothing to mail.
+fn print(told: &Told<'_>, line: String, context: &mut Context) {
+    if told.fates.is_none() { context.ui.result(line) } else { context.ui.summary(line) }
+}
+
+/// Prints what stays, what goes, and how far one can go back.
 fn tell_end(told: &Told<'_>, context: &mut Context) {
     if context.ui.is_json() {
         return;
     }
-    let stays = text::count(told.plan.kept().count() as u64, "archive");
+    let kept = text::count(told.plan.kept().count() as u64, "archive");
     let kept_bytes = text::bytes(told.plan.kept().map(|verdict| verdict.bytes).sum());
     let freed = text::bytes(told.freed_bytes());
     let mut lines = match told.fates {
-        None => vec![format!("{stays} ({kept_bytes}) stay, {} to remove ({freed})", told.plan.removed().count())],
+        None => vec![format!("keep {kept} ({kept_bytes}), remove {} ({freed})", told.plan.removed().count())],
         Some(fates) => {
             let removed = fates.iter().filter(|(_, fate)| matches!(fate, Fate::Removed)).count();
-            vec![format!("{stays} ({kept_bytes}) stay, {removed} removed ({freed} freed)")]
+            vec![format!("kept {kept} ({kept_bytes}), removed {removed} ({freed} freed)")]
         }
     };
     let mut sets: Vec<&Name> = told.plan.verdicts.iter().map(|verdict| &verdict.set).collect();
@@ -245,7 +248,7 @@ fn tell_end(told: &Told<'_>, context: &mut Context) {
         lines.push(format!("{} left alone: no archive of this tool (see `heirloom list`)", text::count(told.foreign.len() as u64, "file")));
     }
     for line in lines {
-        if told.fates.is_some() { context.ui.summary(line) } else { context.ui.result(line) }
+        print(told, line, context);
     }
 }
 

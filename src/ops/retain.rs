@@ -162,3 +162,142 @@ fn remove(store: &dyn Store, lock: &StoreLock, verdict: &Verdict) -> Fate {
         Err(error) => Fate::Failed(error),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::progress::Silent;
+    use crate::retention::Limits;
+    use crate::store::{Entry, LocalStore, ReadAt};
+
+    /// A store in which one call fails.
+    struct Faulty {
+        store: LocalStore,
+        list: bool,
+        remove: Option<&'static str>,
+        /// Done just before an archive is looked at for the last time.
+        before_removal: fn(&LocalStore),
+    }
+
+    fn broken(name: &str) -> StoreError {
+        StoreError::io("remove", name, "here".into(), io::ErrorKind::PermissionDenied.into())
+    }
+
+    impl Store for Faulty {
+        fn location(&self) -> String {
+            self.store.location()
+        }
+        fn list(&self) -> Result<Vec<Entry>, StoreError> {
+            if self.list { Err(broken("folder")) } else { self.store.list() }
+        }
+        fn open(&self, name: &str) -> Result<Arc<dyn ReadAt>, StoreError> {
+            self.store.open(name)
+        }
+        fn stat(&self, name: &str) -> Result<Option<Entry>, StoreError> {
+            (self.before_removal)(&self.store);
+            self.store.stat(name)
+        }
+        fn put(&self, name: &str, source: &mut dyn Read) -> Result<(), StoreError> {
+            self.store.put(name, source)
+        }
+        fn remove(&self, name: &str) -> Result<(), StoreError> {
+            if self.remove == Some(name) { Err(broken(name)) } else { self.store.remove(name) }
+        }
+    }
+
+    /// Five plain databases, a day apart.
+    fn store() -> (tempfile::TempDir, Faulty) {
+        let folder = tempfile::tempdir().unwrap();
+        for day in 1..=5 {
+            let connection = rusqlite::Connection::open(folder.path().join(format!("app_2026030{day}T030000Z.db"))).unwrap();
+            connection.execute_batch("CREATE TABLE t(x)").unwrap();
+        }
+        let store = LocalStore::create(folder.path()).unwrap();
+        (folder, Faulty { store, list: false, remove: None, before_removal: |_| {} })
+    }
+
+    fn request(keep: u32) -> Request {
+        let limits = Limits { keep: Some(keep), ..Limits::default() };
+        Request { retention: Retention::Cleanup(limits), set: None, now: "2026-03-05T04:00:00Z".parse().unwrap(), zone: Tz::UTC }
+    }
+
+    fn run(store: &Faulty, request: &Request, agreed: Option<&Plan>) -> anyhow::Result<Report> {
+        let private = store.store.create_private()?;
+        let lock = StoreLock::acquire(&private, Duration::ZERO, &Silent)?;
+        execute(store, &private, &lock, request, agreed, &Silent)
+    }
+
+    fn files(folder: &tempfile::TempDir) -> Vec<String> {
+        let names = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let mut names: Vec<String> = names.filter(|name| !name.starts_with('.')).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_listing_that_fails_removes_nothing() {
+        let (folder, mut store) = store();
+        store.list = true;
+        run(&store, &request(1), None).unwrap_err();
+        assert_eq!(files(&folder).len(), 5);
+    }
+
+    #[test]
+    fn one_failed_removal_is_reported_and_the_others_go_on() {
+        let (folder, mut store) = store();
+        store.remove = Some("app_20260302T030000Z.db");
+        let report = run(&store, &request(2), None).unwrap();
+        let fates: Vec<String> = report.fates.iter().map(|(name, fate)| format!("{} {fate}", name.stem())).collect();
+        assert_eq!(fates[0], "app_20260301T030000Z removed", "the oldest first");
+        assert!(fates[1].starts_with("app_20260302T030000Z cannot remove"), "{}", fates[1]);
+        assert_eq!(fates[2], "app_20260303T030000Z removed");
+        assert!(report.has_failures());
+        let removed: Vec<&Verdict> = report.plan.removed().collect();
+        assert_eq!(report.freed_bytes(), removed[0].bytes + removed[2].bytes);
+        assert_eq!(files(&folder), ["app_20260302T030000Z.db", "app_20260304T030000Z.db", "app_20260305T030000Z.db"]);
+    }
+
+    #[test]
+    fn a_pin_that_is_set_while_archives_are_removed_counts() {
+        let (folder, mut store) = store();
+        store.before_removal = |store| std::fs::write(store.root().join("app_20260302T030000Z.db.keep"), "").unwrap();
+        let report = run(&store, &request(3), None).unwrap();
+        assert!(matches!(report.fates[1], (_, Fate::PinnedMeanwhile)) && !report.has_failures());
+        assert_eq!(files(&folder)[..2], ["app_20260302T030000Z.db", "app_20260302T030000Z.db.keep"]);
+    }
+
+    #[test]
+    fn an_archive_that_somebody_else_removed_is_no_failure() {
+        let (folder, mut store) = store();
+        store.before_removal = |store| {
+            let _ = std::fs::remove_file(store.root().join("app_20260301T030000Z.db"));
+        };
+        let report = run(&store, &request(3), None).unwrap();
+        assert!(matches!(report.fates[0], (_, Fate::GoneAlready)) && !report.has_failures());
+        assert_eq!(files(&folder).len(), 3);
+    }
+
+    #[test]
+    fn a_mark_goes_with_its_archive() {
+        let (folder, store) = store();
+        std::fs::write(folder.path().join("app_20260302T030000Z.db.damaged"), "").unwrap();
+        let report = run(&store, &request(4), None).unwrap();
+        assert_eq!(report.fates.len(), 1);
+        assert_eq!(files(&folder).len(), 4);
+    }
+
+    #[test]
+    fn no_more_is_removed_than_was_agreed_to() {
+        let (folder, store) = store();
+        let agreed = plan(&store, &store.store.private(), &request(4), &Silent).unwrap().plan;
+        let connection = rusqlite::Connection::open(folder.path().join("app_20260305T033000Z.db")).unwrap();
+        connection.execute_batch("CREATE TABLE t(x)").unwrap();
+        let report = run(&store, &request(4), Some(&agreed)).unwrap();
+        assert!(matches!(report.fates[..], [(_, Fate::Removed), (_, Fate::NotAgreed)]));
+        assert_eq!(files(&folder).len(), 5);
+    }
+}

@@ -7,4 +7,5 @@ mod config;
 mod delete;
 mod list;
 mod verify;
+mod rotate;
 mod world;
