@@ -6,6 +6,6 @@ mod backup;
 mod config;
 mod delete;
 mod list;
-mod verify;
 mod rotate;
+mod verify;
 mod world;

@@ -81,16 +81,16 @@ impl Dice {
     }
 
     /// Returns a number from `low` to `high`, both included.
-    pub fn from_to(&mut self, low: u64, high: u64) -> u64 {
+    pub fn between(&mut self, low: u64, high: u64) -> u64 {
         low + self.next() % (high - low + 1)
     }
 
     pub fn chance(&mut self, percent: u64) -> bool {
-        self.from_to(1, 100) <= percent
+        self.between(1, 100) <= percent
     }
 
     fn pick<T: Clone>(&mut self, choices: &[T]) -> T {
-        choices[self.from_to(0, choices.len() as u64 - 1) as usize].clone()
+        choices[self.between(0, choices.len() as u64 - 1) as usize].clone()
     }
 }
 
@@ -165,23 +165,23 @@ pub fn history(seed: u64) -> History {
     let trouble = dice.pick(&[0, 3, 15, 40]);
     let marks = dice.pick(&[0, 8, 30]);
     let longest = dice.pick(&[20, 40, 60, 120]);
-    let length = dice.from_to(1, longest);
+    let length = dice.between(1, longest);
 
     let mut archives: Vec<Snapshot> = Vec::new();
     for _ in 0..length {
         let seconds = |seconds: u64| TimeDelta::seconds(seconds as i64);
         clock += seconds(step);
         if dice.chance(trouble) {
-            match dice.from_to(1, 6) {
-                1 => clock += seconds(dice.from_to(DAY, 400 * DAY)),
-                2 => clock += seconds(dice.from_to(1, 3 * step)),
+            match dice.between(1, 6) {
+                1 => clock += seconds(dice.between(DAY, 400 * DAY)),
+                2 => clock += seconds(dice.between(1, 3 * step)),
                 3 => clock -= seconds(step),
-                4 => clock -= seconds(dice.from_to(0, step)),
-                5 => clock -= seconds(dice.from_to(HOUR, 20 * DAY)),
-                _ => clock -= seconds(dice.from_to(step.saturating_sub(300), step)),
+                4 => clock -= seconds(dice.between(0, step)),
+                5 => clock -= seconds(dice.between(HOUR, 20 * DAY)),
+                _ => clock -= seconds(dice.between(step.saturating_sub(300), step)),
             }
         }
-        let (set, databases): (&str, &[&str]) = match dice.from_to(1, 10) {
+        let (set, databases): (&str, &[&str]) = match dice.between(1, 10) {
             1..=7 => ("shop", &["orders", "users"]),
             8 => ("shop", &["users"]),
             9 => ("shop", &["users", "orders"]),
@@ -195,7 +195,7 @@ pub fn history(seed: u64) -> History {
             }
             made.name = plain.numbered(number);
         }
-        made.bytes = dice.from_to(0, 2000);
+        made.bytes = dice.between(0, 2000);
         made.pinned = dice.chance(marks / 2);
         made.damaged = dice.chance(marks);
         if dice.chance(marks) {
@@ -207,28 +207,28 @@ pub fn history(seed: u64) -> History {
     }
 
     let newest = archives.iter().map(|archive| archive.created_at).max().unwrap();
-    let now = match dice.from_to(1, 10) {
-        1..=6 => newest + TimeDelta::seconds(dice.from_to(0, 2 * step) as i64),
-        7 => newest + TimeDelta::seconds(dice.from_to(0, 900 * DAY) as i64),
-        8 => newest - TimeDelta::seconds(dice.from_to(0, 10 * step) as i64),
+    let now = match dice.between(1, 10) {
+        1..=6 => newest + TimeDelta::seconds(dice.between(0, 2 * step) as i64),
+        7 => newest + TimeDelta::seconds(dice.between(0, 900 * DAY) as i64),
+        8 => newest - TimeDelta::seconds(dice.between(0, 10 * step) as i64),
         _ => dice.pick(&archives).created_at,
     };
-    let rotate = Decider::Rotate(reach(&mut dice), dice.from_to(0, 4) as u32);
+    let rotate = Decider::Rotate(reach(&mut dice), dice.between(0, 4) as u32);
     let cleanup = Decider::Cleanup(limits(&mut dice, step));
     History { seed, archives, now, zone, rotate, cleanup }
 }
 
 fn reach(dice: &mut Dice) -> Reach {
-    let mut count = || if dice.chance(50) { 0 } else { dice.from_to(1, 9) as u32 };
+    let mut count = || if dice.chance(50) { 0 } else { dice.between(1, 9) as u32 };
     let reach = Reach { last: count(), hourly: count(), daily: count(), weekly: count(), monthly: count(), yearly: count() };
     if reach == Reach::default() { Reach { daily: 7, weekly: 4, monthly: 12, ..reach } } else { reach }
 }
 
 fn limits(dice: &mut Dice, step: u64) -> Limits {
     Limits {
-        keep: dice.chance(50).then(|| dice.from_to(0, 20) as u32),
-        max_age: dice.chance(50).then(|| Duration::from_secs(dice.from_to(0, 40 * step))),
-        max_size: dice.chance(50).then(|| dice.from_to(0, 30_000)),
-        safety: dice.chance(50).then(|| dice.from_to(0, 4) as u32),
+        keep: dice.chance(50).then(|| dice.between(0, 20) as u32),
+        max_age: dice.chance(50).then(|| Duration::from_secs(dice.between(0, 40 * step))),
+        max_size: dice.chance(50).then(|| dice.between(0, 30_000)),
+        safety: dice.chance(50).then(|| dice.between(0, 4) as u32),
     }
 }

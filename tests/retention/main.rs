@@ -3,6 +3,8 @@
 //! Ten thousand random histories each; a failure names its seed. `HEIRLOOM_SEED=n` starts elsewhere, `HEIRLOOM_HISTORIES=n`
 //! tries more.
 
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test may panic, and prints its seeds")]
+
 mod examples;
 mod histories;
 mod properties;

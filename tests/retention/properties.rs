@@ -84,7 +84,7 @@ fn a_longer_reach_never_removes_more() {
         let mut dice = Dice::new(history.seed ^ 0x5eed);
         let longer: [Decider; 2] = match (&history.rotate, &history.cleanup) {
             (Decider::Rotate(reach, safety), Decider::Cleanup(limits)) => {
-                let mut more = |count: u32| if dice.chance(40) { count + dice.from_to(1, 3) as u32 } else { count };
+                let mut more = |count: u32| if dice.chance(40) { count + dice.between(1, 3) as u32 } else { count };
                 let reach = Reach {
                     last: more(reach.last),
                     hourly: more(reach.hourly),
@@ -147,7 +147,7 @@ fn a_pin_never_costs_another_archive_its_place() {
             let mut dice = Dice::new(history.seed ^ 0x0b1e);
             let before = kept(&decider.plan(&history.archives, history.now, history.zone));
             let mut pinned = history.archives.clone();
-            let index = dice.from_to(0, pinned.len() as u64 - 1) as usize;
+            let index = dice.between(0, pinned.len() as u64 - 1) as usize;
             pinned[index].pinned = true;
             let after = kept(&decider.plan(&pinned, history.now, history.zone));
             assert!(before.is_subset(&after), "seed {}: {decider:?}, pinned {}", history.seed, pinned[index].name);
