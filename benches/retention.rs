@@ -1,0 +1,46 @@
+//! How long a plan takes: ten thousand hourly archives, in one group and in five hundred.
+
+#![allow(missing_docs, reason = "the macros of criterion write functions without")]
+
+use std::hint::black_box;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use chrono_tz::Tz;
+use criterion::{Criterion, criterion_group, criterion_main};
+use heirloom::metadata::Kind;
+use heirloom::names::{ArchiveName, Name};
+use heirloom::retention::{Policy, Reach, Retention};
+use heirloom::snapshot::{Origin, Snapshot};
+
+fn archives(end: DateTime<Utc>, groups: i32) -> Vec<Snapshot> {
+    let made = |number: i32| {
+        let set = Name::new(format!("set{}", number % groups)).expect("letters and digits are a name");
+        let created_at = end - TimeDelta::hours(number.into());
+        Snapshot {
+            name: ArchiveName::automatic(&set, created_at, ".tar.gz"),
+            bytes: 1000,
+            origin: Origin::Format1,
+            created_at,
+            set,
+            kind: Kind::Scheduled,
+            databases: Vec::new(),
+            pinned: false,
+            damaged: false,
+        }
+    };
+    (0..10_000).map(made).collect()
+}
+
+fn plan(criterion: &mut Criterion) {
+    let end = DateTime::UNIX_EPOCH + TimeDelta::days(20_513);
+    let reach = Reach { hourly: 24, daily: 7, weekly: 4, monthly: 12, ..Reach::default() };
+    let retention = Retention::Rotate(Policy::new(reach, 5).expect("it keeps something"));
+    for groups in [1, 500] {
+        let archives = archives(end, groups);
+        let name = format!("plan of 10000 archives in {groups} groups");
+        criterion.bench_function(&name, |bencher| bencher.iter(|| retention.plan(black_box(&archives), end, Tz::Europe__Berlin)));
+    }
+}
+
+criterion_group!(benches, plan);
+criterion_main!(benches);
