@@ -102,11 +102,11 @@ pub(super) fn carry_out(args: &RetainArgs, retention: Retention, context: &mut C
         leftovers,
         zone: request.zone,
     };
-    // The plan was shown already; now only the end of it is news.
-    if agreed.is_some() {
-        tell_end(&told, context)
-    } else {
-        tell(&told, args, context)
+    match agreed {
+        None => tell(&told, args, context),
+        // The plan was shown already; now only what was done is news.
+        Some(_) if !report.fates.is_empty() => tell_end(&told, context),
+        Some(_) => {}
     }
     finish(&report, context)
 }
