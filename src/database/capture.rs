@@ -130,7 +130,7 @@ impl PinnedDatabase {
 }
 
 /// Opens the new file without anything that would make it durable: it is worthless until its archive is.
-fn open_target(target: &Path) -> rusqlite::Result<Connection> {
+pub(super) fn open_target(target: &Path) -> rusqlite::Result<Connection> {
     let path = std::path::absolute(target).unwrap_or_else(|_| target.to_owned());
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;

@@ -6,20 +6,28 @@
 
 mod capture;
 mod check;
+mod compare;
 mod error;
 mod facts;
+mod holders;
 mod open;
 mod pin;
+mod place;
 mod replace;
 mod stage;
+mod target;
 mod vacuum;
 
 pub use capture::{Limits, PinnedDatabase, Source};
 pub use check::{Checked, Depth, check};
 pub use error::{SourceError, TargetError};
 pub use facts::{Facts, count_rows, facts};
+pub use holders::{Holder, Holders, holders};
 pub use open::probe;
 pub use pin::{Pinned, pin};
+pub use place::{Offline, place_new, place_over_unusable};
+pub use replace::{Committed, Compared, Locked, Replacement, Written};
+pub use target::{Target, TargetFacts, TargetState, look_at};
 pub use vacuum::vacuum;
 
 /// The oldest SQLite that may be used: older ones can corrupt a WAL database when connections checkpoint and commit at the same moment.

@@ -36,7 +36,7 @@ pub(super) struct FileId {
 }
 
 impl FileId {
-    fn of(metadata: &Metadata) -> Self {
+    pub(super) fn of(metadata: &Metadata) -> Self {
         Self { device: metadata.dev(), inode: metadata.ino() }
     }
 }
@@ -156,7 +156,7 @@ pub(super) fn open_regular(path: &Path) -> io::Result<File> {
 }
 
 /// Says what a thing is that is not a regular file.
-fn oddity(metadata: &Metadata) -> Option<&'static str> {
+pub(super) fn oddity(metadata: &Metadata) -> Option<&'static str> {
     let kind = metadata.file_type();
     match () {
         () if kind.is_file() => None,
@@ -326,7 +326,7 @@ pub(super) fn lies_alone(copy: &Path) -> bool {
 /// Opens a database that exists, and makes the connection safe for files of uncertain origin.
 ///
 /// See "Defense Against The Dark Arts" (sqlite.org/security.html). None of this reads the file.
-fn connect(path: &Path, parameters: &str, access: OpenFlags) -> rusqlite::Result<Connection> {
+pub(super) fn connect(path: &Path, parameters: &str, access: OpenFlags) -> rusqlite::Result<Connection> {
     let flags = access | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(format!("{}?{parameters}", uri(path)), flags)?;
     connection.busy_timeout(LOCK_WAIT)?;

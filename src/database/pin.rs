@@ -260,19 +260,19 @@ impl Locker {
 }
 
 /// Begins a transaction; on failure there is none.
-fn begin(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
+pub(super) fn begin(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
     connection.execute_batch(sql).inspect_err(|_| {
         let _ = roll_back(connection);
     })
 }
 
 /// Ends a transaction, if there is one.
-fn roll_back(connection: &Connection) -> rusqlite::Result<()> {
+pub(super) fn roll_back(connection: &Connection) -> rusqlite::Result<()> {
     if connection.is_autocommit() { Ok(()) } else { connection.execute_batch("ROLLBACK") }
 }
 
 /// Says whether an error passes when another process lets go of its lock.
-fn is_busy(error: &rusqlite::Error) -> bool {
+pub(super) fn is_busy(error: &rusqlite::Error) -> bool {
     matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::FileLockingProtocolFailed))
 }
 

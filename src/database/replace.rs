@@ -1,1 +1,459 @@
-//! Replaces a live database from inside, through SQLite's backup API into it.
+//! Replaces a live database from inside, through SQLite's backup API.
+//!
+//! Renaming a file over a database is how data is lost: whoever has it open goes on with the deleted file, and a `-wal` or
+//! `-journal` left beside it is replayed into the new one. From inside, readers and writers see all of the old or all of the
+//! new state, also when the process is killed at any call: until the commit SQLite's own journal or WAL holds the way back.
+//!
+//! In order: [`Replacement::open`], [`lock`](Replacement::lock) (no commit of others from here on), [`Locked::copy_to`] (the
+//! safety copy), [`Locked::write`] (everything but the commit), [`Written::commit`], [`Committed::compare`],
+//! [`Replacement::judge`], [`Replacement::close`]. Dropping anything before the commit leaves the old state.
+//!
+//! WAL: one connection holds the write lock through a backup of zero pages, a second one reads the old state beside it.
+//! The commit itself lets the lock go, so the second connection pins the new state at once, and what it pinned is compared.
+//! Rollback modes: one connection holds the exclusive lock across transactions (`locking_mode=EXCLUSIVE`) until it is closed.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use rusqlite::backup::{Backup, StepResult};
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags};
+
+use super::capture::{Limits, open_target};
+use super::compare::difference;
+use super::error::message;
+use super::open::{Located, connect, open_private, open_regular, sidecar};
+use super::pin::{begin, is_busy, pause, roll_back};
+use super::target::Target;
+use super::{TargetError, target::TargetState};
+use crate::progress::Progress;
+
+/// How many bytes are written between two looks at whether to stop.
+const STEP_BYTES: u32 = 4 << 20;
+/// How long to sleep between two tries for a lock.
+const PAUSE: std::time::Duration = std::time::Duration::from_millis(10);
+
+/// A database that is going to be replaced, opened together with what replaces it. Nothing is locked yet.
+///
+/// The order of the fields is the order in which they go, and it matters: the journal is tidied up while the lock is held,
+/// the plain descriptor is closed after every connection, since closing it drops their locks.
+pub struct Replacement {
+    journal: EmptyJournal,
+    staged: Connection,
+    reader: Option<Connection>,
+    target: Connection,
+    file: File,
+    path: PathBuf,
+    mode: Mode,
+    resized: Option<PathBuf>,
+    source: PathBuf,
+    /// The data version that the target's connection has seen last before its own commit, where that is certain.
+    own_version: Option<i64>,
+    /// The right to the file; `None` for an empty one.
+    _located: Option<Located>,
+}
+
+/// How the target keeps its transactions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    Wal,
+    Rollback,
+}
+
+/// What comparing said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Compared {
+    /// The database holds what was to be restored, page by page.
+    Same,
+    /// Another process committed right after the replacement, so that a difference proves nothing (WAL only).
+    Overtaken,
+}
+
+impl Replacement {
+    /// Opens the target, which must exist and be usable, and the private copy that is to replace it. Changes nothing but what any
+    /// reader would: SQLite rolls back or recovers what a crashed application left.
+    ///
+    /// Another page size cannot be written into a WAL database: then the copy is rewritten beside `staged` with the page size of the
+    /// target. Another text encoding is refused: connections that are open would go on in the wrong one.
+    pub fn open(target: &Target, staged: &Path) -> Result<Self, TargetError> {
+        let path = target.path.clone();
+        let failed = |error: rusqlite::Error| TargetError::from_sqlite(&path, "open", &error);
+        let located = match target.state {
+            TargetState::Database(_) => Some(Located::find(&path)?),
+            _ => None,
+        };
+        // Opened before every connection, closed after the last: see above.
+        let file = open_regular(&path).map_err(|cause| TargetError::Io { path: path.clone(), action: "open", cause })?;
+        let connection = open_writable(&path).map_err(failed)?;
+        let mode = mode(&connection).map_err(failed)?;
+        if connection.is_readonly("main").map_err(failed)? {
+            return Err(TargetError::Io { path, action: "write", cause: io::ErrorKind::PermissionDenied.into() });
+        }
+        let mut replacement = Self {
+            journal: EmptyJournal { path: sidecar(&path, "-journal"), ours: false },
+            staged: open_private(staged).map_err(failed)?,
+            reader: (mode == Mode::Wal).then(|| open_writable(&path)).transpose().map_err(failed)?,
+            target: connection,
+            file,
+            mode,
+            resized: None,
+            source: staged.to_owned(),
+            own_version: None,
+            _located: located,
+            path: path.clone(),
+        };
+        replacement.fit(staged)?;
+        Ok(replacement)
+    }
+
+    /// Makes the copy fit the target, or refuses.
+    fn fit(&mut self, staged: &Path) -> Result<(), TargetError> {
+        let failed = |error: rusqlite::Error| TargetError::from_sqlite(&self.path, "open", &error);
+        let refused = |why: String| TargetError::Refused { path: self.path.clone(), why };
+        let number = |connection: &Connection, pragma: &str| connection.query_row(pragma, [], |row| row.get::<_, u32>(0));
+        let encoding = |connection: &Connection| connection.query_row("PRAGMA encoding", [], |row| row.get::<_, String>(0));
+        if number(&self.staged, "PRAGMA page_count").map_err(failed)? == 0 {
+            return Err(refused("what was to be restored is an empty file, not a database".into()));
+        }
+        if number(&self.target, "PRAGMA page_count").map_err(failed)? > 0 {
+            let (old, new) = (encoding(&self.target).map_err(failed)?, encoding(&self.staged).map_err(failed)?);
+            if old != new {
+                return Err(refused(format!(
+                    "its text encoding is {old}, the archive's is {new}, and open connections would break; stop what uses it and add `--offline`"
+                )));
+            }
+        }
+        let (old, new) =
+            (number(&self.target, "PRAGMA page_size").map_err(failed)?, number(&self.staged, "PRAGMA page_size").map_err(failed)?);
+        if self.mode == Mode::Wal && old != new {
+            let resized = sidecar(staged, "-resized");
+            super::compare::resize(&self.staged, staged, &resized, old).map_err(|why| {
+                refused(format!(
+                    "its page size is {old}, the archive's is {new}, and the archive's data cannot be rewritten: {why}; \
+                     stop what uses it and add `--offline`"
+                ))
+            })?;
+            self.staged = open_private(&resized).map_err(failed)?;
+            self.source.clone_from(&resized);
+            self.resized = Some(resized);
+        }
+        Ok(())
+    }
+
+    /// Says whether the copy was rewritten with the page size of the target.
+    pub fn is_resized(&self) -> bool {
+        self.resized.is_some()
+    }
+
+    /// Returns the journal mode before and after: the archive's, except that a WAL database stays one.
+    pub fn journal_modes(&self) -> Result<(&'static str, &'static str), TargetError> {
+        let before = if self.mode == Mode::Wal { "wal" } else { "delete" };
+        let failed = |cause| TargetError::Io { path: self.source.clone(), action: "read", cause };
+        let after = if self.mode == Mode::Wal { "wal" } else { super::compare::journal_mode_of(&self.source).map_err(failed)? };
+        Ok((before, after))
+    }
+
+    /// Takes the write side: no commit of another process from here on. Waits for at most `limits.busy`; then the target is unchanged.
+    pub fn lock(&mut self, limits: &Limits, progress: &dyn Progress) -> Result<Locked<'_>, TargetError> {
+        let waiting = Waiting { path: &self.path, started: Instant::now(), limits, progress };
+        let page_bytes = page_bytes(&self.staged).map_err(|error| waiting.failed(&error))?;
+        match (self.mode, &self.reader) {
+            (Mode::Wal, Some(reader)) => {
+                // With writers kept out for a moment, both connections note which state they have seen last. If nobody commits until
+                // the lock is had for good, a difference in that number after our own commit means a commit of somebody else.
+                waiting.until(|| begin(reader, "BEGIN IMMEDIATE").map(|()| true))?;
+                let seen = data_version(reader).and_then(|reader| Ok((reader, data_version(&self.target)?)));
+                roll_back(reader).map_err(|error| waiting.failed(&error))?;
+                let (quiet, own) = seen.map_err(|error| waiting.failed(&error))?;
+
+                let backup = Backup::new(&self.staged, &mut self.target).map_err(|error| waiting.failed(&error))?;
+                // Zero pages: this takes the write lock and copies nothing.
+                waiting.until(|| Ok(backup.step(0)? == StepResult::More))?;
+                begin(reader, "BEGIN; PRAGMA schema_version;").map_err(|error| waiting.failed(&error))?;
+                let settled = data_version(reader).map_err(|error| waiting.failed(&error))? == quiet;
+                self.own_version = settled.then_some(own);
+                Ok(Locked { path: &self.path, source: &self.source, page_bytes, hold: Hold::Wal { backup, reader } })
+            }
+            _ => {
+                // The lock stays after the COMMIT, until the connection is closed.
+                self.target.pragma_update(None, "locking_mode", "EXCLUSIVE").map_err(|error| waiting.failed(&error))?;
+                waiting.until(|| begin(&self.target, "BEGIN EXCLUSIVE; COMMIT;").map(|()| true))?;
+                if mode(&self.target).map_err(|error| waiting.failed(&error))? == Mode::Wal {
+                    let why = "it was switched to WAL mode at this moment; try again".into();
+                    return Err(TargetError::Busy { path: self.path.clone(), why });
+                }
+                // The commit then cuts the journal to nothing and syncs it. An empty journal is never played back, and is ours to remove.
+                self.target.execute_batch("PRAGMA journal_mode=TRUNCATE").map_err(|error| waiting.failed(&error))?;
+                self.journal.ours = true;
+                let hold = Hold::Rollback { staged: &self.staged, target: &mut self.target, file: &self.file };
+                Ok(Locked { path: &self.path, source: &self.source, page_bytes, hold })
+            }
+        }
+    }
+
+    /// Decides what the result of [`Committed::compare`] means. In WAL mode a difference proves nothing where another process committed since.
+    pub fn judge(&self, difference: Option<String>) -> Result<Compared, TargetError> {
+        let Some(difference) = difference else { return Ok(Compared::Same) };
+        if self.mode == Mode::Wal {
+            let now = data_version(&self.target).map_err(|error| TargetError::from_sqlite(&self.path, "read", &error))?;
+            if self.own_version != Some(now) {
+                return Ok(Compared::Overtaken);
+            }
+        }
+        Err(TargetError::Failed { path: self.path.clone(), why: format!("it was written, but reads back differently: {difference}") })
+    }
+
+    /// Writes the safety copy back after the commit, because something else failed. In rollback mode the lock was never let go.
+    pub fn put_back(&mut self, copy: &Path, limits: &Limits, progress: &dyn Progress) -> Result<(), TargetError> {
+        let waiting = Waiting { path: &self.path, started: Instant::now(), limits, progress };
+        if let Some(reader) = &self.reader {
+            roll_back(reader).map_err(|error| waiting.failed(&error))?;
+        }
+        let copy = open_private(copy).map_err(|error| waiting.failed(&error))?;
+        let backup = Backup::new(&copy, &mut self.target).map_err(|error| waiting.failed(&error))?;
+        waiting.until(|| Ok(backup.step(-1)? == StepResult::Done))?;
+        drop(backup);
+        if self.mode == Mode::Rollback {
+            // The archive may have brought WAL mode with it.
+            self.target.pragma_update(None, "journal_mode", "DELETE").map_err(|error| waiting.failed(&error))?;
+        }
+        Ok(())
+    }
+
+    /// Closes everything, lets go of the lock and syncs the folder. The restore is durable when this has returned.
+    pub fn close(self) -> Result<(), TargetError> {
+        let path = self.path.clone();
+        let failed = |cause| TargetError::Io { path: path.clone(), action: "sync the folder of", cause };
+        // Dies here: the new state, perhaps with a -wal or an empty journal that the next connection takes care of.
+        drop(self);
+        File::open(path.parent().unwrap_or(Path::new("/"))).and_then(|folder| folder.sync_all()).map_err(failed)
+    }
+}
+
+/// A locked target that still has its old state.
+pub struct Locked<'a> {
+    path: &'a Path,
+    source: &'a Path,
+    page_bytes: u32,
+    hold: Hold<'a>,
+}
+
+/// What holds the lock.
+enum Hold<'a> {
+    Wal { backup: Backup<'a, 'a>, reader: &'a Connection },
+    Rollback { staged: &'a Connection, target: &'a mut Connection, file: &'a File },
+}
+
+impl<'a> Locked<'a> {
+    /// Copies the old state into a new file (mode 0600), and returns its size.
+    pub fn copy_to(&self, copy: &Path, progress: &dyn Progress) -> Result<u64, TargetError> {
+        let old: &Connection = match &self.hold {
+            Hold::Wal { reader, .. } => reader,
+            Hold::Rollback { target, .. } => target,
+        };
+        copy_whole(old, copy, self.path, progress)
+    }
+
+    /// Writes the new state, all but the commit: readers still see the old one, a process that dies leaves the old one.
+    pub fn write(self, progress: &dyn Progress) -> Result<Written<'a>, TargetError> {
+        let failed = |error: rusqlite::Error| TargetError::from_sqlite(self.path, "write", &error);
+        let (backup, after) = match self.hold {
+            Hold::Wal { backup, reader } => (backup, After::Wal { reader }),
+            Hold::Rollback { staged, target, file } => (Backup::new(staged, target).map_err(failed)?, After::Rollback { file }),
+        };
+        let mut left = match backup.step(0).map_err(failed)? {
+            StepResult::More => backup.progress().remaining,
+            _ => return Err(TargetError::Busy { path: self.path.to_owned(), why: "the lock on it was lost".into() }),
+        };
+        let step = i32::try_from((STEP_BYTES / self.page_bytes.max(1)).max(1)).expect("at most 8192 pages");
+        // The step that copies the last page commits.
+        while left > 1 {
+            progress.checkpoint().map_err(TargetError::Interrupted)?;
+            if backup.step(step.min(left - 1)).map_err(failed)? != StepResult::More {
+                return Err(TargetError::Busy { path: self.path.to_owned(), why: "another process kept it from being written".into() });
+            }
+            let now = backup.progress().remaining;
+            progress.advance(u64::from(left.abs_diff(now)) * u64::from(self.page_bytes));
+            left = now;
+        }
+        Ok(Written { path: self.path, source: self.source, backup, after })
+    }
+}
+
+/// A locked target in which the new state waits for its commit.
+pub struct Written<'a> {
+    path: &'a Path,
+    source: &'a Path,
+    backup: Backup<'a, 'a>,
+    after: After<'a>,
+}
+
+/// What reads the new state after the commit.
+enum After<'a> {
+    Wal { reader: &'a Connection },
+    Rollback { file: &'a File },
+}
+
+impl<'a> Written<'a> {
+    /// Commits: the one instant from which everybody sees the new state, durably.
+    ///
+    /// Dies before: SQLite rolls back, the old state. Dies after: the new state.
+    pub fn commit(self) -> Result<Committed<'a>, TargetError> {
+        let failed = |error: &rusqlite::Error| TargetError::from_sqlite(self.path, "write", error);
+        match self.backup.step(-1) {
+            Ok(StepResult::Done) => {}
+            Ok(_) => {
+                let why = "another process kept the replacement from being committed".into();
+                return Err(TargetError::Busy { path: self.path.to_owned(), why });
+            }
+            Err(error) => return Err(failed(&error)),
+        }
+        if let After::Wal { reader } = self.after {
+            // At once: the commit has let the lock go.
+            let pinned = roll_back(reader).and_then(|()| begin(reader, "BEGIN; PRAGMA schema_version;"));
+            pinned.map_err(|error| failed(&error))?;
+        }
+        drop(self.backup);
+        Ok(Committed { path: self.path, source: self.source, after: self.after })
+    }
+}
+
+/// A target that has its new state. In rollback mode the lock is still held.
+pub struct Committed<'a> {
+    path: &'a Path,
+    source: &'a Path,
+    after: After<'a>,
+}
+
+impl Committed<'_> {
+    /// Compares what is there now with what was to be restored, page by page, and says where they differ. `space` is a path for a private copy.
+    ///
+    /// What it means is for [`Replacement::judge`] to say.
+    pub fn compare(&self, space: &Path, progress: &dyn Progress) -> Result<Option<String>, TargetError> {
+        let failed = |cause| TargetError::Io { path: self.path.to_owned(), action: "read back", cause };
+        let wanted = File::open(self.source).map_err(failed)?;
+        match self.after {
+            After::Rollback { file } => difference(&wanted, file).map_err(failed),
+            After::Wal { reader } => {
+                copy_whole(reader, space, self.path, progress)?;
+                let found = File::open(space).map_err(failed)?;
+                let difference = difference(&wanted, &found).map_err(failed);
+                // The scratch folder goes soon; this is for the room.
+                let _ = fs::remove_file(space);
+                difference
+            }
+        }
+    }
+}
+
+/// Copies the whole state that a connection sees into a new private file, and returns its size.
+pub(super) fn copy_whole(from: &Connection, copy: &Path, path: &Path, progress: &dyn Progress) -> Result<u64, TargetError> {
+    let failed = |error: rusqlite::Error| TargetError::from_sqlite(path, "copy", &error);
+    let to_copy = |cause| TargetError::Io { path: copy.to_owned(), action: "write", cause };
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(copy).map_err(to_copy)?;
+    let mut target = open_target(copy).map_err(failed)?;
+    let backup = Backup::new(from, &mut target).map_err(failed)?;
+    let step = i32::try_from((STEP_BYTES / page_bytes(from).map_err(failed)?.max(1)).max(1)).expect("at most 8192 pages");
+    loop {
+        progress.checkpoint().map_err(TargetError::Interrupted)?;
+        match backup.step(step).map_err(failed)? {
+            StepResult::Done => break,
+            StepResult::More => {}
+            _ => return Err(TargetError::Busy { path: path.to_owned(), why: "another process keeps it from being copied".into() }),
+        }
+    }
+    drop(backup);
+    target.close().map_err(|(_, error)| failed(error))?;
+    Ok(fs::metadata(copy).map_err(to_copy)?.len())
+}
+
+/// Waits for a lock.
+struct Waiting<'a> {
+    path: &'a Path,
+    started: Instant,
+    limits: &'a Limits,
+    progress: &'a dyn Progress,
+}
+
+impl Waiting<'_> {
+    /// Tries until it succeeds. "Busy", as an error or as `false`, is tried again until time is up.
+    fn until(&self, mut attempt: impl FnMut() -> rusqlite::Result<bool>) -> Result<(), TargetError> {
+        loop {
+            match attempt() {
+                Ok(true) => return Ok(()),
+                Ok(false) => {}
+                Err(error) if is_busy(&error) => {}
+                Err(error) => return Err(self.failed(&error)),
+            }
+            if self.started.elapsed() > self.limits.busy {
+                let why = format!("another process has held a lock on it for {:?}; it was not changed", self.limits.busy);
+                return Err(TargetError::Busy { path: self.path.to_owned(), why });
+            }
+            pause(PAUSE, self.progress).map_err(TargetError::Interrupted)?;
+        }
+    }
+
+    fn failed(&self, error: &rusqlite::Error) -> TargetError {
+        TargetError::from_sqlite(self.path, "lock", error)
+    }
+}
+
+/// The journal that a commit under an exclusive lock leaves: cut to nothing. It is removed before the lock goes.
+struct EmptyJournal {
+    path: PathBuf,
+    ours: bool,
+}
+
+impl Drop for EmptyJournal {
+    fn drop(&mut self) {
+        // One with content is the way back to the old state: it stays, whatever happened.
+        if self.ours && fs::symlink_metadata(&self.path).is_ok_and(|journal| journal.is_file() && journal.len() == 0) {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// Opens a database for being written as a whole. Fails where SQLite cannot read its header, also where it is cut off.
+pub(super) fn open_writable(path: &Path) -> rusqlite::Result<Connection> {
+    let connection = connect(path, "mode=rw", OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    // With FULL a power cut can undo a finished restore in rollback mode: the removal of the journal would not be synced.
+    connection.execute_batch("PRAGMA synchronous=EXTRA")?;
+    match connection.query_row("PRAGMA schema_version", [], |_| Ok(())) {
+        Err(error) if !is_busy(&error) => return Err(error),
+        _ => {}
+    }
+    // Only now, since this would let a file that is cut off pass: a damaged schema must not keep it from being replaced.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, false)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_WRITABLE_SCHEMA, true)?;
+    Ok(connection)
+}
+
+fn mode(connection: &Connection) -> rusqlite::Result<Mode> {
+    let mode: String = connection.query_row("PRAGMA journal_mode", [], |row| row.get(0))?;
+    Ok(if mode == "wal" { Mode::Wal } else { Mode::Rollback })
+}
+
+fn data_version(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.query_row("PRAGMA data_version", [], |row| row.get(0))
+}
+
+fn page_bytes(connection: &Connection) -> rusqlite::Result<u32> {
+    connection.query_row("PRAGMA page_size", [], |row| row.get(0))
+}
+
+impl TargetError {
+    /// Says what an error of SQLite's means for the target at `path`. `action` is what was being done, as a verb.
+    pub(super) fn from_sqlite(path: &Path, action: &'static str, error: &rusqlite::Error) -> Self {
+        use super::SourceError;
+        let path = path.to_owned();
+        match SourceError::from_sqlite(&path, action, error) {
+            SourceError::Busy { why, .. } => Self::Busy { path, why },
+            SourceError::Io { action, cause, .. } => Self::Io { path, action, cause },
+            SourceError::Interrupted(interrupted) => Self::Interrupted(interrupted),
+            _ => Self::Failed { path, why: message(error) },
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! Compares a replaced database with what replaced it, and makes copies of another page size.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt as _;
+use std::path::Path;
+
+use rusqlite::Connection;
+
+use super::error::message;
+use super::open::HEADER_BYTES;
+use super::target::journal_mode;
+use super::{Depth, Facts, check, count_rows, facts};
+use crate::metadata::Integrity;
+use crate::progress::Silent;
+
+/// Where SQLite locks bytes of the file; the page that holds this byte never holds data and is never copied.
+const LOCK_BYTE: u64 = 1 << 30;
+/// How much is compared at once.
+const BLOCK: usize = 1 << 20;
+/// Header fields that writing a database changes: journal mode, change counter, schema version, version-valid-for and SQLite's version.
+const FREE: [std::ops::Range<usize>; 4] = [18..20, 24..28, 40..44, 92..100];
+
+/// Says where two database files differ beyond the header fields that writing changes; `None` where they are the same.
+///
+/// Both are read by `pread` through descriptors that stay open: nothing here closes a descriptor of a live database.
+pub(super) fn difference(wanted: &File, found: &File) -> io::Result<Option<String>> {
+    let bytes = wanted.metadata()?.len();
+    let found_bytes = found.metadata()?.len();
+    if bytes != found_bytes {
+        return Ok(Some(format!("{found_bytes} bytes instead of {bytes}")));
+    }
+    let mut header = [0; HEADER_BYTES];
+    wanted.read_exact_at(&mut header, 0)?;
+    let page = page_bytes(&header);
+    let (mut ours, mut theirs) = (vec![0; BLOCK], vec![0; BLOCK]);
+    let mut at = 0;
+    while at < bytes {
+        let length = usize::try_from(bytes - at).unwrap_or(BLOCK).min(BLOCK);
+        let (ours, theirs) = (&mut ours[..length], &mut theirs[..length]);
+        wanted.read_exact_at(ours, at)?;
+        found.read_exact_at(theirs, at)?;
+        if at == 0 {
+            forgive_header(ours, theirs, bytes / page);
+        }
+        if ours != theirs {
+            let differs = |index: &usize| ours[*index] != theirs[*index] && !in_lock_page(at + *index as u64, page);
+            if let Some(index) = (0..length).find(differs) {
+                return Ok(Some(format!("page {}", (at + index as u64) / page + 1)));
+            }
+        }
+        at += length as u64;
+    }
+    Ok(None)
+}
+
+/// Makes the fields equal that may differ.
+fn forgive_header(ours: &mut [u8], theirs: &[u8], pages: u64) {
+    for range in FREE {
+        ours[range.clone()].copy_from_slice(&theirs[range]);
+    }
+    // Old releases left the number of pages unset; SQLite enters the true one.
+    if theirs[28..32] == u32::try_from(pages).unwrap_or(0).to_be_bytes() {
+        ours[28..32].copy_from_slice(&theirs[28..32]);
+    }
+}
+
+fn in_lock_page(at: u64, page: u64) -> bool {
+    at / page == LOCK_BYTE / page
+}
+
+fn page_bytes(header: &[u8; HEADER_BYTES]) -> u64 {
+    match u16::from_be_bytes([header[16], header[17]]) {
+        0 | 1 => 65536,
+        size => size.into(),
+    }
+}
+
+/// Returns the journal mode that the header of a private copy says.
+pub(super) fn journal_mode_of(copy: &Path) -> io::Result<&'static str> {
+    let mut header = [0; HEADER_BYTES];
+    File::open(copy)?.read_exact_at(&mut header, 0)?;
+    Ok(journal_mode(&header))
+}
+
+/// Rewrites a private copy with another page size into a new file, and makes sure that it holds the same. On failure says why.
+pub(super) fn resize(connection: &Connection, copy: &Path, resized: &Path, page_size: u32) -> Result<(), String> {
+    let target = resized.to_str().ok_or("the path of the scratch folder is not UTF-8")?;
+    connection.pragma_update(None, "page_size", page_size).map_err(|error| message(&error))?;
+    connection.execute("VACUUM INTO ?1", [target]).map_err(|error| message(&error))?;
+
+    let (old, new) = (facts(copy).map_err(|error| error.to_string())?, facts(resized).map_err(|error| error.to_string())?);
+    let rows = |path| count_rows(path, &old.tables, &Silent).map_err(|error| error.to_string());
+    // Not the digest of the schema: VACUUM lists tables before indexes.
+    let known = |facts: &Facts| {
+        (facts.tables.clone(), facts.index_count, facts.trigger_count, facts.view_count, facts.user_version, facts.application_id)
+    };
+    if known(&old) != known(&new) || rows(copy)? != rows(resized)? {
+        return Err("the rewritten copy does not hold the same".into());
+    }
+    match check(resized, Depth::Quick, &Silent).map_err(|error| error.to_string())?.integrity {
+        Integrity::Damaged => Err("the rewritten copy is damaged".into()),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,247 @@
+//! Puts a database file in place where nothing can be replaced from inside: the target is missing, is not usable, or
+//! `--offline` was asked for.
+//!
+//! Two things must never meet: a new file and the `-wal` or `-journal` of an old one (SQLite would replay it), and an old
+//! file without its own (it would lose what was committed, or keep half a transaction). So an old file goes first and
+//! its sidecars after it, into a folder beside the target where they stay together, and only then the new file comes.
+//! Whoever looks in between finds no database, which is loud, and never a wrong one.
+
+use std::fs::{self, DirBuilder, File, Metadata, Permissions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use rusqlite::Connection;
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::io::Errno;
+
+use super::TargetError;
+use super::capture::Limits;
+use super::holders::{Holder, holders, holders_of};
+use super::open::{Located, sidecar};
+use super::pin::{begin, is_busy, pause};
+use super::replace::{copy_whole, open_writable};
+use super::target::{SIDECARS, Target, existing};
+use crate::progress::Progress;
+
+/// The mode of a database that was not there before.
+const NEW_FILE_MODE: u32 = 0o600;
+
+/// Puts `staged`, a private file on the same file system, where nothing is, and returns the folder into which left-over sidecars were moved.
+///
+/// `stamp` goes into the name of that folder. Fails where a file of that name appeared meanwhile.
+pub fn place_new(target: &Target, staged: &Path, stamp: &str) -> Result<Option<PathBuf>, TargetError> {
+    let steps = Steps { path: &target.path };
+    let folder = fs::metadata(steps.folder()).map_err(steps.io("look at the folder of"))?;
+    prepare(staged, NEW_FILE_MODE, &folder).map_err(steps.io("prepare"))?;
+    let leftovers = existing(&target.path, &SIDECARS).map_err(steps.io("look beside"))?;
+    let aside = if leftovers.is_empty() { None } else { Some(steps.set_aside(&leftovers, stamp)?) };
+    steps.put(staged)?;
+    Ok(aside)
+}
+
+/// Moves an unusable file and its sidecars aside, puts `staged` in its place, and returns the folder that holds the old ones.
+///
+/// Refuses while a process is known to have the old file open.
+pub fn place_over_unusable(target: &Target, staged: &Path, stamp: &str) -> Result<PathBuf, TargetError> {
+    let steps = Steps { path: &target.path };
+    refuse_holders(&target.path, Proof::NoneKnown)?;
+    let old = fs::metadata(&target.path).map_err(steps.io("look at"))?;
+    prepare(staged, old.mode() & 0o777, &old).map_err(steps.io("prepare"))?;
+    let mut files = vec![target.path.clone()];
+    files.extend(existing(&target.path, &SIDECARS).map_err(steps.io("look beside"))?);
+    let aside = steps.set_aside(&files, stamp)?;
+    steps.put(staged)?;
+    Ok(aside)
+}
+
+/// A database that nobody has open, locked, so that its file can be replaced.
+pub struct Offline {
+    connection: Connection,
+    path: PathBuf,
+    old: Metadata,
+    _located: Located,
+}
+
+impl Offline {
+    /// Takes a database out of use: everything that lies in its sidecars is brought home, and nobody else gets in.
+    ///
+    /// Refuses where somebody has it open, or where that cannot be proved.
+    pub fn lock(target: &Target, limits: &Limits, progress: &dyn Progress) -> Result<Self, TargetError> {
+        let path = target.path.clone();
+        let failed = |error: rusqlite::Error| TargetError::from_sqlite(&path, "lock", &error);
+        refuse_holders(&path, Proof::AllSeen)?;
+        let located = Located::find(&path)?;
+        let old = fs::metadata(&path).map_err(Steps { path: &path }.io("look at"))?;
+        let connection = open_writable(&path).map_err(failed)?;
+        connection.pragma_update(None, "locking_mode", "EXCLUSIVE").map_err(failed)?;
+        let started = Instant::now();
+        // Leaving WAL mode brings the -wal home and removes it. Dies after that: the old content, in rollback mode.
+        let lock = || {
+            let mode: String = connection.query_row("PRAGMA journal_mode=DELETE", [], |row| row.get(0))?;
+            if mode == "delete" { begin(&connection, "BEGIN EXCLUSIVE; COMMIT;").map(|()| true) } else { Ok(false) }
+        };
+        loop {
+            match lock() {
+                Ok(true) => break,
+                Ok(false) => {}
+                Err(error) if is_busy(&error) => {}
+                Err(error) => return Err(failed(error)),
+            }
+            if started.elapsed() > limits.busy {
+                let why = format!("another process has held a lock on it for {:?}; it was not changed", limits.busy);
+                return Err(TargetError::Busy { path, why });
+            }
+            pause(std::time::Duration::from_millis(20), progress).map_err(TargetError::Interrupted)?;
+        }
+        let left = existing(&path, &["-wal", "-shm"]).map_err(Steps { path: &path }.io("look beside"))?;
+        if !left.is_empty() {
+            let why = format!("\"{}\" stays beside it", left[0].display());
+            return Err(TargetError::Refused { path, why });
+        }
+        Ok(Self { connection, path, old, _located: located })
+    }
+
+    /// Copies the old state into a new file (mode 0600), and returns its size.
+    pub fn copy_to(&self, copy: &Path, progress: &dyn Progress) -> Result<u64, TargetError> {
+        copy_whole(&self.connection, copy, &self.path, progress)
+    }
+
+    /// Puts `staged` in place of the file, and returns who opened the old one at this very moment and has to be started again.
+    ///
+    /// Dies before the rename: the old file, which has no sidecars. Dies after: the new one.
+    pub fn replace(self, staged: &Path) -> Result<Vec<Holder>, TargetError> {
+        let steps = Steps { path: &self.path };
+        prepare(staged, self.old.mode() & 0o777, &self.old).map_err(steps.io("prepare"))?;
+        fs::rename(staged, &self.path).map_err(steps.io("replace"))?;
+        steps.sync()?;
+        // The lock on the old file is still held: who opened it waits, and can be found before it goes on.
+        Ok(holders_of(&[(self.old.dev(), self.old.ino())]).processes)
+    }
+}
+
+/// How sure one must be that nobody has a database open.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Proof {
+    /// Nobody is known to have it open.
+    NoneKnown,
+    /// Every process was looked at.
+    AllSeen,
+}
+
+fn refuse_holders(path: &Path, proof: Proof) -> Result<(), TargetError> {
+    let found = holders(path).map_err(Steps { path }.io("look for users of"))?;
+    let refused = |why: String| Err(TargetError::Refused { path: path.to_owned(), why });
+    if let Some(Holder { pid, name }) = found.processes.first() {
+        let others = found.processes.len() - 1;
+        let others = if others == 0 { String::new() } else { format!(" and {others} more") };
+        return refused(format!("process {pid} ({name}){others} has it open; stop it first"));
+    }
+    if proof == Proof::AllSeen && !found.complete {
+        return refused(
+            "it cannot be proved that nobody has it open, since not every process can be seen (not root, or inside a container); \
+             restore without `--offline`, or run as root on the host"
+                .into(),
+        );
+    }
+    Ok(())
+}
+
+/// Gives a finished file its owner, group and mode, and syncs it. Where the owner or the group cannot be given, the mode loses their rights.
+fn prepare(staged: &Path, mode: u32, like: &Metadata) -> io::Result<()> {
+    let file = File::open(staged)?;
+    let now = file.metadata()?;
+    let mut mode = mode;
+    if (now.uid(), now.gid()) != (like.uid(), like.gid()) {
+        let group = Some(rustix::fs::Gid::from_raw(like.gid()));
+        let whole = rustix::fs::fchown(&file, Some(rustix::fs::Uid::from_raw(like.uid())), group);
+        if whole.is_err() && rustix::fs::fchown(&file, None, group).is_err() {
+            mode &= 0o700;
+        }
+    }
+    file.set_permissions(Permissions::from_mode(mode))?;
+    file.sync_all()
+}
+
+/// The steps in the folder of one target.
+struct Steps<'a> {
+    path: &'a Path,
+}
+
+impl Steps<'_> {
+    fn folder(&self) -> &Path {
+        self.path.parent().unwrap_or(Path::new("/"))
+    }
+
+    fn io(&self, action: &'static str) -> impl Fn(io::Error) -> TargetError + use<> {
+        let path = self.path.to_owned();
+        move |cause| TargetError::Io { path: path.clone(), action, cause }
+    }
+
+    fn sync(&self) -> Result<(), TargetError> {
+        File::open(self.folder()).and_then(|folder| folder.sync_all()).map_err(self.io("sync the folder of"))
+    }
+
+    /// Moves files into a new private folder beside the target, in this order: the main file before its sidecars.
+    ///
+    /// Dies in between: the main file is gone from its place, nobody opens half of it; what was moved lies in the folder, the rest
+    /// beside the place. Each is first linked into the folder where the file system can do that, so that the folder is whole
+    /// before anything is taken away: an application that starts at this moment would delete a `-wal` that lies alone.
+    fn set_aside(&self, files: &[PathBuf], stamp: &str) -> Result<PathBuf, TargetError> {
+        let aside = self.make_folder(stamp)?;
+        let place = |file: &PathBuf| aside.join(file.file_name().expect("a resolved path has a file name"));
+        let mut linked = Vec::new();
+        for file in files {
+            linked.push(fs::hard_link(file, place(file)).is_ok());
+        }
+        File::open(&aside).and_then(|folder| folder.sync_all()).map_err(self.io("sync the folder beside"))?;
+        for (file, linked) in files.iter().zip(linked) {
+            let moved = if linked { fs::remove_file(file) } else { fs::rename(file, place(file)) };
+            match moved {
+                Ok(()) => {}
+                // The -shm goes with the last connection of a reader that was just there.
+                Err(cause) if cause.kind() == io::ErrorKind::NotFound => {}
+                Err(cause) => return Err(self.io("move aside")(cause)),
+            }
+            // One after the other also for a power cut: the main file must not come back without its sidecars.
+            self.sync()?;
+        }
+        Ok(aside)
+    }
+
+    fn make_folder(&self, stamp: &str) -> Result<PathBuf, TargetError> {
+        for number in 1..100 {
+            let ending = if number == 1 { format!(".replaced-{stamp}") } else { format!(".replaced-{stamp}-{number}") };
+            let folder = sidecar(self.path, &ending);
+            match DirBuilder::new().mode(0o700).create(&folder) {
+                Ok(()) => {
+                    self.sync()?;
+                    return Ok(folder);
+                }
+                Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(cause) => return Err(self.io("make a folder beside")(cause)),
+            }
+        }
+        Err(self.io("make a folder beside")(io::ErrorKind::AlreadyExists.into()))
+    }
+
+    /// Gives the new file its name, never over another file, and syncs the folder.
+    fn put(&self, staged: &Path) -> Result<(), TargetError> {
+        // Nothing of an older database may lie there now: an application could have begun one.
+        if let Some(left) = existing(self.path, &["-wal", "-journal"]).map_err(self.io("look beside"))?.first() {
+            let why = format!("\"{}\" appeared meanwhile", left.display());
+            return Err(TargetError::Refused { path: self.path.to_owned(), why });
+        }
+        let appeared = || TargetError::Refused { path: self.path.to_owned(), why: "a file of that name appeared meanwhile".into() };
+        let result = match renameat_with(CWD, staged, CWD, self.path, RenameFlags::NOREPLACE) {
+            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => fs::hard_link(staged, self.path),
+            result => result.map_err(io::Error::from),
+        };
+        match result {
+            Ok(()) => self.sync(),
+            Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists => Err(appeared()),
+            Err(cause) => Err(self.io("create")(cause)),
+        }
+    }
+}
