@@ -8,7 +8,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use heirloom::database::{
-    Compared, Limits, Offline, Replacement, Target, TargetError, TargetState, holders, look_at, place_new, place_over_unusable,
+    Compared, Limits, Offline, Proof, Replacement, Target, TargetError, TargetState, holders, look_at, place_new, place_over_unusable,
 };
 use heirloom::progress::Silent;
 use rusqlite::Connection;
@@ -63,7 +63,7 @@ fn counter(path: &Path) -> u64 {
 
 /// Replaces a database from inside, with a safety copy, and returns what comparing said.
 fn replace(target: &Path, copy: &Path, safety: &Path, busy: Duration) -> Result<Compared, TargetError> {
-    let mut replacement = Replacement::open(&look_at(target)?, copy)?;
+    let mut replacement = Replacement::open(&look_at(target)?, copy, &limits(busy), &Silent)?;
     let locked = replacement.lock(&limits(busy), &Silent)?;
     locked.copy_to(safety, &Silent)?;
     let committed = locked.write(&Silent)?.commit()?;
@@ -147,6 +147,7 @@ while going():
     c.execute('UPDATE counter SET n=?', (n,))
     c.execute('COMMIT')
     say(n)
+    time.sleep(0.001)
 ";
 
 fn number(lines: &[String], word: &str) -> u64 {
@@ -339,7 +340,7 @@ fn the_journal_mode_becomes_the_archives_except_that_wal_stays() {
         let copy = staged(folder.path(), "s", &archive);
         let target = look_at(&live).unwrap();
         assert!(matches!(&target.state, TargetState::Database(facts) if facts.rows == Some(301) && facts.journal_mode == old));
-        assert_eq!(Replacement::open(&target, &copy).unwrap().journal_modes().unwrap(), (old, after));
+        assert_eq!(Replacement::open(&target, &copy, &limits(Duration::ZERO), &Silent).unwrap().journal_modes().unwrap(), (old, after));
 
         replace(&live, &copy, &folder.path().join("safety"), Duration::ZERO).unwrap();
 
@@ -365,7 +366,7 @@ fn another_text_encoding_needs_offline() {
     assert!(matches!(&refused, TargetError::Refused { why, .. } if why.contains("UTF-16le")), "{refused}");
     assert_eq!(fs::read(&live).unwrap(), before);
 
-    let offline = Offline::lock(&look_at(&live).unwrap(), &limits(Duration::ZERO), &Silent).unwrap();
+    let offline = Offline::lock(&look_at(&live).unwrap(), Proof::NoneKnown, &limits(Duration::ZERO), &Silent).unwrap();
     let safety = folder.path().join("safety");
     offline.copy_to(&safety, &Silent).unwrap();
     assert_eq!(offline.replace(&copy).unwrap(), []);
@@ -380,11 +381,24 @@ fn offline_refuses_while_somebody_has_it_open_even_idle() {
         let live = folder.path().join("live.db");
         make(&live, mode, 1, 300);
         let idle = Worker::start("c.execute('SELECT 1 FROM t').fetchall()\nsay('ready')\nwhile going(): time.sleep(0.01)", &live);
-        let refused = Offline::lock(&look_at(&live).unwrap(), &limits(Duration::ZERO), &Silent).err().unwrap().to_string();
+        let refused =
+            Offline::lock(&look_at(&live).unwrap(), Proof::NoneKnown, &limits(Duration::ZERO), &Silent).err().unwrap().to_string();
         assert!(refused.contains(&format!("process {} (python3) has it open", idle.child.id())), "{refused}");
         idle.stop();
         assert_eq!(state(&live), (1, 300));
     }
+}
+
+#[test]
+fn offline_says_when_it_cannot_prove_that_nobody_has_it_open() {
+    let folder = tempfile::tempdir().unwrap();
+    let live = folder.path().join("live.db");
+    make(&live, "delete", 1, 300);
+    let proved = Offline::lock(&look_at(&live).unwrap(), Proof::AllSeen, &limits(Duration::ZERO), &Silent);
+    assert_eq!(proved.is_ok(), holders(&live).unwrap().complete);
+    // As an ordinary user one cannot look at the files of others.
+    let refused = proved.err().map(|error| error.to_string());
+    assert!(refused.is_none_or(|why| why.contains("cannot be proved")));
 }
 
 #[test]
@@ -396,7 +410,7 @@ fn offline_brings_home_what_a_crash_left() {
         make(&archive, "wal", 2, 900);
         fs::set_permissions(&live, fs::Permissions::from_mode(0o640)).unwrap();
         Worker::start(CRASHER, &live).kill();
-        let offline = Offline::lock(&look_at(&live).unwrap(), &limits(Duration::ZERO), &Silent).unwrap();
+        let offline = Offline::lock(&look_at(&live).unwrap(), Proof::NoneKnown, &limits(Duration::ZERO), &Silent).unwrap();
         let safety = folder.path().join("safety");
         offline.copy_to(&safety, &Silent).unwrap();
         offline.replace(&staged(folder.path(), "s", &archive)).unwrap();
@@ -547,7 +561,7 @@ fn a_committed_replacement_can_be_put_back_from_its_safety_copy() {
         make(&live, mode, 1, 300);
         make(&archive, archive_mode, 2, 900);
         let before = look_at(&live).unwrap();
-        let mut replacement = Replacement::open(&before, &staged(folder.path(), "s", &archive)).unwrap();
+        let mut replacement = Replacement::open(&before, &staged(folder.path(), "s", &archive), &limits(Duration::ZERO), &Silent).unwrap();
         let locked = replacement.lock(&limits(Duration::ZERO), &Silent).unwrap();
         locked.copy_to(&safety, &Silent).unwrap();
         drop(locked.write(&Silent).unwrap().commit().unwrap());
@@ -567,7 +581,8 @@ fn a_replacement_that_is_dropped_before_its_commit_changes_nothing() {
         make(&live, mode, 1, 300);
         // More than SQLite keeps in memory, so that it spills.
         make(&archive, mode, 2, 30_000);
-        let mut replacement = Replacement::open(&look_at(&live).unwrap(), &staged(folder.path(), "s", &archive)).unwrap();
+        let mut replacement =
+            Replacement::open(&look_at(&live).unwrap(), &staged(folder.path(), "s", &archive), &limits(Duration::ZERO), &Silent).unwrap();
         drop(replacement.lock(&limits(Duration::ZERO), &Silent).unwrap().write(&Silent).unwrap());
         drop(replacement);
         assert_eq!(state(&live), (1, 300));

@@ -5,10 +5,10 @@ use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
-use rusqlite::Connection;
+use rusqlite::OpenFlags;
 
 use super::error::message;
-use super::open::HEADER_BYTES;
+use super::open::{HEADER_BYTES, connect};
 use super::target::journal_mode;
 use super::{Depth, Facts, check, count_rows, facts};
 use crate::metadata::Integrity;
@@ -84,10 +84,14 @@ pub(super) fn journal_mode_of(copy: &Path) -> io::Result<&'static str> {
 }
 
 /// Rewrites a private copy with another page size into a new file, and makes sure that it holds the same. On failure says why.
-pub(super) fn resize(connection: &Connection, copy: &Path, resized: &Path, page_size: u32) -> Result<(), String> {
+pub(super) fn resize(copy: &Path, resized: &Path, page_size: u32) -> Result<(), String> {
     let target = resized.to_str().ok_or("the path of the scratch folder is not UTF-8")?;
+    // Not immutable: SQLite takes such a file for one in memory, and keeps its page size.
+    let path = std::path::absolute(copy).map_err(|error| error.to_string())?;
+    let connection = connect(&path, "mode=rw", OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(|error| message(&error))?;
     connection.pragma_update(None, "page_size", page_size).map_err(|error| message(&error))?;
     connection.execute("VACUUM INTO ?1", [target]).map_err(|error| message(&error))?;
+    connection.close().map_err(|(_, error)| message(&error))?;
 
     let (old, new) = (facts(copy).map_err(|error| error.to_string())?, facts(resized).map_err(|error| error.to_string())?);
     let rows = |path| count_rows(path, &old.tables, &Silent).map_err(|error| error.to_string());

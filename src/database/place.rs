@@ -10,7 +10,6 @@ use std::fs::{self, DirBuilder, File, Metadata, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
 use rusqlite::Connection;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
@@ -20,8 +19,8 @@ use super::TargetError;
 use super::capture::Limits;
 use super::holders::{Holder, holders, holders_of};
 use super::open::{Located, sidecar};
-use super::pin::{begin, is_busy, pause};
-use super::replace::{copy_whole, open_writable};
+use super::pin::begin;
+use super::replace::{Waiting, copy_whole, open_writable};
 use super::target::{SIDECARS, Target, existing};
 use crate::progress::Progress;
 
@@ -67,34 +66,21 @@ pub struct Offline {
 impl Offline {
     /// Takes a database out of use: everything that lies in its sidecars is brought home, and nobody else gets in.
     ///
-    /// Refuses where somebody has it open, or where that cannot be proved.
-    pub fn lock(target: &Target, limits: &Limits, progress: &dyn Progress) -> Result<Self, TargetError> {
+    /// Refuses where somebody has it open, or where the proof that nobody does cannot be had.
+    pub fn lock(target: &Target, proof: Proof, limits: &Limits, progress: &dyn Progress) -> Result<Self, TargetError> {
         let path = target.path.clone();
         let failed = |error: rusqlite::Error| TargetError::from_sqlite(&path, "lock", &error);
-        refuse_holders(&path, Proof::AllSeen)?;
+        refuse_holders(&path, proof)?;
         let located = Located::find(&path)?;
         let old = fs::metadata(&path).map_err(Steps { path: &path }.io("look at"))?;
-        let connection = open_writable(&path).map_err(failed)?;
+        let waiting = Waiting::new(&path, limits, progress);
+        let connection = waiting.get(|| open_writable(&path))?;
         connection.pragma_update(None, "locking_mode", "EXCLUSIVE").map_err(failed)?;
-        let started = Instant::now();
         // Leaving WAL mode brings the -wal home and removes it. Dies after that: the old content, in rollback mode.
-        let lock = || {
+        waiting.until(|| {
             let mode: String = connection.query_row("PRAGMA journal_mode=DELETE", [], |row| row.get(0))?;
-            if mode == "delete" { begin(&connection, "BEGIN EXCLUSIVE; COMMIT;").map(|()| true) } else { Ok(false) }
-        };
-        loop {
-            match lock() {
-                Ok(true) => break,
-                Ok(false) => {}
-                Err(error) if is_busy(&error) => {}
-                Err(error) => return Err(failed(error)),
-            }
-            if started.elapsed() > limits.busy {
-                let why = format!("another process has held a lock on it for {:?}; it was not changed", limits.busy);
-                return Err(TargetError::Busy { path, why });
-            }
-            pause(std::time::Duration::from_millis(20), progress).map_err(TargetError::Interrupted)?;
-        }
+            Ok(mode == "delete" && begin(&connection, "BEGIN EXCLUSIVE; COMMIT;").map(|()| true)?)
+        })?;
         let left = existing(&path, &["-wal", "-shm"]).map_err(Steps { path: &path }.io("look beside"))?;
         if !left.is_empty() {
             let why = format!("\"{}\" stays beside it", left[0].display());
@@ -122,8 +108,8 @@ impl Offline {
 }
 
 /// How sure one must be that nobody has a database open.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Proof {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Proof {
     /// Nobody is known to have it open.
     NoneKnown,
     /// Every process was looked at.
@@ -141,7 +127,7 @@ fn refuse_holders(path: &Path, proof: Proof) -> Result<(), TargetError> {
     if proof == Proof::AllSeen && !found.complete {
         return refused(
             "it cannot be proved that nobody has it open, since not every process can be seen (not root, or inside a container); \
-             restore without `--offline`, or run as root on the host"
+             restore without `--offline`, run as root on the host, or add `--assume-unused` when you know"
                 .into(),
         );
     }

@@ -14,27 +14,31 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
+use super::TargetError;
 use super::capture::{Limits, open_target};
 use super::compare::difference;
 use super::error::message;
-use super::open::{Located, connect, open_private, open_regular, sidecar};
+use super::open::{HEADER_BYTES, Located, connect, open_private, open_regular, sidecar};
 use super::pin::{begin, is_busy, pause, roll_back};
-use super::target::Target;
-use super::{TargetError, target::TargetState};
+use super::target::{Target, TargetState, journal_mode};
 use crate::progress::Progress;
 
 /// How many bytes are written between two looks at whether to stop.
 const STEP_BYTES: u32 = 4 << 20;
 /// How long to sleep between two tries for a lock.
-const PAUSE: std::time::Duration = std::time::Duration::from_millis(10);
+const PAUSE: Duration = Duration::from_micros(300);
+/// How long SQLite itself waits for a lock: shortly, since its pauses grow to where a busy writer always comes first.
+const LOCK_WAIT: Duration = Duration::from_millis(10);
+/// How long one try for the exclusive lock waits for readers that were there before it; later ones wait behind it.
+const READERS_WAIT: Duration = Duration::from_millis(500);
 
 /// A database that is going to be replaced, opened together with what replaces it. Nothing is locked yet.
 ///
@@ -78,24 +82,25 @@ impl Replacement {
     ///
     /// Another page size cannot be written into a WAL database: then the copy is rewritten beside `staged` with the page size of the
     /// target. Another text encoding is refused: connections that are open would go on in the wrong one.
-    pub fn open(target: &Target, staged: &Path) -> Result<Self, TargetError> {
+    pub fn open(target: &Target, staged: &Path, limits: &Limits, progress: &dyn Progress) -> Result<Self, TargetError> {
         let path = target.path.clone();
         let failed = |error: rusqlite::Error| TargetError::from_sqlite(&path, "open", &error);
+        let waiting = Waiting::new(&path, limits, progress);
         let located = match target.state {
             TargetState::Database(_) => Some(Located::find(&path)?),
             _ => None,
         };
         // Opened before every connection, closed after the last: see above.
         let file = open_regular(&path).map_err(|cause| TargetError::Io { path: path.clone(), action: "open", cause })?;
-        let connection = open_writable(&path).map_err(failed)?;
-        let mode = mode(&connection).map_err(failed)?;
+        let connection = waiting.get(|| open_writable(&path))?;
+        let mode = waiting.get(|| mode(&connection, &file))?;
         if connection.is_readonly("main").map_err(failed)? {
             return Err(TargetError::Io { path, action: "write", cause: io::ErrorKind::PermissionDenied.into() });
         }
         let mut replacement = Self {
             journal: EmptyJournal { path: sidecar(&path, "-journal"), ours: false },
             staged: open_private(staged).map_err(failed)?,
-            reader: (mode == Mode::Wal).then(|| open_writable(&path)).transpose().map_err(failed)?,
+            reader: (mode == Mode::Wal).then(|| waiting.get(|| open_writable(&path))).transpose()?,
             target: connection,
             file,
             mode,
@@ -105,32 +110,28 @@ impl Replacement {
             _located: located,
             path: path.clone(),
         };
-        replacement.fit(staged)?;
+        replacement.fit(staged, &waiting)?;
         Ok(replacement)
     }
 
     /// Makes the copy fit the target, or refuses.
-    fn fit(&mut self, staged: &Path) -> Result<(), TargetError> {
+    fn fit(&mut self, staged: &Path, waiting: &Waiting<'_>) -> Result<(), TargetError> {
         let failed = |error: rusqlite::Error| TargetError::from_sqlite(&self.path, "open", &error);
         let refused = |why: String| TargetError::Refused { path: self.path.clone(), why };
-        let number = |connection: &Connection, pragma: &str| connection.query_row(pragma, [], |row| row.get::<_, u32>(0));
-        let encoding = |connection: &Connection| connection.query_row("PRAGMA encoding", [], |row| row.get::<_, String>(0));
         if number(&self.staged, "PRAGMA page_count").map_err(failed)? == 0 {
             return Err(refused("what was to be restored is an empty file, not a database".into()));
         }
-        if number(&self.target, "PRAGMA page_count").map_err(failed)? > 0 {
-            let (old, new) = (encoding(&self.target).map_err(failed)?, encoding(&self.staged).map_err(failed)?);
-            if old != new {
-                return Err(refused(format!(
-                    "its text encoding is {old}, the archive's is {new}, and open connections would break; stop what uses it and add `--offline`"
-                )));
-            }
+        let (old, new) = (waiting.get(|| encoding(&self.target, &self.file))?, encoding_name(&self.staged).map_err(failed)?);
+        if old.as_ref().is_some_and(|old| *old != new) {
+            let old = old.unwrap_or_default();
+            return Err(refused(format!(
+                "its text encoding is {old}, the archive's is {new}, and open connections would break; stop what uses it and add `--offline`"
+            )));
         }
-        let (old, new) =
-            (number(&self.target, "PRAGMA page_size").map_err(failed)?, number(&self.staged, "PRAGMA page_size").map_err(failed)?);
+        let (old, new) = (waiting.get(|| number(&self.target, "PRAGMA page_size"))?, page_bytes(&self.staged).map_err(failed)?);
         if self.mode == Mode::Wal && old != new {
             let resized = sidecar(staged, "-resized");
-            super::compare::resize(&self.staged, staged, &resized, old).map_err(|why| {
+            super::compare::resize(staged, &resized, old).map_err(|why| {
                 refused(format!(
                     "its page size is {old}, the archive's is {new}, and the archive's data cannot be rewritten: {why}; \
                      stop what uses it and add `--offline`"
@@ -158,7 +159,7 @@ impl Replacement {
 
     /// Takes the write side: no commit of another process from here on. Waits for at most `limits.busy`; then the target is unchanged.
     pub fn lock(&mut self, limits: &Limits, progress: &dyn Progress) -> Result<Locked<'_>, TargetError> {
-        let waiting = Waiting { path: &self.path, started: Instant::now(), limits, progress };
+        let waiting = Waiting::new(&self.path, limits, progress);
         let page_bytes = page_bytes(&self.staged).map_err(|error| waiting.failed(&error))?;
         match (self.mode, &self.reader) {
             (Mode::Wal, Some(reader)) => {
@@ -178,15 +179,19 @@ impl Replacement {
                 Ok(Locked { path: &self.path, source: &self.source, page_bytes, hold: Hold::Wal { backup, reader } })
             }
             _ => {
-                // The lock stays after the COMMIT, until the connection is closed.
-                self.target.pragma_update(None, "locking_mode", "EXCLUSIVE").map_err(|error| waiting.failed(&error))?;
+                // First against the other writers, by looking often, and holding nothing meanwhile that they wait for. Then against the
+                // readers, by waiting within one try: as long as it lasts, no new ones come in. In this locking mode locks stay after
+                // COMMIT, until the connection is closed.
+                self.target.busy_timeout(Duration::ZERO).map_err(|error| waiting.failed(&error))?;
+                waiting.until(|| begin(&self.target, "BEGIN IMMEDIATE").map(|()| true))?;
+                self.target.execute_batch("PRAGMA locking_mode=EXCLUSIVE").map_err(|error| waiting.failed(&error))?;
+                self.target.busy_timeout(READERS_WAIT).map_err(|error| waiting.failed(&error))?;
+                waiting.until(|| self.target.execute_batch("COMMIT").map(|()| true))?;
                 waiting.until(|| begin(&self.target, "BEGIN EXCLUSIVE; COMMIT;").map(|()| true))?;
-                if mode(&self.target).map_err(|error| waiting.failed(&error))? == Mode::Wal {
+                if mode(&self.target, &self.file).map_err(|error| waiting.failed(&error))? == Mode::Wal {
                     let why = "it was switched to WAL mode at this moment; try again".into();
                     return Err(TargetError::Busy { path: self.path.clone(), why });
                 }
-                // The commit then cuts the journal to nothing and syncs it. An empty journal is never played back, and is ours to remove.
-                self.target.execute_batch("PRAGMA journal_mode=TRUNCATE").map_err(|error| waiting.failed(&error))?;
                 self.journal.ours = true;
                 let hold = Hold::Rollback { staged: &self.staged, target: &mut self.target, file: &self.file };
                 Ok(Locked { path: &self.path, source: &self.source, page_bytes, hold })
@@ -208,7 +213,7 @@ impl Replacement {
 
     /// Writes the safety copy back after the commit, because something else failed. In rollback mode the lock was never let go.
     pub fn put_back(&mut self, copy: &Path, limits: &Limits, progress: &dyn Progress) -> Result<(), TargetError> {
-        let waiting = Waiting { path: &self.path, started: Instant::now(), limits, progress };
+        let waiting = Waiting::new(&self.path, limits, progress);
         if let Some(reader) = &self.reader {
             roll_back(reader).map_err(|error| waiting.failed(&error))?;
         }
@@ -371,16 +376,21 @@ pub(super) fn copy_whole(from: &Connection, copy: &Path, path: &Path, progress: 
 }
 
 /// Waits for a lock.
-struct Waiting<'a> {
+pub(super) struct Waiting<'a> {
     path: &'a Path,
     started: Instant,
     limits: &'a Limits,
     progress: &'a dyn Progress,
 }
 
-impl Waiting<'_> {
+impl<'a> Waiting<'a> {
+    /// Starts the clock.
+    pub(super) fn new(path: &'a Path, limits: &'a Limits, progress: &'a dyn Progress) -> Self {
+        Self { path, started: Instant::now(), limits, progress }
+    }
+
     /// Tries until it succeeds. "Busy", as an error or as `false`, is tried again until time is up.
-    fn until(&self, mut attempt: impl FnMut() -> rusqlite::Result<bool>) -> Result<(), TargetError> {
+    pub(super) fn until(&self, mut attempt: impl FnMut() -> rusqlite::Result<bool>) -> Result<(), TargetError> {
         loop {
             match attempt() {
                 Ok(true) => return Ok(()),
@@ -396,12 +406,22 @@ impl Waiting<'_> {
         }
     }
 
+    /// Tries until it gives something.
+    pub(super) fn get<T>(&self, mut attempt: impl FnMut() -> rusqlite::Result<T>) -> Result<T, TargetError> {
+        let mut result = None;
+        self.until(|| {
+            result = Some(attempt()?);
+            Ok(true)
+        })?;
+        Ok(result.expect("the loop ends with a result"))
+    }
+
     fn failed(&self, error: &rusqlite::Error) -> TargetError {
         TargetError::from_sqlite(self.path, "lock", error)
     }
 }
 
-/// The journal that a commit under an exclusive lock leaves: cut to nothing. It is removed before the lock goes.
+/// The journal that a commit under an exclusive lock leaves: its header zeroed and synced. It is removed before the lock goes.
 struct EmptyJournal {
     path: PathBuf,
     ours: bool,
@@ -409,8 +429,9 @@ struct EmptyJournal {
 
 impl Drop for EmptyJournal {
     fn drop(&mut self) {
-        // One with content is the way back to the old state: it stays, whatever happened.
-        if self.ours && fs::symlink_metadata(&self.path).is_ok_and(|journal| journal.is_file() && journal.len() == 0) {
+        // One that begins with data is the way back to the old state: it stays, whatever happened. This is SQLite's own test.
+        let mut first = [0];
+        if self.ours && open_regular(&self.path).and_then(|journal| journal.read_at(&mut first, 0)).is_ok() && first == [0] {
             let _ = fs::remove_file(&self.path);
         }
     }
@@ -419,21 +440,59 @@ impl Drop for EmptyJournal {
 /// Opens a database for being written as a whole. Fails where SQLite cannot read its header, also where it is cut off.
 pub(super) fn open_writable(path: &Path) -> rusqlite::Result<Connection> {
     let connection = connect(path, "mode=rw", OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-    // With FULL a power cut can undo a finished restore in rollback mode: the removal of the journal would not be synced.
-    connection.execute_batch("PRAGMA synchronous=EXTRA")?;
-    match connection.query_row("PRAGMA schema_version", [], |_| Ok(())) {
-        Err(error) if !is_busy(&error) => return Err(error),
-        _ => {}
-    }
+    connection.busy_timeout(LOCK_WAIT)?;
+    connection.query_row("PRAGMA schema_version", [], |_| Ok(()))?;
     // Only now, since this would let a file that is cut off pass: a damaged schema must not keep it from being replaced.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, false)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_WRITABLE_SCHEMA, true)?;
-    Ok(connection)
+    // With FULL a power cut could undo a finished restore, where the removal of the journal is the commit: it is not synced.
+    match connection.execute_batch("PRAGMA synchronous=EXTRA") {
+        Err(error) if is_busy(&error) => Err(error),
+        // A schema that cannot be read at all leaves FULL. Under an exclusive lock, and in WAL mode, that is enough: there the commit is synced.
+        _ => Ok(connection),
+    }
 }
 
-fn mode(connection: &Connection) -> rusqlite::Result<Mode> {
-    let mode: String = connection.query_row("PRAGMA journal_mode", [], |row| row.get(0))?;
-    Ok(if mode == "wal" { Mode::Wal } else { Mode::Rollback })
+/// Returns the journal mode in force. Where the schema is too damaged to ask, the header of the main file says it.
+fn mode(connection: &Connection, file: &File) -> rusqlite::Result<Mode> {
+    let named = connection.query_row("PRAGMA journal_mode", [], |row| row.get::<_, String>(0));
+    let is_wal = match named {
+        Ok(mode) => mode == "wal",
+        Err(error) => header(file).map(|header| journal_mode(&header) == "wal").ok_or(error)?,
+    };
+    Ok(if is_wal { Mode::Wal } else { Mode::Rollback })
+}
+
+/// Returns the text encoding of a target; `None` where it has no content that would have one.
+fn encoding(connection: &Connection, file: &File) -> rusqlite::Result<Option<String>> {
+    let (pages, name) = (number(connection, "PRAGMA page_count"), encoding_name(connection));
+    match (pages, name) {
+        (Ok(0), _) => Ok(None),
+        (Ok(_), Ok(name)) => Ok(Some(name)),
+        // Too damaged to ask.
+        (Err(error), _) | (_, Err(error)) if is_busy(&error) => Err(error),
+        _ => Ok(header(file).and_then(|header| match header[59] {
+            1 => Some("UTF-8".into()),
+            2 => Some("UTF-16le".into()),
+            3 => Some("UTF-16be".into()),
+            _ => None,
+        })),
+    }
+}
+
+fn encoding_name(connection: &Connection) -> rusqlite::Result<String> {
+    connection.query_row("PRAGMA encoding", [], |row| row.get(0))
+}
+
+/// Reads the header through the descriptor that stays open.
+fn header(file: &File) -> Option<[u8; HEADER_BYTES]> {
+    let mut header = [0; HEADER_BYTES];
+    file.read_exact_at(&mut header, 0).ok()?;
+    Some(header)
+}
+
+fn number(connection: &Connection, pragma: &str) -> rusqlite::Result<u32> {
+    connection.query_row(pragma, [], |row| row.get(0))
 }
 
 fn data_version(connection: &Connection) -> rusqlite::Result<i64> {
@@ -441,7 +500,7 @@ fn data_version(connection: &Connection) -> rusqlite::Result<i64> {
 }
 
 fn page_bytes(connection: &Connection) -> rusqlite::Result<u32> {
-    connection.query_row("PRAGMA page_size", [], |row| row.get(0))
+    number(connection, "PRAGMA page_size")
 }
 
 impl TargetError {
