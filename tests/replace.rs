@@ -1,5 +1,7 @@
 //! Replaces real databases that other processes read and write, crash in, and hold.
 
+#![allow(clippy::unwrap_used, clippy::print_stderr, clippy::print_stdout, reason = "a test may end in a panic, and tells its figures")]
+
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
@@ -483,7 +485,8 @@ fn a_new_file_never_takes_the_place_of_one_that_appeared_meanwhile() {
 
 #[test]
 fn an_unusable_file_is_kept_as_evidence_with_its_sidecars() {
-    let spoil: [(&str, fn(&Path)); 4] = [
+    type Spoil = fn(&Path);
+    let spoil: [(&str, Spoil); 4] = [
         ("header", |path| {
             let file = fs::OpenOptions::new().write(true).open(path).unwrap();
             std::os::unix::fs::FileExt::write_all_at(&file, &[0; 100], 0).unwrap();
@@ -564,7 +567,7 @@ fn a_committed_replacement_can_be_put_back_from_its_safety_copy() {
         let mut replacement = Replacement::open(&before, &staged(folder.path(), "s", &archive), &limits(Duration::ZERO), &Silent).unwrap();
         let locked = replacement.lock(&limits(Duration::ZERO), &Silent).unwrap();
         locked.copy_to(&safety, &Silent).unwrap();
-        drop(locked.write(&Silent).unwrap().commit().unwrap());
+        let _ = locked.write(&Silent).unwrap().commit().unwrap();
         replacement.put_back(&safety, &limits(Duration::ZERO), &Silent).unwrap();
         replacement.close().unwrap();
         assert_eq!(state(&live), (1, 300));
