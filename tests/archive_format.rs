@@ -548,14 +548,15 @@ fn metadata_that_was_cut_in_its_padding_or_does_not_parse_is_refused() {
     let good = write(&set(&[5000]), Compression::Gzip(5));
     read(with_metadata(&good, |json| json)).unwrap();
     let deep = |unknown: &str| format!("{{\"format\": 1, \"{unknown}\": {}{}}}\n", "[".repeat(200_000), "]".repeat(200_000));
-    let changes: [(&str, Box<dyn Fn(Vec<u8>) -> Vec<u8>>); 7] = [
-        ("half", Box::new(|json| json[..json.len() / 2].to_vec())),
-        ("a block less", Box::new(|json| json[..json.len() - 512].to_vec())),
-        ("nothing", Box::new(|_| Vec::new())),
-        ("deep", Box::new(|_| deep("includes").into_bytes())),
-        ("deep in a field that nobody knows", Box::new(|_| deep("x").into_bytes())),
-        ("not UTF-8", Box::new(|json| [&json[..1], b"\"\xff\": 1, ", &json[1..]].concat())),
-        ("capital digests", Box::new(|json| String::from_utf8(json).unwrap().replace("a", "A").into_bytes())),
+    type Change<'a> = &'a dyn Fn(Vec<u8>) -> Vec<u8>;
+    let changes: [(&str, Change); 7] = [
+        ("half", &(|json| json[..json.len() / 2].to_vec())),
+        ("a block less", &(|json| json[..json.len() - 512].to_vec())),
+        ("nothing", &(|_| Vec::new())),
+        ("deep", &(|_| deep("includes").into_bytes())),
+        ("deep in a field that nobody knows", &(|_| deep("x").into_bytes())),
+        ("not UTF-8", &(|json| [&json[..1], b"\"\xff\": 1, ", &json[1..]].concat())),
+        ("capital digests", &(|json| String::from_utf8(json).unwrap().replace("a", "A").into_bytes())),
     ];
     for (what, change) in changes {
         let error = read(with_metadata(&good, change)).unwrap_err();
@@ -575,12 +576,12 @@ fn plain_databases_and_tars_of_databases_are_read() {
     let plain = open_as(expected.clone(), "backup-2025-08-04-163829.db").unwrap();
     assert_eq!((plain.contents().origin, plain.contents().set.as_str()), (Origin::Plain, "backup"));
     assert_eq!(plain.contents().created_at.to_rfc3339(), "2025-08-04T16:38:29+00:00");
-    assert_eq!(unpack(&plain, &[0]).unwrap(), [expected.clone()]);
+    assert_eq!(unpack(&plain, &[0]).unwrap(), std::slice::from_ref(&expected));
     assert!(open_as(&expected[..expected.len() - 4096], "a.db").err().unwrap().is_evidence());
 
     let packed = open_as(compressed.clone(), "app.db.gz").unwrap();
     assert_eq!((packed.contents().databases[0].file.as_str(), packed.contents().databases[0].bytes), ("app.db", None));
-    assert_eq!(unpack(&packed, &[0]).unwrap(), [expected.clone()]);
+    assert_eq!(unpack(&packed, &[0]).unwrap(), std::slice::from_ref(&expected));
     for length in [compressed.len() - 1, compressed.len() - 9, compressed.len() / 2] {
         let cut = open_as(&compressed[..length], "app.db.gz").and_then(|archive| archive.read_through(THREADS, &Silent));
         assert!(cut.unwrap_err().is_evidence(), "{length}");

@@ -6,15 +6,14 @@
 
 use std::fs::File;
 use std::num::NonZeroUsize;
-use std::os::unix::fs::FileExt;
 
 use super::ArchiveError;
 use super::described::{self, damaged, shown};
 use super::entry::{self, EntryKind};
 use super::format::{MAX_METADATA_BYTES, MAX_TAIL_BYTES, TAR_BLOCK};
 use super::member::{self, Decoder, HEADER_BYTES, TRAILER_BYTES};
-use super::pipeline;
 use super::reader::ReadDatabase;
+use super::{output, pipeline};
 use crate::digest::Hasher;
 use crate::metadata::{DatabaseMetadata, Metadata};
 use crate::names::{METADATA_ENTRY, RESTORE_ENTRY};
@@ -302,7 +301,7 @@ impl Worker {
         if let Part::Data { index, from } = job.part
             && let Wanted::Into(file) = reading.wanted[index]
         {
-            file.write_all_at(&job.unpacked[..job.live], from)?;
+            output::write_at(file, &job.unpacked[..job.live], from)?;
         }
         Ok(())
     }

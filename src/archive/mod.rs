@@ -11,6 +11,7 @@ pub mod format;
 mod legacy;
 mod member;
 mod members;
+mod output;
 mod pipeline;
 mod plain;
 mod reader;

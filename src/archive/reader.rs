@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::num::NonZeroUsize;
-use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -14,8 +13,8 @@ use super::entry;
 use super::format::TAR_BLOCK;
 use super::legacy::{self, Found, Label};
 use super::members::{self, Reading, Wanted};
-use super::plain;
 use super::stream::{Tar, Unwrapped};
+use super::{output, plain};
 use crate::digest::{Hasher, Sha256};
 use crate::metadata::{Kind, Metadata};
 use crate::names::{RESTORE_ENTRY, is_file_name};
@@ -106,7 +105,7 @@ impl Archive {
 
     /// Writes the databases at these indices of [`Contents::databases`] into these empty files, and compares sizes and digests. On an error the files hold nothing of worth. Syncs nothing.
     ///
-    /// Returns them in the order in which they were asked for. Advances `progress` by bytes of databases.
+    /// Each index is given once, and exists. Returns them in the order in which they were asked for. Advances `progress` by bytes of databases.
     pub fn unpack(
         &self,
         wanted: &[(usize, &File)],
@@ -236,7 +235,7 @@ fn copy(
             return Ok(ReadDatabase { bytes, sha256: hasher.finish() });
         }
         if let Wanted::Into(file) = wanted {
-            file.write_all_at(&buffer[..count], bytes)?;
+            output::write_at(file, &buffer[..count], bytes)?;
         }
         hasher.update(&buffer[..count]);
         bytes += count as u64;

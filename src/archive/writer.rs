@@ -14,7 +14,7 @@ use super::ArchiveError;
 use super::entry;
 use super::format::{MAX_METADATA_BYTES, MEMBER_BYTES, RESTORE_TEXT, TAR_BLOCK};
 use super::member::{self, Encoder};
-use super::pipeline;
+use super::{output, pipeline};
 use crate::digest::{Hasher, Sha256};
 use crate::metadata::{Integrity, Kind, Metadata};
 use crate::names::{MAX_ENTRY_BYTES, METADATA_ENTRY, RESTORE_ENTRY, is_file_name};
@@ -126,7 +126,7 @@ impl Writer {
             },
             |run| {
                 progress.checkpoint()?;
-                file.write_all_at(&run.output, *at)?;
+                output::write_at(file, &run.output, *at)?;
                 *at += run.output.len() as u64;
                 progress.advance(run.live);
                 Ok::<_, ArchiveError>(())
