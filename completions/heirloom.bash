@@ -98,7 +98,7 @@ _heirloom() {
             return 0
             ;;
         heirloom__subcmd__backup)
-            opts="-q -v -h --set --only --name --note --kind --check --vacuum --no-vacuum --keep-damaged --if-exists --dry-run --compression-level --no-compress --threads --busy-timeout --config --dir --json --quiet --verbose --color --progress --help"
+            opts="-q -v -h --set --only --name --note --kind --check --vacuum --no-vacuum --keep-damaged --if-exists --dry-run --compression-level --no-compress --threads --rotate --cleanup --keep --busy-timeout --config --dir --json --quiet --verbose --color --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -133,6 +133,10 @@ _heirloom() {
                     return 0
                     ;;
                 --threads)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --keep)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -63,6 +63,7 @@ quick\t'Pages and rows, not indexes against tables'
 none\t'Nothing; the archive is still read back'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l compression-level -d 'Level of compression, 1 (fast) to 12 (small)' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l threads -d 'Threads that compress; all cores if not given' -r
+complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l keep -d 'With --cleanup: keep the newest N archives' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l busy-timeout -d 'How long to wait for a lock of another process' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l config -d 'Read this configuration file, and no other [env: HEIRLOOM_CONFIG]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l dir -d 'Keep and find the archives in this folder [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
@@ -78,6 +79,8 @@ complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l keep-damage
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l if-exists -d 'Succeed where a database does not exist yet, for a first deployment'
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l dry-run -d 'Print what would be backed up, and stop'
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l no-compress -d 'Write a plain tar'
+complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l rotate -d 'After a good backup, remove what the rotation policy of the configuration does not keep (see `heirloom rotate`)'
+complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l cleanup -d 'After a good backup, remove what is beyond the limits (see `heirloom cleanup`)'
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -s q -l quiet -d 'Print errors only'
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -s v -l verbose -d 'Tell more about what is being done'

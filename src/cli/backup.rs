@@ -19,6 +19,7 @@ use crate::names::{ArchiveName, Name, printable};
 use crate::ops::backup::{self, IfMissing, Plan};
 use crate::ops::pack::{Packed, Request};
 use crate::progress::Interrupted;
+use crate::retention::{self, Retention};
 use crate::store::{LocalStore, Store as _};
 
 /// Back up databases into one verified archive
@@ -79,6 +80,15 @@ pub struct BackupArgs {
     /// Threads that compress; all cores if not given
     #[arg(long, value_name = "N")]
     threads: Option<NonZeroUsize>,
+    /// After a good backup, remove what the rotation policy of the configuration does not keep (see `heirloom rotate`)
+    #[arg(long, conflicts_with = "cleanup")]
+    rotate: bool,
+    /// After a good backup, remove what is beyond the limits (see `heirloom cleanup`)
+    #[arg(long)]
+    cleanup: bool,
+    /// With --cleanup: keep the newest N archives
+    #[arg(long, value_name = "N", requires = "cleanup", value_parser = clap::value_parser!(u32).range(1..))]
+    keep: Option<u32>,
     /// How long to wait for a lock of another process
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = humantime::parse_duration)]
     busy_timeout: Duration,
@@ -135,6 +145,8 @@ struct Chosen {
 }
 
 pub(super) fn run(args: &BackupArgs, context: &mut Context) -> anyhow::Result<Outcome> {
+    // A policy that keeps nothing is refused before any work is done.
+    retention(args, context)?;
     let chosen = choose(args, context)?;
     let several = chosen.len() > 1;
     if several && args.name.is_some() {
@@ -197,8 +209,27 @@ fn one_set(args: &BackupArgs, context: &mut Context, store: Option<&LocalStore>,
         outcome: None,
     });
     tell(&mut context.ui, store, &packed, seconds);
-    let outcome = if packed.is_damaged() { Outcome::Problems } else { Outcome::Done };
-    Ok((packed_json(store, &packed, seconds), outcome))
+    let mut document = packed_json(store, &packed, seconds);
+    if packed.is_damaged() {
+        // A damaged database must not push good archives of it out.
+        return Ok((document, Outcome::Problems));
+    }
+    let Some(retention) = retention(args, context)? else { return Ok((document, Outcome::Done)) };
+    let (retained, outcome) = super::retain::after_backup(retention, &set, packed.metadata.created_at, store, context)
+        .with_context(|| format!("the backup is done (\"{}\"), but older ones could not be removed", packed.archive))?;
+    document["retention"] = retained;
+    Ok((document, outcome))
+}
+
+/// Returns what decides about older archives after the backup.
+fn retention(args: &BackupArgs, context: &Context) -> Result<Option<Retention>, Usage> {
+    Ok(if args.rotate {
+        Some(Retention::Rotate(super::rotate::configured_policy(context)?))
+    } else if args.cleanup {
+        Some(Retention::Cleanup(super::cleanup::limits_of(retention::Limits { keep: args.keep, ..retention::Limits::default() }, context)))
+    } else {
+        None
+    })
 }
 
 /// Decides which sets and databases the arguments mean.

@@ -16,7 +16,7 @@ use crate::ops::inventory::Foreign;
 use crate::ops::retain::{self, Fate, Report, Request};
 use crate::progress::Interrupted;
 use crate::retention::{Action, Plan, Reason, Retention, Rule, Verdict};
-use crate::store::Store as _;
+use crate::store::{LocalStore, Store as _};
 
 /// How long another run may hold the lock; it is held for commits and removals only.
 const LOCK_WAIT: Duration = Duration::from_secs(60);
@@ -109,6 +109,37 @@ pub(super) fn carry_out(args: &RetainArgs, retention: Retention, context: &mut C
         Some(_) => {}
     }
     finish(&report, context)
+}
+
+/// Carries a plan out after a good backup of a set, and returns the part of the backup's JSON that tells of it.
+///
+/// The new archive is committed by now, whatever happens here. The plan is made under the lock, so it sees that archive.
+pub(super) fn after_backup(
+    retention: Retention,
+    set: &Name,
+    created_at: DateTime<Utc>,
+    store: &LocalStore,
+    context: &mut Context,
+) -> anyhow::Result<(Value, Outcome)> {
+    let now = context.now.max(created_at);
+    let request = Request { retention, set: Some(set.clone()), now, zone: context.settings.time_zone };
+    let private = store.create_private()?;
+    let report = {
+        let progress = context.ui.progress();
+        let lock = StoreLock::acquire(&private, LOCK_WAIT, &progress)?;
+        retain::execute(store, &private, &lock, &request, None, &progress)?
+    };
+    let told = Told {
+        store: store.location(),
+        plan: &report.plan,
+        fates: Some(&report.fates),
+        foreign: &report.foreign,
+        leftovers: *report.leftovers.as_ref().unwrap_or(&0),
+        zone: request.zone,
+    };
+    tell_end(&told, context);
+    let document = document(&told);
+    Ok((document, finish(&report, context)?))
 }
 
 /// Warns of everything that did not go as planned, and returns how the command ends.

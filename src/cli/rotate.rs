@@ -85,6 +85,12 @@ fn policy(args: &RotateArgs, context: &Context) -> Result<Policy, Usage> {
     Policy::new(reach, safety.unwrap_or(context.settings.retention.safety)).map_err(|error| Usage::new(error.to_string(), hint))
 }
 
+/// Returns the policy of the configuration, for `backup --rotate`.
+pub(super) fn configured_policy(context: &Context) -> Result<Policy, Usage> {
+    let hint = "set a rule in the section [retention] of the configuration";
+    Policy::new(configured(context), context.settings.retention.safety).map_err(|error| Usage::new(error.to_string(), hint))
+}
+
 fn configured(context: &Context) -> Reach {
     let settings = &context.settings.retention;
     Reach {

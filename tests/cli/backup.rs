@@ -147,3 +147,29 @@ fn a_dry_run_writes_nothing() {
     world.heirloom(["backup", "app.db", "--dry-run"]).success();
     assert_eq!(world.files("."), ["app.db"]);
 }
+
+#[test]
+fn older_archives_go_only_after_a_good_backup() {
+    let mut world = World::new();
+    let path = world.database("app.db");
+    for day in 1..=5 {
+        world.at(&format!("2026-03-0{day}")).heirloom(["backup", "app.db"]).success();
+    }
+    let before = world.archives();
+    let good = fs::read(&path).unwrap();
+    let mut damaged = good.clone();
+    damaged[4096..4200].fill(0x5a);
+    fs::write(&path, &damaged).unwrap();
+    world.at("2026-03-06");
+    world.heirloom(["backup", "app.db", "--cleanup", "--keep", "2"]).exits(13);
+    assert_eq!(world.archives(), before, "a failed backup removes nothing");
+    world.heirloom(["backup", "app.db", "--cleanup", "--keep", "2", "--keep-damaged"]).exits(3);
+    assert_eq!(world.archives().len(), 6, "a damaged backup pushes nothing out");
+    fs::write(&path, &good).unwrap();
+    world.at("2026-03-07");
+    let document = world.heirloom(["backup", "app.db", "--cleanup", "--keep", "2", "--json"]).success().json();
+    assert_eq!(world.archives(), ["app_20260305T000000Z.tar.gz", "app_20260307T000000Z.tar.gz"]);
+    assert_eq!(document["retention"]["remove"].as_array().unwrap().len(), 5);
+    world.at("2026-03-08").heirloom(["backup", "app.db", "--rotate"]).success();
+    assert_eq!(world.archives().len(), 3);
+}
