@@ -55,6 +55,7 @@ Register-ArgumentCompleter -Native -CommandName 'heirloom' -ScriptBlock {
             [CompletionResult]::new('--note', '--note', [CompletionResultType]::ParameterName, 'Remember this text with the archive')
             [CompletionResult]::new('--kind', '--kind', [CompletionResultType]::ParameterName, 'Why the archive is made')
             [CompletionResult]::new('--check', '--check', [CompletionResultType]::ParameterName, 'How thoroughly the copy is checked')
+            [CompletionResult]::new('--if-older-than', '--if-older-than', [CompletionResultType]::ParameterName, 'Do nothing where a good archive of the same databases is younger than this, such as 20h; makes a second schedule harmless')
             [CompletionResult]::new('--compression-level', '--compression-level', [CompletionResultType]::ParameterName, 'Level of compression, 1 (fast) to 12 (small)')
             [CompletionResult]::new('--threads', '--threads', [CompletionResultType]::ParameterName, 'Threads that compress; all cores if not given')
             [CompletionResult]::new('--keep', '--keep', [CompletionResultType]::ParameterName, 'With --cleanup: keep the newest N archives')

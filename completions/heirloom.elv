@@ -51,6 +51,7 @@ set edit:completion:arg-completer[heirloom] = {|@words|
             cand --note 'Remember this text with the archive'
             cand --kind 'Why the archive is made'
             cand --check 'How thoroughly the copy is checked'
+            cand --if-older-than 'Do nothing where a good archive of the same databases is younger than this, such as 20h; makes a second schedule harmless'
             cand --compression-level 'Level of compression, 1 (fast) to 12 (small)'
             cand --threads 'Threads that compress; all cores if not given'
             cand --keep 'With --cleanup: keep the newest N archives'

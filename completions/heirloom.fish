@@ -61,6 +61,7 @@ final\t''"
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l check -d 'How thoroughly the copy is checked' -r -f -a "full\t'Everything SQLite can check'
 quick\t'Pages and rows, not indexes against tables'
 none\t'Nothing; the archive is still read back'"
+complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l if-older-than -d 'Do nothing where a good archive of the same databases is younger than this, such as 20h; makes a second schedule harmless' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l compression-level -d 'Level of compression, 1 (fast) to 12 (small)' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l threads -d 'Threads that compress; all cores if not given' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l keep -d 'With --cleanup: keep the newest N archives' -r

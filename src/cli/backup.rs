@@ -1,26 +1,29 @@
 //! `heirloom backup`.
 
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use serde_json::{Value, json};
 
+use super::choice::{ChoiceArgs, Chosen};
 use super::exit::Usage;
 use super::log::Record;
 use super::ui::Tone;
 use super::{Context, Outcome, Ui, text};
 use crate::archive::Compression;
 use crate::config::Check;
-use crate::database::{Depth, Limits, Source};
+use crate::database::{Depth, Limits};
 use crate::metadata::Kind;
 use crate::names::{ArchiveName, Name, printable};
 use crate::ops::backup::{self, IfMissing, Plan};
+use crate::ops::inventory::inventory;
 use crate::ops::pack::{Packed, Request};
 use crate::progress::Interrupted;
 use crate::retention::{self, Retention};
-use crate::store::{LocalStore, Store as _};
+use crate::snapshot::Snapshot;
+use crate::store::{LocalStore, Store as _, StoreError};
 
 /// Back up databases into one verified archive
 ///
@@ -31,19 +34,13 @@ use crate::store::{LocalStore, Store as _};
   heirloom backup app.db                         back up one file into ./backups
   heirloom backup users.db orders.db --set shop  two databases, one archive, one point in time
   heirloom backup --only user --note 'before the migration'
+  heirloom backup --kind scheduled --if-older-than 20h --rotate
 
 Exit codes: 0 done; 3 one of several sets failed, or a damaged database was kept; 10 no such database;
 11 locked or busy; 13 damaged, nothing kept; 14 name taken; 15 not enough space; 16 store unreachable")]
 pub struct BackupArgs {
-    /// Database files, or names of databases of the configuration; without any, all that are configured
-    #[arg(value_name = "DATABASE")]
-    databases: Vec<PathBuf>,
-    /// The set: which of the configured ones, or what several files are called together
-    #[arg(long, value_name = "NAME")]
-    set: Option<Name>,
-    /// Only this database of the set; may be repeated
-    #[arg(long, value_name = "NAME")]
-    only: Vec<Name>,
+    #[command(flatten)]
+    choice: ChoiceArgs,
     /// Name the archive, instead of by set and time
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
@@ -68,6 +65,9 @@ pub struct BackupArgs {
     /// Succeed where a database does not exist yet, for a first deployment
     #[arg(long)]
     if_exists: bool,
+    /// Do nothing where a good archive of the same databases is younger than this, such as 20h; makes a second schedule harmless
+    #[arg(long, value_name = "AGE", value_parser = humantime::parse_duration)]
+    if_older_than: Option<Duration>,
     /// Print what would be backed up, and stop
     #[arg(long)]
     dry_run: bool,
@@ -137,17 +137,10 @@ impl CheckArg {
     }
 }
 
-/// A set with the databases that were chosen and the names of those that were not.
-struct Chosen {
-    set: Name,
-    sources: Vec<Source>,
-    absent: Vec<Name>,
-}
-
 pub(super) fn run(args: &BackupArgs, context: &mut Context) -> anyhow::Result<Outcome> {
     // A policy that keeps nothing is refused before any work is done.
     retention(args, context)?;
-    let chosen = choose(args, context)?;
+    let chosen = args.choice.choose(context)?;
     let several = chosen.len() > 1;
     if several && args.name.is_some() {
         return Err(Usage::new("--name names one archive, and several sets are backed up", "choose one with `--set NAME`").into());
@@ -192,6 +185,15 @@ fn one_set(args: &BackupArgs, context: &mut Context, store: Option<&LocalStore>,
     if plan.sources.is_empty() {
         return Ok((json!({"outcome": "skipped_missing", "set": set, "databases": []}), Outcome::Done));
     }
+    if let Some(age) = args.if_older_than
+        && let Some(young) = young_enough(&plan, age, store, context)?
+    {
+        let (name, told) = (young.name, text::age(young.created_at, context.now));
+        context.ui.summary(format!("nothing to do: {name} is from {told}"));
+        context.records.push(Record { set: Some(set.to_string()), ..Record::default() });
+        let created_at = crate::metadata::rfc3339(young.created_at);
+        return Ok((json!({"outcome": "skipped_recent", "set": set, "recent": name.as_str(), "created_at": created_at}), Outcome::Done));
+    }
     let Some(store) = store else {
         tell_plan(&mut context.ui, &plan, &context.settings.store);
         return Ok((plan_json(&plan, &context.settings.store), Outcome::Done));
@@ -221,6 +223,35 @@ fn one_set(args: &BackupArgs, context: &mut Context, store: Option<&LocalStore>,
     Ok((document, outcome))
 }
 
+/// Returns the newest archive that makes this backup unnecessary: good, of the same set with the same databases, and younger than
+/// `age`. One that is dated in the future proves nothing.
+fn young_enough(plan: &Plan, age: Duration, store: Option<&LocalStore>, context: &Context) -> anyhow::Result<Option<Snapshot>> {
+    let opened;
+    let store = match store {
+        Some(store) => store,
+        // A dry run: where there is no store yet, there is no archive.
+        None => match context.store() {
+            Ok(store) => {
+                opened = store;
+                &opened
+            }
+            Err(StoreError::Unreachable { .. }) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        },
+    };
+    let age = chrono::TimeDelta::from_std(age).unwrap_or(chrono::TimeDelta::MAX);
+    let fits = |snapshot: &Snapshot| {
+        snapshot.set == plan.request.set
+            && snapshot.kind != Kind::Safety
+            && !snapshot.damaged
+            && snapshot.databases.len() == plan.sources.len()
+            && plan.sources.iter().all(|source| snapshot.databases.iter().any(|held| held.name == source.name))
+            && snapshot.created_at <= context.now
+            && context.now - snapshot.created_at < age
+    };
+    Ok(inventory(store, context.settings.time_zone, &context.ui.progress())?.snapshots.into_iter().find(fits))
+}
+
 /// Returns what decides about older archives after the backup.
 fn retention(args: &BackupArgs, context: &Context) -> Result<Option<Retention>, Usage> {
     Ok(if args.rotate {
@@ -230,102 +261,6 @@ fn retention(args: &BackupArgs, context: &Context) -> Result<Option<Retention>, 
     } else {
         None
     })
-}
-
-/// Decides which sets and databases the arguments mean.
-fn choose(args: &BackupArgs, context: &Context) -> anyhow::Result<Vec<Chosen>> {
-    let configured = &context.settings.sets;
-    let named = |argument: &Path| -> Option<(Name, Name)> {
-        let name = Name::new(argument.to_str()?).ok()?;
-        let mut sets = configured
-            .iter()
-            .filter(|(set, settings)| args.set.as_ref().is_none_or(|wanted| wanted == *set) && settings.databases.contains_key(&name));
-        sets.next().map(|(set, _)| (set.clone(), name))
-    };
-    let by_name: Option<Vec<(Name, Name)>> = args.databases.iter().map(|argument| named(argument)).collect();
-    match by_name {
-        Some(names) if !names.is_empty() => {
-            let set = names[0].0.clone();
-            if names.iter().any(|(other, _)| *other != set) {
-                return Err(Usage::new("the databases belong to different sets", "back up one set at a time, with `--set NAME`").into());
-            }
-            let only: Vec<Name> = names.into_iter().map(|(_, name)| name).chain(args.only.iter().cloned()).collect();
-            Ok(vec![from_settings(context, &set, &only)?])
-        }
-        Some(_) if !configured.is_empty() => {
-            let sets: Vec<&Name> = configured.keys().filter(|set| args.set.as_ref().is_none_or(|wanted| wanted == *set)).collect();
-            if sets.is_empty() {
-                let known: Vec<&str> = configured.keys().map(Name::as_str).collect();
-                return Err(Usage::new("no such set in the configuration", format!("there are: {}", known.join(", "))).into());
-            }
-            let wanted = |set: &&&Name| args.only.is_empty() || args.only.iter().any(|name| configured[**set].databases.contains_key(name));
-            let matching: Vec<&&Name> = sets.iter().filter(wanted).collect();
-            if matching.is_empty() {
-                return Err(no_such_database(context, &args.only));
-            }
-            matching.into_iter().map(|set| from_settings(context, set, &args.only)).collect()
-        }
-        Some(_) => match &context.settings.default_database {
-            Some(path) => from_paths(args, std::slice::from_ref(path)),
-            None => {
-                if let Some(refused) = context.configuration.refused_database() {
-                    return Err(refused.into());
-                }
-                let hint =
-                    "name a file (`heirloom backup app.db`), set DATABASE_PATH, or write a configuration with `heirloom config init`";
-                Err(Usage::new("no database to back up", hint).into())
-            }
-        },
-        None => from_paths(args, &args.databases),
-    }
-}
-
-fn from_paths(args: &BackupArgs, paths: &[PathBuf]) -> anyhow::Result<Vec<Chosen>> {
-    let mut sources = backup::name_sources(paths);
-    let mut absent = Vec::new();
-    if !args.only.is_empty() {
-        let known: Vec<Name> = sources.iter().map(|source| source.name.clone()).collect();
-        if let Some(unknown) = args.only.iter().find(|name| !known.contains(name)) {
-            return Err(Usage::new(
-                format!("no database \"{unknown}\" among those given"),
-                "a file is named by its file name without ending",
-            )
-            .into());
-        }
-        (sources, absent) = split(sources, &args.only);
-    }
-    let set = match (&args.set, sources.as_slice()) {
-        (Some(set), _) => set.clone(),
-        (None, [only]) if absent.is_empty() => only.name.clone(),
-        (None, _) => Name::new("databases")?,
-    };
-    Ok(vec![Chosen { set, sources, absent }])
-}
-
-fn from_settings(context: &Context, set: &Name, only: &[Name]) -> anyhow::Result<Chosen> {
-    let databases = &context.settings.sets[set].databases;
-    let sources = databases.iter().map(|(name, path)| Source { name: name.clone(), path: path.clone() }).collect();
-    let (sources, absent) = if only.is_empty() { (sources, Vec::new()) } else { split(sources, only) };
-    if sources.is_empty() {
-        return Err(no_such_database(context, only));
-    }
-    Ok(Chosen { set: set.clone(), sources, absent })
-}
-
-fn split(sources: Vec<Source>, only: &[Name]) -> (Vec<Source>, Vec<Name>) {
-    let (chosen, left): (Vec<Source>, Vec<Source>) = sources.into_iter().partition(|source| only.contains(&source.name));
-    (chosen, left.into_iter().map(|source| source.name).collect())
-}
-
-fn no_such_database(context: &Context, only: &[Name]) -> anyhow::Error {
-    let known: Vec<String> = context
-        .settings
-        .sets
-        .iter()
-        .flat_map(|(set, settings)| settings.databases.keys().map(move |name| format!("{set}/{name}")))
-        .collect();
-    let wanted: Vec<&str> = only.iter().map(Name::as_str).collect();
-    Usage::new(format!("no database \"{}\" in the configuration", wanted.join("\", \"")), format!("there are: {}", known.join(", "))).into()
 }
 
 fn request(args: &BackupArgs, context: &Context, set: Name, absent: Vec<Name>) -> anyhow::Result<Request> {

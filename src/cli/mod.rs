@@ -4,6 +4,7 @@
 
 mod backup;
 mod bar;
+mod choice;
 mod cleanup;
 mod complete;
 mod completions;

@@ -173,3 +173,29 @@ fn older_archives_go_only_after_a_good_backup() {
     world.at("2026-03-08").heirloom(["backup", "app.db", "--rotate"]).success();
     assert_eq!(world.archives().len(), 3);
 }
+
+#[test]
+fn a_young_archive_of_the_same_databases_is_enough() {
+    let mut world = World::new();
+    world.database("app.db");
+    world.database("b.db");
+    let backup = ["backup", "app.db", "--if-older-than", "20h"];
+    world.at("2026-03-01T03:00:00Z").heirloom(backup).success();
+    let ran = world.at("2026-03-01T22:59:59Z").heirloom(backup).success();
+    assert_eq!((ran.stdout.as_str(), ran.stderr.as_str()), ("", ""), "cron has nothing to mail");
+    let ran = world.heirloom(backup.into_iter().chain(["--verbose"])).success();
+    assert_eq!(ran.stdout, "nothing to do: app_20260301T030000Z.tar.gz is from 19 hours ago\n");
+    let document = world.heirloom(backup.into_iter().chain(["--json"])).success().json();
+    assert_eq!(document["outcome"], "skipped_recent");
+    assert_eq!(document["recent"], "app_20260301T030000Z.tar.gz");
+    assert_eq!(world.archives().len(), 1);
+    world.at("2026-03-01T23:00:00Z").heirloom(backup).success();
+    assert_eq!(world.archives().len(), 2);
+
+    // Neither another set of databases, nor a damaged archive, nor one from the future stands for this one.
+    world.at("2026-03-02T12:00:00Z").heirloom(["backup", "app.db", "b.db", "--set", "app"]).success();
+    fs::write(world.path("backups/app_20260301T230000Z.tar.gz.damaged"), "").unwrap();
+    world.at("2026-03-05T00:00:00Z").heirloom(["backup", "app.db"]).success();
+    world.at("2026-03-02T12:00:01Z").heirloom(backup).success();
+    assert_eq!(world.archives().len(), 5);
+}
