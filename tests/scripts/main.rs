@@ -1,0 +1,11 @@
+//! What is in `scripts/`, run for real: every shell script with bash and with dash, `docker` and `podman` played by `stub/engine`.
+
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test may panic, and says what it skipped")]
+
+mod backup_restore;
+mod stage;
+mod units;
+mod volume;
+#[allow(dead_code, reason = "shared with the tests of the commands")]
+#[path = "../cli/world.rs"]
+mod world;

@@ -1,0 +1,70 @@
+//! The units of systemd, the crontab, and the texts for containers.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::world::World;
+
+fn scripts() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts")
+}
+
+#[test]
+fn systemd_accepts_the_units() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut paths = Vec::new();
+    for entry in fs::read_dir(scripts().join("systemd")).unwrap() {
+        let path = entry.unwrap().path();
+        let text = fs::read_to_string(&path).unwrap();
+        let target = folder.path().join(path.file_name().unwrap());
+        // Verify wants the program to be there; on a real host it is found in /usr/bin or /usr/local/bin.
+        fs::write(&target, text.replace("ExecStart=heirloom ", concat!("ExecStart=", env!("CARGO_BIN_EXE_heirloom"), " "))).unwrap();
+        paths.push(target);
+    }
+    assert_eq!(paths.len(), 4);
+    let Ok(output) = Command::new("systemd-analyze").args(["verify", "--man=no"]).args(&paths).output() else {
+        eprintln!("skipped: no systemd-analyze");
+        return;
+    };
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.is_empty(), "{said}");
+}
+
+/// Returns the heirloom command lines of a text, cut at what a shell or YAML puts behind them.
+fn command_lines(text: &str) -> Vec<Vec<String>> {
+    let mut lines = Vec::new();
+    for line in text.lines().filter(|line| !line.trim_start().starts_with('#')) {
+        if let Some((_, rest)) = line.split_once("heirloom ").filter(|(before, _)| !before.contains('=') || before.ends_with("ExecStart="))
+        {
+            lines.push(rest.split_whitespace().map(str::to_owned).collect());
+        }
+    }
+    lines
+}
+
+/// What is scheduled must not fail at its first night for a wrong flag.
+#[test]
+fn scheduled_commands_run_as_written() {
+    let world = World::new();
+    world.database("app.db");
+    let config = world.path("heirloom.toml");
+    fs::write(&config, "[sets.app.databases]\nmain = \"app.db\"\n[store]\ndir = \"backups\"\n").unwrap();
+    let mut seen = 0;
+    for file in ["systemd/heirloom-backup.service", "systemd/heirloom-verify.service", "crontab.example"] {
+        let text = fs::read_to_string(scripts().join(file)).unwrap();
+        for line in command_lines(&text) {
+            // The backups themselves decide what health says; here it is about the flags.
+            let allowed: &[i32] = if line[0] == "health" { &[0, 20, 21] } else { &[0] };
+            let line: Vec<String> = line
+                .into_iter()
+                .map(|word| if word == "/etc/heirloom/heirloom.toml" { config.to_str().unwrap().into() } else { word })
+                .collect();
+            let ran = world.heirloom(&line);
+            assert!(allowed.contains(&ran.code), "{file}: {line:?}: {} {}", ran.code, ran.stderr);
+            seen += 1;
+        }
+    }
+    assert!(seen >= 4, "only {seen} commands were found");
+    assert_eq!(world.archives().len(), 1, "the second schedule found a young archive");
+}
