@@ -165,7 +165,7 @@ mod tests {
         fs::write(dead.join("half.tar.gz"), "half").unwrap();
         fs::write(folder.path().join("run-notes.txt"), "a file, not a scratch folder").unwrap();
 
-        assert_eq!(leftovers(folder.path()).unwrap(), [dead.clone()]);
+        assert_eq!(leftovers(folder.path()).unwrap(), std::slice::from_ref(&dead));
         assert_eq!(sweep_store(folder.path()).unwrap(), 1);
 
         assert!(!dead.exists() && living.path().exists() && folder.path().join("run-notes.txt").exists());

@@ -1,5 +1,7 @@
 //! Holds `man/heirloom-archive.5` against the archives that the tool writes, and the archives against the system's own tools.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,7 @@
 //! The pages in `man/` and the scripts in `completions/` are what this build would render. To accept a change: `BLESS=1 cargo test --test generated`.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::{env, fs};

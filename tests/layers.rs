@@ -1,5 +1,7 @@
 //! Holds the layers of `src/lib.rs`: a file uses what is below its own layer, never above, never a neighbour adapter.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};

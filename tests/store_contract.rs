@@ -1,5 +1,7 @@
 //! The contract of [`Store`], run against every store we ship.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::fs;
 use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt as _;

@@ -1,6 +1,6 @@
 //! Archives: format 1, which we write, and what older tools left behind, which we read.
 //!
-//! The only place that compresses. `man/heirloom-archive.5` is the description for people; [`format`] holds its
+//! The only place that compresses. `man/heirloom-archive.5` is the description for people; [`mod@format`] holds its
 //! numbers. Reading treats every byte as hostile: nothing is allocated by a claimed size, nothing is written under
 //! a name taken from an archive, and an archive is only called good after all of it was read.
 

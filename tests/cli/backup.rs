@@ -112,6 +112,7 @@ fn a_vacuumed_copy_is_smaller_and_the_source_is_not() {
     assert_eq!(document["databases"][0]["vacuumed"], true);
     assert!(document["databases"][0]["bytes"].as_u64().unwrap() < before / 4);
     assert_eq!(fs::metadata(&path).unwrap().len(), before);
+    assert_eq!(world.ask("app.db", "SELECT count(*) FROM notes"), "100");
 }
 
 #[test]
