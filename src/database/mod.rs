@@ -25,7 +25,7 @@ pub use facts::{Facts, count_rows, facts};
 pub use holders::{Holder, Holders, holders};
 pub use open::probe;
 pub use pin::{Pinned, pin};
-pub use place::{Offline, Proof, place_new, place_over_unusable};
+pub use place::{Offline, Proof, exchange, place_new, place_over_unusable, take_away};
 pub use replace::{Committed, Compared, Locked, Replacement, Written};
 pub use target::{Target, TargetFacts, TargetState, look_at};
 pub use vacuum::vacuum;

@@ -55,6 +55,38 @@ pub fn place_over_unusable(target: &Target, staged: &Path, stamp: &str) -> Resul
     Ok(aside)
 }
 
+/// Takes back [`place_new`] or [`place_over_unusable`]: moves the new file to `away` in scratch, and the old files from `aside` home.
+///
+/// Dies in between: no main file, and its sidecars at home or in the folder. The main file comes last, to sidecars that are there.
+pub fn take_away(target: &Target, away: &Path, aside: Option<&Path>) -> Result<(), TargetError> {
+    let steps = Steps { path: &target.path };
+    fs::rename(&target.path, away).map_err(steps.io("take back"))?;
+    steps.sync()?;
+    let name = target.path.file_name().expect("a resolved path has a file name");
+    if let Some(aside) = aside {
+        let main = aside.join(name);
+        for (ending, old) in SIDECARS.iter().map(|ending| (*ending, sidecar(&main, ending))).chain([("", main.clone())]) {
+            match fs::rename(&old, sidecar(&target.path, ending)) {
+                Ok(()) => steps.sync()?,
+                Err(cause) if cause.kind() == io::ErrorKind::NotFound => {}
+                Err(cause) => return Err(steps.io("put back")(cause)),
+            }
+        }
+        // Empty now; that it stays would do no harm.
+        let _ = fs::remove_dir(aside);
+    }
+    Ok(())
+}
+
+/// Takes back [`Offline::replace`]: puts the copy of the old state in place of the new file. Nobody can have opened that yet but by chance.
+pub fn exchange(target: &Target, copy: &Path) -> Result<(), TargetError> {
+    let steps = Steps { path: &target.path };
+    let now = fs::metadata(&target.path).map_err(steps.io("look at"))?;
+    prepare(copy, now.mode() & 0o777, &now).map_err(steps.io("prepare"))?;
+    fs::rename(copy, &target.path).map_err(steps.io("put back"))?;
+    steps.sync()
+}
+
 /// A database that nobody has open, locked, so that its file can be replaced.
 pub struct Offline {
     connection: Connection,

@@ -6,5 +6,6 @@ pub mod inventory;
 pub mod marks;
 pub mod pack;
 pub mod resolve;
+pub mod restore;
 pub mod retain;
 pub mod verify;

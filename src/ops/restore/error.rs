@@ -1,0 +1,135 @@
+//! Why a restore was refused. Nothing was changed.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use crate::names::{Name, printable};
+
+/// Why a restore was refused before anything was changed.
+#[derive(Debug)]
+pub enum RestoreError {
+    /// The archive does not hold this database.
+    NoSuchDatabase {
+        /// The name that was asked for.
+        name: Name,
+        /// Those it holds.
+        available: Vec<Name>,
+    },
+    /// Nobody said where this database goes, and nothing is known about it.
+    NoTarget {
+        /// The database.
+        name: Name,
+        /// The path recorded in the archive, and the host that it is about.
+        recorded: Option<(String, String)>,
+        /// The archive, as it can be typed.
+        archive: String,
+    },
+    /// One file was named for several databases.
+    OneFileForSeveral {
+        /// The databases.
+        names: Vec<Name>,
+    },
+    /// Two databases would be written to one file, or one to the sidecar of another.
+    Collision {
+        /// The target.
+        path: PathBuf,
+    },
+    /// The folder of a target is not there.
+    NoFolder {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The archive is marked as damaged, or holds a database that was damaged when it was backed up.
+    Damaged {
+        /// The archive.
+        archive: String,
+    },
+    /// What was unpacked is damaged, or is not what the metadata says.
+    Unsound {
+        /// The database.
+        name: Name,
+        /// What was found.
+        findings: Vec<String>,
+    },
+    /// There would be no way back.
+    SafetyNeeded,
+    /// The safety backup cannot be kept.
+    NoSafetyStore {
+        /// Where it should go.
+        location: String,
+    },
+    /// There is no safety backup to go back to.
+    NothingToUndo {
+        /// The store that was searched.
+        location: String,
+    },
+}
+
+impl RestoreError {
+    /// Says what the user can do next.
+    pub fn hint(&self) -> String {
+        match self {
+            Self::NoSuchDatabase { available, .. } => format!("there are: {}", join(available)),
+            Self::NoTarget { name, recorded, archive } => {
+                let example = recorded.as_ref().map_or_else(|| format!("{name}.db"), |(path, _)| path.clone());
+                format!("type: heirloom restore {} --only {name} --to {}", shell(archive), shell(&example))
+            }
+            Self::OneFileForSeveral { names } => {
+                let first = names.first().map(ToString::to_string).unwrap_or_default();
+                format!("choose one with `--only {first}`, or name a folder for all with `--to-dir DIR`")
+            }
+            Self::Collision { .. } => "restore them one by one with `--only NAME --to FILE`".into(),
+            Self::NoFolder { path } => format!("make it first: mkdir -p {}", shell(&path.to_string_lossy())),
+            Self::Damaged { .. } => "choose another archive (`heirloom list`), or take this one with `--allow-damaged`".into(),
+            Self::Unsound { .. } => {
+                "nothing was changed; choose another archive (`heirloom list`), or take this one with `--allow-damaged`".into()
+            }
+            Self::SafetyNeeded => "leave `--no-safety-backup` out, or restore one database at a time with `--only NAME`".into(),
+            Self::NoSafetyStore { .. } => {
+                "name a folder that can be written with `--dir`, or go without a way back with `--no-safety-backup`".into()
+            }
+            Self::NothingToUndo { .. } => {
+                "a safety backup is made when a restore replaces a database; see `heirloom list`, or name the store with `--dir`".into()
+            }
+        }
+    }
+}
+
+impl fmt::Display for RestoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoSuchDatabase { name, .. } => write!(f, "the archive holds no database \"{name}\""),
+            Self::NoTarget { name, recorded: Some((_, host)), .. } => {
+                write!(f, "where shall \"{name}\" go? it was backed up on the host \"{}\"", printable(host))
+            }
+            Self::NoTarget { name, .. } => write!(f, "where shall \"{name}\" go? the archive does not say"),
+            Self::OneFileForSeveral { names } => write!(f, "--to names one file, and the archive holds {}", join(names)),
+            Self::Collision { path } => write!(f, "two databases would meet at {}", quoted(path)),
+            Self::NoFolder { path } => write!(f, "there is no folder {} to restore into", quoted(path)),
+            Self::Damaged { archive } => write!(f, "the archive \"{}\" is marked as damaged", printable(archive)),
+            Self::Unsound { name, findings } => write!(f, "\"{name}\" in the archive is not sound: {}", findings.join("; ")),
+            Self::SafetyNeeded => f.write_str("several databases are replaced all or none, which needs the safety backup"),
+            Self::NoSafetyStore { location } => {
+                write!(f, "the safety backup of what is replaced cannot be kept in the store \"{}\"", printable(location))
+            }
+            Self::NothingToUndo { location } => write!(f, "no safety backup in the store \"{}\"", printable(location)),
+        }
+    }
+}
+
+impl std::error::Error for RestoreError {}
+
+fn join(names: &[Name]) -> String {
+    names.iter().map(Name::as_str).collect::<Vec<_>>().join(", ")
+}
+
+fn quoted(path: &Path) -> String {
+    format!("\"{}\"", printable(&path.to_string_lossy()))
+}
+
+/// Returns a word as a shell takes it.
+pub(super) fn shell(word: &str) -> String {
+    let word = printable(word);
+    let plain = |char: char| char.is_ascii_alphanumeric() || "/._-+:@%=".contains(char);
+    if !word.is_empty() && word.chars().all(plain) { word.into_owned() } else { format!("'{}'", word.replace('\'', "'\\''")) }
+}

@@ -1,0 +1,18 @@
+//! Restores databases: a plan that can be shown, then exactly that.
+//!
+//! Everything that can be prepared is prepared while the targets are untouched: unpacked beside each target, hashed,
+//! checked, compared with the metadata. Then all targets are locked in a fixed order, what they hold is committed to the
+//! store as a safety backup, all are written, and only then each is committed. Several databases are replaced all or none.
+
+mod error;
+mod execute;
+mod intent;
+mod plan;
+mod replace;
+mod targets;
+
+pub use error::RestoreError;
+pub use execute::{Options, Report, Restored, Safety, execute};
+pub use intent::{Interrupted, forget, interrupted};
+pub use plan::{Method, Plan, Step, choose, plan};
+pub use targets::{Known, Where, targets};

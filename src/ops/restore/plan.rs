@@ -1,0 +1,127 @@
+//! Decides what a restore is going to do. Looks at the targets and changes nothing.
+
+use std::path::{Path, PathBuf};
+
+use super::RestoreError;
+use crate::database::{self, Holders, Proof, Target, TargetState};
+use crate::names::Name;
+use crate::snapshot::{Contents, Held};
+use crate::store::parent;
+
+/// What a restore is going to do.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// The databases that are restored, in the order of the archive.
+    pub steps: Vec<Step>,
+    /// Those that are left alone because they exist, where that was asked for.
+    pub skipped: Vec<(Name, PathBuf)>,
+}
+
+/// One database and its target.
+#[derive(Debug, Clone)]
+pub struct Step {
+    /// Its index in the archive.
+    pub index: usize,
+    /// What the archive says of it.
+    pub held: Held,
+    /// Where it goes, and what is there.
+    pub target: Target,
+    /// How it gets there.
+    pub method: Method,
+    /// Who has the target open.
+    pub holders: Holders,
+}
+
+/// How a database gets to its target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    /// A new file is put where none is.
+    Create,
+    /// A live database is replaced from inside.
+    Inside,
+    /// The file is replaced, after proof that nobody has it open.
+    Offline(Proof),
+    /// What is there is no database: it is moved aside, and a new file put in its place.
+    SetAside,
+}
+
+impl Plan {
+    /// Says whether something that exists is going to be replaced, so that somebody should be asked.
+    pub fn replaces(&self) -> bool {
+        self.steps.iter().any(|step| !matches!(step.target.state, TargetState::Missing { .. } | TargetState::Empty))
+    }
+
+    /// Says whether a safety backup is due.
+    pub fn needs_safety_backup(&self) -> bool {
+        self.steps.iter().any(Step::needs_safety_backup)
+    }
+}
+
+impl Step {
+    /// Says whether what it replaces can be backed up first: a missing or empty file holds nothing, an unusable one is kept beside.
+    pub fn needs_safety_backup(&self) -> bool {
+        matches!(self.target.state, TargetState::Database(_))
+    }
+
+    /// Returns the rows that the archive promises, where it does.
+    pub fn rows_after(&self) -> Option<u64> {
+        self.held.tables.as_ref()?.iter().map(|table| table.rows).sum()
+    }
+}
+
+/// Returns the databases of an archive that were asked for; all where none was named.
+pub fn choose(contents: &Contents, only: &[Name]) -> Result<Vec<usize>, RestoreError> {
+    let available = || contents.databases.iter().map(|held| held.name.clone()).collect::<Vec<_>>();
+    if let Some(unknown) = only.iter().find(|name| contents.databases.iter().all(|held| held.name != **name)) {
+        return Err(RestoreError::NoSuchDatabase { name: unknown.clone(), available: available() });
+    }
+    let wanted = |index: &usize| only.is_empty() || only.contains(&contents.databases[*index].name);
+    Ok((0..contents.databases.len()).filter(wanted).collect())
+}
+
+/// Makes the plan. With `if_missing`, targets that exist are left alone.
+pub fn plan(contents: &Contents, targets: Vec<(usize, PathBuf)>, offline: Option<Proof>, if_missing: bool) -> anyhow::Result<Plan> {
+    let mut plan = Plan { steps: Vec::new(), skipped: Vec::new() };
+    for (index, path) in targets {
+        let held = contents.databases[index].clone();
+        let folder = parent(&path);
+        if let Err(cause) = std::fs::metadata(folder)
+            && cause.kind() == std::io::ErrorKind::NotFound
+        {
+            return Err(RestoreError::NoFolder { path: folder.to_owned() }.into());
+        }
+        let target = database::look_at(&path)?;
+        let method = match (&target.state, offline) {
+            (TargetState::Missing { .. }, _) => Method::Create,
+            _ if if_missing => {
+                plan.skipped.push((held.name, path));
+                continue;
+            }
+            (TargetState::Unusable { .. }, _) => Method::SetAside,
+            (TargetState::Database(_), Some(proof)) => Method::Offline(proof),
+            (TargetState::Database(_) | TargetState::Empty, _) => Method::Inside,
+        };
+        let holders = database::holders(&target.path).unwrap_or_default();
+        plan.steps.push(Step { index, held, target, method, holders });
+    }
+    refuse_collisions(&plan)?;
+    Ok(plan)
+}
+
+/// Refuses two databases at one file, and one at the sidecar of another or of a database that is there.
+fn refuse_collisions(plan: &Plan) -> Result<(), RestoreError> {
+    let base = |path: &Path| -> Option<PathBuf> {
+        let text = path.to_str()?;
+        ["-wal", "-shm", "-journal"].iter().find_map(|ending| text.strip_suffix(ending)).map(PathBuf::from)
+    };
+    for (number, step) in plan.steps.iter().enumerate() {
+        let path = &step.target.path;
+        let twice = plan.steps[..number].iter().any(|other| other.target.same_file(&step.target));
+        let beside = base(path)
+            .is_some_and(|base| plan.steps.iter().any(|other| other.target.path == base) || std::fs::symlink_metadata(&base).is_ok());
+        if twice || beside {
+            return Err(RestoreError::Collision { path: path.clone() });
+        }
+    }
+    Ok(())
+}
