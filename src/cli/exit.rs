@@ -11,6 +11,7 @@ use crate::lock::LockError;
 use crate::names::printable;
 use crate::ops::delete::DeleteError;
 use crate::ops::resolve::ResolveError;
+use crate::ops::restore::RestoreError;
 use crate::progress::Interrupted;
 use crate::store::StoreError;
 
@@ -123,7 +124,7 @@ fn meaning_of(cause: &(dyn std::error::Error + 'static)) -> Option<Meaning> {
             TargetError::Failed { .. } | TargetError::Io { .. } => (1, "failed"),
             TargetError::Source(_) | TargetError::Interrupted(_) => return None,
         };
-        return own(code, kind, None);
+        return own(code, kind, target.hint());
     }
     if let Some(archive) = cause.downcast_ref::<ArchiveError>() {
         let (code, kind) = match archive {
@@ -150,6 +151,20 @@ fn meaning_of(cause: &(dyn std::error::Error + 'static)) -> Option<Meaning> {
             ResolveError::Ambiguous { .. } | ResolveError::SeveralSets { .. } => (2, "usage"),
         };
         return own(code, kind, Some(&resolve.hint()));
+    }
+    if let Some(restore) = cause.downcast_ref::<RestoreError>() {
+        let (code, kind) = match restore {
+            RestoreError::NoTarget { .. }
+            | RestoreError::OneFileForSeveral { .. }
+            | RestoreError::Collision { .. }
+            | RestoreError::NoFolder { .. }
+            | RestoreError::SafetyNeeded => (2, "usage"),
+            RestoreError::NoSuchDatabase { .. } | RestoreError::NothingToUndo { .. } => (12, "no_backup"),
+            RestoreError::Damaged { .. } | RestoreError::Unsound { .. } => (13, "damaged"),
+            RestoreError::NotConfirmed { .. } => (14, "target_exists"),
+            RestoreError::NoSafetyStore { .. } => (1, "failed"),
+        };
+        return own(code, kind, Some(&restore.hint()));
     }
     if let Some(delete) = cause.downcast_ref::<DeleteError>() {
         return own(14, "target_in_use", Some(&delete.hint()));

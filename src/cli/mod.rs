@@ -15,6 +15,8 @@ mod exit;
 mod list;
 mod log;
 mod pin;
+mod restore;
+mod restore_text;
 mod retain;
 mod rotate;
 mod settings;
@@ -73,6 +75,7 @@ pub struct GlobalArgs {
 #[allow(missing_docs, reason = "the help of a command is the doc comment of its arguments")]
 pub enum Command {
     Backup(backup::BackupArgs),
+    Restore(Box<restore::RestoreArgs>),
     List(list::ListArgs),
     Show(show::ShowArgs),
     Verify(verify::VerifyArgs),
@@ -106,8 +109,14 @@ pub fn main() -> u8 {
 
 fn dispatch(command: &Command, context: &mut Context) -> anyhow::Result<Outcome> {
     let started = std::time::Instant::now();
+    match command {
+        Command::Config(_) | Command::Completions(_) => {}
+        Command::Restore(args) if args.is_undo() => {}
+        _ => restore::tell_interrupted(context),
+    }
     let (name, result) = match command {
         Command::Backup(args) => ("backup", backup::run(args, context)),
+        Command::Restore(args) if !args.only_looks() => ("restore", restore::run(args, context)),
         Command::Verify(args) => ("verify", verify::run(args, context)),
         Command::Rotate(args) if !args.only_looks() => ("rotate", rotate::run(args, context)),
         Command::Cleanup(args) if !args.only_looks() => ("cleanup", cleanup::run(args, context)),
@@ -117,6 +126,7 @@ fn dispatch(command: &Command, context: &mut Context) -> anyhow::Result<Outcome>
         // Commands that only look are not logged.
         Command::Rotate(args) => return rotate::run(args, context),
         Command::Cleanup(args) => return cleanup::run(args, context),
+        Command::Restore(args) => return restore::run(args, context),
         Command::List(args) => return list::run(args, context),
         Command::Show(args) => return show::run(args, context),
         Command::Config(args) => return config::run(args, context),

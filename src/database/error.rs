@@ -205,6 +205,19 @@ pub enum TargetError {
     Interrupted(Interrupted),
 }
 
+impl TargetError {
+    /// Says what the user can do next, when we know it.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Busy { .. } => Some("stop what writes to it, or try again when it is less busy"),
+            Self::Failed { .. } => {
+                Some("the safety backup has what was there: `heirloom restore --undo`; with `--offline` the file itself is replaced")
+            }
+            Self::Refused { .. } | Self::Io { .. } | Self::Source(_) | Self::Interrupted(_) => None,
+        }
+    }
+}
+
 impl fmt::Display for TargetError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -212,7 +225,7 @@ impl fmt::Display for TargetError {
             Self::Refused { path, why } => write!(f, "{} cannot be replaced: {why}", quoted(path)),
             Self::Failed { path, why } => write!(f, "replacing {} failed: {why}", quoted(path)),
             Self::Io { path, action, .. } => write!(f, "cannot {action} {}", quoted(path)),
-            Self::Source(cause) => write!(f, "the safety backup failed: {cause}"),
+            Self::Source(cause) => cause.fmt(f),
             Self::Interrupted(interrupted) => interrupted.fmt(f),
         }
     }

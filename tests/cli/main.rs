@@ -6,6 +6,7 @@ mod backup;
 mod config;
 mod delete;
 mod list;
+mod restore;
 mod rotate;
 mod verify;
 mod world;

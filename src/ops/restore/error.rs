@@ -57,6 +57,13 @@ pub enum RestoreError {
     NoSafetyStore {
         /// Where it should go.
         location: String,
+        /// Why not.
+        cause: anyhow::Error,
+    },
+    /// Something exists, and nobody said that it may be replaced.
+    NotConfirmed {
+        /// The first target that would be replaced.
+        path: PathBuf,
     },
     /// There is no safety backup to go back to.
     NothingToUndo {
@@ -72,19 +79,20 @@ impl RestoreError {
             Self::NoSuchDatabase { available, .. } => format!("there are: {}", join(available)),
             Self::NoTarget { name, recorded, archive } => {
                 let example = recorded.as_ref().map_or_else(|| format!("{name}.db"), |(path, _)| path.clone());
-                format!("type: heirloom restore {} --only {name} --to {}", shell(archive), shell(&example))
+                format!("type: heirloom restore {} --only {name} --to {}", shell_word(archive), shell_word(&example))
             }
             Self::OneFileForSeveral { names } => {
                 let first = names.first().map(ToString::to_string).unwrap_or_default();
                 format!("choose one with `--only {first}`, or name a folder for all with `--to-dir DIR`")
             }
             Self::Collision { .. } => "restore them one by one with `--only NAME --to FILE`".into(),
-            Self::NoFolder { path } => format!("make it first: mkdir -p {}", shell(&path.to_string_lossy())),
+            Self::NoFolder { path } => format!("make it first: mkdir -p {}", shell_word(&path.to_string_lossy())),
             Self::Damaged { .. } => "choose another archive (`heirloom list`), or take this one with `--allow-damaged`".into(),
             Self::Unsound { .. } => {
                 "nothing was changed; choose another archive (`heirloom list`), or take this one with `--allow-damaged`".into()
             }
             Self::SafetyNeeded => "leave `--no-safety-backup` out, or restore one database at a time with `--only NAME`".into(),
+            Self::NotConfirmed { .. } => "add `--force` to replace it; what it holds is kept in a safety backup first".into(),
             Self::NoSafetyStore { .. } => {
                 "name a folder that can be written with `--dir`, or go without a way back with `--no-safety-backup`".into()
             }
@@ -109,7 +117,8 @@ impl fmt::Display for RestoreError {
             Self::Damaged { archive } => write!(f, "the archive \"{}\" is marked as damaged", printable(archive)),
             Self::Unsound { name, findings } => write!(f, "\"{name}\" in the archive is not sound: {}", findings.join("; ")),
             Self::SafetyNeeded => f.write_str("several databases are replaced all or none, which needs the safety backup"),
-            Self::NoSafetyStore { location } => {
+            Self::NotConfirmed { path } => write!(f, "{} exists, and would be replaced", quoted(path)),
+            Self::NoSafetyStore { location, .. } => {
                 write!(f, "the safety backup of what is replaced cannot be kept in the store \"{}\"", printable(location))
             }
             Self::NothingToUndo { location } => write!(f, "no safety backup in the store \"{}\"", printable(location)),
@@ -117,7 +126,14 @@ impl fmt::Display for RestoreError {
     }
 }
 
-impl std::error::Error for RestoreError {}
+impl std::error::Error for RestoreError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::NoSafetyStore { cause, .. } => Some(cause.as_ref()),
+            _ => None,
+        }
+    }
+}
 
 fn join(names: &[Name]) -> String {
     names.iter().map(Name::as_str).collect::<Vec<_>>().join(", ")
@@ -128,7 +144,7 @@ fn quoted(path: &Path) -> String {
 }
 
 /// Returns a word as a shell takes it.
-pub(super) fn shell(word: &str) -> String {
+pub fn shell_word(word: &str) -> String {
     let word = printable(word);
     let plain = |char: char| char.is_ascii_alphanumeric() || "/._-+:@%=".contains(char);
     if !word.is_empty() && word.chars().all(plain) { word.into_owned() } else { format!("'{}'", word.replace('\'', "'\\''")) }

@@ -1,6 +1,6 @@
 //! Carries a plan out: prepare, lock, keep what is there, write, commit, compare.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::num::NonZeroUsize;
@@ -117,16 +117,14 @@ pub fn execute(archive: &Archive, plan: &Plan, options: &Options<'_>, progress: 
 
 /// Makes one scratch folder beside each target, on its file system, and removes what dead runs left there.
 fn scratches(plan: &Plan) -> anyhow::Result<BTreeMap<PathBuf, Scratch>> {
+    let folders: BTreeSet<&Path> = plan.steps.iter().map(|step| parent(&step.target.path)).collect();
     let mut scratches = BTreeMap::new();
-    for step in &plan.steps {
-        let folder = parent(&step.target.path).to_owned();
-        if !scratches.contains_key(&folder) {
-            // That an old leftover stays is no reason to fail a restore.
-            let _ = sweep_beside(&folder);
-            let scratch = Scratch::beside(&folder)
-                .with_context(|| format!("cannot write into the folder \"{}\"", printable(&folder.to_string_lossy())))?;
-            scratches.insert(folder, scratch);
-        }
+    for folder in folders {
+        // That an old leftover stays is no reason to fail a restore.
+        let _ = sweep_beside(folder);
+        let scratch = Scratch::beside(folder)
+            .with_context(|| format!("cannot write into the folder \"{}\"", printable(&folder.to_string_lossy())))?;
+        scratches.insert(folder.to_owned(), scratch);
     }
     Ok(scratches)
 }

@@ -11,7 +11,7 @@ mod plan;
 mod replace;
 mod targets;
 
-pub use error::RestoreError;
+pub use error::{RestoreError, shell_word};
 pub use execute::{Options, Report, Restored, Safety, execute};
 pub use intent::{Interrupted, forget, interrupted};
 pub use plan::{Method, Plan, Step, choose, plan};

@@ -273,9 +273,9 @@ impl Kept<'_> {
             threads: self.options.threads,
             lock_wait: self.options.limits.busy,
         };
-        let unkept = || RestoreError::NoSafetyStore { location: store.location() };
-        let private = store.create_private().with_context(unkept)?;
-        let scratch = Scratch::in_store(&private).with_context(unkept)?;
-        pack(store, &scratch, staged, &request, progress).with_context(unkept).map(Some)
+        let unkept = |cause| RestoreError::NoSafetyStore { location: store.location(), cause };
+        let private = store.create_private().map_err(|cause| unkept(cause.into()))?;
+        let scratch = Scratch::in_store(&private).map_err(|cause| unkept(cause.into()))?;
+        pack(store, &scratch, staged, &request, progress).context("the safety backup failed, nothing was changed").map(Some)
     }
 }

@@ -1,0 +1,164 @@
+//! What `heirloom restore` shows: the plan before, and what was done after.
+
+use serde_json::{Value, json};
+
+use super::context::quoted;
+use super::ui::Tone;
+use super::{Context, text};
+use crate::database::TargetState;
+use crate::metadata::{Kind, rfc3339};
+use crate::names::printable;
+use crate::ops::restore::{Method, Plan, Report, Step};
+use crate::snapshot::Snapshot;
+
+/// How many processes are named.
+const NAMED: usize = 5;
+
+/// Shows the plan: a dry run as the result, else as what precedes the question.
+pub(super) fn plan(context: &mut Context, snapshot: &Snapshot, shown: &str, plan: &Plan, dry_run: bool) {
+    if context.ui.is_json() {
+        if dry_run {
+            let databases: Vec<Value> = plan.steps.iter().map(step_json).collect();
+            context.ui.document(&json!({
+                "dry_run": true, "archive": shown, "created_at": rfc3339(snapshot.created_at), "databases": databases,
+                "skipped": skipped_json(plan),
+            }));
+        }
+        return;
+    }
+    let mut lines = vec![from(context, snapshot, shown)];
+    for step in &plan.steps {
+        lines.extend(step_lines(context, step));
+    }
+    lines.extend(plan.skipped.iter().map(|(name, path)| format!("  {name}: {} exists and is left alone", quoted(path))));
+    if dry_run {
+        lines.push("dry run, nothing was changed".into());
+        lines.iter().for_each(|line| context.ui.result(line));
+    } else if context.ui.can_ask() {
+        lines.iter().for_each(|line| context.ui.note(line));
+    } else {
+        lines.iter().for_each(|line| context.ui.detail(line));
+    }
+}
+
+fn from(context: &Context, snapshot: &Snapshot, shown: &str) -> String {
+    let kind = if snapshot.kind == Kind::Safety { ", made before an earlier restore" } else { "" };
+    let (age, at) = (text::age(snapshot.created_at, context.now), snapshot.created_at.format("%Y-%m-%dT%H:%M:%SZ"));
+    format!("from {}: the state of {age} ({at}){kind}", printable(shown))
+}
+
+fn step_lines(context: &Context, step: &Step) -> Vec<String> {
+    let target = quoted(&step.target.given);
+    let name = &step.held.name;
+    let new = [step.held.bytes.map(text::bytes), step.rows_after().map(rows)].into_iter().flatten().collect::<Vec<_>>().join(", ");
+    let mut lines = vec![format!("  {name} to {target}: {}", if new.is_empty() { "size unknown".into() } else { new })];
+    let modified = step.target.modified.map(|time| format!(", written {}", text::age(time, context.now))).unwrap_or_default();
+    let bytes = text::bytes(step.target.bytes);
+    match &step.target.state {
+        TargetState::Missing { leftovers } if leftovers.is_empty() => lines.push("    a new file".into()),
+        TargetState::Missing { .. } => lines.push("    a new file; what is left of an older database is moved aside".into()),
+        TargetState::Empty => lines.push("    fills an empty file".into()),
+        TargetState::Database(facts) => {
+            let rows = facts.rows.map(|number| format!(", {}", rows(number))).unwrap_or_default();
+            let how = if matches!(step.method, Method::Offline(_)) { " (the file itself, offline)" } else { "" };
+            lines.push(format!("    {}{how}: {bytes}{rows}{modified}", context.ui.paint_stderr(Tone::Bad, "replaces")));
+        }
+        TargetState::Unusable { why } => {
+            lines.push(format!("    moves aside what is no usable database ({}): {bytes}{modified}", printable(why)));
+        }
+    }
+    if step.target.given != step.target.path && std::path::absolute(&step.target.given).is_ok_and(|given| given != step.target.path) {
+        lines.push(format!("    the file is {}", quoted(&step.target.path)));
+    }
+    lines.extend(holders(step));
+    lines
+}
+
+fn holders(step: &Step) -> Option<String> {
+    let holders = &step.holders;
+    let named: Vec<String> = holders.processes.iter().take(NAMED).map(|holder| format!("{} ({})", holder.name, holder.pid)).collect();
+    let others = holders.processes.len().saturating_sub(NAMED);
+    let others = if others > 0 { format!(" and {others} more") } else { String::new() };
+    let then = if step.method == Method::Inside { "it sees the new content at its next read" } else { "stop it first" };
+    (!named.is_empty()).then(|| format!("    in use by {}{others}; {then}", named.join(", ")))
+}
+
+fn rows(number: u64) -> String {
+    text::count(number, "row")
+}
+
+/// Shows what was done.
+pub(super) fn report(context: &mut Context, snapshot: &Snapshot, shown: &str, plan: &Plan, report: &Report, undo: Option<&str>) {
+    for warning in &report.warnings {
+        context.ui.warning(warning);
+    }
+    if context.ui.is_json() {
+        let databases: Vec<Value> = report
+            .databases
+            .iter()
+            .zip(&plan.steps)
+            .map(|(done, step)| {
+                json!({
+                    "name": done.name, "target": done.target.to_string_lossy(), "bytes": done.bytes, "rows": done.rows,
+                    "replaced": !matches!(step.target.state, TargetState::Missing { .. }),
+                    "rows_before": rows_before(step), "method": method(done.method),
+                    "journal_mode": done.journal_modes.map(|(_, after)| after),
+                    "set_aside": done.aside.as_ref().map(|aside| aside.to_string_lossy()),
+                })
+            })
+            .collect();
+        context.ui.document(&json!({
+            "outcome": "restored", "archive": shown, "created_at": rfc3339(snapshot.created_at), "set": snapshot.set,
+            "databases": databases, "skipped": skipped_json(plan), "safety_backup": report.safety, "undo": undo, "warnings": report.warnings,
+        }));
+        return;
+    }
+    let done = context.ui.paint(Tone::Good, "restored");
+    let line = from(context, snapshot, shown);
+    context.ui.line(format!("{done} {line}"));
+    for (done, step) in report.databases.iter().zip(&plan.steps) {
+        let mut words = vec![done.rows.map_or_else(|| text::bytes(done.bytes), rows)];
+        words.extend(rows_before(step).map(|number| format!("before {}", rows(number))));
+        if let Some((before, after)) = done.journal_modes.filter(|(before, after)| before != after) {
+            words.push(format!("the journal mode is now {after}, it was {before}"));
+        }
+        context.ui.line(format!("  {} to {}: {}", done.name, quoted(&done.target), words.join(", ")));
+        if let Some(aside) = &done.aside {
+            context.ui.line(format!("    what was there is in {}", quoted(aside)));
+        }
+    }
+    for (name, path) in &plan.skipped {
+        context.ui.line(format!("  {name}: {} exists and was left alone", quoted(path)));
+    }
+    if let (Some(safety), Some(undo)) = (&report.safety, undo) {
+        context.ui.line(format!("what was there before is kept in {safety}; to go back: {undo}"));
+    }
+}
+
+fn rows_before(step: &Step) -> Option<u64> {
+    match &step.target.state {
+        TargetState::Database(facts) => facts.rows,
+        _ => None,
+    }
+}
+
+fn method(method: Method) -> &'static str {
+    match method {
+        Method::Create => "created",
+        Method::Inside => "replaced",
+        Method::Offline(_) => "replaced_offline",
+        Method::SetAside => "set_aside",
+    }
+}
+
+fn step_json(step: &Step) -> Value {
+    json!({
+        "name": step.held.name, "target": step.target.path.to_string_lossy(), "bytes": step.held.bytes, "rows": step.rows_after(),
+        "method": method(step.method), "rows_before": rows_before(step),
+        "in_use_by": step.holders.processes.iter().map(|holder| json!({"pid": holder.pid, "name": holder.name})).collect::<Vec<_>>(),
+    })
+}
+
+fn skipped_json(plan: &Plan) -> Vec<Value> {
+    plan.skipped.iter().map(|(name, path)| json!({"name": name, "target": path.to_string_lossy()})).collect()
+}
