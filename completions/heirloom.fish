@@ -38,6 +38,7 @@ complete -c heirloom -n "__fish_heirloom_needs_command" -s v -l verbose -d 'Tell
 complete -c heirloom -n "__fish_heirloom_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c heirloom -n "__fish_heirloom_needs_command" -s V -l version -d 'Print version'
 complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "backup" -d 'Back up databases into one verified archive'
+complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "restore" -d 'Put databases back from an archive'
 complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "list" -d 'List the archives of the store, newest first'
 complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "show" -d 'Show everything that an archive says about itself'
 complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "verify" -d 'Prove that archives can be restored'
@@ -86,6 +87,38 @@ complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l json -d 'Pr
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -s q -l quiet -d 'Print errors only'
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -s v -l verbose -d 'Tell more about what is being done'
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l at -d 'The newest archive at or before this time: 2026-03-01T03:00:00Z, \'2026-03-01 03:00\', or 2026-03-01 for the end of that day' -r
+complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l only -d 'Only this database; may be repeated' -r
+complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l to -d 'Restore one database into this file' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l to-dir -d 'Restore each database under its file name into this folder' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l set -d 'Only archives of this set' -r
+complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l check -d 'How thoroughly the unpacked databases are checked' -r -f -a "full\t'Everything SQLite can check'
+quick\t'Pages and rows, not indexes against tables'
+none\t'Nothing; the archive is still read back'"
+complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l time-zone -d 'The zone of times that carry none, such as Europe/Berlin' -r
+complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l busy-timeout -d 'How long to wait for a lock of another process' -r
+complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l config -d 'Read this configuration file, and no other [env: HEIRLOOM_CONFIG]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l dir -d 'Keep and find the archives in this folder [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l color -d 'Colour the output' -r -f -a "auto\t'At a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l progress -d 'Show a progress bar on stderr' -r -f -a "auto\t'At a terminal'
+always\t'Always'
+never\t'Never'"
+complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l to-original -d 'Restore to the paths recorded in the archive, whatever the configuration says and wherever it was made'
+complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l force -d 'Replace what exists without asking'
+complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l allow-damaged -d 'Restore an archive that is damaged, as far as it can be read'
+complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l dry-run -d 'Print what would be done, and stop'
+complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l no-safety-backup -d 'Do not keep what is replaced; for one database only'
+complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l offline -d 'Replace the file itself, after proof that nobody has it open'
+complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l assume-unused -d 'With `--offline`: go on although not every process could be seen'
+complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l if-missing -d 'Restore only what does not exist'
+complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l if-backup-exists -d 'Succeed where there is no backup yet'
+complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l undo -d 'Go back to what the last restore replaced'
+complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
+complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -s q -l quiet -d 'Print errors only'
+complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -s v -l verbose -d 'Tell more about what is being done'
+complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c heirloom -n "__fish_heirloom_using_subcommand list" -l set -d 'Only archives of this set' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand list" -l limit -d 'At most so many' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand list" -l config -d 'Read this configuration file, and no other [env: HEIRLOOM_CONFIG]' -r -F

@@ -92,7 +92,7 @@ pub fn execute(archive: &Archive, plan: &Plan, options: &Options<'_>, progress: 
     let mut warnings = Vec::new();
     let scratches = scratches(plan)?;
     check_room(plan)?;
-    let work = unpack(archive, plan, &scratches, options.threads, progress)?;
+    let work = unpack(archive, plan, &scratches, options, progress)?;
     let mut rows = Vec::new();
     for work in &work {
         rows.push(examine(archive, work, options, progress, &mut warnings)?);
@@ -161,7 +161,7 @@ fn unpack<'a>(
     archive: &Archive,
     plan: &'a Plan,
     scratches: &BTreeMap<PathBuf, Scratch>,
-    threads: NonZeroUsize,
+    options: &Options<'_>,
     progress: &dyn Progress,
 ) -> anyhow::Result<Vec<Work<'a>>> {
     let mut files: Vec<(usize, File)> = Vec::new();
@@ -177,7 +177,7 @@ fn unpack<'a>(
     let wanted: Vec<(usize, &File)> = files.iter().map(|(index, file)| (*index, file)).collect();
     let total = plan.steps.iter().filter_map(|step| step.held.bytes).sum();
     progress.begin(Stage::Unpack, &archive.contents().backup_name, total);
-    archive.unpack(&wanted, threads, progress).context("cannot unpack the archive")?;
+    archive.unpack(&wanted, options.threads, progress).with_context(|| format!("cannot unpack \"{}\"", printable(&options.archive)))?;
     Ok(work)
 }
 
