@@ -77,7 +77,14 @@ pub fn check(copy: &Path, depth: Depth, progress: &dyn Progress) -> Result<Check
         }
         if depth == Depth::Deep { read_rows(copy, &connection, &mut found) } else { Ok(()) }
     })??;
-    Ok(found.into_checked(foreign_key_violations))
+    match found.failure {
+        // A disk that does not answer is no evidence, and hides what the other lines would be about.
+        Some(code) => {
+            let error = rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), None);
+            Err(SourceError::from_sqlite(copy, "check", &error))
+        }
+        None => Ok(found.into_checked(foreign_key_violations)),
+    }
 }
 
 /// Opens a copy read-only and immutable, or, where tables have CHECK constraints, so that these are checked as well.
@@ -98,6 +105,8 @@ struct Found {
     more_violations: u64,
     /// What does not change the verdict.
     notes: Vec<String>,
+    /// The code of an error of the system's that integrity_check met and told as a line, like damage.
+    failure: Option<i32>,
 }
 
 impl Found {
@@ -128,6 +137,7 @@ impl Found {
             if line.is_empty() || line == "ok" || line.starts_with("*** in database") {
                 continue;
             }
+            self.failure = self.failure.or_else(|| failure_in(line));
             if !VIOLATIONS.iter().any(|beginning| line.starts_with(beginning)) || line.starts_with("non-unique") {
                 self.damaged(printable(line).into_owned());
             } else if self.violations.iter().any(|known| known == line) || self.violations.len() >= MOST_FINDINGS {
@@ -158,6 +168,17 @@ impl Found {
             .collect();
         Checked { integrity, findings, foreign_key_violations }
     }
+}
+
+/// Returns the result code in a line of integrity_check, such as `Tree 2 page 5: unable to get the page. error code=266`,
+/// where it is one of the system's. A read beyond the end is not: the copy is private, so its file is too short.
+fn failure_in(line: &str) -> Option<i32> {
+    let (_, code) = line.rsplit_once("error code")?;
+    let code = code.trim_start_matches(['=', ' ']).parse().ok()?;
+    let error = rusqlite::ffi::Error::new(code);
+    let failed =
+        matches!(error.code, ErrorCode::OperationInterrupted | ErrorCode::SystemIoFailure | ErrorCode::CannotOpen | ErrorCode::OutOfMemory);
+    (failed && code != rusqlite::ffi::SQLITE_IOERR_SHORT_READ).then_some(code)
 }
 
 /// Makes a line printable and cuts it to length.
@@ -279,7 +300,8 @@ pub(super) fn watched<T>(connection: &Connection, progress: &dyn Progress, work:
     let handle = connection.get_interrupt_handle();
     thread::scope(|scope| {
         let (done, ended) = mpsc::channel::<()>();
-        scope.spawn(move || {
+        // Where no thread can be had, the statements run on; a request to stop then waits for their end.
+        let _ = thread::Builder::new().spawn_scoped(scope, move || {
             while ended.recv_timeout(Duration::from_millis(50)) == Err(RecvTimeoutError::Timeout) {
                 // Again and again: an interrupt between two statements is lost.
                 if progress.cancelled() {
@@ -291,4 +313,19 @@ pub(super) fn watched<T>(connection: &Connection, progress: &dyn Progress, work:
         drop(done);
         Ok(result)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A sound archive was marked as damaged, because integrity_check tells a failed read as one of its lines.
+    #[test]
+    fn a_disk_that_does_not_answer_is_no_damage() {
+        assert_eq!(failure_in("Tree 2 page 5 cell 0: unable to get the page. error code=266"), Some(266));
+        assert_eq!(failure_in("Tree 2 page 5: btreeInitPage() returns error code 7"), Some(7));
+        assert_eq!(failure_in("Tree 2 page 5: btreeInitPage() returns error code 11"), None);
+        assert_eq!(failure_in("Tree 2 page 5: unable to get the page. error code=522"), None);
+        assert_eq!(failure_in("wrong # of entries in index error code"), None);
+    }
 }
