@@ -6,14 +6,14 @@
 //! request to stop, ends them all and none waits for ever.
 
 use std::collections::BTreeMap;
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 /// Runs `feed` until it says `false`, `work` on every job that it filled, and `drain` on each after that, in order.
 ///
-/// There is one working thread for each of `workers`; with one of them all happens on the calling thread. Of
-/// several errors the one of the earliest job is returned.
+/// There is one working thread for each of `workers`, or as many as the system grants; with one of them, or
+/// without threads, all happens on the calling thread. Of several errors the one of the earliest job is returned.
 pub(super) fn ordered<J: Send, W: Send, E: Send>(
     mut jobs: Vec<J>,
     workers: &mut [W],
@@ -21,25 +21,37 @@ pub(super) fn ordered<J: Send, W: Send, E: Send>(
     work: impl Fn(&mut W, &mut J) -> Result<(), E> + Sync,
     mut drain: impl FnMut(&mut J) -> Result<(), E>,
 ) -> Result<(), E> {
-    if let ([worker], Some(job)) = (&mut *workers, jobs.first_mut()) {
+    if workers.len() > 1
+        && let Some(result) = in_parallel(&mut jobs, workers, &mut feed, &work, &mut drain)
+    {
+        return result;
+    }
+    if let ([worker, ..], Some(job)) = (workers, jobs.first_mut()) {
         while feed(job)? {
             work(worker, job)?;
             drain(job)?;
         }
-        return Ok(());
     }
+    Ok(())
+}
+
+/// Does it with threads; `None`, and nothing was done, where the system has none to give.
+fn in_parallel<J: Send, W: Send, E: Send>(
+    jobs: &mut Vec<J>,
+    workers: &mut [W],
+    feed: &mut (impl FnMut(&mut J) -> Result<bool, E> + Send),
+    work: &(impl Fn(&mut W, &mut J) -> Result<(), E> + Sync),
+    drain: &mut impl FnMut(&mut J) -> Result<(), E>,
+) -> Option<Result<(), E>> {
     let (free, empties) = channel();
     let (todo, queue) = channel::<(u64, J)>();
     let (finished, done) = channel();
-    for job in jobs {
-        free.send(job).ok();
-    }
     let queue = &Mutex::new(queue);
-    let work = &work;
     thread::scope(|scope| {
+        let mut working = 0;
         for worker in workers {
             let finished = finished.clone();
-            scope.spawn(move || {
+            let spawned = thread::Builder::new().spawn_scoped(scope, move || {
                 let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
                 while let Ok((number, mut job)) = next() {
                     let alarm = Alarm(&finished);
@@ -50,8 +62,12 @@ pub(super) fn ordered<J: Send, W: Send, E: Send>(
                     }
                 }
             });
+            working += usize::from(spawned.is_ok());
         }
-        scope.spawn(move || {
+        if working == 0 {
+            return None;
+        }
+        let feeding = thread::Builder::new().spawn_scoped(scope, move || {
             for number in 0.. {
                 let Ok(mut job) = empties.recv() else { break };
                 match feed(&mut job) {
@@ -64,23 +80,36 @@ pub(super) fn ordered<J: Send, W: Send, E: Send>(
                 }
             }
         });
+        // The feeder's ends of the channels went with it, so that the workers end.
+        feeding.ok()?;
         // Moved into this block, so that the channels close before the scope waits for its threads.
         let (free, done) = (free, done);
-        let mut early = BTreeMap::new();
-        let mut next = 0;
-        // A worker that panicked says `None`; the scope passes the panic on.
-        for (number, result) in done.iter().map_while(|outcome| outcome) {
-            early.insert(number, result);
-            while let Some(result) = early.remove(&next) {
-                let mut job = result?;
-                drain(&mut job)?;
-                next += 1;
-                free.send(job).ok();
-            }
+        for job in jobs.drain(..) {
+            free.send(job).ok();
         }
-        Ok(())
+        Some(drained(&free, &done, drain))
     })
 }
+
+/// Drains what was worked on in the order of feeding, and gives the jobs back to the feeder.
+fn drained<J, E>(free: &Sender<J>, done: &Receiver<Outcome<J, E>>, mut drain: impl FnMut(&mut J) -> Result<(), E>) -> Result<(), E> {
+    let mut early = BTreeMap::new();
+    let mut next = 0;
+    // A worker that panicked says `None`; the scope passes the panic on.
+    for (number, result) in done.iter().map_while(|outcome| outcome) {
+        early.insert(number, result);
+        while let Some(result) = early.remove(&next) {
+            let mut job = result?;
+            drain(&mut job)?;
+            next += 1;
+            free.send(job).ok();
+        }
+    }
+    Ok(())
+}
+
+/// A job that was worked on, with its number; `None` from a thread that panicked.
+type Outcome<J, E> = Option<(u64, Result<J, E>)>;
 
 /// Tells the draining thread of a panic, so that it does not wait for the job that was lost in it.
 struct Alarm<'a, T>(&'a Sender<Option<T>>);

@@ -261,18 +261,20 @@ fn write_and_check(
     let next = AtomicUsize::new(0);
     let examined: Mutex<Vec<(usize, Result<Examined, SourceError>)>> = Mutex::default();
     let checkers = databases.len().min(request.threads.get());
+    let check_the_rest = || {
+        while let Some(index) = Some(next.fetch_add(1, Ordering::Relaxed)).filter(|index| *index < databases.len()) {
+            let result = examine(&databases[index], &metadata.databases[index], request, &watched);
+            if result.is_err() {
+                stop.store(true, Ordering::Relaxed);
+            }
+            examined.lock().unwrap_or_else(PoisonError::into_inner).push((index, result));
+        }
+    };
 
     let digests = std::thread::scope(|scope| {
         for _ in 0..checkers {
-            scope.spawn(|| {
-                while let Some(index) = Some(next.fetch_add(1, Ordering::Relaxed)).filter(|index| *index < databases.len()) {
-                    let result = examine(&databases[index], &metadata.databases[index], request, &watched);
-                    if result.is_err() {
-                        stop.store(true, Ordering::Relaxed);
-                    }
-                    examined.lock().unwrap_or_else(PoisonError::into_inner).push((index, result));
-                }
-            });
+            // Where no thread can be had, this one checks after it has written.
+            let _ = std::thread::Builder::new().spawn_scoped(scope, check_the_rest);
         }
         let digests = databases.iter().zip(&metadata.databases).map(|(staged, described)| {
             let copy = std::fs::File::open(&staged.copy).context("cannot open the copy")?;
@@ -282,6 +284,7 @@ fn write_and_check(
         if digests.is_err() {
             stop.store(true, Ordering::Relaxed);
         }
+        check_the_rest();
         digests
     });
 
