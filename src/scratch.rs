@@ -51,9 +51,14 @@ impl Scratch {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
                 Err(error) => return Err(error),
             }
-            fs::set_permissions(&path, Permissions::from_mode(0o700))?;
-            if let Some(lock) = own(&path)? {
-                return Ok(Self { path, _lock: lock });
+            match fs::set_permissions(&path, Permissions::from_mode(0o700)).and_then(|()| own(&path)) {
+                Ok(Some(lock)) => return Ok(Self { path, _lock: lock }),
+                Ok(None) => {}
+                Err(error) => {
+                    // Made just now and worthless; what cannot be removed here is swept by a later run.
+                    let _ = fs::remove_dir_all(&path);
+                    return Err(error);
+                }
             }
         }
         Err(io::Error::new(io::ErrorKind::AlreadyExists, "no free name for a scratch folder"))
@@ -98,7 +103,7 @@ fn own(path: &Path) -> io::Result<Option<File>> {
 
 /// Removes what dead runs left in a store's private folder; returns how many folders and files. The caller holds the store's lock.
 pub fn sweep_store(private: &Path) -> io::Result<usize> {
-    let mut swept = sweep(private, IN_STORE)?;
+    let mut swept = sweep(candidates(private, IN_STORE, FileType::is_dir)?)?;
     // Files are put under the store's lock, which the caller holds: the run that wrote this one is dead.
     for path in candidates(private, STAGED, FileType::is_file)? {
         fs::remove_file(&path)?;
@@ -107,9 +112,14 @@ pub fn sweep_store(private: &Path) -> io::Result<usize> {
     Ok(swept)
 }
 
-/// Removes the scratch folders that dead runs left beside a target; returns how many.
+/// Removes the scratch folders that dead runs of this user left beside a target; returns how many.
+///
+/// In a folder like `/tmp` others may have made folders of such a name, to have them removed, or something that they lead to.
 pub fn sweep_beside(folder: &Path) -> io::Result<usize> {
-    sweep(folder, BESIDE)
+    let ours = rustix::process::geteuid().as_raw();
+    let mut folders = candidates(folder, BESIDE, FileType::is_dir)?;
+    folders.retain(|path| fs::symlink_metadata(path).is_ok_and(|found| found.uid() == ours));
+    sweep(folders)
 }
 
 /// Lists the scratch folders of dead runs in a store's private folder, and removes none.
@@ -123,17 +133,19 @@ pub fn leftovers(private: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(dead)
 }
 
-fn sweep(folder: &Path, prefix: &str) -> io::Result<usize> {
-    let mut swept = 0;
-    for path in candidates(folder, prefix, FileType::is_dir)? {
+/// Goes on after a folder that cannot be removed, and returns the first error at the end.
+fn sweep(folders: Vec<PathBuf>) -> io::Result<usize> {
+    let mut swept = Ok(0);
+    for path in folders {
         // The lock is held until everything is gone, so nobody can take the folder over in between.
         // Dies in between: a part of worthless data stays, and the next sweep goes on.
-        if let Some(_lock) = own(&path)? {
-            fs::remove_dir_all(&path)?;
-            swept += 1;
-        }
+        let removed = own(&path).and_then(|lock| match lock {
+            Some(_lock) => fs::remove_dir_all(&path).map(|()| 1),
+            None => Ok(0),
+        });
+        swept = swept.and_then(|sum| Ok(sum + removed?));
     }
-    Ok(swept)
+    swept
 }
 
 fn candidates(folder: &Path, prefix: &str, wanted: fn(&FileType) -> bool) -> io::Result<Vec<PathBuf>> {

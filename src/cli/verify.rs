@@ -12,11 +12,12 @@ use crate::archive::ArchiveError;
 use crate::lock::StoreLock;
 use crate::names::{ArchiveName, Name, printable};
 use crate::ops::inventory::inventory;
+use crate::ops::leftovers::sweep_leftovers;
 use crate::ops::marks;
 use crate::ops::resolve::{Place, Selected, Wanted, in_store, resolve};
 use crate::ops::verify::{State, Verified, VerifyDepth, verify};
 use crate::progress::Interrupted;
-use crate::scratch::Scratch;
+use crate::scratch::{Scratch, sweep_beside};
 use crate::store::{LocalStore, Store as _};
 
 /// Prove that archives can be restored
@@ -131,7 +132,7 @@ fn look_at_all(args: &VerifyArgs, context: &Context) -> anyhow::Result<Vec<Looke
     let mut looked = Vec::new();
     let of_set = found.snapshots.iter().filter(|snapshot| args.set.as_ref().is_none_or(|set| *set == snapshot.set));
     // An archive that cannot even be described belongs to no set; it is looked at with all of them.
-    let broken = found.foreign.iter().filter(|foreign| foreign.damaged && args.set.is_none());
+    let broken = found.foreign.iter().filter(|foreign| (foreign.damaged || foreign.unread) && args.set.is_none());
     for name in of_set.map(|snapshot| snapshot.name.as_str()).chain(broken.map(|foreign| foreign.name.as_str())) {
         looked.push(match in_store(&store, name, zone) {
             Ok(selected) => look(args, context, selected)?,
@@ -159,7 +160,7 @@ fn refused(error: anyhow::Error) -> anyhow::Result<anyhow::Result<Verified>> {
 
 fn look(args: &VerifyArgs, context: &Context, selected: Selected) -> anyhow::Result<Looked> {
     let store = context.store().ok();
-    let scratch = scratch(store.as_ref())?;
+    let scratch = scratch(store.as_ref(), context)?;
     let verified = verify(&selected.archive, args.depth.into(), scratch.path(), context.threads(), &context.ui.progress());
     let name = selected.snapshot.name;
     let (shown, home) = match selected.place {
@@ -170,15 +171,19 @@ fn look(args: &VerifyArgs, context: &Context, selected: Selected) -> anyhow::Res
 }
 
 /// Makes scratch in the store, where there is room for archives, else in the folder for temporary files: a read-only store can be verified.
-fn scratch(store: Option<&LocalStore>) -> anyhow::Result<Scratch> {
-    let in_store =
-        store.map(|store| store.create_private().map_err(anyhow::Error::from).and_then(|private| Ok(Scratch::in_store(&private)?)));
+/// Scratch of dead runs is removed from both.
+fn scratch(store: Option<&LocalStore>, context: &Context) -> anyhow::Result<Scratch> {
+    let in_store = store.map(|store| -> anyhow::Result<Scratch> {
+        let private = store.create_private()?;
+        sweep_leftovers(&private, &context.ui.progress());
+        Ok(Scratch::in_store(&private)?)
+    });
+    let folder: PathBuf = std::env::temp_dir();
+    // That something stays there is no reason to fail.
+    let _ = sweep_beside(&folder);
     match in_store {
         Some(Ok(scratch)) => Ok(scratch),
-        _ => {
-            let folder: PathBuf = std::env::temp_dir();
-            Scratch::beside(&folder).with_context(|| format!("cannot make a scratch folder in \"{}\"", folder.display()))
-        }
+        _ => Scratch::beside(&folder).with_context(|| format!("cannot make a scratch folder in \"{}\"", folder.display())),
     }
 }
 

@@ -1,16 +1,15 @@
 //! Backs up a set: plan, capture, pack.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use anyhow::Context as _;
 
+use super::leftovers::sweep_leftovers;
 use super::pack::{Packed, Request, Staged, pack};
 use crate::database::{Limits, Source, SourceError, pin};
-use crate::lock::StoreLock;
 use crate::names::{ArchiveName, Name};
 use crate::progress::{Progress, Stage};
-use crate::scratch::{Scratch, sweep_store};
+use crate::scratch::Scratch;
 use crate::store::{LocalStore, Store as _, StoreError};
 
 /// What a backup is going to do. `--dry-run` prints it.
@@ -57,7 +56,7 @@ pub fn execute(store: &LocalStore, plan: &Plan, limits: &Limits, progress: &dyn 
         refuse_taken(store, name)?;
     }
     let private = store.create_private()?;
-    sweep(&private, progress);
+    sweep_leftovers(&private, progress);
     let scratch =
         Scratch::in_store(&private).with_context(|| format!("cannot make a scratch folder in the store \"{}\"", store.location()))?;
 
@@ -79,13 +78,6 @@ fn refuse_taken(store: &LocalStore, name: &ArchiveName) -> Result<(), StoreError
     match store.stat(name.as_str())? {
         Some(_) => Err(StoreError::Exists { name: name.as_str().to_owned(), location: store.location() }),
         None => Ok(()),
-    }
-}
-
-/// Removes what dead runs left, where nobody holds the lock. That it stays is no reason to fail a backup: the next run sweeps again.
-fn sweep(private: &std::path::Path, progress: &dyn Progress) {
-    if let Ok(_lock) = StoreLock::acquire(private, Duration::ZERO, progress) {
-        let _ = sweep_store(private);
     }
 }
 

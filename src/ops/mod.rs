@@ -3,6 +3,7 @@
 pub mod backup;
 pub mod delete;
 pub mod inventory;
+pub mod leftovers;
 pub mod marks;
 pub mod pack;
 pub mod resolve;

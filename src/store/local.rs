@@ -113,7 +113,8 @@ impl LocalStore {
     /// before; the folder entry may still be lost in a power cut, and then the run was never reported as done.
     fn link(&self, staged: &Path, path: &Path) -> io::Result<()> {
         match rustix::fs::linkat(CWD, staged, CWD, path, AtFlags::empty()) {
-            Ok(()) => fs::remove_file(staged)?,
+            // The second name of the same file lies in scratch, which is swept; that it stays takes nothing from the archive.
+            Ok(()) => drop(fs::remove_file(staged)),
             // No hard links here (FAT, some FUSE and network file systems), or not for us (protected_hardlinks).
             Err(Errno::OPNOTSUPP | Errno::PERM | Errno::MLINK | Errno::NOSYS | Errno::XDEV) => {
                 match rustix::fs::renameat_with(CWD, staged, CWD, path, RenameFlags::NOREPLACE) {
