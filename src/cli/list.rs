@@ -6,7 +6,7 @@ use super::ui::Tone;
 use super::{Context, Outcome, text};
 use crate::metadata::rfc3339;
 use crate::names::{Name, printable};
-use crate::ops::inventory::{Inventory, inventory};
+use crate::ops::inventory::{Foreign, Inventory, inventory};
 use crate::snapshot::{Origin, Snapshot};
 use crate::store::Store as _;
 
@@ -20,7 +20,7 @@ use crate::store::Store as _;
   heirloom list --json | jq -r '.archives[0].archive'
 
 States: ok; pinned (retention never removes it); damaged (not restored unless you insist); foreign (no archive of
-this tool or of one that it knows: shown, never touched)
+this tool or of one that it knows: shown, never touched); unread (the system failed to read it)
 
 Exit codes: 0 done; 16 store unreachable")]
 pub struct ListArgs {
@@ -72,7 +72,11 @@ fn table(context: &mut Context, found: &Inventory) {
     }
     for foreign in &found.foreign {
         let name = printable(&foreign.name).into_owned();
-        let state = if foreign.damaged { ui.paint(Tone::Bad, "damaged") } else { ui.paint(Tone::Warning, "foreign") };
+        let state = match foreign {
+            Foreign { unread: true, .. } => ui.paint(Tone::Bad, "unread"),
+            Foreign { damaged: true, .. } => ui.paint(Tone::Bad, "damaged"),
+            _ => ui.paint(Tone::Warning, "foreign"),
+        };
         let size = text::bytes(foreign.bytes);
         table.add_row([name.as_str(), "-", "-", "-", &size, "-", "-", &state]);
     }
@@ -108,7 +112,7 @@ fn document(location: &str, found: &Inventory) -> Value {
     let foreign: Vec<Value> = found
         .foreign
         .iter()
-        .map(|foreign| json!({"file": foreign.name, "bytes": foreign.bytes, "why": foreign.why, "damaged": foreign.damaged}))
+        .map(|foreign| json!({"file": foreign.name, "bytes": foreign.bytes, "why": foreign.why, "damaged": foreign.damaged, "unread": foreign.unread}))
         .collect();
     json!({"store": location, "archives": archives, "foreign": foreign})
 }

@@ -161,13 +161,17 @@ fn finish(report: &Report, context: &mut Context) -> anyhow::Result<Outcome> {
             Fate::GoneAlready | Fate::PinnedMeanwhile | Fate::NotAgreed => context.ui.note(format!("\"{archive}\": {fate}")),
         }
     }
+    // Nothing is lost by leaving it alone, but it could have been an archive that the plan should have known.
+    for foreign in report.foreign.iter().filter(|foreign| foreign.unread) {
+        context.ui.warning(format!("\"{}\" could not be read and was left alone: {}", foreign.name, foreign.why));
+    }
     if let Err(error) = &report.leftovers {
         context.ui.warning(format!("cannot sweep what dead runs left: {error}"));
     }
     if report.fates.len() < report.plan.removed().count() {
         return Err(Interrupted.into());
     }
-    Ok(if report.has_failures() { Outcome::Problems } else { Outcome::Done })
+    Ok(if report.has_failures() || report.foreign.iter().any(|foreign| foreign.unread) { Outcome::Problems } else { Outcome::Done })
 }
 
 /// A plan, and what became of it.

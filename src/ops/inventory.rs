@@ -37,6 +37,8 @@ pub struct Foreign {
     pub why: String,
     /// Whether it seems to be a damaged archive rather than something else: its name carries a time, and there is evidence.
     pub damaged: bool,
+    /// Whether the system failed to read it, which says nothing about what it is.
+    pub unread: bool,
 }
 
 /// Reads the description of every archive in a store: one small read each where it is of format 1.
@@ -62,9 +64,11 @@ pub fn inventory(store: &dyn Store, zone: Tz, progress: &dyn Progress) -> anyhow
             Err(Unreadable::Store(error)) => return Err(error.into()),
             Err(Unreadable::Archive(ArchiveError::Interrupted(interrupted))) => return Err(interrupted.into()),
             Err(Unreadable::Archive(error)) => {
-                let why = printable(&error.to_string()).into_owned();
-                let damaged = !matches!(error, ArchiveError::NotAnArchive { .. }) && time_in_name(&entry.name).is_some();
-                found.foreign.push(Foreign { name: entry.name.clone(), bytes: entry.bytes, why, damaged });
+                let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
+                let why = printable(&format!("{error}{cause}")).into_owned();
+                let unread = matches!(error, ArchiveError::Io(_));
+                let damaged = !unread && !matches!(error, ArchiveError::NotAnArchive { .. }) && time_in_name(&entry.name).is_some();
+                found.foreign.push(Foreign { name: entry.name.clone(), bytes: entry.bytes, why, damaged, unread });
             }
         }
     }
