@@ -1,0 +1,66 @@
+//! Breaks things on purpose and holds the promises against it: `tests/faults/*.py`, as much of them as fits into a few minutes.
+//!
+//! The harnesses judge from outside, with tar, gzip, SHA-256 and another build of SQLite. `scripts/torture.sh` runs them for long.
+//! Where a tool is missing the test says which promise was not tested; in CI (`CI=true`) that is a failure.
+
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test may panic, and says what it skipped")]
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// What a harness needs from the machine.
+enum Need {
+    /// A program on the path.
+    Program(&'static str),
+    /// The rights of root: mounts, other users, tracing.
+    Root,
+}
+
+use Need::{Program, Root};
+
+impl Need {
+    fn is_met(&self) -> bool {
+        match self {
+            Program(name) => std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())
+                .chain(["/sbin", "/usr/sbin"].map(PathBuf::from))
+                .any(|folder| folder.join(name).is_file()),
+            Root => rustix::process::geteuid().is_root(),
+        }
+    }
+
+    fn name(&self) -> &'static str {
+        match self {
+            Program(name) => name,
+            Root => "root",
+        }
+    }
+}
+
+/// Runs a harness, or says what it would have tested. `promise` completes "not tested: ".
+fn harness(promise: &str, needs: &[Need], script: &str, args: &[&str]) {
+    let missing: Vec<&str> = needs.iter().chain(&[Program("python3")]).filter(|need| !need.is_met()).map(Need::name).collect();
+    if !missing.is_empty() {
+        assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "not tested: {promise} (missing: {})", missing.join(", "));
+        eprintln!("not tested: {promise} (missing: {})", missing.join(", "));
+        return;
+    }
+    let seed = std::env::var("HEIRLOOM_FAULTS_SEED").unwrap_or_else(|_| "1".into());
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/faults").join(script);
+    let mut command = Command::new("python3");
+    command.arg("-B").arg(script).args(["--bin", env!("CARGO_BIN_EXE_heirloom"), "--seed", &seed]).args(args);
+    let output = command.output().unwrap();
+    let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    eprintln!("{stdout}");
+    assert!(output.status.success(), "broken: {promise}\n{command:?}\n{stdout}{stderr}");
+}
+
+#[test]
+fn any_file_system_call_may_fail_or_be_the_last() {
+    let cases = std::env::var("HEIRLOOM_FAULTS_CASES").unwrap_or_else(|_| "1500".into());
+    harness(
+        "a failed file system call, or a kill at one, loses nothing",
+        &[Program("strace"), Program("gzip")],
+        "syscall_sweep.py",
+        &["--cases", &cases],
+    );
+}

@@ -1,0 +1,260 @@
+"""The operations under test: for each how its world is made, the command, and what must be true afterwards."""
+import os, shutil, signal, sqlite3, subprocess, sys
+
+from invariants import *
+
+
+def make_database(path, mode, generation, rows=400):
+    c = sqlite3.connect(path, isolation_level=None)
+    c.execute(f'pragma journal_mode={mode}')
+    c.execute('create table t(id integer primary key, generation integer, pad blob)')
+    c.execute('create index by_generation on t(generation, pad)')
+    c.execute('begin')
+    for i in range(rows): c.execute('insert into t values(?, ?, ?)', (i, generation, bytes((i * 7 + generation + k * k) % 251 for k in range(300))))
+    c.execute('commit')
+    c.close()
+
+
+def advance(path, generation):
+    """Changes every row in one transaction, so that a mixture of two states shows."""
+    c = sqlite3.connect(path, isolation_level=None)
+    c.execute('update t set generation = ?', (generation,))
+    c.close()
+
+
+CRASH = r'''
+import os, signal, sqlite3, sys
+c = sqlite3.connect(sys.argv[1], isolation_level=None)
+if sys.argv[2] == 'wal':
+    c.execute('pragma wal_autocheckpoint=0'); c.execute('update t set generation = 77')
+else:
+    c.execute('pragma cache_size=4'); c.execute('begin'); c.execute('update t set generation = 99, pad = zeroblob(300)')
+os.kill(os.getpid(), signal.SIGKILL)
+'''
+
+
+def crash(path, mode):
+    """Leaves the sidecars of an application that died: a -wal with a commit, or a hot -journal."""
+    subprocess.run([sys.executable, '-c', CRASH, path, mode])
+
+
+class Scenario:
+    name = ''
+    command = []
+    again = None                  # the next run, where it is not the same command
+    databases = {'app': 'app.db'}
+    codes = {0}                   # exit codes of the command without a fault
+    again_codes = {0}
+    keeps_source = True           # the databases stay as they are, byte for byte
+    broken = ()                   # archives that are damaged on purpose
+
+    def archives_of(self, binary, world, name, generations, args, hour=3):
+        for day, generation in enumerate(generations):
+            for path in self.databases.values(): advance(f'{world}/{path}', generation)
+            code, _, err = run([binary, 'backup', *args], world, environment(f'2026-02-{20 + day:02}T{hour:02}:00:00Z'))
+            if code: raise SystemExit(f'{self.name}: cannot prepare: {err.decode()}')
+
+    def build(self, binary, world):
+        os.makedirs(f'{world}/tmp')
+        make_database(f'{world}/app.db', 'delete', 0)
+        self.archives_of(binary, world, 'app', (1, 2, 3), ['app.db'])
+        advance(f'{world}/app.db', 4)
+
+    def prepare(self, binary, template):
+        """Makes the template and remembers it."""
+        self.binary = binary
+        self.build(binary, template)
+        store = f'{template}/backups'
+        self.before = archives(store)
+        self.old = {n: contents_of_live(f'{template}/{p}') for n, p in self.databases.items()}
+        self.files = {f: sha256(f'{template}/{f}') for p in self.databases.values() for f in (p, p + '-wal', p + '-journal') if os.path.exists(f'{template}/{f}')}
+        # What a run without a fault removes is what the policy allows to be missing.
+        world = template + '.clean'
+        shutil.copytree(template, world, symlinks=True)
+        code, out, err = self.go(world)
+        if code not in self.codes: raise SystemExit(f'{self.name}: exit {code} without a fault: {err.decode()}')
+        self.after = archives(store.replace(template, world))
+        self.may_go = set(self.before) - set(self.after)
+        self.new = {n: contents_of_live(f'{world}/{p}') for n, p in self.databases.items()}
+        bad = self.judge(world, code, err) + self.settle(world)
+        if bad: raise SystemExit(f'{self.name}: the invariants do not hold without a fault: {bad}')
+        shutil.rmtree(world)
+
+    def args(self): return [self.binary, *self.command]
+
+    def env(self, world, now=NOW): return environment(now, TMPDIR=f'{world}/tmp')
+
+    def go(self, world, prefix=(), now=NOW, **more):
+        return run([*prefix, *self.args()], world, self.env(world, now), **more)
+
+    def done(self, world, new):
+        """What exit 0 promises. `new` names the archives that appeared."""
+        return []
+
+    def judge_source(self, world):
+        bad = []
+        for name, path in self.databases.items():
+            try: found = contents_of_live(f'{world}/{path}')
+            except ValueError as error:
+                bad.append(f'{path} IS DAMAGED: {error}'); continue
+            if self.keeps_source:
+                if found != self.old[name]: bad.append(f'the content of {path} CHANGED')
+            elif found not in (self.old[name], self.new[name]): bad.append(f'{path} is NEITHER OLD NOR NEW')
+        if self.keeps_source:
+            for f, digest in self.files.items():
+                if not os.path.exists(f'{world}/{f}'): bad.append(f'{f} IS GONE')
+                elif sha256(f'{world}/{f}') != digest: bad.append(f'the bytes of {f} changed')
+        return bad
+
+    def judge(self, world, code, stderr, log=''):
+        """Right after the fault."""
+        bad = judge_exit(code, stderr, log)
+        allowed = {n: {self.old[n], self.new[n]} for n in self.databases}
+        found, new = judge_store(f'{world}/backups', self.before, self.may_go, allowed, self.broken)
+        bad += found + self.judge_source(world)
+        if code == 0: bad += self.done(world, new)
+        return bad
+
+    def settle(self, world):
+        """The next run works, and after it there is no scratch and everything verifies."""
+        code, out, err = run([self.binary, *(self.again or self.command)], world, self.env(world, LATER))
+        bad = [f'the next run exits {code}: {said(err)}'] if code not in self.again_codes else []
+        allowed = {n: {self.old[n], self.new[n]} for n in self.databases}
+        found, _ = judge_store(f'{world}/backups', self.before, self.may_go, allowed, self.broken)
+        bad += found + self.judge_source(world) + self.settled(world)
+        bad += self.verified(world) + judge_modes(world)
+        return bad + [f'scratch stays: {os.path.relpath(s, world)}' for s in scratch(world)]
+
+    def settled(self, world): return []
+
+    def verified(self, world): return verifies(self.binary, world, broken=self.broken)
+
+
+class Backup(Scenario):
+    name, command = 'backup', ['backup', 'app.db']
+
+    def done(self, world, new):
+        return [] if len(new) == 1 else [f'exit 0 and {len(new)} new archives']
+
+
+class BackupWal(Backup):
+    """A WAL database whose application died with a commit in its -wal."""
+    name = 'backup-wal'
+
+    def build(self, binary, world):
+        os.makedirs(f'{world}/tmp')
+        make_database(f'{world}/app.db', 'wal', 0)
+        self.archives_of(binary, world, 'app', (1, 2), ['app.db'])
+        crash(f'{world}/app.db', 'wal')
+
+
+class BackupIdleWal(Backup):
+    """A WAL database that nobody has open: SQLite makes and removes the sidecars."""
+    name = 'backup-idle-wal'
+
+    def build(self, binary, world):
+        os.makedirs(f'{world}/tmp')
+        make_database(f'{world}/app.db', 'wal', 0)
+        self.archives_of(binary, world, 'app', (1,), ['app.db'])
+
+
+class BackupHot(Backup):
+    """A database with a hot journal, which is never rolled back in place."""
+    name = 'backup-hot'
+
+    def build(self, binary, world):
+        super().build(binary, world)
+        crash(f'{world}/app.db', 'delete')
+
+
+class BackupPair(Backup):
+    name, command = 'backup-two', ['backup', 'app.db', 'user.db', '--set', 'pair']
+    databases = {'app': 'app.db', 'user': 'user.db'}
+
+    def build(self, binary, world):
+        os.makedirs(f'{world}/tmp')
+        make_database(f'{world}/app.db', 'delete', 0, 150)
+        make_database(f'{world}/user.db', 'wal', 0, 150)
+        self.archives_of(binary, world, 'pair', (1, 2), self.command[1:])
+        for p in self.databases.values(): advance(f'{world}/{p}', 9)
+
+
+class BackupFirst(Backup):
+    """The first backup of all: the store is made, too."""
+    name = 'backup-first'
+
+    def build(self, binary, world):
+        os.makedirs(f'{world}/tmp')
+        make_database(f'{world}/app.db', 'delete', 0)
+
+
+class BackupVacuum(Backup):
+    name, command = 'backup-vacuum', ['backup', 'app.db', '--vacuum']
+
+
+class Verify(Scenario):
+    name, command = 'verify', ['verify', '--all']
+
+
+class VerifyDamaged(Scenario):
+    """One of three archives is damaged: exit 0 is never right, and no good one is marked."""
+    name, command, codes, again_codes = 'verify-damaged', ['verify', '--all'], {13}, {13}
+    broken = ('app_20260221T030000Z.tar.gz',)
+
+    def build(self, binary, world):
+        super().build(binary, world)
+        with open(f'{world}/backups/{self.broken[0]}', 'r+b') as f:
+            middle = os.path.getsize(f.name) // 2
+            f.seek(middle); byte = f.read(1)[0]
+            f.seek(middle); f.write(bytes([byte ^ 4]))
+
+    def judge(self, world, code, stderr, log=''):
+        return ['exit 0 although one archive is damaged'] if code == 0 else super().judge(world, code, stderr, log)
+
+    def settled(self, world):
+        return [] if os.path.exists(f'{world}/backups/{self.broken[0]}.damaged') else ['the damaged archive has no mark']
+
+
+class Delete(Scenario):
+    name = 'delete'
+    command = ['delete', '--force', 'app_20260221T030000Z.tar.gz']
+    again_codes = {0, 12}
+
+    def done(self, world, new):
+        return ['exit 0 and the archive is still there'] if os.path.exists(f'{world}/backups/app_20260221T030000Z.tar.gz') else []
+
+    def settled(self, world):
+        return self.done(world, [])
+
+
+class Pin(Scenario):
+    name, command = 'pin', ['pin', 'app_20260221T030000Z.tar.gz']
+
+    def done(self, world, new):
+        return [] if os.path.exists(f'{world}/backups/app_20260221T030000Z.tar.gz.keep') else ['exit 0 and no pin']
+
+    def settled(self, world): return self.done(world, [])
+
+
+class Rotate(Scenario):
+    """Ten backups on ten days of which the policy keeps four, one of them pinned."""
+    name, command = 'rotate', ['rotate', '--keep-daily', '3', '--keep-weekly', '1', '--keep-monthly', '0']
+
+    def build(self, binary, world):
+        os.makedirs(f'{world}/tmp')
+        make_database(f'{world}/app.db', 'delete', 0, 60)
+        self.archives_of(binary, world, 'app', range(8), ['app.db'])
+        run([binary, 'pin', 'app_20260221T030000Z.tar.gz'], world)
+
+    def done(self, world, new):
+        left = set(archives(f'{world}/backups')) - set(self.after)
+        return [f'exit 0 and not removed: {left}'] if left else []
+
+    def settled(self, world): return self.done(world, [])
+
+
+class Cleanup(Rotate):
+    name, command = 'cleanup', ['cleanup', '--keep', '2']
+
+
+SCENARIOS = {s.name: s for s in (Backup, BackupWal, BackupIdleWal, BackupHot, BackupPair, BackupFirst, BackupVacuum, Verify, VerifyDamaged, Delete, Pin, Rotate, Cleanup)}

@@ -1,0 +1,148 @@
+#!/usr/bin/env python3
+"""Fails, or kills at, every n-th file system call of a command (strace), and looks at the state after each.
+
+  syscall_sweep.py --bin BIN --scenario backup,verify [--cases 1500] [--seed 1] [--pairs] [--only fsync:EIO,linkat:KILL]
+
+For every file system call that the command makes it is run once without a fault to count the calls (per thread),
+then once per (call, number, fault): the fault once, and from there on for ever (a `+` in the name of the case).
+Faults: an errno (the call is not carried out), KILL (SIGKILL instead of the call). --cases takes that many of all,
+spread evenly over calls and faults, chosen by --seed; 0 means all. --pairs puts a second fault into the next run.
+Needs strace 5.3 or newer and permission to trace.
+"""
+import argparse, collections, concurrent.futures as cf, os, random, re, shutil, sys, tempfile
+
+from invariants import *
+from scenarios import SCENARIOS
+
+SPACE = 'openat mkdir mkdirat linkat link rename renameat renameat2 write pwrite64 writev fallocate ftruncate symlink fsync'.split()
+MUTATING = SPACE + 'unlink unlinkat rmdir fdatasync sync_file_range chmod fchmod fchmodat chown fchown utimensat flock fcntl copy_file_range'.split()
+# Not poll: the runtime of Rust makes it once, before main, and gives up where it fails.
+READING = 'read pread64 statx newfstatat getdents64 lseek readlink faccessat2 access mmap'.split()
+INTERRUPTIBLE = 'openat read write pread64 pwrite64 writev fsync fdatasync flock ftruncate fallocate'.split()
+
+
+def faults(call):
+    """The faults of a call as (name, lasting)."""
+    yield 'EIO', False
+    if call in SPACE: yield 'ENOSPC', False
+    if call in INTERRUPTIBLE: yield 'EINTR', False
+    if call in MUTATING:
+        yield 'KILL', False
+        yield 'EIO', True
+        if call in SPACE: yield 'ENOSPC', True
+    if call in ('openat', 'linkat', 'unlink', 'mkdir', 'fchown', 'chmod'): yield 'EACCES', False
+    if call in ('openat', 'mmap'): yield 'ENOMEM' if call == 'mmap' else 'EMFILE', False
+
+
+def calls(scenario, template, work):
+    """How often each call is made, at most, by one thread."""
+    world = tempfile.mkdtemp(dir=work); d = f'{world}/w'
+    shutil.copytree(template, d, symlinks=True)
+    log = f'{world}/log'
+    code, _, err = scenario.go(d, ['strace', '-f', '-qq', '--seccomp-bpf', '-o', log, '-e', 'trace=' + ','.join('?' + c for c in MUTATING + READING)])
+    if code not in scenario.codes: raise SystemExit(f'{scenario.name}: exit {code} under strace: {said(err)}')
+    per = collections.Counter()
+    for line in open(log, errors='replace'):
+        m = re.match(r'(\d+) +(\w+)\(', line)
+        if m: per[m.group(2), m.group(1)] += 1
+    shutil.rmtree(world)
+    most = {}
+    for (call, _), n in per.items(): most[call] = max(n, most.get(call, 0))
+    return most
+
+
+def inject(call, n, fault, lasting, log):
+    what = 'signal=SIGKILL' if fault == 'KILL' else 'error=' + fault
+    return ['strace', '-f', '-y', '-qq', '--seccomp-bpf', '-o', log, '-e', f'trace={call}', '-e', f'inject={call}:{what}:when={n}' + ('+' if lasting else '')]
+
+
+def death(code, call):
+    """SIGKILL; and where memory is refused, the end that the runtime makes of it, which is judged as a crash."""
+    return 137 if code in (-9, 137) or call == 'mmap' and code in (-6, -11, 134, 139) else code
+
+
+def one(a, scenario, template, case, second):
+    call, n, fault, lasting = case
+    world = tempfile.mkdtemp(dir=a.work); d = f'{world}/w'
+    shutil.copytree(template, d, symlinks=True)
+    log = f'{world}/log'
+    name = f'{scenario.name}: {call}#{n}{"+" if lasting else ""}:{fault}'
+    code, out, err = scenario.go(d, inject(*case, log))
+    code = death(code, call)
+    if not os.path.exists(log): raise SystemExit(f'{name}: strace did not start: {said(err)}')
+    text = open(log, errors='replace').read()
+    fired = 'INJECTED' in text or code == 137
+    bad = scenario.judge(d, code, err, text)
+    if second and not bad:
+        name += ' then {}#{}{}:{}'.format(second[0], second[1], '+' if second[3] else '', second[2])
+        code, out, err = scenario.go(d, inject(*second, log + '2'), now=LATER)
+        code = death(code, second[0])
+        bad = [b for b in scenario.judge(d, code, err, open(log + '2', errors='replace').read()) if not b.startswith('exit 0 and')]
+    bad += scenario.settle(d)
+    if not (bad and a.keep_bad): shutil.rmtree(world, ignore_errors=True)
+    return name, code, fired, bad, (world if bad and a.keep_bad else '')
+
+
+def spread(cases, limit, rnd):
+    """Takes `limit` cases, evenly from all kinds of call and fault."""
+    if not limit or limit >= len(cases): return cases
+    groups = collections.defaultdict(list)
+    for c in cases: groups[c[0], c[2], c[3]].append(c)
+    for g in groups.values(): rnd.shuffle(g)
+    taken = []
+    while len(taken) < limit:
+        for key in sorted(groups):
+            if groups[key] and len(taken) < limit: taken.append(groups[key].pop())
+    return taken
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument('--bin', required=True)
+    p.add_argument('--scenario', default=','.join(SCENARIOS))
+    p.add_argument('--cases', type=int, default=0)
+    p.add_argument('--seed', type=int, default=1)
+    p.add_argument('--only', default='')
+    p.add_argument('--pairs', action='store_true')
+    p.add_argument('--jobs', type=int, default=os.cpu_count())
+    p.add_argument('--keep-bad', action='store_true')
+    a = p.parse_args()
+    a.bin = os.path.abspath(a.bin)
+    rnd = random.Random(a.seed)
+    a.work = tempfile.mkdtemp(prefix='sweep-', dir='/dev/shm' if os.access('/dev/shm', os.W_OK) else None)
+    only = {tuple(item.split(':')) for item in a.only.split(',') if item}
+    names = a.scenario.split(',')
+    total = fired = failed = through = 0
+    try:
+        plans = []
+        for name in names:
+            scenario = SCENARIOS[name]()
+            template = f'{a.work}/{name}'
+            os.makedirs(template)
+            scenario.prepare(a.bin, template)
+            counts = calls(scenario, template, a.work)
+            cases = [(call, n, fault, lasting) for call, most in sorted(counts.items()) for fault, lasting in faults(call)
+                     for n in range(1, most + 1) if not only or (call, fault) in only]
+            plans.append((scenario, template, cases))
+        share = [a.cases * len(c) // max(1, sum(len(c) for _, _, c in plans)) if a.cases else 0 for _, _, c in plans]
+        # A scenario with few calls still gets a fair part of the cases.
+        if a.cases: share = [max(s, min(len(plans[i][2]), a.cases // (2 * len(plans)))) for i, s in enumerate(share)]
+        for (scenario, template, cases), limit in zip(plans, share):
+            chosen = spread(cases, limit, rnd)
+            seconds = [rnd.choice(cases) if a.pairs else None for _ in chosen]
+            hit = bad_here = 0
+            with cf.ThreadPoolExecutor(a.jobs) as pool:
+                for name, code, did, bad, kept in pool.map(lambda c: one(a, scenario, template, *c), zip(chosen, seconds)):
+                    hit += did; through += did and code == 0
+                    if bad:
+                        bad_here += 1
+                        print(f'FAIL {name} exit {code}: {"; ".join(bad)} {kept}', flush=True)
+            print(f'# {scenario.name}: {len(chosen)} of {len(cases)} cases, {hit} hit, {bad_here} findings', flush=True)
+            total += len(chosen); fired += hit; failed += bad_here
+        print(f'# sweep{" (pairs)" if a.pairs else ""}: cases {total}, hit {fired}, exit 0 all the same {through}, findings {failed}, seed {a.seed}')
+    finally:
+        if not a.keep_bad: shutil.rmtree(a.work, ignore_errors=True)
+    return 1 if failed else 0
+
+
+if __name__ == '__main__': sys.exit(main())
