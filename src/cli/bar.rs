@@ -42,7 +42,8 @@ impl Progress for Bar {
         self.bar.set_length(total);
         self.bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
         self.bar.set_message(format!("{verb} {}", printable(subject)));
-        if total == 0 {
+        // The tick is a thread: none for a bar that nobody sees.
+        if total == 0 && !self.bar.is_hidden() {
             self.bar.enable_steady_tick(Duration::from_millis(120));
         } else {
             self.bar.disable_steady_tick();

@@ -4,6 +4,8 @@
 //! stops as a whole where a collation or function is missing that only the application has, and it lists rows that
 //! break a NOT NULL or CHECK like damage. This file asks in parts, and keeps the three apart.
 
+use std::fs::File;
+use std::io;
 use std::path::Path;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
@@ -52,7 +54,24 @@ pub struct Checked {
 }
 
 /// Checks a private copy, which is only read; damage is a value, not an error.
+///
+/// Damage must be seen twice, with every byte read in between: SQLite takes an EIO of the disk for a malformed database.
 pub fn check(copy: &Path, depth: Depth, progress: &dyn Progress) -> Result<Checked, SourceError> {
+    let checked = check_once(copy, depth, progress)?;
+    if checked.integrity != Integrity::Damaged {
+        return Ok(checked);
+    }
+    read_through(copy)?;
+    check_once(copy, depth, progress)
+}
+
+/// Reads every byte of a copy; fails where the disk does not give them.
+pub(super) fn read_through(copy: &Path) -> Result<(), SourceError> {
+    let read = File::open(copy).and_then(|mut file| io::copy(&mut file, &mut io::sink()));
+    read.map(drop).map_err(|cause| SourceError::Io { path: copy.to_owned(), action: "read", cause })
+}
+
+fn check_once(copy: &Path, depth: Depth, progress: &dyn Progress) -> Result<Checked, SourceError> {
     let mut found = Found::default();
     let pragma = match depth {
         Depth::None => return Ok(Checked { integrity: Integrity::Unchecked, findings: Vec::new(), foreign_key_violations: None }),

@@ -8,7 +8,7 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, ErrorCode};
 
 use super::SourceError;
-use super::check::watched;
+use super::check::{read_through, watched};
 use super::open::{HEADER_BYTES, MAGIC, open_private};
 use crate::digest::{Hasher, Sha256};
 use crate::progress::Progress;
@@ -101,7 +101,16 @@ pub fn count_rows(copy: &Path, tables: &[String], progress: &dyn Progress) -> Re
     watched(&connection, progress, || {
         let count = |table: &String| {
             let sql = format!("SELECT count(*) FROM main.{}", quoted_identifier(table));
-            match connection.query_row(&sql, [], |row| row.get::<_, i64>(0)) {
+            let rows = || connection.query_row(&sql, [], |row| row.get::<_, i64>(0));
+            // SQLite takes an EIO of the disk for a malformed database: damage must be seen twice, with every byte read in between.
+            let counted = match rows() {
+                Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt) => {
+                    read_through(copy)?;
+                    rows()
+                }
+                other => other,
+            };
+            match counted {
                 Ok(rows) => Ok(u64::try_from(rows).ok()),
                 Err(error) if is_failure(&error) => Err(SourceError::from_sqlite(copy, "read", &error)),
                 Err(_) => Ok(None),
