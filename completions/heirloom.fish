@@ -48,6 +48,7 @@ complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "delete" -d 'Delet
 complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "pin" -d 'Keep an archive whatever the retention policy says'
 complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "unpin" -d 'Let the retention policy decide about an archive again'
 complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "log" -d 'Show what was done when'
+complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "guard" -d 'Run a command, and put the databases back where it fails'
 complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "config" -d 'Show, test or begin the configuration'
 complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "completions" -d 'Print the completion script of a shell'
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l set -d 'The set: which of the configured ones, or what several files are called together' -r
@@ -261,6 +262,29 @@ complete -c heirloom -n "__fish_heirloom_using_subcommand log" -l json -d 'Print
 complete -c heirloom -n "__fish_heirloom_using_subcommand log" -s q -l quiet -d 'Print errors only'
 complete -c heirloom -n "__fish_heirloom_using_subcommand log" -s v -l verbose -d 'Tell more about what is being done'
 complete -c heirloom -n "__fish_heirloom_using_subcommand log" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c heirloom -n "__fish_heirloom_using_subcommand guard" -l set -d 'The set: which of the configured ones, or what several files are called together' -r
+complete -c heirloom -n "__fish_heirloom_using_subcommand guard" -l only -d 'Only this database of the set; may be repeated' -r
+complete -c heirloom -n "__fish_heirloom_using_subcommand guard" -l health-command -d 'Must succeed after the command; run by `sh -c`' -r
+complete -c heirloom -n "__fish_heirloom_using_subcommand guard" -l health-url -d 'Must answer with a status from 200 to 399 after the command (http only)' -r
+complete -c heirloom -n "__fish_heirloom_using_subcommand guard" -l health-timeout -d 'How long the health checks are tried again until they pass' -r
+complete -c heirloom -n "__fish_heirloom_using_subcommand guard" -l timeout -d 'End the command after this time, such as 10m; that is a failure' -r
+complete -c heirloom -n "__fish_heirloom_using_subcommand guard" -l kill-after -d 'How long a command that was told to end may take before it is killed' -r
+complete -c heirloom -n "__fish_heirloom_using_subcommand guard" -l note -d 'Remember this text with the backup' -r
+complete -c heirloom -n "__fish_heirloom_using_subcommand guard" -l busy-timeout -d 'How long to wait for a lock of another process' -r
+complete -c heirloom -n "__fish_heirloom_using_subcommand guard" -l config -d 'Read this configuration file, and no other [env: HEIRLOOM_CONFIG]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand guard" -l dir -d 'Keep and find the archives in this folder [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand guard" -l color -d 'Colour the output' -r -f -a "auto\t'At a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c heirloom -n "__fish_heirloom_using_subcommand guard" -l progress -d 'Show a progress bar on stderr' -r -f -a "auto\t'At a terminal'
+always\t'Always'
+never\t'Never'"
+complete -c heirloom -n "__fish_heirloom_using_subcommand guard" -l no-rollback -d 'Do not put anything back; say what would be, and how'
+complete -c heirloom -n "__fish_heirloom_using_subcommand guard" -l if-exists -d 'Go on where a database does not exist yet, for a first deployment; what the command makes is not taken back'
+complete -c heirloom -n "__fish_heirloom_using_subcommand guard" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
+complete -c heirloom -n "__fish_heirloom_using_subcommand guard" -s q -l quiet -d 'Print errors only'
+complete -c heirloom -n "__fish_heirloom_using_subcommand guard" -s v -l verbose -d 'Tell more about what is being done'
+complete -c heirloom -n "__fish_heirloom_using_subcommand guard" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and not __fish_seen_subcommand_from show check init" -l config -d 'Read this configuration file, and no other [env: HEIRLOOM_CONFIG]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and not __fish_seen_subcommand_from show check init" -l dir -d 'Keep and find the archives in this folder [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and not __fish_seen_subcommand_from show check init" -l color -d 'Colour the output' -r -f -a "auto\t'At a terminal, unless `NO_COLOR` is set'

@@ -39,6 +39,8 @@ pub enum Outcome {
     Problems,
     /// The command found what it looks for: a damaged archive, a warning.
     Found(u8),
+    /// A command that was run ended with this code, or what it did is not healthy.
+    Ended(u8),
 }
 
 /// A wrong command line or configuration: exit code 2.
@@ -77,6 +79,32 @@ impl std::fmt::Display for InTheWay {
 
 impl std::error::Error for InTheWay {}
 
+/// `guard` could not do its part: exit code 125, whatever the cause. Says what state things are in.
+#[derive(Debug)]
+pub struct GuardFailed {
+    state: String,
+    hint: Option<String>,
+}
+
+impl GuardFailed {
+    /// Says what state things are in.
+    pub fn new(state: impl Into<String>) -> Self {
+        Self { state: state.into(), hint: None }
+    }
+
+    /// Says what to type; else the hint of the cause counts.
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+impl std::fmt::Display for GuardFailed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.state)
+    }
+}
+
 /// What an error means to the outside.
 struct Meaning {
     code: u8,
@@ -86,6 +114,15 @@ struct Meaning {
 
 /// Finds the first error of the chain that has a meaning of its own.
 fn meaning(error: &anyhow::Error) -> Meaning {
+    if let Some(guard) = error.downcast_ref::<GuardFailed>() {
+        let hint = guard.hint.clone().or_else(|| meaning_of_cause(error).hint);
+        return Meaning { code: 125, kind: "guard_failed", hint };
+    }
+    meaning_of_cause(error)
+}
+
+/// Finds the meaning of what went wrong underneath.
+fn meaning_of_cause(error: &anyhow::Error) -> Meaning {
     // A full disk decides wherever in the chain it stands: the cure is the same.
     if error.chain().any(is_no_space) {
         let hint = "free some space, or use another folder with `--dir`; nothing that was there before was changed";
@@ -233,7 +270,7 @@ pub(super) fn finish(result: anyhow::Result<Outcome>, ui: &mut Ui) -> u8 {
     let code = match result {
         Ok(Outcome::Done) => 0,
         Ok(Outcome::Problems) => 3,
-        Ok(Outcome::Found(code)) => code,
+        Ok(Outcome::Found(code) | Outcome::Ended(code)) => code,
         Err(error) => return report(&error, ui),
     };
     match ui.output_failure() {

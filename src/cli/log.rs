@@ -90,6 +90,7 @@ pub(super) fn write(command: &str, result: &anyhow::Result<Outcome>, started: In
         Outcome::Done => ("done", 0),
         Outcome::Problems => ("problems", 3),
         Outcome::Found(code) => ("found", code),
+        Outcome::Ended(code) => ("failed", code),
     };
     let whole = match result {
         Ok(outcome) => words(*outcome),

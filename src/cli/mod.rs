@@ -4,6 +4,7 @@
 
 mod backup;
 mod bar;
+mod child;
 mod choice;
 mod cleanup;
 mod complete;
@@ -12,6 +13,8 @@ mod config;
 mod context;
 mod delete;
 mod exit;
+mod guard;
+mod http;
 mod list;
 mod log;
 mod pin;
@@ -85,6 +88,7 @@ pub enum Command {
     Pin(pin::PinArgs),
     Unpin(pin::UnpinArgs),
     Log(log::LogArgs),
+    Guard(Box<guard::GuardArgs>),
     Config(config::ConfigArgs),
     Completions(completions::CompletionsArgs),
 }
@@ -117,6 +121,7 @@ fn dispatch(command: &Command, context: &mut Context) -> anyhow::Result<Outcome>
     let (name, result) = match command {
         Command::Backup(args) => ("backup", backup::run(args, context)),
         Command::Restore(args) if !args.only_looks() => ("restore", restore::run(args, context)),
+        Command::Guard(args) => ("guard", guard::run(args, context)),
         Command::Verify(args) => ("verify", verify::run(args, context)),
         Command::Rotate(args) if !args.only_looks() => ("rotate", rotate::run(args, context)),
         Command::Cleanup(args) if !args.only_looks() => ("cleanup", cleanup::run(args, context)),

@@ -24,7 +24,7 @@ const FREE: [std::ops::Range<usize>; 4] = [18..20, 24..28, 40..44, 92..100];
 /// Says where two database files differ beyond the header fields that writing changes; `None` where they are the same.
 ///
 /// Both are read by `pread` through descriptors that stay open: nothing here closes a descriptor of a live database.
-pub(super) fn difference(wanted: &File, found: &File) -> io::Result<Option<String>> {
+pub fn difference(wanted: &File, found: &File) -> io::Result<Option<String>> {
     let bytes = wanted.metadata()?.len();
     let found_bytes = found.metadata()?.len();
     if bytes != found_bytes {

@@ -20,6 +20,7 @@ mod vacuum;
 
 pub use capture::{Limits, PinnedDatabase, Source};
 pub use check::{Checked, Depth, check};
+pub use compare::difference;
 pub use error::{SourceError, TargetError};
 pub use facts::{Facts, count_rows, facts};
 pub use holders::{Holder, Holders, holders};

@@ -2,6 +2,7 @@
 
 pub mod backup;
 pub mod delete;
+pub mod guard;
 pub mod inventory;
 pub mod leftovers;
 pub mod marks;

@@ -5,6 +5,7 @@
 mod backup;
 mod config;
 mod delete;
+mod guard;
 mod list;
 mod restore;
 mod rotate;

@@ -1,0 +1,434 @@
+//! `heirloom guard`.
+
+use std::ffi::OsString;
+use std::io;
+use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use serde_json::{Value, json};
+
+use super::backup::CheckArg;
+use super::child::{self, Ended, Job};
+use super::choice::{ChoiceArgs, Chosen};
+use super::exit::{GuardFailed, Usage};
+use super::http::Url;
+use super::log::Record;
+use super::ui::Tone;
+use super::{Context, Outcome, text};
+use crate::archive::Compression;
+use crate::config::{Key, Origin};
+use crate::database::{Depth, Limits};
+use crate::metadata::Kind;
+use crate::names::printable;
+use crate::ops::backup::{self, IfMissing};
+use crate::ops::guard::{self, Before, Seen, State};
+use crate::ops::pack::Request;
+use crate::ops::restore::{Options, Report, Safety, shell_word};
+use crate::progress::Silent;
+use crate::store::{LocalStore, Store as _};
+
+/// How long to wait between two tries of a health check.
+const BETWEEN_CHECKS: Duration = Duration::from_secs(1);
+/// How long one answer of a health URL may take.
+const ANSWER: Duration = Duration::from_secs(10);
+
+/// Run a command, and put the databases back where it fails
+///
+/// Backs up first (kind pre-update); without a good backup the command is not run. Afterwards the databases must be there and sound, and
+/// the health checks must pass. Where the command or a check failed and the databases hold something else than before, the
+/// backup is restored; what the command left is kept in a safety backup. Databases that did not change are left alone.
+///
+/// Whatever others write between the backup and the end of a rollback is lost from the databases with it: stop what writes, or keep
+/// the time short.
+///
+/// Input and output of the command pass through. SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1 and SIGUSR2 are forwarded to it. Without a
+/// terminal it runs in a process group of its own, and signals reach everything it started. Once it has ended, signals do
+/// not stop a rollback.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "Examples:
+  heirloom guard -- ./manage.py migrate
+  heirloom guard app.db --timeout 10m -- sh -c './stop && ./upgrade && ./start'
+  heirloom guard --health-url http://localhost:8080/health -- docker compose up -d --build
+
+Exit codes: 0 the command succeeded and everything is healthy; the code of the command where it failed (126 and 127: it
+could not be started), 128+N where signal N ended it; 1 the command succeeded and a health check failed; 2 usage; 125 guard itself failed:
+no backup before, so that nothing was run, or no way back after, and the message says what state things are in")]
+pub struct GuardArgs {
+    #[command(flatten)]
+    choice: ChoiceArgs,
+    /// Must succeed after the command; run by `sh -c`
+    #[arg(long, value_name = "CMD", help_heading = "Health")]
+    health_command: Option<OsString>,
+    /// Must answer with a status from 200 to 399 after the command (http only)
+    #[arg(long, value_name = "URL", help_heading = "Health")]
+    health_url: Option<String>,
+    /// How long the health checks are tried again until they pass
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = humantime::parse_duration, help_heading = "Health")]
+    health_timeout: Duration,
+    /// End the command after this time, such as 10m; that is a failure
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    timeout: Option<Duration>,
+    /// How long a command that was told to end may take before it is killed
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = humantime::parse_duration)]
+    kill_after: Duration,
+    /// Do not put anything back; say what would be, and how
+    #[arg(long)]
+    no_rollback: bool,
+    /// Go on where a database does not exist yet, for a first deployment; what the command makes is not taken back
+    #[arg(long)]
+    if_exists: bool,
+    /// Remember this text with the backup
+    #[arg(long, value_name = "TEXT")]
+    note: Option<String>,
+    /// How long to wait for a lock of another process
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = humantime::parse_duration)]
+    busy_timeout: Duration,
+    /// The command and its arguments
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    command: Vec<OsString>,
+}
+
+impl GuardArgs {
+    fn limits(&self) -> Limits {
+        Limits { busy: self.busy_timeout, ..Limits::default() }
+    }
+
+    fn words(&self) -> String {
+        self.command.iter().map(|word| shell_word(&word.to_string_lossy())).collect::<Vec<_>>().join(" ")
+    }
+}
+
+/// What is known after the command.
+struct Verdict {
+    ended: Ended,
+    /// What is wrong, apart from the command itself.
+    trouble: Vec<String>,
+    /// The databases of each set.
+    seen: Vec<Vec<Seen>>,
+    took: Duration,
+}
+
+impl Verdict {
+    fn failed(&self) -> bool {
+        !self.ended.succeeded() || !self.trouble.is_empty()
+    }
+
+    fn exit_code(&self) -> u8 {
+        match (self.ended.succeeded(), self.trouble.is_empty()) {
+            (true, true) => 0,
+            (true, false) => 1,
+            (false, _) => self.ended.exit_code(),
+        }
+    }
+}
+
+pub(super) fn run(args: &GuardArgs, context: &mut Context) -> anyhow::Result<Outcome> {
+    let url = args.health_url.as_deref().map(Url::parse).transpose()?;
+    let chosen = args.choice.choose(context)?;
+    let nothing_run = || GuardFailed::new("there is no good backup, so that the command was not run; nothing was changed");
+    let store = context.store_for_writing().with_context(nothing_run)?;
+    let mut before = Vec::new();
+    for set in chosen {
+        before.push(back_up(args, context, &store, set).with_context(nothing_run)?);
+    }
+
+    step(context, format!("running {}", printable(&args.words())));
+    let started = Instant::now();
+    let job = Job { words: &args.command, timeout: args.timeout, grace: args.kill_after, output_to_stderr: context.ui.is_json() };
+    let ended = match child::run(&job) {
+        Ok(ended) => ended,
+        Err(error) => {
+            context.ui.warning(format!("cannot run {}: {error}", args.words()));
+            let code = if error.kind() == io::ErrorKind::NotFound { 127 } else { 126 };
+            Ended { code: Some(code), signal: None, timed_out: false }
+        }
+    };
+    let took = started.elapsed();
+    // It was forwarded, and how the command took it is what counts from here on.
+    context.ui.signal_flag().store(0, Ordering::Relaxed);
+    tell_end(args, context, ended, took);
+
+    let verdict = judge(args, context, &store, &before, ended, took, url.as_ref())?;
+    let (rollback, reports) = answer(args, context, &store, &before, &verdict)?;
+    let code = verdict.exit_code();
+    if context.ui.is_json() {
+        context.ui.document(&document(args, context, &store, &before, &verdict, rollback, &reports));
+    }
+    Ok(if code == 0 { Outcome::Done } else { Outcome::Ended(code) })
+}
+
+/// Tells one step.
+fn step(context: &Context, text: impl AsRef<str>) {
+    context.ui.note(format!("{} {}", context.ui.paint_stderr(Tone::Strong, "guard:"), text.as_ref()));
+}
+
+fn back_up(args: &GuardArgs, context: &mut Context, store: &LocalStore, chosen: Chosen) -> anyhow::Result<Before> {
+    let settings = &context.settings.backup;
+    let request = Request {
+        set: chosen.set.clone(),
+        kind: Kind::PreUpdate,
+        name: None,
+        note: Some(args.note.clone().unwrap_or_else(|| format!("before: {}", printable(&args.words())))),
+        host: context.host.clone(),
+        created_at: context.now,
+        consistent: true,
+        absent: chosen.absent,
+        check: depth(context),
+        keep_damaged: false,
+        // The databases are compared with the archive afterwards, page by page.
+        vacuum: false,
+        compression: if settings.compress { Compression::Gzip(settings.compression_level) } else { Compression::None },
+        threads: context.threads(),
+        lock_wait: args.busy_timeout,
+    };
+    let plan = backup::plan(chosen.sources, if args.if_exists { IfMissing::Skip } else { IfMissing::Fail }, request)?;
+    for missing in &plan.missing {
+        step(context, format!("no database at {} yet: there is nothing to go back to", super::context::quoted(&missing.path)));
+    }
+    if plan.sources.is_empty() {
+        let none = Usage::new("none of the databases exists yet", "run the command without guard, or name a database that exists");
+        return Err(none.into());
+    }
+    let before = guard::back_up(store, &plan, &args.limits(), &context.ui.progress())?;
+    context.records.push(Record {
+        kind: Some(Kind::PreUpdate.to_string()),
+        set: Some(chosen.set.to_string()),
+        archive: Some(before.packed.archive.as_str().to_owned()),
+        bytes: Some(before.packed.bytes),
+        outcome: None,
+    });
+    let databases = text::count(before.sources.len() as u64, "database");
+    step(context, format!("backed up {} ({databases}) as {}", chosen.set, before.packed.archive));
+    Ok(before)
+}
+
+/// How thoroughly is checked: that databases are sound afterwards is half of what guard is for.
+fn depth(context: &Context) -> Depth {
+    match CheckArg::depth(None, context.settings.backup.check) {
+        Depth::None => Depth::Quick,
+        depth => depth,
+    }
+}
+
+fn tell_end(args: &GuardArgs, context: &Context, ended: Ended, took: Duration) {
+    let seconds = took.as_secs_f64();
+    if ended.succeeded() {
+        return step(context, format!("the command succeeded after {seconds:.1} s"));
+    }
+    let how = match ended {
+        Ended { timed_out: true, .. } => format!("did not end within {}", humantime::format_duration(args.timeout.unwrap_or(took))),
+        Ended { signal: Some(signal), .. } => format!("was ended by signal {signal} after {seconds:.1} s"),
+        Ended { code, .. } => format!("failed with exit code {} after {seconds:.1} s", code.unwrap_or_default()),
+    };
+    context.ui.warning(format!("the command {how}"));
+}
+
+/// Looks at the databases, and where the command succeeded at everything else that has to be healthy.
+fn judge(
+    args: &GuardArgs,
+    context: &Context,
+    store: &LocalStore,
+    before: &[Before],
+    ended: Ended,
+    took: Duration,
+    url: Option<&Url>,
+) -> anyhow::Result<Verdict> {
+    let mut verdict = Verdict { ended, trouble: Vec::new(), seen: Vec::new(), took };
+    let how = if ended.succeeded() { "succeeded" } else { "failed" };
+    for one in before {
+        let seen = guard::look(store, one, depth(context), &args.limits(), context.settings.time_zone, &Silent).with_context(|| {
+            let archives = commands(context, store, before.iter());
+            GuardFailed::new(format!(
+                "the command {how}, and then the databases of \"{}\" could not be looked at; they are as the command left them",
+                one.packed.metadata.set
+            ))
+            .hint(format!("to put back what was there before: {archives}"))
+        })?;
+        verdict.trouble.extend(seen.iter().filter_map(Seen::trouble));
+        verdict.seen.push(seen);
+    }
+    if ended.succeeded() && verdict.trouble.is_empty() {
+        verdict.trouble.extend(check_health(args, context, url));
+    }
+    for trouble in &verdict.trouble {
+        context.ui.warning(trouble);
+    }
+    if !verdict.failed() {
+        step(context, "everything is healthy");
+    }
+    Ok(verdict)
+}
+
+/// Tries the health checks until they pass or time is up. Returns what is wrong.
+fn check_health(args: &GuardArgs, context: &Context, url: Option<&Url>) -> Option<String> {
+    if url.is_none() && args.health_command.is_none() {
+        return None;
+    }
+    step(context, "checking health");
+    let started = Instant::now();
+    loop {
+        let left = args.health_timeout.saturating_sub(started.elapsed());
+        let trouble = ask(args, context, url, left)?;
+        if let Some(signal) = context.ui.signal() {
+            return Some(format!("the health checks were stopped by signal {signal}: {trouble}"));
+        }
+        if started.elapsed() + BETWEEN_CHECKS >= args.health_timeout {
+            return Some(trouble);
+        }
+        context.ui.detail(format!("not healthy yet: {trouble}"));
+        thread::sleep(BETWEEN_CHECKS);
+    }
+}
+
+/// Tries every health check once. Returns what is wrong.
+fn ask(args: &GuardArgs, context: &Context, url: Option<&Url>, left: Duration) -> Option<String> {
+    let within = left.max(BETWEEN_CHECKS);
+    if let (Some(url), Some(text)) = (url, &args.health_url)
+        && let Err(why) = url.ask(within.min(ANSWER))
+    {
+        return Some(format!("{} is not healthy: {why}", printable(text)));
+    }
+    let command = args.health_command.as_ref()?;
+    let words = [OsString::from("sh"), OsString::from("-c"), command.clone()];
+    let job = Job { words: &words, timeout: Some(within), grace: BETWEEN_CHECKS, output_to_stderr: context.ui.is_json() };
+    let why = match child::run(&job) {
+        Ok(ended) if ended.succeeded() => return None,
+        Ok(Ended { timed_out: true, .. }) => "did not end in time".to_owned(),
+        Ok(Ended { signal: Some(signal), .. }) => format!("was ended by signal {signal}"),
+        Ok(ended) => format!("failed with exit code {}", ended.exit_code()),
+        Err(error) => format!("could not be run: {error}"),
+    };
+    Some(format!("the health command {why}"))
+}
+
+/// What became of the databases that were to be put back, for the document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Rollback {
+    NotNeeded,
+    NothingChanged,
+    NotWanted,
+    Done,
+}
+
+impl Rollback {
+    fn as_str(self) -> &'static str {
+        match self {
+            Rollback::NotNeeded => "not_needed",
+            Rollback::NothingChanged => "nothing_changed",
+            Rollback::NotWanted => "not_wanted",
+            Rollback::Done => "done",
+        }
+    }
+}
+
+/// Puts back what has to be.
+fn answer(
+    args: &GuardArgs,
+    context: &mut Context,
+    store: &LocalStore,
+    before: &[Before],
+    verdict: &Verdict,
+) -> anyhow::Result<(Rollback, Vec<Report>)> {
+    if !verdict.failed() {
+        return Ok((Rollback::NotNeeded, Vec::new()));
+    }
+    let touched: Vec<(&Before, &Vec<Seen>)> =
+        before.iter().zip(&verdict.seen).filter(|(_, seen)| !guard::changed(seen).is_empty()).collect();
+    if touched.is_empty() {
+        step(context, "the databases hold what they held before: nothing to put back");
+        return Ok((Rollback::NothingChanged, Vec::new()));
+    }
+    if args.no_rollback {
+        let names: Vec<String> = touched.iter().flat_map(|(_, seen)| guard::changed(seen)).map(|name| name.to_string()).collect();
+        let command = commands(context, store, touched.iter().map(|(before, _)| *before));
+        context.ui.warning(format!("not as before: {}. To put it back: {command}", names.join(", ")));
+        return Ok((Rollback::NotWanted, Vec::new()));
+    }
+    let mut reports = Vec::new();
+    for (number, (one, seen)) in touched.iter().enumerate() {
+        let names: Vec<String> = guard::changed(seen).iter().map(ToString::to_string).collect();
+        step(context, format!("putting {} back from {}", names.join(", "), one.packed.archive));
+        let options = Options {
+            archive: one.packed.archive.as_str().to_owned(),
+            set: one.packed.metadata.set.clone(),
+            check: depth(context),
+            allow_damaged: false,
+            safety: Safety::Into(store),
+            limits: args.limits(),
+            threads: context.threads(),
+            host: context.host.clone(),
+            now: context.now,
+        };
+        let report = guard::roll_back(store, one, seen, &options, context.settings.time_zone).with_context(|| {
+            let left = commands(context, store, touched[number..].iter().map(|(before, _)| *before));
+            GuardFailed::new(format!(
+                "{}, and {} could not be put back; unless the cause says otherwise, the databases are as the command left them",
+                if verdict.ended.succeeded() { "a health check failed" } else { "the command failed" },
+                names.join(", "),
+            ))
+            .hint(format!("the backup made before is good; to put it back: {left}"))
+        })?;
+        for warning in &report.warnings {
+            context.ui.warning(warning);
+        }
+        let kept = report.safety.as_ref().map(|safety| format!("; what the command left is kept in {safety}")).unwrap_or_default();
+        step(context, format!("{} again what was there before, checked{kept}", if names.len() == 1 { "it holds" } else { "they hold" }));
+        for restored in &report.databases {
+            if let Some(aside) = &restored.aside {
+                step(context, format!("what the command left of {} is in {}", restored.name, super::context::quoted(aside)));
+            }
+        }
+        reports.push(report);
+    }
+    Ok((Rollback::Done, reports))
+}
+
+/// Returns what to type to put archives back.
+fn commands<'a>(context: &Context, store: &LocalStore, before: impl Iterator<Item = &'a Before>) -> String {
+    let dir = match context.configuration.effective.origin(Key::StoreDir) {
+        Origin::Flag(_) => format!(" --dir {}", shell_word(&store.root().to_string_lossy())),
+        _ => String::new(),
+    };
+    let commands =
+        before.map(|before| format!("heirloom restore {} --to-original --force{dir}", shell_word(before.packed.archive.as_str())));
+    commands.collect::<Vec<_>>().join(" && ")
+}
+
+fn document(
+    args: &GuardArgs,
+    context: &Context,
+    store: &LocalStore,
+    before: &[Before],
+    verdict: &Verdict,
+    rollback: Rollback,
+    reports: &[Report],
+) -> Value {
+    let databases = before.iter().zip(&verdict.seen).flat_map(|(before, seen)| {
+        seen.iter().map(|seen| {
+            let state = match seen.state {
+                State::Same => "same",
+                State::Changed => "changed",
+                State::Damaged(_) => "damaged",
+                State::Gone(_) => "gone",
+            };
+            json!({"set": before.packed.metadata.set, "name": seen.source.name, "path": seen.source.path.to_string_lossy(), "state": state})
+        })
+    });
+    let archives = before.iter().map(|before| json!({"set": before.packed.metadata.set, "archive": before.packed.archive}));
+    json!({
+        "outcome": if verdict.failed() { "failed" } else { "succeeded" },
+        "command": args.command.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>(),
+        "exit_code": verdict.ended.code, "signal": verdict.ended.signal, "timed_out": verdict.ended.timed_out,
+        "seconds": verdict.took.as_secs_f64(),
+        "findings": verdict.trouble,
+        "store": store.location(),
+        "backups": archives.collect::<Vec<_>>(),
+        "databases": databases.collect::<Vec<_>>(),
+        "rollback": rollback.as_str(),
+        "safety_backups": reports.iter().filter_map(|report| report.safety.as_ref()).collect::<Vec<_>>(),
+        "warnings": reports.iter().flat_map(|report| &report.warnings).collect::<Vec<_>>(),
+        "restore_command": commands(context, store, before.iter()),
+    })
+}
