@@ -1,6 +1,6 @@
 #!/bin/sh
 # Builds heirloom, then backs up, lists, verifies and restores a real database in a folder that is removed at the end.
-#   scripts/demo.sh [DATABASE]     default: the Chinook sample in tests/data
+#   scripts/demo.sh [DATABASE]     default: the Chinook sample in tests/corpus/real
 set -eu
 case "${1:-}" in
 -h | --help)
@@ -9,7 +9,7 @@ case "${1:-}" in
     ;;
 esac
 here=$(cd "$(dirname "$0")/.." && pwd)
-database=$(realpath "${1:-$here/tests/data/chinook.sqlite}")
+database=$(realpath "${1:-$here/tests/corpus/real/chinook.sqlite}")
 cargo build --release --locked --manifest-path "$here/Cargo.toml"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

@@ -12,7 +12,7 @@ use serde_json::Value;
 /// Backs up two databases of real size and returns the folder, the archive and its metadata.
 fn archive() -> (tempfile::TempDir, PathBuf, Value) {
     let folder = tempfile::tempdir().unwrap();
-    let real = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/chinook.sqlite");
+    let real = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus/real/chinook.sqlite");
     fs::copy(real, folder.path().join("chinook.sqlite")).unwrap();
     let second = rusqlite::Connection::open(folder.path().join("second.db")).unwrap();
     second
