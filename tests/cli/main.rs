@@ -5,6 +5,7 @@
 mod backup;
 mod config;
 mod delete;
+mod exit_codes;
 mod guard;
 mod list;
 mod restore;
