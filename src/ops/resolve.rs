@@ -200,6 +200,11 @@ fn newest(store: &dyn Store, wanted: &Wanted, zone: Tz, progress: &dyn Progress)
 
 fn beginning_with(store: &dyn Store, text: &str, wanted: &Wanted, zone: Tz, progress: &dyn Progress) -> anyhow::Result<ArchiveName> {
     let all = inventory(store, zone, progress)?.snapshots;
+    // Named in full, only without the ending: that one, whatever it is and whatever else begins like it.
+    let mut named = all.iter().filter(|snapshot| snapshot.name.stem() == text);
+    if let (Some(only), None) = (named.next(), named.next()) {
+        return Ok(only.name.clone());
+    }
     let fits = |snapshot: &&Snapshot| {
         !text.is_empty()
             && snapshot.name.as_str().starts_with(text)

@@ -121,3 +121,16 @@ fn the_log_tells_what_was_done_and_can_be_deleted() {
     assert_eq!(world.heirloom(["log"]).success().stdout, "");
     assert_eq!(world.heirloom(["list", "--json"]).success().json()["archives"].as_array().unwrap().len(), 4);
 }
+
+#[test]
+fn a_name_without_its_ending_is_a_name_in_full() {
+    let world = World::new();
+    world.database("app.db");
+    for name in ["good", "good-2"] {
+        world.heirloom(["backup", "app.db", "--name", name]).success();
+    }
+    std::fs::write(world.path("backups/good.tar.gz.damaged"), "").unwrap();
+    assert!(world.heirloom(["show", "good"]).success().stdout.contains("good.tar.gz"));
+    world.heirloom(["restore", "good", "--force"]).exits(13).says("good.tar.gz");
+    assert!(world.heirloom(["show", "goo"]).success().stdout.contains("good-2.tar.gz"), "what only begins so is never damaged");
+}
