@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::stage::{Stage, with_every_shell};
+use crate::stage::{Stage, flip_in_database, with_every_shell};
 
 const BACKUP: &str = "backup-databases.sh";
 const DEMO: &str = "populate-demo-data.sh";
@@ -87,5 +87,94 @@ fn demo_data_never_overwrites() {
         for rows in ["many", "-1", ""] {
             stage.run(DEMO, &["--rows", rows, "other"]).exits(2).says("--rows");
         }
+    });
+}
+
+const RESTORE: &str = "restore-databases.sh";
+
+/// Demo data with an archive `good`, and the users lost since.
+fn damaged_stage(stage: &Stage) {
+    stage.demo_here();
+    stage.run(BACKUP, &["--name", "good"]).success();
+    stage.world.sql("user_data.db", "DELETE FROM bows;");
+    stage.world.sql("arrow_database.db", "DELETE FROM arrows;");
+}
+
+fn rows(stage: &Stage) -> [String; 2] {
+    [stage.world.ask("user_data.db", "SELECT count(*) FROM bows"), stage.world.ask("arrow_database.db", "SELECT count(*) FROM arrows")]
+}
+
+#[test]
+fn restores_bring_back_what_was_asked_for() {
+    with_every_shell(|stage| {
+        damaged_stage(&stage);
+        assert!(stage.run(RESTORE, &["--list"]).success().stdout.contains("good.tar.gz"));
+        let ran = stage.run(RESTORE, &["--file", "good", "--verify"]).success();
+        assert!(ran.stdout.contains("good can be restored"), "{}", ran.stdout);
+        assert_eq!(rows(&stage), ["0", "0"]);
+        stage.run(RESTORE, &["--file", "good"]).exits(14).says("--force");
+        stage.run(RESTORE, &["--file", "good", "--user-db-only", "--force"]).success();
+        assert_eq!(rows(&stage), ["50", "0"]);
+        stage.run(RESTORE, &["--latest", "--only=arrow", "--force"]).success();
+        assert_eq!(rows(&stage), ["50", "50"]);
+        stage.run(RESTORE, &["--undo", "--force"]).success();
+        assert_eq!(rows(&stage), ["50", "0"]);
+        stage.run(RESTORE, &["--latest", "--dry-run"]).success();
+        fs::create_dir(stage.world.path("a copy")).unwrap();
+        stage.run(RESTORE, &["--latest", "--to-dir", "a copy"]).success();
+        assert_eq!(stage.world.ask("a copy/arrow_database.db", "SELECT count(*) FROM arrows"), "50");
+        assert_eq!(rows(&stage), ["50", "0"]);
+    });
+}
+
+#[test]
+fn restores_fail_as_heirloom_does() {
+    with_every_shell(|stage| {
+        damaged_stage(&stage);
+        stage.run(RESTORE, &[]).exits(2).says("--list");
+        stage.run(RESTORE, &["--latest", "--file", "good"]).exits(2).says("choose one");
+        stage.run(RESTORE, &["--file", "-rf", "--force"]).exits(12);
+        stage.run(RESTORE, &["--file", "none", "--force"]).exits(12).says("none");
+        stage.run(RESTORE, &["--list", "--dir", "not/there"]).exits(16).says("not/there");
+        let path = stage.world.path("backups/good.tar.gz");
+        let mut bytes = fs::read(&path).unwrap();
+        flip_in_database(&mut bytes);
+        fs::write(&path, bytes).unwrap();
+        stage.run(RESTORE, &["--file", "good", "--verify"]).exits(13);
+        stage.run(RESTORE, &["--file", "good", "--force"]).exits(13);
+        assert_eq!(rows(&stage), ["0", "0"]);
+    });
+}
+
+#[test]
+fn a_container_is_restored_from_within() {
+    with_every_shell(|stage| {
+        let inside = stage.engine().join("containers/archerytools");
+        stage.demo(&inside);
+        stage.run(BACKUP, &["--container", "archerytools", "--name", "good"]).success();
+        fs::remove_file(inside.join("user_data.db")).unwrap();
+        stage.run(RESTORE, &["--container", "archerytools", "--latest", "--user-db-only"]).success();
+        assert!(inside.join("user_data.db").exists());
+        assert!(stage.calls().ends_with("docker exec archerytools heirloom restore latest --only=user\n"), "{}", stage.calls());
+        assert!(stage.run(RESTORE, &["--container", "archerytools", "--list"]).success().stdout.contains("good"));
+    });
+}
+
+#[test]
+fn the_walk_through_backup_loss_and_restore_succeeds() {
+    with_every_shell(|stage| {
+        for args in [&[][..], &["--wal"]] {
+            let ran = stage.run("test-persistence.sh", args).success();
+            assert!(ran.stdout.ends_with("everything came back\n"), "{}", ran.stdout);
+        }
+        assert_eq!(stage.world.files("../tmp"), [""; 0], "nothing is left behind");
+        let mut command = stage.command("test-persistence.sh", &[]);
+        stage.world.run(command.env("HEIRLOOM", "no-heirloom")).exits(127).says("no-heirloom");
+        // One that restores nothing is found out.
+        let pretender = stage.world.path("pretender");
+        fs::write(&pretender, "#!/bin/sh\n[ \"$1\" = restore ] || exec heirloom \"$@\"\n").unwrap();
+        assert!(std::process::Command::new("chmod").arg("+x").arg(&pretender).status().unwrap().success());
+        let mut command = stage.command("test-persistence.sh", &[]);
+        stage.world.run(command.env("HEIRLOOM", &pretender)).exits(1).says("FAILED");
     });
 }

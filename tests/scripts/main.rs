@@ -5,6 +5,7 @@
 mod backup_restore;
 mod stage;
 mod units;
+mod update;
 mod volume;
 #[allow(dead_code, reason = "shared with the tests of the commands")]
 #[path = "../cli/world.rs"]

@@ -92,3 +92,21 @@ fn a_volume_without_databases_goes_only_when_that_is_said() {
         stage.world.run(command.env("STUB_FAIL", "volume create")).exits(1).says("could not make the volume");
     });
 }
+
+#[test]
+fn a_volume_is_restored_after_a_question() {
+    with_every_shell(|stage| {
+        let volume = volume(&stage);
+        stage.run(MANAGE, &["backup", "app-data"]).success();
+        let ask = |name: &str| -> i64 {
+            Connection::open(volume.join(name)).unwrap().query_row("SELECT count(*) FROM t", [], |row| row.get(0)).unwrap()
+        };
+        Connection::open(volume.join("app.db")).unwrap().execute_batch("DELETE FROM t").unwrap();
+        fs::remove_file(volume.join("more data/users.sqlite")).unwrap();
+        stage.run(MANAGE, &["restore", "app-data"]).exits(14).says("--force");
+        stage.run(MANAGE, &["restore", "app-data", "no-such"]).exits(12).says("no-such");
+        stage.run(MANAGE, &["restore", "app-data", "--force"]).success();
+        assert_eq!([ask("app.db"), ask("more data/users.sqlite")], [1, 1]);
+        stage.run(MANAGE, &["restore", "app-data", "app-data_20260301T030000Z", "--force"]).success();
+    });
+}
