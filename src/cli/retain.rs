@@ -60,12 +60,10 @@ pub(super) fn carry_out(args: &RetainArgs, retention: Retention, context: &mut C
         store = context.store_for_writing()?;
     }
     let request = Request { retention, set: args.set.clone(), now: context.now, zone: args.zone(context) };
-    let progress = context.ui.progress();
-
     let asks = context.ui.can_ask() && !args.force;
     let mut agreed = None;
     if args.dry_run || asks {
-        let outlook = retain::plan(&store, &store.private(), &request, &progress)?;
+        let outlook = retain::plan(&store, &store.private(), &request, &context.ui.progress())?;
         let leftovers = match &outlook.leftovers {
             Ok(count) => *count,
             Err(error) => {
@@ -89,10 +87,10 @@ pub(super) fn carry_out(args: &RetainArgs, retention: Retention, context: &mut C
 
     let private = store.create_private()?;
     let report = {
+        let progress = context.ui.progress();
         let lock = StoreLock::acquire(&private, LOCK_WAIT, &progress)?;
         retain::execute(&store, &private, &lock, &request, agreed.as_ref(), &progress)?
     };
-    drop(progress);
     let leftovers = *report.leftovers.as_ref().unwrap_or(&0);
     let told = Told {
         store: store.location(),

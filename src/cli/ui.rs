@@ -6,7 +6,7 @@ use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use comfy_table::{ContentArrangement, Table, presets};
+use comfy_table::{ColumnConstraint, ContentArrangement, Table, presets};
 use serde::Serialize;
 
 use super::GlobalArgs;
@@ -220,6 +220,13 @@ impl Ui {
         let arrangement = if self.stdout_terminal { ContentArrangement::Dynamic } else { ContentArrangement::Disabled };
         table.load_style(presets::NOTHING).set_content_arrangement(arrangement);
         table.set_header(header.iter().map(|title| self.paint(Tone::Dim, title)));
+        for column in table.column_iter_mut() {
+            column.set_padding((0, 2));
+        }
+        // The first column holds the name that people copy: it is never broken.
+        if let Some(first) = table.column_mut(0) {
+            first.set_constraint(ColumnConstraint::ContentWidth);
+        }
         table
     }
 
