@@ -12,6 +12,7 @@ use super::log::Record;
 use super::settings::{Configuration, variable};
 use super::{GlobalArgs, Ui};
 use crate::config::Settings;
+use crate::database::{sqlite_is_new_enough, sqlite_version};
 use crate::names::printable;
 use crate::store::{LocalStore, StoreError};
 
@@ -47,6 +48,9 @@ impl Context {
     /// Gathers everything and leaves it to the command what to do about a configuration that cannot be used.
     pub fn gather(args: &GlobalArgs) -> anyhow::Result<Self> {
         let ui = Ui::new(args);
+        if !sqlite_is_new_enough() {
+            anyhow::bail!("SQLite {} is too old: it can damage a database in WAL mode; 3.51.3 or newer is needed", sqlite_version());
+        }
         for signal in [SIGINT, SIGTERM, SIGHUP] {
             // The flag ends the run at its next checkpoint, with its scratch removed.
             signal_hook::flag::register_usize(signal, ui.signal_flag(), signal.unsigned_abs() as usize)?;

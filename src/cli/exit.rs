@@ -1,12 +1,13 @@
 //! Exit codes, a public promise, and the one place where errors get theirs.
 
 use std::io;
+use std::sync::LazyLock;
 
 use serde_json::json;
 
 use super::ui::Ui;
 use crate::archive::ArchiveError;
-use crate::database::{SourceError, TargetError};
+use crate::database::{SourceError, TargetError, sqlite_version};
 use crate::lock::LockError;
 use crate::names::printable;
 use crate::ops::delete::DeleteError;
@@ -15,8 +16,8 @@ use crate::ops::restore::RestoreError;
 use crate::progress::Interrupted;
 use crate::store::StoreError;
 
-/// What `--version` says.
-pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// What `--version` says: the release, and that of the SQLite that is linked in.
+pub static VERSION: LazyLock<String> = LazyLock::new(|| format!("{} (SQLite {})", env!("CARGO_PKG_VERSION"), sqlite_version()));
 
 /// The table that `--help` ends with.
 pub const CODES: &str = "\
