@@ -37,3 +37,4 @@ pub mod retention;
 pub mod scratch;
 pub mod snapshot;
 pub mod store;
+pub mod text;

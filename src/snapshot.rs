@@ -101,6 +101,11 @@ impl Snapshot {
         self.databases.iter().map(|database| database.bytes).sum()
     }
 
+    /// Returns what it says of the database with this name.
+    pub fn brief(&self, database: &str) -> Option<&Brief> {
+        self.databases.iter().find(|brief| brief.name.as_str() == database)
+    }
+
     /// Compares two archives, the newer one first. Of two of the same moment the one with a number behind its name (`-2`: made
     /// later) is the newer one, because a dash sorts before the dot of the ending.
     pub fn newest_first(&self, other: &Snapshot) -> Ordering {

@@ -53,6 +53,13 @@ pub struct Checked {
     pub foreign_key_violations: Option<u64>,
 }
 
+impl Checked {
+    /// Says whether there are rows that break a promise of their table, on pages that are in order.
+    pub fn has_violations(&self) -> bool {
+        self.findings.iter().any(|finding| VIOLATIONS.iter().any(|beginning| finding.starts_with(beginning)))
+    }
+}
+
 /// Checks a private copy, which is only read; damage is a value, not an error.
 ///
 /// Damage must be seen twice, with every byte read in between: SQLite takes an EIO of the disk for a malformed database.

@@ -277,7 +277,7 @@ pub(super) fn is_busy(error: &rusqlite::Error) -> bool {
 }
 
 /// Says whether an error means that reading in place would need to write: a hot journal, sidecars that cannot be made.
-fn needs_staging(error: &rusqlite::Error) -> bool {
+pub(super) fn needs_staging(error: &rusqlite::Error) -> bool {
     matches!(error.sqlite_error_code(), Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied))
 }
 

@@ -23,6 +23,17 @@ pub fn span(span: TimeDelta) -> String {
     count(seconds.unsigned_abs() / length.unsigned_abs(), unit)
 }
 
+/// Returns a span of time so that it can be compared with another one: in days from three on, else in hours from two on, else in minutes.
+pub fn measured(span: TimeDelta) -> String {
+    let seconds = span.num_seconds().unsigned_abs();
+    match seconds {
+        259_200.. => count(seconds / 86_400, "day"),
+        7200.. => count(seconds / 3600, "hour"),
+        120.. => count(seconds / 60, "minute"),
+        _ => count(seconds, "second"),
+    }
+}
+
 /// Returns a number with its noun: `1 archive`, `2 archives`, `2 copies`.
 pub fn count(number: u64, noun: &str) -> String {
     match (number, noun.strip_suffix('y')) {
@@ -49,6 +60,13 @@ mod tests {
         ] {
             assert_eq!(age(now - TimeDelta::seconds(seconds), now), text);
         }
+    }
+
+    #[test]
+    fn a_limit_and_what_is_beyond_it_look_different() {
+        let text = |hours| measured(TimeDelta::hours(hours));
+        assert_eq!([text(1), text(26), text(30), text(72), text(98)], ["60 minutes", "26 hours", "30 hours", "3 days", "4 days"]);
+        assert_eq!(measured(TimeDelta::seconds(1)), "1 second");
     }
 
     #[test]
