@@ -42,6 +42,7 @@ complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "restore" -d 'Put 
 complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "list" -d 'List the archives of the store, newest first'
 complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "show" -d 'Show everything that an archive says about itself'
 complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "verify" -d 'Prove that archives can be restored'
+complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "health" -d 'Say how databases and backups are, before somebody needs them'
 complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "rotate" -d 'Remove archives that the rotation does not keep: grandfather, father, son'
 complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "cleanup" -d 'Remove archives beyond a number, an age or a total size, and what dead runs left'
 complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "delete" -d 'Delete archives for good'
@@ -164,6 +165,26 @@ complete -c heirloom -n "__fish_heirloom_using_subcommand verify" -l json -d 'Pr
 complete -c heirloom -n "__fish_heirloom_using_subcommand verify" -s q -l quiet -d 'Print errors only'
 complete -c heirloom -n "__fish_heirloom_using_subcommand verify" -s v -l verbose -d 'Tell more about what is being done'
 complete -c heirloom -n "__fish_heirloom_using_subcommand verify" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c heirloom -n "__fish_heirloom_using_subcommand health" -l set -d 'The set: which of the configured ones, or what several files are called together' -r
+complete -c heirloom -n "__fish_heirloom_using_subcommand health" -l only -d 'Only this database of the set; may be repeated' -r
+complete -c heirloom -n "__fish_heirloom_using_subcommand health" -l check -d 'How thoroughly a copy of each database is checked; `none` makes no copy' -r -f -a "full\t'Everything SQLite can check'
+quick\t'Pages and rows, not indexes against tables'
+none\t'Nothing; the archive is still read back'"
+complete -c heirloom -n "__fish_heirloom_using_subcommand health" -l output -d 'With --prometheus: write the metrics to this file, all at once, for the textfile collector' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand health" -l config -d 'Read this configuration file, and no other [env: HEIRLOOM_CONFIG]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand health" -l dir -d 'Keep and find the archives in this folder [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand health" -l color -d 'Colour the output' -r -f -a "auto\t'At a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c heirloom -n "__fish_heirloom_using_subcommand health" -l progress -d 'Show a progress bar on stderr' -r -f -a "auto\t'At a terminal'
+always\t'Always'
+never\t'Never'"
+complete -c heirloom -n "__fish_heirloom_using_subcommand health" -l nagios -d 'Print one line with performance data for Nagios and its kin, with their exit codes'
+complete -c heirloom -n "__fish_heirloom_using_subcommand health" -l prometheus -d 'Print metrics in the text format of Prometheus'
+complete -c heirloom -n "__fish_heirloom_using_subcommand health" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
+complete -c heirloom -n "__fish_heirloom_using_subcommand health" -s q -l quiet -d 'Print errors only'
+complete -c heirloom -n "__fish_heirloom_using_subcommand health" -s v -l verbose -d 'Tell more about what is being done'
+complete -c heirloom -n "__fish_heirloom_using_subcommand health" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l keep-last -d 'Keep the newest N archives' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l keep-hourly -d 'Keep one archive an hour, of N hours' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l keep-daily -d 'Keep one archive a day, of N days' -r

@@ -16,10 +16,10 @@ pub(super) struct ChoiceArgs {
     databases: Vec<PathBuf>,
     /// The set: which of the configured ones, or what several files are called together
     #[arg(long, value_name = "NAME")]
-    set: Option<Name>,
+    pub(super) set: Option<Name>,
     /// Only this database of the set; may be repeated
     #[arg(long, value_name = "NAME")]
-    only: Vec<Name>,
+    pub(super) only: Vec<Name>,
 }
 
 /// A set with the databases that were chosen and the names of those that were not.
@@ -30,6 +30,14 @@ pub(super) struct Chosen {
 }
 
 impl ChoiceArgs {
+    /// Says whether neither files nor the configuration nor a variable say which databases are meant.
+    pub(super) fn is_open(&self, context: &Context) -> bool {
+        self.databases.is_empty()
+            && context.settings.sets.is_empty()
+            && context.settings.default_database.is_none()
+            && context.configuration.refused_database().is_none()
+    }
+
     /// Decides which sets and databases the arguments mean. At least one set, each with at least one database.
     pub(super) fn choose(&self, context: &Context) -> anyhow::Result<Vec<Chosen>> {
         let configured = &context.settings.sets;

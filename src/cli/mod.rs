@@ -14,6 +14,8 @@ mod context;
 mod delete;
 mod exit;
 mod guard;
+mod health;
+mod health_metrics;
 mod http;
 mod list;
 mod log;
@@ -24,11 +26,12 @@ mod retain;
 mod rotate;
 mod settings;
 mod show;
-mod text;
 mod ui;
 mod verify;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
+
+use crate::text;
 
 pub use completions::script as completion_script;
 pub use context::Context;
@@ -82,6 +85,7 @@ pub enum Command {
     List(list::ListArgs),
     Show(show::ShowArgs),
     Verify(verify::VerifyArgs),
+    Health(health::HealthArgs),
     Rotate(rotate::RotateArgs),
     Cleanup(cleanup::CleanupArgs),
     Delete(delete::DeleteArgs),
@@ -105,7 +109,13 @@ pub fn main() -> u8 {
     let gathered = if matches!(cli.command, Command::Config(_)) { Context::gather(&cli.global) } else { Context::new(&cli.global) };
     let mut context = match gathered {
         Ok(context) => context,
-        Err(error) => return exit::report(&error, &mut Ui::new(&cli.global)),
+        Err(error) => {
+            let mut ui = Ui::new(&cli.global);
+            return match &cli.command {
+                Command::Health(args) if args.is_for_nagios() => health::unknown(&error, &mut ui),
+                _ => exit::report(&error, &mut ui),
+            };
+        }
     };
     let result = dispatch(&cli.command, &mut context);
     exit::finish(result, &mut context.ui)
@@ -132,6 +142,7 @@ fn dispatch(command: &Command, context: &mut Context) -> anyhow::Result<Outcome>
         Command::Rotate(args) => return rotate::run(args, context),
         Command::Cleanup(args) => return cleanup::run(args, context),
         Command::Restore(args) => return restore::run(args, context),
+        Command::Health(args) => return health::run(args, context),
         Command::List(args) => return list::run(args, context),
         Command::Show(args) => return show::run(args, context),
         Command::Config(args) => return config::run(args, context),

@@ -3,6 +3,7 @@
 pub mod backup;
 pub mod delete;
 pub mod guard;
+pub mod health;
 pub mod inventory;
 pub mod leftovers;
 pub mod marks;

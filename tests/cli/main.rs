@@ -7,6 +7,7 @@ mod config;
 mod delete;
 mod exit_codes;
 mod guard;
+mod health;
 mod list;
 mod restore;
 mod rotate;

@@ -1,0 +1,224 @@
+//! Judges one live database.
+
+use super::quantity::{DATABASE_BYTES, DATABASE_FREE_BYTES, DATABASE_ROWS, DATABASE_TABLES, DATABASE_WAL_BYTES, FOREIGN_KEY_VIOLATIONS};
+use super::shrinkage::Extent;
+use super::{CLOCK_TOLERANCE, Check, DatabaseFacts, Examined, Facts, State, StoreFacts, Subject};
+use crate::database::{Glance, SourceError};
+use crate::metadata::{Integrity, Kind};
+use crate::names::printable;
+use crate::snapshot::Snapshot;
+use crate::text;
+
+/// From this share of free pages on, and this many bytes in them, VACUUM is worth a word.
+const FREE_SHARE: f64 = 0.25;
+const FREE_BYTES: u64 = 1 << 20;
+/// A `-wal` above this size, and twice as large as its database, is one that nobody can checkpoint.
+const WAL_BYTES: u64 = 16 << 20;
+/// A database that doubled since its newest backup, and grew by this much, surprises.
+const GROWTH_BYTES: u64 = 64 << 20;
+/// How many findings of a check are told.
+const FINDINGS: usize = 3;
+
+/// Judges one database.
+pub(super) fn judge(database: &DatabaseFacts, facts: &Facts) -> Vec<Check> {
+    let subject = Subject::Database(database.set.clone(), database.name.clone());
+    let glance = match &database.glance {
+        Ok(glance) => glance,
+        Err(error) => return vec![unusable(&subject, error)],
+    };
+    // Newest first; what is damaged or dated in the future proves nothing.
+    let archived: Vec<&Snapshot> = facts.store.iter().flat_map(|store| archived(database, store, facts)).collect();
+    let mut checks = vec![Check::ok("database", &subject, format!("opens, {}", printable(&database.path.to_string_lossy())))];
+    checks.extend(integrity(&subject, &database.examined, &archived));
+    checks.extend(foreign_keys(&subject, &database.examined));
+    checks.push(contents(&subject, glance, &database.examined, &archived));
+    checks.push(size(&subject, glance, &archived, facts));
+    checks.push(free_pages(&subject, glance));
+    checks.push(Check::ok("journal_mode", &subject, glance.journal_mode));
+    checks.extend(wal(&subject, glance));
+    if let (Ok(store), Some(device)) = (&facts.store, database.device) {
+        checks.extend(place(&subject, device, store));
+    }
+    checks
+}
+
+fn archived<'a>(database: &DatabaseFacts, store: &'a StoreFacts, facts: &Facts) -> impl Iterator<Item = &'a Snapshot> {
+    let (set, name, now) = (database.set.clone(), database.name.clone(), facts.now);
+    store.inventory.snapshots.iter().filter(move |snapshot| {
+        snapshot.set == set
+            && snapshot.kind != Kind::Safety
+            && !snapshot.damaged
+            && snapshot.created_at <= now + CLOCK_TOLERANCE
+            && snapshot.brief(name.as_str()).is_some()
+    })
+}
+
+fn unusable(subject: &Subject, error: &SourceError) -> Check {
+    let told = match std::error::Error::source(error) {
+        Some(cause) => format!("{error}: {cause}"),
+        None => error.to_string(),
+    };
+    let (state, advice) = match error {
+        // The application is at work: that is no illness.
+        SourceError::Busy { .. } => (State::Warning, "run it again when the application is less busy".to_owned()),
+        SourceError::Missing(_) => (State::Critical, "restore it (`heirloom restore`), or name the right path".to_owned()),
+        SourceError::Io { .. } => {
+            (State::Critical, "look at the disk, and at the permissions: run it as the owner of the database".to_owned())
+        }
+        other => (
+            State::Critical,
+            format!(
+                "{}; `heirloom restore` brings the newest backup back",
+                other.hint().unwrap_or("look at the file before anything writes to it")
+            ),
+        ),
+    };
+    Check::new("database", subject, state, told).advise(advice)
+}
+
+fn integrity(subject: &Subject, examined: &Examined, archived: &[&Snapshot]) -> Option<Check> {
+    let checked = match examined {
+        Examined::Not => return None,
+        Examined::Failed(why) => {
+            let check = Check::new("integrity", subject, State::Warning, format!("could not be checked: {why}"));
+            return Some(check.advise("`--check none` leaves the check out; `heirloom backup` checks too"));
+        }
+        Examined::Copy { checked, .. } => checked,
+    };
+    let findings = checked.findings.iter().take(FINDINGS).cloned().collect::<Vec<_>>().join("; ");
+    let more = checked.findings.len().saturating_sub(FINDINGS);
+    let told = if more > 0 { format!("{findings}; and {more} more") } else { findings };
+    Some(match checked.integrity {
+        Integrity::Damaged => {
+            let newest = archived.first().map(|archive| format!("; the newest good backup is {}", archive.name));
+            let advice = format!(
+                "copy the file and its -wal away before anything writes to it, then `heirloom restore`{}",
+                newest.unwrap_or_else(|| "; there is no good backup of it".into())
+            );
+            Check::new("integrity", subject, State::Critical, format!("damaged: {told}")).advise(advice)
+        }
+        Integrity::Partial if checked.has_violations() => {
+            Check::new("integrity", subject, State::Warning, format!("not damaged, but: {told}"))
+                .advise("rows break a promise of their table; an application may stumble over them, a restore will not")
+        }
+        // Only the application has the missing collation or module: there is nothing that an administrator could do.
+        Integrity::Partial => Check::ok("integrity", subject, format!("ok as far as it can be checked: {told}")),
+        Integrity::Ok | Integrity::Unchecked => Check::ok("integrity", subject, "ok"),
+    })
+}
+
+fn foreign_keys(subject: &Subject, examined: &Examined) -> Option<Check> {
+    let Examined::Copy { checked, .. } = examined else { return None };
+    let violations = checked.foreign_key_violations?;
+    let check = if violations == 0 {
+        Check::ok("foreign_keys", subject, "ok")
+    } else {
+        let verb = if violations == 1 { "breaks" } else { "break" };
+        let value = format!("{} {verb} a foreign key", text::count(violations, "row"));
+        Check::new("foreign_keys", subject, State::Warning, value).advise("`PRAGMA foreign_key_check` lists them")
+    };
+    Some(check.measure(FOREIGN_KEY_VIOLATIONS, violations as f64))
+}
+
+/// Counts tables and rows, and compares them with the newest backups: what vanished now is still in there.
+fn contents(subject: &Subject, glance: &Glance, examined: &Examined, archived: &[&Snapshot]) -> Check {
+    let rows = match examined {
+        Examined::Copy { rows, .. } => *rows,
+        Examined::Not | Examined::Failed(_) => None,
+    };
+    let name = subject.database().map_or("", |name| name.as_str());
+    let before = archived.first().and_then(|newest| newest.brief(name)).map(Extent::archived);
+    let now = Extent { bytes: Some(glance.bytes), tables: glance.tables, rows };
+    let mut told = glance.tables.map_or_else(|| "tables unknown: not readable in place".to_owned(), |tables| text::count(tables, "table"));
+    if let Some(rows) = rows {
+        told = format!("{told}, {}", text::count(rows, "row"));
+    }
+    let lost = before.and_then(|before| now.lost_since(before)).zip(archived.first());
+    let mut check = match lost {
+        None => Check::ok("contents", subject, told),
+        Some(((state, lost), newest)) => {
+            let advice = format!("if that is not meant: `heirloom pin {}` keeps the backup that still has it", newest.name);
+            Check::new("contents", subject, state, format!("{lost} since the newest backup")).advise(advice)
+        }
+    };
+    if let Some(tables) = glance.tables {
+        check = check.measure(DATABASE_TABLES, tables as f64);
+    }
+    if let Some(rows) = rows {
+        check = check.measure(DATABASE_ROWS, rows as f64);
+    }
+    check
+}
+
+fn size(subject: &Subject, glance: &Glance, archived: &[&Snapshot], facts: &Facts) -> Check {
+    let name = subject.database().map_or("", |name| name.as_str());
+    let newest = archived.first().and_then(|archive| Some((archive, archive.brief(name)?.bytes?)));
+    let told = text::bytes(glance.bytes);
+    let check = match newest {
+        None => Check::ok("size", subject, told),
+        Some((archive, before)) => {
+            let age = text::age(archive.created_at, facts.now);
+            let change = match glance.bytes.cmp(&before) {
+                std::cmp::Ordering::Equal => format!("as in the backup of {age}"),
+                std::cmp::Ordering::Greater => format!("{} more than in the backup of {age}", text::bytes(glance.bytes - before)),
+                std::cmp::Ordering::Less => format!("{} less than in the backup of {age}", text::bytes(before - glance.bytes)),
+            };
+            let pace = pace(name, before, archived).map(|pace| format!(", {} a day", text::bytes(pace))).unwrap_or_default();
+            let value = format!("{told}, {change}{pace}");
+            if glance.bytes / 2 > before && glance.bytes - before > GROWTH_BYTES {
+                Check::new("size", subject, State::Warning, value).advise(
+                    "it more than doubled; see what fills it before the disk is full, with `sqlite3_analyzer` or `PRAGMA page_count`",
+                )
+            } else {
+                Check::ok("size", subject, value)
+            }
+        }
+    };
+    check.measure(DATABASE_BYTES, glance.bytes as f64)
+}
+
+/// Returns the growth in bytes a day, over the archives of the last 30 days, where they span at least one day.
+fn pace(name: &str, newest_bytes: u64, archived: &[&Snapshot]) -> Option<u64> {
+    let newest = archived.first()?;
+    let recent = |archive: &&&Snapshot| newest.created_at - archive.created_at <= chrono::TimeDelta::days(30);
+    let oldest =
+        archived.iter().take_while(recent).filter(|archive| archive.brief(name).is_some_and(|brief| brief.bytes.is_some())).last()?;
+    let days = (newest.created_at - oldest.created_at).num_seconds() as f64 / 86_400.0;
+    let grown = newest_bytes.checked_sub(oldest.brief(name)?.bytes?)?;
+    (days >= 1.0 && grown > 0).then(|| (grown as f64 / days) as u64)
+}
+
+fn free_pages(subject: &Subject, glance: &Glance) -> Check {
+    let free = glance.free_pages * glance.page_bytes;
+    let share = if glance.bytes == 0 { 0.0 } else { free as f64 / glance.bytes as f64 };
+    let check = Check::ok("free_pages", subject, format!("{:.0}%, {}", share * 100.0, text::bytes(free)));
+    // An advice and no warning: nothing is at risk.
+    let check = if share > FREE_SHARE && free > FREE_BYTES {
+        check.advise("VACUUM gives the space back, when the application can spare the database for as long as that takes")
+    } else {
+        check
+    };
+    check.measure(DATABASE_FREE_BYTES, free as f64)
+}
+
+fn wal(subject: &Subject, glance: &Glance) -> Option<Check> {
+    let bytes = glance.wal_bytes?;
+    let told = text::bytes(bytes);
+    let check = if bytes > WAL_BYTES && bytes / 2 > glance.bytes {
+        Check::new("wal", subject, State::Warning, format!("{told}, far more than the database")).advise(
+            "a reader that never ends keeps it from being checkpointed: end it, then `PRAGMA wal_checkpoint(TRUNCATE)` in the application",
+        )
+    } else {
+        Check::ok("wal", subject, told)
+    };
+    Some(check.measure(DATABASE_WAL_BYTES, bytes as f64))
+}
+
+/// Says whether one broken disk would take database and backups. Only an advice: it is how everybody begins.
+fn place(subject: &Subject, device: u64, store: &StoreFacts) -> Option<Check> {
+    Some(if store.device? == device {
+        Check::ok("place", subject, "on the disk of the store").advise("if that disk dies both are gone: copy the archives elsewhere, too")
+    } else {
+        Check::ok("place", subject, "on another disk than the store")
+    })
+}

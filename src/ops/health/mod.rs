@@ -1,0 +1,245 @@
+//! Says how databases and backups are, before somebody needs them.
+//!
+//! [`gather`] collects facts through the adapters, [`judge`] turns them into [`Check`]s and is pure: snapshots, log
+//! entries, database facts, free space and the time are values. What is wrong is a check and never an error: a
+//! store that cannot be reached or a database that is gone are what health is there to say. Nothing is repaired, marked or logged.
+
+mod backups;
+mod databases;
+mod gather;
+pub mod quantity;
+mod shrinkage;
+mod store;
+
+use std::fmt;
+use std::path::PathBuf;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::activity::Activity;
+use crate::database::{Checked, Glance, SourceError};
+use crate::names::Name;
+use crate::ops::inventory::Inventory;
+use quantity::{Measure, Quantity};
+
+pub use gather::{Request, Watched, gather};
+
+/// How far ahead of the clock an archive may be dated before it counts as one of the future: clocks of several hosts differ.
+const CLOCK_TOLERANCE: TimeDelta = TimeDelta::minutes(5);
+
+/// How a thing is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum State {
+    /// Nothing to do.
+    Ok,
+    /// Somebody should look at it.
+    Warning,
+    /// Data is lost, or would be if something broke now.
+    Critical,
+}
+
+impl State {
+    /// Returns the word that JSON uses.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Warning => "warning",
+            Self::Critical => "critical",
+        }
+    }
+}
+
+/// What a check is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Subject {
+    /// The store and what surrounds it.
+    Store,
+    /// The backups of a set.
+    Set(Name),
+    /// A database of a set.
+    Database(Name, Name),
+}
+
+impl Subject {
+    /// Returns the set, where it is about one.
+    pub fn set(&self) -> Option<&Name> {
+        match self {
+            Self::Store => None,
+            Self::Set(set) | Self::Database(set, _) => Some(set),
+        }
+    }
+
+    /// Returns the database, where it is about one.
+    pub fn database(&self) -> Option<&Name> {
+        match self {
+            Self::Store | Self::Set(_) => None,
+            Self::Database(_, database) => Some(database),
+        }
+    }
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Store => f.pad("store"),
+            Self::Set(set) => f.pad(&format!("set {set}")),
+            Self::Database(set, database) if set == database => f.pad(&format!("database {database}")),
+            Self::Database(set, database) => f.pad(&format!("database {set}/{database}")),
+        }
+    }
+}
+
+/// One thing that was looked at.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Check {
+    /// What was looked at, as a word of JSON and metrics: `backup_age`.
+    pub name: &'static str,
+    /// What it belongs to.
+    pub subject: Subject,
+    /// How it is.
+    pub state: State,
+    /// What was found, for people. It may hold text out of files: [`printable`](crate::names::printable) makes it fit for a terminal.
+    pub value: String,
+    /// The same in numbers, for machines.
+    pub measures: Vec<Measure>,
+    /// What to do, as a sentence or a command.
+    pub advice: Option<String>,
+}
+
+impl Check {
+    fn new(name: &'static str, subject: &Subject, state: State, value: impl Into<String>) -> Self {
+        Self { name, subject: subject.clone(), state, value: value.into(), measures: Vec::new(), advice: None }
+    }
+
+    fn ok(name: &'static str, subject: &Subject, value: impl Into<String>) -> Self {
+        Self::new(name, subject, State::Ok, value)
+    }
+
+    fn advise(mut self, advice: impl Into<String>) -> Self {
+        self.advice = Some(advice.into());
+        self
+    }
+
+    fn measure(mut self, quantity: Quantity, value: f64) -> Self {
+        self.measures.push(Measure { quantity, value, warning: None, critical: None });
+        self
+    }
+
+    fn measure_within(mut self, quantity: Quantity, value: f64, warning: f64, critical: f64) -> Self {
+        self.measures.push(Measure { quantity, value, warning: Some(warning), critical: Some(critical) });
+        self
+    }
+}
+
+/// All checks of a run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Report {
+    /// When it was made.
+    pub at: DateTime<Utc>,
+    /// The store.
+    pub store: String,
+    /// The checks: databases, backups, store.
+    pub checks: Vec<Check>,
+}
+
+impl Report {
+    /// Returns the worst state of all checks.
+    pub fn state(&self) -> State {
+        self.checks.iter().map(|check| check.state).max().unwrap_or(State::Ok)
+    }
+}
+
+/// Everything that the checks are made of.
+#[derive(Debug)]
+pub struct Facts {
+    /// The time.
+    pub now: DateTime<Utc>,
+    /// How old the newest good backup of a set may be; without it the usual interval decides.
+    pub max_backup_age: Option<TimeDelta>,
+    /// Where the store is.
+    pub location: String,
+    /// The store, or why it cannot be read.
+    pub store: Result<StoreFacts, String>,
+    /// The sets that should have backups.
+    pub sets: Vec<Name>,
+    /// The databases.
+    pub databases: Vec<DatabaseFacts>,
+}
+
+/// What is known of the store.
+#[derive(Debug)]
+pub struct StoreFacts {
+    /// What lies in it.
+    pub inventory: Inventory,
+    /// The activity log, newest first, empty where there is none; or why it cannot be read.
+    pub log: Result<Vec<Activity>, String>,
+    /// The room on its file system; `None` where the system does not tell.
+    pub space: Option<Space>,
+    /// The disk it is on.
+    pub device: Option<u64>,
+}
+
+/// The room on a file system, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Space {
+    /// What an ordinary user may still write.
+    pub free: u64,
+    /// All of it.
+    pub total: u64,
+}
+
+/// What is known of one live database.
+#[derive(Debug)]
+pub struct DatabaseFacts {
+    /// The set it belongs to.
+    pub set: Name,
+    /// Its name in the set.
+    pub name: Name,
+    /// Where it is.
+    pub path: PathBuf,
+    /// The disk it is on.
+    pub device: Option<u64>,
+    /// What was seen of it, or why nothing could be.
+    pub glance: Result<Glance, SourceError>,
+    /// What the check of a copy said.
+    pub examined: Examined,
+}
+
+/// What is known of a copy of a database.
+#[derive(Debug)]
+pub enum Examined {
+    /// No copy was asked for.
+    Not,
+    /// A copy could not be made or checked.
+    Failed(String),
+    /// A copy was checked.
+    Copy {
+        /// What the check said.
+        checked: Checked,
+        /// The rows of all its tables, where they can be counted.
+        rows: Option<u64>,
+    },
+}
+
+/// Turns facts into checks.
+pub fn judge(facts: &Facts) -> Report {
+    let mut checks = Vec::new();
+    for database in &facts.databases {
+        checks.extend(databases::judge(database, facts));
+    }
+    match &facts.store {
+        Ok(store) => {
+            for set in &facts.sets {
+                checks.extend(backups::judge(set, store, facts));
+            }
+            checks.extend(store::judge(store, facts));
+        }
+        Err(why) => checks.push(Check::new("store", &Subject::Store, State::Critical, why.clone()).advise(
+            "mount it, or name the right folder with `--dir`; a store that was never written to comes with the first `heirloom backup`",
+        )),
+    }
+    Report { at: facts.now, store: facts.location.clone(), checks }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,76 @@
+//! The numbers of the checks: their names are a public promise, since dashboards and alerts are built on them.
+
+/// What a number means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Quantity {
+    /// The name, with its unit at the end: `backup_age_seconds`.
+    pub name: &'static str,
+    /// What it is, for people who read metrics.
+    pub help: &'static str,
+    /// What it counts.
+    pub unit: Unit,
+    /// Which side of a limit is bad.
+    pub bad: Bad,
+}
+
+/// What a number counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unit {
+    /// A span of time.
+    Seconds,
+    /// A point in time, in seconds since 1970.
+    Timestamp,
+    /// A size.
+    Bytes,
+    /// Things.
+    Count,
+}
+
+/// Which side of a limit is bad.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bad {
+    /// What is more than the limit.
+    Above,
+    /// What is less than the limit.
+    Below,
+}
+
+/// A number that was found.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Measure {
+    /// What it means.
+    pub quantity: Quantity,
+    /// The number.
+    pub value: f64,
+    /// The limit beyond which it is a warning, where there is one.
+    pub warning: Option<f64>,
+    /// The limit beyond which it is critical.
+    pub critical: Option<f64>,
+}
+
+const fn quantity(name: &'static str, unit: Unit, help: &'static str) -> Quantity {
+    Quantity { name, help, unit, bad: Bad::Above }
+}
+
+pub(super) const DATABASE_BYTES: Quantity =
+    quantity("database_size_bytes", Unit::Bytes, "Size of the live database, with what is only in its WAL yet.");
+pub(super) const DATABASE_FREE_BYTES: Quantity =
+    quantity("database_free_bytes", Unit::Bytes, "Bytes in pages of the live database that hold nothing.");
+pub(super) const DATABASE_WAL_BYTES: Quantity = quantity("database_wal_bytes", Unit::Bytes, "Size of the WAL of the live database.");
+pub(super) const DATABASE_TABLES: Quantity = quantity("database_tables", Unit::Count, "Tables of the live database.");
+pub(super) const DATABASE_ROWS: Quantity = quantity("database_rows", Unit::Count, "Rows of all tables of the live database.");
+pub(super) const FOREIGN_KEY_VIOLATIONS: Quantity =
+    quantity("database_foreign_key_violations", Unit::Count, "Rows of the live database that break a foreign key.");
+pub(super) const BACKUP_AGE: Quantity =
+    quantity("backup_age_seconds", Unit::Seconds, "Age of the newest good backup at the time of the check.");
+pub(super) const BACKUP_TIME: Quantity =
+    quantity("backup_newest_timestamp_seconds", Unit::Timestamp, "Time of the newest good backup, in seconds since 1970.");
+pub(super) const VERIFIED_TIME: Quantity =
+    quantity("backup_verified_timestamp_seconds", Unit::Timestamp, "Time of the last clean verify of an archive, in seconds since 1970.");
+pub(super) const BACKUP_ARCHIVES: Quantity = quantity("backup_archives", Unit::Count, "Archives of the set.");
+pub(super) const BACKUP_BYTES: Quantity = quantity("backup_size_bytes", Unit::Bytes, "Size of all archives of the set.");
+pub(super) const DAMAGED_ARCHIVES: Quantity = quantity("backup_damaged_archives", Unit::Count, "Damaged archives of the set.");
+pub(super) const FREE_BYTES: Quantity =
+    Quantity { bad: Bad::Below, ..quantity("store_free_bytes", Unit::Bytes, "Free space on the file system of the store.") };
+pub(super) const NEEDED_BYTES: Quantity =
+    quantity("store_needed_bytes", Unit::Bytes, "Space that the next two backups need, with the copies they are made of.");
