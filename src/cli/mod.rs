@@ -124,7 +124,8 @@ pub fn main() -> u8 {
 fn dispatch(command: &Command, context: &mut Context) -> anyhow::Result<Outcome> {
     let started = std::time::Instant::now();
     match command {
-        Command::Config(_) | Command::Completions(_) => {}
+        // Health tells it among its checks.
+        Command::Config(_) | Command::Completions(_) | Command::Health(_) => {}
         Command::Restore(args) if args.is_undo() => {}
         _ => restore::tell_interrupted(context),
     }

@@ -207,6 +207,19 @@ fn a_failed_backup_is_said_until_one_goes_well() {
 }
 
 #[test]
+fn an_interrupted_restore_is_critical() {
+    let mut world = world();
+    daily(&mut world, 1..=1);
+    // As a run leaves it that was killed between its first and its second commit.
+    let databases = serde_json::json!([["app", world.path("app.db")], ["other", world.path("other.db")]]);
+    let intent = serde_json::json!({"archive": "app_20260301T030000Z.tar.gz", "began_at": "2026-03-01T03:30:00Z", "safety": null, "databases": databases});
+    fs::write(world.path("backups/.heirloom/restore-1-1.json"), intent.to_string()).unwrap();
+    let ran = health(&world).exits(21);
+    assert_eq!((wrong(&ran), ran.stderr.as_str()), (vec!["restore: critical".to_owned()], ""));
+    assert!(check(&ran, "restore")["value"].as_str().unwrap().contains("of app, other some may be new and some old"));
+}
+
+#[test]
 fn which_databases_are_looked_at() {
     let mut world = World::new();
     assert_eq!(wrong(&health(&world).exits(21)), ["store: critical"], "nothing was ever set up");

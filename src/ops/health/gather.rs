@@ -16,6 +16,7 @@ use crate::metadata::{Integrity, Kind};
 use crate::names::Name;
 use crate::ops::inventory::{Inventory, inventory};
 use crate::ops::resolve::in_store;
+use crate::ops::restore;
 use crate::progress::{Interrupted, Progress, Stage};
 use crate::scratch::Scratch;
 use crate::store::{LocalStore, StoreError};
@@ -110,6 +111,7 @@ fn store_facts(request: &Request<'_>, progress: &dyn Progress) -> Result<Result<
     Ok(Ok(StoreFacts {
         inventory,
         log: activity::read(&store.private(), since, false).map_err(|error| error.to_string()),
+        interrupted: restore::interrupted(store).map_err(|error| error.to_string()),
         space: space(store.root()),
         device: device(store.root()),
     }))

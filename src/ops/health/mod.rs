@@ -20,6 +20,7 @@ use crate::activity::Activity;
 use crate::database::{Checked, Glance, SourceError};
 use crate::names::Name;
 use crate::ops::inventory::Inventory;
+use crate::ops::restore;
 use quantity::{Measure, Quantity};
 
 pub use gather::{Request, Watched, gather};
@@ -173,6 +174,8 @@ pub struct StoreFacts {
     pub inventory: Inventory,
     /// The activity log, newest first, empty where there is none; or why it cannot be read.
     pub log: Result<Vec<Activity>, String>,
+    /// The restores that died in the middle, oldest first; or why that cannot be told.
+    pub interrupted: Result<Vec<restore::Interrupted>, String>,
     /// The room on its file system; `None` where the system does not tell.
     pub space: Option<Space>,
     /// The disk it is on.

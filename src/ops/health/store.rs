@@ -5,6 +5,7 @@ use super::quantity::{FREE_BYTES, NEEDED_BYTES};
 use super::{CLOCK_TOLERANCE, Check, Facts, Space, State, StoreFacts, Subject};
 use crate::metadata::Kind;
 use crate::names::{Name, printable};
+use crate::ops::inventory::Foreign;
 use crate::text;
 
 /// The exit code of a wrong command line.
@@ -20,6 +21,8 @@ pub(super) fn judge(store: &StoreFacts, facts: &Facts) -> Vec<Check> {
     checks.extend(store.space.map(|space| space_left(space, store, facts)));
     checks.push(clock(store, facts));
     checks.extend(unreadable(store, facts));
+    checks.extend(unread(store));
+    checks.extend(interrupted(store, facts));
     checks.extend(last_run(store, facts));
     checks
 }
@@ -102,6 +105,36 @@ fn unreadable(store: &StoreFacts, facts: &Facts) -> Option<Check> {
         Check::new("unreadable", &Subject::Store, State::Warning, value)
             .advise("`heirloom list` shows them, `heirloom verify NAME` says what is wrong"),
     )
+}
+
+/// Names archives that the system failed to read. That is no evidence against them, and none for the disk.
+fn unread(store: &StoreFacts) -> Option<Check> {
+    let unread: Vec<&Foreign> = store.inventory.foreign.iter().filter(|foreign| foreign.unread).collect();
+    let first = unread.first()?;
+    let value =
+        format!("{} could not be read, the first is {}: {}", text::count(unread.len() as u64, "file"), printable(&first.name), first.why);
+    Some(
+        Check::new("unread", &Subject::Store, State::Critical, value)
+            .advise("look at the disk (`dmesg`, `smartctl`), and copy the archives elsewhere while that works"),
+    )
+}
+
+/// Tells of restores that died between two databases.
+fn interrupted(store: &StoreFacts, facts: &Facts) -> Option<Check> {
+    let newest = match &store.interrupted {
+        Ok(interrupted) => interrupted.last()?,
+        Err(why) => {
+            return Some(Check::new("restore", &Subject::Store, State::Warning, format!("cannot tell whether one was interrupted: {why}")));
+        }
+    };
+    let targets: Vec<String> = newest.databases.iter().map(|(name, _)| name.to_string()).collect();
+    let value = format!(
+        "a restore of {} was interrupted, {}: of {} some may be new and some old",
+        printable(&newest.archive),
+        text::age(newest.began_at, facts.now),
+        targets.join(", ")
+    );
+    Some(Check::new("restore", &Subject::Store, State::Critical, value).advise("go back with `heirloom restore --undo`, or restore again"))
 }
 
 /// Says whether the last backup failed. An age that is still within its limit would hide it.

@@ -66,6 +66,7 @@ fn facts(snapshots: Vec<Snapshot>) -> Facts {
     let store = StoreFacts {
         inventory: Inventory { snapshots, foreign: Vec::new() },
         log: Ok(Vec::new()),
+        interrupted: Ok(Vec::new()),
         space: Some(Space { free: GIB, total: 2 * GIB }),
         device: Some(2),
     };
@@ -171,11 +172,16 @@ fn a_damaged_archive_with_a_good_newer_one_is_a_warning() {
     assert_eq!(state(&facts(vec![archive(1), older]), "damaged"), State::Warning);
 
     let mut unreadable = facts(vec![archive(24)]);
-    let foreign = |name: &str| crate::ops::inventory::Foreign { name: name.into(), bytes: 0, why: "empty".into(), damaged: true };
+    let foreign =
+        |name: &str| crate::ops::inventory::Foreign { name: name.into(), bytes: 0, why: "empty".into(), damaged: true, unread: false };
     store(&mut unreadable).inventory.foreign = vec![foreign("app_20260301T000000Z.tar.gz")];
     assert_eq!(state(&unreadable, "damaged"), State::Critical, "it is newer than the good one");
     store(&mut unreadable).inventory.foreign = vec![foreign("gone_20260301T000000Z.tar.gz")];
     assert_eq!((state(&unreadable, "damaged"), state(&unreadable, "unreadable")), (State::Ok, State::Warning));
+
+    let unread = crate::ops::inventory::Foreign { damaged: false, unread: true, ..foreign("app_20260301T000000Z.tar.gz") };
+    store(&mut unreadable).inventory.foreign = vec![unread];
+    assert_eq!((state(&unreadable, "damaged"), state(&unreadable, "unread")), (State::Ok, State::Critical), "an I/O error is no damage");
 }
 
 #[test]
