@@ -658,3 +658,35 @@ fn targets_are_ordered_and_recognised_by_their_file() {
     let (one, two): (Target, Target) = (look_at(&one).unwrap(), look_at(&two).unwrap());
     assert!(one.same_file(&two));
 }
+
+/// SQLite calls an error of the disk "malformed" on the way; only what is seen to be cut off is moved aside as unusable.
+#[test]
+fn an_error_of_the_disk_does_not_make_a_database_unusable() {
+    if !Command::new("strace").arg("-V").output().is_ok_and(|strace| strace.status.success()) {
+        eprintln!("strace is not here: nothing was tested");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let live = folder.path().join("live.db");
+    make(&live, "wal", 1, 300);
+    Worker::start(CRASHER, &live).kill();
+    for number in 1..40 {
+        let output = Command::new("strace")
+            .args(["-f", "-qq", "-o", "/dev/null", "-e", "trace=pread64", "-e", &format!("inject=pread64:error=EIO:when={number}")])
+            .arg(std::env::current_exe().unwrap())
+            .args(["--exact", "looker", "--ignored", "--nocapture"])
+            .env("VICTIM", folder.path())
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(!said.contains("Unusable"), "read {number}: {said}");
+    }
+}
+
+/// Looks at a target in a process of its own, whose reads the test above lets fail.
+#[test]
+#[ignore = "the victim of the test above"]
+fn looker() {
+    let Some(folder) = std::env::var_os("VICTIM").map(PathBuf::from) else { return };
+    println!("{:?}", look_at(&folder.join("live.db")).map(|target| target.state));
+}

@@ -210,9 +210,7 @@ impl TargetError {
     pub fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Busy { .. } => Some("stop what writes to it, or try again when it is less busy"),
-            Self::Failed { .. } => {
-                Some("the safety backup has what was there: `heirloom restore --undo`; with `--offline` the file itself is replaced")
-            }
+            Self::Failed { .. } => Some("stop what uses it and add `--offline`: then the file itself is replaced"),
             Self::Refused { .. } | Self::Io { .. } | Self::Source(_) | Self::Interrupted(_) => None,
         }
     }

@@ -18,6 +18,7 @@ mod replace;
 mod stage;
 mod target;
 mod vacuum;
+mod waiting;
 
 pub use capture::{Limits, PinnedDatabase, Source};
 pub use check::{Checked, Depth, check};

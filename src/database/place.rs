@@ -20,8 +20,9 @@ use super::capture::Limits;
 use super::holders::{Holder, holders, holders_of};
 use super::open::{Located, sidecar};
 use super::pin::begin;
-use super::replace::{Waiting, copy_whole, open_writable};
+use super::replace::{copy_whole, open_writable};
 use super::target::{SIDECARS, Target, existing};
+use super::waiting::Waiting;
 use crate::progress::Progress;
 
 /// The mode of a database that was not there before.

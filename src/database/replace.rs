@@ -16,7 +16,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::config::DbConfig;
@@ -27,14 +27,13 @@ use super::capture::{Limits, open_target};
 use super::compare::difference;
 use super::error::message;
 use super::open::{HEADER_BYTES, Located, connect, open_private, open_regular, sidecar};
-use super::pin::{begin, is_busy, pause, roll_back};
+use super::pin::{begin, is_busy, roll_back};
 use super::target::{Target, TargetState, journal_mode};
+use super::waiting::Waiting;
 use crate::progress::Progress;
 
 /// How many bytes are written between two looks at whether to stop.
 const STEP_BYTES: u32 = 4 << 20;
-/// How long to sleep between two tries for a lock.
-const PAUSE: Duration = Duration::from_micros(300);
 /// How long SQLite itself waits for a lock: shortly, since its pauses grow to where a busy writer always comes first.
 const LOCK_WAIT: Duration = Duration::from_millis(10);
 /// How long one try for the exclusive lock waits for readers that were there before it; later ones wait behind it.
@@ -373,52 +372,6 @@ pub(super) fn copy_whole(from: &Connection, copy: &Path, path: &Path, progress: 
     drop(backup);
     target.close().map_err(|(_, error)| failed(error))?;
     Ok(fs::metadata(copy).map_err(to_copy)?.len())
-}
-
-/// Waits for a lock.
-pub(super) struct Waiting<'a> {
-    path: &'a Path,
-    started: Instant,
-    limits: &'a Limits,
-    progress: &'a dyn Progress,
-}
-
-impl<'a> Waiting<'a> {
-    /// Starts the clock.
-    pub(super) fn new(path: &'a Path, limits: &'a Limits, progress: &'a dyn Progress) -> Self {
-        Self { path, started: Instant::now(), limits, progress }
-    }
-
-    /// Tries until it succeeds. "Busy", as an error or as `false`, is tried again until time is up.
-    pub(super) fn until(&self, mut attempt: impl FnMut() -> rusqlite::Result<bool>) -> Result<(), TargetError> {
-        loop {
-            match attempt() {
-                Ok(true) => return Ok(()),
-                Ok(false) => {}
-                Err(error) if is_busy(&error) => {}
-                Err(error) => return Err(self.failed(&error)),
-            }
-            if self.started.elapsed() > self.limits.busy {
-                let why = format!("another process has held a lock on it for {:?}; it was not changed", self.limits.busy);
-                return Err(TargetError::Busy { path: self.path.to_owned(), why });
-            }
-            pause(PAUSE, self.progress).map_err(TargetError::Interrupted)?;
-        }
-    }
-
-    /// Tries until it gives something.
-    pub(super) fn get<T>(&self, mut attempt: impl FnMut() -> rusqlite::Result<T>) -> Result<T, TargetError> {
-        let mut result = None;
-        self.until(|| {
-            result = Some(attempt()?);
-            Ok(true)
-        })?;
-        Ok(result.expect("the loop ends with a result"))
-    }
-
-    fn failed(&self, error: &rusqlite::Error) -> TargetError {
-        TargetError::from_sqlite(self.path, "lock", error)
-    }
 }
 
 /// The journal that a commit under an exclusive lock leaves: its header zeroed and synced. It is removed before the lock goes.

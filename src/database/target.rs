@@ -167,9 +167,14 @@ fn of_file(path: &Path) -> Result<TargetState, TargetError> {
     if way == Way::Staged {
         return Ok(TargetState::Database(facts));
     }
+    // SQLite says "malformed" for some errors of the disk, too: what is called cut off must be seen to be.
     let unusable = |error: &rusqlite::Error| {
-        let code = error.sqlite_error_code();
-        matches!(code, Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)).then(|| TargetState::Unusable { why: message(error) })
+        let proved = match error.sqlite_error_code() {
+            Some(ErrorCode::NotADatabase) => true,
+            Some(ErrorCode::DatabaseCorrupt) => is_cut_off(path, &header),
+            _ => false,
+        };
+        proved.then(|| TargetState::Unusable { why: message(error) })
     };
     // Whatever else is in the way of reading it (a lock, a hot journal) is no reason against a plan.
     let Ok(live) = Live::open(&located.path, way) else { return Ok(TargetState::Database(facts)) };
@@ -182,6 +187,16 @@ fn of_file(path: &Path) -> Result<TargetState, TargetError> {
         facts.rows = count(connection, &tables);
     }
     Ok(TargetState::Database(facts))
+}
+
+/// Says whether a file is shorter than its header says.
+fn is_cut_off(path: &Path, header: &[u8; HEADER_BYTES]) -> bool {
+    let page = match u16::from_be_bytes([header[16], header[17]]) {
+        1 => 65536,
+        size => u64::from(size),
+    };
+    let pages = u32::from_be_bytes([header[28], header[29], header[30], header[31]]);
+    fs::metadata(path).is_ok_and(|file| file.len() < u64::from(pages) * page)
 }
 
 /// Returns the journal mode that a header says.

@@ -13,7 +13,7 @@ use super::execute::{Options, Safety};
 use super::intent::Intent;
 use super::plan::{Method, Plan, Step};
 use crate::archive::Compression;
-use crate::database::{self, Compared, Depth, Offline, Replacement, TargetError, TargetState};
+use crate::database::{self, Compared, Depth, Limits, Offline, Replacement, TargetError, TargetState};
 use crate::metadata::Kind;
 use crate::names::{ArchiveName, printable};
 use crate::ops::pack::{Packed, Request, Staged, pack};
@@ -117,12 +117,13 @@ pub(super) fn replace(work: &[Work<'_>], kept: &Kept<'_>, progress: &dyn Progres
     let mut placed = Vec::new();
     let mut failure = place(work, offline, &mut placed, &mut done, &kept.stamp()).err();
     let mut committed = Vec::new();
+    let mut uncertain = None;
     if failure.is_none() {
         for (number, one) in written {
             match one.commit() {
                 Ok(one) => committed.push((number, one)),
                 Err(error) => {
-                    failure = Some(error);
+                    (failure, uncertain) = (Some(error), Some(number));
                     break;
                 }
             }
@@ -152,7 +153,7 @@ pub(super) fn replace(work: &[Work<'_>], kept: &Kept<'_>, progress: &dyn Progres
         }
     }
     if let Some(error) = failure {
-        let trouble = take_back(work, &mut inside, &committed, &placed, kept);
+        let trouble = take_back(work, inside, &committed, uncertain, &placed, kept);
         return Err(if trouble.is_empty() { unchanged(intent, error) } else { anyhow!(error).context(trouble.join("; ")) });
     }
     for (_, replacement) in inside {
@@ -207,27 +208,42 @@ fn place(
 }
 
 /// Takes everything back after a failure. Returns what could not be.
+///
+/// `uncertain` is the one whose commit failed: an error of the last sync can come after the new state is there for all to see.
 fn take_back(
     work: &[Work<'_>],
-    inside: &mut [(usize, Replacement)],
+    inside: Vec<(usize, Replacement)>,
     committed: &[usize],
+    uncertain: Option<usize>,
     placed: &[Placed],
     kept: &Kept<'_>,
 ) -> Vec<String> {
     let mut trouble = Vec::new();
     let mut failed = |number: usize, why: String| {
         let target = printable(&work[number].step.target.path.to_string_lossy()).into_owned();
-        trouble.push(format!("\"{target}\" was replaced and could not be put back ({why}); its old content is in the safety backup"));
+        let kept = if matches!(kept.options.safety, Safety::Into(_)) {
+            "its old content is in the safety backup"
+        } else {
+            "there is no safety backup"
+        };
+        trouble.push(format!("\"{target}\" may have been replaced and could not be put back ({why}); {kept}"));
     };
-    for (number, replacement) in inside.iter_mut().filter(|(number, _)| committed.contains(number)) {
-        let result = match work[*number].step.target.state {
+    for (number, mut replacement) in inside {
+        let limits = &kept.options.limits;
+        let one = &work[number];
+        let result = match one.step.target.state {
             // It was empty before; that there is a database now does no harm.
             TargetState::Empty => Ok(()),
-            _ if !work[*number].safety.exists() => Err("there is no safety copy".to_owned()),
-            _ => replacement.put_back(&work[*number].safety, &kept.options.limits, &Silent).map_err(|error| error.to_string()),
+            _ if committed.contains(&number) => replacement.put_back(&one.safety, limits, &Silent),
+            _ if uncertain == Some(number) => {
+                // A connection that met an error is of no use any more: a new one first rolls back what there is to roll back.
+                drop(replacement);
+                put_back_anew(one, limits)
+            }
+            _ => Ok(()),
         };
-        if let Err(why) = result {
-            failed(*number, why);
+        if let Err(error) = result {
+            failed(number, error.to_string());
         }
     }
     for placed in placed.iter().rev() {
@@ -242,6 +258,14 @@ fn take_back(
         }
     }
     trouble
+}
+
+/// Replaces a database by its safety copy, whatever it is by now.
+fn put_back_anew(one: &Work<'_>, limits: &Limits) -> Result<(), TargetError> {
+    let target = database::look_at(&one.step.target.path)?;
+    let mut replacement = Replacement::open(&target, &one.safety, limits, &Silent)?;
+    replacement.lock(limits, &Silent)?.write(&Silent)?.commit()?;
+    replacement.close()
 }
 
 impl Kept<'_> {

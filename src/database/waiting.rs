@@ -1,0 +1,59 @@
+//! Waits for the locks of other processes, within a limit and until asked to stop.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use super::TargetError;
+use super::capture::Limits;
+use super::pin::{is_busy, pause};
+use crate::progress::Progress;
+
+/// How long to sleep between two tries for a lock.
+const PAUSE: Duration = Duration::from_micros(300);
+
+/// Waits for a lock.
+pub(super) struct Waiting<'a> {
+    path: &'a Path,
+    started: Instant,
+    limits: &'a Limits,
+    progress: &'a dyn Progress,
+}
+
+impl<'a> Waiting<'a> {
+    /// Starts the clock.
+    pub(super) fn new(path: &'a Path, limits: &'a Limits, progress: &'a dyn Progress) -> Self {
+        Self { path, started: Instant::now(), limits, progress }
+    }
+
+    /// Tries until it succeeds. "Busy", as an error or as `false`, is tried again until time is up.
+    pub(super) fn until(&self, mut attempt: impl FnMut() -> rusqlite::Result<bool>) -> Result<(), TargetError> {
+        loop {
+            match attempt() {
+                Ok(true) => return Ok(()),
+                Ok(false) => {}
+                Err(error) if is_busy(&error) => {}
+                Err(error) => return Err(self.failed(&error)),
+            }
+            if self.started.elapsed() > self.limits.busy {
+                let why = format!("another process has held a lock on it for {:?}; it was not changed", self.limits.busy);
+                return Err(TargetError::Busy { path: self.path.to_owned(), why });
+            }
+            pause(PAUSE, self.progress).map_err(TargetError::Interrupted)?;
+        }
+    }
+
+    /// Tries until it gives something.
+    pub(super) fn get<T>(&self, mut attempt: impl FnMut() -> rusqlite::Result<T>) -> Result<T, TargetError> {
+        let mut result = None;
+        self.until(|| {
+            result = Some(attempt()?);
+            Ok(true)
+        })?;
+        Ok(result.expect("the loop ends with a result"))
+    }
+
+    /// Makes an error about this database.
+    pub(super) fn failed(&self, error: &rusqlite::Error) -> TargetError {
+        TargetError::from_sqlite(self.path, "lock", error)
+    }
+}
