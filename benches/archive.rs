@@ -75,7 +75,7 @@ fn write(source: &File, level: u8, threads: NonZeroUsize) -> File {
     let options = WriteOptions { compression: Compression::Gzip(level), threads };
     let mut writer = Writer::create(file.try_clone().unwrap(), &options, DateTime::<Utc>::UNIX_EPOCH, metadata_room(&draft)).unwrap();
     let digest = writer.add_database("bench.db", source, bytes, &Silent).unwrap();
-    writer.finish(&metadata(10, bytes, &digest.to_string())).unwrap();
+    writer.finish(&metadata(10, bytes, &digest.to_string())).unwrap().sync().unwrap();
     file
 }
 

@@ -141,7 +141,7 @@ fn write_with(databases: &[(&str, Vec<u8>)], metadata: &Metadata, compression: C
         let digest = writer.add_database(entry, &file_with(contents), contents.len() as u64, &Silent).unwrap();
         assert_eq!(digest, Sha256::of(contents));
     }
-    let bytes = writer.finish(metadata).unwrap();
+    let bytes = writer.finish(metadata).unwrap().bytes();
     let archive = bytes_of(&file);
     assert_eq!(archive.len() as u64, bytes);
     archive

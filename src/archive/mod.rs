@@ -20,4 +20,4 @@ mod writer;
 
 pub use error::ArchiveError;
 pub use reader::{Archive, ReadDatabase, ReadThrough};
-pub use writer::{Compression, WriteOptions, Writer, metadata_room};
+pub use writer::{Compression, Finished, WriteOptions, Writer, metadata_room};

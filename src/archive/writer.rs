@@ -138,8 +138,8 @@ impl Writer {
         Ok(hasher.finish())
     }
 
-    /// Appends `RESTORE.txt`, writes the metadata into its room, syncs the file, and returns its size.
-    pub fn finish(mut self, metadata: &Metadata) -> Result<u64, ArchiveError> {
+    /// Appends `RESTORE.txt` and writes the metadata into its room. The file is complete now, but not synced.
+    pub fn finish(mut self, metadata: &Metadata) -> Result<Finished, ArchiveError> {
         let text = RESTORE_TEXT.as_bytes();
         let mut tail = entry::header(RESTORE_ENTRY, text.len() as u64, self.modified).to_vec();
         tail.extend_from_slice(text);
@@ -164,9 +164,7 @@ impl Writer {
             _ => first,
         };
         self.file.write_all_at(&packed, 0)?;
-        // Without this a power cut after the commit could leave a name for a file that is not whole.
-        self.file.sync_all()?;
-        Ok(self.at)
+        Ok(Finished { file: self.file, bytes: self.at })
     }
 
     /// Appends one small member.
@@ -193,6 +191,25 @@ impl Packer {
 
 fn invalid(what: &'static str) -> ArchiveError {
     ArchiveError::Io(io::Error::new(io::ErrorKind::InvalidInput, what))
+}
+
+/// An archive that is complete but perhaps not on the disk yet.
+#[must_use = "an archive that is not synced must not be committed"]
+pub struct Finished {
+    file: File,
+    bytes: u64,
+}
+
+impl Finished {
+    /// Waits until the file is on the disk. Without this a power cut after the commit could leave a name for a file that is not whole.
+    pub fn sync(&self) -> io::Result<()> {
+        self.file.sync_all()
+    }
+
+    /// Returns the size of the archive.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
 }
 
 /// Returns the room that the final metadata can need: `draft` holds every name, path and table, and any numbers; those are taken at their longest.

@@ -131,11 +131,22 @@ pub fn pack(
     for (index, (sha256, check)) in digests.into_iter().zip(checks).enumerate() {
         enter(&mut metadata.databases[index], sha256, check, &vacuumed[index]);
     }
-    writer.finish(&metadata).context("cannot finish the archive")?;
+    let finished = writer.finish(&metadata).context("cannot finish the archive")?;
 
-    read_back(&path, &metadata, request, progress).context("the finished archive could not be read back")?;
+    // The disk writes while the processors read: both must have ended well before the commit.
+    std::thread::scope(|scope| {
+        let synced = std::thread::Builder::new().spawn_scoped(scope, || finished.sync());
+        let read = read_back(&path, &metadata, request, progress).context("the finished archive could not be read back");
+        let synced = match synced {
+            Ok(thread) => thread.join().unwrap_or_else(|_| Err(std::io::Error::other("the thread that synced it panicked"))),
+            // Where the system gives no thread, it is done here.
+            Err(_) => finished.sync(),
+        };
+        read.and(synced.context("cannot sync the archive"))
+    })?;
     progress.checkpoint()?;
-    let (archive, bytes) = commit(store, &path, &name, request, progress)?;
+    let bytes = finished.bytes();
+    let archive = commit(store, &path, &name, request, progress)?;
     Ok(Packed { archive, bytes, metadata })
 }
 
@@ -383,14 +394,7 @@ fn read_back(path: &Path, metadata: &Metadata, request: &Request, progress: &dyn
 }
 
 /// Gives the archive its name. From the return of the store's `commit` on it is durable and counts.
-fn commit(
-    store: &LocalStore,
-    path: &Path,
-    name: &ArchiveName,
-    request: &Request,
-    progress: &dyn Progress,
-) -> anyhow::Result<(ArchiveName, u64)> {
-    let bytes = std::fs::metadata(path).context("cannot look at the finished archive")?.len();
+fn commit(store: &LocalStore, path: &Path, name: &ArchiveName, request: &Request, progress: &dyn Progress) -> anyhow::Result<ArchiveName> {
     let _lock = StoreLock::acquire(&store.create_private()?, request.lock_wait, progress)?;
     let mut candidate = name.clone();
     for number in 2.. {
@@ -401,5 +405,5 @@ fn commit(
             Err(error) => return Err(error.into()),
         }
     }
-    Ok((candidate, bytes))
+    Ok(candidate)
 }
