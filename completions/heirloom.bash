@@ -481,7 +481,7 @@ _heirloom() {
             return 0
             ;;
         heirloom__subcmd__health)
-            opts="-q -v -h --set --only --check --nagios --prometheus --output --config --dir --json --quiet --verbose --color --progress --help"
+            opts="-q -v -h --set --only --check --databases-only --nagios --prometheus --output --config --dir --json --quiet --verbose --color --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

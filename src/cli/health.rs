@@ -40,6 +40,9 @@ pub struct HealthArgs {
     /// How thoroughly a copy of each database is checked; `none` makes no copy
     #[arg(long, value_enum, value_name = "DEPTH", default_value = "quick")]
     check: CheckArg,
+    /// Only the databases, not their backups and the store: what an application needs to know before it starts
+    #[arg(long)]
+    databases_only: bool,
     /// Print one line with performance data for Nagios and its kin, with their exit codes
     #[arg(long, conflicts_with = "prometheus")]
     nagios: bool,
@@ -89,7 +92,15 @@ fn report(args: &HealthArgs, context: &Context) -> anyhow::Result<Report> {
         zone: context.settings.time_zone,
         max_backup_age: context.settings.health.max_backup_age,
     };
-    Ok(judge(&gather(&request, &context.ui.progress())?))
+    let mut report = judge(&gather(&request, &context.ui.progress())?);
+    if args.databases_only {
+        report.checks.retain(|check| check.subject.database().is_some());
+        // "All is well" about nothing would let an application start on anything.
+        if report.checks.is_empty() {
+            return Err(Usage::new("no database is known", "name a file, or configure the databases (`heirloom config init`)").into());
+        }
+    }
+    Ok(report)
 }
 
 fn watched(args: &HealthArgs, context: &Context) -> anyhow::Result<Watched> {

@@ -401,3 +401,17 @@ fn a_read_only_store_is_looked_at() {
     let left: Vec<_> = fs::read_dir(world.work().join("../tmp")).unwrap().collect();
     assert!(left.is_empty(), "{left:?}");
 }
+
+#[test]
+fn databases_alone_are_judged_without_their_backups() {
+    let mut world = world();
+    world.heirloom(["health", "app.db", "--json"]).exits(21);
+    world.heirloom(["health", "app.db", "--databases-only"]).success();
+    daily(&mut world, 1..=1);
+    world.at("2026-06-01");
+    let ran = world.heirloom(["health", "app.db", "--databases-only", "--json"]).success();
+    assert!(ran.json()["checks"].as_array().unwrap().iter().all(|check| check["database"] == "app"));
+    fs::write(world.path("app.db"), "no database ".repeat(100)).unwrap();
+    world.heirloom(["health", "app.db", "--databases-only"]).exits(21);
+    World::new().heirloom(["health", "--databases-only"]).exits(2).says("no database is known");
+}

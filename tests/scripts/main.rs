@@ -4,6 +4,7 @@
 
 mod backup_restore;
 mod stage;
+mod start;
 mod units;
 mod update;
 mod volume;

@@ -102,7 +102,7 @@ fn every_script_explains_itself_and_refuses_what_it_does_not_know() {
             assert!(!help.stdout.contains('\u{1b}') && help.stderr.is_empty());
             stage.run(name, &["--no-such-option"]).exits(2).says("--no-such-option");
         }
-        assert!(scripts >= 6, "only {scripts} scripts were found");
+        assert!(scripts >= 7, "only {scripts} scripts were found");
         assert_eq!(stage.calls(), "");
     });
 }

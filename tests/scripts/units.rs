@@ -68,3 +68,19 @@ fn scheduled_commands_run_as_written() {
     assert!(seen >= 4, "only {seen} commands were found");
     assert_eq!(world.archives().len(), 1, "the second schedule found a young archive");
 }
+
+/// What the image copies must be in the repository.
+#[test]
+fn the_image_copies_what_is_there() {
+    let text = fs::read_to_string(scripts().join("Dockerfile")).unwrap();
+    let mut copied = 0;
+    for line in text.lines().filter(|line| line.starts_with("COPY ") && !line.contains("--from")) {
+        let words: Vec<&str> = line.split_whitespace().skip(1).filter(|word| !word.starts_with("--")).collect();
+        for source in &words[..words.len() - 1] {
+            assert!(Path::new(env!("CARGO_MANIFEST_DIR")).join(source).exists(), "{line}");
+            copied += 1;
+        }
+    }
+    assert!(copied >= 4);
+    assert!(text.contains("USER heirloom"), "the image must not run as root");
+}
