@@ -29,5 +29,4 @@ heirloom verify latest --verbose
 say rm app.db
 rm app.db
 heirloom restore latest --verbose
-say sqlite3 app.db 'PRAGMA integrity_check'
 heirloom health app.db

@@ -201,14 +201,20 @@ fn one_set(args: &BackupArgs, context: &mut Context, store: Option<&LocalStore>,
 
     let started = Instant::now();
     let limits = Limits { busy: args.busy_timeout, ..Limits::default() };
-    let packed = backup::execute(store, &plan, &limits, &context.ui.progress()).with_context(|| format!("cannot back up \"{set}\""))?;
+    let record = Record { kind: Some(plan.request.kind.to_string()), set: Some(set.to_string()), ..Record::default() };
+    let packed = match backup::execute(store, &plan, &limits, &context.ui.progress()) {
+        Ok(packed) => packed,
+        Err(error) => {
+            context.records.push(record);
+            return Err(error.context(format!("cannot back up \"{set}\"")));
+        }
+    };
     let seconds = started.elapsed();
     context.records.push(Record {
-        kind: Some(packed.metadata.kind.to_string()),
-        set: Some(set.to_string()),
         archive: Some(packed.archive.as_str().to_owned()),
         bytes: Some(packed.bytes),
-        outcome: None,
+        outcome: Some(if packed.is_damaged() { Outcome::Problems } else { Outcome::Done }),
+        ..record
     });
     tell(&mut context.ui, store, &packed, seconds);
     let mut document = packed_json(store, &packed, seconds);

@@ -113,6 +113,9 @@ pub(super) fn run(args: &VerifyArgs, context: &mut Context) -> anyhow::Result<Ou
 fn look_at_named(args: &VerifyArgs, context: &Context) -> anyhow::Result<Vec<Looked>> {
     let latest = ["latest".to_owned()];
     let texts = if args.archives.is_empty() { &latest[..] } else { &args.archives };
+    if args.archives.is_empty() {
+        warn_of_unreadable(context)?;
+    }
     let mut looked = Vec::new();
     for text in texts {
         let wanted = Wanted { text: Some(text.clone()), set: args.set.clone(), ..Wanted::default() };
@@ -123,6 +126,15 @@ fn look_at_named(args: &VerifyArgs, context: &Context) -> anyhow::Result<Vec<Loo
         });
     }
     Ok(looked)
+}
+
+/// Says which archives cannot be the newest because they cannot even be described: "ok" about an older one must not hide them.
+fn warn_of_unreadable(context: &Context) -> anyhow::Result<()> {
+    let found = inventory(&context.store()?, context.settings.time_zone, &context.ui.progress())?;
+    for foreign in found.foreign.iter().filter(|foreign| foreign.damaged) {
+        context.ui.warning(format!("{}: {}; see `heirloom verify --all`", foreign.name, foreign.why));
+    }
+    Ok(())
 }
 
 fn look_at_all(args: &VerifyArgs, context: &Context) -> anyhow::Result<Vec<Looked>> {

@@ -70,6 +70,7 @@ fn all_archives_are_looked_at_and_one_bad_one_decides() {
     let document = world.heirloom(["verify", "--all", "--json"]).exits(13).json();
     let states: Vec<&str> = document["archives"].as_array().unwrap().iter().map(|archive| archive["state"].as_str().unwrap()).collect();
     assert_eq!(states, ["ok", "damaged"], "what is not ours is not called damaged");
+    world.heirloom(["verify"]).success().says(ARCHIVE).says("--all");
 }
 
 #[test]
