@@ -64,3 +64,29 @@ fn any_file_system_call_may_fail_or_be_the_last() {
         &["--cases", &cases],
     );
 }
+
+#[test]
+fn a_kill_at_any_moment_many_times_in_a_row_loses_nothing() {
+    harness("a run that is killed loses nothing, and the next one cleans up", &[], "killloop.py", &["--kills", "300"]);
+}
+
+#[test]
+fn signals_leave_nothing_and_end_with_their_number() {
+    harness("SIGTERM, SIGINT and SIGHUP leave nothing behind", &[], "limits.py", &["--only", "signals"]);
+}
+
+#[test]
+fn a_full_disk_loses_nothing() {
+    harness("a full disk loses nothing, and says so with exit 15", &[Root, Program("mount")], "limits.py", &["--only", "full"]);
+}
+
+#[test]
+fn too_few_descriptors_or_too_little_memory_lose_nothing() {
+    harness("limits of the system lose nothing", &[Program("python3")], "limits.py", &["--only", "limits,output"]);
+}
+
+#[test]
+fn folders_that_cannot_be_written_and_other_users_lose_nothing() {
+    let needs = &[Root, Program("mount"), Program("chattr"), Program("setpriv")];
+    harness("read-only and append-only folders, other users, any umask", needs, "limits.py", &["--only", "folders,umask"]);
+}

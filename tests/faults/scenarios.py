@@ -46,6 +46,8 @@ class Scenario:
     codes = {0}                   # exit codes of the command without a fault
     again_codes = {0}
     keeps_source = True           # the databases stay as they are, byte for byte
+    now = LATER                   # when the next run takes place
+    grows = False                 # each run adds an archive of what there is then
     broken = ()                   # archives that are damaged on purpose
 
     def archives_of(self, binary, world, name, generations, args, hour=3):
@@ -91,13 +93,16 @@ class Scenario:
         """What exit 0 promises. `new` names the archives that appeared."""
         return []
 
-    def judge_source(self, world):
+    def judge_source(self, world, states=None):
+        """The databases as they lie. `states` replaces the two states that there are, where there were more."""
         bad = []
         for name, path in self.databases.items():
             try: found = contents_of_live(f'{world}/{path}')
             except ValueError as error:
                 bad.append(f'{path} IS DAMAGED: {error}'); continue
-            if self.keeps_source:
+            if states:
+                if found not in states[name]: bad.append(f'{path} holds a state that never was')
+            elif self.keeps_source:
                 if found != self.old[name]: bad.append(f'the content of {path} CHANGED')
             elif found not in (self.old[name], self.new[name]): bad.append(f'{path} is NEITHER OLD NOR NEW')
         if self.keeps_source:
@@ -115,13 +120,13 @@ class Scenario:
         if code == 0: bad += self.done(world, new)
         return bad
 
-    def settle(self, world):
+    def settle(self, world, states=None):
         """The next run works, and after it there is no scratch and everything verifies."""
-        code, out, err = run([self.binary, *(self.again or self.command)], world, self.env(world, LATER))
+        code, out, err = run([self.binary, *(self.again or self.command)], world, self.env(world, self.now))
         bad = [f'the next run exits {code}: {said(err)}'] if code not in self.again_codes else []
-        allowed = {n: {self.old[n], self.new[n]} for n in self.databases}
+        allowed = states or {n: {self.old[n], self.new[n]} for n in self.databases}
         found, _ = judge_store(f'{world}/backups', self.before, self.may_go, allowed, self.broken)
-        bad += found + self.judge_source(world) + self.settled(world)
+        bad += found + self.judge_source(world, states) + self.settled(world)
         bad += self.verified(world) + judge_modes(world)
         return bad + [f'scratch stays: {os.path.relpath(s, world)}' for s in scratch(world)]
 
@@ -131,7 +136,7 @@ class Scenario:
 
 
 class Backup(Scenario):
-    name, command = 'backup', ['backup', 'app.db']
+    name, command, grows = 'backup', ['backup', 'app.db'], True
 
     def done(self, world, new):
         return [] if len(new) == 1 else [f'exit 0 and {len(new)} new archives']
