@@ -56,7 +56,7 @@ fn harness(promise: &str, needs: &[Need], script: &str, args: &[&str]) {
 
 #[test]
 fn any_file_system_call_may_fail_or_be_the_last() {
-    let cases = std::env::var("HEIRLOOM_FAULTS_CASES").unwrap_or_else(|_| "1500".into());
+    let cases = std::env::var("HEIRLOOM_FAULTS_CASES").unwrap_or_else(|_| "1800".into());
     harness(
         "a failed file system call, or a kill at one, loses nothing",
         &[Program("strace"), Program("gzip")],
@@ -89,4 +89,16 @@ fn too_few_descriptors_or_too_little_memory_lose_nothing() {
 fn folders_that_cannot_be_written_and_other_users_lose_nothing() {
     let needs = &[Root, Program("mount"), Program("chattr"), Program("setpriv")];
     harness("read-only and append-only folders, other users, any umask", needs, "limits.py", &["--only", "folders,umask"]);
+}
+
+#[test]
+fn hostile_archives_are_refused_and_every_changed_byte_is_found() {
+    harness("hostile archives are refused, and every changed byte is found", &[], "hostile.py", &["--flips", "1000"]);
+}
+
+#[test]
+fn a_power_cut_undoes_nothing_that_was_acknowledged() {
+    let needs = &[Root, Program("nbdkit"), Program("nbdfuse"), Program("losetup"), Program("mkfs.ext4")];
+    let cuts = std::env::var("HEIRLOOM_FAULTS_CUTS").unwrap_or_else(|_| "60".into());
+    harness("a power cut undoes nothing that was acknowledged", needs, "powercut.py", &["--cuts", &cuts]);
 }

@@ -16,7 +16,7 @@ from scenarios import SCENARIOS, advance
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument('--bin', required=True)
-    p.add_argument('--scenario', default='backup,backup-wal,backup-two,verify,rotate,cleanup,delete')
+    p.add_argument('--scenario', default='backup,backup-wal,backup-two,verify,rotate,cleanup,delete,restore,restore-wal,restore-missing,restore-two')
     p.add_argument('--kills', type=int, default=200)
     p.add_argument('--seed', type=int, default=1)
     a = p.parse_args(); a.bin = os.path.abspath(a.bin)
@@ -59,7 +59,7 @@ def loop(a, name, work, rnd, kills):
             if process.poll() is None: process.kill()
             code = process.wait()
             hit += code == -9
-            problems = [] if code in (-9, *scenario.codes, *scenario.again_codes) else [f'exit {code}']
+            problems = [] if code in (-9, *scenario.codes, *scenario.again_codes, *scenario.in_a_row) else [f'exit {code}']
             problems += judge_store(f'{world}/backups', before, scenario.may_go, states, scenario.broken)[0]
             problems += scenario.judge_source(world, states)
             if scenario.grows:

@@ -12,7 +12,7 @@ import argparse, os, random, resource, shutil, signal, subprocess, sys, tempfile
 from invariants import *
 from scenarios import SCENARIOS
 
-TARGETS = os.environ.get('HEIRLOOM_LIMITS_SCENARIOS', 'backup,backup-wal,backup-two,verify,rotate,delete').split(',')
+TARGETS = os.environ.get('HEIRLOOM_LIMITS_SCENARIOS', 'backup,backup-wal,backup-two,verify,rotate,delete,restore,restore-wal,restore-missing').split(',')
 
 
 class Limits:
@@ -121,7 +121,7 @@ class Limits:
             try:
                 code, out, err = s.go(d)
                 problems = s.judge(d, code, err)
-                reads = name.startswith('verify')
+                reads = name in ('verify', 'restore-missing')
                 if (code == 0) != reads: problems.append(f'read-only store: {said(err)}')
                 for look in (['list'], ['show', 'latest'], ['verify']):
                     looked, _, why = run([self.a.bin, *look], d, s.env(d))

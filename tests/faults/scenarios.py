@@ -47,6 +47,7 @@ class Scenario:
     again_codes = {0}
     keeps_source = True           # the databases stay as they are, byte for byte
     now = LATER                   # when the next run takes place
+    in_a_row = set()              # further exit codes of a run after others
     grows = False                 # each run adds an archive of what there is then
     broken = ()                   # archives that are damaged on purpose
 
@@ -262,4 +263,115 @@ class Cleanup(Rotate):
     name, command = 'cleanup', ['cleanup', '--keep', '2']
 
 
-SCENARIOS = {s.name: s for s in (Backup, BackupWal, BackupIdleWal, BackupHot, BackupPair, BackupFirst, BackupVacuum, Verify, VerifyDamaged, Delete, Pin, Rotate, Cleanup)}
+class Restore(Scenario):
+    """A database in rollback mode is replaced from inside."""
+    name, keeps_source = 'restore', False
+    command = ['restore', 'latest', '--to', 'app.db', '--force', '--busy-timeout', '1s']
+    mode = 'delete'
+    replaces = True               # so that exit 0 promises a safety backup, too
+
+    def build(self, binary, world):
+        os.makedirs(f'{world}/tmp')
+        make_database(f'{world}/app.db', self.mode, 0)
+        self.archives_of(binary, world, 'app', (1, 2, 3), ['app.db'])
+        advance(f'{world}/app.db', 4)
+        self.break_target(world)
+
+    def break_target(self, world): os.chmod(f'{world}/app.db', 0o640)
+
+    def done(self, world, new):
+        bad = [f'exit 0 and {p} is not what was to be restored' for n, p in self.databases.items() if contents_of_live(f'{world}/{p}') != self.new[n]]
+        if self.replaces and len(new) != 1: bad.append(f'exit 0 and {len(new)} safety backups')
+        for p in self.databases.values():
+            if self.replaces and os.stat(f'{world}/{p}').st_mode & 0o777 != 0o640: bad.append(f'{p} has another mode')
+        return bad
+
+    def settled(self, world):
+        return [f'{p} is not what was to be restored' for n, p in self.databases.items() if contents_of_live(f'{world}/{p}') != self.new[n]]
+
+
+class RestoreWal(Restore):
+    """A WAL database whose application died with a commit in its -wal."""
+    name, mode = 'restore-wal', 'wal'
+
+    def break_target(self, world):
+        super().break_target(world)
+        crash(f'{world}/app.db', 'wal')
+
+
+class RestoreHot(Restore):
+    """A database with a hot journal."""
+    name = 'restore-hot'
+
+    def break_target(self, world):
+        super().break_target(world)
+        crash(f'{world}/app.db', 'delete')
+
+
+class RestoreMissing(Restore):
+    name, replaces, in_a_row = 'restore-missing', False, {14}
+    command = ['restore', 'latest', '--to', 'app.db']
+    again = Restore.command
+
+    def break_target(self, world): os.unlink(f'{world}/app.db')
+
+
+class RestoreStaleWal(RestoreMissing):
+    """The database is gone and its -wal is not: replayed into the new file it would make a mixture that looks sound."""
+    name, mode = 'restore-stale-wal', 'wal'
+
+    def break_target(self, world):
+        crash(f'{world}/app.db', 'wal')
+        os.unlink(f'{world}/app.db')
+
+    def prepare(self, binary, template):
+        super().prepare(binary, template)
+        self.files = {}
+
+
+class RestoreTwo(Restore):
+    """Two databases, one in each mode: both or none, or the next command says that it was interrupted."""
+    name = 'restore-two'
+    command = ['restore', 'latest', '--to-dir', '.', '--force', '--busy-timeout', '1s']
+    databases = {'app': 'app.db', 'user': 'user.db'}
+
+    def build(self, binary, world):
+        os.makedirs(f'{world}/tmp')
+        make_database(f'{world}/app.db', 'delete', 0, 150)
+        make_database(f'{world}/user.db', 'wal', 0, 150)
+        self.archives_of(binary, world, 'pair', (1, 2), ['app.db', 'user.db', '--set', 'pair'])
+        for p in self.databases.values():
+            advance(f'{world}/{p}', 9)
+            os.chmod(f'{world}/{p}', 0o640)
+
+    def is_mixed(self, world):
+        now = {n: contents_of_live(f'{world}/{p}') for n, p in self.databases.items()}
+        return now != self.old and now != self.new
+
+    def judge(self, world, code, stderr, log=''):
+        bad = super().judge(world, code, stderr, log)
+        if not bad and self.is_mixed(world):
+            _, _, said_next = run([self.binary, 'list'], world, self.env(world))
+            if b'interrupted' not in said_next: bad.append(f'one old, one new, and the next command does not say so: {said(said_next)}')
+            # Every other time the way back is taken first.
+            elif os.stat(world).st_ino % 2:
+                code, _, err = run([self.binary, 'restore', '--undo', '--force', '--to-dir', '.'], world, self.env(world))
+                if code or {n: contents_of_live(f'{world}/{p}') for n, p in self.databases.items()} != self.old:
+                    bad.append(f'the undo exits {code} and does not bring both back: {said(err)}')
+        return bad
+
+
+class Undo(Restore):
+    name = 'undo'
+    command = ['restore', '--undo', '--to', 'app.db', '--force', '--busy-timeout', '1s']
+
+    def break_target(self, world):
+        super().break_target(world)
+        code, _, err = run([self.binary, *Restore.command], world, environment('2026-02-27T00:00:00Z'))
+        if code: raise SystemExit(f'undo: cannot prepare: {said(err)}')
+
+    def settled(self, world): return []
+
+
+SCENARIOS = {s.name: s for s in (Backup, BackupWal, BackupIdleWal, BackupHot, BackupPair, BackupFirst, BackupVacuum, Verify, VerifyDamaged, Delete, Pin, Rotate, Cleanup,
+    Restore, RestoreWal, RestoreHot, RestoreMissing, RestoreStaleWal, RestoreTwo, Undo)}

@@ -1,0 +1,177 @@
+#!/usr/bin/env python3
+"""Cuts the power at any moment, on a real ext4 or xfs, without a device mapper.
+
+  powercut.py --bin BIN [--scenario backup,rotate] [--cuts 300] [--fs ext4] [--seed 1] [--steps 4]
+
+An image lies behind nbdkit (blocklog_plugin.py logs every write and flush), nbdfuse, a loop device and a mounted
+file system. The command runs in it some times; when it exits 0, that place of the log is noted as acknowledged.
+For each sampled place of the log a disk is made of everything that was flushed by then and a random part of what was
+written since (one write may be torn at --sector). It is mounted, and judged: nothing is lost, nothing that was
+acknowledged is undone. Needs root, /dev/fuse, loop devices, nbdkit with its Python plugin, nbdfuse.
+"""
+import argparse, os, random, shutil, struct, subprocess, sys, tempfile, time
+
+from invariants import *
+from scenarios import SCENARIOS, advance
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+def must(*args, **more):
+    r = subprocess.run(args, capture_output=True, text=True, **more)
+    if r.returncode: raise RuntimeError(f'{args}: {r.stdout}{r.stderr}')
+    return r.stdout.strip()
+
+
+class Stack:
+    """image, nbdkit, nbdfuse, loop device, mount; ends every process that it started."""
+
+    def __init__(self, folder, image, log, options=''):
+        self.folder, self.image, self.log, self.options = folder, image, log, options
+
+    def __enter__(self):
+        d = self.folder
+        self.socket, self.fuse, self.mount = f'{d}/socket', f'{d}/fuse', f'{d}/mount'
+        os.makedirs(self.fuse, exist_ok=True); os.makedirs(self.mount, exist_ok=True)
+        self.kit = subprocess.Popen(['nbdkit', '-f', '-U', self.socket, 'python', f'{HERE}/blocklog_plugin.py',
+                                     f'image={self.image}', f'log={self.log}', f'fault={d}/fault'], stderr=subprocess.DEVNULL)
+        self.wait(self.socket)
+        self.nbd = subprocess.Popen(['nbdfuse', self.fuse, f'nbd+unix:///?socket={self.socket}'])
+        self.wait(f'{self.fuse}/nbd')
+        self.loop = must('losetup', '-f', '--show', f'{self.fuse}/nbd')
+        must('mount', *(['-o', self.options] if self.options else []), self.loop, self.mount)
+        return self
+
+    def wait(self, path):
+        for _ in range(500):
+            if os.path.exists(path): return
+            time.sleep(.02)
+        raise RuntimeError(f'{path} does not appear')
+
+    def __exit__(self, *_):
+        for args in (['umount', self.mount], ['losetup', '-d', self.loop], ['fusermount3', '-u', self.fuse]): subprocess.run(args, capture_output=True)
+        self.nbd.wait(); self.kit.terminate(); self.kit.wait()
+        if os.path.exists(self.socket): os.unlink(self.socket)
+
+
+def records(log):
+    out, i = [], 0
+    b = open(log, 'rb').read()
+    while i < len(b):
+        kind = b[i:i + 1]; offset, n = struct.unpack('<QI', b[i + 1:i + 13]); i += 13
+        out.append((kind, offset, b[i:i + n], i + n)); i += n
+    return out
+
+
+def one(a, name, rnd, cuts, work):
+    """Runs one scenario; returns (cuts, findings)."""
+    s = SCENARIOS[name]()
+    template = f'{work}/template'
+    os.makedirs(template)
+    s.prepare(a.bin, template)
+    image, log = f'{work}/image', f'{work}/log'
+    must('truncate', '-s', a.size or ('320M' if a.fs == 'xfs' else '32M'), image)
+    must('mkfs.' + a.fs, '-q', *(['-F', '-m', '0'] if a.fs == 'ext4' else []), image)
+    with Stack(work, image, log) as stack: shutil.copytree(template, f'{stack.mount}/w', symlinks=True)
+    base = f'{work}/base'
+    shutil.copyfile(image, base)
+    open(log, 'w').close()
+    # What must be there from an offset of the log on: (offset, the archives, the contents of the databases).
+    states = {n: {d} for n, d in s.old.items()}
+    acked = [(0, dict(s.before), dict(s.old))]
+    with Stack(work, image, log) as stack:
+        world = f'{stack.mount}/w'
+        for step in range(a.steps):
+            if step and s.grows:
+                advance(f'{world}/app.db', 500 + step)
+                must('sync', '-f', world)
+                states['app'].add(contents_of_live(f'{world}/app.db'))
+                acked.append((os.path.getsize(log), acked[-1][1], {n: contents_of_live(f'{world}/{p}') for n, p in s.databases.items()}))
+            code, out, err = s.go(world, now=f'2026-03-{1 + step:02}T03:00:00Z')
+            if code not in (s.codes if not step else {*s.codes, *s.again_codes}): raise SystemExit(f'{name}: exit {code}: {said(err)}')
+            # Read before the look: what it needs from the disk is no part of the promise.
+            offset = os.path.getsize(log)
+            databases = {n: contents_of_live(f'{world}/{p}') for n, p in s.databases.items()}
+            for n, d in databases.items(): states[n].add(d)
+            acked.append((offset, archives(f'{world}/backups'), databases))
+    every = {n for _, there, _ in acked for n in there}
+    log_records = records(log)
+    flushes = [i for i, r in enumerate(log_records) if r[0] == b'F']
+    bad = 0
+    points = sorted(rnd.randrange(1, len(log_records) + 1) for _ in range(cuts))
+    # At the same place as before: what is written down of a restore names it.
+    cut, mount = f'{work}/cut', f'{work}/mount'
+    os.makedirs(mount, exist_ok=True)
+    for point in points:
+        flushed = max((i for i in flushes if i < point), default=-1)
+        shutil.copyfile(base, cut)
+        with open(cut, 'r+b') as f:
+            for kind, offset, data, _ in log_records[:flushed + 1]:
+                if kind == b'W': f.seek(offset); f.write(data)
+            loose = [r for r in log_records[flushed + 1:point] if r[0] == b'W']
+            mode = rnd.choice(('none', 'all', 'half', 'half', 'torn'))
+            for kind, offset, data, _ in loose:
+                if mode == 'none' or mode in ('half', 'torn') and rnd.random() < .5: continue
+                if mode == 'torn' and len(data) > a.sector: data = data[:a.sector * rnd.randrange(1, len(data) // a.sector + 1)]
+                f.seek(offset); f.write(data)
+        end = log_records[point - 1][3]
+        r = subprocess.run(['mount', '-o', 'loop', cut, mount], capture_output=True, text=True)
+        if r.returncode: problems = [f'does not mount: {r.stderr.strip()}']
+        else:
+            try: problems = judge_cut(s, f'{mount}/w', [x for x in acked if x[0] <= end][-1], every, states, end)
+            finally: must('umount', mount)
+        if problems:
+            bad += 1
+            if bad <= 10: print(f'FAIL {name} cut {point} of {len(log_records)}, {mode} of {len(loose)} loose writes: {"; ".join(problems)}', flush=True)
+    print(f'# {name} on {a.fs}: {sum(r[0] == b"W" for r in log_records)} writes, {len(flushes)} flushes, {len(points)} cuts, {bad} findings', flush=True)
+    return len(points), bad
+
+
+def judge_cut(s, world, acknowledged, every, states, end):
+    """`acknowledged` is what had been promised at the moment of the cut."""
+    _, there, databases = acknowledged
+    bad = []
+    # What was acknowledged as kept is there, unless a later run, whose end was not seen yet, was allowed to remove it.
+    missing = [n for n in there if n not in archives(f'{world}/backups') and n not in s.may_go]
+    bad += [f'LOST {n}' for n in missing]
+    found, _ = judge_store(f'{world}/backups', {n: d for n, d in there.items() if n not in missing}, s.may_go, states, s.broken)
+    bad += found
+    for n, path in s.databases.items():
+        try: now = contents_of_live(f'{world}/{path}')
+        except ValueError as error:
+            bad.append(f'{path} IS DAMAGED: {error}'); continue
+        if now == databases[n]: continue
+        if now not in states[n]: bad.append(f'{path} holds a state that never was')
+        elif s.keeps_source and not s.grows: bad.append(f'{path} CHANGED')
+        elif not s.keeps_source and now == s.old[n] and databases[n] == s.new[n]: bad.append(f'an acknowledged restore of {path} WAS UNDONE')
+    if bad: return bad
+    code, out, err = run([s.binary, *(s.again or s.command)], world, s.env(world, '2026-03-20T00:00:00Z'))
+    if code not in s.again_codes: bad.append(f'the next run exits {code}: {said(err)}')
+    bad += verifies(s.binary, world, '2026-03-20T01:00:00Z', s.broken)
+    return bad + [f'scratch stays: {x}' for x in scratch(world)]
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument('--bin', required=True)
+    p.add_argument('--scenario', default='backup,backup-wal,rotate,restore,restore-wal')
+    p.add_argument('--cuts', type=int, default=300, help='of each scenario')
+    p.add_argument('--steps', type=int, default=3)
+    p.add_argument('--fs', default='ext4')
+    p.add_argument('--size', default='')
+    p.add_argument('--sector', type=int, default=4096)
+    p.add_argument('--seed', type=int, default=1)
+    a = p.parse_args(); a.bin = os.path.abspath(a.bin)
+    rnd = random.Random(a.seed)
+    cuts = failed = 0
+    for name in a.scenario.split(','):
+        work = tempfile.mkdtemp(prefix='cut-', dir='/dev/shm' if os.access('/dev/shm', os.W_OK) else None)
+        try:
+            n, bad = one(a, name, rnd, a.cuts, work)
+            cuts += n; failed += bad
+        finally: shutil.rmtree(work, ignore_errors=True)
+    print(f'# power cuts on {a.fs}: {cuts}, findings {failed}, seed {a.seed}')
+    return 1 if failed else 0
+
+
+if __name__ == '__main__': sys.exit(main())
