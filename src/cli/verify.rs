@@ -18,7 +18,7 @@ use crate::ops::resolve::{Place, Selected, Wanted, in_store, resolve};
 use crate::ops::verify::{State, Verified, VerifyDepth, verify};
 use crate::progress::Interrupted;
 use crate::scratch::{Scratch, sweep_beside};
-use crate::store::{LocalStore, Store as _};
+use crate::store::{LocalStore, Store as _, StoreError};
 
 /// Prove that archives can be restored
 ///
@@ -148,6 +148,8 @@ fn look_at_all(args: &VerifyArgs, context: &Context) -> anyhow::Result<Vec<Looke
     for name in of_set.map(|snapshot| snapshot.name.as_str()).chain(broken.map(|foreign| foreign.name.as_str())) {
         looked.push(match in_store(&store, name, zone) {
             Ok(selected) => look(args, context, selected)?,
+            // A rotation removed it since the store was listed: there is nothing left to verify.
+            Err(error) if matches!(error.downcast_ref(), Some(StoreError::NotFound { .. })) => continue,
             Err(error) => Looked { shown: name.to_owned(), home: home_of(context, name), result: refused(error)? },
         });
     }
