@@ -102,3 +102,8 @@ fn a_power_cut_undoes_nothing_that_was_acknowledged() {
     let cuts = std::env::var("HEIRLOOM_FAULTS_CUTS").unwrap_or_else(|_| "60".into());
     harness("a power cut undoes nothing that was acknowledged", needs, "powercut.py", &["--cuts", &cuts]);
 }
+
+#[test]
+fn runs_at_once_writers_that_die_and_clocks_that_jump_lose_nothing() {
+    harness("several runs at once, writers that die, clocks that jump", &[], "runs.py", &[]);
+}

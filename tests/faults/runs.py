@@ -116,10 +116,11 @@ class Runs:
                     floor = [acked(w) for w in range(4)]
                     p = self.start(d, 'backup', 'live.db', '--name', f'n{backups + busy}')
                     while p.poll() is None:
+                        if time.time() > end + 20: p.kill(); self.tell(f'backup under fire, {mode}', ['it does not end'])
                         time.sleep(self.rnd.random() * .2)
                         w = self.rnd.randrange(4); writers[w].kill(); writers[w].wait(); kills += 1; writers[w] = spawn(w)
                     out, err = p.communicate()
-                    if p.returncode == 11: busy += 1; continue
+                    if p.returncode in (11, -9): busy += 1; continue
                     problems = judge_exit(p.returncode, err)
                     if p.returncode: self.tell(f'backup under fire, {mode}', problems + [said(err)]); busy += 1; continue
                     backups += 1

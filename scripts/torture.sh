@@ -1,0 +1,73 @@
+#!/usr/bin/env bash
+# Breaks things for long, and prints a table of figures: every fault harness of tests/faults on the release build.
+#   scripts/torture.sh [--minutes N] [--seed S] [--bin BIN] [--planted]
+# Without --minutes every harness runs once in full (more than an hour on two cores); with it, rounds of growing seeds go on
+# until the time is over. --planted shows first that each planted bug is caught. Needs root, strace, nbdkit, libnbd-bin, fuse3.
+set -euo pipefail
+here=$(cd "$(dirname "$0")/.." && pwd)
+minutes=0 seed=1 bin='' planted=no
+while [ $# -gt 0 ]; do
+    case "$1" in
+    --minutes) minutes=$2; shift 2 ;;
+    --seed) seed=$2; shift 2 ;;
+    --bin) bin=$(realpath "$2"); shift 2 ;;
+    --planted) planted=yes; shift ;;
+    *) sed -n '2,5s/^# //p' "$0"; exit 2 ;;
+    esac
+done
+if [ -z "$bin" ]; then
+    cargo build --release --locked --manifest-path "$here/Cargo.toml"
+    bin=$here/target/release/heirloom
+fi
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+started=$SECONDS
+failed=0
+# Where the time is limited, each round is a sample of what a full run does.
+if [ "$minutes" -gt 0 ]; then cases=2000 kills=500 cuts=60 flips=200 sizes=20 seconds=10 rounds=10; else cases=0 kills=5000 cuts=300 flips=5000 sizes=60 seconds=120 rounds=100; fi
+
+harness() {
+    local script=$1
+    shift
+    if [ "$minutes" -gt 0 ] && [ $((SECONDS - started)) -ge $((minutes * 60)) ]; then return; fi
+    echo "## $script $*"
+    python3 -B "$here/tests/faults/$script" --bin "$bin" --seed "$seed" "$@" 2>&1 | tee -a "$log" || failed=1
+}
+
+if [ "$planted" = yes ]; then "$here/scripts/planted.sh" || failed=1; fi
+while :; do
+    harness syscall_sweep.py --cases "$cases"
+    harness powercut.py --cuts "$cuts"
+    harness killloop.py --kills "$kills"
+    harness syscall_sweep.py --pairs --cases $((cases > 0 ? cases / 4 : 4000))
+    harness limits.py --sizes "$sizes" --signals 10 --ext4
+    harness runs.py --rounds "$rounds" --seconds "$seconds"
+    harness hostile.py --flips "$flips"
+    if command -v mkfs.xfs >/dev/null; then harness powercut.py --fs xfs --cuts $((cuts / 6)); fi
+    if [ "$minutes" -eq 0 ] || [ $((SECONDS - started)) -ge $((minutes * 60)) ]; then break; fi
+    seed=$((seed + 1))
+done
+if [ "$minutes" -gt 0 ] && [ ! -s "$log" ]; then failed=1; fi
+
+python3 - "$log" $(((SECONDS - started) / 60)) <<'PYTHON'
+import re, sys
+text = open(sys.argv[1]).read()
+def total(pattern): return sum(int(n) for n in re.findall(pattern, text))
+rows = [
+    ('file system calls failed or killed at', total(r'# sweep: cases (\d+)'), total(r'# sweep: .*findings (\d+)')),
+    ('the same, and a second fault in the next run', total(r'# sweep \(pairs\): cases (\d+)'), total(r'# sweep \(pairs\): .*findings (\d+)')),
+    ('kills at random moments, in a row', total(r'# kill -9: .*killed (\d+)'), total(r'# kill -9: .*findings (\d+)')),
+    ('power cuts, ext4', total(r'# power cuts on ext4: (\d+)'), total(r'# power cuts on ext4: .*findings (\d+)')),
+    ('power cuts, xfs', total(r'# power cuts on xfs: (\d+)'), total(r'# power cuts on xfs: .*findings (\d+)')),
+    ('signals, full disks, limits, folders, users, umasks', total(r'# limits: cases (\d+)'), total(r'# limits: cases .*findings (\d+)')),
+    ('rounds of six runs at once', total(r'# together: (\d+)'), ''),
+    ('backups under writers that die', total(r'# hammer, \w+: (\d+)'), ''),
+    ('restores under readers', total(r'# online, \w+: (\d+)'), ''),
+    ('backups and rotations under jumping clocks', total(r'# clock: (\d+)'), total(r'# runs: findings (\d+)')),
+    ('hostile archives given to a command', total(r'# hostile archives: (\d+)'), total(r'# hostile archives: .*findings (\d+)')),
+    ('changed bytes of an archive', total(r'# changed bytes: (\d+)'), total(r'# changed bytes: .*missed (\d+)')),
+]
+print(f'\n{"after " + sys.argv[2] + " minutes":<56} {"cases":>8} {"findings":>9}')
+for name, cases, findings in rows: print(f'{name:<56} {cases:>8} {findings:>9}')
+PYTHON
+exit "$failed"
