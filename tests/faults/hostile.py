@@ -74,7 +74,7 @@ def go(a, work):
                     for n in os.listdir(world):
                         if n.startswith('new.db'): os.unlink(f'{world}/{n}')
                 elif command[0] == 'restore' and code == 0: problems.append('exit 0 and no target')
-                if name == 'ok-control.tar.gz' and not form and code: problems.append(f'the control is refused: {said(err)}')
+                if name in ('ok-control.tar.gz', 'ok-gzip-two-members.tar.gz') and not form and code: problems.append(f'the control is refused: {said(err)}')
                 left = [n for n in os.listdir(world) if n not in ('data.db', 'backups', 'tmp')] + scratch(world)
                 left += list((set(os.listdir(work)) | {n for n in os.listdir('/tmp') if n.startswith('.heirloom')}) - outside)
                 if left: problems.append(f'left behind: {left}')

@@ -198,6 +198,18 @@ class BackupVacuum(Backup):
     name, command = 'backup-vacuum', ['backup', 'app.db', '--vacuum']
 
 
+class BackupCleanup(Backup):
+    """Older archives are removed after the new one is there, and never before."""
+    name, command = 'backup-cleanup', ['backup', 'app.db', '--cleanup', '--keep', '1']
+
+    def judge(self, world, code, stderr, log=''):
+        bad = super().judge(world, code, stderr, log)
+        now = archives(f'{world}/backups')
+        gone = set(self.before) - set(now)
+        if gone and not set(now) - set(self.before): bad.append(f'REMOVED BEFORE THERE WAS A NEW ONE: {sorted(gone)}')
+        return bad
+
+
 class Verify(Scenario):
     name, command = 'verify', ['verify', '--all']
 
@@ -373,5 +385,5 @@ class Undo(Restore):
     def settled(self, world): return []
 
 
-SCENARIOS = {s.name: s for s in (Backup, BackupWal, BackupIdleWal, BackupHot, BackupPair, BackupFirst, BackupVacuum, Verify, VerifyDamaged, Delete, Pin, Rotate, Cleanup,
+SCENARIOS = {s.name: s for s in (Backup, BackupWal, BackupIdleWal, BackupHot, BackupPair, BackupFirst, BackupVacuum, BackupCleanup, Verify, VerifyDamaged, Delete, Pin, Rotate, Cleanup,
     Restore, RestoreWal, RestoreHot, RestoreMissing, RestoreStaleWal, RestoreTwo, Undo)}

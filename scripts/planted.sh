@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# Plants one bug after the other (tests/faults/planted) into a copy of the sources, and demands that a harness catches each.
+#   scripts/planted.sh [NAME...]     default: all
+# A patch says in its second line which harness must fail on it. Needs what that harness needs.
+set -euo pipefail
+here=$(cd "$(dirname "$0")/.." && pwd)
+copy=$(mktemp -d)
+trap 'rm -rf "$copy"' EXIT
+git -C "$here" ls-files -z | (cd "$here" && xargs -0 cp --parents -t "$copy")
+# Dependencies are built once for all of them.
+export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$here/target}/planted
+missed=0 caught=0
+for patch in "$here"/tests/faults/planted/*.patch; do
+    name=$(basename "$patch" .patch)
+    if [ $# -gt 0 ] && [[ " $* " != *" $name "* ]]; then continue; fi
+    harness=$(sed -n '2s/^caught by: //p' "$patch")
+    (cd "$copy" && patch -s -p1 <"$patch")
+    cargo build --quiet --locked --manifest-path "$copy/Cargo.toml" 2>/dev/null || { echo "$name: does not compile"; exit 1; }
+    # shellcheck disable=SC2086 # the line holds several words on purpose
+    if output=$(python3 -B "$here"/tests/faults/$harness --bin "$CARGO_TARGET_DIR/debug/heirloom" 2>&1); then
+        echo "MISSED  $name: $harness"
+        missed=$((missed + 1))
+    else
+        echo "caught  $name: $(grep -m1 -E 'FAIL|hold|cannot' <<<"$output" | cut -c1-150)"
+        caught=$((caught + 1))
+    fi
+    (cd "$copy" && patch -s -R -p1 <"$patch")
+done
+echo "# planted bugs: caught $caught, missed $missed"
+[ "$missed" -eq 0 ]
