@@ -291,6 +291,13 @@ class Restore(Scenario):
 
     def break_target(self, world): os.chmod(f'{world}/app.db', 0o640)
 
+    def judge(self, world, code, stderr, log=''):
+        bad = super().judge(world, code, stderr, log)
+        # A checkpoint that fails when SQLite closes leaves the -wal, which the commit has synced: nothing is lost by it.
+        kept = [p for p in self.databases.values() if os.path.exists(f'{world}/{p}-wal') and os.path.getsize(f'{world}/{p}-wal')]
+        checkpoint = lambda line: 'a sync failed' in line and any(f'/{p}>' in line or f'/{p}-wal>' in line for p in kept)
+        return [line for line in bad if not checkpoint(line)]
+
     def done(self, world, new):
         bad = [f'exit 0 and {p} is not what was to be restored' for n, p in self.databases.items() if contents_of_live(f'{world}/{p}') != self.new[n]]
         if self.replaces and len(new) != 1: bad.append(f'exit 0 and {len(new)} safety backups')
