@@ -16,9 +16,11 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, kill_pro
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::Signals;
 
+use super::context::is_ignored;
+
 /// How often the command and the signals are looked at.
 const PAUSE: Duration = Duration::from_millis(10);
-/// What is forwarded.
+/// What is forwarded, unless we were started to ignore it: the command ignores it then too.
 const FORWARDED: [i32; 6] = [SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2];
 
 /// A command and how it is run.
@@ -65,7 +67,7 @@ impl Ended {
 pub(super) fn run(job: &Job<'_>) -> io::Result<Ended> {
     let terminal = io::stdin().is_terminal() || io::stdout().is_terminal() || io::stderr().is_terminal();
     // Before the command is there, or a signal between the two would be lost.
-    let mut signals = Signals::new(FORWARDED)?;
+    let mut signals = Signals::new(FORWARDED.into_iter().filter(|signal| !is_ignored(*signal)))?;
     let (program, arguments) = job.words.split_first().ok_or(io::ErrorKind::InvalidInput)?;
     let mut command = Command::new(program);
     command.args(arguments);

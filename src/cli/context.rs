@@ -51,7 +51,7 @@ impl Context {
         if !sqlite_is_new_enough() {
             anyhow::bail!("SQLite {} is too old: it can damage a database in WAL mode; 3.51.3 or newer is needed", sqlite_version());
         }
-        for signal in [SIGINT, SIGTERM, SIGHUP] {
+        for signal in [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| !is_ignored(*signal)) {
             // The flag ends the run at its next checkpoint, with its scratch removed.
             signal_hook::flag::register_usize(signal, ui.signal_flag(), signal.unsigned_abs() as usize)?;
         }
@@ -84,6 +84,14 @@ impl Context {
     pub fn threads(&self) -> std::num::NonZeroUsize {
         self.settings.backup.threads.unwrap_or_else(|| thread::available_parallelism().unwrap_or(std::num::NonZeroUsize::MIN))
     }
+}
+
+/// Says whether whoever started us wants a signal to be ignored: `nohup`, or a shell that runs us in the background. False where
+/// the system does not tell.
+pub(super) fn is_ignored(signal: i32) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
 }
 
 fn now() -> anyhow::Result<DateTime<Utc>> {

@@ -44,8 +44,8 @@ const ANSWER: Duration = Duration::from_secs(10);
 /// the time short.
 ///
 /// Input and output of the command pass through. SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1 and SIGUSR2 are forwarded to it. Without a
-/// terminal it runs in a process group of its own, and signals reach everything it started. Once it has ended, signals do
-/// not stop a rollback.
+/// terminal it runs in a process group of its own, and signals reach everything it started; at
+/// a terminal --timeout ends the command alone. Once it has ended, signals do not stop a rollback.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
   heirloom guard -- ./manage.py migrate

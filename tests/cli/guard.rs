@@ -368,3 +368,24 @@ fn a_live_reader_sees_the_rollback() {
         assert_eq!(count(), 100);
     });
 }
+
+#[test]
+fn nohup_holds_for_guard_and_its_command() {
+    let world = World::new();
+    world.database("app.db");
+    let mut command = Command::new("nohup");
+    let template = world.command(["guard", "app.db", "--", "sh", "-c", "touch ready; until [ -e go ]; do sleep 0.02; done; touch done"]);
+    command.arg(template.get_program()).args(template.get_args()).current_dir(world.work()).env_clear();
+    template.get_envs().for_each(|(name, value)| {
+        command.env(name, value.unwrap());
+    });
+    let running = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    while !world.path("ready").exists() {
+        thread::sleep(Duration::from_millis(10));
+    }
+    assert!(Command::new("kill").args(["-HUP", &running.id().to_string()]).status().unwrap().success());
+    thread::sleep(Duration::from_millis(200));
+    fs::write(world.path("go"), "").unwrap();
+    world.ran("guard".into(), running.wait_with_output().unwrap()).success();
+    assert!(world.path("done").exists());
+}
