@@ -56,6 +56,9 @@ impl ChoiceArgs {
                     return Err(Usage::new("the databases belong to different sets", "back up one set at a time, with `--set NAME`").into());
                 }
                 let only: Vec<Name> = names.into_iter().map(|(_, name)| name).chain(self.only.iter().cloned()).collect();
+                if let Some(unknown) = only.iter().find(|name| !configured[&set].databases.contains_key(name)) {
+                    return Err(no_such_database(context, unknown));
+                }
                 Ok(vec![from_settings(context, &set, &only)?])
             }
             Some(_) if !configured.is_empty() => {
@@ -64,12 +67,13 @@ impl ChoiceArgs {
                     let known: Vec<&str> = configured.keys().map(Name::as_str).collect();
                     return Err(Usage::new("no such set in the configuration", format!("there are: {}", known.join(", "))).into());
                 }
-                let wanted =
-                    |set: &&&Name| self.only.is_empty() || self.only.iter().any(|name| configured[**set].databases.contains_key(name));
-                let matching: Vec<&&Name> = sets.iter().filter(wanted).collect();
-                if matching.is_empty() {
-                    return Err(no_such_database(context, &self.only));
+                let holds = |set: &Name, name: &Name| configured[set].databases.contains_key(name);
+                // One name too many is an error: leaving it out would silently back up less.
+                if let Some(unknown) = self.only.iter().find(|name| !sets.iter().any(|set| holds(set, name))) {
+                    return Err(no_such_database(context, unknown));
                 }
+                let wanted = |set: &&&Name| self.only.is_empty() || self.only.iter().any(|name| holds(set, name));
+                let matching = sets.iter().filter(wanted);
                 matching.into_iter().map(|set| from_settings(context, set, &self.only)).collect()
             }
             Some(_) => match &context.settings.default_database {
@@ -114,9 +118,6 @@ fn from_settings(context: &Context, set: &Name, only: &[Name]) -> anyhow::Result
     let databases = &context.settings.sets[set].databases;
     let sources = databases.iter().map(|(name, path)| Source { name: name.clone(), path: path.clone() }).collect();
     let (sources, absent) = if only.is_empty() { (sources, Vec::new()) } else { split(sources, only) };
-    if sources.is_empty() {
-        return Err(no_such_database(context, only));
-    }
     Ok(Chosen { set: set.clone(), sources, absent })
 }
 
@@ -125,13 +126,12 @@ fn split(sources: Vec<Source>, only: &[Name]) -> (Vec<Source>, Vec<Name>) {
     (chosen, left.into_iter().map(|source| source.name).collect())
 }
 
-fn no_such_database(context: &Context, only: &[Name]) -> anyhow::Error {
+fn no_such_database(context: &Context, name: &Name) -> anyhow::Error {
     let known: Vec<String> = context
         .settings
         .sets
         .iter()
         .flat_map(|(set, settings)| settings.databases.keys().map(move |name| format!("{set}/{name}")))
         .collect();
-    let wanted: Vec<&str> = only.iter().map(Name::as_str).collect();
-    Usage::new(format!("no database \"{}\" in the configuration", wanted.join("\", \"")), format!("there are: {}", known.join(", "))).into()
+    Usage::new(format!("no database \"{name}\" in the configuration"), format!("there are: {}", known.join(", "))).into()
 }

@@ -318,3 +318,16 @@ fn the_man_page_tells_the_defaults() {
         assert!(told.starts_with(&default), "{key}: the page says {told}, the default is {default}");
     }
 }
+
+#[test]
+fn a_name_that_is_not_configured_is_never_left_out_in_silence() {
+    let world = World::new();
+    world.database("user.db");
+    world.database("arrow.db");
+    std::fs::write(world.path("heirloom.toml"), "[sets.shop.databases]\nuser = \"user.db\"\narrow = \"arrow.db\"\n").unwrap();
+    for args in [&["backup", "--only", "user", "--only", "typo"][..], &["backup", "user", "--only", "typo"]] {
+        world.heirloom(args).exits(2).says("typo").says("shop/user");
+    }
+    assert_eq!(world.archives(), [""; 0]);
+    world.heirloom(["backup", "--only", "user"]).success();
+}
