@@ -11,7 +11,8 @@ use heirloom::cli::Cli;
 /// Returns the commands in the code blocks of a page, comments cut off, joined with `&&` taken apart.
 fn commands(page: &str) -> Vec<String> {
     let blocks = page.split("```").skip(1).step_by(2);
-    let lines = blocks.flat_map(str::lines).filter(|line| line.contains("heirloom "));
+    // `docker … heirloom` names an image.
+    let lines = blocks.flat_map(str::lines).filter(|line| line.contains("heirloom ") && !line.starts_with("docker "));
     lines
         .flat_map(|line| line.split(" && "))
         .filter_map(|part| part.find("heirloom ").filter(|at| *at == 0 || part[..*at].ends_with([' ', '$'])).map(|at| &part[at..]))
