@@ -9,7 +9,7 @@ target and temp folders, leaves no temp file, stays under its memory and time
 limits, and says what is wrong. 'ok-*' archives are odd but legal: accept or
 refuse, but never half-do.
 """
-import argparse, gzip, io, os, struct, tarfile, zlib
+import argparse, gzip, io, os, sqlite3, struct, tarfile, tempfile, zlib
 p = argparse.ArgumentParser(); p.add_argument('out'); p.add_argument('--good', required=True); p.add_argument('--member', required=True)
 p.add_argument('--sentinel', default='/tmp/hostile-sentinel'); p.add_argument('--bare', action='store_true'); a = p.parse_args(); os.makedirs(a.out, exist_ok=True)
 with tarfile.open(a.good) as t: DATA, META, LAST = (t.extractfile(n).read() for n in (a.member, 'backup_metadata.json', 'RESTORE.txt'))
@@ -69,5 +69,9 @@ bomb('bomb-8GiB-main', tar(end=False) + ti(a.member, size=8 << 30).tobuf(), 8 <<
 save('many-members', tar(main, *[evil(f'f{i}') for i in range(100000)])); save('many-empty-pax', tar(*[pax(comment='x')] * 50000, main))
 for n, b in (('metadata-escape-codes', META.replace(b'"host": "', b'"host": "\\u001b[2J\\u0007')), ('metadata-path-name', META.replace(b'"file": "' + a.member.encode(), b'"file": "../' + a.member.encode())), ('metadata-half', META[:len(META) // 2]), ('metadata-format-9', META.replace(b'"format": 1', b'"format": 9')), ('metadata-set-dots', META.replace(b'"set": "', b'"set": "../'))):
     save(n, tar((ti('backup_metadata.json', size=len(b)), b), main, (ti('RESTORE.txt', size=len(LAST)), LAST), meta=False))
+with tempfile.NamedTemporaryFile(suffix='.db') as f:
+    # Another database of the same size, sound in itself: only the digest tells.
+    f.write(DATA); f.flush(); c = sqlite3.connect(f.name, isolation_level=None); c.execute('pragma journal_mode=memory'); c.execute('update t set generation = generation + 1'); c.close()
+    save('other-rows', tar((ti(a.member, size=os.path.getsize(f.name)), open(f.name, 'rb').read())))
 flip = bytearray(DATA); flip[len(flip) // 2] ^= 1; save('one-bit-changed', tar((ti(a.member), bytes(flip)))); save('not-a-database', tar((ti(a.member, size=5000), os.urandom(5000)))); save('db-truncated', tar((ti(a.member, size=len(DATA) // 2), DATA[:len(DATA) // 2])))
 print(f'{N} archives in {a.out}')

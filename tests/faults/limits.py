@@ -107,7 +107,7 @@ class Limits:
                 d = self.world(s)
                 code, out, err = s.go(d, preexec_fn=lambda: resource.setrlimit(limit, (value, value)))
                 # Without memory the loader or the allocator ends it: judged as a crash. So it is where not even the libraries can be opened.
-                ended = what == 'memory' and code in (-6, -11, 127, 134) or code == 127 and b'shared librar' in err
+                ended = what == 'memory' and code in (-6, -11, 101, 127, 134) or code == 127 and b'shared librar' in err
                 problems = s.judge(d, 137 if ended else code, err)
                 self.tell(f'{name}, {what} {value}', code, problems + s.settle(d))
 

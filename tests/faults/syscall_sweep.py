@@ -18,12 +18,15 @@ SPACE = 'openat mkdir mkdirat linkat link rename renameat renameat2 write pwrite
 MUTATING = SPACE + 'unlink unlinkat rmdir fdatasync sync_file_range chmod fchmod fchmodat chown fchown utimensat flock fcntl copy_file_range'.split()
 # Not poll: the runtime of Rust makes it once, before main, and gives up where it fails.
 READING = 'read pread64 statx newfstatat getdents64 lseek readlink faccessat2 access mmap'.split()
+# Process ids that are the same in each run, and so the names of scratch folders. Only root may.
+OWN_PIDS = ['unshare', '--pid', '--fork', '--mount-proc'] if os.geteuid() == 0 and shutil.which('unshare') else []
 INTERRUPTIBLE = 'openat read write pread64 pwrite64 writev fsync fdatasync flock ftruncate fallocate'.split()
 
 
 def faults(call):
     """The faults of a call as (name, lasting)."""
     yield 'EIO', False
+    call = call.partition('@')[0]
     if call in SPACE: yield 'ENOSPC', False
     if call in INTERRUPTIBLE: yield 'EINTR', False
     if call in MUTATING:
@@ -39,21 +42,28 @@ def calls(scenario, template, work):
     world = tempfile.mkdtemp(dir=work); d = f'{world}/w'
     shutil.copytree(template, d, symlinks=True)
     log = f'{world}/log'
-    code, _, err = scenario.go(d, ['strace', '-f', '-qq', '--seccomp-bpf', '-o', log, '-e', 'trace=' + ','.join('?' + c for c in MUTATING + READING)])
+    code, _, err = scenario.go(d, [*OWN_PIDS, 'strace', '-f', '-y', '-qq', '--seccomp-bpf', '-o', log, '-e', 'trace=' + ','.join('?' + c for c in MUTATING + READING)])
     if code not in scenario.codes: raise SystemExit(f'{scenario.name}: exit {code} under strace: {said(err)}')
     per = collections.Counter()
     for line in open(log, errors='replace'):
-        m = re.match(r'(\d+) +(\w+)\(', line)
-        if m: per[m.group(2), m.group(1)] += 1
+        m = re.match(r'(\d+) +(\w+)\((?:\d+<([^>]*)>)?', line)
+        if not m: continue
+        per[m.group(2), m.group(1)] += 1
+        # Threads count for themselves, so that the first sync of one and that of another would always fail together: by file, too.
+        if OWN_PIDS and m.group(2) in ('fsync', 'fdatasync') and (m.group(3) or '').startswith(d):
+            per[f'{m.group(2)}@{os.path.relpath(m.group(3), d)}', ''] += 1
     shutil.rmtree(world)
     most = {}
     for (call, _), n in per.items(): most[call] = max(n, most.get(call, 0))
     return most
 
 
-def inject(call, n, fault, lasting, log):
+def inject(call, n, fault, lasting, log, world):
     what = 'signal=SIGKILL' if fault == 'KILL' else 'error=' + fault
-    return ['strace', '-f', '-y', '-qq', '--seccomp-bpf', '-o', log, '-e', f'trace={call}', '-e', f'inject={call}:{what}:when={n}' + ('+' if lasting else '')]
+    call, _, path = call.partition('@')
+    only = ['-P', os.path.normpath(f'{world}/{path}')] if path else []
+    return [*(OWN_PIDS if path else []), 'strace', '-f', '-y', '-qq', '--seccomp-bpf', *only, '-o', log, '-e', f'trace={call}',
+            '-e', f'inject={call}:{what}:when={n}' + ('+' if lasting else '')]
 
 
 def death(code, call):
@@ -67,7 +77,7 @@ def one(a, scenario, template, case, second):
     shutil.copytree(template, d, symlinks=True)
     log = f'{world}/log'
     name = f'{scenario.name}: {call}#{n}{"+" if lasting else ""}:{fault}'
-    code, out, err = scenario.go(d, inject(*case, log))
+    code, out, err = scenario.go(d, inject(*case, log, d))
     code = death(code, call)
     if not os.path.exists(log): raise SystemExit(f'{name}: strace did not start: {said(err)}')
     text = open(log, errors='replace').read()
@@ -75,7 +85,7 @@ def one(a, scenario, template, case, second):
     bad = scenario.judge(d, code, err, text)
     if second and not bad:
         name += ' then {}#{}{}:{}'.format(second[0], second[1], '+' if second[3] else '', second[2])
-        code, out, err = scenario.go(d, inject(*second, log + '2'), now=LATER)
+        code, out, err = scenario.go(d, inject(*second, log + '2', d), now=LATER)
         code = death(code, second[0])
         bad = [b for b in scenario.judge(d, code, err, open(log + '2', errors='replace').read()) if not b.startswith('exit 0 and')]
     bad += scenario.settle(d)
@@ -122,7 +132,7 @@ def main():
             scenario.prepare(a.bin, template)
             counts = calls(scenario, template, a.work)
             cases = [(call, n, fault, lasting) for call, most in sorted(counts.items()) for fault, lasting in faults(call)
-                     for n in range(1, most + 1) if not only or (call, fault) in only]
+                     for n in range(1, most + 1) if not only or (call.partition('@')[0], fault) in only]
             plans.append((scenario, template, cases))
         share = [a.cases * len(c) // max(1, sum(len(c) for _, _, c in plans)) if a.cases else 0 for _, _, c in plans]
         # A scenario with few calls still gets a fair part of the cases.
