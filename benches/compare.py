@@ -17,6 +17,7 @@ import sys
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+WANTED = [""]                                        # parts of the names of rows that run; the first row of a part always does
 
 
 class Row:
@@ -49,7 +50,8 @@ class Row:
 
 
 def compare(title, rows, work, rounds):
-    rows = [row for row in rows if row.available()]
+    first, rest = rows[0], rows[1:]
+    rows = [row for row in [first] + [row for row in rest if any(word in row.name for word in WANTED)] if row.available()]
     for number in range(rounds + 1):
         for row in rows:
             row.run(work, number > 0)
@@ -146,7 +148,9 @@ def main():
     parser.add_argument("--size", default="1G")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--parts", default="backup,restore,verify,many")
+    parser.add_argument("--rows", default="", help="only rows whose names hold one of these, besides the first of each part")
     args = parser.parse_args()
+    WANTED[:] = args.rows.split(",")
     binary, work, parts = os.path.abspath(args.bin), os.path.abspath(args.work), args.parts.split(",")
     os.makedirs(work, exist_ok=True)
     database = os.path.join(work, "c.db")
