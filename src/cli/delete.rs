@@ -50,6 +50,10 @@ pub(super) fn run(args: &DeleteArgs, context: &mut Context) -> anyhow::Result<Ou
     let plan = |context: &Context| -> anyhow::Result<delete::Plan> {
         let found = inventory(&store, context.settings.time_zone, &context.ui.progress())?;
         if let Some(unknown) = names.iter().find(|name| found.snapshots.iter().all(|snapshot| snapshot.name != **name)) {
+            // Another run may have removed it since it was looked up.
+            if store.stat(unknown.as_str())?.is_none() {
+                return Err(StoreError::NotFound { name: unknown.as_str().to_owned(), location: store.location() }.into());
+            }
             let hint = "it is no archive that this tool knows; remove it with `rm` if you are sure";
             return Err(Usage::new(format!("\"{unknown}\" is not ours to delete"), hint).into());
         }

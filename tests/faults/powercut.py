@@ -104,6 +104,8 @@ def one(a, name, rnd, cuts, work):
     os.makedirs(mount, exist_ok=True)
     for point in points:
         flushed = max((i for i in flushes if i < point), default=-1)
+        # A new file each time: one that somebody still has mounted goes on being written to.
+        if os.path.exists(cut): os.unlink(cut)
         shutil.copyfile(base, cut)
         with open(cut, 'r+b') as f:
             for kind, offset, data, _ in log_records[:flushed + 1]:
@@ -166,10 +168,14 @@ def main():
     cuts = failed = 0
     for name in a.scenario.split(','):
         work = tempfile.mkdtemp(prefix='cut-', dir='/dev/shm' if os.access('/dev/shm', os.W_OK) else None)
+        # Shared, so that an unmount here is one in the namespaces, too, that other tests make at the same time.
+        must('mount', '--bind', work, work); must('mount', '--make-shared', work)
         try:
             n, bad = one(a, name, rnd, a.cuts, work)
             cuts += n; failed += bad
-        finally: shutil.rmtree(work, ignore_errors=True)
+        finally:
+            subprocess.run(['umount', work])
+            shutil.rmtree(work, ignore_errors=True)
     print(f'# power cuts on {a.fs}: {cuts}, findings {failed}, seed {a.seed}')
     return 1 if failed else 0
 

@@ -19,7 +19,7 @@ MUTATING = SPACE + 'unlink unlinkat rmdir fdatasync sync_file_range chmod fchmod
 # Not poll: the runtime of Rust makes it once, before main, and gives up where it fails.
 READING = 'read pread64 statx newfstatat getdents64 lseek readlink faccessat2 access mmap'.split()
 # Process ids that are the same in each run, and so the names of scratch folders. Only root may.
-OWN_PIDS = ['unshare', '--pid', '--fork', '--mount-proc'] if os.geteuid() == 0 and shutil.which('unshare') else []
+OWN_PIDS = ['unshare', '--pid', '--fork', '--mount-proc', '--propagation', 'slave'] if os.geteuid() == 0 and shutil.which('unshare') else []
 INTERRUPTIBLE = 'openat read write pread64 pwrite64 writev fsync fdatasync flock ftruncate fallocate'.split()
 
 
