@@ -43,6 +43,8 @@ while :; do
     harness limits.py --sizes "$sizes" --signals 10 --ext4
     harness runs.py --rounds "$rounds" --seconds "$seconds"
     harness hostile.py --flips "$flips"
+    echo "## properties of hostile input"
+    PROPTEST_CASES=$((flips * 20)) cargo test --quiet --locked --manifest-path "$here/Cargo.toml" --test hostile_input || failed=1
     if command -v mkfs.xfs >/dev/null; then harness powercut.py --fs xfs --cuts $((cuts / 6)); fi
     if [ "$minutes" -eq 0 ] || [ $((SECONDS - started)) -ge $((minutes * 60)) ]; then break; fi
     seed=$((seed + 1))
