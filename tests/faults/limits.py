@@ -138,7 +138,7 @@ class Limits:
             finally: subprocess.run(['umount', d], check=True)
             self.tell(f'{name}, all read-only', code, problems + s.settle(d))
             # New files only: what was written stays.
-            d = self.world(s, f'{os.path.dirname(tempfile.mkdtemp(prefix="append-", dir="/var/tmp"))}/append-{os.getpid()}-{name}')
+            d = self.world(s, tempfile.mkdtemp(prefix='append-', dir='/var/tmp'))
             if subprocess.run(['chattr', '+a', f'{d}/backups'], capture_output=True).returncode == 0:
                 code, out, err = s.go(d)
                 subprocess.run(['chattr', '-a', f'{d}/backups'], check=True)
