@@ -107,7 +107,9 @@ class Limits:
                 d = self.world(s)
                 code, out, err = s.go(d, preexec_fn=lambda: resource.setrlimit(limit, (value, value)))
                 # Without memory the loader or the allocator ends it: judged as a crash. So it is where not even the libraries can be opened.
-                ended = what == 'memory' and code in (-6, -11, 101, 127, 134) or code == 127 and b'shared librar' in err
+                # A panic (101) counts as that only at the smallest limit, where the compressor's own allocation fails; anywhere else it is a finding.
+                ended = what == 'memory' and code in (-6, -11, 127, 134) or code == 127 and b'shared librar' in err
+                ended = ended or what == 'memory' and code == 101 and value == 12 << 20
                 problems = s.judge(d, 137 if ended else code, err)
                 self.tell(f'{name}, {what} {value}', code, problems + s.settle(d))
 
