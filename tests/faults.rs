@@ -66,6 +66,17 @@ fn any_file_system_call_may_fail_or_be_the_last() {
 }
 
 #[test]
+fn a_disk_that_does_not_answer_is_not_called_damage() {
+    let reads = "pread64@app.db:EIO,read@app.db:EIO,pread64@app.db-wal:EIO,pread64@user.db:EIO";
+    harness(
+        "a source that cannot be read is told as that, and not as damaged",
+        &[Program("strace"), Root],
+        "syscall_sweep.py",
+        &["--scenario", "backup,backup-wal,backup-idle-wal,backup-hot,backup-two", "--only", reads, "--cases", "100"],
+    );
+}
+
+#[test]
 fn a_kill_at_any_moment_many_times_in_a_row_loses_nothing() {
     harness("a run that is killed loses nothing, and the next one cleans up", &[], "killloop.py", &["--kills", "300"]);
 }

@@ -186,6 +186,7 @@ fn meaning_of(cause: &(dyn std::error::Error + 'static)) -> Option<Meaning> {
     if let Some(resolve) = cause.downcast_ref::<ResolveError>() {
         let (code, kind) = match resolve {
             ResolveError::NotFound { .. } => (12, "no_backup"),
+            ResolveError::Unread { .. } => (1, "failed"),
             ResolveError::Ambiguous { .. } | ResolveError::SeveralSets { .. } => (2, "usage"),
         };
         return own(code, kind, Some(&resolve.hint()));

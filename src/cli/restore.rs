@@ -229,8 +229,12 @@ fn select_undo(args: &RestoreArgs, context: &Context, zone: Tz) -> anyhow::Resul
         return in_store(&store, name.as_str(), zone);
     }
     let fits = |set: &Name| args.set.as_ref().is_none_or(|wanted| wanted == set);
-    let all = inventory(&store, zone, &context.ui.progress())?.snapshots;
-    match all.iter().find(|snapshot| snapshot.kind == Kind::Safety && fits(&snapshot.set)) {
+    let found = inventory(&store, zone, &context.ui.progress())?;
+    let newest = found.snapshots.iter().find(|snapshot| snapshot.kind == Kind::Safety && fits(&snapshot.set));
+    if let Some(unread) = found.unread_as_new_as(newest.map(|newest| newest.created_at), None) {
+        return Err(ResolveError::from(unread).into());
+    }
+    match newest {
         Some(snapshot) => in_store(&store, snapshot.name.as_str(), zone),
         None => Err(RestoreError::NothingToUndo { location: store.location() }.into()),
     }

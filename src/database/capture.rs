@@ -142,7 +142,14 @@ pub(super) fn open_target(target: &Path) -> rusqlite::Result<Connection> {
 fn copy_error(source: &Path, target: &Path, error: &rusqlite::Error) -> SourceError {
     use rusqlite::ffi;
     let code = error.sqlite_error().map(|error| error.extended_code);
-    let reading = [ffi::SQLITE_IOERR_READ, ffi::SQLITE_IOERR_SHORT_READ, ffi::SQLITE_IOERR_LOCK, ffi::SQLITE_IOERR_SHMMAP];
+    // CORRUPTFS is what an EIO of a read is called, and nothing is read from the new file.
+    let reading = [
+        ffi::SQLITE_IOERR_READ,
+        ffi::SQLITE_IOERR_CORRUPTFS,
+        ffi::SQLITE_IOERR_SHORT_READ,
+        ffi::SQLITE_IOERR_LOCK,
+        ffi::SQLITE_IOERR_SHMMAP,
+    ];
     match error.sqlite_error_code() {
         Some(ErrorCode::SystemIoFailure) if code.is_none_or(|code| reading.contains(&code)) => {
             SourceError::Io { path: source.to_owned(), action: "read", cause: io::Error::other(message(error)) }

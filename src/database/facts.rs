@@ -57,8 +57,16 @@ impl Facts {
 
 /// Reads the facts of a private copy (read-only, immutable). Rows are not counted.
 ///
-/// The header alone answers most: no statement of SQLite's is needed that would parse a schema first. Fails where the schema is damaged.
+/// The header alone answers most: no statement of SQLite's is needed that would parse a schema first. Fails where the schema is
+/// damaged, which must be seen twice, with every byte read in between: SQLite takes an EIO of the disk for a malformed database.
 pub fn facts(copy: &Path) -> Result<Facts, SourceError> {
+    match facts_once(copy) {
+        Err(SourceError::Damaged { .. }) => read_through(copy).and_then(|()| facts_once(copy)),
+        other => other,
+    }
+}
+
+fn facts_once(copy: &Path) -> Result<Facts, SourceError> {
     let header = header(copy)?;
     let number = |at: usize| u32::from_be_bytes(header[at..at + 4].try_into().expect("four bytes"));
     let page_size = match u16::from_be_bytes([header[16], header[17]]) {

@@ -5,11 +5,12 @@ use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use rusqlite::Connection;
+use rusqlite::{Connection, ErrorCode};
 
 use super::SourceError;
 use super::open::{HEADER_BYTES, Live, Located, Way, sidecar, way};
-use super::pin::{begin, is_busy, needs_staging, pause};
+use super::pin::{PIN, begin, is_busy, needs_staging, pause};
+use super::stage::read_through;
 use super::target::journal_mode;
 use crate::progress::Progress;
 
@@ -37,6 +38,7 @@ pub fn glance(path: &Path, busy: Duration, progress: &dyn Progress) -> Result<Gl
     let located = Located::find(path)?;
     let seen_header = from_header(&located)?;
     let started = Instant::now();
+    let mut damage_seen = false;
     loop {
         progress.checkpoint()?;
         let way = way(&located)?;
@@ -46,6 +48,11 @@ pub fn glance(path: &Path, busy: Duration, progress: &dyn Progress) -> Result<Gl
         match in_place(&located.path, way, &seen_header) {
             Ok(seen) => return Ok(seen),
             Err(error) if needs_staging(&error) => return Ok(seen_header),
+            // An EIO of the disk is called malformed, too. The connection is closed by now.
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt) && !damage_seen => {
+                read_through(&located, progress)?;
+                damage_seen = true;
+            }
             Err(error) if !is_busy(&error) || started.elapsed() >= busy => return Err(SourceError::from_sqlite(path, "open", &error)),
             Err(_) => pause(Duration::from_millis(20), progress)?,
         }
@@ -72,7 +79,7 @@ fn from_header(located: &Located) -> Result<Glance, SourceError> {
 fn in_place(path: &Path, way: Way, header: &Glance) -> rusqlite::Result<Glance> {
     let live = Live::open(path, way)?;
     let connection = live.connection();
-    begin(connection, "BEGIN; PRAGMA schema_version;")?;
+    begin(connection, PIN)?;
     let read = |sql: &str| number(connection, sql);
     let page_bytes = read("PRAGMA page_size")?;
     Ok(Glance {

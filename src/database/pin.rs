@@ -17,11 +17,14 @@ use super::SourceError;
 use super::capture::{Limits, PinnedDatabase, Source};
 use super::error::message;
 use super::open::{Live, Located, Sidecars, Way, way};
-use super::stage::{Staged, stage};
+use super::stage::{Staged, read_through, stage};
 use crate::progress::{Interrupted, Progress};
 
 /// How often a database is opened again that could not be read in place, before it is copied with its sidecars.
 const TRIES_IN_PLACE: u32 = 5;
+/// Begins a read transaction, and makes it a real one by reading. The version is in the header: the schema itself is not parsed, so
+/// that a damaged one can still be copied and kept.
+pub(super) const PIN: &str = "BEGIN; PRAGMA schema_version;";
 
 /// The databases of a set, each held at its point in time until it was copied.
 pub struct Pinned {
@@ -33,8 +36,20 @@ pub struct Pinned {
 
 /// Checks the paths of all sources, opens them without changing anything, and pins them at one point in time.
 ///
-/// `scratch` is a private folder for those that cannot be opened where they are.
+/// `scratch` is a private folder for those that cannot be opened where they are. Damage must be seen twice, with every byte read
+/// in between: SQLite takes an EIO of the disk for a malformed database.
 pub fn pin(sources: &[Source], scratch: &Path, limits: &Limits, progress: &dyn Progress) -> Result<Pinned, SourceError> {
+    match pin_once(sources, scratch, limits, progress) {
+        Err(SourceError::Damaged { path, .. }) => {
+            // Every connection went with the failure, so that a plain descriptor takes no lock of ours with it.
+            read_through(&Located::find(&path)?, progress)?;
+            pin_once(sources, scratch, limits, progress)
+        }
+        other => other,
+    }
+}
+
+fn pin_once(sources: &[Source], scratch: &Path, limits: &Limits, progress: &dyn Progress) -> Result<Pinned, SourceError> {
     let mut located = Vec::with_capacity(sources.len());
     for source in sources {
         located.push(Located::find(&source.path)?);
@@ -63,10 +78,9 @@ struct Member {
 }
 
 impl Member {
-    /// Begins a read transaction, and makes it a real one by reading.
+    /// Begins the read transaction.
     fn pin(&self) -> rusqlite::Result<()> {
-        // The version is in the header: the schema itself is not parsed, so that a damaged one can still be copied and kept.
-        begin(self.live.connection(), "BEGIN; PRAGMA schema_version;")
+        begin(self.live.connection(), PIN)
     }
 
     /// Ends the read transaction.
@@ -103,10 +117,16 @@ fn open_pinned(located: Located, staging: &Path, limits: &Limits, progress: &dyn
         let error = match way {
             Way::Staged => {
                 let staged = stage(&located, staging, limits, progress)?;
-                let live = open_staged(&staged).map_err(|error| SourceError::from_sqlite(&located.given, "open", &error))?;
-                let member = Member { live, way, staged: Some(staged), located };
-                member.pin().map_err(|error| SourceError::from_sqlite(&member.located.given, "read", &error))?;
-                break member;
+                match open_staged(&staged) {
+                    Ok(live) => break Member { live, way, staged: Some(staged), located },
+                    Err(error) => {
+                        // The disk under the copy may be what fails, which says nothing about the source.
+                        if error.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt) {
+                            staged.read_through(progress)?;
+                        }
+                        return Err(SourceError::from_sqlite(&located.given, "read", &error));
+                    }
+                }
             }
             way => match open_in_place(&located, way) {
                 Ok(live) => break Member { live, way, staged: None, located },
@@ -146,14 +166,16 @@ fn open_in_place(located: &Located, way: Way) -> rusqlite::Result<Live> {
     if matches!(way, Way::Wal(_)) && live.connection().is_readonly("main")? {
         return Err(rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_READONLY), None));
     }
-    begin(live.connection(), "BEGIN; PRAGMA schema_version;")?;
+    begin(live.connection(), PIN)?;
     Ok(live)
 }
 
-/// Opens a private copy; SQLite rolls back or recovers there what it has to.
+/// Opens a private copy and pins it; SQLite rolls back or recovers there what it has to.
 fn open_staged(staged: &Staged) -> rusqlite::Result<Live> {
     let path = fs::canonicalize(staged.path()).unwrap_or_else(|_| staged.path().to_owned());
-    Live::open(&path, Way::Staged)
+    let live = Live::open(&path, Way::Staged)?;
+    begin(live.connection(), PIN)?;
+    Ok(live)
 }
 
 /// Pins all at one point in time, and says whether that succeeded; where a lock cannot be had at all they are pinned one by one.
@@ -237,7 +259,7 @@ impl Locker {
         let opened = Live::open(&member.located.path, Way::Wal(Sidecars::Theirs));
         match opened.and_then(|live| Ok((live.connection().is_readonly("main")?, live))) {
             // The header can forbid writing (a write version of the future): that is known once it was read.
-            Ok((false, live)) => match begin(live.connection(), "BEGIN; PRAGMA schema_version;") {
+            Ok((false, live)) => match begin(live.connection(), PIN) {
                 Ok(()) => {
                     roll_back(live.connection()).map_err(|error| SourceError::from_sqlite(&member.located.given, "unlock", &error))?;
                     Ok(if live.connection().is_readonly("main").unwrap_or(true) { instead } else { Self::Ready(live) })

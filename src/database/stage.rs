@@ -43,6 +43,11 @@ impl Staged {
     pub(super) fn path(&self) -> &Path {
         &self.0
     }
+
+    /// Reads every byte of the copy; fails where the disk does not give them. No connection to it may be open.
+    pub(super) fn read_through(&self, progress: &dyn Progress) -> Result<(), SourceError> {
+        read_parts(&self.0, &self.0, progress)
+    }
 }
 
 impl Drop for Staged {
@@ -72,6 +77,38 @@ pub(super) fn stage(located: &Located, target: &Path, limits: &Limits, progress:
         pause(Duration::from_millis(u64::from(tries.min(10)) * 20), progress)?;
     }
     unreachable!("the loop ends by returning")
+}
+
+/// Reads every byte of a source and its sidecars; fails where the disk does not give them.
+///
+/// SQLite takes an EIO of the disk for a malformed database, and only what was seen again after this is evidence. No connection
+/// to the source may be open in this process: the descriptor that is closed here would take its locks with it.
+pub(super) fn read_through(located: &Located, progress: &dyn Progress) -> Result<(), SourceError> {
+    read_parts(&located.path, &located.given, progress)
+}
+
+fn read_parts(path: &Path, named: &Path, progress: &dyn Progress) -> Result<(), SourceError> {
+    let mut buffer = vec![0; 1 << 20];
+    for ending in PARTS {
+        let failed = |cause| SourceError::Io { path: sidecar(named, ending), action: "read", cause };
+        let file = match open_regular(&sidecar(path, ending)) {
+            Ok(file) => file,
+            // The application took its sidecar away, or the file: the next look meets that.
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => continue,
+            Err(cause) => return Err(failed(cause)),
+        };
+        let mut at = 0;
+        loop {
+            progress.checkpoint()?;
+            match file.read_at(&mut buffer, at) {
+                Ok(0) => break,
+                Ok(bytes) => at += bytes as u64,
+                Err(cause) if cause.kind() == io::ErrorKind::Interrupted => {}
+                Err(cause) => return Err(failed(cause)),
+            }
+        }
+    }
+    Ok(())
 }
 
 /// How one attempt to copy ended.

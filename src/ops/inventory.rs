@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 
 use crate::archive::{Archive, ArchiveError};
@@ -39,6 +40,19 @@ pub struct Foreign {
     pub damaged: bool,
     /// Whether the system failed to read it, which says nothing about what it is.
     pub unread: bool,
+}
+
+impl Inventory {
+    /// Returns an archive that the system failed to read and that may be as new as `than`, and no newer than `until`.
+    ///
+    /// Whoever takes the newest must ask: an older one in its place would be a state that nobody wanted. A name that tells a time
+    /// tells it in UTC or, of old tools, in some zone.
+    pub fn unread_as_new_as(&self, than: Option<DateTime<Utc>>, until: Option<DateTime<Utc>>) -> Option<&Foreign> {
+        let (zones, unread) = (TimeDelta::days(1), self.foreign.iter().filter(|foreign| foreign.unread));
+        let told = |foreign: &Foreign| time_in_name(&foreign.name).map(|time| time.and_utc());
+        let matters = |time: DateTime<Utc>| than.is_none_or(|than| time > than - zones) && until.is_none_or(|until| time < until + zones);
+        unread.into_iter().find(|foreign| told(foreign).is_none_or(matters))
+    }
 }
 
 /// Reads the description of every archive in a store: one small read each where it is of format 1.
@@ -110,5 +124,28 @@ pub fn summarize(name: ArchiveName, bytes: u64, contents: &Contents, pinned: boo
         pinned,
         damaged: marked_damaged || recorded.clone().any(|database| database.integrity == Integrity::Damaged),
         name,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_archive_that_cannot_be_read_stands_in_the_way_of_an_older_one() {
+        let foreign = |name: &str, unread| Foreign { name: name.into(), bytes: 1, why: "why".into(), damaged: false, unread };
+        let at = |text: &str| text.parse::<DateTime<Utc>>().unwrap();
+        let found = |foreign: Vec<Foreign>, than, until| {
+            Inventory { snapshots: Vec::new(), foreign }.unread_as_new_as(than, until).map(|unread| unread.name.clone())
+        };
+        let march = "app_20260301T000000Z.tar.gz";
+        let (february, april) = (Some(at("2026-02-10T00:00:00Z")), Some(at("2026-04-01T00:00:00Z")));
+
+        assert_eq!(found(vec![foreign(march, true)], february, None).as_deref(), Some(march));
+        assert_eq!(found(vec![foreign(march, true)], None, None).as_deref(), Some(march));
+        assert_eq!(found(vec![foreign("mine.tar.gz", true)], april, None).as_deref(), Some("mine.tar.gz"), "its time is not known");
+        assert_eq!(found(vec![foreign(march, true)], april, None), None, "it is older");
+        assert_eq!(found(vec![foreign(march, true)], february, Some(at("2026-02-20T00:00:00Z"))), None, "it is newer than was asked for");
+        assert_eq!(found(vec![foreign(march, false)], february, None), None, "it was read, and is none");
     }
 }

@@ -12,7 +12,7 @@ use anyhow::Context as _;
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 
-use super::inventory::{DAMAGED, KEEP, inventory, summarize};
+use super::inventory::{DAMAGED, Foreign, KEEP, inventory, summarize};
 use crate::archive::Archive;
 use crate::metadata::Kind;
 use crate::names::{ArchiveName, Name, printable};
@@ -78,6 +78,13 @@ pub enum ResolveError {
         /// The sets.
         sets: Vec<String>,
     },
+    /// The system failed to read one that may be the one that is meant. An older one in its place would be the wrong state.
+    Unread {
+        /// The one that could not be read.
+        name: String,
+        /// What the system said.
+        why: String,
+    },
 }
 
 impl ResolveError {
@@ -88,6 +95,7 @@ impl ResolveError {
             Self::NotFound { available, .. } => format!("there are: {}", available.join(", ")),
             Self::Ambiguous { choices, .. } => format!("type more of it: {}", choices.join(", ")),
             Self::SeveralSets { sets, .. } => format!("choose one: --set {}", sets.join(", --set ")),
+            Self::Unread { .. } => "try again; or choose an archive from `heirloom list` and type its full name".into(),
         }
     }
 }
@@ -98,11 +106,18 @@ impl fmt::Display for ResolveError {
             Self::NotFound { what, location, .. } => write!(f, "no {} in the store \"{}\"", printable(what), printable(location)),
             Self::Ambiguous { text, .. } => write!(f, "\"{}\" is the beginning of several archives", printable(text)),
             Self::SeveralSets { location, .. } => write!(f, "the store \"{}\" holds several sets", printable(location)),
+            Self::Unread { name, why } => write!(f, "\"{}\" may be the archive that is meant, and cannot be read: {why}", printable(name)),
         }
     }
 }
 
 impl std::error::Error for ResolveError {}
+
+impl From<&Foreign> for ResolveError {
+    fn from(unread: &Foreign) -> Self {
+        Self::Unread { name: unread.name.clone(), why: unread.why.clone() }
+    }
+}
 
 /// Finds and opens the archive. `open_store` is only called where the store is needed.
 pub fn resolve(
@@ -182,9 +197,14 @@ fn newest(store: &dyn Store, wanted: &Wanted, zone: Tz, progress: &dyn Progress)
             && snapshot.kind != Kind::Safety
             && !snapshot.damaged
     };
-    let all = inventory(store, zone, progress)?.snapshots;
+    let found = inventory(store, zone, progress)?;
+    let all = &found.snapshots;
     let mut fitting = all.iter().filter(|snapshot| fits(snapshot));
-    let Some(newest) = fitting.next() else {
+    let newest = fitting.next();
+    if let Some(unread) = found.unread_as_new_as(newest.map(|newest| newest.created_at), wanted.at) {
+        return Err(ResolveError::from(unread).into());
+    }
+    let Some(newest) = newest else {
         let set = wanted.set.as_ref().map(|set| format!(" of the set \"{set}\"")).unwrap_or_default();
         let at = wanted.at.map(|at| format!(" at or before {}", at.format("%Y-%m-%dT%H:%M:%SZ"))).unwrap_or_default();
         let what = format!("good archive{set}{at}");
@@ -199,7 +219,8 @@ fn newest(store: &dyn Store, wanted: &Wanted, zone: Tz, progress: &dyn Progress)
 }
 
 fn beginning_with(store: &dyn Store, text: &str, wanted: &Wanted, zone: Tz, progress: &dyn Progress) -> anyhow::Result<ArchiveName> {
-    let all = inventory(store, zone, progress)?.snapshots;
+    let found = inventory(store, zone, progress)?;
+    let all = &found.snapshots;
     // Named in full, only without the ending: that one, whatever it is and whatever else begins like it.
     let mut named = all.iter().filter(|snapshot| snapshot.name.stem() == text);
     if let (Some(only), None) = (named.next(), named.next()) {
@@ -212,6 +233,9 @@ fn beginning_with(store: &dyn Store, text: &str, wanted: &Wanted, zone: Tz, prog
             && !snapshot.damaged
             && wanted.set.as_ref().is_none_or(|set| *set == snapshot.set)
     };
+    if let Some(unread) = found.foreign.iter().find(|foreign| foreign.unread && foreign.name.starts_with(text)) {
+        return Err(ResolveError::from(unread).into());
+    }
     let fitting: Vec<&Snapshot> = all.iter().filter(fits).collect();
     match fitting.as_slice() {
         [only] => Ok(only.name.clone()),

@@ -91,6 +91,30 @@ fn a_damaged_database_is_refused_unless_it_is_to_be_kept() {
 }
 
 #[test]
+fn damage_is_told_as_damage_wherever_it_is() {
+    let world = World::new();
+    let path = world.database("app.db");
+    let sound = fs::read(&path).unwrap();
+    let filled = |range: std::ops::Range<usize>| {
+        let mut bytes = sound.clone();
+        bytes[range].fill(0x5a);
+        bytes
+    };
+    let cases = [
+        ("the header's page size", filled(16..18)),
+        ("the root of the schema", filled(100..200)),
+        ("a page of a table", filled(4096..4200)),
+        ("the end is missing", sound[..8192].to_vec()),
+    ];
+    for (what, bytes) in cases {
+        fs::write(&path, bytes).unwrap();
+        assert_eq!(world.heirloom(["backup", "app.db"]).code, 13, "{what}");
+        assert_eq!(world.heirloom(["health", "app.db", "--databases-only"]).code, 21, "{what}");
+    }
+    assert_eq!(world.archives(), [""; 0]);
+}
+
+#[test]
 fn two_databases_make_one_archive() {
     let world = World::new();
     world.database("users.db");

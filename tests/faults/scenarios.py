@@ -1,5 +1,5 @@
 """The operations under test: for each how its world is made, the command, and what must be true afterwards."""
-import os, shutil, signal, sqlite3, subprocess, sys
+import os, re, shutil, signal, sqlite3, subprocess, sys
 
 from invariants import *
 
@@ -83,6 +83,10 @@ class Scenario:
         if bad: raise SystemExit(f'{self.name}: the invariants do not hold without a fault: {bad}')
         shutil.rmtree(world)
 
+    def is_of_database(self, path):
+        """Says whether a file of the world is a database or a sidecar of one."""
+        return any(path == p + ending for p in self.databases.values() for ending in ('', '-wal', '-journal'))
+
     def args(self): return [self.binary, *self.command]
 
     def env(self, world, now=NOW): return environment(now, TMPDIR=f'{world}/tmp')
@@ -115,6 +119,8 @@ class Scenario:
     def judge(self, world, code, stderr, log=''):
         """Right after the fault."""
         bad = judge_exit(code, stderr, log)
+        # A disk that does not answer is no evidence against anybody's bytes.
+        if code == 13 and 13 not in self.codes: bad.append(f'A FAULT IS CALLED DAMAGE: {said(stderr)}')
         allowed = {n: {self.old[n], self.new[n]} for n in self.databases}
         found, new = judge_store(f'{world}/backups', self.before, self.may_go, allowed, self.broken)
         bad += found + self.judge_source(world)
@@ -138,6 +144,14 @@ class Scenario:
 
 class Backup(Scenario):
     name, command, grows = 'backup', ['backup', 'app.db'], True
+
+    def judge(self, world, code, stderr, log=''):
+        bad = super().judge(world, code, stderr, log)
+        # A source that cannot be read is what the message is about, not the copy that was to be made of it.
+        failed = re.search(r'read(?:64)?\(\d+<[^>]*/w/([^/>]*)>.*EIO.*INJECTED', log)
+        if failed and code and failed[1].split('.db')[0] in self.databases and failed[1].encode() not in stderr and b'app.db"' not in stderr:
+            bad.append(f'{failed[1]} could not be read, and the message does not name it: {said(stderr)}')
+        return bad
 
     def done(self, world, new):
         return [] if len(new) == 1 else [f'exit 0 and {len(new)} new archives']

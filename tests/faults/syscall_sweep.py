@@ -5,8 +5,9 @@
 
 For every file system call that the command makes it is run once without a fault to count the calls (per thread),
 then once per (call, number, fault): the fault once, and from there on for ever (a `+` in the name of the case).
-Faults: an errno (the call is not carried out), KILL (SIGKILL instead of the call). --cases takes that many of all,
-spread evenly over calls and faults, chosen by --seed; 0 means all. --pairs puts a second fault into the next run.
+Faults: an errno (the call is not carried out), KILL (SIGKILL instead of the call). A call can be limited to one
+file of the world: `--only pread64@app.db:EIO`. --cases takes that many of all, spread evenly over calls and faults, chosen
+by --seed; 0 means all. --pairs puts a second fault into the next run.
 Needs strace 5.3 or newer and permission to trace.
 """
 import argparse, collections, concurrent.futures as cf, os, random, re, shutil, sys, tempfile
@@ -26,7 +27,9 @@ INTERRUPTIBLE = 'openat read write pread64 pwrite64 writev fsync fdatasync flock
 def faults(call):
     """The faults of a call as (name, lasting)."""
     yield 'EIO', False
-    call = call.partition('@')[0]
+    call, _, path = call.partition('@')
+    # A disk that goes on failing at one file.
+    if path and call in READING: yield 'EIO', True
     if call in SPACE: yield 'ENOSPC', False
     if call in INTERRUPTIBLE: yield 'EINTR', False
     if call in MUTATING:
@@ -50,8 +53,10 @@ def calls(scenario, template, work):
         if not m: continue
         per[m.group(2), m.group(1)] += 1
         # Threads count for themselves, so that the first sync of one and that of another would always fail together: by file, too.
-        if OWN_PIDS and m.group(2) in ('fsync', 'fdatasync') and (m.group(3) or '').startswith(d):
-            per[f'{m.group(2)}@{os.path.relpath(m.group(3), d)}', ''] += 1
+        # And a database is a disk of its own, perhaps a dying one.
+        path = os.path.relpath(m.group(3), d) if (m.group(3) or '').startswith(d) else ''
+        if OWN_PIDS and path and (m.group(2) in ('fsync', 'fdatasync') or m.group(2) in ('read', 'pread64') and scenario.is_of_database(path)):
+            per[f'{m.group(2)}@{path}', ''] += 1
     shutil.rmtree(world)
     most = {}
     for (call, _), n in per.items(): most[call] = max(n, most.get(call, 0))
@@ -132,7 +137,7 @@ def main():
             scenario.prepare(a.bin, template)
             counts = calls(scenario, template, a.work)
             cases = [(call, n, fault, lasting) for call, most in sorted(counts.items()) for fault, lasting in faults(call)
-                     for n in range(1, most + 1) if not only or (call.partition('@')[0], fault) in only]
+                     for n in range(1, most + 1) if not only or (call, fault) in only or (call.partition('@')[0], fault) in only]
             plans.append((scenario, template, cases))
         share = [a.cases * len(c) // max(1, sum(len(c) for _, _, c in plans)) if a.cases else 0 for _, _, c in plans]
         # A scenario with few calls still gets a fair part of the cases.
