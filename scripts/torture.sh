@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Breaks things for long, and prints a table of figures: every fault harness of tests/faults on the release build.
+# Breaks things for long, and prints a table of figures: every fault harness of tests/faults on the release build, and the fuzzers.
 #   scripts/torture.sh [--minutes N] [--seed S] [--bin BIN] [--planted]
 # Without --minutes every harness runs once in full (more than an hour on two cores); with it, rounds of growing seeds go on
-# until the time is over. --planted shows first that each planted bug is caught. Needs root, strace, nbdkit, libnbd-bin, fuse3.
+# until the time is over. --planted shows first that each planted bug is caught. Needs root, strace, nbdkit, libnbd-bin, fuse3, c++.
 set -euo pipefail
 here=$(cd "$(dirname "$0")/.." && pwd)
 minutes=0 seed=1 bin='' planted=no
@@ -24,7 +24,7 @@ trap 'rm -f "$log"' EXIT
 started=$SECONDS
 failed=0
 # Where the time is limited, each round is a sample of what a full run does.
-if [ "$minutes" -gt 0 ]; then cases=2000 kills=500 cuts=60 flips=200 sizes=20 seconds=10 rounds=10; else cases=0 kills=5000 cuts=300 flips=5000 sizes=60 seconds=120 rounds=100; fi
+if [ "$minutes" -gt 0 ]; then cases=2000 kills=500 cuts=60 flips=200 sizes=20 seconds=10 rounds=10 fuzz=30; else cases=0 kills=5000 cuts=300 flips=5000 sizes=60 seconds=120 rounds=100 fuzz=300; fi
 
 harness() {
     local script=$1
@@ -45,6 +45,8 @@ while :; do
     harness hostile.py --flips "$flips"
     echo "## properties of hostile input"
     PROPTEST_CASES=$((flips * 20)) cargo test --quiet --locked --manifest-path "$here/Cargo.toml" --test hostile_input || failed=1
+    echo "## fuzzers"
+    "$here/scripts/fuzz.sh" --seconds "$fuzz" --seed "$seed" 2>&1 | tee -a "$log" || failed=1
     if command -v mkfs.xfs >/dev/null; then harness powercut.py --fs xfs --cuts $((cuts / 6)); fi
     if [ "$minutes" -eq 0 ] || [ $((SECONDS - started)) -ge $((minutes * 60)) ]; then break; fi
     seed=$((seed + 1))
@@ -67,6 +69,7 @@ rows = [
     ('restores under readers', total(r'# online, \w+: (\d+)'), ''),
     ('backups and rotations under jumping clocks', total(r'# clock: (\d+)'), total(r'# runs: findings (\d+)')),
     ('hostile archives given to a command', total(r'# hostile archives: (\d+)'), total(r'# hostile archives: .*findings (\d+)')),
+    ('inputs given by the fuzzers', total(r'# fuzz: runs (\d+)'), total(r'# fuzz: .*findings (\d+)')),
     ('changed bytes of an archive', total(r'# changed bytes: (\d+)'), total(r'# changed bytes: .*missed (\d+)')),
 ]
 print(f'\n{"after " + sys.argv[2] + " minutes":<56} {"cases":>8} {"findings":>9}')

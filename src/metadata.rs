@@ -79,7 +79,7 @@ pub struct DatabaseMetadata {
     /// What the integrity check said.
     pub integrity: Integrity,
     /// What was found or could not be checked, one line each; empty where all is well.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "findings")]
     pub findings: Vec<String>,
     /// Rows that break a foreign key; null where that was not checked.
     pub foreign_key_violations: Option<u64>,
@@ -100,8 +100,13 @@ pub struct DatabaseMetadata {
 impl DatabaseMetadata {
     /// Returns the rows of all tables; `None` where one could not be counted.
     pub fn rows(&self) -> Option<u64> {
-        self.tables.iter().map(|table| table.rows).sum()
+        total_rows(&self.tables)
     }
+}
+
+/// Returns the rows of these tables; `None` where one could not be counted, or where they claim more than can be.
+pub fn total_rows(tables: &[TableMetadata]) -> Option<u64> {
+    tables.iter().try_fold(0_u64, |sum, table| sum.checked_add(table.rows?))
 }
 
 /// One table and its rows.
@@ -179,6 +184,35 @@ impl fmt::Display for Integrity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.as_str())
     }
+}
+
+/// The most findings that are read of one database. There is room for 8 KiB of them; a list of millions of empty ones would take
+/// many times the memory that it takes in the archive.
+const MOST_FINDINGS: usize = 10_000;
+
+fn findings<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    struct Few;
+
+    impl<'de> serde::de::Visitor<'de> for Few {
+        type Value = Vec<String>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(f, "at most {MOST_FINDINGS} findings")
+        }
+
+        fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+            let mut findings = Vec::new();
+            while let Some(finding) = list.next_element()? {
+                if findings.len() == MOST_FINDINGS {
+                    return Err(serde::de::Error::invalid_length(MOST_FINDINGS + 1, &self));
+                }
+                findings.push(finding);
+            }
+            Ok(findings)
+        }
+    }
+
+    deserializer.deserialize_seq(Few)
 }
 
 /// Writes a time as RFC 3339 in UTC with microseconds.

@@ -96,9 +96,9 @@ pub struct Brief {
 }
 
 impl Snapshot {
-    /// Returns the size of its databases unpacked, where all are known.
+    /// Returns the size of its databases unpacked, where all are known and possible together.
     pub fn unpacked_bytes(&self) -> Option<u64> {
-        self.databases.iter().map(|database| database.bytes).sum()
+        self.databases.iter().try_fold(0_u64, |sum, database| sum.checked_add(database.bytes?))
     }
 
     /// Returns what it says of the database with this name.

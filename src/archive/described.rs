@@ -1,5 +1,6 @@
 //! Metadata of format 1: read strictly, and turned into what the operations see.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 
 use serde::Deserialize;
@@ -7,8 +8,11 @@ use serde::Deserialize;
 use super::ArchiveError;
 use super::format::TAR_BLOCK;
 use crate::metadata::{FORMAT, Metadata};
-use crate::names::{MAX_ENTRY_BYTES, METADATA_ENTRY, RESTORE_ENTRY, is_file_name, printable};
+use crate::names::{MAX_ENTRY_BYTES, METADATA_ENTRY, Name, RESTORE_ENTRY, is_file_name, printable};
 use crate::snapshot::{Contents, Held, Origin};
+
+/// How many oddities of one kind are named one by one.
+pub(super) const MAX_ODDITIES: usize = 10;
 
 /// Says which format the metadata claims; `None` where it claims none, as the old tool's.
 pub(super) fn format(json: &[u8]) -> Result<Option<u64>, ArchiveError> {
@@ -38,13 +42,13 @@ pub(super) fn read(json: &[u8]) -> Result<Metadata, ArchiveError> {
     for database in &metadata.databases {
         let file = database.file.as_str();
         if !is_file_name(file) || file.len() > MAX_ENTRY_BYTES {
-            return Err(ArchiveError::Hostile { why: format!("\"{}\" cannot be the name of an entry", printable(file)) });
+            return Err(ArchiveError::Hostile { why: format!("\"{}\" cannot be the name of an entry", shown(file)) });
         }
         if !entries.insert(file) || !names.insert(&database.name) {
-            return Err(ArchiveError::Hostile { why: format!("the metadata names \"{}\" twice", printable(file)) });
+            return Err(ArchiveError::Hostile { why: format!("the metadata names \"{}\" twice", shown(file)) });
         }
         if super::entry::padded(database.bytes).is_none() {
-            return Err(ArchiveError::Hostile { why: format!("\"{}\" is of an impossible size", printable(file)) });
+            return Err(ArchiveError::Hostile { why: format!("\"{}\" is of an impossible size", shown(file)) });
         }
     }
     Ok(metadata)
@@ -52,14 +56,13 @@ pub(super) fn read(json: &[u8]) -> Result<Metadata, ArchiveError> {
 
 /// Turns metadata into contents.
 pub(super) fn contents(metadata: Metadata) -> Contents {
-    let mut oddities = Vec::new();
-    for (name, &included) in &metadata.includes {
-        let there = metadata.databases.iter().any(|database| database.name == *name);
-        if included != there {
-            let (says, is) = if included { ("is", "is not") } else { ("is not", "is") };
-            oddities.push(format!("the metadata says that the database \"{name}\" {says} included, but it {is} in the archive"));
-        }
-    }
+    let there: HashSet<&Name> = metadata.databases.iter().map(|database| &database.name).collect();
+    let wrong = metadata.includes.iter().filter(|(name, included)| **included != there.contains(name));
+    let oddities = wrong.take(MAX_ODDITIES).map(|(name, &included)| {
+        let (says, is) = if included { ("is", "is not") } else { ("is not", "is") };
+        format!("the metadata says that the database \"{name}\" {says} included, but it {is} in the archive")
+    });
+    let oddities = oddities.collect();
     let databases = metadata.databases.iter().map(|database| Held {
         name: database.name.clone(),
         file: database.file.clone(),
@@ -83,15 +86,18 @@ pub(super) fn contents(metadata: Metadata) -> Contents {
 
 /// Says that metadata is no metadata. The cause is shown, without what it quotes from the archive being able to steer a terminal.
 pub(super) fn unreadable(cause: serde_json::Error) -> ArchiveError {
-    damaged(format!("the metadata cannot be read: {}", printable(&cause.to_string())))
+    damaged(format!("the metadata cannot be read: {}", cut(&cause.to_string(), 300)))
 }
 
 /// Returns a name out of an archive as it can be shown: printable, and not a screen long.
 pub(super) fn shown(name: &str) -> String {
-    const LONGEST: usize = 80;
-    match name.char_indices().nth(LONGEST) {
-        Some((end, _)) => format!("{}...", printable(&name[..end])),
-        None => printable(name).into_owned(),
+    cut(name, 80).into_owned()
+}
+
+fn cut(text: &str, longest: usize) -> Cow<'_, str> {
+    match text.char_indices().nth(longest) {
+        Some((end, _)) => format!("{}...", printable(&text[..end])).into(),
+        None => printable(text),
     }
 }
 

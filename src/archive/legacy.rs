@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::ArchiveError;
-use super::described::{self, damaged, shown, unreadable};
+use super::described::{self, MAX_ODDITIES, damaged, shown, unreadable};
 use super::format::MAX_METADATA_BYTES;
 use super::plain;
 use super::stream::{Entry, Tar};
@@ -28,10 +28,11 @@ const KNOWN: [Known; 2] = [
 ];
 /// The newest release line of the old tool.
 const NEWEST: u64 = 1;
+/// The longest metadata of the old tool that is read, in bytes; its databases had a dozen tables. As a tree of values JSON takes up to a
+/// hundred times its length.
+const MAX_METADATA: u64 = 256 * 1024;
 /// The largest entry that is passed over; the old tool wrote nothing but databases and metadata.
 const MAX_UNKNOWN: u64 = 16 * 1024 * 1024;
-/// How many entries that do not belong there are named one by one.
-const MAX_ODDITIES: usize = 10;
 
 struct Known {
     file: &'static str,
@@ -84,6 +85,9 @@ pub(super) fn scan(tar: &mut Tar, label: &Label) -> Result<Found, ArchiveError> 
             match described::format(&json)? {
                 Some(_) if first && entry.raw == METADATA_ENTRY => return Ok(Found::Format1(Box::new(described::read(&json)?))),
                 Some(_) => return Err(damaged("the metadata is not the first entry")),
+                None if entry.bytes > MAX_METADATA => {
+                    return Err(ArchiveError::Hostile { why: "the metadata is larger than 256 KiB, and of the old tool".into() });
+                }
                 None => metadata = Some(parse(&json)?),
             }
             continue;

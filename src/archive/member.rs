@@ -99,8 +99,8 @@ pub(super) fn size_in_header(header: &[u8; HEADER_BYTES]) -> Option<u32> {
 /// Says whether a member of this size can hold that many bytes, before anything is allocated for either.
 pub(super) fn can_hold(member: u32, unpacked: u32) -> bool {
     let (member, unpacked) = (u64::from(member), u64::from(unpacked));
-    // No encoder makes twice as much of its input; a hostile one could, to have us allocate it.
-    (1..=MAX_MEMBER_BYTES as u64).contains(&unpacked) && unpacked <= member * MAX_RATIO && member <= 2 * unpacked + 1024
+    // No encoder makes an eighth more of its input; a hostile one could, to have us allocate it.
+    (1..=MAX_MEMBER_BYTES as u64).contains(&unpacked) && unpacked <= member * MAX_RATIO && member <= unpacked + unpacked / 8 + 1024
 }
 
 /// Decompresses members.

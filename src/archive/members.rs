@@ -89,12 +89,19 @@ impl Reading<'_> {
         let mut checker = Checker { reading: self, current: None, tail: Vec::new(), done: Vec::new() };
         pipeline::ordered(
             (0..workers + 2).map(|_| Job::default()).collect(),
-            &mut (0..workers).map(|_| Worker { decoder: Decoder::new(), packed: Vec::new() }).collect::<Vec<_>>(),
+            &mut (0..workers).map(|_| Worker::new()).collect::<Vec<_>>(),
             |job| feeder.fill(job),
-            |worker, job| worker.unpack(self, job),
+            |worker, job| if job.is_large() { Ok(()) } else { worker.unpack(self, job) },
             |job| {
                 progress.checkpoint()?;
-                checker.check(job)?;
+                if job.is_large() {
+                    // One at a time, and with no buffers that stay: all workers at it would hold hundreds of MiB.
+                    Worker::new().unpack(self, job)?;
+                    checker.check(job)?;
+                    job.unpacked = Vec::new();
+                } else {
+                    checker.check(job)?;
+                }
                 if let Part::Data { .. } = job.part {
                     progress.advance(job.live as u64);
                 }
@@ -160,6 +167,13 @@ struct Job {
     unpacked: Vec<u8>,
     /// How much of `unpacked` belongs to the database; the rest is the padding of the tar.
     live: usize,
+}
+
+impl Job {
+    /// Says whether it is a single member that holds more than a run. We write none such.
+    fn is_large(&self) -> bool {
+        self.spans.first().is_some_and(|span| span.unpacked as usize > RUN_BYTES)
+    }
 }
 
 /// What a job holds.
@@ -241,7 +255,9 @@ impl Feeder<'_> {
     fn collect(&mut self, job: &mut Job, index: usize, from: u64) -> Result<u64, ArchiveError> {
         let end = padded(&self.reading.databases[index]);
         let mut to = from;
-        while to < end && to - from < RUN_BYTES as u64 {
+        let start = self.members.at;
+        // Members of few bytes are larger packed, and there would be a million of them.
+        while to < end && to - from < RUN_BYTES as u64 && self.members.at - start < RUN_BYTES as u64 {
             let before = self.members.at;
             let span = self.members.expect_next()?;
             to += u64::from(span.unpacked);
@@ -284,10 +300,14 @@ struct Worker {
 }
 
 impl Worker {
+    fn new() -> Self {
+        Self { decoder: Decoder::new(), packed: Vec::new() }
+    }
+
     fn unpack(&mut self, reading: &Reading, job: &mut Job) -> Result<(), ArchiveError> {
         let packed: usize = job.spans.iter().map(|span| span.packed as usize).sum();
         let unpacked: usize = job.spans.iter().map(|span| span.unpacked as usize).sum();
-        // Both are bounded by the walk: a run of at most 1 MiB, or one member of at most 16 MiB.
+        // Both are bounded by the walk: a run of about 1 MiB, or one member of at most 16 MiB.
         self.packed.resize(packed, 0);
         job.unpacked.resize(unpacked, 0);
         reading.source.read_exact_at(&mut self.packed, job.at)?;

@@ -16,6 +16,8 @@ use crate::store::ReadAt;
 
 /// The most that an extension header may hold, in bytes.
 const MAX_EXTENSION: u64 = 64 * 1024;
+/// The longest name that an entry may have, in bytes; all names of an archive are held at once.
+const MAX_NAME: usize = 1024;
 /// The most entries that an archive may hold.
 const MAX_ENTRIES: usize = 10_000;
 /// The most zeros that may follow the end of a tar; record sizes are far smaller.
@@ -272,14 +274,21 @@ impl Tar {
         let mut body = vec![0; bytes as usize];
         self.source.fill_all(&mut body)?;
         self.source.skip(bytes.next_multiple_of(TAR_BLOCK as u64) - bytes)?;
+        // Readers differ in which of two they take.
+        let one_name = |extension: &Extension| if extension.name.is_some() { Err(refused("an entry has two names")) } else { Ok(()) };
         if kind == EntryKind::LongName {
+            one_name(extension)?;
             extension.name = Some(body.split(|&byte| byte == 0).next().unwrap_or_default().to_vec());
             return Ok(());
         }
         for (key, value) in pax_records(&body).ok_or_else(|| refused("a pax header is broken"))? {
             match key {
                 b"path" | b"size" if kind == EntryKind::GlobalPax => return Err(refused("a global pax header names an entry")),
-                b"path" => extension.name = Some(value.to_vec()),
+                b"path" => {
+                    one_name(extension)?;
+                    extension.name = Some(value.to_vec());
+                }
+                b"size" if extension.bytes.is_some() => return Err(refused("an entry has two sizes")),
                 b"size" => {
                     let size = std::str::from_utf8(value).ok().and_then(|text| text.parse().ok());
                     extension.bytes = Some(size.ok_or_else(|| refused("a pax header gives an impossible size"))?);
@@ -316,7 +325,7 @@ impl Tar {
 /// Refuses names that lead elsewhere; what is left may still have folders in it, and is then never unpacked.
 fn safe(raw: String, kind: EntryKind) -> Result<Entry, ArchiveError> {
     let refused = |what: &str| ArchiveError::Hostile { why: format!("the entry \"{}\" {what}", shown(&raw)) };
-    if raw.chars().any(|char| char.is_control() || char == '\\') {
+    if raw.len() > MAX_NAME || raw.chars().any(|char| char.is_control() || char == '\\') {
         return Err(refused("has a name that no file of ours has"));
     }
     if raw.starts_with('/') {

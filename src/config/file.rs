@@ -2,6 +2,8 @@
 //!
 //! All problems of a file are found in one pass, each with its line and key. A file that has any is not used at all.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -44,10 +46,14 @@ impl FileDatabase {
 impl FileLayer {
     /// Reads the text of a configuration file. The path serves messages and relative paths; nothing is opened.
     pub fn parse(path: &Path, text: &str) -> (Self, Vec<Problem>) {
-        let mut reader =
-            Reader { text, layer: Self { path: path.to_owned(), settings: Vec::new(), databases: Vec::new() }, problems: Vec::new() };
         // toml refuses a byte order mark with a message about a key; editors that write one show none.
-        let (table, errors) = DeTable::parse_recoverable(text.strip_prefix('\u{feff}').unwrap_or(text));
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let mut reader = Reader {
+            breaks: text.match_indices('\n').map(|(at, _)| at).collect(),
+            layer: Self { path: path.to_owned(), settings: Vec::new(), databases: Vec::new() },
+            problems: Vec::new(),
+        };
+        let (table, errors) = DeTable::parse_recoverable(text);
         for error in &errors {
             reader.problem(error.span().unwrap_or_default(), String::new(), error.message().to_owned());
         }
@@ -77,19 +83,18 @@ impl FileLayer {
     }
 }
 
-struct Reader<'t> {
-    text: &'t str,
+struct Reader {
+    /// Where the lines end: looked up for every setting, and so never counted again.
+    breaks: Vec<usize>,
     layer: FileLayer,
     problems: Vec<Problem>,
 }
 
 type Entries<'a, 't> = Vec<(&'a Spanned<std::borrow::Cow<'t, str>>, &'a Spanned<DeValue<'t>>)>;
 
-impl Reader<'_> {
+impl Reader {
     fn line(&self, span: Range<usize>) -> usize {
-        let mark = self.text.len() - self.text.strip_prefix('\u{feff}').unwrap_or(self.text).len();
-        let end = (span.start + mark).min(self.text.len());
-        self.text.as_bytes()[..end].iter().filter(|byte| **byte == b'\n').count() + 1
+        self.breaks.partition_point(|at| *at < span.start) + 1
     }
 
     fn problem(&mut self, span: Range<usize>, key: String, message: String) {
@@ -143,10 +148,9 @@ impl Reader<'_> {
     }
 
     fn sets(&mut self, value: &Spanned<DeValue<'_>>) {
-        let mut names: Vec<Name> = Vec::new();
+        let mut names = HashMap::new();
         for (name, value) in in_order(self.entries(value, "sets")) {
-            let Some(set) = self.name(name, "sets", &names) else { continue };
-            names.push(set.clone());
+            let Some(set) = self.name(name, "sets", &mut names) else { continue };
             let key = format!("sets.{set}");
             let mut any = false;
             for (inner, value) in self.entries(value, &key) {
@@ -171,10 +175,9 @@ impl Reader<'_> {
         if entries.is_empty() && matches!(value.get_ref(), DeValue::Table(_)) {
             self.problem(span, key.clone(), "names no databases".into());
         }
-        let mut names: Vec<Name> = Vec::new();
+        let mut names = HashMap::new();
         for (name, value) in entries {
-            let Some(database) = self.name(name, &key, &names) else { continue };
-            names.push(database.clone());
+            let Some(database) = self.name(name, &key, &mut names) else { continue };
             let key = format!("{key}.{database}");
             let candidates = match value.get_ref() {
                 DeValue::Array(array) => array.iter().collect(),
@@ -202,13 +205,13 @@ impl Reader<'_> {
     }
 
     /// Accepts the name of a set or a database; two that differ only in upper and lower case would be one file on some systems.
-    fn name(&mut self, name: &Spanned<std::borrow::Cow<'_, str>>, above: &str, taken: &[Name]) -> Option<Name> {
+    fn name(&mut self, name: &Spanned<std::borrow::Cow<'_, str>>, above: &str, taken: &mut HashMap<String, Name>) -> Option<Name> {
         let key = || format!("{above}.{}", shown(name.get_ref()));
         let accepted = match Name::new(name.get_ref().as_ref()) {
             Err(invalid) => Err(invalid.to_string()),
-            Ok(name) => match taken.iter().find(|other| other.as_str().eq_ignore_ascii_case(name.as_str())) {
-                Some(other) => Err(format!("differs from \"{other}\" only in upper and lower case")),
-                None => Ok(name),
+            Ok(name) => match taken.entry(name.as_str().to_ascii_lowercase()) {
+                Entry::Occupied(other) => Err(format!("differs from \"{}\" only in upper and lower case", other.get())),
+                Entry::Vacant(free) => Ok(free.insert(name).clone()),
             },
         };
         accepted.map_err(|message| self.problem(name.span(), key(), message)).ok()

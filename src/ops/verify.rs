@@ -93,7 +93,7 @@ pub fn verify(
 ) -> anyhow::Result<Verified> {
     let contents = archive.contents();
     let mut findings = contents.oddities.clone();
-    let total = contents.databases.iter().filter_map(|database| database.bytes).sum();
+    let total = contents.databases.iter().filter_map(|database| database.bytes).fold(0, u64::saturating_add);
     let name = &contents.backup_name;
 
     progress.begin(Stage::ReadBack, name, total);

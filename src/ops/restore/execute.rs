@@ -175,7 +175,7 @@ fn unpack<'a>(
         work.push(Work { step, safety: scratch.join(format!("{number}.old")), space: scratch.join(format!("{number}.space")), copy });
     }
     let wanted: Vec<(usize, &File)> = files.iter().map(|(index, file)| (*index, file)).collect();
-    let total = plan.steps.iter().filter_map(|step| step.held.bytes).sum();
+    let total = plan.steps.iter().filter_map(|step| step.held.bytes).fold(0, u64::saturating_add);
     progress.begin(Stage::Unpack, &archive.contents().backup_name, total);
     archive.unpack(&wanted, options.threads, progress).with_context(|| format!("cannot unpack \"{}\"", printable(&options.archive)))?;
     Ok(work)

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::RestoreError;
 use crate::database::{self, Holders, Proof, Target, TargetState};
+use crate::metadata::total_rows;
 use crate::names::Name;
 use crate::snapshot::{Contents, Held};
 use crate::store::parent;
@@ -65,7 +66,7 @@ impl Step {
 
     /// Returns the rows that the archive promises, where it does.
     pub fn rows_after(&self) -> Option<u64> {
-        self.held.tables.as_ref()?.iter().map(|table| table.rows).sum()
+        total_rows(self.held.tables.as_ref()?)
     }
 }
 

@@ -1,0 +1,7 @@
+//! Metadata, and archives that begin with it.
+
+#![cfg_attr(fuzzing, no_main)]
+
+use heirloom_fuzz::{bounded, hostile};
+
+heirloom_fuzz::target!("metadata", |data| bounded(|| hostile::metadata::check(data)));

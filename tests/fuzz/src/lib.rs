@@ -1,0 +1,85 @@
+//! Gives inputs to the checks of `tests/hostile`, and holds how much memory each may take.
+
+#[path = "../../hostile/mod.rs"]
+pub mod hostile;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// The most that reading any input may have allocated at one moment, in bytes. The whole program may take 64 MiB.
+pub const MEMORY: usize = 48 << 20;
+
+/// Counts what is allocated, and the most that it ever was.
+struct Counting;
+
+static NOW: AtomicUsize = AtomicUsize::new(0);
+static MOST: AtomicUsize = AtomicUsize::new(0);
+
+fn took(bytes: usize) {
+    let now = NOW.fetch_add(bytes, Ordering::Relaxed) + bytes;
+    MOST.fetch_max(now, Ordering::Relaxed);
+}
+
+// SAFETY: every call goes to the allocator of the system as it came.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        took(layout.size());
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        took(layout.size());
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn realloc(&self, place: *mut u8, layout: Layout, bytes: usize) -> *mut u8 {
+        // The system moves large blocks without having both.
+        NOW.fetch_sub(layout.size(), Ordering::Relaxed);
+        took(bytes);
+        unsafe { System.realloc(place, layout, bytes) }
+    }
+
+    unsafe fn dealloc(&self, place: *mut u8, layout: Layout) {
+        NOW.fetch_sub(layout.size(), Ordering::Relaxed);
+        unsafe { System.dealloc(place, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// Runs a check, and fails where it takes more memory than may be.
+pub fn bounded(check: impl FnOnce()) {
+    let before = NOW.load(Ordering::Relaxed);
+    MOST.store(before, Ordering::Relaxed);
+    check();
+    let most = MOST.load(Ordering::Relaxed).saturating_sub(before);
+    assert!(most <= MEMORY, "it took {} MiB at one moment", most >> 20);
+}
+
+/// Writes the seeds of a target into the folder that `FUZZ_SEEDS` names.
+pub fn sow(target: &str) {
+    let Some(folder) = std::env::var_os("FUZZ_SEEDS") else { return };
+    for (name, bytes) in hostile::seeds::of(target) {
+        std::fs::write(std::path::Path::new(&folder).join(name), bytes).expect("the folder of FUZZ_SEEDS can be written");
+    }
+}
+
+/// Makes a binary of a check: a target of libFuzzer, or, without its flags, a program that checks the files it is given.
+#[macro_export]
+macro_rules! target {
+    ($name:literal, |$data:ident| $check:expr) => {
+        #[cfg(fuzzing)]
+        libfuzzer_sys::fuzz_target!(init: $crate::sow($name), |$data: &[u8]| $check);
+
+        #[cfg(not(fuzzing))]
+        fn main() {
+            $crate::sow($name);
+            for path in std::env::args_os().skip(1) {
+                let bytes = std::fs::read(path).expect("a file that can be read");
+                let $data = &bytes[..];
+                $check;
+            }
+        }
+    };
+}
