@@ -106,7 +106,7 @@ while at < len(raw):
     members.append(gzip.decompress(raw[at:at + size]))
     at += size
 assert at == len(raw)
-assert all(len(m) <= 128 * 1024 + 511 for m in members[1:]), "a member is too large"
+assert all(len(m) <= 1024 * 1024 + 511 for m in members[1:]), "a member is too large"
 with tarfile.open(sys.argv[1], "r:gz") as tar:
     names = [m.name for m in tar]
     assert all(m.isreg() for m in tar)

@@ -13,7 +13,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use heirloom::database::{Depth, Limits, PinnedDatabase, Source, SourceError, check, pin};
+use heirloom::database::{Depth, Effort, Limits, PinnedDatabase, Source, SourceError, check, pin};
 use heirloom::metadata::Integrity;
 use heirloom::names::Name;
 use heirloom::progress::{Progress, Silent, Stage};
@@ -183,7 +183,7 @@ fn count(copy: &Path, sql: &str) -> i64 {
 
 /// Says whether a copy shows one state of a database under `WRITE`, and how far that was.
 fn transfers(copy: &Path) -> i64 {
-    assert_eq!(check(copy, Depth::Full, &Silent).unwrap().integrity, Integrity::Ok);
+    assert_eq!(check(copy, Depth::Full, Effort::single(), &Silent).unwrap().integrity, Integrity::Ok);
     assert_eq!(count(copy, "SELECT sum(balance) FROM account"), 5000);
     let counter = count(copy, "SELECT n FROM counter");
     assert_eq!(count(copy, "SELECT count(*) FROM log"), counter);

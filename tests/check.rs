@@ -4,13 +4,14 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::num::NonZeroUsize;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use heirloom::database::{Checked, Depth, SourceError, check, count_rows, facts, vacuum};
+use heirloom::database::{Checked, Depth, Effort, SourceError, check, count_rows, facts, vacuum};
 use heirloom::metadata::Integrity;
 use heirloom::progress::{Progress, Silent, Stage};
 
@@ -36,10 +37,12 @@ impl Made {
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     }
 
-    /// Checks the copy; whatever comes out, the file is as it was and alone.
+    /// Checks the copy, in one piece and in parts; whatever comes out, it is the same, and the file is as it was and alone.
     fn check(&self, depth: Depth) -> Checked {
         let before = fs::read(&self.path).unwrap();
-        let checked = check(&self.path, depth, &Silent).unwrap();
+        let checked = check(&self.path, depth, Effort::single(), &Silent).unwrap();
+        let in_parts = check(&self.path, depth, Effort::threads(NonZeroUsize::new(3).unwrap()), &Silent).unwrap();
+        assert_eq!(in_parts, checked);
         assert_eq!(fs::read(&self.path).unwrap(), before);
         assert_eq!(self.names(), ["copy.db"]);
         checked
@@ -71,6 +74,17 @@ fn a_sound_copy_is_ok_at_every_depth() {
         }
         assert_eq!(made.check(Depth::None).integrity, Integrity::Unchecked);
     }
+}
+
+#[test]
+fn a_full_text_index_that_disagrees_with_its_text_is_damage() {
+    let script = "c.executescript(\"CREATE VIRTUAL TABLE f USING fts5(x); INSERT INTO f VALUES('one two'),('three'); CREATE TABLE t(a)\")";
+    let made = Made::new(script);
+    assert_eq!(made.check(Depth::Full).integrity, Integrity::Ok);
+    made.run("c.execute(\"UPDATE f_content SET c0='four' WHERE id=2\")");
+    let checked = made.check(Depth::Full);
+    assert_eq!((checked.integrity, checked.findings.len()), (Integrity::Damaged, 1), "{:?}", checked.findings);
+    assert!(checked.findings[0].starts_with("fts5: "), "{:?}", checked.findings);
 }
 
 /// Changes a value in the table alone, so that the index over it disagrees.
@@ -306,7 +320,9 @@ c.execute('PRAGMA writable_schema=ON')
 c.execute(\"UPDATE sqlite_schema SET sql='CREATE TABLE t(a CHECK(length(hex(zeroblob(3000000)))>a))'\")",
     );
     let started = Instant::now();
-    assert!(matches!(check(&made.path, Depth::Full, &Stop(AtomicU64::new(0))), Err(SourceError::Interrupted(_))));
+    for effort in [Effort::single(), Effort::threads(NonZeroUsize::new(3).unwrap())] {
+        assert!(matches!(check(&made.path, Depth::Full, effort, &Stop(AtomicU64::new(0))), Err(SourceError::Interrupted(_))));
+    }
     assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
 }
 
@@ -315,8 +331,8 @@ fn checks_run_side_by_side() {
     let made = Made::new(PLAIN);
     let path: &Path = &made.path;
     std::thread::scope(|scope| {
-        let checks =
-            [Depth::Full, Depth::Deep, Depth::Quick, Depth::Full].map(|depth| scope.spawn(move || check(path, depth, &Silent).unwrap()));
+        let checks = [Depth::Full, Depth::Deep, Depth::Quick, Depth::Full]
+            .map(|depth| scope.spawn(move || check(path, depth, Effort::single(), &Silent).unwrap()));
         for check in checks {
             assert_eq!(check.join().unwrap().integrity, Integrity::Ok);
         }

@@ -88,7 +88,8 @@ impl Reading<'_> {
         let mut feeder = Feeder { members: Members { source: self.source, at: self.second }, reading: self, next: Next::Header(0) };
         let mut checker = Checker { reading: self, current: None, tail: Vec::new(), done: Vec::new() };
         pipeline::ordered(
-            (0..workers + 2).map(|_| Job::default()).collect(),
+            // Enough that nobody waits for the one that hashes, whenever it loses its processor for a moment.
+            (0..2 * workers + 4).map(|_| Job::default()).collect(),
             &mut (0..workers).map(|_| Worker::new()).collect::<Vec<_>>(),
             |job| feeder.fill(job),
             |worker, job| if job.is_large() { Ok(()) } else { worker.unpack(self, job) },

@@ -129,7 +129,21 @@ impl Archive {
     ///
     /// Advances `progress` by bytes of databases.
     pub fn read_through(&self, threads: NonZeroUsize, progress: &dyn Progress) -> Result<ReadThrough, ArchiveError> {
-        self.read(&vec![Wanted::Read; self.contents.databases.len()], true, threads, progress)
+        self.read_through_into(None, threads, progress)
+    }
+
+    /// Does the same, and writes the first database into the empty file `first`, where one is given. What is in it counts only if all is well.
+    pub fn read_through_into(
+        &self,
+        first: Option<&File>,
+        threads: NonZeroUsize,
+        progress: &dyn Progress,
+    ) -> Result<ReadThrough, ArchiveError> {
+        let mut plan = vec![Wanted::Read; self.contents.databases.len()];
+        if let (Some(wanted), Some(file)) = (plan.first_mut(), first) {
+            *wanted = Wanted::Into(file);
+        }
+        self.read(&plan, true, threads, progress)
     }
 
     fn read(

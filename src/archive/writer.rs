@@ -38,8 +38,6 @@ pub struct WriteOptions {
     pub threads: NonZeroUsize,
 }
 
-/// How many bytes are read, compressed and written at once: a few members.
-const RUN_BYTES: usize = 4 * MEMBER_BYTES;
 /// More threads than this would wait for the one that hashes, and take memory.
 const MAX_THREADS: usize = 16;
 /// What the findings of one database may need beyond those of the draft.
@@ -98,7 +96,7 @@ impl Writer {
         let padded = entry::padded(bytes).ok_or_else(|| invalid("the database is too large for a tar"))?;
         self.append(&entry::header(entry, bytes, self.modified))?;
 
-        let runs = usize::try_from(padded.div_ceil(RUN_BYTES as u64)).unwrap_or(usize::MAX);
+        let runs = usize::try_from(padded.div_ceil(MEMBER_BYTES as u64)).unwrap_or(usize::MAX);
         let workers = self.packers.len().min(runs.max(1));
         let jobs =
             (0..workers.saturating_add(2).min(runs.max(1))).map(|_| Run { input: Vec::new(), live: 0, output: Vec::new() }).collect();
@@ -111,8 +109,8 @@ impl Writer {
                 if read == padded {
                     return Ok(false);
                 }
-                run.live = (bytes - read).min(RUN_BYTES as u64);
-                run.input.resize((padded - read).min(RUN_BYTES as u64) as usize, 0);
+                run.live = (bytes - read).min(MEMBER_BYTES as u64);
+                run.input.resize((padded - read).min(MEMBER_BYTES as u64) as usize, 0);
                 let (live, padding) = run.input.split_at_mut(run.live as usize);
                 source.read_exact_at(live, read)?;
                 padding.fill(0);

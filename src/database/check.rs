@@ -11,13 +11,14 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 
-use rusqlite::types::{ToSqlOutput, ValueRef};
+use rusqlite::types::ValueRef;
 use rusqlite::{Connection, ErrorCode, ToSql};
 
 use super::SourceError;
 use super::error::message;
 use super::facts::{quoted_identifier, table_names};
 use super::open::{lies_alone, open_private, open_private_with_checks};
+use super::parts::{Effort, Raw, all_in_order};
 use crate::metadata::Integrity;
 use crate::names::printable;
 use crate::progress::{Interrupted, Progress};
@@ -63,13 +64,13 @@ impl Checked {
 /// Checks a private copy, which is only read; damage is a value, not an error.
 ///
 /// Damage must be seen twice, with every byte read in between: SQLite takes an EIO of the disk for a malformed database.
-pub fn check(copy: &Path, depth: Depth, progress: &dyn Progress) -> Result<Checked, SourceError> {
-    let checked = check_once(copy, depth, progress)?;
+pub fn check(copy: &Path, depth: Depth, effort: Effort, progress: &dyn Progress) -> Result<Checked, SourceError> {
+    let checked = check_once(copy, depth, effort, progress)?;
     if checked.integrity != Integrity::Damaged {
         return Ok(checked);
     }
     read_through(copy)?;
-    check_once(copy, depth, progress)
+    check_once(copy, depth, effort, progress)
 }
 
 /// Reads every byte of a copy; fails where the disk does not give them.
@@ -78,7 +79,7 @@ pub(super) fn read_through(copy: &Path) -> Result<(), SourceError> {
     read.map(drop).map_err(|cause| SourceError::Io { path: copy.to_owned(), action: "read", cause })
 }
 
-fn check_once(copy: &Path, depth: Depth, progress: &dyn Progress) -> Result<Checked, SourceError> {
+fn check_once(copy: &Path, depth: Depth, effort: Effort, progress: &dyn Progress) -> Result<Checked, SourceError> {
     let mut found = Found::default();
     let pragma = match depth {
         Depth::None => return Ok(Checked { integrity: Integrity::Unchecked, findings: Vec::new(), foreign_key_violations: None }),
@@ -89,11 +90,13 @@ fn check_once(copy: &Path, depth: Depth, progress: &dyn Progress) -> Result<Chec
     let mut foreign_key_violations = None;
     watched(&connection, progress, || {
         // Every error here is damage: a schema that cannot be read hides everything behind it.
-        match connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(())) {
+        let schema = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()));
+        match schema.and_then(|()| effort.prepare(&connection)) {
             Ok(()) => {}
             Err(error) => return found.note(copy, error).map(|unavailable| found.damage.extend(unavailable)),
         }
-        integrity(copy, &connection, pragma, &mut found)?;
+        let in_order = depth != Depth::Quick && all_in_order(copy, &connection, effort, progress);
+        integrity(copy, &connection, pragma, in_order, &mut found)?;
         match foreign_keys(&connection) {
             Ok(count) => foreign_key_violations = Some(count),
             Err(error) => {
@@ -214,9 +217,10 @@ fn finding(line: &str) -> String {
     line[..end].to_owned()
 }
 
-/// Runs integrity_check or quick_check: over the whole file, over the freelist by itself, and where that stops, table by table.
-fn integrity(copy: &Path, connection: &Connection, pragma: &str, found: &mut Found) -> Result<(), SourceError> {
-    let stopped = match whole(connection, pragma, found) {
+/// Runs integrity_check or quick_check: over the whole file, unless its parts are known to be in order, over the freelist by itself,
+/// and where the whole file cannot be checked, table by table.
+fn integrity(copy: &Path, connection: &Connection, pragma: &str, in_order: bool, found: &mut Found) -> Result<(), SourceError> {
+    let stopped = match if in_order { Ok(()) } else { whole(connection, pragma, found) } {
         Ok(()) => None,
         Err(error) => found.note(copy, error)?,
     };
@@ -309,15 +313,6 @@ fn read_rows(copy: &Path, connection: &Connection, found: &mut Found) -> Result<
         }
     }
     Ok(())
-}
-
-/// A text as it is in the database, valid or not.
-struct Raw<'a>(&'a [u8]);
-
-impl ToSql for Raw<'_> {
-    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        Ok(ToSqlOutput::Borrowed(ValueRef::Text(self.0)))
-    }
 }
 
 /// Runs statements that take long, and interrupts them when the operation is asked to stop.

@@ -10,7 +10,7 @@ use rusqlite::OpenFlags;
 use super::error::message;
 use super::open::{HEADER_BYTES, connect};
 use super::target::journal_mode;
-use super::{Depth, Facts, check, count_rows, facts};
+use super::{Depth, Effort, Facts, check, count_rows, facts};
 use crate::metadata::Integrity;
 use crate::progress::Silent;
 
@@ -102,7 +102,7 @@ pub(super) fn resize(copy: &Path, resized: &Path, page_size: u32) -> Result<(), 
     if known(&old) != known(&new) || rows(copy)? != rows(resized)? {
         return Err("the rewritten copy does not hold the same".into());
     }
-    match check(resized, Depth::Quick, &Silent).map_err(|error| error.to_string())?.integrity {
+    match check(resized, Depth::Quick, Effort::single(), &Silent).map_err(|error| error.to_string())?.integrity {
         Integrity::Damaged => Err("the rewritten copy is damaged".into()),
         _ => Ok(()),
     }

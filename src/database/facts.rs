@@ -10,6 +10,7 @@ use rusqlite::{Connection, ErrorCode};
 use super::SourceError;
 use super::check::{read_through, watched};
 use super::open::{HEADER_BYTES, MAGIC, open_private};
+use super::parts::names;
 use crate::digest::{Hasher, Sha256};
 use crate::progress::Progress;
 
@@ -194,7 +195,7 @@ impl Schema {
     }
 }
 
-fn text(value: ValueRef<'_>) -> Option<&[u8]> {
+pub(super) fn text(value: ValueRef<'_>) -> Option<&[u8]> {
     match value {
         ValueRef::Text(text) => Some(text),
         _ => None,
@@ -208,9 +209,7 @@ fn is_internal(name: &[u8]) -> bool {
 
 /// Returns the names of all tables as they are in the schema, SQLite's own among them.
 pub(super) fn table_names(connection: &Connection) -> rusqlite::Result<Vec<Vec<u8>>> {
-    let mut statement = connection.prepare("SELECT name FROM sqlite_schema WHERE type='table'")?;
-    let names = statement.query_map([], |row| Ok(text(row.get_ref(0)?).unwrap_or_default().to_owned()))?;
-    names.collect()
+    names(connection, "SELECT name FROM sqlite_schema WHERE type='table'")
 }
 
 /// Quotes a name for SQL.

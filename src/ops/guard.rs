@@ -16,7 +16,7 @@ use super::backup::{self, Plan};
 use super::pack::Packed;
 use super::resolve::in_store;
 use super::restore::{self, Method, Options, Report};
-use crate::database::{self, Depth, Limits, Source, SourceError, difference, pin};
+use crate::database::{self, Depth, Effort, Limits, Source, SourceError, difference, pin};
 use crate::digest::{Hasher, Sha256};
 use crate::metadata::{DatabaseMetadata, Integrity};
 use crate::names::{Name, printable};
@@ -120,7 +120,7 @@ fn copy_and_check(
     });
     let checked = copied.and_then(|_| {
         progress.begin(Stage::Check, source.name.as_str(), 0);
-        database::check(copy, check, progress).map_err(|error| error.of(&source.path))
+        database::check(copy, check, Effort::single(), progress).map_err(|error| error.of(&source.path))
     });
     match checked {
         Ok(checked) if checked.integrity == Integrity::Damaged => Ok(Some(State::Damaged(checked.findings.join("; ")))),

@@ -18,7 +18,7 @@ use chrono::{DateTime, SubsecRound as _, Utc};
 use chrono_tz::Tz;
 
 use crate::archive::{Archive, Compression, WriteOptions, Writer, metadata_room};
-use crate::database::{self, Checked, Depth, Facts, SourceError};
+use crate::database::{self, Checked, Depth, Effort, Facts, SourceError};
 use crate::digest::Sha256;
 use crate::lock::StoreLock;
 use crate::metadata::{DatabaseMetadata, FORMAT, Integrity, Kind, Metadata, TableMetadata};
@@ -161,7 +161,8 @@ enum Vacuumed {
 /// Checks a copy, and vacuums it where it is sound: VACUUM would hide some damage. Where SQLite cannot, the copy stays as it is.
 fn vacuum(staged: &mut Staged, request: &Request, progress: &dyn Progress) -> anyhow::Result<Vacuumed> {
     progress.begin(Stage::Check, staged.name.as_str(), 0);
-    let checked = database::check(&staged.copy, request.check, progress).map_err(|error| error.of(&staged.source))?;
+    let checked = database::check(&staged.copy, request.check, Effort::threads(request.threads), progress)
+        .map_err(|error| error.of(&staged.source))?;
     if checked.integrity == Integrity::Damaged {
         return if request.keep_damaged {
             Ok(Vacuumed::Failed("not vacuumed: damaged".into()))
@@ -272,9 +273,12 @@ fn write_and_check(
     let next = AtomicUsize::new(0);
     let examined: Mutex<Vec<(usize, Result<Examined, SourceError>)>> = Mutex::default();
     let checkers = databases.len().min(request.threads.get());
+    // Compression keeps the processors busy, too: with two, parts side by side would only cost more.
+    let half = NonZeroUsize::new(request.threads.get() / 2).unwrap_or(NonZeroUsize::MIN);
+    let effort = Effort::threads(half).shared(checkers);
     let check_the_rest = || {
         while let Some(index) = Some(next.fetch_add(1, Ordering::Relaxed)).filter(|index| *index < databases.len()) {
-            let result = examine(&databases[index], &metadata.databases[index], request, &watched);
+            let result = examine(&databases[index], &metadata.databases[index], request, effort, &watched);
             if result.is_err() {
                 stop.store(true, Ordering::Relaxed);
             }
@@ -318,8 +322,14 @@ fn write_and_check(
     }
 }
 
-fn examine(staged: &Staged, described: &DatabaseMetadata, request: &Request, progress: &dyn Progress) -> Result<Examined, SourceError> {
-    let checked = database::check(&staged.copy, request.check, progress).map_err(|error| error.of(&staged.source))?;
+fn examine(
+    staged: &Staged,
+    described: &DatabaseMetadata,
+    request: &Request,
+    effort: Effort,
+    progress: &dyn Progress,
+) -> Result<Examined, SourceError> {
+    let checked = database::check(&staged.copy, request.check, effort, progress).map_err(|error| error.of(&staged.source))?;
     if checked.integrity == Integrity::Damaged && !request.keep_damaged {
         return Err(damaged(staged, &checked));
     }

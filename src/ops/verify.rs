@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 
 use crate::archive::{Archive, ArchiveError};
-use crate::database::{self, Depth};
+use crate::database::{self, Depth, Effort};
 use crate::metadata::{DatabaseMetadata, Integrity};
 use crate::progress::{Progress, Stage};
 use crate::snapshot::Held;
@@ -96,8 +96,10 @@ pub fn verify(
     let total = contents.databases.iter().filter_map(|database| database.bytes).fold(0, u64::saturating_add);
     let name = &contents.backup_name;
 
+    // Of most archives the one database: then this is the only time that it is decompressed. The others come one by one, for the room.
+    let mut unpacked = if depth > VerifyDepth::Quick { Some(Unpacked::new(scratch.join("verify-0.db"))?) } else { None };
     progress.begin(Stage::ReadBack, name, total);
-    match archive.read_through(threads, progress) {
+    match archive.read_through_into(unpacked.as_ref().map(|copy| &copy.file), threads, progress) {
         Ok(read) => findings.extend(read.oddities),
         Err(error) => {
             let refused = Verified::refused(error)?;
@@ -113,32 +115,44 @@ pub fn verify(
             findings.push(format!("{}: was damaged when it was backed up, and was kept as it is", held.name));
         }
         if depth > VerifyDepth::Quick {
-            damaged |= examine(archive, index, held, facts, depth, scratch, threads, progress, &mut findings)?;
+            let copy = match unpacked.take() {
+                Some(copy) => copy,
+                None => unpack(archive, index, held, scratch, threads, progress)?,
+            };
+            damaged |= examine(&copy, held, facts, depth, threads, progress, &mut findings)?;
         }
     }
     Ok(Verified { state: if damaged { State::Damaged } else { State::Good }, findings })
 }
 
-/// Unpacks one database, checks it, compares it with what the metadata promises, and removes it again. Returns whether it is damaged.
-#[allow(clippy::too_many_arguments, reason = "one call site; a struct would only repeat the names")]
-fn examine(
+/// Unpacks one database.
+fn unpack(
     archive: &Archive,
     index: usize,
     held: &Held,
+    scratch: &Path,
+    threads: NonZeroUsize,
+    progress: &dyn Progress,
+) -> anyhow::Result<Unpacked> {
+    let copy = Unpacked::new(scratch.join(format!("verify-{index}.db")))?;
+    progress.begin(Stage::Unpack, held.name.as_str(), held.bytes.unwrap_or(0));
+    archive.unpack(&[(index, &copy.file)], threads, progress)?;
+    Ok(copy)
+}
+
+/// Checks a database and compares it with what the metadata promises. Returns whether it is damaged.
+fn examine(
+    copy: &Unpacked,
+    held: &Held,
     facts: Option<&DatabaseMetadata>,
     depth: VerifyDepth,
-    scratch: &Path,
     threads: NonZeroUsize,
     progress: &dyn Progress,
     findings: &mut Vec<String>,
 ) -> anyhow::Result<bool> {
-    let copy = Unpacked::new(scratch.join(format!("verify-{index}.db")))?;
-    progress.begin(Stage::Unpack, held.name.as_str(), held.bytes.unwrap_or(0));
-    archive.unpack(&[(index, &copy.file)], threads, progress)?;
-
     progress.begin(Stage::Check, held.name.as_str(), 0);
     let depth = if depth == VerifyDepth::Deep { Depth::Deep } else { Depth::Full };
-    let checked = database::check(&copy.path, depth, progress)?;
+    let checked = database::check(&copy.path, depth, Effort::threads(threads), progress)?;
     findings.extend(checked.findings.iter().map(|finding| format!("{}: {finding}", held.name)));
     if checked.integrity == Integrity::Damaged {
         return Ok(true);

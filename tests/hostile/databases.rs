@@ -2,16 +2,18 @@
 
 use std::io::Write as _;
 
-use heirloom::database::{self, Depth};
+use heirloom::database::{self, Depth, Effort};
 use heirloom::names::printable;
 use heirloom::progress::Silent;
+
+const THREADS: std::num::NonZeroUsize = std::num::NonZeroUsize::new(2).unwrap();
 
 /// Checks one file as verify does with one that it unpacked.
 pub fn check(bytes: &[u8]) {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(bytes).unwrap();
     let path = file.path();
-    let checked = database::check(path, Depth::Full, &Silent);
+    let checked = database::check(path, Depth::Full, Effort::threads(THREADS), &Silent);
     if let Ok(checked) = &checked {
         assert!(checked.findings.iter().all(|finding| printable(finding) == *finding), "a finding steers a terminal");
     }

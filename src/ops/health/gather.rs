@@ -11,7 +11,7 @@ use chrono_tz::Tz;
 
 use super::{DatabaseFacts, Examined, Facts, Space, StoreFacts};
 use crate::activity;
-use crate::database::{self, Depth, Glance, Limits, Source, SourceError};
+use crate::database::{self, Depth, Effort, Glance, Limits, Source, SourceError};
 use crate::metadata::{Integrity, Kind};
 use crate::names::Name;
 use crate::ops::inventory::{Inventory, inventory};
@@ -222,7 +222,7 @@ fn examine(request: &Request<'_>, source: &Source, seen: &Glance, progress: &dyn
         database.copy_to(&copy, &limits, progress)?;
     }
     progress.begin(Stage::Check, source.name.as_str(), 0);
-    let checked = database::check(&copy, request.depth, progress).map_err(|error| error.of(&source.path))?;
+    let checked = database::check(&copy, request.depth, Effort::single(), progress).map_err(|error| error.of(&source.path))?;
     let rows = match database::facts(&copy) {
         Ok(facts) => database::count_rows(&copy, &facts.tables, progress)?.into_iter().sum(),
         // Its schema is damaged, which the check has said.

@@ -5,7 +5,11 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::num::NonZeroUsize;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use chrono::{DateTime, Utc};
@@ -15,13 +19,16 @@ use super::plan::{Method, Plan, Step};
 use super::replace::{Kept, Work, replace};
 use super::{RestoreError, forget, interrupted};
 use crate::archive::Archive;
-use crate::database::{self, Depth, Limits, SourceError};
+use crate::database::{self, Depth, Effort, Limits, SourceError};
 use crate::metadata::Integrity;
 use crate::names::{ArchiveName, Name, printable};
 use crate::ops::verify::differences;
 use crate::progress::{Progress, Stage};
 use crate::scratch::{Scratch, sweep_beside};
 use crate::store::{LocalStore, parent};
+
+/// How often what was unpacked so far is handed to the disk.
+const SYNC_INTERVAL: Duration = Duration::from_millis(200);
 
 /// How a restore is carried out.
 pub struct Options<'a> {
@@ -92,11 +99,13 @@ pub fn execute(archive: &Archive, plan: &Plan, options: &Options<'_>, progress: 
     let mut warnings = Vec::new();
     let scratches = scratches(plan)?;
     check_room(plan)?;
-    let work = unpack(archive, plan, &scratches, options, progress)?;
-    let mut rows = Vec::new();
-    for work in &work {
-        rows.push(examine(archive, work, options, progress, &mut warnings)?);
-    }
+    let (work, files) = prepare(plan, &scratches)?;
+    // What an existing database is rewritten from needs no sync: it is worthless after a power cut.
+    let placed = work.iter().zip(&files).filter(|(work, _)| work.step.method != Method::Inside).map(|(_, (_, file))| file);
+    let rows = while_syncing(&placed.collect::<Vec<_>>(), || {
+        unpack(archive, plan, &files, options, progress)?;
+        work.iter().map(|work| examine(archive, work, options, progress, &mut warnings)).collect::<anyhow::Result<Vec<_>>>()
+    })?;
     progress.checkpoint()?;
 
     let kept = Kept::new(options, plan);
@@ -156,15 +165,12 @@ fn check_room(plan: &Plan) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Unpacks all databases, each beside its target. Digests and sizes are compared on the way.
-fn unpack<'a>(
-    archive: &Archive,
-    plan: &'a Plan,
-    scratches: &BTreeMap<PathBuf, Scratch>,
-    options: &Options<'_>,
-    progress: &dyn Progress,
-) -> anyhow::Result<Vec<Work<'a>>> {
-    let mut files: Vec<(usize, File)> = Vec::new();
+/// An empty file for one database, with its index in the archive.
+type Unpacked = (usize, File);
+
+/// Makes an empty file beside each target.
+fn prepare<'a>(plan: &'a Plan, scratches: &BTreeMap<PathBuf, Scratch>) -> anyhow::Result<(Vec<Work<'a>>, Vec<Unpacked>)> {
+    let mut files = Vec::new();
     let mut work = Vec::new();
     for (number, step) in plan.steps.iter().enumerate() {
         let scratch = scratches[parent(&step.target.path)].path();
@@ -174,11 +180,38 @@ fn unpack<'a>(
         files.push((step.index, file));
         work.push(Work { step, safety: scratch.join(format!("{number}.old")), space: scratch.join(format!("{number}.space")), copy });
     }
+    Ok((work, files))
+}
+
+/// Unpacks all databases. Digests and sizes are compared on the way.
+fn unpack(archive: &Archive, plan: &Plan, files: &[Unpacked], options: &Options<'_>, progress: &dyn Progress) -> anyhow::Result<()> {
     let wanted: Vec<(usize, &File)> = files.iter().map(|(index, file)| (*index, file)).collect();
     let total = plan.steps.iter().filter_map(|step| step.held.bytes).fold(0, u64::saturating_add);
     progress.begin(Stage::Unpack, &archive.contents().backup_name, total);
     archive.unpack(&wanted, options.threads, progress).with_context(|| format!("cannot unpack \"{}\"", printable(&options.archive)))?;
-    Ok(work)
+    Ok(())
+}
+
+/// Works while another thread keeps the disk busy with what was written to these files so far.
+///
+/// They are synced once more before they are given their names. An error of the disk must be taken from here all the same: the system tells it only once.
+fn while_syncing<T>(files: &[&File], work: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
+    thread::scope(|scope| {
+        let (done, ended) = mpsc::channel::<()>();
+        let syncing = thread::Builder::new().spawn_scoped(scope, move || {
+            while ended.recv_timeout(SYNC_INTERVAL) == Err(RecvTimeoutError::Timeout) {
+                files.iter().try_for_each(|file| file.sync_data())?;
+            }
+            Ok::<_, io::Error>(())
+        });
+        let result = work()?;
+        drop(done);
+        // Where the system gives no thread, nothing was synced yet, and nothing is lost.
+        if let Ok(Err(cause)) = syncing.map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic))) {
+            return Err(anyhow::Error::new(cause).context("cannot sync the unpacked database; nothing was changed"));
+        }
+        Ok(result)
+    })
 }
 
 /// Checks an unpacked database and compares it with what the archive says of it. Returns its size and rows.
@@ -201,7 +234,7 @@ fn examine(
     };
     let promised = archive.contents().metadata.as_ref().and_then(|metadata| metadata.databases.get(step.index));
     progress.begin(Stage::Check, name.as_str(), 0);
-    let checked = match database::check(&work.copy, options.check, progress) {
+    let checked = match database::check(&work.copy, options.check, Effort::threads(options.threads), progress) {
         // Named by the file in scratch, which says nothing to anybody.
         Err(SourceError::NotADatabase { why, .. } | SourceError::Damaged { why, .. }) => {
             return Err(RestoreError::Unsound { name: name.clone(), findings: vec![why] }.into());
@@ -217,12 +250,16 @@ fn examine(
         return Ok((bytes, step.rows_after()));
     }
     let differences = differences(&work.copy, &step.held, promised, progress)?;
+    let matches = differences.is_empty();
     if promised.is_some() && !differences.is_empty() {
         // Our metadata was taken from these very bytes.
         refuse(differences)?;
     } else {
         // The old tool counted in the live file, while it went on.
         warnings.extend(differences.into_iter().map(|difference| format!("{name}: {difference}")));
+    }
+    if let Some(rows) = step.rows_after().filter(|_| matches) {
+        return Ok((bytes, Some(rows)));
     }
     let facts = database::facts(&work.copy)?;
     let rows = database::count_rows(&work.copy, &facts.tables, progress)?;
