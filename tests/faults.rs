@@ -56,7 +56,7 @@ fn harness(promise: &str, needs: &[Need], script: &str, args: &[&str]) {
 
 #[test]
 fn any_file_system_call_may_fail_or_be_the_last() {
-    let cases = std::env::var("HEIRLOOM_FAULTS_CASES").unwrap_or_else(|_| "1800".into());
+    let cases = std::env::var("HEIRLOOM_FAULTS_CASES").unwrap_or_else(|_| "1600".into());
     harness(
         "a failed file system call, or a kill at one, loses nothing",
         &[Program("strace"), Program("gzip")],

@@ -371,7 +371,7 @@ fn another_text_encoding_needs_offline() {
     let offline = Offline::lock(&look_at(&live).unwrap(), Proof::NoneKnown, &limits(Duration::ZERO), &Silent).unwrap();
     let safety = folder.path().join("safety");
     offline.copy_to(&safety, &Silent).unwrap();
-    assert_eq!(offline.replace(&copy).unwrap(), []);
+    assert_eq!(offline.replace(&copy).unwrap().settle().unwrap(), []);
     assert_eq!((state(&live), state(&safety)), ((2, 900), (1, 300)));
     no_sidecars(&live);
 }
@@ -415,7 +415,7 @@ fn offline_brings_home_what_a_crash_left() {
         let offline = Offline::lock(&look_at(&live).unwrap(), Proof::NoneKnown, &limits(Duration::ZERO), &Silent).unwrap();
         let safety = folder.path().join("safety");
         offline.copy_to(&safety, &Silent).unwrap();
-        offline.replace(&staged(folder.path(), "s", &archive)).unwrap();
+        offline.replace(&staged(folder.path(), "s", &archive)).unwrap().settle().unwrap();
         assert_eq!(state(&live), (2, 900));
         let kept: u32 = Connection::open(&safety).unwrap().query_row("SELECT count(*) FROM t", [], |row| row.get(0)).unwrap();
         assert_eq!(kept, if mode == "wal" { 600 } else { 300 });

@@ -219,6 +219,13 @@ pub(super) fn way(located: &Located) -> Result<Way, SourceError> {
     }
 }
 
+/// Says whether a source has a `-wal`, and no journal of a transaction that goes on or died.
+pub(super) fn has_only_a_wal(located: &Located) -> Result<bool, SourceError> {
+    let find = |ending| find_sidecar(&located.path, ending).map_err(|cause| located.io("read the sidecars of", cause));
+    let hot = |path: PathBuf| begins_with_data(&path).map_err(|cause| located.io("read the -journal of", cause));
+    Ok(find("-wal")?.is_some() && !find("-journal")?.map(hot).transpose()?.unwrap_or(false))
+}
+
 /// Returns the path of a sidecar where it exists. One that is not a regular file is an error: SQLite would hang on a pipe.
 fn find_sidecar(path: &Path, ending: &str) -> io::Result<Option<PathBuf>> {
     let path = sidecar(path, ending);

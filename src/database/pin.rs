@@ -16,7 +16,7 @@ use rusqlite::{Connection, ErrorCode, ffi};
 use super::SourceError;
 use super::capture::{Limits, PinnedDatabase, Source};
 use super::error::message;
-use super::open::{Live, Located, Sidecars, Way, way};
+use super::open::{Live, Located, Sidecars, Way, has_only_a_wal, way};
 use super::stage::{Staged, read_through, stage};
 use crate::progress::{Interrupted, Progress};
 
@@ -108,7 +108,7 @@ impl Member {
 
 /// Opens a source in whatever way it can be read, and pins it.
 fn open_pinned(located: Located, staging: &Path, limits: &Limits, progress: &dyn Progress) -> Result<Member, SourceError> {
-    let before = schema_cookie(&located.header()?);
+    let before = checkpointed_schema(&located)?;
     let started = Instant::now();
     let mut elsewhere = 0;
     let member = loop {
@@ -148,17 +148,19 @@ fn open_pinned(located: Located, staging: &Path, limits: &Limits, progress: &dyn
     };
     let pinned = member.live.connection().query_row("PRAGMA schema_version", [], |row| row.get::<_, u32>(0));
     // The schema version only ever grows. SQLite itself takes a strange -wal for the database's own, and the result for sound.
-    if pinned.is_ok_and(|pinned| pinned < before) {
+    if pinned.is_ok_and(|pinned| before.is_some_and(|before| pinned < before)) {
         let why = "its -wal is older than the file, or belongs to another database; move the -wal away to back up the file alone";
         return Err(SourceError::Damaged { path: member.located.given, why: why.into() });
     }
     Ok(member)
 }
 
-/// Returns the schema version of a header.
-fn schema_cookie(header: &[u8]) -> u32 {
+/// Returns the schema version that the main file has on the disk, where only checkpoints write there; `None` where a transaction that
+/// is not committed may have written it, which is rolled back.
+fn checkpointed_schema(located: &Located) -> Result<Option<u32>, SourceError> {
+    let header = located.header()?;
     let bytes = header[40..44].try_into().expect("four bytes");
-    u32::from_be_bytes(bytes)
+    Ok(has_only_a_wal(located)?.then(|| u32::from_be_bytes(bytes)))
 }
 
 fn open_in_place(located: &Located, way: Way) -> rusqlite::Result<Live> {

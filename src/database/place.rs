@@ -8,7 +8,7 @@
 
 use std::fs::{self, DirBuilder, File, Metadata, Permissions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
@@ -18,7 +18,7 @@ use rustix::io::Errno;
 use super::TargetError;
 use super::capture::Limits;
 use super::holders::{Holder, holders, holders_of};
-use super::open::{Located, sidecar};
+use super::open::{Located, open_regular, sidecar};
 use super::pin::begin;
 use super::replace::{copy_whole, open_writable};
 use super::target::{SIDECARS, Target, existing};
@@ -37,7 +37,7 @@ pub fn place_new(target: &Target, staged: &Path, stamp: &str) -> Result<Option<P
     prepare(staged, NEW_FILE_MODE, &folder).map_err(steps.io("prepare"))?;
     let leftovers = existing(&target.path, &SIDECARS).map_err(steps.io("look beside"))?;
     let aside = if leftovers.is_empty() { None } else { Some(steps.set_aside(&leftovers, stamp)?) };
-    steps.put(staged)?;
+    steps.put(staged).inspect_err(|_| aside.iter().for_each(|aside| steps.give_up(aside)))?;
     Ok(aside)
 }
 
@@ -52,31 +52,16 @@ pub fn place_over_unusable(target: &Target, staged: &Path, stamp: &str) -> Resul
     let mut files = vec![target.path.clone()];
     files.extend(existing(&target.path, &SIDECARS).map_err(steps.io("look beside"))?);
     let aside = steps.set_aside(&files, stamp)?;
-    steps.put(staged)?;
+    steps.put(staged).inspect_err(|_| steps.give_up(&aside))?;
     Ok(aside)
 }
 
 /// Takes back [`place_new`] or [`place_over_unusable`]: moves the new file to `away` in scratch, and the old files from `aside` home.
-///
-/// Dies in between: no main file, and its sidecars at home or in the folder. The main file comes last, to sidecars that are there.
 pub fn take_away(target: &Target, away: &Path, aside: Option<&Path>) -> Result<(), TargetError> {
     let steps = Steps { path: &target.path };
     fs::rename(&target.path, away).map_err(steps.io("take back"))?;
     steps.sync()?;
-    let name = target.path.file_name().expect("a resolved path has a file name");
-    if let Some(aside) = aside {
-        let main = aside.join(name);
-        for (ending, old) in SIDECARS.iter().map(|ending| (*ending, sidecar(&main, ending))).chain([("", main.clone())]) {
-            match fs::rename(&old, sidecar(&target.path, ending)) {
-                Ok(()) => steps.sync()?,
-                Err(cause) if cause.kind() == io::ErrorKind::NotFound => {}
-                Err(cause) => return Err(steps.io("put back")(cause)),
-            }
-        }
-        // Empty now; that it stays would do no harm.
-        let _ = fs::remove_dir(aside);
-    }
-    Ok(())
+    aside.map_or(Ok(()), |aside| steps.bring_home(aside))
 }
 
 /// Takes back [`Offline::replace`]: puts the copy of the old state in place of the new file. Nobody can have opened that yet but by chance.
@@ -114,10 +99,15 @@ impl Offline {
             let mode: String = connection.query_row("PRAGMA journal_mode=DELETE", [], |row| row.get(0))?;
             Ok(mode == "delete" && begin(&connection, "BEGIN EXCLUSIVE; COMMIT;").map(|()| true)?)
         })?;
-        let left = existing(&path, &["-wal", "-shm"]).map_err(Steps { path: &path }.io("look beside"))?;
-        if !left.is_empty() {
-            let why = format!("\"{}\" stays beside it", left[0].display());
+        let steps = Steps { path: &path };
+        if let Some(left) = existing(&path, &["-wal"]).map_err(steps.io("look beside"))?.first() {
+            let why = format!("\"{}\" stays beside it", left.display());
             return Err(TargetError::Refused { path, why });
+        }
+        // An index of the -wal that went, which could not be removed with it.
+        match fs::remove_file(sidecar(&path, "-shm")) {
+            Err(cause) if cause.kind() != io::ErrorKind::NotFound => return Err(steps.io("remove the -shm of")(cause)),
+            _ => {}
         }
         Ok(Self { connection, path, old, _located: located })
     }
@@ -127,16 +117,30 @@ impl Offline {
         copy_whole(&self.connection, copy, &self.path, progress)
     }
 
-    /// Puts `staged` in place of the file, and returns who opened the old one at this very moment and has to be started again.
+    /// Puts `staged` in place of the file. It counts, and is there after a power cut, when [`Replaced::settle`] has returned.
     ///
     /// Dies before the rename: the old file, which has no sidecars. Dies after: the new one.
-    pub fn replace(self, staged: &Path) -> Result<Vec<Holder>, TargetError> {
+    pub fn replace(self, staged: &Path) -> Result<Replaced, TargetError> {
         let steps = Steps { path: &self.path };
         prepare(staged, self.old.mode() & 0o777, &self.old).map_err(steps.io("prepare"))?;
+        steps.remove_empty_journal()?;
         fs::rename(staged, &self.path).map_err(steps.io("replace"))?;
-        steps.sync()?;
+        Ok(Replaced(self))
+    }
+}
+
+/// A database whose file was replaced. The old one is still locked.
+pub struct Replaced(Offline);
+
+impl Replaced {
+    /// Makes it durable, and returns who opened the old file at this very moment and has to be started again.
+    ///
+    /// On an error the new file is there all the same: [`exchange`] takes it back.
+    pub fn settle(self) -> Result<Vec<Holder>, TargetError> {
+        let Offline { old, path, .. } = &self.0;
+        Steps { path }.sync()?;
         // The lock on the old file is still held: who opened it waits, and can be found before it goes on.
-        Ok(holders_of(&[(self.old.dev(), self.old.ino())]).processes)
+        Ok(holders_of(&[(old.dev(), old.ino())]).processes)
     }
 }
 
@@ -209,12 +213,17 @@ impl Steps<'_> {
     /// before anything is taken away: an application that starts at this moment would delete a `-wal` that lies alone.
     fn set_aside(&self, files: &[PathBuf], stamp: &str) -> Result<PathBuf, TargetError> {
         let aside = self.make_folder(stamp)?;
+        self.move_into(&aside, files).inspect_err(|_| self.give_up(&aside))?;
+        Ok(aside)
+    }
+
+    fn move_into(&self, aside: &Path, files: &[PathBuf]) -> Result<(), TargetError> {
         let place = |file: &PathBuf| aside.join(file.file_name().expect("a resolved path has a file name"));
         let mut linked = Vec::new();
         for file in files {
             linked.push(fs::hard_link(file, place(file)).is_ok());
         }
-        File::open(&aside).and_then(|folder| folder.sync_all()).map_err(self.io("sync the folder beside"))?;
+        File::open(aside).and_then(|folder| folder.sync_all()).map_err(self.io("sync the folder beside"))?;
         for (file, linked) in files.iter().zip(linked) {
             let moved = if linked { fs::remove_file(file) } else { fs::rename(file, place(file)) };
             match moved {
@@ -226,7 +235,54 @@ impl Steps<'_> {
             // One after the other also for a power cut: the main file must not come back without its sidecars.
             self.sync()?;
         }
-        Ok(aside)
+        Ok(())
+    }
+
+    /// Removes the journal that locking left, its header zeroed: where the disk lost those zeros, a power cut would bring back a
+    /// journal of the old file, and it would be rolled back into the new one.
+    fn remove_empty_journal(&self) -> Result<(), TargetError> {
+        let journal = sidecar(self.path, "-journal");
+        let mut first = [0];
+        match open_regular(&journal).and_then(|file| file.read_at(&mut first, 0)) {
+            Ok(_) if first == [0] => {}
+            Ok(_) => {
+                let why = format!("\"{}\" holds a transaction that was not finished", journal.display());
+                return Err(TargetError::Refused { path: self.path.to_owned(), why });
+            }
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(cause) => return Err(self.io("read the -journal of")(cause)),
+        }
+        fs::remove_file(&journal).map_err(self.io("remove the -journal of"))?;
+        self.sync()
+    }
+
+    /// Brings what was set aside home after a failure. What cannot be brought stays in the folder, whole.
+    fn give_up(&self, aside: &Path) {
+        let _ = self.bring_home(aside);
+    }
+
+    /// Moves the files of a folder beside the target back to it.
+    ///
+    /// Dies in between: no main file, and its sidecars at home or in the folder. The main file comes last, to sidecars that are there.
+    fn bring_home(&self, aside: &Path) -> Result<(), TargetError> {
+        let main = aside.join(self.path.file_name().expect("a resolved path has a file name"));
+        for (ending, old) in SIDECARS.iter().map(|ending| (*ending, sidecar(&main, ending))).chain([("", main.clone())]) {
+            let home = sidecar(self.path, ending);
+            // One that was not taken away yet lies at both places: renaming one onto the other would do nothing.
+            let is_there = |path: &Path| fs::symlink_metadata(path).map(|found| (found.dev(), found.ino())).ok();
+            let moved = match is_there(&old) {
+                Some(file) if is_there(&home) == Some(file) => fs::remove_file(&old),
+                _ => fs::rename(&old, &home),
+            };
+            match moved {
+                Ok(()) => self.sync()?,
+                Err(cause) if cause.kind() == io::ErrorKind::NotFound => {}
+                Err(cause) => return Err(self.io("put back")(cause)),
+            }
+        }
+        // Empty now; that it stays would do no harm.
+        let _ = fs::remove_dir(aside);
+        Ok(())
     }
 
     fn make_folder(&self, stamp: &str) -> Result<PathBuf, TargetError> {
@@ -245,7 +301,7 @@ impl Steps<'_> {
         Err(self.io("make a folder beside")(io::ErrorKind::AlreadyExists.into()))
     }
 
-    /// Gives the new file its name, never over another file, and syncs the folder.
+    /// Gives the new file its name, never over another file, and syncs the folder. On an error the name is free again.
     fn put(&self, staged: &Path) -> Result<(), TargetError> {
         // Nothing of an older database may lie there now: an application could have begun one.
         if let Some(left) = existing(self.path, &["-wal", "-journal"]).map_err(self.io("look beside"))?.first() {
@@ -258,7 +314,11 @@ impl Steps<'_> {
             result => result.map_err(io::Error::from),
         };
         match result {
-            Ok(()) => self.sync(),
+            // Nobody was told of it yet. Where it cannot be taken back, that is the same file, and whole.
+            Ok(()) => self.sync().inspect_err(|_| {
+                let _ = fs::rename(self.path, staged);
+                let _ = self.sync();
+            }),
             Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists => Err(appeared()),
             Err(cause) => Err(self.io("create")(cause)),
         }

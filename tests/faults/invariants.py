@@ -76,8 +76,12 @@ def archive_contents(path):
     with tarfile.open(path) as t:
         members = t.getmembers()
         files = {m.name: t.extractfile(m).read() for m in members if m.isfile()}
-    if members[0].name != 'backup_metadata.json': raise ValueError('the metadata is not first')
     metadata = json.loads(files['backup_metadata.json'])
+    if 'format' not in metadata:
+        # The tool that this one replaces: no digests, any order, one file for each database.
+        described = [{'name': n.removesuffix('.db'), 'file': n, 'bytes': len(b), 'sha256': hashlib.sha256(b).hexdigest()} for n, b in files.items() if n.endswith('.db')]
+        metadata['databases'] = described
+    elif members[0].name != 'backup_metadata.json': raise ValueError('the metadata is not first')
     d = tempfile.mkdtemp(prefix='look-')
     try:
         for database in metadata['databases']:

@@ -45,7 +45,7 @@ def calls(scenario, template, work):
     world = tempfile.mkdtemp(dir=work); d = f'{world}/w'
     shutil.copytree(template, d, symlinks=True)
     log = f'{world}/log'
-    code, _, err = scenario.go(d, [*OWN_PIDS, 'strace', '-f', '-y', '-qq', '--seccomp-bpf', '-o', log, '-e', 'trace=' + ','.join('?' + c for c in MUTATING + READING)])
+    code, _, err = scenario.go(d, [*OWN_PIDS, 'strace', '-f', '-y', '-qq', *scenario.tracing, '-o', log, '-e', 'trace=' + ','.join('?' + c for c in MUTATING + READING)])
     if code not in scenario.codes: raise SystemExit(f'{scenario.name}: exit {code} under strace: {said(err)}')
     per = collections.Counter()
     for line in open(log, errors='replace'):
@@ -63,11 +63,11 @@ def calls(scenario, template, work):
     return most
 
 
-def inject(call, n, fault, lasting, log, world):
+def inject(scenario, call, n, fault, lasting, log, world):
     what = 'signal=SIGKILL' if fault == 'KILL' else 'error=' + fault
     call, _, path = call.partition('@')
     only = ['-P', os.path.normpath(f'{world}/{path}')] if path else []
-    return [*(OWN_PIDS if path else []), 'strace', '-f', '-y', '-qq', '--seccomp-bpf', *only, '-o', log, '-e', f'trace={call}',
+    return [*(OWN_PIDS if path else []), 'strace', '-f', '-y', '-qq', *scenario.tracing, *only, '-o', log, '-e', f'trace={call}',
             '-e', f'inject={call}:{what}:when={n}' + ('+' if lasting else '')]
 
 
@@ -82,7 +82,7 @@ def one(a, scenario, template, case, second):
     shutil.copytree(template, d, symlinks=True)
     log = f'{world}/log'
     name = f'{scenario.name}: {call}#{n}{"+" if lasting else ""}:{fault}'
-    code, out, err = scenario.go(d, inject(*case, log, d))
+    code, out, err = scenario.go(d, inject(scenario, *case, log, d))
     code = death(code, call)
     if not os.path.exists(log): raise SystemExit(f'{name}: strace did not start: {said(err)}')
     text = open(log, errors='replace').read()
@@ -90,7 +90,7 @@ def one(a, scenario, template, case, second):
     bad = scenario.judge(d, code, err, text)
     if second and not bad:
         name += ' then {}#{}{}:{}'.format(second[0], second[1], '+' if second[3] else '', second[2])
-        code, out, err = scenario.go(d, inject(*second, log + '2', d), now=LATER)
+        code, out, err = scenario.go(d, inject(scenario, *second, log + '2', d), now=LATER)
         code = death(code, second[0])
         bad = [b for b in scenario.judge(d, code, err, open(log + '2', errors='replace').read()) if not b.startswith('exit 0 and')]
     bad += scenario.settle(d)

@@ -83,6 +83,12 @@ fn integrity(subject: &Subject, examined: &Examined, archived: &[&Snapshot]) -> 
             let check = Check::new("integrity", subject, State::Warning, format!("could not be checked: {why}"));
             return Some(check.advise("`--check none` leaves the check out; `heirloom backup` checks too"));
         }
+        Examined::Unread(why) => {
+            let check = Check::new("integrity", subject, State::Critical, format!("could not be read: {why}"));
+            return Some(check.advise(
+                "look at the disk, before anything writes to it; `heirloom restore --to` another disk brings the newest backup back",
+            ));
+        }
         Examined::Copy { checked, .. } => checked,
     };
     let findings = checked.findings.iter().take(FINDINGS).cloned().collect::<Vec<_>>().join("; ");
@@ -124,7 +130,7 @@ fn foreign_keys(subject: &Subject, examined: &Examined) -> Option<Check> {
 fn contents(subject: &Subject, glance: &Glance, examined: &Examined, archived: &[&Snapshot]) -> Check {
     let rows = match examined {
         Examined::Copy { rows, .. } => *rows,
-        Examined::Not | Examined::Failed(_) => None,
+        Examined::Not | Examined::Failed(_) | Examined::Unread(_) => None,
     };
     let name = subject.database().map_or("", |name| name.as_str());
     let before = archived.first().and_then(|newest| newest.brief(name)).map(Extent::archived);

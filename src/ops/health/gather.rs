@@ -203,6 +203,9 @@ fn look(request: &Request<'_>, set: Name, source: Source, progress: &dyn Progres
                 checked: database::Checked { integrity: Integrity::Damaged, findings: vec![why], foreign_key_violations: None },
                 rows: None,
             },
+            Err(error @ SourceError::Io { .. }) if error.is_about(&source.path) => {
+                Examined::Unread(format!("{:#}", anyhow::Error::from(error)))
+            }
             Err(error) => Examined::Failed(format!("{:#}", anyhow::Error::from(error))),
         };
     }

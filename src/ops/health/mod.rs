@@ -215,6 +215,8 @@ pub enum Examined {
     Not,
     /// A copy could not be made or checked.
     Failed(String),
+    /// The database itself could not be read to its end.
+    Unread(String),
     /// A copy was checked.
     Copy {
         /// What the check said.

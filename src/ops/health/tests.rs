@@ -276,6 +276,8 @@ fn the_check_of_a_copy_is_told_by_what_can_be_done_about_it() {
     let mut failed = facts(vec![archive(1)]);
     failed.databases[0].examined = Examined::Failed("no room".into());
     assert_eq!(state(&failed, "integrity"), State::Warning);
+    failed.databases[0].examined = Examined::Unread("disk I/O error".into());
+    assert_eq!(state(&failed, "integrity"), State::Critical, "a page that nobody can read any more");
     failed.databases[0].examined = Examined::Not;
     assert!(judge(&failed).checks.iter().all(|check| check.name != "integrity"));
 }

@@ -197,8 +197,9 @@ fn place(
         placed.push(Placed::New { number, aside });
     }
     for (number, offline) in offline {
-        let late = offline.replace(&work[number].copy)?;
+        let replaced = offline.replace(&work[number].copy)?;
         placed.push(Placed::Exchanged { number });
+        let late = replaced.settle()?;
         done.warnings.extend(
             late.into_iter()
                 .map(|holder| format!("process {} ({}) opened the old file at this very moment: restart it", holder.pid, holder.name)),

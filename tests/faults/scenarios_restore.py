@@ -1,0 +1,207 @@
+"""What writes databases: restores of every kind, and commands that are guarded."""
+from scenario import *
+
+
+class Restore(Scenario):
+    """A database in rollback mode is replaced from inside."""
+    name, keeps_source = 'restore', False
+    command = ['restore', 'latest', '--to', 'app.db', '--force', '--busy-timeout', '1s']
+    mode = 'delete'
+    replaces = True               # so that exit 0 promises a safety backup, too
+
+    def build(self, binary, world):
+        os.makedirs(f'{world}/tmp')
+        make_database(f'{world}/app.db', self.mode, 0)
+        self.archives_of(binary, world, 'app', (1, 2, 3), ['app.db'])
+        advance(f'{world}/app.db', 4)
+        self.break_target(world)
+
+    def break_target(self, world): os.chmod(f'{world}/app.db', 0o640)
+
+    def judge(self, world, code, stderr, log=''):
+        bad = super().judge(world, code, stderr, log)
+        # A checkpoint that fails when SQLite closes leaves the -wal, which the commit has synced: nothing is lost by it.
+        kept = [p for p in self.databases.values() if os.path.exists(f'{world}/{p}-wal') and os.path.getsize(f'{world}/{p}-wal')]
+        checkpoint = lambda line: 'a sync failed' in line and any(f'/{p}>' in line or f'/{p}-wal>' in line for p in kept)
+        return [line for line in bad if not checkpoint(line)]
+
+    def done(self, world, new):
+        bad = [f'exit 0 and {p} is not what was to be restored' for n, p in self.databases.items() if contents_of_live(f'{world}/{p}') != self.new[n]]
+        if self.replaces and len(new) != 1: bad.append(f'exit 0 and {len(new)} safety backups')
+        for p in self.databases.values():
+            if self.replaces and os.stat(f'{world}/{p}').st_mode & 0o777 != 0o640: bad.append(f'{p} has another mode')
+        return bad
+
+    def settled(self, world):
+        return [f'{p} is not what was to be restored' for n, p in self.databases.items() if contents_of_live(f'{world}/{p}') != self.new[n]]
+
+
+class RestoreWal(Restore):
+    """A WAL database whose application died with a commit in its -wal."""
+    name, mode = 'restore-wal', 'wal'
+
+    def break_target(self, world):
+        super().break_target(world)
+        crash(f'{world}/app.db', 'wal')
+
+
+class RestoreHot(Restore):
+    """A database with a hot journal."""
+    name = 'restore-hot'
+
+    def break_target(self, world):
+        super().break_target(world)
+        crash(f'{world}/app.db', 'delete')
+
+
+class RestoreMissing(Restore):
+    name, replaces, in_a_row = 'restore-missing', False, {14}
+    command = ['restore', 'latest', '--to', 'app.db']
+    again = Restore.command
+
+    def break_target(self, world): os.unlink(f'{world}/app.db')
+
+
+class RestoreStaleWal(RestoreMissing):
+    """The database is gone and its -wal is not: replayed into the new file it would make a mixture that looks sound."""
+    name, mode = 'restore-stale-wal', 'wal'
+
+    def break_target(self, world):
+        crash(f'{world}/app.db', 'wal')
+        os.unlink(f'{world}/app.db')
+
+    def prepare(self, binary, template):
+        super().prepare(binary, template)
+        self.files = {}
+
+
+class RestoreTwo(Restore):
+    """Two databases, one in each mode: both or none, or the next command says that it was interrupted."""
+    name = 'restore-two'
+    command = ['restore', 'latest', '--to-dir', '.', '--force', '--busy-timeout', '1s']
+    databases = {'app': 'app.db', 'user': 'user.db'}
+
+    def build(self, binary, world):
+        os.makedirs(f'{world}/tmp')
+        make_database(f'{world}/app.db', 'delete', 0, 150)
+        make_database(f'{world}/user.db', 'wal', 0, 150)
+        self.archives_of(binary, world, 'pair', (1, 2), ['app.db', 'user.db', '--set', 'pair'])
+        for p in self.databases.values():
+            advance(f'{world}/{p}', 9)
+            os.chmod(f'{world}/{p}', 0o640)
+
+    def is_mixed(self, world):
+        now = {n: contents_of_live(f'{world}/{p}') for n, p in self.databases.items()}
+        return now != self.old and now != self.new
+
+    def judge(self, world, code, stderr, log=''):
+        bad = super().judge(world, code, stderr, log)
+        if not bad and self.is_mixed(world):
+            _, _, said_next = run([self.binary, 'list'], world, self.env(world))
+            if b'interrupted' not in said_next: bad.append(f'one old, one new, and the next command does not say so: {said(said_next)}')
+            # Every other time the way back is taken first.
+            elif os.stat(world).st_ino % 2:
+                code, _, err = run([self.binary, 'restore', '--undo', '--force', '--to-dir', '.'], world, self.env(world))
+                if code or {n: contents_of_live(f'{world}/{p}') for n, p in self.databases.items()} != self.old:
+                    bad.append(f'the undo exits {code} and does not bring both back: {said(err)}')
+        return bad
+
+
+class Undo(Restore):
+    name = 'undo'
+    command = ['restore', '--undo', '--to', 'app.db', '--force', '--busy-timeout', '1s']
+
+    def break_target(self, world):
+        super().break_target(world)
+        code, _, err = run([self.binary, *Restore.command], world, environment('2026-02-27T00:00:00Z'))
+        if code: raise SystemExit(f'undo: cannot prepare: {said(err)}')
+
+    def settled(self, world): return []
+
+
+class RestoreHalf(RestoreTwo):
+    """Two databases, of which one is missing: it is made, the other is replaced."""
+    name = 'restore-two-half'
+    again = RestoreTwo.command
+
+    def build(self, binary, world):
+        super().build(binary, world)
+        os.unlink(f'{world}/user.db')
+
+    def done(self, world, new):
+        bad = [f'exit 0 and {p} is not what was to be restored' for n, p in self.databases.items() if contents_of_live(f'{world}/{p}') != self.new[n]]
+        return bad + ([] if len(new) == 1 else [f'exit 0 and {len(new)} safety backups'])
+
+
+class RestoreOffline(Restore):
+    """The file is replaced: what its -wal holds is in the safety backup, and none of it is beside the new file."""
+    name, mode = 'restore-offline', 'wal'
+    # Where not every process can be seen, as in a container, it has to be said.
+    command = [*Restore.command, '--offline', '--assume-unused']
+
+    def break_target(self, world):
+        super().break_target(world)
+        crash(f'{world}/app.db', 'wal')
+
+    def judge(self, world, code, stderr, log=''):
+        bad = super().judge(world, code, stderr, log)
+        # The journal that the lock leaves is removed, and its folder synced, before the new file comes: no sync of it matters after all.
+        return [line for line in bad if not (line.startswith('exit 0 although a sync failed') and '/app.db-journal>' in line)]
+
+
+class RestoreOfflineHot(RestoreOffline):
+    """The file is replaced, and a hot journal lies beside the old one."""
+    name, mode = 'restore-offline-hot', 'delete'
+
+    def break_target(self, world):
+        Restore.break_target(self, world)
+        crash(f'{world}/app.db', 'delete')
+
+
+class RestoreOfflineMissing(RestoreMissing):
+    name = 'restore-offline-missing'
+    command = [*RestoreMissing.command, '--offline', '--assume-unused']
+    again = RestoreOffline.command
+
+
+class LegacyRestore(Restore):
+    """Both databases come out of an archive of the tool that this one replaces, over newer ones."""
+    name, databases = 'legacy-restore', LEGACY
+    command = ['restore', 'archerytools_backup_20260220_030000.tar.gz', '--to-dir', '.', '--force', '--busy-timeout', '1s']
+
+    def build(self, binary, world):
+        os.makedirs(f'{world}/tmp')
+        make_legacy_archive(world)
+        for path in self.databases.values(): os.chmod(f'{world}/{path}', 0o640)
+
+
+class Guard(Scenario):
+    """A command that succeeds: what it did stays, and there is a backup of what was before."""
+    name, keeps_source, grows = 'guard', False, True
+    # The command itself is not under test, and finds a disk that works.
+    tracing = ['-b', 'execve']
+    change = "import sqlite3; c = sqlite3.connect('app.db', isolation_level=None); c.execute('update t set generation = 55')"
+    command = ['guard', 'app.db', '--busy-timeout', '1s', '--', sys.executable, '-c', change]
+
+    def done(self, world, new):
+        bad = [] if len(new) == 1 else [f'exit 0 and {len(new)} new archives']
+        return bad + ([] if self.contents(world) == self.new else ['exit 0 and what the command did is not there'])
+
+
+class GuardFails(Guard):
+    """A command that changes everything and fails: exit 9 says that it is all back."""
+    name, codes, again_codes = 'guard-fails', {9}, {9}
+    command = [*Guard.command[:-1], Guard.change + '; raise SystemExit(9)']
+
+    def build(self, binary, world):
+        super().build(binary, world)
+        shutil.copyfile(f'{world}/app.db', f'{world}/x.db')
+        advance(f'{world}/x.db', 55)
+        self.between = {'app': {contents_of_live(f'{world}/x.db')}}
+        os.unlink(f'{world}/x.db')
+
+    def judge(self, world, code, stderr, log=''):
+        bad = super().judge(world, code, stderr, log)
+        if code == 9 and self.contents(world) != self.old: bad.append(f'exit 9, AND WHAT THE COMMAND DID IS STILL THERE: {said(stderr)}')
+        if code == 0: bad.append('exit 0 although the command failed')
+        return bad
