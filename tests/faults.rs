@@ -110,7 +110,7 @@ fn hostile_archives_are_refused_and_every_changed_byte_is_found() {
 #[test]
 fn a_power_cut_undoes_nothing_that_was_acknowledged() {
     let needs = &[Root, Program("nbdkit"), Program("nbdfuse"), Program("losetup"), Program("mkfs.ext4")];
-    let cuts = std::env::var("HEIRLOOM_FAULTS_CUTS").unwrap_or_else(|_| "60".into());
+    let cuts = std::env::var("HEIRLOOM_FAULTS_CUTS").unwrap_or_else(|_| "30".into());
     harness("a power cut undoes nothing that was acknowledged", needs, "powercut.py", &["--cuts", &cuts]);
 }
 

@@ -7,7 +7,8 @@ An image lies behind nbdkit (blocklog_plugin.py logs every write and flush), nbd
 file system. The command runs in it some times; when it exits 0, that place of the log is noted as acknowledged.
 For each sampled place of the log a disk is made of everything that was flushed by then and a random part of what was
 written since (one write may be torn at --sector). It is mounted, and judged: nothing is lost, nothing that was
-acknowledged is undone. Needs root, /dev/fuse, loop devices, nbdkit with its Python plugin, nbdfuse.
+acknowledged is undone: no archive, no restored
+database, no mark, no removal; and where one of two databases is new, the next command says so. Needs root, /dev/fuse, loop devices, nbdkit with its Python plugin, nbdfuse.
 """
 import argparse, os, random, shutil, struct, subprocess, sys, tempfile, time
 
@@ -77,24 +78,23 @@ def one(a, name, rnd, cuts, work):
     shutil.copyfile(image, base)
     open(log, 'w').close()
     # What must be there from an offset of the log on: (offset, the archives, the contents of the databases).
-    states = {n: {d} for n, d in s.old.items()}
-    acked = [(0, dict(s.before), dict(s.old))]
+    states = {n: {s.old[n], *s.between.get(n, ())} for n in s.databases}
+    acked = [(0, dict(s.before), dict(s.old), marks(f'{template}/backups'))]
     with Stack(work, image, log) as stack:
         world = f'{stack.mount}/w'
-        for step in range(a.steps):
+        for step in range(a.steps if s.repeats else 1):
             if step and s.grows:
                 advance(f'{world}/app.db', 500 + step)
                 must('sync', '-f', world)
                 states['app'].add(contents_of_live(f'{world}/app.db'))
-                acked.append((os.path.getsize(log), acked[-1][1], {n: contents_of_live(f'{world}/{p}') for n, p in s.databases.items()}))
+                acked.append((os.path.getsize(log), acked[-1][1], {n: contents_of_live(f'{world}/{p}') for n, p in s.databases.items()}, acked[-1][3]))
             code, out, err = s.go(world, now=f'2026-03-{1 + step:02}T03:00:00Z')
             if code not in (s.codes if not step else {*s.codes, *s.again_codes}): raise SystemExit(f'{name}: exit {code}: {said(err)}')
             # Read before the look: what it needs from the disk is no part of the promise.
             offset = os.path.getsize(log)
             databases = {n: contents_of_live(f'{world}/{p}') for n, p in s.databases.items()}
             for n, d in databases.items(): states[n].add(d)
-            acked.append((offset, archives(f'{world}/backups'), databases))
-    every = {n for _, there, _ in acked for n in there}
+            acked.append((offset, archives(f'{world}/backups'), databases, marks(f'{world}/backups')))
     log_records = records(log)
     flushes = [i for i, r in enumerate(log_records) if r[0] == b'F']
     bad = 0
@@ -120,7 +120,7 @@ def one(a, name, rnd, cuts, work):
         r = subprocess.run(['mount', '-o', 'loop', cut, mount], capture_output=True, text=True)
         if r.returncode: problems = [f'does not mount: {r.stderr.strip()}']
         else:
-            try: problems = judge_cut(s, f'{mount}/w', [x for x in acked if x[0] <= end][-1], every, states, end)
+            try: problems = judge_cut(s, f'{mount}/w', [x for x in acked if x[0] <= end], states)
             finally: must('umount', mount)
         if problems:
             bad += 1
@@ -129,10 +129,17 @@ def one(a, name, rnd, cuts, work):
     return len(points), bad
 
 
-def judge_cut(s, world, acknowledged, every, states, end):
-    """`acknowledged` is what had been promised at the moment of the cut."""
-    _, there, databases = acknowledged
-    bad = []
+def marks(store):
+    """What was said about archives: pins, and marks of damage."""
+    return {n for n in os.listdir(store) if n.endswith(('.keep', '.damaged'))} if os.path.isdir(store) else set()
+
+
+def judge_cut(s, world, acknowledged, states):
+    """`acknowledged` is what had been promised at the moment of the cut, and before."""
+    _, there, databases, marked = acknowledged[-1]
+    bad = [f'the acknowledged mark {n} IS GONE' for n in marked - marks(f'{world}/backups') if n.rpartition('.')[0] in archives(f'{world}/backups')]
+    removed = {n for _, earlier, _, _ in acknowledged for n in earlier} - set(there)
+    bad += [f'{n} was acknowledged as removed and is BACK' for n in removed & set(archives(f'{world}/backups'))]
     # What was acknowledged as kept is there, unless a later run, whose end was not seen yet, was allowed to remove it.
     missing = [n for n in there if n not in archives(f'{world}/backups') and n not in s.may_go]
     bad += [f'LOST {n}' for n in missing]
@@ -146,6 +153,7 @@ def judge_cut(s, world, acknowledged, every, states, end):
         if now not in states[n]: bad.append(f'{path} holds a state that never was')
         elif s.keeps_source and not s.grows: bad.append(f'{path} CHANGED')
         elif not s.keeps_source and now == s.old[n] and databases[n] == s.new[n]: bad.append(f'an acknowledged restore of {path} WAS UNDONE')
+    if not bad: bad = s.judge_mixture(world)
     if bad: return bad
     code, out, err = run([s.binary, *(s.again or s.command)], world, s.env(world, '2026-03-20T00:00:00Z'))
     if code not in s.again_codes: bad.append(f'the next run exits {code}: {said(err)}')
@@ -156,7 +164,7 @@ def judge_cut(s, world, acknowledged, every, states, end):
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument('--bin', required=True)
-    p.add_argument('--scenario', default='backup,backup-wal,rotate,restore,restore-wal')
+    p.add_argument('--scenario', default='backup,backup-wal,rotate,delete,pin,verify-damaged,restore,restore-wal,restore-two,restore-two-half,restore-offline,undo,guard-fails')
     p.add_argument('--cuts', type=int, default=300, help='of each scenario')
     p.add_argument('--steps', type=int, default=3)
     p.add_argument('--fs', default='ext4')

@@ -74,6 +74,7 @@ class Scenario:
     keeps_source = True           # the databases stay as they are, byte for byte
     now = LATER                   # when the next run takes place
     in_a_row = set()              # further exit codes of a run after others
+    repeats = True                # a second run does what the first did; an undo of an undo does not
     grows = False                 # each run adds an archive of what there is then
     broken = ()                   # archives that are damaged on purpose
     between = {}                  # contents that a database has for a time only: {name: digests}
@@ -172,5 +173,9 @@ class Scenario:
         return bad + [f'scratch stays: {os.path.relpath(s, world)}' for s in scratch(world)]
 
     def settled(self, world): return []
+
+    def judge_mixture(self, world):
+        """Where several databases are written, what may be said of a state in which some are new."""
+        return []
 
     def verified(self, world): return verifies(self.binary, world, broken=self.broken)

@@ -95,20 +95,23 @@ class RestoreTwo(Restore):
         return now != self.old and now != self.new
 
     def judge(self, world, code, stderr, log=''):
-        bad = super().judge(world, code, stderr, log)
-        if not bad and self.is_mixed(world):
-            _, _, said_next = run([self.binary, 'list'], world, self.env(world))
-            if b'interrupted' not in said_next: bad.append(f'one old, one new, and the next command does not say so: {said(said_next)}')
-            # Every other time the way back is taken first.
-            elif os.stat(world).st_ino % 2:
-                code, _, err = run([self.binary, 'restore', '--undo', '--force', '--to-dir', '.'], world, self.env(world))
-                if code or {n: contents_of_live(f'{world}/{p}') for n, p in self.databases.items()} != self.old:
-                    bad.append(f'the undo exits {code} and does not bring both back: {said(err)}')
-        return bad
+        return super().judge(world, code, stderr, log) or self.judge_mixture(world)
+
+    def judge_mixture(self, world):
+        if not self.is_mixed(world): return []
+        _, _, said_next = run([self.binary, 'list'], world, self.env(world))
+        if b'interrupted' not in said_next: return [f'one old, one new, and the next command does not say so: {said(said_next)}']
+        # Every other time the way back is taken first.
+        if os.stat(world).st_ino % 2: return []
+        code, _, err = run([self.binary, 'restore', '--undo', '--force', '--to-dir', '.'], world, self.env(world))
+        back = {n: contents_of_live(f'{world}/{p}') for n, p in self.databases.items()}
+        # What was not there before is not in the safety backup, and stays as it was restored.
+        if code or any(d != self.old[n] for n, d in back.items() if self.old[n]): return [f'the undo exits {code} and does not bring back what there was: {said(err)}']
+        return []
 
 
 class Undo(Restore):
-    name = 'undo'
+    name, repeats = 'undo', False
     command = ['restore', '--undo', '--to', 'app.db', '--force', '--busy-timeout', '1s']
 
     def break_target(self, world):
