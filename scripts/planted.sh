@@ -15,13 +15,21 @@ for patch in "$here"/tests/faults/planted/*.patch; do
     if [ $# -gt 0 ] && [[ " $* " != *" $name "* ]]; then continue; fi
     harness=$(sed -n '2s/^caught by: //p' "$patch")
     (cd "$copy" && patch -s -p1 <"$patch")
-    cargo build --quiet --locked --manifest-path "$copy/Cargo.toml" 2>/dev/null || { echo "$name: does not compile"; exit 1; }
-    # shellcheck disable=SC2086 # the line holds several words on purpose
-    if output=$(python3 -B "$here"/tests/faults/$harness --bin "$CARGO_TARGET_DIR/debug/heirloom" 2>&1); then
+    # shellcheck disable=SC2206 # the line holds several words on purpose
+    if [[ "$harness" == fuzz.sh* ]]; then
+        run=("$copy"/scripts/$harness)
+    else
+        cargo build --quiet --locked --manifest-path "$copy/Cargo.toml" 2>/dev/null || { echo "$name: does not compile"; exit 1; }
+        run=(python3 -B "$here"/tests/faults/$harness --bin "$CARGO_TARGET_DIR/debug/heirloom")
+    fi
+    if output=$("${run[@]}" 2>&1); then
         echo "MISSED  $name: $harness"
         missed=$((missed + 1))
+    elif [[ "$harness" == fuzz.sh* ]] && ! grep -q '^# fuzz: runs' <<<"$output"; then
+        echo "$name: the fuzzers do not run: $(tail -1 <<<"$output")"
+        exit 1
     else
-        echo "caught  $name: $(grep -m1 -E 'FAIL|hold|cannot' <<<"$output" | cut -c1-150)"
+        echo "caught  $name: $(grep -m1 -E 'FAIL|hold|cannot|panicked' <<<"$output" | cut -c1-150)"
         caught=$((caught + 1))
     fi
     (cd "$copy" && patch -s -R -p1 <"$patch")
