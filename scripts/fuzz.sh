@@ -36,11 +36,11 @@ for target in "${targets[@]}"; do
     status=0
     FUZZ_SEEDS=$corpus "$bin/$target" "$corpus" -artifact_prefix="$found/" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=512 \
         -max_len=65536 -len_control=20 -seed="$seed" -print_final_stats=1 >"$log" 2>&1 || status=$?
-    number() { grep -oE "$1" "$log" | tail -1 | grep -oE '[0-9]+$' || echo 0; }
+    number() { grep -aoE "$1" "$log" | tail -1 | grep -oE '[0-9]+$' || echo 0; }
     if [ "$status" -ne 0 ]; then
         findings=$((findings + 1))
-        grep -vE '^#[0-9]+|^INFO|^stat::' "$log" | tail -40
-        echo "$target: $(grep -oE 'Test unit written to .*' "$log" | tail -1)"
+        grep -aA2 -E 'panicked|ERROR: libFuzzer' "$log" | head -12 || true
+        echo "$target: $(grep -aoE 'Test unit written to .*' "$log" | tail -1)"
     fi
     runs=$(number '(executed_units: |^#)[0-9]+')
     table+=$(printf '\n%-10s %12s %10s %8s %9s' "$target" "$runs" "$((runs / (seconds > 0 ? seconds : 1)))" "$(number 'cov: [0-9]+')" "$((status != 0))")

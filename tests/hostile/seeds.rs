@@ -1,4 +1,4 @@
-//! Where the search begins: good inputs of every kind, made by the program itself.
+//! Where the search begins: inputs of every kind, most of them good, made by the program itself.
 
 use heirloom::config::EXAMPLE;
 
@@ -65,14 +65,22 @@ fn metadata() -> Vec<Vec<u8>> {
  "includes": {"arrow_database": false, "user_database": true},
  "user_db_stats": {"file_size_mb": 0.0078125, "table_count": 1, "tables": {"users": 40, "gone": "unknown"}},
  "arrow_db_stats": {"error": "database is locked"}}"#;
-    vec![serde_json::to_vec(&one).unwrap(), serde_json::to_vec_pretty(&two).unwrap(), old.to_vec(), b"{\"format\": 2}".to_vec()]
+    let outside = recipe::sample(vec![recipe::database(&format!("../{}", "\u{e4}".repeat(100)), b"one")]);
+    vec![
+        serde_json::to_vec(&outside).unwrap(),
+        serde_json::to_vec(&one).unwrap(),
+        serde_json::to_vec_pretty(&two).unwrap(),
+        old.to_vec(),
+        b"{\"format\": 2}".to_vec(),
+    ]
 }
 
 fn config() -> Vec<Vec<u8>> {
     let commented = EXAMPLE.lines().map(|line| line.strip_prefix("# ").or(line.strip_prefix('#')).unwrap_or(line).to_owned() + "\n");
     let file = "[store]\ndir = \"$STORE/backups\"\n[retention]\nkeep = 3\nmax_age = \"90d\"\nmax_size = \"20GB\"\ntime_zone = \"Europe/Berlin\"\n\
         [sets.app.databases]\nuser = [\"$HOME/a.db\", \"${DATA}/a.db\"]\nother = \"/var/lib/b.db\"\n";
-    let dotenv = "# secrets\nexport DATABASE_URL=\"sqlite:////app/app.db\"\nMAX_DATABASE_BACKUPS = 5 # five\nKEY='a\nb'\nNAME\n";
+    let dotenv =
+        "# secrets\nexport DATABASE_URL=\"sqlite:////app/app.db\"\nMAX_DATABASE_BACKUPS = 5 # five\nKEY='a\nb'\nNAME\nQUOTED=\"a\\nb\\t\"";
     vec![
         EXAMPLE.as_bytes().to_vec(),
         commented.collect::<String>().into_bytes(),
@@ -85,7 +93,7 @@ fn config() -> Vec<Vec<u8>> {
 
 fn databases() -> Vec<Vec<u8>> {
     let schemas = [
-        "CREATE TABLE t(x)",
+        "CREATE TABLE t(x); CREATE TABLE \u{e4}\u{f6}\u{fc}\u{df}\u{e4}\u{f6}\u{fc}\u{df}(x)",
         "PRAGMA auto_vacuum=1; CREATE TABLE t(id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE CHECK (length(text) > 0)); \
          INSERT INTO t VALUES (1, 'one'), (2, 'two'); CREATE VIEW v AS SELECT * FROM t; \
          CREATE TRIGGER r AFTER INSERT ON t BEGIN DELETE FROM t WHERE id = 3; END;",
