@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 
-use super::leftovers::sweep_leftovers;
+use super::leftovers::{sweep_leftovers, sweep_leftovers_beside};
 use super::pack::{Packed, Request, Staged, pack};
 use crate::database::{Limits, Source, SourceError, pin};
 use crate::names::{ArchiveName, Name};
@@ -57,6 +57,7 @@ pub fn execute(store: &LocalStore, plan: &Plan, limits: &Limits, progress: &dyn 
     }
     let private = store.create_private()?;
     sweep_leftovers(&private, progress);
+    sweep_leftovers_beside(plan.sources.iter().map(|source| source.path.as_path()));
     let scratch =
         Scratch::in_store(&private).with_context(|| format!("cannot make a scratch folder in the store \"{}\"", store.location()))?;
 

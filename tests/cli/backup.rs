@@ -224,3 +224,54 @@ fn a_young_archive_of_the_same_databases_is_enough() {
     world.at("2026-03-02T12:00:01Z").heirloom(backup).success();
     assert_eq!(world.archives().len(), 5);
 }
+
+#[test]
+fn what_a_killed_restore_left_beside_a_database_goes_with_the_next_backup() {
+    let world = World::new();
+    world.database("app.db");
+    let (dead, living) = (world.path(".heirloom-run-999999-0"), world.path(".heirloom-run-999998-0"));
+    for folder in [&dead, &living] {
+        fs::create_dir(folder).unwrap();
+        fs::write(folder.join("0.db"), "half").unwrap();
+    }
+    let lock = fs::File::create(living.join("lock")).unwrap();
+    lock.lock().unwrap();
+
+    world.heirloom(["backup", "app.db"]).success();
+    assert!(!dead.exists(), "nobody holds it");
+    assert!(living.join("0.db").exists(), "a restore is at work in it");
+}
+
+#[test]
+fn thirty_days_of_a_damaged_database_remove_no_good_backup() {
+    for keep in [false, true] {
+        let mut world = World::new();
+        let path = world.database("app.db");
+        fs::write(world.path("heirloom.toml"), "[retention]\nlast = 1\ndaily = 3\nweekly = 0\nmonthly = 0\nkeep = 2\n").unwrap();
+        for day in 1..=5 {
+            world.at(&format!("2026-03-{day:02}T03:00:00Z")).heirloom(["backup", "app.db", "--rotate"]).success();
+        }
+        let good = world.archives();
+        let mut bytes = fs::read(&path).unwrap();
+        let page = bytes.len() / 4096 - 1;
+        bytes[page * 4096..page * 4096 + 64].fill(0x5a);
+        fs::write(&path, &bytes).unwrap();
+        let start: chrono::DateTime<chrono::Utc> = "2026-03-06T03:00:00Z".parse().unwrap();
+        for day in 0..30 {
+            world.at(&(start + chrono::TimeDelta::days(day)).format("%Y-%m-%dT%H:%M:%SZ").to_string());
+            let code = world.heirloom(["backup", "app.db", "--rotate"].iter().chain(if keep { &["--keep-damaged"][..] } else { &[] })).code;
+            assert_eq!(code, if keep { 3 } else { 13 });
+            // What else people have in cron goes on, too.
+            world.heirloom(["rotate"]).success();
+            world.heirloom(["cleanup", "--keep", "2", "--max-age", "7d"]);
+            world.heirloom(["health", "app.db", "--check", "full"]).exits(21);
+        }
+        let left = world.archives();
+        assert!(left.contains(good.last().unwrap()), "the last good one is there: {left:?}");
+        world.heirloom(["verify", good.last().unwrap()]).success();
+        world.heirloom(["restore", "latest", "--to", "app.db", "--force"]).success();
+        assert_eq!(world.ask("app.db", "SELECT count(*) FROM notes"), "100");
+        let told = world.at("2026-04-05T03:00:00Z").heirloom(["health", "app.db"]).exits(21);
+        assert!(told.stdout.contains("CRITICAL"), "the newest good backup is a month old: {}", told.stdout);
+    }
+}

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """Several runs at once, writers that hammer and die, clocks that jump.
 
-  runs.py --bin BIN [--only together,hammer,online,clock] [--rounds 10] [--seconds 10] [--seed 1]
+  runs.py --bin BIN [--only together,hammer,online,swap,clock] [--rounds 10] [--seconds 10] [--seed 1]
 
 together: six backups at once; backups against rotate, cleanup and delete; verify and restore while rotate removes.
 hammer: writers that commit and get SIGKILLed while backups run; each archive is judged for tears, gaps and lost
-commits. online: restores under readers, none of which may see a mixture. clock: jumps back and forth, both nights on
+commits. online: restores under readers, none of which may see a mixture. swap: names that become links. clock: jumps back and forth, both nights on
 which clocks are changed, the 29th of February: retention never removes the newest good archive.
 """
 import argparse, datetime, os, random, shutil, sqlite3, subprocess, sys, tarfile, tempfile, time
@@ -35,6 +35,22 @@ while True:
     seen = c.execute('select count(distinct generation), count(*) from t').fetchone()
     if seen[0] != 1 or seen[1] not in (200, 250): print('MIXED', seen, flush=True)
     print('.', end='', flush=True)
+"""
+
+
+SWAPPER = r"""
+import os, sys
+name, to = sys.argv[1:]
+while True:
+    # The real one, a link to somewhere else, the real one again.
+    try: os.rename(name, name + '.real')
+    except OSError: pass
+    try: os.symlink(to, name + '.link'); os.rename(name + '.link', name)
+    except OSError: pass
+    try:
+        if os.path.lexists(name + '.real'): os.unlink(name); os.rename(name + '.real', name)
+        elif os.path.islink(name): os.unlink(name)
+    except OSError: pass
 """
 
 
@@ -170,6 +186,50 @@ class Runs:
             self.tell(f'readers, {mode}', problems)
             print(f'# online, {mode}: {restores} restores ({busy} busy, {killed} killed), {seen} reads', flush=True)
 
+    def swap(self):
+        """Somebody swaps names for links as fast as they can. What lies elsewhere is neither written nor removed; a database that a link
+        at the target names is the target then, and holds all of one state."""
+        done = {}
+        for n in range(self.a.rounds * 4):
+            what = ('archive', 'store', 'target', 'missing')[n % 4]
+            d = self.world()
+            make_database(f'{d}/app.db', 'wal' if n % 8 < 4 else 'delete', 1, 60)
+            for day in range(3): self.must(d, 'backup', 'app.db', now=f'2026-02-{10 + day:02}T03:00:00Z')
+            state, kept = contents_of_live(f'{d}/app.db'), archives(f'{d}/backups')
+            advance(f'{d}/app.db', 2)
+            newer = contents_of_live(f'{d}/app.db')
+            # What must not be touched: a database, a file with the look of an archive, a folder full of them.
+            shutil.copytree(f'{d}/backups', f'{d}/outside/backups')
+            make_database(f'{d}/outside/victim.db', 'delete', 9, 60)
+            shutil.copyfile(f'{d}/backups/{min(kept)}', f'{d}/outside/victim.tar.gz')
+            outside = {os.path.join(f, x): sha256(os.path.join(f, x)) for f, _, xs in os.walk(f'{d}/outside') for x in xs}
+            name, to = {'archive': (f'backups/{min(kept)}', 'outside/victim.tar.gz'), 'store': ('backups', 'outside/backups'),
+                        'target': ('app.db', 'outside/victim.db'), 'missing': ('new.db', 'outside/victim.db')}[what]
+            swapper = subprocess.Popen([sys.executable, '-c', SWAPPER, f'{d}/{name}', f'{d}/{to}'], stderr=subprocess.PIPE)
+            problems = []
+            try:
+                commands = [['backup', 'app.db'], ['verify', '--all'], ['restore', max(kept), '--to', 'new.db' if what == 'missing' else 'app.db', '--force', '--busy-timeout', '200ms'],
+                            ['rotate', '--keep-last', '2', '--keep-daily', '0', '--keep-weekly', '0', '--keep-monthly', '0'], ['restore', 'latest', '--to', 'b.db']]
+                for command in commands * 2:
+                    p = self.start(d, *command, now=f'2026-03-01T03:00:{self.rnd.randrange(60):02}Z')
+                    out, err = p.communicate(timeout=60)
+                    done[p.returncode] = done.get(p.returncode, 0) + 1
+                    problems += judge_exit(p.returncode, err)
+                    if os.path.exists(f'{d}/b.db'): os.unlink(f'{d}/b.db')
+            finally: swapper.kill(); swapper.wait()
+            now = {os.path.join(f, x): sha256(os.path.join(f, x)) for f, _, xs in os.walk(f'{d}/outside') for x in xs}
+            # A store that is a link is a store, and new archives, pins and the log may come to lie there: by the hand that swapped it.
+            gone = [x for x in outside if x not in now or now[x] != outside[x]]
+            if what == 'store': gone = [x for x in gone if '/backups/' not in x]
+            if what in ('target', 'missing'): gone = [x for x in gone if not self.is_of(x, {state, newer})]
+            problems += [f'{os.path.relpath(x, d)} outside WAS ' + ('CHANGED' if x in now else 'REMOVED') for x in gone]
+            self.tell(f'{what} swapped for a link', problems)
+        print(f'# swap: {self.a.rounds * 4} worlds, exit codes {dict(sorted(done.items()))}', flush=True)
+
+    def is_of(self, path, states):
+        try: return path.endswith('victim.db') and contents_of_live(path) in states
+        except ValueError: return False
+
     def clock(self):
         d = self.world()
         make_database(f'{d}/app.db', 'delete', 1, 40)
@@ -205,7 +265,7 @@ class Runs:
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument('--bin', required=True)
-    p.add_argument('--only', default='together,hammer,online,clock')
+    p.add_argument('--only', default='together,hammer,online,swap,clock')
     p.add_argument('--rounds', type=int, default=5)
     p.add_argument('--seconds', type=float, default=8)
     p.add_argument('--seed', type=int, default=1)
