@@ -11,4 +11,5 @@ pub mod pack;
 pub mod resolve;
 pub mod restore;
 pub mod retain;
+mod syncing;
 pub mod verify;

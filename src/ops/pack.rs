@@ -5,7 +5,7 @@
 //! Before it, all there is lies in scratch; a run that dies leaves nothing that `list` would show.
 
 use std::collections::BTreeMap;
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::num::NonZeroUsize;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
@@ -23,6 +23,7 @@ use crate::digest::Sha256;
 use crate::lock::StoreLock;
 use crate::metadata::{DatabaseMetadata, FORMAT, Integrity, Kind, Metadata, TableMetadata};
 use crate::names::{ArchiveName, Name, entry_name};
+use crate::ops::syncing::while_syncing;
 use crate::progress::{Progress, Stage};
 use crate::scratch::Scratch;
 use crate::store::{LocalStore, OpenFile, Store, StoreError};
@@ -127,7 +128,8 @@ pub fn pack(
 
     let total = databases.iter().map(|staged| staged.bytes).sum();
     progress.begin(Stage::Pack, request.set.as_str(), total);
-    let (digests, checks) = write_and_check(&mut writer, &databases, &metadata, request, progress)?;
+    let written = File::open(&path).context("cannot open the archive")?;
+    let (digests, checks) = while_syncing(&[&written], || write_and_check(&mut writer, &databases, &metadata, request, progress))?;
     for (index, (sha256, check)) in digests.into_iter().zip(checks).enumerate() {
         enter(&mut metadata.databases[index], sha256, check, &vacuumed[index]);
     }
@@ -292,7 +294,7 @@ fn write_and_check(
             let _ = std::thread::Builder::new().spawn_scoped(scope, check_the_rest);
         }
         let digests = databases.iter().zip(&metadata.databases).map(|(staged, described)| {
-            let copy = std::fs::File::open(&staged.copy).context("cannot open the copy")?;
+            let copy = File::open(&staged.copy).context("cannot open the copy")?;
             Ok(writer.add_database(&described.file, &copy, staged.bytes, &watched)?)
         });
         let digests = digests.collect::<anyhow::Result<Vec<_>>>();

@@ -5,11 +5,7 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::num::NonZeroUsize;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
-use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{self, RecvTimeoutError};
-use std::thread;
-use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use chrono::{DateTime, Utc};
@@ -22,13 +18,11 @@ use crate::archive::Archive;
 use crate::database::{self, Depth, Effort, Limits, SourceError};
 use crate::metadata::Integrity;
 use crate::names::{ArchiveName, Name, printable};
+use crate::ops::syncing::while_syncing;
 use crate::ops::verify::differences;
 use crate::progress::{Progress, Stage};
 use crate::scratch::{Scratch, sweep_beside};
 use crate::store::{LocalStore, parent};
-
-/// How often what was unpacked so far is handed to the disk.
-const SYNC_INTERVAL: Duration = Duration::from_millis(200);
 
 /// How a restore is carried out.
 pub struct Options<'a> {
@@ -190,28 +184,6 @@ fn unpack(archive: &Archive, plan: &Plan, files: &[Unpacked], options: &Options<
     progress.begin(Stage::Unpack, &archive.contents().backup_name, total);
     archive.unpack(&wanted, options.threads, progress).with_context(|| format!("cannot unpack \"{}\"", printable(&options.archive)))?;
     Ok(())
-}
-
-/// Works while another thread keeps the disk busy with what was written to these files so far.
-///
-/// They are synced once more before they are given their names. An error of the disk must be taken from here all the same: the system tells it only once.
-fn while_syncing<T>(files: &[&File], work: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
-    thread::scope(|scope| {
-        let (done, ended) = mpsc::channel::<()>();
-        let syncing = thread::Builder::new().spawn_scoped(scope, move || {
-            while ended.recv_timeout(SYNC_INTERVAL) == Err(RecvTimeoutError::Timeout) {
-                files.iter().try_for_each(|file| file.sync_data())?;
-            }
-            Ok::<_, io::Error>(())
-        });
-        let result = work()?;
-        drop(done);
-        // Where the system gives no thread, nothing was synced yet, and nothing is lost.
-        if let Ok(Err(cause)) = syncing.map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic))) {
-            return Err(anyhow::Error::new(cause).context("cannot sync the unpacked database; nothing was changed"));
-        }
-        Ok(result)
-    })
 }
 
 /// Checks an unpacked database and compares it with what the archive says of it. Returns its size and rows.
