@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Compare heirloom with what people use instead, in one interleaved run.
 
-  compare.py --bin target/release/heirloom --work DIR [--size 1G] [--rounds 5] [--parts backup,restore,verify,many]
+  compare.py --bin target/release/heirloom --work DIR [--size 1G] [--rounds 5] [--parts backup,again,restore,verify,many]
 
 Every row of a part runs once per round, in turn (A B C A B C ...), after one round that does not count. Wall
 and CPU seconds (user + system of the whole process tree) and the largest resident set of one process come from
@@ -66,33 +66,46 @@ def compare(title, rows, work, rounds):
             ratio, max(row.rss), out), flush=True)
 
 
+COPY = "rm -f s.db; sqlite3 c.db '.backup s.db'; "
+RESTIC = "export RESTIC_PASSWORD=x RESTIC_REPOSITORY=$PWD/restic; "
+BORG = "export BORG_REPO=$PWD/borg BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK=yes BORG_BASE_DIR=$PWD/borgbase; "
+RUSTIC = "export RUSTIC_PASSWORD=x RUSTIC_REPOSITORY=$PWD/rustic RUSTIC_CACHE_DIR=$PWD/rusticcache; "
+
+
 def backup_rows(h):
-    copy = "rm -f s.db; sqlite3 c.db '.backup s.db'"
-    restic = "export RESTIC_PASSWORD=x RESTIC_REPOSITORY=$PWD/restic; "
-    borg = "export BORG_REPO=$PWD/borg BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK=yes BORG_BASE_DIR=$PWD/borgbase; "
     return [
-        Row(".backup + gzip -6", copy + "; gzip -6 -c s.db >o.gz; sync o.gz", "rm -f o.gz", "stat -c %s o.gz", ("sqlite3", "gzip")),
+        Row(".backup + gzip -6", COPY + "gzip -6 -c s.db >o.gz; sync o.gz", "rm -f o.gz", "stat -c %s o.gz", ("sqlite3", "gzip")),
         Row("heirloom backup", h + " backup c.db --dir h1", "rm -rf h1", "du -b h1/*.tar.gz"),
         Row("heirloom backup --check none", h + " backup c.db --dir h2 --check none", "rm -rf h2", "du -b h2/*.tar.gz"),
         Row("heirloom backup --compression-level 1", h + " backup c.db --dir h3 --compression-level 1", "rm -rf h3", "du -b h3/*.tar.gz"),
-        Row(".backup + pigz -6", copy + "; pigz -6 -c s.db >o.pz; sync o.pz", "rm -f o.pz", "stat -c %s o.pz", ("sqlite3", "pigz")),
-        Row(".backup + zstd -3 -T2", copy + "; zstd -q -3 -T2 -f s.db -o o.zst; sync o.zst", "rm -f o.zst", "stat -c %s o.zst", ("sqlite3", "zstd")),
-        Row(".backup alone", copy + "; sync s.db", "", None, ("sqlite3",)),
+        Row(".backup + pigz -6", COPY + "pigz -6 -c s.db >o.pz; sync o.pz", "rm -f o.pz", "stat -c %s o.pz", ("sqlite3", "pigz")),
+        Row(".backup + zstd -3 -T2", COPY + "zstd -q -3 -T2 -f s.db -o o.zst; sync o.zst", "rm -f o.zst", "stat -c %s o.zst", ("sqlite3", "zstd")),
+        Row(".backup alone", COPY + "sync s.db", "", None, ("sqlite3",)),
         Row("cp + sync", "cp c.db s.db; sync s.db", "rm -f s.db"),
-        Row(".backup + restic", restic + copy + "; restic -q backup s.db", restic + "rm -rf restic; restic -q init",
+        Row(".backup + restic", RESTIC + COPY + "restic -q backup s.db", RESTIC + "rm -rf restic; restic -q init",
             "du -sb restic", ("sqlite3", "restic")),
-        Row(".backup + borg (lz4)", borg + copy + "; borg create ::a s.db", borg + "rm -rf borg; borg init -e none",
+        Row(".backup + borg (lz4)", BORG + COPY + "borg create ::a s.db", BORG + "rm -rf borg; borg init -e none",
             "du -sb borg", ("sqlite3", "borg")),
-        Row(".backup + rustic", "export RUSTIC_PASSWORD=x RUSTIC_REPOSITORY=$PWD/rustic; " + copy + "; rustic backup s.db",
-            "export RUSTIC_PASSWORD=x RUSTIC_REPOSITORY=$PWD/rustic; rm -rf rustic; rustic init", "du -sb rustic", ("sqlite3", "rustic")),
+        Row(".backup + rustic", RUSTIC + COPY + "rustic -q backup s.db", RUSTIC + "rm -rf rustic rusticcache; rustic -q init",
+            "du -sb rustic", ("sqlite3", "rustic")),
         Row("litestream replicate -once", "litestream replicate -once l.db file://$PWD/litestream",
             "rm -rf litestream .l.db-litestream l.db; cp c.db l.db", "du -sb litestream", ("litestream",)),
     ]
 
 
+def again_rows(h):
+    """The same database once more, unchanged, after the backups of the part before."""
+    return [
+        Row(".backup + gzip -6", COPY + "gzip -6 -c s.db >o2.gz; sync o2.gz", "rm -f o2.gz", "stat -c %s o2.gz", ("sqlite3", "gzip")),
+        Row("heirloom backup", h + " backup c.db --dir h2", "rm -rf h2", "du -b h2/*.tar.gz"),
+        Row("heirloom backup --if-older-than 1h", h + " backup c.db --dir h1 --if-older-than 1h"),
+        Row(".backup + restic", RESTIC + COPY + "restic -q backup s.db", "", None, ("sqlite3", "restic")),
+        Row(".backup + rustic", RUSTIC + COPY + "rustic -q backup s.db", "", None, ("sqlite3", "rustic")),
+        Row(".backup + borg (lz4)", BORG + COPY + "borg create ::{now:%s} s.db", "", None, ("sqlite3", "borg")),
+    ]
+
+
 def restore_rows(h):
-    restic = "export RESTIC_PASSWORD=x RESTIC_REPOSITORY=$PWD/restic; "
-    borg = "export BORG_REPO=$PWD/borg BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK=yes BORG_BASE_DIR=$PWD/borgbase; "
     clean = "rm -rf r.db r; mkdir r"
     return [
         Row("gunzip + sync", "gunzip -c o.gz >r.db; sync r.db", clean, None, ("gunzip",)),
@@ -102,8 +115,9 @@ def restore_rows(h):
         Row("tar xzf + sync", "tar xzf h1/*.tar.gz -C r; sync r/c.db", clean),
         Row("pigz -d + sync", "pigz -dc o.gz >r.db; sync r.db", clean, None, ("pigz",)),
         Row("zstd -d + sync", "zstd -dqc o.zst >r.db; sync r.db", clean, None, ("zstd",)),
-        Row("restic restore", restic + "restic -q restore latest --target r; sync", clean, None, ("restic",)),
-        Row("borg extract", borg + "cd r; borg extract ::a; sync", clean, None, ("borg",)),
+        Row("restic restore", RESTIC + "restic -q restore latest --target r; sync", clean, None, ("restic",)),
+        Row("rustic restore", RUSTIC + "rustic -q restore latest r; sync", clean, None, ("rustic",)),
+        Row("borg extract", BORG + "cd r; borg extract ::a; sync", clean, None, ("borg",)),
     ]
 
 
@@ -112,7 +126,8 @@ def verify_rows(h):
         Row("gunzip -t", "gunzip -t o.gz", "", None, ("gunzip",)),
         Row("heirloom verify --depth quick", h + " verify latest --dir h1 --depth quick"),
         Row("heirloom verify", h + " verify latest --dir h1"),
-        Row("restic check --read-data", "export RESTIC_PASSWORD=x RESTIC_REPOSITORY=$PWD/restic; restic -q check --read-data", "", None, ("restic",)),
+        Row("restic check --read-data", RESTIC + "restic -q check --read-data", "", None, ("restic",)),
+        Row("rustic check --read-data", RUSTIC + "rustic -q check --read-data", "", None, ("rustic",)),
     ]
 
 
@@ -147,7 +162,7 @@ def main():
     parser.add_argument("--work", required=True)
     parser.add_argument("--size", default="1G")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--parts", default="backup,restore,verify,many")
+    parser.add_argument("--parts", default="backup,again,restore,verify,many")
     parser.add_argument("--rows", default="", help="only rows whose names hold one of these, besides the first of each part")
     args = parser.parse_args()
     WANTED[:] = args.rows.split(",")
@@ -161,6 +176,8 @@ def main():
         subprocess.check_output([binary, "--version"], text=True).splitlines()[0]))
     if "backup" in parts:
         compare("Backup", backup_rows(binary), work, args.rounds)
+    if "again" in parts:
+        compare("The same again, unchanged", again_rows(binary), work, args.rounds)
     if "restore" in parts:
         compare("Restore", restore_rows(binary), work, args.rounds)
     if "verify" in parts:
