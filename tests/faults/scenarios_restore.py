@@ -197,14 +197,20 @@ class GuardFails(Guard):
     command = [*Guard.command[:-1], Guard.change + '; raise SystemExit(9)']
 
     def build(self, binary, world):
+        self.was = {}
         super().build(binary, world)
         shutil.copyfile(f'{world}/app.db', f'{world}/x.db')
         advance(f'{world}/x.db', 55)
         self.between = {'app': {contents_of_live(f'{world}/x.db')}}
         os.unlink(f'{world}/x.db')
 
+    def go(self, world, prefix=(), now=NOW, **more):
+        # A run that failed before may have left what its command did.
+        self.was[world] = self.contents(world)
+        return super().go(world, prefix, now, **more)
+
     def judge(self, world, code, stderr, log=''):
         bad = super().judge(world, code, stderr, log)
-        if code == 9 and self.contents(world) != self.old: bad.append(f'exit 9, AND WHAT THE COMMAND DID IS STILL THERE: {said(stderr)}')
+        if code == 9 and self.contents(world) != self.was[world]: bad.append(f'exit 9, AND WHAT THE COMMAND DID IS STILL THERE: {said(stderr)}')
         if code == 0: bad.append('exit 0 although the command failed')
         return bad
