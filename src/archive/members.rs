@@ -6,6 +6,7 @@
 
 use std::fs::File;
 use std::num::NonZeroUsize;
+use std::sync::{Mutex, PoisonError};
 
 use super::ArchiveError;
 use super::described::{self, damaged, shown};
@@ -68,6 +69,8 @@ pub(super) struct Reading<'a> {
     pub(super) wanted: &'a [Wanted<'a>],
     /// Whether everything is read to the end of the file; otherwise the last wanted database is the end.
     pub(super) to_the_end: bool,
+    /// Held while a file is written to.
+    pub(super) writing: Mutex<()>,
 }
 
 /// Whether a database is read.
@@ -322,6 +325,8 @@ impl Worker {
         if let Part::Data { index, from } = job.part
             && let Wanted::Into(file) = reading.wanted[index]
         {
+            // The kernel lets one write to a file at a time, and burns the processor of whoever waits; here the other one sleeps.
+            let _alone = reading.writing.lock().unwrap_or_else(PoisonError::into_inner);
             output::write_at(file, &job.unpacked[..job.live], from)?;
         }
         Ok(())

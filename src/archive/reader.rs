@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::num::NonZeroUsize;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
@@ -155,7 +155,14 @@ impl Archive {
     ) -> Result<ReadThrough, ArchiveError> {
         match (self.route, &self.contents.metadata) {
             (Route::Members { second }, Some(metadata)) => {
-                let reading = Reading { source: &*self.source, second, databases: &metadata.databases, wanted, to_the_end };
+                let reading = Reading {
+                    source: &*self.source,
+                    second,
+                    databases: &metadata.databases,
+                    wanted,
+                    to_the_end,
+                    writing: Mutex::default(),
+                };
                 Ok(ReadThrough { databases: reading.run(threads, progress)?, oddities: Vec::new() })
             }
             (Route::Database { gzip }, _) => self.read_database(gzip, wanted[0], progress),
