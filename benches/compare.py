@@ -86,7 +86,7 @@ def backup_rows(h):
             "du -sb restic", ("sqlite3", "restic")),
         Row(".backup + borg (lz4)", BORG + COPY + "borg create ::a s.db", BORG + "rm -rf borg; borg init -e none",
             "du -sb borg", ("sqlite3", "borg")),
-        Row(".backup + rustic", RUSTIC + COPY + "rustic -q backup s.db", RUSTIC + "rm -rf rustic rusticcache; rustic -q init",
+        Row(".backup + rustic", RUSTIC + COPY + "rustic backup s.db", RUSTIC + "rm -rf rustic rusticcache; rustic init",
             "du -sb rustic", ("sqlite3", "rustic")),
         Row("litestream replicate -once", "litestream replicate -once l.db file://$PWD/litestream",
             "rm -rf litestream .l.db-litestream l.db; cp c.db l.db", "du -sb litestream", ("litestream",)),
@@ -100,7 +100,7 @@ def again_rows(h):
         Row("heirloom backup", h + " backup c.db --dir h2", "rm -rf h2", "du -b h2/*.tar.gz"),
         Row("heirloom backup --if-older-than 1h", h + " backup c.db --dir h1 --if-older-than 1h"),
         Row(".backup + restic", RESTIC + COPY + "restic -q backup s.db", "", None, ("sqlite3", "restic")),
-        Row(".backup + rustic", RUSTIC + COPY + "rustic -q backup s.db", "", None, ("sqlite3", "rustic")),
+        Row(".backup + rustic", RUSTIC + COPY + "rustic backup s.db", "", None, ("sqlite3", "rustic")),
         Row(".backup + borg (lz4)", BORG + COPY + "borg create ::{now:%s} s.db", "", None, ("sqlite3", "borg")),
     ]
 
@@ -116,7 +116,7 @@ def restore_rows(h):
         Row("pigz -d + sync", "pigz -dc o.gz >r.db; sync r.db", clean, None, ("pigz",)),
         Row("zstd -d + sync", "zstd -dqc o.zst >r.db; sync r.db", clean, None, ("zstd",)),
         Row("restic restore", RESTIC + "restic -q restore latest --target r; sync", clean, None, ("restic",)),
-        Row("rustic restore", RUSTIC + "rustic -q restore latest r; sync", clean, None, ("rustic",)),
+        Row("rustic restore", RUSTIC + "rustic restore latest r; sync", clean, None, ("rustic",)),
         Row("borg extract", BORG + "cd r; borg extract ::a; sync", clean, None, ("borg",)),
     ]
 
@@ -127,7 +127,7 @@ def verify_rows(h):
         Row("heirloom verify --depth quick", h + " verify latest --dir h1 --depth quick"),
         Row("heirloom verify", h + " verify latest --dir h1"),
         Row("restic check --read-data", RESTIC + "restic -q check --read-data", "", None, ("restic",)),
-        Row("rustic check --read-data", RUSTIC + "rustic -q check --read-data", "", None, ("rustic",)),
+        Row("rustic check --read-data", RUSTIC + "rustic check --read-data", "", None, ("rustic",)),
     ]
 
 
