@@ -6,6 +6,8 @@
 Every row of a part runs once per round, in turn (A B C A B C ...), after one round that does not count. Wall
 and CPU seconds (user + system of the whole process tree) and the largest resident set of one process come from
 the operating system's own accounting. All rows end with their data on disk where the tool offers it (sync).
+Before each row a file of twice the size of the database is written and removed: under a hypervisor the first use of memory costs
+seconds per GB, and rows that find none but such memory would lose to those that follow a row which has just freed some.
 Prints a Markdown table per part: median, minimum and maximum, and the ratio to the first row, round by round.
 """
 import argparse
@@ -31,6 +33,7 @@ class Row:
     def run(self, work, count):
         if self.before:
             subprocess.run(["bash", "-ec", self.before], cwd=work, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        warm(work)
         os.sync()
         start = time.monotonic()
         process = subprocess.Popen(["bash", "-ec", self.command], cwd=work, stdin=subprocess.DEVNULL,
@@ -47,6 +50,15 @@ class Row:
             self.rss.append(usage.ru_maxrss / 1024)
             if self.size:
                 self.bytes = int(subprocess.check_output(["bash", "-c", self.size], cwd=work).split()[0])
+
+
+def warm(work):
+    """Lets the kernel hold free memory that was in use a moment ago."""
+    path, block = os.path.join(work, "warm"), b"x" * (1 << 20)
+    with open(path, "wb") as file:
+        for _ in range(2 * os.path.getsize(os.path.join(work, "c.db")) // len(block)):
+            file.write(block)
+    os.remove(path)
 
 
 def compare(title, rows, work, rounds):

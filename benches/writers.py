@@ -4,7 +4,7 @@
   writers.py --bin target/release/heirloom --work DIR [--rounds 3]
 
 DIR holds c.db, as compare.py leaves it. One process commits a row, waits 2 ms, and commits again; only commits that began while the
-other command ran are counted. The rows of a mode run in turn. `cp` is repeated for as long as a backup takes. Prints a Markdown table
+other command ran are counted. The rows of a mode run in turn. `cp` is repeated for as long as a backup takes. Memory is warmed before each as in compare.py. Prints a Markdown table
 for WAL and for rollback mode, and how long the raw copy takes: the bound for the longest wait in rollback mode.
 """
 import argparse
@@ -15,6 +15,8 @@ import statistics
 import subprocess
 import sys
 import time
+
+from compare import warm
 
 WRITER = """
 import sqlite3, sys, time
@@ -37,7 +39,7 @@ def beside(work, command, seconds):
     log = os.path.join(work, "writes.log")
     writer = subprocess.Popen([sys.executable, "-c", WRITER, os.path.join(work, "w.db"), log])
     try:
-        time.sleep(1)
+        time.sleep(0.5)
         start = time.monotonic()
         while True:
             if command:
@@ -85,12 +87,15 @@ def main():
         for _ in range(args.rounds):
             for name, command in rows:
                 once = "heirloom" in command
+                warm(work)
                 took, waits = beside(work, command, 0 if once else seconds)
                 if name == "`heirloom backup`":
                     seconds = took
                 waits.sort()
                 found[name].append((len(waits) / took, waits[len(waits) // 2] * 1e3, waits[int(len(waits) * 0.99)] * 1e3, waits[-1] * 1e3, took))
                 shutil.rmtree(os.path.join(work, "hw"), ignore_errors=True)
+            os.remove(os.path.join(work, "w.copy"))
+            warm(work)
             start = time.monotonic()
             source, copy = sqlite3.connect(os.path.join(work, "w.db")), sqlite3.connect(os.path.join(work, "w.copy"))
             copy.execute("PRAGMA journal_mode=OFF")
