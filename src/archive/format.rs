@@ -6,8 +6,9 @@
 pub const MEMBER_BYTES: usize = 1024 * 1024;
 /// The most input that a member may hold when we read, in bytes.
 pub const MAX_MEMBER_BYTES: usize = 16 * 1024 * 1024;
-/// The default compression level of libdeflate.
-pub const DEFAULT_LEVEL: u8 = 4;
+/// The default compression level of libdeflate. 4 takes a tenth less time, but does not search for a better match one byte on: records of
+/// small rows become up to a tenth larger (measured: 10 % and 1.5 %).
+pub const DEFAULT_LEVEL: u8 = 5;
 /// The size of a tar block, in bytes.
 pub const TAR_BLOCK: usize = 512;
 /// The longest metadata entry that is read, in bytes.

@@ -127,7 +127,7 @@ impl Default for Settings {
             sets: BTreeMap::new(),
             default_database: None,
             store: PathBuf::from("backups"),
-            backup: BackupSettings { check: Check::Full, vacuum: false, compress: true, compression_level: 4, threads: None },
+            backup: BackupSettings { check: Check::Full, vacuum: false, compress: true, compression_level: 5, threads: None },
             retention: RetentionSettings {
                 keep: None,
                 max_age: None,
