@@ -19,11 +19,12 @@ import time
 from compare import warm
 
 WRITER = """
-import sqlite3, sys, time
+import os, sqlite3, sys, time
+parent = os.getppid()
 c = sqlite3.connect(sys.argv[1], timeout=120, isolation_level=None)
 out = open(sys.argv[2], "w")
 i = 0
-while True:
+while os.getppid() == parent:
     i += 1
     start = time.monotonic()
     c.execute("BEGIN IMMEDIATE")
