@@ -11,8 +11,9 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use heirloom::archive::format::{DEFAULT_LEVEL, MEMBER_BYTES};
+use heirloom::archive::format::MEMBER_BYTES;
 use heirloom::archive::{Archive, Compression, WriteOptions, Writer, metadata_room};
+use heirloom::config::DEFAULT_LEVEL;
 use heirloom::metadata::Metadata;
 use heirloom::progress::Silent;
 use heirloom::store::ReadAt;

@@ -269,6 +269,20 @@ mod found {
     }
 
     #[test]
+    fn a_long_name_that_readers_end_at_different_places_is_refused() {
+        for (name, whole) in
+            [(&b"user_data.db\0"[..], true), (b"user_data.db", true), (b"user_data.db\0app.db\0", false), (b"user_data.db\0\0", false)]
+        {
+            let mut tar = Vec::new();
+            packing::append(&mut tar, b"././@LongLink", b'L', name.len() as u64, name);
+            packing::append(&mut tar, b"x", b'0', 512, &[0; 512]);
+            tar.resize(tar.len() + 1024, 0);
+            let refused = opened(packing::gzip(&tar)).err();
+            assert_eq!(matches!(refused, Some(ArchiveError::Hostile { .. })), !whole, "{name:?}: {refused:?}");
+        }
+    }
+
+    #[test]
     fn a_list_of_nothing_takes_no_memory() {
         let mut one = sample(vec![database("app.db", b"one")]);
         one.databases[0].findings = vec![String::new(); 10_000];

@@ -4,7 +4,7 @@
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::{FileExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -422,6 +422,33 @@ fn offline_brings_home_what_a_crash_left() {
         assert_eq!(fs::metadata(&live).unwrap().mode() & 0o777, 0o640);
         no_sidecars(&live);
     }
+}
+
+/// SQLite leaves these where leaving WAL mode failed halfway: with a header of rollback mode it takes an empty -wal for none.
+#[test]
+fn offline_removes_an_empty_wal_and_never_one_with_commits() {
+    let folder = tempfile::tempdir().unwrap();
+    let (live, archive) = (folder.path().join("live.db"), folder.path().join("archive.db"));
+    make(&archive, "delete", 2, 900);
+    let lock = || Offline::lock(&look_at(&live).unwrap(), Proof::NoneKnown, &limits(Duration::ZERO), &Silent).unwrap();
+
+    make(&live, "delete", 1, 300);
+    fs::write(folder.path().join("live.db-wal"), "").unwrap();
+    fs::write(folder.path().join("live.db-shm"), [0; 32768]).unwrap();
+    lock().replace(&staged(folder.path(), "s", &archive)).unwrap().settle().unwrap();
+    assert_eq!(state(&live), (2, 900));
+    no_sidecars(&live);
+
+    // The header says rollback mode, the -wal holds 300 rows more: they are brought home.
+    fs::remove_file(&live).unwrap();
+    make(&live, "wal", 1, 300);
+    Worker::start(CRASHER, &live).kill();
+    let file = fs::OpenOptions::new().write(true).open(&live).unwrap();
+    file.write_all_at(&[1, 1], 18).unwrap();
+    let safety = folder.path().join("safety");
+    lock().copy_to(&safety, &Silent).unwrap();
+    let kept: u32 = Connection::open(&safety).unwrap().query_row("SELECT count(*) FROM t", [], |row| row.get(0)).unwrap();
+    assert_eq!(kept, 600);
 }
 
 #[test]

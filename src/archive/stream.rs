@@ -278,7 +278,12 @@ impl Tar {
         let one_name = |extension: &Extension| if extension.name.is_some() { Err(refused("an entry has two names")) } else { Ok(()) };
         if kind == EntryKind::LongName {
             one_name(extension)?;
-            extension.name = Some(body.split(|&byte| byte == 0).next().unwrap_or_default().to_vec());
+            // It ends with one NUL. Of more, some readers make the end of the name, and some a part of it.
+            let name = body.strip_suffix(&[0]).unwrap_or(&body);
+            if name.contains(&0) {
+                return Err(refused("a long name holds a NUL"));
+            }
+            extension.name = Some(name.to_vec());
             return Ok(());
         }
         for (key, value) in pax_records(&body).ok_or_else(|| refused("a pax header is broken"))? {

@@ -72,9 +72,8 @@ impl ChoiceArgs {
                 if let Some(unknown) = self.only.iter().find(|name| !sets.iter().any(|set| holds(set, name))) {
                     return Err(no_such_database(context, unknown));
                 }
-                let wanted = |set: &&&Name| self.only.is_empty() || self.only.iter().any(|name| holds(set, name));
-                let matching = sets.iter().filter(wanted);
-                matching.into_iter().map(|set| from_settings(context, set, &self.only)).collect()
+                let matching = sets.iter().filter(|set| self.only.is_empty() || self.only.iter().any(|name| holds(set, name)));
+                matching.map(|set| from_settings(context, set, &self.only)).collect()
             }
             Some(_) => match &context.settings.default_database {
                 Some(path) => from_paths(self, std::slice::from_ref(path)),

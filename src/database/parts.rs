@@ -2,8 +2,8 @@
 //!
 //! `quick_check` looks at every page and every row of the whole file, and asks FTS and R*Tree tables; what it leaves out is whether
 //! each index holds exactly the rows of its table. That is what `integrity_check` of a single table adds, and every table can be
-//! asked on a connection of its own. Together they see what one `integrity_check` sees, for a sixth more work in two thirds
-//! of the time on two processors.
+//! asked on a connection of its own. Together they see what one `integrity_check` sees, for a sixth more work in about two
+//! thirds of the time on two processors.
 
 use std::num::NonZeroUsize;
 use std::path::Path;

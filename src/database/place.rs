@@ -20,7 +20,7 @@ use super::capture::Limits;
 use super::holders::{Holder, holders, holders_of};
 use super::open::{Located, open_regular, sidecar};
 use super::pin::begin;
-use super::replace::{copy_whole, open_writable};
+use super::replace::{copy_whole, leave_wal, open_writable};
 use super::target::{SIDECARS, Target, existing};
 use super::waiting::Waiting;
 use crate::progress::Progress;
@@ -95,20 +95,8 @@ impl Offline {
         let connection = waiting.get(|| open_writable(&path))?;
         connection.pragma_update(None, "locking_mode", "EXCLUSIVE").map_err(failed)?;
         // Leaving WAL mode brings the -wal home and removes it. Dies after that: the old content, in rollback mode.
-        waiting.until(|| {
-            let mode: String = connection.query_row("PRAGMA journal_mode=DELETE", [], |row| row.get(0))?;
-            Ok(mode == "delete" && begin(&connection, "BEGIN EXCLUSIVE; COMMIT;").map(|()| true)?)
-        })?;
-        let steps = Steps { path: &path };
-        if let Some(left) = existing(&path, &["-wal"]).map_err(steps.io("look beside"))?.first() {
-            let why = format!("\"{}\" stays beside it", left.display());
-            return Err(TargetError::Refused { path, why });
-        }
-        // An index of the -wal that went, which could not be removed with it.
-        match fs::remove_file(sidecar(&path, "-shm")) {
-            Err(cause) if cause.kind() != io::ErrorKind::NotFound => return Err(steps.io("remove the -shm of")(cause)),
-            _ => {}
-        }
+        waiting.until(|| Ok(leave_wal(&connection)? && begin(&connection, "BEGIN EXCLUSIVE; COMMIT;").map(|()| true)?))?;
+        Steps { path: &path }.remove_left_wal()?;
         Ok(Self { connection, path, old, _located: located })
     }
 
@@ -238,8 +226,22 @@ impl Steps<'_> {
         Ok(())
     }
 
+    /// Removes what an earlier run could not remove when it left WAL mode: a `-wal` of 0 bytes and its index.
+    ///
+    /// SQLite takes an empty `-wal` for none, and so leaves it; it holds no commit. Dies in between: the old file, which needs neither.
+    fn remove_left_wal(&self) -> Result<(), TargetError> {
+        for left in existing(self.path, &["-wal", "-shm"]).map_err(self.io("look beside"))? {
+            if left == sidecar(self.path, "-wal") && fs::symlink_metadata(&left).map_err(self.io("look beside"))?.size() > 0 {
+                let why = format!("\"{}\" stays beside it", left.display());
+                return Err(TargetError::Refused { path: self.path.to_owned(), why });
+            }
+            fs::remove_file(&left).map_err(self.io("remove the sidecars of"))?;
+        }
+        Ok(())
+    }
+
     /// Removes the journal that locking left, its header zeroed: where the disk lost those zeros, a power cut would bring back a
-    /// journal of the old file, and it would be rolled back into the new one.
+    /// journal of the old file, and it would be rolled back into the new one. An earlier run may have removed it, and failed to sync.
     fn remove_empty_journal(&self) -> Result<(), TargetError> {
         let journal = sidecar(self.path, "-journal");
         let mut first = [0];
@@ -249,7 +251,7 @@ impl Steps<'_> {
                 let why = format!("\"{}\" holds a transaction that was not finished", journal.display());
                 return Err(TargetError::Refused { path: self.path.to_owned(), why });
             }
-            Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => return self.sync(),
             Err(cause) => return Err(self.io("read the -journal of")(cause)),
         }
         fs::remove_file(&journal).map_err(self.io("remove the -journal of"))?;

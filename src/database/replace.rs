@@ -222,7 +222,7 @@ impl Replacement {
         drop(backup);
         if self.mode == Mode::Rollback {
             // The archive may have brought WAL mode with it.
-            self.target.pragma_update(None, "journal_mode", "DELETE").map_err(|error| waiting.failed(&error))?;
+            waiting.until(|| leave_wal(&self.target))?;
         }
         Ok(())
     }
@@ -404,6 +404,18 @@ pub(super) fn open_writable(path: &Path) -> rusqlite::Result<Connection> {
         // A schema that cannot be read at all leaves FULL. Under an exclusive lock, and in WAL mode, that is enough: there the commit is synced.
         _ => Ok(connection),
     }
+}
+
+/// Changes to rollback mode, and says whether that is in force.
+pub(super) fn leave_wal(connection: &Connection) -> rusqlite::Result<bool> {
+    let mut statement = connection.prepare("PRAGMA journal_mode=DELETE")?;
+    let mut rows = statement.query([])?;
+    let mut left = false;
+    // To the end: the row comes before the commit, and the error of the commit after it.
+    while let Some(row) = rows.next()? {
+        left = row.get::<_, String>(0)? == "delete";
+    }
+    Ok(left)
 }
 
 /// Returns the journal mode in force. Where the schema is too damaged to ask, the header of the main file says it.

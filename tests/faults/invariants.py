@@ -127,9 +127,10 @@ def judge_exit(code, stderr, log=''):
     if code not in (0, 137) and not stderr.strip() and not mute: bad.append(f'exit {code} without a message')
     for m in re.finditer(r'(?:fsync|fdatasync)\(\d+<([^>]*)>(\(deleted\))?.*INJECTED.*$', log, re.M):
         path = m.group(1)
-        # EINTR is tried again; what SQLite makes for itself in scratch is worthless, and so is what is deleted; a folder may be
-        # synced again (SQLite lets the error of its own sync of a folder go), a file may not: the kernel tells of lost pages once.
-        if 'EINTR' in m.group(0) or m.group(2) or re.search(r'/run-[^/]*(/[^/]*\.db[^/]*)?$|/\.heirloom-run-', path): continue
+        # EINTR is tried again; what SQLite makes for itself in scratch is worthless, and so are what is deleted and the log of activities
+        # (synced only where a killed run left its journal); a folder may be synced again (SQLite lets the error of its own sync of a
+        # folder go), a file may not: the kernel tells of lost pages once.
+        if 'EINTR' in m.group(0) or m.group(2) or re.search(r'/run-[^/]*(/[^/]*\.db[^/]*)?$|/\.heirloom-run-|/activity\.db(-journal)?$', path): continue
         again = re.search(r'sync\(\d+<' + re.escape(path) + r'>\)\s*= 0', log[m.end():])
         if code == 0 and not (again and re.search(r'/(w|backups|\.heirloom)$', path)): bad.append(f'exit 0 although a sync failed: {m.group(0)}')
     for c in stderr.decode(errors='replace'):
