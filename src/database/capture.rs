@@ -131,9 +131,8 @@ impl PinnedDatabase {
 
 /// Opens the new file without anything that would make it durable: it is worthless until its archive is.
 pub(super) fn open_target(target: &Path) -> rusqlite::Result<Connection> {
-    let path = std::path::absolute(target).unwrap_or_else(|_| target.to_owned());
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags)?;
+    let connection = Connection::open_with_flags(target, flags)?;
     connection.execute_batch("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA locking_mode=EXCLUSIVE;")?;
     Ok(connection)
 }

@@ -87,8 +87,7 @@ pub(super) fn journal_mode_of(copy: &Path) -> io::Result<&'static str> {
 pub(super) fn resize(copy: &Path, resized: &Path, page_size: u32) -> Result<(), String> {
     let target = resized.to_str().ok_or("the path of the scratch folder is not UTF-8")?;
     // Not immutable: SQLite takes such a file for one in memory, and keeps its page size.
-    let path = std::path::absolute(copy).map_err(|error| error.to_string())?;
-    let connection = connect(&path, "mode=rw", OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(|error| message(&error))?;
+    let connection = connect(copy, "mode=rw", OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(|error| message(&error))?;
     connection.pragma_update(None, "page_size", page_size).map_err(|error| message(&error))?;
     connection.execute("VACUUM INTO ?1", [target]).map_err(|error| message(&error))?;
     connection.close().map_err(|(_, error)| message(&error))?;

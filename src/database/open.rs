@@ -273,7 +273,7 @@ pub(super) struct Live {
 }
 
 impl Live {
-    /// Opens a database that exists; `path` is absolute and without links.
+    /// Opens a database that exists.
     pub(super) fn open(path: &Path, way: Way) -> rusqlite::Result<Self> {
         let (mode, access, sidecars) = match way {
             Way::ReadOnly => ("ro", OpenFlags::SQLITE_OPEN_READ_ONLY, Sidecars::Theirs),
@@ -311,16 +311,14 @@ impl Drop for Live {
 
 /// Opens a private copy for reading only; nothing beside it is looked at or made.
 pub(super) fn open_private(copy: &Path) -> rusqlite::Result<Connection> {
-    let path = std::path::absolute(copy).unwrap_or_else(|_| copy.to_owned());
-    connect(&path, "mode=ro&immutable=1", OpenFlags::SQLITE_OPEN_READ_ONLY)
+    connect(copy, "mode=ro&immutable=1", OpenFlags::SQLITE_OPEN_READ_ONLY)
 }
 
 /// Opens a private copy so that SQLite sees its CHECK constraints, which it leaves out of a schema that it can only read.
 ///
 /// Nothing is written all the same. A copy in WAL mode gets a `-wal` for the time of the connection, without content.
 pub(super) fn open_private_with_checks(copy: &Path) -> rusqlite::Result<Connection> {
-    let path = std::path::absolute(copy).unwrap_or_else(|_| copy.to_owned());
-    let connection = connect(&path, "mode=rw", OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    let connection = connect(copy, "mode=rw", OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     connection.execute_batch("PRAGMA locking_mode=EXCLUSIVE; PRAGMA query_only=ON;")?;
     Ok(connection)
 }
@@ -345,9 +343,10 @@ pub(super) fn connect(path: &Path, parameters: &str, access: OpenFlags) -> rusql
     Ok(connection)
 }
 
-/// Writes an absolute path as a `file:` URI; every byte that could mean something else is escaped.
+/// Writes a path as a `file:` URI; every byte that could mean something else is escaped.
 fn uri(path: &Path) -> String {
-    let mut uri = String::from("file://");
+    // What follows two slashes is an authority: a relative path must not stand there.
+    let mut uri = String::from(if path.is_absolute() { "file://" } else { "file:" });
     for &byte in path.as_os_str().as_bytes() {
         if byte.is_ascii_alphanumeric() || b"/._-".contains(&byte) {
             uri.push(char::from(byte));

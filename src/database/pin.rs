@@ -174,8 +174,7 @@ fn open_in_place(located: &Located, way: Way) -> rusqlite::Result<Live> {
 
 /// Opens a private copy and pins it; SQLite rolls back or recovers there what it has to.
 fn open_staged(staged: &Staged) -> rusqlite::Result<Live> {
-    let path = fs::canonicalize(staged.path()).unwrap_or_else(|_| staged.path().to_owned());
-    let live = Live::open(&path, Way::Staged)?;
+    let live = Live::open(staged.path(), Way::Staged)?;
     begin(live.connection(), PIN)?;
     Ok(live)
 }

@@ -272,7 +272,10 @@ def main():
     a = p.parse_args(); a.bin = os.path.abspath(a.bin)
     runs = Runs(a)
     try:
-        for name in a.only.split(','): getattr(runs, name)()
+        for name in a.only.split(','):
+            before = runs.bad
+            getattr(runs, name)()
+            print(f'# {name}: findings {runs.bad - before}', flush=True)
         print(f'# runs: findings {runs.bad}, seed {a.seed}')
     finally: shutil.rmtree(runs.work, ignore_errors=True)
     return 1 if runs.bad else 0
