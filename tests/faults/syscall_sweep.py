@@ -53,9 +53,9 @@ def calls(scenario, template, work):
         if not m: continue
         per[m.group(2), m.group(1)] += 1
         # Threads count for themselves, so that the first sync of one and that of another would always fail together: by file, too.
-        # And a database is a disk of its own, perhaps a dying one.
+        # And a database or an archive is a disk of its own, perhaps a dying one.
         path = os.path.relpath(m.group(3), d) if (m.group(3) or '').startswith(d) else ''
-        if OWN_PIDS and path and (m.group(2) in ('fsync', 'fdatasync') or m.group(2) in ('read', 'pread64') and scenario.is_of_database(path)):
+        if OWN_PIDS and path and (m.group(2) in ('fsync', 'fdatasync') or m.group(2) in ('read', 'pread64') and (scenario.is_of_database(path) or path.endswith('.tar.gz'))):
             per[f'{m.group(2)}@{path}', ''] += 1
     shutil.rmtree(world)
     most = {}
