@@ -4,8 +4,9 @@
   writers.py --bin target/release/heirloom --work DIR [--rounds 3]
 
 DIR holds c.db, as compare.py leaves it. One process commits a row, waits 2 ms, and commits again; only commits that began while the
-other command ran are counted. The rows of a mode run in turn. `cp` is repeated for as long as a backup takes. Memory is warmed before each as in compare.py. Prints a Markdown table
-for WAL and for rollback mode, and how long the raw copy takes: the bound for the longest wait in rollback mode.
+other command ran are counted. The rows of a mode run in turn. `cp` is repeated for as long as a backup takes. Memory is warmed
+before each as in compare.py. Prints a Markdown table for WAL and for rollback mode, and how long the raw copy takes: the bound for
+the longest wait in rollback mode.
 """
 import argparse
 import os

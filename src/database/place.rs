@@ -229,6 +229,7 @@ impl Steps<'_> {
     /// Removes what an earlier run could not remove when it left WAL mode: a `-wal` of 0 bytes and its index.
     ///
     /// SQLite takes an empty `-wal` for none, and so leaves it; it holds no commit. Dies in between: the old file, which needs neither.
+    /// The folder is synced before the new file comes, so that no power cut brings an older state of them back beside it.
     fn remove_left_wal(&self) -> Result<(), TargetError> {
         for left in existing(self.path, &["-wal", "-shm"]).map_err(self.io("look beside"))? {
             if left == sidecar(self.path, "-wal") && fs::symlink_metadata(&left).map_err(self.io("look beside"))?.size() > 0 {
@@ -246,15 +247,14 @@ impl Steps<'_> {
         let journal = sidecar(self.path, "-journal");
         let mut first = [0];
         match open_regular(&journal).and_then(|file| file.read_at(&mut first, 0)) {
-            Ok(_) if first == [0] => {}
+            Ok(_) if first == [0] => fs::remove_file(&journal).map_err(self.io("remove the -journal of"))?,
             Ok(_) => {
                 let why = format!("\"{}\" holds a transaction that was not finished", journal.display());
                 return Err(TargetError::Refused { path: self.path.to_owned(), why });
             }
-            Err(cause) if cause.kind() == io::ErrorKind::NotFound => return self.sync(),
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => {}
             Err(cause) => return Err(self.io("read the -journal of")(cause)),
         }
-        fs::remove_file(&journal).map_err(self.io("remove the -journal of"))?;
         self.sync()
     }
 

@@ -211,7 +211,9 @@ fn entry(recipe: &mut Recipe, tar: &mut Vec<u8>, parts: &mut Vec<Part>) {
                 let key = KEYS[usize::from(recipe.byte()) % KEYS.len()];
                 let value = name(recipe);
                 let length = key.len() + value.len() + 3;
-                let length = length + (length + 1).to_string().len() + usize::from(count / 4) / 8 * 40 - usize::from(count / 4) % 8;
+                // It may claim to be shorter, or longer than the whole header.
+                let (shorter, longer) = (usize::from(count) / 4 % 8, usize::from(count) / 32 * 40);
+                let length = length + (length + 1).to_string().len() + longer - shorter;
                 records.extend([length.to_string().as_bytes(), b" ", key, b"=", &value, b"\n"].concat());
             }
             packing::append(tar, b"pax", if action & 64 == 0 { b'x' } else { b'g' }, records.len() as u64, &records);
