@@ -1,13 +1,14 @@
 //! Backs up SQLite databases, proves that the backups can be restored, keeps the right ones and puts them back.
 //!
-//! Four layers. A file may use what is in the layers below its own, never above, and an adapter never
+//! Five layers. A file may use what is in the layers below its own, never above, and an adapter never
 //! its neighbours; `tests/layers.rs` reads the `use` lines and holds this.
 //!
 //! ```text
 //! faces        main.rs  cli/            talk to people and machines: clap, indicatif, printing, clock, environment
 //! operations   ops/                     backup restore verify cleanup rotate health: plan from values, act through adapters
-//! adapters     database/ archive/ store/ activity.rs lock.rs scratch.rs     one outside thing each
-//! pure         metadata.rs snapshot.rs retention/ digest.rs progress.rs names.rs ...   no files, no clock, no environment
+//! adapters     database/ archive/ store/ activity.rs holds.rs lock.rs scratch.rs     one outside thing each
+//! platform     platform/           what the operating system knows about files
+//! pure         metadata.rs snapshot.rs retention/ streams.rs digest.rs progress.rs names.rs ...   no files, no clock, no environment
 //! ```
 //!
 //! Where something happens:
@@ -19,22 +20,27 @@
 //! | how is a live database replaced? | `database/replace.rs` |
 //! | what do the bytes of an archive mean? | `archive/format.rs`, `man/heirloom-archive.5` |
 //! | when does an archive count? | `ops/backup.rs` (commit point), `store/local.rs` (`commit`) |
+//! | whose archive is it? | `streams.rs` |
 //! | what may be removed? | `retention/` |
 //! | what does exit code 13 mean? | `cli/exit.rs` |
 
 pub mod activity;
 pub mod archive;
 pub mod cli;
+pub mod clock;
 pub mod config;
 pub mod database;
 pub mod digest;
+pub mod holds;
 pub mod lock;
 pub mod metadata;
 pub mod names;
 pub mod ops;
+pub mod platform;
 pub mod progress;
 pub mod retention;
 pub mod scratch;
 pub mod snapshot;
 pub mod store;
+pub mod streams;
 pub mod text;

@@ -10,7 +10,8 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Sha256;
-use crate::names::Name;
+use crate::names::{HostLabel, Name};
+use crate::streams::FileIdentity;
 
 /// The archive format that this release writes, and the newest that it reads.
 pub const FORMAT: u32 = 1;
@@ -31,16 +32,60 @@ pub struct Metadata {
     pub set: Name,
     /// Why the archive exists.
     pub kind: Kind,
-    /// The host it was made on.
+    /// The name of the machine it was made on.
     pub host: String,
+    /// The host label it was made under; archives of older releases have none, and `host` stands for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host_label: Option<HostLabel>,
     /// What the user wanted to remember.
     pub note: Option<String>,
     /// Whether all databases show one point in time. A single database always does.
     pub consistent_set: bool,
     /// Every database of the set, and whether it is in this archive.
     pub includes: BTreeMap<Name, bool>,
+    /// What a safety archive goes back before; `None` in archives of every other kind.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<Replaces>,
     /// The databases in the archive, in the order of their entries.
     pub databases: Vec<DatabaseMetadata>,
+}
+
+impl Metadata {
+    /// Returns the host label; for archives of older releases one made of the host name.
+    pub fn label(&self) -> HostLabel {
+        self.host_label.clone().unwrap_or_else(|| HostLabel::from_host_name(&self.host))
+    }
+}
+
+/// The restore or rollback that a safety archive was made before: what an undo of it needs to know.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Replaces {
+    /// The id of the restore: safety archives and records of one restore share it.
+    pub restore: String,
+    /// The archive that was restored.
+    pub archive: String,
+    /// Every target of the restore, also those of which the safety archive holds nothing.
+    pub targets: Vec<ReplacedTarget>,
+}
+
+/// One target of a restore.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReplacedTarget {
+    /// The database.
+    pub name: Name,
+    /// The file, without symbolic links.
+    pub path: String,
+    /// Whether there was no file, so that going back moves the new one aside.
+    pub missing: bool,
+}
+
+/// How much a database held: what a shrink is measured against.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Extent {
+    /// The rows of all its tables; null where they could not be counted.
+    pub rows: Option<u64>,
+    /// Its size.
+    pub bytes: u64,
 }
 
 /// What the metadata says about one database.
@@ -52,6 +97,18 @@ pub struct DatabaseMetadata {
     pub file: String,
     /// The path it was copied from; bytes that are not UTF-8 are replaced by U+FFFD.
     pub source: String,
+    /// The same path with symbolic links followed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_resolved: Option<String>,
+    /// Which file it was copied from; absent where the file system gives no time of birth.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file_id: Option<FileIdentity>,
+    /// Whether its archives form a stream by file, because another application uses the same set, host and path.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stream_by_file: bool,
+    /// The most that the stream held since its last shrink.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous: Option<Extent>,
     /// The size of the copy.
     pub bytes: u64,
     /// The digest of the copy: of the very bytes that were checked.

@@ -10,6 +10,8 @@ use std::path::Path;
 use chrono::{DateTime, NaiveDateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use crate::digest::Sha256;
+
 /// The entry that describes an archive, and its first one in format 1.
 pub const METADATA_ENTRY: &str = "backup_metadata.json";
 /// The entry that tells a person how to restore without this tool.
@@ -18,6 +20,8 @@ pub const RESTORE_ENTRY: &str = "RESTORE.txt";
 pub const MAX_NAME_BYTES: usize = 64;
 /// The longest name of an archive entry: what a ustar header holds without extensions, in bytes.
 pub const MAX_ENTRY_BYTES: usize = 100;
+/// How many hex digits of a digest keep two names apart.
+const DIGEST_CHARS: usize = 6;
 
 /// Why a name is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,16 +57,18 @@ impl Name {
         }
     }
 
-    /// Makes a name out of a file name: its stem, every other character replaced, cut to length. Never fails.
+    /// Makes a name out of a file name: its stem. Never fails.
+    ///
+    /// If the stem cannot be a name as it stands, characters are replaced, and a short digest of the stem is added: two
+    /// files of one folder never get one name because of a replacement.
     pub fn from_path(path: &Path) -> Self {
-        let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-        let mut name: String = stem
-            .chars()
-            .map(|char| if char.is_ascii_alphanumeric() || "._-".contains(char) { char } else { '_' })
-            .take(MAX_NAME_BYTES)
-            .collect();
-        let start = name.len() - name.trim_start_matches(['.', '-']).len();
-        name.drain(..start);
+        let stem = path.file_stem().unwrap_or_default();
+        Self::new(stem.to_string_lossy()).unwrap_or_else(|_| Self(with_digest(stem.as_encoded_bytes(), "database")))
+    }
+
+    /// Returns the name that releases before streams gave to a path: without a digest. To recognise their archives only.
+    pub fn from_path_without_digest(path: &Path) -> Self {
+        let name = replaced(&path.file_stem().unwrap_or_default().to_string_lossy(), MAX_NAME_BYTES);
         if name.is_empty() { Self("database".into()) } else { Self(name) }
     }
 
@@ -106,9 +112,147 @@ impl From<Name> for String {
     }
 }
 
+/// Replaces what a name cannot have, drops leading dots and dashes, and cuts to `most` bytes. May return an empty text.
+fn replaced(text: &str, most: usize) -> String {
+    let fits = |char: char| char.is_ascii_alphanumeric() || "._-".contains(char);
+    let name: String = text.chars().map(|char| if fits(char) { char } else { '_' }).take(most).collect();
+    name.trim_start_matches(['.', '-']).to_owned()
+}
+
+/// Makes a name out of bytes that cannot be one as they stand.
+fn with_digest(original: &[u8], if_empty: &str) -> String {
+    let digest = Sha256::of(original).to_string();
+    let suffix = &digest[..DIGEST_CHARS];
+    let name = replaced(&String::from_utf8_lossy(original), MAX_NAME_BYTES - DIGEST_CHARS - 1);
+    format!("{}-{suffix}", if name.is_empty() { if_empty } else { &name })
+}
+
+/// The name of the machine or application that archives come from: 1 to 64 of `A-Z a-z 0-9 . _ -`, not beginning with a
+/// dot or a dash, and no device name of Windows, because it becomes a part of a path or of an address.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct HostLabel(String);
+
+impl HostLabel {
+    /// Accepts a label as it stands, or returns why it cannot be one.
+    pub fn new(label: impl Into<String>) -> Result<Self, InvalidName> {
+        let label = label.into();
+        match Name::new(label.as_str()) {
+            Ok(Name(name)) if !is_device(&name) => Ok(Self(name)),
+            _ => Err(InvalidName {
+                name: label,
+                what: "a host label (1 to 64 of A-Z a-z 0-9 . _ -, not beginning with a dot or a dash, no device name)",
+            }),
+        }
+    }
+
+    /// Makes a label out of a host name, as the system gives it or as an archive records it. Never fails.
+    pub fn from_host_name(host: &str) -> Self {
+        Self::new(host).unwrap_or_else(|_| Self(with_digest(host.as_bytes(), "host")))
+    }
+
+    /// The label in a container that nobody gave one: its host name changes with every deployment.
+    pub fn container() -> Self {
+        Self("container".into())
+    }
+
+    /// Returns the text of the label.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for HostLabel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl TryFrom<String> for HostLabel {
+    type Error = InvalidName;
+
+    fn try_from(label: String) -> Result<Self, InvalidName> {
+        Self::new(label)
+    }
+}
+
+impl From<HostLabel> for String {
+    fn from(label: HostLabel) -> String {
+        label.0
+    }
+}
+
+impl std::str::FromStr for HostLabel {
+    type Err = InvalidName;
+
+    fn from_str(label: &str) -> Result<Self, InvalidName> {
+        Self::new(label)
+    }
+}
+
+/// Returns whether Windows takes a name for a device, whatever its ending.
+/// <https://learn.microsoft.com/en-us/windows/win32/fileio/naming-a-file>
+fn is_device(name: &str) -> bool {
+    let stem = name.split('.').next().unwrap_or(name).to_ascii_lowercase();
+    let numbered = |port: &str| stem.strip_prefix(port).is_some_and(|number| matches!(number.as_bytes(), [b'0'..=b'9']));
+    matches!(stem.as_str(), "con" | "prn" | "aux" | "nul") || numbered("com") || numbered("lpt")
+}
+
+/// What an archive is, whatever its name: the first 16 hex digits of the SHA-256 over its metadata as it is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ArchiveId([u8; 8]);
+
+impl ArchiveId {
+    /// Returns the id of an archive with this metadata entry, padding included.
+    pub fn of_metadata(json: &[u8]) -> Self {
+        let digest = Sha256::of(json);
+        let mut id = [0; 8];
+        id.copy_from_slice(&digest.as_bytes()[..8]);
+        Self(id)
+    }
+}
+
+impl fmt::Display for ArchiveId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl std::str::FromStr for ArchiveId {
+    type Err = InvalidName;
+
+    fn from_str(text: &str) -> Result<Self, InvalidName> {
+        let wrong = || InvalidName { name: text.to_owned(), what: "the id of an archive (16 hex digits)" };
+        let fits = text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let number = u64::from_str_radix(text, 16).ok().filter(|_| fits).ok_or_else(wrong)?;
+        Ok(Self(number.to_be_bytes()))
+    }
+}
+
+impl Serialize for ArchiveId {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for ArchiveId {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
 /// The file name of an archive inside a store: one path component, no control characters, not hidden.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String")]
 pub struct ArchiveName(String);
+
+impl TryFrom<String> for ArchiveName {
+    type Error = InvalidName;
+
+    fn try_from(name: String) -> Result<Self, InvalidName> {
+        Self::new(name)
+    }
+}
 
 /// The endings of files that a store lists as archives, longest first.
 pub const ARCHIVE_ENDINGS: [&str; 10] =
@@ -240,8 +384,40 @@ mod tests {
             (".hidden.db", "hidden"),
             ("ünï☃.db", "_n__"),
         ] {
-            assert_eq!(Name::from_path(Path::new(path)).as_str(), name);
+            assert_eq!(Name::from_path_without_digest(Path::new(path)).as_str(), name);
+            let made = Name::from_path(Path::new(path));
+            let suffix = made.as_str().strip_prefix(name).unwrap();
+            let kept = ["user_data"].contains(&name);
+            assert!(if kept { suffix.is_empty() } else { suffix.len() == 7 && suffix.starts_with('-') }, "{made}");
+            assert_eq!(Name::new(made.as_str()), Ok(made));
         }
+    }
+
+    #[test]
+    fn files_of_one_folder_never_share_a_name_because_a_character_was_replaced() {
+        let long = |last: char| format!("{}{last}.db", "x".repeat(70));
+        let files = ["日本.db", "中国.db", "a b.db", "a_b.db", "-x.db", "x.db", ".x.db", &long('1'), &long('2')];
+        let names: std::collections::BTreeSet<Name> = files.iter().map(|file| Name::from_path(Path::new(file))).collect();
+        assert_eq!(names.len(), files.len(), "{names:?}");
+    }
+
+    #[test]
+    fn a_host_label_can_be_part_of_a_path_on_every_system() {
+        for wrong in ["", "a b", "../x", "con", "NUL", "com1.lan", "LPT9", "-x", ".x", &"x".repeat(65), "a/b"] {
+            assert!(HostLabel::new(wrong).is_err(), "{wrong}");
+            assert!(HostLabel::new(HostLabel::from_host_name(wrong).as_str()).is_ok(), "{wrong}");
+        }
+        for right in ["web-1", "api.example.com", "console", "com10"] {
+            assert_eq!(HostLabel::from_host_name(right).as_str(), right);
+        }
+    }
+
+    #[test]
+    fn an_id_is_sixteen_hex_digits() {
+        let id = ArchiveId::of_metadata(b"{}");
+        assert_eq!(id.to_string(), "44136fa355b3678a");
+        assert_eq!(id.to_string().parse::<ArchiveId>().unwrap(), id);
+        assert!("44136fa355b3678".parse::<ArchiveId>().is_err() && "+4136fa355b3678a".parse::<ArchiveId>().is_err());
     }
 
     #[test]

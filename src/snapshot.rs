@@ -5,8 +5,9 @@ use std::cmp::Ordering;
 use chrono::{DateTime, Utc};
 
 use crate::digest::Sha256;
-use crate::metadata::{Kind, Metadata, TableMetadata};
-use crate::names::{ArchiveName, Name};
+use crate::metadata::{Extent, Kind, Metadata, Replaces, TableMetadata};
+use crate::names::{ArchiveId, ArchiveName, HostLabel, Name};
+use crate::streams::{FileIdentity, Place, Stream};
 
 /// What an archive holds, read from its metadata or, where there is none, from what lies in it.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,6 +28,8 @@ pub struct Contents {
     pub oddities: Vec<String>,
     /// The whole metadata where the archive is of format 1.
     pub metadata: Option<Metadata>,
+    /// What the archive is, whatever its name; `None` where it holds no metadata.
+    pub id: Option<ArchiveId>,
 }
 
 /// One database in an archive.
@@ -53,9 +56,10 @@ pub struct Held {
 pub enum Origin {
     /// heirloom, archive format 1.
     Format1,
-    /// The Python tool that this one replaces: metadata without `format`, or none.
+    /// The Python tool that this one replaces: metadata without `format`.
     Legacy,
-    /// A plain database file, gzipped or not.
+    /// A database as other tools leave it: a plain file, gzipped or not, or a tar without metadata. Nothing that decides
+    /// what is kept, what is the newest or how old a backup is looks at it.
     Plain,
 }
 
@@ -66,20 +70,32 @@ pub struct Snapshot {
     pub name: ArchiveName,
     /// The size of the file.
     pub bytes: u64,
+    /// What it is, whatever its name; copies under other names share it.
+    pub id: Option<ArchiveId>,
     /// Who wrote it.
     pub origin: Origin,
     /// When the data was as it is in the archive.
     pub created_at: DateTime<Utc>,
     /// The set.
     pub set: Name,
+    /// The host label it was made under; this host's where none was recorded.
+    pub host: HostLabel,
     /// Why it exists.
     pub kind: Kind,
     /// Its databases.
     pub databases: Vec<Brief>,
+    /// Every database of the set when it was made, in it or not.
+    pub set_databases: Vec<Name>,
     /// Whether a `.keep` lies beside it: retention never removes it.
     pub pinned: bool,
     /// Whether a `.damaged` lies beside it, or its metadata calls a database damaged: it takes no slot and is not restored unasked.
     pub damaged: bool,
+    /// Whether an `.accepted` lies beside it: a shrink that is meant.
+    pub accepted: bool,
+    /// Whether a running guard, restore or copy needs it.
+    pub held: bool,
+    /// The restore that a safety archive was made before.
+    pub replaces: Option<Replaces>,
 }
 
 /// What listing, retention and health need of one database in an archive.
@@ -93,9 +109,59 @@ pub struct Brief {
     pub tables: Option<u64>,
     /// The rows of all its tables, where known.
     pub rows: Option<u64>,
+    /// Which archives it belongs together with.
+    pub stream: Stream,
+    /// Whether the path of the stream was resolved when the archive was made; older releases recorded it as it was typed.
+    pub resolved: bool,
+    /// The path as it was given.
+    pub source: Option<String>,
+    /// Which file it was copied from.
+    pub file: Option<FileIdentity>,
+    /// The most that the stream held before, since its last shrink.
+    pub previous: Option<Extent>,
+}
+
+impl Brief {
+    /// Makes a database that exists nowhere, known by its name: for simulations and tests.
+    pub fn simulated(set: &Name, host: &HostLabel, name: &Name) -> Self {
+        Self {
+            name: name.clone(),
+            bytes: None,
+            tables: None,
+            rows: None,
+            stream: Stream { set: set.clone(), host: host.clone(), place: Place::Name(name.clone()), file: None },
+            resolved: true,
+            source: None,
+            file: None,
+            previous: None,
+        }
+    }
 }
 
 impl Snapshot {
+    /// Makes a scheduled archive of one database that exists nowhere: for simulations and tests.
+    pub fn simulated(set: &Name, at: DateTime<Utc>) -> Self {
+        let host = HostLabel::container();
+        let brief = Brief::simulated(set, &host, set);
+        Self {
+            name: ArchiveName::automatic(set, at, ".tar.gz"),
+            bytes: 0,
+            id: None,
+            origin: Origin::Format1,
+            created_at: at,
+            set: set.clone(),
+            host,
+            kind: Kind::Scheduled,
+            databases: vec![brief],
+            set_databases: vec![set.clone()],
+            pinned: false,
+            damaged: false,
+            accepted: false,
+            held: false,
+            replaces: None,
+        }
+    }
+
     /// Returns the size of its databases unpacked, where all are known and possible together.
     pub fn unpacked_bytes(&self) -> Option<u64> {
         self.databases.iter().try_fold(0_u64, |sum, database| sum.checked_add(database.bytes?))
@@ -112,10 +178,13 @@ impl Snapshot {
         other.created_at.cmp(&self.created_at).then_with(|| self.name.cmp(&other.name))
     }
 
-    /// Says whether two archives hold the same databases of the same set, so that one can stand for the other.
-    pub fn same_group(&self, other: &Snapshot) -> bool {
-        self.set == other.set
-            && self.databases.len() == other.databases.len()
-            && self.databases.iter().all(|mine| other.databases.iter().any(|theirs| theirs.name == mine.name))
+    /// Returns whether it is a database as other tools leave it, which nothing counts and nothing removes.
+    pub fn is_plain(&self) -> bool {
+        self.origin == Origin::Plain
+    }
+
+    /// Returns whether it can be what somebody goes back to without naming it: ours, sound, and no safety backup.
+    pub fn is_good(&self) -> bool {
+        !self.is_plain() && !self.damaged && self.kind != Kind::Safety
     }
 }

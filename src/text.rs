@@ -3,6 +3,9 @@
 use bytesize::ByteSize;
 use chrono::{DateTime, TimeDelta, Utc};
 
+use crate::metadata::Extent;
+use crate::streams::Stream;
+
 /// Returns a size as `12.3 MiB`.
 pub fn bytes(bytes: u64) -> String {
     ByteSize::b(bytes).display().iec().to_string()
@@ -43,6 +46,40 @@ pub fn count(number: u64, noun: &str) -> String {
     }
 }
 
+/// Returns a number with thousands separators: `15,607`.
+pub fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let first = digits.len() % 3;
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && index % 3 == first {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Returns what became of a database that shrank: `rows fell from 15,607 to 4,652 (-70%)`.
+pub fn fell(before: &Extent, after: &Extent) -> String {
+    let percent = |before: u64, after: u64| {
+        let lost = before.saturating_sub(after);
+        u128::from(lost) * 100 / u128::from(before.max(1))
+    };
+    match (before.rows, after.rows) {
+        (Some(was), Some(is)) => format!("rows fell from {} to {} (-{}%)", thousands(was), thousands(is), percent(was, is)),
+        _ => {
+            let share = percent(before.bytes, after.bytes);
+            format!("its size fell from {} to {} (-{share}%)", bytes(before.bytes), bytes(after.bytes))
+        }
+    }
+}
+
+/// Returns a stream as people know it: `shop on web-1, /srv/shop/app.db`.
+pub fn stream(stream: &Stream) -> String {
+    format!("{} on {}, {}", stream.set, stream.host, stream.place)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -67,6 +104,16 @@ mod tests {
         let text = |hours| measured(TimeDelta::hours(hours));
         assert_eq!([text(1), text(26), text(30), text(72), text(98)], ["60 minutes", "26 hours", "30 hours", "3 days", "4 days"]);
         assert_eq!(measured(TimeDelta::seconds(1)), "1 second");
+    }
+
+    #[test]
+    fn a_fall_is_told_in_rows_and_else_in_bytes() {
+        assert_eq!([0, 999, 1000, 1_234_567].map(thousands), ["0", "999", "1,000", "1,234,567"]);
+        let extent = |rows, bytes| Extent { rows, bytes };
+        let text = fell(&extent(Some(15_607), 1), &extent(Some(4652), 1));
+        assert_eq!(text, "rows fell from 15,607 to 4,652 (-70%)");
+        let text = fell(&extent(None, 1 << 20), &extent(Some(1), 1 << 10));
+        assert_eq!(text, "its size fell from 1.0 MiB to 1.0 KiB (-99%)");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::ArchiveError;
 use super::format::TAR_BLOCK;
 use crate::metadata::{FORMAT, Metadata};
-use crate::names::{MAX_ENTRY_BYTES, METADATA_ENTRY, Name, RESTORE_ENTRY, is_file_name, printable};
+use crate::names::{ArchiveId, MAX_ENTRY_BYTES, METADATA_ENTRY, Name, RESTORE_ENTRY, is_file_name, printable};
 use crate::snapshot::{Contents, Held, Origin};
 
 /// How many oddities of one kind are named one by one.
@@ -29,7 +29,7 @@ pub(super) fn format(json: &[u8]) -> Result<Option<u64>, ArchiveError> {
 }
 
 /// Reads metadata of format 1 and checks what reading the archive relies on.
-pub(super) fn read(json: &[u8]) -> Result<Metadata, ArchiveError> {
+pub(super) fn read(json: &[u8]) -> Result<Contents, ArchiveError> {
     // The blanks behind the JSON hide a cut; the end of the line does not.
     if !json.ends_with(b"\n") || !json.len().is_multiple_of(TAR_BLOCK) {
         return Err(damaged("the metadata is cut short"));
@@ -51,11 +51,11 @@ pub(super) fn read(json: &[u8]) -> Result<Metadata, ArchiveError> {
             return Err(ArchiveError::Hostile { why: format!("\"{}\" is of an impossible size", shown(file)) });
         }
     }
-    Ok(metadata)
+    Ok(contents(metadata, ArchiveId::of_metadata(json)))
 }
 
 /// Turns metadata into contents.
-pub(super) fn contents(metadata: Metadata) -> Contents {
+fn contents(metadata: Metadata, id: ArchiveId) -> Contents {
     let there: HashSet<&Name> = metadata.databases.iter().map(|database| &database.name).collect();
     let wrong = metadata.includes.iter().filter(|(name, included)| **included != there.contains(name));
     let oddities = wrong.take(MAX_ODDITIES).map(|(name, &included)| {
@@ -81,6 +81,7 @@ pub(super) fn contents(metadata: Metadata) -> Contents {
         databases: databases.collect(),
         oddities,
         metadata: Some(metadata),
+        id: Some(id),
     }
 }
 

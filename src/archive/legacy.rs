@@ -17,8 +17,8 @@ use super::described::{self, MAX_ODDITIES, damaged, shown, unreadable};
 use super::format::MAX_METADATA_BYTES;
 use super::plain;
 use super::stream::{Entry, Tar};
-use crate::metadata::{Kind, Metadata, TableMetadata};
-use crate::names::{METADATA_ENTRY, Name, RESTORE_ENTRY, is_file_name, time_in_name};
+use crate::metadata::{Kind, TableMetadata};
+use crate::names::{ArchiveId, METADATA_ENTRY, Name, RESTORE_ENTRY, is_file_name, time_in_name};
 use crate::snapshot::{Contents, Held, Origin};
 
 /// The databases that the old tool knew: their file, their name, their key in `includes`, and that of their statistics.
@@ -44,6 +44,8 @@ struct Known {
 /// `backup_metadata.json` as the old tool wrote it.
 #[derive(Deserialize)]
 struct OldMetadata {
+    #[serde(skip)]
+    id: Option<ArchiveId>,
     backup_name: String,
     created_at: String,
     version: Option<String>,
@@ -65,7 +67,7 @@ pub(super) struct Label<'a> {
 /// What a scan over a tar found.
 pub(super) enum Found {
     /// Metadata of format 1 as the first entry. The rest was not looked at.
-    Format1(Box<Metadata>),
+    Format1(Box<Contents>),
     /// An archive of the old tool, which was read to its end.
     Legacy(Box<Contents>),
 }
@@ -133,7 +135,8 @@ fn read_metadata(tar: &mut Tar, entry: &Entry) -> Result<Vec<u8>, ArchiveError> 
 }
 
 fn parse(json: &[u8]) -> Result<OldMetadata, ArchiveError> {
-    let metadata: OldMetadata = serde_json::from_slice(json).map_err(unreadable)?;
+    let mut metadata: OldMetadata = serde_json::from_slice(json).map_err(unreadable)?;
+    metadata.id = Some(ArchiveId::of_metadata(json));
     let release = metadata.version.as_deref().and_then(|version| version.split('.').next()?.parse().ok());
     match release {
         Some(found) if found > NEWEST => Err(ArchiveError::FormatTooNew { found }),
@@ -180,11 +183,14 @@ fn describe(
         oddities.push(format!("{} more entries do not belong there; they are ignored", unnamed - MAX_ODDITIES));
     }
     let stem = stem(label.file_name);
+    // Without metadata nobody said that this is a backup: a tar of a volume, an archive of another tool.
+    let origin = if metadata.is_some() { Origin::Legacy } else { Origin::Plain };
+    let id = metadata.as_ref().and_then(|metadata| metadata.id);
     let recorded = metadata.as_ref().map(|metadata| recorded_time(&metadata.created_at, label.zone)).transpose()?;
     let backup_name = metadata.map_or_else(|| stem.to_owned(), |metadata| metadata.backup_name);
     let set = set_of(&backup_name);
     let created_at = recorded.or_else(|| time_of(stem, label.zone)).unwrap_or(label.modified);
-    Ok(Contents { origin: Origin::Legacy, backup_name, created_at, set, kind: Kind::Manual, databases, oddities, metadata: None })
+    Ok(Contents { origin, backup_name, created_at, set, kind: Kind::Manual, databases, oddities, metadata: None, id })
 }
 
 fn name_of(known: &Known) -> Name {
@@ -260,6 +266,11 @@ pub(super) fn set_of(stem: &str) -> Name {
     let front = front.filter(|front| !front.is_empty()).unwrap_or(stem);
     // The ending keeps `from_path` from taking a part of the name for one.
     Name::from_path(Path::new(&format!("{front}.db")))
+}
+
+/// Returns the set that the file name of an archive speaks of, for archives whose description cannot be read.
+pub fn set_in_name(file_name: &str) -> Name {
+    set_of(stem(file_name))
 }
 
 #[cfg(test)]

@@ -16,9 +16,10 @@ use super::member::{self, Decoder, HEADER_BYTES, TRAILER_BYTES};
 use super::reader::ReadDatabase;
 use super::{output, pipeline};
 use crate::digest::Hasher;
-use crate::metadata::{DatabaseMetadata, Metadata};
+use crate::metadata::DatabaseMetadata;
 use crate::names::{METADATA_ENTRY, RESTORE_ENTRY};
 use crate::progress::Progress;
+use crate::snapshot::Contents;
 use crate::store::ReadAt;
 
 /// How much a job holds unpacked, unless a single member is larger.
@@ -28,8 +29,8 @@ const MAX_THREADS: usize = 8;
 
 /// Reads the first member. `head` is the beginning of the file: all of a small first member, and enough to recognise any.
 ///
-/// Returns the metadata and where the second member begins; `None` where the first member is not as we write it.
-pub(super) fn open(source: &dyn ReadAt, head: &[u8]) -> Result<Option<(Metadata, u64)>, ArchiveError> {
+/// Returns what it describes and where the second member begins; `None` where the first member is not as we write it.
+pub(super) fn open(source: &dyn ReadAt, head: &[u8]) -> Result<Option<(Contents, u64)>, ArchiveError> {
     let Some(packed) = head.first_chunk().and_then(member::size_in_header) else { return Ok(None) };
     let Some(block) = member::first_stored_block(head).and_then(<[u8]>::first_chunk) else { return Ok(None) };
     let Ok(entry) = entry::parse(block) else { return Ok(None) };

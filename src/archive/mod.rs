@@ -19,5 +19,6 @@ mod stream;
 mod writer;
 
 pub use error::ArchiveError;
+pub use legacy::set_in_name;
 pub use reader::{Archive, ReadDatabase, ReadThrough};
 pub use writer::{Compression, Finished, WriteOptions, Writer, metadata_room};

@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 
 use super::ArchiveError;
-use super::described::{self, damaged, shown};
+use super::described::{damaged, shown};
 use super::entry;
 use super::format::TAR_BLOCK;
 use super::legacy::{self, Found, Label};
@@ -74,8 +74,8 @@ impl Archive {
         let gzip = head.starts_with(&[0x1f, 0x8b]);
         let mut inside = Vec::new();
         if gzip {
-            if let Some((metadata, second)) = members::open(&*source, &head)? {
-                return Ok(Self { source, contents: described::contents(metadata), route: Route::Members { second } });
+            if let Some((contents, second)) = members::open(&*source, &head)? {
+                return Ok(Self { source, contents, route: Route::Members { second } });
             }
             inside.resize(TAR_BLOCK, 0);
             let count = Unwrapped::new(source.clone(), true).fill(&mut inside)?;
@@ -93,7 +93,7 @@ impl Archive {
             Found::Legacy(contents) => *contents,
             // Flag 4 is FEXTRA: ours, but the first member is not as it was written. gzip itself does not protect its header.
             Found::Format1(_) if gzip && head[3] & 4 != 0 => return Err(damaged("the first gzip member is not as it was written")),
-            Found::Format1(metadata) => described::contents(*metadata),
+            Found::Format1(contents) => *contents,
         };
         Ok(Self { source, contents, route: Route::Tar { gzip } })
     }
@@ -299,6 +299,7 @@ fn describe_database(head: &[u8], bytes: u64, gzip: bool, label: &Label) -> Resu
         databases: vec![held],
         oddities: oddities.into_iter().collect(),
         metadata: None,
+        id: None,
     };
     Ok((contents, Route::Database { gzip }))
 }

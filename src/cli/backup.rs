@@ -13,13 +13,13 @@ use super::log::Record;
 use super::ui::Tone;
 use super::{Context, Outcome, Ui, text};
 use crate::archive::Compression;
-use crate::config::Check;
+use crate::config::{Check, ShrinkWatch};
 use crate::database::{Depth, Limits};
 use crate::metadata::Kind;
 use crate::names::{ArchiveName, Name, printable};
-use crate::ops::backup::{self, IfMissing, Plan};
+use crate::ops::backup::{self, IfMissing, Made, Note, Plan, Run};
 use crate::ops::inventory::inventory;
-use crate::ops::pack::{Packed, Request};
+use crate::ops::pack::Request;
 use crate::progress::Interrupted;
 use crate::retention::{self, Retention};
 use crate::snapshot::Snapshot;
@@ -200,37 +200,45 @@ fn one_set(args: &BackupArgs, context: &mut Context, store: Option<&LocalStore>,
     };
 
     let started = Instant::now();
-    let limits = Limits { busy: args.busy_timeout, ..Limits::default() };
+    let reading = context.reading();
+    let run = Run {
+        clock: &context.clock,
+        reading: &reading,
+        limits: Limits { busy: args.busy_timeout, ..Limits::default() },
+        watch_shrinks: context.settings.sets.get(&set).is_none_or(|set| set.shrink == ShrinkWatch::Warn),
+    };
     let record = Record { kind: Some(plan.request.kind.to_string()), set: Some(set.to_string()), ..Record::default() };
-    let packed = match backup::execute(store, &plan, &limits, &context.ui.progress()) {
-        Ok(packed) => packed,
+    let made = match backup::execute(store, &plan, &run, &context.ui.progress()) {
+        Ok(made) => made,
         Err(error) => {
             context.records.push(record);
             return Err(error.context(format!("cannot back up \"{set}\"")));
         }
     };
     let seconds = started.elapsed();
+    let packed = &made.packed;
     context.records.push(Record {
         archive: Some(packed.archive.as_str().to_owned()),
         bytes: Some(packed.bytes),
         outcome: Some(if packed.is_damaged() { Outcome::Problems } else { Outcome::Done }),
         ..record
     });
-    tell(&mut context.ui, store, &packed, seconds);
-    let mut document = packed_json(store, &packed, seconds);
+    report(context, store, &made, seconds);
+    let mut document = made_json(store, &made, seconds);
+    let outcome = if made.notes.iter().any(Note::is_problem) { Outcome::Problems } else { Outcome::Done };
     if packed.is_damaged() {
         // A damaged database must not push good archives of it out.
         return Ok((document, Outcome::Problems));
     }
-    let Some(retention) = retention(args, context)? else { return Ok((document, Outcome::Done)) };
-    let (retained, outcome) = super::retain::after_backup(retention, &set, packed.metadata.created_at, store, context)
-        .with_context(|| format!("the backup is done (\"{}\"), but older ones could not be removed", packed.archive))?;
+    let Some(retention) = retention(args, context)? else { return Ok((document, outcome)) };
+    let (retained, removed) = super::retain::after_backup(retention, &made, store, context)
+        .with_context(|| format!("the backup is complete (\"{}\"), but older ones could not be removed", made.packed.archive))?;
     document["retention"] = retained;
-    Ok((document, outcome))
+    Ok((document, if outcome == Outcome::Done { removed } else { outcome }))
 }
 
-/// Returns the newest archive that makes this backup unnecessary: good, of the same set with the same databases, and younger than
-/// `age`. One that is dated in the future proves nothing.
+/// Returns the archive that makes this backup unnecessary, of the database whose newest good one is the oldest: every database has
+/// one in its own stream that is younger than `age`. One that is dated in the future proves nothing.
 fn young_enough(plan: &Plan, age: Duration, store: Option<&LocalStore>, context: &Context) -> anyhow::Result<Option<Snapshot>> {
     let opened;
     let store = match store {
@@ -246,16 +254,18 @@ fn young_enough(plan: &Plan, age: Duration, store: Option<&LocalStore>, context:
         },
     };
     let age = chrono::TimeDelta::from_std(age).unwrap_or(chrono::TimeDelta::MAX);
-    let fits = |snapshot: &Snapshot| {
-        snapshot.set == plan.request.set
-            && snapshot.kind != Kind::Safety
-            && !snapshot.damaged
-            && snapshot.databases.len() == plan.sources.len()
-            && plan.sources.iter().all(|source| snapshot.databases.iter().any(|held| held.name == source.name))
-            && snapshot.created_at <= context.now
-            && context.now - snapshot.created_at < age
-    };
-    Ok(inventory(store, context.settings.time_zone, &context.ui.progress())?.snapshots.into_iter().find(fits))
+    let found = inventory(store, &context.reading(), &context.ui.progress())?.snapshots;
+    let young = |snapshot: &&Snapshot| snapshot.is_good() && snapshot.created_at <= context.now && context.now - snapshot.created_at < age;
+    let mut oldest: Option<&Snapshot> = None;
+    for source in &plan.sources {
+        let stream = backup::own_stream(source, &plan.request.set, &context.host.label, &found, context.now);
+        let of_stream = |snapshot: &&Snapshot| snapshot.databases.iter().any(|brief| brief.stream == stream);
+        let Some(newest) = found.iter().filter(of_stream).find(young) else { return Ok(None) };
+        if oldest.is_none_or(|oldest| newest.created_at < oldest.created_at) {
+            oldest = Some(newest);
+        }
+    }
+    Ok(oldest.cloned())
 }
 
 /// Returns what decides about older archives after the backup.
@@ -279,8 +289,9 @@ fn request(args: &BackupArgs, context: &Context, set: Name, absent: Vec<Name>) -
         kind: args.kind.into(),
         name: args.name.as_deref().map(|name| chosen_name(name, compressed)).transpose()?,
         note: args.note.clone(),
-        host: context.host.clone(),
+        host: context.host_names(),
         created_at: context.now,
+        replaces: None,
         consistent: true,
         absent,
         check: CheckArg::depth(args.check, settings.check),
@@ -315,7 +326,17 @@ fn plan_json(plan: &Plan, store: &Path) -> Value {
     json!({"dry_run": true, "set": plan.request.set, "store": store.to_string_lossy(), "kind": plan.request.kind, "databases": databases, "missing": plan.missing.iter().map(|source| &source.name).collect::<Vec<_>>()})
 }
 
-fn tell(ui: &mut Ui, store: &LocalStore, packed: &Packed, took: Duration) {
+/// Prints what was made, and what a person should know about it.
+fn report(context: &mut Context, store: &LocalStore, made: &Made, took: Duration) {
+    let packed = &made.packed;
+    for note in &made.notes {
+        if note.is_problem() {
+            context.ui.warning(note_text(note, made, context));
+        } else {
+            context.ui.note(note_text(note, made, context));
+        }
+    }
+    let ui = &mut context.ui;
     for (database, finding) in packed.findings() {
         ui.warning(format!("{database}: {finding}"));
     }
@@ -340,7 +361,47 @@ fn tell(ui: &mut Ui, store: &LocalStore, packed: &Packed, took: Duration) {
     ui.summary(path.to_string_lossy());
 }
 
-fn packed_json(store: &LocalStore, packed: &Packed, took: Duration) -> Value {
+fn note_text(note: &Note, made: &Made, context: &Context) -> String {
+    match note {
+        Note::Rival { database, archive } => format!(
+            "{database}: another file is backed up under the same set, host and path (newest: {archive}); if these are two \
+             applications, give each its own label: add the line host = \"NAME\" to its configuration, or set HEIRLOOM_HOST"
+        ),
+        Note::Behind { database, newest } => format!(
+            "{database}: this backup is dated {} and the newest before it {}; check the clock of this machine",
+            crate::metadata::rfc3339(made.packed.metadata.created_at),
+            crate::metadata::rfc3339(*newest)
+        ),
+        Note::OtherPath { database, path } => {
+            format!("{database}: the first backup at this path; archives of \"{}\" stay apart from it", printable(path))
+        }
+        Note::Shrink { database, before, after } => format!(
+            "{database}: {}; earlier archives are kept until this is accepted: {}",
+            super::text::fell(before, after),
+            context.command_line(&["accept", made.packed.archive.as_str()])
+        ),
+        Note::Guarded { database } => {
+            format!("{database}: a guarded command is running, so this backup is of the kind safety and never the latest")
+        }
+    }
+}
+
+fn note_json(note: &Note) -> Value {
+    match note {
+        Note::Rival { database, archive } => json!({"kind": "another_file", "database": database, "archive": archive}),
+        Note::Behind { database, newest } => {
+            json!({"kind": "clock_behind", "database": database, "newest": crate::metadata::rfc3339(*newest)})
+        }
+        Note::OtherPath { database, path } => json!({"kind": "other_path", "database": database, "path": path}),
+        Note::Shrink { database, before, after } => {
+            json!({"kind": "shrink", "database": database, "before": before, "after": after})
+        }
+        Note::Guarded { database } => json!({"kind": "guarded", "database": database}),
+    }
+}
+
+fn made_json(store: &LocalStore, made: &Made, took: Duration) -> Value {
+    let packed = &made.packed;
     let findings: Vec<Value> = packed.findings().map(|(database, finding)| json!({"database": database, "finding": finding})).collect();
     json!({
         "archive": store.root().join(packed.archive.as_str()).to_string_lossy(),
@@ -353,6 +414,7 @@ fn packed_json(store: &LocalStore, packed: &Packed, took: Duration) -> Value {
         "consistent_set": packed.metadata.consistent_set,
         "databases": packed.metadata.databases,
         "findings": findings,
+        "notes": made.notes.iter().map(note_json).collect::<Vec<_>>(),
         "seconds": took.as_secs_f64(),
     })
 }

@@ -50,17 +50,12 @@ pub(super) fn run(args: &CleanupArgs, context: &mut Context) -> anyhow::Result<O
 }
 
 fn limits(args: &CleanupArgs, context: &Context) -> Limits {
-    let given = Limits { keep: args.keep, max_age: args.max_age, max_size: args.max_size.map(|size| size.as_u64()), safety: None };
-    let limits = limits_of(given, context);
-    Limits { safety: args.retain.keep_safety.or(limits.safety), ..limits }
+    limits_of(Limits { keep: args.keep, max_age: args.max_age, max_size: args.max_size.map(|size| size.as_u64()) }, context)
 }
 
 /// Returns the limits on the command line, or those of the configuration where it names none.
 pub(super) fn limits_of(given: Limits, context: &Context) -> Limits {
     let settings = &context.settings.retention;
-    let configured = Limits { keep: settings.keep, max_age: settings.max_age, max_size: settings.max_size, safety: None };
-    let limits = if given == Limits::default() { configured } else { given };
-    // The configured number of safety backups is no limit of its own: `cleanup` without limits removes leftovers only.
-    let configured_safety = (limits != Limits::default()).then_some(settings.safety);
-    Limits { safety: configured_safety, ..limits }
+    let configured = Limits { keep: settings.keep, max_age: settings.max_age, max_size: settings.max_size };
+    if given == Limits::default() { configured } else { given }
 }

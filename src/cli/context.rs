@@ -5,16 +5,22 @@ use std::thread;
 
 use anyhow::Context as _;
 use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 
 use super::exit::Usage;
 use super::log::Record;
 use super::settings::{Configuration, variable};
 use super::{GlobalArgs, Ui};
+use crate::clock::Clock;
 use crate::config::Settings;
 use crate::database::{sqlite_is_new_enough, sqlite_version};
-use crate::names::printable;
+use crate::names::{HostLabel, printable};
+use crate::ops::inventory::Reading;
+use crate::ops::pack::Host;
+use crate::ops::restore::shell_word;
 use crate::store::{LocalStore, StoreError};
+use crate::streams::OwnHost;
 
 /// The surroundings of a command.
 pub struct Context {
@@ -22,12 +28,20 @@ pub struct Context {
     pub settings: Settings,
     /// Where the settings come from.
     pub configuration: Configuration,
-    /// The time of the run: `HEIRLOOM_NOW` (RFC 3339) where it is set, for tests and rehearsals, else the clock.
+    /// The time at which the run began, by `clock`.
     pub now: DateTime<Utc>,
-    /// The name of this host.
-    pub host: String,
+    /// The time: `HEIRLOOM_NOW` (RFC 3339) if it is set, for tests and rehearsals, else the clock of this machine.
+    pub clock: Clock,
+    /// Whether `HEIRLOOM_NOW` is ahead of the clock of this machine: then retention removes nothing.
+    pub ahead: bool,
+    /// The labels that are this host's own.
+    pub host: OwnHost,
+    /// The name of this machine.
+    pub host_name: String,
     /// The name of the user.
     pub user: String,
+    /// The flags of every command, for commands that are printed.
+    pub flags: GlobalArgs,
     /// The terminal.
     pub ui: Ui,
     /// What the command tells the activity log: one for each archive it was about.
@@ -59,12 +73,25 @@ impl Context {
         signal_hook::flag::register(SIGXFSZ, std::sync::Arc::default())?;
 
         let configuration = Configuration::load(args);
+        let settings = configuration.effective.settings.clone();
+        let set_time = set_time()?;
+        let clock = set_time.map_or_else(|| Clock::new(Utc::now), Clock::fixed);
+        let host_name = host_name();
+        let label = match &settings.host {
+            Some(label) => label.clone(),
+            None if in_container() => HostLabel::container(),
+            None => HostLabel::from_host_name(&host_name),
+        };
         Ok(Self {
-            settings: configuration.effective.settings.clone(),
+            host: OwnHost { label, former: settings.former_hosts.clone() },
+            settings,
             configuration,
-            now: now()?,
-            host: host(),
+            now: clock.now(),
+            ahead: set_time.is_some_and(|time| time > Utc::now()),
+            clock,
+            host_name,
             user: user(),
+            flags: args.clone(),
             ui,
             records: Vec::new(),
         })
@@ -78,6 +105,31 @@ impl Context {
     /// Opens the store for writing and makes its folder where only that is missing.
     pub fn store_for_writing(&self) -> Result<LocalStore, StoreError> {
         LocalStore::create(&self.settings.store)
+    }
+
+    /// Returns how archives are read that record no zone or no host: they are this host's own on a local store.
+    pub fn reading(&self) -> Reading {
+        self.reading_in(None)
+    }
+
+    /// Returns the same with the zone of a flag, if there is one.
+    pub fn reading_in(&self, zone: Option<Tz>) -> Reading {
+        Reading { zone: zone.unwrap_or(self.settings.time_zone), host: self.host.label.clone() }
+    }
+
+    /// Returns what archives record about this host.
+    pub fn host_names(&self) -> Host {
+        Host { name: self.host_name.clone(), label: self.host.label.clone() }
+    }
+
+    /// Returns a command as it can be pasted, with the configuration and the store of this run where flags gave them.
+    pub fn command_line<S: AsRef<str>>(&self, words: &[S]) -> String {
+        let shown = |path: &PathBuf| shell_word(&path.to_string_lossy());
+        let mut line: Vec<String> = vec!["heirloom".into()];
+        line.extend(words.iter().map(|word| shell_word(word.as_ref())));
+        line.extend(self.flags.config.iter().flat_map(|file| ["--config".into(), shown(file)]));
+        line.extend(self.flags.dir.iter().flat_map(|dir| ["--dir".into(), shown(dir)]));
+        line.join(" ")
     }
 
     /// Returns how many threads may compute.
@@ -94,11 +146,11 @@ pub(super) fn is_ignored(signal: i32) -> bool {
     mask.is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
 }
 
-fn now() -> anyhow::Result<DateTime<Utc>> {
+fn set_time() -> anyhow::Result<Option<DateTime<Utc>>> {
     match variable("HEIRLOOM_NOW").map(|text| text.to_string_lossy().into_owned()) {
-        None => Ok(Utc::now()),
+        None => Ok(None),
         Some(text) => DateTime::parse_from_rfc3339(&text)
-            .map(|time| time.to_utc())
+            .map(|time| Some(time.to_utc()))
             .map_err(|error| {
                 Usage::new(format!("HEIRLOOM_NOW=\"{}\" is no time: {error}", printable(&text)), "write it as 2026-03-01T03:00:00Z")
             })
@@ -106,8 +158,15 @@ fn now() -> anyhow::Result<DateTime<Utc>> {
     }
 }
 
-fn host() -> String {
+fn host_name() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+/// Returns whether this process runs in a container, whose host name changes with every deployment.
+fn in_container() -> bool {
+    // Marker files of Docker and Podman.
+    let marked = ["/.dockerenv", "/run/.containerenv"].iter().any(|marker| std::fs::symlink_metadata(marker).is_ok());
+    marked || variable("KUBERNETES_SERVICE_HOST").is_some()
 }
 
 fn user() -> String {

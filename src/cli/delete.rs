@@ -48,7 +48,7 @@ pub(super) fn run(args: &DeleteArgs, context: &mut Context) -> anyhow::Result<Ou
     let names = names.collect::<Result<Vec<_>, StoreError>>()?;
     let last = if args.even_last { LastGood::Remove } else { LastGood::Keep };
     let plan = |context: &Context| -> anyhow::Result<delete::Plan> {
-        let found = inventory(&store, context.settings.time_zone, &context.ui.progress())?;
+        let found = inventory(&store, &context.reading(), &context.ui.progress())?;
         if let Some(unknown) = names.iter().find(|name| found.snapshots.iter().all(|snapshot| snapshot.name != **name)) {
             // Another run may have removed it since it was looked up.
             if store.stat(unknown.as_str())?.is_none() {

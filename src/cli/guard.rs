@@ -22,8 +22,9 @@ use crate::config::{Key, Origin};
 use crate::database::{Depth, Limits};
 use crate::metadata::Kind;
 use crate::names::printable;
-use crate::ops::backup::{self, IfMissing};
+use crate::ops::backup::{self, IfMissing, Run};
 use crate::ops::guard::{self, Before, Seen, State};
+use crate::ops::inventory::Reading;
 use crate::ops::pack::Request;
 use crate::ops::restore::{Options, Report, Safety, shell_word};
 use crate::progress::Silent;
@@ -93,6 +94,10 @@ pub struct GuardArgs {
 impl GuardArgs {
     fn limits(&self) -> Limits {
         Limits { busy: self.busy_timeout, ..Limits::default() }
+    }
+
+    fn run<'a>(&self, context: &'a Context, reading: &'a Reading) -> Run<'a> {
+        Run { clock: &context.clock, reading, limits: self.limits(), watch_shrinks: false }
     }
 
     fn words(&self) -> String {
@@ -171,8 +176,9 @@ fn back_up(args: &GuardArgs, context: &mut Context, store: &LocalStore, chosen: 
         kind: Kind::PreUpdate,
         name: None,
         note: Some(args.note.clone().unwrap_or_else(|| format!("before: {}", printable(&args.words())))),
-        host: context.host.clone(),
+        host: context.host_names(),
         created_at: context.now,
+        replaces: None,
         consistent: true,
         absent: chosen.absent,
         check: depth(context),
@@ -191,7 +197,7 @@ fn back_up(args: &GuardArgs, context: &mut Context, store: &LocalStore, chosen: 
         let none = Usage::new("none of the databases exists yet", "run the command without guard, or name a database that exists");
         return Err(none.into());
     }
-    let before = guard::back_up(store, &plan, &args.limits(), &context.ui.progress())?;
+    let before = guard::back_up(store, &plan, &args.run(context, &context.reading()), &context.ui.progress())?;
     context.records.push(Record {
         kind: Some(Kind::PreUpdate.to_string()),
         set: Some(chosen.set.to_string()),
@@ -238,7 +244,7 @@ fn judge(
     let mut verdict = Verdict { ended, trouble: Vec::new(), seen: Vec::new(), took };
     let how = if ended.succeeded() { "succeeded" } else { "failed" };
     for one in before {
-        let seen = guard::look(store, one, depth(context), &args.limits(), context.settings.time_zone, &Silent).with_context(|| {
+        let seen = guard::look(store, one, depth(context), &args.run(context, &context.reading()), &Silent).with_context(|| {
             let archives = commands(context, store, before.iter());
             GuardFailed::new(format!(
                 "the command {how}, and then the databases of \"{}\" could not be looked at; they are as the command left them",
@@ -358,10 +364,10 @@ fn answer(
             safety: Safety::Into(store),
             limits: args.limits(),
             threads: context.threads(),
-            host: context.host.clone(),
-            now: context.now,
+            host: context.host_names(),
+            clock: context.clock.clone(),
         };
-        let report = guard::roll_back(store, one, seen, &options, context.settings.time_zone).with_context(|| {
+        let report = guard::roll_back(store, one, seen, &options, &args.run(context, &context.reading())).with_context(|| {
             let left = commands(context, store, touched[number..].iter().map(|(before, _)| *before));
             GuardFailed::new(format!(
                 "{}, and {} could not be put back; unless the cause says otherwise, the databases are as the command left them",

@@ -88,8 +88,9 @@ fn report(args: &HealthArgs, context: &Context) -> anyhow::Result<Report> {
         location: context.settings.store.to_string_lossy().into_owned(),
         temporary: &std::env::temp_dir(),
         now: context.now,
+        clock: &context.clock,
         host: &context.host,
-        zone: context.settings.time_zone,
+        reading: &context.reading(),
         max_backup_age: context.settings.health.max_backup_age,
     };
     let mut report = judge(&gather(&request, &context.ui.progress())?);

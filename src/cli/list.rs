@@ -34,7 +34,7 @@ pub struct ListArgs {
 
 pub(super) fn run(args: &ListArgs, context: &mut Context) -> anyhow::Result<Outcome> {
     let store = context.store()?;
-    let mut found = inventory(&store, context.settings.time_zone, &context.ui.progress())?;
+    let mut found = inventory(&store, &context.reading(), &context.ui.progress())?;
     if let Some(set) = &args.set {
         found.snapshots.retain(|snapshot| snapshot.set == *set);
         found.foreign.clear();

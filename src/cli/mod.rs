@@ -2,6 +2,7 @@
 //!
 //! One file per command: an `Args` struct whose doc comments are the help, and one `run`.
 
+mod accept;
 mod backup;
 mod bar;
 mod child;
@@ -91,6 +92,7 @@ pub enum Command {
     Delete(delete::DeleteArgs),
     Pin(pin::PinArgs),
     Unpin(pin::UnpinArgs),
+    Accept(accept::AcceptArgs),
     Log(log::LogArgs),
     Guard(Box<guard::GuardArgs>),
     Config(config::ConfigArgs),
@@ -150,6 +152,7 @@ fn dispatch(command: &Command, context: &mut Context) -> anyhow::Result<Outcome>
         Command::Delete(args) => ("delete", delete::run(args, context)),
         Command::Pin(args) => ("pin", pin::run(args, context)),
         Command::Unpin(args) => ("unpin", pin::run_unpin(args, context)),
+        Command::Accept(args) => ("accept", accept::run(args, context)),
         // Commands that only look are not logged.
         Command::Rotate(args) => return rotate::run(args, context),
         Command::Cleanup(args) => return cleanup::run(args, context),

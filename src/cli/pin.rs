@@ -54,7 +54,7 @@ pub(super) fn run_unpin(args: &UnpinArgs, context: &mut Context) -> anyhow::Resu
 fn change(text: &str, pin: Pin, context: &mut Context) -> anyhow::Result<Outcome> {
     let store = context.store()?;
     let wanted = Wanted { text: Some(text.to_owned()), ..Wanted::default() };
-    let selected = resolve(|| Ok(store.clone()), &wanted, context.settings.time_zone, &context.ui.progress())?;
+    let selected = resolve(|| Ok(store.clone()), &wanted, &context.reading(), &context.ui.progress())?;
     let name = selected.snapshot.name;
     if selected.place != Place::Store {
         return Err(StoreError::NotFound { name: text.to_owned(), location: crate::store::Store::location(&store) }.into());

@@ -16,7 +16,7 @@ use crate::config::{Check, Key, Origin};
 use crate::database::{Limits, Proof, TargetState};
 use crate::metadata::Kind;
 use crate::names::{Name, printable};
-use crate::ops::inventory::inventory;
+use crate::ops::inventory::{Reading, inventory};
 use crate::ops::resolve::{Place, ResolveError, Selected, Wanted, in_store, resolve};
 use crate::ops::restore::{self, Known, Options, RestoreError, Safety, Where};
 use crate::store::{LocalStore, Store as _, StoreError, parent};
@@ -119,12 +119,12 @@ impl RestoreArgs {
 }
 
 pub(super) fn run(args: &RestoreArgs, context: &mut Context) -> anyhow::Result<Outcome> {
-    let zone = args.time_zone.unwrap_or(context.settings.time_zone);
+    let reading = &context.reading_in(args.time_zone);
     if args.if_missing && all_known_targets_exist(args, context)? {
         return Ok(skipped(context, "skipped_exists", "everything is there, nothing was restored"));
     }
-    let selected = match select(args, context, zone) {
-        Err(error) if args.if_backup_exists && is_nothing(args, context, zone, &error)? => {
+    let selected = match select(args, context, reading) {
+        Err(error) if args.if_backup_exists && is_nothing(args, context, reading, &error)? => {
             return Ok(skipped(context, "skipped_no_backup", "there is no backup yet, nothing was restored"));
         }
         other => other?,
@@ -142,7 +142,7 @@ pub(super) fn run(args: &RestoreArgs, context: &mut Context) -> anyhow::Result<O
     let chosen = restore::choose(contents, &args.only)?;
     let known = Known { sets: &context.settings.sets, default_database: context.settings.default_database.as_ref(), host: &context.host };
     // An undo goes to where the databases were, also where the configuration says something else by now; but only on this host.
-    let here = contents.metadata.as_ref().is_some_and(|metadata| metadata.host == context.host);
+    let here = contents.metadata.as_ref().is_some_and(|metadata| context.host.owns(&metadata.label()));
     let place = if args.undo && here && args.place() == Where::Known { Where::Original } else { args.place() };
     let targets = restore::targets(contents, &chosen, &place, &known, &shown)?;
     let offline = args.offline.then_some(if args.assume_unused { Proof::NoneKnown } else { Proof::AllSeen });
@@ -168,8 +168,8 @@ pub(super) fn run(args: &RestoreArgs, context: &mut Context) -> anyhow::Result<O
         safety: store.as_ref().map_or(Safety::Without, Safety::Into),
         limits: Limits { busy: args.busy_timeout, ..Limits::default() },
         threads: context.threads(),
-        host: context.host.clone(),
-        now: context.now,
+        host: context.host_names(),
+        clock: context.clock.clone(),
     };
     let report = restore::execute(&selected.archive, &plan, &options, &context.ui.progress())?;
     context.records.push(Record {
@@ -198,18 +198,18 @@ fn confirm(context: &Context, plan: &restore::Plan) -> anyhow::Result<()> {
 }
 
 /// Finds the archive.
-fn select(args: &RestoreArgs, context: &Context, zone: Tz) -> anyhow::Result<Selected> {
+fn select(args: &RestoreArgs, context: &Context, reading: &Reading) -> anyhow::Result<Selected> {
     if args.undo {
-        return select_undo(args, context, zone);
+        return select_undo(args, context, reading);
     }
-    let at = args.at.as_deref().map(|text| time(text, zone)).transpose()?;
+    let at = args.at.as_deref().map(|text| time(text, reading.zone)).transpose()?;
     let wanted = Wanted { text: args.archive.clone(), at, set: args.set.clone(), holding: args.only.clone() };
     let progress = context.ui.progress();
-    match resolve(|| context.store(), &wanted, zone, &progress) {
+    match resolve(|| context.store(), &wanted, reading, &progress) {
         Err(error) => match (error.downcast_ref::<ResolveError>(), only_set(context)) {
             // The configuration says which one is meant.
             (Some(ResolveError::SeveralSets { .. }), Some(set)) => {
-                resolve(|| context.store(), &Wanted { set: Some(set), ..wanted }, zone, &progress)
+                resolve(|| context.store(), &Wanted { set: Some(set), ..wanted }, reading, &progress)
             }
             _ => Err(error),
         },
@@ -223,19 +223,19 @@ fn only_set(context: &Context) -> Option<Name> {
 }
 
 /// Finds the safety backup to go back to: of the restore that was interrupted, else the newest.
-fn select_undo(args: &RestoreArgs, context: &Context, zone: Tz) -> anyhow::Result<Selected> {
+fn select_undo(args: &RestoreArgs, context: &Context, reading: &Reading) -> anyhow::Result<Selected> {
     let store = context.store()?;
     if let Some(name) = restore::interrupted(&store)?.into_iter().rev().find_map(|interrupted| interrupted.safety) {
-        return in_store(&store, name.as_str(), zone);
+        return in_store(&store, name.as_str(), reading);
     }
     let fits = |set: &Name| args.set.as_ref().is_none_or(|wanted| wanted == set);
-    let found = inventory(&store, zone, &context.ui.progress())?;
+    let found = inventory(&store, reading, &context.ui.progress())?;
     let newest = found.snapshots.iter().find(|snapshot| snapshot.kind == Kind::Safety && fits(&snapshot.set));
     if let Some(unread) = found.unread_as_new_as(newest.map(|newest| newest.created_at), None) {
         return Err(ResolveError::from(unread).into());
     }
     match newest {
-        Some(snapshot) => in_store(&store, snapshot.name.as_str(), zone),
+        Some(snapshot) => in_store(&store, snapshot.name.as_str(), reading),
         None => Err(RestoreError::NothingToUndo { location: store.location() }.into()),
     }
 }
@@ -258,7 +258,7 @@ fn time(text: &str, zone: Tz) -> Result<DateTime<Utc>, Usage> {
 }
 
 /// Says whether an error means that there is nothing to restore, and nothing worse.
-fn is_nothing(args: &RestoreArgs, context: &Context, zone: Tz, error: &anyhow::Error) -> anyhow::Result<bool> {
+fn is_nothing(args: &RestoreArgs, context: &Context, reading: &Reading, error: &anyhow::Error) -> anyhow::Result<bool> {
     match error.downcast_ref::<StoreError>() {
         // An unmounted volume looks the same; that the folder above it is there is a sign that the store was never made.
         Some(StoreError::Unreachable { cause, .. }) if cause.kind() == std::io::ErrorKind::NotFound => {
@@ -271,7 +271,7 @@ fn is_nothing(args: &RestoreArgs, context: &Context, zone: Tz, error: &anyhow::E
         return Ok(false);
     }
     // Where there are archives that only cannot be used, somebody has to know.
-    let found = inventory(&context.store()?, zone, &context.ui.progress())?;
+    let found = inventory(&context.store()?, reading, &context.ui.progress())?;
     let of_set = |set: &Name| args.set.as_ref().is_none_or(|wanted| wanted == set);
     Ok(!found.snapshots.iter().any(|snapshot| snapshot.damaged && of_set(&snapshot.set)) && found.foreign.is_empty())
 }

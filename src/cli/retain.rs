@@ -1,5 +1,7 @@
 //! What `rotate` and `cleanup` share: show the plan, ask, carry it out, tell what was done.
 
+use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -9,13 +11,15 @@ use serde_json::{Value, json};
 use super::log::Record;
 use super::ui::Tone;
 use super::{Context, Outcome, text};
+use crate::config::ShrinkWatch;
 use crate::lock::StoreLock;
 use crate::metadata::rfc3339;
 use crate::names::{ArchiveName, Name, printable};
+use crate::ops::backup::Made;
 use crate::ops::inventory::Foreign;
 use crate::ops::retain::{self, Fate, Report, Request};
 use crate::progress::Interrupted;
-use crate::retention::{Action, Plan, Reason, Retention, Rule, Verdict};
+use crate::retention::{Action, Plan, Reason, Retention, Rule, Scope, Shrink, Verdict};
 use crate::store::{LocalStore, Store as _};
 
 /// How long another run may hold the lock; it is held for commits and removals only.
@@ -24,12 +28,15 @@ const LOCK_WAIT: Duration = Duration::from_secs(60);
 /// Options of both commands.
 #[derive(clap::Args, Debug)]
 pub(super) struct RetainArgs {
-    /// Keep the newest N safety backups of each set
-    #[arg(long, value_name = "N")]
-    pub(super) keep_safety: Option<u32>,
-    /// Only the archives of this set; all sets if not given, each by itself
+    /// Only archives of these database files
+    #[arg(value_name = "DATABASE")]
+    databases: Vec<PathBuf>,
+    /// Only archives of this set; without it those of the configured sets, or all
     #[arg(long, value_name = "NAME")]
     set: Option<Name>,
+    /// Include archives of other hosts
+    #[arg(long)]
+    all_hosts: bool,
     /// Where days, weeks, months and years begin, such as Europe/Berlin
     #[arg(long, value_name = "ZONE")]
     time_zone: Option<Tz>,
@@ -47,6 +54,23 @@ impl RetainArgs {
         self.dry_run
     }
 
+    /// Returns whose archives may be removed: this host's, of the sets or files that are named, else of those configured.
+    fn scope(&self, context: &Context) -> Scope {
+        let own = context.host.former.iter().chain([&context.host.label]).cloned().collect();
+        let resolved = |path: &PathBuf| crate::platform::resolved(path).to_string_lossy().into_owned();
+        let configured = || context.settings.sets.keys().cloned().collect();
+        Scope {
+            hosts: (!self.all_hosts).then_some(own),
+            sets: match &self.set {
+                Some(set) => Some(BTreeSet::from([set.clone()])),
+                None if !self.databases.is_empty() || context.settings.sets.is_empty() => None,
+                None => Some(configured()),
+            },
+            paths: (!self.databases.is_empty()).then(|| self.databases.iter().map(resolved).collect()),
+            streams: None,
+        }
+    }
+
     pub(super) fn zone(&self, context: &Context) -> Tz {
         self.time_zone.unwrap_or(context.settings.time_zone)
     }
@@ -59,7 +83,16 @@ pub(super) fn carry_out(args: &RetainArgs, retention: Retention, context: &mut C
     if !args.dry_run {
         store = context.store_for_writing()?;
     }
-    let request = Request { retention, set: args.set.clone(), now: context.now, zone: args.zone(context) };
+    let request = Request {
+        retention,
+        scope: args.scope(context),
+        made: None,
+        shrinks_off: shrinks_off(context),
+        now: context.now,
+        ahead: context.ahead,
+        reading: context.reading_in(args.time_zone),
+    };
+    let zone = request.reading.zone;
     let asks = context.ui.can_ask() && !args.force;
     let mut agreed = None;
     if args.dry_run || asks {
@@ -71,8 +104,7 @@ pub(super) fn carry_out(args: &RetainArgs, retention: Retention, context: &mut C
                 0
             }
         };
-        let told =
-            Told { store: store.location(), plan: &outlook.plan, fates: None, foreign: &outlook.foreign, leftovers, zone: request.zone };
+        let told = Told { store: store.location(), plan: &outlook.plan, fates: None, foreign: &outlook.foreign, leftovers, zone };
         tell(&told, args, context);
         if args.dry_run {
             return Ok(Outcome::Done);
@@ -92,14 +124,7 @@ pub(super) fn carry_out(args: &RetainArgs, retention: Retention, context: &mut C
         retain::execute(&store, &private, &lock, &request, agreed.as_ref(), &progress)?
     };
     let leftovers = *report.leftovers.as_ref().unwrap_or(&0);
-    let told = Told {
-        store: store.location(),
-        plan: &report.plan,
-        fates: Some(&report.fates),
-        foreign: &report.foreign,
-        leftovers,
-        zone: request.zone,
-    };
+    let told = Told { store: store.location(), plan: &report.plan, fates: Some(&report.fates), foreign: &report.foreign, leftovers, zone };
     match agreed {
         None => tell(&told, args, context),
         // The plan was shown already; now only what was done is news.
@@ -114,13 +139,20 @@ pub(super) fn carry_out(args: &RetainArgs, retention: Retention, context: &mut C
 /// The new archive is committed by now, whatever happens here. The plan is made under the lock, so it sees that archive.
 pub(super) fn after_backup(
     retention: Retention,
-    set: &Name,
-    created_at: DateTime<Utc>,
+    made: &Made,
     store: &LocalStore,
     context: &mut Context,
 ) -> anyhow::Result<(Value, Outcome)> {
-    let now = context.now.max(created_at);
-    let request = Request { retention, set: Some(set.clone()), now, zone: context.settings.time_zone };
+    let request = Request {
+        retention,
+        scope: Scope { streams: Some(made.streams.iter().cloned().collect()), ..Scope::everything() },
+        made: Some(made.packed.archive.clone()),
+        shrinks_off: shrinks_off(context),
+        // An archive of this very run is not dated in the future.
+        now: context.now.max(made.packed.metadata.created_at),
+        ahead: context.ahead,
+        reading: context.reading(),
+    };
     let private = store.create_private()?;
     let report = {
         let progress = context.ui.progress();
@@ -133,7 +165,7 @@ pub(super) fn after_backup(
         fates: Some(&report.fates),
         foreign: &report.foreign,
         leftovers: *report.leftovers.as_ref().unwrap_or(&0),
-        zone: request.zone,
+        zone: request.reading.zone,
     };
     tell_end(&told, context);
     let document = document(&told);
@@ -163,13 +195,47 @@ fn finish(report: &Report, context: &mut Context) -> anyhow::Result<Outcome> {
     for foreign in report.foreign.iter().filter(|foreign| foreign.unread) {
         context.ui.warning(format!("\"{}\" could not be read and was left alone: {}", foreign.name, foreign.why));
     }
+    for shrink in &report.plan.open_shrinks {
+        let accept = context.command_line(&["accept", shrink.archive.as_str()]);
+        let fell = text::fell(&shrink.before, &shrink.after);
+        let subject = format!("{}, {}: {fell}", shrink.archive, shrink.database);
+        context.ui.warning(format!("{subject}; earlier archives are kept until this is accepted: {accept}"));
+    }
+    let kept_for = |reason: &Reason| report.plan.kept().any(|verdict| verdict.reasons.contains(reason));
+    if kept_for(&Reason::NewerFormat) {
+        context.ui.warning("some archives were written by a newer heirloom, so nothing of their sets was removed; update heirloom");
+    }
+    if kept_for(&Reason::ClockAhead) {
+        context.ui.warning("HEIRLOOM_NOW is ahead of the clock of this machine, so nothing was removed");
+    }
+    let stopped = !report.plan.open_shrinks.is_empty() || kept_for(&Reason::NewerFormat) || kept_for(&Reason::ClockAhead);
     if let Err(error) = &report.leftovers {
         context.ui.warning(format!("cannot sweep what dead runs left: {error}"));
     }
     if report.fates.len() < report.plan.removed().count() {
         return Err(Interrupted.into());
     }
-    Ok(if report.has_failures() || report.foreign.iter().any(|foreign| foreign.unread) { Outcome::Problems } else { Outcome::Done })
+    Ok(if stopped || report.has_failures() || report.foreign.iter().any(|foreign| foreign.unread) {
+        Outcome::Problems
+    } else {
+        Outcome::Done
+    })
+}
+
+/// Returns the sets whose shrinks are not watched.
+fn shrinks_off(context: &Context) -> BTreeSet<Name> {
+    let off = context.settings.sets.iter().filter(|(_, set)| set.shrink == ShrinkWatch::Off);
+    off.map(|(name, _)| name.clone()).collect()
+}
+
+fn shrink_json(shrink: &Shrink) -> Value {
+    json!({
+        "archive": shrink.archive.as_str(),
+        "database": shrink.database,
+        "created_at": rfc3339(shrink.created_at),
+        "before": shrink.before,
+        "after": shrink.after,
+    })
 }
 
 /// A plan, and what became of it.
@@ -265,13 +331,15 @@ fn tell_end(told: &Told<'_>, context: &mut Context) {
             vec![format!("kept {kept} ({kept_bytes}), removed {removed} ({freed} freed)")]
         }
     };
-    let mut sets: Vec<&Name> = told.plan.verdicts.iter().map(|verdict| &verdict.set).collect();
-    sets.sort();
-    sets.dedup();
-    for set in &sets {
-        let line = how_far_back(&told.plan.of_set(set), context.now, told.zone);
-        let of_set = if sets.len() > 1 { format!("{set}: ") } else { String::new() };
-        lines.extend(line.map(|line| format!("{of_set}{line}")));
+    let streams = told.plan.streams();
+    for stream in &streams {
+        let line = how_far_back(&told.plan.of_stream(stream), context.now, told.zone);
+        let of_stream = if streams.len() > 1 { format!("{}: ", super::text::stream(stream)) } else { String::new() };
+        lines.extend(line.map(|line| format!("{of_stream}{line}")));
+    }
+    if told.plan.left_alone > 0 {
+        let others = text::count(told.plan.left_alone as u64, "archive");
+        lines.push(format!("{others} of other hosts or sets left alone"));
     }
     if told.leftovers > 0 {
         let done = if told.fates.is_some() { "removed" } else { "to remove" };
@@ -320,6 +388,7 @@ fn document(told: &Told<'_>) -> Value {
         json!({
             "archive": verdict.archive.as_str(),
             "set": verdict.set,
+            "host": verdict.host,
             "kind": verdict.kind,
             "created_at": rfc3339(verdict.created_at),
             "bytes": verdict.bytes,
@@ -346,6 +415,8 @@ fn document(told: &Told<'_>) -> Value {
         "remove": removals.collect::<Vec<_>>(),
         "freed_bytes": told.freed_bytes(),
         "oldest": told.plan.oldest().map(|verdict| rfc3339(verdict.created_at)),
+        "left_alone": told.plan.left_alone,
+        "open_shrinks": told.plan.open_shrinks.iter().map(shrink_json).collect::<Vec<_>>(),
         "leftovers": told.leftovers,
         "foreign": foreign,
     })

@@ -74,7 +74,6 @@ pub(super) fn run(args: &RotateArgs, context: &mut Context) -> anyhow::Result<Ou
 
 fn policy(args: &RotateArgs, context: &Context) -> Result<Policy, Usage> {
     let flags = [args.keep_last, args.keep_hourly, args.keep_daily, args.keep_weekly, args.keep_monthly, args.keep_yearly];
-    let safety = args.retain.keep_safety;
     let reach = if flags.iter().any(Option::is_some) {
         let [last, hourly, daily, weekly, monthly, yearly] = flags.map(Option::unwrap_or_default);
         Reach { last, hourly, daily, weekly, monthly, yearly }
@@ -82,13 +81,13 @@ fn policy(args: &RotateArgs, context: &Context) -> Result<Policy, Usage> {
         configured(context)
     };
     let hint = "keep something, as with `--keep-daily 7 --keep-weekly 4 --keep-monthly 12`";
-    Policy::new(reach, safety.unwrap_or(context.settings.retention.safety)).map_err(|error| Usage::new(error.to_string(), hint))
+    Policy::new(reach).map_err(|error| Usage::new(error.to_string(), hint))
 }
 
 /// Returns the policy of the configuration, for `backup --rotate`.
 pub(super) fn configured_policy(context: &Context) -> Result<Policy, Usage> {
     let hint = "set a rule in the section [retention] of the configuration";
-    Policy::new(configured(context), context.settings.retention.safety).map_err(|error| Usage::new(error.to_string(), hint))
+    Policy::new(configured(context)).map_err(|error| Usage::new(error.to_string(), hint))
 }
 
 fn configured(context: &Context) -> Reach {

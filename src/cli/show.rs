@@ -26,7 +26,7 @@ pub struct ShowArgs {
 
 pub(super) fn run(args: &ShowArgs, context: &mut Context) -> anyhow::Result<Outcome> {
     let wanted = Wanted { text: Some(args.archive.clone()), set: args.set.clone(), ..Wanted::default() };
-    let selected = resolve(|| context.store(), &wanted, context.settings.time_zone, &context.ui.progress())?;
+    let selected = resolve(|| context.store(), &wanted, &context.reading(), &context.ui.progress())?;
     if context.ui.is_json() {
         let mut document = snapshot_json(&selected.snapshot);
         document["metadata"] = json!(selected.archive.contents().metadata);

@@ -119,7 +119,7 @@ fn look_at_named(args: &VerifyArgs, context: &Context) -> anyhow::Result<Vec<Loo
     let mut looked = Vec::new();
     for text in texts {
         let wanted = Wanted { text: Some(text.clone()), set: args.set.clone(), ..Wanted::default() };
-        let selected = resolve(|| context.store(), &wanted, context.settings.time_zone, &context.ui.progress());
+        let selected = resolve(|| context.store(), &wanted, &context.reading(), &context.ui.progress());
         looked.push(match selected {
             Ok(selected) => look(args, context, selected)?,
             Err(error) => Looked { shown: text.clone(), home: home_of(context, text), result: refused(error)? },
@@ -130,7 +130,7 @@ fn look_at_named(args: &VerifyArgs, context: &Context) -> anyhow::Result<Vec<Loo
 
 /// Says which archives cannot be the newest because they cannot even be described: "ok" about an older one must not hide them.
 fn warn_of_unreadable(context: &Context) -> anyhow::Result<()> {
-    let found = inventory(&context.store()?, context.settings.time_zone, &context.ui.progress())?;
+    let found = inventory(&context.store()?, &context.reading(), &context.ui.progress())?;
     for foreign in found.foreign.iter().filter(|foreign| foreign.damaged) {
         context.ui.warning(format!("{}: {}; see `heirloom verify --all`", foreign.name, foreign.why));
     }
@@ -139,14 +139,14 @@ fn warn_of_unreadable(context: &Context) -> anyhow::Result<()> {
 
 fn look_at_all(args: &VerifyArgs, context: &Context) -> anyhow::Result<Vec<Looked>> {
     let store = context.store()?;
-    let zone = context.settings.time_zone;
-    let found = inventory(&store, zone, &context.ui.progress())?;
+    let reading = context.reading();
+    let found = inventory(&store, &reading, &context.ui.progress())?;
     let mut looked = Vec::new();
     let of_set = found.snapshots.iter().filter(|snapshot| args.set.as_ref().is_none_or(|set| *set == snapshot.set));
     // An archive that cannot even be described belongs to no set; it is looked at with all of them.
     let broken = found.foreign.iter().filter(|foreign| (foreign.damaged || foreign.unread) && args.set.is_none());
     for name in of_set.map(|snapshot| snapshot.name.as_str()).chain(broken.map(|foreign| foreign.name.as_str())) {
-        looked.push(match in_store(&store, name, zone) {
+        looked.push(match in_store(&store, name, &reading) {
             Ok(selected) => look(args, context, selected)?,
             // A rotation removed it since the store was listed: there is nothing left to verify.
             Err(error) if matches!(error.downcast_ref(), Some(StoreError::NotFound { .. })) => continue,

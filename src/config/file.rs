@@ -12,7 +12,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::key::not;
 use super::variables::expand;
-use super::{Key, Origin, Problem, Settings, Value};
+use super::{Key, Origin, Problem, Settings, ShrinkWatch, Value};
 use crate::names::{Name, printable};
 
 /// What a configuration file says.
@@ -24,6 +24,8 @@ pub struct FileLayer {
     pub(super) settings: Vec<(Key, Value, usize)>,
     /// The databases of all sets, in the order of the file.
     pub(super) databases: Vec<FileDatabase>,
+    /// How sets watch for shrinks, where they say so.
+    pub(super) shrinks: Vec<(Name, ShrinkWatch)>,
 }
 
 /// A database as the file names it.
@@ -50,7 +52,7 @@ impl FileLayer {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let mut reader = Reader {
             breaks: text.match_indices('\n').map(|(at, _)| at).collect(),
-            layer: Self { path: path.to_owned(), settings: Vec::new(), databases: Vec::new() },
+            layer: Self { path: path.to_owned(), settings: Vec::new(), databases: Vec::new(), shrinks: Vec::new() },
             problems: Vec::new(),
         };
         let (table, errors) = DeTable::parse_recoverable(text);
@@ -118,10 +120,14 @@ impl Reader {
             let section: &str = name.get_ref();
             if section == "sets" {
                 self.sets(value);
+            } else if let Some(key) = Key::ALL.into_iter().find(|key| key.section().is_empty() && key.name() == section) {
+                self.setting(key, name, value);
             } else if Key::ALL.iter().any(|key| key.section() == section) {
                 self.section(section, value);
             } else {
-                let sections = Key::ALL.iter().map(|key| key.section()).chain(["sets"]);
+                let top = Key::ALL.iter().filter(|key| key.section().is_empty()).map(|key| key.name());
+                let sections = Key::ALL.iter().map(|key| key.section()).filter(|section| !section.is_empty());
+                let sections = sections.chain(["sets"]).chain(top);
                 let message = unknown("is not a section", section, sections, |key| key.name() == section);
                 self.problem(name.span(), shown(section), message);
             }
@@ -137,13 +143,18 @@ impl Reader {
                 self.problem(name.span(), format!("{section}.{}", shown(text)), message);
                 continue;
             };
-            match scalar(value.get_ref()).and_then(|value| possible(key, &value).map(|()| value)) {
-                Ok(value) => {
-                    let line = self.line(name.span());
-                    self.layer.settings.push((key, value, line));
-                }
-                Err(message) => self.problem(value.span(), key.to_string(), message),
+            self.setting(key, name, value);
+        }
+    }
+
+    fn setting(&mut self, key: Key, name: &Spanned<std::borrow::Cow<'_, str>>, value: &Spanned<DeValue<'_>>) {
+        let found = if key == Key::FormerHosts { texts(value.get_ref()) } else { scalar(value.get_ref()) };
+        match found.and_then(|value| possible(key, &value).map(|()| value)) {
+            Ok(value) => {
+                let line = self.line(name.span());
+                self.layer.settings.push((key, value, line));
             }
+            Err(message) => self.problem(value.span(), key.to_string(), message),
         }
     }
 
@@ -155,11 +166,21 @@ impl Reader {
             let mut any = false;
             for (inner, value) in self.entries(value, &key) {
                 let text: &str = inner.get_ref();
-                any = true;
                 if text == "databases" {
+                    any = true;
                     self.databases(&set, inner.span(), value);
+                } else if text == "shrink" {
+                    match value.get_ref() {
+                        DeValue::String(text) if text == "warn" => self.layer.shrinks.push((set.clone(), ShrinkWatch::Warn)),
+                        DeValue::String(text) if text == "off" => self.layer.shrinks.push((set.clone(), ShrinkWatch::Off)),
+                        other => {
+                            let found = scalar(other).unwrap_or_else(|_| Value::Text(kind(other).to_owned()));
+                            self.problem(value.span(), format!("{key}.shrink"), not("\"warn\" or \"off\"", &found));
+                        }
+                    }
                 } else {
-                    let message = unknown("is not a setting of a set", text, ["databases"].into_iter(), |_| false);
+                    any = true;
+                    let message = unknown("is not a setting of a set", text, ["databases", "shrink"].into_iter(), |_| false);
                     self.problem(inner.span(), format!("{key}.{}", shown(text)), message);
                 }
             }
@@ -229,6 +250,15 @@ fn possible(key: Key, value: &Value) -> Result<(), String> {
         expand(text, |_| Some("x".into()))?;
     }
     key.set(value, &mut Settings::default())
+}
+
+fn texts(value: &DeValue<'_>) -> Result<Value, String> {
+    let DeValue::Array(array) = value else { return Err(format!("must be a list of texts, not {}", kind(value))) };
+    let text = |value: &Spanned<DeValue<'_>>| match value.get_ref() {
+        DeValue::String(text) => Ok(text.to_string()),
+        other => Err(format!("must be a list of texts, not of {}", kind(other))),
+    };
+    array.iter().map(text).collect::<Result<_, _>>().map(Value::Texts)
 }
 
 fn scalar(value: &DeValue<'_>) -> Result<Value, String> {

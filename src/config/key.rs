@@ -9,12 +9,14 @@ use chrono_tz::Tz;
 use serde::Serialize;
 
 use super::{Check, Settings};
-use crate::names::printable;
+use crate::names::{HostLabel, printable};
 
 /// One setting. The databases of the sets are not among them: their names are the user's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[expect(missing_docs, reason = "the man page heirloom.toml(5) and the fields of `Settings` say what each means")]
 pub enum Key {
+    Host,
+    FormerHosts,
     StoreDir,
     Check,
     Vacuum,
@@ -41,6 +43,8 @@ pub enum Key {
 pub enum Value {
     /// A text; ages too.
     Text(String),
+    /// A list of texts.
+    Texts(Vec<String>),
     /// A whole number.
     Number(i64),
     /// A number of bytes.
@@ -53,7 +57,9 @@ pub enum Value {
 
 impl Key {
     /// All settings, in the order of the file.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 20] = [
+        Self::Host,
+        Self::FormerHosts,
         Self::StoreDir,
         Self::Check,
         Self::Vacuum,
@@ -74,7 +80,7 @@ impl Key {
         Self::MaxBackupAge,
     ];
 
-    /// Returns the table that the key lies in, without its brackets.
+    /// Returns the table that the key lies in, without its brackets; empty for a key above all tables.
     pub fn section(self) -> &'static str {
         self.names().0
     }
@@ -86,6 +92,8 @@ impl Key {
 
     fn names(self) -> (&'static str, &'static str) {
         match self {
+            Self::Host => ("", "host"),
+            Self::FormerHosts => ("", "former_hosts"),
             Self::StoreDir => ("store", "dir"),
             Self::Check => ("backup", "check"),
             Self::Vacuum => ("backup", "vacuum"),
@@ -110,6 +118,7 @@ impl Key {
     /// Returns the environment variables that set it, the strongest first.
     pub fn variables(self) -> &'static [&'static str] {
         match self {
+            Self::Host => &["HEIRLOOM_HOST"],
             Self::StoreDir => &["HEIRLOOM_DIR", "BACKUP_DIR"],
             Self::Keep => &["MAX_DATABASE_BACKUPS"],
             Self::Compress => &["COMPRESS_BACKUPS"],
@@ -120,6 +129,8 @@ impl Key {
     /// Says what it means that the setting has no value.
     pub fn without_value(self) -> &'static str {
         match self {
+            Self::Host => "the host name",
+            Self::FormerHosts => "none",
             Self::Threads => "all cores",
             Self::MaxBackupAge => "the usual interval",
             Self::Keep | Self::MaxAge | Self::MaxSize => "no limit",
@@ -131,6 +142,14 @@ impl Key {
     pub fn set(self, value: &Value, settings: &mut Settings) -> Result<(), String> {
         let Settings { backup, retention, health, .. } = settings;
         match self {
+            Self::Host => settings.host = Some(label(value)?),
+            Self::FormerHosts => match value {
+                Value::Texts(labels) => {
+                    let labels = labels.iter().map(|text| label(&Value::Text(text.clone())));
+                    settings.former_hosts = labels.collect::<Result<_, _>>()?;
+                }
+                _ => return Err(not("a list of host labels", value)),
+            },
             Self::StoreDir => settings.store = path(value)?,
             Self::Check => {
                 backup.check = match value {
@@ -170,6 +189,11 @@ impl Key {
         let number = |number: u32| Value::Number(number.into());
         let age = |age: Duration| Value::Text(age_text(age));
         match self {
+            Self::Host => settings.host.as_ref().map(|host| Value::Text(host.to_string())),
+            Self::FormerHosts => {
+                let labels: Vec<String> = settings.former_hosts.iter().map(ToString::to_string).collect();
+                Some(labels).filter(|labels| !labels.is_empty()).map(Value::Texts)
+            }
             Self::StoreDir => Some(Value::Path(settings.store.clone())),
             Self::Check => Some(Value::Text(
                 match backup.check {
@@ -208,7 +232,7 @@ impl Key {
                 "false" | "0" | "no" | "off" => Value::Switch(false),
                 _ => as_text(),
             },
-            Self::Check | Self::TimeZone | Self::MaxAge | Self::MaxSize | Self::MaxBackupAge => as_text(),
+            Self::Host | Self::FormerHosts | Self::Check | Self::TimeZone | Self::MaxAge | Self::MaxSize | Self::MaxBackupAge => as_text(),
             Self::StoreDir => Value::Path(text.into()),
             _ => trimmed.parse().map_or_else(|_| as_text(), Value::Number),
         }
@@ -217,8 +241,10 @@ impl Key {
 
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (section, name) = self.names();
-        write!(f, "{section}.{name}")
+        match self.names() {
+            ("", name) => f.write_str(name),
+            (section, name) => write!(f, "{section}.{name}"),
+        }
     }
 }
 
@@ -226,6 +252,7 @@ impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Text(text) => f.write_str(&printable(text)),
+            Self::Texts(texts) => f.write_str(&printable(&texts.join(", "))),
             Self::Number(number) => number.fmt(f),
             Self::Bytes(bytes) => f.write_str(&size_text(*bytes)),
             Self::Switch(switch) => switch.fmt(f),
@@ -246,6 +273,11 @@ pub(super) fn not(wanted: &str, value: &Value) -> String {
         }
     };
     format!("must be {wanted}, not {found}")
+}
+
+fn label(value: &Value) -> Result<HostLabel, String> {
+    let Value::Text(text) = value else { return Err(not("a host label", value)) };
+    HostLabel::new(text.as_str()).map_err(|error| error.to_string())
 }
 
 fn path(value: &Value) -> Result<PathBuf, String> {

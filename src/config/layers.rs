@@ -174,6 +174,11 @@ impl Layers<'_> {
                 effective.problems.push(problem);
             }
         }
+        for (set, watch) in self.file.iter().flat_map(|file| &file.shrinks) {
+            if let Some(settings) = effective.settings.sets.get_mut(set) {
+                settings.shrink = *watch;
+            }
+        }
         self.default_database(&mut effective);
         effective
     }

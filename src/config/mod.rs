@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use chrono_tz::Tz;
 
-use crate::names::Name;
+use crate::names::{HostLabel, Name};
 
 pub use dotenv::DotEnv;
 pub use file::FileLayer;
@@ -39,6 +39,10 @@ pub const EXAMPLE: &str = include_str!("example.toml");
 /// All settings that are in force.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
+    /// The host label; unset, it follows from the host name.
+    pub host: Option<HostLabel>,
+    /// Labels that this host had before.
+    pub former_hosts: Vec<HostLabel>,
     /// The sets by name.
     pub sets: BTreeMap<Name, SetSettings>,
     /// The database that `DATABASE_PATH` or `DATABASE_URL` names: it stands for one path argument.
@@ -60,6 +64,18 @@ pub struct Settings {
 pub struct SetSettings {
     /// Name and path of each database, in the order of their names. The path is the first candidate that exists, else the last.
     pub databases: BTreeMap<Name, PathBuf>,
+    /// Whether an archive with less than half of what was there before is watched.
+    pub shrink: ShrinkWatch,
+}
+
+/// Whether an archive with less than half of what was there before is watched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ShrinkWatch {
+    /// It is reported, and nothing from before it is removed until somebody accepts it.
+    #[default]
+    Warn,
+    /// It is not: for queues and caches, which are emptied on purpose.
+    Off,
 }
 
 /// The level of compression where none is set. 4 takes a tenth less time, but does not search for a better match one byte on: records of
@@ -128,6 +144,8 @@ pub struct HealthSettings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
+            host: None,
+            former_hosts: Vec::new(),
             sets: BTreeMap::new(),
             default_database: None,
             store: PathBuf::from("backups"),

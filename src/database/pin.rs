@@ -11,6 +11,7 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use chrono::{DateTime, Utc};
 use rusqlite::{Connection, ErrorCode, ffi};
 
 use super::SourceError;
@@ -18,6 +19,7 @@ use super::capture::{Limits, PinnedDatabase, Source};
 use super::error::message;
 use super::open::{Live, Located, Sidecars, Way, has_only_a_wal, way};
 use super::stage::{Staged, read_through, stage};
+use crate::clock::Clock;
 use crate::progress::{Interrupted, Progress};
 
 /// How often a database is opened again that could not be read in place, before it is copied with its sidecars.
@@ -32,24 +34,26 @@ pub struct Pinned {
     pub databases: Vec<PinnedDatabase>,
     /// Whether all of them show one point in time.
     pub consistent: bool,
+    /// That point in time: read while writers are locked out, for one database in WAL mode right after it was pinned.
+    pub at: DateTime<Utc>,
 }
 
 /// Checks the paths of all sources, opens them without changing anything, and pins them at one point in time.
 ///
 /// `scratch` is a private folder for those that cannot be opened where they are. Damage must be seen twice, with every byte read
 /// in between: SQLite takes an EIO of the disk for a malformed database.
-pub fn pin(sources: &[Source], scratch: &Path, limits: &Limits, progress: &dyn Progress) -> Result<Pinned, SourceError> {
-    match pin_once(sources, scratch, limits, progress) {
+pub fn pin(sources: &[Source], scratch: &Path, clock: &Clock, limits: &Limits, progress: &dyn Progress) -> Result<Pinned, SourceError> {
+    match pin_once(sources, scratch, clock, limits, progress) {
         Err(SourceError::Damaged { path, .. }) => {
             // Every connection went with the failure, so that a plain descriptor takes no lock of ours with it.
             read_through(&Located::find(&path)?, progress)?;
-            pin_once(sources, scratch, limits, progress)
+            pin_once(sources, scratch, clock, limits, progress)
         }
         other => other,
     }
 }
 
-fn pin_once(sources: &[Source], scratch: &Path, limits: &Limits, progress: &dyn Progress) -> Result<Pinned, SourceError> {
+fn pin_once(sources: &[Source], scratch: &Path, clock: &Clock, limits: &Limits, progress: &dyn Progress) -> Result<Pinned, SourceError> {
     let mut located = Vec::with_capacity(sources.len());
     for source in sources {
         located.push(Located::find(&source.path)?);
@@ -63,9 +67,9 @@ fn pin_once(sources: &[Source], scratch: &Path, limits: &Limits, progress: &dyn 
         }
         members.push(member);
     }
-    let consistent = alone || pin_together(&members, limits, progress)?;
+    let (at, consistent) = if alone { (clock.now(), true) } else { pin_together(&members, clock, limits, progress)? };
     let databases = members.into_iter().map(Member::into_pinned).collect::<Result<_, _>>()?;
-    Ok(Pinned { databases, consistent })
+    Ok(Pinned { databases, consistent, at })
 }
 
 /// A database of a set on its way to being pinned.
@@ -182,7 +186,7 @@ fn open_staged(staged: &Staged) -> rusqlite::Result<Live> {
 /// Pins all at one point in time, and says whether that succeeded; where a lock cannot be had at all they are pinned one by one.
 ///
 /// A database whose pin stops its writers needs no lock: it is pinned before the first lock is taken and cannot move until after the last.
-fn pin_together(members: &[Member], limits: &Limits, progress: &dyn Progress) -> Result<bool, SourceError> {
+fn pin_together(members: &[Member], clock: &Clock, limits: &Limits, progress: &dyn Progress) -> Result<(DateTime<Utc>, bool), SourceError> {
     let mut order: Vec<&Member> = members.iter().collect();
     order.sort_by_key(|member| member.located.id);
     let mut lockers = Vec::with_capacity(order.len());
@@ -190,10 +194,10 @@ fn pin_together(members: &[Member], limits: &Limits, progress: &dyn Progress) ->
         lockers.push(Locker::open(member)?);
     }
     let started = Instant::now();
-    loop {
+    let at = loop {
         progress.checkpoint()?;
-        let (member, error) = match attempt(&order, &mut lockers) {
-            Ok(()) => break,
+        let (member, error) = match attempt(&order, &mut lockers, clock) {
+            Ok(at) => break at,
             Err(refused) => refused,
         };
         for locker in lockers.iter().flat_map(Locker::connection) {
@@ -211,12 +215,12 @@ fn pin_together(members: &[Member], limits: &Limits, progress: &dyn Progress) ->
         }
         // Random, so that two that want the same locks do not meet again.
         pause(Duration::from_millis(5 + RandomState::new().build_hasher().finish() % 50), progress)?;
-    }
-    Ok(lockers.iter().all(|locker| !matches!(locker, Locker::Impossible)))
+    };
+    Ok((at, lockers.iter().all(|locker| !matches!(locker, Locker::Impossible))))
 }
 
 /// Tries once to lock and pin all. On success all are pinned and all locks released; on failure the caller lets go of everything.
-fn attempt<'a>(order: &[&'a Member], lockers: &mut [Locker]) -> Result<(), (&'a Member, rusqlite::Error)> {
+fn attempt<'a>(order: &[&'a Member], lockers: &mut [Locker], clock: &Clock) -> Result<DateTime<Utc>, (&'a Member, rusqlite::Error)> {
     for (member, locker) in order.iter().zip(&*lockers) {
         if matches!(locker, Locker::Needless) {
             member.pin().map_err(|error| (*member, error))?;
@@ -232,12 +236,13 @@ fn attempt<'a>(order: &[&'a Member], lockers: &mut [Locker]) -> Result<(), (&'a 
             member.pin().map_err(|error| (*member, error))?;
         }
     }
+    let at = clock.now();
     for (member, locker) in order.iter().zip(&*lockers) {
         if let Some(connection) = locker.connection() {
             roll_back(connection).map_err(|error| (*member, error))?;
         }
     }
-    Ok(())
+    Ok(at)
 }
 
 /// What keeps the writers of one database away for a moment.

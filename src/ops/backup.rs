@@ -1,16 +1,25 @@
 //! Backs up a set: plan, capture, pack.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use chrono::{DateTime, TimeDelta, Utc};
 
+use super::inventory::{Reading, inventory};
 use super::leftovers::{sweep_leftovers, sweep_leftovers_beside};
-use super::pack::{Packed, Request, Staged, pack};
+use super::pack::{Packed, Provenance, Request, Staged, pack};
+use crate::clock::Clock;
 use crate::database::{Limits, Source, SourceError, pin};
-use crate::names::{ArchiveName, Name};
+use crate::holds;
+use crate::metadata::{DatabaseMetadata, Extent, Kind};
+use crate::names::{ArchiveName, HostLabel, Name};
+use crate::platform;
 use crate::progress::{Progress, Stage};
+use crate::retention;
 use crate::scratch::Scratch;
+use crate::snapshot::Snapshot;
 use crate::store::{LocalStore, Store as _, StoreError};
+use crate::streams::{self, Place, Stream};
 
 /// What a backup is going to do. `--dry-run` prints it.
 #[derive(Debug, Clone)]
@@ -50,8 +59,84 @@ pub fn plan(sources: Vec<Source>, if_missing: IfMissing, mut request: Request) -
     Ok(Plan { sources: present, missing, request })
 }
 
+/// What a backup made, and what the archives that were there say about it.
+#[derive(Debug, Clone)]
+pub struct Made {
+    /// The archive.
+    pub packed: Packed,
+    /// The stream of each database, in the order of the plan.
+    pub streams: Vec<Stream>,
+    /// What a person should know.
+    pub notes: Vec<Note>,
+}
+
+/// What the archives that were there say about a new one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Note {
+    /// Another application backs up another file under the same set, host and path.
+    Rival {
+        /// The database.
+        database: Name,
+        /// The newest archive of the other one.
+        archive: String,
+    },
+    /// It is dated more than an hour before the newest archive of its stream.
+    Behind {
+        /// The database.
+        database: Name,
+        /// When the newest one was made.
+        newest: DateTime<Utc>,
+    },
+    /// It starts a stream beside one of the same name.
+    OtherPath {
+        /// The database.
+        database: Name,
+        /// The path of the archives that were there.
+        path: String,
+    },
+    /// It holds less than half of what its stream held.
+    Shrink {
+        /// The database.
+        database: Name,
+        /// What the stream held.
+        before: Extent,
+        /// What it holds now.
+        after: Extent,
+    },
+    /// A guarded command works on the database, so that the archive is a safety backup.
+    Guarded {
+        /// The database.
+        database: Name,
+    },
+}
+
+impl Note {
+    /// Returns whether it is a problem: something that a person has to look at.
+    pub fn is_problem(&self) -> bool {
+        !matches!(self, Note::OtherPath { .. } | Note::Guarded { .. })
+    }
+}
+
+/// Returns the stream of a database that is at hand, without the file.
+pub fn stream_of(source: &Source, set: &Name, host: &HostLabel) -> Stream {
+    let path = platform::resolved(&source.path).to_string_lossy().into_owned();
+    Stream { set: set.clone(), host: host.clone(), place: Place::Path(path), file: None }
+}
+
+/// Returns the stream that a backup of a database would belong to now. The archives are newest first.
+pub fn own_stream(source: &Source, set: &Name, host: &HostLabel, archives: &[Snapshot], now: DateTime<Utc>) -> Stream {
+    let stream = stream_of(source, set, host);
+    let file = platform::file_identity(&source.path).ok().flatten();
+    let before = streams::before(archives, &stream, &source.name, file.as_ref(), now);
+    Stream { file: file.filter(|_| before.by_file), ..stream }
+}
+
+/// How far a backup may be dated before the newest archive of its stream without a word: clocks are corrected by seconds.
+const BEHIND: TimeDelta = TimeDelta::hours(1);
+
 /// Carries the plan out. On an error nothing is visible in the store and no scratch is left.
-pub fn execute(store: &LocalStore, plan: &Plan, limits: &Limits, progress: &dyn Progress) -> anyhow::Result<Packed> {
+pub fn execute(store: &LocalStore, plan: &Plan, run: &Run<'_>, progress: &dyn Progress) -> anyhow::Result<Made> {
+    let limits = &run.limits;
     if let Some(name) = &plan.request.name {
         refuse_taken(store, name)?;
     }
@@ -61,17 +146,64 @@ pub fn execute(store: &LocalStore, plan: &Plan, limits: &Limits, progress: &dyn 
     let scratch =
         Scratch::in_store(&private).with_context(|| format!("cannot make a scratch folder in the store \"{}\"", store.location()))?;
 
-    let pinned = pin(&plan.sources, scratch.path(), limits, progress)?;
-    let consistent = pinned.consistent;
-    let mut staged = Vec::new();
+    // Before the pin, which keeps the writers of a rollback-mode database waiting.
+    let known = inventory(store, run.reading, progress)?.snapshots;
+    let guarded = holds::live(&private).context("cannot read which databases are guarded")?;
+    let provenances: Vec<Provenance> = plan.sources.iter().map(|source| Provenance::of(&source.path)).collect();
+
+    let pinned = pin(&plan.sources, scratch.path(), run.clock, limits, progress)?;
+    let (consistent, created_at) = (pinned.consistent, pinned.at);
+    let (mut staged, mut streams, mut notes) = (Vec::new(), Vec::new(), Vec::new());
+    let mut request = Request { consistent, created_at, ..plan.request.clone() };
     for (index, (source, database)) in plan.sources.iter().zip(pinned.databases).enumerate() {
         let copy = scratch.path().join(format!("{index}.db"));
         progress.begin(Stage::Copy, source.name.as_str(), database.bytes());
         let bytes = database.copy_to(&copy, limits, progress)?;
-        staged.push(Staged { name: source.name.clone(), source: source.path.clone(), copy, bytes });
+        let mut provenance = provenances[index].clone();
+        let mut stream = stream_of(source, &request.set, &request.host.label);
+        let before = streams::before(&known, &stream, &source.name, provenance.file.as_ref(), created_at);
+        (provenance.by_file, provenance.previous) = (before.by_file, before.previous);
+        stream.file = provenance.file.clone().filter(|_| before.by_file);
+        streams.push(stream);
+        let database = &source.name;
+        notes.extend(before.rival.map(|archive| Note::Rival { database: database.clone(), archive }));
+        let behind = before.newest.filter(|newest| *newest - created_at > BEHIND);
+        notes.extend(behind.map(|newest| Note::Behind { database: database.clone(), newest }));
+        notes.extend(before.other_path.map(|path| Note::OtherPath { database: database.clone(), path }));
+        let path = provenance.resolved.as_deref().map(Path::new);
+        // What is copied in the middle of a guarded command is nothing to go back to once the command was rolled back.
+        let is_guarded = guarded.iter().flat_map(|held| &held.guarded).any(|guarded| Some(guarded.as_path()) == path);
+        if is_guarded && request.kind != Kind::PreUpdate {
+            request.kind = Kind::Safety;
+            notes.push(Note::Guarded { database: database.clone() });
+        }
+        staged.push(Staged { name: source.name.clone(), source: source.path.clone(), copy, bytes, provenance });
     }
-    let request = Request { consistent, ..plan.request.clone() };
-    pack(store, &scratch, staged, &request, progress)
+    let packed = pack(store, &scratch, staged, &request, progress)?;
+    if run.watch_shrinks {
+        notes.extend(packed.metadata.databases.iter().filter_map(shrink));
+    }
+    Ok(Made { packed, streams, notes })
+}
+
+/// What a backup needs to know besides its plan.
+#[derive(Debug, Clone, Copy)]
+pub struct Run<'a> {
+    /// Tells when the snapshot is pinned.
+    pub clock: &'a Clock,
+    /// How archives are read that record no zone or no host.
+    pub reading: &'a Reading,
+    /// How long to wait.
+    pub limits: Limits,
+    /// Whether an archive with less than half of what its stream held is reported.
+    pub watch_shrinks: bool,
+}
+
+/// Returns the note about a database that lost more than half of what its stream held.
+fn shrink(database: &DatabaseMetadata) -> Option<Note> {
+    let after = Extent { rows: database.rows(), bytes: database.bytes };
+    let before = retention::fell_from(database.previous.as_ref()?, &after)?;
+    Some(Note::Shrink { database: database.name.clone(), before, after })
 }
 
 /// Refuses a chosen name that is taken before any work is done. The commit refuses it again.

@@ -10,13 +10,13 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::path::Path;
 
 use anyhow::Context as _;
-use chrono_tz::Tz;
 
-use super::backup::{self, Plan};
+use super::backup::{self, Plan, Run};
+use super::inventory::Reading;
 use super::pack::Packed;
 use super::resolve::in_store;
 use super::restore::{self, Method, Options, Report};
-use crate::database::{self, Depth, Effort, Limits, Source, SourceError, difference, pin};
+use crate::database::{self, Depth, Effort, Source, SourceError, difference, pin};
 use crate::digest::{Hasher, Sha256};
 use crate::metadata::{DatabaseMetadata, Integrity};
 use crate::names::{Name, printable};
@@ -71,30 +71,23 @@ impl Seen {
 }
 
 /// Backs up before the command. The plan must not vacuum: the archive is compared with the database afterwards.
-pub fn back_up(store: &LocalStore, plan: &Plan, limits: &Limits, progress: &dyn Progress) -> anyhow::Result<Before> {
+pub fn back_up(store: &LocalStore, plan: &Plan, run: &Run<'_>, progress: &dyn Progress) -> anyhow::Result<Before> {
     let files = plan.sources.iter().map(|source| fs::metadata(&source.path).ok()).collect();
-    let packed = backup::execute(store, plan, limits, progress)?;
+    let packed = backup::execute(store, plan, run, progress)?.packed;
     Ok(Before { packed, sources: plan.sources.clone(), missing: plan.missing.clone(), files })
 }
 
 /// Looks at every database of a set: is it there, is it sound, does it hold what it held?
 ///
 /// An error means that this could not be found out (a lock, an I/O error), not that something is wrong with a database.
-pub fn look(
-    store: &LocalStore,
-    before: &Before,
-    check: Depth,
-    limits: &Limits,
-    zone: Tz,
-    progress: &dyn Progress,
-) -> anyhow::Result<Vec<Seen>> {
+pub fn look(store: &LocalStore, before: &Before, check: Depth, run: &Run<'_>, progress: &dyn Progress) -> anyhow::Result<Vec<Seen>> {
     let scratch = Scratch::in_store(&store.create_private()?).context("cannot make a scratch folder in the store")?;
     let mut seen = Vec::new();
     for (index, source) in before.sources.iter().enumerate() {
         let copy = scratch.path().join(format!("after-{index}.db"));
-        let state = match copy_and_check(source, &copy, check, limits, progress)? {
+        let state = match copy_and_check(source, &copy, check, run, progress)? {
             Some(trouble) => trouble,
-            None if is_same(store, before, index, &copy, scratch.path(), zone, progress)? => State::Same,
+            None if is_same(store, before, index, &copy, scratch.path(), run.reading, progress)? => State::Same,
             None => State::Changed,
         };
         // For the room; the folder goes in any case.
@@ -109,14 +102,14 @@ fn copy_and_check(
     source: &Source,
     copy: &Path,
     check: Depth,
-    limits: &Limits,
+    run: &Run<'_>,
     progress: &dyn Progress,
 ) -> Result<Option<State>, SourceError> {
     let folder = copy.parent().expect("the copy lies in the scratch folder");
-    let copied = pin(std::slice::from_ref(source), folder, limits, progress).and_then(|pinned| {
+    let copied = pin(std::slice::from_ref(source), folder, run.clock, &run.limits, progress).and_then(|pinned| {
         let database = pinned.databases.into_iter().next().expect("one was pinned");
         progress.begin(Stage::Copy, source.name.as_str(), database.bytes());
-        database.copy_to(copy, limits, progress)
+        database.copy_to(copy, &run.limits, progress)
     });
     let checked = copied.and_then(|_| {
         progress.begin(Stage::Check, source.name.as_str(), 0);
@@ -140,7 +133,7 @@ fn is_same(
     index: usize,
     copy: &Path,
     scratch: &Path,
-    zone: Tz,
+    reading: &Reading,
     progress: &dyn Progress,
 ) -> anyhow::Result<bool> {
     let recorded = recorded(before, index);
@@ -152,7 +145,7 @@ fn is_same(
         return Ok(true);
     }
     // Perhaps only the header differs, in fields that are no content: the journal mode.
-    let selected = in_store(store, before.packed.archive.as_str(), zone)?;
+    let selected = in_store(store, before.packed.archive.as_str(), reading)?;
     let old = scratch.join(format!("before-{index}.db"));
     let file = fs::OpenOptions::new().read(true).write(true).create_new(true).open(&old).context("cannot create a scratch file")?;
     progress.begin(Stage::Unpack, recorded.name.as_str(), bytes);
@@ -183,10 +176,11 @@ fn digest(path: &Path) -> io::Result<Sha256> {
 /// Puts the databases back that are not as they were, and looks at them again. On an error says what state they are in.
 ///
 /// A signal does not stop this: half a way back is the worst place to be. `options.safety` must be a store.
-pub fn roll_back(store: &LocalStore, before: &Before, seen: &[Seen], options: &Options<'_>, zone: Tz) -> anyhow::Result<Report> {
+pub fn roll_back(store: &LocalStore, before: &Before, seen: &[Seen], options: &Options<'_>, run: &Run<'_>) -> anyhow::Result<Report> {
+    let reading = run.reading;
     let changed = |index: &usize| seen[*index].state != State::Same;
     let targets = (0..before.sources.len()).filter(changed).map(|index| (index, before.sources[index].path.clone())).collect();
-    let selected = in_store(store, before.packed.archive.as_str(), zone)?;
+    let selected = in_store(store, before.packed.archive.as_str(), reading)?;
     let plan = restore::plan(selected.archive.contents(), targets, None, false)?;
     let mut report = restore::execute(&selected.archive, &plan, options, &crate::progress::Silent)?;
     for step in &plan.steps {
@@ -197,7 +191,7 @@ pub fn roll_back(store: &LocalStore, before: &Before, seen: &[Seen], options: &O
             report.warnings.push(format!("{}: owner and mode could not be set as they were: {cause}", step.held.name));
         }
     }
-    for seen in look(store, before, options.check, &options.limits, zone, &crate::progress::Silent)? {
+    for seen in look(store, before, options.check, run, &crate::progress::Silent)? {
         match (seen.trouble(), &seen.state) {
             (Some(trouble), _) => return Err(anyhow::anyhow!(trouble).context("put back, but not sound afterwards")),
             (None, State::Changed) => {

@@ -1,22 +1,35 @@
 //! What archives a store holds, read from the archives themselves. There is no index that could be wrong.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
+use std::path::Path;
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 
 use crate::archive::{Archive, ArchiveError};
-use crate::metadata::Integrity;
-use crate::names::{ArchiveName, printable, time_in_name};
+use crate::metadata::{DatabaseMetadata, Integrity, Metadata};
+use crate::names::{ArchiveName, HostLabel, Name, printable, time_in_name};
 use crate::progress::{Progress, Stage};
-use crate::snapshot::{Brief, Contents, Snapshot};
+use crate::snapshot::{Brief, Contents, Held, Snapshot};
 use crate::store::{Entry, Store, StoreError};
+use crate::streams::{Place, Stream, unite_resolved};
 
 /// The ending of the sidecar that pins an archive.
 pub const KEEP: &str = ".keep";
 /// The ending of the sidecar that marks an archive as damaged.
 pub const DAMAGED: &str = ".damaged";
+/// The ending of the sidecar that accepts a shrink.
+pub const ACCEPTED: &str = ".accepted";
+
+/// How archives are read that record no zone, no host, or neither.
+#[derive(Debug, Clone)]
+pub struct Reading {
+    /// The zone of times that carry none.
+    pub zone: Tz,
+    /// The host that archives without one come from: this one on a local store.
+    pub host: HostLabel,
+}
 
 /// The archives of a store, and the files that look like archives and are none.
 #[derive(Debug, Clone, Default)]
@@ -40,9 +53,17 @@ pub struct Foreign {
     pub damaged: bool,
     /// Whether the system failed to read it, which says nothing about what it is.
     pub unread: bool,
+    /// Whether a newer release of heirloom wrote it.
+    pub newer_format: bool,
 }
 
 impl Inventory {
+    /// Returns the sets that have an archive in a newer format, by its name. What else belongs to them is not known here.
+    pub fn sets_of_newer_formats(&self) -> BTreeSet<Name> {
+        let newer = self.foreign.iter().filter(|foreign| foreign.newer_format);
+        newer.map(|foreign| crate::archive::set_in_name(&foreign.name)).collect()
+    }
+
     /// Returns an archive that the system failed to read and that may be as new as `than`, and no newer than `until`.
     ///
     /// Whoever takes the newest must ask: an older one in its place would be a state that nobody wanted. A name that tells a time
@@ -58,7 +79,7 @@ impl Inventory {
 /// Reads the description of every archive in a store: one small read each where it is of format 1.
 ///
 /// An error of the store ends it: a listing that is short by an error must never look like a store with few archives.
-pub fn inventory(store: &dyn Store, zone: Tz, progress: &dyn Progress) -> anyhow::Result<Inventory> {
+pub fn inventory(store: &dyn Store, reading: &Reading, progress: &dyn Progress) -> anyhow::Result<Inventory> {
     let entries = store.list()?;
     let names: HashSet<&str> = entries.iter().map(|entry| entry.name.as_str()).collect();
     progress.begin(Stage::Archives, &store.location(), entries.len() as u64);
@@ -67,11 +88,11 @@ pub fn inventory(store: &dyn Store, zone: Tz, progress: &dyn Progress) -> anyhow
         progress.checkpoint()?;
         progress.advance(1);
         let Ok(name) = ArchiveName::new(entry.name.as_str()) else { continue };
-        match read(store, entry, zone) {
+        match read(store, entry, reading.zone) {
             Ok(contents) => {
-                let pinned = names.contains(format!("{name}{KEEP}").as_str());
-                let marked = names.contains(format!("{name}{DAMAGED}").as_str());
-                found.snapshots.push(summarize(name, entry.bytes, &contents, pinned, marked));
+                let has = |ending: &str| names.contains(format!("{name}{ending}").as_str());
+                let marks = Marks { pinned: has(KEEP), damaged: has(DAMAGED), accepted: has(ACCEPTED) };
+                found.snapshots.push(summarize(name, entry.bytes, &contents, marks, &reading.host));
             }
             // Removed since it was listed, by another run: it is not there any more.
             Err(Unreadable::Store(StoreError::NotFound { .. })) => {}
@@ -82,11 +103,13 @@ pub fn inventory(store: &dyn Store, zone: Tz, progress: &dyn Progress) -> anyhow
                 let why = printable(&format!("{error}{cause}")).into_owned();
                 let unread = matches!(error, ArchiveError::Io(_));
                 let damaged = !unread && !matches!(error, ArchiveError::NotAnArchive { .. }) && time_in_name(&entry.name).is_some();
-                found.foreign.push(Foreign { name: entry.name.clone(), bytes: entry.bytes, why, damaged, unread });
+                let newer_format = matches!(error, ArchiveError::FormatTooNew { .. });
+                found.foreign.push(Foreign { name: entry.name.clone(), bytes: entry.bytes, why, damaged, unread, newer_format });
             }
         }
     }
     found.snapshots.sort_by(Snapshot::newest_first);
+    unite_resolved(&mut found.snapshots);
     found.foreign.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(found)
 }
@@ -103,28 +126,80 @@ fn read(store: &dyn Store, entry: &Entry, zone: Tz) -> Result<Contents, Unreadab
     Ok(archive.contents().clone())
 }
 
-/// Makes the small form of an archive's description.
-pub fn summarize(name: ArchiveName, bytes: u64, contents: &Contents, pinned: bool, marked_damaged: bool) -> Snapshot {
-    let facts = |index: usize| contents.metadata.as_ref().and_then(|metadata| metadata.databases.get(index));
-    let databases = contents.databases.iter().enumerate();
-    let briefs = databases.map(|(index, held)| Brief {
-        name: held.name.clone(),
-        bytes: held.bytes,
-        tables: held.table_count,
-        rows: facts(index).and_then(|facts| facts.rows()),
+/// The sidecars that lie beside an archive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Marks {
+    /// `.keep`
+    pub pinned: bool,
+    /// `.damaged`
+    pub damaged: bool,
+    /// `.accepted`
+    pub accepted: bool,
+}
+
+/// Makes the small form of an archive's description. `host` is where archives that record none come from.
+pub fn summarize(name: ArchiveName, bytes: u64, contents: &Contents, marks: Marks, host: &HostLabel) -> Snapshot {
+    let metadata = contents.metadata.as_ref();
+    let host = metadata.map_or_else(|| host.clone(), Metadata::label);
+    let set = set_of(contents);
+    let databases = contents.databases.iter().enumerate().map(|(index, held)| {
+        let facts = metadata.and_then(|metadata| metadata.databases.get(index));
+        let resolved = facts.and_then(|facts| facts.source_resolved.clone());
+        let path = resolved.clone().or_else(|| held.source.clone());
+        let place = path.map_or_else(|| Place::Name(held.name.clone()), Place::Path);
+        let file = facts.and_then(|facts| facts.file_id.clone());
+        let by_file = facts.is_some_and(|facts| facts.stream_by_file);
+        let stream = Stream { set: set.clone(), host: host.clone(), place, file: file.clone().filter(|_| by_file) };
+        Brief {
+            name: renamed(held, contents, &set),
+            bytes: held.bytes,
+            tables: held.table_count,
+            rows: facts.and_then(DatabaseMetadata::rows),
+            stream,
+            resolved: resolved.is_some(),
+            source: held.source.clone(),
+            file,
+            previous: facts.and_then(|facts| facts.previous),
+        }
     });
-    let recorded = contents.metadata.iter().flat_map(|metadata| &metadata.databases);
+    let databases: Vec<Brief> = databases.collect();
+    let recorded = metadata.into_iter().flat_map(|metadata| &metadata.databases);
+    let set_databases = metadata.map(|metadata| metadata.includes.keys().cloned().collect());
     Snapshot {
         bytes,
+        id: contents.id,
         origin: contents.origin,
         created_at: contents.created_at,
-        set: contents.set.clone(),
+        host,
         kind: contents.kind,
-        databases: briefs.collect(),
-        pinned,
-        damaged: marked_damaged || recorded.clone().any(|database| database.integrity == Integrity::Damaged),
+        set_databases: set_databases.unwrap_or_else(|| databases.iter().map(|brief| brief.name.clone()).collect()),
+        databases,
+        pinned: marks.pinned,
+        damaged: marks.damaged || recorded.clone().any(|database| database.integrity == Integrity::Damaged),
+        accepted: marks.accepted,
+        held: false,
+        replaces: metadata.and_then(|metadata| metadata.replaces.clone()),
+        set,
         name,
     }
+}
+
+/// Returns the set of an archive. Releases before streams replaced characters of a file name without adding a digest: an
+/// archive of such a database belongs to the set that a backup of the same path makes today.
+fn set_of(contents: &Contents) -> Name {
+    match (&contents.metadata, contents.databases.as_slice()) {
+        (Some(metadata), [held]) if metadata.host_label.is_none() && held.name == contents.set => {
+            let path = held.source.as_deref().map(Path::new);
+            let before = path.map(Name::from_path_without_digest);
+            path.filter(|_| before.as_ref() == Some(&contents.set)).map_or_else(|| contents.set.clone(), Name::from_path)
+        }
+        _ => contents.set.clone(),
+    }
+}
+
+/// Returns the name of a database, which is that of its set where both come from one file name.
+fn renamed(held: &Held, contents: &Contents, set: &Name) -> Name {
+    if contents.databases.len() == 1 && held.name == contents.set { set.clone() } else { held.name.clone() }
 }
 
 #[cfg(test)]
@@ -133,7 +208,8 @@ mod tests {
 
     #[test]
     fn an_archive_that_cannot_be_read_stands_in_the_way_of_an_older_one() {
-        let foreign = |name: &str, unread| Foreign { name: name.into(), bytes: 1, why: "why".into(), damaged: false, unread };
+        let foreign =
+            |name: &str, unread| Foreign { name: name.into(), bytes: 1, why: "why".into(), damaged: false, unread, newer_format: false };
         let at = |text: &str| text.parse::<DateTime<Utc>>().unwrap();
         let found = |foreign: Vec<Foreign>, than, until| {
             Inventory { snapshots: Vec::new(), foreign }.unread_as_new_as(than, until).map(|unread| unread.name.clone())

@@ -5,7 +5,7 @@
 
 use crate::lock::StoreLock;
 use crate::names::ArchiveName;
-use crate::ops::inventory::{DAMAGED, KEEP};
+use crate::ops::inventory::{ACCEPTED, DAMAGED, KEEP};
 use crate::store::{Store, StoreError};
 
 /// The beginning of a `.damaged` mark that verify wrote. One that a person made is never removed by it.
@@ -22,6 +22,14 @@ pub fn pin(store: &dyn Store, _lock: &StoreLock, name: &ArchiveName) -> Result<b
 /// Takes the pin off; returns whether there was one.
 pub fn unpin(store: &dyn Store, _lock: &StoreLock, name: &ArchiveName) -> Result<bool, StoreError> {
     take_away(store, &format!("{name}{KEEP}"))
+}
+
+/// Accepts the shrink in an archive; returns whether it was not accepted before. The archive must be there.
+pub fn accept(store: &dyn Store, _lock: &StoreLock, name: &ArchiveName) -> Result<bool, StoreError> {
+    if store.stat(name.as_str())?.is_none() {
+        return Err(StoreError::NotFound { name: name.as_str().to_owned(), location: store.location() });
+    }
+    put(store, &format!("{name}{ACCEPTED}"), "")
 }
 
 /// Marks an archive as damaged on positive evidence; `depth` is the kind of check that found it.
@@ -55,7 +63,7 @@ pub fn clear_damaged(store: &dyn Store, _lock: &StoreLock, name: &ArchiveName, d
 pub fn remove_archive(store: &dyn Store, _lock: &StoreLock, name: &ArchiveName) -> Result<(), StoreError> {
     store.remove(name.as_str())?;
     // Dies here: marks stay beside no archive. They are small, visible, and hold no data.
-    for ending in [KEEP, DAMAGED] {
+    for ending in [KEEP, DAMAGED, ACCEPTED] {
         take_away(store, &format!("{name}{ending}"))?;
     }
     Ok(())

@@ -21,12 +21,14 @@ use crate::archive::{Archive, Compression, WriteOptions, Writer, metadata_room};
 use crate::database::{self, Checked, Depth, Effort, Facts, SourceError};
 use crate::digest::Sha256;
 use crate::lock::StoreLock;
-use crate::metadata::{DatabaseMetadata, FORMAT, Integrity, Kind, Metadata, TableMetadata};
-use crate::names::{ArchiveName, Name, entry_name};
+use crate::metadata::{DatabaseMetadata, Extent, FORMAT, Integrity, Kind, Metadata, Replaces, TableMetadata};
+use crate::names::{ArchiveName, HostLabel, Name, entry_name};
 use crate::ops::syncing::while_syncing;
+use crate::platform;
 use crate::progress::{Progress, Stage};
 use crate::scratch::Scratch;
 use crate::store::{LocalStore, OpenFile, Store, StoreError};
+use crate::streams::FileIdentity;
 
 /// How many bytes of findings the metadata of one database may hold; the rest is counted.
 const FINDINGS_BYTES: usize = 4096;
@@ -42,6 +44,38 @@ pub struct Staged {
     pub copy: PathBuf,
     /// The size of the copy.
     pub bytes: u64,
+    /// Whose database it is.
+    pub provenance: Provenance,
+}
+
+/// What is recorded about where a copy came from, besides the path as it was given.
+#[derive(Debug, Clone, Default)]
+pub struct Provenance {
+    /// The path with symbolic links followed.
+    pub resolved: Option<String>,
+    /// The file.
+    pub file: Option<FileIdentity>,
+    /// Whether its archives form a stream by file.
+    pub by_file: bool,
+    /// The most that the stream held since its last shrink.
+    pub previous: Option<Extent>,
+}
+
+impl Provenance {
+    /// Looks a database up. A file that cannot be looked up has no identity.
+    pub fn of(path: &Path) -> Self {
+        let resolved = Some(platform::resolved(path).to_string_lossy().into_owned());
+        Self { resolved, file: platform::file_identity(path).ok().flatten(), ..Self::default() }
+    }
+}
+
+/// Where archives are made: recorded in each.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Host {
+    /// The name of the machine.
+    pub name: String,
+    /// The label that archives are kept under.
+    pub label: HostLabel,
 }
 
 /// What archive to make.
@@ -56,9 +90,11 @@ pub struct Request {
     /// What the user wants to remember.
     pub note: Option<String>,
     /// The host.
-    pub host: String,
+    pub host: Host,
     /// When the snapshot was pinned.
     pub created_at: DateTime<Utc>,
+    /// The restore that a safety archive is made before.
+    pub replaces: Option<Replaces>,
     /// Whether the copies show one point in time.
     pub consistent: bool,
     /// Databases of the set that are not in the archive.
@@ -207,10 +243,15 @@ fn describe(databases: &[Staged], facts: Vec<Facts>, request: &Request, backup_n
     for (staged, facts) in databases.iter().zip(facts) {
         let file = entry_name(&staged.source, &staged.name, &entries);
         entries.push(file.clone());
+        let Provenance { resolved, file: identity, by_file, previous } = staged.provenance.clone();
         described.push(DatabaseMetadata {
             name: staged.name.clone(),
             file,
             source: absolute(&staged.source).to_string_lossy().into_owned(),
+            source_resolved: resolved,
+            file_id: identity,
+            stream_by_file: by_file,
+            previous,
             bytes: staged.bytes,
             sha256: Sha256::of(b""),
             page_size: facts.page_size,
@@ -243,7 +284,9 @@ fn describe(databases: &[Staged], facts: Vec<Facts>, request: &Request, backup_n
         version: env!("CARGO_PKG_VERSION").to_owned(),
         set: request.set.clone(),
         kind: request.kind,
-        host: request.host.clone(),
+        host: request.host.name.clone(),
+        host_label: Some(request.host.label.clone()),
+        replaces: request.replaces.clone(),
         note: request.note.clone(),
         consistent_set: request.consistent,
         includes,

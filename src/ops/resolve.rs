@@ -10,9 +10,8 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use chrono::{DateTime, Utc};
-use chrono_tz::Tz;
 
-use super::inventory::{DAMAGED, Foreign, KEEP, inventory, summarize};
+use super::inventory::{ACCEPTED, DAMAGED, Foreign, KEEP, Marks, Reading, inventory, summarize};
 use crate::archive::Archive;
 use crate::metadata::Kind;
 use crate::names::{ArchiveName, Name, printable};
@@ -123,27 +122,27 @@ impl From<&Foreign> for ResolveError {
 pub fn resolve(
     open_store: impl FnOnce() -> Result<LocalStore, StoreError>,
     wanted: &Wanted,
-    zone: Tz,
+    reading: &Reading,
     progress: &dyn Progress,
 ) -> anyhow::Result<Selected> {
     match wanted.text.as_deref() {
         None | Some("latest") => {
             let store = open_store()?;
-            let snapshot = newest(&store, wanted, zone, progress)?;
-            in_store(&store, snapshot.name.as_str(), zone)
+            let snapshot = newest(&store, wanted, reading, progress)?;
+            in_store(&store, snapshot.name.as_str(), reading)
         }
-        Some(text) if text.contains('/') => at_path(Path::new(text), zone),
+        Some(text) if text.contains('/') => at_path(Path::new(text), reading),
         Some(text) => match open_store() {
             Ok(store) => match store.stat(text)? {
-                Some(_) if ArchiveName::new(text).is_ok() => in_store(&store, text, zone),
-                _ if is_file(Path::new(text)) => at_path(Path::new(text), zone),
+                Some(_) if ArchiveName::new(text).is_ok() => in_store(&store, text, reading),
+                _ if is_file(Path::new(text)) => at_path(Path::new(text), reading),
                 _ => {
-                    let name = beginning_with(&store, text, wanted, zone, progress)?;
-                    in_store(&store, name.as_str(), zone)
+                    let name = beginning_with(&store, text, wanted, reading, progress)?;
+                    in_store(&store, name.as_str(), reading)
                 }
             },
             // An archive that lies here can be used without a store.
-            Err(_) if is_file(Path::new(text)) => at_path(Path::new(text), zone),
+            Err(_) if is_file(Path::new(text)) => at_path(Path::new(text), reading),
             Err(error) => Err(error.into()),
         },
     }
@@ -154,18 +153,19 @@ fn is_file(path: &Path) -> bool {
 }
 
 /// Opens an archive of the store by its full name.
-pub fn in_store(store: &dyn Store, name: &str, zone: Tz) -> anyhow::Result<Selected> {
+pub fn in_store(store: &dyn Store, name: &str, reading: &Reading) -> anyhow::Result<Selected> {
     let source = store.open(name)?;
     let modified = store.stat(name)?.map(|entry| entry.modified).unwrap_or_default();
     let bytes = source.bytes();
-    let archive = Archive::open(source, name, modified, zone).with_context(|| format!("cannot open \"{}\"", printable(name)))?;
+    let archive = Archive::open(source, name, modified, reading.zone).with_context(|| format!("cannot open \"{}\"", printable(name)))?;
     let has = |ending: &str| store.stat(&format!("{name}{ending}")).map(|entry| entry.is_some());
-    let snapshot = summarize(ArchiveName::new(name)?, bytes, archive.contents(), has(KEEP)?, has(DAMAGED)?);
+    let marks = Marks { pinned: has(KEEP)?, damaged: has(DAMAGED)?, accepted: has(ACCEPTED)? };
+    let snapshot = summarize(ArchiveName::new(name)?, bytes, archive.contents(), marks, &reading.host);
     Ok(Selected { snapshot, archive, place: Place::Store })
 }
 
 /// Opens an archive at a path. The marks beside it count as they do in a store.
-fn at_path(path: &Path, zone: Tz) -> anyhow::Result<Selected> {
+fn at_path(path: &Path, reading: &Reading) -> anyhow::Result<Selected> {
     let shown = || format!("cannot open \"{}\"", printable(&path.to_string_lossy()));
     let file_name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let file = match OpenFile::open(path) {
@@ -176,7 +176,7 @@ fn at_path(path: &Path, zone: Tz) -> anyhow::Result<Selected> {
         other => other.with_context(shown)?,
     };
     let (bytes, modified) = (crate::store::ReadAt::bytes(&file), file.modified());
-    let archive = Archive::open(Arc::new(file), &file_name, modified, zone).with_context(shown)?;
+    let archive = Archive::open(Arc::new(file), &file_name, modified, reading.zone).with_context(shown)?;
     // A file by another name is as good an archive; it only cannot be one of a store.
     let name = ArchiveName::new(file_name.as_str()).or_else(|_| ArchiveName::new(format!("{}.gz", Name::from_path(path))))?;
     let has = |ending: &str| {
@@ -184,12 +184,13 @@ fn at_path(path: &Path, zone: Tz) -> anyhow::Result<Selected> {
         beside.push(ending);
         std::fs::symlink_metadata(beside).is_ok()
     };
-    let snapshot = summarize(name, bytes, archive.contents(), has(KEEP), has(DAMAGED));
+    let marks = Marks { pinned: has(KEEP), damaged: has(DAMAGED), accepted: has(ACCEPTED) };
+    let snapshot = summarize(name, bytes, archive.contents(), marks, &reading.host);
     Ok(Selected { snapshot, archive, place: Place::Path(path.to_owned()) })
 }
 
 /// Returns the newest archive that fits and may be chosen without being named.
-fn newest(store: &dyn Store, wanted: &Wanted, zone: Tz, progress: &dyn Progress) -> anyhow::Result<Snapshot> {
+fn newest(store: &dyn Store, wanted: &Wanted, reading: &Reading, progress: &dyn Progress) -> anyhow::Result<Snapshot> {
     let fits = |snapshot: &Snapshot| {
         wanted.set.as_ref().is_none_or(|set| *set == snapshot.set)
             && wanted.at.is_none_or(|at| snapshot.created_at <= at)
@@ -197,7 +198,7 @@ fn newest(store: &dyn Store, wanted: &Wanted, zone: Tz, progress: &dyn Progress)
             && snapshot.kind != Kind::Safety
             && !snapshot.damaged
     };
-    let found = inventory(store, zone, progress)?;
+    let found = inventory(store, reading, progress)?;
     let all = &found.snapshots;
     let mut fitting = all.iter().filter(|snapshot| fits(snapshot));
     let newest = fitting.next();
@@ -218,8 +219,14 @@ fn newest(store: &dyn Store, wanted: &Wanted, zone: Tz, progress: &dyn Progress)
     Ok(newest.clone())
 }
 
-fn beginning_with(store: &dyn Store, text: &str, wanted: &Wanted, zone: Tz, progress: &dyn Progress) -> anyhow::Result<ArchiveName> {
-    let found = inventory(store, zone, progress)?;
+fn beginning_with(
+    store: &dyn Store,
+    text: &str,
+    wanted: &Wanted,
+    reading: &Reading,
+    progress: &dyn Progress,
+) -> anyhow::Result<ArchiveName> {
+    let found = inventory(store, reading, progress)?;
     let all = &found.snapshots;
     // Named in full, only without the ending: that one, whatever it is and whatever else begins like it.
     let mut named = all.iter().filter(|snapshot| snapshot.name.stem() == text);

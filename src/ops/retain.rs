@@ -3,20 +3,23 @@
 //! The plan is made from the archives of the store while its lock is held, so that no backup commits in between. A listing
 //! that fails ends the run before anything is removed: a store that shows few archives by an error must not be rotated.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
 use std::path::Path;
 
+use anyhow::Context as _;
 use chrono::{DateTime, Utc};
-use chrono_tz::Tz;
 
-use super::inventory::{Foreign, Inventory, KEEP, inventory};
+use super::inventory::{Foreign, KEEP, Reading, inventory};
 use super::marks::remove_archive;
+use crate::holds;
 use crate::lock::StoreLock;
 use crate::names::{ArchiveName, Name};
 use crate::progress::{Progress, Stage};
-use crate::retention::{Plan, Retention, Verdict};
+use crate::retention::{Plan, Retention, Scene, Scope, Verdict};
 use crate::scratch;
+use crate::snapshot::Snapshot;
 use crate::store::{Store, StoreError};
 
 /// What to keep, and of what.
@@ -24,12 +27,18 @@ use crate::store::{Store, StoreError};
 pub struct Request {
     /// What decides.
     pub retention: Retention,
-    /// Only the archives of this set; all sets, each by itself, where none is named.
-    pub set: Option<Name>,
-    /// The present. Not before the newest backup that was just made, or that one counts as dated in the future.
+    /// Whose archives may be removed.
+    pub scope: Scope,
+    /// The archive that this run made.
+    pub made: Option<ArchiveName>,
+    /// The sets with `shrink = "off"`.
+    pub shrinks_off: BTreeSet<Name>,
+    /// The present.
     pub now: DateTime<Utc>,
-    /// Where days begin and end, and the zone of times that carry none.
-    pub zone: Tz,
+    /// Whether `now` is ahead of the clock of this machine.
+    pub ahead: bool,
+    /// Where days begin and end, and how archives are read that record no zone or no host.
+    pub reading: Reading,
 }
 
 /// What would be done. `--dry-run` prints it.
@@ -101,7 +110,7 @@ impl Report {
 
 /// Decides what would be removed. Changes nothing and needs no lock.
 pub fn plan(store: &dyn Store, private: &Path, request: &Request, progress: &dyn Progress) -> anyhow::Result<Outlook> {
-    let (plan, foreign) = decide(store, request, progress)?;
+    let (plan, foreign) = decide(store, private, request, progress)?;
     Ok(Outlook { plan, foreign, leftovers: scratch::leftovers(private).map(|found| found.len()) })
 }
 
@@ -119,7 +128,7 @@ pub fn execute(
     agreed: Option<&Plan>,
     progress: &dyn Progress,
 ) -> anyhow::Result<Report> {
-    let (plan, foreign) = decide(store, request, progress)?;
+    let (plan, foreign) = decide(store, private, request, progress)?;
     let agreed: Option<Vec<&ArchiveName>> = agreed.map(|plan| {
         let mut names: Vec<&ArchiveName> = plan.removed().map(|verdict| &verdict.archive).collect();
         names.sort();
@@ -140,12 +149,27 @@ pub fn execute(
     Ok(Report { plan, fates, foreign, leftovers })
 }
 
-fn decide(store: &dyn Store, request: &Request, progress: &dyn Progress) -> anyhow::Result<(Plan, Vec<Foreign>)> {
-    let Inventory { mut snapshots, foreign } = inventory(store, request.zone, progress)?;
-    if let Some(set) = &request.set {
-        snapshots.retain(|snapshot| snapshot.set == *set);
+fn decide(store: &dyn Store, private: &Path, request: &Request, progress: &dyn Progress) -> anyhow::Result<(Plan, Vec<Foreign>)> {
+    let mut found = inventory(store, &request.reading, progress)?;
+    mark_held(&mut found.snapshots, private)?;
+    let scene = Scene {
+        scope: request.scope.clone(),
+        made: request.made.as_ref(),
+        sealed: found.sets_of_newer_formats(),
+        shrinks_off: request.shrinks_off.clone(),
+        ahead: request.ahead,
+        ..Scene::new(request.now, request.reading.zone)
+    };
+    Ok((request.retention.plan(&found.snapshots, &scene), found.foreign))
+}
+
+/// Marks the archives that running processes need. Fails if that cannot be found out: then nothing is removed.
+pub fn mark_held(snapshots: &mut [Snapshot], private: &Path) -> anyhow::Result<()> {
+    let held = holds::live(private).context("cannot read which archives are in use")?;
+    for snapshot in snapshots {
+        snapshot.held = held.iter().any(|held| held.archives.contains(&snapshot.name));
     }
-    Ok((request.retention.plan(&snapshots, request.now, request.zone), foreign))
+    Ok(())
 }
 
 /// Removes one archive and its marks, in the order that [`remove_archive`] argues for.
@@ -222,7 +246,15 @@ mod tests {
 
     fn request(keep: u32) -> Request {
         let limits = Limits { keep: Some(keep), ..Limits::default() };
-        Request { retention: Retention::Cleanup(limits), set: None, now: "2026-03-05T04:00:00Z".parse().unwrap(), zone: Tz::UTC }
+        Request {
+            retention: Retention::Cleanup(limits),
+            scope: Scope::everything(),
+            made: None,
+            shrinks_off: BTreeSet::new(),
+            now: "2026-03-05T04:00:00Z".parse().unwrap(),
+            ahead: false,
+            reading: Reading { zone: chrono_tz::Tz::UTC, host: crate::names::HostLabel::container() },
+        }
     }
 
     fn run(store: &Faulty, request: &Request, agreed: Option<&Plan>) -> anyhow::Result<Report> {

@@ -16,8 +16,24 @@ pub enum Reason {
     Pinned,
     /// Keeps: it is dated after the present, so some clock was wrong and its place is not known.
     Future,
-    /// Keeps: it is damaged, and all that is left of its time until a newer good one exists.
-    DamagedButNewest,
+    /// Keeps: it is damaged, and the rules would keep it if it were not. It takes no slot.
+    DamagedInReach,
+    /// Keeps: this run made it.
+    JustMade,
+    /// Keeps: a running guard, restore or copy needs it.
+    InUse,
+    /// Keeps: it holds less than half of what was there before, and nobody accepted that.
+    OpenShrink,
+    /// Keeps: it is a shrink whose rows came back, or the last good one before it, and that is less than 30 days ago.
+    RecentShrink,
+    /// Keeps: it was copied from another file than the newest one of its stream, less than 7 days ago.
+    AnotherFile,
+    /// Keeps: its set has an archive that a newer release of heirloom wrote.
+    NewerFormat,
+    /// Keeps: locks do not reach whoever else uses this store, so age protects what may be in use.
+    TooYoung,
+    /// Keeps: the time of this run is ahead of the clock of this machine.
+    ClockAhead,
     /// Keeps: it is one of the newest, whenever they were made.
     Last {
         /// Its place, from 1.
@@ -27,15 +43,17 @@ pub enum Reason {
     },
     /// Keeps: it is the newest of its period, and the period is within the reach of its rule.
     NewestOf(Period),
-    /// Keeps: it is one of the newest safety backups.
-    Safety {
+    /// Keeps: no rule or limit acts on safety backups.
+    Safety,
+    /// Keeps: it is one of the newest before an update, whatever the rules say.
+    PreUpdate {
         /// Its place, from 1.
         rank: u32,
         /// How many are kept.
         of: u32,
     },
-    /// Keeps: it is a safety backup, and no number of them was given.
-    SafetyUncounted,
+    /// Keeps: it is the first before an update of its hour, in the last 14 days.
+    FirstOfHour,
     /// Keeps: it is among the newest.
     WithinCount {
         /// Its place, from 1.
@@ -50,16 +68,18 @@ pub enum Reason {
     /// Keeps: no limit was given.
     NoLimit,
 
-    /// Removes: it is damaged, and a newer good one exists.
+    /// Removes: it is damaged, and the rules would not keep it if it were not.
     Damaged,
+    /// Removes: it was read once more just now, and it is damaged.
+    StillDamaged,
+    /// Removes: its database is not there any more, and nothing was backed up for a long time.
+    Gone,
     /// Removes: it is not among the last so many.
     BeyondLast(u32),
     /// Removes: the period has a newer one.
     NewerIn(Period),
     /// Removes: it is the newest of its period, but this rule does not reach so far back.
     BeyondReach(Rule, u32),
-    /// Removes: so many newer safety backups exist.
-    BeyondSafety(u32),
     /// Removes: so many newer ones exist.
     BeyondCount(u32),
     /// Removes: it is older than this.
@@ -74,20 +94,30 @@ impl fmt::Display for Reason {
             Reason::NewestGood => f.write_str("newest good"),
             Reason::Pinned => f.write_str("pinned"),
             Reason::Future => f.write_str("dated in the future"),
-            Reason::DamagedButNewest => f.write_str("damaged, no newer good one"),
+            Reason::DamagedInReach => f.write_str("damaged, not counted"),
+            Reason::JustMade => f.write_str("just made"),
+            Reason::InUse => f.write_str("in use"),
+            Reason::OpenShrink => f.write_str("shrink, not accepted"),
+            Reason::RecentShrink => f.write_str("recent shrink"),
+            Reason::AnotherFile => f.write_str("copied from another file"),
+            Reason::NewerFormat => f.write_str("set has an archive of a newer heirloom"),
+            Reason::TooYoung => f.write_str("younger than 24h"),
+            Reason::ClockAhead => f.write_str("HEIRLOOM_NOW is ahead of the clock"),
             Reason::Last { rank, of } => write!(f, "last {rank} of {of}"),
             Reason::NewestOf(period) => period.fmt(f),
-            Reason::Safety { rank, of } => write!(f, "safety {rank} of {of}"),
-            Reason::SafetyUncounted => f.write_str("safety"),
+            Reason::Safety => f.write_str("safety"),
+            Reason::PreUpdate { rank, of } => write!(f, "pre-update {rank} of {of}"),
+            Reason::FirstOfHour => f.write_str("first pre-update of its hour"),
             Reason::WithinCount { rank, of } => write!(f, "newest {rank} of {of}"),
             Reason::WithinAge(age) => write!(f, "not older than {}", span(*age)),
             Reason::WithinSize(bytes) => write!(f, "within {}", ByteSize::b(*bytes).display().si()),
             Reason::NoLimit => f.write_str("no limit given"),
-            Reason::Damaged => f.write_str("damaged, a newer good one exists"),
+            Reason::Damaged => f.write_str("damaged"),
+            Reason::StillDamaged => f.write_str("damaged, read again"),
+            Reason::Gone => f.write_str("its database is gone"),
             Reason::BeyondLast(count) => write!(f, "beyond the last {count}"),
             Reason::NewerIn(period) => write!(f, "newer one in {period}"),
             Reason::BeyondReach(rule, count) => write!(f, "beyond {count} {rule}"),
-            Reason::BeyondSafety(count) => write!(f, "beyond {count} safety"),
             Reason::BeyondCount(count) => write!(f, "beyond the newest {count}"),
             Reason::OlderThan(age) => write!(f, "older than {}", span(*age)),
             Reason::BeyondSize(bytes) => write!(f, "beyond {}", ByteSize::b(*bytes).display().si()),

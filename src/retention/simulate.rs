@@ -8,11 +8,10 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 
-use super::{Action, Plan, Policy, Retention};
-use crate::metadata::Kind;
-use crate::names::{ArchiveName, Name};
+use super::{Action, Plan, Policy, Retention, Scene};
+use crate::names::Name;
 use crate::progress::{Interrupted, Progress};
-use crate::snapshot::{Origin, Snapshot};
+use crate::snapshot::Snapshot;
 
 /// The longest stretch that is played: a millennium.
 const MAX_SPAN: Duration = Duration::from_secs(1000 * 366 * 86_400);
@@ -81,19 +80,9 @@ pub fn simulate(
     for step in 0..=schedule.steps {
         progress.checkpoint()?;
         let at = from + schedule.every * step;
-        existing.push(Snapshot {
-            name: ArchiveName::automatic(&set, at, ".tar.gz"),
-            bytes: 0,
-            origin: Origin::Format1,
-            created_at: at,
-            set: set.clone(),
-            kind: Kind::Scheduled,
-            databases: Vec::new(),
-            pinned: false,
-            damaged: false,
-        });
+        existing.push(Snapshot::simulated(&set, at));
         // The plan is newest first; what exists is oldest first.
-        plan = retention.plan(&existing, at, zone);
+        plan = retention.plan(&existing, &Scene::new(at, zone));
         let mut verdicts = plan.verdicts.iter().rev();
         existing.retain(|_| verdicts.next().is_some_and(|verdict| verdict.action == Action::Keep));
         if counts.last().is_none_or(|(_, count)| *count != existing.len()) {

@@ -16,6 +16,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use heirloom::clock::Clock;
 use heirloom::database::{Depth, Effort, Limits, PinnedDatabase, Source, SourceError, check, pin};
 use heirloom::metadata::Integrity;
 use heirloom::names::Name;
@@ -148,7 +149,7 @@ impl World {
 
     fn pin(&self, paths: &[&Path], limits: &Limits) -> Result<(Vec<PinnedDatabase>, bool), SourceError> {
         let source = |path: &&Path| Source { name: Name::from_path(path), path: path.to_path_buf() };
-        let pinned = pin(&paths.iter().map(source).collect::<Vec<_>>(), &self.scratch, limits, &Silent)?;
+        let pinned = pin(&paths.iter().map(source).collect::<Vec<_>>(), &self.scratch, &Clock::new(chrono::Utc::now), limits, &Silent)?;
         Ok((pinned.databases, pinned.consistent))
     }
 

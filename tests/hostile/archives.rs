@@ -9,8 +9,8 @@ use chrono::DateTime;
 use chrono_tz::Tz;
 use heirloom::archive::{Archive, ArchiveError, ReadDatabase};
 use heirloom::digest::Sha256;
-use heirloom::names::{ArchiveName, is_file_name, printable};
-use heirloom::ops::inventory::summarize;
+use heirloom::names::{ArchiveName, HostLabel, is_file_name, printable};
+use heirloom::ops::inventory::{Marks, summarize};
 use heirloom::progress::Silent;
 use heirloom::snapshot::{Contents, Origin};
 
@@ -89,7 +89,7 @@ pub fn presentable(given: &Given, contents: &Contents) {
     contents.oddities.iter().for_each(|oddity| line(oddity));
     assert!(contents.oddities.len() <= MOST, "{} oddities", contents.oddities.len());
     let name = ArchiveName::new(given.name.as_str()).unwrap_or_else(|_| ArchiveName::new("app.tar.gz").unwrap());
-    let snapshot = summarize(name, given.bytes.len() as u64, contents, false, false);
+    let snapshot = summarize(name, given.bytes.len() as u64, contents, Marks::default(), &HostLabel::container());
     let bytes = sum(contents.databases.iter().map(|held| held.bytes));
     assert!(snapshot.unpacked_bytes().is_none_or(|sum| bytes == Some(sum.into())), "a wrong sum of sizes");
     for (brief, facts) in snapshot.databases.iter().zip(contents.metadata.iter().flat_map(|metadata| &metadata.databases)) {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::{TimeDelta, Utc};
 use chrono_tz::Tz;
 use heirloom::progress::Silent;
-use heirloom::retention::{EmptyPolicy, Plan, Policy, Reach, Reason, Retention, Rule, Schedule, simulate};
+use heirloom::retention::{EmptyPolicy, Plan, Policy, Reach, Reason, Retention, Rule, Scene, Schedule, simulate};
 use heirloom::snapshot::Snapshot;
 
 use crate::histories::{archive, utc};
@@ -13,7 +13,7 @@ use crate::histories::{archive, utc};
 const GFS: Reach = Reach { last: 0, hourly: 0, daily: 7, weekly: 4, monthly: 12, yearly: 0 };
 
 fn policy(reach: Reach) -> Policy {
-    Policy::new(reach, 5).unwrap()
+    Policy::new(reach).unwrap()
 }
 
 fn daily(last: &str, days: i64) -> Vec<Snapshot> {
@@ -35,7 +35,7 @@ fn the_worked_example_800_days_of_daily_backups_leave_these_23() {
     assert_eq!(archives[0].created_at, utc("2023-12-23T03:00:00Z"));
     let retention = Retention::Rotate(policy(GFS));
     let now = utc("2026-03-01T04:00:00Z");
-    let once = retention.plan(&archives, now, Tz::UTC);
+    let once = retention.plan(&archives, &Scene::new(now, Tz::UTC));
     println!("{}", table(&once).join("\n"));
     assert_eq!(
         table(&once),
@@ -71,10 +71,10 @@ fn the_worked_example_800_days_of_daily_backups_leave_these_23() {
     let mut existing: Vec<Snapshot> = Vec::new();
     for made in &archives {
         existing.push(made.clone());
-        let plan = retention.plan(&existing, made.created_at, Tz::UTC);
+        let plan = retention.plan(&existing, &Scene::new(made.created_at, Tz::UTC));
         existing.retain(|archive| plan.kept().any(|verdict| verdict.archive == archive.name));
     }
-    assert_eq!(table(&retention.plan(&existing, now, Tz::UTC)), table(&once), "daily rotation leaves something else");
+    assert_eq!(table(&retention.plan(&existing, &Scene::new(now, Tz::UTC))), table(&once), "daily rotation leaves something else");
     assert_eq!(existing.len(), 23);
 }
 
@@ -83,7 +83,7 @@ fn the_simulation_ends_where_the_real_rotation_ends() {
     let now = utc("2026-03-01T03:00:00Z");
     let day = Duration::from_secs(86_400);
     let played = simulate(&policy(GFS), &Schedule::new(day, day * 799).unwrap(), now, Tz::UTC, &Silent).unwrap();
-    let real = Retention::Rotate(policy(GFS)).plan(&daily("2026-03-01T03:00:00Z", 800), now, Tz::UTC);
+    let real = Retention::Rotate(policy(GFS)).plan(&daily("2026-03-01T03:00:00Z", 800), &Scene::new(now, Tz::UTC));
     assert_eq!(table(&played.plan), table(&real));
     assert_eq!((played.made, played.from, played.to), (800, utc("2023-12-23T03:00:00Z"), now));
     assert_eq!(played.counts.first().unwrap().1, 1);
@@ -99,7 +99,7 @@ fn the_simulation_ends_where_the_real_rotation_ends() {
 fn no_week_is_lost_at_new_year() {
     let archives = daily("2025-01-05T03:00:00Z", 30);
     let weekly = Retention::Rotate(policy(Reach { weekly: 4, ..Reach::default() }));
-    let plan = weekly.plan(&archives, utc("2025-01-05T04:00:00Z"), Tz::UTC);
+    let plan = weekly.plan(&archives, &Scene::new(utc("2025-01-05T04:00:00Z"), Tz::UTC));
     let dates: Vec<String> = plan.kept().map(|verdict| verdict.created_at.format("%m-%d").to_string()).collect();
     assert_eq!(dates, ["01-05", "12-29", "12-22", "12-15"], "2024-12-30 to 2025-01-05 is one week");
 }
@@ -109,9 +109,9 @@ fn a_night_with_a_doubled_hour_has_25_hours() {
     let zone = Tz::Europe__Berlin;
     let end = utc("2025-10-26T22:30:00Z");
     let archives: Vec<Snapshot> = (0..40).map(|hours| archive("app", &["app"], end - TimeDelta::hours(hours))).collect();
-    let hourly = Retention::Rotate(policy(Reach { hourly: 25, ..Reach::default() })).plan(&archives, end, zone);
+    let hourly = Retention::Rotate(policy(Reach { hourly: 25, ..Reach::default() })).plan(&archives, &Scene::new(end, zone));
     assert_eq!(hourly.oldest().unwrap().created_at, utc("2025-10-25T22:30:00Z"), "the local midnight before");
-    let daily = Retention::Rotate(policy(Reach { daily: 2, ..Reach::default() })).plan(&archives, end, zone);
+    let daily = Retention::Rotate(policy(Reach { daily: 2, ..Reach::default() })).plan(&archives, &Scene::new(end, zone));
     let kept: Vec<_> = daily.kept().map(|verdict| verdict.created_at).collect();
     assert_eq!(kept, [end, utc("2025-10-25T21:30:00Z")]);
 }
@@ -123,7 +123,8 @@ fn a_damaged_archive_takes_no_slot_and_its_period_has_another() {
     afternoon.damaged = true;
     archives.push(afternoon);
     archives.last_mut().unwrap().damaged = true;
-    let plan = Retention::Rotate(policy(Reach { daily: 3, ..Reach::default() })).plan(&archives, utc("2026-03-01T04:00:00Z"), Tz::UTC);
+    let plan = Retention::Rotate(policy(Reach { daily: 3, ..Reach::default() }))
+        .plan(&archives, &Scene::new(utc("2026-03-01T04:00:00Z"), Tz::UTC));
     assert_eq!(
         table(&plan),
         ["2026-03-01 Sun  newest good, day 2026-03-01", "2026-02-28 Sat  day 2026-02-28", "2026-02-27 Fri  day 2026-02-27"]
@@ -140,7 +141,7 @@ fn thirty_days_of_damaged_backups_cost_no_good_one() {
         archive.damaged = true;
     }
     let last_good = archives[29].created_at;
-    let plan = Retention::Rotate(policy(GFS)).plan(&archives, utc("2026-03-01T04:00:00Z"), Tz::UTC);
+    let plan = Retention::Rotate(policy(GFS)).plan(&archives, &Scene::new(utc("2026-03-01T04:00:00Z"), Tz::UTC));
     assert_eq!(plan.kept().filter(|verdict| verdict.damaged).count(), 30, "nothing newer is good");
     let newest_good = plan.kept().find(|verdict| !verdict.damaged).unwrap();
     assert_eq!((newest_good.created_at, newest_good.reasons[0].clone()), (last_good, Reason::NewestGood));
@@ -154,7 +155,7 @@ fn a_clock_that_is_years_behind_removes_nothing() {
         Retention::Rotate(policy(GFS)),
         Retention::Cleanup(heirloom::retention::Limits { keep: Some(1), max_age: Some(Duration::ZERO), ..Default::default() }),
     ] {
-        let plan = retention.plan(&archives, utc("1970-01-01T00:00:09Z"), Tz::UTC);
+        let plan = retention.plan(&archives, &Scene::new(utc("1970-01-01T00:00:09Z"), Tz::UTC));
         assert_eq!(plan.removed().count(), 0);
         assert!(plan.verdicts.iter().all(|verdict| verdict.reasons == [Reason::Future]));
     }
@@ -162,7 +163,7 @@ fn a_clock_that_is_years_behind_removes_nothing() {
 
 #[test]
 fn a_policy_that_keeps_nothing_cannot_be_made() {
-    assert_eq!(Policy::new(Reach::default(), 5), Err(EmptyPolicy));
+    assert_eq!(Policy::new(Reach::default()), Err(EmptyPolicy));
 }
 
 #[test]
@@ -172,7 +173,7 @@ fn ten_thousand_archives_in_many_groups_take_well_under_a_second() {
     let archives: Vec<Snapshot> =
         (0..10_000_i64).map(|number| archive(&sets[number as usize % 500], &["a", "b"], end - TimeDelta::hours(number))).collect();
     let started = std::time::Instant::now();
-    let plan = Retention::Rotate(policy(GFS)).plan(&archives, Utc::now(), Tz::Europe__Berlin);
+    let plan = Retention::Rotate(policy(GFS)).plan(&archives, &Scene::new(Utc::now(), Tz::Europe__Berlin));
     let took = started.elapsed();
     assert_eq!(plan.verdicts.len(), 10_000);
     println!("{took:?}");

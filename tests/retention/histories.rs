@@ -6,9 +6,9 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 use heirloom::metadata::Kind;
-use heirloom::names::{ArchiveName, Name};
-use heirloom::retention::{Limits, Plan, Policy, Reach, Retention};
-use heirloom::snapshot::{Brief, Origin, Snapshot};
+use heirloom::names::{HostLabel, Name};
+use heirloom::retention::{Limits, Plan, Policy, Reach, Retention, Scene};
+use heirloom::snapshot::{Brief, Snapshot};
 
 /// The rules in their order, and a format that is equal exactly within one period of each.
 pub const RULES: [(&str, &str); 6] =
@@ -28,17 +28,17 @@ pub fn reach_of(reach: &Reach, rule: &str) -> u32 {
 /// A policy or limits, open for the second implementation.
 #[derive(Debug, Clone)]
 pub enum Decider {
-    Rotate(Reach, u32),
+    Rotate(Reach),
     Cleanup(Limits),
 }
 
 impl Decider {
     pub fn plan(&self, archives: &[Snapshot], now: DateTime<Utc>, zone: Tz) -> Plan {
         let retention = match self {
-            Decider::Rotate(reach, safety) => Retention::Rotate(Policy::new(*reach, *safety).unwrap()),
+            Decider::Rotate(reach) => Retention::Rotate(Policy::new(*reach).unwrap()),
             Decider::Cleanup(limits) => Retention::Cleanup(*limits),
         };
-        retention.plan(archives, now, zone)
+        retention.plan(archives, &Scene::new(now, zone))
     }
 }
 
@@ -100,18 +100,9 @@ pub fn utc(text: &str) -> DateTime<Utc> {
 
 pub fn archive(set: &str, databases: &[&str], at: DateTime<Utc>) -> Snapshot {
     let set = Name::new(set).unwrap();
-    let brief = |name: &&str| Brief { name: Name::new(*name).unwrap(), bytes: None, tables: None, rows: None };
-    Snapshot {
-        name: ArchiveName::automatic(&set, at, ".tar.gz"),
-        bytes: 1000,
-        origin: Origin::Format1,
-        created_at: at,
-        set,
-        kind: Kind::Scheduled,
-        databases: databases.iter().map(brief).collect(),
-        pinned: false,
-        damaged: false,
-    }
+    let brief = |name: &&str| Brief::simulated(&set, &HostLabel::container(), &Name::new(*name).unwrap());
+    let databases = databases.iter().map(brief).collect();
+    Snapshot { bytes: 1000, databases, ..Snapshot::simulated(&set, at) }
 }
 
 const ZONES: [Tz; 9] = [
@@ -213,7 +204,7 @@ pub fn history(seed: u64) -> History {
         8 => newest - TimeDelta::seconds(dice.between(0, 10 * step) as i64),
         _ => dice.pick(&archives).created_at,
     };
-    let rotate = Decider::Rotate(reach(&mut dice), dice.between(0, 4) as u32);
+    let rotate = Decider::Rotate(reach(&mut dice));
     let cleanup = Decider::Cleanup(limits(&mut dice, step));
     History { seed, archives, now, zone, rotate, cleanup }
 }
@@ -229,6 +220,5 @@ fn limits(dice: &mut Dice, step: u64) -> Limits {
         keep: dice.chance(50).then(|| dice.between(0, 20) as u32),
         max_age: dice.chance(50).then(|| Duration::from_secs(dice.between(0, 40 * step))),
         max_size: dice.chance(50).then(|| dice.between(0, 30_000)),
-        safety: dice.chance(50).then(|| dice.between(0, 4) as u32),
     }
 }

@@ -7,19 +7,20 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use chrono_tz::Tz;
 
 use super::{DatabaseFacts, Examined, Facts, Space, StoreFacts};
 use crate::activity;
+use crate::clock::Clock;
 use crate::database::{self, Depth, Effort, Glance, Limits, Source, SourceError};
 use crate::metadata::{Integrity, Kind};
 use crate::names::Name;
-use crate::ops::inventory::{Inventory, inventory};
+use crate::ops::inventory::{Inventory, Reading, inventory};
 use crate::ops::resolve::in_store;
 use crate::ops::restore;
 use crate::progress::{Interrupted, Progress, Stage};
 use crate::scratch::Scratch;
 use crate::store::{LocalStore, StoreError};
+use crate::streams::OwnHost;
 
 /// How long a database that is busy is waited for: health is asked often, by things that wait for the answer.
 const BUSY: Duration = Duration::from_secs(5);
@@ -58,10 +59,12 @@ pub struct Request<'a> {
     pub temporary: &'a Path,
     /// The time.
     pub now: DateTime<Utc>,
-    /// The name of this host.
-    pub host: &'a str,
-    /// The zone of archives that name none.
-    pub zone: Tz,
+    /// The time, for copies.
+    pub clock: &'a Clock,
+    /// The labels that are this host's own.
+    pub host: &'a OwnHost,
+    /// How archives are read that record no zone or no host.
+    pub reading: &'a Reading,
     /// How old the newest good backup may be.
     pub max_backup_age: Option<Duration>,
 }
@@ -102,7 +105,7 @@ fn store_facts(request: &Request<'_>, progress: &dyn Progress) -> Result<Result<
         Ok(store) => store,
         Err(error) => return Ok(Err(told(error))),
     };
-    let inventory = match inventory(store, request.zone, progress) {
+    let inventory = match inventory(store, request.reading, progress) {
         Ok(inventory) => inventory,
         Err(error) if error.chain().any(|cause| cause.is::<Interrupted>()) => return Err(Interrupted),
         Err(error) => return Ok(Err(format!("{error:#}"))),
@@ -165,9 +168,9 @@ fn recorded(request: &Request<'_>, store: &LocalStore, inventory: &Inventory, on
         let of_set = inventory.snapshots.iter().filter(|snapshot| snapshot.set == *set && snapshot.kind != Kind::Safety);
         let sources = of_set.take(ARCHIVES_WITH_SOURCES).find_map(|snapshot| {
             // One that went away or cannot be read any more has nothing to say here; the checks of the set tell it.
-            let selected = in_store(store, snapshot.name.as_str(), request.zone).ok()?;
+            let selected = in_store(store, snapshot.name.as_str(), request.reading).ok()?;
             let contents = selected.archive.contents();
-            contents.metadata.as_ref().filter(|metadata| metadata.host == request.host)?;
+            contents.metadata.as_ref().filter(|metadata| request.host.owns(&metadata.label()))?;
             let sources = contents.databases.iter().filter_map(|held| {
                 let path = held.source.as_ref().map(PathBuf::from).filter(|path| path.is_absolute())?;
                 Some((set.clone(), Source { name: held.name.clone(), path }))
@@ -218,7 +221,7 @@ fn examine(request: &Request<'_>, source: &Source, seen: &Glance, progress: &dyn
         return Ok(Examined::Failed("there is no room for a copy, neither in the store nor in the folder for temporary files".into()));
     };
     let limits = Limits { busy: BUSY, ..Limits::default() };
-    let pinned = database::pin(std::slice::from_ref(source), scratch.path(), &limits, progress)?;
+    let pinned = database::pin(std::slice::from_ref(source), scratch.path(), request.clock, &limits, progress)?;
     let copy = scratch.path().join("copy.db");
     for database in pinned.databases {
         progress.begin(Stage::Copy, source.name.as_str(), database.bytes());

@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::metadata::{Integrity, Kind};
-use crate::names::ArchiveName;
-use crate::snapshot::{Brief, Origin, Snapshot};
+use crate::names::HostLabel;
+use crate::snapshot::{Brief, Snapshot};
 
 const GIB: u64 = 1 << 30;
 
@@ -18,17 +18,12 @@ fn now() -> DateTime<Utc> {
 /// An archive of the set "app" with the database "app", so many hours old.
 fn archive(hours: i64) -> Snapshot {
     let created_at = now() - TimeDelta::hours(hours);
-    Snapshot {
-        name: ArchiveName::automatic(&name("app"), created_at, ".tar.gz"),
-        bytes: 1000,
-        origin: Origin::Format1,
-        created_at,
-        set: name("app"),
-        kind: Kind::Scheduled,
-        databases: vec![Brief { name: name("app"), bytes: Some(100_000), tables: Some(3), rows: Some(1000) }],
-        pinned: false,
-        damaged: false,
-    }
+    let full = Brief { bytes: Some(100_000), tables: Some(3), rows: Some(1000), ..brief("app") };
+    Snapshot { bytes: 1000, databases: vec![full], ..Snapshot::simulated(&name("app"), created_at) }
+}
+
+fn brief(database: &str) -> Brief {
+    Brief::simulated(&name("app"), &HostLabel::container(), &name(database))
 }
 
 fn database() -> DatabaseFacts {
@@ -172,8 +167,14 @@ fn a_damaged_archive_with_a_good_newer_one_is_a_warning() {
     assert_eq!(state(&facts(vec![archive(1), older]), "damaged"), State::Warning);
 
     let mut unreadable = facts(vec![archive(24)]);
-    let foreign =
-        |name: &str| crate::ops::inventory::Foreign { name: name.into(), bytes: 0, why: "empty".into(), damaged: true, unread: false };
+    let foreign = |name: &str| crate::ops::inventory::Foreign {
+        name: name.into(),
+        bytes: 0,
+        why: "empty".into(),
+        damaged: true,
+        unread: false,
+        newer_format: false,
+    };
     store(&mut unreadable).inventory.foreign = vec![foreign("app_20260301T000000Z.tar.gz")];
     assert_eq!(state(&unreadable, "damaged"), State::Critical, "it is newer than the good one");
     store(&mut unreadable).inventory.foreign = vec![foreign("gone_20260301T000000Z.tar.gz")];
@@ -189,7 +190,7 @@ fn a_database_that_the_backups_of_its_set_leave_out_is_seen() {
     let mut facts = facts(vec![archive(1), archive(24)]);
     facts.databases.push(DatabaseFacts { name: name("user"), ..database() });
     assert_eq!(state(&facts, "backup_age"), State::Critical);
-    let user = Brief { name: name("user"), bytes: None, tables: None, rows: None };
+    let user = brief("user");
     store(&mut facts).inventory.snapshots[1].databases.push(user.clone());
     store(&mut facts).inventory.snapshots[1].created_at = now() - TimeDelta::hours(30);
     let found = check(&facts, "backup_age");
@@ -217,7 +218,7 @@ fn what_vanished_is_seen_in_archives_and_in_the_database() {
         ((Some(8192), Some(1), Some(1)), (Some(8192), Some(1), Some(0)), State::Critical),
     ];
     let with = |mut snapshot: Snapshot, (bytes, tables, rows): Extent| {
-        snapshot.databases = vec![Brief { name: name("app"), bytes, tables, rows }];
+        snapshot.databases = vec![Brief { bytes, tables, rows, ..brief("app") }];
         snapshot
     };
     for (index, (before, after, expected)) in cases.into_iter().enumerate() {

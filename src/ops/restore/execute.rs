@@ -8,16 +8,17 @@ use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow};
-use chrono::{DateTime, Utc};
 
 use super::intent::Intent;
 use super::plan::{Method, Plan, Step};
 use super::replace::{Kept, Work, replace};
 use super::{RestoreError, forget, interrupted};
 use crate::archive::Archive;
+use crate::clock::Clock;
 use crate::database::{self, Depth, Effort, Limits, SourceError};
 use crate::metadata::Integrity;
 use crate::names::{ArchiveName, Name, printable};
+use crate::ops::pack::Host;
 use crate::ops::syncing::while_syncing;
 use crate::ops::verify::differences;
 use crate::progress::{Progress, Stage};
@@ -41,9 +42,9 @@ pub struct Options<'a> {
     /// How many threads compute.
     pub threads: NonZeroUsize,
     /// This host.
-    pub host: String,
-    /// The time of the run.
-    pub now: DateTime<Utc>,
+    pub host: Host,
+    /// The time.
+    pub clock: Clock,
 }
 
 /// Whether what is replaced is backed up first.
@@ -264,7 +265,7 @@ impl<'a> Kept<'a> {
         let databases: Vec<(Name, PathBuf)> =
             self.plan.steps.iter().map(|step: &Step| (step.held.name.clone(), step.target.path.clone())).collect();
         let private = store.create_private()?;
-        let intent = Intent::write(&private, &self.options.archive, self.options.now, safety, &databases);
+        let intent = Intent::write(&private, &self.options.archive, self.options.clock.now(), safety, &databases);
         Ok(Some(intent.context("cannot write down what is going to be replaced; nothing was changed")?))
     }
 }

@@ -16,7 +16,7 @@ use crate::archive::Compression;
 use crate::database::{self, Compared, Depth, Limits, Offline, Replacement, TargetError, TargetState};
 use crate::metadata::Kind;
 use crate::names::{ArchiveName, printable};
-use crate::ops::pack::{Packed, Request, Staged, pack};
+use crate::ops::pack::{Packed, Provenance, Request, Staged, pack};
 use crate::progress::{Progress, Silent, Stage};
 use crate::scratch::Scratch;
 use crate::store::Store as _;
@@ -95,7 +95,16 @@ pub(super) fn replace(work: &[Work<'_>], kept: &Kept<'_>, progress: &dyn Progres
                 locked.copy_to(&copy, progress)?
             }
         };
-        staged.push((number, Staged { name: step.held.name.clone(), source: step.target.path.clone(), copy, bytes }));
+        staged.push((
+            number,
+            Staged {
+                name: step.held.name.clone(),
+                source: step.target.path.clone(),
+                copy,
+                bytes,
+                provenance: Provenance::of(&step.target.path),
+            },
+        ));
     }
     staged.sort_by_key(|(number, _)| *number);
     let staged: Vec<Staged> = staged.into_iter().map(|(_, staged)| staged).collect();
@@ -272,7 +281,7 @@ fn put_back_anew(one: &Work<'_>, limits: &Limits) -> Result<(), TargetError> {
 impl Kept<'_> {
     /// Returns the time of the run for names of folders.
     fn stamp(&self) -> String {
-        self.options.now.format("%Y%m%dT%H%M%SZ").to_string()
+        self.options.clock.now().format("%Y%m%dT%H%M%SZ").to_string()
     }
 
     /// Commits what the locked databases hold to the store: the way back.
@@ -287,7 +296,8 @@ impl Kept<'_> {
             name: None,
             note: Some(format!("made before restoring {}", printable(&self.options.archive))),
             host: self.options.host.clone(),
-            created_at: self.options.now,
+            created_at: self.options.clock.now(),
+            replaces: None,
             consistent: true,
             absent: Vec::new(),
             // The lock is held meanwhile: what is there is kept, whatever it is, and fast.

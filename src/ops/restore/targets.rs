@@ -5,8 +5,9 @@ use std::path::PathBuf;
 
 use super::RestoreError;
 use crate::config::SetSettings;
-use crate::names::Name;
+use crate::names::{HostLabel, Name};
 use crate::snapshot::{Contents, Held, Origin};
+use crate::streams::OwnHost;
 
 /// What the user said about where to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,8 +29,8 @@ pub struct Known<'a> {
     pub sets: &'a BTreeMap<Name, SetSettings>,
     /// The one database that the environment names.
     pub default_database: Option<&'a PathBuf>,
-    /// This host.
-    pub host: &'a str,
+    /// The labels that are this host's own.
+    pub host: &'a OwnHost,
 }
 
 /// Returns the target of each chosen database. `archive` is what the user would type for it.
@@ -56,7 +57,7 @@ pub fn targets(
         };
         found.map(|path| (*index, path)).ok_or_else(|| RestoreError::NoTarget {
             name: held.name.clone(),
-            recorded: held.source.clone().zip(contents.metadata.as_ref().map(|metadata| metadata.host.clone())),
+            recorded: held.source.clone().zip(contents.metadata.as_ref().map(|metadata| metadata.label().to_string())),
             archive: archive.to_owned(),
         })
     };
@@ -76,6 +77,9 @@ fn configured(contents: &Contents, held: &Held, known: &Known<'_>) -> Option<Pat
 }
 
 fn recorded_here(contents: &Contents, held: &Held, known: &Known<'_>) -> Option<PathBuf> {
-    let here = contents.metadata.as_ref().is_some_and(|metadata| metadata.host == known.host);
+    let here = contents.metadata.as_ref().is_some_and(|metadata| {
+        let label = metadata.label();
+        label == known.host.label && label != HostLabel::container()
+    });
     held.source.as_ref().filter(|_| here).map(PathBuf::from)
 }

@@ -1,0 +1,140 @@
+//! What running processes need: archives that must not be removed, and databases that a guarded command works on.
+//!
+//! A hold is a small file in `holds/` of the workspace. Its process holds a `flock` on it, so it ends with the process and
+//! can never be stale: a file that nobody locks is of a run that is over, and says nothing.
+
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use serde::{Deserialize, Serialize};
+
+use crate::names::ArchiveName;
+
+/// The folder inside the workspace.
+const FOLDER: &str = "holds";
+
+/// What a hold is for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Held {
+    /// The command that holds it.
+    pub command: String,
+    /// The archives that it needs.
+    pub archives: Vec<ArchiveName>,
+    /// The databases that a guarded command works on, without symbolic links. A backup of one of them is a `safety` backup.
+    pub guarded: Vec<PathBuf>,
+}
+
+/// A hold of this process; dropping it ends it.
+#[derive(Debug)]
+pub struct Hold {
+    path: PathBuf,
+    _lock: File,
+}
+
+impl Hold {
+    /// Takes a hold. The caller holds the store's lock, or made the archives in this run: they cannot be removed in between.
+    ///
+    /// Dies before the rename: a `put-` file, which the next cleanup of leftovers removes. Dies after it: a file without a lock.
+    pub fn take(private: &Path, held: &Held) -> io::Result<Self> {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let folder = private.join(FOLDER);
+        match DirBuilder::new().mode(0o700).create(&folder) {
+            Ok(()) => fs::set_permissions(&folder, Permissions::from_mode(0o700))?,
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
+        }
+        let name = format!("{}-{}.json", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let staged = private.join(format!("put-hold-{name}"));
+        let path = folder.join(name);
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&staged)?;
+        file.lock()?;
+        file.write_all(&serde_json::to_vec_pretty(held)?)?;
+        // It need not survive a power cut: the process does not either.
+        fs::rename(&staged, &path)?;
+        Ok(Self { path, _lock: file })
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        // If it cannot be removed, the lock ends all the same, and the file says nothing any more.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// Returns what running processes hold. A hold that cannot be read is an error: what it protects is not known.
+pub fn live(private: &Path) -> io::Result<Vec<Held>> {
+    let mut found = Vec::new();
+    for path in files(private)? {
+        let file = match File::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(error),
+        };
+        match file.try_lock_shared() {
+            // Nobody holds it.
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => found.push(serde_json::from_reader(io::BufReader::new(&file))?),
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+    }
+    Ok(found)
+}
+
+/// Removes the files of holds that ended with their process; returns how many. The caller holds the store's lock.
+///
+/// A process that takes a hold renames a file that it has locked already, so a file here without a lock is never a new one.
+pub fn remove_ended(private: &Path) -> io::Result<usize> {
+    let mut removed = 0;
+    for path in files(private)? {
+        let ended = match File::open(&path) {
+            Ok(file) => file.try_lock_shared().is_ok(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(error),
+        };
+        if ended {
+            match fs::remove_file(&path) {
+                Ok(()) => removed += 1,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+    Ok(removed)
+}
+
+fn files(private: &Path) -> io::Result<Vec<PathBuf>> {
+    let entries = match fs::read_dir(private.join(FOLDER)) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let paths = entries.map(|entry| entry.map(|entry| entry.path())).collect::<io::Result<Vec<_>>>()?;
+    Ok(paths.into_iter().filter(|path| path.extension().is_some_and(|ending| ending == "json")).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hold_counts_as_long_as_its_process_has_it() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(live(folder.path()).unwrap(), []);
+        let archive = ArchiveName::new("app_20260301T000000Z.tar.gz").unwrap();
+        let held = Held { command: "guard".into(), archives: vec![archive], guarded: vec!["/x/app.db".into()] };
+        let hold = Hold::take(folder.path(), &held).unwrap();
+        assert_eq!(live(folder.path()).unwrap(), std::slice::from_ref(&held));
+        assert_eq!(remove_ended(folder.path()).unwrap(), 0);
+        drop(hold);
+        assert_eq!(live(folder.path()).unwrap(), []);
+
+        // A process that died leaves its file, and no lock.
+        fs::write(folder.path().join(FOLDER).join("1-0.json"), "half a rec").unwrap();
+        assert_eq!(live(folder.path()).unwrap(), []);
+        assert_eq!(remove_ended(folder.path()).unwrap(), 1);
+    }
+}

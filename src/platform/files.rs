@@ -1,0 +1,28 @@
+//! Which file a path means, and whether two paths mean the same one.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
+
+use crate::streams::FileIdentity;
+
+/// Returns a path without symbolic links. What does not exist yet is resolved as far as its folder exists; if nothing can
+/// be resolved, the path is only made absolute.
+pub fn resolved(path: &Path) -> PathBuf {
+    let absolute = || std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let in_folder = || -> Option<PathBuf> {
+        let absolute = absolute();
+        Some(fs::canonicalize(absolute.parent()?).ok()?.join(absolute.file_name()?))
+    };
+    fs::canonicalize(path).ok().or_else(in_folder).unwrap_or_else(absolute)
+}
+
+/// Returns which file lies at a path: its inode and its time of birth, so that a file that was removed and made again is
+/// another one. `None` if the file system gives no time of birth. Looks the path up, and opens nothing.
+pub fn file_identity(path: &Path) -> io::Result<Option<FileIdentity>> {
+    let found = fs::metadata(path)?;
+    let born = found.created().ok().and_then(|born| born.duration_since(UNIX_EPOCH).ok());
+    Ok(born.filter(|born| !born.is_zero()).map(|born| FileIdentity(format!("{}-{}", found.ino(), born.as_nanos()))))
+}

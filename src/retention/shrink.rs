@@ -1,0 +1,127 @@
+//! Databases that lost most of their rows: a failed migration, a wrong `DELETE`, an application that started empty.
+//!
+//! An archive records the most that its stream held since the last shrink (`previous`). One with less than half of that is
+//! a *shrink*. While a shrink is open, the archives from before it are as valuable as on the day it happened: rules and
+//! floors run over them alone, as of the time of the shrink, and over the shrink and what came after it alone. So nothing
+//! from before is lost to the rotation, and the store stays bounded.
+//!
+//! A shrink is closed by a person (`accept`) or by a later archive that holds half of the rows again.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::metadata::Extent;
+use crate::snapshot::Brief;
+
+/// From this many rows on a database is worth watching.
+const FEWEST_ROWS: u64 = 1000;
+/// From this size on, in bytes, a database is worth watching.
+const FEWEST_BYTES: u64 = 1 << 20;
+/// How long a shrink whose rows came back keeps itself and the archive before it.
+pub(super) const REMEMBERED: TimeDelta = TimeDelta::days(30);
+
+/// An archive with less than half of what its stream held.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shrink {
+    /// The archive.
+    pub archive: crate::names::ArchiveName,
+    /// The stream that lost rows.
+    pub stream: crate::streams::Stream,
+    /// The database.
+    pub database: crate::names::Name,
+    /// When the archive was made.
+    pub created_at: DateTime<Utc>,
+    /// The most that the stream held before.
+    pub before: Extent,
+    /// What this archive holds.
+    pub after: Extent,
+}
+
+/// Returns what a database in an archive holds; `None` where its size is not known.
+fn extent(brief: &Brief) -> Option<Extent> {
+    brief.bytes.map(|bytes| Extent { rows: brief.rows, bytes })
+}
+
+/// Returns what was there before, if `after` is a shrink: less than half of it, and it was worth watching.
+pub fn fell_from(before: &Extent, after: &Extent) -> Option<Extent> {
+    let watched = before.rows.is_some_and(|rows| rows >= FEWEST_ROWS) || before.bytes >= FEWEST_BYTES;
+    (watched && !is_half_of(after, before)).then_some(*before)
+}
+
+/// Returns what was there before, if a database in an archive is a shrink.
+fn shrunk(brief: &Brief) -> Option<Extent> {
+    fell_from(brief.previous.as_ref()?, &extent(brief)?)
+}
+
+/// Returns whether one extent is at least half of another: in rows, in bytes where rows are not known.
+fn is_half_of(extent: &Extent, before: &Extent) -> bool {
+    match (extent.rows, before.rows) {
+        (Some(rows), Some(before)) => rows >= before.div_ceil(2),
+        _ => extent.bytes >= before.bytes.div_ceil(2),
+    }
+}
+
+/// Returns what the archive after this one records as `previous`: the most that the stream held since its last shrink.
+pub fn most_since_shrink(last: &Brief) -> Option<Extent> {
+    let held = extent(last)?;
+    if shrunk(last).is_some() {
+        return Some(held);
+    }
+    let more = |before: &Extent| match (before.rows, held.rows) {
+        (Some(before), Some(rows)) => before > rows,
+        (Some(_), None) => true,
+        (None, Some(_)) => false,
+        (None, None) => before.bytes > held.bytes,
+    };
+    Some(last.previous.filter(more).unwrap_or(held))
+}
+
+/// How a shrink stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// Nobody said that it is meant, and the rows did not come back.
+    Open,
+    /// The rows came back.
+    Recovered,
+    /// A person said that it is meant.
+    Accepted,
+}
+
+/// One archive of a stream, as far as shrinks are concerned.
+pub(super) struct Candidate<'a> {
+    pub(super) brief: &'a Brief,
+    /// Whether it counts: good, and not dated in the future.
+    pub(super) good: bool,
+    pub(super) accepted: bool,
+}
+
+/// Returns the shrinks of a stream, newest first: their positions among the archives, which are newest first, and how they stand.
+pub(super) fn shrinks(archives: &[Candidate<'_>]) -> Vec<(usize, Standing)> {
+    let mut found = Vec::new();
+    let mut accepted = false;
+    for (index, archive) in archives.iter().enumerate().filter(|(_, archive)| archive.good) {
+        // Whoever accepts a shrink accepts those before it.
+        accepted |= archive.accepted;
+        let Some(before) = shrunk(archive.brief) else { continue };
+        let recovered =
+            archives[..index].iter().any(|later| later.good && extent(later.brief).is_some_and(|later| is_half_of(&later, &before)));
+        let standing = match () {
+            () if accepted => Standing::Accepted,
+            () if recovered => Standing::Recovered,
+            () => Standing::Open,
+        };
+        found.push((index, standing));
+    }
+    found
+}
+
+/// Makes the description of a shrink.
+pub(super) fn describe(snapshot: &crate::snapshot::Snapshot, brief: &Brief) -> Option<Shrink> {
+    Some(Shrink {
+        archive: snapshot.name.clone(),
+        stream: brief.stream.clone(),
+        database: brief.name.clone(),
+        created_at: snapshot.created_at,
+        before: shrunk(brief)?,
+        after: extent(brief)?,
+    })
+}
