@@ -7,6 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use heirloom::metadata::{Extent, Metadata, Replaces};
 use serde_json::Value;
 
 /// Backs up two databases of real size and returns the folder, the archive and its metadata.
@@ -60,6 +61,17 @@ fn the_page_describes_exactly_the_fields_that_are_written() {
     assert_eq!(described(&page, "The archive"), fields(&metadata));
     assert_eq!(described(&page, "A database"), fields(&metadata["databases"][0]));
     assert_eq!(described(&page, "A table"), fields(&metadata["databases"][0]["tables"][0]));
+
+    // What is not in this one, because it is a first backup of one application.
+    let mut full: Metadata = serde_json::from_value(metadata.clone()).unwrap();
+    full.replaces = Some(Replaces { restore: String::new(), archive: String::new(), targets: Vec::new() });
+    full.databases[0].stream_by_file = true;
+    full.databases[0].previous = Some(Extent { rows: None, bytes: 0 });
+    let full = serde_json::to_value(full).unwrap();
+    let more = |full: &Value, first: &Value| -> BTreeSet<String> { fields(full).difference(&fields(first)).cloned().collect() };
+    let mut sometimes = more(&full, &metadata);
+    sometimes.extend(more(&full["databases"][0], &metadata["databases"][0]));
+    assert_eq!(described(&page, "Only in some archives"), sometimes);
 }
 
 #[test]

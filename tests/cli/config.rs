@@ -288,6 +288,8 @@ fn explained(page: &str) -> Vec<(String, String)> {
 fn the_man_page_explains_every_key_and_variable_and_no_other() {
     let page = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/man/heirloom.toml.5")).unwrap();
     let mut explained = explained(&page);
+    // The keys above all tables.
+    explained.iter_mut().filter(|(section, _)| section == "KEYS").for_each(|(section, _)| section.clear());
     let mut variables: Vec<String> = explained.extract_if(.., |(section, _)| section == "ENVIRONMENT").map(|(_, name)| name).collect();
     let keys: Vec<(String, String)> = Key::ALL.iter().map(|key| (key.section().to_owned(), key.name().to_owned())).collect();
     assert_eq!(explained, keys);
