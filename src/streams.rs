@@ -179,11 +179,8 @@ pub fn before(snapshots: &[Snapshot], stream: &Stream, database: &Name, file: Op
 /// newer one of another (x, y, x), or its own archives form a stream by file already.
 fn belongs_to_another(family: &[(&Snapshot, &Brief)], file: &FileIdentity) -> bool {
     let of_own_file = |brief: &Brief| brief.file.as_ref() == Some(file);
-    match family.iter().find(|(_, brief)| of_own_file(brief)) {
-        None => false,
-        Some((_, brief)) if brief.stream.file.is_some() => true,
-        Some((own, _)) => family.iter().any(|(other, brief)| {
-            brief.stream.file.is_none() && brief.file.is_some() && !of_own_file(brief) && other.created_at > own.created_at
-        }),
-    }
+    let Some(own) = family.iter().position(|(_, brief)| of_own_file(brief)) else { return false };
+    // Newest first: what stands before it is newer, also within one second.
+    let by_another = |(_, brief): &(&Snapshot, &Brief)| brief.stream.file.is_none() && brief.file.is_some();
+    family[own].1.stream.file.is_some() || family[..own].iter().any(by_another)
 }

@@ -1,0 +1,59 @@
+//! Runs the operators' stories of `tests/workflows/`: scripts of commands on real databases, and what must hold after each.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/workflows")
+}
+
+/// Runs a story in an empty folder, with no other environment than the folder of the program under test in `PATH`.
+fn run(story: &str) {
+    let place = tempfile::tempdir().unwrap();
+    let program = Path::new(env!("CARGO_BIN_EXE_heirloom"));
+    let path = format!("{}:{}", program.parent().unwrap().display(), std::env::var("PATH").unwrap());
+    let output = Command::new("sh")
+        .args(["-eu".as_ref(), folder().join(format!("{story}.sh")).as_os_str()])
+        .current_dir(place.path())
+        .env_clear()
+        .env("PATH", path)
+        .env("LIB", folder().join("lib.sh"))
+        .env("HOME", place.path())
+        .env("HEIRLOOM_CONFIG", "/dev/null")
+        .env("TZ", "UTC")
+        .env("LC_ALL", "C.UTF-8")
+        .output()
+        .unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    assert!(output.status.success(), "{story}: {}\n{}{}", output.status, text(&output.stdout), text(&output.stderr));
+}
+
+macro_rules! stories {
+    ($($story:ident)*) => {
+        $(#[test] fn $story() { run(stringify!($story)); })*
+
+        #[test]
+        fn every_story_is_run() {
+            let known: BTreeSet<String> = [$(stringify!($story)),*].iter().map(|story| format!("{story}.sh")).collect();
+            let names = fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+            let found: BTreeSet<String> = names.filter(|name| name != "lib.sh").collect();
+            assert_eq!(found, known);
+        }
+    };
+}
+
+stories! {
+    a_clock_two_years_ahead_for_one_night
+    a_loss_of_rows_is_not_rotated_away
+    a_rolling_deployment_makes_a_new_file_daily
+    a_sidecar_beside_exec
+    blue_and_green_change_places_every_3_days
+    rows_that_dwindle_in_batches_are_a_shrink
+    two_hosts_rotate_one_store_for_400_days
+    two_replicas_with_one_label_for_400_days
+    two_sites_rotate_one_store_for_400_days
+}
