@@ -158,11 +158,11 @@ fn meaning_of(cause: &(dyn std::error::Error + 'static)) -> Option<Meaning> {
     if let Some(target) = cause.downcast_ref::<TargetError>() {
         let (code, kind) = match target {
             TargetError::Busy { .. } => (11, "busy"),
-            TargetError::Refused { .. } => (14, "target_in_use"),
+            TargetError::Refused { .. } | TargetError::NotOwner { .. } => (14, "target_in_use"),
             TargetError::Failed { .. } | TargetError::Io { .. } => (1, "failed"),
             TargetError::Source(_) | TargetError::Interrupted(_) => return None,
         };
-        return own(code, kind, target.hint());
+        return own(code, kind, target.hint().as_deref());
     }
     if let Some(archive) = cause.downcast_ref::<ArchiveError>() {
         let (code, kind) = match archive {

@@ -9,6 +9,7 @@ mod exit_codes;
 mod guard;
 mod health;
 mod list;
+mod long_names;
 mod restore;
 mod rotate;
 mod verify;
