@@ -10,6 +10,7 @@ mod guard;
 mod health;
 mod list;
 mod long_names;
+mod old_tool;
 mod ownership;
 mod restore;
 mod rotate;
