@@ -199,7 +199,7 @@ fn meaning_of(cause: &(dyn std::error::Error + 'static)) -> Option<Meaning> {
             | RestoreError::NoFolder { .. }
             | RestoreError::SafetyNeeded => (2, "usage"),
             RestoreError::NoSuchDatabase { .. } | RestoreError::NothingToUndo { .. } => (12, "no_backup"),
-            RestoreError::Damaged { .. } | RestoreError::Unsound { .. } => (13, "damaged"),
+            RestoreError::Damaged { .. } | RestoreError::Unsound { .. } | RestoreError::NothingLeft { .. } => (13, "damaged"),
             RestoreError::NotConfirmed { .. } => (14, "target_exists"),
             RestoreError::NoSafetyStore { .. } => (1, "failed"),
         };

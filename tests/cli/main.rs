@@ -14,5 +14,6 @@ mod old_tool;
 mod ownership;
 mod restore;
 mod rotate;
+mod salvage;
 mod verify;
 mod world;
