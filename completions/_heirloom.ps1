@@ -99,7 +99,7 @@ Register-ArgumentCompleter -Native -CommandName 'heirloom' -ScriptBlock {
             [CompletionResult]::new('--progress', '--progress', [CompletionResultType]::ParameterName, 'Show a progress bar on stderr')
             [CompletionResult]::new('--to-original', '--to-original', [CompletionResultType]::ParameterName, 'Restore to the paths recorded in the archive, whatever the configuration says and wherever it was made')
             [CompletionResult]::new('--force', '--force', [CompletionResultType]::ParameterName, 'Replace what exists without asking')
-            [CompletionResult]::new('--allow-damaged', '--allow-damaged', [CompletionResultType]::ParameterName, 'Restore an archive that is damaged, as far as it can be read')
+            [CompletionResult]::new('--allow-damaged', '--allow-damaged', [CompletionResultType]::ParameterName, 'Restore a damaged archive as far as it can be read; pages that cannot be read become zeros')
             [CompletionResult]::new('--dry-run', '--dry-run', [CompletionResultType]::ParameterName, 'Print what would be done, and stop')
             [CompletionResult]::new('--no-safety-backup', '--no-safety-backup', [CompletionResultType]::ParameterName, 'Do not keep what is replaced; for one database only')
             [CompletionResult]::new('--offline', '--offline', [CompletionResultType]::ParameterName, 'Replace the file itself, after proof that nobody has it open')

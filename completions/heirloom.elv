@@ -94,7 +94,7 @@ set edit:completion:arg-completer[heirloom] = {|@words|
             cand --progress 'Show a progress bar on stderr'
             cand --to-original 'Restore to the paths recorded in the archive, whatever the configuration says and wherever it was made'
             cand --force 'Replace what exists without asking'
-            cand --allow-damaged 'Restore an archive that is damaged, as far as it can be read'
+            cand --allow-damaged 'Restore a damaged archive as far as it can be read; pages that cannot be read become zeros'
             cand --dry-run 'Print what would be done, and stop'
             cand --no-safety-backup 'Do not keep what is replaced; for one database only'
             cand --offline 'Replace the file itself, after proof that nobody has it open'

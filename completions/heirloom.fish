@@ -109,7 +109,7 @@ always\t'Always'
 never\t'Never'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l to-original -d 'Restore to the paths recorded in the archive, whatever the configuration says and wherever it was made'
 complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l force -d 'Replace what exists without asking'
-complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l allow-damaged -d 'Restore an archive that is damaged, as far as it can be read'
+complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l allow-damaged -d 'Restore a damaged archive as far as it can be read; pages that cannot be read become zeros'
 complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l dry-run -d 'Print what would be done, and stop'
 complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l no-safety-backup -d 'Do not keep what is replaced; for one database only'
 complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l offline -d 'Replace the file itself, after proof that nobody has it open'

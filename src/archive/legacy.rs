@@ -47,7 +47,7 @@ struct OldMetadata {
     #[serde(skip)]
     id: Option<ArchiveId>,
     backup_name: String,
-    created_at: String,
+    created_at: Option<Value>,
     version: Option<String>,
     includes: BTreeMap<String, bool>,
     #[serde(flatten)]
@@ -186,10 +186,16 @@ fn describe(
     // Without metadata nobody said that this is a backup: a tar of a volume, an archive of another tool.
     let origin = if metadata.is_some() { Origin::Legacy } else { Origin::Plain };
     let id = metadata.as_ref().and_then(|metadata| metadata.id);
-    let recorded = metadata.as_ref().map(|metadata| recorded_time(&metadata.created_at, label.zone)).transpose()?;
+    let recorded = metadata.as_ref().and_then(|metadata| recorded_time(metadata.created_at.as_ref()?, label.zone));
+    let named = time_of(stem, label.zone);
+    if let (Some(metadata), None) = (&metadata, recorded) {
+        let found = metadata.created_at.as_ref().map(|found| format!(" ({})", shown(&found.to_string()))).unwrap_or_default();
+        let instead = if named.is_some() { "the time in its name" } else { "the time of the file" };
+        oddities.push(format!("the metadata gives no time{found}; {instead} is used"));
+    }
     let backup_name = metadata.map_or_else(|| stem.to_owned(), |metadata| metadata.backup_name);
     let set = set_of(&backup_name);
-    let created_at = recorded.or_else(|| time_of(stem, label.zone)).unwrap_or(label.modified);
+    let created_at = recorded.or(named).unwrap_or(label.modified);
     Ok(Contents { origin, backup_name, created_at, set, kind: Kind::Manual, databases, oddities, metadata: None, id })
 }
 
@@ -225,13 +231,14 @@ fn stats(metadata: &OldMetadata, known: &Known, oddities: &mut Vec<String>) -> (
     (tables, stats.get("table_count").and_then(Value::as_u64))
 }
 
-/// Reads a time of the metadata: with a zone, or without one and then in `zone`.
-fn recorded_time(text: &str, zone: Tz) -> Result<DateTime<Utc>, ArchiveError> {
+/// Reads a time of the metadata: with a zone, or without one and then in `zone`. A day alone, or a number, is no time.
+fn recorded_time(value: &Value, zone: Tz) -> Option<DateTime<Utc>> {
+    let text = value.as_str()?;
     if let Ok(time) = DateTime::parse_from_rfc3339(text) {
-        return Ok(time.to_utc());
+        return Some(time.to_utc());
     }
     let naive = text.parse::<NaiveDateTime>().or_else(|_| NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S%.f"));
-    naive.map(|time| in_zone(time, zone)).map_err(|_| damaged(format!("the metadata gives no time: \"{}\"", shown(text))))
+    naive.ok().map(|time| in_zone(time, zone))
 }
 
 /// Takes a time in a zone. Of an hour that comes twice the first is taken; one that is left out counts on from the hour before it.
@@ -299,11 +306,11 @@ mod tests {
         let time = |text: &str| time_of(text, zone).unwrap().to_string();
         assert_eq!(time("a_20250804_163829"), "2025-08-04 14:38:29 UTC");
         assert_eq!(time("a_20250804T163829Z"), "2025-08-04 16:38:29 UTC");
-        let recorded = |text: &str| recorded_time(text, zone).unwrap().to_string();
+        let recorded = |text: &str| recorded_time(&text.into(), zone).unwrap().to_string();
         assert_eq!(recorded("2025-08-04T16:38:29.591353"), "2025-08-04 14:38:29.591353 UTC");
         assert_eq!(recorded("2025-08-04T16:38:29+00:00"), "2025-08-04 16:38:29 UTC");
         // Left out on the night of the change: an hour after 01:30 of winter time.
         assert_eq!(recorded("2025-03-30T02:30:00"), "2025-03-30 01:30:00 UTC");
-        assert!(recorded_time("yesterday", zone).is_err());
+        assert_eq!(recorded_time(&"yesterday".into(), zone), None);
     }
 }

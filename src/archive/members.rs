@@ -119,20 +119,20 @@ impl Reading<'_> {
 
 /// One member, as its header and trailer describe it.
 #[derive(Clone, Copy)]
-struct Span {
-    packed: u32,
-    unpacked: u32,
+pub(super) struct Span {
+    pub(super) packed: u32,
+    pub(super) unpacked: u32,
 }
 
 /// Walks over the members of a file, two small reads each.
-struct Members<'a> {
-    source: &'a dyn ReadAt,
-    at: u64,
+pub(super) struct Members<'a> {
+    pub(super) source: &'a dyn ReadAt,
+    pub(super) at: u64,
 }
 
 impl Members<'_> {
     /// Returns the next member, or `None` at the exact end of the file.
-    fn next(&mut self) -> Result<Option<Span>, ArchiveError> {
+    pub(super) fn next(&mut self) -> Result<Option<Span>, ArchiveError> {
         let left = self.source.bytes().saturating_sub(self.at);
         if left == 0 {
             return Ok(None);
@@ -294,7 +294,8 @@ impl Feeder<'_> {
     }
 }
 
-fn padded(database: &DatabaseMetadata) -> u64 {
+/// Returns how many bytes a database takes in the tar behind its header.
+pub(super) fn padded(database: &DatabaseMetadata) -> u64 {
     entry::padded(database.bytes).expect("sizes were checked when the metadata was read")
 }
 

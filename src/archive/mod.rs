@@ -15,10 +15,12 @@ mod output;
 mod pipeline;
 mod plain;
 mod reader;
+mod salvage;
 mod stream;
 mod writer;
 
 pub use error::ArchiveError;
 pub use legacy::set_in_name;
 pub use reader::{Archive, ReadDatabase, ReadThrough};
+pub use salvage::Unreadable;
 pub use writer::{Compression, Finished, WriteOptions, Writer, metadata_room};

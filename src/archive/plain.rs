@@ -29,7 +29,7 @@ pub(super) fn check_header(head: &[u8], bytes: u64, file: &str) -> Result<Option
 }
 
 /// Returns the size that a header gives; `None` where it gives none (SQLite before 3.7.0 wrote it last).
-fn size_in_header(head: &[u8]) -> Option<u64> {
+pub(super) fn size_in_header(head: &[u8]) -> Option<u64> {
     let number = |at: usize| head.get(at..at + 4).and_then(|bytes| bytes.try_into().ok()).map(u32::from_be_bytes);
     let page_size = match u16::from_be_bytes([*head.get(16)?, *head.get(17)?]) {
         1 => 65536,

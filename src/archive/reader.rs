@@ -13,6 +13,7 @@ use super::entry;
 use super::format::TAR_BLOCK;
 use super::legacy::{self, Found, Label};
 use super::members::{self, Reading, Wanted};
+use super::salvage::{Salvage, Unreadable, rest};
 use super::stream::{Tar, Unwrapped};
 use super::{output, plain};
 use crate::digest::{Hasher, Sha256};
@@ -26,6 +27,8 @@ use crate::store::ReadAt;
 const HEAD_BYTES: usize = 16 * 1024;
 /// How much of a stream is read, hashed and written at once.
 const CHUNK: usize = 1024 * 1024;
+/// The same where the stream is damaged: of the chunk in which that shows, nothing is used.
+const SALVAGE_CHUNK: usize = 16 * 1024;
 
 /// An archive that was opened: its description was read and validated, its databases were not.
 pub struct Archive {
@@ -146,6 +149,72 @@ impl Archive {
         self.read(&plan, true, threads, progress)
     }
 
+    /// Reads one database to its end and compares it, without writing it anywhere.
+    pub fn check(&self, index: usize, threads: NonZeroUsize, progress: &dyn Progress) -> Result<(), ArchiveError> {
+        let mut plan = vec![Wanted::No; self.contents.databases.len()];
+        plan[index] = Wanted::Read;
+        self.read(&plan, false, threads, progress).map(drop)
+    }
+
+    /// Reads one database of a damaged archive as far as that is possible, writes it into an empty file where one is given, and returns
+    /// what cannot be read of it: zeros in the file, which has the size of the database all the same.
+    ///
+    /// Nothing is compared with a digest: what was read may be wrong too where nothing protects it, as in a tar that is not compressed.
+    pub fn salvage(&self, index: usize, file: Option<&File>, progress: &dyn Progress) -> Result<Unreadable, ArchiveError> {
+        let bytes = self.contents.databases[index].bytes;
+        let (bytes, unreadable) = match (self.route, &self.contents.metadata) {
+            (Route::Members { second }, Some(metadata)) => {
+                let salvage = Salvage { source: &*self.source, second, databases: &metadata.databases, progress };
+                (bytes.unwrap_or(0), salvage.database(index, file)?)
+            }
+            (Route::Database { gzip }, _) => {
+                let mut source = Unwrapped::new(self.source.clone(), gzip);
+                Self::read_as_far_as_possible(bytes, |buffer| source.fill(buffer), file, progress)?
+            }
+            _ => {
+                let mut tar = Tar::new(Unwrapped::new(self.source.clone(), matches!(self.route, Route::Tar { gzip: true })));
+                let found = tar_entry(&mut tar, &self.contents.databases[index].file)?;
+                Self::read_as_far_as_possible(bytes, |buffer| if found { tar.read(buffer) } else { Ok(0) }, file, progress)?
+            }
+        };
+        if let Some(file) = file {
+            file.set_len(bytes)?;
+        }
+        Ok(unreadable)
+    }
+
+    /// Reads until the end or the first damage. Returns the size that the database should have, and what is missing of it.
+    fn read_as_far_as_possible(
+        bytes: Option<u64>,
+        mut fill: impl FnMut(&mut [u8]) -> Result<usize, ArchiveError>,
+        file: Option<&File>,
+        progress: &dyn Progress,
+    ) -> Result<(u64, Unreadable), ArchiveError> {
+        let mut head = Vec::new();
+        let mut buffer = vec![0; SALVAGE_CHUNK];
+        let mut reached = 0;
+        loop {
+            progress.checkpoint()?;
+            let count = match fill(&mut buffer) {
+                Ok(count) => count,
+                Err(error) if error.is_evidence() => 0,
+                Err(error) => return Err(error),
+            };
+            if count == 0 {
+                let bytes = bytes.or_else(|| plain::size_in_header(&head)).unwrap_or(reached);
+                return Ok((bytes, rest(std::iter::once(0..reached.min(bytes)).collect(), bytes)));
+            }
+            if head.is_empty() {
+                head.extend_from_slice(&buffer[..count.min(plain::HEADER_BYTES)]);
+            }
+            if let Some(file) = file {
+                output::write_at(file, &buffer[..count], reached)?;
+            }
+            reached += count as u64;
+            progress.advance(count as u64);
+        }
+    }
+
     fn read(
         &self,
         wanted: &[Wanted],
@@ -237,6 +306,19 @@ impl Archive {
             oddities.extend((source.trailing() > 0).then(|| legacy::trailing(source.trailing())));
         }
         Ok(ReadThrough { databases: vec![read], oddities })
+    }
+}
+
+/// Goes to an entry of a tar; says whether it can be reached.
+fn tar_entry(tar: &mut Tar, name: &str) -> Result<bool, ArchiveError> {
+    loop {
+        match tar.next() {
+            Ok(Some(entry)) if entry.name == name => return Ok(true),
+            Ok(Some(_)) => {}
+            Ok(None) => return Ok(false),
+            Err(error) if error.is_evidence() => return Ok(false),
+            Err(error) => return Err(error),
+        }
     }
 }
 

@@ -158,11 +158,11 @@ fn meaning_of(cause: &(dyn std::error::Error + 'static)) -> Option<Meaning> {
     if let Some(target) = cause.downcast_ref::<TargetError>() {
         let (code, kind) = match target {
             TargetError::Busy { .. } => (11, "busy"),
-            TargetError::Refused { .. } => (14, "target_in_use"),
+            TargetError::Refused { .. } | TargetError::NotOwner { .. } => (14, "target_in_use"),
             TargetError::Failed { .. } | TargetError::Io { .. } => (1, "failed"),
             TargetError::Source(_) | TargetError::Interrupted(_) => return None,
         };
-        return own(code, kind, target.hint());
+        return own(code, kind, target.hint().as_deref());
     }
     if let Some(archive) = cause.downcast_ref::<ArchiveError>() {
         let (code, kind) = match archive {
@@ -199,7 +199,7 @@ fn meaning_of(cause: &(dyn std::error::Error + 'static)) -> Option<Meaning> {
             | RestoreError::NoFolder { .. }
             | RestoreError::SafetyNeeded => (2, "usage"),
             RestoreError::NoSuchDatabase { .. } | RestoreError::NothingToUndo { .. } => (12, "no_backup"),
-            RestoreError::Damaged { .. } | RestoreError::Unsound { .. } => (13, "damaged"),
+            RestoreError::Damaged { .. } | RestoreError::Unsound { .. } | RestoreError::NothingLeft { .. } => (13, "damaged"),
             RestoreError::NotConfirmed { .. } => (14, "target_exists"),
             RestoreError::NoSafetyStore { .. } => (1, "failed"),
         };

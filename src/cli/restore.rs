@@ -35,7 +35,7 @@ use crate::store::{LocalStore, Store as _, StoreError, parent};
   heirloom restore --if-missing --if-backup-exists  the first step of a deployment
   heirloom restore --undo
 
-Exit codes: 0 done; 2 usage, or no target known; 11 locked or busy; 12 no such backup; 13 damaged; 14 the target exists,
+Exit codes: 0 done; 2 usage, or no target known; 3 restored with damage; 11 locked or busy; 12 no such backup; 13 damaged; 14 the target exists,
 or cannot be replaced in this way; 15 not enough space; 16 store unreachable")]
 pub struct RestoreArgs {
     /// A path, a name, the beginning of a name, or `latest` (which is the default)
@@ -62,7 +62,7 @@ pub struct RestoreArgs {
     /// Replace what exists without asking
     #[arg(long)]
     force: bool,
-    /// Restore an archive that is damaged, as far as it can be read
+    /// Restore a damaged archive as far as it can be read; pages that cannot be read become zeros
     #[arg(long)]
     allow_damaged: bool,
     /// How thoroughly the unpacked databases are checked
@@ -147,6 +147,8 @@ pub(super) fn run(args: &RestoreArgs, context: &mut Context) -> anyhow::Result<O
     let targets = restore::targets(contents, &chosen, &place, &known, &shown)?;
     let offline = args.offline.then_some(if args.assume_unused { Proof::NoneKnown } else { Proof::AllSeen });
     let plan = restore::plan(contents, targets, offline, args.if_missing)?;
+    let look = |plan| restore::look_for_damage(&selected.archive, plan, context.threads(), &context.ui.progress());
+    let plan = if args.allow_damaged { look(plan)? } else { plan };
     if plan.steps.is_empty() {
         return Ok(skipped(context, "skipped_exists", "everything is there, nothing was restored"));
     }
@@ -180,7 +182,7 @@ pub(super) fn run(args: &RestoreArgs, context: &mut Context) -> anyhow::Result<O
     });
     let undo = report.safety.as_ref().and(store.as_ref()).map(|store| undo_command(context, store));
     tell::report(context, &selected.snapshot, &shown, &plan, &report, undo.as_deref());
-    Ok(Outcome::Done)
+    Ok(if plan.is_damaged() { Outcome::Problems } else { Outcome::Done })
 }
 
 /// Asks at a terminal; elsewhere `--force` has to have answered.

@@ -8,7 +8,7 @@ use super::{Context, text};
 use crate::database::TargetState;
 use crate::metadata::{Kind, rfc3339};
 use crate::names::printable;
-use crate::ops::restore::{Method, Plan, Report, Step};
+use crate::ops::restore::{Damage, Method, Plan, Report, Step, shell_word};
 use crate::snapshot::Snapshot;
 
 /// How many processes are named.
@@ -27,6 +27,9 @@ pub(super) fn plan(context: &mut Context, snapshot: &Snapshot, shown: &str, plan
         return;
     }
     let mut lines = vec![from(context, snapshot, shown)];
+    if snapshot.damaged {
+        lines.push(format!("  {}: the archive is marked as damaged", context.ui.paint_stderr(Tone::Bad, "damaged")));
+    }
     for step in &plan.steps {
         lines.extend(step_lines(context, step));
     }
@@ -52,6 +55,9 @@ fn step_lines(context: &Context, step: &Step) -> Vec<String> {
     let name = &step.held.name;
     let new = [step.held.bytes.map(text::bytes), step.rows_after().map(rows)].into_iter().flatten().collect::<Vec<_>>().join(", ");
     let mut lines = vec![format!("  {name} to {target}: {}", if new.is_empty() { "size unknown".into() } else { new })];
+    if let Some(damage) = &step.damage {
+        lines.push(format!("    {}: {} ({})", context.ui.paint_stderr(Tone::Bad, "damaged"), damage.lost(), damage.why));
+    }
     let modified = step.target.modified.map(|time| format!(", written {}", text::age(time, context.now))).unwrap_or_default();
     let bytes = text::bytes(step.target.bytes);
     match &step.target.state {
@@ -103,7 +109,7 @@ pub(super) fn report(context: &mut Context, snapshot: &Snapshot, shown: &str, pl
                     "replaced": !matches!(step.target.state, TargetState::Missing { .. }),
                     "rows_before": rows_before(step), "method": method(done.method),
                     "journal_mode": done.journal_modes.map(|(_, after)| after),
-                    "set_aside": done.aside.as_ref().map(|aside| aside.to_string_lossy()),
+                    "set_aside": done.aside.as_ref().map(|aside| aside.to_string_lossy()), "unreadable_pages": unreadable(step),
                 })
             })
             .collect();
@@ -130,6 +136,10 @@ pub(super) fn report(context: &mut Context, snapshot: &Snapshot, shown: &str, pl
     for (name, path) in &plan.skipped {
         context.ui.line(format!("  {name}: {} exists and was left alone", quoted(path)));
     }
+    for (done, _) in report.databases.iter().zip(&plan.steps).filter(|(_, step)| step.damage.is_some()) {
+        let command = format!("sqlite3 {} .recover", shell_word(&done.target.to_string_lossy()));
+        context.ui.note(format!("{} is damaged; to get out of it what is left, run: {command} > {}.sql", done.name, done.name));
+    }
     if let (Some(safety), Some(undo)) = (&report.safety, undo) {
         context.ui.line(format!("what was there before is kept in {safety}; to go back: {undo}"));
     }
@@ -154,9 +164,16 @@ fn method(method: Method) -> &'static str {
 fn step_json(step: &Step) -> Value {
     json!({
         "name": step.held.name, "target": step.target.path.to_string_lossy(), "bytes": step.held.bytes, "rows": step.rows_after(),
-        "method": method(step.method), "rows_before": rows_before(step),
+        "method": method(step.method), "rows_before": rows_before(step), "unreadable_pages": unreadable(step),
+        "damage": step.damage.as_ref().map(|damage| &damage.why),
         "in_use_by": step.holders.processes.iter().map(|holder| json!({"pid": holder.pid, "name": holder.name})).collect::<Vec<_>>(),
     })
+}
+
+/// Returns the ranges of pages that become zeros: `[[257, 512]]`.
+fn unreadable(step: &Step) -> Value {
+    let pages = step.damage.as_ref().map_or(Some(Vec::new()), Damage::pages);
+    pages.map(|pages| pages.iter().map(|range| json!([range.start(), range.end()])).collect()).unwrap_or(Value::Null)
 }
 
 fn skipped_json(plan: &Plan) -> Vec<Value> {

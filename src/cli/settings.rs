@@ -54,8 +54,8 @@ impl Configuration {
         let system_zone = || iana_time_zone::get_timezone().ok();
         let layers = Layers { file: layer.as_ref(), variables: &variables, flags: &flags, look: &look, system_zone: &system_zone };
         let mut effective = layers.merge();
-        if let (true, Some(open_to)) = (variables.used_dotenv(), dotenv.open_to) {
-            problems.push(unsafe_file(Path::new(".env"), open_to));
+        if let (true, Some(risk)) = (variables.used_dotenv(), dotenv.risk) {
+            problems.push(unsafe_file(Path::new(".env"), risk));
         }
         problems.append(&mut effective.problems);
         warnings.append(&mut effective.warnings);
@@ -97,7 +97,7 @@ fn find(flag: Option<&Path>, variables: &Variables<'_>) -> Result<Option<(PathBu
         if path == Path::new("/dev/null") {
             return Ok(None);
         }
-        return match read(&path)? {
+        return match read(&path, Choice::Named)? {
             Some(text) => Ok(Some((path, text))),
             None => Err(Problem {
                 place: Some(origin.into()),
@@ -108,7 +108,7 @@ fn find(flag: Option<&Path>, variables: &Variables<'_>) -> Result<Option<(PathBu
         };
     }
     for path in usual_places() {
-        if let Some(text) = read(&path)? {
+        if let Some(text) = read(&path, Choice::Found)? {
             return Ok(Some((path, text)));
         }
     }
@@ -123,11 +123,21 @@ fn usual_places() -> Vec<PathBuf> {
     [Some(FILE_NAME.into()), user, Some(Path::new("/etc/heirloom").join(FILE_NAME))].into_iter().flatten().collect()
 }
 
+/// How it came that a file is read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Choice {
+    /// Somebody named it, whoever owns it.
+    Named,
+    /// It lies where one is looked for.
+    Found,
+}
+
 /// Reads a configuration file; `None` where there is positively none.
-fn read(path: &Path) -> Result<Option<String>, Problem> {
+fn read(path: &Path, choice: Choice) -> Result<Option<String>, Problem> {
     match read_text(path) {
-        Ok(found) => match found.open_to {
-            Some(open_to) => Err(unsafe_file(path, open_to)),
+        Ok(found) => match found.risk {
+            Some(Risk::Owner(_)) if choice == Choice::Named => Ok(Some(found.text)),
+            Some(risk) => Err(unsafe_file(path, risk)),
             None => Ok(Some(found.text)),
         },
         Err(ReadError::Missing) => Ok(None),
@@ -140,20 +150,51 @@ fn read(path: &Path) -> Result<Option<String>, Problem> {
     }
 }
 
-fn unsafe_file(path: &Path, open_to: &str) -> Problem {
-    Problem {
-        place: None,
-        key: String::new(),
-        message: format!("{} is not safe to use as root: {open_to} may change it", quoted(path)),
-        hint: Some("run `chmod go-w` on it".into()),
-    }
+fn unsafe_file(path: &Path, risk: Risk) -> Problem {
+    let word = crate::ops::restore::shell_word(&path.to_string_lossy());
+    let (why, hint) = match risk {
+        Risk::OpenTo(others) => (format!("{others} may change it"), "run `chmod go-w` on it".into()),
+        Risk::Owner(owner) if path == Path::new(".env") => (
+            format!("it belongs to user {owner}"),
+            format!("read it, then run `chown root {word}`, or set the variables in the environment"),
+        ),
+        Risk::Owner(owner) => (
+            format!("it belongs to user {owner}"),
+            format!("read it, then run `chown root {word}`, or name the file that is meant with `--config FILE`"),
+        ),
+    };
+    Problem { place: None, key: String::new(), message: format!("{} is not safe to use as root: {why}", quoted(path)), hint: Some(hint) }
 }
 
 /// A text file, as it was read.
 struct Found {
     text: String,
-    /// Who else may change it, where this process is root's.
-    open_to: Option<&'static str>,
+    risk: Option<Risk>,
+}
+
+/// Why a file is not safe to use where this process is root's: what it says would be done with all of root's rights.
+#[derive(Debug, Clone, Copy)]
+enum Risk {
+    /// It belongs to this user, or the link to it does.
+    Owner(u32),
+    /// These others may change it.
+    OpenTo(&'static str),
+}
+
+impl Risk {
+    /// Looks who may change an open file, or what its path leads to.
+    fn of(file: &fs::Metadata, path: &Path) -> Option<Self> {
+        if !rustix::process::geteuid().is_root() {
+            return None;
+        }
+        match file.mode() & 0o022 {
+            0 => {}
+            0o020 => return Some(Self::OpenTo("its group")),
+            _ => return Some(Self::OpenTo("everybody")),
+        }
+        let link = fs::symlink_metadata(path).ok().map(|link| link.uid());
+        [Some(file.uid()), link].into_iter().flatten().find(|owner| *owner != 0).map(Self::Owner)
+    }
 }
 
 enum ReadError {
@@ -211,13 +252,7 @@ fn read_text(path: &Path) -> Result<Found, ReadError> {
         let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
         ReadError::NotText { line: before.iter().filter(|byte| **byte == b'\n').count() + 1 }
     })?;
-    let open_to = match metadata.mode() & 0o022 {
-        0 => None,
-        _ if !rustix::process::geteuid().is_root() => None,
-        0o020 => Some("its group"),
-        _ => Some("everybody"),
-    };
-    Ok(Found { text, open_to })
+    Ok(Found { text, risk: Risk::of(&metadata, path) })
 }
 
 fn is_missing(cause: &io::Error) -> bool {
@@ -228,13 +263,13 @@ fn is_missing(cause: &io::Error) -> bool {
 #[derive(Default)]
 struct DotEnvFile {
     layer: DotEnv,
-    open_to: Option<&'static str>,
+    risk: Option<Risk>,
 }
 
 /// Reads `.env`. It belongs to an application: what is wrong with it is a warning.
 fn dotenv(warnings: &mut Vec<String>) -> DotEnvFile {
     match read_text(Path::new(".env")) {
-        Ok(found) => DotEnvFile { layer: DotEnv::parse(&found.text), open_to: found.open_to },
+        Ok(found) => DotEnvFile { layer: DotEnv::parse(&found.text), risk: found.risk },
         Err(ReadError::Missing) => DotEnvFile::default(),
         // A folder of this name is how some keep their Python environment.
         Err(ReadError::NotAFile) if Path::new(".env").is_dir() => DotEnvFile::default(),

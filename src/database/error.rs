@@ -189,6 +189,13 @@ pub enum TargetError {
         /// Why not, and which way there is.
         why: String,
     },
+    /// This process is root's and may not give files away, and the database is another user's.
+    NotOwner {
+        /// The target.
+        path: PathBuf,
+        /// The number of the user whose it is.
+        owner: u32,
+    },
     /// Replacing it failed; SQLite rolled it back, or will at the next open.
     Failed {
         /// The target.
@@ -213,10 +220,13 @@ pub enum TargetError {
 
 impl TargetError {
     /// Says what the user can do next, when we know it.
-    pub fn hint(&self) -> Option<&'static str> {
+    pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Busy { .. } => Some("stop what writes to it, or try again when it is less busy"),
-            Self::Failed { .. } => Some("stop what uses it and add `--offline`: then the file itself is replaced"),
+            Self::Busy { .. } => Some("stop what writes to it, or try again when it is less busy".into()),
+            Self::Failed { .. } => Some("stop what uses it and add `--offline`: then the file itself is replaced".into()),
+            Self::NotOwner { owner, .. } => Some(format!(
+                "run the same command as its owner, with `setpriv --reuid={owner} --clear-groups` before it, or as root with CAP_CHOWN"
+            )),
             Self::Refused { .. } | Self::Io { .. } | Self::Source(_) | Self::Interrupted(_) => None,
         }
     }
@@ -227,6 +237,11 @@ impl fmt::Display for TargetError {
         match self {
             Self::Busy { path, why } => write!(f, "{} is busy: {why}", quoted(path)),
             Self::Refused { path, why } => write!(f, "{} cannot be replaced: {why}", quoted(path)),
+            Self::NotOwner { path, owner } => write!(
+                f,
+                "{} cannot be replaced: it belongs to user {owner}, and root without CAP_CHOWN would leave files beside it that this user cannot open",
+                quoted(path)
+            ),
             Self::Failed { path, why } => write!(f, "replacing {} failed: {why}", quoted(path)),
             Self::Io { path, action, .. } => write!(f, "cannot {action} {}", quoted(path)),
             Self::Source(cause) => cause.fmt(f),

@@ -1,14 +1,13 @@
 //! Looks at a live database without copying it: for checks that run every minute.
 
 use std::fs;
-use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ErrorCode};
 
 use super::SourceError;
-use super::open::{HEADER_BYTES, Live, Located, Way, sidecar, way};
+use super::open::{HEADER_BYTES, Live, Located, Way, is_no_file, sidecar, way};
 use super::pin::{PIN, begin, is_busy, needs_staging, pause};
 use super::stage::read_through;
 use super::target::journal_mode;
@@ -65,7 +64,7 @@ fn from_header(located: &Located) -> Result<Glance, SourceError> {
     let bytes = size_of(&located.path).map_err(|cause| located.io("read", cause))?;
     let wal_bytes = match size_of(&sidecar(&located.path, "-wal")) {
         Ok(bytes) => Some(bytes),
-        Err(cause) if cause.kind() == io::ErrorKind::NotFound => None,
+        Err(cause) if is_no_file(&cause) => None,
         Err(cause) => return Err(located.io("read the sidecars of", cause)),
     };
     let number = |at: usize| u32::from_be_bytes(header[at..at + 4].try_into().expect("four bytes"));

@@ -18,8 +18,9 @@ use rusqlite::config::DbConfig;
 use rusqlite::limits::Limit;
 use rusqlite::{Connection, OpenFlags};
 use rustix::fs::{Access, AtFlags, CWD, OFlags, accessat};
+use rustix::thread::{CapabilitySet, capabilities};
 
-use super::SourceError;
+use super::{SourceError, TargetError};
 
 /// The size of the header of a database, in bytes.
 pub(super) const HEADER_BYTES: usize = 100;
@@ -232,9 +233,14 @@ fn find_sidecar(path: &Path, ending: &str) -> io::Result<Option<PathBuf>> {
     match fs::symlink_metadata(&path) {
         Ok(metadata) if metadata.is_file() => Ok(Some(path)),
         Ok(_) => Err(io::Error::new(io::ErrorKind::InvalidInput, format!("its {ending} is not a regular file"))),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) if is_no_file(&error) => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+/// Says whether an error about a sidecar proves that there is none: nothing has the name, or it is too long for a file to have it.
+pub(super) fn is_no_file(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidFilename)
 }
 
 /// Says whether a journal has content: SQLite's own test for a hot one (a finished one is zeroed or empty).
@@ -242,7 +248,7 @@ fn begins_with_data(journal: &Path) -> io::Result<bool> {
     let mut first = [0];
     match open_regular(journal).and_then(|mut file| file.read(&mut first)) {
         Ok(bytes) => Ok(bytes == 1 && first[0] != 0),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) if is_no_file(&error) => Ok(false),
         Err(error) => Err(error),
     }
 }
@@ -252,10 +258,41 @@ fn may(path: &Path, access: Access) -> bool {
     accessat(CWD, path, access, AtFlags::EACCESS).is_ok()
 }
 
-/// Says whether sidecars that SQLite makes will belong to the owner of the file: it gives them away when it is root.
+/// Says whether sidecars that SQLite makes will belong to the owner of the file. As root it gives them to the owner, which needs
+/// CAP_CHOWN: a unit of systemd or a container often runs without it, and SQLite does not report that it failed.
 fn is_owner(path: &Path) -> bool {
     let user = rustix::process::geteuid();
-    user.is_root() || fs::metadata(path).is_ok_and(|metadata| metadata.uid() == user.as_raw())
+    (user.is_root() && can_give_away()) || fs::metadata(path).is_ok_and(|metadata| metadata.uid() == user.as_raw())
+}
+
+/// Says whether this process may give files to other users.
+fn can_give_away() -> bool {
+    capabilities(None).is_ok_and(|sets| sets.effective.contains(CapabilitySet::CHOWN))
+}
+
+/// Says whether the sidecars of a database belong to this user and the database to another one, whose applications they lock out.
+///
+/// They are this process's then: the last connection of an application took the old ones away after [`way`] had seen them.
+pub(super) fn locks_out_owner(path: &Path) -> bool {
+    let owner = |path: &Path| fs::symlink_metadata(path).map(|metadata| metadata.uid()).ok();
+    let user = rustix::process::geteuid().as_raw();
+    owner(&sidecar(path, "-shm")) == Some(user) && owner(path).is_some_and(|owner| owner != user)
+}
+
+/// Says why a database must not be replaced by this process, as far as that is a matter of owners: a journal, a `-wal` or a new file
+/// of root's would keep the owner's applications from opening it, after a kill for good.
+///
+/// With both sidecars of WAL mode there, none is made.
+pub(super) fn refuse_as_root(path: &Path) -> Result<(), TargetError> {
+    let failed = |cause| TargetError::Io { path: path.to_owned(), action: "look at", cause };
+    if !rustix::process::geteuid().is_root() || is_owner(path) {
+        return Ok(());
+    }
+    let there = |ending| find_sidecar(path, ending).map(|found| found.is_some());
+    if there("-wal").map_err(failed)? && there("-shm").map_err(failed)? {
+        return Ok(());
+    }
+    Err(TargetError::NotOwner { path: path.to_owned(), owner: fs::metadata(path).map_err(failed)?.uid() })
 }
 
 /// Returns the path of a sidecar: the path with an ending behind it.
@@ -299,9 +336,9 @@ impl Drop for Live {
         // checkpoint has nothing to write. Where an application came, wrote and left meanwhile, its -wal stays with what it holds.
         let empty = match fs::symlink_metadata(sidecar(&self.path, "-wal")) {
             Ok(wal) => wal.len() == 0,
-            Err(error) => error.kind() == io::ErrorKind::NotFound,
+            Err(error) => is_no_file(&error),
         };
-        if self.sidecars == Sidecars::Ours && empty {
+        if (self.sidecars == Sidecars::Ours || locks_out_owner(&self.path)) && empty {
             // Where this fails the sidecars stay, empty and harmless.
             let _ = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false);
         }

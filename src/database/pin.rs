@@ -17,7 +17,7 @@ use rusqlite::{Connection, ErrorCode, ffi};
 use super::SourceError;
 use super::capture::{Limits, PinnedDatabase, Source};
 use super::error::message;
-use super::open::{Live, Located, Sidecars, Way, has_only_a_wal, way};
+use super::open::{Live, Located, Sidecars, Way, has_only_a_wal, locks_out_owner, way};
 use super::stage::{Staged, read_through, stage};
 use crate::clock::Clock;
 use crate::progress::{Interrupted, Progress};
@@ -173,6 +173,10 @@ fn open_in_place(located: &Located, way: Way) -> rusqlite::Result<Live> {
         return Err(rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_READONLY), None));
     }
     begin(live.connection(), PIN)?;
+    if matches!(way, Way::Wal(_)) && locks_out_owner(&located.path) {
+        // Dropped, it takes them away.
+        return Err(rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_READONLY), None));
+    }
     Ok(live)
 }
 

@@ -6,8 +6,10 @@
 //! its sidecars after it, into a folder beside the target where they stay together, and only then the new file comes.
 //! Whoever looks in between finds no database, which is loud, and never a wrong one.
 
+use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, File, Metadata, Permissions};
 use std::io;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -18,7 +20,7 @@ use rustix::io::Errno;
 use super::TargetError;
 use super::capture::Limits;
 use super::holders::{Holder, holders, holders_of};
-use super::open::{Located, open_regular, sidecar};
+use super::open::{Located, is_no_file, open_regular, refuse_as_root, sidecar};
 use super::pin::begin;
 use super::replace::{copy_whole, leave_wal, open_writable};
 use super::target::{SIDECARS, Target, existing};
@@ -27,6 +29,8 @@ use crate::progress::Progress;
 
 /// The mode of a database that was not there before.
 const NEW_FILE_MODE: u32 = 0o600;
+/// The longest name that a file or a folder can have, in bytes.
+const MAX_FILE_NAME_BYTES: usize = 255;
 
 /// Puts `staged`, a private file on the same file system, where nothing is, and returns the folder into which left-over sidecars were moved.
 ///
@@ -47,6 +51,7 @@ pub fn place_new(target: &Target, staged: &Path, stamp: &str) -> Result<Option<P
 pub fn place_over_unusable(target: &Target, staged: &Path, stamp: &str) -> Result<PathBuf, TargetError> {
     let steps = Steps { path: &target.path };
     refuse_holders(&target.path, Proof::NoneKnown)?;
+    refuse_as_root(&target.path)?;
     let old = fs::metadata(&target.path).map_err(steps.io("look at"))?;
     prepare(staged, old.mode() & 0o777, &old).map_err(steps.io("prepare"))?;
     let mut files = vec![target.path.clone()];
@@ -89,6 +94,7 @@ impl Offline {
         let path = target.path.clone();
         let failed = |error: rusqlite::Error| TargetError::from_sqlite(&path, "lock", &error);
         refuse_holders(&path, proof)?;
+        refuse_as_root(&path)?;
         let located = Located::find(&path)?;
         let old = fs::metadata(&path).map_err(Steps { path: &path }.io("look at"))?;
         let waiting = Waiting::new(&path, limits, progress);
@@ -252,7 +258,7 @@ impl Steps<'_> {
                 let why = format!("\"{}\" holds a transaction that was not finished", journal.display());
                 return Err(TargetError::Refused { path: self.path.to_owned(), why });
             }
-            Err(cause) if cause.kind() == io::ErrorKind::NotFound => {}
+            Err(cause) if is_no_file(&cause) => {}
             Err(cause) => return Err(self.io("read the -journal of")(cause)),
         }
         self.sync()
@@ -278,7 +284,7 @@ impl Steps<'_> {
             };
             match moved {
                 Ok(()) => self.sync()?,
-                Err(cause) if cause.kind() == io::ErrorKind::NotFound => {}
+                Err(cause) if is_no_file(&cause) => {}
                 Err(cause) => return Err(self.io("put back")(cause)),
             }
         }
@@ -290,7 +296,10 @@ impl Steps<'_> {
     fn make_folder(&self, stamp: &str) -> Result<PathBuf, TargetError> {
         for number in 1..100 {
             let ending = if number == 1 { format!(".replaced-{stamp}") } else { format!(".replaced-{stamp}-{number}") };
-            let folder = sidecar(self.path, &ending);
+            let name = self.path.file_name().expect("a resolved path has a file name").as_bytes();
+            // Cut where a folder could not have the whole name.
+            let name = &name[..name.len().min(MAX_FILE_NAME_BYTES - ending.len())];
+            let folder = self.folder().join(OsStr::from_bytes(&[name, ending.as_bytes()].concat()));
             match DirBuilder::new().mode(0o700).create(&folder) {
                 Ok(()) => {
                     self.sync()?;

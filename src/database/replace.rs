@@ -26,7 +26,7 @@ use super::TargetError;
 use super::capture::{Limits, open_target};
 use super::compare::difference;
 use super::error::message;
-use super::open::{HEADER_BYTES, Located, connect, open_private, open_regular, sidecar};
+use super::open::{HEADER_BYTES, Located, connect, open_private, open_regular, refuse_as_root, sidecar};
 use super::pin::{begin, is_busy, roll_back};
 use super::target::{Target, TargetState, journal_mode};
 use super::waiting::Waiting;
@@ -85,6 +85,7 @@ impl Replacement {
         let path = target.path.clone();
         let failed = |error: rusqlite::Error| TargetError::from_sqlite(&path, "open", &error);
         let waiting = Waiting::new(&path, limits, progress);
+        refuse_as_root(&path)?;
         let located = match target.state {
             TargetState::Database(_) => Some(Located::find(&path)?),
             _ => None,

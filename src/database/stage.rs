@@ -17,7 +17,7 @@ use rustix::io::Errno;
 
 use super::SourceError;
 use super::capture::Limits;
-use super::open::{Located, open_regular, sidecar};
+use super::open::{Located, is_no_file, open_regular, sidecar};
 use super::pin::pause;
 use crate::progress::Progress;
 
@@ -94,7 +94,7 @@ fn read_parts(path: &Path, named: &Path, progress: &dyn Progress) -> Result<(), 
         let file = match open_regular(&sidecar(path, ending)) {
             Ok(file) => file,
             // The application took its sidecar away, or the file: the next look meets that.
-            Err(cause) if cause.kind() == io::ErrorKind::NotFound => continue,
+            Err(cause) if is_no_file(&cause) => continue,
             Err(cause) => return Err(failed(cause)),
         };
         let mut at = 0;
@@ -212,7 +212,7 @@ fn stamps(path: &Path) -> io::Result<[Option<Stamp>; 3]> {
     for (stamp, ending) in stamps.iter_mut().zip(PARTS) {
         match fs::symlink_metadata(sidecar(path, ending)) {
             Ok(metadata) => *stamp = Some(Stamp::of(&metadata)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) if is_no_file(&error) => {}
             Err(error) => return Err(error),
         }
     }

@@ -13,7 +13,7 @@ use rusqlite::{Connection, ErrorCode};
 
 use super::check::watched;
 use super::error::message;
-use super::open::{FileId, HEADER_BYTES, Live, Located, Way, oddity, sidecar, way};
+use super::open::{FileId, HEADER_BYTES, Live, Located, Way, is_no_file, oddity, sidecar, way};
 use super::{SourceError, TargetError};
 use crate::progress::{Progress, Stage};
 
@@ -136,7 +136,7 @@ pub(super) fn existing(path: &Path, endings: &[&str]) -> io::Result<Vec<PathBuf>
         let sidecar = sidecar(path, ending);
         match fs::symlink_metadata(&sidecar) {
             Ok(_) => found.push(sidecar),
-            Err(cause) if cause.kind() == io::ErrorKind::NotFound => {}
+            Err(cause) if is_no_file(&cause) => {}
             Err(cause) => return Err(cause),
         }
     }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may end in a panic")]
 
 mod refusals;
+mod salvage;
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};

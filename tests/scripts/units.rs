@@ -1,8 +1,11 @@
 //! The units of systemd, the crontab, and the texts for containers.
 
 use std::fs;
+use std::mem::MaybeUninit;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 
 use crate::world::World;
 
@@ -67,6 +70,54 @@ fn scheduled_commands_run_as_written() {
     }
     assert!(seen >= 4, "only {seen} commands were found");
     assert_eq!(world.archives().len(), 1, "the second schedule found a young archive");
+}
+
+/// Root without CAP_CHOWN cannot give the sidecars that SQLite makes to the owner of the database, whose application they lock out then.
+#[test]
+fn the_unit_for_backups_leaves_nothing_beside_the_database_of_another_user() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("skipped: only root can give files away");
+        return;
+    }
+    let text = fs::read_to_string(scripts().join("systemd/heirloom-backup.service")).unwrap();
+    let kept = text.lines().find_map(|line| line.strip_prefix("CapabilityBoundingSet=")).unwrap();
+    let kept: Vec<String> = kept.split_whitespace().map(|name| format!("+{}", name.trim_start_matches("CAP_").to_lowercase())).collect();
+    let kept = format!("-all,{}", kept.join(","));
+
+    let world = World::new();
+    fs::create_dir(world.path("data")).unwrap();
+    world.database("data/app.db");
+    let application = rusqlite::Connection::open(world.path("data/app.db")).unwrap();
+    application.execute_batch("PRAGMA journal_mode=WAL; DELETE FROM notes WHERE id > 50").unwrap();
+    // A crash of the application, and a database at rest.
+    for ending in ["", "-wal", "-shm"] {
+        fs::copy(world.path(format!("data/app.db{ending}")), world.path(format!("data/crashed.db{ending}"))).unwrap();
+    }
+    drop(application);
+    for entry in fs::read_dir(world.path("data")).unwrap() {
+        std::os::unix::fs::chown(entry.unwrap().path(), Some(65534), Some(65534)).unwrap();
+    }
+    std::os::unix::fs::chown(world.path("data"), Some(65534), Some(65534)).unwrap();
+    let config = world.path("heirloom.toml");
+    fs::write(&config, "[sets.app.databases]\nmain = \"data/app.db\"\ncrashed = \"data/crashed.db\"\n[store]\ndir = \"backups\"\n")
+        .unwrap();
+
+    let watch = inotify::init(CreateFlags::NONBLOCK).unwrap();
+    inotify::add_watch(&watch, world.path("data"), WatchFlags::CREATE | WatchFlags::DELETE).unwrap();
+    for line in command_lines(&text) {
+        let line = line.into_iter().map(|word| if word == "/etc/heirloom/heirloom.toml" { config.to_str().unwrap().into() } else { word });
+        let inner = world.command(line);
+        let mut command = Command::new("setpriv");
+        command.args([format!("--bounding-set={kept}"), format!("--inh-caps={kept}")]).arg(inner.get_program()).args(inner.get_args());
+        command.current_dir(world.work()).env_clear().envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        world.run(&mut command).success();
+    }
+    let mut buffer = [MaybeUninit::uninit(); 4096];
+    assert!(inotify::Reader::new(watch, &mut buffer).next().is_err(), "something was made or removed beside the databases");
+    for (name, file) in [("main", "main.db"), ("crashed", "crashed.db")] {
+        world.heirloom(["restore", "latest", "--config", "heirloom.toml", "--only", name, "--to", file]).success();
+        assert_eq!(world.ask(file, "SELECT count(*) FROM notes"), "50", "{name}");
+    }
 }
 
 /// What the image copies must be in the repository.

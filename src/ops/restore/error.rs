@@ -51,6 +51,13 @@ pub enum RestoreError {
         /// What was found.
         findings: Vec<String>,
     },
+    /// What can be read of a damaged database is no database any more.
+    NothingLeft {
+        /// The database.
+        name: Name,
+        /// What cannot be read.
+        why: String,
+    },
     /// There would be no way back.
     SafetyNeeded,
     /// The safety backup cannot be kept.
@@ -91,6 +98,7 @@ impl RestoreError {
             Self::Unsound { .. } => {
                 "nothing was changed; choose another archive (`heirloom list`), or take this one with `--allow-damaged`".into()
             }
+            Self::NothingLeft { .. } => "nothing was changed; choose another archive (`heirloom list`)".into(),
             Self::SafetyNeeded => "leave `--no-safety-backup` out, or restore one database at a time with `--only NAME`".into(),
             Self::NotConfirmed { .. } => "add `--force` to replace it; what it holds is kept in a safety backup first".into(),
             Self::NoSafetyStore { .. } => {
@@ -116,6 +124,7 @@ impl fmt::Display for RestoreError {
             Self::NoFolder { path } => write!(f, "there is no folder {} to restore into", quoted(path)),
             Self::Damaged { archive } => write!(f, "the archive \"{}\" is marked as damaged", printable(archive)),
             Self::Unsound { name, findings } => write!(f, "\"{name}\" in the archive is not sound: {}", findings.join("; ")),
+            Self::NothingLeft { name, why } => write!(f, "what is left of \"{name}\" in the archive is no database: {why}"),
             Self::SafetyNeeded => f.write_str("several databases are replaced all or none, which needs the safety backup"),
             Self::NotConfirmed { path } => write!(f, "{} exists, and would be replaced", quoted(path)),
             Self::NoSafetyStore { location, .. } => {

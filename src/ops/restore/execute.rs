@@ -25,6 +25,9 @@ use crate::progress::{Progress, Stage};
 use crate::scratch::{Scratch, sweep_beside};
 use crate::store::{LocalStore, parent};
 
+/// How many findings are shown of a database that is known to be damaged: each page that is missing brings several.
+const SHOWN_OF_DAMAGE: usize = 10;
+
 /// How a restore is carried out.
 pub struct Options<'a> {
     /// The archive as the user knows it, for the note about an interrupted run.
@@ -178,12 +181,19 @@ fn prepare<'a>(plan: &'a Plan, scratches: &BTreeMap<PathBuf, Scratch>) -> anyhow
     Ok((work, files))
 }
 
-/// Unpacks all databases. Digests and sizes are compared on the way.
+/// Unpacks all databases. Digests and sizes are compared on the way, but for those of which the plan says that they are damaged.
 fn unpack(archive: &Archive, plan: &Plan, files: &[Unpacked], options: &Options<'_>, progress: &dyn Progress) -> anyhow::Result<()> {
-    let wanted: Vec<(usize, &File)> = files.iter().map(|(index, file)| (*index, file)).collect();
+    let damaged = |index: usize| plan.steps.iter().any(|step| step.index == index && step.damage.is_some());
+    let (broken, whole): (Vec<_>, Vec<_>) = files.iter().map(|(index, file)| (*index, file)).partition(|(index, _)| damaged(*index));
     let total = plan.steps.iter().filter_map(|step| step.held.bytes).fold(0, u64::saturating_add);
     progress.begin(Stage::Unpack, &archive.contents().backup_name, total);
-    archive.unpack(&wanted, options.threads, progress).with_context(|| format!("cannot unpack \"{}\"", printable(&options.archive)))?;
+    let failed = || format!("cannot unpack \"{}\"", printable(&options.archive));
+    if !whole.is_empty() {
+        archive.unpack(&whole, options.threads, progress).with_context(failed)?;
+    }
+    for (index, file) in broken {
+        archive.salvage(index, Some(file), progress).with_context(failed)?;
+    }
     Ok(())
 }
 
@@ -207,7 +217,16 @@ fn examine(
     };
     let promised = archive.contents().metadata.as_ref().and_then(|metadata| metadata.databases.get(step.index));
     progress.begin(Stage::Check, name.as_str(), 0);
-    let checked = match database::check(&work.copy, options.check, Effort::threads(options.threads), progress) {
+    if let Some(damage) = &step.damage {
+        if let Err(SourceError::NotADatabase { why, .. }) = database::probe(&work.copy) {
+            return Err(RestoreError::NothingLeft { name: name.clone(), why: format!("{} ({why})", damage.lost()) }.into());
+        }
+        let zero = if damage.unreadable.is_empty() { "" } else { "; they are zero" };
+        refuse(vec![format!("{}{zero} ({})", damage.lost(), damage.why)])?;
+    }
+    // The check of what is known to be damaged is a part of the result.
+    let depth = if step.damage.is_some() && options.check == Depth::None { Depth::Full } else { options.check };
+    let checked = match database::check(&work.copy, depth, Effort::threads(options.threads), progress) {
         // Named by the file in scratch, which says nothing to anybody.
         Err(SourceError::NotADatabase { why, .. } | SourceError::Damaged { why, .. }) => {
             return Err(RestoreError::Unsound { name: name.clone(), findings: vec![why] }.into());
@@ -216,8 +235,17 @@ fn examine(
         Ok(checked) => checked,
     };
     if checked.integrity == Integrity::Damaged {
-        refuse(checked.findings)?;
+        let mut findings = checked.findings;
+        let more = findings.len().saturating_sub(SHOWN_OF_DAMAGE);
+        if step.damage.is_some() && more > 0 {
+            findings.truncate(SHOWN_OF_DAMAGE);
+            findings.push(format!("the integrity check found more ({more} lines that are not shown)"));
+        }
+        refuse(findings)?;
         return Ok((bytes, None));
+    }
+    if step.damage.is_some() {
+        refuse(vec!["the integrity check of what was restored found nothing".into()])?;
     }
     if options.check == Depth::None {
         return Ok((bytes, step.rows_after()));

@@ -4,6 +4,7 @@
 //! checked, compared with the metadata. Then all targets are locked in a fixed order, what they hold is committed to the
 //! store as a safety backup, all are written, and only then each is committed. Several databases are replaced all or none.
 
+mod damage;
 mod error;
 mod execute;
 mod intent;
@@ -11,6 +12,7 @@ mod plan;
 mod replace;
 mod targets;
 
+pub use damage::{Damage, look_for_damage};
 pub use error::{RestoreError, shell_word};
 pub use execute::{Options, Report, Restored, Safety, execute};
 pub use intent::{Interrupted, forget, interrupted};

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::RestoreError;
+use super::{Damage, RestoreError};
 use crate::database::{self, Holders, Proof, Target, TargetState};
 use crate::metadata::total_rows;
 use crate::names::Name;
@@ -31,6 +31,8 @@ pub struct Step {
     pub method: Method,
     /// Who has the target open.
     pub holders: Holders,
+    /// What cannot be read of it, where that was looked for.
+    pub damage: Option<Damage>,
 }
 
 /// How a database gets to its target.
@@ -50,6 +52,11 @@ impl Plan {
     /// Says whether something that exists is going to be replaced, so that somebody should be asked.
     pub fn replaces(&self) -> bool {
         self.steps.iter().any(|step| !matches!(step.target.state, TargetState::Missing { .. } | TargetState::Empty))
+    }
+
+    /// Says whether something is going to be restored that is known to be damaged.
+    pub fn is_damaged(&self) -> bool {
+        self.steps.iter().any(|step| step.damage.is_some())
     }
 
     /// Says whether a safety backup is due.
@@ -103,7 +110,7 @@ pub fn plan(contents: &Contents, targets: Vec<(usize, PathBuf)>, offline: Option
             (TargetState::Database(_) | TargetState::Empty, _) => Method::Inside,
         };
         let holders = database::holders(&target.path).unwrap_or_default();
-        plan.steps.push(Step { index, held, target, method, holders });
+        plan.steps.push(Step { index, held, target, method, holders, damage: None });
     }
     refuse_collisions(&plan)?;
     Ok(plan)
