@@ -8,6 +8,7 @@ mod start;
 mod units;
 mod update;
 mod volume;
+mod volume_search;
 #[allow(dead_code, reason = "shared with the tests of the commands")]
 #[path = "../cli/world.rs"]
 mod world;
