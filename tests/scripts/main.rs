@@ -5,6 +5,7 @@
 mod backup_restore;
 mod stage;
 mod start;
+mod start_stories;
 mod units;
 mod update;
 mod volume;
