@@ -134,7 +134,11 @@ fn sets_that_may_hold_the_database_are_not_taken_for_no_backup() {
         remove(&stage, &["app.db"]);
         let ran = start(&stage, &["--database", "app.db", "--allow-empty"]);
         // Refused, or restored from the archive that holds it: never an empty database.
-        assert!(ran.code == 2 && !stage.world.path("app.db").exists() || ran.code == 42 && rows(&stage, "app.db") == "100", "{}", ran.stderr);
+        assert!(
+            ran.code == 2 && !stage.world.path("app.db").exists() || ran.code == 42 && rows(&stage, "app.db") == "100",
+            "{}",
+            ran.stderr
+        );
     });
 }
 
