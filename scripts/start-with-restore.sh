@@ -167,25 +167,21 @@ name_of() {
 
 # Restores what is missing; further options may follow.
 restore() {
-    if [ "$count" -eq 1 ]; then
-        # One database: whatever its archive calls it, it goes where the application wants it.
-        run_heirloom restore latest --if-missing --if-backup-exists --to "${databases%"$newline"}" ${choice:+"$choice"} "$@" >&2
-    else
-        run_heirloom restore latest --if-missing --if-backup-exists "$@" >&2
-    fi
+    run_heirloom restore latest --if-missing --if-backup-exists ${to:+"$to"} ${choice:+"$choice"} "$@" >&2
 }
 
 # 2. Missing databases are restored from the newest good backup. If none is missing, the store is not needed.
-choice=''
+# One database: whatever its archive calls it, it goes where the application wants it.
+to='' choice=''
+if [ "$count" -eq 1 ]; then to=--to=${databases%"$newline"}; fi
 if [ "$count" -eq 0 ] || [ "$missing" = yes ]; then
     code=0
     if [ "$count" -eq 1 ]; then restore --dry-run 2>/dev/null || code=$?; fi
     if [ "$code" -eq 2 ]; then
         # The store holds several sets, or the archive several databases: the ones with the name of this database, if there is a backup.
-        database=${databases%"$newline"}
-        name=$(default_name "$database")
+        name=$(default_name "${databases%"$newline"}")
         for option in "--set=$name" "--only=$name"; do
-            if run_heirloom restore latest --to "$database" --dry-run "$option" >/dev/null 2>&1; then
+            if run_heirloom restore latest ${to:+"$to"} --dry-run "$option" >/dev/null 2>&1; then
                 choice=$option
                 break
             fi
@@ -213,10 +209,13 @@ create_empty() {
         # SQLite would delete it beside an empty database.
         [ ! -s "$sidecar" ] || fail 13 "$sidecar holds changes, and its database is empty or missing; the application was not started"
     done
-    only=$choice
-    if [ "$count" -gt 1 ]; then only=--only=$(name_of "$1"); fi
+    only=$choice into=$to
+    if [ "$count" -gt 1 ]; then
+        only=--only=$(name_of "$1")
+        into=--to=$1
+    fi
     code=0
-    stated=$(run_heirloom restore latest ${only:+"$only"} --to "$1" --if-backup-exists --dry-run --json) || code=$?
+    stated=$(run_heirloom restore latest ${only:+"$only"} ${into:+"$into"} --if-backup-exists --dry-run --json) || code=$?
     [ "$code" -eq 0 ] || fail "$code" "cannot find out whether there is a backup of $1; the application was not started"
     case $stated in
     *'"outcome": "skipped_no_backup"'*) ;;

@@ -54,6 +54,17 @@ impl Stage {
         command
     }
 
+    /// Prepares a line of shell, with the environment of a script.
+    pub fn line(&self, line: &str) -> Command {
+        let like = self.command("", &[]);
+        let mut command = Command::new(self.shell);
+        command.args(["-c", line]).current_dir(self.world.work()).stdin(std::process::Stdio::null()).env_clear();
+        for (name, value) in like.get_envs() {
+            command.env(name, value.unwrap());
+        }
+        command
+    }
+
     pub fn run(&self, script: &str, args: &[&str]) -> Ran {
         self.world.run(&mut self.command(script, args))
     }

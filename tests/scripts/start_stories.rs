@@ -77,6 +77,21 @@ fn a_database_that_is_there_needs_no_store() {
 }
 
 #[test]
+fn a_moved_database_is_not_restored_to_its_old_path() {
+    with_every_shell(|stage| {
+        stage.world.database("app.db");
+        stage.world.heirloom(["backup", "app.db"]).success();
+        fs::rename(stage.world.path("app.db"), stage.world.path("prod.db")).unwrap();
+        for (variable, value) in [("DATABASE_PATH", "prod.db"), ("DATABASE_URL", "sqlite:///prod.db")] {
+            let mut command = stage.command(START, &["--", "sh", "-c", "exit 42"]);
+            stage.world.run(command.env(variable, value)).exits(42);
+        }
+        start(&stage, &["--database", "prod.db"]).exits(42);
+        assert!(!stage.world.path("app.db").exists());
+    });
+}
+
+#[test]
 fn a_url_names_the_database_as_a_path_does() {
     with_every_shell(|stage| {
         let with_url = |options: &[&str]| {

@@ -176,13 +176,7 @@ fn an_update_without_rollback_keeps_its_archive_for_the_command_that_is_printed(
         let ran = run(&stage, &["--service", "api", "--no-rollback", "--dir", "a b"], &up).exits(5).says("--dir 'a b'").says("unpin");
         // The command is complete: pasted, it brings the rows back.
         let line = ran.stderr.lines().find_map(|line| line.split_once("Restore it with: ")).unwrap().1;
-        let mut shell = stage.command("unused", &[]);
-        let mut pasted = std::process::Command::new("sh");
-        pasted.args(["-c", line]).current_dir(stage.world.work()).env_clear();
-        for (name, value) in shell.env("HEIRLOOM_NOW", "2026-03-01T04:00:00Z").get_envs() {
-            pasted.env(name, value.unwrap());
-        }
-        stage.world.run(&mut pasted).success();
+        stage.world.run(stage.line(line).env("HEIRLOOM_NOW", "2026-03-01T04:00:00Z")).success();
         assert_eq!(count(&inside, "users", "user_data.db"), 50);
     });
 }
