@@ -173,7 +173,8 @@ fn an_update_without_rollback_keeps_its_archive_for_the_command_that_is_printed(
             lose(&inside.join("user_data.db")),
             inside.display()
         );
-        let ran = run(&stage, &["--service", "api", "--no-rollback", "--dir", "a b"], &up).exits(5).says("--dir 'a b'").says("unpin");
+        let ran = run(&stage, &["--service", "api", "--no-rollback", "--dir", "a b"], &up).exits(5);
+        let ran = ran.says("--dir 'a b'").says("unpin");
         // The command is complete: pasted, it brings the rows back.
         let line = ran.stderr.lines().find_map(|line| line.split_once("Restore it with: ")).unwrap().1;
         stage.world.run(stage.line(line).env("HEIRLOOM_NOW", "2026-03-01T04:00:00Z")).success();
