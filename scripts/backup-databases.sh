@@ -1,5 +1,5 @@
 #!/bin/sh
-# Backs up the databases of an application, on this host or inside its container, and removes old backups afterwards.
+# Backs up the databases of an application, on this host or inside its container, and can remove old archives afterwards.
 set -eu
 
 usage() {
@@ -8,16 +8,16 @@ Back up the databases of an application into one verified archive.
 
 Usage: backup-databases.sh [OPTIONS] [DATABASE...] [-- OPTIONS OF heirloom backup]
 
-DATABASE is a file, or the name of a database of the configuration (heirloom.toml). Without any, all configured ones
-are backed up.
+DATABASE is a file, or the name of a database of the configuration (heirloom.toml). The default is all configured
+databases. In a container, set HEIRLOOM_HOST or `host` in the configuration.
 
   --name NAME         name the archive, instead of by set and time
-  --note TEXT         remember this text with the archive
+  --note TEXT         store this text in the archive
   --set NAME          only this set of the configuration
   --only NAME         only this database of the set; may be repeated
   --NAME-db-only      the same: --user-db-only, --arrow-db-only
-  --cleanup           remove old archives, after a good backup only
-  --keep N            how many the clean-up keeps; without it, what the configuration says
+  --cleanup           remove old archives after a good backup
+  --keep N            keep the newest N archives; default: the configuration
   --dir DIR           the folder with the archives
   --config FILE       the configuration file
   --container NAME    run inside this container; paths are those inside it
@@ -52,7 +52,7 @@ fail() {
 engine=${CONTAINER_ENGINE:-docker}
 container=''
 
-# Takes the arguments from the front and puts those for `heirloom backup` behind the others, so that blanks in them survive.
+# Takes arguments from the front and appends those for `heirloom backup` at the end, so that blanks in them survive.
 left=$#
 while [ "$left" -gt 0 ]; do
     argument=$1
@@ -99,11 +99,11 @@ while [ "$left" -gt 0 ]; do
 done
 
 if [ -t 2 ]; then
-    # For a person; cron has nothing to mail.
+    # At a terminal only, so that cron has nothing to mail.
     printf '%sbacking up%s%s\n' "$bold" "${container:+ inside $container}" "$plain" >&2
     set -- "$@" --verbose
 fi
-# Whatever is wrong with a value, heirloom says it; its exit code is this script's.
+# heirloom checks the values, and its exit code is that of the script.
 if [ -n "$container" ]; then
     exec "$engine" exec "$container" heirloom backup "$@"
 fi

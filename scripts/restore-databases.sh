@@ -4,17 +4,17 @@ set -eu
 
 usage() {
     cat <<'END'
-Restore the databases of an application from an archive. The archive is checked first, what would be replaced is shown
-and asked about, and a safety backup of it is taken.
+Restore the databases of an application from an archive. The archive is checked first, the plan is shown, and a safety
+backup of what is replaced is taken. Asks before it replaces anything.
 
-Usage: restore-databases.sh --list | --latest | --file ARCHIVE | --undo [OPTIONS]
+Usage: restore-databases.sh --list | --latest | --file ARCHIVE | --undo [OPTIONS] [-- OPTIONS OF heirloom restore]
 
   --list              list the archives
   --latest            use the newest good archive
   --file ARCHIVE      use this one: a name of the list, the beginning of one, or a path
-  --undo              take the last restore back
+  --undo              undo the last restore
   --verify            only check the archive, restore nothing
-  --force             do not ask; needed where nobody can be asked
+  --force             do not ask; required without a terminal
   --dry-run           show what would be done
   --set NAME          only this set of the configuration
   --only NAME         only this database; may be repeated
@@ -33,6 +33,7 @@ Examples:
   restore-databases.sh --file archerytools_backup_20250804_163829 --verify
   restore-databases.sh --latest --user-db-only
   restore-databases.sh --container archerytools --latest --force
+  restore-databases.sh --latest -- --to-original
 
 Exit codes: those of heirloom (12 no such archive, 13 damaged, 14 not confirmed or in use); 2 wrong usage, 127 no such program.
 END
@@ -59,7 +60,7 @@ choose() {
     action=$1
 }
 
-# Takes the arguments from the front and puts those for `heirloom` behind the others, so that blanks in them survive.
+# Takes arguments from the front and appends those for heirloom at the end, so that blanks in them survive.
 left=$#
 while [ "$left" -gt 0 ]; do
     argument=$1
@@ -101,6 +102,13 @@ while [ "$left" -gt 0 ]; do
         usage
         exit 0
         ;;
+    --)
+        while [ "$left" -gt 0 ]; do
+            set -- "$@" "$1"
+            shift
+            left=$((left - 1))
+        done
+        ;;
     *) fail 2 "unknown argument $argument; see --help" ;;
     esac
 done
@@ -117,7 +125,7 @@ run_heirloom() {
     fi
 }
 
-# Keeps of the gathered options those that the command knows.
+# Prints the --set among the gathered options: the only one that list and verify take.
 only_set() {
     for option in "$@"; do
         case $option in

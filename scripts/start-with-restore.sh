@@ -1,31 +1,37 @@
 #!/bin/sh
-# Entry point of a container: makes sure that the databases are there and sound, then becomes the application.
+# Entry point of a container: restores missing databases, checks all of them, then becomes the application.
 set -eu
+# A path is never a pattern: app[1].db is the name of a file.
+set -f
 
 usage() {
     cat <<'END'
-Start an application on sound databases: restore what is missing, check what is there, refuse to start on a damaged one.
-Nothing that exists is ever overwritten.
+Start an application on sound databases: restore missing ones, check all, do not start on a damaged one.
+An existing database is never overwritten.
 
 Usage: start-with-restore.sh [OPTIONS] -- APPLICATION [ARGUMENTS...]
 
-  --database PATH   a database of the application; may be repeated. Without it $DATABASE_PATH, else the configured ones
+  --database PATH   a database of the application; may be repeated. Without it the one that DATABASE_PATH names, else the
+                    configured ones, else the one that DATABASE_URL names
   --set NAME        restore archives of this set
-  --allow-empty     where there is neither a database nor a backup, make an empty file and start: for the very first
-                    start. Needs --database or DATABASE_PATH
+  --allow-empty     if there is neither a database nor a backup of it, create an empty file and start: for the very
+                    first start. Requires --database, DATABASE_PATH or DATABASE_URL
   --check DEPTH     how thoroughly databases are checked: quick (default), full, none
   --config FILE     the configuration file
   --dir DIR         the folder with the archives
   --help            print this
 
-Environment: DATABASE_PATH, BACKUP_DIR and the rest that heirloom reads; HEIRLOOM (the binary, default heirloom).
+Environment: DATABASE_PATH, DATABASE_URL, BACKUP_DIR, HEIRLOOM_HOST and the others that heirloom reads; HEIRLOOM (the
+binary, default heirloom). In a container set HEIRLOOM_HOST, or `host` in the configuration, if several applications or
+machines share a store: archives are restored only where they come from.
 
 Example, in a Dockerfile:
   ENTRYPOINT ["start-with-restore", "--"]
   CMD ["./server"]
 
-Exit codes: those of the application; 2 wrong usage, 10 a database is missing and there is no backup of it, 13 a
-database or the archive is damaged, 16 a database is missing and the store cannot be reached, 127 no such program.
+Exit codes: those of the application; 2 wrong usage, 3 some databases could not be restored, 10 a database is missing and
+there is no backup of it, 12 a database is missing and heirloom does not know which archive to restore, 13 a database or
+the archive is damaged, 16 a database is missing and the store cannot be reached, 127 no such program.
 END
 }
 
@@ -41,6 +47,15 @@ heirloom=${HEIRLOOM:-heirloom}
 databases='' count=0 set_name='' allow_empty=no check=quick config='' dir=''
 newline='
 '
+# Paths are kept one a line.
+add_database() {
+    case $1 in
+    *"$newline"*) fail 2 "the path of a database cannot contain a newline: $1" ;;
+    esac
+    databases=$databases$1$newline
+    count=$((count + 1))
+}
+
 while [ $# -gt 0 ]; do
     case $1 in
     --)
@@ -58,11 +73,8 @@ while [ $# -gt 0 ]; do
         [ $# -gt 1 ] || fail 2 "$1 needs a value; see --help"
         case $1 in
         --database)
-            case $2 in
-            '' | *"$newline"*) fail 2 "\"$2\" is no path of a database" ;;
-            esac
-            databases=$databases$2$newline
-            count=$((count + 1))
+            [ -n "$2" ] || fail 2 "--database needs a path; see --help"
+            add_database "$2"
             ;;
         --set) set_name=$2 ;;
         --check) check=$2 ;;
@@ -76,67 +88,175 @@ while [ $# -gt 0 ]; do
         usage
         exit 0
         ;;
-    *) fail 2 "unexpected argument $1 (the application goes behind --); see --help" ;;
+    *) fail 2 "unexpected argument $1 (the application follows --); see --help" ;;
     esac
     shift
 done
-[ $# -gt 0 ] || fail 2 "no application: name it behind --; see --help"
+[ $# -gt 0 ] || fail 2 "no application; name it after --, see --help"
 case $check in
 quick | full | none) ;;
-*) fail 2 "--check is quick, full or none" ;;
+*) fail 2 "--check takes quick, full or none" ;;
 esac
-command -v "$heirloom" >/dev/null || fail 127 "no program \"$heirloom\"; it belongs into the image of the application"
-if [ "$count" -eq 0 ] && [ -n "${DATABASE_PATH:-}" ]; then
-    databases=$DATABASE_PATH$newline
-    count=1
-fi
-if [ "$allow_empty" = yes ] && [ "$count" -eq 0 ]; then
-    fail 2 "--allow-empty needs to know the databases: name them with --database or DATABASE_PATH"
-fi
+command -v "$heirloom" >/dev/null || fail 127 "no program \"$heirloom\"; add it to the image of the application"
 
 run_heirloom() {
     "$heirloom" "$@" ${dir:+"--dir=$dir"} ${config:+"--config=$config"} ${set_name:+"--set=$set_name"}
 }
 
-# 1. What is missing comes back from the newest good backup. Where nothing is missing, the store is not even looked at.
-code=0
-if [ "$count" -eq 1 ]; then
-    # One database: whatever its archive calls it, it goes where the application wants it.
-    run_heirloom restore latest --if-missing --if-backup-exists --to "${databases%"$newline"}" || code=$?
-else
-    run_heirloom restore latest --if-missing --if-backup-exists || code=$?
-fi
-[ "$code" -eq 0 ] || fail "$code" "a database is missing and could not be restored; the application was not started"
+# Prints the settings that are texts: the key, a blank, the value as JSON writes it.
+settings() {
+    "$heirloom" config show --json ${config:+"--config=$config"} 2>/dev/null | while IFS= read -r line; do
+        case $line in
+        *'"key": "'*)
+            key=${line#*'"key": "'}
+            key=${key%%\"*}
+            ;;
+        *'"value": "'*)
+            value=${line#*'"value": "'}
+            printf '%s %s\n' "$key" "${value%\"*}"
+            ;;
+        esac
+    done
+}
 
-# 2. Every database is there, and sound.
+# 1. Which databases are meant.
+# What is wrong with the configuration is reported by the commands below.
+configured=$newline$(settings || :)
+if [ "$count" -eq 0 ] && [ -n "${DATABASE_PATH:-}" ]; then
+    add_database "$DATABASE_PATH"
+elif [ "$count" -eq 0 ]; then
+    case $configured in
+    *"${newline}sets."*) ;;
+    *"${newline}default_database "*)
+        path=${configured#*"${newline}default_database "}
+        path=${path%%"$newline"*}
+        # With a backslash it is not the path but its JSON; heirloom itself knows which file is meant.
+        case $path in *\\*) ;; *) add_database "$path" ;; esac
+        ;;
+    esac
+fi
+if [ "$allow_empty" = yes ] && [ "$count" -eq 0 ]; then
+    fail 2 "--allow-empty needs to know the databases: name them with --database or DATABASE_PATH"
+fi
+missing=no
 set_aside=$IFS
+IFS=$newline
+for database in $databases; do
+    [ -s "$database" ] || missing=yes
+done
+IFS=$set_aside
+
+# Prints the name that `heirloom backup` gives a database that is backed up alone, and its set.
+default_name() {
+    HEIRLOOM_HOST=${HEIRLOOM_HOST:-any} "$heirloom" backup --dry-run --if-exists --json "$1" --config=/dev/null 2>/dev/null | sed -n 's/^ *"set": "\([^"]*\)",*$/\1/p'
+}
+# Prints the name of a database: that of the configuration, else the default.
+name_of() {
+    name=$(printf '%s\n' "$configured" | while IFS= read -r line; do
+        case $line in
+        sets.*".databases."*" $1")
+            line=${line% "$1"}
+            printf '%s\n' "${line##*.databases.}"
+            break
+            ;;
+        esac
+    done)
+    [ -n "$name" ] || name=$(default_name "$1")
+    printf '%s\n' "$name"
+}
+
+# Restores what is missing; further options may follow.
+restore() {
+    run_heirloom restore latest --if-missing --if-backup-exists ${to:+"$to"} ${choice:+"$choice"} "$@" >&2
+}
+
+# 2. Missing databases are restored from the newest good backup. If none is missing, the store is not needed.
+# One database: whatever its archive calls it, it goes where the application wants it.
+to='' choice=''
+if [ "$count" -eq 1 ]; then to=--to=${databases%"$newline"}; fi
+if [ "$count" -eq 0 ] || [ "$missing" = yes ]; then
+    code=0
+    if [ "$count" -eq 1 ]; then restore --dry-run 2>/dev/null || code=$?; fi
+    if [ "$code" -eq 2 ]; then
+        # The store holds several sets, or the archive several databases: the ones with the name of this database, if there is a backup.
+        name=$(default_name "${databases%"$newline"}")
+        for option in "--set=$name" "--only=$name"; do
+            if run_heirloom restore latest ${to:+"$to"} --dry-run "$option" >/dev/null 2>&1; then
+                choice=$option
+                break
+            fi
+        done
+    fi
+    code=0
+    restore || code=$?
+    # 3 and 12 included: an archive of a missing database exists, so that an empty one must not take its place.
+    [ "$code" -eq 0 ] || fail "$code" "a database is missing and could not be restored; the application was not started"
+fi
+
+# Prints a word as a shell reads it.
+quoted() { printf "'%s'" "$(printf '%s' "$1" | sed "s/'/'\\\\''/g")"; }
+# Prints the command that restores one database, complete.
+restore_command() {
+    printf 'heirloom restore latest %s' "$2${2:+ }--to $(quoted "$1")"
+    [ -z "$dir" ] || printf ' --dir %s' "$(quoted "$dir")"
+    [ -z "$config" ] || printf ' --config %s' "$(quoted "$config")"
+    [ -z "$set_name" ] || printf ' --set %s' "$(quoted "$set_name")"
+}
+
+# Creates an empty database, if heirloom states that no archive of it exists.
+create_empty() {
+    for sidecar in "$1-wal" "$1-journal"; do
+        # SQLite would delete it beside an empty database.
+        [ ! -s "$sidecar" ] || fail 13 "$sidecar holds changes, and its database is empty or missing; the application was not started"
+    done
+    only=$choice into=$to
+    if [ "$count" -gt 1 ]; then
+        only=--only=$(name_of "$1")
+        into=--to=$1
+    fi
+    code=0
+    stated=$(run_heirloom restore latest ${only:+"$only"} ${into:+"$into"} --if-backup-exists --dry-run --json) || code=$?
+    [ "$code" -eq 0 ] || fail "$code" "cannot find out whether there is a backup of $1; the application was not started"
+    case $stated in
+    *'"outcome": "skipped_no_backup"'*) ;;
+    *) fail 12 "$1 is missing or empty, and there is a backup of it; the application was not started. To restore it: $(restore_command "$1" "$only")" ;;
+    esac
+    if [ ! -e "$1" ] && [ ! -L "$1" ]; then
+        # With noclobber: a database that appears at this moment is not emptied. An empty file is an empty database to SQLite.
+        (set -C && : >"$1") || fail 1 "$1 could not be created"
+        say "created an empty database $1: there was none, and no backup of it"
+    fi
+}
+
+# 3. Every database exists and is sound.
 IFS=$newline
 for database in $databases; do
     IFS=$set_aside
     if [ -s "$database" ]; then
         continue
-    elif [ "$allow_empty" = no ]; then
-        [ -e "$database" ] && fail 10 "$database is empty; the application was not started. To restore it: heirloom restore latest --to '$database'"
-        fail 10 "$database is missing and there is no backup of it; --allow-empty starts without, the first time"
-    elif [ ! -e "$database" ] && [ ! -L "$database" ]; then
-        # With noclobber: a database that appears at this moment is not emptied. An empty file is an empty database to SQLite.
-        (set -C && : >"$database") || fail 1 "$database could not be made"
-        say "made an empty database $database: there was none, and no backup"
+    elif [ "$allow_empty" = yes ]; then
+        create_empty "$database"
+    elif [ -e "$database" ]; then
+        fail 10 "$database is empty; the application was not started. To restore it: $(restore_command "$database" "$choice")"
+    else
+        fail 10 "$database is missing and there is no backup of it; for the very first start, add --allow-empty"
     fi
 done
 IFS=$newline
 for database in $databases; do
     IFS=$set_aside
     [ -s "$database" ] || continue
+    code=0
     run_heirloom health --quiet --databases-only --check "$check" "$database" >&2 || code=$?
-    # 20 is a warning, which was printed.
     case $code in
-    0 | 20) code=0 ;;
+    # 20 is a warning, which was printed.
+    0 | 20) ;;
     21) fail 13 "$database is not sound; the application was not started. Older states: heirloom list" ;;
     *) fail "$code" "$database could not be checked; the application was not started" ;;
     esac
 done
 if [ "$count" -eq 0 ]; then
+    code=0
     run_heirloom health --quiet --databases-only --check "$check" >&2 || code=$?
     case $code in
     0 | 20) ;;

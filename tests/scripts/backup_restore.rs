@@ -120,6 +120,8 @@ fn restores_bring_back_what_was_asked_for() {
         stage.run(RESTORE, &["--undo", "--force"]).success();
         assert_eq!(rows(&stage), ["50", "0"]);
         stage.run(RESTORE, &["--latest", "--dry-run"]).success();
+        stage.run(RESTORE, &["--file=good", "--", "--only", "user", "--to", "one [copy].db"]).success();
+        assert_eq!(stage.world.ask("one [copy].db", "SELECT count(*) FROM bows"), "50");
         fs::create_dir(stage.world.path("a copy")).unwrap();
         stage.run(RESTORE, &["--latest", "--to-dir", "a copy"]).success();
         assert_eq!(stage.world.ask("a copy/arrow_database.db", "SELECT count(*) FROM arrows"), "50");

@@ -5,9 +5,11 @@
 mod backup_restore;
 mod stage;
 mod start;
+mod start_stories;
 mod units;
 mod update;
 mod volume;
+mod volume_search;
 #[allow(dead_code, reason = "shared with the tests of the commands")]
 #[path = "../cli/world.rs"]
 mod world;

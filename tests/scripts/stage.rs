@@ -17,7 +17,9 @@ pub struct Stage {
 
 impl Stage {
     pub fn new(shell: &'static str) -> Self {
-        let world = World::new();
+        let mut world = World::new();
+        // These tests may run in a container, whose name stands for nobody.
+        world.env("HEIRLOOM_HOST", "test-host");
         for folder in ["bin", "engine/volumes", "engine/containers", "engine/services", "engine/users"] {
             fs::create_dir_all(world.path("..").join(folder)).unwrap();
         }
@@ -51,6 +53,17 @@ impl Stage {
         let bin = fs::canonicalize(self.world.path("../bin")).unwrap();
         command.env("PATH", format!("{}:{}", bin.display(), std::env::var("PATH").unwrap()));
         command.env("STUB_ROOT", self.engine());
+        command
+    }
+
+    /// Prepares a line of shell, with the environment of a script.
+    pub fn line(&self, line: &str) -> Command {
+        let like = self.command("", &[]);
+        let mut command = Command::new(self.shell);
+        command.args(["-c", line]).current_dir(self.world.work()).stdin(std::process::Stdio::null()).env_clear();
+        for (name, value) in like.get_envs() {
+            command.env(name, value.unwrap());
+        }
         command
     }
 

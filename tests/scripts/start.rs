@@ -49,7 +49,7 @@ fn without_database_and_backup_it_starts_only_when_that_is_allowed() {
         assert_eq!(ran.stdout, "");
         assert!(!stage.world.path("app.db").exists());
         start(&stage, &["--allow-empty"]).exits(2).says("--database");
-        start(&stage, &["--database", "app.db", "--allow-empty"]).exits(42).says("made an empty database");
+        start(&stage, &["--database", "app.db", "--allow-empty"]).exits(42).says("created an empty database");
         assert_eq!(fs::read(stage.world.path("app.db")).unwrap(), b"");
         // Once more, before the application wrote anything.
         start(&stage, &["--database", "app.db", "--allow-empty"]).exits(42);

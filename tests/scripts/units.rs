@@ -7,6 +7,7 @@ use std::process::Command;
 
 use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 
+use crate::stage::{Stage, flip_in_database, with_every_shell};
 use crate::world::World;
 
 fn scripts() -> PathBuf {
@@ -117,6 +118,77 @@ fn the_unit_for_backups_leaves_nothing_beside_the_database_of_another_user() {
     for (name, file) in [("main", "main.db"), ("crashed", "crashed.db")] {
         world.heirloom(["restore", "latest", "--config", "heirloom.toml", "--only", name, "--to", file]).success();
         assert_eq!(world.ask(file, "SELECT count(*) FROM notes"), "50", "{name}");
+    }
+}
+
+/// The commands of a crontab, without their times.
+fn cron_commands(text: &str) -> Vec<String> {
+    let lines = text.lines().filter(|line| line.starts_with(|first: char| first.is_ascii_digit()));
+    lines.map(|line| line.splitn(6, ' ').nth(5).unwrap().trim().to_owned()).collect()
+}
+
+/// The crontabs that the project shows.
+fn crontabs() -> [(&'static str, Vec<String>); 2] {
+    let example = fs::read_to_string(scripts().join("crontab.example")).unwrap();
+    let readme = fs::read_to_string(scripts().join("../README.md")).unwrap();
+    let block = readme.split_once("```crontab\n").unwrap().1.split("```").next().unwrap();
+    [("crontab.example", cron_commands(&example)), ("README.md", cron_commands(block))]
+}
+
+/// What is printed, cron mails.
+#[test]
+fn what_cron_runs_prints_nothing_on_success_and_reports_damage() {
+    for (file, commands) in crontabs() {
+        let mut stage = Stage::new("dash");
+        stage.world.database("app.db");
+        configure(&stage);
+        for day in 1..=15 {
+            stage.world.at(&format!("2026-02-{day:02}"));
+            for command in &commands {
+                let ran = stage.world.run(&mut stage.line(command)).success();
+                assert_eq!((ran.stdout.as_str(), ran.stderr.as_str()), ("", ""), "{file}: {command}");
+            }
+        }
+        let archives = stage.world.archives();
+        assert!((8..15).contains(&archives.len()), "{file}: a rotation removed some: {archives:?}");
+        let path = stage.world.path("backups").join(&archives[3]);
+        let mut bytes = fs::read(&path).unwrap();
+        flip_in_database(&mut bytes);
+        fs::write(&path, bytes).unwrap();
+        let verify = commands.iter().find(|command| command.contains("verify")).unwrap();
+        stage.world.run(&mut stage.line(verify)).exits(13).says(&archives[3]);
+    }
+}
+
+fn configure(stage: &Stage) {
+    let text = "[sets.app.databases]\nmain = \"app.db\"\n[store]\ndir = \"backups\"\n";
+    fs::write(stage.world.path("heirloom.toml"), text).unwrap();
+}
+
+/// A second line of cron, and a second timer, find a young backup and neither make nor remove anything.
+#[test]
+fn a_second_schedule_does_nothing() {
+    with_every_shell(|mut stage| {
+        stage.world.database("app.db");
+        configure(&stage);
+        let (_, commands) = &crontabs()[0];
+        for time in ["2026-02-01T03:00:00Z", "2026-02-01T03:00:01Z", "2026-02-01T22:00:00Z"] {
+            stage.world.at(time);
+            stage.world.run(&mut stage.line(&commands[0])).success();
+        }
+        assert_eq!(stage.world.archives(), ["app_20260201T030000Z.tar.gz"]);
+    });
+}
+
+/// In a container the name of the host changes with every deployment, and hosts that share a store need a label each.
+#[test]
+fn the_host_label_is_set_or_named_where_it_is_needed() {
+    let read = |file: &str| fs::read_to_string(scripts().join(file)).unwrap();
+    let compose = read("compose.example.yml");
+    assert!(compose.lines().any(|line| line.trim_start().starts_with("HEIRLOOM_HOST: ")), "{compose}");
+    let units = ["systemd/heirloom-backup.service", "systemd/heirloom-verify.service"];
+    for file in units.into_iter().chain(["crontab.example", "start-with-restore.sh", "manage-volume.sh"]) {
+        assert!(read(file).contains("HEIRLOOM_HOST"), "{file}");
     }
 }
 

@@ -97,7 +97,7 @@ fn service(stage: &Stage) -> PathBuf {
 }
 
 #[test]
-fn a_service_is_backed_up_and_put_back_from_within() {
+fn a_service_is_backed_up_and_rolled_back_from_within() {
     with_every_shell(|stage| {
         let inside = service(&stage);
         let lost = || {
@@ -107,16 +107,12 @@ fn a_service_is_backed_up_and_put_back_from_within() {
         let up = lose(&inside.join("user_data.db"));
         run(&stage, &["--service", "api", "--health-command", "true"], "true").success();
         assert!(stage.calls().ends_with("docker image prune --force\n") && !stage.calls().contains("compose stop"));
-        // The name is made of the time in seconds.
-        std::thread::sleep(std::time::Duration::from_millis(1100));
         run(&stage, &["--service", "api"], &format!("{up}; exit 5")).exits(5).says("is stopped");
         assert!(!lost());
         assert!(stage.calls().contains("docker compose stop api\n"));
-        std::thread::sleep(std::time::Duration::from_millis(1100));
         run(&stage, &["--service", "api", "--health-command", "false", "--health-timeout", "1s"], &up).exits(1);
         assert!(!lost());
-        std::thread::sleep(std::time::Duration::from_millis(1100));
-        run(&stage, &["--service", "api", "--no-rollback"], &format!("{up}; exit 5")).exits(5).says("restore pre-update_");
+        run(&stage, &["--service", "api", "--no-rollback"], &format!("{up}; exit 5")).exits(5).says("restore archerytools_");
         assert!(lost());
         run(&stage, &["--service", "other"], "touch ran").exits(2);
         assert!(!stage.engine().join("ran").exists());
@@ -133,5 +129,82 @@ fn a_service_without_a_backup_is_not_updated() {
         fs::write(inside.join("user_data.db"), bytes).unwrap();
         run(&stage, &["--service", "api"], "touch ran").exits(125).says("nothing was updated");
         assert!(!stage.world.path("ran").exists());
+    });
+}
+
+fn count(inside: &std::path::Path, table: &str, database: &str) -> i64 {
+    let connection = rusqlite::Connection::open(inside.join(database)).unwrap();
+    connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap()
+}
+
+/// Runs heirloom inside the service, on the real clock.
+fn inside_service(stage: &Stage, inside: &std::path::Path, args: &[&str]) -> crate::world::Ran {
+    let mut command = stage.world.command(args);
+    stage.world.run(command.current_dir(inside).env_remove("HEIRLOOM_NOW"))
+}
+
+/// Cron inside the new version: a backup of the half-done state, and a rotation that keeps one archive.
+const NIGHT: &str = "heirloom backup --kind scheduled && heirloom rotate --keep-last 1";
+
+#[test]
+fn a_rotation_during_the_update_of_a_service_leaves_the_archive_of_the_rollback() {
+    with_every_shell(|stage| {
+        let inside = service(&stage);
+        let up = format!("{}; cd '{}' && {NIGHT}; exit 5", lose(&inside.join("user_data.db")), inside.display());
+        let mut command = stage.command(UPDATE, &["--service", "api"]);
+        stage.world.run(command.env("STUB_UP", &up).env_remove("HEIRLOOM_NOW")).exits(5).says("is stopped");
+        assert_eq!(count(&inside, "users", "user_data.db"), 50);
+        // The backup of the failed state is not what the next restore takes.
+        std::fs::remove_file(inside.join("user_data.db")).unwrap();
+        inside_service(&stage, &inside, &["restore", "latest", "--if-missing"]).success();
+        assert_eq!(count(&inside, "users", "user_data.db"), 50);
+        // Nothing stays pinned after the rollback.
+        let list = inside_service(&stage, &inside, &["list", "--json"]).success().stdout;
+        assert!(!list.contains("\"pinned\": true"), "{list}");
+    });
+}
+
+#[test]
+fn an_update_without_rollback_keeps_its_archive_for_the_command_that_is_printed() {
+    with_every_shell(|stage| {
+        let inside = service(&stage);
+        let up = format!(
+            "{}; cd '{}' && heirloom backup --dir 'a b' && heirloom rotate --dir 'a b' --keep-last 1; exit 5",
+            lose(&inside.join("user_data.db")),
+            inside.display()
+        );
+        let ran = run(&stage, &["--service", "api", "--no-rollback", "--dir", "a b"], &up).exits(5);
+        let ran = ran.says("--dir 'a b'").says("unpin");
+        // The command is complete: pasted, it brings the rows back.
+        let line = ran.stderr.lines().find_map(|line| line.split_once("Restore it with: ")).unwrap().1;
+        stage.world.run(stage.line(line).env("HEIRLOOM_NOW", "2026-03-01T04:00:00Z")).success();
+        assert_eq!(count(&inside, "users", "user_data.db"), 50);
+    });
+}
+
+#[test]
+fn every_configured_set_of_a_service_is_rolled_back_or_only_the_named_one() {
+    with_every_shell(|stage| {
+        let inside = service(&stage);
+        std::fs::write(
+            inside.join("heirloom.toml"),
+            "[sets.one.databases]\nuser = \"user_data.db\"\n[sets.two.databases]\narrow = \"arrow_database.db\"\n",
+        )
+        .unwrap();
+        let arrows = format!("sqlite3 '{}' 'DELETE FROM arrows'", inside.join("arrow_database.db").display());
+        let up = format!("{}; {arrows}; exit 5", lose(&inside.join("user_data.db")));
+        run(&stage, &["--service", "api"], &up).exits(5).says("is stopped");
+        assert_eq!([count(&inside, "users", "user_data.db"), count(&inside, "arrows", "arrow_database.db")], [50, 50]);
+        run(&stage, &["--service", "api", "--set", "two"], &up).exits(5).says("is stopped");
+        assert_eq!([count(&inside, "users", "user_data.db"), count(&inside, "arrows", "arrow_database.db")], [0, 50]);
+    });
+}
+
+#[test]
+fn an_interrupted_update_prints_the_way_back() {
+    with_every_shell(|stage| {
+        service(&stage);
+        let ran = run(&stage, &["--service", "api", "--", "sh", "-c", "kill -TERM $PPID; sleep 0.1"], "");
+        ran.exits(143).says("interrupted").says("Restore it with: docker compose run").says("pinned");
     });
 }

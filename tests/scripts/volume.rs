@@ -25,7 +25,7 @@ fn volume(stage: &Stage) -> PathBuf {
 fn a_volume_is_made_once_listed_and_inspected() {
     with_every_shell(|stage| {
         let volume = volume(&stage);
-        assert!(stage.run(MANAGE, &["create", "app-data"]).success().stdout.contains("already there"));
+        assert!(stage.run(MANAGE, &["create", "app-data"]).success().stdout.contains("already exists"));
         assert!(volume.join("app.db").exists());
         assert_eq!(stage.run(MANAGE, &["list"]).success().stdout, "app-data\n");
         stage.run(MANAGE, &["backup", "app-data"]).success();
@@ -86,10 +86,10 @@ fn a_volume_is_deleted_after_its_last_backup_only() {
 fn a_volume_without_databases_goes_only_when_that_is_said() {
     with_every_shell(|stage| {
         stage.run(MANAGE, &["create", "empty"]).success();
-        stage.run(MANAGE, &["delete", "empty", "--force"]).exits(10).says("no database").says("--without-backup");
+        stage.run(MANAGE, &["delete", "empty", "--force"]).exits(10).says("no SQLite database").says("--without-backup");
         stage.run(MANAGE, &["delete", "empty", "--force", "--without-backup"]).success();
         let mut command = stage.command(MANAGE, &["create", "other"]);
-        stage.world.run(command.env("STUB_FAIL", "volume create")).exits(1).says("could not make the volume");
+        stage.world.run(command.env("STUB_FAIL", "volume create")).exits(1).says("could not create the volume");
     });
 }
 
