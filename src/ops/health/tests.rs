@@ -173,7 +173,7 @@ fn a_damaged_archive_with_a_good_newer_one_is_a_warning() {
         why: "empty".into(),
         damaged: true,
         unread: false,
-        newer_format: false,
+        newer_format: None,
     };
     store(&mut unreadable).inventory.foreign = vec![foreign("app_20260301T000000Z.tar.gz")];
     assert_eq!(state(&unreadable, "damaged"), State::Critical, "it is newer than the good one");
