@@ -2,14 +2,18 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test may panic, and says what it skipped")]
 
+mod accept;
 mod backup;
 mod config;
 mod delete;
 mod exit_codes;
 mod guard;
 mod health;
+mod keeping;
 mod list;
+mod plain;
 mod restore;
 mod rotate;
+mod streams;
 mod verify;
 mod world;
