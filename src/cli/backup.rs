@@ -36,9 +36,9 @@ use crate::store::{LocalStore, Store as _, StoreError};
   heirloom backup --only user --note 'before the migration'
   heirloom backup --kind scheduled --if-older-than 20h --rotate
 
-Exit codes: 0 done; 3 one of several sets failed, a damaged database was kept, most rows are gone, the clock is behind the
-newest archive, or another application uses the same set, host and path; 10 no such database;
-11 locked or busy; 13 damaged, nothing kept; 14 name taken; 15 not enough space; 16 store unreachable")]
+Exit codes: 0 done; 3 one of several sets failed, a damaged database was kept, most rows are gone,
+the clock is behind the newest archive, or another application uses the same set, host and path;
+10 no such database; 11 locked or busy; 13 damaged, nothing kept; 14 name taken; 15 not enough space; 16 store unreachable")]
 pub struct BackupArgs {
     #[command(flatten)]
     choice: ChoiceArgs,

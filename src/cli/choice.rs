@@ -8,7 +8,7 @@ use super::exit::Usage;
 use crate::database::Source;
 use crate::names::{Name, printable};
 use crate::ops::backup;
-use crate::snapshot::Snapshot;
+use crate::ops::inventory::Inventory;
 use crate::store::{LocalStore, Store as _};
 
 /// The arguments that choose databases.
@@ -138,13 +138,16 @@ fn no_such_database(context: &Context, name: &Name) -> anyhow::Error {
     Usage::new(format!("no database \"{name}\" in the configuration"), format!("there are: {}", known.join(", "))).into()
 }
 
-/// Refuses the name of a set that neither the configuration nor an archive knows, and names those that there are.
-pub(super) fn refuse_unknown_set(set: &Name, snapshots: &[Snapshot], store: &LocalStore, context: &Context) -> Result<(), Usage> {
-    let known: BTreeSet<&Name> = snapshots.iter().map(|snapshot| &snapshot.set).chain(context.settings.sets.keys()).collect();
-    if known.contains(set) {
+/// Refuses the name of a set that neither the configuration nor an archive knows, and names those that there are. Where there
+/// are none, nothing can be mistyped.
+pub(super) fn refuse_unknown_set(set: &Name, found: &Inventory, store: &LocalStore, context: &Context) -> Result<(), Usage> {
+    let newer = found.foreign.iter().filter_map(|foreign| foreign.newer_format.as_ref()).map(|newer| &newer.set);
+    let sets = found.snapshots.iter().map(|snapshot| &snapshot.set).chain(newer);
+    let known: BTreeSet<&Name> = sets.chain(context.settings.sets.keys()).collect();
+    if known.is_empty() || known.contains(set) {
         return Ok(());
     }
     let names: Vec<&str> = known.into_iter().map(Name::as_str).collect();
-    let hint = if names.is_empty() { "the store has no archives".to_owned() } else { format!("there are: {}", names.join(", ")) };
-    Err(Usage::new(format!("no set \"{set}\" in the store \"{}\"", printable(&store.location())), hint))
+    let message = format!("no set \"{set}\" in the store \"{}\"", printable(&store.location()));
+    Err(Usage::new(message, format!("there are: {}", names.join(", "))))
 }

@@ -24,11 +24,12 @@ use crate::retention::{GoneReach, Limits, Retention};
 #[command(after_help = "Examples:
   heirloom cleanup --keep 10
   heirloom cleanup --max-age 90d --max-size 20GB --dry-run
-  heirloom cleanup --gone 90d                    of databases that are gone keep only the newest archive
-  heirloom cleanup --damaged                     read damaged archives again, and remove those that are
+  heirloom cleanup --gone 90d    keep only the newest archive of databases that are gone
+  heirloom cleanup --damaged     read damaged archives once more, then remove them
 
-Exit codes: 0 done; 2 usage, or no such set; 3 done, but an archive could not be removed, a shrink is not accepted, a newer
-heirloom wrote an archive, or HEIRLOOM_NOW is ahead of the clock; 11 locked by another run; 16 store unreachable")]
+Exit codes: 0 done; 2 usage, or no such set; 3 done, but an archive could not be removed, a shrink
+is not accepted, a newer heirloom wrote an archive, or HEIRLOOM_NOW is ahead of the clock;
+11 locked by another run; 16 store unreachable")]
 pub struct CleanupArgs {
     /// Keep the newest N good archives of each stream
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Limits")]

@@ -27,8 +27,8 @@ use crate::store::{Store as _, StoreError};
   heirloom delete shop_20260301T030000Z.tar.gz
   heirloom delete --force old-1.tar.gz old-2.tar.gz
 
-Exit codes: 0 done; 2 not confirmed; 11 locked; 12 no such backup; 14 pinned, in use, a shrink, the last good one of a
-database, or a live database; 16 store unreachable")]
+Exit codes: 0 done; 2 not confirmed; 11 locked; 12 no such backup; 14 pinned, in use, a shrink,
+the last good one of a database, or a live database; 16 store unreachable")]
 pub struct DeleteArgs {
     /// Names of archives, in full
     #[arg(value_name = "ARCHIVE", required = true, add = super::complete::archives())]

@@ -25,10 +25,11 @@ use crate::store::Store as _;
   heirloom list --set shop --limit 5
   heirloom list --json | jq -r '.archives[0].archive'
 
-States: ok; damaged (not restored unless you insist); pinned (retention never removes it); in use (a running command needs
-it); accepted (it holds far less than the ones before it, and that is meant); copy (the same archive as another one, under
-another name); old tool, plain (who made it; plain ones are never counted or removed); newer (a newer heirloom wrote it);
-foreign (not an archive that this release knows: shown, never touched); unread (the system failed to read it)
+States: ok; damaged (not restored unless you insist); pinned (retention never removes it); in use (a
+running command needs it); accepted (it holds far less than the ones before it, and that is meant);
+copy (the same archive as another one, under another name); old tool, plain (who made it; plain ones
+are never counted or removed); newer (a newer heirloom wrote it); foreign (not an archive that this
+release knows: shown, never touched); unread (the system failed to read it)
 
 Exit codes: 0 done; 2 no such set; 16 store unreachable")]
 pub struct ListArgs {
@@ -47,7 +48,7 @@ pub(super) fn run(args: &ListArgs, context: &mut Context) -> anyhow::Result<Outc
         context.ui.warning(format!("{error:#}"));
     }
     if let Some(set) = &args.set {
-        refuse_unknown_set(set, &found.snapshots, &store, context)?;
+        refuse_unknown_set(set, &found, &store, context)?;
         found.snapshots.retain(|snapshot| snapshot.set == *set);
         found.foreign.clear();
     }
@@ -71,12 +72,13 @@ fn tables(context: &mut Context, found: &Inventory) {
         table(context, found, &copies, &all, &found.foreign);
         return;
     }
-    for group in &groups {
-        context.ui.result(context.ui.paint(Tone::Strong, &group.to_string()));
+    for (index, group) in groups.iter().enumerate() {
+        let heading = context.ui.paint(Tone::Strong, &group.to_string());
+        context.ui.result(if index > 0 { format!("\n{heading}") } else { heading });
         table(context, found, &copies, &group.members, &[]);
     }
     if !found.foreign.is_empty() {
-        context.ui.result(context.ui.paint(Tone::Strong, "other files"));
+        context.ui.result(format!("\n{}", context.ui.paint(Tone::Strong, "other files")));
         table(context, found, &copies, &[], &found.foreign);
     }
 }

@@ -91,11 +91,11 @@ impl RetainArgs {
         if self.set.is_none() && self.databases.is_empty() {
             return Ok(());
         }
-        let snapshots = inventory(store, &context.reading_in(self.time_zone), &context.ui.progress())?.snapshots;
+        let found = inventory(store, &context.reading_in(self.time_zone), &context.ui.progress())?;
         if let Some(set) = &self.set {
-            super::choice::refuse_unknown_set(set, &snapshots, store, context)?;
+            super::choice::refuse_unknown_set(set, &found, store, context)?;
         }
-        let streams = || snapshots.iter().flat_map(|snapshot| &snapshot.databases).map(|brief| &brief.stream);
+        let streams = || found.snapshots.iter().flat_map(|snapshot| &snapshot.databases).map(|brief| &brief.stream);
         for given in &self.databases {
             let path = self.path(given, context);
             if !streams().any(|stream| stream.path() == Some(path.as_str())) {

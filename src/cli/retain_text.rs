@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::ui::Tone;
 use super::{Context, text};
-use crate::groups::{are_ambiguous, groups};
+use crate::groups::{Group, are_ambiguous, groups};
 use crate::metadata::rfc3339;
 use crate::names::{ArchiveName, printable};
 use crate::ops::retain::{Fate, Seen};
@@ -90,7 +90,8 @@ fn tables(told: &Told<'_>, context: &Context) -> Vec<String> {
     };
     let groups = groups(verdicts.iter().map(|verdict| verdict.streams.iter().collect()));
     if are_ambiguous(&groups) {
-        groups.iter().map(|group| format!("{}\n{}", context.ui.paint(Tone::Strong, &group.to_string()), table(&group.members))).collect()
+        let heading = |group: &Group| context.ui.paint(Tone::Strong, &group.to_string());
+        groups.iter().map(|group| format!("{}\n{}\n", heading(group), table(&group.members))).collect()
     } else {
         vec![table(&(0..verdicts.len()).collect::<Vec<_>>())]
     }

@@ -33,8 +33,9 @@ use crate::retention::{Policy, Reach, Retention, Rule, Schedule, Simulation, sim
   heirloom rotate --keep-daily 7 --keep-weekly 4 --keep-monthly 12
   heirloom rotate --simulate 2y --every 1d
 
-Exit codes: 0 done; 2 usage, or no such set; 3 done, but an archive could not be removed, a shrink is not accepted, a newer
-heirloom wrote an archive, or HEIRLOOM_NOW is ahead of the clock; 11 locked by another run; 16 store unreachable")]
+Exit codes: 0 done; 2 usage, or no such set; 3 done, but an archive could not be removed, a shrink
+is not accepted, a newer heirloom wrote an archive, or HEIRLOOM_NOW is ahead of the clock;
+11 locked by another run; 16 store unreachable")]
 pub struct RotateArgs {
     /// Keep the newest N archives
     #[arg(long, value_name = "N", help_heading = "Rules")]

@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 
 use super::backups::belongs_to;
 use super::quantity::{FREE_BYTES, NEEDED_BYTES};
-use super::{CLOCK_TOLERANCE, Check, Facts, Space, State, StoreFacts, Subject};
+use super::{CLOCK_TOLERANCE, Check, DatabaseFacts, Facts, Space, State, StoreFacts, Subject};
 use crate::metadata::Kind;
 use crate::names::{Name, printable};
 use crate::ops::inventory::Foreign;
 use crate::ops::restore::shell_word;
 use crate::ops::stale::{Stale, Whereabouts};
+use crate::snapshot::Snapshot;
 use crate::text;
 
 /// The exit code of a wrong command line.
@@ -47,13 +48,26 @@ impl Need {
     fn of(store: &StoreFacts, facts: &Facts) -> Self {
         let mut need = Self::default();
         for set in &facts.sets {
-            let of_set = |database: &&super::DatabaseFacts| database.set == *set;
-            let live: u64 = facts.databases.iter().filter(of_set).filter_map(|database| Some(database.glance.as_ref().ok()?.bytes)).sum();
-            let newest = facts.own(store).find(|snapshot| snapshot.set == *set && snapshot.kind != Kind::Safety);
-            let copies = live.max(newest.and_then(|snapshot| snapshot.unpacked_bytes()).unwrap_or(0));
-            // How well a database compresses that was never backed up is not known: not at all, then.
-            need.archives += newest.map_or(live, |snapshot| snapshot.bytes);
-            need.copies = need.copies.max(copies);
+            let watched: Vec<&DatabaseFacts> = facts.databases.iter().filter(|database| database.set == *set).collect();
+            let live = |database: &&DatabaseFacts| database.glance.as_ref().map_or(0, |glance| glance.bytes);
+            let backups = || facts.own(store).filter(|snapshot| snapshot.set == *set && snapshot.kind != Kind::Safety);
+            // Several databases of a set are in one archive, or in one each.
+            let mut newest: Vec<&Snapshot> = Vec::new();
+            let mut never = 0;
+            for database in &watched {
+                match backups().find(|snapshot| database.brief_in(snapshot, &facts.host).is_some()) {
+                    Some(snapshot) if newest.iter().any(|other| other.name == snapshot.name) => {}
+                    Some(snapshot) => newest.push(snapshot),
+                    // How well a database compresses that was never backed up is not known: not at all, then.
+                    None => never += live(database),
+                }
+            }
+            if watched.is_empty() {
+                newest.extend(backups().next());
+            }
+            let unpacked = newest.iter().filter_map(|snapshot| snapshot.unpacked_bytes()).sum();
+            need.archives += newest.iter().map(|snapshot| snapshot.bytes).sum::<u64>() + never;
+            need.copies = need.copies.max(watched.iter().map(live).sum::<u64>().max(unpacked));
         }
         need
     }
