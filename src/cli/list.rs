@@ -53,37 +53,40 @@ pub(super) fn run(args: &ListArgs, context: &mut Context) -> anyhow::Result<Outc
         found.foreign.clear();
     }
     let all = found.snapshots.len();
+    let copies = copies(&found.snapshots);
     found.snapshots.truncate(args.limit.unwrap_or(usize::MAX));
     if context.ui.is_json() {
-        context.ui.document(&document(&store.location(), &found));
+        context.ui.document(&document(&store.location(), &found, &copies));
     } else {
-        tables(context, &found);
+        tables(context, &found, &copies);
         context.ui.note(summary(&store.location(), &found, all));
     }
     Ok(Outcome::Done)
 }
 
 /// Prints a table of all archives, or a heading and a table for each group where the name of a set does not say which is meant.
-fn tables(context: &mut Context, found: &Inventory) {
-    let groups = groups(found.snapshots.iter().map(Snapshot::streams));
-    let all: Vec<usize> = (0..found.snapshots.len()).collect();
-    let copies = copies(&found.snapshots);
+fn tables(context: &mut Context, found: &Inventory, copies: &[Option<ArchiveName>]) {
+    // What other tools left belongs to no host.
+    let (plain, ours): (Vec<usize>, Vec<usize>) = (0..found.snapshots.len()).partition(|index| found.snapshots[*index].is_plain());
+    let groups = groups(ours.iter().map(|index| found.snapshots[*index].streams()));
     if !are_ambiguous(&groups) {
-        table(context, found, &copies, &all, &found.foreign);
+        let all: Vec<usize> = (0..found.snapshots.len()).collect();
+        table(context, found, copies, &all, &found.foreign);
         return;
     }
     for (index, group) in groups.iter().enumerate() {
         let heading = context.ui.paint(Tone::Strong, &group.to_string());
         context.ui.result(if index > 0 { format!("\n{heading}") } else { heading });
-        table(context, found, &copies, &group.members, &[]);
+        let members: Vec<usize> = group.members.iter().map(|member| ours[*member]).collect();
+        table(context, found, copies, &members, &[]);
     }
-    if !found.foreign.is_empty() {
+    if !(plain.is_empty() && found.foreign.is_empty()) {
         context.ui.result(format!("\n{}", context.ui.paint(Tone::Strong, "other files")));
-        table(context, found, &copies, &[], &found.foreign);
+        table(context, found, copies, &plain, &found.foreign);
     }
 }
 
-fn table(context: &mut Context, found: &Inventory, copies: &[Option<&ArchiveName>], members: &[usize], foreign: &[Foreign]) {
+fn table(context: &mut Context, found: &Inventory, copies: &[Option<ArchiveName>], members: &[usize], foreign: &[Foreign]) {
     if members.is_empty() && foreign.is_empty() {
         return;
     }
@@ -94,7 +97,7 @@ fn table(context: &mut Context, found: &Inventory, copies: &[Option<&ArchiveName
         let names: Vec<&str> = snapshot.databases.iter().map(|database| database.name.as_str()).collect();
         let tone = if snapshot.damaged { Tone::Bad } else { Tone::Good };
         let mut state = states(snapshot).join(",");
-        if let Some(original) = copies[index] {
+        if let Some(original) = &copies[index] {
             state = format!("{state},copy of {original}");
         }
         table.add_row([
@@ -123,7 +126,7 @@ fn table(context: &mut Context, found: &Inventory, copies: &[Option<&ArchiveName
 }
 
 /// Returns for each archive the one that it is a copy of: of archives with one id the first by name is the original.
-fn copies(snapshots: &[Snapshot]) -> Vec<Option<&ArchiveName>> {
+fn copies(snapshots: &[Snapshot]) -> Vec<Option<ArchiveName>> {
     let mut originals: HashMap<ArchiveId, &ArchiveName> = HashMap::new();
     for snapshot in snapshots {
         if let Some(id) = snapshot.id {
@@ -133,7 +136,10 @@ fn copies(snapshots: &[Snapshot]) -> Vec<Option<&ArchiveName>> {
             }
         }
     }
-    snapshots.iter().map(|snapshot| originals.get(&snapshot.id?).copied().filter(|name| **name != snapshot.name)).collect()
+    snapshots
+        .iter()
+        .map(|snapshot| originals.get(&snapshot.id?).filter(|name| ***name != snapshot.name).map(|name| (*name).clone()))
+        .collect()
 }
 
 /// Returns the share of the databases' size that compression saved.
@@ -160,11 +166,10 @@ fn summary(location: &str, found: &Inventory, all: usize) -> String {
     format!("{shown}{} in the store \"{}\", {}", text::count(all as u64, "archive"), printable(location), text::bytes(bytes))
 }
 
-fn document(location: &str, found: &Inventory) -> Value {
-    let copies = copies(&found.snapshots);
+fn document(location: &str, found: &Inventory, copies: &[Option<ArchiveName>]) -> Value {
     let archives = found.snapshots.iter().zip(copies).map(|(snapshot, original)| {
         let mut described = snapshot_json(snapshot);
-        described["copy_of"] = json!(original.map(ArchiveName::as_str));
+        described["copy_of"] = json!(original.as_ref().map(ArchiveName::as_str));
         described
     });
     let archives: Vec<Value> = archives.collect();

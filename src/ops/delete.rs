@@ -109,8 +109,8 @@ pub fn plan(snapshots: &[Snapshot], request: &Request<'_>) -> anyhow::Result<Pla
         if snapshot.is_plain() {
             match spared(request.store, &snapshot.name, request.sources)? {
                 // A person named this very file; what cannot be found out does not keep it.
-                None | Some(Spared::Unproved) => continue,
-                Some(why) => return refused(Refusal::Live(why)),
+                Some(why) if !why.is_doubt() => return refused(Refusal::Live(why)),
+                None | Some(_) => continue,
             }
         }
         let stays = |other: &&Snapshot| !request.names.contains(&other.name);

@@ -26,33 +26,34 @@ const SIDECARS: [&str; 3] = ["-wal", "-journal", "-shm"];
 pub struct Sources {
     paths: BTreeSet<PathBuf>,
     files: BTreeSet<(u64, u64)>,
+    /// One that could not be looked up: it may be any file.
+    unknown: Option<PathBuf>,
 }
 
 impl Sources {
     /// Looks these databases up, and those that the archives were copied from. One that is not there has only a path.
-    pub fn new<'a>(configured: impl IntoIterator<Item = &'a Path>, snapshots: &[Snapshot]) -> io::Result<Self> {
+    pub fn new<'a>(configured: impl IntoIterator<Item = &'a Path>, snapshots: &[Snapshot]) -> Self {
         let mut sources = Self::default();
         for path in configured {
-            sources.add(path)?;
+            sources.add(path);
         }
         for brief in snapshots.iter().filter(|snapshot| !snapshot.is_plain()).flat_map(|snapshot| &snapshot.databases) {
             for path in brief.stream.path().into_iter().chain(brief.source.as_deref()) {
-                sources.add(Path::new(path))?;
+                sources.add(Path::new(path));
             }
         }
-        Ok(sources)
+        sources
     }
 
-    fn add(&mut self, path: &Path) -> io::Result<()> {
+    fn add(&mut self, path: &Path) {
         if self.paths.insert(path.to_owned()) {
             self.paths.insert(platform::resolved(path));
             match fs::metadata(path) {
                 Ok(found) => drop(self.files.insert((found.dev(), found.ino()))),
                 Err(cause) if matches!(cause.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {}
-                Err(cause) => return Err(cause),
+                Err(_) => self.unknown = Some(path.to_owned()),
             }
         }
-        Ok(())
     }
 }
 
@@ -69,6 +70,15 @@ pub enum Spared {
     Open(Vec<Holder>),
     /// Not every process can be seen, so that it may be open.
     Unproved,
+    /// This configured or recorded database could not be looked up, and may be the same file.
+    Unknown(PathBuf),
+}
+
+impl Spared {
+    /// Returns whether nothing speaks against its removal but that something could not be found out.
+    pub fn is_doubt(&self) -> bool {
+        matches!(self, Self::Unproved | Self::Unknown(_))
+    }
 }
 
 impl fmt::Display for Spared {
@@ -80,6 +90,9 @@ impl fmt::Display for Spared {
             Self::Open(holders) => {
                 let shown = holders.iter().map(|holder| format!("{} ({})", printable(&holder.name), holder.pid));
                 write!(f, "it is open in {}", shown.collect::<Vec<_>>().join(", "))
+            }
+            Self::Unknown(path) => {
+                write!(f, "it may be \"{}\", which could not be looked up (run as root)", printable(&path.to_string_lossy()))
             }
             Self::Unproved => f.write_str("not all processes can be seen, so it may be open in one (run as root, outside of a container)"),
         }
@@ -117,7 +130,8 @@ pub fn spared(store: &LocalStore, name: &ArchiveName, sources: &Sources) -> anyh
         return Ok(Some(Spared::Open(holders.processes)));
     }
     // What is packed cannot be the live database of an application.
-    Ok((!holders.complete && is_database(store, name)?).then_some(Spared::Unproved))
+    let doubt = sources.unknown.clone().map(Spared::Unknown).or((!holders.complete).then_some(Spared::Unproved));
+    if doubt.is_some() && is_database(store, name)? { Ok(doubt) } else { Ok(None) }
 }
 
 fn is_database(store: &LocalStore, name: &ArchiveName) -> anyhow::Result<bool> {

@@ -228,7 +228,7 @@ fn decide(store: &dyn Store, private: &Path, request: &Request, progress: &dyn P
     let mut seen = Seen { sealed, ..Seen::default() };
     seen.foreign = found.foreign;
     if let Some(plain) = &asked.plain {
-        seen.sources = Sources::new(plain.configured.iter().map(|path| path.as_path()), &found.snapshots)?;
+        seen.sources = Sources::new(plain.configured.iter().map(|path| path.as_path()), &found.snapshots);
         for snapshot in found.snapshots.iter().filter(|snapshot| snapshot.is_plain()) {
             match spared(&plain.store, &snapshot.name, &seen.sources)? {
                 Some(why) => seen.spared.push((snapshot.name.clone(), why)),

@@ -131,6 +131,9 @@ fn archives_of_a_database_that_is_gone_can_be_given_up() {
     assert_eq!((stale["state"].as_str(), stale["set"].as_str()), (Some("warning"), None));
     assert!(stale["advice"].as_str().unwrap().contains("cleanup --gone 90d --set app"), "{stale}");
 
+    let told = world.heirloom(["health", "--json"]).exits(21);
+    assert_eq!(check(&told, "database").unwrap()["state"], "critical", "until somebody gives it up, it is missing");
+
     let before = world.archives().len();
     // Another host's database of the same path is for that host to judge, and one that is there stays whatever its age.
     let document = world.heirloom(["cleanup", "--gone", "90d", "--json"]).success().json();
@@ -139,6 +142,8 @@ fn archives_of_a_database_that_is_gone_can_be_given_up() {
     assert!(world.path("backups/app_20260305T030000Z.tar.gz").exists(), "the newest stays");
     let health = world.heirloom(["health", "kept.db", "--json"]);
     assert_eq!(check(&health, "stale"), None, "nothing is left to do");
+    world.heirloom(["verify", "--all"]).success();
+    world.heirloom(["health"]).exits(0);
 
     world.heirloom(["cleanup", "--gone", "90d", "--all"]).exits(2).says("--force");
     assert!(world.path("backups/app_20260305T030000Z.tar.gz").exists());

@@ -69,15 +69,12 @@ fn a_young_archive_of_another_site_does_not_stand_for_this_one() {
 fn two_hosts_with_one_store_and_one_set_keep_their_archives() {
     let mut world = World::new();
     let first = chrono::NaiveDate::from_ymd_opt(2026, 1, 1).unwrap();
-    for host in ["web-1", "web-2"] {
-        fs::create_dir(world.path(host)).unwrap();
-        world.database(&format!("{host}/app.db"));
-    }
-    // The same path on both, as in two containers: a link that is made anew for each.
+    world.database("app.db");
+    // The same path on both, as in two containers.
     for day in first.iter_days().take(60) {
         for (host, hour) in [("web-1", 3), ("web-2", 4)] {
             world.at(&format!("{day}T{hour:02}:00:00Z"));
-            on_host(&world, host, &["backup", &format!("{host}/app.db"), "--set", "app", "--rotate"]).success();
+            on_host(&world, host, &["backup", "app.db", "--rotate"]).success();
             on_host(&world, host, &["rotate"]).success();
         }
     }
@@ -314,4 +311,30 @@ fn two_applications_under_one_name_get_their_own_streams_and_a_warning() {
     assert!(check["advice"].as_str().unwrap().contains("host = \"NAME\""), "{check}");
     let told = world.heirloom(["rotate", "--dry-run"]).success().stdout;
     assert!(told.contains("(another file)"), "{told}");
+}
+
+#[test]
+fn the_backups_of_another_host_or_path_are_no_backups_of_this_database() {
+    let mut world = sites(&["site1", "site2"]);
+    let state = |ran: Ran, name: &str| -> (String, String) {
+        let document = ran.json();
+        let check = document["checks"].as_array().unwrap().iter().find(|check| check["check"] == name).unwrap().clone();
+        (check["state"].as_str().unwrap().to_owned(), check["value"].as_str().unwrap().to_owned())
+    };
+    world.heirloom(["backup", "site1/db.sqlite3"]).success();
+    let none = ("critical".to_owned(), "no backup".to_owned());
+    assert_eq!(state(world.heirloom(["health", "site2/db.sqlite3", "--json"]).exits(21), "backup_age"), none);
+    assert_eq!(state(on_host(&world, "web-2", &["health", "site1/db.sqlite3", "--json"]).exits(21), "backup_age"), none);
+    world.heirloom(["health", "site1/db.sqlite3"]).exits(0);
+    // A host whose archives are not here has nothing to judge, and that is not in order either.
+    let (found, told) = state(on_host(&world, "nas", &["health", "--json"]).exits(21), "store");
+    assert_eq!((found.as_str(), told.as_str()), ("critical", "no archive of this host and no database to watch"));
+    // The other host's clock, damage and stale backups are for that host to judge.
+    world.at("2026-03-05T03:00:00Z");
+    on_host(&world, "web-2", &["backup", "site1/db.sqlite3"]).success();
+    fs::write(world.path("backups/db_20260305T030000Z.tar.gz.damaged"), "").unwrap();
+    world.at("2026-03-01T04:00:00Z").heirloom(["health", "site1/db.sqlite3"]).exits(0);
+    // A machine that was renamed says which labels were its own.
+    fs::write(world.path("heirloom.toml"), "former_hosts = ['here']\n").unwrap();
+    on_host(&world, "renamed", &["health", "site1/db.sqlite3"]).exits(0);
 }

@@ -18,7 +18,7 @@ use crate::names::{ArchiveName, HostLabel, Name};
 use crate::ops::backup::own_stream;
 use crate::ops::inventory::{Inventory, Reading, inventory};
 use crate::ops::restore;
-use crate::ops::stale::{STALE_AFTER, stale};
+use crate::ops::stale::{STALE_AFTER, Stale, Whereabouts, stale};
 use crate::platform;
 use crate::progress::{Interrupted, Progress, Stage};
 use crate::retention::{self, Retention, Scene};
@@ -82,11 +82,16 @@ pub struct Request<'a> {
 pub fn gather(request: &Request<'_>, progress: &dyn Progress) -> Result<Facts, Interrupted> {
     let store = store_facts(request, progress)?;
     let inventory = store.as_ref().ok().map(|store| &store.inventory);
-    let databases = watched(request, inventory);
+    let stale = store.as_ref().map(|store| store.stale.as_slice()).unwrap_or_default();
+    let databases = watched(request, inventory, stale);
     let mut sets: BTreeSet<Name> = databases.iter().map(|(set, _)| set.clone()).collect();
     if let (Watched::Recorded { set: only, .. }, Some(inventory)) = (&request.watched, inventory) {
         // Sets of this host whose databases cannot be told are watched, too: their backups are here.
-        let own = inventory.snapshots.iter().filter(|snapshot| !snapshot.is_plain() && request.host.owns(&snapshot.host));
+        let own = |snapshot: &&Snapshot| {
+            let own = !snapshot.is_plain() && request.host.owns(&snapshot.host);
+            own && snapshot.databases.iter().any(|brief| !is_given_up(&brief.stream, stale))
+        };
+        let own = inventory.snapshots.iter().filter(own);
         sets.extend(own.map(|snapshot| &snapshot.set).filter(|set| only.as_ref().is_none_or(|only| only == *set)).cloned());
         sets.extend(only.clone());
     }
@@ -164,7 +169,7 @@ fn device(path: &Path) -> Option<u64> {
     fs::metadata(path).ok().map(|found| found.dev())
 }
 
-fn watched(request: &Request<'_>, inventory: Option<&Inventory>) -> Vec<(Name, Source)> {
+fn watched(request: &Request<'_>, inventory: Option<&Inventory>, stale: &[Stale]) -> Vec<(Name, Source)> {
     match &request.watched {
         Watched::Sets(sets) => {
             sets.iter().flat_map(|(set, sources)| sources.iter().map(move |source| (set.clone(), source.clone()))).collect()
@@ -172,7 +177,7 @@ fn watched(request: &Request<'_>, inventory: Option<&Inventory>) -> Vec<(Name, S
         Watched::Files(set, sources) => sources.iter().map(|source| (set_of(request, set, source, inventory), source.clone())).collect(),
         Watched::Recorded { set, only } => match inventory {
             Some(inventory) => {
-                let mut found = recorded(request, inventory, set.as_ref());
+                let mut found = recorded(request, inventory, stale, set.as_ref());
                 found.retain(|(_, source)| only.is_empty() || only.contains(&source.name));
                 found
             }
@@ -190,10 +195,15 @@ fn set_of(request: &Request<'_>, given: &Name, source: &Source, inventory: Optio
     if sets.contains(&given) { given.clone() } else { sets.first().map_or_else(|| given.clone(), |set| (*set).clone()) }
 }
 
+/// Returns whether somebody gave a database up: it is gone, got no archive for 90 days, and only its newest one is left.
+fn is_given_up(stream: &Stream, stale: &[Stale]) -> bool {
+    stale.iter().any(|stale| stale.stream == *stream && stale.database == Whereabouts::Gone && stale.superfluous == 0)
+}
+
 /// Finds the databases of this host where its archives say that they were.
 ///
 /// A database that is not at its path any more counts only where no newer archive knows one of its name: it was moved.
-fn recorded(request: &Request<'_>, inventory: &Inventory, only: Option<&Name>) -> Vec<(Name, Source)> {
+fn recorded(request: &Request<'_>, inventory: &Inventory, stale: &[Stale], only: Option<&Name>) -> Vec<(Name, Source)> {
     let own = |snapshot: &&Snapshot| {
         !snapshot.is_plain()
             && snapshot.kind != Kind::Safety
@@ -205,7 +215,7 @@ fn recorded(request: &Request<'_>, inventory: &Inventory, only: Option<&Name>) -
     let mut current: BTreeMap<&Name, BTreeSet<&Name>> = BTreeMap::new();
     for snapshot in inventory.snapshots.iter().filter(own) {
         let names = current.entry(&snapshot.set).or_insert_with(|| snapshot.set_databases.iter().collect());
-        for brief in &snapshot.databases {
+        for brief in snapshot.databases.iter().filter(|brief| !is_given_up(&brief.stream, stale)) {
             let Some(path) = brief.source.as_ref().filter(|path| Path::new(path).is_absolute()) else { continue };
             let resolved = |path: &Path| platform::resolved(path);
             let source = Source { name: brief.name.clone(), path: path.into() };

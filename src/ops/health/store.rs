@@ -138,8 +138,10 @@ fn newer_format(store: &StoreFacts) -> Option<Check> {
 
 /// Names streams that get no archives any more. A warning only where a command ends it.
 fn stale(store: &StoreFacts, facts: &Facts) -> Option<Check> {
+    // The age of one that is watched and there is reported already.
     let is_watched = |stale: &Stale| facts.databases.iter().any(|database| database.stream == stale.stream);
-    let old: Vec<&Stale> = store.stale.iter().filter(|stale| stale.superfluous > 0 && !is_watched(stale)).collect();
+    let is_news = |stale: &&Stale| stale.superfluous > 0 && (stale.database == Whereabouts::Gone || !is_watched(stale));
+    let old: Vec<&Stale> = store.stale.iter().filter(is_news).collect();
     // One whose database is gone first: something can be done about it.
     let first = old.iter().find(|stale| stale.database == Whereabouts::Gone).or(old.first())?;
     let number = text::count(old.len() as u64, "database");
