@@ -55,10 +55,13 @@ pub(super) fn tell(told: &Told<'_>, of: &str, context: &mut Context) {
 
 /// Names the archives that some wrong clock made: they stay for ever, unless somebody deletes them.
 pub(super) fn warn_of_future(plan: &Plan, context: &Context) {
-    for verdict in plan.kept().filter(|verdict| verdict.reasons.contains(&Reason::Future)) {
-        let delete = context.command_line(&["delete", verdict.archive.as_str()]);
-        let name = &verdict.archive;
-        context.ui.warning(format!("\"{name}\" is dated in the future; kept, not counted; if its date is wrong: {delete}"));
+    let future: Vec<&str> =
+        plan.kept().filter(|verdict| verdict.reasons.contains(&Reason::Future)).map(|verdict| verdict.archive.as_str()).collect();
+    if !future.is_empty() {
+        let delete = context.command_line(&[&["delete"][..], &future].concat());
+        let (are, its) = if future.len() == 1 { ("is", "its date is") } else { ("are", "their dates are") };
+        let count = text::count(future.len() as u64, "archive");
+        context.ui.warning(format!("{count} {are} dated in the future; kept, not counted; if {its} wrong: {delete}"));
     }
 }
 

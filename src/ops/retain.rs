@@ -237,7 +237,8 @@ fn decide(store: &dyn Store, private: &Path, request: &Request, progress: &dyn P
         }
     }
     let mut gone = std::collections::BTreeMap::new();
-    if let Some(own) = &asked.own {
+    // A time that is ahead makes every stream look abandoned.
+    if let (Some(own), false) = (&asked.own, request.ahead) {
         let covered = |stale: &Stale| request.scope.covers(&stale.stream);
         seen.stale = stale(&found.snapshots, own, request.now, STALE_AFTER).into_iter().filter(covered).collect();
         if let Some((after, reach)) = asked.gone {
