@@ -48,6 +48,7 @@ complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "cleanup" -d 'Remo
 complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "delete" -d 'Delete archives for good'
 complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "pin" -d 'Keep an archive whatever the retention policy says'
 complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "unpin" -d 'Let the retention policy decide about an archive again'
+complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "accept" -d 'Accept that an archive holds far less than the ones before it'
 complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "log" -d 'Show what was done when'
 complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "guard" -d 'Run a command, and put the databases back where it fails'
 complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "config" -d 'Show, test or begin the configuration'
@@ -58,13 +59,12 @@ complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l name -d 'Na
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l note -d 'Remember this text with the archive' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l kind -d 'Why the archive is made' -r -f -a "manual\t''
 scheduled\t''
-safety\t''
 pre-update\t''
 final\t''"
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l check -d 'How thoroughly the copy is checked' -r -f -a "full\t'Everything SQLite can check'
 quick\t'Pages and rows, not indexes against tables'
 none\t'Nothing; the archive is still read back'"
-complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l if-older-than -d 'Do nothing where a good archive of the same databases is younger than this, such as 20h; makes a second schedule harmless' -r
+complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l if-older-than -d 'Do nothing if every database has a good archive of this set, host and path that is younger, such as 20h' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l compression-level -d 'Level of compression, 1 (fast) to 12 (small)' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l threads -d 'Threads that compress; all cores if not given' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l keep -d 'With --cleanup: keep the newest N archives' -r
@@ -122,7 +122,7 @@ complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -s q -l quiet
 complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -s v -l verbose -d 'Tell more about what is being done'
 complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c heirloom -n "__fish_heirloom_using_subcommand list" -l set -d 'Only archives of this set' -r
-complete -c heirloom -n "__fish_heirloom_using_subcommand list" -l limit -d 'At most so many' -r
+complete -c heirloom -n "__fish_heirloom_using_subcommand list" -l limit -d 'Show at most N archives' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand list" -l config -d 'Read this configuration file, and no other [env: HEIRLOOM_CONFIG]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand list" -l dir -d 'Keep and find the archives in this folder [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand list" -l color -d 'Colour the output' -r -f -a "auto\t'At a terminal, unless `NO_COLOR` is set'
@@ -192,8 +192,7 @@ complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l keep-daily 
 complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l keep-weekly -d 'Keep one archive a week, of N weeks' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l keep-monthly -d 'Keep one archive a month, of N months' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l keep-yearly -d 'Keep one archive a year, of N years' -r
-complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l keep-safety -d 'Keep the newest N safety backups of each set' -r
-complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l set -d 'Only the archives of this set; all sets if not given, each by itself' -r
+complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l set -d 'Only archives of this set; without it those of the configured sets, or all' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l time-zone -d 'Where days, weeks, months and years begin, such as Europe/Berlin' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l simulate -d 'Print what would exist after this long, and touch no store' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l every -d 'How often a backup is made in the simulation' -r
@@ -205,17 +204,19 @@ never\t'Never'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l progress -d 'Show a progress bar on stderr' -r -f -a "auto\t'At a terminal'
 always\t'Always'
 never\t'Never'"
+complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l all-hosts -d 'Include archives of other hosts; without it they are counted and left alone'
+complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l include-plain -d 'Count and remove plain databases and archives of other tools, too'
 complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l dry-run -d 'Print the plan, and stop'
 complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l force -d 'Do not ask'
 complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
 complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -s q -l quiet -d 'Print errors only'
 complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -s v -l verbose -d 'Tell more about what is being done'
 complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l keep -d 'Keep the newest N good archives of each set' -r
+complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l keep -d 'Keep the newest N good archives of each stream' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l max-age -d 'Remove archives that are older, such as 90d' -r
-complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l max-size -d 'Keep the newest archives of each set that together are no larger, such as 20GB' -r
-complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l keep-safety -d 'Keep the newest N safety backups of each set' -r
-complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l set -d 'Only the archives of this set; all sets if not given, each by itself' -r
+complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l max-size -d 'Keep the newest archives of each stream that together are no larger, such as 20GB' -r
+complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l gone -d 'Of databases that are not there any more and got no archive for this long, such as 90d, keep only the newest archive' -r
+complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l set -d 'Only archives of this set; without it those of the configured sets, or all' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l time-zone -d 'Where days, weeks, months and years begin, such as Europe/Berlin' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l config -d 'Read this configuration file, and no other [env: HEIRLOOM_CONFIG]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l dir -d 'Keep and find the archives in this folder [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
@@ -225,6 +226,10 @@ never\t'Never'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l progress -d 'Show a progress bar on stderr' -r -f -a "auto\t'At a terminal'
 always\t'Always'
 never\t'Never'"
+complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l all -d 'With --gone: remove the newest archive, too; asks, or needs --force'
+complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l damaged -d 'Read archives that are marked as damaged once more, and remove those that are'
+complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l all-hosts -d 'Include archives of other hosts; without it they are counted and left alone'
+complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l include-plain -d 'Count and remove plain databases and archives of other tools, too'
 complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l dry-run -d 'Print the plan, and stop'
 complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l force -d 'Do not ask'
 complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
@@ -240,7 +245,7 @@ complete -c heirloom -n "__fish_heirloom_using_subcommand delete" -l progress -d
 always\t'Always'
 never\t'Never'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand delete" -l force -d 'Answer the question with yes'
-complete -c heirloom -n "__fish_heirloom_using_subcommand delete" -l even-last -d 'Delete the last good archive of a set, too'
+complete -c heirloom -n "__fish_heirloom_using_subcommand delete" -l even-last -d 'Delete the last good archive of a database, too'
 complete -c heirloom -n "__fish_heirloom_using_subcommand delete" -l dry-run -d 'Print what would be deleted, and stop'
 complete -c heirloom -n "__fish_heirloom_using_subcommand delete" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
 complete -c heirloom -n "__fish_heirloom_using_subcommand delete" -s q -l quiet -d 'Print errors only'
@@ -270,6 +275,18 @@ complete -c heirloom -n "__fish_heirloom_using_subcommand unpin" -l json -d 'Pri
 complete -c heirloom -n "__fish_heirloom_using_subcommand unpin" -s q -l quiet -d 'Print errors only'
 complete -c heirloom -n "__fish_heirloom_using_subcommand unpin" -s v -l verbose -d 'Tell more about what is being done'
 complete -c heirloom -n "__fish_heirloom_using_subcommand unpin" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c heirloom -n "__fish_heirloom_using_subcommand accept" -l config -d 'Read this configuration file, and no other [env: HEIRLOOM_CONFIG]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand accept" -l dir -d 'Keep and find the archives in this folder [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand accept" -l color -d 'Colour the output' -r -f -a "auto\t'At a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c heirloom -n "__fish_heirloom_using_subcommand accept" -l progress -d 'Show a progress bar on stderr' -r -f -a "auto\t'At a terminal'
+always\t'Always'
+never\t'Never'"
+complete -c heirloom -n "__fish_heirloom_using_subcommand accept" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
+complete -c heirloom -n "__fish_heirloom_using_subcommand accept" -s q -l quiet -d 'Print errors only'
+complete -c heirloom -n "__fish_heirloom_using_subcommand accept" -s v -l verbose -d 'Tell more about what is being done'
+complete -c heirloom -n "__fish_heirloom_using_subcommand accept" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c heirloom -n "__fish_heirloom_using_subcommand log" -l since -d 'Only what is not older than this: a span (7d) or a time (2026-03-01T03:00:00Z)' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand log" -l config -d 'Read this configuration file, and no other [env: HEIRLOOM_CONFIG]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand log" -l dir -d 'Keep and find the archives in this folder [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F

@@ -31,6 +31,7 @@ pub mod clock;
 pub mod config;
 pub mod database;
 pub mod digest;
+pub mod groups;
 pub mod holds;
 pub mod lock;
 pub mod metadata;

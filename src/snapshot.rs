@@ -172,6 +172,11 @@ impl Snapshot {
         self.databases.iter().find(|brief| brief.name.as_str() == database)
     }
 
+    /// Returns the streams of its databases.
+    pub fn streams(&self) -> Vec<&Stream> {
+        self.databases.iter().map(|brief| &brief.stream).collect()
+    }
+
     /// Compares two archives, the newer one first. Of two of the same moment the one with a number behind its name (`-2`: made
     /// later) is the newer one, because a dash sorts before the dot of the ending.
     pub fn newest_first(&self, other: &Snapshot) -> Ordering {

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::ArchiveError;
 use super::format::TAR_BLOCK;
 use crate::metadata::{FORMAT, Metadata};
-use crate::names::{ArchiveId, MAX_ENTRY_BYTES, METADATA_ENTRY, Name, RESTORE_ENTRY, is_file_name, printable};
+use crate::names::{ArchiveId, HostLabel, MAX_ENTRY_BYTES, METADATA_ENTRY, Name, RESTORE_ENTRY, is_file_name, printable};
 use crate::snapshot::{Contents, Held, Origin};
 
 /// How many oddities of one kind are named one by one.
@@ -22,10 +22,19 @@ pub(super) fn format(json: &[u8]) -> Result<Option<u64>, ArchiveError> {
     }
     let claim: Claim = serde_json::from_slice(json).map_err(unreadable)?;
     match claim.format {
-        Some(found) if found > u64::from(FORMAT) => Err(ArchiveError::FormatTooNew { found }),
+        Some(found) if found > u64::from(FORMAT) => Err(too_new(found, json)),
         Some(0) => Err(damaged("the metadata claims format 0")),
         format => Ok(format),
     }
+}
+
+/// Refuses metadata of a newer format. Set and host label are read as format 1 has them, in case they are still there.
+fn too_new(found: u64, json: &[u8]) -> ArchiveError {
+    let newer: serde_json::Value = serde_json::from_slice(json).unwrap_or_default();
+    let text = |field: &str| newer.get(field).and_then(|value| value.as_str());
+    let set = text("set").and_then(|set| Name::new(set).ok());
+    let host = text("host_label").and_then(|label| HostLabel::new(label).ok());
+    ArchiveError::FormatTooNew { found, set, host }
 }
 
 /// Reads metadata of format 1 and checks what reading the archive relies on.

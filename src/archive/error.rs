@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 
+use crate::names::{HostLabel, Name};
 use crate::progress::Interrupted;
 
 /// Why an archive cannot be read or written.
@@ -12,6 +13,10 @@ pub enum ArchiveError {
     FormatTooNew {
         /// The format it says it has.
         found: u64,
+        /// The set, where its description can be read so far.
+        set: Option<Name>,
+        /// The host label, likewise.
+        host: Option<HostLabel>,
     },
     /// No kind of archive that we know: not ours, not the old tool's, not a database.
     NotAnArchive {
@@ -61,7 +66,7 @@ impl ArchiveError {
 impl fmt::Display for ArchiveError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::FormatTooNew { found } => write!(f, "the archive has format {found}, which a newer release wrote"),
+            Self::FormatTooNew { found, .. } => write!(f, "the archive has format {found}, which a newer release wrote"),
             Self::NotAnArchive { why } => write!(f, "not an archive: {why}"),
             Self::Damaged { why } => write!(f, "the archive is damaged: {why}"),
             Self::Hostile { why } => write!(f, "the archive is refused: {why}"),

@@ -139,7 +139,7 @@ fn parse(json: &[u8]) -> Result<OldMetadata, ArchiveError> {
     metadata.id = Some(ArchiveId::of_metadata(json));
     let release = metadata.version.as_deref().and_then(|version| version.split('.').next()?.parse().ok());
     match release {
-        Some(found) if found > NEWEST => Err(ArchiveError::FormatTooNew { found }),
+        Some(found) if found > NEWEST => Err(ArchiveError::FormatTooNew { found, set: None, host: None }),
         _ => Ok(metadata),
     }
 }

@@ -4,10 +4,14 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use super::retain::shrinks_off;
 use super::{Context, Outcome, text};
 use crate::lock::StoreLock;
+use crate::metadata::rfc3339;
+use crate::ops::inventory::inventory;
 use crate::ops::marks;
 use crate::ops::resolve::{Place, Wanted, resolve};
+use crate::retention::{Limits, Retention, Scene, Shrink};
 use crate::store::{Store as _, StoreError};
 
 /// Accept that an archive holds far less than the ones before it
@@ -15,11 +19,12 @@ use crate::store::{Store as _, StoreError};
 /// An archive with less than half of the rows that its database held before is a shrink. Until it is accepted, or until a
 /// later archive holds half of the rows again, nothing from before it is removed, and `rotate` and `health` report it.
 /// Accepting it creates an empty `ARCHIVE.accepted` beside it; earlier shrinks of the same databases are accepted with it.
+/// Nothing happens if there is no shrink to accept.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Example:
   heirloom accept shop_20260301T030000Z
 
-Exit codes: 0 done; 11 locked; 12 no such backup; 16 store unreachable")]
+Exit codes: 0 done, or nothing to accept; 11 locked; 12 no such backup; 16 store unreachable")]
 pub struct AcceptArgs {
     /// A name, the beginning of a name, or `latest`
     #[arg(value_name = "ARCHIVE", add = super::complete::archives())]
@@ -30,16 +35,39 @@ pub(super) fn run(args: &AcceptArgs, context: &mut Context) -> anyhow::Result<Ou
     let store = context.store()?;
     let wanted = Wanted { text: Some(args.archive.clone()), ..Wanted::default() };
     let selected = resolve(|| Ok(store.clone()), &wanted, &context.reading(), &context.ui.progress())?;
-    let name = selected.snapshot.name;
     if selected.place != Place::Store {
         return Err(StoreError::NotFound { name: args.archive.clone(), location: store.location() }.into());
     }
+    let name = selected.snapshot.name.clone();
     let lock = StoreLock::acquire(&store.create_private()?, Duration::from_secs(60), &context.ui.progress())?;
-    let changed = marks::accept(&store, &lock, &name)?;
+    let snapshots = inventory(&store, &context.reading(), &context.ui.progress())?.snapshots;
+    let scene = Scene { shrinks_off: shrinks_off(context), ..Scene::new(context.now, context.settings.time_zone) };
+    let open = Retention::Cleanup(Limits::default()).plan(&snapshots, &scene).open_shrinks;
+    let snapshot = snapshots.iter().find(|snapshot| snapshot.name == name).unwrap_or(&selected.snapshot);
+    // This archive and those before it, of its own databases.
+    let concerned =
+        |shrink: &&Shrink| shrink.created_at <= snapshot.created_at && snapshot.databases.iter().any(|brief| brief.stream == shrink.stream);
+    let accepted: Vec<&Shrink> = open.iter().filter(concerned).collect();
+    let changed = !accepted.is_empty() && marks::accept(&store, &lock, &name)?;
     if context.ui.is_json() {
-        context.ui.document(&json!({"archive": name, "accepted": true, "changed": changed}));
+        let shrinks = accepted.iter().map(|shrink| {
+            let (archive, database) = (shrink.archive.as_str(), &shrink.database);
+            let (created_at, path) = (rfc3339(shrink.created_at), shrink.stream.path());
+            json!({"archive": archive, "database": database, "path": path, "created_at": created_at, "before": shrink.before, "after": shrink.after})
+        });
+        let shrinks: Vec<_> = shrinks.collect();
+        context.ui.document(&json!({"archive": name, "accepted": snapshot.accepted || changed, "changed": changed, "shrinks": shrinks}));
+        return Ok(Outcome::Done);
     }
-    let already = if changed { "" } else { "already " };
-    context.ui.summary(format!("{name} is {already}accepted ({})", text::age(selected.snapshot.created_at, context.now)));
+    if accepted.is_empty() {
+        let why = if snapshot.accepted { "it was accepted before" } else { "it is not a shrink, and none before it is open" };
+        context.ui.note(format!("nothing to accept in {name}: {why}"));
+        return Ok(Outcome::Done);
+    }
+    for shrink in accepted {
+        let (age, fell) = (text::age(shrink.created_at, context.now), text::fell(&shrink.before, &shrink.after));
+        context.ui.line(format!("accepted {} ({age}): {}, {fell}", shrink.archive, text::stream(&shrink.stream)));
+    }
+    context.ui.note("archives from before are removed by the usual rules from now on");
     Ok(Outcome::Done)
 }

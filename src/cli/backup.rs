@@ -36,8 +36,9 @@ use crate::store::{LocalStore, Store as _, StoreError};
   heirloom backup --only user --note 'before the migration'
   heirloom backup --kind scheduled --if-older-than 20h --rotate
 
-Exit codes: 0 done; 3 one of several sets failed, or a damaged database was kept; 10 no such database;
-11 locked or busy; 13 damaged, nothing kept; 14 name taken; 15 not enough space; 16 store unreachable")]
+Exit codes: 0 done; 3 one of several sets failed, a damaged database was kept, most rows are gone,
+the clock is behind the newest archive, or another application uses the same set, host and path;
+10 no such database; 11 locked or busy; 13 damaged, nothing kept; 14 name taken; 15 not enough space; 16 store unreachable")]
 pub struct BackupArgs {
     #[command(flatten)]
     choice: ChoiceArgs,
@@ -65,7 +66,10 @@ pub struct BackupArgs {
     /// Succeed where a database does not exist yet, for a first deployment
     #[arg(long)]
     if_exists: bool,
-    /// Do nothing where a good archive of the same databases is younger than this, such as 20h; makes a second schedule harmless
+    /// Do nothing if every database has a good archive of this set, host and path that is younger, such as 20h
+    ///
+    /// Makes a second schedule harmless. Plain databases and archives of other tools, of other hosts or of other paths do not
+    /// count, nor do safety backups, damaged archives and those dated in the future.
     #[arg(long, value_name = "AGE", value_parser = humantime::parse_duration)]
     if_older_than: Option<Duration>,
     /// Print what would be backed up, and stop
@@ -98,7 +102,6 @@ pub struct BackupArgs {
 enum KindArg {
     Manual,
     Scheduled,
-    Safety,
     PreUpdate,
     Final,
 }
@@ -108,7 +111,6 @@ impl From<KindArg> for Kind {
         match kind {
             KindArg::Manual => Kind::Manual,
             KindArg::Scheduled => Kind::Scheduled,
-            KindArg::Safety => Kind::Safety,
             KindArg::PreUpdate => Kind::PreUpdate,
             KindArg::Final => Kind::Final,
         }

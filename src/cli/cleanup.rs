@@ -4,36 +4,59 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 
-use super::retain::{RetainArgs, carry_out};
+use super::retain::{RetainArgs, Special, carry_out};
 use super::{Context, Outcome};
-use crate::retention::{Limits, Retention};
+use crate::retention::{GoneReach, Limits, Retention};
 
 /// Remove archives beyond a number, an age or a total size, and what dead runs left
 ///
-/// An archive goes when one of the limits says so. Limits hold for each set by itself. Without any, only leftovers of dead
-/// runs go. With one of --keep, --max-age and --max-size only the limits on the command line hold, and none of the
-/// configuration.
+/// An archive goes when one of the limits says so. Limits hold for each stream by itself: the archives of one database, known
+/// by set, host label and path. Without any, only leftovers of dead runs go. With one of --keep, --max-age and --max-size
+/// only the limits on the command line hold, and none of the configuration. Only streams of this host are touched, and with
+/// configured sets only theirs.
 ///
-/// The newest good archive always stays, and so do pinned ones, those dated in the future, and files that are no archives.
-/// Safety backups are counted by themselves.
+/// The newest good archive of a stream always stays, and so do pinned archives, those dated in the future, those from before
+/// a shrink that was not accepted, plain databases and files that are not archives. No limit acts on safety backups. On a
+/// network file system nothing younger than 24 hours is removed.
 ///
 /// At a terminal the plan is shown before anything is removed; without one it is carried out.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
   heirloom cleanup --keep 10
   heirloom cleanup --max-age 90d --max-size 20GB --dry-run
+  heirloom cleanup --gone 90d    keep only the newest archive of databases that are gone
+  heirloom cleanup --damaged     read damaged archives once more, then remove them
 
-Exit codes: 0 done; 2 usage; 3 done, but an archive could not be removed; 11 locked by another run; 16 store unreachable")]
+Exit codes: 0 done; 2 usage, or no such set; 3 done, but an archive could not be removed, a shrink
+is not accepted, a newer heirloom wrote an archive, or HEIRLOOM_NOW is ahead of the clock;
+11 locked by another run; 16 store unreachable")]
 pub struct CleanupArgs {
-    /// Keep the newest N good archives of each set
+    /// Keep the newest N good archives of each stream
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Limits")]
     keep: Option<u32>,
     /// Remove archives that are older, such as 90d
+    ///
+    /// A clock that is ahead makes every archive older: on a local store nothing shows that it is wrong, and what is too
+    /// old by it is removed, down to the newest good archive of each stream. Use --keep if the clock cannot be trusted.
     #[arg(long, value_name = "AGE", value_parser = humantime::parse_duration, help_heading = "Limits")]
     max_age: Option<Duration>,
-    /// Keep the newest archives of each set that together are no larger, such as 20GB
+    /// Keep the newest archives of each stream that together are no larger, such as 20GB
     #[arg(long, value_name = "SIZE", help_heading = "Limits")]
     max_size: Option<ByteSize>,
+    /// Of databases that are not there any more and got no archive for this long, such as 90d, keep only the newest archive
+    ///
+    /// A database counts as gone if the system says that nothing lies at its recorded path, and only on the host that it was
+    /// backed up on.
+    #[arg(long, value_name = "AGE", value_parser = humantime::parse_duration)]
+    gone: Option<Duration>,
+    /// With --gone: remove the newest archive, too; asks, or needs --force
+    #[arg(long, requires = "gone")]
+    all: bool,
+    /// Read archives that are marked as damaged once more, and remove those that are
+    ///
+    /// One that is not damaged loses its mark. One without a good archive of the same databases stays.
+    #[arg(long)]
+    damaged: bool,
     #[command(flatten)]
     retain: RetainArgs,
 }
@@ -46,7 +69,9 @@ impl CleanupArgs {
 }
 
 pub(super) fn run(args: &CleanupArgs, context: &mut Context) -> anyhow::Result<Outcome> {
-    carry_out(&args.retain, Retention::Cleanup(limits(args, context)), context)
+    let reach = if args.all { GoneReach::RemoveAll } else { GoneReach::KeepNewest };
+    let special = Special { gone: args.gone.map(|age| (age, reach)), damaged: args.damaged };
+    carry_out(&args.retain, Retention::Cleanup(limits(args, context)), special, context)
 }
 
 fn limits(args: &CleanupArgs, context: &Context) -> Limits {

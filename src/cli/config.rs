@@ -16,7 +16,8 @@ use super::ui::Tone;
 use super::{Context, Outcome, exit_code};
 use crate::config::{EXAMPLE, Key, Origin};
 use crate::database::probe;
-use crate::names::printable;
+use crate::names::{HostLabel, printable};
+use crate::platform;
 use crate::store::{LocalStore, StoreError, parent, sync_folder};
 
 /// Show, test or begin the configuration
@@ -94,6 +95,8 @@ struct Row {
     value: Json,
     shown: String,
     origin: Origin,
+    /// Where the value of this machine comes from, if it is that.
+    machine: Option<&'static str>,
 }
 
 fn rows(context: &Context) -> Vec<Row> {
@@ -106,6 +109,7 @@ fn rows(context: &Context) -> Vec<Row> {
                 value: json!(path.to_string_lossy()),
                 shown: printable(&path.to_string_lossy()).into_owned(),
                 origin: effective.database_origin(set, database).clone(),
+                machine: None,
             });
         }
     }
@@ -115,15 +119,24 @@ fn rows(context: &Context) -> Vec<Row> {
             value: json!(path.to_string_lossy()),
             shown: printable(&path.to_string_lossy()).into_owned(),
             origin: effective.default_database.clone(),
+            machine: None,
         });
     }
     for key in Key::ALL {
         let value = key.get(&context.settings);
+        if key == Key::Host && value.is_none() {
+            let label = context.host.label.as_str();
+            let machine = if context.host.label == HostLabel::container() { "container" } else { "host name" };
+            let origin = Origin::System;
+            rows.push(Row { key: key.to_string(), value: json!(label), shown: label.into(), origin, machine: Some(machine) });
+            continue;
+        }
         rows.push(Row {
             key: key.to_string(),
             shown: value.as_ref().map_or_else(|| key.without_value().to_owned(), ToString::to_string),
             value: value.map_or(Json::Null, |value| json!(value)),
             origin: effective.origin(key).clone(),
+            machine: None,
         });
     }
     rows
@@ -145,7 +158,7 @@ fn show(context: &mut Context) -> anyhow::Result<Outcome> {
     }
     let mut table = context.ui.table(&["SETTING", "VALUE", "ORIGIN"]);
     for row in &rows {
-        let origin = row.origin.to_string();
+        let origin = row.machine.map_or_else(|| row.origin.to_string(), str::to_owned);
         let origin = if row.origin == Origin::Default { context.ui.paint(Tone::Dim, &origin) } else { origin };
         table.add_row([row.key.clone(), row.shown.clone(), origin]);
     }
@@ -164,6 +177,7 @@ fn row_json(row: &Row) -> Json {
         Origin::DotEnv { variable, .. } => ("dotenv", vec![variable.clone()]),
         Origin::Environment { variable } => ("environment", vec![variable.clone()]),
         Origin::Flag(_) => ("flag", Vec::new()),
+        Origin::System if row.machine == Some("container") => ("container", Vec::new()),
         Origin::System => ("host", Vec::new()),
     };
     let (file, line) = match &row.origin {
@@ -253,15 +267,20 @@ fn tests(context: &Context) -> Vec<Tested> {
     tested.extend(effective.warnings.iter().map(|warning| Tested::odd("configuration", printable(warning).into_owned())));
 
     let sets = &context.settings.sets;
+    let store = &context.settings.store;
     for (set, settings) in sets {
         for (database, path) in &settings.databases {
             tested.push(test_database(format!("sets.{set}.databases.{database}"), path));
+            tested.extend(test_folder(format!("sets.{set}.databases.{database}"), path, store));
         }
     }
     // With sets, `backup` does not look at the variables.
     if sets.is_empty() {
         match (&context.settings.default_database, configuration.refused_database()) {
-            (Some(path), _) => tested.push(test_database("default_database".into(), path)),
+            (Some(path), _) => {
+                tested.push(test_database("default_database".into(), path));
+                tested.extend(test_folder("default_database".into(), path, store));
+            }
             (None, Some(refused)) => tested.push(Tested::bad("default_database", refused.into())),
             (None, None) if effective.problems.is_empty() => {
                 tested.push(Tested::odd("sets", "no database is configured: `backup` needs one on its command line".into()));
@@ -281,6 +300,16 @@ fn test_database(what: String, path: &Path) -> Tested {
         Ok(()) => Tested::good(what, format!("{} looks like a database", quoted(path))),
         Err(error) => Tested::bad(what, error.into()),
     }
+}
+
+/// Warns of a database that lies among the archives. Nothing removes it, but it looks like a copy of another tool there.
+fn test_folder(what: String, path: &Path, store: &Path) -> Option<Tested> {
+    let folder = platform::resolved(path).parent().map(Path::to_owned)?;
+    (folder == platform::resolved(store)).then(|| {
+        let message = format!("{} lies in the folder of the store", quoted(path));
+        let hint = "name another folder in store.dir, so that nobody takes the database for a backup";
+        Tested { hint: Some(hint.into()), ..Tested::odd(what, message) }
+    })
 }
 
 /// Tests the store without writing to it.

@@ -4,25 +4,31 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::exit::Usage;
+use super::exit::{Refused, Usage};
 use super::log::Record;
+use super::retain::{configured, shrinks_off};
 use super::{Context, Outcome, text};
 use crate::lock::StoreLock;
 use crate::names::{ArchiveName, printable};
-use crate::ops::delete::{self, LastGood};
+use crate::ops::delete::{self, DeleteError, LastGood, Refusal};
 use crate::ops::inventory::inventory;
+use crate::ops::plain::Sources;
+use crate::ops::retain::mark_held;
 use crate::store::{Store as _, StoreError};
 
 /// Delete archives for good
 ///
-/// Asks at a terminal; elsewhere `--force` is needed. The last good archive of a set and pinned ones are refused.
+/// Asks at a terminal; elsewhere `--force` is needed. Refused are pinned archives, those that a running command needs, a
+/// shrink that was not accepted (see `heirloom accept`), the last good archive of a database (known by set, host label and
+/// path), and a plain file that is a configured or recorded database, is open, or has a -wal, -journal or -shm beside it.
+/// A copy under another name counts as another archive.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
   heirloom delete shop_20260301T030000Z.tar.gz
   heirloom delete --force old-1.tar.gz old-2.tar.gz
 
-Exit codes: 0 done; 2 not confirmed; 11 locked; 12 no such backup; 14 pinned, or the last good one of its set;
-16 store unreachable")]
+Exit codes: 0 done; 2 not confirmed; 11 locked; 12 no such backup; 14 pinned, in use, a shrink,
+the last good one of a database, or a live database; 16 store unreachable")]
 pub struct DeleteArgs {
     /// Names of archives, in full
     #[arg(value_name = "ARCHIVE", required = true, add = super::complete::archives())]
@@ -30,7 +36,7 @@ pub struct DeleteArgs {
     /// Answer the question with yes
     #[arg(long)]
     force: bool,
-    /// Delete the last good archive of a set, too
+    /// Delete the last good archive of a database, too
     #[arg(long)]
     even_last: bool,
     /// Print what would be deleted, and stop
@@ -48,16 +54,21 @@ pub(super) fn run(args: &DeleteArgs, context: &mut Context) -> anyhow::Result<Ou
     let names = names.collect::<Result<Vec<_>, StoreError>>()?;
     let last = if args.even_last { LastGood::Remove } else { LastGood::Keep };
     let plan = |context: &Context| -> anyhow::Result<delete::Plan> {
-        let found = inventory(&store, &context.reading(), &context.ui.progress())?;
+        let mut found = inventory(&store, &context.reading(), &context.ui.progress())?;
+        mark_held(&mut found.snapshots, &store.private())?;
         if let Some(unknown) = names.iter().find(|name| found.snapshots.iter().all(|snapshot| snapshot.name != **name)) {
             // Another run may have removed it since it was looked up.
             if store.stat(unknown.as_str())?.is_none() {
                 return Err(StoreError::NotFound { name: unknown.as_str().to_owned(), location: store.location() }.into());
             }
-            let hint = "it is no archive that this tool knows; remove it with `rm` if you are sure";
-            return Err(Usage::new(format!("\"{unknown}\" is not ours to delete"), hint).into());
+            let hint = "it is not an archive that this release can read; remove it with `rm` if you are sure";
+            return Err(Usage::new(format!("\"{unknown}\" is not a heirloom archive"), hint).into());
         }
-        Ok(delete::plan(&found, &names, last)?)
+        let databases = configured(context);
+        let sources = Sources::new(databases.iter().map(|path| path.as_path()), &found.snapshots);
+        let (names, shrinks_off) = (names.as_slice(), &shrinks_off(context));
+        let request = delete::Request { names, last, shrinks_off, sources: &sources, store: &store, now: context.now };
+        delete::plan(&found.snapshots, &request).map_err(|error| refused(error, context))
     };
     let planned = plan(context)?;
     for snapshot in &planned.remove {
@@ -88,4 +99,23 @@ pub(super) fn run(args: &DeleteArgs, context: &mut Context) -> anyhow::Result<Ou
     }
     removed.iter().for_each(|name| context.ui.summary(format!("deleted {}", printable(name.as_str()))));
     Ok(Outcome::Done)
+}
+
+/// Adds to a refusal what to type instead.
+fn refused(error: anyhow::Error, context: &Context) -> anyhow::Error {
+    let DeleteError { archive, why } = match error.downcast::<DeleteError>() {
+        Ok(refused) => refused,
+        Err(other) => return other,
+    };
+    let hint = match &why {
+        Refusal::Pinned => format!("take the pin off first: {}", context.command_line(&["unpin", archive.as_str()])),
+        Refusal::InUse => "wait for the other command to end and try again".into(),
+        Refusal::OpenShrink => format!("if the loss is meant, accept it first: {}", context.command_line(&["accept", archive.as_str()])),
+        Refusal::LastGood(_) => {
+            let insist = context.command_line(&["delete", archive.as_str(), "--even-last"]);
+            format!("make a new backup first, or insist: {insist}")
+        }
+        Refusal::Live(_) => "remove it with `rm` if you are sure that it is not in use".into(),
+    };
+    Refused { message: DeleteError { archive, why }.to_string(), hint }.into()
 }

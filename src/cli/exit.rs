@@ -10,7 +10,6 @@ use crate::archive::ArchiveError;
 use crate::database::{SourceError, TargetError, sqlite_version};
 use crate::lock::LockError;
 use crate::names::printable;
-use crate::ops::delete::DeleteError;
 use crate::ops::resolve::ResolveError;
 use crate::ops::restore::RestoreError;
 use crate::progress::Interrupted;
@@ -79,6 +78,23 @@ impl std::fmt::Display for InTheWay {
 }
 
 impl std::error::Error for InTheWay {}
+
+/// Something stays as it is because nothing could replace it: exit code 14.
+#[derive(Debug)]
+pub struct Refused {
+    /// What stays, and why.
+    pub message: String,
+    /// What to type instead.
+    pub hint: String,
+}
+
+impl std::fmt::Display for Refused {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Refused {}
 
 /// `guard` could not do its part: exit code 125, whatever the cause. Says what state things are in.
 #[derive(Debug)]
@@ -205,8 +221,8 @@ fn meaning_of(cause: &(dyn std::error::Error + 'static)) -> Option<Meaning> {
         };
         return own(code, kind, Some(&restore.hint()));
     }
-    if let Some(delete) = cause.downcast_ref::<DeleteError>() {
-        return own(14, "target_in_use", Some(&delete.hint()));
+    if let Some(refused) = cause.downcast_ref::<Refused>() {
+        return own(14, "target_in_use", Some(&refused.hint));
     }
     if let Some(lock) = cause.downcast_ref::<LockError>() {
         return match lock {

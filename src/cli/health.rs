@@ -8,6 +8,7 @@ use super::backup::CheckArg;
 use super::choice::ChoiceArgs;
 use super::exit::Usage;
 use super::health_metrics::{nagios, prometheus, write_for_others};
+use super::retain::shrinks_off;
 use super::ui::Tone;
 use super::{Context, Outcome, Ui, exit};
 use crate::config::Check as Configured;
@@ -18,8 +19,11 @@ use crate::progress::Interrupted;
 
 /// Say how databases and backups are, before somebody needs them
 ///
-/// Looks at the databases and at the archives of their sets, and prints a line for each check with its state, what was found, and what to do.
-/// Nothing is changed or repaired. Without names or a configuration the newest archive of each set says which databases there are.
+/// Looks at the databases and at their archives, and prints a line for each check with its state, what was found, and what to do.
+/// Nothing is changed or repaired. Without names or a configuration the archives of this host say which databases there are.
+///
+/// A backup counts for a database only if it was made under the same set, host label and path. Archives of other hosts are
+/// counted in one line and judged where they come from. Plain databases and archives of other tools prove nothing.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
   heirloom health
@@ -92,6 +96,8 @@ fn report(args: &HealthArgs, context: &Context) -> anyhow::Result<Report> {
         host: &context.host,
         reading: &context.reading(),
         max_backup_age: context.settings.health.max_backup_age,
+        shrinks_off: shrinks_off(context),
+        flags: context.command_line::<&str>(&[]).trim_start_matches("heirloom").to_owned(),
     };
     let mut report = judge(&gather(&request, &context.ui.progress())?);
     if args.databases_only {
@@ -175,6 +181,7 @@ fn document(report: &Report) -> Value {
             "check": check.name,
             "set": check.subject.set(),
             "database": check.subject.database(),
+            "path": check.subject.path(),
             "state": check.state.as_str(),
             "value": check.value,
             "measures": measures,

@@ -57,7 +57,9 @@ fn performance(check: &Check, measure: &Measure) -> Option<String> {
         (Some(limit), Bad::Below) => format!("{limit}:"),
     };
     let (warning, critical) = (limit(measure.warning), limit(measure.critical));
-    Some(format!("'{} {}'={}{unit};{warning};{critical};0", check.subject, measure.quantity.name, measure.value))
+    // A path may hold what ends a label.
+    let subject = check.subject.to_string().replace(['\'', '=', '|'], "_");
+    Some(format!("'{subject} {}'={}{unit};{warning};{critical};0", measure.quantity.name, measure.value))
 }
 
 /// Returns the report in the text exposition format of Prometheus.
@@ -74,8 +76,11 @@ pub(super) fn prometheus(report: &Report) -> String {
         let pairs = pairs.iter().map(|(name, value)| format!("{name}=\"{}\"", escaped(value)));
         pairs.chain([format!("store=\"{}\"", escaped(&store))]).collect::<Vec<_>>().join(",")
     };
+    // The label `path` is there only where two databases have one name: whoever has one keeps his series.
     let of = |check: &Check| {
-        [check.subject.set().map_or("", |name| name.as_str()), check.subject.database().map_or("", |name| name.as_str())].map(str::to_owned)
+        let subject = &check.subject;
+        let names = [subject.set(), subject.database()].map(|name| name.map_or("", |name| name.as_str()).to_owned());
+        (names, subject.path().map(str::to_owned))
     };
 
     let at = report.at.timestamp_micros() as f64 / 1e6;
@@ -85,8 +90,11 @@ pub(super) fn prometheus(report: &Report) -> String {
         .checks
         .iter()
         .map(|check| {
-            let [set, database] = of(check);
-            (labels(&[("check", check.name), ("set", &set), ("database", &database)]), check.state as u8 as f64)
+            let ([set, database], path) = of(check);
+            let path = path.as_deref().map(|path| ("path", path));
+            let pairs: Vec<(&str, &str)> =
+                [("check", check.name), ("set", &set), ("database", &database)].into_iter().chain(path).collect();
+            (labels(&pairs), check.state as u8 as f64)
         })
         .collect();
     family("check_state", "The state of a check: 0 ok, 1 warning, 2 critical.", &states);
@@ -105,8 +113,8 @@ pub(super) fn prometheus(report: &Report) -> String {
             .flat_map(|check| check.measures.iter().map(move |measure| (check, measure)))
             .filter(|(_, measure)| measure.quantity == quantity)
             .map(|(check, measure)| {
-                let [set, database] = of(check);
-                let pairs = [("set", set.as_str()), ("database", database.as_str())];
+                let ([set, database], path) = of(check);
+                let pairs = [("set", set.as_str()), ("database", database.as_str()), ("path", path.as_deref().unwrap_or_default())];
                 let pairs: Vec<(&str, &str)> = pairs.into_iter().filter(|(_, value)| !value.is_empty()).collect();
                 (labels(&pairs), measure.value)
             })

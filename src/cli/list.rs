@@ -1,33 +1,42 @@
 //! `heirloom list`.
 
+use std::collections::HashMap;
+
 use serde_json::{Value, json};
 
+use super::choice::refuse_unknown_set;
 use super::ui::Tone;
 use super::{Context, Outcome, text};
+use crate::groups::{are_ambiguous, groups};
 use crate::metadata::rfc3339;
-use crate::names::{Name, printable};
+use crate::names::{ArchiveId, ArchiveName, Name, printable};
 use crate::ops::inventory::{Foreign, Inventory, inventory};
+use crate::ops::retain::mark_held;
 use crate::snapshot::{Origin, Snapshot};
 use crate::store::Store as _;
 
 /// List the archives of the store, newest first
 ///
-/// Every line comes from the archive itself; there is no index that could be wrong.
+/// Every line comes from the archive itself; there is no index that could be wrong. If the store has archives of several
+/// hosts or paths under one set, they are listed under a heading each: set, host label and path.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
   heirloom list
   heirloom list --set shop --limit 5
   heirloom list --json | jq -r '.archives[0].archive'
 
-States: ok; pinned (retention never removes it); damaged (not restored unless you insist); foreign (no archive of
-this tool or of one that it knows: shown, never touched); unread (the system failed to read it)
+States: ok; damaged (not restored unless you insist); pinned (retention never removes it); in use (a
+running command needs it); accepted (it holds far less than the ones before it, and that is meant);
+copy (the same archive as another one, under another name); old tool, plain (who made it; plain ones
+are never counted or removed); newer (a newer heirloom wrote it); foreign (not an archive that this
+release knows: shown, never touched); unread (the system failed to read it)
 
-Exit codes: 0 done; 16 store unreachable")]
+Exit codes: 0 done; 2 no such set; 16 store unreachable")]
 pub struct ListArgs {
     /// Only archives of this set
     #[arg(long, value_name = "NAME")]
     set: Option<Name>,
-    /// At most so many
+    /// Show at most N archives
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
 }
@@ -35,30 +44,62 @@ pub struct ListArgs {
 pub(super) fn run(args: &ListArgs, context: &mut Context) -> anyhow::Result<Outcome> {
     let store = context.store()?;
     let mut found = inventory(&store, &context.reading(), &context.ui.progress())?;
+    if let Err(error) = mark_held(&mut found.snapshots, &store.private()) {
+        context.ui.warning(format!("{error:#}"));
+    }
     if let Some(set) = &args.set {
+        refuse_unknown_set(set, &found, &store, context)?;
         found.snapshots.retain(|snapshot| snapshot.set == *set);
         found.foreign.clear();
     }
     let all = found.snapshots.len();
+    let copies = copies(&found.snapshots);
     found.snapshots.truncate(args.limit.unwrap_or(usize::MAX));
     if context.ui.is_json() {
-        context.ui.document(&document(&store.location(), &found));
+        context.ui.document(&document(&store.location(), &found, &copies));
     } else {
-        table(context, &found);
+        tables(context, &found, &copies);
         context.ui.note(summary(&store.location(), &found, all));
     }
     Ok(Outcome::Done)
 }
 
-fn table(context: &mut Context, found: &Inventory) {
-    if found.snapshots.is_empty() && found.foreign.is_empty() {
+/// Prints a table of all archives, or a heading and a table for each group where the name of a set does not say which is meant.
+fn tables(context: &mut Context, found: &Inventory, copies: &[Option<ArchiveName>]) {
+    // What other tools left belongs to no host.
+    let (plain, ours): (Vec<usize>, Vec<usize>) = (0..found.snapshots.len()).partition(|index| found.snapshots[*index].is_plain());
+    let groups = groups(ours.iter().map(|index| found.snapshots[*index].streams()));
+    if !are_ambiguous(&groups) {
+        let all: Vec<usize> = (0..found.snapshots.len()).collect();
+        table(context, found, copies, &all, &found.foreign);
+        return;
+    }
+    for (index, group) in groups.iter().enumerate() {
+        let heading = context.ui.paint(Tone::Strong, &group.to_string());
+        context.ui.result(if index > 0 { format!("\n{heading}") } else { heading });
+        let members: Vec<usize> = group.members.iter().map(|member| ours[*member]).collect();
+        table(context, found, copies, &members, &[]);
+    }
+    if !(plain.is_empty() && found.foreign.is_empty()) {
+        context.ui.result(format!("\n{}", context.ui.paint(Tone::Strong, "other files")));
+        table(context, found, copies, &plain, &found.foreign);
+    }
+}
+
+fn table(context: &mut Context, found: &Inventory, copies: &[Option<ArchiveName>], members: &[usize], foreign: &[Foreign]) {
+    if members.is_empty() && foreign.is_empty() {
         return;
     }
     let ui = &context.ui;
     let mut table = ui.table(&["ARCHIVE", "AGE", "SET", "DATABASES", "SIZE", "SAVED", "KIND", "STATE"]);
-    for snapshot in &found.snapshots {
+    for &index in members {
+        let snapshot = &found.snapshots[index];
         let names: Vec<&str> = snapshot.databases.iter().map(|database| database.name.as_str()).collect();
         let tone = if snapshot.damaged { Tone::Bad } else { Tone::Good };
+        let mut state = states(snapshot).join(",");
+        if let Some(original) = &copies[index] {
+            state = format!("{state},copy of {original}");
+        }
         table.add_row([
             snapshot.name.to_string(),
             text::age(snapshot.created_at, context.now),
@@ -67,20 +108,38 @@ fn table(context: &mut Context, found: &Inventory) {
             text::bytes(snapshot.bytes),
             saved(snapshot).map_or_else(|| "-".into(), |share| format!("{:.0}%", share * 100.0)),
             snapshot.kind.to_string(),
-            ui.paint(tone, &states(snapshot).join(",")),
+            ui.paint(tone, &state),
         ]);
     }
-    for foreign in &found.foreign {
+    for foreign in foreign {
         let name = printable(&foreign.name).into_owned();
         let state = match foreign {
             Foreign { unread: true, .. } => ui.paint(Tone::Bad, "unread"),
             Foreign { damaged: true, .. } => ui.paint(Tone::Bad, "damaged"),
+            Foreign { newer_format: Some(_), .. } => ui.paint(Tone::Warning, "newer"),
             _ => ui.paint(Tone::Warning, "foreign"),
         };
         let size = text::bytes(foreign.bytes);
         table.add_row([name.as_str(), "-", "-", "-", &size, "-", "-", &state]);
     }
     context.ui.result(table.trim_fmt());
+}
+
+/// Returns for each archive the one that it is a copy of: of archives with one id the first by name is the original.
+fn copies(snapshots: &[Snapshot]) -> Vec<Option<ArchiveName>> {
+    let mut originals: HashMap<ArchiveId, &ArchiveName> = HashMap::new();
+    for snapshot in snapshots {
+        if let Some(id) = snapshot.id {
+            let original = originals.entry(id).or_insert(&snapshot.name);
+            if snapshot.name < **original {
+                *original = &snapshot.name;
+            }
+        }
+    }
+    snapshots
+        .iter()
+        .map(|snapshot| originals.get(&snapshot.id?).filter(|name| ***name != snapshot.name).map(|name| (*name).clone()))
+        .collect()
 }
 
 /// Returns the share of the databases' size that compression saved.
@@ -91,14 +150,14 @@ fn saved(snapshot: &Snapshot) -> Option<f64> {
 
 /// Returns the words for an archive's state.
 pub(super) fn states(snapshot: &Snapshot) -> Vec<&'static str> {
-    let state = if snapshot.damaged { "damaged" } else { "ok" };
-    let pinned = snapshot.pinned.then_some("pinned");
     let origin = match snapshot.origin {
         Origin::Format1 => None,
         Origin::Legacy => Some("old tool"),
         Origin::Plain => Some("plain"),
     };
-    [Some(state), pinned, origin].into_iter().flatten().collect()
+    let state = if snapshot.damaged { "damaged" } else { "ok" };
+    let marks = [snapshot.pinned.then_some("pinned"), snapshot.held.then_some("in use"), snapshot.accepted.then_some("accepted")];
+    [Some(state)].into_iter().chain(marks).chain([origin]).flatten().collect()
 }
 
 fn summary(location: &str, found: &Inventory, all: usize) -> String {
@@ -107,12 +166,17 @@ fn summary(location: &str, found: &Inventory, all: usize) -> String {
     format!("{shown}{} in the store \"{}\", {}", text::count(all as u64, "archive"), printable(location), text::bytes(bytes))
 }
 
-fn document(location: &str, found: &Inventory) -> Value {
-    let archives: Vec<Value> = found.snapshots.iter().map(snapshot_json).collect();
+fn document(location: &str, found: &Inventory, copies: &[Option<ArchiveName>]) -> Value {
+    let archives = found.snapshots.iter().zip(copies).map(|(snapshot, original)| {
+        let mut described = snapshot_json(snapshot);
+        described["copy_of"] = json!(original.as_ref().map(ArchiveName::as_str));
+        described
+    });
+    let archives: Vec<Value> = archives.collect();
     let foreign: Vec<Value> = found
         .foreign
         .iter()
-        .map(|foreign| json!({"file": foreign.name, "bytes": foreign.bytes, "why": foreign.why, "damaged": foreign.damaged, "unread": foreign.unread}))
+        .map(|foreign| json!({"file": foreign.name, "bytes": foreign.bytes, "why": foreign.why, "damaged": foreign.damaged, "unread": foreign.unread, "newer_format": foreign.newer_format.is_some()}))
         .collect();
     json!({"store": location, "archives": archives, "foreign": foreign})
 }
@@ -122,18 +186,31 @@ pub(super) fn snapshot_json(snapshot: &Snapshot) -> Value {
     let databases: Vec<Value> = snapshot
         .databases
         .iter()
-        .map(|database| json!({"name": database.name, "bytes": database.bytes, "tables": database.tables, "rows": database.rows}))
+        .map(|database| {
+            json!({
+                "name": database.name,
+                "path": database.stream.path(),
+                "bytes": database.bytes,
+                "tables": database.tables,
+                "rows": database.rows,
+                "previous": database.previous,
+            })
+        })
         .collect();
     json!({
         "archive": snapshot.name.as_str(),
+        "id": snapshot.id,
         "created_at": rfc3339(snapshot.created_at),
         "set": snapshot.set,
+        "host": snapshot.host,
         "kind": snapshot.kind,
         "bytes": snapshot.bytes,
         "unpacked_bytes": snapshot.unpacked_bytes(),
         "origin": match snapshot.origin { Origin::Format1 => "heirloom", Origin::Legacy => "old_tool", Origin::Plain => "plain" },
         "damaged": snapshot.damaged,
         "pinned": snapshot.pinned,
+        "accepted": snapshot.accepted,
+        "held": snapshot.held,
         "databases": databases,
     })
 }

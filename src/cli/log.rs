@@ -113,7 +113,7 @@ pub(super) fn write(command: &str, result: &anyhow::Result<Outcome>, started: In
             bytes: record.bytes,
             error: result.as_ref().err().map(|error| printable(&format!("{error:#}")).into_owned()),
             user: context.user.clone(),
-            host: context.host_name.clone(),
+            host: context.host.label.to_string(),
         };
         let written = store.create_private().map_err(anyhow::Error::from).and_then(|private| Ok(activity::append(&private, &activity)?));
         if let Err(error) = written {

@@ -24,6 +24,7 @@ mod pin;
 mod restore;
 mod restore_text;
 mod retain;
+mod retain_text;
 mod rotate;
 mod settings;
 mod show;

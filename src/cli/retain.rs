@@ -1,25 +1,26 @@
-//! What `rotate` and `cleanup` share: show the plan, ask, carry it out, tell what was done.
+//! What `rotate` and `cleanup` share: whose archives they are about, the plan, the question, and how it ends.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
-use serde_json::{Value, json};
+use serde_json::Value;
 
+use super::exit::Usage;
 use super::log::Record;
-use super::ui::Tone;
+use super::retain_text::{Told, document, stale_text, tell, tell_end, warn_of_future};
 use super::{Context, Outcome, text};
 use crate::config::ShrinkWatch;
 use crate::lock::StoreLock;
-use crate::metadata::rfc3339;
-use crate::names::{ArchiveName, Name, printable};
+use crate::names::{Name, printable};
 use crate::ops::backup::Made;
-use crate::ops::inventory::Foreign;
-use crate::ops::retain::{self, Fate, Report, Request};
+use crate::ops::inventory::inventory;
+use crate::ops::marks;
+use crate::ops::reread::{self, Reread, reread};
+use crate::ops::retain::{self, Asked, Fate, Plain, Report, Request};
 use crate::progress::Interrupted;
-use crate::retention::{Action, Plan, Reason, Retention, Rule, Scope, Shrink, Verdict};
+use crate::retention::{GoneReach, Reason, Retention, Scope};
 use crate::store::{LocalStore, Store as _};
 
 /// How long another run may hold the lock; it is held for commits and removals only.
@@ -28,15 +29,21 @@ const LOCK_WAIT: Duration = Duration::from_secs(60);
 /// Options of both commands.
 #[derive(clap::Args, Debug)]
 pub(super) struct RetainArgs {
-    /// Only archives of these database files
+    /// Only archives of these database files, or of these databases of the configuration
     #[arg(value_name = "DATABASE")]
     databases: Vec<PathBuf>,
     /// Only archives of this set; without it those of the configured sets, or all
     #[arg(long, value_name = "NAME")]
     set: Option<Name>,
-    /// Include archives of other hosts
+    /// Include archives of other hosts; without it they are counted and left alone
     #[arg(long)]
     all_hosts: bool,
+    /// Count and remove plain databases and archives of other tools, too
+    ///
+    /// Never one that is a configured database or one that archives were copied from, that has a -wal, -journal or -shm
+    /// beside it, that is open in a process, or that is a link. If not every process can be seen, plain databases stay.
+    #[arg(long)]
+    include_plain: bool,
     /// Where days, weeks, months and years begin, such as Europe/Berlin
     #[arg(long, value_name = "ZONE")]
     time_zone: Option<Tz>,
@@ -57,7 +64,6 @@ impl RetainArgs {
     /// Returns whose archives may be removed: this host's, of the sets or files that are named, else of those configured.
     fn scope(&self, context: &Context) -> Scope {
         let own = context.host.former.iter().chain([&context.host.label]).cloned().collect();
-        let resolved = |path: &PathBuf| crate::platform::resolved(path).to_string_lossy().into_owned();
         let configured = || context.settings.sets.keys().cloned().collect();
         Scope {
             hosts: (!self.all_hosts).then_some(own),
@@ -66,9 +72,50 @@ impl RetainArgs {
                 None if !self.databases.is_empty() || context.settings.sets.is_empty() => None,
                 None => Some(configured()),
             },
-            paths: (!self.databases.is_empty()).then(|| self.databases.iter().map(resolved).collect()),
+            paths: (!self.databases.is_empty()).then(|| self.databases.iter().map(|given| self.path(given, context)).collect()),
             streams: None,
         }
+    }
+
+    /// Returns the resolved path of a database that was named by its path, or by its name in the configuration.
+    fn path(&self, given: &Path, context: &Context) -> String {
+        let sets = context.settings.sets.iter().filter(|(set, _)| self.set.as_ref().is_none_or(|wanted| wanted == *set));
+        let mut databases = sets.flat_map(|(_, set)| &set.databases);
+        let is_file = std::fs::symlink_metadata(given).is_ok();
+        let named = databases.find(|(name, _)| !is_file && given.to_str() == Some(name.as_str())).map(|(_, path)| path.as_path());
+        crate::platform::resolved(named.unwrap_or(given)).to_string_lossy().into_owned()
+    }
+
+    /// Refuses a set or a database that there is no archive of: a typing error must not look like an empty store.
+    fn refuse_unknown(&self, store: &LocalStore, context: &Context) -> anyhow::Result<()> {
+        if self.set.is_none() && self.databases.is_empty() {
+            return Ok(());
+        }
+        let found = inventory(store, &context.reading_in(self.time_zone), &context.ui.progress())?;
+        if let Some(set) = &self.set {
+            super::choice::refuse_unknown_set(set, &found, store, context)?;
+        }
+        let streams = || found.snapshots.iter().flat_map(|snapshot| &snapshot.databases).map(|brief| &brief.stream);
+        for given in &self.databases {
+            let path = self.path(given, context);
+            if !streams().any(|stream| stream.path() == Some(path.as_str())) {
+                let known: BTreeSet<&str> = streams().filter_map(|stream| stream.path()).collect();
+                let known: Vec<_> = known.into_iter().map(printable).collect();
+                let message = format!("no archive of \"{}\" in the store \"{}\"", printable(&path), printable(&store.location()));
+                let hint = if known.is_empty() {
+                    "the store has no archives".into()
+                } else {
+                    format!("there are archives of: {}", known.join(", "))
+                };
+                return Err(Usage::new(message, hint).into());
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns what was asked for, in the words of an empty result.
+    fn of(&self) -> String {
+        self.set.as_ref().map(|set| format!(" of the set \"{set}\"")).unwrap_or_default()
     }
 
     pub(super) fn zone(&self, context: &Context) -> Tz {
@@ -76,14 +123,30 @@ impl RetainArgs {
     }
 }
 
+/// What only `cleanup` can be asked for.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Special {
+    /// Streams whose database is gone.
+    pub(super) gone: Option<(Duration, GoneReach)>,
+    /// Archives that are damaged.
+    pub(super) damaged: bool,
+}
+
 /// Plans, shows, asks at a terminal, and removes.
-pub(super) fn carry_out(args: &RetainArgs, retention: Retention, context: &mut Context) -> anyhow::Result<Outcome> {
+pub(super) fn carry_out(args: &RetainArgs, retention: Retention, special: Special, context: &mut Context) -> anyhow::Result<Outcome> {
     // A store that is not there is an error; only one that is there is looked at with the eyes of a writer.
     let mut store = context.store()?;
     if !args.dry_run {
         store = context.store_for_writing()?;
     }
-    let request = Request {
+    args.refuse_unknown(&store, context)?;
+    let asks = context.ui.can_ask() && !args.force;
+    if matches!(special.gone, Some((_, GoneReach::RemoveAll))) && !args.dry_run && !asks && !args.force {
+        return Err(
+            Usage::new("--all removes the last archives of databases that are gone", "answer at a terminal, or use `--force`").into()
+        );
+    }
+    let mut request = Request {
         retention,
         scope: args.scope(context),
         made: None,
@@ -91,9 +154,19 @@ pub(super) fn carry_out(args: &RetainArgs, retention: Retention, context: &mut C
         now: context.now,
         ahead: context.ahead,
         reading: context.reading_in(args.time_zone),
+        asked: asked(&store, context)?,
     };
+    // An age beyond what the calendar can express is never reached.
+    let span = |age: Duration| chrono::TimeDelta::from_std(age).unwrap_or(chrono::TimeDelta::MAX);
+    request.asked.gone = special.gone.map(|(age, reach)| (span(age), reach));
+    request.asked.plain = args.include_plain.then(|| Plain { store: store.clone(), configured: configured(context) });
+    let mut unread = false;
+    if special.damaged {
+        let found = reread(&store, &store.create_private()?, &request.reading, &request.scope, context.threads(), &context.ui.progress())?;
+        unread = tell_reread(&found, &store, args.dry_run, context)?;
+        request.asked.condemned = found.condemned;
+    }
     let zone = request.reading.zone;
-    let asks = context.ui.can_ask() && !args.force;
     let mut agreed = None;
     if args.dry_run || asks {
         let outlook = retain::plan(&store, &store.private(), &request, &context.ui.progress())?;
@@ -104,9 +177,10 @@ pub(super) fn carry_out(args: &RetainArgs, retention: Retention, context: &mut C
                 0
             }
         };
-        let told = Told { store: store.location(), plan: &outlook.plan, fates: None, foreign: &outlook.foreign, leftovers, zone };
-        tell(&told, args, context);
+        let told = Told { store: store.location(), plan: &outlook.plan, fates: None, seen: &outlook.seen, leftovers, zone };
+        tell(&told, &args.of(), context);
         if args.dry_run {
+            name_kept(&outlook.seen, context);
             return Ok(Outcome::Done);
         }
         let count = outlook.plan.removed().count();
@@ -124,14 +198,62 @@ pub(super) fn carry_out(args: &RetainArgs, retention: Retention, context: &mut C
         retain::execute(&store, &private, &lock, &request, agreed.as_ref(), &progress)?
     };
     let leftovers = *report.leftovers.as_ref().unwrap_or(&0);
-    let told = Told { store: store.location(), plan: &report.plan, fates: Some(&report.fates), foreign: &report.foreign, leftovers, zone };
+    let told = Told { store: store.location(), plan: &report.plan, fates: Some(&report.fates), seen: &report.seen, leftovers, zone };
     match agreed {
-        None => tell(&told, args, context),
+        None => tell(&told, &args.of(), context),
         // The plan was shown already; now only what was done is news.
         Some(_) if !report.fates.is_empty() => tell_end(&told, context),
         Some(_) => {}
     }
-    finish(&report, context)
+    name_kept(&report.seen, context);
+    let outcome = finish(&report, context)?;
+    Ok(if unread { Outcome::Problems } else { outcome })
+}
+
+/// Returns what every run asks for.
+fn asked(store: &LocalStore, context: &Context) -> anyhow::Result<Asked> {
+    Ok(Asked { own: Some(context.host.clone()), youngest: retain::youngest(store.root())?, ..Asked::default() })
+}
+
+/// Returns every configured database.
+pub(super) fn configured(context: &Context) -> Vec<PathBuf> {
+    let databases = context.settings.sets.values().flat_map(|set| set.databases.values());
+    databases.chain(&context.settings.default_database).cloned().collect()
+}
+
+/// Reports what reading the damaged archives again showed, and takes the marks of sound ones away. Returns whether one could not be read.
+fn tell_reread(found: &Reread, store: &LocalStore, dry_run: bool, context: &Context) -> anyhow::Result<bool> {
+    for name in &found.irreplaceable {
+        let delete = context.command_line(&["delete", name.as_str()]);
+        context.ui.warning(format!("\"{name}\" is damaged and stays: there is no good archive of its databases; to remove it: {delete}"));
+    }
+    for (name, error) in &found.unread {
+        context.ui.warning(format!("\"{name}\" stays: it could not be read: {error:#}"));
+    }
+    if dry_run || found.sound.is_empty() {
+        found.sound.iter().for_each(|name| context.ui.note(format!("\"{name}\" is not damaged")));
+        return Ok(!found.unread.is_empty());
+    }
+    let lock = StoreLock::acquire(&store.create_private()?, LOCK_WAIT, &context.ui.progress())?;
+    for name in &found.sound {
+        // Dies in between: a mark stays on a sound archive, and the next run takes it away.
+        if marks::clear_damaged(store, &lock, name, &reread::DEPTH.and_shallower())? {
+            context.ui.note(format!("\"{name}\" is not damaged; its mark was removed"));
+        } else {
+            context.ui.note(format!("\"{name}\" is not damaged; its mark was not set by verify and stays"));
+        }
+    }
+    Ok(!found.unread.is_empty())
+}
+
+/// Names what stays although one might expect otherwise, and the streams that get no archives any more.
+fn name_kept(seen: &retain::Seen, context: &Context) {
+    for (name, why) in &seen.spared {
+        context.ui.note(format!("\"{name}\" stays: {why}"));
+    }
+    for stale in seen.stale.iter().filter(|stale| stale.superfluous > 0) {
+        context.ui.note(stale_text(stale, context));
+    }
 }
 
 /// Carries a plan out after a good backup of a set, and returns the part of the backup's JSON that tells of it.
@@ -152,6 +274,7 @@ pub(super) fn after_backup(
         now: context.now.max(made.packed.metadata.created_at),
         ahead: context.ahead,
         reading: context.reading(),
+        asked: Asked { own: None, ..asked(store, context)? },
     };
     let private = store.create_private()?;
     let report = {
@@ -163,10 +286,11 @@ pub(super) fn after_backup(
         store: store.location(),
         plan: &report.plan,
         fates: Some(&report.fates),
-        foreign: &report.foreign,
+        seen: &report.seen,
         leftovers: *report.leftovers.as_ref().unwrap_or(&0),
         zone: request.reading.zone,
     };
+    warn_of_future(&report.plan, context);
     tell_end(&told, context);
     let document = document(&told);
     Ok((document, finish(&report, context)?))
@@ -188,11 +312,13 @@ fn finish(report: &Report, context: &mut Context) -> anyhow::Result<Outcome> {
         match fate {
             Fate::Removed => {}
             Fate::Failed(_) => context.ui.warning(fate.to_string()),
-            Fate::GoneAlready | Fate::PinnedMeanwhile | Fate::NotAgreed => context.ui.note(format!("\"{archive}\": {fate}")),
+            Fate::GoneAlready | Fate::PinnedMeanwhile | Fate::NotAgreed | Fate::Spared(_) => {
+                context.ui.note(format!("\"{archive}\": {fate}"))
+            }
         }
     }
     // Nothing is lost by leaving it alone, but it could have been an archive that the plan should have known.
-    for foreign in report.foreign.iter().filter(|foreign| foreign.unread) {
+    for foreign in report.seen.foreign.iter().filter(|foreign| foreign.unread) {
         context.ui.warning(format!("\"{}\" could not be read and was left alone: {}", foreign.name, foreign.why));
     }
     for shrink in &report.plan.open_shrinks {
@@ -202,20 +328,24 @@ fn finish(report: &Report, context: &mut Context) -> anyhow::Result<Outcome> {
         context.ui.warning(format!("{subject}; earlier archives are kept until this is accepted: {accept}"));
     }
     let kept_for = |reason: &Reason| report.plan.kept().any(|verdict| verdict.reasons.contains(reason));
-    if kept_for(&Reason::NewerFormat) {
-        context.ui.warning("some archives were written by a newer heirloom, so nothing of their sets was removed; update heirloom");
+    let sealed: Vec<String> = report.seen.sealed.iter().map(|set| format!("\"{set}\"")).collect();
+    if !sealed.is_empty() {
+        let sets = sealed.join(", ");
+        context
+            .ui
+            .warning(format!("archives of {sets} were written by a newer heirloom, so nothing of {sets} was removed; update heirloom"));
     }
     if kept_for(&Reason::ClockAhead) {
         context.ui.warning("HEIRLOOM_NOW is ahead of the clock of this machine, so nothing was removed");
     }
-    let stopped = !report.plan.open_shrinks.is_empty() || kept_for(&Reason::NewerFormat) || kept_for(&Reason::ClockAhead);
+    let stopped = !report.plan.open_shrinks.is_empty() || !sealed.is_empty() || kept_for(&Reason::ClockAhead);
     if let Err(error) = &report.leftovers {
         context.ui.warning(format!("cannot sweep what dead runs left: {error}"));
     }
     if report.fates.len() < report.plan.removed().count() {
         return Err(Interrupted.into());
     }
-    Ok(if stopped || report.has_failures() || report.foreign.iter().any(|foreign| foreign.unread) {
+    Ok(if stopped || report.has_failures() || report.seen.foreign.iter().any(|foreign| foreign.unread) {
         Outcome::Problems
     } else {
         Outcome::Done
@@ -223,201 +353,7 @@ fn finish(report: &Report, context: &mut Context) -> anyhow::Result<Outcome> {
 }
 
 /// Returns the sets whose shrinks are not watched.
-fn shrinks_off(context: &Context) -> BTreeSet<Name> {
+pub(super) fn shrinks_off(context: &Context) -> BTreeSet<Name> {
     let off = context.settings.sets.iter().filter(|(_, set)| set.shrink == ShrinkWatch::Off);
     off.map(|(name, _)| name.clone()).collect()
-}
-
-fn shrink_json(shrink: &Shrink) -> Value {
-    json!({
-        "archive": shrink.archive.as_str(),
-        "database": shrink.database,
-        "created_at": rfc3339(shrink.created_at),
-        "before": shrink.before,
-        "after": shrink.after,
-    })
-}
-
-/// A plan, and what became of it.
-struct Told<'a> {
-    store: String,
-    plan: &'a Plan,
-    /// What was done, oldest first; `None` as long as nothing was.
-    fates: Option<&'a [(ArchiveName, Fate)]>,
-    foreign: &'a [Foreign],
-    leftovers: usize,
-    zone: Tz,
-}
-
-impl Told<'_> {
-    fn fate(&self, removal: usize) -> Option<&Fate> {
-        self.fates.and_then(|fates| fates.get(removal)).map(|(_, fate)| fate)
-    }
-
-    /// Returns the bytes that were freed, or that would be.
-    fn freed_bytes(&self) -> u64 {
-        let gone = |removal: usize| self.fates.is_none() || matches!(self.fate(removal), Some(Fate::Removed));
-        self.plan.removed().enumerate().filter(|(removal, _)| gone(*removal)).map(|(_, verdict)| verdict.bytes).sum()
-    }
-}
-
-fn tell(told: &Told<'_>, args: &RetainArgs, context: &mut Context) {
-    for verdict in told.plan.kept().filter(|verdict| verdict.reasons.contains(&Reason::Future)) {
-        context.ui.warning(format!("\"{}\" is dated in the future: it stays, and takes no place", verdict.archive));
-    }
-    if context.ui.is_json() {
-        context.ui.document(&document(told));
-        return;
-    }
-    if told.plan.verdicts.is_empty() {
-        let of_set = args.set.as_ref().map(|set| format!(" of the set \"{set}\"")).unwrap_or_default();
-        context.ui.note(format!("no archives{of_set} in the store \"{}\"", printable(&told.store)));
-    } else {
-        let table = table(told, context);
-        print(told, table, context);
-    }
-    tell_end(told, context);
-}
-
-fn table(told: &Told<'_>, context: &Context) -> String {
-    let ui = &context.ui;
-    let mut table = ui.table(&["ARCHIVE", "MADE", "SIZE", "VERDICT", "WHY"]);
-    let mut removal = told.plan.removed().count();
-    for verdict in &told.plan.verdicts {
-        let shown = match verdict.action {
-            Action::Keep => ui.paint(Tone::Good, "keep"),
-            Action::Remove => {
-                // Verdicts come newest first, fates oldest first.
-                removal -= 1;
-                let word = match told.fate(removal) {
-                    None => "remove",
-                    Some(Fate::Removed) => "removed",
-                    Some(Fate::GoneAlready) => "gone",
-                    Some(Fate::PinnedMeanwhile | Fate::NotAgreed) => "stays",
-                    Some(Fate::Failed(_)) => "failed",
-                };
-                ui.paint(Tone::Bad, word)
-            }
-        };
-        table.add_row([
-            verdict.archive.to_string(),
-            verdict.created_at.with_timezone(&told.zone).format("%Y-%m-%d %H:%M").to_string(),
-            text::bytes(verdict.bytes),
-            shown,
-            reasons_text(verdict),
-        ]);
-    }
-    table.trim_fmt()
-}
-
-/// Prints a line about a plan always, because it was asked for or a question follows, and about what was done for people only: cron
-/// has nothing to mail.
-fn print(told: &Told<'_>, line: String, context: &mut Context) {
-    if told.fates.is_none() { context.ui.result(line) } else { context.ui.summary(line) }
-}
-
-/// Prints what stays, what goes, and how far one can go back.
-fn tell_end(told: &Told<'_>, context: &mut Context) {
-    if context.ui.is_json() {
-        return;
-    }
-    let kept = text::count(told.plan.kept().count() as u64, "archive");
-    let kept_bytes = text::bytes(told.plan.kept().map(|verdict| verdict.bytes).sum());
-    let freed = text::bytes(told.freed_bytes());
-    let mut lines = match told.fates {
-        None => vec![format!("keep {kept} ({kept_bytes}), remove {} ({freed})", told.plan.removed().count())],
-        Some(fates) => {
-            let removed = fates.iter().filter(|(_, fate)| matches!(fate, Fate::Removed)).count();
-            vec![format!("kept {kept} ({kept_bytes}), removed {removed} ({freed} freed)")]
-        }
-    };
-    let streams = told.plan.streams();
-    for stream in &streams {
-        let line = how_far_back(&told.plan.of_stream(stream), context.now, told.zone);
-        let of_stream = if streams.len() > 1 { format!("{}: ", super::text::stream(stream)) } else { String::new() };
-        lines.extend(line.map(|line| format!("{of_stream}{line}")));
-    }
-    if told.plan.left_alone > 0 {
-        let others = text::count(told.plan.left_alone as u64, "archive");
-        lines.push(format!("{others} of other hosts or sets left alone"));
-    }
-    if told.leftovers > 0 {
-        let done = if told.fates.is_some() { "removed" } else { "to remove" };
-        lines.push(format!("{} of dead runs {done}", text::count(told.leftovers as u64, "leftover")));
-    }
-    if !told.foreign.is_empty() {
-        lines.push(format!("{} left alone: no archive of this tool (see `heirloom list`)", text::count(told.foreign.len() as u64, "file")));
-    }
-    for line in lines {
-        print(told, line, context);
-    }
-}
-
-/// Returns how far back one can go, by each rule that keeps something: `you can go back to every day until 2026-02-23, …`.
-pub(super) fn how_far_back(plan: &Plan, now: DateTime<Utc>, zone: Tz) -> Option<String> {
-    let date = |verdict: &Verdict| verdict.created_at.with_timezone(&zone).format("%Y-%m-%d").to_string();
-    let by_rule = Rule::ALL.into_iter().filter_map(|rule| {
-        let oldest = plan.reach_of(rule)?;
-        Some(match rule {
-            Rule::Last => format!("every backup until {}", oldest.created_at.with_timezone(&zone).format("%Y-%m-%d %H:%M")),
-            Rule::Hourly => format!("every hour until {}", oldest.created_at.with_timezone(&zone).format("%Y-%m-%d %H:%M")),
-            Rule::Daily => format!("every day until {}", date(oldest)),
-            Rule::Weekly => format!("every week until {}", date(oldest)),
-            Rule::Monthly => format!("every month until {}", date(oldest)),
-            Rule::Yearly => format!("every year until {}", date(oldest)),
-        })
-    });
-    let by_rule: Vec<String> = by_rule.collect();
-    let oldest = plan.oldest()?;
-    let age = text::age(oldest.created_at, now);
-    Some(if by_rule.is_empty() {
-        format!("you can go back to {} ({age})", date(oldest))
-    } else {
-        format!("you can go back to {} ({age}): {}", date(oldest), by_rule.join(", "))
-    })
-}
-
-/// Returns the reasons of a verdict as one text.
-pub(super) fn reasons_text(verdict: &Verdict) -> String {
-    verdict.reasons.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
-}
-
-fn document(told: &Told<'_>) -> Value {
-    let describe = |verdict: &Verdict| {
-        let reasons: Vec<String> = verdict.reasons.iter().map(ToString::to_string).collect();
-        json!({
-            "archive": verdict.archive.as_str(),
-            "set": verdict.set,
-            "host": verdict.host,
-            "kind": verdict.kind,
-            "created_at": rfc3339(verdict.created_at),
-            "bytes": verdict.bytes,
-            "reasons": reasons,
-        })
-    };
-    let keep: Vec<Value> = told.plan.kept().map(describe).collect();
-    let removals = told.plan.removed().enumerate().map(|(removal, verdict)| {
-        let fate = told.fate(removal);
-        let mut described = describe(verdict);
-        described["removed"] = matches!(fate, Some(Fate::Removed)).into();
-        if let Some(other) = fate.filter(|fate| !matches!(fate, Fate::Removed)) {
-            described["outcome"] = other.to_string().into();
-        }
-        described
-    });
-    let foreign: Vec<Value> =
-        told.foreign.iter().map(|foreign| json!({"file": foreign.name, "bytes": foreign.bytes, "why": foreign.why})).collect();
-    json!({
-        "store": told.store,
-        "dry_run": told.fates.is_none(),
-        "time_zone": told.zone.name(),
-        "keep": keep,
-        "remove": removals.collect::<Vec<_>>(),
-        "freed_bytes": told.freed_bytes(),
-        "oldest": told.plan.oldest().map(|verdict| rfc3339(verdict.created_at)),
-        "left_alone": told.plan.left_alone,
-        "open_shrinks": told.plan.open_shrinks.iter().map(shrink_json).collect::<Vec<_>>(),
-        "leftovers": told.leftovers,
-        "foreign": foreign,
-    })
 }

@@ -7,7 +7,8 @@ use chrono_tz::Tz;
 use serde_json::json;
 
 use super::exit::Usage;
-use super::retain::{RetainArgs, carry_out, how_far_back, reasons_text};
+use super::retain::{RetainArgs, Special, carry_out};
+use super::retain_text::{how_far_back, reasons_text};
 use super::{Context, Outcome, text};
 use crate::metadata::rfc3339;
 use crate::retention::{Policy, Reach, Retention, Rule, Schedule, Simulation, simulate};
@@ -17,8 +18,13 @@ use crate::retention::{Policy, Reach, Retention, Rule, Schedule, Simulation, sim
 /// Every rule keeps the newest archive of each of its periods, newest period first, beyond what the rules before it keep.
 /// So 7 daily, 4 weekly and 12 monthly are 23 archives and reach a year back. Weeks begin on Monday.
 ///
+/// The rules run over each stream by itself: the archives of one database, known by set, host label and path. Only streams
+/// of this host are touched, and with configured sets only theirs.
+///
 /// With one of the --keep flags only the rules on the command line hold, and none of the configuration. The newest good
-/// archive always stays, and so do pinned ones, those dated in the future, and files that are no archives.
+/// archive of a stream always stays, and so do pinned archives, those dated in the future, those from before a shrink that
+/// was not accepted, plain databases and files that are not archives. On a network file system nothing younger than 24
+/// hours is removed.
 ///
 /// At a terminal the plan is shown before anything is removed; without one it is carried out.
 #[derive(clap::Args, Debug)]
@@ -27,7 +33,9 @@ use crate::retention::{Policy, Reach, Retention, Rule, Schedule, Simulation, sim
   heirloom rotate --keep-daily 7 --keep-weekly 4 --keep-monthly 12
   heirloom rotate --simulate 2y --every 1d
 
-Exit codes: 0 done; 2 usage; 3 done, but an archive could not be removed; 11 locked by another run; 16 store unreachable")]
+Exit codes: 0 done; 2 usage, or no such set; 3 done, but an archive could not be removed, a shrink
+is not accepted, a newer heirloom wrote an archive, or HEIRLOOM_NOW is ahead of the clock;
+11 locked by another run; 16 store unreachable")]
 pub struct RotateArgs {
     /// Keep the newest N archives
     #[arg(long, value_name = "N", help_heading = "Rules")]
@@ -68,7 +76,7 @@ pub(super) fn run(args: &RotateArgs, context: &mut Context) -> anyhow::Result<Ou
     let policy = policy(args, context)?;
     match args.simulate {
         Some(span) => play(args, &policy, span, context),
-        None => carry_out(&args.retain, Retention::Rotate(policy), context),
+        None => carry_out(&args.retain, Retention::Rotate(policy), Special::default(), context),
     }
 }
 

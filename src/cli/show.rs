@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::list::{snapshot_json, states};
 use super::{Context, Outcome, text};
-use crate::metadata::{DatabaseMetadata, rfc3339};
+use crate::metadata::{DatabaseMetadata, Extent, ReplacedTarget, rfc3339};
 use crate::names::{Name, printable};
 use crate::ops::resolve::{Place, Selected, Wanted, resolve};
 
@@ -29,6 +29,7 @@ pub(super) fn run(args: &ShowArgs, context: &mut Context) -> anyhow::Result<Outc
     let selected = resolve(|| context.store(), &wanted, &context.reading(), &context.ui.progress())?;
     if context.ui.is_json() {
         let mut document = snapshot_json(&selected.snapshot);
+        document["replaces"] = json!(selected.snapshot.replaces);
         document["metadata"] = json!(selected.archive.contents().metadata);
         document["oddities"] = json!(selected.archive.contents().oddities);
         context.ui.document(&document);
@@ -49,10 +50,12 @@ fn tell(context: &mut Context, selected: &Selected) {
         ("archive", printable(&place.to_string_lossy()).into_owned()),
         ("made", format!("{} ({})", rfc3339(snapshot.created_at), text::age(snapshot.created_at, context.now))),
         ("set", snapshot.set.to_string()),
+        ("host label", snapshot.host.to_string()),
         ("kind", snapshot.kind.to_string()),
         ("state", states(snapshot).join(", ")),
         ("size", size(snapshot.bytes, snapshot.unpacked_bytes())),
     ];
+    rows.extend(snapshot.id.map(|id| ("id", id.to_string())));
     if let Some(metadata) = &contents.metadata {
         rows.push(("host", printable(&metadata.host).into_owned()));
         rows.push(("written by", format!("heirloom {}", printable(&metadata.version))));
@@ -67,6 +70,11 @@ fn tell(context: &mut Context, selected: &Selected) {
             rows.push(("not in it", left_out.join(", ")));
         }
     }
+    if let Some(replaces) = &snapshot.replaces {
+        let targets: Vec<_> = replaces.targets.iter().map(replaced).collect();
+        rows.push(("made before", format!("restore {} of {}", printable(&replaces.restore), printable(&replaces.archive))));
+        rows.push(("replaces", targets.join(", ")));
+    }
     rows.extend(contents.oddities.iter().map(|oddity| ("odd", printable(oddity).into_owned())));
     print(context, &rows);
 
@@ -75,6 +83,9 @@ fn tell(context: &mut Context, selected: &Selected) {
         let facts = contents.metadata.as_ref().and_then(|metadata| metadata.databases.get(index));
         let mut rows = vec![("database", held.name.to_string()), ("file", printable(&held.file).into_owned())];
         rows.extend(held.source.as_ref().map(|source| ("from", printable(source).into_owned())));
+        let resolved = facts.and_then(|facts| facts.source_resolved.as_ref()).filter(|resolved| held.source.as_ref() != Some(resolved));
+        rows.extend(resolved.map(|resolved| ("resolved path", printable(resolved).into_owned())));
+        rows.extend(facts.and_then(|facts| facts.previous).map(|previous| ("most before", extent(&previous))));
         rows.extend(held.bytes.map(|bytes| ("size", text::bytes(bytes))));
         rows.extend(held.sha256.map(|sha256| ("sha256", sha256.to_string())));
         rows.extend(facts.into_iter().flat_map(fact_rows));
@@ -88,6 +99,18 @@ fn tell(context: &mut Context, selected: &Selected) {
             context.ui.result(table.trim_fmt());
         }
     }
+}
+
+/// Returns one target of the restore that a safety archive was made before.
+fn replaced(target: &ReplacedTarget) -> String {
+    let missing = if target.missing { " (was missing)" } else { "" };
+    format!("{} at {}{missing}", target.name, printable(&target.path))
+}
+
+/// Returns what a shrink is measured against.
+fn extent(previous: &Extent) -> String {
+    let rows = previous.rows.map(|rows| format!("{} rows, ", text::thousands(rows))).unwrap_or_default();
+    format!("{rows}{}", text::bytes(previous.bytes))
 }
 
 fn size(packed: u64, unpacked: Option<u64>) -> String {

@@ -1,14 +1,23 @@
-//! Removes archives that a person names, and refuses to remove the last good one of a set.
+//! Removes archives that a person names, and refuses to remove what nothing could replace.
+//!
+//! Refused are pinned archives and those in use, a shrink that nobody accepted, the last good archive of a stream, and a
+//! plain file that may be a live database. A copy under another name (the same id) stands for the archive.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
-use super::inventory::Inventory;
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
+
 use super::marks::remove_archive;
+use super::plain::{Sources, Spared, spared};
 use crate::lock::StoreLock;
-use crate::metadata::Kind;
 use crate::names::{ArchiveName, Name};
+use crate::retention::{Limits, Retention, Scene};
 use crate::snapshot::Snapshot;
-use crate::store::{Store, StoreError};
+use crate::store::{LocalStore, Store, StoreError};
+use crate::streams::Stream;
+use crate::text;
 
 /// What is going to be removed.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,40 +28,44 @@ pub struct Plan {
 
 /// Why a removal is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum DeleteError {
+pub enum Refusal {
     /// The archive is pinned.
-    Pinned(ArchiveName),
-    /// Afterwards the set would have no good archive.
-    LastGood {
-        /// The archive.
-        archive: ArchiveName,
-        /// The set.
-        set: Name,
-    },
+    Pinned,
+    /// A running process needs it.
+    InUse,
+    /// It holds far less than the archives before it, and nobody accepted that.
+    OpenShrink,
+    /// Afterwards the stream would have no good archive.
+    LastGood(Stream),
+    /// It may be a live database.
+    Live(Spared),
 }
 
-impl DeleteError {
-    /// Says what the user can do next.
-    pub fn hint(&self) -> String {
-        match self {
-            Self::Pinned(archive) => format!("take the pin off first: heirloom unpin {archive}"),
-            Self::LastGood { .. } => "make a new backup first, or insist with `--even-last`".into(),
-        }
-    }
+/// A removal that is refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeleteError {
+    /// The archive.
+    pub archive: ArchiveName,
+    /// Why it stays.
+    pub why: Refusal,
 }
 
 impl fmt::Display for DeleteError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Pinned(archive) => write!(f, "\"{archive}\" is pinned"),
-            Self::LastGood { archive, set } => write!(f, "\"{archive}\" is the last good archive of the set \"{set}\""),
+        let archive = &self.archive;
+        match &self.why {
+            Refusal::Pinned => write!(f, "\"{archive}\" is pinned"),
+            Refusal::InUse => write!(f, "\"{archive}\" is in use by another command"),
+            Refusal::OpenShrink => write!(f, "\"{archive}\" is a shrink that was not accepted"),
+            Refusal::LastGood(stream) => write!(f, "\"{archive}\" is the last good archive of {}", text::stream(stream)),
+            Refusal::Live(why) => write!(f, "\"{archive}\" may be a live database: {why}"),
         }
     }
 }
 
 impl std::error::Error for DeleteError {}
 
-/// What to do about the last good archive of a set.
+/// What to do about the last good archive of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LastGood {
     /// Refuse to remove it.
@@ -61,19 +74,64 @@ pub enum LastGood {
     Remove,
 }
 
-/// Decides whether these archives may be removed.
-pub fn plan(inventory: &Inventory, names: &[ArchiveName], last: LastGood) -> Result<Plan, DeleteError> {
-    let chosen = |snapshot: &&Snapshot| names.contains(&snapshot.name);
-    let good = |snapshot: &&Snapshot| !snapshot.damaged && snapshot.kind != Kind::Safety;
-    let mut remove: Vec<Snapshot> = inventory.snapshots.iter().filter(chosen).cloned().collect();
+/// What a decision about a removal has to know besides the archives.
+pub struct Request<'a> {
+    /// The archives to remove.
+    pub names: &'a [ArchiveName],
+    /// What to do about the last good one of a stream.
+    pub last: LastGood,
+    /// The sets with `shrink = "off"`.
+    pub shrinks_off: &'a BTreeSet<Name>,
+    /// The databases that a plain file must not be.
+    pub sources: &'a Sources,
+    /// The store.
+    pub store: &'a LocalStore,
+    /// The present.
+    pub now: DateTime<Utc>,
+}
+
+/// Decides whether these archives may be removed. The archives are newest first; those in use are marked as held.
+pub fn plan(snapshots: &[Snapshot], request: &Request<'_>) -> anyhow::Result<Plan> {
+    let chosen = |snapshot: &&Snapshot| request.names.contains(&snapshot.name);
+    let mut remove: Vec<Snapshot> = snapshots.iter().filter(chosen).cloned().collect();
     remove.reverse();
+    let scene = Scene { shrinks_off: request.shrinks_off.clone(), ..Scene::new(request.now, Tz::UTC) };
+    let open_shrinks = Retention::Cleanup(Limits::default()).plan(snapshots, &scene).open_shrinks;
+    let same = |one: &Snapshot, other: &Snapshot| one.name == other.name || one.id.is_some() && one.id == other.id;
     for snapshot in &remove {
+        let refused = |why: Refusal| Err(DeleteError { archive: snapshot.name.clone(), why }.into());
         if snapshot.pinned {
-            return Err(DeleteError::Pinned(snapshot.name.clone()));
+            return refused(Refusal::Pinned);
         }
-        let of_set = || inventory.snapshots.iter().filter(|other| other.set == snapshot.set).filter(good);
-        if last == LastGood::Keep && good(&snapshot) && of_set().all(|other| names.contains(&other.name)) {
-            return Err(DeleteError::LastGood { archive: snapshot.name.clone(), set: snapshot.set.clone() });
+        if snapshot.held {
+            return refused(Refusal::InUse);
+        }
+        if snapshot.is_plain() {
+            match spared(request.store, &snapshot.name, request.sources)? {
+                // A person named this very file; what cannot be found out does not keep it.
+                Some(why) if !why.is_doubt() => return refused(Refusal::Live(why)),
+                None | Some(_) => continue,
+            }
+        }
+        let stays = |other: &&Snapshot| !request.names.contains(&other.name);
+        if snapshots.iter().filter(stays).any(|other| same(snapshot, other) && !other.damaged) {
+            continue;
+        }
+        let is_shrink = |other: &Snapshot| open_shrinks.iter().any(|shrink| shrink.archive == other.name);
+        if snapshots.iter().any(|other| same(snapshot, other) && is_shrink(other)) {
+            return refused(Refusal::OpenShrink);
+        }
+        if request.last == LastGood::Remove || !snapshot.is_good() {
+            continue;
+        }
+        // What is dated in the future stands for nothing but for others of its kind.
+        let is_future = |other: &Snapshot| other.created_at > request.now;
+        let counts = |other: &&Snapshot| other.is_good() && (is_future(snapshot) || !is_future(other));
+        for brief in &snapshot.databases {
+            let of_stream = |other: &&Snapshot| other.databases.iter().any(|other| other.stream == brief.stream);
+            if !snapshots.iter().filter(stays).filter(counts).any(|other| of_stream(&other)) {
+                return refused(Refusal::LastGood(brief.stream.clone()));
+            }
         }
     }
     Ok(Plan { remove })

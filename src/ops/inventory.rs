@@ -7,7 +7,7 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 
-use crate::archive::{Archive, ArchiveError};
+use crate::archive::{Archive, ArchiveError, set_in_name};
 use crate::metadata::{DatabaseMetadata, Integrity, Metadata};
 use crate::names::{ArchiveName, HostLabel, Name, printable, time_in_name};
 use crate::progress::{Progress, Stage};
@@ -53,15 +53,24 @@ pub struct Foreign {
     pub damaged: bool,
     /// Whether the system failed to read it, which says nothing about what it is.
     pub unread: bool,
-    /// Whether a newer release of heirloom wrote it.
-    pub newer_format: bool,
+    /// Whose it is, if a newer release of heirloom wrote it.
+    pub newer_format: Option<Newer>,
+}
+
+/// What is known of an archive that a newer release wrote.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Newer {
+    /// Its set: out of its description, else out of its name.
+    pub set: Name,
+    /// Its host label; any may be meant where it cannot be read.
+    pub host: Option<HostLabel>,
 }
 
 impl Inventory {
-    /// Returns the sets that have an archive in a newer format, by its name. What else belongs to them is not known here.
-    pub fn sets_of_newer_formats(&self) -> BTreeSet<Name> {
-        let newer = self.foreign.iter().filter(|foreign| foreign.newer_format);
-        newer.map(|foreign| crate::archive::set_in_name(&foreign.name)).collect()
+    /// Returns the sets that have an archive in a newer format under one of these host labels, or under one that is not known.
+    pub fn sets_of_newer_formats(&self, of_host: impl Fn(&HostLabel) -> bool) -> BTreeSet<Name> {
+        let newer = self.foreign.iter().filter_map(|foreign| foreign.newer_format.as_ref());
+        newer.filter(|newer| newer.host.as_ref().is_none_or(&of_host)).map(|newer| newer.set.clone()).collect()
     }
 
     /// Returns an archive that the system failed to read and that may be as new as `than`, and no newer than `until`.
@@ -102,8 +111,14 @@ pub fn inventory(store: &dyn Store, reading: &Reading, progress: &dyn Progress) 
                 let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
                 let why = printable(&format!("{error}{cause}")).into_owned();
                 let unread = matches!(error, ArchiveError::Io(_));
-                let damaged = !unread && !matches!(error, ArchiveError::NotAnArchive { .. }) && time_in_name(&entry.name).is_some();
-                let newer_format = matches!(error, ArchiveError::FormatTooNew { .. });
+                let other = matches!(error, ArchiveError::NotAnArchive { .. } | ArchiveError::FormatTooNew { .. });
+                let damaged = !unread && !other && time_in_name(&entry.name).is_some();
+                let newer_format = match error {
+                    ArchiveError::FormatTooNew { set, host, .. } => {
+                        Some(Newer { set: set.unwrap_or_else(|| set_in_name(&entry.name)), host })
+                    }
+                    _ => None,
+                };
                 found.foreign.push(Foreign { name: entry.name.clone(), bytes: entry.bytes, why, damaged, unread, newer_format });
             }
         }
@@ -209,7 +224,7 @@ mod tests {
     #[test]
     fn an_archive_that_cannot_be_read_stands_in_the_way_of_an_older_one() {
         let foreign =
-            |name: &str, unread| Foreign { name: name.into(), bytes: 1, why: "why".into(), damaged: false, unread, newer_format: false };
+            |name: &str, unread| Foreign { name: name.into(), bytes: 1, why: "why".into(), damaged: false, unread, newer_format: None };
         let at = |text: &str| text.parse::<DateTime<Utc>>().unwrap();
         let found = |foreign: Vec<Foreign>, than, until| {
             Inventory { snapshots: Vec::new(), foreign }.unread_as_new_as(than, until).map(|unread| unread.name.clone())

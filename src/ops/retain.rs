@@ -9,18 +9,25 @@ use std::io;
 use std::path::Path;
 
 use anyhow::Context as _;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::inventory::{Foreign, KEEP, Reading, inventory};
 use super::marks::remove_archive;
+use super::plain::{Sources, Spared, spared};
+use super::stale::{STALE_AFTER, Stale, Whereabouts, stale};
 use crate::holds;
 use crate::lock::StoreLock;
-use crate::names::{ArchiveName, Name};
+use crate::names::{ArchiveName, HostLabel, Name, printable};
+use crate::platform;
 use crate::progress::{Progress, Stage};
-use crate::retention::{Plan, Retention, Scene, Scope, Verdict};
+use crate::retention::{GoneReach, Plan, Retention, Scene, Scope, Verdict};
 use crate::scratch;
 use crate::snapshot::Snapshot;
-use crate::store::{Store, StoreError};
+use crate::store::{LocalStore, Store, StoreError};
+use crate::streams::OwnHost;
+
+/// How long archives stay on a store that others use whom locks do not reach.
+const YOUNGEST: TimeDelta = TimeDelta::hours(24);
 
 /// What to keep, and of what.
 #[derive(Debug, Clone)]
@@ -39,6 +46,39 @@ pub struct Request {
     pub ahead: bool,
     /// Where days begin and end, and how archives are read that record no zone or no host.
     pub reading: Reading,
+    /// What is special about this run.
+    pub asked: Asked,
+}
+
+/// What is special about a run; by default nothing.
+#[derive(Debug, Clone, Default)]
+pub struct Asked {
+    /// The labels of this host: whose streams are looked at for those that get no archives any more.
+    pub own: Option<OwnHost>,
+    /// Streams whose database is gone, and that got no archive for this long, are reduced to this.
+    pub gone: Option<(TimeDelta, GoneReach)>,
+    /// Plain databases are counted and removed.
+    pub plain: Option<Plain>,
+    /// Damaged archives that were read once more just now.
+    pub condemned: BTreeSet<ArchiveName>,
+    /// Nothing younger is removed.
+    pub youngest: Option<TimeDelta>,
+}
+
+/// What is needed to tell a live database from a copy of another tool.
+#[derive(Debug, Clone)]
+pub struct Plain {
+    /// The store that they lie in.
+    pub store: LocalStore,
+    /// The configured databases.
+    pub configured: Vec<std::path::PathBuf>,
+}
+
+/// Returns what age nothing is removed below, if others may use the folder of a store whom locks do not reach.
+pub fn youngest(root: &Path) -> anyhow::Result<Option<TimeDelta>> {
+    let network = platform::is_network_file_system(root);
+    let network = network.with_context(|| format!("cannot find out which file system \"{}\" is on", printable(&root.to_string_lossy())))?;
+    Ok(network.then_some(YOUNGEST))
 }
 
 /// What would be done. `--dry-run` prints it.
@@ -46,10 +86,25 @@ pub struct Request {
 pub struct Outlook {
     /// What happens to each archive.
     pub plan: Plan,
-    /// Files that look like archives and are none. They are left alone.
-    pub foreign: Vec<Foreign>,
+    /// What else was seen.
+    pub seen: Seen,
     /// How many leftovers of dead runs would be swept, or why that cannot be told.
     pub leftovers: io::Result<usize>,
+}
+
+/// What a run saw besides the archives that it decides about.
+#[derive(Debug, Default)]
+pub struct Seen {
+    /// Files that look like archives and are none. They are left alone.
+    pub foreign: Vec<Foreign>,
+    /// Plain databases that stay although somebody asked for their removal.
+    pub spared: Vec<(ArchiveName, Spared)>,
+    /// Streams of the scope that get no archives any more.
+    pub stale: Vec<Stale>,
+    /// The sets of which nothing is removed, because a newer release wrote an archive of theirs.
+    pub sealed: BTreeSet<Name>,
+    sources: Sources,
+    plain: BTreeSet<ArchiveName>,
 }
 
 /// What was done.
@@ -59,8 +114,8 @@ pub struct Report {
     pub plan: Plan,
     /// What became of each archive that the plan removes, oldest first; shorter than the plan where the run was stopped.
     pub fates: Vec<(ArchiveName, Fate)>,
-    /// Files that look like archives and are none. They were left alone.
-    pub foreign: Vec<Foreign>,
+    /// What else was seen.
+    pub seen: Seen,
     /// How many leftovers of dead runs were swept, or why they were not.
     pub leftovers: io::Result<usize>,
 }
@@ -74,6 +129,8 @@ pub enum Fate {
     GoneAlready,
     /// It stays: a pin was set after the listing.
     PinnedMeanwhile,
+    /// It stays: it may be a live database.
+    Spared(Spared),
     /// It stays: it was not in the plan that was agreed to. The next run decides again.
     NotAgreed,
     /// It could not be removed.
@@ -86,6 +143,7 @@ impl fmt::Display for Fate {
             Fate::Removed => f.write_str("removed"),
             Fate::GoneAlready => f.write_str("gone already"),
             Fate::PinnedMeanwhile => f.write_str("stays, pinned meanwhile"),
+            Fate::Spared(why) => write!(f, "stays: {why}"),
             Fate::NotAgreed => f.write_str("stays, not in the plan that was agreed to"),
             Fate::Failed(error) => match std::error::Error::source(error) {
                 Some(cause) => write!(f, "{error}: {cause}"),
@@ -110,8 +168,8 @@ impl Report {
 
 /// Decides what would be removed. Changes nothing and needs no lock.
 pub fn plan(store: &dyn Store, private: &Path, request: &Request, progress: &dyn Progress) -> anyhow::Result<Outlook> {
-    let (plan, foreign) = decide(store, private, request, progress)?;
-    Ok(Outlook { plan, foreign, leftovers: scratch::leftovers(private).map(|found| found.len()) })
+    let (plan, seen) = decide(store, private, request, progress)?;
+    Ok(Outlook { plan, seen, leftovers: scratch::leftovers(private).map(|found| found.len()) })
 }
 
 /// Plans and removes under the store's lock, oldest archive first. One that cannot be removed is reported, and the others go on.
@@ -128,7 +186,7 @@ pub fn execute(
     agreed: Option<&Plan>,
     progress: &dyn Progress,
 ) -> anyhow::Result<Report> {
-    let (plan, foreign) = decide(store, private, request, progress)?;
+    let (plan, seen) = decide(store, private, request, progress)?;
     let agreed: Option<Vec<&ArchiveName>> = agreed.map(|plan| {
         let mut names: Vec<&ArchiveName> = plan.removed().map(|verdict| &verdict.archive).collect();
         names.sort();
@@ -141,26 +199,73 @@ pub fn execute(
             break;
         }
         let agreed = agreed.as_ref().is_none_or(|names| names.binary_search(&&verdict.archive).is_ok());
-        let fate = if agreed { remove(store, lock, verdict) } else { Fate::NotAgreed };
+        let fate = if agreed { live(verdict, request, &seen).unwrap_or_else(|| remove(store, lock, verdict)) } else { Fate::NotAgreed };
         fates.push((verdict.archive.clone(), fate));
         progress.advance(1);
     }
     let leftovers = scratch::sweep_store(private);
-    Ok(Report { plan, fates, foreign, leftovers })
+    Ok(Report { plan, fates, seen, leftovers })
 }
 
-fn decide(store: &dyn Store, private: &Path, request: &Request, progress: &dyn Progress) -> anyhow::Result<(Plan, Vec<Foreign>)> {
+/// Returns what becomes of a plain database that may be a live one by now: an application may have opened it since the listing.
+fn live(verdict: &Verdict, request: &Request, seen: &Seen) -> Option<Fate> {
+    let plain = request.asked.plain.as_ref().filter(|_| seen.plain.contains(&verdict.archive))?;
+    match spared(&plain.store, &verdict.archive, &seen.sources) {
+        Ok(why) => why.map(Fate::Spared),
+        Err(error) => {
+            let cause = io::Error::other(format!("{error:#}"));
+            Some(Fate::Failed(StoreError::io("look at", verdict.archive.as_str(), plain.store.location(), cause)))
+        }
+    }
+}
+
+fn decide(store: &dyn Store, private: &Path, request: &Request, progress: &dyn Progress) -> anyhow::Result<(Plan, Seen)> {
     let mut found = inventory(store, &request.reading, progress)?;
     mark_held(&mut found.snapshots, private)?;
+    let asked = &request.asked;
+    let mut sealed = found.sets_of_newer_formats(|host| concerns(&request.scope, host));
+    sealed.retain(|set| request.scope.sets.as_ref().is_none_or(|sets| sets.contains(set)));
+    let mut seen = Seen { sealed, ..Seen::default() };
+    seen.foreign = found.foreign;
+    if let Some(plain) = &asked.plain {
+        seen.sources = Sources::new(plain.configured.iter().map(|path| path.as_path()), &found.snapshots);
+        for snapshot in found.snapshots.iter().filter(|snapshot| snapshot.is_plain()) {
+            match spared(&plain.store, &snapshot.name, &seen.sources)? {
+                Some(why) => seen.spared.push((snapshot.name.clone(), why)),
+                None => drop(seen.plain.insert(snapshot.name.clone())),
+            }
+        }
+    }
+    let mut gone = std::collections::BTreeMap::new();
+    // A time that is ahead makes every stream look abandoned.
+    if let (Some(own), false) = (&asked.own, request.ahead) {
+        let covered = |stale: &Stale| request.scope.covers(&stale.stream);
+        seen.stale = stale(&found.snapshots, own, request.now, STALE_AFTER).into_iter().filter(covered).collect();
+        if let Some((after, reach)) = asked.gone {
+            let old = stale(&found.snapshots, own, request.now, after).into_iter();
+            let old = old.filter(|stale| covered(stale) && stale.database == Whereabouts::Gone);
+            gone = old.map(|stale| (stale.stream, reach)).collect();
+        }
+    }
     let scene = Scene {
         scope: request.scope.clone(),
         made: request.made.as_ref(),
-        sealed: found.sets_of_newer_formats(),
+        sealed: seen.sealed.clone(),
+        youngest: asked.youngest,
         shrinks_off: request.shrinks_off.clone(),
+        plain: seen.plain.clone(),
+        condemned: asked.condemned.clone(),
+        gone,
         ahead: request.ahead,
         ..Scene::new(request.now, request.reading.zone)
     };
-    Ok((request.retention.plan(&found.snapshots, &scene), found.foreign))
+    Ok((request.retention.plan(&found.snapshots, &scene), seen))
+}
+
+/// Returns whether archives of a host may be removed in this scope.
+fn concerns(scope: &Scope, host: &HostLabel) -> bool {
+    scope.hosts.as_ref().is_none_or(|hosts| hosts.contains(host))
+        && scope.streams.as_ref().is_none_or(|streams| streams.iter().any(|stream| stream.host == *host))
 }
 
 /// Marks the archives that running processes need. Fails if that cannot be found out: then nothing is removed.
@@ -254,6 +359,7 @@ mod tests {
             now: "2026-03-05T04:00:00Z".parse().unwrap(),
             ahead: false,
             reading: Reading { zone: chrono_tz::Tz::UTC, host: crate::names::HostLabel::container() },
+            asked: Asked::default(),
         }
     }
 

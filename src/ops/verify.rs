@@ -74,7 +74,7 @@ impl State {
 impl Verified {
     /// What is said of an archive that cannot even be opened; other errors are passed on.
     pub fn refused(error: ArchiveError) -> Result<Self, ArchiveError> {
-        if error.is_evidence() || matches!(error, ArchiveError::FormatTooNew { .. }) {
+        if error.is_evidence() {
             let finding = crate::names::printable(&error.to_string()).into_owned();
             Ok(Self { state: State::Damaged, findings: vec![finding] })
         } else {

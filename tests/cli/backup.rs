@@ -193,10 +193,13 @@ fn older_archives_go_only_after_a_good_backup() {
     fs::write(&path, &good).unwrap();
     world.at("2026-03-07");
     let document = world.heirloom(["backup", "app.db", "--cleanup", "--keep", "2", "--json"]).success().json();
-    assert_eq!(world.archives(), ["app_20260305T000000Z.tar.gz", "app_20260307T000000Z.tar.gz"]);
-    assert_eq!(document["retention"]["remove"].as_array().unwrap().len(), 5);
+    // The damaged one takes no slot, and stays as long as the rules would keep it if it were good.
+    assert_eq!(world.archives(), ["app_20260305T000000Z.tar.gz", "app_20260306T000000Z.tar.gz", "app_20260307T000000Z.tar.gz"]);
+    assert_eq!(document["retention"]["remove"].as_array().unwrap().len(), 4);
     world.at("2026-03-08").heirloom(["backup", "app.db", "--rotate"]).success();
-    assert_eq!(world.archives().len(), 3);
+    assert_eq!(world.archives().len(), 4);
+    world.at("2026-03-09").heirloom(["backup", "app.db", "--cleanup", "--keep", "2"]).success();
+    assert_eq!(world.archives(), ["app_20260308T000000Z.tar.gz", "app_20260309T000000Z.tar.gz"], "out of reach");
 }
 
 #[test]
@@ -217,12 +220,21 @@ fn a_young_archive_of_the_same_databases_is_enough() {
     world.at("2026-03-01T23:00:00Z").heirloom(backup).success();
     assert_eq!(world.archives().len(), 2);
 
-    // Neither another set of databases, nor a damaged archive, nor one from the future stands for this one.
-    world.at("2026-03-02T12:00:00Z").heirloom(["backup", "app.db", "b.db", "--set", "app"]).success();
+    // Neither another set, nor another database of the set, nor a damaged archive, nor one from the future stands for this one.
+    world.at("2026-03-02T12:00:00Z").heirloom(["backup", "app.db", "b.db", "--set", "shop"]).success();
+    world.heirloom(["backup", "b.db", "--set", "app"]).success();
     fs::write(world.path("backups/app_20260301T230000Z.tar.gz.damaged"), "").unwrap();
     world.at("2026-03-05T00:00:00Z").heirloom(["backup", "app.db"]).success();
-    world.at("2026-03-02T12:00:01Z").heirloom(backup).success();
-    assert_eq!(world.archives().len(), 5);
+    world.at("2026-03-02T12:00:01Z").heirloom(backup).exits(3).says("check the clock");
+    assert_eq!(world.archives().len(), 6);
+
+    // One that holds this database among others is in its stream; a database more is backed up for that one.
+    world.at("2026-03-05T12:00:00Z").heirloom(["backup", "app.db", "b.db", "--set", "app"]).success();
+    let document = world.heirloom(backup.into_iter().chain(["--json"])).success().json();
+    assert_eq!(document["outcome"], "skipped_recent");
+    world.database("c.db");
+    let document = world.heirloom(["backup", "app.db", "c.db", "--set", "app", "--if-older-than", "20h", "--json"]).success().json();
+    assert_eq!(document["outcome"], serde_json::Value::Null, "c was never backed up");
 }
 
 #[test]

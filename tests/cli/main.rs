@@ -2,18 +2,22 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test may panic, and says what it skipped")]
 
+mod accept;
 mod backup;
 mod config;
 mod delete;
 mod exit_codes;
 mod guard;
 mod health;
+mod keeping;
 mod list;
 mod long_names;
 mod old_tool;
 mod ownership;
+mod plain;
 mod restore;
 mod rotate;
 mod salvage;
+mod streams;
 mod verify;
 mod world;

@@ -93,7 +93,7 @@ fn a_pin_and_a_clock_that_is_behind_keep_archives() {
     let keep = document["keep"].as_array().unwrap();
     let reasons: Vec<&str> = keep.iter().map(|entry| entry["reasons"][0].as_str().unwrap()).collect();
     assert_eq!(reasons, ["dated in the future", "newest good", "pinned"]);
-    world.heirloom(["cleanup", "--keep", "1"]).success().says("is dated in the future");
+    world.heirloom(["cleanup", "--keep", "1"]).success().says("1 archive is dated in the future");
 }
 
 #[test]

@@ -4,12 +4,13 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::quantity::{BACKUP_AGE, BACKUP_ARCHIVES, BACKUP_BYTES, BACKUP_TIME, DAMAGED_ARCHIVES, VERIFIED_TIME};
 use super::shrinkage::Extent;
-use super::{CLOCK_TOLERANCE, Check, Facts, State, StoreFacts, Subject};
+use super::{CLOCK_TOLERANCE, Check, DatabaseFacts, Facts, State, StoreFacts, Subject};
 use crate::activity::Activity;
 use crate::metadata::Kind;
 use crate::names::{Name, printable, time_in_name};
 use crate::ops::inventory::Foreign;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Brief, Snapshot};
+use crate::streams::{BOTH_IN_USE, Stream};
 use crate::text;
 
 /// Backups closer together than this are one, when the usual interval is learned: tries, or a backup before every step of an update.
@@ -23,23 +24,60 @@ const DEFAULT_AGE: [TimeDelta; 2] = [TimeDelta::hours(26), TimeDelta::hours(50)]
 /// How long ago an archive of a set should have been verified at the most.
 const VERIFIED: TimeDelta = TimeDelta::days(30);
 
-/// Judges the backups of a set.
+/// The good archives of one database, newest first, with what each says about it.
+struct Line<'a> {
+    /// What people call it.
+    name: String,
+    archives: Vec<(&'a Snapshot, &'a Brief)>,
+    stream: Stream,
+}
+
+/// Judges the backups of a set: those of this host, and where its databases are known only theirs.
 pub(super) fn judge(set: &Name, store: &StoreFacts, facts: &Facts) -> Vec<Check> {
     let subject = Subject::Set(set.clone());
-    let all: Vec<&Snapshot> = store.inventory.snapshots.iter().filter(|snapshot| snapshot.set == *set).collect();
-    let backups: Vec<&Snapshot> = all.iter().copied().filter(|snapshot| snapshot.kind != Kind::Safety).collect();
+    let watched: Vec<&DatabaseFacts> = facts.databases.iter().filter(|database| database.set == *set).collect();
+    let all: Vec<&Snapshot> = facts.own(store).filter(|snapshot| snapshot.set == *set).collect();
+    let concerns =
+        |snapshot: &&Snapshot| watched.is_empty() || watched.iter().any(|database| database.brief_in(snapshot, &facts.host).is_some());
+    let backups: Vec<&Snapshot> =
+        all.iter().copied().filter(|snapshot| snapshot.kind != Kind::Safety).filter(|snapshot| concerns(snapshot)).collect();
     let horizon = facts.now + CLOCK_TOLERANCE;
-    let good: Vec<&Snapshot> = backups.iter().copied().filter(|snapshot| !snapshot.damaged && snapshot.created_at <= horizon).collect();
+    let good: Vec<&Snapshot> = backups.iter().copied().filter(|snapshot| snapshot.is_good() && snapshot.created_at <= horizon).collect();
+    let lines = lines(&watched, &good, facts);
     let unreadable: Vec<&Foreign> =
         store.inventory.foreign.iter().filter(|foreign| foreign.damaged && belongs_to(&foreign.name, set)).collect();
     let log = store.log.as_deref().unwrap_or_default();
 
-    let mut checks = vec![age(&subject, &backups, &good, log, facts)];
-    checks.extend(shrunken(&subject, &good));
-    checks.extend(damaged(&subject, &all, &good, &unreadable));
-    checks.extend(verified(&subject, &all, log, facts.now));
+    let mut checks = vec![age(&subject, &backups, &good, &lines, log, facts)];
+    checks.extend(shrunken(&subject, &lines, store, facts));
+    checks.extend(two_applications(&subject, &watched, &all, facts));
+    checks.extend(damaged(&subject, &all, &good, &lines, &unreadable, facts));
+    checks.extend(verified(&subject, &all, log, facts));
     checks.push(archives(&subject, &all));
     checks
+}
+
+/// Returns the archives of each database: of those that are watched, else of those in the newest good archive.
+fn lines<'a>(watched: &[&DatabaseFacts], good: &[&'a Snapshot], facts: &Facts) -> Vec<Line<'a>> {
+    let line = |name: String, stream: Stream, find: &dyn Fn(&'a Snapshot) -> Option<&'a Brief>| Line {
+        name,
+        archives: good.iter().filter_map(|snapshot| find(snapshot).map(|brief| (*snapshot, brief))).collect(),
+        stream,
+    };
+    if watched.is_empty() {
+        let briefs = good.first().map(|newest| newest.databases.as_slice()).unwrap_or_default();
+        let of_brief = |brief: &Brief| {
+            let stream = brief.stream.clone();
+            line(brief.name.to_string(), stream.clone(), &|snapshot| snapshot.databases.iter().find(|other| other.stream == stream))
+        };
+        return briefs.iter().map(of_brief).collect();
+    }
+    let of_database = |database: &&DatabaseFacts| {
+        let path = if database.has_twin { format!(" ({})", printable(&database.path.to_string_lossy())) } else { String::new() };
+        let name = format!("{}{path}", database.name);
+        line(name, database.stream.clone(), &|snapshot| database.brief_in(snapshot, &facts.host))
+    };
+    watched.iter().map(of_database).collect()
 }
 
 /// Says whether a file name that cannot be read as an archive is one that an archive of a set would have.
@@ -49,30 +87,29 @@ pub(super) fn belongs_to(file: &str, set: &Name) -> bool {
         .is_some_and(|rest| rest.starts_with(|first: char| first.is_ascii_digit()))
 }
 
-fn age(subject: &Subject, backups: &[&Snapshot], good: &[&Snapshot], log: &[Activity], facts: &Facts) -> Check {
+fn age(subject: &Subject, backups: &[&Snapshot], good: &[&Snapshot], lines: &[Line<'_>], log: &[Activity], facts: &Facts) -> Check {
     let critical = |told: String| Check::new("backup_age", subject, State::Critical, told);
+    let backup = facts.command("backup");
     if good.is_empty() {
         return match backups {
             [] => critical("no backup".into())
-                .advise("make one with `heirloom backup`; if this set is no longer used, name others with `--set`"),
+                .advise(format!("make one with {backup}; if this set is no longer used, name others with `--set`")),
             [newest, ..] if newest.damaged => {
-                critical(format!("no good backup, {} damaged", backups.len())).advise("make a new one now with `heirloom backup`")
+                critical(format!("no good backup, {} damaged", backups.len())).advise(format!("make a new one now with {backup}"))
             }
             [..] => Check::new("backup_age", subject, State::Warning, "cannot be told: all backups are dated in the future")
                 .advise("set the clock of this host"),
         };
     }
     // A set is as old as the oldest of the newest backups of its databases: one of them alone may have been backed up since.
-    let databases = facts.databases.iter().filter(|database| Some(&database.set) == subject.set());
-    let covering = |name: &Name| good.iter().find(|snapshot| snapshot.brief(name.as_str()).is_some());
     let mut newest = (good[0].created_at, None);
-    for database in databases {
-        match covering(&database.name) {
+    for line in lines {
+        match line.archives.first() {
             None => {
-                let told = format!("database \"{}\" is in none of the good backups", database.name);
-                return critical(told).advise("back it up with `heirloom backup`");
+                let told = format!("database \"{}\" is in none of the good backups", line.name);
+                return critical(told).advise(format!("back it up with {backup}"));
             }
-            Some(snapshot) if snapshot.created_at < newest.0 => newest = (snapshot.created_at, Some(&database.name)),
+            Some((snapshot, _)) if snapshot.created_at < newest.0 => newest = (snapshot.created_at, Some(&line.name)),
             Some(_) => {}
         }
     }
@@ -84,8 +121,9 @@ fn age(subject: &Subject, backups: &[&Snapshot], good: &[&Snapshot], log: &[Acti
     let check = if age > warning {
         let state = if age > critical { State::Critical } else { State::Warning };
         let value = format!("the newest good backup{of} is {told} old, limit {} ({why})", text::measured(warning));
+        let failed = facts.command("log --failed");
         Check::new("backup_age", subject, state, value)
-            .advise("see why it was not made (`heirloom log --failed`, the scheduler), and make one with `heirloom backup`")
+            .advise(format!("see why it was not made ({failed}, the scheduler), and make one with {backup}"))
     } else {
         Check::ok("backup_age", subject, format!("{told} old, limit {} ({why})", text::measured(warning)))
     };
@@ -131,37 +169,80 @@ fn usual_interval(mut times: Vec<DateTime<Utc>>) -> Option<TimeDelta> {
     (gaps.len() >= FEWEST_GAPS).then(|| gaps[(gaps.len() - 1) / 2])
 }
 
-fn shrunken(subject: &Subject, good: &[&Snapshot]) -> Option<Check> {
-    let newest = good.first()?;
-    let earlier = &good[1..];
+/// Reports what vanished: shrinks that nobody accepted, and losses since yesterday that are too small or too new to be one.
+fn shrunken(subject: &Subject, lines: &[Line<'_>], store: &StoreFacts, facts: &Facts) -> Option<Check> {
     let mut found: Vec<(State, String)> = Vec::new();
+    let mut advice: Vec<String> = Vec::new();
     let mut compared = false;
-    for brief in &newest.databases {
-        let Some(before) = Extent::most(brief.name.as_str(), earlier.iter().copied()) else { continue };
-        compared = true;
-        found.extend(Extent::archived(brief).lost_since(before).map(|(state, lost)| (state, format!("{}: {lost}", brief.name))));
+    for line in lines {
+        let lost = lost(line, &mut compared);
+        let open =
+            store.open_shrinks.iter().find(|shrink| shrink.stream.same_place(&line.stream) && shrink.stream.file == line.stream.file);
+        if let Some(shrink) = open {
+            let (age, fell) = (text::age(shrink.created_at, facts.now), text::fell(&shrink.before, &shrink.after));
+            let state = lost.as_ref().map_or(State::Warning, |(state, ..)| State::Warning.max(*state));
+            found.push((state, format!("{}: {fell} in {}, {age}", line.name, shrink.archive)));
+            let accept = facts.command(&format!("accept {}", shrink.archive));
+            advice.push(format!("if that is meant: {accept}; until then all archives from before are kept"));
+        } else if let Some((state, lost, last)) = lost {
+            found.push((state, format!("{}: {lost}", line.name)));
+            let pin = facts.command(&format!("pin {}", last.name));
+            advice.push(format!(
+                "if that is not meant: {pin}, so that the rotation keeps what was there before, then look into the database"
+            ));
+        }
     }
     let Some(state) = found.iter().map(|(state, _)| *state).max() else {
         return compared.then(|| Check::ok("shrunken", subject, "no"));
     };
     let told = found.into_iter().map(|(_, told)| told).collect::<Vec<_>>().join("; ");
-    // The newest one that still has what is gone: the one before the newest may be as empty.
-    let has_more = |snapshot: &&&Snapshot| {
-        newest.databases.iter().any(|brief| {
-            let before = snapshot.brief(brief.name.as_str()).map(Extent::archived);
-            before.is_some_and(|before| Extent::archived(brief).lost_since(before).is_some())
-        })
-    };
-    let last = earlier.iter().find(has_more).unwrap_or(&earlier[0]);
-    let advice = format!(
-        "if that is not meant: `heirloom pin {}`, so that the rotation keeps what was there before, then look into the database",
-        last.name
-    );
-    Some(Check::new("shrunken", subject, state, format!("in the newest backup, {told}")).advise(advice))
+    Some(Check::new("shrunken", subject, state, format!("in the newest backup, {told}")).advise(advice.join("; ")))
 }
 
-fn damaged(subject: &Subject, all: &[&Snapshot], good: &[&Snapshot], unreadable: &[&Foreign]) -> Option<Check> {
-    let marked: Vec<&&Snapshot> = all.iter().filter(|snapshot| snapshot.damaged).collect();
+/// Compares the newest archive of a database with those of the day before it, back to one that was accepted. Returns what is
+/// missing, and the newest archive that still has it.
+fn lost<'a>(line: &Line<'a>, compared: &mut bool) -> Option<(State, String, &'a Snapshot)> {
+    let (newest, brief) = line.archives.first()?;
+    if newest.accepted {
+        return None;
+    }
+    let accepted = line.archives.iter().position(|(archive, _)| archive.accepted);
+    let earlier = &line.archives[1..accepted.map_or(line.archives.len(), |index| index + 1)];
+    let now = Extent::archived(brief);
+    let before = Extent::most(earlier.iter().copied())?;
+    *compared = true;
+    let (state, lost) = now.lost_since(before)?;
+    // The newest one that still has what is gone: the one before the newest may be as empty.
+    let has_more = |(_, brief): &&(&Snapshot, &Brief)| now.lost_since(Extent::archived(brief)).is_some();
+    let (last, _) = earlier.iter().find(has_more).unwrap_or(&earlier[0]);
+    Some((state, lost, last))
+}
+
+/// Reports that another application backs up another file under the same set, host and path.
+fn two_applications(subject: &Subject, watched: &[&DatabaseFacts], all: &[&Snapshot], facts: &Facts) -> Option<Check> {
+    let recent =
+        |snapshot: &&&Snapshot| snapshot.created_at <= facts.now + CLOCK_TOLERANCE && facts.now - snapshot.created_at < BOTH_IN_USE;
+    let briefs: Vec<&Brief> = all.iter().filter(recent).flat_map(|snapshot| &snapshot.databases).collect();
+    let shares = |database: &&&DatabaseFacts| {
+        let of_place = || briefs.iter().filter(|brief| brief.stream.same_place(&database.stream));
+        let by_file = of_place().filter_map(|brief| brief.stream.file.as_ref()).next();
+        by_file.is_some_and(|file| of_place().any(|brief| brief.file.as_ref().is_some_and(|other| other != file)))
+    };
+    let shared = watched.iter().find(shares)?;
+    let value = format!("another application backs up another file as {}", text::stream(&Stream { file: None, ..shared.stream.clone() }));
+    let advice = "give each application its own label: add the line host = \"NAME\" to its configuration, or set HEIRLOOM_HOST";
+    Some(Check::new("two_applications", subject, State::Warning, value).advise(advice))
+}
+
+fn damaged(
+    subject: &Subject,
+    all: &[&Snapshot],
+    good: &[&Snapshot],
+    lines: &[Line<'_>],
+    unreadable: &[&Foreign],
+    facts: &Facts,
+) -> Option<Check> {
+    let marked: Vec<&Snapshot> = all.iter().copied().filter(|snapshot| snapshot.damaged).collect();
     let count = marked.len() + unreadable.len();
     if all.is_empty() && count == 0 {
         return None;
@@ -169,10 +250,16 @@ fn damaged(subject: &Subject, all: &[&Snapshot], good: &[&Snapshot], unreadable:
     if count == 0 {
         return Some(Check::ok("damaged", subject, "none").measure(DAMAGED_ARCHIVES, 0.0));
     }
+    // The newest of a database, or of the set where its description cannot be read.
     let newest_good = good.first().map(|snapshot| snapshot.created_at);
-    let time_of = |foreign: &&&Foreign| time_in_name(&foreign.name).map(|time| time.and_utc());
-    let newest_bad =
-        marked.iter().map(|snapshot| snapshot.created_at).chain(unreadable.iter().filter_map(|foreign| time_of(&foreign))).max();
+    let time_of = |foreign: &&Foreign| time_in_name(&foreign.name).map(|time| time.and_utc());
+    let unreadable_is_newest = unreadable.iter().filter_map(time_of).max().is_some_and(|time| Some(time) > newest_good);
+    let is_newest = |line: &Line<'_>| {
+        let newest_good = line.archives.first().map(|(snapshot, _)| snapshot.created_at);
+        let of_line = |snapshot: &&&Snapshot| snapshot.databases.iter().any(|brief| brief.stream.same_place(&line.stream));
+        marked.iter().filter(of_line).any(|snapshot| Some(snapshot.created_at) > newest_good)
+    };
+    let marked_is_newest = lines.iter().any(is_newest) || good.is_empty() && !marked.is_empty();
     let names: Vec<String> = marked
         .iter()
         .map(|snapshot| snapshot.name.to_string())
@@ -181,18 +268,20 @@ fn damaged(subject: &Subject, all: &[&Snapshot], good: &[&Snapshot], unreadable:
         .collect();
     let more = if count > names.len() { " and others" } else { "" };
     let told = format!("{} ({}{more})", text::count(count as u64, "archive"), names.join(", "));
-    let check = if newest_bad > newest_good {
-        Check::new("damaged", subject, State::Critical, format!("{told}, the newest among them"))
-            .advise("make a new backup now with `heirloom backup`, then look at the disk (`dmesg`, `smartctl`)")
+    let check = if unreadable_is_newest || marked_is_newest {
+        let advice = format!("make a new backup now with {}, then look at the disk (`dmesg`, `smartctl`)", facts.command("backup"));
+        Check::new("damaged", subject, State::Critical, format!("{told}, the newest among them")).advise(advice)
     } else {
-        Check::new("damaged", subject, State::Warning, told)
-            .advise("a newer good backup is there; look at the disk, and remove them with `heirloom delete` when they are of no more use")
+        let cleanup = facts.command("cleanup --damaged");
+        let advice = format!("a newer good backup is there; look at the disk; {cleanup} reads them once more and removes them");
+        Check::new("damaged", subject, State::Warning, told).advise(advice)
     };
     Some(check.measure(DAMAGED_ARCHIVES, count as f64))
 }
 
 /// Looks up the last clean verify of any archive of the set. Without a log nothing is known, and nothing said.
-fn verified(subject: &Subject, all: &[&Snapshot], log: &[Activity], now: DateTime<Utc>) -> Option<Check> {
+fn verified(subject: &Subject, all: &[&Snapshot], log: &[Activity], facts: &Facts) -> Option<Check> {
+    let now = facts.now;
     let set = subject.set()?;
     let beginning = log.iter().map(|entry| entry.at).min()?;
     all.first()?;
@@ -207,7 +296,8 @@ fn verified(subject: &Subject, all: &[&Snapshot], log: &[Activity], now: DateTim
     let since = last.unwrap_or_else(|| all.last().map_or(beginning, |oldest| oldest.created_at.max(beginning)));
     let check = if now - since > VERIFIED {
         let told = last.map_or_else(|| "never".to_owned(), |last| format!("last {}", text::age(last, now)));
-        Check::new("verified", subject, State::Warning, told).advise("run `heirloom verify`; once a week is a good habit")
+        Check::new("verified", subject, State::Warning, told)
+            .advise(format!("run {}; once a week is a good habit", facts.command("verify")))
     } else {
         Check::ok("verified", subject, last.map_or_else(|| "when it was made".to_owned(), |last| text::age(last, now)))
     };

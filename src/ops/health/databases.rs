@@ -4,9 +4,9 @@ use super::quantity::{DATABASE_BYTES, DATABASE_FREE_BYTES, DATABASE_ROWS, DATABA
 use super::shrinkage::Extent;
 use super::{CLOCK_TOLERANCE, Check, DatabaseFacts, Examined, Facts, State, StoreFacts, Subject};
 use crate::database::{Glance, SourceError};
-use crate::metadata::{Integrity, Kind};
+use crate::metadata::Integrity;
 use crate::names::printable;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Brief, Snapshot};
 use crate::text;
 
 /// From this share of free pages on, and this many bytes in them, VACUUM is worth a word.
@@ -21,17 +21,17 @@ const FINDINGS: usize = 3;
 
 /// Judges one database.
 pub(super) fn judge(database: &DatabaseFacts, facts: &Facts) -> Vec<Check> {
-    let subject = Subject::Database(database.set.clone(), database.name.clone());
+    let subject = database.subject();
     let glance = match &database.glance {
         Ok(glance) => glance,
-        Err(error) => return vec![unusable(&subject, error)],
+        Err(error) => return vec![unusable(&subject, error, facts)],
     };
     // Newest first; what is damaged or dated in the future proves nothing.
-    let archived: Vec<&Snapshot> = facts.store.iter().flat_map(|store| archived(database, store, facts)).collect();
+    let archived: Vec<Archived<'_>> = facts.store.iter().flat_map(|store| archived(database, store, facts)).collect();
     let mut checks = vec![Check::ok("database", &subject, format!("opens, {}", printable(&database.path.to_string_lossy())))];
-    checks.extend(integrity(&subject, &database.examined, &archived));
+    checks.extend(integrity(&subject, &database.examined, &archived, facts));
     checks.extend(foreign_keys(&subject, &database.examined));
-    checks.push(contents(&subject, glance, &database.examined, &archived));
+    checks.push(contents(&subject, glance, &database.examined, &archived, facts));
     checks.push(size(&subject, glance, &archived, facts));
     checks.push(free_pages(&subject, glance));
     checks.push(Check::ok("journal_mode", &subject, glance.journal_mode));
@@ -42,18 +42,16 @@ pub(super) fn judge(database: &DatabaseFacts, facts: &Facts) -> Vec<Check> {
     checks
 }
 
-fn archived<'a>(database: &DatabaseFacts, store: &'a StoreFacts, facts: &Facts) -> impl Iterator<Item = &'a Snapshot> {
-    let (set, name, now) = (database.set.clone(), database.name.clone(), facts.now);
-    store.inventory.snapshots.iter().filter(move |snapshot| {
-        snapshot.set == set
-            && snapshot.kind != Kind::Safety
-            && !snapshot.damaged
-            && snapshot.created_at <= now + CLOCK_TOLERANCE
-            && snapshot.brief(name.as_str()).is_some()
-    })
+/// An archive that holds the database, and what it says about it.
+type Archived<'a> = (&'a Snapshot, &'a Brief);
+
+fn archived<'a>(database: &'a DatabaseFacts, store: &'a StoreFacts, facts: &'a Facts) -> impl Iterator<Item = Archived<'a>> {
+    let proves = |snapshot: &&Snapshot| snapshot.is_good() && snapshot.created_at <= facts.now + CLOCK_TOLERANCE;
+    let own = facts.own(store).filter(proves);
+    own.filter_map(|snapshot| database.brief_in(snapshot, &facts.host).map(|brief| (snapshot, brief)))
 }
 
-fn unusable(subject: &Subject, error: &SourceError) -> Check {
+fn unusable(subject: &Subject, error: &SourceError, facts: &Facts) -> Check {
     let told = match std::error::Error::source(error) {
         Some(cause) => format!("{error}: {cause}"),
         None => error.to_string(),
@@ -61,22 +59,23 @@ fn unusable(subject: &Subject, error: &SourceError) -> Check {
     let (state, advice) = match error {
         // The application is at work: that is no illness.
         SourceError::Busy { .. } => (State::Warning, "run it again when the application is less busy".to_owned()),
-        SourceError::Missing(_) => (State::Critical, "restore it (`heirloom restore`), or name the right path".to_owned()),
+        SourceError::Missing(_) => (State::Critical, format!("restore it ({}), or name the right path", facts.command("restore"))),
         SourceError::Io { .. } => {
             (State::Critical, "look at the disk, and at the permissions: run it as the owner of the database".to_owned())
         }
         other => (
             State::Critical,
             format!(
-                "{}; `heirloom restore` brings the newest backup back",
-                other.hint().unwrap_or("look at the file before anything writes to it")
+                "{}; {} brings the newest backup back",
+                other.hint().unwrap_or("look at the file before anything writes to it"),
+                facts.command("restore")
             ),
         ),
     };
     Check::new("database", subject, state, told).advise(advice)
 }
 
-fn integrity(subject: &Subject, examined: &Examined, archived: &[&Snapshot]) -> Option<Check> {
+fn integrity(subject: &Subject, examined: &Examined, archived: &[Archived<'_>], facts: &Facts) -> Option<Check> {
     let checked = match examined {
         Examined::Not => return None,
         Examined::Failed(why) => {
@@ -96,9 +95,10 @@ fn integrity(subject: &Subject, examined: &Examined, archived: &[&Snapshot]) -> 
     let told = if more > 0 { format!("{findings}; and {more} more") } else { findings };
     Some(match checked.integrity {
         Integrity::Damaged => {
-            let newest = archived.first().map(|archive| format!("; the newest good backup is {}", archive.name));
+            let newest = archived.first().map(|(archive, _)| format!("; the newest good backup is {}", archive.name));
             let advice = format!(
-                "copy the file and its -wal away before anything writes to it, then `heirloom restore`{}",
+                "copy the file and its -wal away before anything writes to it, then {}{}",
+                facts.command("restore"),
                 newest.unwrap_or_else(|| "; there is no good backup of it".into())
             );
             Check::new("integrity", subject, State::Critical, format!("damaged: {told}")).advise(advice)
@@ -127,13 +127,12 @@ fn foreign_keys(subject: &Subject, examined: &Examined) -> Option<Check> {
 }
 
 /// Counts tables and rows, and compares them with the newest backups: what vanished now is still in there.
-fn contents(subject: &Subject, glance: &Glance, examined: &Examined, archived: &[&Snapshot]) -> Check {
+fn contents(subject: &Subject, glance: &Glance, examined: &Examined, archived: &[Archived<'_>], facts: &Facts) -> Check {
     let rows = match examined {
         Examined::Copy { rows, .. } => *rows,
         Examined::Not | Examined::Failed(_) | Examined::Unread(_) => None,
     };
-    let name = subject.database().map_or("", |name| name.as_str());
-    let before = archived.first().and_then(|newest| newest.brief(name)).map(Extent::archived);
+    let before = archived.first().map(|(_, brief)| Extent::archived(brief));
     let now = Extent { bytes: Some(glance.bytes), tables: glance.tables, rows };
     let mut told = glance.tables.map_or_else(|| "tables unknown: not readable in place".to_owned(), |tables| text::count(tables, "table"));
     if let Some(rows) = rows {
@@ -142,8 +141,9 @@ fn contents(subject: &Subject, glance: &Glance, examined: &Examined, archived: &
     let lost = before.and_then(|before| now.lost_since(before)).zip(archived.first());
     let mut check = match lost {
         None => Check::ok("contents", subject, told),
-        Some(((state, lost), newest)) => {
-            let advice = format!("if that is not meant: `heirloom pin {}` keeps the backup that still has it", newest.name);
+        Some(((state, lost), (newest, _))) => {
+            let pin = facts.command(&format!("pin {}", newest.name));
+            let advice = format!("if that is not meant: {pin} keeps the backup that still has it");
             Check::new("contents", subject, state, format!("{lost} since the newest backup")).advise(advice)
         }
     };
@@ -156,9 +156,8 @@ fn contents(subject: &Subject, glance: &Glance, examined: &Examined, archived: &
     check
 }
 
-fn size(subject: &Subject, glance: &Glance, archived: &[&Snapshot], facts: &Facts) -> Check {
-    let name = subject.database().map_or("", |name| name.as_str());
-    let newest = archived.first().and_then(|archive| Some((archive, archive.brief(name)?.bytes?)));
+fn size(subject: &Subject, glance: &Glance, archived: &[Archived<'_>], facts: &Facts) -> Check {
+    let newest = archived.first().and_then(|(archive, brief)| Some((archive, brief.bytes?)));
     let told = text::bytes(glance.bytes);
     let check = match newest {
         None => Check::ok("size", subject, told),
@@ -169,7 +168,7 @@ fn size(subject: &Subject, glance: &Glance, archived: &[&Snapshot], facts: &Fact
                 std::cmp::Ordering::Greater => format!("{} more than in the backup of {age}", text::bytes(glance.bytes - before)),
                 std::cmp::Ordering::Less => format!("{} less than in the backup of {age}", text::bytes(before - glance.bytes)),
             };
-            let pace = pace(name, before, archived).map(|pace| format!(", {} a day", text::bytes(pace))).unwrap_or_default();
+            let pace = pace(before, archived).map(|pace| format!(", {} a day", text::bytes(pace))).unwrap_or_default();
             let value = format!("{told}, {change}{pace}");
             if glance.bytes / 2 > before && glance.bytes - before > GROWTH_BYTES {
                 Check::new("size", subject, State::Warning, value).advise(
@@ -184,13 +183,12 @@ fn size(subject: &Subject, glance: &Glance, archived: &[&Snapshot], facts: &Fact
 }
 
 /// Returns the growth in bytes a day, over the archives of the last 30 days, where they span at least one day.
-fn pace(name: &str, newest_bytes: u64, archived: &[&Snapshot]) -> Option<u64> {
-    let newest = archived.first()?;
-    let recent = |archive: &&&Snapshot| newest.created_at - archive.created_at <= chrono::TimeDelta::days(30);
-    let oldest =
-        archived.iter().take_while(recent).filter(|archive| archive.brief(name).is_some_and(|brief| brief.bytes.is_some())).last()?;
+fn pace(newest_bytes: u64, archived: &[Archived<'_>]) -> Option<u64> {
+    let (newest, _) = archived.first()?;
+    let recent = |(archive, _): &&Archived<'_>| newest.created_at - archive.created_at <= chrono::TimeDelta::days(30);
+    let (oldest, brief) = archived.iter().take_while(recent).filter(|(_, brief)| brief.bytes.is_some()).last()?;
     let days = (newest.created_at - oldest.created_at).num_seconds() as f64 / 86_400.0;
-    let grown = newest_bytes.checked_sub(oldest.brief(name)?.bytes?)?;
+    let grown = newest_bytes.checked_sub(brief.bytes?)?;
     (days >= 1.0 && grown > 0).then(|| (grown as f64 / days) as u64)
 }
 

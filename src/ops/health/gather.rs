@@ -1,9 +1,10 @@
 //! Collects the facts. Live databases are only looked at; what is checked is a copy in scratch.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::io;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -13,21 +14,25 @@ use crate::activity;
 use crate::clock::Clock;
 use crate::database::{self, Depth, Effort, Glance, Limits, Source, SourceError};
 use crate::metadata::{Integrity, Kind};
-use crate::names::Name;
+use crate::names::{ArchiveName, HostLabel, Name};
+use crate::ops::backup::own_stream;
 use crate::ops::inventory::{Inventory, Reading, inventory};
-use crate::ops::resolve::in_store;
 use crate::ops::restore;
+use crate::ops::stale::{STALE_AFTER, Stale, Whereabouts, stale};
+use crate::platform;
 use crate::progress::{Interrupted, Progress, Stage};
+use crate::retention::{self, Retention, Scene};
 use crate::scratch::Scratch;
+use crate::snapshot::Snapshot;
 use crate::store::{LocalStore, StoreError};
-use crate::streams::OwnHost;
+use crate::streams::{OwnHost, Stream};
 
 /// How long a database that is busy is waited for: health is asked often, by things that wait for the answer.
 const BUSY: Duration = Duration::from_secs(5);
 /// How far back the log is read.
 const LOG_REACH: TimeDelta = TimeDelta::days(366);
-/// In how many of the newest archives of a set the paths of its databases are looked for: other hosts may use the store, too.
-const ARCHIVES_WITH_SOURCES: usize = 10;
+/// The folder of the workspace in which safety backups wait to be sent to the store.
+const PENDING: &str = "pending";
 
 /// Which databases to look at.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,7 +41,7 @@ pub enum Watched {
     Sets(Vec<(Name, Vec<Source>)>),
     /// These files; where no archive is of the set, the set that has a database of that name is meant.
     Files(Name, Vec<Source>),
-    /// What the newest archive of each set says where its databases are, if it was made on this host.
+    /// Those that the archives of this host record: where the newest one of each says that it is.
     Recorded {
         /// Of this set alone.
         set: Option<Name>,
@@ -67,28 +72,42 @@ pub struct Request<'a> {
     pub reading: &'a Reading,
     /// How old the newest good backup may be.
     pub max_backup_age: Option<Duration>,
+    /// The sets with `shrink = "off"`.
+    pub shrinks_off: BTreeSet<Name>,
+    /// The flags of this run, as a command that is printed ends.
+    pub flags: String,
 }
 
 /// Collects everything. What cannot be had is a fact; only an interruption is an error.
 pub fn gather(request: &Request<'_>, progress: &dyn Progress) -> Result<Facts, Interrupted> {
     let store = store_facts(request, progress)?;
     let inventory = store.as_ref().ok().map(|store| &store.inventory);
-    let databases = watched(request, inventory);
+    let stale = store.as_ref().map(|store| store.stale.as_slice()).unwrap_or_default();
+    let databases = watched(request, inventory, stale);
     let mut sets: BTreeSet<Name> = databases.iter().map(|(set, _)| set.clone()).collect();
     if let (Watched::Recorded { set: only, .. }, Some(inventory)) = (&request.watched, inventory) {
-        // Sets whose databases are on other hosts are watched, too: their backups are here.
-        sets.extend(
-            inventory.snapshots.iter().map(|snapshot| &snapshot.set).filter(|set| only.as_ref().is_none_or(|only| only == *set)).cloned(),
-        );
+        // Sets of this host whose databases cannot be told are watched, too: their backups are here.
+        let own = |snapshot: &&Snapshot| {
+            let own = !snapshot.is_plain() && request.host.owns(&snapshot.host);
+            own && snapshot.databases.iter().any(|brief| !is_given_up(&brief.stream, stale))
+        };
+        let own = inventory.snapshots.iter().filter(own);
+        sets.extend(own.map(|snapshot| &snapshot.set).filter(|set| only.as_ref().is_none_or(|only| only == *set)).cloned());
         sets.extend(only.clone());
     }
+    let twins = |set: &Name, name: &Name| databases.iter().filter(|(other, source)| other == set && source.name == *name).count() > 1;
     let mut found = Vec::new();
-    for (set, source) in databases {
-        found.push(look(request, set, source, progress)?);
+    for (set, source) in &databases {
+        let snapshots = inventory.map(|inventory| inventory.snapshots.as_slice()).unwrap_or_default();
+        let stream = own_stream(source, set, &request.host.label, snapshots, request.now);
+        let facts = look(request, set.clone(), source.clone(), stream, progress)?;
+        found.push(DatabaseFacts { has_twin: twins(set, &source.name), ..facts });
     }
     Ok(Facts {
         now: request.now,
         max_backup_age: request.max_backup_age.and_then(|age| TimeDelta::from_std(age).ok()),
+        host: request.host.clone(),
+        flags: request.flags.clone(),
         location: request.location.clone(),
         store,
         sets: sets.into_iter().collect(),
@@ -111,13 +130,33 @@ fn store_facts(request: &Request<'_>, progress: &dyn Progress) -> Result<Result<
         Err(error) => return Ok(Err(format!("{error:#}"))),
     };
     let since = request.now.checked_sub_signed(LOG_REACH);
+    let log = activity::read(&store.private(), since, false).map(|mut log| {
+        log.retain(|entry| request.host.owns(&HostLabel::from_host_name(&entry.host)));
+        log
+    });
+    let scene = Scene { shrinks_off: request.shrinks_off.clone(), ..Scene::new(request.now, request.reading.zone) };
     Ok(Ok(StoreFacts {
+        open_shrinks: Retention::Cleanup(retention::Limits::default()).plan(&inventory.snapshots, &scene).open_shrinks,
+        stale: stale(&inventory.snapshots, request.host, request.now, STALE_AFTER),
         inventory,
-        log: activity::read(&store.private(), since, false).map_err(|error| error.to_string()),
+        log: log.map_err(|error| error.to_string()),
         interrupted: restore::interrupted(store).map_err(|error| error.to_string()),
+        pending: pending(&store.private()).map_err(|error| error.to_string()),
         space: space(store.root()),
         device: device(store.root()),
     }))
+}
+
+/// Counts the safety backups that wait in the workspace.
+fn pending(private: &Path) -> io::Result<usize> {
+    let entries = match fs::read_dir(private.join(PENDING)) {
+        Ok(entries) => entries,
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(0),
+        Err(cause) => return Err(cause),
+    };
+    let names = entries.map(|entry| entry.map(|entry| entry.file_name())).collect::<io::Result<Vec<_>>>()?;
+    let is_archive = |name: &&std::ffi::OsString| name.to_str().is_some_and(|name| ArchiveName::new(name).is_ok());
+    Ok(names.iter().filter(is_archive).count())
 }
 
 /// Returns the room on a file system; `None` where the system does not tell.
@@ -130,59 +169,73 @@ fn device(path: &Path) -> Option<u64> {
     fs::metadata(path).ok().map(|found| found.dev())
 }
 
-fn watched(request: &Request<'_>, inventory: Option<&Inventory>) -> Vec<(Name, Source)> {
+fn watched(request: &Request<'_>, inventory: Option<&Inventory>, stale: &[Stale]) -> Vec<(Name, Source)> {
     match &request.watched {
         Watched::Sets(sets) => {
             sets.iter().flat_map(|(set, sources)| sources.iter().map(move |source| (set.clone(), source.clone()))).collect()
         }
-        Watched::Files(set, sources) => sources.iter().map(|source| (set_of(set, source, inventory), source.clone())).collect(),
-        Watched::Recorded { set, only } => match (request.store, inventory) {
-            (Ok(store), Some(inventory)) => {
-                let mut found = recorded(request, store, inventory, set.as_ref());
+        Watched::Files(set, sources) => sources.iter().map(|source| (set_of(request, set, source, inventory), source.clone())).collect(),
+        Watched::Recorded { set, only } => match inventory {
+            Some(inventory) => {
+                let mut found = recorded(request, inventory, stale, set.as_ref());
                 found.retain(|(_, source)| only.is_empty() || only.contains(&source.name));
                 found
             }
-            _ => Vec::new(),
+            None => Vec::new(),
         },
     }
 }
 
-/// Returns the set that a file belongs to: the given one, or, where nothing was ever archived as that, the one that has a database of its name.
-fn set_of(given: &Name, source: &Source, inventory: Option<&Inventory>) -> Name {
+/// Returns the set that a file belongs to: the given one, or, where this host has no archive of it in that, the one that has.
+fn set_of(request: &Request<'_>, given: &Name, source: &Source, inventory: Option<&Inventory>) -> Name {
     let snapshots = inventory.map(|inventory| inventory.snapshots.as_slice()).unwrap_or_default();
-    if snapshots.iter().any(|snapshot| snapshot.set == *given) {
-        return given.clone();
-    }
-    snapshots
-        .iter()
-        .find(|snapshot| snapshot.brief(source.name.as_str()).is_some())
-        .map_or_else(|| given.clone(), |snapshot| snapshot.set.clone())
+    let path = platform::resolved(&source.path).to_string_lossy().into_owned();
+    let holds = |stream: &&Stream| request.host.owns(&stream.host) && stream.path() == Some(path.as_str());
+    let sets: Vec<&Name> = snapshots.iter().flat_map(Snapshot::streams).filter(holds).map(|stream| &stream.set).collect();
+    if sets.contains(&given) { given.clone() } else { sets.first().map_or_else(|| given.clone(), |set| (*set).clone()) }
 }
 
-/// Finds the databases where the newest archives say that they were, if those were made on this host.
-fn recorded(request: &Request<'_>, store: &LocalStore, inventory: &Inventory, only: Option<&Name>) -> Vec<(Name, Source)> {
-    let sets: BTreeSet<&Name> =
-        inventory.snapshots.iter().map(|snapshot| &snapshot.set).filter(|set| only.is_none_or(|only| only == *set)).collect();
-    let mut found = Vec::new();
-    for set in sets {
-        let of_set = inventory.snapshots.iter().filter(|snapshot| snapshot.set == *set && snapshot.kind != Kind::Safety);
-        let sources = of_set.take(ARCHIVES_WITH_SOURCES).find_map(|snapshot| {
-            // One that went away or cannot be read any more has nothing to say here; the checks of the set tell it.
-            let selected = in_store(store, snapshot.name.as_str(), request.reading).ok()?;
-            let contents = selected.archive.contents();
-            contents.metadata.as_ref().filter(|metadata| request.host.owns(&metadata.label()))?;
-            let sources = contents.databases.iter().filter_map(|held| {
-                let path = held.source.as_ref().map(PathBuf::from).filter(|path| path.is_absolute())?;
-                Some((set.clone(), Source { name: held.name.clone(), path }))
-            });
-            Some(sources.collect::<Vec<_>>())
-        });
-        found.extend(sources.unwrap_or_default());
+/// Returns whether somebody gave a database up: it is gone, got no archive for 90 days, and only its newest one is left.
+fn is_given_up(stream: &Stream, stale: &[Stale]) -> bool {
+    stale.iter().any(|stale| stale.stream == *stream && stale.database == Whereabouts::Gone && stale.superfluous == 0)
+}
+
+/// Finds the databases of this host where its archives say that they were.
+///
+/// A database that is not at its path any more counts only where no newer archive knows one of its name: it was moved.
+fn recorded(request: &Request<'_>, inventory: &Inventory, stale: &[Stale], only: Option<&Name>) -> Vec<(Name, Source)> {
+    let own = |snapshot: &&Snapshot| {
+        !snapshot.is_plain()
+            && snapshot.kind != Kind::Safety
+            && request.host.owns(&snapshot.host)
+            && only.is_none_or(|only| *only == snapshot.set)
+    };
+    let mut found: Vec<(Name, Source)> = Vec::new();
+    // The newest archive of each set says which databases it has now.
+    let mut current: BTreeMap<&Name, BTreeSet<&Name>> = BTreeMap::new();
+    for snapshot in inventory.snapshots.iter().filter(own) {
+        let names = current.entry(&snapshot.set).or_insert_with(|| snapshot.set_databases.iter().collect());
+        for brief in snapshot.databases.iter().filter(|brief| !is_given_up(&brief.stream, stale)) {
+            let Some(path) = brief.source.as_ref().filter(|path| Path::new(path).is_absolute()) else { continue };
+            let resolved = |path: &Path| platform::resolved(path);
+            let source = Source { name: brief.name.clone(), path: path.into() };
+            let mut same_name = found.iter().filter(|(set, other)| *set == snapshot.set && other.name == source.name).peekable();
+            let is_first = same_name.peek().is_none();
+            if same_name.any(|(_, other)| resolved(&other.path) == resolved(&source.path)) {
+                continue;
+            }
+            let is_there = fs::symlink_metadata(&source.path).is_ok();
+            let is_young = request.now - snapshot.created_at <= STALE_AFTER;
+            if is_first && names.contains(&brief.name) || is_there && is_young {
+                found.push((snapshot.set.clone(), source));
+            }
+        }
     }
+    found.sort_by(|(set, source), (other, another)| (set, &source.name, &source.path).cmp(&(other, &another.name, &another.path)));
     found
 }
 
-fn look(request: &Request<'_>, set: Name, source: Source, progress: &dyn Progress) -> Result<DatabaseFacts, Interrupted> {
+fn look(request: &Request<'_>, set: Name, source: Source, stream: Stream, progress: &dyn Progress) -> Result<DatabaseFacts, Interrupted> {
     progress.checkpoint()?;
     let glance = match database::glance(&source.path, BUSY, progress) {
         Err(SourceError::Interrupted(interrupted)) => return Err(interrupted),
@@ -193,6 +246,8 @@ fn look(request: &Request<'_>, set: Name, source: Source, progress: &dyn Progres
         name: source.name.clone(),
         device: device(&source.path),
         path: source.path.clone(),
+        stream,
+        has_twin: false,
         glance,
         examined: Examined::Not,
     };

@@ -18,9 +18,13 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::activity::Activity;
 use crate::database::{Checked, Glance, SourceError};
-use crate::names::Name;
+use crate::names::{Name, printable};
 use crate::ops::inventory::Inventory;
 use crate::ops::restore;
+use crate::ops::stale::Stale;
+use crate::retention::Shrink;
+use crate::snapshot::{Brief, Snapshot};
+use crate::streams::{OwnHost, Place, Stream};
 use quantity::{Measure, Quantity};
 
 pub use gather::{Request, Watched, gather};
@@ -58,7 +62,14 @@ pub enum Subject {
     /// The backups of a set.
     Set(Name),
     /// A database of a set.
-    Database(Name, Name),
+    Database {
+        /// The set.
+        set: Name,
+        /// Its name.
+        name: Name,
+        /// Its path, if another database of the same name and set is judged too.
+        path: Option<String>,
+    },
 }
 
 impl Subject {
@@ -66,7 +77,7 @@ impl Subject {
     pub fn set(&self) -> Option<&Name> {
         match self {
             Self::Store => None,
-            Self::Set(set) | Self::Database(set, _) => Some(set),
+            Self::Set(set) | Self::Database { set, .. } => Some(set),
         }
     }
 
@@ -74,7 +85,15 @@ impl Subject {
     pub fn database(&self) -> Option<&Name> {
         match self {
             Self::Store | Self::Set(_) => None,
-            Self::Database(_, database) => Some(database),
+            Self::Database { name, .. } => Some(name),
+        }
+    }
+
+    /// Returns the path of the database, if its name does not say which one it is.
+    pub fn path(&self) -> Option<&str> {
+        match self {
+            Self::Database { path, .. } => path.as_deref(),
+            Self::Store | Self::Set(_) => None,
         }
     }
 }
@@ -84,8 +103,11 @@ impl fmt::Display for Subject {
         match self {
             Self::Store => f.pad("store"),
             Self::Set(set) => f.pad(&format!("set {set}")),
-            Self::Database(set, database) if set == database => f.pad(&format!("database {database}")),
-            Self::Database(set, database) => f.pad(&format!("database {set}/{database}")),
+            Self::Database { set, name, path } => {
+                let front = if set == name { String::new() } else { format!("{set}/") };
+                let path = path.as_ref().map(|path| format!(" ({})", printable(path))).unwrap_or_default();
+                f.pad(&format!("database {front}{name}{path}"))
+            }
         }
     }
 }
@@ -157,6 +179,10 @@ pub struct Facts {
     pub now: DateTime<Utc>,
     /// How old the newest good backup of a set may be; without it the usual interval decides.
     pub max_backup_age: Option<TimeDelta>,
+    /// The labels that are this host's own: no other host's archives decide anything.
+    pub host: OwnHost,
+    /// The flags of this run, as a command that is printed ends: ` --dir /mnt/backups`.
+    pub flags: String,
     /// Where the store is.
     pub location: String,
     /// The store, or why it cannot be read.
@@ -176,6 +202,12 @@ pub struct StoreFacts {
     pub log: Result<Vec<Activity>, String>,
     /// The restores that died in the middle, oldest first; or why that cannot be told.
     pub interrupted: Result<Vec<restore::Interrupted>, String>,
+    /// The shrinks that nobody accepted.
+    pub open_shrinks: Vec<Shrink>,
+    /// Streams of this host that get no archives any more.
+    pub stale: Vec<Stale>,
+    /// How many safety backups wait to be sent to the store; or why that cannot be told.
+    pub pending: Result<usize, String>,
     /// The room on its file system; `None` where the system does not tell.
     pub space: Option<Space>,
     /// The disk it is on.
@@ -200,12 +232,49 @@ pub struct DatabaseFacts {
     pub name: Name,
     /// Where it is.
     pub path: PathBuf,
+    /// The stream that a backup of it belongs to.
+    pub stream: Stream,
+    /// Whether another database of the same name and set is judged, so that the name does not say which one it is.
+    pub has_twin: bool,
     /// The disk it is on.
     pub device: Option<u64>,
     /// What was seen of it, or why nothing could be.
     pub glance: Result<Glance, SourceError>,
     /// What the check of a copy said.
     pub examined: Examined,
+}
+
+impl DatabaseFacts {
+    /// Returns what an archive of this host says about the database.
+    fn brief_in<'a>(&self, snapshot: &'a Snapshot, host: &OwnHost) -> Option<&'a Brief> {
+        let is_own = |brief: &&Brief| {
+            let stream = &brief.stream;
+            let lies_there = match &stream.place {
+                Place::Path(path) => self.stream.path() == Some(path),
+                // Made before paths were recorded.
+                Place::Name(name) => *name == self.name,
+            };
+            host.owns(&stream.host) && stream.set == self.set && stream.file == self.stream.file && lies_there
+        };
+        snapshot.databases.iter().find(is_own)
+    }
+
+    fn subject(&self) -> Subject {
+        let path = self.has_twin.then(|| self.path.to_string_lossy().into_owned());
+        Subject::Database { set: self.set.clone(), name: self.name.clone(), path }
+    }
+}
+
+impl Facts {
+    /// Returns a command as it can be pasted.
+    fn command(&self, words: &str) -> String {
+        format!("`heirloom {words}{}`", self.flags)
+    }
+
+    /// Returns the archives of this host, newest first: no plain databases, which prove nothing.
+    fn own<'a>(&self, store: &'a StoreFacts) -> impl Iterator<Item = &'a Snapshot> {
+        store.inventory.snapshots.iter().filter(|snapshot| !snapshot.is_plain() && self.host.owns(&snapshot.host))
+    }
 }
 
 /// What is known of a copy of a database.

@@ -27,14 +27,13 @@ impl Extent {
     }
 
     /// Returns the most that there was of each in an archive, those of the day before it, and the one before it. Newest first.
-    pub(super) fn most<'a>(of: &str, archives: impl Iterator<Item = &'a Snapshot>) -> Option<Self> {
-        let mut holding = archives.filter_map(|archive| archive.brief(of).map(|brief| (archive.created_at, Self::archived(brief))));
-        let (newest, first) = holding.next()?;
-        let near = holding.take_while(|(created_at, _)| newest - *created_at <= REACH);
-        Some(near.fold(first, |most, (_, other)| Self {
-            bytes: most.bytes.max(other.bytes),
-            tables: most.tables.max(other.tables),
-            rows: most.rows.max(other.rows),
+    pub(super) fn most<'a>(mut archives: impl Iterator<Item = (&'a Snapshot, &'a Brief)>) -> Option<Self> {
+        let (newest, first) = archives.next()?;
+        let near = archives.take_while(|(archive, _)| newest.created_at - archive.created_at <= REACH);
+        Some(near.fold(Self::archived(first), |most, (_, brief)| Self {
+            bytes: most.bytes.max(brief.bytes),
+            tables: most.tables.max(brief.tables),
+            rows: most.rows.max(brief.rows),
         }))
     }
 

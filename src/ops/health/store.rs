@@ -1,11 +1,16 @@
 //! Judges what all sets share: the room, the clock, and how the last run ended.
 
+use std::collections::BTreeSet;
+
 use super::backups::belongs_to;
 use super::quantity::{FREE_BYTES, NEEDED_BYTES};
-use super::{CLOCK_TOLERANCE, Check, Facts, Space, State, StoreFacts, Subject};
+use super::{CLOCK_TOLERANCE, Check, DatabaseFacts, Facts, Space, State, StoreFacts, Subject};
 use crate::metadata::Kind;
 use crate::names::{Name, printable};
 use crate::ops::inventory::Foreign;
+use crate::ops::restore::shell_word;
+use crate::ops::stale::{Stale, Whereabouts};
+use crate::snapshot::Snapshot;
 use crate::text;
 
 /// The exit code of a wrong command line.
@@ -15,13 +20,18 @@ const USAGE: u8 = 2;
 pub(super) fn judge(store: &StoreFacts, facts: &Facts) -> Vec<Check> {
     let mut checks = Vec::new();
     checks.extend(facts.sets.is_empty().then(|| {
-        Check::new("store", &Subject::Store, State::Critical, "no archive and no database to watch")
+        Check::new("store", &Subject::Store, State::Critical, "no archive of this host and no database to watch")
             .advise("make the first backup with `heirloom backup app.db`, or name the database to look at")
     }));
+    checks.extend(other_hosts(store, facts));
+    checks.extend(plain(store));
     checks.extend(store.space.map(|space| space_left(space, store, facts)));
     checks.push(clock(store, facts));
     checks.extend(unreadable(store, facts));
     checks.extend(unread(store));
+    checks.extend(newer_format(store));
+    checks.extend(stale(store, facts));
+    checks.extend(pending(store));
     checks.extend(interrupted(store, facts));
     checks.extend(last_run(store, facts));
     checks
@@ -38,13 +48,26 @@ impl Need {
     fn of(store: &StoreFacts, facts: &Facts) -> Self {
         let mut need = Self::default();
         for set in &facts.sets {
-            let of_set = |database: &&super::DatabaseFacts| database.set == *set;
-            let live: u64 = facts.databases.iter().filter(of_set).filter_map(|database| Some(database.glance.as_ref().ok()?.bytes)).sum();
-            let newest = store.inventory.snapshots.iter().find(|snapshot| snapshot.set == *set && snapshot.kind != Kind::Safety);
-            let copies = live.max(newest.and_then(|snapshot| snapshot.unpacked_bytes()).unwrap_or(0));
-            // How well a database compresses that was never backed up is not known: not at all, then.
-            need.archives += newest.map_or(live, |snapshot| snapshot.bytes);
-            need.copies = need.copies.max(copies);
+            let watched: Vec<&DatabaseFacts> = facts.databases.iter().filter(|database| database.set == *set).collect();
+            let live = |database: &&DatabaseFacts| database.glance.as_ref().map_or(0, |glance| glance.bytes);
+            let backups = || facts.own(store).filter(|snapshot| snapshot.set == *set && snapshot.kind != Kind::Safety);
+            // Several databases of a set are in one archive, or in one each.
+            let mut newest: Vec<&Snapshot> = Vec::new();
+            let mut never = 0;
+            for database in &watched {
+                match backups().find(|snapshot| database.brief_in(snapshot, &facts.host).is_some()) {
+                    Some(snapshot) if newest.iter().any(|other| other.name == snapshot.name) => {}
+                    Some(snapshot) => newest.push(snapshot),
+                    // How well a database compresses that was never backed up is not known: not at all, then.
+                    None => never += live(database),
+                }
+            }
+            if watched.is_empty() {
+                newest.extend(backups().next());
+            }
+            let unpacked = newest.iter().filter_map(|snapshot| snapshot.unpacked_bytes()).sum();
+            need.archives += newest.iter().map(|snapshot| snapshot.bytes).sum::<u64>() + never;
+            need.copies = need.copies.max(watched.iter().map(live).sum::<u64>().max(unpacked));
         }
         need
     }
@@ -72,13 +95,7 @@ fn space_left(space: Space, store: &StoreFacts, facts: &Facts) -> Check {
 /// Compares the clock with the archives: one that is behind lets backups look fresh for ever.
 fn clock(store: &StoreFacts, facts: &Facts) -> Check {
     let watched = |set: &Name| facts.sets.contains(set);
-    let newest = store
-        .inventory
-        .snapshots
-        .iter()
-        .filter(|snapshot| watched(&snapshot.set))
-        .map(|snapshot| (snapshot.created_at, &snapshot.name))
-        .max();
+    let newest = facts.own(store).filter(|snapshot| watched(&snapshot.set)).map(|snapshot| (snapshot.created_at, &snapshot.name)).max();
     match newest {
         Some((created_at, name)) if created_at > facts.now + CLOCK_TOLERANCE => {
             let value = format!("{} behind the newest archive ({name})", text::measured(created_at - facts.now));
@@ -86,6 +103,79 @@ fn clock(store: &StoreFacts, facts: &Facts) -> Check {
                 .advise("set the clock of this host (`timedatectl`); if it was ahead when that archive was made, nothing is wrong with the archive but its date")
         }
         _ => Check::ok("clock", &Subject::Store, "not behind the archives"),
+    }
+}
+
+/// Counts the archives of other hosts: they decide nothing here.
+fn other_hosts(store: &StoreFacts, facts: &Facts) -> Option<Check> {
+    let others = store.inventory.snapshots.iter().filter(|snapshot| !snapshot.is_plain() && !facts.host.owns(&snapshot.host));
+    let (mut count, mut hosts) = (0, BTreeSet::new());
+    for snapshot in others {
+        count += 1;
+        hosts.insert(snapshot.host.as_str());
+    }
+    let hosts: Vec<&str> = hosts.into_iter().collect();
+    let value = || format!("{} of {}, not judged here", text::count(count, "archive"), hosts.join(", "));
+    (count > 0).then(|| Check::ok("other_hosts", &Subject::Store, value()).advise("run `heirloom health` there, or with HEIRLOOM_HOST set"))
+}
+
+/// Counts what other tools left: it proves nothing.
+fn plain(store: &StoreFacts) -> Option<Check> {
+    let count = store.inventory.snapshots.iter().filter(|snapshot| snapshot.is_plain()).count() as u64;
+    let value = || format!("{} of other tools, not counted as backups", text::count(count, "file"));
+    (count > 0).then(|| Check::ok("plain", &Subject::Store, value()))
+}
+
+/// Reports archives that a newer release wrote: retention leaves everything of their sets alone.
+fn newer_format(store: &StoreFacts) -> Option<Check> {
+    let newer: Vec<&Foreign> = store.inventory.foreign.iter().filter(|foreign| foreign.newer_format.is_some()).collect();
+    let first = newer.first()?;
+    let value =
+        format!("{} written by a newer heirloom, the first is {}", text::count(newer.len() as u64, "archive"), printable(&first.name));
+    let check = Check::new("newer_format", &Subject::Store, State::Warning, value);
+    Some(check.advise("update heirloom on this host; until then nothing of the same sets is removed"))
+}
+
+/// Names streams that get no archives any more. A warning only where a command ends it.
+fn stale(store: &StoreFacts, facts: &Facts) -> Option<Check> {
+    // The age of one that is watched and there is reported already.
+    let is_watched = |stale: &Stale| facts.databases.iter().any(|database| database.stream == stale.stream);
+    let is_news = |stale: &&Stale| stale.superfluous > 0 && (stale.database == Whereabouts::Gone || !is_watched(stale));
+    let old: Vec<&Stale> = store.stale.iter().filter(is_news).collect();
+    // One whose database is gone first: something can be done about it.
+    let first = old.iter().find(|stale| stale.database == Whereabouts::Gone).or(old.first())?;
+    let number = text::count(old.len() as u64, "database");
+    let value =
+        format!("{number} without a new archive for 90 days: {}, {}", text::stream(&first.stream), text::age(first.newest, facts.now));
+    let set = &first.stream.set;
+    Some(match first.database {
+        Whereabouts::Gone => {
+            let cleanup = facts.command(&format!("cleanup --gone 90d --set {set}"));
+            Check::new("stale", &Subject::Store, State::Warning, value)
+                .advise(format!("it is not there any more; {cleanup} keeps only the newest archive of it"))
+        }
+        Whereabouts::There => {
+            let path = shell_word(first.stream.path().unwrap_or_default());
+            let backup = facts.command(&format!("backup {path} --set {set}"));
+            Check::ok("stale", &Subject::Store, value).advise(format!("it is still there; {backup} backs it up"))
+        }
+        Whereabouts::Unknown => Check::ok("stale", &Subject::Store, value),
+    })
+}
+
+/// Counts the safety backups that wait to be sent to the store.
+fn pending(store: &StoreFacts) -> Option<Check> {
+    match &store.pending {
+        Ok(0) => None,
+        Ok(count) => {
+            let value = format!("{} not in the store yet", text::count(*count as u64, "safety backup"));
+            let check = Check::new("pending", &Subject::Store, State::Warning, value);
+            Some(check.advise("the next backup or restore sends them; see why that failed with `heirloom log --failed`"))
+        }
+        Err(why) => {
+            let value = format!("cannot look for safety backups that wait: {why}");
+            Some(Check::new("pending", &Subject::Store, State::Warning, value))
+        }
     }
 }
 

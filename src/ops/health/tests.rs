@@ -33,6 +33,8 @@ fn database() -> DatabaseFacts {
         set: name("app"),
         name: name("app"),
         path: "/srv/app.db".into(),
+        stream: brief("app").stream,
+        has_twin: false,
         device: Some(1),
         glance: Ok(glance),
         examined: Examined::Copy { checked, rows: Some(1000) },
@@ -62,12 +64,17 @@ fn facts(snapshots: Vec<Snapshot>) -> Facts {
         inventory: Inventory { snapshots, foreign: Vec::new() },
         log: Ok(Vec::new()),
         interrupted: Ok(Vec::new()),
+        open_shrinks: Vec::new(),
+        stale: Vec::new(),
+        pending: Ok(0),
         space: Some(Space { free: GIB, total: 2 * GIB }),
         device: Some(2),
     };
     Facts {
         now: now(),
         max_backup_age: None,
+        host: OwnHost { label: HostLabel::container(), former: vec![HostLabel::new("here").unwrap()] },
+        flags: String::new(),
         location: "backups".into(),
         store: Ok(store),
         sets: vec![name("app")],
@@ -173,7 +180,7 @@ fn a_damaged_archive_with_a_good_newer_one_is_a_warning() {
         why: "empty".into(),
         damaged: true,
         unread: false,
-        newer_format: false,
+        newer_format: None,
     };
     store(&mut unreadable).inventory.foreign = vec![foreign("app_20260301T000000Z.tar.gz")];
     assert_eq!(state(&unreadable, "damaged"), State::Critical, "it is newer than the good one");

@@ -1,0 +1,278 @@
+//! What `rotate` and `cleanup` print: the plan, what was done, and how far one can go back.
+
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
+use serde_json::{Value, json};
+
+use super::ui::Tone;
+use super::{Context, text};
+use crate::groups::{Group, are_ambiguous, groups};
+use crate::metadata::rfc3339;
+use crate::names::{ArchiveName, printable};
+use crate::ops::retain::{Fate, Seen};
+use crate::ops::stale::{Stale, Whereabouts};
+use crate::retention::{Action, Plan, Reason, Rule, Shrink, Verdict};
+
+/// A plan, and what became of it.
+pub(super) struct Told<'a> {
+    pub(super) store: String,
+    pub(super) plan: &'a Plan,
+    /// What was done, oldest first; `None` as long as nothing was.
+    pub(super) fates: Option<&'a [(ArchiveName, Fate)]>,
+    pub(super) seen: &'a Seen,
+    pub(super) leftovers: usize,
+    pub(super) zone: Tz,
+}
+
+impl Told<'_> {
+    fn fate(&self, removal: usize) -> Option<&Fate> {
+        self.fates.and_then(|fates| fates.get(removal)).map(|(_, fate)| fate)
+    }
+
+    /// Returns the bytes that were freed, or that would be.
+    fn freed_bytes(&self) -> u64 {
+        let gone = |removal: usize| self.fates.is_none() || matches!(self.fate(removal), Some(Fate::Removed));
+        self.plan.removed().enumerate().filter(|(removal, _)| gone(*removal)).map(|(_, verdict)| verdict.bytes).sum()
+    }
+}
+
+/// Prints a plan, or what was done; `of` names what was asked for, for a store that has none of it.
+pub(super) fn tell(told: &Told<'_>, of: &str, context: &mut Context) {
+    warn_of_future(told.plan, context);
+    if context.ui.is_json() {
+        context.ui.document(&document(told));
+        return;
+    }
+    if told.plan.verdicts.is_empty() {
+        context.ui.note(format!("no archives{of} in the store \"{}\"", printable(&told.store)));
+    } else {
+        for text in tables(told, context) {
+            print(told, text, context);
+        }
+    }
+    tell_end(told, context);
+}
+
+/// Names the archives that some wrong clock made: they stay for ever, unless somebody deletes them.
+pub(super) fn warn_of_future(plan: &Plan, context: &Context) {
+    let future: Vec<&str> =
+        plan.kept().filter(|verdict| verdict.reasons.contains(&Reason::Future)).map(|verdict| verdict.archive.as_str()).collect();
+    if !future.is_empty() {
+        let delete = context.command_line(&[&["delete"][..], &future].concat());
+        let (are, its) = if future.len() == 1 { ("is", "its date is") } else { ("are", "their dates are") };
+        let count = text::count(future.len() as u64, "archive");
+        context.ui.warning(format!("{count} {are} dated in the future; kept, not counted; if {its} wrong: {delete}"));
+    }
+}
+
+/// Returns a table of all verdicts, or a heading and a table for each group where the name of a set does not say which is meant.
+fn tables(told: &Told<'_>, context: &Context) -> Vec<String> {
+    let verdicts = &told.plan.verdicts;
+    // Verdicts come newest first, fates oldest first.
+    let mut removal = told.plan.removed().count();
+    let fates: Vec<Option<&Fate>> = verdicts
+        .iter()
+        .map(|verdict| {
+            removal -= usize::from(verdict.action == Action::Remove);
+            told.fate(removal).filter(|_| verdict.action == Action::Remove)
+        })
+        .collect();
+    let table = |members: &[usize]| {
+        let mut table = context.ui.table(&["ARCHIVE", "MADE", "SIZE", "VERDICT", "WHY"]);
+        for &index in members {
+            let verdict = &verdicts[index];
+            table.add_row([
+                verdict.archive.to_string(),
+                verdict.created_at.with_timezone(&told.zone).format("%Y-%m-%d %H:%M").to_string(),
+                text::bytes(verdict.bytes),
+                verdict_text(verdict, fates[index], context),
+                reasons_text(verdict),
+            ]);
+        }
+        table.trim_fmt()
+    };
+    let groups = groups(verdicts.iter().map(|verdict| verdict.streams.iter().collect()));
+    if are_ambiguous(&groups) {
+        let heading = |group: &Group| context.ui.paint(Tone::Strong, &group.to_string());
+        groups.iter().map(|group| format!("{}\n{}\n", heading(group), table(&group.members))).collect()
+    } else {
+        vec![table(&(0..verdicts.len()).collect::<Vec<_>>())]
+    }
+}
+
+fn verdict_text(verdict: &Verdict, fate: Option<&Fate>, context: &Context) -> String {
+    match (verdict.action, fate) {
+        (Action::Keep, _) => context.ui.paint(Tone::Good, "keep"),
+        (Action::Remove, fate) => {
+            let word = match fate {
+                None => "remove",
+                Some(Fate::Removed) => "removed",
+                Some(Fate::GoneAlready) => "gone",
+                Some(Fate::PinnedMeanwhile | Fate::NotAgreed | Fate::Spared(_)) => "stays",
+                Some(Fate::Failed(_)) => "failed",
+            };
+            context.ui.paint(Tone::Bad, word)
+        }
+    }
+}
+
+/// Returns the line about a stream that gets no archives any more, with the command that helps.
+pub(super) fn stale_text(stale: &Stale, context: &Context) -> String {
+    let age = text::age(stale.newest, context.now);
+    let set = stale.stream.set.as_str();
+    let path = stale.stream.path().unwrap_or_default();
+    let then = match stale.database {
+        Whereabouts::Gone => {
+            let cleanup = context.command_line(&["cleanup", "--gone", "90d", "--set", set]);
+            format!("its database is not there any more; to keep only its newest archive: {cleanup}")
+        }
+        Whereabouts::There => {
+            format!("its database is still there; to back it up: {}", context.command_line(&["backup", path, "--set", set]))
+        }
+        Whereabouts::Unknown => "whether its database is still there is not known; remove what is not needed with `heirloom delete`".into(),
+    };
+    format!("{}: the newest archive is from {age}; {then}", text::stream(&stale.stream))
+}
+
+/// Prints a line about a plan always, because it was asked for or a question follows, and about what was done for people only: cron
+/// has nothing to mail.
+fn print(told: &Told<'_>, line: String, context: &mut Context) {
+    if told.fates.is_none() { context.ui.result(line) } else { context.ui.summary(line) }
+}
+
+/// Prints what stays, what goes, and how far one can go back.
+pub(super) fn tell_end(told: &Told<'_>, context: &mut Context) {
+    if context.ui.is_json() {
+        return;
+    }
+    let kept = text::count(told.plan.kept().count() as u64, "archive");
+    let kept_bytes = text::bytes(told.plan.kept().map(|verdict| verdict.bytes).sum());
+    let freed = text::bytes(told.freed_bytes());
+    let mut lines = match told.fates {
+        None => vec![format!("keep {kept} ({kept_bytes}), remove {} ({freed})", told.plan.removed().count())],
+        Some(fates) => {
+            let removed = fates.iter().filter(|(_, fate)| matches!(fate, Fate::Removed)).count();
+            vec![format!("kept {kept} ({kept_bytes}), removed {removed} ({freed} freed)")]
+        }
+    };
+    let streams = told.plan.streams();
+    for stream in &streams {
+        let line = how_far_back(&told.plan.of_stream(stream), context.now, told.zone);
+        let of_stream = if streams.len() > 1 { format!("{}: ", super::text::stream(stream)) } else { String::new() };
+        lines.extend(line.map(|line| format!("{of_stream}{line}")));
+    }
+    if told.plan.left_alone > 0 {
+        let others = text::count(told.plan.left_alone as u64, "archive");
+        lines.push(format!("{others} of other hosts or sets left alone"));
+    }
+    if told.leftovers > 0 {
+        let done = if told.fates.is_some() { "removed" } else { "to remove" };
+        lines.push(format!("{} of dead runs {done}", text::count(told.leftovers as u64, "leftover")));
+    }
+    let foreign = told.seen.foreign.len() as u64;
+    if foreign > 0 {
+        lines.push(format!("{} left alone: no archive of this tool (see `heirloom list`)", text::count(foreign, "file")));
+    }
+    for line in lines {
+        print(told, line, context);
+    }
+}
+
+/// Returns how far back one can go, by each rule that keeps something: `you can go back to every day until 2026-02-23, …`.
+pub(super) fn how_far_back(plan: &Plan, now: DateTime<Utc>, zone: Tz) -> Option<String> {
+    let date = |verdict: &Verdict| verdict.created_at.with_timezone(&zone).format("%Y-%m-%d").to_string();
+    let by_rule = Rule::ALL.into_iter().filter_map(|rule| {
+        let oldest = plan.reach_of(rule)?;
+        Some(match rule {
+            Rule::Last => format!("every backup until {}", oldest.created_at.with_timezone(&zone).format("%Y-%m-%d %H:%M")),
+            Rule::Hourly => format!("every hour until {}", oldest.created_at.with_timezone(&zone).format("%Y-%m-%d %H:%M")),
+            Rule::Daily => format!("every day until {}", date(oldest)),
+            Rule::Weekly => format!("every week until {}", date(oldest)),
+            Rule::Monthly => format!("every month until {}", date(oldest)),
+            Rule::Yearly => format!("every year until {}", date(oldest)),
+        })
+    });
+    let by_rule: Vec<String> = by_rule.collect();
+    let oldest = plan.oldest()?;
+    let age = text::age(oldest.created_at, now);
+    Some(if by_rule.is_empty() {
+        format!("you can go back to {} ({age})", date(oldest))
+    } else {
+        format!("you can go back to {} ({age}): {}", date(oldest), by_rule.join(", "))
+    })
+}
+
+/// Returns the reasons of a verdict as one text.
+pub(super) fn reasons_text(verdict: &Verdict) -> String {
+    verdict.reasons.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+pub(super) fn document(told: &Told<'_>) -> Value {
+    let describe = |verdict: &Verdict| {
+        let reasons: Vec<String> = verdict.reasons.iter().map(ToString::to_string).collect();
+        json!({
+            "archive": verdict.archive.as_str(),
+            "set": verdict.set,
+            "host": verdict.host,
+            "paths": verdict.streams.iter().map(|stream| stream.path()).collect::<Vec<_>>(),
+            "kind": verdict.kind,
+            "created_at": rfc3339(verdict.created_at),
+            "bytes": verdict.bytes,
+            "reasons": reasons,
+        })
+    };
+    let keep: Vec<Value> = told.plan.kept().map(describe).collect();
+    let removals = told.plan.removed().enumerate().map(|(removal, verdict)| {
+        let fate = told.fate(removal);
+        let mut described = describe(verdict);
+        described["removed"] = matches!(fate, Some(Fate::Removed)).into();
+        if let Some(other) = fate.filter(|fate| !matches!(fate, Fate::Removed)) {
+            described["outcome"] = other.to_string().into();
+        }
+        described
+    });
+    let foreign: Vec<Value> =
+        told.seen.foreign.iter().map(|foreign| json!({"file": foreign.name, "bytes": foreign.bytes, "why": foreign.why})).collect();
+    let spared = told.seen.spared.iter().map(|(archive, why)| json!({"archive": archive, "why": why.to_string()}));
+    json!({
+        "store": told.store,
+        "dry_run": told.fates.is_none(),
+        "time_zone": told.zone.name(),
+        "keep": keep,
+        "remove": removals.collect::<Vec<_>>(),
+        "freed_bytes": told.freed_bytes(),
+        "oldest": told.plan.oldest().map(|verdict| rfc3339(verdict.created_at)),
+        "left_alone": told.plan.left_alone,
+        "open_shrinks": told.plan.open_shrinks.iter().map(shrink_json).collect::<Vec<_>>(),
+        "leftovers": told.leftovers,
+        "foreign": foreign,
+        "plain_kept": spared.collect::<Vec<_>>(),
+        "stale": told.seen.stale.iter().map(stale_json).collect::<Vec<_>>(),
+        "newer_format": told.seen.sealed,
+    })
+}
+
+fn stale_json(stale: &Stale) -> Value {
+    json!({
+        "set": stale.stream.set,
+        "host": stale.stream.host,
+        "path": stale.stream.path(),
+        "newest": rfc3339(stale.newest),
+        "superfluous": stale.superfluous,
+        "database": match stale.database {
+            Whereabouts::There => "there",
+            Whereabouts::Gone => "gone",
+            Whereabouts::Unknown => "unknown",
+        },
+    })
+}
+
+fn shrink_json(shrink: &Shrink) -> Value {
+    json!({
+        "archive": shrink.archive.as_str(),
+        "database": shrink.database,
+        "created_at": rfc3339(shrink.created_at),
+        "before": shrink.before,
+        "after": shrink.after,
+    })
+}

@@ -1,0 +1,145 @@
+//! Plain databases in a store: which of them may be removed, if somebody asks for it.
+//!
+//! A store can be the folder of an application. A file that looks like a copy of another tool may then be a live database,
+//! so everything that can show that it is one is looked at, and what cannot be found out counts as if it were.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use crate::database::{self, Holder};
+use crate::names::{ArchiveName, printable};
+use crate::platform;
+use crate::snapshot::Snapshot;
+use crate::store::{LocalStore, Store as _};
+
+/// How a database file begins.
+const MAGIC: &[u8] = b"SQLite format 3\0";
+/// What SQLite puts beside a database that is in use, or that was not closed.
+const SIDECARS: [&str; 3] = ["-wal", "-journal", "-shm"];
+
+/// The databases that a plain file must not be: configured ones, and those that archives record.
+#[derive(Debug, Clone, Default)]
+pub struct Sources {
+    paths: BTreeSet<PathBuf>,
+    files: BTreeSet<(u64, u64)>,
+    /// One that could not be looked up: it may be any file.
+    unknown: Option<PathBuf>,
+}
+
+impl Sources {
+    /// Looks these databases up, and those that the archives were copied from. One that is not there has only a path.
+    pub fn new<'a>(configured: impl IntoIterator<Item = &'a Path>, snapshots: &[Snapshot]) -> Self {
+        let mut sources = Self::default();
+        for path in configured {
+            sources.add(path);
+        }
+        for brief in snapshots.iter().filter(|snapshot| !snapshot.is_plain()).flat_map(|snapshot| &snapshot.databases) {
+            for path in brief.stream.path().into_iter().chain(brief.source.as_deref()) {
+                sources.add(Path::new(path));
+            }
+        }
+        sources
+    }
+
+    fn add(&mut self, path: &Path) {
+        if self.paths.insert(path.to_owned()) {
+            self.paths.insert(platform::resolved(path));
+            match fs::metadata(path) {
+                Ok(found) => drop(self.files.insert((found.dev(), found.ino()))),
+                Err(cause) if matches!(cause.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {}
+                Err(_) => self.unknown = Some(path.to_owned()),
+            }
+        }
+    }
+}
+
+/// Why a plain database stays.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Spared {
+    /// It is a configured database, or one that archives were copied from.
+    Source,
+    /// It is a link, or a file with further names.
+    Link,
+    /// It has a sidecar beside it.
+    Sidecar(&'static str),
+    /// Processes have it open.
+    Open(Vec<Holder>),
+    /// Not every process can be seen, so that it may be open.
+    Unproved,
+    /// This configured or recorded database could not be looked up, and may be the same file.
+    Unknown(PathBuf),
+}
+
+impl Spared {
+    /// Returns whether nothing speaks against its removal but that something could not be found out.
+    pub fn is_doubt(&self) -> bool {
+        matches!(self, Self::Unproved | Self::Unknown(_))
+    }
+}
+
+impl fmt::Display for Spared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Source => f.write_str("it is a configured database, or one that archives were copied from"),
+            Self::Link => f.write_str("it is a link, or has another name"),
+            Self::Sidecar(ending) => write!(f, "a {ending} lies beside it"),
+            Self::Open(holders) => {
+                let shown = holders.iter().map(|holder| format!("{} ({})", printable(&holder.name), holder.pid));
+                write!(f, "it is open in {}", shown.collect::<Vec<_>>().join(", "))
+            }
+            Self::Unknown(path) => {
+                write!(f, "it may be \"{}\", which could not be looked up (run as root)", printable(&path.to_string_lossy()))
+            }
+            Self::Unproved => f.write_str("not all processes can be seen, so it may be open in one (run as root, outside of a container)"),
+        }
+    }
+}
+
+/// Returns why a plain database in a store must not be removed; `None` if nothing speaks against it.
+///
+/// Opens the file to see whether it is a database: no SQLite connection of this process may be open to it.
+pub fn spared(store: &LocalStore, name: &ArchiveName, sources: &Sources) -> anyhow::Result<Option<Spared>> {
+    let path = store.root().join(name.as_str());
+    let found = match fs::symlink_metadata(&path) {
+        // Another run removed it.
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(None),
+        found => found?,
+    };
+    if !found.is_file() {
+        return Ok(Some(Spared::Link));
+    }
+    if sources.paths.contains(&platform::resolved(&path)) || sources.files.contains(&(found.dev(), found.ino())) {
+        return Ok(Some(Spared::Source));
+    }
+    if found.nlink() > 1 {
+        return Ok(Some(Spared::Link));
+    }
+    for ending in SIDECARS {
+        match fs::symlink_metadata(store.root().join(format!("{name}{ending}"))) {
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => {}
+            Err(cause) => return Err(cause.into()),
+            Ok(_) => return Ok(Some(Spared::Sidecar(ending))),
+        }
+    }
+    let holders = database::holders(&path)?;
+    if !holders.processes.is_empty() {
+        return Ok(Some(Spared::Open(holders.processes)));
+    }
+    // What is packed cannot be the live database of an application.
+    let doubt = sources.unknown.clone().map(Spared::Unknown).or((!holders.complete).then_some(Spared::Unproved));
+    if doubt.is_some() && is_database(store, name)? { Ok(doubt) } else { Ok(None) }
+}
+
+fn is_database(store: &LocalStore, name: &ArchiveName) -> anyhow::Result<bool> {
+    let source = store.open(name.as_str())?;
+    let mut head = [0; MAGIC.len()];
+    if source.bytes() < MAGIC.len() as u64 {
+        return Ok(false);
+    }
+    source.read_exact_at(&mut head, 0)?;
+    Ok(head == MAGIC)
+}

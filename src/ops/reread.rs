@@ -1,0 +1,92 @@
+//! Reads archives that are marked as damaged once more: what `cleanup --damaged` removes is damaged beyond doubt.
+
+use std::collections::BTreeSet;
+use std::num::NonZeroUsize;
+use std::path::Path;
+
+use super::inventory::{Reading, inventory};
+use super::resolve::in_store;
+use super::verify::{State, Verified, VerifyDepth, verify};
+use crate::archive::ArchiveError;
+use crate::names::ArchiveName;
+use crate::progress::{Interrupted, Progress};
+use crate::retention::Scope;
+use crate::scratch::Scratch;
+use crate::snapshot::Snapshot;
+use crate::store::{LocalStore, StoreError};
+use crate::streams::Stream;
+
+/// How thoroughly they are read.
+pub const DEPTH: VerifyDepth = VerifyDepth::Standard;
+
+/// What was found.
+#[derive(Debug, Default)]
+pub struct Reread {
+    /// Damaged on positive evidence, and each of their databases has a good archive: these can go.
+    pub condemned: BTreeSet<ArchiveName>,
+    /// Damaged, but nothing better of one of their databases exists: these stay.
+    pub irreplaceable: Vec<ArchiveName>,
+    /// Good: their marks can go.
+    pub sound: Vec<ArchiveName>,
+    /// Not readable just now, which is no evidence.
+    pub unread: Vec<(ArchiveName, anyhow::Error)>,
+}
+
+/// Reads all archives of a scope that count as damaged. Changes nothing; only an interruption or a listing that fails is an error.
+pub fn reread(
+    store: &LocalStore,
+    private: &Path,
+    reading: &Reading,
+    scope: &Scope,
+    threads: NonZeroUsize,
+    progress: &dyn Progress,
+) -> anyhow::Result<Reread> {
+    let snapshots = inventory(store, reading, progress)?.snapshots;
+    let marked = |snapshot: &&Snapshot| {
+        snapshot.damaged && !snapshot.is_plain() && snapshot.databases.iter().any(|brief| scope.covers(&brief.stream))
+    };
+    let mut found = Reread::default();
+    for snapshot in snapshots.iter().filter(marked) {
+        let name = snapshot.name.clone();
+        match look(store, private, reading, &name, threads, progress) {
+            Ok(Verified { state: State::Good, .. }) => found.sound.push(name),
+            Ok(Verified { state: State::Damaged, .. }) => {
+                let has_better = |stream: &Stream| {
+                    let of_stream = |other: &&Snapshot| other.databases.iter().any(|brief| brief.stream == *stream);
+                    snapshots.iter().filter(of_stream).any(Snapshot::is_good)
+                };
+                if snapshot.databases.iter().all(|brief| has_better(&brief.stream)) {
+                    found.condemned.insert(name);
+                } else {
+                    found.irreplaceable.push(name);
+                }
+            }
+            Err(error) if error.chain().any(|cause| cause.is::<Interrupted>()) => return Err(error),
+            // Another run removed it.
+            Err(error) if matches!(error.downcast_ref(), Some(StoreError::NotFound { .. })) => {}
+            Err(error) => found.unread.push((name, error)),
+        }
+    }
+    Ok(found)
+}
+
+fn look(
+    store: &LocalStore,
+    private: &Path,
+    reading: &Reading,
+    name: &ArchiveName,
+    threads: NonZeroUsize,
+    progress: &dyn Progress,
+) -> anyhow::Result<Verified> {
+    match in_store(store, name.as_str(), reading) {
+        Ok(selected) => {
+            let scratch = Scratch::in_store(private)?;
+            verify(&selected.archive, DEPTH, scratch.path(), threads, progress)
+        }
+        Err(error) => match error.downcast::<ArchiveError>() {
+            Ok(ArchiveError::Interrupted(interrupted)) => Err(interrupted.into()),
+            Ok(error) => Ok(Verified::refused(error)?),
+            Err(error) => Err(error),
+        },
+    }
+}
