@@ -10,7 +10,7 @@ use super::period::{Period, Rule};
 /// One reason for a verdict. An archive has every one that applies.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reason {
-    /// Keeps: no newer archive of its group is good.
+    /// Keeps: no newer archive of its stream is good.
     NewestGood,
     /// Keeps: a person pinned it.
     Pinned,
@@ -34,6 +34,8 @@ pub enum Reason {
     TooYoung,
     /// Keeps: the time of this run is ahead of the clock of this machine.
     ClockAhead,
+    /// Keeps: it holds another database, about which this plan does not decide.
+    OutOfScope,
     /// Keeps: it is one of the newest, whenever they were made.
     Last {
         /// Its place, from 1.
@@ -103,6 +105,7 @@ impl fmt::Display for Reason {
             Reason::NewerFormat => f.write_str("set has an archive of a newer heirloom"),
             Reason::TooYoung => f.write_str("younger than 24h"),
             Reason::ClockAhead => f.write_str("HEIRLOOM_NOW is ahead of the clock"),
+            Reason::OutOfScope => f.write_str("holds another database"),
             Reason::Last { rank, of } => write!(f, "last {rank} of {of}"),
             Reason::NewestOf(period) => period.fmt(f),
             Reason::Safety => f.write_str("safety"),
