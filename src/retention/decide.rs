@@ -87,7 +87,9 @@ impl Retention {
 fn judge(unit: &Unit<'_>, mut reasons: Reasons, scene: &Scene<'_>) -> (Action, Vec<Reason>) {
     let protections = scene.protections(unit);
     let condemned = unit.names.iter().all(|copy| scene.condemned.contains(&copy.name));
-    if condemned && protections.is_empty() && !reasons.keep.contains(&Reason::OpenShrink) {
+    // With a shrink, what is from before it would lose its protection.
+    let is_shrink = [Reason::OpenShrink, Reason::RecentShrink].iter().any(|reason| reasons.keep.contains(reason));
+    if condemned && protections.is_empty() && !is_shrink {
         return (Action::Remove, vec![Reason::StillDamaged]);
     }
     reasons.keep.splice(0..0, protections.into_iter().chain(scene.safety(unit)));
@@ -189,7 +191,7 @@ impl Line<'_> {
         let mut reasons = vec![Reasons::default(); members.len()];
         // With a shrink that is open, the newest from before it and the newest after it stay, whatever was asked for.
         let keeps_nothing = self.gone == Some(GoneReach::RemoveAll) && shrinks.iter().all(|(_, standing)| *standing != Standing::Open);
-        for segment in segments {
+        for (number, segment) in segments.iter().enumerate() {
             let positions = segment.range.clone().filter(|position| counts(&members[*position]));
             let mut items: Vec<Item<'_>> = positions.map(|position| Item::new(position, &members[position], self.zone)).collect();
             if self.gone.is_some() {
@@ -198,9 +200,10 @@ impl Line<'_> {
                 }
             } else {
                 self.apply(&mut items, segment.now);
-                walk::keep_other_files(&mut items, members[segment.range.start].brief, segment.now);
-                // The file of the newest archive of the stream counts, too: it may be the one that shrank.
-                walk::keep_other_files(&mut items, members[0].brief, self.now);
+                // The files of what came after the segment count, too: one of them may be the one that shrank.
+                for later in &segments[..=number] {
+                    walk::keep_other_files(&mut items, members[later.range.start].brief, later.now);
+                }
             }
             if let Some(newest) = items.first_mut().filter(|_| !keeps_nothing) {
                 newest.reasons.keep.insert(0, Reason::NewestGood);
@@ -210,12 +213,14 @@ impl Line<'_> {
             }
         }
         for &(at, standing) in shrinks {
+            let segment = segments.iter().find(|segment| segment.range.contains(&at));
+            let now = segment.map_or(self.now, |segment| segment.now);
             match standing {
                 Standing::Open => reasons[at].keep.insert(0, Reason::OpenShrink),
-                Standing::Recovered if self.now - members[at].unit.snapshot().created_at < shrink::REMEMBERED => {
-                    let before = (at + 1..members.len()).find(|position| counts(&members[*position]));
-                    for position in std::iter::once(at).chain(before) {
-                        reasons[position].keep(Reason::RecentShrink);
+                Standing::Recovered if now - members[at].unit.snapshot().created_at < shrink::REMEMBERED => {
+                    reasons[at].keep(Reason::RecentShrink);
+                    if let Some(before) = (at + 1..members.len()).find(|position| counts(&members[*position])) {
+                        reasons[before].keep(Reason::BeforeShrink);
                     }
                 }
                 Standing::Recovered | Standing::Accepted => {}
@@ -239,11 +244,12 @@ impl Line<'_> {
 
     /// Turns what would be said of a damaged archive if it were good into what is said of it.
     fn of_damaged(&self, reasons: Reasons) -> Reasons {
-        let keep = match () {
-            () if reasons.keep.contains(&Reason::OpenShrink) => vec![Reason::OpenShrink],
-            () if reasons.keep.is_empty() => Vec::new(),
-            () => vec![Reason::DamagedInReach],
-        };
+        let mut keep = reasons.keep;
+        let is_kept = !keep.is_empty();
+        keep.retain(|reason| matches!(reason, Reason::OpenShrink | Reason::RecentShrink));
+        if is_kept && keep.is_empty() {
+            keep.push(Reason::DamagedInReach);
+        }
         let remove = if self.gone.is_some() { Reason::Gone } else { Reason::Damaged };
         Reasons { keep, remove: vec![remove] }
     }

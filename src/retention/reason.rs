@@ -24,8 +24,10 @@ pub enum Reason {
     InUse,
     /// Keeps: it holds less than half of what was there before, and nobody accepted that.
     OpenShrink,
-    /// Keeps: it is a shrink whose rows came back, or the last good one before it, and that is less than 30 days ago.
+    /// Keeps: it is a shrink whose rows came back, less than 30 days old.
     RecentShrink,
+    /// Keeps: it is the newest good one before a shrink whose rows came back and that is less than 30 days old.
+    BeforeShrink,
     /// Keeps: it was copied from another file than the newest one of its stream, less than 7 days ago.
     AnotherFile,
     /// Keeps: its set has an archive that a newer release of heirloom wrote.
@@ -101,6 +103,7 @@ impl fmt::Display for Reason {
             Reason::InUse => f.write_str("in use"),
             Reason::OpenShrink => f.write_str("shrink, not accepted"),
             Reason::RecentShrink => f.write_str("recent shrink"),
+            Reason::BeforeShrink => f.write_str("before a recent shrink"),
             Reason::AnotherFile => f.write_str("copied from another file"),
             Reason::NewerFormat => f.write_str("set has an archive of a newer heirloom"),
             Reason::TooYoung => f.write_str("younger than 24h"),

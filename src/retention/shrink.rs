@@ -91,19 +91,24 @@ pub(super) enum Standing {
 
 /// Returns the shrinks of a stream, newest first: their positions among the archives, which are newest first, and how they stand.
 ///
-/// A damaged archive can be a shrink and can be accepted, but its rows are nothing that came back.
+/// A damaged archive can be a shrink and can be accepted, but its rows are nothing that came back. Neither are those of an
+/// archive from after another shrink that is open: what is from before that one is judged alone.
 pub(super) fn shrinks(members: &[Member<'_>]) -> Vec<(usize, Standing)> {
     let mut found = Vec::new();
     let mut accepted = false;
+    let mut start = 0;
     for (at, member) in members.iter().enumerate() {
         // Whoever accepts a shrink accepts those before it.
         accepted |= member.unit.accepted;
         let Some(before) = shrunk(member.brief) else { continue };
         let standing = match () {
             () if accepted => Standing::Accepted,
-            () if members[..at].iter().any(|later| !later.unit.damaged && had(later.brief, &before)) => Standing::Recovered,
+            () if members[start..at].iter().any(|later| !later.unit.damaged && had(later.brief, &before)) => Standing::Recovered,
             () => Standing::Open,
         };
+        if standing == Standing::Open {
+            start = at + 1;
+        }
         found.push((at, standing));
     }
     found
