@@ -9,6 +9,7 @@
 //! ([`FileIdentity`]). A backup that finds an archive of its own file and a newer one of another file (x, y, x) belongs
 //! to another application, and from then on its archives form a stream by that file, too.
 
+use std::collections::HashMap;
 use std::fmt;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -95,29 +96,25 @@ impl OwnHost {
 
 /// Gives archives without a resolved path the one that later archives of the same host and path resolved it to.
 ///
-/// Releases before streams recorded the path as it was typed. The archives are newest first.
+/// Releases before streams recorded the path as it was typed. Where it was resolved to several (a database inside a release
+/// folder), nobody knows which one was meant, and they stay a stream of their own.
 pub fn unite_resolved(snapshots: &mut [Snapshot]) {
-    use std::collections::HashMap;
-    let mut resolved: HashMap<(Name, HostLabel, String), String> = HashMap::new();
-    for snapshot in snapshots.iter() {
-        for brief in snapshot.databases.iter().filter(|brief| brief.resolved) {
-            if let (Some(source), Some(path)) = (&brief.source, brief.stream.path()) {
-                let key = (brief.stream.set.clone(), brief.stream.host.clone(), source.clone());
-                resolved.entry(key).or_insert_with(|| path.to_owned());
+    let key = |brief: &Brief| Some((brief.stream.set.clone(), brief.stream.host.clone(), brief.source.clone()?));
+    let mut resolved: HashMap<(Name, HostLabel, String), Option<Place>> = HashMap::new();
+    for brief in snapshots.iter().flat_map(|snapshot| &snapshot.databases).filter(|brief| brief.resolved) {
+        if let Some(key) = key(brief) {
+            let place = resolved.entry(key).or_insert_with(|| Some(brief.stream.place.clone()));
+            if place.as_ref() != Some(&brief.stream.place) {
+                *place = None;
             }
         }
     }
     if resolved.is_empty() {
         return;
     }
-    for snapshot in snapshots {
-        for brief in snapshot.databases.iter_mut().filter(|brief| !brief.resolved) {
-            if let Some(source) = &brief.source {
-                let key = (brief.stream.set.clone(), brief.stream.host.clone(), source.clone());
-                if let Some(path) = resolved.get(&key) {
-                    brief.stream.place = Place::Path(path.clone());
-                }
-            }
+    for brief in snapshots.iter_mut().flat_map(|snapshot| &mut snapshot.databases).filter(|brief| !brief.resolved) {
+        if let Some(Some(place)) = key(brief).and_then(|key| resolved.get(&key)) {
+            brief.stream.place = place.clone();
         }
     }
 }
@@ -145,20 +142,19 @@ pub fn before(snapshots: &[Snapshot], stream: &Stream, database: &Name, file: Op
         .filter(|snapshot| snapshot.kind != Kind::Safety && !snapshot.is_plain())
         .filter_map(|snapshot| of_place(snapshot).map(|index| (snapshot, &snapshot.databases[index])))
         .collect();
-    let by_file = file.is_some_and(|file| belongs_to_another(&family, file));
+    let by_file = file.is_some_and(|file| belongs_to_another(&family, file, now));
     let marker = if by_file { file.cloned() } else { None };
     let own = |brief: &Brief| brief.stream.file == marker;
     let recent = |snapshot: &Snapshot| snapshot.created_at <= now && now - snapshot.created_at < BOTH_IN_USE;
-    let rival = family.iter().find(|(snapshot, brief)| !own(brief) && recent(snapshot)).or_else(|| {
-        // The other one came first, and its archives lie in the stream that both had.
-        let foreign = |brief: &Brief| brief.file.is_some() && brief.file.as_ref() != file;
-        family.iter().find(|(snapshot, brief)| by_file && foreign(brief) && recent(snapshot))
-    });
+    // The first archives of this application can lie in the stream that both had.
+    let is_rival = |(snapshot, brief): &&(&Snapshot, &Brief)| recent(snapshot) && !own(brief) && brief.file.as_ref() != file;
+    let rival = family.iter().find(is_rival);
     let mut stream_archives = family.iter().filter(|(_, brief)| own(brief));
     let newest = stream_archives.clone().next().map(|(snapshot, _)| snapshot.created_at);
     let last = stream_archives.find(|(snapshot, _)| snapshot.created_at <= now && !snapshot.damaged);
     let other_path = if family.is_empty() {
-        let others = snapshots.iter().filter(|snapshot| snapshot.set == stream.set && snapshot.host == stream.host);
+        let of_set = |snapshot: &&Snapshot| snapshot.set == stream.set && snapshot.host == stream.host && snapshot.kind != Kind::Safety;
+        let others = snapshots.iter().filter(of_set);
         others
             .flat_map(|snapshot| &snapshot.databases)
             .find(|brief| brief.name == *database && brief.stream.path().is_some())
@@ -175,12 +171,15 @@ pub fn before(snapshots: &[Snapshot], stream: &Stream, database: &Name, file: Op
     }
 }
 
-/// Returns whether a backup of `file` is of another application than the stream's: an archive of its own file, and a
-/// newer one of another (x, y, x), or its own archives form a stream by file already.
-fn belongs_to_another(family: &[(&Snapshot, &Brief)], file: &FileIdentity) -> bool {
-    let of_own_file = |brief: &Brief| brief.file.as_ref() == Some(file);
-    let Some(own) = family.iter().position(|(_, brief)| of_own_file(brief)) else { return false };
-    // Newest first: what stands before it is newer, also within one second.
-    let by_another = |(_, brief): &(&Snapshot, &Brief)| brief.stream.file.is_none() && brief.file.is_some();
-    family[own].1.stream.file.is_some() || family[..own].iter().any(by_another)
+/// Returns whether a backup of `file` is of another application than the stream's: its own archives form a stream by file
+/// already, or there is an archive of its own file and a newer one of another (x, y, x). Those dated in the future are the
+/// newest of nothing.
+fn belongs_to_another(family: &[(&Snapshot, &Brief)], file: &FileIdentity, now: DateTime<Utc>) -> bool {
+    if family.iter().any(|(_, brief)| brief.stream.file.as_ref() == Some(file)) {
+        return true;
+    }
+    let in_common = family.iter().filter(|(snapshot, brief)| brief.stream.file.is_none() && snapshot.created_at <= now);
+    // Newest first, also within one second: whether another file comes before the first archive of this one.
+    let mut known = in_common.filter_map(|(_, brief)| brief.file.as_ref());
+    known.next().is_some_and(|newest| newest != file) && known.any(|other| other == file)
 }

@@ -3,12 +3,13 @@
 //! A crash loop or a night of restores must neither fill the disk nor push out the one archive that everybody needs
 //! afterwards: that of the state before the first of them. So the newest few stay, and the first of every hour.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, Timelike as _, Utc};
 use chrono_tz::Tz;
 
 use super::Rule;
+use super::unit::units;
 use crate::metadata::Kind;
 use crate::names::ArchiveName;
 use crate::snapshot::Snapshot;
@@ -28,52 +29,58 @@ pub(super) enum Floor {
 
 /// Returns for each of these times, newest first, why it stays; `None` where nothing keeps it.
 pub(super) fn floors(times: &[DateTime<Utc>], last: u32, now: DateTime<Utc>, zone: Tz) -> Vec<Option<Floor>> {
-    let mut first_of_hour = HashMap::new();
-    for (index, at) in times.iter().enumerate() {
-        // Newest first: what is entered last is the first of its hour.
-        first_of_hour.insert(Rule::Hourly.period(&at.with_timezone(&zone)), index);
-    }
+    let hour_of = |at: &DateTime<Utc>| Rule::Hourly.period(&at.with_timezone(&zone));
+    // Newest first: what is entered last is the first of its hour.
+    let first_of_hour: HashMap<_, usize> = times.iter().enumerate().map(|(index, at)| (hour_of(at), index)).collect();
     let floor = |(index, at): (usize, &DateTime<Utc>)| {
         let rank = u32::try_from(index + 1).unwrap_or(u32::MAX);
-        let is_first = first_of_hour.get(&Rule::Hourly.period(&at.with_timezone(&zone))) == Some(&index);
         match () {
             () if rank <= last => Some(Floor::Last(rank)),
-            () if is_first && now - *at <= FIRST_OF_HOUR => Some(Floor::FirstOfHour),
+            () if first_of_hour.get(&hour_of(at)) == Some(&index) && is_in_reach(*at, now, zone) => Some(Floor::FirstOfHour),
             () => None,
         }
     };
     times.iter().enumerate().map(floor).collect()
 }
 
-/// Returns the safety archives that a new one makes superfluous: of these streams, neither one of the `last` newest nor
-/// the first of an hour of the last 14 days. Damaged and sound ones are counted apart. Oldest first.
+/// Returns whether the hour of a moment reaches into the last 14 days. The hour as a whole counts, or its second archive
+/// would become the first one when that is too old.
+fn is_in_reach(at: DateTime<Utc>, now: DateTime<Utc>, zone: Tz) -> bool {
+    let local = at.with_timezone(&zone);
+    let into = TimeDelta::minutes(local.minute().into())
+        + TimeDelta::seconds(local.second().into())
+        + TimeDelta::nanoseconds(local.nanosecond().into());
+    now - (at - into) < FIRST_OF_HOUR + TimeDelta::hours(1)
+}
+
+/// Returns the safety archives that a new one makes superfluous: of these streams alone, and in each neither one of the
+/// `last` newest nor the first of an hour of the last 14 days. Oldest first.
 ///
-/// An archive stays if one of its streams needs it, or if it is pinned, held, or dated after `now`.
+/// An archive stays if one of its streams needs it, or if it is pinned, held, or dated after `now`. As everywhere, pinned
+/// ones take no place, copies take one, and damaged ones take none but stay as if all damaged ones were good.
 pub fn superfluous_safety(snapshots: &[Snapshot], streams: &[Stream], last: u32, now: DateTime<Utc>, zone: Tz) -> Vec<ArchiveName> {
-    let fits = |snapshot: &&Snapshot| {
-        snapshot.kind == Kind::Safety && !snapshot.is_plain() && !snapshot.pinned && !snapshot.held && snapshot.created_at <= now
-    };
-    let candidates: Vec<&Snapshot> = snapshots.iter().filter(fits).collect();
-    let mut needed = vec![false; candidates.len()];
-    let touched = |snapshot: &Snapshot| snapshot.databases.iter().any(|brief| streams.contains(&brief.stream));
-    let mut all: Vec<&Stream> = candidates.iter().flat_map(|snapshot| snapshot.databases.iter().map(|brief| &brief.stream)).collect();
-    all.sort();
-    all.dedup();
-    for stream in all {
-        for damaged in [false, true] {
-            let of_stream = |(_, snapshot): &(usize, &&Snapshot)| {
-                snapshot.damaged == damaged && snapshot.databases.iter().any(|brief| brief.stream == *stream)
-            };
-            let mut members: Vec<(usize, &&Snapshot)> = candidates.iter().enumerate().filter(of_stream).collect();
-            members.sort_by(|a, b| a.1.newest_first(b.1));
-            let times: Vec<DateTime<Utc>> = members.iter().map(|(_, snapshot)| snapshot.created_at).collect();
-            for ((index, _), floor) in members.iter().zip(floors(&times, last, now, zone)) {
-                needed[*index] |= floor.is_some();
+    let safety = snapshots.iter().filter(|snapshot| snapshot.kind == Kind::Safety && !snapshot.is_plain());
+    let units = units(safety, now);
+    let mut by_stream: BTreeMap<&Stream, Vec<usize>> = BTreeMap::new();
+    for (index, unit) in units.iter().enumerate().filter(|(_, unit)| !unit.pinned && !unit.future) {
+        for brief in &unit.snapshot().databases {
+            let members = by_stream.entry(&brief.stream).or_default();
+            if members.last() != Some(&index) {
+                members.push(index);
             }
         }
     }
-    let mut superfluous: Vec<&Snapshot> =
-        candidates.iter().zip(needed).filter(|(snapshot, needed)| !needed && touched(snapshot)).map(|(snapshot, _)| *snapshot).collect();
-    superfluous.sort_by(|a, b| b.newest_first(a));
-    superfluous.into_iter().map(|snapshot| snapshot.name.clone()).collect()
+    let mut needed: Vec<bool> = units.iter().map(|unit| unit.pinned || unit.future || unit.held).collect();
+    for members in by_stream.values() {
+        for damaged in [false, true] {
+            let counted: Vec<usize> = members.iter().copied().filter(|index| damaged || !units[*index].damaged).collect();
+            let times: Vec<DateTime<Utc>> = counted.iter().map(|index| units[*index].snapshot().created_at).collect();
+            for (index, floor) in counted.into_iter().zip(floors(&times, last, now, zone)) {
+                needed[index] |= floor.is_some() && units[index].damaged == damaged;
+            }
+        }
+    }
+    let touches_no_other = |snapshot: &Snapshot| snapshot.databases.iter().all(|brief| streams.contains(&brief.stream));
+    let superfluous = units.iter().zip(needed).rev().filter(|(unit, needed)| !needed && touches_no_other(unit.snapshot()));
+    superfluous.flat_map(|(unit, _)| &unit.names).map(|snapshot| snapshot.name.clone()).collect()
 }

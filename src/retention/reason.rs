@@ -10,7 +10,7 @@ use super::period::{Period, Rule};
 /// One reason for a verdict. An archive has every one that applies.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reason {
-    /// Keeps: no newer archive of its group is good.
+    /// Keeps: no newer archive of its stream is good.
     NewestGood,
     /// Keeps: a person pinned it.
     Pinned,
@@ -24,8 +24,10 @@ pub enum Reason {
     InUse,
     /// Keeps: it holds less than half of what was there before, and nobody accepted that.
     OpenShrink,
-    /// Keeps: it is a shrink whose rows came back, or the last good one before it, and that is less than 30 days ago.
+    /// Keeps: it is a shrink whose rows came back, less than 30 days old.
     RecentShrink,
+    /// Keeps: it is the newest good one before a shrink whose rows came back and that is less than 30 days old.
+    BeforeShrink,
     /// Keeps: it was copied from another file than the newest one of its stream, less than 7 days ago.
     AnotherFile,
     /// Keeps: its set has an archive that a newer release of heirloom wrote.
@@ -34,6 +36,8 @@ pub enum Reason {
     TooYoung,
     /// Keeps: the time of this run is ahead of the clock of this machine.
     ClockAhead,
+    /// Keeps: it holds another database, about which this plan does not decide.
+    OutOfScope,
     /// Keeps: it is one of the newest, whenever they were made.
     Last {
         /// Its place, from 1.
@@ -99,10 +103,12 @@ impl fmt::Display for Reason {
             Reason::InUse => f.write_str("in use"),
             Reason::OpenShrink => f.write_str("shrink, not accepted"),
             Reason::RecentShrink => f.write_str("recent shrink"),
+            Reason::BeforeShrink => f.write_str("before a recent shrink"),
             Reason::AnotherFile => f.write_str("copied from another file"),
             Reason::NewerFormat => f.write_str("set has an archive of a newer heirloom"),
             Reason::TooYoung => f.write_str("younger than 24h"),
             Reason::ClockAhead => f.write_str("HEIRLOOM_NOW is ahead of the clock"),
+            Reason::OutOfScope => f.write_str("holds another database"),
             Reason::Last { rank, of } => write!(f, "last {rank} of {of}"),
             Reason::NewestOf(period) => period.fmt(f),
             Reason::Safety => f.write_str("safety"),

@@ -5,12 +5,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 
-use super::{Reason, Unit};
+use super::Reason;
+use super::unit::Unit;
 use crate::metadata::Kind;
 use crate::names::{ArchiveName, HostLabel, Name};
+use crate::snapshot::Snapshot;
 use crate::streams::Stream;
 
-/// Whose archives a plan may remove. What is not covered is counted and left alone.
+/// Whose archives a plan may remove: those of which every database lies in the scope.
+///
+/// Archives without any database in it are counted and left alone. Those with some stay: the policy was not given for the
+/// others.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Scope {
     /// Only streams of these hosts; of all where it is `None`.
@@ -29,7 +34,17 @@ impl Scope {
         Self::default()
     }
 
-    /// Returns whether archives of a stream may be removed.
+    /// Returns how much of an archive lies in the scope.
+    pub(super) fn coverage(&self, snapshot: &Snapshot) -> Coverage {
+        let covered = snapshot.databases.iter().filter(|brief| self.covers(&brief.stream)).count();
+        match covered {
+            0 => Coverage::Nothing,
+            _ if covered == snapshot.databases.len() => Coverage::Whole,
+            _ => Coverage::Part,
+        }
+    }
+
+    /// Returns whether the plan decides about a stream.
     pub fn covers(&self, stream: &Stream) -> bool {
         self.hosts.as_ref().is_none_or(|hosts| hosts.contains(&stream.host))
             && self.sets.as_ref().is_none_or(|sets| sets.contains(&stream.set))
@@ -38,12 +53,23 @@ impl Scope {
     }
 }
 
+/// How much of an archive lies in a scope.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Coverage {
+    /// None of its databases: it is left alone.
+    Nothing,
+    /// Some of its databases: it stays, because nobody asked about the others.
+    Part,
+    /// All of its databases.
+    Whole,
+}
+
 /// What stays of a stream whose database is gone for long, where somebody asked for its removal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum GoneReach {
-    /// Only the newest good archive.
+    /// Only the newest good archive, and safety backups.
     KeepNewest,
-    /// Nothing.
+    /// Nothing. In a stream with an open shrink it is as `KeepNewest`: a shrink is accepted first.
     RemoveAll,
 }
 
@@ -92,24 +118,15 @@ impl Scene<'_> {
         }
     }
 
-    /// Returns what keeps an archive whatever its streams say.
-    pub(super) fn floors(&self, unit: &Unit<'_>) -> Vec<Reason> {
+    /// Returns the reason to keep a safety backup. Only where somebody asked for the removal of everything is there none.
+    pub(super) fn safety(&self, unit: &Unit<'_>) -> Option<Reason> {
         let snapshot = unit.snapshot();
-        let gone = !snapshot.databases.is_empty()
-            && snapshot.databases.iter().all(|brief| self.gone.get(&brief.stream) == Some(&GoneReach::RemoveAll));
-        let mut reasons = self.protections(unit);
-        if snapshot.kind == Kind::Safety && !unit.pinned && !gone {
-            reasons.push(Reason::Safety);
-        }
-        reasons
+        let gone = snapshot.databases.iter().all(|brief| self.gone.get(&brief.stream) == Some(&GoneReach::RemoveAll));
+        (snapshot.kind == Kind::Safety && !gone).then_some(Reason::Safety)
     }
 
-    /// Returns whether even an archive that is damaged beyond doubt stays.
-    pub(super) fn protects(&self, unit: &Unit<'_>) -> bool {
-        !self.protections(unit).is_empty()
-    }
-
-    fn protections(&self, unit: &Unit<'_>) -> Vec<Reason> {
+    /// Returns what keeps an archive whatever its streams say, even one that is damaged beyond doubt.
+    pub(super) fn protections(&self, unit: &Unit<'_>) -> Vec<Reason> {
         let snapshot = unit.snapshot();
         let made = self.made.is_some_and(|made| unit.names.iter().any(|copy| copy.name == *made));
         let young = self.youngest.is_some_and(|youngest| self.now - snapshot.created_at < youngest);
@@ -121,6 +138,7 @@ impl Scene<'_> {
             (self.sealed.contains(&snapshot.set), Reason::NewerFormat),
             (young && !unit.future, Reason::TooYoung),
             (self.ahead, Reason::ClockAhead),
+            (self.scope.coverage(snapshot) == Coverage::Part, Reason::OutOfScope),
         ]
         .into_iter()
         .filter_map(|(holds, reason)| holds.then_some(reason))

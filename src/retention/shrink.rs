@@ -9,8 +9,11 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::metadata::Extent;
-use crate::snapshot::Brief;
+use super::decide::Member;
+use crate::metadata::{Extent, Kind};
+use crate::names::{ArchiveName, Name};
+use crate::snapshot::{Brief, Snapshot};
+use crate::streams::Stream;
 
 /// From this many rows on a database is worth watching.
 const FEWEST_ROWS: u64 = 1000;
@@ -23,11 +26,11 @@ pub(super) const REMEMBERED: TimeDelta = TimeDelta::days(30);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Shrink {
     /// The archive.
-    pub archive: crate::names::ArchiveName,
+    pub archive: ArchiveName,
     /// The stream that lost rows.
-    pub stream: crate::streams::Stream,
+    pub stream: Stream,
     /// The database.
-    pub database: crate::names::Name,
+    pub database: Name,
     /// When the archive was made.
     pub created_at: DateTime<Utc>,
     /// The most that the stream held before.
@@ -86,36 +89,41 @@ pub(super) enum Standing {
     Accepted,
 }
 
-/// One archive of a stream, as far as shrinks are concerned.
-pub(super) struct Candidate<'a> {
-    pub(super) brief: &'a Brief,
-    /// Whether it counts: good, and not dated in the future.
-    pub(super) good: bool,
-    pub(super) accepted: bool,
-}
-
 /// Returns the shrinks of a stream, newest first: their positions among the archives, which are newest first, and how they stand.
-pub(super) fn shrinks(archives: &[Candidate<'_>]) -> Vec<(usize, Standing)> {
+///
+/// A damaged archive can be a shrink and can be accepted, but its rows are nothing that came back. Neither are those of an
+/// archive from after another shrink that is open: what is from before that one is judged alone.
+pub(super) fn shrinks(members: &[Member<'_>]) -> Vec<(usize, Standing)> {
     let mut found = Vec::new();
     let mut accepted = false;
-    for (index, archive) in archives.iter().enumerate().filter(|(_, archive)| archive.good) {
+    let mut start = 0;
+    for (at, member) in members.iter().enumerate() {
         // Whoever accepts a shrink accepts those before it.
-        accepted |= archive.accepted;
-        let Some(before) = shrunk(archive.brief) else { continue };
-        let recovered =
-            archives[..index].iter().any(|later| later.good && extent(later.brief).is_some_and(|later| is_half_of(&later, &before)));
+        accepted |= member.unit.accepted;
+        let Some(before) = shrunk(member.brief) else { continue };
         let standing = match () {
             () if accepted => Standing::Accepted,
-            () if recovered => Standing::Recovered,
+            () if members[start..at].iter().any(|later| !later.unit.damaged && had(later.brief, &before)) => Standing::Recovered,
             () => Standing::Open,
         };
-        found.push((index, standing));
+        if standing == Standing::Open {
+            start = at + 1;
+        }
+        found.push((at, standing));
     }
     found
 }
 
+/// Returns whether an archive after a shrink holds half again of what was there `before`, or records that one between them
+/// did: that one may have been removed since. The record of another shrink says nothing, it can be of the time before this one.
+fn had(later: &Brief, before: &Extent) -> bool {
+    let recorded = later.previous.filter(|_| shrunk(later).is_none());
+    extent(later).into_iter().chain(recorded).any(|held| is_half_of(&held, before))
+}
+
 /// Makes the description of a shrink.
-pub(super) fn describe(snapshot: &crate::snapshot::Snapshot, brief: &Brief) -> Option<Shrink> {
+pub(super) fn describe(member: &Member<'_>) -> Option<Shrink> {
+    let (snapshot, brief) = (member.unit.snapshot(), member.brief);
     Some(Shrink {
         archive: snapshot.name.clone(),
         stream: brief.stream.clone(),
@@ -124,4 +132,19 @@ pub(super) fn describe(snapshot: &crate::snapshot::Snapshot, brief: &Brief) -> O
         before: shrunk(brief)?,
         after: extent(brief)?,
     })
+}
+
+/// Returns the earlier shrinks of the same databases that accepting an archive accepts, newest first.
+///
+/// Each gets a sidecar of its own: that of a newer archive goes with it, and the older shrink would be open again.
+pub fn accepted_with(snapshots: &[Snapshot], archive: &Snapshot) -> Vec<ArchiveName> {
+    let of_archive = |brief: &&Brief| archive.databases.iter().any(|own| own.stream == brief.stream);
+    let fits = |snapshot: &&Snapshot| {
+        snapshot.kind != Kind::Safety
+            && archive.newest_first(snapshot) == std::cmp::Ordering::Less
+            && snapshot.databases.iter().filter(of_archive).any(|brief| shrunk(brief).is_some())
+    };
+    let mut earlier: Vec<&Snapshot> = snapshots.iter().filter(fits).collect();
+    earlier.sort_by(|a, b| a.newest_first(b));
+    earlier.into_iter().map(|snapshot| snapshot.name.clone()).collect()
 }

@@ -122,14 +122,22 @@ fn a_damaged_archive_takes_no_slot_and_its_period_has_another() {
     let mut afternoon = archive("app", &["app"], utc("2026-02-27T15:00:00Z"));
     afternoon.damaged = true;
     archives.push(afternoon);
-    archives.last_mut().unwrap().damaged = true;
     let plan = Retention::Rotate(policy(Reach { daily: 3, ..Reach::default() }))
         .plan(&archives, &Scene::new(utc("2026-03-01T04:00:00Z"), Tz::UTC));
     assert_eq!(
         table(&plan),
-        ["2026-03-01 Sun  newest good, day 2026-03-01", "2026-02-28 Sat  day 2026-02-28", "2026-02-27 Fri  day 2026-02-27"]
+        [
+            "2026-03-01 Sun  newest good, day 2026-03-01",
+            "2026-02-28 Sat  day 2026-02-28",
+            "2026-02-27 Fri  damaged, not counted",
+            "2026-02-27 Fri  day 2026-02-27"
+        ]
     );
     assert_eq!(plan.kept().last().unwrap().created_at, utc("2026-02-27T03:00:00Z"));
+
+    // Beyond the reach it would go, damaged or not.
+    let two = Retention::Rotate(policy(Reach { daily: 2, ..Reach::default() }));
+    let plan = two.plan(&archives, &Scene::new(utc("2026-03-01T04:00:00Z"), Tz::UTC));
     let damaged = plan.removed().find(|verdict| verdict.damaged).unwrap();
     assert_eq!(damaged.reasons, [Reason::Damaged]);
 }
@@ -142,7 +150,7 @@ fn thirty_days_of_damaged_backups_cost_no_good_one() {
     }
     let last_good = archives[29].created_at;
     let plan = Retention::Rotate(policy(GFS)).plan(&archives, &Scene::new(utc("2026-03-01T04:00:00Z"), Tz::UTC));
-    assert_eq!(plan.kept().filter(|verdict| verdict.damaged).count(), 30, "nothing newer is good");
+    assert_eq!(plan.kept().filter(|verdict| verdict.damaged).count(), 7 + 4 + 1, "what the rules keep of 30 days");
     let newest_good = plan.kept().find(|verdict| !verdict.damaged).unwrap();
     assert_eq!((newest_good.created_at, newest_good.reasons[0].clone()), (last_good, Reason::NewestGood));
     assert_eq!(plan.kept().filter(|verdict| !verdict.damaged).count(), 7 + 3, "seven days and what is older in 30 days");

@@ -1,14 +1,17 @@
-//! Random histories of backups: gaps, bursts, both nights of the clock change, leap days, year ends, clocks that step,
-//! equal times, several sets, pins, damage, safety backups.
+//! Random histories: what a store holds if nothing was ever removed, and a plan for it with all that a plan can know.
 
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
-use heirloom::metadata::Kind;
-use heirloom::names::{HostLabel, Name};
-use heirloom::retention::{Limits, Plan, Policy, Reach, Retention, Scene};
+use heirloom::names::{ArchiveName, HostLabel, Name};
+use heirloom::retention::{GoneReach, Limits, Plan, Policy, Reach, Retention, Scene, Scope};
 use heirloom::snapshot::{Brief, Snapshot};
+use heirloom::streams::Stream;
+
+use crate::dice::{DAY, Dice, seconds};
+use crate::world::World;
 
 /// The rules in their order, and a format that is equal exactly within one period of each.
 pub const RULES: [(&str, &str); 6] =
@@ -33,12 +36,12 @@ pub enum Decider {
 }
 
 impl Decider {
-    pub fn plan(&self, archives: &[Snapshot], now: DateTime<Utc>, zone: Tz) -> Plan {
+    pub fn plan(&self, archives: &[Snapshot], scene: &Scene<'_>) -> Plan {
         let retention = match self {
             Decider::Rotate(reach) => Retention::Rotate(Policy::new(*reach).unwrap()),
             Decider::Cleanup(limits) => Retention::Cleanup(*limits),
         };
-        retention.plan(archives, &Scene::new(now, zone))
+        retention.plan(archives, scene)
     }
 }
 
@@ -47,51 +50,35 @@ pub struct History {
     pub seed: u64,
     /// In the order in which they were made, which is not always that of their dates.
     pub archives: Vec<Snapshot>,
-    pub now: DateTime<Utc>,
-    pub zone: Tz,
+    /// What a plan knows besides; `made` is apart.
+    pub scene: Scene<'static>,
+    pub made: Option<ArchiveName>,
     pub rotate: Decider,
     pub cleanup: Decider,
 }
 
-/// Calls `test` with ten thousand histories.
-pub fn each(mut test: impl FnMut(&History)) {
+impl History {
+    pub fn scene(&self) -> Scene<'_> {
+        Scene { made: self.made.as_ref(), ..self.scene.clone() }
+    }
+
+    pub fn both(&self) -> [&Decider; 2] {
+        [&self.rotate, &self.cleanup]
+    }
+}
+
+/// Calls `test` with every seed: ten thousand, or what the environment says.
+pub fn each_seed(mut test: impl FnMut(u64)) {
     let number = |name: &str, default| std::env::var(name).map_or(default, |text| text.parse::<u64>().unwrap());
     let first = number("HEIRLOOM_SEED", 1);
     let count = number("HEIRLOOM_HISTORIES", 10_000);
     println!("histories of the seeds {first} to {}", first + count - 1);
-    for seed in first..first + count {
-        test(&history(seed));
-    }
+    (first..first + count).for_each(&mut test);
 }
 
-/// Numbers that look random and are the same for the same seed (splitmix64).
-pub struct Dice(u64);
-
-impl Dice {
-    pub fn new(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15))
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    /// Returns a number from `low` to `high`, both included.
-    pub fn between(&mut self, low: u64, high: u64) -> u64 {
-        low + self.next() % (high - low + 1)
-    }
-
-    pub fn chance(&mut self, percent: u64) -> bool {
-        self.between(1, 100) <= percent
-    }
-
-    fn pick<T: Clone>(&mut self, choices: &[T]) -> T {
-        choices[self.between(0, choices.len() as u64 - 1) as usize].clone()
-    }
+/// Calls `test` with ten thousand histories.
+pub fn each(mut test: impl FnMut(&History)) {
+    each_seed(|seed| test(&history(seed)));
 }
 
 pub fn utc(text: &str) -> DateTime<Utc> {
@@ -105,120 +92,85 @@ pub fn archive(set: &str, databases: &[&str], at: DateTime<Utc>) -> Snapshot {
     Snapshot { bytes: 1000, databases, ..Snapshot::simulated(&set, at) }
 }
 
-const ZONES: [Tz; 9] = [
-    Tz::UTC,
-    Tz::Europe__Berlin,
-    Tz::America__New_York,
-    Tz::Australia__Sydney,
-    // Half an hour of summer time.
-    Tz::Australia__Lord_Howe,
-    // Set back at midnight: a day that has 23:30 twice.
-    Tz::America__Santiago,
-    Tz::America__St_Johns,
-    Tz::Asia__Kolkata,
-    // Without a 2011-12-30.
-    Tz::Pacific__Apia,
-];
-
-/// Shortly before something odd happens, and where.
-const STARTS: [(&str, Tz); 17] = [
-    ("2025-03-29T12:00:00Z", Tz::Europe__Berlin),
-    ("2025-10-25T12:00:00Z", Tz::Europe__Berlin),
-    ("2025-03-08T20:00:00Z", Tz::America__New_York),
-    ("2025-11-01T20:00:00Z", Tz::America__New_York),
-    ("2025-04-05T06:00:00Z", Tz::Australia__Sydney),
-    ("2025-10-04T06:00:00Z", Tz::Australia__Sydney),
-    ("2025-04-05T06:00:00Z", Tz::Australia__Lord_Howe),
-    ("2025-04-05T18:00:00Z", Tz::America__Santiago),
-    ("2025-09-06T18:00:00Z", Tz::America__Santiago),
-    ("2010-11-06T18:00:00Z", Tz::America__St_Johns),
-    ("2011-12-28T20:00:00Z", Tz::Pacific__Apia),
-    ("2024-02-28T01:00:00Z", Tz::UTC),
-    ("2000-02-28T01:00:00Z", Tz::Asia__Kolkata),
-    ("2024-12-29T03:00:00Z", Tz::UTC),
-    ("2020-12-26T03:00:00Z", Tz::Europe__Berlin),
-    ("2027-12-31T20:00:00Z", Tz::Asia__Kolkata),
-    ("2026-01-25T03:00:00Z", Tz::UTC),
-];
-
-const MINUTE: u64 = 60;
-const HOUR: u64 = 3600;
-const DAY: u64 = 86_400;
-
 /// Makes the history of a seed.
 pub fn history(seed: u64) -> History {
-    let mut dice = Dice::new(seed);
-    let (start, there) = dice.pick(&STARTS);
-    let elsewhere = dice.pick(&ZONES);
-    let zone = if dice.chance(75) { there } else { elsewhere };
-    let mut clock = utc(start);
-    let step = dice.pick(&[20 * MINUTE, HOUR, HOUR, 6 * HOUR, DAY, DAY, DAY, 7 * DAY, 20 * DAY]);
-    let trouble = dice.pick(&[0, 3, 15, 40]);
-    let marks = dice.pick(&[0, 8, 30]);
-    let longest = dice.pick(&[20, 40, 60, 120]);
-    let length = dice.between(1, longest);
-
-    let mut archives: Vec<Snapshot> = Vec::new();
+    let mut world = World::new(seed);
+    let longest = world.dice.pick(&[8, 15, 30, 50]);
+    let length = world.dice.between(1, longest);
     for _ in 0..length {
-        let seconds = |seconds: u64| TimeDelta::seconds(seconds as i64);
-        clock += seconds(step);
-        if dice.chance(trouble) {
-            match dice.between(1, 6) {
-                1 => clock += seconds(dice.between(DAY, 400 * DAY)),
-                2 => clock += seconds(dice.between(1, 3 * step)),
-                3 => clock -= seconds(step),
-                4 => clock -= seconds(dice.between(0, step)),
-                5 => clock -= seconds(dice.between(HOUR, 20 * DAY)),
-                _ => clock -= seconds(dice.between(step.saturating_sub(300), step)),
-            }
-        }
-        let (set, databases): (&str, &[&str]) = match dice.between(1, 10) {
-            1..=7 => ("shop", &["orders", "users"]),
-            8 => ("shop", &["users"]),
-            9 => ("shop", &["users", "orders"]),
-            _ => ("blog", &["users"]),
-        };
-        let mut made = archive(set, databases, clock);
-        let plain = made.name.clone();
-        for number in 2.. {
-            if !archives.iter().any(|other| other.name == made.name) {
-                break;
-            }
-            made.name = plain.numbered(number);
-        }
-        made.bytes = dice.between(0, 2000);
-        made.pinned = dice.chance(marks / 2);
-        made.damaged = dice.chance(marks);
-        if dice.chance(marks) {
-            made.kind = Kind::Safety;
-        } else if dice.chance(10) {
-            made.kind = Kind::Manual;
-        }
-        archives.push(made);
+        world.wait();
+        world.backup();
+        world.meddle();
     }
+    let World { mut dice, zone, step, store, order, .. } = world;
+    let order: HashMap<&ArchiveName, usize> = order.iter().zip(0..).collect();
+    let mut archives = store;
+    archives.sort_by_key(|archive| order[&archive.name]);
 
     let newest = archives.iter().map(|archive| archive.created_at).max().unwrap();
     let now = match dice.between(1, 10) {
-        1..=6 => newest + TimeDelta::seconds(dice.between(0, 2 * step) as i64),
-        7 => newest + TimeDelta::seconds(dice.between(0, 900 * DAY) as i64),
-        8 => newest - TimeDelta::seconds(dice.between(0, 10 * step) as i64),
+        1..=6 => newest + seconds(dice.between(0, 2 * step)),
+        7 => newest + seconds(dice.between(0, 900 * DAY)),
+        8 => newest - seconds(dice.between(0, 10 * step)),
         _ => dice.pick(&archives).created_at,
     };
+    let made = archives.last().filter(|_| dice.chance(30)).map(|made| made.name.clone());
+    let scene = scene(&mut dice, &archives, now, zone);
     let rotate = Decider::Rotate(reach(&mut dice));
     let cleanup = Decider::Cleanup(limits(&mut dice, step));
-    History { seed, archives, now, zone, rotate, cleanup }
+    History { seed, archives, scene, made, rotate, cleanup }
 }
 
-fn reach(dice: &mut Dice) -> Reach {
-    let mut count = || if dice.chance(50) { 0 } else { dice.between(1, 9) as u32 };
+fn scene(dice: &mut Dice, archives: &[Snapshot], now: DateTime<Utc>, zone: Tz) -> Scene<'static> {
+    let streams: BTreeSet<&Stream> = archives.iter().flat_map(|archive| &archive.databases).map(|brief| &brief.stream).collect();
+    let some = |dice: &mut Dice, percent: u64| -> Vec<Stream> {
+        streams.iter().filter(|_| dice.chance(percent)).map(|stream| (*stream).clone()).collect()
+    };
+    let plain = dice.chance(15);
+    let condemned = dice.chance(15);
+    let gone = if dice.chance(10) { some(dice, 50) } else { Vec::new() };
+    Scene {
+        scope: scope(dice, archives),
+        sealed: if dice.chance(4) { some(dice, 30).into_iter().map(|stream| stream.set).collect() } else { BTreeSet::new() },
+        youngest: dice.chance(8).then(|| TimeDelta::hours(24)),
+        shrinks_off: if dice.chance(8) { some(dice, 50).into_iter().map(|stream| stream.set).collect() } else { BTreeSet::new() },
+        plain: names(archives.iter().filter(|archive| plain && archive.is_plain() && dice.chance(70))),
+        condemned: names(archives.iter().filter(|archive| condemned && archive.damaged && dice.chance(70))),
+        gone: gone.into_iter().map(|stream| (stream, dice.pick(&[GoneReach::KeepNewest, GoneReach::RemoveAll]))).collect::<BTreeMap<_, _>>(),
+        ahead: dice.chance(2),
+        ..Scene::new(now, zone)
+    }
+}
+
+fn names<'a>(archives: impl Iterator<Item = &'a Snapshot>) -> BTreeSet<ArchiveName> {
+    archives.map(|archive| archive.name.clone()).collect()
+}
+
+fn scope(dice: &mut Dice, archives: &[Snapshot]) -> Scope {
+    let everything = Scope::everything();
+    let one = dice.pick(archives);
+    match dice.between(1, 10) {
+        1..=5 => everything,
+        6 => Scope { hosts: Some(vec![one.host]), ..everything },
+        7 => Scope { hosts: Some(vec![one.host]), sets: Some(BTreeSet::from([one.set])), ..everything },
+        8 => {
+            let paths = one.databases.iter().filter(|_| dice.chance(70)).filter_map(|brief| brief.stream.path());
+            Scope { hosts: Some(vec![one.host.clone()]), paths: Some(paths.map(str::to_owned).collect()), ..everything }
+        }
+        _ => Scope { streams: Some(one.databases.iter().map(|brief| brief.stream.clone()).collect()), ..everything },
+    }
+}
+
+pub fn reach(dice: &mut Dice) -> Reach {
+    let mut count = || if dice.chance(60) { 0 } else { dice.between(1, 5) as u32 };
     let reach = Reach { last: count(), hourly: count(), daily: count(), weekly: count(), monthly: count(), yearly: count() };
     if reach == Reach::default() { Reach { daily: 7, weekly: 4, monthly: 12, ..reach } } else { reach }
 }
 
-fn limits(dice: &mut Dice, step: u64) -> Limits {
+pub fn limits(dice: &mut Dice, step: u64) -> Limits {
     Limits {
-        keep: dice.chance(50).then(|| dice.between(0, 20) as u32),
+        keep: dice.chance(50).then(|| dice.between(0, 8) as u32),
         max_age: dice.chance(50).then(|| Duration::from_secs(dice.between(0, 40 * step))),
-        max_size: dice.chance(50).then(|| dice.between(0, 30_000)),
+        max_size: dice.chance(50).then(|| dice.between(0, 10_000)),
     }
 }

@@ -5,7 +5,10 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test may panic, and prints its seeds")]
 
+mod dice;
 mod examples;
 mod histories;
 mod properties;
+mod runs;
 mod slow;
+mod world;

@@ -1,0 +1,256 @@
+//! The decision: every archive as each of its streams sees it, then what keeps it as a whole.
+//!
+//! Rules and floors run twice where archives are damaged: over the good ones, which decides about these, and over all, which
+//! decides about the damaged ones. Where shrinks begin is the same in both, and the damaged ones count for it. So a mark
+//! frees slots and opens shrinks, but never takes a slot away nor closes one.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
+
+use super::scope::Coverage;
+use super::shrink::{self, Standing};
+use super::unit::{Unit, units};
+use super::walk::{self, Item};
+use super::{Action, GoneReach, Plan, Reason, Retention, Rule, Scene, Shrink, Verdict};
+use crate::snapshot::{Brief, Snapshot};
+use crate::streams::Stream;
+
+/// The reasons to keep an archive, and those to remove it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Reasons {
+    pub(super) keep: Vec<Reason>,
+    pub(super) remove: Vec<Reason>,
+}
+
+impl Reasons {
+    /// Adds a reason to keep, if it is not there yet.
+    fn keep(&mut self, reason: Reason) {
+        if !self.keep.contains(&reason) {
+            self.keep.push(reason);
+        }
+    }
+
+    /// Adds what another stream of the same archive says.
+    fn merge(&mut self, other: Self) {
+        for reason in other.keep {
+            self.keep(reason);
+        }
+        for reason in other.remove {
+            if !self.remove.contains(&reason) {
+                self.remove.push(reason);
+            }
+        }
+    }
+}
+
+impl Retention {
+    /// Decides what stays.
+    pub fn plan(&self, snapshots: &[Snapshot], scene: &Scene<'_>) -> Plan {
+        let judged = snapshots.iter().filter(|snapshot| !snapshot.is_plain() || scene.plain.contains(&snapshot.name));
+        let units = units(judged, scene.now);
+        let mut reasons = vec![Reasons::default(); units.len()];
+        let mut plan = Plan::default();
+        for (stream, members) in by_stream(&units) {
+            let line = Line {
+                retention: self,
+                gone: scene.gone.get(stream).copied(),
+                watches_shrinks: !scene.shrinks_off.contains(&stream.set),
+                now: scene.now,
+                zone: scene.zone,
+            };
+            let (decided, open) = line.decide(&members);
+            if scene.scope.covers(stream) {
+                plan.open_shrinks.extend(open);
+            }
+            for (member, decided) in members.iter().zip(decided) {
+                reasons[member.index].merge(decided);
+            }
+        }
+        plan.open_shrinks.sort_by(|a: &Shrink, b| b.created_at.cmp(&a.created_at).then_with(|| a.archive.cmp(&b.archive)));
+        for (unit, reasons) in units.iter().zip(reasons) {
+            if scene.scope.coverage(unit.snapshot()) == Coverage::Nothing {
+                plan.left_alone += unit.names.len();
+                continue;
+            }
+            let (action, reasons) = judge(unit, reasons, scene);
+            plan.verdicts.extend(unit.names.iter().map(|snapshot| verdict(snapshot, action, &reasons)));
+        }
+        plan.verdicts.sort_by(|a, b| b.created_at.cmp(&a.created_at).then_with(|| a.archive.cmp(&b.archive)));
+        plan
+    }
+}
+
+/// Decides about one archive, given what its streams say.
+fn judge(unit: &Unit<'_>, mut reasons: Reasons, scene: &Scene<'_>) -> (Action, Vec<Reason>) {
+    let protections = scene.protections(unit);
+    let condemned = unit.names.iter().all(|copy| scene.condemned.contains(&copy.name));
+    // With a shrink, what is from before it would lose its protection.
+    let is_shrink = [Reason::OpenShrink, Reason::RecentShrink].iter().any(|reason| reasons.keep.contains(reason));
+    if condemned && protections.is_empty() && !is_shrink {
+        return (Action::Remove, vec![Reason::StillDamaged]);
+    }
+    reasons.keep.splice(0..0, protections.into_iter().chain(scene.safety(unit)));
+    if !reasons.keep.is_empty() {
+        return (Action::Keep, reasons.keep);
+    }
+    // No walk sees safety backups, so this is the only reason to remove one.
+    if reasons.remove.is_empty() {
+        reasons.remove.push(Reason::Gone);
+    }
+    (Action::Remove, reasons.remove)
+}
+
+fn verdict(snapshot: &Snapshot, action: Action, reasons: &[Reason]) -> Verdict {
+    Verdict {
+        archive: snapshot.name.clone(),
+        set: snapshot.set.clone(),
+        host: snapshot.host.clone(),
+        streams: snapshot.databases.iter().map(|brief| brief.stream.clone()).collect(),
+        kind: snapshot.kind,
+        created_at: snapshot.created_at,
+        bytes: snapshot.bytes,
+        damaged: snapshot.damaged,
+        action,
+        reasons: reasons.to_vec(),
+    }
+}
+
+/// An archive as one of its streams sees it.
+pub(super) struct Member<'a> {
+    /// Its place among all archives.
+    index: usize,
+    pub(super) unit: &'a Unit<'a>,
+    pub(super) brief: &'a Brief,
+}
+
+/// Returns the eligible archives of each stream, newest first. Databases of other tools take no slot from archives, so they
+/// are streams of their own.
+fn by_stream<'a>(units: &'a [Unit<'a>]) -> impl Iterator<Item = (&'a Stream, Vec<Member<'a>>)> {
+    let mut found: BTreeMap<(&Stream, bool), Vec<Member<'_>>> = BTreeMap::new();
+    for (index, unit) in units.iter().enumerate().filter(|(_, unit)| unit.is_eligible()) {
+        for brief in &unit.snapshot().databases {
+            let members = found.entry((&brief.stream, unit.snapshot().is_plain())).or_default();
+            if members.last().is_none_or(|last| last.index != index) {
+                members.push(Member { index, unit, brief });
+            }
+        }
+    }
+    found.into_iter().map(|((stream, _), members)| (stream, members))
+}
+
+/// What decides about the archives of one stream.
+struct Line<'a> {
+    retention: &'a Retention,
+    /// What stays if its database is gone for long.
+    gone: Option<GoneReach>,
+    watches_shrinks: bool,
+    now: DateTime<Utc>,
+    zone: Tz,
+}
+
+/// Archives of a stream that rules and floors see alone, as of `now`.
+struct Segment {
+    range: Range<usize>,
+    now: DateTime<Utc>,
+}
+
+impl Line<'_> {
+    /// Returns the reasons of each archive, and the open shrinks.
+    fn decide(&self, members: &[Member<'_>]) -> (Vec<Reasons>, Vec<Shrink>) {
+        let shrinks = if self.watches_shrinks { shrink::shrinks(members) } else { Vec::new() };
+        let open = || shrinks.iter().filter(|(_, standing)| *standing == Standing::Open).map(|(at, _)| *at);
+        let mut segments = Vec::new();
+        let (mut start, mut now) = (0, self.now);
+        for at in open() {
+            // What came after it is judged alone, and what was before it alone, as of its time.
+            segments.push(Segment { range: start..at + 1, now });
+            (start, now) = (at + 1, members[at].unit.snapshot().created_at);
+        }
+        if start < members.len() {
+            segments.push(Segment { range: start..members.len(), now });
+        }
+
+        let mut reasons = self.walks(members, &segments, &shrinks, false);
+        if members.iter().any(|member| member.unit.damaged) {
+            let with_damaged = self.walks(members, &segments, &shrinks, true);
+            for ((own, all), member) in reasons.iter_mut().zip(with_damaged).zip(members) {
+                if member.unit.damaged {
+                    *own = self.of_damaged(all);
+                }
+            }
+        }
+        (reasons, open().filter_map(|at| shrink::describe(&members[at])).collect())
+    }
+
+    /// Collects what rules, floors and shrinks say, with the damaged archives or without them.
+    fn walks(&self, members: &[Member<'_>], segments: &[Segment], shrinks: &[(usize, Standing)], damaged: bool) -> Vec<Reasons> {
+        let counts = |member: &Member<'_>| damaged || !member.unit.damaged;
+        let mut reasons = vec![Reasons::default(); members.len()];
+        // With a shrink that is open, the newest from before it and the newest after it stay, whatever was asked for.
+        let keeps_nothing = self.gone == Some(GoneReach::RemoveAll) && shrinks.iter().all(|(_, standing)| *standing != Standing::Open);
+        for (number, segment) in segments.iter().enumerate() {
+            let positions = segment.range.clone().filter(|position| counts(&members[*position]));
+            let mut items: Vec<Item<'_>> = positions.map(|position| Item::new(position, &members[position], self.zone)).collect();
+            if self.gone.is_some() {
+                for item in &mut items {
+                    item.reasons.remove.push(Reason::Gone);
+                }
+            } else {
+                self.apply(&mut items, segment.now);
+                // The files of what came after the segment count, too: one of them may be the one that shrank.
+                for later in &segments[..=number] {
+                    walk::keep_other_files(&mut items, members[later.range.start].brief, later.now);
+                }
+            }
+            if let Some(newest) = items.first_mut().filter(|_| !keeps_nothing) {
+                newest.reasons.keep.insert(0, Reason::NewestGood);
+            }
+            for item in items {
+                reasons[item.position] = item.reasons;
+            }
+        }
+        for &(at, standing) in shrinks {
+            let segment = segments.iter().find(|segment| segment.range.contains(&at));
+            let now = segment.map_or(self.now, |segment| segment.now);
+            match standing {
+                Standing::Open => reasons[at].keep.insert(0, Reason::OpenShrink),
+                Standing::Recovered if now - members[at].unit.snapshot().created_at < shrink::REMEMBERED => {
+                    reasons[at].keep(Reason::RecentShrink);
+                    if let Some(before) = (at + 1..members.len()).find(|position| counts(&members[*position])) {
+                        reasons[before].keep(Reason::BeforeShrink);
+                    }
+                }
+                Standing::Recovered | Standing::Accepted => {}
+            }
+        }
+        reasons
+    }
+
+    /// Applies rules or limits, and what stays of archives made before updates.
+    fn apply(&self, items: &mut [Item<'_>], now: DateTime<Utc>) {
+        match self.retention {
+            Retention::Rotate(policy) => {
+                for rule in Rule::ALL {
+                    walk::walk(rule, policy.reach().of(rule), items);
+                }
+            }
+            Retention::Cleanup(limits) => walk::limit(limits, items, now),
+        }
+        walk::keep_pre_update(items, now, self.zone);
+    }
+
+    /// Turns what would be said of a damaged archive if it were good into what is said of it.
+    fn of_damaged(&self, reasons: Reasons) -> Reasons {
+        let mut keep = reasons.keep;
+        let is_kept = !keep.is_empty();
+        keep.retain(|reason| matches!(reason, Reason::OpenShrink | Reason::RecentShrink));
+        if is_kept && keep.is_empty() {
+            keep.push(Reason::DamagedInReach);
+        }
+        let remove = if self.gone.is_some() { Reason::Gone } else { Reason::Damaged };
+        Reasons { keep, remove: vec![remove] }
+    }
+}
