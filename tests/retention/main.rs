@@ -10,5 +10,6 @@ mod examples;
 mod histories;
 mod properties;
 mod runs;
+mod safety;
 mod slow;
 mod world;
