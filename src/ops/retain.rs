@@ -250,12 +250,7 @@ mod tests {
         /// Five archives, a day apart.
         fn new() -> Self {
             let (folder, source) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-            let store = Faulty {
-                store: LocalStore::create(folder.path()).unwrap(),
-                list: false,
-                remove: None,
-                before_removal: |_| {},
-            };
+            let store = Faulty { store: LocalStore::create(folder.path()).unwrap(), list: false, remove: None, before_removal: |_| {} };
             let connection = rusqlite::Connection::open(source.path().join("app.db")).unwrap();
             connection.execute_batch("CREATE TABLE t(x)").unwrap();
             let world = Self { folder, source, store };

@@ -12,4 +12,5 @@ mod properties;
 mod runs;
 mod safety;
 mod slow;
+mod stories;
 mod world;

@@ -309,10 +309,13 @@ fn the_histories_hold_what_they_promise() {
         note("damaged", any(&|archive| archive.damaged));
         note("damaged alone", archives.len() > 1 && archives.iter().all(|archive| archive.damaged));
         note("a scope", scene.scope != Scope::everything());
-        note("a scope with a part of an archive", any(&|archive| {
-            let covered = archive.databases.iter().filter(|brief| slow::covers(&scene.scope, &brief.stream)).count();
-            covered > 0 && covered < archive.databases.len()
-        }));
+        note(
+            "a scope with a part of an archive",
+            any(&|archive| {
+                let covered = archive.databases.iter().filter(|brief| slow::covers(&scene.scope, &brief.stream)).count();
+                covered > 0 && covered < archive.databases.len()
+            }),
+        );
         note("made by this run", history.made.is_some());
         note("a newer format", !scene.sealed.is_empty());
         note("young ones stay", scene.youngest.is_some());

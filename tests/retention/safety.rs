@@ -96,7 +96,8 @@ fn assert_bounded(seed: u64, left: &[Snapshot], streams: &[Stream], last: u32, n
         };
         let alone = |archive: &&Snapshot| archive.databases.len() == 1 && archive.databases[0].stream == *stream;
         let unmarked = |archive: &&Snapshot| !store.pinned(archive) && !store.held(archive) && !store.damaged(archive);
-        let old = left.iter().filter(counts).filter(alone).filter(unmarked).filter(|archive| now - archive.created_at > TimeDelta::days(15));
+        let old =
+            left.iter().filter(counts).filter(alone).filter(unmarked).filter(|archive| now - archive.created_at > TimeDelta::days(15));
         assert!(old.count() <= last as usize, "seed {seed}: old ones of {stream:?} stay in {zone}");
     }
 }

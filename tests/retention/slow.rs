@@ -196,8 +196,7 @@ impl<'a> Line<'a> {
         let open = &self.open;
         // A damaged one is judged as if all were good, a good one as if no damaged one existed.
         let with_damaged = self.store.damaged(archive);
-        let world: Vec<&Snapshot> =
-            self.archives.iter().copied().filter(|other| with_damaged || !self.store.damaged(other)).collect();
+        let world: Vec<&Snapshot> = self.archives.iter().copied().filter(|other| with_damaged || !self.store.damaged(other)).collect();
         // Whether an open shrink lies between them: what was before it, and it with what came after it, see nothing of each other.
         let apart = |a: &Snapshot, b: &Snapshot| {
             open.iter().any(|shrink| !newer(shrink, a) && newer(shrink, b) || !newer(shrink, b) && newer(shrink, a))
@@ -221,9 +220,7 @@ impl<'a> Line<'a> {
         let counted: Vec<&Snapshot> = peers.iter().copied().filter(|other| !self.store.pinned(other)).collect();
         let by_rules = counted.iter().any(|other| same(other, archive))
             && match decider {
-                Decider::Rotate(reach) => {
-                    rotated(&counted, |rule| reach_of(reach, rule), self.scene.zone).contains(archive.name.as_str())
-                }
+                Decider::Rotate(reach) => rotated(&counted, |rule| reach_of(reach, rule), self.scene.zone).contains(archive.name.as_str()),
                 Decider::Cleanup(limits) => within(archive, &counted, limits, now),
             };
         // Before each open shrink after it alone, as of that, and now.
