@@ -18,6 +18,9 @@ for patch in "$here"/tests/faults/planted/*.patch; do
     # shellcheck disable=SC2206 # the line holds several words on purpose
     if [[ "$harness" == fuzz.sh* ]]; then
         run=("$copy"/scripts/$harness)
+    elif [[ "$harness" == "cargo test "* ]]; then
+        run=(cargo test --quiet --locked --manifest-path "$copy/Cargo.toml" ${harness#cargo test })
+        "${run[@]}" --no-run 2>/dev/null || { echo "$name: does not compile"; exit 1; }
     else
         cargo build --quiet --locked --manifest-path "$copy/Cargo.toml" 2>/dev/null || { echo "$name: does not compile"; exit 1; }
         run=(python3 -B "$here"/tests/faults/$harness --bin "$CARGO_TARGET_DIR/debug/heirloom")

@@ -183,3 +183,125 @@ fn belongs_to_another(family: &[(&Snapshot, &Brief)], file: &FileIdentity, now: 
     let mut known = in_common.filter_map(|(_, brief)| brief.file.as_ref());
     known.next().is_some_and(|newest| newest != file) && known.any(|other| other == file)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::snapshot::Snapshot;
+
+    const ORDERS: &str = "/srv/one/orders.db";
+
+    fn at(text: &str) -> DateTime<Utc> {
+        format!("{text}:00:00Z").parse().unwrap()
+    }
+
+    fn stream() -> Stream {
+        let (set, host) = (Name::new("shop").unwrap(), HostLabel::new("web").unwrap());
+        Stream { set, host, place: Place::Path(ORDERS.into()), file: None }
+    }
+
+    fn file(name: &str) -> FileIdentity {
+        FileIdentity(name.into())
+    }
+
+    /// The archives of one application after the other, newest first.
+    #[derive(Default)]
+    struct Store(Vec<Snapshot>);
+
+    impl Store {
+        fn before(&self, name: &str, time: &str) -> Before {
+            before(&self.0, &stream(), &Name::new("orders").unwrap(), Some(&file(name)), at(time))
+        }
+
+        fn back_up(&mut self, name: &str, time: &str, rows: u64) -> Before {
+            let found = self.before(name, time);
+            let stream = Stream { file: found.by_file.then(|| file(name)), ..stream() };
+            let (set, host) = (stream.set.clone(), stream.host.clone());
+            let brief = Brief {
+                bytes: Some(rows * 100),
+                rows: Some(rows),
+                stream,
+                source: Some(ORDERS.into()),
+                file: Some(file(name)),
+                previous: found.previous,
+                ..Brief::simulated(&set, &host, &Name::new("orders").unwrap())
+            };
+            self.0.push(Snapshot { host, databases: vec![brief], ..Snapshot::simulated(&set, at(time)) });
+            self.0.sort_by(Snapshot::newest_first);
+            found
+        }
+    }
+
+    #[test]
+    fn two_applications_that_alternate_part_and_a_new_file_does_not() {
+        let mut store = Store::default();
+        let by_file = |before: &Before| (before.by_file, before.rival.is_some());
+        assert_eq!(by_file(&store.back_up("x", "2026-03-01T01", 10)), (false, false));
+        assert_eq!(by_file(&store.back_up("y", "2026-03-01T02", 10)), (false, false), "a deployment made a new file");
+        assert_eq!(by_file(&store.back_up("y", "2026-03-02T02", 10)), (false, false));
+        assert_eq!(by_file(&store.back_up("x", "2026-03-03T01", 10)), (true, true), "x, y, x");
+        assert_eq!(by_file(&store.back_up("y", "2026-03-03T02", 10)), (false, true), "y keeps the stream that both had");
+        assert_eq!(by_file(&store.back_up("x", "2026-03-20T01", 10)), (true, false), "y is gone for a week, and x stays apart");
+        assert_eq!(by_file(&store.back_up("z", "2026-03-20T02", 10)), (false, true), "a new file of y");
+    }
+
+    #[test]
+    fn an_archive_dated_in_the_future_makes_no_second_application() {
+        let mut store = Store::default();
+        store.back_up("x", "2026-03-01T01", 10);
+        // A clock two years ahead for one night, then a deployment, then the next two backups.
+        store.back_up("x", "2028-03-02T01", 10);
+        store.back_up("y", "2026-03-03T01", 10);
+        assert_eq!(
+            store.back_up("y", "2026-03-04T01", 10),
+            Before {
+                by_file: false,
+                rival: None,
+                previous: Some(Extent { rows: Some(10), bytes: 1000 }),
+                newest: Some(at("2028-03-02T01")),
+                other_path: None,
+            }
+        );
+    }
+
+    #[test]
+    fn each_archive_takes_over_the_most_since_the_last_shrink() {
+        let mut store = Store::default();
+        let mut previous = |time: &str, rows| store.back_up("x", time, rows).previous.and_then(|extent| extent.rows);
+        assert_eq!(previous("2026-03-01T01", 10_000), None);
+        assert_eq!(previous("2026-03-02T01", 8000), Some(10_000));
+        assert_eq!(previous("2026-03-03T01", 6000), Some(10_000), "losses add up");
+        assert_eq!(previous("2026-03-04T01", 4900), Some(10_000), "a shrink");
+        assert_eq!(previous("2026-03-05T01", 4000), Some(4900));
+        // What is damaged, dated in the future or a safety backup is left out.
+        store.0[0].damaged = true;
+        store.0[1].kind = Kind::Safety;
+        assert_eq!(store.before("x", "2026-03-05T02").previous.and_then(|extent| extent.rows), Some(10_000));
+        assert_eq!(store.before("x", "2026-03-02T02").previous.and_then(|extent| extent.rows), Some(10_000));
+        assert_eq!(store.before("x", "2026-03-01T00").previous, None);
+    }
+
+    #[test]
+    fn a_path_as_typed_joins_the_path_that_it_was_resolved_to_if_there_is_one() {
+        let typed = "/srv/app/current/orders.db";
+        let archive = |time: &str, resolved: Option<&str>| {
+            let mut store = Store::default();
+            store.back_up("x", time, 10);
+            let mut archive = store.0.remove(0);
+            let brief = &mut archive.databases[0];
+            brief.source = Some(typed.into());
+            brief.resolved = resolved.is_some();
+            brief.stream.place = Place::Path(resolved.unwrap_or(typed).into());
+            archive
+        };
+        let united = |resolved: &[&str]| {
+            let mut archives: Vec<Snapshot> = resolved.iter().map(|path| archive("2026-03-02T01", Some(*path))).collect();
+            archives.push(archive("2026-03-01T01", None));
+            unite_resolved(&mut archives);
+            archives.last().unwrap().databases[0].stream.path().unwrap().to_owned()
+        };
+        assert_eq!(united(&["/srv/shared/orders.db"]), "/srv/shared/orders.db");
+        assert_eq!(united(&["/srv/app/releases/2/orders.db", "/srv/app/releases/1/orders.db"]), typed, "nobody knows which one");
+        assert_eq!(united(&[]), typed);
+    }
+}

@@ -298,7 +298,13 @@ mod tests {
     use std::sync::Arc;
     use std::time::Duration;
 
+    use super::super::{backup, pack};
     use super::*;
+    use crate::archive::Compression;
+    use crate::clock::Clock;
+    use crate::database::{Depth, Source};
+    use crate::metadata::Kind;
+    use crate::names::HostLabel;
     use crate::progress::Silent;
     use crate::retention::Limits;
     use crate::store::{Entry, LocalStore, ReadAt};
@@ -338,15 +344,77 @@ mod tests {
         }
     }
 
-    /// Five plain databases, a day apart.
-    fn store() -> (tempfile::TempDir, Faulty) {
-        let folder = tempfile::tempdir().unwrap();
-        for day in 1..=5 {
-            let connection = rusqlite::Connection::open(folder.path().join(format!("app_2026030{day}T030000Z.db"))).unwrap();
+    /// The database that the archives are of, and the store.
+    struct World {
+        folder: tempfile::TempDir,
+        source: tempfile::TempDir,
+        store: Faulty,
+    }
+
+    impl World {
+        /// Five archives, a day apart.
+        fn new() -> Self {
+            let (folder, source) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+            let store = Faulty { store: LocalStore::create(folder.path()).unwrap(), list: false, remove: None, before_removal: |_| {} };
+            let connection = rusqlite::Connection::open(source.path().join("app.db")).unwrap();
+            connection.execute_batch("CREATE TABLE t(x)").unwrap();
+            let world = Self { folder, source, store };
+            for day in 1..=5 {
+                world.back_up(&format!("2026-03-0{day}T03:00:00Z"));
+            }
+            world
+        }
+
+        fn back_up(&self, at: &str) -> ArchiveName {
+            let at: DateTime<Utc> = at.parse().unwrap();
+            let name = Name::new("app").unwrap();
+            let request = pack::Request {
+                set: name.clone(),
+                kind: Kind::Manual,
+                name: None,
+                note: None,
+                host: pack::Host { name: "here".into(), label: HostLabel::new("here").unwrap() },
+                created_at: at,
+                replaces: None,
+                consistent: true,
+                absent: Vec::new(),
+                check: Depth::Full,
+                keep_damaged: false,
+                vacuum: false,
+                compression: Compression::Gzip(1),
+                threads: std::num::NonZeroUsize::MIN,
+                lock_wait: Duration::ZERO,
+            };
+            let sources = vec![Source { name, path: self.source.path().join("app.db") }];
+            let plan = backup::plan(sources, backup::IfMissing::Fail, request).unwrap();
+            let (clock, reading) = (Clock::fixed(at), reading());
+            let run = backup::Run { clock: &clock, reading: &reading, limits: Default::default(), watch_shrinks: true };
+            backup::execute(&self.store.store, &plan, &run, &Silent).unwrap().packed.archive
+        }
+
+        /// Puts a database of another tool into the store.
+        fn plain(&self, name: &str) {
+            let connection = rusqlite::Connection::open(self.folder.path().join(name)).unwrap();
             connection.execute_batch("CREATE TABLE t(x)").unwrap();
         }
-        let store = LocalStore::create(folder.path()).unwrap();
-        (folder, Faulty { store, list: false, remove: None, before_removal: |_| {} })
+
+        fn run(&self, request: &Request, agreed: Option<&Plan>) -> anyhow::Result<Report> {
+            let private = self.store.store.create_private()?;
+            let lock = StoreLock::acquire(&private, Duration::ZERO, &Silent)?;
+            execute(&self.store, &private, &lock, request, agreed, &Silent)
+        }
+
+        fn files(&self) -> Vec<String> {
+            let entries = std::fs::read_dir(self.folder.path()).unwrap();
+            let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+            let mut names: Vec<String> = names.filter(|name| !name.starts_with('.')).collect();
+            names.sort();
+            names
+        }
+    }
+
+    fn reading() -> Reading {
+        Reading { zone: chrono_tz::Tz::UTC, host: HostLabel::container() }
     }
 
     fn request(keep: u32) -> Request {
@@ -358,37 +426,24 @@ mod tests {
             shrinks_off: BTreeSet::new(),
             now: "2026-03-05T04:00:00Z".parse().unwrap(),
             ahead: false,
-            reading: Reading { zone: chrono_tz::Tz::UTC, host: crate::names::HostLabel::container() },
+            reading: reading(),
             asked: Asked::default(),
         }
     }
 
-    fn run(store: &Faulty, request: &Request, agreed: Option<&Plan>) -> anyhow::Result<Report> {
-        let private = store.store.create_private()?;
-        let lock = StoreLock::acquire(&private, Duration::ZERO, &Silent)?;
-        execute(store, &private, &lock, request, agreed, &Silent)
-    }
-
-    fn files(folder: &tempfile::TempDir) -> Vec<String> {
-        let names = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
-        let mut names: Vec<String> = names.filter(|name| !name.starts_with('.')).collect();
-        names.sort();
-        names
-    }
-
     #[test]
     fn a_listing_that_fails_removes_nothing() {
-        let (folder, mut store) = store();
-        store.list = true;
-        run(&store, &request(1), None).unwrap_err();
-        assert_eq!(files(&folder).len(), 5);
+        let mut world = World::new();
+        world.store.list = true;
+        world.run(&request(1), None).unwrap_err();
+        assert_eq!(world.files().len(), 5);
     }
 
     #[test]
     fn one_failed_removal_is_reported_and_the_others_go_on() {
-        let (folder, mut store) = store();
-        store.remove = Some("app_20260302T030000Z.db");
-        let report = run(&store, &request(2), None).unwrap();
+        let mut world = World::new();
+        world.store.remove = Some("app_20260302T030000Z.tar.gz");
+        let report = world.run(&request(2), None).unwrap();
         let fates: Vec<String> = report.fates.iter().map(|(name, fate)| format!("{} {fate}", name.stem())).collect();
         assert_eq!(fates[0], "app_20260301T030000Z removed", "the oldest first");
         assert!(fates[1].starts_with("app_20260302T030000Z cannot remove"), "{}", fates[1]);
@@ -396,46 +451,74 @@ mod tests {
         assert!(report.has_failures());
         let removed: Vec<&Verdict> = report.plan.removed().collect();
         assert_eq!(report.freed_bytes(), removed[0].bytes + removed[2].bytes);
-        assert_eq!(files(&folder), ["app_20260302T030000Z.db", "app_20260304T030000Z.db", "app_20260305T030000Z.db"]);
+        assert_eq!(world.files(), ["app_20260302T030000Z.tar.gz", "app_20260304T030000Z.tar.gz", "app_20260305T030000Z.tar.gz"]);
     }
 
     #[test]
     fn a_pin_that_is_set_while_archives_are_removed_counts() {
-        let (folder, mut store) = store();
-        store.before_removal = |store| std::fs::write(store.root().join("app_20260302T030000Z.db.keep"), "").unwrap();
-        let report = run(&store, &request(3), None).unwrap();
+        let mut world = World::new();
+        world.store.before_removal = |store| std::fs::write(store.root().join("app_20260302T030000Z.tar.gz.keep"), "").unwrap();
+        let report = world.run(&request(3), None).unwrap();
         assert!(matches!(report.fates[1], (_, Fate::PinnedMeanwhile)) && !report.has_failures());
-        assert_eq!(files(&folder)[..2], ["app_20260302T030000Z.db", "app_20260302T030000Z.db.keep"]);
+        assert_eq!(world.files()[..2], ["app_20260302T030000Z.tar.gz", "app_20260302T030000Z.tar.gz.keep"]);
     }
 
     #[test]
     fn an_archive_that_somebody_else_removed_is_no_failure() {
-        let (folder, mut store) = store();
-        store.before_removal = |store| {
-            let _ = std::fs::remove_file(store.root().join("app_20260301T030000Z.db"));
+        let mut world = World::new();
+        world.store.before_removal = |store| {
+            let _ = std::fs::remove_file(store.root().join("app_20260301T030000Z.tar.gz"));
         };
-        let report = run(&store, &request(3), None).unwrap();
+        let report = world.run(&request(3), None).unwrap();
         assert!(matches!(report.fates[0], (_, Fate::GoneAlready)) && !report.has_failures());
-        assert_eq!(files(&folder).len(), 3);
+        assert_eq!(world.files().len(), 3);
     }
 
     #[test]
     fn a_mark_goes_with_its_archive() {
-        let (folder, store) = store();
-        std::fs::write(folder.path().join("app_20260302T030000Z.db.damaged"), "").unwrap();
-        let report = run(&store, &request(4), None).unwrap();
+        let world = World::new();
+        std::fs::write(world.folder.path().join("app_20260301T030000Z.tar.gz.damaged"), "").unwrap();
+        let report = world.run(&request(4), None).unwrap();
         assert_eq!(report.fates.len(), 1);
-        assert_eq!(files(&folder).len(), 4);
+        assert_eq!(world.files().len(), 4);
     }
 
     #[test]
     fn no_more_is_removed_than_was_agreed_to() {
-        let (folder, store) = store();
-        let agreed = plan(&store, &store.store.private(), &request(4), &Silent).unwrap().plan;
-        let connection = rusqlite::Connection::open(folder.path().join("app_20260305T033000Z.db")).unwrap();
-        connection.execute_batch("CREATE TABLE t(x)").unwrap();
-        let report = run(&store, &request(4), Some(&agreed)).unwrap();
+        let world = World::new();
+        let agreed = plan(&world.store, &world.store.store.private(), &request(4), &Silent).unwrap().plan;
+        world.back_up("2026-03-05T03:30:00Z");
+        let report = world.run(&request(4), Some(&agreed)).unwrap();
         assert!(matches!(report.fates[..], [(_, Fate::Removed), (_, Fate::NotAgreed)]));
-        assert_eq!(files(&folder).len(), 5);
+        assert_eq!(world.files().len(), 5);
+    }
+
+    #[test]
+    fn a_database_of_another_tool_is_never_removed_nor_the_newest_good() {
+        let world = World::new();
+        // An old copy, one that is newer than every archive, and a database that an application works on.
+        for name in ["app_20260101T030000Z.db", "app_20260305T035000Z.db", "app.db"] {
+            world.plain(name);
+        }
+        let report = world.run(&request(0), None).unwrap();
+        assert_eq!(report.fates.len(), 4);
+        let kept = ["app.db", "app_20260101T030000Z.db", "app_20260305T030000Z.tar.gz", "app_20260305T035000Z.db"];
+        assert_eq!(world.files(), kept);
+        let verdicts: Vec<&str> = report.plan.kept().map(|verdict| verdict.archive.as_str()).collect();
+        assert_eq!(verdicts, ["app_20260305T030000Z.tar.gz"], "it is no archive, so nothing is decided about it");
+    }
+
+    #[test]
+    fn what_a_running_command_holds_stays_and_the_rest_goes() {
+        let world = World::new();
+        let private = world.store.store.create_private().unwrap();
+        let archive = ArchiveName::new("app_20260302T030000Z.tar.gz").unwrap();
+        let held = holds::Held { command: "guard".into(), archives: vec![archive], guarded: Vec::new() };
+        let hold = holds::Hold::take(&private, &held).unwrap();
+        world.run(&request(1), None).unwrap();
+        assert_eq!(world.files(), ["app_20260302T030000Z.tar.gz", "app_20260305T030000Z.tar.gz"]);
+        drop(hold);
+        world.run(&request(1), None).unwrap();
+        assert_eq!(world.files(), ["app_20260305T030000Z.tar.gz"]);
     }
 }

@@ -36,13 +36,13 @@
 //!   if that was only kept in the place of other damaged ones.
 //! - Rotating after every backup leaves what rotating once at the end leaves, if the clock of the last run is not behind
 //!   an archive, and marks, pins and acceptances are the same all the time. A new archive never makes a rule want one that
-//!   it did not want before: a walk gets no longer when something is inserted before its end. Three things are judged by
-//!   what else is there at the time, and there rotating often and rotating once differ:
-//!   - Archives from another file: which file is the newest one's changes, and with it what the week protects.
-//!   - Shrinks: what was removed before a clock was set back, or after a shrink was closed, is not there when an older
-//!     or a reopened shrink would protect it.
-//!   - A total size with a clock that was set back: a big archive that is gone leaves room for an older one that was made
-//!     later. Then cleaning up often keeps more, never less.
+//!   it did not want before: a walk gets no longer when something is inserted before its end. It does not hold for
+//!   - archives of several files in one stream: which file is the newest one's changes, and with it what the week protects.
+//!     Rotating once can keep more.
+//!   - shrinks together with a clock that was set back: what was removed before is not there when an older shrink is
+//!     made later.
+//!   - a total size with a clock that was set back: a big archive that is gone leaves room for an older one that was made
+//!     later. Rotating often can keep more.
 
 mod decide;
 mod kinds;

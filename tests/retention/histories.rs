@@ -136,7 +136,10 @@ fn scene(dice: &mut Dice, archives: &[Snapshot], now: DateTime<Utc>, zone: Tz) -
         shrinks_off: if dice.chance(8) { some(dice, 50).into_iter().map(|stream| stream.set).collect() } else { BTreeSet::new() },
         plain: names(archives.iter().filter(|archive| plain && archive.is_plain() && dice.chance(70))),
         condemned: names(archives.iter().filter(|archive| condemned && archive.damaged && dice.chance(70))),
-        gone: gone.into_iter().map(|stream| (stream, dice.pick(&[GoneReach::KeepNewest, GoneReach::RemoveAll]))).collect::<BTreeMap<_, _>>(),
+        gone: gone
+            .into_iter()
+            .map(|stream| (stream, dice.pick(&[GoneReach::KeepNewest, GoneReach::RemoveAll])))
+            .collect::<BTreeMap<_, _>>(),
         ahead: dice.chance(2),
         ..Scene::new(now, zone)
     }

@@ -10,5 +10,7 @@ mod examples;
 mod histories;
 mod properties;
 mod runs;
+mod safety;
 mod slow;
+mod stories;
 mod world;

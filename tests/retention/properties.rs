@@ -67,7 +67,7 @@ pub fn assert_nothing_precious(seed: u64, archives: &[Snapshot], scene: &Scene<'
         assert!(copies().all(|copy| !stays(copy)), "{what} removed alone among its copies");
         let condemned = copies().all(|copy| scene.condemned.contains(&copy.name));
         for stream in archive.databases.iter().map(|brief| &brief.stream) {
-            assert!(scene.scope.covers(stream), "{what} another's");
+            assert!(slow::covers(&scene.scope, stream), "{what} another's");
             let gone = scene.gone.get(stream);
             let newest_good = !archives
                 .iter()
@@ -117,10 +117,10 @@ fn assert_nothing_from_before_a_shrink(
 #[test]
 fn nothing_precious_is_removed() {
     each(|history| {
-        for decider in history.both() {
-            let removed = removed_by(decider, history, &history.archives);
-            assert_nothing_precious(history.seed, &history.archives, &history.scene(), decider, &removed);
-        }
+        // One of the two, for the time that it takes; the runs try the others.
+        let decider = history.both()[history.seed as usize % 2];
+        let removed = removed_by(decider, history, &history.archives);
+        assert_nothing_precious(history.seed, &history.archives, &history.scene(), decider, &removed);
     });
 }
 
@@ -309,10 +309,13 @@ fn the_histories_hold_what_they_promise() {
         note("damaged", any(&|archive| archive.damaged));
         note("damaged alone", archives.len() > 1 && archives.iter().all(|archive| archive.damaged));
         note("a scope", scene.scope != Scope::everything());
-        note("a scope with a part of an archive", any(&|archive| {
-            let covered = archive.databases.iter().filter(|brief| scene.scope.covers(&brief.stream)).count();
-            covered > 0 && covered < archive.databases.len()
-        }));
+        note(
+            "a scope with a part of an archive",
+            any(&|archive| {
+                let covered = archive.databases.iter().filter(|brief| slow::covers(&scene.scope, &brief.stream)).count();
+                covered > 0 && covered < archive.databases.len()
+            }),
+        );
         note("made by this run", history.made.is_some());
         note("a newer format", !scene.sealed.is_empty());
         note("young ones stay", scene.youngest.is_some());

@@ -3,11 +3,12 @@
 
 use std::collections::BTreeSet;
 
-use heirloom::retention::{Scene, Scope};
+use heirloom::metadata::{Extent, Kind};
+use heirloom::retention::{Limits, Scene, Scope};
 use heirloom::snapshot::Snapshot;
 use heirloom::streams::Stream;
 
-use crate::histories::{Decider, each_seed, limits, reach};
+use crate::histories::{Decider, each_seed, history, limits, reach};
 use crate::properties::{assert_nothing_precious, removed};
 use crate::slow;
 use crate::world::World;
@@ -72,5 +73,73 @@ fn carry_out(seed: u64, store: &mut Vec<Snapshot>, decider: &Decider, scene: &Sc
     store.retain(|archive| !removed.contains(archive.name.as_str()));
     for stream in plan.streams() {
         seen.most_in_a_stream = seen.most_in_a_stream.max(plan.of_stream(stream).kept().count());
+    }
+}
+
+/// What a history has that makes the end depend on when what was removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Class {
+    shrinks: bool,
+    files: bool,
+    clock_back: bool,
+    sized: bool,
+}
+
+/// A run after every backup, each by the clock of its time, then one at the end; against the one at the end alone.
+#[test]
+fn rotating_after_every_backup_leaves_what_rotating_once_leaves() {
+    let mut found: std::collections::BTreeMap<Class, usize> = std::collections::BTreeMap::new();
+    each_seed(|seed| {
+        let history = history(seed);
+        // A copy can only be made of what is still there, and is not marked apart from it.
+        let mut ids = BTreeSet::new();
+        let archives: Vec<Snapshot> =
+            history.archives.iter().filter(|archive| archive.id.is_none_or(|id| ids.insert(id))).cloned().collect();
+        // A clock that is behind at the end would call archives future that an earlier run has removed.
+        let newest = archives.iter().map(|archive| archive.created_at).max().unwrap();
+        let end = Scene::new(history.scene.now.max(newest), history.scene.zone);
+        let decider = history.both()[seed as usize % 2];
+        let mut existing: Vec<Snapshot> = Vec::new();
+        for made in &archives {
+            existing.push(made.clone());
+            let gone = removed(&decider.plan(&existing, &Scene::new(made.created_at, end.zone)));
+            existing.retain(|archive| !gone.contains(archive.name.as_str()));
+        }
+        let gone = removed(&decider.plan(&existing, &end));
+        let names = |archives: &[Snapshot], gone: &BTreeSet<String>| -> BTreeSet<String> {
+            archives.iter().map(|archive| archive.name.as_str().to_owned()).filter(|name| !gone.contains(name)).collect()
+        };
+        let often = names(&existing, &gone);
+        let once = names(&archives, &removed(&decider.plan(&archives, &end)));
+        let class = class(&archives, decider);
+        *found.entry(class).or_default() += 1;
+        let what = format!("seed {seed}: {decider:?}, {class:?}, end {}, {}", end.now, end.zone);
+        match class {
+            // A big archive that is gone leaves room for an older one, if a clock that was set back makes that one later.
+            Class { shrinks: false, files: false, clock_back: true, sized: true } => assert!(once.is_subset(&often), "{what}"),
+            Class { shrinks: false, files: false, .. } | Class { shrinks: true, files: false, clock_back: false, .. } => {
+                assert_eq!(often, once, "{what}");
+            }
+            // Which file is the newest one's changes, and with it what the week protects.
+            Class { shrinks: false, files: true, sized: false, .. } => assert!(often.is_subset(&once), "{what}"),
+            _ => {}
+        }
+    });
+    println!("{found:#?}");
+    let plain: usize = found.iter().filter(|(class, _)| !class.shrinks && !class.files).map(|(_, count)| count).sum();
+    assert!(found.len() == 16 && plain > 3000, "the histories are too much alike");
+}
+
+fn class(archives: &[Snapshot], decider: &Decider) -> Class {
+    let briefs = || archives.iter().filter(|archive| archive.kind != Kind::Safety).flat_map(|archive| &archive.databases);
+    let is_shrink = |brief: &heirloom::snapshot::Brief| {
+        let after = brief.bytes.map(|bytes| Extent { rows: brief.rows, bytes });
+        brief.previous.zip(after).is_some_and(|(before, after)| heirloom::retention::fell_from(&before, &after).is_some())
+    };
+    Class {
+        shrinks: briefs().any(is_shrink),
+        files: briefs().any(|a| a.file.is_some() && briefs().any(|b| a.stream == b.stream && b.file.is_some() && a.file != b.file)),
+        clock_back: !archives.is_sorted_by_key(|archive| archive.created_at),
+        sized: matches!(decider, Decider::Cleanup(Limits { max_size: Some(_), .. })),
     }
 }

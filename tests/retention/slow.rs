@@ -7,9 +7,9 @@ use chrono::{DateTime, TimeDelta, Timelike as _, Utc};
 use chrono_tz::Tz;
 use heirloom::metadata::{Extent, Kind};
 use heirloom::names::ArchiveId;
-use heirloom::retention::{GoneReach, Limits, Scene};
+use heirloom::retention::{GoneReach, Limits, Scene, Scope};
 use heirloom::snapshot::{Brief, Snapshot};
-use heirloom::streams::Stream;
+use heirloom::streams::{Place, Stream};
 
 use crate::histories::{Decider, RULES, reach_of};
 
@@ -57,8 +57,13 @@ impl<'a> Store<'a> {
     }
 
     /// Whether it stands for all of its copies.
-    fn is_first(&self, archive: &'a Snapshot) -> bool {
+    pub fn is_first(&self, archive: &'a Snapshot) -> bool {
         !self.copies(archive).any(|copy| copy.name < archive.name)
+    }
+
+    /// The copy that stands for all.
+    pub fn first(&self, archive: &'a Snapshot) -> &'a Snapshot {
+        self.copies(archive).find(|copy| self.is_first(copy)).unwrap()
     }
 
     /// Whether somebody could go back to it without naming it.
@@ -69,6 +74,18 @@ impl<'a> Store<'a> {
 
 pub fn brief<'a>(archive: &'a Snapshot, stream: &Stream) -> Option<&'a Brief> {
     archive.databases.iter().find(|brief| brief.stream == *stream)
+}
+
+/// Whether a plan decides about a stream.
+pub fn covers(scope: &Scope, stream: &Stream) -> bool {
+    let host = match &scope.hosts {
+        Some(hosts) => hosts.iter().any(|host| *host == stream.host),
+        None => true,
+    };
+    let set = scope.sets.iter().all(|sets| sets.iter().any(|set| *set == stream.set));
+    let path = scope.paths.iter().all(|paths| paths.iter().any(|path| stream.place == Place::Path(path.clone())));
+    let named = scope.streams.iter().all(|streams| streams.iter().any(|one| one == stream));
+    host && set && path && named
 }
 
 /// Returns the names of the archives that are removed.
@@ -87,7 +104,7 @@ pub fn removed(all: &[Snapshot], decider: &Decider, scene: &Scene<'_>) -> BTreeS
     }
     let is_removed = |archive: &&Snapshot| {
         let copies = || store.copies(archive);
-        let covered = archive.databases.iter().filter(|brief| scene.scope.covers(&brief.stream)).count();
+        let covered = archive.databases.iter().filter(|brief| covers(&scene.scope, &brief.stream)).count();
         let said = |names: &BTreeSet<&str>| copies().any(|copy| names.contains(copy.name.as_str()));
         let all_gone = archive.databases.iter().all(|brief| scene.gone.get(&brief.stream) == Some(&GoneReach::RemoveAll));
         let stays = archive.is_plain() && !scene.plain.contains(&archive.name)
@@ -179,8 +196,7 @@ impl<'a> Line<'a> {
         let open = &self.open;
         // A damaged one is judged as if all were good, a good one as if no damaged one existed.
         let with_damaged = self.store.damaged(archive);
-        let world: Vec<&Snapshot> =
-            self.archives.iter().copied().filter(|other| with_damaged || !self.store.damaged(other)).collect();
+        let world: Vec<&Snapshot> = self.archives.iter().copied().filter(|other| with_damaged || !self.store.damaged(other)).collect();
         // Whether an open shrink lies between them: what was before it, and it with what came after it, see nothing of each other.
         let apart = |a: &Snapshot, b: &Snapshot| {
             open.iter().any(|shrink| !newer(shrink, a) && newer(shrink, b) || !newer(shrink, b) && newer(shrink, a))
@@ -204,9 +220,7 @@ impl<'a> Line<'a> {
         let counted: Vec<&Snapshot> = peers.iter().copied().filter(|other| !self.store.pinned(other)).collect();
         let by_rules = counted.iter().any(|other| same(other, archive))
             && match decider {
-                Decider::Rotate(reach) => {
-                    rotated(&counted, |rule| reach_of(reach, rule), self.scene.zone).contains(archive.name.as_str())
-                }
+                Decider::Rotate(reach) => rotated(&counted, |rule| reach_of(reach, rule), self.scene.zone).contains(archive.name.as_str()),
                 Decider::Cleanup(limits) => within(archive, &counted, limits, now),
             };
         // Before each open shrink after it alone, as of that, and now.

@@ -117,8 +117,18 @@ impl World {
             plain: dice.pick(&[0, 0, 10]),
             kinds: dice.pick(&[0, 5, 30, 70]),
         };
-        let mut world =
-            Self { dice, troubles, zone, clock: utc(start), step, apps: Vec::new(), store: Vec::new(), order: Vec::new(), made: 0, files: 0 };
+        let mut world = Self {
+            dice,
+            troubles,
+            zone,
+            clock: utc(start),
+            step,
+            apps: Vec::new(),
+            store: Vec::new(),
+            order: Vec::new(),
+            made: 0,
+            files: 0,
+        };
         world.settle();
         world
     }
