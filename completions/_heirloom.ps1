@@ -39,7 +39,7 @@ Register-ArgumentCompleter -Native -CommandName 'heirloom' -ScriptBlock {
             [CompletionResult]::new('list', 'list', [CompletionResultType]::ParameterValue, 'List the archives of the store, newest first')
             [CompletionResult]::new('show', 'show', [CompletionResultType]::ParameterValue, 'Show everything that an archive says about itself')
             [CompletionResult]::new('verify', 'verify', [CompletionResultType]::ParameterValue, 'Prove that archives can be restored')
-            [CompletionResult]::new('health', 'health', [CompletionResultType]::ParameterValue, 'Say how databases and backups are, before somebody needs them')
+            [CompletionResult]::new('health', 'health', [CompletionResultType]::ParameterValue, 'Check the health of databases and backups')
             [CompletionResult]::new('rotate', 'rotate', [CompletionResultType]::ParameterValue, 'Remove archives that the rotation does not keep: grandfather, father, son')
             [CompletionResult]::new('cleanup', 'cleanup', [CompletionResultType]::ParameterValue, 'Remove archives beyond a number, an age or a total size, and what dead runs left')
             [CompletionResult]::new('delete', 'delete', [CompletionResultType]::ParameterValue, 'Delete archives for good')
@@ -48,7 +48,7 @@ Register-ArgumentCompleter -Native -CommandName 'heirloom' -ScriptBlock {
             [CompletionResult]::new('accept', 'accept', [CompletionResultType]::ParameterValue, 'Accept that an archive holds far less than the ones before it')
             [CompletionResult]::new('log', 'log', [CompletionResultType]::ParameterValue, 'Show what was done when')
             [CompletionResult]::new('guard', 'guard', [CompletionResultType]::ParameterValue, 'Run a command, and put the databases back where it fails')
-            [CompletionResult]::new('config', 'config', [CompletionResultType]::ParameterValue, 'Show, test or begin the configuration')
+            [CompletionResult]::new('config', 'config', [CompletionResultType]::ParameterValue, 'Create, show or check the configuration')
             [CompletionResult]::new('completions', 'completions', [CompletionResultType]::ParameterValue, 'Print the completion script of a shell')
             break
         }
@@ -56,7 +56,7 @@ Register-ArgumentCompleter -Native -CommandName 'heirloom' -ScriptBlock {
             [CompletionResult]::new('--set', '--set', [CompletionResultType]::ParameterName, 'The set: which of the configured ones, or what several files are called together')
             [CompletionResult]::new('--only', '--only', [CompletionResultType]::ParameterName, 'Only this database of the set; may be repeated')
             [CompletionResult]::new('--name', '--name', [CompletionResultType]::ParameterName, 'Name the archive, instead of by set and time')
-            [CompletionResult]::new('--note', '--note', [CompletionResultType]::ParameterName, 'Remember this text with the archive')
+            [CompletionResult]::new('--note', '--note', [CompletionResultType]::ParameterName, 'Store a note in the archive')
             [CompletionResult]::new('--kind', '--kind', [CompletionResultType]::ParameterName, 'Why the archive is made')
             [CompletionResult]::new('--check', '--check', [CompletionResultType]::ParameterName, 'How thoroughly the copy is checked')
             [CompletionResult]::new('--if-older-than', '--if-older-than', [CompletionResultType]::ParameterName, 'Do nothing if every database has a good archive of this set, host and path that is younger, such as 20h')

@@ -42,7 +42,7 @@ complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "restore" -d 'Put 
 complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "list" -d 'List the archives of the store, newest first'
 complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "show" -d 'Show everything that an archive says about itself'
 complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "verify" -d 'Prove that archives can be restored'
-complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "health" -d 'Say how databases and backups are, before somebody needs them'
+complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "health" -d 'Check the health of databases and backups'
 complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "rotate" -d 'Remove archives that the rotation does not keep: grandfather, father, son'
 complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "cleanup" -d 'Remove archives beyond a number, an age or a total size, and what dead runs left'
 complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "delete" -d 'Delete archives for good'
@@ -51,12 +51,12 @@ complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "unpin" -d 'Let th
 complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "accept" -d 'Accept that an archive holds far less than the ones before it'
 complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "log" -d 'Show what was done when'
 complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "guard" -d 'Run a command, and put the databases back where it fails'
-complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "config" -d 'Show, test or begin the configuration'
+complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "config" -d 'Create, show or check the configuration'
 complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "completions" -d 'Print the completion script of a shell'
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l set -d 'The set: which of the configured ones, or what several files are called together' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l only -d 'Only this database of the set; may be repeated' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l name -d 'Name the archive, instead of by set and time' -r
-complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l note -d 'Remember this text with the archive' -r
+complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l note -d 'Store a note in the archive' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l kind -d 'Why the archive is made' -r -f -a "manual\t''
 scheduled\t''
 pre-update\t''

@@ -17,7 +17,7 @@ use crate::names::printable;
 use crate::ops::health::{Check, Report, Request, State, Watched, gather, judge};
 use crate::progress::Interrupted;
 
-/// Say how databases and backups are, before somebody needs them
+/// Check the health of databases and backups
 ///
 /// Looks at the databases and at their archives, and prints a line for each check with its state, what was found, and what to do.
 /// Nothing is changed or repaired. Without names or a configuration the archives of this host say which databases there are.

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::exit::Usage;
 use super::log::Record;
-use super::retain_text::{Told, document, stale_text, tell, tell_end, warn_of_future};
+use super::retain_text::{Shown, document, show, show_end, stale_text, warn_of_future};
 use super::{Context, Outcome, text};
 use crate::config::ShrinkWatch;
 use crate::lock::StoreLock;
@@ -163,7 +163,7 @@ pub(super) fn carry_out(args: &RetainArgs, retention: Retention, special: Specia
     let mut unread = false;
     if special.damaged {
         let found = reread(&store, &store.create_private()?, &request.reading, &request.scope, context.threads(), &context.ui.progress())?;
-        unread = tell_reread(&found, &store, args.dry_run, context)?;
+        unread = report_reread(&found, &store, args.dry_run, context)?;
         request.asked.condemned = found.condemned;
     }
     let zone = request.reading.zone;
@@ -177,8 +177,8 @@ pub(super) fn carry_out(args: &RetainArgs, retention: Retention, special: Specia
                 0
             }
         };
-        let told = Told { store: store.location(), plan: &outlook.plan, fates: None, seen: &outlook.seen, leftovers, zone };
-        tell(&told, &args.of(), context);
+        let shown = Shown { store: store.location(), plan: &outlook.plan, fates: None, seen: &outlook.seen, leftovers, zone };
+        show(&shown, &args.of(), context);
         if args.dry_run {
             name_kept(&outlook.seen, context);
             return Ok(Outcome::Done);
@@ -198,11 +198,11 @@ pub(super) fn carry_out(args: &RetainArgs, retention: Retention, special: Specia
         retain::execute(&store, &private, &lock, &request, agreed.as_ref(), &progress)?
     };
     let leftovers = *report.leftovers.as_ref().unwrap_or(&0);
-    let told = Told { store: store.location(), plan: &report.plan, fates: Some(&report.fates), seen: &report.seen, leftovers, zone };
+    let shown = Shown { store: store.location(), plan: &report.plan, fates: Some(&report.fates), seen: &report.seen, leftovers, zone };
     match agreed {
-        None => tell(&told, &args.of(), context),
+        None => show(&shown, &args.of(), context),
         // The plan was shown already; now only what was done is news.
-        Some(_) if !report.fates.is_empty() => tell_end(&told, context),
+        Some(_) if !report.fates.is_empty() => show_end(&shown, context),
         Some(_) => {}
     }
     name_kept(&report.seen, context);
@@ -222,7 +222,7 @@ pub(super) fn configured(context: &Context) -> Vec<PathBuf> {
 }
 
 /// Reports what reading the damaged archives again showed, and takes the marks of sound ones away. Returns whether one could not be read.
-fn tell_reread(found: &Reread, store: &LocalStore, dry_run: bool, context: &Context) -> anyhow::Result<bool> {
+fn report_reread(found: &Reread, store: &LocalStore, dry_run: bool, context: &Context) -> anyhow::Result<bool> {
     for name in &found.irreplaceable {
         let delete = context.command_line(&["delete", name.as_str()]);
         context.ui.warning(format!("\"{name}\" is damaged and stays: there is no good archive of its databases; to remove it: {delete}"));
@@ -282,7 +282,7 @@ pub(super) fn after_backup(
         let lock = StoreLock::acquire(&private, LOCK_WAIT, &progress)?;
         retain::execute(store, &private, &lock, &request, None, &progress)?
     };
-    let told = Told {
+    let shown = Shown {
         store: store.location(),
         plan: &report.plan,
         fates: Some(&report.fates),
@@ -291,8 +291,8 @@ pub(super) fn after_backup(
         zone: request.reading.zone,
     };
     warn_of_future(&report.plan, context);
-    tell_end(&told, context);
-    let document = document(&told);
+    show_end(&shown, context);
+    let document = document(&shown);
     Ok((document, finish(&report, context)?))
 }
 

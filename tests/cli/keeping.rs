@@ -99,7 +99,7 @@ fn a_set_with_an_archive_of_a_newer_release_is_left_alone() {
     world.heirloom(["verify", "--all"]).success();
     assert!(!world.path("backups/night.tar.gz.damaged").exists(), "that is no evidence of damage");
 
-    // Another host that was updated first does not stop this one; one that cannot be told does.
+    // Another host that was updated first does not stop this one; one whose host is not known does.
     fs::remove_file(world.path("backups/night.tar.gz")).unwrap();
     of_the_future(&world, "app_20260305T030000Z.tar.gz", "app", "web-2");
     world.heirloom(["cleanup", "--keep", "3", "--set", "app"]).success();
@@ -131,8 +131,8 @@ fn archives_of_a_database_that_is_gone_can_be_given_up() {
     assert_eq!((stale["state"].as_str(), stale["set"].as_str()), (Some("warning"), None));
     assert!(stale["advice"].as_str().unwrap().contains("cleanup --gone 90d --set app"), "{stale}");
 
-    let told = world.heirloom(["health", "--json"]).exits(21);
-    assert_eq!(check(&told, "database").unwrap()["state"], "critical", "until somebody gives it up, it is missing");
+    let health = world.heirloom(["health", "--json"]).exits(21);
+    assert_eq!(check(&health, "database").unwrap()["state"], "critical", "until somebody gives it up, it is missing");
 
     let before = world.archives().len();
     // Another host's database of the same path is for that host to judge, and one that is there stays whatever its age.

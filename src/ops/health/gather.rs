@@ -86,7 +86,7 @@ pub fn gather(request: &Request<'_>, progress: &dyn Progress) -> Result<Facts, I
     let databases = watched(request, inventory, stale);
     let mut sets: BTreeSet<Name> = databases.iter().map(|(set, _)| set.clone()).collect();
     if let (Watched::Recorded { set: only, .. }, Some(inventory)) = (&request.watched, inventory) {
-        // Sets of this host whose databases cannot be told are watched, too: their backups are here.
+        // Sets of this host whose databases are not known are watched, too: their backups are here.
         let own = |snapshot: &&Snapshot| {
             let own = !snapshot.is_plain() && request.host.owns(&snapshot.host);
             own && snapshot.databases.iter().any(|brief| !is_given_up(&brief.stream, stale))
