@@ -193,6 +193,7 @@ complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l keep-weekly
 complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l keep-monthly -d 'Keep one archive a month, of N months' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l keep-yearly -d 'Keep one archive a year, of N years' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l set -d 'Only archives of this set; without it those of the configured sets, or all' -r
+complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l gone -d 'Of databases that are not there any more and got no archive for this long, such as 90d, keep only the newest archive' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l time-zone -d 'Where days, weeks, months and years begin, such as Europe/Berlin' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l simulate -d 'Print what would exist after this long, and touch no store' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l every -d 'How often a backup is made in the simulation' -r
@@ -206,6 +207,7 @@ always\t'Always'
 never\t'Never'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l all-hosts -d 'Include archives of other hosts; without it they are counted and left alone'
 complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l include-plain -d 'Count and remove plain databases and archives of other tools, too'
+complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l all -d 'With --gone: remove the newest archive, too; asks, or needs --force'
 complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l dry-run -d 'Print the plan, and stop'
 complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l force -d 'Do not ask'
 complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
@@ -215,8 +217,8 @@ complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -s h -l help -
 complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l keep -d 'Keep the newest N good archives of each stream' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l max-age -d 'Remove archives that are older, such as 90d' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l max-size -d 'Keep the newest archives of each stream that together are no larger, such as 20GB' -r
-complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l gone -d 'Of databases that are not there any more and got no archive for this long, such as 90d, keep only the newest archive' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l set -d 'Only archives of this set; without it those of the configured sets, or all' -r
+complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l gone -d 'Of databases that are not there any more and got no archive for this long, such as 90d, keep only the newest archive' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l time-zone -d 'Where days, weeks, months and years begin, such as Europe/Berlin' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l config -d 'Read this configuration file, and no other [env: HEIRLOOM_CONFIG]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l dir -d 'Keep and find the archives in this folder [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
@@ -226,10 +228,10 @@ never\t'Never'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l progress -d 'Show a progress bar on stderr' -r -f -a "auto\t'At a terminal'
 always\t'Always'
 never\t'Never'"
-complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l all -d 'With --gone: remove the newest archive, too; asks, or needs --force'
 complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l damaged -d 'Read archives that are marked as damaged once more, and remove those that are'
 complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l all-hosts -d 'Include archives of other hosts; without it they are counted and left alone'
 complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l include-plain -d 'Count and remove plain databases and archives of other tools, too'
+complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l all -d 'With --gone: remove the newest archive, too; asks, or needs --force'
 complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l dry-run -d 'Print the plan, and stop'
 complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l force -d 'Do not ask'
 complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'

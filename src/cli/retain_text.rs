@@ -10,7 +10,7 @@ use crate::groups::{Group, are_ambiguous, groups};
 use crate::metadata::rfc3339;
 use crate::names::{ArchiveName, printable};
 use crate::ops::retain::{Fate, Seen};
-use crate::ops::stale::{Stale, Whereabouts};
+use crate::ops::stale::{Remedy, Stale, Whereabouts};
 use crate::retention::{Action, Plan, Reason, Rule, Shrink, Verdict};
 
 /// A plan, and what became of it.
@@ -123,8 +123,9 @@ pub(super) fn stale_text(stale: &Stale, context: &Context) -> String {
     let path = stale.stream.path().unwrap_or_default();
     let then = match stale.database {
         Whereabouts::Gone => {
-            let cleanup = context.command_line(&["cleanup", "--gone", "90d", "--set", set]);
-            format!("its database is not there any more; to keep only its newest archive: {cleanup}")
+            let verb = if stale.remedy == Remedy::Cleanup { "cleanup" } else { "rotate" };
+            let command = context.command_line(&[verb, "--gone", "90d", "--set", set]);
+            format!("its database is not there any more; to keep only its newest archive: {command}")
         }
         Whereabouts::There => {
             format!("its database is still there; to back it up: {}", context.command_line(&["backup", path, "--set", set]))
