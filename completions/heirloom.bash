@@ -214,7 +214,7 @@ _heirloom() {
             return 0
             ;;
         heirloom__subcmd__cleanup)
-            opts="-q -v -h --keep --max-age --max-size --gone --all --damaged --set --all-hosts --include-plain --time-zone --dry-run --force --config --dir --json --quiet --verbose --color --progress --help"
+            opts="-q -v -h --keep --max-age --max-size --damaged --set --all-hosts --include-plain --gone --all --time-zone --dry-run --force --config --dir --json --quiet --verbose --color --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -232,11 +232,11 @@ _heirloom() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                --gone)
+                --set)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                --set)
+                --gone)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -724,7 +724,7 @@ _heirloom() {
             return 0
             ;;
         heirloom__subcmd__rotate)
-            opts="-q -v -h --keep-last --keep-hourly --keep-daily --keep-weekly --keep-monthly --keep-yearly --set --all-hosts --include-plain --time-zone --dry-run --force --simulate --every --config --dir --json --quiet --verbose --color --progress --help"
+            opts="-q -v -h --keep-last --keep-hourly --keep-daily --keep-weekly --keep-monthly --keep-yearly --set --all-hosts --include-plain --gone --all --time-zone --dry-run --force --simulate --every --config --dir --json --quiet --verbose --color --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -755,6 +755,10 @@ _heirloom() {
                     return 0
                     ;;
                 --set)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --gone)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -42,7 +42,7 @@ complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "restore" -d 'Put 
 complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "list" -d 'List the archives of the store, newest first'
 complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "show" -d 'Show everything that an archive says about itself'
 complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "verify" -d 'Prove that archives can be restored'
-complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "health" -d 'Say how databases and backups are, before somebody needs them'
+complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "health" -d 'Check the health of databases and backups'
 complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "rotate" -d 'Remove archives that the rotation does not keep: grandfather, father, son'
 complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "cleanup" -d 'Remove archives beyond a number, an age or a total size, and what dead runs left'
 complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "delete" -d 'Delete archives for good'
@@ -51,12 +51,12 @@ complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "unpin" -d 'Let th
 complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "accept" -d 'Accept that an archive holds far less than the ones before it'
 complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "log" -d 'Show what was done when'
 complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "guard" -d 'Run a command, and put the databases back where it fails'
-complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "config" -d 'Show, test or begin the configuration'
+complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "config" -d 'Create, show or check the configuration'
 complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "completions" -d 'Print the completion script of a shell'
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l set -d 'The set: which of the configured ones, or what several files are called together' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l only -d 'Only this database of the set; may be repeated' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l name -d 'Name the archive, instead of by set and time' -r
-complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l note -d 'Remember this text with the archive' -r
+complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l note -d 'Store a note in the archive' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l kind -d 'Why the archive is made' -r -f -a "manual\t''
 scheduled\t''
 pre-update\t''
@@ -193,6 +193,7 @@ complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l keep-weekly
 complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l keep-monthly -d 'Keep one archive a month, of N months' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l keep-yearly -d 'Keep one archive a year, of N years' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l set -d 'Only archives of this set; without it those of the configured sets, or all' -r
+complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l gone -d 'Of databases that are not there any more and got no archive for this long, such as 90d, keep only the newest archive' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l time-zone -d 'Where days, weeks, months and years begin, such as Europe/Berlin' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l simulate -d 'Print what would exist after this long, and touch no store' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l every -d 'How often a backup is made in the simulation' -r
@@ -206,6 +207,7 @@ always\t'Always'
 never\t'Never'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l all-hosts -d 'Include archives of other hosts; without it they are counted and left alone'
 complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l include-plain -d 'Count and remove plain databases and archives of other tools, too'
+complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l all -d 'With --gone: remove the newest archive, too; asks, or needs --force'
 complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l dry-run -d 'Print the plan, and stop'
 complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l force -d 'Do not ask'
 complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
@@ -215,8 +217,8 @@ complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -s h -l help -
 complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l keep -d 'Keep the newest N good archives of each stream' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l max-age -d 'Remove archives that are older, such as 90d' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l max-size -d 'Keep the newest archives of each stream that together are no larger, such as 20GB' -r
-complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l gone -d 'Of databases that are not there any more and got no archive for this long, such as 90d, keep only the newest archive' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l set -d 'Only archives of this set; without it those of the configured sets, or all' -r
+complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l gone -d 'Of databases that are not there any more and got no archive for this long, such as 90d, keep only the newest archive' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l time-zone -d 'Where days, weeks, months and years begin, such as Europe/Berlin' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l config -d 'Read this configuration file, and no other [env: HEIRLOOM_CONFIG]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l dir -d 'Keep and find the archives in this folder [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
@@ -226,10 +228,10 @@ never\t'Never'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l progress -d 'Show a progress bar on stderr' -r -f -a "auto\t'At a terminal'
 always\t'Always'
 never\t'Never'"
-complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l all -d 'With --gone: remove the newest archive, too; asks, or needs --force'
 complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l damaged -d 'Read archives that are marked as damaged once more, and remove those that are'
 complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l all-hosts -d 'Include archives of other hosts; without it they are counted and left alone'
 complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l include-plain -d 'Count and remove plain databases and archives of other tools, too'
+complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l all -d 'With --gone: remove the newest archive, too; asks, or needs --force'
 complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l dry-run -d 'Print the plan, and stop'
 complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l force -d 'Do not ask'
 complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'

@@ -45,7 +45,7 @@ pub struct BackupArgs {
     /// Name the archive, instead of by set and time
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
-    /// Remember this text with the archive
+    /// Store a note in the archive
     #[arg(long, value_name = "TEXT")]
     note: Option<String>,
     /// Why the archive is made

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 
-use super::retain::{RetainArgs, Special, carry_out};
+use super::retain::{Damaged, RetainArgs, carry_out};
 use super::{Context, Outcome};
-use crate::retention::{GoneReach, Limits, Retention};
+use crate::retention::{Limits, Retention};
 
 /// Remove archives beyond a number, an age or a total size, and what dead runs left
 ///
@@ -43,15 +43,6 @@ pub struct CleanupArgs {
     /// Keep the newest archives of each stream that together are no larger, such as 20GB
     #[arg(long, value_name = "SIZE", help_heading = "Limits")]
     max_size: Option<ByteSize>,
-    /// Of databases that are not there any more and got no archive for this long, such as 90d, keep only the newest archive
-    ///
-    /// A database counts as gone if the system says that nothing lies at its recorded path, and only on the host that it was
-    /// backed up on.
-    #[arg(long, value_name = "AGE", value_parser = humantime::parse_duration)]
-    gone: Option<Duration>,
-    /// With --gone: remove the newest archive, too; asks, or needs --force
-    #[arg(long, requires = "gone")]
-    all: bool,
     /// Read archives that are marked as damaged once more, and remove those that are
     ///
     /// One that is not damaged loses its mark. One without a good archive of the same databases stays.
@@ -69,9 +60,8 @@ impl CleanupArgs {
 }
 
 pub(super) fn run(args: &CleanupArgs, context: &mut Context) -> anyhow::Result<Outcome> {
-    let reach = if args.all { GoneReach::RemoveAll } else { GoneReach::KeepNewest };
-    let special = Special { gone: args.gone.map(|age| (age, reach)), damaged: args.damaged };
-    carry_out(&args.retain, Retention::Cleanup(limits(args, context)), special, context)
+    let damaged = if args.damaged { Damaged::Reread } else { Damaged::Leave };
+    carry_out(&args.retain, Retention::Cleanup(limits(args, context)), damaged, context)
 }
 
 fn limits(args: &CleanupArgs, context: &Context) -> Limits {

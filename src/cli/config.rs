@@ -20,7 +20,7 @@ use crate::names::{HostLabel, printable};
 use crate::platform;
 use crate::store::{LocalStore, StoreError, parent, sync_folder};
 
-/// Show, test or begin the configuration
+/// Create, show or check the configuration
 ///
 /// Settings come from flags, the environment, a `.env` file in the working directory and one configuration file, in this order of strength.
 /// The file is the one that `--config` or HEIRLOOM_CONFIG names, else the first of ./heirloom.toml,

@@ -9,6 +9,7 @@ use super::choice::ChoiceArgs;
 use super::exit::Usage;
 use super::health_metrics::{nagios, prometheus, write_for_others};
 use super::retain::shrinks_off;
+use super::rotate::configured_policy;
 use super::ui::Tone;
 use super::{Context, Outcome, Ui, exit};
 use crate::config::Check as Configured;
@@ -17,7 +18,7 @@ use crate::names::printable;
 use crate::ops::health::{Check, Report, Request, State, Watched, gather, judge};
 use crate::progress::Interrupted;
 
-/// Say how databases and backups are, before somebody needs them
+/// Check the health of databases and backups
 ///
 /// Looks at the databases and at their archives, and prints a line for each check with its state, what was found, and what to do.
 /// Nothing is changed or repaired. Without names or a configuration the archives of this host say which databases there are.
@@ -96,6 +97,7 @@ fn report(args: &HealthArgs, context: &Context) -> anyhow::Result<Report> {
         host: &context.host,
         reading: &context.reading(),
         max_backup_age: context.settings.health.max_backup_age,
+        rotation: configured_policy(context).ok(),
         shrinks_off: shrinks_off(context),
         flags: context.command_line::<&str>(&[]).trim_start_matches("heirloom").to_owned(),
     };

@@ -9,16 +9,17 @@ use serde_json::Value;
 
 use super::exit::Usage;
 use super::log::Record;
-use super::retain_text::{Told, document, stale_text, tell, tell_end, warn_of_future};
+use super::retain_text::{Shown, document, show, show_end, stale_text, warn_of_future};
 use super::{Context, Outcome, text};
 use crate::config::ShrinkWatch;
 use crate::lock::StoreLock;
-use crate::names::{Name, printable};
+use crate::names::{ArchiveName, Name, printable};
 use crate::ops::backup::Made;
 use crate::ops::inventory::inventory;
 use crate::ops::marks;
 use crate::ops::reread::{self, Reread, reread};
 use crate::ops::retain::{self, Asked, Fate, Plain, Report, Request};
+use crate::ops::stale::Whereabouts;
 use crate::progress::Interrupted;
 use crate::retention::{GoneReach, Reason, Retention, Scope};
 use crate::store::{LocalStore, Store as _};
@@ -44,6 +45,16 @@ pub(super) struct RetainArgs {
     /// beside it, that is open in a process, or that is a link. If not every process can be seen, plain databases stay.
     #[arg(long)]
     include_plain: bool,
+    /// Of databases that are not there any more and got no archive for this long, such as 90d, keep only the newest archive
+    ///
+    /// A database counts as gone if the system says that nothing lies at its recorded path, and only on the host that it was
+    /// backed up on. An archive that holds other databases, too, stays if the rules or limits of this run keep it for one of
+    /// them: use `rotate --gone` for a set that lost one of its databases.
+    #[arg(long, value_name = "AGE", value_parser = humantime::parse_duration)]
+    gone: Option<Duration>,
+    /// With --gone: remove the newest archive, too; asks, or needs --force
+    #[arg(long, requires = "gone")]
+    all: bool,
     /// Where days, weeks, months and years begin, such as Europe/Berlin
     #[arg(long, value_name = "ZONE")]
     time_zone: Option<Tz>,
@@ -123,17 +134,17 @@ impl RetainArgs {
     }
 }
 
-/// What only `cleanup` can be asked for.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Special {
-    /// Streams whose database is gone.
-    pub(super) gone: Option<(Duration, GoneReach)>,
-    /// Archives that are damaged.
-    pub(super) damaged: bool,
+/// What to do about archives that are damaged, besides what the rules say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Damaged {
+    /// Nothing.
+    Leave,
+    /// Read them once more, and remove those that are.
+    Reread,
 }
 
 /// Plans, shows, asks at a terminal, and removes.
-pub(super) fn carry_out(args: &RetainArgs, retention: Retention, special: Special, context: &mut Context) -> anyhow::Result<Outcome> {
+pub(super) fn carry_out(args: &RetainArgs, retention: Retention, damaged: Damaged, context: &mut Context) -> anyhow::Result<Outcome> {
     // A store that is not there is an error; only one that is there is looked at with the eyes of a writer.
     let mut store = context.store()?;
     if !args.dry_run {
@@ -141,7 +152,7 @@ pub(super) fn carry_out(args: &RetainArgs, retention: Retention, special: Specia
     }
     args.refuse_unknown(&store, context)?;
     let asks = context.ui.can_ask() && !args.force;
-    if matches!(special.gone, Some((_, GoneReach::RemoveAll))) && !args.dry_run && !asks && !args.force {
+    if args.all && !args.dry_run && !asks && !args.force {
         return Err(
             Usage::new("--all removes the last archives of databases that are gone", "answer at a terminal, or use `--force`").into()
         );
@@ -158,12 +169,13 @@ pub(super) fn carry_out(args: &RetainArgs, retention: Retention, special: Specia
     };
     // An age beyond what the calendar can express is never reached.
     let span = |age: Duration| chrono::TimeDelta::from_std(age).unwrap_or(chrono::TimeDelta::MAX);
-    request.asked.gone = special.gone.map(|(age, reach)| (span(age), reach));
+    let reach = if args.all { GoneReach::RemoveAll } else { GoneReach::KeepNewest };
+    request.asked.gone = args.gone.map(|age| (span(age), reach));
     request.asked.plain = args.include_plain.then(|| Plain { store: store.clone(), configured: configured(context) });
     let mut unread = false;
-    if special.damaged {
+    if damaged == Damaged::Reread {
         let found = reread(&store, &store.create_private()?, &request.reading, &request.scope, context.threads(), &context.ui.progress())?;
-        unread = tell_reread(&found, &store, args.dry_run, context)?;
+        unread = report_reread(&found, &store, args.dry_run, context)?;
         request.asked.condemned = found.condemned;
     }
     let zone = request.reading.zone;
@@ -177,10 +189,10 @@ pub(super) fn carry_out(args: &RetainArgs, retention: Retention, special: Specia
                 0
             }
         };
-        let told = Told { store: store.location(), plan: &outlook.plan, fates: None, seen: &outlook.seen, leftovers, zone };
-        tell(&told, &args.of(), context);
+        let shown = Shown { store: store.location(), plan: &outlook.plan, fates: None, seen: &outlook.seen, leftovers, zone };
+        show(&shown, &args.of(), context);
         if args.dry_run {
-            name_kept(&outlook.seen, context);
+            name_kept(&outlook.seen, true, context);
             return Ok(Outcome::Done);
         }
         let count = outlook.plan.removed().count();
@@ -198,21 +210,22 @@ pub(super) fn carry_out(args: &RetainArgs, retention: Retention, special: Specia
         retain::execute(&store, &private, &lock, &request, agreed.as_ref(), &progress)?
     };
     let leftovers = *report.leftovers.as_ref().unwrap_or(&0);
-    let told = Told { store: store.location(), plan: &report.plan, fates: Some(&report.fates), seen: &report.seen, leftovers, zone };
+    let shown = Shown { store: store.location(), plan: &report.plan, fates: Some(&report.fates), seen: &report.seen, leftovers, zone };
     match agreed {
-        None => tell(&told, &args.of(), context),
+        None => show(&shown, &args.of(), context),
         // The plan was shown already; now only what was done is news.
-        Some(_) if !report.fates.is_empty() => tell_end(&told, context),
+        Some(_) if !report.fates.is_empty() => show_end(&shown, context),
         Some(_) => {}
     }
-    name_kept(&report.seen, context);
-    let outcome = finish(&report, context)?;
+    name_kept(&report.seen, false, context);
+    let outcome = finish(&report, None, context)?;
     Ok(if unread { Outcome::Problems } else { outcome })
 }
 
 /// Returns what every run asks for.
 fn asked(store: &LocalStore, context: &Context) -> anyhow::Result<Asked> {
-    Ok(Asked { own: Some(context.host.clone()), youngest: retain::youngest(store.root())?, ..Asked::default() })
+    let rotation = super::rotate::configured_policy(context).ok();
+    Ok(Asked { own: Some(context.host.clone()), rotation, youngest: retain::youngest(store.root())?, ..Asked::default() })
 }
 
 /// Returns every configured database.
@@ -222,7 +235,7 @@ pub(super) fn configured(context: &Context) -> Vec<PathBuf> {
 }
 
 /// Reports what reading the damaged archives again showed, and takes the marks of sound ones away. Returns whether one could not be read.
-fn tell_reread(found: &Reread, store: &LocalStore, dry_run: bool, context: &Context) -> anyhow::Result<bool> {
+fn report_reread(found: &Reread, store: &LocalStore, dry_run: bool, context: &Context) -> anyhow::Result<bool> {
     for name in &found.irreplaceable {
         let delete = context.command_line(&["delete", name.as_str()]);
         context.ui.warning(format!("\"{name}\" is damaged and stays: there is no good archive of its databases; to remove it: {delete}"));
@@ -247,12 +260,20 @@ fn tell_reread(found: &Reread, store: &LocalStore, dry_run: bool, context: &Cont
 }
 
 /// Names what stays although one might expect otherwise, and the streams that get no archives any more.
-fn name_kept(seen: &retain::Seen, context: &Context) {
+fn name_kept(seen: &retain::Seen, dry_run: bool, context: &mut Context) {
     for (name, why) in &seen.spared {
         context.ui.note(format!("\"{name}\" stays: {why}"));
     }
-    for stale in seen.stale.iter().filter(|stale| stale.superfluous > 0) {
-        context.ui.note(stale_text(stale, context));
+    for stale in &seen.stale {
+        let text = stale_text(stale, context);
+        match stale.database {
+            // Nothing is left that a command removes.
+            Whereabouts::Gone if stale.superfluous == 0 => {}
+            Whereabouts::Gone => context.ui.note(text),
+            _ if dry_run => context.ui.note(text),
+            // No reason for a mail every night.
+            Whereabouts::There | Whereabouts::Unknown => context.ui.summary(text),
+        }
     }
 }
 
@@ -282,7 +303,7 @@ pub(super) fn after_backup(
         let lock = StoreLock::acquire(&private, LOCK_WAIT, &progress)?;
         retain::execute(store, &private, &lock, &request, None, &progress)?
     };
-    let told = Told {
+    let shown = Shown {
         store: store.location(),
         plan: &report.plan,
         fates: Some(&report.fates),
@@ -291,13 +312,13 @@ pub(super) fn after_backup(
         zone: request.reading.zone,
     };
     warn_of_future(&report.plan, context);
-    tell_end(&told, context);
-    let document = document(&told);
-    Ok((document, finish(&report, context)?))
+    show_end(&shown, context);
+    let document = document(&shown);
+    Ok((document, finish(&report, request.made.as_ref(), context)?))
 }
 
-/// Warns of everything that did not go as planned, and returns how the command ends.
-fn finish(report: &Report, context: &mut Context) -> anyhow::Result<Outcome> {
+/// Warns of everything that did not go as planned, and returns how the command ends. `made` is the archive of this very run.
+fn finish(report: &Report, made: Option<&ArchiveName>, context: &mut Context) -> anyhow::Result<Outcome> {
     for ((archive, fate), verdict) in report.fates.iter().zip(report.plan.removed()) {
         if matches!(fate, Fate::Removed | Fate::Failed(_)) {
             let outcome = matches!(fate, Fate::Failed(_)).then_some(Outcome::Problems);
@@ -321,7 +342,8 @@ fn finish(report: &Report, context: &mut Context) -> anyhow::Result<Outcome> {
     for foreign in report.seen.foreign.iter().filter(|foreign| foreign.unread) {
         context.ui.warning(format!("\"{}\" could not be read and was left alone: {}", foreign.name, foreign.why));
     }
-    for shrink in &report.plan.open_shrinks {
+    // The backup itself has reported what it made.
+    for shrink in report.plan.open_shrinks.iter().filter(|shrink| Some(&shrink.archive) != made) {
         let accept = context.command_line(&["accept", shrink.archive.as_str()]);
         let fell = text::fell(&shrink.before, &shrink.after);
         let subject = format!("{}, {}: {fell}", shrink.archive, shrink.database);

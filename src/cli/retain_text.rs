@@ -10,11 +10,11 @@ use crate::groups::{Group, are_ambiguous, groups};
 use crate::metadata::rfc3339;
 use crate::names::{ArchiveName, printable};
 use crate::ops::retain::{Fate, Seen};
-use crate::ops::stale::{Stale, Whereabouts};
+use crate::ops::stale::{Remedy, Stale, Whereabouts};
 use crate::retention::{Action, Plan, Reason, Rule, Shrink, Verdict};
 
 /// A plan, and what became of it.
-pub(super) struct Told<'a> {
+pub(super) struct Shown<'a> {
     pub(super) store: String,
     pub(super) plan: &'a Plan,
     /// What was done, oldest first; `None` as long as nothing was.
@@ -24,7 +24,7 @@ pub(super) struct Told<'a> {
     pub(super) zone: Tz,
 }
 
-impl Told<'_> {
+impl Shown<'_> {
     fn fate(&self, removal: usize) -> Option<&Fate> {
         self.fates.and_then(|fates| fates.get(removal)).map(|(_, fate)| fate)
     }
@@ -37,20 +37,20 @@ impl Told<'_> {
 }
 
 /// Prints a plan, or what was done; `of` names what was asked for, for a store that has none of it.
-pub(super) fn tell(told: &Told<'_>, of: &str, context: &mut Context) {
-    warn_of_future(told.plan, context);
+pub(super) fn show(shown: &Shown<'_>, of: &str, context: &mut Context) {
+    warn_of_future(shown.plan, context);
     if context.ui.is_json() {
-        context.ui.document(&document(told));
+        context.ui.document(&document(shown));
         return;
     }
-    if told.plan.verdicts.is_empty() {
-        context.ui.note(format!("no archives{of} in the store \"{}\"", printable(&told.store)));
+    if shown.plan.verdicts.is_empty() {
+        context.ui.note(format!("no archives{of} in the store \"{}\"", printable(&shown.store)));
     } else {
-        for text in tables(told, context) {
-            print(told, text, context);
+        for text in tables(shown, context) {
+            print(shown, text, context);
         }
     }
-    tell_end(told, context);
+    show_end(shown, context);
 }
 
 /// Names the archives that some wrong clock made: they stay for ever, unless somebody deletes them.
@@ -66,15 +66,15 @@ pub(super) fn warn_of_future(plan: &Plan, context: &Context) {
 }
 
 /// Returns a table of all verdicts, or a heading and a table for each group where the name of a set does not say which is meant.
-fn tables(told: &Told<'_>, context: &Context) -> Vec<String> {
-    let verdicts = &told.plan.verdicts;
+fn tables(shown: &Shown<'_>, context: &Context) -> Vec<String> {
+    let verdicts = &shown.plan.verdicts;
     // Verdicts come newest first, fates oldest first.
-    let mut removal = told.plan.removed().count();
+    let mut removal = shown.plan.removed().count();
     let fates: Vec<Option<&Fate>> = verdicts
         .iter()
         .map(|verdict| {
             removal -= usize::from(verdict.action == Action::Remove);
-            told.fate(removal).filter(|_| verdict.action == Action::Remove)
+            shown.fate(removal).filter(|_| verdict.action == Action::Remove)
         })
         .collect();
     let table = |members: &[usize]| {
@@ -83,7 +83,7 @@ fn tables(told: &Told<'_>, context: &Context) -> Vec<String> {
             let verdict = &verdicts[index];
             table.add_row([
                 verdict.archive.to_string(),
-                verdict.created_at.with_timezone(&told.zone).format("%Y-%m-%d %H:%M").to_string(),
+                verdict.created_at.with_timezone(&shown.zone).format("%Y-%m-%d %H:%M").to_string(),
                 text::bytes(verdict.bytes),
                 verdict_text(verdict, fates[index], context),
                 reasons_text(verdict),
@@ -123,8 +123,9 @@ pub(super) fn stale_text(stale: &Stale, context: &Context) -> String {
     let path = stale.stream.path().unwrap_or_default();
     let then = match stale.database {
         Whereabouts::Gone => {
-            let cleanup = context.command_line(&["cleanup", "--gone", "90d", "--set", set]);
-            format!("its database is not there any more; to keep only its newest archive: {cleanup}")
+            let verb = if stale.remedy == Remedy::Cleanup { "cleanup" } else { "rotate" };
+            let command = context.command_line(&[verb, "--gone", "90d", "--set", set]);
+            format!("its database is not there any more; to keep only its newest archive: {command}")
         }
         Whereabouts::There => {
             format!("its database is still there; to back it up: {}", context.command_line(&["backup", path, "--set", set]))
@@ -136,45 +137,45 @@ pub(super) fn stale_text(stale: &Stale, context: &Context) -> String {
 
 /// Prints a line about a plan always, because it was asked for or a question follows, and about what was done for people only: cron
 /// has nothing to mail.
-fn print(told: &Told<'_>, line: String, context: &mut Context) {
-    if told.fates.is_none() { context.ui.result(line) } else { context.ui.summary(line) }
+fn print(shown: &Shown<'_>, line: String, context: &mut Context) {
+    if shown.fates.is_none() { context.ui.result(line) } else { context.ui.summary(line) }
 }
 
 /// Prints what stays, what goes, and how far one can go back.
-pub(super) fn tell_end(told: &Told<'_>, context: &mut Context) {
+pub(super) fn show_end(shown: &Shown<'_>, context: &mut Context) {
     if context.ui.is_json() {
         return;
     }
-    let kept = text::count(told.plan.kept().count() as u64, "archive");
-    let kept_bytes = text::bytes(told.plan.kept().map(|verdict| verdict.bytes).sum());
-    let freed = text::bytes(told.freed_bytes());
-    let mut lines = match told.fates {
-        None => vec![format!("keep {kept} ({kept_bytes}), remove {} ({freed})", told.plan.removed().count())],
+    let kept = text::count(shown.plan.kept().count() as u64, "archive");
+    let kept_bytes = text::bytes(shown.plan.kept().map(|verdict| verdict.bytes).sum());
+    let freed = text::bytes(shown.freed_bytes());
+    let mut lines = match shown.fates {
+        None => vec![format!("keep {kept} ({kept_bytes}), remove {} ({freed})", shown.plan.removed().count())],
         Some(fates) => {
             let removed = fates.iter().filter(|(_, fate)| matches!(fate, Fate::Removed)).count();
             vec![format!("kept {kept} ({kept_bytes}), removed {removed} ({freed} freed)")]
         }
     };
-    let streams = told.plan.streams();
+    let streams = shown.plan.streams();
     for stream in &streams {
-        let line = how_far_back(&told.plan.of_stream(stream), context.now, told.zone);
+        let line = how_far_back(&shown.plan.of_stream(stream), context.now, shown.zone);
         let of_stream = if streams.len() > 1 { format!("{}: ", super::text::stream(stream)) } else { String::new() };
         lines.extend(line.map(|line| format!("{of_stream}{line}")));
     }
-    if told.plan.left_alone > 0 {
-        let others = text::count(told.plan.left_alone as u64, "archive");
+    if shown.plan.left_alone > 0 {
+        let others = text::count(shown.plan.left_alone as u64, "archive");
         lines.push(format!("{others} of other hosts or sets left alone"));
     }
-    if told.leftovers > 0 {
-        let done = if told.fates.is_some() { "removed" } else { "to remove" };
-        lines.push(format!("{} of dead runs {done}", text::count(told.leftovers as u64, "leftover")));
+    if shown.leftovers > 0 {
+        let done = if shown.fates.is_some() { "removed" } else { "to remove" };
+        lines.push(format!("{} of dead runs {done}", text::count(shown.leftovers as u64, "leftover")));
     }
-    let foreign = told.seen.foreign.len() as u64;
+    let foreign = shown.seen.foreign.len() as u64;
     if foreign > 0 {
         lines.push(format!("{} left alone: no archive of this tool (see `heirloom list`)", text::count(foreign, "file")));
     }
     for line in lines {
-        print(told, line, context);
+        print(shown, line, context);
     }
 }
 
@@ -207,7 +208,7 @@ pub(super) fn reasons_text(verdict: &Verdict) -> String {
     verdict.reasons.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
-pub(super) fn document(told: &Told<'_>) -> Value {
+pub(super) fn document(shown: &Shown<'_>) -> Value {
     let describe = |verdict: &Verdict| {
         let reasons: Vec<String> = verdict.reasons.iter().map(ToString::to_string).collect();
         json!({
@@ -221,9 +222,9 @@ pub(super) fn document(told: &Told<'_>) -> Value {
             "reasons": reasons,
         })
     };
-    let keep: Vec<Value> = told.plan.kept().map(describe).collect();
-    let removals = told.plan.removed().enumerate().map(|(removal, verdict)| {
-        let fate = told.fate(removal);
+    let keep: Vec<Value> = shown.plan.kept().map(describe).collect();
+    let removals = shown.plan.removed().enumerate().map(|(removal, verdict)| {
+        let fate = shown.fate(removal);
         let mut described = describe(verdict);
         described["removed"] = matches!(fate, Some(Fate::Removed)).into();
         if let Some(other) = fate.filter(|fate| !matches!(fate, Fate::Removed)) {
@@ -232,23 +233,23 @@ pub(super) fn document(told: &Told<'_>) -> Value {
         described
     });
     let foreign: Vec<Value> =
-        told.seen.foreign.iter().map(|foreign| json!({"file": foreign.name, "bytes": foreign.bytes, "why": foreign.why})).collect();
-    let spared = told.seen.spared.iter().map(|(archive, why)| json!({"archive": archive, "why": why.to_string()}));
+        shown.seen.foreign.iter().map(|foreign| json!({"file": foreign.name, "bytes": foreign.bytes, "why": foreign.why})).collect();
+    let spared = shown.seen.spared.iter().map(|(archive, why)| json!({"archive": archive, "why": why.to_string()}));
     json!({
-        "store": told.store,
-        "dry_run": told.fates.is_none(),
-        "time_zone": told.zone.name(),
+        "store": shown.store,
+        "dry_run": shown.fates.is_none(),
+        "time_zone": shown.zone.name(),
         "keep": keep,
         "remove": removals.collect::<Vec<_>>(),
-        "freed_bytes": told.freed_bytes(),
-        "oldest": told.plan.oldest().map(|verdict| rfc3339(verdict.created_at)),
-        "left_alone": told.plan.left_alone,
-        "open_shrinks": told.plan.open_shrinks.iter().map(shrink_json).collect::<Vec<_>>(),
-        "leftovers": told.leftovers,
+        "freed_bytes": shown.freed_bytes(),
+        "oldest": shown.plan.oldest().map(|verdict| rfc3339(verdict.created_at)),
+        "left_alone": shown.plan.left_alone,
+        "open_shrinks": shown.plan.open_shrinks.iter().map(shrink_json).collect::<Vec<_>>(),
+        "leftovers": shown.leftovers,
         "foreign": foreign,
         "plain_kept": spared.collect::<Vec<_>>(),
-        "stale": told.seen.stale.iter().map(stale_json).collect::<Vec<_>>(),
-        "newer_format": told.seen.sealed,
+        "stale": shown.seen.stale.iter().map(stale_json).collect::<Vec<_>>(),
+        "newer_format": shown.seen.sealed,
     })
 }
 

@@ -7,7 +7,7 @@ use chrono_tz::Tz;
 use serde_json::json;
 
 use super::exit::Usage;
-use super::retain::{RetainArgs, Special, carry_out};
+use super::retain::{Damaged, RetainArgs, carry_out};
 use super::retain_text::{how_far_back, reasons_text};
 use super::{Context, Outcome, text};
 use crate::metadata::rfc3339;
@@ -58,7 +58,7 @@ pub struct RotateArgs {
     #[command(flatten)]
     retain: RetainArgs,
     /// Print what would exist after this long, and touch no store
-    #[arg(long, value_name = "SPAN", value_parser = humantime::parse_duration, conflicts_with_all = ["dry_run", "force", "set"])]
+    #[arg(long, value_name = "SPAN", value_parser = humantime::parse_duration, conflicts_with_all = ["dry_run", "force", "set", "gone"])]
     simulate: Option<Duration>,
     /// How often a backup is made in the simulation
     #[arg(long, value_name = "STEP", value_parser = humantime::parse_duration, default_value = "1d", requires = "simulate")]
@@ -76,7 +76,7 @@ pub(super) fn run(args: &RotateArgs, context: &mut Context) -> anyhow::Result<Ou
     let policy = policy(args, context)?;
     match args.simulate {
         Some(span) => play(args, &policy, span, context),
-        None => carry_out(&args.retain, Retention::Rotate(policy), Special::default(), context),
+        None => carry_out(&args.retain, Retention::Rotate(policy), Damaged::Leave, context),
     }
 }
 

@@ -141,6 +141,9 @@ fn look_at_all(args: &VerifyArgs, context: &Context) -> anyhow::Result<Vec<Looke
     let store = context.store()?;
     let reading = context.reading();
     let found = inventory(&store, &reading, &context.ui.progress())?;
+    for newer in found.foreign.iter().filter(|foreign| foreign.newer_format.is_some()) {
+        context.ui.warning(format!("{}: written by a newer heirloom, not verified; update heirloom", newer.name));
+    }
     let mut looked = Vec::new();
     let of_set = found.snapshots.iter().filter(|snapshot| args.set.as_ref().is_none_or(|set| *set == snapshot.set));
     // An archive that cannot even be described belongs to no set; it is looked at with all of them.

@@ -20,7 +20,7 @@ use crate::lock::StoreLock;
 use crate::names::{ArchiveName, HostLabel, Name, printable};
 use crate::platform;
 use crate::progress::{Progress, Stage};
-use crate::retention::{GoneReach, Plan, Retention, Scene, Scope, Verdict};
+use crate::retention::{GoneReach, Plan, Policy, Retention, Scene, Scope, Verdict};
 use crate::scratch;
 use crate::snapshot::Snapshot;
 use crate::store::{LocalStore, Store, StoreError};
@@ -55,6 +55,8 @@ pub struct Request {
 pub struct Asked {
     /// The labels of this host: whose streams are looked at for those that get no archives any more.
     pub own: Option<OwnHost>,
+    /// The policy of `rotate` in the configuration.
+    pub rotation: Option<Policy>,
     /// Streams whose database is gone, and that got no archive for this long, are reduced to this.
     pub gone: Option<(TimeDelta, GoneReach)>,
     /// Plain databases are counted and removed.
@@ -236,18 +238,7 @@ fn decide(store: &dyn Store, private: &Path, request: &Request, progress: &dyn P
             }
         }
     }
-    let mut gone = std::collections::BTreeMap::new();
-    // A time that is ahead makes every stream look abandoned.
-    if let (Some(own), false) = (&asked.own, request.ahead) {
-        let covered = |stale: &Stale| request.scope.covers(&stale.stream);
-        seen.stale = stale(&found.snapshots, own, request.now, STALE_AFTER).into_iter().filter(covered).collect();
-        if let Some((after, reach)) = asked.gone {
-            let old = stale(&found.snapshots, own, request.now, after).into_iter();
-            let old = old.filter(|stale| covered(stale) && stale.database == Whereabouts::Gone);
-            gone = old.map(|stale| (stale.stream, reach)).collect();
-        }
-    }
-    let scene = Scene {
+    let mut scene = Scene {
         scope: request.scope.clone(),
         made: request.made.as_ref(),
         sealed: seen.sealed.clone(),
@@ -255,10 +246,25 @@ fn decide(store: &dyn Store, private: &Path, request: &Request, progress: &dyn P
         shrinks_off: request.shrinks_off.clone(),
         plain: seen.plain.clone(),
         condemned: asked.condemned.clone(),
-        gone,
         ahead: request.ahead,
         ..Scene::new(request.now, request.reading.zone)
     };
+    // A time that is ahead makes every stream look abandoned.
+    if let (Some(own), false) = (&asked.own, request.ahead) {
+        let rotation = match request.retention {
+            Retention::Rotate(policy) => Some(policy),
+            Retention::Cleanup(_) => asked.rotation,
+        };
+        let find = |after| {
+            let found = stale(&found.snapshots, own, rotation, &scene, after);
+            found.into_iter().filter(|stale| request.scope.covers(&stale.stream)).collect::<Vec<_>>()
+        };
+        seen.stale = find(STALE_AFTER);
+        if let Some((after, reach)) = asked.gone {
+            let gone = find(after).into_iter().filter(|stale| stale.database == Whereabouts::Gone);
+            scene.gone = gone.map(|stale| (stale.stream, reach)).collect();
+        }
+    }
     Ok((request.retention.plan(&found.snapshots, &scene), seen))
 }
 

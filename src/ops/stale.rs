@@ -7,7 +7,7 @@ use std::path::Path;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::metadata::Kind;
+use crate::retention::{GoneReach, Limits, Plan, Policy, Reason, Retention, Scene, Verdict};
 use crate::snapshot::Snapshot;
 use crate::streams::{OwnHost, Stream};
 
@@ -21,10 +21,21 @@ pub struct Stale {
     pub stream: Stream,
     /// When its newest archive was made.
     pub newest: DateTime<Utc>,
-    /// How many archives a cleanup would remove that leaves the newest one: without safety backups and pinned ones.
+    /// How many archives would go if only the newest one of each stream whose database is gone stayed.
     pub superfluous: usize,
+    /// Which command removes them.
+    pub remedy: Remedy,
     /// Where its database is.
     pub database: Whereabouts,
+}
+
+/// Which command removes what a stream keeps for a database that is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Remedy {
+    /// `cleanup --gone`: no other database is in its archives.
+    Cleanup,
+    /// `rotate --gone`: its archives hold others, too, whose rules have to decide at the same time.
+    Rotate,
 }
 
 /// Whether a database is still where it was.
@@ -39,24 +50,43 @@ pub enum Whereabouts {
 }
 
 /// Finds the streams of this host whose newest archive is older than `after`. Looks their databases up, and opens nothing.
-pub fn stale(snapshots: &[Snapshot], own: &OwnHost, now: DateTime<Utc>, after: TimeDelta) -> Vec<Stale> {
-    let mut streams: BTreeMap<&Stream, Vec<&Snapshot>> = BTreeMap::new();
+///
+/// `rotation` is the policy of `rotate`, if there is one.
+pub fn stale(snapshots: &[Snapshot], own: &OwnHost, rotation: Option<Policy>, scene: &Scene<'_>, after: TimeDelta) -> Vec<Stale> {
+    let mut newest: BTreeMap<&Stream, DateTime<Utc>> = BTreeMap::new();
     for snapshot in snapshots.iter().filter(|snapshot| !snapshot.is_plain() && own.owns(&snapshot.host)) {
         for brief in &snapshot.databases {
-            streams.entry(&brief.stream).or_default().push(snapshot);
+            let newest = newest.entry(&brief.stream).or_insert(snapshot.created_at);
+            *newest = (*newest).max(snapshot.created_at);
         }
     }
-    let old = streams.into_iter().filter_map(|(stream, archives)| {
-        let newest = archives.iter().map(|snapshot| snapshot.created_at).max()?;
-        if now - newest <= after {
-            return None;
-        }
-        let of_rules: Vec<&&Snapshot> = archives.iter().filter(|snapshot| snapshot.kind != Kind::Safety).collect();
-        let stays = of_rules.iter().find(|snapshot| !snapshot.damaged).map(|snapshot| &snapshot.name);
-        let superfluous = of_rules.iter().filter(|snapshot| !snapshot.pinned && Some(&snapshot.name) != stays).count();
-        Some(Stale { stream: stream.clone(), newest, superfluous, database: whereabouts(stream) })
-    });
-    old.collect()
+    newest.retain(|_, newest| scene.now - *newest > after);
+    let mut found: Vec<Stale> = newest
+        .into_iter()
+        .map(|(stream, newest)| {
+            let (stream, database) = (stream.clone(), whereabouts(stream));
+            Stale { stream, newest, superfluous: 0, remedy: Remedy::Cleanup, database }
+        })
+        .collect();
+    let gone = found.iter().filter(|stale| stale.database == Whereabouts::Gone);
+    let gone: BTreeMap<Stream, GoneReach> = gone.map(|stale| (stale.stream.clone(), GoneReach::KeepNewest)).collect();
+    if gone.is_empty() {
+        return found;
+    }
+    let scene = Scene { gone, ..scene.clone() };
+    let cleanup = Retention::Cleanup(Limits::default()).plan(snapshots, &scene);
+    let rotate = rotation.map(|policy| Retention::Rotate(policy).plan(snapshots, &scene));
+    for stale in &mut found {
+        let superfluous = |plan: &Plan| {
+            let fits = |verdict: &&Verdict| verdict.reasons.contains(&Reason::Gone) && verdict.streams.contains(&stale.stream);
+            plan.removed().filter(fits).count()
+        };
+        (stale.superfluous, stale.remedy) = match (superfluous(&cleanup), rotate.as_ref().map_or(0, superfluous)) {
+            (0, by_rotation) if by_rotation > 0 => (by_rotation, Remedy::Rotate),
+            (by_cleanup, _) => (by_cleanup, Remedy::Cleanup),
+        };
+    }
+    found
 }
 
 fn whereabouts(stream: &Stream) -> Whereabouts {

@@ -48,10 +48,10 @@ fn a_shrink_is_reported_with_the_command_that_accepts_it() {
     assert_eq!(world.archives().len(), 3, "of before the newest, the shrink, and of after it the newest");
     world.heirloom(["cleanup", "--keep", "1"]).exits(3);
     assert_eq!(world.archives().len(), 3);
-    let told = check(&world, "shrunken");
-    assert_eq!(told["state"], "warning");
-    assert!(told["value"].as_str().unwrap().contains("rows fell from 15,607 to 4,652 (-70%)"), "{told}");
-    assert!(told["advice"].as_str().unwrap().contains(&format!("heirloom accept {SHRINK}")), "{told}");
+    let found = check(&world, "shrunken");
+    assert_eq!(found["state"], "warning");
+    assert!(found["value"].as_str().unwrap().contains("rows fell from 15,607 to 4,652 (-70%)"), "{found}");
+    assert!(found["advice"].as_str().unwrap().contains(&format!("heirloom accept {SHRINK}")), "{found}");
     world.heirloom(["delete", SHRINK, "--force"]).exits(14).says("not accepted").says(&format!("heirloom accept {SHRINK}"));
 }
 

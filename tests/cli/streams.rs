@@ -213,7 +213,7 @@ fn hosts_and_paths_are_headings_where_a_set_has_more_than_one() {
     world.heirloom(["backup", "site1/db.sqlite3"]).success();
     for args in [&["list"][..], &["rotate", "--dry-run"]] {
         let ran = world.heirloom(args).success();
-        assert!(!ran.stdout.contains("db on here"), "one is told by its name: {}", ran.stdout);
+        assert!(!ran.stdout.contains("db on here"), "one is known by its name: {}", ran.stdout);
     }
     world.at("2026-03-02T03:00:00Z").heirloom(["backup", "site2/db.sqlite3"]).success();
     on_host(&world, "web-2", &["backup", "site2/db.sqlite3"]).success();
@@ -309,8 +309,8 @@ fn two_applications_under_one_name_get_their_own_streams_and_a_warning() {
     let health = world.heirloom(["health", "app.db", "--json"]).exits(20).json();
     let check = health["checks"].as_array().unwrap().iter().find(|check| check["check"] == "two_applications").unwrap().clone();
     assert!(check["advice"].as_str().unwrap().contains("host = \"NAME\""), "{check}");
-    let told = world.heirloom(["rotate", "--dry-run"]).success().stdout;
-    assert!(told.contains("(another file)"), "{told}");
+    let plan = world.heirloom(["rotate", "--dry-run"]).success().stdout;
+    assert!(plan.contains("(another file)"), "{plan}");
 }
 
 #[test]
@@ -327,8 +327,8 @@ fn the_backups_of_another_host_or_path_are_no_backups_of_this_database() {
     assert_eq!(state(on_host(&world, "web-2", &["health", "site1/db.sqlite3", "--json"]).exits(21), "backup_age"), none);
     world.heirloom(["health", "site1/db.sqlite3"]).exits(0);
     // A host whose archives are not here has nothing to judge, and that is not in order either.
-    let (found, told) = state(on_host(&world, "nas", &["health", "--json"]).exits(21), "store");
-    assert_eq!((found.as_str(), told.as_str()), ("critical", "no archive of this host and no database to watch"));
+    let (found, value) = state(on_host(&world, "nas", &["health", "--json"]).exits(21), "store");
+    assert_eq!((found.as_str(), value.as_str()), ("critical", "no archive of this host and no database to watch"));
     // The other host's clock, damage and stale backups are for that host to judge.
     world.at("2026-03-05T03:00:00Z");
     on_host(&world, "web-2", &["backup", "site1/db.sqlite3"]).success();

@@ -88,7 +88,7 @@ pub(super) fn belongs_to(file: &str, set: &Name) -> bool {
 }
 
 fn age(subject: &Subject, backups: &[&Snapshot], good: &[&Snapshot], lines: &[Line<'_>], log: &[Activity], facts: &Facts) -> Check {
-    let critical = |told: String| Check::new("backup_age", subject, State::Critical, told);
+    let critical = |shown: String| Check::new("backup_age", subject, State::Critical, shown);
     let backup = facts.command("backup");
     if good.is_empty() {
         return match backups {
@@ -97,7 +97,7 @@ fn age(subject: &Subject, backups: &[&Snapshot], good: &[&Snapshot], lines: &[Li
             [newest, ..] if newest.damaged => {
                 critical(format!("no good backup, {} damaged", backups.len())).advise(format!("make a new one now with {backup}"))
             }
-            [..] => Check::new("backup_age", subject, State::Warning, "cannot be told: all backups are dated in the future")
+            [..] => Check::new("backup_age", subject, State::Warning, "not known: all backups are dated in the future")
                 .advise("set the clock of this host"),
         };
     }
@@ -106,8 +106,8 @@ fn age(subject: &Subject, backups: &[&Snapshot], good: &[&Snapshot], lines: &[Li
     for line in lines {
         match line.archives.first() {
             None => {
-                let told = format!("database \"{}\" is in none of the good backups", line.name);
-                return critical(told).advise(format!("back it up with {backup}"));
+                let shown = format!("database \"{}\" is in none of the good backups", line.name);
+                return critical(shown).advise(format!("back it up with {backup}"));
             }
             Some((snapshot, _)) if snapshot.created_at < newest.0 => newest = (snapshot.created_at, Some(&line.name)),
             Some(_) => {}
@@ -117,15 +117,15 @@ fn age(subject: &Subject, backups: &[&Snapshot], good: &[&Snapshot], lines: &[Li
     let age = (facts.now - created_at).max(TimeDelta::zero());
     let ([warning, critical], why) = limits(facts.max_backup_age, times(subject, good, log, facts.now));
     let of = database.map(|name| format!(" of \"{name}\"")).unwrap_or_default();
-    let told = text::measured(age);
+    let shown = text::measured(age);
     let check = if age > warning {
         let state = if age > critical { State::Critical } else { State::Warning };
-        let value = format!("the newest good backup{of} is {told} old, limit {} ({why})", text::measured(warning));
+        let value = format!("the newest good backup{of} is {shown} old, limit {} ({why})", text::measured(warning));
         let failed = facts.command("log --failed");
         Check::new("backup_age", subject, state, value)
             .advise(format!("see why it was not made ({failed}, the scheduler), and make one with {backup}"))
     } else {
-        Check::ok("backup_age", subject, format!("{told} old, limit {} ({why})", text::measured(warning)))
+        Check::ok("backup_age", subject, format!("{shown} old, limit {} ({why})", text::measured(warning)))
     };
     check
         .measure_within(BACKUP_AGE, age.num_seconds() as f64, warning.num_seconds() as f64, critical.num_seconds() as f64)
@@ -195,8 +195,8 @@ fn shrunken(subject: &Subject, lines: &[Line<'_>], store: &StoreFacts, facts: &F
     let Some(state) = found.iter().map(|(state, _)| *state).max() else {
         return compared.then(|| Check::ok("shrunken", subject, "no"));
     };
-    let told = found.into_iter().map(|(_, told)| told).collect::<Vec<_>>().join("; ");
-    Some(Check::new("shrunken", subject, state, format!("in the newest backup, {told}")).advise(advice.join("; ")))
+    let shown = found.into_iter().map(|(_, shown)| shown).collect::<Vec<_>>().join("; ");
+    Some(Check::new("shrunken", subject, state, format!("in the newest backup, {shown}")).advise(advice.join("; ")))
 }
 
 /// Compares the newest archive of a database with those of the day before it, back to one that was accepted. Returns what is
@@ -267,14 +267,14 @@ fn damaged(
         .take(3)
         .collect();
     let more = if count > names.len() { " and others" } else { "" };
-    let told = format!("{} ({}{more})", text::count(count as u64, "archive"), names.join(", "));
+    let shown = format!("{} ({}{more})", text::count(count as u64, "archive"), names.join(", "));
     let check = if unreadable_is_newest || marked_is_newest {
         let advice = format!("make a new backup now with {}, then look at the disk (`dmesg`, `smartctl`)", facts.command("backup"));
-        Check::new("damaged", subject, State::Critical, format!("{told}, the newest among them")).advise(advice)
+        Check::new("damaged", subject, State::Critical, format!("{shown}, the newest among them")).advise(advice)
     } else {
         let cleanup = facts.command("cleanup --damaged");
         let advice = format!("a newer good backup is there; look at the disk; {cleanup} reads them once more and removes them");
-        Check::new("damaged", subject, State::Warning, told).advise(advice)
+        Check::new("damaged", subject, State::Warning, shown).advise(advice)
     };
     Some(check.measure(DAMAGED_ARCHIVES, count as f64))
 }
@@ -295,8 +295,8 @@ fn verified(subject: &Subject, all: &[&Snapshot], log: &[Activity], facts: &Fact
     // A set that is new to the store gets the same time until the first verify: each archive was read back when it was made.
     let since = last.unwrap_or_else(|| all.last().map_or(beginning, |oldest| oldest.created_at.max(beginning)));
     let check = if now - since > VERIFIED {
-        let told = last.map_or_else(|| "never".to_owned(), |last| format!("last {}", text::age(last, now)));
-        Check::new("verified", subject, State::Warning, told)
+        let shown = last.map_or_else(|| "never".to_owned(), |last| format!("last {}", text::age(last, now)));
+        Check::new("verified", subject, State::Warning, shown)
             .advise(format!("run {}; once a week is a good habit", facts.command("verify")))
     } else {
         Check::ok("verified", subject, last.map_or_else(|| "when it was made".to_owned(), |last| text::age(last, now)))
@@ -309,11 +309,11 @@ fn verified(subject: &Subject, all: &[&Snapshot], log: &[Activity], facts: &Fact
 
 fn archives(subject: &Subject, all: &[&Snapshot]) -> Check {
     let bytes: u64 = all.iter().map(|snapshot| snapshot.bytes).sum();
-    let told = match all {
+    let shown = match all {
         [] => "none".to_owned(),
         all => format!("{}, {}", text::count(all.len() as u64, "archive"), text::bytes(bytes)),
     };
-    Check::ok("archives", subject, told).measure(BACKUP_ARCHIVES, all.len() as f64).measure(BACKUP_BYTES, bytes as f64)
+    Check::ok("archives", subject, shown).measure(BACKUP_ARCHIVES, all.len() as f64).measure(BACKUP_BYTES, bytes as f64)
 }
 
 fn seconds(time: DateTime<Utc>) -> f64 {

@@ -21,7 +21,7 @@ use crate::ops::restore;
 use crate::ops::stale::{STALE_AFTER, Stale, Whereabouts, stale};
 use crate::platform;
 use crate::progress::{Interrupted, Progress, Stage};
-use crate::retention::{self, Retention, Scene};
+use crate::retention::{self, Policy, Retention, Scene};
 use crate::scratch::Scratch;
 use crate::snapshot::Snapshot;
 use crate::store::{LocalStore, StoreError};
@@ -72,6 +72,8 @@ pub struct Request<'a> {
     pub reading: &'a Reading,
     /// How old the newest good backup may be.
     pub max_backup_age: Option<Duration>,
+    /// The policy of `rotate`, if there is one.
+    pub rotation: Option<Policy>,
     /// The sets with `shrink = "off"`.
     pub shrinks_off: BTreeSet<Name>,
     /// The flags of this run, as a command that is printed ends.
@@ -86,7 +88,7 @@ pub fn gather(request: &Request<'_>, progress: &dyn Progress) -> Result<Facts, I
     let databases = watched(request, inventory, stale);
     let mut sets: BTreeSet<Name> = databases.iter().map(|(set, _)| set.clone()).collect();
     if let (Watched::Recorded { set: only, .. }, Some(inventory)) = (&request.watched, inventory) {
-        // Sets of this host whose databases cannot be told are watched, too: their backups are here.
+        // Sets of this host whose databases are not known are watched, too: their backups are here.
         let own = |snapshot: &&Snapshot| {
             let own = !snapshot.is_plain() && request.host.owns(&snapshot.host);
             own && snapshot.databases.iter().any(|brief| !is_given_up(&brief.stream, stale))
@@ -137,7 +139,7 @@ fn store_facts(request: &Request<'_>, progress: &dyn Progress) -> Result<Result<
     let scene = Scene { shrinks_off: request.shrinks_off.clone(), ..Scene::new(request.now, request.reading.zone) };
     Ok(Ok(StoreFacts {
         open_shrinks: Retention::Cleanup(retention::Limits::default()).plan(&inventory.snapshots, &scene).open_shrinks,
-        stale: stale(&inventory.snapshots, request.host, request.now, STALE_AFTER),
+        stale: stale(&inventory.snapshots, request.host, request.rotation, &scene, STALE_AFTER),
         inventory,
         log: log.map_err(|error| error.to_string()),
         interrupted: restore::interrupted(store).map_err(|error| error.to_string()),
@@ -195,7 +197,8 @@ fn set_of(request: &Request<'_>, given: &Name, source: &Source, inventory: Optio
     if sets.contains(&given) { given.clone() } else { sets.first().map_or_else(|| given.clone(), |set| (*set).clone()) }
 }
 
-/// Returns whether somebody gave a database up: it is gone, got no archive for 90 days, and only its newest one is left.
+/// Returns whether somebody gave a database up: it is gone, got no archive for 90 days, and nothing is left but the newest
+/// one and what other databases need.
 fn is_given_up(stream: &Stream, stale: &[Stale]) -> bool {
     stale.iter().any(|stale| stale.stream == *stream && stale.database == Whereabouts::Gone && stale.superfluous == 0)
 }

@@ -200,13 +200,13 @@ pub struct StoreFacts {
     pub inventory: Inventory,
     /// The activity log, newest first, empty where there is none; or why it cannot be read.
     pub log: Result<Vec<Activity>, String>,
-    /// The restores that died in the middle, oldest first; or why that cannot be told.
+    /// The restores that died in the middle, oldest first; or why that is not known.
     pub interrupted: Result<Vec<restore::Interrupted>, String>,
     /// The shrinks that nobody accepted.
     pub open_shrinks: Vec<Shrink>,
     /// Streams of this host that get no archives any more.
     pub stale: Vec<Stale>,
-    /// How many safety backups wait to be sent to the store; or why that cannot be told.
+    /// How many safety backups wait to be sent to the store; or why that is not known.
     pub pending: Result<usize, String>,
     /// The room on its file system; `None` where the system does not tell.
     pub space: Option<Space>,

@@ -9,7 +9,7 @@ use crate::metadata::Kind;
 use crate::names::{Name, printable};
 use crate::ops::inventory::Foreign;
 use crate::ops::restore::shell_word;
-use crate::ops::stale::{Stale, Whereabouts};
+use crate::ops::stale::{Remedy, Stale, Whereabouts};
 use crate::snapshot::Snapshot;
 use crate::text;
 
@@ -140,7 +140,7 @@ fn newer_format(store: &StoreFacts) -> Option<Check> {
 fn stale(store: &StoreFacts, facts: &Facts) -> Option<Check> {
     // The age of one that is watched and there is reported already.
     let is_watched = |stale: &Stale| facts.databases.iter().any(|database| database.stream == stale.stream);
-    let is_news = |stale: &&Stale| stale.superfluous > 0 && (stale.database == Whereabouts::Gone || !is_watched(stale));
+    let is_news = |stale: &&Stale| if stale.database == Whereabouts::Gone { stale.superfluous > 0 } else { !is_watched(stale) };
     let old: Vec<&Stale> = store.stale.iter().filter(is_news).collect();
     // One whose database is gone first: something can be done about it.
     let first = old.iter().find(|stale| stale.database == Whereabouts::Gone).or(old.first())?;
@@ -150,9 +150,10 @@ fn stale(store: &StoreFacts, facts: &Facts) -> Option<Check> {
     let set = &first.stream.set;
     Some(match first.database {
         Whereabouts::Gone => {
-            let cleanup = facts.command(&format!("cleanup --gone 90d --set {set}"));
+            let verb = if first.remedy == Remedy::Cleanup { "cleanup" } else { "rotate" };
+            let command = facts.command(&format!("{verb} --gone 90d --set {set}"));
             Check::new("stale", &Subject::Store, State::Warning, value)
-                .advise(format!("it is not there any more; {cleanup} keeps only the newest archive of it"))
+                .advise(format!("it is not there any more; {command} keeps only the newest archive of it"))
         }
         Whereabouts::There => {
             let path = shell_word(first.stream.path().unwrap_or_default());
