@@ -7,7 +7,7 @@ use serde_json::json;
 use super::{Context, Outcome, text};
 use crate::lock::StoreLock;
 use crate::ops::marks;
-use crate::ops::resolve::{Place, Wanted, resolve};
+use crate::ops::resolve::Place;
 use crate::store::{Store as _, StoreError};
 
 /// Accept that an archive holds far less than the ones before it
@@ -28,8 +28,7 @@ pub struct AcceptArgs {
 
 pub(super) fn run(args: &AcceptArgs, context: &mut Context) -> anyhow::Result<Outcome> {
     let store = context.store()?;
-    let wanted = Wanted { text: Some(args.archive.clone()), ..Wanted::default() };
-    let selected = resolve(|| Ok(store.clone()), &wanted, &context.reading(), &context.ui.progress())?;
+    let selected = super::latest::find(&args.archive, None, "accept", context)?;
     let name = selected.snapshot.name;
     if selected.place != Place::Store {
         return Err(StoreError::NotFound { name: args.archive.clone(), location: store.location() }.into());

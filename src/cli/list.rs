@@ -22,7 +22,7 @@ use crate::store::Store as _;
 States: ok; pinned (retention never removes it); damaged (not restored unless you insist); foreign (no archive of
 this tool or of one that it knows: shown, never touched); unread (the system failed to read it)
 
-Exit codes: 0 done; 16 store unreachable")]
+Exit codes: 0 done; 12 no archive of the set; 16 store unreachable")]
 pub struct ListArgs {
     /// Only archives of this set
     #[arg(long, value_name = "NAME")]
@@ -35,6 +35,7 @@ pub struct ListArgs {
 pub(super) fn run(args: &ListArgs, context: &mut Context) -> anyhow::Result<Outcome> {
     let store = context.store()?;
     let mut found = inventory(&store, &context.reading(), &context.ui.progress())?;
+    super::meant::refuse_unknown_set(args.set.as_ref(), &found, context)?;
     if let Some(set) = &args.set {
         found.snapshots.retain(|snapshot| snapshot.set == *set);
         found.foreign.clear();

@@ -2,4 +2,4 @@
 
 mod files;
 
-pub use files::{file_identity, resolved};
+pub use files::{file_identity, is_missing, resolved, same_file};
