@@ -44,7 +44,7 @@ pub use ui::{ColorWhen, ProgressWhen, Ui};
 
 /// Back up SQLite databases, prove that the backups can be restored, keep the right ones and put them back
 #[derive(Parser, Debug)]
-#[command(name = "heirloom", version = exit::VERSION.as_str(), after_help = exit::CODES, disable_help_subcommand = true, max_term_width = 100)]
+#[command(name = "heirloom", version = exit::VERSION.as_str(), after_help = exit::CODES, max_term_width = 100)]
 pub struct Cli {
     /// Options of every command
     #[command(flatten)]

@@ -181,7 +181,7 @@ impl Search<'_> {
         let from = candidates.iter().map(|candidate| latest::from_word(candidate, candidates, self.context));
         let mut commands: Vec<String> = from.map(|from| self.again(None, &["--from", from.as_str()])).collect();
         if self.args.from.is_none() {
-            commands.push(format!("{}  (a first deployment: nothing is restored)", self.again(None, &["--fresh"])));
+            commands.push(format!("{}  # a first deployment: nothing is restored", self.again(None, &["--fresh"])));
         }
         NoBackup { message: latest::elsewhere_text(databases, candidates, self.context), hint: choose_one(&commands) }
     }
