@@ -173,7 +173,14 @@ fn none_yet(databases: &[Name], question: &Question<'_>, found: &Inventory, cont
     } else {
         let sets: std::collections::BTreeSet<&str> = found.snapshots.iter().map(|snapshot| snapshot.set.as_str()).collect();
         let sets: Vec<&str> = sets.into_iter().collect();
-        format!("the set \"{}\" has no archive; choose another one: --set {}", question.set, sets.join(", --set "))
+        match question.asked.first().and_then(|asked| asked.path.as_deref()) {
+            None => format!("the set \"{}\" has no archive; choose another one: --set {}", question.set, sets.join(", --set ")),
+            Some(path) => {
+                let command = |set: &&str| context.command_line(&["restore", "--set", set, "--to", path]);
+                let commands: Vec<String> = sets.iter().map(command).collect();
+                format!("the set \"{}\" has no archive; to restore another one {}", question.set, choose_one(&commands))
+            }
+        }
     };
     NoBackup { message, hint }
 }
@@ -212,10 +219,10 @@ fn absent_command(absent: &Absent, context: &Context) -> String {
             context.command_line(&["restore", "--only", name, "--from", from.as_str()])
         }
         Why::Damaged(archive) => context.command_line(&["restore", archive.as_str(), "--only", name, "--allow-damaged"]),
-        Why::Future(archive) | Why::Safety(archive) | Why::Later(archive) | Why::Plain(archive) => {
+        Why::Future(archive) | Why::Safety(archive) | Why::Plain(archive) => {
             context.command_line(&["restore", archive.as_str(), "--only", name])
         }
-        Why::Lost(_) => context.command_line(&["list"]),
+        Why::Later(_) | Why::Lost(_) => context.command_line(&["list"]),
     }
 }
 

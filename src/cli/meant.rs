@@ -191,8 +191,8 @@ pub(super) fn settle(
             *database = Database::configured(settings, &database.name);
         }
     }
-    // Where the name of a file led to another set, it names no database of that set.
-    if meant.by_path && meant.set.is_none() && !holds(snapshots, &set, &databases) {
+    // If the name of a file led to another set, it names no database of that set; nor if only the target is named.
+    if meant.by_path && (meant.set.is_none() || to.is_some()) && !holds(snapshots, &set, &databases) {
         databases.clear();
     }
     refuse_unknown(only, &set, snapshots, context)?;

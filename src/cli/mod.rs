@@ -33,6 +33,8 @@ mod show;
 mod ui;
 mod verify;
 
+use std::ffi::OsString;
+
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::text;
@@ -44,7 +46,7 @@ pub use ui::{ColorWhen, ProgressWhen, Ui};
 
 /// Back up SQLite databases, prove that the backups can be restored, keep the right ones and put them back
 #[derive(Parser, Debug)]
-#[command(name = "heirloom", version = exit::VERSION.as_str(), after_help = exit::CODES, max_term_width = 100)]
+#[command(name = "heirloom", version = exit::VERSION.as_str(), after_help = exit::CODES, disable_help_subcommand = true, max_term_width = 100)]
 pub struct Cli {
     /// Options of every command
     #[command(flatten)]
@@ -107,7 +109,7 @@ pub fn main() -> u8 {
     keep_own_rights();
     // Answers and exits where a shell asks for completions, which it does by setting `COMPLETE`.
     clap_complete::CompleteEnv::with_factory(Cli::command).complete();
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::try_parse_from(with_help(std::env::args_os().collect())) {
         Ok(cli) => cli,
         Err(error) => return exit::usage(&error),
     };
@@ -125,6 +127,15 @@ pub fn main() -> u8 {
     };
     let result = dispatch(&cli.command, &mut context);
     exit::finish(result, &mut context.ui)
+}
+
+/// Reads `heirloom help COMMAND` as `heirloom COMMAND --help`, without a subcommand that would double the completions.
+fn with_help(mut args: Vec<OsString>) -> Vec<OsString> {
+    if args.get(1).is_some_and(|word| word == "help") {
+        args.remove(1);
+        args.push("--help".into());
+    }
+    args
 }
 
 /// Takes the owner's bits out of the umask: with 0777 a file that we make could not be opened a second time.

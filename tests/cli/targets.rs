@@ -40,12 +40,14 @@ fn a_database_that_was_moved_came_back_under_its_old_name() {
     world.env("DATABASE_PATH", "prod.db").heirloom(["restore", "--if-missing"]).success();
     assert!(!world.path("app.db").exists());
     fs::remove_file(world.path("prod.db")).unwrap();
-    world.heirloom(["restore", "--if-missing"]).exits(12).says("\"prod\"");
+    world.heirloom(["restore", "--if-missing"]).exits(12).says("\"prod\"").says("heirloom restore --set app --to [world]/work/prod.db");
     world.heirloom(["restore", "--if-missing", "--if-backup-exists"]).success();
     world.heirloom(["restore", "app_20260301T030000Z.tar.gz"]).exits(2).says("--to-original");
     assert!(!world.path("app.db").exists() && !world.path("prod.db").exists());
-    world.heirloom(["restore", "--to", "prod.db"]).success();
-    assert_eq!(notes(&world, "prod.db"), "100");
+    for set in [&[][..], &["--set", "app"]] {
+        world.heirloom(["restore", "--to", "prod.db", "--force"].iter().chain(set)).success();
+        assert_eq!(notes(&world, "prod.db"), "100");
+    }
     world.heirloom(["restore", "app_20260301T030000Z.tar.gz", "--to-original"]).success();
     assert_eq!(notes(&world, "app.db"), "100");
 }
@@ -193,7 +195,6 @@ fn a_typing_error_looked_like_an_empty_store() {
     world.heirloom(["restore", "--set", "typo"]).exits(12).says("shop");
     world.heirloom(["restore", "--only", "typo"]).exits(12).says("no database \"typo\"").says("orders, users");
     world.heirloom(["restore", "--only", "typo", "--if-backup-exists"]).exits(12);
-    world.heirloom(["help", "restore"]).success();
     // A set of the configuration without archives is no typing error.
     fs::write(world.path("heirloom.toml"), "[sets.new.databases]\nusers = \"users.db\"\n").unwrap();
     world.heirloom(["list", "--set", "new"]).success();
@@ -209,4 +210,18 @@ fn on_a_fresh_disk_the_archive_tells_which_candidate_was_used() {
     fs::remove_file(world.path("data/app.db")).unwrap();
     world.heirloom(["restore", "--if-missing"]).success();
     assert!(world.path("data/app.db").exists() && !world.path("app.db").exists());
+}
+
+#[test]
+fn help_about_a_command_was_taken_for_health() {
+    let world = World::new();
+    for (words, usage) in [
+        (&["help", "restore"][..], "heirloom restore"),
+        (&["help"], "heirloom [OPTIONS]"),
+        (&["help", "config", "check"], "heirloom config check"),
+    ] {
+        let ran = world.heirloom(words).success();
+        assert!(ran.stdout.contains(&format!("Usage: {usage}")), "{words:?}: {}", ran.stdout);
+    }
+    world.heirloom(["help", "nothing"]).exits(2);
 }
