@@ -11,6 +11,7 @@ Usage: start-with-restore.sh [OPTIONS] -- APPLICATION [ARGUMENTS...]
 
   --database PATH   a database of the application; may be repeated. Without it $DATABASE_PATH, else the configured ones
   --set NAME        restore archives of this set
+  --fresh           this is a first deployment on this host: archives of other hosts do not count
   --allow-empty     where there is neither a database nor a backup, make an empty file and start: for the very first
                     start. Needs --database or DATABASE_PATH
   --check DEPTH     how thoroughly databases are checked: quick (default), full, none
@@ -24,8 +25,9 @@ Example, in a Dockerfile:
   ENTRYPOINT ["start-with-restore", "--"]
   CMD ["./server"]
 
-Exit codes: those of the application; 2 wrong usage, 10 a database is missing and there is no backup of it, 13 a
-database or the archive is damaged, 16 a database is missing and the store cannot be reached, 127 no such program.
+Exit codes: those of the application; 2 wrong usage, 3 only a part was restored, 10 a database is missing and there is no
+backup of it, 12 there is one that is not taken unasked, as another host's (see --fresh), 13 a database or the archive is
+damaged, 16 a database is missing and the store cannot be reached, 127 no such program.
 END
 }
 
@@ -38,7 +40,7 @@ fail() {
 }
 
 heirloom=${HEIRLOOM:-heirloom}
-databases='' count=0 set_name='' allow_empty=no check=quick config='' dir=''
+databases='' count=0 set_name='' fresh='' allow_empty=no check=quick config='' dir=''
 newline='
 '
 while [ $# -gt 0 ]; do
@@ -72,6 +74,7 @@ while [ $# -gt 0 ]; do
         shift
         ;;
     --allow-empty) allow_empty=yes ;;
+    --fresh) fresh=--fresh ;;
     --help | -h)
         usage
         exit 0
@@ -102,9 +105,9 @@ run_heirloom() {
 code=0
 if [ "$count" -eq 1 ]; then
     # One database: whatever its archive calls it, it goes where the application wants it.
-    run_heirloom restore latest --if-missing --if-backup-exists --to "${databases%"$newline"}" || code=$?
+    run_heirloom restore latest --if-missing --if-backup-exists $fresh --to "${databases%"$newline"}" || code=$?
 else
-    run_heirloom restore latest --if-missing --if-backup-exists || code=$?
+    run_heirloom restore latest --if-missing --if-backup-exists $fresh || code=$?
 fi
 [ "$code" -eq 0 ] || fail "$code" "a database is missing and could not be restored; the application was not started"
 

@@ -8,7 +8,7 @@
 //! operations   ops/                     backup restore verify cleanup rotate health: plan from values, act through adapters
 //! adapters     database/ archive/ store/ activity.rs holds.rs lock.rs remembered.rs scratch.rs     one outside thing each
 //! platform     platform/           what the operating system knows about files
-//! pure         metadata.rs snapshot.rs retention/ streams.rs latest.rs digest.rs progress.rs names.rs ...   no files, no clock, no environment
+//! pure         metadata.rs snapshot.rs retention/ streams.rs latest/ digest.rs progress.rs names.rs ...   no files, no clock, no environment
 //! ```
 //!
 //! Where something happens:
@@ -21,7 +21,7 @@
 //! | what do the bytes of an archive mean? | `archive/format.rs`, `man/heirloom-archive.5` |
 //! | when does an archive count? | `ops/backup.rs` (commit point), `store/local.rs` (`commit`) |
 //! | whose archive is it? | `streams.rs` |
-//! | which archive is the latest? | `latest.rs` |
+//! | which archive is the latest? | `latest/` |
 //! | what may be removed? | `retention/` |
 //! | what does exit code 13 mean? | `cli/exit.rs` |
 

@@ -165,7 +165,10 @@ fn none_yet(databases: &[Name], question: &Question<'_>, found: &Inventory, cont
     let set_is_there = found.snapshots.iter().any(|snapshot| snapshot.set == *question.set);
     let what = if databases.is_empty() { String::new() } else { format!(" of {}", quoted_names(databases)) };
     let message = format!("no backup{what} in the store \"{store}\"");
-    let hint = if found.snapshots.is_empty() {
+    let hint = if !found.foreign.is_empty() {
+        // One of them may be a backup that nobody can read.
+        format!("some files there are not archives, or cannot be read; look at them: {}", context.command_line(&["list"]))
+    } else if found.snapshots.is_empty() {
         "the store is empty; name another with `--dir`".into()
     } else if set_is_there {
         let newest: Vec<&str> = found.snapshots.iter().take(5).map(|snapshot| snapshot.name.as_str()).collect();
@@ -210,7 +213,8 @@ pub(super) fn absent_text(absent: &Absent, question: &Question<'_>, context: &Co
     }
 }
 
-fn absent_command(absent: &Absent, context: &Context) -> String {
+/// Returns the command that restores a database although it was not chosen.
+pub(super) fn absent_command(absent: &Absent, context: &Context) -> String {
     let name = absent.database.as_str();
     match &absent.why {
         Why::Apart(_) => context.command_line(&["restore", "--only", name]),

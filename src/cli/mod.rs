@@ -25,11 +25,13 @@ mod meant;
 mod pin;
 mod restore;
 mod restore_select;
+mod restore_targets;
 mod restore_text;
 mod retain;
 mod rotate;
 mod settings;
 mod show;
+mod time;
 mod ui;
 mod verify;
 

@@ -10,6 +10,7 @@ use super::backup::CheckArg;
 use super::exit::Usage;
 use super::log::Record;
 use super::restore_select::{self, Found, Selection};
+use super::restore_targets;
 use super::restore_text as tell;
 use super::{Context, Outcome};
 use crate::config::{Check, Key, Origin};
@@ -143,7 +144,7 @@ pub(super) fn run(args: &RestoreArgs, context: &mut Context) -> anyhow::Result<O
             Found::Nothing { outcome, words } => return Ok(skipped(context, outcome, &words)),
         }
     };
-    let Selection { selected, chosen, assigned, outcome } = selection;
+    let Selection { selected, chosen, assigned, left_out } = selection;
     let contents = selected.archive.contents();
     let shown = match &selected.place {
         Place::Store => selected.snapshot.name.as_str().to_owned(),
@@ -159,18 +160,18 @@ pub(super) fn run(args: &RestoreArgs, context: &mut Context) -> anyhow::Result<O
     // An undo goes to where the databases were, also where the configuration says something else by now; but only on this host.
     let here = contents.metadata.as_ref().is_some_and(|metadata| context.host.owns(&metadata.label()));
     let place = if args.undo && here && args.place() == Where::Known { Where::Original } else { args.place() };
-    let targets = restore_select::targets(args, &selected, &chosen, &place, &known, &shown, context)?;
-    restore_select::refuse_source(&selected, &targets, context)?;
+    let targets = restore_targets::targets(args, &selected, &chosen, &place, &known, &shown, context)?;
+    restore_targets::refuse_source(&selected, &targets, context)?;
     let offline = args.offline.then_some(if args.assume_unused { Proof::NoneKnown } else { Proof::AllSeen });
     let plan = restore::plan(contents, targets, offline, args.if_missing)?;
     if plan.steps.is_empty() {
         return Ok(skipped(context, "skipped_exists", "everything is there, nothing was restored"));
     }
 
-    restore_select::warn_of_other_origin(&selected, &plan, context);
+    restore_targets::warn_of_other_origin(&selected, &plan, context);
     tell::plan(context, &selected.snapshot, &shown, &plan, args.dry_run);
     if args.dry_run {
-        return Ok(outcome);
+        return Ok(left_out.outcome());
     }
     if plan.replaces() && !args.force {
         confirm(context, &plan)?;
@@ -196,8 +197,8 @@ pub(super) fn run(args: &RestoreArgs, context: &mut Context) -> anyhow::Result<O
         ..Record::default()
     });
     let undo = report.safety.as_ref().and(store.as_ref()).map(|store| undo_command(context, store));
-    tell::report(context, &selected.snapshot, &shown, &plan, &report, undo.as_deref());
-    Ok(outcome)
+    tell::report(context, &selected.snapshot, &shown, &plan, &report, undo.as_deref(), &left_out);
+    Ok(left_out.outcome())
 }
 
 /// Asks at a terminal; elsewhere `--force` has to have answered.

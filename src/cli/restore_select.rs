@@ -2,10 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, SecondsFormat, TimeZone as _, Utc};
-use chrono_tz::Tz;
+use chrono::{DateTime, SecondsFormat, Utc};
 
-use super::exit::{Advised, NoBackup, Usage};
+use super::exit::{NoBackup, Usage};
 use super::latest::{self, choose_one, quoted_names};
 use super::meant::{self, Database, Meant, Settled};
 use super::restore::RestoreArgs;
@@ -14,8 +13,8 @@ use crate::latest::{Absent, Asked, Candidate, Completeness, Decision, From, Ques
 use crate::names::{ArchiveName, HostLabel, Name, entry_name, printable};
 use crate::ops::inventory::{Inventory, Reading, inventory};
 use crate::ops::latest::{Answer, Chosen};
-use crate::ops::resolve::{Place, ResolveError, Selected, Wanted, in_store, resolve};
-use crate::ops::restore::{self, Known, RestoreError, Where};
+use crate::ops::resolve::{ResolveError, Selected, Wanted, in_store, resolve};
+use crate::ops::restore::{self, Where};
 use crate::platform;
 use crate::store::{LocalStore, StoreError, parent};
 
@@ -27,8 +26,26 @@ pub(super) struct Selection {
     pub(super) chosen: Vec<usize>,
     /// Where those belong that were known without the archive.
     pub(super) assigned: Vec<(usize, PathBuf)>,
-    /// How the restore ends if it goes well: something that was asked for may not be in the archive.
-    pub(super) outcome: Outcome,
+    /// What was asked for and is not in the archive.
+    pub(super) left_out: LeftOut,
+}
+
+/// What was asked for and is not restored.
+#[derive(Default)]
+pub(super) struct LeftOut {
+    /// Databases that have no backup yet.
+    pub(super) none_yet: Vec<Name>,
+    /// Databases of which an archive exists that cannot be chosen.
+    pub(super) out_of_reach: Vec<Name>,
+    /// How the restore ends if it goes well.
+    pub(super) is_problem: bool,
+}
+
+impl LeftOut {
+    /// Returns how a restore ends that went well.
+    pub(super) fn outcome(&self) -> Outcome {
+        if self.is_problem { Outcome::Problems } else { Outcome::Done }
+    }
 }
 
 /// What became of the search.
@@ -59,13 +76,13 @@ impl Selection {
     /// Takes a named archive, with the databases that `--only` leaves.
     pub(super) fn whole(selected: Selected, args: &RestoreArgs) -> anyhow::Result<Self> {
         let chosen = restore::choose(selected.archive.contents(), &args.only)?;
-        Ok(Self { selected, chosen, assigned: Vec::new(), outcome: Outcome::Done })
+        Ok(Self { selected, chosen, assigned: Vec::new(), left_out: LeftOut::default() })
     }
 }
 
 /// Finds the archive.
 pub(super) fn select(args: &RestoreArgs, context: &Context, reading: &Reading) -> anyhow::Result<Found> {
-    let at = args.at.as_deref().map(|text| time(text, reading.zone)).transpose()?;
+    let at = args.at.as_deref().map(|text| super::time::time(text, reading.zone)).transpose()?;
     let argument = args.archive.as_deref().filter(|text| *text != "latest");
     let mut known = match argument {
         Some(text) => meant::configured_database(text, args.set.as_ref(), context)?,
@@ -209,12 +226,12 @@ impl Search<'_> {
         } else if let Some(lost) = &take.lost {
             context.ui.warning(latest::lost_text(lost, &take, context));
         }
-        let outcome = self.mention_what_is_not_in_it(&take);
+        let left_out = self.mention_what_is_not_in_it(&take);
         let assigned = take.members.iter().filter_map(|(asked, member)| Some((*member, self.target(*asked, *member, &selected)?)));
         let assigned = assigned.collect();
         let mut members: Vec<usize> = take.members.iter().map(|(_, member)| *member).collect();
         members.sort_unstable();
-        Ok(Found::Archive(Box::new(Selection { selected, chosen: members, assigned, outcome })))
+        Ok(Found::Archive(Box::new(Selection { selected, chosen: members, assigned, left_out })))
     }
 
     /// Returns where a database belongs: its path, or that of the other candidates of the configuration that the archive records.
@@ -268,29 +285,31 @@ impl Search<'_> {
             Some((*index, database.path.clone()?))
         };
         let assigned = chosen.iter().filter_map(belongs).collect();
-        Ok(Found::Archive(Box::new(Selection { selected, chosen, assigned, outcome: Outcome::Done })))
+        Ok(Found::Archive(Box::new(Selection { selected, chosen, assigned, left_out: LeftOut::default() })))
     }
 
-    /// Names what was asked for and is not in the archive. Returns how the restore ends because of it.
-    fn mention_what_is_not_in_it(&self, take: &Take) -> Outcome {
+    /// Names what was asked for and is not in the archive.
+    fn mention_what_is_not_in_it(&self, take: &Take) -> LeftOut {
         let (args, context) = (self.args, self.context);
-        let mut outcome = Outcome::Done;
+        let mut left_out = LeftOut { none_yet: take.none_yet.clone(), ..LeftOut::default() };
         for name in &take.none_yet {
             let words = format!("no backup of \"{name}\" yet: it was not restored");
             if args.if_backup_exists {
                 context.ui.note(words);
             } else {
                 context.ui.warning(words);
-                outcome = Outcome::Problems;
+                left_out.is_problem = true;
             }
         }
         let question = Question { at: self.at, ..latest::question(self.settled, &[], &[], context) };
         for absent in take.out_of_reach.iter().filter(|absent| !args.fresh || !matches!(absent.why, Why::Elsewhere(_))) {
             let why = latest::absent_text(absent, &question, context);
-            context.ui.warning(format!("\"{}\" was not restored: {why}", absent.database));
-            outcome = Outcome::Problems;
+            let command = latest::absent_command(absent, context);
+            context.ui.warning(format!("\"{}\" was not restored: {why}; to restore it: {command}", absent.database));
+            left_out.out_of_reach.push(absent.database.clone());
+            left_out.is_problem = true;
         }
-        outcome
+        left_out
     }
 
     /// Returns this command with the archive named, or with further flags.
@@ -414,71 +433,6 @@ fn all_known_targets_exist(args: &RestoreArgs, known: Option<&Meant>, context: &
     Ok(!paths.is_empty())
 }
 
-/// Returns where each database goes. At a terminal, a path that only the archive knows is asked about.
-pub(super) fn targets(
-    args: &RestoreArgs,
-    selected: &Selected,
-    chosen: &[usize],
-    place: &Where,
-    known: &Known<'_>,
-    shown: &str,
-    context: &Context,
-) -> anyhow::Result<Vec<(usize, PathBuf)>> {
-    let contents = selected.archive.contents();
-    match restore::targets(contents, chosen, place, known, shown) {
-        Err(RestoreError::NoTarget { name, recorded, archive }) => {
-            if let (true, Some((_, host))) = (context.ui.can_ask(), &recorded) {
-                let paths = chosen.iter().filter_map(|index| contents.databases[*index].source.as_deref());
-                let paths: Vec<String> = paths.map(super::context::quoted).collect();
-                if context.ui.confirm(&format!("Restore to {}, recorded on the host {}?", paths.join(" and "), printable(host))) {
-                    return Ok(restore::targets(contents, chosen, &Where::Original, known, shown)?);
-                }
-            }
-            let example = recorded.as_ref().map_or_else(|| format!("{name}.db"), |(path, _)| path.clone());
-            let mut words = vec!["restore", &archive, "--only", name.as_str()];
-            words.extend(args.force.then_some("--force"));
-            let mut commands = vec![context.command_line(&[words.as_slice(), &["--to", example.as_str()]].concat())];
-            if recorded.is_some() {
-                commands.push(context.command_line(&[words.as_slice(), &["--to-original"]].concat()));
-            }
-            let hint = choose_one(&commands);
-            Err(Advised { error: RestoreError::NoTarget { name, recorded, archive }, hint }.into())
-        }
-        found => Ok(found?),
-    }
-}
-
-/// Refuses to restore a file onto itself, by whatever names.
-pub(super) fn refuse_source(selected: &Selected, targets: &[(usize, PathBuf)], context: &Context) -> anyhow::Result<()> {
-    let source = match &selected.place {
-        Place::Store => context.settings.store.join(selected.snapshot.name.as_str()),
-        Place::Path(path) => path.clone(),
-    };
-    for (_, target) in targets {
-        if platform::same_file(&source, target).unwrap_or(false) {
-            return Err(RestoreError::SourceIsTarget { path: target.clone() }.into());
-        }
-    }
-    Ok(())
-}
-
-/// Warns if the archive comes from another host or path than where its databases go.
-pub(super) fn warn_of_other_origin(selected: &Selected, plan: &restore::Plan, context: &Context) {
-    let snapshot = &selected.snapshot;
-    let other_host = !context.host.owns(&snapshot.host);
-    for step in &plan.steps {
-        let Some(brief) = snapshot.databases.get(step.index) else { continue };
-        let target = meant::resolved(&step.target.path);
-        let path = brief.stream.path().filter(|path| other_host || *path != target);
-        if other_host || path.is_some() {
-            let from = path.map(|path| format!(", \"{}\"", printable(path))).unwrap_or_default();
-            context
-                .ui
-                .warning(format!("{} comes from {}{from}; it goes to \"{target}\" on {}", brief.name, snapshot.host, context.host.label));
-        }
-    }
-}
-
 /// Returns whether an error means that the store was never made. An unmounted volume looks the same; that the folder above
 /// it is there is a sign that it was not.
 fn was_never_made(error: &StoreError, context: &Context) -> bool {
@@ -504,42 +458,4 @@ fn is_nothing(args: &RestoreArgs, context: &Context, reading: &Reading, error: &
     let found = inventory(&context.store()?, reading, &context.ui.progress())?;
     let of_set = |set: &Name| args.set.as_ref().is_none_or(|wanted| wanted == set);
     Ok(!found.snapshots.iter().any(|snapshot| snapshot.damaged && of_set(&snapshot.set)) && found.foreign.is_empty())
-}
-
-/// Reads a time as people write it.
-fn time(text: &str, zone: Tz) -> Result<DateTime<Utc>, Usage> {
-    let wrong = || {
-        let hint = "write 2026-03-01T03:00:00Z, '2026-03-01 03:00', or 2026-03-01 for the end of that day";
-        Usage::new(format!("\"{}\" is no time", printable(text)), hint)
-    };
-    if let Ok(time) = DateTime::parse_from_rfc3339(text) {
-        return Ok(time.to_utc());
-    }
-    // As it stands in the name of an archive.
-    if let Ok(time) = NaiveDateTime::parse_from_str(text, "%Y%m%dT%H%M%SZ") {
-        return Ok(time.and_utc());
-    }
-    let forms = ["%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M"];
-    let last_second = NaiveTime::from_hms_opt(23, 59, 59).expect("it is a time of every day");
-    let local = forms.iter().find_map(|form| NaiveDateTime::parse_from_str(text, form).ok());
-    let local = local.or_else(|| NaiveDate::parse_from_str(text, "%Y-%m-%d").ok().map(|day| day.and_time(last_second)));
-    // A time that occurs twice means the later one; one that a clock change leaves out means nothing.
-    zone.from_local_datetime(&local.ok_or_else(wrong)?).latest().map(|time| time.to_utc()).ok_or_else(wrong)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_are_read_in_their_zone() {
-        let utc = |text: &str| time(text, Tz::Europe__Berlin).unwrap().to_rfc3339();
-        assert_eq!(utc("2026-03-01T03:00:00Z"), "2026-03-01T03:00:00+00:00");
-        assert_eq!(utc("2026-03-01 03:00"), "2026-03-01T02:00:00+00:00");
-        assert_eq!(utc("2026-07-01"), "2026-07-01T21:59:59+00:00");
-        // The clock goes from 2 to 3 in that night, and back from 3 to 2 in the other.
-        assert!(time("2026-03-29 02:30", Tz::Europe__Berlin).is_err());
-        assert_eq!(utc("2026-10-25 02:30"), "2026-10-25T01:30:00+00:00");
-        assert!(time("yesterday", Tz::UTC).is_err());
-    }
 }

@@ -3,6 +3,8 @@
 use chrono::TimeDelta;
 
 use super::*;
+use crate::metadata::Kind;
+use crate::snapshot::{Brief, Origin};
 
 /// An archive of the set `shop` in a store of examples.
 struct Example {
@@ -16,6 +18,9 @@ fn name(text: &str) -> Name {
 fn hour(hours: i64) -> DateTime<Utc> {
     DateTime::UNIX_EPOCH + TimeDelta::hours(hours)
 }
+
+/// Spoils an archive.
+type Change = fn(&mut Snapshot);
 
 /// Makes an archive that a host made at an hour, of databases at paths.
 fn archive(host: &str, hours: i64, databases: &[(&str, &str)]) -> Example {
@@ -113,7 +118,7 @@ fn the_newest_that_holds_all_of_them_is_taken_and_newer_parts_are_mentioned() {
 
 #[test]
 fn what_may_not_be_chosen_is_the_latest_of_nothing() {
-    let changes: [(&str, fn(&mut Snapshot)); 4] = [
+    let changes: [(&str, Change); 4] = [
         ("damaged", |snapshot| snapshot.damaged = true),
         ("safety", |snapshot| snapshot.kind = Kind::Safety),
         ("future", |snapshot| snapshot.created_at = hour(101)),

@@ -225,3 +225,21 @@ fn help_about_a_command_was_taken_for_health() {
     }
     world.heirloom(["help", "nothing"]).exits(2);
 }
+
+#[test]
+fn only_what_is_missing_in_a_folder_is_asked_for() {
+    let mut world = World::new();
+    for name in ["users.db", "orders.db"] {
+        world.database(name);
+    }
+    world.heirloom(["backup", "users.db", "orders.db", "--set", "shop"]).success();
+    world.at("2026-03-05");
+    world.heirloom(["backup", "users.db", "orders.db", "--set", "shop", "--only", "users"]).success();
+    fs::create_dir(world.path("out")).unwrap();
+    world.heirloom(["restore", "--to-dir", "out"]).exits(12).says("--only users");
+    world.database("out/orders.db");
+    let document = world.heirloom(["restore", "--to-dir", "out", "--if-missing", "--json"]).success().json();
+    assert_eq!(document["archive"], "shop_20260305T000000Z.tar.gz");
+    assert_eq!(document["databases"].as_array().unwrap().len(), 1);
+    assert_eq!((document["host"].as_str(), document["not_restored"].as_array().unwrap().len()), (Some("here"), 0));
+}

@@ -1,301 +1,20 @@
-//! Which archive `latest` and `--at` mean. Pure: the archives of the store, the databases asked for and the time come in,
-//! and a [`Decision`] comes out; nothing is read, asked or printed here.
-//!
-//! Decided by stream: the newest good archive that holds every database asked for in the host's own streams. An archive
-//! of another host or of another path is never taken in silence, however new it is: two tenants may use one name.
+//! Looks for the archive: what there is of each database in the streams that are meant, and why the rest is not chosen.
 
-use std::collections::BTreeSet;
+use chrono::{DateTime, Utc};
 
-use chrono::{DateTime, TimeDelta, Utc};
-
+use super::{Absent, Asked, Candidate, Completeness, Decision, From, Newer, Question, Remembered, Take, Target, Why};
 use crate::metadata::Kind;
-use crate::names::{ArchiveId, ArchiveName, HostLabel, Name};
-use crate::snapshot::{Brief, Origin, Snapshot};
-use crate::streams::{self, FileIdentity, OwnHost, Place, Stream};
-
-/// How much older than the newest archive of one of its databases an archive may be, if `max_backup_age` is not set.
-pub const MAX_AGE: TimeDelta = TimeDelta::hours(26);
-
-/// A database that is asked for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Asked {
-    /// Its name in the set.
-    pub name: Name,
-    /// The resolved path where it belongs; `None` if nothing but archives knows it.
-    pub path: Option<String>,
-    /// Further paths of the configuration where it may have been, if nothing lies at any of them.
-    pub others: Vec<String>,
-    /// The file that lies at the path now.
-    pub file: Option<FileIdentity>,
-}
-
-impl Asked {
-    /// Makes a database that is known by its name only.
-    pub fn named(name: Name) -> Self {
-        Self { name, path: None, others: Vec::new(), file: None }
-    }
-}
-
-/// Whose archives are meant, if not the own ones: `--from`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct From {
-    /// Archives of this host label.
-    pub host: Option<HostLabel>,
-    /// Archives of a database at this path.
-    pub path: Option<String>,
-}
-
-/// An archive that this host remembers making.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Remembered {
-    /// The database.
-    pub database: Name,
-    /// The stream that it is the newest archive of.
-    pub stream: Stream,
-    /// The archive.
-    pub archive: ArchiveName,
-    /// What it is, whatever its name.
-    pub id: Option<ArchiveId>,
-    /// The instant of its snapshot.
-    pub created_at: DateTime<Utc>,
-}
-
-/// Whether the user named the target.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Target {
-    /// `--to`, `--to-dir`, or no target at all because nothing is written: an archive of the only other stream does no harm.
-    Explicit,
-    /// The databases go where they belong.
-    Known,
-}
-
-/// Whether a part of what is asked for is better than nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Completeness {
-    /// Every database must be in the archive.
-    All,
-    /// Those that are in none are named, and the others are restored: `--if-missing`.
-    Possible,
-}
-
-/// What is asked.
-#[derive(Debug, Clone, Copy)]
-pub struct Question<'a> {
-    /// The set.
-    pub set: &'a Name,
-    /// The databases. Not empty; see [`included`] if nothing names them.
-    pub asked: &'a [Asked],
-    /// This host.
-    pub own: &'a OwnHost,
-    /// Whose archives are meant instead.
-    pub from: Option<&'a From>,
-    /// Where they go.
-    pub target: Target,
-    /// Whether a part is enough.
-    pub completeness: Completeness,
-    /// Nothing newer than this, in whole seconds.
-    pub at: Option<DateTime<Utc>>,
-    /// The present: what is dated later is used only when named.
-    pub now: DateTime<Utc>,
-    /// By how much a database may have a newer archive than the one that holds them all.
-    pub max_age: TimeDelta,
-    /// What this host remembers making.
-    pub remembered: &'a [Remembered],
-}
-
-/// The answer.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Decision {
-    /// An archive was chosen.
-    Take(Box<Take>),
-    /// Nothing of what was asked for has a backup, anywhere in this set.
-    NoneYet {
-        /// The databases.
-        databases: Vec<Name>,
-    },
-    /// Only other hosts or paths have it, or several of this host's own: somebody has to say which.
-    Elsewhere {
-        /// Where from, the newest first.
-        candidates: Vec<Candidate>,
-        /// The databases.
-        databases: Vec<Name>,
-    },
-    /// Archives exist, and none can be chosen.
-    OutOfReach {
-        /// Each database and why.
-        databases: Vec<Absent>,
-    },
-}
-
-/// An archive that was chosen.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Take {
-    /// The archive.
-    pub archive: ArchiveName,
-    /// When its snapshot was taken.
-    pub created_at: DateTime<Utc>,
-    /// For each database that is restored: which one asked for, and which one of the archive. They may differ in name.
-    pub members: Vec<(usize, usize)>,
-    /// Databases without any backup yet.
-    pub none_yet: Vec<Name>,
-    /// Databases that have archives and are not in this one, with [`Completeness::Possible`].
-    pub out_of_reach: Vec<Absent>,
-    /// Newer archives that hold only some of the databases.
-    pub newer: Vec<Newer>,
-    /// Whether one of those is newer by more than the limit.
-    pub too_old: bool,
-    /// The newest archives of the applications that share a stream and are both in use.
-    pub rivals: Vec<ArchiveName>,
-    /// A newer one that this host remembers making and that is not there.
-    pub lost: Option<Remembered>,
-    /// Whose it is, if it was not found in the own streams.
-    pub origin: Option<Candidate>,
-}
-
-/// A newer archive that holds only some of the databases.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Newer {
-    /// The database.
-    pub database: Name,
-    /// The newest archive that holds it.
-    pub archive: ArchiveName,
-    /// When its snapshot was taken.
-    pub created_at: DateTime<Utc>,
-}
-
-/// Archives that are not the own ones, or one of several own ones.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Candidate {
-    /// The host label.
-    pub host: HostLabel,
-    /// Where each database lies there.
-    pub places: Vec<(Name, Place)>,
-    /// The newest archive of them that can be chosen.
-    pub newest: ArchiveName,
-    /// When its snapshot was taken.
-    pub created_at: DateTime<Utc>,
-}
-
-/// A database that cannot be restored although an archive of it exists.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Absent {
-    /// The database.
-    pub database: Name,
-    /// Why.
-    pub why: Why,
-}
-
-/// Why an archive that exists is not chosen.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Why {
-    /// No archive holds it together with the others; this one holds it.
-    Apart(ArchiveName),
-    /// Only archives of another host or path hold it.
-    Elsewhere(Candidate),
-    /// The newest one that holds it is damaged.
-    Damaged(ArchiveName),
-    /// It is dated in the future.
-    Future(ArchiveName),
-    /// It is newer than what `--at` allows.
-    Later(ArchiveName),
-    /// It is a safety backup.
-    Safety(ArchiveName),
-    /// It is a file of another tool.
-    Plain(ArchiveName),
-    /// This host remembers making it, and it is not there.
-    Lost(Remembered),
-}
-
-/// Decides. The archives are newest first.
-pub fn decide(snapshots: &[Snapshot], question: &Question<'_>) -> Decision {
-    Looked::new(snapshots, question).decide()
-}
-
-/// Returns the databases that the newest archive of a set names in `includes`, in it or not: the own ones come first.
-pub fn included(snapshots: &[Snapshot], set: &Name, own: &OwnHost, at: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Vec<Name> {
-    let plain = plain_counts(snapshots);
-    let usable = |snapshot: &&Snapshot| snapshot.set == *set && is_usable(snapshot, plain, at, now);
-    let newest = |own_only: bool| snapshots.iter().filter(usable).find(|snapshot| !own_only || own.owns(&snapshot.host));
-    let newest = newest(true).or_else(|| newest(false));
-    // If none can be chosen, the reasons are about the newest one of any kind.
-    let newest = newest.or_else(|| snapshots.iter().find(|snapshot| snapshot.set == *set));
-    newest.map(|snapshot| snapshot.set_databases.clone()).unwrap_or_default()
-}
-
-/// Which set is meant.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum SetChoice {
-    /// This one.
-    One(Name),
-    /// One of these.
-    Several(Vec<Name>),
-    /// None has archives that fit.
-    None,
-}
-
-impl SetChoice {
-    fn of(sets: BTreeSet<&Name>) -> Self {
-        let mut sets = sets.into_iter();
-        match (sets.next(), sets.next()) {
-            (None, _) => Self::None,
-            (Some(only), None) => Self::One(only.clone()),
-            (Some(first), Some(second)) => Self::Several([first, second].into_iter().chain(sets).cloned().collect()),
-        }
-    }
-}
-
-/// Returns the set of the store: of the own archives, else of all; files of other tools only if there is nothing else.
-pub fn only_set(snapshots: &[Snapshot], own: &OwnHost) -> SetChoice {
-    let plain = plain_counts(snapshots);
-    let good = |snapshot: &&Snapshot| snapshot.kind != Kind::Safety && (plain || !snapshot.is_plain());
-    let sets = |own_only: bool| {
-        let fitting = snapshots.iter().filter(good).filter(|snapshot| !own_only || own.owns(&snapshot.host));
-        SetChoice::of(fitting.map(|snapshot| &snapshot.set).collect())
-    };
-    match sets(true) {
-        SetChoice::None => sets(false),
-        found => found,
-    }
-}
-
-/// Returns the set of the database at a resolved path: one whose archives of this host record the path; else the set of
-/// `name`; else the only one that has a database of that name.
-pub fn set_of_path(snapshots: &[Snapshot], own: &OwnHost, path: &str, name: &Name) -> SetChoice {
-    let known = || snapshots.iter().filter(|snapshot| !snapshot.is_plain() && snapshot.kind != Kind::Safety);
-    let records = |snapshot: &&Snapshot| snapshot.databases.iter().any(|brief| brief.stream.path() == Some(path));
-    let by_path: BTreeSet<&Name> =
-        known().filter(|snapshot| own.owns(&snapshot.host)).filter(records).map(|snapshot| &snapshot.set).collect();
-    if by_path.contains(name) {
-        return SetChoice::One(name.clone());
-    }
-    if !by_path.is_empty() {
-        return SetChoice::of(by_path);
-    }
-    if known().any(|snapshot| snapshot.set == *name) {
-        return SetChoice::One(name.clone());
-    }
-    SetChoice::of(known().filter(|snapshot| records(snapshot) || snapshot.brief(name.as_str()).is_some()).map(|found| &found.set).collect())
-}
-
-/// Puts archives of the old tool, which names no set, into the configured set that alone has databases of those names.
-pub fn adopt_old_archives<'a>(snapshots: &mut [Snapshot], sets: impl Iterator<Item = (&'a Name, Vec<&'a Name>)> + Clone) {
-    for snapshot in snapshots.iter_mut().filter(|snapshot| snapshot.origin == Origin::Legacy) {
-        let held = |names: &[&Name]| snapshot.databases.iter().all(|brief| names.contains(&&brief.name));
-        let mut fitting = sets.clone().filter(|(_, names)| held(names));
-        if let (Some((set, _)), None) = (fitting.next(), fitting.next()) {
-            snapshot.set = set.clone();
-            snapshot.databases.iter_mut().for_each(|brief| brief.stream.set = set.clone());
-        }
-    }
-}
+use crate::names::{ArchiveName, Name};
+use crate::snapshot::{Brief, Snapshot};
+use crate::streams::{self, FileIdentity, Place, Stream};
 
 /// Returns whether files of other tools may be chosen: they are never the newest beside archives.
-fn plain_counts(snapshots: &[Snapshot]) -> bool {
+pub(super) fn plain_counts(snapshots: &[Snapshot]) -> bool {
     snapshots.iter().all(Snapshot::is_plain)
 }
 
 /// Returns whether an archive may be chosen without being named.
-fn is_usable(snapshot: &Snapshot, plain: bool, at: Option<DateTime<Utc>>, now: DateTime<Utc>) -> bool {
+pub(super) fn is_usable(snapshot: &Snapshot, plain: bool, at: Option<DateTime<Utc>>, now: DateTime<Utc>) -> bool {
     (plain || !snapshot.is_plain())
         && !snapshot.damaged
         && snapshot.kind != Kind::Safety
@@ -316,15 +35,16 @@ struct Holding<'a> {
     usable: Vec<(&'a Snapshot, usize)>,
 }
 
-struct Looked<'a> {
+/// A question over the archives of its set.
+pub(super) struct Search<'a> {
     /// The archives of the set.
     snapshots: Vec<&'a Snapshot>,
     plain: bool,
     question: &'a Question<'a>,
 }
 
-impl<'a> Looked<'a> {
-    fn new(snapshots: &'a [Snapshot], question: &'a Question<'a>) -> Self {
+impl<'a> Search<'a> {
+    pub(super) fn new(snapshots: &'a [Snapshot], question: &'a Question<'a>) -> Self {
         let of_set = snapshots.iter().filter(|snapshot| snapshot.set == *question.set).collect();
         Self { snapshots: of_set, plain: plain_counts(snapshots), question }
     }
@@ -334,7 +54,7 @@ impl<'a> Looked<'a> {
         self.snapshots.iter().copied().filter(move |snapshot| is_usable(snapshot, self.plain, question.at, question.now))
     }
 
-    fn decide(&self) -> Decision {
+    pub(super) fn decide(&self) -> Decision {
         match self.question.from {
             Some(from) => self.decide_from(from),
             None => self.decide_own(),
@@ -663,6 +383,3 @@ fn newest_of_all<'a>(found: &[Holding<'a>]) -> Option<(&'a Snapshot, Vec<(usize,
         members.map(|members| (*snapshot, members))
     })
 }
-
-#[cfg(test)]
-mod tests;
