@@ -87,6 +87,7 @@ Register-ArgumentCompleter -Native -CommandName 'heirloom' -ScriptBlock {
         }
         'heirloom;restore' {
             [CompletionResult]::new('--at', '--at', [CompletionResultType]::ParameterName, 'The newest archive at or before this time: 2026-03-01T03:00:00Z, ''2026-03-01 03:00'', or 2026-03-01 for the end of that day')
+            [CompletionResult]::new('--from', '--from', [CompletionResultType]::ParameterName, 'With `latest` or --at: archives of another host, of a database at another path, or both: HOST, PATH or HOST:PATH')
             [CompletionResult]::new('--only', '--only', [CompletionResultType]::ParameterName, 'Only this database; may be repeated')
             [CompletionResult]::new('--to', '--to', [CompletionResultType]::ParameterName, 'Restore one database into this file')
             [CompletionResult]::new('--to-dir', '--to-dir', [CompletionResultType]::ParameterName, 'Restore each database under its file name into this folder')
@@ -98,6 +99,8 @@ Register-ArgumentCompleter -Native -CommandName 'heirloom' -ScriptBlock {
             [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'Keep and find the archives in this folder [env: HEIRLOOM_DIR, BACKUP_DIR]')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour the output')
             [CompletionResult]::new('--progress', '--progress', [CompletionResultType]::ParameterName, 'Show a progress bar on stderr')
+            [CompletionResult]::new('--fresh', '--fresh', [CompletionResultType]::ParameterName, 'This is a first deployment: archives of other hosts and paths do not count, and without own ones nothing is restored')
+            [CompletionResult]::new('--accept-older', '--accept-older', [CompletionResultType]::ParameterName, 'Restore the newest archive that is there although this host remembers making a newer one')
             [CompletionResult]::new('--to-original', '--to-original', [CompletionResultType]::ParameterName, 'Restore to the paths recorded in the archive, whatever the configuration says and wherever it was made')
             [CompletionResult]::new('--force', '--force', [CompletionResultType]::ParameterName, 'Replace what exists without asking')
             [CompletionResult]::new('--allow-damaged', '--allow-damaged', [CompletionResultType]::ParameterName, 'Restore a damaged archive as far as it can be read; pages that cannot be read become zeros')

@@ -82,6 +82,7 @@ set edit:completion:arg-completer[heirloom] = {|@words|
         }
         &'heirloom;restore'= {
             cand --at 'The newest archive at or before this time: 2026-03-01T03:00:00Z, ''2026-03-01 03:00'', or 2026-03-01 for the end of that day'
+            cand --from 'With `latest` or --at: archives of another host, of a database at another path, or both: HOST, PATH or HOST:PATH'
             cand --only 'Only this database; may be repeated'
             cand --to 'Restore one database into this file'
             cand --to-dir 'Restore each database under its file name into this folder'
@@ -93,6 +94,8 @@ set edit:completion:arg-completer[heirloom] = {|@words|
             cand --dir 'Keep and find the archives in this folder [env: HEIRLOOM_DIR, BACKUP_DIR]'
             cand --color 'Colour the output'
             cand --progress 'Show a progress bar on stderr'
+            cand --fresh 'This is a first deployment: archives of other hosts and paths do not count, and without own ones nothing is restored'
+            cand --accept-older 'Restore the newest archive that is there although this host remembers making a newer one'
             cand --to-original 'Restore to the paths recorded in the archive, whatever the configuration says and wherever it was made'
             cand --force 'Replace what exists without asking'
             cand --allow-damaged 'Restore a damaged archive as far as it can be read; pages that cannot be read become zeros'

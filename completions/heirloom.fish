@@ -90,6 +90,7 @@ complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -s q -l quiet 
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -s v -l verbose -d 'Tell more about what is being done'
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l at -d 'The newest archive at or before this time: 2026-03-01T03:00:00Z, \'2026-03-01 03:00\', or 2026-03-01 for the end of that day' -r
+complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l from -d 'With `latest` or --at: archives of another host, of a database at another path, or both: HOST, PATH or HOST:PATH' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l only -d 'Only this database; may be repeated' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l to -d 'Restore one database into this file' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l to-dir -d 'Restore each database under its file name into this folder' -r -F
@@ -107,6 +108,8 @@ never\t'Never'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l progress -d 'Show a progress bar on stderr' -r -f -a "auto\t'At a terminal'
 always\t'Always'
 never\t'Never'"
+complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l fresh -d 'This is a first deployment: archives of other hosts and paths do not count, and without own ones nothing is restored'
+complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l accept-older -d 'Restore the newest archive that is there although this host remembers making a newer one'
 complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l to-original -d 'Restore to the paths recorded in the archive, whatever the configuration says and wherever it was made'
 complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l force -d 'Replace what exists without asking'
 complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l allow-damaged -d 'Restore a damaged archive as far as it can be read; pages that cannot be read become zeros'

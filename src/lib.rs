@@ -6,9 +6,9 @@
 //! ```text
 //! faces        main.rs  cli/            talk to people and machines: clap, indicatif, printing, clock, environment
 //! operations   ops/                     backup restore verify cleanup rotate health: plan from values, act through adapters
-//! adapters     database/ archive/ store/ activity.rs holds.rs lock.rs scratch.rs     one outside thing each
+//! adapters     database/ archive/ store/ activity.rs holds.rs lock.rs remembered.rs scratch.rs     one outside thing each
 //! platform     platform/           what the operating system knows about files
-//! pure         metadata.rs snapshot.rs retention/ streams.rs digest.rs progress.rs names.rs ...   no files, no clock, no environment
+//! pure         metadata.rs snapshot.rs retention/ streams.rs latest/ digest.rs progress.rs names.rs ...   no files, no clock, no environment
 //! ```
 //!
 //! Where something happens:
@@ -21,6 +21,7 @@
 //! | what do the bytes of an archive mean? | `archive/format.rs`, `man/heirloom-archive.5` |
 //! | when does an archive count? | `ops/backup.rs` (commit point), `store/local.rs` (`commit`) |
 //! | whose archive is it? | `streams.rs` |
+//! | which archive is the latest? | `latest/` |
 //! | what may be removed? | `retention/` |
 //! | what does exit code 13 mean? | `cli/exit.rs` |
 
@@ -33,12 +34,14 @@ pub mod database;
 pub mod digest;
 pub mod groups;
 pub mod holds;
+pub mod latest;
 pub mod lock;
 pub mod metadata;
 pub mod names;
 pub mod ops;
 pub mod platform;
 pub mod progress;
+pub mod remembered;
 pub mod retention;
 pub mod scratch;
 pub mod snapshot;

@@ -18,6 +18,7 @@ const PAUSE: Duration = Duration::from_millis(25);
 /// The exclusive lock of a store; dropping it lets go.
 #[derive(Debug)]
 pub struct StoreLock {
+    private: PathBuf,
     _file: File,
 }
 
@@ -65,6 +66,11 @@ impl std::error::Error for LockError {
 }
 
 impl StoreLock {
+    /// Returns the private folder that it locks.
+    pub fn private(&self) -> &Path {
+        &self.private
+    }
+
     /// Takes the lock in a store's private folder, waiting for another run for at most `limit`.
     pub fn acquire(private: &Path, limit: Duration, progress: &dyn Progress) -> Result<Self, LockError> {
         let path = private.join("lock");
@@ -73,7 +79,7 @@ impl StoreLock {
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path).map_err(failed)?;
         loop {
             match file.try_lock() {
-                Ok(()) => return Ok(Self { _file: file }),
+                Ok(()) => return Ok(Self { private: private.to_owned(), _file: file }),
                 Err(TryLockError::WouldBlock) if started.elapsed() < limit => {
                     progress.checkpoint().map_err(LockError::Interrupted)?;
                     std::thread::sleep(PAUSE);

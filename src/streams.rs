@@ -16,7 +16,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::metadata::{Extent, Kind};
-use crate::names::{HostLabel, Name};
+use crate::names::{ArchiveName, HostLabel, Name};
 use crate::snapshot::{Brief, Snapshot};
 
 /// How long two applications of one stream count as both in use after the last backup of either.
@@ -169,6 +169,29 @@ pub fn before(snapshots: &[Snapshot], stream: &Stream, database: &Name, file: Op
         newest,
         other_path,
     }
+}
+
+/// Returns the newest archive of each application that shares a stream with others, if several of them made one in the last
+/// days before `now`; nothing if there is one application only. The archives are newest first.
+pub fn in_use<'a>(snapshots: impl Iterator<Item = &'a Snapshot>, stream: &Stream, now: DateTime<Utc>) -> Vec<ArchiveName> {
+    let of_place =
+        |snapshot: &'a Snapshot| snapshot.databases.iter().find(|brief| brief.stream.same_place(stream)).map(|brief| (snapshot, brief));
+    let family: Vec<(&Snapshot, &Brief)> = snapshots
+        .filter(|snapshot| snapshot.kind != Kind::Safety && !snapshot.is_plain() && snapshot.created_at <= now)
+        .filter_map(of_place)
+        .collect();
+    if family.iter().all(|(_, brief)| brief.stream.file.is_none()) {
+        return Vec::new();
+    }
+    let mut newest: Vec<(&FileIdentity, &ArchiveName)> = Vec::new();
+    for (snapshot, brief) in family.iter().filter(|(snapshot, _)| now - snapshot.created_at < BOTH_IN_USE) {
+        if let Some(file) = &brief.file
+            && newest.iter().all(|(known, _)| *known != file)
+        {
+            newest.push((file, &snapshot.name));
+        }
+    }
+    if newest.len() > 1 { newest.into_iter().map(|(_, name)| name.clone()).collect() } else { Vec::new() }
 }
 
 /// Returns whether a backup of `file` is of another application than the stream's: its own archives form a stream by file

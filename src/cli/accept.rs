@@ -10,7 +10,7 @@ use crate::lock::StoreLock;
 use crate::metadata::rfc3339;
 use crate::ops::inventory::inventory;
 use crate::ops::marks;
-use crate::ops::resolve::{Place, Wanted, resolve};
+use crate::ops::resolve::Place;
 use crate::retention::{Limits, Retention, Scene, Shrink};
 use crate::store::{Store as _, StoreError};
 
@@ -33,8 +33,7 @@ pub struct AcceptArgs {
 
 pub(super) fn run(args: &AcceptArgs, context: &mut Context) -> anyhow::Result<Outcome> {
     let store = context.store()?;
-    let wanted = Wanted { text: Some(args.archive.clone()), ..Wanted::default() };
-    let selected = resolve(|| Ok(store.clone()), &wanted, &context.reading(), &context.ui.progress())?;
+    let selected = super::latest::find(&args.archive, None, "accept", context)?;
     if selected.place != Place::Store {
         return Err(StoreError::NotFound { name: args.archive.clone(), location: store.location() }.into());
     }

@@ -1,15 +1,12 @@
 //! Which databases the commands that read them mean: those on the command line, else those of the configuration.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::Context;
 use super::exit::Usage;
 use crate::database::Source;
-use crate::names::{Name, printable};
+use crate::names::Name;
 use crate::ops::backup;
-use crate::ops::inventory::Inventory;
-use crate::store::{LocalStore, Store as _};
 
 /// The arguments that choose databases.
 #[derive(clap::Args, Debug)]
@@ -136,18 +133,4 @@ fn no_such_database(context: &Context, name: &Name) -> anyhow::Error {
         .flat_map(|(set, settings)| settings.databases.keys().map(move |name| format!("{set}/{name}")))
         .collect();
     Usage::new(format!("no database \"{name}\" in the configuration"), format!("there are: {}", known.join(", "))).into()
-}
-
-/// Refuses the name of a set that neither the configuration nor an archive knows, and names those that there are. Where there
-/// are none, nothing can be mistyped.
-pub(super) fn refuse_unknown_set(set: &Name, found: &Inventory, store: &LocalStore, context: &Context) -> Result<(), Usage> {
-    let newer = found.foreign.iter().filter_map(|foreign| foreign.newer_format.as_ref()).map(|newer| &newer.set);
-    let sets = found.snapshots.iter().map(|snapshot| &snapshot.set).chain(newer);
-    let known: BTreeSet<&Name> = sets.chain(context.settings.sets.keys()).collect();
-    if known.is_empty() || known.contains(set) {
-        return Ok(());
-    }
-    let names: Vec<&str> = known.into_iter().map(Name::as_str).collect();
-    let message = format!("no set \"{set}\" in the store \"{}\"", printable(&store.location()));
-    Err(Usage::new(message, format!("there are: {}", names.join(", "))))
 }

@@ -67,6 +67,44 @@ impl std::fmt::Display for Usage {
 
 impl std::error::Error for Usage {}
 
+/// No archive can be taken for what was asked: exit code 12.
+#[derive(Debug)]
+pub struct NoBackup {
+    /// What was asked for, and why it is not there.
+    pub message: String,
+    /// What to type instead.
+    pub hint: String,
+}
+
+impl std::fmt::Display for NoBackup {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for NoBackup {}
+
+/// An error of the layers below with a hint that names a whole command, which only the face can.
+#[derive(Debug)]
+pub struct Advised<E> {
+    /// The error.
+    pub error: E,
+    /// What to type.
+    pub hint: String,
+}
+
+impl<E: std::fmt::Display> std::fmt::Display for Advised<E> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.error.fmt(f)
+    }
+}
+
+impl<E: std::error::Error + 'static> std::error::Error for Advised<E> {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.error)
+    }
+}
+
 /// A file is in the way that this command never replaces: exit code 14.
 #[derive(Debug)]
 pub struct InTheWay(pub std::path::PathBuf);
@@ -158,6 +196,12 @@ fn meaning_of(cause: &(dyn std::error::Error + 'static)) -> Option<Meaning> {
     if let Some(usage) = cause.downcast_ref::<Usage>() {
         return own(2, "usage", usage.hint.as_deref());
     }
+    if let Some(none) = cause.downcast_ref::<NoBackup>() {
+        return own(12, "no_backup", Some(&none.hint));
+    }
+    if let Some(Advised { error, hint }) = cause.downcast_ref::<Advised<RestoreError>>() {
+        return meaning_of(error).map(|meaning| Meaning { hint: Some(hint.clone()), ..meaning });
+    }
     if cause.is::<InTheWay>() {
         return own(14, "target_exists", Some("name another file, or move this one away first"));
     }
@@ -203,7 +247,7 @@ fn meaning_of(cause: &(dyn std::error::Error + 'static)) -> Option<Meaning> {
         let (code, kind) = match resolve {
             ResolveError::NotFound { .. } => (12, "no_backup"),
             ResolveError::Unread { .. } => (1, "failed"),
-            ResolveError::Ambiguous { .. } | ResolveError::SeveralSets { .. } => (2, "usage"),
+            ResolveError::Ambiguous { .. } => (2, "usage"),
         };
         return own(code, kind, Some(&resolve.hint()));
     }
@@ -213,6 +257,7 @@ fn meaning_of(cause: &(dyn std::error::Error + 'static)) -> Option<Meaning> {
             | RestoreError::OneFileForSeveral { .. }
             | RestoreError::Collision { .. }
             | RestoreError::NoFolder { .. }
+            | RestoreError::SourceIsTarget { .. }
             | RestoreError::SafetyNeeded => (2, "usage"),
             RestoreError::NoSuchDatabase { .. } | RestoreError::NothingToUndo { .. } => (12, "no_backup"),
             RestoreError::Damaged { .. } | RestoreError::Unsound { .. } | RestoreError::NothingLeft { .. } => (13, "damaged"),

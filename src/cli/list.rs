@@ -4,7 +4,6 @@ use std::collections::HashMap;
 
 use serde_json::{Value, json};
 
-use super::choice::refuse_unknown_set;
 use super::ui::Tone;
 use super::{Context, Outcome, text};
 use crate::groups::{are_ambiguous, groups};
@@ -31,7 +30,7 @@ copy (the same archive as another one, under another name); old tool, plain (who
 are never counted or removed); newer (a newer heirloom wrote it); foreign (not an archive that this
 release knows: shown, never touched); unread (the system failed to read it)
 
-Exit codes: 0 done; 2 no such set; 16 store unreachable")]
+Exit codes: 0 done; 12 no archive of the set; 16 store unreachable")]
 pub struct ListArgs {
     /// Only archives of this set
     #[arg(long, value_name = "NAME")]
@@ -47,8 +46,8 @@ pub(super) fn run(args: &ListArgs, context: &mut Context) -> anyhow::Result<Outc
     if let Err(error) = mark_held(&mut found.snapshots, &store.private()) {
         context.ui.warning(format!("{error:#}"));
     }
+    super::meant::refuse_unknown_set(args.set.as_ref(), &found, context)?;
     if let Some(set) = &args.set {
-        refuse_unknown_set(set, &found, &store, context)?;
         found.snapshots.retain(|snapshot| snapshot.set == *set);
         found.foreign.clear();
     }

@@ -18,18 +18,25 @@ mod guard;
 mod health;
 mod health_metrics;
 mod http;
+mod latest;
 mod list;
 mod log;
+mod meant;
 mod pin;
 mod restore;
+mod restore_select;
+mod restore_targets;
 mod restore_text;
 mod retain;
 mod retain_text;
 mod rotate;
 mod settings;
 mod show;
+mod time;
 mod ui;
 mod verify;
+
+use std::ffi::OsString;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 
@@ -105,7 +112,7 @@ pub fn main() -> u8 {
     keep_own_rights();
     // Answers and exits where a shell asks for completions, which it does by setting `COMPLETE`.
     clap_complete::CompleteEnv::with_factory(Cli::command).complete();
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::try_parse_from(with_help(std::env::args_os().collect())) {
         Ok(cli) => cli,
         Err(error) => return exit::usage(&error),
     };
@@ -123,6 +130,15 @@ pub fn main() -> u8 {
     };
     let result = dispatch(&cli.command, &mut context);
     exit::finish(result, &mut context.ui)
+}
+
+/// Reads `heirloom help COMMAND` as `heirloom COMMAND --help`, without a subcommand that would double the completions.
+fn with_help(mut args: Vec<OsString>) -> Vec<OsString> {
+    if args.get(1).is_some_and(|word| word == "help") {
+        args.remove(1);
+        args.push("--help".into());
+    }
+    args
 }
 
 /// Takes the owner's bits out of the umask: with 0777 a file that we make could not be opened a second time.

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::{Context, Outcome};
 use crate::lock::StoreLock;
 use crate::ops::marks;
-use crate::ops::resolve::{Place, Wanted, resolve};
+use crate::ops::resolve::Place;
 use crate::store::StoreError;
 
 /// Keep an archive whatever the retention policy says
@@ -53,8 +53,8 @@ pub(super) fn run_unpin(args: &UnpinArgs, context: &mut Context) -> anyhow::Resu
 
 fn change(text: &str, pin: Pin, context: &mut Context) -> anyhow::Result<Outcome> {
     let store = context.store()?;
-    let wanted = Wanted { text: Some(text.to_owned()), ..Wanted::default() };
-    let selected = resolve(|| Ok(store.clone()), &wanted, &context.reading(), &context.ui.progress())?;
+    let command = if pin == Pin::On { "pin" } else { "unpin" };
+    let selected = super::latest::find(text, None, command, context)?;
     let name = selected.snapshot.name;
     if selected.place != Place::Store {
         return Err(StoreError::NotFound { name: text.to_owned(), location: crate::store::Store::location(&store) }.into());

@@ -3,23 +3,24 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, TimeZone as _, Utc};
 use chrono_tz::Tz;
 use serde_json::json;
 
 use super::backup::CheckArg;
 use super::exit::Usage;
 use super::log::Record;
+use super::restore_select::{self, Found, Selection};
+use super::restore_targets;
 use super::restore_text as tell;
 use super::{Context, Outcome};
 use crate::config::{Check, Key, Origin};
 use crate::database::{Limits, Proof, TargetState};
 use crate::metadata::Kind;
-use crate::names::{Name, printable};
+use crate::names::Name;
 use crate::ops::inventory::{Reading, inventory};
-use crate::ops::resolve::{Place, ResolveError, Selected, Wanted, in_store, resolve};
+use crate::ops::resolve::{Place, ResolveError, Selected, in_store};
 use crate::ops::restore::{self, Known, Options, RestoreError, Safety, Where};
-use crate::store::{LocalStore, Store as _, StoreError, parent};
+use crate::store::{LocalStore, Store as _, parent};
 
 /// Put databases back from an archive
 ///
@@ -32,66 +33,81 @@ use crate::store::{LocalStore, Store as _, StoreError, parent};
   heirloom restore                                  the newest archive, to where its databases belong
   heirloom restore --at '2026-03-01 03:00' --dry-run
   heirloom restore latest --only user --to /tmp/look.db
+  heirloom restore app.db                           the newest archive of this database
   heirloom restore --if-missing --if-backup-exists  the first step of a deployment
   heirloom restore --undo
 
-Exit codes: 0 done; 2 usage, or no target known; 3 restored with damage; 11 locked or busy; 12 no such backup; 13 damaged; 14 the target exists,
-or cannot be replaced in this way; 15 not enough space; 16 store unreachable")]
+`latest` is the newest good archive of this host that holds every database asked for: those of the configuration or of
+`--only`, else those that the newest archive names. An archive of another host or path is taken only with `--from`, or
+with `--to` or `--to-dir` where there is one such origin.
+
+Exit codes: 0 done; 2 usage, or no target known; 3 restored, but with damage or not all that was asked for; 11 locked or busy; 12 no such
+backup, or none that may be taken unasked; 13 damaged; 14 the target exists, or cannot be replaced in this way; 15 not
+enough space; 16 store unreachable")]
 pub struct RestoreArgs {
-    /// A path, a name, the beginning of a name, or `latest` (which is the default)
+    /// A path, a name, the beginning of a name, or `latest` (the default); or a database, as for `heirloom backup`: its latest archive
     #[arg(value_name = "ARCHIVE", add = super::complete::archives())]
-    archive: Option<String>,
+    pub(super) archive: Option<String>,
     /// The newest archive at or before this time: 2026-03-01T03:00:00Z, '2026-03-01 03:00', or 2026-03-01 for the end of that day
-    #[arg(long, value_name = "TIME", conflicts_with = "archive")]
-    at: Option<String>,
+    #[arg(long, value_name = "TIME")]
+    pub(super) at: Option<String>,
+    /// With `latest` or --at: archives of another host, of a database at another path, or both: HOST, PATH or HOST:PATH
+    #[arg(long, value_name = "HOST|PATH", conflicts_with = "fresh")]
+    pub(super) from: Option<String>,
+    /// This is a first deployment: archives of other hosts and paths do not count, and without own ones nothing is restored
+    #[arg(long)]
+    pub(super) fresh: bool,
+    /// Restore the newest archive that is there although this host remembers making a newer one
+    #[arg(long)]
+    pub(super) accept_older: bool,
     /// Only this database; may be repeated
     #[arg(long, value_name = "NAME")]
-    only: Vec<Name>,
+    pub(super) only: Vec<Name>,
     /// Restore one database into this file
     #[arg(long, value_name = "FILE", conflicts_with_all = ["to_dir", "to_original"])]
-    to: Option<PathBuf>,
+    pub(super) to: Option<PathBuf>,
     /// Restore each database under its file name into this folder
     #[arg(long, value_name = "DIR", conflicts_with = "to_original")]
-    to_dir: Option<PathBuf>,
+    pub(super) to_dir: Option<PathBuf>,
     /// Restore to the paths recorded in the archive, whatever the configuration says and wherever it was made
     #[arg(long)]
-    to_original: bool,
+    pub(super) to_original: bool,
     /// Only archives of this set
     #[arg(long, value_name = "NAME")]
-    set: Option<Name>,
+    pub(super) set: Option<Name>,
     /// Replace what exists without asking
     #[arg(long)]
-    force: bool,
+    pub(super) force: bool,
     /// Restore a damaged archive as far as it can be read; pages that cannot be read become zeros
     #[arg(long)]
-    allow_damaged: bool,
+    pub(super) allow_damaged: bool,
     /// How thoroughly the unpacked databases are checked
     #[arg(long, value_enum, value_name = "DEPTH")]
     check: Option<CheckArg>,
     /// Print what would be done, and stop
     #[arg(long)]
-    dry_run: bool,
+    pub(super) dry_run: bool,
     /// Do not keep what is replaced; for one database only
     #[arg(long)]
-    no_safety_backup: bool,
+    pub(super) no_safety_backup: bool,
     /// Replace the file itself, after proof that nobody has it open
     #[arg(long)]
-    offline: bool,
+    pub(super) offline: bool,
     /// With `--offline`: go on although not every process could be seen
     #[arg(long, requires = "offline")]
-    assume_unused: bool,
+    pub(super) assume_unused: bool,
     /// Restore only what does not exist
     #[arg(long)]
-    if_missing: bool,
+    pub(super) if_missing: bool,
     /// Succeed where there is no backup yet
     #[arg(long)]
-    if_backup_exists: bool,
+    pub(super) if_backup_exists: bool,
     /// Go back to what the last restore replaced
-    #[arg(long, conflicts_with_all = ["archive", "at", "only", "if_missing", "if_backup_exists"])]
+    #[arg(long, conflicts_with_all = ["archive", "at", "from", "fresh", "only", "if_missing", "if_backup_exists"])]
     undo: bool,
     /// The zone of times that carry none, such as Europe/Berlin
     #[arg(long, value_name = "ZONE")]
-    time_zone: Option<Tz>,
+    pub(super) time_zone: Option<Tz>,
     /// How long to wait for a lock of another process
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = humantime::parse_duration)]
     busy_timeout: Duration,
@@ -108,7 +124,7 @@ impl RestoreArgs {
         self.undo
     }
 
-    fn place(&self) -> Where {
+    pub(super) fn place(&self) -> Where {
         match (&self.to, &self.to_dir) {
             (Some(file), _) => Where::File(file.clone()),
             (_, Some(folder)) => Where::Folder(folder.clone()),
@@ -120,15 +136,15 @@ impl RestoreArgs {
 
 pub(super) fn run(args: &RestoreArgs, context: &mut Context) -> anyhow::Result<Outcome> {
     let reading = &context.reading_in(args.time_zone);
-    if args.if_missing && all_known_targets_exist(args, context)? {
-        return Ok(skipped(context, "skipped_exists", "everything is there, nothing was restored"));
-    }
-    let selected = match select(args, context, reading) {
-        Err(error) if args.if_backup_exists && is_nothing(args, context, reading, &error)? => {
-            return Ok(skipped(context, "skipped_no_backup", "there is no backup yet, nothing was restored"));
+    let selection = if args.undo {
+        Selection::whole(select_undo(args, context, reading)?, args)?
+    } else {
+        match restore_select::select(args, context, reading)? {
+            Found::Archive(selection) => *selection,
+            Found::Nothing { outcome, words } => return Ok(skipped(context, outcome, &words)),
         }
-        other => other?,
     };
+    let Selection { selected, chosen, assigned, left_out } = selection;
     let contents = selected.archive.contents();
     let shown = match &selected.place {
         Place::Store => selected.snapshot.name.as_str().to_owned(),
@@ -139,12 +155,13 @@ pub(super) fn run(args: &RestoreArgs, context: &mut Context) -> anyhow::Result<O
         return Err(RestoreError::Damaged { archive: shown }.into());
     }
 
-    let chosen = restore::choose(contents, &args.only)?;
-    let known = Known { sets: &context.settings.sets, default_database: context.settings.default_database.as_ref(), host: &context.host };
+    let (sets, default_database) = (&context.settings.sets, context.settings.default_database.as_ref());
+    let known = Known { assigned: &assigned, sets, default_database, host: &context.host };
     // An undo goes to where the databases were, also where the configuration says something else by now; but only on this host.
     let here = contents.metadata.as_ref().is_some_and(|metadata| context.host.owns(&metadata.label()));
     let place = if args.undo && here && args.place() == Where::Known { Where::Original } else { args.place() };
-    let targets = restore::targets(contents, &chosen, &place, &known, &shown)?;
+    let targets = restore_targets::targets(args, &selected, &chosen, &place, &known, &shown, context)?;
+    restore_targets::refuse_source(&selected, &targets, context)?;
     let offline = args.offline.then_some(if args.assume_unused { Proof::NoneKnown } else { Proof::AllSeen });
     let plan = restore::plan(contents, targets, offline, args.if_missing)?;
     let look = |plan| restore::look_for_damage(&selected.archive, plan, context.threads(), &context.ui.progress());
@@ -153,9 +170,10 @@ pub(super) fn run(args: &RestoreArgs, context: &mut Context) -> anyhow::Result<O
         return Ok(skipped(context, "skipped_exists", "everything is there, nothing was restored"));
     }
 
+    restore_targets::warn_of_other_origin(&selected, &plan, context);
     tell::plan(context, &selected.snapshot, &shown, &plan, args.dry_run);
     if args.dry_run {
-        return Ok(Outcome::Done);
+        return Ok(left_out.outcome());
     }
     if plan.replaces() && !args.force {
         confirm(context, &plan)?;
@@ -181,8 +199,8 @@ pub(super) fn run(args: &RestoreArgs, context: &mut Context) -> anyhow::Result<O
         ..Record::default()
     });
     let undo = report.safety.as_ref().and(store.as_ref()).map(|store| undo_command(context, store));
-    tell::report(context, &selected.snapshot, &shown, &plan, &report, undo.as_deref());
-    Ok(if plan.is_damaged() { Outcome::Problems } else { Outcome::Done })
+    tell::report(context, &selected.snapshot, &shown, &plan, &report, undo.as_deref(), &left_out);
+    Ok(if plan.is_damaged() { Outcome::Problems } else { left_out.outcome() })
 }
 
 /// Asks at a terminal; elsewhere `--force` has to have answered.
@@ -197,31 +215,6 @@ fn confirm(context: &Context, plan: &restore::Plan) -> anyhow::Result<()> {
         return Ok(());
     }
     Err(Usage::new("not confirmed, nothing was changed", "answer y to restore").into())
-}
-
-/// Finds the archive.
-fn select(args: &RestoreArgs, context: &Context, reading: &Reading) -> anyhow::Result<Selected> {
-    if args.undo {
-        return select_undo(args, context, reading);
-    }
-    let at = args.at.as_deref().map(|text| time(text, reading.zone)).transpose()?;
-    let wanted = Wanted { text: args.archive.clone(), at, set: args.set.clone(), holding: args.only.clone() };
-    let progress = context.ui.progress();
-    match resolve(|| context.store(), &wanted, reading, &progress) {
-        Err(error) => match (error.downcast_ref::<ResolveError>(), only_set(context)) {
-            // The configuration says which one is meant.
-            (Some(ResolveError::SeveralSets { .. }), Some(set)) => {
-                resolve(|| context.store(), &Wanted { set: Some(set), ..wanted }, reading, &progress)
-            }
-            _ => Err(error),
-        },
-        found => found,
-    }
-}
-
-fn only_set(context: &Context) -> Option<Name> {
-    let mut sets = context.settings.sets.keys();
-    sets.next().filter(|_| sets.next().is_none()).cloned()
 }
 
 /// Finds the safety backup to go back to: of the restore that was interrupted, else the newest.
@@ -240,65 +233,6 @@ fn select_undo(args: &RestoreArgs, context: &Context, reading: &Reading) -> anyh
         Some(snapshot) => in_store(&store, snapshot.name.as_str(), reading),
         None => Err(RestoreError::NothingToUndo { location: store.location() }.into()),
     }
-}
-
-/// Reads a time as people write it.
-fn time(text: &str, zone: Tz) -> Result<DateTime<Utc>, Usage> {
-    let wrong = || {
-        let hint = "write 2026-03-01T03:00:00Z, '2026-03-01 03:00', or 2026-03-01 for the end of that day";
-        Usage::new(format!("\"{}\" is no time", printable(text)), hint)
-    };
-    if let Ok(time) = DateTime::parse_from_rfc3339(text) {
-        return Ok(time.to_utc());
-    }
-    let forms = ["%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M"];
-    let last_second = NaiveTime::from_hms_opt(23, 59, 59).expect("it is a time of every day");
-    let local = forms.iter().find_map(|form| NaiveDateTime::parse_from_str(text, form).ok());
-    let local = local.or_else(|| NaiveDate::parse_from_str(text, "%Y-%m-%d").ok().map(|day| day.and_time(last_second)));
-    // A time that occurs twice means the later one; one that a clock change leaves out means nothing.
-    zone.from_local_datetime(&local.ok_or_else(wrong)?).latest().map(|time| time.to_utc()).ok_or_else(wrong)
-}
-
-/// Says whether an error means that there is nothing to restore, and nothing worse.
-fn is_nothing(args: &RestoreArgs, context: &Context, reading: &Reading, error: &anyhow::Error) -> anyhow::Result<bool> {
-    match error.downcast_ref::<StoreError>() {
-        // An unmounted volume looks the same; that the folder above it is there is a sign that the store was never made.
-        Some(StoreError::Unreachable { cause, .. }) if cause.kind() == std::io::ErrorKind::NotFound => {
-            return Ok(std::fs::metadata(parent(&context.settings.store)).is_ok_and(|folder| folder.is_dir()));
-        }
-        Some(StoreError::NotFound { .. }) => return Ok(true),
-        _ => {}
-    }
-    if !matches!(error.downcast_ref::<ResolveError>(), Some(ResolveError::NotFound { .. })) {
-        return Ok(false);
-    }
-    // Where there are archives that only cannot be used, somebody has to know.
-    let found = inventory(&context.store()?, reading, &context.ui.progress())?;
-    let of_set = |set: &Name| args.set.as_ref().is_none_or(|wanted| wanted == set);
-    Ok(!found.snapshots.iter().any(|snapshot| snapshot.damaged && of_set(&snapshot.set)) && found.foreign.is_empty())
-}
-
-/// Says whether every target that is known without an archive exists, so that none needs to be looked for.
-fn all_known_targets_exist(args: &RestoreArgs, context: &Context) -> anyhow::Result<bool> {
-    let paths: Vec<PathBuf> = match (args.place(), &args.set) {
-        (Where::File(path), _) => vec![path],
-        (Where::Known, set) => {
-            let set = set.clone().or_else(|| only_set(context));
-            let settings = set.and_then(|set| context.settings.sets.get(&set));
-            let databases = settings.into_iter().flat_map(|settings| &settings.databases);
-            databases.filter(|(name, _)| args.only.is_empty() || args.only.contains(name)).map(|(_, path)| path.clone()).collect()
-        }
-        _ => Vec::new(),
-    };
-    for path in &paths {
-        match std::fs::symlink_metadata(path) {
-            Ok(found) if found.is_symlink() && std::fs::metadata(path).is_err() => return Ok(false),
-            Ok(_) => {}
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
-            Err(error) => return Err(anyhow::Error::new(error).context(format!("cannot look at {}", super::context::quoted(path)))),
-        }
-    }
-    Ok(!paths.is_empty())
 }
 
 /// Says that nothing had to be done.
@@ -354,22 +288,5 @@ pub(super) fn tell_interrupted(context: &Context) {
             super::text::age(interrupted.began_at, context.now),
             targets.join(", "),
         ));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_are_read_in_their_zone() {
-        let utc = |text: &str| time(text, Tz::Europe__Berlin).unwrap().to_rfc3339();
-        assert_eq!(utc("2026-03-01T03:00:00Z"), "2026-03-01T03:00:00+00:00");
-        assert_eq!(utc("2026-03-01 03:00"), "2026-03-01T02:00:00+00:00");
-        assert_eq!(utc("2026-07-01"), "2026-07-01T21:59:59+00:00");
-        // The clock goes from 2 to 3 in that night, and back from 3 to 2 in the other.
-        assert!(time("2026-03-29 02:30", Tz::Europe__Berlin).is_err());
-        assert_eq!(utc("2026-10-25 02:30"), "2026-10-25T01:30:00+00:00");
-        assert!(time("yesterday", Tz::UTC).is_err());
     }
 }

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::context::quoted;
+use super::restore_select::LeftOut;
 use super::ui::Tone;
 use super::{Context, text};
 use crate::database::TargetState;
@@ -94,7 +95,15 @@ fn rows(number: u64) -> String {
 }
 
 /// Shows what was done.
-pub(super) fn report(context: &mut Context, snapshot: &Snapshot, shown: &str, plan: &Plan, report: &Report, undo: Option<&str>) {
+pub(super) fn report(
+    context: &mut Context,
+    snapshot: &Snapshot,
+    shown: &str,
+    plan: &Plan,
+    report: &Report,
+    undo: Option<&str>,
+    left_out: &LeftOut,
+) {
     for warning in &report.warnings {
         context.ui.warning(warning);
     }
@@ -115,6 +124,7 @@ pub(super) fn report(context: &mut Context, snapshot: &Snapshot, shown: &str, pl
             .collect();
         context.ui.document(&json!({
             "outcome": "restored", "archive": shown, "created_at": rfc3339(snapshot.created_at), "set": snapshot.set,
+            "host": snapshot.host, "no_backup_yet": left_out.none_yet, "not_restored": left_out.out_of_reach,
             "databases": databases, "skipped": skipped_json(plan), "safety_backup": report.safety, "undo": undo, "warnings": report.warnings,
         }));
         return;

@@ -103,9 +103,7 @@ impl RetainArgs {
             return Ok(());
         }
         let found = inventory(store, &context.reading_in(self.time_zone), &context.ui.progress())?;
-        if let Some(set) = &self.set {
-            super::choice::refuse_unknown_set(set, &found, store, context)?;
-        }
+        super::meant::refuse_unknown_set(self.set.as_ref(), &found, context)?;
         let streams = || found.snapshots.iter().flat_map(|snapshot| &snapshot.databases).map(|brief| &brief.stream);
         for given in &self.databases {
             let path = self.path(given, context);

@@ -6,7 +6,7 @@ use super::list::{snapshot_json, states};
 use super::{Context, Outcome, text};
 use crate::metadata::{DatabaseMetadata, Extent, ReplacedTarget, rfc3339};
 use crate::names::{Name, printable};
-use crate::ops::resolve::{Place, Selected, Wanted, resolve};
+use crate::ops::resolve::{Place, Selected};
 
 /// Show everything that an archive says about itself
 #[derive(clap::Args, Debug)]
@@ -25,8 +25,7 @@ pub struct ShowArgs {
 }
 
 pub(super) fn run(args: &ShowArgs, context: &mut Context) -> anyhow::Result<Outcome> {
-    let wanted = Wanted { text: Some(args.archive.clone()), set: args.set.clone(), ..Wanted::default() };
-    let selected = resolve(|| context.store(), &wanted, &context.reading(), &context.ui.progress())?;
+    let selected = super::latest::find(&args.archive, args.set.as_ref(), "show", context)?;
     if context.ui.is_json() {
         let mut document = snapshot_json(&selected.snapshot);
         document["replaces"] = json!(selected.snapshot.replaces);

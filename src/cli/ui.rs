@@ -240,6 +240,20 @@ impl Ui {
         io::stdin().lock().read_line(&mut answer).is_ok() && matches!(answer.trim(), "y" | "Y" | "yes" | "Yes")
     }
 
+    /// Asks at the terminal for one of several; no answer and every other answer is none. Returns nothing where nobody can be asked.
+    pub fn choose(&self, question: &str, choices: &[String]) -> Option<usize> {
+        if !self.interactive {
+            return None;
+        }
+        for (index, choice) in choices.iter().enumerate() {
+            self.stderr(&format!("  {}  {}", index + 1, printable(choice)));
+        }
+        let _ = write!(io::stderr().lock(), "{} [1-{}] ", self.paint_stderr(Tone::Strong, question), choices.len());
+        let mut answer = String::new();
+        io::stdin().lock().read_line(&mut answer).ok()?;
+        answer.trim().parse::<usize>().ok().and_then(|number| number.checked_sub(1)).filter(|index| *index < choices.len())
+    }
+
     /// Returns what operations tell their progress to.
     pub fn progress(&self) -> impl Progress + use<> {
         Bar::new(self.bar, self.signal.clone())

@@ -1,8 +1,5 @@
 //! `heirloom verify`.
 
-use std::path::PathBuf;
-
-use anyhow::Context as _;
 use serde_json::{Value, json};
 
 use super::log::Record;
@@ -12,12 +9,10 @@ use crate::archive::ArchiveError;
 use crate::lock::StoreLock;
 use crate::names::{ArchiveName, Name, printable};
 use crate::ops::inventory::inventory;
-use crate::ops::leftovers::sweep_leftovers;
 use crate::ops::marks;
-use crate::ops::resolve::{Place, Selected, Wanted, in_store, resolve};
+use crate::ops::resolve::{Place, Selected, in_store};
 use crate::ops::verify::{State, Verified, VerifyDepth, verify};
 use crate::progress::Interrupted;
-use crate::scratch::{Scratch, sweep_beside};
 use crate::store::{LocalStore, Store as _, StoreError};
 
 /// Prove that archives can be restored
@@ -118,8 +113,7 @@ fn look_at_named(args: &VerifyArgs, context: &Context) -> anyhow::Result<Vec<Loo
     }
     let mut looked = Vec::new();
     for text in texts {
-        let wanted = Wanted { text: Some(text.clone()), set: args.set.clone(), ..Wanted::default() };
-        let selected = resolve(|| context.store(), &wanted, &context.reading(), &context.ui.progress());
+        let selected = super::latest::find(text, args.set.as_ref(), "verify", context);
         looked.push(match selected {
             Ok(selected) => look(args, context, selected)?,
             Err(error) => Looked { shown: text.clone(), home: home_of(context, text), result: refused(error)? },
@@ -128,7 +122,7 @@ fn look_at_named(args: &VerifyArgs, context: &Context) -> anyhow::Result<Vec<Loo
     Ok(looked)
 }
 
-/// Says which archives cannot be the newest because they cannot even be described: "ok" about an older one must not hide them.
+/// Reports which archives cannot be the newest because they cannot even be described: "ok" about an older one must not hide them.
 fn warn_of_unreadable(context: &Context) -> anyhow::Result<()> {
     let found = inventory(&context.store()?, &context.reading(), &context.ui.progress())?;
     for foreign in found.foreign.iter().filter(|foreign| foreign.damaged) {
@@ -144,6 +138,7 @@ fn look_at_all(args: &VerifyArgs, context: &Context) -> anyhow::Result<Vec<Looke
     for newer in found.foreign.iter().filter(|foreign| foreign.newer_format.is_some()) {
         context.ui.warning(format!("{}: written by a newer heirloom, not verified; update heirloom", newer.name));
     }
+    super::meant::refuse_unknown_set(args.set.as_ref(), &found, context)?;
     let mut looked = Vec::new();
     let of_set = found.snapshots.iter().filter(|snapshot| args.set.as_ref().is_none_or(|set| *set == snapshot.set));
     // An archive that cannot even be described belongs to no set; it is looked at with all of them.
@@ -177,7 +172,7 @@ fn refused(error: anyhow::Error) -> anyhow::Result<anyhow::Result<Verified>> {
 
 fn look(args: &VerifyArgs, context: &Context, selected: Selected) -> anyhow::Result<Looked> {
     let store = context.store().ok();
-    let scratch = scratch(store.as_ref(), context)?;
+    let scratch = super::latest::scratch(store.as_ref(), context)?;
     let verified = verify(&selected.archive, args.depth.into(), scratch.path(), context.threads(), &context.ui.progress());
     let name = selected.snapshot.name;
     let (shown, home) = match selected.place {
@@ -185,23 +180,6 @@ fn look(args: &VerifyArgs, context: &Context, selected: Selected) -> anyhow::Res
         Place::Path(path) => (path.to_string_lossy().into_owned(), None),
     };
     Ok(Looked { shown, home, result: verified })
-}
-
-/// Makes scratch in the store, where there is room for archives, else in the folder for temporary files: a read-only store can be verified.
-/// Scratch of dead runs is removed from both.
-fn scratch(store: Option<&LocalStore>, context: &Context) -> anyhow::Result<Scratch> {
-    let in_store = store.map(|store| -> anyhow::Result<Scratch> {
-        let private = store.create_private()?;
-        sweep_leftovers(&private, &context.ui.progress());
-        Ok(Scratch::in_store(&private)?)
-    });
-    let folder: PathBuf = std::env::temp_dir();
-    // That something stays there is no reason to fail.
-    let _ = sweep_beside(&folder);
-    match in_store {
-        Some(Ok(scratch)) => Ok(scratch),
-        _ => Scratch::beside(&folder).with_context(|| format!("cannot make a scratch folder in \"{}\"", folder.display())),
-    }
 }
 
 /// Sets or takes away the mark beside the archive. A mark that cannot be written is a warning: the verdict stands without it.

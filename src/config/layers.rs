@@ -244,13 +244,15 @@ impl Layers<'_> {
             hint,
         };
         let mut unset = Vec::new();
-        let mut chosen = None;
+        let mut chosen: Option<(PathBuf, Vec<String>, Look)> = None;
+        let mut passed: Vec<PathBuf> = Vec::new();
         for candidate in &database.candidates {
             match expand(candidate, |name| self.lookup(name)).map_err(|message| problem(message, None))? {
                 Expanded::Unset(variable) => unset.push(variable),
                 Expanded::Path(path, variables) => {
                     let path = file.folder().join(path);
                     let found = (self.look)(&path);
+                    passed.extend(chosen.take().map(|(path, _, _)| path));
                     chosen = Some((path, variables, found));
                     if found != Look::Missing {
                         break;
@@ -271,6 +273,9 @@ impl Layers<'_> {
             return Err(problem(format!("is the same file as \"{other}\" of this set (\"{path}\")"), None));
         }
         set.databases.insert(database.name.clone(), path);
+        if found == Look::Missing && !passed.is_empty() {
+            set.alternatives.insert(database.name.clone(), passed);
+        }
         effective.databases.insert((database.set.clone(), database.name.clone()), file.origin(database.line, variables));
         Ok(())
     }

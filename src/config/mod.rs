@@ -64,6 +64,8 @@ pub struct Settings {
 pub struct SetSettings {
     /// Name and path of each database, in the order of their names. The path is the first candidate that exists, else the last.
     pub databases: BTreeMap<Name, PathBuf>,
+    /// The other candidates of those databases that have several and lie at none of them.
+    pub alternatives: BTreeMap<Name, Vec<PathBuf>>,
     /// Whether an archive with less than half of what was there before is watched.
     pub shrink: ShrinkWatch,
 }

@@ -6,6 +6,7 @@
 use crate::lock::StoreLock;
 use crate::names::ArchiveName;
 use crate::ops::inventory::{ACCEPTED, DAMAGED, KEEP};
+use crate::remembered;
 use crate::store::{Store, StoreError};
 
 /// The beginning of a `.damaged` mark that verify wrote. One that a person made is never removed by it.
@@ -59,8 +60,11 @@ pub fn clear_damaged(store: &dyn Store, _lock: &StoreLock, name: &ArchiveName, d
     }
 }
 
-/// Removes an archive and then its marks. Fails with [`StoreError::NotFound`] where the archive is gone already.
-pub fn remove_archive(store: &dyn Store, _lock: &StoreLock, name: &ArchiveName) -> Result<(), StoreError> {
+/// Removes an archive and then its marks, and makes this host forget that it made it: what is removed on purpose is not
+/// missed. Fails with [`StoreError::NotFound`] where the archive is gone already.
+pub fn remove_archive(store: &dyn Store, lock: &StoreLock, name: &ArchiveName) -> Result<(), StoreError> {
+    remembered::forget(lock.private(), name);
+    // Dies here, or fails to remove it: the archive is there as before, and only the memory of it is gone.
     store.remove(name.as_str())?;
     // Dies here: marks stay beside no archive. They are small, visible, and hold no data.
     for ending in [KEEP, DAMAGED, ACCEPTED] {

@@ -5,6 +5,7 @@ pub mod delete;
 pub mod guard;
 pub mod health;
 pub mod inventory;
+pub mod latest;
 pub mod leftovers;
 pub mod marks;
 pub mod pack;

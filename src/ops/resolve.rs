@@ -1,15 +1,13 @@
-//! Finds the archive that a person means: a path, a name, the beginning of a name, the newest, or the newest at a time.
+//! Finds the archive that a person names: by a path, by its name, or by the beginning of its name.
 //!
-//! What is chosen by time or by a part of its name is never a safety backup and never damaged: those are only
-//! taken when they are named in full.
+//! What is chosen by a part of its name is never a safety backup and never damaged: those are only taken when they are
+//! named in full. What `latest` means is decided in [`crate::latest`].
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use chrono::{DateTime, Utc};
 
 use super::inventory::{ACCEPTED, DAMAGED, Foreign, KEEP, Marks, Reading, inventory, summarize};
 use crate::archive::Archive;
@@ -22,14 +20,10 @@ use crate::store::{LocalStore, OpenFile, Store, StoreError};
 /// What the user said.
 #[derive(Debug, Clone, Default)]
 pub struct Wanted {
-    /// A path, a name or its beginning; `latest` or nothing for the newest.
-    pub text: Option<String>,
-    /// Nothing newer than this.
-    pub at: Option<DateTime<Utc>>,
+    /// A path, a name or its beginning.
+    pub text: String,
     /// Only archives of this set.
     pub set: Option<Name>,
-    /// Only archives that hold all of these databases.
-    pub holding: Vec<Name>,
 }
 
 /// An archive that was found and opened.
@@ -70,13 +64,6 @@ pub enum ResolveError {
         /// What it fits.
         choices: Vec<String>,
     },
-    /// The store holds several sets and none was named.
-    SeveralSets {
-        /// Where.
-        location: String,
-        /// The sets.
-        sets: Vec<String>,
-    },
     /// The system failed to read one that may be the one that is meant. An older one in its place would be the wrong state.
     Unread {
         /// The one that could not be read.
@@ -93,7 +80,6 @@ impl ResolveError {
             Self::NotFound { available, .. } if available.is_empty() => "the store is empty; name another with `--dir`".into(),
             Self::NotFound { available, .. } => format!("there are: {}", available.join(", ")),
             Self::Ambiguous { choices, .. } => format!("type more of it: {}", choices.join(", ")),
-            Self::SeveralSets { sets, .. } => format!("choose one: --set {}", sets.join(", --set ")),
             Self::Unread { .. } => "try again; or choose an archive from `heirloom list` and type its full name".into(),
         }
     }
@@ -104,7 +90,6 @@ impl fmt::Display for ResolveError {
         match self {
             Self::NotFound { what, location, .. } => write!(f, "no {} in the store \"{}\"", printable(what), printable(location)),
             Self::Ambiguous { text, .. } => write!(f, "\"{}\" is the beginning of several archives", printable(text)),
-            Self::SeveralSets { location, .. } => write!(f, "the store \"{}\" holds several sets", printable(location)),
             Self::Unread { name, why } => write!(f, "\"{}\" may be the archive that is meant, and cannot be read: {why}", printable(name)),
         }
     }
@@ -125,14 +110,9 @@ pub fn resolve(
     reading: &Reading,
     progress: &dyn Progress,
 ) -> anyhow::Result<Selected> {
-    match wanted.text.as_deref() {
-        None | Some("latest") => {
-            let store = open_store()?;
-            let snapshot = newest(&store, wanted, reading, progress)?;
-            in_store(&store, snapshot.name.as_str(), reading)
-        }
-        Some(text) if text.contains('/') => at_path(Path::new(text), reading),
-        Some(text) => match open_store() {
+    match wanted.text.as_str() {
+        text if text.contains('/') => at_path(Path::new(text), reading),
+        text => match open_store() {
             Ok(store) => match store.stat(text)? {
                 Some(_) if ArchiveName::new(text).is_ok() => in_store(&store, text, reading),
                 _ if is_file(Path::new(text)) => at_path(Path::new(text), reading),
@@ -187,36 +167,6 @@ fn at_path(path: &Path, reading: &Reading) -> anyhow::Result<Selected> {
     let marks = Marks { pinned: has(KEEP), damaged: has(DAMAGED), accepted: has(ACCEPTED) };
     let snapshot = summarize(name, bytes, archive.contents(), marks, &reading.host);
     Ok(Selected { snapshot, archive, place: Place::Path(path.to_owned()) })
-}
-
-/// Returns the newest archive that fits and may be chosen without being named.
-fn newest(store: &dyn Store, wanted: &Wanted, reading: &Reading, progress: &dyn Progress) -> anyhow::Result<Snapshot> {
-    let fits = |snapshot: &Snapshot| {
-        wanted.set.as_ref().is_none_or(|set| *set == snapshot.set)
-            && wanted.at.is_none_or(|at| snapshot.created_at <= at)
-            && wanted.holding.iter().all(|name| snapshot.databases.iter().any(|database| database.name == *name))
-            && snapshot.kind != Kind::Safety
-            && !snapshot.damaged
-    };
-    let found = inventory(store, reading, progress)?;
-    let all = &found.snapshots;
-    let mut fitting = all.iter().filter(|snapshot| fits(snapshot));
-    let newest = fitting.next();
-    if let Some(unread) = found.unread_as_new_as(newest.map(|newest| newest.created_at), wanted.at) {
-        return Err(ResolveError::from(unread).into());
-    }
-    let Some(newest) = newest else {
-        let set = wanted.set.as_ref().map(|set| format!(" of the set \"{set}\"")).unwrap_or_default();
-        let at = wanted.at.map(|at| format!(" at or before {}", at.format("%Y-%m-%dT%H:%M:%SZ"))).unwrap_or_default();
-        let what = format!("good archive{set}{at}");
-        let available = all.iter().take(5).map(|snapshot| snapshot.name.to_string()).collect();
-        return Err(ResolveError::NotFound { what, location: store.location(), available }.into());
-    };
-    let sets: BTreeSet<String> = fitting.map(|snapshot| &snapshot.set).chain([&newest.set]).map(ToString::to_string).collect();
-    if sets.len() > 1 {
-        return Err(ResolveError::SeveralSets { location: store.location(), sets: sets.into_iter().collect() }.into());
-    }
-    Ok(newest.clone())
 }
 
 fn beginning_with(

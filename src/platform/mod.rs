@@ -3,5 +3,5 @@
 mod files;
 mod mounts;
 
-pub use files::{file_identity, resolved};
+pub use files::{file_identity, is_missing, resolved, same_file};
 pub use mounts::is_network_file_system;

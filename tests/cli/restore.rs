@@ -110,20 +110,24 @@ fn safety_and_damaged_archives_are_never_taken_unasked() {
     let document = world.heirloom(["restore", "latest", "--dry-run", "--json"]).success().json();
     assert_eq!(document["archive"], "app_20260301T030000Z.tar.gz");
     fs::write(world.path("backups/app_20260301T030000Z.tar.gz.damaged"), "").unwrap();
-    world.heirloom(["restore", "latest", "--force"]).exits(12);
     world.heirloom(["restore", "app_20260301T030000Z.tar.gz", "--force"]).exits(13).says("--allow-damaged");
     world.heirloom(["restore", "app_20260301T030000Z.tar.gz", "--force", "--allow-damaged"]).success();
+    flip(&world.path("backups/app_20260301T030000Z.tar.gz"));
+    world.heirloom(["restore", "latest", "--force"]).exits(12).says("is damaged");
+}
+
+/// Flips a bit in the database of an archive. The second member is the first of the database; the metadata before it stays readable.
+pub fn flip(archive: &Path) {
+    let mut bytes = fs::read(archive).unwrap();
+    let second = bytes.windows(3).enumerate().skip(1).find(|(_, window)| *window == [0x1f, 0x8b, 8]).unwrap().0;
+    bytes[second + 300] ^= 0x10;
+    fs::write(archive, bytes).unwrap();
 }
 
 #[test]
 fn a_damaged_archive_changes_nothing() {
     let world = changed();
-    let archive = world.path("backups/app_20260301T030000Z.tar.gz");
-    let mut bytes = fs::read(&archive).unwrap();
-    // The second member is the first of the database; the metadata before it stays readable.
-    let second = bytes.windows(3).enumerate().skip(1).find(|(_, window)| *window == [0x1f, 0x8b, 8]).unwrap().0;
-    bytes[second + 300] ^= 0x10;
-    fs::write(&archive, bytes).unwrap();
+    flip(&world.path("backups/app_20260301T030000Z.tar.gz"));
     world.heirloom(["restore", "--force"]).exits(13).says("app_20260301T030000Z");
     assert_eq!(notes(&world, "app.db"), "50");
     only_files(&world, &["app.db", "backups"]);
@@ -286,6 +290,7 @@ fn deployments_restore_only_what_is_missing() {
 fn a_deployment_is_not_told_that_there_is_no_backup_when_there_is_a_damaged_one() {
     let world = changed();
     fs::remove_file(world.path("app.db")).unwrap();
+    flip(&world.path("backups/app_20260301T030000Z.tar.gz"));
     fs::write(world.path("backups/app_20260301T030000Z.tar.gz.damaged"), "").unwrap();
     world.heirloom(["restore", "--if-missing", "--if-backup-exists", "--to", "app.db"]).exits(12);
     assert!(!world.path("app.db").exists());
@@ -295,9 +300,11 @@ fn a_deployment_is_not_told_that_there_is_no_backup_when_there_is_a_damaged_one(
 fn the_configured_path_wins_over_the_recorded_one() {
     let mut world = changed();
     fs::write(world.path("heirloom.toml"), "[sets.app.databases]\napp = \"moved.db\"\n").unwrap();
-    world.heirloom(["restore"]).success();
+    world.heirloom(["restore"]).exits(12).says("heirloom restore --from [world]/work/app.db");
+    let old = world.path("app.db").to_string_lossy().into_owned();
+    world.heirloom(["restore", "--from", &old]).success().says("app comes from here, \"[world]/work/app.db\"");
     assert_eq!((notes(&world, "moved.db"), notes(&world, "app.db")), ("100".into(), "50".into()));
-    world.heirloom(["restore", "--to-original", "--force"]).success();
+    world.heirloom(["restore", "--from", &old, "--to-original", "--force"]).success();
     assert_eq!(notes(&world, "app.db"), "100");
     // An undo goes to where the database was.
     world.at("2026-03-03");

@@ -255,7 +255,7 @@ fn a_name_that_nothing_has_is_an_error_and_no_empty_store() {
     world.database("other.db");
     world.heirloom(["backup", "app.db"]).success();
     for command in ["list", "rotate", "cleanup"] {
-        world.heirloom([command, "--set", "typo"]).exits(2).says("no set \"typo\"").says("there are: app");
+        world.heirloom([command, "--set", "typo"]).exits(12).says("\"typo\"").says("there are the sets: app");
     }
     world.heirloom(["rotate", "other.db"]).exits(2).says("other.db").says("app.db");
     world.heirloom(["rotate", "app.db"]).success();

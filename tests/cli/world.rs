@@ -136,9 +136,12 @@ impl World {
         names
     }
 
-    /// What runs left in the store's private folder, besides lock and log.
+    /// What runs left in the store's private folder, besides lock, log and the memory of what was made.
     pub fn leftovers(&self) -> Vec<String> {
-        self.files("backups/.heirloom").into_iter().filter(|name| name != "lock" && !name.starts_with("activity.db")).collect()
+        self.files("backups/.heirloom")
+            .into_iter()
+            .filter(|name| name != "lock" && name != "made" && !name.starts_with("activity.db"))
+            .collect()
     }
 }
 

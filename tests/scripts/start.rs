@@ -117,3 +117,48 @@ fn what_cannot_run_is_named() {
         stage.world.run(command.env("HEIRLOOM", "no-heirloom")).exits(127).says("no-heirloom");
     });
 }
+
+#[test]
+fn a_second_host_does_not_start_on_the_data_of_the_first() {
+    with_every_shell(|mut stage| {
+        stage.world.database("app.db");
+        fs::write(stage.world.path("heirloom.toml"), "[sets.app.databases]\napp = \"app.db\"\n").unwrap();
+        stage.world.heirloom(["backup"]).success();
+        fs::remove_file(stage.world.path("app.db")).unwrap();
+        stage.world.env("HEIRLOOM_HOST", "second");
+        let ran = start(&stage, &[]).exits(12).says("--from here").says("--fresh");
+        assert_eq!(ran.stdout, "");
+        start(&stage, &["--fresh"]).exits(13);
+        assert!(!stage.world.path("app.db").exists());
+    });
+}
+
+#[test]
+fn a_url_names_the_database_as_a_path_does() {
+    with_every_shell(|mut stage| {
+        let path = stage.world.database("app.db");
+        stage.world.env("DATABASE_URL", &format!("sqlite:///{}", path.display()));
+        start(&stage, &["--dir", "not/mounted"]).exits(42);
+        stage.world.heirloom(["backup"]).success();
+        fs::remove_file(&path).unwrap();
+        start(&stage, &[]).exits(42);
+        assert_eq!(stage.world.ask("app.db", "SELECT count(*) FROM notes"), "100");
+    });
+}
+
+#[test]
+fn a_partial_archive_is_no_reason_to_start_on_an_empty_database() {
+    with_every_shell(|mut stage| {
+        for name in ["users.db", "orders.db"] {
+            stage.world.database(name);
+        }
+        stage.world.heirloom(["backup", "users.db", "orders.db", "--set", "shop"]).success();
+        stage.world.at("2026-03-01T04:00:00Z");
+        stage.world.heirloom(["backup", "users.db", "orders.db", "--set", "shop", "--only", "users"]).success();
+        for name in ["users.db", "orders.db"] {
+            fs::remove_file(stage.world.path(name)).unwrap();
+        }
+        start(&stage, &["--database", "users.db", "--database", "orders.db", "--allow-empty"]).exits(42);
+        assert_eq!(stage.world.ask("orders.db", "SELECT count(*) FROM notes"), "100");
+    });
+}

@@ -34,6 +34,11 @@ pub enum RestoreError {
         /// The target.
         path: PathBuf,
     },
+    /// A database would be restored from the very file that it is restored to.
+    SourceIsTarget {
+        /// The file.
+        path: PathBuf,
+    },
     /// The folder of a target is not there.
     NoFolder {
         /// The folder.
@@ -93,6 +98,7 @@ impl RestoreError {
                 format!("choose one with `--only {first}`, or name a folder for all with `--to-dir DIR`")
             }
             Self::Collision { .. } => "restore them one by one with `--only NAME --to FILE`".into(),
+            Self::SourceIsTarget { .. } => "name an archive (see `heirloom list`), or another target with `--to FILE`".into(),
             Self::NoFolder { path } => format!("make it first: mkdir -p {}", shell_word(&path.to_string_lossy())),
             Self::Damaged { .. } => "choose another archive (`heirloom list`), or take this one with `--allow-damaged`".into(),
             Self::Unsound { .. } => {
@@ -121,6 +127,7 @@ impl fmt::Display for RestoreError {
             Self::NoTarget { name, .. } => write!(f, "where shall \"{name}\" go? the archive does not say"),
             Self::OneFileForSeveral { names } => write!(f, "--to names one file, and the archive holds {}", join(names)),
             Self::Collision { path } => write!(f, "two databases would meet at {}", quoted(path)),
+            Self::SourceIsTarget { path } => write!(f, "{} is both the source and the target of this restore", quoted(path)),
             Self::NoFolder { path } => write!(f, "there is no folder {} to restore into", quoted(path)),
             Self::Damaged { archive } => write!(f, "the archive \"{}\" is marked as damaged", printable(archive)),
             Self::Unsound { name, findings } => write!(f, "\"{name}\" in the archive is not sound: {}", findings.join("; ")),

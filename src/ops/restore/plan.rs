@@ -101,7 +101,8 @@ pub fn plan(contents: &Contents, targets: Vec<(usize, PathBuf)>, offline: Option
         let target = database::look_at(&path)?;
         let method = match (&target.state, offline) {
             (TargetState::Missing { .. }, _) => Method::Create,
-            _ if if_missing => {
+            // A file of 0 bytes that nothing lies beside is missing, too: an application would start on nothing.
+            (state, _) if if_missing && *state != TargetState::Empty => {
                 plan.skipped.push((held.name, path));
                 continue;
             }

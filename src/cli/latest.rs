@@ -1,0 +1,329 @@
+//! `latest` for the commands that only look at an archive, and the words for every outcome of the decision.
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use chrono::{SecondsFormat, TimeDelta};
+
+use super::exit::{NoBackup, Usage};
+use super::meant::{Settled, listing, location, meant, refuse_unknown_set, settle};
+use super::{Context, text};
+use crate::latest::{Absent, Asked, Candidate, Completeness, Decision, From, MAX_AGE, Newer, Question, Remembered, Take, Target, Why};
+use crate::names::{ArchiveName, Name, printable};
+use crate::ops::inventory::{Inventory, Reading};
+use crate::ops::latest::{Answer, PassedOver, Prove, choose, remembered};
+use crate::ops::leftovers::sweep_leftovers;
+use crate::ops::resolve::{Selected, Wanted, resolve};
+use crate::scratch::{Scratch, sweep_beside};
+use crate::store::LocalStore;
+
+/// Finds an archive for a command that only looks at it or marks it: `latest` by the decision that a restore makes, with the
+/// archive of another host allowed if there is one of it only, because nothing is written.
+pub(super) fn find(text: &str, set: Option<&Name>, command: &str, context: &Context) -> anyhow::Result<Selected> {
+    let reading = context.reading();
+    if text != "latest" {
+        let wanted = Wanted { text: text.to_owned(), set: set.cloned() };
+        return resolve(|| context.store(), &wanted, &reading, &context.ui.progress());
+    }
+    let store = context.store()?;
+    let found = listing(&store, &reading, context)?;
+    refuse_unknown_set(set, &found, context)?;
+    let settled = settle(meant(set, &[], context), &[], None, None, &found, context)?;
+    let asked: Vec<Asked> = settled.databases.iter().map(super::meant::Database::asked).collect();
+    let remembered = remembered(&store, &found);
+    let question =
+        Question { target: Target::Explicit, completeness: Completeness::Possible, ..question(&settled, &asked, &remembered, context) };
+    let words = |archive: &ArchiveName| context.command_line(&[command, archive.as_str()]);
+    let (answer, mut passed_over) = decide_quietly(&store, &found, &question, &reading, context)?;
+    // `verify` reports those that cannot be described by itself, the older ones too.
+    passed_over.retain(|passed| command != "verify" || found.snapshots.iter().any(|snapshot| snapshot.name.as_str() == passed.archive));
+    mention_passed_over(&passed_over, context);
+    let chosen = match answer {
+        Answer::Chosen(chosen) => chosen,
+        Answer::Refused(Decision::Elsewhere { candidates, databases }) => {
+            let commands: Vec<String> = candidates.iter().map(|candidate| words(&candidate.newest)).collect();
+            return Err(NoBackup { message: elsewhere_text(&databases, &candidates, context), hint: choose_one(&commands) }.into());
+        }
+        Answer::Refused(decision) => return Err(refused(&decision, &question, &found, context).into()),
+    };
+    if !chosen.take.rivals.is_empty() {
+        let commands: Vec<String> = chosen.take.rivals.iter().map(words).collect();
+        return Err(two_applications(&commands).into());
+    }
+    mention(&chosen.take, context);
+    if let Some(origin) = &chosen.take.origin {
+        context.ui.warning(whose(&chosen.take.archive, origin, context));
+    }
+    if let Some(lost) = &chosen.take.lost {
+        context.ui.warning(lost_text(lost, &chosen.take, context));
+    }
+    Ok(chosen.selected)
+}
+
+/// Returns the question with what every command asks alike.
+pub(super) fn question<'a>(settled: &'a Settled, asked: &'a [Asked], remembered: &'a [Remembered], context: &'a Context) -> Question<'a> {
+    let max_age = context.settings.health.max_backup_age.and_then(|age| TimeDelta::from_std(age).ok());
+    Question {
+        set: &settled.set,
+        asked,
+        own: &context.host,
+        from: None,
+        target: Target::Known,
+        completeness: Completeness::All,
+        at: None,
+        now: context.now,
+        max_age: max_age.unwrap_or(MAX_AGE),
+        remembered,
+    }
+}
+
+/// Decides, and mentions what was passed over.
+pub(super) fn decide(
+    store: &LocalStore,
+    found: &Inventory,
+    question: &Question<'_>,
+    reading: &Reading,
+    context: &Context,
+) -> anyhow::Result<Answer> {
+    let (answer, passed_over) = decide_quietly(store, found, question, reading, context)?;
+    mention_passed_over(&passed_over, context);
+    Ok(answer)
+}
+
+fn decide_quietly(
+    store: &LocalStore,
+    found: &Inventory,
+    question: &Question<'_>,
+    reading: &Reading,
+    context: &Context,
+) -> anyhow::Result<(Answer, Vec<PassedOver>)> {
+    let scratch = || scratch(Some(store), context);
+    let prove = Prove { scratch: &scratch, threads: context.threads() };
+    let (answer, passed_over) = choose(store, found, question, reading, &prove, &context.ui.progress())?;
+    if let Answer::Chosen(chosen) = &answer
+        && chosen.disproved
+    {
+        let name = &chosen.take.archive;
+        let verify = context.command_line(&["verify", name.as_str()]);
+        context.ui.warning(format!("{name} is marked as damaged, but was read and is sound; `{verify}` removes a mark that verify made"));
+    }
+    Ok((answer, passed_over))
+}
+
+fn mention_passed_over(passed_over: &[PassedOver], context: &Context) {
+    for PassedOver { archive, why } in passed_over {
+        let all = context.command_line(&["verify", "--all"]);
+        context.ui.warning(format!("passed over {archive}: {why}; to check all archives: {all}"));
+    }
+}
+
+/// Makes scratch in the store, where there is room for archives, else in the folder for temporary files: a read-only store can be read.
+/// Scratch of dead runs is removed from both.
+pub(super) fn scratch(store: Option<&LocalStore>, context: &Context) -> anyhow::Result<Scratch> {
+    let in_store = store.map(|store| -> anyhow::Result<Scratch> {
+        let private = store.create_private()?;
+        sweep_leftovers(&private, &context.ui.progress());
+        Ok(Scratch::in_store(&private)?)
+    });
+    let folder: PathBuf = std::env::temp_dir();
+    // That something stays there is no reason to fail.
+    let _ = sweep_beside(&folder);
+    match in_store {
+        Some(Ok(scratch)) => Ok(scratch),
+        _ => Scratch::beside(&folder).with_context(|| format!("cannot make a scratch folder in \"{}\"", folder.display())),
+    }
+}
+
+/// Mentions what a person should know about the choice.
+pub(super) fn mention(take: &Take, context: &Context) {
+    for Newer { database, archive, created_at } in &take.newer {
+        let by = text::measured(*created_at - take.created_at);
+        context.ui.warning(format!("{archive} is newer ({by}), but holds only a part: {database}"));
+    }
+}
+
+/// Returns the error for a decision that no answer of the user changes.
+pub(super) fn refused(decision: &Decision, question: &Question<'_>, found: &Inventory, context: &Context) -> NoBackup {
+    match decision {
+        Decision::NoneYet { databases } => none_yet(databases, question, found, context),
+        Decision::OutOfReach { databases } => {
+            let why: Vec<String> = databases.iter().map(|absent| absent_text(absent, question, context)).collect();
+            let commands: Vec<String> = databases.iter().map(|absent| absent_command(absent, context)).collect();
+            let together = databases.iter().all(|absent| matches!(absent.why, Why::Apart(_)));
+            let all = if together { "no archive holds all of them: " } else { "" };
+            NoBackup { message: format!("{all}{}", why.join("; ")), hint: choose_one(&commands) }
+        }
+        Decision::Elsewhere { candidates, databases } => {
+            NoBackup { message: elsewhere_text(databases, candidates, context), hint: "name one of them".into() }
+        }
+        Decision::Take(_) => unreachable!("an archive was chosen"),
+    }
+}
+
+fn none_yet(databases: &[Name], question: &Question<'_>, found: &Inventory, context: &Context) -> NoBackup {
+    let store = location(context);
+    let set_is_there = found.snapshots.iter().any(|snapshot| snapshot.set == *question.set);
+    let what = if databases.is_empty() { String::new() } else { format!(" of {}", quoted_names(databases)) };
+    let message = format!("no backup{what} in the store \"{store}\"");
+    let hint = if !found.foreign.is_empty() {
+        // One of them may be a backup that nobody can read.
+        format!("some files there are not archives, or cannot be read; look at them: {}", context.command_line(&["list"]))
+    } else if found.snapshots.is_empty() {
+        "the store is empty; name another with `--dir`".into()
+    } else if set_is_there {
+        let newest: Vec<&str> = found.snapshots.iter().take(5).map(|snapshot| snapshot.name.as_str()).collect();
+        format!("there are: {}", newest.join(", "))
+    } else {
+        let sets: std::collections::BTreeSet<&str> = found.snapshots.iter().map(|snapshot| snapshot.set.as_str()).collect();
+        let sets: Vec<&str> = sets.into_iter().collect();
+        match question.asked.first().and_then(|asked| asked.path.as_deref()) {
+            None => format!("the set \"{}\" has no archive; choose another one: --set {}", question.set, sets.join(", --set ")),
+            Some(path) => {
+                let command = |set: &&str| context.command_line(&["restore", "--set", set, "--to", path]);
+                let commands: Vec<String> = sets.iter().map(command).collect();
+                format!("the set \"{}\" has no archive; to restore another one {}", question.set, choose_one(&commands))
+            }
+        }
+    };
+    NoBackup { message, hint }
+}
+
+/// Returns what keeps a database from being restored.
+pub(super) fn absent_text(absent: &Absent, question: &Question<'_>, context: &Context) -> String {
+    let name = &absent.database;
+    match &absent.why {
+        Why::Apart(archive) => format!("\"{name}\" is in {archive}"),
+        Why::Elsewhere(candidate) => format!("only archives of {} hold \"{name}\"", source(candidate)),
+        Why::Damaged(archive) => format!("the newest archive with \"{name}\" is damaged: {archive}"),
+        Why::Future(archive) => format!("the newest archive with \"{name}\" is dated in the future: {archive}"),
+        Why::Safety(archive) => format!("only a safety backup holds \"{name}\": {archive}"),
+        Why::Plain(archive) => format!("only a file of another tool holds \"{name}\": {archive}"),
+        Why::Later(_) => {
+            let at = question.at.unwrap_or(question.now).to_rfc3339_opts(SecondsFormat::Secs, true);
+            format!("no good archive with \"{name}\" at or before {at} in the store \"{}\"", location(context))
+        }
+        Why::Lost(lost) => {
+            let age = text::age(lost.created_at, context.now);
+            format!(
+                "this host remembers making {} with \"{name}\" ({age}), which is not in the store \"{}\"",
+                lost.archive,
+                location(context)
+            )
+        }
+    }
+}
+
+/// Returns the command that restores a database although it was not chosen.
+pub(super) fn absent_command(absent: &Absent, context: &Context) -> String {
+    let name = absent.database.as_str();
+    match &absent.why {
+        Why::Apart(_) => context.command_line(&["restore", "--only", name]),
+        Why::Elsewhere(candidate) => {
+            let from = from_word(candidate, std::slice::from_ref(candidate), context);
+            context.command_line(&["restore", "--only", name, "--from", from.as_str()])
+        }
+        Why::Damaged(archive) => context.command_line(&["restore", archive.as_str(), "--only", name, "--allow-damaged"]),
+        Why::Future(archive) | Why::Safety(archive) | Why::Plain(archive) => {
+            context.command_line(&["restore", archive.as_str(), "--only", name])
+        }
+        Why::Later(_) | Why::Lost(_) => context.command_line(&["list"]),
+    }
+}
+
+/// Returns the message that only archives of others are there, or several of this host's own.
+pub(super) fn elsewhere_text(databases: &[Name], candidates: &[Candidate], context: &Context) -> String {
+    let names = quoted_names(databases);
+    let own = candidates.iter().all(|candidate| context.host.owns(&candidate.host));
+    let here = if own { "at this path".into() } else { format!("of the host \"{}\" at this path", context.host.label) };
+    let listed: Vec<String> = candidates.iter().map(|candidate| candidate_text(candidate, context)).collect();
+    format!("no archive with {names} {here} in the store \"{}\"; there are archives of {}", location(context), listed.join(", of "))
+}
+
+/// Returns a candidate as a choice: whose it is, and its newest archive.
+pub(super) fn candidate_text(candidate: &Candidate, context: &Context) -> String {
+    format!("{} (newest: {}, {})", source(candidate), candidate.newest, text::age(candidate.created_at, context.now))
+}
+
+fn source(candidate: &Candidate) -> String {
+    let places: Vec<String> = candidate.places.iter().map(|(_, place)| format!("\"{place}\"")).collect();
+    format!("{}, {}", candidate.host, places.join(" and "))
+}
+
+/// Returns the first line about an archive that is not of the own streams.
+pub(super) fn whose(archive: &ArchiveName, origin: &Candidate, context: &Context) -> String {
+    let other = if context.host.owns(&origin.host) { "another path" } else { "another host" };
+    format!("{archive} comes from {other}: {}", source(origin))
+}
+
+/// Returns the value of `--from` that tells a candidate from the others.
+pub(super) fn from_word(candidate: &Candidate, all: &[Candidate], context: &Context) -> String {
+    let same_host = all.iter().filter(|other| other.host == candidate.host).count();
+    if same_host == 1 && !context.host.owns(&candidate.host) {
+        return candidate.host.to_string();
+    }
+    let paths = candidate.places.iter().filter_map(|(_, place)| match place {
+        crate::streams::Place::Path(path) => Some(path),
+        crate::streams::Place::Name(_) => None,
+    });
+    let path =
+        paths.max_by_key(|path| all.iter().filter(|other| !other.places.iter().any(|(_, place)| place.to_string() == **path)).count());
+    match path {
+        None => candidate.host.to_string(),
+        Some(path) => {
+            let holders = all.iter().filter(|other| other.places.iter().any(|(_, place)| place.to_string() == *path));
+            if holders.count() == 1 { path.clone() } else { format!("{}:{path}", candidate.host) }
+        }
+    }
+}
+
+/// Reads the value of `--from`: a host label, a path, or both as `HOST:PATH`.
+pub(super) fn from(text: &str) -> Result<From, Usage> {
+    let path = |path: &str| super::meant::resolved(std::path::Path::new(path));
+    let label = |label: &str| {
+        crate::names::HostLabel::new(label)
+            .map_err(|error| Usage::new(error.to_string(), "write --from HOST, --from PATH or --from HOST:PATH"))
+    };
+    match text.split_once(":/") {
+        Some((host, rest)) if !host.contains('/') => Ok(From { host: Some(label(host)?), path: Some(path(&format!("/{rest}"))) }),
+        _ if text.contains('/') => Ok(From { host: None, path: Some(path(text)) }),
+        _ => Ok(From { host: Some(label(text)?), path: None }),
+    }
+}
+
+/// Returns the error that two applications use one stream.
+pub(super) fn two_applications(commands: &[String]) -> NoBackup {
+    NoBackup {
+        message: "two applications back up different files under the same set, host and path, and both are in use: \
+                  the latest archive may be of the other one"
+            .into(),
+        hint: format!(
+            "give each its own label with the line host = \"NAME\" in its configuration, or HEIRLOOM_HOST; until then {}",
+            choose_one(commands)
+        ),
+    }
+}
+
+/// Returns the message that a newer archive is missing from the store.
+pub(super) fn lost_text(lost: &Remembered, take: &Take, context: &Context) -> String {
+    format!(
+        "this host remembers making {} ({}), which is not in the store \"{}\"; the newest one there is {} ({})",
+        lost.archive,
+        text::age(lost.created_at, context.now),
+        location(context),
+        take.archive,
+        text::age(take.created_at, context.now)
+    )
+}
+
+/// Returns a hint that offers several commands.
+pub(super) fn choose_one(commands: &[String]) -> String {
+    match commands {
+        [only] => format!("run: {only}"),
+        several => format!("run one of:\n  {}", several.join("\n  ")),
+    }
+}
+
+/// Returns names as messages show them.
+pub(super) fn quoted_names(names: &[Name]) -> String {
+    names.iter().map(|name| format!("\"{}\"", printable(name.as_str()))).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,316 @@
+//! Which databases `latest` is asked for: those of the configuration, of the environment, of an argument, else those that
+//! the archives name.
+
+use std::path::{Path, PathBuf};
+
+use chrono::{DateTime, Utc};
+
+use super::Context;
+use super::exit::{NoBackup, Usage};
+use crate::config::SetSettings;
+use crate::latest::{Asked, SetChoice, adopt_old_archives, included, only_set, set_of_path};
+use crate::metadata::Kind;
+use crate::names::{Name, printable};
+use crate::ops::inventory::{Inventory, Reading, inventory};
+use crate::platform;
+use crate::snapshot::Snapshot;
+use crate::store::LocalStore;
+
+/// A database that is known without its archives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Database {
+    /// Its name in the set.
+    pub(super) name: Name,
+    /// Where it belongs, as it was given.
+    pub(super) path: Option<PathBuf>,
+    /// Where else it may have been, if nothing lies at any of these places.
+    pub(super) alternatives: Vec<PathBuf>,
+}
+
+/// What is known without the archives.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Meant {
+    /// The set, if it is settled.
+    pub(super) set: Option<Name>,
+    /// The databases; empty if the archives name them.
+    pub(super) databases: Vec<Database>,
+    /// The configured sets of which it is one, if that is not settled.
+    pub(super) one_of: Vec<Name>,
+    /// Whether the databases are one that a path names, so that the path finds the set.
+    pub(super) by_path: bool,
+}
+
+/// What the set and its databases turned out to be.
+pub(super) struct Settled {
+    /// The set.
+    pub(super) set: Name,
+    /// The databases. Not empty, unless the set has no archives.
+    pub(super) databases: Vec<Database>,
+}
+
+impl Database {
+    fn named(name: &Name) -> Self {
+        Self { name: name.clone(), path: None, alternatives: Vec::new() }
+    }
+
+    /// Makes a database of the configuration.
+    fn configured(settings: &SetSettings, name: &Name) -> Self {
+        let path = settings.databases.get(name).cloned();
+        Self { name: name.clone(), path, alternatives: settings.alternatives.get(name).cloned().unwrap_or_default() }
+    }
+
+    /// Makes a database that a path names.
+    pub(super) fn at(path: &Path) -> Self {
+        Self { name: Name::from_path(path), path: Some(path.to_owned()), alternatives: Vec::new() }
+    }
+
+    /// Returns what the decision about the archive needs.
+    pub(super) fn asked(&self) -> Asked {
+        let file = self.path.as_ref().and_then(|path| platform::file_identity(path).ok().flatten());
+        Asked {
+            name: self.name.clone(),
+            path: self.path.as_deref().map(resolved),
+            others: self.alternatives.iter().map(|path| resolved(path)).collect(),
+            file,
+        }
+    }
+}
+
+/// Returns a path as streams record it.
+pub(super) fn resolved(path: &Path) -> String {
+    platform::resolved(path).to_string_lossy().into_owned()
+}
+
+/// Returns what the configuration and the environment say, for a command without an argument.
+pub(super) fn meant(set: Option<&Name>, only: &[Name], context: &Context) -> Meant {
+    let configured = &context.settings.sets;
+    let fits = |(name, settings): &(&Name, &SetSettings)| {
+        set.is_none_or(|set| set == *name) && only.iter().all(|only| settings.databases.contains_key(only))
+    };
+    let fitting: Vec<&Name> = configured.iter().filter(fits).map(|(name, _)| name).collect();
+    match fitting.as_slice() {
+        [only_one] => of_set(only_one, only, context),
+        [] => match (&context.settings.default_database, only) {
+            (Some(path), []) if configured.is_empty() => {
+                Meant { set: set.cloned(), databases: vec![Database::at(path)], by_path: true, ..Meant::default() }
+            }
+            (Some(path), [name]) if configured.is_empty() && *name == Name::from_path(path) => {
+                Meant { set: set.cloned(), databases: vec![Database::at(path)], by_path: true, ..Meant::default() }
+            }
+            _ => {
+                // A database that left the configuration is known to its archives.
+                let set = set.cloned().or_else(|| configured.keys().next().filter(|_| configured.len() == 1).cloned());
+                let of = set.as_ref().and_then(|set| configured.get(set));
+                let database = |name: &Name| of.map_or_else(|| Database::named(name), |settings| Database::configured(settings, name));
+                Meant { set, databases: only.iter().map(database).collect(), ..Meant::default() }
+            }
+        },
+        several => Meant {
+            databases: only.iter().map(Database::named).collect(),
+            one_of: several.iter().map(|name| (*name).clone()).collect(),
+            ..Meant::default()
+        },
+    }
+}
+
+/// Returns a configured set with the databases that were chosen.
+fn of_set(set: &Name, only: &[Name], context: &Context) -> Meant {
+    let settings = &context.settings.sets[set];
+    let chosen = settings.databases.keys().filter(|name| only.is_empty() || only.contains(name));
+    Meant { set: Some(set.clone()), databases: chosen.map(|name| Database::configured(settings, name)).collect(), ..Meant::default() }
+}
+
+/// Returns the database of the configuration that an argument means: its path, or its name.
+pub(super) fn configured_database(text: &str, set: Option<&Name>, context: &Context) -> Result<Option<Meant>, Usage> {
+    let path = resolved(Path::new(text));
+    let sets = || context.settings.sets.iter().filter(|(name, _)| set.is_none_or(|set| set == *name));
+    let at_path = |(name, settings): (&Name, &SetSettings)| {
+        let database = settings.databases.iter().find(|(_, at)| resolved(at) == path).map(|(database, _)| database.clone());
+        database.map(|database| (name.clone(), database))
+    };
+    let by_name = |(name, settings): (&Name, &SetSettings)| {
+        let database = Name::new(text).ok().filter(|database| settings.databases.contains_key(database));
+        database.map(|database| (name.clone(), database))
+    };
+    let mut found: Vec<(Name, Name)> = sets().filter_map(at_path).collect();
+    if found.is_empty() {
+        found = sets().filter_map(by_name).collect();
+    }
+    match found.as_slice() {
+        [] => Ok(None),
+        [(set, database)] => Ok(Some(of_set(set, std::slice::from_ref(database), context))),
+        several => {
+            let choices: Vec<&str> = several.iter().map(|(set, _)| set.as_str()).collect();
+            Err(Usage::new(
+                format!("several sets have the database \"{}\"", printable(text)),
+                format!("choose one: --set {}", choices.join(", --set ")),
+            ))
+        }
+    }
+}
+
+/// Returns whether an archive records this path as the place of one of its databases.
+pub(super) fn is_recorded(snapshots: &[Snapshot], path: &str) -> bool {
+    archives(snapshots).flat_map(|snapshot| &snapshot.databases).any(|brief| brief.stream.path() == Some(path))
+}
+
+/// Returns what can tell where a database belongs: a safety backup may be of any file that a restore was sent to.
+fn archives(snapshots: &[Snapshot]) -> impl Iterator<Item = &Snapshot> {
+    snapshots.iter().filter(|snapshot| !snapshot.is_plain() && snapshot.kind != Kind::Safety)
+}
+
+/// Lists a store, with the archives of the old tool in the configured sets that they belong to.
+pub(super) fn listing(store: &LocalStore, reading: &Reading, context: &Context) -> anyhow::Result<Inventory> {
+    let mut found = inventory(store, reading, &context.ui.progress())?;
+    let sets = context.settings.sets.iter().map(|(set, settings)| (set, settings.databases.keys().collect()));
+    adopt_old_archives(&mut found.snapshots, sets);
+    Ok(found)
+}
+
+/// Settles which set and which databases are meant, now that the archives are known. `to` is the file that was named as the target.
+pub(super) fn settle(
+    meant: Meant,
+    only: &[Name],
+    to: Option<&Path>,
+    at: Option<DateTime<Utc>>,
+    found: &Inventory,
+    context: &Context,
+) -> anyhow::Result<Settled> {
+    let snapshots = &found.snapshots;
+    let meant = pinned_by_target(meant, only, to, snapshots, context);
+    let set = match &meant.set {
+        Some(set) => set.clone(),
+        None => set_of(&meant, to, snapshots, context)?,
+    };
+    let mut databases = meant.databases.clone();
+    if let Some(settings) = context.settings.sets.get(&set) {
+        if databases.is_empty() && only.is_empty() {
+            databases = of_set(&set, only, context).databases;
+        }
+        for database in databases.iter_mut().filter(|database| database.path.is_none()) {
+            *database = Database::configured(settings, &database.name);
+        }
+    }
+    // If the name of a file led to another set, it names no database of that set; nor if only the target is named.
+    if meant.by_path && (meant.set.is_none() || to.is_some()) && !holds(snapshots, &set, &databases) {
+        databases.clear();
+    }
+    refuse_unknown(only, &set, snapshots, context)?;
+    if databases.is_empty() {
+        let named = if only.is_empty() { included(snapshots, &set, &context.host, at, context.now) } else { only.to_vec() };
+        databases = named.iter().map(Database::named).collect();
+    }
+    Ok(Settled { set, databases })
+}
+
+/// A target that is a database of the configuration, or one that archives of this host record, names the database.
+fn pinned_by_target(meant: Meant, only: &[Name], to: Option<&Path>, snapshots: &[Snapshot], context: &Context) -> Meant {
+    let Some(to) = to.filter(|_| only.is_empty() && !meant.by_path) else { return meant };
+    let path = resolved(to);
+    for (set, settings) in context.settings.sets.iter().filter(|(set, _)| meant.set.as_ref().is_none_or(|meant| meant == *set)) {
+        if let Some((name, _)) = settings.databases.iter().find(|(_, at)| resolved(at) == path) {
+            return of_set(set, std::slice::from_ref(name), context);
+        }
+    }
+    if !meant.databases.is_empty() || !meant.one_of.is_empty() {
+        return meant;
+    }
+    let own = archives(snapshots).filter(|snapshot| context.host.owns(&snapshot.host));
+    let mut of_set = own.filter(|snapshot| meant.set.as_ref().is_none_or(|set| *set == snapshot.set));
+    if of_set.any(|snapshot| snapshot.databases.iter().any(|brief| brief.stream.path() == Some(path.as_str()))) {
+        return Meant { databases: vec![Database::at(to)], by_path: true, ..meant };
+    }
+    meant
+}
+
+fn set_of(meant: &Meant, to: Option<&Path>, snapshots: &[Snapshot], context: &Context) -> anyhow::Result<Name> {
+    if let ([Database { name, path: Some(path), .. }], true) = (meant.databases.as_slice(), meant.by_path) {
+        match set_of_path(snapshots, &context.host, &resolved(path), name) {
+            SetChoice::One(set) => return Ok(set),
+            SetChoice::Several(sets) => return Err(several_sets(&sets, context).into()),
+            // It has no archive under any name. A target that was named may be filled from another one.
+            SetChoice::None if to.is_none() => return Ok(name.clone()),
+            SetChoice::None => {}
+        }
+    }
+    if !meant.one_of.is_empty() {
+        let there: Vec<Name> = meant.one_of.iter().filter(|set| snapshots.iter().any(|snapshot| snapshot.set == **set)).cloned().collect();
+        return match there.as_slice() {
+            [only] => Ok(only.clone()),
+            [] => Err(several_sets(&meant.one_of, context).into()),
+            several => Err(several_sets(several, context).into()),
+        };
+    }
+    match only_set(snapshots, &context.host) {
+        SetChoice::One(set) => Ok(set),
+        SetChoice::None => Ok(meant
+            .databases
+            .first()
+            .map(|database| database.name.clone())
+            .or_else(|| to.map(Name::from_path))
+            .unwrap_or_else(|| Name::from_path(Path::new("databases")))),
+        SetChoice::Several(sets) => {
+            // The name of the target decides as `DATABASE_PATH` does.
+            match to.map(|to| set_of_path(snapshots, &context.host, &resolved(to), &Name::from_path(to))) {
+                Some(SetChoice::One(set)) => Ok(set),
+                _ => Err(several_sets(&sets, context).into()),
+            }
+        }
+    }
+}
+
+/// Returns whether an archive of the set holds one of these databases, by path or by name.
+fn holds(snapshots: &[Snapshot], set: &Name, databases: &[Database]) -> bool {
+    let paths: Vec<String> = databases.iter().filter_map(|database| database.path.as_deref()).map(resolved).collect();
+    let of_set = snapshots.iter().filter(|snapshot| snapshot.set == *set);
+    of_set.clone().next().is_none()
+        || of_set.flat_map(|snapshot| &snapshot.databases).any(|brief| {
+            let by_name = databases.iter().any(|database| database.name == brief.name);
+            by_name || brief.stream.path().is_some_and(|path| paths.iter().any(|known| known == path))
+        })
+}
+
+fn several_sets(sets: &[Name], context: &Context) -> Usage {
+    let names: Vec<&str> = sets.iter().map(Name::as_str).collect();
+    Usage::new(format!("the store \"{}\" holds several sets", location(context)), format!("choose one: --set {}", names.join(", --set ")))
+}
+
+/// Refuses a name that neither the configuration nor an archive of the set knows: a typing error, not a first deployment.
+fn refuse_unknown(only: &[Name], set: &Name, snapshots: &[Snapshot], context: &Context) -> Result<(), NoBackup> {
+    let of_set = snapshots.iter().filter(|snapshot| snapshot.set == *set);
+    let mut known: Vec<&Name> =
+        of_set.flat_map(|snapshot| snapshot.databases.iter().map(|brief| &brief.name).chain(&snapshot.set_databases)).collect();
+    known.extend(context.settings.sets.get(set).into_iter().flat_map(|settings| settings.databases.keys()));
+    known.sort();
+    known.dedup();
+    match only.iter().find(|name| !known.contains(name)) {
+        Some(unknown) if !known.is_empty() => {
+            let names: Vec<&str> = known.iter().map(|name| name.as_str()).collect();
+            Err(NoBackup {
+                message: format!("no database \"{unknown}\" in the set \"{set}\""),
+                hint: format!("there are: {}", names.join(", ")),
+            })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Refuses a set that neither the configuration nor an archive knows, if there are archives at all.
+pub(super) fn refuse_unknown_set(set: Option<&Name>, found: &Inventory, context: &Context) -> Result<(), NoBackup> {
+    let Some(set) = set.filter(|set| !context.settings.sets.contains_key(set)) else { return Ok(()) };
+    let newer = found.foreign.iter().filter_map(|foreign| foreign.newer_format.as_ref()).map(|newer| &newer.set);
+    let known: std::collections::BTreeSet<&Name> = found.snapshots.iter().map(|snapshot| &snapshot.set).chain(newer).collect();
+    if known.is_empty() || known.contains(set) {
+        return Ok(());
+    }
+    let names: Vec<&str> = known.into_iter().map(Name::as_str).collect();
+    Err(NoBackup {
+        message: format!("no archive of a set \"{set}\" in the store \"{}\"", location(context)),
+        hint: format!("there are the sets: {}", names.join(", ")),
+    })
+}
+
+/// Returns the store as messages name it.
+pub(super) fn location(context: &Context) -> String {
+    printable(&context.settings.store.to_string_lossy()).into_owned()
+}

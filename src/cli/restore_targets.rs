@@ -1,0 +1,77 @@
+//! Where the databases of a restore go, and what has to be said about it.
+
+use std::path::PathBuf;
+
+use super::exit::Advised;
+use super::latest::choose_one;
+use super::restore::RestoreArgs;
+use super::{Context, meant};
+use crate::names::printable;
+use crate::ops::resolve::{Place, Selected};
+use crate::ops::restore::{self, Known, RestoreError, Where};
+use crate::platform;
+
+/// Returns where each database goes. At a terminal, a path that only the archive knows is asked about.
+pub(super) fn targets(
+    args: &RestoreArgs,
+    selected: &Selected,
+    chosen: &[usize],
+    place: &Where,
+    known: &Known<'_>,
+    shown: &str,
+    context: &Context,
+) -> anyhow::Result<Vec<(usize, PathBuf)>> {
+    let contents = selected.archive.contents();
+    match restore::targets(contents, chosen, place, known, shown) {
+        Err(RestoreError::NoTarget { name, recorded, archive }) => {
+            if let (true, Some((_, host))) = (context.ui.can_ask(), &recorded) {
+                let paths = chosen.iter().filter_map(|index| contents.databases[*index].source.as_deref());
+                let paths: Vec<String> = paths.map(super::context::quoted).collect();
+                if context.ui.confirm(&format!("Restore to {}, recorded on the host {}?", paths.join(" and "), printable(host))) {
+                    return Ok(restore::targets(contents, chosen, &Where::Original, known, shown)?);
+                }
+            }
+            let example = recorded.as_ref().map_or_else(|| format!("{name}.db"), |(path, _)| path.clone());
+            let mut words = vec!["restore", &archive, "--only", name.as_str()];
+            words.extend(args.force.then_some("--force"));
+            let mut commands = vec![context.command_line(&[words.as_slice(), &["--to", example.as_str()]].concat())];
+            if recorded.is_some() {
+                commands.push(context.command_line(&[words.as_slice(), &["--to-original"]].concat()));
+            }
+            let hint = choose_one(&commands);
+            Err(Advised { error: RestoreError::NoTarget { name, recorded, archive }, hint }.into())
+        }
+        found => Ok(found?),
+    }
+}
+
+/// Refuses to restore a file onto itself, by whatever names.
+pub(super) fn refuse_source(selected: &Selected, targets: &[(usize, PathBuf)], context: &Context) -> anyhow::Result<()> {
+    let source = match &selected.place {
+        Place::Store => context.settings.store.join(selected.snapshot.name.as_str()),
+        Place::Path(path) => path.clone(),
+    };
+    for (_, target) in targets {
+        if platform::same_file(&source, target).unwrap_or(false) {
+            return Err(RestoreError::SourceIsTarget { path: target.clone() }.into());
+        }
+    }
+    Ok(())
+}
+
+/// Warns if the archive comes from another host or path than where its databases go.
+pub(super) fn warn_of_other_origin(selected: &Selected, plan: &restore::Plan, context: &Context) {
+    let snapshot = &selected.snapshot;
+    let other_host = !context.host.owns(&snapshot.host);
+    for step in &plan.steps {
+        let Some(brief) = snapshot.databases.get(step.index) else { continue };
+        let target = meant::resolved(&step.target.path);
+        let path = brief.stream.path().filter(|path| other_host || *path != target);
+        if other_host || path.is_some() {
+            let from = path.map(|path| format!(", \"{}\"", printable(path))).unwrap_or_default();
+            context
+                .ui
+                .warning(format!("{} comes from {}{from}; it goes to \"{target}\" on {}", brief.name, snapshot.host, context.host.label));
+        }
+    }
+}

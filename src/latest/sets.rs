@@ -1,0 +1,76 @@
+//! Which set a database belongs to, if neither the configuration nor a flag names it.
+
+use std::collections::BTreeSet;
+
+use super::search::plain_counts;
+use crate::metadata::Kind;
+use crate::names::Name;
+use crate::snapshot::{Origin, Snapshot};
+use crate::streams::OwnHost;
+
+/// Which set is meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SetChoice {
+    /// This one.
+    One(Name),
+    /// One of these.
+    Several(Vec<Name>),
+    /// None has archives that fit.
+    None,
+}
+
+impl SetChoice {
+    fn of(sets: BTreeSet<&Name>) -> Self {
+        let mut sets = sets.into_iter();
+        match (sets.next(), sets.next()) {
+            (None, _) => Self::None,
+            (Some(only), None) => Self::One(only.clone()),
+            (Some(first), Some(second)) => Self::Several([first, second].into_iter().chain(sets).cloned().collect()),
+        }
+    }
+}
+
+/// Returns the set of the store: of the own archives, else of all; files of other tools only if there is nothing else.
+pub fn only_set(snapshots: &[Snapshot], own: &OwnHost) -> SetChoice {
+    let plain = plain_counts(snapshots);
+    let good = |snapshot: &&Snapshot| snapshot.kind != Kind::Safety && (plain || !snapshot.is_plain());
+    let sets = |own_only: bool| {
+        let fitting = snapshots.iter().filter(good).filter(|snapshot| !own_only || own.owns(&snapshot.host));
+        SetChoice::of(fitting.map(|snapshot| &snapshot.set).collect())
+    };
+    match sets(true) {
+        SetChoice::None => sets(false),
+        found => found,
+    }
+}
+
+/// Returns the set of the database at a resolved path: one whose archives of this host record the path; else the set of
+/// `name`; else the only one that has a database of that name.
+pub fn set_of_path(snapshots: &[Snapshot], own: &OwnHost, path: &str, name: &Name) -> SetChoice {
+    let known = || snapshots.iter().filter(|snapshot| !snapshot.is_plain() && snapshot.kind != Kind::Safety);
+    let records = |snapshot: &&Snapshot| snapshot.databases.iter().any(|brief| brief.stream.path() == Some(path));
+    let by_path: BTreeSet<&Name> =
+        known().filter(|snapshot| own.owns(&snapshot.host)).filter(records).map(|snapshot| &snapshot.set).collect();
+    if by_path.contains(name) {
+        return SetChoice::One(name.clone());
+    }
+    if !by_path.is_empty() {
+        return SetChoice::of(by_path);
+    }
+    if known().any(|snapshot| snapshot.set == *name) {
+        return SetChoice::One(name.clone());
+    }
+    SetChoice::of(known().filter(|snapshot| records(snapshot) || snapshot.brief(name.as_str()).is_some()).map(|found| &found.set).collect())
+}
+
+/// Puts archives of the old tool, which names no set, into the configured set that alone has databases of those names.
+pub fn adopt_old_archives<'a>(snapshots: &mut [Snapshot], sets: impl Iterator<Item = (&'a Name, Vec<&'a Name>)> + Clone) {
+    for snapshot in snapshots.iter_mut().filter(|snapshot| snapshot.origin == Origin::Legacy) {
+        let held = |names: &[&Name]| snapshot.databases.iter().all(|brief| names.contains(&&brief.name));
+        let mut fitting = sets.clone().filter(|(_, names)| held(names));
+        if let (Some((set, _)), None) = (fitting.next(), fitting.next()) {
+            snapshot.set = set.clone();
+            snapshot.databases.iter_mut().for_each(|brief| brief.stream.set = set.clone());
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! Carries out what [`crate::latest`] decides: reads the archive that was chosen, and proves one that is marked as damaged
+//! before it is passed over.
+
+use std::num::NonZeroUsize;
+
+use super::inventory::{Foreign, Inventory, Reading};
+use super::resolve::{ResolveError, Selected, in_store};
+use super::verify::{State, VerifyDepth, verify};
+use crate::latest::{Decision, Question, Remembered, Take, decide};
+use crate::metadata::Integrity;
+use crate::names::{ArchiveName, time_in_name};
+use crate::progress::{Interrupted, Progress};
+use crate::remembered;
+use crate::scratch::Scratch;
+use crate::store::LocalStore;
+
+/// What is needed to read an archive from end to end.
+pub struct Prove<'a> {
+    /// Makes a private folder to unpack into; called only if a marked archive has to be read.
+    pub scratch: &'a dyn Fn() -> anyhow::Result<Scratch>,
+    /// How many threads decompress.
+    pub threads: NonZeroUsize,
+}
+
+/// An archive that is newer than the chosen one, if one was chosen, and was not considered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PassedOver {
+    /// The archive.
+    pub archive: String,
+    /// Why.
+    pub why: String,
+}
+
+/// What came out.
+pub enum Answer {
+    /// An archive, open.
+    Chosen(Box<Chosen>),
+    /// None; never [`Decision::Take`].
+    Refused(Decision),
+}
+
+/// The archive that was chosen.
+pub struct Chosen {
+    /// The archive.
+    pub selected: Selected,
+    /// What was decided about it.
+    pub take: Take,
+    /// Whether it is marked as damaged, and was read and found sound.
+    pub disproved: bool,
+}
+
+/// Decides which archive is meant and opens it. `inventory` may have been changed by [`crate::latest::adopt_old_archives`].
+pub fn choose(
+    store: &LocalStore,
+    inventory: &Inventory,
+    question: &Question<'_>,
+    reading: &Reading,
+    prove: &Prove<'_>,
+    progress: &dyn Progress,
+) -> anyhow::Result<(Answer, Vec<PassedOver>)> {
+    // A mark counts once the archive was read. Until then it is taken for sound.
+    let mut snapshots = inventory.snapshots.clone();
+    let mut unread: Vec<ArchiveName> = Vec::new();
+    for snapshot in snapshots.iter_mut().filter(|snapshot| snapshot.damaged && snapshot.set == *question.set) {
+        unread.push(snapshot.name.clone());
+        snapshot.damaged = false;
+    }
+    let (mut passed_over, mut sound) = (Vec::new(), Vec::new());
+    loop {
+        let decision = decide(&snapshots, question);
+        let Some(marked) = mentioned(&decision).into_iter().find(|name| unread.contains(name)) else {
+            let Decision::Take(take) = decision else {
+                refuse_unread(inventory, None, question)?;
+                passed_over.extend(unreadable(inventory, None, question));
+                return Ok((Answer::Refused(decision), passed_over));
+            };
+            refuse_unread(inventory, Some(&take), question)?;
+            passed_over.extend(unreadable(inventory, Some(&take), question));
+            let mut selected = in_store(store, take.archive.as_str(), reading)?;
+            if let Some(known) = snapshots.iter().find(|snapshot| snapshot.name == take.archive) {
+                selected.snapshot = known.clone();
+            }
+            let disproved = sound.contains(&take.archive);
+            return Ok((Answer::Chosen(Box::new(Chosen { selected, take: *take, disproved })), passed_over));
+        };
+        unread.retain(|name| *name != marked);
+        match findings(store, &marked, reading, prove, progress)? {
+            None => sound.push(marked),
+            Some(why) => {
+                passed_over.push(PassedOver { archive: marked.as_str().to_owned(), why });
+                snapshots.iter_mut().filter(|snapshot| snapshot.name == marked).for_each(|snapshot| snapshot.damaged = true);
+            }
+        }
+    }
+}
+
+/// Returns what this host remembers about archives that the listing does not show in any form.
+pub fn remembered(store: &LocalStore, inventory: &Inventory) -> Vec<Remembered> {
+    let mut known = remembered::all(&store.private());
+    known.retain(|known| inventory.foreign.iter().all(|foreign| foreign.name != known.archive.as_str()));
+    known
+}
+
+/// Returns the archives that a decision rests on.
+fn mentioned(decision: &Decision) -> Vec<ArchiveName> {
+    match decision {
+        Decision::Take(take) => {
+            let newer = take.newer.iter().map(|newer| newer.archive.clone());
+            std::iter::once(take.archive.clone()).chain(newer).collect()
+        }
+        Decision::Elsewhere { candidates, .. } => candidates.iter().map(|candidate| candidate.newest.clone()).collect(),
+        Decision::OutOfReach { databases } => databases
+            .iter()
+            .filter_map(|absent| match &absent.why {
+                crate::latest::Why::Apart(name) => Some(name.clone()),
+                crate::latest::Why::Elsewhere(candidate) => Some(candidate.newest.clone()),
+                _ => None,
+            })
+            .collect(),
+        Decision::NoneYet { .. } => Vec::new(),
+    }
+}
+
+/// Reads a marked archive; returns what is wrong with it, or nothing.
+fn findings(
+    store: &LocalStore,
+    name: &ArchiveName,
+    reading: &Reading,
+    prove: &Prove<'_>,
+    progress: &dyn Progress,
+) -> anyhow::Result<Option<String>> {
+    let read = || -> anyhow::Result<Option<String>> {
+        let selected = in_store(store, name.as_str(), reading)?;
+        let recorded = selected.archive.contents().metadata.iter().flat_map(|metadata| &metadata.databases);
+        if let Some(damaged) = recorded.clone().find(|database| database.integrity == Integrity::Damaged) {
+            return Ok(Some(format!("\"{}\" was damaged when it was backed up", damaged.name)));
+        }
+        let scratch = (prove.scratch)()?;
+        let verified = verify(&selected.archive, VerifyDepth::Standard, scratch.path(), prove.threads, progress)?;
+        Ok((verified.state == State::Damaged).then(|| verified.findings.join("; ")))
+    };
+    match read() {
+        Err(error) if error.chain().any(|cause| cause.is::<Interrupted>()) => Err(error),
+        // It was not read, so nothing is known about it: an older one in its place may be the wrong state.
+        Err(error) => Err(ResolveError::Unread { name: name.as_str().to_owned(), why: format!("{error:#}") }.into()),
+        found => found,
+    }
+}
+
+fn refuse_unread(inventory: &Inventory, take: Option<&Take>, question: &Question<'_>) -> Result<(), ResolveError> {
+    match inventory.unread_as_new_as(take.map(|take| take.created_at), question.at) {
+        Some(unread) => Err(ResolveError::from(unread)),
+        None => Ok(()),
+    }
+}
+
+/// Returns the files that by their names are archives of the set, newer than the chosen one, and cannot be described.
+fn unreadable(inventory: &Inventory, take: Option<&Take>, question: &Question<'_>) -> Vec<PassedOver> {
+    let of_set = |foreign: &&Foreign| {
+        (foreign.damaged || foreign.newer_format.is_some()) && crate::archive::set_in_name(&foreign.name) == *question.set
+    };
+    let newer = |foreign: &&Foreign| {
+        let made = time_in_name(&foreign.name).map(|time| time.and_utc());
+        made.is_none_or(|made| {
+            take.is_none_or(|take| made > take.created_at) && question.at.is_none_or(|at| made.timestamp() <= at.timestamp())
+        })
+    };
+    let found = inventory.foreign.iter().filter(of_set).filter(newer);
+    found.map(|foreign| PassedOver { archive: foreign.name.clone(), why: foreign.why.clone() }).collect()
+}
