@@ -98,7 +98,6 @@ pub struct BackupArgs {
 enum KindArg {
     Manual,
     Scheduled,
-    Safety,
     PreUpdate,
     Final,
 }
@@ -108,7 +107,6 @@ impl From<KindArg> for Kind {
         match kind {
             KindArg::Manual => Kind::Manual,
             KindArg::Scheduled => Kind::Scheduled,
-            KindArg::Safety => Kind::Safety,
             KindArg::PreUpdate => Kind::PreUpdate,
             KindArg::Final => Kind::Final,
         }
@@ -199,12 +197,14 @@ fn one_set(args: &BackupArgs, context: &mut Context, store: Option<&LocalStore>,
         return Ok((plan_json(&plan, &context.settings.store), Outcome::Done));
     };
 
+    super::undo::report_beside(context, plan.sources.iter().map(|source| source.path.as_path()), None);
     let started = Instant::now();
     let reading = context.reading();
     let run = Run {
         clock: &context.clock,
         reading: &reading,
         limits: Limits { busy: args.busy_timeout, ..Limits::default() },
+        hold: None,
         watch_shrinks: context.settings.sets.get(&set).is_none_or(|set| set.shrink == ShrinkWatch::Warn),
     };
     let record = Record { kind: Some(plan.request.kind.to_string()), set: Some(set.to_string()), ..Record::default() };

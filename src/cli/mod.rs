@@ -20,14 +20,17 @@ mod health_metrics;
 mod http;
 mod list;
 mod log;
+mod pending;
 mod pin;
 mod restore;
+mod restore_apply;
 mod restore_text;
 mod retain;
 mod rotate;
 mod settings;
 mod show;
 mod ui;
+mod undo;
 mod verify;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
@@ -140,7 +143,16 @@ fn dispatch(command: &Command, context: &mut Context) -> anyhow::Result<Outcome>
         // Health tells it among its checks.
         Command::Config(_) | Command::Completions(_) | Command::Health(_) => {}
         Command::Restore(args) if args.is_undo() => {}
-        _ => restore::tell_interrupted(context),
+        _ => undo::report_interrupted(context),
+    }
+    match command {
+        // A restore and a guarded command wait for nobody: they try again when they have a safety backup of their own.
+        Command::Restore(args) if !args.only_looks() => pending::send(context, std::time::Duration::ZERO),
+        Command::Guard(_) => pending::send(context, std::time::Duration::ZERO),
+        Command::Rotate(args) if args.only_looks() => {}
+        Command::Cleanup(args) if args.only_looks() => {}
+        Command::Backup(_) | Command::Rotate(_) | Command::Cleanup(_) => pending::send(context, pending::WAIT),
+        _ => {}
     }
     let (name, result) = match command {
         Command::Backup(args) => ("backup", backup::run(args, context)),
@@ -163,6 +175,12 @@ fn dispatch(command: &Command, context: &mut Context) -> anyhow::Result<Outcome>
         Command::Config(args) => return config::run(args, context),
         Command::Log(args) => return log::run(args, context),
         Command::Completions(args) => return completions::run(args, context),
+    };
+    let result = match command {
+        Command::Backup(_) | Command::Restore(_) | Command::Rotate(_) | Command::Cleanup(_) => {
+            result.map(|outcome| pending::check(context, outcome))
+        }
+        _ => result,
     };
     log::write(name, &result, started, context);
     result

@@ -1,6 +1,6 @@
 //! `heirloom restore`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, TimeZone as _, Utc};
@@ -9,17 +9,14 @@ use serde_json::json;
 
 use super::backup::CheckArg;
 use super::exit::Usage;
-use super::log::Record;
-use super::restore_text as tell;
-use super::{Context, Outcome};
-use crate::config::{Check, Key, Origin};
-use crate::database::{Limits, Proof, TargetState};
-use crate::metadata::Kind;
+use super::restore_apply::{Carried, Job, carry_out};
+use super::{Context, Outcome, undo};
+use crate::database::Proof;
 use crate::names::{Name, printable};
 use crate::ops::inventory::{Reading, inventory};
-use crate::ops::resolve::{Place, ResolveError, Selected, Wanted, in_store, resolve};
-use crate::ops::restore::{self, Known, Options, RestoreError, Safety, Where};
-use crate::store::{LocalStore, Store as _, StoreError, parent};
+use crate::ops::resolve::{Place, ResolveError, Selected, Wanted, resolve};
+use crate::ops::restore::{self, Known, RestoreError, Where};
+use crate::store::{StoreError, parent};
 
 /// Put databases back from an archive
 ///
@@ -40,61 +37,61 @@ or cannot be replaced in this way; 15 not enough space; 16 store unreachable")]
 pub struct RestoreArgs {
     /// A path, a name, the beginning of a name, or `latest` (which is the default)
     #[arg(value_name = "ARCHIVE", add = super::complete::archives())]
-    archive: Option<String>,
+    pub(super) archive: Option<String>,
     /// The newest archive at or before this time: 2026-03-01T03:00:00Z, '2026-03-01 03:00', or 2026-03-01 for the end of that day
     #[arg(long, value_name = "TIME", conflicts_with = "archive")]
-    at: Option<String>,
+    pub(super) at: Option<String>,
     /// Only this database; may be repeated
     #[arg(long, value_name = "NAME")]
-    only: Vec<Name>,
+    pub(super) only: Vec<Name>,
     /// Restore one database into this file
     #[arg(long, value_name = "FILE", conflicts_with_all = ["to_dir", "to_original"])]
-    to: Option<PathBuf>,
+    pub(super) to: Option<PathBuf>,
     /// Restore each database under its file name into this folder
     #[arg(long, value_name = "DIR", conflicts_with = "to_original")]
-    to_dir: Option<PathBuf>,
+    pub(super) to_dir: Option<PathBuf>,
     /// Restore to the paths recorded in the archive, whatever the configuration says and wherever it was made
     #[arg(long)]
-    to_original: bool,
+    pub(super) to_original: bool,
     /// Only archives of this set
     #[arg(long, value_name = "NAME")]
-    set: Option<Name>,
+    pub(super) set: Option<Name>,
     /// Replace what exists without asking
     #[arg(long)]
-    force: bool,
+    pub(super) force: bool,
     /// Restore an archive that is damaged, as far as it can be read
     #[arg(long)]
-    allow_damaged: bool,
+    pub(super) allow_damaged: bool,
     /// How thoroughly the unpacked databases are checked
     #[arg(long, value_enum, value_name = "DEPTH")]
-    check: Option<CheckArg>,
+    pub(super) check: Option<CheckArg>,
     /// Print what would be done, and stop
     #[arg(long)]
-    dry_run: bool,
-    /// Do not keep what is replaced; for one database only
+    pub(super) dry_run: bool,
+    /// Do not back up what is replaced; such a restore cannot be undone
     #[arg(long)]
-    no_safety_backup: bool,
+    pub(super) no_safety_backup: bool,
     /// Replace the file itself, after proof that nobody has it open
     #[arg(long)]
-    offline: bool,
+    pub(super) offline: bool,
     /// With `--offline`: go on although not every process could be seen
     #[arg(long, requires = "offline")]
-    assume_unused: bool,
+    pub(super) assume_unused: bool,
     /// Restore only what does not exist
     #[arg(long)]
-    if_missing: bool,
+    pub(super) if_missing: bool,
     /// Succeed where there is no backup yet
     #[arg(long)]
-    if_backup_exists: bool,
-    /// Go back to what the last restore replaced
-    #[arg(long, conflicts_with_all = ["archive", "at", "only", "if_missing", "if_backup_exists"])]
-    undo: bool,
+    pub(super) if_backup_exists: bool,
+    /// Take back the newest restore or rollback; with a safety backup as ARCHIVE, that one
+    #[arg(long, conflicts_with_all = ["at", "only", "if_missing", "if_backup_exists"])]
+    pub(super) undo: bool,
     /// The zone of times that carry none, such as Europe/Berlin
     #[arg(long, value_name = "ZONE")]
-    time_zone: Option<Tz>,
+    pub(super) time_zone: Option<Tz>,
     /// How long to wait for a lock of another process
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = humantime::parse_duration)]
-    busy_timeout: Duration,
+    pub(super) busy_timeout: Duration,
 }
 
 impl RestoreArgs {
@@ -108,7 +105,7 @@ impl RestoreArgs {
         self.undo
     }
 
-    fn place(&self) -> Where {
+    pub(super) fn place(&self) -> Where {
         match (&self.to, &self.to_dir) {
             (Some(file), _) => Where::File(file.clone()),
             (_, Some(folder)) => Where::Folder(folder.clone()),
@@ -119,6 +116,9 @@ impl RestoreArgs {
 }
 
 pub(super) fn run(args: &RestoreArgs, context: &mut Context) -> anyhow::Result<Outcome> {
+    if args.undo {
+        return undo::run(args, context);
+    }
     let reading = &context.reading_in(args.time_zone);
     if args.if_missing && all_known_targets_exist(args, context)? {
         return Ok(skipped(context, "skipped_exists", "everything is there, nothing was restored"));
@@ -134,74 +134,29 @@ pub(super) fn run(args: &RestoreArgs, context: &mut Context) -> anyhow::Result<O
         Place::Store => selected.snapshot.name.as_str().to_owned(),
         Place::Path(path) => path.to_string_lossy().into_owned(),
     };
-    let allow_damaged = args.allow_damaged || args.undo;
-    if selected.snapshot.damaged && !allow_damaged {
+    if selected.snapshot.damaged && !args.allow_damaged {
         return Err(RestoreError::Damaged { archive: shown }.into());
     }
 
     let chosen = restore::choose(contents, &args.only)?;
     let known = Known { sets: &context.settings.sets, default_database: context.settings.default_database.as_ref(), host: &context.host };
-    // An undo goes to where the databases were, also where the configuration says something else by now; but only on this host.
-    let here = contents.metadata.as_ref().is_some_and(|metadata| context.host.owns(&metadata.label()));
-    let place = if args.undo && here && args.place() == Where::Known { Where::Original } else { args.place() };
-    let targets = restore::targets(contents, &chosen, &place, &known, &shown)?;
+    let targets = restore::targets(contents, &chosen, &args.place(), &known, &shown)?;
     let offline = args.offline.then_some(if args.assume_unused { Proof::NoneKnown } else { Proof::AllSeen });
     let plan = restore::plan(contents, targets, offline, args.if_missing)?;
     if plan.steps.is_empty() {
         return Ok(skipped(context, "skipped_exists", "everything is there, nothing was restored"));
     }
 
-    tell::plan(context, &selected.snapshot, &shown, &plan, args.dry_run);
-    if args.dry_run {
-        return Ok(Outcome::Done);
+    let allow_damaged = args.allow_damaged;
+    let job = Job { selected: &selected, plan, shown, set: None, allow_damaged, takes_back: None, title: None };
+    match carry_out(args, context, job)? {
+        Carried::Through(outcome) => Ok(outcome),
+        Carried::AlreadyThere => Ok(Outcome::Done),
     }
-    if plan.replaces() && !args.force {
-        confirm(context, &plan)?;
-    }
-    let store = if args.no_safety_backup { None } else { safety_store(context, &selected.place, &plan)? };
-    let options = Options {
-        archive: shown.clone(),
-        set: selected.snapshot.set.clone(),
-        // A restore is checked in full, whatever backups are: that it takes a moment is no loss at this point.
-        check: CheckArg::depth(args.check, Check::Full),
-        allow_damaged,
-        safety: store.as_ref().map_or(Safety::Without, Safety::Into),
-        limits: Limits { busy: args.busy_timeout, ..Limits::default() },
-        threads: context.threads(),
-        host: context.host_names(),
-        clock: context.clock.clone(),
-    };
-    let report = restore::execute(&selected.archive, &plan, &options, &context.ui.progress())?;
-    context.records.push(Record {
-        kind: Some(selected.snapshot.kind.to_string()),
-        set: Some(selected.snapshot.set.to_string()),
-        archive: Some(shown.clone()),
-        ..Record::default()
-    });
-    let undo = report.safety.as_ref().and(store.as_ref()).map(|store| undo_command(context, store));
-    tell::report(context, &selected.snapshot, &shown, &plan, &report, undo.as_deref());
-    Ok(Outcome::Done)
-}
-
-/// Asks at a terminal; elsewhere `--force` has to have answered.
-fn confirm(context: &Context, plan: &restore::Plan) -> anyhow::Result<()> {
-    if !context.ui.can_ask() {
-        let exists = |step: &&restore::Step| !matches!(step.target.state, TargetState::Missing { .. } | TargetState::Empty);
-        let path = plan.steps.iter().find(exists).map(|step| step.target.given.clone()).unwrap_or_default();
-        return Err(RestoreError::NotConfirmed { path }.into());
-    }
-    let question = if plan.needs_safety_backup() { "Replace it? What is there is kept in a safety backup" } else { "Replace it?" };
-    if context.ui.confirm(question) {
-        return Ok(());
-    }
-    Err(Usage::new("not confirmed, nothing was changed", "answer y to restore").into())
 }
 
 /// Finds the archive.
 fn select(args: &RestoreArgs, context: &Context, reading: &Reading) -> anyhow::Result<Selected> {
-    if args.undo {
-        return select_undo(args, context, reading);
-    }
     let at = args.at.as_deref().map(|text| time(text, reading.zone)).transpose()?;
     let wanted = Wanted { text: args.archive.clone(), at, set: args.set.clone(), holding: args.only.clone() };
     let progress = context.ui.progress();
@@ -217,27 +172,9 @@ fn select(args: &RestoreArgs, context: &Context, reading: &Reading) -> anyhow::R
     }
 }
 
-fn only_set(context: &Context) -> Option<Name> {
+pub(super) fn only_set(context: &Context) -> Option<Name> {
     let mut sets = context.settings.sets.keys();
     sets.next().filter(|_| sets.next().is_none()).cloned()
-}
-
-/// Finds the safety backup to go back to: of the restore that was interrupted, else the newest.
-fn select_undo(args: &RestoreArgs, context: &Context, reading: &Reading) -> anyhow::Result<Selected> {
-    let store = context.store()?;
-    if let Some(name) = restore::interrupted(&store)?.into_iter().rev().find_map(|interrupted| interrupted.safety) {
-        return in_store(&store, name.as_str(), reading);
-    }
-    let fits = |set: &Name| args.set.as_ref().is_none_or(|wanted| wanted == set);
-    let found = inventory(&store, reading, &context.ui.progress())?;
-    let newest = found.snapshots.iter().find(|snapshot| snapshot.kind == Kind::Safety && fits(&snapshot.set));
-    if let Some(unread) = found.unread_as_new_as(newest.map(|newest| newest.created_at), None) {
-        return Err(ResolveError::from(unread).into());
-    }
-    match newest {
-        Some(snapshot) => in_store(&store, snapshot.name.as_str(), reading),
-        None => Err(RestoreError::NothingToUndo { location: store.location() }.into()),
-    }
 }
 
 /// Reads a time as people write it.
@@ -300,59 +237,12 @@ fn all_known_targets_exist(args: &RestoreArgs, context: &Context) -> anyhow::Res
 }
 
 /// Says that nothing had to be done.
-fn skipped(context: &mut Context, outcome: &str, words: &str) -> Outcome {
+pub(super) fn skipped(context: &mut Context, outcome: &str, words: &str) -> Outcome {
     if context.ui.is_json() {
         context.ui.document(&json!({"outcome": outcome, "archive": null, "databases": [], "undo": null}));
     }
     context.ui.summary(words);
     Outcome::Done
-}
-
-/// Opens the store for the safety backup and the note about what is being replaced: the one that was named, else the folder of the archive.
-///
-/// Where nothing is replaced that could be kept, a store that cannot be written is no obstacle.
-fn safety_store(context: &Context, place: &Place, plan: &restore::Plan) -> anyhow::Result<Option<LocalStore>> {
-    let is_named = *context.configuration.effective.origin(Key::StoreDir) != Origin::Default;
-    let root: &Path = match place {
-        Place::Path(path) if !is_named => parent(path),
-        _ => &context.settings.store,
-    };
-    let needed = plan.needs_safety_backup();
-    if !needed && (plan.steps.len() < 2 || *place != Place::Store) {
-        return Ok(None);
-    }
-    match LocalStore::create(root).and_then(|store| store.create_private().map(|_| store)) {
-        Ok(store) => Ok(Some(store)),
-        Err(_) if !needed => Ok(None),
-        Err(cause) => Err(RestoreError::NoSafetyStore { location: root.to_string_lossy().into_owned(), cause: cause.into() }.into()),
-    }
-}
-
-/// Returns the command that goes back.
-fn undo_command(context: &Context, store: &LocalStore) -> String {
-    let mut command = "heirloom restore --undo".to_owned();
-    let is_usual =
-        store.root() == context.settings.store && !matches!(context.configuration.effective.origin(Key::StoreDir), Origin::Flag(_));
-    if !is_usual {
-        command.push_str(&format!(" --dir {}", restore::shell_word(&store.root().to_string_lossy())));
-    }
-    command
-}
-
-/// Tells of restores that died in the middle of several databases.
-pub(super) fn tell_interrupted(context: &Context) {
-    let Ok(store) = context.store() else { return };
-    for interrupted in restore::interrupted(&store).unwrap_or_default() {
-        let targets: Vec<String> = interrupted.databases.iter().map(|(_, path)| super::context::quoted(path)).collect();
-        let safety = interrupted.safety.as_ref().map(|_| format!("`{}`", undo_command(context, &store)));
-        let way_back = safety.unwrap_or_else(|| "nothing was there before;".into());
-        context.ui.warning(format!(
-            "a restore of {} was interrupted ({}): of {} some may be new and some old; go back with {way_back} or restore again",
-            interrupted.archive,
-            super::text::age(interrupted.began_at, context.now),
-            targets.join(", "),
-        ));
-    }
 }
 
 #[cfg(test)]
