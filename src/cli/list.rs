@@ -7,6 +7,7 @@ use super::{Context, Outcome, text};
 use crate::metadata::rfc3339;
 use crate::names::{Name, printable};
 use crate::ops::inventory::{Foreign, Inventory, inventory};
+use crate::ops::pending;
 use crate::snapshot::{Origin, Snapshot};
 use crate::store::Store as _;
 
@@ -19,7 +20,8 @@ use crate::store::Store as _;
   heirloom list --set shop --limit 5
   heirloom list --json | jq -r '.archives[0].archive'
 
-States: ok; pinned (retention never removes it); damaged (not restored unless you insist); foreign (no archive of
+States: ok; pinned (retention never removes it); pending (a safety backup
+that is not in the store yet: the next run sends it); damaged (not restored unless you insist); foreign (no archive of
 this tool or of one that it knows: shown, never touched); unread (the system failed to read it)
 
 Exit codes: 0 done; 16 store unreachable")]
@@ -35,6 +37,9 @@ pub struct ListArgs {
 pub(super) fn run(args: &ListArgs, context: &mut Context) -> anyhow::Result<Outcome> {
     let store = context.store()?;
     let mut found = inventory(&store, &context.reading(), &context.ui.progress())?;
+    if let Err(error) = pending::add(&store, &context.reading(), &mut found.snapshots) {
+        context.ui.warning(format!("{error:#}"));
+    }
     if let Some(set) = &args.set {
         found.snapshots.retain(|snapshot| snapshot.set == *set);
         found.foreign.clear();
@@ -93,12 +98,13 @@ fn saved(snapshot: &Snapshot) -> Option<f64> {
 pub(super) fn states(snapshot: &Snapshot) -> Vec<&'static str> {
     let state = if snapshot.damaged { "damaged" } else { "ok" };
     let pinned = snapshot.pinned.then_some("pinned");
+    let pending = snapshot.pending.then_some("pending");
     let origin = match snapshot.origin {
         Origin::Format1 => None,
         Origin::Legacy => Some("old tool"),
         Origin::Plain => Some("plain"),
     };
-    [Some(state), pinned, origin].into_iter().flatten().collect()
+    [Some(state), pinned, pending, origin].into_iter().flatten().collect()
 }
 
 fn summary(location: &str, found: &Inventory, all: usize) -> String {
@@ -134,6 +140,7 @@ pub(super) fn snapshot_json(snapshot: &Snapshot) -> Value {
         "origin": match snapshot.origin { Origin::Format1 => "heirloom", Origin::Legacy => "old_tool", Origin::Plain => "plain" },
         "damaged": snapshot.damaged,
         "pinned": snapshot.pinned,
+        "pending": snapshot.pending,
         "databases": databases,
     })
 }

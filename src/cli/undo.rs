@@ -32,6 +32,8 @@ pub(super) fn run(args: &RestoreArgs, context: &mut Context) -> anyhow::Result<O
         let history = History::read(&store, &scope, &reading, &context.ui.progress())?;
         let (past, safety) = match history.choose(&scope) {
             Choice::TakeBack(past, safety) => (past, safety),
+            // There was only the interrupted one.
+            Choice::Nothing if !cleared.is_empty() => return Ok(Outcome::Done),
             other => return Err(refusal(other, context, &store).into()),
         };
         let selected = match pending::open(&store, safety.as_str(), &reading)? {
@@ -113,6 +115,7 @@ fn of_archive(args: &RestoreArgs, context: &mut Context, text: &str, reading: &R
             host: snapshot.host.clone(),
             archive: Some(replaces.archive.clone()),
             at: snapshot.created_at,
+            sequence: 0,
             safety: Some(snapshot.name.clone()),
             targets: replaces.targets.clone(),
             store: None,

@@ -315,6 +315,7 @@ pub fn record_not_rolled_back(store: &LocalStore, before: &Before, seen: &[Seen]
         host: options.host.label.clone(),
         archive: before.packed.archive.as_str().to_owned(),
         at: options.clock.now(),
+        sequence: 0,
         state: records::State::NotRolledBack,
         safety: None,
         targets: changed.map(target).collect(),

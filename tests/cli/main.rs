@@ -11,5 +11,7 @@ mod health;
 mod list;
 mod restore;
 mod rotate;
+mod safety;
+mod undo;
 mod verify;
 mod world;

@@ -250,6 +250,7 @@ impl<'a> Keeper<'a> {
             host: self.options.host.label.clone(),
             archive: self.options.archive.clone(),
             at: self.options.clock.now(),
+            sequence: 0,
             state,
             safety: self.safety.clone(),
             targets: self.targets.clone(),

@@ -34,6 +34,9 @@ pub struct Record {
     pub archive: String,
     /// When it happened.
     pub at: DateTime<Utc>,
+    /// Its place among the records, for two of one moment; set when it is written first.
+    #[serde(default)]
+    pub sequence: u64,
     /// How far it came.
     pub state: State,
     /// The safety archive, if one was made.
@@ -72,6 +75,11 @@ pub fn write(private: &Path, record: &Record) -> io::Result<()> {
         Err(cause) => return Err(cause),
     }
     let name = format!("{}.json", record.restore);
+    let sequence = match read(&folder.join(&name)) {
+        Some(earlier) => earlier.sequence,
+        None => files(&folder)?.iter().filter_map(|path| read(path)).map(|other| other.sequence).max().unwrap_or(0).saturating_add(1),
+    };
+    let record = &Record { sequence, ..record.clone() };
     let staged = private.join(format!("put-record-{name}"));
     let mut file = File::options().write(true).create(true).truncate(true).mode(0o600).open(&staged)?;
     let written = file.write_all(&serde_json::to_vec_pretty(record)?).and_then(|()| file.sync_all());
@@ -94,7 +102,7 @@ pub fn remove(private: &Path, restore: &str) -> io::Result<()> {
 /// Returns all records that can be read, oldest first.
 pub fn all(private: &Path) -> io::Result<Vec<Record>> {
     let mut records: Vec<Record> = files(&private.join(FOLDER))?.iter().filter_map(|path| read(path)).collect();
-    records.sort_by(|a, b| a.at.cmp(&b.at).then_with(|| a.restore.cmp(&b.restore)));
+    records.sort_by_key(|record| (record.at, record.sequence));
     Ok(records)
 }
 

@@ -78,6 +78,8 @@ pub struct Past {
     pub archive: Option<String>,
     /// When.
     pub at: DateTime<Utc>,
+    /// Its place among the records of the workspace, for two of one moment; 0 where there is no record.
+    pub sequence: u64,
     /// The archive that holds what was there before.
     pub safety: Option<ArchiveName>,
     /// The targets, and which of them were missing before.
@@ -165,6 +167,7 @@ impl History {
                 host: snapshot.host.clone(),
                 archive: None,
                 at: snapshot.created_at,
+                sequence: 0,
                 // The oldest: an interrupted restore that was completed goes back to before both.
                 safety: Some(snapshot.name.clone()),
                 targets: replaces.targets.clone(),
@@ -180,17 +183,19 @@ impl History {
                 State::Unfinished => {}
                 State::Finished | State::NotRolledBack => {
                     let end = if record.state == State::Finished { End::Finished } else { End::NotRolledBack };
-                    restores.entry(record.restore.clone()).or_insert_with(|| Past {
+                    let past = restores.entry(record.restore.clone()).or_insert_with(|| Past {
                         restore: Some(record.restore),
                         set: record.set,
                         host: record.host,
                         archive: Some(record.archive),
                         at: record.at,
+                        sequence: 0,
                         safety: None,
                         targets: record.targets,
                         store: None,
                         end,
                     });
+                    past.sequence = record.sequence;
                 }
             }
         }
@@ -206,6 +211,7 @@ impl History {
                 host: note.host,
                 archive: Some(note.archive),
                 at: note.began_at,
+                sequence: u64::MAX,
                 safety: known.and_then(|past| past.safety),
                 targets: note.targets,
                 store: note.store,
@@ -213,7 +219,7 @@ impl History {
             });
         }
         pasts.extend(restores.into_values());
-        pasts.sort_by(|a, b| b.at.cmp(&a.at).then_with(|| number(b).cmp(&number(a))));
+        pasts.sort_by_key(|past| std::cmp::Reverse((past.at, past.sequence, number(past))));
         let before_update = |snapshot: &&Snapshot| snapshot.kind == Kind::PreUpdate && snapshot.is_good();
         let paths = |snapshot: &Snapshot| snapshot.databases.iter().filter_map(|brief| brief.stream.path().map(str::to_owned)).collect();
         let updates = snapshots.iter().filter(before_update).map(|update| (update.name.clone(), update.created_at, paths(update)));
@@ -270,6 +276,7 @@ fn of_older_release(snapshot: &Snapshot) -> Option<Past> {
         host: snapshot.host.clone(),
         archive: None,
         at: snapshot.created_at,
+        sequence: 0,
         safety: Some(snapshot.name.clone()),
         targets: snapshot.databases.iter().map(target).collect::<Option<_>>()?,
         store: None,
