@@ -53,6 +53,7 @@ pub(super) fn carry_out(args: &RestoreArgs, context: &mut Context, job: Job<'_>)
     if plan.replaces() && !args.force {
         confirm(args, context, &plan)?;
     }
+    let interrupted = takes_back.is_some();
     let workspace = workspace(args, context, &selected.place, &plan)?;
     let safety = workspace.as_ref().filter(|_| !args.no_safety_backup && plan.needs_safety_backup());
     let set = set.unwrap_or_else(|| set_of_targets(context, &plan, &selected.snapshot.set));
@@ -79,6 +80,10 @@ pub(super) fn carry_out(args: &RestoreArgs, context: &mut Context, job: Job<'_>)
         archive: Some(shown.clone()),
         ..Record::default()
     });
+    if report.already_there && interrupted {
+        // Whoever takes an interrupted one back goes on.
+        return Ok(Carried::AlreadyThere);
+    }
     if report.already_there {
         tell::already_there(context, &selected.snapshot, &shown, &plan, &report);
         return Ok(Carried::AlreadyThere);

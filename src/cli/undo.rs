@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::context::quoted;
 use super::exit::Usage;
-use super::restore::RestoreArgs;
+use super::restore::{RestoreArgs, skipped};
 use super::restore_apply::{Carried, Job, carry_out};
 use super::{Context, Outcome, text};
 use crate::database::Proof;
@@ -18,6 +18,9 @@ use crate::ops::restore::undo::{Choice, End, History, Past, Scope, Targets};
 use crate::ops::restore::{self, Interrupted, Known, RestoreError, Where};
 use crate::platform::resolved;
 use crate::store::{LocalStore, Store as _, parent};
+
+/// What an interrupted restore that is taken back turns out to be, where it died early.
+const NOTHING_CHANGED: &str = "the interrupted restore had changed nothing; its note is removed";
 
 /// Takes back the newest restore of the set to its targets, or the one that is named.
 pub(super) fn run(args: &RestoreArgs, context: &mut Context) -> anyhow::Result<Outcome> {
@@ -33,7 +36,7 @@ pub(super) fn run(args: &RestoreArgs, context: &mut Context) -> anyhow::Result<O
         let (past, safety) = match history.choose(&scope) {
             Choice::TakeBack(past, safety) => (past, safety),
             // There was only the interrupted one.
-            Choice::Nothing if !cleared.is_empty() => return Ok(Outcome::Done),
+            Choice::Nothing if !cleared.is_empty() => return Ok(skipped(context, "unchanged", NOTHING_CHANGED)),
             other => return Err(refusal(other, context, &store).into()),
         };
         let selected = match pending::open(&store, safety.as_str(), &reading)? {
@@ -45,7 +48,7 @@ pub(super) fn run(args: &RestoreArgs, context: &mut Context) -> anyhow::Result<O
             Carried::Through(outcome) => return Ok(outcome),
             // It changed nothing before it died, so the newest finished one is meant.
             Carried::AlreadyThere if past.end == End::Interrupted && cleared.insert(past.restore.clone()) => {
-                context.ui.note("the interrupted restore had changed nothing; its note is removed");
+                context.ui.note(NOTHING_CHANGED);
             }
             Carried::AlreadyThere => return Ok(Outcome::Done),
         }
@@ -97,10 +100,6 @@ fn of_archive(args: &RestoreArgs, context: &mut Context, text: &str, reading: &R
         return Err(Usage::new(message, format!("restore it: {}", context.command_line(&["restore", text]))).into());
     }
     let contents = selected.archive.contents();
-    let outcome = |carried| match carried {
-        Carried::Through(outcome) => outcome,
-        Carried::AlreadyThere => Outcome::Done,
-    };
     if let (Some(replaces), Where::Known) = (&snapshot.replaces, args.place()) {
         if !context.host.owns(&snapshot.host) {
             let why = format!("\"{}\" was made on the host \"{}\"", snapshot.name, snapshot.host);
@@ -121,7 +120,11 @@ fn of_archive(args: &RestoreArgs, context: &mut Context, text: &str, reading: &R
             store: None,
             end: if interrupted { End::Interrupted } else { End::Finished },
         };
-        return take_back(args, context, &selected, &past).map(outcome);
+        return Ok(match take_back(args, context, &selected, &past)? {
+            Carried::Through(outcome) => outcome,
+            Carried::AlreadyThere if interrupted => skipped(context, "unchanged", NOTHING_CHANGED),
+            Carried::AlreadyThere => Outcome::Done,
+        });
     }
     let place = if args.place() == Where::Known { Where::Original } else { args.place() };
     let known = Known { sets: &context.settings.sets, default_database: context.settings.default_database.as_ref(), host: &context.host };
@@ -133,7 +136,10 @@ fn of_archive(args: &RestoreArgs, context: &mut Context, text: &str, reading: &R
     let targets = restore::targets(contents, &chosen, &place, &known, &shown)?;
     let plan = restore::plan(contents, targets, offline(args), false)?;
     let job = Job { selected: &selected, plan, shown, set: None, allow_damaged: true, takes_back: None, title: None };
-    carry_out(args, context, job).map(outcome)
+    Ok(match carry_out(args, context, job)? {
+        Carried::Through(outcome) => outcome,
+        Carried::AlreadyThere => Outcome::Done,
+    })
 }
 
 fn offline(args: &RestoreArgs) -> Option<Proof> {

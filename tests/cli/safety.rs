@@ -172,8 +172,9 @@ fn a_restore_holds_its_archive() {
     let connection = rusqlite::Connection::open(world.path("app.db")).unwrap();
     connection.execute_batch("BEGIN IMMEDIATE").unwrap();
     let mut command = world.command(["restore", "app_20260301T030000Z.tar.gz", "--force", "--busy-timeout", "60s"]);
-    let running = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let mut running = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     while world.files("backups/.heirloom/holds").is_empty() {
+        assert!(running.try_wait().unwrap().is_none(), "it ended without a hold");
         thread::sleep(Duration::from_millis(10));
     }
     world.at("2026-03-03");
