@@ -62,6 +62,7 @@ struct One<'a> {
 }
 
 /// How far a target is. What holds a lock lets go of it when it is dropped, with the old state where nothing was committed.
+#[allow(clippy::large_enum_variant, reason = "there are as many of them as databases in a set")]
 enum State<'a> {
     /// There is nothing to lock: the file is missing, or is no database.
     Vacant,
