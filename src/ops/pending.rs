@@ -81,12 +81,11 @@ pub fn commit(private: &Path, staged: &Path, wanted: &ArchiveName, taken: &HashS
 
 /// Removes a pending archive because nothing that it holds was replaced.
 ///
-/// Dies before: it stays, and holds what its source holds. Dies after: it is gone.
+/// Dies before: it stays, and holds what its source holds. Dies after: it is gone, and a power cut can bring it back whole.
 pub fn discard(private: &Path, name: &ArchiveName) -> io::Result<()> {
     match fs::remove_file(path(private, name)) {
-        Ok(()) => sync_folder(&private.join(FOLDER)),
-        Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(cause) => Err(cause),
+        Err(cause) if cause.kind() != io::ErrorKind::NotFound => Err(cause),
+        _ => Ok(()),
     }
 }
 
@@ -164,7 +163,8 @@ pub fn send(store: &LocalStore, upkeep: &Upkeep, now: DateTime<Utc>, wait: Durat
 /// Gives one archive its name in the store, and takes its pending name away once that is durable.
 ///
 /// Dies before the link: pending. Dies after it: in the store and pending; the next run recognizes it by its id. The pending
-/// name goes after the folder of the store was synced, so no power cut can lose both.
+/// name goes after the folder of the store was synced, so no power cut can lose both. One that brings the pending name back
+/// does no harm, so its removal needs no sync.
 fn move_to_store(store: &LocalStore, private: &Path, name: &ArchiveName, reading: &Reading) -> anyhow::Result<ArchiveName> {
     let staged = path(private, name);
     let mut candidate = name.clone();
@@ -182,7 +182,6 @@ fn move_to_store(store: &LocalStore, private: &Path, name: &ArchiveName, reading
         }
     }
     discard(private, name).context("cannot remove the pending name of an archive that is in the store")?;
-    sync_folder(&private.join(FOLDER)).context("cannot sync the folder of pending archives")?;
     Ok(candidate)
 }
 
