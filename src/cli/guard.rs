@@ -200,7 +200,7 @@ fn back_up(args: &GuardArgs, context: &mut Context, store: &LocalStore, chosen: 
     super::undo::report_beside(context, plan.sources.iter().map(|source| source.path.as_path()), None);
     let before = guard::back_up(store, &plan, &args.run(context, &context.reading()), &context.ui.progress())?;
     context.records.push(Record {
-        kind: Some(Kind::PreUpdate.to_string()),
+        kind: Some(before.packed.metadata.kind.to_string()),
         set: Some(chosen.set.to_string()),
         archive: Some(before.packed.archive.as_str().to_owned()),
         bytes: Some(before.packed.bytes),

@@ -61,7 +61,7 @@ pub fn difference(wanted: &File, found: &File) -> io::Result<Option<String>> {
 pub fn same_content(wanted: &Path, found: &Path, space: &Path) -> io::Result<bool> {
     let found_file = File::open(found)?;
     let found_header = header(&found_file)?;
-    let (wanted_page, found_page) = (page_bytes(&header(&File::open(wanted)?)?), page_bytes(&found_header));
+    let (wanted_page, found_page) = (page_size(wanted)?, page_bytes(&found_header));
     if wanted_page == found_page {
         return Ok(difference(&File::open(wanted)?, &found_file)?.is_none());
     }
@@ -73,6 +73,11 @@ pub fn same_content(wanted: &Path, found: &Path, space: &Path) -> io::Result<boo
     // For the room; the scratch folder goes in any case.
     let _ = std::fs::remove_file(space);
     Ok(same)
+}
+
+/// Returns the page size of a private copy, in bytes.
+pub fn page_size(copy: &Path) -> io::Result<u64> {
+    Ok(page_bytes(&header(&File::open(copy)?)?))
 }
 
 fn header(file: &File) -> io::Result<[u8; HEADER_BYTES]> {

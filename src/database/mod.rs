@@ -23,7 +23,7 @@ mod waiting;
 
 pub use capture::{Limits, PinnedDatabase, Source};
 pub use check::{Checked, Depth, check};
-pub use compare::{difference, same_content};
+pub use compare::{difference, page_size, same_content};
 pub use error::{SourceError, TargetError};
 pub use facts::{Facts, count_rows, facts};
 pub use glance::{Glance, glance};

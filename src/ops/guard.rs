@@ -229,7 +229,7 @@ fn is_same(archive: &Archive, index: usize, copy: &Path, scratch: &Path, progres
     if bytes == recorded.bytes && digest(copy).context("cannot read the copy")? == recorded.sha256 {
         return Ok(true);
     }
-    if bytes != recorded.bytes && database::facts(copy).is_ok_and(|facts| facts.page_size == recorded.page_size) {
+    if bytes != recorded.bytes && database::page_size(copy).is_ok_and(|size| size == u64::from(recorded.page_size)) {
         return Ok(false);
     }
     // Perhaps only fields of the header differ that are no content, or the page size that a WAL database keeps.

@@ -180,12 +180,20 @@ fn is_there(work: &[Work<'_>], options: &Options<'_>, progress: &dyn Progress) -
 fn holds(one: &Work<'_>, options: &Options<'_>, progress: &dyn Progress) -> anyhow::Result<bool> {
     let source = Source { name: one.step.held.name.clone(), path: one.step.target.path.clone() };
     let scratch = parent(&one.copy);
-    let copied = database::pin(std::slice::from_ref(&source), scratch, &options.clock, &options.limits, progress).and_then(|pinned| {
+    let bytes = std::fs::metadata(&one.copy).context("cannot look at the unpacked database")?.len();
+    let page_size = database::page_size(&one.copy).unwrap_or(0);
+    let pinned = database::pin(std::slice::from_ref(&source), scratch, &options.clock, &options.limits, progress);
+    let copied = pinned.and_then(|pinned| {
         let database = pinned.databases.into_iter().next().expect("one was pinned");
-        database.copy_to(&one.space, &options.limits, progress)
+        if database.bytes() != bytes && database.page_size() == page_size {
+            return Ok(None);
+        }
+        progress.begin(Stage::Copy, source.name.as_str(), database.bytes());
+        database.copy_to(&one.space, &options.limits, progress).map(Some)
     });
     match copied {
-        Ok(_) => {}
+        Ok(Some(_)) => {}
+        Ok(None) => return Ok(false),
         Err(error @ (SourceError::Busy { .. } | SourceError::Interrupted(_))) => return Err(error.into()),
         // Whatever else keeps it from being read (damage, a lock file, a full disk) is no reason against replacing it.
         Err(_) => return Ok(false),
