@@ -176,11 +176,16 @@ fn dispatch(command: &Command, context: &mut Context) -> anyhow::Result<Outcome>
         Command::Log(args) => return log::run(args, context),
         Command::Completions(args) => return completions::run(args, context),
     };
-    let result = match command {
-        Command::Backup(_) | Command::Rotate(_) | Command::Cleanup(_) => result.map(|outcome| pending::check(context, outcome)),
+    let result = match (command, result) {
+        (Command::Backup(_) | Command::Rotate(_) | Command::Cleanup(_), Ok(Outcome::Done)) if pending::warn_of_rest(context) => {
+            Ok(Outcome::Problems)
+        }
         // What an earlier run left is no reason for a deployment to stop.
-        Command::Restore(_) | Command::Guard(_) => result.inspect(|outcome| drop(pending::check(context, *outcome))),
-        _ => result,
+        (Command::Restore(_) | Command::Guard(_), Ok(Outcome::Done)) => {
+            pending::warn_of_rest(context);
+            Ok(Outcome::Done)
+        }
+        (_, result) => result,
     };
     log::write(name, &result, started, context);
     result

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Context, Outcome, text};
+use super::{Context, text};
 use crate::ops::pending::{self, Upkeep};
 
 /// How long a run that writes waits for the lock of the store before it leaves them to the next one.
@@ -31,16 +31,15 @@ pub(super) fn send(context: &Context, wait: Duration) {
     }
 }
 
-/// Names what is still pending after a command that succeeded, which then ends with problems.
-pub(super) fn check(context: &Context, outcome: Outcome) -> Outcome {
-    let Ok(store) = context.store() else { return outcome };
+/// Names what is still pending after a command that succeeded. Returns whether something is.
+pub(super) fn warn_of_rest(context: &Context) -> bool {
+    let Ok(store) = context.store() else { return false };
     let names = pending::names(&store.private()).unwrap_or_default();
-    if outcome != Outcome::Done || names.is_empty() {
-        return outcome;
-    }
     let names: Vec<&str> = names.iter().map(|name| name.as_str()).collect();
-    warn(context, &names, "the store is locked or cannot be written");
-    Outcome::Problems
+    if !names.is_empty() {
+        warn(context, &names, "the store is locked or cannot be written");
+    }
+    !names.is_empty()
 }
 
 /// Says which safety backups wait, and why.

@@ -32,8 +32,9 @@ use crate::store::{StoreError, parent};
   heirloom restore --if-missing --if-backup-exists  the first step of a deployment
   heirloom restore --undo
 
-Exit codes: 0 done; 2 usage, or no target known; 3 done, but the safety backup is not in the store yet; 11 locked or busy; 12 no such backup, or nothing that can be undone;
-13 damaged; 14 the target exists, or cannot be replaced in this way; 15 not enough space; 16 store unreachable")]
+Exit codes: 0 done; 2 usage, or no target known; 3 done, but the safety backup is not in the store yet;
+11 locked or busy; 12 no such backup, or nothing that can be undone; 13 damaged; 14 the target exists, or cannot be
+replaced in this way; 15 not enough space; 16 store unreachable")]
 pub struct RestoreArgs {
     /// A path, a name, the beginning of a name, or `latest` (which is the default)
     #[arg(value_name = "ARCHIVE", add = super::complete::archives())]
