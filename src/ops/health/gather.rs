@@ -111,23 +111,15 @@ fn store_facts(request: &Request<'_>, progress: &dyn Progress) -> Result<Result<
         Err(error) => return Ok(Err(format!("{error:#}"))),
     };
     let since = request.now.checked_sub_signed(LOG_REACH);
+    let databases = watched(request, Some(&inventory));
+    let beside = databases.iter().map(|(_, source)| source.path.as_path());
     Ok(Ok(StoreFacts {
+        interrupted: restore::interrupted(Some(store), beside).map_err(|error| error.to_string()),
         inventory,
         log: activity::read(&store.private(), since, false).map_err(|error| error.to_string()),
-        interrupted: restore::interrupted(Some(store), named_paths(request)).map_err(|error| error.to_string()),
         space: space(store.root()),
         device: device(store.root()),
     }))
-}
-
-/// Returns the paths of the watched databases that are known without an archive.
-fn named_paths<'a>(request: &'a Request<'_>) -> Vec<&'a Path> {
-    let sources: Vec<&Source> = match &request.watched {
-        Watched::Sets(sets) => sets.iter().flat_map(|(_, sources)| sources).collect(),
-        Watched::Files(_, sources) => sources.iter().collect(),
-        Watched::Recorded { .. } => Vec::new(),
-    };
-    sources.into_iter().map(|source| source.path.as_path()).collect()
 }
 
 /// Returns the room on a file system; `None` where the system does not tell.
