@@ -3,11 +3,12 @@
 //! A hold is a small file in `holds/` of the workspace. Its process holds a `flock` on it, so it ends with the process and
 //! can never be stale: a file that nobody locks is of a run that is over, and says nothing.
 
+use std::collections::hash_map::RandomState;
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
+use std::hash::{BuildHasher as _, Hasher as _};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde::{Deserialize, Serialize};
 
@@ -39,14 +40,14 @@ impl Hold {
     ///
     /// Dies before the rename: a `put-` file, which the next cleanup of leftovers removes. Dies after it: a file without a lock.
     pub fn take(private: &Path, held: &Held) -> io::Result<Self> {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
         let folder = private.join(FOLDER);
         match DirBuilder::new().mode(0o700).create(&folder) {
             Ok(()) => fs::set_permissions(&folder, Permissions::from_mode(0o700))?,
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             Err(error) => return Err(error),
         }
-        let name = format!("{}-{}.json", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        // Process ids repeat across containers that share a store; the rename below must never meet another's hold.
+        let name = format!("{}-{:016x}.json", std::process::id(), RandomState::new().build_hasher().finish());
         let staged = private.join(format!("put-hold-{name}"));
         let path = folder.join(name);
         let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&staged)?;
@@ -67,8 +68,13 @@ impl Drop for Hold {
 
 /// Returns what running processes hold. A hold that cannot be read is an error: what it protects is not known.
 pub fn live(private: &Path) -> io::Result<Vec<Held>> {
+    live_besides(private, None)
+}
+
+/// Returns what running processes hold, without one hold of this process.
+pub fn live_besides(private: &Path, own: Option<&Hold>) -> io::Result<Vec<Held>> {
     let mut found = Vec::new();
-    for path in files(private)? {
+    for path in files(private)?.into_iter().filter(|path| own.is_none_or(|own| own.path != *path)) {
         let file = match File::open(&path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,

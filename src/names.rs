@@ -280,6 +280,11 @@ impl ArchiveName {
         Self(format!("{stem}-{number}{ending}"))
     }
 
+    /// Returns the number behind an automatic name, which is 1 where there is none: `-2` is the second of its second.
+    pub fn number(&self) -> u32 {
+        self.stem().rsplit_once('-').and_then(|(_, number)| number.parse().ok()).unwrap_or(1)
+    }
+
     /// Returns the name without its ending: what `backup_name` says.
     pub fn stem(&self) -> &str {
         self.split().0

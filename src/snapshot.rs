@@ -94,6 +94,8 @@ pub struct Snapshot {
     pub accepted: bool,
     /// Whether a running guard, restore or copy needs it.
     pub held: bool,
+    /// Whether it still lies in the workspace and waits to be moved to the store.
+    pub pending: bool,
     /// The restore that a safety archive was made before.
     pub replaces: Option<Replaces>,
 }
@@ -158,6 +160,7 @@ impl Snapshot {
             damaged: false,
             accepted: false,
             held: false,
+            pending: false,
             replaces: None,
         }
     }

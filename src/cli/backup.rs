@@ -201,12 +201,14 @@ fn one_set(args: &BackupArgs, context: &mut Context, store: Option<&LocalStore>,
         return Ok((plan_json(&plan, &context.settings.store), Outcome::Done));
     };
 
+    super::undo::report_beside(context, plan.sources.iter().map(|source| source.path.as_path()), None);
     let started = Instant::now();
     let reading = context.reading();
     let run = Run {
         clock: &context.clock,
         reading: &reading,
         limits: Limits { busy: args.busy_timeout, ..Limits::default() },
+        hold: None,
         watch_shrinks: context.settings.sets.get(&set).is_none_or(|set| set.shrink == ShrinkWatch::Warn),
     };
     let record = Record { kind: Some(plan.request.kind.to_string()), set: Some(set.to_string()), ..Record::default() };

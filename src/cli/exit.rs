@@ -258,8 +258,8 @@ fn meaning_of(cause: &(dyn std::error::Error + 'static)) -> Option<Meaning> {
             | RestoreError::Collision { .. }
             | RestoreError::NoFolder { .. }
             | RestoreError::SourceIsTarget { .. }
-            | RestoreError::SafetyNeeded => (2, "usage"),
-            RestoreError::NoSuchDatabase { .. } | RestoreError::NothingToUndo { .. } => (12, "no_backup"),
+            | RestoreError::AmbiguousUndo { .. } => (2, "usage"),
+            RestoreError::NoSuchDatabase { .. } | RestoreError::NothingToUndo { .. } | RestoreError::CannotUndo { .. } => (12, "no_backup"),
             RestoreError::Damaged { .. } | RestoreError::Unsound { .. } | RestoreError::NothingLeft { .. } => (13, "damaged"),
             RestoreError::NotConfirmed { .. } => (14, "target_exists"),
             RestoreError::NoSafetyStore { .. } => (1, "failed"),

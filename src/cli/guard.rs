@@ -18,7 +18,6 @@ use super::log::Record;
 use super::ui::Tone;
 use super::{Context, Outcome, text};
 use crate::archive::Compression;
-use crate::config::{Key, Origin};
 use crate::database::{Depth, Limits};
 use crate::metadata::Kind;
 use crate::names::printable;
@@ -26,9 +25,10 @@ use crate::ops::backup::{self, IfMissing, Run};
 use crate::ops::guard::{self, Before, Seen, State};
 use crate::ops::inventory::Reading;
 use crate::ops::pack::Request;
+use crate::ops::pending::Upkeep;
 use crate::ops::restore::{Options, Report, Safety, shell_word};
 use crate::progress::Silent;
-use crate::store::{LocalStore, Store as _};
+use crate::store::{LocalStore, Store as _, parent};
 
 /// How long to wait between two tries of a health check.
 const BETWEEN_CHECKS: Duration = Duration::from_secs(1);
@@ -97,7 +97,7 @@ impl GuardArgs {
     }
 
     fn run<'a>(&self, context: &'a Context, reading: &'a Reading) -> Run<'a> {
-        Run { clock: &context.clock, reading, limits: self.limits(), watch_shrinks: false }
+        Run { clock: &context.clock, reading, limits: self.limits(), watch_shrinks: false, hold: None }
     }
 
     fn words(&self) -> String {
@@ -197,16 +197,23 @@ fn back_up(args: &GuardArgs, context: &mut Context, store: &LocalStore, chosen: 
         let none = Usage::new("none of the databases exists yet", "run the command without guard, or name a database that exists");
         return Err(none.into());
     }
+    super::undo::report_beside(context, plan.sources.iter().map(|source| source.path.as_path()), None);
     let before = guard::back_up(store, &plan, &args.run(context, &context.reading()), &context.ui.progress())?;
     context.records.push(Record {
-        kind: Some(Kind::PreUpdate.to_string()),
+        kind: Some(before.packed.metadata.kind.to_string()),
         set: Some(chosen.set.to_string()),
         archive: Some(before.packed.archive.as_str().to_owned()),
         bytes: Some(before.packed.bytes),
         outcome: None,
     });
     let databases = text::count(before.sources.len() as u64, "database");
-    step(context, format!("backed up {} ({databases}) as {}", chosen.set, before.packed.archive));
+    step(
+        context,
+        match before.reused {
+            true => format!("{} ({databases}) did not change since {}: no new backup is made", chosen.set, before.packed.archive),
+            false => format!("backed up {} ({databases}) as {}", chosen.set, before.packed.archive),
+        },
+    );
     Ok(before)
 }
 
@@ -245,12 +252,12 @@ fn judge(
     let how = if ended.succeeded() { "succeeded" } else { "failed" };
     for one in before {
         let seen = guard::look(store, one, depth(context), &args.run(context, &context.reading()), &Silent).with_context(|| {
-            let archives = commands(context, store, before.iter());
+            let archives = commands(args, context, before.iter());
             GuardFailed::new(format!(
                 "the command {how}, and then the databases of \"{}\" could not be looked at; they are as the command left them",
                 one.packed.metadata.set
             ))
-            .hint(format!("to put back what was there before: {archives}"))
+            .hint(format!("roll back: {archives}"))
         })?;
         verdict.trouble.extend(seen.iter().filter_map(Seen::trouble));
         verdict.seen.push(seen);
@@ -343,44 +350,44 @@ fn answer(
     let touched: Vec<(&Before, &Vec<Seen>)> =
         before.iter().zip(&verdict.seen).filter(|(_, seen)| !guard::changed(seen).is_empty()).collect();
     if touched.is_empty() {
-        step(context, "the databases hold what they held before: nothing to put back");
+        step(context, "the databases hold what they held before: nothing to roll back");
         return Ok((Rollback::NothingChanged, Vec::new()));
     }
     if args.no_rollback {
+        for (one, seen) in &touched {
+            not_rolled_back(args, context, store, one, seen);
+        }
         let names: Vec<String> = touched.iter().flat_map(|(_, seen)| guard::changed(seen)).map(|name| name.to_string()).collect();
-        let command = commands(context, store, touched.iter().map(|(before, _)| *before));
-        context.ui.warning(format!("not as before: {}. To put it back: {command}", names.join(", ")));
+        let command = commands(args, context, touched.iter().map(|(before, _)| *before));
+        context.ui.warning(format!("{} changed and was not rolled back; roll back with: {command}", names.join(", ")));
         return Ok((Rollback::NotWanted, Vec::new()));
     }
     let mut reports = Vec::new();
     for (number, (one, seen)) in touched.iter().enumerate() {
         let names: Vec<String> = guard::changed(seen).iter().map(ToString::to_string).collect();
-        step(context, format!("putting {} back from {}", names.join(", "), one.packed.archive));
-        let options = Options {
-            archive: one.packed.archive.as_str().to_owned(),
-            set: one.packed.metadata.set.clone(),
-            check: depth(context),
-            allow_damaged: false,
-            safety: Safety::Into(store),
-            limits: args.limits(),
-            threads: context.threads(),
-            host: context.host_names(),
-            clock: context.clock.clone(),
-        };
-        let report = guard::roll_back(store, one, seen, &options, &args.run(context, &context.reading())).with_context(|| {
-            let left = commands(context, store, touched[number..].iter().map(|(before, _)| *before));
+        step(context, format!("rolling {} back to {}", names.join(", "), one.packed.archive));
+        let options = options(args, context, store, one);
+        let rolled_back = guard::roll_back(store, one, seen, &options, &args.run(context, &context.reading()));
+        if rolled_back.is_err() {
+            not_rolled_back(args, context, store, one, seen);
+        }
+        let report = rolled_back.with_context(|| {
+            let left = commands(args, context, touched[number..].iter().map(|(before, _)| *before));
             GuardFailed::new(format!(
-                "{}, and {} could not be put back; unless the cause says otherwise, the databases are as the command left them",
+                "{}, and {} could not be rolled back; unless the cause says otherwise, the databases are as the command left them",
                 if verdict.ended.succeeded() { "a health check failed" } else { "the command failed" },
                 names.join(", "),
             ))
-            .hint(format!("the backup made before is good; to put it back: {left}"))
+            .hint(format!("the backup made before is good; roll back with: {left}"))
         })?;
         for warning in &report.warnings {
             context.ui.warning(warning);
         }
-        let kept = report.safety.as_ref().map(|safety| format!("; what the command left is kept in {safety}")).unwrap_or_default();
-        step(context, format!("{} again what was there before, checked{kept}", if names.len() == 1 { "it holds" } else { "they hold" }));
+        if let (Some(why), Some(safety)) = (&report.pending, &report.safety) {
+            super::pending::warn(context, &[safety.as_str()], why);
+        }
+        let kept = report.safety.as_ref().map(|safety| format!("; what the command left is saved as {safety}")).unwrap_or_default();
+        step(context, format!("{} rolled back and verified{kept}", names.join(", ")));
         for restored in &report.databases {
             if let Some(aside) = &restored.aside {
                 step(context, format!("what the command left of {} is in {}", restored.name, super::context::quoted(aside)));
@@ -391,15 +398,48 @@ fn answer(
     Ok((Rollback::Done, reports))
 }
 
-/// Returns what to type to put archives back.
-fn commands<'a>(context: &Context, store: &LocalStore, before: impl Iterator<Item = &'a Before>) -> String {
-    let dir = match context.configuration.effective.origin(Key::StoreDir) {
-        Origin::Flag(_) => format!(" --dir {}", shell_word(&store.root().to_string_lossy())),
-        _ => String::new(),
-    };
-    let commands =
-        before.map(|before| format!("heirloom restore {} --to-original --force{dir}", shell_word(before.packed.archive.as_str())));
-    commands.collect::<Vec<_>>().join(" && ")
+/// Returns how an archive is restored.
+fn options<'a>(args: &GuardArgs, context: &Context, store: &'a LocalStore, before: &Before) -> Options<'a> {
+    Options {
+        archive: before.packed.archive.as_str().to_owned(),
+        set: before.packed.metadata.set.clone(),
+        check: depth(context),
+        allow_damaged: false,
+        safety: Safety::Into(store),
+        workspace: Some(store),
+        takes_back: None,
+        upkeep: Upkeep { last: context.settings.retention.safety, reading: context.reading(), ahead: context.ahead },
+        limits: args.limits(),
+        threads: context.threads(),
+        host: context.host_names(),
+        clock: context.clock.clone(),
+    }
+}
+
+/// Records that what the command changed stays.
+fn not_rolled_back(args: &GuardArgs, context: &Context, store: &LocalStore, before: &Before, seen: &[Seen]) {
+    if let Err(error) = guard::record_not_rolled_back(store, before, seen, &options(args, context, store, before)) {
+        context.ui.warning(format!("{error:#}"));
+    }
+}
+
+/// Returns what to type to roll back: complete, also where the folder of a database is gone.
+fn commands<'a>(args: &GuardArgs, context: &Context, before: impl Iterator<Item = &'a Before>) -> String {
+    let mut commands = Vec::new();
+    for before in before {
+        for source in &before.sources {
+            let folder = std::path::absolute(&source.path).map(|path| parent(&path).to_owned()).unwrap_or_default();
+            let make = format!("mkdir -p {}", shell_word(&folder.to_string_lossy()));
+            let is_gone = std::fs::metadata(&folder).is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
+            if is_gone && !commands.contains(&make) {
+                commands.push(make);
+            }
+        }
+        let mut words = vec!["restore", before.packed.archive.as_str(), "--to-original", "--force"];
+        words.extend(args.choice.set.iter().flat_map(|set| ["--set", set.as_str()]));
+        commands.push(context.command_line(&words));
+    }
+    commands.join(" && ")
 }
 
 fn document(
@@ -422,7 +462,8 @@ fn document(
             json!({"set": before.packed.metadata.set, "name": seen.source.name, "path": seen.source.path.to_string_lossy(), "state": state})
         })
     });
-    let archives = before.iter().map(|before| json!({"set": before.packed.metadata.set, "archive": before.packed.archive}));
+    let archives =
+        before.iter().map(|before| json!({"set": before.packed.metadata.set, "archive": before.packed.archive, "made": !before.reused}));
     json!({
         "outcome": if verdict.failed() { "failed" } else { "succeeded" },
         "command": args.command.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>(),
@@ -435,6 +476,6 @@ fn document(
         "rollback": rollback.as_str(),
         "safety_backups": reports.iter().filter_map(|report| report.safety.as_ref()).collect::<Vec<_>>(),
         "warnings": reports.iter().flat_map(|report| &report.warnings).collect::<Vec<_>>(),
-        "restore_command": commands(context, store, before.iter()),
+        "restore_command": commands(args, context, before.iter()),
     })
 }

@@ -10,6 +10,7 @@ use crate::groups::{are_ambiguous, groups};
 use crate::metadata::rfc3339;
 use crate::names::{ArchiveId, ArchiveName, Name, printable};
 use crate::ops::inventory::{Foreign, Inventory, inventory};
+use crate::ops::pending;
 use crate::ops::retain::mark_held;
 use crate::snapshot::{Origin, Snapshot};
 use crate::store::Store as _;
@@ -26,7 +27,8 @@ use crate::store::Store as _;
 
 States: ok; damaged (not restored unless you insist); pinned (retention never removes it); in use (a
 running command needs it); accepted (it holds far less than the ones before it, and that is meant);
-copy (the same archive as another one, under another name); old tool, plain (who made it; plain ones
+pending (a safety backup that is not in
+the store yet: the next run sends it); copy (the same archive as another one, under another name); old tool, plain (who made it; plain ones
 are never counted or removed); newer (a newer heirloom wrote it); foreign (not an archive that this
 release knows: shown, never touched); unread (the system failed to read it)
 
@@ -43,6 +45,9 @@ pub struct ListArgs {
 pub(super) fn run(args: &ListArgs, context: &mut Context) -> anyhow::Result<Outcome> {
     let store = context.store()?;
     let mut found = inventory(&store, &context.reading(), &context.ui.progress())?;
+    if let Err(error) = pending::add(&store, &context.reading(), &mut found.snapshots) {
+        context.ui.warning(format!("{error:#}"));
+    }
     if let Err(error) = mark_held(&mut found.snapshots, &store.private()) {
         context.ui.warning(format!("{error:#}"));
     }
@@ -155,7 +160,12 @@ pub(super) fn states(snapshot: &Snapshot) -> Vec<&'static str> {
         Origin::Plain => Some("plain"),
     };
     let state = if snapshot.damaged { "damaged" } else { "ok" };
-    let marks = [snapshot.pinned.then_some("pinned"), snapshot.held.then_some("in use"), snapshot.accepted.then_some("accepted")];
+    let marks = [
+        snapshot.pinned.then_some("pinned"),
+        snapshot.held.then_some("in use"),
+        snapshot.accepted.then_some("accepted"),
+        snapshot.pending.then_some("pending"),
+    ];
     [Some(state)].into_iter().chain(marks).chain([origin]).flatten().collect()
 }
 
@@ -210,6 +220,7 @@ pub(super) fn snapshot_json(snapshot: &Snapshot) -> Value {
         "pinned": snapshot.pinned,
         "accepted": snapshot.accepted,
         "held": snapshot.held,
+        "pending": snapshot.pending,
         "databases": databases,
     })
 }

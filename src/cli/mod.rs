@@ -22,8 +22,10 @@ mod latest;
 mod list;
 mod log;
 mod meant;
+mod pending;
 mod pin;
 mod restore;
+mod restore_apply;
 mod restore_select;
 mod restore_targets;
 mod restore_text;
@@ -34,6 +36,7 @@ mod settings;
 mod show;
 mod time;
 mod ui;
+mod undo;
 mod verify;
 
 use std::ffi::OsString;
@@ -157,7 +160,16 @@ fn dispatch(command: &Command, context: &mut Context) -> anyhow::Result<Outcome>
         // Health tells it among its checks.
         Command::Config(_) | Command::Completions(_) | Command::Health(_) => {}
         Command::Restore(args) if args.is_undo() => {}
-        _ => restore::tell_interrupted(context),
+        _ => undo::report_interrupted(context),
+    }
+    match command {
+        // A restore and a guarded command wait for nobody: they try again when they have a safety backup of their own.
+        Command::Restore(args) if !args.only_looks() => pending::send(context, std::time::Duration::ZERO),
+        Command::Guard(_) => pending::send(context, std::time::Duration::ZERO),
+        Command::Rotate(args) if args.only_looks() => {}
+        Command::Cleanup(args) if args.only_looks() => {}
+        Command::Backup(_) | Command::Rotate(_) | Command::Cleanup(_) => pending::send(context, pending::WAIT),
+        _ => {}
     }
     let (name, result) = match command {
         Command::Backup(args) => ("backup", backup::run(args, context)),
@@ -180,6 +192,17 @@ fn dispatch(command: &Command, context: &mut Context) -> anyhow::Result<Outcome>
         Command::Config(args) => return config::run(args, context),
         Command::Log(args) => return log::run(args, context),
         Command::Completions(args) => return completions::run(args, context),
+    };
+    let result = match (command, result) {
+        (Command::Backup(_) | Command::Rotate(_) | Command::Cleanup(_), Ok(Outcome::Done)) if pending::warn_of_rest(context) => {
+            Ok(Outcome::Problems)
+        }
+        // What an earlier run left is no reason for a deployment to stop.
+        (Command::Restore(_) | Command::Guard(_), Ok(Outcome::Done)) => {
+            pending::warn_of_rest(context);
+            Ok(Outcome::Done)
+        }
+        (_, result) => result,
     };
     log::write(name, &result, started, context);
     result

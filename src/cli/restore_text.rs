@@ -16,23 +16,28 @@ use crate::snapshot::Snapshot;
 const NAMED: usize = 5;
 
 /// Shows the plan: a dry run as the result, else as what precedes the question.
-pub(super) fn plan(context: &mut Context, snapshot: &Snapshot, shown: &str, plan: &Plan, dry_run: bool) {
+pub(super) fn plan(context: &mut Context, snapshot: &Snapshot, shown: &str, plan: &Plan, dry_run: bool, title: Option<&str>) {
     if context.ui.is_json() {
         if dry_run {
             let databases: Vec<Value> = plan.steps.iter().map(step_json).collect();
             context.ui.document(&json!({
                 "dry_run": true, "archive": shown, "created_at": rfc3339(snapshot.created_at), "databases": databases,
-                "skipped": skipped_json(plan),
+                "skipped": skipped_json(plan), "undo_of": title, "removals": removals_json(plan),
             }));
         }
         return;
     }
-    let mut lines = vec![from(context, snapshot, shown)];
+    let mut lines: Vec<String> = title.into_iter().map(str::to_owned).collect();
+    lines.push(from(context, snapshot, shown));
     if snapshot.damaged {
         lines.push(format!("  {}: the archive is marked as damaged", context.ui.paint_stderr(Tone::Bad, "damaged")));
     }
     for step in &plan.steps {
         lines.extend(step_lines(context, step));
+    }
+    for removal in &plan.removals {
+        lines.push(format!("  {}: {} did not exist before and is moved aside", removal.name, quoted(&removal.target.path)));
+        lines.extend(holders_line(&removal.holders, "stop it first"));
     }
     lines.extend(plan.skipped.iter().map(|(name, path)| format!("  {name}: {} exists and is left alone", quoted(path))));
     if dry_run {
@@ -82,11 +87,14 @@ fn step_lines(context: &Context, step: &Step) -> Vec<String> {
 }
 
 fn holders(step: &Step) -> Option<String> {
-    let holders = &step.holders;
+    let then = if step.method == Method::Inside { "it sees the new content at its next read" } else { "stop it first" };
+    holders_line(&step.holders, then)
+}
+
+fn holders_line(holders: &crate::database::Holders, then: &str) -> Option<String> {
     let named: Vec<String> = holders.processes.iter().take(NAMED).map(|holder| format!("{} ({})", holder.name, holder.pid)).collect();
     let others = holders.processes.len().saturating_sub(NAMED);
     let others = if others > 0 { format!(" and {others} more") } else { String::new() };
-    let then = if step.method == Method::Inside { "it sees the new content at its next read" } else { "stop it first" };
     (!named.is_empty()).then(|| format!("    in use by {}{others}; {then}", named.join(", ")))
 }
 
@@ -94,16 +102,19 @@ fn rows(number: u64) -> String {
     text::count(number, "row")
 }
 
+/// What there is to say around a restore.
+pub(super) struct Around<'a> {
+    /// The command that takes it back.
+    pub(super) undo: Option<&'a str>,
+    /// What an undo took back.
+    pub(super) title: Option<&'a str>,
+    /// What was asked for and is not restored.
+    pub(super) left_out: &'a LeftOut,
+}
+
 /// Shows what was done.
-pub(super) fn report(
-    context: &mut Context,
-    snapshot: &Snapshot,
-    shown: &str,
-    plan: &Plan,
-    report: &Report,
-    undo: Option<&str>,
-    left_out: &LeftOut,
-) {
+pub(super) fn report(context: &mut Context, snapshot: &Snapshot, shown: &str, plan: &Plan, report: &Report, around: &Around<'_>) {
+    let Around { undo, title, left_out } = *around;
     for warning in &report.warnings {
         context.ui.warning(warning);
     }
@@ -125,12 +136,16 @@ pub(super) fn report(
         context.ui.document(&json!({
             "outcome": "restored", "archive": shown, "created_at": rfc3339(snapshot.created_at), "set": snapshot.set,
             "host": snapshot.host, "no_backup_yet": left_out.none_yet, "not_restored": left_out.out_of_reach,
-            "databases": databases, "skipped": skipped_json(plan), "safety_backup": report.safety, "undo": undo, "warnings": report.warnings,
+            "databases": databases, "skipped": skipped_json(plan), "safety_backup": report.safety, "pending": report.pending,
+            "removed": removed_json(report), "undo_of": title, "undo": undo, "warnings": report.warnings,
         }));
         return;
     }
     let done = context.ui.paint(Tone::Good, "restored");
     let line = from(context, snapshot, shown);
+    if let Some(title) = title {
+        context.ui.line(title);
+    }
     context.ui.line(format!("{done} {line}"));
     for (done, step) in report.databases.iter().zip(&plan.steps) {
         let mut words = vec![done.rows.map_or_else(|| text::bytes(done.bytes), rows)];
@@ -143,6 +158,9 @@ pub(super) fn report(
             context.ui.line(format!("    what was there is in {}", quoted(aside)));
         }
     }
+    for (name, path, aside) in &report.removed {
+        context.ui.line(format!("  {name}: {} did not exist before and was moved into {}", quoted(path), quoted(aside)));
+    }
     for (name, path) in &plan.skipped {
         context.ui.line(format!("  {name}: {} exists and was left alone", quoted(path)));
     }
@@ -151,8 +169,35 @@ pub(super) fn report(
         context.ui.note(format!("{} is damaged; to get out of it what is left, run: {command} > {}.sql", done.name, done.name));
     }
     if let (Some(safety), Some(undo)) = (&report.safety, undo) {
-        context.ui.line(format!("what was there before is kept in {safety}; to go back: {undo}"));
+        context.ui.line(format!("previous contents saved as {safety}; undo with: {undo}"));
     }
+}
+
+/// Says that every target held already what was to be restored.
+pub(super) fn already_there(context: &mut Context, snapshot: &Snapshot, shown: &str, plan: &Plan, report: &Report) {
+    for warning in &report.warnings {
+        context.ui.warning(warning);
+    }
+    if context.ui.is_json() {
+        context.ui.document(&json!({
+            "outcome": "unchanged", "archive": shown, "created_at": rfc3339(snapshot.created_at), "set": snapshot.set,
+            "databases": plan.steps.iter().map(step_json).collect::<Vec<_>>(), "skipped": skipped_json(plan),
+            "safety_backup": null, "undo": null, "warnings": report.warnings,
+        }));
+        return;
+    }
+    let targets: Vec<String> = plan.steps.iter().map(|step| quoted(&step.target.given)).collect();
+    let verb = if targets.len() == 1 { "holds" } else { "hold" };
+    context.ui.line(format!("{} already {verb} what is in {}: nothing was changed", targets.join(", "), printable(shown)));
+}
+
+fn removals_json(plan: &Plan) -> Vec<Value> {
+    plan.removals.iter().map(|removal| json!({"name": removal.name, "target": removal.target.path.to_string_lossy()})).collect()
+}
+
+fn removed_json(report: &Report) -> Vec<Value> {
+    let one = |(name, path, aside): &(crate::names::Name, std::path::PathBuf, std::path::PathBuf)| json!({"name": name, "target": path.to_string_lossy(), "set_aside": aside.to_string_lossy()});
+    report.removed.iter().map(one).collect()
 }
 
 fn rows_before(step: &Step) -> Option<u64> {

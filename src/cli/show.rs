@@ -42,6 +42,7 @@ fn tell(context: &mut Context, selected: &Selected) {
     let snapshot = &selected.snapshot;
     let contents = selected.archive.contents();
     let place = match &selected.place {
+        Place::Store if snapshot.pending => context.settings.store.join(".heirloom/pending").join(snapshot.name.as_str()),
         Place::Store => context.settings.store.join(snapshot.name.as_str()),
         Place::Path(path) => path.clone(),
     };

@@ -62,6 +62,11 @@ impl PinnedDatabase {
         self.bytes
     }
 
+    /// Returns its page size in bytes.
+    pub fn page_size(&self) -> u64 {
+        self.page_bytes.into()
+    }
+
     /// Copies the pinned state into a new file (mode 0600), lets go of the source, and returns the size of the copy.
     ///
     /// On failure the target is removed. A process that dies here leaves a half copy in its scratch folder, which nothing trusts.

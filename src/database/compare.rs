@@ -54,6 +54,38 @@ pub fn difference(wanted: &File, found: &File) -> io::Result<Option<String>> {
     Ok(None)
 }
 
+/// Returns whether two private copies hold the same. `space` is a path for one more copy.
+///
+/// A database in WAL mode keeps its page size when another is restored into it, so a copy of another page size is rewritten
+/// as such a restore rewrites it, and that is compared. What cannot be rewritten is not the same.
+pub fn same_content(wanted: &Path, found: &Path, space: &Path) -> io::Result<bool> {
+    let found_file = File::open(found)?;
+    let found_header = header(&found_file)?;
+    let (wanted_page, found_page) = (page_size(wanted)?, page_bytes(&found_header));
+    if wanted_page == found_page {
+        return Ok(difference(&File::open(wanted)?, &found_file)?.is_none());
+    }
+    let Some(page) = u32::try_from(found_page).ok().filter(|_| journal_mode(&found_header) == "wal") else { return Ok(false) };
+    if resize(wanted, space, page).is_err() {
+        return Ok(false);
+    }
+    let same = difference(&File::open(space)?, &found_file)?.is_none();
+    // For the room; the scratch folder goes in any case.
+    let _ = std::fs::remove_file(space);
+    Ok(same)
+}
+
+/// Returns the page size of a private copy, in bytes.
+pub fn page_size(copy: &Path) -> io::Result<u64> {
+    Ok(page_bytes(&header(&File::open(copy)?)?))
+}
+
+fn header(file: &File) -> io::Result<[u8; HEADER_BYTES]> {
+    let mut header = [0; HEADER_BYTES];
+    file.read_exact_at(&mut header, 0)?;
+    Ok(header)
+}
+
 /// Makes the fields equal that may differ.
 fn forgive_header(ours: &mut [u8], theirs: &[u8], pages: u64) {
     for range in FREE {
@@ -78,9 +110,7 @@ fn page_bytes(header: &[u8; HEADER_BYTES]) -> u64 {
 
 /// Returns the journal mode that the header of a private copy says.
 pub(super) fn journal_mode_of(copy: &Path) -> io::Result<&'static str> {
-    let mut header = [0; HEADER_BYTES];
-    File::open(copy)?.read_exact_at(&mut header, 0)?;
-    Ok(journal_mode(&header))
+    Ok(journal_mode(&header(&File::open(copy)?)?))
 }
 
 /// Rewrites a private copy with another page size into a new file, and makes sure that it holds the same. On failure says why.

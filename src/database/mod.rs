@@ -23,7 +23,7 @@ mod waiting;
 
 pub use capture::{Limits, PinnedDatabase, Source};
 pub use check::{Checked, Depth, check};
-pub use compare::difference;
+pub use compare::{difference, page_size, same_content};
 pub use error::{SourceError, TargetError};
 pub use facts::{Facts, count_rows, facts};
 pub use glance::{Glance, glance};
@@ -31,7 +31,7 @@ pub use holders::{Holder, Holders, holders};
 pub use open::probe;
 pub use parts::Effort;
 pub use pin::{Pinned, pin};
-pub use place::{Offline, Proof, Replaced, exchange, place_new, place_over_unusable, take_away};
+pub use place::{Offline, Proof, Replaced, bring_back, exchange, place_new, place_over_unusable, set_aside, take_away};
 pub use replace::{Committed, Compared, Locked, Replacement, Written};
 pub use target::{Target, TargetFacts, TargetState, look_at};
 pub use vacuum::vacuum;

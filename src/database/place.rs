@@ -61,6 +61,22 @@ pub fn place_over_unusable(target: &Target, staged: &Path, stamp: &str) -> Resul
     Ok(aside)
 }
 
+/// Moves a database and its sidecars aside, puts nothing in its place, and returns the folder that holds them.
+///
+/// Refuses while a process is known to have it open. Dies in between: see [`place_over_unusable`]; nothing is ever deleted.
+pub fn set_aside(target: &Target, stamp: &str) -> Result<PathBuf, TargetError> {
+    refuse_holders(&target.path, Proof::NoneKnown)?;
+    let steps = Steps { path: &target.path };
+    let mut files = vec![target.path.clone()];
+    files.extend(existing(&target.path, &SIDECARS).map_err(steps.io("look beside"))?);
+    steps.set_aside(&files, stamp)
+}
+
+/// Takes back [`set_aside`].
+pub fn bring_back(target: &Target, aside: &Path) -> Result<(), TargetError> {
+    Steps { path: &target.path }.bring_home(aside)
+}
+
 /// Takes back [`place_new`] or [`place_over_unusable`]: moves the new file to `away` in scratch, and the old files from `aside` home.
 pub fn take_away(target: &Target, away: &Path, aside: Option<&Path>) -> Result<(), TargetError> {
     let steps = Steps { path: &target.path };

@@ -152,7 +152,7 @@ pub fn execute(store: &LocalStore, plan: &Plan, run: &Run<'_>, progress: &dyn Pr
 
     // Before the pin, which keeps the writers of a rollback-mode database waiting.
     let known = inventory(store, run.reading, progress)?.snapshots;
-    let guarded = holds::live(&private).context("cannot read which databases are guarded")?;
+    let guarded = holds::live_besides(&private, run.hold).context("cannot read which databases are guarded")?;
     let provenances: Vec<Provenance> = plan.sources.iter().map(|source| Provenance::of(&source.path)).collect();
 
     let pinned = pin(&plan.sources, scratch.path(), run.clock, limits, progress)?;
@@ -177,7 +177,7 @@ pub fn execute(store: &LocalStore, plan: &Plan, run: &Run<'_>, progress: &dyn Pr
         let path = provenance.resolved.as_deref().map(Path::new);
         // What is copied in the middle of a guarded command is nothing to go back to once the command was rolled back.
         let is_guarded = guarded.iter().flat_map(|held| &held.guarded).any(|guarded| Some(guarded.as_path()) == path);
-        if is_guarded && request.kind != Kind::PreUpdate {
+        if is_guarded {
             request.kind = Kind::Safety;
             notes.push(Note::Guarded { database: database.clone() });
         }
@@ -223,6 +223,8 @@ pub struct Run<'a> {
     pub limits: Limits,
     /// Whether an archive with less than half of what its stream held is reported.
     pub watch_shrinks: bool,
+    /// The hold of the guard that asks for the backup: its own databases are not guarded by another.
+    pub hold: Option<&'a holds::Hold>,
 }
 
 /// Returns the note about a database that lost more than half of what its stream held.

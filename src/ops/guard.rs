@@ -1,7 +1,8 @@
 //! What stands behind `guard`: a backup before a command, a look at the databases after it, and the way back.
 //!
-//! The way back is the archive made before, restored as every archive is: what the command left goes into a safety backup
-//! first, live databases are replaced from inside, several of a set all or none. A database that holds what it held
+//! The way back is the archive made before, or the newest good one where that holds the same. It is held and kept open, so
+//! no retention and no `rm` takes it away. It is restored as every archive is: what the command left goes into a safety
+//! backup first, live databases are replaced from inside, several of a set all or none. A database that holds what it held
 //! before is left alone.
 
 use std::fs::{self, File, Metadata, Permissions};
@@ -12,28 +13,42 @@ use std::path::Path;
 use anyhow::Context as _;
 
 use super::backup::{self, Plan, Run};
-use super::inventory::Reading;
+use super::inventory::inventory;
 use super::pack::Packed;
-use super::resolve::in_store;
+use super::resolve::{Selected, in_store};
+use super::restore::records::{self, Record};
 use super::restore::{self, Method, Options, Report};
-use crate::database::{self, Depth, Effort, Source, SourceError, difference, pin};
+use crate::archive::Archive;
+use crate::database::{self, Depth, Effort, Source, SourceError, pin};
 use crate::digest::{Hasher, Sha256};
-use crate::metadata::{DatabaseMetadata, Integrity};
-use crate::names::{Name, printable};
+use crate::holds::{Held, Hold};
+use crate::lock::StoreLock;
+use crate::metadata::{DatabaseMetadata, Integrity, ReplacedTarget};
+use crate::names::{ArchiveName, Name, printable};
+use crate::platform::resolved;
 use crate::progress::{Progress, Stage};
 use crate::scratch::Scratch;
-use crate::store::LocalStore;
+use crate::snapshot::{Origin, Snapshot};
+use crate::store::{LocalStore, Store as _};
 
 /// A set as it was before the command.
 pub struct Before {
     /// The archive of it.
     pub packed: Packed,
-    /// The databases in that archive, in its order.
+    /// Whether it was there already.
+    pub reused: bool,
+    /// The guarded databases that are in that archive.
     pub sources: Vec<Source>,
     /// The databases that did not exist. What the command makes of them is nobody's old state, so that they are never taken back.
     pub missing: Vec<Source>,
     /// Owner and mode of each database, for one that has to be made anew.
     files: Vec<Option<Metadata>>,
+    /// The archive, open: whoever removes it takes nothing away.
+    archive: Archive,
+    /// Where in the archive each database is.
+    indexes: Vec<usize>,
+    /// Until the guard ends: the archive stays, and backups of these databases are safety backups.
+    _holds: [Hold; 2],
 }
 
 /// What became of one database.
@@ -71,10 +86,90 @@ impl Seen {
 }
 
 /// Backs up before the command. The plan must not vacuum: the archive is compared with the database afterwards.
+///
+/// Where the newest good archive of the databases holds the same, that one is the way back, and none is made.
 pub fn back_up(store: &LocalStore, plan: &Plan, run: &Run<'_>, progress: &dyn Progress) -> anyhow::Result<Before> {
     let files = plan.sources.iter().map(|source| fs::metadata(&source.path).ok()).collect();
-    let packed = backup::execute(store, plan, run, progress)?.packed;
-    Ok(Before { packed, sources: plan.sources.clone(), missing: plan.missing.clone(), files })
+    let private = store.create_private()?;
+    // From before the backup: what others back up from here on is nothing to go back to.
+    let guarded = plan.sources.iter().map(|source| resolved(&source.path)).collect();
+    let guarding = take_hold(&private, Vec::new(), guarded)?;
+    let run = &Run { hold: Some(&guarding), ..*run };
+    let (selected, indexes, holding, reused) = match same_archive(store, plan, run, progress)? {
+        Some((selected, indexes, hold)) => (selected, indexes, hold, true),
+        None => {
+            let packed = backup::execute(store, plan, run, progress)?.packed;
+            // It cannot be removed before the hold is taken: it is the newest good one, and every other backup is a safety backup by now.
+            let hold = take_hold(&private, vec![packed.archive.clone()], Vec::new())?;
+            let selected = in_store(store, packed.archive.as_str(), run.reading)?;
+            (selected, (0..plan.sources.len()).collect(), hold, false)
+        }
+    };
+    let metadata = selected.archive.contents().metadata.clone().context("the archive has no metadata")?;
+    Ok(Before {
+        packed: Packed { archive: selected.snapshot.name.clone(), bytes: selected.snapshot.bytes, metadata },
+        reused,
+        sources: plan.sources.clone(),
+        missing: plan.missing.clone(),
+        files,
+        archive: selected.archive,
+        indexes,
+        _holds: [guarding, holding],
+    })
+}
+
+fn take_hold(private: &Path, archives: Vec<ArchiveName>, guarded: Vec<std::path::PathBuf>) -> anyhow::Result<Hold> {
+    Hold::take(private, &Held { command: "guard".into(), archives, guarded }).context("cannot hold the archive of the guarded databases")
+}
+
+/// Finds the newest good archive of all databases of the plan, if it holds what they hold now, and holds it.
+fn same_archive(
+    store: &LocalStore,
+    plan: &Plan,
+    run: &Run<'_>,
+    progress: &dyn Progress,
+) -> anyhow::Result<Option<(Selected, Vec<usize>, Hold)>> {
+    let found = inventory(store, run.reading, progress)?.snapshots;
+    let (set, host, now) = (&plan.request.set, &plan.request.host.label, run.clock.now());
+    let newest_of = |source: &Source| {
+        let stream = backup::own_stream(source, set, host, &found, now);
+        let of_stream = |snapshot: &&Snapshot| snapshot.databases.iter().any(|brief| brief.stream == stream);
+        found.iter().filter(of_stream).find(|snapshot| snapshot.is_good() && snapshot.created_at <= now).zip(Some(stream))
+    };
+    let Some(newest) = plan.sources.iter().map(newest_of).collect::<Option<Vec<_>>>() else { return Ok(None) };
+    let Some((candidate, _)) = newest.first() else { return Ok(None) };
+    if candidate.origin != Origin::Format1 || newest.iter().any(|(snapshot, _)| snapshot.name != candidate.name) {
+        return Ok(None);
+    }
+    let index = |(_, stream): &(&Snapshot, crate::streams::Stream)| candidate.databases.iter().position(|brief| brief.stream == *stream);
+    let Some(indexes) = newest.iter().map(index).collect::<Option<Vec<usize>>>() else { return Ok(None) };
+
+    let private = store.create_private()?;
+    let hold = {
+        // Nobody removes it between this look and the hold.
+        let _lock = StoreLock::acquire(&private, run.limits.busy, progress)?;
+        if store.stat(candidate.name.as_str())?.is_none() {
+            return Ok(None);
+        }
+        take_hold(&private, vec![candidate.name.clone()], Vec::new())?
+    };
+    let selected = in_store(store, candidate.name.as_str(), run.reading)?;
+    let scratch = Scratch::in_store(&private).context("cannot make a scratch folder in the store")?;
+    let Some(metadata) = &selected.archive.contents().metadata else { return Ok(None) };
+    let pinned = pin(&plan.sources, scratch.path(), run.clock, &run.limits, progress)?;
+    for (number, (database, index)) in pinned.databases.into_iter().zip(&indexes).enumerate() {
+        let recorded = &metadata.databases[*index];
+        if database.bytes() != recorded.bytes || !matches!(recorded.integrity, Integrity::Ok | Integrity::Partial) {
+            return Ok(None);
+        }
+        let copy = scratch.path().join(format!("now-{number}.db"));
+        progress.begin(Stage::Copy, recorded.name.as_str(), database.bytes());
+        database.copy_to(&copy, &run.limits, progress)?;
+        if !is_same(&selected.archive, *index, &copy, scratch.path(), progress)? {
+            return Ok(None);
+        }
+    }
+    Ok(Some((selected, indexes, hold)))
 }
 
 /// Looks at every database of a set: is it there, is it sound, does it hold what it held?
@@ -87,7 +182,7 @@ pub fn look(store: &LocalStore, before: &Before, check: Depth, run: &Run<'_>, pr
         let copy = scratch.path().join(format!("after-{index}.db"));
         let state = match copy_and_check(source, &copy, check, run, progress)? {
             Some(trouble) => trouble,
-            None if is_same(store, before, index, &copy, scratch.path(), run.reading, progress)? => State::Same,
+            None if is_same(&before.archive, before.indexes[index], &copy, scratch.path(), progress)? => State::Same,
             None => State::Changed,
         };
         // For the room; the folder goes in any case.
@@ -127,36 +222,26 @@ fn copy_and_check(
 }
 
 /// Compares a copy taken now with the one in the archive. Copies are made alike, so that equal content mostly means equal bytes.
-fn is_same(
-    store: &LocalStore,
-    before: &Before,
-    index: usize,
-    copy: &Path,
-    scratch: &Path,
-    reading: &Reading,
-    progress: &dyn Progress,
-) -> anyhow::Result<bool> {
-    let recorded = recorded(before, index);
+fn is_same(archive: &Archive, index: usize, copy: &Path, scratch: &Path, progress: &dyn Progress) -> anyhow::Result<bool> {
+    let metadata = archive.contents().metadata.as_ref().context("the archive has no metadata")?;
+    let recorded: &DatabaseMetadata = &metadata.databases[index];
     let bytes = fs::metadata(copy).context("cannot look at the copy")?.len();
-    if bytes != recorded.bytes {
-        return Ok(false);
-    }
-    if digest(copy).context("cannot read the copy")? == recorded.sha256 {
+    if bytes == recorded.bytes && digest(copy).context("cannot read the copy")? == recorded.sha256 {
         return Ok(true);
     }
-    // Perhaps only the header differs, in fields that are no content: the journal mode.
-    let selected = in_store(store, before.packed.archive.as_str(), reading)?;
+    if bytes != recorded.bytes && database::page_size(copy).is_ok_and(|size| size == u64::from(recorded.page_size)) {
+        return Ok(false);
+    }
+    // Perhaps only fields of the header differ that are no content, or the page size that a WAL database keeps.
     let old = scratch.join(format!("before-{index}.db"));
     let file = fs::OpenOptions::new().read(true).write(true).create_new(true).open(&old).context("cannot create a scratch file")?;
     progress.begin(Stage::Unpack, recorded.name.as_str(), bytes);
-    selected.archive.unpack(&[(index, &file)], std::num::NonZeroUsize::MIN, progress).context("cannot unpack the archive")?;
-    let found = difference(&file, &File::open(copy).context("cannot read the copy")?).context("cannot compare with the archive")?;
+    archive.unpack(&[(index, &file)], std::num::NonZeroUsize::MIN, progress).context("cannot unpack the archive")?;
+    let resized = scratch.join(format!("resized-{index}.db"));
+    let same = database::same_content(&old, copy, &resized).context("cannot compare with the archive")?;
+    // For the room; the folder goes in any case.
     let _ = fs::remove_file(&old);
-    Ok(found.is_none())
-}
-
-fn recorded(before: &Before, index: usize) -> &DatabaseMetadata {
-    &before.packed.metadata.databases[index]
+    Ok(same)
 }
 
 fn digest(path: &Path) -> io::Result<Sha256> {
@@ -177,15 +262,15 @@ fn digest(path: &Path) -> io::Result<Sha256> {
 ///
 /// A signal does not stop this: half a way back is the worst place to be. `options.safety` must be a store.
 pub fn roll_back(store: &LocalStore, before: &Before, seen: &[Seen], options: &Options<'_>, run: &Run<'_>) -> anyhow::Result<Report> {
-    let reading = run.reading;
-    let changed = |index: &usize| seen[*index].state != State::Same;
-    let targets = (0..before.sources.len()).filter(changed).map(|index| (index, before.sources[index].path.clone())).collect();
-    let selected = in_store(store, before.packed.archive.as_str(), reading)?;
-    let plan = restore::plan(selected.archive.contents(), targets, None, false)?;
-    let mut report = restore::execute(&selected.archive, &plan, options, &crate::progress::Silent)?;
+    let changed = |number: &usize| seen[*number].state != State::Same;
+    let target = |number: usize| (before.indexes[number], before.sources[number].path.clone());
+    let targets = (0..before.sources.len()).filter(changed).map(target).collect();
+    let plan = restore::plan(before.archive.contents(), targets, None, false)?;
+    let mut report = restore::execute(&before.archive, &plan, options, &crate::progress::Silent)?;
     for step in &plan.steps {
+        let old = before.indexes.iter().position(|index| *index == step.index).and_then(|number| before.files[number].as_ref());
         // A file that was gone is made anew, for its owner only: it gets what the old one had, which is no wider than it was.
-        if let (Method::Create, Some(old)) = (step.method, &before.files[step.index])
+        if let (Method::Create, Some(old)) = (step.method, old)
             && let Err(cause) = give_back(&step.target.path, old)
         {
             report.warnings.push(format!("{}: owner and mode could not be set as they were: {cause}", step.held.name));
@@ -193,9 +278,9 @@ pub fn roll_back(store: &LocalStore, before: &Before, seen: &[Seen], options: &O
     }
     for seen in look(store, before, options.check, run, &crate::progress::Silent)? {
         match (seen.trouble(), &seen.state) {
-            (Some(trouble), _) => return Err(anyhow::anyhow!(trouble).context("put back, but not sound afterwards")),
+            (Some(trouble), _) => return Err(anyhow::anyhow!(trouble).context("rolled back, but not sound afterwards")),
             (None, State::Changed) => {
-                report.warnings.push(format!("{}: somebody has written to it since it was put back", seen.source.name));
+                report.warnings.push(format!("{}: another process has written to it since it was rolled back", seen.source.name));
             }
             (None, _) => {}
         }
@@ -214,4 +299,26 @@ fn give_back(path: &Path, old: &Metadata) -> io::Result<()> {
 /// Returns the names of the databases that are not as they were.
 pub fn changed(seen: &[Seen]) -> Vec<Name> {
     seen.iter().filter(|seen| seen.state != State::Same).map(|seen| seen.source.name.clone()).collect()
+}
+
+/// Records that a guarded command failed and what it changed stays, so that an undo does not take back an older restore instead.
+pub fn record_not_rolled_back(store: &LocalStore, before: &Before, seen: &[Seen], options: &Options<'_>) -> anyhow::Result<()> {
+    let changed = seen.iter().filter(|seen| seen.state != State::Same).map(|seen| &seen.source);
+    let target = |source: &Source| ReplacedTarget {
+        name: source.name.clone(),
+        path: resolved(&source.path).to_string_lossy().into_owned(),
+        missing: false,
+    };
+    let record = Record {
+        restore: records::new_id(),
+        set: options.set.clone(),
+        host: options.host.label.clone(),
+        archive: before.packed.archive.as_str().to_owned(),
+        at: options.clock.now(),
+        sequence: 0,
+        state: records::State::NotRolledBack,
+        safety: None,
+        targets: changed.map(target).collect(),
+    };
+    records::write(&store.create_private()?, &record).context("cannot record that the command was not rolled back")
 }

@@ -193,6 +193,7 @@ pub fn summarize(name: ArchiveName, bytes: u64, contents: &Contents, marks: Mark
         damaged: marks.damaged || recorded.clone().any(|database| database.integrity == Integrity::Damaged),
         accepted: marks.accepted,
         held: false,
+        pending: false,
         replaces: metadata.and_then(|metadata| metadata.replaces.clone()),
         set,
         name,

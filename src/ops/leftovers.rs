@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use crate::holds;
 use crate::lock::StoreLock;
 use crate::progress::Progress;
 use crate::scratch::{sweep_beside, sweep_store};
@@ -14,6 +15,7 @@ use crate::store::parent;
 pub fn sweep_leftovers(private: &Path, progress: &dyn Progress) {
     if let Ok(_lock) = StoreLock::acquire(private, Duration::ZERO, progress) {
         let _ = sweep_store(private);
+        let _ = holds::remove_ended(private);
     }
 }
 

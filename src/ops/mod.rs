@@ -9,6 +9,7 @@ pub mod latest;
 pub mod leftovers;
 pub mod marks;
 pub mod pack;
+pub mod pending;
 pub mod plain;
 pub mod reread;
 pub mod resolve;

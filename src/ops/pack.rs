@@ -136,14 +136,34 @@ impl Packed {
     }
 }
 
-/// Makes an archive and commits it. On an error nothing is visible in the store, and the copies are worthless.
+/// An archive that is finished, synced and read back, and has no name yet.
+#[derive(Debug)]
+pub struct Built {
+    /// The file, in scratch.
+    pub path: PathBuf,
+    /// The name that it should get, where that is free.
+    pub name: ArchiveName,
+    /// Its size.
+    pub bytes: u64,
+    /// Its metadata.
+    pub metadata: Metadata,
+}
+
+/// Makes an archive and commits it to the store. On an error nothing is visible in the store, and the copies are worthless.
 pub fn pack(
     store: &LocalStore,
     scratch: &Scratch,
-    mut databases: Vec<Staged>,
+    databases: Vec<Staged>,
     request: &Request,
     progress: &dyn Progress,
 ) -> anyhow::Result<Packed> {
+    let built = build(scratch, databases, request, progress)?;
+    let archive = commit(store, &built.path, &built.name, request, progress)?;
+    Ok(Packed { archive, bytes: built.bytes, metadata: built.metadata })
+}
+
+/// Makes an archive in scratch. Dies anywhere: scratch, which the next run removes.
+pub fn build(scratch: &Scratch, mut databases: Vec<Staged>, request: &Request, progress: &dyn Progress) -> anyhow::Result<Built> {
     let ending = if request.compression == Compression::None { ".tar" } else { ".tar.gz" };
     let automatic = || ArchiveName::automatic(&request.set, request.created_at, ending);
     let name = request.name.clone().unwrap_or_else(automatic);
@@ -183,9 +203,7 @@ pub fn pack(
         read.and(synced.context("cannot sync the archive"))
     })?;
     progress.checkpoint()?;
-    let bytes = finished.bytes();
-    let archive = commit(store, &path, &name, request, progress)?;
-    Ok(Packed { archive, bytes, metadata })
+    Ok(Built { bytes: finished.bytes(), path, name, metadata })
 }
 
 /// What became of the wish to vacuum.

@@ -115,6 +115,7 @@ pub fn resolve(
         text => match open_store() {
             Ok(store) => match store.stat(text)? {
                 Some(_) if ArchiveName::new(text).is_ok() => in_store(&store, text, reading),
+                None if let Some(pending) = super::pending::open(&store, text, reading)? => Ok(pending),
                 _ if is_file(Path::new(text)) => at_path(Path::new(text), reading),
                 _ => {
                     let name = beginning_with(&store, text, wanted, reading, progress)?;

@@ -394,7 +394,7 @@ mod tests {
             let sources = vec![Source { name, path: self.source.path().join("app.db") }];
             let plan = backup::plan(sources, backup::IfMissing::Fail, request).unwrap();
             let (clock, reading) = (Clock::fixed(at), reading());
-            let run = backup::Run { clock: &clock, reading: &reading, limits: Default::default(), watch_shrinks: true };
+            let run = backup::Run { clock: &clock, reading: &reading, limits: Default::default(), watch_shrinks: true, hold: None };
             backup::execute(&self.store.store, &plan, &run, &Silent).unwrap().packed.archive
         }
 

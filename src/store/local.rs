@@ -111,21 +111,15 @@ impl LocalStore {
     ///
     /// Dies before the link: nothing is visible. Dies after it: the whole archive is, since `staged` was synced
     /// before; the folder entry may still be lost in a power cut, and then the run was never reported as done.
+    /// The staged name goes only after the folder was synced: it may be the only durable one until then (a pending archive).
     fn link(&self, staged: &Path, path: &Path) -> io::Result<()> {
-        match rustix::fs::linkat(CWD, staged, CWD, path, AtFlags::empty()) {
-            // The second name of the same file lies in scratch, which is swept; that it stays takes nothing from the archive.
-            Ok(()) => drop(fs::remove_file(staged)),
-            // No hard links here (FAT, some FUSE and network file systems), or not for us (protected_hardlinks).
-            Err(Errno::OPNOTSUPP | Errno::PERM | Errno::MLINK | Errno::NOSYS | Errno::XDEV) => {
-                match rustix::fs::renameat_with(CWD, staged, CWD, path, RenameFlags::NOREPLACE) {
-                    Ok(()) => {}
-                    Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => claim_and_rename(staged, path)?,
-                    Err(error) => return Err(error.into()),
-                }
-            }
-            Err(error) => return Err(error.into()),
+        let named = give_name(staged, path)?;
+        sync_folder(&self.root)?;
+        if named == Named::Linked {
+            // If it stays, it takes nothing from the archive: scratch is removed later, a pending name is recognized as the same archive.
+            let _ = fs::remove_file(staged);
         }
-        sync_folder(&self.root)
+        Ok(())
     }
 }
 
@@ -256,6 +250,34 @@ pub fn parent(path: &Path) -> &Path {
         Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
         Some(parent) => parent,
         None => Path::new("/"),
+    }
+}
+
+/// How a file got a further name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Named {
+    /// It has both names now.
+    Linked,
+    /// It has only the new one: there are no hard links here.
+    Renamed,
+}
+
+/// Gives a finished file a name on the same file system, never replacing a file. Syncs nothing.
+///
+/// Dies in between: the file has the old name, or both, or the new one.
+pub fn give_name(staged: &Path, path: &Path) -> io::Result<Named> {
+    match rustix::fs::linkat(CWD, staged, CWD, path, AtFlags::empty()) {
+        Ok(()) => Ok(Named::Linked),
+        // No hard links here (FAT, some FUSE and network file systems), or not for us (protected_hardlinks).
+        Err(Errno::OPNOTSUPP | Errno::PERM | Errno::MLINK | Errno::NOSYS | Errno::XDEV) => {
+            match rustix::fs::renameat_with(CWD, staged, CWD, path, RenameFlags::NOREPLACE) {
+                Ok(()) => {}
+                Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => claim_and_rename(staged, path)?,
+                Err(error) => return Err(error.into()),
+            }
+            Ok(Named::Renamed)
+        }
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -211,9 +211,12 @@ fn an_interrupted_restore_is_critical() {
     let mut world = world();
     daily(&mut world, 1..=1);
     // As a run leaves it that was killed between its first and its second commit.
-    let databases = serde_json::json!([["app", world.path("app.db")], ["other", world.path("other.db")]]);
-    let intent = serde_json::json!({"archive": "app_20260301T030000Z.tar.gz", "began_at": "2026-03-01T03:30:00Z", "safety": null, "databases": databases});
-    fs::write(world.path("backups/.heirloom/restore-1-1.json"), intent.to_string()).unwrap();
+    let target = |name: &str| serde_json::json!({"name": name, "path": world.path(format!("{name}.db")), "missing": false});
+    let note = serde_json::json!({
+        "restore": "0123", "set": "app", "host": "here", "archive": "app_20260301T030000Z.tar.gz",
+        "began_at": "2026-03-01T03:30:00Z", "phase": "replacing", "targets": [target("app"), target("other")],
+    });
+    fs::write(world.path(".heirloom-restore-0123.json"), note.to_string()).unwrap();
     let ran = health(&world).exits(21);
     assert_eq!((wrong(&ran), ran.stderr.as_str()), (vec!["restore: critical".to_owned()], ""));
     assert!(check(&ran, "restore")["value"].as_str().unwrap().contains("of app, other some may be new and some old"));

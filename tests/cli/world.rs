@@ -136,12 +136,17 @@ impl World {
         names
     }
 
-    /// What runs left in the store's private folder, besides lock, log and the memory of what was made.
+    /// What runs left in the store's private folder, besides lock, log and records: scratch, holds, pending archives.
     pub fn leftovers(&self) -> Vec<String> {
-        self.files("backups/.heirloom")
-            .into_iter()
-            .filter(|name| name != "lock" && name != "made" && !name.starts_with("activity.db"))
-            .collect()
+        let kept = ["lock", "made", "restores", "holds", "pending"];
+        let names = self.files("backups/.heirloom").into_iter();
+        let scratch = names.filter(|name| !kept.contains(&name.as_str()) && !name.starts_with("activity.db"));
+        scratch.chain(self.files("backups/.heirloom/holds")).chain(self.pending()).collect()
+    }
+
+    /// The safety archives that wait in the workspace of the default store.
+    pub fn pending(&self) -> Vec<String> {
+        self.files("backups/.heirloom/pending")
     }
 }
 

@@ -103,14 +103,21 @@ def archives(store):
     return {n: sha256(f'{store}/{n}') for n in sorted(os.listdir(store)) if ARCHIVE.match(n)}
 
 
+def pending(store):
+    """The archives that are committed in the workspace and not in the store yet: {name: sha256 of the file}."""
+    return archives(f'{store}/.heirloom/pending')
+
+
 def scratch(world):
-    """What runs left: scratch beside targets and in the store, staged files, temporary files."""
+    """What runs left: scratch and notes beside targets, scratch, holds and pending archives in the store, staged files, temporary files."""
     left = []
     for d in (world, f'{world}/tmp'):
         if os.path.isdir(d): left += [os.path.join(d, n) for n in os.listdir(d) if n.startswith('.heirloom-') or d.endswith('/tmp')]
     private = f'{world}/backups/.heirloom'
     if os.path.isdir(private):
-        left += [f'{private}/{n}' for n in os.listdir(private) if not re.fullmatch(r'lock|activity\.db(-journal|\.damaged)?', n)]
+        left += [f'{private}/{n}' for n in os.listdir(private) if not re.fullmatch(r'lock|restores|holds|pending|activity\.db(-journal|\.damaged)?', n)]
+        for d in ('holds', 'pending'):
+            if os.path.isdir(f'{private}/{d}'): left += [f'{private}/{d}/{n}' for n in os.listdir(f'{private}/{d}')]
     return left
 
 
@@ -130,7 +137,7 @@ def judge_exit(code, stderr, log=''):
         # EINTR is tried again; what SQLite makes for itself in scratch is worthless, and so are what is deleted and the log of activities
         # (synced only where a killed run left its journal); a folder may be synced again (SQLite lets the error of its own sync of a
         # folder go), a file may not: the kernel tells of lost pages once.
-        if 'EINTR' in m.group(0) or m.group(2) or re.search(r'/run-[^/]*(/[^/]*\.db[^/]*)?$|/\.heirloom-run-|/activity\.db(-journal)?$', path): continue
+        if 'EINTR' in m.group(0) or m.group(2) or re.search(r'/run-[^/]*(/[^/]*\.db[^/]*)?$|/\.heirloom-run-|/put-record-|/activity\.db(-journal)?$', path): continue
         again = re.search(r'sync\(\d+<' + re.escape(path) + r'>\)\s*= 0', log[m.end():])
         if code == 0 and not (again and re.search(r'/(w|backups|\.heirloom)$', path)): bad.append(f'exit 0 although a sync failed: {m.group(0)}')
     for c in stderr.decode(errors='replace'):
@@ -147,6 +154,9 @@ def judge_store(store, before, may_go, allowed, broken=()):
     """
     bad, new = [], []
     now = archives(store)
+    for name in pending(store):
+        try: archive_contents(f'{store}/.heirloom/pending/{name}')
+        except Exception as error: bad.append(f'PENDING BUT BROKEN {name}: {error}')
     for name, digest in before.items():
         if name not in now:
             if name not in may_go: bad.append(f'LOST {name}')

@@ -5,5 +5,5 @@ from scenarios_store import *
 
 SCENARIOS = {s.name: s for s in (
     Backup, BackupWal, BackupIdleWal, BackupHot, BackupHotSchema, BackupPair, BackupFirst, BackupVacuum, BackupCleanup, Verify, VerifyDamaged, LegacyVerify,
-    Health, HealthOfDamaged, Delete, Pin, Unpin, Rotate, Cleanup, Restore, RestoreWal, RestoreHot, RestoreMissing, RestoreStaleWal,
-    RestoreTwo, RestoreHalf, RestoreOffline, RestoreOfflineHot, RestoreOfflineMissing, LegacyRestore, Undo, Guard, GuardFails)}
+    Health, HealthOfDamaged, Delete, Pin, Unpin, Accept, Rotate, Cleanup, Restore, RestoreWal, RestoreHot, RestoreMissing, RestoreStaleWal,
+    RestoreTwo, RestoreHalf, RestoreThins, SendPending, RestoreOffline, RestoreOfflineHot, RestoreOfflineMissing, LegacyRestore, Undo, Guard, GuardFails, GuardReuses)}

@@ -1,4 +1,6 @@
 """What writes databases: restores of every kind, and commands that are guarded."""
+import fcntl
+
 from scenario import *
 
 
@@ -105,14 +107,15 @@ class RestoreTwo(Restore):
         if os.stat(world).st_ino % 2: return []
         code, _, err = run([self.binary, 'restore', '--undo', '--force', '--to-dir', '.'], world, self.env(world))
         back = {n: contents_of_live(f'{world}/{p}') for n, p in self.databases.items()}
-        # What was not there before is not in the safety backup, and stays as it was restored.
-        if code or any(d != self.old[n] for n, d in back.items() if self.old[n]): return [f'the undo exits {code} and does not bring back what there was: {said(err)}']
+        # What was not there before is moved aside.
+        if code or any(d != self.old[n] for n, d in back.items()): return [f'the undo exits {code} and does not bring back what there was: {said(err)}']
         return []
 
 
 class Undo(Restore):
     name, repeats = 'undo', False
-    command = ['restore', '--undo', '--to', 'app.db', '--force', '--busy-timeout', '1s']
+    # Named, because the world is a copy: its database lies at another path than the restore that was made.
+    command = ['restore', '--undo', 'app_20260227T000000Z.tar.gz', '--to', 'app.db', '--force', '--busy-timeout', '1s']
 
     def break_target(self, world):
         super().break_target(world)
@@ -134,6 +137,51 @@ class RestoreHalf(RestoreTwo):
     def done(self, world, new):
         bad = [f'exit 0 and {p} is not what was to be restored' for n, p in self.databases.items() if contents_of_live(f'{world}/{p}') != self.new[n]]
         return bad + ([] if len(new) == 1 else [f'exit 0 and {len(new)} safety backups'])
+
+
+class SendPending(Scenario):
+    """A safety backup waits in the workspace, and a backup sends it: it is never in neither place."""
+    name, command, grows = 'send-pending', ['backup', 'app.db'], True
+
+    def build(self, binary, world):
+        super().build(binary, world)
+        with open(f'{world}/backups/.heirloom/lock', 'w') as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            command = [binary, 'restore', 'latest', '--to', 'app.db', '--force', '--busy-timeout', '100ms']
+            code, _, err = run(command, world, environment('2026-02-27T00:00:00Z'))
+            if code != 3: raise SystemExit(f'{self.name}: cannot prepare: exit {code} {said(err)}')
+        self.waiting = set(pending(f'{world}/backups').values())
+        if len(self.waiting) != 1: raise SystemExit(f'{self.name}: nothing is pending')
+        # What it holds was there before the restore.
+        shutil.copyfile(f'{world}/app.db', f'{world}/x.db')
+        advance(f'{world}/x.db', 4)
+        self.between = {'app': {contents_of_live(f'{world}/x.db')}}
+        os.unlink(f'{world}/x.db')
+
+    def judge(self, world, code, stderr, log=''):
+        store = f'{world}/backups'
+        lost = self.waiting - set(archives(store).values()) - set(pending(store).values())
+        return super().judge(world, code, stderr, log) + [f'THE PENDING ARCHIVE IS LOST' for _ in lost]
+
+    def done(self, world, new): return ['exit 0 and it is still pending'] if pending(f'{world}/backups') else []
+
+    def settled(self, world):
+        return [] if self.waiting <= set(archives(f'{world}/backups').values()) else ['the pending archive did not reach the store']
+
+
+class RestoreThins(Restore):
+    """One more restore in a night of restores: it removes the safety backups that it makes superfluous, and no other."""
+    name = 'restore-thins'
+
+    def break_target(self, world):
+        super().break_target(world)
+        with open(f'{world}/heirloom.toml', 'w') as f: f.write('[retention]\nsafety = 2\n')
+        os.chmod(f'{world}/heirloom.toml', 0o600)
+        for minute in range(4):
+            advance(f'{world}/app.db', 10 + minute)
+            code, _, err = run([self.binary, *Restore.command], world, environment(f'2026-03-01T02:{minute:02}:00Z'))
+            if code: raise SystemExit(f'{self.name}: cannot prepare: {said(err)}')
+        advance(f'{world}/app.db', 20)
 
 
 class RestoreOffline(Restore):
@@ -214,3 +262,13 @@ class GuardFails(Guard):
         if code == 9 and self.contents(world) != self.was[world]: bad.append(f'exit 9, AND WHAT THE COMMAND DID IS STILL THERE: {said(stderr)}')
         if code == 0: bad.append('exit 0 although the command failed')
         return bad
+
+
+class GuardReuses(GuardFails):
+    """The newest archive holds what the database holds: guard goes back to that one, and holds it."""
+    name = 'guard-reuses'
+
+    def build(self, binary, world):
+        super().build(binary, world)
+        code, _, err = run([binary, 'backup', 'app.db'], world, environment('2026-02-27T00:00:00Z'))
+        if code: raise SystemExit(f'{self.name}: cannot prepare: {said(err)}')

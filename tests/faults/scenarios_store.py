@@ -152,6 +152,15 @@ class Unpin(Scenario):
     def settled(self, world): return self.done(world, [])
 
 
+class Accept(Scenario):
+    name, command = 'accept', ['accept', 'app_20260221T030000Z.tar.gz']
+
+    def done(self, world, new):
+        return [] if os.path.exists(f'{world}/backups/app_20260221T030000Z.tar.gz.accepted') else ['exit 0 and not accepted']
+
+    def settled(self, world): return self.done(world, [])
+
+
 class Health(Scenario):
     """Everything is in order. What cannot be looked at is not, and it is not damaged either."""
     name, command, again_codes = 'health', ['health', 'app.db', '--check', 'full', '--json'], {0}

@@ -137,12 +137,15 @@ fn store_facts(request: &Request<'_>, progress: &dyn Progress) -> Result<Result<
         log
     });
     let scene = Scene { shrinks_off: request.shrinks_off.clone(), ..Scene::new(request.now, request.reading.zone) };
+    let stale = stale(&inventory.snapshots, request.host, request.rotation, &scene, STALE_AFTER);
+    let databases = watched(request, Some(&inventory), &stale);
+    let beside = databases.iter().map(|(_, source)| source.path.as_path());
     Ok(Ok(StoreFacts {
+        interrupted: restore::interrupted(Some(store), beside).map_err(|error| error.to_string()),
         open_shrinks: Retention::Cleanup(retention::Limits::default()).plan(&inventory.snapshots, &scene).open_shrinks,
-        stale: stale(&inventory.snapshots, request.host, request.rotation, &scene, STALE_AFTER),
+        stale,
         inventory,
         log: log.map_err(|error| error.to_string()),
-        interrupted: restore::interrupted(store).map_err(|error| error.to_string()),
         pending: pending(&store.private()).map_err(|error| error.to_string()),
         space: space(store.root()),
         device: device(store.root()),

@@ -218,11 +218,11 @@ fn interrupted(store: &StoreFacts, facts: &Facts) -> Option<Check> {
             return Some(Check::new("restore", &Subject::Store, State::Warning, format!("cannot tell whether one was interrupted: {why}")));
         }
     };
-    let targets: Vec<String> = newest.databases.iter().map(|(name, _)| name.to_string()).collect();
+    let targets: Vec<String> = newest.note.targets.iter().map(|target| target.name.to_string()).collect();
     let value = format!(
         "a restore of {} was interrupted, {}: of {} some may be new and some old",
-        printable(&newest.archive),
-        text::age(newest.began_at, facts.now),
+        printable(&newest.note.archive),
+        text::age(newest.note.began_at, facts.now),
         targets.join(", ")
     );
     Some(Check::new("restore", &Subject::Store, State::Critical, value).advise("go back with `heirloom restore --undo`, or restore again"))

@@ -63,8 +63,6 @@ pub enum RestoreError {
         /// What cannot be read.
         why: String,
     },
-    /// There would be no way back.
-    SafetyNeeded,
     /// The safety backup cannot be kept.
     NoSafetyStore {
         /// Where it should go.
@@ -81,6 +79,20 @@ pub enum RestoreError {
     NothingToUndo {
         /// The store that was searched.
         location: String,
+    },
+    /// The newest restore cannot be undone, or not without being named. An older one is never taken in its place.
+    CannotUndo {
+        /// Why.
+        why: String,
+        /// What to type instead.
+        hint: String,
+    },
+    /// Restores of several sets could be meant.
+    AmbiguousUndo {
+        /// Which.
+        why: String,
+        /// What to type.
+        hint: String,
     },
 }
 
@@ -105,11 +117,11 @@ impl RestoreError {
                 "nothing was changed; choose another archive (`heirloom list`), or take this one with `--allow-damaged`".into()
             }
             Self::NothingLeft { .. } => "nothing was changed; choose another archive (`heirloom list`)".into(),
-            Self::SafetyNeeded => "leave `--no-safety-backup` out, or restore one database at a time with `--only NAME`".into(),
             Self::NotConfirmed { .. } => "add `--force` to replace it; what it holds is kept in a safety backup first".into(),
             Self::NoSafetyStore { .. } => {
                 "name a folder that can be written with `--dir`, or go without a way back with `--no-safety-backup`".into()
             }
+            Self::CannotUndo { hint, .. } | Self::AmbiguousUndo { hint, .. } => hint.clone(),
             Self::NothingToUndo { .. } => {
                 "a safety backup is made when a restore replaces a database; see `heirloom list`, or name the store with `--dir`".into()
             }
@@ -132,12 +144,12 @@ impl fmt::Display for RestoreError {
             Self::Damaged { archive } => write!(f, "the archive \"{}\" is marked as damaged", printable(archive)),
             Self::Unsound { name, findings } => write!(f, "\"{name}\" in the archive is not sound: {}", findings.join("; ")),
             Self::NothingLeft { name, why } => write!(f, "what is left of \"{name}\" in the archive is no database: {why}"),
-            Self::SafetyNeeded => f.write_str("several databases are replaced all or none, which needs the safety backup"),
             Self::NotConfirmed { path } => write!(f, "{} exists, and would be replaced", quoted(path)),
             Self::NoSafetyStore { location, .. } => {
                 write!(f, "the safety backup of what is replaced cannot be kept in the store \"{}\"", printable(location))
             }
-            Self::NothingToUndo { location } => write!(f, "no safety backup in the store \"{}\"", printable(location)),
+            Self::CannotUndo { why, .. } | Self::AmbiguousUndo { why, .. } => f.write_str(why),
+            Self::NothingToUndo { location } => write!(f, "no restore to undo in the store \"{}\"", printable(location)),
         }
     }
 }

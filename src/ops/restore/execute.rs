@@ -1,29 +1,30 @@
 //! Carries a plan out: prepare, lock, keep what is there, write, commit, compare.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, HashSet};
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::num::NonZeroUsize;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context as _, anyhow};
 
-use super::intent::Intent;
-use super::plan::{Method, Plan, Step};
-use super::replace::{Kept, Work, replace};
-use super::{RestoreError, forget, interrupted};
+use super::RestoreError;
+use super::keep::{Keeper, folders};
+use super::plan::{Method, Plan};
+use super::replace::{Leaving, Work, replace};
 use crate::archive::Archive;
 use crate::clock::Clock;
-use crate::database::{self, Depth, Effort, Limits, SourceError};
+use crate::database::{self, Depth, Effort, Limits, Source, SourceError, TargetState};
 use crate::metadata::Integrity;
 use crate::names::{ArchiveName, Name, printable};
 use crate::ops::pack::Host;
+use crate::ops::pending::{self, Upkeep};
 use crate::ops::syncing::while_syncing;
 use crate::ops::verify::differences;
 use crate::progress::{Progress, Stage};
 use crate::scratch::{Scratch, sweep_beside};
-use crate::store::{LocalStore, parent};
+use crate::store::{LocalStore, Store as _, parent};
 
 /// How many findings are shown of a database that is known to be damaged: each page that is missing brings several.
 const SHOWN_OF_DAMAGE: usize = 10;
@@ -40,6 +41,12 @@ pub struct Options<'a> {
     pub allow_damaged: bool,
     /// Whether what is replaced is backed up first.
     pub safety: Safety<'a>,
+    /// The store in whose workspace the restore is recorded; `None` if it cannot be written.
+    pub workspace: Option<&'a LocalStore>,
+    /// The id of the interrupted restore that this one takes back.
+    pub takes_back: Option<String>,
+    /// Which older safety backups stay.
+    pub upkeep: Upkeep,
     /// How long to wait for locks.
     pub limits: Limits,
     /// How many threads compute.
@@ -55,17 +62,23 @@ pub struct Options<'a> {
 pub enum Safety<'a> {
     /// Into this store.
     Into(&'a LocalStore),
-    /// No. For one database only.
+    /// No. All copies are staged and checked first all the same.
     Without,
 }
 
 /// What a restore did.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Report {
+    /// Whether every target held already what was to be restored, so that nothing was changed.
+    pub already_there: bool,
     /// The databases that were restored, in the order of the plan.
     pub databases: Vec<Restored>,
+    /// The databases that were moved aside, and the folders that hold them.
+    pub removed: Vec<(Name, PathBuf, PathBuf)>,
     /// The safety backup of what was there before.
     pub safety: Option<ArchiveName>,
+    /// Why the safety backup still lies in the workspace, if it does.
+    pub pending: Option<String>,
     /// What a person should know, one printable line each.
     pub warnings: Vec<String>,
 }
@@ -91,42 +104,114 @@ pub struct Restored {
 
 /// Carries the plan out. On an error every target is as it was, unless the error says otherwise.
 pub fn execute(archive: &Archive, plan: &Plan, options: &Options<'_>, progress: &dyn Progress) -> anyhow::Result<Report> {
-    if matches!(options.safety, Safety::Without) && plan.needs_safety_backup() && plan.steps.len() > 1 {
-        return Err(RestoreError::SafetyNeeded.into());
-    }
     let mut warnings = Vec::new();
     let scratches = scratches(plan)?;
     check_room(plan)?;
-    let (work, files) = prepare(plan, &scratches)?;
+    let (work, files, leaving) = prepare(plan, &scratches)?;
     // What an existing database is rewritten from needs no sync: it is worthless after a power cut.
     let placed = work.iter().zip(&files).filter(|(work, _)| work.step.method != Method::Inside).map(|(_, (_, file))| file);
-    let rows = while_syncing(&placed.collect::<Vec<_>>(), || {
+    let mut rows = while_syncing(&placed.collect::<Vec<_>>(), || {
         unpack(archive, plan, &files, options, progress)?;
         work.iter().map(|work| examine(archive, work, options, progress, &mut warnings)).collect::<anyhow::Result<Vec<_>>>()
     })?;
     progress.checkpoint()?;
 
-    let kept = Kept::new(options, plan);
-    let done = replace(&work, &kept, progress)?;
+    // Read before anything is locked: a listing can take long.
+    let mut keeper = Keeper::new(options, plan, &scratches, names_in_store(options));
+    if plan.removals.is_empty() && is_there(&work, options, progress)? {
+        keeper.already_there()?;
+        warnings.extend(keeper.warnings());
+        return Ok(Report { already_there: true, warnings, ..Report::default() });
+    }
+    let mut in_lock_order = work;
+    in_lock_order.sort_by_key(|one| one.step.target.lock_order());
+    let done = replace(&in_lock_order, &leaving, options, &mut keeper, progress)?;
     warnings.extend(done.warnings);
-    forget_what_was_repeated(options, plan, &mut warnings);
-    let databases = work.iter().zip(rows).zip(done.databases).map(|((work, (bytes, rows)), done)| Restored {
-        name: work.step.held.name.clone(),
-        target: work.step.target.path.clone(),
+    warnings.extend(keeper.warnings());
+    let databases = plan.steps.iter().zip(rows.drain(..)).zip(done.databases).map(|((step, (bytes, rows)), done)| Restored {
+        name: step.held.name.clone(),
+        target: step.target.path.clone(),
         bytes,
         rows,
-        method: work.step.method,
+        method: step.method,
         journal_modes: done.journal_modes,
         aside: done.aside,
     });
-    Ok(Report { databases: databases.collect(), safety: done.safety, warnings })
+    let removed = plan.removals.iter().zip(done.removed);
+    let mut report = Report {
+        databases: databases.collect(),
+        removed: removed.map(|(one, aside)| (one.name.clone(), one.target.path.clone(), aside)).collect(),
+        safety: done.safety,
+        warnings,
+        ..Report::default()
+    };
+    send(&mut report, options, progress);
+    Ok(report)
+}
+
+/// Moves the safety archive to the store. Nothing is locked any more but the store itself.
+///
+/// Dies anywhere: the restore is done, and the archive is in the workspace or in the store.
+fn send(report: &mut Report, options: &Options<'_>, progress: &dyn Progress) {
+    let (Some(made), Safety::Into(store)) = (&report.safety, options.safety) else { return };
+    match pending::send(store, &options.upkeep, options.clock.now(), options.limits.busy, progress) {
+        Ok(sent) => {
+            let moved = sent.moved.into_iter().find(|(pending, _)| pending == made);
+            report.safety = moved.map(|(_, name)| name).or(report.safety.take());
+            report.warnings.extend(sent.warnings);
+        }
+        Err(error) => report.pending = Some(format!("{error:#}")),
+    }
+}
+
+/// Returns the names that a safety archive must not get. A store that cannot be listed now refuses them when the archive is sent.
+fn names_in_store(options: &Options<'_>) -> HashSet<String> {
+    let Safety::Into(store) = options.safety else { return HashSet::new() };
+    store.list().unwrap_or_default().into_iter().map(|entry| entry.name).collect()
+}
+
+/// Returns whether every target holds already what is to be restored. Looks at copies, and only at targets of the right size.
+fn is_there(work: &[Work<'_>], options: &Options<'_>, progress: &dyn Progress) -> anyhow::Result<bool> {
+    for one in work {
+        if !matches!(one.step.target.state, TargetState::Database(_)) || !holds(one, options, progress)? {
+            return Ok(false);
+        }
+    }
+    Ok(!work.is_empty())
+}
+
+fn holds(one: &Work<'_>, options: &Options<'_>, progress: &dyn Progress) -> anyhow::Result<bool> {
+    let source = Source { name: one.step.held.name.clone(), path: one.step.target.path.clone() };
+    let scratch = parent(&one.copy);
+    let bytes = std::fs::metadata(&one.copy).context("cannot look at the unpacked database")?.len();
+    let page_size = database::page_size(&one.copy).unwrap_or(0);
+    let pinned = database::pin(std::slice::from_ref(&source), scratch, &options.clock, &options.limits, progress);
+    let copied = pinned.and_then(|pinned| {
+        let database = pinned.databases.into_iter().next().expect("one was pinned");
+        if database.bytes() != bytes && database.page_size() == page_size {
+            return Ok(None);
+        }
+        progress.begin(Stage::Copy, source.name.as_str(), database.bytes());
+        database.copy_to(&one.space, &options.limits, progress).map(Some)
+    });
+    match copied {
+        Ok(Some(_)) => {}
+        Ok(None) => return Ok(false),
+        Err(error @ (SourceError::Busy { .. } | SourceError::Interrupted(_))) => return Err(error.into()),
+        // Whatever else keeps it from being read (damage, a lock file, a full disk) is no reason against replacing it.
+        Err(_) => return Ok(false),
+    }
+    let resized = parent(&one.copy).join(format!("{}.resized", one.number));
+    let same = database::same_content(&one.copy, &one.space, &resized).unwrap_or(false);
+    // For the room, and for the comparison after the replacement.
+    std::fs::remove_file(&one.space).context("cannot remove a scratch file")?;
+    Ok(same)
 }
 
 /// Makes one scratch folder beside each target, on its file system, and removes what dead runs left there.
 fn scratches(plan: &Plan) -> anyhow::Result<BTreeMap<PathBuf, Scratch>> {
-    let folders: BTreeSet<&Path> = plan.steps.iter().map(|step| parent(&step.target.path)).collect();
     let mut scratches = BTreeMap::new();
-    for folder in folders {
+    for folder in folders(plan) {
         // That an old leftover stays is no reason to fail a restore.
         let _ = sweep_beside(folder);
         let scratch = Scratch::beside(folder)
@@ -166,8 +251,11 @@ fn check_room(plan: &Plan) -> anyhow::Result<()> {
 /// An empty file for one database, with its index in the archive.
 type Unpacked = (usize, File);
 
+/// Everything that is worked on: the databases that are restored, their files, and the databases that are moved aside.
+type Prepared<'a> = (Vec<Work<'a>>, Vec<Unpacked>, Vec<Leaving<'a>>);
+
 /// Makes an empty file beside each target.
-fn prepare<'a>(plan: &'a Plan, scratches: &BTreeMap<PathBuf, Scratch>) -> anyhow::Result<(Vec<Work<'a>>, Vec<Unpacked>)> {
+fn prepare<'a>(plan: &'a Plan, scratches: &BTreeMap<PathBuf, Scratch>) -> anyhow::Result<Prepared<'a>> {
     let mut files = Vec::new();
     let mut work = Vec::new();
     for (number, step) in plan.steps.iter().enumerate() {
@@ -176,9 +264,14 @@ fn prepare<'a>(plan: &'a Plan, scratches: &BTreeMap<PathBuf, Scratch>) -> anyhow
         let file =
             OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&copy).context("cannot create a scratch file")?;
         files.push((step.index, file));
-        work.push(Work { step, safety: scratch.join(format!("{number}.old")), space: scratch.join(format!("{number}.space")), copy });
+        let [safety, space] = ["old", "space"].map(|ending| scratch.join(format!("{number}.{ending}")));
+        work.push(Work { number, step, safety, space, copy });
     }
-    Ok((work, files))
+    let leaving = plan.removals.iter().enumerate().map(|(number, removal)| {
+        let scratch = scratches[parent(&removal.target.path)].path();
+        Leaving { removal, safety: scratch.join(format!("removed-{number}.old")) }
+    });
+    Ok((work, files, leaving.collect()))
 }
 
 /// Unpacks all databases. Digests and sizes are compared on the way, but for those of which the plan says that they are damaged.
@@ -265,35 +358,4 @@ fn examine(
     let facts = database::facts(&work.copy)?;
     let rows = database::count_rows(&work.copy, &facts.tables, progress)?;
     Ok((bytes, rows.into_iter().sum()))
-}
-
-/// A restore that died earlier is history once all its targets were restored again.
-fn forget_what_was_repeated(options: &Options<'_>, plan: &Plan, warnings: &mut Vec<String>) {
-    let Safety::Into(store) = options.safety else { return };
-    let restored = |path: &Path| plan.steps.iter().any(|step| step.target.path == path);
-    let found = interrupted(store).unwrap_or_default();
-    for old in found.iter().filter(|old| old.databases.iter().all(|(_, path)| restored(path))) {
-        if let Err(error) = forget(old) {
-            warnings.push(format!("the note about an interrupted restore could not be removed: {error}"));
-        }
-    }
-}
-
-impl<'a> Kept<'a> {
-    fn new(options: &'a Options<'a>, plan: &'a Plan) -> Self {
-        Self { options, plan }
-    }
-
-    /// Writes down what is going to be replaced, where several are and there is a store to write to.
-    pub(super) fn intend(&self, safety: Option<&ArchiveName>) -> anyhow::Result<Option<Intent>> {
-        let Safety::Into(store) = self.options.safety else { return Ok(None) };
-        if self.plan.steps.len() < 2 {
-            return Ok(None);
-        }
-        let databases: Vec<(Name, PathBuf)> =
-            self.plan.steps.iter().map(|step: &Step| (step.held.name.clone(), step.target.path.clone())).collect();
-        let private = store.create_private()?;
-        let intent = Intent::write(&private, &self.options.archive, self.options.clock.now(), safety, &databases);
-        Ok(Some(intent.context("cannot write down what is going to be replaced; nothing was changed")?))
-    }
 }

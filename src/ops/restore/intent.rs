@@ -1,161 +1,283 @@
-//! Remembers that several databases are being replaced, so that a crash between two of them is told and can be undone.
+//! Notes beside the targets about a restore that is under way, so that a crash is reported and can be taken back.
 //!
-//! The file is written and synced before the first is replaced and removed after the last. The run holds a `flock` on it:
-//! one that nobody holds is of a run that died.
+//! One file lies in the folder of each target and names all targets, so every command on one of them finds it, also in a
+//! new container or with another store. The run holds a `flock` on each: a note that nobody holds is of a run that died.
+//! A note only names a restore. What is restored by an undo comes from the safety archive of that restore, never from here.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::names::{ArchiveName, Name};
-use crate::store::{LocalStore, sync_folder};
+use super::records;
+use crate::metadata::ReplacedTarget;
+use crate::names::{ArchiveName, HostLabel, Name};
+use crate::store::{LocalStore, parent, sync_folder};
 
 /// The beginning of the names of these files.
-const PREFIX: &str = "restore-";
+const PREFIX: &str = ".heirloom-restore-";
 
-/// A restore that died after it had begun to replace databases.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Interrupted {
-    /// The archive that was being restored.
+/// What a note says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Note {
+    /// The id of the restore.
+    pub restore: String,
+    /// The set.
+    pub set: Name,
+    /// The host label.
+    pub host: HostLabel,
+    /// The archive that is restored.
     pub archive: String,
     /// When it began.
     pub began_at: DateTime<Utc>,
-    /// The safety backup of what was there before; `None` where nothing was.
+    /// How far it is.
+    pub phase: Phase,
+    /// The store in whose workspace the safety archive is committed.
+    pub store: Option<String>,
+    /// The safety archive, once it is committed.
     pub safety: Option<ArchiveName>,
-    /// The databases and their targets.
-    pub databases: Vec<(Name, PathBuf)>,
-    path: PathBuf,
+    /// All targets.
+    pub targets: Vec<ReplacedTarget>,
 }
 
-#[derive(Serialize, Deserialize)]
-struct Written {
-    archive: String,
-    began_at: DateTime<Utc>,
-    safety: Option<String>,
-    databases: Vec<(Name, String)>,
+/// How far a restore is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// No target was changed.
+    Preparing,
+    /// Targets may be new or old.
+    Replacing,
 }
 
-/// The intent of this run, which holds its lock.
+/// A restore that died.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Interrupted {
+    /// What it left word of.
+    pub note: Note,
+    files: Vec<PathBuf>,
+}
+
+/// The notes of this run, which holds their locks.
+#[derive(Debug)]
 pub(super) struct Intent {
-    path: PathBuf,
-    _lock: File,
+    note: Note,
+    /// The folder of a target, and the scratch folder in it.
+    places: Vec<(PathBuf, PathBuf)>,
+    locks: Vec<File>,
 }
 
 impl Intent {
-    /// Writes the intent durably. Dies before the rename: a `put-` file that the next run sweeps, and no database was touched.
-    pub(super) fn write(
-        private: &Path,
-        archive: &str,
-        began_at: DateTime<Utc>,
-        safety: Option<&ArchiveName>,
-        databases: &[(Name, PathBuf)],
-    ) -> io::Result<Self> {
-        let written = Written {
-            archive: archive.to_owned(),
-            began_at,
-            safety: safety.map(|name| name.as_str().to_owned()),
-            databases: databases.iter().map(|(name, path)| (name.clone(), path.to_string_lossy().into_owned())).collect(),
-        };
-        let text = serde_json::to_vec_pretty(&written)?;
-        let name = format!("{PREFIX}{}-{}.json", std::process::id(), began_at.timestamp_micros());
-        let staged = private.join(format!("put-{name}"));
-        let path = private.join(name);
-        let mut file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&staged)?;
-        file.lock()?;
-        file.write_all(&text)?;
-        file.sync_all()?;
-        fs::rename(&staged, &path)?;
-        sync_folder(private)?;
-        Ok(Self { path, _lock: file })
+    /// Writes the note into every folder, durably. `places` are the folders, each with a scratch folder in it.
+    ///
+    /// Dies in between: some folders have the note and some do not, in the phase in which no target was changed.
+    pub(super) fn write(places: Vec<(PathBuf, PathBuf)>, note: Note) -> io::Result<Self> {
+        let mut intent = Self { note, places, locks: Vec::new() };
+        match intent.put() {
+            Ok(()) => Ok(intent),
+            Err(cause) => {
+                // Nothing was changed: the error that counts is the one below.
+                let _ = intent.remove();
+                Err(cause)
+            }
+        }
     }
 
-    /// Removes the intent: everything is as it was, or everything is done.
-    pub(super) fn remove(self) -> io::Result<()> {
-        fs::remove_file(&self.path)?;
-        sync_folder(parent(&self.path))
+    /// Writes down that targets are replaced from now on, and how to take that back.
+    ///
+    /// Dies in between: some folders say "preparing" still, and no target was changed. Whoever reads takes the later phase.
+    pub(super) fn replacing(&mut self, safety: Option<ArchiveName>) -> io::Result<()> {
+        self.note.phase = Phase::Replacing;
+        self.note.safety = safety.or(self.note.safety.take());
+        self.put()
+    }
+
+    /// Removes the notes: everything is as it was, or everything is done.
+    ///
+    /// Dies in between: the notes that stay report a restore that is complete; completing or taking it back is right all the same.
+    pub(super) fn remove(&self) -> io::Result<()> {
+        forget_files(self.places.iter().map(|(folder, _)| folder.join(file_name(&self.note.restore))))
+    }
+
+    fn put(&mut self) -> io::Result<()> {
+        let text = serde_json::to_vec_pretty(&self.note)?;
+        for (folder, scratch) in &self.places {
+            let staged = scratch.join("intent");
+            let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(true).mode(0o600).open(&staged)?;
+            file.lock()?;
+            file.write_all(&text)?;
+            file.sync_all()?;
+            // Dies before the rename: scratch. After it: the whole note.
+            fs::rename(&staged, folder.join(file_name(&self.note.restore)))?;
+            sync_folder(folder)?;
+            // The lock on an earlier version stays: a reader may have that one open.
+            self.locks.push(file);
+        }
+        Ok(())
     }
 }
 
-/// Lists the restores of a store that died in the middle, oldest first. Those that still run are left out.
-pub fn interrupted(store: &LocalStore) -> io::Result<Vec<Interrupted>> {
-    let entries = match fs::read_dir(store.private()) {
+/// Lists the restores that died and left word in these folders or beside their other targets, oldest first. Those that still run are left out.
+///
+/// A folder that is not there holds no note. In a folder that others may write to, only notes of this user, of root and of the
+/// owner of the folder count.
+pub fn beside<'a>(folders: impl IntoIterator<Item = &'a Path>) -> io::Result<Vec<Interrupted>> {
+    let mut found: BTreeMap<String, Option<Interrupted>> = BTreeMap::new();
+    let mut looked_at: Vec<PathBuf> = Vec::new();
+    let mut todo: Vec<PathBuf> = folders.into_iter().map(Path::to_owned).collect();
+    while let Some(folder) = todo.pop() {
+        if looked_at.contains(&folder) {
+            continue;
+        }
+        for path in files(&folder)? {
+            match read(&path, &folder)? {
+                Read::Nothing => {}
+                Read::Alive(note) => drop(found.insert(note.restore, None)),
+                Read::Dead(note) => {
+                    todo.extend(note.targets.iter().map(|target| parent(Path::new(&target.path)).to_owned()));
+                    let entry = found.entry(note.restore.clone());
+                    let known = entry.or_insert_with(|| Some(Interrupted { note: note.clone(), files: Vec::new() }));
+                    if let Some(known) = known {
+                        known.files.push(path);
+                        if note.phase > known.note.phase {
+                            known.note = note;
+                        }
+                    }
+                }
+            }
+        }
+        looked_at.push(folder);
+    }
+    let mut found: Vec<Interrupted> = found.into_values().flatten().collect();
+    found.sort_by(|a, b| a.note.began_at.cmp(&b.note.began_at).then_with(|| a.note.restore.cmp(&b.note.restore)));
+    Ok(found)
+}
+
+/// Lists the restores that died while they replaced something: those that the workspace of a store knows, and those beside `targets`.
+pub fn interrupted<'a>(store: Option<&LocalStore>, targets: impl IntoIterator<Item = &'a Path>) -> io::Result<Vec<Interrupted>> {
+    let mut folders: Vec<PathBuf> = targets.into_iter().map(|target| parent(&crate::platform::resolved(target)).to_owned()).collect();
+    if let Some(store) = store {
+        let unfinished = records::all(&store.private())?.into_iter().filter(|record| record.state == records::State::Unfinished);
+        folders.extend(unfinished.flat_map(|record| record.targets).map(|target| parent(Path::new(&target.path)).to_owned()));
+    }
+    let found = beside(folders.iter().map(PathBuf::as_path))?;
+    Ok(found.into_iter().filter(|interrupted| interrupted.note.phase == Phase::Replacing).collect())
+}
+
+/// Removes the notes of an interrupted restore, after it was completed or taken back.
+pub fn forget(interrupted: &Interrupted) -> io::Result<()> {
+    forget_files(interrupted.files.iter().cloned())
+}
+
+enum Read {
+    Nothing,
+    Alive(Note),
+    Dead(Note),
+}
+
+fn read(path: &Path, folder: &Path) -> io::Result<Read> {
+    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
+    let file = match OpenOptions::new().read(true).custom_flags(flags.bits() as i32).open(path) {
+        Ok(file) => file,
+        // Another run finished meanwhile.
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(Read::Nothing),
+        Err(cause) => return Err(cause),
+    };
+    let owner = file.metadata()?.uid();
+    let trusted = owner == 0 || owner == rustix::process::geteuid().as_raw() || owner == fs::metadata(folder)?.uid();
+    // Written whole or not at all: what cannot be read is no note.
+    let Some(note) = serde_json::from_reader::<_, Note>(io::BufReader::new(&file)).ok().filter(|_| trusted) else {
+        return Ok(Read::Nothing);
+    };
+    match file.try_lock_shared() {
+        Ok(()) => Ok(Read::Dead(note)),
+        Err(TryLockError::WouldBlock) => Ok(Read::Alive(note)),
+        Err(TryLockError::Error(cause)) => Err(cause),
+    }
+}
+
+fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(error),
+        Err(cause) if matches!(cause.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => return Ok(Vec::new()),
+        Err(cause) => return Err(cause),
     };
     let mut found = Vec::new();
     for entry in entries {
         let entry = entry?;
-        let is_intent = entry.file_name().to_str().is_some_and(|name| name.starts_with(PREFIX) && name.ends_with(".json"));
-        if is_intent && let Some(interrupted) = read(&entry.path())? {
-            found.push(interrupted);
+        if entry.file_name().to_str().is_some_and(|name| name.starts_with(PREFIX) && name.ends_with(".json")) {
+            found.push(entry.path());
         }
     }
-    found.sort_by_key(|interrupted| interrupted.began_at);
     Ok(found)
 }
 
-fn read(path: &Path) -> io::Result<Option<Interrupted>> {
-    let file = match File::open(path) {
-        Ok(file) => file,
-        // Another run finished meanwhile.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error),
-    };
-    match file.try_lock_shared() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => return Ok(None),
-        Err(TryLockError::Error(error)) => return Err(error),
-    }
-    let written: Written = serde_json::from_reader(io::BufReader::new(&file))?;
-    Ok(Some(Interrupted {
-        archive: written.archive,
-        began_at: written.began_at,
-        safety: written.safety.and_then(|name| ArchiveName::new(name).ok()),
-        databases: written.databases.into_iter().map(|(name, path)| (name, path.into())).collect(),
-        path: path.to_owned(),
-    }))
+fn file_name(restore: &str) -> String {
+    format!("{PREFIX}{restore}.json")
 }
 
-/// Removes the note of an interrupted restore, after it was undone or done again.
-pub fn forget(interrupted: &Interrupted) -> io::Result<()> {
-    match fs::remove_file(&interrupted.path) {
-        Ok(()) => sync_folder(parent(&interrupted.path)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(error),
+fn forget_files(files: impl Iterator<Item = PathBuf>) -> io::Result<()> {
+    for path in files {
+        match fs::remove_file(&path) {
+            Ok(()) => sync_folder(parent(&path))?,
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => {}
+            Err(cause) => return Err(cause),
+        }
     }
-}
-
-fn parent(path: &Path) -> &Path {
-    crate::store::parent(path)
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn note(folders: &[&Path]) -> Note {
+        let target = |folder: &&Path| ReplacedTarget {
+            name: Name::new("app").unwrap(),
+            path: folder.join("app.db").to_str().unwrap().into(),
+            missing: false,
+        };
+        Note {
+            restore: "0123".into(),
+            set: Name::new("app").unwrap(),
+            host: HostLabel::container(),
+            archive: "a.tar.gz".into(),
+            began_at: DateTime::UNIX_EPOCH,
+            phase: Phase::Preparing,
+            store: None,
+            safety: None,
+            targets: folders.iter().map(target).collect(),
+        }
+    }
+
     #[test]
-    fn an_intent_is_told_only_after_its_run_died() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = LocalStore::create(&folder.path().join("store")).unwrap();
-        let private = store.create_private().unwrap();
-        let databases = [(Name::new("app").unwrap(), PathBuf::from("/x/app.db"))];
+    fn a_note_counts_after_its_run_died_and_is_found_beside_every_target() {
+        let world = tempfile::tempdir().unwrap();
+        let folders = ["one", "two"].map(|name| world.path().join(name));
+        let places = folders.clone().map(|folder| (folder.clone(), folder.join("scratch")));
+        places.iter().for_each(|(_, scratch)| fs::create_dir_all(scratch).unwrap());
+        let mut intent = Intent::write(places.to_vec(), note(&[&folders[0], &folders[1]])).unwrap();
+        let found = |folder: &Path| beside([folder]).unwrap();
+        assert_eq!(found(&folders[0]), []);
+
         let safety = ArchiveName::new("app_1.tar.gz").unwrap();
-        let intent = Intent::write(&private, "a.tar.gz", DateTime::UNIX_EPOCH, Some(&safety), &databases).unwrap();
-        assert_eq!(interrupted(&store).unwrap(), []);
-
+        intent.replacing(Some(safety.clone())).unwrap();
+        assert_eq!(found(&folders[1]), [], "it still runs");
         drop(intent);
-        let found = interrupted(&store).unwrap();
-        assert_eq!(found.len(), 1);
-        assert_eq!((found[0].safety.as_ref(), found[0].databases.as_slice()), (Some(&safety), databases.as_slice()));
-        forget(&found[0]).unwrap();
-        assert_eq!(interrupted(&store).unwrap(), []);
+        for folder in &folders {
+            let found = found(folder);
+            assert_eq!(found.len(), 1);
+            assert_eq!((found[0].note.phase, found[0].note.safety.as_ref()), (Phase::Replacing, Some(&safety)));
+            assert_eq!(found[0].files.len(), 2, "one beside each target");
+        }
+        forget(&found(&folders[1])[0]).unwrap();
+        assert_eq!(found(&folders[0]), []);
 
-        Intent::write(&private, "a.tar.gz", DateTime::UNIX_EPOCH, None, &databases).unwrap().remove().unwrap();
-        assert_eq!(interrupted(&store).unwrap(), []);
+        fs::write(folders[0].join(format!("{PREFIX}9.json")), "{\"restore\": 1").unwrap();
+        assert_eq!(found(&folders[0]), [], "what cannot be read is no note");
     }
 }

@@ -1,20 +1,23 @@
 //! Restores databases: a plan that can be shown, then exactly that.
 //!
 //! Everything that can be prepared is prepared while the targets are untouched: unpacked beside each target, hashed,
-//! checked, compared with the metadata. Then all targets are locked in a fixed order, what they hold is committed to the
-//! store as a safety backup, all are written, and only then each is committed. Several databases are replaced all or none.
+//! checked, compared with the metadata. Then all targets are locked in a fixed order, what they hold is committed in the
+//! workspace as a safety backup, all are written, and only then each is committed. Several databases are replaced all or none.
 
 mod damage;
 mod error;
 mod execute;
 mod intent;
+mod keep;
 mod plan;
+pub mod records;
 mod replace;
 mod targets;
+pub mod undo;
 
 pub use damage::{Damage, look_for_damage};
 pub use error::{RestoreError, shell_word};
 pub use execute::{Options, Report, Restored, Safety, execute};
-pub use intent::{Interrupted, forget, interrupted};
-pub use plan::{Method, Plan, Step, choose, plan};
+pub use intent::{Interrupted, Note, beside, forget, interrupted};
+pub use plan::{Method, Plan, Removal, Step, choose, plan, plan_removals};
 pub use targets::{Known, Where, targets};

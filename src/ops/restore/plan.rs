@@ -14,6 +14,10 @@ use crate::store::parent;
 pub struct Plan {
     /// The databases that are restored, in the order of the archive.
     pub steps: Vec<Step>,
+    /// Databases that are moved aside: going back to when there was none.
+    pub removals: Vec<Removal>,
+    /// Files that were to be moved aside and are not there.
+    pub gone: Vec<PathBuf>,
     /// Those that are left alone because they exist, where that was asked for.
     pub skipped: Vec<(Name, PathBuf)>,
 }
@@ -35,6 +39,17 @@ pub struct Step {
     pub damage: Option<Damage>,
 }
 
+/// A database that is moved aside with its sidecars.
+#[derive(Debug, Clone)]
+pub struct Removal {
+    /// Its name.
+    pub name: Name,
+    /// Where it lies.
+    pub target: Target,
+    /// Who has it open.
+    pub holders: Holders,
+}
+
 /// How a database gets to its target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Method {
@@ -51,7 +66,8 @@ pub enum Method {
 impl Plan {
     /// Says whether something that exists is going to be replaced, so that somebody should be asked.
     pub fn replaces(&self) -> bool {
-        self.steps.iter().any(|step| !matches!(step.target.state, TargetState::Missing { .. } | TargetState::Empty))
+        let exists = |target: &Target| !matches!(target.state, TargetState::Missing { .. } | TargetState::Empty);
+        self.steps.iter().any(|step| exists(&step.target)) || !self.removals.is_empty()
     }
 
     /// Says whether something is going to be restored that is known to be damaged.
@@ -61,7 +77,13 @@ impl Plan {
 
     /// Says whether a safety backup is due.
     pub fn needs_safety_backup(&self) -> bool {
-        self.steps.iter().any(Step::needs_safety_backup)
+        let holds_data = |removal: &Removal| matches!(removal.target.state, TargetState::Database(_));
+        self.steps.iter().any(Step::needs_safety_backup) || self.removals.iter().any(holds_data)
+    }
+
+    /// Returns every target, those of removals last.
+    pub fn targets(&self) -> impl Iterator<Item = &Target> {
+        self.steps.iter().map(|step| &step.target).chain(self.removals.iter().map(|removal| &removal.target))
     }
 }
 
@@ -89,7 +111,7 @@ pub fn choose(contents: &Contents, only: &[Name]) -> Result<Vec<usize>, RestoreE
 
 /// Makes the plan. With `if_missing`, targets that exist are left alone.
 pub fn plan(contents: &Contents, targets: Vec<(usize, PathBuf)>, offline: Option<Proof>, if_missing: bool) -> anyhow::Result<Plan> {
-    let mut plan = Plan { steps: Vec::new(), skipped: Vec::new() };
+    let mut plan = Plan { steps: Vec::new(), removals: Vec::new(), gone: Vec::new(), skipped: Vec::new() };
     for (index, path) in targets {
         let held = contents.databases[index].clone();
         let folder = parent(&path);
@@ -115,6 +137,20 @@ pub fn plan(contents: &Contents, targets: Vec<(usize, PathBuf)>, offline: Option
     }
     refuse_collisions(&plan)?;
     Ok(plan)
+}
+
+/// Adds databases that are moved aside. One that is not there needs nothing.
+pub fn plan_removals(plan: &mut Plan, removals: Vec<(Name, PathBuf)>) -> anyhow::Result<()> {
+    for (name, path) in removals {
+        let target = database::look_at(&path)?;
+        if matches!(target.state, TargetState::Missing { .. }) {
+            plan.gone.push(target.path);
+            continue;
+        }
+        let holders = database::holders(&target.path).unwrap_or_default();
+        plan.removals.push(Removal { name, target, holders });
+    }
+    Ok(())
 }
 
 /// Refuses two databases at one file, and one at the sidecar of another or of a database that is there.

@@ -1,0 +1,53 @@
+//! Safety backups that wait in the workspace: every command that writes sends them, and says so where that fails.
+
+use std::time::Duration;
+
+use super::{Context, text};
+use crate::ops::pending::{self, Upkeep};
+
+/// How long a run that writes waits for the lock of the store before it leaves them to the next one.
+pub(super) const WAIT: Duration = Duration::from_secs(10);
+
+/// Moves what is pending to the store. That it fails is reported at the end of the command.
+pub(super) fn send(context: &Context, wait: Duration) {
+    let Ok(store) = context.store() else { return };
+    if pending::names(&store.private()).is_ok_and(|names| names.is_empty()) {
+        return;
+    }
+    let upkeep = Upkeep { last: context.settings.retention.safety, reading: context.reading(), ahead: context.ahead };
+    let progress = context.ui.progress();
+    let sent = context.store_for_writing().map_err(anyhow::Error::from).and_then(|store| {
+        let now = context.clock.now();
+        pending::send(&store, &upkeep, now, wait, &progress)
+    });
+    match sent {
+        Ok(sent) => {
+            for (_, name) in &sent.moved {
+                context.ui.note(format!("moved the pending safety backup {name} to the store"));
+            }
+            sent.warnings.iter().for_each(|warning| context.ui.warning(warning));
+        }
+        Err(error) => context.ui.detail(format!("pending safety backups were not moved to the store: {error:#}")),
+    }
+}
+
+/// Names what is still pending after a command that succeeded. Returns whether something is.
+pub(super) fn warn_of_rest(context: &Context) -> bool {
+    let Ok(store) = context.store() else { return false };
+    let names = pending::names(&store.private()).unwrap_or_default();
+    let names: Vec<&str> = names.iter().map(|name| name.as_str()).collect();
+    if !names.is_empty() {
+        warn(context, &names, "the store is locked or cannot be written");
+    }
+    !names.is_empty()
+}
+
+/// Says which safety backups wait, and why.
+pub(super) fn warn(context: &Context, names: &[&str], why: &str) {
+    context.ui.warning(format!(
+        "{} pending, not in the store yet: {} ({why}); the next backup, restore, guard, rotate or cleanup sends {}",
+        text::count(names.len() as u64, "safety backup"),
+        names.join(", "),
+        if names.len() == 1 { "it" } else { "them" }
+    ));
+}

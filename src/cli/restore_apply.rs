@@ -1,0 +1,191 @@
+//! What a restore and an undo share once the plan is made: show it, ask, carry it out, report.
+
+use std::path::Path;
+
+use super::backup::CheckArg;
+use super::exit::Usage;
+use super::log::Record;
+use super::restore::RestoreArgs;
+use super::restore_select::LeftOut;
+use super::restore_text as tell;
+use super::{Context, Outcome};
+use crate::config::{Check, Key, Origin};
+use crate::database::{Limits, TargetState};
+use crate::holds::{Held, Hold};
+use crate::names::{Name, printable};
+use crate::ops::pending::Upkeep;
+use crate::ops::resolve::{Place, Selected};
+use crate::ops::restore::{self, Options, RestoreError, Safety, Where};
+use crate::platform::resolved;
+use crate::store::{LocalStore, parent};
+
+/// A restore that is ready to be shown and carried out.
+pub(super) struct Job<'a> {
+    pub(super) selected: &'a Selected,
+    pub(super) plan: restore::Plan,
+    /// The archive as the user knows it.
+    pub(super) shown: String,
+    /// The set under which the safety backup is kept; that of the targets or the archive where none is given.
+    pub(super) set: Option<Name>,
+    pub(super) allow_damaged: bool,
+    /// The id of the interrupted restore that is taken back.
+    pub(super) takes_back: Option<String>,
+    /// What an undo takes back, as a sentence.
+    pub(super) title: Option<String>,
+    /// What was asked for and is not restored.
+    pub(super) left_out: LeftOut,
+}
+
+impl<'a> Job<'a> {
+    /// Makes a plain restore of a sound archive.
+    pub(super) fn new(selected: &'a Selected, plan: restore::Plan, shown: String) -> Self {
+        let left_out = LeftOut::default();
+        Self { selected, plan, shown, set: None, allow_damaged: false, takes_back: None, title: None, left_out }
+    }
+}
+
+/// How it ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Carried {
+    /// Shown, or done.
+    Through(Outcome),
+    /// Nothing had to be changed.
+    AlreadyThere,
+}
+
+/// Shows the plan, asks, restores, and reports.
+pub(super) fn carry_out(args: &RestoreArgs, context: &mut Context, job: Job<'_>) -> anyhow::Result<Carried> {
+    let Job { selected, plan, shown, set, allow_damaged, takes_back, title, left_out } = job;
+    super::undo::report_beside(context, plan.targets().map(|target| target.path.as_path()), takes_back.as_deref());
+    tell::plan(context, &selected.snapshot, &shown, &plan, args.dry_run, title.as_deref());
+    if args.dry_run {
+        return Ok(Carried::Through(left_out.outcome()));
+    }
+    if plan.replaces() && !args.force {
+        confirm(args, context, &plan)?;
+    }
+    let interrupted = takes_back.is_some();
+    let workspace = workspace(args, context, &selected.place, &plan)?;
+    let safety = workspace.as_ref().filter(|_| !args.no_safety_backup && plan.needs_safety_backup());
+    let set = set.unwrap_or_else(|| set_of_targets(context, &plan, &selected.snapshot.set));
+    let options = Options {
+        archive: shown.clone(),
+        set: set.clone(),
+        // A restore is checked in full, whatever backups are: that it takes a moment is no loss at this point.
+        check: CheckArg::depth(args.check, Check::Full),
+        allow_damaged,
+        safety: safety.map_or(Safety::Without, Safety::Into),
+        workspace: workspace.as_ref(),
+        takes_back,
+        upkeep: upkeep(context, args),
+        limits: Limits { busy: args.busy_timeout, ..Limits::default() },
+        threads: context.threads(),
+        host: context.host_names(),
+        clock: context.clock.clone(),
+    };
+    let _hold = hold(selected, workspace.as_ref());
+    let report = restore::execute(&selected.archive, &plan, &options, &context.ui.progress())?;
+    context.records.push(Record {
+        kind: Some(selected.snapshot.kind.to_string()),
+        set: Some(set.to_string()),
+        archive: Some(shown.clone()),
+        ..Record::default()
+    });
+    if report.already_there && interrupted {
+        // Whoever takes an interrupted one back goes on.
+        return Ok(Carried::AlreadyThere);
+    }
+    if report.already_there {
+        tell::already_there(context, &selected.snapshot, &shown, &plan, &report);
+        return Ok(Carried::AlreadyThere);
+    }
+    let undo = report.safety.as_ref().and(safety).map(|store| undo_command(args, context, store));
+    let around = tell::Around { undo: undo.as_deref(), title: title.as_deref(), left_out: &left_out };
+    tell::report(context, &selected.snapshot, &shown, &plan, &report, &around);
+    if let (Some(why), Some(safety)) = (&report.pending, &report.safety) {
+        super::pending::warn(context, &[safety.as_str()], why);
+        return Ok(Carried::Through(Outcome::Problems));
+    }
+    Ok(Carried::Through(if plan.is_damaged() { Outcome::Problems } else { left_out.outcome() }))
+}
+
+/// Returns which older safety backups stay.
+pub(super) fn upkeep(context: &Context, args: &RestoreArgs) -> Upkeep {
+    Upkeep { last: context.settings.retention.safety, reading: context.reading_in(args.time_zone), ahead: context.ahead }
+}
+
+/// Asks at a terminal; elsewhere `--force` has to have answered.
+fn confirm(args: &RestoreArgs, context: &Context, plan: &restore::Plan) -> anyhow::Result<()> {
+    let exists = |state: &TargetState| !matches!(state, TargetState::Missing { .. } | TargetState::Empty);
+    let replaced: Vec<&crate::database::Target> = plan.targets().filter(|target| exists(&target.state)).collect();
+    if !context.ui.can_ask() {
+        let path = replaced.first().map(|target| target.given.clone()).unwrap_or_default();
+        return Err(RestoreError::NotConfirmed { path }.into());
+    }
+    let names: Vec<String> = replaced.iter().map(|target| printable(&target.given.to_string_lossy()).into_owned()).collect();
+    let safety = plan.needs_safety_backup() && !args.no_safety_backup;
+    let safety = if safety { " A safety backup is taken first." } else { " This cannot be undone." };
+    if context.ui.confirm(&format!("Replace {}?{safety}", names.join(", "))) {
+        return Ok(());
+    }
+    Err(Usage::new("not confirmed, nothing was changed", "answer y to restore").into())
+}
+
+/// Opens the store whose workspace gets the safety backup and the record: the one that was named, else the folder of the archive.
+///
+/// Where nothing is replaced that could be kept, a store that is not there or cannot be written is no obstacle.
+fn workspace(args: &RestoreArgs, context: &Context, place: &Place, plan: &restore::Plan) -> anyhow::Result<Option<LocalStore>> {
+    let is_named = *context.configuration.effective.origin(Key::StoreDir) != Origin::Default;
+    let root: &Path = match place {
+        Place::Path(path) if !is_named => parent(path),
+        _ => &context.settings.store,
+    };
+    let needed = plan.needs_safety_backup() && !args.no_safety_backup;
+    if !needed {
+        // Only for the record, which must not make a folder in a place that is none of ours.
+        let known = *place == Place::Store || is_named;
+        let opened = Some(root).filter(|_| known).and_then(|root| LocalStore::open(root).ok());
+        return Ok(opened.filter(|store| store.create_private().is_ok()));
+    }
+    match LocalStore::create(root).and_then(|store| store.create_private().map(|_| store)) {
+        Ok(store) => Ok(Some(store)),
+        Err(cause) => Err(RestoreError::NoSafetyStore { location: root.to_string_lossy().into_owned(), cause: cause.into() }.into()),
+    }
+}
+
+/// Keeps the archive from being removed while it is restored. It is open already, so a store that cannot be written is no obstacle.
+fn hold(selected: &Selected, workspace: Option<&LocalStore>) -> Option<Hold> {
+    let private = workspace.filter(|_| selected.place == Place::Store && !selected.snapshot.pending)?.private();
+    let held = Held { command: "restore".into(), archives: vec![selected.snapshot.name.clone()], guarded: Vec::new() };
+    Hold::take(&private, &held).ok()
+}
+
+/// Returns the configured set that all targets belong to, else that of the archive: an undo looks for the set of its targets.
+fn set_of_targets(context: &Context, plan: &restore::Plan, archive: &Name) -> Name {
+    let belongs = |set: &Name| {
+        let settings = context.settings.sets.get(set);
+        let paths: Vec<_> = settings.into_iter().flat_map(|settings| settings.databases.values()).map(|path| resolved(path)).collect();
+        plan.targets().all(|target| paths.contains(&target.path))
+    };
+    let mut sets = std::iter::once(archive).chain(context.settings.sets.keys());
+    sets.find(|set| belongs(set)).unwrap_or(archive).clone()
+}
+
+/// Returns the command that takes this restore back.
+fn undo_command(args: &RestoreArgs, context: &Context, store: &LocalStore) -> String {
+    let mut words: Vec<String> = ["restore", "--undo"].map(String::from).to_vec();
+    words.extend(args.set.iter().flat_map(|set| ["--set".to_owned(), set.to_string()]));
+    // Without these an undo looks at the targets that are configured.
+    if !context.settings.sets.is_empty() || context.settings.default_database.is_some() {
+        match args.place() {
+            Where::File(path) => words.extend(["--to".to_owned(), path.to_string_lossy().into_owned()]),
+            Where::Folder(path) => words.extend(["--to-dir".to_owned(), path.to_string_lossy().into_owned()]),
+            Where::Original => words.push("--to-original".to_owned()),
+            Where::Known => {}
+        }
+    }
+    if store.root() != context.settings.store {
+        words.extend(["--dir".to_owned(), store.root().to_string_lossy().into_owned()]);
+    }
+    context.command_line(&words)
+}

@@ -1,0 +1,268 @@
+//! `heirloom restore --undo`, and the report of restores that were interrupted.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use super::context::quoted;
+use super::exit::Usage;
+use super::restore::{RestoreArgs, skipped};
+use super::restore_apply::{Carried, Job, carry_out};
+use super::{Context, Outcome, text};
+use crate::database::Proof;
+use crate::metadata::Kind;
+use crate::names::{Name, printable};
+use crate::ops::inventory::Reading;
+use crate::ops::pending;
+use crate::ops::resolve::{Place, Selected, Wanted, in_store, resolve};
+use crate::ops::restore::undo::{Choice, End, History, Past, Scope, Targets};
+use crate::ops::restore::{self, Interrupted, Known, RestoreError, Where};
+use crate::platform::resolved;
+use crate::store::{LocalStore, Store as _, parent};
+
+/// What an interrupted restore that is taken back turns out to be, where it died early.
+const NOTHING_CHANGED: &str = "the interrupted restore had changed nothing; its note is removed";
+
+/// Takes back the newest restore of the set to its targets, or the one that is named.
+pub(super) fn run(args: &RestoreArgs, context: &mut Context) -> anyhow::Result<Outcome> {
+    let reading = context.reading_in(args.time_zone);
+    if let Some(text) = &args.archive {
+        return of_archive(args, context, text, &reading);
+    }
+    let store = context.store()?;
+    let scope = scope(args, context);
+    let mut cleared = BTreeSet::new();
+    loop {
+        let history = History::read(&store, &scope, &reading, &context.ui.progress())?;
+        let (past, safety) = match history.choose(&scope) {
+            Choice::TakeBack(past, safety) => (past, safety),
+            // There was only the interrupted one.
+            Choice::Nothing if !cleared.is_empty() => return Ok(skipped(context, "unchanged", NOTHING_CHANGED)),
+            other => return Err(refusal(other, context, &store).into()),
+        };
+        let selected = match pending::open(&store, safety.as_str(), &reading)? {
+            Some(selected) => selected,
+            None => in_store(&store, safety.as_str(), &reading)?,
+        };
+        let carried = take_back(args, context, &selected, &past)?;
+        match carried {
+            Carried::Through(outcome) => return Ok(outcome),
+            // It changed nothing before it died, so the newest finished one is meant.
+            Carried::AlreadyThere if past.end == End::Interrupted && cleared.insert(past.restore.clone()) => {
+                context.ui.note(NOTHING_CHANGED);
+            }
+            Carried::AlreadyThere => return Ok(Outcome::Done),
+        }
+    }
+}
+
+/// Takes a restore back from its safety archive.
+fn take_back(args: &RestoreArgs, context: &mut Context, selected: &Selected, past: &Past) -> anyhow::Result<Carried> {
+    let contents = selected.archive.contents();
+    let shown = selected.snapshot.name.as_str().to_owned();
+    let (mut targets, mut removals) = (Vec::new(), Vec::new());
+    for target in &past.targets {
+        if target.path.contains(char::REPLACEMENT_CHARACTER) {
+            let why = format!("the path of \"{}\" cannot be written in metadata: {}", target.name, quoted(&target.path));
+            let hint = format!(
+                "name the file: {}",
+                context.command_line(&["restore", "--undo", &shown, "--only", target.name.as_str(), "--to", "FILE"])
+            );
+            return Err(RestoreError::CannotUndo { why, hint }.into());
+        }
+        if target.missing {
+            removals.push((target.name.clone(), PathBuf::from(&target.path)));
+            continue;
+        }
+        let chosen = restore::choose(contents, std::slice::from_ref(&target.name))?;
+        targets.extend(chosen.into_iter().map(|index| (index, PathBuf::from(&target.path))));
+    }
+    let mut plan = restore::plan(contents, targets, offline(args), false)?;
+    restore::plan_removals(&mut plan, removals)?;
+    let what = match &past.archive {
+        Some(archive) => format!("the restore of {} from {}", past.set, printable(archive)),
+        None => format!("the restore of {}", past.set),
+    };
+    let interrupted = if past.end == End::Interrupted { "interrupted " } else { "" };
+    let title = format!("undo {}{}, {}", interrupted, what, text::age(past.at, context.now));
+    let takes_back = past.restore.clone().filter(|_| past.end == End::Interrupted);
+    let set = Some(past.set.clone());
+    // A safety backup keeps what it finds, damaged or not.
+    carry_out(args, context, Job { set, allow_damaged: true, takes_back, title: Some(title), ..Job::new(selected, plan, shown) })
+}
+
+/// Goes back to a safety archive that is named. It needs no record; other archives are restored, not undone.
+fn of_archive(args: &RestoreArgs, context: &mut Context, text: &str, reading: &Reading) -> anyhow::Result<Outcome> {
+    let wanted = Wanted { text: text.to_owned(), set: args.set.clone() };
+    let selected = resolve(|| context.store(), &wanted, reading, &context.ui.progress())?;
+    let snapshot = &selected.snapshot;
+    if snapshot.kind != Kind::Safety {
+        let message = format!("\"{}\" is not a safety backup, so there is no restore to undo", printable(text));
+        return Err(Usage::new(message, format!("restore it: {}", context.command_line(&["restore", text]))).into());
+    }
+    let contents = selected.archive.contents();
+    if let (Some(replaces), Where::Known) = (&snapshot.replaces, args.place()) {
+        if !context.host.owns(&snapshot.host) {
+            let why = format!("\"{}\" was made on the host \"{}\"", snapshot.name, snapshot.host);
+            let hint = context.command_line(&["restore", "--undo", text, "--to-original"]);
+            return Err(RestoreError::CannotUndo { why, hint: format!("to write to its paths here: {hint}") }.into());
+        }
+        let folders: Vec<&Path> = replaces.targets.iter().map(|target| parent(Path::new(&target.path))).collect();
+        let interrupted = restore::beside(folders)?.iter().any(|old| old.note.restore == replaces.restore);
+        let past = Past {
+            restore: Some(replaces.restore.clone()),
+            set: snapshot.set.clone(),
+            host: snapshot.host.clone(),
+            archive: Some(replaces.archive.clone()),
+            at: snapshot.created_at,
+            sequence: 0,
+            safety: Some(snapshot.name.clone()),
+            targets: replaces.targets.clone(),
+            store: None,
+            end: if interrupted { End::Interrupted } else { End::Finished },
+        };
+        return Ok(match take_back(args, context, &selected, &past)? {
+            Carried::Through(outcome) => outcome,
+            Carried::AlreadyThere if interrupted => skipped(context, "unchanged", NOTHING_CHANGED),
+            Carried::AlreadyThere => Outcome::Done,
+        });
+    }
+    let place = if args.place() == Where::Known { Where::Original } else { args.place() };
+    let (sets, default_database) = (&context.settings.sets, context.settings.default_database.as_ref());
+    let known = Known { assigned: &[], sets, default_database, host: &context.host };
+    let shown = match &selected.place {
+        Place::Store => snapshot.name.as_str().to_owned(),
+        Place::Path(path) => path.to_string_lossy().into_owned(),
+    };
+    let chosen = restore::choose(contents, &args.only)?;
+    let targets = restore::targets(contents, &chosen, &place, &known, &shown)?;
+    let plan = restore::plan(contents, targets, offline(args), false)?;
+    let job = Job { allow_damaged: true, ..Job::new(&selected, plan, shown) };
+    Ok(match carry_out(args, context, job)? {
+        Carried::Through(outcome) => outcome,
+        Carried::AlreadyThere => Outcome::Done,
+    })
+}
+
+fn offline(args: &RestoreArgs) -> Option<Proof> {
+    args.offline.then_some(if args.assume_unused { Proof::NoneKnown } else { Proof::AllSeen })
+}
+
+/// Returns which restores are meant: of the named set, else of the configured ones; to the targets that flags or the configuration name.
+fn scope(args: &RestoreArgs, context: &Context) -> Scope {
+    let configured = &context.settings.sets;
+    let sets: Option<BTreeSet<Name>> = match &args.set {
+        Some(set) => Some(BTreeSet::from([set.clone()])),
+        None => Some(configured.keys().cloned().collect()).filter(|sets: &BTreeSet<Name>| !sets.is_empty()),
+    };
+    let is_meant = |set: &Name| sets.as_ref().is_none_or(|sets| sets.contains(set));
+    let of_sets = configured.iter().filter(|(set, _)| is_meant(set)).flat_map(|(_, settings)| settings.databases.values());
+    let paths: Vec<PathBuf> = of_sets.chain(context.settings.default_database.iter()).map(|path| resolved(path)).collect();
+    let targets = match args.place() {
+        Where::File(path) => Targets::Files(vec![resolved(&path)]),
+        Where::Folder(path) => Targets::Folder(resolved(&path)),
+        Where::Known if !paths.is_empty() => Targets::Files(paths),
+        Where::Original | Where::Known => Targets::Any,
+    };
+    Scope { host: context.host.clone(), sets, targets }
+}
+
+/// Says why nothing is undone, and what to type instead.
+fn refusal(choice: Choice, context: &Context, store: &LocalStore) -> RestoreError {
+    let age = |past: &Past| text::age(past.at, context.now);
+    let of = |past: &Past| past.archive.as_ref().map(|archive| format!(" from {}", printable(archive))).unwrap_or_default();
+    let paths = |past: &Past| past.targets.iter().map(|target| quoted(&target.path)).collect::<Vec<_>>().join(", ");
+    let older = context.command_line(&["restore", "--undo", "SAFETY-BACKUP"]);
+    match choice {
+        Choice::NoWayBack(past) if past.end == End::NotRolledBack => {
+            let archive = past.archive.clone().unwrap_or_default();
+            let why =
+                format!("the newest change of {} is a guarded command that failed and was not rolled back ({})", past.set, age(&past));
+            RestoreError::CannotUndo {
+                why,
+                hint: format!("roll it back: {}", context.command_line(&["restore", &archive, "--to-original", "--force"])),
+            }
+        }
+        Choice::NoWayBack(past) if past.end == End::Interrupted => {
+            let why =
+                format!("the interrupted restore of {}{} ({}) has no safety backup in this store", paths(&past), of(&past), age(&past));
+            let elsewhere = past.store.filter(|other| Path::new(other) != resolved(store.root()) && Path::new(other) != store.root());
+            let hint = elsewhere.map_or_else(
+                || "restore all of its databases again: `heirloom restore`".to_owned(),
+                |other| format!("name the store that it used: heirloom restore --undo --dir {}", restore::shell_word(&other)),
+            );
+            RestoreError::CannotUndo { why, hint }
+        }
+        Choice::NoWayBack(past) => {
+            let why = format!("the restore of {}{}, {}, had no safety backup, so it cannot be undone", paths(&past), of(&past), age(&past));
+            let list = context.command_line(&["list"]);
+            RestoreError::CannotUndo { why, hint: format!("restore another archive (`{list}`), or undo an older restore: {older}") }
+        }
+        Choice::Overtaken(past, newer) => {
+            let why = format!("a newer restore of {}{} ({}) has replaced {}", newer.set, of(&newer), age(&newer), paths(&newer));
+            let first = newer.safety.as_ref().map(|safety| context.command_line(&["restore", "--undo", safety.as_str()]));
+            let hint = first.map_or_else(
+                || format!("undo an older restore by its safety backup: {older}"),
+                |first| format!("undo that one first: {first}"),
+            );
+            let _ = past;
+            RestoreError::CannotUndo { why, hint }
+        }
+        Choice::Updated(past, update) => {
+            let why = format!("a command was guarded since the restore of {}{} ({})", past.set, of(&past), age(&past));
+            let before = context.command_line(&["restore", update.as_str(), "--to-original", "--force"]);
+            let anyway = past.safety.as_ref().map(|safety| context.command_line(&["restore", "--undo", safety.as_str(), "--force"]));
+            let anyway = anyway.map(|command| format!("; to go back to before that restore: {command}")).unwrap_or_default();
+            RestoreError::CannotUndo { why, hint: format!("to go back to before the guarded command: {before}{anyway}") }
+        }
+        Choice::SeveralSets(sets) => {
+            let names: Vec<&str> = sets.iter().map(Name::as_str).collect();
+            let why = format!("restores of several sets can be undone: {}", names.join(", "));
+            let first = names.first().copied().unwrap_or("NAME");
+            RestoreError::AmbiguousUndo {
+                why,
+                hint: format!("name the set: {}", context.command_line(&["restore", "--undo", "--set", first])),
+            }
+        }
+        Choice::Nothing | Choice::TakeBack(..) => RestoreError::NothingToUndo { location: store.location() },
+    }
+}
+
+/// Reports restores that died while they replaced something: those that the store knows, and those beside configured databases.
+pub(super) fn report_interrupted(context: &Context) {
+    for interrupted in known_interrupted(context) {
+        report(context, &interrupted);
+    }
+}
+
+/// Reports those beside further databases, which a command is about; `taken_back` is the one that it takes back itself.
+pub(super) fn report_beside<'a>(context: &Context, targets: impl Iterator<Item = &'a Path>, taken_back: Option<&str>) {
+    let Ok(found) = restore::interrupted(None, targets) else { return };
+    let known = if found.is_empty() { Vec::new() } else { known_interrupted(context) };
+    for interrupted in found {
+        if !known.contains(&interrupted) && taken_back != Some(interrupted.note.restore.as_str()) {
+            report(context, &interrupted);
+        }
+    }
+}
+
+fn known_interrupted(context: &Context) -> Vec<Interrupted> {
+    let configured = context.settings.sets.values().flat_map(|settings| settings.databases.values());
+    let databases = configured.chain(context.settings.default_database.iter()).map(PathBuf::as_path);
+    restore::interrupted(context.store().ok().as_ref(), databases).unwrap_or_default()
+}
+
+fn report(context: &Context, interrupted: &Interrupted) {
+    let note = &interrupted.note;
+    let targets: Vec<String> = note.targets.iter().map(|target| quoted(&target.path)).collect();
+    let undo = context.command_line(&["restore", "--undo", "--set", note.set.as_str(), "--to-original"]);
+    let way_back = note
+        .safety
+        .as_ref()
+        .map_or_else(|| "it made no safety backup, so restore again".into(), |_| format!("undo it with `{undo}`, or restore again"));
+    context.ui.warning(format!(
+        "a restore of {} was interrupted ({}): of {} some may be new and some old; {way_back}",
+        printable(&note.archive),
+        text::age(note.began_at, context.now),
+        targets.join(", "),
+    ));
+}

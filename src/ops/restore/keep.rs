@@ -1,0 +1,299 @@
+//! What is kept of a restore besides its databases: the notes beside its targets, its safety archive, its record.
+//!
+//! In order: [`announce`](Keeper::announce) (notes: nothing was changed yet), [`keep`](Keeper::keep) (the safety archive is
+//! committed in the workspace), [`replacing`](Keeper::replacing) (notes: from here on targets may be new), and then
+//! [`finish`](Keeper::finish) or [`unchanged`](Keeper::unchanged). No step touches the store or waits for its lock: the
+//! targets are locked meanwhile.
+
+use std::collections::{BTreeMap, HashSet};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use chrono::{DateTime, Utc};
+
+use super::RestoreError;
+use super::execute::{Options, Safety};
+use super::intent::{Intent, Interrupted, Note, Phase, beside, forget};
+use super::plan::{Method, Plan};
+use super::records::{self, Record, State};
+use crate::archive::Compression;
+use crate::database::{Depth, TargetState};
+use crate::metadata::{Kind, ReplacedTarget, Replaces};
+use crate::names::{ArchiveName, printable};
+use crate::ops::pack::{Request, Staged, build};
+use crate::ops::pending;
+use crate::progress::Progress;
+use crate::scratch::Scratch;
+use crate::store::parent;
+
+/// Keeps what an undo or the next run needs.
+pub(super) struct Keeper<'a> {
+    options: &'a Options<'a>,
+    plan: &'a Plan,
+    /// The folder of each target, and the scratch folder in it.
+    places: Vec<(PathBuf, PathBuf)>,
+    /// Names that archives of the store have.
+    taken: HashSet<String>,
+    id: String,
+    began_at: DateTime<Utc>,
+    targets: Vec<ReplacedTarget>,
+    intent: Option<Intent>,
+    safety: Option<ArchiveName>,
+    /// Whether this run completes an interrupted one and goes on under its id.
+    adopted: Option<Interrupted>,
+    /// Interrupted restores that this one makes obsolete.
+    obsolete: Vec<Interrupted>,
+    warnings: Vec<String>,
+}
+
+impl<'a> Keeper<'a> {
+    pub(super) fn new(options: &'a Options<'a>, plan: &'a Plan, scratches: &BTreeMap<PathBuf, Scratch>, taken: HashSet<String>) -> Self {
+        Self {
+            options,
+            plan,
+            places: scratches.iter().map(|(folder, scratch)| (folder.clone(), scratch.path().to_owned())).collect(),
+            taken,
+            id: records::new_id(),
+            began_at: options.clock.now(),
+            targets: Vec::new(),
+            intent: None,
+            safety: None,
+            adopted: None,
+            obsolete: Vec::new(),
+            warnings: Vec::new(),
+        }
+    }
+
+    /// Returns the time of the run for names of folders.
+    pub(super) fn stamp(&self) -> String {
+        self.options.clock.now().format("%Y%m%dT%H%M%SZ").to_string()
+    }
+
+    /// Writes down which targets are going to be replaced. The caller has locked those that can be locked.
+    ///
+    /// An interrupted restore of this set to nothing but these targets is completed by this one: it goes on under the same id, so that
+    /// an undo goes back to before both of them, and never to a mixture.
+    pub(super) fn announce(&mut self) -> anyhow::Result<()> {
+        self.began_at = self.options.clock.now();
+        let found = beside(self.places.iter().map(|(folder, _)| folder.as_path())).context("cannot look for interrupted restores")?;
+        let mut before: BTreeMap<String, bool> = BTreeMap::new();
+        for old in found {
+            let covered = is_covered(self.plan, &old.note);
+            if old.note.set != self.options.set || !covered && old.note.phase == Phase::Replacing {
+                continue;
+            }
+            if old.note.phase == Phase::Preparing {
+                self.clear_unchanged(&old);
+                continue;
+            }
+            let meant = self.options.takes_back.as_ref().is_none_or(|id| *id == old.note.restore);
+            if meant && self.adopted.is_none() {
+                self.id.clone_from(&old.note.restore);
+                before = old.note.targets.iter().map(|target| (target.path.clone(), target.missing)).collect();
+                self.safety.clone_from(&old.note.safety);
+                self.adopted = Some(old);
+            } else {
+                self.obsolete.push(old);
+            }
+        }
+        let of_step = self.plan.steps.iter().map(|step| (&step.held.name, &step.target));
+        let of_removal = self.plan.removals.iter().map(|removal| (&removal.name, &removal.target));
+        let target = |(name, target): (&crate::names::Name, &crate::database::Target)| {
+            let path = target.path.to_string_lossy().into_owned();
+            // What is no database holds nothing to go back to; a file that cannot be used is moved aside and stays there.
+            let missing = before.get(&path).copied().unwrap_or(!matches!(target.state, TargetState::Database(_)));
+            ReplacedTarget { name: name.clone(), path, missing }
+        };
+        self.targets = of_step.chain(of_removal).map(target).collect();
+        self.record(State::Unfinished);
+        // One new file appears whole or not at all.
+        let is_one_new_file =
+            self.plan.removals.is_empty() && matches!(self.plan.steps.as_slice(), [step] if step.method == Method::Create);
+        if is_one_new_file && self.adopted.is_none() {
+            return Ok(());
+        }
+        let note = Note {
+            restore: self.id.clone(),
+            set: self.options.set.clone(),
+            host: self.options.host.label.clone(),
+            archive: self.options.archive.clone(),
+            began_at: self.began_at,
+            phase: if self.adopted.is_some() { Phase::Replacing } else { Phase::Preparing },
+            store: self.options.workspace.map(|store| absolute(store.root())),
+            safety: self.safety.clone(),
+            targets: self.targets.clone(),
+        };
+        let intent = Intent::write(self.places.clone(), note);
+        self.intent = Some(intent.context("cannot write down what is going to be replaced; nothing was changed").inspect_err(|_| {
+            if self.adopted.is_none() {
+                self.forget_record();
+            }
+        })?);
+        Ok(())
+    }
+
+    /// Commits what the locked databases hold in the workspace: the way back.
+    pub(super) fn keep(&mut self, staged: Vec<Staged>, progress: &dyn Progress) -> anyhow::Result<Option<ArchiveName>> {
+        let Safety::Into(store) = self.options.safety else { return Ok(None) };
+        if staged.is_empty() {
+            return Ok(None);
+        }
+        let restored = printable(&self.options.archive).into_owned();
+        let request = Request {
+            set: self.options.set.clone(),
+            kind: Kind::Safety,
+            name: None,
+            note: Some(format!("made before restoring {restored}")),
+            host: self.options.host.clone(),
+            // The locks are held: nothing was committed after it.
+            created_at: self.options.clock.now(),
+            replaces: Some(Replaces { restore: self.id.clone(), archive: restored, targets: self.targets.clone() }),
+            consistent: true,
+            absent: Vec::new(),
+            // The lock is held meanwhile: what is there is kept, whatever it is, and fast.
+            check: Depth::Quick,
+            keep_damaged: true,
+            vacuum: false,
+            compression: Compression::Gzip(1),
+            threads: self.options.threads,
+            lock_wait: self.options.limits.busy,
+        };
+        let unkept = |cause| RestoreError::NoSafetyStore { location: crate::store::Store::location(store), cause };
+        let private = store.create_private().map_err(|cause| unkept(cause.into()))?;
+        let scratch = Scratch::in_store(&private).map_err(|cause| unkept(cause.into()))?;
+        let built = build(&scratch, staged, &request, progress).context("the safety backup failed, nothing was changed")?;
+        let name = pending::commit(&private, &built.path, &built.name, &self.taken).map_err(|cause| unkept(cause.into()))?;
+        // Of an adopted restore the earlier one stays the way back.
+        self.safety.get_or_insert_with(|| name.clone());
+        Ok(Some(name))
+    }
+
+    /// Writes down that targets may be new from now on.
+    pub(super) fn replacing(&mut self) -> anyhow::Result<()> {
+        let safety = self.safety.clone();
+        self.intent.as_mut().map_or(Ok(()), |intent| intent.replacing(safety)).context("cannot write down that targets are being replaced")
+    }
+
+    /// Removes what was kept, because every target is as it was. `made` is the safety archive of this run.
+    ///
+    /// Dies in between: notes about a restore that changed nothing, or a pending archive of what its source holds.
+    pub(super) fn unchanged(&mut self, made: Option<&ArchiveName>) {
+        // Of an interrupted restore that was to be completed the note stays: it is still interrupted.
+        if self.adopted.is_none() {
+            // A note that stays would only offer an undo of nothing.
+            let _ = self.intent.take().map(|intent| intent.remove());
+            self.forget_record();
+        }
+        if let (Some(name), Safety::Into(store)) = (made, self.options.safety) {
+            let _ = pending::discard(&store.private(), name);
+        }
+    }
+
+    /// Records that everything was restored and removes the notes. The targets are durable, and not locked any more.
+    ///
+    /// Dies before the notes are removed: the next command reports an interrupted restore that was in fact complete; an undo of it is
+    /// right all the same.
+    pub(super) fn finish(&mut self) -> anyhow::Result<()> {
+        self.record(if self.options.takes_back.is_some() && self.adopted.is_some() { State::Void } else { State::Finished });
+        if let Some(intent) = self.intent.take() {
+            intent.remove().context("everything was restored, but the note about it could not be removed")?;
+        }
+        if let Some(old) = self.adopted.take() {
+            forget(&old).context("everything was restored, but the note about an interrupted restore could not be removed")?;
+        }
+        for old in std::mem::take(&mut self.obsolete) {
+            self.clear(&old, State::Void);
+        }
+        Ok(())
+    }
+
+    /// Ends the interrupted restores on these targets, which hold everything that is to be restored already.
+    pub(super) fn already_there(&mut self) -> anyhow::Result<()> {
+        let found = beside(self.places.iter().map(|(folder, _)| folder.as_path())).context("cannot look for interrupted restores")?;
+        for old in found.into_iter().filter(|old| old.note.set == self.options.set && is_covered(self.plan, &old.note)) {
+            match old.note.phase {
+                Phase::Preparing => self.clear_unchanged(&old),
+                // It came to its end, or nothing of it has to be taken back.
+                Phase::Replacing if self.options.takes_back.is_some() => self.clear(&old, State::Void),
+                Phase::Replacing => self.clear(&old, State::Finished),
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns what a person should know.
+    pub(super) fn warnings(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.warnings)
+    }
+
+    /// Ends an interrupted restore that had changed nothing: its safety archive holds what its targets held then, and goes.
+    fn clear_unchanged(&mut self, old: &Interrupted) {
+        if let Some(store) = self.options.workspace {
+            discard_of(&store.private(), &old.note.restore, &self.options.upkeep.reading, store);
+        }
+        self.clear(old, State::Void);
+    }
+
+    fn clear(&mut self, old: &Interrupted, state: State) {
+        let marked = self.options.workspace.map_or(Ok(()), |store| records::set_state(&store.private(), &old.note.restore, state));
+        if let Err(error) = marked.and_then(|()| forget(old)) {
+            self.warnings.push(format!("the note about an interrupted restore could not be removed: {error}"));
+        }
+    }
+
+    /// Writes the record. A workspace that cannot be written has none: the safety archive carries what an undo needs.
+    fn record(&mut self, state: State) {
+        let Some(store) = self.options.workspace else { return };
+        let record = Record {
+            restore: self.id.clone(),
+            set: self.options.set.clone(),
+            host: self.options.host.label.clone(),
+            archive: self.options.archive.clone(),
+            at: self.options.clock.now(),
+            sequence: 0,
+            state,
+            safety: self.safety.clone(),
+            targets: self.targets.clone(),
+        };
+        let written = store.create_private().map_err(anyhow::Error::from).and_then(|private| Ok(records::write(&private, &record)?));
+        if let Err(error) = written
+            && state != State::Unfinished
+        {
+            self.warnings.push(format!("the restore could not be recorded in the workspace: {error:#}"));
+        }
+    }
+
+    fn forget_record(&self) {
+        if let Some(store) = self.options.workspace {
+            let _ = records::remove(&store.private(), &self.id);
+        }
+    }
+}
+
+/// Removes the pending safety archive of a restore that changed nothing. One that cannot be read stays.
+fn discard_of(private: &Path, restore: &str, reading: &crate::ops::inventory::Reading, store: &crate::store::LocalStore) {
+    for name in pending::names(private).unwrap_or_default() {
+        let of_restore = pending::open(store, name.as_str(), reading).ok().flatten();
+        if of_restore.and_then(|selected| selected.snapshot.replaces).is_some_and(|replaces| replaces.restore == restore) {
+            let _ = pending::discard(private, &name);
+        }
+    }
+}
+
+/// Returns whether a plan writes every target of an earlier restore.
+fn is_covered(plan: &Plan, note: &Note) -> bool {
+    let writes = |path: &str| {
+        let path = Path::new(path);
+        plan.targets().any(|target| target.path == path) || plan.gone.iter().any(|gone| gone == path)
+    };
+    note.targets.iter().all(|target| writes(&target.path))
+}
+
+fn absolute(path: &Path) -> String {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).to_string_lossy().into_owned()
+}
+
+/// Returns the folders of all targets of a plan, where scratch and notes lie.
+pub(super) fn folders(plan: &Plan) -> std::collections::BTreeSet<&Path> {
+    plan.targets().map(|target| parent(&target.path)).collect()
+}
