@@ -6,11 +6,11 @@ use std::num::NonZeroUsize;
 use super::inventory::{Foreign, Inventory, Reading};
 use super::resolve::{ResolveError, Selected, in_store};
 use super::verify::{State, VerifyDepth, verify};
+use crate::activity;
 use crate::latest::{Decision, Question, Remembered, Take, decide};
 use crate::metadata::Integrity;
 use crate::names::{ArchiveName, time_in_name};
 use crate::progress::{Interrupted, Progress};
-use crate::remembered;
 use crate::scratch::Scratch;
 use crate::store::LocalStore;
 
@@ -96,7 +96,7 @@ pub fn choose(
 
 /// Returns what this host remembers about archives that the listing does not show in any form.
 pub fn remembered(store: &LocalStore, inventory: &Inventory) -> Vec<Remembered> {
-    let mut known = remembered::all(&store.private());
+    let mut known = activity::remembered(&store.private());
     known.retain(|known| inventory.foreign.iter().all(|foreign| foreign.name != known.archive.as_str()));
     known
 }

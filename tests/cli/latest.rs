@@ -408,7 +408,7 @@ fn an_archive_that_is_missing_from_the_store_was_not_missed() {
     remove(&world, &["backups/renamed.tar.gz"]);
     world.heirloom(["restore", "--force"]).exits(2);
     // The memory is only a memory.
-    fs::remove_dir_all(world.path("backups/.heirloom/made")).unwrap();
+    fs::remove_file(world.path("backups/.heirloom/activity.db")).unwrap();
     world.heirloom(["restore", "--force"]).success();
 }
 

@@ -136,12 +136,9 @@ impl World {
         names
     }
 
-    /// What runs left in the store's private folder, besides lock, log and the memory of what was made.
+    /// What runs left in the store's private folder, besides lock and log.
     pub fn leftovers(&self) -> Vec<String> {
-        self.files("backups/.heirloom")
-            .into_iter()
-            .filter(|name| name != "lock" && name != "made" && !name.starts_with("activity.db"))
-            .collect()
+        self.files("backups/.heirloom").into_iter().filter(|name| name != "lock" && !name.starts_with("activity.db")).collect()
     }
 }
 
