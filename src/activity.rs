@@ -1,7 +1,8 @@
 //! What was done when: `.heirloom/activity.db` in the store, for people and for `health`.
 //!
-//! It may be deleted at any time and nothing but history, and the memory of what was made, is lost. It never decides what is removed, and a log
-//! that cannot be written never fails an operation. One that is damaged is put aside and started anew.
+//! It may be deleted at any time and nothing but history, and the memory of what was made, is lost. It never decides
+//! what is removed, and a log that cannot be written never fails an operation. One that is damaged is put aside and
+//! started anew.
 
 mod made;
 

@@ -1,5 +1,5 @@
-//! Which databases `latest` is asked for: those of the configuration, of the environment, of an argument, else those that
-//! the archives name.
+//! Which databases `latest` is asked for: those of the configuration, of the environment, of an argument, else those
+//! that the archives name.
 
 use std::path::{Path, PathBuf};
 
@@ -70,6 +70,7 @@ impl Database {
         Asked {
             name: self.name.clone(),
             path: self.path.as_deref().map(resolved),
+            typed: self.path.as_deref().and_then(|path| Some(std::path::absolute(path).ok()?.to_string_lossy().into_owned())),
             others: self.alternatives.iter().map(|path| resolved(path)).collect(),
             file,
         }
@@ -167,7 +168,8 @@ pub(super) fn listing(store: &LocalStore, reading: &Reading, context: &Context) 
     Ok(found)
 }
 
-/// Settles which set and which databases are meant, now that the archives are known. `to` is the file that was named as the target.
+/// Settles which set and which databases are meant, now that the archives are known. `to` is the file that was named as
+/// the target.
 pub(super) fn settle(
     meant: Meant,
     only: &[Name],
@@ -275,7 +277,8 @@ fn several_sets(sets: &[Name], context: &Context) -> Usage {
     Usage::new(format!("the store \"{}\" holds several sets", location(context)), format!("choose one: --set {}", names.join(", --set ")))
 }
 
-/// Refuses a name that neither the configuration nor an archive of the set knows: a typing error, not a first deployment.
+/// Refuses a name that neither the configuration nor an archive of the set knows: a typing error, not a first
+/// deployment.
 fn refuse_unknown(only: &[Name], set: &Name, snapshots: &[Snapshot], context: &Context) -> Result<(), NoBackup> {
     let of_set = snapshots.iter().filter(|snapshot| snapshot.set == *set);
     let mut known: Vec<&Name> =

@@ -190,8 +190,8 @@ pub fn execute(store: &LocalStore, plan: &Plan, run: &Run<'_>, progress: &dyn Pr
     Ok(Made { packed, streams, notes })
 }
 
-/// Notes a new archive as the newest of its streams, so that `latest` can tell when it is missing. Without the note, which
-/// nothing but that rests on, the backup is as good.
+/// Notes a new archive as the newest of its streams, so that `latest` can tell when it is missing. Without the note,
+/// which nothing but that rests on, the backup is as good.
 fn remember(store: &LocalStore, private: &Path, packed: &Packed, streams: &[Stream], reading: &Reading) {
     if packed.metadata.kind == Kind::Safety || packed.is_damaged() {
         return;

@@ -1,5 +1,5 @@
-//! Carries out what [`crate::latest`] decides: reads the archive that was chosen, and proves one that is marked as damaged
-//! before it is passed over.
+//! Carries out what [`crate::latest`] decides: reads the archive that was chosen, and proves one that is marked as
+//! damaged before it is passed over.
 
 use std::num::NonZeroUsize;
 
@@ -49,7 +49,8 @@ pub struct Chosen {
     pub disproved: bool,
 }
 
-/// Decides which archive is meant and opens it. `inventory` may have been changed by [`crate::latest::adopt_old_archives`].
+/// Decides which archive is meant and opens it. `inventory` may have been changed by
+/// [`crate::latest::adopt_old_archives`].
 pub fn choose(
     store: &LocalStore,
     inventory: &Inventory,
