@@ -1,7 +1,10 @@
 //! What was done when: `.heirloom/activity.db` in the store, for people and for `health`.
 //!
-//! It may be deleted at any time and nothing but history is lost. It never decides what is removed, and a log
-//! that cannot be written never fails an operation. One that is damaged is put aside and started anew.
+//! It may be deleted at any time and nothing but history, and the memory of what was made, is lost. It never decides
+//! what is removed, and a log that cannot be written never fails an operation. One that is damaged is put aside and
+//! started anew.
+
+mod made;
 
 use std::fmt;
 use std::fs::{OpenOptions, Permissions};
@@ -16,8 +19,12 @@ use serde::Serialize;
 
 use crate::metadata::rfc3339;
 
+pub use made::{forget, remember, remembered};
+
 /// The file of the log in a store's private folder.
 const FILE: &str = "activity.db";
+/// How long to wait for another process that writes it.
+const BUSY: Duration = Duration::from_secs(2);
 
 const SCHEMA: &str = "CREATE TABLE IF NOT EXISTS activity(
     id INTEGER PRIMARY KEY,
@@ -143,7 +150,7 @@ pub fn read(private: &Path, since: Option<DateTime<Utc>>, failed_only: bool) -> 
     result.map_err(|cause| LogError { path, cause })
 }
 
-fn write(path: &Path, activity: &Activity) -> Result<(), Cause> {
+fn open_for_writing(path: &Path) -> Result<Connection, Cause> {
     // Made by us with its mode, before SQLite could make it with the umask's.
     let opened =
         OpenOptions::new().write(true).create_new(true).mode(0o600).custom_flags(rustix::fs::OFlags::NOFOLLOW.bits() as i32).open(path);
@@ -153,7 +160,7 @@ fn write(path: &Path, activity: &Activity) -> Result<(), Cause> {
         Err(cause) => return Err(cause.into()),
     }
     let connection = Connection::open_with_flags(path, rusqlite::OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-    connection.busy_timeout(Duration::from_secs(2))?;
+    connection.busy_timeout(BUSY)?;
     // History is worth no sync: losing the last line in a power cut loses nothing else.
     connection.execute_batch("PRAGMA synchronous=OFF;")?;
     let known: Option<i64> =
@@ -161,6 +168,11 @@ fn write(path: &Path, activity: &Activity) -> Result<(), Cause> {
     if known.is_none() {
         connection.execute_batch(SCHEMA)?;
     }
+    Ok(connection)
+}
+
+fn write(path: &Path, activity: &Activity) -> Result<(), Cause> {
+    let connection = open_for_writing(path)?;
     connection.execute(
         "INSERT INTO activity(at, seconds, command, kind, outcome, exit_code, set_name, archive, bytes, error, user, host)
          VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",

@@ -6,7 +6,7 @@
 //! ```text
 //! faces        main.rs  cli/            talk to people and machines: clap, indicatif, printing, clock, environment
 //! operations   ops/                     backup restore verify cleanup rotate health: plan from values, act through adapters
-//! adapters     database/ archive/ store/ activity.rs holds.rs lock.rs remembered.rs scratch.rs     one outside thing each
+//! adapters     database/ archive/ store/ activity.rs holds.rs lock.rs scratch.rs     one outside thing each
 //! platform     platform/           what the operating system knows about files
 //! pure         metadata.rs snapshot.rs retention/ streams.rs latest/ digest.rs progress.rs names.rs ...   no files, no clock, no environment
 //! ```
@@ -41,7 +41,6 @@ pub mod names;
 pub mod ops;
 pub mod platform;
 pub mod progress;
-pub mod remembered;
 pub mod retention;
 pub mod scratch;
 pub mod snapshot;

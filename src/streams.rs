@@ -171,8 +171,8 @@ pub fn before(snapshots: &[Snapshot], stream: &Stream, database: &Name, file: Op
     }
 }
 
-/// Returns the newest archive of each application that shares a stream with others, if several of them made one in the last
-/// days before `now`; nothing if there is one application only. The archives are newest first.
+/// Returns the newest archive of each application that shares a stream with others, if several of them made one in the
+/// last days before `now`; nothing if there is one application only. The archives are newest first.
 pub fn in_use<'a>(snapshots: impl Iterator<Item = &'a Snapshot>, stream: &Stream, now: DateTime<Utc>) -> Vec<ArchiveName> {
     let of_place =
         |snapshot: &'a Snapshot| snapshot.databases.iter().find(|brief| brief.stream.same_place(stream)).map(|brief| (snapshot, brief));

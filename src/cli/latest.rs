@@ -17,8 +17,8 @@ use crate::ops::resolve::{Selected, Wanted, resolve};
 use crate::scratch::{Scratch, sweep_beside};
 use crate::store::LocalStore;
 
-/// Finds an archive for a command that only looks at it or marks it: `latest` by the decision that a restore makes, with the
-/// archive of another host allowed if there is one of it only, because nothing is written.
+/// Finds an archive for a command that only looks at it or marks it: `latest` by the decision that a restore makes,
+/// with the archive of another host allowed if there is one of it only, because nothing is written.
 pub(super) fn find(text: &str, set: Option<&Name>, command: &str, context: &Context) -> anyhow::Result<Selected> {
     let reading = context.reading();
     if text != "latest" {
@@ -117,8 +117,8 @@ fn mention_passed_over(passed_over: &[PassedOver], context: &Context) {
     }
 }
 
-/// Makes scratch in the store, where there is room for archives, else in the folder for temporary files: a read-only store can be read.
-/// Scratch of dead runs is removed from both.
+/// Makes scratch in the store, where there is room for archives, else in the folder for temporary files: a read-only
+/// store can be read. Scratch of dead runs is removed from both.
 pub(super) fn scratch(store: Option<&LocalStore>, context: &Context) -> anyhow::Result<Scratch> {
     let in_store = store.map(|store| -> anyhow::Result<Scratch> {
         let private = store.create_private()?;

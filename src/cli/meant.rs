@@ -1,6 +1,7 @@
-//! Which databases `latest` is asked for: those of the configuration, of the environment, of an argument, else those that
-//! the archives name.
+//! Which databases `latest` is asked for: those of the configuration, of the environment, of an argument, else those
+//! that the archives name.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
@@ -70,6 +71,7 @@ impl Database {
         Asked {
             name: self.name.clone(),
             path: self.path.as_deref().map(resolved),
+            typed: self.path.as_deref().and_then(|path| Some(std::path::absolute(path).ok()?.to_string_lossy().into_owned())),
             others: self.alternatives.iter().map(|path| resolved(path)).collect(),
             file,
         }
@@ -167,7 +169,8 @@ pub(super) fn listing(store: &LocalStore, reading: &Reading, context: &Context) 
     Ok(found)
 }
 
-/// Settles which set and which databases are meant, now that the archives are known. `to` is the file that was named as the target.
+/// Settles which set and which databases are meant, now that the archives are known. `to` is the file that was named as
+/// the target.
 pub(super) fn settle(
     meant: Meant,
     only: &[Name],
@@ -241,7 +244,19 @@ fn set_of(meant: &Meant, to: Option<&Path>, snapshots: &[Snapshot], context: &Co
             several => Err(several_sets(several, context).into()),
         };
     }
-    match only_set(snapshots, &context.host) {
+    let named: Vec<&Name> = meant.databases.iter().filter(|database| database.path.is_none()).map(|database| &database.name).collect();
+    let choice = match only_set(snapshots, &context.host) {
+        SetChoice::Several(sets) if !named.is_empty() => {
+            let holds = |set: &&Name| named.iter().all(|name| names_in(set, snapshots).contains(name));
+            match sets.iter().filter(holds).collect::<Vec<_>>().as_slice() {
+                [] => return Err(in_no_set(&named, &sets, snapshots).into()),
+                [only] => SetChoice::One((*only).clone()),
+                several => SetChoice::Several(several.iter().map(|set| (*set).clone()).collect()),
+            }
+        }
+        choice => choice,
+    };
+    match choice {
         SetChoice::One(set) => Ok(set),
         SetChoice::None => Ok(meant
             .databases
@@ -275,14 +290,26 @@ fn several_sets(sets: &[Name], context: &Context) -> Usage {
     Usage::new(format!("the store \"{}\" holds several sets", location(context)), format!("choose one: --set {}", names.join(", --set ")))
 }
 
-/// Refuses a name that neither the configuration nor an archive of the set knows: a typing error, not a first deployment.
-fn refuse_unknown(only: &[Name], set: &Name, snapshots: &[Snapshot], context: &Context) -> Result<(), NoBackup> {
+/// Returns the databases that the archives of a set name.
+fn names_in<'a>(set: &Name, snapshots: &'a [Snapshot]) -> BTreeSet<&'a Name> {
     let of_set = snapshots.iter().filter(|snapshot| snapshot.set == *set);
-    let mut known: Vec<&Name> =
-        of_set.flat_map(|snapshot| snapshot.databases.iter().map(|brief| &brief.name).chain(&snapshot.set_databases)).collect();
+    of_set.flat_map(|snapshot| snapshot.databases.iter().map(|brief| &brief.name).chain(&snapshot.set_databases)).collect()
+}
+
+fn in_no_set(named: &[&Name], sets: &[Name], snapshots: &[Snapshot]) -> NoBackup {
+    let names: Vec<String> = named.iter().map(|name| format!("\"{name}\"")).collect();
+    let known = sets.iter().flat_map(|set| names_in(set, snapshots).into_iter().map(move |name| format!("{set}/{name}")));
+    NoBackup {
+        message: format!("no set has the database {}", names.join(" and ")),
+        hint: format!("there are: {}", known.collect::<Vec<_>>().join(", ")),
+    }
+}
+
+/// Refuses a name that neither the configuration nor an archive of the set knows: a typing error, not a first
+/// deployment.
+fn refuse_unknown(only: &[Name], set: &Name, snapshots: &[Snapshot], context: &Context) -> Result<(), NoBackup> {
+    let mut known = names_in(set, snapshots);
     known.extend(context.settings.sets.get(set).into_iter().flat_map(|settings| settings.databases.keys()));
-    known.sort();
-    known.dedup();
     match only.iter().find(|name| !known.contains(name)) {
         Some(unknown) if !known.is_empty() => {
             let names: Vec<&str> = known.iter().map(|name| name.as_str()).collect();
@@ -299,7 +326,7 @@ fn refuse_unknown(only: &[Name], set: &Name, snapshots: &[Snapshot], context: &C
 pub(super) fn refuse_unknown_set(set: Option<&Name>, found: &Inventory, context: &Context) -> Result<(), NoBackup> {
     let Some(set) = set.filter(|set| !context.settings.sets.contains_key(set)) else { return Ok(()) };
     let newer = found.foreign.iter().filter_map(|foreign| foreign.newer_format.as_ref()).map(|newer| &newer.set);
-    let known: std::collections::BTreeSet<&Name> = found.snapshots.iter().map(|snapshot| &snapshot.set).chain(newer).collect();
+    let known: BTreeSet<&Name> = found.snapshots.iter().map(|snapshot| &snapshot.set).chain(newer).collect();
     if known.is_empty() || known.contains(set) {
         return Ok(());
     }

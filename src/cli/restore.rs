@@ -39,7 +39,8 @@ safety backup not in the store yet; 11 locked or busy; 12 no such backup, none t
 can be undone; 13 damaged; 14 the target exists, or cannot be replaced in this way; 15 not
 enough space; 16 store unreachable")]
 pub struct RestoreArgs {
-    /// A path, a name, the beginning of a name, or `latest` (the default); or a database, as for `heirloom backup`: its latest archive
+    /// A path, a name, the beginning of a name, or `latest` (the default); or a database, as for `heirloom backup`: its
+    /// latest archive
     #[arg(value_name = "ARCHIVE", add = super::complete::archives())]
     pub(super) archive: Option<String>,
     /// The newest archive at or before this time: 2026-03-01T03:00:00Z, '2026-03-01 03:00', or 2026-03-01 for the end of that day
@@ -48,7 +49,8 @@ pub struct RestoreArgs {
     /// With `latest` or --at: archives of another host, of a database at another path, or both: HOST, PATH or HOST:PATH
     #[arg(long, value_name = "HOST|PATH", conflicts_with = "fresh")]
     pub(super) from: Option<String>,
-    /// This is a first deployment: archives of other hosts and paths do not count, and without own ones nothing is restored
+    /// This is a first deployment: archives of other hosts and paths do not count, and without own ones nothing is
+    /// restored
     #[arg(long)]
     pub(super) fresh: bool,
     /// Restore the newest archive that is there although this host remembers making a newer one

@@ -234,7 +234,8 @@ impl Search<'_> {
         Ok(Found::Archive(Box::new(Selection { selected, chosen: members, assigned, left_out })))
     }
 
-    /// Returns where a database belongs: its path, or that of the other candidates of the configuration that the archive records.
+    /// Returns where a database belongs: its path, or that of the other candidates of the configuration that the
+    /// archive records.
     fn target(&self, asked: usize, member: usize, selected: &Selected) -> Option<PathBuf> {
         let database = &self.settled.databases[asked];
         let recorded = selected.snapshot.databases[member].stream.path();
@@ -433,8 +434,8 @@ fn all_known_targets_exist(args: &RestoreArgs, known: Option<&Meant>, context: &
     Ok(!paths.is_empty())
 }
 
-/// Returns whether an error means that the store was never made. An unmounted volume looks the same; that the folder above
-/// it is there is a sign that it was not.
+/// Returns whether an error means that the store was never made. An unmounted volume looks the same; that the folder
+/// above it is there is a sign that it was not.
 fn was_never_made(error: &StoreError, context: &Context) -> bool {
     match error {
         StoreError::Unreachable { cause, .. } if cause.kind() == std::io::ErrorKind::NotFound => {

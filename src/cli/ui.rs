@@ -240,7 +240,8 @@ impl Ui {
         io::stdin().lock().read_line(&mut answer).is_ok() && matches!(answer.trim(), "y" | "Y" | "yes" | "Yes")
     }
 
-    /// Asks at the terminal for one of several; no answer and every other answer is none. Returns nothing where nobody can be asked.
+    /// Asks at the terminal for one of several; no answer and every other answer is none. Returns nothing where nobody
+    /// can be asked.
     pub fn choose(&self, question: &str, choices: &[String]) -> Option<usize> {
         if !self.interactive {
             return None;

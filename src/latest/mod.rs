@@ -1,5 +1,5 @@
-//! Which archive `latest` and `--at` mean. Pure: the archives of the store, the databases asked for and the time come in,
-//! and a [`Decision`] comes out; nothing is read, asked or printed here.
+//! Which archive `latest` and `--at` mean. Pure: the archives of the store, the databases asked for and the time come
+//! in, and a [`Decision`] comes out; nothing is read, asked or printed here.
 //!
 //! Decided by stream: the newest good archive that holds every database asked for in the host's own streams. An archive
 //! of another host or of another path is never taken in silence, however new it is: two tenants may use one name.
@@ -25,6 +25,8 @@ pub struct Asked {
     pub name: Name,
     /// The resolved path where it belongs; `None` if nothing but archives knows it.
     pub path: Option<String>,
+    /// The same path as it is typed, with symbolic links: releases before streams recorded it so.
+    pub typed: Option<String>,
     /// Further paths of the configuration where it may have been, if nothing lies at any of them.
     pub others: Vec<String>,
     /// The file that lies at the path now.
@@ -34,7 +36,7 @@ pub struct Asked {
 impl Asked {
     /// Makes a database that is known by its name only.
     pub fn named(name: Name) -> Self {
-        Self { name, path: None, others: Vec::new(), file: None }
+        Self { name, path: None, typed: None, others: Vec::new(), file: None }
     }
 }
 
@@ -65,7 +67,8 @@ pub struct Remembered {
 /// Whether the user named the target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Target {
-    /// `--to`, `--to-dir`, or no target at all because nothing is written: an archive of the only other stream does no harm.
+    /// `--to`, `--to-dir`, or no target at all because nothing is written: an archive of the only other stream does no
+    /// harm.
     Explicit,
     /// The databases go where they belong.
     Known,

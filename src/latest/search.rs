@@ -96,7 +96,8 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// Nothing in the own streams: archives of others are taken only if the target was named and there is one candidate.
+    /// Nothing in the own streams: archives of others are taken only if the target was named and there is one
+    /// candidate.
     fn decide_without_own(&self, none_yet: Vec<Name>, absent: Vec<Absent>, empty: &[Holding<'a>]) -> Decision {
         if absent.is_empty() {
             return Decision::NoneYet { databases: none_yet };
@@ -176,8 +177,8 @@ impl<'a> Search<'a> {
         Holding { asked, index, usable }
     }
 
-    /// Returns the own streams among which only the user can choose: a target was named, the databases are known by name
-    /// only, and this host has several paths for one of them.
+    /// Returns the own streams among which only the user can choose: a target was named, the databases are known by
+    /// name only, and this host has several paths for one of them.
     fn ambiguous(&self, found: &[Holding<'a>]) -> Option<Vec<Candidate>> {
         let by_name = |holding: &&Holding<'a>| holding.asked.path.is_none();
         if self.question.target == Target::Known || !found.iter().any(|holding| by_name(&holding)) {
@@ -352,7 +353,7 @@ impl Holding<'_> {
 /// Returns the database of an archive that is asked for: by path if both know one, else by name.
 fn position(snapshot: &Snapshot, asked: &Asked, path: Option<&str>) -> Option<usize> {
     let fits = |brief: &Brief| match (&brief.stream.place, path) {
-        (Place::Path(recorded), Some(path)) => recorded == path,
+        (Place::Path(recorded), Some(path)) => recorded == path || (!brief.resolved && Some(recorded) == asked.typed.as_ref()),
         (Place::Name(name), Some(_)) => *name == asked.name,
         (_, None) => brief.name == asked.name,
     };

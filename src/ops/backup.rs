@@ -9,16 +9,15 @@ use super::inventory::{Reading, inventory};
 use super::leftovers::{sweep_leftovers, sweep_leftovers_beside};
 use super::pack::{Packed, Provenance, Request, Staged, pack};
 use super::resolve::in_store;
+use crate::activity;
 use crate::clock::Clock;
 use crate::database::{Limits, Source, SourceError, pin};
 use crate::holds;
 use crate::latest::Remembered;
-use crate::lock::StoreLock;
 use crate::metadata::{DatabaseMetadata, Extent, Kind};
 use crate::names::{ArchiveName, HostLabel, Name};
 use crate::platform;
 use crate::progress::{Progress, Stage};
-use crate::remembered;
 use crate::retention;
 use crate::scratch::Scratch;
 use crate::snapshot::Snapshot;
@@ -184,32 +183,29 @@ pub fn execute(store: &LocalStore, plan: &Plan, run: &Run<'_>, progress: &dyn Pr
         staged.push(Staged { name: source.name.clone(), source: source.path.clone(), copy, bytes, provenance });
     }
     let packed = pack(store, &scratch, staged, &request, progress)?;
-    remember(store, &private, &packed, &streams, run, progress);
+    remember(store, &private, &packed, &streams, run.reading);
     if run.watch_shrinks {
         notes.extend(packed.metadata.databases.iter().filter_map(shrink));
     }
     Ok(Made { packed, streams, notes })
 }
 
-/// Notes a new archive as the newest of its streams, so that `latest` can tell when it is missing. Without the note, which
-/// nothing but that rests on, the backup is as good.
-fn remember(store: &LocalStore, private: &Path, packed: &Packed, streams: &[Stream], run: &Run<'_>, progress: &dyn Progress) {
+/// Notes a new archive as the newest of its streams, so that `latest` can tell when it is missing. Without the note,
+/// which nothing but that rests on, the backup is as good.
+fn remember(store: &LocalStore, private: &Path, packed: &Packed, streams: &[Stream], reading: &Reading) {
     if packed.metadata.kind == Kind::Safety || packed.is_damaged() {
         return;
     }
-    let Ok(selected) = in_store(store, packed.archive.as_str(), run.reading) else { return };
-    let Ok(_lock) = StoreLock::acquire(private, run.limits.busy, progress) else { return };
-    for (stream, database) in streams.iter().zip(&packed.metadata.databases) {
-        let made = Remembered {
-            database: database.name.clone(),
-            stream: stream.clone(),
-            archive: packed.archive.clone(),
-            id: selected.snapshot.id,
-            created_at: packed.metadata.created_at,
-        };
-        // Dies before this, or fails: the archive is committed, and not remembered.
-        let _ = remembered::remember(private, &made);
-    }
+    let id = in_store(store, packed.archive.as_str(), reading).ok().and_then(|selected| selected.snapshot.id);
+    let made = streams.iter().zip(&packed.metadata.databases).map(|(stream, database)| Remembered {
+        database: database.name.clone(),
+        stream: stream.clone(),
+        archive: packed.archive.clone(),
+        id,
+        created_at: packed.metadata.created_at,
+    });
+    // Dies before this, or fails: the archive is committed, and not remembered.
+    let _ = activity::remember(private, &made.collect::<Vec<_>>());
 }
 
 /// What a backup needs to know besides its plan.

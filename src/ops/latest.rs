@@ -1,16 +1,16 @@
-//! Carries out what [`crate::latest`] decides: reads the archive that was chosen, and proves one that is marked as damaged
-//! before it is passed over.
+//! Carries out what [`crate::latest`] decides: reads the archive that was chosen, and proves one that is marked as
+//! damaged before it is passed over.
 
 use std::num::NonZeroUsize;
 
 use super::inventory::{Foreign, Inventory, Reading};
 use super::resolve::{ResolveError, Selected, in_store};
 use super::verify::{State, VerifyDepth, verify};
+use crate::activity;
 use crate::latest::{Decision, Question, Remembered, Take, decide};
 use crate::metadata::Integrity;
 use crate::names::{ArchiveName, time_in_name};
 use crate::progress::{Interrupted, Progress};
-use crate::remembered;
 use crate::scratch::Scratch;
 use crate::store::LocalStore;
 
@@ -49,7 +49,8 @@ pub struct Chosen {
     pub disproved: bool,
 }
 
-/// Decides which archive is meant and opens it. `inventory` may have been changed by [`crate::latest::adopt_old_archives`].
+/// Decides which archive is meant and opens it. `inventory` may have been changed by
+/// [`crate::latest::adopt_old_archives`].
 pub fn choose(
     store: &LocalStore,
     inventory: &Inventory,
@@ -96,7 +97,7 @@ pub fn choose(
 
 /// Returns what this host remembers about archives that the listing does not show in any form.
 pub fn remembered(store: &LocalStore, inventory: &Inventory) -> Vec<Remembered> {
-    let mut known = remembered::all(&store.private());
+    let mut known = activity::remembered(&store.private());
     known.retain(|known| inventory.foreign.iter().all(|foreign| foreign.name != known.archive.as_str()));
     known
 }

@@ -3,10 +3,10 @@
 //! All changes are made under the store's lock. Removing an archive removes the archive first and its marks
 //! after it: a run that dies in between leaves marks without an archive, never an archive without its marks.
 
+use crate::activity;
 use crate::lock::StoreLock;
 use crate::names::ArchiveName;
 use crate::ops::inventory::{ACCEPTED, DAMAGED, KEEP};
-use crate::remembered;
 use crate::store::{Store, StoreError};
 
 /// The beginning of a `.damaged` mark that verify wrote. One that a person made is never removed by it.
@@ -63,7 +63,7 @@ pub fn clear_damaged(store: &dyn Store, _lock: &StoreLock, name: &ArchiveName, d
 /// Removes an archive and then its marks, and makes this host forget that it made it: what is removed on purpose is not
 /// missed. Fails with [`StoreError::NotFound`] where the archive is gone already.
 pub fn remove_archive(store: &dyn Store, lock: &StoreLock, name: &ArchiveName) -> Result<(), StoreError> {
-    remembered::forget(lock.private(), name);
+    activity::forget(lock.private(), name);
     // Dies here, or fails to remove it: the archive is there as before, and only the memory of it is gone.
     store.remove(name.as_str())?;
     // Dies here: marks stay beside no archive. They are small, visible, and hold no data.

@@ -29,8 +29,9 @@ pub fn same_file(one: &Path, other: &Path) -> io::Result<bool> {
     Ok(id(one)?.is_some_and(|one| id(other).is_ok_and(|other| other == Some(one))))
 }
 
-/// Returns whether there is no database at a path: no file, or one of 0 bytes that an application made and wrote nothing
-/// to, with no `-wal` and no `-journal` that holds anything. "Not there" needs ENOENT; every other error is one.
+/// Returns whether there is no database at a path: no file, or one of 0 bytes that an application made and wrote
+/// nothing to, with no `-wal` and no `-journal` that holds anything. "Not there" needs ENOENT; every other error is
+/// one.
 pub fn is_missing(path: &Path) -> io::Result<bool> {
     let length = |path: &Path| match fs::metadata(path) {
         Ok(found) => Ok(Some(found.len())),

@@ -408,7 +408,7 @@ fn an_archive_that_is_missing_from_the_store_was_not_missed() {
     remove(&world, &["backups/renamed.tar.gz"]);
     world.heirloom(["restore", "--force"]).exits(2);
     // The memory is only a memory.
-    fs::remove_dir_all(world.path("backups/.heirloom/made")).unwrap();
+    fs::remove_file(world.path("backups/.heirloom/activity.db")).unwrap();
     world.heirloom(["restore", "--force"]).success();
 }
 
@@ -489,4 +489,22 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid,0)[1]))";
     let ran = world.run(&mut command).success();
     assert!(ran.stdout.contains("web-1") && ran.stdout.contains("web-2"), "{}", ran.stdout);
     assert_eq!(notes(&world, "app.db"), "10", "the second choice is the older one");
+}
+
+#[test]
+fn an_archive_of_an_older_release_is_found_by_the_path_as_it_was_typed() {
+    let mut world = World::new();
+    fs::create_dir_all(world.path("releases/1")).unwrap();
+    std::os::unix::fs::symlink("releases/1", world.path("current")).unwrap();
+    database(&world, "current/app.db", 10);
+    world.heirloom(["backup", "current/app.db", "--no-compress"]).success();
+    let path = world.path("backups/app_20260301T030000Z.tar");
+    let mut bytes = fs::read(&path).unwrap();
+    // Those releases did not record the path without links.
+    let at = bytes.windows(17).position(|window| window == b"\"source_resolved\"").unwrap();
+    bytes[at + 1] = b'x';
+    fs::write(&path, bytes).unwrap();
+    remove(&world, &["current/app.db", "backups/.heirloom/activity.db"]);
+    world.env("DATABASE_PATH", "current/app.db").heirloom(["restore", "--if-missing"]).success();
+    assert_eq!(notes(&world, "current/app.db"), "10");
 }

@@ -170,6 +170,10 @@ fn several_sets_stop_nobody_who_names_a_database() {
         world.heirloom(["backup", name]).success();
     }
     world.heirloom(["restore"]).exits(2).says("--set app, --set blog");
+    world.heirloom(["restore", "--only", "typo"]).exits(12).says("\"typo\"").says("app/app, blog/blog");
+    fs::remove_file(world.path("app.db")).unwrap();
+    world.heirloom(["restore", "--only", "app"]).success();
+    assert!(world.path("app.db").exists());
     fs::remove_file(world.path("app.db")).unwrap();
     world.heirloom(["restore", "latest", "--if-missing", "--if-backup-exists", "--to", "app.db"]).success();
     assert!(world.path("app.db").exists());
