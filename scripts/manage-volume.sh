@@ -16,7 +16,8 @@ Usage: manage-volume.sh [OPTIONS] COMMAND [VOLUME] [ARCHIVE]
   delete VOLUME               take a last backup (kind final), then delete the volume; asks first
 
   --dir DIR           folder of this host for the archives (default ./backups); the set has the name of the volume
-  --host LABEL        the host label of the archives (default $HEIRLOOM_HOST, else the name of this machine)
+  --host LABEL        the host label of the archives (default $HEIRLOOM_HOST, else the name of this machine); restore takes
+                      archives of this host
   --image IMAGE       image with heirloom in it, see scripts/Dockerfile (default heirloom)
   --engine PROGRAM    docker (default) or podman
   --user UID:GID      user inside the helper container (default 0:0, which may read any volume)

@@ -14,6 +14,9 @@ Usage: start-with-restore.sh [OPTIONS] -- APPLICATION [ARGUMENTS...]
   --database PATH   a database of the application; may be repeated. Without it the one that DATABASE_PATH names, else the
                     configured ones, else the one that DATABASE_URL names
   --set NAME        restore archives of this set
+  --from ORIGIN     restore archives of this host, or of this path: for a database that was moved
+  --fresh           this is the first start of one more host: archives of others are not backups of its databases
+  --accept-older    restore although the newest archive that this host made is not in the store
   --allow-empty     if there is neither a database nor a backup of it, create an empty file and start: for the very
                     first start. Requires --database, DATABASE_PATH or DATABASE_URL
   --check DEPTH     how thoroughly databases are checked: quick (default), full, none
@@ -44,7 +47,7 @@ fail() {
 }
 
 heirloom=${HEIRLOOM:-heirloom}
-databases='' count=0 set_name='' allow_empty=no check=quick config='' dir=''
+databases='' count=0 set_name='' from='' fresh='' older='' allow_empty=no check=quick config='' dir=''
 newline='
 '
 # Paths are kept one a line.
@@ -69,7 +72,7 @@ while [ $# -gt 0 ]; do
         ;;
     esac
     case $1 in
-    --database | --set | --check | --config | --dir)
+    --database | --set | --from | --check | --config | --dir)
         [ $# -gt 1 ] || fail 2 "$1 needs a value; see --help"
         case $1 in
         --database)
@@ -77,6 +80,7 @@ while [ $# -gt 0 ]; do
             add_database "$2"
             ;;
         --set) set_name=$2 ;;
+        --from) from=$2 ;;
         --check) check=$2 ;;
         --config) config=$2 ;;
         --dir) dir=$2 ;;
@@ -84,6 +88,8 @@ while [ $# -gt 0 ]; do
         shift
         ;;
     --allow-empty) allow_empty=yes ;;
+    --fresh) fresh=--fresh ;;
+    --accept-older) older=--accept-older ;;
     --help | -h)
         usage
         exit 0
@@ -165,15 +171,19 @@ name_of() {
     printf '%s\n' "$name"
 }
 
+# Runs `heirloom restore latest`. One database is named by the variable, not by --to: the archives of its own path and host are
+# meant, whatever else the store holds, and another application's are never taken without being asked for.
+restore_latest() (
+    if [ "$count" -eq 1 ]; then export DATABASE_PATH="${databases%"$newline"}"; fi
+    run_heirloom restore latest ${from:+"--from=$from"} ${fresh:+"$fresh"} ${older:+"$older"} "$@"
+)
 # Restores what is missing; further options may follow.
 restore() {
-    run_heirloom restore latest --if-missing --if-backup-exists ${to:+"$to"} ${choice:+"$choice"} "$@" >&2
+    restore_latest --if-missing --if-backup-exists ${choice:+"$choice"} "$@" >&2
 }
 
 # 2. Missing databases are restored from the newest good backup. If none is missing, the store is not needed.
-# One database: whatever its archive calls it, it goes where the application wants it.
-to='' choice=''
-if [ "$count" -eq 1 ]; then to=--to=${databases%"$newline"}; fi
+choice=''
 if [ "$count" -eq 0 ] || [ "$missing" = yes ]; then
     code=0
     if [ "$count" -eq 1 ]; then restore --dry-run 2>/dev/null || code=$?; fi
@@ -181,7 +191,7 @@ if [ "$count" -eq 0 ] || [ "$missing" = yes ]; then
         # The store holds several sets, or the archive several databases: the ones with the name of this database, if there is a backup.
         name=$(default_name "${databases%"$newline"}")
         for option in "--set=$name" "--only=$name"; do
-            if run_heirloom restore latest ${to:+"$to"} --dry-run "$option" >/dev/null 2>&1; then
+            if restore_latest --dry-run "$option" >/dev/null 2>&1; then
                 choice=$option
                 break
             fi
@@ -209,13 +219,13 @@ create_empty() {
         # SQLite would delete it beside an empty database.
         [ ! -s "$sidecar" ] || fail 13 "$sidecar holds changes, and its database is empty or missing; the application was not started"
     done
-    only=$choice into=$to
+    only=$choice into=''
     if [ "$count" -gt 1 ]; then
         only=--only=$(name_of "$1")
         into=--to=$1
     fi
     code=0
-    stated=$(run_heirloom restore latest ${only:+"$only"} ${into:+"$into"} --if-backup-exists --dry-run --json) || code=$?
+    stated=$(restore_latest ${only:+"$only"} ${into:+"$into"} --if-backup-exists --dry-run --json) || code=$?
     [ "$code" -eq 0 ] || fail "$code" "cannot find out whether there is a backup of $1; the application was not started"
     case $stated in
     *'"outcome": "skipped_no_backup"'*) ;;

@@ -6,6 +6,7 @@ mod backup_restore;
 mod stage;
 mod start;
 mod start_stories;
+mod streams;
 mod units;
 mod update;
 mod volume;
