@@ -148,7 +148,9 @@ impl HostLabel {
 
     /// Makes a label out of a host name, as the system gives it or as an archive records it. Never fails.
     pub fn from_host_name(host: &str) -> Self {
-        Self::new(host).unwrap_or_else(|_| Self(with_digest(host.as_bytes(), "host")))
+        // A device name stays one with a digest behind its dot; with a word in front it is none.
+        let safe = || Self(with_digest(format!("host_{host}").as_bytes(), "host"));
+        Self::new(host).or_else(|_| Self::new(with_digest(host.as_bytes(), "host"))).unwrap_or_else(|_| safe())
     }
 
     /// The label in a container that nobody gave one: its host name changes with every deployment.
