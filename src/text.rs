@@ -4,7 +4,15 @@ use bytesize::ByteSize;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::metadata::Extent;
+use crate::names::printable;
 use crate::streams::Stream;
+
+/// Returns a word as a shell takes it.
+pub fn shell_word(word: &str) -> String {
+    let word = printable(word);
+    let plain = |char: char| char.is_ascii_alphanumeric() || "/._-+:@%=".contains(char);
+    if !word.is_empty() && word.chars().all(plain) { word.into_owned() } else { format!("'{}'", word.replace('\'', "'\\''")) }
+}
 
 /// Returns a size as `12.3 MiB`.
 pub fn bytes(bytes: u64) -> String {

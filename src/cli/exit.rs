@@ -148,12 +148,15 @@ fn meaning_of(cause: &(dyn std::error::Error + 'static)) -> Option<Meaning> {
     if let Some(source) = cause.downcast_ref::<SourceError>() {
         let (code, kind) = match source {
             SourceError::Missing(_) | SourceError::NotAFile { .. } | SourceError::Empty { .. } => (10, "no_database"),
-            SourceError::NotADatabase { .. } | SourceError::Damaged { .. } => (13, "damaged"),
-            SourceError::Busy { .. } => (11, "busy"),
+            SourceError::NotADatabase { .. }
+            | SourceError::Damaged { .. }
+            | SourceError::Contradicted { .. }
+            | SourceError::Unsupported { .. } => (13, "damaged"),
+            SourceError::Busy { .. } | SourceError::Exclusive { .. } => (11, "busy"),
             SourceError::Io { .. } => (1, "failed"),
             SourceError::Interrupted(_) => return None,
         };
-        return own(code, kind, source.hint());
+        return own(code, kind, source.hint().as_deref());
     }
     if let Some(target) = cause.downcast_ref::<TargetError>() {
         let (code, kind) = match target {

@@ -361,6 +361,7 @@ fn answer(
             set: one.packed.metadata.set.clone(),
             check: depth(context),
             allow_damaged: false,
+            rebuild_indexes: false,
             safety: Safety::Into(store),
             limits: args.limits(),
             threads: context.threads(),

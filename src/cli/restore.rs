@@ -65,6 +65,9 @@ pub struct RestoreArgs {
     /// Restore a damaged archive as far as it can be read; pages that cannot be read become zeros
     #[arg(long)]
     allow_damaged: bool,
+    /// Rebuild the indexes that need it, in the copy, before it is put in place
+    #[arg(long)]
+    rebuild_indexes: bool,
     /// How thoroughly the unpacked databases are checked
     #[arg(long, value_enum, value_name = "DEPTH")]
     check: Option<CheckArg>,
@@ -167,6 +170,7 @@ pub(super) fn run(args: &RestoreArgs, context: &mut Context) -> anyhow::Result<O
         // A restore is checked in full, whatever backups are: that it takes a moment is no loss at this point.
         check: CheckArg::depth(args.check, Check::Full),
         allow_damaged,
+        rebuild_indexes: args.rebuild_indexes,
         safety: store.as_ref().map_or(Safety::Without, Safety::Into),
         limits: Limits { busy: args.busy_timeout, ..Limits::default() },
         threads: context.threads(),

@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use crate::names::{Name, printable};
+use crate::text::shell_word;
 
 /// Why a restore was refused before anything was changed.
 #[derive(Debug)]
@@ -150,11 +151,4 @@ fn join(names: &[Name]) -> String {
 
 fn quoted(path: &Path) -> String {
     format!("\"{}\"", printable(&path.to_string_lossy()))
-}
-
-/// Returns a word as a shell takes it.
-pub fn shell_word(word: &str) -> String {
-    let word = printable(word);
-    let plain = |char: char| char.is_ascii_alphanumeric() || "/._-+:@%=".contains(char);
-    if !word.is_empty() && word.chars().all(plain) { word.into_owned() } else { format!("'{}'", word.replace('\'', "'\\''")) }
 }

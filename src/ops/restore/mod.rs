@@ -13,8 +13,10 @@ mod replace;
 mod targets;
 
 pub use damage::{Damage, look_for_damage};
-pub use error::{RestoreError, shell_word};
+pub use error::RestoreError;
 pub use execute::{Options, Report, Restored, Safety, execute};
 pub use intent::{Interrupted, forget, interrupted};
 pub use plan::{Method, Plan, Step, choose, plan};
 pub use targets::{Known, Where, targets};
+
+pub use crate::text::shell_word;
