@@ -10,7 +10,7 @@ use rusqlite::ErrorCode;
 use super::holders::Holder;
 use crate::names::printable;
 use crate::progress::Interrupted;
-use crate::text::shell_word;
+use crate::text::{shell_word, unexpanded};
 
 /// Why a database cannot be copied or checked. Each variant names the file.
 #[derive(Debug)]
@@ -125,11 +125,17 @@ impl SourceError {
                 "its -wal may hold the data: copy both files away before anything opens them, since SQLite would delete the -wal"
             }
             Self::Empty { .. } => "an application that was never started leaves such a file; there is nothing in it to back up",
+            Self::NotADatabase { why, .. } if why.contains("cut off") => {
+                "a copy that was interrupted, or a full disk, leaves such a file; restore the last good backup (`heirloom list`)"
+            }
             Self::NotADatabase { path, .. } => {
                 return Some(format!(
                     "if it is encrypted, back it up with its application; else see what it is with `file {}`",
                     shown(path)
                 ));
+            }
+            Self::Damaged { why, .. } if why.contains("its -wal") => {
+                "copy the file and its -wal away first; `heirloom list` shows the last good backup"
             }
             Self::Damaged { .. } => {
                 "keep the file; restore the last good backup (`heirloom list`), or keep a damaged copy with `--keep-damaged`"
@@ -159,8 +165,8 @@ impl SourceError {
 
 /// Returns the hint about a path where nothing is: often it is nearly right.
 fn hint_for_missing(path: &Path) -> String {
-    if path.starts_with("~") {
-        return format!("the `~` was not replaced by the shell; write it outside of quotes, or use \"$HOME/{}\"", rest_of_tilde(path));
+    if let Some(hint) = unexpanded(path) {
+        return hint;
     }
     let absolute = Path::new("/").join(path);
     if path.is_relative() && absolute.is_file() {
@@ -171,11 +177,6 @@ fn hint_for_missing(path: &Path) -> String {
         );
     }
     "check the path; `--if-exists` makes a missing database a success, for a first deployment".to_owned()
-}
-
-/// Returns what follows the tilde of a path.
-fn rest_of_tilde(path: &Path) -> String {
-    printable(&path.strip_prefix("~").unwrap_or(path).to_string_lossy()).into_owned()
 }
 
 fn shown(path: &Path) -> String {
@@ -189,7 +190,7 @@ impl fmt::Display for SourceError {
             Self::NotAFile { path, what } => write!(f, "{} is {what}, not a database file", quoted(path)),
             Self::Empty { path, wal_beside: false } => write!(f, "{} is empty (0 bytes)", quoted(path)),
             Self::Empty { path, wal_beside: true } => write!(f, "{} is empty (0 bytes), but a -wal with data lies beside it", quoted(path)),
-            Self::NotADatabase { path, why } => write!(f, "{} is not a usable SQLite database: {why}", quoted(path)),
+            Self::NotADatabase { path, why } => write!(f, "{} is not a SQLite database: {why}", quoted(path)),
             Self::Damaged { path, why } => write!(f, "{} is damaged: {why}", quoted(path)),
             Self::Contradicted { path, why, .. } => write!(f, "{} is damaged: {why}", quoted(path)),
             Self::Unsupported { path, action, why } => {

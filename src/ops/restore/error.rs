@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use crate::names::{Name, printable};
-use crate::text::shell_word;
+use crate::text::{shell_word, unexpanded};
 
 /// Why a restore was refused before anything was changed.
 #[derive(Debug)]
@@ -94,6 +94,7 @@ impl RestoreError {
                 format!("choose one with `--only {first}`, or name a folder for all with `--to-dir DIR`")
             }
             Self::Collision { .. } => "restore them one by one with `--only NAME --to FILE`".into(),
+            Self::NoFolder { path } if unexpanded(path).is_some() => unexpanded(path).unwrap_or_default(),
             Self::NoFolder { path } => format!("make it first: mkdir -p {}", shell_word(&path.to_string_lossy())),
             Self::Damaged { .. } => "choose another archive (`heirloom list`), or take this one with `--allow-damaged`".into(),
             Self::Unsound { .. } => {
