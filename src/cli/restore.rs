@@ -156,6 +156,8 @@ pub(super) fn run(args: &RestoreArgs, context: &mut Context) -> anyhow::Result<O
         return Ok(skipped(context, "skipped_exists", "everything is there, nothing was restored"));
     }
 
+    // Nothing is placed from there: it only takes a small database for a look.
+    let plan = restore::compare_schemas(&selected.archive, plan, &std::env::temp_dir(), context.threads(), &context.ui.progress());
     tell::plan(context, &selected.snapshot, &shown, &plan, args.dry_run);
     if args.dry_run {
         return Ok(Outcome::Done);

@@ -17,6 +17,7 @@ mod parts;
 mod pin;
 mod place;
 mod replace;
+mod schema;
 mod sql;
 mod stage;
 mod target;
@@ -36,6 +37,7 @@ pub use parts::Effort;
 pub use pin::{Pinned, pin};
 pub use place::{Offline, Proof, Replaced, exchange, place_new, place_over_unusable, take_away};
 pub use replace::{Committed, Compared, Locked, Replacement, Written};
+pub use schema::{SchemaFacts, schema};
 pub use target::{Target, TargetFacts, TargetState, look_at};
 pub use vacuum::vacuum;
 

@@ -10,6 +10,7 @@ mod execute;
 mod intent;
 mod plan;
 mod replace;
+mod schema;
 mod targets;
 
 pub use damage::{Damage, look_for_damage};
@@ -17,6 +18,7 @@ pub use error::RestoreError;
 pub use execute::{Options, Report, Restored, Safety, execute};
 pub use intent::{Interrupted, forget, interrupted};
 pub use plan::{Method, Plan, Step, choose, plan};
+pub use schema::{compare_schemas, schema_changed};
 pub use targets::{Known, Where, targets};
 
 pub use crate::text::shell_word;
