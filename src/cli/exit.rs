@@ -182,7 +182,10 @@ fn meaning_of(cause: &(dyn std::error::Error + 'static)) -> Option<Meaning> {
     if let Some(store) = cause.downcast_ref::<StoreError>() {
         return match store {
             StoreError::Unreachable { location, cause } => own(16, "store_unreachable", Some(&hint_for_unreachable(location, cause))),
-            StoreError::NotFound { .. } => own(12, "no_backup", Some("run `heirloom list` to see which archives there are")),
+            StoreError::NotFound { location, .. } => {
+                let hint = unexpanded(std::path::Path::new(location));
+                own(12, "no_backup", Some(hint.as_deref().unwrap_or("run `heirloom list` to see which archives there are")))
+            }
             StoreError::Exists { .. } => own(14, "target_exists", Some("choose another `--name`")),
             StoreError::Unsafe { .. } | StoreError::Io { .. } => own(1, "failed", None),
         };

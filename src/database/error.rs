@@ -149,11 +149,13 @@ impl SourceError {
                 ));
             }
             Self::Unsupported { .. } => "only the application has what is missing here: use the application's own tool for this step",
-            Self::Busy { .. } => "try again when the application is less busy",
+            Self::Busy { .. } => {
+                "try again when the application is less busy; one in `locking_mode=EXCLUSIVE` never lets go: stop it for that time"
+            }
             Self::Exclusive { holder, .. } => {
                 return Some(format!(
-                    "waiting does not help while process {} runs in `locking_mode=EXCLUSIVE`: stop it for the time of the backup, or set \
-                     `PRAGMA locking_mode=NORMAL` in its application",
+                    "in `locking_mode=EXCLUSIVE` a process never lets go, and waiting does not help: stop process {} for the time of \
+                     the backup, or set `PRAGMA locking_mode=NORMAL` in it",
                     holder.pid
                 ));
             }
@@ -311,7 +313,9 @@ impl TargetError {
     /// Says what the user can do next, when we know it.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Busy { .. } => Some("stop what writes to it, or try again when it is less busy".into()),
+            Self::Busy { .. } => {
+                Some("stop what uses it, or try again later; an application in `locking_mode=EXCLUSIVE` never lets go".into())
+            }
             Self::Failed { .. } => Some("stop what uses it and add `--offline`: then the file itself is replaced".into()),
             Self::NotOwner { owner, .. } => Some(format!(
                 "run the same command as its owner, with `setpriv --reuid={owner} --clear-groups` before it, or as root with CAP_CHOWN"

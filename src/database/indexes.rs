@@ -13,6 +13,7 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension as _, ToSql};
 
 use super::SourceError;
 use super::check::{VIOLATIONS, watched};
+use super::error::message;
 use super::facts::{quoted_identifier, table_names, text};
 use super::open::{lies_alone, open_private_to_write};
 use super::parts::Raw;
@@ -84,7 +85,8 @@ pub(super) fn lagging(copy: &Path, connection: &Connection, progress: &dyn Progr
             Ok(false) => {}
             Err(error) if error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) => return Err(error),
             Err(error) => {
-                notes.push(format!("full-text index \"{}\" could not be compared with its content: {error}", table.name));
+                let why = message(&error);
+                notes.push(format!("the content of full-text index \"{}\" could not be compared: {why}", table.name));
             }
         }
     }

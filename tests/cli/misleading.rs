@@ -94,6 +94,7 @@ fn a_tilde_that_nobody_replaced_is_no_volume_to_mount() {
     assert!(!world.path("~").exists());
     world.heirloom(["backup", "app.db"]).success();
     world.heirloom(["restore", "latest", "--to", "~/x.db"]).exits(2).says("the `~` was not replaced");
+    world.heirloom(["restore", "$HOME/app.tar.gz", "--to", "x.db"]).exits(12).says("the `$HOME` was not replaced");
     // Whoever has a folder of this name means it.
     fs::create_dir(world.path("~")).unwrap();
     world.heirloom(["backup", "app.db", "--dir", "~/backups"]).success();
