@@ -104,6 +104,7 @@ Register-ArgumentCompleter -Native -CommandName 'heirloom' -ScriptBlock {
             [CompletionResult]::new('--to-original', '--to-original', [CompletionResultType]::ParameterName, 'Restore to the paths recorded in the archive, whatever the configuration says and wherever it was made')
             [CompletionResult]::new('--force', '--force', [CompletionResultType]::ParameterName, 'Replace what exists without asking')
             [CompletionResult]::new('--allow-damaged', '--allow-damaged', [CompletionResultType]::ParameterName, 'Restore a damaged archive as far as it can be read; pages that cannot be read become zeros')
+            [CompletionResult]::new('--rebuild-indexes', '--rebuild-indexes', [CompletionResultType]::ParameterName, 'Rebuild the indexes that need it, in the copy, before it is put in place')
             [CompletionResult]::new('--dry-run', '--dry-run', [CompletionResultType]::ParameterName, 'Print what would be done, and stop')
             [CompletionResult]::new('--no-safety-backup', '--no-safety-backup', [CompletionResultType]::ParameterName, 'Do not back up what is replaced; such a restore cannot be undone')
             [CompletionResult]::new('--offline', '--offline', [CompletionResultType]::ParameterName, 'Replace the file itself, after proof that nobody has it open')

@@ -662,7 +662,7 @@ _heirloom() {
             return 0
             ;;
         heirloom__subcmd__restore)
-            opts="-q -v -h --at --from --fresh --accept-older --only --to --to-dir --to-original --set --force --allow-damaged --check --dry-run --no-safety-backup --offline --assume-unused --if-missing --if-backup-exists --undo --time-zone --busy-timeout --config --dir --json --quiet --verbose --color --progress --help"
+            opts="-q -v -h --at --from --fresh --accept-older --only --to --to-dir --to-original --set --force --allow-damaged --rebuild-indexes --check --dry-run --no-safety-backup --offline --assume-unused --if-missing --if-backup-exists --undo --time-zone --busy-timeout --config --dir --json --quiet --verbose --color --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

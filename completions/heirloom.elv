@@ -99,6 +99,7 @@ set edit:completion:arg-completer[heirloom] = {|@words|
             cand --to-original 'Restore to the paths recorded in the archive, whatever the configuration says and wherever it was made'
             cand --force 'Replace what exists without asking'
             cand --allow-damaged 'Restore a damaged archive as far as it can be read; pages that cannot be read become zeros'
+            cand --rebuild-indexes 'Rebuild the indexes that need it, in the copy, before it is put in place'
             cand --dry-run 'Print what would be done, and stop'
             cand --no-safety-backup 'Do not back up what is replaced; such a restore cannot be undone'
             cand --offline 'Replace the file itself, after proof that nobody has it open'

@@ -113,6 +113,7 @@ complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l accept-old
 complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l to-original -d 'Restore to the paths recorded in the archive, whatever the configuration says and wherever it was made'
 complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l force -d 'Replace what exists without asking'
 complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l allow-damaged -d 'Restore a damaged archive as far as it can be read; pages that cannot be read become zeros'
+complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l rebuild-indexes -d 'Rebuild the indexes that need it, in the copy, before it is put in place'
 complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l dry-run -d 'Print what would be done, and stop'
 complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l no-safety-backup -d 'Do not back up what is replaced; such a restore cannot be undone'
 complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l offline -d 'Replace the file itself, after proof that nobody has it open'

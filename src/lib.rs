@@ -42,6 +42,7 @@ pub mod ops;
 pub mod platform;
 pub mod progress;
 pub mod retention;
+pub mod schema_diff;
 pub mod scratch;
 pub mod snapshot;
 pub mod store;

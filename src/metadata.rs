@@ -219,6 +219,8 @@ pub enum Integrity {
     /// Nothing damaged was found, but not everything could be checked, or rows break a promise of their table (NOT NULL,
     /// CHECK, a type); the findings name it.
     Partial,
+    /// Every row can be read, and indexes must be rebuilt; the findings give the statements.
+    Indexes,
     /// Not checked, as the user wished.
     Unchecked,
     /// Damaged.
@@ -231,6 +233,7 @@ impl Integrity {
         match self {
             Integrity::Ok => "ok",
             Integrity::Partial => "partial",
+            Integrity::Indexes => "indexes",
             Integrity::Unchecked => "unchecked",
             Integrity::Damaged => "damaged",
         }

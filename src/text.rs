@@ -1,10 +1,39 @@
 //! Sizes, ages and counts in the words of people.
 
+use std::path::Path;
+
 use bytesize::ByteSize;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::metadata::Extent;
+use crate::names::printable;
 use crate::streams::Stream;
+
+/// Returns a word as a shell takes it.
+pub fn shell_word(word: &str) -> String {
+    let word = printable(word);
+    let plain = |char: char| char.is_ascii_alphanumeric() || "/._-+:@%=".contains(char);
+    if !word.is_empty() && word.chars().all(plain) { word.into_owned() } else { format!("'{}'", word.replace('\'', "'\\''")) }
+}
+
+/// Returns the hint about a path that begins with what a shell should have replaced, such as `~/backups` out of quotes or of a
+/// file that no shell reads; `None` if it does not.
+pub fn unexpanded(path: &Path) -> Option<String> {
+    let first = path.components().next()?.as_os_str().to_str()?;
+    if !first.starts_with(['~', '$']) {
+        return None;
+    }
+    let rest = path.to_string_lossy();
+    let written = if first == "~" { format!("$HOME{}", &rest[1..]) } else { rest.clone().into_owned() };
+    let written = printable(&written).into_owned();
+    Some(if first == "~" {
+        format!("the `~` was not replaced: no shell does so within quotes; write \"{written}\", or leave the quotes out")
+    } else if first.starts_with('~') {
+        format!("the `{}` was not replaced: no shell does so within quotes; write the whole path", printable(first))
+    } else {
+        format!("the `{}` was not replaced: no shell does so within single quotes; write \"{written}\"", printable(first))
+    })
+}
 
 /// Returns a size as `12.3 MiB`.
 pub fn bytes(bytes: u64) -> String {

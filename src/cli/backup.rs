@@ -17,7 +17,7 @@ use crate::config::{Check, ShrinkWatch};
 use crate::database::{Depth, Limits};
 use crate::metadata::Kind;
 use crate::names::{ArchiveName, Name, printable};
-use crate::ops::backup::{self, IfMissing, Made, Note, Plan, Run};
+use crate::ops::backup::{self, Finding, IfMissing, Made, Note, Plan, Run};
 use crate::ops::inventory::inventory;
 use crate::ops::pack::Request;
 use crate::progress::Interrupted;
@@ -36,7 +36,7 @@ use crate::store::{LocalStore, Store as _, StoreError};
   heirloom backup --only user --note 'before the migration'
   heirloom backup --kind scheduled --if-older-than 20h --rotate
 
-Exit codes: 0 done; 3 one of several sets failed, a damaged database was kept, most rows are gone,
+Exit codes: 0 done; 3 one of several sets failed, a damaged database was kept, indexes must be rebuilt, most rows are gone,
 the clock is behind the newest archive, or another application uses the same set, host and path;
 10 no such database; 11 locked or busy; 13 damaged, nothing kept; 14 name taken; 15 not enough space; 16 store unreachable")]
 pub struct BackupArgs {
@@ -229,7 +229,8 @@ fn one_set(args: &BackupArgs, context: &mut Context, store: Option<&LocalStore>,
     });
     report(context, store, &made, seconds);
     let mut document = made_json(store, &made, seconds);
-    let outcome = if made.notes.iter().any(Note::is_problem) { Outcome::Problems } else { Outcome::Done };
+    let problems = made.notes.iter().any(Note::is_problem) || made.findings.iter().any(Finding::is_problem);
+    let outcome = if problems { Outcome::Problems } else { Outcome::Done };
     if packed.is_damaged() {
         // A damaged database must not push good archives of it out.
         return Ok((document, Outcome::Problems));
@@ -341,8 +342,13 @@ fn report(context: &mut Context, store: &LocalStore, made: &Made, took: Duration
         }
     }
     let ui = &mut context.ui;
-    for (database, finding) in packed.findings() {
-        ui.warning(format!("{database}: {finding}"));
+    for finding in &made.findings {
+        let line = format!("{}: {}", finding.database, finding.text);
+        if finding.is_new {
+            ui.warning(line);
+        } else {
+            ui.detail(format!("known: {line}"));
+        }
     }
     if packed.is_damaged() {
         ui.warning("a damaged database was kept, marked as damaged; the archives before it are untouched");
@@ -406,7 +412,8 @@ fn note_json(note: &Note) -> Value {
 
 fn made_json(store: &LocalStore, made: &Made, took: Duration) -> Value {
     let packed = &made.packed;
-    let findings: Vec<Value> = packed.findings().map(|(database, finding)| json!({"database": database, "finding": finding})).collect();
+    let finding = |one: &Finding| json!({"database": one.database, "finding": one.text, "new": one.is_new});
+    let findings: Vec<Value> = made.findings.iter().map(finding).collect();
     json!({
         "archive": store.root().join(packed.archive.as_str()).to_string_lossy(),
         "backup_name": packed.metadata.backup_name,

@@ -14,6 +14,7 @@ use crate::ops::resolve::ResolveError;
 use crate::ops::restore::RestoreError;
 use crate::progress::Interrupted;
 use crate::store::StoreError;
+use crate::text::{shell_word, unexpanded};
 
 /// What `--version` says: the release, and that of the SQLite that is linked in.
 pub static VERSION: LazyLock<String> = LazyLock::new(|| format!("{} (SQLite {})", env!("CARGO_PKG_VERSION"), sqlite_version()));
@@ -208,12 +209,15 @@ fn meaning_of(cause: &(dyn std::error::Error + 'static)) -> Option<Meaning> {
     if let Some(source) = cause.downcast_ref::<SourceError>() {
         let (code, kind) = match source {
             SourceError::Missing(_) | SourceError::NotAFile { .. } | SourceError::Empty { .. } => (10, "no_database"),
-            SourceError::NotADatabase { .. } | SourceError::Damaged { .. } => (13, "damaged"),
-            SourceError::Busy { .. } => (11, "busy"),
+            SourceError::NotADatabase { .. }
+            | SourceError::Damaged { .. }
+            | SourceError::Contradicted { .. }
+            | SourceError::Unsupported { .. } => (13, "damaged"),
+            SourceError::Busy { .. } | SourceError::Exclusive { .. } => (11, "busy"),
             SourceError::Io { .. } => (1, "failed"),
             SourceError::Interrupted(_) => return None,
         };
-        return own(code, kind, source.hint());
+        return own(code, kind, source.hint().as_deref());
     }
     if let Some(target) = cause.downcast_ref::<TargetError>() {
         let (code, kind) = match target {
@@ -237,15 +241,18 @@ fn meaning_of(cause: &(dyn std::error::Error + 'static)) -> Option<Meaning> {
     }
     if let Some(store) = cause.downcast_ref::<StoreError>() {
         return match store {
-            StoreError::Unreachable { .. } => own(16, "store_unreachable", Some("mount it, or name another folder with `--dir`")),
-            StoreError::NotFound { .. } => own(12, "no_backup", Some("run `heirloom list` to see which archives there are")),
+            StoreError::Unreachable { location, cause } => own(16, "store_unreachable", Some(&hint_for_unreachable(location, cause))),
+            StoreError::NotFound { location, .. } => {
+                let hint = unexpanded(std::path::Path::new(location));
+                own(12, "no_backup", Some(hint.as_deref().unwrap_or("run `heirloom list` to see which archives there are")))
+            }
             StoreError::Exists { .. } => own(14, "target_exists", Some("choose another `--name`")),
             StoreError::Unsafe { .. } | StoreError::Io { .. } => own(1, "failed", None),
         };
     }
     if let Some(resolve) = cause.downcast_ref::<ResolveError>() {
         let (code, kind) = match resolve {
-            ResolveError::NotFound { .. } => (12, "no_backup"),
+            ResolveError::NotFound { .. } | ResolveError::Excluded { .. } => (12, "no_backup"),
             ResolveError::Unread { .. } => (1, "failed"),
             ResolveError::Ambiguous { .. } => (2, "usage"),
         };
@@ -277,6 +284,22 @@ fn meaning_of(cause: &(dyn std::error::Error + 'static)) -> Option<Meaning> {
         };
     }
     None
+}
+
+/// Returns the hint about a store that cannot be reached: not each is a volume to mount.
+fn hint_for_unreachable(location: &str, cause: &io::Error) -> String {
+    let path = std::path::Path::new(location);
+    match cause.kind() {
+        _ if unexpanded(path).is_some() => unexpanded(path).unwrap_or_default(),
+        io::ErrorKind::NotADirectory => {
+            let file = path.ancestors().find(|part| part.is_file()).unwrap_or(path);
+            format!("{} is a file: name a folder with `--dir`", shell_word(&file.to_string_lossy()))
+        }
+        io::ErrorKind::PermissionDenied => {
+            format!("see who may use it with `ls -ld {}`, or name another folder with `--dir`", shell_word(location))
+        }
+        _ => "mount it, or name another folder with `--dir`".to_owned(),
+    }
 }
 
 /// Returns the exit code that an error ends with; `signal` is the signal that stopped the run, if one did.

@@ -405,6 +405,7 @@ fn options<'a>(args: &GuardArgs, context: &Context, store: &'a LocalStore, befor
         set: before.packed.metadata.set.clone(),
         check: depth(context),
         allow_damaged: false,
+        rebuild_indexes: false,
         safety: Safety::Into(store),
         workspace: Some(store),
         takes_back: None,

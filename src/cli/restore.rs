@@ -77,6 +77,9 @@ pub struct RestoreArgs {
     /// Restore a damaged archive as far as it can be read; pages that cannot be read become zeros
     #[arg(long)]
     pub(super) allow_damaged: bool,
+    /// Rebuild the indexes that need it, in the copy, before it is put in place
+    #[arg(long)]
+    pub(super) rebuild_indexes: bool,
     /// How thoroughly the unpacked databases are checked
     #[arg(long, value_enum, value_name = "DEPTH")]
     pub(super) check: Option<CheckArg>,
@@ -162,6 +165,8 @@ pub(super) fn run(args: &RestoreArgs, context: &mut Context) -> anyhow::Result<O
     }
 
     restore_targets::warn_of_other_origin(&selected, &plan, context);
+    // Nothing is placed from there: it only takes a small database for a look.
+    let plan = restore::compare_schemas(&selected.archive, plan, &std::env::temp_dir(), context.threads(), &context.ui.progress());
     let job = Job { allow_damaged: args.allow_damaged, left_out, ..Job::new(&selected, plan, shown) };
     match carry_out(args, context, job)? {
         Carried::Through(outcome) => Ok(outcome),

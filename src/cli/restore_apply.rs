@@ -74,6 +74,7 @@ pub(super) fn carry_out(args: &RestoreArgs, context: &mut Context, job: Job<'_>)
         // A restore is checked in full, whatever backups are: that it takes a moment is no loss at this point.
         check: CheckArg::depth(args.check, Check::Full),
         allow_damaged,
+        rebuild_indexes: args.rebuild_indexes,
         safety: safety.map_or(Safety::Without, Safety::Into),
         workspace: workspace.as_ref(),
         takes_back,

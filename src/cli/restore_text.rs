@@ -6,10 +6,11 @@ use super::context::quoted;
 use super::restore_select::LeftOut;
 use super::ui::Tone;
 use super::{Context, text};
-use crate::database::TargetState;
+use crate::database::{self, Holders, TargetState};
 use crate::metadata::{Kind, rfc3339};
 use crate::names::printable;
-use crate::ops::restore::{Damage, Method, Plan, Report, Step, shell_word};
+use crate::ops::restore::{self, Damage, Method, Plan, Report, Step, shell_word};
+use crate::schema_diff::Difference;
 use crate::snapshot::Snapshot;
 
 /// How many processes are named.
@@ -47,6 +48,8 @@ pub(super) fn plan(context: &mut Context, snapshot: &Snapshot, shown: &str, plan
         lines.iter().for_each(|line| context.ui.note(line));
     } else {
         lines.iter().for_each(|line| context.ui.detail(line));
+        // Also where nobody is asked, with `--force`.
+        plan.steps.iter().filter_map(|step| in_use(&step.target.given, &step.holders)).for_each(|line| context.ui.note(line));
     }
 }
 
@@ -79,6 +82,7 @@ fn step_lines(context: &Context, step: &Step) -> Vec<String> {
             lines.push(format!("    moves aside what is no usable database ({}): {bytes}{modified}", printable(why)));
         }
     }
+    lines.extend(schema_line(step.schema.as_ref()));
     if step.target.given != step.target.path && std::path::absolute(&step.target.given).is_ok_and(|given| given != step.target.path) {
         lines.push(format!("    the file is {}", quoted(&step.target.path)));
     }
@@ -91,11 +95,29 @@ fn holders(step: &Step) -> Option<String> {
     holders_line(&step.holders, then)
 }
 
-fn holders_line(holders: &crate::database::Holders, then: &str) -> Option<String> {
+fn holders_line(holders: &Holders, then: &str) -> Option<String> {
+    processes(holders).map(|processes| format!("    in use by {processes}; {then}"))
+}
+
+/// Says who has a file open, if anybody has.
+fn in_use(path: &std::path::Path, holders: &Holders) -> Option<String> {
+    processes(holders).map(|processes| format!("{} is in use by {processes}", quoted(path)))
+}
+
+/// Says what changes in the schema, if something does.
+fn schema_line(difference: Option<&Difference>) -> Option<String> {
+    let difference = difference?;
+    let unknown = if difference.columns_compared { "" } else { "its columns are not compared, for its size" };
+    let known = difference.line();
+    let line = [known.as_str(), unknown].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("; ");
+    (!line.is_empty()).then(|| format!("    schema: {line}"))
+}
+
+fn processes(holders: &Holders) -> Option<String> {
     let named: Vec<String> = holders.processes.iter().take(NAMED).map(|holder| format!("{} ({})", holder.name, holder.pid)).collect();
     let others = holders.processes.len().saturating_sub(NAMED);
     let others = if others > 0 { format!(" and {others} more") } else { String::new() };
-    (!named.is_empty()).then(|| format!("    in use by {}{others}; {then}", named.join(", ")))
+    (!named.is_empty()).then(|| format!("{}{others}", named.join(", ")))
 }
 
 fn rows(number: u64) -> String {
@@ -129,6 +151,7 @@ pub(super) fn report(context: &mut Context, snapshot: &Snapshot, shown: &str, pl
                     "replaced": !matches!(step.target.state, TargetState::Missing { .. }),
                     "rows_before": rows_before(step), "method": method(done.method),
                     "journal_mode": done.journal_modes.map(|(_, after)| after),
+                    "schema": schema_after(step), "in_use_by": in_use_json(&still_in_use(&done.target)),
                     "set_aside": done.aside.as_ref().map(|aside| aside.to_string_lossy()), "unreadable_pages": unreadable(step),
                 })
             })
@@ -154,6 +177,7 @@ pub(super) fn report(context: &mut Context, snapshot: &Snapshot, shown: &str, pl
             words.push(format!("the journal mode is now {after}, it was {before}"));
         }
         context.ui.line(format!("  {} to {}: {}", done.name, quoted(&done.target), words.join(", ")));
+        schema_line(schema_after(step).as_ref()).into_iter().for_each(|line| context.ui.line(line));
         if let Some(aside) = &done.aside {
             context.ui.line(format!("    what was there is in {}", quoted(aside)));
         }
@@ -167,6 +191,11 @@ pub(super) fn report(context: &mut Context, snapshot: &Snapshot, shown: &str, pl
     for (done, _) in report.databases.iter().zip(&plan.steps).filter(|(_, step)| step.damage.is_some()) {
         let command = format!("sqlite3 {} .recover", shell_word(&done.target.to_string_lossy()));
         context.ui.note(format!("{} is damaged; to get out of it what is left, run: {command} > {}.sql", done.name, done.name));
+    }
+    for done in &report.databases {
+        let holders = still_in_use(&done.target);
+        let restart = in_use(&done.target, &holders).map(|line| format!("{line}: restart it, it may go on with what it has in memory"));
+        restart.into_iter().for_each(|line| context.ui.note(line));
     }
     if let (Some(safety), Some(undo)) = (&report.safety, undo) {
         context.ui.line(format!("previous contents saved as {safety}; undo with: {undo}"));
@@ -221,8 +250,25 @@ fn step_json(step: &Step) -> Value {
         "name": step.held.name, "target": step.target.path.to_string_lossy(), "bytes": step.held.bytes, "rows": step.rows_after(),
         "method": method(step.method), "rows_before": rows_before(step), "unreadable_pages": unreadable(step),
         "damage": step.damage.as_ref().map(|damage| &damage.why),
-        "in_use_by": step.holders.processes.iter().map(|holder| json!({"pid": holder.pid, "name": holder.name})).collect::<Vec<_>>(),
+        "schema": step.schema, "in_use_by": in_use_json(&step.holders),
     })
+}
+
+fn in_use_json(holders: &Holders) -> Vec<Value> {
+    holders.processes.iter().map(|holder| json!({"pid": holder.pid, "name": holder.name})).collect()
+}
+
+/// Returns who has a database open now, as far as that can be seen.
+fn still_in_use(path: &std::path::Path) -> Holders {
+    database::holders(path).unwrap_or_default()
+}
+
+/// Returns what changed in the schema. Where it was too much to unpack before, the database itself tells now.
+fn schema_after(step: &Step) -> Option<Difference> {
+    match &step.schema {
+        Some(known) if !known.columns_compared => restore::schema_changed(step).or_else(|| step.schema.clone()),
+        known => known.clone(),
+    }
 }
 
 /// Returns the ranges of pages that become zeros: `[[257, 512]]`.

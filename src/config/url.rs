@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 const NOT_SQLITE: &str = "is not a SQLite URL (sqlite:///relative.db or sqlite:////absolute.db)";
 const IN_MEMORY: &str = "means a database in memory, and there is no file to back up";
+const FILE_WITH_HOST: &str = "has a host in front of its path; an absolute path takes three slashes (file:///app/app.db)";
 const WITH_HOST: &str = "has a host or a user in front of its path, which a SQLite URL does not have";
 
 /// Returns the path that a URL means, as SQLAlchemy and those after it read it, or why it means none.
@@ -64,7 +65,7 @@ fn sqlite(rest: &str) -> Result<&str, &'static str> {
 fn file(rest: &str) -> Result<&str, &'static str> {
     let Some(rest) = rest.strip_prefix("//") else { return Ok(rest) };
     let path = rest.strip_prefix("localhost").unwrap_or(rest);
-    if path.starts_with('/') { Ok(path) } else { Err(WITH_HOST) }
+    if path.starts_with('/') { Ok(path) } else { Err(FILE_WITH_HOST) }
 }
 
 fn decoded(text: &str) -> Option<Vec<u8>> {
@@ -125,7 +126,7 @@ mod tests {
             ("", NOT_SQLITE),
             ("sqlite://app:hunter2@host/app.db", WITH_HOST),
             ("sqlite+pysqlcipher://:hunter2@/app.db", WITH_HOST),
-            ("file://host/app.db", WITH_HOST),
+            ("file://host/app.db", FILE_WITH_HOST),
         ] {
             assert_eq!(database_path(url), Err(why), "{url}");
         }

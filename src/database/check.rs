@@ -17,6 +17,7 @@ use rusqlite::{Connection, ErrorCode, ToSql};
 use super::SourceError;
 use super::error::message;
 use super::facts::{quoted_identifier, table_names};
+use super::indexes::{judge, lagging};
 use super::open::{lies_alone, open_private, open_private_with_checks};
 use super::parts::{Effort, Raw, all_in_order};
 use crate::metadata::Integrity;
@@ -28,7 +29,7 @@ const MOST_FINDINGS: usize = 100;
 /// The longest finding, in bytes.
 const LONGEST_FINDING: usize = 300;
 /// How integrity_check begins a line about a row that breaks a promise of its table, on a page that is in order.
-const VIOLATIONS: [&str; 5] = ["NULL value in ", "CHECK constraint failed in ", "NUMERIC value in ", "TEXT value in ", "non-"];
+pub(super) const VIOLATIONS: [&str; 5] = ["NULL value in ", "CHECK constraint failed in ", "NUMERIC value in ", "TEXT value in ", "non-"];
 
 /// How thoroughly a copy is checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,9 +53,17 @@ pub struct Checked {
     pub findings: Vec<String>,
     /// Rows that break a foreign key; `None` where that was not checked.
     pub foreign_key_violations: Option<u64>,
+    /// The statements that rebuild the indexes that are wrong, where nothing else is. With the verdict `Damaged` an index and its
+    /// table contradict each other, and a rebuild would settle that in favor of the table.
+    pub rebuild: Vec<String>,
 }
 
 impl Checked {
+    /// What is known of a copy that was not checked.
+    fn not() -> Self {
+        Self { integrity: Integrity::Unchecked, findings: Vec::new(), foreign_key_violations: None, rebuild: Vec::new() }
+    }
+
     /// Says whether there are rows that break a promise of their table, on pages that are in order.
     pub fn has_violations(&self) -> bool {
         self.findings.iter().any(|finding| VIOLATIONS.iter().any(|beginning| finding.starts_with(beginning)))
@@ -66,7 +75,7 @@ impl Checked {
 /// Damage must be seen twice, with every byte read in between: SQLite takes an EIO of the disk for a malformed database.
 pub fn check(copy: &Path, depth: Depth, effort: Effort, progress: &dyn Progress) -> Result<Checked, SourceError> {
     let checked = check_once(copy, depth, effort, progress)?;
-    if checked.integrity != Integrity::Damaged {
+    if !matches!(checked.integrity, Integrity::Damaged | Integrity::Indexes) {
         return Ok(checked);
     }
     read_through(copy)?;
@@ -82,7 +91,7 @@ pub(super) fn read_through(copy: &Path) -> Result<(), SourceError> {
 fn check_once(copy: &Path, depth: Depth, effort: Effort, progress: &dyn Progress) -> Result<Checked, SourceError> {
     let mut found = Found::default();
     let pragma = match depth {
-        Depth::None => return Ok(Checked { integrity: Integrity::Unchecked, findings: Vec::new(), foreign_key_violations: None }),
+        Depth::None => return Ok(Checked::not()),
         Depth::Quick => "quick_check",
         Depth::Full | Depth::Deep => "integrity_check",
     };
@@ -97,6 +106,10 @@ fn check_once(copy: &Path, depth: Depth, effort: Effort, progress: &dyn Progress
         }
         let in_order = depth != Depth::Quick && all_in_order(copy, &connection, effort, progress);
         integrity(copy, &connection, pragma, in_order, &mut found)?;
+        // What a quick check finds may be a full-text index; it does not look for more.
+        if depth != Depth::Quick || !found.damage.is_empty() {
+            indexes(copy, &connection, &mut found, progress)?;
+        }
         match foreign_keys(&connection) {
             Ok(count) => foreign_key_violations = Some(count),
             Err(error) => {
@@ -132,6 +145,9 @@ struct Found {
     unchecked: Vec<String>,
     violations: Vec<String>,
     more_violations: u64,
+    /// Indexes that must be rebuilt over tables that are sound.
+    indexes: Vec<String>,
+    rebuild: Vec<String>,
     /// What does not change the verdict.
     notes: Vec<String>,
     /// The code of an error of the system's that integrity_check met and told as a line, like damage.
@@ -180,6 +196,8 @@ impl Found {
     fn into_checked(self, foreign_key_violations: Option<u64>) -> Checked {
         let integrity = if !self.damage.is_empty() {
             Integrity::Damaged
+        } else if !self.indexes.is_empty() {
+            Integrity::Indexes
         } else if self.unchecked.is_empty() && self.violations.is_empty() {
             Integrity::Ok
         } else {
@@ -189,13 +207,13 @@ impl Found {
         let more = (self.more_violations > 0).then(|| format!("{} more rows of this kind", self.more_violations));
         // The last lines are short and say what is left out: they keep their place.
         let ends: Vec<String> = self.notes.into_iter().chain(foreign).collect();
-        let findings = (self.damage.into_iter().chain(self.unchecked).chain(self.violations))
+        let findings = (self.damage.into_iter().chain(self.indexes).chain(self.unchecked).chain(self.violations))
             .take(MOST_FINDINGS - ends.len() - usize::from(more.is_some()))
             .chain(more)
             .chain(ends)
             .map(|line| finding(&line))
             .collect();
-        Checked { integrity, findings, foreign_key_violations }
+        Checked { integrity, findings, foreign_key_violations, rebuild: self.rebuild }
     }
 }
 
@@ -215,6 +233,36 @@ fn finding(line: &str) -> String {
     let line = printable(line);
     let end = line.floor_char_boundary(LONGEST_FINDING);
     line[..end].to_owned()
+}
+
+/// Tells indexes that only have to be rebuilt from damage.
+fn indexes(copy: &Path, connection: &Connection, found: &mut Found, progress: &dyn Progress) -> Result<(), SourceError> {
+    let judged = if found.failure.is_some() {
+        return Ok(());
+    } else if found.damage.is_empty() {
+        lagging(copy, connection, progress).map(|(wrong, notes)| {
+            found.notes.extend(notes);
+            Some(wrong)
+        })
+    } else {
+        judge(copy, connection, progress)
+    };
+    let wrong = match judged {
+        Ok(Some(wrong)) => wrong,
+        // There is more than that.
+        Ok(None) => return Ok(()),
+        Err(error) => return found.note(copy, error).map(drop),
+    };
+    found.rebuild = wrong.iter().map(|one| one.rebuild.clone()).collect();
+    let (disputed, lacking): (Vec<_>, Vec<_>) = wrong.into_iter().partition(|one| one.disputed);
+    if disputed.is_empty() {
+        // What SQLite says line by line about each missing entry is said by these.
+        found.damage.clear();
+    }
+    found.damage.splice(0..0, disputed.into_iter().map(|one| one.finding));
+    found.damage.truncate(MOST_FINDINGS);
+    found.indexes = lacking.into_iter().map(|one| one.finding).collect();
+    Ok(())
 }
 
 /// Runs integrity_check or quick_check: over the whole file, unless its parts are known to be in order, over the freelist by itself,

@@ -3,11 +3,14 @@
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rusqlite::ErrorCode;
 
+use super::holders::Holder;
 use crate::names::printable;
 use crate::progress::Interrupted;
+use crate::text::{shell_word, unexpanded};
 
 /// Why a database cannot be copied or checked. Each variant names the file.
 #[derive(Debug)]
@@ -42,12 +45,39 @@ pub enum SourceError {
         /// What SQLite said, made printable.
         why: String,
     },
+    /// An index and its table contradict each other, and nothing else is wrong: one of the two is.
+    Contradicted {
+        /// The path as it was given.
+        path: PathBuf,
+        /// Which index, and which rows as far as they are known.
+        why: String,
+        /// The statements that settle it in favor of the table.
+        rebuild: Vec<String>,
+    },
+    /// SQLite lacks something that the file needs: a collation, function or module of its application, a newer release.
+    Unsupported {
+        /// The path as it was given.
+        path: PathBuf,
+        /// What was being done, as a verb.
+        action: &'static str,
+        /// What SQLite said, made printable.
+        why: String,
+    },
     /// Another process held a lock for longer than we wait, or changed the file whenever we copied it.
     Busy {
         /// The path as it was given.
         path: PathBuf,
         /// What was waited for, and for how long.
         why: String,
+    },
+    /// One process kept all others out during the whole wait. In `locking_mode=EXCLUSIVE` it never lets go.
+    Exclusive {
+        /// The path as it was given.
+        path: PathBuf,
+        /// The process.
+        holder: Holder,
+        /// How long was waited.
+        waited: Duration,
     },
     /// The system refused, or failed.
     Io {
@@ -72,7 +102,10 @@ impl SourceError {
             Self::Empty { wal_beside, .. } => Self::Empty { path, wal_beside },
             Self::NotADatabase { why, .. } => Self::NotADatabase { path, why },
             Self::Damaged { why, .. } => Self::Damaged { path, why },
+            Self::Contradicted { why, rebuild, .. } => Self::Contradicted { path, why, rebuild },
+            Self::Unsupported { action, why, .. } => Self::Unsupported { path, action, why },
             Self::Busy { why, .. } => Self::Busy { path, why },
+            Self::Exclusive { holder, waited, .. } => Self::Exclusive { path, holder, waited },
             Self::Io { action, cause, .. } => Self::Io { path, action, cause },
             Self::Interrupted(cause) => Self::Interrupted(cause),
         }
@@ -85,21 +118,71 @@ impl SourceError {
     }
 
     /// Says what the user can do next, when we know it.
-    pub fn hint(&self) -> Option<&'static str> {
-        match self {
-            Self::Missing(_) => Some("check the path; `--if-exists` makes a missing database a success, for a first deployment"),
+    pub fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::Missing(path) => return Some(hint_for_missing(path)),
             Self::Empty { wal_beside: true, .. } => {
-                Some("its -wal may hold the data: copy both files away before anything opens them, since SQLite would delete the -wal")
+                "its -wal may hold the data: copy both files away before anything opens them, since SQLite would delete the -wal"
             }
-            Self::Empty { .. } => Some("an application that was never started leaves such a file; there is nothing in it to back up"),
-            Self::NotADatabase { .. } => Some("an encrypted database looks the same; see `file` and `head -c 16` on it"),
+            Self::Empty { .. } => "an application that was never started leaves such a file; there is nothing in it to back up",
+            Self::NotADatabase { why, .. } if why.contains("cut off") => {
+                "a copy that was interrupted, or a full disk, leaves such a file; restore the last good backup (`heirloom list`)"
+            }
+            Self::NotADatabase { path, .. } => {
+                return Some(format!(
+                    "if it is encrypted, back it up with its application; else see what it is with `file {}`",
+                    shown(path)
+                ));
+            }
+            Self::Damaged { why, .. } if why.contains("its -wal") => {
+                "copy the file and its -wal away first; `heirloom list` shows the last good backup"
+            }
             Self::Damaged { .. } => {
-                Some("keep the file; restore the last good backup (`heirloom list`), or keep a damaged copy with `--keep-damaged`")
+                "keep the file; restore the last good backup (`heirloom list`), or keep a damaged copy with `--keep-damaged`"
             }
-            Self::Busy { .. } => Some("try again when the application is less busy"),
-            Self::NotAFile { .. } | Self::Io { .. } | Self::Interrupted(_) => None,
-        }
+            Self::Contradicted { path, rebuild, .. } => {
+                return Some(format!(
+                    "one of the two is wrong, and a rebuild would hide which: compare these rows with the last good backup (`heirloom \
+                     list`) and restore it, or, if you know that the table is right, run: sqlite3 {} {}",
+                    shown(path),
+                    shell_word(&rebuild.join("; "))
+                ));
+            }
+            Self::Unsupported { .. } => "only the application has what is missing here: use the application's own tool for this step",
+            Self::Busy { .. } => {
+                "try again when the application is less busy; one in `locking_mode=EXCLUSIVE` never lets go: stop it for that time"
+            }
+            Self::Exclusive { holder, .. } => {
+                return Some(format!(
+                    "in `locking_mode=EXCLUSIVE` a process never lets go, and waiting does not help: stop process {} for the time of \
+                     the backup, or set `PRAGMA locking_mode=NORMAL` in it",
+                    holder.pid
+                ));
+            }
+            Self::NotAFile { .. } | Self::Io { .. } | Self::Interrupted(_) => return None,
+        };
+        Some(hint.to_owned())
     }
+}
+
+/// Returns the hint about a path where nothing is: often it is nearly right.
+fn hint_for_missing(path: &Path) -> String {
+    if let Some(hint) = unexpanded(path) {
+        return hint;
+    }
+    let absolute = Path::new("/").join(path);
+    if path.is_relative() && absolute.is_file() {
+        let absolute = shown(&absolute);
+        return format!(
+            "{absolute} exists: an absolute path begins with a slash, and in a URL that makes four (sqlite:///{absolute}), since \
+             three make a path relative to the working folder"
+        );
+    }
+    "check the path; `--if-exists` makes a missing database a success, for a first deployment".to_owned()
+}
+
+fn shown(path: &Path) -> String {
+    shell_word(&path.to_string_lossy())
 }
 
 impl fmt::Display for SourceError {
@@ -109,9 +192,16 @@ impl fmt::Display for SourceError {
             Self::NotAFile { path, what } => write!(f, "{} is {what}, not a database file", quoted(path)),
             Self::Empty { path, wal_beside: false } => write!(f, "{} is empty (0 bytes)", quoted(path)),
             Self::Empty { path, wal_beside: true } => write!(f, "{} is empty (0 bytes), but a -wal with data lies beside it", quoted(path)),
-            Self::NotADatabase { path, why } => write!(f, "{} is not a usable SQLite database: {why}", quoted(path)),
+            Self::NotADatabase { path, why } => write!(f, "{} is not a SQLite database: {why}", quoted(path)),
             Self::Damaged { path, why } => write!(f, "{} is damaged: {why}", quoted(path)),
+            Self::Contradicted { path, why, .. } => write!(f, "{} is damaged: {why}", quoted(path)),
+            Self::Unsupported { path, action, why } => {
+                write!(f, "cannot {action} {}: it needs something that only its application has ({why})", quoted(path))
+            }
             Self::Busy { path, why } => write!(f, "{} is busy: {why}", quoted(path)),
+            Self::Exclusive { path, holder, waited } => {
+                write!(f, "{} is busy: process {} has held it exclusively for {waited:?}", quoted(path), holder.shown())
+            }
             Self::Io { path, action, .. } => write!(f, "cannot {action} {}", quoted(path)),
             Self::Interrupted(interrupted) => interrupted.fmt(f),
         }
@@ -148,7 +238,8 @@ impl SourceError {
                 Self::Io { path, action, cause: io::Error::new(io::ErrorKind::PermissionDenied, why) }
             }
             Some(ErrorCode::SystemIoFailure | ErrorCode::CannotOpen) => Self::Io { path, action, cause: io::Error::other(why) },
-            _ => Self::NotADatabase { path, why },
+            Some(ErrorCode::NotADatabase) => Self::NotADatabase { path, why },
+            _ => Self::Unsupported { path, action, why },
         }
     }
 }
@@ -222,7 +313,9 @@ impl TargetError {
     /// Says what the user can do next, when we know it.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Busy { .. } => Some("stop what writes to it, or try again when it is less busy".into()),
+            Self::Busy { .. } => {
+                Some("stop what uses it, or try again later; an application in `locking_mode=EXCLUSIVE` never lets go".into())
+            }
             Self::Failed { .. } => Some("stop what uses it and add `--offline`: then the file itself is replaced".into()),
             Self::NotOwner { owner, .. } => Some(format!(
                 "run the same command as its owner, with `setpriv --reuid={owner} --clear-groups` before it, or as root with CAP_CHOWN"

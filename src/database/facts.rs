@@ -104,6 +104,13 @@ fn facts_once(copy: &Path) -> Result<Facts, SourceError> {
     })
 }
 
+/// Returns the digest of the schema of an open database.
+pub(super) fn schema_digest(connection: &Connection) -> rusqlite::Result<Sha256> {
+    let mut schema = Schema::default();
+    schema.read(connection)?;
+    Ok(schema.digest.finish())
+}
+
 /// Counts the rows of each table of a private copy; `None` where that is impossible (unknown module, damage).
 pub fn count_rows(copy: &Path, tables: &[String], progress: &dyn Progress) -> Result<Vec<Option<u64>>, SourceError> {
     let connection = open_private(copy).map_err(|error| SourceError::from_sqlite(copy, "read", &error))?;

@@ -14,6 +14,9 @@ use crate::names::printable;
 /// The inode of the first process namespace of a machine: in any other, there are processes that cannot be seen.
 const FIRST_PID_NAMESPACE: u64 = 0xEFFF_FFFC;
 
+/// The first of the bytes that every reader of a database locks.
+const SHARED_FIRST: u64 = (1 << 30) + 2;
+
 /// Who has a database open.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Holders {
@@ -30,6 +33,26 @@ pub struct Holder {
     pub pid: u32,
     /// Its name, safe for a terminal; empty where it cannot be read.
     pub name: String,
+}
+
+impl Holder {
+    fn of(pid: u32) -> Self {
+        Self { pid, name: name(pid) }
+    }
+
+    /// Returns number and name: `1234 (app)`.
+    pub fn shown(&self) -> String {
+        if self.name.is_empty() { self.pid.to_string() } else { format!("{} ({})", self.pid, self.name) }
+    }
+}
+
+/// Finds the one other process that keeps all others out of a database: it holds a write lock on the bytes that every reader locks
+/// (sqlite.org/lockingv3.html). A commit does so for a moment, `locking_mode=EXCLUSIVE` until the connection is closed.
+pub(super) fn exclusive_holder(path: &Path) -> Option<Holder> {
+    let metadata = fs::metadata(path).ok()?;
+    let file = (metadata.dev(), metadata.ino());
+    let held = locks().into_iter().find(|lock| lock.file == file && lock.writes && (lock.first..=lock.last).contains(&SHARED_FIRST));
+    held.map(|lock| lock.pid).filter(|pid| *pid != std::process::id()).map(Holder::of)
 }
 
 /// Finds the processes, other than this one, that have a database or one of its sidecars open. Opens none of these files.
@@ -63,7 +86,7 @@ pub(super) fn holders_of(files: &[(u64, u64)]) -> Holders {
     pids.extend(lockers(files).into_iter().filter(|pid| *pid != own));
     pids.sort_unstable();
     pids.dedup();
-    let processes = pids.into_iter().map(|pid| Holder { pid, name: name(pid) }).collect();
+    let processes = pids.into_iter().map(Holder::of).collect();
     Holders { processes, complete }
 }
 
@@ -80,19 +103,36 @@ fn has_open(pid: u32, files: &[(u64, u64)]) -> io::Result<bool> {
     Ok(false)
 }
 
-/// Reads who holds POSIX locks on one of these files: every user may see that.
-fn lockers(files: &[(u64, u64)]) -> Vec<u32> {
+/// A POSIX lock.
+struct Lock {
+    pid: u32,
+    file: (u64, u64),
+    writes: bool,
+    /// The first byte that is locked, and the last.
+    first: u64,
+    last: u64,
+}
+
+/// Reads who holds POSIX locks: every user may see that.
+fn locks() -> Vec<Lock> {
     let text = fs::read_to_string("/proc/locks").unwrap_or_default();
     let locks = text.lines().filter_map(|line| {
-        let mut words = line.split_whitespace().skip_while(|word| *word != "READ" && *word != "WRITE").skip(1);
+        let mut words = line.split_whitespace().skip_while(|word| *word != "READ" && *word != "WRITE");
+        let writes = words.next()? == "WRITE";
         let (pid, file) = (words.next()?.parse().ok()?, words.next()?);
         let mut parts = file.split(':');
         let major = u32::from_str_radix(parts.next()?, 16).ok()?;
         let minor = u32::from_str_radix(parts.next()?, 16).ok()?;
         let inode: u64 = parts.next()?.parse().ok()?;
-        Some((pid, rustix::fs::makedev(major, minor), inode))
+        let (first, last) = (words.next()?.parse().ok()?, words.next()?);
+        // `EOF` stands for the end of all files.
+        Some(Lock { pid, file: (rustix::fs::makedev(major, minor), inode), writes, first, last: last.parse().unwrap_or(u64::MAX) })
     });
-    locks.filter(|(_, device, inode)| files.contains(&(*device, *inode))).map(|(pid, ..)| pid).collect()
+    locks.collect()
+}
+
+fn lockers(files: &[(u64, u64)]) -> Vec<u32> {
+    locks().into_iter().filter(|lock| files.contains(&lock.file)).map(|lock| lock.pid).collect()
 }
 
 fn name(pid: u32) -> String {

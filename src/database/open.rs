@@ -360,6 +360,15 @@ pub(super) fn open_private_with_checks(copy: &Path) -> rusqlite::Result<Connecti
     Ok(connection)
 }
 
+/// Opens a private copy to change it, or to run a command that could. Nothing else may work on it as a database meanwhile.
+///
+/// A copy in WAL mode gets a `-wal` for the time of the connection, which is merged into it at the close.
+pub(super) fn open_private_to_write(copy: &Path) -> rusqlite::Result<Connection> {
+    let connection = connect(copy, "mode=rw", OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    connection.execute_batch("PRAGMA locking_mode=EXCLUSIVE;")?;
+    Ok(connection)
+}
+
 /// Says whether nothing lies beside a copy that a connection could apply to it.
 pub(super) fn lies_alone(copy: &Path) -> bool {
     ["-wal", "-journal"].iter().all(|ending| matches!(find_sidecar(copy, ending), Ok(None)))

@@ -17,6 +17,7 @@ use rusqlite::{Connection, ErrorCode, ffi};
 use super::SourceError;
 use super::capture::{Limits, PinnedDatabase, Source};
 use super::error::message;
+use super::holders::{Holder, exclusive_holder};
 use super::open::{Live, Located, Sidecars, Way, has_only_a_wal, locks_out_owner, way};
 use super::stage::{Staged, read_through, stage};
 use crate::clock::Clock;
@@ -24,6 +25,8 @@ use crate::progress::{Interrupted, Progress};
 
 /// How often a database is opened again that could not be read in place, before it is copied with its sidecars.
 const TRIES_IN_PLACE: u32 = 5;
+/// From this wait on, one process that has kept all others out from the start to the end is not only writing.
+const LONG_WAIT: Duration = Duration::from_millis(500);
 /// Begins a read transaction, and makes it a real one by reading. The version is in the header: the schema itself is not parsed, so
 /// that a damaged one can still be copied and kept.
 pub(super) const PIN: &str = "BEGIN; PRAGMA schema_version;";
@@ -115,6 +118,7 @@ fn open_pinned(located: Located, staging: &Path, limits: &Limits, progress: &dyn
     let before = checkpointed_schema(&located)?;
     let started = Instant::now();
     let mut elsewhere = 0;
+    let mut waiting = None;
     let member = loop {
         progress.checkpoint()?;
         let way = if elsewhere < TRIES_IN_PLACE { way(&located)? } else { Way::Staged };
@@ -138,9 +142,10 @@ fn open_pinned(located: Located, staging: &Path, limits: &Limits, progress: &dyn
             },
         };
         if is_busy(&error) {
+            let waiting = waiting.get_or_insert_with(|| Excluded::new(&located));
             if started.elapsed() > limits.busy {
                 let why = format!("another process has kept readers out for {:?}: {}", limits.busy, message(&error));
-                return Err(SourceError::Busy { path: located.given, why });
+                return Err(waiting.give_up(&located, limits, why));
             }
         } else if needs_staging(&error) {
             // A journal that a writer deletes at this moment looks like one of a writer that died; a copy is dear.
@@ -165,6 +170,28 @@ fn checkpointed_schema(located: &Located) -> Result<Option<u32>, SourceError> {
     let header = located.header()?;
     let bytes = header[40..44].try_into().expect("four bytes");
     Ok(has_only_a_wal(located)?.then(|| u32::from_be_bytes(bytes)))
+}
+
+/// A wait for another process that keeps readers out.
+pub(super) struct Excluded(Option<Holder>);
+
+impl Excluded {
+    /// Notes who does so at its start.
+    pub(super) fn new(located: &Located) -> Self {
+        Self(exclusive_holder(&located.path))
+    }
+
+    /// Ends it: one process that did so at the start and at the end does not only write.
+    pub(super) fn give_up(&self, located: &Located, limits: &Limits, why: String) -> SourceError {
+        let path = located.given.clone();
+        match exclusive_holder(&located.path) {
+            Some(holder) if self.0.as_ref() == Some(&holder) && limits.busy >= LONG_WAIT => {
+                SourceError::Exclusive { path, holder, waited: limits.busy }
+            }
+            Some(holder) => SourceError::Busy { path, why: format!("{why} (process {})", holder.shown()) },
+            None => SourceError::Busy { path, why },
+        }
+    }
 }
 
 fn open_in_place(located: &Located, way: Way) -> rusqlite::Result<Live> {

@@ -18,7 +18,7 @@ use rustix::io::Errno;
 use super::SourceError;
 use super::capture::Limits;
 use super::open::{Located, is_no_file, open_regular, sidecar};
-use super::pin::pause;
+use super::pin::{Excluded, pause};
 use crate::progress::Progress;
 
 /// What belongs to a database. The `-shm` is only an index, and SQLite makes it again.
@@ -63,8 +63,13 @@ impl Drop for Staged {
 pub(super) fn stage(located: &Located, target: &Path, limits: &Limits, progress: &dyn Progress) -> Result<Staged, SourceError> {
     let started = Instant::now();
     let staged = Staged(target.to_owned());
+    let mut excluded = None;
     for tries in 1.. {
-        let why = match copy(located, target, progress)? {
+        let attempt = copy(located, target, progress)?;
+        if matches!(attempt, Attempt::Locked) {
+            excluded.get_or_insert_with(|| Excluded::new(located));
+        }
+        let why = match attempt {
             Attempt::Whole => return Ok(staged),
             Attempt::Locked => format!("another process has held a lock on it for {:?}", limits.busy),
             Attempt::Moved => format!(
@@ -72,7 +77,10 @@ pub(super) fn stage(located: &Located, target: &Path, limits: &Limits, progress:
             ),
         };
         if tries >= FEWEST_TRIES && started.elapsed() > limits.busy {
-            return Err(SourceError::Busy { path: located.given.clone(), why });
+            return Err(match excluded {
+                Some(excluded) => excluded.give_up(located, limits, why),
+                None => SourceError::Busy { path: located.given.clone(), why },
+            });
         }
         pause(Duration::from_millis(u64::from(tries.min(10)) * 20), progress)?;
     }

@@ -14,6 +14,7 @@ use rusqlite::{Connection, ErrorCode};
 use super::check::watched;
 use super::error::message;
 use super::open::{FileId, HEADER_BYTES, Live, Located, Way, is_no_file, oddity, sidecar, way};
+use super::schema::{self, SchemaFacts};
 use super::{SourceError, TargetError};
 use crate::progress::{Progress, Stage};
 
@@ -68,6 +69,8 @@ pub struct TargetFacts {
     pub tables: Option<u64>,
     /// The rows of all its tables; `None` also where counting took too long.
     pub rows: Option<u64>,
+    /// Its schema.
+    pub schema: Option<SchemaFacts>,
 }
 
 impl Target {
@@ -161,7 +164,7 @@ fn of_file(path: &Path) -> Result<TargetState, TargetError> {
         Err(error) => return Err(error.into()),
     };
     let header = located.header()?;
-    let mut facts = TargetFacts { journal_mode: journal_mode(&header), tables: None, rows: None };
+    let mut facts = TargetFacts { journal_mode: journal_mode(&header), tables: None, rows: None, schema: None };
     let way = way(&located)?;
     // What needs a recovery is not opened for a plan: that would already change it.
     if way == Way::Staged {
@@ -186,6 +189,7 @@ fn of_file(path: &Path) -> Result<TargetState, TargetError> {
         facts.tables = Some(tables.len() as u64);
         facts.rows = count(connection, &tables);
     }
+    facts.schema = schema::read(connection).ok();
     Ok(TargetState::Database(facts))
 }
 

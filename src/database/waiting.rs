@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::TargetError;
 use super::capture::Limits;
+use super::holders::exclusive_holder;
 use super::pin::{is_busy, pause};
 use crate::progress::Progress;
 
@@ -35,7 +36,9 @@ impl<'a> Waiting<'a> {
                 Err(error) => return Err(self.failed(&error)),
             }
             if self.started.elapsed() > self.limits.busy {
-                let why = format!("another process has held a lock on it for {:?}; it was not changed", self.limits.busy);
+                let who = exclusive_holder(self.path)
+                    .map_or_else(|| "another process".to_owned(), |holder| format!("process {}", holder.shown()));
+                let why = format!("{who} has held a lock on it for {:?}; it was not changed", self.limits.busy);
                 return Err(TargetError::Busy { path: self.path.to_owned(), why });
             }
             pause(PAUSE, self.progress).map_err(TargetError::Interrupted)?;

@@ -11,10 +11,10 @@ use super::pack::{Packed, Provenance, Request, Staged, pack};
 use super::resolve::in_store;
 use crate::activity;
 use crate::clock::Clock;
-use crate::database::{Limits, Source, SourceError, pin};
+use crate::database::{Limits, Source, SourceError, is_about_index, pin};
 use crate::holds;
 use crate::latest::Remembered;
-use crate::metadata::{DatabaseMetadata, Extent, Kind};
+use crate::metadata::{DatabaseMetadata, Extent, Integrity, Kind};
 use crate::names::{ArchiveName, HostLabel, Name};
 use crate::platform;
 use crate::progress::{Progress, Stage};
@@ -71,6 +71,26 @@ pub struct Made {
     pub streams: Vec<Stream>,
     /// What a person should know.
     pub notes: Vec<Note>,
+    /// What the checks found, with what is known already.
+    pub findings: Vec<Finding>,
+}
+
+/// What the check of one database found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// The database.
+    pub database: Name,
+    /// One printable line.
+    pub text: String,
+    /// Whether the last archive of its stream does not have it. What is damaged is never known.
+    pub is_new: bool,
+}
+
+impl Finding {
+    /// Returns whether it is a problem: an index that must be rebuilt, which was not known.
+    pub fn is_problem(&self) -> bool {
+        self.is_new && is_about_index(&self.text)
+    }
 }
 
 /// What the archives that were there say about a new one.
@@ -187,7 +207,33 @@ pub fn execute(store: &LocalStore, plan: &Plan, run: &Run<'_>, progress: &dyn Pr
     if run.watch_shrinks {
         notes.extend(packed.metadata.databases.iter().filter_map(shrink));
     }
-    Ok(Made { packed, streams, notes })
+    let findings = findings(store, &packed, &streams, &known, run.reading);
+    Ok(Made { packed, streams, notes, findings })
+}
+
+/// Returns what the checks found, and says what of it the last archive of each stream has too. The archives are newest first.
+fn findings(store: &LocalStore, packed: &Packed, streams: &[Stream], known: &[Snapshot], reading: &Reading) -> Vec<Finding> {
+    let made = packed.metadata.databases.iter().zip(streams).filter(|(database, _)| !database.findings.is_empty());
+    let of_one = |(database, stream): (&DatabaseMetadata, &Stream)| {
+        let damaged = database.integrity == Integrity::Damaged;
+        // An archive that cannot be read says nothing: then all is new.
+        let before = if damaged { None } else { last_of(store, stream, known, packed.metadata.created_at, reading) };
+        let is_known = |text: &String| before.as_ref().is_some_and(|before| before.findings.contains(text));
+        let finding = |text: &String| Finding { database: database.name.clone(), text: text.clone(), is_new: !is_known(text) };
+        database.findings.iter().map(finding).collect::<Vec<_>>()
+    };
+    made.flat_map(of_one).collect()
+}
+
+/// Reads what the last archive of a stream says about its database. A safety backup is not checked as thoroughly and does not count.
+fn last_of(store: &LocalStore, stream: &Stream, known: &[Snapshot], now: DateTime<Utc>, reading: &Reading) -> Option<DatabaseMetadata> {
+    let counts = |snapshot: &&Snapshot| snapshot.kind != Kind::Safety && snapshot.created_at <= now;
+    let (last, index) = known.iter().filter(counts).find_map(|snapshot| {
+        let index = snapshot.databases.iter().position(|brief| brief.stream == *stream)?;
+        Some((snapshot, index))
+    })?;
+    let selected = in_store(store, last.name.as_str(), reading).ok()?;
+    selected.archive.contents().metadata.as_ref()?.databases.get(index).cloned()
 }
 
 /// Notes a new archive as the newest of its streams, so that `latest` can tell when it is missing. Without the note,

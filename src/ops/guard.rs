@@ -216,7 +216,9 @@ fn copy_and_check(
         Err(error @ (SourceError::Missing(_) | SourceError::NotAFile { .. } | SourceError::Empty { .. })) => {
             Ok(Some(State::Gone(error.to_string())))
         }
-        Err(SourceError::NotADatabase { why, .. } | SourceError::Damaged { why, .. }) => Ok(Some(State::Damaged(why))),
+        Err(SourceError::NotADatabase { why, .. } | SourceError::Damaged { why, .. } | SourceError::Unsupported { why, .. }) => {
+            Ok(Some(State::Damaged(why)))
+        }
         Err(error) => Err(error),
     }
 }

@@ -129,11 +129,6 @@ impl Packed {
     pub fn is_damaged(&self) -> bool {
         self.metadata.databases.iter().any(|database| database.integrity == Integrity::Damaged)
     }
-
-    /// Returns all findings with the database they belong to.
-    pub fn findings(&self) -> impl Iterator<Item = (&Name, &str)> {
-        self.metadata.databases.iter().flat_map(|database| database.findings.iter().map(move |finding| (&database.name, finding.as_str())))
-    }
 }
 
 /// An archive that is finished, synced and read back, and has no name yet.
@@ -233,7 +228,7 @@ fn vacuum(staged: &mut Staged, request: &Request, progress: &dyn Progress) -> an
         }
         Err(SourceError::Interrupted(interrupted)) => Err(interrupted.into()),
         // A full disk is no reason to fail a backup that needs no VACUUM: the copy is still there as it was.
-        Err(error) => Ok(Vacuumed::Failed(format!("not vacuumed: {error}"))),
+        Err(error) => Ok(Vacuumed::Failed(format!("not vacuumed: {}", error.of(&staged.source)))),
     }
 }
 
@@ -243,13 +238,20 @@ fn damaged(staged: &Staged, checked: &Checked) -> SourceError {
     if checked.findings.len() > 3 {
         why.push_str(&format!("; and {} more", checked.findings.len() - 3));
     }
-    SourceError::Damaged { path: staged.source.clone(), why }
+    let path = staged.source.clone();
+    if checked.rebuild.is_empty() {
+        SourceError::Damaged { path, why }
+    } else {
+        SourceError::Contradicted { path, why, rebuild: checked.rebuild.clone() }
+    }
 }
 
 /// Reads the facts of a copy; of a damaged one that is to be kept, as far as they can be read.
 fn draft(staged: &Staged, keep_damaged: bool) -> Result<Facts, SourceError> {
     match database::facts(&staged.copy) {
-        Err(SourceError::Damaged { .. } | SourceError::NotADatabase { .. }) if keep_damaged => Ok(Facts::unknown()),
+        Err(SourceError::Damaged { .. } | SourceError::NotADatabase { .. } | SourceError::Unsupported { .. }) if keep_damaged => {
+            Ok(Facts::unknown())
+        }
         other => other.map_err(|error| error.of(&staged.source)),
     }
 }

@@ -9,13 +9,14 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 
-use super::inventory::{ACCEPTED, DAMAGED, Foreign, KEEP, Marks, Reading, inventory, summarize};
+use super::inventory::{ACCEPTED, DAMAGED, Foreign, Inventory, KEEP, Marks, Reading, inventory, summarize};
 use crate::archive::Archive;
 use crate::metadata::Kind;
 use crate::names::{ArchiveName, Name, printable};
 use crate::progress::Progress;
 use crate::snapshot::Snapshot;
 use crate::store::{LocalStore, OpenFile, Store, StoreError};
+use crate::text::shell_word;
 
 /// What the user said.
 #[derive(Debug, Clone, Default)]
@@ -57,6 +58,17 @@ pub enum ResolveError {
         /// What there is instead, newest first.
         available: Vec<String>,
     },
+    /// The beginning of a name fits only what is not taken without its full name.
+    Excluded {
+        /// What was typed.
+        text: String,
+        /// What it fits, the newest of it.
+        name: String,
+        /// Why that is not taken.
+        why: String,
+        /// Whether it can be described, so that its full name is of use.
+        readable: bool,
+    },
     /// The beginning of a name fits several.
     Ambiguous {
         /// What was typed.
@@ -77,8 +89,13 @@ impl ResolveError {
     /// Says what the user can do next.
     pub fn hint(&self) -> String {
         match self {
-            Self::NotFound { available, .. } if available.is_empty() => "the store is empty; name another with `--dir`".into(),
+            Self::NotFound { available, .. } if available.is_empty() => "it holds no archives; name another store with `--dir`".into(),
             Self::NotFound { available, .. } => format!("there are: {}", available.join(", ")),
+            Self::Excluded { name, readable: true, .. } => format!(
+                "check it with `heirloom verify {0}`, choose another archive (`heirloom list`), or type its full name: {0}",
+                shell_word(name)
+            ),
+            Self::Excluded { .. } => "choose another archive (`heirloom list`)".into(),
             Self::Ambiguous { choices, .. } => format!("type more of it: {}", choices.join(", ")),
             Self::Unread { .. } => "try again; or choose an archive from `heirloom list` and type its full name".into(),
         }
@@ -89,6 +106,9 @@ impl fmt::Display for ResolveError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotFound { what, location, .. } => write!(f, "no {} in the store \"{}\"", printable(what), printable(location)),
+            Self::Excluded { text, name, why, .. } => {
+                write!(f, "no archive for \"{}\" can be taken: {} {why}", printable(text), printable(name))
+            }
             Self::Ambiguous { text, .. } => write!(f, "\"{}\" is the beginning of several archives", printable(text)),
             Self::Unread { name, why } => write!(f, "\"{}\" may be the archive that is meant, and cannot be read: {why}", printable(name)),
         }
@@ -197,6 +217,11 @@ fn beginning_with(
     let fitting: Vec<&Snapshot> = all.iter().filter(fits).collect();
     match fitting.as_slice() {
         [only] => Ok(only.name.clone()),
+        [] if !text.is_empty()
+            && let Some(excluded) = excluded(&found, text) =>
+        {
+            Err(excluded.into())
+        }
         [] => {
             let available = all.iter().take(5).map(|snapshot| snapshot.name.to_string()).collect();
             Err(ResolveError::NotFound { what: format!("archive \"{text}\""), location: store.location(), available }.into())
@@ -206,4 +231,20 @@ fn beginning_with(
             Err(ResolveError::Ambiguous { text: text.to_owned(), choices }.into())
         }
     }
+}
+
+/// Returns the newest archive that begins like this and is not taken for it, and why.
+fn excluded(found: &Inventory, text: &str) -> Option<ResolveError> {
+    let error = |name: &str, why, readable| ResolveError::Excluded { text: text.to_owned(), name: name.to_owned(), why, readable };
+    if let Some(snapshot) = found.snapshots.iter().find(|snapshot| snapshot.name.as_str().starts_with(text)) {
+        let why = match snapshot {
+            Snapshot { damaged: true, .. } => "is marked as damaged".to_owned(),
+            Snapshot { kind: Kind::Safety, .. } => "is a safety backup, which only its full name means".to_owned(),
+            other => format!("is of the set \"{}\"", other.set),
+        };
+        return Some(error(snapshot.name.as_str(), why, true));
+    }
+    let foreign = found.foreign.iter().find(|foreign| foreign.name.starts_with(text))?;
+    let what = if foreign.damaged { "is damaged" } else { "cannot be used" };
+    Some(error(&foreign.name, format!("{what}: {}", foreign.why), false))
 }

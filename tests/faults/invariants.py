@@ -13,8 +13,9 @@ _judged, _lock = {}, threading.Lock()
 
 
 def environment(now=NOW, **more):
-    """A cleared environment with a fixed clock."""
-    env = {'PATH': os.environ['PATH'], 'HOME': '/nonexistent', 'TZ': 'UTC', 'LC_ALL': 'C.UTF-8', 'USER': 'tester', 'HEIRLOOM_NOW': now}
+    """A cleared environment with a fixed clock, and a host label: the machine may be a container."""
+    env = {'PATH': os.environ['PATH'], 'HOME': '/nonexistent', 'TZ': 'UTC', 'LC_ALL': 'C.UTF-8', 'USER': 'tester', 'HEIRLOOM_NOW': now,
+           'HEIRLOOM_HOST': 'here'}
     env.update(more)
     return env
 

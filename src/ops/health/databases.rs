@@ -58,7 +58,7 @@ fn unusable(subject: &Subject, error: &SourceError, facts: &Facts) -> Check {
     };
     let (state, advice) = match error {
         // The application is at work: that is no illness.
-        SourceError::Busy { .. } => (State::Warning, "run it again when the application is less busy".to_owned()),
+        SourceError::Busy { .. } | SourceError::Exclusive { .. } => (State::Warning, error.hint().unwrap_or_default()),
         SourceError::Missing(_) => (State::Critical, format!("restore it ({}), or name the right path", facts.command("restore"))),
         SourceError::Io { .. } => {
             (State::Critical, "look at the disk, and at the permissions: run it as the owner of the database".to_owned())
@@ -67,7 +67,7 @@ fn unusable(subject: &Subject, error: &SourceError, facts: &Facts) -> Check {
             State::Critical,
             format!(
                 "{}; {} brings the newest backup back",
-                other.hint().unwrap_or("look at the file before anything writes to it"),
+                other.hint().unwrap_or_else(|| "look at the file before anything writes to it".to_owned()),
                 facts.command("restore")
             ),
         ),
@@ -103,6 +103,8 @@ fn integrity(subject: &Subject, examined: &Examined, archived: &[Archived<'_>], 
             );
             Check::new("integrity", subject, State::Critical, format!("damaged: {told}")).advise(advice)
         }
+        Integrity::Indexes => Check::new("integrity", subject, State::Warning, format!("every row can be read, but: {told}"))
+            .advise("run the statement at a quiet time; backups of it are good, and a restore can do it with `--rebuild-indexes`"),
         Integrity::Partial if checked.has_violations() => {
             Check::new("integrity", subject, State::Warning, format!("not damaged, but: {told}"))
                 .advise("rows break a promise of their table; an application may stumble over them, a restore will not")

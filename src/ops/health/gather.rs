@@ -264,7 +264,12 @@ fn look(request: &Request<'_>, set: Name, source: Source, stream: Stream, progre
             Ok(examined) => examined,
             Err(SourceError::Interrupted(interrupted)) => return Err(interrupted),
             Err(SourceError::Damaged { why, .. } | SourceError::NotADatabase { why, .. }) => Examined::Copy {
-                checked: database::Checked { integrity: Integrity::Damaged, findings: vec![why], foreign_key_violations: None },
+                checked: database::Checked {
+                    integrity: Integrity::Damaged,
+                    findings: vec![why],
+                    foreign_key_violations: None,
+                    rebuild: Vec::new(),
+                },
                 rows: None,
             },
             Err(error @ SourceError::Io { .. }) if error.is_about(&source.path) => {

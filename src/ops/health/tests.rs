@@ -28,7 +28,7 @@ fn brief(database: &str) -> Brief {
 
 fn database() -> DatabaseFacts {
     let glance = Glance { bytes: 100_000, page_bytes: 4096, free_pages: 0, journal_mode: "wal", wal_bytes: None, tables: Some(3) };
-    let checked = Checked { integrity: Integrity::Ok, findings: Vec::new(), foreign_key_violations: Some(0) };
+    let checked = Checked { integrity: Integrity::Ok, findings: Vec::new(), foreign_key_violations: Some(0), rebuild: Vec::new() };
     DatabaseFacts {
         set: name("app"),
         name: name("app"),
@@ -272,7 +272,12 @@ fn a_database_that_cannot_be_used_is_critical_and_a_busy_one_is_not() {
 #[test]
 fn the_check_of_a_copy_is_told_by_what_can_be_done_about_it() {
     let with = |integrity, findings: &[&str], foreign_key_violations| {
-        let checked = Checked { integrity, findings: findings.iter().map(|text| (*text).to_owned()).collect(), foreign_key_violations };
+        let checked = Checked {
+            integrity,
+            findings: findings.iter().map(|text| (*text).to_owned()).collect(),
+            foreign_key_violations,
+            rebuild: Vec::new(),
+        };
         let mut facts = facts(vec![archive(1)]);
         facts.databases[0].examined = Examined::Copy { checked, rows: None };
         facts
@@ -280,6 +285,7 @@ fn the_check_of_a_copy_is_told_by_what_can_be_done_about_it() {
     assert_eq!(state(&with(Integrity::Damaged, &["page 3 is never used"], None), "integrity"), State::Critical);
     assert_eq!(state(&with(Integrity::Partial, &["NULL value in t.x"], None), "integrity"), State::Warning);
     assert_eq!(state(&with(Integrity::Partial, &["table \"t\" could not be checked: no such collation"], None), "integrity"), State::Ok);
+    assert_eq!(state(&with(Integrity::Indexes, &["index \"i\" of table \"t\" lacks 1 entry"], None), "integrity"), State::Warning);
     assert_eq!(state(&with(Integrity::Ok, &[], Some(1)), "foreign_keys"), State::Warning);
     let mut failed = facts(vec![archive(1)]);
     failed.databases[0].examined = Examined::Failed("no room".into());

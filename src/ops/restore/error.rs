@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use crate::names::{Name, printable};
+use crate::text::{shell_word, unexpanded};
 
 /// Why a restore was refused before anything was changed.
 #[derive(Debug)]
@@ -111,6 +112,7 @@ impl RestoreError {
             }
             Self::Collision { .. } => "restore them one by one with `--only NAME --to FILE`".into(),
             Self::SourceIsTarget { .. } => "name an archive (see `heirloom list`), or another target with `--to FILE`".into(),
+            Self::NoFolder { path } if unexpanded(path).is_some() => unexpanded(path).unwrap_or_default(),
             Self::NoFolder { path } => format!("make it first: mkdir -p {}", shell_word(&path.to_string_lossy())),
             Self::Damaged { .. } => "choose another archive (`heirloom list`), or take this one with `--allow-damaged`".into(),
             Self::Unsound { .. } => {
@@ -169,11 +171,4 @@ fn join(names: &[Name]) -> String {
 
 fn quoted(path: &Path) -> String {
     format!("\"{}\"", printable(&path.to_string_lossy()))
-}
-
-/// Returns a word as a shell takes it.
-pub fn shell_word(word: &str) -> String {
-    let word = printable(word);
-    let plain = |char: char| char.is_ascii_alphanumeric() || "/._-+:@%=".contains(char);
-    if !word.is_empty() && word.chars().all(plain) { word.into_owned() } else { format!("'{}'", word.replace('\'', "'\\''")) }
 }

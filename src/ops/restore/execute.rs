@@ -15,7 +15,7 @@ use super::plan::{Method, Plan};
 use super::replace::{Leaving, Work, replace};
 use crate::archive::Archive;
 use crate::clock::Clock;
-use crate::database::{self, Depth, Effort, Limits, Source, SourceError, TargetState};
+use crate::database::{self, Checked, Depth, Effort, Limits, Source, SourceError, TargetState};
 use crate::metadata::Integrity;
 use crate::names::{ArchiveName, Name, printable};
 use crate::ops::pack::Host;
@@ -39,6 +39,8 @@ pub struct Options<'a> {
     pub check: Depth,
     /// Whether damage is restored, with warnings.
     pub allow_damaged: bool,
+    /// Whether indexes that must be rebuilt are rebuilt in the copy, before it is placed.
+    pub rebuild_indexes: bool,
     /// Whether what is replaced is backed up first.
     pub safety: Safety<'a>,
     /// The store in whose workspace the restore is recorded; `None` if it cannot be written.
@@ -318,10 +320,11 @@ fn examine(
         refuse(vec![format!("{}{zero} ({})", damage.lost(), damage.why)])?;
     }
     // The check of what is known to be damaged is a part of the result.
-    let depth = if step.damage.is_some() && options.check == Depth::None { Depth::Full } else { options.check };
+    let full = step.damage.is_some() && options.check == Depth::None || options.rebuild_indexes;
+    let depth = if full { Depth::Full } else { options.check };
     let checked = match database::check(&work.copy, depth, Effort::threads(options.threads), progress) {
         // Named by the file in scratch, which says nothing to anybody.
-        Err(SourceError::NotADatabase { why, .. } | SourceError::Damaged { why, .. }) => {
+        Err(SourceError::NotADatabase { why, .. } | SourceError::Damaged { why, .. } | SourceError::Unsupported { why, .. }) => {
             return Err(RestoreError::Unsound { name: name.clone(), findings: vec![why] }.into());
         }
         Err(error) => return Err(anyhow!(error)),
@@ -340,7 +343,7 @@ fn examine(
     if step.damage.is_some() {
         refuse(vec!["the integrity check of what was restored found nothing".into()])?;
     }
-    if options.check == Depth::None {
+    if options.check == Depth::None && !options.rebuild_indexes {
         return Ok((bytes, step.rows_after()));
     }
     let differences = differences(&work.copy, &step.held, promised, progress)?;
@@ -352,10 +355,33 @@ fn examine(
         // The old tool counted in the live file, while it went on.
         warnings.extend(differences.into_iter().map(|difference| format!("{name}: {difference}")));
     }
-    if let Some(rows) = step.rows_after().filter(|_| matches) {
+    let rebuilt = checked.integrity == Integrity::Indexes && options.rebuild_indexes;
+    if rebuilt {
+        rebuild_indexes(work, &checked, options, progress)?;
+        warnings.extend(checked.rebuild.iter().map(|statement| format!("{name}: rebuilt with: {statement}")));
+    } else if checked.integrity == Integrity::Indexes {
+        warnings.extend(checked.findings.iter().map(|finding| format!("{name}: {finding}")));
+    }
+    let bytes = if rebuilt { std::fs::metadata(&work.copy).context("cannot look at the rebuilt database")?.len() } else { bytes };
+    if let Some(rows) = step.rows_after().filter(|_| matches && !rebuilt) {
         return Ok((bytes, Some(rows)));
     }
     let facts = database::facts(&work.copy)?;
     let rows = database::count_rows(&work.copy, &facts.tables, progress)?;
     Ok((bytes, rows.into_iter().sum()))
+}
+
+/// Rebuilds the indexes of an unpacked copy, which nothing refers to yet, and checks it once more.
+fn rebuild_indexes(work: &Work<'_>, checked: &Checked, options: &Options<'_>, progress: &dyn Progress) -> anyhow::Result<()> {
+    let name = &work.step.held.name;
+    let failed =
+        || format!("the indexes of \"{name}\" cannot be rebuilt, nothing was changed; without `--rebuild-indexes` it is restored as it is");
+    let named = |error: SourceError| error.of(&work.step.target.given);
+    database::rebuild(&work.copy, &checked.rebuild, progress).map_err(named).with_context(failed)?;
+    progress.begin(Stage::Check, name.as_str(), 0);
+    let again = database::check(&work.copy, Depth::Full, Effort::threads(options.threads), progress).map_err(named)?;
+    if matches!(again.integrity, Integrity::Damaged | Integrity::Indexes) {
+        return Err(anyhow::Error::new(RestoreError::Unsound { name: name.clone(), findings: again.findings }).context(failed()));
+    }
+    Ok(())
 }

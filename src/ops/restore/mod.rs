@@ -12,12 +12,16 @@ mod keep;
 mod plan;
 pub mod records;
 mod replace;
+mod schema;
 mod targets;
 pub mod undo;
 
 pub use damage::{Damage, look_for_damage};
-pub use error::{RestoreError, shell_word};
+pub use error::RestoreError;
 pub use execute::{Options, Report, Restored, Safety, execute};
 pub use intent::{Interrupted, Note, beside, forget, interrupted};
 pub use plan::{Method, Plan, Removal, Step, choose, plan, plan_removals};
+pub use schema::{compare_schemas, schema_changed};
 pub use targets::{Known, Where, targets};
+
+pub use crate::text::shell_word;

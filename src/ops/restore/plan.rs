@@ -6,6 +6,7 @@ use super::{Damage, RestoreError};
 use crate::database::{self, Holders, Proof, Target, TargetState};
 use crate::metadata::total_rows;
 use crate::names::Name;
+use crate::schema_diff::Difference;
 use crate::snapshot::{Contents, Held};
 use crate::store::parent;
 
@@ -37,6 +38,8 @@ pub struct Step {
     pub holders: Holders,
     /// What cannot be read of it, where that was looked for.
     pub damage: Option<Damage>,
+    /// How it changes the schema of what it replaces, where that was looked for and is known.
+    pub schema: Option<Difference>,
 }
 
 /// A database that is moved aside with its sidecars.
@@ -133,7 +136,7 @@ pub fn plan(contents: &Contents, targets: Vec<(usize, PathBuf)>, offline: Option
             (TargetState::Database(_) | TargetState::Empty, _) => Method::Inside,
         };
         let holders = database::holders(&target.path).unwrap_or_default();
-        plan.steps.push(Step { index, held, target, method, holders, damage: None });
+        plan.steps.push(Step { index, held, target, method, holders, damage: None, schema: None });
     }
     refuse_collisions(&plan)?;
     Ok(plan)
