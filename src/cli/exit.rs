@@ -14,7 +14,7 @@ use crate::ops::delete::DeleteError;
 use crate::ops::resolve::ResolveError;
 use crate::ops::restore::RestoreError;
 use crate::progress::Interrupted;
-use crate::store::StoreError;
+use crate::store::{StoreError, Strangeness};
 
 /// What `--version` says: the release, and that of the SQLite that is linked in.
 pub static VERSION: LazyLock<String> = LazyLock::new(|| format!("{} (SQLite {})", env!("CARGO_PKG_VERSION"), sqlite_version()));
@@ -148,12 +148,12 @@ fn meaning_of(cause: &(dyn std::error::Error + 'static)) -> Option<Meaning> {
     if let Some(source) = cause.downcast_ref::<SourceError>() {
         let (code, kind) = match source {
             SourceError::Missing(_) | SourceError::NotAFile { .. } | SourceError::Empty { .. } => (10, "no_database"),
-            SourceError::NotADatabase { .. } | SourceError::Damaged { .. } => (13, "damaged"),
+            SourceError::NotADatabase { .. } | SourceError::Damaged { .. } | SourceError::Unlinked { .. } => (13, "damaged"),
             SourceError::Busy { .. } => (11, "busy"),
             SourceError::Io { .. } => (1, "failed"),
             SourceError::Interrupted(_) => return None,
         };
-        return own(code, kind, source.hint());
+        return own(code, kind, source.hint().as_deref());
     }
     if let Some(target) = cause.downcast_ref::<TargetError>() {
         let (code, kind) = match target {
@@ -178,6 +178,12 @@ fn meaning_of(cause: &(dyn std::error::Error + 'static)) -> Option<Meaning> {
     if let Some(store) = cause.downcast_ref::<StoreError>() {
         return match store {
             StoreError::Unreachable { .. } => own(16, "store_unreachable", Some("mount it, or name another folder with `--dir`")),
+            StoreError::Strange { why: Strangeness::NotMounted(_), .. } => own(16, "store_unreachable", Some("mount it and try again")),
+            StoreError::Strange { .. } => own(
+                16,
+                "store_unreachable",
+                Some("mount the disk it is on; if this is meant to be a new store, run `heirloom backup --new-store` once"),
+            ),
             StoreError::NotFound { .. } => own(12, "no_backup", Some("run `heirloom list` to see which archives there are")),
             StoreError::Exists { .. } => own(14, "target_exists", Some("choose another `--name`")),
             StoreError::Unsafe { .. } | StoreError::Io { .. } => own(1, "failed", None),

@@ -27,6 +27,7 @@ mod retain;
 mod rotate;
 mod settings;
 mod show;
+mod stores;
 mod ui;
 mod verify;
 
@@ -164,6 +165,7 @@ fn dispatch(command: &Command, context: &mut Context) -> anyhow::Result<Outcome>
         Command::Log(args) => return log::run(args, context),
         Command::Completions(args) => return completions::run(args, context),
     };
+    context.stores.settle(&context.ui);
     log::write(name, &result, started, context);
     result
 }

@@ -323,10 +323,10 @@ fn safety_store(context: &Context, place: &Place, plan: &restore::Plan) -> anyho
     if !needed && (plan.steps.len() < 2 || *place != Place::Store) {
         return Ok(None);
     }
-    match LocalStore::create(root).and_then(|store| store.create_private().map(|_| store)) {
+    match context.stores.create(root, context).and_then(|store| Ok(store.create_private().map(|_| store)?)) {
         Ok(store) => Ok(Some(store)),
         Err(_) if !needed => Ok(None),
-        Err(cause) => Err(RestoreError::NoSafetyStore { location: root.to_string_lossy().into_owned(), cause: cause.into() }.into()),
+        Err(cause) => Err(RestoreError::NoSafetyStore { location: root.to_string_lossy().into_owned(), cause }.into()),
     }
 }
 

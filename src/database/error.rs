@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::ErrorCode;
 
+use super::unlinked::Unlinked;
 use crate::names::printable;
 use crate::progress::Interrupted;
 
@@ -42,6 +43,14 @@ pub enum SourceError {
         /// What SQLite said, made printable.
         why: String,
     },
+    /// A process writes to a file of the database that has no name any more: what it commits is not where it is looked for, and is gone
+    /// when the process ends.
+    Unlinked {
+        /// The path as it was given.
+        path: PathBuf,
+        /// Who has which file open.
+        found: Unlinked,
+    },
     /// Another process held a lock for longer than we wait, or changed the file whenever we copied it.
     Busy {
         /// The path as it was given.
@@ -72,6 +81,7 @@ impl SourceError {
             Self::Empty { wal_beside, .. } => Self::Empty { path, wal_beside },
             Self::NotADatabase { why, .. } => Self::NotADatabase { path, why },
             Self::Damaged { why, .. } => Self::Damaged { path, why },
+            Self::Unlinked { found, .. } => Self::Unlinked { path, found },
             Self::Busy { why, .. } => Self::Busy { path, why },
             Self::Io { action, cause, .. } => Self::Io { path, action, cause },
             Self::Interrupted(cause) => Self::Interrupted(cause),
@@ -85,8 +95,9 @@ impl SourceError {
     }
 
     /// Says what the user can do next, when we know it.
-    pub fn hint(&self) -> Option<&'static str> {
-        match self {
+    pub fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::Unlinked { path, found } => return Some(found.rescue(path)),
             Self::Missing(_) => Some("check the path; `--if-exists` makes a missing database a success, for a first deployment"),
             Self::Empty { wal_beside: true, .. } => {
                 Some("its -wal may hold the data: copy both files away before anything opens them, since SQLite would delete the -wal")
@@ -98,7 +109,8 @@ impl SourceError {
             }
             Self::Busy { .. } => Some("try again when the application is less busy"),
             Self::NotAFile { .. } | Self::Io { .. } | Self::Interrupted(_) => None,
-        }
+        };
+        hint.map(str::to_owned)
     }
 }
 
@@ -111,6 +123,7 @@ impl fmt::Display for SourceError {
             Self::Empty { path, wal_beside: true } => write!(f, "{} is empty (0 bytes), but a -wal with data lies beside it", quoted(path)),
             Self::NotADatabase { path, why } => write!(f, "{} is not a usable SQLite database: {why}", quoted(path)),
             Self::Damaged { path, why } => write!(f, "{} is damaged: {why}", quoted(path)),
+            Self::Unlinked { path, found } => write!(f, "{} is incomplete: {found}", quoted(path)),
             Self::Busy { path, why } => write!(f, "{} is busy: {why}", quoted(path)),
             Self::Io { path, action, .. } => write!(f, "cannot {action} {}", quoted(path)),
             Self::Interrupted(interrupted) => interrupted.fmt(f),

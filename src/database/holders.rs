@@ -82,7 +82,13 @@ fn has_open(pid: u32, files: &[(u64, u64)]) -> io::Result<bool> {
 
 /// Reads who holds POSIX locks on one of these files: every user may see that.
 fn lockers(files: &[(u64, u64)]) -> Vec<u32> {
-    let text = fs::read_to_string("/proc/locks").unwrap_or_default();
+    let locks = locks().unwrap_or_default().into_iter();
+    locks.filter(|(_, device, inode)| files.contains(&(*device, *inode))).map(|(pid, ..)| pid).collect()
+}
+
+/// Reads all locks: process, device, inode. On some file systems the device is not the one that `stat` gives.
+pub(super) fn locks() -> io::Result<Vec<(u32, u64, u64)>> {
+    let text = fs::read_to_string("/proc/locks")?;
     let locks = text.lines().filter_map(|line| {
         let mut words = line.split_whitespace().skip_while(|word| *word != "READ" && *word != "WRITE").skip(1);
         let (pid, file) = (words.next()?.parse().ok()?, words.next()?);
@@ -92,10 +98,11 @@ fn lockers(files: &[(u64, u64)]) -> Vec<u32> {
         let inode: u64 = parts.next()?.parse().ok()?;
         Some((pid, rustix::fs::makedev(major, minor), inode))
     });
-    locks.filter(|(_, device, inode)| files.contains(&(*device, *inode))).map(|(pid, ..)| pid).collect()
+    Ok(locks.collect())
 }
 
-fn name(pid: u32) -> String {
+/// Returns the name of a process, safe for a terminal; empty if it cannot be read.
+pub(super) fn name(pid: u32) -> String {
     let comm = fs::read(format!("/proc/{pid}/comm")).unwrap_or_default();
     printable(String::from_utf8_lossy(&comm).trim_end()).into_owned()
 }

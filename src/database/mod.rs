@@ -18,6 +18,7 @@ mod place;
 mod replace;
 mod stage;
 mod target;
+mod unlinked;
 mod vacuum;
 mod waiting;
 
@@ -28,12 +29,13 @@ pub use error::{SourceError, TargetError};
 pub use facts::{Facts, count_rows, facts};
 pub use glance::{Glance, glance};
 pub use holders::{Holder, Holders, holders};
-pub use open::probe;
+pub use open::{is_blank, probe};
 pub use parts::Effort;
 pub use pin::{Pinned, pin};
 pub use place::{Offline, Proof, Replaced, exchange, place_new, place_over_unusable, take_away};
 pub use replace::{Committed, Compared, Locked, Replacement, Written};
 pub use target::{Target, TargetFacts, TargetState, look_at};
+pub use unlinked::{Unlinked, refuse_unlinked};
 pub use vacuum::vacuum;
 
 /// The oldest SQLite that may be used: older ones can corrupt a WAL database when connections checkpoint and commit at the same moment.

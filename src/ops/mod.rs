@@ -8,6 +8,7 @@ pub mod inventory;
 pub mod leftovers;
 pub mod marks;
 pub mod pack;
+pub mod reach;
 pub mod resolve;
 pub mod restore;
 pub mod retain;

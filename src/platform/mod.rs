@@ -1,5 +1,9 @@
-//! What the operating system knows about files, in the words of the layers above.
+//! What the operating system knows about files and processes, in the words of the layers above.
 
 mod files;
+mod processes;
+mod rights;
 
-pub use files::{file_identity, resolved};
+pub use files::{file_identity, group_id, is_mount_point, resolved};
+pub use processes::deleted_files;
+pub use rights::{Acl, default_acl, give_to_group, may_give_to, set_acl, without_acl};

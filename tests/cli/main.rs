@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test may panic, and says what it skipped")]
 
+mod absent;
 mod backup;
 mod config;
 mod delete;
@@ -15,5 +16,7 @@ mod ownership;
 mod restore;
 mod rotate;
 mod salvage;
+mod store_id;
+mod store_rights;
 mod verify;
 mod world;

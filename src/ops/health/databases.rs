@@ -65,11 +65,13 @@ fn unusable(subject: &Subject, error: &SourceError) -> Check {
         SourceError::Io { .. } => {
             (State::Critical, "look at the disk, and at the permissions: run it as the owner of the database".to_owned())
         }
+        // A restore would replace what is there beside what only the process has.
+        SourceError::Unlinked { .. } => (State::Critical, error.hint().unwrap_or_default()),
         other => (
             State::Critical,
             format!(
                 "{}; `heirloom restore` brings the newest backup back",
-                other.hint().unwrap_or("look at the file before anything writes to it")
+                other.hint().unwrap_or_else(|| "look at the file before anything writes to it".into())
             ),
         ),
     };
