@@ -16,6 +16,9 @@ _heirloom() {
             ",$1")
                 cmd="heirloom"
                 ;;
+            heirloom,accept)
+                cmd="heirloom__subcmd__accept"
+                ;;
             heirloom,backup)
                 cmd="heirloom__subcmd__backup"
                 ;;
@@ -77,7 +80,7 @@ _heirloom() {
 
     case "${cmd}" in
         heirloom)
-            opts="-q -v -h -V --config --dir --json --quiet --verbose --color --progress --help --version backup restore list show verify health rotate cleanup delete pin unpin log guard config completions"
+            opts="-q -v -h -V --config --dir --json --quiet --verbose --color --progress --help --version backup restore list show verify health rotate cleanup delete pin unpin accept log guard config completions"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -106,8 +109,38 @@ _heirloom() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        heirloom__subcmd__accept)
+            opts="-q -v -h --config --dir --json --quiet --verbose --color --progress --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --progress)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         heirloom__subcmd__backup)
-            opts="-q -v -h --set --only --name --note --kind --check --vacuum --no-vacuum --keep-damaged --if-exists --if-older-than --dry-run --compression-level --no-compress --threads --rotate --cleanup --keep --busy-timeout --config --dir --json --quiet --verbose --color --progress --help"
+            opts="-q -v -h --set --only --name --note --kind --check --vacuum --no-vacuum --keep-damaged --if-exists --if-older-than --dry-run --compression-level --no-compress --threads --rotate --cleanup --keep --new-store --busy-timeout --config --dir --json --quiet --verbose --color --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -181,7 +214,7 @@ _heirloom() {
             return 0
             ;;
         heirloom__subcmd__cleanup)
-            opts="-q -v -h --keep --max-age --max-size --keep-safety --set --time-zone --dry-run --force --config --dir --json --quiet --verbose --color --progress --help"
+            opts="-q -v -h --keep --max-age --max-size --set --all-hosts --time-zone --dry-run --force --config --dir --json --quiet --verbose --color --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -196,10 +229,6 @@ _heirloom() {
                     return 0
                     ;;
                 --max-size)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --keep-safety)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -415,7 +444,7 @@ _heirloom() {
             return 0
             ;;
         heirloom__subcmd__guard)
-            opts="-q -v -h --set --only --health-command --health-url --health-timeout --timeout --kill-after --no-rollback --if-exists --note --busy-timeout --config --dir --json --quiet --verbose --color --progress --help"
+            opts="-q -v -h --set --only --health-command --health-url --health-timeout --timeout --kill-after --no-rollback --if-exists --note --new-store --busy-timeout --config --dir --json --quiet --verbose --color --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -691,7 +720,7 @@ _heirloom() {
             return 0
             ;;
         heirloom__subcmd__rotate)
-            opts="-q -v -h --keep-last --keep-hourly --keep-daily --keep-weekly --keep-monthly --keep-yearly --keep-safety --set --time-zone --dry-run --force --simulate --every --config --dir --json --quiet --verbose --color --progress --help"
+            opts="-q -v -h --keep-last --keep-hourly --keep-daily --keep-weekly --keep-monthly --keep-yearly --set --all-hosts --time-zone --dry-run --force --simulate --every --config --dir --json --quiet --verbose --color --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -718,10 +747,6 @@ _heirloom() {
                     return 0
                     ;;
                 --keep-yearly)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --keep-safety)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

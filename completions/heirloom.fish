@@ -48,6 +48,7 @@ complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "cleanup" -d 'Remo
 complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "delete" -d 'Delete archives for good'
 complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "pin" -d 'Keep an archive whatever the retention policy says'
 complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "unpin" -d 'Let the retention policy decide about an archive again'
+complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "accept" -d 'Accept that an archive holds far less than the ones before it'
 complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "log" -d 'Show what was done when'
 complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "guard" -d 'Run a command, and put the databases back where it fails'
 complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "config" -d 'Show, test or begin the configuration'
@@ -85,6 +86,7 @@ complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l dry-run -d 
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l no-compress -d 'Write a plain tar'
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l rotate -d 'After a good backup, remove what the rotation policy of the configuration does not keep (see `heirloom rotate`)'
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l cleanup -d 'After a good backup, remove what is beyond the limits (see `heirloom cleanup`)'
+complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l new-store -d 'Accept what lies at the path of the store: a new store, or one more that is known there'
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -s q -l quiet -d 'Print errors only'
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -s v -l verbose -d 'Tell more about what is being done'
@@ -192,8 +194,7 @@ complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l keep-daily 
 complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l keep-weekly -d 'Keep one archive a week, of N weeks' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l keep-monthly -d 'Keep one archive a month, of N months' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l keep-yearly -d 'Keep one archive a year, of N years' -r
-complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l keep-safety -d 'Keep the newest N safety backups of each set' -r
-complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l set -d 'Only the archives of this set; all sets if not given, each by itself' -r
+complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l set -d 'Only archives of this set; without it those of the configured sets, or all' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l time-zone -d 'Where days, weeks, months and years begin, such as Europe/Berlin' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l simulate -d 'Print what would exist after this long, and touch no store' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l every -d 'How often a backup is made in the simulation' -r
@@ -205,6 +206,7 @@ never\t'Never'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l progress -d 'Show a progress bar on stderr' -r -f -a "auto\t'At a terminal'
 always\t'Always'
 never\t'Never'"
+complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l all-hosts -d 'Include archives of other hosts'
 complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l dry-run -d 'Print the plan, and stop'
 complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l force -d 'Do not ask'
 complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
@@ -214,8 +216,7 @@ complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -s h -l help -
 complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l keep -d 'Keep the newest N good archives of each set' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l max-age -d 'Remove archives that are older, such as 90d' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l max-size -d 'Keep the newest archives of each set that together are no larger, such as 20GB' -r
-complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l keep-safety -d 'Keep the newest N safety backups of each set' -r
-complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l set -d 'Only the archives of this set; all sets if not given, each by itself' -r
+complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l set -d 'Only archives of this set; without it those of the configured sets, or all' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l time-zone -d 'Where days, weeks, months and years begin, such as Europe/Berlin' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l config -d 'Read this configuration file, and no other [env: HEIRLOOM_CONFIG]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l dir -d 'Keep and find the archives in this folder [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
@@ -225,6 +226,7 @@ never\t'Never'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l progress -d 'Show a progress bar on stderr' -r -f -a "auto\t'At a terminal'
 always\t'Always'
 never\t'Never'"
+complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l all-hosts -d 'Include archives of other hosts'
 complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l dry-run -d 'Print the plan, and stop'
 complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l force -d 'Do not ask'
 complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
@@ -270,6 +272,18 @@ complete -c heirloom -n "__fish_heirloom_using_subcommand unpin" -l json -d 'Pri
 complete -c heirloom -n "__fish_heirloom_using_subcommand unpin" -s q -l quiet -d 'Print errors only'
 complete -c heirloom -n "__fish_heirloom_using_subcommand unpin" -s v -l verbose -d 'Tell more about what is being done'
 complete -c heirloom -n "__fish_heirloom_using_subcommand unpin" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c heirloom -n "__fish_heirloom_using_subcommand accept" -l config -d 'Read this configuration file, and no other [env: HEIRLOOM_CONFIG]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand accept" -l dir -d 'Keep and find the archives in this folder [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand accept" -l color -d 'Colour the output' -r -f -a "auto\t'At a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c heirloom -n "__fish_heirloom_using_subcommand accept" -l progress -d 'Show a progress bar on stderr' -r -f -a "auto\t'At a terminal'
+always\t'Always'
+never\t'Never'"
+complete -c heirloom -n "__fish_heirloom_using_subcommand accept" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
+complete -c heirloom -n "__fish_heirloom_using_subcommand accept" -s q -l quiet -d 'Print errors only'
+complete -c heirloom -n "__fish_heirloom_using_subcommand accept" -s v -l verbose -d 'Tell more about what is being done'
+complete -c heirloom -n "__fish_heirloom_using_subcommand accept" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c heirloom -n "__fish_heirloom_using_subcommand log" -l since -d 'Only what is not older than this: a span (7d) or a time (2026-03-01T03:00:00Z)' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand log" -l config -d 'Read this configuration file, and no other [env: HEIRLOOM_CONFIG]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand log" -l dir -d 'Keep and find the archives in this folder [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
@@ -303,6 +317,7 @@ always\t'Always'
 never\t'Never'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand guard" -l no-rollback -d 'Do not put anything back; say what would be, and how'
 complete -c heirloom -n "__fish_heirloom_using_subcommand guard" -l if-exists -d 'Go on where a database does not exist yet, for a first deployment; what the command makes is not taken back'
+complete -c heirloom -n "__fish_heirloom_using_subcommand guard" -l new-store -d 'Accept what lies at the path of the store: a new store, or one more that is known there'
 complete -c heirloom -n "__fish_heirloom_using_subcommand guard" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
 complete -c heirloom -n "__fish_heirloom_using_subcommand guard" -s q -l quiet -d 'Print errors only'
 complete -c heirloom -n "__fish_heirloom_using_subcommand guard" -s v -l verbose -d 'Tell more about what is being done'
