@@ -17,6 +17,9 @@ import subprocess
 import sys
 import time
 
+# Stores are made again and again at the same path: nothing may remember them.
+os.environ["HEIRLOOM_STATE_DIR"] = "/dev/null/none"
+
 from compare import warm
 
 WRITER = """

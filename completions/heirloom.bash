@@ -140,7 +140,7 @@ _heirloom() {
             return 0
             ;;
         heirloom__subcmd__backup)
-            opts="-q -v -h --set --only --name --note --kind --check --vacuum --no-vacuum --keep-damaged --if-exists --if-older-than --dry-run --compression-level --no-compress --threads --rotate --cleanup --keep --busy-timeout --config --dir --json --quiet --verbose --color --progress --help"
+            opts="-q -v -h --set --only --name --note --kind --check --vacuum --no-vacuum --keep-damaged --if-exists --if-older-than --dry-run --compression-level --no-compress --threads --rotate --cleanup --keep --new-store --busy-timeout --config --dir --json --quiet --verbose --color --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -448,7 +448,7 @@ _heirloom() {
             return 0
             ;;
         heirloom__subcmd__guard)
-            opts="-q -v -h --set --only --health-command --health-url --health-timeout --timeout --kill-after --no-rollback --if-exists --note --busy-timeout --config --dir --json --quiet --verbose --color --progress --help"
+            opts="-q -v -h --set --only --health-command --health-url --health-timeout --timeout --kill-after --no-rollback --if-exists --note --new-store --busy-timeout --config --dir --json --quiet --verbose --color --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -14,6 +14,7 @@ cargo build --release --locked --manifest-path "$here/Cargo.toml"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work"
+export HEIRLOOM_STATE_DIR="$work/state"
 unset HEIRLOOM_CONFIG HEIRLOOM_DIR BACKUP_DIR DATABASE_PATH DATABASE_URL
 
 say() { printf '\n$ %s\n' "$*"; }

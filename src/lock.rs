@@ -4,9 +4,9 @@
 //! It is held for moments only; capturing and compressing happen outside of it.
 
 use std::fmt;
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -70,16 +70,22 @@ impl StoreLock {
     pub fn private(&self) -> &Path {
         &self.private
     }
+    /// Its file in a store's private folder.
+    pub const FILE: &str = "lock";
 
     /// Takes the lock in a store's private folder, waiting for another run for at most `limit`.
     pub fn acquire(private: &Path, limit: Duration, progress: &dyn Progress) -> Result<Self, LockError> {
-        let path = private.join("lock");
+        let path = private.join(Self::FILE);
         let started = Instant::now();
         let failed = |cause| LockError::Io { path: path.clone(), cause };
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path).map_err(failed)?;
+        let open = || OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path).map_err(failed);
+        let mut file = open()?;
         loop {
             match file.try_lock() {
-                Ok(()) => return Ok(Self { private: private.to_owned(), _file: file }),
+                // A run that made the store and committed nothing removes the file again, under its lock: then the lock of that file is
+                // nobody's any more.
+                Ok(()) if is_named(&file, &path).map_err(failed)? => return Ok(Self { private: private.to_owned(), _file: file }),
+                Ok(()) => file = open()?,
                 Err(TryLockError::WouldBlock) if started.elapsed() < limit => {
                     progress.checkpoint().map_err(LockError::Interrupted)?;
                     std::thread::sleep(PAUSE);
@@ -89,6 +95,14 @@ impl StoreLock {
                 Err(TryLockError::Error(cause)) => return Err(failed(cause)),
             }
         }
+    }
+}
+
+fn is_named(file: &File, path: &Path) -> io::Result<bool> {
+    match fs::symlink_metadata(path) {
+        Ok(named) => Ok((named.dev(), named.ino()) == file.metadata().map(|own| (own.dev(), own.ino()))?),
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(cause) => Err(cause),
     }
 }
 
@@ -104,6 +118,16 @@ mod tests {
         let refused = StoreLock::acquire(folder.path(), Duration::from_millis(60), &Silent).unwrap_err();
         assert!(matches!(refused, LockError::Held { waited, .. } if waited >= Duration::from_millis(60)));
         drop(first);
+        let removed = StoreLock::acquire(folder.path(), Duration::ZERO, &Silent).unwrap();
+        fs::remove_file(folder.path().join(StoreLock::FILE)).unwrap();
+        let _next = StoreLock::acquire(folder.path(), Duration::ZERO, &Silent).unwrap();
+        drop(removed);
+        StoreLock::acquire(folder.path(), Duration::ZERO, &Silent).unwrap_err();
+    }
+
+    #[test]
+    fn a_lock_that_is_free_is_taken() {
+        let folder = tempfile::tempdir().unwrap();
         StoreLock::acquire(folder.path(), Duration::ZERO, &Silent).unwrap();
     }
 }

@@ -23,6 +23,7 @@ fn archive() -> (tempfile::TempDir, PathBuf, Value) {
     let output = Command::new(env!("CARGO_BIN_EXE_heirloom"))
         .args(["backup", "chinook.sqlite", "second.db", "--set", "shop", "--json", "--note", "a note"])
         .current_dir(folder.path())
+        .env("HEIRLOOM_STATE_DIR", folder.path().join("state"))
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

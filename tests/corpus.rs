@@ -37,6 +37,8 @@ fn own_archive(folder: &Path) -> PathBuf {
         connection.execute_batch("CREATE TABLE t(x); INSERT INTO t VALUES(1), (randomblob(20000)), (3);").unwrap();
     }
     let args = ["backup", "first.db", "second.db", "--set", "own", "--name", "good"];
-    assert!(Command::new(binary()).args(args).current_dir(folder).status().unwrap().success());
+    assert!(
+        Command::new(binary()).args(args).current_dir(folder).env("HEIRLOOM_STATE_DIR", folder.join("state")).status().unwrap().success()
+    );
     folder.join("backups/good.tar.gz")
 }

@@ -30,7 +30,12 @@ static SAMPLES: LazyLock<Vec<(&str, Vec<u8>)>> = LazyLock::new(|| {
     connection.execute_batch(&format!("CREATE TABLE t(id INTEGER PRIMARY KEY, text TEXT); {rows}")).unwrap();
     connection.close().unwrap();
     let backup = |args: &[&str]| {
-        let done = Command::new(env!("CARGO_BIN_EXE_heirloom")).args(["backup", "app.db"]).args(args).current_dir(folder.path()).status();
+        let done = Command::new(env!("CARGO_BIN_EXE_heirloom"))
+            .args(["backup", "app.db"])
+            .args(args)
+            .current_dir(folder.path())
+            .env("HEIRLOOM_STATE_DIR", folder.path().join("state"))
+            .status();
         assert!(done.unwrap().success());
     };
     backup(&["--name", "one.tar.gz"]);

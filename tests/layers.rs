@@ -7,7 +7,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The layers, lowest first. Modules that stand in none of them are pure.
-const LAYERS: [&[&str]; 4] = [&["platform"], &["database", "archive", "store", "activity", "holds", "lock", "scratch"], &["ops"], &["cli"]];
+const LAYERS: [&[&str]; 4] =
+    [&["platform"], &["database", "archive", "store", "activity", "holds", "known", "lock", "scratch"], &["ops"], &["cli"]];
 
 /// The layer of the adapters, counted from 1.
 const ADAPTERS: usize = 2;

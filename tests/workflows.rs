@@ -24,6 +24,7 @@ fn run(story: &str) {
         .env("LIB", folder().join("lib.sh"))
         .env("HOME", place.path())
         .env("HEIRLOOM_CONFIG", "/dev/null")
+        .env("HEIRLOOM_STATE_DIR", place.path().join("state"))
         .env("TZ", "UTC")
         .env("LC_ALL", "C.UTF-8")
         .output()

@@ -14,7 +14,7 @@ use super::ui::Tone;
 use super::{Context, Outcome, Ui, text};
 use crate::archive::Compression;
 use crate::config::{Check, ShrinkWatch};
-use crate::database::{Depth, Limits};
+use crate::database::{Depth, Limits, Source};
 use crate::metadata::Kind;
 use crate::names::{ArchiveName, Name, printable};
 use crate::ops::backup::{self, Finding, IfMissing, Made, Note, Plan, Run};
@@ -36,7 +36,7 @@ use crate::store::{LocalStore, Store as _, StoreError};
   heirloom backup --only user --note 'before the migration'
   heirloom backup --kind scheduled --if-older-than 20h --rotate
 
-Exit codes: 0 done; 3 one of several sets failed, a damaged database was kept, indexes must be rebuilt, most rows are gone,
+Exit codes: 0 done; 3 one of several sets failed, a damaged database was kept, one is empty or lost, indexes must be rebuilt, most rows are gone,
 the clock is behind the newest archive, or another application uses the same set, host and path;
 10 no such database; 11 locked or busy; 13 damaged, nothing kept; 14 name taken; 15 not enough space; 16 store unreachable")]
 pub struct BackupArgs {
@@ -93,6 +93,9 @@ pub struct BackupArgs {
     /// With --cleanup: keep the newest N archives
     #[arg(long, value_name = "N", requires = "cleanup", value_parser = clap::value_parser!(u32).range(1..))]
     keep: Option<u32>,
+    /// Accept what lies at the path of the store: a new store, or one more that is known there
+    #[arg(long)]
+    new_store: bool,
     /// How long to wait for a lock of another process
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = humantime::parse_duration)]
     busy_timeout: Duration,
@@ -147,12 +150,20 @@ pub(super) fn run(args: &BackupArgs, context: &mut Context) -> anyhow::Result<Ou
     if several && args.name.is_some() {
         return Err(Usage::new("--name names one archive, and several sets are backed up", "choose one with `--set NAME`").into());
     }
-    let store = if args.dry_run { None } else { Some(context.store_for_writing()?) };
+    if args.new_store {
+        context.stores.accept_new();
+    }
+    // A store is made by its first commit: not if there is nothing that could be committed.
+    let is_there = |source: &Source| !matches!(std::fs::metadata(&source.path), Err(cause) if cause.kind() == std::io::ErrorKind::NotFound);
+    let mut store = None;
+    if !args.dry_run && chosen.iter().flat_map(|set| &set.sources).any(is_there) {
+        store = Some(context.store_for_writing()?);
+    }
     let mut documents = Vec::new();
     let mut failed = 0;
     let mut problems = false;
     for set in chosen {
-        match one_set(args, context, store.as_ref(), set) {
+        match one_set(args, context, &mut store, set) {
             Ok((document, outcome)) => {
                 problems |= outcome != Outcome::Done;
                 documents.push(document);
@@ -177,16 +188,19 @@ pub(super) fn run(args: &BackupArgs, context: &mut Context) -> anyhow::Result<Ou
     Ok(if failed > 0 || problems { Outcome::Problems } else { Outcome::Done })
 }
 
-fn one_set(args: &BackupArgs, context: &mut Context, store: Option<&LocalStore>, chosen: Chosen) -> anyhow::Result<(Value, Outcome)> {
+fn one_set(args: &BackupArgs, context: &mut Context, store: &mut Option<LocalStore>, chosen: Chosen) -> anyhow::Result<(Value, Outcome)> {
     let set = chosen.set.clone();
     let if_missing = if args.if_exists { IfMissing::Skip } else { IfMissing::Fail };
     let plan = backup::plan(chosen.sources, if_missing, request(args, context, set.clone(), chosen.absent)?)?;
-    for missing in &plan.missing {
-        context.ui.note(format!("no database at {} yet: skipped", super::context::quoted(&missing.path)));
-    }
+    let lost = tell_missing(&plan, context)?;
+    let outcome = if lost.is_empty() && plan.empty.is_empty() { Outcome::Done } else { Outcome::Problems };
     if plan.sources.is_empty() {
-        return Ok((json!({"outcome": "skipped_missing", "set": set, "databases": []}), Outcome::Done));
+        return Ok((json!({"outcome": "skipped_missing", "set": set, "databases": [], "lost": lost}), outcome));
     }
+    if !args.dry_run && store.is_none() {
+        *store = Some(context.store_for_writing()?);
+    }
+    let store = store.as_ref();
     if let Some(age) = args.if_older_than
         && let Some(young) = young_enough(&plan, age, store, context)?
     {
@@ -194,11 +208,11 @@ fn one_set(args: &BackupArgs, context: &mut Context, store: Option<&LocalStore>,
         context.ui.summary(format!("nothing to do: {name} is from {told}"));
         context.records.push(Record { set: Some(set.to_string()), ..Record::default() });
         let created_at = crate::metadata::rfc3339(young.created_at);
-        return Ok((json!({"outcome": "skipped_recent", "set": set, "recent": name.as_str(), "created_at": created_at}), Outcome::Done));
+        return Ok((json!({"outcome": "skipped_recent", "set": set, "recent": name.as_str(), "created_at": created_at}), outcome));
     }
     let Some(store) = store else {
         tell_plan(&mut context.ui, &plan, &context.settings.store);
-        return Ok((plan_json(&plan, &context.settings.store), Outcome::Done));
+        return Ok((plan_json(&plan, &context.settings.store), outcome));
     };
 
     super::undo::report_beside(context, plan.sources.iter().map(|source| source.path.as_path()), None);
@@ -229,8 +243,10 @@ fn one_set(args: &BackupArgs, context: &mut Context, store: Option<&LocalStore>,
     });
     report(context, store, &made, seconds);
     let mut document = made_json(store, &made, seconds);
+    document["lost"] = json!(lost);
+    let denied = tell_denied(store, context);
     let problems = made.notes.iter().any(Note::is_problem) || made.findings.iter().any(Finding::is_problem);
-    let outcome = if problems { Outcome::Problems } else { Outcome::Done };
+    let outcome = if denied || problems { Outcome::Problems } else { outcome };
     if packed.is_damaged() {
         // A damaged database must not push good archives of it out.
         return Ok((document, Outcome::Problems));
@@ -240,6 +256,44 @@ fn one_set(args: &BackupArgs, context: &mut Context, store: Option<&LocalStore>,
         .with_context(|| format!("the backup is complete (\"{}\"), but older ones could not be removed", made.packed.archive))?;
     document["retention"] = retained;
     Ok((document, if outcome == Outcome::Done { removed } else { outcome }))
+}
+
+/// Tells which databases are not there, and returns those of which archives exist: they were lost, and this is no first deployment.
+fn tell_missing(plan: &Plan, context: &Context) -> anyhow::Result<Vec<Name>> {
+    if plan.missing.is_empty() {
+        return Ok(Vec::new());
+    }
+    let archives = match context.store() {
+        Ok(store) => inventory(&store, &context.reading(), &context.ui.progress())?.snapshots,
+        // No archive was ever made here.
+        Err(StoreError::Unreachable { cause, .. }) if cause.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+        Err(error) => return Err(error.into()),
+    };
+    let set = &plan.request.set;
+    let lost = backup::lost(&plan.missing, set, &context.host, &archives);
+    for missing in &plan.missing {
+        let path = super::context::quoted(&missing.path);
+        match lost.iter().find(|(source, _)| source.name == missing.name) {
+            None => context.ui.note(format!("no database at {path} yet: skipped")),
+            Some((_, archive)) => {
+                let words = ["restore", archive.as_str(), "--only", missing.name.as_str(), "--to", &missing.path.to_string_lossy()];
+                let command = context.command_line(&words);
+                context.ui.warning(format!("no database at {path}, but archives of it exist; restore it with: {command}"));
+            }
+        }
+    }
+    Ok(lost.iter().map(|(source, _)| source.name.clone()).collect())
+}
+
+/// Tells that an archive did not get the rights that the configuration asks for, if it did not.
+pub(super) fn tell_denied(store: &LocalStore, context: &Context) -> bool {
+    let denied = store.denied();
+    if let Some(why) = &denied {
+        context
+            .ui
+            .warning(format!("the mode or group of [store] could not be given to {why}; `heirloom config check` says what is needed"));
+    }
+    denied.is_some()
 }
 
 /// Returns the archive that makes this backup unnecessary, of the database whose newest good one is the oldest: every database has
@@ -390,6 +444,9 @@ fn note_text(note: &Note, made: &Made, context: &Context) -> String {
             super::text::fell(before, after),
             context.command_line(&["accept", made.packed.archive.as_str()])
         ),
+        Note::Empty { database, path } => {
+            format!("{database}: {} is empty (0 bytes) and was left out; the others are backed up", super::context::quoted(path))
+        }
         Note::Guarded { database } => {
             format!("{database}: a guarded command is running, so this backup is of the kind safety and never the latest")
         }
@@ -406,6 +463,7 @@ fn note_json(note: &Note) -> Value {
         Note::Shrink { database, before, after } => {
             json!({"kind": "shrink", "database": database, "before": before, "after": after})
         }
+        Note::Empty { database, path } => json!({"kind": "empty", "database": database, "path": path.to_string_lossy()}),
         Note::Guarded { database } => json!({"kind": "guarded", "database": database}),
     }
 }

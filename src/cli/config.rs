@@ -2,7 +2,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -12,13 +12,14 @@ use serde_json::{Value as Json, json};
 use super::context::quoted;
 use super::exit::{InTheWay, Usage};
 use super::settings::FILE_NAME;
+use super::stores::{access, is_below};
 use super::ui::Tone;
 use super::{Context, Outcome, exit_code};
 use crate::config::{EXAMPLE, Key, Origin};
 use crate::database::probe;
 use crate::names::{HostLabel, printable};
-use crate::platform;
-use crate::store::{LocalStore, StoreError, parent, sync_folder};
+use crate::platform::{self, is_mount_point, may_give_to};
+use crate::store::{StoreError, Strangeness, parent, sync_folder};
 
 /// Create, show or check the configuration
 ///
@@ -290,7 +291,9 @@ fn tests(context: &Context) -> Vec<Tested> {
     }
     // A store that nobody named is no finding while the file that may name it cannot be read.
     if effective.problems.is_empty() || *effective.origin(Key::StoreDir) != Origin::Default {
-        tested.push(test_store(&context.settings.store));
+        tested.extend(test_mount(context));
+        tested.push(test_store(context));
+        tested.extend(test_rights(context));
     }
     tested
 }
@@ -312,15 +315,67 @@ fn test_folder(what: String, path: &Path, store: &Path) -> Option<Tested> {
     })
 }
 
+/// Tests what must be mounted, if anything must.
+fn test_mount(context: &Context) -> Option<Tested> {
+    let mount = context.settings.store_mount.as_ref()?;
+    let what = Key::StoreMount.to_string();
+    let root = &context.settings.store;
+    if !is_below(root, mount) {
+        let message = format!("the store {} is not below {}", quoted(root), quoted(mount));
+        return Some(Tested::bad(what, Usage::new(message, "name the mount point that the store is on").into()));
+    }
+    Some(match is_mount_point(mount) {
+        Ok(true) => Tested::good(what, format!("{} is mounted", quoted(mount))),
+        Ok(false) => {
+            let why = Strangeness::NotMounted(mount.clone());
+            Tested::bad(what, StoreError::Strange { location: root.to_string_lossy().into_owned(), why }.into())
+        }
+        Err(cause) => {
+            let cause = StoreError::Unreachable { location: mount.to_string_lossy().into_owned(), cause };
+            Tested::bad(what, cause.into())
+        }
+    })
+}
+
+/// Tests whether others get at the archives as the configuration says.
+fn test_rights(context: &Context) -> Option<Tested> {
+    let settings = &context.settings;
+    let what = if settings.store_group.is_some() { Key::StoreGroup } else { Key::StoreMode }.to_string();
+    let access = match access(context) {
+        Ok(access) => access,
+        Err(error) => return Some(Tested::bad(what, error.into())),
+    };
+    let mode = access.folder_mode()?;
+    if let (Some(group), Some(name)) = (access.group, &settings.store_group)
+        && !may_give_to(group)
+    {
+        let message = format!("this user is not in the group {}, so archives stay closed to it", quoted(name));
+        return Some(Tested::odd(what, format!("{message}; run `usermod --append --groups` as root, and log in again")));
+    }
+    let root = &settings.store;
+    let Ok(found) = fs::metadata(root) else { return Some(Tested::good(what, format!("new archives are {:04o}", mode & 0o666))) };
+    // What a backup changes by itself, see `Access`.
+    let closed = found.mode() & 0o077 == 0 && found.uid() == rustix::process::geteuid().as_raw();
+    let group = access.group.filter(|group| *group != found.gid());
+    Some(if closed || found.mode() & mode == mode && group.is_none() {
+        Tested::good(what, format!("new archives are {:04o}", mode & 0o666))
+    } else {
+        let word = crate::ops::restore::shell_word(&root.to_string_lossy());
+        let chgrp = group.map(|group| format!("chgrp {group} {word} && ")).unwrap_or_default();
+        Tested::odd(what, format!("{} cannot be entered by all who may read archives; run `{chgrp}chmod {mode:04o} {word}`", quoted(root)))
+    })
+}
+
 /// Tests the store without writing to it.
-fn test_store(root: &Path) -> Tested {
+fn test_store(context: &Context) -> Tested {
+    let root = context.settings.store.as_path();
     let what = Key::StoreDir.to_string();
     let unreachable = |cause: io::Error| StoreError::Unreachable { location: root.to_string_lossy().into_owned(), cause };
     let writable = |folder: &Path| {
         // As the effective user, and with what the mount allows: a read-only one answers EROFS.
         accessat(CWD, folder, Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS).map_err(|errno| unreachable(errno.into()))
     };
-    let outcome = match LocalStore::open(root) {
+    let outcome = match context.store() {
         Ok(store) => store.refuse_strangers().and_then(|()| writable(root)).map(|()| format!("{} can be written", quoted(root))),
         Err(StoreError::Unreachable { cause, .. })
             if cause.kind() == io::ErrorKind::NotFound && fs::metadata(parent(root)).is_ok_and(|found| found.is_dir()) =>

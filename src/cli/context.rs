@@ -11,6 +11,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use super::exit::Usage;
 use super::log::Record;
 use super::settings::{Configuration, variable};
+use super::stores::Stores;
 use super::{GlobalArgs, Ui};
 use crate::clock::Clock;
 use crate::config::Settings;
@@ -44,6 +45,8 @@ pub struct Context {
     pub flags: GlobalArgs,
     /// The terminal.
     pub ui: Ui,
+    /// The stores that this user has used on this host.
+    pub stores: Stores,
     /// What the command tells the activity log: one for each archive it was about.
     pub records: Vec<Record>,
 }
@@ -92,19 +95,20 @@ impl Context {
             host_name,
             user: user(),
             flags: args.clone(),
+            stores: Stores::new(),
             ui,
             records: Vec::new(),
         })
     }
 
-    /// Opens the store for reading. It must be there.
+    /// Opens the store for reading. It must be there, and be the one that this host has used there.
     pub fn store(&self) -> Result<LocalStore, StoreError> {
-        LocalStore::open(&self.settings.store)
+        self.stores.open(&self.settings.store, self)
     }
 
-    /// Opens the store for writing and makes its folder where only that is missing.
-    pub fn store_for_writing(&self) -> Result<LocalStore, StoreError> {
-        LocalStore::create(&self.settings.store)
+    /// Opens the store for writing and makes its folder where only that is missing. A store that gets no archive is removed at the end.
+    pub fn store_for_writing(&self) -> anyhow::Result<LocalStore> {
+        self.stores.create(&self.settings.store, self)
     }
 
     /// Returns how archives are read that record no zone or no host: they are this host's own on a local store.

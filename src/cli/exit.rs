@@ -13,7 +13,7 @@ use crate::names::printable;
 use crate::ops::resolve::ResolveError;
 use crate::ops::restore::RestoreError;
 use crate::progress::Interrupted;
-use crate::store::StoreError;
+use crate::store::{StoreError, Strangeness};
 use crate::text::{shell_word, unexpanded};
 
 /// What `--version` says: the release, and that of the SQLite that is linked in.
@@ -212,7 +212,8 @@ fn meaning_of(cause: &(dyn std::error::Error + 'static)) -> Option<Meaning> {
             SourceError::NotADatabase { .. }
             | SourceError::Damaged { .. }
             | SourceError::Contradicted { .. }
-            | SourceError::Unsupported { .. } => (13, "damaged"),
+            | SourceError::Unsupported { .. }
+            | SourceError::Unlinked { .. } => (13, "damaged"),
             SourceError::Busy { .. } | SourceError::Exclusive { .. } => (11, "busy"),
             SourceError::Io { .. } => (1, "failed"),
             SourceError::Interrupted(_) => return None,
@@ -242,6 +243,12 @@ fn meaning_of(cause: &(dyn std::error::Error + 'static)) -> Option<Meaning> {
     if let Some(store) = cause.downcast_ref::<StoreError>() {
         return match store {
             StoreError::Unreachable { location, cause } => own(16, "store_unreachable", Some(&hint_for_unreachable(location, cause))),
+            StoreError::Strange { why: Strangeness::NotMounted(_), .. } => own(16, "store_unreachable", Some("mount it and try again")),
+            StoreError::Strange { .. } => own(
+                16,
+                "store_unreachable",
+                Some("mount the disk it is on; if this is meant to be a new store, run `heirloom backup --new-store` once"),
+            ),
             StoreError::NotFound { location, .. } => {
                 let hint = unexpanded(std::path::Path::new(location));
                 own(12, "no_backup", Some(hint.as_deref().unwrap_or("run `heirloom list` to see which archives there are")))

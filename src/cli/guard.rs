@@ -18,12 +18,12 @@ use super::log::Record;
 use super::ui::Tone;
 use super::{Context, Outcome, text};
 use crate::archive::Compression;
-use crate::database::{Depth, Limits};
+use crate::database::{Depth, Limits, SourceError, is_blank};
 use crate::metadata::Kind;
 use crate::names::printable;
 use crate::ops::backup::{self, IfMissing, Run};
 use crate::ops::guard::{self, Before, Seen, State};
-use crate::ops::inventory::Reading;
+use crate::ops::inventory::{Reading, inventory};
 use crate::ops::pack::Request;
 use crate::ops::pending::Upkeep;
 use crate::ops::restore::{Options, Report, Safety, shell_word};
@@ -83,6 +83,9 @@ pub struct GuardArgs {
     /// Remember this text with the backup
     #[arg(long, value_name = "TEXT")]
     note: Option<String>,
+    /// Accept what lies at the path of the store: a new store, or one more that is known there
+    #[arg(long)]
+    new_store: bool,
     /// How long to wait for a lock of another process
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = humantime::parse_duration)]
     busy_timeout: Duration,
@@ -133,6 +136,9 @@ pub(super) fn run(args: &GuardArgs, context: &mut Context) -> anyhow::Result<Out
     let url = args.health_url.as_deref().map(Url::parse).transpose()?;
     let chosen = args.choice.choose(context)?;
     let nothing_run = || GuardFailed::new("there is no good backup, so that the command was not run; nothing was changed");
+    if args.new_store {
+        context.stores.accept_new();
+    }
     let store = context.store_for_writing().with_context(nothing_run)?;
     let mut before = Vec::new();
     for set in chosen {
@@ -190,6 +196,16 @@ fn back_up(args: &GuardArgs, context: &mut Context, store: &LocalStore, chosen: 
         lock_wait: args.busy_timeout,
     };
     let plan = backup::plan(chosen.sources, if args.if_exists { IfMissing::Skip } else { IfMissing::Fail }, request)?;
+    // There is nothing to go back to.
+    if let Some(empty) = plan.empty.first() {
+        return Err(SourceError::Empty { path: empty.path.clone(), wal_beside: !is_blank(&empty.path)? }.into());
+    }
+    let known = if plan.missing.is_empty() { Vec::new() } else { inventory(store, &context.reading(), &Silent)?.snapshots };
+    if let Some((source, archive)) = backup::lost(&plan.missing, &plan.request.set, &context.host, &known).first() {
+        let words = ["restore", archive.as_str(), "--only", source.name.as_str(), "--to", &source.path.to_string_lossy()];
+        let message = format!("no database at {}, but archives of it exist", super::context::quoted(&source.path));
+        return Err(Usage::new(message, format!("restore it with: {}", context.command_line(&words))).into());
+    }
     for missing in &plan.missing {
         step(context, format!("no database at {} yet: there is nothing to go back to", super::context::quoted(&missing.path)));
     }

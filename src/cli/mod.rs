@@ -34,6 +34,7 @@ mod retain_text;
 mod rotate;
 mod settings;
 mod show;
+mod stores;
 mod time;
 mod ui;
 mod undo;
@@ -204,6 +205,7 @@ fn dispatch(command: &Command, context: &mut Context) -> anyhow::Result<Outcome>
         }
         (_, result) => result,
     };
+    context.stores.settle(&context.ui);
     log::write(name, &result, started, context);
     result
 }

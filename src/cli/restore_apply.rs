@@ -145,12 +145,12 @@ fn workspace(args: &RestoreArgs, context: &Context, place: &Place, plan: &restor
     if !needed {
         // Only for the record, which must not make a folder in a place that is none of ours.
         let known = *place == Place::Store || is_named;
-        let opened = Some(root).filter(|_| known).and_then(|root| LocalStore::open(root).ok());
+        let opened = Some(root).filter(|_| known).and_then(|root| context.stores.open(root, context).ok());
         return Ok(opened.filter(|store| store.create_private().is_ok()));
     }
-    match LocalStore::create(root).and_then(|store| store.create_private().map(|_| store)) {
+    match context.stores.create(root, context).and_then(|store| Ok(store.create_private().map(|_| store)?)) {
         Ok(store) => Ok(Some(store)),
-        Err(cause) => Err(RestoreError::NoSafetyStore { location: root.to_string_lossy().into_owned(), cause: cause.into() }.into()),
+        Err(cause) => Err(RestoreError::NoSafetyStore { location: root.to_string_lossy().into_owned(), cause }.into()),
     }
 }
 

@@ -246,7 +246,7 @@ fn in_order<'a, 't>(mut entries: Entries<'a, 't>) -> Entries<'a, 't> {
 
 /// Says whether a key takes a value, without looking at anything outside the file.
 fn possible(key: Key, value: &Value) -> Result<(), String> {
-    if let (Key::StoreDir, Value::Text(text)) = (key, value) {
+    if let (Key::StoreDir | Key::StoreMount, Value::Text(text)) = (key, value) {
         expand(text, |_| Some("x".into()))?;
     }
     key.set(value, &mut Settings::default())

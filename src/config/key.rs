@@ -18,6 +18,9 @@ pub enum Key {
     Host,
     FormerHosts,
     StoreDir,
+    StoreMount,
+    StoreMode,
+    StoreGroup,
     Check,
     Vacuum,
     Compress,
@@ -57,10 +60,13 @@ pub enum Value {
 
 impl Key {
     /// All settings, in the order of the file.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 23] = [
         Self::Host,
         Self::FormerHosts,
         Self::StoreDir,
+        Self::StoreMount,
+        Self::StoreMode,
+        Self::StoreGroup,
         Self::Check,
         Self::Vacuum,
         Self::Compress,
@@ -95,6 +101,9 @@ impl Key {
             Self::Host => ("", "host"),
             Self::FormerHosts => ("", "former_hosts"),
             Self::StoreDir => ("store", "dir"),
+            Self::StoreMount => ("store", "mount"),
+            Self::StoreMode => ("store", "mode"),
+            Self::StoreGroup => ("store", "group"),
             Self::Check => ("backup", "check"),
             Self::Vacuum => ("backup", "vacuum"),
             Self::Compress => ("backup", "compress"),
@@ -130,7 +139,9 @@ impl Key {
     pub fn without_value(self) -> &'static str {
         match self {
             Self::Host => "the host name",
-            Self::FormerHosts => "none",
+            Self::FormerHosts | Self::StoreMount => "none",
+            Self::StoreMode => "0600, or what the folder's default ACL says",
+            Self::StoreGroup => "the group of the user",
             Self::Threads => "all cores",
             Self::MaxBackupAge => "the usual interval",
             Self::Keep | Self::MaxAge | Self::MaxSize => "no limit",
@@ -151,6 +162,9 @@ impl Key {
                 _ => return Err(not("a list of host labels", value)),
             },
             Self::StoreDir => settings.store = path(value)?,
+            Self::StoreMount => settings.store_mount = Some(path(value)?),
+            Self::StoreMode => settings.store_mode = Some(mode(value)?),
+            Self::StoreGroup => settings.store_group = Some(group(value)?),
             Self::Check => {
                 backup.check = match value {
                     Value::Text(text) if text == "full" => Check::Full,
@@ -195,6 +209,9 @@ impl Key {
                 Some(labels).filter(|labels| !labels.is_empty()).map(Value::Texts)
             }
             Self::StoreDir => Some(Value::Path(settings.store.clone())),
+            Self::StoreMount => settings.store_mount.clone().map(Value::Path),
+            Self::StoreMode => settings.store_mode.map(|mode| Value::Text(format!("{mode:04o}"))),
+            Self::StoreGroup => settings.store_group.clone().map(Value::Text),
             Self::Check => Some(Value::Text(
                 match backup.check {
                     Check::Full => "full",
@@ -233,7 +250,8 @@ impl Key {
                 _ => as_text(),
             },
             Self::Host | Self::FormerHosts | Self::Check | Self::TimeZone | Self::MaxAge | Self::MaxSize | Self::MaxBackupAge => as_text(),
-            Self::StoreDir => Value::Path(text.into()),
+            Self::StoreDir | Self::StoreMount => Value::Path(text.into()),
+            Self::StoreMode | Self::StoreGroup => as_text(),
             _ => trimmed.parse().map_or_else(|_| as_text(), Value::Number),
         }
     }
@@ -285,6 +303,24 @@ fn path(value: &Value) -> Result<PathBuf, String> {
         Value::Path(path) if !path.as_os_str().is_empty() => Ok(path.clone()),
         Value::Text(text) if !text.is_empty() => Ok(text.into()),
         _ => Err(not("a path", value)),
+    }
+}
+
+/// The mode of a file: its owner reads and writes, its group may, others read at most, and nobody executes.
+fn mode(value: &Value) -> Result<u32, String> {
+    let mode = match value {
+        Value::Text(text) if text.bytes().all(|byte| byte.is_ascii_digit()) => u32::from_str_radix(text, 8).ok(),
+        _ => None,
+    };
+    let is_possible = |mode: &u32| mode & 0o600 == 0o600 && mode & !0o664 == 0;
+    mode.filter(is_possible).ok_or_else(|| not("a mode from \"0600\" to \"0664\", such as \"0640\"", value))
+}
+
+fn group(value: &Value) -> Result<String, String> {
+    match value {
+        Value::Text(text) if !text.is_empty() && !text.contains([':', '\n', '\0']) => Ok(text.clone()),
+        Value::Number(number) if u32::try_from(*number).is_ok() => Ok(number.to_string()),
+        _ => Err(not("the name or the number of a group", value)),
     }
 }
 
@@ -394,6 +430,9 @@ mod tests {
         let text = |text: &str| Value::Text(text.into());
         for (key, value) in [
             (Key::StoreDir, Value::Path("/b".into())),
+            (Key::StoreMount, Value::Path("/mnt/usb".into())),
+            (Key::StoreMode, text("0640")),
+            (Key::StoreGroup, text("backup")),
             (Key::Check, text("quick")),
             (Key::Vacuum, Value::Switch(true)),
             (Key::Compress, Value::Switch(false)),
@@ -418,6 +457,16 @@ mod tests {
             assert_ne!(settings, Settings::default(), "{key} was set nowhere");
             assert_eq!(key.get(&settings), Some(value), "{key}");
         }
+    }
+
+    #[test]
+    fn a_mode_is_octal_and_opens_the_archives_to_no_writer_but_the_group() {
+        let of = |text: &str| mode(&Value::Text(text.into()));
+        assert_eq!((of("640"), of("0640"), of("0644"), of("0660")), (Ok(0o640), Ok(0o640), Ok(0o644), Ok(0o660)));
+        for wrong in ["0440", "0700", "0666", "4640", "rw-r-----", "", "+640", "0o640", "99999999999999999999"] {
+            assert!(of(wrong).is_err(), "{wrong}");
+        }
+        assert!(mode(&Value::Number(640)).is_err(), "a number without quotes would be decimal");
     }
 
     #[test]

@@ -195,13 +195,16 @@ impl Layers<'_> {
         let Some(file) = self.file else { return Ok(None) };
         let Some((_, value, line)) = file.settings.iter().find(|(found, _, _)| *found == key) else { return Ok(None) };
         match (key, value) {
-            (Key::StoreDir, Value::Text(text)) => {
+            (Key::StoreDir | Key::StoreMount, Value::Text(text)) => {
                 let problem =
                     |message| Problem { place: Some(file.origin(*line, Vec::new()).into()), key: key.to_string(), message, hint: None };
                 match expand(text, |name| self.lookup(name)).map_err(problem)? {
                     Expanded::Path(path, variables) => Ok(Some((Value::Path(file.folder().join(path)), file.origin(*line, variables)))),
                     Expanded::Unset(variable) => Err(Problem {
-                        hint: Some(format!("set {variable}, or name the store with `--dir`")),
+                        hint: Some(match key {
+                            Key::StoreDir => format!("set {variable}, or name the store with `--dir`"),
+                            _ => format!("set {variable}"),
+                        }),
                         ..problem(format!("the variable {variable} is not set"))
                     }),
                 }

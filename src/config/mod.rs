@@ -49,6 +49,12 @@ pub struct Settings {
     pub default_database: Option<PathBuf>,
     /// The folder that keeps the archives.
     pub store: PathBuf,
+    /// What must be mounted before the store is used.
+    pub store_mount: Option<PathBuf>,
+    /// The mode of archives.
+    pub store_mode: Option<u32>,
+    /// The group of archives: its name or its number.
+    pub store_group: Option<String>,
     /// How backups are made.
     pub backup: BackupSettings,
     /// What is kept.
@@ -151,6 +157,9 @@ impl Default for Settings {
             sets: BTreeMap::new(),
             default_database: None,
             store: PathBuf::from("backups"),
+            store_mount: None,
+            store_mode: None,
+            store_group: None,
             backup: BackupSettings { check: Check::Full, vacuum: false, compress: true, compression_level: DEFAULT_LEVEL, threads: None },
             retention: RetentionSettings {
                 keep: None,

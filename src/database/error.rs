@@ -8,6 +8,7 @@ use std::time::Duration;
 use rusqlite::ErrorCode;
 
 use super::holders::Holder;
+use super::unlinked::Unlinked;
 use crate::names::printable;
 use crate::progress::Interrupted;
 use crate::text::{shell_word, unexpanded};
@@ -63,6 +64,14 @@ pub enum SourceError {
         /// What SQLite said, made printable.
         why: String,
     },
+    /// A process writes to a file of the database that has no name any more: what it commits is not where it is looked for, and is gone
+    /// when the process ends.
+    Unlinked {
+        /// The path as it was given.
+        path: PathBuf,
+        /// Who has which file open.
+        found: Unlinked,
+    },
     /// Another process held a lock for longer than we wait, or changed the file whenever we copied it.
     Busy {
         /// The path as it was given.
@@ -104,6 +113,7 @@ impl SourceError {
             Self::Damaged { why, .. } => Self::Damaged { path, why },
             Self::Contradicted { why, rebuild, .. } => Self::Contradicted { path, why, rebuild },
             Self::Unsupported { action, why, .. } => Self::Unsupported { path, action, why },
+            Self::Unlinked { found, .. } => Self::Unlinked { path, found },
             Self::Busy { why, .. } => Self::Busy { path, why },
             Self::Exclusive { holder, waited, .. } => Self::Exclusive { path, holder, waited },
             Self::Io { action, cause, .. } => Self::Io { path, action, cause },
@@ -120,6 +130,7 @@ impl SourceError {
     /// Says what the user can do next, when we know it.
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
+            Self::Unlinked { path, found } => return Some(found.rescue(path)),
             Self::Missing(path) => return Some(hint_for_missing(path)),
             Self::Empty { wal_beside: true, .. } => {
                 "its -wal may hold the data: copy both files away before anything opens them, since SQLite would delete the -wal"
@@ -198,6 +209,7 @@ impl fmt::Display for SourceError {
             Self::Unsupported { path, action, why } => {
                 write!(f, "cannot {action} {}: it needs something that only its application has ({why})", quoted(path))
             }
+            Self::Unlinked { path, found } => write!(f, "{} is incomplete: {found}", quoted(path)),
             Self::Busy { path, why } => write!(f, "{} is busy: {why}", quoted(path)),
             Self::Exclusive { path, holder, waited } => {
                 write!(f, "{} is busy: process {} has held it exclusively for {waited:?}", quoted(path), holder.shown())

@@ -51,7 +51,10 @@ impl Holder {
 pub(super) fn exclusive_holder(path: &Path) -> Option<Holder> {
     let metadata = fs::metadata(path).ok()?;
     let file = (metadata.dev(), metadata.ino());
-    let held = locks().into_iter().find(|lock| lock.file == file && lock.writes && (lock.first..=lock.last).contains(&SHARED_FIRST));
+    let held = locks()
+        .unwrap_or_default()
+        .into_iter()
+        .find(|lock| lock.file == file && lock.writes && (lock.first..=lock.last).contains(&SHARED_FIRST));
     held.map(|lock| lock.pid).filter(|pid| *pid != std::process::id()).map(Holder::of)
 }
 
@@ -104,9 +107,10 @@ fn has_open(pid: u32, files: &[(u64, u64)]) -> io::Result<bool> {
 }
 
 /// A POSIX lock.
-struct Lock {
-    pid: u32,
-    file: (u64, u64),
+pub(super) struct Lock {
+    pub(super) pid: u32,
+    /// Device and inode. On some file systems the device is not the one that `stat` gives.
+    pub(super) file: (u64, u64),
     writes: bool,
     /// The first byte that is locked, and the last.
     first: u64,
@@ -114,8 +118,8 @@ struct Lock {
 }
 
 /// Reads who holds POSIX locks: every user may see that.
-fn locks() -> Vec<Lock> {
-    let text = fs::read_to_string("/proc/locks").unwrap_or_default();
+pub(super) fn locks() -> io::Result<Vec<Lock>> {
+    let text = fs::read_to_string("/proc/locks")?;
     let locks = text.lines().filter_map(|line| {
         let mut words = line.split_whitespace().skip_while(|word| *word != "READ" && *word != "WRITE");
         let writes = words.next()? == "WRITE";
@@ -128,14 +132,16 @@ fn locks() -> Vec<Lock> {
         // `EOF` stands for the end of all files.
         Some(Lock { pid, file: (rustix::fs::makedev(major, minor), inode), writes, first, last: last.parse().unwrap_or(u64::MAX) })
     });
-    locks.collect()
+    Ok(locks.collect())
 }
 
 fn lockers(files: &[(u64, u64)]) -> Vec<u32> {
-    locks().into_iter().filter(|lock| files.contains(&lock.file)).map(|lock| lock.pid).collect()
+    let locks = locks().unwrap_or_default().into_iter();
+    locks.filter(|lock| files.contains(&lock.file)).map(|lock| lock.pid).collect()
 }
 
-fn name(pid: u32) -> String {
+/// Returns the name of a process, safe for a terminal; empty if it cannot be read.
+pub(super) fn name(pid: u32) -> String {
     let comm = fs::read(format!("/proc/{pid}/comm")).unwrap_or_default();
     printable(String::from_utf8_lossy(&comm).trim_end()).into_owned()
 }

@@ -21,6 +21,7 @@ mod schema;
 mod sql;
 mod stage;
 mod target;
+mod unlinked;
 mod vacuum;
 mod waiting;
 
@@ -32,13 +33,14 @@ pub use facts::{Facts, count_rows, facts};
 pub use glance::{Glance, glance};
 pub use holders::{Holder, Holders, holders};
 pub use indexes::{is_about_index, rebuild};
-pub use open::probe;
+pub use open::{is_blank, probe};
 pub use parts::Effort;
 pub use pin::{Pinned, pin};
 pub use place::{Offline, Proof, Replaced, bring_back, exchange, place_new, place_over_unusable, set_aside, take_away};
 pub use replace::{Committed, Compared, Locked, Replacement, Written};
 pub use schema::{SchemaFacts, schema};
 pub use target::{Target, TargetFacts, TargetState, look_at};
+pub use unlinked::{Unlinked, refuse_unlinked};
 pub use vacuum::vacuum;
 
 /// The oldest SQLite that may be used: older ones can corrupt a WAL database when connections checkpoint and commit at the same moment.

@@ -77,6 +77,24 @@ pub fn probe(path: &Path) -> Result<(), SourceError> {
     Located::find(path).map(drop)
 }
 
+/// Returns whether a file has no bytes and nothing beside it that could hold some: an application made it and wrote nothing yet.
+pub fn is_blank(path: &Path) -> io::Result<bool> {
+    let found = fs::metadata(path)?;
+    if !found.is_file() || found.len() > 0 {
+        return Ok(false);
+    }
+    let path = fs::canonicalize(path)?;
+    for ending in ["-wal", "-journal"] {
+        match fs::metadata(sidecar(&path, ending)) {
+            Ok(beside) if beside.len() > 0 => return Ok(false),
+            Ok(_) => {}
+            Err(cause) if is_no_file(&cause) => {}
+            Err(cause) => return Err(cause),
+        }
+    }
+    Ok(true)
+}
+
 /// A source that was found to be a file that looks like a database, and is this part of the process's alone.
 #[derive(Debug)]
 pub(super) struct Located {

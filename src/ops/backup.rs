@@ -11,7 +11,7 @@ use super::pack::{Packed, Provenance, Request, Staged, pack};
 use super::resolve::in_store;
 use crate::activity;
 use crate::clock::Clock;
-use crate::database::{Limits, Source, SourceError, is_about_index, pin};
+use crate::database::{Limits, Source, SourceError, is_about_index, is_blank, pin, refuse_unlinked};
 use crate::holds;
 use crate::latest::Remembered;
 use crate::metadata::{DatabaseMetadata, Extent, Integrity, Kind};
@@ -20,9 +20,9 @@ use crate::platform;
 use crate::progress::{Progress, Stage};
 use crate::retention;
 use crate::scratch::Scratch;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Brief, Snapshot};
 use crate::store::{LocalStore, Store as _, StoreError};
-use crate::streams::{self, Place, Stream};
+use crate::streams::{self, OwnHost, Place, Stream};
 
 /// What a backup is going to do. `--dry-run` prints it.
 #[derive(Debug, Clone)]
@@ -31,7 +31,9 @@ pub struct Plan {
     pub sources: Vec<Source>,
     /// The databases that are not there, where that was allowed.
     pub missing: Vec<Source>,
-    /// How the archive is made; `absent` names the missing ones and those that were not chosen.
+    /// The databases of 0 bytes among others that can be backed up.
+    pub empty: Vec<Source>,
+    /// How the archive is made; `absent` names the missing ones, the empty ones and those that were not chosen.
     pub request: Request,
 }
 
@@ -45,11 +47,19 @@ pub enum IfMissing {
 }
 
 /// Decides what is backed up. Looks at the paths, changes nothing.
+///
+/// A file of 0 bytes keeps no other database from being backed up. Where missing ones are passed over it counts as missing if nothing with
+/// data lies beside it: an application that was never used leaves such a file.
 pub fn plan(sources: Vec<Source>, if_missing: IfMissing, mut request: Request) -> Result<Plan, SourceError> {
     let mut present = Vec::new();
-    let mut missing = Vec::new();
+    let (mut missing, mut empty) = (Vec::new(), Vec::new());
     for source in sources {
         match std::fs::metadata(&source.path) {
+            Ok(found) if found.is_file() && found.len() == 0 => {
+                let blank =
+                    is_blank(&source.path).map_err(|cause| SourceError::Io { path: source.path.clone(), action: "look at", cause })?;
+                if blank && if_missing == IfMissing::Skip { missing.push(source) } else { empty.push(source) }
+            }
             Ok(_) => present.push(source),
             Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => match if_missing {
                 IfMissing::Fail => return Err(SourceError::Missing(source.path)),
@@ -58,8 +68,26 @@ pub fn plan(sources: Vec<Source>, if_missing: IfMissing, mut request: Request) -
             Err(cause) => return Err(SourceError::Io { path: source.path, action: "look at", cause }),
         }
     }
-    request.absent.extend(missing.iter().map(|source| source.name.clone()));
-    Ok(Plan { sources: present, missing, request })
+    // With nothing else to back up there is nothing that it could stop; looking at it says what it is.
+    if present.is_empty() {
+        present.append(&mut empty);
+    }
+    request.absent.extend(missing.iter().chain(&empty).map(|source| source.name.clone()));
+    Ok(Plan { sources: present, missing, empty, request })
+}
+
+/// Returns the newest archive of each database that is not there: then it is no first deployment.
+pub fn lost<'a>(missing: &'a [Source], set: &Name, host: &OwnHost, archives: &'a [Snapshot]) -> Vec<(&'a Source, &'a ArchiveName)> {
+    let newest = |source: &'a Source| {
+        let own = stream_of(source, set, &host.label);
+        let is_of = |brief: &Brief| {
+            let Stream { set, host: label, place, .. } = &brief.stream;
+            *set == own.set && host.owns(label) && (*place == own.place || *place == Place::Name(source.name.clone()))
+        };
+        let is_copy = |snapshot: &&Snapshot| snapshot.kind != Kind::Safety && snapshot.databases.iter().any(is_of);
+        archives.iter().find(is_copy).map(|snapshot| (source, &snapshot.name))
+    };
+    missing.iter().filter_map(newest).collect()
 }
 
 /// What a backup made, and what the archives that were there say about it.
@@ -126,6 +154,13 @@ pub enum Note {
         /// What it holds now.
         after: Extent,
     },
+    /// It has 0 bytes, and was left out.
+    Empty {
+        /// The database.
+        database: Name,
+        /// Where it is.
+        path: PathBuf,
+    },
     /// A guarded command works on the database, so that the archive is a safety backup.
     Guarded {
         /// The database.
@@ -174,9 +209,13 @@ pub fn execute(store: &LocalStore, plan: &Plan, run: &Run<'_>, progress: &dyn Pr
     let guarded = holds::live_besides(&private, run.hold).context("cannot read which databases are guarded")?;
     let provenances: Vec<Provenance> = plan.sources.iter().map(|source| Provenance::of(&source.path)).collect();
 
+    for source in &plan.sources {
+        refuse_unlinked(&source.path)?;
+    }
     let pinned = pin(&plan.sources, scratch.path(), run.clock, limits, progress)?;
     let (consistent, created_at) = (pinned.consistent, pinned.at);
     let (mut staged, mut streams, mut notes) = (Vec::new(), Vec::new(), Vec::new());
+    notes.extend(plan.empty.iter().map(|source| Note::Empty { database: source.name.clone(), path: source.path.clone() }));
     let mut request = Request { consistent, created_at, ..plan.request.clone() };
     for (index, (source, database)) in plan.sources.iter().zip(pinned.databases).enumerate() {
         let copy = scratch.path().join(format!("{index}.db"));

@@ -11,6 +11,7 @@ pub mod marks;
 pub mod pack;
 pub mod pending;
 pub mod plain;
+pub mod reach;
 pub mod reread;
 pub mod resolve;
 pub mod restore;

@@ -471,6 +471,9 @@ fn read_back(path: &Path, metadata: &Metadata, request: &Request, progress: &dyn
 /// Gives the archive its name. From the return of the store's `commit` on it is durable and counts.
 fn commit(store: &LocalStore, path: &Path, name: &ArchiveName, request: &Request, progress: &dyn Progress) -> anyhow::Result<ArchiveName> {
     let _lock = StoreLock::acquire(&store.create_private()?, request.lock_wait, progress)?;
+    // Dies after this and before the commit: a store with an id and without this archive, which no host knows by that id yet.
+    let made_by = format!("heirloom {} on {}", env!("CARGO_PKG_VERSION"), request.host.label);
+    store.identify(&made_by, request.created_at)?;
     let mut candidate = name.clone();
     for number in 2.. {
         match store.commit(candidate.as_str(), path) {

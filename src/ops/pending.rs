@@ -149,6 +149,9 @@ pub fn send(store: &LocalStore, upkeep: &Upkeep, now: DateTime<Utc>, wait: Durat
     }
     let private = store.create_private()?;
     let lock = StoreLock::acquire(&private, wait, progress)?;
+    // Dies after this: a store with an id and without the archive, which is still pending.
+    let made_by = format!("heirloom {} on {}", env!("CARGO_PKG_VERSION"), upkeep.reading.host);
+    store.identify(&made_by, now)?;
     // Another run may have sent some while this one waited.
     for name in names(&private)? {
         let moved = move_to_store(store, &private, &name, &upkeep.reading)?;

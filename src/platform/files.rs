@@ -1,22 +1,47 @@
 //! Which file a path means, and whether two paths mean the same one.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io;
+use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
 use crate::streams::FileIdentity;
 
-/// Returns a path without symbolic links. What does not exist yet is resolved as far as its folder exists; if nothing can
-/// be resolved, the path is only made absolute.
+/// How many symbolic links to nothing are followed.
+const MAX_LINKS: usize = 40;
+
+/// Returns a path without symbolic links. What does not exist is resolved as far as something exists, and a link to something
+/// that is missing leads to its name: the path is the same before and after a disk is unmounted.
 pub fn resolved(path: &Path) -> PathBuf {
-    let absolute = || std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    let in_folder = || -> Option<PathBuf> {
-        let absolute = absolute();
-        Some(fs::canonicalize(absolute.parent()?).ok()?.join(absolute.file_name()?))
-    };
-    fs::canonicalize(path).ok().or_else(in_folder).unwrap_or_else(absolute)
+    let mut path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let mut missing: Vec<OsString> = Vec::new();
+    for _ in 0..MAX_LINKS {
+        // The deepest part that exists.
+        let found = loop {
+            match (fs::canonicalize(&path), path.parent(), path.file_name()) {
+                (Ok(found), ..) => break found,
+                (Err(_), Some(parent), Some(name)) if !path.is_symlink() => {
+                    missing.push(name.to_owned());
+                    path = parent.to_owned();
+                }
+                (Err(_), Some(parent), Some(_)) => match fs::read_link(&path) {
+                    Ok(target) => break parent.join(target),
+                    Err(_) => break path.clone(),
+                },
+                _ => break path.clone(),
+            }
+        };
+        let is_done = found == path || fs::symlink_metadata(&found).is_ok_and(|found| !found.is_symlink());
+        path = found;
+        if is_done {
+            break;
+        }
+    }
+    path.extend(missing.iter().rev());
+    path
 }
 
 /// Returns whether two paths mean one file that exists.
@@ -56,4 +81,98 @@ pub fn file_identity(path: &Path) -> io::Result<Option<FileIdentity>> {
     let found = fs::metadata(path)?;
     let born = found.created().ok().and_then(|born| born.duration_since(UNIX_EPOCH).ok());
     Ok(born.filter(|born| !born.is_zero()).map(|born| FileIdentity(format!("{}-{}", found.ino(), born.as_nanos()))))
+}
+
+/// Returns whether something is mounted at a path: its own mount, not one above it.
+pub fn is_mount_point(path: &Path) -> io::Result<bool> {
+    // A look inside: an automounter mounts now.
+    match fs::metadata(path.join(".")) {
+        Ok(_) => {}
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(cause) => return Err(cause),
+    }
+    let path = fs::canonicalize(path)?;
+    if let Ok(mounts) = fs::read("/proc/self/mountinfo") {
+        return Ok(mounts.split(|byte| *byte == b'\n').any(|line| mounted_at(line).is_some_and(|mounted| mounted == path)));
+    }
+    let Some(parent) = path.parent() else { return Ok(true) };
+    Ok(fs::metadata(&path)?.dev() != fs::metadata(parent)?.dev())
+}
+
+/// Returns the mount point of a line of mountinfo (proc(5)): the fifth field, spaces and the like as `\040`. `None` for an
+/// automounter that waits: nothing is mounted there yet.
+fn mounted_at(line: &[u8]) -> Option<PathBuf> {
+    let mut fields = line.split(|byte| *byte == b' ');
+    let point = fields.nth(4)?;
+    let kind = fields.skip_while(|field| *field != b"-").nth(1);
+    (kind != Some(b"autofs")).then(|| OsString::from_vec(without_escapes(point)).into())
+}
+
+fn without_escapes(text: &[u8]) -> Vec<u8> {
+    let mut plain = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((&byte, after)) = rest.split_first() {
+        let octal = after.get(..3).filter(|_| byte == b'\\').and_then(|digits| std::str::from_utf8(digits).ok());
+        match octal.and_then(|digits| u8::from_str_radix(digits, 8).ok()) {
+            Some(escaped) => {
+                plain.push(escaped);
+                rest = &after[3..];
+            }
+            None => {
+                plain.push(byte);
+                rest = after;
+            }
+        }
+    }
+    plain
+}
+
+/// Returns the number of a group: a number as it is, a name out of `/etc/group`. `None` if no group has the name.
+pub fn group_id(group: &str) -> io::Result<Option<u32>> {
+    if let Ok(number) = group.parse() {
+        return Ok(Some(number));
+    }
+    let groups = fs::read_to_string("/etc/group")?;
+    let fields = groups.lines().map(|line| line.split(':').collect::<Vec<_>>());
+    Ok(fields.filter(|fields| fields.first() == Some(&group)).find_map(|fields| fields.get(2)?.parse().ok()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_the_same_with_and_without_what_it_leads_to() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = fs::canonicalize(folder.path()).unwrap();
+        fs::create_dir_all(root.join("disk/store")).unwrap();
+        std::os::unix::fs::symlink("disk/store", root.join("link")).unwrap();
+        std::os::unix::fs::symlink(root.join("link"), root.join("again")).unwrap();
+        let paths = ["link", "again", "again/a/b.db", "disk/store/x"].map(|path| root.join(path));
+        let with = paths.each_ref().map(|path| resolved(path));
+        assert_eq!(with[0], root.join("disk/store"));
+        assert_eq!(with[2], root.join("disk/store/a/b.db"));
+        fs::remove_dir(root.join("disk/store")).unwrap();
+        assert_eq!(paths.each_ref().map(|path| resolved(path)), with);
+        fs::remove_dir(root.join("disk")).unwrap();
+        assert_eq!(paths.each_ref().map(|path| resolved(path)), with);
+
+        std::os::unix::fs::symlink("loop", root.join("loop")).unwrap();
+        assert!(resolved(&root.join("loop")).ends_with("loop"));
+    }
+
+    #[test]
+    fn a_line_of_mountinfo_names_its_mount_point() {
+        let line = br"36 35 98:0 /mnt1 /mnt/a\040disk rw,noatime master:1 - ext3 /dev/root rw";
+        assert_eq!(mounted_at(line), Some("/mnt/a disk".into()));
+        assert_eq!(mounted_at(b"36 35 0:9 / /mnt/usb rw - autofs systemd-1 rw"), None);
+        assert_eq!(mounted_at(b""), None);
+        assert!(is_mount_point(Path::new("/")).unwrap() && !is_mount_point(Path::new("/no/such/folder")).unwrap());
+    }
+
+    #[test]
+    fn a_group_has_a_number() {
+        assert_eq!((group_id("root").unwrap(), group_id("10002").unwrap()), (Some(0), Some(10002)));
+        assert_eq!(group_id("no such group").unwrap(), None);
+    }
 }

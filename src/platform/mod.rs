@@ -1,7 +1,11 @@
-//! What the operating system knows about files, in the words of the layers above.
+//! What the operating system knows about files and processes, in the words of the layers above.
 
 mod files;
 mod mounts;
+mod processes;
+mod rights;
 
-pub use files::{file_identity, is_missing, resolved, same_file};
+pub use files::{file_identity, group_id, is_missing, is_mount_point, resolved, same_file};
 pub use mounts::is_network_file_system;
+pub use processes::deleted_files;
+pub use rights::{Acl, default_acl, give_to_group, may_give_to, set_acl, without_acl};

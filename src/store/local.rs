@@ -8,12 +8,13 @@ use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Read, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
 use rustix::fs::{AtFlags, CWD, RenameFlags};
 use rustix::io::Errno;
 
+use super::access::Access;
 use super::{Entry, ReadAt, Store, StoreError};
 use crate::names::is_file_name;
 
@@ -24,12 +25,15 @@ const PRIVATE: &str = ".heirloom";
 #[derive(Debug, Clone)]
 pub struct LocalStore {
     root: PathBuf,
+    access: Access,
+    /// Why a file did not get the rights that were asked for, if one did not.
+    denied: Arc<Mutex<Option<String>>>,
 }
 
 impl LocalStore {
     /// Opens a store that is there. Nothing is written: a read-only store can be listed, verified and restored from.
     pub fn open(root: &Path) -> Result<Self, StoreError> {
-        let store = Self { root: root.to_owned() };
+        let store = Self { root: root.to_owned(), access: Access::default(), denied: Arc::default() };
         match fs::metadata(root) {
             Ok(found) if found.is_dir() => Ok(store),
             Ok(_) => Err(store.unreachable(io::ErrorKind::NotADirectory.into())),
@@ -38,22 +42,47 @@ impl LocalStore {
     }
 
     /// Opens a store for writing and makes its folder (0700) where only that is missing. The folder above it must be there.
+    pub fn create(root: &Path) -> Result<Self, StoreError> {
+        Self::create_with(root, Access::default()).map(|(store, _)| store)
+    }
+
+    /// Does the same with the rights that were asked for, and returns also whether the folder was made.
     ///
     /// Dies in between: an empty folder stays, which is a store without archives.
-    pub fn create(root: &Path) -> Result<Self, StoreError> {
-        let store = Self { root: root.to_owned() };
-        match fs::DirBuilder::new().mode(0o700).create(root) {
+    pub fn create_with(root: &Path, access: Access) -> Result<(Self, bool), StoreError> {
+        let store = Self { root: root.to_owned(), access, denied: Arc::default() };
+        let made = match fs::DirBuilder::new().mode(0o700).create(root) {
             Ok(()) => {
                 // The umask can only have taken bits away that we need ourselves.
                 let made = fs::set_permissions(root, Permissions::from_mode(0o700)).and_then(|()| sync_folder(parent(root)));
                 made.map_err(|cause| store.unreachable(cause))?;
+                store.note_denied(root, access.open_folder(root));
+                true
             }
-            Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists => false,
             Err(cause) => return Err(store.unreachable(cause)),
-        }
-        let store = Self::open(root)?;
+        };
+        let store = Self { denied: store.denied, ..Self::open(root)? }.with_access(access);
         store.refuse_strangers()?;
-        Ok(store)
+        Ok((store, made))
+    }
+
+    /// Says who else may read what is written from now on.
+    #[must_use]
+    pub fn with_access(self, access: Access) -> Self {
+        Self { access, ..self }
+    }
+
+    /// Returns why a file or the folder did not get the rights that were asked for, if one did not. It is closed to others then.
+    pub fn denied(&self) -> Option<String> {
+        self.denied.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn note_denied(&self, path: &Path, given: io::Result<()>) {
+        if let Err(cause) = given {
+            let why = format!("\"{}\": {cause}", path.file_name().unwrap_or(path.as_os_str()).to_string_lossy());
+            self.denied.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(why);
+        }
     }
 
     /// Returns the store's folder.
@@ -113,6 +142,8 @@ impl LocalStore {
     /// before; the folder entry may still be lost in a power cut, and then the run was never reported as done.
     /// The staged name goes only after the folder was synced: it may be the only durable one until then (a pending archive).
     fn link(&self, staged: &Path, path: &Path) -> io::Result<()> {
+        // Before it has a name that others can see. A file that cannot get its rights is as good, and stays closed.
+        self.note_denied(path, self.access.grant(staged, &self.root).and_then(|()| self.access.open_closed_folder(&self.root)));
         let named = give_name(staged, path)?;
         sync_folder(&self.root)?;
         if named == Named::Linked {

@@ -4,18 +4,23 @@
 //! `tests/store_contract.rs`. Two rules protect the data: nothing is ever replaced, and "not there" is
 //! only said on a positive answer, never on an error.
 
+mod access;
+mod identify;
 mod local;
 mod memory;
 
 use std::fmt;
 use std::io::{self, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
+pub use access::Access;
 pub use local::{LocalStore, Named, OpenFile, give_name, parent, sync_folder, write_synced};
 pub use memory::MemoryStore;
+
+use crate::identity::StoreId;
 
 /// Bytes that can be read from several threads at any place, and that stay readable while they are held,
 /// also when their name is removed.
@@ -84,6 +89,13 @@ pub enum StoreError {
         /// What the system said.
         cause: io::Error,
     },
+    /// What lies at the path is not the store that it was, or is to be.
+    Strange {
+        /// The store.
+        location: String,
+        /// What is wrong.
+        why: Strangeness,
+    },
     /// No file of this name.
     NotFound {
         /// The name that was asked for.
@@ -118,6 +130,19 @@ pub enum StoreError {
     },
 }
 
+/// What is wrong with a path at which a store is known, or is to be mounted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Strangeness {
+    /// Nothing is mounted at the path that the configuration demands.
+    NotMounted(PathBuf),
+    /// A store was there, and the folder is gone.
+    Gone,
+    /// A store was there, and this folder has no id.
+    NoId,
+    /// A store was there, and this one has another id.
+    OtherId(StoreId),
+}
+
 impl StoreError {
     pub(crate) fn io(action: &'static str, name: &str, location: String, cause: io::Error) -> Self {
         Self::Io { action, name: name.to_owned(), location, cause }
@@ -129,6 +154,19 @@ impl fmt::Display for StoreError {
         use crate::names::printable;
         match self {
             Self::Unreachable { location, .. } => write!(f, "cannot reach the store \"{}\"", printable(location)),
+            Self::Strange { location, why } => {
+                let location = printable(location);
+                match why {
+                    Strangeness::NotMounted(mount) => {
+                        write!(f, "nothing is mounted at \"{}\", where the store \"{location}\" is", printable(&mount.to_string_lossy()))
+                    }
+                    Strangeness::Gone => write!(f, "the store \"{location}\" is gone: this host has used one there"),
+                    Strangeness::NoId => {
+                        write!(f, "\"{location}\" is not the store that this host has used there: it has no {}", crate::identity::FILE)
+                    }
+                    Strangeness::OtherId(id) => write!(f, "\"{location}\" is another store than this host has used there (its id is {id})"),
+                }
+            }
             Self::NotFound { name, location } => write!(f, "no \"{}\" in the store \"{}\"", printable(name), printable(location)),
             Self::Exists { name, location } => write!(f, "\"{}\" is already in the store \"{}\"", printable(name), printable(location)),
             Self::Unsafe { location, why } => write!(f, "the store \"{}\" is not safe: {why}", printable(location)),

@@ -43,7 +43,7 @@ fn a_pinned_archive_is_kept_until_the_pin_is_off() {
     world.heirloom(["delete", OLD, "--force"]).exits(14).says("unpin");
     world.heirloom(["unpin", OLD]).success();
     world.heirloom(["delete", OLD, "--force"]).success();
-    assert_eq!(world.files("backups"), [".heirloom", NEW], "its marks went with it");
+    assert_eq!(world.files("backups"), [".heirloom", NEW, "heirloom-store.json"], "its marks went with it");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test may panic, and says what it skipped")]
 
+mod absent;
 mod accept;
 mod backup;
 mod config;
@@ -24,6 +25,8 @@ mod rotate;
 mod safety;
 mod salvage;
 mod schema_change;
+mod store_id;
+mod store_rights;
 mod streams;
 mod targets;
 mod undo;

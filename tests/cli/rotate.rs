@@ -75,6 +75,7 @@ fn what_is_not_ours_survives_every_command() {
             ".heirloom",
             "app_20260304T030000Z.tar.gz",
             "folder.tar.gz",
+            "heirloom-store.json",
             "link.db",
             "notes.txt",
             "other_20260304T040000Z.tar.gz",

@@ -96,6 +96,8 @@ impl World {
         command.env("HOME", self.root.path().join("home")).env("TMPDIR", self.root.path().join("tmp"));
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.env("TZ", "UTC").env("LC_ALL", "C.UTF-8").env("USER", "tester").env("HEIRLOOM_NOW", &self.now);
+        // Not root's own, where one test would see the stores of another.
+        command.env("HEIRLOOM_STATE_DIR", self.root.path().join("state"));
         // Named, because the machine that runs the tests may be a container.
         command.env("HEIRLOOM_HOST", "here");
         command.envs(self.env.iter().map(|(name, value)| (name, value)));

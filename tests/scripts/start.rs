@@ -104,6 +104,9 @@ fn configured_databases_are_restored_together() {
         assert_eq!(stage.world.ask("arrow_database.db", "SELECT count(*) FROM arrows"), "51", "what exists is left alone");
         fs::remove_file(stage.world.path("user_data.db")).unwrap();
         fs::remove_dir_all(stage.world.path("backups")).unwrap();
+        start(&stage, &[]).exits(16).says("is gone");
+        // On another host, which never had that store.
+        fs::remove_dir_all(stage.world.path("../state")).unwrap();
         start(&stage, &[]).exits(13).says("missing or not sound");
     });
 }

@@ -63,6 +63,8 @@ fn unusable(subject: &Subject, error: &SourceError, facts: &Facts) -> Check {
         SourceError::Io { .. } => {
             (State::Critical, "look at the disk, and at the permissions: run it as the owner of the database".to_owned())
         }
+        // A restore would replace what is there beside what only the process has.
+        SourceError::Unlinked { .. } => (State::Critical, error.hint().unwrap_or_default()),
         other => (
             State::Critical,
             format!(

@@ -243,7 +243,8 @@ fn recorded(request: &Request<'_>, inventory: &Inventory, stale: &[Stale], only:
 
 fn look(request: &Request<'_>, set: Name, source: Source, stream: Stream, progress: &dyn Progress) -> Result<DatabaseFacts, Interrupted> {
     progress.checkpoint()?;
-    let glance = match database::glance(&source.path, BUSY, progress) {
+    let seen = database::refuse_unlinked(&source.path).and_then(|()| database::glance(&source.path, BUSY, progress));
+    let glance = match seen {
         Err(SourceError::Interrupted(interrupted)) => return Err(interrupted),
         other => other,
     };

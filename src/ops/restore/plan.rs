@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{Damage, RestoreError};
-use crate::database::{self, Holders, Proof, Target, TargetState};
+use crate::database::{self, Holders, Proof, SourceError, Target, TargetState, Unlinked, refuse_unlinked};
 use crate::metadata::total_rows;
 use crate::names::Name;
 use crate::schema_diff::Difference;
@@ -122,6 +122,10 @@ pub fn plan(contents: &Contents, targets: Vec<(usize, PathBuf)>, offline: Option
             && cause.kind() == std::io::ErrorKind::NotFound
         {
             return Err(RestoreError::NoFolder { path: folder.to_owned() }.into());
+        }
+        // Its process would go on and write pages of its own -wal over what was restored. One whose whole file is gone writes nothing here.
+        if !if_missing && let Err(error @ SourceError::Unlinked { found: Unlinked { main: None, .. }, .. }) = refuse_unlinked(&path) {
+            return Err(error.into());
         }
         let target = database::look_at(&path)?;
         let method = match (&target.state, offline) {

@@ -1,0 +1,147 @@
+//! Which stores this user has used on this host, and what is done about them at the end of a run.
+
+use std::cell::{Cell, RefCell};
+use std::path::{Path, PathBuf};
+
+use super::exit::Usage;
+use super::settings::variable;
+use super::{Context, Ui};
+use crate::config::{Key, Origin};
+use crate::known::KnownStores;
+use crate::names::printable;
+use crate::ops::reach::{self, Expected};
+use crate::platform;
+use crate::store::{Access, LocalStore, StoreError};
+
+/// What a run knows of stores.
+pub struct Stores {
+    /// The memory; `None` if there is no place for one.
+    known: Option<KnownStores>,
+    /// Whether whatever lies at the path is accepted (`--new-store`).
+    accepts_new: Cell<bool>,
+    /// Whether it was said that the memory cannot be used.
+    warned: Cell<bool>,
+    /// The stores that were opened for writing.
+    written: RefCell<Vec<Written>>,
+}
+
+struct Written {
+    store: LocalStore,
+    /// Whether this run made its folder.
+    made: bool,
+    /// Whether it had an id before.
+    had_id: bool,
+}
+
+impl Stores {
+    pub(super) fn new() -> Self {
+        Self {
+            known: state_directory().map(KnownStores::new),
+            accepts_new: Cell::new(false),
+            warned: Cell::new(false),
+            written: RefCell::default(),
+        }
+    }
+
+    /// Takes what lies at the path for a new store, or for one more that is known there.
+    pub(super) fn accept_new(&self) {
+        self.accepts_new.set(true);
+    }
+
+    pub(super) fn open(&self, root: &Path, context: &Context) -> Result<LocalStore, StoreError> {
+        // A group that is not known gets nothing, and is no reason against reading.
+        let access = access(context).unwrap_or_default();
+        self.expected(root, access, context).open(root)
+    }
+
+    pub(super) fn create(&self, root: &Path, context: &Context) -> anyhow::Result<LocalStore> {
+        let (store, made) = self.expected(root, access(context)?, context).create(root)?;
+        let had_id = store.identity()?.is_some();
+        self.written.borrow_mut().push(Written { store: store.clone(), made, had_id });
+        Ok(store)
+    }
+
+    fn expected(&self, root: &Path, access: Access, context: &Context) -> Expected {
+        let mut expected = Expected { ids: Vec::new(), mount: mount(root, context), access };
+        if let Some(known) = self.known.as_ref().filter(|_| !self.accepts_new.get()) {
+            match known.at(&platform::resolved(root)) {
+                Ok(ids) => expected.ids = ids,
+                Err(cause) => {
+                    if !self.warned.replace(true) {
+                        context.ui.warning(format!("cannot read which store was used before: {cause}"));
+                    }
+                }
+            }
+        }
+        expected
+    }
+
+    /// Removes the stores that this run made and that got no archive, and remembers the others.
+    pub(super) fn settle(&self, ui: &Ui) {
+        for Written { store, made, had_id } in self.written.take() {
+            if made && let Err(cause) = reach::unmake(&store) {
+                ui.detail(format!("an empty store stays: {cause}"));
+            }
+            let Ok(Some(identity)) = store.identity() else { continue };
+            let remembered = match &self.known {
+                Some(known) => known.remember(&platform::resolved(store.root()), &identity.id),
+                None => Err(std::io::Error::new(std::io::ErrorKind::NotFound, "there is no HOME and no HEIRLOOM_STATE_DIR")),
+            };
+            if let Err(cause) = remembered {
+                let said = format!(
+                    "cannot remember this store ({cause}): if its disk is not mounted one day, that will not be noticed; \
+                     set HEIRLOOM_STATE_DIR to a folder that can be written, or demand a mount point with store.mount"
+                );
+                // Once, when the store gets its id: where this user may not write, later runs have nothing new to say.
+                if had_id && is_lasting(&cause) { ui.detail(said) } else { ui.warning(said) }
+            }
+        }
+    }
+}
+
+/// Returns whether an error is about what this user may do, and not about a disk.
+fn is_lasting(cause: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{NotADirectory, NotFound, PermissionDenied, ReadOnlyFilesystem};
+    matches!(cause.kind(), NotFound | NotADirectory | PermissionDenied | ReadOnlyFilesystem)
+}
+
+/// Returns where this user keeps what outlives a run and belongs to no store.
+fn state_directory() -> Option<PathBuf> {
+    let folder = |name: &str| variable(name).map(PathBuf::from);
+    let of_user = || {
+        // Root has one, whether a timer or a person runs the command.
+        if rustix::process::geteuid().is_root() {
+            return Some("/var/lib/heirloom".into());
+        }
+        let state = folder("XDG_STATE_HOME").filter(|path| path.is_absolute());
+        let state = state.or_else(|| folder("HOME").filter(|path| path.is_absolute()).map(|home| home.join(".local/state")));
+        state.map(|state| state.join("heirloom"))
+    };
+    folder("HEIRLOOM_STATE_DIR").or_else(of_user)
+}
+
+/// Returns what must be mounted for a store: what the configuration says, unless a flag or a variable names a store elsewhere.
+fn mount(root: &Path, context: &Context) -> Option<PathBuf> {
+    let mount = context.settings.store_mount.clone()?;
+    let is_configured =
+        root == context.settings.store && matches!(context.configuration.effective.origin(Key::StoreDir), Origin::File { .. });
+    (is_configured || is_below(root, &mount)).then_some(mount)
+}
+
+/// Returns whether a store is at or below a mount point.
+pub(super) fn is_below(root: &Path, mount: &Path) -> bool {
+    platform::resolved(root).starts_with(platform::resolved(mount))
+}
+
+/// Returns who else may read the archives. Fails if the group does not exist.
+pub(super) fn access(context: &Context) -> Result<Access, Usage> {
+    let Some(name) = &context.settings.store_group else { return Ok(Access { mode: context.settings.store_mode, group: None }) };
+    match platform::group_id(name) {
+        Ok(Some(group)) => Ok(Access { mode: context.settings.store_mode, group: Some(group) }),
+        Ok(None) => {
+            let message = format!("store.group: there is no group \"{}\" in /etc/group", printable(name));
+            Err(Usage::new(message, format!("create it with `groupadd {}`, or write its number", printable(name))))
+        }
+        Err(cause) => Err(Usage::new(format!("store.group: cannot read /etc/group: {cause}"), "write the number of the group")),
+    }
+}
