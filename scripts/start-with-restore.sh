@@ -171,15 +171,24 @@ name_of() {
     printf '%s\n' "$name"
 }
 
-# Runs `heirloom restore latest`. One database is named by the variable, not by --to: the archives of its own path and host are
-# meant, whatever else the store holds, and another application's are never taken without being asked for.
-restore_latest() (
-    if [ "$count" -eq 1 ]; then export DATABASE_PATH="${databases%"$newline"}"; fi
+# Runs `heirloom restore latest`.
+restore_latest() {
     run_heirloom restore latest ${from:+"--from=$from"} ${fresh:+"$fresh"} ${older:+"$older"} "$@"
+}
+# The same for one database. It is named by the variable, not by --to: the archives of its own path and host are meant,
+# whatever else the store holds, and another application's are never taken without being asked for.
+latest_of() (
+    export DATABASE_PATH="$1"
+    shift
+    restore_latest "$@"
 )
+# The same for the databases of the application.
+latest() {
+    if [ "$count" -eq 1 ]; then latest_of "${databases%"$newline"}" "$@"; else restore_latest "$@"; fi
+}
 # Restores what is missing; further options may follow.
 restore() {
-    restore_latest --if-missing --if-backup-exists ${choice:+"$choice"} "$@" >&2
+    latest --if-missing --if-backup-exists ${choice:+"$choice"} "$@" >&2
 }
 
 # 2. Missing databases are restored from the newest good backup. If none is missing, the store is not needed.
@@ -191,7 +200,7 @@ if [ "$count" -eq 0 ] || [ "$missing" = yes ]; then
         # The store holds several sets, or the archive several databases: the ones with the name of this database, if there is a backup.
         name=$(default_name "${databases%"$newline"}")
         for option in "--set=$name" "--only=$name"; do
-            if restore_latest --dry-run "$option" >/dev/null 2>&1; then
+            if latest --dry-run "$option" >/dev/null 2>&1; then
                 choice=$option
                 break
             fi
@@ -219,13 +228,14 @@ create_empty() {
         # SQLite would delete it beside an empty database.
         [ ! -s "$sidecar" ] || fail 13 "$sidecar holds changes, and its database is empty or missing; the application was not started"
     done
-    only=$choice into=''
-    if [ "$count" -gt 1 ]; then
-        only=--only=$(name_of "$1")
-        into=--to=$1
-    fi
+    # A configuration that names databases is stronger than the variable: without --only the answer would be about all
+    # of them. A database that it does not name is refused then: an archive of another set may hold it.
+    only=$choice
+    case $configured in
+    *"${newline}sets."*) only=--only=$(name_of "$1") ;;
+    esac
     code=0
-    stated=$(restore_latest ${only:+"$only"} ${into:+"$into"} --if-backup-exists --dry-run --json) || code=$?
+    stated=$(latest_of "$1" ${only:+"$only"} --if-backup-exists --dry-run --json) || code=$?
     [ "$code" -eq 0 ] || fail "$code" "cannot find out whether there is a backup of $1; the application was not started"
     case $stated in
     *'"outcome": "skipped_no_backup"'*) ;;

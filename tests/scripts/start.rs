@@ -36,10 +36,16 @@ fn a_missing_database_comes_back() {
         stage.world.env("DATABASE_PATH", "app.db");
         start(&stage, &["--allow-empty"]).exits(42);
         assert_eq!(stage.world.ask("app.db", "SELECT count(*) FROM notes"), "100");
-        // Under another path it may be another database: whose archive is meant has to be said.
+        // Another name is another set: no archive of it, by path or by name.
         fs::remove_file(stage.world.path("app.db")).unwrap();
-        start(&stage, &["--database", "other.db"]).exits(12).says("--from");
-        assert!(!stage.world.path("other.db").exists() && !stage.world.path("app.db").exists());
+        start(&stage, &["--database", "other.db"]).exits(10).says("there is no backup of it");
+        // The same name at another path may be another database: whose archive is meant has to be said.
+        fs::create_dir(stage.world.path("new")).unwrap();
+        let old = stage.world.path("app.db").display().to_string();
+        start(&stage, &["--database", "new/app.db", "--allow-empty"]).exits(12).says("--from").says("--fresh");
+        assert!(!["other.db", "new/app.db", "app.db"].iter().any(|name| stage.world.path(name).exists()));
+        start(&stage, &["--database", "new/app.db", "--from", &old]).exits(42);
+        assert_eq!(stage.world.ask("new/app.db", "SELECT count(*) FROM notes"), "100");
     });
 }
 
@@ -130,7 +136,7 @@ fn a_second_host_does_not_start_on_the_data_of_the_first() {
         stage.world.heirloom(["backup"]).success();
         fs::remove_file(stage.world.path("app.db")).unwrap();
         stage.world.env("HEIRLOOM_HOST", "second");
-        let ran = start(&stage, &[]).exits(12).says("--from here").says("--fresh");
+        let ran = start(&stage, &[]).exits(12).says("--from test-host").says("--fresh");
         assert_eq!(ran.stdout, "");
         start(&stage, &["--fresh"]).exits(13);
         assert!(!stage.world.path("app.db").exists());

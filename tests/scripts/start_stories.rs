@@ -167,14 +167,18 @@ fn a_database_that_an_older_archive_holds_is_not_created_empty() {
         }
         stage.world.heirloom(["backup", "users.db", "orders.db", "--set", "shop"]).success();
         stage.world.at("2026-03-04T03:00:00Z");
+        stage.world.sql("users.db", "INSERT INTO notes SELECT max(id) + 1, 'late' FROM notes");
         stage.world.heirloom(["backup", "users.db", "orders.db", "--set", "shop", "--only", "users"]).success();
         remove(&stage, &["users.db", "orders.db"]);
         let options = ["--database", "users.db", "--database", "orders.db", "--allow-empty"];
-        refused(&stage, &options, 12, "orders.db").says("orders");
-        // As the message says.
-        stage.world.heirloom(["restore", "latest", "--only", "orders", "--to", "orders.db"]).success();
-        start(&stage, &options[2..]).exits(42);
-        assert_eq!(rows(&stage, "orders.db"), "100");
+        // The only archive with both is older than the newest one of users by more than the limit.
+        refused(&stage, &options, 12, "orders.db").says("--at 2026-03-01T03:00:00Z").says("--only users");
+        assert!(!stage.world.path("users.db").exists());
+        // As the message says; the start brings back the other one, from the older archive.
+        stage.world.heirloom(["restore", "latest", "--if-missing", "--if-backup-exists", "--only", "users"]).success();
+        assert_eq!(rows(&stage, "users.db"), "101");
+        start(&stage, &options).exits(42);
+        assert_eq!((rows(&stage, "users.db"), rows(&stage, "orders.db")), ("101".into(), "100".into()));
     });
 }
 
@@ -195,7 +199,36 @@ fn configured_names_unlike_their_files_are_recognized() {
         stage.world.at("2026-03-04T03:00:00Z");
         stage.world.heirloom(["backup", "--only", "user"]).success();
         remove(&stage, &["arrow database.db", "user_data.db"]);
-        refused(&stage, &options, 12, "arrow database.db").says("arrow");
+        refused(&stage, &options, 12, "arrow database.db").says("--at 2026-03-01T03:00:00Z").says("--only user");
+        stage.world.heirloom(["restore", "latest", "--only", "user"]).success();
+        start(&stage, &options).exits(42);
+        assert_eq!(rows(&stage, "arrow database.db"), "100");
+    });
+}
+
+#[test]
+fn a_configuration_without_archives_does_not_hide_those_of_a_database_that_it_does_not_name() {
+    with_every_shell(|stage| {
+        stage.world.database("app.db");
+        stage.world.heirloom(["backup", "app.db"]).success();
+        remove(&stage, &["app.db"]);
+        fs::write(stage.world.path("heirloom.toml"), "[sets.shop.databases]\nusers = \"users.db\"\n").unwrap();
+        refused(&stage, &["--database", "app.db", "--allow-empty"], 12, "app.db").says("app");
+        refused(&stage, &["--database", "users.db", "--database", "app.db", "--allow-empty"], 12, "app.db").says("app");
+    });
+}
+
+#[test]
+fn a_database_that_moved_is_not_created_empty_beside_another() {
+    with_every_shell(|stage| {
+        for name in ["users.db", "orders.db"] {
+            stage.world.database(name);
+        }
+        stage.world.heirloom(["backup", "users.db", "orders.db", "--set", "shop"]).success();
+        fs::create_dir(stage.world.path("new")).unwrap();
+        // By its name an archive of the set holds it.
+        let options = ["--database", "users.db", "--database", "new/orders.db", "--allow-empty"];
+        refused(&stage, &options, 12, "new/orders.db").says("--from");
     });
 }
 

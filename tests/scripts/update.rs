@@ -39,7 +39,7 @@ fn an_update_that_fails_leaves_the_old_data() {
     with_every_shell(|stage| {
         stage.demo_here();
         let up = lose(&stage.world.path("user_data.db"));
-        run(&stage, &[], &format!("{up}; exit 4")).exits(4).says("again what was there before");
+        run(&stage, &[], &format!("{up}; exit 4")).exits(4).says("rolled back and verified");
         assert_eq!(users(&stage), "50");
         run(&stage, &["--health-command", "false", "--health-timeout", "0s"], &up).exits(1);
         assert_eq!(users(&stage), "50");
@@ -137,14 +137,14 @@ fn count(inside: &std::path::Path, table: &str, database: &str) -> i64 {
     connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap()
 }
 
-/// Runs heirloom inside the service, on the real clock.
+/// Runs heirloom inside the service, on the real clock, under the label that the service has there.
 fn inside_service(stage: &Stage, inside: &std::path::Path, args: &[&str]) -> crate::world::Ran {
     let mut command = stage.world.command(args);
-    stage.world.run(command.current_dir(inside).env_remove("HEIRLOOM_NOW"))
+    stage.world.run(command.current_dir(inside).env_remove("HEIRLOOM_NOW").env_remove("HEIRLOOM_HOST"))
 }
 
 /// Cron inside the new version: a backup of the half-done state, and a rotation that keeps one archive.
-const NIGHT: &str = "heirloom backup --kind scheduled && heirloom rotate --keep-last 1";
+const NIGHT: &str = "unset HEIRLOOM_HOST; heirloom backup --kind scheduled && heirloom rotate --keep-last 1; heirloom list --json >during";
 
 #[test]
 fn a_rotation_during_the_update_of_a_service_leaves_the_archive_of_the_rollback() {
@@ -154,6 +154,9 @@ fn a_rotation_during_the_update_of_a_service_leaves_the_archive_of_the_rollback(
         let mut command = stage.command(UPDATE, &["--service", "api"]);
         stage.world.run(command.env("STUB_UP", &up).env_remove("HEIRLOOM_NOW")).exits(5).says("is stopped");
         assert_eq!(count(&inside, "users", "user_data.db"), 50);
+        // Pinned meanwhile: the rollback does not rely on the archives of this kind that every rotation keeps.
+        let during = std::fs::read_to_string(inside.join("during")).unwrap();
+        assert!(during.contains("\"pinned\": true"), "{during}");
         // The backup of the failed state is not what the next restore takes.
         std::fs::remove_file(inside.join("user_data.db")).unwrap();
         inside_service(&stage, &inside, &["restore", "latest", "--if-missing"]).success();
