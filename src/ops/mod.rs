@@ -11,5 +11,6 @@ pub mod pack;
 pub mod resolve;
 pub mod restore;
 pub mod retain;
+mod sidecars;
 mod syncing;
 pub mod verify;
