@@ -197,7 +197,8 @@ fn newest(store: &dyn Store, wanted: &Wanted, reading: &Reading, progress: &dyn 
         wanted.set.as_ref().is_none_or(|set| *set == snapshot.set)
             && wanted.at.is_none_or(|at| snapshot.created_at <= at)
             && wanted.holding.iter().all(|name| snapshot.databases.iter().any(|database| database.name == *name))
-            && snapshot.is_good()
+            && snapshot.kind != Kind::Safety
+            && !snapshot.damaged
     };
     let found = inventory(store, reading, progress)?;
     let all = &found.snapshots;

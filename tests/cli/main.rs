@@ -13,6 +13,7 @@ mod long_names;
 mod many_tables;
 mod old_tool;
 mod ownership;
+mod page_checksums;
 mod plain;
 mod restore;
 mod rotate;

@@ -217,6 +217,9 @@ fn examine(
             .with_context(|| format!("cannot recover \"{name}\" from what lies beside it"))?;
         warnings.extend(done.into_iter().map(|line| format!("{name}: {line}")));
     }
+    if step.damage.is_none() && database::set_missing_checksum(&work.copy, progress)? {
+        warnings.push(format!("{name}: the page checksum of page 1 was set, which an older release had left out"));
+    }
     let bytes = std::fs::metadata(&work.copy).context("cannot look at the unpacked database")?.len();
     let mut refuse = |findings: Vec<String>| {
         if options.allow_damaged {

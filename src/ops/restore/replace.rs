@@ -103,6 +103,7 @@ pub(super) fn replace(work: &[Work<'_>], kept: &Kept<'_>, progress: &dyn Progres
                 copy,
                 bytes,
                 provenance: Provenance::of(&step.target.path),
+                damage: Vec::new(),
             },
         ));
     }
