@@ -3,7 +3,7 @@
 //! A database without its `-wal` lacks commits, and one without its hot `-journal` holds half a transaction, which no integrity check
 //! finds. What does not belong to the database is left out, and named.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::path::Path;
 
@@ -14,7 +14,7 @@ use super::capture::Limits;
 use super::check::watched;
 use super::open::{HEADER_BYTES, Located, connect, sidecar};
 use super::stage::stage;
-use super::wal::{Fit, look_at_journal, look_at_wal, super_journal};
+use super::wal::{Fit, SuperJournal, detach_super_journal, look_at_journal, look_at_wal};
 use crate::progress::Progress;
 use crate::snapshot::Part;
 
@@ -76,13 +76,9 @@ fn apply(copy: &Path, part: Part, done: &mut Vec<String>, progress: &dyn Progres
         }
     };
     if part == Part::Journal {
-        // SQLite asks whether the super-journal still exists, and removes it. The copy must not lead it to the original.
-        if let Some((other, start)) = super_journal(&path).map_err(failed)? {
-            if !other.exists() {
-                done.push("its -journal is one of several databases and their super-journal is gone: taken for committed".into());
-                return remove(copy, ending).map(|()| false);
-            }
-            OpenOptions::new().write(true).open(&path).and_then(|file| file.set_len(start)).map_err(failed)?;
+        if detach_super_journal(&path).map_err(failed)? == SuperJournal::Gone {
+            done.push("its -journal is one of several databases and their super-journal is gone: taken for committed".into());
+            return remove(copy, ending).map(|()| false);
         }
         // SQLite would apply a -wal in the same breath, before anybody looked whether it fits.
         let aside = sidecar(copy, "-wal-aside");

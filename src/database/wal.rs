@@ -5,13 +5,13 @@
 
 use std::collections::HashSet;
 use std::ffi::OsStr;
-use std::fs::File;
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufReader, Seek as _, SeekFrom};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::FileExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use super::open::HEADER_BYTES;
+use super::open::{HEADER_BYTES, is_no_file};
 use super::pair_sum::PairSum;
 
 /// The size of the header of a `-wal`, and of that of each frame in it (sqlite.org/fileformat2.html, section 4.1).
@@ -25,6 +25,9 @@ const WAL_VERSION: u32 = 3_007_000;
 const JOURNAL_MAGIC: [u8; 8] = [0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7];
 /// The most pages that are told apart; a `-wal` of more is counted by its frames.
 const MOST_PAGES: usize = 1 << 20;
+
+/// The longest path of a super-journal, in bytes.
+const LONGEST_NAME: u64 = 4096;
 
 /// What a sidecar is to a database.
 #[derive(Debug, PartialEq, Eq)]
@@ -214,19 +217,46 @@ pub(super) fn look_at_journal(journal: &Path, header: &[u8; HEADER_BYTES]) -> io
     Ok(Fit::Fits(pages))
 }
 
-/// Returns the file that a journal names as that of a transaction over several databases, and where in the journal that name begins.
-pub(super) fn super_journal(journal: &Path) -> io::Result<Option<(PathBuf, u64)>> {
-    let file = File::open(journal)?;
+/// What became of the file that the journal of a transaction over several databases names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum SuperJournal {
+    /// The journal names none.
+    None,
+    /// It is there: the transaction was not committed.
+    There,
+    /// It is gone: SQLite takes the transaction for committed.
+    Gone,
+}
+
+/// Takes the name of the super-journal out of a private copy of a journal, where that file is there. SQLite asks whether it exists, and
+/// older releases remove the original once they have rolled back the copy.
+pub(super) fn detach_super_journal(journal: &Path) -> io::Result<SuperJournal> {
+    let file = OpenOptions::new().read(true).write(true).open(journal)?;
     let bytes = file.metadata()?.len();
     let mut end = [0; 16];
-    let Some(tail) = bytes.checked_sub(end.len() as u64) else { return Ok(None) };
+    let Some(tail) = bytes.checked_sub(end.len() as u64) else { return Ok(SuperJournal::None) };
     file.read_exact_at(&mut end, tail)?;
     let length = u64::from(number(&end, 0));
-    let start = tail.checked_sub(length + 4).filter(|_| end[8..] == JOURNAL_MAGIC && length > 0 && length <= 4096);
-    let Some(start) = start else { return Ok(None) };
+    let start = tail.checked_sub(length + 4).filter(|_| end[8..] == JOURNAL_MAGIC && (1..=LONGEST_NAME).contains(&length));
+    let Some(start) = start else { return Ok(SuperJournal::None) };
     let mut name = vec![0; length as usize];
     file.read_exact_at(&mut name, start + 4)?;
-    Ok(Some((OsStr::from_bytes(&name).into(), start)))
+    if !is_super_journal(&name, number(&end, 4)) {
+        return Ok(SuperJournal::None);
+    }
+    match fs::symlink_metadata(OsStr::from_bytes(&name)) {
+        Ok(_) => file.set_len(start).map(|()| SuperJournal::There),
+        Err(error) if is_no_file(&error) => Ok(SuperJournal::Gone),
+        Err(error) => Err(error),
+    }
+}
+
+/// Says whether SQLite takes the end of a journal for the name of a super-journal; otherwise it rolls back whatever stands there.
+fn is_super_journal(name: &[u8], sum: u32) -> bool {
+    let Some((_, [b'-', b'm', b'j', digits @ ..])) = name.split_last_chunk::<12>() else { return false };
+    // Its sum is over signed bytes.
+    let found = name.iter().fold(0_u32, |sum, byte| sum.wrapping_add_signed(byte.cast_signed().into()));
+    digits.iter().all(u8::is_ascii_hexdigit) && digits[6] == b'9' && found == sum && !name.contains(&0)
 }
 
 fn written(bytes: &[u8]) -> PairSum {

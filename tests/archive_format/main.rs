@@ -438,7 +438,7 @@ fn plain_databases_and_tars_of_databases_are_read() {
 
     let tar = Command::new("tar").arg("czf").arg("-").arg("-C").arg(folder.path()).arg(".").stderr(Stdio::null()).output().unwrap().stdout;
     let legacy = open_as(tar, "archerytools_backup_20250804_163829.tar.gz").unwrap();
-    assert_eq!((legacy.contents().origin, legacy.contents().set.as_str()), (Origin::Legacy, "archerytools"));
+    assert_eq!((legacy.contents().origin, legacy.contents().set.as_str()), (Origin::Plain, "archerytools"));
     assert_eq!(legacy.contents().databases[0].name.as_str(), "user");
     assert_eq!(legacy.contents().oddities, ["it holds no metadata"]);
     assert_eq!(unpack(&legacy, &[0]).unwrap(), [expected]);

@@ -219,12 +219,12 @@ fn a_journal_that_does_not_fit_is_named_and_not_applied() {
     assert!(!restored(&world, "copy/a.db", SUM, "200003").contains("-journal"));
 }
 
-/// SQLite would ask the super-journal that a journal names, and remove it when it is done.
+/// SQLite asks whether the super-journal exists that a journal names, and older releases then remove it.
 #[test]
 fn a_journal_of_several_databases_leaves_their_super_journal_alone() {
     let world = World::new();
     copy_with_journal(&world, "copy/a.db");
-    let name = world.path("a.db-mj12345678").to_str().unwrap().to_owned();
+    let name = world.path("a.db-mj1234569AB").to_str().unwrap().to_owned();
     fs::write(&name, "\0").unwrap();
     let mut journal = fs::read(world.path("copy/a.db-journal")).unwrap();
     let magic = journal[..8].to_vec();
@@ -236,6 +236,18 @@ fn a_journal_of_several_databases_leaves_their_super_journal_alone() {
     fs::write(world.path("copy/a.db-journal"), &journal).unwrap();
     restored(&world, "copy/a.db", SUM, "200000");
     assert!(Path::new(&name).exists(), "the super-journal was removed");
+    world.heirloom(["backup", "copy/a.db", "--name", "one"]).success();
+    assert!(Path::new(&name).exists(), "the super-journal was removed by a backup");
+    world.heirloom(["restore", "one", "--to", "new.db"]).success();
+    assert_eq!(world.ask("new.db", SUM), "200000");
+    fs::remove_file(world.path("new.db")).unwrap();
+    // Without a valid name it is no super-journal, and SQLite rolls back.
+    let length = journal.len();
+    journal[length - 9] ^= 1;
+    fs::write(world.path("copy/a.db-journal"), &journal).unwrap();
+    restored(&world, "copy/a.db", SUM, "200000");
+    journal[length - 9] ^= 1;
+    fs::write(world.path("copy/a.db-journal"), &journal).unwrap();
     fs::remove_file(&name).unwrap();
     let verified = world.heirloom(["verify", "copy/a.db"]).success();
     assert!(verified.stderr.contains("super-journal is gone"), "{}", verified.stderr);
