@@ -49,6 +49,39 @@ pub struct Held {
     pub tables: Option<Vec<TableMetadata>>,
     /// The number of tables that the metadata promises, where it gives that alone.
     pub table_count: Option<u64>,
+    /// What SQLite kept beside it when another tool copied it; archives of ours hold none.
+    pub sidecars: Vec<Sidecar>,
+}
+
+/// A file that SQLite keeps beside a database, and without which the database lacks commits or holds half of one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sidecar {
+    /// Which one.
+    pub part: Part,
+    /// Its size.
+    pub bytes: u64,
+}
+
+/// The files that SQLite keeps beside a database. The `-shm` is not one of them: it is only an index, which SQLite makes again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// The write-ahead log: commits that are not in the database yet.
+    Wal,
+    /// The rollback journal: what the database held before a transaction that did not end.
+    Journal,
+}
+
+impl Part {
+    /// Every part, in the order in which they are named.
+    pub const ALL: [Self; 2] = [Self::Wal, Self::Journal];
+
+    /// Returns what stands behind the name of the database.
+    pub fn ending(self) -> &'static str {
+        match self {
+            Self::Wal => "-wal",
+            Self::Journal => "-journal",
+        }
+    }
 }
 
 /// Which tool made an archive.

@@ -80,6 +80,7 @@ fn contents(metadata: Metadata, id: ArchiveId) -> Contents {
         source: Some(database.source.clone()),
         tables: Some(database.tables.clone()),
         table_count: Some(database.table_count),
+        sidecars: Vec::new(),
     });
     Contents {
         origin: Origin::Format1,

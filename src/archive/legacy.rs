@@ -19,7 +19,7 @@ use super::plain;
 use super::stream::{Entry, Tar};
 use crate::metadata::{Kind, TableMetadata};
 use crate::names::{ArchiveId, METADATA_ENTRY, Name, RESTORE_ENTRY, is_file_name, time_in_name};
-use crate::snapshot::{Contents, Held, Origin};
+use crate::snapshot::{Contents, Held, Origin, Part, Sidecar};
 
 /// The databases that the old tool knew: their file, their name, their key in `includes`, and that of their statistics.
 const KNOWN: [Known; 2] = [
@@ -31,8 +31,8 @@ const NEWEST: u64 = 1;
 /// The longest metadata of the old tool that is read, in bytes; its databases had a dozen tables. As a tree of values JSON takes up to a
 /// hundred times its length.
 const MAX_METADATA: u64 = 256 * 1024;
-/// The largest entry that is passed over; the old tool wrote nothing but databases and metadata.
-const MAX_UNKNOWN: u64 = 16 * 1024 * 1024;
+/// The largest entry that is passed over: what lies beside a database in a volume can be an attachment. More of it would be a bomb.
+const MAX_UNKNOWN: u64 = 256 * 1024 * 1024;
 
 struct Known {
     file: &'static str,
@@ -68,8 +68,22 @@ pub(super) struct Label<'a> {
 pub(super) enum Found {
     /// Metadata of format 1 as the first entry. The rest was not looked at.
     Format1(Box<Contents>),
-    /// An archive of the old tool, which was read to its end.
-    Legacy(Box<Contents>),
+    /// An archive of another tool, which was read to its end, with the path of each database in the tar.
+    Legacy(Box<Contents>, Vec<String>),
+}
+
+/// A database in a tar.
+struct FoundDatabase {
+    entry: Entry,
+    known: Option<&'static Known>,
+    /// What its size says. Damage counts only where no sidecar can explain it: a checkpoint that had not ended leaves a short file.
+    size: plain::SizeSaid,
+}
+
+/// What lies in a tar besides databases.
+struct Other {
+    name: String,
+    bytes: u64,
 }
 
 /// Goes over a tar and says what it is.
@@ -97,14 +111,20 @@ pub(super) fn scan(tar: &mut Tar, label: &Label) -> Result<Found, ArchiveError> 
         let known = KNOWN.iter().find(|known| known.file == entry.name);
         let mut head = [0; plain::HEADER_BYTES];
         let there = tar.read(&mut head)?;
-        if known.is_some() || (plain::is_database(&head) && is_file_name(&entry.name)) {
-            oddities.extend(plain::check_header(&head[..there], entry.bytes, &entry.name)?);
-            held.push((entry, known));
-        } else if entry.bytes > MAX_UNKNOWN {
-            return Err(ArchiveError::Hostile { why: format!("the entry \"{}\" is large and no database", shown(&entry.name)) });
+        if known.is_some() || (plain::is_database(&head) && is_file_name(last_part(&entry.name))) {
+            let size = plain::check_header(&head[..there], entry.bytes, &entry.name);
+            held.push(FoundDatabase { entry, known, size });
         } else {
-            others.push(entry.name);
+            others.push(Other { name: entry.name, bytes: entry.bytes });
         }
+    }
+    // Sidecars can lie before their database, and be as large as one.
+    let is_sidecar = |other: &Other| held.iter().any(|found| sidecar_of(&found.entry.name, &other.name).is_some());
+    if let Some(large) = others.iter().find(|other| other.bytes > MAX_UNKNOWN && !is_sidecar(other)) {
+        return Err(ArchiveError::Hostile { why: format!("the entry \"{}\" is large and no database", shown(&large.name)) });
+    }
+    if metadata.is_some() {
+        tar.refuse_folders()?;
     }
     if metadata.is_none() && seen.contains(RESTORE_ENTRY) {
         return Err(damaged("the metadata is missing"));
@@ -112,7 +132,21 @@ pub(super) fn scan(tar: &mut Tar, label: &Label) -> Result<Found, ArchiveError> 
     if tar.trailing() > 0 {
         oddities.push(trailing(tar.trailing()));
     }
-    describe(metadata, held, others, oddities, label).map(|contents| Found::Legacy(Box::new(contents)))
+    describe(metadata, held, others, oddities, label).map(|(contents, paths)| Found::Legacy(Box::new(contents), paths))
+}
+
+/// Returns the file name in a path of a tar.
+fn last_part(name: &str) -> &str {
+    name.rsplit('/').next().unwrap_or(name)
+}
+
+/// Says what an entry is to a database in the same folder, where its name makes it a sidecar; `None` inside for the `-shm`.
+fn sidecar_of(database: &str, other: &str) -> Option<Option<Part>> {
+    let ending = other.strip_prefix(database)?;
+    if ending == "-shm" {
+        return Some(None);
+    }
+    Part::ALL.into_iter().find(|part| part.ending() == ending).map(Some)
 }
 
 /// Says that something follows the end of the gzip stream.
@@ -146,27 +180,47 @@ fn parse(json: &[u8]) -> Result<OldMetadata, ArchiveError> {
 
 fn describe(
     metadata: Option<OldMetadata>,
-    entries: Vec<(Entry, Option<&Known>)>,
-    mut others: Vec<String>,
+    entries: Vec<FoundDatabase>,
+    mut others: Vec<Other>,
     mut oddities: Vec<String>,
     label: &Label,
-) -> Result<Contents, ArchiveError> {
+) -> Result<(Contents, Vec<String>), ArchiveError> {
     let mut databases: Vec<Held> = Vec::new();
-    for (entry, known) in entries {
+    let mut paths = Vec::new();
+    for FoundDatabase { entry, known, size } in entries {
         // With metadata, only what it could have named is a database of this archive.
         if known.is_none() && metadata.is_some() {
-            others.push(entry.name);
+            size?;
+            others.push(Other { name: entry.name, bytes: entry.bytes });
             continue;
         }
-        let name = known.map_or_else(|| Name::from_path(Path::new(&entry.name)), name_of);
-        if databases.iter().any(|other| other.name == name) {
+        let mut sidecars = Vec::new();
+        others.retain(|other| match sidecar_of(&entry.name, &other.name) {
+            Some(part) => {
+                // An empty one is as good as none.
+                sidecars.extend(part.filter(|_| other.bytes > 0).map(|part| Sidecar { part, bytes: other.bytes }));
+                false
+            }
+            None => true,
+        });
+        sidecars.sort_by_key(|sidecar| Part::ALL.iter().position(|part| *part == sidecar.part));
+        if sidecars.is_empty() {
+            oddities.extend(size?);
+        }
+        // Of two files of one name the one that lies deeper is named by its folders, too.
+        let (mut file, mut name) = named(last_part(&entry.name), known);
+        if databases.iter().any(|other| other.name == name || other.file == file) {
+            (file, name) = named(&entry.name.replace('/', "_"), known);
+        }
+        if databases.iter().any(|other| other.name == name || other.file == file) {
             return Err(ArchiveError::Hostile { why: format!("it holds two databases \"{name}\"") });
         }
         let (tables, table_count) = match (&metadata, known) {
             (Some(metadata), Some(known)) => stats(metadata, known, &mut oddities),
             _ => (None, None),
         };
-        databases.push(Held { name, file: entry.name, bytes: Some(entry.bytes), sha256: None, source: None, tables, table_count });
+        databases.push(Held { name, file, bytes: Some(entry.bytes), sha256: None, source: None, tables, table_count, sidecars });
+        paths.push(entry.name);
     }
     if databases.is_empty() {
         return Err(ArchiveError::NotAnArchive { why: "there is no database in it".into() });
@@ -176,7 +230,7 @@ fn describe(
         Some(metadata) => compare_includes(metadata, &databases, &mut oddities),
     }
     let unnamed = others.len();
-    for name in others.iter().take(MAX_ODDITIES) {
+    for Other { name, .. } in others.iter().take(MAX_ODDITIES) {
         oddities.push(format!("the entry \"{}\" does not belong there; it is ignored", shown(name)));
     }
     if unnamed > MAX_ODDITIES {
@@ -196,7 +250,11 @@ fn describe(
     let backup_name = metadata.map_or_else(|| stem.to_owned(), |metadata| metadata.backup_name);
     let set = set_of(&backup_name);
     let created_at = recorded.or(named).unwrap_or(label.modified);
-    Ok(Contents { origin, backup_name, created_at, set, kind: Kind::Manual, databases, oddities, metadata: None, id })
+    Ok((Contents { origin, backup_name, created_at, set, kind: Kind::Manual, databases, oddities, metadata: None, id }, paths))
+}
+
+fn named(file: &str, known: Option<&Known>) -> (String, Name) {
+    (file.to_owned(), known.map_or_else(|| Name::from_path(Path::new(file)), name_of))
 }
 
 fn name_of(known: &Known) -> Name {

@@ -13,11 +13,14 @@ pub(super) fn is_database(head: &[u8]) -> bool {
     head.starts_with(MAGIC)
 }
 
+/// What is to be said of the size of a database: damage, or something odd.
+pub(super) type SizeSaid = Result<Option<String>, ArchiveError>;
+
 /// Compares the size that a database gives in its header with the one it has; `file` names it in messages.
 ///
 /// Fewer bytes are damage: a part is missing. More are odd, but SQLite ignores them, and so must we: the
 /// file may have been copied between a growth and its commit. Returns what is odd.
-pub(super) fn check_header(head: &[u8], bytes: u64, file: &str) -> Result<Option<String>, ArchiveError> {
+pub(super) fn check_header(head: &[u8], bytes: u64, file: &str) -> SizeSaid {
     if !is_database(head) || head.len() < HEADER_BYTES {
         return Err(damaged(format!("\"{}\" is not a SQLite database", shown(file))));
     }

@@ -1,7 +1,9 @@
 //! Reads archives of every origin.
 
 use std::fs::File;
+use std::io;
 use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use chrono::{DateTime, Utc};
@@ -20,7 +22,7 @@ use crate::digest::{Hasher, Sha256};
 use crate::metadata::{Kind, Metadata};
 use crate::names::{RESTORE_ENTRY, is_file_name};
 use crate::progress::Progress;
-use crate::snapshot::{Contents, Held, Origin};
+use crate::snapshot::{Contents, Held, Origin, Part, Sidecar};
 use crate::store::ReadAt;
 
 /// How much of a file is read to see what it is: the whole description of most archives.
@@ -35,6 +37,10 @@ pub struct Archive {
     source: Arc<dyn ReadAt>,
     contents: Contents,
     route: Route,
+    /// The path of each database in a tar of another tool.
+    paths: Vec<String>,
+    /// Where a plain database lies that has sidecars beside it.
+    place: Option<PathBuf>,
 }
 
 /// How the databases are reached.
@@ -71,6 +77,17 @@ impl Archive {
     ///
     /// `zone` is used for times of old tools, which carry none, and `modified` where neither the contents nor the name give a time.
     pub fn open(source: Arc<dyn ReadAt>, file_name: &str, modified: DateTime<Utc>, zone: Tz) -> Result<Self, ArchiveError> {
+        Self::open_at(source, None, file_name, modified, zone)
+    }
+
+    /// Does the same, and looks for the sidecars of a plain database beside the path that it lies at.
+    pub fn open_at(
+        source: Arc<dyn ReadAt>,
+        place: Option<&Path>,
+        file_name: &str,
+        modified: DateTime<Utc>,
+        zone: Tz,
+    ) -> Result<Self, ArchiveError> {
         let label = Label { file_name, modified, zone };
         let mut head = vec![0; usize::try_from(source.bytes()).unwrap_or(usize::MAX).min(HEAD_BYTES)];
         source.read_exact_at(&mut head, 0)?;
@@ -78,7 +95,7 @@ impl Archive {
         let mut inside = Vec::new();
         if gzip {
             if let Some((contents, second)) = members::open(&*source, &head)? {
-                return Ok(Self { source, contents, route: Route::Members { second } });
+                return Ok(Self { source, contents, route: Route::Members { second }, paths: Vec::new(), place: None });
             }
             inside.resize(TAR_BLOCK, 0);
             let count = Unwrapped::new(source.clone(), true).fill(&mut inside)?;
@@ -87,18 +104,45 @@ impl Archive {
             inside.extend_from_slice(&head[..head.len().min(TAR_BLOCK)]);
         }
         if plain::is_database(&inside) {
-            let (contents, route) = describe_database(&inside, source.bytes(), gzip, &label)?;
-            return Ok(Self { source, contents, route });
+            let place = place.filter(|_| !gzip);
+            let sidecars = place.map(sidecars_beside).transpose()?.unwrap_or_default();
+            let place = place.filter(|_| !sidecars.is_empty()).map(Path::to_owned);
+            let contents = describe_database(&inside, source.bytes(), gzip, sidecars, &label)?;
+            return Ok(Self { source, contents, route: Route::Database { gzip }, paths: Vec::new(), place });
         }
         refuse_other_formats(&inside, gzip, file_name)?;
         let found = legacy::scan(&mut Tar::new(Unwrapped::new(source.clone(), gzip)), &label)?;
-        let contents = match found {
-            Found::Legacy(contents) => *contents,
+        let (contents, paths) = match found {
+            Found::Legacy(contents, paths) => (*contents, paths),
             // Flag 4 is FEXTRA: ours, but the first member is not as it was written. gzip itself does not protect its header.
             Found::Format1(_) if gzip && head[3] & 4 != 0 => return Err(damaged("the first gzip member is not as it was written")),
-            Found::Format1(contents) => *contents,
+            Found::Format1(contents) => {
+                let paths = contents.databases.iter().map(|held| held.file.clone()).collect();
+                (*contents, paths)
+            }
         };
-        Ok(Self { source, contents, route: Route::Tar { gzip } })
+        Ok(Self { source, contents, route: Route::Tar { gzip }, paths, place: None })
+    }
+
+    /// Returns where a plain database lies that has sidecars beside it. An application may write to them: they have to be copied together.
+    pub fn place_with_sidecars(&self) -> Option<&Path> {
+        self.place.as_deref()
+    }
+
+    /// Writes a sidecar of a database in a tar into an empty file. Syncs nothing.
+    pub fn unpack_sidecar(&self, index: usize, part: Part, file: &File, progress: &dyn Progress) -> Result<(), ArchiveError> {
+        let Route::Tar { gzip } = self.route else { return Err(damaged("it holds no sidecars")) };
+        let name = format!("{}{}", self.paths[index], part.ending());
+        let mut tar = Tar::new(Unwrapped::new(self.source.clone(), gzip));
+        while let Some(entry) = tar.next()? {
+            if entry.name == name {
+                let read = copy(&mut vec![0; CHUNK], |buffer| tar.read(buffer), Wanted::Into(file), progress)?;
+                let said =
+                    self.contents.databases[index].sidecars.iter().any(|sidecar| sidecar.part == part && sidecar.bytes == read.bytes);
+                return if said { Ok(()) } else { Err(damaged(format!("\"{}\" is not of the size that it had", shown(&name)))) };
+            }
+        }
+        Err(damaged(format!("the entry \"{}\" is missing", shown(&name))))
     }
 
     /// Says what is in it.
@@ -173,7 +217,7 @@ impl Archive {
             }
             _ => {
                 let mut tar = Tar::new(Unwrapped::new(self.source.clone(), matches!(self.route, Route::Tar { gzip: true })));
-                let found = tar_entry(&mut tar, &self.contents.databases[index].file)?;
+                let found = tar_entry(&mut tar, &self.paths[index])?;
                 Self::read_as_far_as_possible(bytes, |buffer| if found { tar.read(buffer) } else { Ok(0) }, file, progress)?
             }
         };
@@ -258,7 +302,7 @@ impl Archive {
                 in_order(metadata, place, &entry)?;
             }
             place += 1;
-            let Some(held) = self.contents.databases.get(next).filter(|held| held.file == entry.name) else { continue };
+            let Some(held) = self.contents.databases.get(next).filter(|_| self.paths[next] == entry.name) else { continue };
             if held.bytes != Some(entry.bytes) {
                 return Err(damaged(format!("\"{}\" is not of the size that it had", shown(&entry.name))));
             }
@@ -276,6 +320,9 @@ impl Archive {
         let complete = metadata.is_none_or(|metadata| place == metadata.databases.len() + 2);
         if next < self.contents.databases.len() || !complete {
             return Err(damaged("an entry is missing"));
+        }
+        if metadata.is_some() {
+            tar.refuse_folders()?;
         }
         if tar.trailing() > 0 && metadata.is_some() {
             return Err(damaged(legacy::trailing(tar.trailing())));
@@ -364,15 +411,24 @@ fn in_order(metadata: &Metadata, place: usize, entry: &super::stream::Entry) -> 
 }
 
 /// Describes a plain database by its name.
-fn describe_database(head: &[u8], bytes: u64, gzip: bool, label: &Label) -> Result<(Contents, Route), ArchiveError> {
+fn describe_database(head: &[u8], bytes: u64, gzip: bool, sidecars: Vec<Sidecar>, label: &Label) -> Result<Contents, ArchiveError> {
     let stem = legacy::stem(label.file_name);
     let set = legacy::set_of(stem);
     let file = label.file_name.strip_suffix(".gz").filter(|_| gzip).unwrap_or(label.file_name);
     let file = if is_file_name(file) { file.to_owned() } else { format!("{set}.db") };
-    let oddities = if gzip { None } else { plain::check_header(head, bytes, &file)? };
-    let held =
-        Held { name: set.clone(), file, bytes: (!gzip).then_some(bytes), sha256: None, source: None, tables: None, table_count: None };
-    let contents = Contents {
+    // With a sidecar the file itself may be shorter or longer than it will be.
+    let oddities = if gzip || !sidecars.is_empty() { None } else { plain::check_header(head, bytes, &file)? };
+    let held = Held {
+        name: set.clone(),
+        file,
+        bytes: (!gzip).then_some(bytes),
+        sha256: None,
+        source: None,
+        tables: None,
+        table_count: None,
+        sidecars,
+    };
+    Ok(Contents {
         origin: Origin::Plain,
         backup_name: stem.to_owned(),
         created_at: legacy::time_of(stem, label.zone).unwrap_or(label.modified),
@@ -382,8 +438,22 @@ fn describe_database(head: &[u8], bytes: u64, gzip: bool, label: &Label) -> Resu
         oddities: oddities.into_iter().collect(),
         metadata: None,
         id: None,
-    };
-    Ok((contents, Route::Database { gzip }))
+    })
+}
+
+/// Looks for what SQLite keeps beside a database. An empty file is as good as none.
+fn sidecars_beside(database: &Path) -> io::Result<Vec<Sidecar>> {
+    let mut found = Vec::new();
+    for part in Part::ALL {
+        let mut path = database.as_os_str().to_owned();
+        path.push(part.ending());
+        match std::fs::symlink_metadata(path) {
+            Ok(file) if file.is_file() && file.len() > 0 => found.push(Sidecar { part, bytes: file.len() }),
+            Err(error) if !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidFilename) => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(found)
 }
 
 /// Says what a file is that cannot be an archive, as far as that can be told.

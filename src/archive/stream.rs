@@ -176,6 +176,7 @@ pub(super) struct Tar {
     left: u64,
     padding: u64,
     entries: usize,
+    folder: Option<String>,
 }
 
 /// What extension headers say about the next entry.
@@ -188,7 +189,7 @@ struct Extension {
 
 impl Tar {
     pub(super) fn new(source: Unwrapped) -> Self {
-        Self { source, left: 0, padding: 0, entries: 0 }
+        Self { source, left: 0, padding: 0, entries: 0, folder: None }
     }
 
     /// Returns the next regular file, or `None` once everything was read and the end is as it should be.
@@ -238,6 +239,14 @@ impl Tar {
         self.source.trailing()
     }
 
+    /// Refuses a tar in which a folder was passed over, besides the one that a tar of `.` begins with. Archives of ours and of the old tool hold none.
+    pub(super) fn refuse_folders(&self) -> Result<(), ArchiveError> {
+        match &self.folder {
+            None => Ok(()),
+            Some(name) => Err(ArchiveError::Hostile { why: format!("the entry \"{}\" is a folder", shown(name)) }),
+        }
+    }
+
     fn skip_rest(&mut self) -> Result<(), ArchiveError> {
         let bytes = self.left.saturating_add(self.padding);
         (self.left, self.padding) = (0, 0);
@@ -255,7 +264,9 @@ impl Tar {
         let space =
             padded(bytes).ok_or_else(|| ArchiveError::Hostile { why: format!("\"{}\" is of an impossible size", shown(&entry.raw)) })?;
         if raw.kind == EntryKind::Folder {
-            // Only the folder itself is left here, as `tar czf x.tar.gz .` makes it.
+            if !matches!(entry.name.as_str(), "" | ".") {
+                self.folder.get_or_insert(entry.raw);
+            }
             return if bytes == 0 { Ok(None) } else { Err(ArchiveError::Hostile { why: "a folder with contents".into() }) };
         }
         (self.left, self.padding) = (bytes, space - bytes);
@@ -343,8 +354,7 @@ fn safe(raw: String, kind: EntryKind) -> Result<Entry, ArchiveError> {
     while let Some(rest) = name.strip_prefix("./") {
         name = rest;
     }
-    let is_the_folder_itself = matches!(name, "" | ".");
-    if (kind == EntryKind::Folder) != is_the_folder_itself {
+    if kind != EntryKind::Folder && matches!(name, "" | ".") {
         return Err(refused("is a folder"));
     }
     let name = name.to_owned();
@@ -374,7 +384,7 @@ mod tests {
         for wrong in ["/a", "..", "../a", "a/../b", "./../a", "a\nb", "a\u{1b}[2J", "a\\b", "", "./", "."] {
             assert!(safe(wrong.into(), EntryKind::File).is_err(), "{wrong:?}");
         }
-        for wrong in ["a/", "a", "/", "./a/"] {
+        for wrong in ["/", "/a/", "../", "a/../", "./../a/"] {
             assert!(safe(wrong.into(), EntryKind::Folder).is_err(), "{wrong:?}");
         }
         assert_eq!(safe("././a".into(), EntryKind::File).unwrap().name, "a");

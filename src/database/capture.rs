@@ -12,6 +12,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use super::SourceError;
 use super::error::message;
 use super::open::{Live, Located};
+use super::page_checksums;
 use super::pin::pause;
 use super::stage::Staged;
 use crate::names::Name;
@@ -46,6 +47,15 @@ impl Default for Limits {
     }
 }
 
+/// What copying a database gave.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Copied {
+    /// The size of the copy.
+    pub bytes: u64,
+    /// What is damaged in the source, and no longer shows in the copy; one printable line each.
+    pub damage: Vec<String>,
+}
+
 /// A database held at one point in time by a read transaction, or a private copy of it and its sidecars.
 pub struct PinnedDatabase {
     pub(super) bytes: u64,
@@ -71,6 +81,11 @@ impl PinnedDatabase {
     ///
     /// On failure the target is removed. A process that dies here leaves a half copy in its scratch folder, which nothing trusts.
     pub fn copy_to(self, target: &Path, limits: &Limits, progress: &dyn Progress) -> Result<u64, SourceError> {
+        self.copy_and_look(target, limits, progress).map(|copied| copied.bytes)
+    }
+
+    /// Does the same, and says what was found damaged of what no check of the copy can see.
+    pub fn copy_and_look(self, target: &Path, limits: &Limits, progress: &dyn Progress) -> Result<Copied, SourceError> {
         let to_target = |cause| SourceError::Io { path: target.to_owned(), action: "create", cause };
         OpenOptions::new().write(true).create_new(true).mode(0o600).open(target).map_err(to_target)?;
         self.fill(target, limits, progress).inspect_err(|_| {
@@ -78,22 +93,23 @@ impl PinnedDatabase {
         })
     }
 
-    fn fill(self, target: &Path, limits: &Limits, progress: &dyn Progress) -> Result<u64, SourceError> {
+    fn fill(self, target: &Path, limits: &Limits, progress: &dyn Progress) -> Result<Copied, SourceError> {
         let to_target = |error: rusqlite::Error| SourceError::from_sqlite(target, "write", &error);
         let mut copy = open_target(target).map_err(to_target)?;
         let pages = self.step_through(&mut copy, target, limits, progress)?;
         let page_bytes = u64::from(self.page_bytes);
+        let first = page_checksums::seen_first_page(self.live.connection());
         // In rollback mode the pin keeps writers from committing: it goes before anything else is done.
         drop(self);
         // Nothing was read through this connection: in WAL mode that would have made sidecars beside the copy.
         copy.close().map_err(|(_, error)| to_target(error))?;
         let bytes = fs::metadata(target).map_err(|cause| SourceError::Io { path: target.to_owned(), action: "read", cause })?.len();
-        if bytes == pages * page_bytes {
-            Ok(bytes)
-        } else {
+        if bytes != pages * page_bytes {
             let cause = io::Error::other(format!("the copy has {bytes} bytes instead of {pages} pages of {page_bytes}"));
-            Err(SourceError::Io { path: target.to_owned(), action: "write", cause })
+            return Err(SourceError::Io { path: target.to_owned(), action: "write", cause });
         }
+        let damage = settle_first_page(target, first.as_deref(), progress)?;
+        Ok(Copied { bytes, damage })
     }
 
     /// Runs the backup to its end and returns the number of pages.
@@ -132,6 +148,19 @@ impl PinnedDatabase {
             }
         }
     }
+}
+
+/// Sets the checksum of the first page of a copy, whose header SQLite wrote anew. Not where it was wrong in the source: says so instead.
+fn settle_first_page(target: &Path, source: Option<&[u8]>, progress: &dyn Progress) -> Result<Vec<String>, SourceError> {
+    let failed = |cause| page_checksums::failed(target, cause);
+    if !page_checksums::look(target, progress).map_err(failed)?.in_use {
+        return Ok(Vec::new());
+    }
+    if source.is_some_and(|page| !page_checksums::is_first_and_holds(page)) {
+        return Ok(vec!["the page checksum is wrong on page 1".into()]);
+    }
+    page_checksums::set_first(target).map_err(failed)?;
+    Ok(Vec::new())
 }
 
 /// Opens the new file without anything that would make it durable: it is worthless until its archive is.

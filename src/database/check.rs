@@ -19,6 +19,7 @@ use super::error::message;
 use super::facts::{quoted_identifier, table_names};
 use super::indexes::{judge, lagging};
 use super::open::{lies_alone, open_private, open_private_with_checks};
+use super::page_checksums;
 use super::parts::{Effort, Raw, all_in_order};
 use crate::metadata::Integrity;
 use crate::names::printable;
@@ -97,6 +98,11 @@ fn check_once(copy: &Path, depth: Depth, effort: Effort, progress: &dyn Progress
     };
     let connection = open(copy).map_err(|error| SourceError::from_sqlite(copy, "check", &error))?;
     let mut foreign_key_violations = None;
+    let checksums = page_checksums::look(copy, progress).map_err(|cause| page_checksums::failed(copy, cause))?;
+    checksums.damage().into_iter().for_each(|line| found.damaged(line));
+    if checksums.in_use && checksums.first_is_wrong {
+        found.notes.push("the page checksum is wrong on page 1, as in copies of older releases; a restore sets it".into());
+    }
     watched(&connection, progress, || {
         // Every error here is damage: a schema that cannot be read hides everything behind it.
         let schema = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()));

@@ -9,6 +9,7 @@ use rusqlite::OpenFlags;
 
 use super::error::message;
 use super::open::{HEADER_BYTES, connect};
+use super::page_checksums;
 use super::target::journal_mode;
 use super::{Depth, Effort, Facts, check, count_rows, facts};
 use crate::metadata::Integrity;
@@ -42,6 +43,10 @@ pub fn difference(wanted: &File, found: &File) -> io::Result<Option<String>> {
         found.read_exact_at(theirs, at)?;
         if at == 0 {
             forgive_header(ours, theirs, bytes / page);
+            if let Some(end) = page_checksums::checked_page_bytes(theirs).filter(|end| *end <= length) {
+                // Of a page whose header differs the checksum does, too.
+                ours[end - 8..end].copy_from_slice(&theirs[end - 8..end]);
+            }
         }
         if ours != theirs {
             let differs = |index: &usize| ours[*index] != theirs[*index] && !in_lock_page(at + *index as u64, page);
@@ -121,6 +126,9 @@ pub(super) fn resize(copy: &Path, resized: &Path, page_size: u32) -> Result<(), 
     connection.pragma_update(None, "page_size", page_size).map_err(|error| message(&error))?;
     connection.execute("VACUUM INTO ?1", [target]).map_err(|error| message(&error))?;
     connection.close().map_err(|(_, error)| message(&error))?;
+    if page_checksums::look(copy, &Silent).map_err(|error| error.to_string())?.in_use {
+        page_checksums::set_all(resized, &Silent).map_err(|error| error.to_string())?;
+    }
 
     let (old, new) = (facts(copy).map_err(|error| error.to_string())?, facts(resized).map_err(|error| error.to_string())?);
     let rows = |path| count_rows(path, &old.tables, &Silent).map_err(|error| error.to_string());

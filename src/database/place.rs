@@ -7,7 +7,7 @@
 //! Whoever looks in between finds no database, which is loud, and never a wrong one.
 
 use std::ffi::OsStr;
-use std::fs::{self, DirBuilder, File, Metadata, Permissions};
+use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, Permissions};
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, MetadataExt as _, PermissionsExt as _};
@@ -21,6 +21,7 @@ use super::TargetError;
 use super::capture::Limits;
 use super::holders::{Holder, holders, holders_of};
 use super::open::{Located, is_no_file, open_regular, refuse_as_root, sidecar};
+use super::page_checksums;
 use super::pin::begin;
 use super::replace::{copy_whole, leave_wal, open_writable};
 use super::target::{SIDECARS, Target, existing};
@@ -97,6 +98,8 @@ pub fn exchange(target: &Target, copy: &Path) -> Result<(), TargetError> {
 /// A database that nobody has open, locked, so that its file can be replaced.
 pub struct Offline {
     connection: Connection,
+    // After the connection, whose locks would go with it.
+    _file: Option<File>,
     path: PathBuf,
     old: Metadata,
     _located: Located,
@@ -114,12 +117,20 @@ impl Offline {
         let located = Located::find(&path)?;
         let old = fs::metadata(&path).map_err(Steps { path: &path }.io("look at"))?;
         let waiting = Waiting::new(&path, limits, progress);
+        // Leaving WAL mode changes the header, of which page 1 may hold a checksum.
+        let file = OpenOptions::new().read(true).write(true).open(&path).ok();
+        let has_checksum =
+            file.as_ref().and_then(|file| page_checksums::first_page(file).ok()?).is_some_and(|page| page_checksums::holds(&page));
         let connection = waiting.get(|| open_writable(&path))?;
         connection.pragma_update(None, "locking_mode", "EXCLUSIVE").map_err(failed)?;
         // Leaving WAL mode brings the -wal home and removes it. Dies after that: the old content, in rollback mode.
         waiting.until(|| Ok(leave_wal(&connection)? && begin(&connection, "BEGIN EXCLUSIVE; COMMIT;").map(|()| true)?))?;
         Steps { path: &path }.remove_left_wal()?;
-        Ok(Self { connection, path, old, _located: located })
+        if let Some(file) = file.as_ref().filter(|_| has_checksum) {
+            // Dies before: the old content in rollback mode, of which page 1 is refused by an application that checks it.
+            page_checksums::set_first_in(file).map_err(Steps { path: &path }.io("write"))?;
+        }
+        Ok(Self { connection, _file: file, path, old, _located: located })
     }
 
     /// Copies the old state into a new file (mode 0600), and returns its size.

@@ -27,6 +27,7 @@ use super::capture::{Limits, open_target};
 use super::compare::difference;
 use super::error::message;
 use super::open::{HEADER_BYTES, Located, connect, open_private, open_regular, refuse_as_root, sidecar};
+use super::page_checksums;
 use super::pin::{begin, is_busy, roll_back};
 use super::target::{Target, TargetState, journal_mode};
 use super::waiting::Waiting;
@@ -52,6 +53,8 @@ pub struct Replacement {
     path: PathBuf,
     mode: Mode,
     resized: Option<PathBuf>,
+    /// Whether the pages of the copy have checksums.
+    checked: bool,
     source: PathBuf,
     /// The data version that the target's connection has seen last before its own commit, where that is certain.
     own_version: Option<i64>,
@@ -105,12 +108,15 @@ impl Replacement {
             file,
             mode,
             resized: None,
+            checked: false,
             source: staged.to_owned(),
             own_version: None,
             _located: located,
             path: path.clone(),
         };
         replacement.fit(staged, &waiting)?;
+        let checksums = page_checksums::look(&replacement.source, progress);
+        replacement.checked = checksums.map_err(|cause| page_checksums::failed(&replacement.source, cause))?.in_use;
         Ok(replacement)
     }
 
@@ -174,9 +180,13 @@ impl Replacement {
                 // Zero pages: this takes the write lock and copies nothing.
                 waiting.until(|| Ok(backup.step(0)? == StepResult::More))?;
                 begin(reader, "BEGIN; PRAGMA schema_version;").map_err(|error| waiting.failed(&error))?;
+                if self.checked {
+                    let seen = page_checksums::seen_first_page(reader);
+                    foresee(&self.staged, &self.source, seen.as_deref(), self.mode).map_err(|cause| to_copy(&self.source, cause))?;
+                }
                 let settled = data_version(reader).map_err(|error| waiting.failed(&error))? == quiet;
                 self.own_version = settled.then_some(own);
-                Ok(Locked { path: &self.path, source: &self.source, page_bytes, hold: Hold::Wal { backup, reader } })
+                Ok(Locked { path: &self.path, source: &self.source, checked: self.checked, page_bytes, hold: Hold::Wal { backup, reader } })
             }
             _ => {
                 // First against the other writers, by looking often, and holding nothing meanwhile that they wait for. Then against the
@@ -193,8 +203,13 @@ impl Replacement {
                     return Err(TargetError::Busy { path: self.path.clone(), why });
                 }
                 self.journal.ours = true;
+                if self.checked {
+                    let seen = header(&self.file);
+                    foresee(&self.staged, &self.source, seen.as_ref().map(<[u8; HEADER_BYTES]>::as_slice), self.mode)
+                        .map_err(|cause| to_copy(&self.source, cause))?;
+                }
                 let hold = Hold::Rollback { staged: &self.staged, target: &mut self.target, file: &self.file };
-                Ok(Locked { path: &self.path, source: &self.source, page_bytes, hold })
+                Ok(Locked { path: &self.path, source: &self.source, checked: self.checked, page_bytes, hold })
             }
         }
     }
@@ -216,6 +231,11 @@ impl Replacement {
         let waiting = Waiting::new(&self.path, limits, progress);
         if let Some(reader) = &self.reader {
             roll_back(reader).map_err(|error| waiting.failed(&error))?;
+        }
+        if self.checked {
+            let seen = page_checksums::seen_first_page(&self.target);
+            page_checksums::foresee(copy, seen.as_deref().unwrap_or_default(), self.mode == Mode::Wal)
+                .map_err(|cause| to_copy(copy, cause))?;
         }
         let copy = open_private(copy).map_err(|error| waiting.failed(&error))?;
         let backup = Backup::new(&copy, &mut self.target).map_err(|error| waiting.failed(&error))?;
@@ -242,6 +262,7 @@ impl Replacement {
 pub struct Locked<'a> {
     path: &'a Path,
     source: &'a Path,
+    checked: bool,
     page_bytes: u32,
     hold: Hold<'a>,
 }
@@ -284,7 +305,7 @@ impl<'a> Locked<'a> {
             progress.advance(u64::from(left.abs_diff(now)) * u64::from(self.page_bytes));
             left = now;
         }
-        Ok(Written { path: self.path, source: self.source, backup, after })
+        Ok(Written { path: self.path, source: self.source, checked: self.checked, backup, after })
     }
 }
 
@@ -292,6 +313,7 @@ impl<'a> Locked<'a> {
 pub struct Written<'a> {
     path: &'a Path,
     source: &'a Path,
+    checked: bool,
     backup: Backup<'a, 'a>,
     after: After<'a>,
 }
@@ -322,7 +344,7 @@ impl<'a> Written<'a> {
             pinned.map_err(|error| failed(&error))?;
         }
         drop(self.backup);
-        Ok(Committed { path: self.path, source: self.source, after: self.after })
+        Ok(Committed { path: self.path, source: self.source, checked: self.checked, after: self.after })
     }
 }
 
@@ -330,6 +352,7 @@ impl<'a> Written<'a> {
 pub struct Committed<'a> {
     path: &'a Path,
     source: &'a Path,
+    checked: bool,
     after: After<'a>,
 }
 
@@ -340,6 +363,15 @@ impl Committed<'_> {
     pub fn compare(&self, space: &Path, progress: &dyn Progress) -> Result<Option<String>, TargetError> {
         let failed = |cause| TargetError::Io { path: self.path.to_owned(), action: "read back", cause };
         let wanted = File::open(self.source).map_err(failed)?;
+        if self.checked {
+            let first = match self.after {
+                After::Rollback { file } => page_checksums::first_page(file).map_err(failed)?,
+                After::Wal { reader } => page_checksums::seen_first_page(reader),
+            };
+            if !first.is_some_and(|page| page_checksums::is_first_and_holds(&page)) {
+                return Ok(Some("the page checksum of page 1".into()));
+            }
+        }
         match self.after {
             After::Rollback { file } => difference(&wanted, file).map_err(failed),
             After::Wal { reader } => {
@@ -352,6 +384,18 @@ impl Committed<'_> {
             }
         }
     }
+}
+
+/// Enters the checksum that the first page of the copy will have in the target, whose writers are kept out. Where the target's first page
+/// cannot be read the checksum becomes wrong, which the comparison after the commit finds.
+fn foresee(staged: &Connection, source: &Path, seen: Option<&[u8]>, mode: Mode) -> io::Result<()> {
+    page_checksums::foresee(source, seen.unwrap_or_default(), mode == Mode::Wal)?;
+    // The connection has read the page as it was.
+    staged.release_memory().map_err(io::Error::other)
+}
+
+fn to_copy(copy: &Path, cause: io::Error) -> TargetError {
+    TargetError::Io { path: copy.to_owned(), action: "write", cause }
 }
 
 /// Copies the whole state that a connection sees into a new private file, and returns its size.
@@ -372,6 +416,7 @@ pub(super) fn copy_whole(from: &Connection, copy: &Path, path: &Path, progress: 
     }
     drop(backup);
     target.close().map_err(|(_, error)| failed(error))?;
+    page_checksums::settle(copy, progress)?;
     Ok(fs::metadata(copy).map_err(to_copy)?.len())
 }
 

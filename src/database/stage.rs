@@ -50,8 +50,18 @@ impl Staged {
     }
 }
 
+impl Staged {
+    /// Leaves the copy where it is, for good.
+    pub(super) fn keep(mut self) {
+        self.0 = PathBuf::new();
+    }
+}
+
 impl Drop for Staged {
     fn drop(&mut self) {
+        if self.0.as_os_str().is_empty() {
+            return;
+        }
         for ending in LEFT_BESIDE {
             // The scratch folder is removed as a whole later, so that a failure here costs nothing but room.
             let _ = fs::remove_file(sidecar(&self.0, ending));

@@ -11,6 +11,8 @@ use rusqlite::{Connection, ToSql};
 
 use super::SourceError;
 use super::open::{open_private, sidecar};
+use super::page_checksums;
+use crate::progress::Silent;
 
 /// Where the header says how the file is written and read: 1 for a rollback journal, 2 for WAL.
 const VERSIONS_AT: u64 = 18;
@@ -38,7 +40,12 @@ fn rewrite(copy: &Path, target: &Path) -> Result<(), SourceError> {
     // VACUUM INTO makes a rollback-mode database. A restored copy must not lose its WAL mode; no connection is open to either file.
     let mut versions = [0; 2];
     File::open(copy).and_then(|file| file.read_exact_at(&mut versions, VERSIONS_AT)).map_err(io)?;
-    OpenOptions::new().write(true).open(target).and_then(|file| file.write_all_at(&versions, VERSIONS_AT)).map_err(io)
+    OpenOptions::new().write(true).open(target).and_then(|file| file.write_all_at(&versions, VERSIONS_AT)).map_err(io)?;
+    // VACUUM writes every page anew, and the journal mode changes the first.
+    if page_checksums::look(copy, &Silent).map_err(io)?.in_use {
+        page_checksums::set_all(target, &Silent).map_err(io)?;
+    }
+    Ok(())
 }
 
 fn into(connection: &Connection, target: &Path) -> rusqlite::Result<()> {

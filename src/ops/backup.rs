@@ -220,7 +220,7 @@ pub fn execute(store: &LocalStore, plan: &Plan, run: &Run<'_>, progress: &dyn Pr
     for (index, (source, database)) in plan.sources.iter().zip(pinned.databases).enumerate() {
         let copy = scratch.path().join(format!("{index}.db"));
         progress.begin(Stage::Copy, source.name.as_str(), database.bytes());
-        let bytes = database.copy_to(&copy, limits, progress)?;
+        let copied = database.copy_and_look(&copy, limits, progress)?;
         let mut provenance = provenances[index].clone();
         let mut stream = stream_of(source, &request.set, &request.host.label);
         let before = streams::before(&known, &stream, &source.name, provenance.file.as_ref(), created_at);
@@ -239,7 +239,14 @@ pub fn execute(store: &LocalStore, plan: &Plan, run: &Run<'_>, progress: &dyn Pr
             request.kind = Kind::Safety;
             notes.push(Note::Guarded { database: database.clone() });
         }
-        staged.push(Staged { name: source.name.clone(), source: source.path.clone(), copy, bytes, provenance });
+        staged.push(Staged {
+            name: source.name.clone(),
+            source: source.path.clone(),
+            copy,
+            bytes: copied.bytes,
+            provenance,
+            damage: copied.damage,
+        });
     }
     let packed = pack(store, &scratch, staged, &request, progress)?;
     remember(store, &private, &packed, &streams, run.reading);

@@ -137,7 +137,9 @@ enum Unreadable {
 
 fn read(store: &dyn Store, entry: &Entry, zone: Tz) -> Result<Contents, Unreadable> {
     let source = store.open(&entry.name).map_err(Unreadable::Store)?;
-    let archive = Archive::open(Arc::clone(&source), &entry.name, entry.modified, zone).map_err(Unreadable::Archive)?;
+    let place = store.place(&entry.name);
+    let archive =
+        Archive::open_at(Arc::clone(&source), place.as_deref(), &entry.name, entry.modified, zone).map_err(Unreadable::Archive)?;
     Ok(archive.contents().clone())
 }
 

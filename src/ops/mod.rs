@@ -16,6 +16,7 @@ pub mod reread;
 pub mod resolve;
 pub mod restore;
 pub mod retain;
+mod sidecars;
 pub mod stale;
 mod syncing;
 pub mod verify;

@@ -46,6 +46,20 @@ pub struct Staged {
     pub bytes: u64,
     /// Whose database it is.
     pub provenance: Provenance,
+    /// What is damaged in the source, and no longer shows in the copy.
+    pub damage: Vec<String>,
+}
+
+impl Staged {
+    /// Checks the copy, and adds what was found when it was made.
+    fn check(&self, depth: Depth, effort: Effort, progress: &dyn Progress) -> Result<Checked, SourceError> {
+        let mut checked = database::check(&self.copy, depth, effort, progress).map_err(|error| error.of(&self.source))?;
+        if !self.damage.is_empty() {
+            checked.integrity = Integrity::Damaged;
+            checked.findings.splice(0..0, self.damage.iter().cloned());
+        }
+        Ok(checked)
+    }
 }
 
 /// What is recorded about where a copy came from, besides the path as it was given.
@@ -212,8 +226,7 @@ enum Vacuumed {
 /// Checks a copy, and vacuums it where it is sound: VACUUM would hide some damage. Where SQLite cannot, the copy stays as it is.
 fn vacuum(staged: &mut Staged, request: &Request, progress: &dyn Progress) -> anyhow::Result<Vacuumed> {
     progress.begin(Stage::Check, staged.name.as_str(), 0);
-    let checked = database::check(&staged.copy, request.check, Effort::threads(request.threads), progress)
-        .map_err(|error| error.of(&staged.source))?;
+    let checked = staged.check(request.check, Effort::threads(request.threads), progress)?;
     if checked.integrity == Integrity::Damaged {
         return if request.keep_damaged {
             Ok(Vacuumed::Failed("not vacuumed: damaged".into()))
@@ -394,7 +407,7 @@ fn examine(
     effort: Effort,
     progress: &dyn Progress,
 ) -> Result<Examined, SourceError> {
-    let checked = database::check(&staged.copy, request.check, effort, progress).map_err(|error| error.of(&staged.source))?;
+    let checked = staged.check(request.check, effort, progress)?;
     if checked.integrity == Integrity::Damaged && !request.keep_damaged {
         return Err(damaged(staged, &checked));
     }

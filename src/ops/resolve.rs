@@ -158,7 +158,9 @@ pub fn in_store(store: &dyn Store, name: &str, reading: &Reading) -> anyhow::Res
     let source = store.open(name)?;
     let modified = store.stat(name)?.map(|entry| entry.modified).unwrap_or_default();
     let bytes = source.bytes();
-    let archive = Archive::open(source, name, modified, reading.zone).with_context(|| format!("cannot open \"{}\"", printable(name)))?;
+    let place = store.place(name);
+    let opened = Archive::open_at(source, place.as_deref(), name, modified, reading.zone);
+    let archive = opened.with_context(|| format!("cannot open \"{}\"", printable(name)))?;
     let has = |ending: &str| store.stat(&format!("{name}{ending}")).map(|entry| entry.is_some());
     let marks = Marks { pinned: has(KEEP)?, damaged: has(DAMAGED)?, accepted: has(ACCEPTED)? };
     let snapshot = summarize(ArchiveName::new(name)?, bytes, archive.contents(), marks, &reading.host);
@@ -177,7 +179,7 @@ fn at_path(path: &Path, reading: &Reading) -> anyhow::Result<Selected> {
         other => other.with_context(shown)?,
     };
     let (bytes, modified) = (crate::store::ReadAt::bytes(&file), file.modified());
-    let archive = Archive::open(Arc::new(file), &file_name, modified, reading.zone).with_context(shown)?;
+    let archive = Archive::open_at(Arc::new(file), Some(path), &file_name, modified, reading.zone).with_context(shown)?;
     // A file by another name is as good an archive; it only cannot be one of a store.
     let name = ArchiveName::new(file_name.as_str()).or_else(|_| ArchiveName::new(format!("{}.gz", Name::from_path(path))))?;
     let has = |ending: &str| {

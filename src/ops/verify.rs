@@ -11,8 +11,9 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 
 use crate::archive::{Archive, ArchiveError};
-use crate::database::{self, Depth, Effort};
+use crate::database::{self, Depth, Effort, Limits, SourceError};
 use crate::metadata::{DatabaseMetadata, Integrity};
+use crate::ops::sidecars;
 use crate::progress::{Progress, Stage};
 use crate::snapshot::Held;
 
@@ -119,10 +120,28 @@ pub fn verify(
                 Some(copy) => copy,
                 None => unpack(archive, index, held, scratch, threads, progress)?,
             };
+            match sidecars::recover(archive, index, &copy.path, &Limits::default(), progress) {
+                Ok(done) => findings.extend(done.into_iter().map(|line| format!("{}: {line}", held.name))),
+                Err(error) => {
+                    findings.push(format!("{}: {}", held.name, evidence(error)?));
+                    damaged = true;
+                    continue;
+                }
+            }
             damaged |= examine(&copy, held, facts, depth, threads, progress, &mut findings)?;
         }
     }
     Ok(Verified { state: if damaged { State::Damaged } else { State::Good }, findings })
+}
+
+/// Returns what an error says about the bytes of an archive; other errors are passed on.
+fn evidence(error: anyhow::Error) -> anyhow::Result<String> {
+    let is_evidence = match (error.downcast_ref::<ArchiveError>(), error.downcast_ref::<SourceError>()) {
+        (Some(error), _) => error.is_evidence(),
+        (_, Some(SourceError::Damaged { .. } | SourceError::NotADatabase { .. })) => true,
+        _ => false,
+    };
+    if is_evidence { Ok(crate::names::printable(&error.to_string()).into_owned()) } else { Err(error) }
 }
 
 /// Unpacks one database.

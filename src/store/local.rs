@@ -180,6 +180,10 @@ impl Store for LocalStore {
         Ok(entries)
     }
 
+    fn place(&self, name: &str) -> Option<PathBuf> {
+        self.path(name).ok()
+    }
+
     fn open(&self, name: &str) -> Result<Arc<dyn ReadAt>, StoreError> {
         let path = self.path(name)?;
         OpenFile::open(&path).map(|file| Arc::new(file) as Arc<dyn ReadAt>).map_err(|cause| self.failed("open", name, cause))

@@ -64,6 +64,10 @@ pub trait Store: Sync {
     fn location(&self) -> String;
     /// Lists the regular files, in no order. Hidden names and folders are left out. A store that is not there is [`StoreError::Unreachable`], never empty.
     fn list(&self) -> Result<Vec<Entry>, StoreError>;
+    /// Returns where a file lies, for what has to be read together with files beside it; `None` where it lies in no folder of this machine.
+    fn place(&self, _name: &str) -> Option<PathBuf> {
+        None
+    }
     /// Opens a file for reading.
     fn open(&self, name: &str) -> Result<Arc<dyn ReadAt>, StoreError>;
     /// Looks one file up; `None` only where the store says that it is not there.

@@ -20,6 +20,7 @@ use crate::metadata::Integrity;
 use crate::names::{ArchiveName, Name, printable};
 use crate::ops::pack::Host;
 use crate::ops::pending::{self, Upkeep};
+use crate::ops::sidecars;
 use crate::ops::syncing::while_syncing;
 use crate::ops::verify::differences;
 use crate::progress::{Progress, Stage};
@@ -227,7 +228,9 @@ fn scratches(plan: &Plan) -> anyhow::Result<BTreeMap<PathBuf, Scratch>> {
 fn check_room(plan: &Plan) -> anyhow::Result<()> {
     let mut needed: BTreeMap<u64, (PathBuf, u64)> = BTreeMap::new();
     for step in &plan.steps {
-        let (new, old) = (step.held.bytes.unwrap_or(0), step.target.bytes);
+        let beside: u64 = step.held.sidecars.iter().map(|sidecar| sidecar.bytes).fold(0, u64::saturating_add);
+        // The sidecars, and what the database grows by when they are applied.
+        let (new, old) = (step.held.bytes.unwrap_or(0).saturating_add(beside.saturating_mul(2)), step.target.bytes);
         let bytes = match step.method {
             Method::Create | Method::SetAside => new,
             Method::Offline(_) => new + old,
@@ -302,6 +305,16 @@ fn examine(
 ) -> anyhow::Result<(u64, Option<u64>)> {
     let step = work.step;
     let name = &step.held.name;
+    if step.damage.is_some() && !step.held.sidecars.is_empty() {
+        warnings.push(format!("{name}: what lies beside it was not applied, since it is damaged"));
+    } else {
+        let done = sidecars::recover(archive, step.index, &work.copy, &options.limits, progress)
+            .with_context(|| format!("cannot recover \"{name}\" from what lies beside it"))?;
+        warnings.extend(done.into_iter().map(|line| format!("{name}: {line}")));
+    }
+    if step.damage.is_none() && database::set_missing_checksum(&work.copy, progress)? {
+        warnings.push(format!("{name}: the page checksum of page 1 was set, which an older release had left out"));
+    }
     let bytes = std::fs::metadata(&work.copy).context("cannot look at the unpacked database")?.len();
     let mut refuse = |findings: Vec<String>| {
         if options.allow_damaged {

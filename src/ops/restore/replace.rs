@@ -235,7 +235,7 @@ fn copy_old(targets: &[One<'_>], leaving: &[Leaving<'_>], options: &Options<'_>,
         };
         let source = step.target.path.clone();
         let provenance = Provenance::of(&source);
-        staged.push((one.work.number, Staged { name: step.held.name.clone(), source, copy, bytes, provenance }));
+        staged.push((one.work.number, Staged { name: step.held.name.clone(), source, copy, bytes, provenance, damage: Vec::new() }));
     }
     staged.sort_by_key(|(number, _)| *number);
     let mut staged: Vec<Staged> = staged.into_iter().map(|(_, staged)| staged).collect();
@@ -247,7 +247,7 @@ fn copy_old(targets: &[One<'_>], leaving: &[Leaving<'_>], options: &Options<'_>,
         let database = pinned.databases.into_iter().next().expect("one was pinned");
         let bytes = database.copy_to(&one.safety, &options.limits, progress)?;
         let provenance = Provenance::of(&source.path);
-        staged.push(Staged { name: source.name, source: source.path, copy: one.safety.clone(), bytes, provenance });
+        staged.push(Staged { name: source.name, source: source.path, copy: one.safety.clone(), bytes, provenance, damage: Vec::new() });
     }
     Ok(staged)
 }
