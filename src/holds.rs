@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::names::ArchiveName;
 
 /// The folder inside the workspace.
-const FOLDER: &str = "holds";
+pub const FOLDER: &str = "holds";
 
 /// What a hold is for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -165,8 +165,6 @@ pub(super) fn run(args: &RestoreArgs, context: &mut Context) -> anyhow::Result<O
     }
 
     restore_targets::warn_of_other_origin(&selected, &plan, context);
-    // Nothing is placed from there: it only takes a small database for a look.
-    let plan = restore::compare_schemas(&selected.archive, plan, &std::env::temp_dir(), context.threads(), &context.ui.progress());
     let job = Job { allow_damaged: args.allow_damaged, left_out, ..Job::new(&selected, plan, shown) };
     match carry_out(args, context, job)? {
         Carried::Through(outcome) => Ok(outcome),

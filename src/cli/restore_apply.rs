@@ -56,6 +56,9 @@ pub(super) enum Carried {
 /// Shows the plan, asks, restores, and reports.
 pub(super) fn carry_out(args: &RestoreArgs, context: &mut Context, job: Job<'_>) -> anyhow::Result<Carried> {
     let Job { selected, plan, shown, set, allow_damaged, takes_back, title, left_out } = job;
+    // Nothing is placed from there: it only takes a small database for a look.
+    let scratch = std::env::temp_dir();
+    let plan = restore::compare_schemas(&selected.archive, plan, &scratch, context.threads(), &context.ui.progress());
     super::undo::report_beside(context, plan.targets().map(|target| target.path.as_path()), takes_back.as_deref());
     tell::plan(context, &selected.snapshot, &shown, &plan, args.dry_run, title.as_deref());
     if args.dry_run {

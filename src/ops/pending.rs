@@ -29,7 +29,7 @@ use crate::store::{LocalStore, Named, OpenFile, ReadAt as _, Store as _, StoreEr
 use crate::streams::Stream;
 
 /// The folder inside the workspace.
-const FOLDER: &str = "pending";
+pub(super) const FOLDER: &str = "pending";
 
 /// How many safety archives stay when one more is made.
 #[derive(Debug, Clone)]

@@ -6,6 +6,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::pending;
+use crate::holds;
 use crate::identity::{self, StoreId};
 use crate::lock::StoreLock;
 use crate::platform;
@@ -85,6 +87,12 @@ pub fn unmake(store: &LocalStore) -> io::Result<bool> {
     let private = store.private();
     if fs::symlink_metadata(&private).is_ok() {
         let Ok(_lock) = StoreLock::acquire(&private, Duration::ZERO, &Silent) else { return Ok(false) };
+        for folder in [holds::FOLDER, pending::FOLDER] {
+            match fs::remove_dir(private.join(folder)) {
+                Err(cause) if !matches!(cause.kind(), io::ErrorKind::NotFound | io::ErrorKind::DirectoryNotEmpty) => return Err(cause),
+                _ => {}
+            }
+        }
         let names = fs::read_dir(&private)?.map(|entry| Ok(entry?.file_name())).collect::<io::Result<Vec<_>>>()?;
         if names.iter().any(|name| name != StoreLock::FILE) {
             return Ok(false);

@@ -68,7 +68,7 @@ fn an_accepted_shrink_is_quiet_and_what_was_before_it_goes() {
     world.heirloom(["cleanup", "--keep", "2"]).success();
     assert_eq!(world.archives(), [SHRINK, "app_20260304T030000Z.tar.gz"]);
     world.heirloom(["delete", SHRINK, "--force"]).success();
-    assert_eq!(world.files("backups"), [".heirloom", "app_20260304T030000Z.tar.gz"], "its mark went with it");
+    assert_eq!(world.files("backups"), [".heirloom", "app_20260304T030000Z.tar.gz", "heirloom-store.json"], "its mark went with it");
 }
 
 #[test]

@@ -107,7 +107,7 @@ fn what_other_tools_left_is_listed_verified_and_restored_and_never_counted() {
     assert_eq!(world.ask("again.db", "SELECT count(*) FROM notes"), "100");
     let document = world.heirloom(["cleanup", "--keep", "1", "--json"]).success().json();
     assert_eq!((document["keep"].as_array().unwrap().len(), document["left_alone"].as_u64()), (1, Some(0)));
-    assert_eq!(world.files("backups").len(), 4);
+    assert_eq!(world.files("backups").len(), 5, "all of them, the private folder and the id of the store");
     let health = world.heirloom(["health", "--json"]).exits(0).json();
     let of = |name: &str| health["checks"].as_array().unwrap().iter().find(|check| check["check"] == name).unwrap().clone();
     assert_eq!(of("backup_age")["measures"]["backup_age_seconds"]["value"], 86_400.0);
