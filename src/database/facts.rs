@@ -142,7 +142,8 @@ fn is_failure(error: &rusqlite::Error) -> bool {
     matches!(error.sqlite_error_code(), Some(CannotOpen | OperationInterrupted | OutOfMemory | SystemIoFailure))
 }
 
-fn header(copy: &Path) -> Result<[u8; HEADER_BYTES], SourceError> {
+/// Reads the header of a private copy.
+pub(super) fn header(copy: &Path) -> Result<[u8; HEADER_BYTES], SourceError> {
     let failed = |cause| SourceError::Io { path: copy.to_owned(), action: "read", cause };
     let mut header = [0; HEADER_BYTES];
     match File::open(copy).map_err(failed)?.read_exact(&mut header) {

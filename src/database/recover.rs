@@ -3,8 +3,8 @@
 //! A database without its `-wal` lacks commits, and one without its hot `-journal` holds half a transaction, which no integrity check
 //! finds. What does not belong to the database is left out, and named.
 
-use std::fs::{self, File};
-use std::io::{self, Read as _};
+use std::fs;
+use std::io;
 use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags};
@@ -12,7 +12,8 @@ use rusqlite::{Connection, OpenFlags};
 use super::SourceError;
 use super::capture::Limits;
 use super::check::watched;
-use super::open::{HEADER_BYTES, Located, connect, sidecar};
+use super::facts::header;
+use super::open::{Located, connect, sidecar};
 use super::stage::stage;
 use super::wal::{Fit, SuperJournal, detach_super_journal, look_at_journal, look_at_wal};
 use crate::progress::Progress;
@@ -110,17 +111,6 @@ fn open_and_settle(copy: &Path, progress: &dyn Progress) -> Result<(), SourceErr
     let busy = watched(&connection, progress, || settle(&connection))?.map_err(failed)?;
     connection.close().map_err(|(_, error)| failed(error))?;
     if busy == 0 { Ok(()) } else { Err(SourceError::Busy { path: copy.to_owned(), why: "another process has it open".into() }) }
-}
-
-fn header(copy: &Path) -> Result<[u8; HEADER_BYTES], SourceError> {
-    let mut header = [0; HEADER_BYTES];
-    match File::open(copy).and_then(|mut file| file.read_exact(&mut header)) {
-        Ok(()) => Ok(header),
-        Err(cause) if cause.kind() == io::ErrorKind::UnexpectedEof => {
-            Err(SourceError::NotADatabase { path: copy.to_owned(), why: "it is cut off within its header".into() })
-        }
-        Err(cause) => Err(SourceError::Io { path: copy.to_owned(), action: "read", cause }),
-    }
 }
 
 fn remove(copy: &Path, ending: &str) -> Result<(), SourceError> {

@@ -413,7 +413,7 @@ mod tests {
         fn files(&self) -> Vec<String> {
             let entries = std::fs::read_dir(self.folder.path()).unwrap();
             let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-            let mut names: Vec<String> = names.filter(|name| !name.starts_with('.')).collect();
+            let mut names: Vec<String> = names.filter(|name| !name.starts_with('.') && name != crate::identity::FILE).collect();
             names.sort();
             names
         }
