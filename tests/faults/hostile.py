@@ -42,7 +42,7 @@ def main():
 def go(a, work):
     world = f'{work}/w'
     os.makedirs(f'{world}/tmp')
-    env = environment(TMPDIR=f'{world}/tmp')
+    env = environment(TMPDIR=f'{world}/tmp', HEIRLOOM_STATE_DIR=f'{work}/state')
     make_database(f'{world}/data.db', 'delete', 7, 200)
     good_rows = contents(f'{world}/data.db')
     code, _, err = run([a.bin, 'backup', 'data.db'], world, env)

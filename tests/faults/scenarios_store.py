@@ -167,7 +167,10 @@ class Health(Scenario):
 
     def build(self, binary, world):
         os.makedirs(f'{world}/tmp')
-        make_database(f'{world}/app.db', 'delete', 0)
+        # Archives belong to the path of their database, and each case runs in a copy of this world: the database lies beside all of them.
+        os.makedirs(f'{world}.shared')
+        make_database(f'{world}.shared/app.db', 'delete', 0)
+        os.symlink(f'{world}.shared/app.db', f'{world}/app.db')
         for day in (25, 26, 27, 28):
             advance(f'{world}/app.db', day)
             run([binary, 'backup', 'app.db'], world, environment(f'2026-02-{day}T03:00:00Z'))
