@@ -31,7 +31,7 @@ pub use holders::{Holder, Holders, holders};
 pub use open::probe;
 pub use parts::Effort;
 pub use pin::{Pinned, pin};
-pub use place::{Offline, Proof, Replaced, bring_back, exchange, place_new, place_over_unusable, set_aside, take_away};
+pub use place::{Offline, Placed, Proof, Replaced, bring_back, exchange, place_new, place_over_unusable, set_aside, take_away};
 pub use replace::{Committed, Compared, Locked, Replacement, Written};
 pub use target::{Target, TargetFacts, TargetState, look_at};
 pub use vacuum::vacuum;

@@ -7,15 +7,11 @@
 //! Whoever looks in between finds no database, which is loud, and never a wrong one.
 
 use std::ffi::OsStr;
-use std::fs::{self, DirBuilder, File, Metadata, Permissions};
+use std::fs::{self, DirBuilder, File, Metadata};
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
-
-use rusqlite::Connection;
-use rustix::fs::{CWD, RenameFlags, renameat_with};
-use rustix::io::Errno;
 
 use super::TargetError;
 use super::capture::Limits;
@@ -25,40 +21,58 @@ use super::pin::begin;
 use super::replace::{copy_whole, leave_wal, open_writable};
 use super::target::{SIDECARS, Target, existing};
 use super::waiting::Waiting;
+use crate::platform::{FileRights, First, Published, publish_new};
 use crate::progress::Progress;
+use rusqlite::Connection;
 
-/// The mode of a database that was not there before.
+/// The mode of a database that was not there before, and of which no mode was recorded.
 const NEW_FILE_MODE: u32 = 0o600;
 /// The longest name that a file or a folder can have, in bytes.
 const MAX_FILE_NAME_BYTES: usize = 255;
 
 /// Puts `staged`, a private file on the same file system, where nothing is, and returns the folder into which left-over sidecars were moved.
 ///
-/// `stamp` goes into the name of that folder. Fails where a file of that name appeared meanwhile.
-pub fn place_new(target: &Target, staged: &Path, stamp: &str) -> Result<Option<PathBuf>, TargetError> {
+/// `stamp` goes into the name of that folder. Fails where a file of that name appeared meanwhile. Without recorded rights the
+/// file is for the owner of the folder alone.
+pub fn place_new(target: &Target, staged: &Path, rights: Option<&FileRights>, stamp: &str) -> Result<Placed, TargetError> {
     let steps = Steps { path: &target.path };
     let folder = fs::metadata(steps.folder()).map_err(steps.io("look at the folder of"))?;
-    prepare(staged, NEW_FILE_MODE, &folder).map_err(steps.io("prepare"))?;
+    let unset = match rights {
+        Some(rights) => prepare(staged, rights).map_err(steps.io("prepare"))?,
+        // Who makes a file in another user's folder without being root never could give it away.
+        None => prepare(staged, &FileRights::plain(folder.uid(), folder.gid(), NEW_FILE_MODE))
+            .map(|_| Vec::new())
+            .map_err(steps.io("prepare"))?,
+    };
     let leftovers = existing(&target.path, &SIDECARS).map_err(steps.io("look beside"))?;
     let aside = if leftovers.is_empty() { None } else { Some(steps.set_aside(&leftovers, stamp)?) };
     steps.put(staged).inspect_err(|_| aside.iter().for_each(|aside| steps.give_up(aside)))?;
-    Ok(aside)
+    Ok(Placed { aside, unset })
+}
+
+/// A file that was put in place.
+#[derive(Debug)]
+pub struct Placed {
+    /// The folder that holds what was moved aside.
+    pub aside: Option<PathBuf>,
+    /// Which of its rights could not be set.
+    pub unset: Vec<String>,
 }
 
 /// Moves an unusable file and its sidecars aside, puts `staged` in its place, and returns the folder that holds the old ones.
 ///
 /// Refuses while a process is known to have the old file open.
-pub fn place_over_unusable(target: &Target, staged: &Path, stamp: &str) -> Result<PathBuf, TargetError> {
+pub fn place_over_unusable(target: &Target, staged: &Path, stamp: &str) -> Result<Placed, TargetError> {
     let steps = Steps { path: &target.path };
     refuse_holders(&target.path, Proof::NoneKnown)?;
     refuse_as_root(&target.path)?;
-    let old = fs::metadata(&target.path).map_err(steps.io("look at"))?;
-    prepare(staged, old.mode() & 0o777, &old).map_err(steps.io("prepare"))?;
+    let old = FileRights::of(&target.path).map_err(steps.io("look at"))?;
+    let unset = prepare(staged, &old).map_err(steps.io("prepare"))?;
     let mut files = vec![target.path.clone()];
     files.extend(existing(&target.path, &SIDECARS).map_err(steps.io("look beside"))?);
     let aside = steps.set_aside(&files, stamp)?;
     steps.put(staged).inspect_err(|_| steps.give_up(&aside))?;
-    Ok(aside)
+    Ok(Placed { aside: Some(aside), unset })
 }
 
 /// Moves a database and its sidecars aside, puts nothing in its place, and returns the folder that holds them.
@@ -88,8 +102,8 @@ pub fn take_away(target: &Target, away: &Path, aside: Option<&Path>) -> Result<(
 /// Takes back [`Offline::replace`]: puts the copy of the old state in place of the new file. Nobody can have opened that yet but by chance.
 pub fn exchange(target: &Target, copy: &Path) -> Result<(), TargetError> {
     let steps = Steps { path: &target.path };
-    let now = fs::metadata(&target.path).map_err(steps.io("look at"))?;
-    prepare(copy, now.mode() & 0o777, &now).map_err(steps.io("prepare"))?;
+    let now = FileRights::of(&target.path).map_err(steps.io("look at"))?;
+    prepare(copy, &now).map_err(steps.io("prepare"))?;
     fs::rename(copy, &target.path).map_err(steps.io("put back"))?;
     steps.sync()
 }
@@ -132,22 +146,27 @@ impl Offline {
     /// Dies before the rename: the old file, which has no sidecars. Dies after: the new one.
     pub fn replace(self, staged: &Path) -> Result<Replaced, TargetError> {
         let steps = Steps { path: &self.path };
-        prepare(staged, self.old.mode() & 0o777, &self.old).map_err(steps.io("prepare"))?;
+        let rights = FileRights::of(&self.path).map_err(steps.io("look at"))?;
+        let unset = prepare(staged, &rights).map_err(steps.io("prepare"))?;
         steps.remove_empty_journal()?;
         fs::rename(staged, &self.path).map_err(steps.io("replace"))?;
-        Ok(Replaced(self))
+        Ok(Replaced { offline: self, unset })
     }
 }
 
 /// A database whose file was replaced. The old one is still locked.
-pub struct Replaced(Offline);
+pub struct Replaced {
+    offline: Offline,
+    /// Which rights of the old file could not be set on the new one.
+    pub unset: Vec<String>,
+}
 
 impl Replaced {
     /// Makes it durable, and returns who opened the old file at this very moment and has to be started again.
     ///
     /// On an error the new file is there all the same: [`exchange`] takes it back.
     pub fn settle(self) -> Result<Vec<Holder>, TargetError> {
-        let Offline { old, path, .. } = &self.0;
+        let Offline { old, path, .. } = &self.offline;
         Steps { path }.sync()?;
         // The lock on the old file is still held: who opened it waits, and can be found before it goes on.
         Ok(holders_of(&[(old.dev(), old.ino())]).processes)
@@ -181,20 +200,12 @@ fn refuse_holders(path: &Path, proof: Proof) -> Result<(), TargetError> {
     Ok(())
 }
 
-/// Gives a finished file its owner, group and mode, and syncs it. Where the owner or the group cannot be given, the mode loses their rights.
-fn prepare(staged: &Path, mode: u32, like: &Metadata) -> io::Result<()> {
+/// Gives a finished file its rights and syncs it. Returns what could not be set.
+fn prepare(staged: &Path, rights: &FileRights) -> io::Result<Vec<String>> {
     let file = File::open(staged)?;
-    let now = file.metadata()?;
-    let mut mode = mode;
-    if (now.uid(), now.gid()) != (like.uid(), like.gid()) {
-        let group = Some(rustix::fs::Gid::from_raw(like.gid()));
-        let whole = rustix::fs::fchown(&file, Some(rustix::fs::Uid::from_raw(like.uid())), group);
-        if whole.is_err() && rustix::fs::fchown(&file, None, group).is_err() {
-            mode &= 0o700;
-        }
-    }
-    file.set_permissions(Permissions::from_mode(mode))?;
-    file.sync_all()
+    let unset = rights.apply(&file)?;
+    file.sync_all()?;
+    Ok(unset)
 }
 
 /// The steps in the folder of one target.
@@ -336,16 +347,22 @@ impl Steps<'_> {
             return Err(TargetError::Refused { path: self.path.to_owned(), why });
         }
         let appeared = || TargetError::Refused { path: self.path.to_owned(), why: "a file of that name appeared meanwhile".into() };
-        let result = match renameat_with(CWD, staged, CWD, self.path, RenameFlags::NOREPLACE) {
-            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => fs::hard_link(staged, self.path),
-            result => result.map_err(io::Error::from),
-        };
-        match result {
-            // Nobody was told of it yet. Where it cannot be taken back, that is the same file, and whole.
-            Ok(()) => self.sync().inspect_err(|_| {
-                let _ = fs::rename(self.path, staged);
-                let _ = self.sync();
-            }),
+        match publish_new(staged, self.path, First::Rename) {
+            // No success was reported yet. If it cannot be taken back, it is the new file, and whole.
+            Ok(published) => {
+                self.sync().inspect_err(|_| {
+                    let _ = match published {
+                        Published::Linked => fs::remove_file(self.path),
+                        Published::Renamed => fs::rename(self.path, staged),
+                    };
+                    let _ = self.sync();
+                })?;
+                if published == Published::Linked {
+                    // It may stay: the scratch folder goes with it.
+                    let _ = fs::remove_file(staged);
+                }
+                Ok(())
+            }
             Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists => Err(appeared()),
             Err(cause) => Err(self.io("create")(cause)),
         }

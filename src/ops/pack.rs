@@ -21,7 +21,7 @@ use crate::archive::{Archive, Compression, WriteOptions, Writer, metadata_room};
 use crate::database::{self, Checked, Depth, Effort, Facts, SourceError};
 use crate::digest::Sha256;
 use crate::lock::StoreLock;
-use crate::metadata::{DatabaseMetadata, Extent, FORMAT, Integrity, Kind, Metadata, Replaces, TableMetadata};
+use crate::metadata::{DatabaseMetadata, Extent, FORMAT, Integrity, Kind, Metadata, RecordedRights, Replaces, TableMetadata};
 use crate::names::{ArchiveName, HostLabel, Name, entry_name};
 use crate::ops::syncing::while_syncing;
 use crate::platform;
@@ -59,13 +59,16 @@ pub struct Provenance {
     pub by_file: bool,
     /// The most that the stream held since its last shrink.
     pub previous: Option<Extent>,
+    /// The rights of the file.
+    pub rights: Option<RecordedRights>,
 }
 
 impl Provenance {
-    /// Looks a database up. A file that cannot be looked up has no identity.
+    /// Looks a database up. A file that cannot be looked up has no identity and no rights.
     pub fn of(path: &Path) -> Self {
         let resolved = Some(platform::resolved(path).to_string_lossy().into_owned());
-        Self { resolved, file: platform::file_identity(path).ok().flatten(), ..Self::default() }
+        let rights = platform::FileRights::of(path).ok().map(|rights| rights.record());
+        Self { resolved, file: platform::file_identity(path).ok().flatten(), rights, ..Self::default() }
     }
 }
 
@@ -261,7 +264,7 @@ fn describe(databases: &[Staged], facts: Vec<Facts>, request: &Request, backup_n
     for (staged, facts) in databases.iter().zip(facts) {
         let file = entry_name(&staged.source, &staged.name, &entries);
         entries.push(file.clone());
-        let Provenance { resolved, file: identity, by_file, previous } = staged.provenance.clone();
+        let Provenance { resolved, file: identity, by_file, previous, rights } = staged.provenance.clone();
         described.push(DatabaseMetadata {
             name: staged.name.clone(),
             file,
@@ -270,6 +273,10 @@ fn describe(databases: &[Staged], facts: Vec<Facts>, request: &Request, backup_n
             file_id: identity,
             stream_by_file: by_file,
             previous,
+            owner: rights.as_ref().map(|rights| rights.owner.clone()),
+            group: rights.as_ref().map(|rights| rights.group.clone()),
+            mode: rights.as_ref().map(|rights| rights.mode.clone()),
+            acl: rights.and_then(|rights| rights.acl),
             bytes: staged.bytes,
             sha256: Sha256::of(b""),
             page_size: facts.page_size,

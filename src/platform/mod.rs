@@ -1,7 +1,12 @@
 //! What the operating system knows about files, in the words of the layers above.
 
+mod acl;
+mod file_rights;
 mod files;
 mod mounts;
+mod publish;
 
+pub use file_rights::FileRights;
 pub use files::{file_identity, is_missing, resolved, same_file};
 pub use mounts::is_network_file_system;
+pub use publish::{First, Published, publish_new};

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
-pub use local::{LocalStore, Named, OpenFile, give_name, parent, sync_folder, write_synced};
+pub use local::{LocalStore, OpenFile, parent, sync_folder, write_synced};
 pub use memory::MemoryStore;
 
 /// Bytes that can be read from several threads at any place, and that stay readable while they are held,

@@ -11,17 +11,18 @@ use anyhow::{Context as _, anyhow};
 
 use super::RestoreError;
 use super::keep::{Keeper, folders};
-use super::plan::{Method, Plan};
+use super::plan::{Method, Plan, Step};
 use super::replace::{Leaving, Work, replace};
 use crate::archive::Archive;
 use crate::clock::Clock;
 use crate::database::{self, Depth, Effort, Limits, Source, SourceError, TargetState};
-use crate::metadata::Integrity;
+use crate::metadata::{DatabaseMetadata, Integrity};
 use crate::names::{ArchiveName, Name, printable};
 use crate::ops::pack::Host;
 use crate::ops::pending::{self, Upkeep};
 use crate::ops::syncing::while_syncing;
 use crate::ops::verify::differences;
+use crate::platform::FileRights;
 use crate::progress::{Progress, Stage};
 use crate::scratch::{Scratch, sweep_beside};
 use crate::store::{LocalStore, Store as _, parent};
@@ -107,7 +108,7 @@ pub fn execute(archive: &Archive, plan: &Plan, options: &Options<'_>, progress: 
     let mut warnings = Vec::new();
     let scratches = scratches(plan)?;
     check_room(plan)?;
-    let (work, files, leaving) = prepare(plan, &scratches)?;
+    let (work, files, leaving) = prepare(archive, plan, options, &scratches)?;
     // What an existing database is rewritten from needs no sync: it is worthless after a power cut.
     let placed = work.iter().zip(&files).filter(|(work, _)| work.step.method != Method::Inside).map(|(_, (_, file))| file);
     let mut rows = while_syncing(&placed.collect::<Vec<_>>(), || {
@@ -255,7 +256,12 @@ type Unpacked = (usize, File);
 type Prepared<'a> = (Vec<Work<'a>>, Vec<Unpacked>, Vec<Leaving<'a>>);
 
 /// Makes an empty file beside each target.
-fn prepare<'a>(plan: &'a Plan, scratches: &BTreeMap<PathBuf, Scratch>) -> anyhow::Result<Prepared<'a>> {
+fn prepare<'a>(
+    archive: &Archive,
+    plan: &'a Plan,
+    options: &Options<'_>,
+    scratches: &BTreeMap<PathBuf, Scratch>,
+) -> anyhow::Result<Prepared<'a>> {
     let mut files = Vec::new();
     let mut work = Vec::new();
     for (number, step) in plan.steps.iter().enumerate() {
@@ -265,13 +271,22 @@ fn prepare<'a>(plan: &'a Plan, scratches: &BTreeMap<PathBuf, Scratch>) -> anyhow
             OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&copy).context("cannot create a scratch file")?;
         files.push((step.index, file));
         let [safety, space] = ["old", "space"].map(|ending| scratch.join(format!("{number}.{ending}")));
-        work.push(Work { number, step, safety, space, copy });
+        work.push(Work { number, step, safety, space, copy, rights: recorded_rights(archive, step, options)? });
     }
     let leaving = plan.removals.iter().enumerate().map(|(number, removal)| {
         let scratch = scratches[parent(&removal.target.path)].path();
         Leaving { removal, safety: scratch.join(format!("removed-{number}.old")) }
     });
     Ok((work, files, leaving.collect()))
+}
+
+/// Returns the rights that the archive records for a file that is made anew.
+fn recorded_rights(archive: &Archive, step: &Step, options: &Options<'_>) -> anyhow::Result<Option<FileRights>> {
+    let Some(metadata) = &archive.contents().metadata else { return Ok(None) };
+    let Some(recorded) = metadata.databases.get(step.index).and_then(DatabaseMetadata::rights) else { return Ok(None) };
+    let is_same_host = metadata.label() == options.host.label;
+    let rights = FileRights::of_record(&recorded, parent(&step.target.path), is_same_host);
+    rights.map(Some).context("cannot look at the folder of a target")
 }
 
 /// Unpacks all databases. Digests and sizes are compared on the way, but for those of which the plan says that they are damaged.
