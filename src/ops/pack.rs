@@ -173,8 +173,8 @@ pub fn build(scratch: &Scratch, mut databases: Vec<Staged>, request: &Request, p
 
     let mut vacuumed = vec![Vacuumed::No; databases.len()];
     if request.vacuum {
-        for (staged, vacuumed) in databases.iter_mut().zip(&mut vacuumed) {
-            *vacuumed = vacuum(staged, request, progress)?;
+        for (index, (staged, vacuumed)) in databases.iter_mut().zip(&mut vacuumed).enumerate() {
+            *vacuumed = vacuum(staged, &scratch.path().join(format!("{index}.vacuumed")), request, progress)?;
         }
     }
     let drafts = databases.iter().map(|staged| draft(staged, request.keep_damaged)).collect::<Result<Vec<_>, _>>()?;
@@ -218,7 +218,7 @@ enum Vacuumed {
 }
 
 /// Checks a copy, and vacuums it where it is sound: VACUUM would hide some damage. Where SQLite cannot, the copy stays as it is.
-fn vacuum(staged: &mut Staged, request: &Request, progress: &dyn Progress) -> anyhow::Result<Vacuumed> {
+fn vacuum(staged: &mut Staged, target: &Path, request: &Request, progress: &dyn Progress) -> anyhow::Result<Vacuumed> {
     progress.begin(Stage::Check, staged.name.as_str(), 0);
     let checked = database::check(&staged.copy, request.check, Effort::threads(request.threads), progress)
         .map_err(|error| error.of(&staged.source))?;
@@ -229,8 +229,11 @@ fn vacuum(staged: &mut Staged, request: &Request, progress: &dyn Progress) -> an
             Err(damaged(staged, &checked).into())
         };
     }
-    match database::vacuum(&staged.copy) {
+    match database::vacuum(&staged.copy, target) {
         Ok(()) => {
+            // For the room; the folder goes in any case.
+            let _ = std::fs::remove_file(&staged.copy);
+            target.clone_into(&mut staged.copy);
             staged.bytes = std::fs::metadata(&staged.copy).context("cannot look at the vacuumed copy")?.len();
             Ok(Vacuumed::Yes)
         }

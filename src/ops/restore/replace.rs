@@ -18,7 +18,7 @@ use crate::ops::pack::{Provenance, Staged};
 use crate::platform::FileRights;
 use crate::progress::{Progress, Silent, Stage};
 
-/// One database with its private files, all on the file system of its target.
+/// One database with its private files: on the file system of its target, unless it is replaced from inside.
 pub(super) struct Work<'a> {
     /// Its place in the plan.
     pub(super) number: usize,
