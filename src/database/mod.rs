@@ -12,6 +12,7 @@ mod facts;
 mod glance;
 mod holders;
 mod open;
+mod overwrite;
 mod parts;
 mod pin;
 mod place;

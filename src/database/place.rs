@@ -7,7 +7,7 @@
 //! Whoever looks in between finds no database, which is loud, and never a wrong one.
 
 use std::ffi::OsStr;
-use std::fs::{self, DirBuilder, File, Metadata};
+use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, MetadataExt as _};
@@ -17,6 +17,7 @@ use super::TargetError;
 use super::capture::Limits;
 use super::holders::{Holder, holders, holders_of};
 use super::open::{Located, is_no_file, open_regular, refuse_as_root, sidecar};
+use super::overwrite::{is_mounted, keep_copy, overwrite, rename_or_overwrite, write_into};
 use super::pin::begin;
 use super::replace::{copy_whole, leave_wal, open_writable};
 use super::target::{SIDECARS, Target, existing};
@@ -70,7 +71,11 @@ pub fn place_over_unusable(target: &Target, staged: &Path, stamp: &str) -> Resul
     let unset = prepare(staged, &old).map_err(steps.io("prepare"))?;
     let mut files = vec![target.path.clone()];
     files.extend(existing(&target.path, &SIDECARS).map_err(steps.io("look beside"))?);
-    let aside = steps.set_aside(&files, stamp)?;
+    let aside = match steps.set_aside(&files, stamp) {
+        // The rights stay with the file.
+        Err(error) if is_mounted(&error) => return Ok(Placed { aside: Some(steps.replace_in_place(staged, stamp)?), unset: Vec::new() }),
+        aside => aside?,
+    };
     steps.put(staged).inspect_err(|_| steps.give_up(&aside))?;
     Ok(Placed { aside: Some(aside), unset })
 }
@@ -94,7 +99,10 @@ pub fn bring_back(target: &Target, aside: &Path) -> Result<(), TargetError> {
 /// Takes back [`place_new`] or [`place_over_unusable`]: moves the new file to `away` in scratch, and the old files from `aside` home.
 pub fn take_away(target: &Target, away: &Path, aside: Option<&Path>) -> Result<(), TargetError> {
     let steps = Steps { path: &target.path };
-    fs::rename(&target.path, away).map_err(steps.io("take back"))?;
+    match (fs::rename(&target.path, away), aside) {
+        (Err(cause), Some(aside)) if cause.kind() == io::ErrorKind::ResourceBusy => return steps.bring_back_in_place(aside),
+        (moved, _) => moved.map_err(steps.io("take back"))?,
+    }
     steps.sync()?;
     aside.map_or(Ok(()), |aside| steps.bring_home(aside))
 }
@@ -104,13 +112,15 @@ pub fn exchange(target: &Target, copy: &Path) -> Result<(), TargetError> {
     let steps = Steps { path: &target.path };
     let now = FileRights::of(&target.path).map_err(steps.io("look at"))?;
     prepare(copy, &now).map_err(steps.io("prepare"))?;
-    fs::rename(copy, &target.path).map_err(steps.io("put back"))?;
+    rename_or_overwrite(copy, &target.path, "put back")?;
     steps.sync()
 }
 
 /// A database that nobody has open, locked, so that its file can be replaced.
 pub struct Offline {
+    // The order matters: a descriptor that is closed takes the locks of the connection with it.
     connection: Connection,
+    file: File,
     path: PathBuf,
     old: Metadata,
     _located: Located,
@@ -127,13 +137,14 @@ impl Offline {
         refuse_as_root(&path)?;
         let located = Located::find(&path)?;
         let old = fs::metadata(&path).map_err(Steps { path: &path }.io("look at"))?;
+        let file = OpenOptions::new().read(true).write(true).open(&path).map_err(Steps { path: &path }.io("open"))?;
         let waiting = Waiting::new(&path, limits, progress);
         let connection = waiting.get(|| open_writable(&path))?;
         connection.pragma_update(None, "locking_mode", "EXCLUSIVE").map_err(failed)?;
         // Leaving WAL mode brings the -wal home and removes it. Dies after that: the old content, in rollback mode.
         waiting.until(|| Ok(leave_wal(&connection)? && begin(&connection, "BEGIN EXCLUSIVE; COMMIT;").map(|()| true)?))?;
         Steps { path: &path }.remove_left_wal()?;
-        Ok(Self { connection, path, old, _located: located })
+        Ok(Self { connection, file, path, old, _located: located })
     }
 
     /// Copies the old state into a new file (mode 0600), and returns its size.
@@ -143,14 +154,27 @@ impl Offline {
 
     /// Puts `staged` in place of the file. It counts, and is there after a power cut, when [`Replaced::settle`] has returned.
     ///
-    /// Dies before the rename: the old file, which has no sidecars. Dies after: the new one.
-    pub fn replace(self, staged: &Path) -> Result<Replaced, TargetError> {
+    /// Dies before the rename: the old file, which has no sidecars. Dies after: the new one. A mount point is not renamed: its old
+    /// content is copied into a folder whose name has `stamp` in it, and then replaced, see [`super::overwrite`].
+    pub fn replace(self, staged: &Path, stamp: &str) -> Result<Replaced, TargetError> {
         let steps = Steps { path: &self.path };
         let rights = FileRights::of(&self.path).map_err(steps.io("look at"))?;
         let unset = prepare(staged, &rights).map_err(steps.io("prepare"))?;
         steps.remove_empty_journal()?;
-        fs::rename(staged, &self.path).map_err(steps.io("replace"))?;
-        Ok(Replaced { offline: self, unset })
+        match fs::rename(staged, &self.path) {
+            Err(cause) if cause.kind() == io::ErrorKind::ResourceBusy => {
+                let aside = steps.keep_aside(stamp)?;
+                // The connection holds the lock; the descriptor was opened before it and is closed after it.
+                let written = write_into(&self.file, staged).map_err(steps.io("write"));
+                let way_back = |_: &TargetError| drop(write_into(&self.file, &steps.in_folder(&aside)));
+                written.inspect_err(way_back)?;
+                Ok(Replaced { offline: self, unset: Vec::new(), aside: Some(aside) })
+            }
+            renamed => {
+                renamed.map_err(steps.io("replace"))?;
+                Ok(Replaced { offline: self, unset, aside: None })
+            }
+        }
     }
 }
 
@@ -159,6 +183,8 @@ pub struct Replaced {
     offline: Offline,
     /// Which rights of the old file could not be set on the new one.
     pub unset: Vec<String>,
+    /// The folder that holds a copy of the old content, if the file is a mount point.
+    pub aside: Option<PathBuf>,
 }
 
 impl Replaced {
@@ -289,6 +315,44 @@ impl Steps<'_> {
             Err(cause) => return Err(self.io("read the -journal of")(cause)),
         }
         self.sync()
+    }
+
+    /// Returns where the main file lies in a folder beside the target.
+    fn in_folder(&self, aside: &Path) -> PathBuf {
+        aside.join(self.path.file_name().expect("a resolved path has a file name"))
+    }
+
+    /// Copies a main file that cannot be moved into a new folder beside it, durably.
+    fn keep_aside(&self, stamp: &str) -> Result<PathBuf, TargetError> {
+        let aside = self.make_folder(stamp)?;
+        let kept = keep_copy(self.path, &self.in_folder(&aside)).and_then(|()| File::open(&aside)?.sync_all());
+        kept.map_err(self.io("copy aside"))?;
+        Ok(aside)
+    }
+
+    /// Replaces the content of an unusable file that is a mount point, and returns the folder that holds the old content and the sidecars.
+    ///
+    /// The sidecars go before the content: they must not meet the new one. Dies before that: the old file, whose sidecars are
+    /// beside it or in the folder, with a copy of it. Dies later: see [`super::overwrite`].
+    fn replace_in_place(&self, staged: &Path, stamp: &str) -> Result<PathBuf, TargetError> {
+        let aside = self.keep_aside(stamp)?;
+        let sidecars = existing(self.path, &SIDECARS).map_err(self.io("look beside"))?;
+        let written = self.move_into(&aside, &sidecars).and_then(|()| overwrite(self.path, staged));
+        written.inspect_err(|_| {
+            // What cannot be brought home stays in the folder.
+            let _ = self.bring_back_in_place(&aside);
+        })?;
+        Ok(aside)
+    }
+
+    /// Takes back [`Steps::replace_in_place`]: the old content first, then the sidecars that belong to it.
+    ///
+    /// Dies in between: no database, or the old one without its sidecars; what is missing lies in the folder.
+    fn bring_back_in_place(&self, aside: &Path) -> Result<(), TargetError> {
+        let copy = self.in_folder(aside);
+        overwrite(self.path, &copy)?;
+        fs::remove_file(&copy).map_err(self.io("remove the copy of"))?;
+        self.bring_home(aside)
     }
 
     /// Brings what was set aside home after a failure. What cannot be brought stays in the folder, whole.

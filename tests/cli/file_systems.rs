@@ -102,3 +102,88 @@ fn chmod_was_advised_where_the_mount_sets_the_modes() {
     assert!(!ran.stderr.contains("chmod"), "{}", ran.stderr);
     assert!(world.files("m/S").iter().all(|name| !name.contains("mode")), "{:?}", world.files("m/S"));
 }
+
+/// A folder of the host with a database, and a folder of a container into which that file alone is mounted.
+fn single_file(world: &World) -> Mounted {
+    for folder in ["host", "c"] {
+        fs::create_dir(world.path(folder)).unwrap();
+    }
+    world.database("host/app.db");
+    fs::write(world.path("c/app.db"), "").unwrap();
+    let mounted = Mounted::new("mount", ["--bind".into(), world.path("host/app.db")], &world.path("c/app.db"));
+    world.heirloom(["backup", "c/app.db"]).success();
+    mounted
+}
+
+fn damage(world: &World) -> Vec<u8> {
+    let mut bytes = fs::read(world.path("host/app.db")).unwrap();
+    bytes[..4096].fill(0x55);
+    fs::write(world.path("host/app.db"), &bytes).unwrap();
+    bytes
+}
+
+/// The folder of the container without the file: what was kept aside.
+fn asides(world: &World) -> Vec<String> {
+    world.files("c").into_iter().filter(|name| name.contains(".replaced-")).collect()
+}
+
+#[test]
+fn a_damaged_file_that_is_a_mount_point_was_busy() {
+    if !have("a single file as a mount point", &["mount"]) {
+        return;
+    }
+    let mut world = World::new();
+    let mounted = single_file(&world);
+    let damaged = damage(&world);
+    fs::write(world.path("c/app.db-wal"), "an old -wal").unwrap();
+    world.at("2026-03-02").heirloom(["restore", "latest", "--force"]).success();
+    assert_eq!(world.ask("c/app.db", "SELECT count(*) FROM notes"), "100");
+    assert_eq!(world.ask("host/app.db", "PRAGMA integrity_check"), "ok");
+    let [aside] = &asides(&world)[..] else { panic!("{:?}", world.files("c")) };
+    assert_eq!(fs::read(world.path("c").join(aside).join("app.db")).unwrap(), damaged);
+    assert_eq!(world.files(&format!("c/{aside}")), ["app.db", "app.db-wal"]);
+    assert!(!world.files("c").contains(&"app.db-wal".into()));
+    drop(mounted);
+}
+
+/// A crash after the header was taken away, which is the longest state in between.
+#[test]
+fn a_second_restore_completes_one_that_died_while_it_replaced_a_mount_point() {
+    if !have("a single file as a mount point", &["mount", "strace"]) {
+        return;
+    }
+    let mut world = World::new();
+    let mounted = single_file(&world);
+    let damaged = damage(&world);
+    let inner = world.at("2026-03-02").command(["restore", "latest", "--force"]);
+    let mut killed = std::process::Command::new("strace");
+    // The first write at the place of the header is the one that takes it away; the second one would bring the new one.
+    killed.args(["-f", "-qq", "-o", "/dev/null", "-P"]).arg(world.path("c/app.db"));
+    killed.args(["-e", "trace=ftruncate", "-e", "inject=ftruncate:signal=KILL"]);
+    killed.arg(inner.get_program()).args(inner.get_args()).current_dir(world.work()).env_clear();
+    killed.envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let ran = world.run(&mut killed);
+    assert_ne!(ran.code, 0, "{}", ran.stderr);
+    assert_eq!(fs::read(world.path("host/app.db")).unwrap()[..100], [0; 100], "{}", ran.stderr);
+
+    world.at("2026-03-03").heirloom(["restore", "latest", "--force"]).success();
+    assert_eq!(world.ask("host/app.db", "SELECT count(*) FROM notes"), "100");
+    let kept = asides(&world).into_iter().map(|aside| fs::read(world.path("c").join(aside).join("app.db")).unwrap());
+    assert!(kept.into_iter().any(|kept| kept == damaged), "the evidence of the first run is gone");
+    drop(mounted);
+}
+
+#[test]
+fn an_offline_restore_replaces_a_mount_point_in_place() {
+    if !have("a single file as a mount point", &["mount"]) {
+        return;
+    }
+    let mut world = World::new();
+    let mounted = single_file(&world);
+    world.sql("host/app.db", "DELETE FROM notes");
+    world.at("2026-03-02").heirloom(["restore", "latest", "--force", "--offline", "--assume-unused"]).success();
+    assert_eq!(world.ask("c/app.db", "SELECT count(*) FROM notes"), "100");
+    assert_eq!(world.ask("host/app.db", "PRAGMA integrity_check"), "ok");
+    assert_eq!(world.archives().len(), 2, "a safety backup is made");
+    drop(mounted);
+}

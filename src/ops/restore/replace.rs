@@ -278,7 +278,8 @@ fn place(targets: &mut [One<'_>], done: &mut Done, stamp: &str) -> Result<(), Ta
     for one in targets {
         match std::mem::replace(&mut one.state, State::Vacant) {
             State::OutOfUse(offline) => {
-                let replaced = offline.replace(&one.work.copy)?;
+                let replaced = offline.replace(&one.work.copy, stamp)?;
+                done.databases[one.work.number].aside.clone_from(&replaced.aside);
                 one.state = State::Exchanged;
                 done.warn_of(one.work, &replaced.unset);
                 done.warnings.extend(
