@@ -198,12 +198,12 @@ pub fn execute(store: &LocalStore, plan: &Plan, run: &Run<'_>, progress: &dyn Pr
 /// temporary files has. The check that VACUUM would defeat needs a whole copy.
 fn room_for_copies(private: &Path, bytes: u64) -> Option<Scratch> {
     let temporary = std::env::temp_dir();
+    // That an old leftover stays is no reason to fail a backup.
+    let _ = sweep_beside(&temporary);
     let is_short = platform::free_bytes(private).is_ok_and(|free| free < bytes.saturating_mul(2));
     if !is_short || platform::free_bytes(&temporary).ok()? < bytes {
         return None;
     }
-    // That an old leftover stays is no reason to fail a backup.
-    let _ = sweep_beside(&temporary);
     Scratch::beside(&temporary).ok()
 }
 

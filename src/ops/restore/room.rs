@@ -24,6 +24,9 @@ type Needs = BTreeMap<u64, (PathBuf, u64)>;
 /// Fails with "not enough space" before anything is written, if that can be foreseen. Returns the scratch folder for what an existing
 /// database is rewritten from; `None` if that is to lie beside the target.
 pub(super) fn arrange(plan: &Plan, workspace: Option<&LocalStore>) -> anyhow::Result<Option<Scratch>> {
+    let temporary = std::env::temp_dir();
+    // Also if this run works elsewhere; that an old leftover stays is no reason to fail a restore.
+    let _ = sweep_beside(&temporary);
     let mut needs = Needs::new();
     let mut movable = Needs::new();
     for step in &plan.steps {
@@ -58,12 +61,10 @@ pub(super) fn arrange(plan: &Plan, workspace: Option<&LocalStore>) -> anyhow::Re
         beside.entry(device).or_insert((folder, 0)).1 += bytes;
     }
     let Err(error) = check(&beside) else { return Ok(None) };
-    let temporary = std::env::temp_dir();
-    if fits(&needs, &temporary, total).unwrap_or(false) {
-        let _ = sweep_beside(&temporary);
-        if let Ok(scratch) = Scratch::beside(&temporary) {
-            return Ok(Some(scratch));
-        }
+    if fits(&needs, &temporary, total).unwrap_or(false)
+        && let Ok(scratch) = Scratch::beside(&temporary)
+    {
+        return Ok(Some(scratch));
     }
     Err(error)
 }
