@@ -109,6 +109,18 @@ pub struct DatabaseMetadata {
     /// The most that the stream held since its last shrink.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous: Option<Extent>,
+    /// The account that owns the file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<Account>,
+    /// The group of the file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<Account>,
+    /// The permission bits of the file, in octal: `0640`. With an ACL those of the group are its mask.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<String>,
+    /// The ACL of the file in the short text form with numbers: `user::rw-,user:10001:r--,group::r--,mask::r--,other::---`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acl: Option<String>,
     /// The size of the copy.
     pub bytes: u64,
     /// The digest of the copy: of the very bytes that were checked.
@@ -159,6 +171,44 @@ impl DatabaseMetadata {
     pub fn rows(&self) -> Option<u64> {
         total_rows(&self.tables)
     }
+
+    /// Returns the rights of the file; `None` in archives that record none.
+    pub fn rights(&self) -> Option<RecordedRights> {
+        let (owner, group, mode) = (self.owner.clone()?, self.group.clone()?, self.mode.clone()?);
+        Some(RecordedRights { owner, group, mode, acl: self.acl.clone() })
+    }
+}
+
+/// A user or a group: the number, and the name where the machine knew one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Account {
+    /// The name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// The number.
+    pub id: u32,
+}
+
+impl fmt::Display for Account {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.name {
+            Some(name) => write!(f, "{} ({})", crate::names::printable(name), self.id),
+            None => self.id.fmt(f),
+        }
+    }
+}
+
+/// The rights of a file as an archive records them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordedRights {
+    /// The account that owns the file.
+    pub owner: Account,
+    /// Its group.
+    pub group: Account,
+    /// Its permission bits, in octal.
+    pub mode: String,
+    /// Its ACL as text.
+    pub acl: Option<String>,
 }
 
 /// Returns the rows of these tables; `None` where one could not be counted, or where they claim more than can be.

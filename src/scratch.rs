@@ -22,7 +22,8 @@ const LOCK: &str = "lock";
 #[derive(Debug)]
 pub struct Scratch {
     path: PathBuf,
-    _lock: File,
+    /// `None` only while it is dropped.
+    lock: Option<File>,
 }
 
 impl Scratch {
@@ -52,7 +53,7 @@ impl Scratch {
                 Err(error) => return Err(error),
             }
             match fs::set_permissions(&path, Permissions::from_mode(0o700)).and_then(|()| own(&path)) {
-                Ok(Some(lock)) => return Ok(Self { path, _lock: lock }),
+                Ok(Some(lock)) => return Ok(Self { path, lock: Some(lock) }),
                 Ok(None) => {}
                 Err(error) => {
                     // Made just now and worthless; what cannot be removed here is swept by a later run.
@@ -67,8 +68,31 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        // What stays is swept by the next run: its lock is free once this process is gone.
-        let _ = fs::remove_dir_all(&self.path);
+        // What stays is removed by the next run: its lock is free once this process is gone.
+        if let Some(lock) = self.lock.take() {
+            let _ = remove_owned(&self.path, lock);
+        }
+    }
+}
+
+/// Removes a scratch folder with everything in it.
+///
+/// First all but the lock file, under the lock, then the lock file after it was closed: FUSE and NFS keep a removed file that is
+/// still open under another name in the folder, which then cannot be removed. Nobody takes a folder over in between that
+/// anybody would miss: another run that gets the lock only removes it, too. Dies in between: a part of worthless data stays.
+fn remove_owned(path: &Path, lock: File) -> io::Result<()> {
+    for entry in fs::read_dir(path)? {
+        let entry = entry?;
+        if entry.file_name() == LOCK {
+            continue;
+        }
+        if entry.file_type()?.is_dir() { fs::remove_dir_all(entry.path())? } else { fs::remove_file(entry.path())? }
+    }
+    drop(lock);
+    match fs::remove_dir_all(path) {
+        // Another run was removing it as well.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
     }
 }
 
@@ -140,7 +164,12 @@ fn sweep(folders: Vec<PathBuf>) -> io::Result<usize> {
         // The lock is held until everything is gone, so nobody can take the folder over in between.
         // Dies in between: a part of worthless data stays, and the next sweep goes on.
         let removed = own(&path).and_then(|lock| match lock {
-            Some(_lock) => fs::remove_dir_all(&path).map(|()| 1),
+            Some(lock) => match remove_owned(&path, lock) {
+                Ok(()) => Ok(1),
+                // A process has a removed file in it open (FUSE, NFS): it goes with that process, and the folder in a later run.
+                Err(error) if matches!(error.kind(), io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::ResourceBusy) => Ok(0),
+                Err(error) => Err(error),
+            },
             None => Ok(0),
         });
         swept = swept.and_then(|sum| Ok(sum + removed?));

@@ -67,6 +67,7 @@ fn the_page_describes_exactly_the_fields_that_are_written() {
     let mut full: Metadata = serde_json::from_value(metadata.clone()).unwrap();
     full.replaces = Some(Replaces { restore: String::new(), archive: String::new(), targets: Vec::new() });
     full.databases[0].stream_by_file = true;
+    full.databases[0].acl = Some(String::new());
     full.databases[0].previous = Some(Extent { rows: None, bytes: 0 });
     let full = serde_json::to_value(full).unwrap();
     let more = |full: &Value, first: &Value| -> BTreeSet<String> { fields(full).difference(&fields(first)).cloned().collect() };

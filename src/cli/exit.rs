@@ -181,8 +181,13 @@ fn meaning(error: &anyhow::Error) -> Meaning {
 fn meaning_of_cause(error: &anyhow::Error) -> Meaning {
     // A full disk decides wherever in the chain it stands: the cure is the same.
     if error.chain().any(is_no_space) {
-        let hint = "free some space, or use another folder with `--dir`; nothing that was there before was changed";
-        return Meaning { code: 15, kind: "no_space", hint: Some(hint.into()) };
+        let hint = match error.chain().find_map(|cause| cause.downcast_ref::<RestoreError>()) {
+            Some(error @ RestoreError::NoRoom { .. }) => error.hint(),
+            _ => "free some space on the disk of that file (`df -h`), or use a folder on another disk with `--dir`; \
+                  nothing that was there before was changed"
+                .into(),
+        };
+        return Meaning { code: 15, kind: "no_space", hint: Some(hint) };
     }
     error.chain().find_map(meaning_of).unwrap_or(Meaning { code: 1, kind: "failed", hint: None })
 }
@@ -277,6 +282,7 @@ fn meaning_of(cause: &(dyn std::error::Error + 'static)) -> Option<Meaning> {
             RestoreError::Damaged { .. } | RestoreError::Unsound { .. } | RestoreError::NothingLeft { .. } => (13, "damaged"),
             RestoreError::NotConfirmed { .. } => (14, "target_exists"),
             RestoreError::NoSafetyStore { .. } => (1, "failed"),
+            RestoreError::NoRoom { .. } => (15, "no_space"),
         };
         return own(code, kind, Some(&restore.hint()));
     }

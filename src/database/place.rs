@@ -7,59 +7,78 @@
 //! Whoever looks in between finds no database, which is loud, and never a wrong one.
 
 use std::ffi::OsStr;
-use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, Permissions};
+use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
-
-use rusqlite::Connection;
-use rustix::fs::{CWD, RenameFlags, renameat_with};
-use rustix::io::Errno;
 
 use super::TargetError;
 use super::capture::Limits;
 use super::holders::{Holder, holders, holders_of};
 use super::open::{Located, is_no_file, open_regular, refuse_as_root, sidecar};
+use super::overwrite::{is_mounted, keep_copy, overwrite, rename_or_overwrite, write_into};
 use super::page_checksums;
 use super::pin::begin;
 use super::replace::{copy_whole, leave_wal, open_writable};
 use super::target::{SIDECARS, Target, existing};
 use super::waiting::Waiting;
+use crate::platform::{FileRights, First, Published, publish_new};
 use crate::progress::Progress;
+use rusqlite::Connection;
 
-/// The mode of a database that was not there before.
+/// The mode of a database that was not there before, and of which no mode was recorded.
 const NEW_FILE_MODE: u32 = 0o600;
 /// The longest name that a file or a folder can have, in bytes.
 const MAX_FILE_NAME_BYTES: usize = 255;
 
 /// Puts `staged`, a private file on the same file system, where nothing is, and returns the folder into which left-over sidecars were moved.
 ///
-/// `stamp` goes into the name of that folder. Fails where a file of that name appeared meanwhile.
-pub fn place_new(target: &Target, staged: &Path, stamp: &str) -> Result<Option<PathBuf>, TargetError> {
+/// `stamp` goes into the name of that folder. Fails where a file of that name appeared meanwhile. Without recorded rights the
+/// file is for the owner of the folder alone.
+pub fn place_new(target: &Target, staged: &Path, rights: Option<&FileRights>, stamp: &str) -> Result<Placed, TargetError> {
     let steps = Steps { path: &target.path };
     let folder = fs::metadata(steps.folder()).map_err(steps.io("look at the folder of"))?;
-    prepare(staged, NEW_FILE_MODE, &folder).map_err(steps.io("prepare"))?;
+    let unset = match rights {
+        Some(rights) => prepare(staged, rights).map_err(steps.io("prepare"))?,
+        // Who makes a file in another user's folder without being root never could give it away.
+        None => prepare(staged, &FileRights::plain(folder.uid(), folder.gid(), NEW_FILE_MODE))
+            .map(|_| Vec::new())
+            .map_err(steps.io("prepare"))?,
+    };
     let leftovers = existing(&target.path, &SIDECARS).map_err(steps.io("look beside"))?;
     let aside = if leftovers.is_empty() { None } else { Some(steps.set_aside(&leftovers, stamp)?) };
     steps.put(staged).inspect_err(|_| aside.iter().for_each(|aside| steps.give_up(aside)))?;
-    Ok(aside)
+    Ok(Placed { aside, unset })
+}
+
+/// A file that was put in place.
+#[derive(Debug)]
+pub struct Placed {
+    /// The folder that holds what was moved aside.
+    pub aside: Option<PathBuf>,
+    /// Which of its rights could not be set.
+    pub unset: Vec<String>,
 }
 
 /// Moves an unusable file and its sidecars aside, puts `staged` in its place, and returns the folder that holds the old ones.
 ///
 /// Refuses while a process is known to have the old file open.
-pub fn place_over_unusable(target: &Target, staged: &Path, stamp: &str) -> Result<PathBuf, TargetError> {
+pub fn place_over_unusable(target: &Target, staged: &Path, stamp: &str) -> Result<Placed, TargetError> {
     let steps = Steps { path: &target.path };
     refuse_holders(&target.path, Proof::NoneKnown)?;
     refuse_as_root(&target.path)?;
-    let old = fs::metadata(&target.path).map_err(steps.io("look at"))?;
-    prepare(staged, old.mode() & 0o777, &old).map_err(steps.io("prepare"))?;
+    let old = FileRights::of(&target.path).map_err(steps.io("look at"))?;
+    let unset = prepare(staged, &old).map_err(steps.io("prepare"))?;
     let mut files = vec![target.path.clone()];
     files.extend(existing(&target.path, &SIDECARS).map_err(steps.io("look beside"))?);
-    let aside = steps.set_aside(&files, stamp)?;
+    let aside = match steps.set_aside(&files, stamp) {
+        // The rights stay with the file.
+        Err(error) if is_mounted(&error) => return Ok(Placed { aside: Some(steps.replace_in_place(staged, stamp)?), unset: Vec::new() }),
+        aside => aside?,
+    };
     steps.put(staged).inspect_err(|_| steps.give_up(&aside))?;
-    Ok(aside)
+    Ok(Placed { aside: Some(aside), unset })
 }
 
 /// Moves a database and its sidecars aside, puts nothing in its place, and returns the folder that holds them.
@@ -81,7 +100,10 @@ pub fn bring_back(target: &Target, aside: &Path) -> Result<(), TargetError> {
 /// Takes back [`place_new`] or [`place_over_unusable`]: moves the new file to `away` in scratch, and the old files from `aside` home.
 pub fn take_away(target: &Target, away: &Path, aside: Option<&Path>) -> Result<(), TargetError> {
     let steps = Steps { path: &target.path };
-    fs::rename(&target.path, away).map_err(steps.io("take back"))?;
+    match (fs::rename(&target.path, away), aside) {
+        (Err(cause), Some(aside)) if cause.kind() == io::ErrorKind::ResourceBusy => return steps.bring_back_in_place(aside),
+        (moved, _) => moved.map_err(steps.io("take back"))?,
+    }
     steps.sync()?;
     aside.map_or(Ok(()), |aside| steps.bring_home(aside))
 }
@@ -89,17 +111,18 @@ pub fn take_away(target: &Target, away: &Path, aside: Option<&Path>) -> Result<(
 /// Takes back [`Offline::replace`]: puts the copy of the old state in place of the new file. Nobody can have opened that yet but by chance.
 pub fn exchange(target: &Target, copy: &Path) -> Result<(), TargetError> {
     let steps = Steps { path: &target.path };
-    let now = fs::metadata(&target.path).map_err(steps.io("look at"))?;
-    prepare(copy, now.mode() & 0o777, &now).map_err(steps.io("prepare"))?;
-    fs::rename(copy, &target.path).map_err(steps.io("put back"))?;
+    let now = FileRights::of(&target.path).map_err(steps.io("look at"))?;
+    prepare(copy, &now).map_err(steps.io("prepare"))?;
+    rename_or_overwrite(copy, &target.path, "put back")?;
     steps.sync()
 }
 
 /// A database that nobody has open, locked, so that its file can be replaced.
 pub struct Offline {
+    // The order matters: a descriptor that is closed takes the locks of the connection with it.
     connection: Connection,
     // After the connection, whose locks would go with it.
-    _file: Option<File>,
+    file: File,
     path: PathBuf,
     old: Metadata,
     _located: Located,
@@ -116,21 +139,20 @@ impl Offline {
         refuse_as_root(&path)?;
         let located = Located::find(&path)?;
         let old = fs::metadata(&path).map_err(Steps { path: &path }.io("look at"))?;
+        let file = OpenOptions::new().read(true).write(true).open(&path).map_err(Steps { path: &path }.io("open"))?;
         let waiting = Waiting::new(&path, limits, progress);
         // Leaving WAL mode changes the header, of which page 1 may hold a checksum.
-        let file = OpenOptions::new().read(true).write(true).open(&path).ok();
-        let has_checksum =
-            file.as_ref().and_then(|file| page_checksums::first_page(file).ok()?).is_some_and(|page| page_checksums::holds(&page));
+        let has_checksum = page_checksums::first_page(&file).ok().flatten().is_some_and(|page| page_checksums::holds(&page));
         let connection = waiting.get(|| open_writable(&path))?;
         connection.pragma_update(None, "locking_mode", "EXCLUSIVE").map_err(failed)?;
         // Leaving WAL mode brings the -wal home and removes it. Dies after that: the old content, in rollback mode.
         waiting.until(|| Ok(leave_wal(&connection)? && begin(&connection, "BEGIN EXCLUSIVE; COMMIT;").map(|()| true)?))?;
         Steps { path: &path }.remove_left_wal()?;
-        if let Some(file) = file.as_ref().filter(|_| has_checksum) {
+        if has_checksum {
             // Dies before: the old content in rollback mode, of which page 1 is refused by an application that checks it.
-            page_checksums::set_first_in(file).map_err(Steps { path: &path }.io("write"))?;
+            page_checksums::set_first_in(&file).map_err(Steps { path: &path }.io("write"))?;
         }
-        Ok(Self { connection, _file: file, path, old, _located: located })
+        Ok(Self { connection, file, path, old, _located: located })
     }
 
     /// Copies the old state into a new file (mode 0600), and returns its size.
@@ -140,25 +162,45 @@ impl Offline {
 
     /// Puts `staged` in place of the file. It counts, and is there after a power cut, when [`Replaced::settle`] has returned.
     ///
-    /// Dies before the rename: the old file, which has no sidecars. Dies after: the new one.
-    pub fn replace(self, staged: &Path) -> Result<Replaced, TargetError> {
+    /// Dies before the rename: the old file, which has no sidecars. Dies after: the new one. A mount point is not renamed: its old
+    /// content is copied into a folder whose name has `stamp` in it, and then replaced, see [`super::overwrite`].
+    pub fn replace(self, staged: &Path, stamp: &str) -> Result<Replaced, TargetError> {
         let steps = Steps { path: &self.path };
-        prepare(staged, self.old.mode() & 0o777, &self.old).map_err(steps.io("prepare"))?;
+        let rights = FileRights::of(&self.path).map_err(steps.io("look at"))?;
+        let unset = prepare(staged, &rights).map_err(steps.io("prepare"))?;
         steps.remove_empty_journal()?;
-        fs::rename(staged, &self.path).map_err(steps.io("replace"))?;
-        Ok(Replaced(self))
+        match fs::rename(staged, &self.path) {
+            Err(cause) if cause.kind() == io::ErrorKind::ResourceBusy => {
+                let aside = steps.keep_aside(stamp)?;
+                // The connection holds the lock; the descriptor was opened before it and is closed after it.
+                let written = write_into(&self.file, staged).map_err(steps.io("write"));
+                let way_back = |_: &TargetError| drop(write_into(&self.file, &steps.in_folder(&aside)));
+                written.inspect_err(way_back)?;
+                Ok(Replaced { offline: self, unset: Vec::new(), aside: Some(aside) })
+            }
+            renamed => {
+                renamed.map_err(steps.io("replace"))?;
+                Ok(Replaced { offline: self, unset, aside: None })
+            }
+        }
     }
 }
 
 /// A database whose file was replaced. The old one is still locked.
-pub struct Replaced(Offline);
+pub struct Replaced {
+    offline: Offline,
+    /// Which rights of the old file could not be set on the new one.
+    pub unset: Vec<String>,
+    /// The folder that holds a copy of the old content, if the file is a mount point.
+    pub aside: Option<PathBuf>,
+}
 
 impl Replaced {
     /// Makes it durable, and returns who opened the old file at this very moment and has to be started again.
     ///
     /// On an error the new file is there all the same: [`exchange`] takes it back.
     pub fn settle(self) -> Result<Vec<Holder>, TargetError> {
-        let Offline { old, path, .. } = &self.0;
+        let Offline { old, path, .. } = &self.offline;
         Steps { path }.sync()?;
         // The lock on the old file is still held: who opened it waits, and can be found before it goes on.
         Ok(holders_of(&[(old.dev(), old.ino())]).processes)
@@ -192,20 +234,12 @@ fn refuse_holders(path: &Path, proof: Proof) -> Result<(), TargetError> {
     Ok(())
 }
 
-/// Gives a finished file its owner, group and mode, and syncs it. Where the owner or the group cannot be given, the mode loses their rights.
-fn prepare(staged: &Path, mode: u32, like: &Metadata) -> io::Result<()> {
+/// Gives a finished file its rights and syncs it. Returns what could not be set.
+fn prepare(staged: &Path, rights: &FileRights) -> io::Result<Vec<String>> {
     let file = File::open(staged)?;
-    let now = file.metadata()?;
-    let mut mode = mode;
-    if (now.uid(), now.gid()) != (like.uid(), like.gid()) {
-        let group = Some(rustix::fs::Gid::from_raw(like.gid()));
-        let whole = rustix::fs::fchown(&file, Some(rustix::fs::Uid::from_raw(like.uid())), group);
-        if whole.is_err() && rustix::fs::fchown(&file, None, group).is_err() {
-            mode &= 0o700;
-        }
-    }
-    file.set_permissions(Permissions::from_mode(mode))?;
-    file.sync_all()
+    let unset = rights.apply(&file)?;
+    file.sync_all()?;
+    Ok(unset)
 }
 
 /// The steps in the folder of one target.
@@ -291,6 +325,44 @@ impl Steps<'_> {
         self.sync()
     }
 
+    /// Returns where the main file lies in a folder beside the target.
+    fn in_folder(&self, aside: &Path) -> PathBuf {
+        aside.join(self.path.file_name().expect("a resolved path has a file name"))
+    }
+
+    /// Copies a main file that cannot be moved into a new folder beside it, durably.
+    fn keep_aside(&self, stamp: &str) -> Result<PathBuf, TargetError> {
+        let aside = self.make_folder(stamp)?;
+        let kept = keep_copy(self.path, &self.in_folder(&aside)).and_then(|()| File::open(&aside)?.sync_all());
+        kept.map_err(self.io("copy aside"))?;
+        Ok(aside)
+    }
+
+    /// Replaces the content of an unusable file that is a mount point, and returns the folder that holds the old content and the sidecars.
+    ///
+    /// The sidecars go before the content: they must not meet the new one. Dies before that: the old file, whose sidecars are
+    /// beside it or in the folder, with a copy of it. Dies later: see [`super::overwrite`].
+    fn replace_in_place(&self, staged: &Path, stamp: &str) -> Result<PathBuf, TargetError> {
+        let aside = self.keep_aside(stamp)?;
+        let sidecars = existing(self.path, &SIDECARS).map_err(self.io("look beside"))?;
+        let written = self.move_into(&aside, &sidecars).and_then(|()| overwrite(self.path, staged));
+        written.inspect_err(|_| {
+            // What cannot be brought home stays in the folder.
+            let _ = self.bring_back_in_place(&aside);
+        })?;
+        Ok(aside)
+    }
+
+    /// Takes back [`Steps::replace_in_place`]: the old content first, then the sidecars that belong to it.
+    ///
+    /// Dies in between: no database, or the old one without its sidecars; what is missing lies in the folder.
+    fn bring_back_in_place(&self, aside: &Path) -> Result<(), TargetError> {
+        let copy = self.in_folder(aside);
+        overwrite(self.path, &copy)?;
+        fs::remove_file(&copy).map_err(self.io("remove the copy of"))?;
+        self.bring_home(aside)
+    }
+
     /// Brings what was set aside home after a failure. What cannot be brought stays in the folder, whole.
     fn give_up(&self, aside: &Path) {
         let _ = self.bring_home(aside);
@@ -347,16 +419,22 @@ impl Steps<'_> {
             return Err(TargetError::Refused { path: self.path.to_owned(), why });
         }
         let appeared = || TargetError::Refused { path: self.path.to_owned(), why: "a file of that name appeared meanwhile".into() };
-        let result = match renameat_with(CWD, staged, CWD, self.path, RenameFlags::NOREPLACE) {
-            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => fs::hard_link(staged, self.path),
-            result => result.map_err(io::Error::from),
-        };
-        match result {
-            // Nobody was told of it yet. Where it cannot be taken back, that is the same file, and whole.
-            Ok(()) => self.sync().inspect_err(|_| {
-                let _ = fs::rename(self.path, staged);
-                let _ = self.sync();
-            }),
+        match publish_new(staged, self.path, First::Rename) {
+            // No success was reported yet. If it cannot be taken back, it is the new file, and whole.
+            Ok(published) => {
+                self.sync().inspect_err(|_| {
+                    let _ = match published {
+                        Published::Linked => fs::remove_file(self.path),
+                        Published::Renamed => fs::rename(self.path, staged),
+                    };
+                    let _ = self.sync();
+                })?;
+                if published == Published::Linked {
+                    // It may stay: the scratch folder goes with it.
+                    let _ = fs::remove_file(staged);
+                }
+                Ok(())
+            }
             Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists => Err(appeared()),
             Err(cause) => Err(self.io("create")(cause)),
         }

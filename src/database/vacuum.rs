@@ -10,24 +10,22 @@ use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ToSql};
 
 use super::SourceError;
-use super::open::{open_private, sidecar};
+use super::open::open_private;
 use super::page_checksums;
 use crate::progress::Silent;
 
 /// Where the header says how the file is written and read: 1 for a rollback journal, 2 for WAL.
 const VERSIONS_AT: u64 = 18;
 
-/// Rewrites a private copy without free pages (VACUUM). Fails where SQLite cannot, with the copy as it was.
+/// Rewrites a private copy without free pages (VACUUM) into a new file. Fails where SQLite cannot, without the new file.
 ///
-/// Page size, encoding, auto_vacuum, application_id, user_version and journal mode stay. Needs room for a second copy
-/// beside the first, and no memory to speak of. The copy is replaced by a rename; whoever dies before it leaves both.
-pub fn vacuum(copy: &Path) -> Result<(), SourceError> {
-    let target = sidecar(copy, ".vacuum");
-    let to_target = |cause| SourceError::Io { path: target.clone(), action: "write", cause };
-    OpenOptions::new().write(true).create_new(true).mode(0o600).open(&target).map_err(to_target)?;
-    let replaced = rewrite(copy, &target).and_then(|()| fs::rename(&target, copy).map_err(to_target));
-    replaced.inspect_err(|_| {
-        let _ = fs::remove_file(&target);
+/// Page size, encoding, auto_vacuum, application_id, user_version and journal mode stay. Needs no memory to speak of, and room
+/// for what is kept, on the file system of the new file. Dies in between: a part of it, in scratch.
+pub fn vacuum(copy: &Path, target: &Path) -> Result<(), SourceError> {
+    let to_target = |cause| SourceError::Io { path: target.to_owned(), action: "write", cause };
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(target).map_err(to_target)?;
+    rewrite(copy, target).inspect_err(|_| {
+        let _ = fs::remove_file(target);
     })
 }
 

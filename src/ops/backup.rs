@@ -19,7 +19,7 @@ use crate::names::{ArchiveName, HostLabel, Name};
 use crate::platform;
 use crate::progress::{Progress, Stage};
 use crate::retention;
-use crate::scratch::Scratch;
+use crate::scratch::{Scratch, sweep_beside};
 use crate::snapshot::{Brief, Snapshot};
 use crate::store::{LocalStore, Store as _, StoreError};
 use crate::streams::{self, OwnHost, Place, Stream};
@@ -214,11 +214,14 @@ pub fn execute(store: &LocalStore, plan: &Plan, run: &Run<'_>, progress: &dyn Pr
     }
     let pinned = pin(&plan.sources, scratch.path(), run.clock, limits, progress)?;
     let (consistent, created_at) = (pinned.consistent, pinned.at);
+    let total = pinned.databases.iter().map(|database| database.bytes()).sum();
+    let elsewhere = if plan.request.vacuum { room_for_copies(&private, total) } else { None };
+    let folder = elsewhere.as_ref().unwrap_or(&scratch).path();
     let (mut staged, mut streams, mut notes) = (Vec::new(), Vec::new(), Vec::new());
     notes.extend(plan.empty.iter().map(|source| Note::Empty { database: source.name.clone(), path: source.path.clone() }));
     let mut request = Request { consistent, created_at, ..plan.request.clone() };
     for (index, (source, database)) in plan.sources.iter().zip(pinned.databases).enumerate() {
-        let copy = scratch.path().join(format!("{index}.db"));
+        let copy = folder.join(format!("{index}.db"));
         progress.begin(Stage::Copy, source.name.as_str(), database.bytes());
         let copied = database.copy_and_look(&copy, limits, progress)?;
         let mut provenance = provenances[index].clone();
@@ -280,6 +283,19 @@ fn last_of(store: &LocalStore, stream: &Stream, known: &[Snapshot], now: DateTim
     })?;
     let selected = in_store(store, last.name.as_str(), reading).ok()?;
     selected.archive.contents().metadata.as_ref()?.databases.get(index).cloned()
+}
+
+/// Returns a folder for the copies before VACUUM, if the store may have no room for them beside the vacuumed ones and the folder for
+/// temporary files has. The check that VACUUM would defeat needs a whole copy.
+fn room_for_copies(private: &Path, bytes: u64) -> Option<Scratch> {
+    let temporary = std::env::temp_dir();
+    // That an old leftover stays is no reason to fail a backup.
+    let _ = sweep_beside(&temporary);
+    let is_short = platform::free_bytes(private).is_ok_and(|free| free < bytes.saturating_mul(2));
+    if !is_short || platform::free_bytes(&temporary).ok()? < bytes {
+        return None;
+    }
+    Scratch::beside(&temporary).ok()
 }
 
 /// Notes a new archive as the newest of its streams, so that `latest` can tell when it is missing. Without the note,

@@ -5,9 +5,8 @@
 //! backup first, live databases are replaced from inside, several of a set all or none. A database that holds what it held
 //! before is left alone.
 
-use std::fs::{self, File, Metadata, Permissions};
+use std::fs::{self, File};
 use std::io::{self, Read as _};
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::path::Path;
 
 use anyhow::Context as _;
@@ -25,7 +24,7 @@ use crate::holds::{Held, Hold};
 use crate::lock::StoreLock;
 use crate::metadata::{DatabaseMetadata, Integrity, ReplacedTarget};
 use crate::names::{ArchiveName, Name, printable};
-use crate::platform::resolved;
+use crate::platform::{FileRights, resolved};
 use crate::progress::{Progress, Stage};
 use crate::scratch::Scratch;
 use crate::snapshot::{Origin, Snapshot};
@@ -41,8 +40,8 @@ pub struct Before {
     pub sources: Vec<Source>,
     /// The databases that did not exist. What the command makes of them is nobody's old state, so that they are never taken back.
     pub missing: Vec<Source>,
-    /// Owner and mode of each database, for one that has to be made anew.
-    files: Vec<Option<Metadata>>,
+    /// The rights of each database, for one that has to be made anew.
+    files: Vec<Option<FileRights>>,
     /// The archive, open: whoever removes it takes nothing away.
     archive: Archive,
     /// Where in the archive each database is.
@@ -89,7 +88,7 @@ impl Seen {
 ///
 /// Where the newest good archive of the databases holds the same, that one is the way back, and none is made.
 pub fn back_up(store: &LocalStore, plan: &Plan, run: &Run<'_>, progress: &dyn Progress) -> anyhow::Result<Before> {
-    let files = plan.sources.iter().map(|source| fs::metadata(&source.path).ok()).collect();
+    let files = plan.sources.iter().map(|source| FileRights::of(&source.path).ok()).collect();
     let private = store.create_private()?;
     // From before the backup: what others back up from here on is nothing to go back to.
     let guarded = plan.sources.iter().map(|source| resolved(&source.path)).collect();
@@ -271,11 +270,10 @@ pub fn roll_back(store: &LocalStore, before: &Before, seen: &[Seen], options: &O
     let mut report = restore::execute(&before.archive, &plan, options, &crate::progress::Silent)?;
     for step in &plan.steps {
         let old = before.indexes.iter().position(|index| *index == step.index).and_then(|number| before.files[number].as_ref());
-        // A file that was gone is made anew, for its owner only: it gets what the old one had, which is no wider than it was.
-        if let (Method::Create, Some(old)) = (step.method, old)
-            && let Err(cause) = give_back(&step.target.path, old)
-        {
-            report.warnings.push(format!("{}: owner and mode could not be set as they were: {cause}", step.held.name));
+        // A file that was gone is made anew: it gets what the old one had, its attributes too, which is no wider than it was.
+        if let (Method::Create, Some(old)) = (step.method, old) {
+            let unset = give_back(&step.target.path, old).unwrap_or_else(|cause| vec![format!("its rights could not be set: {cause}")]);
+            report.warnings.extend(unset.iter().map(|what| format!("{}: {what}", step.held.name)));
         }
     }
     for seen in look(store, before, options.check, run, &crate::progress::Silent)? {
@@ -290,12 +288,13 @@ pub fn roll_back(store: &LocalStore, before: &Before, seen: &[Seen], options: &O
     Ok(report)
 }
 
-fn give_back(path: &Path, old: &Metadata) -> io::Result<()> {
-    let new = fs::metadata(path)?;
-    if (new.uid(), new.gid()) != (old.uid(), old.gid()) {
-        chown(path, Some(old.uid()), Some(old.gid()))?;
+/// Gives a file that was made anew the rights that the old one had, and returns what could not be set.
+fn give_back(path: &Path, old: &FileRights) -> io::Result<Vec<String>> {
+    // A restore sets what the archive records; the application may have it open by now.
+    if FileRights::of(path)? == *old {
+        return Ok(Vec::new());
     }
-    fs::set_permissions(path, Permissions::from_mode(old.mode() & 0o777))
+    old.apply(&File::open(path)?)
 }
 
 /// Returns the names of the databases that are not as they were.

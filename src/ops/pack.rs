@@ -21,7 +21,7 @@ use crate::archive::{Archive, Compression, WriteOptions, Writer, metadata_room};
 use crate::database::{self, Checked, Depth, Effort, Facts, SourceError};
 use crate::digest::Sha256;
 use crate::lock::StoreLock;
-use crate::metadata::{DatabaseMetadata, Extent, FORMAT, Integrity, Kind, Metadata, Replaces, TableMetadata};
+use crate::metadata::{DatabaseMetadata, Extent, FORMAT, Integrity, Kind, Metadata, RecordedRights, Replaces, TableMetadata};
 use crate::names::{ArchiveName, HostLabel, Name, entry_name};
 use crate::ops::syncing::while_syncing;
 use crate::platform;
@@ -73,13 +73,16 @@ pub struct Provenance {
     pub by_file: bool,
     /// The most that the stream held since its last shrink.
     pub previous: Option<Extent>,
+    /// The rights of the file.
+    pub rights: Option<RecordedRights>,
 }
 
 impl Provenance {
-    /// Looks a database up. A file that cannot be looked up has no identity.
+    /// Looks a database up. A file that cannot be looked up has no identity and no rights.
     pub fn of(path: &Path) -> Self {
         let resolved = Some(platform::resolved(path).to_string_lossy().into_owned());
-        Self { resolved, file: platform::file_identity(path).ok().flatten(), ..Self::default() }
+        let rights = platform::FileRights::of(path).ok().map(|rights| rights.record());
+        Self { resolved, file: platform::file_identity(path).ok().flatten(), rights, ..Self::default() }
     }
 }
 
@@ -179,8 +182,8 @@ pub fn build(scratch: &Scratch, mut databases: Vec<Staged>, request: &Request, p
 
     let mut vacuumed = vec![Vacuumed::No; databases.len()];
     if request.vacuum {
-        for (staged, vacuumed) in databases.iter_mut().zip(&mut vacuumed) {
-            *vacuumed = vacuum(staged, request, progress)?;
+        for (index, (staged, vacuumed)) in databases.iter_mut().zip(&mut vacuumed).enumerate() {
+            *vacuumed = vacuum(staged, &scratch.path().join(format!("{index}.vacuumed")), request, progress)?;
         }
     }
     let drafts = databases.iter().map(|staged| draft(staged, request.keep_damaged)).collect::<Result<Vec<_>, _>>()?;
@@ -224,7 +227,7 @@ enum Vacuumed {
 }
 
 /// Checks a copy, and vacuums it where it is sound: VACUUM would hide some damage. Where SQLite cannot, the copy stays as it is.
-fn vacuum(staged: &mut Staged, request: &Request, progress: &dyn Progress) -> anyhow::Result<Vacuumed> {
+fn vacuum(staged: &mut Staged, target: &Path, request: &Request, progress: &dyn Progress) -> anyhow::Result<Vacuumed> {
     progress.begin(Stage::Check, staged.name.as_str(), 0);
     let checked = staged.check(request.check, Effort::threads(request.threads), progress)?;
     if checked.integrity == Integrity::Damaged {
@@ -234,8 +237,11 @@ fn vacuum(staged: &mut Staged, request: &Request, progress: &dyn Progress) -> an
             Err(damaged(staged, &checked).into())
         };
     }
-    match database::vacuum(&staged.copy) {
+    match database::vacuum(&staged.copy, target) {
         Ok(()) => {
+            // For the room; the folder goes in any case.
+            let _ = std::fs::remove_file(&staged.copy);
+            target.clone_into(&mut staged.copy);
             staged.bytes = std::fs::metadata(&staged.copy).context("cannot look at the vacuumed copy")?.len();
             Ok(Vacuumed::Yes)
         }
@@ -276,7 +282,7 @@ fn describe(databases: &[Staged], facts: Vec<Facts>, request: &Request, backup_n
     for (staged, facts) in databases.iter().zip(facts) {
         let file = entry_name(&staged.source, &staged.name, &entries);
         entries.push(file.clone());
-        let Provenance { resolved, file: identity, by_file, previous } = staged.provenance.clone();
+        let Provenance { resolved, file: identity, by_file, previous, rights } = staged.provenance.clone();
         described.push(DatabaseMetadata {
             name: staged.name.clone(),
             file,
@@ -285,6 +291,10 @@ fn describe(databases: &[Staged], facts: Vec<Facts>, request: &Request, backup_n
             file_id: identity,
             stream_by_file: by_file,
             previous,
+            owner: rights.as_ref().map(|rights| rights.owner.clone()),
+            group: rights.as_ref().map(|rights| rights.group.clone()),
+            mode: rights.as_ref().map(|rights| rights.mode.clone()),
+            acl: rights.and_then(|rights| rights.acl),
             bytes: staged.bytes,
             sha256: Sha256::of(b""),
             page_size: facts.page_size,

@@ -22,10 +22,11 @@ use super::retain::mark_held;
 use crate::archive::Archive;
 use crate::lock::StoreLock;
 use crate::names::{ArchiveName, printable};
+use crate::platform::{First, Published, publish_new};
 use crate::progress::Progress;
 use crate::retention::superfluous_safety;
 use crate::snapshot::Snapshot;
-use crate::store::{LocalStore, Named, OpenFile, ReadAt as _, Store as _, StoreError, give_name, sync_folder};
+use crate::store::{LocalStore, OpenFile, ReadAt as _, Store as _, StoreError, sync_folder};
 use crate::streams::Stream;
 
 /// The folder inside the workspace.
@@ -61,10 +62,10 @@ pub fn commit(private: &Path, staged: &Path, wanted: &ArchiveName, taken: &HashS
     let mut name = wanted.clone();
     for number in 2.. {
         if !taken.contains(name.as_str()) {
-            match give_name(staged, &folder.join(name.as_str())) {
+            match publish_new(staged, &folder.join(name.as_str()), First::Link) {
                 Ok(named) => {
                     sync_folder(&folder)?;
-                    if named == Named::Linked {
+                    if named == Published::Linked {
                         // Its second name lies in scratch, which goes anyway.
                         let _ = fs::remove_file(staged);
                     }

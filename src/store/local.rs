@@ -11,12 +11,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
-use rustix::fs::{AtFlags, CWD, RenameFlags};
-use rustix::io::Errno;
 
 use super::access::Access;
 use super::{Entry, ReadAt, Store, StoreError};
 use crate::names::is_file_name;
+use crate::platform::{First, Published, publish_new};
 
 /// The folder for scratch, locks and the activity log inside a store.
 const PRIVATE: &str = ".heirloom";
@@ -115,9 +114,25 @@ impl LocalStore {
     pub fn refuse_strangers(&self) -> Result<(), StoreError> {
         let mode = fs::metadata(&self.root).map_err(|cause| self.unreachable(cause))?.mode();
         if mode & 0o002 != 0 && mode & 0o1000 == 0 {
-            return Err(StoreError::Unsafe { location: self.location(), why: "everybody may replace files in it; run `chmod o-w` on it" });
+            let why = if self.has_fixed_modes() {
+                "everybody may replace files in it, and its mount sets the modes of all files; mount it with the option `umask=077`"
+            } else {
+                "everybody may replace files in it; run `chmod o-w` on it"
+            };
+            return Err(StoreError::Unsafe { location: self.location(), why });
         }
         Ok(())
+    }
+
+    /// Returns whether a file does not get the mode that it is made with, as on FAT: there `chmod` has no effect.
+    ///
+    /// Dies in between: an empty hidden file stays.
+    fn has_fixed_modes(&self) -> bool {
+        let path = self.root.join(format!("{PRIVATE}-mode-{}", std::process::id()));
+        let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
+        let Ok(mode) = made.and_then(|file| file.metadata()).map(|found| found.mode()) else { return false };
+        let _ = fs::remove_file(&path);
+        mode & 0o077 != 0
     }
 
     fn path(&self, name: &str) -> Result<PathBuf, StoreError> {
@@ -144,9 +159,9 @@ impl LocalStore {
     fn link(&self, staged: &Path, path: &Path) -> io::Result<()> {
         // Before it has a name that others can see. A file that cannot get its rights is as good, and stays closed.
         self.note_denied(path, self.access.grant(staged, &self.root).and_then(|()| self.access.open_closed_folder(&self.root)));
-        let named = give_name(staged, path)?;
+        let published = publish_new(staged, path, First::Link)?;
         sync_folder(&self.root)?;
-        if named == Named::Linked {
+        if published == Published::Linked {
             // If it stays, it takes nothing from the archive: scratch is removed later, a pending name is recognized as the same archive.
             let _ = fs::remove_file(staged);
         }
@@ -286,43 +301,4 @@ pub fn parent(path: &Path) -> &Path {
         Some(parent) => parent,
         None => Path::new("/"),
     }
-}
-
-/// How a file got a further name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Named {
-    /// It has both names now.
-    Linked,
-    /// It has only the new one: there are no hard links here.
-    Renamed,
-}
-
-/// Gives a finished file a name on the same file system, never replacing a file. Syncs nothing.
-///
-/// Dies in between: the file has the old name, or both, or the new one.
-pub fn give_name(staged: &Path, path: &Path) -> io::Result<Named> {
-    match rustix::fs::linkat(CWD, staged, CWD, path, AtFlags::empty()) {
-        Ok(()) => Ok(Named::Linked),
-        // No hard links here (FAT, some FUSE and network file systems), or not for us (protected_hardlinks).
-        Err(Errno::OPNOTSUPP | Errno::PERM | Errno::MLINK | Errno::NOSYS | Errno::XDEV) => {
-            match rustix::fs::renameat_with(CWD, staged, CWD, path, RenameFlags::NOREPLACE) {
-                Ok(()) => {}
-                Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => claim_and_rename(staged, path)?,
-                Err(error) => return Err(error.into()),
-            }
-            Ok(Named::Renamed)
-        }
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// Takes a free name with an empty file and renames onto it.
-///
-/// Dies in between: an empty file has the name. It is no archive, and `list` shows it as one that cannot be read.
-fn claim_and_rename(staged: &Path, path: &Path) -> io::Result<()> {
-    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    fs::rename(staged, path).inspect_err(|_| {
-        // The claim is ours and empty.
-        let _ = fs::remove_file(path);
-    })
 }

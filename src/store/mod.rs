@@ -17,7 +17,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 pub use access::Access;
-pub use local::{LocalStore, Named, OpenFile, give_name, parent, sync_folder, write_synced};
+pub use local::{LocalStore, OpenFile, parent, sync_folder, write_synced};
 pub use memory::MemoryStore;
 
 use crate::identity::StoreId;

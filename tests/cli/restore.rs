@@ -66,12 +66,13 @@ fn the_json_says_what_was_restored_and_how_to_go_back() {
 #[test]
 fn what_exists_is_not_replaced_without_being_told_to() {
     let world = changed();
+    let recorded = fs::metadata(world.path("app.db")).unwrap().permissions().mode() & 0o777;
     world.heirloom(["restore"]).exits(14).says("exists").says("--force");
     assert_eq!(notes(&world, "app.db"), "50");
     assert_eq!(world.archives().len(), 1);
     world.heirloom(["restore", "--to", "copy.db"]).success();
     assert_eq!(notes(&world, "copy.db"), "100");
-    assert_eq!(fs::metadata(world.path("copy.db")).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(fs::metadata(world.path("copy.db")).unwrap().permissions().mode() & 0o777, recorded);
 }
 
 #[test]

@@ -6,4 +6,4 @@ from scenarios_store import *
 SCENARIOS = {s.name: s for s in (
     Backup, BackupWal, BackupIdleWal, BackupHot, BackupHotSchema, BackupPair, BackupFirst, BackupVacuum, BackupCleanup, Verify, VerifyDamaged, LegacyVerify,
     Health, HealthOfDamaged, Delete, Pin, Unpin, Accept, Rotate, Cleanup, Restore, RestoreWal, RestoreHot, RestoreMissing, RestoreStaleWal,
-    RestoreTwo, RestoreHalf, RestoreThins, SendPending, RestoreOffline, RestoreOfflineHot, RestoreOfflineMissing, LegacyRestore, Undo, Guard, GuardFails, GuardReuses)}
+    RestoreTwo, RestoreHalf, RestoreThins, SendPending, RestoreOffline, RestoreOfflineHot, RestoreOfflineMissing, RestoreRights, RestoreInPlace, LegacyRestore, Undo, Guard, GuardFails, GuardReuses)}

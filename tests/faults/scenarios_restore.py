@@ -1,5 +1,5 @@
 """What writes databases: restores of every kind, and commands that are guarded."""
-import fcntl
+import fcntl, struct
 
 from scenario import *
 
@@ -213,6 +213,71 @@ class RestoreOfflineMissing(RestoreMissing):
     name = 'restore-offline-missing'
     command = [*RestoreMissing.command, '--offline', '--assume-unused']
     again = RestoreOffline.command
+
+
+class RestoreRights(RestoreOffline):
+    """The file is replaced, and has an ACL and an attribute: at no moment does the file that has the name allow more."""
+    name, mode = 'restore-rights', 'delete'
+    acl = struct.pack('<I', 2) + b''.join(struct.pack('<HHI', *e) for e in (
+        (1, 6, 2**32 - 1), (2, 6, 10001), (4, 4, 2**32 - 1), (16, 6, 2**32 - 1), (32, 0, 2**32 - 1)))
+
+    def break_target(self, world):
+        Restore.break_target(self, world)
+        os.setxattr(f'{world}/app.db', 'system.posix_acl_access', self.acl)
+        os.setxattr(f'{world}/app.db', 'user.owner', b'accounting')
+
+    def done(self, world, new):
+        # With an ACL the bits of the group are its mask.
+        bad = [line for line in super().done(world, new) if 'another mode' not in line]
+        return bad
+
+    def judge(self, world, code, stderr, log=''):
+        bad = super().judge(world, code, stderr, log)
+        path = f'{world}/app.db'
+        names = os.listxattr(path)
+        acl = os.getxattr(path, 'system.posix_acl_access') if 'system.posix_acl_access' in names else None
+        told = b'could not be set' in stderr
+        if acl is None and os.stat(path).st_mode & 0o037: bad.append(f'the ACL is gone and the mode is {os.stat(path).st_mode & 0o777:o}')
+        if acl not in (None, self.acl): bad.append('it has another ACL')
+        if code == 0 and not told and (acl != self.acl or 'user.owner' not in names): bad.append('exit 0, and ACL or attribute are gone')
+        return bad
+
+
+class RestoreInPlace(Restore):
+    """A damaged file that is a mount point: its content is replaced. A crash leaves no database, never a mixture; the next run completes it."""
+    name, replaces, databases = 'restore-in-place', False, {'app': 'host.db'}
+    mounted = ['unshare', '-m', 'sh', '-c', 'mount --bind host.db app.db && exec "$@"', 'sh']
+
+    def build(self, binary, world):
+        os.makedirs(f'{world}/tmp')
+        make_database(f'{world}/host.db', 'delete', 0)
+        self.archives_of(binary, world, 'app', (1, 2, 3), ['host.db', '--set', 'app'])
+        open(f'{world}/app.db', 'w').close()
+        with open(f'{world}/host.db', 'r+b') as f: f.write(b'\x55' * 4096)
+        os.chmod(f'{world}/host.db', 0o640)
+        self.evidence = sha256(f'{world}/host.db')
+
+    def go(self, world, prefix=(), now=NOW, **more): return super().go(world, [*self.mounted, *prefix], now, **more)
+
+    def contents(self, world):
+        try: return super().contents(world)
+        except ValueError: return {'app': 'no database'}
+
+    def is_kept(self, world):
+        """Says whether the damaged file is there, at its place or as evidence."""
+        at = [f'{world}/host.db'] + [f'{world}/{f}/app.db' for f in os.listdir(world) if f.startswith('app.db.replaced-')]
+        return any(os.path.exists(p) and sha256(p) == self.evidence for p in at)
+
+    def judge_source(self, world, states=None):
+        found = self.contents(world)['app']
+        bad = [] if found in ('no database', self.new['app']) else ['host.db IS A MIXTURE']
+        return bad + ([] if self.is_kept(world) else ['THE EVIDENCE IS GONE'])
+
+    def settle(self, world, states=None):
+        code, out, err = self.go(world, now=self.now)
+        bad = [f'the next run exits {code}: {said(err)}'] if code else []
+        bad += self.judge_source(world) + self.settled(world) + self.verified(world)
+        return bad + [f'scratch stays: {os.path.relpath(s, world)}' for s in scratch(world)]
 
 
 class LegacyRestore(Restore):

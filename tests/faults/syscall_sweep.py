@@ -16,7 +16,7 @@ from invariants import *
 from scenarios import SCENARIOS
 
 SPACE = 'openat mkdir mkdirat linkat link rename renameat renameat2 write pwrite64 writev fallocate ftruncate symlink fsync'.split()
-MUTATING = SPACE + 'unlink unlinkat rmdir fdatasync sync_file_range chmod fchmod fchmodat chown fchown utimensat flock fcntl copy_file_range'.split()
+MUTATING = SPACE + 'unlink unlinkat rmdir fdatasync sync_file_range chmod fchmod fchmodat chown fchown fsetxattr fremovexattr utimensat flock fcntl copy_file_range'.split()
 # Not poll: the runtime of Rust makes it once, before main, and gives up where it fails.
 READING = 'read pread64 statx newfstatat getdents64 lseek readlink faccessat2 access mmap'.split()
 # Process ids that are the same in each run, and so the names of scratch folders. Only root may.
@@ -36,7 +36,7 @@ def faults(call):
         yield 'KILL', False
         yield 'EIO', True
         if call in SPACE: yield 'ENOSPC', True
-    if call in ('openat', 'linkat', 'unlink', 'mkdir', 'fchown', 'chmod'): yield 'EACCES', False
+    if call in ('openat', 'linkat', 'unlink', 'mkdir', 'fchown', 'chmod', 'fsetxattr'): yield 'EACCES', False
     if call in ('openat', 'mmap'): yield 'ENOMEM' if call == 'mmap' else 'EMFILE', False
 
 

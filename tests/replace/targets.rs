@@ -18,7 +18,7 @@ fn another_text_encoding_needs_offline() {
     let offline = Offline::lock(&look_at(&live).unwrap(), Proof::NoneKnown, &limits(Duration::ZERO), &Silent).unwrap();
     let safety = folder.path().join("safety");
     offline.copy_to(&safety, &Silent).unwrap();
-    assert_eq!(offline.replace(&copy).unwrap().settle().unwrap(), []);
+    assert_eq!(offline.replace(&copy, "x").unwrap().settle().unwrap(), []);
     assert_eq!((state(&live), state(&safety)), ((2, 900), (1, 300)));
     no_sidecars(&live);
 }
@@ -62,7 +62,7 @@ fn offline_brings_home_what_a_crash_left() {
         let offline = Offline::lock(&look_at(&live).unwrap(), Proof::NoneKnown, &limits(Duration::ZERO), &Silent).unwrap();
         let safety = folder.path().join("safety");
         offline.copy_to(&safety, &Silent).unwrap();
-        offline.replace(&staged(folder.path(), "s", &archive)).unwrap().settle().unwrap();
+        offline.replace(&staged(folder.path(), "s", &archive), "x").unwrap().settle().unwrap();
         assert_eq!(state(&live), (2, 900));
         let kept: u32 = Connection::open(&safety).unwrap().query_row("SELECT count(*) FROM t", [], |row| row.get(0)).unwrap();
         assert_eq!(kept, if mode == "wal" { 600 } else { 300 });
@@ -82,7 +82,7 @@ fn offline_removes_an_empty_wal_and_never_one_with_commits() {
     make(&live, "delete", 1, 300);
     fs::write(folder.path().join("live.db-wal"), "").unwrap();
     fs::write(folder.path().join("live.db-shm"), [0; 32768]).unwrap();
-    lock().replace(&staged(folder.path(), "s", &archive)).unwrap().settle().unwrap();
+    lock().replace(&staged(folder.path(), "s", &archive), "x").unwrap().settle().unwrap();
     assert_eq!(state(&live), (2, 900));
     no_sidecars(&live);
 
@@ -137,7 +137,7 @@ fn sidecars_of_a_database_that_is_gone_are_set_aside() {
     fs::remove_file(&live).unwrap();
 
     let target = look_at(&live).unwrap();
-    let aside = place_new(&target, &staged(folder.path(), "s", &archive), "20260301T030000Z").unwrap().unwrap();
+    let aside = place_new(&target, &staged(folder.path(), "s", &archive), None, "20260301T030000Z").unwrap().aside.unwrap();
 
     assert_eq!(aside, folder.path().canonicalize().unwrap().join("live.db.replaced-20260301T030000Z"));
     assert_eq!(fs::read(aside.join("live.db-wal")).unwrap(), wal);
@@ -153,7 +153,7 @@ fn a_new_file_never_takes_the_place_of_one_that_appeared_meanwhile() {
     make(&archive, "delete", 2, 900);
     let target = look_at(&live).unwrap();
     make(&live, "delete", 1, 300);
-    assert!(matches!(place_new(&target, &staged(folder.path(), "s", &archive), "x"), Err(TargetError::Refused { .. })));
+    assert!(matches!(place_new(&target, &staged(folder.path(), "s", &archive), None, "x"), Err(TargetError::Refused { .. })));
     assert_eq!(state(&live), (1, 300));
 }
 
@@ -183,7 +183,7 @@ fn an_unusable_file_is_kept_as_evidence_with_its_sidecars() {
         let target = look_at(&live).unwrap();
         assert!(matches!(target.state, TargetState::Unusable { .. }), "{what}: {:?}", target.state);
 
-        let aside = place_over_unusable(&target, &staged(folder.path(), "s", &archive), "x").unwrap();
+        let aside = place_over_unusable(&target, &staged(folder.path(), "s", &archive), "x").unwrap().aside.unwrap();
 
         assert_eq!(fs::read(aside.join("live.db")).unwrap(), evidence);
         if what == "empty" {

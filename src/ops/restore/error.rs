@@ -64,6 +64,17 @@ pub enum RestoreError {
         /// What cannot be read.
         why: String,
     },
+    /// A disk has too little room. The store's may have enough: only the disk of a target can be foreseen.
+    NoRoom {
+        /// A folder on it.
+        folder: String,
+        /// How many bytes are needed there.
+        needed: u64,
+        /// How many are free.
+        free: u64,
+        /// The error that the system would have returned.
+        cause: std::io::Error,
+    },
     /// The safety backup cannot be kept.
     NoSafetyStore {
         /// Where it should go.
@@ -120,6 +131,11 @@ impl RestoreError {
             }
             Self::NothingLeft { .. } => "nothing was changed; choose another archive (`heirloom list`)".into(),
             Self::NotConfirmed { .. } => "add `--force` to replace it; what it holds is kept in a safety backup first".into(),
+            Self::NoRoom { folder, needed, free, .. } => format!(
+                "free {} on the disk of \"{folder}\" (`df -h {}`), or restore to another disk with `--to FILE`; nothing was changed",
+                bytesize::ByteSize(needed.saturating_sub(*free)),
+                shell_word(folder)
+            ),
             Self::NoSafetyStore { .. } => {
                 "name a folder that can be written with `--dir`, or go without a way back with `--no-safety-backup`".into()
             }
@@ -147,6 +163,10 @@ impl fmt::Display for RestoreError {
             Self::Unsound { name, findings } => write!(f, "\"{name}\" in the archive is not sound: {}", findings.join("; ")),
             Self::NothingLeft { name, why } => write!(f, "what is left of \"{name}\" in the archive is no database: {why}"),
             Self::NotConfirmed { path } => write!(f, "{} exists, and would be replaced", quoted(path)),
+            Self::NoRoom { folder, needed, free, .. } => {
+                let (needed, free) = (bytesize::ByteSize(*needed), bytesize::ByteSize(*free));
+                write!(f, "not enough space on the disk of \"{folder}\", nothing was changed: {needed} are needed there, {free} are free")
+            }
             Self::NoSafetyStore { location, .. } => {
                 write!(f, "the safety backup of what is replaced cannot be kept in the store \"{}\"", printable(location))
             }
@@ -160,6 +180,7 @@ impl std::error::Error for RestoreError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::NoSafetyStore { cause, .. } => Some(cause.as_ref()),
+            Self::NoRoom { cause, .. } => Some(cause),
             _ => None,
         }
     }

@@ -2,27 +2,28 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs::{File, OpenOptions};
-use std::io;
 use std::num::NonZeroUsize;
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, anyhow};
 
 use super::RestoreError;
 use super::keep::{Keeper, folders};
-use super::plan::{Method, Plan};
+use super::plan::{Method, Plan, Step};
 use super::replace::{Leaving, Work, replace};
+use super::room::arrange;
 use crate::archive::Archive;
 use crate::clock::Clock;
 use crate::database::{self, Checked, Depth, Effort, Limits, Source, SourceError, TargetState};
-use crate::metadata::Integrity;
+use crate::metadata::{DatabaseMetadata, Integrity};
 use crate::names::{ArchiveName, Name, printable};
 use crate::ops::pack::Host;
 use crate::ops::pending::{self, Upkeep};
 use crate::ops::sidecars;
 use crate::ops::syncing::while_syncing;
 use crate::ops::verify::differences;
+use crate::platform::FileRights;
 use crate::progress::{Progress, Stage};
 use crate::scratch::{Scratch, sweep_beside};
 use crate::store::{LocalStore, Store as _, parent};
@@ -109,8 +110,8 @@ pub struct Restored {
 pub fn execute(archive: &Archive, plan: &Plan, options: &Options<'_>, progress: &dyn Progress) -> anyhow::Result<Report> {
     let mut warnings = Vec::new();
     let scratches = scratches(plan)?;
-    check_room(plan)?;
-    let (work, files, leaving) = prepare(plan, &scratches)?;
+    let elsewhere = arrange(plan, options.workspace)?;
+    let (work, files, leaving) = prepare(archive, plan, options, &scratches, elsewhere.as_ref())?;
     // What an existing database is rewritten from needs no sync: it is worthless after a power cut.
     let placed = work.iter().zip(&files).filter(|(work, _)| work.step.method != Method::Inside).map(|(_, (_, file))| file);
     let mut rows = while_syncing(&placed.collect::<Vec<_>>(), || {
@@ -224,59 +225,47 @@ fn scratches(plan: &Plan) -> anyhow::Result<BTreeMap<PathBuf, Scratch>> {
     Ok(scratches)
 }
 
-/// Fails with "not enough space" before anything is written, where that can be foreseen.
-fn check_room(plan: &Plan) -> anyhow::Result<()> {
-    let mut needed: BTreeMap<u64, (PathBuf, u64)> = BTreeMap::new();
-    for step in &plan.steps {
-        let beside: u64 = step.held.sidecars.iter().map(|sidecar| sidecar.bytes).fold(0, u64::saturating_add);
-        // The sidecars, and what the database grows by when they are applied.
-        let (new, old) = (step.held.bytes.unwrap_or(0).saturating_add(beside.saturating_mul(2)), step.target.bytes);
-        let bytes = match step.method {
-            Method::Create | Method::SetAside => new,
-            Method::Offline(_) => new + old,
-            // The unpacked copy, the safety copy, the journal or -wal, and the copy that is compared.
-            Method::Inside => new + old + new.max(old) + new,
-        };
-        let folder = parent(&step.target.path).to_owned();
-        let device = std::fs::metadata(&folder).with_context(|| format!("cannot look at \"{}\"", folder.display()))?.dev();
-        needed.entry(device).or_insert_with(|| (folder, 0)).1 += bytes;
-    }
-    for (folder, bytes) in needed.into_values() {
-        let room = rustix::fs::statvfs(&folder).map_err(io::Error::from)?;
-        let free = room.f_bavail * room.f_frsize;
-        if free < bytes {
-            let cause = io::Error::new(io::ErrorKind::StorageFull, format!("{bytes} bytes are needed there, {free} are free"));
-            let shown = printable(&folder.to_string_lossy()).into_owned();
-            return Err(anyhow::Error::new(cause).context(format!("not enough space in \"{shown}\", nothing was changed")));
-        }
-    }
-    Ok(())
-}
-
 /// An empty file for one database, with its index in the archive.
 type Unpacked = (usize, File);
 
 /// Everything that is worked on: the databases that are restored, their files, and the databases that are moved aside.
 type Prepared<'a> = (Vec<Work<'a>>, Vec<Unpacked>, Vec<Leaving<'a>>);
 
-/// Makes an empty file beside each target.
-fn prepare<'a>(plan: &'a Plan, scratches: &BTreeMap<PathBuf, Scratch>) -> anyhow::Result<Prepared<'a>> {
+/// Makes an empty file for each database: beside its target, or elsewhere if nothing is renamed.
+fn prepare<'a>(
+    archive: &Archive,
+    plan: &'a Plan,
+    options: &Options<'_>,
+    scratches: &BTreeMap<PathBuf, Scratch>,
+    elsewhere: Option<&Scratch>,
+) -> anyhow::Result<Prepared<'a>> {
     let mut files = Vec::new();
     let mut work = Vec::new();
     for (number, step) in plan.steps.iter().enumerate() {
-        let scratch = scratches[parent(&step.target.path)].path();
+        let beside = &scratches[parent(&step.target.path)];
+        // What is renamed must lie on the file system of its target.
+        let scratch = elsewhere.filter(|_| step.method == Method::Inside).unwrap_or(beside).path();
         let copy = scratch.join(format!("{number}.db"));
         let file =
             OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&copy).context("cannot create a scratch file")?;
         files.push((step.index, file));
         let [safety, space] = ["old", "space"].map(|ending| scratch.join(format!("{number}.{ending}")));
-        work.push(Work { number, step, safety, space, copy });
+        work.push(Work { number, step, safety, space, copy, rights: recorded_rights(archive, step, options)? });
     }
     let leaving = plan.removals.iter().enumerate().map(|(number, removal)| {
         let scratch = scratches[parent(&removal.target.path)].path();
         Leaving { removal, safety: scratch.join(format!("removed-{number}.old")) }
     });
     Ok((work, files, leaving.collect()))
+}
+
+/// Returns the rights that the archive records for a file that is made anew.
+fn recorded_rights(archive: &Archive, step: &Step, options: &Options<'_>) -> anyhow::Result<Option<FileRights>> {
+    let Some(metadata) = &archive.contents().metadata else { return Ok(None) };
+    let Some(recorded) = metadata.databases.get(step.index).and_then(DatabaseMetadata::rights) else { return Ok(None) };
+    let is_same_host = metadata.label() == options.host.label;
+    let rights = FileRights::of_record(&recorded, parent(&step.target.path), is_same_host);
+    rights.map(Some).context("cannot look at the folder of a target")
 }
 
 /// Unpacks all databases. Digests and sizes are compared on the way, but for those of which the plan says that they are damaged.

@@ -12,6 +12,7 @@ mod keep;
 mod plan;
 pub mod records;
 mod replace;
+mod room;
 mod schema;
 mod targets;
 pub mod undo;

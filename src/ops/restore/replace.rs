@@ -15,9 +15,10 @@ use super::plan::{Method, Removal, Step};
 use crate::database::{self, Committed, Compared, Limits, Locked, Offline, Replacement, Source, TargetError, TargetState, Written};
 use crate::names::{ArchiveName, printable};
 use crate::ops::pack::{Provenance, Staged};
+use crate::platform::FileRights;
 use crate::progress::{Progress, Silent, Stage};
 
-/// One database with its private files, all on the file system of its target.
+/// One database with its private files: on the file system of its target, unless it is replaced from inside.
 pub(super) struct Work<'a> {
     /// Its place in the plan.
     pub(super) number: usize,
@@ -28,6 +29,8 @@ pub(super) struct Work<'a> {
     pub(super) safety: PathBuf,
     /// Room for one more copy, to compare.
     pub(super) space: PathBuf,
+    /// The rights of a file that is made anew, where the archive records them.
+    pub(super) rights: Option<FileRights>,
 }
 
 /// One database that is moved aside.
@@ -46,6 +49,13 @@ pub(super) struct Done {
     pub(super) removed: Vec<PathBuf>,
     pub(super) safety: Option<ArchiveName>,
     pub(super) warnings: Vec<String>,
+}
+
+impl Done {
+    /// Names the rights that could not be set on a new file.
+    fn warn_of(&mut self, work: &Work<'_>, unset: &[String]) {
+        self.warnings.extend(unset.iter().map(|what| format!("{}: {what}", work.step.held.name)));
+    }
 }
 
 /// What replacing one database did.
@@ -256,19 +266,22 @@ fn copy_old(targets: &[One<'_>], leaving: &[Leaving<'_>], options: &Options<'_>,
 fn place(targets: &mut [One<'_>], done: &mut Done, stamp: &str) -> Result<(), TargetError> {
     for one in targets.iter_mut() {
         let (target, copy) = (&one.work.step.target, &one.work.copy);
-        let aside = match one.work.step.method {
-            Method::Create => database::place_new(target, copy, stamp)?,
-            Method::SetAside => Some(database::place_over_unusable(target, copy, stamp)?),
+        let database::Placed { aside, unset } = match one.work.step.method {
+            Method::Create => database::place_new(target, copy, one.work.rights.as_ref(), stamp)?,
+            Method::SetAside => database::place_over_unusable(target, copy, stamp)?,
             Method::Inside | Method::Offline(_) => continue,
         };
+        done.warn_of(one.work, &unset);
         done.databases[one.work.number].aside.clone_from(&aside);
         one.state = State::Placed(aside);
     }
     for one in targets {
         match std::mem::replace(&mut one.state, State::Vacant) {
             State::OutOfUse(offline) => {
-                let replaced = offline.replace(&one.work.copy)?;
+                let replaced = offline.replace(&one.work.copy, stamp)?;
+                done.databases[one.work.number].aside.clone_from(&replaced.aside);
                 one.state = State::Exchanged;
+                done.warn_of(one.work, &replaced.unset);
                 done.warnings.extend(
                     replaced.settle()?.into_iter().map(|holder| {
                         format!("process {} ({}) opened the old file at this very moment: restart it", holder.pid, holder.name)

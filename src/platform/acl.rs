@@ -1,0 +1,146 @@
+//! POSIX ACLs: the attribute of the kernel, and the short text form of `getfacl` and `setfacl` with numbers for names.
+
+/// The version at the start of the attribute (`POSIX_ACL_XATTR_VERSION` in Linux's `posix_acl_xattr.h`).
+const VERSION: u32 = 2;
+/// The most entries that are read.
+const MOST_ENTRIES: usize = 4096;
+
+/// An access ACL.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Acl(Vec<Entry>);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Entry {
+    tag: u16,
+    rights: u16,
+    /// The account; all ones where the tag needs none.
+    id: u32,
+}
+
+const OWNER: u16 = 0x01;
+const USER: u16 = 0x02;
+const OWNING_GROUP: u16 = 0x04;
+const GROUP: u16 = 0x08;
+const MASK: u16 = 0x10;
+const OTHER: u16 = 0x20;
+
+impl Acl {
+    /// Reads the value of `system.posix_acl_access`.
+    pub fn from_attribute(value: &[u8]) -> Option<Self> {
+        let (version, entries) = value.split_first_chunk::<4>()?;
+        let (entries, rest) = entries.as_chunks::<8>();
+        if u32::from_le_bytes(*version) != VERSION || !rest.is_empty() || entries.len() > MOST_ENTRIES {
+            return None;
+        }
+        let entry = |[a, b, c, d, id @ ..]: &[u8; 8]| Entry {
+            tag: u16::from_le_bytes([*a, *b]),
+            rights: u16::from_le_bytes([*c, *d]) & 7,
+            id: u32::from_le_bytes(*id),
+        };
+        Some(Self(entries.iter().map(entry).collect()))
+    }
+
+    /// Returns the value of `system.posix_acl_access`.
+    pub fn to_attribute(&self) -> Vec<u8> {
+        let mut value = VERSION.to_le_bytes().to_vec();
+        for Entry { tag, rights, id } in &self.0 {
+            value.extend_from_slice(&tag.to_le_bytes());
+            value.extend_from_slice(&rights.to_le_bytes());
+            value.extend_from_slice(&id.to_le_bytes());
+        }
+        value
+    }
+
+    /// Returns it as text: `user::rw-,user:10001:rw-,group::r--,mask::rw-,other::---`.
+    pub fn to_text(&self) -> String {
+        let entry = |Entry { tag, rights, id }: &Entry| {
+            let word = match *tag {
+                OWNER | USER => "user",
+                OWNING_GROUP | GROUP => "group",
+                MASK => "mask",
+                _ => "other",
+            };
+            let id = if matches!(*tag, USER | GROUP) { id.to_string() } else { String::new() };
+            let bit = |bit: u16, letter: char| if rights & bit == 0 { '-' } else { letter };
+            format!("{word}:{id}:{}{}{}", bit(4, 'r'), bit(2, 'w'), bit(1, 'x'))
+        };
+        self.0.iter().map(entry).collect::<Vec<_>>().join(",")
+    }
+
+    /// Reads the text form. The kernel checks the rest when it is set.
+    pub fn from_text(text: &str) -> Option<Self> {
+        let entry = |text: &str| {
+            let [word, id, rights]: [&str; 3] = text.split(':').collect::<Vec<_>>().try_into().ok()?;
+            let tag = match (word, id.is_empty()) {
+                ("user", true) => OWNER,
+                ("user", false) => USER,
+                ("group", true) => OWNING_GROUP,
+                ("group", false) => GROUP,
+                ("mask", true) => MASK,
+                ("other", true) => OTHER,
+                _ => return None,
+            };
+            let id = if id.is_empty() { u32::MAX } else { id.parse().ok()? };
+            let bits = [('r', 4), ('w', 2), ('x', 1)].into_iter();
+            let rights = bits.filter(|(letter, _)| rights.contains(*letter)).map(|(_, bit)| bit).sum();
+            Some(Entry { tag, rights, id })
+        };
+        let entries = text.split(',').take(MOST_ENTRIES + 1).map(entry).collect::<Option<Vec<_>>>()?;
+        (entries.len() <= MOST_ENTRIES).then_some(Self(entries))
+    }
+
+    fn rights(&self, tag: u16) -> Option<u32> {
+        self.0.iter().find(|entry| entry.tag == tag).map(|entry| entry.rights.into())
+    }
+
+    /// Returns what the owning group may do: the mask limits it.
+    pub fn group_mode(&self) -> u32 {
+        self.rights(OWNING_GROUP).unwrap_or(0) & self.rights(MASK).unwrap_or(7)
+    }
+
+    /// Returns the mode of a file that cannot have the ACL: nobody may do more than with it.
+    ///
+    /// An account that the ACL names is one of the others without it: what the ACL withholds from it, nobody else gets either.
+    pub fn mode_without(&self) -> u32 {
+        let named = |wanted: u16| {
+            let mask = self.rights(MASK).unwrap_or(7);
+            let of_tag = self.0.iter().filter(move |entry| entry.tag == wanted);
+            of_tag.map(|entry| u32::from(entry.rights) & mask).fold(7, |all, one| all & one)
+        };
+        let group = self.group_mode() & named(USER);
+        let other = self.rights(OTHER).unwrap_or(0) & named(USER) & named(GROUP);
+        self.rights(OWNER).unwrap_or(6) << 6 | group << 3 | other
+    }
+
+    /// Takes all rights away from the owning group and from others.
+    pub fn narrow(&mut self) {
+        for entry in self.0.iter_mut().filter(|entry| matches!(entry.tag, OWNING_GROUP | OTHER)) {
+            entry.rights = 0;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_and_attribute_hold_the_same() {
+        let text = "user::rw-,user:10001:rw-,group::r--,group:7:r-x,mask::rw-,other::---";
+        let acl = Acl::from_text(text).unwrap();
+        assert_eq!(acl.to_text(), text);
+        assert_eq!(Acl::from_attribute(&acl.to_attribute()), Some(acl));
+        for broken in ["", "user:rw-", "user:x:rw-", "mask:1:rw-", "everybody::rw-"] {
+            assert_eq!(Acl::from_text(broken), None, "{broken}");
+        }
+        assert_eq!(Acl::from_attribute(b"\x02\0\0\0\x01"), None);
+    }
+
+    #[test]
+    fn without_the_acl_nobody_may_do_more_than_with_it() {
+        let acl = |text| Acl::from_text(text).unwrap().mode_without();
+        assert_eq!(acl("user::rw-,user:1:rw-,group::r--,mask::rw-,other::---"), 0o640);
+        assert_eq!(acl("user::rw-,user:1:---,group::r--,mask::rw-,other::r--"), 0o600);
+        assert_eq!(acl("user::rw-,group::rw-,group:1:r--,mask::r--,other::rw-"), 0o644);
+    }
+}

@@ -1,0 +1,219 @@
+//! Who may do what with a file: owner, group, mode, ACL and extended attributes, read from one file and set on another.
+//!
+//! Nobody gets a right here that was not recorded: what cannot be set is left out and named, and the mode loses the rights
+//! that were meant for an owner or a group that cannot be set. A database is only looked up, never opened: closing a
+//! descriptor would drop SQLite's locks.
+
+use std::collections::BTreeSet;
+use std::ffi::{CString, OsStr};
+use std::fs::{self, File, Permissions};
+use std::io;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::Path;
+
+use rustix::fs::{Gid, Uid, XattrFlags, fchown, fgetxattr, flistxattr, fremovexattr, fsetxattr, getxattr, listxattr};
+use rustix::io::Errno;
+
+use super::acl::Acl;
+use crate::metadata::{Account, RecordedRights};
+
+/// The attribute that holds the ACL.
+const ACL: &str = "system.posix_acl_access";
+/// Attributes that are not copied: they describe the bytes of a file, or belong to a file system underneath.
+const NOT_COPIED: [&str; 4] = ["security.ima", "security.evm", "security.capability", "trusted."];
+
+/// Owner, group, mode, ACL and extended attributes of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileRights {
+    owner: u32,
+    group: u32,
+    /// The permission bits. With an ACL those of the group are its mask.
+    mode: u32,
+    acl: Option<Acl>,
+    attributes: Vec<(CString, Vec<u8>)>,
+    /// What could not be taken over from a record, as findings.
+    lost: Vec<String>,
+}
+
+impl FileRights {
+    /// Looks a file up. Follows links.
+    pub fn of(path: &Path) -> io::Result<Self> {
+        let found = fs::metadata(path)?;
+        let mut rights = Self::plain(found.uid(), found.gid(), found.mode() & 0o777);
+        for name in names(|buffer| listxattr(path, buffer))? {
+            // An attribute that may not be read, or was removed since, cannot be kept.
+            let Ok(value) = value(|buffer| getxattr(path, name.as_c_str(), buffer)) else { continue };
+            if name.as_bytes() == ACL.as_bytes() {
+                rights.acl = Acl::from_attribute(&value);
+            } else {
+                rights.attributes.push((name, value));
+            }
+        }
+        Ok(rights)
+    }
+
+    /// Returns an owner, a group and a mode.
+    pub fn plain(owner: u32, group: u32, mode: u32) -> Self {
+        Self { owner, group, mode: mode & 0o777, acl: None, attributes: Vec::new(), lost: Vec::new() }
+    }
+
+    /// Returns what is recorded of the rights: names beside the numbers, no extended attributes.
+    pub fn record(&self) -> RecordedRights {
+        let account = |file: &str, id: u32| Account { name: name_of(file, id), id };
+        RecordedRights {
+            owner: account(PASSWD, self.owner),
+            group: account(GROUP, self.group),
+            mode: format!("{:04o}", self.mode),
+            acl: self.acl.as_ref().map(Acl::to_text),
+        }
+    }
+
+    /// Returns the rights for a new file in `folder`, as they were recorded, never more.
+    ///
+    /// An account is meant by its name; by its number where no name was recorded, or where nobody has the name and the number
+    /// here. An ACL names accounts by number only, so it counts only on the host where it was recorded. The rights of an account
+    /// that does not exist here go to nobody.
+    pub fn of_record(recorded: &RecordedRights, folder: &Path, is_same_host: bool) -> io::Result<Self> {
+        let folder = fs::metadata(folder)?;
+        // Without a record, or with one that cannot be read: the owner alone.
+        let mode = u32::from_str_radix(&recorded.mode, 8).map_or(0o600, |mode| mode & 0o777);
+        let acl = recorded.acl.as_deref().map(|text| is_same_host.then(|| Acl::from_text(text)).flatten());
+        let mut rights = Self::plain(folder.uid(), folder.gid(), mode);
+        match acl {
+            None => {}
+            Some(Some(acl)) => rights.acl = Some(acl),
+            Some(None) => {
+                let group = recorded.acl.as_deref().and_then(Acl::from_text).map_or(0, |acl| acl.group_mode());
+                rights.mode = rights.mode & !0o070 | rights.mode & group << 3;
+                rights.lost.push("its ACL was recorded on another host".into());
+            }
+        }
+        match account(PASSWD, &recorded.owner) {
+            Some(owner) => rights.owner = owner,
+            None => rights.lost.push(format!("its owner {} is not known here", recorded.owner)),
+        }
+        match account(GROUP, &recorded.group) {
+            Some(group) => rights.group = group,
+            None => {
+                rights.lost.push(format!("its group {} is not known here", recorded.group));
+                rights.narrow();
+            }
+        }
+        Ok(rights)
+    }
+
+    /// Takes all rights away from the group and from others: they were meant for those who are not in another group.
+    fn narrow(&mut self) {
+        match &mut self.acl {
+            Some(acl) => acl.narrow(),
+            None => self.mode &= 0o700,
+        }
+    }
+
+    /// Gives them to a private file (0600), and returns what could not be set. Syncs nothing.
+    ///
+    /// Dies in between: a file with fewer rights than it should have.
+    pub fn apply(&self, file: &File) -> io::Result<Vec<String>> {
+        let mut rights = self.clone();
+        let mut lost = std::mem::take(&mut rights.lost);
+        // Closed for the others until everything is set, and without what the folder's default ACL brought.
+        file.set_permissions(Permissions::from_mode(0o600))?;
+        match fremovexattr(file, ACL) {
+            Ok(()) | Err(Errno::NODATA | Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let now = file.metadata()?;
+        if (now.uid(), now.gid()) != (self.owner, self.group) {
+            let (owner, group) = (Some(Uid::from_raw(self.owner)), Some(Gid::from_raw(self.group)));
+            if fchown(file, owner, group).is_err() {
+                if now.uid() != self.owner {
+                    lost.push(format!("its owner could not be set to {}", named(PASSWD, self.owner)));
+                }
+                if now.gid() != self.group && fchown(file, None, group).is_err() {
+                    lost.push(format!("its group could not be set to {}", named(GROUP, self.group)));
+                    rights.narrow();
+                }
+            }
+        }
+        lost.extend(rights.set_attributes(file));
+        if let Some(acl) = &rights.acl {
+            // Sets the mode, too.
+            match fsetxattr(file, ACL, &acl.to_attribute(), XattrFlags::empty()) {
+                Ok(()) => return Ok(lost),
+                Err(cause) => lost.push(format!("its ACL could not be set: {}", io::Error::from(cause))),
+            }
+            rights.mode = acl.mode_without();
+        }
+        file.set_permissions(Permissions::from_mode(rights.mode))?;
+        Ok(lost)
+    }
+
+    fn set_attributes(&self, file: &File) -> Vec<String> {
+        let mut lost = BTreeSet::new();
+        for (name, wanted) in &self.attributes {
+            let is_set = || value(|buffer| fgetxattr(file, name.as_c_str(), buffer)).is_ok_and(|now| now == *wanted);
+            if !is_set() && fsetxattr(file, name.as_c_str(), wanted, XattrFlags::empty()).is_err() {
+                lost.insert(format!("its attribute {} could not be set", String::from_utf8_lossy(name.as_bytes())));
+            }
+        }
+        // What the new file got from its folder and the old one did not have: a label decides about access, too.
+        for name in names(|buffer| flistxattr(file, buffer)).unwrap_or_default() {
+            let is_user = name.as_bytes().starts_with(b"user.");
+            if is_user && self.attributes.iter().all(|(kept, _)| *kept != name) {
+                let _ = fremovexattr(file, name.as_c_str());
+            }
+        }
+        lost.into_iter().collect()
+    }
+}
+
+/// Lists the attributes that are copied.
+fn names(list: impl Fn(&mut [u8]) -> rustix::io::Result<usize>) -> io::Result<Vec<CString>> {
+    let bytes = match value(list) {
+        Ok(bytes) => bytes,
+        Err(Errno::OPNOTSUPP | Errno::NOSYS) => return Ok(Vec::new()),
+        Err(error) => return Err(error.into()),
+    };
+    let names = bytes.split(|byte| *byte == 0).filter(|name| !name.is_empty());
+    let copied = |name: &&[u8]| !NOT_COPIED.iter().any(|prefix| name.starts_with(prefix.as_bytes()));
+    Ok(names.filter(copied).filter_map(|name| CString::new(name).ok()).collect())
+}
+
+/// Reads into a buffer that is large enough: the kernel allows 64 KiB.
+fn value(read: impl Fn(&mut [u8]) -> rustix::io::Result<usize>) -> rustix::io::Result<Vec<u8>> {
+    let mut buffer = vec![0; 1 << 16];
+    let bytes = read(&mut buffer)?;
+    buffer.truncate(bytes);
+    Ok(buffer)
+}
+
+const PASSWD: &str = "/etc/passwd";
+const GROUP: &str = "/etc/group";
+
+/// Returns the number of an account here; `None` where it does not exist, or where its number belongs to another one.
+fn account(file: &str, account: &Account) -> Option<u32> {
+    let Some(name) = &account.name else { return Some(account.id) };
+    let all = accounts(file);
+    let by_name = all.iter().find(|(known, _)| known == name).map(|(_, id)| *id);
+    by_name.or_else(|| all.iter().all(|(_, id)| *id != account.id).then_some(account.id))
+}
+
+fn name_of(file: &str, id: u32) -> Option<String> {
+    accounts(file).into_iter().find(|(_, known)| *known == id).map(|(name, _)| name)
+}
+
+fn named(file: &str, id: u32) -> String {
+    name_of(file, id).unwrap_or_else(|| id.to_string())
+}
+
+/// Reads the accounts of this machine (passwd(5), group(5)); those of a directory service have no names here.
+fn accounts(file: &str) -> Vec<(String, u32)> {
+    let bytes = fs::read(OsStr::from_bytes(file.as_bytes())).unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes).into_owned();
+    let account = |line: &str| {
+        let mut fields = line.split(':');
+        Some((fields.next()?.to_owned(), fields.nth(1)?.parse().ok()?))
+    };
+    text.lines().filter_map(account).collect()
+}
