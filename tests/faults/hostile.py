@@ -96,7 +96,7 @@ def go(a, work):
                 bad += 1
                 print(f'FAIL {command} of a store full of them, exit {code}: {"; ".join(problems)}', flush=True)
         for name in os.listdir(f'{world}/backups'):
-            if name != os.path.basename(good) and name != '.heirloom': os.unlink(f'{world}/backups/{name}')
+            if name not in (os.path.basename(good), '.heirloom', 'heirloom-store.json'): os.unlink(f'{world}/backups/{name}')
     print(f'# hostile archives: {cases} cases, {refused} refused, at most {peak / 1024:.0f} MiB and {slowest:.1f} s, findings {bad}', flush=True)
 
     rnd = random.Random(a.seed)

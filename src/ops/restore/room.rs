@@ -30,7 +30,10 @@ pub(super) fn arrange(plan: &Plan, workspace: Option<&LocalStore>) -> anyhow::Re
     let mut needs = Needs::new();
     let mut movable = Needs::new();
     for step in &plan.steps {
-        let (new, old) = (step.held.bytes.unwrap_or(0), step.target.bytes);
+        let sidecars: u64 = step.held.sidecars.iter().map(|sidecar| sidecar.bytes).fold(0, u64::saturating_add);
+        // The sidecars, and what the database grows by when they are applied.
+        let new = step.held.bytes.unwrap_or(0).saturating_add(sidecars.saturating_mul(2));
+        let old = step.target.bytes;
         let folder = parent(&step.target.path);
         let beside = match step.method {
             Method::Create | Method::SetAside => new,
