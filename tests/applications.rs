@@ -7,7 +7,7 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
 
 use tempfile::TempDir;
 
@@ -69,10 +69,9 @@ impl Drop for Application {
     }
 }
 
-/// Runs the tool on the database of an application, and returns what it prints on stderr.
-#[track_caller]
-fn heirloom(place: &TempDir, arguments: &[&str], exit: i32) -> String {
-    let output = Command::new(env!("CARGO_BIN_EXE_heirloom"))
+/// Runs the tool beside the database of an application.
+fn output(place: &TempDir, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_heirloom"))
         .args(["--dir", "backups"])
         .args(arguments)
         .current_dir(place.path())
@@ -82,7 +81,13 @@ fn heirloom(place: &TempDir, arguments: &[&str], exit: i32) -> String {
         .env("HEIRLOOM_HOST", "here")
         .env("HEIRLOOM_STATE_DIR", place.path().join("state"))
         .output()
-        .unwrap();
+        .unwrap()
+}
+
+/// Runs the tool, which ends with this code, and returns what it prints on stderr.
+#[track_caller]
+fn heirloom(place: &TempDir, arguments: &[&str], exit: i32) -> String {
+    let output = output(place, arguments);
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(exit), "{arguments:?}: {stderr}");
     stderr
@@ -131,4 +136,21 @@ fn a_vector_search_is_restored_while_it_writes() {
     if has("apsw, sqlite_vec") {
         restores_under("vector_search.py");
     }
+}
+
+#[test]
+fn a_vector_search_that_lost_its_documents_is_a_shrink_though_one_table_cannot_be_counted() {
+    if !has("apsw, sqlite_vec") {
+        return;
+    }
+    let place = tempfile::tempdir().unwrap();
+    let mut application = Application::start("vector_search.py", &place.path().join("app.db"));
+    assert_eq!(application.ask("fill 1200"), "filled");
+    assert_eq!(heirloom(&place, &["backup", "app.db"], 0), "");
+    assert_eq!(application.ask("clear"), "cleared");
+    let health = String::from_utf8(output(&place, &["health"]).stdout).unwrap();
+    assert!(health.contains(" left of 2"), "{health}");
+    let warning = heirloom(&place, &["backup", "app.db"], 3);
+    assert!(warning.contains("rows fell from 2,4"), "{warning}");
+    application.end();
 }

@@ -84,6 +84,11 @@ for line in sys.stdin:
         stopped.set()
         writer.join()
         answer = "written without errors" if written and not errors else f"{len(written)} written; {errors[:1]}"
+    elif command == "fill":
+        with database:
+            for number in range(int(name)):
+                add(database, f"document{number}")
+        answer = "filled"
     elif command == "clear":
         database.execute("delete from vectors; delete from documents")
         answer = "cleared"
