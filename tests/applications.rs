@@ -1,9 +1,9 @@
 //! Real applications judge what a restore and its undo leave: `tests/applications/*.py`, each with its library from PyPI.
 //!
-//! The application has the database open and writes all the time. `.ci/run` installs the packages and names the interpreter
-//! in `APPLICATIONS_PYTHON`. Where they are missing the tests say so; in CI (`CI=true`) that is a failure.
+//! The application has the database open and writes all the time. `.ci/run` installs the packages and names the
+//! interpreter in `APPLICATIONS_PYTHON`. Where they are missing the tests say so; in CI (`CI=true`) that is a failure.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test may panic, and reports what it did not run")]
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;

@@ -10,7 +10,13 @@ from django.conf import settings
 from django.core.management import call_command
 
 settings.configure(
-    DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": Path(sys.argv[1]), "OPTIONS": {"timeout": 30}}},
+    DATABASES={
+        "default": {
+            "ENGINE": "django.db.backends.sqlite3",
+            "NAME": Path(sys.argv[1]),
+            "OPTIONS": {"timeout": 30},
+        }
+    },
     INSTALLED_APPS=["django.contrib.auth", "django.contrib.contenttypes", "django.contrib.sessions"],
     SECRET_KEY="of a test",
     USE_TZ=True,
@@ -18,7 +24,7 @@ settings.configure(
 django.setup()
 
 from django.contrib.auth.models import User  # noqa: E402  (models exist after the setup)
-from django.db import connection  # noqa: E402
+from django.db import connection, transaction  # noqa: E402
 
 stopped = threading.Event()
 written, errors = [], []
@@ -39,8 +45,10 @@ def judge():
     """Lets Django judge the database: system checks, migrations, and the rows through the ORM."""
     call_command("check", databases=["default"], fail_level="WARNING", stdout=StringIO())
     call_command("migrate", check_unapplied=True, stdout=StringIO())
-    connection.check_constraints()
-    assert len(User.objects.all()) == User.objects.count()
+    # One transaction: the writer adds users between two queries.
+    with transaction.atomic():
+        connection.check_constraints()
+        assert len(User.objects.all()) == User.objects.count()
     return "sound"
 
 
