@@ -82,7 +82,7 @@ pub struct ReplacedTarget {
 /// How much a database held: what a shrink is measured against.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Extent {
-    /// The rows of all its tables; null where they could not be counted.
+    /// The rows of its tables that could be counted; null where none could.
     pub rows: Option<u64>,
     /// Its size.
     pub bytes: u64,
@@ -167,9 +167,14 @@ pub struct DatabaseMetadata {
 }
 
 impl DatabaseMetadata {
-    /// Returns the rows of all tables; `None` where one could not be counted.
+    /// Returns the rows of all tables that could be counted, the measure of a shrink; `None` where none could.
+    ///
+    /// In a damaged database a table that cannot be counted has lost nothing that is known: `None` there, too.
     pub fn rows(&self) -> Option<u64> {
-        total_rows(&self.tables)
+        match self.integrity {
+            Integrity::Damaged => total_rows(&self.tables),
+            _ => counted_rows(&self.tables.iter().map(|table| table.rows).collect::<Vec<_>>()),
+        }
     }
 
     /// Returns the rights of the file; `None` in archives that record none.
@@ -214,6 +219,16 @@ pub struct RecordedRights {
 /// Returns the rows of these tables; `None` where one could not be counted, or where they claim more than can be.
 pub fn total_rows(tables: &[TableMetadata]) -> Option<u64> {
     tables.iter().try_fold(0_u64, |sum, table| sum.checked_add(table.rows?))
+}
+
+/// Returns the rows of those tables that could be counted; `None` where none could, or where they claim more than can be.
+///
+/// One table of a module or a collation that only the application has must not hide that the others were emptied.
+pub fn counted_rows(tables: &[Option<u64>]) -> Option<u64> {
+    if !tables.is_empty() && tables.iter().all(Option::is_none) {
+        return None;
+    }
+    tables.iter().flatten().try_fold(0_u64, |sum, rows| sum.checked_add(*rows))
 }
 
 /// One table and its rows.

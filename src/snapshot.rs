@@ -142,7 +142,7 @@ pub struct Brief {
     pub bytes: Option<u64>,
     /// Its tables, where known.
     pub tables: Option<u64>,
-    /// The rows of all its tables, where known.
+    /// The rows of its tables that could be counted, where known.
     pub rows: Option<u64>,
     /// Which archives it belongs together with.
     pub stream: Stream,

@@ -13,7 +13,7 @@ use super::{DatabaseFacts, Examined, Facts, Space, StoreFacts};
 use crate::activity;
 use crate::clock::Clock;
 use crate::database::{self, Depth, Effort, Glance, Limits, Source, SourceError};
-use crate::metadata::{Integrity, Kind};
+use crate::metadata::{Integrity, Kind, counted_rows};
 use crate::names::{ArchiveName, HostLabel, Name};
 use crate::ops::backup::own_stream;
 use crate::ops::inventory::{Inventory, Reading, inventory};
@@ -297,7 +297,11 @@ fn examine(request: &Request<'_>, source: &Source, seen: &Glance, progress: &dyn
     progress.begin(Stage::Check, source.name.as_str(), 0);
     let checked = database::check(&copy, request.depth, Effort::single(), progress).map_err(|error| error.of(&source.path))?;
     let rows = match database::facts(&copy) {
-        Ok(facts) => database::count_rows(&copy, &facts.tables, progress)?.into_iter().sum(),
+        Ok(facts) => {
+            let rows = database::count_rows(&copy, &facts.tables, progress)?;
+            // As in the metadata of an archive, which this is compared with.
+            if checked.integrity == Integrity::Damaged { rows.into_iter().sum() } else { counted_rows(&rows) }
+        }
         // Its schema is damaged, which the check has said.
         Err(_) => None,
     };

@@ -290,7 +290,7 @@ pub enum Examined {
     Copy {
         /// What the check said.
         checked: Checked,
-        /// The rows of all its tables, where they can be counted.
+        /// The rows of its tables that can be counted.
         rows: Option<u64>,
     },
 }
