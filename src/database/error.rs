@@ -244,7 +244,7 @@ impl SourceError {
             Some(ErrorCode::DatabaseCorrupt) => Self::Damaged { path, why },
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::FileLockingProtocolFailed) => Self::Busy { path, why },
             Some(ErrorCode::OperationInterrupted) => Self::Interrupted(Interrupted),
-            Some(ErrorCode::DiskFull) => Self::Io { path, action, cause: io::Error::new(io::ErrorKind::StorageFull, why) },
+            _ if is_full(error) => Self::Io { path, action, cause: io::Error::new(io::ErrorKind::StorageFull, why) },
             Some(ErrorCode::OutOfMemory) => Self::Io { path, action, cause: io::Error::new(io::ErrorKind::OutOfMemory, why) },
             Some(ErrorCode::PermissionDenied | ErrorCode::ReadOnly) => {
                 Self::Io { path, action, cause: io::Error::new(io::ErrorKind::PermissionDenied, why) }
@@ -254,6 +254,13 @@ impl SourceError {
             _ => Self::Unsupported { path, action, why },
         }
     }
+}
+
+/// Says whether there is no room. SQLite tells a `-shm` that cannot grow as an error of the disk, whatever the system said; what keeps it
+/// from growing is the file system that is full, or a quota.
+fn is_full(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(ErrorCode::DiskFull)
+        || error.sqlite_error().is_some_and(|failure| failure.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE)
 }
 
 /// Returns what SQLite said, safe for a terminal. Its texts can hold anything that is in a damaged schema.

@@ -153,7 +153,18 @@ class Unpin(Scenario):
 
 
 class Accept(Scenario):
+    """The newest archive has lost most of its rows, on purpose."""
     name, command = 'accept', ['accept', 'app_20260221T030000Z.tar.gz']
+
+    def build(self, binary, world):
+        os.makedirs(f'{world}/tmp')
+        make_database(f'{world}/app.db', 'delete', 0, 1200)
+        self.archives_of(binary, world, 'app', (1,), ['app.db'])
+        c = sqlite3.connect(f'{world}/app.db', isolation_level=None)
+        c.execute('delete from t where id >= 100')
+        c.close()
+        code, _, err = run([binary, 'backup', 'app.db'], world, environment('2026-02-21T03:00:00Z'))
+        if code != 3: raise SystemExit(f'accept: the loss was not noticed (exit {code}): {err.decode()}')
 
     def done(self, world, new):
         return [] if os.path.exists(f'{world}/backups/app_20260221T030000Z.tar.gz.accepted') else ['exit 0 and not accepted']
