@@ -163,7 +163,7 @@ impl Offline {
     /// Puts `staged` in place of the file. It counts, and is there after a power cut, when [`Replaced::settle`] has returned.
     ///
     /// Dies before the rename: the old file, which has no sidecars. Dies after: the new one. A mount point is not renamed: its old
-    /// content is copied into a folder whose name has `stamp` in it, and then replaced, see [`super::overwrite`].
+    /// content is copied into a folder whose name has `stamp` in it, and then replaced, see `overwrite.rs`.
     pub fn replace(self, staged: &Path, stamp: &str) -> Result<Replaced, TargetError> {
         let steps = Steps { path: &self.path };
         let rights = FileRights::of(&self.path).map_err(steps.io("look at"))?;

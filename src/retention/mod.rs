@@ -21,8 +21,8 @@
 //! - Damaged archives take no slot: the newest of a period is its newest sound one. They stay as long as the rules would
 //!   keep them if all damaged ones were good.
 //! - No rule acts on safety backups; they are thinned out when one is made ([`superfluous_safety`]). Of those made before
-//!   updates the newest and the first of every hour stay besides what the rules keep ([`kinds`]).
-//! - Nothing from before an open shrink is lost to the archives after it ([`shrink`]).
+//!   updates the newest and the first of every hour stay besides what the rules keep (`kinds.rs`).
+//! - Nothing from before an open shrink is lost to the archives after it (`shrink.rs`).
 //! - What was copied from another file than the newest archive of its stream stays for a week: two applications may share
 //!   the stream and not know of each other.
 //! - Archives with one id are copies of one archive: they take one slot and have one verdict.

@@ -121,7 +121,7 @@ pub struct Check {
     pub subject: Subject,
     /// How it is.
     pub state: State,
-    /// What was found, for people. It may hold text out of files: [`printable`](crate::names::printable) makes it fit for a terminal.
+    /// What was found, for people. It may hold text out of files: [`printable`] makes it fit for a terminal.
     pub value: String,
     /// The same in numbers, for machines.
     pub measures: Vec<Measure>,
