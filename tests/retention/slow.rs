@@ -79,7 +79,7 @@ pub fn brief<'a>(archive: &'a Snapshot, stream: &Stream) -> Option<&'a Brief> {
 /// Whether a plan decides about a stream.
 pub fn covers(scope: &Scope, stream: &Stream) -> bool {
     let host = match &scope.hosts {
-        Some(hosts) => hosts.iter().any(|host| *host == stream.host),
+        Some(hosts) => hosts.contains(&stream.host),
         None => true,
     };
     let set = scope.sets.iter().all(|sets| sets.iter().any(|set| *set == stream.set));
