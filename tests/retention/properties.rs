@@ -48,7 +48,7 @@ fn nothing_differs_from_the_slow_implementation() {
         }
     });
     println!("{count} removals");
-    assert!(count > 50_000, "the histories are too tame: {count} removals");
+    assert!(count > 60_000, "the histories are too tame: {count} removals");
 }
 
 /// Panics where a plan removes what nothing may remove, judged from outside: only what an archive is, not what rules say.
@@ -81,29 +81,29 @@ pub fn assert_nothing_precious(seed: u64, archives: &[Snapshot], scene: &Scene<'
     let streams: BTreeSet<&Stream> =
         archives.iter().filter(|archive| !stays(archive)).flat_map(|archive| &archive.databases).map(|brief| &brief.stream).collect();
     for stream in streams.into_iter().filter(|stream| !scene.gone.contains_key(stream)) {
-        assert_nothing_from_before_a_shrink(seed, archives, stream, scene, decider, removed);
+        assert_nothing_from_before_a_shrink(seed, &store, stream, scene, decider, removed);
     }
 }
 
 /// Panics where a plan removes an open shrink, or what the rules would have kept on its day from before it.
 fn assert_nothing_from_before_a_shrink(
     seed: u64,
-    archives: &[Snapshot],
+    store: &Store<'_>,
     stream: &Stream,
     scene: &Scene<'_>,
     decider: &Decider,
     removed: &Names,
 ) {
-    for shrink in slow::Line::new(&Store::new(archives), stream, false, scene).open {
+    for shrink in slow::Line::new(store, stream, false, scene).open {
         assert!(!removed.contains(shrink.name.as_str()), "seed {seed}: {decider:?} removes the open shrink {}", shrink.name);
         let is_before = |other: &&Snapshot| newer(shrink, other) && !slow::same(shrink, other) && slow::brief(other, stream).is_some();
         let may_go = |archive: &&Snapshot| archive.is_plain() || archive.kind == Kind::Safety || scene.condemned.contains(&archive.name);
-        let suspects = archives.iter().filter(is_before).filter(|archive| removed.contains(archive.name.as_str()) && !may_go(archive));
+        let suspects = store.all.iter().filter(is_before).filter(|archive| removed.contains(archive.name.as_str()) && !may_go(archive));
         let suspects: Vec<&str> = suspects.map(|archive| archive.name.as_str()).collect();
         if suspects.is_empty() {
             continue;
         }
-        let mut before: Vec<Snapshot> = archives.iter().filter(is_before).cloned().collect();
+        let mut before: Vec<Snapshot> = store.all.iter().filter(is_before).cloned().collect();
         for other in &mut before {
             other.databases.retain(|brief| brief.stream == *stream);
         }
@@ -117,19 +117,22 @@ fn assert_nothing_from_before_a_shrink(
 #[test]
 fn nothing_precious_is_removed() {
     each(|history| {
-        // One of the two, for the time that it takes; the runs try the others.
-        let decider = history.both()[history.seed as usize % 2];
-        let removed = removed_by(decider, history, &history.archives);
-        assert_nothing_precious(history.seed, &history.archives, &history.scene(), decider, &removed);
+        for decider in history.both() {
+            let removed = removed_by(decider, history, &history.archives);
+            assert_nothing_precious(history.seed, &history.archives, &history.scene(), decider, &removed);
+        }
     });
 }
 
 #[test]
 fn twice_is_once() {
     each(|history| {
+        // A condemned archive can be the newest one, and then another file is in use afterwards.
+        let mut history = history.clone();
+        history.scene.condemned.clear();
         for decider in history.both() {
-            let once = removed_by(decider, history, &history.archives);
-            let again = removed_by(decider, history, &left(&history.archives, &once));
+            let once = removed_by(decider, &history, &history.archives);
+            let again = removed_by(decider, &history, &left(&history.archives, &once));
             assert_eq!(again, Names::new(), "seed {}: {decider:?}", history.seed);
         }
     });
