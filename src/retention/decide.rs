@@ -144,7 +144,7 @@ fn by_stream<'a>(units: &'a [Unit<'a>]) -> impl Iterator<Item = (&'a Stream, Vec
 /// What decides about the archives of one stream.
 struct Line<'a> {
     retention: &'a Retention,
-    /// What stays if its database is gone for long.
+    /// What stays, if its database does not exist any more and somebody asked for the removal.
     gone: Option<GoneReach>,
     watches_shrinks: bool,
     now: DateTime<Utc>,

@@ -29,7 +29,8 @@
 //!
 //! What holds, as `tests/retention/` tries on ten thousand histories with all of this in them:
 //!
-//! - What is kept stays kept when the same plan is made again.
+//! - What is kept stays kept when the same plan is made again, unless the newest archive was removed because it was read
+//!   once more and is damaged: then another file can be the one that is in use.
 //! - A longer reach never removes more.
 //! - A pin, a hold or an archive of another stream never costs an archive its place. An archive that is kept while none is
 //!   marked as damaged is kept whichever are marked. One more mark removes no *other* archive; it can remove the marked one,
@@ -41,8 +42,8 @@
 //!     Rotating once can keep more.
 //!   - shrinks together with a clock that was set back: what was removed before is not there when an older shrink is
 //!     made later.
-//!   - a total size with a clock that was set back: a big archive that is gone leaves room for an older one that was made
-//!     later. Rotating often can keep more.
+//!   - a total size: a big archive that is gone leaves room for an older one that something else kept for a while, or that
+//!     was made later because a clock was set back. Rotating often can keep more, never less.
 
 mod decide;
 mod kinds;

@@ -64,7 +64,7 @@ pub(super) enum Coverage {
     Whole,
 }
 
-/// What stays of a stream whose database is gone for long, where somebody asked for its removal.
+/// What stays of a stream whose database does not exist any more, if somebody asked for its removal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum GoneReach {
     /// Only the newest good archive, and safety backups.
@@ -94,7 +94,7 @@ pub struct Scene<'a> {
     pub plain: BTreeSet<ArchiveName>,
     /// Damaged archives that were read once more just now, to be removed.
     pub condemned: BTreeSet<ArchiveName>,
-    /// Streams whose database is gone for long, where somebody asked for their removal.
+    /// Streams whose database does not exist any more, if somebody asked for their removal.
     pub gone: BTreeMap<Stream, GoneReach>,
     /// Whether `now` is ahead of the clock of this machine: then nothing is removed.
     pub ahead: bool,

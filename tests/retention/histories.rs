@@ -165,15 +165,15 @@ fn scope(dice: &mut Dice, archives: &[Snapshot]) -> Scope {
 }
 
 pub fn reach(dice: &mut Dice) -> Reach {
-    let mut count = || if dice.chance(60) { 0 } else { dice.between(1, 5) as u32 };
+    let mut count = || if dice.chance(60) { 0 } else { dice.between(1, 3) as u32 };
     let reach = Reach { last: count(), hourly: count(), daily: count(), weekly: count(), monthly: count(), yearly: count() };
     if reach == Reach::default() { Reach { daily: 7, weekly: 4, monthly: 12, ..reach } } else { reach }
 }
 
 pub fn limits(dice: &mut Dice, step: u64) -> Limits {
     Limits {
-        keep: dice.chance(50).then(|| dice.between(0, 8) as u32),
-        max_age: dice.chance(50).then(|| Duration::from_secs(dice.between(0, 40 * step))),
-        max_size: dice.chance(50).then(|| dice.between(0, 10_000)),
+        keep: dice.chance(50).then(|| dice.between(0, 5) as u32),
+        max_age: dice.chance(50).then(|| Duration::from_secs(dice.between(0, 15 * step))),
+        max_size: dice.chance(50).then(|| dice.between(0, 6000)),
     }
 }

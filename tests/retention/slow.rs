@@ -23,7 +23,7 @@ pub fn same(a: &Snapshot, b: &Snapshot) -> bool {
 
 /// All archives, with what a question needs to know about copies.
 pub struct Store<'a> {
-    all: &'a [Snapshot],
+    pub all: &'a [Snapshot],
     /// The ids that two names have. Most archives have no copy, and all of this is asked very often.
     copied: Vec<ArchiveId>,
 }

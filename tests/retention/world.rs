@@ -145,7 +145,7 @@ impl World {
             ("web", "/srv/one", "shop", true),
         ];
         for (host, folder, set, is_old_tool) in others {
-            if self.dice.chance(25) {
+            if self.dice.chance(20) {
                 self.settle_app(host, folder, set, is_old_tool);
             }
         }
