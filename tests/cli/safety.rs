@@ -280,3 +280,16 @@ fn a_rollback_over_another_page_size_is_not_called_a_write_of_somebody_else() {
         assert_eq!(world.archives().len(), archives, "{mode}");
     }
 }
+
+#[test]
+fn a_guard_inside_of_a_guarded_command_makes_nothing_that_is_the_latest() {
+    let mut world = changed();
+    world.at("2026-03-03");
+    world.sql("app.db", "INSERT INTO notes VALUES (999, 'x')");
+    let script = "sqlite3 app.db 'DELETE FROM notes WHERE id > 10' && HEIRLOOM guard app.db -- true && exit 7";
+    guard_with(&world, script).exits(7).says("rolled back and verified");
+    let kinds: Vec<String> = world.archives().iter().map(|name| kind_of(&world, name)).collect();
+    assert_eq!(kinds.iter().filter(|kind| *kind == "safety").count(), 2, "what the inner one made, and what was left: {kinds:?}");
+    world.heirloom(["restore", "--to", "new.db"]).success();
+    assert_eq!(notes(&world, "new.db"), "51");
+}
