@@ -11,7 +11,7 @@ use crate::metadata::rfc3339;
 use crate::ops::inventory::inventory;
 use crate::ops::marks;
 use crate::ops::resolve::Place;
-use crate::retention::{Limits, Retention, Scene, Shrink};
+use crate::retention::{Limits, Retention, Scene, Shrink, accepted_with};
 use crate::store::{Store as _, StoreError};
 
 /// Accept that an archive holds far less than the ones before it
@@ -47,7 +47,14 @@ pub(super) fn run(args: &AcceptArgs, context: &mut Context) -> anyhow::Result<Ou
     let concerned =
         |shrink: &&Shrink| shrink.created_at <= snapshot.created_at && snapshot.databases.iter().any(|brief| brief.stream == shrink.stream);
     let accepted: Vec<&Shrink> = open.iter().filter(concerned).collect();
-    let changed = !accepted.is_empty() && marks::accept(&store, &lock, &name)?;
+    let mut changed = false;
+    if !accepted.is_empty() {
+        // The older ones first: if we die in between, the shrink of the one asked for is still open, and the next run does the rest.
+        for older in accepted_with(&snapshots, snapshot) {
+            marks::accept(&store, &lock, &older)?;
+        }
+        changed = marks::accept(&store, &lock, &name)?;
+    }
     if context.ui.is_json() {
         let shrinks = accepted.iter().map(|shrink| {
             let (archive, database) = (shrink.archive.as_str(), &shrink.database);

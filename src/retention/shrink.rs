@@ -136,13 +136,16 @@ pub(super) fn describe(member: &Member<'_>) -> Option<Shrink> {
 
 /// Returns the earlier shrinks of the same databases that accepting an archive accepts, newest first.
 ///
-/// Each gets a sidecar of its own: that of a newer archive goes with it, and the older shrink would be open again.
+/// Each gets a sidecar of its own: that of a newer archive goes with it, and the older shrink would be open again. One in which another
+/// database shrank as well is left out: a sidecar is for the whole archive, and nobody accepted that.
 pub fn accepted_with(snapshots: &[Snapshot], archive: &Snapshot) -> Vec<ArchiveName> {
     let of_archive = |brief: &&Brief| archive.databases.iter().any(|own| own.stream == brief.stream);
     let fits = |snapshot: &&Snapshot| {
+        let mut fell = snapshot.databases.iter().filter(|brief| shrunk(brief).is_some()).peekable();
         snapshot.kind != Kind::Safety
             && archive.newest_first(snapshot) == std::cmp::Ordering::Less
-            && snapshot.databases.iter().filter(of_archive).any(|brief| shrunk(brief).is_some())
+            && fell.peek().is_some()
+            && fell.all(|brief| of_archive(&brief))
     };
     let mut earlier: Vec<&Snapshot> = snapshots.iter().filter(fits).collect();
     earlier.sort_by(|a, b| a.newest_first(b));

@@ -77,9 +77,29 @@ fn a_later_archive_accepts_the_shrinks_before_it() {
     let document = world.heirloom(["accept", "latest", "--json"]).success().json();
     assert_eq!((&document["archive"], &document["changed"]), (&"app_20260304T030000Z.tar.gz".into(), &true.into()));
     assert_eq!(document["shrinks"][0]["archive"], SHRINK);
+    assert!(world.path(format!("backups/{SHRINK}.accepted")).exists(), "a sidecar of its own: the newer archive may go first");
+    world.heirloom(["delete", "app_20260304T030000Z.tar.gz", "--force"]).success();
     world.heirloom(["rotate"]).success();
     world.heirloom(["cleanup", "--keep", "1"]).success();
     assert_eq!(world.archives().len(), 1);
+}
+
+#[test]
+fn the_loss_of_another_database_is_not_accepted_with_an_archive_without_it() {
+    let mut world = World::new();
+    let both = ["backup", "app.db", "other.db", "--set", "shop"];
+    for (day, count) in [(1, 4000), (2, 400)] {
+        notes(&world, count);
+        fs::copy(world.path("app.db"), world.path("other.db")).unwrap();
+        let code = world.at(&format!("2026-03-0{day}T03:00:00Z")).heirloom(both).code;
+        assert_eq!(code, if day == 2 { 3 } else { 0 }, "day {day}");
+    }
+    world.at("2026-03-03T03:00:00Z").heirloom(["backup", "app.db", "--set", "shop"]);
+    let document = world.at("2026-03-03T04:00:00Z").heirloom(["accept", "latest", "--json"]).success().json();
+    assert_eq!(document["shrinks"].as_array().unwrap().len(), 1, "{document}");
+    assert!(!world.path("backups/shop_20260302T030000Z.tar.gz.accepted").exists());
+    let open = check(&world, "shrunken").to_string();
+    assert!(open.contains("other"), "{open}");
 }
 
 #[test]
