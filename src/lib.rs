@@ -24,7 +24,8 @@
 //! | whose archive is it? | `streams.rs` |
 //! | which archive is the latest? | `latest/` |
 //! | what may be removed? | `retention/` |
-//! | what does exit code 13 mean? | `cli/exit.rs` |
+//! | what does exit code 13 mean? | `failure.rs`, `ops/explain.rs` |
+//! | what does a hint say? | `cli/remedy.rs` |
 
 pub mod activity;
 pub mod archive;
@@ -33,6 +34,7 @@ pub mod clock;
 pub mod config;
 pub mod database;
 pub mod digest;
+pub mod failure;
 pub mod groups;
 pub mod holds;
 pub mod identity;
@@ -44,6 +46,7 @@ pub mod names;
 pub mod ops;
 pub mod platform;
 pub mod progress;
+pub mod report;
 pub mod retention;
 pub mod schema_diff;
 pub mod scratch;

@@ -8,19 +8,18 @@ use anyhow::Context as _;
 use serde_json::{Value, json};
 
 use super::choice::{ChoiceArgs, Chosen};
-use super::exit::Usage;
 use super::log::Record;
 use super::ui::Tone;
 use super::{Context, Outcome, Ui, text};
 use crate::archive::Compression;
 use crate::config::{Check, ShrinkWatch};
 use crate::database::{Depth, Limits, Source};
+use crate::failure::{Failure, is_interruption};
 use crate::metadata::Kind;
 use crate::names::{ArchiveName, Name, printable};
 use crate::ops::backup::{self, Finding, IfMissing, Made, Note, Plan, Run};
 use crate::ops::inventory::inventory;
 use crate::ops::pack::Request;
-use crate::progress::Interrupted;
 use crate::retention::{self, Retention};
 use crate::snapshot::Snapshot;
 use crate::store::{LocalStore, Store as _, StoreError};
@@ -148,7 +147,7 @@ pub(super) fn run(args: &BackupArgs, context: &mut Context) -> anyhow::Result<Ou
     let chosen = args.choice.choose(context)?;
     let several = chosen.len() > 1;
     if several && args.name.is_some() {
-        return Err(Usage::new("--name names one archive, and several sets are backed up", "choose one with `--set NAME`").into());
+        return Err(Failure::usage("--name names one archive, and several sets are backed up", "choose one with `--set NAME`").into());
     }
     if args.new_store {
         context.stores.accept_new();
@@ -169,9 +168,9 @@ pub(super) fn run(args: &BackupArgs, context: &mut Context) -> anyhow::Result<Ou
                 documents.push(document);
             }
             // The other sets are as worth backing up as before; a signal ends them all.
-            Err(error) if several && !error.chain().any(|cause| cause.is::<Interrupted>()) => {
+            Err(error) if several && !is_interruption(&error) => {
                 failed += 1;
-                super::exit::report(&error, &mut context.ui);
+                super::exit::report(&error, &context.typed, &mut context.ui);
             }
             Err(error) => return Err(error),
         }
@@ -289,9 +288,8 @@ fn tell_missing(plan: &Plan, context: &Context) -> anyhow::Result<Vec<Name>> {
 pub(super) fn tell_denied(store: &LocalStore, context: &Context) -> bool {
     let denied = store.denied();
     if let Some(why) = &denied {
-        context
-            .ui
-            .warning(format!("the mode or group of [store] could not be given to {why}; `heirloom config check` says what is needed"));
+        let check = context.command_line(&["config", "check"]);
+        context.ui.warning(format!("the mode or group of [store] could not be given to {why}; `{check}` says what is needed"));
     }
     denied.is_some()
 }
@@ -328,7 +326,7 @@ fn young_enough(plan: &Plan, age: Duration, store: Option<&LocalStore>, context:
 }
 
 /// Returns what decides about older archives after the backup.
-fn retention(args: &BackupArgs, context: &Context) -> Result<Option<Retention>, Usage> {
+fn retention(args: &BackupArgs, context: &Context) -> Result<Option<Retention>, Failure> {
     Ok(if args.rotate {
         Some(Retention::Rotate(super::rotate::configured_policy(context)?))
     } else if args.cleanup {
@@ -363,10 +361,11 @@ fn request(args: &BackupArgs, context: &Context, set: Name, absent: Vec<Name>) -
 }
 
 /// Makes the archive's file name out of what the user typed, with or without the ending.
-fn chosen_name(name: &str, compressed: bool) -> Result<ArchiveName, Usage> {
+fn chosen_name(name: &str, compressed: bool) -> Result<ArchiveName, Failure> {
     let ending = if compressed { ".tar.gz" } else { ".tar" };
     let file = if name.ends_with(ending) { name.to_owned() } else { format!("{name}{ending}") };
-    ArchiveName::new(file).map_err(|error| Usage::new(error.to_string(), "use letters, digits, dots, dashes and underscores, and no slash"))
+    ArchiveName::new(file)
+        .map_err(|error| Failure::usage(error.to_string(), "use letters, digits, dots, dashes and underscores, and no slash"))
 }
 
 fn tell_plan(ui: &mut Ui, plan: &Plan, store: &Path) {

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use super::Context;
-use super::exit::Usage;
 use crate::database::Source;
+use crate::failure::{Failure, Remedy};
 use crate::names::Name;
 use crate::ops::backup;
 
@@ -53,7 +53,9 @@ impl ChoiceArgs {
             Some(names) if !names.is_empty() => {
                 let set = names[0].0.clone();
                 if names.iter().any(|(other, _)| *other != set) {
-                    return Err(Usage::new("the databases belong to different sets", "back up one set at a time, with `--set NAME`").into());
+                    return Err(
+                        Failure::usage("the databases belong to different sets", "back up one set at a time, with `--set NAME`").into()
+                    );
                 }
                 let only: Vec<Name> = names.into_iter().map(|(_, name)| name).chain(self.only.iter().cloned()).collect();
                 if let Some(unknown) = only.iter().find(|name| !configured[&set].databases.contains_key(name)) {
@@ -65,7 +67,7 @@ impl ChoiceArgs {
                 let sets: Vec<&Name> = configured.keys().filter(|set| self.set.as_ref().is_none_or(|wanted| wanted == *set)).collect();
                 if sets.is_empty() {
                     let known: Vec<&str> = configured.keys().map(Name::as_str).collect();
-                    return Err(Usage::new("no such set in the configuration", format!("there are: {}", known.join(", "))).into());
+                    return Err(Failure::usage("no such set in the configuration", format!("there are: {}", known.join(", "))).into());
                 }
                 let holds = |set: &Name, name: &Name| configured[set].databases.contains_key(name);
                 // One name too many is an error: leaving it out would silently back up less.
@@ -81,9 +83,7 @@ impl ChoiceArgs {
                     if let Some(refused) = context.configuration.refused_database() {
                         return Err(refused.into());
                     }
-                    let hint =
-                        "name a file (`heirloom backup app.db`), set DATABASE_PATH, or write a configuration with `heirloom config init`";
-                    Err(Usage::new("no database to back up", hint).into())
+                    Err(Failure::usage("no database to back up", Remedy::NameDatabase).into())
                 }
             },
             None => from_paths(self, &self.databases),
@@ -97,7 +97,7 @@ fn from_paths(args: &ChoiceArgs, paths: &[PathBuf]) -> anyhow::Result<Vec<Chosen
     if !args.only.is_empty() {
         let known: Vec<Name> = sources.iter().map(|source| source.name.clone()).collect();
         if let Some(unknown) = args.only.iter().find(|name| !known.contains(name)) {
-            return Err(Usage::new(
+            return Err(Failure::usage(
                 format!("no database \"{unknown}\" among those given"),
                 "a file is named by its file name without ending",
             )
@@ -132,5 +132,5 @@ fn no_such_database(context: &Context, name: &Name) -> anyhow::Error {
         .iter()
         .flat_map(|(set, settings)| settings.databases.keys().map(move |name| format!("{set}/{name}")))
         .collect();
-    Usage::new(format!("no database \"{name}\" in the configuration"), format!("there are: {}", known.join(", "))).into()
+    Failure::usage(format!("no database \"{name}\" in the configuration"), format!("there are: {}", known.join(", "))).into()
 }

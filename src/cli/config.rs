@@ -10,14 +10,15 @@ use rustix::fs::{Access, AtFlags, CWD, accessat};
 use serde_json::{Value as Json, json};
 
 use super::context::quoted;
-use super::exit::{InTheWay, Usage};
 use super::settings::FILE_NAME;
 use super::stores::{access, is_below};
 use super::ui::Tone;
-use super::{Context, Outcome, exit_code};
+use super::{Context, Outcome, remedy};
 use crate::config::{EXAMPLE, Key, Origin};
 use crate::database::probe;
+use crate::failure::{Failure, FailureKind, Remedy};
 use crate::names::{HostLabel, printable};
+use crate::ops::explain::explain;
 use crate::platform::{self, is_mount_point, may_give_to};
 use crate::store::{StoreError, Strangeness, parent, sync_folder};
 
@@ -195,13 +196,13 @@ struct Tested {
     /// 0: all is well.
     code: u8,
     message: String,
-    hint: Option<String>,
+    remedy: Option<Remedy>,
     warning: bool,
 }
 
 impl Tested {
     fn good(what: impl Into<String>, message: String) -> Self {
-        Self { what: what.into(), code: 0, message, hint: None, warning: false }
+        Self { what: what.into(), code: 0, message, remedy: None, warning: false }
     }
 
     fn odd(what: impl Into<String>, message: String) -> Self {
@@ -209,8 +210,12 @@ impl Tested {
     }
 
     fn bad(what: impl Into<String>, error: anyhow::Error) -> Self {
-        let message = super::exit::message(&error);
-        Self { what: what.into(), code: exit_code(&error, None), message, hint: super::exit::hint(&error), warning: false }
+        let Failure { kind, message, remedy } = explain(&error);
+        Self { what: what.into(), code: kind.code(), message, remedy, warning: false }
+    }
+
+    fn hint(&self, context: &Context) -> Option<String> {
+        self.remedy.as_ref().map(|remedy| remedy::hint(remedy, &context.typed))
     }
 
     fn state(&self) -> (&'static str, Tone) {
@@ -230,7 +235,8 @@ fn check(context: &mut Context) -> Outcome {
         let checks: Vec<Json> = tested
             .iter()
             .map(|tested| {
-                let Tested { what, code, message, hint, .. } = tested;
+                let Tested { what, code, message, .. } = tested;
+                let hint = tested.hint(context);
                 json!({"check": what, "state": tested.state().0, "code": code, "message": message, "hint": hint})
             })
             .collect();
@@ -240,7 +246,7 @@ fn check(context: &mut Context) -> Outcome {
         let mut table = context.ui.table(&["STATE", "SETTING", "RESULT"]);
         for tested in tested.iter().filter(|tested| tested.code != 0 || context.ui.tells()) {
             let (state, tone) = tested.state();
-            let hint = tested.hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();
+            let hint = tested.hint(context).map(|hint| format!("; {hint}")).unwrap_or_default();
             table.add_row([context.ui.paint(tone, state), tested.what.clone(), format!("{}{hint}", tested.message)]);
         }
         if !table.is_empty() {
@@ -255,8 +261,7 @@ fn tests(context: &Context) -> Vec<Tested> {
     let effective = &configuration.effective;
     let mut tested = Vec::new();
     for problem in &effective.problems {
-        let error = Usage { message: problem.to_string(), hint: problem.hint.clone() };
-        tested.push(Tested::bad("configuration", error.into()));
+        tested.push(Tested::bad("configuration", super::settings::usage(problem).into()));
     }
     if tested.is_empty() {
         let message = match &configuration.file {
@@ -311,7 +316,7 @@ fn test_folder(what: String, path: &Path, store: &Path) -> Option<Tested> {
     (folder == platform::resolved(store)).then(|| {
         let message = format!("{} lies in the folder of the store", quoted(path));
         let hint = "name another folder in store.dir, so that nobody takes the database for a backup";
-        Tested { hint: Some(hint.into()), ..Tested::odd(what, message) }
+        Tested { remedy: Some(hint.into()), ..Tested::odd(what, message) }
     })
 }
 
@@ -322,7 +327,7 @@ fn test_mount(context: &Context) -> Option<Tested> {
     let root = &context.settings.store;
     if !is_below(root, mount) {
         let message = format!("the store {} is not below {}", quoted(root), quoted(mount));
-        return Some(Tested::bad(what, Usage::new(message, "name the mount point that the store is on").into()));
+        return Some(Tested::bad(what, Failure::usage(message, "name the mount point that the store is on").into()));
     }
     Some(match is_mount_point(mount) {
         Ok(true) => Tested::good(what, format!("{} is mounted", quoted(mount))),
@@ -400,10 +405,16 @@ fn init(args: &InitArgs, context: &mut Context) -> anyhow::Result<Outcome> {
     let mut options = OpenOptions::new();
     let mut opened = match options.write(true).create_new(true).mode(0o644).open(file) {
         Ok(opened) => opened,
-        Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists => return Err(InTheWay(file.to_owned()).into()),
+        Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists => {
+            let message = format!("{} is already there and was not changed", quoted(file));
+            let remedy = "name another file, or move this one away first";
+            return Err(Failure::new(FailureKind::TargetExists, message).remedy(remedy).into());
+        }
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => {
             let folder = quoted(parent(file));
-            return Err(Usage::new(format!("cannot write {}: there is no folder {folder}", quoted(file)), "make the folder first").into());
+            return Err(
+                Failure::usage(format!("cannot write {}: there is no folder {folder}", quoted(file)), "make the folder first").into()
+            );
         }
         Err(cause) => return Err(cause).with_context(|| format!("cannot write {}", quoted(file))),
     };

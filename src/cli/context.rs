@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 
-use super::exit::Usage;
+use super::invocation::Invocation;
 use super::log::Record;
 use super::settings::{Configuration, variable};
 use super::stores::Stores;
@@ -16,10 +16,10 @@ use super::{GlobalArgs, Ui};
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::database::{sqlite_is_new_enough, sqlite_version};
+use crate::failure::Failure;
 use crate::names::{HostLabel, printable};
 use crate::ops::inventory::Reading;
 use crate::ops::pack::Host;
-use crate::ops::restore::shell_word;
 use crate::store::{LocalStore, StoreError};
 use crate::streams::OwnHost;
 
@@ -41,8 +41,8 @@ pub struct Context {
     pub host_name: String,
     /// The name of the user.
     pub user: String,
-    /// The flags of every command, for commands that are printed.
-    pub flags: GlobalArgs,
+    /// What was typed, for commands that are printed.
+    pub typed: Invocation,
     /// The terminal.
     pub ui: Ui,
     /// The stores that this user has used on this host.
@@ -53,8 +53,8 @@ pub struct Context {
 
 impl Context {
     /// Gathers everything and tells what is odd about the configuration. Nothing is written. Fails where the configuration cannot be used.
-    pub fn new(args: &GlobalArgs) -> anyhow::Result<Self> {
-        let context = Self::gather(args)?;
+    pub fn new(args: &GlobalArgs, typed: &Invocation) -> anyhow::Result<Self> {
+        let context = Self::gather(args, typed)?;
         context.configuration.require()?;
         for warning in &context.configuration.effective.warnings {
             context.ui.warning(warning);
@@ -63,7 +63,7 @@ impl Context {
     }
 
     /// Gathers everything and leaves it to the command what to do about a configuration that cannot be used.
-    pub fn gather(args: &GlobalArgs) -> anyhow::Result<Self> {
+    pub fn gather(args: &GlobalArgs, typed: &Invocation) -> anyhow::Result<Self> {
         let ui = Ui::new(args);
         if !sqlite_is_new_enough() {
             anyhow::bail!("SQLite {} is too old: it can damage a database in WAL mode; 3.51.3 or newer is needed", sqlite_version());
@@ -94,7 +94,7 @@ impl Context {
             clock,
             host_name,
             user: user(),
-            flags: args.clone(),
+            typed: typed.clone(),
             stores: Stores::new(),
             ui,
             records: Vec::new(),
@@ -128,12 +128,7 @@ impl Context {
 
     /// Returns a command as it can be pasted, with the configuration and the store of this run where flags gave them.
     pub fn command_line<S: AsRef<str>>(&self, words: &[S]) -> String {
-        let shown = |path: &PathBuf| shell_word(&path.to_string_lossy());
-        let mut line: Vec<String> = vec!["heirloom".into()];
-        line.extend(words.iter().map(|word| shell_word(word.as_ref())));
-        line.extend(self.flags.config.iter().flat_map(|file| ["--config".into(), shown(file)]));
-        line.extend(self.flags.dir.iter().flat_map(|dir| ["--dir".into(), shown(dir)]));
-        line.join(" ")
+        self.typed.command(words)
     }
 
     /// Returns how many threads may compute.
@@ -156,7 +151,7 @@ fn set_time() -> anyhow::Result<Option<DateTime<Utc>>> {
         Some(text) => DateTime::parse_from_rfc3339(&text)
             .map(|time| Some(time.to_utc()))
             .map_err(|error| {
-                Usage::new(format!("HEIRLOOM_NOW=\"{}\" is no time: {error}", printable(&text)), "write it as 2026-03-01T03:00:00Z")
+                Failure::usage(format!("HEIRLOOM_NOW=\"{}\" is no time: {error}", printable(&text)), "write it as 2026-03-01T03:00:00Z")
             })
             .context("cannot tell the time"),
     }

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::exit::{Refused, Usage};
 use super::log::Record;
 use super::retain::{configured, shrinks_off};
 use super::{Context, Outcome, text};
+use crate::failure::{Failure, FailureKind};
 use crate::lock::StoreLock;
 use crate::names::{ArchiveName, printable};
 use crate::ops::delete::{self, DeleteError, LastGood, Refusal};
@@ -62,7 +62,7 @@ pub(super) fn run(args: &DeleteArgs, context: &mut Context) -> anyhow::Result<Ou
                 return Err(StoreError::NotFound { name: unknown.as_str().to_owned(), location: store.location() }.into());
             }
             let hint = "it is not an archive that this release can read; remove it with `rm` if you are sure";
-            return Err(Usage::new(format!("\"{unknown}\" is not a heirloom archive"), hint).into());
+            return Err(Failure::usage(format!("\"{unknown}\" is not a heirloom archive"), hint).into());
         }
         let databases = configured(context);
         let sources = Sources::new(databases.iter().map(|path| path.as_path()), &found.snapshots);
@@ -88,7 +88,7 @@ pub(super) fn run(args: &DeleteArgs, context: &mut Context) -> anyhow::Result<Ou
         return Ok(Outcome::Done);
     }
     if !args.force && !context.ui.confirm(&format!("Delete {} for good?", text::count(planned.remove.len() as u64, "archive"))) {
-        return Err(Usage::new("not confirmed, nothing was deleted", "answer y at a terminal, or use `--force`").into());
+        return Err(Failure::usage("not confirmed, nothing was deleted", "answer y at a terminal, or use `--force`").into());
     }
     // Planned again under the lock: another run may have removed the other good archives in between.
     let lock = StoreLock::acquire(&store.create_private()?, Duration::from_secs(60), &context.ui.progress())?;
@@ -117,5 +117,5 @@ fn refused(error: anyhow::Error, context: &Context) -> anyhow::Error {
         }
         Refusal::Live(_) => "remove it with `rm` if you are sure that it is not in use".into(),
     };
-    Refused { message: DeleteError { archive, why }.to_string(), hint }.into()
+    Failure::new(FailureKind::TargetInUse, DeleteError { archive, why }.to_string()).remedy(hint).into()
 }

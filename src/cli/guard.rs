@@ -12,13 +12,13 @@ use serde_json::{Value, json};
 use super::backup::CheckArg;
 use super::child::{self, Ended, Job};
 use super::choice::{ChoiceArgs, Chosen};
-use super::exit::{GuardFailed, Usage};
 use super::http::Url;
 use super::log::Record;
 use super::ui::Tone;
 use super::{Context, Outcome, text};
 use crate::archive::Compression;
 use crate::database::{Depth, Limits, SourceError, is_blank};
+use crate::failure::{Failure, FailureKind};
 use crate::metadata::Kind;
 use crate::names::printable;
 use crate::ops::backup::{self, IfMissing, Run};
@@ -135,7 +135,8 @@ impl Verdict {
 pub(super) fn run(args: &GuardArgs, context: &mut Context) -> anyhow::Result<Outcome> {
     let url = args.health_url.as_deref().map(Url::parse).transpose()?;
     let chosen = args.choice.choose(context)?;
-    let nothing_run = || GuardFailed::new("there is no good backup, so that the command was not run; nothing was changed");
+    let nothing_run =
+        || Failure::new(FailureKind::GuardFailed, "there is no good backup, so that the command was not run; nothing was changed");
     if args.new_store {
         context.stores.accept_new();
     }
@@ -204,13 +205,13 @@ fn back_up(args: &GuardArgs, context: &mut Context, store: &LocalStore, chosen: 
     if let Some((source, archive)) = backup::lost(&plan.missing, &plan.request.set, &context.host, &known).first() {
         let words = ["restore", archive.as_str(), "--only", source.name.as_str(), "--to", &source.path.to_string_lossy()];
         let message = format!("no database at {}, but archives of it exist", super::context::quoted(&source.path));
-        return Err(Usage::new(message, format!("restore it with: {}", context.command_line(&words))).into());
+        return Err(Failure::usage(message, format!("restore it with: {}", context.command_line(&words))).into());
     }
     for missing in &plan.missing {
         step(context, format!("no database at {} yet: there is nothing to go back to", super::context::quoted(&missing.path)));
     }
     if plan.sources.is_empty() {
-        let none = Usage::new("none of the databases exists yet", "run the command without guard, or name a database that exists");
+        let none = Failure::usage("none of the databases exists yet", "run the command without guard, or name a database that exists");
         return Err(none.into());
     }
     super::undo::report_beside(context, plan.sources.iter().map(|source| source.path.as_path()), None);
@@ -269,11 +270,14 @@ fn judge(
     for one in before {
         let seen = guard::look(store, one, depth(context), &args.run(context, &context.reading()), &Silent).with_context(|| {
             let archives = commands(args, context, before.iter());
-            GuardFailed::new(format!(
-                "the command {how}, and then the databases of \"{}\" could not be looked at; they are as the command left them",
-                one.packed.metadata.set
-            ))
-            .hint(format!("roll back: {archives}"))
+            Failure::new(
+                FailureKind::GuardFailed,
+                format!(
+                    "the command {how}, and then the databases of \"{}\" could not be looked at; they are as the command left them",
+                    one.packed.metadata.set
+                ),
+            )
+            .remedy(format!("roll back: {archives}"))
         })?;
         verdict.trouble.extend(seen.iter().filter_map(Seen::trouble));
         verdict.seen.push(seen);
@@ -389,12 +393,15 @@ fn answer(
         }
         let report = rolled_back.with_context(|| {
             let left = commands(args, context, touched[number..].iter().map(|(before, _)| *before));
-            GuardFailed::new(format!(
-                "{}, and {} could not be rolled back; unless the cause says otherwise, the databases are as the command left them",
-                if verdict.ended.succeeded() { "a health check failed" } else { "the command failed" },
-                names.join(", "),
-            ))
-            .hint(format!("the backup made before is good; roll back with: {left}"))
+            Failure::new(
+                FailureKind::GuardFailed,
+                format!(
+                    "{}, and {} could not be rolled back; unless the cause says otherwise, the databases are as the command left them",
+                    if verdict.ended.succeeded() { "a health check failed" } else { "the command failed" },
+                    names.join(", "),
+                ),
+            )
+            .remedy(format!("the backup made before is good; roll back with: {left}"))
         })?;
         for warning in &report.warnings {
             context.ui.warning(warning);

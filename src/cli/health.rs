@@ -2,21 +2,17 @@
 
 use std::path::PathBuf;
 
-use serde_json::{Map, Value, json};
-
 use super::backup::CheckArg;
 use super::choice::ChoiceArgs;
-use super::exit::Usage;
 use super::health_metrics::{nagios, prometheus, write_for_others};
 use super::retain::shrinks_off;
 use super::rotate::configured_policy;
 use super::ui::Tone;
-use super::{Context, Outcome, Ui, exit};
+use super::{Context, Outcome, Ui, remedy};
 use crate::config::Check as Configured;
-use crate::metadata::rfc3339;
+use crate::failure::{Failure, is_interruption, message};
 use crate::names::printable;
 use crate::ops::health::{Check, Report, Request, State, Watched, gather, judge};
-use crate::progress::Interrupted;
 
 /// Check the health of databases and backups
 ///
@@ -68,22 +64,20 @@ impl HealthArgs {
 
 pub(super) fn run(args: &HealthArgs, context: &mut Context) -> anyhow::Result<Outcome> {
     match report(args, context).and_then(|report| tell(args, &report, context)) {
-        Err(error) if args.nagios && !error.chain().any(|cause| cause.is::<Interrupted>()) => {
-            Ok(Outcome::Found(unknown(&error, &mut context.ui)))
-        }
+        Err(error) if args.nagios && !is_interruption(&error) => Ok(Outcome::Found(unknown(&error, &mut context.ui))),
         other => other,
     }
 }
 
 /// Tells Nagios that nothing could be found out, and returns its exit code for that.
 pub(super) fn unknown(error: &anyhow::Error, ui: &mut Ui) -> u8 {
-    ui.result(format!("HEIRLOOM UNKNOWN - {}", exit::message(error).replace('|', "/")));
+    ui.result(format!("HEIRLOOM UNKNOWN - {}", message(error).replace('|', "/")));
     3
 }
 
 fn report(args: &HealthArgs, context: &Context) -> anyhow::Result<Report> {
     if context.ui.is_json() && (args.nagios || args.prometheus) {
-        return Err(Usage::new("--json cannot be used with --nagios or --prometheus", "choose one of them").into());
+        return Err(Failure::usage("--json cannot be used with --nagios or --prometheus", "choose one of them").into());
     }
     let store = context.store();
     let request = Request {
@@ -99,14 +93,14 @@ fn report(args: &HealthArgs, context: &Context) -> anyhow::Result<Report> {
         max_backup_age: context.settings.health.max_backup_age,
         rotation: configured_policy(context).ok(),
         shrinks_off: shrinks_off(context),
-        flags: context.command_line::<&str>(&[]).trim_start_matches("heirloom").to_owned(),
     };
     let mut report = judge(&gather(&request, &context.ui.progress())?);
+    report.word(&|advice| remedy::advice(advice, &context.typed));
     if args.databases_only {
         report.checks.retain(|check| check.subject.database().is_some());
         // "All is well" about nothing would let an application start on anything.
         if report.checks.is_empty() {
-            return Err(Usage::new("no database is known", "name a file, or configure the databases (`heirloom config init`)").into());
+            return Err(Failure::usage("no database is known", "name a file, or configure the databases (`heirloom config init`)").into());
         }
     }
     Ok(report)
@@ -137,7 +131,7 @@ fn tell(args: &HealthArgs, report: &Report, context: &mut Context) -> anyhow::Re
             None => context.ui.result(metrics.trim_end()),
         }
     } else if context.ui.is_json() {
-        context.ui.document(&document(report));
+        context.ui.document(report);
     } else {
         lines(report, &mut context.ui);
     }
@@ -167,33 +161,4 @@ fn lines(report: &Report, ui: &mut Ui) {
             ui.result(format!("          {}", ui.paint(Tone::Dim, &printable(advice))));
         }
     }
-}
-
-fn document(report: &Report) -> Value {
-    let check = |check: &Check| {
-        let measures: Map<String, Value> = check
-            .measures
-            .iter()
-            .map(|measure| {
-                let value = json!({"value": measure.value, "warning": measure.warning, "critical": measure.critical});
-                (measure.quantity.name.to_owned(), value)
-            })
-            .collect();
-        json!({
-            "check": check.name,
-            "set": check.subject.set(),
-            "database": check.subject.database(),
-            "path": check.subject.path(),
-            "state": check.state.as_str(),
-            "value": check.value,
-            "measures": measures,
-            "advice": check.advice,
-        })
-    };
-    json!({
-        "state": report.state().as_str(),
-        "at": rfc3339(report.at),
-        "store": report.store,
-        "checks": report.checks.iter().map(check).collect::<Vec<_>>(),
-    })
 }

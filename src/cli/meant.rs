@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use chrono::{DateTime, Utc};
 
 use super::Context;
-use super::exit::{NoBackup, Usage};
 use crate::config::SetSettings;
+use crate::failure::Failure;
 use crate::latest::{Asked, SetChoice, adopt_old_archives, included, only_set, set_of_path};
 use crate::metadata::Kind;
 use crate::names::{Name, printable};
@@ -123,7 +123,7 @@ fn of_set(set: &Name, only: &[Name], context: &Context) -> Meant {
 }
 
 /// Returns the database of the configuration that an argument means: its path, or its name.
-pub(super) fn configured_database(text: &str, set: Option<&Name>, context: &Context) -> Result<Option<Meant>, Usage> {
+pub(super) fn configured_database(text: &str, set: Option<&Name>, context: &Context) -> Result<Option<Meant>, Failure> {
     let path = resolved(Path::new(text));
     let sets = || context.settings.sets.iter().filter(|(name, _)| set.is_none_or(|set| set == *name));
     let at_path = |(name, settings): (&Name, &SetSettings)| {
@@ -143,7 +143,7 @@ pub(super) fn configured_database(text: &str, set: Option<&Name>, context: &Cont
         [(set, database)] => Ok(Some(of_set(set, std::slice::from_ref(database), context))),
         several => {
             let choices: Vec<&str> = several.iter().map(|(set, _)| set.as_str()).collect();
-            Err(Usage::new(
+            Err(Failure::usage(
                 format!("several sets have the database \"{}\"", printable(text)),
                 format!("choose one: --set {}", choices.join(", --set ")),
             ))
@@ -285,9 +285,12 @@ fn holds(snapshots: &[Snapshot], set: &Name, databases: &[Database]) -> bool {
         })
 }
 
-fn several_sets(sets: &[Name], context: &Context) -> Usage {
+fn several_sets(sets: &[Name], context: &Context) -> Failure {
     let names: Vec<&str> = sets.iter().map(Name::as_str).collect();
-    Usage::new(format!("the store \"{}\" holds several sets", location(context)), format!("choose one: --set {}", names.join(", --set ")))
+    Failure::usage(
+        format!("the store \"{}\" holds several sets", location(context)),
+        format!("choose one: --set {}", names.join(", --set ")),
+    )
 }
 
 /// Returns the databases that the archives of a set name.
@@ -296,34 +299,31 @@ fn names_in<'a>(set: &Name, snapshots: &'a [Snapshot]) -> BTreeSet<&'a Name> {
     of_set.flat_map(|snapshot| snapshot.databases.iter().map(|brief| &brief.name).chain(&snapshot.set_databases)).collect()
 }
 
-fn in_no_set(named: &[&Name], sets: &[Name], snapshots: &[Snapshot]) -> NoBackup {
+fn in_no_set(named: &[&Name], sets: &[Name], snapshots: &[Snapshot]) -> Failure {
     let names: Vec<String> = named.iter().map(|name| format!("\"{name}\"")).collect();
     let known = sets.iter().flat_map(|set| names_in(set, snapshots).into_iter().map(move |name| format!("{set}/{name}")));
-    NoBackup {
-        message: format!("no set has the database {}", names.join(" and ")),
-        hint: format!("there are: {}", known.collect::<Vec<_>>().join(", ")),
-    }
+    Failure::no_backup(
+        format!("no set has the database {}", names.join(" and ")),
+        format!("there are: {}", known.collect::<Vec<_>>().join(", ")),
+    )
 }
 
 /// Refuses a name that neither the configuration nor an archive of the set knows: a typing error, not a first
 /// deployment.
-fn refuse_unknown(only: &[Name], set: &Name, snapshots: &[Snapshot], context: &Context) -> Result<(), NoBackup> {
+fn refuse_unknown(only: &[Name], set: &Name, snapshots: &[Snapshot], context: &Context) -> Result<(), Failure> {
     let mut known = names_in(set, snapshots);
     known.extend(context.settings.sets.get(set).into_iter().flat_map(|settings| settings.databases.keys()));
     match only.iter().find(|name| !known.contains(name)) {
         Some(unknown) if !known.is_empty() => {
             let names: Vec<&str> = known.iter().map(|name| name.as_str()).collect();
-            Err(NoBackup {
-                message: format!("no database \"{unknown}\" in the set \"{set}\""),
-                hint: format!("there are: {}", names.join(", ")),
-            })
+            Err(Failure::no_backup(format!("no database \"{unknown}\" in the set \"{set}\""), format!("there are: {}", names.join(", "))))
         }
         _ => Ok(()),
     }
 }
 
 /// Refuses a set that neither the configuration nor an archive knows, if there are archives at all.
-pub(super) fn refuse_unknown_set(set: Option<&Name>, found: &Inventory, context: &Context) -> Result<(), NoBackup> {
+pub(super) fn refuse_unknown_set(set: Option<&Name>, found: &Inventory, context: &Context) -> Result<(), Failure> {
     let Some(set) = set.filter(|set| !context.settings.sets.contains_key(set)) else { return Ok(()) };
     let newer = found.foreign.iter().filter_map(|foreign| foreign.newer_format.as_ref()).map(|newer| &newer.set);
     let known: BTreeSet<&Name> = found.snapshots.iter().map(|snapshot| &snapshot.set).chain(newer).collect();
@@ -331,10 +331,10 @@ pub(super) fn refuse_unknown_set(set: Option<&Name>, found: &Inventory, context:
         return Ok(());
     }
     let names: Vec<&str> = known.into_iter().map(Name::as_str).collect();
-    Err(NoBackup {
-        message: format!("no archive of a set \"{set}\" in the store \"{}\"", location(context)),
-        hint: format!("there are the sets: {}", names.join(", ")),
-    })
+    Err(Failure::no_backup(
+        format!("no archive of a set \"{set}\" in the store \"{}\"", location(context)),
+        format!("there are the sets: {}", names.join(", ")),
+    ))
 }
 
 /// Returns the store as messages name it.

@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use super::backup::CheckArg;
-use super::exit::Usage;
 use super::log::Record;
 use super::restore::RestoreArgs;
 use super::restore_select::LeftOut;
@@ -11,6 +10,7 @@ use super::restore_text as tell;
 use super::{Context, Outcome};
 use crate::config::{Check, Key, Origin};
 use crate::database::{Limits, TargetState};
+use crate::failure::Failure;
 use crate::holds::{Held, Hold};
 use crate::names::{Name, printable};
 use crate::ops::pending::Upkeep;
@@ -132,7 +132,7 @@ fn confirm(args: &RestoreArgs, context: &Context, plan: &restore::Plan) -> anyho
     if context.ui.confirm(&format!("Replace {}?{safety}", names.join(", "))) {
         return Ok(());
     }
-    Err(Usage::new("not confirmed, nothing was changed", "answer y to restore").into())
+    Err(Failure::usage("not confirmed, nothing was changed", "answer y to restore").into())
 }
 
 /// Opens the store whose workspace gets the safety backup and the record: the one that was named, else the folder of the archive.

@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, SecondsFormat, Utc};
 
-use super::exit::{NoBackup, Usage};
-use super::latest::{self, choose_one, quoted_names};
+use super::latest::{self, quoted_names};
 use super::meant::{self, Database, Meant, Settled};
+use super::remedy::choose_one;
 use super::restore::RestoreArgs;
 use super::{Context, Outcome, text};
+use crate::failure::Failure;
 use crate::latest::{Absent, Asked, Candidate, Completeness, Decision, From, Question, Take, Target, Why};
 use crate::names::{ArchiveName, HostLabel, Name, entry_name, printable};
 use crate::ops::inventory::{Inventory, Reading, inventory};
@@ -107,7 +108,7 @@ pub(super) fn select(args: &RestoreArgs, context: &Context, reading: &Reading) -
     };
     if let (Some(text), [only, ..]) = (argument, args.only.as_slice()) {
         let message = format!("\"{}\" is one database, and --only names another: \"{only}\"", printable(text));
-        return Err(Usage::new(message, "name the database once").into());
+        return Err(Failure::usage(message, "name the database once").into());
     }
 
     let place = args.place();
@@ -127,7 +128,7 @@ fn named(text: &str, args: &RestoreArgs, context: &Context, reading: &Reading) -
     let flags = [("--at", args.at.is_some()), ("--from", args.from.is_some()), ("--fresh", args.fresh)];
     if let Some((flag, _)) = flags.into_iter().find(|(_, given)| *given) {
         let message = format!("{flag} says which archive is the latest, and \"{}\" names one", printable(text));
-        return Err(Usage::new(message, format!("leave out {flag} or the name of the archive")).into());
+        return Err(Failure::usage(message, format!("leave out {flag} or the name of the archive")).into());
     }
     let wanted = Wanted { text: text.to_owned(), set: args.set.clone() };
     match resolve(|| context.store(), &wanted, reading, &context.ui.progress()) {
@@ -194,13 +195,13 @@ impl Search<'_> {
         self.context.ui.choose("Restore which?", choices).map(|index| &candidates[index])
     }
 
-    fn elsewhere(&self, databases: &[Name], candidates: &[Candidate]) -> NoBackup {
+    fn elsewhere(&self, databases: &[Name], candidates: &[Candidate]) -> Failure {
         let from = candidates.iter().map(|candidate| latest::from_word(candidate, candidates, self.context));
         let mut commands: Vec<String> = from.map(|from| self.again(None, &["--from", from.as_str()])).collect();
         if self.args.from.is_none() {
             commands.push(format!("{}  # a first deployment: nothing is restored", self.again(None, &["--fresh"])));
         }
-        NoBackup { message: latest::elsewhere_text(databases, candidates, self.context), hint: choose_one(&commands) }
+        Failure::no_backup(latest::elsewhere_text(databases, candidates, self.context), choose_one(&commands))
     }
 
     /// Mentions and asks what has to be asked about the archive that was chosen.
@@ -217,11 +218,11 @@ impl Search<'_> {
         if let Some(lost) = take.lost.as_ref().filter(|_| !args.accept_older) {
             let words = latest::lost_text(lost, &take, context);
             if !context.ui.can_ask() {
-                return Err(Usage::new(words, choose_one(&[self.again(None, &["--accept-older"])])).into());
+                return Err(Failure::usage(words, choose_one(&[self.again(None, &["--accept-older"])])).into());
             }
             context.ui.warning(&words);
             if !context.ui.confirm(&format!("Restore {}, which is older?", take.archive)) {
-                return Err(Usage::new("not confirmed, nothing was changed", "answer y to restore the older one").into());
+                return Err(Failure::usage("not confirmed, nothing was changed", "answer y to restore the older one").into());
             }
         } else if let Some(lost) = &take.lost {
             context.ui.warning(latest::lost_text(lost, &take, context));
@@ -256,14 +257,14 @@ impl Search<'_> {
             if self.context.ui.confirm(&format!("{message}. Restore {}?", take.archive)) {
                 return Ok(());
             }
-            return Err(Usage::new("not confirmed, nothing was changed", "answer y to restore").into());
+            return Err(Failure::usage("not confirmed, nothing was changed", "answer y to restore").into());
         }
         let at = take.created_at.to_rfc3339_opts(SecondsFormat::Secs, true);
         let mut commands = vec![self.again(None, &["--at", at.as_str()])];
         if self.args.only.is_empty() {
             commands.extend(names.iter().map(|name| self.again(None, &["--only", name.as_str()])));
         }
-        Err(NoBackup { message, hint: choose_one(&commands) }.into())
+        Err(Failure::no_backup(message, choose_one(&commands)).into())
     }
 
     /// Two applications share the stream: only a person knows whose archive is meant.

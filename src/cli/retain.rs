@@ -7,11 +7,11 @@ use std::time::Duration;
 use chrono_tz::Tz;
 use serde_json::Value;
 
-use super::exit::Usage;
 use super::log::Record;
 use super::retain_text::{Shown, document, show, show_end, stale_text, warn_of_future};
 use super::{Context, Outcome, text};
 use crate::config::ShrinkWatch;
+use crate::failure::Failure;
 use crate::lock::StoreLock;
 use crate::names::{ArchiveName, Name, printable};
 use crate::ops::backup::Made;
@@ -116,7 +116,7 @@ impl RetainArgs {
                 } else {
                     format!("there are archives of: {}", known.join(", "))
                 };
-                return Err(Usage::new(message, hint).into());
+                return Err(Failure::usage(message, hint).into());
             }
         }
         Ok(())
@@ -152,7 +152,7 @@ pub(super) fn carry_out(args: &RetainArgs, retention: Retention, damaged: Damage
     let asks = context.ui.can_ask() && !args.force;
     if args.all && !args.dry_run && !asks && !args.force {
         return Err(
-            Usage::new("--all removes the last archives of databases that are gone", "answer at a terminal, or use `--force`").into()
+            Failure::usage("--all removes the last archives of databases that are gone", "answer at a terminal, or use `--force`").into()
         );
     }
     let mut request = Request {

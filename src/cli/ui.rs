@@ -131,7 +131,8 @@ impl Ui {
 
     /// Prints the one JSON document of a command.
     pub fn document(&mut self, document: &impl Serialize) {
-        match serde_json::to_string_pretty(document) {
+        // Through a value, so that the fields are in the order of their names, whatever the report's.
+        match serde_json::to_value(document).and_then(|document| serde_json::to_string_pretty(&document)) {
             Ok(text) => self.stdout(&text),
             Err(error) => self.output_failure = Some(error.into()),
         }

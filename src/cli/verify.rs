@@ -6,13 +6,13 @@ use super::log::Record;
 use super::ui::Tone;
 use super::{Context, Outcome};
 use crate::archive::ArchiveError;
+use crate::failure::is_interruption;
 use crate::lock::StoreLock;
 use crate::names::{ArchiveName, Name, printable};
 use crate::ops::inventory::inventory;
 use crate::ops::marks;
 use crate::ops::resolve::{Place, Selected, in_store};
 use crate::ops::verify::{State, Verified, VerifyDepth, verify};
-use crate::progress::Interrupted;
 use crate::store::{LocalStore, Store as _, StoreError};
 
 /// Prove that archives can be restored
@@ -85,12 +85,12 @@ pub(super) fn run(args: &VerifyArgs, context: &mut Context) -> anyhow::Result<Ou
                 tell(context, &looked.shown, &verified);
                 documents.push(document(&looked.shown, &verified));
             }
-            Err(error) if error.chain().any(|cause| cause.is::<Interrupted>()) => return Err(error),
+            Err(error) if is_interruption(&error) => return Err(error),
             Err(error) => {
                 let error = error.context(format!("cannot verify \"{}\"", printable(&looked.shown)));
                 documents.push(json!({"archive": looked.shown, "state": "unknown", "findings": [format!("{error:#}")]}));
                 if let Some(earlier) = failed.replace(error) {
-                    super::exit::report(&earlier, &mut context.ui);
+                    super::exit::report(&earlier, &context.typed, &mut context.ui);
                 }
             }
         }
@@ -126,7 +126,7 @@ fn look_at_named(args: &VerifyArgs, context: &Context) -> anyhow::Result<Vec<Loo
 fn warn_of_unreadable(context: &Context) -> anyhow::Result<()> {
     let found = inventory(&context.store()?, &context.reading(), &context.ui.progress())?;
     for foreign in found.foreign.iter().filter(|foreign| foreign.damaged) {
-        context.ui.warning(format!("{}: {}; see `heirloom verify --all`", foreign.name, foreign.why));
+        context.ui.warning(format!("{}: {}; see {}", foreign.name, foreign.why, context.typed.quoted(&["verify", "--all"])));
     }
     Ok(())
 }

@@ -218,18 +218,14 @@ pub enum Proof {
 
 fn refuse_holders(path: &Path, proof: Proof) -> Result<(), TargetError> {
     let found = holders(path).map_err(Steps { path }.io("look for users of"))?;
-    let refused = |why: String| Err(TargetError::Refused { path: path.to_owned(), why });
     if let Some(Holder { pid, name }) = found.processes.first() {
         let others = found.processes.len() - 1;
         let others = if others == 0 { String::new() } else { format!(" and {others} more") };
-        return refused(format!("process {pid} ({name}){others} has it open; stop it first"));
+        let why = format!("process {pid} ({name}){others} has it open; stop it first");
+        return Err(TargetError::Refused { path: path.to_owned(), why });
     }
     if proof == Proof::AllSeen && !found.complete {
-        return refused(
-            "it cannot be proved that nobody has it open, since not every process can be seen (not root, or inside a container); \
-             restore without `--offline`, run as root on the host, or add `--assume-unused` when you know"
-                .into(),
-        );
+        return Err(TargetError::Unproved { path: path.to_owned() });
     }
     Ok(())
 }

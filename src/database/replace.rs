@@ -123,25 +123,22 @@ impl Replacement {
     /// Makes the copy fit the target, or refuses.
     fn fit(&mut self, staged: &Path, waiting: &Waiting<'_>) -> Result<(), TargetError> {
         let failed = |error: rusqlite::Error| TargetError::from_sqlite(&self.path, "open", &error);
-        let refused = |why: String| TargetError::Refused { path: self.path.clone(), why };
+        let needs_offline = |why: String| TargetError::NeedsOffline { path: self.path.clone(), why };
         if number(&self.staged, "PRAGMA page_count").map_err(failed)? == 0 {
-            return Err(refused("what was to be restored is an empty file, not a database".into()));
+            let why = "what was to be restored is an empty file, not a database".into();
+            return Err(TargetError::Refused { path: self.path.clone(), why });
         }
         let (old, new) = (waiting.get(|| encoding(&self.target, &self.file))?, encoding_name(&self.staged).map_err(failed)?);
         if old.as_ref().is_some_and(|old| *old != new) {
             let old = old.unwrap_or_default();
-            return Err(refused(format!(
-                "its text encoding is {old}, the archive's is {new}, and open connections would break; stop what uses it and add `--offline`"
-            )));
+            let why = format!("its text encoding is {old}, the archive's is {new}, and open connections would break");
+            return Err(needs_offline(why));
         }
         let (old, new) = (waiting.get(|| number(&self.target, "PRAGMA page_size"))?, page_bytes(&self.staged).map_err(failed)?);
         if self.mode == Mode::Wal && old != new {
             let resized = sidecar(staged, "-resized");
             super::compare::resize(staged, &resized, old).map_err(|why| {
-                refused(format!(
-                    "its page size is {old}, the archive's is {new}, and the archive's data cannot be rewritten: {why}; \
-                     stop what uses it and add `--offline`"
-                ))
+                needs_offline(format!("its page size is {old}, the archive's is {new}, and the archive's data cannot be rewritten: {why}"))
             })?;
             self.staged = open_private(&resized).map_err(failed)?;
             self.source.clone_from(&resized);

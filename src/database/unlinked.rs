@@ -98,7 +98,7 @@ fn has_open(pid: u32, file: (u64, u64)) -> bool {
 
 impl Unlinked {
     /// Returns how to save what only the process has. Its `-wal` holds what was committed since the last checkpoint.
-    pub(super) fn rescue(&self, path: &Path) -> String {
+    pub fn rescue(&self, path: &Path) -> String {
         let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         let word = |path: &Path| format!("'{}'", path.to_string_lossy().replace('\'', r"'\''"));
         let open = |descriptor: u32| format!("/proc/{}/fd/{descriptor}", self.pid);

@@ -2,6 +2,7 @@
 
 pub mod backup;
 pub mod delete;
+pub mod explain;
 pub mod guard;
 pub mod health;
 pub mod inventory;

@@ -8,8 +8,9 @@ use super::inventory::{Reading, inventory};
 use super::resolve::in_store;
 use super::verify::{State, Verified, VerifyDepth, verify};
 use crate::archive::ArchiveError;
+use crate::failure::is_interruption;
 use crate::names::ArchiveName;
-use crate::progress::{Interrupted, Progress};
+use crate::progress::Progress;
 use crate::retention::Scope;
 use crate::scratch::Scratch;
 use crate::snapshot::Snapshot;
@@ -61,7 +62,7 @@ pub fn reread(
                     found.irreplaceable.push(name);
                 }
             }
-            Err(error) if error.chain().any(|cause| cause.is::<Interrupted>()) => return Err(error),
+            Err(error) if is_interruption(&error) => return Err(error),
             // Another run removed it.
             Err(error) if matches!(error.downcast_ref(), Some(StoreError::NotFound { .. })) => {}
             Err(error) => found.unread.push((name, error)),

@@ -16,7 +16,6 @@ use crate::names::{ArchiveName, Name, printable};
 use crate::progress::Progress;
 use crate::snapshot::Snapshot;
 use crate::store::{LocalStore, OpenFile, Store, StoreError};
-use crate::text::shell_word;
 
 /// What the user said.
 #[derive(Debug, Clone, Default)]
@@ -83,23 +82,6 @@ pub enum ResolveError {
         /// What the system said.
         why: String,
     },
-}
-
-impl ResolveError {
-    /// Says what the user can do next.
-    pub fn hint(&self) -> String {
-        match self {
-            Self::NotFound { available, .. } if available.is_empty() => "it holds no archives; name another store with `--dir`".into(),
-            Self::NotFound { available, .. } => format!("there are: {}", available.join(", ")),
-            Self::Excluded { name, readable: true, .. } => format!(
-                "check it with `heirloom verify {0}`, choose another archive (`heirloom list`), or type its full name: {0}",
-                shell_word(name)
-            ),
-            Self::Excluded { .. } => "choose another archive (`heirloom list`)".into(),
-            Self::Ambiguous { choices, .. } => format!("type more of it: {}", choices.join(", ")),
-            Self::Unread { .. } => "try again; or choose an archive from `heirloom list` and type its full name".into(),
-        }
-    }
 }
 
 impl fmt::Display for ResolveError {

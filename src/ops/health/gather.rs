@@ -13,6 +13,7 @@ use super::{DatabaseFacts, Examined, Facts, Space, StoreFacts};
 use crate::activity;
 use crate::clock::Clock;
 use crate::database::{self, Depth, Effort, Glance, Limits, Source, SourceError};
+use crate::failure::is_interruption;
 use crate::metadata::{Integrity, Kind, counted_rows};
 use crate::names::{ArchiveName, HostLabel, Name};
 use crate::ops::backup::own_stream;
@@ -76,8 +77,6 @@ pub struct Request<'a> {
     pub rotation: Option<Policy>,
     /// The sets with `shrink = "off"`.
     pub shrinks_off: BTreeSet<Name>,
-    /// The flags of this run, as a command that is printed ends.
-    pub flags: String,
 }
 
 /// Collects everything. What cannot be had is a fact; only an interruption is an error.
@@ -109,7 +108,6 @@ pub fn gather(request: &Request<'_>, progress: &dyn Progress) -> Result<Facts, I
         now: request.now,
         max_backup_age: request.max_backup_age.and_then(|age| TimeDelta::from_std(age).ok()),
         host: request.host.clone(),
-        flags: request.flags.clone(),
         location: request.location.clone(),
         store,
         sets: sets.into_iter().collect(),
@@ -128,7 +126,7 @@ fn store_facts(request: &Request<'_>, progress: &dyn Progress) -> Result<Result<
     };
     let inventory = match inventory(store, request.reading, progress) {
         Ok(inventory) => inventory,
-        Err(error) if error.chain().any(|cause| cause.is::<Interrupted>()) => return Err(Interrupted),
+        Err(error) if is_interruption(&error) => return Err(Interrupted),
         Err(error) => return Ok(Err(format!("{error:#}"))),
     };
     let since = request.now.checked_sub_signed(LOG_REACH);

@@ -376,14 +376,14 @@ fn examine(
 /// Rebuilds the indexes of an unpacked copy, which nothing refers to yet, and checks it once more.
 fn rebuild_indexes(work: &Work<'_>, checked: &Checked, options: &Options<'_>, progress: &dyn Progress) -> anyhow::Result<()> {
     let name = &work.step.held.name;
-    let failed =
-        || format!("the indexes of \"{name}\" cannot be rebuilt, nothing was changed; without `--rebuild-indexes` it is restored as it is");
+    let failed = |cause: anyhow::Error| RestoreError::NotRebuilt { name: name.clone(), cause };
     let named = |error: SourceError| error.of(&work.step.target.given);
-    database::rebuild(&work.copy, &checked.rebuild, progress).map_err(named).with_context(failed)?;
+    database::rebuild(&work.copy, &checked.rebuild, progress).map_err(named).map_err(|error| failed(error.into()))?;
     progress.begin(Stage::Check, name.as_str(), 0);
     let again = database::check(&work.copy, Depth::Full, Effort::threads(options.threads), progress).map_err(named)?;
     if matches!(again.integrity, Integrity::Damaged | Integrity::Indexes) {
-        return Err(anyhow::Error::new(RestoreError::Unsound { name: name.clone(), findings: again.findings }).context(failed()));
+        let unsound = RestoreError::Unsound { name: name.clone(), findings: again.findings };
+        return Err(failed(unsound.into()).into());
     }
     Ok(())
 }
