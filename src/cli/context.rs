@@ -20,6 +20,7 @@ use crate::failure::Failure;
 use crate::names::{HostLabel, printable};
 use crate::ops::inventory::Reading;
 use crate::ops::pack::Host;
+use crate::platform::is_ignored;
 use crate::store::{LocalStore, StoreError};
 use crate::streams::OwnHost;
 
@@ -135,14 +136,6 @@ impl Context {
     pub fn threads(&self) -> std::num::NonZeroUsize {
         self.settings.backup.threads.unwrap_or_else(|| thread::available_parallelism().unwrap_or(std::num::NonZeroUsize::MIN))
     }
-}
-
-/// Says whether whoever started us wants a signal to be ignored: `nohup`, or a shell that runs us in the background. False where
-/// the system does not tell.
-pub(super) fn is_ignored(signal: i32) -> bool {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
-    mask.is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
 }
 
 fn set_time() -> anyhow::Result<Option<DateTime<Utc>>> {

@@ -10,7 +10,6 @@ use anyhow::Context as _;
 use serde_json::{Value, json};
 
 use super::backup::CheckArg;
-use super::child::{self, Ended, Job};
 use super::choice::{ChoiceArgs, Chosen};
 use super::http::Url;
 use super::log::Record;
@@ -27,6 +26,7 @@ use crate::ops::inventory::{Reading, inventory};
 use crate::ops::pack::Request;
 use crate::ops::pending::Upkeep;
 use crate::ops::restore::{Options, Report, Safety, shell_word};
+use crate::platform::child::{self, Ended, Output, Program};
 use crate::progress::Silent;
 use crate::store::{LocalStore, Store as _, parent};
 
@@ -148,8 +148,8 @@ pub(super) fn run(args: &GuardArgs, context: &mut Context) -> anyhow::Result<Out
 
     step(context, format!("running {}", printable(&args.words())));
     let started = Instant::now();
-    let job = Job { words: &args.command, timeout: args.timeout, grace: args.kill_after, output_to_stderr: context.ui.is_json() };
-    let ended = match child::run(&job) {
+    let program = Program { words: &args.command, timeout: args.timeout, grace: args.kill_after, output: output(context) };
+    let ended = match child::run(&program) {
         Ok(ended) => ended,
         Err(error) => {
             context.ui.warning(format!("cannot run {}: {error}", args.words()));
@@ -169,6 +169,11 @@ pub(super) fn run(args: &GuardArgs, context: &mut Context) -> anyhow::Result<Out
         context.ui.document(&document(args, context, &store, &before, &verdict, rollback, &reports));
     }
     Ok(if code == 0 { Outcome::Done } else { Outcome::Ended(code) })
+}
+
+/// Keeps standard output for the document, if one is printed.
+fn output(context: &Context) -> Output {
+    if context.ui.is_json() { Output::ToStderr } else { Output::Inherited }
 }
 
 /// Tells one step.
@@ -325,8 +330,8 @@ fn ask(args: &GuardArgs, context: &Context, url: Option<&Url>, left: Duration) -
     }
     let command = args.health_command.as_ref()?;
     let words = [OsString::from("sh"), OsString::from("-c"), command.clone()];
-    let job = Job { words: &words, timeout: Some(within), grace: BETWEEN_CHECKS, output_to_stderr: context.ui.is_json() };
-    let why = match child::run(&job) {
+    let program = Program { words: &words, timeout: Some(within), grace: BETWEEN_CHECKS, output: output(context) };
+    let why = match child::run(&program) {
         Ok(ended) if ended.succeeded() => return None,
         Ok(Ended { timed_out: true, .. }) => "did not end in time".to_owned(),
         Ok(Ended { signal: Some(signal), .. }) => format!("was ended by signal {signal}"),

@@ -5,7 +5,6 @@
 mod accept;
 mod backup;
 mod bar;
-mod child;
 mod choice;
 mod cleanup;
 mod complete;

@@ -1,6 +1,7 @@
 //! What the operating system knows about files and processes, in the words of the layers above.
 
 mod acl;
+pub mod child;
 mod file_rights;
 mod files;
 mod mounts;
@@ -8,6 +9,7 @@ mod processes;
 mod publish;
 mod rights;
 mod room;
+mod signals;
 
 pub use file_rights::FileRights;
 pub use files::{file_identity, group_id, is_missing, is_mount_point, resolved, same_file};
@@ -16,3 +18,4 @@ pub use processes::deleted_files;
 pub use publish::{First, Published, publish_new};
 pub use rights::{Acl, default_acl, give_to_group, may_give_to, set_acl, without_acl};
 pub use room::free_bytes;
+pub use signals::is_ignored;
