@@ -2,15 +2,13 @@
 
 use std::time::Duration;
 
-use serde_json::json;
-
 use super::retain::shrinks_off;
 use super::{Context, Outcome, text};
 use crate::lock::StoreLock;
-use crate::metadata::rfc3339;
 use crate::ops::inventory::inventory;
 use crate::ops::marks;
 use crate::ops::resolve::Place;
+use crate::report::archives::Accepted;
 use crate::retention::{Limits, Retention, Scene, Shrink, accepted_with};
 use crate::store::{Store as _, StoreError};
 
@@ -56,13 +54,8 @@ pub(super) fn run(args: &AcceptArgs, context: &mut Context) -> anyhow::Result<Ou
         changed = marks::accept(&store, &lock, &name)?;
     }
     if context.ui.is_json() {
-        let shrinks = accepted.iter().map(|shrink| {
-            let (archive, database) = (shrink.archive.as_str(), &shrink.database);
-            let (created_at, path) = (rfc3339(shrink.created_at), shrink.stream.path());
-            json!({"archive": archive, "database": database, "path": path, "created_at": created_at, "before": shrink.before, "after": shrink.after})
-        });
-        let shrinks: Vec<_> = shrinks.collect();
-        context.ui.document(&json!({"archive": name, "accepted": snapshot.accepted || changed, "changed": changed, "shrinks": shrinks}));
+        let shrinks = accepted.into_iter().map(Into::into).collect();
+        context.ui.document(&Accepted { archive: name, accepted: snapshot.accepted || changed, changed, shrinks });
         return Ok(Outcome::Done);
     }
     if accepted.is_empty() {

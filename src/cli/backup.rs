@@ -4,9 +4,6 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
-use serde_json::{Value, json};
-
 use super::choice::{ChoiceArgs, Chosen};
 use super::log::Record;
 use super::ui::Tone;
@@ -20,9 +17,12 @@ use crate::names::{ArchiveName, Name, printable};
 use crate::ops::backup::{self, Finding, IfMissing, Made, Note, Plan, Run};
 use crate::ops::inventory::inventory;
 use crate::ops::pack::Request;
+use crate::ops::reports;
+use crate::report::backup::{Backup, Backups, Outcome as Skip, SkippedMissing, SkippedRecent};
 use crate::retention::{self, Retention};
 use crate::snapshot::Snapshot;
 use crate::store::{LocalStore, Store as _, StoreError};
+use anyhow::Context as _;
 
 /// Back up databases into one verified archive
 ///
@@ -180,21 +180,22 @@ pub(super) fn run(args: &BackupArgs, context: &mut Context) -> anyhow::Result<Ou
             Some(only) if !several => context.ui.document(&only),
             last => {
                 documents.extend(last);
-                context.ui.document(&json!({ "backups": documents }));
+                context.ui.document(&Backups { backups: documents });
             }
         }
     }
     Ok(if failed > 0 || problems { Outcome::Problems } else { Outcome::Done })
 }
 
-fn one_set(args: &BackupArgs, context: &mut Context, store: &mut Option<LocalStore>, chosen: Chosen) -> anyhow::Result<(Value, Outcome)> {
+fn one_set(args: &BackupArgs, context: &mut Context, store: &mut Option<LocalStore>, chosen: Chosen) -> anyhow::Result<(Backup, Outcome)> {
     let set = chosen.set.clone();
     let if_missing = if args.if_exists { IfMissing::Skip } else { IfMissing::Fail };
     let plan = backup::plan(chosen.sources, if_missing, request(args, context, set.clone(), chosen.absent)?)?;
     let lost = tell_missing(&plan, context)?;
     let outcome = if lost.is_empty() && plan.empty.is_empty() { Outcome::Done } else { Outcome::Problems };
     if plan.sources.is_empty() {
-        return Ok((json!({"outcome": "skipped_missing", "set": set, "databases": [], "lost": lost}), outcome));
+        let skipped = SkippedMissing { outcome: Skip::SkippedMissing, set, databases: Vec::new(), lost };
+        return Ok((Backup::SkippedMissing(skipped), outcome));
     }
     if !args.dry_run && store.is_none() {
         *store = Some(context.store_for_writing()?);
@@ -206,12 +207,13 @@ fn one_set(args: &BackupArgs, context: &mut Context, store: &mut Option<LocalSto
         let (name, told) = (young.name, text::age(young.created_at, context.now));
         context.ui.summary(format!("nothing to do: {name} is from {told}"));
         context.records.push(Record { set: Some(set.to_string()), ..Record::default() });
-        let created_at = crate::metadata::rfc3339(young.created_at);
-        return Ok((json!({"outcome": "skipped_recent", "set": set, "recent": name.as_str(), "created_at": created_at}), outcome));
+        let recent = name.to_string();
+        let skipped = SkippedRecent { outcome: Skip::SkippedRecent, set, recent, created_at: young.created_at };
+        return Ok((Backup::SkippedRecent(skipped), outcome));
     }
     let Some(store) = store else {
         tell_plan(&mut context.ui, &plan, &context.settings.store);
-        return Ok((plan_json(&plan, &context.settings.store), outcome));
+        return Ok((Backup::Planned(reports::planned(&plan, &context.settings.store)), outcome));
     };
 
     super::undo::report_beside(context, plan.sources.iter().map(|source| source.path.as_path()), None);
@@ -241,20 +243,20 @@ fn one_set(args: &BackupArgs, context: &mut Context, store: &mut Option<LocalSto
         ..record
     });
     report(context, store, &made, seconds);
-    let mut document = made_json(store, &made, seconds);
-    document["lost"] = json!(lost);
+    let place = store.root().join(packed.archive.as_str());
+    let mut document = Box::new(reports::made(&made, &place, store.location(), seconds, lost));
     let denied = tell_denied(store, context);
     let problems = made.notes.iter().any(Note::is_problem) || made.findings.iter().any(Finding::is_problem);
     let outcome = if denied || problems { Outcome::Problems } else { outcome };
     if packed.is_damaged() {
         // A damaged database must not push good archives of it out.
-        return Ok((document, Outcome::Problems));
+        return Ok((Backup::Made(document), Outcome::Problems));
     }
-    let Some(retention) = retention(args, context)? else { return Ok((document, outcome)) };
+    let Some(retention) = retention(args, context)? else { return Ok((Backup::Made(document), outcome)) };
     let (retained, removed) = super::retain::after_backup(retention, &made, store, context)
         .with_context(|| format!("the backup is complete (\"{}\"), but older ones could not be removed", made.packed.archive))?;
-    document["retention"] = retained;
-    Ok((document, if outcome == Outcome::Done { removed } else { outcome }))
+    document.retention = Some(retained);
+    Ok((Backup::Made(document), if outcome == Outcome::Done { removed } else { outcome }))
 }
 
 /// Tells which databases are not there, and returns those of which archives exist: they were lost, and this is no first deployment.
@@ -378,12 +380,6 @@ fn tell_plan(ui: &mut Ui, plan: &Plan, store: &Path) {
     ui.result(format!("into the store {}, set \"{}\" (dry run, nothing written)", super::context::quoted(store), plan.request.set));
 }
 
-fn plan_json(plan: &Plan, store: &Path) -> Value {
-    let databases: Vec<Value> =
-        plan.sources.iter().map(|source| json!({"name": source.name, "source": source.path.to_string_lossy()})).collect();
-    json!({"dry_run": true, "set": plan.request.set, "store": store.to_string_lossy(), "kind": plan.request.kind, "databases": databases, "missing": plan.missing.iter().map(|source| &source.name).collect::<Vec<_>>()})
-}
-
 /// Prints what was made, and what a person should know about it.
 fn report(context: &mut Context, store: &LocalStore, made: &Made, took: Duration) {
     let packed = &made.packed;
@@ -450,39 +446,4 @@ fn note_text(note: &Note, made: &Made, context: &Context) -> String {
             format!("{database}: a guarded command is running, so this backup is of the kind safety and never the latest")
         }
     }
-}
-
-fn note_json(note: &Note) -> Value {
-    match note {
-        Note::Rival { database, archive } => json!({"kind": "another_file", "database": database, "archive": archive}),
-        Note::Behind { database, newest } => {
-            json!({"kind": "clock_behind", "database": database, "newest": crate::metadata::rfc3339(*newest)})
-        }
-        Note::OtherPath { database, path } => json!({"kind": "other_path", "database": database, "path": path}),
-        Note::Shrink { database, before, after } => {
-            json!({"kind": "shrink", "database": database, "before": before, "after": after})
-        }
-        Note::Empty { database, path } => json!({"kind": "empty", "database": database, "path": path.to_string_lossy()}),
-        Note::Guarded { database } => json!({"kind": "guarded", "database": database}),
-    }
-}
-
-fn made_json(store: &LocalStore, made: &Made, took: Duration) -> Value {
-    let packed = &made.packed;
-    let finding = |one: &Finding| json!({"database": one.database, "finding": one.text, "new": one.is_new});
-    let findings: Vec<Value> = made.findings.iter().map(finding).collect();
-    json!({
-        "archive": store.root().join(packed.archive.as_str()).to_string_lossy(),
-        "backup_name": packed.metadata.backup_name,
-        "set": packed.metadata.set,
-        "kind": packed.metadata.kind,
-        "created_at": crate::metadata::rfc3339(packed.metadata.created_at),
-        "store": store.location(),
-        "bytes": packed.bytes,
-        "consistent_set": packed.metadata.consistent_set,
-        "databases": packed.metadata.databases,
-        "findings": findings,
-        "notes": made.notes.iter().map(note_json).collect::<Vec<_>>(),
-        "seconds": took.as_secs_f64(),
-    })
 }

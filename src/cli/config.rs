@@ -5,10 +5,6 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
-use rustix::fs::{Access, AtFlags, CWD, accessat};
-use serde_json::{Value as Json, json};
-
 use super::context::quoted;
 use super::settings::FILE_NAME;
 use super::stores::{access, is_below};
@@ -20,7 +16,10 @@ use crate::failure::{Failure, FailureKind, Remedy};
 use crate::names::{HostLabel, printable};
 use crate::ops::explain::explain;
 use crate::platform::{self, is_mount_point, may_give_to};
+use crate::report::config::{self as report, Setting, SettingValue};
 use crate::store::{StoreError, Strangeness, parent, sync_folder};
+use anyhow::Context as _;
+use rustix::fs::{Access, AtFlags, CWD, accessat};
 
 /// Create, show or check the configuration
 ///
@@ -94,7 +93,7 @@ pub(super) fn run(args: &ConfigArgs, context: &mut Context) -> anyhow::Result<Ou
 /// A line of `config show`.
 struct Row {
     key: String,
-    value: Json,
+    value: Option<SettingValue>,
     shown: String,
     origin: Origin,
     /// Where the value of this machine comes from, if it is that.
@@ -108,7 +107,7 @@ fn rows(context: &Context) -> Vec<Row> {
         for (database, path) in &settings.databases {
             rows.push(Row {
                 key: format!("sets.{set}.databases.{database}"),
-                value: json!(path.to_string_lossy()),
+                value: Some(SettingValue::Text(path.to_string_lossy().into_owned())),
                 shown: printable(&path.to_string_lossy()).into_owned(),
                 origin: effective.database_origin(set, database).clone(),
                 machine: None,
@@ -118,7 +117,7 @@ fn rows(context: &Context) -> Vec<Row> {
     if let Some(path) = &context.settings.default_database {
         rows.push(Row {
             key: "default_database".into(),
-            value: json!(path.to_string_lossy()),
+            value: Some(SettingValue::Text(path.to_string_lossy().into_owned())),
             shown: printable(&path.to_string_lossy()).into_owned(),
             origin: effective.default_database.clone(),
             machine: None,
@@ -130,13 +129,19 @@ fn rows(context: &Context) -> Vec<Row> {
             let label = context.host.label.as_str();
             let machine = if context.host.label == HostLabel::container() { "container" } else { "host name" };
             let origin = Origin::System;
-            rows.push(Row { key: key.to_string(), value: json!(label), shown: label.into(), origin, machine: Some(machine) });
+            rows.push(Row {
+                key: key.to_string(),
+                value: Some(SettingValue::Text(label.into())),
+                shown: label.into(),
+                origin,
+                machine: Some(machine),
+            });
             continue;
         }
         rows.push(Row {
             key: key.to_string(),
             shown: value.as_ref().map_or_else(|| key.without_value().to_owned(), ToString::to_string),
-            value: value.map_or(Json::Null, |value| json!(value)),
+            value: value.map(SettingValue::Value),
             origin: effective.origin(key).clone(),
             machine: None,
         });
@@ -154,8 +159,8 @@ fn show(context: &mut Context) -> anyhow::Result<Outcome> {
     let rows = rows(context);
     let file = context.configuration.file.clone();
     if context.ui.is_json() {
-        let settings: Vec<Json> = rows.iter().map(row_json).collect();
-        context.ui.document(&json!({"file": file.map(|file| file.to_string_lossy().into_owned()), "settings": settings}));
+        let settings = rows.into_iter().map(setting).collect();
+        context.ui.document(&report::Settings { file: file.map(|file| file.to_string_lossy().into_owned()), settings });
         return Ok(Outcome::Done);
     }
     let mut table = context.ui.table(&["SETTING", "VALUE", "ORIGIN"]);
@@ -172,7 +177,7 @@ fn show(context: &mut Context) -> anyhow::Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-fn row_json(row: &Row) -> Json {
+fn setting(row: Row) -> Setting {
     let (origin, variables) = match &row.origin {
         Origin::Default => ("default", Vec::new()),
         Origin::File { variables, .. } => ("file", variables.clone()),
@@ -187,7 +192,7 @@ fn row_json(row: &Row) -> Json {
         Origin::DotEnv { line, .. } => (Some(".env".into()), Some(*line)),
         _ => (None, None),
     };
-    json!({"key": row.key, "value": row.value, "origin": origin, "file": file, "line": line, "variables": variables})
+    Setting { key: row.key, value: row.value, origin, file, line, variables }
 }
 
 /// What one test of `config check` found.
@@ -232,16 +237,16 @@ fn check(context: &mut Context) -> Outcome {
     let code = [2, 10, 13, 16].into_iter().find(|code| tested.iter().any(|tested| tested.code == *code));
     let code = code.or_else(|| tested.iter().map(|tested| tested.code).find(|code| *code != 0));
     if context.ui.is_json() {
-        let checks: Vec<Json> = tested
-            .iter()
-            .map(|tested| {
-                let Tested { what, code, message, .. } = tested;
-                let hint = tested.hint(context);
-                json!({"check": what, "state": tested.state().0, "code": code, "message": message, "hint": hint})
-            })
-            .collect();
+        let checks = tested.iter().map(|tested| report::Check {
+            check: tested.what.clone(),
+            state: tested.state().0,
+            code: tested.code,
+            message: tested.message.clone(),
+            hint: tested.hint(context),
+        });
+        let checks = checks.collect();
         let file = context.configuration.file.as_ref().map(|file| file.to_string_lossy().into_owned());
-        context.ui.document(&json!({"file": file, "checks": checks}));
+        context.ui.document(&report::Checked { file, checks });
     } else {
         let mut table = context.ui.table(&["STATE", "SETTING", "RESULT"]);
         for tested in tested.iter().filter(|tested| tested.code != 0 || context.ui.tells()) {
@@ -425,7 +430,7 @@ fn init(args: &InitArgs, context: &mut Context) -> anyhow::Result<Outcome> {
         return Err(cause).with_context(|| format!("cannot write {}", quoted(file)));
     }
     if context.ui.is_json() {
-        context.ui.document(&json!({"file": file.to_string_lossy()}));
+        context.ui.document(&report::Written { file: file.to_string_lossy().into_owned() });
     } else {
         context.ui.line(format!("wrote {}; edit it, then run `heirloom config check`", quoted(file)));
     }

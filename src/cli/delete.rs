@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use serde_json::json;
-
 use super::log::Record;
 use super::retain::{configured, shrinks_off};
 use super::{Context, Outcome, text};
@@ -14,6 +12,7 @@ use crate::ops::delete::{self, DeleteError, LastGood, Refusal};
 use crate::ops::inventory::inventory;
 use crate::ops::plain::Sources;
 use crate::ops::retain::mark_held;
+use crate::report::archives::Deletion;
 use crate::store::{Store as _, StoreError};
 
 /// Delete archives for good
@@ -82,8 +81,8 @@ pub(super) fn run(args: &DeleteArgs, context: &mut Context) -> anyhow::Result<Ou
     }
     if args.dry_run {
         if context.ui.is_json() {
-            let remove: Vec<&str> = planned.remove.iter().map(|snapshot| snapshot.name.as_str()).collect();
-            context.ui.document(&json!({"dry_run": true, "remove": remove}));
+            let remove = planned.remove.iter().map(|snapshot| snapshot.name.clone()).collect();
+            context.ui.document(&Deletion::Planned { dry_run: true, remove });
         }
         return Ok(Outcome::Done);
     }
@@ -95,7 +94,7 @@ pub(super) fn run(args: &DeleteArgs, context: &mut Context) -> anyhow::Result<Ou
     let removed = delete::execute(&store, &plan(context)?, &lock)?;
     context.records.extend(removed.iter().map(|name| Record { archive: Some(name.as_str().to_owned()), ..Record::default() }));
     if context.ui.is_json() {
-        context.ui.document(&json!({"removed": removed}));
+        context.ui.document(&Deletion::Done { removed: removed.clone() });
     }
     removed.iter().for_each(|name| context.ui.summary(format!("deleted {}", printable(name.as_str()))));
     Ok(Outcome::Done)

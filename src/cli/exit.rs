@@ -2,14 +2,13 @@
 
 use std::sync::LazyLock;
 
-use serde_json::json;
-
 use super::invocation::Invocation;
 use super::remedy;
 use super::ui::Ui;
 use crate::database::sqlite_version;
 use crate::failure::is_interruption;
 use crate::ops::explain::explain;
+use crate::report::error::{ErrorDocument, ErrorReport};
 
 /// What `--version` says: the release, and that of the SQLite that is linked in.
 pub static VERSION: LazyLock<String> = LazyLock::new(|| format!("{} (SQLite {})", env!("CARGO_PKG_VERSION"), sqlite_version()));
@@ -61,7 +60,8 @@ pub(super) fn report(error: &anyhow::Error, typed: &Invocation, ui: &mut Ui) -> 
     let kind = if code > 128 { "interrupted" } else { failure.kind.as_str() };
     let hint = failure.remedy.map(|remedy| remedy::hint(&remedy, typed));
     if ui.is_json() {
-        ui.stderr_json(&json!({"error": {"code": code, "kind": kind, "message": failure.message, "hint": hint}}));
+        let error = ErrorReport { code, kind, message: failure.message, hint };
+        ui.stderr_json(&ErrorDocument { error });
     } else {
         ui.error(&failure.message, hint.as_deref());
     }

@@ -7,7 +7,6 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use serde_json::{Value, json};
 
 use super::backup::CheckArg;
 use super::choice::{ChoiceArgs, Chosen};
@@ -28,6 +27,7 @@ use crate::ops::pending::Upkeep;
 use crate::ops::restore::{Options, Report, Safety, shell_word};
 use crate::platform::child::{self, Ended, Output, Program};
 use crate::progress::Silent;
+use crate::report::guard::{self as report, Guarded, Rollback};
 use crate::store::{LocalStore, Store as _, parent};
 
 /// How long to wait between two tries of a health check.
@@ -341,26 +341,6 @@ fn ask(args: &GuardArgs, context: &Context, url: Option<&Url>, left: Duration) -
     Some(format!("the health command {why}"))
 }
 
-/// What became of the databases that were to be put back, for the document.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Rollback {
-    NotNeeded,
-    NothingChanged,
-    NotWanted,
-    Done,
-}
-
-impl Rollback {
-    fn as_str(self) -> &'static str {
-        match self {
-            Rollback::NotNeeded => "not_needed",
-            Rollback::NothingChanged => "nothing_changed",
-            Rollback::NotWanted => "not_wanted",
-            Rollback::Done => "done",
-        }
-    }
-}
-
 /// Puts back what has to be.
 fn answer(
     args: &GuardArgs,
@@ -479,32 +459,39 @@ fn document(
     verdict: &Verdict,
     rollback: Rollback,
     reports: &[Report],
-) -> Value {
+) -> Guarded {
     let databases = before.iter().zip(&verdict.seen).flat_map(|(before, seen)| {
-        seen.iter().map(|seen| {
-            let state = match seen.state {
-                State::Same => "same",
-                State::Changed => "changed",
-                State::Damaged(_) => "damaged",
-                State::Gone(_) => "gone",
-            };
-            json!({"set": before.packed.metadata.set, "name": seen.source.name, "path": seen.source.path.to_string_lossy(), "state": state})
+        seen.iter().map(|seen| report::Database {
+            set: before.packed.metadata.set.clone(),
+            name: seen.source.name.clone(),
+            path: seen.source.path.to_string_lossy().into_owned(),
+            state: match seen.state {
+                State::Same => report::State::Same,
+                State::Changed => report::State::Changed,
+                State::Damaged(_) => report::State::Damaged,
+                State::Gone(_) => report::State::Gone,
+            },
         })
     });
-    let archives =
-        before.iter().map(|before| json!({"set": before.packed.metadata.set, "archive": before.packed.archive, "made": !before.reused}));
-    json!({
-        "outcome": if verdict.failed() { "failed" } else { "succeeded" },
-        "command": args.command.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>(),
-        "exit_code": verdict.ended.code, "signal": verdict.ended.signal, "timed_out": verdict.ended.timed_out,
-        "seconds": verdict.took.as_secs_f64(),
-        "findings": verdict.trouble,
-        "store": store.location(),
-        "backups": archives.collect::<Vec<_>>(),
-        "databases": databases.collect::<Vec<_>>(),
-        "rollback": rollback.as_str(),
-        "safety_backups": reports.iter().filter_map(|report| report.safety.as_ref()).collect::<Vec<_>>(),
-        "warnings": reports.iter().flat_map(|report| &report.warnings).collect::<Vec<_>>(),
-        "restore_command": commands(args, context, before.iter()),
-    })
+    let backups = before.iter().map(|before| report::Before {
+        set: before.packed.metadata.set.clone(),
+        archive: before.packed.archive.clone(),
+        made: !before.reused,
+    });
+    Guarded {
+        outcome: if verdict.failed() { report::Outcome::Failed } else { report::Outcome::Succeeded },
+        command: args.command.iter().map(|word| word.to_string_lossy().into_owned()).collect(),
+        exit_code: verdict.ended.code,
+        signal: verdict.ended.signal,
+        timed_out: verdict.ended.timed_out,
+        seconds: verdict.took.as_secs_f64(),
+        findings: verdict.trouble.clone(),
+        store: store.location(),
+        backups: backups.collect(),
+        databases: databases.collect(),
+        rollback,
+        safety_backups: reports.iter().filter_map(|report| report.safety.clone()).collect(),
+        warnings: reports.iter().flat_map(|report| report.warnings.clone()).collect(),
+        restore_command: commands(args, context, before.iter()),
+    }
 }

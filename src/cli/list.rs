@@ -2,16 +2,14 @@
 
 use std::collections::HashMap;
 
-use serde_json::{Value, json};
-
 use super::ui::Tone;
 use super::{Context, Outcome, text};
 use crate::groups::{are_ambiguous, groups};
-use crate::metadata::rfc3339;
 use crate::names::{ArchiveId, ArchiveName, Name, printable};
 use crate::ops::inventory::{Foreign, Inventory, inventory};
 use crate::ops::pending;
 use crate::ops::retain::mark_held;
+use crate::report::archives::{Foreign as ForeignFile, List, Listed};
 use crate::snapshot::{Origin, Snapshot};
 use crate::store::Store as _;
 
@@ -60,7 +58,7 @@ pub(super) fn run(args: &ListArgs, context: &mut Context) -> anyhow::Result<Outc
     let copies = copies(&found.snapshots);
     found.snapshots.truncate(args.limit.unwrap_or(usize::MAX));
     if context.ui.is_json() {
-        context.ui.document(&document(&store.location(), &found, &copies));
+        context.ui.document(&document(store.location(), &found, &copies));
     } else {
         tables(context, &found, &copies);
         context.ui.note(summary(&store.location(), &found, all));
@@ -175,52 +173,19 @@ fn summary(location: &str, found: &Inventory, all: usize) -> String {
     format!("{shown}{} in the store \"{}\", {}", text::count(all as u64, "archive"), printable(location), text::bytes(bytes))
 }
 
-fn document(location: &str, found: &Inventory, copies: &[Option<ArchiveName>]) -> Value {
-    let archives = found.snapshots.iter().zip(copies).map(|(snapshot, original)| {
-        let mut described = snapshot_json(snapshot);
-        described["copy_of"] = json!(original.as_ref().map(ArchiveName::as_str));
-        described
+fn document(location: String, found: &Inventory, copies: &[Option<ArchiveName>]) -> List {
+    let archives = found.snapshots.iter().zip(copies);
+    let foreign = found.foreign.iter().map(|foreign| ForeignFile {
+        file: foreign.name.clone(),
+        bytes: foreign.bytes,
+        why: foreign.why.clone(),
+        damaged: foreign.damaged,
+        unread: foreign.unread,
+        newer_format: foreign.newer_format.is_some(),
     });
-    let archives: Vec<Value> = archives.collect();
-    let foreign: Vec<Value> = found
-        .foreign
-        .iter()
-        .map(|foreign| json!({"file": foreign.name, "bytes": foreign.bytes, "why": foreign.why, "damaged": foreign.damaged, "unread": foreign.unread, "newer_format": foreign.newer_format.is_some()}))
-        .collect();
-    json!({"store": location, "archives": archives, "foreign": foreign})
-}
-
-/// Returns one archive as `list --json` shows it.
-pub(super) fn snapshot_json(snapshot: &Snapshot) -> Value {
-    let databases: Vec<Value> = snapshot
-        .databases
-        .iter()
-        .map(|database| {
-            json!({
-                "name": database.name,
-                "path": database.stream.path(),
-                "bytes": database.bytes,
-                "tables": database.tables,
-                "rows": database.rows,
-                "previous": database.previous,
-            })
-        })
-        .collect();
-    json!({
-        "archive": snapshot.name.as_str(),
-        "id": snapshot.id,
-        "created_at": rfc3339(snapshot.created_at),
-        "set": snapshot.set,
-        "host": snapshot.host,
-        "kind": snapshot.kind,
-        "bytes": snapshot.bytes,
-        "unpacked_bytes": snapshot.unpacked_bytes(),
-        "origin": match snapshot.origin { Origin::Format1 => "heirloom", Origin::Legacy => "old_tool", Origin::Plain => "plain" },
-        "damaged": snapshot.damaged,
-        "pinned": snapshot.pinned,
-        "accepted": snapshot.accepted,
-        "held": snapshot.held,
-        "pending": snapshot.pending,
-        "databases": databases,
-    })
+    List {
+        store: location,
+        archives: archives.map(|(snapshot, original)| Listed { archive: snapshot.into(), copy_of: original.clone() }).collect(),
+        foreign: foreign.collect(),
+    }
 }

@@ -3,9 +3,6 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use chrono_tz::Tz;
-use serde_json::json;
-
 use super::backup::CheckArg;
 use super::restore_apply::{Carried, Job, carry_out};
 use super::restore_select::{self, Found, Selection};
@@ -14,6 +11,8 @@ use crate::database::Proof;
 use crate::names::Name;
 use crate::ops::resolve::Place;
 use crate::ops::restore::{self, Known, RestoreError, Where};
+use crate::report::restore::{Outcome as Skip, Skipped};
+use chrono_tz::Tz;
 
 /// Put databases back from an archive
 ///
@@ -161,7 +160,7 @@ pub(super) fn run(args: &RestoreArgs, context: &mut Context) -> anyhow::Result<O
     let look = |plan| restore::look_for_damage(&selected.archive, plan, context.threads(), &context.ui.progress());
     let plan = if args.allow_damaged { look(plan)? } else { plan };
     if plan.steps.is_empty() {
-        return Ok(skipped(context, "skipped_exists", "everything is there, nothing was restored"));
+        return Ok(skipped(context, Skip::SkippedExists, "everything is there, nothing was restored"));
     }
 
     restore_targets::warn_of_other_origin(&selected, &plan, context);
@@ -173,9 +172,9 @@ pub(super) fn run(args: &RestoreArgs, context: &mut Context) -> anyhow::Result<O
 }
 
 /// Says that nothing had to be done.
-pub(super) fn skipped(context: &mut Context, outcome: &str, words: &str) -> Outcome {
+pub(super) fn skipped(context: &mut Context, outcome: Skip, words: &str) -> Outcome {
     if context.ui.is_json() {
-        context.ui.document(&json!({"outcome": outcome, "archive": null, "databases": [], "undo": null}));
+        context.ui.document(&Skipped::new(outcome));
     }
     context.ui.summary(words);
     Outcome::Done

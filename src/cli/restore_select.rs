@@ -17,6 +17,7 @@ use crate::ops::latest::{Answer, Chosen};
 use crate::ops::resolve::{ResolveError, Selected, Wanted, in_store, resolve};
 use crate::ops::restore::{self, Where};
 use crate::platform;
+use crate::report::restore::Outcome as Skip;
 use crate::store::{LocalStore, StoreError, parent};
 
 /// What is restored.
@@ -56,7 +57,7 @@ pub(super) enum Found {
     /// Nothing has to be done.
     Nothing {
         /// The word for JSON.
-        outcome: &'static str,
+        outcome: Skip,
         /// The words for people.
         words: String,
     },
@@ -64,12 +65,12 @@ pub(super) enum Found {
 
 impl Found {
     fn exists() -> Self {
-        Self::Nothing { outcome: "skipped_exists", words: "everything is there, nothing was restored".into() }
+        Self::Nothing { outcome: Skip::SkippedExists, words: "everything is there, nothing was restored".into() }
     }
 
     fn no_backup(databases: &[Name]) -> Self {
         let of = if databases.is_empty() { String::new() } else { format!(" of {}", quoted_names(databases)) };
-        Self::Nothing { outcome: "skipped_no_backup", words: format!("there is no backup{of} yet, nothing was restored") }
+        Self::Nothing { outcome: Skip::SkippedNoBackup, words: format!("there is no backup{of} yet, nothing was restored") }
     }
 }
 

@@ -5,10 +5,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use chrono_tz::Tz;
-use serde_json::Value;
 
 use super::log::Record;
-use super::retain_text::{Shown, document, show, show_end, stale_text, warn_of_future};
+use super::retain_text::{show, show_end, stale_text, warn_of_future};
 use super::{Context, Outcome, text};
 use crate::config::ShrinkWatch;
 use crate::failure::Failure;
@@ -17,10 +16,12 @@ use crate::names::{ArchiveName, Name, printable};
 use crate::ops::backup::Made;
 use crate::ops::inventory::inventory;
 use crate::ops::marks;
+use crate::ops::reports::{self, Progressed as Shown};
 use crate::ops::reread::{self, Reread, reread};
 use crate::ops::retain::{self, Asked, Fate, Plain, Report, Request};
 use crate::ops::stale::Whereabouts;
 use crate::progress::Interrupted;
+use crate::report::retain::Retained;
 use crate::retention::{GoneReach, Reason, Retention, Scope};
 use crate::store::{LocalStore, Store as _};
 
@@ -283,7 +284,7 @@ pub(super) fn after_backup(
     made: &Made,
     store: &LocalStore,
     context: &mut Context,
-) -> anyhow::Result<(Value, Outcome)> {
+) -> anyhow::Result<(Retained, Outcome)> {
     let request = Request {
         retention,
         scope: Scope { streams: Some(made.streams.iter().cloned().collect()), ..Scope::everything() },
@@ -311,7 +312,7 @@ pub(super) fn after_backup(
     };
     warn_of_future(&report.plan, context);
     show_end(&shown, context);
-    let document = document(&shown);
+    let document = reports::retained(&shown);
     Ok((document, finish(&report, request.made.as_ref(), context)?))
 }
 

@@ -2,16 +2,14 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
-use chrono_tz::Tz;
-use serde_json::json;
-
 use super::retain::{Damaged, RetainArgs, carry_out};
 use super::retain_text::{how_far_back, reasons_text};
 use super::{Context, Outcome, text};
 use crate::failure::Failure;
-use crate::metadata::rfc3339;
+use crate::ops::reports;
 use crate::retention::{Policy, Reach, Retention, Rule, Schedule, Simulation, simulate};
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
 
 /// Remove archives that the rotation does not keep: grandfather, father, son
 ///
@@ -116,32 +114,11 @@ fn play(args: &RotateArgs, policy: &Policy, span: Duration, context: &mut Contex
     let zone = args.retain.zone(context);
     let played = simulate(policy, &schedule, context.now, zone, &context.ui.progress())?;
     if context.ui.is_json() {
-        let document = document(&played, args, zone);
-        context.ui.document(&document);
+        context.ui.document(&reports::simulated(&played, args.every, zone));
     } else {
         show(&played, policy, args, zone, context);
     }
     Ok(Outcome::Done)
-}
-
-fn document(played: &Simulation, args: &RotateArgs, zone: Tz) -> serde_json::Value {
-    let keep = played.plan.kept().map(|verdict| {
-        let reasons: Vec<String> = verdict.reasons.iter().map(ToString::to_string).collect();
-        json!({"date": rfc3339(verdict.created_at), "reasons": reasons})
-    });
-    let counts = played.counts.iter().map(|(at, archives)| json!({"date": rfc3339(*at), "archives": archives}));
-    json!({
-        "simulated": {
-            "from": rfc3339(played.from),
-            "to": rfc3339(played.to),
-            "every_seconds": args.every.as_secs_f64(),
-            "backups": played.made,
-            "time_zone": zone.name(),
-        },
-        "keep": keep.collect::<Vec<_>>(),
-        "counts": counts.collect::<Vec<_>>(),
-        "oldest": played.plan.oldest().map(|verdict| rfc3339(verdict.created_at)),
-    })
 }
 
 fn show(played: &Simulation, policy: &Policy, args: &RotateArgs, zone: Tz, context: &mut Context) {

@@ -196,8 +196,11 @@ impl Ui {
     }
 
     /// Prints a JSON document on stderr: an error.
-    pub fn stderr_json(&self, document: &serde_json::Value) {
-        self.stderr(&document.to_string());
+    pub fn stderr_json(&self, document: &impl Serialize) {
+        match serde_json::to_value(document) {
+            Ok(document) => self.stderr(&document.to_string()),
+            Err(error) => self.stderr(&error.to_string()),
+        }
     }
 
     fn stderr(&self, text: &str) {

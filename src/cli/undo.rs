@@ -17,6 +17,7 @@ use crate::ops::resolve::{Place, Selected, Wanted, in_store, resolve};
 use crate::ops::restore::undo::{Choice, End, History, Past, Scope, Targets};
 use crate::ops::restore::{self, Interrupted, Known, RestoreError, Where};
 use crate::platform::resolved;
+use crate::report::restore::Outcome as Skip;
 use crate::store::{LocalStore, Store as _, parent};
 
 /// What an interrupted restore that is taken back turns out to be, where it died early.
@@ -36,7 +37,7 @@ pub(super) fn run(args: &RestoreArgs, context: &mut Context) -> anyhow::Result<O
         let (past, safety) = match history.choose(&scope) {
             Choice::TakeBack(past, safety) => (past, safety),
             // There was only the interrupted one.
-            Choice::Nothing if !cleared.is_empty() => return Ok(skipped(context, "unchanged", NOTHING_CHANGED)),
+            Choice::Nothing if !cleared.is_empty() => return Ok(skipped(context, Skip::Unchanged, NOTHING_CHANGED)),
             other => return Err(refusal(other, context, &store).into()),
         };
         let selected = match pending::open(&store, safety.as_str(), &reading)? {
@@ -122,7 +123,7 @@ fn of_archive(args: &RestoreArgs, context: &mut Context, text: &str, reading: &R
         };
         return Ok(match take_back(args, context, &selected, &past)? {
             Carried::Through(outcome) => outcome,
-            Carried::AlreadyThere if interrupted => skipped(context, "unchanged", NOTHING_CHANGED),
+            Carried::AlreadyThere if interrupted => skipped(context, Skip::Unchanged, NOTHING_CHANGED),
             Carried::AlreadyThere => Outcome::Done,
         });
     }

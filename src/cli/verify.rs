@@ -1,7 +1,5 @@
 //! `heirloom verify`.
 
-use serde_json::{Value, json};
-
 use super::log::Record;
 use super::ui::Tone;
 use super::{Context, Outcome};
@@ -13,6 +11,7 @@ use crate::ops::inventory::inventory;
 use crate::ops::marks;
 use crate::ops::resolve::{Place, Selected, in_store};
 use crate::ops::verify::{State, Verified, VerifyDepth, verify};
+use crate::report::archives::{Verification, VerifiedArchive};
 use crate::store::{LocalStore, Store as _, StoreError};
 
 /// Prove that archives can be restored
@@ -88,7 +87,7 @@ pub(super) fn run(args: &VerifyArgs, context: &mut Context) -> anyhow::Result<Ou
             Err(error) if is_interruption(&error) => return Err(error),
             Err(error) => {
                 let error = error.context(format!("cannot verify \"{}\"", printable(&looked.shown)));
-                documents.push(json!({"archive": looked.shown, "state": "unknown", "findings": [format!("{error:#}")]}));
+                documents.push(VerifiedArchive { archive: looked.shown, state: "unknown", findings: vec![format!("{error:#}")] });
                 if let Some(earlier) = failed.replace(error) {
                     super::exit::report(&earlier, &context.typed, &mut context.ui);
                 }
@@ -96,7 +95,7 @@ pub(super) fn run(args: &VerifyArgs, context: &mut Context) -> anyhow::Result<Ou
         }
     }
     if context.ui.is_json() {
-        context.ui.document(&json!({"depth": depth.as_str(), "archives": documents}));
+        context.ui.document(&Verification { depth: depth.as_str(), archives: documents });
     }
     match failed {
         _ if damaged > 0 => Ok(Outcome::Found(13)),
@@ -220,6 +219,6 @@ fn tell(context: &mut Context, shown: &str, verified: &Verified) {
     }
 }
 
-fn document(shown: &str, verified: &Verified) -> Value {
-    json!({"archive": shown, "state": verified.state.as_str(), "findings": verified.findings})
+fn document(shown: &str, verified: &Verified) -> VerifiedArchive {
+    VerifiedArchive { archive: shown.to_owned(), state: verified.state.as_str(), findings: verified.findings.clone() }
 }

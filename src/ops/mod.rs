@@ -13,6 +13,7 @@ pub mod pack;
 pub mod pending;
 pub mod plain;
 pub mod reach;
+pub mod reports;
 pub mod reread;
 pub mod resolve;
 pub mod restore;

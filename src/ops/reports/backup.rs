@@ -1,0 +1,56 @@
+//! The reports of `backup`.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::shown;
+use crate::database::Source;
+use crate::names::Name;
+use crate::ops::backup::{self, Plan};
+use crate::report::backup as report;
+
+/// Reports what would be backed up into a store.
+pub fn planned(plan: &Plan, store: &Path) -> report::Planned {
+    let source = |source: &Source| report::Source { name: source.name.clone(), source: shown(&source.path) };
+    report::Planned {
+        dry_run: true,
+        set: plan.request.set.clone(),
+        store: shown(store),
+        kind: plan.request.kind,
+        databases: plan.sources.iter().map(source).collect(),
+        missing: plan.missing.iter().map(|source| source.name.clone()).collect(),
+    }
+}
+
+/// Reports an archive that was made at a place in a store; `lost` are databases that are gone although archives of them exist.
+pub fn made(made: &backup::Made, place: &Path, store: String, took: Duration, lost: Vec<Name>) -> report::Made {
+    let metadata = &made.packed.metadata;
+    let finding = |one: &backup::Finding| report::Finding { database: one.database.clone(), finding: one.text.clone(), new: one.is_new };
+    report::Made {
+        archive: shown(place),
+        backup_name: metadata.backup_name.clone(),
+        set: metadata.set.clone(),
+        kind: metadata.kind,
+        created_at: metadata.created_at,
+        store,
+        bytes: made.packed.bytes,
+        consistent_set: metadata.consistent_set,
+        databases: metadata.databases.clone(),
+        findings: made.findings.iter().map(finding).collect(),
+        notes: made.notes.iter().cloned().map(note).collect(),
+        seconds: took.as_secs_f64(),
+        lost,
+        retention: None,
+    }
+}
+
+fn note(note: backup::Note) -> report::Note {
+    match note {
+        backup::Note::Rival { database, archive } => report::Note::AnotherFile { database, archive },
+        backup::Note::Behind { database, newest } => report::Note::ClockBehind { database, newest },
+        backup::Note::OtherPath { database, path } => report::Note::OtherPath { database, path },
+        backup::Note::Shrink { database, before, after } => report::Note::Shrink { database, before, after },
+        backup::Note::Empty { database, path } => report::Note::Empty { database, path: shown(&path) },
+        backup::Note::Guarded { database } => report::Note::Guarded { database },
+    }
+}
