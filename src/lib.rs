@@ -7,8 +7,8 @@
 //! faces        main.rs  cli/            talk to people and machines: clap, indicatif, printing, clock, environment
 //! operations   ops/                     backup restore verify cleanup rotate health: plan from values, act through adapters
 //! adapters     database/ archive/ store/ activity.rs holds.rs known.rs lock.rs scratch.rs     one outside thing each
-//! platform     platform/           what the operating system knows about files
-//! pure         metadata.rs snapshot.rs retention/ streams.rs latest/ digest.rs progress.rs names.rs ...   no files, no clock, no environment
+//! platform     platform/                what the operating system knows about files and processes
+//! pure         metadata.rs snapshot.rs retention/ report/ failure.rs streams.rs latest/ digest.rs progress.rs names.rs ...   no files, no clock, no environment
 //! ```
 //!
 //! Where something happens:
@@ -26,6 +26,7 @@
 //! | what may be removed? | `retention/` |
 //! | what does exit code 13 mean? | `failure.rs`, `ops/explain.rs` |
 //! | what does a hint say? | `cli/remedy.rs` |
+//! | what is in the JSON of a command? | `report/`, made in `ops/reports/` |
 
 pub mod activity;
 pub mod archive;

@@ -38,7 +38,7 @@ pub(super) fn run(args: &AcceptArgs, context: &mut Context) -> anyhow::Result<Ou
     let name = selected.snapshot.name.clone();
     let lock = StoreLock::acquire(&store.create_private()?, Duration::from_secs(60), &context.ui.progress())?;
     let snapshots = inventory(&store, &context.reading(), &context.ui.progress())?.snapshots;
-    let scene = Scene { shrinks_off: shrinks_off(context), ..Scene::new(context.now, context.settings.time_zone) };
+    let scene = Scene { shrinks_off: shrinks_off(context), ..Scene::new(context.clock.now(), context.settings.time_zone) };
     let open = Retention::Cleanup(Limits::default()).plan(&snapshots, &scene).open_shrinks;
     let snapshot = snapshots.iter().find(|snapshot| snapshot.name == name).unwrap_or(&selected.snapshot);
     // This archive and those before it, of its own databases.

@@ -312,12 +312,14 @@ fn young_enough(plan: &Plan, age: Duration, store: Option<&LocalStore>, context:
             Err(error) => return Err(error.into()),
         },
     };
+    // The sets before this one may have taken hours.
+    let now = context.clock.now();
     let age = chrono::TimeDelta::from_std(age).unwrap_or(chrono::TimeDelta::MAX);
     let found = inventory(store, &context.reading(), &context.ui.progress())?.snapshots;
-    let young = |snapshot: &&Snapshot| snapshot.is_good() && snapshot.created_at <= context.now && context.now - snapshot.created_at < age;
+    let young = |snapshot: &&Snapshot| snapshot.is_good() && snapshot.created_at <= now && now - snapshot.created_at < age;
     let mut oldest: Option<&Snapshot> = None;
     for source in &plan.sources {
-        let stream = backup::own_stream(source, &plan.request.set, &context.host.label, &found, context.now);
+        let stream = backup::own_stream(source, &plan.request.set, &context.host.label, &found, now);
         let of_stream = |snapshot: &&Snapshot| snapshot.databases.iter().any(|brief| brief.stream == stream);
         let Some(newest) = found.iter().filter(of_stream).find(young) else { return Ok(None) };
         if oldest.is_none_or(|oldest| newest.created_at < oldest.created_at) {
@@ -349,7 +351,7 @@ fn request(args: &BackupArgs, context: &Context, set: Name, absent: Vec<Name>) -
         name: args.name.as_deref().map(|name| chosen_name(name, compressed)).transpose()?,
         note: args.note.clone(),
         host: context.host_names(),
-        created_at: context.now,
+        created_at: context.clock.now(),
         replaces: None,
         consistent: true,
         absent,

@@ -66,7 +66,7 @@ pub(super) fn run(args: &DeleteArgs, context: &mut Context) -> anyhow::Result<Ou
         let databases = configured(context);
         let sources = Sources::new(databases.iter().map(|path| path.as_path()), &found.snapshots);
         let (names, shrinks_off) = (names.as_slice(), &shrinks_off(context));
-        let request = delete::Request { names, last, shrinks_off, sources: &sources, store: &store, now: context.now };
+        let request = delete::Request { names, last, shrinks_off, sources: &sources, store: &store, clock: &context.clock };
         delete::plan(&found.snapshots, &request).map_err(|error| refused(error, context))
     };
     let planned = plan(context)?;

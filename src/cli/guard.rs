@@ -189,7 +189,7 @@ fn back_up(args: &GuardArgs, context: &mut Context, store: &LocalStore, chosen: 
         name: None,
         note: Some(args.note.clone().unwrap_or_else(|| format!("before: {}", printable(&args.words())))),
         host: context.host_names(),
-        created_at: context.now,
+        created_at: context.clock.now(),
         replaces: None,
         consistent: true,
         absent: chosen.absent,

@@ -86,7 +86,6 @@ fn report(args: &HealthArgs, context: &Context) -> anyhow::Result<Report> {
         store: store.as_ref(),
         location: context.settings.store.to_string_lossy().into_owned(),
         temporary: &std::env::temp_dir(),
-        now: context.now,
         clock: &context.clock,
         host: &context.host,
         reading: &context.reading(),

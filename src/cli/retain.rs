@@ -161,7 +161,7 @@ pub(super) fn carry_out(args: &RetainArgs, retention: Retention, damaged: Damage
         scope: args.scope(context),
         made: None,
         shrinks_off: shrinks_off(context),
-        now: context.now,
+        clock: context.clock.clone(),
         ahead: context.ahead,
         reading: context.reading_in(args.time_zone),
         asked: asked(&store, context)?,
@@ -290,8 +290,7 @@ pub(super) fn after_backup(
         scope: Scope { streams: Some(made.streams.iter().cloned().collect()), ..Scope::everything() },
         made: Some(made.packed.archive.clone()),
         shrinks_off: shrinks_off(context),
-        // An archive of this very run is not dated in the future.
-        now: context.now.max(made.packed.metadata.created_at),
+        clock: context.clock.clone(),
         ahead: context.ahead,
         reading: context.reading(),
         asked: Asked { own: None, ..asked(store, context)? },

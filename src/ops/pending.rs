@@ -20,6 +20,7 @@ use super::marks::remove_archive;
 use super::resolve::{Place, Selected};
 use super::retain::mark_held;
 use crate::archive::Archive;
+use crate::clock::Clock;
 use crate::lock::StoreLock;
 use crate::names::{ArchiveName, printable};
 use crate::platform::{First, Published, publish_new};
@@ -143,7 +144,7 @@ pub fn add(store: &LocalStore, reading: &Reading, snapshots: &mut Vec<Snapshot>)
 
 /// Moves all pending archives to the store under its lock, oldest name first, and removes safety archives of the same
 /// streams that they make superfluous. The first failure ends it; what was not moved stays pending.
-pub fn send(store: &LocalStore, upkeep: &Upkeep, now: DateTime<Utc>, wait: Duration, progress: &dyn Progress) -> anyhow::Result<Sent> {
+pub fn send(store: &LocalStore, upkeep: &Upkeep, clock: &Clock, wait: Duration, progress: &dyn Progress) -> anyhow::Result<Sent> {
     let mut sent = Sent::default();
     if names(&store.private())?.is_empty() {
         return Ok(sent);
@@ -151,6 +152,7 @@ pub fn send(store: &LocalStore, upkeep: &Upkeep, now: DateTime<Utc>, wait: Durat
     let private = store.create_private()?;
     let lock = StoreLock::acquire(&private, wait, progress)?;
     // Dies after this: a store with an id and without the archive, which is still pending.
+    let now = clock.now();
     let made_by = format!("heirloom {} on {}", env!("CARGO_PKG_VERSION"), upkeep.reading.host);
     store.identify(&made_by, now)?;
     // Another run may have sent some while this one waited.

@@ -158,7 +158,7 @@ pub fn execute(archive: &Archive, plan: &Plan, options: &Options<'_>, progress: 
 /// Dies anywhere: the restore is done, and the archive is in the workspace or in the store.
 fn send(report: &mut Report, options: &Options<'_>, progress: &dyn Progress) {
     let (Some(made), Safety::Into(store)) = (&report.safety, options.safety) else { return };
-    match pending::send(store, &options.upkeep, options.clock.now(), options.limits.busy, progress) {
+    match pending::send(store, &options.upkeep, &options.clock, options.limits.busy, progress) {
         Ok(sent) => {
             let moved = sent.moved.into_iter().find(|(pending, _)| pending == made);
             report.safety = moved.map(|(_, name)| name).or(report.safety.take());
