@@ -309,6 +309,8 @@ mod tests {
     use std::sync::Arc;
     use std::time::Duration;
 
+    use chrono::{DateTime, Utc};
+
     use super::super::{backup, pack};
     use super::*;
     use crate::archive::Compression;
