@@ -1,7 +1,7 @@
 //! What an error means to the outside: its kind, its exit code, and what can be done about it.
 //!
-//! A remedy is a value. Each face words it in its own way: the command line prints a command that can be pasted, a page offers a
-//! button. Nothing below the faces names a flag. Which typed error means what is decided in `ops/explain.rs`.
+//! A remedy is a value. Each face words it in its own way: the command line prints a command that can be pasted, a page
+//! offers a button. Nothing below the faces names a flag. Which typed error means what is decided in `ops/explain.rs`.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -219,8 +219,8 @@ impl From<&str> for Remedy {
 
 /// An error that has its meaning with it, and the meaning of every other error.
 ///
-/// As an error it is for what nobody branches on. As the context of another one it replaces the kind of that error, and its
-/// remedy if it has one of its own.
+/// As an error it is for what nobody branches on. As the context of another one it replaces the kind of that error, and
+/// its remedy if it has one of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
     /// What went wrong.

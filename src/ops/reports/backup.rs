@@ -22,7 +22,8 @@ pub fn planned(plan: &Plan, store: &Path) -> report::Planned {
     }
 }
 
-/// Reports an archive that was made at a place in a store; `lost` are databases that are gone although archives of them exist.
+/// Reports an archive that was made at a place in a store; `lost` are databases that are gone although archives of them
+/// exist.
 pub fn made(made: &backup::Made, place: &Path, store: String, took: Duration, lost: Vec<Name>) -> report::Made {
     let metadata = &made.packed.metadata;
     let finding = |one: &backup::Finding| report::Finding { database: one.database.clone(), finding: one.text.clone(), new: one.is_new };
