@@ -43,6 +43,26 @@ fn an_empty_database_of_a_set_does_not_stop_the_others() {
 }
 
 #[test]
+fn an_encrypted_database_of_a_set_stopped_the_backup_of_the_others() {
+    let mut world = World::new();
+    world.database("good.db");
+    fs::write(world.path("secret.db"), [0x5a; 8192]).unwrap();
+    set(&world, &["good", "secret"]);
+    let ran = world.heirloom(["backup", "--json"]).exits(3).says("\"secret.db\" is not a SQLite database").says("encrypted");
+    let document = ran.json();
+    assert_eq!((document["notes"][0]["kind"].as_str(), document["notes"][0]["database"].as_str()), (Some("unreadable"), Some("secret")));
+    assert_eq!(document["databases"].as_array().unwrap().len(), 1);
+    let shown = world.heirloom(["show", "latest", "--json"]).success().json();
+    assert!(shown.to_string().contains("\"secret\":false"), "{shown}");
+    world.at("2026-03-02").heirloom(["backup", "--dry-run"]).exits(3).says("\"secret.db\" is not");
+    world.heirloom(["guard", "--", "touch", "ran"]).exits(125).says("secret.db");
+    assert!(!world.path("ran").exists());
+    // Alone there is nothing to back up, and it is damage if it ever was a database.
+    world.heirloom(["backup", "--only", "secret"]).exits(13).says("encrypted");
+    assert_eq!(world.archives().len(), 1);
+}
+
+#[test]
 fn a_database_that_was_lost_is_no_first_deployment() {
     let mut world = World::new();
     world.database("app.db");
