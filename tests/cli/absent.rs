@@ -164,6 +164,34 @@ fn a_wal_that_was_deleted_under_the_application_is_not_a_backup_of_less() {
     world.heirloom(["backup", "app.db"]).success();
 }
 
+/// A program that opens the database makes another `-shm`: the two write over each other's commits in the `-wal`.
+#[test]
+fn a_shm_that_was_deleted_under_the_application_was_opened_beside_it() {
+    let world = World::new();
+    world.database("other.db");
+    world.heirloom(["backup", "other.db", "--dir", "others"]).success();
+    let application = Application::start(&world, &LOSES_ITS_WAL.replace("os.unlink('app.db-wal'); ", ""));
+    let pid = application.0.id();
+    let ran = world.heirloom(["backup", "app.db"]).exits(13).says(&format!("process {pid} (python3)")).says("-shm was deleted");
+    let _ran = ran.says(&format!("stop process {pid}"));
+    world.heirloom(["restore", "latest", "--dir", "others", "--to", "app.db", "--force"]).exits(13).says("-shm was deleted");
+    world.heirloom(["guard", "app.db", "--", "true"]).exits(125).says("-shm was deleted");
+    let health = world.heirloom(["health", "app.db"]).exits(21);
+    assert!(health.stdout.contains("-shm was deleted"), "{}", health.stdout);
+    assert_eq!(world.files("."), ["app.db", "app.db-wal", "other.db", "others"], "nobody made another one");
+
+    // It ends as the hint says, and nothing is lost.
+    end(application);
+    world.heirloom(["backup", "app.db"]).success();
+    assert_eq!(world.ask("app.db", "SELECT group_concat(x) FROM t"), "1,2,3");
+}
+
+/// Lets an application close its database and end.
+fn end(mut application: Application) {
+    drop(application.0.stdin.take());
+    assert!(application.0.wait().unwrap().success());
+}
+
 #[test]
 fn a_database_that_was_replaced_under_the_application_is_another_one() {
     let world = World::new();
