@@ -247,3 +247,22 @@ fn only_what_is_missing_in_a_folder_is_asked_for() {
     assert_eq!(document["databases"].as_array().unwrap().len(), 1);
     assert_eq!((document["host"].as_str(), document["not_restored"].as_array().unwrap().len()), (Some("here"), 0));
 }
+
+/// `restore app.db` takes the latest backup of app.db. Without one the file was taken for the archive, and the advice led nowhere.
+#[test]
+fn a_database_without_a_backup_was_taken_for_its_own_archive() {
+    let mut world = World::new();
+    world.database("other.db");
+    world.heirloom(["backup", "other.db"]).success();
+    world.database("app.db");
+    let ran = world.heirloom(["restore", "app.db", "--force"]).exits(12).says("no backup of \"app.db\" in the store");
+    ran.says("heirloom restore app.db --to FILE");
+    world.heirloom(["restore", "app.db", "--if-missing"]).success();
+    world.heirloom(["restore", "app.db", "--if-backup-exists"]).success();
+    // A copy is restored to where it is told, and one that lies in the store is a backup.
+    world.heirloom(["restore", "app.db", "--to", "new.db"]).success();
+    std::fs::copy(world.path("app.db"), world.path("backups/copy.db")).unwrap();
+    world.heirloom(["restore", "backups/copy.db", "--force"]).exits(2);
+    world.at("2026-03-02").heirloom(["backup", "app.db"]).success();
+    world.heirloom(["restore", "app.db", "--force"]).success();
+}
