@@ -266,3 +266,20 @@ fn a_database_without_a_backup_was_taken_for_its_own_archive() {
     world.at("2026-03-02").heirloom(["backup", "app.db"]).success();
     world.heirloom(["restore", "app.db", "--force"]).success();
 }
+
+/// The plan showed the size alone, as if there were nothing to lose.
+#[test]
+fn rows_that_cannot_be_counted_are_called_unknown() {
+    let world = World::new();
+    world.sql(
+        "app.db",
+        "CREATE TABLE t(x); INSERT INTO t VALUES(1); PRAGMA writable_schema=ON;
+         INSERT INTO sqlite_schema VALUES('table', 'v', 'v', 0, 'CREATE VIRTUAL TABLE v USING module_of_the_application(x)');",
+    );
+    world.heirloom(["backup", "app.db"]);
+    let plan = world.heirloom(["restore", "latest", "--dry-run"]).success();
+    assert_eq!((plan.stdout.clone() + &plan.stderr).matches("rows unknown").count(), 2, "{}{}", plan.stdout, plan.stderr);
+    world.sql("app.db", "INSERT INTO t VALUES(2)");
+    let done = world.heirloom(["restore", "latest", "--force"]).success();
+    assert!((done.stdout.clone() + &done.stderr).contains("rows unknown"), "{}{}", done.stdout, done.stderr);
+}
