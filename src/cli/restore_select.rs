@@ -95,6 +95,9 @@ pub(super) fn select(args: &RestoreArgs, context: &Context, reading: &Reading) -
     }
     let is_archive = |text: &str| text.ends_with(".gz") || text.ends_with(".tar");
     let store = match (context.store(), argument) {
+        (Err(error), Some(text)) if known.is_none() && means_itself(text, args) && was_never_made(&error, context) => {
+            return no_backup_of(text, args, context);
+        }
         (store, Some(text)) if known.is_none() && (store.is_err() || is_archive(text)) => return named(text, args, context, reading),
         (Err(error), _) if args.if_backup_exists && was_never_made(&error, context) => return Ok(Found::no_backup(&[])),
         (store, _) => store?,
@@ -104,7 +107,7 @@ pub(super) fn select(args: &RestoreArgs, context: &Context, reading: &Reading) -
         (None, Some(text)) if meant::is_recorded(&found.snapshots, &meant::resolved(Path::new(text))) => {
             Meant { set: args.set.clone(), databases: vec![Database::at(Path::new(text))], by_path: true, ..Meant::default() }
         }
-        (None, Some(text)) if args.place() == Where::Known && probe(Path::new(text)).is_ok() && !is_within(text, store.root()) => {
+        (None, Some(text)) if means_itself(text, args) && !is_within(text, store.root()) => {
             return no_backup_of(text, args, context);
         }
         (None, Some(text)) => return named(text, args, context, reading),
@@ -140,6 +143,11 @@ fn no_backup_of(text: &str, args: &RestoreArgs, context: &Context) -> anyhow::Re
     let command = context.command_line(&["restore", text, "--to", "FILE"]);
     let hint = format!("name the store of its backups with `--dir`; if this file is the copy to restore from, run: {command}");
     Err(NoBackup { message, hint }.into())
+}
+
+/// Says whether an argument is a database that would go to where it is.
+fn means_itself(text: &str, args: &RestoreArgs) -> bool {
+    args.place() == Where::Known && probe(Path::new(text)).is_ok()
 }
 
 /// Says whether a path leads to a file in a folder: what lies in the store is a copy.

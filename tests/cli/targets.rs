@@ -252,9 +252,10 @@ fn only_what_is_missing_in_a_folder_is_asked_for() {
 #[test]
 fn a_database_without_a_backup_was_taken_for_its_own_archive() {
     let mut world = World::new();
+    world.database("app.db");
+    world.heirloom(["restore", "app.db", "--force"]).exits(12).says("no backup of \"app.db\"");
     world.database("other.db");
     world.heirloom(["backup", "other.db"]).success();
-    world.database("app.db");
     let ran = world.heirloom(["restore", "app.db", "--force"]).exits(12).says("no backup of \"app.db\" in the store");
     ran.says("heirloom restore app.db --to FILE");
     world.heirloom(["restore", "app.db", "--if-missing"]).success();
