@@ -129,8 +129,8 @@ fn table(context: &mut Context, found: &Inventory, copies: &[Option<ArchiveName>
     context.ui.result(table.trim_fmt());
 }
 
-/// Returns for each archive the one that it is a copy of: of archives with one id the one with the shortest name is the original,
-/// since a synchroniser adds to it: `app_… (1).tar.gz`.
+/// Returns for each archive the one that it is a copy of. Of archives with one id the
+/// original has the shortest name, since a synchroniser adds to the name: `app_… (1).tar.gz`.
 fn copies(snapshots: &[Snapshot]) -> Vec<Option<ArchiveName>> {
     let mut originals: HashMap<ArchiveId, &ArchiveName> = HashMap::new();
     for snapshot in snapshots {

@@ -130,7 +130,7 @@ pub(super) fn select(args: &RestoreArgs, context: &Context, reading: &Reading) -
     Search { args, context, reading, at, store: &store, found: &found, settled: &settled }.run()
 }
 
-/// Answers for a database that is at hand, of which no archive exists: without another target it is what was to be restored.
+/// Answers for a database that is at hand and has no archive: without another target it is what was to be restored.
 fn no_backup_of(text: &str, args: &RestoreArgs, context: &Context) -> anyhow::Result<Found> {
     if args.if_missing {
         return Ok(Found::exists());

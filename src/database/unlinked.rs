@@ -32,8 +32,8 @@ pub struct Unlinked {
     pub main: Option<u32>,
     /// Its descriptor of the deleted `-wal`.
     pub wal: Option<u32>,
-    /// Its descriptor of the deleted `-shm`. Alone it loses nothing by itself: whoever opens the database next makes another one, and both
-    /// write to the `-wal` without knowing of each other.
+    /// Its descriptor of the deleted `-shm`. Alone it loses nothing by itself: whoever opens the database next makes
+    /// another one, and both write to the `-wal` without knowing of each other.
     pub shm: Option<u32>,
 }
 
@@ -95,8 +95,8 @@ fn in_process(pid: u32, path: &Path, main: (u64, u64)) -> Option<Unlinked> {
     (found.main.or(found.wal).or(found.shm).is_some()).then(|| Unlinked { process: name(pid), ..found })
 }
 
-/// Says whether a process has the lock of a connection that goes on. The last one to close the database locks all others out, deletes the
-/// `-shm`, and closes it only then.
+/// Says whether a process has the lock of a connection that goes on. The last one to close the database locks all
+/// others out, deletes the `-shm`, and closes it only then.
 fn reads(pid: u32, inode: u64) -> bool {
     let locks = locks().unwrap_or_default();
     let own = || locks.iter().filter(|lock| (lock.pid, lock.file.1) == (pid, inode));

@@ -50,8 +50,9 @@ pub enum IfMissing {
 
 /// Decides what is backed up. Looks at the paths, changes nothing.
 ///
-/// A file of 0 bytes, or one that is encrypted or may not be read, keeps no other database from being backed up. Where missing ones are passed over it counts as missing if nothing with
-/// data lies beside it: an application that was never used leaves such a file.
+/// A file of 0 bytes, or one that is encrypted or may not be read, keeps no other database from being backed up. Where
+/// missing ones are passed over, one of 0 bytes counts as missing if nothing with data lies beside it: an application
+/// that was never used leaves such a file.
 pub fn plan(sources: Vec<Source>, if_missing: IfMissing, mut request: Request) -> Result<Plan, SourceError> {
     let mut present = Vec::new();
     let (mut missing, mut empty, mut unreadable) = (Vec::new(), Vec::new(), Vec::new());

@@ -208,7 +208,8 @@ fn a_page_whose_checksum_is_wrong_is_damage() {
     world.heirloom(["verify", "./app.db"]).exits(13).says("the page checksum is wrong on page 7");
 }
 
-/// The bytes between the cells and the list of cells hold nothing: `integrity_check` passes, and the application still reads an error.
+/// The bytes between the cells and the list of cells hold nothing: `integrity_check` passes, and the application still
+/// reads an error.
 /// The same beside an index that lacks entries, which explains what `integrity_check` finds and not this.
 #[test]
 fn a_page_that_changed_where_no_row_is_was_called_sound() {

@@ -248,7 +248,7 @@ fn only_what_is_missing_in_a_folder_is_asked_for() {
     assert_eq!((document["host"].as_str(), document["not_restored"].as_array().unwrap().len()), (Some("here"), 0));
 }
 
-/// `restore app.db` takes the latest backup of app.db. Without one the file was taken for the archive, and the advice led nowhere.
+/// `restore app.db` takes the latest backup of app.db. Without one the file was taken for the archive.
 #[test]
 fn a_database_without_a_backup_was_taken_for_its_own_archive() {
     let mut world = World::new();
