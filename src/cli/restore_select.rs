@@ -11,12 +11,14 @@ use super::restore::RestoreArgs;
 use super::{Context, Outcome, text};
 use crate::latest::{Absent, Asked, Candidate, Completeness, Decision, From, Question, Take, Target, Why};
 use crate::names::{ArchiveName, HostLabel, Name, entry_name, printable};
+use crate::ops::Repository;
 use crate::ops::inventory::{Inventory, Reading, inventory};
 use crate::ops::latest::{Answer, Chosen};
 use crate::ops::resolve::{ResolveError, Selected, Wanted, in_store, resolve};
 use crate::ops::restore::{self, Where};
 use crate::platform;
-use crate::store::{LocalStore, StoreError, parent};
+use crate::platform::parent;
+use crate::store::StoreError;
 
 /// What is restored.
 pub(super) struct Selection {
@@ -142,7 +144,7 @@ struct Search<'a> {
     context: &'a Context,
     reading: &'a Reading,
     at: Option<DateTime<Utc>>,
-    store: &'a LocalStore,
+    store: &'a Repository,
     found: &'a Inventory,
     settled: &'a Settled,
 }
