@@ -6,7 +6,7 @@
 //! ```text
 //! faces        main.rs  cli/            talk to people and machines: clap, indicatif, printing, clock, environment
 //! operations   ops/                     backup restore verify cleanup rotate health: plan from values, act through adapters
-//! adapters     database/ archive/ store/ activity.rs holds.rs known.rs lock.rs scratch.rs     one outside thing each
+//! adapters     database/ archive/ store/ workspace/     one outside thing each
 //! platform     platform/           what the operating system knows about files
 //! pure         metadata.rs snapshot.rs retention/ streams.rs latest/ digest.rs progress.rs names.rs ...   no files, no clock, no environment
 //! ```
@@ -20,13 +20,12 @@
 //! | how is a live database replaced? | `database/replace.rs` |
 //! | what do the bytes of an archive mean? | `archive/format.rs`, `man/heirloom-archive.5` |
 //! | when does an archive count? | `ops/backup.rs` (commit point), `store/local.rs` (`commit`) |
-//! | is this the store that it was? | `ops/reach.rs`, `known.rs` |
+//! | is this the store that it was? | `ops/reach.rs`, `workspace/known.rs` |
 //! | whose archive is it? | `streams.rs` |
 //! | which archive is the latest? | `latest/` |
 //! | what may be removed? | `retention/` |
 //! | what does exit code 13 mean? | `cli/exit.rs` |
 
-pub mod activity;
 pub mod archive;
 pub mod cli;
 pub mod clock;
@@ -34,11 +33,8 @@ pub mod config;
 pub mod database;
 pub mod digest;
 pub mod groups;
-pub mod holds;
 pub mod identity;
-pub mod known;
 pub mod latest;
-pub mod lock;
 pub mod metadata;
 pub mod names;
 pub mod ops;
@@ -46,8 +42,8 @@ pub mod platform;
 pub mod progress;
 pub mod retention;
 pub mod schema_diff;
-pub mod scratch;
 pub mod snapshot;
 pub mod store;
 pub mod streams;
 pub mod text;
+pub mod workspace;

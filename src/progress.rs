@@ -29,7 +29,7 @@ pub trait Progress: Sync {
     fn begin(&self, stage: Stage, subject: &str, total: u64);
     /// Adds to the current stage.
     fn advance(&self, units: u64);
-    /// Says whether the operation was asked to stop. It is asked often, so it must be cheap.
+    /// Returns whether the operation was asked to stop. It is asked often, so it must be cheap.
     fn cancelled(&self) -> bool {
         false
     }

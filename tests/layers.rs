@@ -7,15 +7,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The layers, lowest first. Modules that stand in none of them are pure.
-const LAYERS: [&[&str]; 4] =
-    [&["platform"], &["database", "archive", "store", "activity", "holds", "known", "lock", "scratch"], &["ops"], &["cli"]];
+const LAYERS: [&[&str]; 4] = [&["platform"], &["database", "archive", "store", "workspace"], &["ops"], &["cli"]];
 
 /// The layer of the adapters, counted from 1.
 const ADAPTERS: usize = 2;
 
 /// What may be named where: crate, and the modules that may name it.
 const CONFINED: [(&str, &[&str]); 7] = [
-    ("rusqlite", &["database", "activity"]),
+    ("rusqlite", &["database", "workspace"]),
     ("clap", &["cli"]),
     ("indicatif", &["cli"]),
     ("comfy_table", &["cli"]),

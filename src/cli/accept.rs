@@ -6,13 +6,11 @@ use serde_json::json;
 
 use super::retain::shrinks_off;
 use super::{Context, Outcome, text};
-use crate::lock::StoreLock;
 use crate::metadata::rfc3339;
 use crate::ops::inventory::inventory;
-use crate::ops::marks;
 use crate::ops::resolve::Place;
 use crate::retention::{Limits, Retention, Scene, Shrink, accepted_with};
-use crate::store::{Store as _, StoreError};
+use crate::store::StoreError;
 
 /// Accept that an archive holds far less than the ones before it
 ///
@@ -38,7 +36,7 @@ pub(super) fn run(args: &AcceptArgs, context: &mut Context) -> anyhow::Result<Ou
         return Err(StoreError::NotFound { name: args.archive.clone(), location: store.location() }.into());
     }
     let name = selected.snapshot.name.clone();
-    let lock = StoreLock::acquire(&store.create_private()?, Duration::from_secs(60), &context.ui.progress())?;
+    let locked = store.lock(Duration::from_secs(60), &context.ui.progress())?;
     let snapshots = inventory(&store, &context.reading(), &context.ui.progress())?.snapshots;
     let scene = Scene { shrinks_off: shrinks_off(context), ..Scene::new(context.now, context.settings.time_zone) };
     let open = Retention::Cleanup(Limits::default()).plan(&snapshots, &scene).open_shrinks;
@@ -51,9 +49,9 @@ pub(super) fn run(args: &AcceptArgs, context: &mut Context) -> anyhow::Result<Ou
     if !accepted.is_empty() {
         // The older ones first: if we die in between, the shrink of the one asked for is still open, and the next run does the rest.
         for older in accepted_with(&snapshots, snapshot) {
-            marks::accept(&store, &lock, &older)?;
+            locked.accept(&older)?;
         }
-        changed = marks::accept(&store, &lock, &name)?;
+        changed = locked.accept(&name)?;
     }
     if context.ui.is_json() {
         let shrinks = accepted.iter().map(|shrink| {

@@ -17,13 +17,14 @@ use crate::config::{Check, ShrinkWatch};
 use crate::database::{Depth, Limits, Source};
 use crate::metadata::Kind;
 use crate::names::{ArchiveName, Name, printable};
+use crate::ops::Repository;
 use crate::ops::backup::{self, Finding, IfMissing, Made, Note, Plan, Run};
 use crate::ops::inventory::inventory;
 use crate::ops::pack::Request;
 use crate::progress::Interrupted;
 use crate::retention::{self, Retention};
 use crate::snapshot::Snapshot;
-use crate::store::{LocalStore, Store as _, StoreError};
+use crate::store::StoreError;
 
 /// Back up databases into one verified archive
 ///
@@ -188,7 +189,7 @@ pub(super) fn run(args: &BackupArgs, context: &mut Context) -> anyhow::Result<Ou
     Ok(if failed > 0 || problems { Outcome::Problems } else { Outcome::Done })
 }
 
-fn one_set(args: &BackupArgs, context: &mut Context, store: &mut Option<LocalStore>, chosen: Chosen) -> anyhow::Result<(Value, Outcome)> {
+fn one_set(args: &BackupArgs, context: &mut Context, store: &mut Option<Repository>, chosen: Chosen) -> anyhow::Result<(Value, Outcome)> {
     let set = chosen.set.clone();
     let if_missing = if args.if_exists { IfMissing::Skip } else { IfMissing::Fail };
     let plan = backup::plan(chosen.sources, if_missing, request(args, context, set.clone(), chosen.absent)?)?;
@@ -286,8 +287,8 @@ fn tell_missing(plan: &Plan, context: &Context) -> anyhow::Result<Vec<Name>> {
 }
 
 /// Tells that an archive did not get the rights that the configuration asks for, if it did not.
-pub(super) fn tell_denied(store: &LocalStore, context: &Context) -> bool {
-    let denied = store.denied();
+pub(super) fn tell_denied(store: &Repository, context: &Context) -> bool {
+    let denied = store.store().denied();
     if let Some(why) = &denied {
         context
             .ui
@@ -298,7 +299,7 @@ pub(super) fn tell_denied(store: &LocalStore, context: &Context) -> bool {
 
 /// Returns the archive that makes this backup unnecessary, of the database whose newest good one is the oldest: every database has
 /// one in its own stream that is younger than `age`. One that is dated in the future proves nothing.
-fn young_enough(plan: &Plan, age: Duration, store: Option<&LocalStore>, context: &Context) -> anyhow::Result<Option<Snapshot>> {
+fn young_enough(plan: &Plan, age: Duration, store: Option<&Repository>, context: &Context) -> anyhow::Result<Option<Snapshot>> {
     let opened;
     let store = match store {
         Some(store) => store,
@@ -392,7 +393,7 @@ fn plan_json(plan: &Plan, store: &Path) -> Value {
 }
 
 /// Prints what was made, and what a person should know about it.
-fn report(context: &mut Context, store: &LocalStore, made: &Made, took: Duration) {
+fn report(context: &mut Context, store: &Repository, made: &Made, took: Duration) {
     let packed = &made.packed;
     for note in &made.notes {
         if note.is_problem() {
@@ -418,7 +419,7 @@ fn report(context: &mut Context, store: &LocalStore, made: &Made, took: Duration
     }
     let unpacked: u64 = packed.metadata.databases.iter().map(|database| database.bytes).sum();
     let databases = packed.metadata.databases.len() as u64;
-    let path = store.root().join(packed.archive.as_str());
+    let path = store.path_of(packed.archive.as_str());
     let done = ui.paint(Tone::Good, "backed up");
     ui.summary(format!(
         "{done} {}, {}: {} packed into {} and read back in {:.1} s",
@@ -428,7 +429,7 @@ fn report(context: &mut Context, store: &LocalStore, made: &Made, took: Duration
         text::bytes(packed.bytes),
         took.as_secs_f64()
     ));
-    ui.summary(path.to_string_lossy());
+    ui.summary(path);
 }
 
 fn note_text(note: &Note, made: &Made, context: &Context) -> String {
@@ -478,12 +479,12 @@ fn note_json(note: &Note) -> Value {
     }
 }
 
-fn made_json(store: &LocalStore, made: &Made, took: Duration) -> Value {
+fn made_json(store: &Repository, made: &Made, took: Duration) -> Value {
     let packed = &made.packed;
     let finding = |one: &Finding| json!({"database": one.database, "finding": one.text, "new": one.is_new});
     let findings: Vec<Value> = made.findings.iter().map(finding).collect();
     json!({
-        "archive": store.root().join(packed.archive.as_str()).to_string_lossy(),
+        "archive": store.path_of(packed.archive.as_str()),
         "backup_name": packed.metadata.backup_name,
         "set": packed.metadata.set,
         "kind": packed.metadata.kind,

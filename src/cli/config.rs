@@ -18,8 +18,8 @@ use super::{Context, Outcome, exit_code};
 use crate::config::{EXAMPLE, Key, Origin};
 use crate::database::probe;
 use crate::names::{HostLabel, printable};
-use crate::platform::{self, is_mount_point, may_give_to};
-use crate::store::{StoreError, Strangeness, parent, sync_folder};
+use crate::platform::{self, is_mount_point, may_give_to, parent, sync_folder};
+use crate::store::{StoreError, Strangeness};
 
 /// Create, show or check the configuration
 ///
@@ -376,7 +376,7 @@ fn test_store(context: &Context) -> Tested {
         accessat(CWD, folder, Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS).map_err(|errno| unreachable(errno.into()))
     };
     let outcome = match context.store() {
-        Ok(store) => store.refuse_strangers().and_then(|()| writable(root)).map(|()| format!("{} can be written", quoted(root))),
+        Ok(store) => store.store().refuse_strangers().and_then(|()| writable(root)).map(|()| format!("{} can be written", quoted(root))),
         Err(StoreError::Unreachable { cause, .. })
             if cause.kind() == io::ErrorKind::NotFound && fs::metadata(parent(root)).is_ok_and(|found| found.is_dir()) =>
         {

@@ -17,10 +17,11 @@ use crate::clock::Clock;
 use crate::config::Settings;
 use crate::database::{sqlite_is_new_enough, sqlite_version};
 use crate::names::{HostLabel, printable};
+use crate::ops::Repository;
 use crate::ops::inventory::Reading;
 use crate::ops::pack::Host;
 use crate::ops::restore::shell_word;
-use crate::store::{LocalStore, StoreError};
+use crate::store::StoreError;
 use crate::streams::OwnHost;
 
 /// The surroundings of a command.
@@ -102,12 +103,12 @@ impl Context {
     }
 
     /// Opens the store for reading. It must be there, and be the one that this host has used there.
-    pub fn store(&self) -> Result<LocalStore, StoreError> {
+    pub fn store(&self) -> Result<Repository, StoreError> {
         self.stores.open(&self.settings.store, self)
     }
 
     /// Opens the store for writing and makes its folder where only that is missing. A store that gets no archive is removed at the end.
-    pub fn store_for_writing(&self) -> anyhow::Result<LocalStore> {
+    pub fn store_for_writing(&self) -> anyhow::Result<Repository> {
         self.stores.create(&self.settings.store, self)
     }
 

@@ -8,13 +8,13 @@ use serde_json::json;
 use super::ui::Ui;
 use crate::archive::ArchiveError;
 use crate::database::{SourceError, TargetError, sqlite_version};
-use crate::lock::LockError;
 use crate::names::printable;
 use crate::ops::resolve::ResolveError;
 use crate::ops::restore::RestoreError;
 use crate::progress::Interrupted;
 use crate::store::{StoreError, Strangeness};
 use crate::text::{shell_word, unexpanded};
+use crate::workspace::LockError;
 
 /// What `--version` says: the release, and that of the SQLite that is linked in.
 pub static VERSION: LazyLock<String> = LazyLock::new(|| format!("{} (SQLite {})", env!("CARGO_PKG_VERSION"), sqlite_version()));

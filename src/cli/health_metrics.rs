@@ -13,7 +13,7 @@ use super::text;
 use crate::names::printable;
 use crate::ops::health::quantity::{Bad, Measure, Quantity, Unit};
 use crate::ops::health::{Check, Report, State};
-use crate::store::{parent, sync_folder};
+use crate::platform::{parent, sync_folder};
 
 /// The longest text of a status line; Nagios cuts at 4 KiB, and the performance data must still fit in.
 const LONGEST_STATUS: usize = 800;

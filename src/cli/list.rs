@@ -13,7 +13,6 @@ use crate::ops::inventory::{Foreign, Inventory, inventory};
 use crate::ops::pending;
 use crate::ops::retain::mark_held;
 use crate::snapshot::{Origin, Snapshot};
-use crate::store::Store as _;
 
 /// List the archives of the store, newest first
 ///
@@ -48,7 +47,7 @@ pub(super) fn run(args: &ListArgs, context: &mut Context) -> anyhow::Result<Outc
     if let Err(error) = pending::add(&store, &context.reading(), &mut found.snapshots) {
         context.ui.warning(format!("{error:#}"));
     }
-    if let Err(error) = mark_held(&mut found.snapshots, &store.private()) {
+    if let Err(error) = mark_held(&mut found.snapshots, store.workspace()) {
         context.ui.warning(format!("{error:#}"));
     }
     super::meant::refuse_unknown_set(args.set.as_ref(), &found, context)?;

@@ -8,9 +8,8 @@ use serde_json::json;
 use super::exit::{Outcome, Usage, exit_code};
 use super::ui::Tone;
 use super::{Context, text};
-use crate::activity::{self, Activity};
 use crate::names::printable;
-use crate::store::Store as _;
+use crate::workspace::Activity;
 
 /// Show what was done when
 ///
@@ -34,7 +33,7 @@ pub struct LogArgs {
 pub(super) fn run(args: &LogArgs, context: &mut Context) -> anyhow::Result<Outcome> {
     let store = context.store()?;
     let since = args.since.as_deref().map(|text| since(text, context.now)).transpose()?;
-    let entries = activity::read(&store.private(), since, args.failed)?;
+    let entries = store.workspace().activities(since, args.failed)?;
     if context.ui.is_json() {
         context.ui.document(&json!({"store": store.location(), "activities": entries}));
         return Ok(Outcome::Done);
@@ -115,8 +114,7 @@ pub(super) fn write(command: &str, result: &anyhow::Result<Outcome>, started: In
             user: context.user.clone(),
             host: context.host.label.to_string(),
         };
-        let written = store.create_private().map_err(anyhow::Error::from).and_then(|private| Ok(activity::append(&private, &activity)?));
-        if let Err(error) = written {
+        if let Err(error) = store.workspace().log(&activity).map_err(anyhow::Error::from) {
             // A read-only store can be used, and has no log: that is worth a word only to those who ask for details.
             context.ui.detail(format!("not logged: {error:#}"));
             return;

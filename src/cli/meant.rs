@@ -12,10 +12,10 @@ use crate::config::SetSettings;
 use crate::latest::{Asked, SetChoice, adopt_old_archives, included, only_set, set_of_path};
 use crate::metadata::Kind;
 use crate::names::{Name, printable};
+use crate::ops::Repository;
 use crate::ops::inventory::{Inventory, Reading, inventory};
 use crate::platform;
 use crate::snapshot::Snapshot;
-use crate::store::LocalStore;
 
 /// A database that is known without its archives.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -162,7 +162,7 @@ fn archives(snapshots: &[Snapshot]) -> impl Iterator<Item = &Snapshot> {
 }
 
 /// Lists a store, with the archives of the old tool in the configured sets that they belong to.
-pub(super) fn listing(store: &LocalStore, reading: &Reading, context: &Context) -> anyhow::Result<Inventory> {
+pub(super) fn listing(store: &Repository, reading: &Reading, context: &Context) -> anyhow::Result<Inventory> {
     let mut found = inventory(store, reading, &context.ui.progress())?;
     let sets = context.settings.sets.iter().map(|(set, settings)| (set, settings.databases.keys().collect()));
     adopt_old_archives(&mut found.snapshots, sets);

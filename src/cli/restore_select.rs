@@ -13,12 +13,14 @@ use super::{Context, Outcome, text};
 use crate::database::probe;
 use crate::latest::{Absent, Asked, Candidate, Completeness, Decision, From, Question, Take, Target, Why};
 use crate::names::{ArchiveName, HostLabel, Name, entry_name, printable};
+use crate::ops::Repository;
 use crate::ops::inventory::{Inventory, Reading, inventory};
 use crate::ops::latest::{Answer, Chosen};
 use crate::ops::resolve::{ResolveError, Selected, Wanted, in_store, resolve};
 use crate::ops::restore::{self, Where};
 use crate::platform;
-use crate::store::{LocalStore, StoreError, parent};
+use crate::platform::parent;
+use crate::store::StoreError;
 
 /// What is restored.
 pub(super) struct Selection {
@@ -107,7 +109,7 @@ pub(super) fn select(args: &RestoreArgs, context: &Context, reading: &Reading) -
         (None, Some(text)) if meant::is_recorded(&found.snapshots, &meant::resolved(Path::new(text))) => {
             Meant { set: args.set.clone(), databases: vec![Database::at(Path::new(text))], by_path: true, ..Meant::default() }
         }
-        (None, Some(text)) if means_itself(text, args) && !is_within(text, store.root()) => {
+        (None, Some(text)) if means_itself(text, args) && !is_within(text, &context.settings.store) => {
             return no_backup_of(text, args, context);
         }
         (None, Some(text)) => return named(text, args, context, reading),
@@ -176,7 +178,7 @@ struct Search<'a> {
     context: &'a Context,
     reading: &'a Reading,
     at: Option<DateTime<Utc>>,
-    store: &'a LocalStore,
+    store: &'a Repository,
     found: &'a Inventory,
     settled: &'a Settled,
 }

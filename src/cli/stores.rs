@@ -7,11 +7,12 @@ use super::exit::Usage;
 use super::settings::variable;
 use super::{Context, Ui};
 use crate::config::{Key, Origin};
-use crate::known::KnownStores;
 use crate::names::printable;
+use crate::ops::Repository;
 use crate::ops::reach::{self, Expected};
 use crate::platform;
-use crate::store::{Access, LocalStore, StoreError};
+use crate::store::{Access, StoreError, identity};
+use crate::workspace::known::KnownStores;
 
 /// What a run knows of stores.
 pub struct Stores {
@@ -26,7 +27,8 @@ pub struct Stores {
 }
 
 struct Written {
-    store: LocalStore,
+    root: PathBuf,
+    store: Repository,
     /// Whether this run made its folder.
     made: bool,
     /// Whether it had an id before.
@@ -48,16 +50,16 @@ impl Stores {
         self.accepts_new.set(true);
     }
 
-    pub(super) fn open(&self, root: &Path, context: &Context) -> Result<LocalStore, StoreError> {
+    pub(super) fn open(&self, root: &Path, context: &Context) -> Result<Repository, StoreError> {
         // A group that is not known gets nothing, and is no reason against reading.
         let access = access(context).unwrap_or_default();
         self.expected(root, access, context).open(root)
     }
 
-    pub(super) fn create(&self, root: &Path, context: &Context) -> anyhow::Result<LocalStore> {
+    pub(super) fn create(&self, root: &Path, context: &Context) -> anyhow::Result<Repository> {
         let (store, made) = self.expected(root, access(context)?, context).create(root)?;
-        let had_id = store.identity()?.is_some();
-        self.written.borrow_mut().push(Written { store: store.clone(), made, had_id });
+        let had_id = identity(store.store())?.is_some();
+        self.written.borrow_mut().push(Written { root: root.to_owned(), store: store.clone(), made, had_id });
         Ok(store)
     }
 
@@ -78,13 +80,13 @@ impl Stores {
 
     /// Removes the stores that this run made and that got no archive, and remembers the others.
     pub(super) fn settle(&self, ui: &Ui) {
-        for Written { store, made, had_id } in self.written.take() {
+        for Written { root, store, made, had_id } in self.written.take() {
             if made && let Err(cause) = reach::unmake(&store) {
                 ui.detail(format!("an empty store stays: {cause}"));
             }
-            let Ok(Some(identity)) = store.identity() else { continue };
+            let Ok(Some(identity)) = identity(store.store()) else { continue };
             let remembered = match &self.known {
-                Some(known) => known.remember(&platform::resolved(store.root()), &identity.id),
+                Some(known) => known.remember(&platform::resolved(&root), &identity.id),
                 None => Err(std::io::Error::new(std::io::ErrorKind::NotFound, "there is no HOME and no HEIRLOOM_STATE_DIR")),
             };
             if let Err(cause) = remembered {

@@ -6,14 +6,13 @@ use super::log::Record;
 use super::ui::Tone;
 use super::{Context, Outcome};
 use crate::archive::ArchiveError;
-use crate::lock::StoreLock;
 use crate::names::{ArchiveName, Name, printable};
+use crate::ops::Repository;
 use crate::ops::inventory::inventory;
-use crate::ops::marks;
 use crate::ops::resolve::{Place, Selected, in_store};
 use crate::ops::verify::{State, Verified, VerifyDepth, verify};
 use crate::progress::Interrupted;
-use crate::store::{LocalStore, Store as _, StoreError};
+use crate::store::StoreError;
 
 /// Prove that archives can be restored
 ///
@@ -66,7 +65,7 @@ impl From<DepthArg> for VerifyDepth {
 struct Looked {
     shown: String,
     /// The store and the name, where a mark can be set.
-    home: Option<(LocalStore, ArchiveName)>,
+    home: Option<(Repository, ArchiveName)>,
     result: anyhow::Result<Verified>,
 }
 
@@ -155,10 +154,10 @@ fn look_at_all(args: &VerifyArgs, context: &Context) -> anyhow::Result<Vec<Looke
 }
 
 /// Returns where a mark for an archive goes that could not even be opened.
-fn home_of(context: &Context, text: &str) -> Option<(LocalStore, ArchiveName)> {
+fn home_of(context: &Context, text: &str) -> Option<(Repository, ArchiveName)> {
     let store = context.store().ok()?;
     let name = ArchiveName::new(text).ok()?;
-    matches!(store.stat(name.as_str()), Ok(Some(_))).then_some((store, name))
+    matches!(store.store().stat(name.as_str()), Ok(Some(_))).then_some((store, name))
 }
 
 /// Turns what an archive is refused for into a finding; every other error is passed on.
@@ -183,17 +182,17 @@ fn look(args: &VerifyArgs, context: &Context, selected: Selected) -> anyhow::Res
 }
 
 /// Sets or takes away the mark beside the archive. A mark that cannot be written is a warning: the verdict stands without it.
-fn remember(context: &Context, home: Option<&(LocalStore, ArchiveName)>, verified: &Verified, depth: VerifyDepth) {
+fn remember(context: &Context, home: Option<&(Repository, ArchiveName)>, verified: &Verified, depth: VerifyDepth) {
     let Some((store, name)) = home else { return };
     let marked = || -> anyhow::Result<bool> {
-        let is_marked = store.stat(&format!("{name}{}", crate::ops::inventory::DAMAGED))?.is_some();
+        let is_marked = store.store().stat(&format!("{name}{}", crate::ops::inventory::DAMAGED))?.is_some();
         if is_marked == (verified.state == State::Damaged) {
             return Ok(false);
         }
-        let lock = StoreLock::acquire(&store.create_private()?, std::time::Duration::from_secs(10), &context.ui.progress())?;
+        let locked = store.lock(std::time::Duration::from_secs(10), &context.ui.progress())?;
         Ok(match verified.state {
-            State::Damaged => marks::mark_damaged(store, &lock, name, depth.as_str(), &verified.findings)?,
-            State::Good => marks::clear_damaged(store, &lock, name, &depth.and_shallower())?,
+            State::Damaged => locked.mark_damaged(name, depth.as_str(), &verified.findings)?,
+            State::Good => locked.clear_damaged(name, &depth.and_shallower())?,
         })
     };
     match marked() {

@@ -6,23 +6,22 @@ use anyhow::Context as _;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::inventory::{Reading, inventory};
-use super::leftovers::{sweep_leftovers, sweep_leftovers_beside};
 use super::pack::{Packed, Provenance, Request, Staged, pack};
 use super::resolve::in_store;
-use crate::activity;
 use crate::clock::Clock;
 use crate::database::{Limits, Source, SourceError, is_about_index, is_blank, pin, probe, refuse_unlinked};
-use crate::holds;
 use crate::latest::Remembered;
 use crate::metadata::{DatabaseMetadata, Extent, Integrity, Kind};
 use crate::names::{ArchiveName, HostLabel, Name};
+use crate::ops::Repository;
 use crate::platform;
 use crate::progress::{Progress, Stage};
 use crate::retention;
-use crate::scratch::{Scratch, sweep_beside};
 use crate::snapshot::{Brief, Snapshot};
-use crate::store::{LocalStore, Store as _, StoreError};
+use crate::store::StoreError;
 use crate::streams::{self, OwnHost, Place, Stream};
+use crate::workspace::Hold;
+use crate::workspace::scratch::{Scratch, sweep_beside, sweep_beside_databases};
 
 /// What a backup is going to do. `--dry-run` prints it.
 #[derive(Debug, Clone)]
@@ -227,20 +226,21 @@ pub fn own_stream(source: &Source, set: &Name, host: &HostLabel, archives: &[Sna
 const BEHIND: TimeDelta = TimeDelta::hours(1);
 
 /// Carries the plan out. On an error nothing is visible in the store and no scratch is left.
-pub fn execute(store: &LocalStore, plan: &Plan, run: &Run<'_>, progress: &dyn Progress) -> anyhow::Result<Made> {
+pub fn execute(repository: &Repository, plan: &Plan, run: &Run<'_>, progress: &dyn Progress) -> anyhow::Result<Made> {
     let limits = &run.limits;
     if let Some(name) = &plan.request.name {
-        refuse_taken(store, name)?;
+        refuse_taken(repository, name)?;
     }
-    let private = store.create_private()?;
-    sweep_leftovers(&private, progress);
-    sweep_leftovers_beside(plan.sources.iter().map(|source| source.path.as_path()));
+    let workspace = repository.workspace();
+    workspace.create()?;
+    workspace.sweep(progress);
+    sweep_beside_databases(plan.sources.iter().map(|source| source.path.as_path()));
     let scratch =
-        Scratch::in_store(&private).with_context(|| format!("cannot make a scratch folder in the store \"{}\"", store.location()))?;
+        workspace.scratch().with_context(|| format!("cannot make a scratch folder in the store \"{}\"", repository.location()))?;
 
     // Before the pin, which keeps the writers of a rollback-mode database waiting.
-    let known = inventory(store, run.reading, progress)?.snapshots;
-    let guarded = holds::live_besides(&private, run.hold).context("cannot read which databases are guarded")?;
+    let known = inventory(repository, run.reading, progress)?.snapshots;
+    let guarded = workspace.held_besides(run.hold).context("cannot read which databases are guarded")?;
     let provenances: Vec<Provenance> = plan.sources.iter().map(|source| Provenance::of(&source.path)).collect();
 
     for source in &plan.sources {
@@ -249,7 +249,7 @@ pub fn execute(store: &LocalStore, plan: &Plan, run: &Run<'_>, progress: &dyn Pr
     let pinned = pin(&plan.sources, scratch.path(), run.clock, limits, progress)?;
     let (consistent, created_at) = (pinned.consistent, pinned.at);
     let total = pinned.databases.iter().map(|database| database.bytes()).sum();
-    let elsewhere = if plan.request.vacuum { room_for_copies(&private, total) } else { None };
+    let elsewhere = if plan.request.vacuum { room_for_copies(workspace.folder(), total) } else { None };
     let folder = elsewhere.as_ref().unwrap_or(&scratch).path();
     let (mut staged, mut streams, mut notes) = (Vec::new(), Vec::new(), Vec::new());
     notes.extend(plan.empty.iter().map(|source| Note::Empty { database: source.name.clone(), path: source.path.clone() }));
@@ -290,22 +290,22 @@ pub fn execute(store: &LocalStore, plan: &Plan, run: &Run<'_>, progress: &dyn Pr
             damage: copied.damage,
         });
     }
-    let packed = pack(store, &scratch, staged, &request, progress)?;
-    remember(store, &private, &packed, &streams, run.reading);
+    let packed = pack(repository, &scratch, staged, &request, progress)?;
+    remember(repository, &packed, &streams, run.reading);
     if run.watch_shrinks {
         notes.extend(packed.metadata.databases.iter().filter_map(shrink));
     }
-    let findings = findings(store, &packed, &streams, &known, run.reading);
+    let findings = findings(repository, &packed, &streams, &known, run.reading);
     Ok(Made { packed, streams, notes, findings })
 }
 
 /// Returns what the checks found, and says what of it the last archive of each stream has too. The archives are newest first.
-fn findings(store: &LocalStore, packed: &Packed, streams: &[Stream], known: &[Snapshot], reading: &Reading) -> Vec<Finding> {
+fn findings(repository: &Repository, packed: &Packed, streams: &[Stream], known: &[Snapshot], reading: &Reading) -> Vec<Finding> {
     let made = packed.metadata.databases.iter().zip(streams).filter(|(database, _)| !database.findings.is_empty());
     let of_one = |(database, stream): (&DatabaseMetadata, &Stream)| {
         let damaged = database.integrity == Integrity::Damaged;
         // An archive that cannot be read says nothing: then all is new.
-        let before = if damaged { None } else { last_of(store, stream, known, packed.metadata.created_at, reading) };
+        let before = if damaged { None } else { last_of(repository, stream, known, packed.metadata.created_at, reading) };
         let is_known = |text: &String| before.as_ref().is_some_and(|before| before.findings.contains(text));
         let finding = |text: &String| Finding { database: database.name.clone(), text: text.clone(), is_new: !is_known(text) };
         database.findings.iter().map(finding).collect::<Vec<_>>()
@@ -314,23 +314,29 @@ fn findings(store: &LocalStore, packed: &Packed, streams: &[Stream], known: &[Sn
 }
 
 /// Reads what the last archive of a stream says about its database. A safety backup is not checked as thoroughly and does not count.
-fn last_of(store: &LocalStore, stream: &Stream, known: &[Snapshot], now: DateTime<Utc>, reading: &Reading) -> Option<DatabaseMetadata> {
+fn last_of(
+    repository: &Repository,
+    stream: &Stream,
+    known: &[Snapshot],
+    now: DateTime<Utc>,
+    reading: &Reading,
+) -> Option<DatabaseMetadata> {
     let counts = |snapshot: &&Snapshot| snapshot.kind != Kind::Safety && snapshot.created_at <= now;
     let (last, index) = known.iter().filter(counts).find_map(|snapshot| {
         let index = snapshot.databases.iter().position(|brief| brief.stream == *stream)?;
         Some((snapshot, index))
     })?;
-    let selected = in_store(store, last.name.as_str(), reading).ok()?;
+    let selected = in_store(repository, last.name.as_str(), reading).ok()?;
     selected.archive.contents().metadata.as_ref()?.databases.get(index).cloned()
 }
 
 /// Returns a folder for the copies before VACUUM, if the store may have no room for them beside the vacuumed ones and the folder for
 /// temporary files has. The check that VACUUM would defeat needs a whole copy.
-fn room_for_copies(private: &Path, bytes: u64) -> Option<Scratch> {
+fn room_for_copies(workspace: &Path, bytes: u64) -> Option<Scratch> {
     let temporary = std::env::temp_dir();
     // That an old leftover stays is no reason to fail a backup.
     let _ = sweep_beside(&temporary);
-    let is_short = platform::free_bytes(private).is_ok_and(|free| free < bytes.saturating_mul(2));
+    let is_short = platform::free_bytes(workspace).is_ok_and(|free| free < bytes.saturating_mul(2));
     if !is_short || platform::free_bytes(&temporary).ok()? < bytes {
         return None;
     }
@@ -339,11 +345,11 @@ fn room_for_copies(private: &Path, bytes: u64) -> Option<Scratch> {
 
 /// Notes a new archive as the newest of its streams, so that `latest` can tell when it is missing. Without the note,
 /// which nothing but that rests on, the backup is as good.
-fn remember(store: &LocalStore, private: &Path, packed: &Packed, streams: &[Stream], reading: &Reading) {
+fn remember(repository: &Repository, packed: &Packed, streams: &[Stream], reading: &Reading) {
     if packed.metadata.kind == Kind::Safety || packed.is_damaged() {
         return;
     }
-    let id = in_store(store, packed.archive.as_str(), reading).ok().and_then(|selected| selected.snapshot.id);
+    let id = in_store(repository, packed.archive.as_str(), reading).ok().and_then(|selected| selected.snapshot.id);
     let made = streams.iter().zip(&packed.metadata.databases).map(|(stream, database)| Remembered {
         database: database.name.clone(),
         stream: stream.clone(),
@@ -352,7 +358,7 @@ fn remember(store: &LocalStore, private: &Path, packed: &Packed, streams: &[Stre
         created_at: packed.metadata.created_at,
     });
     // Dies before this, or fails: the archive is committed, and not remembered.
-    let _ = activity::remember(private, &made.collect::<Vec<_>>());
+    let _ = repository.workspace().remember(&made.collect::<Vec<_>>());
 }
 
 /// What a backup needs to know besides its plan.
@@ -367,7 +373,7 @@ pub struct Run<'a> {
     /// Whether an archive with less than half of what its stream held is reported.
     pub watch_shrinks: bool,
     /// The hold of the guard that asks for the backup: its own databases are not guarded by another.
-    pub hold: Option<&'a holds::Hold>,
+    pub hold: Option<&'a Hold>,
 }
 
 /// Returns the note about a database that lost more than half of what its stream held.
@@ -378,9 +384,9 @@ fn shrink(database: &DatabaseMetadata) -> Option<Note> {
 }
 
 /// Refuses a chosen name that is taken before any work is done. The commit refuses it again.
-fn refuse_taken(store: &LocalStore, name: &ArchiveName) -> Result<(), StoreError> {
-    match store.stat(name.as_str())? {
-        Some(_) => Err(StoreError::Exists { name: name.as_str().to_owned(), location: store.location() }),
+fn refuse_taken(repository: &Repository, name: &ArchiveName) -> Result<(), StoreError> {
+    match repository.store().stat(name.as_str())? {
+        Some(_) => Err(StoreError::Exists { name: name.as_str().to_owned(), location: repository.location() }),
         None => Ok(()),
     }
 }

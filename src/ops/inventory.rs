@@ -7,6 +7,7 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 
+use super::Repository;
 use crate::archive::{Archive, ArchiveError, set_in_name};
 use crate::metadata::{DatabaseMetadata, Integrity, Metadata};
 use crate::names::{ArchiveName, HostLabel, Name, printable, time_in_name};
@@ -88,7 +89,8 @@ impl Inventory {
 /// Reads the description of every archive in a store: one small read each where it is of format 1.
 ///
 /// An error of the store ends it: a listing that is short by an error must never look like a store with few archives.
-pub fn inventory(store: &dyn Store, reading: &Reading, progress: &dyn Progress) -> anyhow::Result<Inventory> {
+pub fn inventory(repository: &Repository, reading: &Reading, progress: &dyn Progress) -> anyhow::Result<Inventory> {
+    let store = repository.store();
     let entries = store.list()?;
     let names: HashSet<&str> = entries.iter().map(|entry| entry.name.as_str()).collect();
     progress.begin(Stage::Archives, &store.location(), entries.len() as u64);

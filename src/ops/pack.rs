@@ -20,15 +20,16 @@ use chrono_tz::Tz;
 use crate::archive::{Archive, Compression, WriteOptions, Writer, metadata_room};
 use crate::database::{self, Checked, Depth, Effort, Facts, SourceError};
 use crate::digest::Sha256;
-use crate::lock::StoreLock;
 use crate::metadata::{DatabaseMetadata, Extent, FORMAT, Integrity, Kind, Metadata, RecordedRights, Replaces, TableMetadata};
 use crate::names::{ArchiveName, HostLabel, Name, entry_name};
+use crate::ops::Repository;
 use crate::ops::syncing::while_syncing;
 use crate::platform;
+use crate::platform::OpenFile;
 use crate::progress::{Progress, Stage};
-use crate::scratch::Scratch;
-use crate::store::{LocalStore, OpenFile, Store, StoreError};
+use crate::store::StoreError;
 use crate::streams::FileIdentity;
+use crate::workspace::Scratch;
 
 /// How many bytes of findings the metadata of one database may hold; the rest is counted.
 const FINDINGS_BYTES: usize = 4096;
@@ -163,14 +164,14 @@ pub struct Built {
 
 /// Makes an archive and commits it to the store. On an error nothing is visible in the store, and the copies are worthless.
 pub fn pack(
-    store: &LocalStore,
+    repository: &Repository,
     scratch: &Scratch,
     databases: Vec<Staged>,
     request: &Request,
     progress: &dyn Progress,
 ) -> anyhow::Result<Packed> {
     let built = build(scratch, databases, request, progress)?;
-    let archive = commit(store, &built.path, &built.name, request, progress)?;
+    let archive = commit(repository, &built.path, &built.name, request, progress)?;
     Ok(Packed { archive, bytes: built.bytes, metadata: built.metadata })
 }
 
@@ -492,14 +493,20 @@ fn read_back(path: &Path, metadata: &Metadata, request: &Request, progress: &dyn
 }
 
 /// Gives the archive its name. From the return of the store's `commit` on it is durable and counts.
-fn commit(store: &LocalStore, path: &Path, name: &ArchiveName, request: &Request, progress: &dyn Progress) -> anyhow::Result<ArchiveName> {
-    let _lock = StoreLock::acquire(&store.create_private()?, request.lock_wait, progress)?;
+fn commit(
+    repository: &Repository,
+    path: &Path,
+    name: &ArchiveName,
+    request: &Request,
+    progress: &dyn Progress,
+) -> anyhow::Result<ArchiveName> {
+    let locked = repository.lock(request.lock_wait, progress)?;
     // Dies after this and before the commit: a store with an id and without this archive, which no host knows by that id yet.
     let made_by = format!("heirloom {} on {}", env!("CARGO_PKG_VERSION"), request.host.label);
-    store.identify(&made_by, request.created_at)?;
+    locked.identify(&made_by, request.created_at)?;
     let mut candidate = name.clone();
     for number in 2.. {
-        match store.commit(candidate.as_str(), path) {
+        match repository.store().commit(candidate.as_str(), path) {
             Ok(()) => break,
             // Another run of the same second has the automatic name; a name that the user chose is not ours to change.
             Err(StoreError::Exists { .. }) if request.name.is_none() => candidate = name.numbered(number),

@@ -13,9 +13,11 @@ use super::inventory::{ACCEPTED, DAMAGED, Foreign, Inventory, KEEP, Marks, Readi
 use crate::archive::Archive;
 use crate::metadata::Kind;
 use crate::names::{ArchiveName, Name, printable};
+use crate::ops::Repository;
+use crate::platform::OpenFile;
 use crate::progress::Progress;
 use crate::snapshot::Snapshot;
-use crate::store::{LocalStore, OpenFile, Store, StoreError};
+use crate::store::StoreError;
 use crate::text::shell_word;
 
 /// What the user said.
@@ -125,7 +127,7 @@ impl From<&Foreign> for ResolveError {
 
 /// Finds and opens the archive. `open_store` is only called where the store is needed.
 pub fn resolve(
-    open_store: impl FnOnce() -> Result<LocalStore, StoreError>,
+    open_store: impl FnOnce() -> Result<Repository, StoreError>,
     wanted: &Wanted,
     reading: &Reading,
     progress: &dyn Progress,
@@ -133,7 +135,7 @@ pub fn resolve(
     match wanted.text.as_str() {
         text if text.contains('/') => at_path(Path::new(text), reading),
         text => match open_store() {
-            Ok(store) => match store.stat(text)? {
+            Ok(store) => match store.store().stat(text)? {
                 Some(_) if ArchiveName::new(text).is_ok() => in_store(&store, text, reading),
                 None if let Some(pending) = super::pending::open(&store, text, reading)? => Ok(pending),
                 _ if is_file(Path::new(text)) => at_path(Path::new(text), reading),
@@ -154,7 +156,8 @@ fn is_file(path: &Path) -> bool {
 }
 
 /// Opens an archive of the store by its full name.
-pub fn in_store(store: &dyn Store, name: &str, reading: &Reading) -> anyhow::Result<Selected> {
+pub fn in_store(repository: &Repository, name: &str, reading: &Reading) -> anyhow::Result<Selected> {
+    let store = repository.store();
     let source = store.open(name)?;
     let modified = store.stat(name)?.map(|entry| entry.modified).unwrap_or_default();
     let bytes = source.bytes();
@@ -173,7 +176,7 @@ fn at_path(path: &Path, reading: &Reading) -> anyhow::Result<Selected> {
     let file_name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let file = match OpenFile::open(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            let location = crate::store::parent(path).to_string_lossy().into_owned();
+            let location = crate::platform::parent(path).to_string_lossy().into_owned();
             return Err(StoreError::NotFound { name: file_name, location }.into());
         }
         other => other.with_context(shown)?,
@@ -193,13 +196,13 @@ fn at_path(path: &Path, reading: &Reading) -> anyhow::Result<Selected> {
 }
 
 fn beginning_with(
-    store: &dyn Store,
+    repository: &Repository,
     text: &str,
     wanted: &Wanted,
     reading: &Reading,
     progress: &dyn Progress,
 ) -> anyhow::Result<ArchiveName> {
-    let found = inventory(store, reading, progress)?;
+    let found = inventory(repository, reading, progress)?;
     let all = &found.snapshots;
     // Named in full, only without the ending: that one, whatever it is and whatever else begins like it.
     let mut named = all.iter().filter(|snapshot| snapshot.name.stem() == text);
@@ -226,7 +229,7 @@ fn beginning_with(
         }
         [] => {
             let available = all.iter().take(5).map(|snapshot| snapshot.name.to_string()).collect();
-            Err(ResolveError::NotFound { what: format!("archive \"{text}\""), location: store.location(), available }.into())
+            Err(ResolveError::NotFound { what: format!("archive \"{text}\""), location: repository.location(), available }.into())
         }
         several => {
             let choices = several.iter().take(5).map(|snapshot| snapshot.name.to_string()).collect();

@@ -6,25 +6,24 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
-use std::path::Path;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use chrono::{DateTime, TimeDelta, Utc};
 
+use super::LockedStore;
 use super::inventory::{Foreign, KEEP, Reading, inventory};
-use super::marks::remove_archive;
 use super::plain::{Sources, Spared, spared};
 use super::stale::{STALE_AFTER, Stale, Whereabouts, stale};
-use crate::holds;
-use crate::lock::StoreLock;
 use crate::names::{ArchiveName, HostLabel, Name, printable};
+use crate::ops::Repository;
 use crate::platform;
 use crate::progress::{Progress, Stage};
 use crate::retention::{GoneReach, Plan, Policy, Retention, Scene, Scope, Verdict};
-use crate::scratch;
 use crate::snapshot::Snapshot;
-use crate::store::{LocalStore, Store, StoreError};
+use crate::store::StoreError;
 use crate::streams::OwnHost;
+use crate::workspace::Workspace;
 
 /// How long archives stay on a store that others use whom locks do not reach.
 const YOUNGEST: TimeDelta = TimeDelta::hours(24);
@@ -70,14 +69,13 @@ pub struct Asked {
 /// What is needed to tell a live database from a copy of another tool.
 #[derive(Debug, Clone)]
 pub struct Plain {
-    /// The store that they lie in.
-    pub store: LocalStore,
     /// The configured databases.
     pub configured: Vec<std::path::PathBuf>,
 }
 
 /// Returns what age nothing is removed below, if others may use the folder of a store whom locks do not reach.
-pub fn youngest(root: &Path) -> anyhow::Result<Option<TimeDelta>> {
+pub fn youngest(repository: &Repository) -> anyhow::Result<Option<TimeDelta>> {
+    let Some(root) = repository.store().folder() else { return Ok(Some(YOUNGEST)) };
     let network = platform::is_network_file_system(root);
     let network = network.with_context(|| format!("cannot find out which file system \"{}\" is on", printable(&root.to_string_lossy())))?;
     Ok(network.then_some(YOUNGEST))
@@ -169,61 +167,63 @@ impl Report {
 }
 
 /// Decides what would be removed. Changes nothing and needs no lock.
-pub fn plan(store: &dyn Store, private: &Path, request: &Request, progress: &dyn Progress) -> anyhow::Result<Outlook> {
-    let (plan, seen) = decide(store, private, request, progress)?;
-    Ok(Outlook { plan, seen, leftovers: scratch::leftovers(private).map(|found| found.len()) })
+pub fn plan(repository: &Repository, request: &Request, progress: &dyn Progress) -> anyhow::Result<Outlook> {
+    let (plan, seen) = decide(repository, request, progress)?;
+    Ok(Outlook { plan, seen, leftovers: repository.workspace().leftovers().map(|found| found.len()) })
 }
 
-/// Plans and removes under the store's lock, oldest archive first. One that cannot be removed is reported, and the others go on.
+/// Plans and removes under the lock, which is waited for at most `wait`, oldest archive first. One that cannot be removed is reported, and the others go on.
 ///
 /// What a person `agreed` to bounds what is removed: only what this plan removes too.
 ///
 /// Dies anywhere: each archive is there whole or gone whole, what is gone was older than what the plan still removes, and
 /// everything that the plan keeps is there. The next run makes the same plan for the rest.
 pub fn execute(
-    store: &dyn Store,
-    private: &Path,
-    lock: &StoreLock,
+    repository: &Repository,
     request: &Request,
     agreed: Option<&Plan>,
+    wait: Duration,
     progress: &dyn Progress,
 ) -> anyhow::Result<Report> {
-    let (plan, seen) = decide(store, private, request, progress)?;
+    let locked = repository.lock(wait, progress)?;
+    let (plan, seen) = decide(repository, request, progress)?;
     let agreed: Option<Vec<&ArchiveName>> = agreed.map(|plan| {
         let mut names: Vec<&ArchiveName> = plan.removed().map(|verdict| &verdict.archive).collect();
         names.sort();
         names
     });
     let mut fates = Vec::new();
-    progress.begin(Stage::Archives, &store.location(), plan.removed().count() as u64);
+    progress.begin(Stage::Archives, &repository.location(), plan.removed().count() as u64);
     for verdict in plan.removed() {
         if progress.cancelled() {
             break;
         }
         let agreed = agreed.as_ref().is_none_or(|names| names.binary_search(&&verdict.archive).is_ok());
-        let fate = if agreed { live(verdict, request, &seen).unwrap_or_else(|| remove(store, lock, verdict)) } else { Fate::NotAgreed };
+        let fate = if agreed { live(verdict, repository, &seen).unwrap_or_else(|| remove(&locked, verdict)) } else { Fate::NotAgreed };
         fates.push((verdict.archive.clone(), fate));
         progress.advance(1);
     }
-    let leftovers = scratch::sweep_store(private);
+    let leftovers = locked.sweep_scratch();
     Ok(Report { plan, fates, seen, leftovers })
 }
 
 /// Returns what becomes of a plain database that may be a live one by now: an application may have opened it since the listing.
-fn live(verdict: &Verdict, request: &Request, seen: &Seen) -> Option<Fate> {
-    let plain = request.asked.plain.as_ref().filter(|_| seen.plain.contains(&verdict.archive))?;
-    match spared(&plain.store, &verdict.archive, &seen.sources) {
+fn live(verdict: &Verdict, repository: &Repository, seen: &Seen) -> Option<Fate> {
+    if !seen.plain.contains(&verdict.archive) {
+        return None;
+    }
+    match spared(repository, &verdict.archive, &seen.sources) {
         Ok(why) => why.map(Fate::Spared),
         Err(error) => {
             let cause = io::Error::other(format!("{error:#}"));
-            Some(Fate::Failed(StoreError::io("look at", verdict.archive.as_str(), plain.store.location(), cause)))
+            Some(Fate::Failed(StoreError::io("look at", verdict.archive.as_str(), repository.location(), cause)))
         }
     }
 }
 
-fn decide(store: &dyn Store, private: &Path, request: &Request, progress: &dyn Progress) -> anyhow::Result<(Plan, Seen)> {
-    let mut found = inventory(store, &request.reading, progress)?;
-    mark_held(&mut found.snapshots, private)?;
+fn decide(repository: &Repository, request: &Request, progress: &dyn Progress) -> anyhow::Result<(Plan, Seen)> {
+    let mut found = inventory(repository, &request.reading, progress)?;
+    mark_held(&mut found.snapshots, repository.workspace())?;
     let asked = &request.asked;
     let mut sealed = found.sets_of_newer_formats(|host| concerns(&request.scope, host));
     sealed.retain(|set| request.scope.sets.as_ref().is_none_or(|sets| sets.contains(set)));
@@ -232,7 +232,7 @@ fn decide(store: &dyn Store, private: &Path, request: &Request, progress: &dyn P
     if let Some(plain) = &asked.plain {
         seen.sources = Sources::new(plain.configured.iter().map(|path| path.as_path()), &found.snapshots);
         for snapshot in found.snapshots.iter().filter(|snapshot| snapshot.is_plain()) {
-            match spared(&plain.store, &snapshot.name, &seen.sources)? {
+            match spared(repository, &snapshot.name, &seen.sources)? {
                 Some(why) => seen.spared.push((snapshot.name.clone(), why)),
                 None => drop(seen.plain.insert(snapshot.name.clone())),
             }
@@ -275,23 +275,23 @@ fn concerns(scope: &Scope, host: &HostLabel) -> bool {
 }
 
 /// Marks the archives that running processes need. Fails if that cannot be found out: then nothing is removed.
-pub fn mark_held(snapshots: &mut [Snapshot], private: &Path) -> anyhow::Result<()> {
-    let held = holds::live(private).context("cannot read which archives are in use")?;
+pub fn mark_held(snapshots: &mut [Snapshot], workspace: &Workspace) -> anyhow::Result<()> {
+    let held = workspace.held().context("cannot read which archives are in use")?;
     for snapshot in snapshots {
         snapshot.held = held.iter().any(|held| held.archives.contains(&snapshot.name));
     }
     Ok(())
 }
 
-/// Removes one archive and its marks, in the order that [`remove_archive`] argues for.
-fn remove(store: &dyn Store, lock: &StoreLock, verdict: &Verdict) -> Fate {
+/// Removes one archive and its marks, in the order that [`LockedStore::remove_archive`] argues for.
+fn remove(locked: &LockedStore<'_>, verdict: &Verdict) -> Fate {
     // `touch x.keep` needs no lock: a pin that came after the listing still counts.
-    match store.stat(&format!("{}{KEEP}", verdict.archive)) {
+    match locked.repository().store().stat(&format!("{}{KEEP}", verdict.archive)) {
         Ok(None) => {}
         Ok(Some(_)) => return Fate::PinnedMeanwhile,
         Err(error) => return Fate::Failed(error),
     }
-    match remove_archive(store, lock, &verdict.archive) {
+    match locked.remove_archive(&verdict.archive) {
         Ok(()) => Fate::Removed,
         Err(StoreError::NotFound { .. }) => Fate::GoneAlready,
         Err(error) => Fate::Failed(error),
@@ -302,7 +302,6 @@ fn remove(store: &dyn Store, lock: &StoreLock, verdict: &Verdict) -> Fate {
 mod tests {
     use std::io::Read;
     use std::sync::Arc;
-    use std::time::Duration;
 
     use super::super::{backup, pack};
     use super::*;
@@ -313,9 +312,11 @@ mod tests {
     use crate::names::HostLabel;
     use crate::progress::Silent;
     use crate::retention::Limits;
-    use crate::store::{Entry, LocalStore, ReadAt};
+    use crate::store::{Entry, LocalStore, ReadAt, Store};
+    use crate::workspace::Held;
 
     /// A store in which one call fails.
+    #[derive(Clone)]
     struct Faulty {
         store: LocalStore,
         list: bool,
@@ -395,7 +396,11 @@ mod tests {
             let plan = backup::plan(sources, backup::IfMissing::Fail, request).unwrap();
             let (clock, reading) = (Clock::fixed(at), reading());
             let run = backup::Run { clock: &clock, reading: &reading, limits: Default::default(), watch_shrinks: true, hold: None };
-            backup::execute(&self.store.store, &plan, &run, &Silent).unwrap().packed.archive
+            backup::execute(&Repository::local(self.store.store.clone()), &plan, &run, &Silent).unwrap().packed.archive
+        }
+
+        fn repository(&self) -> Repository {
+            Repository::new(Arc::new(self.store.clone()), Workspace::at(self.store.store.private()))
         }
 
         /// Puts a database of another tool into the store.
@@ -405,9 +410,7 @@ mod tests {
         }
 
         fn run(&self, request: &Request, agreed: Option<&Plan>) -> anyhow::Result<Report> {
-            let private = self.store.store.create_private()?;
-            let lock = StoreLock::acquire(&private, Duration::ZERO, &Silent)?;
-            execute(&self.store, &private, &lock, request, agreed, &Silent)
+            execute(&self.repository(), request, agreed, Duration::ZERO, &Silent)
         }
 
         fn files(&self) -> Vec<String> {
@@ -463,7 +466,7 @@ mod tests {
     #[test]
     fn a_pin_that_is_set_while_archives_are_removed_counts() {
         let mut world = World::new();
-        world.store.before_removal = |store| std::fs::write(store.root().join("app_20260302T030000Z.tar.gz.keep"), "").unwrap();
+        world.store.before_removal = |store| std::fs::write(store.place("app_20260302T030000Z.tar.gz.keep").unwrap(), "").unwrap();
         let report = world.run(&request(3), None).unwrap();
         assert!(matches!(report.fates[1], (_, Fate::PinnedMeanwhile)) && !report.has_failures());
         assert_eq!(world.files()[..2], ["app_20260302T030000Z.tar.gz", "app_20260302T030000Z.tar.gz.keep"]);
@@ -473,7 +476,7 @@ mod tests {
     fn an_archive_that_somebody_else_removed_is_no_failure() {
         let mut world = World::new();
         world.store.before_removal = |store| {
-            let _ = std::fs::remove_file(store.root().join("app_20260301T030000Z.tar.gz"));
+            let _ = std::fs::remove_file(store.place("app_20260301T030000Z.tar.gz").unwrap());
         };
         let report = world.run(&request(3), None).unwrap();
         assert!(matches!(report.fates[0], (_, Fate::GoneAlready)) && !report.has_failures());
@@ -492,7 +495,7 @@ mod tests {
     #[test]
     fn no_more_is_removed_than_was_agreed_to() {
         let world = World::new();
-        let agreed = plan(&world.store, &world.store.store.private(), &request(4), &Silent).unwrap().plan;
+        let agreed = plan(&world.repository(), &request(4), &Silent).unwrap().plan;
         world.back_up("2026-03-05T03:30:00Z");
         let report = world.run(&request(4), Some(&agreed)).unwrap();
         assert!(matches!(report.fates[..], [(_, Fate::Removed), (_, Fate::NotAgreed)]));
@@ -517,10 +520,9 @@ mod tests {
     #[test]
     fn what_a_running_command_holds_stays_and_the_rest_goes() {
         let world = World::new();
-        let private = world.store.store.create_private().unwrap();
         let archive = ArchiveName::new("app_20260302T030000Z.tar.gz").unwrap();
-        let held = holds::Held { command: "guard".into(), archives: vec![archive], guarded: Vec::new() };
-        let hold = holds::Hold::take(&private, &held).unwrap();
+        let held = Held { command: "guard".into(), archives: vec![archive], guarded: Vec::new() };
+        let hold = world.repository().workspace().hold(&held).unwrap();
         world.run(&request(1), None).unwrap();
         assert_eq!(world.files(), ["app_20260302T030000Z.tar.gz", "app_20260305T030000Z.tar.gz"]);
         drop(hold);

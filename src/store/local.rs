@@ -4,18 +4,16 @@
 //! all of an archive or none of it. Where the file system has no hard links, `renameat2` without replace, else
 //! a claim of the name with `O_EXCL` followed by a rename onto our own empty claim.
 
-use std::fs::{self, File, OpenOptions, Permissions};
-use std::io::{self, Read, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::fs::{self, OpenOptions, Permissions};
+use std::io::{self, Read};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-
-use chrono::{DateTime, Utc};
 
 use super::access::Access;
 use super::{Entry, ReadAt, Store, StoreError};
 use crate::names::is_file_name;
-use crate::platform::{First, Published, publish_new};
+use crate::platform::{First, OpenFile, Published, create_private_folder, modified, parent, publish_new, sync_folder, write_synced};
 
 /// The folder for scratch, locks and the activity log inside a store.
 const PRIVATE: &str = ".heirloom";
@@ -72,11 +70,6 @@ impl LocalStore {
         Self { access, ..self }
     }
 
-    /// Returns why a file or the folder did not get the rights that were asked for, if one did not. It is closed to others then.
-    pub fn denied(&self) -> Option<String> {
-        self.denied.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
     fn note_denied(&self, path: &Path, given: io::Result<()>) {
         if let Err(cause) = given {
             let why = format!("\"{}\": {cause}", path.file_name().unwrap_or(path.as_os_str()).to_string_lossy());
@@ -84,44 +77,16 @@ impl LocalStore {
         }
     }
 
-    /// Returns the store's folder.
-    pub fn root(&self) -> &Path {
-        &self.root
-    }
-
-    /// Returns the folder for scratch, lock and log, which may not be there.
+    /// Returns the folder inside the store that nobody lists: for files that have no name yet, and the place of the workspace. It may be missing.
     pub fn private(&self) -> PathBuf {
         self.root.join(PRIVATE)
     }
 
-    /// Makes the private folder (0700) where it is missing and returns it.
-    pub fn create_private(&self) -> Result<PathBuf, StoreError> {
+    /// Creates the folder in which files lie until they get their names.
+    fn create_private(&self) -> Result<PathBuf, StoreError> {
         let path = self.private();
-        match fs::DirBuilder::new().mode(0o700).create(&path) {
-            Ok(()) => fs::set_permissions(&path, Permissions::from_mode(0o700)),
-            Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists => match fs::symlink_metadata(&path) {
-                Ok(found) if found.is_dir() => Ok(()),
-                Ok(_) => Err(io::ErrorKind::NotADirectory.into()),
-                Err(cause) => Err(cause),
-            },
-            Err(cause) => Err(cause),
-        }
-        .map_err(|cause| self.failed("create", PRIVATE, cause))?;
+        create_private_folder(&path).map_err(|cause| self.failed("create", PRIVATE, cause))?;
         Ok(path)
-    }
-
-    /// Refuses a folder in which any user may replace files of others.
-    pub fn refuse_strangers(&self) -> Result<(), StoreError> {
-        let mode = fs::metadata(&self.root).map_err(|cause| self.unreachable(cause))?.mode();
-        if mode & 0o002 != 0 && mode & 0o1000 == 0 {
-            let why = if self.has_fixed_modes() {
-                "everybody may replace files in it, and its mount sets the modes of all files; mount it with the option `umask=077`"
-            } else {
-                "everybody may replace files in it; run `chmod o-w` on it"
-            };
-            return Err(StoreError::Unsafe { location: self.location(), why });
-        }
-        Ok(())
     }
 
     /// Returns whether a file does not get the mode that it is made with, as on FAT: there `chmod` has no effect.
@@ -174,6 +139,19 @@ impl Store for LocalStore {
         self.root.to_string_lossy().into_owned()
     }
 
+    fn refuse_strangers(&self) -> Result<(), StoreError> {
+        let mode = fs::metadata(&self.root).map_err(|cause| self.unreachable(cause))?.mode();
+        if mode & 0o002 != 0 && mode & 0o1000 == 0 {
+            let why = if self.has_fixed_modes() {
+                "everybody may replace files in it, and its mount sets the modes of all files; mount it with the option `umask=077`"
+            } else {
+                "everybody may replace files in it; run `chmod o-w` on it"
+            };
+            return Err(StoreError::Unsafe { location: self.location(), why });
+        }
+        Ok(())
+    }
+
     fn list(&self) -> Result<Vec<Entry>, StoreError> {
         let unreachable = |cause| self.unreachable(cause);
         let mut entries = Vec::new();
@@ -195,8 +173,12 @@ impl Store for LocalStore {
         Ok(entries)
     }
 
-    fn place(&self, name: &str) -> Option<PathBuf> {
-        self.path(name).ok()
+    fn folder(&self) -> Option<&Path> {
+        Some(&self.root)
+    }
+
+    fn denied(&self) -> Option<String> {
+        self.denied.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn open(&self, name: &str) -> Result<Arc<dyn ReadAt>, StoreError> {
@@ -242,63 +224,12 @@ impl Store for LocalStore {
     }
 }
 
-/// A regular file that is held open for reading.
-pub struct OpenFile {
-    file: File,
-    bytes: u64,
-    modified: DateTime<Utc>,
-}
-
-impl OpenFile {
-    /// Opens a regular file; a pipe or a device is refused without waiting for it.
-    pub fn open(path: &Path) -> io::Result<Self> {
-        let file = OpenOptions::new().read(true).custom_flags(rustix::fs::OFlags::NONBLOCK.bits() as i32).open(path)?;
-        let found = file.metadata()?;
-        if !found.is_file() {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
-        }
-        Ok(Self { bytes: found.len(), modified: modified(&found), file })
-    }
-
-    /// Returns when the file was last written.
-    pub fn modified(&self) -> DateTime<Utc> {
-        self.modified
-    }
-}
-
 impl ReadAt for OpenFile {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        self.file.read_at(buffer, offset)
+        self.read_at(buffer, offset)
     }
 
     fn bytes(&self) -> u64 {
-        self.bytes
-    }
-}
-
-fn modified(found: &fs::Metadata) -> DateTime<Utc> {
-    found.modified().map(DateTime::from).unwrap_or_default()
-}
-
-/// Writes a new file (0600) and syncs it. Fails where the path exists.
-pub fn write_synced(path: &Path, source: &mut dyn Read) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    file.set_permissions(Permissions::from_mode(0o600))?;
-    io::copy(source, &mut file)?;
-    file.flush()?;
-    file.sync_all()
-}
-
-/// Syncs a folder, so that names made or removed in it survive a power cut.
-pub fn sync_folder(path: &Path) -> io::Result<()> {
-    File::open(path)?.sync_all()
-}
-
-/// Returns the folder of a path; `.` for a bare file name, whose parent is the empty path.
-pub fn parent(path: &Path) -> &Path {
-    match path.parent() {
-        Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
-        Some(parent) => parent,
-        None => Path::new("/"),
+        self.bytes()
     }
 }

@@ -17,10 +17,12 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 pub use access::Access;
-pub use local::{LocalStore, OpenFile, parent, sync_folder, write_synced};
+pub use identify::{identify, identity};
+pub use local::LocalStore;
 pub use memory::MemoryStore;
 
 use crate::identity::StoreId;
+use crate::names::is_file_name;
 
 /// Bytes that can be read from several threads at any place, and that stay readable while they are held,
 /// also when their name is removed.
@@ -59,13 +61,25 @@ pub struct Entry {
 }
 
 /// Keeps files under names. All calls block.
-pub trait Store: Sync {
+pub trait Store: Send + Sync + 'static {
     /// Says where this is, for messages: `/app/backups`.
     fn location(&self) -> String;
+    /// Refuses a place in which any user may replace the files of others.
+    fn refuse_strangers(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
     /// Lists the regular files, in no order. Hidden names and folders are left out. A store that is not there is [`StoreError::Unreachable`], never empty.
     fn list(&self) -> Result<Vec<Entry>, StoreError>;
-    /// Returns where a file lies, for what has to be read together with files beside it; `None` where it lies in no folder of this machine.
-    fn place(&self, _name: &str) -> Option<PathBuf> {
+    /// Returns the folder of this machine that the files lie in; `None` if they lie elsewhere.
+    fn folder(&self) -> Option<&Path> {
+        None
+    }
+    /// Returns where a file lies, for what has to be read together with files beside it; `None` if it lies in no folder of this machine.
+    fn place(&self, name: &str) -> Option<PathBuf> {
+        self.folder().filter(|_| is_file_name(name)).map(|folder| folder.join(name))
+    }
+    /// Returns why a file or the folder did not get the rights that were asked for, if one did not. It is closed to others then.
+    fn denied(&self) -> Option<String> {
         None
     }
     /// Opens a file for reading.

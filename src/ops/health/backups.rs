@@ -5,13 +5,13 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::quantity::{BACKUP_AGE, BACKUP_ARCHIVES, BACKUP_BYTES, BACKUP_TIME, DAMAGED_ARCHIVES, VERIFIED_TIME};
 use super::shrinkage::Extent;
 use super::{CLOCK_TOLERANCE, Check, DatabaseFacts, Facts, State, StoreFacts, Subject};
-use crate::activity::Activity;
 use crate::metadata::Kind;
 use crate::names::{Name, printable, time_in_name};
 use crate::ops::inventory::Foreign;
 use crate::snapshot::{Brief, Snapshot};
 use crate::streams::{BOTH_IN_USE, Stream};
 use crate::text;
+use crate::workspace::Activity;
 
 /// Backups closer together than this are one, when the usual interval is learned: tries, or a backup before every step of an update.
 const BURST: TimeDelta = TimeDelta::minutes(10);

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::time::Duration;
@@ -10,11 +9,11 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{DatabaseFacts, Examined, Facts, Space, StoreFacts};
-use crate::activity;
 use crate::clock::Clock;
 use crate::database::{self, Depth, Effort, Glance, Limits, Source, SourceError};
 use crate::metadata::{Integrity, Kind, counted_rows};
-use crate::names::{ArchiveName, HostLabel, Name};
+use crate::names::{HostLabel, Name};
+use crate::ops::Repository;
 use crate::ops::backup::own_stream;
 use crate::ops::inventory::{Inventory, Reading, inventory};
 use crate::ops::restore;
@@ -22,17 +21,15 @@ use crate::ops::stale::{STALE_AFTER, Stale, Whereabouts, stale};
 use crate::platform;
 use crate::progress::{Interrupted, Progress, Stage};
 use crate::retention::{self, Policy, Retention, Scene};
-use crate::scratch::Scratch;
 use crate::snapshot::Snapshot;
-use crate::store::{LocalStore, StoreError};
+use crate::store::StoreError;
 use crate::streams::{OwnHost, Stream};
+use crate::workspace::Scratch;
 
 /// How long a database that is busy is waited for: health is asked often, by things that wait for the answer.
 const BUSY: Duration = Duration::from_secs(5);
 /// How far back the log is read.
 const LOG_REACH: TimeDelta = TimeDelta::days(366);
-/// The folder of the workspace in which safety backups wait to be sent to the store.
-const PENDING: &str = "pending";
 
 /// Which databases to look at.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,7 +54,7 @@ pub struct Request<'a> {
     /// How the copies are checked; without a copy nothing is.
     pub depth: Depth,
     /// The store, or why it cannot be reached.
-    pub store: Result<&'a LocalStore, &'a StoreError>,
+    pub store: Result<&'a Repository, &'a StoreError>,
     /// Where the store is.
     pub location: String,
     /// A folder for temporary files, for copies where the store has no room or cannot be written.
@@ -132,7 +129,7 @@ fn store_facts(request: &Request<'_>, progress: &dyn Progress) -> Result<Result<
         Err(error) => return Ok(Err(format!("{error:#}"))),
     };
     let since = request.now.checked_sub_signed(LOG_REACH);
-    let log = activity::read(&store.private(), since, false).map(|mut log| {
+    let log = store.workspace().activities(since, false).map(|mut log| {
         log.retain(|entry| request.host.owns(&HostLabel::from_host_name(&entry.host)));
         log
     });
@@ -141,27 +138,15 @@ fn store_facts(request: &Request<'_>, progress: &dyn Progress) -> Result<Result<
     let databases = watched(request, Some(&inventory), &stale);
     let beside = databases.iter().map(|(_, source)| source.path.as_path());
     Ok(Ok(StoreFacts {
-        interrupted: restore::interrupted(Some(store), beside).map_err(|error| error.to_string()),
+        interrupted: restore::interrupted(Some(store.workspace()), beside).map_err(|error| error.to_string()),
         open_shrinks: Retention::Cleanup(retention::Limits::default()).plan(&inventory.snapshots, &scene).open_shrinks,
         stale,
         inventory,
         log: log.map_err(|error| error.to_string()),
-        pending: pending(&store.private()).map_err(|error| error.to_string()),
-        space: space(store.root()),
-        device: device(store.root()),
+        pending: store.workspace().pending_names().map(|names| names.len()).map_err(|error| error.to_string()),
+        space: store.store().folder().and_then(space),
+        device: store.store().folder().and_then(device),
     }))
-}
-
-/// Counts the safety backups that wait in the workspace.
-fn pending(private: &Path) -> io::Result<usize> {
-    let entries = match fs::read_dir(private.join(PENDING)) {
-        Ok(entries) => entries,
-        Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(0),
-        Err(cause) => return Err(cause),
-    };
-    let names = entries.map(|entry| entry.map(|entry| entry.file_name())).collect::<io::Result<Vec<_>>>()?;
-    let is_archive = |name: &&std::ffi::OsString| name.to_str().is_some_and(|name| ArchiveName::new(name).is_ok());
-    Ok(names.iter().filter(is_archive).count())
 }
 
 /// Returns the room on a file system; `None` where the system does not tell.
@@ -312,8 +297,8 @@ fn examine(request: &Request<'_>, source: &Source, seen: &Glance, progress: &dyn
 fn scratch(request: &Request<'_>, bytes: u64) -> Option<Scratch> {
     let has_room = |folder: &Path| space(folder).is_none_or(|space| space.free / 2 >= bytes);
     let in_store = || {
-        let store = request.store.ok().filter(|store| has_room(store.root()))?;
-        Scratch::in_store(&store.create_private().ok()?).ok()
+        let store = request.store.ok().filter(|store| store.store().folder().is_none_or(has_room))?;
+        store.workspace().scratch().ok()
     };
     in_store().or_else(|| has_room(request.temporary).then(|| Scratch::beside(request.temporary).ok())?)
 }

@@ -16,7 +16,6 @@ use std::path::PathBuf;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::activity::Activity;
 use crate::database::{Checked, Glance, SourceError};
 use crate::names::{Name, printable};
 use crate::ops::inventory::Inventory;
@@ -25,6 +24,7 @@ use crate::ops::stale::Stale;
 use crate::retention::Shrink;
 use crate::snapshot::{Brief, Snapshot};
 use crate::streams::{OwnHost, Place, Stream};
+use crate::workspace::Activity;
 use quantity::{Measure, Quantity};
 
 pub use gather::{Request, Watched, gather};

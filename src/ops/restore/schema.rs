@@ -13,7 +13,7 @@ use crate::archive::Archive;
 use crate::database::{self, TargetState};
 use crate::progress::Progress;
 use crate::schema_diff::{Difference, Schema, difference};
-use crate::scratch::{Scratch, sweep_beside};
+use crate::workspace::scratch::{Scratch, sweep_beside};
 
 /// Up to this size a database is unpacked only to look at its schema, in bytes: a third of a second.
 const CHEAP: u64 = 64 << 20;

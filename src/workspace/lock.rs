@@ -1,4 +1,4 @@
-//! The store's lock: one run at a time commits, plans removals or removes.
+//! The lock of a repository: one run at a time commits, plans removals or removes.
 //!
 //! It is a `flock` on a file that stays, so it vanishes with the process that holds it and can never be stale.
 //! It is held for moments only; capturing and compressing happen outside of it.
@@ -10,17 +10,20 @@ use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crate::progress::{Interrupted, Progress};
+use super::{Workspace, holds, pending};
+use crate::progress::{Interrupted, Progress, Silent};
 
 /// How long to sleep between two tries.
 const PAUSE: Duration = Duration::from_millis(25);
 
-/// The exclusive lock of a store; dropping it lets go.
+/// The exclusive lock of a workspace; dropping it lets go.
 #[derive(Debug)]
-pub struct StoreLock {
-    private: PathBuf,
+pub struct WorkspaceLock {
     _file: File,
 }
+
+/// Its file in the workspace.
+const FILE: &str = "lock";
 
 /// Why the lock was not had.
 #[derive(Debug)]
@@ -65,26 +68,20 @@ impl std::error::Error for LockError {
     }
 }
 
-impl StoreLock {
-    /// Returns the private folder that it locks.
-    pub fn private(&self) -> &Path {
-        &self.private
-    }
-    /// Its file in a store's private folder.
-    pub const FILE: &str = "lock";
-
-    /// Takes the lock in a store's private folder, waiting for another run for at most `limit`.
-    pub fn acquire(private: &Path, limit: Duration, progress: &dyn Progress) -> Result<Self, LockError> {
-        let path = private.join(Self::FILE);
+impl Workspace {
+    /// Takes the lock, waiting for another run for at most `limit`.
+    pub fn lock(&self, limit: Duration, progress: &dyn Progress) -> Result<WorkspaceLock, LockError> {
+        let path = self.folder.join(FILE);
         let started = Instant::now();
         let failed = |cause| LockError::Io { path: path.clone(), cause };
         let open = || OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path).map_err(failed);
+        self.create().map_err(failed)?;
         let mut file = open()?;
         loop {
             match file.try_lock() {
                 // A run that made the store and committed nothing removes the file again, under its lock: then the lock of that file is
                 // nobody's any more.
-                Ok(()) if is_named(&file, &path).map_err(failed)? => return Ok(Self { private: private.to_owned(), _file: file }),
+                Ok(()) if is_named(&file, &path).map_err(failed)? => return Ok(WorkspaceLock { _file: file }),
                 Ok(()) => file = open()?,
                 Err(TryLockError::WouldBlock) if started.elapsed() < limit => {
                     progress.checkpoint().map_err(LockError::Interrupted)?;
@@ -95,6 +92,31 @@ impl StoreLock {
                 Err(TryLockError::Error(cause)) => return Err(failed(cause)),
             }
         }
+    }
+
+    /// Removes the folder if nothing is in it but empty folders and the lock; returns whether it is gone. A missing one is gone.
+    ///
+    /// Dies in between: a workspace that is empty or holds an empty lock file. Whoever came meanwhile and has scratch in it keeps it:
+    /// only empty folders are removed, and the file of the lock under the lock.
+    pub fn remove_if_unused(&self) -> io::Result<bool> {
+        match fs::symlink_metadata(&self.folder) {
+            Ok(_) => {}
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(true),
+            Err(cause) => return Err(cause),
+        }
+        let Ok(_lock) = self.lock(Duration::ZERO, &Silent) else { return Ok(false) };
+        for folder in [holds::FOLDER, pending::FOLDER] {
+            match fs::remove_dir(self.folder.join(folder)) {
+                Err(cause) if !matches!(cause.kind(), io::ErrorKind::NotFound | io::ErrorKind::DirectoryNotEmpty) => return Err(cause),
+                _ => {}
+            }
+        }
+        let names = fs::read_dir(&self.folder)?.map(|entry| Ok(entry?.file_name())).collect::<io::Result<Vec<_>>>()?;
+        if names.iter().any(|name| name != FILE) {
+            return Ok(false);
+        }
+        fs::remove_file(self.folder.join(FILE))?;
+        fs::remove_dir(&self.folder).map(|()| true)
     }
 }
 
@@ -109,25 +131,26 @@ fn is_named(file: &File, path: &Path) -> io::Result<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::progress::Silent;
 
     #[test]
     fn the_second_run_is_refused_until_the_first_lets_go() {
         let folder = tempfile::tempdir().unwrap();
-        let first = StoreLock::acquire(folder.path(), Duration::ZERO, &Silent).unwrap();
-        let refused = StoreLock::acquire(folder.path(), Duration::from_millis(60), &Silent).unwrap_err();
+        let workspace = Workspace::at(folder.path());
+        let first = workspace.lock(Duration::ZERO, &Silent).unwrap();
+        let refused = workspace.lock(Duration::from_millis(60), &Silent).unwrap_err();
         assert!(matches!(refused, LockError::Held { waited, .. } if waited >= Duration::from_millis(60)));
         drop(first);
-        let removed = StoreLock::acquire(folder.path(), Duration::ZERO, &Silent).unwrap();
-        fs::remove_file(folder.path().join(StoreLock::FILE)).unwrap();
-        let _next = StoreLock::acquire(folder.path(), Duration::ZERO, &Silent).unwrap();
+        let removed = workspace.lock(Duration::ZERO, &Silent).unwrap();
+        fs::remove_file(folder.path().join(FILE)).unwrap();
+        let _next = workspace.lock(Duration::ZERO, &Silent).unwrap();
         drop(removed);
-        StoreLock::acquire(folder.path(), Duration::ZERO, &Silent).unwrap_err();
+        workspace.lock(Duration::ZERO, &Silent).unwrap_err();
     }
 
     #[test]
     fn a_lock_that_is_free_is_taken() {
         let folder = tempfile::tempdir().unwrap();
-        StoreLock::acquire(folder.path(), Duration::ZERO, &Silent).unwrap();
+        let workspace = Workspace::at(folder.path());
+        workspace.lock(Duration::ZERO, &Silent).unwrap();
     }
 }

@@ -13,10 +13,10 @@ use std::path::{Path, PathBuf};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::records;
+use super::{Workspace, records};
 use crate::metadata::ReplacedTarget;
 use crate::names::{ArchiveName, HostLabel, Name};
-use crate::store::{LocalStore, parent, sync_folder};
+use crate::platform::{parent, resolved, sync_folder};
 
 /// The beginning of the names of these files.
 const PREFIX: &str = ".heirloom-restore-";
@@ -64,7 +64,7 @@ pub struct Interrupted {
 
 /// The notes of this run, which holds their locks.
 #[derive(Debug)]
-pub(super) struct Intent {
+pub struct Intent {
     note: Note,
     /// The folder of a target, and the scratch folder in it.
     places: Vec<(PathBuf, PathBuf)>,
@@ -75,7 +75,7 @@ impl Intent {
     /// Writes the note into every folder, durably. `places` are the folders, each with a scratch folder in it.
     ///
     /// Dies in between: some folders have the note and some do not, in the phase in which no target was changed.
-    pub(super) fn write(places: Vec<(PathBuf, PathBuf)>, note: Note) -> io::Result<Self> {
+    pub fn write(places: Vec<(PathBuf, PathBuf)>, note: Note) -> io::Result<Self> {
         let mut intent = Self { note, places, locks: Vec::new() };
         match intent.put() {
             Ok(()) => Ok(intent),
@@ -90,7 +90,7 @@ impl Intent {
     /// Writes down that targets are replaced from now on, and how to take that back.
     ///
     /// Dies in between: some folders say "preparing" still, and no target was changed. Whoever reads takes the later phase.
-    pub(super) fn replacing(&mut self, safety: Option<ArchiveName>) -> io::Result<()> {
+    pub fn replacing(&mut self, safety: Option<ArchiveName>) -> io::Result<()> {
         self.note.phase = Phase::Replacing;
         self.note.safety = safety.or(self.note.safety.take());
         self.put()
@@ -99,7 +99,7 @@ impl Intent {
     /// Removes the notes: everything is as it was, or everything is done.
     ///
     /// Dies in between: the notes that stay report a restore that is complete; completing or taking it back is right all the same.
-    pub(super) fn remove(&self) -> io::Result<()> {
+    pub fn remove(&self) -> io::Result<()> {
         forget_files(self.places.iter().map(|(folder, _)| folder.join(file_name(&self.note.restore))))
     }
 
@@ -157,11 +157,11 @@ pub fn beside<'a>(folders: impl IntoIterator<Item = &'a Path>) -> io::Result<Vec
     Ok(found)
 }
 
-/// Lists the restores that died while they replaced something: those that the workspace of a store knows, and those beside `targets`.
-pub fn interrupted<'a>(store: Option<&LocalStore>, targets: impl IntoIterator<Item = &'a Path>) -> io::Result<Vec<Interrupted>> {
-    let mut folders: Vec<PathBuf> = targets.into_iter().map(|target| parent(&crate::platform::resolved(target)).to_owned()).collect();
-    if let Some(store) = store {
-        let unfinished = records::all(&store.private())?.into_iter().filter(|record| record.state == records::State::Unfinished);
+/// Lists the restores that died while they replaced something: those that the workspace knows, and those beside `targets`.
+pub fn interrupted<'a>(workspace: Option<&Workspace>, targets: impl IntoIterator<Item = &'a Path>) -> io::Result<Vec<Interrupted>> {
+    let mut folders: Vec<PathBuf> = targets.into_iter().map(|target| parent(&resolved(target)).to_owned()).collect();
+    if let Some(workspace) = workspace {
+        let unfinished = workspace.records()?.into_iter().filter(|record| record.state == records::State::Unfinished);
         folders.extend(unfinished.flat_map(|record| record.targets).map(|target| parent(Path::new(&target.path)).to_owned()));
     }
     let found = beside(folders.iter().map(PathBuf::as_path))?;

@@ -4,15 +4,16 @@
 //! guarded commands that were not rolled back. A record that is lost or cannot be read takes no archive with it.
 
 use std::collections::hash_map::RandomState;
-use std::fs::{self, DirBuilder, File, Permissions};
+use std::fs::{self, File};
 use std::hash::{BuildHasher as _, Hasher as _};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::Workspace;
 use crate::metadata::ReplacedTarget;
 use crate::names::{ArchiveName, HostLabel, Name};
 
@@ -64,53 +65,50 @@ pub fn new_id() -> String {
     format!("{:016x}", RandomState::new().build_hasher().finish())
 }
 
-/// Writes a record, over an older one of the same restore, and forgets the oldest ones beyond a number.
-///
-/// Dies before the rename: a `put-` file, which the next cleanup of leftovers removes.
-pub fn write(private: &Path, record: &Record) -> io::Result<()> {
-    let folder = private.join(FOLDER);
-    match DirBuilder::new().mode(0o700).create(&folder) {
-        Ok(()) => fs::set_permissions(&folder, Permissions::from_mode(0o700))?,
-        Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists => {}
-        Err(cause) => return Err(cause),
+impl Workspace {
+    /// Writes a record, over an older one of the same restore, and forgets the oldest ones beyond a number.
+    ///
+    /// Dies before the rename: a `put-` file, which the next cleanup of leftovers removes.
+    pub fn write_record(&self, record: &Record) -> io::Result<()> {
+        let (folder, _) = self.create_subfolder(FOLDER)?;
+        let name = format!("{}.json", record.restore);
+        let sequence = match read(&folder.join(&name)) {
+            Some(earlier) => earlier.sequence,
+            None => files(&folder)?.iter().filter_map(|path| read(path)).map(|other| other.sequence).max().unwrap_or(0).saturating_add(1),
+        };
+        let record = &Record { sequence, ..record.clone() };
+        let staged = self.folder.join(format!("put-record-{name}"));
+        let mut file = File::options().write(true).create(true).truncate(true).mode(0o600).open(&staged)?;
+        let written = file.write_all(&serde_json::to_vec_pretty(record)?).and_then(|()| file.sync_all());
+        let renamed = written.and_then(|()| fs::rename(&staged, folder.join(name)));
+        renamed.inspect_err(|_| {
+            let _ = fs::remove_file(&staged);
+        })?;
+        prune(&folder);
+        Ok(())
     }
-    let name = format!("{}.json", record.restore);
-    let sequence = match read(&folder.join(&name)) {
-        Some(earlier) => earlier.sequence,
-        None => files(&folder)?.iter().filter_map(|path| read(path)).map(|other| other.sequence).max().unwrap_or(0).saturating_add(1),
-    };
-    let record = &Record { sequence, ..record.clone() };
-    let staged = private.join(format!("put-record-{name}"));
-    let mut file = File::options().write(true).create(true).truncate(true).mode(0o600).open(&staged)?;
-    let written = file.write_all(&serde_json::to_vec_pretty(record)?).and_then(|()| file.sync_all());
-    let renamed = written.and_then(|()| fs::rename(&staged, folder.join(name)));
-    renamed.inspect_err(|_| {
-        let _ = fs::remove_file(&staged);
-    })?;
-    prune(&folder);
-    Ok(())
-}
 
-/// Removes a record: the restore changed nothing.
-pub fn remove(private: &Path, restore: &str) -> io::Result<()> {
-    match fs::remove_file(private.join(FOLDER).join(format!("{restore}.json"))) {
-        Err(cause) if cause.kind() != io::ErrorKind::NotFound => Err(cause),
-        _ => Ok(()),
+    /// Removes a record: the restore changed nothing.
+    pub fn remove_record(&self, restore: &str) -> io::Result<()> {
+        match fs::remove_file(self.folder.join(FOLDER).join(format!("{restore}.json"))) {
+            Err(cause) if cause.kind() != io::ErrorKind::NotFound => Err(cause),
+            _ => Ok(()),
+        }
     }
-}
 
-/// Returns all records that can be read, oldest first.
-pub fn all(private: &Path) -> io::Result<Vec<Record>> {
-    let mut records: Vec<Record> = files(&private.join(FOLDER))?.iter().filter_map(|path| read(path)).collect();
-    records.sort_by_key(|record| (record.at, record.sequence));
-    Ok(records)
-}
+    /// Returns all records that can be read, oldest first.
+    pub fn records(&self) -> io::Result<Vec<Record>> {
+        let mut records: Vec<Record> = files(&self.folder.join(FOLDER))?.iter().filter_map(|path| read(path)).collect();
+        records.sort_by_key(|record| (record.at, record.sequence));
+        Ok(records)
+    }
 
-/// Changes the state of a record, if there is one.
-pub fn set_state(private: &Path, restore: &str, state: State) -> io::Result<()> {
-    match read(&private.join(FOLDER).join(format!("{restore}.json"))) {
-        Some(record) => write(private, &Record { state, ..record }),
-        None => Ok(()),
+    /// Changes the state of a record, if there is one.
+    pub fn set_record_state(&self, restore: &str, state: State) -> io::Result<()> {
+        match read(&self.folder.join(FOLDER).join(format!("{restore}.json"))) {
+            Some(record) => self.write_record(&Record { state, ..record }),
+            None => Ok(()),
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! What was done when: `.heirloom/activity.db` in the store, for people and for `health`.
+//! What was done when: `.heirloom/activity.db` in the workspace, for people and for `health`.
 //!
 //! It may be deleted at any time and nothing but history, and the memory of what was made, is lost. It never decides
 //! what is removed, and a log that cannot be written never fails an operation. One that is damaged is put aside and
@@ -17,11 +17,10 @@ use chrono::{DateTime, Utc};
 use rusqlite::{Connection, ErrorCode, OptionalExtension as _, params};
 use serde::Serialize;
 
+use super::Workspace;
 use crate::metadata::rfc3339;
 
-pub use made::{forget, remember, remembered};
-
-/// The file of the log in a store's private folder.
+/// The file of the log in the workspace.
 const FILE: &str = "activity.db";
 /// How long to wait for another process that writes it.
 const BUSY: Duration = Duration::from_secs(2);
@@ -99,55 +98,64 @@ impl fmt::Display for LogError {
     }
 }
 
-impl std::error::Error for LogError {}
-
-/// Appends to the log in a store's private folder. A damaged log is renamed to `activity.db.damaged` and a new one begun.
-pub fn append(private: &Path, activity: &Activity) -> Result<(), LogError> {
-    let path = private.join(FILE);
-    match write(&path, activity) {
-        Err(Cause::Sqlite(cause)) if is_damage(&cause) => {
-            // Dies here: no log, which is as good as an empty one. A -journal of the damaged one must not meet the new one.
-            put_aside(&path).and_then(|()| write(&path, activity))
+impl std::error::Error for LogError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match &self.cause {
+            Cause::Sqlite(_) => None,
+            Cause::Io(cause) => cause.source(),
         }
-        other => other,
     }
-    .map_err(|cause| LogError { path, cause })
 }
 
-/// Reads the log, newest first; `since` leaves out what is older, `failed_only` what went well. No log is an empty log.
-pub fn read(private: &Path, since: Option<DateTime<Utc>>, failed_only: bool) -> Result<Vec<Activity>, LogError> {
-    let path = private.join(FILE);
-    let result = (|| {
-        match std::fs::symlink_metadata(&path) {
-            Ok(_) => {}
-            Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(cause) => return Err(Cause::Io(cause)),
+impl Workspace {
+    /// Appends to the log in the workspace. A damaged log is renamed to `activity.db.damaged` and a new one begun.
+    pub fn log(&self, activity: &Activity) -> Result<(), LogError> {
+        let path = self.folder.join(FILE);
+        match self.create().map_err(Cause::Io).and_then(|_| write(&path, activity)) {
+            Err(Cause::Sqlite(cause)) if is_damage(&cause) => {
+                // Dies here: no log, which is as good as an empty one. A -journal of the damaged one must not meet the new one.
+                put_aside(&path).and_then(|()| write(&path, activity))
+            }
+            other => other,
         }
-        let connection = Connection::open_with_flags(&path, rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-        let mut statement = connection.prepare(
-            "SELECT at, seconds, command, kind, outcome, exit_code, set_name, archive, bytes, error, user, host FROM activity
-             WHERE at >= ?1 AND (NOT ?2 OR outcome <> 'done') ORDER BY id DESC",
-        )?;
-        let rows = statement.query_map(params![since.map(rfc3339).unwrap_or_default(), failed_only], |row| {
-            let at: String = row.get(0)?;
-            Ok(Activity {
-                at: DateTime::parse_from_rfc3339(&at).map(|at| at.to_utc()).unwrap_or_default(),
-                seconds: row.get(1)?,
-                command: row.get(2)?,
-                kind: row.get(3)?,
-                outcome: row.get(4)?,
-                exit_code: row.get(5)?,
-                set: row.get(6)?,
-                archive: row.get(7)?,
-                bytes: row.get::<_, Option<i64>>(8)?.and_then(|bytes| u64::try_from(bytes).ok()),
-                error: row.get(9)?,
-                user: row.get(10)?,
-                host: row.get(11)?,
-            })
-        })?;
-        Ok(rows.collect::<Result<Vec<_>, _>>()?)
-    })();
-    result.map_err(|cause| LogError { path, cause })
+        .map_err(|cause| LogError { path, cause })
+    }
+
+    /// Reads the log, newest first; `since` leaves out what is older, `failed_only` what went well. No log is an empty log.
+    pub fn activities(&self, since: Option<DateTime<Utc>>, failed_only: bool) -> Result<Vec<Activity>, LogError> {
+        let path = self.folder.join(FILE);
+        let result = (|| {
+            match std::fs::symlink_metadata(&path) {
+                Ok(_) => {}
+                Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+                Err(cause) => return Err(Cause::Io(cause)),
+            }
+            let connection = Connection::open_with_flags(&path, rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+            let mut statement = connection.prepare(
+                "SELECT at, seconds, command, kind, outcome, exit_code, set_name, archive, bytes, error, user, host FROM activity
+                 WHERE at >= ?1 AND (NOT ?2 OR outcome <> 'done') ORDER BY id DESC",
+            )?;
+            let rows = statement.query_map(params![since.map(rfc3339).unwrap_or_default(), failed_only], |row| {
+                let at: String = row.get(0)?;
+                Ok(Activity {
+                    at: DateTime::parse_from_rfc3339(&at).map(|at| at.to_utc()).unwrap_or_default(),
+                    seconds: row.get(1)?,
+                    command: row.get(2)?,
+                    kind: row.get(3)?,
+                    outcome: row.get(4)?,
+                    exit_code: row.get(5)?,
+                    set: row.get(6)?,
+                    archive: row.get(7)?,
+                    bytes: row.get::<_, Option<i64>>(8)?.and_then(|bytes| u64::try_from(bytes).ok()),
+                    error: row.get(9)?,
+                    user: row.get(10)?,
+                    host: row.get(11)?,
+                })
+            })?;
+            Ok(rows.collect::<Result<Vec<_>, _>>()?)
+        })();
+        result.map_err(|cause| LogError { path, cause })
+    }
 }
 
 fn open_for_writing(path: &Path) -> Result<Connection, Cause> {
@@ -246,13 +254,14 @@ mod tests {
     #[test]
     fn what_was_appended_is_read_newest_first() {
         let folder = tempfile::tempdir().unwrap();
-        assert_eq!(read(folder.path(), None, false).unwrap(), []);
+        let workspace = Workspace::at(folder.path());
+        assert_eq!(workspace.activities(None, false).unwrap(), []);
         let (first, second) = (activity("backup", "done", 0), activity("verify", "failed", 60));
-        append(folder.path(), &first).unwrap();
-        append(folder.path(), &second).unwrap();
-        assert_eq!(read(folder.path(), None, false).unwrap(), [second.clone(), first.clone()]);
-        assert_eq!(read(folder.path(), Some(second.at), false).unwrap(), std::slice::from_ref(&second));
-        assert_eq!(read(folder.path(), None, true).unwrap(), [second]);
+        workspace.log(&first).unwrap();
+        workspace.log(&second).unwrap();
+        assert_eq!(workspace.activities(None, false).unwrap(), [second.clone(), first.clone()]);
+        assert_eq!(workspace.activities(Some(second.at), false).unwrap(), std::slice::from_ref(&second));
+        assert_eq!(workspace.activities(None, true).unwrap(), [second]);
         let mode = std::fs::metadata(folder.path().join(FILE)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
     }
@@ -260,10 +269,11 @@ mod tests {
     #[test]
     fn a_damaged_log_is_put_aside_and_started_anew() {
         let folder = tempfile::tempdir().unwrap();
+        let workspace = Workspace::at(folder.path());
         std::fs::write(folder.path().join(FILE), "no database ".repeat(100)).unwrap();
         let only = activity("backup", "done", 0);
-        append(folder.path(), &only).unwrap();
-        assert_eq!(read(folder.path(), None, false).unwrap(), [only]);
+        workspace.log(&only).unwrap();
+        assert_eq!(workspace.activities(None, false).unwrap(), [only]);
         assert!(folder.path().join("activity.db.damaged").exists());
     }
 }

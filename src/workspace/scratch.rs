@@ -8,9 +8,14 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
-/// The beginning of the names of scratch folders inside a store's private folder.
-const IN_STORE: &str = "run-";
+use super::{Workspace, WorkspaceLock};
+use crate::platform;
+use crate::progress::Progress;
+
+/// The beginning of the names of scratch folders inside the workspace.
+const IN_WORKSPACE: &str = "run-";
 /// The beginning of the names of scratch folders beside a target.
 const BESIDE: &str = ".heirloom-run-";
 /// The beginning of the names of files that a store was writing.
@@ -27,11 +32,6 @@ pub struct Scratch {
 }
 
 impl Scratch {
-    /// Makes a scratch folder inside a store's private folder.
-    pub fn in_store(private: &Path) -> io::Result<Self> {
-        Self::make(private, IN_STORE)
-    }
-
     /// Makes a scratch folder inside the folder of a target, on the same file system, so that a finished file can be renamed.
     pub fn beside(folder: &Path) -> io::Result<Self> {
         Self::make(folder, BESIDE)
@@ -63,6 +63,45 @@ impl Scratch {
             }
         }
         Err(io::Error::new(io::ErrorKind::AlreadyExists, "no free name for a scratch folder"))
+    }
+}
+
+impl Workspace {
+    /// Makes a scratch folder in the workspace.
+    pub fn scratch(&self) -> io::Result<Scratch> {
+        Scratch::make(self.create()?, IN_WORKSPACE)
+    }
+
+    /// Removes the scratch and the unfinished files of dead runs; returns how many. The caller holds the lock.
+    pub fn sweep_scratch(&self, _lock: &WorkspaceLock) -> io::Result<usize> {
+        let mut swept = sweep(candidates(&self.folder, IN_WORKSPACE, FileType::is_dir)?)?;
+        // Files are put under the lock, which the caller holds: the run that wrote this one is dead.
+        for path in candidates(&self.folder, STAGED, FileType::is_file)? {
+            fs::remove_file(&path)?;
+            swept += 1;
+        }
+        Ok(swept)
+    }
+
+    /// Lists the scratch folders of dead runs, and removes none.
+    pub fn leftovers(&self) -> io::Result<Vec<PathBuf>> {
+        let mut dead = Vec::new();
+        for path in candidates(&self.folder, IN_WORKSPACE, FileType::is_dir)? {
+            if own(&path)?.is_some() {
+                dead.push(path);
+            }
+        }
+        Ok(dead)
+    }
+
+    /// Removes what dead runs left, if nobody holds the lock.
+    ///
+    /// That something stays is no reason to fail a run: the next one sweeps again.
+    pub fn sweep(&self, progress: &dyn Progress) {
+        if let Ok(lock) = self.lock(Duration::ZERO, progress) {
+            let _ = self.sweep_scratch(&lock);
+            let _ = self.remove_ended_holds(&lock);
+        }
     }
 }
 
@@ -125,17 +164,6 @@ fn own(path: &Path) -> io::Result<Option<File>> {
     }
 }
 
-/// Removes what dead runs left in a store's private folder; returns how many folders and files. The caller holds the store's lock.
-pub fn sweep_store(private: &Path) -> io::Result<usize> {
-    let mut swept = sweep(candidates(private, IN_STORE, FileType::is_dir)?)?;
-    // Files are put under the store's lock, which the caller holds: the run that wrote this one is dead.
-    for path in candidates(private, STAGED, FileType::is_file)? {
-        fs::remove_file(&path)?;
-        swept += 1;
-    }
-    Ok(swept)
-}
-
 /// Removes the scratch folders that dead runs of this user left beside a target; returns how many.
 ///
 /// In a folder like `/tmp` others may have made folders of such a name, to have them removed, or something that they lead to.
@@ -146,15 +174,16 @@ pub fn sweep_beside(folder: &Path) -> io::Result<usize> {
     sweep(folders)
 }
 
-/// Lists the scratch folders of dead runs in a store's private folder, and removes none.
-pub fn leftovers(private: &Path) -> io::Result<Vec<PathBuf>> {
-    let mut dead = Vec::new();
-    for path in candidates(private, IN_STORE, FileType::is_dir)? {
-        if own(&path)?.is_some() {
-            dead.push(path);
+/// Removes the scratch that a restore left beside a database when it was killed: private copies, which may be large.
+///
+/// Like every sweep it takes only what belongs to this user and is held by nobody, and what stays fails nothing.
+pub fn sweep_beside_databases<'a>(databases: impl Iterator<Item = &'a Path>) {
+    for database in databases {
+        // A restore writes through a link, and has its scratch where the file lies.
+        if let Ok(file) = fs::canonicalize(database) {
+            let _ = sweep_beside(platform::parent(&file));
         }
     }
-    Ok(dead)
 }
 
 /// Goes on after a folder that cannot be removed, and returns the first error at the end.
@@ -196,18 +225,20 @@ fn candidates(folder: &Path, prefix: &str, wanted: fn(&FileType) -> bool) -> io:
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::progress::Silent;
 
     #[test]
     fn a_sweep_spares_the_living_and_removes_the_dead() {
         let folder = tempfile::tempdir().unwrap();
-        let living = Scratch::in_store(folder.path()).unwrap();
+        let workspace = Workspace::at(folder.path());
+        let living = workspace.scratch().unwrap();
         let dead = folder.path().join("run-1-0");
         fs::create_dir(&dead).unwrap();
         fs::write(dead.join("half.tar.gz"), "half").unwrap();
         fs::write(folder.path().join("run-notes.txt"), "a file, not a scratch folder").unwrap();
 
-        assert_eq!(leftovers(folder.path()).unwrap(), std::slice::from_ref(&dead));
-        assert_eq!(sweep_store(folder.path()).unwrap(), 1);
+        assert_eq!(workspace.leftovers().unwrap(), std::slice::from_ref(&dead));
+        assert_eq!(workspace.sweep_scratch(&workspace.lock(Duration::ZERO, &Silent).unwrap()).unwrap(), 1);
 
         assert!(!dead.exists() && living.path().exists() && folder.path().join("run-notes.txt").exists());
         let path = living.path().to_owned();

@@ -4,16 +4,15 @@
 //! synchroniser that lags. So the newest one of each stream is noted beside the log once it is committed, and `latest`
 //! asks if it is not there. It is only a memory: one that is lost or cannot be read says nothing.
 
-use std::path::Path;
-
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OpenFlags, params};
 use serde::{Deserialize, Serialize};
 
-use super::{Cause, FILE, LogError, open_for_writing};
+use super::{BUSY, Cause, FILE, LogError, open_for_writing};
 use crate::latest::Remembered;
 use crate::names::{ArchiveId, ArchiveName, HostLabel, Name};
 use crate::streams::{FileIdentity, Place, Stream};
+use crate::workspace::Workspace;
 
 const SCHEMA: &str = "CREATE TABLE IF NOT EXISTS made(stream TEXT PRIMARY KEY, archive TEXT NOT NULL, note TEXT NOT NULL);";
 
@@ -57,44 +56,47 @@ impl Note {
     }
 }
 
-/// Notes the newest archives of their streams, all or none.
-pub fn remember(private: &Path, made: &[Remembered]) -> Result<(), LogError> {
-    let path = private.join(FILE);
-    let write = || -> Result<(), Cause> {
-        let mut connection = open_for_writing(&path)?;
-        connection.execute_batch(SCHEMA)?;
-        let transaction = connection.transaction()?;
-        for made in made {
-            let note = Note::of(made);
-            let stream = json(&(&note.set, &note.host, &note.path, &note.database, &note.file))?;
-            let (archive, note) = (made.archive.as_str(), json(&note)?);
-            transaction.execute("INSERT OR REPLACE INTO made VALUES(?1, ?2, ?3)", params![stream, archive, note])?;
-        }
-        // Dies before this: what was remembered before stays.
-        Ok(transaction.commit()?)
-    };
-    write().map_err(|cause| LogError { path, cause })
-}
+impl Workspace {
+    /// Notes the newest archives of their streams, all or none.
+    pub fn remember(&self, made: &[Remembered]) -> Result<(), LogError> {
+        let path = self.folder.join(FILE);
+        let write = || -> Result<(), Cause> {
+            self.create().map_err(Cause::Io)?;
+            let mut connection = open_for_writing(&path)?;
+            connection.execute_batch(SCHEMA)?;
+            let transaction = connection.transaction()?;
+            for made in made {
+                let note = Note::of(made);
+                let stream = json(&(&note.set, &note.host, &note.path, &note.database, &note.file))?;
+                let (archive, note) = (made.archive.as_str(), json(&note)?);
+                transaction.execute("INSERT OR REPLACE INTO made VALUES(?1, ?2, ?3)", params![stream, archive, note])?;
+            }
+            // Dies before this: what was remembered before stays.
+            Ok(transaction.commit()?)
+        };
+        write().map_err(|cause| LogError { path, cause })
+    }
 
-/// Returns what this host remembers. What cannot be read is not remembered.
-pub fn remembered(private: &Path) -> Vec<Remembered> {
-    let read = || -> rusqlite::Result<Vec<String>> {
-        let connection = Connection::open_with_flags(private.join(FILE), OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-        let mut statement = connection.prepare("SELECT note FROM made")?;
-        statement.query_map([], |row| row.get(0))?.collect()
-    };
-    let notes = read().unwrap_or_default();
-    notes.iter().filter_map(|note| serde_json::from_str::<Note>(note).ok().map(Note::read)).collect()
-}
+    /// Returns what this host remembers. What cannot be read is not remembered.
+    pub fn remembered(&self) -> Vec<Remembered> {
+        let read = || -> rusqlite::Result<Vec<String>> {
+            let connection = Connection::open_with_flags(self.folder.join(FILE), OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+            let mut statement = connection.prepare("SELECT note FROM made")?;
+            statement.query_map([], |row| row.get(0))?.collect()
+        };
+        let notes = read().unwrap_or_default();
+        notes.iter().filter_map(|note| serde_json::from_str::<Note>(note).ok().map(Note::read)).collect()
+    }
 
-/// Forgets an archive, because it is removed on purpose. If that fails, `latest` asks about it, and no more.
-pub fn forget(private: &Path, archive: &ArchiveName) {
-    let write = || -> rusqlite::Result<usize> {
-        let connection = Connection::open_with_flags(private.join(FILE), OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-        connection.busy_timeout(super::BUSY)?;
-        connection.execute("DELETE FROM made WHERE archive = ?1", [archive.as_str()])
-    };
-    let _ = write();
+    /// Forgets an archive, because it is removed on purpose. If that fails, `latest` asks about it, and no more.
+    pub fn forget(&self, archive: &ArchiveName) {
+        let write = || -> rusqlite::Result<usize> {
+            let connection = Connection::open_with_flags(self.folder.join(FILE), OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+            connection.busy_timeout(BUSY)?;
+            connection.execute("DELETE FROM made WHERE archive = ?1", [archive.as_str()])
+        };
+        let _ = write();
+    }
 }
 
 fn json(value: &impl Serialize) -> Result<String, Cause> {
@@ -108,7 +110,8 @@ mod tests {
     #[test]
     fn the_newest_of_each_stream_is_remembered_until_it_is_forgotten() {
         let folder = tempfile::tempdir().unwrap();
-        assert_eq!(remembered(folder.path()), []);
+        let workspace = Workspace::at(folder.path());
+        assert_eq!(workspace.remembered(), []);
         let made = |path: &str, archive: &str| Remembered {
             database: Name::new("app").unwrap(),
             stream: Stream {
@@ -123,13 +126,13 @@ mod tests {
         };
         let (first, second, other) = (made("/a", "1.tar.gz"), made("/a", "2.tar.gz"), made("/b", "1.tar.gz"));
         for made in [&first, &other, &second] {
-            remember(folder.path(), std::slice::from_ref(made)).unwrap();
+            workspace.remember(std::slice::from_ref(made)).unwrap();
         }
-        let mut found = remembered(folder.path());
+        let mut found = workspace.remembered();
         found.sort_by(|a, b| a.archive.cmp(&b.archive));
         assert_eq!(found, [other.clone(), second.clone()]);
-        forget(folder.path(), &second.archive);
-        assert_eq!(remembered(folder.path()), [other]);
-        assert_eq!(super::super::read(folder.path(), None, false).unwrap(), [], "the log is there, and empty");
+        workspace.forget(&second.archive);
+        assert_eq!(workspace.remembered(), [other]);
+        assert_eq!(workspace.activities(None, false).unwrap(), [], "the log is there, and empty");
     }
 }
