@@ -17,7 +17,7 @@ const CONFINED: [(&str, &[&str]); 7] = [
     ("rusqlite", &["database", "workspace"]),
     ("clap", &["cli"]),
     ("indicatif", &["cli"]),
-    ("comfy_table", &["cli"]),
+    ("textwrap", &["cli"]),
     ("flate2", &["archive"]),
     ("libdeflater", &["archive"]),
     ("tar::", &["archive"]),

@@ -13,6 +13,7 @@ use super::context::quoted;
 use super::exit::{InTheWay, Usage};
 use super::settings::FILE_NAME;
 use super::stores::{access, is_below};
+use super::table::{Column, Table};
 use super::ui::Tone;
 use super::{Context, Outcome, exit_code};
 use crate::config::{EXAMPLE, Key, Origin};
@@ -157,13 +158,13 @@ fn show(context: &mut Context) -> anyhow::Result<Outcome> {
         context.ui.document(&json!({"file": file.map(|file| file.to_string_lossy().into_owned()), "settings": settings}));
         return Ok(Outcome::Done);
     }
-    let mut table = context.ui.table(&["SETTING", "VALUE", "ORIGIN"]);
+    let mut table = Table::new(&[Column::new("SETTING"), Column::new("VALUE").wrap(), Column::new("ORIGIN").wrap()]);
     for row in &rows {
         let origin = row.machine.map_or_else(|| row.origin.to_string(), str::to_owned);
         let origin = if row.origin == Origin::Default { context.ui.paint(Tone::Dim, &origin) } else { origin };
-        table.add_row([row.key.clone(), row.shown.clone(), origin]);
+        table.row([row.key.clone(), row.shown.clone(), origin]);
     }
-    context.ui.result(table.trim_fmt());
+    context.ui.table(&table);
     context.ui.note(match file {
         Some(file) => format!("configuration file: {}", quoted(file)),
         None => "no configuration file".to_owned(),
@@ -237,14 +238,14 @@ fn check(context: &mut Context) -> Outcome {
         let file = context.configuration.file.as_ref().map(|file| file.to_string_lossy().into_owned());
         context.ui.document(&json!({"file": file, "checks": checks}));
     } else {
-        let mut table = context.ui.table(&["STATE", "SETTING", "RESULT"]);
+        let mut table = Table::new(&[Column::new("STATE"), Column::new("SETTING"), Column::new("RESULT").wrap()]);
         for tested in tested.iter().filter(|tested| tested.code != 0 || context.ui.tells()) {
             let (state, tone) = tested.state();
             let hint = tested.hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();
-            table.add_row([context.ui.paint(tone, state), tested.what.clone(), format!("{}{hint}", tested.message)]);
+            table.row([context.ui.paint(tone, state), tested.what.clone(), format!("{}{hint}", tested.message)]);
         }
         if !table.is_empty() {
-            context.ui.result(table.trim_fmt());
+            context.ui.table(&table);
         }
     }
     code.map_or(Outcome::Done, Outcome::Found)

@@ -1,9 +1,10 @@
 //! `heirloom list`.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use serde_json::{Value, json};
 
+use super::table::{Column, Table};
 use super::ui::Tone;
 use super::{Context, Outcome, text};
 use crate::groups::{are_ambiguous, groups};
@@ -94,18 +95,33 @@ fn table(context: &mut Context, found: &Inventory, copies: &[Option<ArchiveName>
         return;
     }
     let ui = &context.ui;
-    let mut table = ui.table(&["ARCHIVE", "AGE", "SET", "DATABASES", "SIZE", "SAVED", "KIND", "STATE"]);
+    let sets: BTreeSet<&Name> = members.iter().map(|index| &found.snapshots[*index].set).collect();
+    // With one set the column says nothing that the names do not say.
+    let set = Column::new("SET").drop(if sets.len() > 1 { 6 } else { 3 });
+    let columns = [
+        Column::new("ARCHIVE").shorten(),
+        Column::new("AGE").right(),
+        Column::new("MADE").drop(5),
+        set,
+        Column::new("DATABASES").drop(4),
+        Column::new("SIZE").right(),
+        Column::new("SAVED").right().drop(1),
+        Column::new("KIND").drop(2),
+        Column::new("STATE").wrap(),
+    ];
+    let mut table = Table::new(&columns);
     for &index in members {
         let snapshot = &found.snapshots[index];
         let names: Vec<&str> = snapshot.databases.iter().map(|database| database.name.as_str()).collect();
         let tone = if snapshot.damaged { Tone::Bad } else { Tone::Good };
         let mut state = states(snapshot).join(",");
         if let Some(original) = &copies[index] {
-            state = format!("{state},copy of {original}");
+            state = format!("{state}, copy of {original}");
         }
-        table.add_row([
+        table.row([
             snapshot.name.to_string(),
-            text::age(snapshot.created_at, context.now),
+            text::short_age(snapshot.created_at, context.now),
+            snapshot.created_at.with_timezone(&context.settings.time_zone).format("%Y-%m-%d %H:%M").to_string(),
             snapshot.set.to_string(),
             names.join(","),
             text::bytes(snapshot.bytes),
@@ -122,10 +138,10 @@ fn table(context: &mut Context, found: &Inventory, copies: &[Option<ArchiveName>
             Foreign { newer_format: Some(_), .. } => ui.paint(Tone::Warning, "newer"),
             _ => ui.paint(Tone::Warning, "foreign"),
         };
-        let size = text::bytes(foreign.bytes);
-        table.add_row([name.as_str(), "-", "-", "-", &size, "-", "-", &state]);
+        let none = || "-".to_owned();
+        table.row([name, none(), none(), none(), none(), text::bytes(foreign.bytes), none(), none(), state]);
     }
-    context.ui.result(table.trim_fmt());
+    context.ui.table(&table);
 }
 
 /// Returns for each archive the one that it is a copy of. Of archives with one id the

@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use serde_json::json;
 
 use super::exit::{Outcome, Usage, exit_code};
+use super::table::{Column, Table};
 use super::ui::Tone;
 use super::{Context, text};
 use crate::names::printable;
@@ -41,11 +42,19 @@ pub(super) fn run(args: &LogArgs, context: &mut Context) -> anyhow::Result<Outco
     if entries.is_empty() {
         return Ok(Outcome::Done);
     }
-    let mut table = context.ui.table(&["TIME", "COMMAND", "OUTCOME", "TOOK", "SIZE", "USER", "WHAT"]);
+    let mut table = Table::new(&[
+        Column::new("TIME"),
+        Column::new("COMMAND"),
+        Column::new("OUTCOME"),
+        Column::new("TOOK").right().drop(3),
+        Column::new("SIZE").right().drop(2),
+        Column::new("USER").drop(1),
+        Column::new("WHAT").wrap(),
+    ]);
     for entry in &entries {
         let tone = if entry.outcome == "done" { Tone::Good } else { Tone::Bad };
         let what = entry.error.as_ref().or(entry.archive.as_ref()).or(entry.set.as_ref()).map_or("-", String::as_str);
-        table.add_row([
+        table.row([
             entry.at.format("%Y-%m-%dT%H:%M:%SZ").to_string(),
             printable(&entry.command).into_owned(),
             context.ui.paint(tone, &printable(&entry.outcome)),
@@ -55,7 +64,7 @@ pub(super) fn run(args: &LogArgs, context: &mut Context) -> anyhow::Result<Outco
             printable(what).into_owned(),
         ]);
     }
-    context.ui.result(table.trim_fmt());
+    context.ui.table(&table);
     Ok(Outcome::Done)
 }
 

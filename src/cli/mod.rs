@@ -35,10 +35,12 @@ mod rotate;
 mod settings;
 mod show;
 mod stores;
+mod table;
 mod time;
 mod ui;
 mod undo;
 mod verify;
+mod wrap;
 
 use std::ffi::OsString;
 

@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::exit::Usage;
 use super::retain::{Damaged, RetainArgs, carry_out};
+use super::table::{Column, Table};
 use super::retain_text::{how_far_back, reasons_text};
 use super::{Context, Outcome, text};
 use crate::metadata::rfc3339;
@@ -146,11 +147,11 @@ fn document(played: &Simulation, args: &RotateArgs, zone: Tz) -> serde_json::Val
 fn show(played: &Simulation, policy: &Policy, args: &RotateArgs, zone: Tz, context: &mut Context) {
     let ui = &mut context.ui;
     let date = |at: DateTime<Utc>| at.with_timezone(&zone).format("%Y-%m-%d %H:%M").to_string();
-    let mut table = ui.table(&["BACKUP OF", "KEPT FOR"]);
+    let mut table = Table::new(&[Column::new("BACKUP OF"), Column::new("KEPT FOR").wrap()]);
     for verdict in played.plan.kept() {
-        table.add_row([date(verdict.created_at), reasons_text(verdict)]);
+        table.row([date(verdict.created_at), reasons_text(verdict)]);
     }
-    ui.result(table.trim_fmt());
+    ui.table(&table);
     let rules: Vec<String> = Rule::ALL
         .into_iter()
         .filter(|rule| policy.reach().of(*rule) > 0)
