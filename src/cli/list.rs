@@ -96,12 +96,12 @@ fn table(context: &mut Context, found: &Inventory, copies: &[Option<ArchiveName>
     }
     let ui = &context.ui;
     let sets: BTreeSet<&Name> = members.iter().map(|index| &found.snapshots[*index].set).collect();
-    // With one set the column says nothing that the names do not say.
-    let set = Column::new("SET").drop(if sets.len() > 1 { 6 } else { 3 });
+    // With one set the column repeats what the names say.
+    let set = Column::new("SET").drop(if sets.len() > 1 { 5 } else { 3 });
     let columns = [
         Column::new("ARCHIVE").shorten(),
         Column::new("AGE").right(),
-        Column::new("MADE").drop(5),
+        Column::new("MADE").drop(6),
         set,
         Column::new("DATABASES").drop(4),
         Column::new("SIZE").right(),

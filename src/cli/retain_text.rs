@@ -13,6 +13,7 @@ use crate::names::{ArchiveName, printable};
 use crate::ops::retain::{Fate, Seen};
 use crate::ops::stale::{Remedy, Stale, Whereabouts};
 use crate::retention::{Action, Plan, Reason, Rule, Shrink, Verdict};
+use crate::streams::Stream;
 
 /// A plan, and what became of it.
 pub(super) struct Shown<'a> {
@@ -128,7 +129,7 @@ fn by_reason(members: &[(&Verdict, Option<&Fate>)], shown: &Shown<'_>, context: 
         Column::new("VERDICT"),
         Column::new("ARCHIVES").right(),
         Column::new("SIZE").right().drop(1),
-        Column::new("MADE").drop(2),
+        Column::new("MADE").drop(6),
         Column::new("WHY").wrap(),
     ];
     let mut table = Table::new(&columns);
@@ -198,7 +199,9 @@ pub(super) fn stale_text(stale: &Stale, context: &Context) -> String {
         Whereabouts::There => {
             format!("its database still exists; to back it up: {}", context.command_line(&["backup", path, "--set", set]))
         }
-        Whereabouts::Unknown => "it is not known whether its database still exists; remove archives that are not needed with `heirloom delete`".into(),
+        Whereabouts::Unknown => {
+            "it is not known whether its database still exists; remove archives that are not needed with `heirloom delete`".into()
+        }
     };
     format!("{}: the newest archive is from {age}; {then}", text::stream(&stale.stream))
 }
@@ -224,11 +227,19 @@ pub(super) fn show_end(shown: &Shown<'_>, context: &mut Context) {
             vec![format!("kept {kept} ({kept_bytes}), removed {removed} ({freed} freed)")]
         }
     };
-    let streams = shown.plan.streams();
-    for stream in &streams {
-        let line = how_far_back(&shown.plan.of_stream(stream), context.now, shown.zone);
-        let of_stream = if streams.len() > 1 { format!("{}: ", super::text::stream(stream)) } else { String::new() };
-        lines.extend(line.map(|line| format!("{of_stream}{line}")));
+    // Databases that go back equally far share a line.
+    let mut reaches: Vec<(String, Vec<&Stream>)> = Vec::new();
+    for stream in shown.plan.streams() {
+        let Some(line) = how_far_back(&shown.plan.of_stream(stream), context.now, shown.zone) else { continue };
+        match reaches.iter_mut().find(|reach| reach.0 == line) {
+            Some((_, streams)) => streams.push(stream),
+            None => reaches.push((line, vec![stream])),
+        }
+    }
+    let several = reaches.len() > 1;
+    for (line, streams) in reaches {
+        let of: Vec<String> = streams.into_iter().map(text::stream).collect();
+        lines.push(if several { format!("{}: {line}", of.join(" and ")) } else { line });
     }
     if shown.plan.left_alone > 0 {
         let others = text::count(shown.plan.left_alone as u64, "archive");

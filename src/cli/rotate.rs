@@ -8,8 +8,8 @@ use serde_json::json;
 
 use super::exit::Usage;
 use super::retain::{Damaged, RetainArgs, carry_out};
-use super::table::{Column, Table};
 use super::retain_text::{how_far_back, reasons_text};
+use super::table::{Column, Table};
 use super::{Context, Outcome, text};
 use crate::metadata::rfc3339;
 use crate::retention::{Policy, Reach, Retention, Rule, Schedule, Simulation, simulate};

@@ -34,7 +34,7 @@ pub(super) struct Column {
 
 impl Column {
     /// The largest number of [`drop`](Self::drop) that drops out before names are shortened.
-    pub(super) const EASILY: u8 = 4;
+    pub(super) const EASILY: u8 = 5;
 
     /// Makes a column that is always shown in full.
     pub(super) const fn new(title: &'static str) -> Self {

@@ -171,6 +171,11 @@ impl Ui {
         table.lines(self.stdout_width, |title| self.paint(Tone::Dim, title)).join("\n")
     }
 
+    /// Returns whether `--verbose` was given.
+    pub fn is_verbose(&self) -> bool {
+        self.verbose
+    }
+
     /// Returns whether every detail is asked for, or read by a program: then nothing is summed up.
     pub fn wants_details(&self) -> bool {
         self.verbose || self.stdout_width.is_none()

@@ -53,8 +53,10 @@ fn a_fresh_store_is_in_order() {
     assert_eq!(world.files("."), ["app.db", "backups"], "nothing is left beside the database");
     assert_eq!(fs::read(world.path("app.db")).unwrap(), before);
     assert_eq!(world.leftovers(), [""; 0]);
-    let told = world.heirloom(["health"]).exits(0).stdout;
-    assert!(told.contains("OK        database app  integrity     ok") && told.contains("[world]/work/app.db"), "{told}");
+    let shown = world.heirloom(["health"]).exits(0).stdout;
+    assert!(shown.starts_with("app    ok        1 database · backed up 1 hour ago"), "{shown}");
+    let shown = world.heirloom(["health", "-v"]).exits(0).stdout;
+    assert!(shown.contains("ok        database app  integrity     ok") && shown.contains("[world]/work/app.db"), "{shown}");
     assert_eq!(world.heirloom(["health", "-q"]).exits(0).stdout, "", "cron has nothing to mail");
     assert_eq!(world.heirloom(["log", "--json"]).json()["activities"].as_array().unwrap().len(), 1, "looking is not logged");
 }
