@@ -13,7 +13,7 @@ use crate::metadata::{DatabaseMetadata, Integrity, Metadata};
 use crate::names::{ArchiveName, HostLabel, Name, printable, time_in_name};
 use crate::progress::{Progress, Stage};
 use crate::snapshot::{Brief, Contents, Held, Snapshot};
-use crate::store::{Entry, Store, StoreError};
+use crate::store::{Entry, ReadStore, StoreError};
 use crate::streams::{Place, Stream, unite_resolved};
 
 /// The ending of the sidecar that pins an archive.
@@ -137,8 +137,8 @@ enum Unreadable {
     Archive(ArchiveError),
 }
 
-fn read(store: &dyn Store, entry: &Entry, zone: Tz) -> Result<Contents, Unreadable> {
-    let source = store.open(&entry.name).map_err(Unreadable::Store)?;
+fn read(store: &dyn ReadStore, entry: &Entry, zone: Tz) -> Result<Contents, Unreadable> {
+    let source = store.open(&entry.name, Some(entry)).map_err(Unreadable::Store)?;
     let place = store.place(&entry.name);
     let archive =
         Archive::open_at(Arc::clone(&source), place.as_deref(), &entry.name, entry.modified, zone).map_err(Unreadable::Archive)?;

@@ -6,7 +6,6 @@ pub mod guard;
 pub mod health;
 pub mod inventory;
 pub mod latest;
-mod locked_store;
 pub mod pack;
 pub mod pending;
 pub mod plain;
@@ -21,5 +20,4 @@ pub mod stale;
 mod syncing;
 pub mod verify;
 
-pub use locked_store::LockedStore;
-pub use repository::Repository;
+pub use repository::{Committer, LockedStore, Repository, Taken};

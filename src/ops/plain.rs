@@ -136,7 +136,7 @@ pub fn spared(repository: &Repository, name: &ArchiveName, sources: &Sources) ->
 }
 
 fn is_database(repository: &Repository, name: &ArchiveName) -> anyhow::Result<bool> {
-    let source = repository.store().open(name.as_str())?;
+    let source = repository.store().open(name.as_str(), None)?;
     let mut head = [0; MAGIC.len()];
     if source.bytes() < MAGIC.len() as u64 {
         return Ok(false);

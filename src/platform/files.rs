@@ -54,6 +54,17 @@ pub fn same_file(one: &Path, other: &Path) -> io::Result<bool> {
     Ok(id(one)?.is_some_and(|one| id(other).is_ok_and(|other| other == Some(one))))
 }
 
+/// Returns whether two paths are names of one file. A symbolic link is no name of what it leads to, and a missing file has none.
+pub fn are_names_of_one_file(one: &Path, other: &Path) -> io::Result<bool> {
+    let id = |path: &Path| match fs::symlink_metadata(path) {
+        Ok(found) => Ok(Some((found.dev(), found.ino()))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    };
+    let one = id(one)?;
+    Ok(one.is_some() && one == id(other)?)
+}
+
 /// Returns whether there is no database at a path: no file, or one of 0 bytes that an application made and wrote
 /// nothing to, with no `-wal` and no `-journal` that holds anything. "Not there" needs ENOENT; every other error is
 /// one.

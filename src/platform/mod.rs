@@ -12,7 +12,7 @@ mod rights;
 mod room;
 
 pub use file_rights::FileRights;
-pub use files::{file_identity, group_id, is_missing, is_mount_point, resolved, same_file};
+pub use files::{are_names_of_one_file, file_identity, group_id, is_missing, is_mount_point, resolved, same_file};
 pub use mounts::is_network_file_system;
 pub use open_file::{OpenFile, modified};
 pub use private::{create_private_folder, parent, sync_folder, write_synced};
