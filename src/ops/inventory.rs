@@ -8,6 +8,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 
 use super::Repository;
+pub use super::repository::{ACCEPTED, DAMAGED, KEEP};
 use crate::archive::{Archive, ArchiveError, set_in_name};
 use crate::metadata::{DatabaseMetadata, Integrity, Metadata};
 use crate::names::{ArchiveName, HostLabel, Name, printable, time_in_name};
@@ -15,13 +16,6 @@ use crate::progress::{Progress, Stage};
 use crate::snapshot::{Brief, Contents, Held, Snapshot};
 use crate::store::{Entry, ReadStore, StoreError};
 use crate::streams::{Place, Stream, unite_resolved};
-
-/// The ending of the sidecar that pins an archive.
-pub const KEEP: &str = ".keep";
-/// The ending of the sidecar that marks an archive as damaged.
-pub const DAMAGED: &str = ".damaged";
-/// The ending of the sidecar that accepts a shrink.
-pub const ACCEPTED: &str = ".accepted";
 
 /// How archives are read that record no zone, no host, or neither.
 #[derive(Debug, Clone)]

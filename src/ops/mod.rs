@@ -18,6 +18,10 @@ pub mod retain;
 mod sidecars;
 pub mod stale;
 mod syncing;
+#[cfg(test)]
+mod test_world;
+#[cfg(test)]
+mod tests;
 pub mod verify;
 
 pub use repository::{Committer, LockedStore, Repository, Taken};

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 pub use committer::{Committer, Taken};
-pub use locked_store::LockedStore;
+pub use locked_store::{ACCEPTED, DAMAGED, KEEP, LockedStore};
 
 use crate::names::{ArchiveName, HostLabel};
 use crate::platform;

@@ -86,6 +86,19 @@ fn entry(name: &str, object: &Object) -> Entry {
     }
 }
 
+impl ReadAt for Vec<u8> {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        let rest = usize::try_from(offset).ok().and_then(|start| self.get(start..)).unwrap_or_default();
+        let count = rest.len().min(buffer.len());
+        buffer[..count].copy_from_slice(&rest[..count]);
+        Ok(count)
+    }
+
+    fn bytes(&self) -> u64 {
+        self.len() as u64
+    }
+}
+
 /// A file that is open. It looks the name up at each read if the store does not keep what was removed.
 struct OpenObject {
     name: String,
@@ -99,14 +112,11 @@ impl ReadAt for OpenObject {
         if !self.store.capabilities.readable_after_removal && !is_there() {
             return Err(io::ErrorKind::NotFound.into());
         }
-        let rest = usize::try_from(offset).ok().and_then(|start| self.object.content.get(start..)).unwrap_or_default();
-        let count = rest.len().min(buffer.len());
-        buffer[..count].copy_from_slice(&rest[..count]);
-        Ok(count)
+        self.object.content.read_at(buffer, offset)
     }
 
     fn bytes(&self) -> u64 {
-        self.object.content.len() as u64
+        self.object.content.bytes()
     }
 }
 

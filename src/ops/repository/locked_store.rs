@@ -10,9 +10,15 @@ use chrono::{DateTime, Utc};
 
 use super::Repository;
 use crate::names::ArchiveName;
-use crate::ops::inventory::{ACCEPTED, DAMAGED, KEEP};
 use crate::store::{self, Store, StoreError};
 use crate::workspace::WorkspaceLock;
+
+/// The ending of the sidecar that pins an archive.
+pub const KEEP: &str = ".keep";
+/// The ending of the sidecar that marks an archive as damaged.
+pub const DAMAGED: &str = ".damaged";
+/// The ending of the sidecar that accepts a shrink.
+pub const ACCEPTED: &str = ".accepted";
 
 /// The beginning of a `.damaged` mark that verify wrote. One that a person made is never removed by it.
 const VERIFY: &str = "heirloom verify ";
