@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Breaks things for long, and prints a table of figures: every fault harness of tests/faults on the release build, and the fuzzers.
+# Long-running fault tests: every harness of tests/faults on the release build, and the fuzzers. Prints a table of figures.
 #   scripts/torture.sh [--minutes N] [--seed S] [--bin BIN] [--planted]
 # Without --minutes every harness runs once in full: 10,000 faults, 5,000 kills, 300 power cuts of each scenario (an hour on two
 # processors). With it, smaller rounds of growing seeds go on until the time is over. --planted shows first that each planted bug

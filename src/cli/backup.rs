@@ -37,7 +37,7 @@ use crate::store::StoreError;
   heirloom backup --only user --note 'before the migration'
   heirloom backup --kind scheduled --if-older-than 20h --rotate
 
-Exit codes: 0 done; 3 one of several sets failed, a damaged database was kept, one is empty or lost, indexes must be rebuilt, most rows are gone,
+Exit codes: 0 done; 3 one of several sets failed, a damaged database was kept, one is empty, unreadable or lost, indexes must be rebuilt, most rows are gone,
 the clock is behind the newest archive, or another application uses the same set, host and path;
 10 no such database; 11 locked or busy; 13 damaged, nothing kept; 14 name taken; 15 not enough space; 16 store unreachable")]
 pub struct BackupArgs {
@@ -194,7 +194,7 @@ fn one_set(args: &BackupArgs, context: &mut Context, store: &mut Option<Reposito
     let if_missing = if args.if_exists { IfMissing::Skip } else { IfMissing::Fail };
     let plan = backup::plan(chosen.sources, if_missing, request(args, context, set.clone(), chosen.absent)?)?;
     let lost = tell_missing(&plan, context)?;
-    let outcome = if lost.is_empty() && plan.empty.is_empty() { Outcome::Done } else { Outcome::Problems };
+    let outcome = if lost.is_empty() && plan.empty.is_empty() && plan.unreadable.is_empty() { Outcome::Done } else { Outcome::Problems };
     if plan.sources.is_empty() {
         return Ok((json!({"outcome": "skipped_missing", "set": set, "databases": [], "lost": lost}), outcome));
     }
@@ -377,6 +377,12 @@ fn tell_plan(ui: &mut Ui, plan: &Plan, store: &Path) {
     for source in &plan.sources {
         ui.result(format!("would back up {} as \"{}\"", super::context::quoted(&source.path), source.name));
     }
+    for source in &plan.empty {
+        ui.warning(format!("{}: {} is empty (0 bytes) and would be left out", source.name, super::context::quoted(&source.path)));
+    }
+    for (source, why) in &plan.unreadable {
+        ui.warning(format!("{}: it would be left out: {why}", source.name));
+    }
     ui.result(format!("into the store {}, set \"{}\" (dry run, nothing written)", super::context::quoted(store), plan.request.set));
 }
 
@@ -448,6 +454,7 @@ fn note_text(note: &Note, made: &Made, context: &Context) -> String {
         Note::Empty { database, path } => {
             format!("{database}: {} is empty (0 bytes) and was left out; the others are backed up", super::context::quoted(path))
         }
+        Note::Unreadable { database, why, .. } => format!("{database}: left out, the others are backed up: {why}"),
         Note::Guarded { database } => {
             format!("{database}: a guarded command is running, so this backup is of the kind safety and never the latest")
         }
@@ -465,6 +472,9 @@ fn note_json(note: &Note) -> Value {
             json!({"kind": "shrink", "database": database, "before": before, "after": after})
         }
         Note::Empty { database, path } => json!({"kind": "empty", "database": database, "path": path.to_string_lossy()}),
+        Note::Unreadable { database, path, why } => {
+            json!({"kind": "unreadable", "database": database, "path": path.to_string_lossy(), "why": why})
+        }
         Note::Guarded { database } => json!({"kind": "guarded", "database": database}),
     }
 }

@@ -18,7 +18,7 @@ use super::log::Record;
 use super::ui::Tone;
 use super::{Context, Outcome, text};
 use crate::archive::Compression;
-use crate::database::{Depth, Limits, SourceError, is_blank};
+use crate::database::{Depth, Limits, SourceError, is_blank, probe};
 use crate::metadata::Kind;
 use crate::names::printable;
 use crate::ops::Repository;
@@ -200,6 +200,10 @@ fn back_up(args: &GuardArgs, context: &mut Context, store: &Repository, chosen: 
     // There is nothing to go back to.
     if let Some(empty) = plan.empty.first() {
         return Err(SourceError::Empty { path: empty.path.clone(), wal_beside: !is_blank(&empty.path)? }.into());
+    }
+    if let Some((source, why)) = plan.unreadable.first() {
+        probe(&source.path)?;
+        return Err(SourceError::NotADatabase { path: source.path.clone(), why: why.clone() }.into());
     }
     let known = if plan.missing.is_empty() { Vec::new() } else { inventory(store, &context.reading(), &Silent)?.snapshots };
     if let Some((source, archive)) = backup::lost(&plan.missing, &plan.request.set, &context.host, &known).first() {

@@ -128,13 +128,15 @@ fn table(context: &mut Context, found: &Inventory, copies: &[Option<ArchiveName>
     context.ui.result(table.trim_fmt());
 }
 
-/// Returns for each archive the one that it is a copy of: of archives with one id the first by name is the original.
+/// Returns for each archive the one that it is a copy of. Of archives with one id the
+/// original has the shortest name, since a synchroniser adds to the name: `app_… (1).tar.gz`.
 fn copies(snapshots: &[Snapshot]) -> Vec<Option<ArchiveName>> {
     let mut originals: HashMap<ArchiveId, &ArchiveName> = HashMap::new();
     for snapshot in snapshots {
         if let Some(id) = snapshot.id {
             let original = originals.entry(id).or_insert(&snapshot.name);
-            if snapshot.name < **original {
+            let rank = |name: &ArchiveName| (name.as_str().len(), name.clone());
+            if rank(&snapshot.name) < rank(original) {
                 *original = &snapshot.name;
             }
         }

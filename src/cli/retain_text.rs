@@ -44,7 +44,7 @@ pub(super) fn show(shown: &Shown<'_>, of: &str, context: &mut Context) {
         return;
     }
     if shown.plan.verdicts.is_empty() {
-        context.ui.note(format!("no archives{of} in the store \"{}\"", printable(&shown.store)));
+        context.ui.note(format!("no heirloom archives{of} in the store \"{}\"", printable(&shown.store)));
     } else {
         for text in tables(shown, context) {
             print(shown, text, context);

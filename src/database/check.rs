@@ -99,7 +99,6 @@ fn check_once(copy: &Path, depth: Depth, effort: Effort, progress: &dyn Progress
     let connection = open(copy).map_err(|error| SourceError::from_sqlite(copy, "check", &error))?;
     let mut foreign_key_violations = None;
     let checksums = page_checksums::look(copy, progress).map_err(|cause| page_checksums::failed(copy, cause))?;
-    checksums.damage().into_iter().for_each(|line| found.damaged(line));
     if checksums.in_use && checksums.first_is_wrong {
         found.notes.push("the page checksum is wrong on page 1, as in copies of older releases; a restore sets it".into());
     }
@@ -125,6 +124,11 @@ fn check_once(copy: &Path, depth: Depth, effort: Effort, progress: &dyn Progress
         }
         if depth == Depth::Deep { read_rows(copy, &connection, &mut found) } else { Ok(()) }
     })??;
+    // Not before: it is no line of integrity_check, which indexes may explain.
+    if let Some(line) = checksums.damage() {
+        found.damage.insert(0, line);
+        found.damage.truncate(MOST_FINDINGS);
+    }
     match found.failure {
         // A disk that does not answer is no evidence, and hides what the other lines would be about.
         Some(code) => {

@@ -209,7 +209,7 @@ impl fmt::Display for SourceError {
             Self::Unsupported { path, action, why } => {
                 write!(f, "cannot {action} {}: it needs something that only its application has ({why})", quoted(path))
             }
-            Self::Unlinked { path, found } => write!(f, "{} is incomplete: {found}", quoted(path)),
+            Self::Unlinked { path, found } => write!(f, "{} {found}", quoted(path)),
             Self::Busy { path, why } => write!(f, "{} is busy: {why}", quoted(path)),
             Self::Exclusive { path, holder, waited } => {
                 write!(f, "{} is busy: process {} has held it exclusively for {waited:?}", quoted(path), holder.shown())

@@ -111,7 +111,8 @@ pub(super) struct Lock {
     pub(super) pid: u32,
     /// Device and inode. On some file systems the device is not the one that `stat` gives.
     pub(super) file: (u64, u64),
-    writes: bool,
+    /// Whether it keeps all others out.
+    pub(super) writes: bool,
     /// The first byte that is locked, and the last.
     first: u64,
     last: u64,

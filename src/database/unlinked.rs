@@ -32,6 +32,9 @@ pub struct Unlinked {
     pub main: Option<u32>,
     /// Its descriptor of the deleted `-wal`.
     pub wal: Option<u32>,
+    /// Its descriptor of the deleted `-shm`. Alone it loses nothing by itself: whoever opens the database next makes
+    /// another one, and both write to the `-wal` without knowing of each other.
+    pub shm: Option<u32>,
 }
 
 /// Refuses a database of which a process writes to deleted files. Any other trouble is for those who open it.
@@ -53,12 +56,12 @@ fn find(path: &Path, main: (u64, u64)) -> Option<Unlinked> {
 }
 
 fn in_process(pid: u32, path: &Path, main: (u64, u64)) -> Option<Unlinked> {
-    let wal_path = sidecar(path, "-wal");
-    let (mut deleted_main, mut deleted_wal) = (None, None);
-    let (mut foreign_wal, mut main_inode) = (None, main.1);
+    let (wal_path, shm_path) = (sidecar(path, "-wal"), sidecar(path, "-shm"));
+    let (mut deleted_main, mut deleted_wal, mut deleted_shm) = (None, None, None);
+    let (mut foreign_wal, mut foreign_shm, mut main_inode) = (None, None, main.1);
     for (descriptor, named) in platform::deleted_files(pid).ok()? {
-        let is_main = named == path;
-        if !is_main && named.file_name() != wal_path.file_name() {
+        let (is_main, is_shm) = (named == path, named.file_name() == shm_path.file_name());
+        if !is_main && !is_shm && named.file_name() != wal_path.file_name() {
             continue;
         }
         let link = format!("/proc/{pid}/fd/{descriptor}");
@@ -73,18 +76,31 @@ fn in_process(pid: u32, path: &Path, main: (u64, u64)) -> Option<Unlinked> {
             main_inode = open.ino();
         } else if named == wal_path {
             deleted_wal = Some(descriptor);
+        } else if named == shm_path {
+            deleted_shm = Some(descriptor);
+        } else if is_shm {
+            foreign_shm = Some(descriptor);
         } else {
             foreign_wal = Some(descriptor);
         }
     }
     // In a container the same file has another path: then the process must have this very database open.
-    if deleted_wal.is_none() && foreign_wal.is_some() && has_open(pid, main) {
-        deleted_wal = foreign_wal;
+    if (deleted_wal.or(deleted_shm)).is_none() && foreign_wal.or(foreign_shm).is_some() && has_open(pid, main) {
+        (deleted_wal, deleted_shm) = (foreign_wal, foreign_shm);
     }
     // SQLite keeps a lock on the main file for as long as it uses a -wal. A child that inherited the descriptors has none.
     deleted_wal = deleted_wal.filter(|_| has_lock(pid, main_inode));
-    let found = Unlinked { pid, process: String::new(), main: deleted_main, wal: deleted_wal };
-    (found.main.is_some() || found.wal.is_some()).then(|| Unlinked { process: name(pid), ..found })
+    deleted_shm = deleted_shm.filter(|_| reads(pid, main_inode));
+    let found = Unlinked { pid, process: String::new(), main: deleted_main, wal: deleted_wal, shm: deleted_shm };
+    (found.main.or(found.wal).or(found.shm).is_some()).then(|| Unlinked { process: name(pid), ..found })
+}
+
+/// Says whether a process has the lock of a connection that goes on. The last one to close the database locks all
+/// others out, deletes the `-shm`, and closes it only then.
+fn reads(pid: u32, inode: u64) -> bool {
+    let locks = locks().unwrap_or_default();
+    let own = || locks.iter().filter(|lock| (lock.pid, lock.file.1) == (pid, inode));
+    own().next().is_some() && own().all(|lock| !lock.writes)
 }
 
 fn has_lock(pid: u32, inode: u64) -> bool {
@@ -99,6 +115,12 @@ fn has_open(pid: u32, file: (u64, u64)) -> bool {
 impl Unlinked {
     /// Returns how to save what only the process has. Its `-wal` holds what was committed since the last checkpoint.
     pub(super) fn rescue(&self, path: &Path) -> String {
+        if self.main.or(self.wal).is_none() {
+            return format!(
+                "open it with no other program; stop process {}, which then writes its -wal into the database, and try again",
+                self.pid
+            );
+        }
         let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         let word = |path: &Path| format!("'{}'", path.to_string_lossy().replace('\'', r"'\''"));
         let open = |descriptor: u32| format!("/proc/{}/fd/{descriptor}", self.pid);
@@ -117,11 +139,18 @@ impl Unlinked {
 
 impl fmt::Display for Unlinked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (pid, process) = (self.pid, &self.process);
+        if self.main.or(self.wal).is_none() {
+            return write!(
+                f,
+                "is not safe to open: its -shm was deleted while process {pid} ({process}) uses it; a second program would damage it"
+            );
+        }
         let files = match (self.main, self.wal) {
             (Some(_), Some(_)) => "file and its -wal were",
             (Some(_), None) => "file was",
             (None, _) => "-wal was",
         };
-        write!(f, "its {files} deleted while process {} ({}) writes to it; what it commits is lost when it ends", self.pid, self.process)
+        write!(f, "is incomplete: its {files} deleted while process {pid} ({process}) writes to it; what it commits is lost when it ends")
     }
 }

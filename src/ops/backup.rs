@@ -9,7 +9,7 @@ use super::inventory::{Reading, inventory};
 use super::pack::{Packed, Provenance, Request, Staged, pack};
 use super::resolve::in_store;
 use crate::clock::Clock;
-use crate::database::{Limits, Source, SourceError, is_about_index, is_blank, pin, refuse_unlinked};
+use crate::database::{Limits, Source, SourceError, is_about_index, is_blank, pin, probe, refuse_unlinked};
 use crate::latest::Remembered;
 use crate::metadata::{DatabaseMetadata, Extent, Integrity, Kind};
 use crate::names::{ArchiveName, HostLabel, Name};
@@ -32,7 +32,9 @@ pub struct Plan {
     pub missing: Vec<Source>,
     /// The databases of 0 bytes among others that can be backed up.
     pub empty: Vec<Source>,
-    /// How the archive is made; `absent` names the missing ones, the empty ones and those that were not chosen.
+    /// The files among others that can be backed up that are no databases, or that this user may not read, and why.
+    pub unreadable: Vec<(Source, String)>,
+    /// How the archive is made; `absent` names the missing, empty and unreadable ones and those that were not chosen.
     pub request: Request,
 }
 
@@ -47,11 +49,12 @@ pub enum IfMissing {
 
 /// Decides what is backed up. Looks at the paths, changes nothing.
 ///
-/// A file of 0 bytes keeps no other database from being backed up. Where missing ones are passed over it counts as missing if nothing with
-/// data lies beside it: an application that was never used leaves such a file.
+/// A file of 0 bytes, or one that is encrypted or may not be read, keeps no other database from being backed up. Where
+/// missing ones are passed over, one of 0 bytes counts as missing if nothing with data lies beside it: an application
+/// that was never used leaves such a file.
 pub fn plan(sources: Vec<Source>, if_missing: IfMissing, mut request: Request) -> Result<Plan, SourceError> {
     let mut present = Vec::new();
-    let (mut missing, mut empty) = (Vec::new(), Vec::new());
+    let (mut missing, mut empty, mut unreadable) = (Vec::new(), Vec::new(), Vec::new());
     for source in sources {
         match std::fs::metadata(&source.path) {
             Ok(found) if found.is_file() && found.len() == 0 => {
@@ -59,7 +62,11 @@ pub fn plan(sources: Vec<Source>, if_missing: IfMissing, mut request: Request) -
                     is_blank(&source.path).map_err(|cause| SourceError::Io { path: source.path.clone(), action: "look at", cause })?;
                 if blank && if_missing == IfMissing::Skip { missing.push(source) } else { empty.push(source) }
             }
-            Ok(_) => present.push(source),
+            Ok(_) => match probe(&source.path) {
+                Err(error) if is_unreadable(&error) => unreadable.push((source, one_line(&error))),
+                // Whatever else is wrong is found again when it is opened.
+                _ => present.push(source),
+            },
             Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => match if_missing {
                 IfMissing::Fail => return Err(SourceError::Missing(source.path)),
                 IfMissing::Skip => missing.push(source),
@@ -70,9 +77,27 @@ pub fn plan(sources: Vec<Source>, if_missing: IfMissing, mut request: Request) -
     // With nothing else to back up there is nothing that it could stop; looking at it says what it is.
     if present.is_empty() {
         present.append(&mut empty);
+        present.extend(unreadable.drain(..).map(|(source, _)| source));
     }
-    request.absent.extend(missing.iter().chain(&empty).map(|source| source.name.clone()));
-    Ok(Plan { sources: present, missing, empty, request })
+    let left_out = missing.iter().chain(&empty).chain(unreadable.iter().map(|(source, _)| source));
+    request.absent.extend(left_out.map(|source| source.name.clone()));
+    Ok(Plan { sources: present, missing, empty, unreadable, request })
+}
+
+/// Says whether nothing of a database can be read: no file that SQLite knows, or none that this user may open.
+fn is_unreadable(error: &SourceError) -> bool {
+    match error {
+        SourceError::NotADatabase { .. } => true,
+        SourceError::Io { cause, .. } => cause.kind() == std::io::ErrorKind::PermissionDenied,
+        _ => false,
+    }
+}
+
+/// Returns an error with its cause and what can be done.
+fn one_line(error: &SourceError) -> String {
+    let cause = std::error::Error::source(error).map(|cause| format!(": {cause}")).unwrap_or_default();
+    let hint = error.hint().map(|hint| format!("; {hint}")).unwrap_or_default();
+    format!("{error}{cause}{hint}")
 }
 
 /// Returns the newest archive of each database that is not there: then it is no first deployment.
@@ -160,6 +185,15 @@ pub enum Note {
         /// Where it is.
         path: PathBuf,
     },
+    /// Nothing of it can be read, and it was left out.
+    Unreadable {
+        /// The database.
+        database: Name,
+        /// Where it is.
+        path: PathBuf,
+        /// Why, with the path.
+        why: String,
+    },
     /// A guarded command works on the database, so that the archive is a safety backup.
     Guarded {
         /// The database.
@@ -219,6 +253,11 @@ pub fn execute(repository: &Repository, plan: &Plan, run: &Run<'_>, progress: &d
     let folder = elsewhere.as_ref().unwrap_or(&scratch).path();
     let (mut staged, mut streams, mut notes) = (Vec::new(), Vec::new(), Vec::new());
     notes.extend(plan.empty.iter().map(|source| Note::Empty { database: source.name.clone(), path: source.path.clone() }));
+    notes.extend(plan.unreadable.iter().map(|(source, why)| Note::Unreadable {
+        database: source.name.clone(),
+        path: source.path.clone(),
+        why: why.clone(),
+    }));
     let mut request = Request { consistent, created_at, ..plan.request.clone() };
     for (index, (source, database)) in plan.sources.iter().zip(pinned.databases).enumerate() {
         let copy = folder.join(format!("{index}.db"));

@@ -252,5 +252,6 @@ fn excluded(found: &Inventory, text: &str) -> Option<ResolveError> {
     }
     let foreign = found.foreign.iter().find(|foreign| foreign.name.starts_with(text))?;
     let what = if foreign.damaged { "is damaged" } else { "cannot be used" };
-    Some(error(&foreign.name, format!("{what}: {}", foreign.why), false))
+    let why = foreign.why.strip_prefix("the archive is damaged: ").unwrap_or(&foreign.why);
+    Some(error(&foreign.name, format!("{what}: {why}"), false))
 }

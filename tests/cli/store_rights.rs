@@ -161,6 +161,8 @@ fn a_copy_that_a_synchroniser_made_takes_no_slot() {
         let name = format!("app_2026030{day}T000000Z");
         fs::copy(store.join(format!("{name}.tar.gz")), store.join(format!("{name} (1).tar.gz"))).unwrap();
     }
+    let list = world.heirloom(["list"]).success().stdout;
+    assert!(list.contains("copy of app_20260304T000000Z.tar.gz"), "the copy is the one with the longer name: {list}");
     world.heirloom(["rotate", "--keep-last", "2"]).success();
     let archives = world.archives();
     for day in [3, 4] {

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""SIGKILL at random moments, again and again, in one long-lived world that nobody cleans up.
+"""SIGKILL at random moments, again and again, in one long-lived world that is never cleaned up.
 
   killloop.py --bin BIN [--scenario backup,rotate] [--kills 200] [--seed 1]
 
 Measures how long the command takes, then ends run after run after a random part of that. Between the kills, and
-after each, the world is judged as it lies; every few kills a run is left alone, and then there must be no scratch.
+after each, the world is judged as it is; every few kills a run is left alone, and then there must be no scratch.
 The database goes on changing between the runs: an archive may hold any state that there was, and no other.
 """
 import argparse, os, random, shutil, subprocess, sys, tempfile, time

@@ -3,7 +3,7 @@
 
   powercut.py --bin BIN [--scenario backup,rotate] [--cuts 300] [--fs ext4] [--seed 1] [--steps 4]
 
-An image lies behind nbdkit (blocklog_plugin.py logs every write and flush), nbdfuse, a loop device and a mounted
+An image is served by nbdkit (blocklog_plugin.py logs every write and flush), nbdfuse, a loop device and a mounted
 file system. The command runs in it some times; when it exits 0, that place of the log is noted as acknowledged.
 For each sampled place of the log a disk is made of everything that was flushed by then and a random part of what was
 written since (one write may be torn at --sector). It is mounted, and judged: nothing is lost, nothing that was
@@ -104,7 +104,7 @@ def one(a, name, rnd, cuts, work):
     os.makedirs(mount, exist_ok=True)
     for point in points:
         flushed = max((i for i in flushes if i < point), default=-1)
-        # A new file each time: one that somebody still has mounted goes on being written to.
+        # A new file each time: one that is still mounted goes on being written to.
         if os.path.exists(cut): os.unlink(cut)
         shutil.copyfile(base, cut)
         with open(cut, 'r+b') as f:

@@ -78,7 +78,7 @@ class Scenario:
     grows = False                 # each run adds an archive of what there is then
     broken = ()                   # archives that are damaged on purpose
     between = {}                  # contents that a database has for a time only: {name: digests}
-    tracing = ['--seccomp-bpf']    # what strace is told beside the faults
+    tracing = ['--seccomp-bpf']    # what strace gets besides the faults
 
     def archives_of(self, binary, world, name, generations, args, hour=3):
         for day, generation in enumerate(generations):

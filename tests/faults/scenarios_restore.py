@@ -236,10 +236,10 @@ class RestoreRights(RestoreOffline):
         path = f'{world}/app.db'
         names = os.listxattr(path)
         acl = os.getxattr(path, 'system.posix_acl_access') if 'system.posix_acl_access' in names else None
-        told = b'could not be set' in stderr
+        reported = b'could not be set' in stderr
         if acl is None and os.stat(path).st_mode & 0o037: bad.append(f'the ACL is gone and the mode is {os.stat(path).st_mode & 0o777:o}')
         if acl not in (None, self.acl): bad.append('it has another ACL')
-        if code == 0 and not told and (acl != self.acl or 'user.owner' not in names): bad.append('exit 0, and ACL or attribute are gone')
+        if code == 0 and not reported and (acl != self.acl or 'user.owner' not in names): bad.append('exit 0, and ACL or attribute are gone')
         return bad
 
 

@@ -31,7 +31,7 @@ class BackupWal(Backup):
 
 
 class BackupIdleWal(Backup):
-    """A WAL database that nobody has open: SQLite makes and removes the sidecars."""
+    """A WAL database that no process has open: SQLite makes and removes the sidecars."""
     name = 'backup-idle-wal'
 
     def build(self, binary, world):
@@ -198,7 +198,7 @@ class Health(Scenario):
         # What is not in order is the result, not an error.
         bad = super().judge(world, code, stderr + (out or b'(standard output is broken)') if code in (20, 21) else stderr, log)
         for word in (b'malformed', b'is damaged', b'damaged:'):
-            if word in out and 21 not in self.codes: bad.append(f'a fault is told as damage: {said(out)}')
+            if word in out and 21 not in self.codes: bad.append(f'a fault is reported as damage: {said(out)}')
         return bad
 
 
