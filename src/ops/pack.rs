@@ -5,9 +5,8 @@
 //! Before it, all there is lies in scratch; a run that dies leaves nothing that `list` would show.
 
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::num::NonZeroUsize;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -190,7 +189,7 @@ pub fn build(scratch: &Scratch, mut databases: Vec<Staged>, request: &Request, p
     let mut metadata = describe(&databases, drafts, request, name.stem());
 
     let path = scratch.path().join("archive");
-    let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path).context("cannot create the archive")?;
+    let file = platform::private_file(&path).context("cannot create the archive")?;
     let options = WriteOptions { compression: request.compression, threads: request.threads };
     let mut writer = Writer::create(file, &options, request.created_at, metadata_room(&metadata)).context("cannot create the archive")?;
 

@@ -4,9 +4,8 @@
 //! all of an archive or none of it. Where the file system has no hard links, `renameat2` without replace, else
 //! a claim of the name with `O_EXCL` followed by a rename onto our own empty claim.
 
-use std::fs::{self, OpenOptions, Permissions};
+use std::fs;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -14,7 +13,8 @@ use super::access::Access;
 use super::{Capabilities, Entry, Found, ReadAt, ReadStore, Store, StoreError, Upload};
 use crate::names::is_file_name;
 use crate::platform::{
-    First, OpenFile, Published, are_names_of_one_file, create_private_folder, modified, parent, publish_new, sync_folder, write_synced,
+    First, OpenFile, Published, are_names_of_one_file, create_private_folder, is_private, lets_anybody_replace, make_private_folder,
+    modified, parent, private_file, publish_new, sync_folder, write_synced,
 };
 use crate::progress::Progress;
 
@@ -51,11 +51,9 @@ impl LocalStore {
     /// Dies in between: an empty folder stays, which is a store without archives.
     pub fn create_with(root: &Path, access: Access) -> Result<(Self, bool), StoreError> {
         let store = Self { root: root.to_owned(), access, denied: Arc::default() };
-        let made = match fs::DirBuilder::new().mode(0o700).create(root) {
+        let made = match make_private_folder(root) {
             Ok(()) => {
-                // The umask can only have taken bits away that we need ourselves.
-                let made = fs::set_permissions(root, Permissions::from_mode(0o700)).and_then(|()| sync_folder(parent(root)));
-                made.map_err(|cause| store.unreachable(cause))?;
+                sync_folder(parent(root)).map_err(|cause| store.unreachable(cause))?;
                 store.note_denied(root, access.open_folder(root));
                 true
             }
@@ -97,10 +95,10 @@ impl LocalStore {
     /// Dies in between: an empty hidden file stays.
     fn has_fixed_modes(&self) -> bool {
         let path = self.root.join(format!("{PRIVATE}-mode-{}", std::process::id()));
-        let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
-        let Ok(mode) = made.and_then(|file| file.metadata()).map(|found| found.mode()) else { return false };
+        let made = private_file(&path).and_then(|file| file.metadata());
+        let Ok(made) = made else { return false };
         let _ = fs::remove_file(&path);
-        mode & 0o077 != 0
+        !is_private(&made)
     }
 
     fn path(&self, name: &str) -> Result<PathBuf, StoreError> {
@@ -149,8 +147,8 @@ impl ReadStore for LocalStore {
     }
 
     fn refuse_strangers(&self) -> Result<(), StoreError> {
-        let mode = fs::metadata(&self.root).map_err(|cause| self.unreachable(cause))?.mode();
-        if mode & 0o002 != 0 && mode & 0o1000 == 0 {
+        let found = fs::metadata(&self.root).map_err(|cause| self.unreachable(cause))?;
+        if lets_anybody_replace(&found) {
             let why = if self.has_fixed_modes() {
                 "everybody may replace files in it, and its mount sets the modes of all files; mount it with the option `umask=077`"
             } else {

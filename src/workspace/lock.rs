@@ -4,13 +4,13 @@
 //! It is held for moments only; capturing and compressing happen outside of it.
 
 use std::fmt;
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, TryLockError};
 use std::io;
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::{Workspace, holds, pending};
+use crate::platform::{is_named, lock_file};
 use crate::progress::{Interrupted, Progress, Silent};
 
 /// How long to sleep between two tries.
@@ -73,7 +73,7 @@ impl Workspace {
     pub fn lock(&self, limit: Duration, progress: &dyn Progress) -> Result<WorkspaceLock, LockError> {
         let path = self.folder.join(FILE);
         self.create().map_err(|cause| LockError::Io { path: path.clone(), cause })?;
-        let open = || OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path).map(Some);
+        let open = || lock_file(&path).map(Some);
         let file = lock_named(&path, open, limit, progress)?;
         Ok(WorkspaceLock { _file: file.expect("a file that is missing is created") })
     }
@@ -131,14 +131,6 @@ pub(super) fn lock_named(
             Err(TryLockError::Error(cause)) if cause.kind() == io::ErrorKind::Interrupted => {}
             Err(TryLockError::Error(cause)) => return Err(failed(cause)),
         }
-    }
-}
-
-fn is_named(file: &File, path: &Path) -> io::Result<bool> {
-    match fs::symlink_metadata(path) {
-        Ok(named) => Ok((named.dev(), named.ino()) == file.metadata().map(|own| (own.dev(), own.ino()))?),
-        Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(cause) => Err(cause),
     }
 }
 
