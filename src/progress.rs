@@ -19,6 +19,8 @@ pub enum Stage {
     Check,
     /// Writing a database in place; counts bytes.
     Replace,
+    /// Sending a finished archive to a store on another machine; counts bytes.
+    Upload,
     /// Going over archives; counts archives.
     Archives,
 }

@@ -1,12 +1,10 @@
 //! `heirloom config show`, `check` and `init`.
 
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::io::{self, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use rustix::fs::{Access, AtFlags, CWD, accessat};
 use serde_json::{Value as Json, json};
 
 use super::context::quoted;
@@ -356,9 +354,9 @@ fn test_rights(context: &Context) -> Option<Tested> {
     let root = &settings.store;
     let Ok(found) = fs::metadata(root) else { return Some(Tested::good(what, format!("new archives are {:04o}", mode & 0o666))) };
     // What a backup changes by itself, see `Access`.
-    let closed = found.mode() & 0o077 == 0 && found.uid() == rustix::process::geteuid().as_raw();
-    let group = access.group.filter(|group| *group != found.gid());
-    Some(if closed || found.mode() & mode == mode && group.is_none() {
+    let closed = platform::is_private(&found) && platform::is_own(&found);
+    let group = access.group.filter(|group| *group != platform::group(&found));
+    Some(if closed || platform::allows(&found, mode) && group.is_none() {
         Tested::good(what, format!("new archives are {:04o}", mode & 0o666))
     } else {
         let word = crate::ops::restore::shell_word(&root.to_string_lossy());
@@ -372,10 +370,7 @@ fn test_store(context: &Context) -> Tested {
     let root = context.settings.store.as_path();
     let what = Key::StoreDir.to_string();
     let unreachable = |cause: io::Error| StoreError::Unreachable { location: root.to_string_lossy().into_owned(), cause };
-    let writable = |folder: &Path| {
-        // As the effective user, and with what the mount allows: a read-only one answers EROFS.
-        accessat(CWD, folder, Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS).map_err(|errno| unreachable(errno.into()))
-    };
+    let writable = |folder: &Path| platform::may_make_files_in(folder).map_err(unreachable);
     let outcome = match context.store() {
         Ok(store) => store.store().refuse_strangers().and_then(|()| writable(root)).map(|()| format!("{} can be written", quoted(root))),
         Err(StoreError::Unreachable { cause, .. })
@@ -398,8 +393,7 @@ fn test_store(context: &Context) -> Tested {
 fn init(args: &InitArgs, context: &mut Context) -> anyhow::Result<Outcome> {
     let file = args.file.as_path();
     // Dies in between: the file is there with nothing or a part of its comments, which all mean "as the default".
-    let mut options = OpenOptions::new();
-    let mut opened = match options.write(true).create_new(true).mode(0o644).open(file) {
+    let mut opened = match platform::public_file(file) {
         Ok(opened) => opened,
         Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists => return Err(InTheWay(file.to_owned()).into()),
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => {

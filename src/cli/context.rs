@@ -21,6 +21,8 @@ use crate::ops::Repository;
 use crate::ops::inventory::Reading;
 use crate::ops::pack::Host;
 use crate::ops::restore::shell_word;
+use crate::platform;
+pub(super) use crate::platform::is_ignored;
 use crate::store::StoreError;
 use crate::streams::OwnHost;
 
@@ -80,7 +82,7 @@ impl Context {
         let settings = configuration.effective.settings.clone();
         let set_time = set_time()?;
         let clock = set_time.map_or_else(|| Clock::new(Utc::now), Clock::fixed);
-        let host_name = host_name();
+        let host_name = platform::host_name();
         let label = match &settings.host {
             Some(label) => label.clone(),
             None if in_container() => HostLabel::container(),
@@ -143,14 +145,6 @@ impl Context {
     }
 }
 
-/// Says whether whoever started us wants a signal to be ignored: `nohup`, or a shell that runs us in the background. False where
-/// the system does not tell.
-pub(super) fn is_ignored(signal: i32) -> bool {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
-    mask.is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
-}
-
 fn set_time() -> anyhow::Result<Option<DateTime<Utc>>> {
     match variable("HEIRLOOM_NOW").map(|text| text.to_string_lossy().into_owned()) {
         None => Ok(None),
@@ -163,10 +157,6 @@ fn set_time() -> anyhow::Result<Option<DateTime<Utc>>> {
     }
 }
 
-fn host_name() -> String {
-    rustix::system::uname().nodename().to_string_lossy().into_owned()
-}
-
 /// Returns whether this process runs in a container, whose host name changes with every deployment.
 fn in_container() -> bool {
     // Marker files of Docker and Podman.
@@ -176,7 +166,7 @@ fn in_container() -> bool {
 
 fn user() -> String {
     let from_environment = ["LOGNAME", "USER"].iter().find_map(|name| std::env::var(name).ok().filter(|user| !user.is_empty()));
-    from_environment.unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw()))
+    from_environment.unwrap_or_else(|| format!("uid {}", platform::user_id()))
 }
 
 /// Returns a path as it is shown to people: in quotes, without anything that steers a terminal.

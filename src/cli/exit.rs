@@ -259,6 +259,8 @@ fn meaning_of(cause: &(dyn std::error::Error + 'static)) -> Option<Meaning> {
                 own(12, "no_backup", Some(hint.as_deref().unwrap_or("run `heirloom list` to see which archives there are")))
             }
             StoreError::Exists { .. } => own(14, "target_exists", Some("choose another `--name`")),
+            StoreError::Unanswered { .. } => own(16, "store_unreachable", Some("run `heirloom list` to see whether the store has it")),
+            StoreError::Interrupted(_) => None,
             StoreError::Unsafe { .. } | StoreError::Io { .. } => own(1, "failed", None),
         };
     }

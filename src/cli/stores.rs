@@ -112,7 +112,7 @@ fn state_directory() -> Option<PathBuf> {
     let folder = |name: &str| variable(name).map(PathBuf::from);
     let of_user = || {
         // Root has one, whether a timer or a person runs the command.
-        if rustix::process::geteuid().is_root() {
+        if platform::is_root() {
             return Some("/var/lib/heirloom".into());
         }
         let state = folder("XDG_STATE_HOME").filter(|path| path.is_absolute());

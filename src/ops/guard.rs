@@ -6,7 +6,7 @@
 //! before is left alone.
 
 use std::fs::{self, File};
-use std::io::{self, Read as _};
+use std::io;
 use std::path::Path;
 
 use anyhow::Context as _;
@@ -18,7 +18,7 @@ use super::resolve::{Selected, in_store};
 use super::restore::{self, Method, Options, Report};
 use crate::archive::Archive;
 use crate::database::{self, Depth, Effort, Source, SourceError, pin};
-use crate::digest::{Hasher, Sha256};
+use crate::digest::Sha256;
 use crate::metadata::{DatabaseMetadata, Integrity, ReplacedTarget};
 use crate::names::{ArchiveName, Name, printable};
 use crate::ops::Repository;
@@ -224,7 +224,7 @@ fn is_same(archive: &Archive, index: usize, copy: &Path, scratch: &Path, progres
     let metadata = archive.contents().metadata.as_ref().context("the archive has no metadata")?;
     let recorded: &DatabaseMetadata = &metadata.databases[index];
     let bytes = fs::metadata(copy).context("cannot look at the copy")?.len();
-    if bytes == recorded.bytes && digest(copy).context("cannot read the copy")? == recorded.sha256 {
+    if bytes == recorded.bytes && Sha256::of_file(copy).context("cannot read the copy")? == recorded.sha256 {
         return Ok(true);
     }
     if bytes != recorded.bytes && database::page_size(copy).is_ok_and(|size| size == u64::from(recorded.page_size)) {
@@ -240,20 +240,6 @@ fn is_same(archive: &Archive, index: usize, copy: &Path, scratch: &Path, progres
     // For the room; the folder goes in any case.
     let _ = fs::remove_file(&old);
     Ok(same)
-}
-
-fn digest(path: &Path) -> io::Result<Sha256> {
-    let mut file = File::open(path)?;
-    let mut hasher = Hasher::default();
-    let mut buffer = vec![0; 1 << 20];
-    loop {
-        match file.read(&mut buffer) {
-            Ok(0) => return Ok(hasher.finish()),
-            Ok(bytes) => hasher.update(&buffer[..bytes]),
-            Err(cause) if cause.kind() == io::ErrorKind::Interrupted => {}
-            Err(cause) => return Err(cause),
-        }
-    }
 }
 
 /// Puts the databases back that are not as they were, and looks at them again. On an error says what state they are in.

@@ -8,20 +8,14 @@ use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 
 use super::Repository;
+pub use super::repository::{ACCEPTED, DAMAGED, KEEP};
 use crate::archive::{Archive, ArchiveError, set_in_name};
 use crate::metadata::{DatabaseMetadata, Integrity, Metadata};
 use crate::names::{ArchiveName, HostLabel, Name, printable, time_in_name};
 use crate::progress::{Progress, Stage};
 use crate::snapshot::{Brief, Contents, Held, Snapshot};
-use crate::store::{Entry, Store, StoreError};
+use crate::store::{Entry, ReadStore, StoreError};
 use crate::streams::{Place, Stream, unite_resolved};
-
-/// The ending of the sidecar that pins an archive.
-pub const KEEP: &str = ".keep";
-/// The ending of the sidecar that marks an archive as damaged.
-pub const DAMAGED: &str = ".damaged";
-/// The ending of the sidecar that accepts a shrink.
-pub const ACCEPTED: &str = ".accepted";
 
 /// How archives are read that record no zone, no host, or neither.
 #[derive(Debug, Clone)]
@@ -137,8 +131,8 @@ enum Unreadable {
     Archive(ArchiveError),
 }
 
-fn read(store: &dyn Store, entry: &Entry, zone: Tz) -> Result<Contents, Unreadable> {
-    let source = store.open(&entry.name).map_err(Unreadable::Store)?;
+fn read(store: &dyn ReadStore, entry: &Entry, zone: Tz) -> Result<Contents, Unreadable> {
+    let source = store.open(&entry.name, Some(entry)).map_err(Unreadable::Store)?;
     let place = store.place(&entry.name);
     let archive =
         Archive::open_at(Arc::clone(&source), place.as_deref(), &entry.name, entry.modified, zone).map_err(Unreadable::Archive)?;

@@ -6,7 +6,6 @@ pub mod guard;
 pub mod health;
 pub mod inventory;
 pub mod latest;
-mod locked_store;
 pub mod pack;
 pub mod pending;
 pub mod plain;
@@ -19,7 +18,10 @@ pub mod retain;
 mod sidecars;
 pub mod stale;
 mod syncing;
+#[cfg(test)]
+mod test_world;
+#[cfg(test)]
+mod tests;
 pub mod verify;
 
-pub use locked_store::LockedStore;
-pub use repository::Repository;
+pub use repository::{Committer, LockedStore, Repository, Taken};

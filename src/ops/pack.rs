@@ -5,9 +5,8 @@
 //! Before it, all there is lies in scratch; a run that dies leaves nothing that `list` would show.
 
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::num::NonZeroUsize;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,12 +21,11 @@ use crate::database::{self, Checked, Depth, Effort, Facts, SourceError};
 use crate::digest::Sha256;
 use crate::metadata::{DatabaseMetadata, Extent, FORMAT, Integrity, Kind, Metadata, RecordedRights, Replaces, TableMetadata};
 use crate::names::{ArchiveName, HostLabel, Name, entry_name};
-use crate::ops::Repository;
 use crate::ops::syncing::while_syncing;
+use crate::ops::{Repository, Taken};
 use crate::platform;
 use crate::platform::OpenFile;
 use crate::progress::{Progress, Stage};
-use crate::store::StoreError;
 use crate::streams::FileIdentity;
 use crate::workspace::Scratch;
 
@@ -191,7 +189,7 @@ pub fn build(scratch: &Scratch, mut databases: Vec<Staged>, request: &Request, p
     let mut metadata = describe(&databases, drafts, request, name.stem());
 
     let path = scratch.path().join("archive");
-    let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path).context("cannot create the archive")?;
+    let file = platform::private_file(&path).context("cannot create the archive")?;
     let options = WriteOptions { compression: request.compression, threads: request.threads };
     let mut writer = Writer::create(file, &options, request.created_at, metadata_room(&metadata)).context("cannot create the archive")?;
 
@@ -492,7 +490,7 @@ fn read_back(path: &Path, metadata: &Metadata, request: &Request, progress: &dyn
     Ok(())
 }
 
-/// Gives the archive its name. From the return of the store's `commit` on it is durable and counts.
+/// Gives the archive its name. From the return on it is durable and counts.
 fn commit(
     repository: &Repository,
     path: &Path,
@@ -500,18 +498,8 @@ fn commit(
     request: &Request,
     progress: &dyn Progress,
 ) -> anyhow::Result<ArchiveName> {
-    let locked = repository.lock(request.lock_wait, progress)?;
-    // Dies after this and before the commit: a store with an id and without this archive, which no host knows by that id yet.
-    let made_by = format!("heirloom {} on {}", env!("CARGO_PKG_VERSION"), request.host.label);
-    locked.identify(&made_by, request.created_at)?;
-    let mut candidate = name.clone();
-    for number in 2.. {
-        match repository.store().commit(candidate.as_str(), path) {
-            Ok(()) => break,
-            // Another run of the same second has the automatic name; a name that the user chose is not ours to change.
-            Err(StoreError::Exists { .. }) if request.name.is_none() => candidate = name.numbered(number),
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Ok(candidate)
+    // Another run of the same second has the automatic name; a name that the user chose is not ours to change.
+    let taken = if request.name.is_none() { Taken::TryNext } else { Taken::Refuse };
+    let committer = repository.committer(&request.host.label, request.created_at, request.lock_wait, progress)?;
+    committer.commit(path, name, |_| Ok(taken), progress)
 }

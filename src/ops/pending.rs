@@ -11,10 +11,10 @@ use std::time::Duration;
 use anyhow::Context as _;
 use chrono::{DateTime, Utc};
 
-use super::LockedStore;
 use super::inventory::{Marks, Reading, inventory, summarize};
 use super::resolve::{Place, Selected};
 use super::retain::mark_held;
+use super::{Committer, LockedStore, Taken};
 use crate::archive::Archive;
 use crate::names::{ArchiveName, printable};
 use crate::ops::Repository;
@@ -72,51 +72,53 @@ pub fn add(repository: &Repository, reading: &Reading, snapshots: &mut Vec<Snaps
     Ok(())
 }
 
-/// Moves all pending archives to the store under its lock, oldest name first, and removes safety archives of the same
-/// streams that they make superfluous. The first failure ends it; what was not moved stays pending.
+/// Moves all pending archives to the store, oldest name first, and removes safety archives of the same streams that they make
+/// superfluous, under the lock. The first failure ends it; what was not moved stays pending.
 pub fn send(repository: &Repository, upkeep: &Upkeep, now: DateTime<Utc>, wait: Duration, progress: &dyn Progress) -> anyhow::Result<Sent> {
     let mut sent = Sent::default();
     if repository.workspace().pending_names()?.is_empty() {
         return Ok(sent);
     }
-    let locked = repository.lock(wait, progress)?;
-    // Dies after this: a store with an id and without the archive, which is still pending.
-    let made_by = format!("heirloom {} on {}", env!("CARGO_PKG_VERSION"), upkeep.reading.host);
-    locked.identify(&made_by, now)?;
+    let committer = repository.committer(&upkeep.reading.host, now, wait, progress)?;
     // Another run may have sent some while this one waited.
     for name in repository.workspace().pending_names()? {
-        let moved = move_to_store(repository, &name, &upkeep.reading)?;
-        sent.moved.push((name, moved));
+        if let Some(moved) = move_to_store(repository, &committer, &name, &upkeep.reading, wait, progress)? {
+            sent.moved.push((name, moved));
+        }
     }
-    if let Err(error) = thin_out(&locked, upkeep, now, &mut sent, progress) {
+    let thinned =
+        committer.into_locked(wait, progress).map_err(Into::into).and_then(|locked| thin_out(&locked, upkeep, now, &mut sent, progress));
+    if let Err(error) = thinned {
         sent.warnings.push(format!("older safety backups were not removed: {error:#}"));
     }
     Ok(sent)
 }
 
-/// Gives one archive its name in the store, and takes its pending name away once that is durable.
+/// Gives one archive its name in the store, and takes its pending name away once that is durable. `None` if another run sent it meanwhile.
 ///
-/// Dies before the link: pending. Dies after it: in the store and pending; the next run recognizes it by its id. The pending
+/// Dies before the commit: pending. Dies after it: in the store and pending; the next run recognizes it by its id. The pending
 /// name goes after the folder of the store was synced, so no power cut can lose both. One that brings the pending name back
 /// does no harm, so its removal needs no sync.
-fn move_to_store(repository: &Repository, name: &ArchiveName, reading: &Reading) -> anyhow::Result<ArchiveName> {
-    let (store, staged) = (repository.store(), repository.workspace().pending_path(name));
-    let mut candidate = name.clone();
-    for number in 2.. {
-        match store.commit(candidate.as_str(), &staged) {
-            Ok(()) => break,
-            Err(StoreError::Exists { .. }) => {
-                if is_same(repository, candidate.as_str(), name, reading)? {
-                    store.folder().map_or(Ok(()), sync_folder).context("cannot sync the store")?;
-                    break;
-                }
-                candidate = name.numbered(number);
-            }
-            Err(error) => return Err(error.into()),
+fn move_to_store(
+    repository: &Repository,
+    committer: &Committer<'_>,
+    name: &ArchiveName,
+    reading: &Reading,
+    wait: Duration,
+    progress: &dyn Progress,
+) -> anyhow::Result<Option<ArchiveName>> {
+    // Commits need no lock in some stores: two runs that send the same archive would make two of it.
+    let Some(_sending) = repository.workspace().lock_pending(name, wait, progress)? else { return Ok(None) };
+    let taken = |candidate: &ArchiveName| {
+        if !is_same(repository, candidate.as_str(), name, reading)? {
+            return Ok(Taken::TryNext);
         }
-    }
+        repository.store().folder().map_or(Ok(()), sync_folder).context("cannot sync the store")?;
+        Ok(Taken::IsSame)
+    };
+    let moved = committer.commit(&repository.workspace().pending_path(name), name, taken, progress)?;
     repository.workspace().discard_pending(name).context("cannot remove the pending name of an archive that is in the store")?;
-    Ok(candidate)
+    Ok(Some(moved))
 }
 
 /// Returns whether an archive of the store is the pending one.

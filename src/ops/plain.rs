@@ -7,7 +7,6 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::fs;
 use std::io;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::database::{self, Holder};
@@ -49,7 +48,7 @@ impl Sources {
         if self.paths.insert(path.to_owned()) {
             self.paths.insert(platform::resolved(path));
             match fs::metadata(path) {
-                Ok(found) => drop(self.files.insert((found.dev(), found.ino()))),
+                Ok(found) => drop(self.files.insert(platform::file_id(&found))),
                 Err(cause) if matches!(cause.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {}
                 Err(_) => self.unknown = Some(path.to_owned()),
             }
@@ -113,10 +112,10 @@ pub fn spared(repository: &Repository, name: &ArchiveName, sources: &Sources) ->
     if !found.is_file() {
         return Ok(Some(Spared::Link));
     }
-    if sources.paths.contains(&platform::resolved(&path)) || sources.files.contains(&(found.dev(), found.ino())) {
+    if sources.paths.contains(&platform::resolved(&path)) || sources.files.contains(&platform::file_id(&found)) {
         return Ok(Some(Spared::Source));
     }
-    if found.nlink() > 1 {
+    if platform::has_other_names(&found) {
         return Ok(Some(Spared::Link));
     }
     for ending in SIDECARS {
@@ -136,7 +135,7 @@ pub fn spared(repository: &Repository, name: &ArchiveName, sources: &Sources) ->
 }
 
 fn is_database(repository: &Repository, name: &ArchiveName) -> anyhow::Result<bool> {
-    let source = repository.store().open(name.as_str())?;
+    let source = repository.store().open(name.as_str(), None)?;
     let mut head = [0; MAGIC.len()];
     if source.bytes() < MAGIC.len() as u64 {
         return Ok(false);

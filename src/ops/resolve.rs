@@ -158,8 +158,9 @@ fn is_file(path: &Path) -> bool {
 /// Opens an archive of the store by its full name.
 pub fn in_store(repository: &Repository, name: &str, reading: &Reading) -> anyhow::Result<Selected> {
     let store = repository.store();
-    let source = store.open(name)?;
-    let modified = store.stat(name)?.map(|entry| entry.modified).unwrap_or_default();
+    let known = store.stat(name)?;
+    let source = repository.open(&ArchiveName::new(name)?, known.as_ref())?;
+    let modified = known.map(|entry| entry.modified).unwrap_or_default();
     let bytes = source.bytes();
     let place = store.place(name);
     let opened = Archive::open_at(source, place.as_deref(), name, modified, reading.zone);

@@ -3,9 +3,8 @@
 //! What is found is a value. Only evidence about the bytes themselves counts as damage; an error on the way
 //! to them (a disk that does not answer) leaves the archive as it was and is told as an error.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::num::NonZeroUsize;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -14,6 +13,7 @@ use crate::archive::{Archive, ArchiveError};
 use crate::database::{self, Depth, Effort, Limits, SourceError};
 use crate::metadata::{DatabaseMetadata, Integrity};
 use crate::ops::sidecars;
+use crate::platform::private_file;
 use crate::progress::{Progress, Stage};
 use crate::snapshot::Held;
 
@@ -224,8 +224,7 @@ struct Unpacked {
 
 impl Unpacked {
     fn new(path: PathBuf) -> anyhow::Result<Self> {
-        let file =
-            OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path).context("cannot create a scratch file")?;
+        let file = private_file(&path).context("cannot create a scratch file")?;
         Ok(Self { path, file })
     }
 }

@@ -6,16 +6,16 @@ use std::io;
 
 use chrono::{DateTime, Utc};
 
-use super::{Store, StoreError};
+use super::{ReadStore, Store, StoreError};
 use crate::identity::{FILE, Identity};
 
 /// The largest identity that is read, in bytes.
 const MAX_BYTES: u64 = 64 << 10;
 
 /// Returns the identity of a store; `None` if it has none yet.
-pub fn identity(store: &dyn Store) -> Result<Option<Identity>, StoreError> {
+pub fn identity(store: &dyn ReadStore) -> Result<Option<Identity>, StoreError> {
     let failed = |cause| StoreError::io("read", FILE, store.location(), cause);
-    let file = match store.open(FILE) {
+    let file = match store.open(FILE, None) {
         Ok(file) => file,
         Err(StoreError::NotFound { .. }) => return Ok(None),
         Err(error) => return Err(error),
@@ -45,7 +45,7 @@ pub fn identify(store: &dyn Store, made_by: &str, made_at: DateTime<Utc>) -> Res
     let identity = Identity::new(made_by.to_owned(), made_at, &[random(), random(), u64::from(std::process::id())]);
     let mut text = serde_json::to_vec_pretty(&identity).map_err(|cause| StoreError::io("write", FILE, store.location(), cause.into()))?;
     text.push(b'\n');
-    match store.put(FILE, &mut &text[..]) {
+    match store.put(FILE, &text) {
         Err(StoreError::Exists { .. }) => Ok(()),
         other => other,
     }

@@ -7,9 +7,7 @@
 mod made;
 
 use std::fmt;
-use std::fs::{OpenOptions, Permissions};
 use std::io;
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -19,6 +17,7 @@ use serde::Serialize;
 
 use super::Workspace;
 use crate::metadata::rfc3339;
+use crate::platform::{private_file, set_mode};
 
 /// The file of the log in the workspace.
 const FILE: &str = "activity.db";
@@ -160,10 +159,8 @@ impl Workspace {
 
 fn open_for_writing(path: &Path) -> Result<Connection, Cause> {
     // Made by us with its mode, before SQLite could make it with the umask's.
-    let opened =
-        OpenOptions::new().write(true).create_new(true).mode(0o600).custom_flags(rustix::fs::OFlags::NOFOLLOW.bits() as i32).open(path);
-    match opened {
-        Ok(file) => file.set_permissions(Permissions::from_mode(0o600))?,
+    match private_file(path) {
+        Ok(file) => set_mode(&file, 0o600)?,
         Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists => {}
         Err(cause) => return Err(cause.into()),
     }
@@ -262,8 +259,7 @@ mod tests {
         assert_eq!(workspace.activities(None, false).unwrap(), [second.clone(), first.clone()]);
         assert_eq!(workspace.activities(Some(second.at), false).unwrap(), std::slice::from_ref(&second));
         assert_eq!(workspace.activities(None, true).unwrap(), [second]);
-        let mode = std::fs::metadata(folder.path().join(FILE)).unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0o600);
+        assert!(crate::platform::is_private(&std::fs::metadata(folder.path().join(FILE)).unwrap()));
     }
 
     #[test]

@@ -4,16 +4,16 @@
 //! can never be stale: a file that nobody locks is of a run that is over, and says nothing.
 
 use std::collections::hash_map::RandomState;
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, TryLockError};
 use std::hash::{BuildHasher as _, Hasher as _};
 use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::{Workspace, WorkspaceLock};
 use crate::names::ArchiveName;
+use crate::platform::private_file_anew;
 
 /// The folder inside the workspace.
 pub(super) const FOLDER: &str = "holds";
@@ -46,7 +46,7 @@ impl Workspace {
         let name = format!("{}-{:016x}.json", std::process::id(), RandomState::new().build_hasher().finish());
         let staged = self.folder.join(format!("put-hold-{name}"));
         let path = folder.join(name);
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&staged)?;
+        let mut file = private_file_anew(&staged)?;
         file.lock()?;
         file.write_all(&serde_json::to_vec_pretty(held)?)?;
         // It need not survive a power cut: the process does not either.

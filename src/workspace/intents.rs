@@ -5,9 +5,8 @@
 //! A note only names a restore. What is restored by an undo comes from the safety archive of that restore, never from here.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
@@ -16,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::{Workspace, records};
 use crate::metadata::ReplacedTarget;
 use crate::names::{ArchiveName, HostLabel, Name};
-use crate::platform::{parent, resolved, sync_folder};
+use crate::platform::{Links, is_trusted, open_at_once, parent, private_file_anew, resolved, sync_folder};
 
 /// The beginning of the names of these files.
 const PREFIX: &str = ".heirloom-restore-";
@@ -107,7 +106,7 @@ impl Intent {
         let text = serde_json::to_vec_pretty(&self.note)?;
         for (folder, scratch) in &self.places {
             let staged = scratch.join("intent");
-            let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(true).mode(0o600).open(&staged)?;
+            let mut file = private_file_anew(&staged)?;
             file.lock()?;
             file.write_all(&text)?;
             file.sync_all()?;
@@ -180,15 +179,13 @@ enum Read {
 }
 
 fn read(path: &Path, folder: &Path) -> io::Result<Read> {
-    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
-    let file = match OpenOptions::new().read(true).custom_flags(flags.bits() as i32).open(path) {
+    let file = match open_at_once(path, Links::Refuse) {
         Ok(file) => file,
         // Another run finished meanwhile.
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(Read::Nothing),
         Err(cause) => return Err(cause),
     };
-    let owner = file.metadata()?.uid();
-    let trusted = owner == 0 || owner == rustix::process::geteuid().as_raw() || owner == fs::metadata(folder)?.uid();
+    let trusted = is_trusted(&file.metadata()?, folder)?;
     // Written whole or not at all: what cannot be read is no note.
     let Some(note) = serde_json::from_reader::<_, Note>(io::BufReader::new(&file)).ok().filter(|_| trusted) else {
         return Ok(Read::Nothing);

@@ -3,15 +3,15 @@
 //! One small file for each path, in `stores/` of the state directory. It may be deleted at any time: then the path counts as
 //! new, as on the first day. It decides nothing else.
 
-use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use std::fs;
 use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Sha256;
 use crate::identity::StoreId;
+use crate::platform::{create_private_folders, private_file_anew, set_mode, sync_folder};
 
 /// The folder inside the state directory.
 const FOLDER: &str = "stores";
@@ -57,19 +57,18 @@ impl KnownStores {
         ids.push(id.clone());
         let memory = Memory { path: path.to_string_lossy().into_owned(), ids };
         let folder = self.state.join(FOLDER);
-        DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
+        create_private_folders(&folder)?;
         let (file, staged) = (self.file(path), self.file(path).with_extension("new"));
-        let mut written = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&staged)?;
-        written.set_permissions(Permissions::from_mode(0o600))?;
+        let mut written = private_file_anew(&staged)?;
+        set_mode(&written, 0o600)?;
         written.write_all(&serde_json::to_vec_pretty(&memory)?)?;
         written.sync_all()?;
         fs::rename(&staged, &file)?;
-        File::open(&folder)?.sync_all()
+        sync_folder(&folder)
     }
 
     fn file(&self, path: &Path) -> PathBuf {
-        use std::os::unix::ffi::OsStrExt as _;
-        let digest = Sha256::of(path.as_os_str().as_bytes()).to_string();
+        let digest = Sha256::of(path.as_os_str().as_encoded_bytes()).to_string();
         self.state.join(FOLDER).join(format!("{}.json", &digest[..32]))
     }
 }
@@ -97,6 +96,6 @@ mod tests {
         assert!(known.at(path).is_err(), "what cannot be read is not the same as nothing");
         known.remember(path, &id(3)).unwrap();
         assert_eq!(known.at(path).unwrap(), [id(3)]);
-        assert_eq!(fs::metadata(folder.path().join("state")).unwrap().permissions().mode() & 0o777, 0o700);
+        assert!(crate::platform::is_private(&fs::metadata(folder.path().join("state")).unwrap()));
     }
 }

@@ -4,13 +4,13 @@
 //! It is held for moments only; capturing and compressing happen outside of it.
 
 use std::fmt;
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, TryLockError};
 use std::io;
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::{Workspace, holds, pending};
+use crate::platform::{is_named, lock_file};
 use crate::progress::{Interrupted, Progress, Silent};
 
 /// How long to sleep between two tries.
@@ -72,26 +72,10 @@ impl Workspace {
     /// Takes the lock, waiting for another run for at most `limit`.
     pub fn lock(&self, limit: Duration, progress: &dyn Progress) -> Result<WorkspaceLock, LockError> {
         let path = self.folder.join(FILE);
-        let started = Instant::now();
-        let failed = |cause| LockError::Io { path: path.clone(), cause };
-        let open = || OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path).map_err(failed);
-        self.create().map_err(failed)?;
-        let mut file = open()?;
-        loop {
-            match file.try_lock() {
-                // A run that made the store and committed nothing removes the file again, under its lock: then the lock of that file is
-                // nobody's any more.
-                Ok(()) if is_named(&file, &path).map_err(failed)? => return Ok(WorkspaceLock { _file: file }),
-                Ok(()) => file = open()?,
-                Err(TryLockError::WouldBlock) if started.elapsed() < limit => {
-                    progress.checkpoint().map_err(LockError::Interrupted)?;
-                    std::thread::sleep(PAUSE);
-                }
-                Err(TryLockError::WouldBlock) => return Err(LockError::Held { path, waited: started.elapsed() }),
-                Err(TryLockError::Error(cause)) if cause.kind() == io::ErrorKind::Interrupted => {}
-                Err(TryLockError::Error(cause)) => return Err(failed(cause)),
-            }
-        }
+        self.create().map_err(|cause| LockError::Io { path: path.clone(), cause })?;
+        let open = || lock_file(&path).map(Some);
+        let file = lock_named(&path, open, limit, progress)?;
+        Ok(WorkspaceLock { _file: file.expect("a file that is missing is created") })
     }
 
     /// Removes the folder if nothing is in it but empty folders and the lock; returns whether it is gone. A missing one is gone.
@@ -120,11 +104,33 @@ impl Workspace {
     }
 }
 
-fn is_named(file: &File, path: &Path) -> io::Result<bool> {
-    match fs::symlink_metadata(path) {
-        Ok(named) => Ok((named.dev(), named.ino()) == file.metadata().map(|own| (own.dev(), own.ino()))?),
-        Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(cause) => Err(cause),
+/// Opens and locks a file, waiting for another run for at most `limit`. `None` if `open` finds no file.
+///
+/// Whoever held the lock may have removed the file: then the lock of that file is nobody's any more, and the path is opened again.
+pub(super) fn lock_named(
+    path: &Path,
+    open: impl Fn() -> io::Result<Option<File>>,
+    limit: Duration,
+    progress: &dyn Progress,
+) -> Result<Option<File>, LockError> {
+    let started = Instant::now();
+    let failed = |cause| LockError::Io { path: path.to_owned(), cause };
+    let Some(mut file) = open().map_err(failed)? else { return Ok(None) };
+    loop {
+        match file.try_lock() {
+            Ok(()) if is_named(&file, path).map_err(failed)? => return Ok(Some(file)),
+            Ok(()) => match open().map_err(failed)? {
+                Some(next) => file = next,
+                None => return Ok(None),
+            },
+            Err(TryLockError::WouldBlock) if started.elapsed() < limit => {
+                progress.checkpoint().map_err(LockError::Interrupted)?;
+                std::thread::sleep(PAUSE);
+            }
+            Err(TryLockError::WouldBlock) => return Err(LockError::Held { path: path.to_owned(), waited: started.elapsed() }),
+            Err(TryLockError::Error(cause)) if cause.kind() == io::ErrorKind::Interrupted => {}
+            Err(TryLockError::Error(cause)) => return Err(failed(cause)),
+        }
     }
 }
 

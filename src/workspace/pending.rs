@@ -3,13 +3,16 @@
 //! From its commit on such an archive is durable and counts, so this folder is the one thing in a workspace that is no cache.
 
 use std::collections::HashSet;
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use super::Workspace;
+use super::lock::lock_named;
+use super::{LockError, Workspace};
 use crate::names::ArchiveName;
 use crate::platform::{First, OpenFile, Published, publish_new, sync_folder};
+use crate::progress::Progress;
 
 /// The folder inside the workspace.
 pub(super) const FOLDER: &str = "pending";
@@ -70,6 +73,19 @@ impl Workspace {
         }
         names.sort();
         Ok(names)
+    }
+
+    /// Locks a pending archive, so that one run sends it, waiting for another for at most `limit`. `None` if it is not pending any more.
+    pub fn lock_pending(&self, name: &ArchiveName, limit: Duration, progress: &dyn Progress) -> Result<Option<File>, LockError> {
+        let path = self.pending_path(name);
+        let open = || match File::options().read(true).write(true).open(&path) {
+            Ok(file) => Ok(Some(file)),
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(None),
+            // An interrupted run may have given it the rights of the store. Only NFS refuses to lock a file that is open for reading.
+            Err(cause) if cause.kind() == io::ErrorKind::PermissionDenied => File::open(&path).map(Some),
+            Err(cause) => Err(cause),
+        };
+        lock_named(&path, open, limit, progress)
     }
 
     /// Returns the path of a pending archive.

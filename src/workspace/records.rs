@@ -4,10 +4,9 @@
 //! guarded commands that were not rolled back. A record that is lost or cannot be read takes no archive with it.
 
 use std::collections::hash_map::RandomState;
-use std::fs::{self, File};
+use std::fs;
 use std::hash::{BuildHasher as _, Hasher as _};
 use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
@@ -16,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::Workspace;
 use crate::metadata::ReplacedTarget;
 use crate::names::{ArchiveName, HostLabel, Name};
+use crate::platform::private_file_anew;
 
 /// The folder inside the workspace.
 const FOLDER: &str = "restores";
@@ -78,7 +78,7 @@ impl Workspace {
         };
         let record = &Record { sequence, ..record.clone() };
         let staged = self.folder.join(format!("put-record-{name}"));
-        let mut file = File::options().write(true).create(true).truncate(true).mode(0o600).open(&staged)?;
+        let mut file = private_file_anew(&staged)?;
         let written = file.write_all(&serde_json::to_vec_pretty(record)?).and_then(|()| file.sync_all());
         let renamed = written.and_then(|()| fs::rename(&staged, folder.join(name)));
         renamed.inspect_err(|_| {

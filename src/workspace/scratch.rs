@@ -3,15 +3,14 @@
 //! A run holds a `flock` on the `lock` file of its own scratch folder. Whoever gets that lock owns the folder:
 //! a sweeper that gets it knows that the run is dead. Nothing in a scratch folder is worth anything.
 
-use std::fs::{self, DirBuilder, File, FileType, OpenOptions, Permissions};
+use std::fs::{self, File, FileType};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use super::{Workspace, WorkspaceLock};
-use crate::platform;
+use crate::platform::{self, is_named, is_own, lock_file, make_private_folder};
 use crate::progress::Progress;
 
 /// The beginning of the names of scratch folders inside the workspace.
@@ -47,12 +46,12 @@ impl Scratch {
         // A sweeper can take a folder between its making and its locking; then the next name is tried.
         for _ in 0..100 {
             let path = folder.join(format!("{prefix}{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed)));
-            match DirBuilder::new().mode(0o700).create(&path) {
+            match make_private_folder(&path) {
                 Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
                 Err(error) => return Err(error),
             }
-            match fs::set_permissions(&path, Permissions::from_mode(0o700)).and_then(|()| own(&path)) {
+            match own(&path) {
                 Ok(Some(lock)) => return Ok(Self { path, lock: Some(lock) }),
                 Ok(None) => {}
                 Err(error) => {
@@ -138,15 +137,7 @@ fn remove_owned(path: &Path, lock: File) -> io::Result<()> {
 /// Takes a scratch folder's lock; `None` where somebody else has it or the folder is gone.
 fn own(path: &Path) -> io::Result<Option<File>> {
     let lock_path = path.join(LOCK);
-    let opened = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .custom_flags(rustix::fs::OFlags::NOFOLLOW.bits() as i32)
-        .open(&lock_path);
-    let lock = match opened {
+    let lock = match lock_file(&lock_path) {
         Ok(lock) => lock,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
@@ -157,20 +148,15 @@ fn own(path: &Path) -> io::Result<Option<File>> {
         Err(fs::TryLockError::Error(error)) => return Err(error),
     }
     // The lock counts only while its file still has its name: a sweeper may have removed it in between.
-    match fs::symlink_metadata(&lock_path) {
-        Ok(named) => Ok((named.ino() == lock.metadata()?.ino()).then_some(lock)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
-    }
+    Ok(is_named(&lock, &lock_path)?.then_some(lock))
 }
 
 /// Removes the scratch folders that dead runs of this user left beside a target; returns how many.
 ///
 /// In a folder like `/tmp` others may have made folders of such a name, to have them removed, or something that they lead to.
 pub fn sweep_beside(folder: &Path) -> io::Result<usize> {
-    let ours = rustix::process::geteuid().as_raw();
     let mut folders = candidates(folder, BESIDE, FileType::is_dir)?;
-    folders.retain(|path| fs::symlink_metadata(path).is_ok_and(|found| found.uid() == ours));
+    folders.retain(|path| fs::symlink_metadata(path).is_ok_and(|found| is_own(&found)));
     sweep(folders)
 }
 

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -144,19 +143,13 @@ fn store_facts(request: &Request<'_>, progress: &dyn Progress) -> Result<Result<
         inventory,
         log: log.map_err(|error| error.to_string()),
         pending: store.workspace().pending_names().map(|names| names.len()).map_err(|error| error.to_string()),
-        space: store.store().folder().and_then(space),
-        device: store.store().folder().and_then(device),
+        space: store
+            .store()
+            .folder()
+            .and_then(|folder| platform::room(folder).ok())
+            .map(|room| Space { free: room.free, total: room.total }),
+        device: store.store().folder().and_then(|folder| platform::device(folder).ok()),
     }))
-}
-
-/// Returns the room on a file system; `None` where the system does not tell.
-fn space(folder: &Path) -> Option<Space> {
-    let found = rustix::fs::statvfs(folder).ok()?;
-    Some(Space { free: found.f_bavail.saturating_mul(found.f_frsize), total: found.f_blocks.saturating_mul(found.f_frsize) })
-}
-
-fn device(path: &Path) -> Option<u64> {
-    fs::metadata(path).ok().map(|found| found.dev())
 }
 
 fn watched(request: &Request<'_>, inventory: Option<&Inventory>, stale: &[Stale]) -> Vec<(Name, Source)> {
@@ -236,7 +229,7 @@ fn look(request: &Request<'_>, set: Name, source: Source, stream: Stream, progre
     let mut facts = DatabaseFacts {
         set,
         name: source.name.clone(),
-        device: device(&source.path),
+        device: platform::device(&source.path).ok(),
         path: source.path.clone(),
         stream,
         has_twin: false,
@@ -295,7 +288,7 @@ fn examine(request: &Request<'_>, source: &Source, seen: &Glance, progress: &dyn
 
 /// Makes scratch where twice the size of the copy is free: a check must not be what fills a disk. In the store, or else among the temporary files.
 fn scratch(request: &Request<'_>, bytes: u64) -> Option<Scratch> {
-    let has_room = |folder: &Path| space(folder).is_none_or(|space| space.free / 2 >= bytes);
+    let has_room = |folder: &Path| platform::free_bytes(folder).ok().is_none_or(|free| free / 2 >= bytes);
     let in_store = || {
         let store = request.store.ok().filter(|store| store.store().folder().is_none_or(has_room))?;
         store.workspace().scratch().ok()

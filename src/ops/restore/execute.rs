@@ -1,9 +1,8 @@
 //! Carries a plan out: prepare, lock, keep what is there, write, commit, compare.
 
 use std::collections::{BTreeMap, HashSet};
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::num::NonZeroUsize;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, anyhow};
@@ -24,7 +23,7 @@ use crate::ops::pending::{self, Upkeep};
 use crate::ops::sidecars;
 use crate::ops::syncing::while_syncing;
 use crate::ops::verify::differences;
-use crate::platform::{FileRights, parent};
+use crate::platform::{FileRights, parent, private_file};
 use crate::progress::{Progress, Stage};
 use crate::workspace::scratch::{Scratch, sweep_beside};
 
@@ -246,8 +245,7 @@ fn prepare<'a>(
         // What is renamed must lie on the file system of its target.
         let scratch = elsewhere.filter(|_| step.method == Method::Inside).unwrap_or(beside).path();
         let copy = scratch.join(format!("{number}.db"));
-        let file =
-            OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&copy).context("cannot create a scratch file")?;
+        let file = private_file(&copy).context("cannot create a scratch file")?;
         files.push((step.index, file));
         let [safety, space] = ["old", "space"].map(|ending| scratch.join(format!("{number}.{ending}")));
         work.push(Work { number, step, safety, space, copy, rights: recorded_rights(archive, step, options)? });

@@ -6,7 +6,6 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -15,7 +14,7 @@ use super::RestoreError;
 use super::plan::{Method, Plan};
 use crate::names::printable;
 use crate::ops::Repository;
-use crate::platform::{free_bytes, is_network_file_system, parent};
+use crate::platform::{device, free_bytes, is_network_file_system, parent};
 use crate::workspace::scratch::{Scratch, sweep_beside};
 
 /// The bytes that are needed on each device, with a folder on it.
@@ -73,7 +72,7 @@ pub(super) fn arrange(plan: &Plan, workspace: Option<&Repository>) -> anyhow::Re
 }
 
 fn add(needs: &mut Needs, folder: &Path, bytes: u64) -> anyhow::Result<()> {
-    let device = std::fs::metadata(folder).with_context(|| format!("cannot look at \"{}\"", folder.display()))?.dev();
+    let device = device(folder).with_context(|| format!("cannot look at \"{}\"", folder.display()))?;
     needs.entry(device).or_insert_with(|| (folder.to_owned(), 0)).1 += bytes;
     Ok(())
 }

@@ -8,11 +8,17 @@ use std::io;
 
 use chrono::{DateTime, Utc};
 
-use super::inventory::{ACCEPTED, DAMAGED, KEEP};
-use super::repository::Repository;
+use super::Repository;
 use crate::names::ArchiveName;
 use crate::store::{self, Store, StoreError};
 use crate::workspace::WorkspaceLock;
+
+/// The ending of the sidecar that pins an archive.
+pub const KEEP: &str = ".keep";
+/// The ending of the sidecar that marks an archive as damaged.
+pub const DAMAGED: &str = ".damaged";
+/// The ending of the sidecar that accepts a shrink.
+pub const ACCEPTED: &str = ".accepted";
 
 /// The beginning of a `.damaged` mark that verify wrote. One that a person made is never removed by it.
 const VERIFY: &str = "heirloom verify ";
@@ -35,7 +41,7 @@ impl<'a> LockedStore<'a> {
     }
 
     /// Gives the store an id if it has none, before an archive is committed.
-    pub fn identify(&self, made_by: &str, made_at: DateTime<Utc>) -> Result<(), StoreError> {
+    pub(super) fn identify(&self, made_by: &str, made_at: DateTime<Utc>) -> Result<(), StoreError> {
         store::identify(self.store(), made_by, made_at)
     }
 
@@ -67,7 +73,7 @@ impl<'a> LockedStore<'a> {
         if store.stat(&mark)?.is_none() {
             return Ok(false);
         }
-        let source = store.open(&mark)?;
+        let source = store.open(&mark, None)?;
         let mut beginning = vec![0; 64.min(usize::try_from(source.bytes()).unwrap_or(64))];
         source.read_exact_at(&mut beginning, 0).map_err(|cause| StoreError::io("read", &mark, store.location(), cause))?;
         let line = String::from_utf8_lossy(&beginning).lines().next().unwrap_or_default().to_owned();
@@ -96,7 +102,7 @@ impl<'a> LockedStore<'a> {
     }
 
     fn store(&self) -> &'a dyn Store {
-        self.repository.store()
+        &*self.repository.store
     }
 
     fn require(&self, name: &ArchiveName) -> Result<(), StoreError> {
@@ -108,7 +114,7 @@ impl<'a> LockedStore<'a> {
 }
 
 fn put(store: &dyn Store, mark: &str, text: &str) -> Result<bool, StoreError> {
-    match store.put(mark, &mut text.as_bytes()) {
+    match store.put(mark, text.as_bytes()) {
         Ok(()) => Ok(true),
         Err(StoreError::Exists { .. }) => Ok(false),
         Err(error) => Err(error),
