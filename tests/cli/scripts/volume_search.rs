@@ -6,7 +6,7 @@ use std::process::Command;
 
 use rusqlite::Connection;
 
-use crate::stage::{Stage, with_every_shell};
+use super::stage::{Stage, with_every_shell};
 use crate::world::Ran;
 
 const MANAGE: &str = "manage-volume.sh";

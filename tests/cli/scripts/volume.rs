@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use rusqlite::Connection;
 
-use crate::stage::{Stage, with_every_shell};
+use super::stage::{Stage, with_every_shell};
 
 const MANAGE: &str = "manage-volume.sh";
 

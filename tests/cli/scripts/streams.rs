@@ -4,7 +4,7 @@ use std::fs;
 
 use rusqlite::Connection;
 
-use crate::stage::{Stage, with_every_shell};
+use super::stage::{Stage, with_every_shell};
 use crate::world::Ran;
 
 const START: &str = "start-with-restore.sh";
@@ -78,7 +78,7 @@ fn each_of_two_sites_gets_its_own_database_back() {
 #[test]
 fn two_lines_of_cron_for_two_databases_of_one_name_keep_each_its_own() {
     with_every_shell(|mut stage| {
-        let crontab = include_str!("../../scripts/crontab.example");
+        let crontab = include_str!("../../../scripts/crontab.example");
         let options = crontab.split_once("heirloom backup ").unwrap().1.lines().next().unwrap();
         for site in ["site1", "site2"] {
             database(&stage, &format!("{site}/db.sqlite3"), site);

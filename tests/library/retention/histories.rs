@@ -10,8 +10,8 @@ use heirloom::retention::{GoneReach, Limits, Plan, Policy, Reach, Retention, Sce
 use heirloom::snapshot::{Brief, Snapshot};
 use heirloom::streams::Stream;
 
-use crate::dice::{DAY, Dice, seconds};
-use crate::world::World;
+use super::dice::{DAY, Dice, seconds};
+use super::world::World;
 
 /// The rules in their order, and a format that is equal exactly within one period of each.
 pub const RULES: [(&str, &str); 6] =

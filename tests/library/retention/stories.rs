@@ -11,7 +11,7 @@ use heirloom::retention::{GoneReach, Limits, Plan, Reason, Retention, Scene, Sco
 use heirloom::snapshot::{Brief, Snapshot};
 use heirloom::streams::{FileIdentity, Place, Stream};
 
-use crate::histories::{archive, utc};
+use super::histories::{archive, utc};
 
 const NOON: &str = "2026-03-01T12:00:00Z";
 

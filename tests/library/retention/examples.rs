@@ -8,7 +8,7 @@ use heirloom::progress::Silent;
 use heirloom::retention::{EmptyPolicy, Plan, Policy, Reach, Reason, Retention, Rule, Scene, Schedule, simulate};
 use heirloom::snapshot::Snapshot;
 
-use crate::histories::{archive, utc};
+use super::histories::{archive, utc};
 
 const GFS: Reach = Reach { last: 0, hourly: 0, daily: 7, weekly: 4, monthly: 12, yearly: 0 };
 

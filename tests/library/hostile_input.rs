@@ -1,11 +1,9 @@
 //! Properties of everything that reads what others wrote: archives of all forms, metadata, configuration, names.
 //!
 //! Whatever the bytes are: no panic, no hang, and nothing is taken for good that is not. `PROPTEST_CASES` sets how many are tried.
-//! `scripts/fuzz.sh` gives the same checks (`tests/hostile`) to libFuzzer, which finds what chance does not.
+//! `scripts/fuzz.sh` gives the same checks (`tests/library/hostile`) to libFuzzer, which finds what chance does not.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod hostile;
 
 use std::io::{Read as _, Write as _};
 use std::num::NonZeroUsize;
@@ -20,6 +18,8 @@ use heirloom::progress::Silent;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
+
+use crate::hostile;
 
 /// An archive of this tool, gzipped and plain; the same content as one foreign gzip; a plain database.
 static SAMPLES: LazyLock<Vec<(&str, Vec<u8>)>> = LazyLock::new(|| {
@@ -219,8 +219,8 @@ mod found {
     use heirloom::config::FileLayer;
     use heirloom::metadata::{Metadata, TableMetadata};
 
-    use super::hostile::recipe::{Given, database, sample};
-    use super::hostile::{archives, metadata, packing};
+    use crate::hostile::recipe::{Given, database, sample};
+    use crate::hostile::{archives, metadata, packing};
     use super::*;
 
     fn opened(bytes: Vec<u8>) -> Result<Archive, ArchiveError> {

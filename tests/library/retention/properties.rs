@@ -8,9 +8,9 @@ use heirloom::retention::{Action, Limits, Plan, Reach, Scene, Scope};
 use heirloom::snapshot::Snapshot;
 use heirloom::streams::Stream;
 
-use crate::dice::Dice;
-use crate::histories::{Decider, History, each};
-use crate::slow::{self, Store, newer};
+use super::dice::Dice;
+use super::histories::{Decider, History, each};
+use super::slow::{self, Store, newer};
 
 pub type Names = BTreeSet<String>;
 

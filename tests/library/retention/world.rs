@@ -9,8 +9,8 @@ use heirloom::names::{ArchiveId, ArchiveName, HostLabel, Name};
 use heirloom::snapshot::{Brief, Origin, Snapshot};
 use heirloom::streams::{self, FileIdentity, Place, Stream};
 
-use crate::dice::{DAY, Dice, HOUR, MINUTE, seconds};
-use crate::histories::utc;
+use super::dice::{DAY, Dice, HOUR, MINUTE, seconds};
+use super::histories::utc;
 
 const ZONES: [Tz; 9] = [
     Tz::UTC,

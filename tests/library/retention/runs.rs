@@ -8,10 +8,10 @@ use heirloom::retention::{Limits, Scene, Scope};
 use heirloom::snapshot::Snapshot;
 use heirloom::streams::Stream;
 
-use crate::histories::{Decider, each_seed, history, limits, reach};
-use crate::properties::{assert_nothing_precious, removed};
-use crate::slow;
-use crate::world::World;
+use super::histories::{Decider, each_seed, history, limits, reach};
+use super::properties::{assert_nothing_precious, removed};
+use super::slow;
+use super::world::World;
 
 /// What is counted over all runs.
 #[derive(Debug, Default)]

@@ -11,7 +11,7 @@ use heirloom::retention::{GoneReach, Limits, Scene, Scope};
 use heirloom::snapshot::{Brief, Snapshot};
 use heirloom::streams::{Place, Stream};
 
-use crate::histories::{Decider, RULES, reach_of};
+use super::histories::{Decider, RULES, reach_of};
 
 pub fn newer(a: &Snapshot, b: &Snapshot) -> bool {
     a.created_at > b.created_at || a.created_at == b.created_at && a.name < b.name

@@ -1,6 +1,6 @@
 //! What must hold for everything that others wrote: one check for each kind of input, each takes any bytes.
 //!
-//! `tests/hostile_input.rs` calls them with random inputs, `tests/fuzz` with those that libFuzzer finds.
+//! `tests/library/hostile_input.rs` calls them with random inputs, `tests/fuzz` with those that libFuzzer finds.
 
 pub mod archives;
 pub mod config;

@@ -10,9 +10,9 @@ use heirloom::retention::superfluous_safety;
 use heirloom::snapshot::Snapshot;
 use heirloom::streams::Stream;
 
-use crate::dice::Dice;
-use crate::histories::{archive, each, utc};
-use crate::slow::{Store, brief, in_a_burst};
+use super::dice::Dice;
+use super::histories::{archive, each, utc};
+use super::slow::{Store, brief, in_a_burst};
 
 type Names = BTreeSet<String>;
 

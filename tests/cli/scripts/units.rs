@@ -7,7 +7,7 @@ use std::process::Command;
 
 use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 
-use crate::stage::{Stage, flip_in_database, with_every_shell};
+use super::stage::{Stage, flip_in_database, with_every_shell};
 use crate::world::World;
 
 fn scripts() -> PathBuf {

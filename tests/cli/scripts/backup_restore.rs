@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::stage::{Stage, flip_in_database, with_every_shell};
+use super::stage::{Stage, flip_in_database, with_every_shell};
 
 const BACKUP: &str = "backup-databases.sh";
 const DEMO: &str = "populate-demo-data.sh";

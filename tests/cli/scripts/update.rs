@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use crate::stage::{Stage, with_every_shell};
+use super::stage::{Stage, with_every_shell};
 
 const UPDATE: &str = "safe_update.sh";
 

@@ -23,7 +23,7 @@ impl Stage {
         for folder in ["bin", "engine/volumes", "engine/containers", "engine/services", "engine/users"] {
             fs::create_dir_all(world.path("..").join(folder)).unwrap();
         }
-        let stub = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scripts/stub/engine");
+        let stub = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cli/scripts/stub/engine");
         for engine in ["docker", "podman"] {
             symlink(&stub, world.path("../bin").join(engine)).unwrap();
         }

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::stage::{Stage, with_every_shell};
+use super::stage::{Stage, with_every_shell};
 use crate::world::Ran;
 
 const START: &str = "start-with-restore.sh";

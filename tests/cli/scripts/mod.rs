@@ -11,6 +11,3 @@ mod units;
 mod update;
 mod volume;
 mod volume_search;
-#[allow(dead_code, reason = "shared with the tests of the commands")]
-#[path = "../cli/world.rs"]
-mod world;
