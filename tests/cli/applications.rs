@@ -1,7 +1,7 @@
 //! Real applications judge what a restore and its undo leave: `tests/applications/*.py`, each with its library from PyPI.
 //!
-//! The application has the database open and writes all the time. `.ci/run` installs the packages and names the
-//! interpreter in `APPLICATIONS_PYTHON`. Where they are missing the tests say so; in CI (`CI=true`) that is a failure.
+//! The application has the database open and writes all the time. `scripts/check.sh` installs the
+//! packages and names the interpreter in `HEIRLOOM_TEST_PYTHON`.
 
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test may panic, and reports what it did not run")]
 
@@ -11,18 +11,11 @@ use std::process::{Child, ChildStdout, Command, Output, Stdio};
 
 use tempfile::TempDir;
 
-fn python() -> Command {
-    Command::new(std::env::var_os("APPLICATIONS_PYTHON").unwrap_or_else(|| "python3".into()))
-}
+use crate::tools::{have_modules, python};
 
-/// Says whether the interpreter has these modules.
+/// Reports whether the interpreter has these modules.
 fn has(modules: &str) -> bool {
-    let found = python().args(["-c", &format!("import {modules}")]).output().is_ok_and(|output| output.status.success());
-    if !found {
-        assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "not tested (missing from PyPI: {modules})");
-        eprintln!("not tested (missing from PyPI: {modules})");
-    }
-    found
+    have_modules("applications go on while their database is restored", modules)
 }
 
 /// An application that runs: it answers each line with a line.

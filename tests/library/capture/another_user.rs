@@ -25,7 +25,7 @@ fn as_another_user(path: &Path) -> String {
     let output = Command::new("setpriv")
         .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
         .arg(std::env::current_exe().unwrap())
-        .args(["--ignored", "--exact", "--nocapture", "another_user::backup_as_another_user"])
+        .args(["--ignored", "--exact", "--nocapture", "capture::another_user::backup_as_another_user"])
         .env("HEIRLOOM_TEST_SOURCE", path)
         .env("TMPDIR", "/tmp")
         .output()
@@ -35,7 +35,7 @@ fn as_another_user(path: &Path) -> String {
 
 #[test]
 fn another_user_reads_what_may_be_read_and_leaves_nothing_behind() {
-    if !rustix::process::geteuid().is_root() {
+    if !crate::tools::have("a database of another user is backed up", &["setpriv"]) {
         return;
     }
     // (mode of the folder, of the files, journal mode, state of the database, what comes out)
@@ -83,7 +83,7 @@ while not done.is_set():
 
 #[test]
 fn another_user_gets_one_state_of_a_wal_that_grows() {
-    if !rustix::process::geteuid().is_root() {
+    if !crate::tools::have("a database of another user is backed up", &["setpriv"]) {
         return;
     }
     let world = World::new();

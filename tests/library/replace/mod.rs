@@ -426,7 +426,7 @@ fn a_process_killed_in_the_middle_leaves_all_of_the_old_or_all_of_the_new() {
         staged(folder, "s1", &first);
         staged(folder, "s2", &second);
         let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "victim", "--ignored", "--nocapture"])
+            .args(["--exact", "replace::victim", "--ignored", "--nocapture"])
             .env("VICTIM", folder)
             .stdout(Stdio::piped())
             .spawn()
@@ -453,8 +453,7 @@ fn a_process_killed_in_the_middle_leaves_all_of_the_old_or_all_of_the_new() {
 /// SQLite calls an error of the disk "malformed" on the way; only what is seen to be cut off is moved aside as unusable.
 #[test]
 fn an_error_of_the_disk_does_not_make_a_database_unusable() {
-    if !Command::new("strace").arg("-V").output().is_ok_and(|strace| strace.status.success()) {
-        eprintln!("strace is not here: nothing was tested");
+    if !crate::tools::installed("an error of the disk does not make a database unusable", &["strace"]) {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
@@ -465,12 +464,12 @@ fn an_error_of_the_disk_does_not_make_a_database_unusable() {
         let output = Command::new("strace")
             .args(["-f", "-qq", "-o", "/dev/null", "-e", "trace=pread64", "-e", &format!("inject=pread64:error=EIO:when={number}")])
             .arg(std::env::current_exe().unwrap())
-            .args(["--exact", "looker", "--ignored", "--nocapture"])
+            .args(["--exact", "replace::looker", "--ignored", "--nocapture"])
             .env("VICTIM", folder.path())
             .output()
             .unwrap();
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
-        assert!(!said.contains("Unusable"), "read {number}: {said}");
+        assert!(said.contains("running 1 test") && !said.contains("Unusable"), "read {number}: {said}");
     }
 }
 
