@@ -1,6 +1,8 @@
-//! Breaks things on purpose and holds the promises against it: `tests/faults/*.py`, as much of them as fits into a few minutes.
+//! Breaks things on purpose and holds the promises against it: `tests/faults/*.py`, as much of them as fits into a few
+//! minutes.
 //!
-//! The harnesses judge from outside, with tar, gzip, SHA-256 and another build of SQLite. `scripts/torture.sh` runs them for long.
+//! The harnesses judge from outside, with tar, gzip, SHA-256 and another build of SQLite. `scripts/torture.sh` runs
+//! them for long.
 
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test may panic, and says what it skipped")]
 

@@ -49,14 +49,16 @@ pub fn is_installed(program: &str) -> bool {
     std::env::split_paths(&folders).chain(["/sbin", "/usr/sbin"].map(PathBuf::from)).any(|folder| folder.join(program).is_file())
 }
 
-/// Records that this test did not run because something is missing. In CI (`CI=true`), where everything is installed, it fails.
+/// Records that this test did not run because something is missing. In CI (`CI=true`), where everything is installed,
+/// it fails.
 pub fn not_tested(promise: &str, missing: &str) {
     let reason = format!("not tested: {promise} (missing: {missing})");
     assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "{reason}");
     record(&reason);
 }
 
-/// Records that this machine cannot test something, whatever is installed on it. No failure in CI, whose machine may be a container.
+/// Records that this machine cannot test something, whatever is installed on it. No failure in CI, whose machine may be
+/// a container.
 pub fn cannot_be_tested_here(promise: &str, why: &str) {
     record(&format!("cannot be tested here: {promise} ({why})"));
 }
