@@ -43,6 +43,11 @@ impl World {
         self.root.path().join("work")
     }
 
+    /// The folder around everything, as it stands in outputs that are not normalised.
+    pub fn root(&self) -> &str {
+        self.root.path().to_str().unwrap()
+    }
+
     pub fn path(&self, name: impl AsRef<Path>) -> PathBuf {
         self.work().join(name)
     }
@@ -115,8 +120,7 @@ impl World {
 
     pub fn ran(&self, command: String, output: Output) -> Ran {
         use std::os::unix::process::ExitStatusExt as _;
-        let root = self.root.path().to_str().unwrap().to_owned();
-        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("output is UTF-8").replace(&root, "[world]");
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("output is UTF-8").replace(self.root(), "[world]");
         let code = output.status.code().unwrap_or_else(|| 128 + output.status.signal().unwrap());
         let ran = Ran { code, stdout: text(output.stdout), stderr: text(output.stderr), command };
         assert!(code != 101 && !ran.stderr.contains("panicked"), "panic: {}\n{}", ran.command, ran.stderr);
