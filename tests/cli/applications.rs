@@ -7,11 +7,10 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::{Child, ChildStdout, Command, Output, Stdio};
-
-use tempfile::TempDir;
+use std::process::{Child, ChildStdout, Stdio};
 
 use crate::tools::{have_modules, python};
+use crate::world::{Ran, World};
 
 /// Reports whether the interpreter has these modules.
 fn has(modules: &str) -> bool {
@@ -62,56 +61,43 @@ impl Drop for Application {
     }
 }
 
-/// Runs the tool beside the database of an application.
-fn output(place: &TempDir, arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_heirloom"))
-        .args(["--dir", "backups"])
-        .args(arguments)
-        .current_dir(place.path())
-        .stdin(Stdio::null())
-        .env("HOME", place.path())
-        .env("HEIRLOOM_CONFIG", "/dev/null")
-        .env("HEIRLOOM_HOST", "here")
-        .env("HEIRLOOM_STATE_DIR", place.path().join("state"))
-        .output()
-        .unwrap()
+/// Runs the tool beside the database of an application, with the real clock.
+fn output(world: &World, arguments: &[&str]) -> Ran {
+    world.run(world.command(["--dir", "backups"]).args(arguments).env("HEIRLOOM_CONFIG", "/dev/null").env_remove("HEIRLOOM_NOW"))
 }
 
 /// Runs the tool, which ends with this code, and returns what it prints on stderr.
 #[track_caller]
-fn heirloom(place: &TempDir, arguments: &[&str], exit: i32) -> String {
-    let output = output(place, arguments);
-    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(exit), "{arguments:?}: {stderr}");
-    stderr
+fn heirloom(world: &World, arguments: &[&str], exit: i32) -> String {
+    output(world, arguments).exits(exit).stderr
 }
 
 /// Backs up, restores and undoes under an application that writes, which judges each state; then once more after a restart.
 fn restores_under(script: &str) {
-    let place = tempfile::tempdir().unwrap();
-    let database = place.path().join("app.db");
+    let world = World::new();
+    let database = world.path("app.db");
     let mut application = Application::start(script, &database);
     assert_eq!(application.ask("add alice"), "alice");
     assert_eq!(application.ask("write"), "writing");
-    let warnings = heirloom(&place, &["backup", "app.db"], 0);
+    let warnings = heirloom(&world, &["backup", "app.db"], 0);
     assert_eq!(warnings, "");
     assert_eq!(application.ask("add bob"), "bob");
 
-    heirloom(&place, &["restore", "app.db", "--force"], 0);
+    heirloom(&world, &["restore", "app.db", "--force"], 0);
     let judged = |application: &mut Application| ["judge", "find alice", "find bob"].map(|question| application.ask(question));
     assert_eq!(judged(&mut application), ["sound", "found", "not found"]);
 
-    heirloom(&place, &["restore", "--undo", "--force"], 0);
+    heirloom(&world, &["restore", "--undo", "--force"], 0);
     assert_eq!(judged(&mut application), ["sound", "found", "found"]);
     assert_eq!(application.ask("stop"), "written without errors");
     application.end();
 
     // Each state as an application that starts on it sees it.
-    heirloom(&place, &["restore", "app.db", "--force"], 0);
+    heirloom(&world, &["restore", "app.db", "--force"], 0);
     let mut application = Application::start(script, &database);
     assert_eq!(judged(&mut application), ["sound", "found", "not found"]);
     application.end();
-    heirloom(&place, &["restore", "--undo", "--force"], 0);
+    heirloom(&world, &["restore", "--undo", "--force"], 0);
     let mut application = Application::start(script, &database);
     assert_eq!(judged(&mut application), ["sound", "found", "found"]);
     application.end();
@@ -136,14 +122,14 @@ fn a_vector_search_that_lost_its_documents_is_a_shrink_though_one_table_cannot_b
     if !has("apsw, sqlite_vec") {
         return;
     }
-    let place = tempfile::tempdir().unwrap();
-    let mut application = Application::start("vector_search.py", &place.path().join("app.db"));
+    let world = World::new();
+    let mut application = Application::start("vector_search.py", &world.path("app.db"));
     assert_eq!(application.ask("fill 1200"), "filled");
-    assert_eq!(heirloom(&place, &["backup", "app.db"], 0), "");
+    assert_eq!(heirloom(&world, &["backup", "app.db"], 0), "");
     assert_eq!(application.ask("clear"), "cleared");
-    let health = String::from_utf8(output(&place, &["health"]).stdout).unwrap();
+    let health = output(&world, &["health"]).stdout;
     assert!(health.contains(" left of 2"), "{health}");
-    let warning = heirloom(&place, &["backup", "app.db"], 3);
+    let warning = heirloom(&world, &["backup", "app.db"], 3);
     assert!(warning.contains("rows fell from 2,4"), "{warning}");
     application.end();
 }

@@ -10,28 +10,21 @@ use std::process::Command;
 use heirloom::metadata::{Extent, Metadata, Replaces};
 use serde_json::Value;
 
+use crate::world::World;
+
 /// Backs up two databases of real size and returns the folder, the archive and its metadata.
-fn archive() -> (tempfile::TempDir, PathBuf, Value) {
-    let folder = tempfile::tempdir().unwrap();
+fn archive() -> (World, PathBuf, Value) {
+    let world = World::new();
+    let folder = world.work();
     let real = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus/real/chinook.sqlite");
-    fs::copy(real, folder.path().join("chinook.sqlite")).unwrap();
-    let second = rusqlite::Connection::open(folder.path().join("second.db")).unwrap();
-    second
-        .execute_batch("PRAGMA journal_mode=WAL; CREATE TABLE t(x); INSERT INTO t VALUES(1), (2); CREATE VIEW v AS SELECT x FROM t;")
-        .unwrap();
-    second.close().unwrap();
-    let output = Command::new(env!("CARGO_BIN_EXE_heirloom"))
-        .args(["backup", "chinook.sqlite", "second.db", "--set", "shop", "--json", "--note", "a note"])
-        .current_dir(folder.path())
-        .env("HEIRLOOM_STATE_DIR", folder.path().join("state"))
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let document: Value = serde_json::from_slice(&output.stdout).unwrap();
-    let archive = folder.path().join(document["archive"].as_str().unwrap());
-    let metadata = run(folder.path(), "tar", &["xzOf", archive.to_str().unwrap(), "backup_metadata.json"]);
+    fs::copy(real, folder.join("chinook.sqlite")).unwrap();
+    world.sql("second.db", "PRAGMA journal_mode=WAL; CREATE TABLE t(x); INSERT INTO t VALUES(1), (2); CREATE VIEW v AS SELECT x FROM t;");
+    let backup = ["backup", "chinook.sqlite", "second.db", "--set", "shop", "--json", "--note", "a note"];
+    let document = world.heirloom(backup).success().json();
+    let archive = folder.join(document["archive"].as_str().unwrap());
+    let metadata = run(&folder, "tar", &["xzOf", archive.to_str().unwrap(), "backup_metadata.json"]);
     let metadata = serde_json::from_str(&metadata).unwrap();
-    (folder, archive, metadata)
+    (world, archive, metadata)
 }
 
 #[track_caller]
@@ -57,7 +50,7 @@ fn fields(value: &Value) -> BTreeSet<String> {
 
 #[test]
 fn the_page_describes_exactly_the_fields_that_are_written() {
-    let (_folder, _, metadata) = archive();
+    let (_, _, metadata) = archive();
     let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("man/heirloom-archive.5")).unwrap();
     assert_eq!(described(&page, "The archive"), fields(&metadata));
     assert_eq!(described(&page, "A database"), fields(&metadata["databases"][0]));
@@ -78,24 +71,25 @@ fn the_page_describes_exactly_the_fields_that_are_written() {
 
 #[test]
 fn tar_and_sqlite3_alone_restore_it() {
-    let (folder, archive, metadata) = archive();
-    fs::create_dir(folder.path().join("restored")).unwrap();
+    let (world, archive, metadata) = archive();
+    let folder = world.work();
+    fs::create_dir(folder.join("restored")).unwrap();
     let archive = archive.to_str().unwrap();
-    let entries = run(folder.path(), "tar", &["tzf", archive]);
+    let entries = run(&folder, "tar", &["tzf", archive]);
     assert_eq!(entries.lines().collect::<Vec<_>>(), ["backup_metadata.json", "chinook.sqlite", "second.db", "RESTORE.txt"]);
-    run(folder.path(), "gzip", &["-t", archive]);
-    run(folder.path(), "tar", &["xzf", archive, "-C", "restored"]);
+    run(&folder, "gzip", &["-t", archive]);
+    run(&folder, "tar", &["xzf", archive, "-C", "restored"]);
     for database in metadata["databases"].as_array().unwrap() {
         let file = format!("restored/{}", database["file"].as_str().unwrap());
-        assert_eq!(run(folder.path(), "sqlite3", &[&file, "PRAGMA integrity_check"]).trim(), "ok");
+        assert_eq!(run(&folder, "sqlite3", &[&file, "PRAGMA integrity_check"]).trim(), "ok");
         for table in database["tables"].as_array().unwrap() {
             let count = format!("SELECT count(*) FROM \"{}\"", table["name"].as_str().unwrap());
-            assert_eq!(run(folder.path(), "sqlite3", &[&file, &count]).trim(), table["rows"].to_string());
+            assert_eq!(run(&folder, "sqlite3", &[&file, &count]).trim(), table["rows"].to_string());
         }
     }
     // Compared before sqlite3 opened them: a WAL database is written to on close.
     let sums = run(
-        folder.path(),
+        &folder,
         "sh",
         &["-c", &format!("tar xzOf '{archive}' chinook.sqlite | sha256sum; tar xzOf '{archive}' second.db | sha256sum")],
     );
@@ -107,7 +101,8 @@ fn tar_and_sqlite3_alone_restore_it() {
 
 #[test]
 fn python_reads_it_and_finds_the_member_sizes() {
-    let (folder, archive, metadata) = archive();
+    let (world, archive, metadata) = archive();
+    let folder = world.work();
     let script = r#"
 import gzip, hashlib, io, json, struct, sys, tarfile
 raw = open(sys.argv[1], "rb").read()
@@ -130,7 +125,7 @@ with tarfile.open(sys.argv[1], "r:gz") as tar:
 assert gzip.open(sys.argv[1]).read() == b"".join(members)
 print(json.dumps([names, sums]))
 "#;
-    let printed = run(folder.path(), "python3", &["-c", script, archive.to_str().unwrap()]);
+    let printed = run(&folder, "python3", &["-c", script, archive.to_str().unwrap()]);
     let printed: Value = serde_json::from_str(&printed).unwrap();
     let recorded: Vec<&Value> = metadata["databases"].as_array().unwrap().iter().map(|database| &database["sha256"]).collect();
     assert_eq!(printed[0][0], "backup_metadata.json");

@@ -1,4 +1,4 @@
-//! The pages in `man/` and the scripts in `completions/` are what this build would render. To accept a change: `BLESS=1 cargo test --test generated`.
+//! The pages in `man/` and the scripts in `completions/` are what this build would render. To accept a change: `BLESS=1 cargo test --test cli generated`.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 

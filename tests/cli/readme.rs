@@ -1,4 +1,4 @@
-//! The commands that the documentation prints are commands that the program takes.
+//! Every code block of the README is run, in order and in one world, as a reader would; examples elsewhere are parsed.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -8,16 +8,108 @@ use std::path::Path;
 use clap::CommandFactory as _;
 use heirloom::cli::Cli;
 
-/// Returns the commands in the code blocks of a page, comments cut off, joined with `&&` taken apart.
-fn commands(page: &str) -> Vec<String> {
-    let blocks = page.split("```").skip(1).step_by(2);
-    // `docker … heirloom` names an image.
-    let lines = blocks.flat_map(str::lines).filter(|line| line.contains("heirloom ") && !line.starts_with("docker "));
-    lines
-        .flat_map(|line| line.split(" && "))
-        .filter_map(|part| part.find("heirloom ").filter(|at| *at == 0 || part[..*at].ends_with([' ', '$'])).map(|at| &part[at..]))
-        .map(|command| command.split(" # ").next().unwrap().split(" | ").next().unwrap().split(" > ").next().unwrap().trim().to_owned())
-        .collect()
+use crate::terminal::run_at;
+use crate::tools::installed;
+use crate::world::World;
+
+/// Blocks that are not run: how they start, and why.
+const NOT_RUN: [(&str, &str); 4] = [
+    ("scripts/demo.sh", "builds a release"),
+    ("scripts/check.sh", "runs this test"),
+    ("cargo install", "builds a release"),
+    ("docker compose stop app", "needs a container engine"),
+];
+
+/// A code block: its language, and its text.
+struct Block {
+    language: String,
+    text: String,
+}
+
+fn readme() -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap()
+}
+
+fn blocks(page: &str) -> Vec<Block> {
+    let fenced = page.split("```").skip(1).step_by(2);
+    let parts = fenced.map(|block| block.split_once('\n').unwrap());
+    parts.map(|(language, text)| Block { language: language.into(), text: text.into() }).collect()
+}
+
+/// Makes the scripts of a block: one for each prompt or line of a crontab, or the block as it stands.
+fn scripts(block: &Block) -> Vec<String> {
+    match block.language.as_str() {
+        "console" => block.text.lines().filter_map(|line| line.strip_prefix("$ ")).map(str::to_owned).collect(),
+        "crontab" => block.text.lines().map(|line| line.split_whitespace().skip(5).collect::<Vec<_>>().join(" ")).collect(),
+        "sh" => vec![block.text.clone()],
+        "toml" => vec![format!("cat > readme.toml <<'END'\n{}END\nheirloom --config readme.toml config show", block.text)],
+        other => panic!("a block in {other:?}; this test knows sh, console, crontab and toml"),
+    }
+}
+
+/// The databases that the README names, one of them in the environment as for cron, and a `docker` that does nothing.
+fn world() -> World {
+    let mut world = World::new();
+    world.env("DATABASE_PATH", "app.db");
+    for name in ["app.db", "users.db", "orders.db"] {
+        world.database(name);
+    }
+    fs::create_dir(world.path("bin")).unwrap();
+    fs::write(world.path("bin/docker"), "#!/bin/sh\nexit 0\n").unwrap();
+    fs::set_permissions(world.path("bin/docker"), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    world
+}
+
+/// Runs the blocks an hour apart, the first at the time of the archives that the README names. `Err` says which failed.
+fn run(world: &mut World, blocks: &[Block]) -> Result<usize, String> {
+    let mut count = 0;
+    let is_run = |block: &&Block| !NOT_RUN.iter().any(|(start, _)| block.text.starts_with(start));
+    for (hour, block) in (3..).zip(blocks.iter().filter(is_run)) {
+        world.at(&format!("2026-03-01T{hour:02}:00:00Z"));
+        // "Restoring without heirloom" starts beside an archive.
+        for archive in world.archives() {
+            let _ = fs::hard_link(world.path("backups").join(&archive), world.path(archive));
+        }
+        for script in scripts(block) {
+            let script = script.replace("http://localhost:8080/health", &crate::guard::server(&["200 OK"]));
+            let screen = run_at(80, &mut world.shell(&format!("PATH=$PWD/bin:$PATH\n{script}")), "y\n");
+            if screen.code != 0 {
+                return Err(format!("{script}\nends with {}:\n{}", screen.code, screen.text));
+            }
+            count += 1;
+        }
+    }
+    Ok(count)
+}
+
+#[test]
+fn every_block_of_the_readme_runs() {
+    if !installed("the commands of the README run", &["sqlite3", "tar"]) {
+        return;
+    }
+    let blocks = blocks(&readme());
+    for (start, why) in NOT_RUN {
+        let count = blocks.iter().filter(|block| block.text.starts_with(start)).count();
+        assert_eq!(count, 1, "{start} ({why}) is not in the README any more");
+    }
+    let count = run(&mut world(), &blocks).unwrap_or_else(|failed| panic!("{failed}"));
+    assert!(count > 8, "only {count} were found");
+}
+
+#[test]
+fn a_command_of_the_readme_that_fails_is_seen() {
+    let failing = |page: &str| run(&mut world(), &blocks(page)).unwrap_err();
+    assert!(failing("```console\n$ heirloom restore latest\n```").contains("ends with 16"));
+    assert!(failing("```sh\nheirloom backup app.db\nheirloom restore --no-such-flag\n```").contains("ends with 2"));
+    assert!(failing("```crontab\n0 3 * * *  heirloom rotate && false\n```").contains("ends with 1"));
+    assert!(failing("```toml\n[retention]\ndaly = 7\n```").contains("ends with 2"));
+}
+
+/// Returns the commands in the text of a page, without its blocks: `heirloom …` between backquotes.
+fn spans(page: &str) -> Vec<String> {
+    let text: String = page.split("```").step_by(2).collect();
+    let spans = text.split('`').skip(1).step_by(2).filter(|span| span.starts_with("heirloom ") && !span.contains("…"));
+    spans.map(|span| span.split_whitespace().collect::<Vec<_>>().join(" ")).collect()
 }
 
 /// Splits a command into words; quotes are all that the documentation uses.
@@ -46,10 +138,9 @@ fn all_are_taken(commands: &[String], source: &str) {
 }
 
 #[test]
-fn every_command_of_the_readme_is_taken() {
-    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
-    let commands = commands(&page);
-    assert!(commands.len() > 12, "{commands:?}");
+fn every_command_in_the_text_of_the_readme_is_taken() {
+    let commands = spans(&readme());
+    assert!(commands.len() > 3, "{commands:?}");
     all_are_taken(&commands, "README.md");
 }
 
@@ -67,11 +158,4 @@ fn every_example_of_the_help_is_taken() {
         all_are_taken(&examples, command.get_name());
     }
     assert!(count > 20, "only {count} examples were found");
-}
-
-#[test]
-fn a_command_that_is_not_taken_is_seen() {
-    let planted = commands("text\n```sh\nheirloom restore --no-such-flag\n```\n");
-    assert_eq!(planted, ["heirloom restore --no-such-flag"]);
-    assert!(Cli::command().try_get_matches_from(words(&planted[0])).is_err());
 }

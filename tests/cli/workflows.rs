@@ -5,32 +5,19 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+
+use crate::world::World;
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/workflows")
 }
 
-/// Runs a story in an empty folder, with no other environment than the folder of the program under test in `PATH`.
+/// Runs a story in an empty world. It sets the clock and the host itself.
 fn run(story: &str) {
-    let place = tempfile::tempdir().unwrap();
-    let program = Path::new(env!("CARGO_BIN_EXE_heirloom"));
-    let path = format!("{}:{}", program.parent().unwrap().display(), std::env::var("PATH").unwrap());
-    let output = Command::new("sh")
-        .args(["-eu".as_ref(), folder().join(format!("{story}.sh")).as_os_str()])
-        .current_dir(place.path())
-        .env_clear()
-        .env("PATH", path)
-        .env("LIB", folder().join("lib.sh"))
-        .env("HOME", place.path())
-        .env("HEIRLOOM_CONFIG", "/dev/null")
-        .env("HEIRLOOM_STATE_DIR", place.path().join("state"))
-        .env("TZ", "UTC")
-        .env("LC_ALL", "C.UTF-8")
-        .output()
-        .unwrap();
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    assert!(output.status.success(), "{story}: {}\n{}{}", output.status, text(&output.stdout), text(&output.stderr));
+    let world = World::new();
+    let mut command = world.shell(&format!(". '{}'", folder().join(format!("{story}.sh")).display()));
+    command.env_remove("HEIRLOOM_NOW").env_remove("HEIRLOOM_HOST").env("LIB", folder().join("lib.sh"));
+    world.run(command.env("HEIRLOOM_CONFIG", "/dev/null")).success();
 }
 
 macro_rules! stories {

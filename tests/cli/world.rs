@@ -96,8 +96,23 @@ impl World {
 
     /// Prepares a command without running it.
     pub fn command<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_heirloom"));
-        command.args(args).current_dir(self.work()).stdin(Stdio::null()).env_clear();
+        let mut command = self.program(env!("CARGO_BIN_EXE_heirloom"));
+        command.args(args);
+        command
+    }
+
+    /// Prepares a script for the shell, which finds the program that is tested as `heirloom`.
+    pub fn shell(&self, script: &str) -> Command {
+        let mut folders = vec![Path::new(env!("CARGO_BIN_EXE_heirloom")).parent().unwrap().to_owned()];
+        folders.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()));
+        let mut command = self.program("sh");
+        command.args(["-euc", script]).env("PATH", std::env::join_paths(folders).unwrap());
+        command
+    }
+
+    fn program(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        command.current_dir(self.work()).stdin(Stdio::null()).env_clear();
         command.env("HOME", self.root.path().join("home")).env("TMPDIR", self.root.path().join("tmp"));
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.env("TZ", "UTC").env("LC_ALL", "C.UTF-8").env("USER", "tester").env("HEIRLOOM_NOW", &self.now);
