@@ -14,8 +14,10 @@ case "$gear" in
 *) sed -n '2,7s/^# //p' "$0"; exit 2 ;;
 esac
 
-# Harnesses and properties that take from half a minute to many: only `everything` runs them.
-long=(faults:: corpus:: hostile_input::fuzz workflows::two_ retention::properties:: retention::runs::)
+# Harnesses, thousands of histories, hundreds of simulated days, writers and readers for seconds: only `everything` runs them.
+long=(faults:: corpus:: workflows:: retention::properties:: retention::runs:: many_tables::a_hundred_thousand
+    capture::a_set_shows capture::copies_beside replace::readers_of replace::a_process_killed
+    archive_format::salvage::what_is_read hostile_input::found::the_largest)
 
 not_tested=$(mktemp)
 trap 'rm -f "$not_tested"' EXIT
