@@ -18,7 +18,11 @@ modules=(apsw:apsw.sqlite_extra django:django sqlite-vec:sqlite_vec prometheus-c
 missing() {
     local entry
     for entry; do
-        PATH=$PATH:/sbin:/usr/sbin command -v "${entry#*:}" >/dev/null || compgen -G "${entry#*:}" >/dev/null || echo "${entry%%:*}"
+        case "${entry#*:}" in
+        /*) compgen -G "${entry#*:}" >/dev/null ;;
+        # A file: `time` is a word of the shell, too.
+        *) PATH=$PATH:/sbin:/usr/sbin type -P "${entry#*:}" >/dev/null ;;
+        esac || echo "${entry%%:*}"
     done
 }
 
