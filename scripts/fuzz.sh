@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Lets libFuzzer look for inputs that break the checks of tests/hostile, and prints a table: runs, coverage, findings.
+# Lets libFuzzer look for inputs that break the checks of tests/library/hostile, and prints a table: runs, coverage, findings.
 #   scripts/fuzz.sh [--seconds N] [--target T] [--seed S]     default: 60 seconds for each target
 # Targets: archive legacy metadata config database. Needs only cargo and a C++ compiler. Findings are kept in
 # target/fuzz/findings, the learned inputs in target/fuzz/corpus, where the next run starts.

@@ -53,7 +53,7 @@ while :; do
     harness hostile.py --flips "$flips"
     if ! is_over; then
         echo "## properties of hostile input"
-        PROPTEST_CASES=$random cargo test --quiet --locked --manifest-path "$here/Cargo.toml" --test hostile_input || failed=1
+        PROPTEST_CASES=$random cargo test --quiet --locked --manifest-path "$here/Cargo.toml" --test library hostile_input:: || failed=1
         echo "## fuzzers"
         "$here/scripts/fuzz.sh" --seconds "$fuzz" --seed "$seed" 2>&1 | tee -a "$log" || failed=1
     fi

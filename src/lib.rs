@@ -1,7 +1,7 @@
 //! Backs up SQLite databases, proves that the backups can be restored, keeps the right ones and puts them back.
 //!
 //! Five layers. A file may use what is in the layers below its own, never above, and an adapter never
-//! its neighbours; `tests/layers.rs` reads the `use` lines and holds this.
+//! its neighbours; `tests/layers/` reads the `use` lines and holds this.
 //!
 //! ```text
 //! faces        main.rs  cli/            talk to people and machines: clap, indicatif, printing, clock, environment

@@ -27,7 +27,7 @@
 //!   the stream and not know of each other.
 //! - Archives with one id are copies of one archive: they take one slot and have one verdict.
 //!
-//! What holds, as `tests/retention/` tries on ten thousand histories with all of this in them:
+//! What holds, as `tests/library/retention/` tries on ten thousand histories with all of this in them:
 //!
 //! - What is kept stays kept when the same plan is made again, unless the newest archive was removed because it was read
 //!   again and is damaged: then another file can be the one that is in use.

@@ -1,7 +1,7 @@
 //! Where archives are kept. A store knows files and names, not what is in them.
 //!
 //! [`Store`] is small, so that an object store can be one. Every implementation passes the contract in
-//! `tests/store_contract.rs`. Two rules protect the data: nothing is ever replaced, and "not there" is
+//! `tests/library/store_contract.rs`. Two rules protect the data: nothing is ever replaced, and "not there" is
 //! only said on a positive answer, never on an error. What only some services can do is one of the
 //! [`Capabilities`]. Readers get a [`ReadStore`], which can change nothing.
 

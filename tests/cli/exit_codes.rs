@@ -4,16 +4,12 @@ use std::fs;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use crate::tools::{have, not_tested};
 use crate::world::World;
-
-fn is_root() -> bool {
-    rustix::process::geteuid().is_root()
-}
 
 #[test]
 fn failed_is_1_where_no_other_code_fits() {
-    if !is_root() {
-        eprintln!("not tested: needs root to become another user");
+    if !have("a database that may not be read ends with 1", &["setpriv"]) {
         return;
     }
     let world = World::new();
@@ -66,10 +62,13 @@ fn a_full_disk_is_15_and_leaves_what_was_there() {
     world.sql("app.db", "CREATE TABLE t(x); WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<400) INSERT INTO t SELECT randomblob(4000) FROM n;");
     let store = world.path("backups");
     fs::create_dir(&store).unwrap();
-    let mounted = is_root()
-        && Command::new("mount").args(["-t", "tmpfs", "-o", "size=1m", "tmpfs"]).arg(&store).status().is_ok_and(|status| status.success());
+    if !have("a full disk ends with 15", &["mount"]) {
+        return;
+    }
+    let mounted =
+        Command::new("mount").args(["-t", "tmpfs", "-o", "size=1m", "tmpfs"]).arg(&store).status().is_ok_and(|status| status.success());
     if !mounted {
-        eprintln!("not tested: needs root to mount a small file system");
+        not_tested("a full disk ends with 15", "the right to mount");
         return;
     }
     let full = world.heirloom(["backup", "app.db"]);

@@ -4,6 +4,7 @@
 use std::fs;
 use std::process::{Child, Command, Output, Stdio};
 
+use crate::tools::{self, have_modules};
 use crate::world::World;
 
 /// Loads the VFS, which becomes the default one.
@@ -18,19 +19,14 @@ def connect(name):
 ";
 
 fn python(world: &World, script: &str) -> Command {
-    let mut command = Command::new("python3");
+    let mut command = tools::python();
     command.args(["-c", &format!("{LOAD}{script}")]).current_dir(world.work()).stdin(Stdio::piped()).stdout(Stdio::piped());
     command
 }
 
 /// Says whether the VFS is there.
 fn is_there(promise: &str) -> bool {
-    let found = Command::new("python3").args(["-c", LOAD]).output().is_ok_and(|output| output.status.success());
-    if !found {
-        assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "not tested: {promise} (missing: the PyPI package apsw)");
-        eprintln!("not tested: {promise} (missing: the PyPI package apsw)");
-    }
-    found
+    have_modules(promise, "apsw.sqlite_extra")
 }
 
 #[track_caller]

@@ -20,6 +20,10 @@ class Limits:
         self.a, self.rnd, self.bad, self.cases, self.refused = a, random.Random(a.seed), 0, 0, 0
         self.work = tempfile.mkdtemp(prefix='limits-', dir='/dev/shm' if os.access('/dev/shm', os.W_OK) else None)
         os.chmod(self.work, 0o755)
+        # Other users run it too, and the folder of the build may be root's own. Not below self.work, which may be mounted noexec.
+        self.programs = tempfile.mkdtemp(prefix='limits-bin-')
+        os.chmod(self.programs, 0o755)
+        self.a.bin = shutil.copy(self.a.bin, self.programs)
         self.scenarios = {}
 
     def scenario(self, name):
@@ -214,7 +218,8 @@ def main():
             getattr(limits, name)()
             print(f'# {name}: {limits.cases - cases} cases, {limits.refused - refused} not exit 0, {limits.bad - bad} findings', flush=True)
         print(f'# limits: cases {limits.cases}, findings {limits.bad}, seed {a.seed}')
-    finally: shutil.rmtree(limits.work, ignore_errors=True)
+    finally:
+        for folder in (limits.work, limits.programs): shutil.rmtree(folder, ignore_errors=True)
     return 1 if limits.bad else 0
 
 
