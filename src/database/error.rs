@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use rusqlite::ErrorCode;
 
-use super::holders::Holder;
-use super::unlinked::Unlinked;
+use crate::database::processes::holders::Holder;
+use crate::database::processes::unlinked::Unlinked;
 use crate::names::printable;
 use crate::progress::Interrupted;
 use crate::text::{shell_word, unexpanded};
@@ -124,7 +124,7 @@ impl SourceError {
     /// Says whether it was this file, or a sidecar of it, that could not be read or written; a private copy in scratch is another.
     pub fn is_about(&self, source: &Path) -> bool {
         let Self::Io { path, .. } = self else { return false };
-        path == source || ["-wal", "-journal"].iter().any(|ending| *path == super::open::sidecar(source, ending))
+        path == source || ["-wal", "-journal"].iter().any(|ending| *path == crate::database::files::source_file::sidecar(source, ending))
     }
 
     /// Says what the user can do next, when we know it.

@@ -13,9 +13,9 @@ use std::thread;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ToSql};
 
-use super::check::watched;
-use super::facts::text;
-use super::open::open_private;
+use crate::database::check::integrity::watched;
+use crate::database::contents::facts::text;
+use crate::database::files::source_file::open_private;
 use crate::progress::Progress;
 
 /// How much memory the page caches of all checks that run at the same time take together, in bytes.
@@ -54,7 +54,7 @@ impl Effort {
     /// Prepares a connection for a check with one thread's part of the memory.
     ///
     /// A check looks at every cell of every page by itself; `cell_size_check` would do so once more for the rows, and take a tenth longer.
-    pub(super) fn prepare(self, connection: &Connection) -> rusqlite::Result<()> {
+    pub(in crate::database) fn prepare(self, connection: &Connection) -> rusqlite::Result<()> {
         let cache = self.cache / self.threads / 1024;
         connection.execute_batch(&format!("PRAGMA cell_size_check=OFF; PRAGMA cache_size=-{cache};"))
     }
@@ -64,7 +64,7 @@ impl Effort {
 ///
 /// `false` says no more than that one part did not: it found something, or could not be run; or that one `integrity_check` is faster: with
 /// one thread, or with thousands of tables. Whoever needs to know more asks in one piece.
-pub(super) fn all_in_order(copy: &Path, connection: &Connection, effort: Effort, progress: &dyn Progress) -> bool {
+pub(in crate::database) fn all_in_order(copy: &Path, connection: &Connection, effort: Effort, progress: &dyn Progress) -> bool {
     if effort.threads < 2 {
         return false;
     }
@@ -119,14 +119,14 @@ fn says_ok(connection: &Connection, sql: &str, values: &[&dyn ToSql]) -> bool {
 }
 
 /// Returns the names that a query gives, as they are in the schema.
-pub(super) fn names(connection: &Connection, sql: &str) -> rusqlite::Result<Vec<Vec<u8>>> {
+pub(in crate::database) fn names(connection: &Connection, sql: &str) -> rusqlite::Result<Vec<Vec<u8>>> {
     let mut statement = connection.prepare(sql)?;
     let names = statement.query_map([], |row| Ok(text(row.get_ref(0)?).unwrap_or_default().to_owned()))?;
     names.collect()
 }
 
 /// A text as it is in the database, valid or not.
-pub(super) struct Raw<'a>(pub(super) &'a [u8]);
+pub(in crate::database) struct Raw<'a>(pub(in crate::database) &'a [u8]);
 
 impl ToSql for Raw<'_> {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {

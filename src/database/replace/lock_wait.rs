@@ -3,17 +3,17 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use super::TargetError;
-use super::capture::Limits;
-use super::holders::exclusive_holder;
-use super::pin::{is_busy, pause};
+use crate::database::TargetError;
+use crate::database::processes::holders::exclusive_holder;
+use crate::database::snapshot::copy::Limits;
+use crate::database::snapshot::pin::{is_busy, pause};
 use crate::progress::Progress;
 
 /// How long to sleep between two tries for a lock.
 const PAUSE: Duration = Duration::from_micros(300);
 
 /// Waits for a lock.
-pub(super) struct Waiting<'a> {
+pub(in crate::database) struct Waiting<'a> {
     path: &'a Path,
     started: Instant,
     limits: &'a Limits,
@@ -22,12 +22,12 @@ pub(super) struct Waiting<'a> {
 
 impl<'a> Waiting<'a> {
     /// Starts the clock.
-    pub(super) fn new(path: &'a Path, limits: &'a Limits, progress: &'a dyn Progress) -> Self {
+    pub(in crate::database) fn new(path: &'a Path, limits: &'a Limits, progress: &'a dyn Progress) -> Self {
         Self { path, started: Instant::now(), limits, progress }
     }
 
     /// Tries until it succeeds. "Busy", as an error or as `false`, is tried again until time is up.
-    pub(super) fn until(&self, mut attempt: impl FnMut() -> rusqlite::Result<bool>) -> Result<(), TargetError> {
+    pub(in crate::database) fn until(&self, mut attempt: impl FnMut() -> rusqlite::Result<bool>) -> Result<(), TargetError> {
         loop {
             match attempt() {
                 Ok(true) => return Ok(()),
@@ -46,7 +46,7 @@ impl<'a> Waiting<'a> {
     }
 
     /// Tries until it gives something.
-    pub(super) fn get<T>(&self, mut attempt: impl FnMut() -> rusqlite::Result<T>) -> Result<T, TargetError> {
+    pub(in crate::database) fn get<T>(&self, mut attempt: impl FnMut() -> rusqlite::Result<T>) -> Result<T, TargetError> {
         let mut result = None;
         self.until(|| {
             result = Some(attempt()?);
@@ -56,7 +56,7 @@ impl<'a> Waiting<'a> {
     }
 
     /// Makes an error about this database.
-    pub(super) fn failed(&self, error: &rusqlite::Error) -> TargetError {
+    pub(in crate::database) fn failed(&self, error: &rusqlite::Error) -> TargetError {
         TargetError::from_sqlite(self.path, "lock", error)
     }
 }

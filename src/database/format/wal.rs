@@ -11,8 +11,8 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
-use super::open::{HEADER_BYTES, is_no_file};
-use super::pair_sum::PairSum;
+use crate::database::files::source_file::{HEADER_BYTES, is_no_file};
+use crate::database::format::pair_sum::PairSum;
 
 /// The size of the header of a `-wal`, and of that of each frame in it (sqlite.org/fileformat2.html, section 4.1).
 const WAL_HEADER_BYTES: usize = 32;
@@ -31,7 +31,7 @@ const LONGEST_NAME: u64 = 4096;
 
 /// What a sidecar is to a database.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Fit {
+pub(in crate::database) enum Fit {
     /// It holds nothing that counts.
     Nothing,
     /// It belongs to the database, and holds this many pages for it.
@@ -85,7 +85,7 @@ fn not_before(first: u32, second: u32) -> bool {
 }
 
 /// Looks at the `-wal` of a database whose main file begins with `header`.
-pub(super) fn look_at_wal(wal: &Path, header: &[u8; HEADER_BYTES]) -> io::Result<Fit> {
+pub(in crate::database) fn look_at_wal(wal: &Path, header: &[u8; HEADER_BYTES]) -> io::Result<Fit> {
     let file = File::open(wal)?;
     if file.metadata()?.len() == 0 {
         return Ok(Fit::Nothing);
@@ -154,7 +154,7 @@ pub(super) fn look_at_wal(wal: &Path, header: &[u8; HEADER_BYTES]) -> io::Result
 }
 
 /// Looks at the `-journal` of a database whose main file begins with `header`. `Fits` counts the pages that it brings back.
-pub(super) fn look_at_journal(journal: &Path, header: &[u8; HEADER_BYTES]) -> io::Result<Fit> {
+pub(in crate::database) fn look_at_journal(journal: &Path, header: &[u8; HEADER_BYTES]) -> io::Result<Fit> {
     let mut file = File::open(journal)?;
     let bytes = file.metadata()?.len();
     let mut start = [0; 28];
@@ -219,7 +219,7 @@ pub(super) fn look_at_journal(journal: &Path, header: &[u8; HEADER_BYTES]) -> io
 
 /// What became of the file that the journal of a transaction over several databases names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum SuperJournal {
+pub(in crate::database) enum SuperJournal {
     /// The journal names none.
     None,
     /// It is there: the transaction was not committed.
@@ -230,7 +230,7 @@ pub(super) enum SuperJournal {
 
 /// Takes the name of the super-journal out of a private copy of a journal, where that file is there. SQLite asks whether it exists, and
 /// older releases remove the original once they have rolled back the copy.
-pub(super) fn detach_super_journal(journal: &Path) -> io::Result<SuperJournal> {
+pub(in crate::database) fn detach_super_journal(journal: &Path) -> io::Result<SuperJournal> {
     let file = OpenOptions::new().read(true).write(true).open(journal)?;
     let bytes = file.metadata()?.len();
     let mut end = [0; 16];

@@ -13,9 +13,9 @@ use std::path::Path;
 
 use rusqlite::Connection;
 
-use super::SourceError;
-use super::open::{HEADER_BYTES, MAGIC};
-use super::pair_sum::PairSum;
+use crate::database::SourceError;
+use crate::database::files::source_file::{HEADER_BYTES, MAGIC};
+use crate::database::format::pair_sum::PairSum;
 use crate::progress::{Interrupted, Progress};
 
 /// How many bytes of a page the checksum takes.
@@ -31,20 +31,20 @@ const NAMED: usize = 10;
 
 /// What the ends of the pages of a database say.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct PageChecksums {
+pub(in crate::database) struct PageChecksums {
     /// Whether they are checksums.
-    pub(super) in_use: bool,
+    pub(in crate::database) in_use: bool,
     /// Whether that of the first page is wrong.
-    pub(super) first_is_wrong: bool,
+    pub(in crate::database) first_is_wrong: bool,
     /// The first of the other pages whose checksum is wrong.
     named: Vec<u64>,
     /// How many of the other pages have a wrong one.
-    pub(super) wrong: u64,
+    pub(in crate::database) wrong: u64,
 }
 
 impl PageChecksums {
     /// Says which pages other than the first changed on the disk; `None` where none did.
-    pub(super) fn damage(&self) -> Option<String> {
+    pub(in crate::database) fn damage(&self) -> Option<String> {
         if !self.in_use || self.wrong == 0 {
             return None;
         }
@@ -57,7 +57,7 @@ impl PageChecksums {
 }
 
 /// Returns the size of a page of which the last 8 bytes are free; `None` where other numbers of bytes are.
-pub(super) fn checked_page_bytes(header: &[u8]) -> Option<usize> {
+pub(in crate::database) fn checked_page_bytes(header: &[u8]) -> Option<usize> {
     if !header.starts_with(MAGIC) || header.len() < HEADER_BYTES || usize::from(header[RESERVED_AT]) != CHECKSUM_BYTES {
         return None;
     }
@@ -74,19 +74,19 @@ fn checksum(page: &[u8]) -> [u8; CHECKSUM_BYTES] {
 }
 
 /// Says whether the checksum of a page holds.
-pub(super) fn holds(page: &[u8]) -> bool {
+pub(in crate::database) fn holds(page: &[u8]) -> bool {
     page.ends_with(&checksum(page))
 }
 
 /// Sets the checksum of a page.
-pub(super) fn set(page: &mut [u8]) {
+pub(in crate::database) fn set(page: &mut [u8]) {
     let sum = checksum(page);
     let end = page.len() - CHECKSUM_BYTES;
     page[end..].copy_from_slice(&sum);
 }
 
 /// Reads the first page of a file where its pages may end with checksums.
-pub(super) fn first_page(file: &File) -> io::Result<Option<Vec<u8>>> {
+pub(in crate::database) fn first_page(file: &File) -> io::Result<Option<Vec<u8>>> {
     let mut header = [0; HEADER_BYTES];
     match file.read_exact_at(&mut header, 0) {
         Ok(()) => {}
@@ -103,7 +103,7 @@ pub(super) fn first_page(file: &File) -> io::Result<Option<Vec<u8>>> {
 }
 
 /// Looks at every page of a private copy. Costs nothing where no 8 bytes are free.
-pub(super) fn look(copy: &Path, progress: &dyn Progress) -> io::Result<PageChecksums> {
+pub(in crate::database) fn look(copy: &Path, progress: &dyn Progress) -> io::Result<PageChecksums> {
     let file = File::open(copy)?;
     let Some(first) = first_page(&file)? else { return Ok(PageChecksums::default()) };
     let mut found = PageChecksums { first_is_wrong: !holds(&first), ..PageChecksums::default() };
@@ -130,19 +130,19 @@ pub(super) fn look(copy: &Path, progress: &dyn Progress) -> io::Result<PageCheck
 }
 
 /// Sets the checksum of the first page of a private copy.
-pub(super) fn set_first(copy: &Path) -> io::Result<()> {
+pub(in crate::database) fn set_first(copy: &Path) -> io::Result<()> {
     set_first_in(&OpenOptions::new().read(true).write(true).open(copy)?)
 }
 
 /// Sets the checksum of the first page of a file that nobody else writes to.
-pub(super) fn set_first_in(file: &File) -> io::Result<()> {
+pub(in crate::database) fn set_first_in(file: &File) -> io::Result<()> {
     let Some(mut page) = first_page(file)? else { return Ok(()) };
     set(&mut page);
     file.write_all_at(&page[page.len() - CHECKSUM_BYTES..], (page.len() - CHECKSUM_BYTES) as u64)
 }
 
 /// Sets the checksums of all pages of a private copy that was written anew.
-pub(super) fn set_all(copy: &Path, progress: &dyn Progress) -> io::Result<()> {
+pub(in crate::database) fn set_all(copy: &Path, progress: &dyn Progress) -> io::Result<()> {
     let file = OpenOptions::new().read(true).write(true).open(copy)?;
     let Some(first) = first_page(&file)? else { return Ok(()) };
     pages(&file, first.len(), progress, |_, page| {
@@ -182,7 +182,7 @@ fn stopped(interrupted: Interrupted) -> io::Error {
 }
 
 /// Makes an error about a private copy.
-pub(super) fn failed(copy: &Path, cause: io::Error) -> SourceError {
+pub(in crate::database) fn failed(copy: &Path, cause: io::Error) -> SourceError {
     match cause.downcast::<Interrupted>() {
         Ok(interrupted) => SourceError::Interrupted(interrupted),
         Err(cause) => SourceError::Io { path: copy.to_owned(), action: "read", cause },
@@ -190,7 +190,7 @@ pub(super) fn failed(copy: &Path, cause: io::Error) -> SourceError {
 }
 
 /// Sets the checksum of the first page of a private copy that SQLite wrote, where its pages have checksums.
-pub(super) fn settle(copy: &Path, progress: &dyn Progress) -> Result<(), SourceError> {
+pub(in crate::database) fn settle(copy: &Path, progress: &dyn Progress) -> Result<(), SourceError> {
     let found = look(copy, progress).map_err(|cause| failed(copy, cause))?;
     if found.in_use { set_first(copy).map_err(|cause| failed(copy, cause)) } else { Ok(()) }
 }
@@ -207,12 +207,12 @@ pub fn set_missing_checksum(copy: &Path, progress: &dyn Progress) -> Result<bool
 }
 
 /// Returns the first page as a connection sees it; `None` where SQLite cannot read it, or was built without `sqlite_dbpage`.
-pub(super) fn seen_first_page(connection: &Connection) -> Option<Vec<u8>> {
+pub(in crate::database) fn seen_first_page(connection: &Connection) -> Option<Vec<u8>> {
     connection.query_row("SELECT data FROM sqlite_dbpage WHERE pgno = 1", [], |row| row.get(0)).ok()
 }
 
 /// Says whether a page is a first page with a checksum that holds.
-pub(super) fn is_first_and_holds(page: &[u8]) -> bool {
+pub(in crate::database) fn is_first_and_holds(page: &[u8]) -> bool {
     checked_page_bytes(page) == Some(page.len()) && holds(page)
 }
 
@@ -220,7 +220,7 @@ pub(super) fn is_first_and_holds(page: &[u8]) -> bool {
 /// as they are, and changes the header.
 ///
 /// `old` is the header of that database as it is, with writers kept out; nothing else may commit before.
-pub(super) fn foresee(copy: &Path, old: &[u8], in_wal_mode: bool) -> io::Result<()> {
+pub(in crate::database) fn foresee(copy: &Path, old: &[u8], in_wal_mode: bool) -> io::Result<()> {
     let file = OpenOptions::new().read(true).write(true).open(copy)?;
     let Some(mut page) = first_page(&file)? else { return Ok(()) };
     let number =

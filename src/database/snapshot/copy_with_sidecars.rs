@@ -15,10 +15,10 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use rustix::fs::{FlockOperation, fcntl_lock};
 use rustix::io::Errno;
 
-use super::SourceError;
-use super::capture::Limits;
-use super::open::{Located, is_no_file, open_regular, sidecar};
-use super::pin::{Excluded, pause};
+use crate::database::SourceError;
+use crate::database::files::source_file::{Located, is_no_file, open_regular, sidecar};
+use crate::database::snapshot::copy::Limits;
+use crate::database::snapshot::pin::{Excluded, pause};
 use crate::progress::Progress;
 
 /// What belongs to a database. The `-shm` is only an index, and SQLite makes it again.
@@ -36,23 +36,23 @@ const FEWEST_TRIES: u32 = 3;
 
 /// A private copy of a database and its sidecars; removed when dropped.
 #[derive(Debug)]
-pub(super) struct Staged(PathBuf);
+pub(in crate::database) struct Staged(PathBuf);
 
 impl Staged {
     /// Returns the path of the copied database.
-    pub(super) fn path(&self) -> &Path {
+    pub(in crate::database) fn path(&self) -> &Path {
         &self.0
     }
 
     /// Reads every byte of the copy; fails where the disk does not give them. No connection to it may be open.
-    pub(super) fn read_through(&self, progress: &dyn Progress) -> Result<(), SourceError> {
+    pub(in crate::database) fn read_through(&self, progress: &dyn Progress) -> Result<(), SourceError> {
         read_parts(&self.0, &self.0, progress)
     }
 }
 
 impl Staged {
     /// Leaves the copy where it is, for good.
-    pub(super) fn keep(mut self) {
+    pub(in crate::database) fn keep(mut self) {
         self.0 = PathBuf::new();
     }
 }
@@ -70,7 +70,12 @@ impl Drop for Staged {
 }
 
 /// Copies a source to `target` in a private folder; no connection to the source may be open in this process.
-pub(super) fn stage(located: &Located, target: &Path, limits: &Limits, progress: &dyn Progress) -> Result<Staged, SourceError> {
+pub(in crate::database) fn stage(
+    located: &Located,
+    target: &Path,
+    limits: &Limits,
+    progress: &dyn Progress,
+) -> Result<Staged, SourceError> {
     let started = Instant::now();
     let staged = Staged(target.to_owned());
     let mut excluded = None;
@@ -101,7 +106,7 @@ pub(super) fn stage(located: &Located, target: &Path, limits: &Limits, progress:
 ///
 /// SQLite takes an EIO of the disk for a malformed database, and only what was seen again after this is evidence. No connection
 /// to the source may be open in this process: the descriptor that is closed here would take its locks with it.
-pub(super) fn read_through(located: &Located, progress: &dyn Progress) -> Result<(), SourceError> {
+pub(in crate::database) fn read_through(located: &Located, progress: &dyn Progress) -> Result<(), SourceError> {
     read_parts(&located.path, &located.given, progress)
 }
 

@@ -13,9 +13,9 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-use super::SourceError;
-use super::holders::{locks, name};
-use super::open::sidecar;
+use crate::database::SourceError;
+use crate::database::files::source_file::sidecar;
+use crate::database::processes::holders::{locks, name};
 use crate::platform;
 
 /// The permission in the mode of a link in `/proc/PID/fd` that says: open for writing.
@@ -98,7 +98,7 @@ fn has_open(pid: u32, file: (u64, u64)) -> bool {
 
 impl Unlinked {
     /// Returns how to save what only the process has. Its `-wal` holds what was committed since the last checkpoint.
-    pub(super) fn rescue(&self, path: &Path) -> String {
+    pub(in crate::database) fn rescue(&self, path: &Path) -> String {
         let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         let word = |path: &Path| format!("'{}'", path.to_string_lossy().replace('\'', r"'\''"));
         let open = |descriptor: u32| format!("/proc/{}/fd/{descriptor}", self.pid);

@@ -8,7 +8,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-use super::target::{SIDECARS, existing};
+use crate::database::replace::target::{SIDECARS, existing};
 use crate::names::printable;
 
 /// The inode of the first process namespace of a machine: in any other, there are processes that cannot be seen.
@@ -48,7 +48,7 @@ impl Holder {
 
 /// Finds the one other process that keeps all others out of a database: it holds a write lock on the bytes that every reader locks
 /// (sqlite.org/lockingv3.html). A commit does so for a moment, `locking_mode=EXCLUSIVE` until the connection is closed.
-pub(super) fn exclusive_holder(path: &Path) -> Option<Holder> {
+pub(in crate::database) fn exclusive_holder(path: &Path) -> Option<Holder> {
     let metadata = fs::metadata(path).ok()?;
     let file = (metadata.dev(), metadata.ino());
     let held = locks()
@@ -72,7 +72,7 @@ pub fn holders(path: &Path) -> io::Result<Holders> {
 }
 
 /// Finds the processes that have one of these files (device, inode) open.
-pub(super) fn holders_of(files: &[(u64, u64)]) -> Holders {
+pub(in crate::database) fn holders_of(files: &[(u64, u64)]) -> Holders {
     let mut pids = Vec::new();
     let mut complete = fs::metadata("/proc/self/ns/pid").is_ok_and(|namespace| namespace.ino() == FIRST_PID_NAMESPACE);
     let own = std::process::id();
@@ -107,10 +107,10 @@ fn has_open(pid: u32, files: &[(u64, u64)]) -> io::Result<bool> {
 }
 
 /// A POSIX lock.
-pub(super) struct Lock {
-    pub(super) pid: u32,
+pub(in crate::database) struct Lock {
+    pub(in crate::database) pid: u32,
     /// Device and inode. On some file systems the device is not the one that `stat` gives.
-    pub(super) file: (u64, u64),
+    pub(in crate::database) file: (u64, u64),
     writes: bool,
     /// The first byte that is locked, and the last.
     first: u64,
@@ -118,7 +118,7 @@ pub(super) struct Lock {
 }
 
 /// Reads who holds POSIX locks: every user may see that.
-pub(super) fn locks() -> io::Result<Vec<Lock>> {
+pub(in crate::database) fn locks() -> io::Result<Vec<Lock>> {
     let text = fs::read_to_string("/proc/locks")?;
     let locks = text.lines().filter_map(|line| {
         let mut words = line.split_whitespace().skip_while(|word| *word != "READ" && *word != "WRITE");
@@ -141,7 +141,7 @@ fn lockers(files: &[(u64, u64)]) -> Vec<u32> {
 }
 
 /// Returns the name of a process, safe for a terminal; empty if it cannot be read.
-pub(super) fn name(pid: u32) -> String {
+pub(in crate::database) fn name(pid: u32) -> String {
     let comm = fs::read(format!("/proc/{pid}/comm")).unwrap_or_default();
     printable(String::from_utf8_lossy(&comm).trim_end()).into_owned()
 }

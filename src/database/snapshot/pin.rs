@@ -14,13 +14,13 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, ErrorCode, ffi};
 
-use super::SourceError;
-use super::capture::{Limits, PinnedDatabase, Source};
-use super::error::message;
-use super::holders::{Holder, exclusive_holder};
-use super::open::{Live, Located, Sidecars, Way, has_only_a_wal, locks_out_owner, way};
-use super::stage::{Staged, read_through, stage};
 use crate::clock::Clock;
+use crate::database::SourceError;
+use crate::database::error::message;
+use crate::database::files::source_file::{Live, Located, Sidecars, Way, has_only_a_wal, locks_out_owner, way};
+use crate::database::processes::holders::{Holder, exclusive_holder};
+use crate::database::snapshot::copy::{Limits, PinnedDatabase, Source};
+use crate::database::snapshot::copy_with_sidecars::{Staged, read_through, stage};
 use crate::progress::{Interrupted, Progress};
 
 /// How often a database is opened again that could not be read in place, before it is copied with its sidecars.
@@ -29,7 +29,7 @@ const TRIES_IN_PLACE: u32 = 5;
 const LONG_WAIT: Duration = Duration::from_millis(500);
 /// Begins a read transaction, and makes it a real one by reading. The version is in the header: the schema itself is not parsed, so
 /// that a damaged one can still be copied and kept.
-pub(super) const PIN: &str = "BEGIN; PRAGMA schema_version;";
+pub(in crate::database) const PIN: &str = "BEGIN; PRAGMA schema_version;";
 
 /// The databases of a set, each held at its point in time until it was copied.
 pub struct Pinned {
@@ -173,16 +173,16 @@ fn checkpointed_schema(located: &Located) -> Result<Option<u32>, SourceError> {
 }
 
 /// A wait for another process that keeps readers out.
-pub(super) struct Excluded(Option<Holder>);
+pub(in crate::database) struct Excluded(Option<Holder>);
 
 impl Excluded {
     /// Notes who does so at its start.
-    pub(super) fn new(located: &Located) -> Self {
+    pub(in crate::database) fn new(located: &Located) -> Self {
         Self(exclusive_holder(&located.path))
     }
 
     /// Ends it: one process that did so at the start and at the end does not only write.
-    pub(super) fn give_up(&self, located: &Located, limits: &Limits, why: String) -> SourceError {
+    pub(in crate::database) fn give_up(&self, located: &Located, limits: &Limits, why: String) -> SourceError {
         let path = located.given.clone();
         match exclusive_holder(&located.path) {
             Some(holder) if self.0.as_ref() == Some(&holder) && limits.busy >= LONG_WAIT => {
@@ -319,29 +319,29 @@ impl Locker {
 }
 
 /// Begins a transaction; on failure there is none.
-pub(super) fn begin(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
+pub(in crate::database) fn begin(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
     connection.execute_batch(sql).inspect_err(|_| {
         let _ = roll_back(connection);
     })
 }
 
 /// Ends a transaction, if there is one.
-pub(super) fn roll_back(connection: &Connection) -> rusqlite::Result<()> {
+pub(in crate::database) fn roll_back(connection: &Connection) -> rusqlite::Result<()> {
     if connection.is_autocommit() { Ok(()) } else { connection.execute_batch("ROLLBACK") }
 }
 
 /// Says whether an error passes when another process lets go of its lock.
-pub(super) fn is_busy(error: &rusqlite::Error) -> bool {
+pub(in crate::database) fn is_busy(error: &rusqlite::Error) -> bool {
     matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::FileLockingProtocolFailed))
 }
 
 /// Says whether an error means that reading in place would need to write: a hot journal, sidecars that cannot be made.
-pub(super) fn needs_staging(error: &rusqlite::Error) -> bool {
+pub(in crate::database) fn needs_staging(error: &rusqlite::Error) -> bool {
     matches!(error.sqlite_error_code(), Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied))
 }
 
 /// Waits, and stops early with [`Interrupted`] where that is asked for.
-pub(super) fn pause(wait: Duration, progress: &dyn Progress) -> Result<(), Interrupted> {
+pub(in crate::database) fn pause(wait: Duration, progress: &dyn Progress) -> Result<(), Interrupted> {
     let end = Instant::now() + wait;
     loop {
         progress.checkpoint()?;

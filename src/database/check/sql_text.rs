@@ -3,25 +3,25 @@
 use rusqlite::Connection;
 
 /// Returns the condition of a partial index out of its `CREATE INDEX`.
-pub(super) fn condition_of_partial_index(sql: &str) -> Option<&str> {
+pub(in crate::database) fn condition_of_partial_index(sql: &str) -> Option<&str> {
     words(sql).into_iter().find(|word| word.depth == 0 && word.text.eq_ignore_ascii_case("where")).map(|word| &sql[word.end..])
 }
 
 /// Returns the module out of a `CREATE VIRTUAL TABLE`.
-pub(super) fn module(sql: &str) -> Option<&str> {
+pub(in crate::database) fn module(sql: &str) -> Option<&str> {
     let words = words(sql);
     let using = words.iter().position(|word| word.depth == 0 && word.text.eq_ignore_ascii_case("using"))?;
     words.get(using + 1).map(|word| word.text)
 }
 
 /// Returns whether a full-text table was made without content of its own or another table's (`content=''`).
-pub(super) fn is_contentless(sql: &str) -> bool {
+pub(in crate::database) fn is_contentless(sql: &str) -> bool {
     let dense: String = sql.chars().filter(|char| !char.is_whitespace()).collect::<String>().to_ascii_lowercase();
     ["content=''", "content=\"\"", "content=[]", "content=``"].iter().any(|option| dense.contains(option))
 }
 
 /// Returns a name as it can be typed in a statement, in quotes only where it needs them.
-pub(super) fn word(connection: &Connection, name: &str) -> String {
+pub(in crate::database) fn word(connection: &Connection, name: &str) -> String {
     let plain =
         name.chars().all(|char| char.is_ascii_alphanumeric() || char == '_') && !name.starts_with(|char: char| char.is_ascii_digit());
     // `REINDEX nocase` would mean the collation.
@@ -29,7 +29,7 @@ pub(super) fn word(connection: &Connection, name: &str) -> String {
     if plain && !collation && !name.is_empty() && connection.prepare(&format!("SELECT 1 AS {name}")).is_ok() {
         name.to_owned()
     } else {
-        super::facts::quoted_identifier(name)
+        crate::database::contents::facts::quoted_identifier(name)
     }
 }
 

@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ErrorCode};
 
-use super::SourceError;
-use super::open::{HEADER_BYTES, Live, Located, Way, is_no_file, sidecar, way};
-use super::pin::{PIN, begin, is_busy, needs_staging, pause};
-use super::stage::read_through;
-use super::target::journal_mode;
+use crate::database::SourceError;
+use crate::database::files::source_file::{HEADER_BYTES, Live, Located, Way, is_no_file, sidecar, way};
+use crate::database::replace::target::journal_mode;
+use crate::database::snapshot::copy_with_sidecars::read_through;
+use crate::database::snapshot::pin::{PIN, begin, is_busy, needs_staging, pause};
 use crate::progress::Progress;
 
 /// What is known of a live database without copying or checking it.

@@ -7,11 +7,11 @@ use std::path::Path;
 
 use rusqlite::OpenFlags;
 
-use super::error::message;
-use super::open::{HEADER_BYTES, connect};
-use super::page_checksums;
-use super::target::journal_mode;
-use super::{Depth, Effort, Facts, check, count_rows, facts};
+use crate::database::error::message;
+use crate::database::files::source_file::{HEADER_BYTES, connect};
+use crate::database::format::page_checksums;
+use crate::database::replace::target::journal_mode;
+use crate::database::{Depth, Effort, Facts, check, count_rows, facts};
 use crate::metadata::Integrity;
 use crate::progress::Silent;
 
@@ -114,12 +114,12 @@ fn page_bytes(header: &[u8; HEADER_BYTES]) -> u64 {
 }
 
 /// Returns the journal mode that the header of a private copy says.
-pub(super) fn journal_mode_of(copy: &Path) -> io::Result<&'static str> {
+pub(in crate::database) fn journal_mode_of(copy: &Path) -> io::Result<&'static str> {
     Ok(journal_mode(&header(&File::open(copy)?)?))
 }
 
 /// Rewrites a private copy with another page size into a new file, and makes sure that it holds the same. On failure says why.
-pub(super) fn resize(copy: &Path, resized: &Path, page_size: u32) -> Result<(), String> {
+pub(in crate::database) fn resize(copy: &Path, resized: &Path, page_size: u32) -> Result<(), String> {
     let target = resized.to_str().ok_or("the path of the scratch folder is not UTF-8")?;
     // Not immutable: SQLite takes such a file for one in memory, and keeps its page size.
     let connection = connect(copy, "mode=rw", OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(|error| message(&error))?;

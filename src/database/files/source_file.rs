@@ -20,24 +20,24 @@ use rusqlite::{Connection, OpenFlags};
 use rustix::fs::{Access, AtFlags, CWD, OFlags, accessat};
 use rustix::thread::{CapabilitySet, capabilities};
 
-use super::{SourceError, TargetError};
+use crate::database::{SourceError, TargetError};
 
 /// The size of the header of a database, in bytes.
-pub(super) const HEADER_BYTES: usize = 100;
+pub(in crate::database) const HEADER_BYTES: usize = 100;
 /// The first bytes of every database.
-pub(super) const MAGIC: &[u8; 16] = b"SQLite format 3\0";
+pub(in crate::database) const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 /// How long SQLite itself waits for a lock; longer waits are loops of ours, which can be interrupted.
-pub(super) const LOCK_WAIT: Duration = Duration::from_millis(250);
+pub(in crate::database) const LOCK_WAIT: Duration = Duration::from_millis(250);
 
 /// A file, whatever its names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct FileId {
+pub(in crate::database) struct FileId {
     device: u64,
     inode: u64,
 }
 
 impl FileId {
-    pub(super) fn of(metadata: &Metadata) -> Self {
+    pub(in crate::database) fn of(metadata: &Metadata) -> Self {
         Self { device: metadata.dev(), inode: metadata.ino() }
     }
 }
@@ -97,19 +97,19 @@ pub fn is_blank(path: &Path) -> io::Result<bool> {
 
 /// A source that was found to be a file that looks like a database, and is this part of the process's alone.
 #[derive(Debug)]
-pub(super) struct Located {
+pub(in crate::database) struct Located {
     /// The path as it was given, for messages.
-    pub(super) given: PathBuf,
+    pub(in crate::database) given: PathBuf,
     /// The path without links: the sidecars lie beside this one.
-    pub(super) path: PathBuf,
+    pub(in crate::database) path: PathBuf,
     /// The file; sets are locked in this order.
-    pub(super) id: FileId,
+    pub(in crate::database) id: FileId,
     claim: Claim,
 }
 
 impl Located {
     /// Finds a source and refuses what is not a database, before SQLite sees it.
-    pub(super) fn find(given: &Path) -> Result<Self, SourceError> {
+    pub(in crate::database) fn find(given: &Path) -> Result<Self, SourceError> {
         let failed = |cause: io::Error| match cause.kind() {
             io::ErrorKind::NotFound => SourceError::Missing(given.to_owned()),
             _ => SourceError::Io { path: given.to_owned(), action: "open", cause },
@@ -136,7 +136,7 @@ impl Located {
     /// Reads the header of the main file as it lies on the disk, without what is in a `-wal`.
     ///
     /// The claim makes this safe; it is called only while this part of the process has no connection to the file.
-    pub(super) fn header(&self) -> Result<[u8; HEADER_BYTES], SourceError> {
+    pub(in crate::database) fn header(&self) -> Result<[u8; HEADER_BYTES], SourceError> {
         debug_assert_eq!(self.claim.0, self.id);
         let file = self.open_file()?;
         let mut header = Vec::with_capacity(HEADER_BYTES);
@@ -150,7 +150,7 @@ impl Located {
     }
 
     /// Opens the main file for plain reading; never blocks on what was put in its place.
-    pub(super) fn open_file(&self) -> Result<File, SourceError> {
+    pub(in crate::database) fn open_file(&self) -> Result<File, SourceError> {
         let file = open_regular(&self.path).map_err(|cause| self.io("open", cause))?;
         let metadata = file.metadata().map_err(|cause| self.io("read", cause))?;
         if FileId::of(&metadata) == self.id {
@@ -162,20 +162,20 @@ impl Located {
     }
 
     /// Makes an error about this source.
-    pub(super) fn io(&self, action: &'static str, cause: io::Error) -> SourceError {
+    pub(in crate::database) fn io(&self, action: &'static str, cause: io::Error) -> SourceError {
         SourceError::Io { path: self.given.clone(), action, cause }
     }
 }
 
 /// Opens a regular file for reading, and nothing else: no link, no pipe.
-pub(super) fn open_regular(path: &Path) -> io::Result<File> {
+pub(in crate::database) fn open_regular(path: &Path) -> io::Result<File> {
     let flags = OFlags::NONBLOCK | OFlags::NOFOLLOW;
     let file = OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path)?;
     if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")) }
 }
 
 /// Says what a thing is that is not a regular file.
-pub(super) fn oddity(metadata: &Metadata) -> Option<&'static str> {
+pub(in crate::database) fn oddity(metadata: &Metadata) -> Option<&'static str> {
     let kind = metadata.file_type();
     match () {
         () if kind.is_file() => None,
@@ -188,7 +188,7 @@ pub(super) fn oddity(metadata: &Metadata) -> Option<&'static str> {
 
 /// How a source is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Way {
+pub(in crate::database) enum Way {
     /// In place, by a connection that cannot write: a rollback-mode database. It needs no sidecars, and meets a hot
     /// journal with an error instead of rolling it back.
     ReadOnly,
@@ -200,7 +200,7 @@ pub(super) enum Way {
 
 /// Whose the sidecars of a WAL database are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Sidecars {
+pub(in crate::database) enum Sidecars {
     /// There were none: SQLite makes them for us, and they go with us.
     Ours,
     /// An application's, living or dead: they stay as they are.
@@ -212,7 +212,7 @@ pub(super) enum Sidecars {
 /// In place needs a WAL database whose sidecars are both there and writable, or both absent and ours to make: made by
 /// another user than the owner they would lock the application out. A lone `-wal` belongs to nobody who lives, and a
 /// connection would leave a `-shm` beside it; a `-journal` beside a WAL database would be rolled back in place.
-pub(super) fn way(located: &Located) -> Result<Way, SourceError> {
+pub(in crate::database) fn way(located: &Located) -> Result<Way, SourceError> {
     let find = |ending| find_sidecar(&located.path, ending).map_err(|cause| located.io("read the sidecars of", cause));
     let (wal, shm, journal) = (find("-wal")?, find("-shm")?, find("-journal")?);
     let header = located.header()?;
@@ -239,7 +239,7 @@ pub(super) fn way(located: &Located) -> Result<Way, SourceError> {
 }
 
 /// Says whether a source has a `-wal`, and no journal of a transaction that goes on or died.
-pub(super) fn has_only_a_wal(located: &Located) -> Result<bool, SourceError> {
+pub(in crate::database) fn has_only_a_wal(located: &Located) -> Result<bool, SourceError> {
     let find = |ending| find_sidecar(&located.path, ending).map_err(|cause| located.io("read the sidecars of", cause));
     let hot = |path: PathBuf| begins_with_data(&path).map_err(|cause| located.io("read the -journal of", cause));
     Ok(find("-wal")?.is_some() && !find("-journal")?.map(hot).transpose()?.unwrap_or(false))
@@ -257,7 +257,7 @@ fn find_sidecar(path: &Path, ending: &str) -> io::Result<Option<PathBuf>> {
 }
 
 /// Says whether an error about a sidecar proves that there is none: nothing has the name, or it is too long for a file to have it.
-pub(super) fn is_no_file(error: &io::Error) -> bool {
+pub(in crate::database) fn is_no_file(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidFilename)
 }
 
@@ -291,7 +291,7 @@ fn can_give_away() -> bool {
 /// Says whether the sidecars of a database belong to this user and the database to another one, whose applications they lock out.
 ///
 /// They are this process's then: the last connection of an application took the old ones away after [`way`] had seen them.
-pub(super) fn locks_out_owner(path: &Path) -> bool {
+pub(in crate::database) fn locks_out_owner(path: &Path) -> bool {
     let owner = |path: &Path| fs::symlink_metadata(path).map(|metadata| metadata.uid()).ok();
     let user = rustix::process::geteuid().as_raw();
     owner(&sidecar(path, "-shm")) == Some(user) && owner(path).is_some_and(|owner| owner != user)
@@ -301,7 +301,7 @@ pub(super) fn locks_out_owner(path: &Path) -> bool {
 /// of root's would keep the owner's applications from opening it, after a kill for good.
 ///
 /// With both sidecars of WAL mode there, none is made.
-pub(super) fn refuse_as_root(path: &Path) -> Result<(), TargetError> {
+pub(in crate::database) fn refuse_as_root(path: &Path) -> Result<(), TargetError> {
     let failed = |cause| TargetError::Io { path: path.to_owned(), action: "look at", cause };
     if !rustix::process::geteuid().is_root() || is_owner(path) {
         return Ok(());
@@ -314,14 +314,14 @@ pub(super) fn refuse_as_root(path: &Path) -> Result<(), TargetError> {
 }
 
 /// Returns the path of a sidecar: the path with an ending behind it.
-pub(super) fn sidecar(path: &Path, ending: &str) -> PathBuf {
+pub(in crate::database) fn sidecar(path: &Path, ending: &str) -> PathBuf {
     let mut name = OsString::from(path);
     name.push(ending);
     name.into()
 }
 
 /// A connection to a source, or to a private copy of it. Closing it leaves no sidecar that SQLite made for it, and checkpoints nothing.
-pub(super) struct Live {
+pub(in crate::database) struct Live {
     connection: Option<Connection>,
     path: PathBuf,
     sidecars: Sidecars,
@@ -329,7 +329,7 @@ pub(super) struct Live {
 
 impl Live {
     /// Opens a database that exists.
-    pub(super) fn open(path: &Path, way: Way) -> rusqlite::Result<Self> {
+    pub(in crate::database) fn open(path: &Path, way: Way) -> rusqlite::Result<Self> {
         let (mode, access, sidecars) = match way {
             Way::ReadOnly => ("ro", OpenFlags::SQLITE_OPEN_READ_ONLY, Sidecars::Theirs),
             Way::Wal(sidecars) => ("rw", OpenFlags::SQLITE_OPEN_READ_WRITE, sidecars),
@@ -342,7 +342,7 @@ impl Live {
     }
 
     /// Returns the connection.
-    pub(super) fn connection(&self) -> &Connection {
+    pub(in crate::database) fn connection(&self) -> &Connection {
         self.connection.as_ref().expect("the connection is taken by drop alone")
     }
 }
@@ -365,14 +365,14 @@ impl Drop for Live {
 }
 
 /// Opens a private copy for reading only; nothing beside it is looked at or made.
-pub(super) fn open_private(copy: &Path) -> rusqlite::Result<Connection> {
+pub(in crate::database) fn open_private(copy: &Path) -> rusqlite::Result<Connection> {
     connect(copy, "mode=ro&immutable=1", OpenFlags::SQLITE_OPEN_READ_ONLY)
 }
 
 /// Opens a private copy so that SQLite sees its CHECK constraints, which it leaves out of a schema that it can only read.
 ///
 /// Nothing is written all the same. A copy in WAL mode gets a `-wal` for the time of the connection, without content.
-pub(super) fn open_private_with_checks(copy: &Path) -> rusqlite::Result<Connection> {
+pub(in crate::database) fn open_private_with_checks(copy: &Path) -> rusqlite::Result<Connection> {
     let connection = connect(copy, "mode=rw", OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     connection.execute_batch("PRAGMA locking_mode=EXCLUSIVE; PRAGMA query_only=ON;")?;
     Ok(connection)
@@ -381,21 +381,21 @@ pub(super) fn open_private_with_checks(copy: &Path) -> rusqlite::Result<Connecti
 /// Opens a private copy to change it, or to run a command that could. Nothing else may work on it as a database meanwhile.
 ///
 /// A copy in WAL mode gets a `-wal` for the time of the connection, which is merged into it at the close.
-pub(super) fn open_private_to_write(copy: &Path) -> rusqlite::Result<Connection> {
+pub(in crate::database) fn open_private_to_write(copy: &Path) -> rusqlite::Result<Connection> {
     let connection = connect(copy, "mode=rw", OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     connection.execute_batch("PRAGMA locking_mode=EXCLUSIVE;")?;
     Ok(connection)
 }
 
 /// Says whether nothing lies beside a copy that a connection could apply to it.
-pub(super) fn lies_alone(copy: &Path) -> bool {
+pub(in crate::database) fn lies_alone(copy: &Path) -> bool {
     ["-wal", "-journal"].iter().all(|ending| matches!(find_sidecar(copy, ending), Ok(None)))
 }
 
 /// Opens a database that exists, and makes the connection safe for files of uncertain origin.
 ///
 /// See "Defense Against The Dark Arts" (sqlite.org/security.html). None of this reads the file.
-pub(super) fn connect(path: &Path, parameters: &str, access: OpenFlags) -> rusqlite::Result<Connection> {
+pub(in crate::database) fn connect(path: &Path, parameters: &str, access: OpenFlags) -> rusqlite::Result<Connection> {
     let flags = access | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(format!("{}?{parameters}", uri(path)), flags)?;
     connection.busy_timeout(LOCK_WAIT)?;

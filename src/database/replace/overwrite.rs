@@ -12,11 +12,11 @@ use std::path::Path;
 use rustix::fs::{FlockOperation, OFlags, fcntl_lock};
 use rustix::io::Errno;
 
-use super::TargetError;
-use super::open::HEADER_BYTES;
+use crate::database::TargetError;
+use crate::database::files::source_file::HEADER_BYTES;
 
 /// Copies a file into a new private one and syncs it.
-pub(super) fn keep_copy(path: &Path, copy: &Path) -> io::Result<()> {
+pub(in crate::database) fn keep_copy(path: &Path, copy: &Path) -> io::Result<()> {
     let mut from = File::open(path)?;
     let mut to = OpenOptions::new().write(true).create_new(true).mode(0o600).open(copy)?;
     io::copy(&mut from, &mut to)?;
@@ -26,7 +26,7 @@ pub(super) fn keep_copy(path: &Path, copy: &Path) -> io::Result<()> {
 /// Writes the content of `from` into a file that nobody has open, under an exclusive lock that SQLite respects.
 ///
 /// No connection of this process to the file may be open: closing this descriptor would drop its locks.
-pub(super) fn overwrite(path: &Path, from: &Path) -> Result<(), TargetError> {
+pub(in crate::database) fn overwrite(path: &Path, from: &Path) -> Result<(), TargetError> {
     let failed = |cause| TargetError::Io { path: path.to_owned(), action: "write", cause };
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
     let file = OpenOptions::new().read(true).write(true).custom_flags(flags.bits() as i32).open(path).map_err(failed)?;
@@ -44,7 +44,7 @@ pub(super) fn overwrite(path: &Path, from: &Path) -> Result<(), TargetError> {
 /// Writes the content of `from` into an open, locked file and syncs it.
 ///
 /// Dies before the last step: a file without a header, no database. Dies after it: the new content, whole.
-pub(super) fn write_into(file: &File, from: &Path) -> io::Result<()> {
+pub(in crate::database) fn write_into(file: &File, from: &Path) -> io::Result<()> {
     file.write_all_at(&[0; HEADER_BYTES], 0)?;
     file.sync_all()?;
     let mut source = File::open(from)?;
@@ -71,12 +71,12 @@ pub(super) fn write_into(file: &File, from: &Path) -> io::Result<()> {
 }
 
 /// Says whether an error means that a file is a mount point.
-pub(super) fn is_mounted(error: &TargetError) -> bool {
+pub(in crate::database) fn is_mounted(error: &TargetError) -> bool {
     matches!(error, TargetError::Io { cause, .. } if cause.kind() == io::ErrorKind::ResourceBusy)
 }
 
 /// Renames `from` onto `path`; where that is a mount point, its content is replaced.
-pub(super) fn rename_or_overwrite(from: &Path, path: &Path, action: &'static str) -> Result<(), TargetError> {
+pub(in crate::database) fn rename_or_overwrite(from: &Path, path: &Path, action: &'static str) -> Result<(), TargetError> {
     match fs::rename(from, path) {
         Err(cause) if cause.kind() == io::ErrorKind::ResourceBusy => overwrite(path, from),
         result => result.map_err(|cause| TargetError::Io { path: path.to_owned(), action, cause }),

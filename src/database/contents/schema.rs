@@ -4,9 +4,9 @@ use std::path::Path;
 
 use rusqlite::Connection;
 
-use super::SourceError;
-use super::facts::schema_digest;
-use super::open::open_private;
+use crate::database::SourceError;
+use crate::database::contents::facts::schema_digest;
+use crate::database::files::source_file::open_private;
 use crate::digest::Sha256;
 use crate::schema_diff::Schema;
 
@@ -25,7 +25,7 @@ pub fn schema(copy: &Path) -> Result<SchemaFacts, SourceError> {
 }
 
 /// Reads the schema of an open database. Columns of a table whose module only the application has are not known.
-pub(super) fn read(connection: &Connection) -> rusqlite::Result<SchemaFacts> {
+pub(in crate::database) fn read(connection: &Connection) -> rusqlite::Result<SchemaFacts> {
     let digest = schema_digest(connection)?;
     let user_version = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     let mut statement =

@@ -7,10 +7,10 @@ use std::path::Path;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, ErrorCode};
 
-use super::SourceError;
-use super::check::{read_through, watched};
-use super::open::{HEADER_BYTES, MAGIC, open_private};
-use super::parts::names;
+use crate::database::SourceError;
+use crate::database::check::integrity::{read_through, watched};
+use crate::database::check::parallel_check::names;
+use crate::database::files::source_file::{HEADER_BYTES, MAGIC, open_private};
 use crate::digest::{Hasher, Sha256};
 use crate::progress::Progress;
 
@@ -105,7 +105,7 @@ fn facts_once(copy: &Path) -> Result<Facts, SourceError> {
 }
 
 /// Returns the digest of the schema of an open database.
-pub(super) fn schema_digest(connection: &Connection) -> rusqlite::Result<Sha256> {
+pub(in crate::database) fn schema_digest(connection: &Connection) -> rusqlite::Result<Sha256> {
     let mut schema = Schema::default();
     schema.read(connection)?;
     Ok(schema.digest.finish())
@@ -143,7 +143,7 @@ fn is_failure(error: &rusqlite::Error) -> bool {
 }
 
 /// Reads the header of a private copy.
-pub(super) fn header(copy: &Path) -> Result<[u8; HEADER_BYTES], SourceError> {
+pub(in crate::database) fn header(copy: &Path) -> Result<[u8; HEADER_BYTES], SourceError> {
     let failed = |cause| SourceError::Io { path: copy.to_owned(), action: "read", cause };
     let mut header = [0; HEADER_BYTES];
     match File::open(copy).map_err(failed)?.read_exact(&mut header) {
@@ -203,7 +203,7 @@ impl Schema {
     }
 }
 
-pub(super) fn text(value: ValueRef<'_>) -> Option<&[u8]> {
+pub(in crate::database) fn text(value: ValueRef<'_>) -> Option<&[u8]> {
     match value {
         ValueRef::Text(text) => Some(text),
         _ => None,
@@ -216,11 +216,11 @@ fn is_internal(name: &[u8]) -> bool {
 }
 
 /// Returns the names of all tables as they are in the schema, SQLite's own among them.
-pub(super) fn table_names(connection: &Connection) -> rusqlite::Result<Vec<Vec<u8>>> {
+pub(in crate::database) fn table_names(connection: &Connection) -> rusqlite::Result<Vec<Vec<u8>>> {
     names(connection, "SELECT name FROM sqlite_schema WHERE type='table'")
 }
 
 /// Quotes a name for SQL.
-pub(super) fn quoted_identifier(name: &str) -> String {
+pub(in crate::database) fn quoted_identifier(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }

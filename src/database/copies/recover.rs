@@ -9,13 +9,13 @@ use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::SourceError;
-use super::capture::Limits;
-use super::check::watched;
-use super::facts::header;
-use super::open::{Located, connect, sidecar};
-use super::stage::stage;
-use super::wal::{Fit, SuperJournal, detach_super_journal, look_at_journal, look_at_wal};
+use crate::database::SourceError;
+use crate::database::check::integrity::watched;
+use crate::database::contents::facts::header;
+use crate::database::files::source_file::{Located, connect, sidecar};
+use crate::database::format::wal::{Fit, SuperJournal, detach_super_journal, look_at_journal, look_at_wal};
+use crate::database::snapshot::copy::Limits;
+use crate::database::snapshot::copy_with_sidecars::stage;
 use crate::progress::Progress;
 use crate::snapshot::Part;
 

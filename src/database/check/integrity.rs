@@ -14,13 +14,13 @@ use std::time::Duration;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, ErrorCode, ToSql};
 
-use super::SourceError;
-use super::error::message;
-use super::facts::{quoted_identifier, table_names};
-use super::indexes::{judge, lagging};
-use super::open::{lies_alone, open_private, open_private_with_checks};
-use super::page_checksums;
-use super::parts::{Effort, Raw, all_in_order};
+use crate::database::SourceError;
+use crate::database::check::indexes::{judge, lagging};
+use crate::database::check::parallel_check::{Effort, Raw, all_in_order};
+use crate::database::contents::facts::{quoted_identifier, table_names};
+use crate::database::error::message;
+use crate::database::files::source_file::{lies_alone, open_private, open_private_with_checks};
+use crate::database::format::page_checksums;
 use crate::metadata::Integrity;
 use crate::names::printable;
 use crate::progress::{Interrupted, Progress};
@@ -30,7 +30,8 @@ const MOST_FINDINGS: usize = 100;
 /// The longest finding, in bytes.
 const LONGEST_FINDING: usize = 300;
 /// How integrity_check begins a line about a row that breaks a promise of its table, on a page that is in order.
-pub(super) const VIOLATIONS: [&str; 5] = ["NULL value in ", "CHECK constraint failed in ", "NUMERIC value in ", "TEXT value in ", "non-"];
+pub(in crate::database) const VIOLATIONS: [&str; 5] =
+    ["NULL value in ", "CHECK constraint failed in ", "NUMERIC value in ", "TEXT value in ", "non-"];
 
 /// How thoroughly a copy is checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,7 +85,7 @@ pub fn check(copy: &Path, depth: Depth, effort: Effort, progress: &dyn Progress)
 }
 
 /// Reads every byte of a copy; fails where the disk does not give them.
-pub(super) fn read_through(copy: &Path) -> Result<(), SourceError> {
+pub(in crate::database) fn read_through(copy: &Path) -> Result<(), SourceError> {
     let read = File::open(copy).and_then(|mut file| io::copy(&mut file, &mut io::sink()));
     read.map(drop).map_err(|cause| SourceError::Io { path: copy.to_owned(), action: "read", cause })
 }
@@ -370,7 +371,11 @@ fn read_rows(copy: &Path, connection: &Connection, found: &mut Found) -> Result<
 }
 
 /// Runs statements that take long, and interrupts them when the operation is asked to stop.
-pub(super) fn watched<T>(connection: &Connection, progress: &dyn Progress, work: impl FnOnce() -> T) -> Result<T, Interrupted> {
+pub(in crate::database) fn watched<T>(
+    connection: &Connection,
+    progress: &dyn Progress,
+    work: impl FnOnce() -> T,
+) -> Result<T, Interrupted> {
     progress.checkpoint()?;
     let handle = connection.get_interrupt_handle();
     thread::scope(|scope| {

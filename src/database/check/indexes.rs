@@ -11,13 +11,13 @@ use std::path::Path;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, ErrorCode, OptionalExtension as _, ToSql};
 
-use super::SourceError;
-use super::check::{VIOLATIONS, watched};
-use super::error::message;
-use super::facts::{quoted_identifier, table_names, text};
-use super::open::{lies_alone, open_private_to_write};
-use super::parts::Raw;
-use super::sql::{condition_of_partial_index, is_contentless, module, word};
+use crate::database::SourceError;
+use crate::database::check::integrity::{VIOLATIONS, watched};
+use crate::database::check::parallel_check::Raw;
+use crate::database::check::sql_text::{condition_of_partial_index, is_contentless, module, word};
+use crate::database::contents::facts::{quoted_identifier, table_names, text};
+use crate::database::error::message;
+use crate::database::files::source_file::{lies_alone, open_private_to_write};
 use crate::progress::Progress;
 
 /// How many rows are named that an index and its table disagree about.
@@ -29,13 +29,13 @@ const BEGINNINGS: [&str; 2] = ["index \"", "full-text index \""];
 
 /// What is wrong with one index.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Wrong {
+pub(in crate::database) struct Wrong {
     /// One line that says it.
-    pub(super) finding: String,
+    pub(in crate::database) finding: String,
     /// The statement that rebuilds the index.
-    pub(super) rebuild: String,
+    pub(in crate::database) rebuild: String,
     /// Whether the index and its table contradict each other, so that the table may be what is wrong.
-    pub(super) disputed: bool,
+    pub(in crate::database) disputed: bool,
 }
 
 /// Returns whether a finding is about an index that must be rebuilt.
@@ -44,7 +44,7 @@ pub fn is_about_index(finding: &str) -> bool {
 }
 
 /// Looks for indexes that explain all the damage in a copy. Returns `None` if there is more than that.
-pub(super) fn judge(copy: &Path, connection: &Connection, progress: &dyn Progress) -> rusqlite::Result<Option<Vec<Wrong>>> {
+pub(in crate::database) fn judge(copy: &Path, connection: &Connection, progress: &dyn Progress) -> rusqlite::Result<Option<Vec<Wrong>>> {
     let mut seen = Seen::default();
     // A view that was created last hides the freelist from the check of the whole file.
     if seen.lines(connection, "PRAGMA integrity_check('sqlite_schema')", &[])? > 0 || !seen.whole(connection)? {
@@ -77,7 +77,11 @@ pub(super) fn judge(copy: &Path, connection: &Connection, progress: &dyn Progres
 
 /// Looks for FTS5 indexes that do not match the table that they take their content from: `integrity_check` does not compare
 /// these (sqlite.org/fts5.html, "The 'integrity-check' Command"). Returns what could not be compared as notes.
-pub(super) fn lagging(copy: &Path, connection: &Connection, progress: &dyn Progress) -> rusqlite::Result<(Vec<Wrong>, Vec<String>)> {
+pub(in crate::database) fn lagging(
+    copy: &Path,
+    connection: &Connection,
+    progress: &dyn Progress,
+) -> rusqlite::Result<(Vec<Wrong>, Vec<String>)> {
     let (mut wrong, mut notes) = (Vec::new(), Vec::new());
     for table in full_text_tables(connection)?.into_iter().filter(|table| table.is_fts5 && table.content == Content::External) {
         match table.lags(copy, progress) {

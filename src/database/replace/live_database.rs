@@ -22,15 +22,15 @@ use rusqlite::backup::{Backup, StepResult};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
-use super::TargetError;
-use super::capture::{Limits, open_target};
-use super::compare::difference;
-use super::error::message;
-use super::open::{HEADER_BYTES, Located, connect, open_private, open_regular, refuse_as_root, sidecar};
-use super::page_checksums;
-use super::pin::{begin, is_busy, roll_back};
-use super::target::{Target, TargetState, journal_mode};
-use super::waiting::Waiting;
+use crate::database::TargetError;
+use crate::database::copies::compare::difference;
+use crate::database::error::message;
+use crate::database::files::source_file::{HEADER_BYTES, Located, connect, open_private, open_regular, refuse_as_root, sidecar};
+use crate::database::format::page_checksums;
+use crate::database::replace::lock_wait::Waiting;
+use crate::database::replace::target::{Target, TargetState, journal_mode};
+use crate::database::snapshot::copy::{Limits, open_target};
+use crate::database::snapshot::pin::{begin, is_busy, roll_back};
 use crate::progress::Progress;
 
 /// How many bytes are written between two looks at whether to stop.
@@ -137,7 +137,7 @@ impl Replacement {
         let (old, new) = (waiting.get(|| number(&self.target, "PRAGMA page_size"))?, page_bytes(&self.staged).map_err(failed)?);
         if self.mode == Mode::Wal && old != new {
             let resized = sidecar(staged, "-resized");
-            super::compare::resize(staged, &resized, old).map_err(|why| {
+            crate::database::copies::compare::resize(staged, &resized, old).map_err(|why| {
                 refused(format!(
                     "its page size is {old}, the archive's is {new}, and the archive's data cannot be rewritten: {why}; \
                      stop what uses it and add `--offline`"
@@ -159,7 +159,8 @@ impl Replacement {
     pub fn journal_modes(&self) -> Result<(&'static str, &'static str), TargetError> {
         let before = if self.mode == Mode::Wal { "wal" } else { "delete" };
         let failed = |cause| TargetError::Io { path: self.source.clone(), action: "read", cause };
-        let after = if self.mode == Mode::Wal { "wal" } else { super::compare::journal_mode_of(&self.source).map_err(failed)? };
+        let after =
+            if self.mode == Mode::Wal { "wal" } else { crate::database::copies::compare::journal_mode_of(&self.source).map_err(failed)? };
         Ok((before, after))
     }
 
@@ -399,7 +400,7 @@ fn to_copy(copy: &Path, cause: io::Error) -> TargetError {
 }
 
 /// Copies the whole state that a connection sees into a new private file, and returns its size.
-pub(super) fn copy_whole(from: &Connection, copy: &Path, path: &Path, progress: &dyn Progress) -> Result<u64, TargetError> {
+pub(in crate::database) fn copy_whole(from: &Connection, copy: &Path, path: &Path, progress: &dyn Progress) -> Result<u64, TargetError> {
     let failed = |error: rusqlite::Error| TargetError::from_sqlite(path, "copy", &error);
     let to_copy = |cause| TargetError::Io { path: copy.to_owned(), action: "write", cause };
     OpenOptions::new().write(true).create_new(true).mode(0o600).open(copy).map_err(to_copy)?;
@@ -437,7 +438,7 @@ impl Drop for EmptyJournal {
 }
 
 /// Opens a database for being written as a whole. Fails where SQLite cannot read its header, also where it is cut off.
-pub(super) fn open_writable(path: &Path) -> rusqlite::Result<Connection> {
+pub(in crate::database) fn open_writable(path: &Path) -> rusqlite::Result<Connection> {
     let connection = connect(path, "mode=rw", OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     connection.busy_timeout(LOCK_WAIT)?;
     connection.query_row("PRAGMA schema_version", [], |_| Ok(()))?;
@@ -453,7 +454,7 @@ pub(super) fn open_writable(path: &Path) -> rusqlite::Result<Connection> {
 }
 
 /// Changes to rollback mode, and says whether that is in force.
-pub(super) fn leave_wal(connection: &Connection) -> rusqlite::Result<bool> {
+pub(in crate::database) fn leave_wal(connection: &Connection) -> rusqlite::Result<bool> {
     let mut statement = connection.prepare("PRAGMA journal_mode=DELETE")?;
     let mut rows = statement.query([])?;
     let mut left = false;
@@ -516,8 +517,8 @@ fn page_bytes(connection: &Connection) -> rusqlite::Result<u32> {
 
 impl TargetError {
     /// Says what an error of SQLite's means for the target at `path`. `action` is what was being done, as a verb.
-    pub(super) fn from_sqlite(path: &Path, action: &'static str, error: &rusqlite::Error) -> Self {
-        use super::SourceError;
+    pub(in crate::database) fn from_sqlite(path: &Path, action: &'static str, error: &rusqlite::Error) -> Self {
+        use crate::database::SourceError;
         let path = path.to_owned();
         match SourceError::from_sqlite(&path, action, error) {
             SourceError::Busy { why, .. } => Self::Busy { path, why },

@@ -9,12 +9,12 @@ use std::time::{Duration, Instant};
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-use super::SourceError;
-use super::error::message;
-use super::open::{Live, Located};
-use super::page_checksums;
-use super::pin::pause;
-use super::stage::Staged;
+use crate::database::SourceError;
+use crate::database::error::message;
+use crate::database::files::source_file::{Live, Located};
+use crate::database::format::page_checksums;
+use crate::database::snapshot::copy_with_sidecars::Staged;
+use crate::database::snapshot::pin::pause;
 use crate::names::Name;
 use crate::progress::Progress;
 
@@ -58,12 +58,12 @@ pub struct Copied {
 
 /// A database held at one point in time by a read transaction, or a private copy of it and its sidecars.
 pub struct PinnedDatabase {
-    pub(super) bytes: u64,
-    pub(super) page_bytes: u32,
+    pub(in crate::database) bytes: u64,
+    pub(in crate::database) page_bytes: u32,
     // The order matters: the connection goes first, then the copy under it, then the right to the file.
-    pub(super) live: Live,
-    pub(super) _staged: Option<Staged>,
-    pub(super) located: Located,
+    pub(in crate::database) live: Live,
+    pub(in crate::database) _staged: Option<Staged>,
+    pub(in crate::database) located: Located,
 }
 
 impl PinnedDatabase {
@@ -164,7 +164,7 @@ fn settle_first_page(target: &Path, source: Option<&[u8]>, progress: &dyn Progre
 }
 
 /// Opens the new file without anything that would make it durable: it is worthless until its archive is.
-pub(super) fn open_target(target: &Path) -> rusqlite::Result<Connection> {
+pub(in crate::database) fn open_target(target: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(target, flags)?;
     connection.execute_batch("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA locking_mode=EXCLUSIVE;")?;

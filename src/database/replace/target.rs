@@ -11,15 +11,15 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, ErrorCode};
 
-use super::check::watched;
-use super::error::message;
-use super::open::{FileId, HEADER_BYTES, Live, Located, Way, is_no_file, oddity, sidecar, way};
-use super::schema::{self, SchemaFacts};
-use super::{SourceError, TargetError};
+use crate::database::check::integrity::watched;
+use crate::database::contents::schema::{self, SchemaFacts};
+use crate::database::error::message;
+use crate::database::files::source_file::{FileId, HEADER_BYTES, Live, Located, Way, is_no_file, oddity, sidecar, way};
+use crate::database::{SourceError, TargetError};
 use crate::progress::{Progress, Stage};
 
 /// What SQLite keeps beside a database.
-pub(super) const SIDECARS: [&str; 3] = ["-journal", "-wal", "-shm"];
+pub(in crate::database) const SIDECARS: [&str; 3] = ["-journal", "-wal", "-shm"];
 /// How long the rows of a target are counted for the plan.
 const COUNT_LIMIT: Duration = Duration::from_secs(2);
 /// How many symbolic links are followed, as the kernel does it.
@@ -133,7 +133,7 @@ fn resolve(given: &Path) -> io::Result<PathBuf> {
 }
 
 /// Returns the paths among a file's sidecars that exist.
-pub(super) fn existing(path: &Path, endings: &[&str]) -> io::Result<Vec<PathBuf>> {
+pub(in crate::database) fn existing(path: &Path, endings: &[&str]) -> io::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for ending in endings {
         let sidecar = sidecar(path, ending);
@@ -204,7 +204,7 @@ fn is_cut_off(path: &Path, header: &[u8; HEADER_BYTES]) -> bool {
 }
 
 /// Returns the journal mode that a header says.
-pub(super) fn journal_mode(header: &[u8; HEADER_BYTES]) -> &'static str {
+pub(in crate::database) fn journal_mode(header: &[u8; HEADER_BYTES]) -> &'static str {
     if header[19] == 2 { "wal" } else { "delete" }
 }
 

@@ -1,0 +1,3 @@
+//! Finds the files of a database, and opens them only if that cannot harm anybody.
+
+pub(super) mod source_file;
