@@ -10,12 +10,16 @@ mod copies;
 mod error;
 mod files;
 mod format;
+mod limits;
 mod processes;
 mod replace;
+mod seen_twice;
 mod snapshot;
+mod sqlite;
 
+pub use check::findings::Checked;
 pub use check::indexes::{is_about_index, rebuild};
-pub use check::integrity::{Checked, Depth, check};
+pub use check::integrity::{Depth, check};
 pub use check::parallel_check::Effort;
 pub use contents::facts::{Facts, count_rows, facts};
 pub use contents::live_stats::{Glance, glance};
@@ -24,16 +28,17 @@ pub use copies::compare::{difference, page_size, same_content};
 pub use copies::recover::{copy_with_sidecars, recover};
 pub use copies::vacuum::vacuum;
 pub use error::{SourceError, TargetError};
-pub use files::source_file::{is_blank, probe};
+pub use files::source_file::{is_blank, probe, refuse_unlinked};
 pub use format::page_checksums::set_missing_checksum;
+pub use limits::Limits;
 pub use processes::holders::{Holder, Holders, holders};
-pub use processes::unlinked::{Unlinked, refuse_unlinked};
+pub use processes::unlinked::Unlinked;
 pub use replace::live_database::{Committed, Compared, Locked, Replacement, Written};
 pub use replace::replace_file::{
     Offline, Placed, Proof, Replaced, bring_back, exchange, place_new, place_over_unusable, set_aside, take_away,
 };
 pub use replace::target::{Target, TargetFacts, TargetState, look_at};
-pub use snapshot::copy::{Copied, Limits, PinnedDatabase, Source};
+pub use snapshot::copy::{Copied, PinnedDatabase, Source};
 pub use snapshot::pin::{Pinned, pin};
 
 /// The oldest SQLite that may be used: older ones can corrupt a WAL database when connections checkpoint and commit at the same moment.

@@ -11,13 +11,13 @@ use std::path::Path;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, ErrorCode, OptionalExtension as _, ToSql};
 
-use crate::database::SourceError;
-use crate::database::check::integrity::{VIOLATIONS, watched};
-use crate::database::check::parallel_check::Raw;
-use crate::database::check::sql_text::{condition_of_partial_index, is_contentless, module, word};
-use crate::database::contents::facts::{quoted_identifier, table_names, text};
-use crate::database::error::message;
-use crate::database::files::source_file::{lies_alone, open_private_to_write};
+use super::findings::VIOLATIONS;
+use super::sql_text::{condition_of_partial_index, is_contentless, module, word};
+use crate::database::error::{SourceError, message};
+use crate::database::files::sidecars::lies_alone;
+use crate::database::sqlite::connection::open_private_to_write;
+use crate::database::sqlite::interrupt::watched;
+use crate::database::sqlite::names::{Raw, quoted_identifier, table_names, text};
 use crate::progress::Progress;
 
 /// How many rows are named that an index and its table disagree about.

@@ -1,5 +1,6 @@
 //! Decides whether a private copy is sound.
 
+pub(super) mod findings;
 pub(super) mod indexes;
 pub(super) mod integrity;
 pub(super) mod parallel_check;

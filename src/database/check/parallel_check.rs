@@ -10,12 +10,12 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
-use rusqlite::types::{ToSqlOutput, ValueRef};
+use rusqlite::types::ValueRef;
 use rusqlite::{Connection, ToSql};
 
-use crate::database::check::integrity::watched;
-use crate::database::contents::facts::text;
-use crate::database::files::source_file::open_private;
+use crate::database::sqlite::connection::open_private;
+use crate::database::sqlite::interrupt::watched;
+use crate::database::sqlite::names::{Raw, names};
 use crate::progress::Progress;
 
 /// How much memory the page caches of all checks that run at the same time take together, in bytes.
@@ -116,20 +116,4 @@ fn says_ok(connection: &Connection, sql: &str, values: &[&dyn ToSql]) -> bool {
         Ok::<_, rusqlite::Error>(ok && rows.next()?.is_none())
     };
     answer(connection).unwrap_or(false)
-}
-
-/// Returns the names that a query gives, as they are in the schema.
-pub(in crate::database) fn names(connection: &Connection, sql: &str) -> rusqlite::Result<Vec<Vec<u8>>> {
-    let mut statement = connection.prepare(sql)?;
-    let names = statement.query_map([], |row| Ok(text(row.get_ref(0)?).unwrap_or_default().to_owned()))?;
-    names.collect()
-}
-
-/// A text as it is in the database, valid or not.
-pub(in crate::database) struct Raw<'a>(pub(in crate::database) &'a [u8]);
-
-impl ToSql for Raw<'_> {
-    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        Ok(ToSqlOutput::Borrowed(ValueRef::Text(self.0)))
-    }
 }

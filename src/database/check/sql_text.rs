@@ -2,6 +2,8 @@
 
 use rusqlite::Connection;
 
+use crate::database::sqlite::names::quoted_identifier;
+
 /// Returns the condition of a partial index out of its `CREATE INDEX`.
 pub(in crate::database) fn condition_of_partial_index(sql: &str) -> Option<&str> {
     words(sql).into_iter().find(|word| word.depth == 0 && word.text.eq_ignore_ascii_case("where")).map(|word| &sql[word.end..])
@@ -29,7 +31,7 @@ pub(in crate::database) fn word(connection: &Connection, name: &str) -> String {
     if plain && !collation && !name.is_empty() && connection.prepare(&format!("SELECT 1 AS {name}")).is_ok() {
         name.to_owned()
     } else {
-        crate::database::contents::facts::quoted_identifier(name)
+        quoted_identifier(name)
     }
 }
 

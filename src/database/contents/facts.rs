@@ -4,15 +4,16 @@ use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::path::Path;
 
-use rusqlite::types::ValueRef;
 use rusqlite::{Connection, ErrorCode};
 
-use crate::database::SourceError;
-use crate::database::check::integrity::{read_through, watched};
-use crate::database::check::parallel_check::names;
-use crate::database::files::source_file::{HEADER_BYTES, MAGIC, open_private};
+use crate::database::error::SourceError;
+use crate::database::format::sqlite_header::{HEADER_BYTES, MAGIC};
+use crate::database::seen_twice::{is_damaged, read_through, seen_twice};
+use crate::database::sqlite::connection::open_private;
+use crate::database::sqlite::interrupt::watched;
+use crate::database::sqlite::names::{quoted_identifier, text};
 use crate::digest::{Hasher, Sha256};
-use crate::progress::Progress;
+use crate::progress::{Progress, Silent};
 
 /// The facts that the metadata records. Field names and meanings as in [`DatabaseMetadata`](crate::metadata::DatabaseMetadata).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,10 +62,7 @@ impl Facts {
 /// The header alone answers most: no statement of SQLite's is needed that would parse a schema first. Fails where the schema is
 /// damaged, which must be seen twice, with every byte read in between: SQLite takes an EIO of the disk for a malformed database.
 pub fn facts(copy: &Path) -> Result<Facts, SourceError> {
-    match facts_once(copy) {
-        Err(SourceError::Damaged { .. }) => read_through(copy).and_then(|()| facts_once(copy)),
-        other => other,
-    }
+    seen_twice(|| facts_once(copy), is_damaged, |_| read_through(copy, copy, &Silent))
 }
 
 fn facts_once(copy: &Path) -> Result<Facts, SourceError> {
@@ -118,15 +116,13 @@ pub fn count_rows(copy: &Path, tables: &[String], progress: &dyn Progress) -> Re
         let count = |table: &String| {
             let sql = format!("SELECT count(*) FROM main.{}", quoted_identifier(table));
             let rows = || connection.query_row(&sql, [], |row| row.get::<_, i64>(0));
-            // SQLite takes an EIO of the disk for a malformed database: damage must be seen twice, with every byte read in between.
-            let counted = match rows() {
-                Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt) => {
-                    read_through(copy)?;
-                    rows()
-                }
-                other => other,
-            };
-            match counted {
+            // What the attempt returns is an answer of SQLite's, which may be an error: here damage is no failure.
+            let counted = seen_twice(
+                || Ok(rows()),
+                |answer| matches!(answer, Ok(Err(error)) if error.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt)),
+                |_| read_through(copy, copy, progress),
+            );
+            match counted? {
                 Ok(rows) => Ok(u64::try_from(rows).ok()),
                 Err(error) if is_failure(&error) => Err(SourceError::from_sqlite(copy, "read", &error)),
                 Err(_) => Ok(None),
@@ -203,24 +199,7 @@ impl Schema {
     }
 }
 
-pub(in crate::database) fn text(value: ValueRef<'_>) -> Option<&[u8]> {
-    match value {
-        ValueRef::Text(text) => Some(text),
-        _ => None,
-    }
-}
-
 /// Says whether a table is SQLite's own; its name is reserved in any case of letters.
 fn is_internal(name: &[u8]) -> bool {
     name.get(..7).is_some_and(|start| start.eq_ignore_ascii_case(b"sqlite_"))
-}
-
-/// Returns the names of all tables as they are in the schema, SQLite's own among them.
-pub(in crate::database) fn table_names(connection: &Connection) -> rusqlite::Result<Vec<Vec<u8>>> {
-    names(connection, "SELECT name FROM sqlite_schema WHERE type='table'")
-}
-
-/// Quotes a name for SQL.
-pub(in crate::database) fn quoted_identifier(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
 }

@@ -4,13 +4,17 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::Connection;
 
-use crate::database::SourceError;
-use crate::database::files::source_file::{HEADER_BYTES, Live, Located, Way, is_no_file, sidecar, way};
-use crate::database::replace::target::journal_mode;
-use crate::database::snapshot::copy_with_sidecars::read_through;
-use crate::database::snapshot::pin::{PIN, begin, is_busy, needs_staging, pause};
+use crate::database::error::SourceError;
+use crate::database::files::access::{Way, way};
+use crate::database::files::sidecars::{is_no_file, sidecar};
+use crate::database::files::source_file::Located;
+use crate::database::format::sqlite_header::{HEADER_BYTES, journal_mode};
+use crate::database::limits::pause;
+use crate::database::seen_twice::{is_damaged, read_through, seen_twice};
+use crate::database::sqlite::connection::Live;
+use crate::database::sqlite::transaction::{PIN, begin, is_busy, needs_staging};
 use crate::progress::Progress;
 
 /// What is known of a live database without copying or checking it.
@@ -37,25 +41,22 @@ pub fn glance(path: &Path, busy: Duration, progress: &dyn Progress) -> Result<Gl
     let located = Located::find(path)?;
     let seen_header = from_header(&located)?;
     let started = Instant::now();
-    let mut damage_seen = false;
-    loop {
-        progress.checkpoint()?;
-        let way = way(&located)?;
-        if way == Way::Staged {
-            return Ok(seen_header);
-        }
-        match in_place(&located.path, way, &seen_header) {
-            Ok(seen) => return Ok(seen),
-            Err(error) if needs_staging(&error) => return Ok(seen_header),
-            // An EIO of the disk is called malformed, too. The connection is closed by now.
-            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt) && !damage_seen => {
-                read_through(&located, progress)?;
-                damage_seen = true;
+    let look = || {
+        loop {
+            progress.checkpoint()?;
+            let way = way(&located)?;
+            if way == Way::Staged {
+                return Ok(seen_header.clone());
             }
-            Err(error) if !is_busy(&error) || started.elapsed() >= busy => return Err(SourceError::from_sqlite(path, "open", &error)),
-            Err(_) => pause(Duration::from_millis(20), progress)?,
+            match in_place(&located.path, way, &seen_header) {
+                Ok(seen) => return Ok(seen),
+                Err(error) if needs_staging(&error) => return Ok(seen_header.clone()),
+                Err(error) if !is_busy(&error) || started.elapsed() >= busy => return Err(SourceError::from_sqlite(path, "open", &error)),
+                Err(_) => pause(Duration::from_millis(20), progress)?,
+            }
         }
-    }
+    };
+    seen_twice(look, is_damaged, |_| read_through(&located.path, &located.given, progress))
 }
 
 fn from_header(located: &Located) -> Result<Glance, SourceError> {

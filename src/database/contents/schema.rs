@@ -4,9 +4,9 @@ use std::path::Path;
 
 use rusqlite::Connection;
 
-use crate::database::SourceError;
-use crate::database::contents::facts::schema_digest;
-use crate::database::files::source_file::open_private;
+use super::facts::schema_digest;
+use crate::database::error::SourceError;
+use crate::database::sqlite::connection::open_private;
 use crate::digest::Sha256;
 use crate::schema_diff::Schema;
 

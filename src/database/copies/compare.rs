@@ -7,11 +7,13 @@ use std::path::Path;
 
 use rusqlite::OpenFlags;
 
+use crate::database::check::integrity::{Depth, check};
+use crate::database::check::parallel_check::Effort;
+use crate::database::contents::facts::{Facts, count_rows, facts};
 use crate::database::error::message;
-use crate::database::files::source_file::{HEADER_BYTES, connect};
 use crate::database::format::page_checksums;
-use crate::database::replace::target::journal_mode;
-use crate::database::{Depth, Effort, Facts, check, count_rows, facts};
+use crate::database::format::sqlite_header::{HEADER_BYTES, journal_mode};
+use crate::database::sqlite::connection::connect;
 use crate::metadata::Integrity;
 use crate::progress::Silent;
 

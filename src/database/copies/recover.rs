@@ -9,13 +9,15 @@ use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags};
 
-use crate::database::SourceError;
-use crate::database::check::integrity::watched;
 use crate::database::contents::facts::header;
-use crate::database::files::source_file::{Located, connect, sidecar};
+use crate::database::error::SourceError;
+use crate::database::files::sidecars::sidecar;
+use crate::database::files::source_file::Located;
 use crate::database::format::wal::{Fit, SuperJournal, detach_super_journal, look_at_journal, look_at_wal};
-use crate::database::snapshot::copy::Limits;
+use crate::database::limits::Limits;
 use crate::database::snapshot::copy_with_sidecars::stage;
+use crate::database::sqlite::connection::connect;
+use crate::database::sqlite::interrupt::watched;
 use crate::progress::Progress;
 use crate::snapshot::Part;
 

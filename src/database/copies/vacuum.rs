@@ -9,9 +9,9 @@ use std::path::Path;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ToSql};
 
-use crate::database::SourceError;
-use crate::database::files::source_file::open_private;
+use crate::database::error::SourceError;
 use crate::database::format::page_checksums;
+use crate::database::sqlite::connection::open_private;
 use crate::progress::Silent;
 
 /// Where the header says how the file is written and read: 1 for a rollback journal, 2 for WAL.

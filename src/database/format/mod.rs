@@ -1,5 +1,6 @@
 //! The bytes of the files that SQLite writes, read without SQLite.
 
 pub(super) mod page_checksums;
-pub(super) mod pair_sum;
+mod pair_sum;
+pub(super) mod sqlite_header;
 pub(super) mod wal;

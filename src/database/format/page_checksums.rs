@@ -13,9 +13,9 @@ use std::path::Path;
 
 use rusqlite::Connection;
 
-use crate::database::SourceError;
-use crate::database::files::source_file::{HEADER_BYTES, MAGIC};
+use crate::database::error::SourceError;
 use crate::database::format::pair_sum::PairSum;
+use crate::database::format::sqlite_header::{HEADER_BYTES, MAGIC};
 use crate::progress::{Interrupted, Progress};
 
 /// How many bytes of a page the checksum takes.

@@ -11,8 +11,9 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
-use crate::database::files::source_file::{HEADER_BYTES, is_no_file};
+use crate::database::files::sidecars::is_no_file;
 use crate::database::format::pair_sum::PairSum;
+use crate::database::format::sqlite_header::HEADER_BYTES;
 
 /// The size of the header of a `-wal`, and of that of each frame in it (sqlite.org/fileformat2.html, section 4.1).
 const WAL_HEADER_BYTES: usize = 32;

@@ -8,7 +8,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-use crate::database::replace::target::{SIDECARS, existing};
+use crate::database::files::sidecars::{SIDECARS, existing};
 use crate::names::printable;
 
 /// The inode of the first process namespace of a machine: in any other, there are processes that cannot be seen.
@@ -107,10 +107,10 @@ fn has_open(pid: u32, files: &[(u64, u64)]) -> io::Result<bool> {
 }
 
 /// A POSIX lock.
-pub(in crate::database) struct Lock {
-    pub(in crate::database) pid: u32,
+pub(super) struct Lock {
+    pub(super) pid: u32,
     /// Device and inode. On some file systems the device is not the one that `stat` gives.
-    pub(in crate::database) file: (u64, u64),
+    pub(super) file: (u64, u64),
     writes: bool,
     /// The first byte that is locked, and the last.
     first: u64,
@@ -118,7 +118,7 @@ pub(in crate::database) struct Lock {
 }
 
 /// Reads who holds POSIX locks: every user may see that.
-pub(in crate::database) fn locks() -> io::Result<Vec<Lock>> {
+pub(super) fn locks() -> io::Result<Vec<Lock>> {
     let text = fs::read_to_string("/proc/locks")?;
     let locks = text.lines().filter_map(|line| {
         let mut words = line.split_whitespace().skip_while(|word| *word != "READ" && *word != "WRITE");
@@ -141,7 +141,7 @@ fn lockers(files: &[(u64, u64)]) -> Vec<u32> {
 }
 
 /// Returns the name of a process, safe for a terminal; empty if it cannot be read.
-pub(in crate::database) fn name(pid: u32) -> String {
+pub(super) fn name(pid: u32) -> String {
     let comm = fs::read(format!("/proc/{pid}/comm")).unwrap_or_default();
     printable(String::from_utf8_lossy(&comm).trim_end()).into_owned()
 }

@@ -13,9 +13,8 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-use crate::database::SourceError;
-use crate::database::files::source_file::sidecar;
-use crate::database::processes::holders::{locks, name};
+use super::holders::{locks, name};
+use crate::database::files::sidecars::sidecar;
 use crate::platform;
 
 /// The permission in the mode of a link in `/proc/PID/fd` that says: open for writing.
@@ -34,18 +33,8 @@ pub struct Unlinked {
     pub wal: Option<u32>,
 }
 
-/// Refuses a database of which a process writes to deleted files. Any other trouble is for those who open it.
-pub fn refuse_unlinked(given: &Path) -> Result<(), SourceError> {
-    let Ok(path) = fs::canonicalize(given) else { return Ok(()) };
-    let Ok(found) = fs::metadata(&path) else { return Ok(()) };
-    match find(&path, (found.dev(), found.ino())) {
-        Some(found) => Err(SourceError::Unlinked { path: given.to_owned(), found }),
-        None => Ok(()),
-    }
-}
-
 /// Looks at the open files of every process but this one.
-fn find(path: &Path, main: (u64, u64)) -> Option<Unlinked> {
+pub(in crate::database) fn find(path: &Path, main: (u64, u64)) -> Option<Unlinked> {
     let own = std::process::id();
     let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
     let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok()).filter(|pid| *pid != own);

@@ -22,15 +22,18 @@ use rusqlite::backup::{Backup, StepResult};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
-use crate::database::TargetError;
-use crate::database::copies::compare::difference;
-use crate::database::error::message;
-use crate::database::files::source_file::{HEADER_BYTES, Located, connect, open_private, open_regular, refuse_as_root, sidecar};
+use super::lock_wait::Waiting;
+use super::target::{Target, TargetState};
+use crate::database::copies::compare::{self, difference};
+use crate::database::error::TargetError;
+use crate::database::files::access::refuse_as_root;
+use crate::database::files::sidecars::{open_regular, sidecar};
+use crate::database::files::source_file::Located;
 use crate::database::format::page_checksums;
-use crate::database::replace::lock_wait::Waiting;
-use crate::database::replace::target::{Target, TargetState, journal_mode};
-use crate::database::snapshot::copy::{Limits, open_target};
-use crate::database::snapshot::pin::{begin, is_busy, roll_back};
+use crate::database::format::sqlite_header::{HEADER_BYTES, journal_mode};
+use crate::database::limits::Limits;
+use crate::database::sqlite::connection::{connect, open_private, open_target};
+use crate::database::sqlite::transaction::{begin, is_busy, roll_back};
 use crate::progress::Progress;
 
 /// How many bytes are written between two looks at whether to stop.
@@ -137,7 +140,7 @@ impl Replacement {
         let (old, new) = (waiting.get(|| number(&self.target, "PRAGMA page_size"))?, page_bytes(&self.staged).map_err(failed)?);
         if self.mode == Mode::Wal && old != new {
             let resized = sidecar(staged, "-resized");
-            crate::database::copies::compare::resize(staged, &resized, old).map_err(|why| {
+            compare::resize(staged, &resized, old).map_err(|why| {
                 refused(format!(
                     "its page size is {old}, the archive's is {new}, and the archive's data cannot be rewritten: {why}; \
                      stop what uses it and add `--offline`"
@@ -159,8 +162,7 @@ impl Replacement {
     pub fn journal_modes(&self) -> Result<(&'static str, &'static str), TargetError> {
         let before = if self.mode == Mode::Wal { "wal" } else { "delete" };
         let failed = |cause| TargetError::Io { path: self.source.clone(), action: "read", cause };
-        let after =
-            if self.mode == Mode::Wal { "wal" } else { crate::database::copies::compare::journal_mode_of(&self.source).map_err(failed)? };
+        let after = if self.mode == Mode::Wal { "wal" } else { compare::journal_mode_of(&self.source).map_err(failed)? };
         Ok((before, after))
     }
 
@@ -513,18 +515,4 @@ fn data_version(connection: &Connection) -> rusqlite::Result<i64> {
 
 fn page_bytes(connection: &Connection) -> rusqlite::Result<u32> {
     number(connection, "PRAGMA page_size")
-}
-
-impl TargetError {
-    /// Says what an error of SQLite's means for the target at `path`. `action` is what was being done, as a verb.
-    pub(in crate::database) fn from_sqlite(path: &Path, action: &'static str, error: &rusqlite::Error) -> Self {
-        use crate::database::SourceError;
-        let path = path.to_owned();
-        match SourceError::from_sqlite(&path, action, error) {
-            SourceError::Busy { why, .. } => Self::Busy { path, why },
-            SourceError::Io { action, cause, .. } => Self::Io { path, action, cause },
-            SourceError::Interrupted(interrupted) => Self::Interrupted(interrupted),
-            _ => Self::Failed { path, why: message(error) },
-        }
-    }
 }

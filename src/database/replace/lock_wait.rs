@@ -3,10 +3,10 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::database::TargetError;
+use crate::database::error::TargetError;
+use crate::database::limits::{Limits, pause};
 use crate::database::processes::holders::exclusive_holder;
-use crate::database::snapshot::copy::Limits;
-use crate::database::snapshot::pin::{is_busy, pause};
+use crate::database::sqlite::transaction::is_busy;
 use crate::progress::Progress;
 
 /// How long to sleep between two tries for a lock.

@@ -12,8 +12,8 @@ use std::path::Path;
 use rustix::fs::{FlockOperation, OFlags, fcntl_lock};
 use rustix::io::Errno;
 
-use crate::database::TargetError;
-use crate::database::files::source_file::HEADER_BYTES;
+use crate::database::error::TargetError;
+use crate::database::format::sqlite_header::HEADER_BYTES;
 
 /// Copies a file into a new private one and syncs it.
 pub(in crate::database) fn keep_copy(path: &Path, copy: &Path) -> io::Result<()> {

@@ -13,19 +13,22 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
-use crate::database::TargetError;
-use crate::database::files::source_file::{Located, is_no_file, open_regular, refuse_as_root, sidecar};
+use rusqlite::Connection;
+
+use super::live_database::{copy_whole, leave_wal, open_writable};
+use super::lock_wait::Waiting;
+use super::overwrite::{is_mounted, keep_copy, overwrite, rename_or_overwrite, write_into};
+use super::target::Target;
+use crate::database::error::TargetError;
+use crate::database::files::access::refuse_as_root;
+use crate::database::files::sidecars::{SIDECARS, existing, is_no_file, open_regular, sidecar};
+use crate::database::files::source_file::Located;
 use crate::database::format::page_checksums;
+use crate::database::limits::Limits;
 use crate::database::processes::holders::{Holder, holders, holders_of};
-use crate::database::replace::live_database::{copy_whole, leave_wal, open_writable};
-use crate::database::replace::lock_wait::Waiting;
-use crate::database::replace::overwrite::{is_mounted, keep_copy, overwrite, rename_or_overwrite, write_into};
-use crate::database::replace::target::{SIDECARS, Target, existing};
-use crate::database::snapshot::copy::Limits;
-use crate::database::snapshot::pin::begin;
+use crate::database::sqlite::transaction::begin;
 use crate::platform::{FileRights, First, Published, publish_new};
 use crate::progress::Progress;
-use rusqlite::Connection;
 
 /// The mode of a database that was not there before, and of which no mode was recorded.
 const NEW_FILE_MODE: u32 = 0o600;

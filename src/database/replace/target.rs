@@ -11,15 +11,17 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, ErrorCode};
 
-use crate::database::check::integrity::watched;
 use crate::database::contents::schema::{self, SchemaFacts};
-use crate::database::error::message;
-use crate::database::files::source_file::{FileId, HEADER_BYTES, Live, Located, Way, is_no_file, oddity, sidecar, way};
-use crate::database::{SourceError, TargetError};
+use crate::database::error::{SourceError, TargetError, message};
+use crate::database::files::access::{Way, way};
+use crate::database::files::claim::FileId;
+use crate::database::files::sidecars::{SIDECARS, existing, sidecar};
+use crate::database::files::source_file::{Located, oddity};
+use crate::database::format::sqlite_header::{HEADER_BYTES, journal_mode};
+use crate::database::sqlite::connection::Live;
+use crate::database::sqlite::interrupt::watched;
 use crate::progress::{Progress, Stage};
 
-/// What SQLite keeps beside a database.
-pub(in crate::database) const SIDECARS: [&str; 3] = ["-journal", "-wal", "-shm"];
 /// How long the rows of a target are counted for the plan.
 const COUNT_LIMIT: Duration = Duration::from_secs(2);
 /// How many symbolic links are followed, as the kernel does it.
@@ -132,20 +134,6 @@ fn resolve(given: &Path) -> io::Result<PathBuf> {
     Err(io::Error::other("too many symbolic links"))
 }
 
-/// Returns the paths among a file's sidecars that exist.
-pub(in crate::database) fn existing(path: &Path, endings: &[&str]) -> io::Result<Vec<PathBuf>> {
-    let mut found = Vec::new();
-    for ending in endings {
-        let sidecar = sidecar(path, ending);
-        match fs::symlink_metadata(&sidecar) {
-            Ok(_) => found.push(sidecar),
-            Err(cause) if is_no_file(&cause) => {}
-            Err(cause) => return Err(cause),
-        }
-    }
-    Ok(found)
-}
-
 /// Judges a file of 0 bytes. SQLite would delete a `-wal` or a `-journal` beside it, with whatever is in them.
 fn empty(path: &Path) -> io::Result<TargetState> {
     for sidecar in existing(path, &["-journal", "-wal"])? {
@@ -201,11 +189,6 @@ fn is_cut_off(path: &Path, header: &[u8; HEADER_BYTES]) -> bool {
     };
     let pages = u32::from_be_bytes([header[28], header[29], header[30], header[31]]);
     fs::metadata(path).is_ok_and(|file| file.len() < u64::from(pages) * page)
-}
-
-/// Returns the journal mode that a header says.
-pub(in crate::database) fn journal_mode(header: &[u8; HEADER_BYTES]) -> &'static str {
-    if header[19] == 2 { "wal" } else { "delete" }
 }
 
 fn tables(connection: &Connection) -> rusqlite::Result<Vec<String>> {

@@ -7,14 +7,14 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rusqlite::backup::{Backup, StepResult};
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite::{Connection, ErrorCode};
 
-use crate::database::SourceError;
-use crate::database::error::message;
-use crate::database::files::source_file::{Live, Located};
+use super::copy_with_sidecars::Staged;
+use crate::database::error::{SourceError, message};
+use crate::database::files::source_file::Located;
 use crate::database::format::page_checksums;
-use crate::database::snapshot::copy_with_sidecars::Staged;
-use crate::database::snapshot::pin::pause;
+use crate::database::limits::{Limits, pause};
+use crate::database::sqlite::connection::{Live, open_target};
 use crate::names::Name;
 use crate::progress::Progress;
 
@@ -28,23 +28,6 @@ pub struct Source {
     pub name: Name,
     /// Its path as the user or the configuration gave it.
     pub path: PathBuf,
-}
-
-/// How long to wait.
-#[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    /// For a lock that another process holds.
-    pub busy: Duration,
-    /// For one more page of a copy.
-    pub stalled: Duration,
-    /// For a whole copy.
-    pub total: Duration,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self { busy: Duration::from_secs(60), stalled: Duration::from_secs(300), total: Duration::from_secs(24 * 3600) }
-    }
 }
 
 /// What copying a database gave.
@@ -161,14 +144,6 @@ fn settle_first_page(target: &Path, source: Option<&[u8]>, progress: &dyn Progre
     }
     page_checksums::set_first(target).map_err(failed)?;
     Ok(Vec::new())
-}
-
-/// Opens the new file without anything that would make it durable: it is worthless until its archive is.
-pub(in crate::database) fn open_target(target: &Path) -> rusqlite::Result<Connection> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(target, flags)?;
-    connection.execute_batch("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA locking_mode=EXCLUSIVE;")?;
-    Ok(connection)
 }
 
 /// Tells an error of the source from one of the target: the backup API reports both through the target.

@@ -15,14 +15,14 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use rustix::fs::{FlockOperation, fcntl_lock};
 use rustix::io::Errno;
 
-use crate::database::SourceError;
-use crate::database::files::source_file::{Located, is_no_file, open_regular, sidecar};
-use crate::database::snapshot::copy::Limits;
-use crate::database::snapshot::pin::{Excluded, pause};
+use super::kept_out::KeptOut;
+use crate::database::error::SourceError;
+use crate::database::files::sidecars::{is_no_file, open_regular, sidecar};
+use crate::database::files::source_file::Located;
+use crate::database::limits::{Limits, pause};
+use crate::database::seen_twice::{FILES, read_through};
 use crate::progress::Progress;
 
-/// What belongs to a database. The `-shm` is only an index, and SQLite makes it again.
-const PARTS: [&str; 3] = ["", "-wal", "-journal"];
 /// The main file before the `-wal`: what a checkpoint could move from one to the other must not be missed.
 const COPYING_ORDER: [usize; 3] = [2, 0, 1];
 /// The size of the header of a `-wal`.
@@ -46,7 +46,7 @@ impl Staged {
 
     /// Reads every byte of the copy; fails where the disk does not give them. No connection to it may be open.
     pub(in crate::database) fn read_through(&self, progress: &dyn Progress) -> Result<(), SourceError> {
-        read_parts(&self.0, &self.0, progress)
+        read_through(&self.0, &self.0, progress)
     }
 }
 
@@ -78,11 +78,11 @@ pub(in crate::database) fn stage(
 ) -> Result<Staged, SourceError> {
     let started = Instant::now();
     let staged = Staged(target.to_owned());
-    let mut excluded = None;
+    let mut kept_out = None;
     for tries in 1.. {
         let attempt = copy(located, target, progress)?;
         if matches!(attempt, Attempt::Locked) {
-            excluded.get_or_insert_with(|| Excluded::new(located));
+            kept_out.get_or_insert_with(|| KeptOut::new(located));
         }
         let why = match attempt {
             Attempt::Whole => return Ok(staged),
@@ -92,46 +92,14 @@ pub(in crate::database) fn stage(
             ),
         };
         if tries >= FEWEST_TRIES && started.elapsed() > limits.busy {
-            return Err(match excluded {
-                Some(excluded) => excluded.give_up(located, limits, why),
+            return Err(match kept_out {
+                Some(kept_out) => kept_out.give_up(located, limits, why),
                 None => SourceError::Busy { path: located.given.clone(), why },
             });
         }
         pause(Duration::from_millis(u64::from(tries.min(10)) * 20), progress)?;
     }
     unreachable!("the loop ends by returning")
-}
-
-/// Reads every byte of a source and its sidecars; fails where the disk does not give them.
-///
-/// SQLite takes an EIO of the disk for a malformed database, and only what was seen again after this is evidence. No connection
-/// to the source may be open in this process: the descriptor that is closed here would take its locks with it.
-pub(in crate::database) fn read_through(located: &Located, progress: &dyn Progress) -> Result<(), SourceError> {
-    read_parts(&located.path, &located.given, progress)
-}
-
-fn read_parts(path: &Path, named: &Path, progress: &dyn Progress) -> Result<(), SourceError> {
-    let mut buffer = vec![0; 1 << 20];
-    for ending in PARTS {
-        let failed = |cause| SourceError::Io { path: sidecar(named, ending), action: "read", cause };
-        let file = match open_regular(&sidecar(path, ending)) {
-            Ok(file) => file,
-            // The application took its sidecar away, or the file: the next look meets that.
-            Err(cause) if is_no_file(&cause) => continue,
-            Err(cause) => return Err(failed(cause)),
-        };
-        let mut at = 0;
-        loop {
-            progress.checkpoint()?;
-            match file.read_at(&mut buffer, at) {
-                Ok(0) => break,
-                Ok(bytes) => at += bytes as u64,
-                Err(cause) if cause.kind() == io::ErrorKind::Interrupted => {}
-                Err(cause) => return Err(failed(cause)),
-            }
-        }
-    }
-    Ok(())
 }
 
 /// How one attempt to copy ended.
@@ -195,7 +163,7 @@ fn copy(located: &Located, target: &Path, progress: &dyn Progress) -> Result<Att
         return Ok(Attempt::Moved);
     }
     let mut restarted = false;
-    for (ending, stamp) in COPYING_ORDER.into_iter().map(|part| (PARTS[part], &before[part])) {
+    for (ending, stamp) in COPYING_ORDER.into_iter().map(|part| (FILES[part], &before[part])) {
         let target = sidecar(target, ending);
         match stamp {
             Some(_) if ending.is_empty() => copy_bytes(located, &main, &target, progress)?,
@@ -232,7 +200,7 @@ fn wal_header(file: &File) -> io::Result<Vec<u8>> {
 /// Takes the stamps of all parts.
 fn stamps(path: &Path) -> io::Result<[Option<Stamp>; 3]> {
     let mut stamps = [None, None, None];
-    for (stamp, ending) in stamps.iter_mut().zip(PARTS) {
+    for (stamp, ending) in stamps.iter_mut().zip(FILES) {
         match fs::symlink_metadata(sidecar(path, ending)) {
             Ok(metadata) => *stamp = Some(Stamp::of(&metadata)),
             Err(error) if is_no_file(&error) => {}
