@@ -1,13 +1,13 @@
 //! What there is to know about a copy: header, schema, rows.
 
 use std::fs::{self, File};
-use std::io::{self, Read as _};
+use std::io;
 use std::path::Path;
 
 use rusqlite::{Connection, ErrorCode};
 
 use crate::database::error::SourceError;
-use crate::database::format::sqlite_header::{HEADER_BYTES, MAGIC};
+use crate::database::format::sqlite_header::Header;
 use crate::database::seen_twice::{is_damaged, read_through, seen_twice};
 use crate::database::sqlite::connection::open_private;
 use crate::database::sqlite::interrupt::watched;
@@ -67,33 +67,18 @@ pub fn facts(copy: &Path) -> Result<Facts, SourceError> {
 
 fn facts_once(copy: &Path) -> Result<Facts, SourceError> {
     let header = header(copy)?;
-    let number = |at: usize| u32::from_be_bytes(header[at..at + 4].try_into().expect("four bytes"));
-    let page_size = match u16::from_be_bytes([header[16], header[17]]) {
-        1 => 65536,
-        size => u32::from(size),
-    };
     let mut schema = Schema::default();
     open_private(copy).and_then(|connection| schema.read(&connection)).map_err(|error| SourceError::from_sqlite(copy, "read", &error))?;
     schema.tables.sort_unstable();
     Ok(Facts {
-        page_size,
-        page_count: page_count(copy, page_size, number(24) == number(92), number(28))?,
-        freelist_count: number(36).into(),
-        encoding: match number(56) {
-            2 => "UTF-16le",
-            3 => "UTF-16be",
-            _ => "UTF-8",
-        }
-        .into(),
-        journal_mode: if header[19] == 2 { "wal" } else { "delete" }.into(),
-        auto_vacuum: match (number(52), number(64)) {
-            (0, _) => "none",
-            (_, 0) => "full",
-            _ => "incremental",
-        }
-        .into(),
-        application_id: number(68).cast_signed(),
-        user_version: number(60).cast_signed(),
+        page_size: header.page_bytes(),
+        page_count: page_count(copy, &header)?,
+        freelist_count: header.free_pages().into(),
+        encoding: header.encoding().unwrap_or("UTF-8").into(),
+        journal_mode: header.journal_mode().into(),
+        auto_vacuum: header.auto_vacuum().into(),
+        application_id: header.application_id(),
+        user_version: header.user_version(),
         schema_sha256: schema.digest.finish(),
         index_count: schema.indexes,
         trigger_count: schema.triggers,
@@ -139,23 +124,22 @@ fn is_failure(error: &rusqlite::Error) -> bool {
 }
 
 /// Reads the header of a private copy.
-pub(in crate::database) fn header(copy: &Path) -> Result<[u8; HEADER_BYTES], SourceError> {
+pub(in crate::database) fn header(copy: &Path) -> Result<Header, SourceError> {
     let failed = |cause| SourceError::Io { path: copy.to_owned(), action: "read", cause };
-    let mut header = [0; HEADER_BYTES];
-    match File::open(copy).map_err(failed)?.read_exact(&mut header) {
-        Ok(()) if header.starts_with(MAGIC) => Ok(header),
+    match Header::read(&File::open(copy).map_err(failed)?) {
+        Ok(header) if header.is_valid() => Ok(header),
         Err(cause) if cause.kind() != io::ErrorKind::UnexpectedEof => Err(failed(cause)),
         _ => Err(SourceError::NotADatabase { path: copy.to_owned(), why: "it has no SQLite header".into() }),
     }
 }
 
 /// Returns the number of pages as SQLite sees it: the count in the header, unless an old release wrote it.
-fn page_count(copy: &Path, page_size: u32, current: bool, counted: u32) -> Result<u64, SourceError> {
-    if current && counted > 0 {
-        return Ok(counted.into());
+fn page_count(copy: &Path, header: &Header) -> Result<u64, SourceError> {
+    if let Some(pages) = header.page_count() {
+        return Ok(pages.into());
     }
     let bytes = fs::metadata(copy).map_err(|cause| SourceError::Io { path: copy.to_owned(), action: "read", cause })?.len();
-    Ok(bytes / u64::from(page_size.max(1)))
+    Ok(bytes / u64::from(header.page_bytes()))
 }
 
 /// What the schema says.

@@ -10,7 +10,6 @@ use crate::database::error::SourceError;
 use crate::database::files::access::{Way, way};
 use crate::database::files::sidecars::{is_no_file, sidecar};
 use crate::database::files::source_file::Located;
-use crate::database::format::sqlite_header::{HEADER_BYTES, journal_mode};
 use crate::database::limits::pause;
 use crate::database::seen_twice::{is_damaged, read_through, seen_twice};
 use crate::database::sqlite::connection::Live;
@@ -60,7 +59,7 @@ pub fn glance(path: &Path, busy: Duration, progress: &dyn Progress) -> Result<Gl
 }
 
 fn from_header(located: &Located) -> Result<Glance, SourceError> {
-    let header: [u8; HEADER_BYTES] = located.header()?;
+    let header = located.header()?;
     let size_of = |path: &Path| fs::metadata(path).map(|found| found.len());
     let bytes = size_of(&located.path).map_err(|cause| located.io("read", cause))?;
     let wal_bytes = match size_of(&sidecar(&located.path, "-wal")) {
@@ -68,12 +67,14 @@ fn from_header(located: &Located) -> Result<Glance, SourceError> {
         Err(cause) if is_no_file(&cause) => None,
         Err(cause) => return Err(located.io("read the sidecars of", cause)),
     };
-    let number = |at: usize| u32::from_be_bytes(header[at..at + 4].try_into().expect("four bytes"));
-    let page_bytes = match u16::from_be_bytes([header[16], header[17]]) {
-        1 => 65536,
-        size => u64::from(size),
-    };
-    Ok(Glance { bytes, page_bytes, free_pages: number(36).into(), journal_mode: journal_mode(&header), wal_bytes, tables: None })
+    Ok(Glance {
+        bytes,
+        page_bytes: header.page_bytes().into(),
+        free_pages: header.free_pages().into(),
+        journal_mode: header.journal_mode(),
+        wal_bytes,
+        tables: None,
+    })
 }
 
 fn in_place(path: &Path, way: Way, header: &Glance) -> rusqlite::Result<Glance> {

@@ -12,7 +12,9 @@ use crate::database::check::parallel_check::Effort;
 use crate::database::contents::facts::{Facts, count_rows, facts};
 use crate::database::error::message;
 use crate::database::format::page_checksums;
-use crate::database::format::sqlite_header::{HEADER_BYTES, journal_mode};
+use crate::database::format::sqlite_header::{
+    CHANGE_COUNTER, FILE_VERSIONS, Header, PAGE_COUNT, SCHEMA_VERSION, VALID_FOR, WRITER_VERSION,
+};
 use crate::database::sqlite::connection::connect;
 use crate::metadata::Integrity;
 use crate::progress::Silent;
@@ -22,7 +24,7 @@ const LOCK_BYTE: u64 = 1 << 30;
 /// How much is compared at once.
 const BLOCK: usize = 1 << 20;
 /// Header fields that writing a database changes: journal mode, change counter, schema version, version-valid-for and SQLite's version.
-const FREE: [std::ops::Range<usize>; 4] = [18..20, 24..28, 40..44, 92..100];
+const FREE: [std::ops::Range<usize>; 5] = [FILE_VERSIONS, CHANGE_COUNTER, SCHEMA_VERSION, VALID_FOR, WRITER_VERSION];
 
 /// Says where two database files differ beyond the header fields that writing changes; `None` where they are the same.
 ///
@@ -33,9 +35,7 @@ pub fn difference(wanted: &File, found: &File) -> io::Result<Option<String>> {
     if bytes != found_bytes {
         return Ok(Some(format!("{found_bytes} bytes instead of {bytes}")));
     }
-    let mut header = [0; HEADER_BYTES];
-    wanted.read_exact_at(&mut header, 0)?;
-    let page = page_bytes(&header);
+    let page = u64::from(Header::read(wanted)?.page_bytes());
     let (mut ours, mut theirs) = (vec![0; BLOCK], vec![0; BLOCK]);
     let mut at = 0;
     while at < bytes {
@@ -67,13 +67,12 @@ pub fn difference(wanted: &File, found: &File) -> io::Result<Option<String>> {
 /// as such a restore rewrites it, and that is compared. What cannot be rewritten is not the same.
 pub fn same_content(wanted: &Path, found: &Path, space: &Path) -> io::Result<bool> {
     let found_file = File::open(found)?;
-    let found_header = header(&found_file)?;
-    let (wanted_page, found_page) = (page_size(wanted)?, page_bytes(&found_header));
-    if wanted_page == found_page {
+    let found_header = Header::read(&found_file)?;
+    let (wanted_page, found_page) = (page_size(wanted)?, found_header.page_bytes());
+    if wanted_page == u64::from(found_page) {
         return Ok(difference(&File::open(wanted)?, &found_file)?.is_none());
     }
-    let Some(page) = u32::try_from(found_page).ok().filter(|_| journal_mode(&found_header) == "wal") else { return Ok(false) };
-    if resize(wanted, space, page).is_err() {
+    if !found_header.is_wal() || resize(wanted, space, found_page).is_err() {
         return Ok(false);
     }
     let same = difference(&File::open(space)?, &found_file)?.is_none();
@@ -84,13 +83,7 @@ pub fn same_content(wanted: &Path, found: &Path, space: &Path) -> io::Result<boo
 
 /// Returns the page size of a private copy, in bytes.
 pub fn page_size(copy: &Path) -> io::Result<u64> {
-    Ok(page_bytes(&header(&File::open(copy)?)?))
-}
-
-fn header(file: &File) -> io::Result<[u8; HEADER_BYTES]> {
-    let mut header = [0; HEADER_BYTES];
-    file.read_exact_at(&mut header, 0)?;
-    Ok(header)
+    Ok(Header::read(&File::open(copy)?)?.page_bytes().into())
 }
 
 /// Makes the fields equal that may differ.
@@ -99,8 +92,8 @@ fn forgive_header(ours: &mut [u8], theirs: &[u8], pages: u64) {
         ours[range.clone()].copy_from_slice(&theirs[range]);
     }
     // Old releases left the number of pages unset; SQLite enters the true one.
-    if theirs[28..32] == u32::try_from(pages).unwrap_or(0).to_be_bytes() {
-        ours[28..32].copy_from_slice(&theirs[28..32]);
+    if theirs[PAGE_COUNT] == u32::try_from(pages).unwrap_or(0).to_be_bytes() {
+        ours[PAGE_COUNT].copy_from_slice(&theirs[PAGE_COUNT]);
     }
 }
 
@@ -108,16 +101,9 @@ fn in_lock_page(at: u64, page: u64) -> bool {
     at / page == LOCK_BYTE / page
 }
 
-fn page_bytes(header: &[u8; HEADER_BYTES]) -> u64 {
-    match u16::from_be_bytes([header[16], header[17]]) {
-        0 | 1 => 65536,
-        size => size.into(),
-    }
-}
-
 /// Returns the journal mode that the header of a private copy says.
 pub(in crate::database) fn journal_mode_of(copy: &Path) -> io::Result<&'static str> {
-    Ok(journal_mode(&header(&File::open(copy)?)?))
+    Ok(Header::read(&File::open(copy)?)?.journal_mode())
 }
 
 /// Rewrites a private copy with another page size into a new file, and makes sure that it holds the same. On failure says why.

@@ -11,11 +11,9 @@ use rusqlite::{Connection, ToSql};
 
 use crate::database::error::SourceError;
 use crate::database::format::page_checksums;
+use crate::database::format::sqlite_header::{FILE_VERSIONS, Header};
 use crate::database::sqlite::connection::open_private;
 use crate::progress::Silent;
-
-/// Where the header says how the file is written and read: 1 for a rollback journal, 2 for WAL.
-const VERSIONS_AT: u64 = 18;
 
 /// Rewrites a private copy without free pages (VACUUM) into a new file. Fails where SQLite cannot, without the new file.
 ///
@@ -36,9 +34,9 @@ fn rewrite(copy: &Path, target: &Path) -> Result<(), SourceError> {
     into(&connection, target).map_err(failed)?;
     connection.close().map_err(|(_, error)| failed(error))?;
     // VACUUM INTO makes a rollback-mode database. A restored copy must not lose its WAL mode; no connection is open to either file.
-    let mut versions = [0; 2];
-    File::open(copy).and_then(|file| file.read_exact_at(&mut versions, VERSIONS_AT)).map_err(io)?;
-    OpenOptions::new().write(true).open(target).and_then(|file| file.write_all_at(&versions, VERSIONS_AT)).map_err(io)?;
+    let header = File::open(copy).and_then(|file| Header::read(&file)).map_err(io)?;
+    let written = OpenOptions::new().write(true).open(target);
+    written.and_then(|file| file.write_all_at(header.file_versions(), FILE_VERSIONS.start as u64)).map_err(io)?;
     // VACUUM writes every page anew, and the journal mode changes the first.
     if page_checksums::look(copy, &Silent).map_err(io)?.in_use {
         page_checksums::set_all(target, &Silent).map_err(io)?;

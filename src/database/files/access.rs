@@ -42,7 +42,7 @@ pub(in crate::database) fn way(located: &Located) -> Result<Way, SourceError> {
     let (wal, shm, journal) = (find("-wal")?, find("-shm")?, find("-journal")?);
     let header = located.header()?;
     // SQLite uses a `-wal` that is there, whatever the header says.
-    if header[19] != 2 && wal.is_none() {
+    if !header.is_wal() && wal.is_none() {
         return Ok(Way::ReadOnly);
     }
     if let Some(path) = journal

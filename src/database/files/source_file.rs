@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use super::claim::{Claim, FileId};
 use super::sidecars::{is_no_file, open_regular, sidecar};
 use crate::database::error::SourceError;
-use crate::database::format::sqlite_header::{HEADER_BYTES, MAGIC};
+use crate::database::format::sqlite_header::{HEADER_BYTES, Header};
 use crate::database::processes::unlinked;
 
 /// Looks whether a path is a file that looks like a database, without opening it as one. Fails as capturing it would.
@@ -91,17 +91,17 @@ impl Located {
     /// Reads the header of the main file as it lies on the disk, without what is in a `-wal`.
     ///
     /// The claim makes this safe; it is called only while this part of the process has no connection to the file.
-    pub(in crate::database) fn header(&self) -> Result<[u8; HEADER_BYTES], SourceError> {
+    pub(in crate::database) fn header(&self) -> Result<Header, SourceError> {
         debug_assert_eq!(self.claim.0, self.id);
         let file = self.open_file()?;
         let mut header = Vec::with_capacity(HEADER_BYTES);
         file.take(HEADER_BYTES as u64).read_to_end(&mut header).map_err(|cause| self.io("read", cause))?;
         let refused = |why: String| SourceError::NotADatabase { path: self.given.clone(), why };
-        if !header.starts_with(MAGIC) {
+        if !Header::is_one(&header) {
             return Err(refused("its first bytes are not those of a SQLite database".into()));
         }
         let bytes = header.len();
-        header.try_into().map_err(|_| refused(format!("it is cut off within its header, after {bytes} bytes")))
+        Header::of_page(&header).ok_or_else(|| refused(format!("it is cut off within its header, after {bytes} bytes")))
     }
 
     /// Opens the main file for plain reading; never blocks on what was put in its place.

@@ -15,13 +15,13 @@ use rusqlite::Connection;
 
 use crate::database::error::SourceError;
 use crate::database::format::pair_sum::PairSum;
-use crate::database::format::sqlite_header::{HEADER_BYTES, MAGIC};
+use crate::database::format::sqlite_header::{
+    CHANGE_COUNTER, FILE_VERSIONS, Header, PAGE_COUNT, SCHEMA_VERSION, VALID_FOR, WRITER_VERSION,
+};
 use crate::progress::{Interrupted, Progress};
 
 /// How many bytes of a page the checksum takes.
 const CHECKSUM_BYTES: usize = 8;
-/// Where the header says how many bytes are left free at the end of each page.
-const RESERVED_AT: usize = 20;
 /// How much is read at once.
 const BLOCK: usize = 1 << 20;
 /// Where SQLite locks bytes; the page with this byte never holds anything.
@@ -57,15 +57,14 @@ impl PageChecksums {
 }
 
 /// Returns the size of a page of which the last 8 bytes are free; `None` where other numbers of bytes are.
-pub(in crate::database) fn checked_page_bytes(header: &[u8]) -> Option<usize> {
-    if !header.starts_with(MAGIC) || header.len() < HEADER_BYTES || usize::from(header[RESERVED_AT]) != CHECKSUM_BYTES {
-        return None;
-    }
-    match u16::from_be_bytes([header[16], header[17]]) {
-        1 => Some(65536),
-        size if size.is_power_of_two() && size >= 512 => Some(size.into()),
-        _ => None,
-    }
+pub(in crate::database) fn checked_page_bytes(page: &[u8]) -> Option<usize> {
+    bytes_with_checksum(&Header::of_page(page)?)
+}
+
+fn bytes_with_checksum(header: &Header) -> Option<usize> {
+    let size = header.page_bytes();
+    let is_sound = header.is_valid() && size.is_power_of_two() && size >= 512;
+    (is_sound && header.reserved_bytes() == CHECKSUM_BYTES).then_some(size as usize)
 }
 
 /// Returns the checksum of a page.
@@ -87,13 +86,12 @@ pub(in crate::database) fn set(page: &mut [u8]) {
 
 /// Reads the first page of a file where its pages may end with checksums.
 pub(in crate::database) fn first_page(file: &File) -> io::Result<Option<Vec<u8>>> {
-    let mut header = [0; HEADER_BYTES];
-    match file.read_exact_at(&mut header, 0) {
-        Ok(()) => {}
+    let header = match Header::read(file) {
+        Ok(header) => header,
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
         Err(error) => return Err(error),
-    }
-    let Some(bytes) = checked_page_bytes(&header) else { return Ok(None) };
+    };
+    let Some(bytes) = bytes_with_checksum(&header) else { return Ok(None) };
     let mut page = vec![0; bytes];
     match file.read_exact_at(&mut page, 0) {
         Ok(()) => Ok(Some(page)),
@@ -211,6 +209,11 @@ pub(in crate::database) fn seen_first_page(connection: &Connection) -> Option<Ve
     connection.query_row("SELECT data FROM sqlite_dbpage WHERE pgno = 1", [], |row| row.get(0)).ok()
 }
 
+/// Returns the header as a connection sees it; `None` in the same cases.
+pub(in crate::database) fn seen_header(connection: &Connection) -> Option<Header> {
+    Header::of_page(&seen_first_page(connection)?)
+}
+
 /// Says whether a page is a first page with a checksum that holds.
 pub(in crate::database) fn is_first_and_holds(page: &[u8]) -> bool {
     checked_page_bytes(page) == Some(page.len()) && holds(page)
@@ -219,23 +222,21 @@ pub(in crate::database) fn is_first_and_holds(page: &[u8]) -> bool {
 /// Enters the checksum that the first page of a private copy will have in the database that SQLite writes it into: SQLite takes the 8 bytes
 /// as they are, and changes the header.
 ///
-/// `old` is the header of that database as it is, with writers kept out; nothing else may commit before.
-pub(in crate::database) fn foresee(copy: &Path, old: &[u8], in_wal_mode: bool) -> io::Result<()> {
+/// `old` is the header of that database as it is (`None`: it cannot be read), with writers kept out; nothing else may commit before.
+pub(in crate::database) fn foresee(copy: &Path, old: Option<Header>, in_wal_mode: bool) -> io::Result<()> {
     let file = OpenOptions::new().read(true).write(true).open(copy)?;
     let Some(mut page) = first_page(&file)? else { return Ok(()) };
-    let number =
-        |bytes: &[u8], at: usize| bytes.get(at..at + 4).map_or(0, |found| u32::from_be_bytes(std::array::from_fn(|index| found[index])));
-    if number(&page, 24) != number(&page, 92) || number(&page, 28) == 0 {
+    if Header::of_page(&page).and_then(|header| header.page_count()).is_none() {
         let pages = file.metadata()?.len() / page.len() as u64;
-        page[28..32].copy_from_slice(&u32::try_from(pages).unwrap_or(u32::MAX).to_be_bytes());
+        page[PAGE_COUNT].copy_from_slice(&u32::try_from(pages).unwrap_or(u32::MAX).to_be_bytes());
     }
-    let changes = number(old, 24).wrapping_add(1).to_be_bytes();
-    page[24..28].copy_from_slice(&changes);
-    page[92..96].copy_from_slice(&changes);
-    page[96..100].copy_from_slice(&rusqlite::version_number().to_be_bytes());
-    page[40..44].copy_from_slice(&number(old, 40).wrapping_add(1).to_be_bytes());
+    let changes = old.map_or(0, |old| old.changes()).wrapping_add(1).to_be_bytes();
+    page[CHANGE_COUNTER].copy_from_slice(&changes);
+    page[VALID_FOR].copy_from_slice(&changes);
+    page[WRITER_VERSION].copy_from_slice(&rusqlite::version_number().to_be_bytes());
+    page[SCHEMA_VERSION].copy_from_slice(&old.map_or(0, |old| old.schema_version()).wrapping_add(1).to_be_bytes());
     if in_wal_mode {
-        page[18..20].fill(2);
+        page[FILE_VERSIONS].fill(2);
     }
     set(&mut page);
     file.write_all_at(&page[page.len() - CHECKSUM_BYTES..], (page.len() - CHECKSUM_BYTES) as u64)

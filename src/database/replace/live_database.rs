@@ -30,7 +30,7 @@ use crate::database::files::access::refuse_as_root;
 use crate::database::files::sidecars::{open_regular, sidecar};
 use crate::database::files::source_file::Located;
 use crate::database::format::page_checksums;
-use crate::database::format::sqlite_header::{HEADER_BYTES, journal_mode};
+use crate::database::format::sqlite_header::Header;
 use crate::database::limits::Limits;
 use crate::database::sqlite::connection::{connect, open_private, open_target};
 use crate::database::sqlite::transaction::{begin, is_busy, roll_back};
@@ -184,8 +184,8 @@ impl Replacement {
                 waiting.until(|| Ok(backup.step(0)? == StepResult::More))?;
                 begin(reader, "BEGIN; PRAGMA schema_version;").map_err(|error| waiting.failed(&error))?;
                 if self.checked {
-                    let seen = page_checksums::seen_first_page(reader);
-                    foresee(&self.staged, &self.source, seen.as_deref(), self.mode).map_err(|cause| to_copy(&self.source, cause))?;
+                    let seen = page_checksums::seen_header(reader);
+                    foresee(&self.staged, &self.source, seen, self.mode).map_err(|cause| to_copy(&self.source, cause))?;
                 }
                 let settled = data_version(reader).map_err(|error| waiting.failed(&error))? == quiet;
                 self.own_version = settled.then_some(own);
@@ -207,9 +207,8 @@ impl Replacement {
                 }
                 self.journal.ours = true;
                 if self.checked {
-                    let seen = header(&self.file);
-                    foresee(&self.staged, &self.source, seen.as_ref().map(<[u8; HEADER_BYTES]>::as_slice), self.mode)
-                        .map_err(|cause| to_copy(&self.source, cause))?;
+                    let seen = Header::read(&self.file).ok();
+                    foresee(&self.staged, &self.source, seen, self.mode).map_err(|cause| to_copy(&self.source, cause))?;
                 }
                 let hold = Hold::Rollback { staged: &self.staged, target: &mut self.target, file: &self.file };
                 Ok(Locked { path: &self.path, source: &self.source, checked: self.checked, page_bytes, hold })
@@ -236,9 +235,8 @@ impl Replacement {
             roll_back(reader).map_err(|error| waiting.failed(&error))?;
         }
         if self.checked {
-            let seen = page_checksums::seen_first_page(&self.target);
-            page_checksums::foresee(copy, seen.as_deref().unwrap_or_default(), self.mode == Mode::Wal)
-                .map_err(|cause| to_copy(copy, cause))?;
+            let seen = page_checksums::seen_header(&self.target);
+            page_checksums::foresee(copy, seen, self.mode == Mode::Wal).map_err(|cause| to_copy(copy, cause))?;
         }
         let copy = open_private(copy).map_err(|error| waiting.failed(&error))?;
         let backup = Backup::new(&copy, &mut self.target).map_err(|error| waiting.failed(&error))?;
@@ -391,8 +389,8 @@ impl Committed<'_> {
 
 /// Enters the checksum that the first page of the copy will have in the target, whose writers are kept out. Where the target's first page
 /// cannot be read the checksum becomes wrong, which the comparison after the commit finds.
-fn foresee(staged: &Connection, source: &Path, seen: Option<&[u8]>, mode: Mode) -> io::Result<()> {
-    page_checksums::foresee(source, seen.unwrap_or_default(), mode == Mode::Wal)?;
+fn foresee(staged: &Connection, source: &Path, seen: Option<Header>, mode: Mode) -> io::Result<()> {
+    page_checksums::foresee(source, seen, mode == Mode::Wal)?;
     // The connection has read the page as it was.
     staged.release_memory().map_err(io::Error::other)
 }
@@ -472,7 +470,7 @@ fn mode(connection: &Connection, file: &File) -> rusqlite::Result<Mode> {
     let named = connection.query_row("PRAGMA journal_mode", [], |row| row.get::<_, String>(0));
     let is_wal = match named {
         Ok(mode) => mode == "wal",
-        Err(error) => header(file).map(|header| journal_mode(&header) == "wal").ok_or(error)?,
+        Err(error) => Header::read(file).map(|header| header.is_wal()).map_err(|_| error)?,
     };
     Ok(if is_wal { Mode::Wal } else { Mode::Rollback })
 }
@@ -485,24 +483,12 @@ fn encoding(connection: &Connection, file: &File) -> rusqlite::Result<Option<Str
         (Ok(_), Ok(name)) => Ok(Some(name)),
         // Too damaged to ask.
         (Err(error), _) | (_, Err(error)) if is_busy(&error) => Err(error),
-        _ => Ok(header(file).and_then(|header| match header[59] {
-            1 => Some("UTF-8".into()),
-            2 => Some("UTF-16le".into()),
-            3 => Some("UTF-16be".into()),
-            _ => None,
-        })),
+        _ => Ok(Header::read(file).ok().and_then(|header| header.encoding()).map(str::to_owned)),
     }
 }
 
 fn encoding_name(connection: &Connection) -> rusqlite::Result<String> {
     connection.query_row("PRAGMA encoding", [], |row| row.get(0))
-}
-
-/// Reads the header through the descriptor that stays open.
-fn header(file: &File) -> Option<[u8; HEADER_BYTES]> {
-    let mut header = [0; HEADER_BYTES];
-    file.read_exact_at(&mut header, 0).ok()?;
-    Some(header)
 }
 
 fn number(connection: &Connection, pragma: &str) -> rusqlite::Result<u32> {

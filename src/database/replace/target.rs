@@ -17,7 +17,7 @@ use crate::database::files::access::{Way, way};
 use crate::database::files::claim::FileId;
 use crate::database::files::sidecars::{SIDECARS, existing, sidecar};
 use crate::database::files::source_file::{Located, oddity};
-use crate::database::format::sqlite_header::{HEADER_BYTES, journal_mode};
+use crate::database::format::sqlite_header::Header;
 use crate::database::sqlite::connection::Live;
 use crate::database::sqlite::interrupt::watched;
 use crate::progress::{Progress, Stage};
@@ -152,7 +152,7 @@ fn of_file(path: &Path) -> Result<TargetState, TargetError> {
         Err(error) => return Err(error.into()),
     };
     let header = located.header()?;
-    let mut facts = TargetFacts { journal_mode: journal_mode(&header), tables: None, rows: None, schema: None };
+    let mut facts = TargetFacts { journal_mode: header.journal_mode(), tables: None, rows: None, schema: None };
     let way = way(&located)?;
     // What needs a recovery is not opened for a plan: that would already change it.
     if way == Way::Staged {
@@ -182,13 +182,9 @@ fn of_file(path: &Path) -> Result<TargetState, TargetError> {
 }
 
 /// Says whether a file is shorter than its header says.
-fn is_cut_off(path: &Path, header: &[u8; HEADER_BYTES]) -> bool {
-    let page = match u16::from_be_bytes([header[16], header[17]]) {
-        1 => 65536,
-        size => u64::from(size),
-    };
-    let pages = u32::from_be_bytes([header[28], header[29], header[30], header[31]]);
-    fs::metadata(path).is_ok_and(|file| file.len() < u64::from(pages) * page)
+fn is_cut_off(path: &Path, header: &Header) -> bool {
+    let bytes = u64::from(header.page_count_field()) * u64::from(header.page_bytes());
+    fs::metadata(path).is_ok_and(|file| file.len() < bytes)
 }
 
 fn tables(connection: &Connection) -> rusqlite::Result<Vec<String>> {

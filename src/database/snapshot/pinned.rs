@@ -113,8 +113,7 @@ pub(super) fn open_pinned(located: Located, staging: &Path, limits: &Limits, pro
 /// is not committed may have written it, which is rolled back.
 fn checkpointed_schema(located: &Located) -> Result<Option<u32>, SourceError> {
     let header = located.header()?;
-    let bytes = header[40..44].try_into().expect("four bytes");
-    Ok(has_only_a_wal(located)?.then(|| u32::from_be_bytes(bytes)))
+    Ok(has_only_a_wal(located)?.then(|| header.schema_version()))
 }
 
 fn open_in_place(located: &Located, way: Way) -> rusqlite::Result<Live> {
