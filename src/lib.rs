@@ -15,9 +15,9 @@
 //!
 //! | question | file |
 //! |---|---|
-//! | how is a live database copied? | `database/capture.rs`, `database/pin.rs` |
-//! | is a copy sound? | `database/check.rs` |
-//! | how is a live database replaced? | `database/replace.rs` |
+//! | how is a live database copied? | `database/snapshot/copy.rs`, `database/snapshot/pin.rs` |
+//! | is a copy sound? | `database/check/integrity.rs` |
+//! | how is a live database replaced? | `database/replace/live_database.rs` |
 //! | what do the bytes of an archive mean? | `archive/format.rs`, `man/heirloom-archive.5` |
 //! | when does an archive count? | `ops/backup.rs` (commit point), `store/local.rs` (`commit`) |
 //! | is this the store that it was? | `ops/reach.rs`, `workspace/known.rs` |

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use rusqlite::ErrorCode;
 
-use super::holders::Holder;
-use super::unlinked::Unlinked;
+use crate::database::processes::holders::Holder;
+use crate::database::processes::unlinked::Unlinked;
 use crate::names::printable;
 use crate::progress::Interrupted;
 use crate::text::{shell_word, unexpanded};
@@ -124,7 +124,7 @@ impl SourceError {
     /// Says whether it was this file, or a sidecar of it, that could not be read or written; a private copy in scratch is another.
     pub fn is_about(&self, source: &Path) -> bool {
         let Self::Io { path, .. } = self else { return false };
-        path == source || ["-wal", "-journal"].iter().any(|ending| *path == super::open::sidecar(source, ending))
+        path == source || ["-wal", "-journal"].iter().any(|ending| *path == crate::database::files::sidecars::sidecar(source, ending))
     }
 
     /// Says what the user can do next, when we know it.
@@ -376,5 +376,18 @@ impl std::error::Error for TargetError {
 impl From<SourceError> for TargetError {
     fn from(cause: SourceError) -> Self {
         Self::Source(cause)
+    }
+}
+
+impl TargetError {
+    /// Says what an error of SQLite's means for the target at `path`. `action` is what was being done, as a verb.
+    pub(in crate::database) fn from_sqlite(path: &Path, action: &'static str, error: &rusqlite::Error) -> Self {
+        let path = path.to_owned();
+        match SourceError::from_sqlite(&path, action, error) {
+            SourceError::Busy { why, .. } => Self::Busy { path, why },
+            SourceError::Io { action, cause, .. } => Self::Io { path, action, cause },
+            SourceError::Interrupted(interrupted) => Self::Interrupted(interrupted),
+            _ => Self::Failed { path, why: message(error) },
+        }
     }
 }

@@ -17,7 +17,7 @@ enum Layer {
 fn layer(module: &str) -> Layer {
     match module {
         "platform" => Layer::Platform,
-        "activity" | "archive" | "database" | "holds" | "known" | "lock" | "notify" | "scratch" | "store" | "workspace" => Layer::Adapters,
+        "archive" | "database" | "notify" | "store" | "workspace" => Layer::Adapters,
         "ops" => Layer::Operations,
         "cli" | "main" | "server" | "supervisor" => Layer::Faces,
         _ => Layer::Pure,
@@ -29,15 +29,15 @@ const CONFINED: [(&str, &[&str]); 13] = [
     ("axum", &["server"]),
     ("clap", &["cli", "main"]),
     ("clap_complete", &["cli"]),
-    ("comfy_table", &["cli"]),
     ("flate2", &["archive"]),
     ("indicatif", &["cli"]),
     ("libdeflater", &["archive"]),
-    ("rusqlite", &["activity", "database"]),
+    ("rusqlite", &["database", "workspace"]),
     ("rustix", &["platform"]),
     ("signal_hook", &["platform"]),
     ("std::os", &["platform"]),
     ("tar", &["archive"]),
+    ("textwrap", &["cli"]),
     ("zstd", &["archive"]),
 ];
 

@@ -1,0 +1,6 @@
+//! What every call into SQLite shares: connections, transactions, interruption, names.
+
+pub(super) mod connection;
+pub(super) mod interrupt;
+pub(super) mod names;
+pub(super) mod transaction;
