@@ -104,6 +104,8 @@ class RestoreInPlace(Restore):
             for suffix in ('-wal', '-journal') if path == 'host.db' else ():
                 if os.path.exists(f'{world}/app.db{suffix}'): shutil.copyfile(f'{world}/app.db{suffix}', f'{d}/x.db{suffix}')
             if path != 'host.db': return super().look(world, path)
+            # A mount point is emptied where another file would be gone.
+            if not os.path.getsize(f'{d}/x.db'): return 'no database'
             with open(f'{d}/x.db', 'rb') as f: has_header = f.read(16) == b'SQLite format 3\0'
             try: return contents_of_live(f'{d}/x.db')
             except ValueError:
