@@ -7,8 +7,8 @@ use serde_json::json;
 use super::retain::shrinks_off;
 use super::{Context, Outcome, text};
 use crate::metadata::rfc3339;
-use crate::ops::inventory::inventory;
-use crate::ops::resolve::Place;
+use crate::ops::inventory::{Inventory, inventory};
+use crate::ops::resolve::{Place, ResolveError};
 use crate::retention::{Limits, Retention, Scene, Shrink, accepted_with};
 use crate::store::StoreError;
 
@@ -37,10 +37,15 @@ pub(super) fn run(args: &AcceptArgs, context: &mut Context) -> anyhow::Result<Ou
     }
     let name = selected.snapshot.name.clone();
     let locked = store.lock(Duration::from_secs(60), &context.ui.progress())?;
-    let snapshots = inventory(&store, &context.reading(), &context.ui.progress())?.snapshots;
+    let Inventory { snapshots, foreign, .. } = inventory(&store, &context.reading(), &context.ui.progress())?;
+    let Some(snapshot) = snapshots.iter().find(|snapshot| snapshot.name == name) else {
+        // A listing without it says nothing about its shrink: another read of it failed, or it was removed meanwhile.
+        let unread = foreign.iter().find(|foreign| foreign.name == name.as_str());
+        let gone = || StoreError::NotFound { name: name.to_string(), location: store.location() };
+        return Err(unread.map_or_else(|| gone().into(), |unread| ResolveError::from(unread).into()));
+    };
     let scene = Scene { shrinks_off: shrinks_off(context), ..Scene::new(context.now, context.settings.time_zone) };
     let open = Retention::Cleanup(Limits::default()).plan(&snapshots, &scene).open_shrinks;
-    let snapshot = snapshots.iter().find(|snapshot| snapshot.name == name).unwrap_or(&selected.snapshot);
     // This archive and those before it, of its own databases.
     let concerned =
         |shrink: &&Shrink| shrink.created_at <= snapshot.created_at && snapshot.databases.iter().any(|brief| brief.stream == shrink.stream);

@@ -64,13 +64,17 @@ impl Stores {
     }
 
     fn expected(&self, root: &Path, access: Access, context: &Context) -> Expected {
-        let mut expected = Expected { ids: Vec::new(), mount: mount(root, context), access };
+        let mut expected = Expected { mount: mount(root, context), access, ..Expected::default() };
         if let Some(known) = self.known.as_ref().filter(|_| !self.accepts_new.get()) {
             match known.at(&platform::resolved(root)) {
                 Ok(ids) => expected.ids = ids,
                 Err(cause) => {
                     if !self.warned.replace(true) {
                         context.ui.warning(format!("cannot read which store was used before: {cause}"));
+                    }
+                    // Where this user may never read, nothing was remembered either.
+                    if !is_lasting(&cause) {
+                        expected.unread = Some(cause.to_string());
                     }
                 }
             }

@@ -16,6 +16,8 @@ use crate::store::{self, Access, LocalStore, StoreError, Strangeness};
 pub struct Expected {
     /// The ids of the stores that were accepted there; none if the path was never used.
     pub ids: Vec<StoreId>,
+    /// Why it cannot be read whether a store was accepted there. Then a store with an id is taken, and no new one is made.
+    pub unread: Option<String>,
     /// What must be mounted.
     pub mount: Option<PathBuf>,
     /// Who else may read what is written.
@@ -27,16 +29,16 @@ impl Expected {
     pub fn open(&self, root: &Path) -> Result<Repository, StoreError> {
         self.mounted(root)?;
         let store = match LocalStore::open(root) {
-            Err(StoreError::Unreachable { cause, .. }) if is_missing(&cause) && !self.ids.is_empty() => {
-                return Err(strange(root, Strangeness::Gone));
+            Err(StoreError::Unreachable { cause, .. }) if is_missing(&cause) && self.is_used() => {
+                return Err(self.missing(root, Strangeness::Gone));
             }
             other => other?,
         };
-        if !self.ids.is_empty() {
+        if self.is_used() {
             match store::identity(&store)? {
-                Some(found) if self.ids.contains(&found.id) => {}
+                Some(found) if self.unread.is_some() || self.ids.contains(&found.id) => {}
                 Some(found) => return Err(strange(root, Strangeness::OtherId(found.id))),
-                None => return Err(strange(root, Strangeness::NoId)),
+                None => return Err(self.missing(root, Strangeness::NoId)),
             }
         }
         Ok(Repository::local(store.with_access(self.access)))
@@ -44,12 +46,21 @@ impl Expected {
 
     /// Opens the store for writing, and makes its folder if none is known there. Returns also whether it was made.
     pub fn create(&self, root: &Path) -> Result<(Repository, bool), StoreError> {
-        if self.ids.is_empty() {
-            self.mounted(root)?;
-        } else {
+        if self.is_used() {
             self.open(root)?;
+        } else {
+            self.mounted(root)?;
         }
         LocalStore::create_with(root, self.access).map(|(store, made)| (Repository::local(store), made))
+    }
+
+    /// Returns whether a store was accepted there, or may have been.
+    fn is_used(&self) -> bool {
+        !self.ids.is_empty() || self.unread.is_some()
+    }
+
+    fn missing(&self, root: &Path, why: Strangeness) -> StoreError {
+        strange(root, self.unread.clone().map_or(why, Strangeness::Unread))
     }
 
     fn mounted(&self, root: &Path) -> Result<(), StoreError> {

@@ -217,6 +217,8 @@ pub enum Strangeness {
     NoId,
     /// A store was there, and this one has another id.
     OtherId(StoreId),
+    /// There is none, and it cannot be read whether one was there, for this reason.
+    Unread(String),
 }
 
 impl StoreError {
@@ -239,6 +241,9 @@ impl fmt::Display for StoreError {
                     Strangeness::Gone => write!(f, "the store \"{location}\" is gone: this host has used one there"),
                     Strangeness::NoId => {
                         write!(f, "\"{location}\" is not the store that this host has used there: it has no {}", crate::identity::FILE)
+                    }
+                    Strangeness::Unread(cause) => {
+                        write!(f, "cannot tell whether this host has used another store at \"{location}\": {}", printable(cause))
                     }
                     Strangeness::OtherId(id) => write!(f, "\"{location}\" is another store than this host has used there (its id is {id})"),
                 }

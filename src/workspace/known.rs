@@ -37,11 +37,13 @@ impl KnownStores {
 
     /// Returns the ids of the stores that were accepted at a path (without symbolic links); none if it was never used.
     pub fn at(&self, path: &Path) -> io::Result<Vec<StoreId>> {
-        match fs::read(self.file(path)) {
-            Ok(text) => Ok(serde_json::from_slice::<Memory>(&text)?.ids),
-            Err(cause) if matches!(cause.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(Vec::new()),
-            Err(cause) => Err(cause),
-        }
+        let file = self.file(path);
+        let text = match fs::read(&file) {
+            Ok(text) => text,
+            Err(cause) if matches!(cause.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => return Ok(Vec::new()),
+            Err(cause) => return Err(named(&file, &cause)),
+        };
+        serde_json::from_slice::<Memory>(&text).map(|memory| memory.ids).map_err(|cause| named(&file, &cause.into()))
     }
 
     /// Remembers one more store at a path.
@@ -71,6 +73,10 @@ impl KnownStores {
         let digest = Sha256::of(path.as_os_str().as_encoded_bytes()).to_string();
         self.state.join(FOLDER).join(format!("{}.json", &digest[..32]))
     }
+}
+
+fn named(file: &Path, cause: &io::Error) -> io::Error {
+    io::Error::new(cause.kind(), format!("\"{}\": {cause}", file.display()))
 }
 
 #[cfg(test)]

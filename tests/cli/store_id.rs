@@ -166,6 +166,30 @@ fn an_id_that_cannot_be_read_is_an_error_and_never_a_missing_one() {
 }
 
 #[test]
+fn a_memory_that_could_not_be_read_made_another_store_on_the_system_disk() {
+    let world = World::new();
+    world.database("app.db");
+    world.heirloom(["backup", "app.db"]).success();
+    let known = world.path("../state/stores");
+    let memory = known.join(world.files("../state/stores").first().unwrap());
+    fs::write(&memory, "{").unwrap();
+    world.heirloom(["backup", "app.db"]).success().says("cannot read which store was used before").says(".json");
+    fs::remove_file(&memory).unwrap();
+    fs::create_dir(&memory).unwrap();
+    fs::rename(world.path("backups"), world.path("away")).unwrap();
+    let refused = |args: &[&str]| world.heirloom(args).exits(16).says("cannot tell whether").says("--new-store");
+    refused(&["backup", "app.db"]);
+    refused(&["restore", "--if-missing", "--if-backup-exists", "--to", "new.db"]);
+    assert!(!world.path("backups").exists());
+    fs::create_dir(world.path("backups")).unwrap();
+    refused(&["backup", "app.db"]);
+    assert_eq!(world.files("backups"), [""; 0], "a mount point without its disk");
+
+    world.heirloom(["backup", "app.db", "--new-store"]).success().says("cannot remember this store");
+    world.heirloom(["backup", "app.db"]).success();
+}
+
+#[test]
 fn a_state_directory_that_cannot_be_written_is_a_warning_once() {
     let mut world = World::new();
     world.database("app.db");

@@ -73,7 +73,7 @@ def one(a, name, rnd, cuts, work):
     image, log = f'{work}/image', f'{work}/log'
     must('truncate', '-s', a.size or ('320M' if a.fs == 'xfs' else '32M'), image)
     must('mkfs.' + a.fs, '-q', *(['-F', '-m', '0'] if a.fs == 'ext4' else []), image)
-    with Stack(work, image, log) as stack: shutil.copytree(template, f'{stack.mount}/w', symlinks=True)
+    with Stack(work, image, log) as stack: s.copy(template, f'{stack.mount}/w')
     base = f'{work}/base'
     shutil.copyfile(image, base)
     open(log, 'w').close()
@@ -87,12 +87,12 @@ def one(a, name, rnd, cuts, work):
                 advance(f'{world}/app.db', 500 + step)
                 must('sync', '-f', world)
                 states['app'].add(contents_of_live(f'{world}/app.db'))
-                acked.append((os.path.getsize(log), acked[-1][1], {n: contents_of_live(f'{world}/{p}') for n, p in s.databases.items()}, acked[-1][3]))
+                acked.append((os.path.getsize(log), acked[-1][1], s.contents(world), acked[-1][3]))
             code, out, err = s.go(world, now=f'2026-03-{1 + step:02}T03:00:00Z')
             if code not in (s.codes if not step else {*s.codes, *s.again_codes}): raise SystemExit(f'{name}: exit {code}: {said(err)}')
             # Read before the look: what it needs from the disk is no part of the promise.
             offset = os.path.getsize(log)
-            databases = {n: contents_of_live(f'{world}/{p}') for n, p in s.databases.items()}
+            databases = s.contents(world)
             for n, d in databases.items(): states[n].add(d)
             acked.append((offset, archives(f'{world}/backups'), databases, marks(f'{world}/backups')))
     log_records = records(log)
@@ -146,16 +146,17 @@ def judge_cut(s, world, acknowledged, states):
     found, _ = judge_store(f'{world}/backups', {n: d for n, d in there.items() if n not in missing}, s.may_go, states, s.broken)
     bad += found
     for n, path in s.databases.items():
-        try: now = contents_of_live(f'{world}/{path}')
+        try: now = s.look(world, path)
         except ValueError as error:
             bad.append(f'{path} IS DAMAGED: {error}'); continue
         if now == databases[n]: continue
         if now not in states[n]: bad.append(f'{path} holds a state that never was')
         elif s.keeps_source and not s.grows: bad.append(f'{path} CHANGED')
         elif not s.keeps_source and now == s.old[n] and databases[n] == s.new[n]: bad.append(f'an acknowledged restore of {path} WAS UNDONE')
+    bad += s.evidence(world)
     if not bad: bad = s.judge_mixture(world)
     if bad: return bad
-    code, out, err = run([s.binary, *(s.again or s.command)], world, s.env(world, '2026-03-20T00:00:00Z'))
+    code, out, err = s.go_again(world, '2026-03-20T00:00:00Z')
     if code not in s.again_codes: bad.append(f'the next run exits {code}: {said(err)}')
     bad += verifies(s.binary, world, '2026-03-20T01:00:00Z', s.broken)
     return bad + [f'scratch stays: {x}' for x in scratch(world)]

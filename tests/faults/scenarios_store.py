@@ -70,15 +70,6 @@ class BackupPair(Backup):
         for p in self.databases.values(): advance(f'{world}/{p}', 9)
 
 
-class BackupFirst(Backup):
-    """The first backup of all: the store is made, too."""
-    name = 'backup-first'
-
-    def build(self, binary, world):
-        os.makedirs(f'{world}/tmp')
-        make_database(f'{world}/app.db', 'delete', 0)
-
-
 class BackupVacuum(Backup):
     name, command = 'backup-vacuum', ['backup', 'app.db', '--vacuum']
 

@@ -84,7 +84,8 @@ pub fn place_over_unusable(target: &Target, staged: &Path, stamp: &str) -> Resul
     Ok(Placed { aside: Some(aside), unset })
 }
 
-/// Moves a database and its sidecars aside, puts nothing in its place, and returns the folder that holds them.
+/// Moves a database and its sidecars aside, puts nothing in its place, and returns the folder that holds them. A mount point
+/// cannot be moved: it is copied aside and emptied, and an empty file counts as a missing database.
 ///
 /// Refuses while a process is known to have it open. Dies in between: see [`place_over_unusable`]; nothing is ever deleted.
 pub fn set_aside(target: &Target, stamp: &str) -> Result<PathBuf, TargetError> {
@@ -92,12 +93,23 @@ pub fn set_aside(target: &Target, stamp: &str) -> Result<PathBuf, TargetError> {
     let steps = Steps { path: &target.path };
     let mut files = vec![target.path.clone()];
     files.extend(existing(&target.path, &SIDECARS).map_err(steps.io("look beside"))?);
-    steps.set_aside(&files, stamp)
+    match steps.set_aside(&files, stamp) {
+        // Written from an empty file.
+        Err(error) if is_mounted(&error) => steps.replace_in_place(Path::new("/dev/null"), stamp),
+        aside => aside,
+    }
 }
 
 /// Takes back [`set_aside`].
 pub fn bring_back(target: &Target, aside: &Path) -> Result<(), TargetError> {
-    Steps { path: &target.path }.bring_home(aside)
+    let steps = Steps { path: &target.path };
+    // A mount point that was emptied is still there. Its content comes before the sidecars: SQLite would delete them beside
+    // an empty file.
+    match fs::symlink_metadata(&target.path) {
+        Ok(found) if found.is_file() && found.len() == 0 => steps.bring_back_in_place(aside),
+        Err(cause) if !is_no_file(&cause) => Err(steps.io("look at")(cause)),
+        _ => steps.bring_home(aside),
+    }
 }
 
 /// Takes back [`place_new`] or [`place_over_unusable`]: moves the new file to `away` in scratch, and the old files from `aside` home.
@@ -341,7 +353,7 @@ impl Steps<'_> {
         Ok(aside)
     }
 
-    /// Replaces the content of an unusable file that is a mount point, and returns the folder that holds the old content and the sidecars.
+    /// Replaces the content of a file that is a mount point and that nobody has open, and returns the folder that holds the old content and the sidecars.
     ///
     /// The sidecars go before the content: they must not meet the new one. Dies before that: the old file, whose sidecars are
     /// beside it or in the folder, with a copy of it. Dies later: see [`super::overwrite`].
