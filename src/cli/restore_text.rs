@@ -56,7 +56,7 @@ pub(super) fn plan(context: &mut Context, snapshot: &Snapshot, shown: &str, plan
 fn from(context: &Context, snapshot: &Snapshot, shown: &str) -> String {
     let kind = if snapshot.kind == Kind::Safety { ", made before an earlier restore" } else { "" };
     let (age, at) = (text::age(snapshot.created_at, context.now), snapshot.created_at.format("%Y-%m-%dT%H:%M:%SZ"));
-    format!("from {}: the state of {age} ({at}){kind}", printable(shown))
+    format!("from {}: snapshot taken {age} ({at}){kind}", printable(shown))
 }
 
 fn step_lines(context: &Context, step: &Step) -> Vec<String> {

@@ -223,7 +223,7 @@ mod tests {
         let titles = |width| table().lines(width, str::to_owned)[0].split_whitespace().collect::<Vec<_>>().join(" ");
         assert_eq!(titles(None), "ARCHIVE AGE MADE SAVED WHY");
         assert_eq!(titles(Some(110)), "ARCHIVE AGE MADE WHY");
-        assert_eq!(titles(Some(80)), "ARCHIVE AGE MADE WHY");
+        assert_eq!(titles(Some(90)), "ARCHIVE AGE MADE WHY");
         assert_eq!(titles(Some(60)), "ARCHIVE AGE WHY");
         assert!(table().lines(None, str::to_owned)[1].contains("before-the-big-migration-of-the-orders-table-2026.tar.gz"));
     }

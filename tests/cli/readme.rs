@@ -13,12 +13,8 @@ use crate::tools::installed;
 use crate::world::World;
 
 /// Blocks that are not run: how they start, and why.
-const NOT_RUN: [(&str, &str); 4] = [
-    ("scripts/demo.sh", "builds a release"),
-    ("scripts/check.sh", "runs this test"),
-    ("cargo install", "builds a release"),
-    ("docker compose stop app", "needs a container engine"),
-];
+const NOT_RUN: [(&str, &str); 3] =
+    [("scripts/demo.sh", "builds a release"), ("scripts/check.sh", "runs this test"), ("cargo install", "builds a release")];
 
 /// A code block: its language, and its text.
 struct Block {
@@ -93,7 +89,7 @@ fn every_block_of_the_readme_runs() {
         assert_eq!(count, 1, "{start} ({why}) is not in the README any more");
     }
     let count = run(&mut world(), &blocks).unwrap_or_else(|failed| panic!("{failed}"));
-    assert!(count > 8, "only {count} were found");
+    assert!(count >= 7, "only {count} were found");
 }
 
 #[test]

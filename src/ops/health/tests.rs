@@ -402,9 +402,9 @@ fn a_store_that_cannot_be_reached_is_critical_and_the_databases_are_still_judged
 }
 
 #[test]
-fn database_and_store_on_one_disk_is_an_advice() {
+fn database_and_store_on_one_disk_is_no_warning() {
     let mut facts = facts(vec![archive(1)]);
     facts.databases[0].device = Some(2);
     let found = check(&facts, "place");
-    assert!(found.state == State::Ok && found.advice.is_some());
+    assert!(found.state == State::Ok && found.value.contains("another disk"));
 }
