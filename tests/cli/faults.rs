@@ -46,6 +46,12 @@ fn a_disk_that_does_not_answer_is_not_called_damage() {
         "syscall_sweep.py",
         &["--scenario", "backup,backup-wal,backup-idle-wal,backup-hot,backup-two", "--only", reads, "--cases", "100"],
     );
+    harness(
+        "an archive that cannot be read is not taken for one that lost no rows",
+        &[Program("strace"), Root],
+        "syscall_sweep.py",
+        &["--scenario", "accept", "--only", "pread64:EIO,read:EIO"],
+    );
 }
 
 #[test]

@@ -40,6 +40,11 @@ def faults(call):
     if call in ('openat', 'mmap'): yield 'ENOMEM' if call == 'mmap' else 'EMFILE', False
 
 
+def is_disk(scenario, path):
+    """Says whether a file may lie on a dying disk of its own: a database, an archive, a private copy of a database."""
+    return scenario.is_of_database(path) or path.endswith('.tar.gz') or re.search(r'\.heirloom(-|/)run-.*\.db$', path)
+
+
 def calls(scenario, template, work):
     """How often each call is made, at most, by one thread."""
     world = tempfile.mkdtemp(dir=work); d = f'{world}/w'
@@ -55,7 +60,7 @@ def calls(scenario, template, work):
         # Threads count for themselves, so that the first sync of one and that of another would always fail together: by file, too.
         # And a database or an archive is a disk of its own, perhaps a dying one.
         path = os.path.relpath(m.group(3), d) if (m.group(3) or '').startswith(d) else ''
-        if OWN_PIDS and path and (m.group(2) in ('fsync', 'fdatasync') or m.group(2) in ('read', 'pread64') and (scenario.is_of_database(path) or path.endswith('.tar.gz'))):
+        if OWN_PIDS and path and (m.group(2) in ('fsync', 'fdatasync') or m.group(2) in ('read', 'pread64') and is_disk(scenario, path)):
             per[f'{m.group(2)}@{path}', ''] += 1
     shutil.rmtree(world)
     most = {}
