@@ -147,8 +147,12 @@ class RestoreInPlaceOffline(RestoreInPlace, RestoreOffline):
 
     def break_host(self, world): advance(f'{world}/host.db', 4)
 
+    def has_no_database(self, world):
+        try: return self.look(world, 'host.db') == 'no database'
+        except ValueError: return False
+
     def evidence(self, world):
-        if not self.is_prepared or self.look(world, 'host.db') != 'no database': return []
+        if not self.is_prepared or not self.has_no_database(world): return []
         for path in self.kept(world)[1:]:
             try:
                 if contents_of_live(path) in self.states()['host']: return []
@@ -164,7 +168,7 @@ class RestoreInPlaceOffline(RestoreInPlace, RestoreOffline):
     def judge(self, world, code, stderr, log=''):
         bad = super().judge(world, code, stderr, log)
         # One failure takes nothing away; a disk that goes on failing may leave the way back to the next run.
-        if code != 137 and log.count('INJECTED') == 1 and self.look(world, 'host.db') == 'no database': bad.append(f'exit {code} and there is no database')
+        if code != 137 and log.count('INJECTED') == 1 and self.has_no_database(world): bad.append(f'exit {code} and there is no database')
         return bad
 
 
