@@ -41,14 +41,14 @@ fn any_file_system_call_may_fail_or_be_the_last() {
 fn a_disk_that_does_not_answer_is_not_called_damage() {
     let reads = "pread64@app.db:EIO,read@app.db:EIO,pread64@app.db-wal:EIO,pread64@user.db:EIO";
     harness(
-        "a source that cannot be read is told as that, and not as damaged",
+        "a source that cannot be read is reported as that, not as damaged",
         &["strace", ROOT],
         "syscall_sweep.py",
         &["--scenario", "backup,backup-wal,backup-idle-wal,backup-hot,backup-two", "--only", reads, "--cases", "100"],
     );
     harness(
         "an archive that cannot be read is not taken for one that lost no rows",
-        &[Program("strace"), Root],
+        &["strace", ROOT],
         "syscall_sweep.py",
         &["--scenario", "accept", "--only", "pread64:EIO,read:EIO"],
     );
