@@ -12,9 +12,9 @@
 //! The commit itself lets the lock go, so the second connection pins the new state at once, and what it pinned is compared.
 //! Rollback modes: one connection holds the exclusive lock across transactions (`locking_mode=EXCLUSIVE`) until it is closed.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -32,12 +32,11 @@ use crate::database::files::source_file::Located;
 use crate::database::format::page_checksums;
 use crate::database::format::sqlite_header::Header;
 use crate::database::limits::Limits;
-use crate::database::sqlite::connection::{connect, open_private, open_target};
+use crate::database::sqlite::connection::{connect, open_private};
+use crate::database::sqlite::paged_copy::{Patience, copy_pages, pages_per_step};
 use crate::database::sqlite::transaction::{begin, is_busy, roll_back};
-use crate::progress::Progress;
+use crate::progress::{Progress, Stage};
 
-/// How many bytes are written between two looks at whether to stop.
-const STEP_BYTES: u32 = 4 << 20;
 /// How long SQLite itself waits for a lock: shortly, since its pauses grow to where a busy writer always comes first.
 const LOCK_WAIT: Duration = Duration::from_millis(10);
 /// How long one try for the exclusive lock waits for readers that were there before it; later ones wait behind it.
@@ -295,7 +294,7 @@ impl<'a> Locked<'a> {
             StepResult::More => backup.progress().remaining,
             _ => return Err(TargetError::Busy { path: self.path.to_owned(), why: "the lock on it was lost".into() }),
         };
-        let step = i32::try_from((STEP_BYTES / self.page_bytes.max(1)).max(1)).expect("at most 8192 pages");
+        let step = pages_per_step(self.page_bytes);
         // The step that copies the last page commits.
         while left > 1 {
             progress.checkpoint().map_err(TargetError::Interrupted)?;
@@ -401,24 +400,22 @@ fn to_copy(copy: &Path, cause: io::Error) -> TargetError {
 
 /// Copies the whole state that a connection sees into a new private file, and returns its size.
 pub(in crate::database) fn copy_whole(from: &Connection, copy: &Path, path: &Path, progress: &dyn Progress) -> Result<u64, TargetError> {
-    let failed = |error: rusqlite::Error| TargetError::from_sqlite(path, "copy", &error);
-    let to_copy = |cause| TargetError::Io { path: copy.to_owned(), action: "write", cause };
-    OpenOptions::new().write(true).create_new(true).mode(0o600).open(copy).map_err(to_copy)?;
-    let mut target = open_target(copy).map_err(failed)?;
-    let backup = Backup::new(from, &mut target).map_err(failed)?;
-    let step = i32::try_from((STEP_BYTES / page_bytes(from).map_err(failed)?.max(1)).max(1)).expect("at most 8192 pages");
-    loop {
-        progress.checkpoint().map_err(TargetError::Interrupted)?;
-        match backup.step(step).map_err(failed)? {
-            StepResult::Done => break,
-            StepResult::More => {}
-            _ => return Err(TargetError::Busy { path: path.to_owned(), why: "another process keeps it from being copied".into() }),
-        }
-    }
-    drop(backup);
-    target.close().map_err(|(_, error)| failed(error))?;
+    let page_bytes = page_bytes(from).map_err(|error| TargetError::from_sqlite(path, "copy", &error))?;
+    let bytes = copy_pages(from, path, copy, page_bytes, Patience::Never, &Uncounted(progress)).map_err(TargetError::of_copy)?;
     page_checksums::settle(copy, progress)?;
-    Ok(fs::metadata(copy).map_err(to_copy)?.len())
+    Ok(bytes)
+}
+
+/// Passes on the wish to stop, and counts nothing: the stage counts the bytes of the replacement, or none.
+struct Uncounted<'a>(&'a dyn Progress);
+
+impl Progress for Uncounted<'_> {
+    fn begin(&self, _: Stage, _: &str, _: u64) {}
+    fn advance(&self, _: u64) {}
+
+    fn cancelled(&self) -> bool {
+        self.0.cancelled()
+    }
 }
 
 /// The journal that a commit under an exclusive lock leaves: its header zeroed and synced. It is removed before the lock goes.

@@ -83,14 +83,6 @@ pub(in crate::database) fn open_private_to_write(copy: &Path) -> rusqlite::Resul
     Ok(connection)
 }
 
-/// Opens the new file without anything that would make it durable: it is worthless until its archive is.
-pub(in crate::database) fn open_target(target: &Path) -> rusqlite::Result<Connection> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(target, flags)?;
-    connection.execute_batch("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA locking_mode=EXCLUSIVE;")?;
-    Ok(connection)
-}
-
 /// Opens a database that exists, and makes the connection safe for files of uncertain origin.
 ///
 /// See "Defense Against The Dark Arts" (sqlite.org/security.html). None of this reads the file.
