@@ -16,7 +16,7 @@ use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::config::DbConfig;
@@ -27,6 +27,7 @@ use super::target::{Target, TargetState};
 use crate::database::copies::compare::{self, difference};
 use crate::database::error::TargetError;
 use crate::database::files::access::refuse_as_root;
+use crate::database::files::claim::Claim;
 use crate::database::files::sidecars::{open_regular, sidecar};
 use crate::database::files::source_file::Located;
 use crate::database::format::page_checksums;
@@ -60,8 +61,8 @@ pub struct Replacement {
     source: PathBuf,
     /// The data version that the target's connection has seen last before its own commit, where that is certain.
     own_version: Option<i64>,
-    /// The right to the file; `None` for an empty one.
-    _located: Option<Located>,
+    /// The right to the file; `None` if nothing was there.
+    _claim: Option<Claim>,
 }
 
 /// How the target keeps its transactions.
@@ -91,10 +92,7 @@ impl Replacement {
         let failed = |error: rusqlite::Error| TargetError::from_sqlite(&path, "open", &error);
         let waiting = Waiting::new(&path, limits, progress);
         refuse_as_root(&path)?;
-        let located = match target.state {
-            TargetState::Database(_) => Some(Located::find(&path)?),
-            _ => None,
-        };
+        let claim = claim(target, limits, progress)?;
         // Opened before every connection, closed after the last: see above.
         let file = open_regular(&path).map_err(|cause| TargetError::Io { path: path.clone(), action: "open", cause })?;
         let connection = waiting.get(|| open_writable(&path))?;
@@ -113,7 +111,7 @@ impl Replacement {
             checked: false,
             source: staged.to_owned(),
             own_version: None,
-            _located: located,
+            _claim: claim,
             path: path.clone(),
         };
         replacement.fit(staged, &waiting)?;
@@ -384,6 +382,17 @@ impl Committed<'_> {
             }
         }
     }
+}
+
+/// Takes the right to the file of a target, also to an empty one.
+fn claim(target: &Target, limits: &Limits, progress: &dyn Progress) -> Result<Option<Claim>, TargetError> {
+    if let TargetState::Database(_) = target.state {
+        return Ok(Some(Located::find(&target.path, limits, progress)?.into_claim()));
+    }
+    let Some(id) = target.id else { return Ok(None) };
+    let claim = Claim::wait(id, Instant::now(), limits.busy, progress).map_err(TargetError::Interrupted)?;
+    let why = || format!("another operation of this process has worked on it for {:?}", limits.busy);
+    claim.map(Some).ok_or_else(|| TargetError::Busy { path: target.path.clone(), why: why() })
 }
 
 /// Enters the checksum that the first page of the copy will have in the target, whose writers are kept out. Where the target's first page
