@@ -44,7 +44,7 @@ pub fn glance(path: &Path, busy: Duration, progress: &dyn Progress) -> Result<Gl
         loop {
             progress.checkpoint()?;
             let way = way(&located)?;
-            if way == Way::Staged {
+            if way == Way::PrivateCopy {
                 return Ok(seen_header.clone());
             }
             match in_place(&located.path, way, &seen_header) {

@@ -31,7 +31,7 @@ use crate::database::files::claim::Claim;
 use crate::database::files::sidecars::{open_regular, sidecar};
 use crate::database::files::source_file::Located;
 use crate::database::format::page_checksums;
-use crate::database::format::sqlite_header::Header;
+use crate::database::format::sqlite_header::{Header, JournalMode};
 use crate::database::limits::Limits;
 use crate::database::sqlite::connection::{connect, open_private};
 use crate::database::sqlite::paged_copy::{Patience, copy_pages, pages_per_step};
@@ -54,7 +54,7 @@ pub struct Replacement {
     target: Connection,
     file: File,
     path: PathBuf,
-    mode: Mode,
+    mode: JournalMode,
     resized: Option<PathBuf>,
     /// Whether the pages of the copy have checksums.
     checked: bool,
@@ -63,13 +63,6 @@ pub struct Replacement {
     own_version: Option<i64>,
     /// The right to the file; `None` if nothing was there.
     _claim: Option<Claim>,
-}
-
-/// How the target keeps its transactions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Mode {
-    Wal,
-    Rollback,
 }
 
 /// What comparing said.
@@ -103,7 +96,7 @@ impl Replacement {
         let mut replacement = Self {
             journal: EmptyJournal { path: sidecar(&path, "-journal"), ours: false },
             staged: open_private(staged).map_err(failed)?,
-            reader: (mode == Mode::Wal).then(|| waiting.get(|| open_writable(&path))).transpose()?,
+            reader: (mode == JournalMode::Wal).then(|| waiting.get(|| open_writable(&path))).transpose()?,
             target: connection,
             file,
             mode,
@@ -135,7 +128,7 @@ impl Replacement {
             )));
         }
         let (old, new) = (waiting.get(|| number(&self.target, "PRAGMA page_size"))?, page_bytes(&self.staged).map_err(failed)?);
-        if self.mode == Mode::Wal && old != new {
+        if self.mode == JournalMode::Wal && old != new {
             let resized = sidecar(staged, "-resized");
             compare::resize(staged, &resized, old).map_err(|why| {
                 refused(format!(
@@ -157,9 +150,9 @@ impl Replacement {
 
     /// Returns the journal mode before and after: the archive's, except that a WAL database stays one.
     pub fn journal_modes(&self) -> Result<(&'static str, &'static str), TargetError> {
-        let before = if self.mode == Mode::Wal { "wal" } else { "delete" };
+        let before = self.mode.name();
         let failed = |cause| TargetError::Io { path: self.source.clone(), action: "read", cause };
-        let after = if self.mode == Mode::Wal { "wal" } else { compare::journal_mode_of(&self.source).map_err(failed)? };
+        let after = if self.mode == JournalMode::Wal { before } else { compare::journal_mode_of(&self.source).map_err(failed)? };
         Ok((before, after))
     }
 
@@ -168,7 +161,7 @@ impl Replacement {
         let waiting = Waiting::new(&self.path, limits, progress);
         let page_bytes = page_bytes(&self.staged).map_err(|error| waiting.failed(&error))?;
         match (self.mode, &self.reader) {
-            (Mode::Wal, Some(reader)) => {
+            (JournalMode::Wal, Some(reader)) => {
                 // With writers kept out for a moment, both connections note which state they have seen last. If nobody commits until
                 // the lock is had for good, a difference in that number after our own commit means a commit of somebody else.
                 waiting.until(|| begin(reader, "BEGIN IMMEDIATE").map(|()| true))?;
@@ -198,7 +191,7 @@ impl Replacement {
                 self.target.busy_timeout(READERS_WAIT).map_err(|error| waiting.failed(&error))?;
                 waiting.until(|| self.target.execute_batch("COMMIT").map(|()| true))?;
                 waiting.until(|| begin(&self.target, "BEGIN EXCLUSIVE; COMMIT;").map(|()| true))?;
-                if mode(&self.target, &self.file).map_err(|error| waiting.failed(&error))? == Mode::Wal {
+                if mode(&self.target, &self.file).map_err(|error| waiting.failed(&error))? == JournalMode::Wal {
                     let why = "it was switched to WAL mode at this moment; try again".into();
                     return Err(TargetError::Busy { path: self.path.clone(), why });
                 }
@@ -216,7 +209,7 @@ impl Replacement {
     /// Decides what the result of [`Committed::compare`] means. In WAL mode a difference proves nothing where another process committed since.
     pub fn judge(&self, difference: Option<String>) -> Result<Compared, TargetError> {
         let Some(difference) = difference else { return Ok(Compared::Same) };
-        if self.mode == Mode::Wal {
+        if self.mode == JournalMode::Wal {
             let now = data_version(&self.target).map_err(|error| TargetError::from_sqlite(&self.path, "read", &error))?;
             if self.own_version != Some(now) {
                 return Ok(Compared::Overtaken);
@@ -233,13 +226,13 @@ impl Replacement {
         }
         if self.checked {
             let seen = page_checksums::seen_header(&self.target);
-            page_checksums::foresee(copy, seen, self.mode == Mode::Wal).map_err(|cause| to_copy(copy, cause))?;
+            page_checksums::foresee(copy, seen, self.mode).map_err(|cause| to_copy(copy, cause))?;
         }
         let copy = open_private(copy).map_err(|error| waiting.failed(&error))?;
         let backup = Backup::new(&copy, &mut self.target).map_err(|error| waiting.failed(&error))?;
         waiting.until(|| Ok(backup.step(-1)? == StepResult::Done))?;
         drop(backup);
-        if self.mode == Mode::Rollback {
+        if self.mode == JournalMode::Rollback {
             // The archive may have brought WAL mode with it.
             waiting.until(|| leave_wal(&self.target))?;
         }
@@ -397,8 +390,8 @@ fn claim(target: &Target, limits: &Limits, progress: &dyn Progress) -> Result<Op
 
 /// Enters the checksum that the first page of the copy will have in the target, whose writers are kept out. Where the target's first page
 /// cannot be read the checksum becomes wrong, which the comparison after the commit finds.
-fn foresee(staged: &Connection, source: &Path, seen: Option<Header>, mode: Mode) -> io::Result<()> {
-    page_checksums::foresee(source, seen, mode == Mode::Wal)?;
+fn foresee(staged: &Connection, source: &Path, seen: Option<Header>, mode: JournalMode) -> io::Result<()> {
+    page_checksums::foresee(source, seen, mode)?;
     // The connection has read the page as it was.
     staged.release_memory().map_err(io::Error::other)
 }
@@ -472,13 +465,13 @@ pub(in crate::database) fn leave_wal(connection: &Connection) -> rusqlite::Resul
 }
 
 /// Returns the journal mode in force. Where the schema is too damaged to ask, the header of the main file says it.
-fn mode(connection: &Connection, file: &File) -> rusqlite::Result<Mode> {
+fn mode(connection: &Connection, file: &File) -> rusqlite::Result<JournalMode> {
     let named = connection.query_row("PRAGMA journal_mode", [], |row| row.get::<_, String>(0));
-    let is_wal = match named {
-        Ok(mode) => mode == "wal",
-        Err(error) => Header::read(file).map(|header| header.is_wal()).map_err(|_| error)?,
-    };
-    Ok(if is_wal { Mode::Wal } else { Mode::Rollback })
+    match named {
+        Ok(mode) if mode == "wal" => Ok(JournalMode::Wal),
+        Ok(_) => Ok(JournalMode::Rollback),
+        Err(error) => Header::read(file).map(|header| header.mode()).map_err(|_| error),
+    }
 }
 
 /// Returns the text encoding of a target; `None` where it has no content that would have one.

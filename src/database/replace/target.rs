@@ -156,7 +156,7 @@ fn of_file(path: &Path) -> Result<TargetState, TargetError> {
     let mut facts = TargetFacts { journal_mode: header.journal_mode(), tables: None, rows: None, schema: None };
     let way = way(&located)?;
     // What needs a recovery is not opened for a plan: that would already change it.
-    if way == Way::Staged {
+    if way == Way::PrivateCopy {
         return Ok(TargetState::Database(facts));
     }
     // SQLite says "malformed" for some errors of the disk, too: what is called cut off must be seen to be.

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::copy_with_sidecars::Staged;
+use super::copy_with_sidecars::PrivateCopy;
 use crate::database::error::SourceError;
 use crate::database::files::source_file::Located;
 use crate::database::format::page_checksums;
@@ -37,7 +37,7 @@ pub struct PinnedDatabase {
     pub(in crate::database) page_bytes: u32,
     // The order matters: the connection goes first, then the copy under it, then the right to the file.
     pub(in crate::database) live: Live,
-    pub(in crate::database) _staged: Option<Staged>,
+    pub(in crate::database) _staged: Option<PrivateCopy>,
     pub(in crate::database) located: Located,
 }
 

@@ -29,7 +29,7 @@ impl Live {
         let (mode, access, sidecars) = match way {
             Way::ReadOnly => ("ro", OpenFlags::SQLITE_OPEN_READ_ONLY, Sidecars::Theirs),
             Way::Wal(sidecars) => ("rw", OpenFlags::SQLITE_OPEN_READ_WRITE, sidecars),
-            Way::Staged => ("rw", OpenFlags::SQLITE_OPEN_READ_WRITE, Sidecars::Ours),
+            Way::PrivateCopy => ("rw", OpenFlags::SQLITE_OPEN_READ_WRITE, Sidecars::Ours),
         };
         let connection = connect(path, &format!("mode={mode}"), access)?;
         // The close that follows would otherwise checkpoint and delete the -wal of an application that crashed.
