@@ -382,12 +382,19 @@ impl From<SourceError> for TargetError {
 impl TargetError {
     /// Says what an error of SQLite's means for the target at `path`. `action` is what was being done, as a verb.
     pub(in crate::database) fn from_sqlite(path: &Path, action: &'static str, error: &rusqlite::Error) -> Self {
-        let path = path.to_owned();
-        match SourceError::from_sqlite(&path, action, error) {
-            SourceError::Busy { why, .. } => Self::Busy { path, why },
-            SourceError::Io { action, cause, .. } => Self::Io { path, action, cause },
+        Self::of_copy(SourceError::from_sqlite(path, action, error))
+    }
+
+    /// Says what an error of copying a locked target means for it.
+    pub(super) fn of_copy(error: SourceError) -> Self {
+        match error {
+            SourceError::Busy { path, why } => Self::Busy { path, why },
+            SourceError::Io { path, action, cause } => Self::Io { path, action, cause },
             SourceError::Interrupted(interrupted) => Self::Interrupted(interrupted),
-            _ => Self::Failed { path, why: message(error) },
+            SourceError::Damaged { path, why } | SourceError::NotADatabase { path, why } | SourceError::Unsupported { path, why, .. } => {
+                Self::Failed { path, why }
+            }
+            other => Self::Source(other),
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::database::error::SourceError;
 use crate::database::files::access::{Way, way};
 use crate::database::files::sidecars::{is_no_file, sidecar};
 use crate::database::files::source_file::Located;
-use crate::database::limits::pause;
+use crate::database::limits::{Limits, pause};
 use crate::database::seen_twice::{is_damaged, read_through, seen_twice};
 use crate::database::sqlite::connection::Live;
 use crate::database::sqlite::transaction::{PIN, begin, is_busy, needs_staging};
@@ -37,14 +37,14 @@ pub struct Glance {
 ///
 /// Where reading in place would have to recover or write something, only the header is read as it lies on the disk.
 pub fn glance(path: &Path, busy: Duration, progress: &dyn Progress) -> Result<Glance, SourceError> {
-    let located = Located::find(path)?;
+    let located = Located::find(path, &Limits { busy, ..Limits::default() }, progress)?;
     let seen_header = from_header(&located)?;
     let started = Instant::now();
     let look = || {
         loop {
             progress.checkpoint()?;
             let way = way(&located)?;
-            if way == Way::Staged {
+            if way == Way::PrivateCopy {
                 return Ok(seen_header.clone());
             }
             match in_place(&located.path, way, &seen_header) {

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use rusqlite::OpenFlags;
 
+use super::vacuum::{set_checksums_as_in, vacuum_into};
 use crate::database::check::integrity::{Depth, check};
 use crate::database::check::parallel_check::Effort;
 use crate::database::contents::facts::{Facts, count_rows, facts};
@@ -108,15 +109,12 @@ pub(in crate::database) fn journal_mode_of(copy: &Path) -> io::Result<&'static s
 
 /// Rewrites a private copy with another page size into a new file, and makes sure that it holds the same. On failure says why.
 pub(in crate::database) fn resize(copy: &Path, resized: &Path, page_size: u32) -> Result<(), String> {
-    let target = resized.to_str().ok_or("the path of the scratch folder is not UTF-8")?;
     // Not immutable: SQLite takes such a file for one in memory, and keeps its page size.
     let connection = connect(copy, "mode=rw", OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(|error| message(&error))?;
     connection.pragma_update(None, "page_size", page_size).map_err(|error| message(&error))?;
-    connection.execute("VACUUM INTO ?1", [target]).map_err(|error| message(&error))?;
+    vacuum_into(&connection, resized).map_err(|error| message(&error))?;
     connection.close().map_err(|(_, error)| message(&error))?;
-    if page_checksums::look(copy, &Silent).map_err(|error| error.to_string())?.in_use {
-        page_checksums::set_all(resized, &Silent).map_err(|error| error.to_string())?;
-    }
+    set_checksums_as_in(copy, resized).map_err(|error| error.to_string())?;
 
     let (old, new) = (facts(copy).map_err(|error| error.to_string())?, facts(resized).map_err(|error| error.to_string())?);
     let rows = |path| count_rows(path, &old.tables, &Silent).map_err(|error| error.to_string());

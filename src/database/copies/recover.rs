@@ -26,7 +26,7 @@ use crate::snapshot::Part;
 ///
 /// No connection to the database may be open in this process. Fails where an application changes it all the time.
 pub fn copy_with_sidecars(database: &Path, copy: &Path, limits: &Limits, progress: &dyn Progress) -> Result<(), SourceError> {
-    stage(&Located::find(database)?, copy, limits, progress)?.keep();
+    stage(&Located::find(database, limits, progress)?, copy, limits, progress)?.keep();
     Ok(())
 }
 

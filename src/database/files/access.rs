@@ -20,7 +20,7 @@ pub(in crate::database) enum Way {
     /// In place, by a connection that could write: a WAL database, whose `-shm` every reader must write.
     Wal(Sidecars),
     /// From a private copy of the file and its sidecars.
-    Staged,
+    PrivateCopy,
 }
 
 /// Whose the sidecars of a WAL database are.
@@ -48,18 +48,18 @@ pub(in crate::database) fn way(located: &Located) -> Result<Way, SourceError> {
     if let Some(path) = journal
         && begins_with_data(&path).map_err(|cause| located.io("read the -journal of", cause))?
     {
-        return Ok(Way::Staged);
+        return Ok(Way::PrivateCopy);
     }
     let folder = located.path.parent().unwrap_or(Path::new("/"));
     if !may(&located.path, Access::READ_OK | Access::WRITE_OK) || !may(folder, Access::WRITE_OK | Access::EXEC_OK) {
-        return Ok(Way::Staged);
+        return Ok(Way::PrivateCopy);
     }
     match (wal, shm) {
         (None, None) if is_owner(&located.path) => Ok(Way::Wal(Sidecars::Ours)),
         (Some(wal), Some(shm)) if [&wal, &shm].iter().all(|path| may(path, Access::READ_OK | Access::WRITE_OK)) => {
             Ok(Way::Wal(Sidecars::Theirs))
         }
-        _ => Ok(Way::Staged),
+        _ => Ok(Way::PrivateCopy),
     }
 }
 

@@ -16,7 +16,7 @@ use rusqlite::Connection;
 use crate::database::error::SourceError;
 use crate::database::format::pair_sum::PairSum;
 use crate::database::format::sqlite_header::{
-    CHANGE_COUNTER, FILE_VERSIONS, Header, PAGE_COUNT, SCHEMA_VERSION, VALID_FOR, WRITER_VERSION,
+    CHANGE_COUNTER, FILE_VERSIONS, Header, JournalMode, PAGE_COUNT, SCHEMA_VERSION, VALID_FOR, WRITER_VERSION,
 };
 use crate::progress::{Interrupted, Progress};
 
@@ -223,7 +223,7 @@ pub(in crate::database) fn is_first_and_holds(page: &[u8]) -> bool {
 /// as they are, and changes the header.
 ///
 /// `old` is the header of that database as it is (`None`: it cannot be read), with writers kept out; nothing else may commit before.
-pub(in crate::database) fn foresee(copy: &Path, old: Option<Header>, in_wal_mode: bool) -> io::Result<()> {
+pub(in crate::database) fn foresee(copy: &Path, old: Option<Header>, mode: JournalMode) -> io::Result<()> {
     let file = OpenOptions::new().read(true).write(true).open(copy)?;
     let Some(mut page) = first_page(&file)? else { return Ok(()) };
     if Header::of_page(&page).and_then(|header| header.page_count()).is_none() {
@@ -235,7 +235,7 @@ pub(in crate::database) fn foresee(copy: &Path, old: Option<Header>, in_wal_mode
     page[VALID_FOR].copy_from_slice(&changes);
     page[WRITER_VERSION].copy_from_slice(&rusqlite::version_number().to_be_bytes());
     page[SCHEMA_VERSION].copy_from_slice(&old.map_or(0, |old| old.schema_version()).wrapping_add(1).to_be_bytes());
-    if in_wal_mode {
+    if mode == JournalMode::Wal {
         page[FILE_VERSIONS].fill(2);
     }
     set(&mut page);

@@ -19,6 +19,25 @@ pub(in crate::database) const SCHEMA_VERSION: Range<usize> = 40..44;
 pub(in crate::database) const VALID_FOR: Range<usize> = 92..96;
 pub(in crate::database) const WRITER_VERSION: Range<usize> = 96..100;
 
+/// How a database keeps its transactions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::database) enum JournalMode {
+    /// In a `-wal`.
+    Wal,
+    /// In a `-journal`, of whatever kind.
+    Rollback,
+}
+
+impl JournalMode {
+    /// Returns the name that the pragma has for it: `wal`, or `delete` for every rollback mode.
+    pub(in crate::database) fn name(self) -> &'static str {
+        match self {
+            Self::Wal => "wal",
+            Self::Rollback => "delete",
+        }
+    }
+}
+
 /// A header as it lies in a file, valid or not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::database) struct Header([u8; HEADER_BYTES]);
@@ -59,14 +78,19 @@ impl Header {
         self.0[20].into()
     }
 
-    /// Says whether readers must look for a `-wal`.
-    pub(in crate::database) fn is_wal(&self) -> bool {
-        self.0[19] == 2
+    /// Returns the journal mode.
+    pub(in crate::database) fn mode(&self) -> JournalMode {
+        if self.0[19] == 2 { JournalMode::Wal } else { JournalMode::Rollback }
     }
 
-    /// Returns the journal mode: `wal`, or `delete` for every rollback mode.
+    /// Says whether readers must look for a `-wal`.
+    pub(in crate::database) fn is_wal(&self) -> bool {
+        self.mode() == JournalMode::Wal
+    }
+
+    /// Returns the name of the journal mode.
     pub(in crate::database) fn journal_mode(&self) -> &'static str {
-        if self.is_wal() { "wal" } else { "delete" }
+        self.mode().name()
     }
 
     /// Returns both versions of the file format, which say the journal mode.

@@ -12,11 +12,11 @@
 //! The commit itself lets the lock go, so the second connection pins the new state at once, and what it pinned is compared.
 //! Rollback modes: one connection holds the exclusive lock across transactions (`locking_mode=EXCLUSIVE`) until it is closed.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::config::DbConfig;
@@ -27,17 +27,17 @@ use super::target::{Target, TargetState};
 use crate::database::copies::compare::{self, difference};
 use crate::database::error::TargetError;
 use crate::database::files::access::refuse_as_root;
+use crate::database::files::claim::Claim;
 use crate::database::files::sidecars::{open_regular, sidecar};
 use crate::database::files::source_file::Located;
 use crate::database::format::page_checksums;
-use crate::database::format::sqlite_header::Header;
+use crate::database::format::sqlite_header::{Header, JournalMode};
 use crate::database::limits::Limits;
-use crate::database::sqlite::connection::{connect, open_private, open_target};
+use crate::database::sqlite::connection::{connect, open_private};
+use crate::database::sqlite::paged_copy::{Patience, copy_pages, pages_per_step};
 use crate::database::sqlite::transaction::{begin, is_busy, roll_back};
-use crate::progress::Progress;
+use crate::progress::{Progress, Stage};
 
-/// How many bytes are written between two looks at whether to stop.
-const STEP_BYTES: u32 = 4 << 20;
 /// How long SQLite itself waits for a lock: shortly, since its pauses grow to where a busy writer always comes first.
 const LOCK_WAIT: Duration = Duration::from_millis(10);
 /// How long one try for the exclusive lock waits for readers that were there before it; later ones wait behind it.
@@ -54,22 +54,15 @@ pub struct Replacement {
     target: Connection,
     file: File,
     path: PathBuf,
-    mode: Mode,
+    mode: JournalMode,
     resized: Option<PathBuf>,
     /// Whether the pages of the copy have checksums.
     checked: bool,
     source: PathBuf,
     /// The data version that the target's connection has seen last before its own commit, where that is certain.
     own_version: Option<i64>,
-    /// The right to the file; `None` for an empty one.
-    _located: Option<Located>,
-}
-
-/// How the target keeps its transactions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Mode {
-    Wal,
-    Rollback,
+    /// The right to the file; `None` if nothing was there.
+    _claim: Option<Claim>,
 }
 
 /// What comparing said.
@@ -92,10 +85,7 @@ impl Replacement {
         let failed = |error: rusqlite::Error| TargetError::from_sqlite(&path, "open", &error);
         let waiting = Waiting::new(&path, limits, progress);
         refuse_as_root(&path)?;
-        let located = match target.state {
-            TargetState::Database(_) => Some(Located::find(&path)?),
-            _ => None,
-        };
+        let claim = claim(target, limits, progress)?;
         // Opened before every connection, closed after the last: see above.
         let file = open_regular(&path).map_err(|cause| TargetError::Io { path: path.clone(), action: "open", cause })?;
         let connection = waiting.get(|| open_writable(&path))?;
@@ -106,7 +96,7 @@ impl Replacement {
         let mut replacement = Self {
             journal: EmptyJournal { path: sidecar(&path, "-journal"), ours: false },
             staged: open_private(staged).map_err(failed)?,
-            reader: (mode == Mode::Wal).then(|| waiting.get(|| open_writable(&path))).transpose()?,
+            reader: (mode == JournalMode::Wal).then(|| waiting.get(|| open_writable(&path))).transpose()?,
             target: connection,
             file,
             mode,
@@ -114,7 +104,7 @@ impl Replacement {
             checked: false,
             source: staged.to_owned(),
             own_version: None,
-            _located: located,
+            _claim: claim,
             path: path.clone(),
         };
         replacement.fit(staged, &waiting)?;
@@ -138,7 +128,7 @@ impl Replacement {
             )));
         }
         let (old, new) = (waiting.get(|| number(&self.target, "PRAGMA page_size"))?, page_bytes(&self.staged).map_err(failed)?);
-        if self.mode == Mode::Wal && old != new {
+        if self.mode == JournalMode::Wal && old != new {
             let resized = sidecar(staged, "-resized");
             compare::resize(staged, &resized, old).map_err(|why| {
                 refused(format!(
@@ -160,9 +150,9 @@ impl Replacement {
 
     /// Returns the journal mode before and after: the archive's, except that a WAL database stays one.
     pub fn journal_modes(&self) -> Result<(&'static str, &'static str), TargetError> {
-        let before = if self.mode == Mode::Wal { "wal" } else { "delete" };
+        let before = self.mode.name();
         let failed = |cause| TargetError::Io { path: self.source.clone(), action: "read", cause };
-        let after = if self.mode == Mode::Wal { "wal" } else { compare::journal_mode_of(&self.source).map_err(failed)? };
+        let after = if self.mode == JournalMode::Wal { before } else { compare::journal_mode_of(&self.source).map_err(failed)? };
         Ok((before, after))
     }
 
@@ -171,7 +161,7 @@ impl Replacement {
         let waiting = Waiting::new(&self.path, limits, progress);
         let page_bytes = page_bytes(&self.staged).map_err(|error| waiting.failed(&error))?;
         match (self.mode, &self.reader) {
-            (Mode::Wal, Some(reader)) => {
+            (JournalMode::Wal, Some(reader)) => {
                 // With writers kept out for a moment, both connections note which state they have seen last. If nobody commits until
                 // the lock is had for good, a difference in that number after our own commit means a commit of somebody else.
                 waiting.until(|| begin(reader, "BEGIN IMMEDIATE").map(|()| true))?;
@@ -201,7 +191,7 @@ impl Replacement {
                 self.target.busy_timeout(READERS_WAIT).map_err(|error| waiting.failed(&error))?;
                 waiting.until(|| self.target.execute_batch("COMMIT").map(|()| true))?;
                 waiting.until(|| begin(&self.target, "BEGIN EXCLUSIVE; COMMIT;").map(|()| true))?;
-                if mode(&self.target, &self.file).map_err(|error| waiting.failed(&error))? == Mode::Wal {
+                if mode(&self.target, &self.file).map_err(|error| waiting.failed(&error))? == JournalMode::Wal {
                     let why = "it was switched to WAL mode at this moment; try again".into();
                     return Err(TargetError::Busy { path: self.path.clone(), why });
                 }
@@ -219,7 +209,7 @@ impl Replacement {
     /// Decides what the result of [`Committed::compare`] means. In WAL mode a difference proves nothing where another process committed since.
     pub fn judge(&self, difference: Option<String>) -> Result<Compared, TargetError> {
         let Some(difference) = difference else { return Ok(Compared::Same) };
-        if self.mode == Mode::Wal {
+        if self.mode == JournalMode::Wal {
             let now = data_version(&self.target).map_err(|error| TargetError::from_sqlite(&self.path, "read", &error))?;
             if self.own_version != Some(now) {
                 return Ok(Compared::Overtaken);
@@ -236,13 +226,13 @@ impl Replacement {
         }
         if self.checked {
             let seen = page_checksums::seen_header(&self.target);
-            page_checksums::foresee(copy, seen, self.mode == Mode::Wal).map_err(|cause| to_copy(copy, cause))?;
+            page_checksums::foresee(copy, seen, self.mode).map_err(|cause| to_copy(copy, cause))?;
         }
         let copy = open_private(copy).map_err(|error| waiting.failed(&error))?;
         let backup = Backup::new(&copy, &mut self.target).map_err(|error| waiting.failed(&error))?;
         waiting.until(|| Ok(backup.step(-1)? == StepResult::Done))?;
         drop(backup);
-        if self.mode == Mode::Rollback {
+        if self.mode == JournalMode::Rollback {
             // The archive may have brought WAL mode with it.
             waiting.until(|| leave_wal(&self.target))?;
         }
@@ -295,7 +285,7 @@ impl<'a> Locked<'a> {
             StepResult::More => backup.progress().remaining,
             _ => return Err(TargetError::Busy { path: self.path.to_owned(), why: "the lock on it was lost".into() }),
         };
-        let step = i32::try_from((STEP_BYTES / self.page_bytes.max(1)).max(1)).expect("at most 8192 pages");
+        let step = pages_per_step(self.page_bytes);
         // The step that copies the last page commits.
         while left > 1 {
             progress.checkpoint().map_err(TargetError::Interrupted)?;
@@ -387,10 +377,21 @@ impl Committed<'_> {
     }
 }
 
+/// Takes the right to the file of a target, also to an empty one.
+fn claim(target: &Target, limits: &Limits, progress: &dyn Progress) -> Result<Option<Claim>, TargetError> {
+    if let TargetState::Database(_) = target.state {
+        return Ok(Some(Located::find(&target.path, limits, progress)?.into_claim()));
+    }
+    let Some(id) = target.id else { return Ok(None) };
+    let claim = Claim::wait(id, Instant::now(), limits.busy, progress).map_err(TargetError::Interrupted)?;
+    let why = || format!("another operation of this process has worked on it for {:?}", limits.busy);
+    claim.map(Some).ok_or_else(|| TargetError::Busy { path: target.path.clone(), why: why() })
+}
+
 /// Enters the checksum that the first page of the copy will have in the target, whose writers are kept out. Where the target's first page
 /// cannot be read the checksum becomes wrong, which the comparison after the commit finds.
-fn foresee(staged: &Connection, source: &Path, seen: Option<Header>, mode: Mode) -> io::Result<()> {
-    page_checksums::foresee(source, seen, mode == Mode::Wal)?;
+fn foresee(staged: &Connection, source: &Path, seen: Option<Header>, mode: JournalMode) -> io::Result<()> {
+    page_checksums::foresee(source, seen, mode)?;
     // The connection has read the page as it was.
     staged.release_memory().map_err(io::Error::other)
 }
@@ -401,24 +402,22 @@ fn to_copy(copy: &Path, cause: io::Error) -> TargetError {
 
 /// Copies the whole state that a connection sees into a new private file, and returns its size.
 pub(in crate::database) fn copy_whole(from: &Connection, copy: &Path, path: &Path, progress: &dyn Progress) -> Result<u64, TargetError> {
-    let failed = |error: rusqlite::Error| TargetError::from_sqlite(path, "copy", &error);
-    let to_copy = |cause| TargetError::Io { path: copy.to_owned(), action: "write", cause };
-    OpenOptions::new().write(true).create_new(true).mode(0o600).open(copy).map_err(to_copy)?;
-    let mut target = open_target(copy).map_err(failed)?;
-    let backup = Backup::new(from, &mut target).map_err(failed)?;
-    let step = i32::try_from((STEP_BYTES / page_bytes(from).map_err(failed)?.max(1)).max(1)).expect("at most 8192 pages");
-    loop {
-        progress.checkpoint().map_err(TargetError::Interrupted)?;
-        match backup.step(step).map_err(failed)? {
-            StepResult::Done => break,
-            StepResult::More => {}
-            _ => return Err(TargetError::Busy { path: path.to_owned(), why: "another process keeps it from being copied".into() }),
-        }
-    }
-    drop(backup);
-    target.close().map_err(|(_, error)| failed(error))?;
+    let page_bytes = page_bytes(from).map_err(|error| TargetError::from_sqlite(path, "copy", &error))?;
+    let bytes = copy_pages(from, path, copy, page_bytes, Patience::Never, &Uncounted(progress)).map_err(TargetError::of_copy)?;
     page_checksums::settle(copy, progress)?;
-    Ok(fs::metadata(copy).map_err(to_copy)?.len())
+    Ok(bytes)
+}
+
+/// Passes on the wish to stop, and counts nothing: the stage counts the bytes of the replacement, or none.
+struct Uncounted<'a>(&'a dyn Progress);
+
+impl Progress for Uncounted<'_> {
+    fn begin(&self, _: Stage, _: &str, _: u64) {}
+    fn advance(&self, _: u64) {}
+
+    fn cancelled(&self) -> bool {
+        self.0.cancelled()
+    }
 }
 
 /// The journal that a commit under an exclusive lock leaves: its header zeroed and synced. It is removed before the lock goes.
@@ -466,13 +465,13 @@ pub(in crate::database) fn leave_wal(connection: &Connection) -> rusqlite::Resul
 }
 
 /// Returns the journal mode in force. Where the schema is too damaged to ask, the header of the main file says it.
-fn mode(connection: &Connection, file: &File) -> rusqlite::Result<Mode> {
+fn mode(connection: &Connection, file: &File) -> rusqlite::Result<JournalMode> {
     let named = connection.query_row("PRAGMA journal_mode", [], |row| row.get::<_, String>(0));
-    let is_wal = match named {
-        Ok(mode) => mode == "wal",
-        Err(error) => Header::read(file).map(|header| header.is_wal()).map_err(|_| error)?,
-    };
-    Ok(if is_wal { Mode::Wal } else { Mode::Rollback })
+    match named {
+        Ok(mode) if mode == "wal" => Ok(JournalMode::Wal),
+        Ok(_) => Ok(JournalMode::Rollback),
+        Err(error) => Header::read(file).map(|header| header.mode()).map_err(|_| error),
+    }
 }
 
 /// Returns the text encoding of a target; `None` where it has no content that would have one.

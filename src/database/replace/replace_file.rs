@@ -152,7 +152,7 @@ impl Offline {
         let failed = |error: rusqlite::Error| TargetError::from_sqlite(&path, "lock", &error);
         refuse_holders(&path, proof)?;
         refuse_as_root(&path)?;
-        let located = Located::find(&path)?;
+        let located = Located::find(&path, limits, progress)?;
         let old = fs::metadata(&path).map_err(Steps { path: &path }.io("look at"))?;
         let file = OpenOptions::new().read(true).write(true).open(&path).map_err(Steps { path: &path }.io("open"))?;
         let waiting = Waiting::new(&path, limits, progress);

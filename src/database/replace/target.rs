@@ -18,9 +18,10 @@ use crate::database::files::claim::FileId;
 use crate::database::files::sidecars::{SIDECARS, existing, sidecar};
 use crate::database::files::source_file::{Located, oddity};
 use crate::database::format::sqlite_header::Header;
+use crate::database::limits::Limits;
 use crate::database::sqlite::connection::Live;
 use crate::database::sqlite::interrupt::watched;
-use crate::progress::{Progress, Stage};
+use crate::progress::{Progress, Silent, Stage};
 
 /// How long the rows of a target are counted for the plan.
 const COUNT_LIMIT: Duration = Duration::from_secs(2);
@@ -40,7 +41,7 @@ pub struct Target {
     pub bytes: u64,
     /// When the main file or its `-wal` was last written.
     pub modified: Option<DateTime<Utc>>,
-    id: Option<FileId>,
+    pub(super) id: Option<FileId>,
 }
 
 /// What lies where a database is to be restored.
@@ -89,7 +90,7 @@ impl Target {
 
 /// Looks at a target. Refuses what is no file: a folder, a pipe, a device.
 ///
-/// Nothing else in this process may have the database open.
+/// Waits for another operation of this process that works on the database.
 pub fn look_at(given: &Path) -> Result<Target, TargetError> {
     let failed = |cause| TargetError::Io { path: given.to_owned(), action: "look at", cause };
     let path = resolve(given).map_err(failed)?;
@@ -146,7 +147,7 @@ fn empty(path: &Path) -> io::Result<TargetState> {
 }
 
 fn of_file(path: &Path) -> Result<TargetState, TargetError> {
-    let located = match Located::find(path) {
+    let located = match Located::find(path, &Limits::default(), &Silent) {
         Ok(located) => located,
         Err(SourceError::NotADatabase { why, .. }) => return Ok(TargetState::Unusable { why }),
         Err(error) => return Err(error.into()),
@@ -155,7 +156,7 @@ fn of_file(path: &Path) -> Result<TargetState, TargetError> {
     let mut facts = TargetFacts { journal_mode: header.journal_mode(), tables: None, rows: None, schema: None };
     let way = way(&located)?;
     // What needs a recovery is not opened for a plan: that would already change it.
-    if way == Way::Staged {
+    if way == Way::PrivateCopy {
         return Ok(TargetState::Database(facts));
     }
     // SQLite says "malformed" for some errors of the disk, too: what is called cut off must be seen to be.

@@ -36,9 +36,9 @@ const FEWEST_TRIES: u32 = 3;
 
 /// A private copy of a database and its sidecars; removed when dropped.
 #[derive(Debug)]
-pub(in crate::database) struct Staged(PathBuf);
+pub(in crate::database) struct PrivateCopy(PathBuf);
 
-impl Staged {
+impl PrivateCopy {
     /// Returns the path of the copied database.
     pub(in crate::database) fn path(&self) -> &Path {
         &self.0
@@ -50,14 +50,14 @@ impl Staged {
     }
 }
 
-impl Staged {
+impl PrivateCopy {
     /// Leaves the copy where it is, for good.
     pub(in crate::database) fn keep(mut self) {
         self.0 = PathBuf::new();
     }
 }
 
-impl Drop for Staged {
+impl Drop for PrivateCopy {
     fn drop(&mut self) {
         if self.0.as_os_str().is_empty() {
             return;
@@ -75,9 +75,9 @@ pub(in crate::database) fn stage(
     target: &Path,
     limits: &Limits,
     progress: &dyn Progress,
-) -> Result<Staged, SourceError> {
+) -> Result<PrivateCopy, SourceError> {
     let started = Instant::now();
-    let staged = Staged(target.to_owned());
+    let staged = PrivateCopy(target.to_owned());
     let mut kept_out = None;
     for tries in 1.. {
         let attempt = copy(located, target, progress)?;

@@ -39,17 +39,15 @@ pub fn pin(sources: &[Source], scratch: &Path, clock: &Clock, limits: &Limits, p
         |outcome| {
             let Err(SourceError::Damaged { path, .. }) = outcome else { return Ok(()) };
             // Every connection went with the failure, so that a plain descriptor takes no lock of ours with it.
-            let located = Located::find(path)?;
+            let located = Located::find(path, limits, progress)?;
             read_through(&located.path, &located.given, progress)
         },
     )
 }
 
 fn pin_once(sources: &[Source], scratch: &Path, clock: &Clock, limits: &Limits, progress: &dyn Progress) -> Result<Pinned, SourceError> {
-    let mut located = Vec::with_capacity(sources.len());
-    for source in sources {
-        located.push(Located::find(&source.path)?);
-    }
+    let paths: Vec<&Path> = sources.iter().map(|source| source.path.as_path()).collect();
+    let located = Located::find_all(&paths, limits, progress)?;
     let alone = located.len() == 1;
     let mut members = Vec::with_capacity(located.len());
     for (index, located) in located.into_iter().enumerate() {

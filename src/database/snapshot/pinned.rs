@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use rusqlite::{ErrorCode, ffi};
 
 use super::copy::PinnedDatabase;
-use super::copy_with_sidecars::{Staged, stage};
+use super::copy_with_sidecars::{PrivateCopy, stage};
 use super::kept_out::KeptOut;
 use crate::database::error::{SourceError, message};
 use crate::database::files::access::{Way, has_only_a_wal, locks_out_owner, way};
@@ -25,7 +25,7 @@ pub(super) struct Member {
     // The order matters: the connection goes first, then the copy under it, then the right to the file.
     pub(super) live: Live,
     way: Way,
-    pub(super) staged: Option<Staged>,
+    pub(super) staged: Option<PrivateCopy>,
     pub(super) located: Located,
 }
 
@@ -66,9 +66,9 @@ pub(super) fn open_pinned(located: Located, staging: &Path, limits: &Limits, pro
     let mut kept_out = None;
     let member = loop {
         progress.checkpoint()?;
-        let way = if elsewhere < TRIES_IN_PLACE { way(&located)? } else { Way::Staged };
+        let way = if elsewhere < TRIES_IN_PLACE { way(&located)? } else { Way::PrivateCopy };
         let error = match way {
-            Way::Staged => {
+            Way::PrivateCopy => {
                 let staged = stage(&located, staging, limits, progress)?;
                 match open_staged(&staged) {
                     Ok(live) => break Member { live, way, staged: Some(staged), located },
@@ -130,8 +130,8 @@ fn open_in_place(located: &Located, way: Way) -> rusqlite::Result<Live> {
 }
 
 /// Opens a private copy and pins it; SQLite rolls back or recovers there what it has to.
-fn open_staged(staged: &Staged) -> rusqlite::Result<Live> {
-    let live = Live::open(staged.path(), Way::Staged)?;
+fn open_staged(staged: &PrivateCopy) -> rusqlite::Result<Live> {
+    let live = Live::open(staged.path(), Way::PrivateCopy)?;
     begin(live.connection(), PIN)?;
     Ok(live)
 }

@@ -29,7 +29,7 @@ impl Live {
         let (mode, access, sidecars) = match way {
             Way::ReadOnly => ("ro", OpenFlags::SQLITE_OPEN_READ_ONLY, Sidecars::Theirs),
             Way::Wal(sidecars) => ("rw", OpenFlags::SQLITE_OPEN_READ_WRITE, sidecars),
-            Way::Staged => ("rw", OpenFlags::SQLITE_OPEN_READ_WRITE, Sidecars::Ours),
+            Way::PrivateCopy => ("rw", OpenFlags::SQLITE_OPEN_READ_WRITE, Sidecars::Ours),
         };
         let connection = connect(path, &format!("mode={mode}"), access)?;
         // The close that follows would otherwise checkpoint and delete the -wal of an application that crashed.
@@ -80,14 +80,6 @@ pub(in crate::database) fn open_private_with_checks(copy: &Path) -> rusqlite::Re
 pub(in crate::database) fn open_private_to_write(copy: &Path) -> rusqlite::Result<Connection> {
     let connection = connect(copy, "mode=rw", OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     connection.execute_batch("PRAGMA locking_mode=EXCLUSIVE;")?;
-    Ok(connection)
-}
-
-/// Opens the new file without anything that would make it durable: it is worthless until its archive is.
-pub(in crate::database) fn open_target(target: &Path) -> rusqlite::Result<Connection> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(target, flags)?;
-    connection.execute_batch("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA locking_mode=EXCLUSIVE;")?;
     Ok(connection)
 }
 

@@ -3,4 +3,5 @@
 pub(super) mod connection;
 pub(super) mod interrupt;
 pub(super) mod names;
+pub(super) mod paged_copy;
 pub(super) mod transaction;

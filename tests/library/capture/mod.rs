@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr, reason = "a test may panic, and says what it saw")]
 
 mod another_user;
+mod one_process;
 mod refusals;
 
 use std::collections::BTreeMap;

@@ -4,8 +4,10 @@
 
 mod targets;
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
@@ -332,6 +334,22 @@ fn another_page_size_is_no_obstacle() {
             assert_eq!(pragma("user_version"), 42);
         }
     }
+}
+
+/// A copy could not be rewritten with the page size of its target, because the name of the folder was to be UTF-8.
+#[test]
+fn a_copy_is_rewritten_in_a_folder_whose_name_is_not_utf8() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path().join(OsStr::from_bytes(b"caf\xe9"));
+    fs::create_dir(&place).unwrap();
+    let (live, archive) = (place.join("live.db"), place.join("archive.db"));
+    make_with(&live, "wal", 1, 300, "PRAGMA page_size=1024");
+    make_with(&archive, "wal", 2, 900, "PRAGMA page_size=4096");
+
+    let compared = replace(&live, &staged(&place, "s", &archive), &place.join("safety"), Duration::ZERO);
+
+    assert_eq!(compared.unwrap(), Compared::Same);
+    assert_eq!(state(&live), (2, 900));
 }
 
 #[test]
