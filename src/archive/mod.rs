@@ -4,23 +4,18 @@
 //! numbers. Reading treats every byte as hostile: nothing is allocated by a claimed size, nothing is written under
 //! a name taken from an archive, and an archive is only called good after all of it was read.
 
-mod described;
-mod entry;
+mod codec;
 mod error;
 pub mod format;
-mod legacy;
-mod member;
-mod members;
-mod output;
+mod format1;
+mod other_tools;
 mod pipeline;
-mod plain;
+mod positional_write;
 mod reader;
-mod salvage;
-mod stream;
-mod writer;
+mod tar_file;
 
 pub use error::ArchiveError;
-pub use legacy::set_in_name;
+pub use format1::salvage::Unreadable;
+pub use format1::writer::{Compression, Finished, WriteOptions, Writer, metadata_room};
+pub use other_tools::legacy::set_in_name;
 pub use reader::{Archive, ReadDatabase, ReadThrough};
-pub use salvage::Unreadable;
-pub use writer::{Compression, Finished, WriteOptions, Writer, metadata_room};

@@ -10,14 +10,15 @@ use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 
 use super::ArchiveError;
-use super::described::{damaged, shown};
-use super::entry;
 use super::format::TAR_BLOCK;
-use super::legacy::{self, Found, Label};
-use super::members::{self, Reading, Wanted};
-use super::salvage::{Salvage, Unreadable, rest};
-use super::stream::{Tar, Unwrapped};
-use super::{output, plain};
+use super::format1::member_reader::{self, Reading, Wanted};
+use super::format1::metadata_reader::{damaged, shown};
+use super::format1::salvage::{Salvage, Unreadable, rest};
+use super::other_tools::legacy::{self, Found, Label};
+use super::other_tools::sqlite_file;
+use super::positional_write;
+use super::tar_file::tar_header;
+use super::tar_file::tar_stream::{Tar, Unwrapped};
 use crate::digest::{Hasher, Sha256};
 use crate::metadata::{Kind, Metadata};
 use crate::names::{RESTORE_ENTRY, is_file_name};
@@ -94,7 +95,7 @@ impl Archive {
         let gzip = head.starts_with(&[0x1f, 0x8b]);
         let mut inside = Vec::new();
         if gzip {
-            if let Some((contents, second)) = members::open(&*source, &head)? {
+            if let Some((contents, second)) = member_reader::open(&*source, &head)? {
                 return Ok(Self { source, contents, route: Route::Members { second }, paths: Vec::new(), place: None });
             }
             inside.resize(TAR_BLOCK, 0);
@@ -103,7 +104,7 @@ impl Archive {
         } else {
             inside.extend_from_slice(&head[..head.len().min(TAR_BLOCK)]);
         }
-        if plain::is_database(&inside) {
+        if sqlite_file::is_database(&inside) {
             let place = place.filter(|_| !gzip);
             let sidecars = place.map(sidecars_beside).transpose()?.unwrap_or_default();
             let place = place.filter(|_| !sidecars.is_empty()).map(Path::to_owned);
@@ -245,14 +246,14 @@ impl Archive {
                 Err(error) => return Err(error),
             };
             if count == 0 {
-                let bytes = bytes.or_else(|| plain::size_in_header(&head)).unwrap_or(reached);
+                let bytes = bytes.or_else(|| sqlite_file::size_in_header(&head)).unwrap_or(reached);
                 return Ok((bytes, rest(std::iter::once(0..reached.min(bytes)).collect(), bytes)));
             }
             if head.is_empty() {
-                head.extend_from_slice(&buffer[..count.min(plain::HEADER_BYTES)]);
+                head.extend_from_slice(&buffer[..count.min(sqlite_file::HEADER_BYTES)]);
             }
             if let Some(file) = file {
-                output::write_at(file, &buffer[..count], reached)?;
+                positional_write::write_at(file, &buffer[..count], reached)?;
             }
             reached += count as u64;
             progress.advance(count as u64);
@@ -338,7 +339,7 @@ impl Archive {
         let fill = |buffer: &mut [u8]| {
             let count = source.fill(buffer)?;
             if head.is_empty() {
-                head.extend_from_slice(&buffer[..count.min(plain::HEADER_BYTES)]);
+                head.extend_from_slice(&buffer[..count.min(sqlite_file::HEADER_BYTES)]);
             }
             Ok(count)
         };
@@ -349,7 +350,7 @@ impl Archive {
         let mut oddities = Vec::new();
         if gzip {
             // For one that is not compressed the size was compared when it was opened.
-            oddities.extend(plain::check_header(&head, read.bytes, &self.contents.databases[0].file)?);
+            oddities.extend(sqlite_file::check_header(&head, read.bytes, &self.contents.databases[0].file)?);
             oddities.extend((source.trailing() > 0).then(|| legacy::trailing(source.trailing())));
         }
         Ok(ReadThrough { databases: vec![read], oddities })
@@ -385,7 +386,7 @@ fn copy(
             return Ok(ReadDatabase { bytes, sha256: hasher.finish() });
         }
         if let Wanted::Into(file) = wanted {
-            output::write_at(file, &buffer[..count], bytes)?;
+            positional_write::write_at(file, &buffer[..count], bytes)?;
         }
         hasher.update(&buffer[..count]);
         bytes += count as u64;
@@ -394,7 +395,7 @@ fn copy(
 }
 
 /// Checks that an entry of a format 1 tar is the one that belongs at its place.
-fn in_order(metadata: &Metadata, place: usize, entry: &super::stream::Entry) -> Result<(), ArchiveError> {
+fn in_order(metadata: &Metadata, place: usize, entry: &super::tar_file::tar_stream::Entry) -> Result<(), ArchiveError> {
     let expected = match place {
         0 => crate::names::METADATA_ENTRY,
         _ => metadata.databases.get(place - 1).map_or(RESTORE_ENTRY, |database| database.file.as_str()),
@@ -417,7 +418,7 @@ fn describe_database(head: &[u8], bytes: u64, gzip: bool, sidecars: Vec<Sidecar>
     let file = label.file_name.strip_suffix(".gz").filter(|_| gzip).unwrap_or(label.file_name);
     let file = if is_file_name(file) { file.to_owned() } else { format!("{set}.db") };
     // With a sidecar the file itself may be shorter or longer than it will be.
-    let oddities = if gzip || !sidecars.is_empty() { None } else { plain::check_header(head, bytes, &file)? };
+    let oddities = if gzip || !sidecars.is_empty() { None } else { sqlite_file::check_header(head, bytes, &file)? };
     let held = Held {
         name: set.clone(),
         file,
@@ -477,7 +478,7 @@ fn refuse_other_formats(inside: &[u8], gzip: bool, file_name: &str) -> Result<()
     if block.is_some_and(|block| block.iter().all(|&byte| byte == 0)) {
         return why("there is nothing in it");
     }
-    if !block.is_some_and(entry::is_header) {
+    if !block.is_some_and(tar_header::is_header) {
         return why("it is neither a tar nor a SQLite database");
     }
     if !gzip && [".gz", ".tgz"].iter().any(|ending| file_name.ends_with(ending)) {

@@ -10,11 +10,11 @@ use std::os::unix::fs::FileExt;
 
 use chrono::{DateTime, Utc};
 
-use super::ArchiveError;
-use super::entry;
-use super::format::{MAX_METADATA_BYTES, MEMBER_BYTES, RESTORE_TEXT, TAR_BLOCK};
-use super::member::{self, Encoder};
-use super::{output, pipeline};
+use crate::archive::ArchiveError;
+use crate::archive::codec::gzip::{self, Encoder};
+use crate::archive::format::{MAX_METADATA_BYTES, MEMBER_BYTES, RESTORE_TEXT, TAR_BLOCK};
+use crate::archive::tar_file::tar_header;
+use crate::archive::{pipeline, positional_write};
 use crate::digest::{Hasher, Sha256};
 use crate::metadata::{Integrity, Kind, Metadata};
 use crate::names::{MAX_ENTRY_BYTES, METADATA_ENTRY, RESTORE_ENTRY, is_file_name};
@@ -77,7 +77,7 @@ impl Writer {
         }
         let first = TAR_BLOCK + room;
         let (at, new): (_, fn(u8) -> Packer) = match options.compression {
-            Compression::Gzip(_) => (member::stored_bytes(first), |level| Packer::Gzip(Box::new(Encoder::new(level)))),
+            Compression::Gzip(_) => (gzip::stored_bytes(first), |level| Packer::Gzip(Box::new(Encoder::new(level)))),
             Compression::None => (first, |_| Packer::None),
         };
         let level = if let Compression::Gzip(level) = options.compression { level } else { 0 };
@@ -93,8 +93,8 @@ impl Writer {
         if !is_file_name(entry) || entry.len() > MAX_ENTRY_BYTES {
             return Err(invalid("the name cannot be that of an archive entry"));
         }
-        let padded = entry::padded(bytes).ok_or_else(|| invalid("the database is too large for a tar"))?;
-        self.append(&entry::header(entry, bytes, self.modified))?;
+        let padded = tar_header::padded(bytes).ok_or_else(|| invalid("the database is too large for a tar"))?;
+        self.append(&tar_header::header(entry, bytes, self.modified))?;
 
         let runs = usize::try_from(padded.div_ceil(MEMBER_BYTES as u64)).unwrap_or(usize::MAX);
         let workers = self.packers.len().min(runs.max(1));
@@ -124,7 +124,7 @@ impl Writer {
             },
             |run| {
                 progress.checkpoint()?;
-                output::write_at(file, &run.output, *at)?;
+                positional_write::write_at(file, &run.output, *at)?;
                 *at += run.output.len() as u64;
                 progress.advance(run.live);
                 Ok::<_, ArchiveError>(())
@@ -139,12 +139,12 @@ impl Writer {
     /// Appends `RESTORE.txt` and writes the metadata into its room. The file is complete now, but not synced.
     pub fn finish(mut self, metadata: &Metadata) -> Result<Finished, ArchiveError> {
         let text = RESTORE_TEXT.as_bytes();
-        let mut tail = entry::header(RESTORE_ENTRY, text.len() as u64, self.modified).to_vec();
+        let mut tail = tar_header::header(RESTORE_ENTRY, text.len() as u64, self.modified).to_vec();
         tail.extend_from_slice(text);
         tail.resize(tail.len().next_multiple_of(TAR_BLOCK) + 2 * TAR_BLOCK, 0);
         self.append(&tail)?;
 
-        let mut first = entry::header(METADATA_ENTRY, self.room as u64, self.modified).to_vec();
+        let mut first = tar_header::header(METADATA_ENTRY, self.room as u64, self.modified).to_vec();
         serde_json::to_writer(&mut first, metadata).map_err(io::Error::from)?;
         let needed = first.len() - TAR_BLOCK + 1;
         if needed > self.room {
@@ -155,8 +155,8 @@ impl Writer {
         first.push(b'\n');
         let packed = match self.packers.first() {
             Some(Packer::Gzip(_)) => {
-                let mut member = Vec::with_capacity(member::stored_bytes(first.len()));
-                member::append_stored(&first, &mut member);
+                let mut member = Vec::with_capacity(gzip::stored_bytes(first.len()));
+                gzip::append_stored(&first, &mut member);
                 member
             }
             _ => first,

@@ -5,14 +5,14 @@
 
 use libdeflater::{CompressionLvl, Compressor, Decompressor};
 
-use super::format::MAX_MEMBER_BYTES;
+use crate::archive::format::MAX_MEMBER_BYTES;
 
 /// Everything in front of the size: gzip, deflate, FEXTRA, no time, no hints, system unknown, XLEN 8, `IG`, 4 bytes.
 const LEAD: [u8; 16] = [0x1f, 0x8b, 8, 4, 0, 0, 0, 0, 0, 255, 8, 0, b'I', b'G', 4, 0];
 /// The size of a header, in bytes.
-pub(super) const HEADER_BYTES: usize = LEAD.len() + 4;
+pub(crate) const HEADER_BYTES: usize = LEAD.len() + 4;
 /// The size of a trailer (CRC-32 and ISIZE), in bytes.
-pub(super) const TRAILER_BYTES: usize = 8;
+pub(crate) const TRAILER_BYTES: usize = 8;
 /// The size of the header of a stored block on a byte boundary.
 const STORED_HEADER: usize = 5;
 /// The most that a stored block holds.
@@ -21,17 +21,17 @@ const STORED_MAX: usize = 0xffff;
 const MAX_RATIO: u64 = 1032;
 
 /// Compresses blocks into members.
-pub(super) struct Encoder(Compressor);
+pub(crate) struct Encoder(Compressor);
 
 impl Encoder {
     /// Makes an encoder; `level` is taken into the range 1 to 12.
-    pub(super) fn new(level: u8) -> Self {
+    pub(crate) fn new(level: u8) -> Self {
         let level = CompressionLvl::new(i32::from(level.clamp(1, 12))).expect("libdeflate knows the levels 1 to 12");
         Self(Compressor::new(level))
     }
 
     /// Appends one member that holds `input`.
-    pub(super) fn append(&mut self, input: &[u8], output: &mut Vec<u8>) {
+    pub(crate) fn append(&mut self, input: &[u8], output: &mut Vec<u8>) {
         let start = begin(output);
         let body = output.len();
         output.resize(body + self.0.deflate_compress_bound(input.len()), 0);
@@ -42,12 +42,12 @@ impl Encoder {
 }
 
 /// Returns the size of a member that holds this many bytes uncompressed.
-pub(super) fn stored_bytes(input: usize) -> usize {
+pub(crate) fn stored_bytes(input: usize) -> usize {
     HEADER_BYTES + input + input.div_ceil(STORED_MAX).max(1) * STORED_HEADER + TRAILER_BYTES
 }
 
 /// Appends one member that holds `input` uncompressed, so that its size depends on nothing but the size of `input`.
-pub(super) fn append_stored(input: &[u8], output: &mut Vec<u8>) {
+pub(crate) fn append_stored(input: &[u8], output: &mut Vec<u8>) {
     let start = begin(output);
     let mut blocks = input.chunks(STORED_MAX).peekable();
     while let Some(block) = blocks.next() {
@@ -63,7 +63,7 @@ fn stored_header(bytes: usize, last: bool) -> [u8; STORED_HEADER] {
 }
 
 /// Takes a stored member apart: the bytes it holds, or `None` where it is not exactly what [`append_stored`] makes of `bytes` bytes, but for the CRC.
-pub(super) fn stored_contents(member: &[u8], bytes: usize) -> Option<Vec<u8>> {
+pub(crate) fn stored_contents(member: &[u8], bytes: usize) -> Option<Vec<u8>> {
     if member.len() != stored_bytes(bytes) || size_in_header(member.first_chunk()?)? as usize != member.len() {
         return None;
     }
@@ -80,7 +80,7 @@ pub(super) fn stored_contents(member: &[u8], bytes: usize) -> Option<Vec<u8>> {
 }
 
 /// Returns the bytes that the first stored block of a member holds, as far as they are in `member`.
-pub(super) fn first_stored_block(member: &[u8]) -> Option<&[u8]> {
+pub(crate) fn first_stored_block(member: &[u8]) -> Option<&[u8]> {
     let block = member.get(HEADER_BYTES..)?;
     let header: &[u8; STORED_HEADER] = block.first_chunk()?;
     let bytes = u16::from_le_bytes([header[1], header[2]]);
@@ -90,29 +90,29 @@ pub(super) fn first_stored_block(member: &[u8]) -> Option<&[u8]> {
 }
 
 /// Returns the size that a member's header gives for the whole member; `None` where it is no header of ours.
-pub(super) fn size_in_header(header: &[u8; HEADER_BYTES]) -> Option<u32> {
+pub(crate) fn size_in_header(header: &[u8; HEADER_BYTES]) -> Option<u32> {
     let size = header.strip_prefix(&LEAD)?;
     let size = u32::from_le_bytes(size.try_into().ok()?);
     (size as usize > HEADER_BYTES + TRAILER_BYTES).then_some(size)
 }
 
 /// Says whether a member of this size can hold that many bytes, before anything is allocated for either.
-pub(super) fn can_hold(member: u32, unpacked: u32) -> bool {
+pub(crate) fn can_hold(member: u32, unpacked: u32) -> bool {
     let (member, unpacked) = (u64::from(member), u64::from(unpacked));
     // No encoder makes an eighth more of its input; a hostile one could, to have us allocate it.
     (1..=MAX_MEMBER_BYTES as u64).contains(&unpacked) && unpacked <= member * MAX_RATIO && member <= unpacked + unpacked / 8 + 1024
 }
 
 /// Decompresses members.
-pub(super) struct Decoder(Decompressor);
+pub(crate) struct Decoder(Decompressor);
 
 impl Decoder {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(Decompressor::new())
     }
 
     /// Opens a member into `output`, which it must fill exactly; says what is wrong with it otherwise.
-    pub(super) fn open(&mut self, member: &[u8], output: &mut [u8]) -> Result<(), &'static str> {
+    pub(crate) fn open(&mut self, member: &[u8], output: &mut [u8]) -> Result<(), &'static str> {
         let (body, trailer) = member.split_at(member.len() - TRAILER_BYTES);
         match self.0.deflate_decompress(&body[HEADER_BYTES..], output) {
             Ok(bytes) if bytes == output.len() => {}
@@ -124,7 +124,7 @@ impl Decoder {
 }
 
 /// Compares contents with the trailer of their member.
-pub(super) fn check(contents: &[u8], trailer: &[u8]) -> Result<(), &'static str> {
+pub(crate) fn check(contents: &[u8], trailer: &[u8]) -> Result<(), &'static str> {
     if trailer == trailer_of(contents) { Ok(()) } else { Err("the CRC of a gzip member is wrong") }
 }
 

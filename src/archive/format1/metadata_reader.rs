@@ -5,17 +5,18 @@ use std::collections::HashSet;
 
 use serde::Deserialize;
 
-use super::ArchiveError;
-use super::format::TAR_BLOCK;
+use crate::archive::ArchiveError;
+use crate::archive::format::TAR_BLOCK;
+use crate::archive::tar_file::tar_header;
 use crate::metadata::{FORMAT, Metadata};
 use crate::names::{ArchiveId, HostLabel, MAX_ENTRY_BYTES, METADATA_ENTRY, Name, RESTORE_ENTRY, is_file_name, printable};
 use crate::snapshot::{Contents, Held, Origin};
 
 /// How many oddities of one kind are named one by one.
-pub(super) const MAX_ODDITIES: usize = 10;
+pub(crate) const MAX_ODDITIES: usize = 10;
 
 /// Says which format the metadata claims; `None` where it claims none, as the old tool's.
-pub(super) fn format(json: &[u8]) -> Result<Option<u64>, ArchiveError> {
+pub(crate) fn format(json: &[u8]) -> Result<Option<u64>, ArchiveError> {
     #[derive(Deserialize)]
     struct Claim {
         format: Option<u64>,
@@ -38,7 +39,7 @@ fn too_new(found: u64, json: &[u8]) -> ArchiveError {
 }
 
 /// Reads metadata of format 1 and checks what reading the archive relies on.
-pub(super) fn read(json: &[u8]) -> Result<Contents, ArchiveError> {
+pub(crate) fn read(json: &[u8]) -> Result<Contents, ArchiveError> {
     // The blanks behind the JSON hide a cut; the end of the line does not.
     if !json.ends_with(b"\n") || !json.len().is_multiple_of(TAR_BLOCK) {
         return Err(damaged("the metadata is cut short"));
@@ -56,7 +57,7 @@ pub(super) fn read(json: &[u8]) -> Result<Contents, ArchiveError> {
         if !entries.insert(file) || !names.insert(&database.name) {
             return Err(ArchiveError::Hostile { why: format!("the metadata names \"{}\" twice", shown(file)) });
         }
-        if super::entry::padded(database.bytes).is_none() {
+        if tar_header::padded(database.bytes).is_none() {
             return Err(ArchiveError::Hostile { why: format!("\"{}\" is of an impossible size", shown(file)) });
         }
     }
@@ -96,12 +97,12 @@ fn contents(metadata: Metadata, id: ArchiveId) -> Contents {
 }
 
 /// Says that metadata is no metadata. The cause is shown, without what it quotes from the archive being able to steer a terminal.
-pub(super) fn unreadable(cause: serde_json::Error) -> ArchiveError {
+pub(crate) fn unreadable(cause: serde_json::Error) -> ArchiveError {
     damaged(format!("the metadata cannot be read: {}", cut(&cause.to_string(), 300)))
 }
 
 /// Returns a name out of an archive as it can be shown: printable, and not a screen long.
-pub(super) fn shown(name: &str) -> String {
+pub(crate) fn shown(name: &str) -> String {
     cut(name, 80).into_owned()
 }
 
@@ -112,6 +113,6 @@ fn cut(text: &str, longest: usize) -> Cow<'_, str> {
     }
 }
 
-pub(super) fn damaged(why: impl Into<String>) -> ArchiveError {
+pub(crate) fn damaged(why: impl Into<String>) -> ArchiveError {
     ArchiveError::Damaged { why: why.into() }
 }

@@ -8,13 +8,13 @@ use std::collections::HashSet;
 use std::fs::File;
 use std::ops::Range;
 
-use super::ArchiveError;
-use super::described::damaged;
-use super::entry::{self, Block};
-use super::format::{MEMBER_BYTES, TAR_BLOCK};
-use super::member::{self, Decoder, HEADER_BYTES};
-use super::members::{Members, padded};
-use super::output;
+use super::member_reader::{Members, padded};
+use super::metadata_reader::damaged;
+use crate::archive::ArchiveError;
+use crate::archive::codec::gzip::{self, Decoder, HEADER_BYTES};
+use crate::archive::format::{MEMBER_BYTES, TAR_BLOCK};
+use crate::archive::positional_write;
+use crate::archive::tar_file::tar_header::{self, Block};
 use crate::metadata::DatabaseMetadata;
 use crate::names::RESTORE_ENTRY;
 use crate::progress::Progress;
@@ -29,12 +29,12 @@ const MAX_MEMBERS: usize = 1 << 20;
 pub type Unreadable = Vec<Range<u64>>;
 
 /// The databases of an archive of format 1, member by member.
-pub(super) struct Salvage<'a> {
-    pub(super) source: &'a dyn ReadAt,
+pub(crate) struct Salvage<'a> {
+    pub(crate) source: &'a dyn ReadAt,
     /// Where the second member begins.
-    pub(super) second: u64,
-    pub(super) databases: &'a [DatabaseMetadata],
-    pub(super) progress: &'a dyn Progress,
+    pub(crate) second: u64,
+    pub(crate) databases: &'a [DatabaseMetadata],
+    pub(crate) progress: &'a dyn Progress,
 }
 
 /// A member of the file.
@@ -67,7 +67,7 @@ impl Opener {
 
 impl Salvage<'_> {
     /// Writes what can be read of one database into an empty file, where one is given.
-    pub(super) fn database(&self, index: usize, file: Option<&File>) -> Result<Unreadable, ArchiveError> {
+    pub(crate) fn database(&self, index: usize, file: Option<&File>) -> Result<Unreadable, ArchiveError> {
         let start = self.header_place(index).saturating_add(TAR_BLOCK as u64);
         let end = start.saturating_add(self.databases[index].bytes);
         let mut opener = Opener::default();
@@ -81,7 +81,7 @@ impl Salvage<'_> {
             }
             let Some(contents) = opener.open(self.source, piece)? else { continue };
             if let Some(file) = file {
-                output::write_at(file, &contents[(from - place) as usize..(to - place) as usize], from - start)?;
+                positional_write::write_at(file, &contents[(from - place) as usize..(to - place) as usize], from - start)?;
             }
             self.progress.advance(to - from);
             read.push(from - start..to - start);
@@ -136,7 +136,7 @@ impl Salvage<'_> {
             self.source.read_exact_at(&mut chunk, at)?;
             for (offset, window) in chunk.windows(HEADER_BYTES).enumerate() {
                 if window[0] == 0x1f
-                    && let Some(size) = window.first_chunk().and_then(member::size_in_header)
+                    && let Some(size) = window.first_chunk().and_then(gzip::size_in_header)
                 {
                     found.push((at + offset as u64, at + offset as u64 + u64::from(size)));
                     within_bounds(found.len())?;
@@ -215,7 +215,7 @@ impl Salvage<'_> {
     }
 
     fn place_of_header(&self, block: &Block) -> Option<u64> {
-        let entry = entry::parse(block).ok()?;
+        let entry = tar_header::parse(block).ok()?;
         let index = self.databases.iter().position(|database| database.file.as_bytes() == entry.name && database.bytes == entry.bytes);
         let tail = (entry.name == RESTORE_ENTRY.as_bytes()).then_some(self.databases.len());
         index.or(tail).map(|index| self.header_place(index))
@@ -227,7 +227,7 @@ fn within_bounds(members: usize) -> Result<(), ArchiveError> {
 }
 
 /// Returns what is missing between 0 and `bytes`.
-pub(super) fn rest(mut read: Vec<Range<u64>>, bytes: u64) -> Unreadable {
+pub(crate) fn rest(mut read: Vec<Range<u64>>, bytes: u64) -> Unreadable {
     read.sort_unstable_by_key(|range| range.start);
     let mut reached = 0;
     let mut missing = Vec::new();

@@ -8,10 +8,10 @@ use std::sync::Arc;
 
 use flate2::bufread::GzDecoder;
 
-use super::ArchiveError;
-use super::described::{damaged, shown};
-use super::entry::{self, Block, EntryKind, padded};
-use super::format::TAR_BLOCK;
+use super::tar_header::{self, Block, EntryKind, padded};
+use crate::archive::ArchiveError;
+use crate::archive::format::TAR_BLOCK;
+use crate::archive::format1::metadata_reader::{damaged, shown};
 use crate::store::ReadAt;
 
 /// The most that an extension header may hold, in bytes.
@@ -28,7 +28,7 @@ const CHUNK: usize = 256 * 1024;
 const OCTAL_LIMIT: u64 = 1 << 33;
 
 /// A source that is read from front to back.
-pub(super) struct Forward {
+pub(crate) struct Forward {
     source: Arc<dyn ReadAt>,
     at: u64,
 }
@@ -68,25 +68,25 @@ fn unreadable(error: io::Error) -> ArchiveError {
 }
 
 /// The bytes inside a file, decompressed where the file is compressed.
-pub(super) enum Unwrapped {
+pub(crate) enum Unwrapped {
     Plain(BufReader<Forward>),
     Gzip(Box<Gzip>),
 }
 
 /// All members of a gzip file as one stream, and what lies behind them.
-pub(super) struct Gzip {
+pub(crate) struct Gzip {
     decoder: Option<GzDecoder<BufReader<Forward>>>,
     trailing: u64,
 }
 
 impl Unwrapped {
-    pub(super) fn new(source: Arc<dyn ReadAt>, gzip: bool) -> Self {
+    pub(crate) fn new(source: Arc<dyn ReadAt>, gzip: bool) -> Self {
         let reader = BufReader::with_capacity(CHUNK, Forward { source, at: 0 });
         if gzip { Self::Gzip(Box::new(Gzip { decoder: Some(GzDecoder::new(reader)), trailing: 0 })) } else { Self::Plain(reader) }
     }
 
     /// Fills as much of the buffer as there is.
-    pub(super) fn fill(&mut self, buffer: &mut [u8]) -> Result<usize, ArchiveError> {
+    pub(crate) fn fill(&mut self, buffer: &mut [u8]) -> Result<usize, ArchiveError> {
         let mut filled = 0;
         while filled < buffer.len() {
             let count = match self {
@@ -127,7 +127,7 @@ impl Unwrapped {
     }
 
     /// Returns how many bytes follow the last gzip member; known once everything was read.
-    pub(super) fn trailing(&self) -> u64 {
+    pub(crate) fn trailing(&self) -> u64 {
         if let Self::Gzip(gzip) = self { gzip.trailing } else { 0 }
     }
 }
@@ -160,17 +160,17 @@ impl Gzip {
 
 /// One regular file in a tar.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Entry {
+pub(crate) struct Entry {
     /// Its name as it stands.
-    pub(super) raw: String,
+    pub(crate) raw: String,
     /// Its name without `./` in front.
-    pub(super) name: String,
+    pub(crate) name: String,
     /// Its size.
-    pub(super) bytes: u64,
+    pub(crate) bytes: u64,
 }
 
 /// Walks over the regular files of a tar.
-pub(super) struct Tar {
+pub(crate) struct Tar {
     source: Unwrapped,
     /// What is left of the current entry.
     left: u64,
@@ -188,12 +188,12 @@ struct Extension {
 }
 
 impl Tar {
-    pub(super) fn new(source: Unwrapped) -> Self {
+    pub(crate) fn new(source: Unwrapped) -> Self {
         Self { source, left: 0, padding: 0, entries: 0, folder: None }
     }
 
     /// Returns the next regular file, or `None` once everything was read and the end is as it should be.
-    pub(super) fn next(&mut self) -> Result<Option<Entry>, ArchiveError> {
+    pub(crate) fn next(&mut self) -> Result<Option<Entry>, ArchiveError> {
         self.skip_rest()?;
         let mut extension = Extension::default();
         loop {
@@ -214,7 +214,7 @@ impl Tar {
             if self.entries > MAX_ENTRIES {
                 return Err(ArchiveError::Hostile { why: format!("it holds more than {MAX_ENTRIES} entries") });
             }
-            let raw = entry::parse(&block)?;
+            let raw = tar_header::parse(&block)?;
             match raw.kind {
                 EntryKind::Pax | EntryKind::GlobalPax | EntryKind::LongName => self.extend(&mut extension, raw.kind, raw.bytes)?,
                 EntryKind::File | EntryKind::Folder => {
@@ -227,7 +227,7 @@ impl Tar {
     }
 
     /// Reads the next bytes of the current entry; 0 at its end. Fails where the tar ends before.
-    pub(super) fn read(&mut self, buffer: &mut [u8]) -> Result<usize, ArchiveError> {
+    pub(crate) fn read(&mut self, buffer: &mut [u8]) -> Result<usize, ArchiveError> {
         let part = buffer.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
         self.source.fill_all(&mut buffer[..part])?;
         self.left -= part as u64;
@@ -235,12 +235,12 @@ impl Tar {
     }
 
     /// Returns how many bytes follow the gzip stream; known once [`next`](Self::next) said `None`.
-    pub(super) fn trailing(&self) -> u64 {
+    pub(crate) fn trailing(&self) -> u64 {
         self.source.trailing()
     }
 
     /// Refuses a tar in which a folder was passed over, besides the one that a tar of `.` begins with. Archives of ours and of the old tool hold none.
-    pub(super) fn refuse_folders(&self) -> Result<(), ArchiveError> {
+    pub(crate) fn refuse_folders(&self) -> Result<(), ArchiveError> {
         match &self.folder {
             None => Ok(()),
             Some(name) => Err(ArchiveError::Hostile { why: format!("the entry \"{}\" is a folder", shown(name)) }),
@@ -253,7 +253,7 @@ impl Tar {
         self.source.skip(bytes)
     }
 
-    fn begin(&mut self, raw: entry::RawEntry, extension: Extension) -> Result<Option<Entry>, ArchiveError> {
+    fn begin(&mut self, raw: tar_header::RawEntry, extension: Extension) -> Result<Option<Entry>, ArchiveError> {
         let name = extension.name.unwrap_or(raw.name);
         let name = String::from_utf8(name).map_err(|_| ArchiveError::Hostile { why: "the name of an entry is not UTF-8".into() })?;
         let entry = safe(name, raw.kind)?;

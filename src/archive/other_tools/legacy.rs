@@ -12,11 +12,11 @@ use chrono_tz::Tz;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::ArchiveError;
-use super::described::{self, MAX_ODDITIES, damaged, shown, unreadable};
-use super::format::MAX_METADATA_BYTES;
-use super::plain;
-use super::stream::{Entry, Tar};
+use super::sqlite_file;
+use crate::archive::ArchiveError;
+use crate::archive::format::MAX_METADATA_BYTES;
+use crate::archive::format1::metadata_reader::{self, MAX_ODDITIES, damaged, shown, unreadable};
+use crate::archive::tar_file::tar_stream::{Entry, Tar};
 use crate::metadata::{Kind, TableMetadata};
 use crate::names::{ArchiveId, METADATA_ENTRY, Name, RESTORE_ENTRY, is_file_name, time_in_name};
 use crate::snapshot::{Contents, Held, Origin, Part, Sidecar};
@@ -55,17 +55,17 @@ struct OldMetadata {
 }
 
 /// What the file of an archive tells about it.
-pub(super) struct Label<'a> {
+pub(crate) struct Label<'a> {
     /// Its name in the store.
-    pub(super) file_name: &'a str,
+    pub(crate) file_name: &'a str,
     /// When it was last written: the last resort where nothing else gives a time.
-    pub(super) modified: DateTime<Utc>,
+    pub(crate) modified: DateTime<Utc>,
     /// The zone of times that carry none.
-    pub(super) zone: Tz,
+    pub(crate) zone: Tz,
 }
 
 /// What a scan over a tar found.
-pub(super) enum Found {
+pub(crate) enum Found {
     /// Metadata of format 1 as the first entry. The rest was not looked at.
     Format1(Box<Contents>),
     /// An archive of another tool, which was read to its end, with the path of each database in the tar.
@@ -77,7 +77,7 @@ struct FoundDatabase {
     entry: Entry,
     known: Option<&'static Known>,
     /// What its size says. Damage counts only where no sidecar can explain it: a checkpoint that had not ended leaves a short file.
-    size: plain::SizeSaid,
+    size: sqlite_file::SizeSaid,
 }
 
 /// What lies in a tar besides databases.
@@ -87,7 +87,7 @@ struct Other {
 }
 
 /// Goes over a tar and says what it is.
-pub(super) fn scan(tar: &mut Tar, label: &Label) -> Result<Found, ArchiveError> {
+pub(crate) fn scan(tar: &mut Tar, label: &Label) -> Result<Found, ArchiveError> {
     let mut seen = HashSet::new();
     let mut metadata = None;
     let (mut held, mut others, mut oddities) = (Vec::new(), Vec::new(), Vec::new());
@@ -98,8 +98,8 @@ pub(super) fn scan(tar: &mut Tar, label: &Label) -> Result<Found, ArchiveError> 
         }
         if entry.name == METADATA_ENTRY {
             let json = read_metadata(tar, &entry)?;
-            match described::format(&json)? {
-                Some(_) if first && entry.raw == METADATA_ENTRY => return Ok(Found::Format1(Box::new(described::read(&json)?))),
+            match metadata_reader::format(&json)? {
+                Some(_) if first && entry.raw == METADATA_ENTRY => return Ok(Found::Format1(Box::new(metadata_reader::read(&json)?))),
                 Some(_) => return Err(damaged("the metadata is not the first entry")),
                 None if entry.bytes > MAX_METADATA => {
                     return Err(ArchiveError::Hostile { why: "the metadata is larger than 256 KiB, and of the old tool".into() });
@@ -109,10 +109,10 @@ pub(super) fn scan(tar: &mut Tar, label: &Label) -> Result<Found, ArchiveError> 
             continue;
         }
         let known = KNOWN.iter().find(|known| known.file == entry.name);
-        let mut head = [0; plain::HEADER_BYTES];
+        let mut head = [0; sqlite_file::HEADER_BYTES];
         let there = tar.read(&mut head)?;
-        if known.is_some() || (plain::is_database(&head) && is_file_name(last_part(&entry.name))) {
-            let size = plain::check_header(&head[..there], entry.bytes, &entry.name);
+        if known.is_some() || (sqlite_file::is_database(&head) && is_file_name(last_part(&entry.name))) {
+            let size = sqlite_file::check_header(&head[..there], entry.bytes, &entry.name);
             held.push(FoundDatabase { entry, known, size });
         } else {
             others.push(Other { name: entry.name, bytes: entry.bytes });
@@ -150,7 +150,7 @@ fn sidecar_of(database: &str, other: &str) -> Option<Option<Part>> {
 }
 
 /// Says that something follows the end of the gzip stream.
-pub(super) fn trailing(bytes: u64) -> String {
+pub(crate) fn trailing(bytes: u64) -> String {
     format!("{bytes} bytes that do not belong there follow the compressed data")
 }
 
@@ -307,7 +307,7 @@ fn in_zone(time: NaiveDateTime, zone: Tz) -> DateTime<Utc> {
 }
 
 /// Returns the name of a file without its ending.
-pub(super) fn stem(file_name: &str) -> &str {
+pub(crate) fn stem(file_name: &str) -> &str {
     let ending = crate::names::ARCHIVE_ENDINGS.iter().find(|ending| file_name.len() > ending.len() && file_name.ends_with(**ending));
     ending.map_or(file_name, |ending| &file_name[..file_name.len() - ending.len()])
 }
@@ -318,14 +318,14 @@ fn time_starts(stem: &str) -> Option<usize> {
 }
 
 /// Returns the time in a name; our own form is in UTC, those of other tools are in `zone`.
-pub(super) fn time_of(stem: &str, zone: Tz) -> Option<DateTime<Utc>> {
+pub(crate) fn time_of(stem: &str, zone: Tz) -> Option<DateTime<Utc>> {
     let text = &stem[time_starts(stem)?..];
     let time = time_in_name(text)?;
     Some(if text.as_bytes().get(8) == Some(&b'T') { time.and_utc() } else { in_zone(time, zone) })
 }
 
 /// Returns the set that a name speaks of: what is in front of the time, without `_backup`; all of it where there is no time.
-pub(super) fn set_of(stem: &str) -> Name {
+pub(crate) fn set_of(stem: &str) -> Name {
     let front = time_starts(stem).map(|at| stem[..at].trim_end_matches(['_', '-', '.']));
     let front = front.map(|front| front.strip_suffix("_backup").or(front.strip_suffix("-backup")).unwrap_or(front));
     let front = front.filter(|front| !front.is_empty()).unwrap_or(stem);

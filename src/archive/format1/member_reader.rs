@@ -8,13 +8,13 @@ use std::fs::File;
 use std::num::NonZeroUsize;
 use std::sync::{Mutex, PoisonError};
 
-use super::ArchiveError;
-use super::described::{self, damaged, shown};
-use super::entry::{self, EntryKind};
-use super::format::{MAX_METADATA_BYTES, MAX_TAIL_BYTES, TAR_BLOCK};
-use super::member::{self, Decoder, HEADER_BYTES, TRAILER_BYTES};
-use super::reader::ReadDatabase;
-use super::{output, pipeline};
+use super::metadata_reader::{self, damaged, shown};
+use crate::archive::ArchiveError;
+use crate::archive::codec::gzip::{self, Decoder, HEADER_BYTES, TRAILER_BYTES};
+use crate::archive::format::{MAX_METADATA_BYTES, MAX_TAIL_BYTES, TAR_BLOCK};
+use crate::archive::reader::ReadDatabase;
+use crate::archive::tar_file::tar_header::{self, EntryKind};
+use crate::archive::{pipeline, positional_write};
 use crate::digest::Hasher;
 use crate::metadata::DatabaseMetadata;
 use crate::names::{METADATA_ENTRY, RESTORE_ENTRY};
@@ -30,10 +30,10 @@ const MAX_THREADS: usize = 8;
 /// Reads the first member. `head` is the beginning of the file: all of a small first member, and enough to recognise any.
 ///
 /// Returns what it describes and where the second member begins; `None` where the first member is not as we write it.
-pub(super) fn open(source: &dyn ReadAt, head: &[u8]) -> Result<Option<(Contents, u64)>, ArchiveError> {
-    let Some(packed) = head.first_chunk().and_then(member::size_in_header) else { return Ok(None) };
-    let Some(block) = member::first_stored_block(head).and_then(<[u8]>::first_chunk) else { return Ok(None) };
-    let Ok(entry) = entry::parse(block) else { return Ok(None) };
+pub(crate) fn open(source: &dyn ReadAt, head: &[u8]) -> Result<Option<(Contents, u64)>, ArchiveError> {
+    let Some(packed) = head.first_chunk().and_then(gzip::size_in_header) else { return Ok(None) };
+    let Some(block) = gzip::first_stored_block(head).and_then(<[u8]>::first_chunk) else { return Ok(None) };
+    let Ok(entry) = tar_header::parse(block) else { return Ok(None) };
     if entry.kind != EntryKind::File || entry.name != METADATA_ENTRY.as_bytes() || entry.bytes % TAR_BLOCK as u64 != 0 {
         return Ok(None);
     }
@@ -44,39 +44,39 @@ pub(super) fn open(source: &dyn ReadAt, head: &[u8]) -> Result<Option<(Contents,
     if u64::from(packed) > source.bytes() {
         return Err(damaged("it is cut short"));
     }
-    if packed as usize != member::stored_bytes(bytes) {
+    if packed as usize != gzip::stored_bytes(bytes) {
         return Ok(None);
     }
     let mut first = head[..head.len().min(packed as usize)].to_vec();
     let there = first.len();
     first.resize(packed as usize, 0);
     source.read_exact_at(&mut first[there..], there as u64)?;
-    let Some(contents) = member::stored_contents(&first, bytes) else { return Ok(None) };
-    member::check(&contents, &first[first.len() - TRAILER_BYTES..]).map_err(damaged)?;
+    let Some(contents) = gzip::stored_contents(&first, bytes) else { return Ok(None) };
+    gzip::check(&contents, &first[first.len() - TRAILER_BYTES..]).map_err(damaged)?;
     let json = &contents[TAR_BLOCK..];
-    if described::format(json)?.is_none() {
+    if metadata_reader::format(json)?.is_none() {
         return Err(damaged("the metadata claims no format"));
     }
-    Ok(Some((described::read(json)?, packed.into())))
+    Ok(Some((metadata_reader::read(json)?, packed.into())))
 }
 
 /// What is read, and how far.
-pub(super) struct Reading<'a> {
-    pub(super) source: &'a dyn ReadAt,
+pub(crate) struct Reading<'a> {
+    pub(crate) source: &'a dyn ReadAt,
     /// Where the second member begins.
-    pub(super) second: u64,
-    pub(super) databases: &'a [DatabaseMetadata],
+    pub(crate) second: u64,
+    pub(crate) databases: &'a [DatabaseMetadata],
     /// For each database: whether it is read at all, and into which file.
-    pub(super) wanted: &'a [Wanted<'a>],
+    pub(crate) wanted: &'a [Wanted<'a>],
     /// Whether everything is read to the end of the file; otherwise the last wanted database is the end.
-    pub(super) to_the_end: bool,
+    pub(crate) to_the_end: bool,
     /// Held while a file is written to.
-    pub(super) writing: Mutex<()>,
+    pub(crate) writing: Mutex<()>,
 }
 
 /// Whether a database is read.
 #[derive(Clone, Copy)]
-pub(super) enum Wanted<'a> {
+pub(crate) enum Wanted<'a> {
     No,
     /// Read and compared.
     Read,
@@ -86,7 +86,7 @@ pub(super) enum Wanted<'a> {
 
 impl Reading<'_> {
     /// Reads; returns every database that was wanted, in the order of the archive.
-    pub(super) fn run(&self, threads: NonZeroUsize, progress: &dyn Progress) -> Result<Vec<ReadDatabase>, ArchiveError> {
+    pub(crate) fn run(&self, threads: NonZeroUsize, progress: &dyn Progress) -> Result<Vec<ReadDatabase>, ArchiveError> {
         let total = self.databases.iter().map(|database| database.bytes / RUN_BYTES as u64 + 1).fold(0, u64::saturating_add);
         let workers = threads.get().min(MAX_THREADS).min(usize::try_from(total).unwrap_or(usize::MAX));
         let mut feeder = Feeder { members: Members { source: self.source, at: self.second }, reading: self, next: Next::Header(0) };
@@ -119,20 +119,20 @@ impl Reading<'_> {
 
 /// One member, as its header and trailer describe it.
 #[derive(Clone, Copy)]
-pub(super) struct Span {
-    pub(super) packed: u32,
-    pub(super) unpacked: u32,
+pub(crate) struct Span {
+    pub(crate) packed: u32,
+    pub(crate) unpacked: u32,
 }
 
 /// Walks over the members of a file, two small reads each.
-pub(super) struct Members<'a> {
-    pub(super) source: &'a dyn ReadAt,
-    pub(super) at: u64,
+pub(crate) struct Members<'a> {
+    pub(crate) source: &'a dyn ReadAt,
+    pub(crate) at: u64,
 }
 
 impl Members<'_> {
     /// Returns the next member, or `None` at the exact end of the file.
-    pub(super) fn next(&mut self) -> Result<Option<Span>, ArchiveError> {
+    pub(crate) fn next(&mut self) -> Result<Option<Span>, ArchiveError> {
         let left = self.source.bytes().saturating_sub(self.at);
         if left == 0 {
             return Ok(None);
@@ -142,8 +142,8 @@ impl Members<'_> {
         }
         let mut header = [0; HEADER_BYTES];
         self.source.read_exact_at(&mut header, self.at)?;
-        let packed = member::size_in_header(&header)
-            .ok_or_else(|| damaged(format!("no gzip member begins at byte {}, where one should", self.at)))?;
+        let packed =
+            gzip::size_in_header(&header).ok_or_else(|| damaged(format!("no gzip member begins at byte {}, where one should", self.at)))?;
         if u64::from(packed) > left {
             return Err(damaged("it is cut short"));
         }
@@ -151,7 +151,7 @@ impl Members<'_> {
         self.at += u64::from(packed);
         self.source.read_exact_at(&mut size, self.at - 4)?;
         let unpacked = u32::from_le_bytes(size);
-        if !member::can_hold(packed, unpacked) {
+        if !gzip::can_hold(packed, unpacked) {
             return Err(damaged("a gzip member claims an impossible size"));
         }
         Ok(Some(Span { packed, unpacked }))
@@ -295,8 +295,8 @@ impl Feeder<'_> {
 }
 
 /// Returns how many bytes a database takes in the tar behind its header.
-pub(super) fn padded(database: &DatabaseMetadata) -> u64 {
-    entry::padded(database.bytes).expect("sizes were checked when the metadata was read")
+pub(crate) fn padded(database: &DatabaseMetadata) -> u64 {
+    tar_header::padded(database.bytes).expect("sizes were checked when the metadata was read")
 }
 
 /// Decompresses on a thread of its own.
@@ -329,7 +329,7 @@ impl Worker {
         {
             // The kernel lets one write to a file at a time, and burns the processor of whoever waits; here the other one sleeps.
             let _alone = reading.writing.lock().unwrap_or_else(PoisonError::into_inner);
-            output::write_at(file, &job.unpacked[..job.live], from)?;
+            positional_write::write_at(file, &job.unpacked[..job.live], from)?;
         }
         Ok(())
     }
@@ -386,7 +386,7 @@ impl Checker<'_> {
 }
 
 /// Compares the digest of a database that was read in full.
-pub(super) fn compare(database: &DatabaseMetadata, hasher: Hasher) -> Result<ReadDatabase, ArchiveError> {
+pub(crate) fn compare(database: &DatabaseMetadata, hasher: Hasher) -> Result<ReadDatabase, ArchiveError> {
     let sha256 = hasher.finish();
     if sha256 != database.sha256 {
         return Err(damaged(format!("\"{}\" does not have the sha256 that was recorded for it", shown(&database.file))));
@@ -395,8 +395,8 @@ pub(super) fn compare(database: &DatabaseMetadata, hasher: Hasher) -> Result<Rea
 }
 
 /// Checks that a header is that of this entry.
-fn entry_is(header: &entry::Block, name: &str, bytes: Option<u64>) -> Result<u64, ArchiveError> {
-    let found = entry::parse(header)?;
+fn entry_is(header: &tar_header::Block, name: &str, bytes: Option<u64>) -> Result<u64, ArchiveError> {
+    let found = tar_header::parse(header)?;
     if found.kind != EntryKind::File || found.name != name.as_bytes() {
         let name = String::from_utf8_lossy(&found.name);
         return Err(ArchiveError::Hostile { why: format!("the entry \"{}\" is not the one that the metadata names", shown(&name)) });
