@@ -247,7 +247,7 @@ fn decide(repository: &Repository, request: &Request, progress: &dyn Progress) -
         plain: seen.plain.clone(),
         condemned: asked.condemned.clone(),
         ahead: request.ahead,
-        ..Scene::new(request.now, request.reading.zone)
+        ..Scene::new(request.now, request.reading.opener.zone)
     };
     // A time that is ahead makes every stream look abandoned.
     if let (Some(own), false) = (&asked.own, request.ahead) {
@@ -423,7 +423,7 @@ mod tests {
     }
 
     fn reading() -> Reading {
-        Reading { zone: chrono_tz::Tz::UTC, host: HostLabel::container() }
+        Reading { opener: crate::archive::Opener::new(chrono_tz::Tz::UTC), host: HostLabel::container() }
     }
 
     fn request(keep: u32) -> Request {

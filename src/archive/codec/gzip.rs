@@ -1,18 +1,28 @@
-//! gzip members that know their own size: made and opened whole, never as a stream.
+//! gzip: members that know their own size, made and opened whole; and any gzip file as one stream.
 //!
 //! The header is always the same 16 bytes (no time, no name, one `IG` subfield) and then the size of the
 //! member. It is compared, not interpreted: gzip protects the contents of a member, but not its header.
 
+use std::io::{self, BufRead as _, BufReader, Read as _};
+
+use flate2::bufread::GzDecoder;
 use libdeflater::{CompressionLvl, Compressor, Decompressor};
 
-use crate::archive::format::MAX_MEMBER_BYTES;
+use super::forward::{Forward, SourceFailed};
+use super::member::Member;
+use crate::archive::error::{ArchiveError, damaged};
+use crate::archive::limits::MAX_MEMBER_BYTES;
+use crate::store::ReadAt;
+
+/// How a gzip file begins.
+pub(crate) const MAGIC: [u8; 2] = [0x1f, 0x8b];
 
 /// Everything in front of the size: gzip, deflate, FEXTRA, no time, no hints, system unknown, XLEN 8, `IG`, 4 bytes.
 const LEAD: [u8; 16] = [0x1f, 0x8b, 8, 4, 0, 0, 0, 0, 0, 255, 8, 0, b'I', b'G', 4, 0];
 /// The size of a header, in bytes.
 pub(crate) const HEADER_BYTES: usize = LEAD.len() + 4;
 /// The size of a trailer (CRC-32 and ISIZE), in bytes.
-pub(crate) const TRAILER_BYTES: usize = 8;
+const TRAILER_BYTES: usize = 8;
 /// The size of the header of a stored block on a byte boundary.
 const STORED_HEADER: usize = 5;
 /// The most that a stored block holds.
@@ -62,8 +72,9 @@ fn stored_header(bytes: usize, last: bool) -> [u8; STORED_HEADER] {
     [u8::from(last), length[0], length[1], !length[0], !length[1]]
 }
 
-/// Takes a stored member apart: the bytes it holds, or `None` where it is not exactly what [`append_stored`] makes of `bytes` bytes, but for the CRC.
-pub(crate) fn stored_contents(member: &[u8], bytes: usize) -> Option<Vec<u8>> {
+/// Takes a stored member apart: the bytes it holds, or an error if their CRC is wrong. `None` if it is not what [`append_stored`] makes of
+/// `bytes` bytes.
+pub(crate) fn stored_contents(member: &[u8], bytes: usize) -> Option<Result<Vec<u8>, &'static str>> {
     if member.len() != stored_bytes(bytes) || size_in_header(member.first_chunk()?)? as usize != member.len() {
         return None;
     }
@@ -76,7 +87,8 @@ pub(crate) fn stored_contents(member: &[u8], bytes: usize) -> Option<Vec<u8>> {
         contents.extend_from_slice(rest.get(..block)?);
         rest = &rest[block..];
     }
-    Some(contents)
+    let (_, trailer) = member.split_at(member.len() - TRAILER_BYTES);
+    Some(check(&contents, trailer).map(|()| contents))
 }
 
 /// Returns the bytes that the first stored block of a member holds, as far as they are in `member`.
@@ -96,8 +108,37 @@ pub(crate) fn size_in_header(header: &[u8; HEADER_BYTES]) -> Option<u32> {
     (size as usize > HEADER_BYTES + TRAILER_BYTES).then_some(size)
 }
 
+/// Returns whether a header carries an extra field (flag 4, FEXTRA), as each of ours does.
+pub(crate) fn has_extra_field(head: &[u8]) -> bool {
+    head.get(3).is_some_and(|flags| flags & 4 != 0)
+}
+
+/// Returns the member that begins at a place, or `None` at the exact end of the file. Two small reads.
+pub(crate) fn member_at(source: &dyn ReadAt, at: u64) -> Result<Option<Member>, ArchiveError> {
+    let left = source.bytes().saturating_sub(at);
+    if left == 0 {
+        return Ok(None);
+    }
+    if left < (HEADER_BYTES + TRAILER_BYTES) as u64 {
+        return Err(damaged("it is cut short, or has something behind its end"));
+    }
+    let mut header = [0; HEADER_BYTES];
+    source.read_exact_at(&mut header, at)?;
+    let packed = size_in_header(&header).ok_or_else(|| damaged(format!("no gzip member begins at byte {at}, where one should")))?;
+    if u64::from(packed) > left {
+        return Err(damaged("it is cut short"));
+    }
+    let mut size = [0; 4];
+    source.read_exact_at(&mut size, at + u64::from(packed) - 4)?;
+    let unpacked = u32::from_le_bytes(size);
+    if !can_hold(packed, unpacked) {
+        return Err(damaged("a gzip member claims an impossible size"));
+    }
+    Ok(Some(Member { at, packed, unpacked }))
+}
+
 /// Says whether a member of this size can hold that many bytes, before anything is allocated for either.
-pub(crate) fn can_hold(member: u32, unpacked: u32) -> bool {
+fn can_hold(member: u32, unpacked: u32) -> bool {
     let (member, unpacked) = (u64::from(member), u64::from(unpacked));
     // No encoder makes an eighth more of its input; a hostile one could, to have us allocate it.
     (1..=MAX_MEMBER_BYTES as u64).contains(&unpacked) && unpacked <= member * MAX_RATIO && member <= unpacked + unpacked / 8 + 1024
@@ -124,8 +165,50 @@ impl Decoder {
 }
 
 /// Compares contents with the trailer of their member.
-pub(crate) fn check(contents: &[u8], trailer: &[u8]) -> Result<(), &'static str> {
+fn check(contents: &[u8], trailer: &[u8]) -> Result<(), &'static str> {
     if trailer == trailer_of(contents) { Ok(()) } else { Err("the CRC of a gzip member is wrong") }
+}
+
+/// All members of a gzip file as one stream, and what lies behind them.
+pub(crate) struct Stream {
+    decoder: Option<GzDecoder<BufReader<Forward>>>,
+    trailing: u64,
+}
+
+impl Stream {
+    pub(crate) fn new(reader: BufReader<Forward>) -> Self {
+        Self { decoder: Some(GzDecoder::new(reader)), trailing: 0 }
+    }
+
+    /// Reads some of the contents; 0 is the end of the last member.
+    pub(crate) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while let Some(decoder) = &mut self.decoder {
+            // 0 is the end of a member, and its CRC and size were right.
+            let count = decoder.read(buffer)?;
+            if count > 0 {
+                return Ok(count);
+            }
+            let Some(mut reader) = self.decoder.take().map(GzDecoder::into_inner) else { break };
+            if reader.fill_buf()?.is_empty() {
+                break;
+            }
+            let forward = reader.get_ref();
+            let at = forward.at - reader.buffer().len() as u64;
+            let mut magic = [0; 2];
+            let more = forward.source.read_exact_at(&mut magic, at);
+            match more {
+                Ok(()) if magic == MAGIC => self.decoder = Some(GzDecoder::new(reader)),
+                Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => return Err(io::Error::other(SourceFailed(error))),
+                _ => self.trailing = forward.source.bytes().saturating_sub(at),
+            }
+        }
+        Ok(0)
+    }
+
+    /// Returns how many bytes follow the last member; known once everything was read.
+    pub(crate) fn trailing(&self) -> u64 {
+        self.trailing
+    }
 }
 
 fn begin(output: &mut Vec<u8>) -> usize {
@@ -189,11 +272,11 @@ mod tests {
         let input = contents(STORED_MAX + 10);
         let mut member = Vec::new();
         append_stored(&input, &mut member);
-        assert_eq!(stored_contents(&member, input.len()).as_deref(), Some(&input[..]));
+        assert_eq!(stored_contents(&member, input.len()), Some(Ok(input.clone())));
         for at in (0..40).chain(STORED_MAX - 10..member.len()) {
             let mut bad = member.clone();
             bad[at] ^= 0x10;
-            let found = stored_contents(&bad, input.len()).is_none_or(|contents| check(&contents, &bad[bad.len() - 8..]).is_err());
+            let found = stored_contents(&bad, input.len()).is_none_or(|contents| contents.is_err());
             assert!(found, "byte {at}");
         }
     }

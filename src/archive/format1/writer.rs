@@ -1,7 +1,6 @@
 //! Writes archive format 1.
 //!
-//! The metadata is the first entry but is known last: its place is left free at the start of the file and filled
-//! at the end. Until then the file begins with a hole, so that a file of a run that died is no archive.
+//! The metadata is the first entry but is known last: its place is reserved at the start and filled at the end.
 
 use std::fs::File;
 use std::io;
@@ -10,24 +9,17 @@ use std::os::unix::fs::FileExt;
 
 use chrono::{DateTime, Utc};
 
-use crate::archive::ArchiveError;
-use crate::archive::codec::gzip::{self, Encoder};
-use crate::archive::format::{MAX_METADATA_BYTES, MEMBER_BYTES, RESTORE_TEXT, TAR_BLOCK};
+use crate::archive::codec::{Codec, Compression, Encoder};
+use crate::archive::error::ArchiveError;
+use crate::archive::format::{MEMBER_BYTES, RESTORE_TEXT, TAR_BLOCK};
+use crate::archive::limits::MAX_METADATA_BYTES;
+use crate::archive::pipeline;
+use crate::archive::sink::{FileSink, Sink};
 use crate::archive::tar_file::tar_header;
-use crate::archive::{pipeline, positional_write};
 use crate::digest::{Hasher, Sha256};
-use crate::metadata::{Integrity, Kind, Metadata};
+use crate::metadata::Metadata;
 use crate::names::{MAX_ENTRY_BYTES, METADATA_ENTRY, RESTORE_ENTRY, is_file_name};
 use crate::progress::Progress;
-
-/// How an archive is compressed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Compression {
-    /// gzip members at a level of libdeflate, 1 to 12: `.tar.gz`.
-    Gzip(u8),
-    /// A plain tar: `.tar`.
-    None,
-}
 
 /// How an archive is written.
 #[derive(Debug, Clone, Copy)]
@@ -40,24 +32,15 @@ pub struct WriteOptions {
 
 /// More threads than this would wait for the one that hashes, and take memory.
 const MAX_THREADS: usize = 16;
-/// What the findings of one database may need beyond those of the draft.
-const FINDINGS_ROOM: usize = 8 * 1024;
 
-/// Writes one archive into a file that nobody else sees yet.
-pub struct Writer {
-    file: File,
-    /// Where the next member goes.
-    at: u64,
+/// Writes one archive into a sink: a file, unless another one is named.
+pub struct Writer<S = FileSink> {
+    sink: S,
+    codec: Option<Codec>,
     room: usize,
     modified: u64,
     /// One for each thread, kept from database to database.
-    packers: Vec<Packer>,
-}
-
-/// Makes the bytes of the archive out of the bytes of the tar.
-enum Packer {
-    Gzip(Box<Encoder>),
-    None,
+    encoders: Vec<Encoder>,
 }
 
 /// A run of blocks on its way through the threads.
@@ -69,21 +52,18 @@ struct Run {
     output: Vec<u8>,
 }
 
-impl Writer {
-    /// Begins an archive in an empty file and leaves `room` bytes for the metadata. `created_at` becomes the time of all entries.
-    pub fn create(file: File, options: &WriteOptions, created_at: DateTime<Utc>, room: usize) -> Result<Self, ArchiveError> {
+impl<S: Sink> Writer<S> {
+    /// Begins an archive in an empty sink and reserves `room` bytes for the metadata. `created_at` becomes the time of all entries.
+    pub fn create(mut sink: S, options: &WriteOptions, created_at: DateTime<Utc>, room: usize) -> Result<Self, ArchiveError> {
         if room == 0 || !room.is_multiple_of(TAR_BLOCK) || room as u64 > MAX_METADATA_BYTES {
             return Err(invalid("the room for the metadata must be a multiple of 512 up to 16 MiB"));
         }
+        let codec = options.compression.codec();
         let first = TAR_BLOCK + room;
-        let (at, new): (_, fn(u8) -> Packer) = match options.compression {
-            Compression::Gzip(_) => (gzip::stored_bytes(first), |level| Packer::Gzip(Box::new(Encoder::new(level)))),
-            Compression::None => (first, |_| Packer::None),
-        };
-        let level = if let Compression::Gzip(level) = options.compression { level } else { 0 };
-        let packers = (0..options.threads.get().min(MAX_THREADS)).map(|_| new(level)).collect();
+        sink.reserve(codec.map_or(first, |codec| codec.stored_bytes(first)) as u64)?;
+        let encoders = (0..options.threads.get().min(MAX_THREADS)).map(|_| Encoder::new(options.compression)).collect();
         let modified = u64::try_from(created_at.timestamp()).unwrap_or(0);
-        Ok(Self { file, at: at as u64, room, modified, packers })
+        Ok(Self { sink, codec, room, modified, encoders })
     }
 
     /// Appends a database of exactly `bytes` bytes, read from the start of `source` by `pread`, and returns the digest of those bytes.
@@ -97,14 +77,14 @@ impl Writer {
         self.append(&tar_header::header(entry, bytes, self.modified))?;
 
         let runs = usize::try_from(padded.div_ceil(MEMBER_BYTES as u64)).unwrap_or(usize::MAX);
-        let workers = self.packers.len().min(runs.max(1));
+        let workers = self.encoders.len().min(runs.max(1));
         let jobs =
             (0..workers.saturating_add(2).min(runs.max(1))).map(|_| Run { input: Vec::new(), live: 0, output: Vec::new() }).collect();
         let mut hasher = Hasher::default();
-        let (mut read, file, at) = (0, &self.file, &mut self.at);
+        let (mut read, sink) = (0, &mut self.sink);
         pipeline::ordered(
             jobs,
-            &mut self.packers[..workers],
+            &mut self.encoders[..workers],
             |run: &mut Run| {
                 if read == padded {
                     return Ok(false);
@@ -118,14 +98,13 @@ impl Writer {
                 read += run.input.len() as u64;
                 Ok(true)
             },
-            |packer, run| {
-                packer.pack(&run.input, &mut run.output);
+            |encoder, run| {
+                encoder.pack(&run.input, &mut run.output);
                 Ok(())
             },
             |run| {
                 progress.checkpoint()?;
-                positional_write::write_at(file, &run.output, *at)?;
-                *at += run.output.len() as u64;
+                sink.append(&run.output)?;
                 progress.advance(run.live);
                 Ok::<_, ArchiveError>(())
             },
@@ -136,8 +115,8 @@ impl Writer {
         Ok(hasher.finish())
     }
 
-    /// Appends `RESTORE.txt` and writes the metadata into its room. The file is complete now, but not synced.
-    pub fn finish(mut self, metadata: &Metadata) -> Result<Finished, ArchiveError> {
+    /// Appends `RESTORE.txt` and writes the metadata into its room. The archive is complete now, but not synced.
+    pub fn finish(mut self, metadata: &Metadata) -> Result<Finished<S>, ArchiveError> {
         let text = RESTORE_TEXT.as_bytes();
         let mut tail = tar_header::header(RESTORE_ENTRY, text.len() as u64, self.modified).to_vec();
         tail.extend_from_slice(text);
@@ -153,37 +132,23 @@ impl Writer {
         first.resize(TAR_BLOCK + self.room - 1, b' ');
         // The end of the line is the end of the entry: a reader sees by it that nothing was cut off.
         first.push(b'\n');
-        let packed = match self.packers.first() {
-            Some(Packer::Gzip(_)) => {
-                let mut member = Vec::with_capacity(gzip::stored_bytes(first.len()));
-                gzip::append_stored(&first, &mut member);
-                member
-            }
-            _ => first,
-        };
-        self.file.write_all_at(&packed, 0)?;
-        Ok(Finished { file: self.file, bytes: self.at })
+        if let Some(codec) = self.codec {
+            let mut member = Vec::with_capacity(codec.stored_bytes(first.len()));
+            codec.append_stored(&first, &mut member);
+            first = member;
+        }
+        self.sink.fill_reserved(&first)?;
+        Ok(Finished { sink: self.sink })
     }
 
     /// Appends one small member.
     fn append(&mut self, bytes: &[u8]) -> Result<(), ArchiveError> {
         let mut packed = Vec::new();
-        if let Some(packer) = self.packers.first_mut() {
-            packer.pack(bytes, &mut packed);
+        if let Some(encoder) = self.encoders.first_mut() {
+            encoder.pack(bytes, &mut packed);
         }
-        self.file.write_all_at(&packed, self.at)?;
-        self.at += packed.len() as u64;
+        self.sink.append(&packed)?;
         Ok(())
-    }
-}
-
-impl Packer {
-    fn pack(&mut self, input: &[u8], output: &mut Vec<u8>) {
-        output.clear();
-        match self {
-            Self::Gzip(encoder) => input.chunks(MEMBER_BYTES).for_each(|block| encoder.append(block, output)),
-            Self::None => output.extend_from_slice(input),
-        }
     }
 }
 
@@ -193,58 +158,25 @@ fn invalid(what: &'static str) -> ArchiveError {
 
 /// An archive that is complete but perhaps not on the disk yet.
 #[must_use = "an archive that is not synced must not be committed"]
-pub struct Finished {
-    file: File,
-    bytes: u64,
+pub struct Finished<S = FileSink> {
+    sink: S,
+}
+
+impl<S: Sink> Finished<S> {
+    /// Returns the size of the archive.
+    pub fn bytes(&self) -> u64 {
+        self.sink.bytes()
+    }
+
+    /// Returns what it was written into.
+    pub fn into_sink(self) -> S {
+        self.sink
+    }
 }
 
 impl Finished {
     /// Waits until the file is on the disk. Without this a power cut after the commit could leave a name for a file that is not whole.
     pub fn sync(&self) -> io::Result<()> {
-        self.file.sync_all()
+        self.sink.sync()
     }
-
-    /// Returns the size of the archive.
-    pub fn bytes(&self) -> u64 {
-        self.bytes
-    }
-}
-
-/// Returns the room that the final metadata can need: `draft` holds every name, path and table, and any numbers; those are taken at their longest.
-///
-/// Each database may get findings of 8 KiB beyond those that the draft holds.
-pub fn metadata_room(draft: &Metadata) -> usize {
-    let mut longest = draft.clone();
-    longest.format = u32::MAX;
-    longest.kind = Kind::PreUpdate;
-    longest.consistent_set = false;
-    longest.includes.values_mut().for_each(|included| *included = false);
-    for database in &mut longest.databases {
-        database.bytes = u64::MAX;
-        database.page_size = u32::MAX;
-        for count in [
-            &mut database.page_count,
-            &mut database.freelist_count,
-            &mut database.table_count,
-            &mut database.index_count,
-            &mut database.trigger_count,
-            &mut database.view_count,
-        ] {
-            *count = u64::MAX;
-        }
-        database.application_id = i32::MIN;
-        database.user_version = i32::MIN;
-        database.foreign_key_violations = Some(u64::MAX);
-        database.vacuumed = false;
-        database.integrity = Integrity::Unchecked;
-        database.encoding = "UTF-16le".into();
-        database.journal_mode = "delete".into();
-        database.auto_vacuum = "incremental".into();
-        if database.sqlite_version.len() < 16 {
-            database.sqlite_version = "x".repeat(16);
-        }
-        database.tables.iter_mut().for_each(|table| table.rows = Some(u64::MAX));
-    }
-    let json = serde_json::to_vec(&longest).expect("metadata has no keys that JSON cannot have");
-    (json.len() + 1 + longest.databases.len() * FINDINGS_ROOM).next_multiple_of(TAR_BLOCK)
 }

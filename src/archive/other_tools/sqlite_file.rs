@@ -1,7 +1,6 @@
 //! Plain databases, as other tools leave them: what their first bytes say about their size.
 
-use crate::archive::ArchiveError;
-use crate::archive::format1::metadata_reader::{damaged, shown};
+use crate::archive::error::{ArchiveError, damaged, shown};
 
 /// How a database begins, and how much of it is looked at. <https://sqlite.org/fileformat2.html#the_database_header>
 pub(crate) const MAGIC: &[u8; 16] = b"SQLite format 3\0";

@@ -2,9 +2,8 @@
 
 use tar::Header;
 
-use crate::archive::ArchiveError;
+use crate::archive::error::{ArchiveError, shown};
 use crate::archive::format::TAR_BLOCK;
-use crate::archive::format1::metadata_reader::shown;
 
 /// A block of a tar.
 pub(crate) type Block = [u8; TAR_BLOCK];
