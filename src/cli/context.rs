@@ -13,6 +13,7 @@ use super::log::Record;
 use super::settings::{Configuration, variable};
 use super::stores::Stores;
 use super::{GlobalArgs, Ui};
+use crate::archive::Opener;
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::database::{sqlite_is_new_enough, sqlite_version};
@@ -121,7 +122,7 @@ impl Context {
 
     /// Returns the same with the zone of a flag, if there is one.
     pub fn reading_in(&self, zone: Option<Tz>) -> Reading {
-        Reading { zone: zone.unwrap_or(self.settings.time_zone), host: self.host.label.clone() }
+        Reading { opener: Opener::new(zone.unwrap_or(self.settings.time_zone)), host: self.host.label.clone() }
     }
 
     /// Returns what archives record about this host.

@@ -241,6 +241,7 @@ fn meaning_of(cause: &(dyn std::error::Error + 'static)) -> Option<Meaning> {
             | ArchiveError::Damaged { .. }
             | ArchiveError::Hostile { .. } => (13, "damaged"),
             ArchiveError::MetadataTooLarge { .. } | ArchiveError::Io(_) => (1, "failed"),
+            ArchiveError::KeyMissing => (17, "key_missing"),
             ArchiveError::Interrupted(_) => return None,
         };
         return own(code, kind, archive.hint());

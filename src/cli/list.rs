@@ -10,7 +10,7 @@ use super::{Context, Outcome, text};
 use crate::groups::{are_ambiguous, groups};
 use crate::metadata::rfc3339;
 use crate::names::{ArchiveId, ArchiveName, Name, printable};
-use crate::ops::inventory::{Foreign, Inventory, inventory};
+use crate::ops::inventory::{Foreign, Inventory, Unusable, inventory};
 use crate::ops::pending;
 use crate::ops::retain::mark_held;
 use crate::snapshot::{Origin, Snapshot};
@@ -30,7 +30,8 @@ running command needs it); accepted (it holds far less than the ones before it, 
 pending (a safety backup that is not in
 the store yet: the next run sends it); copy (the same archive as another one, under another name); old tool, plain (who made it; plain ones
 are never counted or removed); newer (a newer heirloom wrote it); foreign (not an archive that this
-release knows: shown, never touched); unread (the system failed to read it)
+release knows: shown, never touched); unread (the system failed to read it); no key (it is encrypted,
+and no key for it is configured)
 
 Exit codes: 0 done; 12 no archive of the set; 16 store unreachable")]
 pub struct ListArgs {
@@ -132,11 +133,12 @@ fn table(context: &mut Context, found: &Inventory, copies: &[Option<ArchiveName>
     }
     for foreign in foreign {
         let name = printable(&foreign.name).into_owned();
-        let state = match foreign {
-            Foreign { unread: true, .. } => ui.paint(Tone::Bad, "unread"),
-            Foreign { damaged: true, .. } => ui.paint(Tone::Bad, "damaged"),
-            Foreign { newer_format: Some(_), .. } => ui.paint(Tone::Warning, "newer"),
-            _ => ui.paint(Tone::Warning, "foreign"),
+        let state = match foreign.state {
+            Unusable::Unread => ui.paint(Tone::Bad, "unread"),
+            Unusable::Damaged => ui.paint(Tone::Bad, "damaged"),
+            Unusable::Newer(_) => ui.paint(Tone::Warning, "newer"),
+            Unusable::KeyMissing => ui.paint(Tone::Warning, "no key"),
+            Unusable::Foreign => ui.paint(Tone::Warning, "foreign"),
         };
         let none = || "-".to_owned();
         table.row([name, none(), none(), none(), none(), text::bytes(foreign.bytes), none(), none(), state]);
@@ -202,7 +204,17 @@ fn document(location: &str, found: &Inventory, copies: &[Option<ArchiveName>]) -
     let foreign: Vec<Value> = found
         .foreign
         .iter()
-        .map(|foreign| json!({"file": foreign.name, "bytes": foreign.bytes, "why": foreign.why, "damaged": foreign.damaged, "unread": foreign.unread, "newer_format": foreign.newer_format.is_some()}))
+        .map(|foreign| {
+            json!({
+                "file": foreign.name,
+                "bytes": foreign.bytes,
+                "why": foreign.why,
+                "damaged": foreign.is_damaged(),
+                "unread": foreign.is_unread(),
+                "newer_format": foreign.newer().is_some(),
+                "key_missing": foreign.lacks_key(),
+            })
+        })
         .collect();
     json!({"store": location, "archives": archives, "foreign": foreign})
 }

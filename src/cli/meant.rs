@@ -325,7 +325,7 @@ fn refuse_unknown(only: &[Name], set: &Name, snapshots: &[Snapshot], context: &C
 /// Refuses a set that neither the configuration nor an archive knows, if there are archives at all.
 pub(super) fn refuse_unknown_set(set: Option<&Name>, found: &Inventory, context: &Context) -> Result<(), NoBackup> {
     let Some(set) = set.filter(|set| !context.settings.sets.contains_key(set)) else { return Ok(()) };
-    let newer = found.foreign.iter().filter_map(|foreign| foreign.newer_format.as_ref()).map(|newer| &newer.set);
+    let newer = found.foreign.iter().filter_map(|foreign| foreign.newer()).map(|newer| &newer.set);
     let known: BTreeSet<&Name> = found.snapshots.iter().map(|snapshot| &snapshot.set).chain(newer).collect();
     if known.is_empty() || known.contains(set) {
         return Ok(());

@@ -86,7 +86,7 @@ impl Selection {
 
 /// Finds the archive.
 pub(super) fn select(args: &RestoreArgs, context: &Context, reading: &Reading) -> anyhow::Result<Found> {
-    let at = args.at.as_deref().map(|text| super::time::time(text, reading.zone)).transpose()?;
+    let at = args.at.as_deref().map(|text| super::time::time(text, reading.opener.zone)).transpose()?;
     let argument = args.archive.as_deref().filter(|text| *text != "latest");
     let mut known = match argument {
         Some(text) => meant::configured_database(text, args.set.as_ref(), context)?,

@@ -174,7 +174,7 @@ pub(super) fn carry_out(args: &RetainArgs, retention: Retention, damaged: Damage
         unread = report_reread(&found, &store, args.dry_run, context)?;
         request.asked.condemned = found.condemned;
     }
-    let zone = request.reading.zone;
+    let zone = request.reading.opener.zone;
     let mut agreed = None;
     if args.dry_run || asks {
         let outlook = retain::plan(&store, &request, &context.ui.progress())?;
@@ -295,7 +295,7 @@ pub(super) fn after_backup(
         fates: Some(&report.fates),
         seen: &report.seen,
         leftovers: *report.leftovers.as_ref().unwrap_or(&0),
-        zone: request.reading.zone,
+        zone: request.reading.opener.zone,
     };
     warn_of_future(&report.plan, context);
     show_end(&shown, context);
@@ -325,7 +325,7 @@ fn finish(report: &Report, made: Option<&ArchiveName>, context: &mut Context) ->
         }
     }
     // Nothing is lost by leaving it alone, but it could have been an archive that the plan should have known.
-    for foreign in report.seen.foreign.iter().filter(|foreign| foreign.unread) {
+    for foreign in report.seen.foreign.iter().filter(|foreign| foreign.is_unread()) {
         context.ui.warning(format!("\"{}\" could not be read and was left alone: {}", foreign.name, foreign.why));
     }
     // The backup itself has reported what it made.
@@ -353,7 +353,7 @@ fn finish(report: &Report, made: Option<&ArchiveName>, context: &mut Context) ->
     if report.fates.len() < report.plan.removed().count() {
         return Err(Interrupted.into());
     }
-    Ok(if stopped || report.has_failures() || report.seen.foreign.iter().any(|foreign| foreign.unread) {
+    Ok(if stopped || report.has_failures() || report.seen.foreign.iter().any(|foreign| foreign.is_unread()) {
         Outcome::Problems
     } else {
         Outcome::Done

@@ -8,7 +8,7 @@ use super::{Context, Outcome};
 use crate::archive::ArchiveError;
 use crate::names::{ArchiveName, Name, printable};
 use crate::ops::Repository;
-use crate::ops::inventory::inventory;
+use crate::ops::inventory::{Foreign, inventory};
 use crate::ops::resolve::{Place, Selected, in_store};
 use crate::ops::verify::{State, Verified, VerifyDepth, verify};
 use crate::progress::Interrupted;
@@ -25,7 +25,8 @@ use crate::store::StoreError;
   heirloom verify --all --depth quick  structure and digests of every archive
   heirloom verify /mnt/usb/shop_20260301T030000Z.tar.gz
 
-Exit codes: 0 all good; 12 no such backup; 13 at least one is damaged; 15 not enough space; 16 store unreachable")]
+Exit codes: 0 all good; 12 no such backup; 13 at least one is damaged; 15 not enough space; 16 store unreachable;
+17 encrypted, and no key for it")]
 pub struct VerifyArgs {
     /// Paths, names, beginnings of names, or `latest` (which is the default)
     #[arg(value_name = "ARCHIVE", add = super::complete::archives())]
@@ -124,7 +125,7 @@ fn look_at_named(args: &VerifyArgs, context: &Context) -> anyhow::Result<Vec<Loo
 /// Reports which archives cannot be the newest because they cannot even be described: "ok" about an older one must not hide them.
 fn warn_of_unreadable(context: &Context) -> anyhow::Result<()> {
     let found = inventory(&context.store()?, &context.reading(), &context.ui.progress())?;
-    for foreign in found.foreign.iter().filter(|foreign| foreign.damaged) {
+    for foreign in found.foreign.iter().filter(|foreign| foreign.is_damaged()) {
         context.ui.warning(format!("{}: {}; see `heirloom verify --all`", foreign.name, foreign.why));
     }
     Ok(())
@@ -134,14 +135,15 @@ fn look_at_all(args: &VerifyArgs, context: &Context) -> anyhow::Result<Vec<Looke
     let store = context.store()?;
     let reading = context.reading();
     let found = inventory(&store, &reading, &context.ui.progress())?;
-    for newer in found.foreign.iter().filter(|foreign| foreign.newer_format.is_some()) {
+    for newer in found.foreign.iter().filter(|foreign| foreign.newer().is_some()) {
         context.ui.warning(format!("{}: written by a newer heirloom, not verified; update heirloom", newer.name));
     }
     super::meant::refuse_unknown_set(args.set.as_ref(), &found, context)?;
     let mut looked = Vec::new();
     let of_set = found.snapshots.iter().filter(|snapshot| args.set.as_ref().is_none_or(|set| *set == snapshot.set));
     // An archive that cannot even be described belongs to no set; it is looked at with all of them.
-    let broken = found.foreign.iter().filter(|foreign| (foreign.damaged || foreign.unread) && args.set.is_none());
+    let is_broken = |foreign: &&Foreign| foreign.is_damaged() || foreign.is_unread() || foreign.lacks_key();
+    let broken = found.foreign.iter().filter(is_broken).filter(|_| args.set.is_none());
     for name in of_set.map(|snapshot| snapshot.name.as_str()).chain(broken.map(|foreign| foreign.name.as_str())) {
         looked.push(match in_store(&store, name, &reading) {
             Ok(selected) => look(args, context, selected)?,
@@ -160,12 +162,11 @@ fn home_of(context: &Context, text: &str) -> Option<(Repository, ArchiveName)> {
     matches!(store.store().stat(name.as_str()), Ok(Some(_))).then_some((store, name))
 }
 
-/// Turns what an archive is refused for into a finding; every other error is passed on.
+/// Turns what an archive is refused for into a verdict. An archive that cannot be read fails alone; every other error is passed on.
 fn refused(error: anyhow::Error) -> anyhow::Result<anyhow::Result<Verified>> {
-    match error.downcast::<ArchiveError>() {
-        Ok(ArchiveError::Interrupted(interrupted)) => Err(interrupted.into()),
-        Ok(error) => Ok(Verified::refused(error).map_err(Into::into)),
-        Err(error) => Err(error),
+    match Verified::refused(error) {
+        Err(error) if error.downcast_ref().is_none_or(|error| matches!(error, ArchiveError::Interrupted(_))) => Err(error),
+        alone => Ok(alone),
     }
 }
 

@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 
 use super::inventory::{Foreign, Inventory, Reading};
 use super::resolve::{ResolveError, Selected, in_store};
-use super::verify::{State, VerifyDepth, verify};
+use super::verify::{State, Verified, VerifyDepth, verify};
 use crate::latest::{Decision, Question, Remembered, Take, decide};
 use crate::metadata::Integrity;
 use crate::names::{ArchiveName, time_in_name};
@@ -130,7 +130,10 @@ fn findings(
     progress: &dyn Progress,
 ) -> anyhow::Result<Option<String>> {
     let read = || -> anyhow::Result<Option<String>> {
-        let selected = in_store(repository, name.as_str(), reading)?;
+        let selected = match in_store(repository, name.as_str(), reading) {
+            Ok(selected) => selected,
+            Err(error) => return Verified::refused(error).map(|verified| Some(verified.findings.join("; "))),
+        };
         let recorded = selected.archive.contents().metadata.iter().flat_map(|metadata| &metadata.databases);
         if let Some(damaged) = recorded.clone().find(|database| database.integrity == Integrity::Damaged) {
             return Ok(Some(format!("\"{}\" was damaged when it was backed up", damaged.name)));
@@ -157,7 +160,8 @@ fn refuse_unread(inventory: &Inventory, take: Option<&Take>, question: &Question
 /// Returns the files that by their names are archives of the set, newer than the chosen one, and cannot be described.
 fn unreadable(inventory: &Inventory, take: Option<&Take>, question: &Question<'_>) -> Vec<PassedOver> {
     let of_set = |foreign: &&Foreign| {
-        (foreign.damaged || foreign.newer_format.is_some()) && crate::archive::set_in_name(&foreign.name) == *question.set
+        (foreign.is_damaged() || foreign.lacks_key() || foreign.newer().is_some())
+            && crate::archive::set_in_name(&foreign.name) == *question.set
     };
     let newer = |foreign: &&Foreign| {
         let made = time_in_name(&foreign.name).map(|time| time.and_utc());

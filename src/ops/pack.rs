@@ -16,7 +16,7 @@ use anyhow::{Context as _, anyhow};
 use chrono::{DateTime, SubsecRound as _, Utc};
 use chrono_tz::Tz;
 
-use crate::archive::{Archive, Compression, WriteOptions, Writer, metadata_room};
+use crate::archive::{Compression, FileSink, Opener, WriteOptions, Writer, metadata_room};
 use crate::database::{self, Checked, Depth, Effort, Facts, SourceError};
 use crate::digest::Sha256;
 use crate::metadata::{DatabaseMetadata, Extent, FORMAT, Integrity, Kind, Metadata, RecordedRights, Replaces, TableMetadata};
@@ -175,7 +175,7 @@ pub fn pack(
 
 /// Makes an archive in scratch. Dies anywhere: scratch, which the next run removes.
 pub fn build(scratch: &Scratch, mut databases: Vec<Staged>, request: &Request, progress: &dyn Progress) -> anyhow::Result<Built> {
-    let ending = if request.compression == Compression::None { ".tar" } else { ".tar.gz" };
+    let ending = request.compression.ending();
     let automatic = || ArchiveName::automatic(&request.set, request.created_at, ending);
     let name = request.name.clone().unwrap_or_else(automatic);
 
@@ -191,7 +191,8 @@ pub fn build(scratch: &Scratch, mut databases: Vec<Staged>, request: &Request, p
     let path = scratch.path().join("archive");
     let file = platform::private_file(&path).context("cannot create the archive")?;
     let options = WriteOptions { compression: request.compression, threads: request.threads };
-    let mut writer = Writer::create(file, &options, request.created_at, metadata_room(&metadata)).context("cannot create the archive")?;
+    let mut writer =
+        Writer::create(FileSink::new(file), &options, request.created_at, metadata_room(&metadata)).context("cannot create the archive")?;
 
     let total = databases.iter().map(|staged| staged.bytes).sum();
     progress.begin(Stage::Pack, request.set.as_str(), total);
@@ -482,7 +483,7 @@ fn shorten(findings: &mut Vec<String>) {
 fn read_back(path: &Path, metadata: &Metadata, request: &Request, progress: &dyn Progress) -> anyhow::Result<()> {
     let file = OpenFile::open(path)?;
     progress.begin(Stage::ReadBack, request.set.as_str(), metadata.databases.iter().map(|database| database.bytes).sum());
-    let archive = Archive::open(Arc::new(file), "archive", request.created_at, Tz::UTC)?;
+    let archive = Opener::new(Tz::UTC).open(Arc::new(file), "archive", request.created_at)?;
     if archive.contents().metadata.as_ref() != Some(metadata) {
         return Err(anyhow!("its metadata is not what was written"));
     }

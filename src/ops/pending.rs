@@ -15,7 +15,6 @@ use super::inventory::{Marks, Reading, inventory, summarize};
 use super::resolve::{Place, Selected};
 use super::retain::mark_held;
 use super::{Committer, LockedStore, Taken};
-use crate::archive::Archive;
 use crate::names::{ArchiveName, printable};
 use crate::ops::Repository;
 use crate::platform::sync_folder;
@@ -53,7 +52,7 @@ pub fn open(repository: &Repository, name: &str, reading: &Reading) -> anyhow::R
     let shown = || format!("cannot open the pending archive \"{}\"", printable(name.as_str()));
     let Some(file) = repository.workspace().open_pending(&name).with_context(shown)? else { return Ok(None) };
     let (bytes, modified) = (file.bytes(), file.modified());
-    let archive = Archive::open(Arc::new(file), name.as_str(), modified, reading.zone).with_context(shown)?;
+    let archive = reading.opener.open(Arc::new(file), name.as_str(), modified).with_context(shown)?;
     let snapshot = summarize(name, bytes, archive.contents(), Marks::default(), &reading.host);
     Ok(Some(Selected { snapshot: Snapshot { pending: true, ..snapshot }, archive, place: Place::Store }))
 }
@@ -141,7 +140,7 @@ fn thin_out(locked: &LockedStore<'_>, upkeep: &Upkeep, now: DateTime<Utc>, sent:
     let of_moved = snapshots.iter().filter(|snapshot| moved.contains(&snapshot.name));
     let streams: BTreeSet<Stream> = of_moved.flat_map(|snapshot| snapshot.databases.iter().map(|brief| brief.stream.clone())).collect();
     let streams: Vec<Stream> = streams.into_iter().collect();
-    for name in superfluous_safety(&snapshots, &streams, upkeep.last, now, upkeep.reading.zone) {
+    for name in superfluous_safety(&snapshots, &streams, upkeep.last, now, upkeep.reading.opener.zone) {
         match locked.remove_archive(&name) {
             Ok(()) => sent.removed.push(name),
             Err(StoreError::NotFound { .. }) => {}

@@ -6,7 +6,6 @@ use std::num::NonZeroUsize;
 use super::inventory::{Reading, inventory};
 use super::resolve::in_store;
 use super::verify::{State, Verified, VerifyDepth, verify};
-use crate::archive::ArchiveError;
 use crate::names::ArchiveName;
 use crate::ops::Repository;
 use crate::progress::{Interrupted, Progress};
@@ -80,10 +79,6 @@ fn look(
             let scratch = repository.workspace().scratch()?;
             verify(&selected.archive, DEPTH, scratch.path(), threads, progress)
         }
-        Err(error) => match error.downcast::<ArchiveError>() {
-            Ok(ArchiveError::Interrupted(interrupted)) => Err(interrupted.into()),
-            Ok(error) => Ok(Verified::refused(error)?),
-            Err(error) => Err(error),
-        },
+        Err(error) => Verified::refused(error),
     }
 }

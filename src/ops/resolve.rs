@@ -163,7 +163,7 @@ pub fn in_store(repository: &Repository, name: &str, reading: &Reading) -> anyho
     let modified = known.map(|entry| entry.modified).unwrap_or_default();
     let bytes = source.bytes();
     let place = store.place(name);
-    let opened = Archive::open_at(source, place.as_deref(), name, modified, reading.zone);
+    let opened = reading.opener.open_at(source, place.as_deref(), name, modified);
     let archive = opened.with_context(|| format!("cannot open \"{}\"", printable(name)))?;
     let has = |ending: &str| store.stat(&format!("{name}{ending}")).map(|entry| entry.is_some());
     let marks = Marks { pinned: has(KEEP)?, damaged: has(DAMAGED)?, accepted: has(ACCEPTED)? };
@@ -183,7 +183,7 @@ fn at_path(path: &Path, reading: &Reading) -> anyhow::Result<Selected> {
         other => other.with_context(shown)?,
     };
     let (bytes, modified) = (crate::store::ReadAt::bytes(&file), file.modified());
-    let archive = Archive::open_at(Arc::new(file), Some(path), &file_name, modified, reading.zone).with_context(shown)?;
+    let archive = reading.opener.open_at(Arc::new(file), Some(path), &file_name, modified).with_context(shown)?;
     // A file by another name is as good an archive; it only cannot be one of a store.
     let name = ArchiveName::new(file_name.as_str()).or_else(|_| ArchiveName::new(format!("{}.gz", Name::from_path(path))))?;
     let has = |ending: &str| {
@@ -217,7 +217,7 @@ fn beginning_with(
             && !snapshot.damaged
             && wanted.set.as_ref().is_none_or(|set| *set == snapshot.set)
     };
-    if let Some(unread) = found.foreign.iter().find(|foreign| foreign.unread && foreign.name.starts_with(text)) {
+    if let Some(unread) = found.foreign.iter().find(|foreign| foreign.is_unread() && foreign.name.starts_with(text)) {
         return Err(ResolveError::from(unread).into());
     }
     let fitting: Vec<&Snapshot> = all.iter().filter(fits).collect();
@@ -251,7 +251,7 @@ fn excluded(found: &Inventory, text: &str) -> Option<ResolveError> {
         return Some(error(snapshot.name.as_str(), why, true));
     }
     let foreign = found.foreign.iter().find(|foreign| foreign.name.starts_with(text))?;
-    let what = if foreign.damaged { "is damaged" } else { "cannot be used" };
+    let what = if foreign.is_damaged() { "is damaged" } else { "cannot be used" };
     let why = foreign.why.strip_prefix("the archive is damaged: ").unwrap_or(&foreign.why);
     Some(error(&foreign.name, format!("{what}: {why}"), false))
 }

@@ -247,7 +247,7 @@ fn decide(repository: &Repository, request: &Request, progress: &dyn Progress) -
         plain: seen.plain.clone(),
         condemned: asked.condemned.clone(),
         ahead: request.ahead,
-        ..Scene::new(request.now, request.reading.zone)
+        ..Scene::new(request.now, request.reading.opener.zone)
     };
     // A time that is ahead makes every stream look abandoned.
     if let (Some(own), false) = (&asked.own, request.ahead) {

@@ -198,7 +198,7 @@ impl World {
 
 /// How the archives of a [`World`] are read.
 pub fn reading() -> Reading {
-    Reading { zone: chrono_tz::Tz::UTC, host: HostLabel::container() }
+    Reading { opener: crate::archive::Opener::new(chrono_tz::Tz::UTC), host: HostLabel::container() }
 }
 
 /// The host that the archives of a [`World`] are made on.

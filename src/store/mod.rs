@@ -13,6 +13,7 @@ mod upload;
 
 use std::fmt;
 use std::io;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -38,6 +39,10 @@ pub trait ReadAt: Send + Sync {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
     /// Returns the number of bytes.
     fn bytes(&self) -> u64;
+    /// Returns how much one request should ask for, if each takes a round trip; `None` if small reads cost little.
+    fn block_bytes(&self) -> Option<NonZeroUsize> {
+        None
+    }
 
     /// Fills the whole buffer from `offset`, or fails with `UnexpectedEof`.
     fn read_exact_at(&self, mut buffer: &mut [u8], mut offset: u64) -> io::Result<()> {

@@ -117,3 +117,29 @@ fn the_table_of_help_is_the_table_of_the_manual_page() {
         assert!(help.contains(meaning), "{code}: {meaning}");
     }
 }
+
+#[test]
+fn an_encrypted_archive_without_a_key_is_17_and_no_damage() {
+    let mut world = World::new();
+    world.database("app.db");
+    world.at("2026-03-01T03:00:00Z").heirloom(["backup", "app.db"]).success();
+    let encrypted = "app_20260302T030000Z.tar.gz";
+    fs::write(world.path(format!("backups/{encrypted}")), b"age-encryption.org/v1\n-> X25519 abc\n--- mac\n\x00\x01\x02").unwrap();
+    world.at("2026-03-03T03:00:00Z");
+
+    let document = world.heirloom(["list", "--json"]).success().json();
+    let foreign = &document["foreign"][0];
+    assert_eq!((&foreign["file"], &foreign["key_missing"], &foreign["damaged"]), (&encrypted.into(), &true.into(), &false.into()));
+    assert!(world.heirloom(["list"]).success().stdout.contains("no key"));
+
+    let ran = world.heirloom(["verify", encrypted, "--json"]).exits(17);
+    let error: serde_json::Value = serde_json::from_str(ran.stderr.lines().last().unwrap()).unwrap();
+    assert_eq!(error["error"]["kind"], "key_missing", "{}", ran.stderr);
+    world.heirloom(["verify", "--all"]).exits(17).says("encrypted");
+    assert!(!world.path(format!("backups/{encrypted}.damaged")).exists(), "that is no evidence of damage");
+
+    world.heirloom(["show", encrypted]).exits(17);
+    world.heirloom(["restore", "latest", "--to", "old.db"]).success().says(encrypted);
+    world.heirloom(["cleanup", "--keep", "1"]).success();
+    assert!(world.path(format!("backups/{encrypted}")).exists());
+}

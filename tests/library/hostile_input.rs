@@ -12,7 +12,7 @@ use std::sync::{Arc, LazyLock};
 
 use chrono::DateTime;
 use chrono_tz::Tz;
-use heirloom::archive::{Archive, ReadDatabase};
+use heirloom::archive::{Archive, Opener, ReadDatabase};
 use heirloom::names::Name;
 use heirloom::progress::Silent;
 use proptest::collection::vec;
@@ -55,7 +55,7 @@ static SAMPLES: LazyLock<Vec<(&str, Vec<u8>)>> = LazyLock::new(|| {
 /// Reads an archive as verify does; returns its databases, where all of it was accepted.
 fn accepted(name: &str, bytes: Vec<u8>) -> Option<Vec<ReadDatabase>> {
     let threads = NonZeroUsize::new(2).unwrap();
-    let archive = Archive::open(Arc::new(bytes), name, DateTime::UNIX_EPOCH, Tz::UTC).ok()?;
+    let archive = Opener::new(Tz::UTC).open(Arc::new(bytes), name, DateTime::UNIX_EPOCH).ok()?;
     archive.read_through(threads, &Silent).ok().filter(|read| read.oddities.is_empty()).map(|read| read.databases)
 }
 
@@ -215,7 +215,7 @@ mod found {
     use std::time::{Duration, Instant};
 
     use heirloom::archive::ArchiveError;
-    use heirloom::archive::format::MAX_MEMBER_BYTES;
+    use heirloom::archive::limits::MAX_MEMBER_BYTES;
     use heirloom::config::FileLayer;
     use heirloom::metadata::{Metadata, TableMetadata};
 
@@ -224,7 +224,7 @@ mod found {
     use crate::hostile::{archives, metadata, packing};
 
     fn opened(bytes: Vec<u8>) -> Result<Archive, ArchiveError> {
-        Archive::open(Arc::new(bytes), "a.tar.gz", DateTime::UNIX_EPOCH, Tz::UTC)
+        Opener::new(Tz::UTC).open(Arc::new(bytes), "a.tar.gz", DateTime::UNIX_EPOCH)
     }
 
     #[test]
@@ -235,7 +235,7 @@ mod found {
         assert_eq!(databases[0].rows(), None);
         let json = serde_json::to_vec(&sample(databases)).unwrap();
         for given in metadata::archives(&json) {
-            let seen = Archive::open(given.bytes.clone(), &given.name, DateTime::UNIX_EPOCH, Tz::UTC);
+            let seen = Opener::new(Tz::UTC).open(given.bytes.clone(), &given.name, DateTime::UNIX_EPOCH);
             assert_eq!(seen.is_ok(), given.name != "old.tar.gz");
             assert!(archives::read(&given, 1, Tz::UTC).is_none());
             if let Ok(archive) = seen {

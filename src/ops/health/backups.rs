@@ -45,7 +45,7 @@ pub(super) fn judge(set: &Name, store: &StoreFacts, facts: &Facts) -> Vec<Check>
     let good: Vec<&Snapshot> = backups.iter().copied().filter(|snapshot| snapshot.is_good() && snapshot.created_at <= horizon).collect();
     let lines = lines(&watched, &good, facts);
     let unreadable: Vec<&Foreign> =
-        store.inventory.foreign.iter().filter(|foreign| foreign.damaged && belongs_to(&foreign.name, set)).collect();
+        store.inventory.foreign.iter().filter(|foreign| foreign.is_damaged() && belongs_to(&foreign.name, set)).collect();
     let log = store.log.as_deref().unwrap_or_default();
 
     let mut checks = vec![age(&subject, &backups, &good, &lines, log, facts)];

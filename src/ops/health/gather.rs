@@ -132,7 +132,7 @@ fn store_facts(request: &Request<'_>, progress: &dyn Progress) -> Result<Result<
         log.retain(|entry| request.host.owns(&HostLabel::from_host_name(&entry.host)));
         log
     });
-    let scene = Scene { shrinks_off: request.shrinks_off.clone(), ..Scene::new(request.now, request.reading.zone) };
+    let scene = Scene { shrinks_off: request.shrinks_off.clone(), ..Scene::new(request.now, request.reading.opener.zone) };
     let stale = stale(&inventory.snapshots, request.host, request.rotation, &scene, STALE_AFTER);
     let databases = watched(request, Some(&inventory), &stale);
     let beside = databases.iter().map(|(_, source)| source.path.as_path());

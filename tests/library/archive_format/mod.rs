@@ -4,6 +4,7 @@
 
 mod refusals;
 mod salvage;
+mod seams;
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -16,7 +17,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use chrono::{DateTime, Utc};
 use heirloom::archive::format::MEMBER_BYTES;
-use heirloom::archive::{Archive, ArchiveError, Compression, ReadDatabase, WriteOptions, Writer, metadata_room};
+use heirloom::archive::{Archive, ArchiveError, Compression, FileSink, Opener, ReadDatabase, WriteOptions, Writer, metadata_room};
 use heirloom::digest::Sha256;
 use heirloom::metadata::{DatabaseMetadata, FORMAT, Integrity, Kind, Metadata, TableMetadata};
 use heirloom::names::Name;
@@ -149,7 +150,7 @@ fn bytes_of(file: &File) -> Vec<u8> {
 fn write_with(databases: &[(&str, Vec<u8>)], metadata: &Metadata, compression: Compression, threads: NonZeroUsize) -> Vec<u8> {
     let file = tempfile::tempfile().unwrap();
     let options = WriteOptions { compression, threads };
-    let mut writer = Writer::create(file.try_clone().unwrap(), &options, time(), metadata_room(metadata)).unwrap();
+    let mut writer = Writer::create(FileSink::new(file.try_clone().unwrap()), &options, time(), metadata_room(metadata)).unwrap();
     for (entry, contents) in databases {
         let digest = writer.add_database(entry, &file_with(contents), contents.len() as u64, &Silent).unwrap();
         assert_eq!(digest, Sha256::of(contents));
@@ -165,11 +166,11 @@ fn write(databases: &[(&str, Vec<u8>)], compression: Compression) -> Vec<u8> {
 }
 
 fn open(archive: impl Into<Vec<u8>>) -> Result<Archive, ArchiveError> {
-    Archive::open(Bytes::new(archive), "app_20250804T163829Z.tar.gz", time(), chrono_tz::UTC)
+    Opener::new(chrono_tz::UTC).open(Bytes::new(archive), "app_20250804T163829Z.tar.gz", time())
 }
 
 fn open_as(archive: impl Into<Vec<u8>>, file_name: &str) -> Result<Archive, ArchiveError> {
-    Archive::open(Bytes::new(archive), file_name, time(), chrono_tz::UTC)
+    Opener::new(chrono_tz::UTC).open(Bytes::new(archive), file_name, time())
 }
 
 /// Opens and reads all of an archive: what a verify does first.
@@ -365,7 +366,7 @@ fn an_archive_cut_at_any_byte_or_with_one_more_is_found() {
 fn opening_takes_one_small_read_and_unpacking_one_database_leaves_the_others_alone() {
     let databases = set(&[4_000_000, 20_000, 4_000_000]);
     let bytes = Bytes::new(write(&databases, Compression::Gzip(1)));
-    let archive = Archive::open(bytes.clone(), "a.tar.gz", time(), chrono_tz::UTC).unwrap();
+    let archive = Opener::new(chrono_tz::UTC).open(bytes.clone(), "a.tar.gz", time()).unwrap();
     assert!(bytes.read.load(Ordering::Relaxed) <= 16 * 1024 + 40_000, "{:?}", bytes.read);
     let opened = bytes.read.swap(0, Ordering::Relaxed);
     assert!(bytes.calls.load(Ordering::Relaxed) <= 2, "{opened} bytes in {:?} calls", bytes.calls);
@@ -376,7 +377,7 @@ fn opening_takes_one_small_read_and_unpacking_one_database_leaves_the_others_alo
 #[test]
 fn one_database_opens_with_a_single_read() {
     let bytes = Bytes::new(write(&set(&[4_000_000]), Compression::Gzip(1)));
-    Archive::open(bytes.clone(), "a.tar.gz", time(), chrono_tz::UTC).unwrap();
+    Opener::new(chrono_tz::UTC).open(bytes.clone(), "a.tar.gz", time()).unwrap();
     assert_eq!((bytes.read.load(Ordering::Relaxed), bytes.calls.load(Ordering::Relaxed)), (16 * 1024, 1));
 }
 
@@ -402,7 +403,7 @@ fn the_longest_metadata_fits_the_room_and_one_that_does_not_fails_the_backup() {
     let finish = |metadata: &Metadata| {
         let file = tempfile::tempfile().unwrap();
         let options = WriteOptions { compression: Compression::Gzip(5), threads: THREADS };
-        let mut writer = Writer::create(file.try_clone().unwrap(), &options, time(), metadata_room(&draft)).unwrap();
+        let mut writer = Writer::create(FileSink::new(file.try_clone().unwrap()), &options, time(), metadata_room(&draft)).unwrap();
         for (entry, contents) in &databases {
             writer.add_database(entry, &file_with(contents), contents.len() as u64, &Silent).unwrap();
         }

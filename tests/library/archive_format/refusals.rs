@@ -7,7 +7,7 @@ fn a_copy_that_is_shorter_or_longer_than_said_is_an_error() {
     let contents = contents(2_000_000, 1);
     for (said, threads) in [(1_999_999, 3), (2_000_001, 3), (1_999_999, 1), (2_000_001, 1), (0, 2), (10_000_000, 2)] {
         let options = WriteOptions { compression: Compression::Gzip(1), threads: NonZeroUsize::new(threads).unwrap() };
-        let mut writer = Writer::create(tempfile::tempfile().unwrap(), &options, time(), 512).unwrap();
+        let mut writer = Writer::create(FileSink::new(tempfile::tempfile().unwrap()), &options, time(), 512).unwrap();
         let error = writer.add_database("a.db", &file_with(&contents), said, &Silent).unwrap_err();
         assert!(matches!(error, ArchiveError::Io(_)), "{said}: {error}");
     }
@@ -37,7 +37,7 @@ fn a_request_to_stop_ends_writing_and_reading_at_any_point() {
     let archive = open(write(&databases, Compression::Gzip(1))).unwrap();
     for after in [0, 1, 1_500_000, 3_000_000, 4_000_000] {
         let options = WriteOptions { compression: Compression::Gzip(1), threads: THREADS };
-        let mut writer = Writer::create(tempfile::tempfile().unwrap(), &options, time(), 512).unwrap();
+        let mut writer = Writer::create(FileSink::new(tempfile::tempfile().unwrap()), &options, time(), 512).unwrap();
         let stop = StopAfter { left: after.into() };
         let stopped = writer.add_database("a.db", &file_with(&databases[0].1), 5_000_000, &stop);
         assert!(matches!(stopped, Err(ArchiveError::Interrupted(_))), "{after}");
@@ -51,7 +51,7 @@ fn a_full_disk_is_an_error_and_not_a_hang() {
     let databases = set(&[5_000_000]);
     let full = || File::options().write(true).open("/dev/full").unwrap();
     let options = WriteOptions { compression: Compression::Gzip(1), threads: THREADS };
-    let mut writer = Writer::create(full(), &options, time(), 512).unwrap();
+    let mut writer = Writer::create(FileSink::new(full()), &options, time(), 512).unwrap();
     let error = writer.add_database("a.db", &file_with(&databases[0].1), 5_000_000, &Silent).unwrap_err();
     assert!(matches!(error, ArchiveError::Io(_)), "{error}");
     let archive = open(write(&databases, Compression::Gzip(1))).unwrap();
@@ -82,7 +82,7 @@ fn a_failing_disk_is_never_called_damage() {
         let inner = Bytes::new(bytes);
         for part in 0..20 {
             let source = Arc::new(Broken { inner: inner.clone(), from: inner.bytes() * part / 20 });
-            let result = Archive::open(source, name, time(), chrono_tz::UTC).and_then(|archive| archive.read_through(THREADS, &Silent));
+            let result = Opener::new(chrono_tz::UTC).open(source, name, time()).and_then(|archive| archive.read_through(THREADS, &Silent));
             let error = result.unwrap_err();
             assert!(matches!(error, ArchiveError::Io(_)), "{name} {part}: {error}");
         }

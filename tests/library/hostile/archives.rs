@@ -7,7 +7,7 @@ use std::os::unix::fs::FileExt as _;
 
 use chrono::DateTime;
 use chrono_tz::Tz;
-use heirloom::archive::{Archive, ArchiveError, ReadDatabase};
+use heirloom::archive::{Archive, ArchiveError, Opener, ReadDatabase};
 use heirloom::digest::Sha256;
 use heirloom::names::{ArchiveName, HostLabel, is_file_name, printable};
 use heirloom::ops::inventory::{Marks, summarize};
@@ -64,7 +64,7 @@ pub fn read(given: &Given, threads: usize, zone: Tz) -> Option<(Contents, Vec<Re
 }
 
 fn open(given: &Given, zone: Tz) -> Option<Archive> {
-    let opened = Archive::open(given.bytes.clone(), &given.name, DateTime::UNIX_EPOCH, zone);
+    let opened = Opener::new(zone).open(given.bytes.clone(), &given.name, DateTime::UNIX_EPOCH);
     opened.map_err(|error| refused(&error)).ok()
 }
 

@@ -1,26 +1,70 @@
 //! Metadata of format 1: read strictly, and turned into what the operations see.
 
-use std::borrow::Cow;
 use std::collections::HashSet;
 
 use serde::Deserialize;
 
-use super::ArchiveError;
-use super::format::TAR_BLOCK;
-use crate::metadata::{FORMAT, Metadata};
-use crate::names::{ArchiveId, HostLabel, MAX_ENTRY_BYTES, METADATA_ENTRY, Name, RESTORE_ENTRY, is_file_name, printable};
+use crate::archive::codec::Codec;
+use crate::archive::error::{ArchiveError, damaged, shown, unreadable_json};
+use crate::archive::format::TAR_BLOCK;
+use crate::archive::limits::{MAX_METADATA_BYTES, MAX_ODDITIES};
+use crate::archive::tar_file::tar_header::{self, EntryKind};
+use crate::metadata::{DatabaseMetadata, FORMAT, Metadata};
+use crate::names::{ArchiveId, HostLabel, MAX_ENTRY_BYTES, METADATA_ENTRY, Name, RESTORE_ENTRY, is_file_name};
 use crate::snapshot::{Contents, Held, Origin};
+use crate::store::ReadAt;
 
-/// How many oddities of one kind are named one by one.
-pub(super) const MAX_ODDITIES: usize = 10;
+/// Metadata of format 1 that was read out of the first member of a file.
+pub(crate) struct Described {
+    pub(crate) contents: Contents,
+    /// Where the second member begins.
+    pub(crate) second: u64,
+}
+
+/// Reads the first member. `head` is the beginning of the file: all of a small first member, and enough to recognise any.
+///
+/// `None` if the first member is not as we write it.
+pub(crate) fn first_member(codec: Codec, source: &dyn ReadAt, head: &[u8]) -> Result<Option<Described>, ArchiveError> {
+    let Some((packed, start)) = codec.stored_start(head) else { return Ok(None) };
+    let Some(block) = start.first_chunk() else { return Ok(None) };
+    let Ok(entry) = tar_header::parse(block) else { return Ok(None) };
+    if entry.kind != EntryKind::File || entry.name != METADATA_ENTRY.as_bytes() || entry.bytes % TAR_BLOCK as u64 != 0 {
+        return Ok(None);
+    }
+    if entry.bytes > MAX_METADATA_BYTES {
+        return Err(ArchiveError::Hostile { why: "the metadata is larger than 16 MiB".into() });
+    }
+    let bytes = TAR_BLOCK + entry.bytes as usize;
+    if u64::from(packed) > source.bytes() {
+        return Err(damaged("it is cut short"));
+    }
+    if packed as usize != codec.stored_bytes(bytes) {
+        return Ok(None);
+    }
+    let mut first = head[..head.len().min(packed as usize)].to_vec();
+    let there = first.len();
+    first.resize(packed as usize, 0);
+    source.read_exact_at(&mut first[there..], there as u64)?;
+    let Some(contents) = codec.stored_contents(&first, bytes)? else { return Ok(None) };
+    let json = &contents[TAR_BLOCK..];
+    if format(json)?.is_none() {
+        return Err(damaged("the metadata claims no format"));
+    }
+    Ok(Some(Described { contents: read(json)?, second: packed.into() }))
+}
+
+/// Returns how many bytes a database takes in the tar behind its header.
+pub(crate) fn padded(database: &DatabaseMetadata) -> u64 {
+    tar_header::padded(database.bytes).expect("sizes were checked when the metadata was read")
+}
 
 /// Says which format the metadata claims; `None` where it claims none, as the old tool's.
-pub(super) fn format(json: &[u8]) -> Result<Option<u64>, ArchiveError> {
+pub(crate) fn format(json: &[u8]) -> Result<Option<u64>, ArchiveError> {
     #[derive(Deserialize)]
     struct Claim {
         format: Option<u64>,
     }
-    let claim: Claim = serde_json::from_slice(json).map_err(unreadable)?;
+    let claim: Claim = serde_json::from_slice(json).map_err(unreadable_json)?;
     match claim.format {
         Some(found) if found > u64::from(FORMAT) => Err(too_new(found, json)),
         Some(0) => Err(damaged("the metadata claims format 0")),
@@ -38,12 +82,12 @@ fn too_new(found: u64, json: &[u8]) -> ArchiveError {
 }
 
 /// Reads metadata of format 1 and checks what reading the archive relies on.
-pub(super) fn read(json: &[u8]) -> Result<Contents, ArchiveError> {
+pub(crate) fn read(json: &[u8]) -> Result<Contents, ArchiveError> {
     // The blanks behind the JSON hide a cut; the end of the line does not.
     if !json.ends_with(b"\n") || !json.len().is_multiple_of(TAR_BLOCK) {
         return Err(damaged("the metadata is cut short"));
     }
-    let metadata: Metadata = serde_json::from_slice(json).map_err(unreadable)?;
+    let metadata: Metadata = serde_json::from_slice(json).map_err(unreadable_json)?;
     if metadata.databases.is_empty() {
         return Err(damaged("the metadata names no database"));
     }
@@ -56,7 +100,7 @@ pub(super) fn read(json: &[u8]) -> Result<Contents, ArchiveError> {
         if !entries.insert(file) || !names.insert(&database.name) {
             return Err(ArchiveError::Hostile { why: format!("the metadata names \"{}\" twice", shown(file)) });
         }
-        if super::entry::padded(database.bytes).is_none() {
+        if tar_header::padded(database.bytes).is_none() {
             return Err(ArchiveError::Hostile { why: format!("\"{}\" is of an impossible size", shown(file)) });
         }
     }
@@ -93,25 +137,4 @@ fn contents(metadata: Metadata, id: ArchiveId) -> Contents {
         metadata: Some(metadata),
         id: Some(id),
     }
-}
-
-/// Says that metadata is no metadata. The cause is shown, without what it quotes from the archive being able to steer a terminal.
-pub(super) fn unreadable(cause: serde_json::Error) -> ArchiveError {
-    damaged(format!("the metadata cannot be read: {}", cut(&cause.to_string(), 300)))
-}
-
-/// Returns a name out of an archive as it can be shown: printable, and not a screen long.
-pub(super) fn shown(name: &str) -> String {
-    cut(name, 80).into_owned()
-}
-
-fn cut(text: &str, longest: usize) -> Cow<'_, str> {
-    match text.char_indices().nth(longest) {
-        Some((end, _)) => format!("{}...", printable(&text[..end])).into(),
-        None => printable(text),
-    }
-}
-
-pub(super) fn damaged(why: impl Into<String>) -> ArchiveError {
-    ArchiveError::Damaged { why: why.into() }
 }

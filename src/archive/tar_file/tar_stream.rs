@@ -3,175 +3,29 @@
 //! Everything that could lead out of the folder, or make two readers see different things, is refused here:
 //! links, devices, folders, absolute paths, `..`, sizes that disagree, and anything behind the end.
 
-use std::io::{self, BufRead, BufReader, Read};
-use std::sync::Arc;
+use super::tar_header::{self, Block, EntryKind, padded};
+use crate::archive::codec::byte_stream::ByteStream;
+use crate::archive::error::{ArchiveError, damaged, shown};
+use crate::archive::format::TAR_BLOCK;
+use crate::archive::limits::{MAX_ENTRIES, MAX_ENTRY_NAME_BYTES, MAX_EXTENSION_BYTES, MAX_PADDING_BYTES};
 
-use flate2::bufread::GzDecoder;
-
-use super::ArchiveError;
-use super::described::{damaged, shown};
-use super::entry::{self, Block, EntryKind, padded};
-use super::format::TAR_BLOCK;
-use crate::store::ReadAt;
-
-/// The most that an extension header may hold, in bytes.
-const MAX_EXTENSION: u64 = 64 * 1024;
-/// The longest name that an entry may have, in bytes; all names of an archive are held at once.
-const MAX_NAME: usize = 1024;
-/// The most entries that an archive may hold.
-const MAX_ENTRIES: usize = 10_000;
-/// The most zeros that may follow the end of a tar; record sizes are far smaller.
-const MAX_PADDING: u64 = 1024 * 1024;
-/// How much is read at once.
-const CHUNK: usize = 256 * 1024;
 /// Sizes below this fit the octal field of a header.
 const OCTAL_LIMIT: u64 = 1 << 33;
 
-/// A source that is read from front to back.
-pub(super) struct Forward {
-    source: Arc<dyn ReadAt>,
-    at: u64,
-}
-
-/// Marks an error of the source itself, so that it is not taken for damage.
-#[derive(Debug)]
-struct SourceFailed(io::Error);
-
-impl std::fmt::Display for SourceFailed {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl std::error::Error for SourceFailed {}
-
-impl Read for Forward {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self.source.read_at(buffer, self.at) {
-            Ok(count) => {
-                self.at += count as u64;
-                Ok(count)
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => Err(error),
-            Err(error) => Err(io::Error::other(SourceFailed(error))),
-        }
-    }
-}
-
-/// Tells an error of the source from damage.
-fn unreadable(error: io::Error) -> ArchiveError {
-    match error.downcast::<SourceFailed>() {
-        Ok(failed) => ArchiveError::Io(failed.0),
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => damaged("it is cut short"),
-        Err(error) => damaged(format!("the gzip stream is broken: {error}")),
-    }
-}
-
-/// The bytes inside a file, decompressed where the file is compressed.
-pub(super) enum Unwrapped {
-    Plain(BufReader<Forward>),
-    Gzip(Box<Gzip>),
-}
-
-/// All members of a gzip file as one stream, and what lies behind them.
-pub(super) struct Gzip {
-    decoder: Option<GzDecoder<BufReader<Forward>>>,
-    trailing: u64,
-}
-
-impl Unwrapped {
-    pub(super) fn new(source: Arc<dyn ReadAt>, gzip: bool) -> Self {
-        let reader = BufReader::with_capacity(CHUNK, Forward { source, at: 0 });
-        if gzip { Self::Gzip(Box::new(Gzip { decoder: Some(GzDecoder::new(reader)), trailing: 0 })) } else { Self::Plain(reader) }
-    }
-
-    /// Fills as much of the buffer as there is.
-    pub(super) fn fill(&mut self, buffer: &mut [u8]) -> Result<usize, ArchiveError> {
-        let mut filled = 0;
-        while filled < buffer.len() {
-            let count = match self {
-                Self::Plain(reader) => reader.read(&mut buffer[filled..]),
-                Self::Gzip(gzip) => gzip.read(&mut buffer[filled..]),
-            };
-            match count {
-                Ok(0) => break,
-                Ok(count) => filled += count,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(unreadable(error)),
-            }
-        }
-        Ok(filled)
-    }
-
-    fn fill_all(&mut self, buffer: &mut [u8]) -> Result<(), ArchiveError> {
-        if self.fill(buffer)? == buffer.len() { Ok(()) } else { Err(damaged("the tar is cut short")) }
-    }
-
-    /// Leaves bytes out; those of an uncompressed file are not even read.
-    fn skip(&mut self, mut bytes: u64) -> Result<(), ArchiveError> {
-        if let Self::Plain(reader) = self {
-            let at = reader.get_ref().at - reader.buffer().len() as u64;
-            let to =
-                at.checked_add(bytes).filter(|&to| to <= reader.get_ref().source.bytes()).ok_or_else(|| damaged("the tar is cut short"))?;
-            reader.consume(reader.buffer().len());
-            reader.get_mut().at = to;
-            return Ok(());
-        }
-        let mut sink = vec![0; CHUNK];
-        while bytes > 0 {
-            let part = bytes.min(CHUNK as u64);
-            self.fill_all(&mut sink[..part as usize])?;
-            bytes -= part;
-        }
-        Ok(())
-    }
-
-    /// Returns how many bytes follow the last gzip member; known once everything was read.
-    pub(super) fn trailing(&self) -> u64 {
-        if let Self::Gzip(gzip) = self { gzip.trailing } else { 0 }
-    }
-}
-
-impl Gzip {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while let Some(decoder) = &mut self.decoder {
-            // 0 is the end of a member, and its CRC and size were right.
-            let count = decoder.read(buffer)?;
-            if count > 0 {
-                return Ok(count);
-            }
-            let Some(mut reader) = self.decoder.take().map(GzDecoder::into_inner) else { break };
-            if reader.fill_buf()?.is_empty() {
-                break;
-            }
-            let forward = reader.get_ref();
-            let at = forward.at - reader.buffer().len() as u64;
-            let mut magic = [0; 2];
-            let more = forward.source.read_exact_at(&mut magic, at);
-            match more {
-                Ok(()) if magic == [0x1f, 0x8b] => self.decoder = Some(GzDecoder::new(reader)),
-                Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => return Err(io::Error::other(SourceFailed(error))),
-                _ => self.trailing = forward.source.bytes().saturating_sub(at),
-            }
-        }
-        Ok(0)
-    }
-}
-
 /// One regular file in a tar.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Entry {
+pub(crate) struct TarEntry {
     /// Its name as it stands.
-    pub(super) raw: String,
+    pub(crate) raw: String,
     /// Its name without `./` in front.
-    pub(super) name: String,
+    pub(crate) name: String,
     /// Its size.
-    pub(super) bytes: u64,
+    pub(crate) bytes: u64,
 }
 
 /// Walks over the regular files of a tar.
-pub(super) struct Tar {
-    source: Unwrapped,
+pub(crate) struct Tar {
+    source: ByteStream,
     /// What is left of the current entry.
     left: u64,
     padding: u64,
@@ -188,12 +42,12 @@ struct Extension {
 }
 
 impl Tar {
-    pub(super) fn new(source: Unwrapped) -> Self {
+    pub(crate) fn new(source: ByteStream) -> Self {
         Self { source, left: 0, padding: 0, entries: 0, folder: None }
     }
 
     /// Returns the next regular file, or `None` once everything was read and the end is as it should be.
-    pub(super) fn next(&mut self) -> Result<Option<Entry>, ArchiveError> {
+    pub(crate) fn next(&mut self) -> Result<Option<TarEntry>, ArchiveError> {
         self.skip_rest()?;
         let mut extension = Extension::default();
         loop {
@@ -214,7 +68,7 @@ impl Tar {
             if self.entries > MAX_ENTRIES {
                 return Err(ArchiveError::Hostile { why: format!("it holds more than {MAX_ENTRIES} entries") });
             }
-            let raw = entry::parse(&block)?;
+            let raw = tar_header::parse(&block)?;
             match raw.kind {
                 EntryKind::Pax | EntryKind::GlobalPax | EntryKind::LongName => self.extend(&mut extension, raw.kind, raw.bytes)?,
                 EntryKind::File | EntryKind::Folder => {
@@ -227,20 +81,20 @@ impl Tar {
     }
 
     /// Reads the next bytes of the current entry; 0 at its end. Fails where the tar ends before.
-    pub(super) fn read(&mut self, buffer: &mut [u8]) -> Result<usize, ArchiveError> {
+    pub(crate) fn read(&mut self, buffer: &mut [u8]) -> Result<usize, ArchiveError> {
         let part = buffer.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
         self.source.fill_all(&mut buffer[..part])?;
         self.left -= part as u64;
         Ok(part)
     }
 
-    /// Returns how many bytes follow the gzip stream; known once [`next`](Self::next) said `None`.
-    pub(super) fn trailing(&self) -> u64 {
+    /// Returns how many bytes follow the compressed data; known once [`next`](Self::next) said `None`.
+    pub(crate) fn trailing(&self) -> u64 {
         self.source.trailing()
     }
 
     /// Refuses a tar in which a folder was passed over, besides the one that a tar of `.` begins with. Archives of ours and of the old tool hold none.
-    pub(super) fn refuse_folders(&self) -> Result<(), ArchiveError> {
+    pub(crate) fn refuse_folders(&self) -> Result<(), ArchiveError> {
         match &self.folder {
             None => Ok(()),
             Some(name) => Err(ArchiveError::Hostile { why: format!("the entry \"{}\" is a folder", shown(name)) }),
@@ -253,7 +107,7 @@ impl Tar {
         self.source.skip(bytes)
     }
 
-    fn begin(&mut self, raw: entry::RawEntry, extension: Extension) -> Result<Option<Entry>, ArchiveError> {
+    fn begin(&mut self, raw: tar_header::RawEntry, extension: Extension) -> Result<Option<TarEntry>, ArchiveError> {
         let name = extension.name.unwrap_or(raw.name);
         let name = String::from_utf8(name).map_err(|_| ArchiveError::Hostile { why: "the name of an entry is not UTF-8".into() })?;
         let entry = safe(name, raw.kind)?;
@@ -270,12 +124,12 @@ impl Tar {
             return if bytes == 0 { Ok(None) } else { Err(ArchiveError::Hostile { why: "a folder with contents".into() }) };
         }
         (self.left, self.padding) = (bytes, space - bytes);
-        Ok(Some(Entry { bytes, ..entry }))
+        Ok(Some(TarEntry { bytes, ..entry }))
     }
 
     fn extend(&mut self, extension: &mut Extension, kind: EntryKind, bytes: u64) -> Result<(), ArchiveError> {
         let refused = |why: &str| ArchiveError::Hostile { why: why.into() };
-        if bytes > MAX_EXTENSION {
+        if bytes > MAX_EXTENSION_BYTES {
             return Err(refused("an extension header is too large"));
         }
         if extension.kinds.contains(&kind) {
@@ -331,7 +185,7 @@ impl Tar {
             if count == 0 {
                 return Ok(());
             }
-            if seen > MAX_PADDING {
+            if seen > MAX_PADDING_BYTES {
                 return Err(ArchiveError::Hostile { why: "there is too much behind the end of the tar".into() });
             }
         }
@@ -339,9 +193,9 @@ impl Tar {
 }
 
 /// Refuses names that lead elsewhere; what is left may still have folders in it, and is then never unpacked.
-fn safe(raw: String, kind: EntryKind) -> Result<Entry, ArchiveError> {
+fn safe(raw: String, kind: EntryKind) -> Result<TarEntry, ArchiveError> {
     let refused = |what: &str| ArchiveError::Hostile { why: format!("the entry \"{}\" {what}", shown(&raw)) };
-    if raw.len() > MAX_NAME || raw.chars().any(|char| char.is_control() || char == '\\') {
+    if raw.len() > MAX_ENTRY_NAME_BYTES || raw.chars().any(|char| char.is_control() || char == '\\') {
         return Err(refused("has a name that no file of ours has"));
     }
     if raw.starts_with('/') {
@@ -358,7 +212,7 @@ fn safe(raw: String, kind: EntryKind) -> Result<Entry, ArchiveError> {
         return Err(refused("is a folder"));
     }
     let name = name.to_owned();
-    Ok(Entry { raw, name, bytes: 0 })
+    Ok(TarEntry { raw, name, bytes: 0 })
 }
 
 /// Splits pax records: `LENGTH KEY=VALUE\n`, the length counting all of it (POSIX.1-2001, pax).

@@ -1,18 +1,28 @@
-//! gzip members that know their own size: made and opened whole, never as a stream.
+//! gzip: members that know their own size, made and opened whole; and any gzip file as one stream.
 //!
 //! The header is always the same 16 bytes (no time, no name, one `IG` subfield) and then the size of the
 //! member. It is compared, not interpreted: gzip protects the contents of a member, but not its header.
 
+use std::io::{self, BufRead as _, BufReader, Read as _};
+
+use flate2::bufread::GzDecoder;
 use libdeflater::{CompressionLvl, Compressor, Decompressor};
 
-use super::format::MAX_MEMBER_BYTES;
+use super::forward::{Forward, SourceFailed};
+use super::member::Member;
+use crate::archive::error::{ArchiveError, damaged};
+use crate::archive::limits::MAX_MEMBER_BYTES;
+use crate::store::ReadAt;
+
+/// How a gzip file begins.
+pub(crate) const MAGIC: [u8; 2] = [0x1f, 0x8b];
 
 /// Everything in front of the size: gzip, deflate, FEXTRA, no time, no hints, system unknown, XLEN 8, `IG`, 4 bytes.
 const LEAD: [u8; 16] = [0x1f, 0x8b, 8, 4, 0, 0, 0, 0, 0, 255, 8, 0, b'I', b'G', 4, 0];
 /// The size of a header, in bytes.
-pub(super) const HEADER_BYTES: usize = LEAD.len() + 4;
+pub(crate) const HEADER_BYTES: usize = LEAD.len() + 4;
 /// The size of a trailer (CRC-32 and ISIZE), in bytes.
-pub(super) const TRAILER_BYTES: usize = 8;
+const TRAILER_BYTES: usize = 8;
 /// The size of the header of a stored block on a byte boundary.
 const STORED_HEADER: usize = 5;
 /// The most that a stored block holds.
@@ -21,17 +31,17 @@ const STORED_MAX: usize = 0xffff;
 const MAX_RATIO: u64 = 1032;
 
 /// Compresses blocks into members.
-pub(super) struct Encoder(Compressor);
+pub(crate) struct Encoder(Compressor);
 
 impl Encoder {
     /// Makes an encoder; `level` is taken into the range 1 to 12.
-    pub(super) fn new(level: u8) -> Self {
+    pub(crate) fn new(level: u8) -> Self {
         let level = CompressionLvl::new(i32::from(level.clamp(1, 12))).expect("libdeflate knows the levels 1 to 12");
         Self(Compressor::new(level))
     }
 
     /// Appends one member that holds `input`.
-    pub(super) fn append(&mut self, input: &[u8], output: &mut Vec<u8>) {
+    pub(crate) fn append(&mut self, input: &[u8], output: &mut Vec<u8>) {
         let start = begin(output);
         let body = output.len();
         output.resize(body + self.0.deflate_compress_bound(input.len()), 0);
@@ -42,12 +52,12 @@ impl Encoder {
 }
 
 /// Returns the size of a member that holds this many bytes uncompressed.
-pub(super) fn stored_bytes(input: usize) -> usize {
+pub(crate) fn stored_bytes(input: usize) -> usize {
     HEADER_BYTES + input + input.div_ceil(STORED_MAX).max(1) * STORED_HEADER + TRAILER_BYTES
 }
 
 /// Appends one member that holds `input` uncompressed, so that its size depends on nothing but the size of `input`.
-pub(super) fn append_stored(input: &[u8], output: &mut Vec<u8>) {
+pub(crate) fn append_stored(input: &[u8], output: &mut Vec<u8>) {
     let start = begin(output);
     let mut blocks = input.chunks(STORED_MAX).peekable();
     while let Some(block) = blocks.next() {
@@ -62,8 +72,9 @@ fn stored_header(bytes: usize, last: bool) -> [u8; STORED_HEADER] {
     [u8::from(last), length[0], length[1], !length[0], !length[1]]
 }
 
-/// Takes a stored member apart: the bytes it holds, or `None` where it is not exactly what [`append_stored`] makes of `bytes` bytes, but for the CRC.
-pub(super) fn stored_contents(member: &[u8], bytes: usize) -> Option<Vec<u8>> {
+/// Takes a stored member apart: the bytes it holds, or an error if their CRC is wrong. `None` if it is not what [`append_stored`] makes of
+/// `bytes` bytes.
+pub(crate) fn stored_contents(member: &[u8], bytes: usize) -> Option<Result<Vec<u8>, &'static str>> {
     if member.len() != stored_bytes(bytes) || size_in_header(member.first_chunk()?)? as usize != member.len() {
         return None;
     }
@@ -76,11 +87,12 @@ pub(super) fn stored_contents(member: &[u8], bytes: usize) -> Option<Vec<u8>> {
         contents.extend_from_slice(rest.get(..block)?);
         rest = &rest[block..];
     }
-    Some(contents)
+    let (_, trailer) = member.split_at(member.len() - TRAILER_BYTES);
+    Some(check(&contents, trailer).map(|()| contents))
 }
 
 /// Returns the bytes that the first stored block of a member holds, as far as they are in `member`.
-pub(super) fn first_stored_block(member: &[u8]) -> Option<&[u8]> {
+pub(crate) fn first_stored_block(member: &[u8]) -> Option<&[u8]> {
     let block = member.get(HEADER_BYTES..)?;
     let header: &[u8; STORED_HEADER] = block.first_chunk()?;
     let bytes = u16::from_le_bytes([header[1], header[2]]);
@@ -90,29 +102,58 @@ pub(super) fn first_stored_block(member: &[u8]) -> Option<&[u8]> {
 }
 
 /// Returns the size that a member's header gives for the whole member; `None` where it is no header of ours.
-pub(super) fn size_in_header(header: &[u8; HEADER_BYTES]) -> Option<u32> {
+pub(crate) fn size_in_header(header: &[u8; HEADER_BYTES]) -> Option<u32> {
     let size = header.strip_prefix(&LEAD)?;
     let size = u32::from_le_bytes(size.try_into().ok()?);
     (size as usize > HEADER_BYTES + TRAILER_BYTES).then_some(size)
 }
 
+/// Returns whether a header carries an extra field (flag 4, FEXTRA), as each of ours does.
+pub(crate) fn has_extra_field(head: &[u8]) -> bool {
+    head.get(3).is_some_and(|flags| flags & 4 != 0)
+}
+
+/// Returns the member that begins at a place, or `None` at the exact end of the file. Two small reads.
+pub(crate) fn member_at(source: &dyn ReadAt, at: u64) -> Result<Option<Member>, ArchiveError> {
+    let left = source.bytes().saturating_sub(at);
+    if left == 0 {
+        return Ok(None);
+    }
+    if left < (HEADER_BYTES + TRAILER_BYTES) as u64 {
+        return Err(damaged("it is cut short, or has something behind its end"));
+    }
+    let mut header = [0; HEADER_BYTES];
+    source.read_exact_at(&mut header, at)?;
+    let packed = size_in_header(&header).ok_or_else(|| damaged(format!("no gzip member begins at byte {at}, where one should")))?;
+    if u64::from(packed) > left {
+        return Err(damaged("it is cut short"));
+    }
+    let mut size = [0; 4];
+    source.read_exact_at(&mut size, at + u64::from(packed) - 4)?;
+    let unpacked = u32::from_le_bytes(size);
+    if !can_hold(packed, unpacked) {
+        return Err(damaged("a gzip member claims an impossible size"));
+    }
+    Ok(Some(Member { at, packed, unpacked }))
+}
+
 /// Says whether a member of this size can hold that many bytes, before anything is allocated for either.
-pub(super) fn can_hold(member: u32, unpacked: u32) -> bool {
+fn can_hold(member: u32, unpacked: u32) -> bool {
     let (member, unpacked) = (u64::from(member), u64::from(unpacked));
     // No encoder makes an eighth more of its input; a hostile one could, to have us allocate it.
     (1..=MAX_MEMBER_BYTES as u64).contains(&unpacked) && unpacked <= member * MAX_RATIO && member <= unpacked + unpacked / 8 + 1024
 }
 
 /// Decompresses members.
-pub(super) struct Decoder(Decompressor);
+pub(crate) struct Decoder(Decompressor);
 
 impl Decoder {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(Decompressor::new())
     }
 
     /// Opens a member into `output`, which it must fill exactly; says what is wrong with it otherwise.
-    pub(super) fn open(&mut self, member: &[u8], output: &mut [u8]) -> Result<(), &'static str> {
+    pub(crate) fn open(&mut self, member: &[u8], output: &mut [u8]) -> Result<(), &'static str> {
         let (body, trailer) = member.split_at(member.len() - TRAILER_BYTES);
         match self.0.deflate_decompress(&body[HEADER_BYTES..], output) {
             Ok(bytes) if bytes == output.len() => {}
@@ -124,8 +165,50 @@ impl Decoder {
 }
 
 /// Compares contents with the trailer of their member.
-pub(super) fn check(contents: &[u8], trailer: &[u8]) -> Result<(), &'static str> {
+fn check(contents: &[u8], trailer: &[u8]) -> Result<(), &'static str> {
     if trailer == trailer_of(contents) { Ok(()) } else { Err("the CRC of a gzip member is wrong") }
+}
+
+/// All members of a gzip file as one stream, and what lies behind them.
+pub(crate) struct Stream {
+    decoder: Option<GzDecoder<BufReader<Forward>>>,
+    trailing: u64,
+}
+
+impl Stream {
+    pub(crate) fn new(reader: BufReader<Forward>) -> Self {
+        Self { decoder: Some(GzDecoder::new(reader)), trailing: 0 }
+    }
+
+    /// Reads some of the contents; 0 is the end of the last member.
+    pub(crate) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while let Some(decoder) = &mut self.decoder {
+            // 0 is the end of a member, and its CRC and size were right.
+            let count = decoder.read(buffer)?;
+            if count > 0 {
+                return Ok(count);
+            }
+            let Some(mut reader) = self.decoder.take().map(GzDecoder::into_inner) else { break };
+            if reader.fill_buf()?.is_empty() {
+                break;
+            }
+            let forward = reader.get_ref();
+            let at = forward.at - reader.buffer().len() as u64;
+            let mut magic = [0; 2];
+            let more = forward.source.read_exact_at(&mut magic, at);
+            match more {
+                Ok(()) if magic == MAGIC => self.decoder = Some(GzDecoder::new(reader)),
+                Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => return Err(io::Error::other(SourceFailed(error))),
+                _ => self.trailing = forward.source.bytes().saturating_sub(at),
+            }
+        }
+        Ok(0)
+    }
+
+    /// Returns how many bytes follow the last member; known once everything was read.
+    pub(crate) fn trailing(&self) -> u64 {
+        self.trailing
+    }
 }
 
 fn begin(output: &mut Vec<u8>) -> usize {
@@ -189,11 +272,11 @@ mod tests {
         let input = contents(STORED_MAX + 10);
         let mut member = Vec::new();
         append_stored(&input, &mut member);
-        assert_eq!(stored_contents(&member, input.len()).as_deref(), Some(&input[..]));
+        assert_eq!(stored_contents(&member, input.len()), Some(Ok(input.clone())));
         for at in (0..40).chain(STORED_MAX - 10..member.len()) {
             let mut bad = member.clone();
             bad[at] ^= 0x10;
-            let found = stored_contents(&bad, input.len()).is_none_or(|contents| check(&contents, &bad[bad.len() - 8..]).is_err());
+            let found = stored_contents(&bad, input.len()).is_none_or(|contents| contents.is_err());
             assert!(found, "byte {at}");
         }
     }

@@ -2,16 +2,15 @@
 
 use tar::Header;
 
-use super::ArchiveError;
-use super::described::shown;
-use super::format::TAR_BLOCK;
+use crate::archive::error::{ArchiveError, shown};
+use crate::archive::format::TAR_BLOCK;
 
 /// A block of a tar.
-pub(super) type Block = [u8; TAR_BLOCK];
+pub(crate) type Block = [u8; TAR_BLOCK];
 
 /// What the type flag of a header says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum EntryKind {
+pub(crate) enum EntryKind {
     /// A regular file.
     File,
     /// A folder.
@@ -26,14 +25,14 @@ pub(super) enum EntryKind {
 
 /// A header whose checksum and size field are sound. The name is still raw.
 #[derive(Debug)]
-pub(super) struct RawEntry {
-    pub(super) kind: EntryKind,
-    pub(super) name: Vec<u8>,
-    pub(super) bytes: u64,
+pub(crate) struct RawEntry {
+    pub(crate) kind: EntryKind,
+    pub(crate) name: Vec<u8>,
+    pub(crate) bytes: u64,
 }
 
 /// Makes the header of a regular file, mode 0600, owned by root. Sizes from 8 GiB on are written in base 256.
-pub(super) fn header(name: &str, bytes: u64, modified: u64) -> Block {
+pub(crate) fn header(name: &str, bytes: u64, modified: u64) -> Block {
     let mut header = Header::new_ustar();
     header.as_old_mut().name[..name.len()].copy_from_slice(name.as_bytes());
     header.set_mode(0o600);
@@ -47,17 +46,17 @@ pub(super) fn header(name: &str, bytes: u64, modified: u64) -> Block {
 }
 
 /// Returns how many bytes an entry of this size takes behind its header, or `None` where no tar could be that large.
-pub(super) fn padded(bytes: u64) -> Option<u64> {
+pub(crate) fn padded(bytes: u64) -> Option<u64> {
     bytes.checked_next_multiple_of(TAR_BLOCK as u64).filter(|&padded| padded <= i64::MAX as u64)
 }
 
 /// Says whether this can be a tar header: its checksum is right.
-pub(super) fn is_header(block: &Block) -> bool {
+pub(crate) fn is_header(block: &Block) -> bool {
     octal(&block[148..156]).is_some_and(|recorded| recorded == checksum(block))
 }
 
 /// Reads a header. Everything that is not a regular file, a folder or a known extension is refused.
-pub(super) fn parse(block: &Block) -> Result<RawEntry, ArchiveError> {
+pub(crate) fn parse(block: &Block) -> Result<RawEntry, ArchiveError> {
     if !is_header(block) {
         return Err(ArchiveError::Damaged { why: "the checksum of a tar header is wrong".into() });
     }

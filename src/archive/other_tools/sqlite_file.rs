@@ -1,26 +1,25 @@
 //! Plain databases, as other tools leave them: what their first bytes say about their size.
 
-use super::ArchiveError;
-use super::described::{damaged, shown};
+use crate::archive::error::{ArchiveError, damaged, shown};
 
 /// How a database begins, and how much of it is looked at. <https://sqlite.org/fileformat2.html#the_database_header>
-pub(super) const MAGIC: &[u8; 16] = b"SQLite format 3\0";
+pub(crate) const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 /// The size of the header of a database, in bytes.
-pub(super) const HEADER_BYTES: usize = 100;
+pub(crate) const HEADER_BYTES: usize = 100;
 
 /// Says whether a file begins as a database does.
-pub(super) fn is_database(head: &[u8]) -> bool {
+pub(crate) fn is_database(head: &[u8]) -> bool {
     head.starts_with(MAGIC)
 }
 
 /// What is to be said of the size of a database: damage, or something odd.
-pub(super) type SizeSaid = Result<Option<String>, ArchiveError>;
+pub(crate) type SizeSaid = Result<Option<String>, ArchiveError>;
 
 /// Compares the size that a database gives in its header with the one it has; `file` names it in messages.
 ///
 /// Fewer bytes are damage: a part is missing. More are odd, but SQLite ignores them, and so must we: the
 /// file may have been copied between a growth and its commit. Returns what is odd.
-pub(super) fn check_header(head: &[u8], bytes: u64, file: &str) -> SizeSaid {
+pub(crate) fn check_header(head: &[u8], bytes: u64, file: &str) -> SizeSaid {
     if !is_database(head) || head.len() < HEADER_BYTES {
         return Err(damaged(format!("\"{}\" is not a SQLite database", shown(file))));
     }
@@ -32,7 +31,7 @@ pub(super) fn check_header(head: &[u8], bytes: u64, file: &str) -> SizeSaid {
 }
 
 /// Returns the size that a header gives; `None` where it gives none (SQLite before 3.7.0 wrote it last).
-pub(super) fn size_in_header(head: &[u8]) -> Option<u64> {
+pub(crate) fn size_in_header(head: &[u8]) -> Option<u64> {
     let number = |at: usize| head.get(at..at + 4).and_then(|bytes| bytes.try_into().ok()).map(u32::from_be_bytes);
     let page_size = match u16::from_be_bytes([*head.get(16)?, *head.get(17)?]) {
         1 => 65536,

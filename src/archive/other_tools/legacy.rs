@@ -1,4 +1,4 @@
-//! Archives of the Python tool that this one replaces, and the little that a file's name tells about plain databases.
+//! Archives of the Python tool that this one replaces, and tars of other tools.
 //!
 //! Its metadata lies anywhere in the tar and has no `format`. It records no digests, counts of tables that may
 //! have been wrong when they were written, and times without a zone. What is in the archive counts; where
@@ -7,18 +7,19 @@
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
-use chrono::{DateTime, NaiveDateTime, TimeDelta, TimeZone, Utc};
+use chrono::{DateTime, NaiveDateTime, Utc};
 use chrono_tz::Tz;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::ArchiveError;
-use super::described::{self, MAX_ODDITIES, damaged, shown, unreadable};
-use super::format::MAX_METADATA_BYTES;
-use super::plain;
-use super::stream::{Entry, Tar};
+use super::file_label::{FileLabel, in_zone, set_of, stem, time_of};
+use super::sqlite_file;
+use crate::archive::error::{ArchiveError, damaged, shown, trailing, unreadable_json};
+use crate::archive::format1::metadata_reader;
+use crate::archive::limits::{MAX_LEGACY_METADATA_BYTES, MAX_METADATA_BYTES, MAX_ODDITIES, MAX_UNKNOWN_ENTRY_BYTES};
+use crate::archive::tar_file::tar_stream::{Tar, TarEntry};
 use crate::metadata::{Kind, TableMetadata};
-use crate::names::{ArchiveId, METADATA_ENTRY, Name, RESTORE_ENTRY, is_file_name, time_in_name};
+use crate::names::{ArchiveId, METADATA_ENTRY, Name, RESTORE_ENTRY, is_file_name};
 use crate::snapshot::{Contents, Held, Origin, Part, Sidecar};
 
 /// The databases that the old tool knew: their file, their name, their key in `includes`, and that of their statistics.
@@ -28,12 +29,6 @@ const KNOWN: [Known; 2] = [
 ];
 /// The newest release line of the old tool.
 const NEWEST: u64 = 1;
-/// The longest metadata of the old tool that is read, in bytes; its databases had a dozen tables. As a tree of values JSON takes up to a
-/// hundred times its length.
-const MAX_METADATA: u64 = 256 * 1024;
-/// The largest entry that is passed over: what lies beside a database in a volume can be an attachment. More of it would be a bomb.
-const MAX_UNKNOWN: u64 = 256 * 1024 * 1024;
-
 struct Known {
     file: &'static str,
     name: &'static str,
@@ -54,18 +49,8 @@ struct OldMetadata {
     rest: BTreeMap<String, Value>,
 }
 
-/// What the file of an archive tells about it.
-pub(super) struct Label<'a> {
-    /// Its name in the store.
-    pub(super) file_name: &'a str,
-    /// When it was last written: the last resort where nothing else gives a time.
-    pub(super) modified: DateTime<Utc>,
-    /// The zone of times that carry none.
-    pub(super) zone: Tz,
-}
-
 /// What a scan over a tar found.
-pub(super) enum Found {
+pub(crate) enum Found {
     /// Metadata of format 1 as the first entry. The rest was not looked at.
     Format1(Box<Contents>),
     /// An archive of another tool, which was read to its end, with the path of each database in the tar.
@@ -74,10 +59,10 @@ pub(super) enum Found {
 
 /// A database in a tar.
 struct FoundDatabase {
-    entry: Entry,
+    entry: TarEntry,
     known: Option<&'static Known>,
     /// What its size says. Damage counts only where no sidecar can explain it: a checkpoint that had not ended leaves a short file.
-    size: plain::SizeSaid,
+    size: sqlite_file::SizeSaid,
 }
 
 /// What lies in a tar besides databases.
@@ -87,7 +72,7 @@ struct Other {
 }
 
 /// Goes over a tar and says what it is.
-pub(super) fn scan(tar: &mut Tar, label: &Label) -> Result<Found, ArchiveError> {
+pub(crate) fn scan(tar: &mut Tar, label: &FileLabel) -> Result<Found, ArchiveError> {
     let mut seen = HashSet::new();
     let mut metadata = None;
     let (mut held, mut others, mut oddities) = (Vec::new(), Vec::new(), Vec::new());
@@ -98,10 +83,10 @@ pub(super) fn scan(tar: &mut Tar, label: &Label) -> Result<Found, ArchiveError> 
         }
         if entry.name == METADATA_ENTRY {
             let json = read_metadata(tar, &entry)?;
-            match described::format(&json)? {
-                Some(_) if first && entry.raw == METADATA_ENTRY => return Ok(Found::Format1(Box::new(described::read(&json)?))),
+            match metadata_reader::format(&json)? {
+                Some(_) if first && entry.raw == METADATA_ENTRY => return Ok(Found::Format1(Box::new(metadata_reader::read(&json)?))),
                 Some(_) => return Err(damaged("the metadata is not the first entry")),
-                None if entry.bytes > MAX_METADATA => {
+                None if entry.bytes > MAX_LEGACY_METADATA_BYTES => {
                     return Err(ArchiveError::Hostile { why: "the metadata is larger than 256 KiB, and of the old tool".into() });
                 }
                 None => metadata = Some(parse(&json)?),
@@ -109,10 +94,10 @@ pub(super) fn scan(tar: &mut Tar, label: &Label) -> Result<Found, ArchiveError> 
             continue;
         }
         let known = KNOWN.iter().find(|known| known.file == entry.name);
-        let mut head = [0; plain::HEADER_BYTES];
+        let mut head = [0; sqlite_file::HEADER_BYTES];
         let there = tar.read(&mut head)?;
-        if known.is_some() || (plain::is_database(&head) && is_file_name(last_part(&entry.name))) {
-            let size = plain::check_header(&head[..there], entry.bytes, &entry.name);
+        if known.is_some() || (sqlite_file::is_database(&head) && is_file_name(last_part(&entry.name))) {
+            let size = sqlite_file::check_header(&head[..there], entry.bytes, &entry.name);
             held.push(FoundDatabase { entry, known, size });
         } else {
             others.push(Other { name: entry.name, bytes: entry.bytes });
@@ -120,7 +105,7 @@ pub(super) fn scan(tar: &mut Tar, label: &Label) -> Result<Found, ArchiveError> 
     }
     // Sidecars can lie before their database, and be as large as one.
     let is_sidecar = |other: &Other| held.iter().any(|found| sidecar_of(&found.entry.name, &other.name).is_some());
-    if let Some(large) = others.iter().find(|other| other.bytes > MAX_UNKNOWN && !is_sidecar(other)) {
+    if let Some(large) = others.iter().find(|other| other.bytes > MAX_UNKNOWN_ENTRY_BYTES && !is_sidecar(other)) {
         return Err(ArchiveError::Hostile { why: format!("the entry \"{}\" is large and no database", shown(&large.name)) });
     }
     if metadata.is_some() {
@@ -149,12 +134,7 @@ fn sidecar_of(database: &str, other: &str) -> Option<Option<Part>> {
     Part::ALL.into_iter().find(|part| part.ending() == ending).map(Some)
 }
 
-/// Says that something follows the end of the gzip stream.
-pub(super) fn trailing(bytes: u64) -> String {
-    format!("{bytes} bytes that do not belong there follow the compressed data")
-}
-
-fn read_metadata(tar: &mut Tar, entry: &Entry) -> Result<Vec<u8>, ArchiveError> {
+fn read_metadata(tar: &mut Tar, entry: &TarEntry) -> Result<Vec<u8>, ArchiveError> {
     if entry.bytes > MAX_METADATA_BYTES {
         return Err(ArchiveError::Hostile { why: "the metadata is larger than 16 MiB".into() });
     }
@@ -169,7 +149,7 @@ fn read_metadata(tar: &mut Tar, entry: &Entry) -> Result<Vec<u8>, ArchiveError> 
 }
 
 fn parse(json: &[u8]) -> Result<OldMetadata, ArchiveError> {
-    let mut metadata: OldMetadata = serde_json::from_slice(json).map_err(unreadable)?;
+    let mut metadata: OldMetadata = serde_json::from_slice(json).map_err(unreadable_json)?;
     metadata.id = Some(ArchiveId::of_metadata(json));
     let release = metadata.version.as_deref().and_then(|version| version.split('.').next()?.parse().ok());
     match release {
@@ -183,7 +163,7 @@ fn describe(
     entries: Vec<FoundDatabase>,
     mut others: Vec<Other>,
     mut oddities: Vec<String>,
-    label: &Label,
+    label: &FileLabel,
 ) -> Result<(Contents, Vec<String>), ArchiveError> {
     let mut databases: Vec<Held> = Vec::new();
     let mut paths = Vec::new();
@@ -236,7 +216,7 @@ fn describe(
     if unnamed > MAX_ODDITIES {
         oddities.push(format!("{} more entries do not belong there; they are ignored", unnamed - MAX_ODDITIES));
     }
-    let stem = stem(label.file_name);
+    let stem = stem(label.name);
     // Without metadata nobody said that this is a backup: a tar of a volume, an archive of another tool.
     let origin = if metadata.is_some() { Origin::Legacy } else { Origin::Plain };
     let id = metadata.as_ref().and_then(|metadata| metadata.id);
@@ -299,71 +279,13 @@ fn recorded_time(value: &Value, zone: Tz) -> Option<DateTime<Utc>> {
     naive.ok().map(|time| in_zone(time, zone))
 }
 
-/// Takes a time in a zone. Of an hour that comes twice the first is taken; one that is left out counts on from the hour before it.
-fn in_zone(time: NaiveDateTime, zone: Tz) -> DateTime<Utc> {
-    let exact = |time: NaiveDateTime| zone.from_local_datetime(&time).earliest().map(|time| time.to_utc());
-    let hour = TimeDelta::hours(1);
-    exact(time).or_else(|| exact(time - hour).map(|before| before + hour)).unwrap_or_else(|| time.and_utc())
-}
-
-/// Returns the name of a file without its ending.
-pub(super) fn stem(file_name: &str) -> &str {
-    let ending = crate::names::ARCHIVE_ENDINGS.iter().find(|ending| file_name.len() > ending.len() && file_name.ends_with(**ending));
-    ending.map_or(file_name, |ending| &file_name[..file_name.len() - ending.len()])
-}
-
-/// Returns where the time begins in a name: the last place from which on there is one.
-fn time_starts(stem: &str) -> Option<usize> {
-    stem.char_indices().map(|(at, _)| at).rfind(|&at| time_in_name(&stem[at..]).is_some())
-}
-
-/// Returns the time in a name; our own form is in UTC, those of other tools are in `zone`.
-pub(super) fn time_of(stem: &str, zone: Tz) -> Option<DateTime<Utc>> {
-    let text = &stem[time_starts(stem)?..];
-    let time = time_in_name(text)?;
-    Some(if text.as_bytes().get(8) == Some(&b'T') { time.and_utc() } else { in_zone(time, zone) })
-}
-
-/// Returns the set that a name speaks of: what is in front of the time, without `_backup`; all of it where there is no time.
-pub(super) fn set_of(stem: &str) -> Name {
-    let front = time_starts(stem).map(|at| stem[..at].trim_end_matches(['_', '-', '.']));
-    let front = front.map(|front| front.strip_suffix("_backup").or(front.strip_suffix("-backup")).unwrap_or(front));
-    let front = front.filter(|front| !front.is_empty()).unwrap_or(stem);
-    // The ending keeps `from_path` from taking a part of the name for one.
-    Name::from_path(Path::new(&format!("{front}.db")))
-}
-
-/// Returns the set that the file name of an archive speaks of, for archives whose description cannot be read.
-pub fn set_in_name(file_name: &str) -> Name {
-    set_of(stem(file_name))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn the_set_is_what_stands_in_front_of_the_time() {
-        for (stem, set) in [
-            ("archerytools_backup_20250804_163829", "archerytools"),
-            ("backup-2025-08-04-163829", "backup"),
-            ("notes_20250804T163829Z", "notes"),
-            ("notes_20250804T163829Z-2", "notes"),
-            ("before.the.move", "before.the.move"),
-            ("20250804_163829", "20250804_163829"),
-            ("_backup_20250804_163829", "_backup_20250804_163829"),
-            ("a/b_20250804_163829", "b"),
-        ] {
-            assert_eq!(set_of(stem).as_str(), set, "{stem}");
-        }
-    }
-
-    #[test]
-    fn times_without_a_zone_are_in_the_given_one_and_ours_are_in_utc() {
+    fn recorded_times_without_a_zone_are_in_the_given_one() {
         let zone = chrono_tz::Europe::Stockholm;
-        let time = |text: &str| time_of(text, zone).unwrap().to_string();
-        assert_eq!(time("a_20250804_163829"), "2025-08-04 14:38:29 UTC");
-        assert_eq!(time("a_20250804T163829Z"), "2025-08-04 16:38:29 UTC");
         let recorded = |text: &str| recorded_time(&text.into(), zone).unwrap().to_string();
         assert_eq!(recorded("2025-08-04T16:38:29.591353"), "2025-08-04 14:38:29.591353 UTC");
         assert_eq!(recorded("2025-08-04T16:38:29+00:00"), "2025-08-04 16:38:29 UTC");
