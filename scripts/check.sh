@@ -48,10 +48,12 @@ RUSTDOCFLAGS='-D warnings' step documentation cargo doc --quiet --no-deps --lock
 if command -v shellcheck >/dev/null; then
     step scripts shellcheck scripts/*.sh .ci/run
 fi
+# A shell starts what it puts into the background with SIGINT ignored, and what is ignored stays so: the tests send it.
+signals=--default-signal=INT,QUIT,HUP
 case "$gear" in
 --fast) step layers layers ;;
---quick) step tests cargo test --quiet --locked -- "${long[@]/#/--skip=}" ;;
-everything) step tests cargo test --locked --no-fail-fast ;;
+--quick) step tests env "$signals" cargo test --quiet --locked -- "${long[@]/#/--skip=}" ;;
+everything) step tests env "$signals" cargo test --locked --no-fail-fast ;;
 esac
 
 echo "# all: $SECONDS s"

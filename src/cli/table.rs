@@ -224,6 +224,7 @@ mod tests {
         assert_eq!(titles(None), "ARCHIVE AGE MADE SAVED WHY");
         assert_eq!(titles(Some(110)), "ARCHIVE AGE MADE WHY");
         assert_eq!(titles(Some(90)), "ARCHIVE AGE MADE WHY");
+        assert_eq!(titles(Some(80)), "ARCHIVE AGE WHY");
         assert_eq!(titles(Some(60)), "ARCHIVE AGE WHY");
         assert!(table().lines(None, str::to_owned)[1].contains("before-the-big-migration-of-the-orders-table-2026.tar.gz"));
     }

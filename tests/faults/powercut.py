@@ -50,8 +50,12 @@ class Stack:
         raise RuntimeError(f'{path} does not appear')
 
     def __exit__(self, *_):
-        for args in (['umount', self.mount], ['losetup', '-d', self.loop], ['fusermount3', '-u', self.fuse]): subprocess.run(args, capture_output=True)
-        self.nbd.wait(); self.kit.terminate(); self.kit.wait()
+        # A mount namespace that another harness makes meanwhile has copies of these mounts for as long as its command runs.
+        for args in (['umount', self.mount], ['losetup', '-d', self.loop], ['fusermount3', '-u', self.fuse]):
+            for _ in range(600):
+                if b'busy' not in subprocess.run(args, capture_output=True).stderr: break
+                time.sleep(0.1)
+        self.nbd.wait(timeout=60); self.kit.terminate(); self.kit.wait()
         if os.path.exists(self.socket): os.unlink(self.socket)
 
 

@@ -55,7 +55,7 @@ pub(super) struct Found {
     pub(super) rebuild: Vec<String>,
     /// What does not change the verdict.
     pub(super) notes: Vec<String>,
-    /// The code of an error of the system's that integrity_check met and told as a line, like damage.
+    /// The code of an error of the system's that integrity_check met and reported as a line, like damage.
     pub(super) failure: Option<i32>,
 }
 

@@ -18,7 +18,7 @@ const FRAME_HEADER_BYTES: usize = 24;
 const WAL_MAGIC: u32 = 0x377f_0682;
 /// The only version of the format.
 const WAL_VERSION: u32 = 3_007_000;
-/// The most pages that are told apart; a `-wal` of more is counted by its frames.
+/// The most pages that are counted one by one; a `-wal` of more is counted by its frames.
 const MOST_PAGES: usize = 1 << 20;
 
 /// What a sidecar is to a database.

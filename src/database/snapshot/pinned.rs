@@ -93,7 +93,7 @@ pub(super) fn open_pinned(located: Located, staging: &Path, limits: &Limits, pro
                 return Err(kept_out.give_up(&located, limits, why));
             }
         } else if needs_staging(&error) {
-            // A journal that a writer deletes at this moment looks like one of a writer that died; a copy is dear.
+            // A journal that a writer deletes at this moment looks like one of a writer that died; a copy is expensive.
             elsewhere += 1;
         } else {
             return Err(SourceError::from_sqlite(&located.given, "open", &error));
