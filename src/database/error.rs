@@ -124,7 +124,7 @@ impl SourceError {
     /// Says whether it was this file, or a sidecar of it, that could not be read or written; a private copy in scratch is another.
     pub fn is_about(&self, source: &Path) -> bool {
         let Self::Io { path, .. } = self else { return false };
-        path == source || ["-wal", "-journal"].iter().any(|ending| *path == crate::database::files::sidecars::sidecar(source, ending))
+        path == source || ["-wal", "-journal"].iter().any(|ending| *path == crate::database::sidecars::sidecar(source, ending))
     }
 
     /// Says what the user can do next, when we know it.

@@ -14,6 +14,7 @@ mod limits;
 mod processes;
 mod replace;
 mod seen_twice;
+mod sidecars;
 mod snapshot;
 mod sqlite;
 

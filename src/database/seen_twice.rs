@@ -8,7 +8,7 @@ use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
 use crate::database::error::SourceError;
-use crate::database::files::sidecars::{is_no_file, open_regular, sidecar};
+use crate::database::sidecars::{is_no_file, open_regular, sidecar};
 use crate::progress::Progress;
 
 /// The main file of a database, and the sidecars that hold commits. The `-shm` is only an index, and SQLite makes it again.

@@ -14,7 +14,7 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension as _, ToSql};
 use super::findings::VIOLATIONS;
 use super::sql_text::{condition_of_partial_index, is_contentless, module, word};
 use crate::database::error::{SourceError, message};
-use crate::database::files::sidecars::lies_alone;
+use crate::database::sidecars::lies_alone;
 use crate::database::sqlite::connection::open_private_to_write;
 use crate::database::sqlite::interrupt::watched;
 use crate::database::sqlite::names::{Raw, quoted_identifier, table_names, text};

@@ -8,10 +8,10 @@ use rusqlite::Connection;
 
 use crate::database::error::SourceError;
 use crate::database::files::access::{Way, way};
-use crate::database::files::sidecars::{is_no_file, sidecar};
 use crate::database::files::source_file::Located;
 use crate::database::limits::{Limits, pause};
 use crate::database::seen_twice::{is_damaged, read_through, seen_twice};
+use crate::database::sidecars::{is_no_file, sidecar};
 use crate::database::sqlite::connection::Live;
 use crate::database::sqlite::transaction::{PIN, begin, is_busy, needs_staging};
 use crate::progress::Progress;

@@ -11,11 +11,11 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::database::contents::facts::header;
 use crate::database::error::SourceError;
-use crate::database::files::sidecars::sidecar;
 use crate::database::files::source_file::Located;
 use crate::database::format::journal::{SuperJournal, detach_super_journal, look_at_journal};
 use crate::database::format::wal::{Fit, look_at_wal};
 use crate::database::limits::Limits;
+use crate::database::sidecars::sidecar;
 use crate::database::snapshot::copy_with_sidecars::stage;
 use crate::database::sqlite::connection::connect;
 use crate::database::sqlite::interrupt::watched;

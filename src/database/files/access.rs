@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Access, AtFlags, CWD, accessat};
 use rustix::thread::{CapabilitySet, capabilities};
 
-use super::sidecars::{begins_with_data, find_sidecar, sidecar};
 use super::source_file::Located;
 use crate::database::error::{SourceError, TargetError};
+use crate::database::sidecars::{begins_with_data, find_sidecar, sidecar};
 
 /// How a source is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,5 +2,4 @@
 
 pub(super) mod access;
 pub(super) mod claim;
-pub(super) mod sidecars;
 pub(super) mod source_file;

@@ -11,11 +11,11 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use super::claim::{Claim, FileId};
-use super::sidecars::{is_no_file, open_regular, sidecar};
 use crate::database::error::SourceError;
 use crate::database::format::sqlite_header::{HEADER_BYTES, Header};
 use crate::database::limits::Limits;
 use crate::database::processes::unlinked;
+use crate::database::sidecars::{is_no_file, open_regular, sidecar};
 use crate::progress::{Progress, Silent};
 
 /// Looks whether a path is a file that looks like a database, without opening it as one. Fails as capturing it would.

@@ -11,7 +11,7 @@ use std::path::Path;
 
 use super::sqlite_header::{HEADER_BYTES, Header};
 use super::wal::{Fit, fill, number};
-use crate::database::files::sidecars::is_no_file;
+use crate::database::sidecars::is_no_file;
 
 /// The first bytes of a `-journal` (section 3).
 const JOURNAL_MAGIC: [u8; 8] = [0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7];

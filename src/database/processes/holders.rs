@@ -8,7 +8,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-use crate::database::files::sidecars::{SIDECARS, existing};
+use crate::database::sidecars::{SIDECARS, existing};
 use crate::names::printable;
 
 /// The inode of the first process namespace of a machine: in any other, there are processes that cannot be seen.

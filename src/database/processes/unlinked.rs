@@ -14,7 +14,7 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use super::holders::{locks, name};
-use crate::database::files::sidecars::sidecar;
+use crate::database::sidecars::sidecar;
 use crate::platform;
 
 /// The permission in the mode of a link in `/proc/PID/fd` that says: open for writing.

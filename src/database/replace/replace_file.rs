@@ -21,11 +21,11 @@ use super::overwrite::{is_mounted, keep_copy, overwrite, rename_or_overwrite, wr
 use super::target::Target;
 use crate::database::error::TargetError;
 use crate::database::files::access::refuse_as_root;
-use crate::database::files::sidecars::{SIDECARS, existing, is_no_file, open_regular, sidecar};
 use crate::database::files::source_file::Located;
 use crate::database::format::page_checksums;
 use crate::database::limits::Limits;
 use crate::database::processes::holders::{Holder, holders, holders_of};
+use crate::database::sidecars::{SIDECARS, existing, is_no_file, open_regular, sidecar};
 use crate::database::sqlite::transaction::begin;
 use crate::platform::{FileRights, First, Published, publish_new};
 use crate::progress::Progress;

@@ -17,10 +17,10 @@ use rustix::io::Errno;
 
 use super::kept_out::KeptOut;
 use crate::database::error::SourceError;
-use crate::database::files::sidecars::{is_no_file, open_regular, sidecar};
 use crate::database::files::source_file::Located;
 use crate::database::limits::{Limits, pause};
 use crate::database::seen_twice::{FILES, read_through};
+use crate::database::sidecars::{is_no_file, open_regular, sidecar};
 use crate::progress::Progress;
 
 /// The main file before the `-wal`: what a checkpoint could move from one to the other must not be missed.

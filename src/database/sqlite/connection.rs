@@ -11,7 +11,7 @@ use rusqlite::limits::Limit;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::database::files::access::{Sidecars, Way, locks_out_owner};
-use crate::database::files::sidecars::{is_no_file, sidecar};
+use crate::database::sidecars::{is_no_file, sidecar};
 
 /// How long SQLite itself waits for a lock; longer waits are loops of ours, which can be interrupted.
 const LOCK_WAIT: Duration = Duration::from_millis(250);
