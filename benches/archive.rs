@@ -12,7 +12,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use heirloom::archive::format::MEMBER_BYTES;
-use heirloom::archive::{Archive, Compression, WriteOptions, Writer, metadata_room};
+use heirloom::archive::{Compression, FileSink, Opener, WriteOptions, Writer, metadata_room};
 use heirloom::config::DEFAULT_LEVEL;
 use heirloom::metadata::Metadata;
 use heirloom::progress::Silent;
@@ -74,7 +74,8 @@ fn write(source: &File, level: u8, threads: NonZeroUsize) -> File {
     let bytes = source.metadata().unwrap().len();
     let draft = metadata(10, bytes, &"0".repeat(64));
     let options = WriteOptions { compression: Compression::Gzip(level), threads };
-    let mut writer = Writer::create(file.try_clone().unwrap(), &options, DateTime::<Utc>::UNIX_EPOCH, metadata_room(&draft)).unwrap();
+    let mut writer =
+        Writer::create(FileSink::new(file.try_clone().unwrap()), &options, DateTime::<Utc>::UNIX_EPOCH, metadata_room(&draft)).unwrap();
     let digest = writer.add_database("bench.db", source, bytes, &Silent).unwrap();
     writer.finish(&metadata(10, bytes, &digest.to_string())).unwrap().sync().unwrap();
     file
@@ -112,7 +113,7 @@ fn benches(criterion: &mut Criterion) {
     let mut archive = vec![0; file.metadata().unwrap().len() as usize];
     file.read_exact_at(&mut archive, 0).unwrap();
     let archive = Arc::new(Bytes(archive));
-    let open = || Archive::open(archive.clone(), "bench.tar.gz", DateTime::<Utc>::UNIX_EPOCH, chrono_tz::UTC).unwrap();
+    let open = || Opener::new(chrono_tz::UTC).open(archive.clone(), "bench.tar.gz", DateTime::<Utc>::UNIX_EPOCH).unwrap();
     for count in [1, 2] {
         group.bench_function(format!("read, {count} threads"), |bencher| {
             bencher.iter(|| open().read_through(threads(count), &Silent).unwrap())

@@ -109,7 +109,7 @@ def backup_rows(h):
 
 
 def again_rows(h):
-    """The same database once more, unchanged, after the backups of the part before."""
+    """The same database again, unchanged, after the backups of the previous part."""
     return [
         Row(".backup + gzip -6", COPY + "gzip -6 -c s.db >o2.gz; sync o2.gz", "rm -f o2.gz", "stat -c %s o2.gz", ("sqlite3", "gzip")),
         Row("heirloom backup", h + " backup c.db --dir h2", "rm -rf h2", "du -b h2/*.tar.gz"),

@@ -171,7 +171,7 @@ set edit:completion:arg-completer[heirloom] = {|@words|
             cand --color 'Colour the output'
             cand --progress 'Show a progress bar on stderr'
             cand --databases-only 'Only the databases, not their backups and the store: what an application needs to know before it starts'
-            cand --nagios 'Print one line with performance data for Nagios and its kin, with their exit codes'
+            cand --nagios 'Print one line with performance data for Nagios and compatible monitors, with their exit codes'
             cand --prometheus 'Print metrics in the text format of Prometheus'
             cand --json 'Print one JSON document on stdout, errors as JSON on stderr'
             cand -q 'Print errors only'

@@ -185,7 +185,7 @@ complete -c heirloom -n "__fish_heirloom_using_subcommand health" -l progress -d
 always\t'Always'
 never\t'Never'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand health" -l databases-only -d 'Only the databases, not their backups and the store: what an application needs to know before it starts'
-complete -c heirloom -n "__fish_heirloom_using_subcommand health" -l nagios -d 'Print one line with performance data for Nagios and its kin, with their exit codes'
+complete -c heirloom -n "__fish_heirloom_using_subcommand health" -l nagios -d 'Print one line with performance data for Nagios and compatible monitors, with their exit codes'
 complete -c heirloom -n "__fish_heirloom_using_subcommand health" -l prometheus -d 'Print metrics in the text format of Prometheus'
 complete -c heirloom -n "__fish_heirloom_using_subcommand health" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
 complete -c heirloom -n "__fish_heirloom_using_subcommand health" -s q -l quiet -d 'Print errors only'

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Lets libFuzzer look for inputs that break the checks of tests/hostile, and prints a table: runs, coverage, findings.
+# Lets libFuzzer look for inputs that break the checks of tests/library/hostile, and prints a table: runs, coverage, findings.
 #   scripts/fuzz.sh [--seconds N] [--target T] [--seed S]     default: 60 seconds for each target
-# Targets: archive legacy metadata config database. Needs no more than cargo and a C++ compiler. What is found lies in
-# target/fuzz/findings; what was learned is kept in target/fuzz/corpus, and the next run begins there.
+# Targets: archive legacy metadata config database. Needs only cargo and a C++ compiler. Findings are kept in
+# target/fuzz/findings, the learned inputs in target/fuzz/corpus, where the next run starts.
 # To see a finding again: `cargo run --manifest-path tests/fuzz/Cargo.toml --bin TARGET FILE`.
 set -euo pipefail
 here=$(cd "$(dirname "$0")/.." && pwd)

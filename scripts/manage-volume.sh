@@ -32,7 +32,7 @@ Examples:
   manage-volume.sh restore app-data latest
   manage-volume.sh --engine podman delete app-data
 
-A database is every file that begins with the header of SQLite, at any depth and whatever its name. A file named *.db,
+A database is any file that starts with the SQLite header, at any depth and whatever its name. A file named *.db,
 *.sqlite or *.sqlite3 without that header counts as a damaged database. Encrypted databases have no such header and are
 not found. Backup and delete fail if anything in the volume cannot be read, and if there is a -wal or -journal file
 whose database is empty or missing. Delete also fails if the volume holds archives of heirloom.
@@ -185,7 +185,7 @@ while IFS= read -r file; do
         case $file in */.heirloom/activity.db) ;; *) set -- "$@" "$file" ;; esac
         continue
         ;;
-    # A gzip member with the size of the member in it, or a tar that begins with backup_metadata.json.
+    # A gzip member with the size of the member in it, or a tar that starts with backup_metadata.json.
     *'1f 8b 08 04 '*' 08 00 49 47 04 00'* | *'62 61 63 6b 75 70 5f 6d 65 74 61 64 61 74 61 2e'*)
         archive=$file
         continue

@@ -88,7 +88,7 @@ if ((Invoke-Heirloom @('config', 'check')) -ne 0) {
     Stop-Update 2 'the configuration of heirloom is not valid; nothing was updated'
 }
 
-# One archive a set. They are used by name: "latest" could be a backup that somebody makes during the update.
+# One archive a set. They are used by name: "latest" could be a backup made by somebody else during the update.
 $setOption = @()
 if ($Set -ne '') { $setOption = @("--set=$Set") }
 Write-Step "backing up service $Service"

@@ -149,7 +149,7 @@ guarded_in_service() {
     [ -z "$timeout" ] || fail 2 "--timeout cannot be used with --service"
     [ -z "$url" ] || command -v curl >/dev/null || fail 127 "--health-url needs curl; or use --health-command"
     step "backing up service $service"
-    # One archive a set. They are used by name: "latest" could be a backup that somebody makes during the update.
+    # One archive a set. They are used by name: "latest" could be a backup made by somebody else during the update.
     report=$(run_heirloom backup --kind pre-update --json ${set_name:+"--set=$set_name"}) ||
         fail 125 "the backup failed (exit code $?); nothing was updated"
     archives=$(printf '%s\n' "$report" | sed -n 's|^ *"archive": "\([^"]*/\)\{0,1\}\([^"/]*\)",*$|\2|p')

@@ -125,7 +125,7 @@ settings() {
     done
 }
 
-# 1. Which databases are meant.
+# 1. Select the databases.
 # What is wrong with the configuration is reported by the commands below.
 configured=$newline$(settings || :)
 if [ "$count" -eq 0 ] && [ -n "${DATABASE_PATH:-}" ]; then
@@ -136,7 +136,7 @@ elif [ "$count" -eq 0 ]; then
     *"${newline}default_database "*)
         path=${configured#*"${newline}default_database "}
         path=${path%%"$newline"*}
-        # With a backslash it is not the path but its JSON; heirloom itself knows which file is meant.
+        # With a backslash it is not the path but its JSON; heirloom itself resolves the file.
         case $path in *\\*) ;; *) add_database "$path" ;; esac
         ;;
     esac

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Breaks things for long, and prints a table of figures: every fault harness of tests/faults on the release build, and the fuzzers.
+# Long-running fault tests: every harness of tests/faults on the release build, and the fuzzers. Prints a table of figures.
 #   scripts/torture.sh [--minutes N] [--seed S] [--bin BIN] [--planted]
 # Without --minutes every harness runs once in full: 10,000 faults, 5,000 kills, 300 power cuts of each scenario (an hour on two
 # processors). With it, smaller rounds of growing seeds go on until the time is over. --planted shows first that each planted bug
@@ -53,7 +53,7 @@ while :; do
     harness hostile.py --flips "$flips"
     if ! is_over; then
         echo "## properties of hostile input"
-        PROPTEST_CASES=$random cargo test --quiet --locked --manifest-path "$here/Cargo.toml" --test hostile_input || failed=1
+        PROPTEST_CASES=$random cargo test --quiet --locked --manifest-path "$here/Cargo.toml" --test library hostile_input:: || failed=1
         echo "## fuzzers"
         "$here/scripts/fuzz.sh" --seconds "$fuzz" --seed "$seed" 2>&1 | tee -a "$log" || failed=1
     fi

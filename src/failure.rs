@@ -105,6 +105,8 @@ pub enum Remedy {
     /// Look from where every process can be seen, or state that nobody has the database open.
     ProveUnused,
 
+    /// It is encrypted: decrypt it, and name the file that this makes.
+    Decrypt,
     /// A newer release wrote it.
     UpdateHeirloom,
     /// See which archives there are.
@@ -147,20 +149,13 @@ pub enum Remedy {
         /// The folder.
         folder: String,
     },
+    /// The store did not confirm an archive: see whether it has it.
+    ListWhetherCommitted,
     /// An archive of this name exists: choose another one.
     ChooseAnotherName,
 
     /// A target has to be named, because nothing is known about where this database belongs.
-    NameTarget {
-        /// The archive, as it can be named again.
-        archive: String,
-        /// The database.
-        database: Name,
-        /// A path that could be meant.
-        example: String,
-        /// Whether the archive records a path.
-        recorded: bool,
-    },
+    NameTarget(Box<Unplaced>),
     /// One file was named for several databases: choose one, or name a folder.
     ChooseDatabaseOrFolder {
         /// The first of them.
@@ -203,6 +198,19 @@ pub enum Remedy {
     NameDatabase,
     /// Another run holds a lock.
     WaitAndTryAgain,
+}
+
+/// A database of an archive that has no known target.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unplaced {
+    /// The archive, as it can be named again.
+    pub archive: String,
+    /// The database.
+    pub database: Name,
+    /// A path that could be meant.
+    pub example: String,
+    /// Whether the archive records a path.
+    pub recorded: bool,
 }
 
 impl From<String> for Remedy {

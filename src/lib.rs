@@ -1,12 +1,12 @@
 //! Backs up SQLite databases, proves that the backups can be restored, keeps the right ones and puts them back.
 //!
 //! Five layers. A file may use what is in the layers below its own, never above, and an adapter never
-//! its neighbours; `tests/layers.rs` reads the `use` lines and holds this.
+//! its neighbours; `tests/layers/` reads the `use` lines and holds this.
 //!
 //! ```text
 //! faces        main.rs  cli/            talk to people and machines: clap, indicatif, printing, clock, environment
 //! operations   ops/                     backup restore verify cleanup rotate health: plan from values, act through adapters
-//! adapters     database/ archive/ store/ activity.rs holds.rs known.rs lock.rs scratch.rs     one outside thing each
+//! adapters     database/ archive/ store/ workspace/     one outside thing each
 //! platform     platform/                what the operating system knows about files and processes
 //! pure         metadata.rs snapshot.rs retention/ report/ failure.rs streams.rs latest/ digest.rs progress.rs names.rs ...   no files, no clock, no environment
 //! ```
@@ -15,12 +15,12 @@
 //!
 //! | question | file |
 //! |---|---|
-//! | how is a live database copied? | `database/capture.rs`, `database/pin.rs` |
-//! | is a copy sound? | `database/check.rs` |
-//! | how is a live database replaced? | `database/replace.rs` |
+//! | how is a live database copied? | `database/snapshot/copy.rs`, `database/snapshot/pin.rs` |
+//! | is a copy sound? | `database/check/integrity.rs` |
+//! | how is a live database replaced? | `database/replace/live_database.rs` |
 //! | what do the bytes of an archive mean? | `archive/format.rs`, `man/heirloom-archive.5` |
 //! | when does an archive count? | `ops/backup.rs` (commit point), `store/local.rs` (`commit`) |
-//! | is this the store that it was? | `ops/reach.rs`, `known.rs` |
+//! | is this the store that it was? | `ops/reach.rs`, `workspace/known.rs` |
 //! | whose archive is it? | `streams.rs` |
 //! | which archive is the latest? | `latest/` |
 //! | what may be removed? | `retention/` |
@@ -28,7 +28,6 @@
 //! | what does a hint say? | `cli/remedy.rs` |
 //! | what is in the JSON of a command? | `report/`, made in `ops/reports/` |
 
-pub mod activity;
 pub mod archive;
 pub mod cli;
 pub mod clock;
@@ -37,11 +36,8 @@ pub mod database;
 pub mod digest;
 pub mod failure;
 pub mod groups;
-pub mod holds;
 pub mod identity;
-pub mod known;
 pub mod latest;
-pub mod lock;
 pub mod metadata;
 pub mod names;
 pub mod ops;
@@ -50,8 +46,8 @@ pub mod progress;
 pub mod report;
 pub mod retention;
 pub mod schema_diff;
-pub mod scratch;
 pub mod snapshot;
 pub mod store;
 pub mod streams;
 pub mod text;
+pub mod workspace;

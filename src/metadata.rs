@@ -82,7 +82,7 @@ pub struct ReplacedTarget {
 /// How much a database held: what a shrink is measured against.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Extent {
-    /// The rows of its tables that could be counted; null where none could.
+    /// The rows of its tables that could be counted; null if none could.
     pub rows: Option<u64>,
     /// Its size.
     pub bytes: u64,
@@ -150,11 +150,11 @@ pub struct DatabaseMetadata {
     /// What was found or could not be checked, one line each; empty where all is well.
     #[serde(default, deserialize_with = "findings")]
     pub findings: Vec<String>,
-    /// Rows that break a foreign key; null where that was not checked.
+    /// Rows that break a foreign key; null if that was not checked.
     pub foreign_key_violations: Option<u64>,
     /// Whether the copy was vacuumed.
     pub vacuumed: bool,
-    /// Tables, without those whose names begin with `sqlite_`.
+    /// Tables, without those whose names start with `sqlite_`.
     pub table_count: u64,
     /// Indexes, counted from the schema.
     pub index_count: u64,
@@ -167,7 +167,7 @@ pub struct DatabaseMetadata {
 }
 
 impl DatabaseMetadata {
-    /// Returns the rows of all tables that could be counted, the measure of a shrink; `None` where none could.
+    /// Returns the rows of all tables that could be counted, the measure of a shrink; `None` if none could.
     ///
     /// In a damaged database a table that cannot be counted has lost nothing that is known: `None` there, too.
     pub fn rows(&self) -> Option<u64> {
@@ -216,12 +216,12 @@ pub struct RecordedRights {
     pub acl: Option<String>,
 }
 
-/// Returns the rows of these tables; `None` where one could not be counted, or where they claim more than can be.
+/// Returns the rows of these tables; `None` if one could not be counted, or if they claim more than is possible.
 pub fn total_rows(tables: &[TableMetadata]) -> Option<u64> {
     tables.iter().try_fold(0_u64, |sum, table| sum.checked_add(table.rows?))
 }
 
-/// Returns the rows of those tables that could be counted; `None` where none could, or where they claim more than can be.
+/// Returns the rows of those tables that could be counted; `None` if none could, or if they claim more than is possible.
 ///
 /// One table of a module or a collation that only the application has must not hide that the others were emptied.
 pub fn counted_rows(tables: &[Option<u64>]) -> Option<u64> {
@@ -236,7 +236,7 @@ pub fn counted_rows(tables: &[Option<u64>]) -> Option<u64> {
 pub struct TableMetadata {
     /// The name as the schema has it.
     pub name: String,
-    /// Its rows; null where they could not be counted (a module that only the application has).
+    /// Its rows; null if they could not be counted (a module that only the application has).
     pub rows: Option<u64>,
 }
 

@@ -38,13 +38,13 @@ impl fmt::Display for InvalidName {
 
 impl std::error::Error for InvalidName {}
 
-/// The name of a set or of a database: 1 to 64 of `A-Z a-z 0-9 . _ -`, not beginning with a dot or a dash.
+/// The name of a set or of a database: 1 to 64 of `A-Z a-z 0-9 . _ -`, not starting with a dot or a dash.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Name(String);
 
 impl Name {
-    /// Accepts a name as it stands, or says that it cannot be one.
+    /// Accepts a name unchanged, or says that it cannot be one.
     pub fn new(name: impl Into<String>) -> Result<Self, InvalidName> {
         let name = name.into();
         let fits = (1..=MAX_NAME_BYTES).contains(&name.len())
@@ -59,7 +59,7 @@ impl Name {
 
     /// Makes a name out of a file name: its stem. Never fails.
     ///
-    /// If the stem cannot be a name as it stands, characters are replaced, and a short digest of the stem is added: two
+    /// If the stem cannot be a name, characters are replaced, and a short digest of the stem is added: two
     /// files of one folder never get one name because of a replacement.
     pub fn from_path(path: &Path) -> Self {
         let stem = path.file_stem().unwrap_or_default();
@@ -119,7 +119,7 @@ fn replaced(text: &str, most: usize) -> String {
     name.trim_start_matches(['.', '-']).to_owned()
 }
 
-/// Makes a name out of bytes that cannot be one as they stand.
+/// Makes a name from bytes that cannot be one.
 fn with_digest(original: &[u8], if_empty: &str) -> String {
     let digest = Sha256::of(original).to_string();
     let suffix = &digest[..DIGEST_CHARS];
@@ -127,14 +127,14 @@ fn with_digest(original: &[u8], if_empty: &str) -> String {
     format!("{}-{suffix}", if name.is_empty() { if_empty } else { &name })
 }
 
-/// The name of the machine or application that archives come from: 1 to 64 of `A-Z a-z 0-9 . _ -`, not beginning with a
+/// The name of the machine or application that archives come from: 1 to 64 of `A-Z a-z 0-9 . _ -`, not starting with a
 /// dot or a dash, and no device name of Windows, because it becomes a part of a path or of an address.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct HostLabel(String);
 
 impl HostLabel {
-    /// Accepts a label as it stands, or returns why it cannot be one.
+    /// Accepts a label unchanged, or returns why it cannot be one.
     pub fn new(label: impl Into<String>) -> Result<Self, InvalidName> {
         let label = label.into();
         match Name::new(label.as_str()) {
@@ -261,7 +261,7 @@ pub const ARCHIVE_ENDINGS: [&str; 10] =
     [".sqlite3.gz", ".sqlite.gz", ".tar.gz", ".sqlite3", ".sqlite", ".db.gz", ".tgz", ".tar", ".db", ".gz"];
 
 impl ArchiveName {
-    /// Accepts a file name as it stands; refuses one that could leave the store, is hidden, or would not be listed.
+    /// Accepts a file name unchanged; refuses one that could leave the store, is hidden, or would not be listed.
     pub fn new(name: impl Into<String>) -> Result<Self, InvalidName> {
         let name = name.into();
         let fits = is_file_name(&name)
@@ -282,7 +282,7 @@ impl ArchiveName {
         Self(format!("{stem}-{number}{ending}"))
     }
 
-    /// Returns the number behind an automatic name, which is 1 where there is none: `-2` is the second of its second.
+    /// Returns the number behind an automatic name, which is 1 if there is none: `-2` is the second of its second.
     pub fn number(&self) -> u32 {
         self.stem().rsplit_once('-').and_then(|(_, number)| number.parse().ok()).unwrap_or(1)
     }
@@ -323,7 +323,7 @@ impl AsRef<Path> for ArchiveName {
 
 /// Finds the time in a file name: our `20250804T163829Z`, the old tools' `20250804_163829` and `2025-08-04-163829`.
 ///
-/// The old forms carry no zone and are taken as they stand; the caller decides in which zone they are.
+/// The old forms carry no zone and are taken unchanged; the caller decides in which zone they are.
 pub fn time_in_name(name: &str) -> Option<NaiveDateTime> {
     const FORMS: [(usize, &str); 3] = [(16, "%Y%m%dT%H%M%SZ"), (15, "%Y%m%d_%H%M%S"), (17, "%Y-%m-%d-%H%M%S")];
     FORMS.iter().find_map(|(length, form)| {
@@ -334,7 +334,7 @@ pub fn time_in_name(name: &str) -> Option<NaiveDateTime> {
     })
 }
 
-/// Says whether a text can be one component of a path: not empty, `.` or `..`, no slash, no control character.
+/// Returns whether a text can be one component of a path: not empty, `.` or `..`, no slash, no control character.
 pub fn is_file_name(name: &str) -> bool {
     !matches!(name, "" | "." | "..") && !name.contains(['/', '\\', '\0']) && !name.chars().any(char::is_control)
 }

@@ -19,6 +19,8 @@ pub enum Stage {
     Check,
     /// Writing a database in place; counts bytes.
     Replace,
+    /// Sending a finished archive to a store on another machine; counts bytes.
+    Upload,
     /// Going over archives; counts archives.
     Archives,
 }
@@ -29,7 +31,7 @@ pub trait Progress: Sync {
     fn begin(&self, stage: Stage, subject: &str, total: u64);
     /// Adds to the current stage.
     fn advance(&self, units: u64);
-    /// Says whether the operation was asked to stop. It is asked often, so it must be cheap.
+    /// Returns whether the operation was asked to stop. It is asked often, so it must be cheap.
     fn cancelled(&self) -> bool {
         false
     }

@@ -14,7 +14,7 @@ const NAMED: usize = 8;
 pub struct Schema {
     /// `PRAGMA user_version`.
     pub user_version: i32,
-    /// The tables with their columns, in order; `None` where only the name is known.
+    /// The tables with their columns, in order; `None` if only the name is known.
     pub tables: BTreeMap<String, Option<Vec<String>>>,
 }
 

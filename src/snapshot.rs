@@ -9,7 +9,7 @@ use crate::metadata::{Extent, Kind, Metadata, Replaces, TableMetadata};
 use crate::names::{ArchiveId, ArchiveName, HostLabel, Name};
 use crate::streams::{FileIdentity, Place, Stream};
 
-/// What an archive holds, read from its metadata or, where there is none, from what lies in it.
+/// What an archive holds, read from its metadata or, if there is none, from what lies in it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Contents {
     /// Who wrote it.
@@ -28,7 +28,7 @@ pub struct Contents {
     pub oddities: Vec<String>,
     /// The whole metadata where the archive is of format 1.
     pub metadata: Option<Metadata>,
-    /// What the archive is, whatever its name; `None` where it holds no metadata.
+    /// What the archive is, whatever its name; `None` if it holds no metadata.
     pub id: Option<ArchiveId>,
 }
 
@@ -43,9 +43,9 @@ pub struct Held {
     pub bytes: Option<u64>,
     /// The digest recorded when it was written; other tools recorded none.
     pub sha256: Option<Sha256>,
-    /// The path it came from, where that was recorded.
+    /// The path it came from, if that was recorded.
     pub source: Option<String>,
-    /// The tables that the metadata promises; `None` where it promises nothing.
+    /// The tables that the metadata promises; `None` if it promises nothing.
     pub tables: Option<Vec<TableMetadata>>,
     /// The number of tables that the metadata promises, where it gives that alone.
     pub table_count: Option<u64>,
@@ -140,9 +140,9 @@ pub struct Brief {
     pub name: Name,
     /// Its size in bytes, unpacked.
     pub bytes: Option<u64>,
-    /// Its tables, where known.
+    /// Its tables, if known.
     pub tables: Option<u64>,
-    /// The rows of its tables that could be counted, where known.
+    /// The rows of its tables that could be counted, if known.
     pub rows: Option<u64>,
     /// Which archives it belongs together with.
     pub stream: Stream,

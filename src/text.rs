@@ -40,10 +40,30 @@ pub fn bytes(bytes: u64) -> String {
     ByteSize::b(bytes).display().iec().to_string()
 }
 
-/// Returns how long ago a time was, in one unit: `3 hours ago`. A time to come is told as such.
+/// Returns how long ago a time was, in one unit: `3 hours ago`. A time to come is `in 3 hours`.
 pub fn age(then: DateTime<Utc>, now: DateTime<Utc>) -> String {
     let passed = now - then;
     if passed < TimeDelta::zero() { format!("in {}", span(-passed)) } else { format!("{} ago", span(passed)) }
+}
+
+/// Returns how long ago a time was, as short as a table needs it: `12s`, `2m`, `3h`, `5d`, `2y`; `in 3h` for a time to come.
+pub fn short_age(then: DateTime<Utc>, now: DateTime<Utc>) -> String {
+    let seconds = (now - then).num_seconds();
+    let (number, unit) = match seconds.unsigned_abs() {
+        seconds @ ..60 => (seconds, 's'),
+        seconds @ ..3600 => (seconds / 60, 'm'),
+        seconds @ ..172_800 => (seconds / 3600, 'h'),
+        seconds @ ..63_072_000 => (seconds / 86_400, 'd'),
+        seconds => (seconds / 31_536_000, 'y'),
+    };
+    let prefix = if seconds < 0 { "in " } else { "" };
+    format!("{prefix}{number}{unit}")
+}
+
+/// Returns how a number changed: `0 → 2,240 (+2,240)`.
+pub fn change(before: u64, after: u64) -> String {
+    let sign = if after >= before { '+' } else { '-' };
+    format!("{} → {} ({sign}{})", thousands(before), thousands(after), thousands(after.abs_diff(before)))
 }
 
 /// Returns a span of time in its largest unit, rounded down.
@@ -70,8 +90,8 @@ pub fn measured(span: TimeDelta) -> String {
 pub fn count(number: u64, noun: &str) -> String {
     match (number, noun.strip_suffix('y')) {
         (1, _) => format!("1 {noun}"),
-        (_, Some(stem)) if !stem.ends_with(['a', 'e', 'o', 'u']) => format!("{number} {stem}ies"),
-        _ => format!("{number} {noun}s"),
+        (_, Some(stem)) if !stem.ends_with(['a', 'e', 'o', 'u']) => format!("{} {stem}ies", thousands(number)),
+        _ => format!("{} {noun}s", thousands(number)),
     }
 }
 

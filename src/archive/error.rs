@@ -1,9 +1,10 @@
 //! Why an archive cannot be used. What `verify` finds is a finding; it is made out of these.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io;
 
-use crate::names::{HostLabel, Name};
+use crate::names::{HostLabel, Name, printable};
 use crate::progress::Interrupted;
 
 /// Why an archive cannot be read or written.
@@ -33,6 +34,8 @@ pub enum ArchiveError {
         /// What and where.
         why: String,
     },
+    /// It is encrypted, and no key at hand opens it. Says nothing about what is in it.
+    KeyMissing,
     /// The metadata did not fit the room that was left for it. Nothing was committed.
     MetadataTooLarge {
         /// Bytes needed.
@@ -60,6 +63,7 @@ impl fmt::Display for ArchiveError {
             Self::NotAnArchive { why } => write!(f, "not an archive: {why}"),
             Self::Damaged { why } => write!(f, "the archive is damaged: {why}"),
             Self::Hostile { why } => write!(f, "the archive is refused: {why}"),
+            Self::KeyMissing => f.write_str("the archive is encrypted, and no key for it is configured"),
             Self::MetadataTooLarge { needed, room } => write!(f, "the metadata needs {needed} bytes, only {room} were left for it"),
             Self::Io(_) => f.write_str("cannot read or write the archive"),
             Self::Interrupted(interrupted) => interrupted.fmt(f),
@@ -87,4 +91,31 @@ impl From<Interrupted> for ArchiveError {
     fn from(cause: Interrupted) -> Self {
         Self::Interrupted(cause)
     }
+}
+
+/// Says that metadata is no metadata. The cause is shown, without what it quotes from the archive being able to steer a terminal.
+pub(crate) fn unreadable_json(cause: serde_json::Error) -> ArchiveError {
+    damaged(format!("the metadata cannot be read: {}", cut(&cause.to_string(), 300)))
+}
+
+/// Returns a name out of an archive as it can be shown: printable, and not a screen long.
+pub(crate) fn shown(name: &str) -> String {
+    cut(name, 80).into_owned()
+}
+
+fn cut(text: &str, longest: usize) -> Cow<'_, str> {
+    match text.char_indices().nth(longest) {
+        Some((end, _)) => format!("{}...", printable(&text[..end])).into(),
+        None => printable(text),
+    }
+}
+
+/// Makes the error for positive evidence of damage.
+pub(crate) fn damaged(why: impl Into<String>) -> ArchiveError {
+    ArchiveError::Damaged { why: why.into() }
+}
+
+/// Says that something follows the end of the compressed data.
+pub(crate) fn trailing(bytes: u64) -> String {
+    format!("{bytes} bytes that do not belong there follow the compressed data")
 }

@@ -1,17 +1,11 @@
-//! The numbers of archive format 1. `man/heirloom-archive.5` says the same in words.
+//! The numbers of archive format 1. `man/heirloom-archive.5` says the same in words. What a reader accepts beyond them: [`limits`](super::limits).
 
 /// How much input one gzip member of a database holds when we write, in bytes. Members begin at multiples of it, counted from the start of each database.
 ///
 /// Of 128 KiB the archive would be 0.9 % larger: each member begins without a window.
 pub const MEMBER_BYTES: usize = 1024 * 1024;
-/// The most input that a member may hold when we read, in bytes.
-pub const MAX_MEMBER_BYTES: usize = 16 * 1024 * 1024;
 /// The size of a tar block, in bytes.
 pub const TAR_BLOCK: usize = 512;
-/// The longest metadata entry that is read, in bytes.
-pub const MAX_METADATA_BYTES: u64 = 16 * 1024 * 1024;
-/// The most bytes that may follow the last database: `RESTORE.txt` and the end of the tar.
-pub const MAX_TAIL_BYTES: u64 = 1024 * 1024;
 
 /// What `RESTORE.txt` says. Readers do not compare it: a later release may say it better.
 pub const RESTORE_TEXT: &str = "\

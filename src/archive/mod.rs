@@ -3,24 +3,38 @@
 //! The only place that compresses. `man/heirloom-archive.5` is the description for people; [`mod@format`] holds its
 //! numbers. Reading treats every byte as hostile: nothing is allocated by a claimed size, nothing is written under
 //! a name taken from an archive, and an archive is only called good after all of it was read.
+//!
+//! | what | where |
+//! |---|---|
+//! | what is this file? | [`Opener`] |
+//! | read its databases | [`Archive`] |
+//! | write one | [`Writer`], into a [`Sink`] |
+//! | what is particular to gzip | `codec/gzip.rs`; another codec is a file beside it and an arm in each `match` of `codec/codecs.rs` |
+//! | the most that a reader accepts | [`limits`] |
 
-mod described;
-mod entry;
+mod codec;
 mod error;
 pub mod format;
-mod legacy;
-mod member;
-mod members;
-mod output;
+mod format1;
+pub mod limits;
+mod opener;
+mod other_tools;
 mod pipeline;
-mod plain;
+mod positional_write;
+mod read_ahead;
 mod reader;
-mod salvage;
-mod stream;
-mod writer;
+mod sink;
+mod stream_reader;
+mod tar_file;
+mod wanted;
 
+pub use codec::Compression;
 pub use error::ArchiveError;
-pub use legacy::set_in_name;
-pub use reader::{Archive, ReadDatabase, ReadThrough};
-pub use salvage::Unreadable;
-pub use writer::{Compression, Finished, WriteOptions, Writer, metadata_room};
+pub use format1::metadata_room::metadata_room;
+pub use format1::salvage::Unreadable;
+pub use format1::writer::{Finished, WriteOptions, Writer};
+pub use opener::{Keys, Opener};
+pub use other_tools::file_label::set_in_name;
+pub use reader::Archive;
+pub use sink::{FileSink, Sink};
+pub use wanted::{ReadDatabase, ReadThrough};

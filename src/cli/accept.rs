@@ -4,13 +4,11 @@ use std::time::Duration;
 
 use super::retain::shrinks_off;
 use super::{Context, Outcome, text};
-use crate::lock::StoreLock;
-use crate::ops::inventory::inventory;
-use crate::ops::marks;
-use crate::ops::resolve::Place;
+use crate::ops::inventory::{Inventory, inventory};
+use crate::ops::resolve::{Place, ResolveError};
 use crate::report::archives::Accepted;
 use crate::retention::{Limits, Retention, Scene, Shrink, accepted_with};
-use crate::store::{Store as _, StoreError};
+use crate::store::StoreError;
 
 /// Accept that an archive holds far less than the ones before it
 ///
@@ -36,11 +34,16 @@ pub(super) fn run(args: &AcceptArgs, context: &mut Context) -> anyhow::Result<Ou
         return Err(StoreError::NotFound { name: args.archive.clone(), location: store.location() }.into());
     }
     let name = selected.snapshot.name.clone();
-    let lock = StoreLock::acquire(&store.create_private()?, Duration::from_secs(60), &context.ui.progress())?;
-    let snapshots = inventory(&store, &context.reading(), &context.ui.progress())?.snapshots;
+    let locked = store.lock(Duration::from_secs(60), &context.ui.progress())?;
+    let Inventory { snapshots, foreign, .. } = inventory(&store, &context.reading(), &context.ui.progress())?;
+    let Some(snapshot) = snapshots.iter().find(|snapshot| snapshot.name == name) else {
+        // A listing without it says nothing about its shrink: another read of it failed, or it was removed meanwhile.
+        let unread = foreign.iter().find(|foreign| foreign.name == name.as_str());
+        let gone = || StoreError::NotFound { name: name.to_string(), location: store.location() };
+        return Err(unread.map_or_else(|| gone().into(), |unread| ResolveError::from(unread).into()));
+    };
     let scene = Scene { shrinks_off: shrinks_off(context), ..Scene::new(context.clock.now(), context.settings.time_zone) };
     let open = Retention::Cleanup(Limits::default()).plan(&snapshots, &scene).open_shrinks;
-    let snapshot = snapshots.iter().find(|snapshot| snapshot.name == name).unwrap_or(&selected.snapshot);
     // This archive and those before it, of its own databases.
     let concerned =
         |shrink: &&Shrink| shrink.created_at <= snapshot.created_at && snapshot.databases.iter().any(|brief| brief.stream == shrink.stream);
@@ -49,9 +52,9 @@ pub(super) fn run(args: &AcceptArgs, context: &mut Context) -> anyhow::Result<Ou
     if !accepted.is_empty() {
         // The older ones first: if we die in between, the shrink of the one asked for is still open, and the next run does the rest.
         for older in accepted_with(&snapshots, snapshot) {
-            marks::accept(&store, &lock, &older)?;
+            locked.accept(&older)?;
         }
-        changed = marks::accept(&store, &lock, &name)?;
+        changed = locked.accept(&name)?;
     }
     if context.ui.is_json() {
         let shrinks = accepted.into_iter().map(Into::into).collect();

@@ -4,25 +4,28 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use anyhow::Context as _;
+
 use super::choice::{ChoiceArgs, Chosen};
+use super::invocation::Invocation;
 use super::log::Record;
 use super::ui::Tone;
-use super::{Context, Outcome, Ui, text};
+use super::{Context, Outcome, Ui, remedy, text};
 use crate::archive::Compression;
 use crate::config::{Check, ShrinkWatch};
 use crate::database::{Depth, Limits, Source};
 use crate::failure::{Failure, is_interruption};
 use crate::metadata::Kind;
 use crate::names::{ArchiveName, Name, printable};
-use crate::ops::backup::{self, Finding, IfMissing, Made, Note, Plan, Run};
+use crate::ops::Repository;
+use crate::ops::backup::{self, Finding, IfMissing, LeftOut, Made, Note, Plan, Run};
 use crate::ops::inventory::inventory;
 use crate::ops::pack::Request;
 use crate::ops::reports;
 use crate::report::backup::{Backup, Backups, Outcome as Skip, SkippedMissing, SkippedRecent};
 use crate::retention::{self, Retention};
 use crate::snapshot::Snapshot;
-use crate::store::{LocalStore, Store as _, StoreError};
-use anyhow::Context as _;
+use crate::store::StoreError;
 
 /// Back up databases into one verified archive
 ///
@@ -35,7 +38,7 @@ use anyhow::Context as _;
   heirloom backup --only user --note 'before the migration'
   heirloom backup --kind scheduled --if-older-than 20h --rotate
 
-Exit codes: 0 done; 3 one of several sets failed, a damaged database was kept, one is empty or lost, indexes must be rebuilt, most rows are gone,
+Exit codes: 0 done; 3 one of several sets failed, a damaged database was kept, one is empty, unreadable or lost, indexes must be rebuilt, most rows are gone,
 the clock is behind the newest archive, or another application uses the same set, host and path;
 10 no such database; 11 locked or busy; 13 damaged, nothing kept; 14 name taken; 15 not enough space; 16 store unreachable")]
 pub struct BackupArgs {
@@ -187,12 +190,12 @@ pub(super) fn run(args: &BackupArgs, context: &mut Context) -> anyhow::Result<Ou
     Ok(if failed > 0 || problems { Outcome::Problems } else { Outcome::Done })
 }
 
-fn one_set(args: &BackupArgs, context: &mut Context, store: &mut Option<LocalStore>, chosen: Chosen) -> anyhow::Result<(Backup, Outcome)> {
+fn one_set(args: &BackupArgs, context: &mut Context, store: &mut Option<Repository>, chosen: Chosen) -> anyhow::Result<(Backup, Outcome)> {
     let set = chosen.set.clone();
     let if_missing = if args.if_exists { IfMissing::Skip } else { IfMissing::Fail };
     let plan = backup::plan(chosen.sources, if_missing, request(args, context, set.clone(), chosen.absent)?)?;
     let lost = tell_missing(&plan, context)?;
-    let outcome = if lost.is_empty() && plan.empty.is_empty() { Outcome::Done } else { Outcome::Problems };
+    let outcome = if lost.is_empty() && plan.empty.is_empty() && plan.unreadable.is_empty() { Outcome::Done } else { Outcome::Problems };
     if plan.sources.is_empty() {
         let skipped = SkippedMissing { outcome: Skip::SkippedMissing, set, databases: Vec::new(), lost };
         return Ok((Backup::SkippedMissing(skipped), outcome));
@@ -212,7 +215,7 @@ fn one_set(args: &BackupArgs, context: &mut Context, store: &mut Option<LocalSto
         return Ok((Backup::SkippedRecent(skipped), outcome));
     }
     let Some(store) = store else {
-        tell_plan(&mut context.ui, &plan, &context.settings.store);
+        tell_plan(&mut context.ui, &plan, &context.settings.store, &context.typed);
         return Ok((Backup::Planned(reports::planned(&plan, &context.settings.store)), outcome));
     };
 
@@ -243,8 +246,8 @@ fn one_set(args: &BackupArgs, context: &mut Context, store: &mut Option<LocalSto
         ..record
     });
     report(context, store, &made, seconds);
-    let place = store.root().join(packed.archive.as_str());
-    let mut document = Box::new(reports::made(&made, &place, store.location(), seconds, lost));
+    let words = |remedy: &_| remedy::hint(remedy, &context.typed);
+    let mut document = Box::new(reports::made(&made, store, seconds, lost, &words));
     let denied = tell_denied(store, context);
     let problems = made.notes.iter().any(Note::is_problem) || made.findings.iter().any(Finding::is_problem);
     let outcome = if denied || problems { Outcome::Problems } else { outcome };
@@ -287,8 +290,8 @@ fn tell_missing(plan: &Plan, context: &Context) -> anyhow::Result<Vec<Name>> {
 }
 
 /// Tells that an archive did not get the rights that the configuration asks for, if it did not.
-pub(super) fn tell_denied(store: &LocalStore, context: &Context) -> bool {
-    let denied = store.denied();
+pub(super) fn tell_denied(store: &Repository, context: &Context) -> bool {
+    let denied = store.store().denied();
     if let Some(why) = &denied {
         let check = context.command_line(&["config", "check"]);
         context.ui.warning(format!("the mode or group of [store] could not be given to {why}; `{check}` says what is needed"));
@@ -298,7 +301,7 @@ pub(super) fn tell_denied(store: &LocalStore, context: &Context) -> bool {
 
 /// Returns the archive that makes this backup unnecessary, of the database whose newest good one is the oldest: every database has
 /// one in its own stream that is younger than `age`. One that is dated in the future proves nothing.
-fn young_enough(plan: &Plan, age: Duration, store: Option<&LocalStore>, context: &Context) -> anyhow::Result<Option<Snapshot>> {
+fn young_enough(plan: &Plan, age: Duration, store: Option<&Repository>, context: &Context) -> anyhow::Result<Option<Snapshot>> {
     let opened;
     let store = match store {
         Some(store) => store,
@@ -372,18 +375,24 @@ fn chosen_name(name: &str, compressed: bool) -> Result<ArchiveName, Failure> {
         .map_err(|error| Failure::usage(error.to_string(), "use letters, digits, dots, dashes and underscores, and no slash"))
 }
 
-fn tell_plan(ui: &mut Ui, plan: &Plan, store: &Path) {
+fn tell_plan(ui: &mut Ui, plan: &Plan, store: &Path, typed: &Invocation) {
     if ui.is_json() {
         return;
     }
     for source in &plan.sources {
         ui.result(format!("would back up {} as \"{}\"", super::context::quoted(&source.path), source.name));
     }
+    for source in &plan.empty {
+        ui.warning(format!("{}: {} is empty (0 bytes) and would be left out", source.name, super::context::quoted(&source.path)));
+    }
+    for LeftOut { source, why, remedy } in &plan.unreadable {
+        ui.warning(format!("{}: it would be left out: {}", source.name, remedy::with_hint(why, remedy.as_ref(), typed)));
+    }
     ui.result(format!("into the store {}, set \"{}\" (dry run, nothing written)", super::context::quoted(store), plan.request.set));
 }
 
 /// Prints what was made, and what a person should know about it.
-fn report(context: &mut Context, store: &LocalStore, made: &Made, took: Duration) {
+fn report(context: &mut Context, store: &Repository, made: &Made, took: Duration) {
     let packed = &made.packed;
     for note in &made.notes {
         if note.is_problem() {
@@ -409,7 +418,7 @@ fn report(context: &mut Context, store: &LocalStore, made: &Made, took: Duration
     }
     let unpacked: u64 = packed.metadata.databases.iter().map(|database| database.bytes).sum();
     let databases = packed.metadata.databases.len() as u64;
-    let path = store.root().join(packed.archive.as_str());
+    let path = store.path_of(packed.archive.as_str());
     let done = ui.paint(Tone::Good, "backed up");
     ui.summary(format!(
         "{done} {}, {}: {} packed into {} and read back in {:.1} s",
@@ -419,7 +428,7 @@ fn report(context: &mut Context, store: &LocalStore, made: &Made, took: Duration
         text::bytes(packed.bytes),
         took.as_secs_f64()
     ));
-    ui.summary(path.to_string_lossy());
+    ui.summary(path);
 }
 
 fn note_text(note: &Note, made: &Made, context: &Context) -> String {
@@ -443,6 +452,10 @@ fn note_text(note: &Note, made: &Made, context: &Context) -> String {
         ),
         Note::Empty { database, path } => {
             format!("{database}: {} is empty (0 bytes) and was left out; the others are backed up", super::context::quoted(path))
+        }
+        Note::Unreadable { database, why, remedy, .. } => {
+            let why = remedy::with_hint(why, remedy.as_ref(), &context.typed);
+            format!("{database}: left out, the others are backed up: {why}")
         }
         Note::Guarded { database } => {
             format!("{database}: a guarded command is running, so this backup is of the kind safety and never the latest")

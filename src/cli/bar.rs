@@ -31,6 +31,7 @@ impl Progress for Bar {
             Stage::Unpack => "unpacking",
             Stage::Check => "checking",
             Stage::Replace => "replacing",
+            Stage::Upload => "sending",
             Stage::Archives => "archives",
         };
         let template = match (stage, total) {

@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
 
 use crate::names::ARCHIVE_ENDINGS;
-use crate::store::{LocalStore, Store as _};
+use crate::store::{LocalStore, ReadStore as _};
 
 /// Completes archive names out of the store that the environment names. Reads the folder only, not the archives: a shell waits for it.
 pub(super) fn archives() -> ArgValueCompleter {

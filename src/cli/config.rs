@@ -1,13 +1,15 @@
 //! `heirloom config show`, `check` and `init`.
 
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::io::{self, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
 
 use super::context::quoted;
 use super::settings::FILE_NAME;
 use super::stores::{access, is_below};
+use super::table::{Column, Table};
 use super::ui::Tone;
 use super::{Context, Outcome, remedy};
 use crate::config::{EXAMPLE, Key, Origin};
@@ -15,11 +17,9 @@ use crate::database::probe;
 use crate::failure::{Failure, FailureKind, Remedy};
 use crate::names::{HostLabel, printable};
 use crate::ops::explain::explain;
-use crate::platform::{self, is_mount_point, may_give_to};
+use crate::platform::{self, is_mount_point, may_give_to, parent, sync_folder};
 use crate::report::config::{self as report, Setting, SettingValue};
-use crate::store::{StoreError, Strangeness, parent, sync_folder};
-use anyhow::Context as _;
-use rustix::fs::{Access, AtFlags, CWD, accessat};
+use crate::store::{StoreError, Strangeness};
 
 /// Create, show or check the configuration
 ///
@@ -163,13 +163,13 @@ fn show(context: &mut Context) -> anyhow::Result<Outcome> {
         context.ui.document(&report::Settings { file: file.map(|file| file.to_string_lossy().into_owned()), settings });
         return Ok(Outcome::Done);
     }
-    let mut table = context.ui.table(&["SETTING", "VALUE", "ORIGIN"]);
+    let mut table = Table::new(&[Column::new("SETTING"), Column::new("VALUE").wrap(), Column::new("ORIGIN").wrap()]);
     for row in &rows {
         let origin = row.machine.map_or_else(|| row.origin.to_string(), str::to_owned);
         let origin = if row.origin == Origin::Default { context.ui.paint(Tone::Dim, &origin) } else { origin };
-        table.add_row([row.key.clone(), row.shown.clone(), origin]);
+        table.row([row.key.clone(), row.shown.clone(), origin]);
     }
-    context.ui.result(table.trim_fmt());
+    context.ui.table(&table);
     context.ui.note(match file {
         Some(file) => format!("configuration file: {}", quoted(file)),
         None => "no configuration file".to_owned(),
@@ -248,14 +248,14 @@ fn check(context: &mut Context) -> Outcome {
         let file = context.configuration.file.as_ref().map(|file| file.to_string_lossy().into_owned());
         context.ui.document(&report::Checked { file, checks });
     } else {
-        let mut table = context.ui.table(&["STATE", "SETTING", "RESULT"]);
+        let mut table = Table::new(&[Column::new("STATE"), Column::new("SETTING"), Column::new("RESULT").wrap()]);
         for tested in tested.iter().filter(|tested| tested.code != 0 || context.ui.tells()) {
             let (state, tone) = tested.state();
             let hint = tested.hint(context).map(|hint| format!("; {hint}")).unwrap_or_default();
-            table.add_row([context.ui.paint(tone, state), tested.what.clone(), format!("{}{hint}", tested.message)]);
+            table.row([context.ui.paint(tone, state), tested.what.clone(), format!("{}{hint}", tested.message)]);
         }
         if !table.is_empty() {
-            context.ui.result(table.trim_fmt());
+            context.ui.table(&table);
         }
     }
     code.map_or(Outcome::Done, Outcome::Found)
@@ -365,9 +365,9 @@ fn test_rights(context: &Context) -> Option<Tested> {
     let root = &settings.store;
     let Ok(found) = fs::metadata(root) else { return Some(Tested::good(what, format!("new archives are {:04o}", mode & 0o666))) };
     // What a backup changes by itself, see `Access`.
-    let closed = found.mode() & 0o077 == 0 && found.uid() == rustix::process::geteuid().as_raw();
-    let group = access.group.filter(|group| *group != found.gid());
-    Some(if closed || found.mode() & mode == mode && group.is_none() {
+    let closed = platform::is_private(&found) && platform::is_own(&found);
+    let group = access.group.filter(|group| *group != platform::group(&found));
+    Some(if closed || platform::allows(&found, mode) && group.is_none() {
         Tested::good(what, format!("new archives are {:04o}", mode & 0o666))
     } else {
         let word = crate::ops::restore::shell_word(&root.to_string_lossy());
@@ -381,12 +381,9 @@ fn test_store(context: &Context) -> Tested {
     let root = context.settings.store.as_path();
     let what = Key::StoreDir.to_string();
     let unreachable = |cause: io::Error| StoreError::Unreachable { location: root.to_string_lossy().into_owned(), cause };
-    let writable = |folder: &Path| {
-        // As the effective user, and with what the mount allows: a read-only one answers EROFS.
-        accessat(CWD, folder, Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS).map_err(|errno| unreachable(errno.into()))
-    };
+    let writable = |folder: &Path| platform::may_make_files_in(folder).map_err(unreachable);
     let outcome = match context.store() {
-        Ok(store) => store.refuse_strangers().and_then(|()| writable(root)).map(|()| format!("{} can be written", quoted(root))),
+        Ok(store) => store.store().refuse_strangers().and_then(|()| writable(root)).map(|()| format!("{} can be written", quoted(root))),
         Err(StoreError::Unreachable { cause, .. })
             if cause.kind() == io::ErrorKind::NotFound && fs::metadata(parent(root)).is_ok_and(|found| found.is_dir()) =>
         {
@@ -407,8 +404,7 @@ fn test_store(context: &Context) -> Tested {
 fn init(args: &InitArgs, context: &mut Context) -> anyhow::Result<Outcome> {
     let file = args.file.as_path();
     // Dies in between: the file is there with nothing or a part of its comments, which all mean "as the default".
-    let mut options = OpenOptions::new();
-    let mut opened = match options.write(true).create_new(true).mode(0o644).open(file) {
+    let mut opened = match platform::public_file(file) {
         Ok(opened) => opened,
         Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists => {
             let message = format!("{} is already there and was not changed", quoted(file));

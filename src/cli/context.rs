@@ -13,15 +13,18 @@ use super::log::Record;
 use super::settings::{Configuration, variable};
 use super::stores::Stores;
 use super::{GlobalArgs, Ui};
+use crate::archive::Opener;
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::database::{sqlite_is_new_enough, sqlite_version};
 use crate::failure::Failure;
 use crate::names::{HostLabel, printable};
+use crate::ops::Repository;
 use crate::ops::inventory::Reading;
 use crate::ops::pack::Host;
-use crate::platform::is_ignored;
-use crate::store::{LocalStore, StoreError};
+use crate::platform;
+pub(super) use crate::platform::is_ignored;
+use crate::store::StoreError;
 use crate::streams::OwnHost;
 
 /// The surroundings of a command.
@@ -80,7 +83,7 @@ impl Context {
         let settings = configuration.effective.settings.clone();
         let set_time = set_time()?;
         let clock = set_time.map_or_else(|| Clock::new(Utc::now), Clock::fixed);
-        let host_name = host_name();
+        let host_name = platform::host_name();
         let label = match &settings.host {
             Some(label) => label.clone(),
             None if in_container() => HostLabel::container(),
@@ -103,12 +106,12 @@ impl Context {
     }
 
     /// Opens the store for reading. It must be there, and be the one that this host has used there.
-    pub fn store(&self) -> Result<LocalStore, StoreError> {
+    pub fn store(&self) -> Result<Repository, StoreError> {
         self.stores.open(&self.settings.store, self)
     }
 
     /// Opens the store for writing and makes its folder where only that is missing. A store that gets no archive is removed at the end.
-    pub fn store_for_writing(&self) -> anyhow::Result<LocalStore> {
+    pub fn store_for_writing(&self) -> anyhow::Result<Repository> {
         self.stores.create(&self.settings.store, self)
     }
 
@@ -119,7 +122,7 @@ impl Context {
 
     /// Returns the same with the zone of a flag, if there is one.
     pub fn reading_in(&self, zone: Option<Tz>) -> Reading {
-        Reading { zone: zone.unwrap_or(self.settings.time_zone), host: self.host.label.clone() }
+        Reading { opener: Opener::new(zone.unwrap_or(self.settings.time_zone)), host: self.host.label.clone() }
     }
 
     /// Returns what archives record about this host.
@@ -150,10 +153,6 @@ fn set_time() -> anyhow::Result<Option<DateTime<Utc>>> {
     }
 }
 
-fn host_name() -> String {
-    rustix::system::uname().nodename().to_string_lossy().into_owned()
-}
-
 /// Returns whether this process runs in a container, whose host name changes with every deployment.
 fn in_container() -> bool {
     // Marker files of Docker and Podman.
@@ -163,7 +162,7 @@ fn in_container() -> bool {
 
 fn user() -> String {
     let from_environment = ["LOGNAME", "USER"].iter().find_map(|name| std::env::var(name).ok().filter(|user| !user.is_empty()));
-    from_environment.unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw()))
+    from_environment.unwrap_or_else(|| format!("uid {}", platform::user_id()))
 }
 
 /// Returns a path as it is shown to people: in quotes, without anything that steers a terminal.

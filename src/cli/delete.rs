@@ -6,14 +6,13 @@ use super::log::Record;
 use super::retain::{configured, shrinks_off};
 use super::{Context, Outcome, text};
 use crate::failure::{Failure, FailureKind};
-use crate::lock::StoreLock;
 use crate::names::{ArchiveName, printable};
 use crate::ops::delete::{self, DeleteError, LastGood, Refusal};
 use crate::ops::inventory::inventory;
 use crate::ops::plain::Sources;
 use crate::ops::retain::mark_held;
 use crate::report::archives::Deletion;
-use crate::store::{Store as _, StoreError};
+use crate::store::StoreError;
 
 /// Delete archives for good
 ///
@@ -48,16 +47,16 @@ pub(super) fn run(args: &DeleteArgs, context: &mut Context) -> anyhow::Result<Ou
     let names = args.archives.iter().map(|name| {
         let not_found = || StoreError::NotFound { name: name.clone(), location: store.location() };
         let name = ArchiveName::new(name.as_str()).map_err(|_| not_found())?;
-        store.stat(name.as_str())?.map(|_| name).ok_or_else(not_found)
+        store.store().stat(name.as_str())?.map(|_| name).ok_or_else(not_found)
     });
     let names = names.collect::<Result<Vec<_>, StoreError>>()?;
     let last = if args.even_last { LastGood::Remove } else { LastGood::Keep };
     let plan = |context: &Context| -> anyhow::Result<delete::Plan> {
         let mut found = inventory(&store, &context.reading(), &context.ui.progress())?;
-        mark_held(&mut found.snapshots, &store.private())?;
+        mark_held(&mut found.snapshots, store.workspace())?;
         if let Some(unknown) = names.iter().find(|name| found.snapshots.iter().all(|snapshot| snapshot.name != **name)) {
             // Another run may have removed it since it was looked up.
-            if store.stat(unknown.as_str())?.is_none() {
+            if store.store().stat(unknown.as_str())?.is_none() {
                 return Err(StoreError::NotFound { name: unknown.as_str().to_owned(), location: store.location() }.into());
             }
             let hint = "it is not an archive that this release can read; remove it with `rm` if you are sure";
@@ -66,7 +65,7 @@ pub(super) fn run(args: &DeleteArgs, context: &mut Context) -> anyhow::Result<Ou
         let databases = configured(context);
         let sources = Sources::new(databases.iter().map(|path| path.as_path()), &found.snapshots);
         let (names, shrinks_off) = (names.as_slice(), &shrinks_off(context));
-        let request = delete::Request { names, last, shrinks_off, sources: &sources, store: &store, clock: &context.clock };
+        let request = delete::Request { names, last, shrinks_off, sources: &sources, repository: &store, clock: &context.clock };
         delete::plan(&found.snapshots, &request).map_err(|error| refused(error, context))
     };
     let planned = plan(context)?;
@@ -89,9 +88,7 @@ pub(super) fn run(args: &DeleteArgs, context: &mut Context) -> anyhow::Result<Ou
     if !args.force && !context.ui.confirm(&format!("Delete {} for good?", text::count(planned.remove.len() as u64, "archive"))) {
         return Err(Failure::usage("not confirmed, nothing was deleted", "answer y at a terminal, or use `--force`").into());
     }
-    // Planned again under the lock: another run may have removed the other good archives in between.
-    let lock = StoreLock::acquire(&store.create_private()?, Duration::from_secs(60), &context.ui.progress())?;
-    let removed = delete::execute(&store, &plan(context)?, &lock)?;
+    let removed = delete::execute(&store, || plan(context), Duration::from_secs(60), &context.ui.progress())?;
     context.records.extend(removed.iter().map(|name| Record { archive: Some(name.as_str().to_owned()), ..Record::default() }));
     if context.ui.is_json() {
         context.ui.document(&Deletion::Done { removed: removed.clone() });

@@ -15,20 +15,21 @@ use super::log::Record;
 use super::ui::Tone;
 use super::{Context, Outcome, text};
 use crate::archive::Compression;
-use crate::database::{Depth, Limits, SourceError, is_blank};
+use crate::database::{Depth, Limits, SourceError, is_blank, probe};
 use crate::failure::{Failure, FailureKind};
 use crate::metadata::Kind;
 use crate::names::printable;
-use crate::ops::backup::{self, IfMissing, Run};
+use crate::ops::Repository;
+use crate::ops::backup::{self, IfMissing, LeftOut, Run};
 use crate::ops::guard::{self, Before, Seen, State};
 use crate::ops::inventory::{Reading, inventory};
 use crate::ops::pack::Request;
 use crate::ops::pending::Upkeep;
 use crate::ops::restore::{Options, Report, Safety, shell_word};
 use crate::platform::child::{self, Ended, Output, Program};
+use crate::platform::parent;
 use crate::progress::Silent;
 use crate::report::guard::{self as report, Guarded, Rollback};
-use crate::store::{LocalStore, Store as _, parent};
 
 /// How long to wait between two tries of a health check.
 const BETWEEN_CHECKS: Duration = Duration::from_secs(1);
@@ -181,7 +182,7 @@ fn step(context: &Context, text: impl AsRef<str>) {
     context.ui.note(format!("{} {}", context.ui.paint_stderr(Tone::Strong, "guard:"), text.as_ref()));
 }
 
-fn back_up(args: &GuardArgs, context: &mut Context, store: &LocalStore, chosen: Chosen) -> anyhow::Result<Before> {
+fn back_up(args: &GuardArgs, context: &mut Context, store: &Repository, chosen: Chosen) -> anyhow::Result<Before> {
     let settings = &context.settings.backup;
     let request = Request {
         set: chosen.set.clone(),
@@ -205,6 +206,10 @@ fn back_up(args: &GuardArgs, context: &mut Context, store: &LocalStore, chosen: 
     // There is nothing to go back to.
     if let Some(empty) = plan.empty.first() {
         return Err(SourceError::Empty { path: empty.path.clone(), wal_beside: !is_blank(&empty.path)? }.into());
+    }
+    if let Some(LeftOut { source, why, .. }) = plan.unreadable.first() {
+        probe(&source.path)?;
+        return Err(SourceError::NotADatabase { path: source.path.clone(), why: why.clone() }.into());
     }
     let known = if plan.missing.is_empty() { Vec::new() } else { inventory(store, &context.reading(), &Silent)?.snapshots };
     if let Some((source, archive)) = backup::lost(&plan.missing, &plan.request.set, &context.host, &known).first() {
@@ -264,7 +269,7 @@ fn tell_end(args: &GuardArgs, context: &Context, ended: Ended, took: Duration) {
 fn judge(
     args: &GuardArgs,
     context: &Context,
-    store: &LocalStore,
+    store: &Repository,
     before: &[Before],
     ended: Ended,
     took: Duration,
@@ -345,7 +350,7 @@ fn ask(args: &GuardArgs, context: &Context, url: Option<&Url>, left: Duration) -
 fn answer(
     args: &GuardArgs,
     context: &mut Context,
-    store: &LocalStore,
+    store: &Repository,
     before: &[Before],
     verdict: &Verdict,
 ) -> anyhow::Result<(Rollback, Vec<Report>)> {
@@ -407,7 +412,7 @@ fn answer(
 }
 
 /// Returns how an archive is restored.
-fn options<'a>(args: &GuardArgs, context: &Context, store: &'a LocalStore, before: &Before) -> Options<'a> {
+fn options<'a>(args: &GuardArgs, context: &Context, store: &'a Repository, before: &Before) -> Options<'a> {
     Options {
         archive: before.packed.archive.as_str().to_owned(),
         set: before.packed.metadata.set.clone(),
@@ -426,7 +431,7 @@ fn options<'a>(args: &GuardArgs, context: &Context, store: &'a LocalStore, befor
 }
 
 /// Records that what the command changed stays.
-fn not_rolled_back(args: &GuardArgs, context: &Context, store: &LocalStore, before: &Before, seen: &[Seen]) {
+fn not_rolled_back(args: &GuardArgs, context: &Context, store: &Repository, before: &Before, seen: &[Seen]) {
     if let Err(error) = guard::record_not_rolled_back(store, before, seen, &options(args, context, store, before)) {
         context.ui.warning(format!("{error:#}"));
     }
@@ -454,7 +459,7 @@ fn commands<'a>(args: &GuardArgs, context: &Context, before: impl Iterator<Item 
 fn document(
     args: &GuardArgs,
     context: &Context,
-    store: &LocalStore,
+    store: &Repository,
     before: &[Before],
     verdict: &Verdict,
     rollback: Rollback,

@@ -1,6 +1,9 @@
 //! `heirloom health`.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
+
+use chrono::{DateTime, Utc};
 
 use super::backup::CheckArg;
 use super::choice::ChoiceArgs;
@@ -8,15 +11,16 @@ use super::health_metrics::{nagios, prometheus, write_for_others};
 use super::retain::shrinks_off;
 use super::rotate::configured_policy;
 use super::ui::Tone;
-use super::{Context, Outcome, Ui, remedy};
+use super::{Context, Outcome, Ui, remedy, text};
 use crate::config::Check as Configured;
 use crate::failure::{Failure, is_interruption, message};
-use crate::names::printable;
+use crate::names::{Name, printable};
 use crate::ops::health::{Check, Report, Request, State, Watched, gather, judge};
+use crate::report::quantity::{BACKUP_TIME, Quantity, VERIFIED_TIME};
 
 /// Check the health of databases and backups
 ///
-/// Looks at the databases and at their archives, and prints a line for each check with its state, what was found, and what to do.
+/// Prints a line for each set and for the store, and below it what is wrong and what to do; with -v a line for each check.
 /// Nothing is changed or repaired. Without names or a configuration the archives of this host say which databases there are.
 ///
 /// A backup counts for a database only if it was made under the same set, host label and path. Archives of other hosts are
@@ -24,7 +28,7 @@ use crate::ops::health::{Check, Report, Request, State, Watched, gather, judge};
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
   heirloom health
-  heirloom health -q --check none     every few minutes: no copy, prints only what is not in order
+  heirloom health -q --check none     every few minutes: no copy, prints only problems
   heirloom health --nagios --set shop
   heirloom health --prometheus --output /var/lib/node_exporter/textfile/heirloom.prom
 
@@ -44,7 +48,7 @@ pub struct HealthArgs {
     /// Only the databases, not their backups and the store: what an application needs to know before it starts
     #[arg(long)]
     databases_only: bool,
-    /// Print one line with performance data for Nagios and its kin, with their exit codes
+    /// Print one line with performance data for Nagios and compatible monitors, with their exit codes
     #[arg(long, conflicts_with = "prometheus")]
     nagios: bool,
     /// Print metrics in the text format of Prometheus
@@ -141,20 +145,82 @@ fn tell(args: &HealthArgs, report: &Report, context: &mut Context) -> anyhow::Re
     })
 }
 
-/// Prints a line for each check, and its advice below it; with `--quiet` only what is not in order.
+/// Prints a line for each set and for the store, and below it what is not in order; with `--verbose` a line for each check, with
+/// `--quiet` only what is not in order.
 fn lines(report: &Report, ui: &mut Ui) {
-    let shown: Vec<&Check> = report.checks.iter().filter(|check| ui.tells() || check.state > State::Ok).collect();
-    let widest = |text: &dyn Fn(&Check) -> usize| shown.iter().map(|check| text(check)).max().unwrap_or(0);
+    if ui.is_verbose() {
+        return every_check(report, ui);
+    }
+    let mut sets: Vec<Option<&Name>> = report.checks.iter().map(|check| check.subject.set()).collect();
+    sets.sort_by_key(|set| (set.is_none(), *set));
+    sets.dedup();
+    let name = |set: Option<&Name>| set.map_or_else(|| "store".to_owned(), Name::to_string);
+    let widest = sets.iter().map(|set| name(*set).len()).max().unwrap_or(0);
+    for set in sets {
+        let of_set: Vec<&Check> = report.checks.iter().filter(|check| check.subject.set() == set).collect();
+        let worst = of_set.iter().map(|check| check.state).max().unwrap_or(State::Ok);
+        if ui.tells() || worst > State::Ok {
+            let summary = if set.is_some() { set_summary(&of_set, report.at) } else { store_summary(&of_set, &report.store) };
+            ui.result(format!("{:widest$}  {}  {}", name(set), state_word(worst, ui), summary.join(" · ")));
+        }
+        for check in of_set.into_iter().filter(|check| check.state > State::Ok) {
+            let subject = check.subject.database().map(|database| format!("{database}: ")).unwrap_or_default();
+            let line = format!("  {subject}{}: {}", check.name.replace('_', " "), printable(&check.value));
+            ui.result(line);
+            if let Some(advice) = &check.advice {
+                ui.result(format!("    {}", ui.paint(Tone::Dim, &printable(advice))));
+            }
+        }
+    }
+}
+
+/// Returns what a set is like in a few words: `2 databases`, `backed up 3 hours ago`, `verified 2 days ago`.
+fn set_summary(checks: &[&Check], at: DateTime<Utc>) -> Vec<String> {
+    let databases: BTreeSet<_> = checks.iter().filter_map(|check| Some((check.subject.database()?, check.subject.path()))).collect();
+    let measured = |quantity: &Quantity| {
+        let measures = checks.iter().flat_map(|check| &check.measures);
+        let seconds = measures.filter(|measure| measure.quantity.name == quantity.name).map(|measure| measure.value).next()?;
+        DateTime::from_timestamp(seconds as i64, 0).map(|time| text::age(time, at))
+    };
+    let verified = checks.iter().find(|check| check.name == "verified").map(|check| match measured(&VERIFIED_TIME) {
+        Some(age) => format!("verified {age}"),
+        None if check.state == State::Ok => "verified when made".to_owned(),
+        None => "never verified".to_owned(),
+    });
+    let count = (!databases.is_empty()).then(|| text::count(databases.len() as u64, "database"));
+    let damaged = checks.iter().find(|check| check.name == "damaged" && check.state > State::Ok);
+    [
+        count,
+        measured(&BACKUP_TIME).map(|age| format!("backed up {age}")),
+        // With damaged archives "verified" would contradict the line below.
+        verified.filter(|_| damaged.is_none()),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+fn store_summary(checks: &[&Check], store: &str) -> Vec<String> {
+    let free =
+        checks.iter().find(|check| check.name == "free_space").map(|check| check.value.split(',').next().unwrap_or_default().to_owned());
+    [Some(printable(store).into_owned()), free].into_iter().flatten().collect()
+}
+
+fn state_word(state: State, ui: &Ui) -> String {
+    match state {
+        State::Ok => ui.paint(Tone::Good, "ok      "),
+        State::Warning => ui.paint(Tone::Warning, "WARNING "),
+        State::Critical => ui.paint(Tone::Bad, "CRITICAL"),
+    }
+}
+
+fn every_check(report: &Report, ui: &mut Ui) {
+    let widest = |text: &dyn Fn(&Check) -> usize| report.checks.iter().map(text).max().unwrap_or(0);
     let subjects = widest(&|check| check.subject.to_string().len());
     let names = widest(&|check| check.name.len());
-    for check in shown {
-        let (tone, state) = match check.state {
-            State::Ok => (Tone::Good, "OK      "),
-            State::Warning => (Tone::Warning, "WARNING "),
-            State::Critical => (Tone::Bad, "CRITICAL"),
-        };
-        let state = ui.paint(tone, state);
+    for check in &report.checks {
         let name = check.name.replace('_', " ");
+        let state = state_word(check.state, ui);
         ui.result(format!("{state}  {:subjects$}  {name:names$}  {}", check.subject, printable(&check.value)));
         if let Some(advice) = &check.advice {
             ui.result(format!("          {}", ui.paint(Tone::Dim, &printable(advice))));

@@ -1,9 +1,8 @@
 //! The forms in which monitoring wants a health report.
 
 use std::fmt::Write as _;
-use std::fs::{self, OpenOptions, Permissions};
+use std::fs;
 use std::io::{self, Write as _};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
 use anyhow::Context as _;
@@ -12,8 +11,8 @@ use super::context::quoted;
 use super::text;
 use crate::names::printable;
 use crate::ops::health::{Check, Report, State};
+use crate::platform::{parent, public_file, set_mode, sync_folder};
 use crate::report::quantity::{Bad, Measure, Quantity, Unit};
-use crate::store::{parent, sync_folder};
 
 /// The longest text of a status line; Nagios cuts at 4 KiB, and the performance data must still fit in.
 const LONGEST_STATUS: usize = 800;
@@ -146,8 +145,8 @@ pub(super) fn write_for_others(file: &Path, text: &str) -> anyhow::Result<()> {
     let name = file.file_name().ok_or(io::ErrorKind::IsADirectory).map_err(io::Error::from).with_context(failed)?;
     let staged = parent(file).join(format!(".{}.{}", name.to_string_lossy(), std::process::id()));
     let written = (|| {
-        let mut new = OpenOptions::new().write(true).create_new(true).mode(0o644).open(&staged)?;
-        new.set_permissions(Permissions::from_mode(0o644))?;
+        let mut new = public_file(&staged)?;
+        set_mode(&new, 0o644)?;
         new.write_all(text.as_bytes())?;
         new.sync_all()?;
         fs::rename(&staged, file)?;

@@ -11,12 +11,11 @@ use super::{Context, text};
 use crate::failure::Failure;
 use crate::latest::{Absent, Asked, Candidate, Completeness, Decision, From, MAX_AGE, Newer, Question, Remembered, Take, Target, Why};
 use crate::names::{ArchiveName, Name, printable};
+use crate::ops::Repository;
 use crate::ops::inventory::{Inventory, Reading};
 use crate::ops::latest::{Answer, PassedOver, Prove, choose, remembered};
-use crate::ops::leftovers::sweep_leftovers;
 use crate::ops::resolve::{Selected, Wanted, resolve};
-use crate::scratch::{Scratch, sweep_beside};
-use crate::store::LocalStore;
+use crate::workspace::scratch::{Scratch, sweep_beside};
 
 /// Finds an archive for a command that only looks at it or marks it: `latest` by the decision that a restore makes,
 /// with the archive of another host allowed if there is one of it only, because nothing is written.
@@ -80,7 +79,7 @@ pub(super) fn question<'a>(settled: &'a Settled, asked: &'a [Asked], remembered:
 
 /// Decides, and mentions what was passed over.
 pub(super) fn decide(
-    store: &LocalStore,
+    store: &Repository,
     found: &Inventory,
     question: &Question<'_>,
     reading: &Reading,
@@ -92,7 +91,7 @@ pub(super) fn decide(
 }
 
 fn decide_quietly(
-    store: &LocalStore,
+    store: &Repository,
     found: &Inventory,
     question: &Question<'_>,
     reading: &Reading,
@@ -120,11 +119,11 @@ fn mention_passed_over(passed_over: &[PassedOver], context: &Context) {
 
 /// Makes scratch in the store, where there is room for archives, else in the folder for temporary files: a read-only
 /// store can be read. Scratch of dead runs is removed from both.
-pub(super) fn scratch(store: Option<&LocalStore>, context: &Context) -> anyhow::Result<Scratch> {
-    let in_store = store.map(|store| -> anyhow::Result<Scratch> {
-        let private = store.create_private()?;
-        sweep_leftovers(&private, &context.ui.progress());
-        Ok(Scratch::in_store(&private)?)
+pub(super) fn scratch(store: Option<&Repository>, context: &Context) -> anyhow::Result<Scratch> {
+    let in_store = store.map(|store| -> std::io::Result<Scratch> {
+        store.workspace().create()?;
+        store.workspace().sweep(&context.ui.progress());
+        store.workspace().scratch()
     });
     let folder: PathBuf = std::env::temp_dir();
     // That something stays there is no reason to fail.

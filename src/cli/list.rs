@@ -1,17 +1,17 @@
 //! `heirloom list`.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
+use super::table::{Column, Table};
 use super::ui::Tone;
 use super::{Context, Outcome, text};
 use crate::groups::{are_ambiguous, groups};
 use crate::names::{ArchiveId, ArchiveName, Name, printable};
-use crate::ops::inventory::{Foreign, Inventory, inventory};
+use crate::ops::inventory::{Foreign, Inventory, Unusable, inventory};
 use crate::ops::pending;
 use crate::ops::retain::mark_held;
 use crate::report::archives::{Foreign as ForeignFile, List, Listed};
 use crate::snapshot::{Origin, Snapshot};
-use crate::store::Store as _;
 
 /// List the archives of the store, newest first
 ///
@@ -28,7 +28,8 @@ running command needs it); accepted (it holds far less than the ones before it, 
 pending (a safety backup that is not in
 the store yet: the next run sends it); copy (the same archive as another one, under another name); old tool, plain (who made it; plain ones
 are never counted or removed); newer (a newer heirloom wrote it); foreign (not an archive that this
-release knows: shown, never touched); unread (the system failed to read it)
+release knows: shown, never touched); unread (the system failed to read it); no key (it is encrypted,
+and no key for it is configured)
 
 Exit codes: 0 done; 12 no archive of the set; 16 store unreachable")]
 pub struct ListArgs {
@@ -46,7 +47,7 @@ pub(super) fn run(args: &ListArgs, context: &mut Context) -> anyhow::Result<Outc
     if let Err(error) = pending::add(&store, &context.reading(), &mut found.snapshots) {
         context.ui.warning(format!("{error:#}"));
     }
-    if let Err(error) = mark_held(&mut found.snapshots, &store.private()) {
+    if let Err(error) = mark_held(&mut found.snapshots, store.workspace()) {
         context.ui.warning(format!("{error:#}"));
     }
     super::meant::refuse_unknown_set(args.set.as_ref(), &found, context)?;
@@ -93,18 +94,33 @@ fn table(context: &mut Context, found: &Inventory, copies: &[Option<ArchiveName>
         return;
     }
     let ui = &context.ui;
-    let mut table = ui.table(&["ARCHIVE", "AGE", "SET", "DATABASES", "SIZE", "SAVED", "KIND", "STATE"]);
+    let sets: BTreeSet<&Name> = members.iter().map(|index| &found.snapshots[*index].set).collect();
+    // With one set the column repeats what the names say.
+    let set = Column::new("SET").drop(if sets.len() > 1 { 5 } else { 3 });
+    let columns = [
+        Column::new("ARCHIVE").shorten(),
+        Column::new("AGE").right(),
+        Column::new("MADE").drop(6),
+        set,
+        Column::new("DATABASES").drop(4),
+        Column::new("SIZE").right(),
+        Column::new("SAVED").right().drop(1),
+        Column::new("KIND").drop(2),
+        Column::new("STATE").wrap(),
+    ];
+    let mut table = Table::new(&columns);
     for &index in members {
         let snapshot = &found.snapshots[index];
         let names: Vec<&str> = snapshot.databases.iter().map(|database| database.name.as_str()).collect();
         let tone = if snapshot.damaged { Tone::Bad } else { Tone::Good };
         let mut state = states(snapshot).join(",");
         if let Some(original) = &copies[index] {
-            state = format!("{state},copy of {original}");
+            state = format!("{state}, copy of {original}");
         }
-        table.add_row([
+        table.row([
             snapshot.name.to_string(),
-            text::age(snapshot.created_at, context.now),
+            text::short_age(snapshot.created_at, context.now),
+            snapshot.created_at.with_timezone(&context.settings.time_zone).format("%Y-%m-%d %H:%M").to_string(),
             snapshot.set.to_string(),
             names.join(","),
             text::bytes(snapshot.bytes),
@@ -115,25 +131,28 @@ fn table(context: &mut Context, found: &Inventory, copies: &[Option<ArchiveName>
     }
     for foreign in foreign {
         let name = printable(&foreign.name).into_owned();
-        let state = match foreign {
-            Foreign { unread: true, .. } => ui.paint(Tone::Bad, "unread"),
-            Foreign { damaged: true, .. } => ui.paint(Tone::Bad, "damaged"),
-            Foreign { newer_format: Some(_), .. } => ui.paint(Tone::Warning, "newer"),
-            _ => ui.paint(Tone::Warning, "foreign"),
+        let state = match foreign.state {
+            Unusable::Unread => ui.paint(Tone::Bad, "unread"),
+            Unusable::Damaged => ui.paint(Tone::Bad, "damaged"),
+            Unusable::Newer(_) => ui.paint(Tone::Warning, "newer"),
+            Unusable::KeyMissing => ui.paint(Tone::Warning, "no key"),
+            Unusable::Foreign => ui.paint(Tone::Warning, "foreign"),
         };
-        let size = text::bytes(foreign.bytes);
-        table.add_row([name.as_str(), "-", "-", "-", &size, "-", "-", &state]);
+        let none = || "-".to_owned();
+        table.row([name, none(), none(), none(), none(), text::bytes(foreign.bytes), none(), none(), state]);
     }
-    context.ui.result(table.trim_fmt());
+    context.ui.table(&table);
 }
 
-/// Returns for each archive the one that it is a copy of: of archives with one id the first by name is the original.
+/// Returns for each archive the one that it is a copy of. Of archives with one id the
+/// original has the shortest name, since a synchroniser adds to the name: `app_… (1).tar.gz`.
 fn copies(snapshots: &[Snapshot]) -> Vec<Option<ArchiveName>> {
     let mut originals: HashMap<ArchiveId, &ArchiveName> = HashMap::new();
     for snapshot in snapshots {
         if let Some(id) = snapshot.id {
             let original = originals.entry(id).or_insert(&snapshot.name);
-            if snapshot.name < **original {
+            let rank = |name: &ArchiveName| (name.as_str().len(), name.clone());
+            if rank(&snapshot.name) < rank(original) {
                 *original = &snapshot.name;
             }
         }
@@ -179,9 +198,10 @@ fn document(location: String, found: &Inventory, copies: &[Option<ArchiveName>])
         file: foreign.name.clone(),
         bytes: foreign.bytes,
         why: foreign.why.clone(),
-        damaged: foreign.damaged,
-        unread: foreign.unread,
-        newer_format: foreign.newer_format.is_some(),
+        damaged: foreign.is_damaged(),
+        unread: foreign.is_unread(),
+        newer_format: foreign.newer().is_some(),
+        key_missing: foreign.lacks_key(),
     });
     List {
         store: location,

@@ -6,12 +6,12 @@ use chrono::{DateTime, Utc};
 use serde_json::json;
 
 use super::exit::{Outcome, exit_code};
+use super::table::{Column, Table};
 use super::ui::Tone;
 use super::{Context, text};
-use crate::activity::{self, Activity};
 use crate::failure::Failure;
 use crate::names::printable;
-use crate::store::Store as _;
+use crate::workspace::Activity;
 
 /// Show what was done when
 ///
@@ -35,7 +35,7 @@ pub struct LogArgs {
 pub(super) fn run(args: &LogArgs, context: &mut Context) -> anyhow::Result<Outcome> {
     let store = context.store()?;
     let since = args.since.as_deref().map(|text| since(text, context.now)).transpose()?;
-    let entries = activity::read(&store.private(), since, args.failed)?;
+    let entries = store.workspace().activities(since, args.failed)?;
     if context.ui.is_json() {
         context.ui.document(&json!({"store": store.location(), "activities": entries}));
         return Ok(Outcome::Done);
@@ -43,11 +43,19 @@ pub(super) fn run(args: &LogArgs, context: &mut Context) -> anyhow::Result<Outco
     if entries.is_empty() {
         return Ok(Outcome::Done);
     }
-    let mut table = context.ui.table(&["TIME", "COMMAND", "OUTCOME", "TOOK", "SIZE", "USER", "WHAT"]);
+    let mut table = Table::new(&[
+        Column::new("TIME"),
+        Column::new("COMMAND"),
+        Column::new("OUTCOME"),
+        Column::new("TOOK").right().drop(3),
+        Column::new("SIZE").right().drop(2),
+        Column::new("USER").drop(1),
+        Column::new("WHAT").wrap(),
+    ]);
     for entry in &entries {
         let tone = if entry.outcome == "done" { Tone::Good } else { Tone::Bad };
         let what = entry.error.as_ref().or(entry.archive.as_ref()).or(entry.set.as_ref()).map_or("-", String::as_str);
-        table.add_row([
+        table.row([
             entry.at.format("%Y-%m-%dT%H:%M:%SZ").to_string(),
             printable(&entry.command).into_owned(),
             context.ui.paint(tone, &printable(&entry.outcome)),
@@ -57,7 +65,7 @@ pub(super) fn run(args: &LogArgs, context: &mut Context) -> anyhow::Result<Outco
             printable(what).into_owned(),
         ]);
     }
-    context.ui.result(table.trim_fmt());
+    context.ui.table(&table);
     Ok(Outcome::Done)
 }
 
@@ -118,8 +126,7 @@ pub(super) fn write(command: &str, result: &anyhow::Result<Outcome>, started: In
             user: context.user.clone(),
             host: context.host.label.to_string(),
         };
-        let written = store.create_private().map_err(anyhow::Error::from).and_then(|private| Ok(activity::append(&private, &activity)?));
-        if let Err(error) = written {
+        if let Err(error) = store.workspace().log(&activity).map_err(anyhow::Error::from) {
             // A read-only store can be used, and has no log: that is worth a word only to those who ask for details.
             context.ui.detail(format!("not logged: {error:#}"));
             return;

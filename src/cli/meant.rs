@@ -12,10 +12,10 @@ use crate::failure::Failure;
 use crate::latest::{Asked, SetChoice, adopt_old_archives, included, only_set, set_of_path};
 use crate::metadata::Kind;
 use crate::names::{Name, printable};
+use crate::ops::Repository;
 use crate::ops::inventory::{Inventory, Reading, inventory};
 use crate::platform;
 use crate::snapshot::Snapshot;
-use crate::store::LocalStore;
 
 /// A database that is known without its archives.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -162,7 +162,7 @@ fn archives(snapshots: &[Snapshot]) -> impl Iterator<Item = &Snapshot> {
 }
 
 /// Lists a store, with the archives of the old tool in the configured sets that they belong to.
-pub(super) fn listing(store: &LocalStore, reading: &Reading, context: &Context) -> anyhow::Result<Inventory> {
+pub(super) fn listing(store: &Repository, reading: &Reading, context: &Context) -> anyhow::Result<Inventory> {
     let mut found = inventory(store, reading, &context.ui.progress())?;
     let sets = context.settings.sets.iter().map(|(set, settings)| (set, settings.databases.keys().collect()));
     adopt_old_archives(&mut found.snapshots, sets);
@@ -325,7 +325,7 @@ fn refuse_unknown(only: &[Name], set: &Name, snapshots: &[Snapshot], context: &C
 /// Refuses a set that neither the configuration nor an archive knows, if there are archives at all.
 pub(super) fn refuse_unknown_set(set: Option<&Name>, found: &Inventory, context: &Context) -> Result<(), Failure> {
     let Some(set) = set.filter(|set| !context.settings.sets.contains_key(set)) else { return Ok(()) };
-    let newer = found.foreign.iter().filter_map(|foreign| foreign.newer_format.as_ref()).map(|newer| &newer.set);
+    let newer = found.foreign.iter().filter_map(|foreign| foreign.newer()).map(|newer| &newer.set);
     let known: BTreeSet<&Name> = found.snapshots.iter().map(|snapshot| &snapshot.set).chain(newer).collect();
     if known.is_empty() || known.contains(set) {
         return Ok(());

@@ -36,10 +36,12 @@ mod rotate;
 mod settings;
 mod show;
 mod stores;
+mod table;
 mod time;
 mod ui;
 mod undo;
 mod verify;
+mod wrap;
 
 use std::ffi::OsString;
 
@@ -115,7 +117,7 @@ pub enum Command {
 
 /// Parses the command line, runs the command, and returns the exit code of the table.
 pub fn main() -> u8 {
-    keep_own_rights();
+    crate::platform::keep_own_rights();
     // Answers and exits where a shell asks for completions, which it does by setting `COMPLETE`.
     clap_complete::CompleteEnv::with_factory(Cli::command).complete();
     let (cli, typed) = match parse(&with_help(std::env::args_os().collect())) {
@@ -155,16 +157,6 @@ fn with_help(mut args: Vec<OsString>) -> Vec<OsString> {
         args.push("--help".into());
     }
     args
-}
-
-/// Takes the owner's bits out of the umask: with 0777 a file that we make could not be opened a second time.
-///
-/// The bits of the others stay as they are, for whatever this process starts.
-fn keep_own_rights() {
-    use rustix::fs::Mode;
-    use rustix::process::umask;
-    let inherited = umask(Mode::RWXG | Mode::RWXO);
-    umask(inherited & (Mode::RWXG | Mode::RWXO));
 }
 
 fn dispatch(command: &Command, context: &mut Context) -> anyhow::Result<Outcome> {

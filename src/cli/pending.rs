@@ -11,7 +11,7 @@ pub(super) const WAIT: Duration = Duration::from_secs(10);
 /// Moves what is pending to the store. That it fails is reported at the end of the command.
 pub(super) fn send(context: &Context, wait: Duration) {
     let Ok(store) = context.store() else { return };
-    if pending::names(&store.private()).is_ok_and(|names| names.is_empty()) {
+    if store.workspace().pending_names().is_ok_and(|names| names.is_empty()) {
         return;
     }
     let upkeep = Upkeep { last: context.settings.retention.safety, reading: context.reading(), ahead: context.ahead };
@@ -31,7 +31,7 @@ pub(super) fn send(context: &Context, wait: Duration) {
 /// Names what is still pending after a command that succeeded. Returns whether something is.
 pub(super) fn warn_of_rest(context: &Context) -> bool {
     let Ok(store) = context.store() else { return false };
-    let names = pending::names(&store.private()).unwrap_or_default();
+    let names = store.workspace().pending_names().unwrap_or_default();
     let names: Vec<&str> = names.iter().map(|name| name.as_str()).collect();
     if !names.is_empty() {
         warn(context, &names, "the store is locked or cannot be written");

@@ -3,8 +3,6 @@
 use std::time::Duration;
 
 use super::{Context, Outcome};
-use crate::lock::StoreLock;
-use crate::ops::marks;
 use crate::ops::resolve::Place;
 use crate::report::archives::Pinned;
 use crate::store::StoreError;
@@ -56,12 +54,12 @@ fn change(text: &str, pin: Pin, context: &mut Context) -> anyhow::Result<Outcome
     let selected = super::latest::find(text, None, command, context)?;
     let name = selected.snapshot.name;
     if selected.place != Place::Store {
-        return Err(StoreError::NotFound { name: text.to_owned(), location: crate::store::Store::location(&store) }.into());
+        return Err(StoreError::NotFound { name: text.to_owned(), location: store.location() }.into());
     }
-    let lock = StoreLock::acquire(&store.create_private()?, Duration::from_secs(60), &context.ui.progress())?;
+    let locked = store.lock(Duration::from_secs(60), &context.ui.progress())?;
     let changed = match pin {
-        Pin::On => marks::pin(&store, &lock, &name)?,
-        Pin::Off => marks::unpin(&store, &lock, &name)?,
+        Pin::On => locked.pin(&name)?,
+        Pin::Off => locked.unpin(&name)?,
     };
     let pinned = pin == Pin::On;
     if context.ui.is_json() {

@@ -1,6 +1,6 @@
 //! What can be done about an error, in the words of the command line: sentences with commands that can be pasted.
 
-use crate::failure::Remedy;
+use crate::failure::{Remedy, Unplaced};
 use crate::report::health::{Advice, Remover};
 use crate::text::shell_word;
 
@@ -44,6 +44,7 @@ pub(super) fn hint(remedy: &Remedy, typed: &Invocation) -> String {
             again("--assume-unused")
         ),
 
+        Remedy::Decrypt => "decrypt it with `age --decrypt -i KEY ARCHIVE > FILE.tar.gz` and name that file".into(),
         Remedy::UpdateHeirloom => "install a newer heirloom".into(),
         Remedy::ListArchives => format!("run {} to see which archives there are", list()),
         Remedy::ChooseAnotherArchive { unchanged } => format!("{}choose another archive ({})", nothing(*unchanged), list()),
@@ -73,9 +74,11 @@ pub(super) fn hint(remedy: &Remedy, typed: &Invocation) -> String {
         Remedy::StoreRights { folder } => {
             format!("see who may use it with `ls -ld {}`, or name another folder with `--dir`", shell_word(folder))
         }
+        Remedy::ListWhetherCommitted => format!("run {} to see whether the store has it", list()),
         Remedy::ChooseAnotherName => "choose another `--name`".into(),
 
-        Remedy::NameTarget { archive, database, example, recorded } => {
+        Remedy::NameTarget(unplaced) => {
+            let Unplaced { archive, database, example, recorded } = unplaced.as_ref();
             let mut words = vec!["restore", archive, "--only", database.as_str()];
             words.extend(typed.has("--force").then_some("--force"));
             let mut commands = vec![typed.command(&[words.as_slice(), &["--to", example]].concat())];
@@ -206,6 +209,11 @@ pub(super) fn advice(advice: &Advice, typed: &Invocation) -> String {
         Advice::UndoOrRestore => format!("go back with {}, or restore again", typed.quoted(&["restore", "--undo"])),
         Advice::SeeFailures => format!("{} shows what went wrong before", command(&["log", "--failed"])),
     }
+}
+
+/// Returns what is wrong with what can be done about it, on one line.
+pub(super) fn with_hint(why: &str, remedy: Option<&Remedy>, typed: &Invocation) -> String {
+    remedy.map_or_else(|| why.to_owned(), |remedy| format!("{why}; {}", hint(remedy, typed)))
 }
 
 /// Returns a hint that offers several commands.

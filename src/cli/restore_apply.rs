@@ -11,13 +11,13 @@ use super::{Context, Outcome};
 use crate::config::{Check, Key, Origin};
 use crate::database::{Limits, TargetState};
 use crate::failure::Failure;
-use crate::holds::{Held, Hold};
 use crate::names::{Name, printable};
+use crate::ops::Repository;
 use crate::ops::pending::Upkeep;
 use crate::ops::resolve::{Place, Selected};
 use crate::ops::restore::{self, Options, RestoreError, Safety, Where};
-use crate::platform::resolved;
-use crate::store::{LocalStore, parent};
+use crate::platform::{parent, resolved};
+use crate::workspace::{Held, Hold};
 
 /// A restore that is ready to be shown and carried out.
 pub(super) struct Job<'a> {
@@ -138,7 +138,7 @@ fn confirm(args: &RestoreArgs, context: &Context, plan: &restore::Plan) -> anyho
 /// Opens the store whose workspace gets the safety backup and the record: the one that was named, else the folder of the archive.
 ///
 /// Where nothing is replaced that could be kept, a store that is not there or cannot be written is no obstacle.
-fn workspace(args: &RestoreArgs, context: &Context, place: &Place, plan: &restore::Plan) -> anyhow::Result<Option<LocalStore>> {
+fn workspace(args: &RestoreArgs, context: &Context, place: &Place, plan: &restore::Plan) -> anyhow::Result<Option<Repository>> {
     let is_named = *context.configuration.effective.origin(Key::StoreDir) != Origin::Default;
     let root: &Path = match place {
         Place::Path(path) if !is_named => parent(path),
@@ -149,19 +149,22 @@ fn workspace(args: &RestoreArgs, context: &Context, place: &Place, plan: &restor
         // Only for the record, which must not make a folder in a place that is none of ours.
         let known = *place == Place::Store || is_named;
         let opened = Some(root).filter(|_| known).and_then(|root| context.stores.open(root, context).ok());
-        return Ok(opened.filter(|store| store.create_private().is_ok()));
+        return Ok(opened.filter(|store| store.workspace().create().is_ok()));
     }
-    match context.stores.create(root, context).and_then(|store| Ok(store.create_private().map(|_| store)?)) {
+    match context.stores.create(root, context).and_then(|store| {
+        store.workspace().create()?;
+        Ok(store)
+    }) {
         Ok(store) => Ok(Some(store)),
         Err(cause) => Err(RestoreError::NoSafetyStore { location: root.to_string_lossy().into_owned(), cause }.into()),
     }
 }
 
 /// Keeps the archive from being removed while it is restored. It is open already, so a store that cannot be written is no obstacle.
-fn hold(selected: &Selected, workspace: Option<&LocalStore>) -> Option<Hold> {
-    let private = workspace.filter(|_| selected.place == Place::Store && !selected.snapshot.pending)?.private();
+fn hold(selected: &Selected, workspace: Option<&Repository>) -> Option<Hold> {
+    let store = workspace.filter(|_| selected.place == Place::Store && !selected.snapshot.pending)?;
     let held = Held { command: "restore".into(), archives: vec![selected.snapshot.name.clone()], guarded: Vec::new() };
-    Hold::take(&private, &held).ok()
+    store.workspace().hold(&held).ok()
 }
 
 /// Returns the configured set that all targets belong to, else that of the archive: an undo looks for the set of its targets.
@@ -176,7 +179,7 @@ fn set_of_targets(context: &Context, plan: &restore::Plan, archive: &Name) -> Na
 }
 
 /// Returns the command that takes this restore back.
-fn undo_command(args: &RestoreArgs, context: &Context, store: &LocalStore) -> String {
+fn undo_command(args: &RestoreArgs, context: &Context, store: &Repository) -> String {
     let mut words: Vec<String> = ["restore", "--undo"].map(String::from).to_vec();
     words.extend(args.set.iter().flat_map(|set| ["--set".to_owned(), set.to_string()]));
     // Without these an undo looks at the targets that are configured.
@@ -188,8 +191,8 @@ fn undo_command(args: &RestoreArgs, context: &Context, store: &LocalStore) -> St
             Where::Known => {}
         }
     }
-    if store.root() != context.settings.store {
-        words.extend(["--dir".to_owned(), store.root().to_string_lossy().into_owned()]);
+    if !store.is_at(&context.settings.store) {
+        words.extend(["--dir".to_owned(), store.location()]);
     }
     context.command_line(&words)
 }

@@ -4,21 +4,25 @@ use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, SecondsFormat, Utc};
 
+use super::context::quoted;
 use super::latest::{self, quoted_names};
 use super::meant::{self, Database, Meant, Settled};
 use super::remedy::choose_one;
 use super::restore::RestoreArgs;
 use super::{Context, Outcome, text};
+use crate::database::probe;
 use crate::failure::Failure;
 use crate::latest::{Absent, Asked, Candidate, Completeness, Decision, From, Question, Take, Target, Why};
 use crate::names::{ArchiveName, HostLabel, Name, entry_name, printable};
+use crate::ops::Repository;
 use crate::ops::inventory::{Inventory, Reading, inventory};
 use crate::ops::latest::{Answer, Chosen};
 use crate::ops::resolve::{ResolveError, Selected, Wanted, in_store, resolve};
 use crate::ops::restore::{self, Where};
 use crate::platform;
+use crate::platform::parent;
 use crate::report::restore::Outcome as Skip;
-use crate::store::{LocalStore, StoreError, parent};
+use crate::store::StoreError;
 
 /// What is restored.
 pub(super) struct Selection {
@@ -84,7 +88,7 @@ impl Selection {
 
 /// Finds the archive.
 pub(super) fn select(args: &RestoreArgs, context: &Context, reading: &Reading) -> anyhow::Result<Found> {
-    let at = args.at.as_deref().map(|text| super::time::time(text, reading.zone)).transpose()?;
+    let at = args.at.as_deref().map(|text| super::time::time(text, reading.opener.zone)).transpose()?;
     let argument = args.archive.as_deref().filter(|text| *text != "latest");
     let mut known = match argument {
         Some(text) => meant::configured_database(text, args.set.as_ref(), context)?,
@@ -95,6 +99,9 @@ pub(super) fn select(args: &RestoreArgs, context: &Context, reading: &Reading) -
     }
     let is_archive = |text: &str| text.ends_with(".gz") || text.ends_with(".tar");
     let store = match (context.store(), argument) {
+        (Err(error), Some(text)) if known.is_none() && means_itself(text, args) && was_never_made(&error, context) => {
+            return no_backup_of(text, args, context);
+        }
         (store, Some(text)) if known.is_none() && (store.is_err() || is_archive(text)) => return named(text, args, context, reading),
         (Err(error), _) if args.if_backup_exists && was_never_made(&error, context) => return Ok(Found::no_backup(&[])),
         (store, _) => store?,
@@ -103,6 +110,9 @@ pub(super) fn select(args: &RestoreArgs, context: &Context, reading: &Reading) -
     let known = match (known.take(), argument) {
         (None, Some(text)) if meant::is_recorded(&found.snapshots, &meant::resolved(Path::new(text))) => {
             Meant { set: args.set.clone(), databases: vec![Database::at(Path::new(text))], by_path: true, ..Meant::default() }
+        }
+        (None, Some(text)) if means_itself(text, args) && !is_within(text, &context.settings.store) => {
+            return no_backup_of(text, args, context);
         }
         (None, Some(text)) => return named(text, args, context, reading),
         (known, _) => known.unwrap_or_default(),
@@ -122,6 +132,32 @@ pub(super) fn select(args: &RestoreArgs, context: &Context, reading: &Reading) -
         }
     }
     Search { args, context, reading, at, store: &store, found: &found, settled: &settled }.run()
+}
+
+/// Answers for a database that is at hand and has no archive: without another target it is what was to be restored.
+fn no_backup_of(text: &str, args: &RestoreArgs, context: &Context) -> anyhow::Result<Found> {
+    if args.if_missing {
+        return Ok(Found::exists());
+    }
+    if args.if_backup_exists {
+        return Ok(Found::no_backup(&[]));
+    }
+    let store = quoted(&context.settings.store);
+    let message = format!("no backup of {} in the store {store}", quoted(Path::new(text)));
+    let command = context.command_line(&["restore", text, "--to", "FILE"]);
+    let hint = format!("name the store of its backups with `--dir`; if this file is the copy to restore from, run: {command}");
+    Err(Failure::no_backup(message, hint).into())
+}
+
+/// Says whether an argument is a database that would go to where it is.
+fn means_itself(text: &str, args: &RestoreArgs) -> bool {
+    args.place() == Where::Known && probe(Path::new(text)).is_ok()
+}
+
+/// Says whether a path leads to a file in a folder: what lies in the store is a copy.
+fn is_within(text: &str, folder: &Path) -> bool {
+    let real = |path: &Path| std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    real(Path::new(text)).starts_with(real(folder))
 }
 
 /// Finds an archive by its path, its name, or the beginning of its name.
@@ -144,7 +180,7 @@ struct Search<'a> {
     context: &'a Context,
     reading: &'a Reading,
     at: Option<DateTime<Utc>>,
-    store: &'a LocalStore,
+    store: &'a Repository,
     found: &'a Inventory,
     settled: &'a Settled,
 }

@@ -52,14 +52,14 @@ pub(super) fn plan(context: &mut Context, snapshot: &Snapshot, shown: &str, plan
 fn from(context: &Context, snapshot: &Snapshot, shown: &str) -> String {
     let kind = if snapshot.kind == Kind::Safety { ", made before an earlier restore" } else { "" };
     let (age, at) = (text::age(snapshot.created_at, context.now), snapshot.created_at.format("%Y-%m-%dT%H:%M:%SZ"));
-    format!("from {}: the state of {age} ({at}){kind}", printable(shown))
+    format!("from {}: snapshot taken {age} ({at}){kind}", printable(shown))
 }
 
 fn step_lines(context: &Context, step: &Step) -> Vec<String> {
     let target = quoted(&step.target.given);
     let name = &step.held.name;
-    let new = [step.held.bytes.map(text::bytes), step.rows_after().map(rows)].into_iter().flatten().collect::<Vec<_>>().join(", ");
-    let mut lines = vec![format!("  {name} to {target}: {}", if new.is_empty() { "size unknown".into() } else { new })];
+    let size = step.held.bytes.map_or_else(|| "size unknown".into(), text::bytes);
+    let mut lines = vec![format!("  {name} to {target}: {size}, {}", rows_if_known(step.rows_after()))];
     if let Some(damage) = &step.damage {
         lines.push(format!("    {}: {} ({})", context.ui.paint_stderr(Tone::Bad, "damaged"), damage.lost(), damage.why));
     }
@@ -70,9 +70,9 @@ fn step_lines(context: &Context, step: &Step) -> Vec<String> {
         TargetState::Missing { .. } => lines.push("    a new file; what is left of an older database is moved aside".into()),
         TargetState::Empty => lines.push("    fills an empty file".into()),
         TargetState::Database(facts) => {
-            let rows = facts.rows.map(|number| format!(", {}", rows(number))).unwrap_or_default();
+            let rows = rows_if_known(facts.rows);
             let how = if matches!(step.method, Method::Offline(_)) { " (the file itself, offline)" } else { "" };
-            lines.push(format!("    {}{how}: {bytes}{rows}{modified}", context.ui.paint_stderr(Tone::Bad, "replaces")));
+            lines.push(format!("    {}{how}: {bytes}, {rows}{modified}", context.ui.paint_stderr(Tone::Bad, "replaces")));
         }
         TargetState::Unusable { why } => {
             lines.push(format!("    moves aside what is no usable database ({}): {bytes}{modified}", printable(why)));
@@ -120,6 +120,11 @@ fn rows(number: u64) -> String {
     text::count(number, "row")
 }
 
+/// Tables of a module that only the application has cannot be counted, and neither is what would take too long.
+fn rows_if_known(number: Option<u64>) -> String {
+    number.map_or_else(|| "rows unknown".into(), rows)
+}
+
 /// What there is to say around a restore.
 pub(super) struct Around<'a> {
     /// The command that takes it back.
@@ -153,7 +158,7 @@ pub(super) fn report(context: &mut Context, snapshot: &Snapshot, shown: &str, pl
     }
     context.ui.line(format!("{done} {line}"));
     for (done, step) in report.databases.iter().zip(&plan.steps) {
-        let mut words = vec![done.rows.map_or_else(|| text::bytes(done.bytes), rows)];
+        let mut words = vec![done.rows.map_or_else(|| format!("{}, rows unknown", text::bytes(done.bytes)), rows)];
         words.extend(step.rows_before().map(|number| format!("before {}", rows(number))));
         if let Some((before, after)) = done.journal_modes.filter(|(before, after)| before != after) {
             words.push(format!("the journal mode is now {after}, it was {before}"));

@@ -11,11 +11,10 @@ use super::retain_text::{show, show_end, stale_text, warn_of_future};
 use super::{Context, Outcome, text};
 use crate::config::ShrinkWatch;
 use crate::failure::Failure;
-use crate::lock::StoreLock;
 use crate::names::{ArchiveName, Name, printable};
+use crate::ops::Repository;
 use crate::ops::backup::Made;
 use crate::ops::inventory::inventory;
-use crate::ops::marks;
 use crate::ops::reports::{self, Progressed as Shown};
 use crate::ops::reread::{self, Reread, reread};
 use crate::ops::retain::{self, Asked, Fate, Plain, Report, Request};
@@ -23,7 +22,6 @@ use crate::ops::stale::Whereabouts;
 use crate::progress::Interrupted;
 use crate::report::retain::Retained;
 use crate::retention::{GoneReach, Reason, Retention, Scope};
-use crate::store::{LocalStore, Store as _};
 
 /// How long another run may hold the lock; it is held for commits and removals only.
 const LOCK_WAIT: Duration = Duration::from_secs(60);
@@ -99,7 +97,7 @@ impl RetainArgs {
     }
 
     /// Refuses a set or a database that there is no archive of: a typing error must not look like an empty store.
-    fn refuse_unknown(&self, store: &LocalStore, context: &Context) -> anyhow::Result<()> {
+    fn refuse_unknown(&self, store: &Repository, context: &Context) -> anyhow::Result<()> {
         if self.set.is_none() && self.databases.is_empty() {
             return Ok(());
         }
@@ -170,17 +168,17 @@ pub(super) fn carry_out(args: &RetainArgs, retention: Retention, damaged: Damage
     let span = |age: Duration| chrono::TimeDelta::from_std(age).unwrap_or(chrono::TimeDelta::MAX);
     let reach = if args.all { GoneReach::RemoveAll } else { GoneReach::KeepNewest };
     request.asked.gone = args.gone.map(|age| (span(age), reach));
-    request.asked.plain = args.include_plain.then(|| Plain { store: store.clone(), configured: configured(context) });
+    request.asked.plain = args.include_plain.then(|| Plain { configured: configured(context) });
     let mut unread = false;
     if damaged == Damaged::Reread {
-        let found = reread(&store, &store.create_private()?, &request.reading, &request.scope, context.threads(), &context.ui.progress())?;
+        let found = reread(&store, &request.reading, &request.scope, context.threads(), &context.ui.progress())?;
         unread = report_reread(&found, &store, args.dry_run, context)?;
         request.asked.condemned = found.condemned;
     }
-    let zone = request.reading.zone;
+    let zone = request.reading.opener.zone;
     let mut agreed = None;
     if args.dry_run || asks {
-        let outlook = retain::plan(&store, &store.private(), &request, &context.ui.progress())?;
+        let outlook = retain::plan(&store, &request, &context.ui.progress())?;
         let leftovers = match &outlook.leftovers {
             Ok(count) => *count,
             Err(error) => {
@@ -202,12 +200,7 @@ pub(super) fn carry_out(args: &RetainArgs, retention: Retention, damaged: Damage
         agreed = Some(outlook.plan);
     }
 
-    let private = store.create_private()?;
-    let report = {
-        let progress = context.ui.progress();
-        let lock = StoreLock::acquire(&private, LOCK_WAIT, &progress)?;
-        retain::execute(&store, &private, &lock, &request, agreed.as_ref(), &progress)?
-    };
+    let report = retain::execute(&store, &request, agreed.as_ref(), LOCK_WAIT, &context.ui.progress())?;
     let leftovers = *report.leftovers.as_ref().unwrap_or(&0);
     let shown = Shown { store: store.location(), plan: &report.plan, fates: Some(&report.fates), seen: &report.seen, leftovers, zone };
     match agreed {
@@ -222,9 +215,9 @@ pub(super) fn carry_out(args: &RetainArgs, retention: Retention, damaged: Damage
 }
 
 /// Returns what every run asks for.
-fn asked(store: &LocalStore, context: &Context) -> anyhow::Result<Asked> {
+fn asked(store: &Repository, context: &Context) -> anyhow::Result<Asked> {
     let rotation = super::rotate::configured_policy(context).ok();
-    Ok(Asked { own: Some(context.host.clone()), rotation, youngest: retain::youngest(store.root())?, ..Asked::default() })
+    Ok(Asked { own: Some(context.host.clone()), rotation, youngest: retain::youngest(store)?, ..Asked::default() })
 }
 
 /// Returns every configured database.
@@ -234,7 +227,7 @@ pub(super) fn configured(context: &Context) -> Vec<PathBuf> {
 }
 
 /// Reports what reading the damaged archives again showed, and takes the marks of sound ones away. Returns whether one could not be read.
-fn report_reread(found: &Reread, store: &LocalStore, dry_run: bool, context: &Context) -> anyhow::Result<bool> {
+fn report_reread(found: &Reread, store: &Repository, dry_run: bool, context: &Context) -> anyhow::Result<bool> {
     for name in &found.irreplaceable {
         let delete = context.command_line(&["delete", name.as_str()]);
         context.ui.warning(format!("\"{name}\" is damaged and stays: there is no good archive of its databases; to remove it: {delete}"));
@@ -246,10 +239,10 @@ fn report_reread(found: &Reread, store: &LocalStore, dry_run: bool, context: &Co
         found.sound.iter().for_each(|name| context.ui.note(format!("\"{name}\" is not damaged")));
         return Ok(!found.unread.is_empty());
     }
-    let lock = StoreLock::acquire(&store.create_private()?, LOCK_WAIT, &context.ui.progress())?;
+    let locked = store.lock(LOCK_WAIT, &context.ui.progress())?;
     for name in &found.sound {
         // Dies in between: a mark stays on a sound archive, and the next run takes it away.
-        if marks::clear_damaged(store, &lock, name, &reread::DEPTH.and_shallower())? {
+        if locked.clear_damaged(name, &reread::DEPTH.and_shallower())? {
             context.ui.note(format!("\"{name}\" is not damaged; its mark was removed"));
         } else {
             context.ui.note(format!("\"{name}\" is not damaged; its mark was not set by verify and stays"));
@@ -282,7 +275,7 @@ fn name_kept(seen: &retain::Seen, dry_run: bool, context: &mut Context) {
 pub(super) fn after_backup(
     retention: Retention,
     made: &Made,
-    store: &LocalStore,
+    store: &Repository,
     context: &mut Context,
 ) -> anyhow::Result<(Retained, Outcome)> {
     let request = Request {
@@ -295,19 +288,14 @@ pub(super) fn after_backup(
         reading: context.reading(),
         asked: Asked { own: None, ..asked(store, context)? },
     };
-    let private = store.create_private()?;
-    let report = {
-        let progress = context.ui.progress();
-        let lock = StoreLock::acquire(&private, LOCK_WAIT, &progress)?;
-        retain::execute(store, &private, &lock, &request, None, &progress)?
-    };
+    let report = retain::execute(store, &request, None, LOCK_WAIT, &context.ui.progress())?;
     let shown = Shown {
         store: store.location(),
         plan: &report.plan,
         fates: Some(&report.fates),
         seen: &report.seen,
         leftovers: *report.leftovers.as_ref().unwrap_or(&0),
-        zone: request.reading.zone,
+        zone: request.reading.opener.zone,
     };
     warn_of_future(&report.plan, context);
     show_end(&shown, context);
@@ -337,7 +325,7 @@ fn finish(report: &Report, made: Option<&ArchiveName>, context: &mut Context) ->
         }
     }
     // Nothing is lost by leaving it alone, but it could have been an archive that the plan should have known.
-    for foreign in report.seen.foreign.iter().filter(|foreign| foreign.unread) {
+    for foreign in report.seen.foreign.iter().filter(|foreign| foreign.is_unread()) {
         context.ui.warning(format!("\"{}\" could not be read and was left alone: {}", foreign.name, foreign.why));
     }
     // The backup itself has reported what it made.
@@ -365,7 +353,7 @@ fn finish(report: &Report, made: Option<&ArchiveName>, context: &mut Context) ->
     if report.fates.len() < report.plan.removed().count() {
         return Err(Interrupted.into());
     }
-    Ok(if stopped || report.has_failures() || report.seen.foreign.iter().any(|foreign| foreign.unread) {
+    Ok(if stopped || report.has_failures() || report.seen.foreign.iter().any(|foreign| foreign.is_unread()) {
         Outcome::Problems
     } else {
         Outcome::Done

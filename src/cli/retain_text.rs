@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 
+use super::table::{Column, Table};
 use super::ui::Tone;
 use super::{Context, text};
 use crate::groups::{Group, are_ambiguous, groups};
@@ -11,6 +12,7 @@ use crate::ops::reports::{self, Progressed as Shown};
 use crate::ops::retain::Fate;
 use crate::ops::stale::{Remedy, Stale, Whereabouts};
 use crate::retention::{Action, Plan, Reason, Rule, Verdict};
+use crate::streams::Stream;
 
 /// Prints a plan, or what was done; `of` names what was asked for, for a store that has none of it.
 pub(super) fn show(shown: &Shown<'_>, of: &str, context: &mut Context) {
@@ -20,7 +22,7 @@ pub(super) fn show(shown: &Shown<'_>, of: &str, context: &mut Context) {
         return;
     }
     if shown.plan.verdicts.is_empty() {
-        context.ui.note(format!("no archives{of} in the store \"{}\"", printable(&shown.store)));
+        context.ui.note(format!("no heirloom archives{of} in the store \"{}\"", printable(&shown.store)));
     } else {
         for text in tables(shown, context) {
             print(shown, text, context);
@@ -29,7 +31,7 @@ pub(super) fn show(shown: &Shown<'_>, of: &str, context: &mut Context) {
     show_end(shown, context);
 }
 
-/// Names the archives that some wrong clock made: they stay for ever, unless somebody deletes them.
+/// Names the archives that are dated in the future: they stay until they are deleted.
 pub(super) fn warn_of_future(plan: &Plan, context: &Context) {
     let future: Vec<&str> =
         plan.kept().filter(|verdict| verdict.reasons.contains(&Reason::Future)).map(|verdict| verdict.archive.as_str()).collect();
@@ -54,18 +56,8 @@ fn tables(shown: &Shown<'_>, context: &Context) -> Vec<String> {
         })
         .collect();
     let table = |members: &[usize]| {
-        let mut table = context.ui.table(&["ARCHIVE", "MADE", "SIZE", "VERDICT", "WHY"]);
-        for &index in members {
-            let verdict = &verdicts[index];
-            table.add_row([
-                verdict.archive.to_string(),
-                verdict.created_at.with_timezone(&shown.zone).format("%Y-%m-%d %H:%M").to_string(),
-                text::bytes(verdict.bytes),
-                verdict_text(verdict, fates[index], context),
-                reasons_text(verdict),
-            ]);
-        }
-        table.trim_fmt()
+        let members: Vec<(&Verdict, Option<&Fate>)> = members.iter().map(|index| (&verdicts[*index], fates[*index])).collect();
+        if context.ui.wants_details() { each(&members, shown, context) } else { by_reason(&members, shown, context) }
     };
     let groups = groups(verdicts.iter().map(|verdict| verdict.streams.iter().collect()));
     if are_ambiguous(&groups) {
@@ -74,6 +66,83 @@ fn tables(shown: &Shown<'_>, context: &Context) -> Vec<String> {
     } else {
         vec![table(&(0..verdicts.len()).collect::<Vec<_>>())]
     }
+}
+
+/// Returns a line for each archive.
+fn each(members: &[(&Verdict, Option<&Fate>)], shown: &Shown<'_>, context: &Context) -> String {
+    let columns = [
+        Column::new("ARCHIVE").shorten(),
+        Column::new("MADE").drop(2),
+        Column::new("SIZE").right().drop(1),
+        Column::new("VERDICT"),
+        Column::new("WHY").wrap(),
+    ];
+    let mut table = Table::new(&columns);
+    for (verdict, fate) in members {
+        table.row([
+            verdict.archive.to_string(),
+            verdict.created_at.with_timezone(&shown.zone).format("%Y-%m-%d %H:%M").to_string(),
+            text::bytes(verdict.bytes),
+            verdict_text(verdict, *fate, context),
+            reasons_text(verdict),
+        ]);
+    }
+    context.ui.table_text(&table)
+}
+
+/// Returns a line for each reason: how many archives it is the reason for, from when to when. What is kept comes first.
+fn by_reason(members: &[(&Verdict, Option<&Fate>)], shown: &Shown<'_>, context: &Context) -> String {
+    let mut lines: Vec<(String, String, Vec<&Verdict>)> = Vec::new();
+    let (kept, removed): (Vec<_>, Vec<_>) = members.iter().copied().partition(|(verdict, _)| verdict.action == Action::Keep);
+    for (verdict, fate) in kept.into_iter().chain(removed) {
+        let (word, why) = (verdict_text(verdict, fate, context), main_reason(verdict));
+        match lines.iter_mut().find(|line| (&line.0, &line.1) == (&word, &why)) {
+            Some((.., verdicts)) => verdicts.push(verdict),
+            None => lines.push((word, why, vec![verdict])),
+        }
+    }
+    let columns = [
+        Column::new("VERDICT"),
+        Column::new("ARCHIVES").right(),
+        Column::new("SIZE").right().drop(1),
+        Column::new("MADE").drop(6),
+        Column::new("WHY").wrap(),
+    ];
+    let mut table = Table::new(&columns);
+    for (word, why, verdicts) in lines {
+        let date = |verdict: &Verdict| verdict.created_at.with_timezone(&shown.zone).format("%Y-%m-%d").to_string();
+        let dates = (verdicts.last().map(|oldest| date(oldest)), verdicts.first().map(|newest| date(newest)));
+        let made = match dates {
+            (Some(oldest), Some(newest)) if oldest != newest => format!("{oldest} to {newest}"),
+            (oldest, _) => oldest.unwrap_or_default(),
+        };
+        let bytes = verdicts.iter().map(|verdict| verdict.bytes).sum();
+        table.row([word, text::thousands(verdicts.len() as u64), text::bytes(bytes), made, why]);
+    }
+    context.ui.table_text(&table)
+}
+
+/// Returns the reasons of a verdict without what is particular to one archive: the first rule that keeps it, or all that let it go.
+fn main_reason(verdict: &Verdict) -> String {
+    let rule = |reason: &Reason| match reason {
+        Reason::Last { of, .. } => Some(format!("last {of}")),
+        Reason::WithinCount { of, .. } => Some(format!("newest {of}")),
+        Reason::PreUpdate { of, .. } => Some(format!("last {of} before updates")),
+        Reason::NewestOf(period) => Some(period.rule().to_string()),
+        _ => None,
+    };
+    if verdict.action == Action::Keep {
+        let first = verdict.reasons.iter().find_map(rule);
+        return first.unwrap_or_else(|| verdict.reasons.first().map(ToString::to_string).unwrap_or_default());
+    }
+    let newer = |reason: &Reason| match reason {
+        Reason::NewerIn(period) => period.to_string().split(' ').next().map(str::to_owned),
+        _ => None,
+    };
+    let periods: Vec<String> = verdict.reasons.iter().filter_map(newer).collect();
+    let others = verdict.reasons.iter().filter(|reason| newer(reason).is_none()).map(ToString::to_string);
+    let newer = (!periods.is_empty()).then(|| format!("newer one in the same {}", periods.join(" and ")));
+    others.chain(newer).collect::<Vec<_>>().join(", ")
 }
 
 fn verdict_text(verdict: &Verdict, fate: Option<&Fate>, context: &Context) -> String {
@@ -101,12 +170,14 @@ pub(super) fn stale_text(stale: &Stale, context: &Context) -> String {
         Whereabouts::Gone => {
             let verb = if stale.remedy == Remedy::Cleanup { "cleanup" } else { "rotate" };
             let command = context.command_line(&[verb, "--gone", "90d", "--set", set]);
-            format!("its database is not there any more; to keep only its newest archive: {command}")
+            format!("its database is gone; to keep only its newest archive: {command}")
         }
         Whereabouts::There => {
-            format!("its database is still there; to back it up: {}", context.command_line(&["backup", path, "--set", set]))
+            format!("its database still exists; to back it up: {}", context.command_line(&["backup", path, "--set", set]))
         }
-        Whereabouts::Unknown => "whether its database is still there is not known; remove what is not needed with `heirloom delete`".into(),
+        Whereabouts::Unknown => {
+            "it is not known whether its database still exists; remove archives that are not needed with `heirloom delete`".into()
+        }
     };
     format!("{}: the newest archive is from {age}; {then}", text::stream(&stale.stream))
 }
@@ -132,11 +203,19 @@ pub(super) fn show_end(shown: &Shown<'_>, context: &mut Context) {
             vec![format!("kept {kept} ({kept_bytes}), removed {removed} ({freed} freed)")]
         }
     };
-    let streams = shown.plan.streams();
-    for stream in &streams {
-        let line = how_far_back(&shown.plan.of_stream(stream), context.now, shown.zone);
-        let of_stream = if streams.len() > 1 { format!("{}: ", super::text::stream(stream)) } else { String::new() };
-        lines.extend(line.map(|line| format!("{of_stream}{line}")));
+    // Databases that go back equally far share a line.
+    let mut reaches: Vec<(String, Vec<&Stream>)> = Vec::new();
+    for stream in shown.plan.streams() {
+        let Some(line) = how_far_back(&shown.plan.of_stream(stream), context.now, shown.zone) else { continue };
+        match reaches.iter_mut().find(|reach| reach.0 == line) {
+            Some((_, streams)) => streams.push(stream),
+            None => reaches.push((line, vec![stream])),
+        }
+    }
+    let several = reaches.len() > 1;
+    for (line, streams) in reaches {
+        let of: Vec<String> = streams.into_iter().map(text::stream).collect();
+        lines.push(if several { format!("{}: {line}", of.join(" and ")) } else { line });
     }
     if shown.plan.left_alone > 0 {
         let others = text::count(shown.plan.left_alone as u64, "archive");
@@ -144,38 +223,38 @@ pub(super) fn show_end(shown: &Shown<'_>, context: &mut Context) {
     }
     if shown.leftovers > 0 {
         let done = if shown.fates.is_some() { "removed" } else { "to remove" };
-        lines.push(format!("{} of dead runs {done}", text::count(shown.leftovers as u64, "leftover")));
+        lines.push(format!("{} of interrupted runs {done}", text::count(shown.leftovers as u64, "leftover")));
     }
     let foreign = shown.seen.foreign.len() as u64;
     if foreign > 0 {
-        lines.push(format!("{} left alone: no archive of this tool (see `heirloom list`)", text::count(foreign, "file")));
+        lines.push(format!("{} left alone: not a heirloom archive (see `heirloom list`)", text::count(foreign, "file")));
     }
     for line in lines {
         print(shown, line, context);
     }
 }
 
-/// Returns how far back one can go, by each rule that keeps something: `you can go back to every day until 2026-02-23, …`.
+/// Returns how far back one can go, by each rule that keeps something: `daily back to 2026-02-23, weekly back to …`.
 pub(super) fn how_far_back(plan: &Plan, now: DateTime<Utc>, zone: Tz) -> Option<String> {
     let date = |verdict: &Verdict| verdict.created_at.with_timezone(&zone).format("%Y-%m-%d").to_string();
     let by_rule = Rule::ALL.into_iter().filter_map(|rule| {
         let oldest = plan.reach_of(rule)?;
         Some(match rule {
-            Rule::Last => format!("every backup until {}", oldest.created_at.with_timezone(&zone).format("%Y-%m-%d %H:%M")),
-            Rule::Hourly => format!("every hour until {}", oldest.created_at.with_timezone(&zone).format("%Y-%m-%d %H:%M")),
-            Rule::Daily => format!("every day until {}", date(oldest)),
-            Rule::Weekly => format!("every week until {}", date(oldest)),
-            Rule::Monthly => format!("every month until {}", date(oldest)),
-            Rule::Yearly => format!("every year until {}", date(oldest)),
+            Rule::Last => format!("every backup back to {}", oldest.created_at.with_timezone(&zone).format("%Y-%m-%d %H:%M")),
+            Rule::Hourly => format!("hourly back to {}", oldest.created_at.with_timezone(&zone).format("%Y-%m-%d %H:%M")),
+            Rule::Daily => format!("daily back to {}", date(oldest)),
+            Rule::Weekly => format!("weekly back to {}", date(oldest)),
+            Rule::Monthly => format!("monthly back to {}", date(oldest)),
+            Rule::Yearly => format!("yearly back to {}", date(oldest)),
         })
     });
     let by_rule: Vec<String> = by_rule.collect();
     let oldest = plan.oldest()?;
     let age = text::age(oldest.created_at, now);
     Some(if by_rule.is_empty() {
-        format!("you can go back to {} ({age})", date(oldest))
+        format!("oldest archive from {} ({age})", date(oldest))
     } else {
-        format!("you can go back to {} ({age}): {}", date(oldest), by_rule.join(", "))
+        format!("{}; the oldest is from {} ({age})", by_rule.join(", "), date(oldest))
     })
 }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::retain::{Damaged, RetainArgs, carry_out};
 use super::retain_text::{how_far_back, reasons_text};
+use super::table::{Column, Table};
 use super::{Context, Outcome, text};
 use crate::failure::Failure;
 use crate::ops::reports;
@@ -124,11 +125,11 @@ fn play(args: &RotateArgs, policy: &Policy, span: Duration, context: &mut Contex
 fn show(played: &Simulation, policy: &Policy, args: &RotateArgs, zone: Tz, context: &mut Context) {
     let ui = &mut context.ui;
     let date = |at: DateTime<Utc>| at.with_timezone(&zone).format("%Y-%m-%d %H:%M").to_string();
-    let mut table = ui.table(&["BACKUP OF", "KEPT FOR"]);
+    let mut table = Table::new(&[Column::new("BACKUP OF"), Column::new("KEPT FOR").wrap()]);
     for verdict in played.plan.kept() {
-        table.add_row([date(verdict.created_at), reasons_text(verdict)]);
+        table.row([date(verdict.created_at), reasons_text(verdict)]);
     }
-    ui.result(table.trim_fmt());
+    ui.table(&table);
     let rules: Vec<String> = Rule::ALL
         .into_iter()
         .filter(|rule| policy.reach().of(*rule) > 0)

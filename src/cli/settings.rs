@@ -4,17 +4,15 @@
 //! as none: a backup with the wrong settings is worse than one that says why it did not run.
 
 use std::ffi::OsString;
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::io::{self, Read as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-
-use rustix::fs::OFlags;
 
 use super::GlobalArgs;
 use super::context::quoted;
 use crate::config::{DotEnv, Effective, FileLayer, Flag, Key, Layers, Look, Origin, Problem, Value, Variables};
 use crate::failure::{Failure, FailureKind, Remedy};
+use crate::platform::{self, Links, Writers};
 
 /// The largest configuration file that is read, in bytes.
 const MAX_BYTES: u64 = 1 << 20;
@@ -191,16 +189,16 @@ enum Risk {
 impl Risk {
     /// Looks who may change an open file, or what its path leads to.
     fn of(file: &fs::Metadata, path: &Path) -> Option<Self> {
-        if !rustix::process::geteuid().is_root() {
+        if !platform::is_root() {
             return None;
         }
-        match file.mode() & 0o022 {
-            0 => {}
-            0o020 => return Some(Self::OpenTo("its group")),
-            _ => return Some(Self::OpenTo("everybody")),
+        match platform::writers(file) {
+            Writers::Owner => {}
+            Writers::Group => return Some(Self::OpenTo("its group")),
+            Writers::Everybody => return Some(Self::OpenTo("everybody")),
         }
-        let link = fs::symlink_metadata(path).ok().map(|link| link.uid());
-        [Some(file.uid()), link].into_iter().flatten().find(|owner| *owner != 0).map(Self::Owner)
+        let link = fs::symlink_metadata(path).ok().map(|link| platform::owner(&link));
+        [Some(platform::owner(file)), link].into_iter().flatten().find(|owner| *owner != 0).map(Self::Owner)
     }
 }
 
@@ -226,8 +224,7 @@ impl std::fmt::Display for ReadError {
 
 /// Reads a small text file. A pipe in its place is refused without waiting for a writer.
 fn read_text(path: &Path) -> Result<Found, ReadError> {
-    let nonblocking = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or(0);
-    let file = match OpenOptions::new().read(true).custom_flags(nonblocking).open(path) {
+    let file = match platform::open_at_once(path, Links::Follow) {
         Ok(file) => file,
         // A link to nowhere is a configuration that somebody meant to be there.
         Err(cause) if is_missing(&cause) && fs::symlink_metadata(path).is_err_and(|cause| is_missing(&cause)) => {
@@ -236,7 +233,7 @@ fn read_text(path: &Path) -> Result<Found, ReadError> {
         Err(cause) => {
             // A folder that we may not even look into is another user's: under `sudo -u app`, HOME is often still root's.
             let hidden = fs::symlink_metadata(path).is_err_and(|cause| cause.kind() == io::ErrorKind::PermissionDenied);
-            let socket = cause.raw_os_error() == Some(rustix::io::Errno::NXIO.raw_os_error());
+            let socket = platform::is_no_file(&cause);
             return Err(if hidden {
                 ReadError::Missing
             } else if socket {
@@ -290,7 +287,7 @@ fn dotenv(warnings: &mut Vec<String>) -> DotEnvFile {
 /// Looks at a path. What cannot be seen counts as there: the error then comes where it is used, and names it.
 fn look(path: &Path) -> Look {
     match fs::metadata(path) {
-        Ok(found) => Look::There(Some((found.dev(), found.ino()))),
+        Ok(found) => Look::There(Some(platform::file_id(&found))),
         Err(cause) if is_missing(&cause) => Look::Missing,
         Err(_) => Look::There(None),
     }

@@ -1,6 +1,7 @@
 //! `heirloom show`.
 
 use super::list::states;
+use super::table::{Column, Table};
 use super::{Context, Outcome, text};
 use crate::metadata::{DatabaseMetadata, Extent, ReplacedTarget, rfc3339};
 use crate::names::{Name, printable};
@@ -92,12 +93,12 @@ fn tell(context: &mut Context, selected: &Selected) {
         rows.extend(facts.into_iter().flat_map(fact_rows));
         print(context, &rows);
         if let Some(tables) = &held.tables {
-            let mut table = context.ui.table(&["TABLE", "ROWS"]);
+            let mut table = Table::new(&[Column::new("TABLE").shorten(), Column::new("ROWS").right()]);
             for entry in tables {
-                let rows = entry.rows.map_or_else(|| "not countable".into(), |rows| rows.to_string());
-                table.add_row([printable(&entry.name).into_owned(), rows]);
+                let rows = entry.rows.map_or_else(|| "not countable".into(), text::thousands);
+                table.row([printable(&entry.name).into_owned(), rows]);
             }
-            context.ui.result(table.trim_fmt());
+            context.ui.table(&table);
         }
     }
 }

@@ -7,11 +7,12 @@ use super::settings::variable;
 use super::{Context, Ui};
 use crate::config::{Key, Origin};
 use crate::failure::Failure;
-use crate::known::KnownStores;
 use crate::names::printable;
+use crate::ops::Repository;
 use crate::ops::reach::{self, Expected};
 use crate::platform;
-use crate::store::{Access, LocalStore, StoreError};
+use crate::store::{Access, StoreError, identity};
+use crate::workspace::known::KnownStores;
 
 /// What a run knows of stores.
 pub struct Stores {
@@ -26,7 +27,8 @@ pub struct Stores {
 }
 
 struct Written {
-    store: LocalStore,
+    root: PathBuf,
+    store: Repository,
     /// Whether this run made its folder.
     made: bool,
     /// Whether it had an id before.
@@ -48,27 +50,31 @@ impl Stores {
         self.accepts_new.set(true);
     }
 
-    pub(super) fn open(&self, root: &Path, context: &Context) -> Result<LocalStore, StoreError> {
+    pub(super) fn open(&self, root: &Path, context: &Context) -> Result<Repository, StoreError> {
         // A group that is not known gets nothing, and is no reason against reading.
         let access = access(context).unwrap_or_default();
         self.expected(root, access, context).open(root)
     }
 
-    pub(super) fn create(&self, root: &Path, context: &Context) -> anyhow::Result<LocalStore> {
+    pub(super) fn create(&self, root: &Path, context: &Context) -> anyhow::Result<Repository> {
         let (store, made) = self.expected(root, access(context)?, context).create(root)?;
-        let had_id = store.identity()?.is_some();
-        self.written.borrow_mut().push(Written { store: store.clone(), made, had_id });
+        let had_id = identity(store.store())?.is_some();
+        self.written.borrow_mut().push(Written { root: root.to_owned(), store: store.clone(), made, had_id });
         Ok(store)
     }
 
     fn expected(&self, root: &Path, access: Access, context: &Context) -> Expected {
-        let mut expected = Expected { ids: Vec::new(), mount: mount(root, context), access };
+        let mut expected = Expected { mount: mount(root, context), access, ..Expected::default() };
         if let Some(known) = self.known.as_ref().filter(|_| !self.accepts_new.get()) {
             match known.at(&platform::resolved(root)) {
                 Ok(ids) => expected.ids = ids,
                 Err(cause) => {
                     if !self.warned.replace(true) {
                         context.ui.warning(format!("cannot read which store was used before: {cause}"));
+                    }
+                    // Where this user may never read, nothing was remembered either.
+                    if !is_lasting(&cause) {
+                        expected.unread = Some(cause.to_string());
                     }
                 }
             }
@@ -78,13 +84,13 @@ impl Stores {
 
     /// Removes the stores that this run made and that got no archive, and remembers the others.
     pub(super) fn settle(&self, ui: &Ui) {
-        for Written { store, made, had_id } in self.written.take() {
+        for Written { root, store, made, had_id } in self.written.take() {
             if made && let Err(cause) = reach::unmake(&store) {
                 ui.detail(format!("an empty store stays: {cause}"));
             }
-            let Ok(Some(identity)) = store.identity() else { continue };
+            let Ok(Some(identity)) = identity(store.store()) else { continue };
             let remembered = match &self.known {
-                Some(known) => known.remember(&platform::resolved(store.root()), &identity.id),
+                Some(known) => known.remember(&platform::resolved(&root), &identity.id),
                 None => Err(std::io::Error::new(std::io::ErrorKind::NotFound, "there is no HOME and no HEIRLOOM_STATE_DIR")),
             };
             if let Err(cause) = remembered {
@@ -110,7 +116,7 @@ fn state_directory() -> Option<PathBuf> {
     let folder = |name: &str| variable(name).map(PathBuf::from);
     let of_user = || {
         // Root has one, whether a timer or a person runs the command.
-        if rustix::process::geteuid().is_root() {
+        if platform::is_root() {
             return Some("/var/lib/heirloom".into());
         }
         let state = folder("XDG_STATE_HOME").filter(|path| path.is_absolute());

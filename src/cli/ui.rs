@@ -6,11 +6,12 @@ use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use comfy_table::{ColumnConstraint, ContentArrangement, Table, presets};
 use serde::Serialize;
 
 use super::GlobalArgs;
 use super::bar::Bar;
+use super::table::Table;
+use super::wrap::wrap;
 use crate::names::printable;
 use crate::progress::Progress;
 
@@ -62,7 +63,9 @@ pub struct Ui {
     colored_stderr: bool,
     bar: bool,
     interactive: bool,
-    stdout_terminal: bool,
+    /// The columns of the terminal on stdout; `None` if it is no terminal.
+    stdout_width: Option<usize>,
+    stderr_width: Option<usize>,
     signal: Arc<AtomicUsize>,
     output_failure: Option<io::Error>,
 }
@@ -90,7 +93,8 @@ impl Ui {
                 ProgressWhen::Auto => stderr && !args.quiet && !args.json,
             },
             interactive: io::stdin().is_terminal() && stderr && !args.json,
-            stdout_terminal: stdout,
+            stdout_width: width(io::stdout(), stdout),
+            stderr_width: width(io::stderr(), stderr),
             signal: Arc::new(AtomicUsize::new(0)),
             output_failure: None,
         }
@@ -133,14 +137,14 @@ impl Ui {
     pub fn document(&mut self, document: &impl Serialize) {
         // Through a value, so that the fields are in the order of their names, whatever the report's.
         match serde_json::to_value(document).and_then(|document| serde_json::to_string_pretty(&document)) {
-            Ok(text) => self.stdout(&text),
+            Ok(text) => self.write_stdout(&text),
             Err(error) => self.output_failure = Some(error.into()),
         }
     }
 
     /// Prints a line on stdout that tells of a success: at a terminal or with `--verbose`, so that cron has nothing to mail.
     pub fn summary(&mut self, text: impl AsRef<str>) {
-        if self.tells() && (self.stdout_terminal || self.verbose) {
+        if self.tells() && (self.stdout_width.is_some() || self.verbose) {
             self.stdout(text.as_ref());
         }
     }
@@ -157,7 +161,33 @@ impl Ui {
         self.stdout(text.as_ref());
     }
 
+    /// Prints a table that was asked for, with `--quiet` too.
+    pub(super) fn table(&mut self, table: &Table) {
+        let text = self.table_text(table);
+        self.write_stdout(&text);
+    }
+
+    /// Returns a table that fits the terminal. Columns are separated by two blanks.
+    pub(super) fn table_text(&self, table: &Table) -> String {
+        table.lines(self.stdout_width, |title| self.paint(Tone::Dim, title)).join("\n")
+    }
+
+    /// Returns whether `--verbose` was given.
+    pub fn is_verbose(&self) -> bool {
+        self.verbose
+    }
+
+    /// Returns whether every detail is asked for, or read by a program: then nothing is summed up.
+    pub fn wants_details(&self) -> bool {
+        self.verbose || self.stdout_width.is_none()
+    }
+
     fn stdout(&mut self, text: &str) {
+        let fitted = self.stdout_width.map_or_else(|| text.to_owned(), |width| wrap(text, width, HANG));
+        self.write_stdout(&fitted);
+    }
+
+    fn write_stdout(&mut self, text: &str) {
         let mut stdout = io::stdout().lock();
         let result = writeln!(stdout, "{text}").and_then(|()| stdout.flush());
         if let Err(error) = result {
@@ -198,12 +228,17 @@ impl Ui {
     /// Prints a JSON document on stderr: an error.
     pub fn stderr_json(&self, document: &impl Serialize) {
         match serde_json::to_value(document) {
-            Ok(document) => self.stderr(&document.to_string()),
-            Err(error) => self.stderr(&error.to_string()),
+            Ok(document) => self.write_stderr(&document.to_string()),
+            Err(error) => self.write_stderr(&error.to_string()),
         }
     }
 
     fn stderr(&self, text: &str) {
+        let text = self.stderr_width.map_or_else(|| text.to_owned(), |width| wrap(text, width, HANG));
+        self.write_stderr(&text);
+    }
+
+    fn write_stderr(&self, text: &str) {
         // There is no third place to complain in.
         let _ = writeln!(io::stderr().lock(), "{text}");
     }
@@ -216,22 +251,6 @@ impl Ui {
     /// Colours a piece of stderr text.
     pub fn paint_stderr(&self, tone: Tone, text: &str) -> String {
         paint(self.colored_stderr, tone, text)
-    }
-
-    /// Makes a table that fits the terminal; columns are separated by blanks, so that `awk` can read it.
-    pub fn table(&self, header: &[&str]) -> Table {
-        let mut table = Table::new();
-        let arrangement = if self.stdout_terminal { ContentArrangement::Dynamic } else { ContentArrangement::Disabled };
-        table.load_style(presets::NOTHING).set_content_arrangement(arrangement);
-        table.set_header(header.iter().map(|title| self.paint(Tone::Dim, title)));
-        for column in table.column_iter_mut() {
-            column.set_padding((0, 2));
-        }
-        // The first column holds the name that people copy: it is never broken.
-        if let Some(first) = table.column_mut(0) {
-            first.set_constraint(ColumnConstraint::ContentWidth);
-        }
-        table
     }
 
     /// Asks a yes-or-no question at the terminal; no is the default. Returns false where nobody can be asked.
@@ -263,6 +282,15 @@ impl Ui {
     pub fn progress(&self) -> impl Progress + use<> {
         Bar::new(self.bar, self.signal.clone())
     }
+}
+
+/// By how much the further lines of a wrapped text are indented.
+const HANG: usize = 2;
+
+/// Returns the width of a terminal, in columns.
+fn width(stream: impl std::os::fd::AsFd, is_terminal: bool) -> Option<usize> {
+    let size = if is_terminal { terminal_size::terminal_size_of(stream) } else { None };
+    size.map(|(width, _)| usize::from(width.0)).filter(|width| *width > 0)
 }
 
 fn paint(colored: bool, tone: Tone, text: &str) -> String {

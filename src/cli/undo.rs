@@ -11,14 +11,14 @@ use crate::database::Proof;
 use crate::failure::Failure;
 use crate::metadata::Kind;
 use crate::names::{Name, printable};
+use crate::ops::Repository;
 use crate::ops::inventory::Reading;
 use crate::ops::pending;
 use crate::ops::resolve::{Place, Selected, Wanted, in_store, resolve};
 use crate::ops::restore::undo::{Choice, End, History, Past, Scope, Targets};
 use crate::ops::restore::{self, Interrupted, Known, RestoreError, Where};
-use crate::platform::resolved;
+use crate::platform::{parent, resolved};
 use crate::report::restore::Outcome as Skip;
-use crate::store::{LocalStore, Store as _, parent};
 
 /// What an interrupted restore that is taken back turns out to be, where it died early.
 const NOTHING_CHANGED: &str = "the interrupted restore had changed nothing; its note is removed";
@@ -168,7 +168,7 @@ fn scope(args: &RestoreArgs, context: &Context) -> Scope {
 }
 
 /// Says why nothing is undone, and what to type instead.
-fn refusal(choice: Choice, context: &Context, store: &LocalStore) -> RestoreError {
+fn refusal(choice: Choice, context: &Context, store: &Repository) -> RestoreError {
     let age = |past: &Past| text::age(past.at, context.now);
     let of = |past: &Past| past.archive.as_ref().map(|archive| format!(" from {}", printable(archive))).unwrap_or_default();
     let paths = |past: &Past| past.targets.iter().map(|target| quoted(&target.path)).collect::<Vec<_>>().join(", ");
@@ -186,7 +186,7 @@ fn refusal(choice: Choice, context: &Context, store: &LocalStore) -> RestoreErro
         Choice::NoWayBack(past) if past.end == End::Interrupted => {
             let why =
                 format!("the interrupted restore of {}{} ({}) has no safety backup in this store", paths(&past), of(&past), age(&past));
-            let elsewhere = past.store.filter(|other| Path::new(other) != resolved(store.root()) && Path::new(other) != store.root());
+            let elsewhere = past.store.filter(|other| !store.is_at(Path::new(other)));
             let hint = elsewhere.map_or_else(
                 || format!("restore all of its databases again: {}", context.typed.quoted(&["restore"])),
                 |other| format!("name the store that it used: heirloom restore --undo --dir {}", restore::shell_word(&other)),
@@ -252,7 +252,7 @@ pub(super) fn report_beside<'a>(context: &Context, targets: impl Iterator<Item =
 fn known_interrupted(context: &Context) -> Vec<Interrupted> {
     let configured = context.settings.sets.values().flat_map(|settings| settings.databases.values());
     let databases = configured.chain(context.settings.default_database.iter()).map(PathBuf::as_path);
-    restore::interrupted(context.store().ok().as_ref(), databases).unwrap_or_default()
+    restore::interrupted(context.store().ok().as_ref().map(Repository::workspace), databases).unwrap_or_default()
 }
 
 fn report(context: &Context, interrupted: &Interrupted) {

@@ -5,14 +5,13 @@ use super::ui::Tone;
 use super::{Context, Outcome};
 use crate::archive::ArchiveError;
 use crate::failure::is_interruption;
-use crate::lock::StoreLock;
 use crate::names::{ArchiveName, Name, printable};
-use crate::ops::inventory::inventory;
-use crate::ops::marks;
+use crate::ops::Repository;
+use crate::ops::inventory::{Foreign, inventory};
 use crate::ops::resolve::{Place, Selected, in_store};
 use crate::ops::verify::{State, Verified, VerifyDepth, verify};
 use crate::report::archives::{Verification, VerifiedArchive};
-use crate::store::{LocalStore, Store as _, StoreError};
+use crate::store::StoreError;
 
 /// Prove that archives can be restored
 ///
@@ -25,7 +24,8 @@ use crate::store::{LocalStore, Store as _, StoreError};
   heirloom verify --all --depth quick  structure and digests of every archive
   heirloom verify /mnt/usb/shop_20260301T030000Z.tar.gz
 
-Exit codes: 0 all good; 12 no such backup; 13 at least one is damaged; 15 not enough space; 16 store unreachable")]
+Exit codes: 0 all good; 12 no such backup; 13 at least one is damaged; 15 not enough space; 16 store unreachable;
+17 encrypted, and no key for it")]
 pub struct VerifyArgs {
     /// Paths, names, beginnings of names, or `latest` (which is the default)
     #[arg(value_name = "ARCHIVE", add = super::complete::archives())]
@@ -65,7 +65,7 @@ impl From<DepthArg> for VerifyDepth {
 struct Looked {
     shown: String,
     /// The store and the name, where a mark can be set.
-    home: Option<(LocalStore, ArchiveName)>,
+    home: Option<(Repository, ArchiveName)>,
     result: anyhow::Result<Verified>,
 }
 
@@ -124,7 +124,7 @@ fn look_at_named(args: &VerifyArgs, context: &Context) -> anyhow::Result<Vec<Loo
 /// Reports which archives cannot be the newest because they cannot even be described: "ok" about an older one must not hide them.
 fn warn_of_unreadable(context: &Context) -> anyhow::Result<()> {
     let found = inventory(&context.store()?, &context.reading(), &context.ui.progress())?;
-    for foreign in found.foreign.iter().filter(|foreign| foreign.damaged) {
+    for foreign in found.foreign.iter().filter(|foreign| foreign.is_damaged()) {
         context.ui.warning(format!("{}: {}; see {}", foreign.name, foreign.why, context.typed.quoted(&["verify", "--all"])));
     }
     Ok(())
@@ -134,14 +134,15 @@ fn look_at_all(args: &VerifyArgs, context: &Context) -> anyhow::Result<Vec<Looke
     let store = context.store()?;
     let reading = context.reading();
     let found = inventory(&store, &reading, &context.ui.progress())?;
-    for newer in found.foreign.iter().filter(|foreign| foreign.newer_format.is_some()) {
+    for newer in found.foreign.iter().filter(|foreign| foreign.newer().is_some()) {
         context.ui.warning(format!("{}: written by a newer heirloom, not verified; update heirloom", newer.name));
     }
     super::meant::refuse_unknown_set(args.set.as_ref(), &found, context)?;
     let mut looked = Vec::new();
     let of_set = found.snapshots.iter().filter(|snapshot| args.set.as_ref().is_none_or(|set| *set == snapshot.set));
     // An archive that cannot even be described belongs to no set; it is looked at with all of them.
-    let broken = found.foreign.iter().filter(|foreign| (foreign.damaged || foreign.unread) && args.set.is_none());
+    let is_broken = |foreign: &&Foreign| foreign.is_damaged() || foreign.is_unread() || foreign.lacks_key();
+    let broken = found.foreign.iter().filter(is_broken).filter(|_| args.set.is_none());
     for name in of_set.map(|snapshot| snapshot.name.as_str()).chain(broken.map(|foreign| foreign.name.as_str())) {
         looked.push(match in_store(&store, name, &reading) {
             Ok(selected) => look(args, context, selected)?,
@@ -154,18 +155,17 @@ fn look_at_all(args: &VerifyArgs, context: &Context) -> anyhow::Result<Vec<Looke
 }
 
 /// Returns where a mark for an archive goes that could not even be opened.
-fn home_of(context: &Context, text: &str) -> Option<(LocalStore, ArchiveName)> {
+fn home_of(context: &Context, text: &str) -> Option<(Repository, ArchiveName)> {
     let store = context.store().ok()?;
     let name = ArchiveName::new(text).ok()?;
-    matches!(store.stat(name.as_str()), Ok(Some(_))).then_some((store, name))
+    matches!(store.store().stat(name.as_str()), Ok(Some(_))).then_some((store, name))
 }
 
-/// Turns what an archive is refused for into a finding; every other error is passed on.
+/// Turns what an archive is refused for into a verdict. An archive that cannot be read fails alone; every other error is passed on.
 fn refused(error: anyhow::Error) -> anyhow::Result<anyhow::Result<Verified>> {
-    match error.downcast::<ArchiveError>() {
-        Ok(ArchiveError::Interrupted(interrupted)) => Err(interrupted.into()),
-        Ok(error) => Ok(Verified::refused(error).map_err(Into::into)),
-        Err(error) => Err(error),
+    match Verified::refused(error) {
+        Err(error) if error.downcast_ref().is_none_or(|error| matches!(error, ArchiveError::Interrupted(_))) => Err(error),
+        alone => Ok(alone),
     }
 }
 
@@ -182,17 +182,17 @@ fn look(args: &VerifyArgs, context: &Context, selected: Selected) -> anyhow::Res
 }
 
 /// Sets or takes away the mark beside the archive. A mark that cannot be written is a warning: the verdict stands without it.
-fn remember(context: &Context, home: Option<&(LocalStore, ArchiveName)>, verified: &Verified, depth: VerifyDepth) {
+fn remember(context: &Context, home: Option<&(Repository, ArchiveName)>, verified: &Verified, depth: VerifyDepth) {
     let Some((store, name)) = home else { return };
     let marked = || -> anyhow::Result<bool> {
-        let is_marked = store.stat(&format!("{name}{}", crate::ops::inventory::DAMAGED))?.is_some();
+        let is_marked = store.store().stat(&format!("{name}{}", crate::ops::inventory::DAMAGED))?.is_some();
         if is_marked == (verified.state == State::Damaged) {
             return Ok(false);
         }
-        let lock = StoreLock::acquire(&store.create_private()?, std::time::Duration::from_secs(10), &context.ui.progress())?;
+        let locked = store.lock(std::time::Duration::from_secs(10), &context.ui.progress())?;
         Ok(match verified.state {
-            State::Damaged => marks::mark_damaged(store, &lock, name, depth.as_str(), &verified.findings)?,
-            State::Good => marks::clear_damaged(store, &lock, name, &depth.and_shallower())?,
+            State::Damaged => locked.mark_damaged(name, depth.as_str(), &verified.findings)?,
+            State::Good => locked.clear_damaged(name, &depth.and_shallower())?,
         })
     };
     match marked() {

@@ -1,6 +1,6 @@
 //! The text of a `.env` file, which belongs to an application and holds its secrets.
 //!
-//! Only lookups by name come out of it, and no warning repeats what a line says.
+//! It answers lookups by name only, and no warning repeats the text of a line.
 
 use std::collections::BTreeMap;
 
@@ -13,8 +13,8 @@ pub struct DotEnv {
 }
 
 impl DotEnv {
-    /// Reads `NAME=value` lines: blanks around the `=`, an optional `export`, `#` comments, values in single quotes (as
-    /// they stand) or double quotes (with `\n`, `\t`, `\"`, `\\`), both over several lines. Nothing is expanded. The last of a name wins.
+    /// Reads `NAME=value` lines: blanks around the `=`, an optional `export`, `#` comments, values in single quotes (verbatim)
+    /// or double quotes (with `\n`, `\t`, `\"`, `\\`), both over several lines. Nothing is expanded. The last assignment of a name wins.
     /// A line that cannot be read is left out, with a warning.
     pub fn parse(text: &str) -> Self {
         let mut found = Self::default();
@@ -62,16 +62,16 @@ fn assignment(text: &str) -> (Assignment<'_>, &str) {
     }
     let value = value.trim_start();
     if let Some(quote) = value.chars().next().filter(|first| matches!(first, '"' | '\'')) {
-        // `value` lies inside `text`: the offset of one in the other is where the quoted text, which may go on over more lines, begins.
+        // `value` lies inside `text`: the offset of one in the other is where the quoted text starts, which may span several lines.
         let start = value.as_ptr() as usize - text.as_ptr() as usize + 1;
         return match quoted(&text[start..], quote) {
             Some((value, rest)) => {
                 let (tail, after) = rest.split_once('\n').unwrap_or((rest, ""));
                 let tail = tail.trim();
                 let clean = tail.is_empty() || tail.starts_with('#');
-                (if clean { Ok(Some((name, value))) } else { Err("goes on after its closing quote") }, after)
+                (if clean { Ok(Some((name, value))) } else { Err("has text after its closing quote") }, after)
             }
-            None => (Err("has a quote that is never closed"), after),
+            None => (Err("has an unclosed quote"), after),
         };
     }
     let comment = value.char_indices().find(|(at, char)| *char == '#' && (*at == 0 || value[..*at].ends_with([' ', '\t'])));

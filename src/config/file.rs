@@ -15,20 +15,20 @@ use super::variables::expand;
 use super::{Key, Origin, Problem, Settings, ShrinkWatch, Value};
 use crate::names::{Name, printable};
 
-/// What a configuration file says.
+/// The content of a configuration file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileLayer {
     /// The file. Relative paths in it start from its folder.
     pub path: PathBuf,
-    /// The settings and the lines they stand in.
+    /// The settings and their lines.
     pub(super) settings: Vec<(Key, Value, usize)>,
     /// The databases of all sets, in the order of the file.
     pub(super) databases: Vec<FileDatabase>,
-    /// How sets watch for shrinks, where they say so.
+    /// How sets watch for shrinks, if they set it.
     pub(super) shrinks: Vec<(Name, ShrinkWatch)>,
 }
 
-/// A database as the file names it.
+/// A database in the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct FileDatabase {
     pub(super) set: Name,
@@ -46,9 +46,9 @@ impl FileDatabase {
 }
 
 impl FileLayer {
-    /// Reads the text of a configuration file. The path serves messages and relative paths; nothing is opened.
+    /// Reads the text of a configuration file. The path is used for messages and relative paths; nothing is opened.
     pub fn parse(path: &Path, text: &str) -> (Self, Vec<Problem>) {
-        // toml refuses a byte order mark with a message about a key; editors that write one show none.
+        // toml rejects a byte order mark with a message about a key, and editors do not show the mark.
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let mut reader = Reader {
             breaks: text.match_indices('\n').map(|(at, _)| at).collect(),
@@ -59,7 +59,7 @@ impl FileLayer {
         for error in &errors {
             reader.problem(error.span().unwrap_or_default(), String::new(), error.message().to_owned());
         }
-        // After a syntax error what was recovered is a guess, and problems with a guess help nobody.
+        // After a syntax error the recovered values are guesses; problems in them would mislead.
         if errors.is_empty() {
             reader.root(table.get_ref());
         }
@@ -68,7 +68,7 @@ impl FileLayer {
             _ => 0,
         });
         if !errors.is_empty() {
-            // One mistake often makes several complaints about its line.
+            // One mistake often causes several errors on its line.
             reader.problems.dedup_by(|second, first| second.place == first.place);
         }
         (reader.layer, reader.problems)
@@ -86,7 +86,7 @@ impl FileLayer {
 }
 
 struct Reader {
-    /// Where the lines end: looked up for every setting, and so never counted again.
+    /// Offsets of the line ends, computed once because every setting looks them up.
     breaks: Vec<usize>,
     layer: FileLayer,
     problems: Vec<Problem>,
@@ -104,7 +104,7 @@ impl Reader {
         self.problems.push(Problem { place: Some(place.into()), key, message, remedy: None });
     }
 
-    /// Returns the entries of a table; where it is none, says so and returns nothing.
+    /// Returns the entries of a table. Reports a value that is not a table, and returns nothing.
     fn entries<'a, 't>(&mut self, value: &'a Spanned<DeValue<'t>>, key: &str) -> Entries<'a, 't> {
         match value.get_ref() {
             DeValue::Table(table) => table.iter().collect(),
@@ -244,7 +244,7 @@ fn in_order<'a, 't>(mut entries: Entries<'a, 't>) -> Entries<'a, 't> {
     entries
 }
 
-/// Says whether a key takes a value, without looking at anything outside the file.
+/// Returns whether a key accepts a value, without looking at anything outside the file.
 fn possible(key: Key, value: &Value) -> Result<(), String> {
     if let (Key::StoreDir | Key::StoreMount, Value::Text(text)) = (key, value) {
         expand(text, |_| Some("x".into()))?;
@@ -253,10 +253,10 @@ fn possible(key: Key, value: &Value) -> Result<(), String> {
 }
 
 fn texts(value: &DeValue<'_>) -> Result<Value, String> {
-    let DeValue::Array(array) = value else { return Err(format!("must be a list of texts, not {}", kind(value))) };
+    let DeValue::Array(array) = value else { return Err(format!("must be a list of strings, not {}", kind(value))) };
     let text = |value: &Spanned<DeValue<'_>>| match value.get_ref() {
         DeValue::String(text) => Ok(text.to_string()),
-        other => Err(format!("must be a list of texts, not of {}", kind(other))),
+        other => Err(format!("must be a list of strings, not of {}", kind(other))),
     };
     array.iter().map(text).collect::<Result<_, _>>().map(Value::Texts)
 }
@@ -275,9 +275,9 @@ fn scalar(value: &DeValue<'_>) -> Result<Value, String> {
 
 fn kind(value: &DeValue<'_>) -> &'static str {
     match value {
-        DeValue::String(_) => "a text",
+        DeValue::String(_) => "a string",
         DeValue::Integer(_) => "a number",
-        DeValue::Float(_) => "a number with a fraction",
+        DeValue::Float(_) => "a decimal number",
         DeValue::Boolean(_) => "true or false",
         DeValue::Datetime(_) => "a date or a time",
         DeValue::Array(_) => "a list",
@@ -285,12 +285,12 @@ fn kind(value: &DeValue<'_>) -> &'static str {
     }
 }
 
-/// Returns a key out of the file as it can be shown: without anything that steers a terminal, cut to length.
+/// Returns a key of the file ready to be shown: without control characters, cut to length.
 fn shown(key: &str) -> String {
     printable(key).chars().take(64).collect()
 }
 
-/// Says that a name is not known, and which known one was probably meant: a similar one of the same table, else the same one in another table.
+/// Reports an unknown name and suggests a known one: a similar one of the same table, else the same one in another table.
 fn unknown<'k>(what: &str, name: &str, siblings: impl Iterator<Item = &'k str>, elsewhere: impl Fn(&Key) -> bool) -> String {
     let close = siblings
         .map(|sibling| (strsim::damerau_levenshtein(sibling, &name.chars().take(64).collect::<String>().to_lowercase()), sibling))
@@ -298,7 +298,7 @@ fn unknown<'k>(what: &str, name: &str, siblings: impl Iterator<Item = &'k str>, 
         .min();
     match (close, Key::ALL.into_iter().find(elsewhere)) {
         (Some((_, sibling)), _) => format!("{what}; did you mean \"{sibling}\"?"),
-        (None, Some(key)) => format!("{what} here; it belongs into [{}]", key.section()),
+        (None, Some(key)) => format!("{what} here; it belongs in [{}]", key.section()),
         (None, None) => what.to_owned(),
     }
 }
@@ -312,19 +312,19 @@ mod tests {
         FileLayer::parse(Path::new("heirloom.toml"), text).1.iter().map(ToString::to_string).collect()
     }
 
-    /// Bad files: the text, and what every message must name.
+    /// Invalid files: the text, and what each message must contain.
     #[test]
     fn each_wrong_line_is_named_with_its_key() {
         let table: &[(&str, &str)] = &[
             ("[retention]\nkep = 3", "heirloom.toml:2: retention.kep: is not a setting; did you mean \"keep\"?"),
             ("[retention]\nzzz = 3", "heirloom.toml:2: retention.zzz: is not a setting"),
             ("[retentoin]\nkeep = 3", "heirloom.toml:1: retentoin: is not a section; did you mean \"retention\"?"),
-            ("keep = 3", "heirloom.toml:1: keep: is not a section here; it belongs into [retention]"),
-            ("[store]\nkeep = 3", "heirloom.toml:2: store.keep: is not a setting here; it belongs into [retention]"),
+            ("keep = 3", "heirloom.toml:1: keep: is not a section here; it belongs in [retention]"),
+            ("[store]\nkeep = 3", "heirloom.toml:2: store.keep: is not a setting here; it belongs in [retention]"),
             ("\n\n[retention]\nkeep = 0", "heirloom.toml:4: retention.keep: must be a whole number from 1 to 4294967295, not 0"),
             ("[retention]\nkeep = -1", "heirloom.toml:2: retention.keep: must be a whole number"),
             ("[retention]\nkeep = \"10\"", "heirloom.toml:2: retention.keep: must be a whole number from 1 to 4294967295, not \"10\""),
-            ("[retention]\nkeep = 1.5", "heirloom.toml:2: retention.keep: must be a single value, not a number with a fraction"),
+            ("[retention]\nkeep = 1.5", "heirloom.toml:2: retention.keep: must be a single value, not a decimal number"),
             ("[retention]\nkeep = 99999999999999999999", "heirloom.toml:2: retention.keep: must be a smaller number"),
             ("[retention]\nmax_age = \"soon\"", "heirloom.toml:2: retention.max_age: must be an age like \"90d\""),
             ("[retention]\nmax_age = 90", "heirloom.toml:2: retention.max_age: must be an age"),
@@ -336,9 +336,9 @@ mod tests {
             ("[backup]\nthreads = 0", "heirloom.toml:2: backup.threads: must be a whole number from 1 to 1024, not 0"),
             ("[backup]\nvacuum = \"yes\"", "heirloom.toml:2: backup.vacuum: must be true or false, not \"yes\""),
             ("[health]\nmax_backup_age = \"0h\"", "heirloom.toml:2: health.max_backup_age: must be an age"),
-            ("[store]\ndir = \"\"", "heirloom.toml:2: store.dir: must be a path, not an empty text"),
-            ("[store]\ndir = \"~/b\"", "heirloom.toml:2: store.dir: must not begin with \"~\""),
-            ("[store]\ndir = \"$\"", "heirloom.toml:2: store.dir: has a \"$\" that no variable follows"),
+            ("[store]\ndir = \"\"", "heirloom.toml:2: store.dir: must be a path, not an empty string"),
+            ("[store]\ndir = \"~/b\"", "heirloom.toml:2: store.dir: must not start with \"~\""),
+            ("[store]\ndir = \"$\"", "heirloom.toml:2: store.dir: has a \"$\" without a variable name"),
             ("[store]\ndir = [\"a\", \"b\"]", "heirloom.toml:2: store.dir: must be a single value, not a list"),
             ("store = 3", "heirloom.toml:1: store: must be a table, not a number"),
             ("sets = 1", "heirloom.toml:1: sets: must be a table"),
@@ -407,7 +407,7 @@ mod tests {
         #[test]
         fn any_value_of_any_key_is_taken_or_named(at in 0..Key::ALL.len(), value in "(-?[0-9]{1,25}|\"[a-z0-9 $~/ä:.-]{0,12}\"|true|[0-9]+[.][0-9]+|\\[\\]|\\{\\})") {
             let key = Key::ALL[at];
-            // A key above all tables stands under a comment instead of a header.
+            // A key above all tables follows a comment instead of a header.
             let header = if key.section().is_empty() { "#".to_owned() } else { format!("[{}]", key.section()) };
             let text = format!("{header}\n{} = {value}\n", key.name());
             let (layer, problems) = FileLayer::parse(Path::new("heirloom.toml"), &text);

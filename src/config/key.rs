@@ -1,4 +1,4 @@
-//! The settings one by one: their names in the file, their variables, and which values they take.
+//! The settings one by one: their names in the file, their variables, and which values they accept.
 
 use std::fmt;
 use std::num::NonZeroUsize;
@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::{Check, Settings};
 use crate::names::{HostLabel, printable};
 
-/// One setting. The databases of the sets are not among them: their names are the user's.
+/// One setting. The databases of the sets are not settings: the user names them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[expect(missing_docs, reason = "the man page heirloom.toml(5) and the fields of `Settings` say what each means")]
 pub enum Key {
@@ -44,9 +44,9 @@ pub enum Key {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum Value {
-    /// A text; ages too.
+    /// A string; ages too.
     Text(String),
-    /// A list of texts.
+    /// A list of strings.
     Texts(Vec<String>),
     /// A whole number.
     Number(i64),
@@ -86,7 +86,7 @@ impl Key {
         Self::MaxBackupAge,
     ];
 
-    /// Returns the table that the key lies in, without its brackets; empty for a key above all tables.
+    /// Returns the table of the key, without brackets; empty for a key above all tables.
     pub fn section(self) -> &'static str {
         self.names().0
     }
@@ -135,7 +135,7 @@ impl Key {
         }
     }
 
-    /// Says what it means that the setting has no value.
+    /// Returns what applies if the setting has no value.
     pub fn without_value(self) -> &'static str {
         match self {
             Self::Host => "the host name",
@@ -149,7 +149,7 @@ impl Key {
         }
     }
 
-    /// Puts a value into the settings, or says what a possible one is. `"local"` as a time zone changes nothing: whoever knows the host resolves it.
+    /// Sets a value, or returns what a valid one looks like. `"local"` as a time zone changes nothing: the caller knows the host's zone.
     pub fn set(self, value: &Value, settings: &mut Settings) -> Result<(), String> {
         let Settings { backup, retention, health, .. } = settings;
         match self {
@@ -197,7 +197,7 @@ impl Key {
         Ok(())
     }
 
-    /// Returns the value that is in force; `None` where there is none, see [`without_value`](Self::without_value).
+    /// Returns the effective value; `None` if there is none, see [`without_value`](Self::without_value).
     pub fn get(self, settings: &Settings) -> Option<Value> {
         let Settings { backup, retention, health, .. } = settings;
         let number = |number: u32| Value::Number(number.into());
@@ -239,7 +239,7 @@ impl Key {
         }
     }
 
-    /// Reads the text of an environment variable as the kind of value that the setting takes; what does not fit stays a text.
+    /// Reads the text of an environment variable as the kind of value that the setting accepts; anything else stays a string.
     pub(super) fn value_of(self, text: &str) -> Value {
         let trimmed = text.trim();
         let as_text = || Value::Text(trimmed.to_owned());
@@ -279,7 +279,7 @@ impl fmt::Display for Value {
     }
 }
 
-/// Says what a value must be and what it is instead.
+/// Describes what a value must be and what it is instead.
 pub(super) fn not(wanted: &str, value: &Value) -> String {
     let found = match value {
         Value::Number(number) => number.to_string(),
@@ -337,7 +337,7 @@ fn number<N: TryFrom<i64> + TryInto<i64> + fmt::Display + Copy + PartialOrd>(val
     .ok_or_else(|| not(&format!("a whole number from {least} to {most}"), value))
 }
 
-/// A rule of `rotate`: 0 switches it off.
+/// A rule of `rotate`: 0 turns it off.
 fn rule(value: &Value) -> Result<Option<u32>, String> {
     number(value, 0, u32::MAX).map(|count| Some(count).filter(|count| *count > 0))
 }
@@ -359,7 +359,7 @@ fn size(value: &Value) -> Result<u64, String> {
     .ok_or_else(|| not("a size like \"20GB\" or \"512MiB\", or a number of bytes", value))
 }
 
-/// Reads an age: `90d`, `26h`, `1h 30m`; more than nothing. For flags too.
+/// Reads an age: `90d`, `26h`, `1h 30m`; greater than 0. Also for flags.
 pub fn parse_age(text: &str) -> Result<Duration, String> {
     match humantime::parse_duration(text.trim()) {
         Ok(age) if age > Duration::ZERO => Ok(age),
@@ -368,7 +368,7 @@ pub fn parse_age(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// Reads a size in bytes: `20GB` (powers of 1000), `512MiB` (powers of 1024), `1048576`; more than nothing. For flags too.
+/// Reads a size in bytes: `20GB` (powers of 1000), `512MiB` (powers of 1024), `1048576`; greater than 0. Also for flags.
 pub fn parse_size(text: &str) -> Result<u64, String> {
     match text.trim().parse::<bytesize::ByteSize>() {
         Ok(size) if size.as_u64() > 0 => Ok(size.as_u64()),

@@ -1,4 +1,4 @@
-//! Which value wins: default, file, `.env`, environment, flag, each stronger than the one before, and who said it.
+//! Which value wins: default, file, `.env`, environment, flag, each overrides the one before; with the origin of each value.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -10,10 +10,10 @@ use super::{Expanded, FileLayer, Key, Settings, Value, Variables, database_path,
 use crate::failure::Remedy;
 use crate::names::{Name, printable};
 
-/// Who said a value.
+/// Where a value comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
-    /// Nobody.
+    /// The default.
     Default,
     /// A line of the configuration file.
     File {
@@ -21,7 +21,7 @@ pub enum Origin {
         path: PathBuf,
         /// The line, from 1.
         line: usize,
-        /// The variables that the line mentions and that went into the value.
+        /// The variables in the line that were expanded into the value.
         variables: Vec<String>,
     },
     /// A line of the `.env` file.
@@ -61,12 +61,12 @@ impl fmt::Display for Origin {
     }
 }
 
-/// Something in the configuration that cannot be used.
+/// An error in the configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    /// Where it stands; `None` where the message says it.
+    /// Its place; `None` if the message names it.
     pub place: Option<Box<Origin>>,
-    /// The key, `retention.keep`; empty where it is about none.
+    /// The key, `retention.keep`; empty if no key is concerned.
     pub key: String,
     /// What is wrong.
     pub message: String,
@@ -86,12 +86,12 @@ impl fmt::Display for Problem {
     }
 }
 
-/// What lies at a path, as far as it can be known.
+/// What exists at a path, as far as it can be known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Look {
-    /// Positively nothing.
+    /// Nothing, for certain.
     Missing,
-    /// Something, or something that cannot be seen; with device and inode where the system tells.
+    /// Something, or something that cannot be inspected; with device and inode if known.
     There(Option<(u64, u64)>),
 }
 
@@ -106,9 +106,9 @@ pub struct Flag {
     pub name: &'static str,
 }
 
-/// Everything that settings are made of.
+/// The sources of settings.
 pub struct Layers<'a> {
-    /// The configuration file, where there is one.
+    /// The configuration file, if there is one.
     pub file: Option<&'a FileLayer>,
     /// The environment and the `.env` file.
     pub variables: &'a Variables<'a>,
@@ -123,35 +123,35 @@ pub struct Layers<'a> {
 /// The settings in force, and where they come from.
 #[derive(Debug, Clone)]
 pub struct Effective {
-    /// The settings. Where there are problems, the values that have none.
+    /// The settings. If there are problems, the values without one.
     pub settings: Settings,
     origins: BTreeMap<Key, Origin>,
     databases: BTreeMap<(Name, Name), Origin>,
-    /// Who said `default_database`.
+    /// The origin of `default_database`.
     pub default_database: Origin,
     /// Why `DATABASE_PATH` or `DATABASE_URL` cannot be used. A problem only for a command that needs it: an application's
     /// `DATABASE_URL` may well mean another kind of database.
     pub refused_database: Option<Problem>,
-    /// What a person should know and that changes nothing.
+    /// What a person should know, without effect on the settings.
     pub warnings: Vec<String>,
-    /// What must be repaired before any command runs.
+    /// What must be fixed before any command runs.
     pub problems: Vec<Problem>,
 }
 
 impl Effective {
-    /// Returns who said a setting.
+    /// Returns the origin of a setting.
     pub fn origin(&self, key: Key) -> &Origin {
         self.origins.get(&key).unwrap_or(&Origin::Default)
     }
 
-    /// Returns who named a database of a set.
+    /// Returns the origin of a database of a set.
     pub fn database_origin(&self, set: &Name, database: &Name) -> &Origin {
         self.databases.get(&(set.clone(), database.clone())).unwrap_or(&Origin::Default)
     }
 }
 
 impl Layers<'_> {
-    /// Makes the effective settings. Never fails: what cannot be used is among the problems.
+    /// Merges the layers into the effective settings. Never fails: invalid values are reported as problems.
     pub fn merge(&self) -> Effective {
         let mut effective = Effective {
             settings: Settings::default(),
@@ -184,7 +184,7 @@ impl Layers<'_> {
         effective
     }
 
-    /// Finds the strongest value of a setting. Weaker ones are not looked at: a flag gets one past a wrong variable.
+    /// Finds the strongest value of a setting. Weaker ones are not read, so a flag overrides an invalid variable.
     fn winner(&self, key: Key) -> Result<Option<(Value, Origin)>, Problem> {
         if let Some(flag) = self.flags.iter().rfind(|flag| flag.key == key) {
             return Ok(Some((flag.value.clone(), Origin::Flag(flag.name))));
@@ -238,7 +238,7 @@ impl Layers<'_> {
         Ok(())
     }
 
-    /// Chooses the path of a database: the first candidate where something lies, else the last that can be made.
+    /// Chooses the path of a database: the first candidate that exists, else the last whose variables are set.
     fn database(&self, database: &FileDatabase, effective: &mut Effective) -> Result<(), Problem> {
         let Some(file) = self.file else { return Ok(()) };
         let problem = |message: String, remedy: Option<Remedy>| Problem {
@@ -265,9 +265,9 @@ impl Layers<'_> {
             }
         }
         let Some((path, variables, found)) = chosen else {
-            // Leaving the database out instead would be a backup that silently holds less.
-            let hint = format!("set {}, or add a path as the last of the list", unset.join(" or "));
-            return Err(problem(format!("no path can be made: {} not set", unset.join(", ")), Some(hint.into())));
+            // Leaving the database out would make a backup that silently contains less.
+            let hint = format!("set {}, or add a path at the end of the list", unset.join(" or "));
+            return Err(problem(format!("no usable path: {} not set", unset.join(", ")), Some(hint.into())));
         };
         let set = effective.settings.sets.entry(database.set.clone()).or_default();
         let same =
@@ -284,12 +284,12 @@ impl Layers<'_> {
         Ok(())
     }
 
-    /// `DATABASE_PATH` is stronger than `DATABASE_URL`, which may be there for the application alone.
+    /// `DATABASE_PATH` overrides `DATABASE_URL`, which may be meant for the application alone.
     fn default_database(&self, effective: &mut Effective) {
         let Some((value, origin)) = self.variables.first(&["DATABASE_PATH", "DATABASE_URL"]) else { return };
         let is_url = matches!(&origin, Origin::Environment { variable } | Origin::DotEnv { variable, .. } if variable == "DATABASE_URL");
         let path = match (is_url, value.to_str()) {
-            (false, _) if value == ":memory:" => Err("means a database in memory, and there is no file to back up"),
+            (false, _) if value == ":memory:" => Err("is an in-memory database; there is no file to back up"),
             (false, _) => Ok(value.into()),
             (true, Some(url)) => database_path(url),
             (true, None) => Err("is not UTF-8"),
@@ -452,8 +452,8 @@ mod tests {
     fn a_database_without_any_path_is_a_problem_and_never_left_out() {
         let host = Host { file: "[sets.a.databases]\nx = '$X'\ny = ['$Y', '${Z}/z.db']", ..Host::default() };
         let expected = [
-            "/etc/h/heirloom.toml:2: sets.a.databases.x: no path can be made: X not set",
-            "/etc/h/heirloom.toml:3: sets.a.databases.y: no path can be made: Y, Z not set",
+            "/etc/h/heirloom.toml:2: sets.a.databases.x: no usable path: X not set",
+            "/etc/h/heirloom.toml:3: sets.a.databases.y: no usable path: Y, Z not set",
         ];
         assert_eq!(host.problems(), expected);
     }

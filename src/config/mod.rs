@@ -1,12 +1,12 @@
 //! The settings: their values, the text of `heirloom.toml`, the variables, and which of them wins.
 //!
-//! Everything here is pure: the text of the file, the variables and what lies on the disk are arguments, so
-//! that tests set them. [`Layers::merge`] gives the [`Effective`] settings with the [`Origin`] of each; finding
-//! and reading the files is the face's business (`cli/settings.rs`).
+//! Everything here is pure: the text of the file, the variables and what exists on the disk are arguments that tests can
+//! set. [`Layers::merge`] returns the [`Effective`] settings with the [`Origin`] of each; the face finds and reads the
+//! files (`cli/settings.rs`).
 //!
-//! Nothing is guessed: a key that is not known, a value that makes no sense and a variable that is missing are
+//! Nothing is guessed: an unknown key, an invalid value and a missing variable are
 //! [`Problem`]s that name their place, because a backup that runs with other settings than the written ones is
-//! found out on the day of the restore.
+//! noticed on the day of the restore.
 
 mod dotenv;
 mod file;
@@ -33,15 +33,15 @@ pub use url::database_path;
 pub use variables::{Expanded, Variables, expand};
 pub use zone::{LocalZone, local_zone};
 
-/// The commented file that `heirloom config init` writes: every key, set to nothing else than its default.
+/// The commented file that `heirloom config init` writes: every key, set to its default.
 pub const EXAMPLE: &str = include_str!("example.toml");
 
-/// All settings that are in force.
+/// All effective settings.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
     /// The host label; unset, it follows from the host name.
     pub host: Option<HostLabel>,
-    /// Labels that this host had before.
+    /// Earlier labels of this host.
     pub former_hosts: Vec<HostLabel>,
     /// The sets by name.
     pub sets: BTreeMap<Name, SetSettings>,
@@ -68,25 +68,25 @@ pub struct Settings {
 /// The databases of one set.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct SetSettings {
-    /// Name and path of each database, in the order of their names. The path is the first candidate that exists, else the last.
+    /// Name and path of each database, in the order of their names. The path is the first candidate that exists, else the last one.
     pub databases: BTreeMap<Name, PathBuf>,
-    /// The other candidates of those databases that have several and lie at none of them.
+    /// The other candidates of databases that exist at none of their candidates.
     pub alternatives: BTreeMap<Name, Vec<PathBuf>>,
-    /// Whether an archive with less than half of what was there before is watched.
+    /// Whether a backup with less than half of the previous content is reported.
     pub shrink: ShrinkWatch,
 }
 
-/// Whether an archive with less than half of what was there before is watched.
+/// Whether a backup with less than half of the previous content is reported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ShrinkWatch {
-    /// It is reported, and nothing from before it is removed until somebody accepts it.
+    /// It is reported, and nothing from before it is removed until it is accepted.
     #[default]
     Warn,
-    /// It is not: for queues and caches, which are emptied on purpose.
+    /// It is not reported: for queues and caches, which are emptied on purpose.
     Off,
 }
 
-/// The level of compression where none is set. 4 takes a tenth less time, but does not search for a better match one byte on: records of
+/// The default compression level. 4 takes a tenth less time, but does not search for a better match one byte on: records of
 /// small rows become up to a tenth larger (measured: 10 % and 1.5 %).
 pub const DEFAULT_LEVEL: u8 = 5;
 
@@ -101,7 +101,7 @@ pub struct BackupSettings {
     pub compress: bool,
     /// The level of compression, 1 to 12.
     pub compression_level: u8,
-    /// How many threads compress; all cores where it is not set.
+    /// How many threads compress; unset, all cores.
     pub threads: Option<NonZeroUsize>,
 }
 
@@ -122,21 +122,21 @@ pub enum Check {
 pub struct RetentionSettings {
     /// `cleanup`: how many archives of each group.
     pub keep: Option<u32>,
-    /// `cleanup`: how old an archive may become.
+    /// `cleanup`: the maximum age of an archive.
     pub max_age: Option<Duration>,
-    /// `cleanup`: how much all archives of a group may take, in bytes.
+    /// `cleanup`: the maximum size of all archives of a group, in bytes.
     pub max_size: Option<u64>,
     /// `rotate`: the newest archives, whatever their age.
     pub last: Option<u32>,
-    /// `rotate`: one an hour, of so many hours.
+    /// `rotate`: one per hour, for this many hours.
     pub hourly: Option<u32>,
-    /// `rotate`: one a day, of so many days.
+    /// `rotate`: one per day, for this many days.
     pub daily: Option<u32>,
-    /// `rotate`: one a week, of so many weeks.
+    /// `rotate`: one per week, for this many weeks.
     pub weekly: Option<u32>,
-    /// `rotate`: one a month, of so many months.
+    /// `rotate`: one per month, for this many months.
     pub monthly: Option<u32>,
-    /// `rotate`: one a year, of so many years.
+    /// `rotate`: one per year, for this many years.
     pub yearly: Option<u32>,
     /// How many safety backups of each group.
     pub safety: u32,

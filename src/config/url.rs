@@ -1,4 +1,4 @@
-//! `DATABASE_URL`: the path of the SQLite file that a URL of the application's means.
+//! `DATABASE_URL`: the path of the SQLite file that the application's URL names.
 //!
 //! Such a URL may carry a password. No message here repeats any part of it.
 
@@ -7,11 +7,11 @@ use std::os::unix::ffi::OsStringExt as _;
 use std::path::PathBuf;
 
 const NOT_SQLITE: &str = "is not a SQLite URL (sqlite:///relative.db or sqlite:////absolute.db)";
-const IN_MEMORY: &str = "means a database in memory, and there is no file to back up";
+const IN_MEMORY: &str = "is an in-memory database; there is no file to back up";
 const FILE_WITH_HOST: &str = "has a host in front of its path; an absolute path takes three slashes (file:///app/app.db)";
 const WITH_HOST: &str = "has a host or a user in front of its path, which a SQLite URL does not have";
 
-/// Returns the path that a URL means, as SQLAlchemy and those after it read it, or why it means none.
+/// Returns the path that a URL names, as SQLAlchemy and others read it, or why it names none.
 ///
 /// `sqlite:///app.db` and `sqlite:///../app.db` are relative, `sqlite:////app/app.db` is absolute;
 /// `sqlite+aiosqlite:` and other drivers are the same. Also `sqlite:app.db` and `sqlite://app.db` as of sqlx, and `file:app.db`
@@ -27,7 +27,7 @@ pub fn database_path(url: &str) -> Result<PathBuf, &'static str> {
     let path = match scheme.split('+').next() {
         Some("sqlite" | "sqlite3") => {
             let path = sqlite(rest)?;
-            // SQLAlchemy's way to hand a URI of SQLite's through: `sqlite:///file:app.db?uri=true`.
+            // SQLAlchemy's way to pass on a URI of SQLite: `sqlite:///file:app.db?uri=true`.
             match path.strip_prefix("file:") {
                 Some(uri) if query.split('&').any(|option| option.eq_ignore_ascii_case("uri=true") || option == "uri=1") => file(uri)?,
                 _ => path,

@@ -14,22 +14,22 @@ pub struct Variables<'a> {
 }
 
 impl<'a> Variables<'a> {
-    /// Takes what looks a variable of the environment up, and the `.env` file of the working directory.
+    /// Takes the lookup of environment variables, and the `.env` file of the working directory.
     pub fn new(environment: &'a dyn Fn(&str) -> Option<OsString>, dotenv: DotEnv) -> Self {
         Self { environment, dotenv, from_dotenv: Cell::new(false) }
     }
 
-    /// Says whether any variable that was looked up came out of the `.env` file.
+    /// Returns whether any variable so far came from the `.env` file.
     pub fn used_dotenv(&self) -> bool {
         self.from_dotenv.get()
     }
 
-    /// Looks one variable up.
+    /// Looks up one variable.
     pub fn get(&self, name: &str) -> Option<(OsString, Origin)> {
         self.first(&[name])
     }
 
-    /// Looks several variables of one meaning up, the strongest first. What the environment has beats all of `.env`.
+    /// Looks up several variables with one meaning, the strongest first. The environment beats all of `.env`.
     pub fn first(&self, names: &[&str]) -> Option<(OsString, Origin)> {
         let real = names.iter().find_map(|name| {
             let value = (self.environment)(name).filter(|value| !value.is_empty())?;
@@ -45,22 +45,22 @@ impl<'a> Variables<'a> {
     }
 }
 
-/// What became of the text of a path.
+/// The result of expanding a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Expanded {
-    /// A path, and the variables that went into it.
+    /// A path, and the variables that were expanded into it.
     Path(PathBuf, Vec<String>),
     /// This variable is not set.
     Unset(String),
 }
 
-/// Replaces `$NAME` and `${NAME}` in the text of a path; `$$` is a dollar sign. Fails where a dollar sign is followed by something else.
+/// Replaces `$NAME` and `${NAME}` in the text of a path; `$$` is a dollar sign. Fails if a dollar sign is followed by anything else.
 pub fn expand(text: &str, lookup: impl Fn(&str) -> Option<OsString>) -> Result<Expanded, String> {
     if text.is_empty() {
-        return Err("must be a path, not an empty text".into());
+        return Err("must be a path, not an empty string".into());
     }
     if text == "~" || text.starts_with("~/") {
-        return Err("must not begin with \"~\", which nobody replaces here: write \"$HOME/…\"".into());
+        return Err("must not start with \"~\", which is not expanded here: write \"$HOME/…\"".into());
     }
     if text.contains('\0') {
         return Err("must not contain a zero byte".into());
@@ -76,13 +76,13 @@ pub fn expand(text: &str, lookup: impl Fn(&str) -> Option<OsString>) -> Result<E
             continue;
         }
         let (name, after) = match after.strip_prefix('{') {
-            Some(braced) => braced.split_once('}').ok_or("has a \"${\" that is never closed")?,
+            Some(braced) => braced.split_once('}').ok_or("has an unclosed \"${\"")?,
             None => after.split_at(after.len() - after.trim_start_matches(|char: char| char.is_ascii_alphanumeric() || char == '_').len()),
         };
         let fits = name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
             && name.chars().all(|char| char.is_ascii_alphanumeric() || char == '_');
         if !fits {
-            return Err("has a \"$\" that no variable follows: write $NAME or ${NAME}, and $$ for a dollar sign".into());
+            return Err("has a \"$\" without a variable name: write $NAME or ${NAME}, and $$ for a dollar sign".into());
         }
         match lookup(name).filter(|value| !value.is_empty()) {
             Some(value) => path.push(value),

@@ -1,4 +1,4 @@
-//! The time zone of the host, out of the texts in which hosts say it.
+//! The time zone of the host, parsed from the forms in which systems state it.
 
 use chrono_tz::Tz;
 
@@ -8,25 +8,25 @@ use crate::names::printable;
 /// The zone of the host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LocalZone {
-    /// The zone; UTC where the host does not say.
+    /// The zone; UTC if the host states none.
     pub zone: Tz,
-    /// Who said it.
+    /// Its origin.
     pub origin: Origin,
-    /// What could not be understood.
+    /// What could not be parsed.
     pub warning: Option<String>,
 }
 
-/// Finds the zone of the host: the variable `TZ`, else what the system says (a name like `Europe/Berlin`), else UTC.
+/// Finds the zone of the host: the variable `TZ`, else the system's setting (a name like `Europe/Berlin`), else UTC.
 ///
-/// `TZ` may be a name, with or without a colon in front, or a path into the zone files. A rule like `CET-1CEST` cannot be taken.
+/// `TZ` may be a name, with or without a colon in front, or a path into the zone files. A rule like `CET-1CEST` is not supported.
 pub fn local_zone(variables: &Variables<'_>, system: &dyn Fn() -> Option<String>) -> LocalZone {
-    // Only the environment: what an application's `.env` says about its own clock is not the host's.
+    // Only the environment: the `.env` of an application describes the application's clock, not the host's.
     if let Some(value) = (variables.environment)("TZ").filter(|value| !value.is_empty()) {
         let text = value.to_string_lossy();
         let zone = zone_of(&text);
         let warning = zone.is_none().then(|| {
             let text = printable(&text);
-            format!("TZ=\"{text}\" names no time zone; UTC is used (set it, or retention.time_zone, to a name like Europe/Berlin)")
+            format!("TZ=\"{text}\" is not a time zone; using UTC (set it, or retention.time_zone, to a name like Europe/Berlin)")
         });
         return LocalZone { zone: zone.unwrap_or(Tz::UTC), origin: Origin::Environment { variable: "TZ".into() }, warning };
     }
@@ -34,8 +34,7 @@ pub fn local_zone(variables: &Variables<'_>, system: &dyn Fn() -> Option<String>
         None => LocalZone { zone: Tz::UTC, origin: Origin::Default, warning: None },
         Some(name) => {
             let zone = zone_of(&name);
-            let warning =
-                zone.is_none().then(|| format!("the time zone of this host, \"{}\", is not known; UTC is used", printable(&name)));
+            let warning = zone.is_none().then(|| format!("the time zone of this host, \"{}\", is unknown; using UTC", printable(&name)));
             LocalZone { zone: zone.unwrap_or(Tz::UTC), origin: Origin::System, warning }
         }
     }

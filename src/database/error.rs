@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use rusqlite::ErrorCode;
 
-use super::holders::Holder;
-use super::unlinked::Unlinked;
+use crate::database::processes::holders::Holder;
+use crate::database::processes::unlinked::Unlinked;
 use crate::names::printable;
 use crate::progress::Interrupted;
 
@@ -123,7 +123,7 @@ impl SourceError {
     /// Says whether it was this file, or a sidecar of it, that could not be read or written; a private copy in scratch is another.
     pub fn is_about(&self, source: &Path) -> bool {
         let Self::Io { path, .. } = self else { return false };
-        path == source || ["-wal", "-journal"].iter().any(|ending| *path == super::open::sidecar(source, ending))
+        path == source || ["-wal", "-journal"].iter().any(|ending| *path == crate::database::sidecars::sidecar(source, ending))
     }
 }
 
@@ -140,7 +140,7 @@ impl fmt::Display for SourceError {
             Self::Unsupported { path, action, why } => {
                 write!(f, "cannot {action} {}: it needs something that only its application has ({why})", quoted(path))
             }
-            Self::Unlinked { path, found } => write!(f, "{} is incomplete: {found}", quoted(path)),
+            Self::Unlinked { path, found } => write!(f, "{} {found}", quoted(path)),
             Self::Busy { path, why } => write!(f, "{} is busy: {why}", quoted(path)),
             Self::Exclusive { path, holder, waited } => {
                 write!(f, "{} is busy: process {} has held it exclusively for {waited:?}", quoted(path), holder.shown())
@@ -308,5 +308,25 @@ impl std::error::Error for TargetError {
 impl From<SourceError> for TargetError {
     fn from(cause: SourceError) -> Self {
         Self::Source(cause)
+    }
+}
+
+impl TargetError {
+    /// Says what an error of SQLite's means for the target at `path`. `action` is what was being done, as a verb.
+    pub(in crate::database) fn from_sqlite(path: &Path, action: &'static str, error: &rusqlite::Error) -> Self {
+        Self::of_copy(SourceError::from_sqlite(path, action, error))
+    }
+
+    /// Says what an error of copying a locked target means for it.
+    pub(super) fn of_copy(error: SourceError) -> Self {
+        match error {
+            SourceError::Busy { path, why } => Self::Busy { path, why },
+            SourceError::Io { path, action, cause } => Self::Io { path, action, cause },
+            SourceError::Interrupted(interrupted) => Self::Interrupted(interrupted),
+            SourceError::Damaged { path, why } | SourceError::NotADatabase { path, why } | SourceError::Unsupported { path, why, .. } => {
+                Self::Failed { path, why }
+            }
+            other => Self::Source(other),
+        }
     }
 }

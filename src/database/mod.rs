@@ -4,51 +4,43 @@
 //! A database file or its `-shm` is never opened and closed by other means while this process has SQLite
 //! connections to it: `close()` would drop SQLite's POSIX locks ("How To Corrupt", section 2.2).
 
-mod capture;
 mod check;
-mod compare;
+mod contents;
+mod copies;
 mod error;
-mod facts;
-mod glance;
-mod holders;
-mod indexes;
-mod open;
-mod overwrite;
-mod page_checksums;
-mod pair_sum;
-mod parts;
-mod pin;
-mod place;
-mod recover;
+mod files;
+mod format;
+mod limits;
+mod processes;
 mod replace;
-mod schema;
-mod sql;
-mod stage;
-mod target;
-mod unlinked;
-mod vacuum;
-mod waiting;
-mod wal;
+mod seen_twice;
+mod sidecars;
+mod snapshot;
+mod sqlite;
 
-pub use capture::{Copied, Limits, PinnedDatabase, Source};
-pub use check::{Checked, Depth, check};
-pub use compare::{difference, page_size, same_content};
+pub use check::findings::Checked;
+pub use check::indexes::{is_about_index, rebuild};
+pub use check::integrity::{Depth, check};
+pub use check::parallel_check::Effort;
+pub use contents::facts::{Facts, count_rows, facts};
+pub use contents::live_stats::{Glance, glance};
+pub use contents::schema::{SchemaFacts, schema};
+pub use copies::compare::{difference, page_size, same_content};
+pub use copies::recover::{copy_with_sidecars, recover};
+pub use copies::vacuum::vacuum;
 pub use error::{SourceError, TargetError};
-pub use facts::{Facts, count_rows, facts};
-pub use glance::{Glance, glance};
-pub use holders::{Holder, Holders, holders};
-pub use indexes::{is_about_index, rebuild};
-pub use open::{is_blank, probe};
-pub use page_checksums::set_missing_checksum;
-pub use parts::Effort;
-pub use pin::{Pinned, pin};
-pub use place::{Offline, Placed, Proof, Replaced, bring_back, exchange, place_new, place_over_unusable, set_aside, take_away};
-pub use recover::{copy_with_sidecars, recover};
-pub use replace::{Committed, Compared, Locked, Replacement, Written};
-pub use schema::{SchemaFacts, schema};
-pub use target::{Target, TargetFacts, TargetState, look_at};
-pub use unlinked::{Unlinked, refuse_unlinked};
-pub use vacuum::vacuum;
+pub use files::source_file::{is_blank, probe, refuse_unlinked};
+pub use format::page_checksums::set_missing_checksum;
+pub use limits::Limits;
+pub use processes::holders::{Holder, Holders, holders};
+pub use processes::unlinked::Unlinked;
+pub use replace::live_database::{Committed, Compared, Locked, Replacement, Written};
+pub use replace::replace_file::{
+    Offline, Placed, Proof, Replaced, bring_back, exchange, place_new, place_over_unusable, set_aside, take_away,
+};
+pub use replace::target::{Target, TargetFacts, TargetState, look_at};
+pub use snapshot::copy::{Copied, PinnedDatabase, Source};
+pub use snapshot::pin::{Pinned, pin};
 
 /// The oldest SQLite that may be used: older ones can corrupt a WAL database when connections checkpoint and commit at the same moment.
 const OLDEST_SQLITE: i32 = 3_051_003;

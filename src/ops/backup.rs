@@ -5,24 +5,25 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use chrono::{DateTime, TimeDelta, Utc};
 
+use super::explain::remedy_for_source;
 use super::inventory::{Reading, inventory};
-use super::leftovers::{sweep_leftovers, sweep_leftovers_beside};
 use super::pack::{Packed, Provenance, Request, Staged, pack};
 use super::resolve::in_store;
-use crate::activity;
 use crate::clock::Clock;
-use crate::database::{Limits, Source, SourceError, is_about_index, is_blank, pin, refuse_unlinked};
-use crate::holds;
+use crate::database::{Limits, Source, SourceError, is_about_index, is_blank, pin, probe, refuse_unlinked};
+use crate::failure::Remedy;
 use crate::latest::Remembered;
 use crate::metadata::{DatabaseMetadata, Extent, Integrity, Kind};
 use crate::names::{ArchiveName, HostLabel, Name};
+use crate::ops::Repository;
 use crate::platform;
 use crate::progress::{Progress, Stage};
 use crate::retention;
-use crate::scratch::{Scratch, sweep_beside};
 use crate::snapshot::{Brief, Snapshot};
-use crate::store::{LocalStore, Store as _, StoreError};
+use crate::store::StoreError;
 use crate::streams::{self, OwnHost, Place, Stream};
+use crate::workspace::Hold;
+use crate::workspace::scratch::{Scratch, sweep_beside, sweep_beside_databases};
 
 /// What a backup is going to do. `--dry-run` prints it.
 #[derive(Debug, Clone)]
@@ -33,8 +34,21 @@ pub struct Plan {
     pub missing: Vec<Source>,
     /// The databases of 0 bytes among others that can be backed up.
     pub empty: Vec<Source>,
-    /// How the archive is made; `absent` names the missing ones, the empty ones and those that were not chosen.
+    /// The files among others that can be backed up that are no databases, or that this user may not read, and why.
+    pub unreadable: Vec<LeftOut>,
+    /// How the archive is made; `absent` names the missing, empty and unreadable ones and those that were not chosen.
     pub request: Request,
+}
+
+/// A database of which nothing can be read.
+#[derive(Debug, Clone)]
+pub struct LeftOut {
+    /// The database.
+    pub source: Source,
+    /// Why, with the path.
+    pub why: String,
+    /// What can be done about it.
+    pub remedy: Option<Remedy>,
 }
 
 /// What to do about databases that do not exist.
@@ -48,11 +62,12 @@ pub enum IfMissing {
 
 /// Decides what is backed up. Looks at the paths, changes nothing.
 ///
-/// A file of 0 bytes keeps no other database from being backed up. Where missing ones are passed over it counts as missing if nothing with
-/// data lies beside it: an application that was never used leaves such a file.
+/// A file of 0 bytes, or one that is encrypted or may not be read, keeps no other database from being backed up. Where
+/// missing ones are passed over, one of 0 bytes counts as missing if nothing with data lies beside it: an application
+/// that was never used leaves such a file.
 pub fn plan(sources: Vec<Source>, if_missing: IfMissing, mut request: Request) -> Result<Plan, SourceError> {
     let mut present = Vec::new();
-    let (mut missing, mut empty) = (Vec::new(), Vec::new());
+    let (mut missing, mut empty, mut unreadable) = (Vec::new(), Vec::new(), Vec::new());
     for source in sources {
         match std::fs::metadata(&source.path) {
             Ok(found) if found.is_file() && found.len() == 0 => {
@@ -60,7 +75,11 @@ pub fn plan(sources: Vec<Source>, if_missing: IfMissing, mut request: Request) -
                     is_blank(&source.path).map_err(|cause| SourceError::Io { path: source.path.clone(), action: "look at", cause })?;
                 if blank && if_missing == IfMissing::Skip { missing.push(source) } else { empty.push(source) }
             }
-            Ok(_) => present.push(source),
+            Ok(_) => match probe(&source.path) {
+                Err(error) if is_unreadable(&error) => unreadable.push(left_out(source, &error)),
+                // Whatever else is wrong is found again when it is opened.
+                _ => present.push(source),
+            },
             Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => match if_missing {
                 IfMissing::Fail => return Err(SourceError::Missing(source.path)),
                 IfMissing::Skip => missing.push(source),
@@ -71,9 +90,25 @@ pub fn plan(sources: Vec<Source>, if_missing: IfMissing, mut request: Request) -
     // With nothing else to back up there is nothing that it could stop; looking at it says what it is.
     if present.is_empty() {
         present.append(&mut empty);
+        present.extend(unreadable.drain(..).map(|unreadable: LeftOut| unreadable.source));
     }
-    request.absent.extend(missing.iter().chain(&empty).map(|source| source.name.clone()));
-    Ok(Plan { sources: present, missing, empty, request })
+    let left_out = missing.iter().chain(&empty).chain(unreadable.iter().map(|unreadable| &unreadable.source));
+    request.absent.extend(left_out.map(|source| source.name.clone()));
+    Ok(Plan { sources: present, missing, empty, unreadable, request })
+}
+
+/// Says whether nothing of a database can be read: no file that SQLite knows, or none that this user may open.
+fn is_unreadable(error: &SourceError) -> bool {
+    match error {
+        SourceError::NotADatabase { .. } => true,
+        SourceError::Io { cause, .. } => cause.kind() == std::io::ErrorKind::PermissionDenied,
+        _ => false,
+    }
+}
+
+fn left_out(source: Source, error: &SourceError) -> LeftOut {
+    let cause = std::error::Error::source(error).map(|cause| format!(": {cause}")).unwrap_or_default();
+    LeftOut { source, why: format!("{error}{cause}"), remedy: remedy_for_source(error) }
 }
 
 /// Returns the newest archive of each database that is not there: then it is no first deployment.
@@ -161,6 +196,17 @@ pub enum Note {
         /// Where it is.
         path: PathBuf,
     },
+    /// Nothing of it can be read, and it was left out.
+    Unreadable {
+        /// The database.
+        database: Name,
+        /// Where it is.
+        path: PathBuf,
+        /// Why, with the path.
+        why: String,
+        /// What can be done about it.
+        remedy: Option<Remedy>,
+    },
     /// A guarded command works on the database, so that the archive is a safety backup.
     Guarded {
         /// The database.
@@ -193,20 +239,21 @@ pub fn own_stream(source: &Source, set: &Name, host: &HostLabel, archives: &[Sna
 const BEHIND: TimeDelta = TimeDelta::hours(1);
 
 /// Carries the plan out. On an error nothing is visible in the store and no scratch is left.
-pub fn execute(store: &LocalStore, plan: &Plan, run: &Run<'_>, progress: &dyn Progress) -> anyhow::Result<Made> {
+pub fn execute(repository: &Repository, plan: &Plan, run: &Run<'_>, progress: &dyn Progress) -> anyhow::Result<Made> {
     let limits = &run.limits;
     if let Some(name) = &plan.request.name {
-        refuse_taken(store, name)?;
+        refuse_taken(repository, name)?;
     }
-    let private = store.create_private()?;
-    sweep_leftovers(&private, progress);
-    sweep_leftovers_beside(plan.sources.iter().map(|source| source.path.as_path()));
+    let workspace = repository.workspace();
+    workspace.create()?;
+    workspace.sweep(progress);
+    sweep_beside_databases(plan.sources.iter().map(|source| source.path.as_path()));
     let scratch =
-        Scratch::in_store(&private).with_context(|| format!("cannot make a scratch folder in the store \"{}\"", store.location()))?;
+        workspace.scratch().with_context(|| format!("cannot make a scratch folder in the store \"{}\"", repository.location()))?;
 
     // Before the pin, which keeps the writers of a rollback-mode database waiting.
-    let known = inventory(store, run.reading, progress)?.snapshots;
-    let guarded = holds::live_besides(&private, run.hold).context("cannot read which databases are guarded")?;
+    let known = inventory(repository, run.reading, progress)?.snapshots;
+    let guarded = workspace.held_besides(run.hold).context("cannot read which databases are guarded")?;
     let provenances: Vec<Provenance> = plan.sources.iter().map(|source| Provenance::of(&source.path)).collect();
 
     for source in &plan.sources {
@@ -215,10 +262,16 @@ pub fn execute(store: &LocalStore, plan: &Plan, run: &Run<'_>, progress: &dyn Pr
     let pinned = pin(&plan.sources, scratch.path(), run.clock, limits, progress)?;
     let (consistent, created_at) = (pinned.consistent, pinned.at);
     let total = pinned.databases.iter().map(|database| database.bytes()).sum();
-    let elsewhere = if plan.request.vacuum { room_for_copies(&private, total) } else { None };
+    let elsewhere = if plan.request.vacuum { room_for_copies(workspace.folder(), total) } else { None };
     let folder = elsewhere.as_ref().unwrap_or(&scratch).path();
     let (mut staged, mut streams, mut notes) = (Vec::new(), Vec::new(), Vec::new());
     notes.extend(plan.empty.iter().map(|source| Note::Empty { database: source.name.clone(), path: source.path.clone() }));
+    notes.extend(plan.unreadable.iter().map(|LeftOut { source, why, remedy }| Note::Unreadable {
+        database: source.name.clone(),
+        path: source.path.clone(),
+        why: why.clone(),
+        remedy: remedy.clone(),
+    }));
     let mut request = Request { consistent, created_at, ..plan.request.clone() };
     for (index, (source, database)) in plan.sources.iter().zip(pinned.databases).enumerate() {
         let copy = folder.join(format!("{index}.db"));
@@ -251,22 +304,22 @@ pub fn execute(store: &LocalStore, plan: &Plan, run: &Run<'_>, progress: &dyn Pr
             damage: copied.damage,
         });
     }
-    let packed = pack(store, &scratch, staged, &request, progress)?;
-    remember(store, &private, &packed, &streams, run.reading);
+    let packed = pack(repository, &scratch, staged, &request, progress)?;
+    remember(repository, &packed, &streams, run.reading);
     if run.watch_shrinks {
         notes.extend(packed.metadata.databases.iter().filter_map(shrink));
     }
-    let findings = findings(store, &packed, &streams, &known, run.reading);
+    let findings = findings(repository, &packed, &streams, &known, run.reading);
     Ok(Made { packed, streams, notes, findings })
 }
 
 /// Returns what the checks found, and says what of it the last archive of each stream has too. The archives are newest first.
-fn findings(store: &LocalStore, packed: &Packed, streams: &[Stream], known: &[Snapshot], reading: &Reading) -> Vec<Finding> {
+fn findings(repository: &Repository, packed: &Packed, streams: &[Stream], known: &[Snapshot], reading: &Reading) -> Vec<Finding> {
     let made = packed.metadata.databases.iter().zip(streams).filter(|(database, _)| !database.findings.is_empty());
     let of_one = |(database, stream): (&DatabaseMetadata, &Stream)| {
         let damaged = database.integrity == Integrity::Damaged;
         // An archive that cannot be read says nothing: then all is new.
-        let before = if damaged { None } else { last_of(store, stream, known, packed.metadata.created_at, reading) };
+        let before = if damaged { None } else { last_of(repository, stream, known, packed.metadata.created_at, reading) };
         let is_known = |text: &String| before.as_ref().is_some_and(|before| before.findings.contains(text));
         let finding = |text: &String| Finding { database: database.name.clone(), text: text.clone(), is_new: !is_known(text) };
         database.findings.iter().map(finding).collect::<Vec<_>>()
@@ -275,23 +328,29 @@ fn findings(store: &LocalStore, packed: &Packed, streams: &[Stream], known: &[Sn
 }
 
 /// Reads what the last archive of a stream says about its database. A safety backup is not checked as thoroughly and does not count.
-fn last_of(store: &LocalStore, stream: &Stream, known: &[Snapshot], now: DateTime<Utc>, reading: &Reading) -> Option<DatabaseMetadata> {
+fn last_of(
+    repository: &Repository,
+    stream: &Stream,
+    known: &[Snapshot],
+    now: DateTime<Utc>,
+    reading: &Reading,
+) -> Option<DatabaseMetadata> {
     let counts = |snapshot: &&Snapshot| snapshot.kind != Kind::Safety && snapshot.created_at <= now;
     let (last, index) = known.iter().filter(counts).find_map(|snapshot| {
         let index = snapshot.databases.iter().position(|brief| brief.stream == *stream)?;
         Some((snapshot, index))
     })?;
-    let selected = in_store(store, last.name.as_str(), reading).ok()?;
+    let selected = in_store(repository, last.name.as_str(), reading).ok()?;
     selected.archive.contents().metadata.as_ref()?.databases.get(index).cloned()
 }
 
 /// Returns a folder for the copies before VACUUM, if the store may have no room for them beside the vacuumed ones and the folder for
 /// temporary files has. The check that VACUUM would defeat needs a whole copy.
-fn room_for_copies(private: &Path, bytes: u64) -> Option<Scratch> {
+fn room_for_copies(workspace: &Path, bytes: u64) -> Option<Scratch> {
     let temporary = std::env::temp_dir();
     // That an old leftover stays is no reason to fail a backup.
     let _ = sweep_beside(&temporary);
-    let is_short = platform::free_bytes(private).is_ok_and(|free| free < bytes.saturating_mul(2));
+    let is_short = platform::free_bytes(workspace).is_ok_and(|free| free < bytes.saturating_mul(2));
     if !is_short || platform::free_bytes(&temporary).ok()? < bytes {
         return None;
     }
@@ -300,11 +359,11 @@ fn room_for_copies(private: &Path, bytes: u64) -> Option<Scratch> {
 
 /// Notes a new archive as the newest of its streams, so that `latest` can tell when it is missing. Without the note,
 /// which nothing but that rests on, the backup is as good.
-fn remember(store: &LocalStore, private: &Path, packed: &Packed, streams: &[Stream], reading: &Reading) {
+fn remember(repository: &Repository, packed: &Packed, streams: &[Stream], reading: &Reading) {
     if packed.metadata.kind == Kind::Safety || packed.is_damaged() {
         return;
     }
-    let id = in_store(store, packed.archive.as_str(), reading).ok().and_then(|selected| selected.snapshot.id);
+    let id = in_store(repository, packed.archive.as_str(), reading).ok().and_then(|selected| selected.snapshot.id);
     let made = streams.iter().zip(&packed.metadata.databases).map(|(stream, database)| Remembered {
         database: database.name.clone(),
         stream: stream.clone(),
@@ -313,7 +372,7 @@ fn remember(store: &LocalStore, private: &Path, packed: &Packed, streams: &[Stre
         created_at: packed.metadata.created_at,
     });
     // Dies before this, or fails: the archive is committed, and not remembered.
-    let _ = activity::remember(private, &made.collect::<Vec<_>>());
+    let _ = repository.workspace().remember(&made.collect::<Vec<_>>());
 }
 
 /// What a backup needs to know besides its plan.
@@ -328,7 +387,7 @@ pub struct Run<'a> {
     /// Whether an archive with less than half of what its stream held is reported.
     pub watch_shrinks: bool,
     /// The hold of the guard that asks for the backup: its own databases are not guarded by another.
-    pub hold: Option<&'a holds::Hold>,
+    pub hold: Option<&'a Hold>,
 }
 
 /// Returns the note about a database that lost more than half of what its stream held.
@@ -339,9 +398,9 @@ fn shrink(database: &DatabaseMetadata) -> Option<Note> {
 }
 
 /// Refuses a chosen name that is taken before any work is done. The commit refuses it again.
-fn refuse_taken(store: &LocalStore, name: &ArchiveName) -> Result<(), StoreError> {
-    match store.stat(name.as_str())? {
-        Some(_) => Err(StoreError::Exists { name: name.as_str().to_owned(), location: store.location() }),
+fn refuse_taken(repository: &Repository, name: &ArchiveName) -> Result<(), StoreError> {
+    match repository.store().stat(name.as_str())? {
+        Some(_) => Err(StoreError::Exists { name: name.as_str().to_owned(), location: repository.location() }),
         None => Ok(()),
     }
 }

@@ -5,17 +5,17 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::time::Duration;
 
 use chrono_tz::Tz;
 
-use super::marks::remove_archive;
 use super::plain::{Sources, Spared, spared};
 use crate::clock::Clock;
-use crate::lock::StoreLock;
 use crate::names::{ArchiveName, Name};
+use crate::ops::Repository;
+use crate::progress::Progress;
 use crate::retention::{Limits, Retention, Scene};
 use crate::snapshot::Snapshot;
-use crate::store::{LocalStore, Store, StoreError};
 use crate::streams::Stream;
 use crate::text;
 
@@ -84,8 +84,8 @@ pub struct Request<'a> {
     pub shrinks_off: &'a BTreeSet<Name>,
     /// The databases that a plain file must not be.
     pub sources: &'a Sources,
-    /// The store.
-    pub store: &'a LocalStore,
+    /// The repository.
+    pub repository: &'a Repository,
     /// The clock.
     pub clock: &'a Clock,
 }
@@ -108,7 +108,7 @@ pub fn plan(snapshots: &[Snapshot], request: &Request<'_>) -> anyhow::Result<Pla
             return refused(Refusal::InUse);
         }
         if snapshot.is_plain() {
-            match spared(request.store, &snapshot.name, request.sources)? {
+            match spared(request.repository, &snapshot.name, request.sources)? {
                 // A person named this very file; what cannot be found out does not keep it.
                 Some(why) if !why.is_doubt() => return refused(Refusal::Live(why)),
                 None | Some(_) => continue,
@@ -138,12 +138,21 @@ pub fn plan(snapshots: &[Snapshot], request: &Request<'_>) -> anyhow::Result<Pla
     Ok(Plan { remove })
 }
 
-/// Carries the plan out, oldest first; the first failure ends it. Returns what was removed.
-pub fn execute(store: &dyn Store, plan: &Plan, lock: &StoreLock) -> Result<Vec<ArchiveName>, StoreError> {
+/// Plans again under the lock, because another run may have removed other good archives meanwhile, and carries that plan out, oldest
+/// first; the first failure ends it. Returns what was removed.
+///
+/// Dies in between: each archive is there whole or gone whole.
+pub fn execute(
+    repository: &Repository,
+    plan: impl FnOnce() -> anyhow::Result<Plan>,
+    wait: Duration,
+    progress: &dyn Progress,
+) -> anyhow::Result<Vec<ArchiveName>> {
+    let locked = repository.lock(wait, progress)?;
     let mut removed = Vec::new();
-    for snapshot in &plan.remove {
-        remove_archive(store, lock, &snapshot.name)?;
-        removed.push(snapshot.name.clone());
+    for snapshot in plan()?.remove {
+        locked.remove_archive(&snapshot.name)?;
+        removed.push(snapshot.name);
     }
     Ok(removed)
 }

@@ -6,12 +6,12 @@ use std::path::Path;
 
 use crate::archive::ArchiveError;
 use crate::database::{SourceError, TargetError};
-use crate::failure::{Failure, FailureKind, Remedy, message};
-use crate::lock::LockError;
+use crate::failure::{Failure, FailureKind, Remedy, Unplaced, message};
 use crate::ops::resolve::ResolveError;
 use crate::ops::restore::RestoreError;
 use crate::store::{StoreError, Strangeness};
 use crate::text::{shell_word, unexpanded};
+use crate::workspace::LockError;
 
 /// A kind and a remedy, if there is one.
 type Meaning = (FailureKind, Option<Remedy>);
@@ -60,7 +60,7 @@ fn meaning_of(cause: &(dyn Error + 'static)) -> Option<Meaning> {
         return of_lock(error);
     }
     if let Some(error) = cause.downcast_ref() {
-        return Some(of_store(error));
+        return of_store(error);
     }
     if let Some(error) = cause.downcast_ref() {
         return Some(of_resolve(error));
@@ -158,6 +158,7 @@ fn of_archive(error: &ArchiveError) -> Option<Meaning> {
         ArchiveError::Damaged { .. } | ArchiveError::Hostile { .. } => {
             (FailureKind::Damaged, Some(Remedy::ChooseAnotherArchive { unchanged: false }))
         }
+        ArchiveError::KeyMissing => (FailureKind::KeyMissing, Some(Remedy::Decrypt)),
         ArchiveError::MetadataTooLarge { .. } | ArchiveError::Io(_) => (FailureKind::Failed, None),
         ArchiveError::Interrupted(_) => return None,
     })
@@ -171,8 +172,8 @@ fn of_lock(error: &LockError) -> Option<Meaning> {
     }
 }
 
-fn of_store(error: &StoreError) -> Meaning {
-    match error {
+fn of_store(error: &StoreError) -> Option<Meaning> {
+    Some(match error {
         StoreError::Unreachable { location, cause } => (FailureKind::StoreUnreachable, Some(remedy_for_unreachable(location, cause))),
         StoreError::Strange { why: Strangeness::NotMounted(_), .. } => {
             (FailureKind::StoreUnreachable, Some("mount it and try again".into()))
@@ -183,8 +184,10 @@ fn of_store(error: &StoreError) -> Meaning {
             (FailureKind::NoBackup, Some(advice.unwrap_or(Remedy::ListArchives)))
         }
         StoreError::Exists { .. } => (FailureKind::TargetExists, Some(Remedy::ChooseAnotherName)),
+        StoreError::Unanswered { .. } => (FailureKind::StoreUnreachable, Some(Remedy::ListWhetherCommitted)),
+        StoreError::Interrupted(_) => return None,
         StoreError::Unsafe { .. } | StoreError::Io { .. } => (FailureKind::Failed, None),
-    }
+    })
 }
 
 /// Returns what can be done about a store that cannot be reached: not each is a volume to mount.
@@ -222,7 +225,7 @@ fn of_restore(error: &RestoreError) -> Meaning {
         RestoreError::NoTarget { name, recorded, archive } => {
             let example = recorded.as_ref().map_or_else(|| format!("{name}.db"), |(path, _)| path.clone());
             let (archive, database) = (archive.clone(), name.clone());
-            (FailureKind::Usage, Remedy::NameTarget { archive, database, example, recorded: recorded.is_some() })
+            (FailureKind::Usage, Remedy::NameTarget(Box::new(Unplaced { archive, database, example, recorded: recorded.is_some() })))
         }
         RestoreError::OneFileForSeveral { names } => match names.first() {
             Some(first) => (FailureKind::Usage, Remedy::ChooseDatabaseOrFolder { database: first.clone() }),

@@ -6,7 +6,7 @@
 //! before is left alone.
 
 use std::fs::{self, File};
-use std::io::{self, Read as _};
+use std::io;
 use std::path::Path;
 
 use anyhow::Context as _;
@@ -15,20 +15,18 @@ use super::backup::{self, Plan, Run};
 use super::inventory::inventory;
 use super::pack::Packed;
 use super::resolve::{Selected, in_store};
-use super::restore::records::{self, Record};
 use super::restore::{self, Method, Options, Report};
 use crate::archive::Archive;
 use crate::database::{self, Depth, Effort, Source, SourceError, pin};
-use crate::digest::{Hasher, Sha256};
-use crate::holds::{Held, Hold};
-use crate::lock::StoreLock;
+use crate::digest::Sha256;
 use crate::metadata::{DatabaseMetadata, Integrity, ReplacedTarget};
 use crate::names::{ArchiveName, Name, printable};
+use crate::ops::Repository;
 use crate::platform::{FileRights, resolved};
 use crate::progress::{Progress, Stage};
-use crate::scratch::Scratch;
 use crate::snapshot::{Origin, Snapshot};
-use crate::store::{LocalStore, Store as _};
+use crate::workspace::records::{self, Record};
+use crate::workspace::{Held, Hold};
 
 /// A set as it was before the command.
 pub struct Before {
@@ -87,20 +85,19 @@ impl Seen {
 /// Backs up before the command. The plan must not vacuum: the archive is compared with the database afterwards.
 ///
 /// Where the newest good archive of the databases holds the same, that one is the way back, and none is made.
-pub fn back_up(store: &LocalStore, plan: &Plan, run: &Run<'_>, progress: &dyn Progress) -> anyhow::Result<Before> {
+pub fn back_up(repository: &Repository, plan: &Plan, run: &Run<'_>, progress: &dyn Progress) -> anyhow::Result<Before> {
     let files = plan.sources.iter().map(|source| FileRights::of(&source.path).ok()).collect();
-    let private = store.create_private()?;
     // From before the backup: what others back up from here on is nothing to go back to.
     let guarded = plan.sources.iter().map(|source| resolved(&source.path)).collect();
-    let guarding = take_hold(&private, Vec::new(), guarded)?;
+    let guarding = take_hold(repository, Vec::new(), guarded)?;
     let run = &Run { hold: Some(&guarding), ..*run };
-    let (selected, indexes, holding, reused) = match same_archive(store, plan, run, progress)? {
+    let (selected, indexes, holding, reused) = match same_archive(repository, plan, run, progress)? {
         Some((selected, indexes, hold)) => (selected, indexes, hold, true),
         None => {
-            let packed = backup::execute(store, plan, run, progress)?.packed;
+            let packed = backup::execute(repository, plan, run, progress)?.packed;
             // It cannot be removed before the hold is taken: it is the newest good one, and every other backup is a safety backup by now.
-            let hold = take_hold(&private, vec![packed.archive.clone()], Vec::new())?;
-            let selected = in_store(store, packed.archive.as_str(), run.reading)?;
+            let hold = take_hold(repository, vec![packed.archive.clone()], Vec::new())?;
+            let selected = in_store(repository, packed.archive.as_str(), run.reading)?;
             (selected, (0..plan.sources.len()).collect(), hold, false)
         }
     };
@@ -117,18 +114,19 @@ pub fn back_up(store: &LocalStore, plan: &Plan, run: &Run<'_>, progress: &dyn Pr
     })
 }
 
-fn take_hold(private: &Path, archives: Vec<ArchiveName>, guarded: Vec<std::path::PathBuf>) -> anyhow::Result<Hold> {
-    Hold::take(private, &Held { command: "guard".into(), archives, guarded }).context("cannot hold the archive of the guarded databases")
+fn take_hold(repository: &Repository, archives: Vec<ArchiveName>, guarded: Vec<std::path::PathBuf>) -> anyhow::Result<Hold> {
+    let held = Held { command: "guard".into(), archives, guarded };
+    repository.workspace().hold(&held).context("cannot hold the archive of the guarded databases")
 }
 
 /// Finds the newest good archive of all databases of the plan, if it holds what they hold now, and holds it.
 fn same_archive(
-    store: &LocalStore,
+    repository: &Repository,
     plan: &Plan,
     run: &Run<'_>,
     progress: &dyn Progress,
 ) -> anyhow::Result<Option<(Selected, Vec<usize>, Hold)>> {
-    let found = inventory(store, run.reading, progress)?.snapshots;
+    let found = inventory(repository, run.reading, progress)?.snapshots;
     let (set, host, now) = (&plan.request.set, &plan.request.host.label, run.clock.now());
     let newest_of = |source: &Source| {
         let stream = backup::own_stream(source, set, host, &found, now);
@@ -143,17 +141,16 @@ fn same_archive(
     let index = |(_, stream): &(&Snapshot, crate::streams::Stream)| candidate.databases.iter().position(|brief| brief.stream == *stream);
     let Some(indexes) = newest.iter().map(index).collect::<Option<Vec<usize>>>() else { return Ok(None) };
 
-    let private = store.create_private()?;
     let hold = {
         // Nobody removes it between this look and the hold.
-        let _lock = StoreLock::acquire(&private, run.limits.busy, progress)?;
-        if store.stat(candidate.name.as_str())?.is_none() {
+        let _locked = repository.lock(run.limits.busy, progress)?;
+        if repository.store().stat(candidate.name.as_str())?.is_none() {
             return Ok(None);
         }
-        take_hold(&private, vec![candidate.name.clone()], Vec::new())?
+        take_hold(repository, vec![candidate.name.clone()], Vec::new())?
     };
-    let selected = in_store(store, candidate.name.as_str(), run.reading)?;
-    let scratch = Scratch::in_store(&private).context("cannot make a scratch folder in the store")?;
+    let selected = in_store(repository, candidate.name.as_str(), run.reading)?;
+    let scratch = repository.workspace().scratch().context("cannot make a scratch folder in the store")?;
     let Some(metadata) = &selected.archive.contents().metadata else { return Ok(None) };
     let pinned = pin(&plan.sources, scratch.path(), run.clock, &run.limits, progress)?;
     for (number, (database, index)) in pinned.databases.into_iter().zip(&indexes).enumerate() {
@@ -174,8 +171,8 @@ fn same_archive(
 /// Looks at every database of a set: is it there, is it sound, does it hold what it held?
 ///
 /// An error means that this could not be found out (a lock, an I/O error), not that something is wrong with a database.
-pub fn look(store: &LocalStore, before: &Before, check: Depth, run: &Run<'_>, progress: &dyn Progress) -> anyhow::Result<Vec<Seen>> {
-    let scratch = Scratch::in_store(&store.create_private()?).context("cannot make a scratch folder in the store")?;
+pub fn look(repository: &Repository, before: &Before, check: Depth, run: &Run<'_>, progress: &dyn Progress) -> anyhow::Result<Vec<Seen>> {
+    let scratch = repository.workspace().scratch().context("cannot make a scratch folder in the store")?;
     let mut seen = Vec::new();
     for (index, source) in before.sources.iter().enumerate() {
         let copy = scratch.path().join(format!("after-{index}.db"));
@@ -227,7 +224,7 @@ fn is_same(archive: &Archive, index: usize, copy: &Path, scratch: &Path, progres
     let metadata = archive.contents().metadata.as_ref().context("the archive has no metadata")?;
     let recorded: &DatabaseMetadata = &metadata.databases[index];
     let bytes = fs::metadata(copy).context("cannot look at the copy")?.len();
-    if bytes == recorded.bytes && digest(copy).context("cannot read the copy")? == recorded.sha256 {
+    if bytes == recorded.bytes && Sha256::of_file(copy).context("cannot read the copy")? == recorded.sha256 {
         return Ok(true);
     }
     if bytes != recorded.bytes && database::page_size(copy).is_ok_and(|size| size == u64::from(recorded.page_size)) {
@@ -245,24 +242,10 @@ fn is_same(archive: &Archive, index: usize, copy: &Path, scratch: &Path, progres
     Ok(same)
 }
 
-fn digest(path: &Path) -> io::Result<Sha256> {
-    let mut file = File::open(path)?;
-    let mut hasher = Hasher::default();
-    let mut buffer = vec![0; 1 << 20];
-    loop {
-        match file.read(&mut buffer) {
-            Ok(0) => return Ok(hasher.finish()),
-            Ok(bytes) => hasher.update(&buffer[..bytes]),
-            Err(cause) if cause.kind() == io::ErrorKind::Interrupted => {}
-            Err(cause) => return Err(cause),
-        }
-    }
-}
-
 /// Puts the databases back that are not as they were, and looks at them again. On an error says what state they are in.
 ///
 /// A signal does not stop this: half a way back is the worst place to be. `options.safety` must be a store.
-pub fn roll_back(store: &LocalStore, before: &Before, seen: &[Seen], options: &Options<'_>, run: &Run<'_>) -> anyhow::Result<Report> {
+pub fn roll_back(repository: &Repository, before: &Before, seen: &[Seen], options: &Options<'_>, run: &Run<'_>) -> anyhow::Result<Report> {
     let changed = |number: &usize| seen[*number].state != State::Same;
     let target = |number: usize| (before.indexes[number], before.sources[number].path.clone());
     let targets = (0..before.sources.len()).filter(changed).map(target).collect();
@@ -276,7 +259,7 @@ pub fn roll_back(store: &LocalStore, before: &Before, seen: &[Seen], options: &O
             report.warnings.extend(unset.iter().map(|what| format!("{}: {what}", step.held.name)));
         }
     }
-    for seen in look(store, before, options.check, run, &crate::progress::Silent)? {
+    for seen in look(repository, before, options.check, run, &crate::progress::Silent)? {
         match (seen.trouble(), &seen.state) {
             (Some(trouble), _) => return Err(anyhow::anyhow!(trouble).context("rolled back, but not sound afterwards")),
             (None, State::Changed) => {
@@ -303,7 +286,7 @@ pub fn changed(seen: &[Seen]) -> Vec<Name> {
 }
 
 /// Records that a guarded command failed and what it changed stays, so that an undo does not take back an older restore instead.
-pub fn record_not_rolled_back(store: &LocalStore, before: &Before, seen: &[Seen], options: &Options<'_>) -> anyhow::Result<()> {
+pub fn record_not_rolled_back(repository: &Repository, before: &Before, seen: &[Seen], options: &Options<'_>) -> anyhow::Result<()> {
     let changed = seen.iter().filter(|seen| seen.state != State::Same).map(|seen| &seen.source);
     let target = |source: &Source| ReplacedTarget {
         name: source.name.clone(),
@@ -321,5 +304,5 @@ pub fn record_not_rolled_back(store: &LocalStore, before: &Before, seen: &[Seen]
         safety: None,
         targets: changed.map(target).collect(),
     };
-    records::write(&store.create_private()?, &record).context("cannot record that the command was not rolled back")
+    repository.workspace().write_record(&record).context("cannot record that the command was not rolled back")
 }

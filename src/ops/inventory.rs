@@ -2,31 +2,27 @@
 
 use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use chrono_tz::Tz;
 
-use crate::archive::{Archive, ArchiveError, set_in_name};
+use super::Repository;
+pub use super::repository::{ACCEPTED, DAMAGED, KEEP};
+use crate::archive::{ArchiveError, Opener, set_in_name};
 use crate::metadata::{DatabaseMetadata, Integrity, Metadata};
 use crate::names::{ArchiveName, HostLabel, Name, printable, time_in_name};
 use crate::progress::{Progress, Stage};
 use crate::snapshot::{Brief, Contents, Held, Snapshot};
-use crate::store::{Entry, Store, StoreError};
+use crate::store::{Entry, ReadStore, StoreError};
 use crate::streams::{Place, Stream, unite_resolved};
-
-/// The ending of the sidecar that pins an archive.
-pub const KEEP: &str = ".keep";
-/// The ending of the sidecar that marks an archive as damaged.
-pub const DAMAGED: &str = ".damaged";
-/// The ending of the sidecar that accepts a shrink.
-pub const ACCEPTED: &str = ".accepted";
 
 /// How archives are read that record no zone, no host, or neither.
 #[derive(Debug, Clone)]
 pub struct Reading {
-    /// The zone of times that carry none.
-    pub zone: Tz,
+    /// What opens them.
+    pub opener: Opener,
     /// The host that archives without one come from: this one on a local store.
     pub host: HostLabel,
 }
@@ -49,12 +45,48 @@ pub struct Foreign {
     pub bytes: u64,
     /// Why it is no archive to us.
     pub why: String,
-    /// Whether it seems to be a damaged archive rather than something else: its name carries a time, and there is evidence.
-    pub damaged: bool,
-    /// Whether the system failed to read it, which says nothing about what it is.
-    pub unread: bool,
-    /// Whose it is, if a newer release of heirloom wrote it.
-    pub newer_format: Option<Newer>,
+    /// What that means.
+    pub state: Unusable,
+}
+
+/// Why a file of a store cannot be used as an archive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unusable {
+    /// It is something else.
+    Foreign,
+    /// It seems to be a damaged archive rather than something else: its name carries a time, and there is evidence.
+    Damaged,
+    /// The system failed to read it, which says nothing about what it is.
+    Unread,
+    /// It is encrypted, and no key at hand opens it.
+    KeyMissing,
+    /// A newer release of heirloom wrote it.
+    Newer(Newer),
+}
+
+impl Foreign {
+    /// Returns whether it seems to be a damaged archive.
+    pub fn is_damaged(&self) -> bool {
+        self.state == Unusable::Damaged
+    }
+
+    /// Returns whether the system failed to read it.
+    pub fn is_unread(&self) -> bool {
+        self.state == Unusable::Unread
+    }
+
+    /// Returns whether it is encrypted and no key at hand opens it.
+    pub fn lacks_key(&self) -> bool {
+        self.state == Unusable::KeyMissing
+    }
+
+    /// Returns whose it is, if a newer release of heirloom wrote it.
+    pub fn newer(&self) -> Option<&Newer> {
+        match &self.state {
+            Unusable::Newer(newer) => Some(newer),
+            _ => None,
+        }
+    }
 }
 
 /// What is known of an archive that a newer release wrote.
@@ -69,7 +101,7 @@ pub struct Newer {
 impl Inventory {
     /// Returns the sets that have an archive in a newer format under one of these host labels, or under one that is not known.
     pub fn sets_of_newer_formats(&self, of_host: impl Fn(&HostLabel) -> bool) -> BTreeSet<Name> {
-        let newer = self.foreign.iter().filter_map(|foreign| foreign.newer_format.as_ref());
+        let newer = self.foreign.iter().filter_map(Foreign::newer);
         newer.filter(|newer| newer.host.as_ref().is_none_or(&of_host)).map(|newer| newer.set.clone()).collect()
     }
 
@@ -78,49 +110,32 @@ impl Inventory {
     /// Whoever takes the newest must ask: an older one in its place would be a state that nobody wanted. A name that tells a time
     /// tells it in UTC or, of old tools, in some zone.
     pub fn unread_as_new_as(&self, than: Option<DateTime<Utc>>, until: Option<DateTime<Utc>>) -> Option<&Foreign> {
-        let (zones, unread) = (TimeDelta::days(1), self.foreign.iter().filter(|foreign| foreign.unread));
+        let (zones, unread) = (TimeDelta::days(1), self.foreign.iter().filter(|foreign| foreign.is_unread()));
         let told = |foreign: &Foreign| time_in_name(&foreign.name).map(|time| time.and_utc());
         let matters = |time: DateTime<Utc>| than.is_none_or(|than| time > than - zones) && until.is_none_or(|until| time < until + zones);
         unread.into_iter().find(|foreign| told(foreign).is_none_or(matters))
     }
 }
 
-/// Reads the description of every archive in a store: one small read each where it is of format 1.
+/// How many descriptions of a distant store are read side by side: each takes a round trip or two.
+const SIDE_BY_SIDE: usize = 16;
+/// The same for files of this machine, where only processors are waited for, and how many each thread must be worth.
+const SIDE_BY_SIDE_LOCALLY: usize = 4;
+const WORTH_A_THREAD: usize = 100;
+
+/// Reads the description of every archive in a store, side by side: one small read each if it is of format 1.
 ///
 /// An error of the store ends it: a listing that is short by an error must never look like a store with few archives.
-pub fn inventory(store: &dyn Store, reading: &Reading, progress: &dyn Progress) -> anyhow::Result<Inventory> {
+pub fn inventory(repository: &Repository, reading: &Reading, progress: &dyn Progress) -> anyhow::Result<Inventory> {
+    let store = repository.store();
     let entries = store.list()?;
     let names: HashSet<&str> = entries.iter().map(|entry| entry.name.as_str()).collect();
     progress.begin(Stage::Archives, &store.location(), entries.len() as u64);
     let mut found = Inventory::default();
-    for entry in &entries {
-        progress.checkpoint()?;
-        progress.advance(1);
-        let Ok(name) = ArchiveName::new(entry.name.as_str()) else { continue };
-        match read(store, entry, reading.zone) {
-            Ok(contents) => {
-                let has = |ending: &str| names.contains(format!("{name}{ending}").as_str());
-                let marks = Marks { pinned: has(KEEP), damaged: has(DAMAGED), accepted: has(ACCEPTED) };
-                found.snapshots.push(summarize(name, entry.bytes, &contents, marks, &reading.host));
-            }
-            // Removed since it was listed, by another run: it is not there any more.
-            Err(Unreadable::Store(StoreError::NotFound { .. })) => {}
-            Err(Unreadable::Store(error)) => return Err(error.into()),
-            Err(Unreadable::Archive(ArchiveError::Interrupted(interrupted))) => return Err(interrupted.into()),
-            Err(Unreadable::Archive(error)) => {
-                let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
-                let why = printable(&format!("{error}{cause}")).into_owned();
-                let unread = matches!(error, ArchiveError::Io(_));
-                let other = matches!(error, ArchiveError::NotAnArchive { .. } | ArchiveError::FormatTooNew { .. });
-                let damaged = !unread && !other && time_in_name(&entry.name).is_some();
-                let newer_format = match error {
-                    ArchiveError::FormatTooNew { set, host, .. } => {
-                        Some(Newer { set: set.unwrap_or_else(|| set_in_name(&entry.name)), host })
-                    }
-                    _ => None,
-                };
-                found.foreign.push(Foreign { name: entry.name.clone(), bytes: entry.bytes, why, damaged, unread, newer_format });
-            }
+    for described in describe_all(store, &entries, &names, reading, progress)? {
+        match described {
+            Described::Archive(snapshot) => found.snapshots.push(*snapshot),
+            Described::Foreign(foreign) => found.foreign.push(foreign),
         }
     }
     found.snapshots.sort_by(Snapshot::newest_first);
@@ -129,18 +144,97 @@ pub fn inventory(store: &dyn Store, reading: &Reading, progress: &dyn Progress) 
     Ok(found)
 }
 
-/// Why one file could not be described.
-enum Unreadable {
-    Store(StoreError),
-    Archive(ArchiveError),
+/// What one file of a store is.
+enum Described {
+    Archive(Box<Snapshot>),
+    Foreign(Foreign),
 }
 
-fn read(store: &dyn Store, entry: &Entry, zone: Tz) -> Result<Contents, Unreadable> {
-    let source = store.open(&entry.name).map_err(Unreadable::Store)?;
+/// Describes every entry that can be an archive, in the order of the entries. Returns the error of the earliest entry that has one.
+fn describe_all(
+    store: &dyn ReadStore,
+    entries: &[Entry],
+    names: &HashSet<&str>,
+    reading: &Reading,
+    progress: &dyn Progress,
+) -> anyhow::Result<Vec<Described>> {
+    let next = AtomicUsize::new(0);
+    let results: Mutex<Vec<(usize, anyhow::Result<Option<Described>>)>> = Mutex::default();
+    let work = || {
+        let mut own = Vec::new();
+        loop {
+            let index = next.fetch_add(1, Ordering::Relaxed);
+            let Some(entry) = entries.get(index) else { break };
+            let described = describe(store, entry, names, reading, progress);
+            progress.advance(1);
+            if described.is_err() {
+                // Nobody begins another one. Those before it are begun, and theirs is the earlier error.
+                next.store(entries.len(), Ordering::Relaxed);
+            }
+            own.push((index, described));
+        }
+        results.lock().unwrap_or_else(PoisonError::into_inner).append(&mut own);
+    };
+    let threads = match store.folder() {
+        Some(_) => SIDE_BY_SIDE_LOCALLY.min(entries.len() / WORTH_A_THREAD),
+        None => SIDE_BY_SIDE.min(entries.len()),
+    };
+    thread::scope(|scope| {
+        for _ in 1..threads {
+            // If no thread can be spawned, this one does all.
+            let _ = thread::Builder::new().spawn_scoped(scope, work);
+        }
+        work();
+    });
+    let mut results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
+    results.sort_unstable_by_key(|(index, _)| *index);
+    results.into_iter().filter_map(|(_, described)| described.transpose()).collect()
+}
+
+/// Reads the description of one file; `None` if its name is not that of an archive, or if it is not there any more.
+fn describe(
+    store: &dyn ReadStore,
+    entry: &Entry,
+    names: &HashSet<&str>,
+    reading: &Reading,
+    progress: &dyn Progress,
+) -> anyhow::Result<Option<Described>> {
+    progress.checkpoint()?;
+    let Ok(name) = ArchiveName::new(entry.name.as_str()) else { return Ok(None) };
+    let source = match store.open(&entry.name, Some(entry)) {
+        Ok(source) => source,
+        // Removed since it was listed, by another run.
+        Err(StoreError::NotFound { .. }) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
     let place = store.place(&entry.name);
-    let archive =
-        Archive::open_at(Arc::clone(&source), place.as_deref(), &entry.name, entry.modified, zone).map_err(Unreadable::Archive)?;
-    Ok(archive.contents().clone())
+    Ok(Some(match reading.opener.open_at(source, place.as_deref(), &entry.name, entry.modified) {
+        Ok(archive) => {
+            let has = |ending: &str| names.contains(format!("{name}{ending}").as_str());
+            let marks = Marks { pinned: has(KEEP), damaged: has(DAMAGED), accepted: has(ACCEPTED) };
+            Described::Archive(Box::new(summarize(name, entry.bytes, archive.contents(), marks, &reading.host)))
+        }
+        Err(ArchiveError::Interrupted(interrupted)) => return Err(interrupted.into()),
+        Err(error) => Described::Foreign(foreign(entry, error)),
+    }))
+}
+
+/// Says why a file cannot be used as an archive.
+fn foreign(entry: &Entry, error: ArchiveError) -> Foreign {
+    let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
+    let why = printable(&format!("{error}{cause}")).into_owned();
+    let state = match error {
+        ArchiveError::FormatTooNew { set, host, .. } => {
+            Unusable::Newer(Newer { set: set.unwrap_or_else(|| set_in_name(&entry.name)), host })
+        }
+        ArchiveError::Io(_) => Unusable::Unread,
+        ArchiveError::KeyMissing => Unusable::KeyMissing,
+        ArchiveError::NotAnArchive { .. } => Unusable::Foreign,
+        // A name with a time is that of an archive; of any other nobody said that it is one.
+        _ if time_in_name(&entry.name).is_some() => Unusable::Damaged,
+        _ => Unusable::Foreign,
+    };
+    Foreign { name: entry.name.clone(), bytes: entry.bytes, why, state }
 }
 
 /// The sidecars that lie beside an archive.
@@ -226,8 +320,7 @@ mod tests {
 
     #[test]
     fn an_archive_that_cannot_be_read_stands_in_the_way_of_an_older_one() {
-        let foreign =
-            |name: &str, unread| Foreign { name: name.into(), bytes: 1, why: "why".into(), damaged: false, unread, newer_format: None };
+        let foreign = |name: &str, state| Foreign { name: name.into(), bytes: 1, why: "why".into(), state };
         let at = |text: &str| text.parse::<DateTime<Utc>>().unwrap();
         let found = |foreign: Vec<Foreign>, than, until| {
             Inventory { snapshots: Vec::new(), foreign }.unread_as_new_as(than, until).map(|unread| unread.name.clone())
@@ -235,11 +328,19 @@ mod tests {
         let march = "app_20260301T000000Z.tar.gz";
         let (february, april) = (Some(at("2026-02-10T00:00:00Z")), Some(at("2026-04-01T00:00:00Z")));
 
-        assert_eq!(found(vec![foreign(march, true)], february, None).as_deref(), Some(march));
-        assert_eq!(found(vec![foreign(march, true)], None, None).as_deref(), Some(march));
-        assert_eq!(found(vec![foreign("mine.tar.gz", true)], april, None).as_deref(), Some("mine.tar.gz"), "its time is not known");
-        assert_eq!(found(vec![foreign(march, true)], april, None), None, "it is older");
-        assert_eq!(found(vec![foreign(march, true)], february, Some(at("2026-02-20T00:00:00Z"))), None, "it is newer than was asked for");
-        assert_eq!(found(vec![foreign(march, false)], february, None), None, "it was read, and is none");
+        assert_eq!(found(vec![foreign(march, Unusable::Unread)], february, None).as_deref(), Some(march));
+        assert_eq!(found(vec![foreign(march, Unusable::Unread)], None, None).as_deref(), Some(march));
+        assert_eq!(
+            found(vec![foreign("mine.tar.gz", Unusable::Unread)], april, None).as_deref(),
+            Some("mine.tar.gz"),
+            "its time is not known"
+        );
+        assert_eq!(found(vec![foreign(march, Unusable::Unread)], april, None), None, "it is older");
+        assert_eq!(
+            found(vec![foreign(march, Unusable::Unread)], february, Some(at("2026-02-20T00:00:00Z"))),
+            None,
+            "it is newer than was asked for"
+        );
+        assert_eq!(found(vec![foreign(march, Unusable::Damaged)], february, None), None, "it was read, and is none");
     }
 }

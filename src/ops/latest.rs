@@ -5,15 +5,14 @@ use std::num::NonZeroUsize;
 
 use super::inventory::{Foreign, Inventory, Reading};
 use super::resolve::{ResolveError, Selected, in_store};
-use super::verify::{State, VerifyDepth, verify};
-use crate::activity;
+use super::verify::{State, Verified, VerifyDepth, verify};
 use crate::failure::is_interruption;
 use crate::latest::{Decision, Question, Remembered, Take, decide};
 use crate::metadata::Integrity;
 use crate::names::{ArchiveName, time_in_name};
+use crate::ops::Repository;
 use crate::progress::Progress;
-use crate::scratch::Scratch;
-use crate::store::LocalStore;
+use crate::workspace::Scratch;
 
 /// What is needed to read an archive from end to end.
 pub struct Prove<'a> {
@@ -53,7 +52,7 @@ pub struct Chosen {
 /// Decides which archive is meant and opens it. `inventory` may have been changed by
 /// [`crate::latest::adopt_old_archives`].
 pub fn choose(
-    store: &LocalStore,
+    repository: &Repository,
     inventory: &Inventory,
     question: &Question<'_>,
     reading: &Reading,
@@ -78,7 +77,7 @@ pub fn choose(
             };
             refuse_unread(inventory, Some(&take), question)?;
             passed_over.extend(unreadable(inventory, Some(&take), question));
-            let mut selected = in_store(store, take.archive.as_str(), reading)?;
+            let mut selected = in_store(repository, take.archive.as_str(), reading)?;
             if let Some(known) = snapshots.iter().find(|snapshot| snapshot.name == take.archive) {
                 selected.snapshot = known.clone();
             }
@@ -86,7 +85,7 @@ pub fn choose(
             return Ok((Answer::Chosen(Box::new(Chosen { selected, take: *take, disproved })), passed_over));
         };
         unread.retain(|name| *name != marked);
-        match findings(store, &marked, reading, prove, progress)? {
+        match findings(repository, &marked, reading, prove, progress)? {
             None => sound.push(marked),
             Some(why) => {
                 passed_over.push(PassedOver { archive: marked.as_str().to_owned(), why });
@@ -97,8 +96,8 @@ pub fn choose(
 }
 
 /// Returns what this host remembers about archives that the listing does not show in any form.
-pub fn remembered(store: &LocalStore, inventory: &Inventory) -> Vec<Remembered> {
-    let mut known = activity::remembered(&store.private());
+pub fn remembered(repository: &Repository, inventory: &Inventory) -> Vec<Remembered> {
+    let mut known = repository.workspace().remembered();
     known.retain(|known| inventory.foreign.iter().all(|foreign| foreign.name != known.archive.as_str()));
     known
 }
@@ -125,14 +124,17 @@ fn mentioned(decision: &Decision) -> Vec<ArchiveName> {
 
 /// Reads a marked archive; returns what is wrong with it, or nothing.
 fn findings(
-    store: &LocalStore,
+    repository: &Repository,
     name: &ArchiveName,
     reading: &Reading,
     prove: &Prove<'_>,
     progress: &dyn Progress,
 ) -> anyhow::Result<Option<String>> {
     let read = || -> anyhow::Result<Option<String>> {
-        let selected = in_store(store, name.as_str(), reading)?;
+        let selected = match in_store(repository, name.as_str(), reading) {
+            Ok(selected) => selected,
+            Err(error) => return Verified::refused(error).map(|verified| Some(verified.findings.join("; "))),
+        };
         let recorded = selected.archive.contents().metadata.iter().flat_map(|metadata| &metadata.databases);
         if let Some(damaged) = recorded.clone().find(|database| database.integrity == Integrity::Damaged) {
             return Ok(Some(format!("\"{}\" was damaged when it was backed up", damaged.name)));
@@ -159,7 +161,8 @@ fn refuse_unread(inventory: &Inventory, take: Option<&Take>, question: &Question
 /// Returns the files that by their names are archives of the set, newer than the chosen one, and cannot be described.
 fn unreadable(inventory: &Inventory, take: Option<&Take>, question: &Question<'_>) -> Vec<PassedOver> {
     let of_set = |foreign: &&Foreign| {
-        (foreign.damaged || foreign.newer_format.is_some()) && crate::archive::set_in_name(&foreign.name) == *question.set
+        (foreign.is_damaged() || foreign.lacks_key() || foreign.newer().is_some())
+            && crate::archive::set_in_name(&foreign.name) == *question.set
     };
     let newer = |foreign: &&Foreign| {
         let made = time_in_name(&foreign.name).map(|time| time.and_utc());

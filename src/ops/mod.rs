@@ -7,13 +7,12 @@ pub mod guard;
 pub mod health;
 pub mod inventory;
 pub mod latest;
-pub mod leftovers;
-pub mod marks;
 pub mod pack;
 pub mod pending;
 pub mod plain;
 pub mod reach;
 pub mod reports;
+mod repository;
 pub mod reread;
 pub mod resolve;
 pub mod restore;
@@ -21,4 +20,10 @@ pub mod retain;
 mod sidecars;
 pub mod stale;
 mod syncing;
+#[cfg(test)]
+mod test_world;
+#[cfg(test)]
+mod tests;
 pub mod verify;
+
+pub use repository::{Committer, LockedStore, Repository, Taken};

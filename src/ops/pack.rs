@@ -5,9 +5,8 @@
 //! Before it, all there is lies in scratch; a run that dies leaves nothing that `list` would show.
 
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::num::NonZeroUsize;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,18 +16,18 @@ use anyhow::{Context as _, anyhow};
 use chrono::{DateTime, SubsecRound as _, Utc};
 use chrono_tz::Tz;
 
-use crate::archive::{Archive, Compression, WriteOptions, Writer, metadata_room};
+use crate::archive::{Compression, FileSink, Opener, WriteOptions, Writer, metadata_room};
 use crate::database::{self, Checked, Depth, Effort, Facts, SourceError};
 use crate::digest::Sha256;
-use crate::lock::StoreLock;
 use crate::metadata::{DatabaseMetadata, Extent, FORMAT, Integrity, Kind, Metadata, RecordedRights, Replaces, TableMetadata};
 use crate::names::{ArchiveName, HostLabel, Name, entry_name};
 use crate::ops::syncing::while_syncing;
+use crate::ops::{Repository, Taken};
 use crate::platform;
+use crate::platform::OpenFile;
 use crate::progress::{Progress, Stage};
-use crate::scratch::Scratch;
-use crate::store::{LocalStore, OpenFile, Store, StoreError};
 use crate::streams::FileIdentity;
+use crate::workspace::Scratch;
 
 /// How many bytes of findings the metadata of one database may hold; the rest is counted.
 const FINDINGS_BYTES: usize = 4096;
@@ -163,20 +162,20 @@ pub struct Built {
 
 /// Makes an archive and commits it to the store. On an error nothing is visible in the store, and the copies are worthless.
 pub fn pack(
-    store: &LocalStore,
+    repository: &Repository,
     scratch: &Scratch,
     databases: Vec<Staged>,
     request: &Request,
     progress: &dyn Progress,
 ) -> anyhow::Result<Packed> {
     let built = build(scratch, databases, request, progress)?;
-    let archive = commit(store, &built.path, &built.name, request, progress)?;
+    let archive = commit(repository, &built.path, &built.name, request, progress)?;
     Ok(Packed { archive, bytes: built.bytes, metadata: built.metadata })
 }
 
 /// Makes an archive in scratch. Dies anywhere: scratch, which the next run removes.
 pub fn build(scratch: &Scratch, mut databases: Vec<Staged>, request: &Request, progress: &dyn Progress) -> anyhow::Result<Built> {
-    let ending = if request.compression == Compression::None { ".tar" } else { ".tar.gz" };
+    let ending = request.compression.ending();
     let automatic = || ArchiveName::automatic(&request.set, request.created_at, ending);
     let name = request.name.clone().unwrap_or_else(automatic);
 
@@ -190,9 +189,10 @@ pub fn build(scratch: &Scratch, mut databases: Vec<Staged>, request: &Request, p
     let mut metadata = describe(&databases, drafts, request, name.stem());
 
     let path = scratch.path().join("archive");
-    let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path).context("cannot create the archive")?;
+    let file = platform::private_file(&path).context("cannot create the archive")?;
     let options = WriteOptions { compression: request.compression, threads: request.threads };
-    let mut writer = Writer::create(file, &options, request.created_at, metadata_room(&metadata)).context("cannot create the archive")?;
+    let mut writer =
+        Writer::create(FileSink::new(file), &options, request.created_at, metadata_room(&metadata)).context("cannot create the archive")?;
 
     let total = databases.iter().map(|staged| staged.bytes).sum();
     progress.begin(Stage::Pack, request.set.as_str(), total);
@@ -483,7 +483,7 @@ fn shorten(findings: &mut Vec<String>) {
 fn read_back(path: &Path, metadata: &Metadata, request: &Request, progress: &dyn Progress) -> anyhow::Result<()> {
     let file = OpenFile::open(path)?;
     progress.begin(Stage::ReadBack, request.set.as_str(), metadata.databases.iter().map(|database| database.bytes).sum());
-    let archive = Archive::open(Arc::new(file), "archive", request.created_at, Tz::UTC)?;
+    let archive = Opener::new(Tz::UTC).open(Arc::new(file), "archive", request.created_at)?;
     if archive.contents().metadata.as_ref() != Some(metadata) {
         return Err(anyhow!("its metadata is not what was written"));
     }
@@ -491,20 +491,16 @@ fn read_back(path: &Path, metadata: &Metadata, request: &Request, progress: &dyn
     Ok(())
 }
 
-/// Gives the archive its name. From the return of the store's `commit` on it is durable and counts.
-fn commit(store: &LocalStore, path: &Path, name: &ArchiveName, request: &Request, progress: &dyn Progress) -> anyhow::Result<ArchiveName> {
-    let _lock = StoreLock::acquire(&store.create_private()?, request.lock_wait, progress)?;
-    // Dies after this and before the commit: a store with an id and without this archive, which no host knows by that id yet.
-    let made_by = format!("heirloom {} on {}", env!("CARGO_PKG_VERSION"), request.host.label);
-    store.identify(&made_by, request.created_at)?;
-    let mut candidate = name.clone();
-    for number in 2.. {
-        match store.commit(candidate.as_str(), path) {
-            Ok(()) => break,
-            // Another run of the same second has the automatic name; a name that the user chose is not ours to change.
-            Err(StoreError::Exists { .. }) if request.name.is_none() => candidate = name.numbered(number),
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Ok(candidate)
+/// Gives the archive its name. From the return on it is durable and counts.
+fn commit(
+    repository: &Repository,
+    path: &Path,
+    name: &ArchiveName,
+    request: &Request,
+    progress: &dyn Progress,
+) -> anyhow::Result<ArchiveName> {
+    // Another run of the same second has the automatic name; a name that the user chose is not ours to change.
+    let taken = if request.name.is_none() { Taken::TryNext } else { Taken::Refuse };
+    let committer = repository.committer(&request.host.label, request.created_at, request.lock_wait, progress)?;
+    committer.commit(path, name, |_| Ok(taken), progress)
 }

@@ -7,14 +7,13 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::fs;
 use std::io;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::database::{self, Holder};
 use crate::names::{ArchiveName, printable};
+use crate::ops::Repository;
 use crate::platform;
 use crate::snapshot::Snapshot;
-use crate::store::{LocalStore, Store as _};
 
 /// How a database file begins.
 const MAGIC: &[u8] = b"SQLite format 3\0";
@@ -49,7 +48,7 @@ impl Sources {
         if self.paths.insert(path.to_owned()) {
             self.paths.insert(platform::resolved(path));
             match fs::metadata(path) {
-                Ok(found) => drop(self.files.insert((found.dev(), found.ino()))),
+                Ok(found) => drop(self.files.insert(platform::file_id(&found))),
                 Err(cause) if matches!(cause.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {}
                 Err(_) => self.unknown = Some(path.to_owned()),
             }
@@ -102,8 +101,9 @@ impl fmt::Display for Spared {
 /// Returns why a plain database in a store must not be removed; `None` if nothing speaks against it.
 ///
 /// Opens the file to see whether it is a database: no SQLite connection of this process may be open to it.
-pub fn spared(store: &LocalStore, name: &ArchiveName, sources: &Sources) -> anyhow::Result<Option<Spared>> {
-    let path = store.root().join(name.as_str());
+pub fn spared(repository: &Repository, name: &ArchiveName, sources: &Sources) -> anyhow::Result<Option<Spared>> {
+    // What lies in no folder of this machine is no live database.
+    let Some(path) = repository.store().place(name.as_str()) else { return Ok(None) };
     let found = match fs::symlink_metadata(&path) {
         // Another run removed it.
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -112,14 +112,14 @@ pub fn spared(store: &LocalStore, name: &ArchiveName, sources: &Sources) -> anyh
     if !found.is_file() {
         return Ok(Some(Spared::Link));
     }
-    if sources.paths.contains(&platform::resolved(&path)) || sources.files.contains(&(found.dev(), found.ino())) {
+    if sources.paths.contains(&platform::resolved(&path)) || sources.files.contains(&platform::file_id(&found)) {
         return Ok(Some(Spared::Source));
     }
-    if found.nlink() > 1 {
+    if platform::has_other_names(&found) {
         return Ok(Some(Spared::Link));
     }
     for ending in SIDECARS {
-        match fs::symlink_metadata(store.root().join(format!("{name}{ending}"))) {
+        match fs::symlink_metadata(path.with_file_name(format!("{name}{ending}"))) {
             Err(cause) if cause.kind() == io::ErrorKind::NotFound => {}
             Err(cause) => return Err(cause.into()),
             Ok(_) => return Ok(Some(Spared::Sidecar(ending))),
@@ -131,11 +131,11 @@ pub fn spared(store: &LocalStore, name: &ArchiveName, sources: &Sources) -> anyh
     }
     // What is packed cannot be the live database of an application.
     let doubt = sources.unknown.clone().map(Spared::Unknown).or((!holders.complete).then_some(Spared::Unproved));
-    if doubt.is_some() && is_database(store, name)? { Ok(doubt) } else { Ok(None) }
+    if doubt.is_some() && is_database(repository, name)? { Ok(doubt) } else { Ok(None) }
 }
 
-fn is_database(store: &LocalStore, name: &ArchiveName) -> anyhow::Result<bool> {
-    let source = store.open(name.as_str())?;
+fn is_database(repository: &Repository, name: &ArchiveName) -> anyhow::Result<bool> {
+    let source = repository.store().open(name.as_str(), None)?;
     let mut head = [0; MAGIC.len()];
     if source.bytes() < MAGIC.len() as u64 {
         return Ok(false);

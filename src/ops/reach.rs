@@ -4,21 +4,20 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use super::pending;
-use crate::holds;
 use crate::identity::{self, StoreId};
-use crate::lock::StoreLock;
+use crate::ops::Repository;
 use crate::platform;
-use crate::progress::Silent;
-use crate::store::{Access, LocalStore, StoreError, Strangeness, parent, sync_folder};
+use crate::platform::{parent, sync_folder};
+use crate::store::{self, Access, LocalStore, StoreError, Strangeness};
 
 /// Which store is expected at a path.
 #[derive(Debug, Clone, Default)]
 pub struct Expected {
     /// The ids of the stores that were accepted there; none if the path was never used.
     pub ids: Vec<StoreId>,
+    /// Why it cannot be read whether a store was accepted there. Then a store with an id is taken, and no new one is made.
+    pub unread: Option<String>,
     /// What must be mounted.
     pub mount: Option<PathBuf>,
     /// Who else may read what is written.
@@ -27,32 +26,41 @@ pub struct Expected {
 
 impl Expected {
     /// Opens the store that is there. Nothing is written.
-    pub fn open(&self, root: &Path) -> Result<LocalStore, StoreError> {
+    pub fn open(&self, root: &Path) -> Result<Repository, StoreError> {
         self.mounted(root)?;
         let store = match LocalStore::open(root) {
-            Err(StoreError::Unreachable { cause, .. }) if is_missing(&cause) && !self.ids.is_empty() => {
-                return Err(strange(root, Strangeness::Gone));
+            Err(StoreError::Unreachable { cause, .. }) if is_missing(&cause) && self.is_used() => {
+                return Err(self.missing(root, Strangeness::Gone));
             }
             other => other?,
         };
-        if !self.ids.is_empty() {
-            match store.identity()? {
-                Some(found) if self.ids.contains(&found.id) => {}
+        if self.is_used() {
+            match store::identity(&store)? {
+                Some(found) if self.unread.is_some() || self.ids.contains(&found.id) => {}
                 Some(found) => return Err(strange(root, Strangeness::OtherId(found.id))),
-                None => return Err(strange(root, Strangeness::NoId)),
+                None => return Err(self.missing(root, Strangeness::NoId)),
             }
         }
-        Ok(store.with_access(self.access))
+        Ok(Repository::local(store.with_access(self.access)))
     }
 
     /// Opens the store for writing, and makes its folder if none is known there. Returns also whether it was made.
-    pub fn create(&self, root: &Path) -> Result<(LocalStore, bool), StoreError> {
-        if self.ids.is_empty() {
-            self.mounted(root)?;
-        } else {
+    pub fn create(&self, root: &Path) -> Result<(Repository, bool), StoreError> {
+        if self.is_used() {
             self.open(root)?;
+        } else {
+            self.mounted(root)?;
         }
-        LocalStore::create_with(root, self.access)
+        LocalStore::create_with(root, self.access).map(|(store, made)| (Repository::local(store), made))
+    }
+
+    /// Returns whether a store was accepted there, or may have been.
+    fn is_used(&self) -> bool {
+        !self.ids.is_empty() || self.unread.is_some()
+    }
+
+    fn missing(&self, root: &Path, why: Strangeness) -> StoreError {
+        strange(root, self.unread.clone().map_or(why, Strangeness::Unread))
     }
 
     fn mounted(&self, root: &Path) -> Result<(), StoreError> {
@@ -78,30 +86,18 @@ fn is_missing(cause: &io::Error) -> bool {
 ///
 /// Dies in between: an empty folder, or one with an empty `.heirloom`, which is a store without archives. Whoever came meanwhile and has
 /// scratch in it keeps it: only empty folders are removed, and the lock's file under the lock.
-pub fn unmake(store: &LocalStore) -> io::Result<bool> {
-    match fs::symlink_metadata(store.root().join(identity::FILE)) {
+pub fn unmake(repository: &Repository) -> io::Result<bool> {
+    let Some(root) = repository.store().folder() else { return Ok(false) };
+    match fs::symlink_metadata(root.join(identity::FILE)) {
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => {}
         Ok(_) => return Ok(false),
         Err(cause) => return Err(cause),
     }
-    let private = store.private();
-    if fs::symlink_metadata(&private).is_ok() {
-        let Ok(_lock) = StoreLock::acquire(&private, Duration::ZERO, &Silent) else { return Ok(false) };
-        for folder in [holds::FOLDER, pending::FOLDER] {
-            match fs::remove_dir(private.join(folder)) {
-                Err(cause) if !matches!(cause.kind(), io::ErrorKind::NotFound | io::ErrorKind::DirectoryNotEmpty) => return Err(cause),
-                _ => {}
-            }
-        }
-        let names = fs::read_dir(&private)?.map(|entry| Ok(entry?.file_name())).collect::<io::Result<Vec<_>>>()?;
-        if names.iter().any(|name| name != StoreLock::FILE) {
-            return Ok(false);
-        }
-        fs::remove_file(private.join(StoreLock::FILE))?;
-        fs::remove_dir(&private)?;
+    if !repository.workspace().remove_if_unused()? {
+        return Ok(false);
     }
-    match fs::remove_dir(store.root()) {
-        Ok(()) => sync_folder(parent(store.root())).map(|()| true),
+    match fs::remove_dir(root) {
+        Ok(()) => sync_folder(parent(root)).map(|()| true),
         Err(cause) if cause.kind() == io::ErrorKind::DirectoryNotEmpty => Ok(false),
         Err(cause) => Err(cause),
     }

@@ -2,19 +2,17 @@
 
 use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
-use std::path::Path;
 
 use super::inventory::{Reading, inventory};
 use super::resolve::in_store;
 use super::verify::{State, Verified, VerifyDepth, verify};
-use crate::archive::ArchiveError;
 use crate::failure::is_interruption;
 use crate::names::ArchiveName;
+use crate::ops::Repository;
 use crate::progress::Progress;
 use crate::retention::Scope;
-use crate::scratch::Scratch;
 use crate::snapshot::Snapshot;
-use crate::store::{LocalStore, StoreError};
+use crate::store::StoreError;
 use crate::streams::Stream;
 
 /// How thoroughly they are read.
@@ -35,21 +33,20 @@ pub struct Reread {
 
 /// Reads all archives of a scope that count as damaged. Changes nothing; only an interruption or a listing that fails is an error.
 pub fn reread(
-    store: &LocalStore,
-    private: &Path,
+    repository: &Repository,
     reading: &Reading,
     scope: &Scope,
     threads: NonZeroUsize,
     progress: &dyn Progress,
 ) -> anyhow::Result<Reread> {
-    let snapshots = inventory(store, reading, progress)?.snapshots;
+    let snapshots = inventory(repository, reading, progress)?.snapshots;
     let marked = |snapshot: &&Snapshot| {
         snapshot.damaged && !snapshot.is_plain() && snapshot.databases.iter().any(|brief| scope.covers(&brief.stream))
     };
     let mut found = Reread::default();
     for snapshot in snapshots.iter().filter(marked) {
         let name = snapshot.name.clone();
-        match look(store, private, reading, &name, threads, progress) {
+        match look(repository, reading, &name, threads, progress) {
             Ok(Verified { state: State::Good, .. }) => found.sound.push(name),
             Ok(Verified { state: State::Damaged, .. }) => {
                 let has_better = |stream: &Stream| {
@@ -72,22 +69,17 @@ pub fn reread(
 }
 
 fn look(
-    store: &LocalStore,
-    private: &Path,
+    repository: &Repository,
     reading: &Reading,
     name: &ArchiveName,
     threads: NonZeroUsize,
     progress: &dyn Progress,
 ) -> anyhow::Result<Verified> {
-    match in_store(store, name.as_str(), reading) {
+    match in_store(repository, name.as_str(), reading) {
         Ok(selected) => {
-            let scratch = Scratch::in_store(private)?;
+            let scratch = repository.workspace().scratch()?;
             verify(&selected.archive, DEPTH, scratch.path(), threads, progress)
         }
-        Err(error) => match error.downcast::<ArchiveError>() {
-            Ok(ArchiveError::Interrupted(interrupted)) => Err(interrupted.into()),
-            Ok(error) => Ok(Verified::refused(error)?),
-            Err(error) => Err(error),
-        },
+        Err(error) => Verified::refused(error),
     }
 }

@@ -13,9 +13,11 @@ use super::inventory::{ACCEPTED, DAMAGED, Foreign, Inventory, KEEP, Marks, Readi
 use crate::archive::Archive;
 use crate::metadata::Kind;
 use crate::names::{ArchiveName, Name, printable};
+use crate::ops::Repository;
+use crate::platform::OpenFile;
 use crate::progress::Progress;
 use crate::snapshot::Snapshot;
-use crate::store::{LocalStore, OpenFile, Store, StoreError};
+use crate::store::StoreError;
 
 /// What the user said.
 #[derive(Debug, Clone, Default)]
@@ -107,7 +109,7 @@ impl From<&Foreign> for ResolveError {
 
 /// Finds and opens the archive. `open_store` is only called where the store is needed.
 pub fn resolve(
-    open_store: impl FnOnce() -> Result<LocalStore, StoreError>,
+    open_store: impl FnOnce() -> Result<Repository, StoreError>,
     wanted: &Wanted,
     reading: &Reading,
     progress: &dyn Progress,
@@ -115,7 +117,7 @@ pub fn resolve(
     match wanted.text.as_str() {
         text if text.contains('/') => at_path(Path::new(text), reading),
         text => match open_store() {
-            Ok(store) => match store.stat(text)? {
+            Ok(store) => match store.store().stat(text)? {
                 Some(_) if ArchiveName::new(text).is_ok() => in_store(&store, text, reading),
                 None if let Some(pending) = super::pending::open(&store, text, reading)? => Ok(pending),
                 _ if is_file(Path::new(text)) => at_path(Path::new(text), reading),
@@ -136,12 +138,14 @@ fn is_file(path: &Path) -> bool {
 }
 
 /// Opens an archive of the store by its full name.
-pub fn in_store(store: &dyn Store, name: &str, reading: &Reading) -> anyhow::Result<Selected> {
-    let source = store.open(name)?;
-    let modified = store.stat(name)?.map(|entry| entry.modified).unwrap_or_default();
+pub fn in_store(repository: &Repository, name: &str, reading: &Reading) -> anyhow::Result<Selected> {
+    let store = repository.store();
+    let known = store.stat(name)?;
+    let source = repository.open(&ArchiveName::new(name)?, known.as_ref())?;
+    let modified = known.map(|entry| entry.modified).unwrap_or_default();
     let bytes = source.bytes();
     let place = store.place(name);
-    let opened = Archive::open_at(source, place.as_deref(), name, modified, reading.zone);
+    let opened = reading.opener.open_at(source, place.as_deref(), name, modified);
     let archive = opened.with_context(|| format!("cannot open \"{}\"", printable(name)))?;
     let has = |ending: &str| store.stat(&format!("{name}{ending}")).map(|entry| entry.is_some());
     let marks = Marks { pinned: has(KEEP)?, damaged: has(DAMAGED)?, accepted: has(ACCEPTED)? };
@@ -155,13 +159,13 @@ fn at_path(path: &Path, reading: &Reading) -> anyhow::Result<Selected> {
     let file_name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let file = match OpenFile::open(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            let location = crate::store::parent(path).to_string_lossy().into_owned();
+            let location = crate::platform::parent(path).to_string_lossy().into_owned();
             return Err(StoreError::NotFound { name: file_name, location }.into());
         }
         other => other.with_context(shown)?,
     };
     let (bytes, modified) = (crate::store::ReadAt::bytes(&file), file.modified());
-    let archive = Archive::open_at(Arc::new(file), Some(path), &file_name, modified, reading.zone).with_context(shown)?;
+    let archive = reading.opener.open_at(Arc::new(file), Some(path), &file_name, modified).with_context(shown)?;
     // A file by another name is as good an archive; it only cannot be one of a store.
     let name = ArchiveName::new(file_name.as_str()).or_else(|_| ArchiveName::new(format!("{}.gz", Name::from_path(path))))?;
     let has = |ending: &str| {
@@ -175,13 +179,13 @@ fn at_path(path: &Path, reading: &Reading) -> anyhow::Result<Selected> {
 }
 
 fn beginning_with(
-    store: &dyn Store,
+    repository: &Repository,
     text: &str,
     wanted: &Wanted,
     reading: &Reading,
     progress: &dyn Progress,
 ) -> anyhow::Result<ArchiveName> {
-    let found = inventory(store, reading, progress)?;
+    let found = inventory(repository, reading, progress)?;
     let all = &found.snapshots;
     // Named in full, only without the ending: that one, whatever it is and whatever else begins like it.
     let mut named = all.iter().filter(|snapshot| snapshot.name.stem() == text);
@@ -195,7 +199,7 @@ fn beginning_with(
             && !snapshot.damaged
             && wanted.set.as_ref().is_none_or(|set| *set == snapshot.set)
     };
-    if let Some(unread) = found.foreign.iter().find(|foreign| foreign.unread && foreign.name.starts_with(text)) {
+    if let Some(unread) = found.foreign.iter().find(|foreign| foreign.is_unread() && foreign.name.starts_with(text)) {
         return Err(ResolveError::from(unread).into());
     }
     let fitting: Vec<&Snapshot> = all.iter().filter(fits).collect();
@@ -208,7 +212,7 @@ fn beginning_with(
         }
         [] => {
             let available = all.iter().take(5).map(|snapshot| snapshot.name.to_string()).collect();
-            Err(ResolveError::NotFound { what: format!("archive \"{text}\""), location: store.location(), available }.into())
+            Err(ResolveError::NotFound { what: format!("archive \"{text}\""), location: repository.location(), available }.into())
         }
         several => {
             let choices = several.iter().take(5).map(|snapshot| snapshot.name.to_string()).collect();
@@ -229,6 +233,7 @@ fn excluded(found: &Inventory, text: &str) -> Option<ResolveError> {
         return Some(error(snapshot.name.as_str(), why, true));
     }
     let foreign = found.foreign.iter().find(|foreign| foreign.name.starts_with(text))?;
-    let what = if foreign.damaged { "is damaged" } else { "cannot be used" };
-    Some(error(&foreign.name, format!("{what}: {}", foreign.why), false))
+    let what = if foreign.is_damaged() { "is damaged" } else { "cannot be used" };
+    let why = foreign.why.strip_prefix("the archive is damaged: ").unwrap_or(&foreign.why);
+    Some(error(&foreign.name, format!("{what}: {why}"), false))
 }

@@ -6,26 +6,25 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
-use std::path::Path;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use chrono::TimeDelta;
 
+use super::LockedStore;
 use super::inventory::{Foreign, KEEP, Reading, inventory};
-use super::marks::remove_archive;
 use super::plain::{Sources, Spared, spared};
 use super::stale::{STALE_AFTER, Stale, Whereabouts, stale};
 use crate::clock::Clock;
-use crate::holds;
-use crate::lock::StoreLock;
 use crate::names::{ArchiveName, HostLabel, Name, printable};
+use crate::ops::Repository;
 use crate::platform;
 use crate::progress::{Progress, Stage};
 use crate::retention::{GoneReach, Plan, Policy, Retention, Scene, Scope, Verdict};
-use crate::scratch;
 use crate::snapshot::Snapshot;
-use crate::store::{LocalStore, Store, StoreError};
+use crate::store::StoreError;
 use crate::streams::OwnHost;
+use crate::workspace::Workspace;
 
 /// How long archives stay on a store that others use whom locks do not reach.
 const YOUNGEST: TimeDelta = TimeDelta::hours(24);
@@ -71,14 +70,13 @@ pub struct Asked {
 /// What is needed to tell a live database from a copy of another tool.
 #[derive(Debug, Clone)]
 pub struct Plain {
-    /// The store that they lie in.
-    pub store: LocalStore,
     /// The configured databases.
     pub configured: Vec<std::path::PathBuf>,
 }
 
 /// Returns what age nothing is removed below, if others may use the folder of a store whom locks do not reach.
-pub fn youngest(root: &Path) -> anyhow::Result<Option<TimeDelta>> {
+pub fn youngest(repository: &Repository) -> anyhow::Result<Option<TimeDelta>> {
+    let Some(root) = repository.store().folder() else { return Ok(Some(YOUNGEST)) };
     let network = platform::is_network_file_system(root);
     let network = network.with_context(|| format!("cannot find out which file system \"{}\" is on", printable(&root.to_string_lossy())))?;
     Ok(network.then_some(YOUNGEST))
@@ -170,61 +168,63 @@ impl Report {
 }
 
 /// Decides what would be removed. Changes nothing and needs no lock.
-pub fn plan(store: &dyn Store, private: &Path, request: &Request, progress: &dyn Progress) -> anyhow::Result<Outlook> {
-    let (plan, seen) = decide(store, private, request, progress)?;
-    Ok(Outlook { plan, seen, leftovers: scratch::leftovers(private).map(|found| found.len()) })
+pub fn plan(repository: &Repository, request: &Request, progress: &dyn Progress) -> anyhow::Result<Outlook> {
+    let (plan, seen) = decide(repository, request, progress)?;
+    Ok(Outlook { plan, seen, leftovers: repository.workspace().leftovers().map(|found| found.len()) })
 }
 
-/// Plans and removes under the store's lock, oldest archive first. One that cannot be removed is reported, and the others go on.
+/// Plans and removes under the lock, which is waited for at most `wait`, oldest archive first. One that cannot be removed is reported, and the others go on.
 ///
 /// What a person `agreed` to bounds what is removed: only what this plan removes too.
 ///
 /// Dies anywhere: each archive is there whole or gone whole, what is gone was older than what the plan still removes, and
 /// everything that the plan keeps is there. The next run makes the same plan for the rest.
 pub fn execute(
-    store: &dyn Store,
-    private: &Path,
-    lock: &StoreLock,
+    repository: &Repository,
     request: &Request,
     agreed: Option<&Plan>,
+    wait: Duration,
     progress: &dyn Progress,
 ) -> anyhow::Result<Report> {
-    let (plan, seen) = decide(store, private, request, progress)?;
+    let locked = repository.lock(wait, progress)?;
+    let (plan, seen) = decide(repository, request, progress)?;
     let agreed: Option<Vec<&ArchiveName>> = agreed.map(|plan| {
         let mut names: Vec<&ArchiveName> = plan.removed().map(|verdict| &verdict.archive).collect();
         names.sort();
         names
     });
     let mut fates = Vec::new();
-    progress.begin(Stage::Archives, &store.location(), plan.removed().count() as u64);
+    progress.begin(Stage::Archives, &repository.location(), plan.removed().count() as u64);
     for verdict in plan.removed() {
         if progress.cancelled() {
             break;
         }
         let agreed = agreed.as_ref().is_none_or(|names| names.binary_search(&&verdict.archive).is_ok());
-        let fate = if agreed { live(verdict, request, &seen).unwrap_or_else(|| remove(store, lock, verdict)) } else { Fate::NotAgreed };
+        let fate = if agreed { live(verdict, repository, &seen).unwrap_or_else(|| remove(&locked, verdict)) } else { Fate::NotAgreed };
         fates.push((verdict.archive.clone(), fate));
         progress.advance(1);
     }
-    let leftovers = scratch::sweep_store(private);
+    let leftovers = locked.sweep_scratch();
     Ok(Report { plan, fates, seen, leftovers })
 }
 
 /// Returns what becomes of a plain database that may be a live one by now: an application may have opened it since the listing.
-fn live(verdict: &Verdict, request: &Request, seen: &Seen) -> Option<Fate> {
-    let plain = request.asked.plain.as_ref().filter(|_| seen.plain.contains(&verdict.archive))?;
-    match spared(&plain.store, &verdict.archive, &seen.sources) {
+fn live(verdict: &Verdict, repository: &Repository, seen: &Seen) -> Option<Fate> {
+    if !seen.plain.contains(&verdict.archive) {
+        return None;
+    }
+    match spared(repository, &verdict.archive, &seen.sources) {
         Ok(why) => why.map(Fate::Spared),
         Err(error) => {
             let cause = io::Error::other(format!("{error:#}"));
-            Some(Fate::Failed(StoreError::io("look at", verdict.archive.as_str(), plain.store.location(), cause)))
+            Some(Fate::Failed(StoreError::io("look at", verdict.archive.as_str(), repository.location(), cause)))
         }
     }
 }
 
-fn decide(store: &dyn Store, private: &Path, request: &Request, progress: &dyn Progress) -> anyhow::Result<(Plan, Seen)> {
-    let mut found = inventory(store, &request.reading, progress)?;
-    mark_held(&mut found.snapshots, private)?;
+fn decide(repository: &Repository, request: &Request, progress: &dyn Progress) -> anyhow::Result<(Plan, Seen)> {
+    let mut found = inventory(repository, &request.reading, progress)?;
+    mark_held(&mut found.snapshots, repository.workspace())?;
     let asked = &request.asked;
     let mut sealed = found.sets_of_newer_formats(|host| concerns(&request.scope, host));
     sealed.retain(|set| request.scope.sets.as_ref().is_none_or(|sets| sets.contains(set)));
@@ -233,7 +233,7 @@ fn decide(store: &dyn Store, private: &Path, request: &Request, progress: &dyn P
     if let Some(plain) = &asked.plain {
         seen.sources = Sources::new(plain.configured.iter().map(|path| path.as_path()), &found.snapshots);
         for snapshot in found.snapshots.iter().filter(|snapshot| snapshot.is_plain()) {
-            match spared(&plain.store, &snapshot.name, &seen.sources)? {
+            match spared(repository, &snapshot.name, &seen.sources)? {
                 Some(why) => seen.spared.push((snapshot.name.clone(), why)),
                 None => drop(seen.plain.insert(snapshot.name.clone())),
             }
@@ -252,7 +252,7 @@ fn decide(store: &dyn Store, private: &Path, request: &Request, progress: &dyn P
         plain: seen.plain.clone(),
         condemned: asked.condemned.clone(),
         ahead: request.ahead,
-        ..Scene::new(now, request.reading.zone)
+        ..Scene::new(now, request.reading.opener.zone)
     };
     // A time that is ahead makes every stream look abandoned.
     if let (Some(own), false) = (&asked.own, request.ahead) {
@@ -280,23 +280,23 @@ fn concerns(scope: &Scope, host: &HostLabel) -> bool {
 }
 
 /// Marks the archives that running processes need. Fails if that cannot be found out: then nothing is removed.
-pub fn mark_held(snapshots: &mut [Snapshot], private: &Path) -> anyhow::Result<()> {
-    let held = holds::live(private).context("cannot read which archives are in use")?;
+pub fn mark_held(snapshots: &mut [Snapshot], workspace: &Workspace) -> anyhow::Result<()> {
+    let held = workspace.held().context("cannot read which archives are in use")?;
     for snapshot in snapshots {
         snapshot.held = held.iter().any(|held| held.archives.contains(&snapshot.name));
     }
     Ok(())
 }
 
-/// Removes one archive and its marks, in the order that [`remove_archive`] argues for.
-fn remove(store: &dyn Store, lock: &StoreLock, verdict: &Verdict) -> Fate {
+/// Removes one archive and its marks, in the order that [`LockedStore::remove_archive`] argues for.
+fn remove(locked: &LockedStore<'_>, verdict: &Verdict) -> Fate {
     // `touch x.keep` needs no lock: a pin that came after the listing still counts.
-    match store.stat(&format!("{}{KEEP}", verdict.archive)) {
+    match locked.repository().store().stat(&format!("{}{KEEP}", verdict.archive)) {
         Ok(None) => {}
         Ok(Some(_)) => return Fate::PinnedMeanwhile,
         Err(error) => return Fate::Failed(error),
     }
-    match remove_archive(store, lock, &verdict.archive) {
+    match locked.remove_archive(&verdict.archive) {
         Ok(()) => Fate::Removed,
         Err(StoreError::NotFound { .. }) => Fate::GoneAlready,
         Err(error) => Fate::Failed(error),
@@ -304,233 +304,4 @@ fn remove(store: &dyn Store, lock: &StoreLock, verdict: &Verdict) -> Fate {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::io::Read;
-    use std::sync::Arc;
-    use std::time::Duration;
-
-    use chrono::{DateTime, Utc};
-
-    use super::super::{backup, pack};
-    use super::*;
-    use crate::archive::Compression;
-    use crate::database::{Depth, Source};
-    use crate::metadata::Kind;
-    use crate::names::HostLabel;
-    use crate::progress::Silent;
-    use crate::retention::Limits;
-    use crate::store::{Entry, LocalStore, ReadAt};
-
-    /// A store in which one call fails.
-    struct Faulty {
-        store: LocalStore,
-        list: bool,
-        remove: Option<&'static str>,
-        /// Done just before an archive is looked at for the last time.
-        before_removal: fn(&LocalStore),
-    }
-
-    fn broken(name: &str) -> StoreError {
-        StoreError::io("remove", name, "here".into(), io::ErrorKind::PermissionDenied.into())
-    }
-
-    impl Store for Faulty {
-        fn location(&self) -> String {
-            self.store.location()
-        }
-        fn list(&self) -> Result<Vec<Entry>, StoreError> {
-            if self.list { Err(broken("folder")) } else { self.store.list() }
-        }
-        fn open(&self, name: &str) -> Result<Arc<dyn ReadAt>, StoreError> {
-            self.store.open(name)
-        }
-        fn stat(&self, name: &str) -> Result<Option<Entry>, StoreError> {
-            (self.before_removal)(&self.store);
-            self.store.stat(name)
-        }
-        fn put(&self, name: &str, source: &mut dyn Read) -> Result<(), StoreError> {
-            self.store.put(name, source)
-        }
-        fn remove(&self, name: &str) -> Result<(), StoreError> {
-            if self.remove == Some(name) { Err(broken(name)) } else { self.store.remove(name) }
-        }
-    }
-
-    /// The database that the archives are of, and the store.
-    struct World {
-        folder: tempfile::TempDir,
-        source: tempfile::TempDir,
-        store: Faulty,
-    }
-
-    impl World {
-        /// Five archives, a day apart.
-        fn new() -> Self {
-            let (folder, source) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-            let store = Faulty { store: LocalStore::create(folder.path()).unwrap(), list: false, remove: None, before_removal: |_| {} };
-            let connection = rusqlite::Connection::open(source.path().join("app.db")).unwrap();
-            connection.execute_batch("CREATE TABLE t(x)").unwrap();
-            let world = Self { folder, source, store };
-            for day in 1..=5 {
-                world.back_up(&format!("2026-03-0{day}T03:00:00Z"));
-            }
-            world
-        }
-
-        fn back_up(&self, at: &str) -> ArchiveName {
-            let at: DateTime<Utc> = at.parse().unwrap();
-            let name = Name::new("app").unwrap();
-            let request = pack::Request {
-                set: name.clone(),
-                kind: Kind::Manual,
-                name: None,
-                note: None,
-                host: pack::Host { name: "here".into(), label: HostLabel::new("here").unwrap() },
-                created_at: at,
-                replaces: None,
-                consistent: true,
-                absent: Vec::new(),
-                check: Depth::Full,
-                keep_damaged: false,
-                vacuum: false,
-                compression: Compression::Gzip(1),
-                threads: std::num::NonZeroUsize::MIN,
-                lock_wait: Duration::ZERO,
-            };
-            let sources = vec![Source { name, path: self.source.path().join("app.db") }];
-            let plan = backup::plan(sources, backup::IfMissing::Fail, request).unwrap();
-            let (clock, reading) = (Clock::fixed(at), reading());
-            let run = backup::Run { clock: &clock, reading: &reading, limits: Default::default(), watch_shrinks: true, hold: None };
-            backup::execute(&self.store.store, &plan, &run, &Silent).unwrap().packed.archive
-        }
-
-        /// Puts a database of another tool into the store.
-        fn plain(&self, name: &str) {
-            let connection = rusqlite::Connection::open(self.folder.path().join(name)).unwrap();
-            connection.execute_batch("CREATE TABLE t(x)").unwrap();
-        }
-
-        fn run(&self, request: &Request, agreed: Option<&Plan>) -> anyhow::Result<Report> {
-            let private = self.store.store.create_private()?;
-            let lock = StoreLock::acquire(&private, Duration::ZERO, &Silent)?;
-            execute(&self.store, &private, &lock, request, agreed, &Silent)
-        }
-
-        fn files(&self) -> Vec<String> {
-            let entries = std::fs::read_dir(self.folder.path()).unwrap();
-            let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-            let mut names: Vec<String> = names.filter(|name| !name.starts_with('.') && name != crate::identity::FILE).collect();
-            names.sort();
-            names
-        }
-    }
-
-    fn reading() -> Reading {
-        Reading { zone: chrono_tz::Tz::UTC, host: HostLabel::container() }
-    }
-
-    fn request(keep: u32) -> Request {
-        let limits = Limits { keep: Some(keep), ..Limits::default() };
-        Request {
-            retention: Retention::Cleanup(limits),
-            scope: Scope::everything(),
-            made: None,
-            shrinks_off: BTreeSet::new(),
-            clock: Clock::fixed("2026-03-05T04:00:00Z".parse().unwrap()),
-            ahead: false,
-            reading: reading(),
-            asked: Asked::default(),
-        }
-    }
-
-    #[test]
-    fn a_listing_that_fails_removes_nothing() {
-        let mut world = World::new();
-        world.store.list = true;
-        world.run(&request(1), None).unwrap_err();
-        assert_eq!(world.files().len(), 5);
-    }
-
-    #[test]
-    fn one_failed_removal_is_reported_and_the_others_go_on() {
-        let mut world = World::new();
-        world.store.remove = Some("app_20260302T030000Z.tar.gz");
-        let report = world.run(&request(2), None).unwrap();
-        let fates: Vec<String> = report.fates.iter().map(|(name, fate)| format!("{} {fate}", name.stem())).collect();
-        assert_eq!(fates[0], "app_20260301T030000Z removed", "the oldest first");
-        assert!(fates[1].starts_with("app_20260302T030000Z cannot remove"), "{}", fates[1]);
-        assert_eq!(fates[2], "app_20260303T030000Z removed");
-        assert!(report.has_failures());
-        let removed: Vec<&Verdict> = report.plan.removed().collect();
-        assert_eq!(report.freed_bytes(), removed[0].bytes + removed[2].bytes);
-        assert_eq!(world.files(), ["app_20260302T030000Z.tar.gz", "app_20260304T030000Z.tar.gz", "app_20260305T030000Z.tar.gz"]);
-    }
-
-    #[test]
-    fn a_pin_that_is_set_while_archives_are_removed_counts() {
-        let mut world = World::new();
-        world.store.before_removal = |store| std::fs::write(store.root().join("app_20260302T030000Z.tar.gz.keep"), "").unwrap();
-        let report = world.run(&request(3), None).unwrap();
-        assert!(matches!(report.fates[1], (_, Fate::PinnedMeanwhile)) && !report.has_failures());
-        assert_eq!(world.files()[..2], ["app_20260302T030000Z.tar.gz", "app_20260302T030000Z.tar.gz.keep"]);
-    }
-
-    #[test]
-    fn an_archive_that_somebody_else_removed_is_no_failure() {
-        let mut world = World::new();
-        world.store.before_removal = |store| {
-            let _ = std::fs::remove_file(store.root().join("app_20260301T030000Z.tar.gz"));
-        };
-        let report = world.run(&request(3), None).unwrap();
-        assert!(matches!(report.fates[0], (_, Fate::GoneAlready)) && !report.has_failures());
-        assert_eq!(world.files().len(), 3);
-    }
-
-    #[test]
-    fn a_mark_goes_with_its_archive() {
-        let world = World::new();
-        std::fs::write(world.folder.path().join("app_20260301T030000Z.tar.gz.damaged"), "").unwrap();
-        let report = world.run(&request(4), None).unwrap();
-        assert_eq!(report.fates.len(), 1);
-        assert_eq!(world.files().len(), 4);
-    }
-
-    #[test]
-    fn no_more_is_removed_than_was_agreed_to() {
-        let world = World::new();
-        let agreed = plan(&world.store, &world.store.store.private(), &request(4), &Silent).unwrap().plan;
-        world.back_up("2026-03-05T03:30:00Z");
-        let report = world.run(&request(4), Some(&agreed)).unwrap();
-        assert!(matches!(report.fates[..], [(_, Fate::Removed), (_, Fate::NotAgreed)]));
-        assert_eq!(world.files().len(), 5);
-    }
-
-    #[test]
-    fn a_database_of_another_tool_is_never_removed_nor_the_newest_good() {
-        let world = World::new();
-        // An old copy, one that is newer than every archive, and a database that an application works on.
-        for name in ["app_20260101T030000Z.db", "app_20260305T035000Z.db", "app.db"] {
-            world.plain(name);
-        }
-        let report = world.run(&request(0), None).unwrap();
-        assert_eq!(report.fates.len(), 4);
-        let kept = ["app.db", "app_20260101T030000Z.db", "app_20260305T030000Z.tar.gz", "app_20260305T035000Z.db"];
-        assert_eq!(world.files(), kept);
-        let verdicts: Vec<&str> = report.plan.kept().map(|verdict| verdict.archive.as_str()).collect();
-        assert_eq!(verdicts, ["app_20260305T030000Z.tar.gz"], "it is no archive, so nothing is decided about it");
-    }
-
-    #[test]
-    fn what_a_running_command_holds_stays_and_the_rest_goes() {
-        let world = World::new();
-        let private = world.store.store.create_private().unwrap();
-        let archive = ArchiveName::new("app_20260302T030000Z.tar.gz").unwrap();
-        let held = holds::Held { command: "guard".into(), archives: vec![archive], guarded: Vec::new() };
-        let hold = holds::Hold::take(&private, &held).unwrap();
-        world.run(&request(1), None).unwrap();
-        assert_eq!(world.files(), ["app_20260302T030000Z.tar.gz", "app_20260305T030000Z.tar.gz"]);
-        drop(hold);
-        world.run(&request(1), None).unwrap();
-        assert_eq!(world.files(), ["app_20260305T030000Z.tar.gz"]);
-    }
-}
+mod tests;

@@ -1,13 +1,12 @@
 //! Takes what SQLite kept beside a database of another tool into scratch, and recovers the unpacked database from it.
 
-use std::fs::OpenOptions;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use anyhow::Context as _;
 
 use crate::archive::Archive;
 use crate::database::{self, Limits, SourceError};
+use crate::platform::private_file;
 use crate::progress::Progress;
 
 /// Recovers the database at an index of the archive, which was unpacked to `copy`. Returns what was done, one printable line each; nothing
@@ -26,7 +25,7 @@ pub fn recover(archive: &Archive, index: usize, copy: &Path, limits: &Limits, pr
         for sidecar in &held.sidecars {
             let mut path = copy.as_os_str().to_owned();
             path.push(sidecar.part.ending());
-            let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).context("cannot create a scratch file")?;
+            let file = private_file(Path::new(&path)).context("cannot create a scratch file")?;
             archive.unpack_sidecar(index, sidecar.part, &file, progress)?;
         }
     }

@@ -3,9 +3,8 @@
 //! What is found is a value. Only evidence about the bytes themselves counts as damage; an error on the way
 //! to them (a disk that does not answer) leaves the archive as it was and is told as an error.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::num::NonZeroUsize;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -13,7 +12,9 @@ use anyhow::Context as _;
 use crate::archive::{Archive, ArchiveError};
 use crate::database::{self, Depth, Effort, Limits, SourceError};
 use crate::metadata::{DatabaseMetadata, Integrity};
+use crate::names::printable;
 use crate::ops::sidecars;
+use crate::platform::private_file;
 use crate::progress::{Progress, Stage};
 use crate::snapshot::Held;
 
@@ -73,14 +74,22 @@ impl State {
 }
 
 impl Verified {
-    /// What is said of an archive that cannot even be opened; other errors are passed on.
-    pub fn refused(error: ArchiveError) -> Result<Self, ArchiveError> {
-        if error.is_evidence() {
-            let finding = crate::names::printable(&error.to_string()).into_owned();
-            Ok(Self { state: State::Damaged, findings: vec![finding] })
-        } else {
-            Err(error)
-        }
+    /// Turns the error that ended the reading of an archive into a verdict about it, if it is evidence; passes on every other error.
+    pub fn refused(error: anyhow::Error) -> anyhow::Result<Self> {
+        // What the callers say about it names the archive already.
+        let error = error.downcast::<ArchiveError>().map_or_else(|error| error, anyhow::Error::from);
+        evidence(error).map(|finding| Self { state: State::Damaged, findings: vec![finding] })
+    }
+}
+
+/// Returns what an error says about the bytes of an archive; errors on the way to them are passed on. The one place that decides what
+/// counts as damage.
+fn evidence(error: anyhow::Error) -> anyhow::Result<String> {
+    let shown = |error: &dyn std::error::Error| Ok(printable(&error.to_string()).into_owned());
+    match (error.downcast_ref::<ArchiveError>(), error.downcast_ref::<SourceError>()) {
+        (Some(evidence), _) if evidence.is_evidence() => shown(evidence),
+        (_, Some(evidence @ (SourceError::Damaged { .. } | SourceError::NotADatabase { .. }))) => shown(evidence),
+        _ => Err(error),
     }
 }
 
@@ -103,7 +112,7 @@ pub fn verify(
     match archive.read_through_into(unpacked.as_ref().map(|copy| &copy.file), threads, progress) {
         Ok(read) => findings.extend(read.oddities),
         Err(error) => {
-            let refused = Verified::refused(error)?;
+            let refused = Verified::refused(error.into())?;
             findings.extend(refused.findings);
             return Ok(Verified { findings, ..refused });
         }
@@ -132,16 +141,6 @@ pub fn verify(
         }
     }
     Ok(Verified { state: if damaged { State::Damaged } else { State::Good }, findings })
-}
-
-/// Returns what an error says about the bytes of an archive; other errors are passed on.
-fn evidence(error: anyhow::Error) -> anyhow::Result<String> {
-    let is_evidence = match (error.downcast_ref::<ArchiveError>(), error.downcast_ref::<SourceError>()) {
-        (Some(error), _) => error.is_evidence(),
-        (_, Some(SourceError::Damaged { .. } | SourceError::NotADatabase { .. })) => true,
-        _ => false,
-    };
-    if is_evidence { Ok(crate::names::printable(&error.to_string()).into_owned()) } else { Err(error) }
 }
 
 /// Unpacks one database.
@@ -209,7 +208,7 @@ pub fn differences(copy: &Path, held: &Held, promised: Option<&DatabaseMetadata>
         for (table, found) in tables.iter().zip(rows) {
             if let (Some(promised), found) = (table.rows, found) {
                 let found = found.map_or_else(|| "not countable".to_owned(), |rows| rows.to_string());
-                compare(&format!("the number of rows of \"{}\"", crate::names::printable(&table.name)), promised.to_string(), found);
+                compare(&format!("the number of rows of \"{}\"", printable(&table.name)), promised.to_string(), found);
             }
         }
     }
@@ -224,8 +223,7 @@ struct Unpacked {
 
 impl Unpacked {
     fn new(path: PathBuf) -> anyhow::Result<Self> {
-        let file =
-            OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path).context("cannot create a scratch file")?;
+        let file = private_file(&path).context("cannot create a scratch file")?;
         Ok(Self { path, file })
     }
 }

@@ -1,11 +1,24 @@
-//! POSIX ACLs: the attribute of the kernel, and the short text form of `getfacl` and `setfacl` with numbers for names.
+//! POSIX ACLs (acl(5)): the attributes of the kernel, and the short text form of `getfacl` and `setfacl` with numbers for names.
+
+use std::io;
+use std::path::Path;
+
+use rustix::fs::{XattrFlags, getxattr, removexattr, setxattr};
+use rustix::io::Errno;
+
+/// The attribute that holds the rights of a file.
+pub(super) const ACCESS: &str = "system.posix_acl_access";
+/// The attribute that holds the rights of new files in a folder.
+const DEFAULT: &str = "system.posix_acl_default";
+/// The largest attribute that Linux allows.
+const MAX_BYTES: usize = 64 << 10;
 
 /// The version at the start of the attribute (`POSIX_ACL_XATTR_VERSION` in Linux's `posix_acl_xattr.h`).
 const VERSION: u32 = 2;
 /// The most entries that are read.
 const MOST_ENTRIES: usize = 4096;
 
-/// An access ACL.
+/// An ACL.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Acl(Vec<Entry>);
 
@@ -24,8 +37,11 @@ const GROUP: u16 = 0x08;
 const MASK: u16 = 0x10;
 const OTHER: u16 = 0x20;
 
+/// The right to execute a file or to enter a folder.
+const EXECUTE: u16 = 1;
+
 impl Acl {
-    /// Reads the value of `system.posix_acl_access`.
+    /// Reads the value of the attribute.
     pub fn from_attribute(value: &[u8]) -> Option<Self> {
         let (version, entries) = value.split_first_chunk::<4>()?;
         let (entries, rest) = entries.as_chunks::<8>();
@@ -40,7 +56,7 @@ impl Acl {
         Some(Self(entries.iter().map(entry).collect()))
     }
 
-    /// Returns the value of `system.posix_acl_access`.
+    /// Returns the value of the attribute.
     pub fn to_attribute(&self) -> Vec<u8> {
         let mut value = VERSION.to_le_bytes().to_vec();
         for Entry { tag, rights, id } in &self.0 {
@@ -112,12 +128,53 @@ impl Acl {
         self.rights(OWNER).unwrap_or(6) << 6 | group << 3 | other
     }
 
+    /// Returns the same ACL without the right to execute: what a new file gets of the default ACL of its folder.
+    #[must_use]
+    pub fn for_file(mut self) -> Self {
+        for entry in &mut self.0 {
+            entry.rights &= !EXECUTE;
+        }
+        self
+    }
+
     /// Takes all rights away from the owning group and from others.
     pub fn narrow(&mut self) {
         for entry in self.0.iter_mut().filter(|entry| matches!(entry.tag, OWNING_GROUP | OTHER)) {
             entry.rights = 0;
         }
     }
+}
+
+/// Returns the default ACL of a folder; `None` if it has none, or the file system knows none.
+pub fn default_acl(folder: &Path) -> io::Result<Option<Acl>> {
+    let mut bytes = vec![0; MAX_BYTES];
+    match getxattr(folder, DEFAULT, &mut bytes[..]) {
+        Ok(length) => match Acl::from_attribute(&bytes[..length]) {
+            Some(acl) => Ok(Some(acl).filter(|acl| !acl.0.is_empty())),
+            None if length == 0 => Ok(None),
+            None => Err(io::Error::new(io::ErrorKind::InvalidData, "its default ACL has a form that is not known")),
+        },
+        Err(cause) if is_none(cause) => Ok(None),
+        Err(cause) => Err(cause.into()),
+    }
+}
+
+/// Sets the ACL of a file or folder, mode included.
+pub fn set_acl(path: &Path, acl: &Acl) -> io::Result<()> {
+    Ok(setxattr(path, ACCESS, &acl.to_attribute(), XattrFlags::empty())?)
+}
+
+/// Removes the ACL of a file, so that its mode says everything.
+pub fn without_acl(path: &Path) -> io::Result<()> {
+    match removexattr(path, ACCESS) {
+        Ok(()) => Ok(()),
+        Err(cause) if is_none(cause) => Ok(()),
+        Err(cause) => Err(cause.into()),
+    }
+}
+
+fn is_none(cause: Errno) -> bool {
+    matches!(cause, Errno::NODATA | Errno::OPNOTSUPP | Errno::NOSYS)
 }
 
 #[cfg(test)]
@@ -134,6 +191,12 @@ mod tests {
             assert_eq!(Acl::from_text(broken), None, "{broken}");
         }
         assert_eq!(Acl::from_attribute(b"\x02\0\0\0\x01"), None);
+    }
+
+    #[test]
+    fn a_file_gets_no_right_to_execute_from_its_folder() {
+        let acl = Acl::from_text("user::rwx,user:10001:r-x,group::r-x,mask::rwx,other::--x").unwrap();
+        assert_eq!(acl.for_file().to_text(), "user::rw-,user:10001:r--,group::r--,mask::rw-,other::---");
     }
 
     #[test]

@@ -16,7 +16,7 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, kill_pro
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::Signals;
 
-use super::signals::is_ignored;
+use super::is_ignored;
 
 /// How often the command and the signals are looked at.
 const PAUSE: Duration = Duration::from_millis(10);

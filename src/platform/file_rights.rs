@@ -15,11 +15,9 @@ use std::path::Path;
 use rustix::fs::{Gid, Uid, XattrFlags, fchown, fgetxattr, flistxattr, fremovexattr, fsetxattr, getxattr, listxattr};
 use rustix::io::Errno;
 
-use super::acl::Acl;
+use super::acl::{ACCESS as ACL, Acl};
 use crate::metadata::{Account, RecordedRights};
 
-/// The attribute that holds the ACL.
-const ACL: &str = "system.posix_acl_access";
 /// Attributes that are not copied: they describe the bytes of a file, or belong to a file system underneath.
 const NOT_COPIED: [&str; 4] = ["security.ima", "security.evm", "security.capability", "trusted."];
 

@@ -44,14 +44,44 @@ pub fn resolved(path: &Path) -> PathBuf {
     path
 }
 
+/// Returns which file it is: the same for two names of one file, on this machine and as long as it exists.
+pub fn file_id(found: &fs::Metadata) -> (u64, u64) {
+    (found.dev(), found.ino())
+}
+
+/// Returns whether a file has more than one name.
+pub fn has_other_names(found: &fs::Metadata) -> bool {
+    found.nlink() > 1
+}
+
+/// Returns whether a path is a name of an open file.
+pub fn is_named(file: &fs::File, path: &Path) -> io::Result<bool> {
+    match fs::symlink_metadata(path) {
+        Ok(named) => Ok(file_id(&named) == file_id(&file.metadata()?)),
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(cause) => Err(cause),
+    }
+}
+
 /// Returns whether two paths mean one file that exists.
 pub fn same_file(one: &Path, other: &Path) -> io::Result<bool> {
     let id = |path: &Path| match fs::metadata(path) {
-        Ok(found) => Ok(Some((found.dev(), found.ino()))),
+        Ok(found) => Ok(Some(file_id(&found))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     };
     Ok(id(one)?.is_some_and(|one| id(other).is_ok_and(|other| other == Some(one))))
+}
+
+/// Returns whether two paths are names of one file. A symbolic link is no name of what it leads to, and a missing file has none.
+pub fn are_names_of_one_file(one: &Path, other: &Path) -> io::Result<bool> {
+    let id = |path: &Path| match fs::symlink_metadata(path) {
+        Ok(found) => Ok(Some(file_id(&found))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    };
+    let one = id(one)?;
+    Ok(one.is_some() && one == id(other)?)
 }
 
 /// Returns whether there is no database at a path: no file, or one of 0 bytes that an application made and wrote

@@ -1,4 +1,4 @@
-//! What processes have open.
+//! What processes have open, and what this one inherited.
 
 use std::ffi::OsString;
 use std::io;
@@ -6,6 +6,28 @@ use std::os::unix::ffi::OsStringExt as _;
 use std::path::PathBuf;
 
 use rustix::fs::{CWD, Dir, Mode, OFlags, openat, readlinkat};
+use rustix::process::umask;
+
+/// Returns the name of this machine.
+pub fn host_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+/// Takes the owner's bits out of the umask: with 0777 a file that we make could not be opened a second time.
+///
+/// The bits of the others stay as they are, for whatever this process starts.
+pub fn keep_own_rights() {
+    let inherited = umask(Mode::RWXG | Mode::RWXO);
+    umask(inherited & (Mode::RWXG | Mode::RWXO));
+}
+
+/// Returns whether whoever started this process wants a signal to be ignored: `nohup`, or a shell that runs it in the background. False
+/// if the system does not tell.
+pub fn is_ignored(signal: i32) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
+}
 
 /// What the kernel writes behind the name of a file that has none any more.
 const DELETED: &[u8] = b" (deleted)";

@@ -1,77 +1,107 @@
-//! Groups and access control lists of files, beyond owner and mode.
+//! Who may do what with files and folders: the user of this process, owners, groups and modes.
 
+use std::fs::{self, File, Metadata, Permissions};
 use std::io;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 
-use rustix::fs::{Gid, XattrFlags, chown, getxattr, removexattr, setxattr};
-use rustix::io::Errno;
+use rustix::fs::{Access, AtFlags, CWD, Gid, accessat, chown};
+use rustix::process::{getegid, geteuid, getgroups, getuid};
 
-/// The attribute that holds the rights of new files in a folder (acl(5)).
-const DEFAULT: &str = "system.posix_acl_default";
-/// The attribute that holds the rights of a file.
-const ACCESS: &str = "system.posix_acl_access";
-/// The size of the version at the beginning of both, and of each entry: tag, permissions, id; little-endian.
-const HEADER: usize = 4;
-const ENTRY: usize = 8;
-/// The largest list that is read; Linux allows no larger attribute.
-const MAX_BYTES: usize = 64 << 10;
-/// The permission to execute a file or to enter a folder.
-const EXECUTE: u8 = 1;
+use super::acl::without_acl;
 
-/// An access control list, as the kernel stores it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Acl(Vec<u8>);
+/// Returns whether this process has the rights of root.
+pub fn is_root() -> bool {
+    geteuid().is_root()
+}
 
-impl Acl {
-    /// Returns the same list without the permission to execute: what a new file gets.
-    #[must_use]
-    pub fn for_file(mut self) -> Self {
-        for entry in self.0.iter_mut().skip(HEADER).collect::<Vec<_>>().chunks_exact_mut(ENTRY) {
-            *entry[2] &= !EXECUTE;
-        }
-        self
+/// Returns the number of the user who started this process.
+pub fn user_id() -> u32 {
+    getuid().as_raw()
+}
+
+/// Returns the number of the user to whom a file belongs.
+pub fn owner(found: &Metadata) -> u32 {
+    found.uid()
+}
+
+/// Returns the number of the group of a file.
+pub fn group(found: &Metadata) -> u32 {
+    found.gid()
+}
+
+/// Returns whether a file belongs to the user whose rights this process has.
+pub fn is_own(found: &Metadata) -> bool {
+    found.uid() == geteuid().as_raw()
+}
+
+/// Returns whether a file in a folder is from somebody whom this process trusts: root, its own user, or the owner of the folder.
+pub fn is_trusted(file: &Metadata, folder: &Path) -> io::Result<bool> {
+    Ok(file.uid() == 0 || is_own(file) || file.uid() == fs::metadata(folder)?.uid())
+}
+
+/// Returns whether only the owner has any right.
+pub fn is_private(found: &Metadata) -> bool {
+    found.mode() & 0o077 == 0
+}
+
+/// Returns whether a mode allows everything that another one does.
+pub fn allows(found: &Metadata, mode: u32) -> bool {
+    found.mode() & mode == mode
+}
+
+/// Returns whether anybody may replace the files of others in a folder: all may write, and there is no sticky bit.
+pub fn lets_anybody_replace(folder: &Metadata) -> bool {
+    folder.mode() & 0o002 != 0 && folder.mode() & 0o1000 == 0
+}
+
+/// Who besides its owner may change a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Writers {
+    /// Nobody else.
+    Owner,
+    /// Its group.
+    Group,
+    /// Everybody.
+    Everybody,
+}
+
+/// Returns who besides its owner may change a file.
+pub fn writers(found: &Metadata) -> Writers {
+    match found.mode() & 0o022 {
+        0 => Writers::Owner,
+        0o020 => Writers::Group,
+        _ => Writers::Everybody,
     }
 }
 
-/// Returns the default access control list of a folder; `None` if it has none, or the file system knows none.
-pub fn default_acl(folder: &Path) -> io::Result<Option<Acl>> {
-    let mut bytes = vec![0; MAX_BYTES];
-    match getxattr(folder, DEFAULT, &mut bytes[..]) {
-        Ok(length) if length > HEADER => {
-            bytes.truncate(length);
-            Ok(Some(Acl(bytes)))
-        }
-        Ok(_) => Ok(None),
-        Err(cause) if is_none(cause) => Ok(None),
-        Err(cause) => Err(cause.into()),
-    }
+/// Fails if files cannot be made in a folder: with the rights of this process, and with what the mount allows. A read-only one answers
+/// EROFS.
+pub fn may_make_files_in(folder: &Path) -> io::Result<()> {
+    Ok(accessat(CWD, folder, Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS)?)
 }
 
-/// Sets the access control list of a file or folder, mode included.
-pub fn set_acl(path: &Path, acl: &Acl) -> io::Result<()> {
-    Ok(setxattr(path, ACCESS, &acl.0, XattrFlags::empty())?)
+/// Sets the mode of an open file.
+pub fn set_mode(file: &File, mode: u32) -> io::Result<()> {
+    file.set_permissions(Permissions::from_mode(mode))
 }
 
-/// Removes the access control list of a file, so that its mode says everything.
-pub fn without_acl(path: &Path) -> io::Result<()> {
-    match removexattr(path, ACCESS) {
-        Ok(()) => Ok(()),
-        Err(cause) if is_none(cause) => Ok(()),
-        Err(cause) => Err(cause.into()),
-    }
-}
-
-/// Gives a file to a group.
-pub fn give_to_group(path: &Path, group: u32) -> io::Result<()> {
-    Ok(chown(path, None, Some(Gid::from_raw(group)))?)
+/// Gives a file or folder its group, then its mode. If the group cannot be given, the mode loses the rights of the group, and the cause is
+/// returned: no other group gets them.
+pub fn give(path: &Path, mode: u32, group: Option<u32>) -> io::Result<()> {
+    let found = fs::metadata(path)?;
+    // With a list, the mode's group bits would be its mask.
+    without_acl(path)?;
+    let given = match group {
+        Some(group) if group != found.gid() => chown(path, None, Some(Gid::from_raw(group))).map_err(io::Error::from),
+        _ => Ok(()),
+    };
+    let mode = if given.is_ok() { mode } else { mode & !0o070 };
+    fs::set_permissions(path, Permissions::from_mode(mode))?;
+    given
 }
 
 /// Returns whether this process may give its files to a group.
 pub fn may_give_to(group: u32) -> bool {
-    use rustix::process::{getegid, geteuid, getgroups};
-    geteuid().is_root() || getegid().as_raw() == group || getgroups().is_ok_and(|groups| groups.iter().any(|own| own.as_raw() == group))
-}
-
-fn is_none(cause: Errno) -> bool {
-    matches!(cause, Errno::NODATA | Errno::OPNOTSUPP | Errno::NOSYS)
+    is_root() || getegid().as_raw() == group || getgroups().is_ok_and(|groups| groups.iter().any(|own| own.as_raw() == group))
 }

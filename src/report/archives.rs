@@ -137,6 +137,8 @@ pub struct Foreign {
     pub unread: bool,
     /// Whether a newer release wrote it.
     pub newer_format: bool,
+    /// Whether it is encrypted and no key at hand opens it.
+    pub key_missing: bool,
 }
 
 /// What `show` reports.

@@ -180,6 +180,15 @@ pub enum Note {
         /// Its path.
         path: String,
     },
+    /// Nothing of a database can be read, and it was left out.
+    Unreadable {
+        /// The database.
+        database: Name,
+        /// Its path.
+        path: String,
+        /// Why, and what can be done about it in the words of the face.
+        why: String,
+    },
     /// A guarded command is running, so it is a safety backup.
     Guarded {
         /// The database.

@@ -66,9 +66,11 @@ pub(crate) const FOREIGN_KEY_VIOLATIONS: Quantity =
     quantity("database_foreign_key_violations", Unit::Count, "Rows of the live database that break a foreign key.");
 pub(crate) const BACKUP_AGE: Quantity =
     quantity("backup_age_seconds", Unit::Seconds, "Age of the newest good backup at the time of the check.");
-pub(crate) const BACKUP_TIME: Quantity =
+/// When the newest good backup was made, in seconds since 1970.
+pub const BACKUP_TIME: Quantity =
     quantity("backup_newest_timestamp_seconds", Unit::Timestamp, "Time of the newest good backup, in seconds since 1970.");
-pub(crate) const VERIFIED_TIME: Quantity =
+/// When an archive of the set was verified last, in seconds since 1970.
+pub const VERIFIED_TIME: Quantity =
     quantity("backup_verified_timestamp_seconds", Unit::Timestamp, "Time of the last clean verify of an archive, in seconds since 1970.");
 pub(crate) const BACKUP_ARCHIVES: Quantity = quantity("backup_archives", Unit::Count, "Archives of the set.");
 pub(crate) const BACKUP_BYTES: Quantity = quantity("backup_size_bytes", Unit::Bytes, "Size of all archives of the set.");

@@ -27,7 +27,7 @@ pub(super) enum Floor {
     FirstOfHour,
 }
 
-/// Returns for each of these times, newest first, why it stays; `None` where nothing keeps it.
+/// Returns for each of these times, newest first, why it stays; `None` if nothing keeps it.
 pub(super) fn floors(times: &[DateTime<Utc>], last: u32, now: DateTime<Utc>, zone: Tz) -> Vec<Option<Floor>> {
     let hour_of = |at: &DateTime<Utc>| Rule::Hourly.period(&at.with_timezone(&zone));
     // Newest first: what is entered last is the first of its hour.

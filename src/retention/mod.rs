@@ -27,10 +27,10 @@
 //!   the stream and not know of each other.
 //! - Archives with one id are copies of one archive: they take one slot and have one verdict.
 //!
-//! What holds, as `tests/retention/` tries on ten thousand histories with all of this in them:
+//! What holds, as `tests/library/retention/` tries on ten thousand histories with all of this in them:
 //!
 //! - What is kept stays kept when the same plan is made again, unless the newest archive was removed because it was read
-//!   once more and is damaged: then another file can be the one that is in use.
+//!   again and is damaged: then another file can be the one that is in use.
 //! - A longer reach never removes more.
 //! - A pin, a hold or an archive of another stream never costs an archive its place. An archive that is kept while none is
 //!   marked as damaged is kept whichever are marked. One more mark removes no *other* archive; it can remove the marked one,

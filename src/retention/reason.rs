@@ -74,7 +74,7 @@ pub enum Reason {
 
     /// Removes: it is damaged, and the rules would not keep it if it were not.
     Damaged,
-    /// Removes: it was read once more just now, and it is damaged.
+    /// Removes: it was read again just now, and it is damaged.
     StillDamaged,
     /// Removes: its database is not there any more, and nothing was backed up for a long time.
     Gone,

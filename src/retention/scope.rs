@@ -18,13 +18,13 @@ use crate::streams::Stream;
 /// others.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Scope {
-    /// Only streams of these hosts; of all where it is `None`.
+    /// Only streams of these hosts; of all if `None`.
     pub hosts: Option<Vec<HostLabel>>,
-    /// Only streams of these sets; of all where it is `None`.
+    /// Only streams of these sets; of all if `None`.
     pub sets: Option<BTreeSet<Name>>,
-    /// Only streams at these resolved paths; at all where it is `None`.
+    /// Only streams at these resolved paths; at all if `None`.
     pub paths: Option<BTreeSet<String>>,
-    /// Only these streams: those of the databases that were just backed up; all where it is `None`.
+    /// Only these streams: those of the databases that were just backed up; all if `None`.
     pub streams: Option<BTreeSet<Stream>>,
 }
 
@@ -92,7 +92,7 @@ pub struct Scene<'a> {
     pub shrinks_off: BTreeSet<Name>,
     /// Databases of other tools that may be counted and removed, because somebody asked for it.
     pub plain: BTreeSet<ArchiveName>,
-    /// Damaged archives that were read once more just now, to be removed.
+    /// Damaged archives that were read again just now, to be removed.
     pub condemned: BTreeSet<ArchiveName>,
     /// Streams whose database does not exist any more, if somebody asked for their removal.
     pub gone: BTreeMap<Stream, GoneReach>,

@@ -39,7 +39,7 @@ pub struct Shrink {
     pub after: Extent,
 }
 
-/// Returns what a database in an archive holds; `None` where its size is not known.
+/// Returns what a database in an archive holds; `None` if its size is not known.
 fn extent(brief: &Brief) -> Option<Extent> {
     brief.bytes.map(|bytes| Extent { rows: brief.rows, bytes })
 }

@@ -1,61 +1,52 @@
-//! The id of a local store: read, and written by the first commit.
+//! The id of a store: read, and written by the first commit.
 
 use std::collections::hash_map::RandomState;
-use std::fs;
 use std::hash::{BuildHasher as _, Hasher as _};
 use std::io;
 
 use chrono::{DateTime, Utc};
 
-use super::local::{LocalStore, OpenFile, sync_folder};
-use super::{ReadAt as _, Store as _, StoreError};
+use super::{ReadStore, Store, StoreError};
 use crate::identity::{FILE, Identity};
 
 /// The largest identity that is read, in bytes.
 const MAX_BYTES: u64 = 64 << 10;
 
-impl LocalStore {
-    /// Returns the identity of the store; `None` if it has none yet.
-    pub fn identity(&self) -> Result<Option<Identity>, StoreError> {
-        let failed = |cause| StoreError::io("read", FILE, self.location(), cause);
-        let file = match OpenFile::open(&self.root().join(FILE)) {
-            Ok(file) => file,
-            Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(cause) => return Err(failed(cause)),
-        };
-        // A claim of the name by a run that died, where the file system has no hard links.
-        if file.bytes() == 0 {
-            return Ok(None);
-        }
-        let mut text = vec![0; usize::try_from(file.bytes().min(MAX_BYTES)).expect("64 KiB fit")];
-        file.read_exact_at(&mut text, 0).map_err(failed)?;
-        serde_json::from_slice(&text).map(Some).map_err(|cause| failed(io::Error::new(io::ErrorKind::InvalidData, cause)))
+/// Returns the identity of a store; `None` if it has none yet.
+pub fn identity(store: &dyn ReadStore) -> Result<Option<Identity>, StoreError> {
+    let failed = |cause| StoreError::io("read", FILE, store.location(), cause);
+    let file = match store.open(FILE, None) {
+        Ok(file) => file,
+        Err(StoreError::NotFound { .. }) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    // A claim of the name by a run that died, where the file system has no hard links.
+    if file.bytes() == 0 {
+        return Ok(None);
     }
+    let mut text = vec![0; usize::try_from(file.bytes().min(MAX_BYTES)).expect("64 KiB fit")];
+    file.read_exact_at(&mut text, 0).map_err(failed)?;
+    serde_json::from_slice(&text).map(Some).map_err(|cause| failed(io::Error::new(io::ErrorKind::InvalidData, cause)))
+}
 
-    /// Gives the store an id if it has none. The caller holds the store's lock, and commits an archive next.
-    ///
-    /// The file is written like an archive: whole and synced under its name, or not there, and never replaced. Dies before: a store
-    /// without an id, which gets one at the next commit. Dies after: a store with an id that no host knows yet, which is no error.
-    pub fn identify(&self, made_by: &str, made_at: DateTime<Utc>) -> Result<(), StoreError> {
-        if self.identity()?.is_some() {
-            return Ok(());
-        }
-        let path = self.root().join(FILE);
-        match fs::symlink_metadata(&path) {
-            // The empty claim of a dead run. Dies after its removal: no id, as before.
-            Ok(found) if found.len() == 0 => fs::remove_file(&path)
-                .and_then(|()| sync_folder(self.root()))
-                .map_err(|cause| StoreError::io("replace the empty", FILE, self.location(), cause))?,
-            _ => {}
-        }
-        let random = || RandomState::new().build_hasher().finish();
-        let identity = Identity::new(made_by.to_owned(), made_at, &[random(), random(), u64::from(std::process::id())]);
-        let mut text =
-            serde_json::to_vec_pretty(&identity).map_err(|cause| StoreError::io("write", FILE, self.location(), cause.into()))?;
-        text.push(b'\n');
-        match self.put(FILE, &mut &text[..]) {
-            Err(StoreError::Exists { .. }) => Ok(()),
-            other => other,
-        }
+/// Gives a store an id if it has none. The caller holds the lock of the repository, and commits an archive next.
+///
+/// The file is written like an archive: whole and synced under its name, or not there, and never replaced. Dies before: a store
+/// without an id, which gets one at the next commit. Dies after: a store with an id that no host knows yet, which is no error.
+pub fn identify(store: &dyn Store, made_by: &str, made_at: DateTime<Utc>) -> Result<(), StoreError> {
+    if identity(store)?.is_some() {
+        return Ok(());
+    }
+    // The empty claim of a dead run. Dies after its removal: no id, as before.
+    if store.stat(FILE)?.is_some_and(|found| found.bytes == 0) {
+        store.remove(FILE)?;
+    }
+    let random = || RandomState::new().build_hasher().finish();
+    let identity = Identity::new(made_by.to_owned(), made_at, &[random(), random(), u64::from(std::process::id())]);
+    let mut text = serde_json::to_vec_pretty(&identity).map_err(|cause| StoreError::io("write", FILE, store.location(), cause.into()))?;
+    text.push(b'\n');
+    match store.put(FILE, &text) {
+        Err(StoreError::Exists { .. }) => Ok(()),
+        other => other,
     }
 }

@@ -4,18 +4,19 @@
 //! all of an archive or none of it. Where the file system has no hard links, `renameat2` without replace, else
 //! a claim of the name with `O_EXCL` followed by a rename onto our own empty claim.
 
-use std::fs::{self, File, OpenOptions, Permissions};
-use std::io::{self, Read, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use chrono::{DateTime, Utc};
-
 use super::access::Access;
-use super::{Entry, ReadAt, Store, StoreError};
+use super::{Capabilities, Entry, Found, ReadAt, ReadStore, Store, StoreError, Upload};
 use crate::names::is_file_name;
-use crate::platform::{First, Published, publish_new};
+use crate::platform::{
+    First, OpenFile, Published, are_names_of_one_file, create_private_folder, is_private, lets_anybody_replace, make_private_folder,
+    modified, parent, private_file, publish_new, sync_folder, write_synced,
+};
+use crate::progress::Progress;
 
 /// The folder for scratch, locks and the activity log inside a store.
 const PRIVATE: &str = ".heirloom";
@@ -50,11 +51,9 @@ impl LocalStore {
     /// Dies in between: an empty folder stays, which is a store without archives.
     pub fn create_with(root: &Path, access: Access) -> Result<(Self, bool), StoreError> {
         let store = Self { root: root.to_owned(), access, denied: Arc::default() };
-        let made = match fs::DirBuilder::new().mode(0o700).create(root) {
+        let made = match make_private_folder(root) {
             Ok(()) => {
-                // The umask can only have taken bits away that we need ourselves.
-                let made = fs::set_permissions(root, Permissions::from_mode(0o700)).and_then(|()| sync_folder(parent(root)));
-                made.map_err(|cause| store.unreachable(cause))?;
+                sync_folder(parent(root)).map_err(|cause| store.unreachable(cause))?;
                 store.note_denied(root, access.open_folder(root));
                 true
             }
@@ -72,11 +71,6 @@ impl LocalStore {
         Self { access, ..self }
     }
 
-    /// Returns why a file or the folder did not get the rights that were asked for, if one did not. It is closed to others then.
-    pub fn denied(&self) -> Option<String> {
-        self.denied.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
     fn note_denied(&self, path: &Path, given: io::Result<()>) {
         if let Err(cause) = given {
             let why = format!("\"{}\": {cause}", path.file_name().unwrap_or(path.as_os_str()).to_string_lossy());
@@ -84,44 +78,16 @@ impl LocalStore {
         }
     }
 
-    /// Returns the store's folder.
-    pub fn root(&self) -> &Path {
-        &self.root
-    }
-
-    /// Returns the folder for scratch, lock and log, which may not be there.
+    /// Returns the folder inside the store that nobody lists: for files that have no name yet, and the place of the workspace. It may be missing.
     pub fn private(&self) -> PathBuf {
         self.root.join(PRIVATE)
     }
 
-    /// Makes the private folder (0700) where it is missing and returns it.
-    pub fn create_private(&self) -> Result<PathBuf, StoreError> {
+    /// Creates the folder in which files lie until they get their names.
+    fn create_private(&self) -> Result<PathBuf, StoreError> {
         let path = self.private();
-        match fs::DirBuilder::new().mode(0o700).create(&path) {
-            Ok(()) => fs::set_permissions(&path, Permissions::from_mode(0o700)),
-            Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists => match fs::symlink_metadata(&path) {
-                Ok(found) if found.is_dir() => Ok(()),
-                Ok(_) => Err(io::ErrorKind::NotADirectory.into()),
-                Err(cause) => Err(cause),
-            },
-            Err(cause) => Err(cause),
-        }
-        .map_err(|cause| self.failed("create", PRIVATE, cause))?;
+        create_private_folder(&path).map_err(|cause| self.failed("create", PRIVATE, cause))?;
         Ok(path)
-    }
-
-    /// Refuses a folder in which any user may replace files of others.
-    pub fn refuse_strangers(&self) -> Result<(), StoreError> {
-        let mode = fs::metadata(&self.root).map_err(|cause| self.unreachable(cause))?.mode();
-        if mode & 0o002 != 0 && mode & 0o1000 == 0 {
-            let why = if self.has_fixed_modes() {
-                "everybody may replace files in it, and its mount sets the modes of all files; mount it with the option `umask=077`"
-            } else {
-                "everybody may replace files in it; run `chmod o-w` on it"
-            };
-            return Err(StoreError::Unsafe { location: self.location(), why });
-        }
-        Ok(())
     }
 
     /// Returns whether a file does not get the mode that it is made with, as on FAT: there `chmod` has no effect.
@@ -129,10 +95,10 @@ impl LocalStore {
     /// Dies in between: an empty hidden file stays.
     fn has_fixed_modes(&self) -> bool {
         let path = self.root.join(format!("{PRIVATE}-mode-{}", std::process::id()));
-        let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
-        let Ok(mode) = made.and_then(|file| file.metadata()).map(|found| found.mode()) else { return false };
+        let made = private_file(&path).and_then(|file| file.metadata());
+        let Ok(made) = made else { return false };
         let _ = fs::remove_file(&path);
-        mode & 0o077 != 0
+        !is_private(&made)
     }
 
     fn path(&self, name: &str) -> Result<PathBuf, StoreError> {
@@ -169,9 +135,28 @@ impl LocalStore {
     }
 }
 
-impl Store for LocalStore {
+impl ReadStore for LocalStore {
     fn location(&self) -> String {
         self.root.to_string_lossy().into_owned()
+    }
+
+    /// Not an atomic commit: without hard links and `renameat2` an empty claim has the name for a moment. A commit takes milliseconds here,
+    /// so that nothing is gained by doing without the lock.
+    fn capabilities(&self) -> Capabilities {
+        Capabilities { atomic_commit: false, readable_after_removal: true }
+    }
+
+    fn refuse_strangers(&self) -> Result<(), StoreError> {
+        let found = fs::metadata(&self.root).map_err(|cause| self.unreachable(cause))?;
+        if lets_anybody_replace(&found) {
+            let why = if self.has_fixed_modes() {
+                "everybody may replace files in it, and its mount sets the modes of all files; mount it with the option `umask=077`"
+            } else {
+                "everybody may replace files in it; run `chmod o-w` on it"
+            };
+            return Err(StoreError::Unsafe { location: self.location(), why });
+        }
+        Ok(())
     }
 
     fn list(&self) -> Result<Vec<Entry>, StoreError> {
@@ -185,7 +170,7 @@ impl Store for LocalStore {
                 continue;
             }
             match entry.metadata() {
-                Ok(found) if found.is_file() => entries.push(Entry { name, bytes: found.len(), modified: modified(&found) }),
+                Ok(found) if found.is_file() => entries.push(entry_of(name, &found)),
                 Ok(_) => {}
                 // Removed since the folder was read, and only that: any other error makes the listing fail.
                 Err(cause) if cause.kind() == io::ErrorKind::NotFound => {}
@@ -195,18 +180,22 @@ impl Store for LocalStore {
         Ok(entries)
     }
 
-    fn place(&self, name: &str) -> Option<PathBuf> {
-        self.path(name).ok()
+    fn folder(&self) -> Option<&Path> {
+        Some(&self.root)
     }
 
-    fn open(&self, name: &str) -> Result<Arc<dyn ReadAt>, StoreError> {
+    fn denied(&self) -> Option<String> {
+        self.denied.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn open(&self, name: &str, _: Option<&Entry>) -> Result<Arc<dyn ReadAt>, StoreError> {
         let path = self.path(name)?;
         OpenFile::open(&path).map(|file| Arc::new(file) as Arc<dyn ReadAt>).map_err(|cause| self.failed("open", name, cause))
     }
 
     fn stat(&self, name: &str) -> Result<Option<Entry>, StoreError> {
         match fs::symlink_metadata(self.path(name)?) {
-            Ok(found) => Ok(Some(Entry { name: name.to_owned(), bytes: found.len(), modified: modified(&found) })),
+            Ok(found) => Ok(Some(entry_of(name.to_owned(), &found))),
             // "Gone" only while the store itself is there: an unmounted volume answers ENOENT for everything.
             Err(cause) if cause.kind() == io::ErrorKind::NotFound => match fs::metadata(&self.root) {
                 Ok(_) => Ok(None),
@@ -215,13 +204,15 @@ impl Store for LocalStore {
             Err(cause) => Err(self.failed("look up", name, cause)),
         }
     }
+}
 
-    fn put(&self, name: &str, source: &mut dyn Read) -> Result<(), StoreError> {
+impl Store for LocalStore {
+    fn put(&self, name: &str, content: &[u8]) -> Result<(), StoreError> {
         let path = self.path(name)?;
         let private = self.create_private()?;
         let staged = private.join(format!("put-{}-{name}", std::process::id()));
         // Dies before the link: a file below `.heirloom` stays; the next run that sweeps removes it (both hold the store's lock).
-        let result = write_synced(&staged, source).and_then(|()| self.link(&staged, &path));
+        let result = write_synced(&staged, &mut &*content).and_then(|()| self.link(&staged, &path));
         if result.is_err() {
             // The error below is the one that counts; a leftover is swept later.
             let _ = fs::remove_file(&staged);
@@ -229,9 +220,23 @@ impl Store for LocalStore {
         result.map_err(|cause| self.failed("write", name, cause))
     }
 
-    fn commit(&self, name: &str, staged: &Path) -> Result<(), StoreError> {
+    fn try_commit(&self, name: &str, upload: &Upload, _: &dyn Progress) -> Result<(), StoreError> {
         let path = self.path(name)?;
-        self.link(staged, &path).map_err(|cause| self.failed("write", name, cause))
+        self.link(upload.path(), &path).map_err(|cause| self.failed("write", name, cause))
+    }
+
+    /// The file bears no token: it is our own if it has both names. NFS answers a link whose first answer was lost with "exists".
+    fn look_up(&self, name: &str, upload: &Upload) -> Result<Found, StoreError> {
+        if self.stat(name)?.is_none() {
+            return Ok(Found::Absent);
+        }
+        let path = self.path(name)?;
+        match are_names_of_one_file(upload.path(), &path) {
+            // Its name may not be durable yet.
+            Ok(true) => sync_folder(&self.root).map(|()| Found::Same).map_err(|cause| self.failed("write", name, cause)),
+            Ok(false) => Ok(Found::Other),
+            Err(cause) => Err(StoreError::io("look up", name, self.location(), cause)),
+        }
     }
 
     fn remove(&self, name: &str) -> Result<(), StoreError> {
@@ -242,63 +247,16 @@ impl Store for LocalStore {
     }
 }
 
-/// A regular file that is held open for reading.
-pub struct OpenFile {
-    file: File,
-    bytes: u64,
-    modified: DateTime<Utc>,
-}
-
-impl OpenFile {
-    /// Opens a regular file; a pipe or a device is refused without waiting for it.
-    pub fn open(path: &Path) -> io::Result<Self> {
-        let file = OpenOptions::new().read(true).custom_flags(rustix::fs::OFlags::NONBLOCK.bits() as i32).open(path)?;
-        let found = file.metadata()?;
-        if !found.is_file() {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
-        }
-        Ok(Self { bytes: found.len(), modified: modified(&found), file })
-    }
-
-    /// Returns when the file was last written.
-    pub fn modified(&self) -> DateTime<Utc> {
-        self.modified
-    }
+fn entry_of(name: String, found: &fs::Metadata) -> Entry {
+    Entry { name, bytes: found.len(), modified: modified(found), version: None }
 }
 
 impl ReadAt for OpenFile {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        self.file.read_at(buffer, offset)
+        self.read_at(buffer, offset)
     }
 
     fn bytes(&self) -> u64 {
-        self.bytes
-    }
-}
-
-fn modified(found: &fs::Metadata) -> DateTime<Utc> {
-    found.modified().map(DateTime::from).unwrap_or_default()
-}
-
-/// Writes a new file (0600) and syncs it. Fails where the path exists.
-pub fn write_synced(path: &Path, source: &mut dyn Read) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    file.set_permissions(Permissions::from_mode(0o600))?;
-    io::copy(source, &mut file)?;
-    file.flush()?;
-    file.sync_all()
-}
-
-/// Syncs a folder, so that names made or removed in it survive a power cut.
-pub fn sync_folder(path: &Path) -> io::Result<()> {
-    File::open(path)?.sync_all()
-}
-
-/// Returns the folder of a path; `.` for a bare file name, whose parent is the empty path.
-pub fn parent(path: &Path) -> &Path {
-    match path.parent() {
-        Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
-        Some(parent) => parent,
-        None => Path::new("/"),
+        self.bytes()
     }
 }

@@ -1,29 +1,89 @@
 //! A store in memory, for tests of what stands on stores.
 
 use std::collections::BTreeMap;
-use std::io::{self, Read};
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, Utc};
 
-use super::{Entry, ReadAt, Store, StoreError};
+use super::{Capabilities, Entry, Found, Kept, ReadAt, ReadStore, Store, StoreError, Token, Upload};
+use crate::digest::Sha256;
 use crate::names::is_file_name;
+use crate::progress::{Progress, Stage};
+
+/// How much is taken from a file between two looks at whether to stop.
+const BLOCK: usize = 64 << 10;
 
 /// Keeps files in memory.
-#[derive(Default)]
+#[derive(Clone)]
 pub struct MemoryStore {
-    files: Mutex<BTreeMap<String, Arc<Vec<u8>>>>,
+    files: Arc<Mutex<Files>>,
+    capabilities: Capabilities,
 }
 
-impl MemoryStore {
-    fn files(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Vec<u8>>>> {
-        // A panic elsewhere cannot have left the map half changed: each change is one call.
-        self.files.lock().unwrap_or_else(PoisonError::into_inner)
+#[derive(Default)]
+struct Files {
+    by_name: BTreeMap<String, Object>,
+    /// How many files were written so far: the version of the next one.
+    written: u64,
+}
+
+#[derive(Clone)]
+struct Object {
+    content: Arc<Vec<u8>>,
+    version: u64,
+    token: Option<Token>,
+    sha256: Sha256,
+}
+
+impl Default for MemoryStore {
+    fn default() -> Self {
+        Self::with(Capabilities { atomic_commit: true, readable_after_removal: true })
     }
 }
 
-fn entry(name: &str, bytes: &[u8]) -> Entry {
-    Entry { name: name.to_owned(), bytes: bytes.len() as u64, modified: DateTime::<Utc>::UNIX_EPOCH }
+impl MemoryStore {
+    /// Makes an empty store that can do this much and no more.
+    pub fn with(capabilities: Capabilities) -> Self {
+        Self { files: Arc::default(), capabilities }
+    }
+
+    fn files(&self) -> MutexGuard<'_, Files> {
+        // A panic elsewhere cannot have left the files half changed: each change is one call.
+        self.files.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn missing(&self, name: &str) -> StoreError {
+        StoreError::NotFound { name: name.to_owned(), location: self.location() }
+    }
+
+    fn failed(&self, action: &'static str, name: &str, cause: io::Error) -> StoreError {
+        StoreError::io(action, name, self.location(), cause)
+    }
+
+    fn insert(&self, name: &str, content: Vec<u8>, token: Option<Token>) -> Result<(), StoreError> {
+        if !is_file_name(name) {
+            return Err(self.failed("use", name, io::ErrorKind::InvalidFilename.into()));
+        }
+        let mut files = self.files();
+        if files.by_name.contains_key(name) {
+            return Err(StoreError::Exists { name: name.to_owned(), location: self.location() });
+        }
+        files.written += 1;
+        let object = Object { sha256: Sha256::of(&content), content: Arc::new(content), version: files.written, token };
+        files.by_name.insert(name.to_owned(), object);
+        Ok(())
+    }
+}
+
+fn entry(name: &str, object: &Object) -> Entry {
+    Entry {
+        name: name.to_owned(),
+        bytes: object.content.len() as u64,
+        modified: DateTime::<Utc>::UNIX_EPOCH,
+        version: Some(object.version.to_string()),
+    }
 }
 
 impl ReadAt for Vec<u8> {
@@ -39,44 +99,89 @@ impl ReadAt for Vec<u8> {
     }
 }
 
-impl Store for MemoryStore {
+/// A file that is open. It looks the name up at each read if the store does not keep what was removed.
+struct OpenObject {
+    name: String,
+    object: Object,
+    store: MemoryStore,
+}
+
+impl ReadAt for OpenObject {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        let is_there = || self.store.files().by_name.get(&self.name).is_some_and(|object| object.version == self.object.version);
+        if !self.store.capabilities.readable_after_removal && !is_there() {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        self.object.content.read_at(buffer, offset)
+    }
+
+    fn bytes(&self) -> u64 {
+        self.object.content.bytes()
+    }
+}
+
+impl ReadStore for MemoryStore {
     fn location(&self) -> String {
         "memory".into()
     }
 
-    fn list(&self) -> Result<Vec<Entry>, StoreError> {
-        Ok(self.files().iter().filter(|(name, _)| !name.starts_with('.')).map(|(name, bytes)| entry(name, bytes)).collect())
+    fn capabilities(&self) -> Capabilities {
+        self.capabilities
     }
 
-    fn open(&self, name: &str) -> Result<Arc<dyn ReadAt>, StoreError> {
-        match self.files().get(name) {
-            Some(bytes) => Ok(bytes.clone()),
-            None => Err(StoreError::NotFound { name: name.to_owned(), location: self.location() }),
+    fn list(&self) -> Result<Vec<Entry>, StoreError> {
+        let files = self.files();
+        Ok(files.by_name.iter().filter(|(name, _)| !name.starts_with('.')).map(|(name, object)| entry(name, object)).collect())
+    }
+
+    fn open(&self, name: &str, known: Option<&Entry>) -> Result<Arc<dyn ReadAt>, StoreError> {
+        let object = self.files().by_name.get(name).cloned().ok_or_else(|| self.missing(name))?;
+        if known.is_some_and(|known| known.version != entry(name, &object).version) {
+            return Err(self.missing(name));
         }
+        Ok(Arc::new(OpenObject { name: name.to_owned(), object, store: self.clone() }))
     }
 
     fn stat(&self, name: &str) -> Result<Option<Entry>, StoreError> {
-        Ok(self.files().get(name).map(|bytes| entry(name, bytes)))
+        Ok(self.files().by_name.get(name).map(|object| entry(name, object)))
     }
+}
 
-    fn put(&self, name: &str, source: &mut dyn Read) -> Result<(), StoreError> {
-        if !is_file_name(name) {
-            return Err(StoreError::io("use", name, self.location(), io::ErrorKind::InvalidFilename.into()));
-        }
-        let mut bytes = Vec::new();
-        source.read_to_end(&mut bytes).map_err(|cause| StoreError::io("write", name, self.location(), cause))?;
-        let mut files = self.files();
-        if files.contains_key(name) {
-            return Err(StoreError::Exists { name: name.to_owned(), location: self.location() });
-        }
-        files.insert(name.to_owned(), Arc::new(bytes));
-        Ok(())
+impl Store for MemoryStore {
+    fn put(&self, name: &str, content: &[u8]) -> Result<(), StoreError> {
+        self.insert(name, content.to_owned(), None)
     }
 
     fn remove(&self, name: &str) -> Result<(), StoreError> {
-        match self.files().remove(name) {
-            Some(_) => Ok(()),
-            None => Err(StoreError::NotFound { name: name.to_owned(), location: self.location() }),
+        self.files().by_name.remove(name).map(drop).ok_or_else(|| self.missing(name))
+    }
+
+    fn try_commit(&self, name: &str, upload: &Upload, progress: &dyn Progress) -> Result<(), StoreError> {
+        progress.begin(Stage::Upload, name, upload.bytes());
+        let failed = |cause| self.failed("write", name, cause);
+        let mut file = File::open(upload.path()).map_err(failed)?;
+        let (mut content, mut block) = (Vec::new(), vec![0; BLOCK]);
+        loop {
+            progress.checkpoint().map_err(StoreError::Interrupted)?;
+            match file.read(&mut block) {
+                Ok(0) => break,
+                Ok(bytes) => {
+                    content.extend_from_slice(&block[..bytes]);
+                    progress.advance(bytes as u64);
+                }
+                Err(cause) if cause.kind() == io::ErrorKind::Interrupted => {}
+                Err(cause) => return Err(failed(cause)),
+            }
         }
+        if content.len() as u64 != upload.bytes() || Sha256::of(&content) != upload.sha256().map_err(failed)? {
+            return Err(failed(io::Error::new(io::ErrorKind::InvalidData, "the file changed while it was sent")));
+        }
+        self.insert(name, content, Some(upload.token()))
+    }
+
+    fn look_up(&self, name: &str, upload: &Upload) -> Result<Found, StoreError> {
+        let Some(Object { content, token, sha256, .. }) = self.files().by_name.get(name).cloned() else { return Ok(Found::Absent) };
+        let kept = Kept { token, bytes: content.len() as u64, sha256 };
+        upload.compare(&kept).map_err(|cause| self.failed("look up", name, cause))
     }
 }

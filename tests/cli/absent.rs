@@ -43,6 +43,26 @@ fn an_empty_database_of_a_set_does_not_stop_the_others() {
 }
 
 #[test]
+fn an_encrypted_database_of_a_set_stopped_the_backup_of_the_others() {
+    let mut world = World::new();
+    world.database("good.db");
+    fs::write(world.path("secret.db"), [0x5a; 8192]).unwrap();
+    set(&world, &["good", "secret"]);
+    let ran = world.heirloom(["backup", "--json"]).exits(3).says("\"secret.db\" is not a SQLite database").says("encrypted");
+    let document = ran.json();
+    assert_eq!((document["notes"][0]["kind"].as_str(), document["notes"][0]["database"].as_str()), (Some("unreadable"), Some("secret")));
+    assert_eq!(document["databases"].as_array().unwrap().len(), 1);
+    let shown = world.heirloom(["show", "latest", "--json"]).success().json();
+    assert!(shown.to_string().contains("\"secret\":false"), "{shown}");
+    world.at("2026-03-02").heirloom(["backup", "--dry-run"]).exits(3).says("\"secret.db\" is not");
+    world.heirloom(["guard", "--", "touch", "ran"]).exits(125).says("secret.db");
+    assert!(!world.path("ran").exists());
+    // Alone there is nothing to back up, and it is damage if it ever was a database.
+    world.heirloom(["backup", "--only", "secret"]).exits(13).says("encrypted");
+    assert_eq!(world.archives().len(), 1);
+}
+
+#[test]
 fn a_database_that_was_lost_is_no_first_deployment() {
     let mut world = World::new();
     world.database("app.db");
@@ -142,6 +162,34 @@ fn a_wal_that_was_deleted_under_the_application_is_not_a_backup_of_less() {
 
     drop(application);
     world.heirloom(["backup", "app.db"]).success();
+}
+
+/// A program that opens the database makes another `-shm`: the two write over each other's commits in the `-wal`.
+#[test]
+fn a_shm_that_was_deleted_under_the_application_was_opened_beside_it() {
+    let world = World::new();
+    world.database("other.db");
+    world.heirloom(["backup", "other.db", "--dir", "others"]).success();
+    let application = Application::start(&world, &LOSES_ITS_WAL.replace("os.unlink('app.db-wal'); ", ""));
+    let pid = application.0.id();
+    let ran = world.heirloom(["backup", "app.db"]).exits(13).says(&format!("process {pid} (python3)")).says("-shm was deleted");
+    let _ran = ran.says(&format!("stop process {pid}"));
+    world.heirloom(["restore", "latest", "--dir", "others", "--to", "app.db", "--force"]).exits(13).says("-shm was deleted");
+    world.heirloom(["guard", "app.db", "--", "true"]).exits(125).says("-shm was deleted");
+    let health = world.heirloom(["health", "app.db"]).exits(21);
+    assert!(health.stdout.contains("-shm was deleted"), "{}", health.stdout);
+    assert_eq!(world.files("."), ["app.db", "app.db-wal", "other.db", "others"], "nobody made another one");
+
+    // It ends as the hint says, and nothing is lost.
+    end(application);
+    world.heirloom(["backup", "app.db"]).success();
+    assert_eq!(world.ask("app.db", "SELECT group_concat(x) FROM t"), "1,2,3");
+}
+
+/// Lets an application close its database and end.
+fn end(mut application: Application) {
+    drop(application.0.stdin.take());
+    assert!(application.0.wait().unwrap().success());
 }
 
 #[test]

@@ -4,16 +4,12 @@ use std::fs;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use crate::tools::{have, not_tested};
 use crate::world::World;
-
-fn is_root() -> bool {
-    rustix::process::geteuid().is_root()
-}
 
 #[test]
 fn failed_is_1_where_no_other_code_fits() {
-    if !is_root() {
-        eprintln!("not tested: needs root to become another user");
+    if !have("a database that may not be read ends with 1", &["setpriv"]) {
         return;
     }
     let world = World::new();
@@ -66,10 +62,13 @@ fn a_full_disk_is_15_and_leaves_what_was_there() {
     world.sql("app.db", "CREATE TABLE t(x); WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<400) INSERT INTO t SELECT randomblob(4000) FROM n;");
     let store = world.path("backups");
     fs::create_dir(&store).unwrap();
-    let mounted = is_root()
-        && Command::new("mount").args(["-t", "tmpfs", "-o", "size=1m", "tmpfs"]).arg(&store).status().is_ok_and(|status| status.success());
+    if !have("a full disk ends with 15", &["mount"]) {
+        return;
+    }
+    let mounted =
+        Command::new("mount").args(["-t", "tmpfs", "-o", "size=1m", "tmpfs"]).arg(&store).status().is_ok_and(|status| status.success());
     if !mounted {
-        eprintln!("not tested: needs root to mount a small file system");
+        not_tested("a full disk ends with 15", "the right to mount");
         return;
     }
     let full = world.heirloom(["backup", "app.db"]);
@@ -108,18 +107,39 @@ fn errors_are_objects_where_json_is_asked_for() {
 }
 
 #[test]
-fn the_table_of_help_is_the_table_of_the_readme() {
+fn the_table_of_help_is_the_table_of_the_manual_page() {
     let world = World::new();
     let help = world.heirloom(["--help"]).success().stdout;
-    let readme = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
-    let section = readme.split("\n## ").find(|section| section.starts_with("Exit codes")).unwrap();
+    let page = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/man/heirloom-operations.7")).unwrap();
     for code in ["0", "1", "2", "3", "10", "11", "12", "13", "14", "15", "16", "17", "20, 21", "125", "128+N"] {
-        let row = section
-            .lines()
-            .find(|line| line.split('|').any(|cell| cell.trim() == code))
-            .unwrap_or_else(|| panic!("{code} is not in the README"));
-        let cells: Vec<&str> = row.split('|').map(str::trim).collect();
-        let meaning = cells[cells.iter().position(|cell| *cell == code).unwrap() + 1].replace('`', "");
-        assert!(help.contains(&meaning), "{code}: {meaning}");
+        let row = page.lines().find_map(|line| line.strip_prefix(&format!("{code}|")));
+        let meaning = row.unwrap_or_else(|| panic!("{code} is not in the manual page"));
+        assert!(help.contains(meaning), "{code}: {meaning}");
     }
+}
+
+#[test]
+fn an_encrypted_archive_without_a_key_is_17_and_no_damage() {
+    let mut world = World::new();
+    world.database("app.db");
+    world.at("2026-03-01T03:00:00Z").heirloom(["backup", "app.db"]).success();
+    let encrypted = "app_20260302T030000Z.tar.gz";
+    fs::write(world.path(format!("backups/{encrypted}")), b"age-encryption.org/v1\n-> X25519 abc\n--- mac\n\x00\x01\x02").unwrap();
+    world.at("2026-03-03T03:00:00Z");
+
+    let document = world.heirloom(["list", "--json"]).success().json();
+    let foreign = &document["foreign"][0];
+    assert_eq!((&foreign["file"], &foreign["key_missing"], &foreign["damaged"]), (&encrypted.into(), &true.into(), &false.into()));
+    assert!(world.heirloom(["list"]).success().stdout.contains("no key"));
+
+    let ran = world.heirloom(["verify", encrypted, "--json"]).exits(17);
+    let error: serde_json::Value = serde_json::from_str(ran.stderr.lines().last().unwrap()).unwrap();
+    assert_eq!(error["error"]["kind"], "key_missing", "{}", ran.stderr);
+    world.heirloom(["verify", "--all"]).exits(17).says("encrypted");
+    assert!(!world.path(format!("backups/{encrypted}.damaged")).exists(), "that is no evidence of damage");
+
+    world.heirloom(["show", encrypted]).exits(17);
+    world.heirloom(["restore", "latest", "--to", "old.db"]).success().says(encrypted);
+    world.heirloom(["cleanup", "--keep", "1"]).success();
+    assert!(world.path(format!("backups/{encrypted}")).exists());
 }

@@ -187,3 +187,29 @@ fn an_offline_restore_replaces_a_mount_point_in_place() {
     assert_eq!(world.archives().len(), 2, "a safety backup is made");
     drop(mounted);
 }
+
+/// Of two databases of a set, the mount point was damaged before the restore: the undo leaves an empty file there.
+#[test]
+fn an_undo_at_a_mount_point_was_busy() {
+    if !have("a single file as a mount point", &["mount"]) {
+        return;
+    }
+    let mut world = World::new();
+    let mounted = single_file(&world);
+    world.database("c/user.db");
+    let pair = ["backup", "c/app.db", "c/user.db", "--set", "pair"];
+    world.at("2026-03-02").heirloom(pair).success();
+    world.sql("c/user.db", "DELETE FROM notes");
+    let damaged = damage(&world);
+    world.at("2026-03-03").heirloom(["restore", "latest", "--set", "pair", "--force"]).success();
+    assert_eq!(world.ask("host/app.db", "SELECT count(*) FROM notes"), "100");
+
+    world.at("2026-03-04").heirloom(["restore", "--undo", "--set", "pair", "--force"]).success();
+    assert_eq!(world.ask("c/user.db", "SELECT count(*) FROM notes"), "0");
+    assert_eq!(fs::read(world.path("host/app.db")).unwrap(), b"", "what was not a database before is none now");
+    let kept: Vec<_> = asides(&world).iter().map(|aside| fs::read(world.path("c").join(aside).join("app.db")).unwrap()).collect();
+    assert!(kept.len() == 2 && kept.contains(&damaged), "{:?}", world.files("c"));
+    world.at("2026-03-05").heirloom(["restore", "latest", "--set", "pair", "--force"]).success();
+    assert_eq!(world.ask("host/app.db", "SELECT count(*) FROM notes"), "100");
+    drop(mounted);
+}

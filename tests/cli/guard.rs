@@ -181,7 +181,7 @@ fn an_application_gets_time_to_become_healthy() {
 }
 
 /// Answers requests with these statuses, one each, the last one for all that follow.
-fn server(statuses: &'static [&'static str]) -> String {
+pub fn server(statuses: &'static [&'static str]) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/health", listener.local_addr().unwrap());
     thread::spawn(move || {

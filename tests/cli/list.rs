@@ -19,8 +19,8 @@ fn the_newest_archive_comes_first() {
     let world = three_archives();
     let output = world.heirloom(["list"]).success().stdout;
     let lines: Vec<Vec<&str>> = output.lines().map(|line| line.split_whitespace().collect()).collect();
-    assert_eq!(lines[0], ["ARCHIVE", "AGE", "SET", "DATABASES", "SIZE", "SAVED", "KIND", "STATE"]);
-    assert_eq!(lines[1][..4], ["app_20260228T000000Z.tar.gz", "1", "day", "ago"]);
+    assert_eq!(lines[0], ["ARCHIVE", "AGE", "MADE", "SET", "DATABASES", "SIZE", "SAVED", "KIND", "STATE"]);
+    assert_eq!(lines[1][..4], ["app_20260228T000000Z.tar.gz", "24h", "2026-02-28", "00:00"]);
     assert_eq!(lines[1].last(), Some(&"ok"));
     assert_eq!(lines.len(), 4);
 }

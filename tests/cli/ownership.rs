@@ -10,17 +10,14 @@ use std::process::{Child, Command, Stdio};
 use rustix::fd::OwnedFd;
 use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 
+use crate::tools::have;
 use crate::world::World;
 
 const NOBODY: u32 = 65534;
 
-/// Says whether the tests of this file can run: they give files to another user.
+/// Reports whether the tests of this file can run: they give files to another user.
 fn is_root() -> bool {
-    let root = rustix::process::geteuid().is_root();
-    if !root {
-        eprintln!("skipped: only root can give files away");
-    }
-    root
+    have("files of another user keep their owner", &["setpriv"])
 }
 
 /// A world with a WAL database of 100 notes in `data`, which is nobody's, and an archive of 1 note of it.

@@ -40,7 +40,7 @@ fn what_the_last_archive_knows_is_printed_only_when_asked_for() {
     assert_eq!(findings, [false, false]);
     let show = world.heirloom(["show"]).success().stdout;
     assert!(show.contains(collation) && show.contains(keys), "{show}");
-    let health = world.heirloom(["health", "app.db", "--check", "full"]).exits(20).stdout;
+    let health = world.heirloom(["health", "app.db", "--check", "full", "-v"]).exits(20).stdout;
     assert!(health.contains(collation) && health.contains("2 rows break"), "{health}");
 
     // A new one is printed, and only that.

@@ -7,6 +7,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
+use crate::tools::{have, not_tested};
 use crate::world::World;
 
 /// A file system in memory at a path, until it is dropped.
@@ -30,15 +31,18 @@ impl Drop for Mounted {
     }
 }
 
-/// Says whether this test may mount; only root may.
+/// Reports whether this test may mount; only root may.
 fn may_mount() -> bool {
+    let promise = "a store that is not mounted is noticed";
+    if !have(promise, &["mount", "umount"]) {
+        return false;
+    }
     let world = World::new();
-    let may = rustix::process::geteuid().is_root()
-        && Command::new("mount").args(["-t", "tmpfs", "none"]).arg(world.work()).output().unwrap().status.success();
+    let may = Command::new("mount").args(["-t", "tmpfs", "none"]).arg(world.work()).output().unwrap().status.success();
     if may {
         assert!(Command::new("umount").arg(world.work()).status().unwrap().success());
     } else {
-        eprintln!("skipped: only root may mount");
+        not_tested(promise, "the right to mount");
     }
     may
 }
@@ -159,6 +163,30 @@ fn an_id_that_cannot_be_read_is_an_error_and_never_a_missing_one() {
     fs::write(world.path("backups/heirloom-store.json"), "{\"id\": \"../../x\"}").unwrap();
     world.heirloom(["backup", "app.db"]).exits(1).says("heirloom-store.json");
     assert_eq!(world.archives().len(), 1);
+}
+
+#[test]
+fn a_memory_that_could_not_be_read_made_another_store_on_the_system_disk() {
+    let world = World::new();
+    world.database("app.db");
+    world.heirloom(["backup", "app.db"]).success();
+    let known = world.path("../state/stores");
+    let memory = known.join(world.files("../state/stores").first().unwrap());
+    fs::write(&memory, "{").unwrap();
+    world.heirloom(["backup", "app.db"]).success().says("cannot read which store was used before").says(".json");
+    fs::remove_file(&memory).unwrap();
+    fs::create_dir(&memory).unwrap();
+    fs::rename(world.path("backups"), world.path("away")).unwrap();
+    let refused = |args: &[&str]| world.heirloom(args).exits(16).says("cannot tell whether").says("--new-store");
+    refused(&["backup", "app.db"]);
+    refused(&["restore", "--if-missing", "--if-backup-exists", "--to", "new.db"]);
+    assert!(!world.path("backups").exists());
+    fs::create_dir(world.path("backups")).unwrap();
+    refused(&["backup", "app.db"]);
+    assert_eq!(world.files("backups"), [""; 0], "a mount point without its disk");
+
+    world.heirloom(["backup", "app.db", "--new-store"]).success().says("cannot remember this store");
+    world.heirloom(["backup", "app.db"]).success();
 }
 
 #[test]

@@ -247,3 +247,40 @@ fn only_what_is_missing_in_a_folder_is_asked_for() {
     assert_eq!(document["databases"].as_array().unwrap().len(), 1);
     assert_eq!((document["host"].as_str(), document["not_restored"].as_array().unwrap().len()), (Some("here"), 0));
 }
+
+/// `restore app.db` takes the latest backup of app.db. Without one the file was taken for the archive.
+#[test]
+fn a_database_without_a_backup_was_taken_for_its_own_archive() {
+    let mut world = World::new();
+    world.database("app.db");
+    world.heirloom(["restore", "app.db", "--force"]).exits(12).says("no backup of \"app.db\"");
+    world.database("other.db");
+    world.heirloom(["backup", "other.db"]).success();
+    let ran = world.heirloom(["restore", "app.db", "--force"]).exits(12).says("no backup of \"app.db\" in the store");
+    ran.says("heirloom restore app.db --to FILE");
+    world.heirloom(["restore", "app.db", "--if-missing"]).success();
+    world.heirloom(["restore", "app.db", "--if-backup-exists"]).success();
+    // A copy is restored to where it is told, and one that lies in the store is a backup.
+    world.heirloom(["restore", "app.db", "--to", "new.db"]).success();
+    std::fs::copy(world.path("app.db"), world.path("backups/copy.db")).unwrap();
+    world.heirloom(["restore", "backups/copy.db", "--force"]).exits(2);
+    world.at("2026-03-02").heirloom(["backup", "app.db"]).success();
+    world.heirloom(["restore", "app.db", "--force"]).success();
+}
+
+/// The plan showed the size alone, as if there were nothing to lose.
+#[test]
+fn rows_that_cannot_be_counted_are_called_unknown() {
+    let world = World::new();
+    world.sql(
+        "app.db",
+        "CREATE TABLE t(x); INSERT INTO t VALUES(1); PRAGMA writable_schema=ON;
+         INSERT INTO sqlite_schema VALUES('table', 'v', 'v', 0, 'CREATE VIRTUAL TABLE v USING module_of_the_application(x)');",
+    );
+    world.heirloom(["backup", "app.db"]);
+    let plan = world.heirloom(["restore", "latest", "--dry-run"]).success();
+    assert_eq!((plan.stdout.clone() + &plan.stderr).matches("rows unknown").count(), 2, "{}{}", plan.stdout, plan.stderr);
+    world.sql("app.db", "INSERT INTO t VALUES(2)");
+    let done = world.heirloom(["restore", "latest", "--force"]).success();
+    assert!((done.stdout.clone() + &done.stderr).contains("rows unknown"), "{}{}", done.stdout, done.stderr);
+}

@@ -43,6 +43,11 @@ impl World {
         self.root.path().join("work")
     }
 
+    /// The folder around everything, as it stands in outputs that are not normalised.
+    pub fn root(&self) -> &str {
+        self.root.path().to_str().unwrap()
+    }
+
     pub fn path(&self, name: impl AsRef<Path>) -> PathBuf {
         self.work().join(name)
     }
@@ -91,8 +96,23 @@ impl World {
 
     /// Prepares a command without running it.
     pub fn command<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_heirloom"));
-        command.args(args).current_dir(self.work()).stdin(Stdio::null()).env_clear();
+        let mut command = self.program(env!("CARGO_BIN_EXE_heirloom"));
+        command.args(args);
+        command
+    }
+
+    /// Prepares a script for the shell, which finds the program that is tested as `heirloom`.
+    pub fn shell(&self, script: &str) -> Command {
+        let mut folders = vec![Path::new(env!("CARGO_BIN_EXE_heirloom")).parent().unwrap().to_owned()];
+        folders.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()));
+        let mut command = self.program("sh");
+        command.args(["-euc", script]).env("PATH", std::env::join_paths(folders).unwrap());
+        command
+    }
+
+    fn program(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        command.current_dir(self.work()).stdin(Stdio::null()).env_clear();
         command.env("HOME", self.root.path().join("home")).env("TMPDIR", self.root.path().join("tmp"));
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.env("TZ", "UTC").env("LC_ALL", "C.UTF-8").env("USER", "tester").env("HEIRLOOM_NOW", &self.now);
@@ -115,8 +135,7 @@ impl World {
 
     pub fn ran(&self, command: String, output: Output) -> Ran {
         use std::os::unix::process::ExitStatusExt as _;
-        let root = self.root.path().to_str().unwrap().to_owned();
-        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("output is UTF-8").replace(&root, "[world]");
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("output is UTF-8").replace(self.root(), "[world]");
         let code = output.status.code().unwrap_or_else(|| 128 + output.status.signal().unwrap());
         let ran = Ran { code, stdout: text(output.stdout), stderr: text(output.stderr), command };
         assert!(code != 101 && !ran.stderr.contains("panicked"), "panic: {}\n{}", ran.command, ran.stderr);

@@ -25,7 +25,7 @@ def tar(*members, end=True, fmt=tarfile.GNU_FORMAT, meta=None):
     for t, d in members:
         b.write(t.tobuf(fmt)); d = d or b''; b.write(d + b'\0' * (-len(d) % 512))
     return b.getvalue() + (b'\0' * 1024 if end else b'')
-# Where the header of the first member after the metadata lies.
+# The offset of the header of the first member after the metadata.
 AT = 0 if a.bare else 512 + -(-len(META) // 512) * 512
 def sum_up(b): b[AT + 148:AT + 156] = b'        '; b[AT + 148:AT + 156] = b'%06o\0 ' % sum(b[AT:AT + 512]); return bytes(b)
 main = (ti(a.member), DATA); save('ok-control', tar(main)); save('duplicate-metadata', tar((ti('backup_metadata.json', size=len(META)), META), main)); save('metadata-huge', tar((ti('backup_metadata.json', size=1 << 30), b''), main, meta=False)); save('metadata-nested', tar((ti('backup_metadata.json', size=200000), b'[' * 200000), main, meta=False)); S = a.sentinel; up = '../' * 12 + S.lstrip('/')
@@ -70,7 +70,7 @@ save('many-members', tar(main, *[evil(f'f{i}') for i in range(100000)])); save('
 for n, b in (('metadata-escape-codes', META.replace(b'"host": "', b'"host": "\\u001b[2J\\u0007')), ('metadata-path-name', META.replace(b'"file": "' + a.member.encode(), b'"file": "../' + a.member.encode())), ('metadata-half', META[:len(META) // 2]), ('metadata-format-9', META.replace(b'"format": 1', b'"format": 9')), ('metadata-set-dots', META.replace(b'"set": "', b'"set": "../'))):
     save(n, tar((ti('backup_metadata.json', size=len(b)), b), main, (ti('RESTORE.txt', size=len(LAST)), LAST), meta=False))
 with tempfile.NamedTemporaryFile(suffix='.db') as f:
-    # Another database of the same size, sound in itself: only the digest tells.
+    # Another database of the same size, sound in itself: only the digest differs.
     f.write(DATA); f.flush(); c = sqlite3.connect(f.name, isolation_level=None); c.execute('pragma journal_mode=off'); c.execute('update t set generation = 6 where id = 0'); c.close()
     save('other-rows', tar((ti(a.member, size=os.path.getsize(f.name)), open(f.name, 'rb').read())))
 flip = bytearray(DATA); flip[len(flip) // 2] ^= 1; save('one-bit-changed', tar((ti(a.member), bytes(flip)))); save('not-a-database', tar((ti(a.member, size=5000), os.urandom(5000)))); save('db-truncated', tar((ti(a.member, size=len(DATA) // 2), DATA[:len(DATA) // 2])))

@@ -39,7 +39,7 @@ def sha256(path):
 
 
 def contents(path, size=None):
-    """Digest of all rows of all tables. Raises ValueError where SQLite finds damage. The file is opened as it lies: give it a copy."""
+    """Digest of all rows of all tables. Raises ValueError if SQLite finds damage. The file is opened in place: pass a copy."""
     c = sqlite3.connect(path)
     try:
         found = c.execute('pragma integrity_check').fetchone()[0]
@@ -138,9 +138,9 @@ def judge_exit(code, stderr, log=''):
         path = m.group(1)
         # EINTR is tried again; what SQLite makes for itself in scratch is worthless, and so are what is deleted and the log of activities
         # (synced only where a killed run left its journal); a folder may be synced again (SQLite lets the error of its own sync of a
-        # folder go), a file may not: the kernel tells of lost pages once.
+        # folder go), a file may not: the kernel reports lost pages once.
         if 'EINTR' in m.group(0) or m.group(2) or re.search(r'/run-[^/]*(/[^/]*\.db[^/]*)?$|/\.heirloom-run-|/put-record-|/activity\.db(-journal)?$', path): continue
-        # Which store lies behind a path is no part of the backup: a memory that failed is reported.
+        # The record of known stores is not part of the backup: if writing it failed, that is reported.
         if re.search(r'/state/stores(/|$)', path) and b'cannot remember this store' in stderr: continue
         again = re.search(r'sync\(\d+<' + re.escape(path) + r'>\)\s*= 0', log[m.end():])
         if code == 0 and not (again and re.search(r'/(w|backups|\.heirloom)$', path)): bad.append(f'exit 0 although a sync failed: {m.group(0)}')

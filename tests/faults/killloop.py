@@ -1,22 +1,25 @@
 #!/usr/bin/env python3
-"""SIGKILL at random moments, again and again, in one long-lived world that nobody cleans up.
+"""SIGKILL at random moments, again and again, in one long-lived world that is never cleaned up.
 
   killloop.py --bin BIN [--scenario backup,rotate] [--kills 200] [--seed 1]
 
 Measures how long the command takes, then ends run after run after a random part of that. Between the kills, and
-after each, the world is judged as it lies; every few kills a run is left alone, and then there must be no scratch.
+after each, the world is judged as it is; every few kills a run is left alone, and then there must be no scratch.
 The database goes on changing between the runs: an archive may hold any state that there was, and no other.
 """
 import argparse, os, random, shutil, subprocess, sys, tempfile, time
 
 from invariants import *
-from scenarios import SCENARIOS, advance
+from scenarios import RUNNABLE, SCENARIOS, advance
+
+DEFAULT = ('backup,backup-wal,backup-two,backup-first,backup-new-store,backup-lost-id,verify,rotate,cleanup,delete,accept,send-pending,restore,restore-wal,'
+           'restore-missing,restore-two,restore-rights,restore-recorded,restore-in-place,restore-in-place-offline,restore-in-place-two')
 
 
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument('--bin', required=True)
-    p.add_argument('--scenario', default='backup,backup-wal,backup-two,verify,rotate,cleanup,delete,restore,restore-wal,restore-missing,restore-two')
+    p.add_argument('--scenario', default=','.join(n for n in DEFAULT.split(',') if n in RUNNABLE))
     p.add_argument('--kills', type=int, default=200)
     p.add_argument('--seed', type=int, default=1)
     a = p.parse_args(); a.bin = os.path.abspath(a.bin)
@@ -39,21 +42,21 @@ def loop(a, name, work, rnd, kills):
     os.makedirs(template)
     scenario.prepare(a.bin, template)
     world = f'{work}/w'
-    shutil.copytree(template, world, symlinks=True)
+    scenario.copy(template, world)
     took = []
     for _ in range(3):
-        shutil.copytree(template, world + '2', symlinks=True)
+        scenario.copy(template, world + '2')
         began = time.time(); scenario.go(world + '2'); took.append(time.time() - began)
         shutil.rmtree(world + '2')
     took = sorted(took)[1]
-    states = {n: {scenario.old[n], scenario.new[n]} for n in scenario.databases}
+    states = scenario.states()
     hit = bad = ran = 0
     while hit < kills:
         # So many kills in a row without anybody cleaning up, then one run that is left alone.
         for _ in range(rnd.randrange(1, 11)):
             ran += 1
             before = archives(f'{world}/backups')
-            process = subprocess.Popen(scenario.args(), cwd=world, env=scenario.env(world, clock(ran)), stdin=subprocess.DEVNULL,
+            process = subprocess.Popen([*scenario.inside, *scenario.args()], cwd=world, env=scenario.env(world, clock(ran)), stdin=subprocess.DEVNULL,
                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
             time.sleep(rnd.random() * took * 1.1)
             if process.poll() is None: process.kill()
@@ -72,7 +75,7 @@ def loop(a, name, work, rnd, kills):
         scenario.now = clock(ran + 1)
         bad += report(name, ran, 'settled', scenario.settle(world, states), bad)
         if not scenario.grows:
-            shutil.rmtree(world); shutil.copytree(template, world, symlinks=True)
+            shutil.rmtree(world); scenario.copy(template, world)
         elif len(scenario.before) > 30:
             for old in sorted(scenario.before)[:-5]: os.unlink(f'{world}/backups/{old}')
     print(f'# {name}: {ran} runs of {took * 1000:.0f} ms, {hit} killed, {bad} findings', flush=True)

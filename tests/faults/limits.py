@@ -20,6 +20,10 @@ class Limits:
         self.a, self.rnd, self.bad, self.cases, self.refused = a, random.Random(a.seed), 0, 0, 0
         self.work = tempfile.mkdtemp(prefix='limits-', dir='/dev/shm' if os.access('/dev/shm', os.W_OK) else None)
         os.chmod(self.work, 0o755)
+        # Other users run it too, and the folder of the build may be root's own. Not below self.work, which may be mounted noexec.
+        self.programs = tempfile.mkdtemp(prefix='limits-bin-')
+        os.chmod(self.programs, 0o755)
+        self.a.bin = shutil.copy(self.a.bin, self.programs)
         self.scenarios = {}
 
     def scenario(self, name):
@@ -36,7 +40,7 @@ class Limits:
         shutil.copytree(s.template, d, symlinks=True, dirs_exist_ok=True)
         return d
 
-    def tell(self, what, code, problems):
+    def report(self, what, code, problems):
         self.cases += 1
         self.refused += code != 0
         if problems:
@@ -58,7 +62,7 @@ class Limits:
                     problems = [] if p.returncode in (*s.codes, 128 + number) or early else [f'signal {number}']
                     problems += s.judge(d, 137 if early else p.returncode, err)
                     problems += [f'scratch stays: {x}' for x in scratch(d)]
-                    self.tell(f'{name}, signal {number}', p.returncode, problems + s.settle(d))
+                    self.report(f'{name}, signal {number}', p.returncode, problems + s.settle(d))
 
     def full(self):
         for name in TARGETS:
@@ -93,7 +97,7 @@ class Limits:
             d = f'{self.work}/w'
             shutil.rmtree(d, ignore_errors=True)
             shutil.copytree(mount, d, symlinks=True, ignore=shutil.ignore_patterns('lost+found'))
-            self.tell(what, code, problems + s.settle(d))
+            self.report(what, code, problems + s.settle(d))
         finally: subprocess.run(['umount', mount], check=True)
 
     def limits(self):
@@ -111,7 +115,7 @@ class Limits:
                 ended = what == 'memory' and code in (-6, -11, 127, 134) or code == 127 and b'shared librar' in err
                 ended = ended or what == 'memory' and code == 101 and value == 12 << 20
                 problems = s.judge(d, 137 if ended else code, err)
-                self.tell(f'{name}, {what} {value}', code, problems + s.settle(d))
+                self.report(f'{name}, {what} {value}', code, problems + s.settle(d))
 
     def folders(self):
         for name in TARGETS:
@@ -129,7 +133,7 @@ class Limits:
                     looked, _, why = run([self.a.bin, *look], d, s.env(d))
                     if looked: problems.append(f'{look} on a read-only store: {said(why)}')
             finally: subprocess.run(['umount', f'{d}/backups'], check=True)
-            self.tell(f'{name}, read-only store', code, problems + s.settle(d))
+            self.report(f'{name}, read-only store', code, problems + s.settle(d))
             # The whole world read-only, but for temporary files.
             d = self.world(s)
             subprocess.run(['mount', '--bind', d, d], check=True)
@@ -138,7 +142,7 @@ class Limits:
                 code, out, err = run(s.args(), d, environment(TMPDIR='/tmp'))
                 problems = s.judge(d, code, err)
             finally: subprocess.run(['umount', d], check=True)
-            self.tell(f'{name}, all read-only', code, problems + s.settle(d))
+            self.report(f'{name}, all read-only', code, problems + s.settle(d))
             # New files only: what was written stays.
             d = self.world(s, tempfile.mkdtemp(prefix='append-', dir='/var/tmp'))
             if subprocess.run(['chattr', '+a', f'{d}/backups'], capture_output=True).returncode == 0:
@@ -146,14 +150,14 @@ class Limits:
                 subprocess.run(['chattr', '-a', f'{d}/backups'], check=True)
                 problems = s.judge(d, code, err)
                 if name == 'backup' and code: problems.append(f'append-only store: {said(err)}')
-                self.tell(f'{name}, append-only store', code, problems + s.settle(d))
+                self.report(f'{name}, append-only store', code, problems + s.settle(d))
             shutil.rmtree(d)
             # Another user, who may not read the store (0700), or only read the source.
             d = self.world(s)
             code, out, err = s.go(d, ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups'])
             problems = s.judge(d, code, err)
             if code == 0: problems.append('another user came into a folder of mode 0700')
-            self.tell(f'{name}, another user', code, problems + s.settle(d))
+            self.report(f'{name}, another user', code, problems + s.settle(d))
         # Another user with a store of their own leaves nothing beside the database that would lock its owner out.
         for name in ('backup', 'backup-idle-wal', 'backup-wal', 'backup-hot'):
             s = self.scenario(name)
@@ -167,7 +171,7 @@ class Limits:
             if code: problems.append(said(err))
             if beside() != had: problems.append(f'left beside the database: {set(beside()) ^ set(had)}')
             problems += judge_store(f'{d}/theirs', {}, (), {n: {v} for n, v in s.old.items()})[0]
-            self.tell(f'{name}, to a store of another user', code, problems)
+            self.report(f'{name}, to a store of another user', code, problems)
 
     def umask(self):
         for name in (*TARGETS, 'backup-first', 'pin'):
@@ -182,7 +186,7 @@ class Limits:
                     problems = s.judge(d, code, err) + judge_modes(d)
                     if code not in s.codes: problems.append(said(err))
                     subprocess.run(['chown', '-R', '0:0', d], check=True)
-                    self.tell(f'{name}, umask {mask:03o}, user {user or 0}', code, problems + s.settle(d))
+                    self.report(f'{name}, umask {mask:03o}, user {user or 0}', code, problems + s.settle(d))
 
     def output(self):
         for name in TARGETS:
@@ -195,7 +199,7 @@ class Limits:
                 if how == 'pipe': code = int(open(f'{d}/code').read())
                 problems = s.judge(d, code, err or b'(closed)')
                 if code not in (*s.codes, 3): problems.append('what was done depends on who listens')
-                self.tell(f'{name}, output {how}', code, problems + s.settle(d))
+                self.report(f'{name}, output {how}', code, problems + s.settle(d))
 
 
 def main():
@@ -214,7 +218,8 @@ def main():
             getattr(limits, name)()
             print(f'# {name}: {limits.cases - cases} cases, {limits.refused - refused} not exit 0, {limits.bad - bad} findings', flush=True)
         print(f'# limits: cases {limits.cases}, findings {limits.bad}, seed {a.seed}')
-    finally: shutil.rmtree(limits.work, ignore_errors=True)
+    finally:
+        for folder in (limits.work, limits.programs): shutil.rmtree(folder, ignore_errors=True)
     return 1 if limits.bad else 0
 
 

@@ -3,7 +3,7 @@
 
   powercut.py --bin BIN [--scenario backup,rotate] [--cuts 300] [--fs ext4] [--seed 1] [--steps 4]
 
-An image lies behind nbdkit (blocklog_plugin.py logs every write and flush), nbdfuse, a loop device and a mounted
+An image is served by nbdkit (blocklog_plugin.py logs every write and flush), nbdfuse, a loop device and a mounted
 file system. The command runs in it some times; when it exits 0, that place of the log is noted as acknowledged.
 For each sampled place of the log a disk is made of everything that was flushed by then and a random part of what was
 written since (one write may be torn at --sector). It is mounted, and judged: nothing is lost, nothing that was
@@ -50,8 +50,12 @@ class Stack:
         raise RuntimeError(f'{path} does not appear')
 
     def __exit__(self, *_):
-        for args in (['umount', self.mount], ['losetup', '-d', self.loop], ['fusermount3', '-u', self.fuse]): subprocess.run(args, capture_output=True)
-        self.nbd.wait(); self.kit.terminate(); self.kit.wait()
+        # A mount namespace that another harness makes meanwhile has copies of these mounts for as long as its command runs.
+        for args in (['umount', self.mount], ['losetup', '-d', self.loop], ['fusermount3', '-u', self.fuse]):
+            for _ in range(600):
+                if b'busy' not in subprocess.run(args, capture_output=True).stderr: break
+                time.sleep(0.1)
+        self.nbd.wait(timeout=60); self.kit.terminate(); self.kit.wait()
         if os.path.exists(self.socket): os.unlink(self.socket)
 
 
@@ -73,7 +77,7 @@ def one(a, name, rnd, cuts, work):
     image, log = f'{work}/image', f'{work}/log'
     must('truncate', '-s', a.size or ('320M' if a.fs == 'xfs' else '32M'), image)
     must('mkfs.' + a.fs, '-q', *(['-F', '-m', '0'] if a.fs == 'ext4' else []), image)
-    with Stack(work, image, log) as stack: shutil.copytree(template, f'{stack.mount}/w', symlinks=True)
+    with Stack(work, image, log) as stack: s.copy(template, f'{stack.mount}/w')
     base = f'{work}/base'
     shutil.copyfile(image, base)
     open(log, 'w').close()
@@ -87,12 +91,12 @@ def one(a, name, rnd, cuts, work):
                 advance(f'{world}/app.db', 500 + step)
                 must('sync', '-f', world)
                 states['app'].add(contents_of_live(f'{world}/app.db'))
-                acked.append((os.path.getsize(log), acked[-1][1], {n: contents_of_live(f'{world}/{p}') for n, p in s.databases.items()}, acked[-1][3]))
+                acked.append((os.path.getsize(log), acked[-1][1], s.contents(world), acked[-1][3]))
             code, out, err = s.go(world, now=f'2026-03-{1 + step:02}T03:00:00Z')
             if code not in (s.codes if not step else {*s.codes, *s.again_codes}): raise SystemExit(f'{name}: exit {code}: {said(err)}')
             # Read before the look: what it needs from the disk is no part of the promise.
             offset = os.path.getsize(log)
-            databases = {n: contents_of_live(f'{world}/{p}') for n, p in s.databases.items()}
+            databases = s.contents(world)
             for n, d in databases.items(): states[n].add(d)
             acked.append((offset, archives(f'{world}/backups'), databases, marks(f'{world}/backups')))
     log_records = records(log)
@@ -104,7 +108,7 @@ def one(a, name, rnd, cuts, work):
     os.makedirs(mount, exist_ok=True)
     for point in points:
         flushed = max((i for i in flushes if i < point), default=-1)
-        # A new file each time: one that somebody still has mounted goes on being written to.
+        # A new file each time: one that is still mounted goes on being written to.
         if os.path.exists(cut): os.unlink(cut)
         shutil.copyfile(base, cut)
         with open(cut, 'r+b') as f:
@@ -146,16 +150,17 @@ def judge_cut(s, world, acknowledged, states):
     found, _ = judge_store(f'{world}/backups', {n: d for n, d in there.items() if n not in missing}, s.may_go, states, s.broken)
     bad += found
     for n, path in s.databases.items():
-        try: now = contents_of_live(f'{world}/{path}')
+        try: now = s.look(world, path)
         except ValueError as error:
             bad.append(f'{path} IS DAMAGED: {error}'); continue
         if now == databases[n]: continue
         if now not in states[n]: bad.append(f'{path} holds a state that never was')
         elif s.keeps_source and not s.grows: bad.append(f'{path} CHANGED')
         elif not s.keeps_source and now == s.old[n] and databases[n] == s.new[n]: bad.append(f'an acknowledged restore of {path} WAS UNDONE')
+    bad += s.evidence(world)
     if not bad: bad = s.judge_mixture(world)
     if bad: return bad
-    code, out, err = run([s.binary, *(s.again or s.command)], world, s.env(world, '2026-03-20T00:00:00Z'))
+    code, out, err = s.go_again(world, '2026-03-20T00:00:00Z')
     if code not in s.again_codes: bad.append(f'the next run exits {code}: {said(err)}')
     bad += verifies(s.binary, world, '2026-03-20T01:00:00Z', s.broken)
     return bad + [f'scratch stays: {x}' for x in scratch(world)]

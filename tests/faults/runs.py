@@ -72,7 +72,7 @@ class Runs:
         code, out, err = run([self.bin, *args], d, environment(now, TMPDIR=f'{d}/tmp'))
         if code: raise SystemExit(f'{args}: {said(err)}')
 
-    def tell(self, what, problems):
+    def report(self, what, problems):
         if problems:
             self.bad += 1
             print(f'FAIL {what}: {"; ".join(problems)}', flush=True)
@@ -112,7 +112,7 @@ class Runs:
                 problems += verifies(self.bin, d) + [f'scratch stays: {x}' for x in scratch(d)]
                 if contents_of_live(f'{d}/app.db') != state: problems.append('the database changed')
                 before = archives(f'{d}/backups')
-                self.tell(f'{[c[0] for c in commands]} at once', problems)
+                self.report(f'{[c[0] for c in commands]} at once', problems)
         print(f'# together: {3 * self.a.rounds} rounds of six, exit codes {dict(sorted(done.items()))}', flush=True)
 
     def hammer(self):
@@ -132,13 +132,13 @@ class Runs:
                     floor = [acked(w) for w in range(4)]
                     p = self.start(d, 'backup', 'live.db', '--name', f'n{backups + busy}')
                     while p.poll() is None:
-                        if time.time() > end + 20: p.kill(); self.tell(f'backup under fire, {mode}', ['it does not end'])
+                        if time.time() > end + 20: p.kill(); self.report(f'backup under fire, {mode}', ['it does not end'])
                         time.sleep(self.rnd.random() * .2)
                         w = self.rnd.randrange(4); writers[w].kill(); writers[w].wait(); kills += 1; writers[w] = spawn(w)
                     out, err = p.communicate()
                     if p.returncode in (11, -9): busy += 1; continue
                     problems = judge_exit(p.returncode, err)
-                    if p.returncode: self.tell(f'backup under fire, {mode}', problems + [said(err)]); busy += 1; continue
+                    if p.returncode: self.report(f'backup under fire, {mode}', problems + [said(err)]); busy += 1; continue
                     backups += 1
                     newest = max((os.path.getmtime(f'{d}/backups/{n}'), n) for n in os.listdir(f'{d}/backups') if ARCHIVE.match(n))[1]
                     with tarfile.open(f'{d}/backups/{newest}') as t, open(f'{d}/copy.db', 'wb') as f: f.write(t.extractfile('live.db').read())
@@ -152,12 +152,12 @@ class Runs:
                     c.close()
                     for n in os.listdir(d):
                         if n.startswith('copy.db'): os.unlink(f'{d}/{n}')
-                    self.tell(f'backup under fire, {mode}', problems)
+                    self.report(f'backup under fire, {mode}', problems)
             finally:
                 for w in writers: w.kill(); w.wait()
             c = sqlite3.connect(f'{d}/live.db')
             sound, transactions = c.execute('pragma integrity_check').fetchone()[0], c.execute('select count(*) from log').fetchone()[0]; c.close()
-            self.tell(f'source, {mode}', [] if sound == 'ok' and backups else [f'{sound}, {backups} backups'])
+            self.report(f'source, {mode}', [] if sound == 'ok' and backups else [f'{sound}, {backups} backups'])
             print(f'# hammer, {mode}: {backups} backups, {busy} busy, {kills} writers killed, {transactions} transactions', flush=True)
 
     def online(self):
@@ -177,17 +177,17 @@ class Runs:
                 if self.rnd.random() < .3: time.sleep(self.rnd.random() * .1); p.kill()
                 out, err = p.communicate(timeout=60)
                 killed += p.returncode == -9; busy += p.returncode == 11
-                if p.returncode not in (0, 11, -9): self.tell(f'restore under readers, {mode}', [said(err)])
+                if p.returncode not in (0, 11, -9): self.report(f'restore under readers, {mode}', [said(err)])
             seen, problems = 0, []
             for r in readers:
                 r.kill(); out, err = r.communicate(); seen += out.count(b'.')
                 if b'MIXED' in out: problems.append('A READER SAW A MIXTURE')
                 if err.strip(): problems.append(said(err))
-            self.tell(f'readers, {mode}', problems)
+            self.report(f'readers, {mode}', problems)
             print(f'# online, {mode}: {restores} restores ({busy} busy, {killed} killed), {seen} reads', flush=True)
 
     def swap(self):
-        """Somebody swaps names for links as fast as they can. What lies elsewhere is neither written nor removed; a database that a link
+        """A process swaps names for links as fast as it can. Files elsewhere are neither written nor removed; a database that a link
         at the target names is the target then, and holds all of one state."""
         done = {}
         for n in range(self.a.rounds * 4):
@@ -223,7 +223,7 @@ class Runs:
             if what == 'store': gone = [x for x in gone if '/backups/' not in x]
             if what in ('target', 'missing'): gone = [x for x in gone if not self.is_of(x, {state, newer})]
             problems += [f'{os.path.relpath(x, d)} outside WAS ' + ('CHANGED' if x in now else 'REMOVED') for x in gone]
-            self.tell(f'{what} swapped for a link', problems)
+            self.report(f'{what} swapped for a link', problems)
         print(f'# swap: {self.a.rounds * 4} worlds, exit codes {dict(sorted(done.items()))}', flush=True)
 
     def is_of(self, path, states):
@@ -259,9 +259,9 @@ class Runs:
                 if [n for n in there if n not in left and n[4:20] > stamp]: problems.append('an archive of the future was removed')
                 past = [n for n in there if n[4:20] <= stamp]
                 if past and not [n for n in left if n[4:20] == max(x[4:20] for x in past)]: problems.append(f'the newest archive of the past {max(past)} was removed at {now}')
-                self.tell(f'clock at {now}', problems)
+                self.report(f'clock at {now}', problems)
                 at += step
-        self.tell('after all clocks', verifies(self.bin, d, '2030-01-01T00:00:00Z'))
+        self.report('after all clocks', verifies(self.bin, d, '2030-01-01T00:00:00Z'))
         print(f'# clock: {runs} backups and rotations', flush=True)
 
 

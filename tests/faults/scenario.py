@@ -1,5 +1,5 @@
 """What every operation under test has: how its world is made, the command, and what must be true afterwards."""
-import os, shutil, sqlite3, subprocess, sys
+import hashlib, os, shutil, sqlite3, subprocess, sys
 
 from invariants import *
 
@@ -64,6 +64,11 @@ def crash(path, mode):
     if not os.path.getsize(path + ('-wal' if mode == 'wal' else '-journal')): raise SystemExit(f'{mode}: it did not die in time')
 
 
+def memory_of(world):
+    """The file in which this user remembers the stores at the path of the world's store (src/workspace/known.rs)."""
+    return f"{world}/state/stores/{hashlib.sha256(os.path.realpath(f'{world}/backups').encode()).hexdigest()[:32]}.json"
+
+
 class Scenario:
     name = ''
     command = []
@@ -78,7 +83,9 @@ class Scenario:
     grows = False                 # each run adds an archive of what there is then
     broken = ()                   # archives that are damaged on purpose
     between = {}                  # contents that a database has for a time only: {name: digests}
-    tracing = ['--seccomp-bpf']    # what strace is told beside the faults
+    needs_root = False
+    inside = []                   # what the command runs in: a mount namespace, for example
+    tracing = ['--seccomp-bpf']    # what strace gets besides the faults
 
     def archives_of(self, binary, world, name, generations, args, hour=3):
         for day, generation in enumerate(generations):
@@ -102,7 +109,7 @@ class Scenario:
         self.files = {f: sha256(f'{template}/{f}') for p in self.databases.values() for f in (p, p + '-wal', p + '-journal') if os.path.exists(f'{template}/{f}')}
         # What a run without a fault removes is what the policy allows to be missing.
         world = template + '.clean'
-        shutil.copytree(template, world, symlinks=True)
+        self.copy(template, world)
         code, out, err = self.go(world)
         if code not in self.codes: raise SystemExit(f'{self.name}: exit {code} without a fault: {err.decode()}')
         self.after = archives(store.replace(template, world))
@@ -112,12 +119,24 @@ class Scenario:
         if bad: raise SystemExit(f'{self.name}: the invariants do not hold without a fault: {bad}')
         shutil.rmtree(world)
 
+    def copy(self, template, world):
+        """Makes a world of its own out of the template."""
+        shutil.copytree(template, world, symlinks=True)
+        # What is remembered of a store belongs to its path.
+        memory = f'{world}/state/stores'
+        if os.path.isdir(memory):
+            for name in os.listdir(memory): os.rename(f'{memory}/{name}', memory_of(world))
+
     def is_of_database(self, path):
         """Says whether a file of the world is a database or a sidecar of one."""
         return any(path == p + ending for p in self.databases.values() for ending in ('', '-wal', '-journal'))
 
+    def look(self, world, path):
+        """The content of a database. Raises ValueError where it is damaged."""
+        return contents_of_live(f'{world}/{path}')
+
     def contents(self, world):
-        return {n: contents_of_live(f'{world}/{p}') for n, p in self.databases.items()}
+        return {n: self.look(world, p) for n, p in self.databases.items()}
 
     def states(self):
         """The contents that each database may have at any moment."""
@@ -128,7 +147,10 @@ class Scenario:
     def env(self, world, now=NOW): return environment(now, TMPDIR=f'{world}/tmp')
 
     def go(self, world, prefix=(), now=NOW, **more):
-        return run([*prefix, *self.args()], world, self.env(world, now), **more)
+        return run([*self.inside, *prefix, *self.args()], world, self.env(world, now), **more)
+
+    def go_again(self, world, now):
+        return run([*self.inside, self.binary, *(self.again or self.command)], world, self.env(world, now))
 
     def done(self, world, new):
         """What exit 0 promises. `new` names the archives that appeared."""
@@ -138,7 +160,7 @@ class Scenario:
         """The databases as they lie. `states` replaces the two states that there are, where there were more."""
         bad = []
         for name, path in self.databases.items():
-            try: found = contents_of_live(f'{world}/{path}')
+            try: found = self.look(world, path)
             except ValueError as error:
                 bad.append(f'{path} IS DAMAGED: {error}'); continue
             if states:
@@ -150,7 +172,11 @@ class Scenario:
             for f, digest in self.files.items():
                 if not os.path.exists(f'{world}/{f}'): bad.append(f'{f} IS GONE')
                 elif sha256(f'{world}/{f}') != digest: bad.append(f'the bytes of {f} changed')
-        return bad
+        return bad + self.evidence(world)
+
+    def evidence(self, world):
+        """What else must hold at any moment, also after a power cut."""
+        return []
 
     def judge(self, world, code, stderr, log=''):
         """Right after the fault."""
@@ -164,7 +190,7 @@ class Scenario:
 
     def settle(self, world, states=None):
         """The next run works, and after it there is no scratch and everything verifies."""
-        code, out, err = run([self.binary, *(self.again or self.command)], world, self.env(world, self.now))
+        code, out, err = self.go_again(world, self.now)
         bad = [f'the next run exits {code}: {said(err)}'] if code not in self.again_codes else []
         allowed = states or self.states()
         found, _ = judge_store(f'{world}/backups', self.before, self.may_go, allowed, self.broken)

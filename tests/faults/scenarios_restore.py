@@ -1,5 +1,5 @@
 """What writes databases: restores of every kind, and commands that are guarded."""
-import fcntl, struct
+import fcntl
 
 from scenario import *
 
@@ -28,14 +28,14 @@ class Restore(Scenario):
         return [line for line in bad if not checkpoint(line)]
 
     def done(self, world, new):
-        bad = [f'exit 0 and {p} is not what was to be restored' for n, p in self.databases.items() if contents_of_live(f'{world}/{p}') != self.new[n]]
+        bad = [f'exit 0 and {p} is not what was to be restored' for n, p in self.databases.items() if self.look(world, p) != self.new[n]]
         if self.replaces and len(new) != 1: bad.append(f'exit 0 and {len(new)} safety backups')
         for p in self.databases.values():
             if self.replaces and os.stat(f'{world}/{p}').st_mode & 0o777 != 0o640: bad.append(f'{p} has another mode')
         return bad
 
     def settled(self, world):
-        return [f'{p} is not what was to be restored' for n, p in self.databases.items() if contents_of_live(f'{world}/{p}') != self.new[n]]
+        return [f'{p} is not what was to be restored' for n, p in self.databases.items() if self.look(world, p) != self.new[n]]
 
 
 class RestoreWal(Restore):
@@ -93,7 +93,7 @@ class RestoreTwo(Restore):
             os.chmod(f'{world}/{p}', 0o640)
 
     def is_mixed(self, world):
-        now = {n: contents_of_live(f'{world}/{p}') for n, p in self.databases.items()}
+        now = self.contents(world)
         return now != self.old and now != self.new
 
     def judge(self, world, code, stderr, log=''):
@@ -101,12 +101,12 @@ class RestoreTwo(Restore):
 
     def judge_mixture(self, world):
         if not self.is_mixed(world): return []
-        _, _, said_next = run([self.binary, 'list'], world, self.env(world))
+        _, _, said_next = run([*self.inside, self.binary, 'list'], world, self.env(world))
         if b'interrupted' not in said_next: return [f'one old, one new, and the next command does not say so: {said(said_next)}']
         # Every other time the way back is taken first.
         if os.stat(world).st_ino % 2: return []
-        code, _, err = run([self.binary, 'restore', '--undo', '--force', '--to-dir', '.'], world, self.env(world))
-        back = {n: contents_of_live(f'{world}/{p}') for n, p in self.databases.items()}
+        code, _, err = run([*self.inside, self.binary, 'restore', '--undo', '--force', '--to-dir', '.'], world, self.env(world))
+        back = self.contents(world)
         # What was not there before is moved aside.
         if code or any(d != self.old[n] for n, d in back.items()): return [f'the undo exits {code} and does not bring back what there was: {said(err)}']
         return []
@@ -135,13 +135,13 @@ class RestoreHalf(RestoreTwo):
         os.unlink(f'{world}/user.db')
 
     def done(self, world, new):
-        bad = [f'exit 0 and {p} is not what was to be restored' for n, p in self.databases.items() if contents_of_live(f'{world}/{p}') != self.new[n]]
+        bad = [f'exit 0 and {p} is not what was to be restored' for n, p in self.databases.items() if self.look(world, p) != self.new[n]]
         return bad + ([] if len(new) == 1 else [f'exit 0 and {len(new)} safety backups'])
 
 
 class SendPending(Scenario):
     """A safety backup waits in the workspace, and a backup sends it: it is never in neither place."""
-    name, command, grows = 'send-pending', ['backup', 'app.db'], True
+    name, command = 'send-pending', ['backup', 'app.db']
 
     def build(self, binary, world):
         super().build(binary, world)
@@ -158,10 +158,10 @@ class SendPending(Scenario):
         self.between = {'app': {contents_of_live(f'{world}/x.db')}}
         os.unlink(f'{world}/x.db')
 
-    def judge(self, world, code, stderr, log=''):
+    def evidence(self, world):
         store = f'{world}/backups'
         lost = self.waiting - set(archives(store).values()) - set(pending(store).values())
-        return super().judge(world, code, stderr, log) + [f'THE PENDING ARCHIVE IS LOST' for _ in lost]
+        return ['THE PENDING ARCHIVE IS LOST' for _ in lost]
 
     def done(self, world, new): return ['exit 0 and it is still pending'] if pending(f'{world}/backups') else []
 
@@ -213,71 +213,6 @@ class RestoreOfflineMissing(RestoreMissing):
     name = 'restore-offline-missing'
     command = [*RestoreMissing.command, '--offline', '--assume-unused']
     again = RestoreOffline.command
-
-
-class RestoreRights(RestoreOffline):
-    """The file is replaced, and has an ACL and an attribute: at no moment does the file that has the name allow more."""
-    name, mode = 'restore-rights', 'delete'
-    acl = struct.pack('<I', 2) + b''.join(struct.pack('<HHI', *e) for e in (
-        (1, 6, 2**32 - 1), (2, 6, 10001), (4, 4, 2**32 - 1), (16, 6, 2**32 - 1), (32, 0, 2**32 - 1)))
-
-    def break_target(self, world):
-        Restore.break_target(self, world)
-        os.setxattr(f'{world}/app.db', 'system.posix_acl_access', self.acl)
-        os.setxattr(f'{world}/app.db', 'user.owner', b'accounting')
-
-    def done(self, world, new):
-        # With an ACL the bits of the group are its mask.
-        bad = [line for line in super().done(world, new) if 'another mode' not in line]
-        return bad
-
-    def judge(self, world, code, stderr, log=''):
-        bad = super().judge(world, code, stderr, log)
-        path = f'{world}/app.db'
-        names = os.listxattr(path)
-        acl = os.getxattr(path, 'system.posix_acl_access') if 'system.posix_acl_access' in names else None
-        told = b'could not be set' in stderr
-        if acl is None and os.stat(path).st_mode & 0o037: bad.append(f'the ACL is gone and the mode is {os.stat(path).st_mode & 0o777:o}')
-        if acl not in (None, self.acl): bad.append('it has another ACL')
-        if code == 0 and not told and (acl != self.acl or 'user.owner' not in names): bad.append('exit 0, and ACL or attribute are gone')
-        return bad
-
-
-class RestoreInPlace(Restore):
-    """A damaged file that is a mount point: its content is replaced. A crash leaves no database, never a mixture; the next run completes it."""
-    name, replaces, databases = 'restore-in-place', False, {'app': 'host.db'}
-    mounted = ['unshare', '-m', 'sh', '-c', 'mount --bind host.db app.db && exec "$@"', 'sh']
-
-    def build(self, binary, world):
-        os.makedirs(f'{world}/tmp')
-        make_database(f'{world}/host.db', 'delete', 0)
-        self.archives_of(binary, world, 'app', (1, 2, 3), ['host.db', '--set', 'app'])
-        open(f'{world}/app.db', 'w').close()
-        with open(f'{world}/host.db', 'r+b') as f: f.write(b'\x55' * 4096)
-        os.chmod(f'{world}/host.db', 0o640)
-        self.evidence = sha256(f'{world}/host.db')
-
-    def go(self, world, prefix=(), now=NOW, **more): return super().go(world, [*self.mounted, *prefix], now, **more)
-
-    def contents(self, world):
-        try: return super().contents(world)
-        except ValueError: return {'app': 'no database'}
-
-    def is_kept(self, world):
-        """Says whether the damaged file is there, at its place or as evidence."""
-        at = [f'{world}/host.db'] + [f'{world}/{f}/app.db' for f in os.listdir(world) if f.startswith('app.db.replaced-')]
-        return any(os.path.exists(p) and sha256(p) == self.evidence for p in at)
-
-    def judge_source(self, world, states=None):
-        found = self.contents(world)['app']
-        bad = [] if found in ('no database', self.new['app']) else ['host.db IS A MIXTURE']
-        return bad + ([] if self.is_kept(world) else ['THE EVIDENCE IS GONE'])
-
-    def settle(self, world, states=None):
-        code, out, err = self.go(world, now=self.now)
-        bad = [f'the next run exits {code}: {said(err)}'] if code else []
-        bad += self.judge_source(world) + self.settled(world) + self.verified(world)
-        return bad + [f'scratch stays: {os.path.relpath(s, world)}' for s in scratch(world)]
 
 
 class LegacyRestore(Restore):

@@ -31,7 +31,7 @@ class BackupWal(Backup):
 
 
 class BackupIdleWal(Backup):
-    """A WAL database that nobody has open: SQLite makes and removes the sidecars."""
+    """A WAL database that no process has open: SQLite makes and removes the sidecars."""
     name = 'backup-idle-wal'
 
     def build(self, binary, world):
@@ -68,15 +68,6 @@ class BackupPair(Backup):
         make_database(f'{world}/user.db', 'wal', 0, 150)
         self.archives_of(binary, world, 'pair', (1, 2), self.command[1:])
         for p in self.databases.values(): advance(f'{world}/{p}', 9)
-
-
-class BackupFirst(Backup):
-    """The first backup of all: the store is made, too."""
-    name = 'backup-first'
-
-    def build(self, binary, world):
-        os.makedirs(f'{world}/tmp')
-        make_database(f'{world}/app.db', 'delete', 0)
 
 
 class BackupVacuum(Backup):
@@ -198,7 +189,7 @@ class Health(Scenario):
         # What is not in order is the result, not an error.
         bad = super().judge(world, code, stderr + (out or b'(standard output is broken)') if code in (20, 21) else stderr, log)
         for word in (b'malformed', b'is damaged', b'damaged:'):
-            if word in out and 21 not in self.codes: bad.append(f'a fault is told as damage: {said(out)}')
+            if word in out and 21 not in self.codes: bad.append(f'a fault is reported as damage: {said(out)}')
         return bad
 
 

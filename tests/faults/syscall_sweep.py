@@ -13,7 +13,7 @@ Needs strace 5.3 or newer and permission to trace.
 import argparse, collections, concurrent.futures as cf, os, random, re, shutil, sys, tempfile
 
 from invariants import *
-from scenarios import SCENARIOS
+from scenarios import RUNNABLE, SCENARIOS
 
 SPACE = 'openat mkdir mkdirat linkat link rename renameat renameat2 write pwrite64 writev fallocate ftruncate symlink fsync'.split()
 MUTATING = SPACE + 'unlink unlinkat rmdir fdatasync sync_file_range chmod fchmod fchmodat chown fchown fsetxattr fremovexattr utimensat flock fcntl copy_file_range'.split()
@@ -40,10 +40,15 @@ def faults(call):
     if call in ('openat', 'mmap'): yield 'ENOMEM' if call == 'mmap' else 'EMFILE', False
 
 
+def is_disk(scenario, path):
+    """Says whether a file may lie on a dying disk of its own: a database, an archive, a private copy of a database."""
+    return scenario.is_of_database(path) or path.endswith('.tar.gz') or re.search(r'\.heirloom(-|/)run-.*\.db$', path)
+
+
 def calls(scenario, template, work):
     """How often each call is made, at most, by one thread."""
     world = tempfile.mkdtemp(dir=work); d = f'{world}/w'
-    shutil.copytree(template, d, symlinks=True)
+    scenario.copy(template, d)
     log = f'{world}/log'
     code, _, err = scenario.go(d, [*OWN_PIDS, 'strace', '-f', '-y', '-qq', *scenario.tracing, '-o', log, '-e', 'trace=' + ','.join('?' + c for c in MUTATING + READING)])
     if code not in scenario.codes: raise SystemExit(f'{scenario.name}: exit {code} under strace: {said(err)}')
@@ -55,7 +60,7 @@ def calls(scenario, template, work):
         # Threads count for themselves, so that the first sync of one and that of another would always fail together: by file, too.
         # And a database or an archive is a disk of its own, perhaps a dying one.
         path = os.path.relpath(m.group(3), d) if (m.group(3) or '').startswith(d) else ''
-        if OWN_PIDS and path and (m.group(2) in ('fsync', 'fdatasync') or m.group(2) in ('read', 'pread64') and (scenario.is_of_database(path) or path.endswith('.tar.gz'))):
+        if OWN_PIDS and path and (m.group(2) in ('fsync', 'fdatasync') or m.group(2) in ('read', 'pread64') and is_disk(scenario, path)):
             per[f'{m.group(2)}@{path}', ''] += 1
     shutil.rmtree(world)
     most = {}
@@ -81,7 +86,7 @@ def death(code, call):
 def one(a, scenario, template, case, second):
     call, n, fault, lasting = case
     world = tempfile.mkdtemp(dir=a.work); d = f'{world}/w'
-    shutil.copytree(template, d, symlinks=True)
+    scenario.copy(template, d)
     log = f'{world}/log'
     name = f'{scenario.name}: {call}#{n}{"+" if lasting else ""}:{fault}'
     code, out, err = scenario.go(d, inject(scenario, *case, log, d))
@@ -116,7 +121,7 @@ def spread(cases, limit, rnd):
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument('--bin', required=True)
-    p.add_argument('--scenario', default=','.join(SCENARIOS))
+    p.add_argument('--scenario', default=','.join(RUNNABLE))
     p.add_argument('--cases', type=int, default=0)
     p.add_argument('--seed', type=int, default=1)
     p.add_argument('--only', default='')

@@ -4,7 +4,6 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::shrinkage::Extent;
 use super::{CLOCK_TOLERANCE, Check, DatabaseFacts, Facts, State, StoreFacts, Subject};
-use crate::activity::Activity;
 use crate::metadata::Kind;
 use crate::names::{Name, printable, time_in_name};
 use crate::ops::inventory::Foreign;
@@ -13,6 +12,7 @@ use crate::report::quantity::{BACKUP_AGE, BACKUP_ARCHIVES, BACKUP_BYTES, BACKUP_
 use crate::snapshot::{Brief, Snapshot};
 use crate::streams::{BOTH_IN_USE, Stream};
 use crate::text;
+use crate::workspace::Activity;
 
 /// Backups closer together than this are one, when the usual interval is learned: tries, or a backup before every step of an update.
 const BURST: TimeDelta = TimeDelta::minutes(10);
@@ -46,7 +46,7 @@ pub(super) fn judge(set: &Name, store: &StoreFacts, facts: &Facts) -> Vec<Check>
     let good: Vec<&Snapshot> = backups.iter().copied().filter(|snapshot| snapshot.is_good() && snapshot.created_at <= horizon).collect();
     let lines = lines(&watched, &good, facts);
     let unreadable: Vec<&Foreign> =
-        store.inventory.foreign.iter().filter(|foreign| foreign.damaged && belongs_to(&foreign.name, set)).collect();
+        store.inventory.foreign.iter().filter(|foreign| foreign.is_damaged() && belongs_to(&foreign.name, set)).collect();
     let log = store.log.as_deref().unwrap_or_default();
 
     let mut checks = vec![age(&subject, &backups, &good, &lines, log, facts)];

@@ -220,7 +220,7 @@ fn wal(subject: &Subject, glance: &Glance) -> Option<Check> {
 /// Says whether one broken disk would take database and backups. Only an advice: it is how everybody begins.
 fn place(subject: &Subject, device: u64, store: &StoreFacts) -> Option<Check> {
     Some(if store.device? == device {
-        Check::ok("place", subject, "on the disk of the store").advise("if that disk dies both are gone: copy the archives elsewhere, too")
+        Check::ok("place", subject, "on the disk of the store: keep copies of the archives on another disk, too")
     } else {
         Check::ok("place", subject, "on another disk than the store")
     })

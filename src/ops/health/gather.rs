@@ -2,20 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{DatabaseFacts, Examined, Facts, Space, StoreFacts};
-use crate::activity;
 use crate::clock::Clock;
 use crate::database::{self, Depth, Effort, Glance, Limits, Source, SourceError};
 use crate::failure::is_interruption;
 use crate::metadata::{Integrity, Kind, counted_rows};
-use crate::names::{ArchiveName, HostLabel, Name};
+use crate::names::{HostLabel, Name};
+use crate::ops::Repository;
 use crate::ops::backup::own_stream;
 use crate::ops::inventory::{Inventory, Reading, inventory};
 use crate::ops::restore;
@@ -23,17 +21,15 @@ use crate::ops::stale::{STALE_AFTER, Stale, Whereabouts, stale};
 use crate::platform;
 use crate::progress::{Interrupted, Progress, Stage};
 use crate::retention::{self, Policy, Retention, Scene};
-use crate::scratch::Scratch;
 use crate::snapshot::Snapshot;
-use crate::store::{LocalStore, StoreError};
+use crate::store::StoreError;
 use crate::streams::{OwnHost, Stream};
+use crate::workspace::Scratch;
 
 /// How long a database that is busy is waited for: health is asked often, by things that wait for the answer.
 const BUSY: Duration = Duration::from_secs(5);
 /// How far back the log is read.
 const LOG_REACH: TimeDelta = TimeDelta::days(366);
-/// The folder of the workspace in which safety backups wait to be sent to the store.
-const PENDING: &str = "pending";
 
 /// Which databases to look at.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,7 +54,7 @@ pub struct Request<'a> {
     /// How the copies are checked; without a copy nothing is.
     pub depth: Depth,
     /// The store, or why it cannot be reached.
-    pub store: Result<&'a LocalStore, &'a StoreError>,
+    pub store: Result<&'a Repository, &'a StoreError>,
     /// Where the store is.
     pub location: String,
     /// A folder for temporary files, for copies where the store has no room or cannot be written.
@@ -129,46 +125,28 @@ fn store_facts(request: &Request<'_>, now: DateTime<Utc>, progress: &dyn Progres
         Err(error) => return Ok(Err(format!("{error:#}"))),
     };
     let since = now.checked_sub_signed(LOG_REACH);
-    let log = activity::read(&store.private(), since, false).map(|mut log| {
+    let log = store.workspace().activities(since, false).map(|mut log| {
         log.retain(|entry| request.host.owns(&HostLabel::from_host_name(&entry.host)));
         log
     });
-    let scene = Scene { shrinks_off: request.shrinks_off.clone(), ..Scene::new(now, request.reading.zone) };
+    let scene = Scene { shrinks_off: request.shrinks_off.clone(), ..Scene::new(now, request.reading.opener.zone) };
     let stale = stale(&inventory.snapshots, request.host, request.rotation, &scene, STALE_AFTER);
     let databases = watched(request, Some(&inventory), &stale);
     let beside = databases.iter().map(|(_, source)| source.path.as_path());
     Ok(Ok(StoreFacts {
-        interrupted: restore::interrupted(Some(store), beside).map_err(|error| error.to_string()),
+        interrupted: restore::interrupted(Some(store.workspace()), beside).map_err(|error| error.to_string()),
         open_shrinks: Retention::Cleanup(retention::Limits::default()).plan(&inventory.snapshots, &scene).open_shrinks,
         stale,
         inventory,
         log: log.map_err(|error| error.to_string()),
-        pending: pending(&store.private()).map_err(|error| error.to_string()),
-        space: space(store.root()),
-        device: device(store.root()),
+        pending: store.workspace().pending_names().map(|names| names.len()).map_err(|error| error.to_string()),
+        space: store
+            .store()
+            .folder()
+            .and_then(|folder| platform::room(folder).ok())
+            .map(|room| Space { free: room.free, total: room.total }),
+        device: store.store().folder().and_then(|folder| platform::device(folder).ok()),
     }))
-}
-
-/// Counts the safety backups that wait in the workspace.
-fn pending(private: &Path) -> io::Result<usize> {
-    let entries = match fs::read_dir(private.join(PENDING)) {
-        Ok(entries) => entries,
-        Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(0),
-        Err(cause) => return Err(cause),
-    };
-    let names = entries.map(|entry| entry.map(|entry| entry.file_name())).collect::<io::Result<Vec<_>>>()?;
-    let is_archive = |name: &&std::ffi::OsString| name.to_str().is_some_and(|name| ArchiveName::new(name).is_ok());
-    Ok(names.iter().filter(is_archive).count())
-}
-
-/// Returns the room on a file system; `None` where the system does not tell.
-fn space(folder: &Path) -> Option<Space> {
-    let found = rustix::fs::statvfs(folder).ok()?;
-    Some(Space { free: found.f_bavail.saturating_mul(found.f_frsize), total: found.f_blocks.saturating_mul(found.f_frsize) })
-}
-
-fn device(path: &Path) -> Option<u64> {
-    fs::metadata(path).ok().map(|found| found.dev())
 }
 
 fn watched(request: &Request<'_>, inventory: Option<&Inventory>, stale: &[Stale]) -> Vec<(Name, Source)> {
@@ -248,7 +226,7 @@ fn look(request: &Request<'_>, set: Name, source: Source, stream: Stream, progre
     let mut facts = DatabaseFacts {
         set,
         name: source.name.clone(),
-        device: device(&source.path),
+        device: platform::device(&source.path).ok(),
         path: source.path.clone(),
         stream,
         has_twin: false,
@@ -307,10 +285,10 @@ fn examine(request: &Request<'_>, source: &Source, seen: &Glance, progress: &dyn
 
 /// Makes scratch where twice the size of the copy is free: a check must not be what fills a disk. In the store, or else among the temporary files.
 fn scratch(request: &Request<'_>, bytes: u64) -> Option<Scratch> {
-    let has_room = |folder: &Path| space(folder).is_none_or(|space| space.free / 2 >= bytes);
+    let has_room = |folder: &Path| platform::free_bytes(folder).ok().is_none_or(|free| free / 2 >= bytes);
     let in_store = || {
-        let store = request.store.ok().filter(|store| has_room(store.root()))?;
-        Scratch::in_store(&store.create_private().ok()?).ok()
+        let store = request.store.ok().filter(|store| store.store().folder().is_none_or(has_room))?;
+        store.workspace().scratch().ok()
     };
     in_store().or_else(|| has_room(request.temporary).then(|| Scratch::beside(request.temporary).ok())?)
 }

@@ -14,7 +14,6 @@ use std::path::PathBuf;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::activity::Activity;
 use crate::database::{Checked, Glance, SourceError};
 use crate::names::Name;
 use crate::ops::inventory::Inventory;
@@ -24,6 +23,7 @@ use crate::report::health::Advice;
 use crate::retention::Shrink;
 use crate::snapshot::{Brief, Snapshot};
 use crate::streams::{OwnHost, Place, Stream};
+use crate::workspace::Activity;
 
 pub use crate::report::health::{Check, Report, State, Subject};
 pub use gather::{Request, Watched, gather};

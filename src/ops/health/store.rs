@@ -127,7 +127,7 @@ fn plain(store: &StoreFacts) -> Option<Check> {
 
 /// Reports archives that a newer release wrote: retention leaves everything of their sets alone.
 fn newer_format(store: &StoreFacts) -> Option<Check> {
-    let newer: Vec<&Foreign> = store.inventory.foreign.iter().filter(|foreign| foreign.newer_format.is_some()).collect();
+    let newer: Vec<&Foreign> = store.inventory.foreign.iter().filter(|foreign| foreign.newer().is_some()).collect();
     let first = newer.first()?;
     let value =
         format!("{} written by a newer heirloom, the first is {}", text::count(newer.len() as u64, "archive"), printable(&first.name));
@@ -183,7 +183,7 @@ fn unreadable(store: &StoreFacts, facts: &Facts) -> Option<Check> {
         .inventory
         .foreign
         .iter()
-        .filter(|foreign| foreign.damaged && strange(&foreign.name))
+        .filter(|foreign| foreign.is_damaged() && strange(&foreign.name))
         .map(|foreign| foreign.name.as_str())
         .collect();
     let first = names.first()?;
@@ -193,7 +193,7 @@ fn unreadable(store: &StoreFacts, facts: &Facts) -> Option<Check> {
 
 /// Names archives that the system failed to read. That is no evidence against them, and none for the disk.
 fn unread(store: &StoreFacts) -> Option<Check> {
-    let unread: Vec<&Foreign> = store.inventory.foreign.iter().filter(|foreign| foreign.unread).collect();
+    let unread: Vec<&Foreign> = store.inventory.foreign.iter().filter(|foreign| foreign.is_unread()).collect();
     let first = unread.first()?;
     let value =
         format!("{} could not be read, the first is {}: {}", text::count(unread.len() as u64, "file"), printable(&first.name), first.why);

@@ -3,6 +3,7 @@
 use super::*;
 use crate::metadata::{Integrity, Kind};
 use crate::names::HostLabel;
+use crate::ops::inventory::{Foreign, Unusable};
 use crate::snapshot::{Brief, Snapshot};
 
 const GIB: u64 = 1 << 30;
@@ -173,20 +174,13 @@ fn a_damaged_archive_with_a_good_newer_one_is_a_warning() {
     assert_eq!(state(&facts(vec![archive(1), older]), "damaged"), State::Warning);
 
     let mut unreadable = facts(vec![archive(24)]);
-    let foreign = |name: &str| crate::ops::inventory::Foreign {
-        name: name.into(),
-        bytes: 0,
-        why: "empty".into(),
-        damaged: true,
-        unread: false,
-        newer_format: None,
-    };
+    let foreign = |name: &str| Foreign { name: name.into(), bytes: 0, why: "empty".into(), state: Unusable::Damaged };
     store(&mut unreadable).inventory.foreign = vec![foreign("app_20260301T000000Z.tar.gz")];
     assert_eq!(state(&unreadable, "damaged"), State::Critical, "it is newer than the good one");
     store(&mut unreadable).inventory.foreign = vec![foreign("gone_20260301T000000Z.tar.gz")];
     assert_eq!((state(&unreadable, "damaged"), state(&unreadable, "unreadable")), (State::Ok, State::Warning));
 
-    let unread = crate::ops::inventory::Foreign { damaged: false, unread: true, ..foreign("app_20260301T000000Z.tar.gz") };
+    let unread = Foreign { state: Unusable::Unread, ..foreign("app_20260301T000000Z.tar.gz") };
     store(&mut unreadable).inventory.foreign = vec![unread];
     assert_eq!((state(&unreadable, "damaged"), state(&unreadable, "unread")), (State::Ok, State::Critical), "an I/O error is no damage");
 }
@@ -401,9 +395,9 @@ fn a_store_that_cannot_be_reached_is_critical_and_the_databases_are_still_judged
 }
 
 #[test]
-fn database_and_store_on_one_disk_is_an_advice() {
+fn database_and_store_on_one_disk_is_no_warning() {
     let mut facts = facts(vec![archive(1)]);
     facts.databases[0].device = Some(2);
     let found = check(&facts, "place");
-    assert!(found.state == State::Ok && found.remedy.is_some());
+    assert!(found.state == State::Ok && found.value.contains("another disk"));
 }

@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
 
 use super::plan::Plan;
-use crate::archive::{Archive, ArchiveError, Unreadable};
+use crate::archive::{Archive, Unreadable};
 use crate::names::printable;
 use crate::progress::{Progress, Stage};
 
@@ -68,7 +68,7 @@ pub fn look_for_damage(archive: &Archive, mut plan: Plan, threads: NonZeroUsize,
         progress.begin(Stage::ReadBack, step.held.name.as_str(), step.held.bytes.unwrap_or(0));
         let why = match archive.check(step.index, threads, progress) {
             Ok(()) => continue,
-            Err(error @ (ArchiveError::Damaged { .. } | ArchiveError::Hostile { .. })) => printable(&error.to_string()).into_owned(),
+            Err(error) if error.is_evidence() => printable(&error.to_string()).into_owned(),
             Err(error) => return Err(error.into()),
         };
         progress.begin(Stage::ReadBack, step.held.name.as_str(), step.held.bytes.unwrap_or(0));

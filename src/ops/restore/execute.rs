@@ -1,9 +1,8 @@
 //! Carries a plan out: prepare, lock, keep what is there, write, commit, compare.
 
 use std::collections::{BTreeMap, HashSet};
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::num::NonZeroUsize;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, anyhow};
@@ -18,15 +17,15 @@ use crate::clock::Clock;
 use crate::database::{self, Checked, Depth, Effort, Limits, Source, SourceError, TargetState};
 use crate::metadata::{DatabaseMetadata, Integrity};
 use crate::names::{ArchiveName, Name, printable};
+use crate::ops::Repository;
 use crate::ops::pack::Host;
 use crate::ops::pending::{self, Upkeep};
 use crate::ops::sidecars;
 use crate::ops::syncing::while_syncing;
 use crate::ops::verify::differences;
-use crate::platform::FileRights;
+use crate::platform::{FileRights, parent, private_file};
 use crate::progress::{Progress, Stage};
-use crate::scratch::{Scratch, sweep_beside};
-use crate::store::{LocalStore, Store as _, parent};
+use crate::workspace::scratch::{Scratch, sweep_beside};
 
 /// How many findings are shown of a database that is known to be damaged: each page that is missing brings several.
 const SHOWN_OF_DAMAGE: usize = 10;
@@ -46,7 +45,7 @@ pub struct Options<'a> {
     /// Whether what is replaced is backed up first.
     pub safety: Safety<'a>,
     /// The store in whose workspace the restore is recorded; `None` if it cannot be written.
-    pub workspace: Option<&'a LocalStore>,
+    pub workspace: Option<&'a Repository>,
     /// The id of the interrupted restore that this one takes back.
     pub takes_back: Option<String>,
     /// Which older safety backups stay.
@@ -65,7 +64,7 @@ pub struct Options<'a> {
 #[derive(Clone, Copy)]
 pub enum Safety<'a> {
     /// Into this store.
-    Into(&'a LocalStore),
+    Into(&'a Repository),
     /// No. All copies are staged and checked first all the same.
     Without,
 }
@@ -171,7 +170,7 @@ fn send(report: &mut Report, options: &Options<'_>, progress: &dyn Progress) {
 /// Returns the names that a safety archive must not get. A store that cannot be listed now refuses them when the archive is sent.
 fn names_in_store(options: &Options<'_>) -> HashSet<String> {
     let Safety::Into(store) = options.safety else { return HashSet::new() };
-    store.list().unwrap_or_default().into_iter().map(|entry| entry.name).collect()
+    store.store().list().unwrap_or_default().into_iter().map(|entry| entry.name).collect()
 }
 
 /// Returns whether every target holds already what is to be restored. Looks at copies, and only at targets of the right size.
@@ -246,8 +245,7 @@ fn prepare<'a>(
         // What is renamed must lie on the file system of its target.
         let scratch = elsewhere.filter(|_| step.method == Method::Inside).unwrap_or(beside).path();
         let copy = scratch.join(format!("{number}.db"));
-        let file =
-            OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&copy).context("cannot create a scratch file")?;
+        let file = private_file(&copy).context("cannot create a scratch file")?;
         files.push((step.index, file));
         let [safety, space] = ["old", "space"].map(|ending| scratch.join(format!("{number}.{ending}")));
         work.push(Work { number, step, safety, space, copy, rights: recorded_rights(archive, step, options)? });

@@ -13,18 +13,19 @@ use chrono::{DateTime, Utc};
 
 use super::RestoreError;
 use super::execute::{Options, Safety};
-use super::intent::{Intent, Interrupted, Note, Phase, beside, forget};
 use super::plan::{Method, Plan};
-use super::records::{self, Record, State};
 use crate::archive::Compression;
 use crate::database::{Depth, TargetState};
 use crate::metadata::{Kind, ReplacedTarget, Replaces};
 use crate::names::{ArchiveName, printable};
+use crate::ops::Repository;
 use crate::ops::pack::{Request, Staged, build};
 use crate::ops::pending;
+use crate::platform::parent;
 use crate::progress::Progress;
-use crate::scratch::Scratch;
-use crate::store::parent;
+use crate::workspace::Scratch;
+use crate::workspace::intents::{Intent, Interrupted, Note, Phase, beside, forget};
+use crate::workspace::records::{self, Record, State};
 
 /// Keeps what an undo or the next run needs.
 pub(super) struct Keeper<'a> {
@@ -119,7 +120,7 @@ impl<'a> Keeper<'a> {
             archive: self.options.archive.clone(),
             began_at: self.began_at,
             phase: if self.adopted.is_some() { Phase::Replacing } else { Phase::Preparing },
-            store: self.options.workspace.map(|store| absolute(store.root())),
+            store: self.options.workspace.map(Repository::address),
             safety: self.safety.clone(),
             targets: self.targets.clone(),
         };
@@ -158,11 +159,10 @@ impl<'a> Keeper<'a> {
             threads: self.options.threads,
             lock_wait: self.options.limits.busy,
         };
-        let unkept = |cause| RestoreError::NoSafetyStore { location: crate::store::Store::location(store), cause };
-        let private = store.create_private().map_err(|cause| unkept(cause.into()))?;
-        let scratch = Scratch::in_store(&private).map_err(|cause| unkept(cause.into()))?;
+        let unkept = |cause| RestoreError::NoSafetyStore { location: store.location(), cause };
+        let scratch = store.workspace().scratch().map_err(|cause| unkept(cause.into()))?;
         let built = build(&scratch, staged, &request, progress).context("the safety backup failed, nothing was changed")?;
-        let name = pending::commit(&private, &built.path, &built.name, &self.taken).map_err(|cause| unkept(cause.into()))?;
+        let name = store.workspace().commit_pending(&built.path, &built.name, &self.taken).map_err(|cause| unkept(cause.into()))?;
         // Of an adopted restore the earlier one stays the way back.
         self.safety.get_or_insert_with(|| name.clone());
         Ok(Some(name))
@@ -185,7 +185,7 @@ impl<'a> Keeper<'a> {
             self.forget_record();
         }
         if let (Some(name), Safety::Into(store)) = (made, self.options.safety) {
-            let _ = pending::discard(&store.private(), name);
+            let _ = store.workspace().discard_pending(name);
         }
     }
 
@@ -229,13 +229,13 @@ impl<'a> Keeper<'a> {
     /// Ends an interrupted restore that had changed nothing: its safety archive holds what its targets held then, and goes.
     fn clear_unchanged(&mut self, old: &Interrupted) {
         if let Some(store) = self.options.workspace {
-            discard_of(&store.private(), &old.note.restore, &self.options.upkeep.reading, store);
+            discard_of(store, &old.note.restore, &self.options.upkeep.reading);
         }
         self.clear(old, State::Void);
     }
 
     fn clear(&mut self, old: &Interrupted, state: State) {
-        let marked = self.options.workspace.map_or(Ok(()), |store| records::set_state(&store.private(), &old.note.restore, state));
+        let marked = self.options.workspace.map_or(Ok(()), |store| store.workspace().set_record_state(&old.note.restore, state));
         if let Err(error) = marked.and_then(|()| forget(old)) {
             self.warnings.push(format!("the note about an interrupted restore could not be removed: {error}"));
         }
@@ -255,8 +255,7 @@ impl<'a> Keeper<'a> {
             safety: self.safety.clone(),
             targets: self.targets.clone(),
         };
-        let written = store.create_private().map_err(anyhow::Error::from).and_then(|private| Ok(records::write(&private, &record)?));
-        if let Err(error) = written
+        if let Err(error) = store.workspace().write_record(&record).map_err(anyhow::Error::from)
             && state != State::Unfinished
         {
             self.warnings.push(format!("the restore could not be recorded in the workspace: {error:#}"));
@@ -265,17 +264,17 @@ impl<'a> Keeper<'a> {
 
     fn forget_record(&self) {
         if let Some(store) = self.options.workspace {
-            let _ = records::remove(&store.private(), &self.id);
+            let _ = store.workspace().remove_record(&self.id);
         }
     }
 }
 
 /// Removes the pending safety archive of a restore that changed nothing. One that cannot be read stays.
-fn discard_of(private: &Path, restore: &str, reading: &crate::ops::inventory::Reading, store: &crate::store::LocalStore) {
-    for name in pending::names(private).unwrap_or_default() {
-        let of_restore = pending::open(store, name.as_str(), reading).ok().flatten();
+fn discard_of(repository: &Repository, restore: &str, reading: &crate::ops::inventory::Reading) {
+    for name in repository.workspace().pending_names().unwrap_or_default() {
+        let of_restore = pending::open(repository, name.as_str(), reading).ok().flatten();
         if of_restore.and_then(|selected| selected.snapshot.replaces).is_some_and(|replaces| replaces.restore == restore) {
-            let _ = pending::discard(private, &name);
+            let _ = repository.workspace().discard_pending(&name);
         }
     }
 }
@@ -287,10 +286,6 @@ fn is_covered(plan: &Plan, note: &Note) -> bool {
         plan.targets().any(|target| target.path == path) || plan.gone.iter().any(|gone| gone == path)
     };
     note.targets.iter().all(|target| writes(&target.path))
-}
-
-fn absolute(path: &Path) -> String {
-    std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).to_string_lossy().into_owned()
 }
 
 /// Returns the folders of all targets of a plan, where scratch and notes lie.

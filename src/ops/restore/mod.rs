@@ -7,20 +7,18 @@
 mod damage;
 mod error;
 mod execute;
-mod intent;
 mod keep;
 mod plan;
-pub mod records;
 mod replace;
 mod room;
 mod schema;
 mod targets;
 pub mod undo;
 
+pub use crate::workspace::intents::{Interrupted, Note, beside, forget, interrupted};
 pub use damage::{Damage, look_for_damage};
 pub use error::RestoreError;
 pub use execute::{Options, Report, Restored, Safety, execute};
-pub use intent::{Interrupted, Note, beside, forget, interrupted};
 pub use plan::{Method, Plan, Removal, Step, choose, plan, plan_removals};
 pub use schema::{compare_schemas, schema_changed};
 pub use targets::{Known, Where, targets};

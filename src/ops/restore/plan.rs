@@ -6,9 +6,9 @@ use super::{Damage, RestoreError};
 use crate::database::{self, Holders, Proof, SourceError, Target, TargetState, Unlinked, refuse_unlinked};
 use crate::metadata::total_rows;
 use crate::names::Name;
+use crate::platform::parent;
 use crate::schema_diff::Difference;
 use crate::snapshot::{Contents, Held};
-use crate::store::parent;
 
 /// What a restore is going to do.
 #[derive(Debug, Clone)]

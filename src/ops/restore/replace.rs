@@ -51,13 +51,6 @@ pub(super) struct Done {
     pub(super) warnings: Vec<String>,
 }
 
-impl Done {
-    /// Names the rights that could not be set on a new file.
-    fn warn_of(&mut self, work: &Work<'_>, unset: &[String]) {
-        self.warnings.extend(unset.iter().map(|what| format!("{}: {what}", work.step.held.name)));
-    }
-}
-
 /// What replacing one database did.
 #[derive(Default)]
 pub(super) struct DoneOne {
@@ -65,13 +58,106 @@ pub(super) struct DoneOne {
     pub(super) aside: Option<PathBuf>,
 }
 
-/// One target, and how far it is.
-struct One<'a> {
+/// One target from the first connection to the end: what is restored there, and what has to be taken back after a failure.
+struct Target<'a> {
     work: &'a Work<'a>,
-    state: State<'a>,
+    /// The connections, if a database is replaced from inside.
+    replacement: Option<Replacement>,
+    change: Change,
+    /// Where what was committed differs from what was to be restored.
+    difference: Option<String>,
+    done: DoneOne,
 }
 
-/// How far a target is. What holds a lock lets go of it when it is dropped, with the old state where nothing was committed.
+/// What was changed at a target, and has to be taken back after a failure.
+#[derive(Default)]
+enum Change {
+    /// The old state is there, or what was written was not committed and goes with its lock.
+    #[default]
+    Nothing,
+    /// A new file is in place; what was there is in this folder.
+    Placed(Option<PathBuf>),
+    /// The file was exchanged.
+    Exchanged,
+    /// The new state is there for all to see.
+    Committed,
+    /// The commit failed: an error of the last sync can come after the new state is there for all to see.
+    Uncertain,
+}
+
+impl<'a> Target<'a> {
+    /// Opens a database that is replaced from inside. Nothing is locked.
+    fn open(work: &'a Work<'a>, options: &Options<'_>, warnings: &mut Vec<String>, progress: &dyn Progress) -> Result<Self, TargetError> {
+        let mut target = Self { work, replacement: None, change: Change::Nothing, difference: None, done: DoneOne::default() };
+        if work.step.method == Method::Inside {
+            let replacement = Replacement::open(&work.step.target, &work.copy, &options.limits, progress)?;
+            target.done.journal_modes = Some(replacement.journal_modes()?);
+            if replacement.is_resized() {
+                let name = &work.step.held.name;
+                warnings.push(format!("{name}: was rewritten with the page size of the target, which is in WAL mode"));
+            }
+            target.replacement = Some(replacement);
+        }
+        Ok(target)
+    }
+
+    /// Locks what can be locked.
+    fn lock(&mut self, limits: &Limits, progress: &dyn Progress) -> Result<LockedTarget<'_>, TargetError> {
+        let step = self.work.step;
+        let state = match (step.method, &mut self.replacement) {
+            (Method::Offline(proof), _) => State::OutOfUse(Offline::lock(&step.target, proof, limits, progress)?),
+            (Method::Inside, Some(replacement)) => State::Locked(replacement.lock(limits, progress)?),
+            _ => State::Vacant,
+        };
+        Ok(LockedTarget { work: self.work, state, difference: None })
+    }
+
+    /// Decides what the difference that comparing found means.
+    fn judge(&mut self, warnings: &mut Vec<String>) -> Result<(), TargetError> {
+        let Some(replacement) = &self.replacement else { return Ok(()) };
+        if replacement.judge(self.difference.take())? == Compared::Overtaken {
+            let name = &self.work.step.held.name;
+            warnings.push(format!("{name}: another process wrote to it at once, so it could not be compared page by page"));
+        }
+        Ok(())
+    }
+
+    /// Takes back what was changed.
+    fn take_back(self, limits: &Limits) -> Result<(), TargetError> {
+        let (work, target) = (self.work, &self.work.step.target);
+        match (self.change, self.replacement) {
+            (Change::Nothing, _) => Ok(()),
+            // It was empty before; that there is a database now does no harm.
+            (_, Some(_)) if target.state == TargetState::Empty => Ok(()),
+            (Change::Committed, Some(mut replacement)) => replacement.put_back(&work.safety, limits, &Silent),
+            (Change::Uncertain, replacement) => {
+                // A connection that met an error is of no use any more: a new one first rolls back what there is to roll back.
+                drop(replacement);
+                put_back_anew(work, limits)
+            }
+            (Change::Placed(aside), _) => database::take_away(target, &work.space, aside.as_deref()),
+            (Change::Exchanged, _) => database::exchange(target, &work.safety),
+            (Change::Committed, None) => Ok(()),
+        }
+    }
+}
+
+/// Replaces a database by its safety copy, whatever it is by now.
+fn put_back_anew(work: &Work<'_>, limits: &Limits) -> Result<(), TargetError> {
+    let target = database::look_at(&work.step.target.path)?;
+    let mut replacement = Replacement::open(&target, &work.safety, limits, &Silent)?;
+    replacement.lock(limits, &Silent)?.write(&Silent)?.commit()?;
+    replacement.close()
+}
+
+/// A target on its way through the steps, and how far it is. Dropped before its commit it lets go of the lock, with the old state.
+struct LockedTarget<'a> {
+    work: &'a Work<'a>,
+    state: State<'a>,
+    difference: Option<String>,
+}
+
+/// How far a target is.
 #[allow(clippy::large_enum_variant, reason = "there are as many of them as databases in a set")]
 enum State<'a> {
     /// There is nothing to lock: the file is missing, or is no database.
@@ -84,32 +170,134 @@ enum State<'a> {
     Written(Written<'a>),
     /// A new file is in place; what was there is in this folder.
     Placed(Option<PathBuf>),
-    /// The file was exchanged.
-    Exchanged,
+    /// The file was exchanged; a copy of its old content is in this folder if it could not be renamed.
+    Exchanged(Option<PathBuf>),
     /// The new state is there for all to see.
     Committed(Committed<'a>),
-    /// The commit failed: an error of the last sync can come after the new state is there for all to see.
+    /// The commit failed.
     Uncertain,
 }
 
-/// What has to be taken back of one target.
-enum Change {
-    Nothing,
-    Placed(Option<PathBuf>),
-    Exchanged,
-    Committed,
-    Uncertain,
-}
+impl LockedTarget<'_> {
+    /// Copies what it holds, if it is a database that is locked.
+    fn copy_old(&self, progress: &dyn Progress) -> Result<Option<Staged>, TargetError> {
+        let (step, copy) = (self.work.step, self.work.safety.clone());
+        progress.begin(Stage::Copy, step.held.name.as_str(), 0);
+        let bytes = match &self.state {
+            State::OutOfUse(offline) => offline.copy_to(&copy, progress)?,
+            State::Locked(locked) => locked.copy_to(&copy, progress)?,
+            _ => return Ok(None),
+        };
+        let source = step.target.path.clone();
+        let provenance = Provenance::of(&source);
+        Ok(Some(Staged { name: step.held.name.clone(), source, copy, bytes, provenance, damage: Vec::new() }))
+    }
 
-impl State<'_> {
-    fn change(self) -> Change {
-        match self {
-            State::Vacant | State::OutOfUse(_) | State::Locked(_) | State::Written(_) => Change::Nothing,
-            State::Placed(aside) => Change::Placed(aside),
-            State::Exchanged => Change::Exchanged,
-            State::Committed(_) => Change::Committed,
-            State::Uncertain => Change::Uncertain,
+    /// Writes the new content, all but the commit.
+    fn write(&mut self, progress: &dyn Progress) -> Result<(), TargetError> {
+        self.state = match std::mem::replace(&mut self.state, State::Vacant) {
+            State::Locked(locked) => State::Written(locked.write(progress)?),
+            other => other,
+        };
+        Ok(())
+    }
+
+    /// Puts a new file where no database was.
+    fn place(&mut self, stamp: &str, warnings: &mut Vec<String>) -> Result<(), TargetError> {
+        let (target, copy) = (&self.work.step.target, &self.work.copy);
+        let database::Placed { aside, unset } = match self.work.step.method {
+            Method::Create => database::place_new(target, copy, self.work.rights.as_ref(), stamp)?,
+            Method::SetAside => database::place_over_unusable(target, copy, stamp)?,
+            Method::Inside | Method::Offline(_) => return Ok(()),
+        };
+        self.state = State::Placed(aside);
+        self.warn_of(&unset, warnings);
+        Ok(())
+    }
+
+    /// Replaces the file of a database that nobody has open.
+    fn exchange(&mut self, stamp: &str, warnings: &mut Vec<String>) -> Result<(), TargetError> {
+        match std::mem::replace(&mut self.state, State::Vacant) {
+            State::OutOfUse(offline) => {
+                let replaced = offline.replace(&self.work.copy, stamp)?;
+                self.state = State::Exchanged(replaced.aside.clone());
+                self.warn_of(&replaced.unset, warnings);
+                warnings.extend(
+                    replaced.settle()?.into_iter().map(|holder| {
+                        format!("process {} ({}) opened the old file at this very moment: restart it", holder.pid, holder.name)
+                    }),
+                );
+            }
+            other => self.state = other,
         }
+        Ok(())
+    }
+
+    /// Commits what was written.
+    fn commit(&mut self) -> Result<(), TargetError> {
+        self.state = match std::mem::replace(&mut self.state, State::Uncertain) {
+            State::Written(written) => State::Committed(written.commit()?),
+            other => other,
+        };
+        Ok(())
+    }
+
+    /// Compares what was committed with what was to be restored.
+    fn compare(&mut self) -> Result<(), TargetError> {
+        if let State::Committed(committed) = &self.state {
+            self.difference = committed.compare(&self.work.space, &Silent)?;
+        }
+        Ok(())
+    }
+
+    /// Names the rights that could not be set on a new file.
+    fn warn_of(&self, unset: &[String], warnings: &mut Vec<String>) {
+        warnings.extend(unset.iter().map(|what| format!("{}: {what}", self.work.step.held.name)));
+    }
+
+    /// Lets go, and returns what was changed, the folder of what was moved aside, and what comparing found.
+    fn end(self) -> (Change, Option<PathBuf>, Option<String>) {
+        let (change, aside) = match self.state {
+            State::Vacant | State::OutOfUse(_) | State::Locked(_) | State::Written(_) => (Change::Nothing, None),
+            State::Placed(aside) => (Change::Placed(aside.clone()), aside),
+            State::Exchanged(aside) => (Change::Exchanged, aside),
+            State::Committed(_) => (Change::Committed, None),
+            State::Uncertain => (Change::Uncertain, None),
+        };
+        (change, aside, self.difference)
+    }
+}
+
+/// A database that was not there before, and the folder into which it was moved.
+struct Moved<'a> {
+    leaving: &'a Leaving<'a>,
+    aside: Option<PathBuf>,
+}
+
+impl Moved<'_> {
+    fn move_aside(&mut self, stamp: &str) -> Result<(), TargetError> {
+        self.aside = Some(database::set_aside(&self.leaving.removal.target, stamp)?);
+        Ok(())
+    }
+
+    fn bring_back(self) -> Result<(), TargetError> {
+        self.aside.map_or(Ok(()), |aside| database::bring_back(&self.leaving.removal.target, &aside))
+    }
+
+    /// Copies it for the safety archive, if it is a database.
+    fn copy_old(&self, options: &Options<'_>, progress: &dyn Progress) -> anyhow::Result<Option<Staged>> {
+        let Leaving { removal, safety } = self.leaving;
+        if !matches!(removal.target.state, TargetState::Database(_)) {
+            return Ok(None);
+        }
+        let source = Source { name: removal.name.clone(), path: removal.target.path.clone() };
+        let folder = safety.parent().expect("the copy lies in the scratch folder");
+        // Not locked: whatever is committed after this copy is kept in the folder that the file is moved into.
+        let pinned = database::pin(std::slice::from_ref(&source), folder, &options.clock, &options.limits, progress)?;
+        let database = pinned.databases.into_iter().next().expect("one was pinned");
+        let bytes = database.copy_to(safety, &options.limits, progress)?;
+        let provenance = Provenance::of(&source.path);
+        Ok(Some(Staged { name: source.name, source: source.path, copy: safety.clone(), bytes, provenance, damage: Vec::new() }))
     }
 }
 
@@ -121,33 +309,30 @@ pub(super) fn replace(
     keeper: &mut Keeper<'_>,
     progress: &dyn Progress,
 ) -> anyhow::Result<Done> {
-    let mut done = Done { databases: work.iter().map(|_| DoneOne::default()).collect(), ..Done::default() };
-    let mut replacements = open(work, options, &mut done, progress)?;
+    let mut done = Done::default();
+    let opened = work.iter().map(|work| Target::open(work, options, &mut done.warnings, progress));
+    let mut targets = opened.collect::<Result<Vec<_>, _>>()?;
+    let mut moved: Vec<Moved<'_>> = leaving.iter().map(|leaving| Moved { leaving, aside: None }).collect();
 
     // Nothing is changed from here to the second note; an error or a signal lets everything go.
-    let mut targets = lock(work, &mut replacements, &options.limits, progress)?;
-    let prepared = prepare(&mut targets, leaving, options, keeper, &mut done, progress);
-    if let Err(error) = prepared {
+    let locking = targets.iter_mut().map(|target| target.lock(&options.limits, progress));
+    let mut locked = locking.collect::<Result<Vec<_>, _>>()?;
+    if let Err(error) = prepare(&mut locked, &moved, options, keeper, &mut done.safety, progress) {
         // The locks go first: nobody waits for the removal of what was kept.
-        drop(targets);
+        drop(locked);
         keeper.unchanged(done.safety.as_ref());
         return Err(error);
     }
 
     // From here on something is changed. No signal is listened to until all of it is.
-    let stamp = keeper.stamp();
-    let mut asides: Vec<Option<PathBuf>> = leaving.iter().map(|_| None).collect();
-    let changed = place(&mut targets, &mut done, &stamp)
-        .and_then(|()| move_aside(leaving, &mut asides, &stamp))
-        .and_then(|()| commit(&mut targets))
-        .and_then(|()| compare(&targets));
-    let changes: Vec<Change> = targets.into_iter().map(|one| one.state.change()).collect();
-    let failure = match changed {
-        Ok(differences) => judge(work, &replacements, differences, &mut done).err(),
-        Err(error) => Some(error),
-    };
-    if let Some(error) = failure {
-        let trouble = take_back(work, replacements, changes, leaving, asides, options);
+    let changed = change(&mut locked, &mut moved, &keeper.stamp(), &mut done.warnings);
+    let ends: Vec<_> = locked.into_iter().map(LockedTarget::end).collect();
+    for (target, end) in targets.iter_mut().zip(ends) {
+        (target.change, target.done.aside, target.difference) = end;
+    }
+    let judged = changed.and_then(|()| targets.iter_mut().try_for_each(|target| target.judge(&mut done.warnings)));
+    if let Err(error) = judged {
+        let trouble = take_back(targets, moved, options);
         if trouble.is_empty() {
             keeper.unchanged(done.safety.as_ref());
             return Err(error.into());
@@ -155,246 +340,93 @@ pub(super) fn replace(
         // The notes stay: some may be new and some old.
         return Err(anyhow!(error).context(trouble.join("; ")));
     }
-    for replacement in replacements.into_iter().flatten() {
-        replacement.close()?;
+    for target in &mut targets {
+        target.replacement.take().map_or(Ok(()), Replacement::close)?;
     }
-    done.removed = asides.into_iter().flatten().collect();
+    targets.sort_by_key(|target| target.work.number);
+    done.databases = targets.into_iter().map(|target| target.done).collect();
+    done.removed = moved.into_iter().filter_map(|one| one.aside).collect();
     keeper.finish()?;
     Ok(done)
 }
 
-/// Opens every database that is replaced from inside; `None` for the others. Nothing is locked.
-fn open(
-    work: &[Work<'_>],
-    options: &Options<'_>,
-    done: &mut Done,
-    progress: &dyn Progress,
-) -> Result<Vec<Option<Replacement>>, TargetError> {
-    let mut replacements = Vec::new();
-    for one in work {
-        if one.step.method != Method::Inside {
-            replacements.push(None);
-            continue;
-        }
-        let replacement = Replacement::open(&one.step.target, &one.copy, &options.limits, progress)?;
-        done.databases[one.number].journal_modes = Some(replacement.journal_modes()?);
-        if replacement.is_resized() {
-            let name = &one.step.held.name;
-            done.warnings.push(format!("{name}: was rewritten with the page size of the target, which is in WAL mode"));
-        }
-        replacements.push(Some(replacement));
-    }
-    Ok(replacements)
-}
-
-/// Locks every target, in the order that every restore takes.
-fn lock<'a>(
-    work: &'a [Work<'a>],
-    replacements: &'a mut [Option<Replacement>],
-    limits: &Limits,
-    progress: &dyn Progress,
-) -> Result<Vec<One<'a>>, TargetError> {
-    let mut targets = Vec::new();
-    for (work, replacement) in work.iter().zip(replacements) {
-        let state = match (work.step.method, replacement) {
-            (Method::Offline(proof), _) => State::OutOfUse(Offline::lock(&work.step.target, proof, limits, progress)?),
-            (Method::Inside, Some(replacement)) => State::Locked(replacement.lock(limits, progress)?),
-            _ => State::Vacant,
-        };
-        targets.push(One { work, state });
-    }
-    Ok(targets)
-}
-
 /// Does everything that changes no target: the first note, the safety archive, the new content without its commit, the second note.
 fn prepare(
-    targets: &mut [One<'_>],
-    leaving: &[Leaving<'_>],
+    targets: &mut [LockedTarget<'_>],
+    moved: &[Moved<'_>],
     options: &Options<'_>,
     keeper: &mut Keeper<'_>,
-    done: &mut Done,
+    safety: &mut Option<ArchiveName>,
     progress: &dyn Progress,
 ) -> anyhow::Result<()> {
     keeper.announce()?;
-    done.safety = keeper.keep(copy_old(targets, leaving, options, progress)?, progress)?;
+    *safety = keeper.keep(copy_old(targets, moved, options, progress)?, progress)?;
 
     let total = targets.iter().filter_map(|one| one.work.step.held.bytes).sum();
     progress.begin(Stage::Replace, &options.archive, total);
     for one in targets {
-        one.state = match std::mem::replace(&mut one.state, State::Vacant) {
-            State::Locked(locked) => State::Written(locked.write(progress)?),
-            other => other,
-        };
+        one.write(progress)?;
     }
     keeper.replacing()
 }
 
-/// Copies what the locked targets hold, in the order of the plan.
+/// Copies what the targets hold, in the order of the plan.
 ///
 /// Without a safety archive the copies of several are made all the same: a failure at the second brings the first back from its copy.
-fn copy_old(targets: &[One<'_>], leaving: &[Leaving<'_>], options: &Options<'_>, progress: &dyn Progress) -> anyhow::Result<Vec<Staged>> {
-    let wanted = matches!(options.safety, Safety::Into(_)) || targets.len() + leaving.len() > 1;
+fn copy_old(
+    targets: &[LockedTarget<'_>],
+    moved: &[Moved<'_>],
+    options: &Options<'_>,
+    progress: &dyn Progress,
+) -> anyhow::Result<Vec<Staged>> {
+    if matches!(options.safety, Safety::Without) && targets.len() + moved.len() < 2 {
+        return Ok(Vec::new());
+    }
     let mut staged = Vec::new();
-    for one in targets.iter().filter(|one| wanted && one.work.step.needs_safety_backup()) {
-        let (step, copy) = (one.work.step, one.work.safety.clone());
-        progress.begin(Stage::Copy, step.held.name.as_str(), 0);
-        let bytes = match &one.state {
-            State::OutOfUse(offline) => offline.copy_to(&copy, progress)?,
-            State::Locked(locked) => locked.copy_to(&copy, progress)?,
-            _ => continue,
-        };
-        let source = step.target.path.clone();
-        let provenance = Provenance::of(&source);
-        staged.push((one.work.number, Staged { name: step.held.name.clone(), source, copy, bytes, provenance, damage: Vec::new() }));
+    for one in targets.iter().filter(|one| one.work.step.needs_safety_backup()) {
+        staged.extend(one.copy_old(progress)?.map(|copy| (one.work.number, copy)));
     }
     staged.sort_by_key(|(number, _)| *number);
     let mut staged: Vec<Staged> = staged.into_iter().map(|(_, staged)| staged).collect();
-    for one in leaving.iter().filter(|one| wanted && matches!(one.removal.target.state, TargetState::Database(_))) {
-        let source = Source { name: one.removal.name.clone(), path: one.removal.target.path.clone() };
-        let folder = one.safety.parent().expect("the copy lies in the scratch folder");
-        // Not locked: whatever is committed after this copy is kept in the folder that the file is moved into.
-        let pinned = database::pin(std::slice::from_ref(&source), folder, &options.clock, &options.limits, progress)?;
-        let database = pinned.databases.into_iter().next().expect("one was pinned");
-        let bytes = database.copy_to(&one.safety, &options.limits, progress)?;
-        let provenance = Provenance::of(&source.path);
-        staged.push(Staged { name: source.name, source: source.path, copy: one.safety.clone(), bytes, provenance, damage: Vec::new() });
+    for one in moved {
+        staged.extend(one.copy_old(options, progress)?);
     }
     Ok(staged)
 }
 
-/// Puts files in place where nothing is replaced from inside: first where no database was, then those that nobody has open.
-fn place(targets: &mut [One<'_>], done: &mut Done, stamp: &str) -> Result<(), TargetError> {
-    for one in targets.iter_mut() {
-        let (target, copy) = (&one.work.step.target, &one.work.copy);
-        let database::Placed { aside, unset } = match one.work.step.method {
-            Method::Create => database::place_new(target, copy, one.work.rights.as_ref(), stamp)?,
-            Method::SetAside => database::place_over_unusable(target, copy, stamp)?,
-            Method::Inside | Method::Offline(_) => continue,
-        };
-        done.warn_of(one.work, &unset);
-        done.databases[one.work.number].aside.clone_from(&aside);
-        one.state = State::Placed(aside);
-    }
-    for one in targets {
-        match std::mem::replace(&mut one.state, State::Vacant) {
-            State::OutOfUse(offline) => {
-                let replaced = offline.replace(&one.work.copy, stamp)?;
-                done.databases[one.work.number].aside.clone_from(&replaced.aside);
-                one.state = State::Exchanged;
-                done.warn_of(one.work, &replaced.unset);
-                done.warnings.extend(
-                    replaced.settle()?.into_iter().map(|holder| {
-                        format!("process {} ({}) opened the old file at this very moment: restart it", holder.pid, holder.name)
-                    }),
-                );
-            }
-            other => one.state = other,
-        }
-    }
-    Ok(())
-}
-
-/// Moves the databases aside that were not there before.
-fn move_aside(leaving: &[Leaving<'_>], asides: &mut [Option<PathBuf>], stamp: &str) -> Result<(), TargetError> {
-    for (one, aside) in leaving.iter().zip(asides) {
-        *aside = Some(database::set_aside(&one.removal.target, stamp)?);
-    }
-    Ok(())
-}
-
-/// Commits one after the other.
-fn commit(targets: &mut [One<'_>]) -> Result<(), TargetError> {
-    for one in targets {
-        one.state = match std::mem::replace(&mut one.state, State::Uncertain) {
-            State::Written(written) => State::Committed(written.commit()?),
-            other => other,
-        };
-    }
-    Ok(())
-}
-
-/// Compares what was committed, and returns where each target differs.
-fn compare(targets: &[One<'_>]) -> Result<Vec<Option<String>>, TargetError> {
-    let difference = |one: &One<'_>| match &one.state {
-        State::Committed(committed) => committed.compare(&one.work.space, &Silent),
-        _ => Ok(None),
-    };
-    targets.iter().map(difference).collect()
-}
-
-/// Decides what the differences mean.
-fn judge(
-    work: &[Work<'_>],
-    replacements: &[Option<Replacement>],
-    differences: Vec<Option<String>>,
-    done: &mut Done,
-) -> Result<(), TargetError> {
-    for ((one, replacement), difference) in work.iter().zip(replacements).zip(differences) {
-        let Some(replacement) = replacement else { continue };
-        if replacement.judge(difference)? == Compared::Overtaken {
-            let name = &one.step.held.name;
-            done.warnings.push(format!("{name}: another process wrote to it at once, so it could not be compared page by page"));
-        }
-    }
-    Ok(())
+/// Changes the targets: first new files where no database was, then those that nobody has open, then what is moved aside, and then one
+/// commit after the other. What was committed is compared when all are.
+fn change(targets: &mut [LockedTarget<'_>], moved: &mut [Moved<'_>], stamp: &str, warnings: &mut Vec<String>) -> Result<(), TargetError> {
+    targets.iter_mut().try_for_each(|one| one.place(stamp, warnings))?;
+    targets.iter_mut().try_for_each(|one| one.exchange(stamp, warnings))?;
+    moved.iter_mut().try_for_each(|one| one.move_aside(stamp))?;
+    targets.iter_mut().try_for_each(LockedTarget::commit)?;
+    targets.iter_mut().try_for_each(LockedTarget::compare)
 }
 
 /// Takes everything back after a failure. Returns what could not be.
-fn take_back(
-    work: &[Work<'_>],
-    replacements: Vec<Option<Replacement>>,
-    changes: Vec<Change>,
-    leaving: &[Leaving<'_>],
-    asides: Vec<Option<PathBuf>>,
-    options: &Options<'_>,
-) -> Vec<String> {
+fn take_back(targets: Vec<Target<'_>>, moved: Vec<Moved<'_>>, options: &Options<'_>) -> Vec<String> {
     let mut trouble = Vec::new();
-    let mut failed = |target: &database::Target, error: TargetError| {
+    let mut note = |target: &database::Target, result: Result<(), TargetError>| {
+        let Err(error) = result else { return };
         let path = printable(&target.path.to_string_lossy()).into_owned();
         let kept =
             if matches!(options.safety, Safety::Into(_)) { "its old content is in the safety backup" } else { "there is no safety backup" };
         trouble.push(format!("\"{path}\" may have been replaced and could not be rolled back ({error}); {kept}"));
     };
-    let mut files = Vec::new();
     // Those that are committed first: their locks are still held, in rollback mode.
-    for ((one, replacement), change) in work.iter().zip(replacements).zip(changes) {
-        let Some(mut replacement) = replacement else {
-            files.push((one, change));
-            continue;
-        };
-        let result = match (&one.step.target.state, change) {
-            // It was empty before; that there is a database now does no harm.
-            (TargetState::Empty, _) => Ok(()),
-            (_, Change::Committed) => replacement.put_back(&one.safety, &options.limits, &Silent),
-            (_, Change::Uncertain) => {
-                // A connection that met an error is of no use any more: a new one first rolls back what there is to roll back.
-                drop(replacement);
-                put_back_anew(one, &options.limits)
-            }
-            _ => Ok(()),
-        };
-        result.unwrap_or_else(|error| failed(&one.step.target, error));
+    let (inside, files): (Vec<_>, Vec<_>) = targets.into_iter().partition(|target| target.replacement.is_some());
+    for target in inside {
+        let step = target.work.step;
+        note(&step.target, target.take_back(&options.limits));
     }
-    for (one, aside) in leaving.iter().zip(asides) {
-        let result = aside.map_or(Ok(()), |aside| database::bring_back(&one.removal.target, &aside));
-        result.unwrap_or_else(|error| failed(&one.removal.target, error));
+    for one in moved {
+        let removal = one.leaving.removal;
+        note(&removal.target, one.bring_back());
     }
-    for (one, change) in files.into_iter().rev() {
-        let target = &one.step.target;
-        let result = match change {
-            Change::Placed(aside) => database::take_away(target, &one.space, aside.as_deref()),
-            Change::Exchanged => database::exchange(target, &one.safety),
-            Change::Nothing | Change::Committed | Change::Uncertain => Ok(()),
-        };
-        result.unwrap_or_else(|error| failed(target, error));
+    for target in files.into_iter().rev() {
+        let step = target.work.step;
+        note(&step.target, target.take_back(&options.limits));
     }
     trouble
-}
-
-/// Replaces a database by its safety copy, whatever it is by now.
-fn put_back_anew(one: &Work<'_>, limits: &Limits) -> Result<(), TargetError> {
-    let target = database::look_at(&one.step.target.path)?;
-    let mut replacement = Replacement::open(&target, &one.safety, limits, &Silent)?;
-    replacement.lock(limits, &Silent)?.write(&Silent)?.commit()?;
-    replacement.close()
 }

@@ -6,7 +6,6 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -14,16 +13,16 @@ use anyhow::Context as _;
 use super::RestoreError;
 use super::plan::{Method, Plan};
 use crate::names::printable;
-use crate::platform::{free_bytes, is_network_file_system};
-use crate::scratch::{Scratch, sweep_beside};
-use crate::store::{LocalStore, parent};
+use crate::ops::Repository;
+use crate::platform::{device, free_bytes, is_network_file_system, parent};
+use crate::workspace::scratch::{Scratch, sweep_beside};
 
 /// The bytes that are needed on each device, with a folder on it.
 type Needs = BTreeMap<u64, (PathBuf, u64)>;
 
 /// Fails with "not enough space" before anything is written, if that can be foreseen. Returns the scratch folder for what an existing
 /// database is rewritten from; `None` if that is to lie beside the target.
-pub(super) fn arrange(plan: &Plan, workspace: Option<&LocalStore>) -> anyhow::Result<Option<Scratch>> {
+pub(super) fn arrange(plan: &Plan, workspace: Option<&Repository>) -> anyhow::Result<Option<Scratch>> {
     let temporary = std::env::temp_dir();
     // Also if this run works elsewhere; that an old leftover stays is no reason to fail a restore.
     let _ = sweep_beside(&temporary);
@@ -53,9 +52,9 @@ pub(super) fn arrange(plan: &Plan, workspace: Option<&LocalStore>) -> anyhow::Re
     }
     // Not on a network: a lock of the target is held while the old state is copied.
     let is_local = |folder: &Path| is_network_file_system(folder).is_ok_and(|network| !network);
-    if let Some(private) = workspace.and_then(|store| store.create_private().ok()).filter(|private| is_local(private))
-        && fits(&needs, &private, total)?
-        && let Ok(scratch) = Scratch::in_store(&private)
+    if let Some(private) = workspace.map(Repository::workspace).filter(|workspace| workspace.create().is_ok_and(is_local))
+        && fits(&needs, private.folder(), total)?
+        && let Ok(scratch) = private.scratch()
     {
         return Ok(Some(scratch));
     }
@@ -73,7 +72,7 @@ pub(super) fn arrange(plan: &Plan, workspace: Option<&LocalStore>) -> anyhow::Re
 }
 
 fn add(needs: &mut Needs, folder: &Path, bytes: u64) -> anyhow::Result<()> {
-    let device = std::fs::metadata(folder).with_context(|| format!("cannot look at \"{}\"", folder.display()))?.dev();
+    let device = device(folder).with_context(|| format!("cannot look at \"{}\"", folder.display()))?;
     needs.entry(device).or_insert_with(|| (folder.to_owned(), 0)).1 += bytes;
     Ok(())
 }

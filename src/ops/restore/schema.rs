@@ -3,17 +3,16 @@
 //! Where the digests of both schemas are one, nothing changes and nothing is read. Else a database that is small is
 //! unpacked for a look; of a large one the names of its tables must do, which the archive's metadata has.
 
-use std::fs::OpenOptions;
 use std::num::NonZeroUsize;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use super::plan::{Plan, Step};
 use crate::archive::Archive;
 use crate::database::{self, TargetState};
+use crate::platform::private_file;
 use crate::progress::Progress;
 use crate::schema_diff::{Difference, Schema, difference};
-use crate::scratch::{Scratch, sweep_beside};
+use crate::workspace::scratch::{Scratch, sweep_beside};
 
 /// Up to this size a database is unpacked only to look at its schema, in bytes: a third of a second.
 const CHEAP: u64 = 64 << 20;
@@ -51,7 +50,7 @@ fn unpacked(archive: &Archive, step: &Step, folder: &Path, threads: NonZeroUsize
     let _ = sweep_beside(folder);
     let scratch = Scratch::beside(folder).ok()?;
     let copy = scratch.path().join("look.db");
-    let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&copy).ok()?;
+    let file = private_file(&copy).ok()?;
     archive.unpack(&[(step.index, &file)], threads, progress).ok()?;
     Some(database::schema(&copy).ok()?.schema)
 }

@@ -11,17 +11,18 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use chrono::{DateTime, Utc};
 
-use super::intent::{Interrupted, beside};
-use super::records::{self, Record, State};
 use crate::metadata::{Kind, ReplacedTarget};
 use crate::names::{ArchiveName, HostLabel, Name};
+use crate::ops::Repository;
 use crate::ops::inventory::{Reading, inventory};
 use crate::ops::pending;
 use crate::ops::resolve::ResolveError;
+use crate::platform::parent;
 use crate::progress::Progress;
 use crate::snapshot::Snapshot;
-use crate::store::{LocalStore, parent};
 use crate::streams::{OwnHost, Place};
+use crate::workspace::intents::{Interrupted, beside};
+use crate::workspace::records::{Record, State};
 
 /// Which restores are meant.
 #[derive(Debug, Clone)]
@@ -131,15 +132,15 @@ impl History {
     /// Reads the archives of the store, the pending ones, the records and the notes beside targets.
     ///
     /// An archive that the system failed to read and that may be the newest safety backup is an error.
-    pub fn read(store: &LocalStore, scope: &Scope, reading: &Reading, progress: &dyn Progress) -> anyhow::Result<Self> {
-        let found = inventory(store, reading, progress)?;
+    pub fn read(repository: &Repository, scope: &Scope, reading: &Reading, progress: &dyn Progress) -> anyhow::Result<Self> {
+        let found = inventory(repository, reading, progress)?;
         let newest = found.snapshots.iter().find(|snapshot| snapshot.kind == Kind::Safety).map(|snapshot| snapshot.created_at);
         if let Some(unread) = found.unread_as_new_as(newest, None) {
             return Err(ResolveError::from(unread).into());
         }
         let mut snapshots = found.snapshots;
-        pending::add(store, reading, &mut snapshots)?;
-        let records = records::all(&store.private()).context("cannot read the records of restores")?;
+        pending::add(repository, reading, &mut snapshots)?;
+        let records = repository.workspace().records().context("cannot read the records of restores")?;
         let mut folders: BTreeSet<&Path> = scope.targets.folders().into_iter().collect();
         let unfinished = records.iter().filter(|record| record.state == State::Unfinished);
         folders.extend(unfinished.flat_map(|record| &record.targets).map(|target| parent(Path::new(&target.path))));
@@ -201,7 +202,7 @@ impl History {
         }
         for Interrupted { note, .. } in notes {
             let known = restores.remove(&note.restore);
-            if note.phase == super::intent::Phase::Preparing {
+            if note.phase == crate::workspace::intents::Phase::Preparing {
                 // It changed nothing. Its note goes with the next restore or undo on its targets.
                 continue;
             }

@@ -1,6 +1,6 @@
-//! Gives inputs to the checks of `tests/hostile`, and holds how much memory each may take.
+//! Gives inputs to the checks of `tests/library/hostile`, and holds how much memory each may take.
 
-#[path = "../../hostile/mod.rs"]
+#[path = "../../library/hostile/mod.rs"]
 pub mod hostile;
 
 use std::alloc::{GlobalAlloc, Layout, System};

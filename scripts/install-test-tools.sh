@@ -1,0 +1,60 @@
+#!/usr/bin/env bash
+# Installs what the tests need beside Rust and a C compiler: Debian packages, and Python packages into target/python.
+#   scripts/install-test-tools.sh
+# Only root on Debian installs packages. Elsewhere the missing ones are named: without the first group the tests do not run (exit 2);
+# without one of the second, the tests that need it are listed as not tested.
+set -euo pipefail
+if [ $# -gt 0 ]; then
+    sed -n '2,5s/^# //p' "$0"
+    exit 2
+fi
+cd "$(dirname "$0")/.."
+
+# package:program, or package:file (a pattern) if the package has no program.
+required=(sqlite3:sqlite3 python3:python3 git:git gzip:gzip tar:tar dash:dash man-db:man)
+optional=(strace:strace pigz:pigz zstd:zstd shellcheck:shellcheck time:time nbdkit:nbdkit
+    nbdkit-plugin-python:/usr/lib/*/nbdkit/plugins/nbdkit-python-plugin.so libnbd-bin:nbdfuse fuse3:fusermount3
+    systemd:systemd-analyze g++:c++ acl:setfacl attr:setfattr bindfs:bindfs exfat-fuse:mount.exfat-fuse exfatprogs:mkfs.exfat
+    mount:mount e2fsprogs:mkfs.ext4 procps:ps util-linux:setpriv)
+modules=(apsw:apsw.sqlite_extra django:django sqlite-vec:sqlite_vec prometheus-client:prometheus_client)
+
+# Prints the packages of the arguments that are not installed.
+missing() {
+    local entry
+    for entry; do
+        case "${entry#*:}" in
+        /*) compgen -G "${entry#*:}" >/dev/null ;;
+        # A file: `time` is a word of the shell, too.
+        *) PATH=$PATH:/sbin:/usr/sbin type -P "${entry#*:}" >/dev/null ;;
+        esac || echo "${entry%%:*}"
+    done
+}
+
+mapfile -t packages < <(missing "${required[@]}" "${optional[@]}")
+# The venv module is there without the package, but cannot install pip.
+python3 -c 'import ensurepip' 2>/dev/null || packages+=(python3-venv)
+if [ "${#packages[@]}" -gt 0 ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    echo "installing ${packages[*]}"
+    export DEBIAN_FRONTEND=noninteractive
+    { apt-get update -qq && apt-get install -y -qq --no-install-recommends "${packages[@]}"; } >/dev/null || true
+fi
+
+mapfile -t wanted < <(missing "${optional[@]}")
+mapfile -t needed < <(missing "${required[@]}")
+[ "${#wanted[@]}" = 0 ] || echo "missing packages, whose tests do not run: ${wanted[*]}" >&2
+if [ "${#needed[@]}" -gt 0 ]; then
+    echo "missing packages, without which no test runs: ${needed[*]}" >&2
+    echo "hint: install them as root: apt-get install ${needed[*]} ${wanted[*]}" >&2
+    exit 2
+fi
+[ "${#wanted[@]}" = 0 ] || echo "hint: install them as root: apt-get install ${wanted[*]}" >&2
+
+lacking=()
+for entry in "${modules[@]}"; do
+    target/python/bin/python -c "import ${entry#*:}" 2>/dev/null || lacking+=("${entry%%:*}")
+done
+if [ "${#lacking[@]}" -gt 0 ]; then
+    echo "installing ${lacking[*]} for Python in target/python"
+    { python3 -m venv target/python && target/python/bin/pip install --quiet "${lacking[@]}"; } \
+        || echo "missing Python packages, whose tests do not run: ${lacking[*]}" >&2
+fi

@@ -1,0 +1,79 @@
+//! The bytes inside a file from front to back, decompressed if it is compressed, whoever compressed it.
+
+use std::io::{self, BufRead as _, BufReader, Read as _};
+use std::sync::Arc;
+
+use super::codecs::Codec;
+use super::forward::{Forward, unreadable};
+use super::gzip;
+use crate::archive::error::{ArchiveError, damaged};
+use crate::store::ReadAt;
+
+/// How much is read at once.
+const CHUNK: usize = 256 * 1024;
+
+/// The bytes inside a file.
+pub(crate) enum ByteStream {
+    Plain(BufReader<Forward>),
+    Gzip(Box<gzip::Stream>),
+}
+
+impl ByteStream {
+    pub(crate) fn new(source: Arc<dyn ReadAt>, codec: Option<Codec>) -> Self {
+        let reader = BufReader::with_capacity(CHUNK, Forward { source, at: 0 });
+        match codec {
+            Some(Codec::Gzip) => Self::Gzip(Box::new(gzip::Stream::new(reader))),
+            None => Self::Plain(reader),
+        }
+    }
+
+    /// Fills as much of the buffer as there is.
+    pub(crate) fn fill(&mut self, buffer: &mut [u8]) -> Result<usize, ArchiveError> {
+        let mut filled = 0;
+        while filled < buffer.len() {
+            let (count, what) = match self {
+                Self::Plain(reader) => (reader.read(&mut buffer[filled..]), "file"),
+                Self::Gzip(gzip) => (gzip.read(&mut buffer[filled..]), "gzip stream"),
+            };
+            match count {
+                Ok(0) => break,
+                Ok(count) => filled += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(unreadable(error, what)),
+            }
+        }
+        Ok(filled)
+    }
+
+    /// Fills the whole buffer.
+    pub(crate) fn fill_all(&mut self, buffer: &mut [u8]) -> Result<(), ArchiveError> {
+        if self.fill(buffer)? == buffer.len() { Ok(()) } else { Err(damaged("the tar is cut short")) }
+    }
+
+    /// Leaves bytes out; those of an uncompressed file are not even read.
+    pub(crate) fn skip(&mut self, mut bytes: u64) -> Result<(), ArchiveError> {
+        if let Self::Plain(reader) = self {
+            let at = reader.get_ref().at - reader.buffer().len() as u64;
+            let end = reader.get_ref().source.bytes();
+            let to = at.checked_add(bytes).filter(|&to| to <= end).ok_or_else(|| damaged("the tar is cut short"))?;
+            reader.consume(reader.buffer().len());
+            reader.get_mut().at = to;
+            return Ok(());
+        }
+        let mut skipped = vec![0; CHUNK];
+        while bytes > 0 {
+            let part = bytes.min(CHUNK as u64);
+            self.fill_all(&mut skipped[..part as usize])?;
+            bytes -= part;
+        }
+        Ok(())
+    }
+
+    /// Returns how many bytes follow the compressed data; known once everything was read.
+    pub(crate) fn trailing(&self) -> u64 {
+        match self {
+            Self::Plain(_) => 0,
+            Self::Gzip(gzip) => gzip.trailing(),
+        }
+    }
+}

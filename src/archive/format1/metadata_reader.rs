@@ -1,0 +1,140 @@
+//! Metadata of format 1: read strictly, and turned into what the operations see.
+
+use std::collections::HashSet;
+
+use serde::Deserialize;
+
+use crate::archive::codec::Codec;
+use crate::archive::error::{ArchiveError, damaged, shown, unreadable_json};
+use crate::archive::format::TAR_BLOCK;
+use crate::archive::limits::{MAX_METADATA_BYTES, MAX_ODDITIES};
+use crate::archive::tar_file::tar_header::{self, EntryKind};
+use crate::metadata::{DatabaseMetadata, FORMAT, Metadata};
+use crate::names::{ArchiveId, HostLabel, MAX_ENTRY_BYTES, METADATA_ENTRY, Name, RESTORE_ENTRY, is_file_name};
+use crate::snapshot::{Contents, Held, Origin};
+use crate::store::ReadAt;
+
+/// Metadata of format 1 that was read out of the first member of a file.
+pub(crate) struct Described {
+    pub(crate) contents: Contents,
+    /// Where the second member begins.
+    pub(crate) second: u64,
+}
+
+/// Reads the first member. `head` is the beginning of the file: all of a small first member, and enough to recognise any.
+///
+/// `None` if the first member is not as we write it.
+pub(crate) fn first_member(codec: Codec, source: &dyn ReadAt, head: &[u8]) -> Result<Option<Described>, ArchiveError> {
+    let Some((packed, start)) = codec.stored_start(head) else { return Ok(None) };
+    let Some(block) = start.first_chunk() else { return Ok(None) };
+    let Ok(entry) = tar_header::parse(block) else { return Ok(None) };
+    if entry.kind != EntryKind::File || entry.name != METADATA_ENTRY.as_bytes() || entry.bytes % TAR_BLOCK as u64 != 0 {
+        return Ok(None);
+    }
+    if entry.bytes > MAX_METADATA_BYTES {
+        return Err(ArchiveError::Hostile { why: "the metadata is larger than 16 MiB".into() });
+    }
+    let bytes = TAR_BLOCK + entry.bytes as usize;
+    if u64::from(packed) > source.bytes() {
+        return Err(damaged("it is cut short"));
+    }
+    if packed as usize != codec.stored_bytes(bytes) {
+        return Ok(None);
+    }
+    let mut first = head[..head.len().min(packed as usize)].to_vec();
+    let there = first.len();
+    first.resize(packed as usize, 0);
+    source.read_exact_at(&mut first[there..], there as u64)?;
+    let Some(contents) = codec.stored_contents(&first, bytes)? else { return Ok(None) };
+    let json = &contents[TAR_BLOCK..];
+    if format(json)?.is_none() {
+        return Err(damaged("the metadata claims no format"));
+    }
+    Ok(Some(Described { contents: read(json)?, second: packed.into() }))
+}
+
+/// Returns how many bytes a database takes in the tar behind its header.
+pub(crate) fn padded(database: &DatabaseMetadata) -> u64 {
+    tar_header::padded(database.bytes).expect("sizes were checked when the metadata was read")
+}
+
+/// Says which format the metadata claims; `None` where it claims none, as the old tool's.
+pub(crate) fn format(json: &[u8]) -> Result<Option<u64>, ArchiveError> {
+    #[derive(Deserialize)]
+    struct Claim {
+        format: Option<u64>,
+    }
+    let claim: Claim = serde_json::from_slice(json).map_err(unreadable_json)?;
+    match claim.format {
+        Some(found) if found > u64::from(FORMAT) => Err(too_new(found, json)),
+        Some(0) => Err(damaged("the metadata claims format 0")),
+        format => Ok(format),
+    }
+}
+
+/// Refuses metadata of a newer format. Set and host label are read as format 1 has them, in case they are still there.
+fn too_new(found: u64, json: &[u8]) -> ArchiveError {
+    let newer: serde_json::Value = serde_json::from_slice(json).unwrap_or_default();
+    let text = |field: &str| newer.get(field).and_then(|value| value.as_str());
+    let set = text("set").and_then(|set| Name::new(set).ok());
+    let host = text("host_label").and_then(|label| HostLabel::new(label).ok());
+    ArchiveError::FormatTooNew { found, set, host }
+}
+
+/// Reads metadata of format 1 and checks what reading the archive relies on.
+pub(crate) fn read(json: &[u8]) -> Result<Contents, ArchiveError> {
+    // The blanks behind the JSON hide a cut; the end of the line does not.
+    if !json.ends_with(b"\n") || !json.len().is_multiple_of(TAR_BLOCK) {
+        return Err(damaged("the metadata is cut short"));
+    }
+    let metadata: Metadata = serde_json::from_slice(json).map_err(unreadable_json)?;
+    if metadata.databases.is_empty() {
+        return Err(damaged("the metadata names no database"));
+    }
+    let (mut entries, mut names) = (HashSet::from([METADATA_ENTRY, RESTORE_ENTRY]), HashSet::new());
+    for database in &metadata.databases {
+        let file = database.file.as_str();
+        if !is_file_name(file) || file.len() > MAX_ENTRY_BYTES {
+            return Err(ArchiveError::Hostile { why: format!("\"{}\" cannot be the name of an entry", shown(file)) });
+        }
+        if !entries.insert(file) || !names.insert(&database.name) {
+            return Err(ArchiveError::Hostile { why: format!("the metadata names \"{}\" twice", shown(file)) });
+        }
+        if tar_header::padded(database.bytes).is_none() {
+            return Err(ArchiveError::Hostile { why: format!("\"{}\" is of an impossible size", shown(file)) });
+        }
+    }
+    Ok(contents(metadata, ArchiveId::of_metadata(json)))
+}
+
+/// Turns metadata into contents.
+fn contents(metadata: Metadata, id: ArchiveId) -> Contents {
+    let there: HashSet<&Name> = metadata.databases.iter().map(|database| &database.name).collect();
+    let wrong = metadata.includes.iter().filter(|(name, included)| **included != there.contains(name));
+    let oddities = wrong.take(MAX_ODDITIES).map(|(name, &included)| {
+        let (says, is) = if included { ("is", "is not") } else { ("is not", "is") };
+        format!("the metadata says that the database \"{name}\" {says} included, but it {is} in the archive")
+    });
+    let oddities = oddities.collect();
+    let databases = metadata.databases.iter().map(|database| Held {
+        name: database.name.clone(),
+        file: database.file.clone(),
+        bytes: Some(database.bytes),
+        sha256: Some(database.sha256),
+        source: Some(database.source.clone()),
+        tables: Some(database.tables.clone()),
+        table_count: Some(database.table_count),
+        sidecars: Vec::new(),
+    });
+    Contents {
+        origin: Origin::Format1,
+        backup_name: metadata.backup_name.clone(),
+        created_at: metadata.created_at,
+        set: metadata.set.clone(),
+        kind: metadata.kind,
+        databases: databases.collect(),
+        oddities,
+        metadata: Some(metadata),
+        id: Some(id),
+    }
+}

@@ -1,0 +1,263 @@
+//! Reads what can still be read of a damaged archive, and says what cannot. Never calls anything good.
+//!
+//! A member that cannot be opened keeps its place, and the next one follows it. Where the header of a member is lost, the chain of
+//! sizes is cut: it is taken up again at the first header from which the sizes lead to the exact end of the file, and the place of
+//! what lies there is counted back from the tar header of a database or from `RESTORE.txt`. What has no certain place is left out.
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::ops::Range;
+
+use super::metadata_reader::padded;
+use crate::archive::codec::{Codec, Decoder, Member, Members};
+use crate::archive::error::{ArchiveError, damaged};
+use crate::archive::format::{MEMBER_BYTES, TAR_BLOCK};
+use crate::archive::limits::MAX_SALVAGED_MEMBERS;
+use crate::archive::positional_write;
+use crate::archive::tar_file::tar_header::{self, Block};
+use crate::metadata::DatabaseMetadata;
+use crate::names::RESTORE_ENTRY;
+use crate::progress::Progress;
+use crate::store::ReadAt;
+
+/// How much is searched for a header at once, in bytes.
+const CHUNK: usize = 1024 * 1024;
+
+/// The parts of a database that cannot be read, in bytes from its start, in order.
+pub type Unreadable = Vec<Range<u64>>;
+
+/// The databases of an archive of format 1, member by member.
+pub(crate) struct Salvage<'a> {
+    pub(crate) codec: Codec,
+    pub(crate) source: &'a dyn ReadAt,
+    /// Where the second member begins.
+    pub(crate) second: u64,
+    pub(crate) databases: &'a [DatabaseMetadata],
+    pub(crate) progress: &'a dyn Progress,
+}
+
+/// A member of the file, and where what it holds belongs.
+struct Piece {
+    member: Member,
+    /// Counted from the tar header of the first database; `None` if it is not certain.
+    place: Option<u64>,
+}
+
+impl Piece {
+    /// Returns how many bytes it claims to hold.
+    fn unpacked(&self) -> u64 {
+        self.member.unpacked.into()
+    }
+}
+
+/// Opens one member after the other.
+struct Unpacker {
+    decoder: Decoder,
+    packed: Vec<u8>,
+    unpacked: Vec<u8>,
+}
+
+impl Unpacker {
+    fn new(codec: Codec) -> Self {
+        Self { decoder: Decoder::new(codec), packed: Vec::new(), unpacked: Vec::new() }
+    }
+
+    /// Returns the contents of a member, or `None` if it is damaged.
+    fn open(&mut self, source: &dyn ReadAt, member: &Member) -> Result<Option<&[u8]>, ArchiveError> {
+        // Both sizes were compared with each other and with the file: at most 16 MiB and a little more.
+        self.packed.resize(member.packed as usize, 0);
+        self.unpacked.resize(member.unpacked as usize, 0);
+        source.read_exact_at(&mut self.packed, member.at)?;
+        let opened = self.decoder.open(&self.packed, &mut self.unpacked);
+        Ok(opened.is_ok().then_some(&self.unpacked[..]))
+    }
+}
+
+impl Salvage<'_> {
+    /// Writes what can be read of one database into an empty file, where one is given.
+    pub(crate) fn database(&self, index: usize, file: Option<&File>) -> Result<Unreadable, ArchiveError> {
+        let start = self.header_place(index).saturating_add(TAR_BLOCK as u64);
+        let end = start.saturating_add(self.databases[index].bytes);
+        let mut unpacker = Unpacker::new(self.codec);
+        let mut read = Vec::new();
+        for piece in &self.pieces()? {
+            self.progress.checkpoint()?;
+            let Some(place) = piece.place else { continue };
+            let (from, to) = (place.max(start), place.saturating_add(piece.unpacked()).min(end));
+            if from >= to {
+                continue;
+            }
+            let Some(contents) = unpacker.open(self.source, &piece.member)? else { continue };
+            if let Some(file) = file {
+                positional_write::write_at(file, &contents[(from - place) as usize..(to - place) as usize], from - start)?;
+            }
+            self.progress.advance(to - from);
+            read.push(from - start..to - start);
+        }
+        Ok(rest(read, end - start))
+    }
+
+    /// Returns the place of the tar header of a database, or that of the tail behind the last one.
+    fn header_place(&self, index: usize) -> u64 {
+        self.databases[..index].iter().map(|database| padded(database) + TAR_BLOCK as u64).fold(0, u64::saturating_add)
+    }
+
+    /// Returns all members that can be found behind the first.
+    fn pieces(&self) -> Result<Vec<Piece>, ArchiveError> {
+        let (mut pieces, lost) = self.chain(self.second)?;
+        self.find_places(&mut pieces, Some(0))?;
+        if let Some(lost) = lost
+            && let Some(again) = self.chain_to_the_end(lost)?
+        {
+            let (mut more, _) = self.chain(again)?;
+            self.find_places(&mut more, None)?;
+            pieces.append(&mut more);
+        }
+        Ok(pieces)
+    }
+
+    /// Follows the sizes from here on; returns where they lead no further, if that is not the end of the file.
+    fn chain(&self, from: u64) -> Result<(Vec<Piece>, Option<u64>), ArchiveError> {
+        let mut members = Members::new(self.codec, self.source, from);
+        let mut pieces = Vec::new();
+        loop {
+            self.progress.checkpoint()?;
+            let at = members.at();
+            match members.next() {
+                Ok(Some(member)) => pieces.push(Piece { member, place: None }),
+                Ok(None) => return Ok((pieces, None)),
+                Err(error) if error.is_evidence() => return Ok((pieces, Some(at))),
+                Err(error) => return Err(error),
+            }
+            within_bounds(pieces.len())?;
+        }
+    }
+
+    /// Searches for the first header behind a place from which the sizes lead to the exact end of the file.
+    fn chain_to_the_end(&self, lost: u64) -> Result<Option<u64>, ArchiveError> {
+        let mut found = Vec::new();
+        let mut at = lost + 1;
+        let mut chunk = vec![0; CHUNK];
+        let header_bytes = self.codec.header_bytes();
+        while at + (header_bytes as u64) < self.source.bytes() {
+            self.progress.checkpoint()?;
+            chunk.resize(CHUNK.min((self.source.bytes() - at) as usize), 0);
+            self.source.read_exact_at(&mut chunk, at)?;
+            for (offset, window) in chunk.windows(header_bytes).enumerate() {
+                if let Some(size) = self.codec.size_in_header(window) {
+                    found.push((at + offset as u64, at + offset as u64 + u64::from(size)));
+                    within_bounds(found.len())?;
+                }
+            }
+            // A header that lies over the end of the chunk is seen in the next one.
+            at += (chunk.len() - (header_bytes - 1)) as u64;
+        }
+        let mut leads_to_end = HashSet::from([self.source.bytes()]);
+        let mut first = None;
+        for (at, next) in found.into_iter().rev() {
+            if leads_to_end.contains(&next) {
+                leads_to_end.insert(at);
+                first = Some(at);
+            }
+        }
+        Ok(first)
+    }
+
+    /// Says where the contents of each member belong. `first` is the place of the first one, where that is known.
+    fn find_places(&self, pieces: &mut [Piece], first: Option<u64>) -> Result<(), ArchiveError> {
+        let mut unpacker = Unpacker::new(self.codec);
+        let mut next = first;
+        for number in 0..pieces.len() {
+            self.progress.checkpoint()?;
+            if next.is_none() {
+                next = self.place_by_contents(&mut unpacker, &pieces[number])?;
+                let mut end = next;
+                for piece in pieces[..number].iter_mut().rev().take_while(|piece| piece.place.is_none()) {
+                    let Some(place) = end.and_then(|end| end.checked_sub(piece.unpacked())) else { break };
+                    if !self.size_is_certain(&mut unpacker, piece, place)? {
+                        break;
+                    }
+                    (piece.place, end) = (Some(place), Some(place));
+                }
+            }
+            let piece = &mut pieces[number];
+            piece.place = next;
+            if let Some(place) = next {
+                next = self.size_is_certain(&mut unpacker, piece, place)?.then(|| place.saturating_add(piece.unpacked()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Says whether a member at a place holds what its trailer says: one that is damaged may be wrong about it.
+    fn size_is_certain(&self, unpacker: &mut Unpacker, piece: &Piece, place: u64) -> Result<bool, ArchiveError> {
+        Ok(self.expected_bytes(place) == Some(piece.unpacked()) || unpacker.open(self.source, &piece.member)?.is_some())
+    }
+
+    /// Returns how many bytes a member holds that begins at a place, as we write archives; `None` behind the last database.
+    fn expected_bytes(&self, place: u64) -> Option<u64> {
+        let mut header = 0;
+        for database in self.databases {
+            let start = u64::saturating_add(header, TAR_BLOCK as u64);
+            let end = start.saturating_add(padded(database));
+            if place < start {
+                return Some(start - place);
+            }
+            if place < end {
+                return Some((end - place).min(MEMBER_BYTES as u64));
+            }
+            header = end;
+        }
+        None
+    }
+
+    /// Returns the place of a member that holds the tar header of a database or of what follows the last one.
+    fn place_by_contents(&self, unpacker: &mut Unpacker, piece: &Piece) -> Result<Option<u64>, ArchiveError> {
+        let is_last = piece.member.end() == self.source.bytes();
+        if piece.unpacked() != TAR_BLOCK as u64 && !is_last {
+            return Ok(None);
+        }
+        let Some(block) = unpacker.open(self.source, &piece.member)?.and_then(<[u8]>::first_chunk::<TAR_BLOCK>) else { return Ok(None) };
+        Ok(self.place_of_header(block))
+    }
+
+    fn place_of_header(&self, block: &Block) -> Option<u64> {
+        let entry = tar_header::parse(block).ok()?;
+        let index = self.databases.iter().position(|database| database.file.as_bytes() == entry.name && database.bytes == entry.bytes);
+        let tail = (entry.name == RESTORE_ENTRY.as_bytes()).then_some(self.databases.len());
+        index.or(tail).map(|index| self.header_place(index))
+    }
+}
+
+fn within_bounds(members: usize) -> Result<(), ArchiveError> {
+    if members > MAX_SALVAGED_MEMBERS { Err(damaged("it is in too many pieces to look for what is left")) } else { Ok(()) }
+}
+
+/// Returns what is missing between 0 and `bytes`.
+pub(crate) fn rest(mut read: Vec<Range<u64>>, bytes: u64) -> Unreadable {
+    read.sort_unstable_by_key(|range| range.start);
+    let mut reached = 0;
+    let mut missing = Vec::new();
+    for range in read {
+        if range.start > reached {
+            missing.push(reached..range.start);
+        }
+        reached = reached.max(range.end);
+    }
+    if reached < bytes {
+        missing.push(reached..bytes);
+    }
+    missing
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_missing_is_what_was_not_read() {
+        assert_eq!(rest(vec![5..7, 0..2, 2..3, 6..8], 10), [3..5, 8..10]);
+        assert_eq!(rest(Vec::new(), 4), [Range { start: 0, end: 4 }]);
+        assert!(rest(vec![0..2, 2..4], 4).is_empty());
+    }
+}

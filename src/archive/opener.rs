@@ -1,0 +1,137 @@
+//! Finds out what a file is and reads its description. The one place that opens archives.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
+
+use super::codec::Codec;
+use super::codec::byte_stream::ByteStream;
+use super::error::{ArchiveError, damaged};
+use super::format::TAR_BLOCK;
+use super::format1::metadata_reader;
+use super::other_tools::file_label::FileLabel;
+use super::other_tools::legacy::{self, Found};
+use super::other_tools::{plain_database, sqlite_file};
+use super::read_ahead::ReadAhead;
+use super::reader::{Archive, Route};
+use super::tar_file::tar_header;
+use super::tar_file::tar_stream::Tar;
+use crate::store::ReadAt;
+
+/// How much of a file is read to see what it is: the whole description of most archives.
+const HEAD_BYTES: usize = 16 * 1024;
+/// The same at a distant source, where a second request costs more than the bytes of a longer first one.
+const DISTANT_HEAD_BYTES: usize = 64 * 1024;
+/// How a file that age encrypted begins, packed or as text (age-encryption.org/v1).
+const ENCRYPTED: [&[u8]; 2] = [b"age-encryption.org/v1\n", b"-----BEGIN AGE ENCRYPTED FILE-----"];
+
+/// The keys that open encrypted archives. There are none yet, so that every encrypted one is [`ArchiveError::KeyMissing`].
+#[derive(Debug, Clone, Default)]
+pub struct Keys(());
+
+/// Opens archives: what all that are opened in one run have in common.
+#[derive(Debug, Clone)]
+pub struct Opener {
+    /// The zone of times that carry none, as those of old tools.
+    pub zone: Tz,
+    /// The keys at hand.
+    pub keys: Keys,
+}
+
+impl Opener {
+    /// Opens archives without a key.
+    pub fn new(zone: Tz) -> Self {
+        Self { zone, keys: Keys::default() }
+    }
+
+    /// Opens an archive; reads no more than its first member if it is of format 1.
+    ///
+    /// `modified` is its time where neither the contents nor the name give one.
+    pub fn open(&self, source: Arc<dyn ReadAt>, file_name: &str, modified: DateTime<Utc>) -> Result<Archive, ArchiveError> {
+        self.open_at(source, None, file_name, modified)
+    }
+
+    /// Does the same, and looks for the sidecars of a plain database beside the path that it lies at.
+    pub fn open_at(
+        &self,
+        source: Arc<dyn ReadAt>,
+        place: Option<&Path>,
+        file_name: &str,
+        modified: DateTime<Utc>,
+    ) -> Result<Archive, ArchiveError> {
+        let label = FileLabel { name: file_name, modified, zone: self.zone };
+        let head_bytes = if source.block_bytes().is_some() { DISTANT_HEAD_BYTES } else { HEAD_BYTES };
+        let mut head = vec![0; usize::try_from(source.bytes()).unwrap_or(usize::MAX).min(head_bytes)];
+        source.read_exact_at(&mut head, 0)?;
+        if ENCRYPTED.iter().any(|magic| head.starts_with(magic)) {
+            return Err(ArchiveError::KeyMissing);
+        }
+        let codec = Codec::of(&head);
+        let described = codec.map(|codec| metadata_reader::first_member(codec, &*source, &head)).transpose()?.flatten();
+        let source = ReadAhead::over(source);
+        if let (Some(codec), Some(described)) = (codec, described) {
+            let route = Route::Members { codec, second: described.second };
+            return Ok(Archive::new(source, described.contents, route));
+        }
+        let mut inside = vec![0; TAR_BLOCK];
+        if codec.is_some() {
+            let count = ByteStream::new(source.clone(), codec).fill(&mut inside)?;
+            inside.truncate(count);
+        } else {
+            inside = head[..head.len().min(TAR_BLOCK)].to_vec();
+        }
+        if sqlite_file::is_database(&inside) {
+            let place = place.filter(|_| codec.is_none());
+            let sidecars = place.map(plain_database::sidecars_beside).transpose()?.unwrap_or_default();
+            let place = place.filter(|_| !sidecars.is_empty()).map(Path::to_owned);
+            let contents = plain_database::describe(&inside, source.bytes(), codec, sidecars, &label)?;
+            return Ok(Archive::new(source, contents, Route::Database { codec, place }));
+        }
+        refuse_other_formats(&inside, codec, file_name)?;
+        let (contents, paths) = match legacy::scan(&mut Tar::new(ByteStream::new(source.clone(), codec)), &label)? {
+            Found::Legacy(contents, paths) => (*contents, paths),
+            // Nothing else writes such members, and gzip itself does not protect their headers.
+            Found::Format1(_) if codec.is_some_and(|codec| codec.has_sizes(&head)) => {
+                return Err(damaged("the first gzip member is not as it was written"));
+            }
+            Found::Format1(contents) => {
+                let paths = contents.databases.iter().map(|held| held.file.clone()).collect();
+                (*contents, paths)
+            }
+        };
+        Ok(Archive::new(source, contents, Route::Tar { codec, paths }))
+    }
+}
+
+/// Says what a file is that cannot be an archive, as far as that can be told.
+fn refuse_other_formats(inside: &[u8], codec: Option<Codec>, file_name: &str) -> Result<(), ArchiveError> {
+    const KNOWN: [(&[u8], &str); 6] = [
+        (b"PK\x03\x04", "it is a zip file"),
+        (b"\xfd7zXZ\0", "it is compressed with xz"),
+        (b"\x28\xb5\x2f\xfd", "it is compressed with zstd"),
+        (b"BZh", "it is compressed with bzip2"),
+        (b"7z\xbc\xaf\x27\x1c", "it is a 7z file"),
+        (b"\x1f\x8b", "it is compressed twice"),
+    ];
+    let why = |why: &str| Err(ArchiveError::NotAnArchive { why: why.into() });
+    if inside.is_empty() {
+        return why("it is empty");
+    }
+    if let Some((_, what)) = KNOWN.iter().find(|(magic, _)| inside.starts_with(magic)) {
+        return why(what);
+    }
+    let block = inside.first_chunk();
+    if block.is_some_and(|block| block.iter().all(|&byte| byte == 0)) {
+        return why("there is nothing in it");
+    }
+    if !block.is_some_and(tar_header::is_header) {
+        return why("it is neither a tar nor a SQLite database");
+    }
+    if codec.is_none() && [".gz", ".tgz"].iter().any(|ending| file_name.ends_with(ending)) {
+        // Somebody unpacked it half way, often a browser or a proxy. Whoever relies on the name should know.
+        return why("its name says that it is compressed, but it is not (let its name end in .tar to use it)");
+    }
+    Ok(())
+}

@@ -1,0 +1,234 @@
+//! Says whether a private copy is sound.
+//!
+//! `integrity_check` alone does not say it: it leaves out the freelist where a view comes first in SQLite's list of tables, it
+//! stops as a whole where a collation or function is missing that only the application has, and it lists rows that
+//! break a NOT NULL or CHECK like damage. This file asks in parts, and keeps the three apart.
+
+use std::path::Path;
+
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, ToSql};
+
+use super::findings::{Checked, Found, MOST_FINDINGS};
+use super::indexes::{judge, lagging};
+use super::parallel_check::{Effort, all_in_order};
+use crate::database::error::SourceError;
+use crate::database::format::page_checksums;
+use crate::database::seen_twice::{read_through, seen_twice};
+use crate::database::sidecars::lies_alone;
+use crate::database::sqlite::connection::{open_private, open_private_with_checks};
+use crate::database::sqlite::interrupt::watched;
+use crate::database::sqlite::names::{Raw, quoted_identifier, table_names};
+use crate::metadata::Integrity;
+use crate::progress::Progress;
+
+/// How thoroughly a copy is checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Depth {
+    /// Not at all.
+    None,
+    /// `quick_check`: pages and rows, not indexes against tables.
+    Quick,
+    /// `integrity_check`, complete; it asks FTS and R*Tree tables too.
+    Full,
+    /// As `Full`, and every row of every table is read.
+    Deep,
+}
+
+/// Checks a private copy, which is only read; damage is a value, not an error.
+///
+/// Damage must be seen twice, with every byte read in between: SQLite takes an EIO of the disk for a malformed database.
+pub fn check(copy: &Path, depth: Depth, effort: Effort, progress: &dyn Progress) -> Result<Checked, SourceError> {
+    seen_twice(
+        || check_once(copy, depth, effort, progress),
+        |outcome| matches!(outcome, Ok(Checked { integrity: Integrity::Damaged | Integrity::Indexes, .. })),
+        |_| read_through(copy, copy, progress),
+    )
+}
+
+fn check_once(copy: &Path, depth: Depth, effort: Effort, progress: &dyn Progress) -> Result<Checked, SourceError> {
+    let mut found = Found::default();
+    let pragma = match depth {
+        Depth::None => return Ok(Checked::not()),
+        Depth::Quick => "quick_check",
+        Depth::Full | Depth::Deep => "integrity_check",
+    };
+    let connection = open(copy).map_err(|error| SourceError::from_sqlite(copy, "check", &error))?;
+    let mut foreign_key_violations = None;
+    let checksums = page_checksums::look(copy, progress).map_err(|cause| page_checksums::failed(copy, cause))?;
+    if checksums.in_use && checksums.first_is_wrong {
+        found.notes.push("the page checksum is wrong on page 1, as in copies of older releases; a restore sets it".into());
+    }
+    watched(&connection, progress, || {
+        // Every error here is damage: a schema that cannot be read hides everything behind it.
+        let schema = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()));
+        match schema.and_then(|()| effort.prepare(&connection)) {
+            Ok(()) => {}
+            Err(error) => return found.note(copy, error).map(|unavailable| found.damage.extend(unavailable)),
+        }
+        let in_order = depth != Depth::Quick && all_in_order(copy, &connection, effort, progress);
+        integrity(copy, &connection, pragma, in_order, &mut found)?;
+        // What a quick check finds may be a full-text index; it does not look for more.
+        if depth != Depth::Quick || !found.damage.is_empty() {
+            indexes(copy, &connection, &mut found, progress)?;
+        }
+        match foreign_keys(&connection) {
+            Ok(count) => foreign_key_violations = Some(count),
+            Err(error) => {
+                let why = found.note(copy, error)?;
+                found.notes.extend(why.map(|why| format!("foreign keys could not be checked: {why}")));
+            }
+        }
+        if depth == Depth::Deep { read_rows(copy, &connection, &mut found) } else { Ok(()) }
+    })??;
+    // Not before: it is no line of integrity_check, which indexes may explain.
+    if let Some(line) = checksums.damage() {
+        found.damage.insert(0, line);
+        found.damage.truncate(MOST_FINDINGS);
+    }
+    match found.failure {
+        // A disk that does not answer is no evidence, and hides what the other lines would be about.
+        Some(code) => {
+            let error = rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), None);
+            Err(SourceError::from_sqlite(copy, "check", &error))
+        }
+        None => Ok(found.into_checked(foreign_key_violations)),
+    }
+}
+
+/// Opens a copy read-only and immutable, or, where tables have CHECK constraints, so that these are checked as well.
+fn open(copy: &Path) -> rusqlite::Result<Connection> {
+    let connection = open_private(copy)?;
+    let sql = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type='table' AND sql LIKE '%check%')";
+    // An error here is damage, and the check itself will meet it.
+    let constrained = connection.query_row(sql, [], |row| row.get(0)).unwrap_or(false);
+    if constrained && lies_alone(copy) { open_private_with_checks(copy).or(Ok(connection)) } else { Ok(connection) }
+}
+
+/// Tells indexes that only have to be rebuilt from damage.
+fn indexes(copy: &Path, connection: &Connection, found: &mut Found, progress: &dyn Progress) -> Result<(), SourceError> {
+    let judged = if found.failure.is_some() {
+        return Ok(());
+    } else if found.damage.is_empty() {
+        lagging(copy, connection, progress).map(|(wrong, notes)| {
+            found.notes.extend(notes);
+            Some(wrong)
+        })
+    } else {
+        judge(copy, connection, progress)
+    };
+    let wrong = match judged {
+        Ok(Some(wrong)) => wrong,
+        // There is more than that.
+        Ok(None) => return Ok(()),
+        Err(error) => return found.note(copy, error).map(drop),
+    };
+    found.rebuild = wrong.iter().map(|one| one.rebuild.clone()).collect();
+    let (disputed, lacking): (Vec<_>, Vec<_>) = wrong.into_iter().partition(|one| one.disputed);
+    if disputed.is_empty() {
+        // What SQLite says line by line about each missing entry is said by these.
+        found.damage.clear();
+    }
+    found.damage.splice(0..0, disputed.into_iter().map(|one| one.finding));
+    found.damage.truncate(MOST_FINDINGS);
+    found.indexes = lacking.into_iter().map(|one| one.finding).collect();
+    Ok(())
+}
+
+/// Runs integrity_check or quick_check: over the whole file, unless its parts are known to be in order, over the freelist by itself,
+/// and where the whole file cannot be checked, table by table.
+fn integrity(copy: &Path, connection: &Connection, pragma: &str, in_order: bool, found: &mut Found) -> Result<(), SourceError> {
+    let stopped = match if in_order { Ok(()) } else { whole(connection, pragma, found) } {
+        Ok(()) => None,
+        Err(error) => found.note(copy, error)?,
+    };
+    // A view or virtual table that was created last hides the freelist from the check above.
+    if let Err(error) = run(connection, &format!("PRAGMA {pragma}('sqlite_schema')"), &[], found) {
+        let why = found.note(copy, error)?;
+        found.unchecked.extend(why.map(|why| format!("the schema and the freelist could not be checked: {why}")));
+    }
+    let Some(stopped) = stopped else { return Ok(()) };
+    let before = found.unchecked.len();
+    let tables = match table_names(connection) {
+        Ok(tables) => tables,
+        Err(error) => {
+            let why = found.note(copy, error)?;
+            found.unchecked.extend(why);
+            Vec::new()
+        }
+    };
+    for table in tables {
+        // As a value, since the name may hold anything, also bytes that are not text.
+        let sql = format!("SELECT * FROM pragma_{pragma}(?1)");
+        if let Err(error) = run(connection, &sql, &[&Raw(&table)], found) {
+            let why = found.note(copy, error)?;
+            let name = String::from_utf8_lossy(&table);
+            found.unchecked.extend(why.map(|why| format!("table \"{name}\" could not be checked: {why}")));
+        }
+    }
+    if found.unchecked.len() == before {
+        found.unchecked.push(format!("the file as a whole could not be checked, only each table: {stopped}"));
+    }
+    Ok(())
+}
+
+/// Checks the whole file; goes on behind the first hundred lines where those are violations only, and could hide damage.
+fn whole(connection: &Connection, pragma: &str, found: &mut Found) -> rusqlite::Result<()> {
+    let lines = run(connection, &format!("PRAGMA {pragma}({MOST_FINDINGS})"), &[], found)?;
+    if lines >= MOST_FINDINGS && found.damage.is_empty() {
+        // Damage of pages comes first and was not there, so that this many lines cannot be held in memory together.
+        (found.violations, found.more_violations) = (Vec::new(), 0);
+        run(connection, &format!("PRAGMA {pragma}({})", i32::MAX), &[], found)?;
+    }
+    Ok(())
+}
+
+/// Runs a check and returns the number of its rows.
+fn run(connection: &Connection, sql: &str, values: &[&dyn ToSql], found: &mut Found) -> rusqlite::Result<usize> {
+    let mut statement = connection.prepare(sql)?;
+    let mut rows = statement.query(values)?;
+    let mut count = 0;
+    while let Some(row) = rows.next()? {
+        count += 1;
+        if let ValueRef::Text(text) = row.get_ref(0)? {
+            found.row(text);
+        }
+    }
+    Ok(count)
+}
+
+/// Counts the rows that break a foreign key.
+fn foreign_keys(connection: &Connection) -> rusqlite::Result<u64> {
+    let mut statement = connection.prepare("PRAGMA foreign_key_check")?;
+    let mut rows = statement.query([])?;
+    let mut count = 0;
+    while rows.next()?.is_some() {
+        count += 1;
+    }
+    Ok(count)
+}
+
+/// Reads every row of every table.
+fn read_rows(copy: &Path, connection: &Connection, found: &mut Found) -> Result<(), SourceError> {
+    let tables = match table_names(connection) {
+        Ok(tables) => tables,
+        Err(error) => {
+            let why = found.note(copy, error)?;
+            found.unchecked.extend(why);
+            return Ok(());
+        }
+    };
+    for table in tables {
+        let name = String::from_utf8_lossy(&table);
+        let read = connection.prepare(&format!("SELECT * FROM main.{}", quoted_identifier(&name))).and_then(|mut statement| {
+            let mut rows = statement.query([])?;
+            while rows.next()?.is_some() {}
+            Ok(())
+        });
+        if let Err(error) = read {
+            let why = found.note(copy, error)?;
+            found.unchecked.extend(why.map(|why| format!("table \"{name}\" could not be read: {why}")));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,7 @@
+//! Decides whether a private copy is sound.
+
+pub(super) mod findings;
+pub(super) mod indexes;
+pub(super) mod integrity;
+pub(super) mod parallel_check;
+mod sql_text;

@@ -1,0 +1,5 @@
+//! What a database holds: header fields, schema, rows.
+
+pub(super) mod facts;
+pub(super) mod live_stats;
+pub(super) mod schema;

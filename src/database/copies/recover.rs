@@ -1,0 +1,122 @@
+//! Brings a private copy of somebody's database into the state that SQLite would show of it, with what lay beside it.
+//!
+//! A database without its `-wal` lacks commits, and one without its hot `-journal` holds half a transaction, which no integrity check
+//! finds. What does not belong to the database is left out, and named.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use rusqlite::{Connection, OpenFlags};
+
+use crate::database::contents::facts::header;
+use crate::database::error::SourceError;
+use crate::database::files::source_file::Located;
+use crate::database::format::journal::{SuperJournal, detach_super_journal, look_at_journal};
+use crate::database::format::wal::{Fit, look_at_wal};
+use crate::database::limits::Limits;
+use crate::database::sidecars::sidecar;
+use crate::database::snapshot::copy_with_sidecars::stage;
+use crate::database::sqlite::connection::connect;
+use crate::database::sqlite::interrupt::watched;
+use crate::progress::Progress;
+use crate::snapshot::Part;
+
+/// Copies a database and its sidecars to `copy` and beside it, all of one moment. What lies there is replaced.
+///
+/// No connection to the database may be open in this process. Fails where an application changes it all the time.
+pub fn copy_with_sidecars(database: &Path, copy: &Path, limits: &Limits, progress: &dyn Progress) -> Result<(), SourceError> {
+    stage(&Located::find(database, limits, progress)?, copy, limits, progress)?.keep();
+    Ok(())
+}
+
+/// Recovers a private copy from what lies beside it, as SQLite would, and returns what was done, one printable line each. Afterwards
+/// nothing lies beside it.
+///
+/// A sidecar that does not belong to the copy is removed without being applied: a line says why. Syncs nothing.
+pub fn recover(copy: &Path, progress: &dyn Progress) -> Result<Vec<String>, SourceError> {
+    let io = |action| move |cause| SourceError::Io { path: copy.to_owned(), action, cause };
+    let mut done = Vec::new();
+    // Before the -wal, since SQLite rolls back first, and what the journal holds of the first page is what the -wal was written on.
+    let journal = apply(copy, Part::Journal, &mut done, progress)?;
+    let wal = apply(copy, Part::Wal, &mut done, progress)?;
+    if !journal && !wal {
+        return Ok(done);
+    }
+    for ending in ["-journal", "-wal", "-shm"] {
+        match fs::symlink_metadata(sidecar(copy, ending)) {
+            // SQLite brings it home, or rolls it back, and removes it.
+            Ok(left) if left.len() > 0 && ending != "-shm" => {
+                return Err(io("recover")(io::Error::other(format!("its {ending} could not be applied"))));
+            }
+            Ok(_) => remove(copy, ending)?,
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => {}
+            Err(cause) => return Err(io("recover")(cause)),
+        }
+    }
+    Ok(done)
+}
+
+/// Applies one sidecar where it fits, and says whether it did. Otherwise it is removed.
+fn apply(copy: &Path, part: Part, done: &mut Vec<String>, progress: &dyn Progress) -> Result<bool, SourceError> {
+    let ending = part.ending();
+    let path = sidecar(copy, ending);
+    let failed = |cause| SourceError::Io { path: path.clone(), action: "read", cause };
+    match fs::symlink_metadata(&path) {
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(cause) => return Err(failed(cause)),
+        Ok(_) => {}
+    }
+    let fit = match part {
+        Part::Wal => look_at_wal(&path, &header(copy)?),
+        Part::Journal => look_at_journal(&path, &header(copy)?),
+    };
+    let pages = match fit.map_err(failed)? {
+        Fit::Fits(pages) => pages,
+        Fit::Nothing => return remove(copy, ending).map(|()| false),
+        Fit::Strange(why) => {
+            done.push(format!("its {ending} {why}; it was not applied"));
+            return remove(copy, ending).map(|()| false);
+        }
+    };
+    if part == Part::Journal {
+        if detach_super_journal(&path).map_err(failed)? == SuperJournal::Gone {
+            done.push("its -journal is one of several databases and their super-journal is gone: taken for committed".into());
+            return remove(copy, ending).map(|()| false);
+        }
+        // SQLite would apply a -wal in the same breath, before anybody looked whether it fits.
+        let aside = sidecar(copy, "-wal-aside");
+        let wal = sidecar(copy, "-wal");
+        let rename = |from: &Path, to: &Path| match fs::rename(from, to) {
+            Err(cause) if cause.kind() != io::ErrorKind::NotFound => Err(SourceError::Io { path: wal.clone(), action: "move", cause }),
+            _ => Ok(()),
+        };
+        rename(&wal, &aside)?;
+        open_and_settle(copy, progress)?;
+        rename(&aside, &wal)?;
+        done.push(format!("rolled back the -journal: an unfinished transaction ({pages} pages)"));
+    } else {
+        open_and_settle(copy, progress)?;
+        done.push(format!("recovered {pages} {} from the -wal", if pages == 1 { "page" } else { "pages" }));
+    }
+    Ok(true)
+}
+
+/// Opens a copy as an application would, which rolls back or recovers it, and brings home what is in the `-wal`.
+fn open_and_settle(copy: &Path, progress: &dyn Progress) -> Result<(), SourceError> {
+    let failed = |error: rusqlite::Error| SourceError::from_sqlite(copy, "recover", &error);
+    let connection = connect(copy, "mode=rw", OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(failed)?;
+    let settle = |connection: &Connection| {
+        // Worthless until it is synced as a whole.
+        connection.execute_batch("PRAGMA synchronous=OFF; BEGIN; PRAGMA schema_version; COMMIT;")?;
+        connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0))
+    };
+    let busy = watched(&connection, progress, || settle(&connection))?.map_err(failed)?;
+    connection.close().map_err(|(_, error)| failed(error))?;
+    if busy == 0 { Ok(()) } else { Err(SourceError::Busy { path: copy.to_owned(), why: "another process has it open".into() }) }
+}
+
+fn remove(copy: &Path, ending: &str) -> Result<(), SourceError> {
+    let path = sidecar(copy, ending);
+    fs::remove_file(&path).map_err(|cause| SourceError::Io { path, action: "remove", cause })
+}

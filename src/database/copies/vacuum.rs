@@ -1,0 +1,53 @@
+//! Rewrites a private copy without free pages.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
+use std::path::Path;
+
+use rusqlite::Connection;
+
+use crate::database::error::SourceError;
+use crate::database::format::page_checksums;
+use crate::database::format::sqlite_header::{FILE_VERSIONS, Header};
+use crate::database::sqlite::connection::open_private;
+use crate::database::sqlite::names::Raw;
+use crate::progress::Silent;
+
+/// Rewrites a private copy without free pages (VACUUM) into a new file. Fails where SQLite cannot, without the new file.
+///
+/// Page size, encoding, auto_vacuum, application_id, user_version and journal mode stay. Needs no memory to speak of, and room
+/// for what is kept, on the file system of the new file. Dies in between: a part of it, in scratch.
+pub fn vacuum(copy: &Path, target: &Path) -> Result<(), SourceError> {
+    let to_target = |cause| SourceError::Io { path: target.to_owned(), action: "write", cause };
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(target).map_err(to_target)?;
+    rewrite(copy, target).inspect_err(|_| {
+        let _ = fs::remove_file(target);
+    })
+}
+
+fn rewrite(copy: &Path, target: &Path) -> Result<(), SourceError> {
+    let failed = |error: rusqlite::Error| SourceError::from_sqlite(copy, "vacuum", &error);
+    let io = |cause: io::Error| SourceError::Io { path: copy.to_owned(), action: "vacuum", cause };
+    let connection = open_private(copy).map_err(failed)?;
+    vacuum_into(&connection, target).map_err(failed)?;
+    connection.close().map_err(|(_, error)| failed(error))?;
+    // VACUUM INTO makes a rollback-mode database. A restored copy must not lose its WAL mode; no connection is open to either file.
+    let header = File::open(copy).and_then(|file| Header::read(&file)).map_err(io)?;
+    let written = OpenOptions::new().write(true).open(target);
+    written.and_then(|file| file.write_all_at(header.file_versions(), FILE_VERSIONS.start as u64)).map_err(io)?;
+    // Last, since the journal mode changes the first page.
+    set_checksums_as_in(copy, target).map_err(io)
+}
+
+/// Writes a compact copy of what a connection sees into `target`: an empty file, or none. The path may hold any bytes.
+pub(super) fn vacuum_into(connection: &Connection, target: &Path) -> rusqlite::Result<()> {
+    let target = std::path::absolute(target).unwrap_or_else(|_| target.to_owned());
+    connection.execute("VACUUM INTO ?1", [Raw(target.as_os_str().as_bytes())]).map(|_| ())
+}
+
+/// Sets the checksums of a file into which `copy` was rewritten, if its pages have some: VACUUM writes every page anew.
+pub(super) fn set_checksums_as_in(copy: &Path, target: &Path) -> io::Result<()> {
+    if page_checksums::look(copy, &Silent)?.in_use { page_checksums::set_all(target, &Silent) } else { Ok(()) }
+}

@@ -1,0 +1,113 @@
+//! Decides how a source can be read without changing anything, and whether this process may write beside a file of another user.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Access, AtFlags, CWD, accessat};
+use rustix::thread::{CapabilitySet, capabilities};
+
+use super::source_file::Located;
+use crate::database::error::{SourceError, TargetError};
+use crate::database::sidecars::{begins_with_data, find_sidecar, sidecar};
+
+/// How a source is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::database) enum Way {
+    /// In place, by a connection that cannot write: a rollback-mode database. It needs no sidecars, and meets a hot
+    /// journal with an error instead of rolling it back.
+    ReadOnly,
+    /// In place, by a connection that could write: a WAL database, whose `-shm` every reader must write.
+    Wal(Sidecars),
+    /// From a private copy of the file and its sidecars.
+    PrivateCopy,
+}
+
+/// Whose the sidecars of a WAL database are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::database) enum Sidecars {
+    /// There were none: SQLite makes them for us, and they go with us.
+    Ours,
+    /// An application's, living or dead: they stay as they are.
+    Theirs,
+}
+
+/// Chooses how a source is read from what lies there now.
+///
+/// In place needs a WAL database whose sidecars are both there and writable, or both absent and ours to make: made by
+/// another user than the owner they would lock the application out. A lone `-wal` belongs to nobody who lives, and a
+/// connection would leave a `-shm` beside it; a `-journal` beside a WAL database would be rolled back in place.
+pub(in crate::database) fn way(located: &Located) -> Result<Way, SourceError> {
+    let find = |ending| find_sidecar(&located.path, ending).map_err(|cause| located.io("read the sidecars of", cause));
+    let (wal, shm, journal) = (find("-wal")?, find("-shm")?, find("-journal")?);
+    let header = located.header()?;
+    // SQLite uses a `-wal` that is there, whatever the header says.
+    if !header.is_wal() && wal.is_none() {
+        return Ok(Way::ReadOnly);
+    }
+    if let Some(path) = journal
+        && begins_with_data(&path).map_err(|cause| located.io("read the -journal of", cause))?
+    {
+        return Ok(Way::PrivateCopy);
+    }
+    let folder = located.path.parent().unwrap_or(Path::new("/"));
+    if !may(&located.path, Access::READ_OK | Access::WRITE_OK) || !may(folder, Access::WRITE_OK | Access::EXEC_OK) {
+        return Ok(Way::PrivateCopy);
+    }
+    match (wal, shm) {
+        (None, None) if is_owner(&located.path) => Ok(Way::Wal(Sidecars::Ours)),
+        (Some(wal), Some(shm)) if [&wal, &shm].iter().all(|path| may(path, Access::READ_OK | Access::WRITE_OK)) => {
+            Ok(Way::Wal(Sidecars::Theirs))
+        }
+        _ => Ok(Way::PrivateCopy),
+    }
+}
+
+/// Says whether a source has a `-wal`, and no journal of a transaction that goes on or died.
+pub(in crate::database) fn has_only_a_wal(located: &Located) -> Result<bool, SourceError> {
+    let find = |ending| find_sidecar(&located.path, ending).map_err(|cause| located.io("read the sidecars of", cause));
+    let hot = |path: PathBuf| begins_with_data(&path).map_err(|cause| located.io("read the -journal of", cause));
+    Ok(find("-wal")?.is_some() && !find("-journal")?.map(hot).transpose()?.unwrap_or(false))
+}
+
+/// Asks the kernel for a permission of the effective user; a read-only mount and an immutable file refuse writing.
+fn may(path: &Path, access: Access) -> bool {
+    accessat(CWD, path, access, AtFlags::EACCESS).is_ok()
+}
+
+/// Says whether sidecars that SQLite makes will belong to the owner of the file. As root it gives them to the owner, which needs
+/// CAP_CHOWN: a unit of systemd or a container often runs without it, and SQLite does not report that it failed.
+fn is_owner(path: &Path) -> bool {
+    let user = rustix::process::geteuid();
+    (user.is_root() && can_give_away()) || fs::metadata(path).is_ok_and(|metadata| metadata.uid() == user.as_raw())
+}
+
+/// Says whether this process may give files to other users.
+fn can_give_away() -> bool {
+    capabilities(None).is_ok_and(|sets| sets.effective.contains(CapabilitySet::CHOWN))
+}
+
+/// Says whether the sidecars of a database belong to this user and the database to another one, whose applications they lock out.
+///
+/// They are this process's then: the last connection of an application took the old ones away after [`way`] had seen them.
+pub(in crate::database) fn locks_out_owner(path: &Path) -> bool {
+    let owner = |path: &Path| fs::symlink_metadata(path).map(|metadata| metadata.uid()).ok();
+    let user = rustix::process::geteuid().as_raw();
+    owner(&sidecar(path, "-shm")) == Some(user) && owner(path).is_some_and(|owner| owner != user)
+}
+
+/// Says why a database must not be replaced by this process, as far as that is a matter of owners: a journal, a `-wal` or a new file
+/// of root's would keep the owner's applications from opening it, after a kill for good.
+///
+/// With both sidecars of WAL mode there, none is made.
+pub(in crate::database) fn refuse_as_root(path: &Path) -> Result<(), TargetError> {
+    let failed = |cause| TargetError::Io { path: path.to_owned(), action: "look at", cause };
+    if !rustix::process::geteuid().is_root() || is_owner(path) {
+        return Ok(());
+    }
+    let there = |ending| find_sidecar(path, ending).map(|found| found.is_some());
+    if there("-wal").map_err(failed)? && there("-shm").map_err(failed)? {
+        return Ok(());
+    }
+    Err(TargetError::NotOwner { path: path.to_owned(), owner: fs::metadata(path).map_err(failed)?.uid() })
+}

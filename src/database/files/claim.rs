@@ -1,0 +1,73 @@
+//! The sole right of one operation to a file.
+//!
+//! POSIX locks belong to the process: whoever opens and closes a file drops the locks of every connection to it. So one operation at a
+//! time works on a file, and only it knows when no connection is open. A second one in the same process (a supervisor runs several)
+//! waits for the first.
+
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt as _;
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::progress::{Interrupted, Progress};
+
+/// How often a wait looks whether it was asked to stop.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// A file, whatever its names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::database) struct FileId {
+    device: u64,
+    inode: u64,
+}
+
+impl FileId {
+    pub(in crate::database) fn of(metadata: &Metadata) -> Self {
+        Self { device: metadata.dev(), inode: metadata.ino() }
+    }
+}
+
+/// The files to which this process has, or is about to have, SQLite connections.
+static CLAIMED: Mutex<Vec<FileId>> = Mutex::new(Vec::new());
+/// Wakes those that wait for one of them.
+static RELEASED: Condvar = Condvar::new();
+
+/// The sole right of an operation to a file, until it is dropped.
+#[derive(Debug)]
+pub(in crate::database) struct Claim(FileId);
+
+impl Claim {
+    /// Waits until no other operation of this process has the file; `None` if that takes longer than `busy` from `started` on.
+    ///
+    /// Whoever needs several files takes them in the order of their ids, so that no two operations wait for each other forever.
+    pub(in crate::database) fn wait(
+        id: FileId,
+        started: Instant,
+        busy: Duration,
+        progress: &dyn Progress,
+    ) -> Result<Option<Self>, Interrupted> {
+        let mut claimed = CLAIMED.lock().unwrap_or_else(PoisonError::into_inner);
+        while claimed.contains(&id) {
+            progress.checkpoint()?;
+            let left = busy.saturating_sub(started.elapsed());
+            if left.is_zero() {
+                return Ok(None);
+            }
+            (claimed, _) = RELEASED.wait_timeout(claimed, left.min(LOOK_EVERY)).unwrap_or_else(PoisonError::into_inner);
+        }
+        claimed.push(id);
+        Ok(Some(Self(id)))
+    }
+
+    /// Says whether this is the right to a file.
+    pub(super) fn is_for(&self, id: FileId) -> bool {
+        self.0 == id
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        CLAIMED.lock().unwrap_or_else(PoisonError::into_inner).retain(|id| *id != self.0);
+        RELEASED.notify_all();
+    }
+}

@@ -1,0 +1,5 @@
+//! Finds the files of a database, and opens them only if that cannot harm anybody.
+
+pub(super) mod access;
+pub(super) mod claim;
+pub(super) mod source_file;

@@ -1,0 +1,4 @@
+//! Which other processes use the files of a database.
+
+pub(super) mod holders;
+pub(super) mod unlinked;

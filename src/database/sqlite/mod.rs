@@ -1,0 +1,7 @@
+//! What every call into SQLite shares: connections, transactions, interruption, names.
+
+pub(super) mod connection;
+pub(super) mod interrupt;
+pub(super) mod names;
+pub(super) mod paged_copy;
+pub(super) mod transaction;

@@ -1,0 +1,149 @@
+//! Copies the state that a connection sees into a new private file, through SQLite's backup API, in steps.
+
+use std::fs::{self, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use rusqlite::backup::{Backup, StepResult};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+
+use crate::database::error::{SourceError, message};
+use crate::database::limits::{Limits, pause};
+use crate::progress::Progress;
+
+/// How much is copied between two looks at the clock, in bytes. The size of a step does not change the speed.
+const STEP_BYTES: u32 = 4 << 20;
+
+/// What a copy does if a lock is in its way.
+#[derive(Clone, Copy)]
+pub(in crate::database) enum Patience<'a> {
+    /// It waits.
+    Within(&'a Limits),
+    /// It fails: this process holds the lock itself.
+    Never,
+}
+
+/// Returns how many pages are copied in one step.
+pub(in crate::database) fn pages_per_step(page_bytes: u32) -> i32 {
+    i32::try_from((STEP_BYTES / page_bytes.max(1)).max(1)).expect("at most 8192 pages")
+}
+
+/// Copies everything into a new file (mode 0600) and returns its size. `source` is the path for errors about what is copied.
+///
+/// The connection must hold a read transaction, so that the copy never starts over. The copy is not synced, and the checksum of its
+/// first page, where its pages have checksums, is not right yet. On failure the target is removed. A process that dies here leaves
+/// a half copy in its scratch folder, which nothing trusts.
+pub(in crate::database) fn copy_pages(
+    from: &Connection,
+    source: &Path,
+    target: &Path,
+    page_bytes: u32,
+    patience: Patience<'_>,
+    progress: &dyn Progress,
+) -> Result<u64, SourceError> {
+    let to_target = |cause| SourceError::Io { path: target.to_owned(), action: "create", cause };
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(target).map_err(to_target)?;
+    fill(from, source, target, page_bytes, patience, progress).inspect_err(|_| {
+        let _ = fs::remove_file(target);
+    })
+}
+
+fn fill(
+    from: &Connection,
+    source: &Path,
+    target: &Path,
+    page_bytes: u32,
+    patience: Patience<'_>,
+    progress: &dyn Progress,
+) -> Result<u64, SourceError> {
+    let to_target = |error: rusqlite::Error| SourceError::from_sqlite(target, "write", &error);
+    let mut copy = open_target(target).map_err(to_target)?;
+    let backup = Backup::new(from, &mut copy).map_err(to_target)?;
+    let pages = step_through(&backup, source, target, page_bytes, patience, progress)?;
+    drop(backup);
+    // Nothing was read through this connection: in WAL mode that would have made sidecars beside the copy.
+    copy.close().map_err(|(_, error)| to_target(error))?;
+    let bytes = fs::metadata(target).map_err(|cause| SourceError::Io { path: target.to_owned(), action: "read", cause })?.len();
+    if bytes != pages * u64::from(page_bytes) {
+        let cause = io::Error::other(format!("the copy has {bytes} bytes instead of {pages} pages of {page_bytes}"));
+        return Err(SourceError::Io { path: target.to_owned(), action: "write", cause });
+    }
+    Ok(bytes)
+}
+
+/// Runs the backup to its end and returns the number of pages.
+fn step_through(
+    backup: &Backup<'_, '_>,
+    source: &Path,
+    target: &Path,
+    page_bytes: u32,
+    patience: Patience<'_>,
+    progress: &dyn Progress,
+) -> Result<u64, SourceError> {
+    let busy = |why: String| SourceError::Busy { path: source.to_owned(), why };
+    let started = Instant::now();
+    let mut moved = started;
+    let mut done = 0;
+    let mut waits = 0_u64;
+    loop {
+        progress.checkpoint()?;
+        let result = backup.step(pages_per_step(page_bytes)).map_err(|error| copy_error(source, target, &error))?;
+        let state = backup.progress();
+        let (pages, left) = (u64::from(state.pagecount.unsigned_abs()), u64::from(state.remaining.unsigned_abs()));
+        let now_done = pages.saturating_sub(left);
+        if now_done > done {
+            progress.advance((now_done - done) * u64::from(page_bytes));
+            (done, moved, waits) = (now_done, Instant::now(), 0);
+        }
+        match (result, patience) {
+            (StepResult::Done, _) => return Ok(pages),
+            (StepResult::More, _) => {}
+            (_, Patience::Never) => return Err(busy("another process keeps it from being copied".into())),
+            (_, Patience::Within(limits)) if moved.elapsed() > limits.stalled => {
+                return Err(busy(format!("a lock has held up the copy for {:?}", limits.stalled)));
+            }
+            (_, Patience::Within(_)) => {
+                waits += 1;
+                pause(Duration::from_millis(10 * waits.min(10)), progress)?;
+            }
+        }
+        if let Patience::Within(limits) = patience
+            && started.elapsed() > limits.total
+        {
+            return Err(busy(format!("the copy did not end within {:?}", limits.total)));
+        }
+    }
+}
+
+/// Opens the new file without anything that would make it durable: it is worthless until its archive is.
+fn open_target(target: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(target, flags)?;
+    connection.execute_batch("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA locking_mode=EXCLUSIVE;")?;
+    Ok(connection)
+}
+
+/// Tells an error of the source from one of the target: the backup API reports both through the target.
+fn copy_error(source: &Path, target: &Path, error: &rusqlite::Error) -> SourceError {
+    use rusqlite::ffi;
+    let code = error.sqlite_error().map(|error| error.extended_code);
+    // CORRUPTFS is what an EIO of a read is called, and nothing is read from the new file.
+    let reading = [
+        ffi::SQLITE_IOERR_READ,
+        ffi::SQLITE_IOERR_CORRUPTFS,
+        ffi::SQLITE_IOERR_SHORT_READ,
+        ffi::SQLITE_IOERR_LOCK,
+        ffi::SQLITE_IOERR_SHMMAP,
+    ];
+    match error.sqlite_error_code() {
+        Some(ErrorCode::SystemIoFailure) if code.is_none_or(|code| reading.contains(&code)) => {
+            SourceError::Io { path: source.to_owned(), action: "read", cause: io::Error::other(message(error)) }
+        }
+        Some(ErrorCode::SystemIoFailure | ErrorCode::DiskFull | ErrorCode::CannotOpen | ErrorCode::ReadOnly) => {
+            SourceError::from_sqlite(target, "write", error)
+        }
+        _ => SourceError::from_sqlite(source, "copy", error),
+    }
+}

@@ -1,0 +1,133 @@
+//! What every operation works on: a store and its workspace.
+//!
+//! Whoever has a repository can read the store. What changes it is reached in two ways only: [`LockedStore`] removes and marks,
+//! [`Committer`] adds archives.
+
+mod committer;
+mod locked_store;
+
+use std::fmt;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+pub use committer::{Committer, Taken};
+pub use locked_store::{ACCEPTED, DAMAGED, KEEP, LockedStore};
+
+use crate::names::{ArchiveName, HostLabel};
+use crate::platform;
+use crate::progress::Progress;
+use crate::store::{Entry, LocalStore, ReadAt, ReadStore, Store, StoreError};
+use crate::workspace::{Held, Hold, LockError, Workspace};
+
+/// A store with the workspace of this host for it. Cloning it opens nothing again.
+#[derive(Clone)]
+pub struct Repository {
+    store: Arc<dyn Store>,
+    workspace: Workspace,
+}
+
+impl Repository {
+    /// Puts a store and a workspace together.
+    pub fn new(store: Arc<dyn Store>, workspace: Workspace) -> Self {
+        Self { store, workspace }
+    }
+
+    /// Uses a local store, with the workspace in its private folder.
+    pub fn local(store: LocalStore) -> Self {
+        let workspace = Workspace::at(store.private());
+        Self::new(Arc::new(store), workspace)
+    }
+
+    /// Returns the store, for reading.
+    pub fn store(&self) -> &dyn ReadStore {
+        &*self.store
+    }
+
+    /// Opens an archive that is read to its end. Where a removal would end that, the archive is held until it is closed.
+    ///
+    /// The hold is taken without the lock: a run that plans its removals at this moment may still remove the archive. Then opening or
+    /// reading it fails, and whoever reads an archive replaces nothing before all of it was read.
+    pub fn open(&self, name: &ArchiveName, known: Option<&Entry>) -> Result<Arc<dyn ReadAt>, StoreError> {
+        if self.store.capabilities().readable_after_removal {
+            return self.store.open(name.as_str(), known);
+        }
+        let held = Held { command: "read".into(), archives: vec![name.clone()], guarded: Vec::new() };
+        // Without one the archive can be read, too, as long as nobody removes it.
+        let hold = self.workspace.hold(&held).ok();
+        let file = self.store.open(name.as_str(), known)?;
+        Ok(Arc::new(HeldFile { file, _hold: hold }))
+    }
+
+    /// Returns the workspace.
+    pub fn workspace(&self) -> &Workspace {
+        &self.workspace
+    }
+
+    /// Returns where the store is, for messages.
+    pub fn location(&self) -> String {
+        self.store.location()
+    }
+
+    /// Returns where the store is, so that another process finds it: an absolute path, or what a remote store is named by.
+    pub fn address(&self) -> String {
+        match self.store.folder() {
+            Some(folder) => std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned()).to_string_lossy().into_owned(),
+            None => self.store.location(),
+        }
+    }
+
+    /// Returns where an archive is, for messages and reports: its path, or its name below the location of the store.
+    pub fn path_of(&self, name: &str) -> String {
+        match self.store.place(name) {
+            Some(path) => path.to_string_lossy().into_owned(),
+            None => format!("{}/{name}", self.store.location()),
+        }
+    }
+
+    /// Returns whether the store lies at a path.
+    pub fn is_at(&self, path: &Path) -> bool {
+        self.store.folder().is_some_and(|folder| folder == path || platform::resolved(folder) == path)
+    }
+
+    /// Prepares to commit archives: gives the store an id if it has none, and takes the lock if a commit needs it, waiting for another run
+    /// for at most `wait`. `made_by` and `now` are written into the id.
+    pub fn committer(
+        &self,
+        made_by: &HostLabel,
+        now: DateTime<Utc>,
+        wait: Duration,
+        progress: &dyn Progress,
+    ) -> anyhow::Result<Committer<'_>> {
+        Committer::new(self, made_by, now, wait, progress)
+    }
+
+    /// Takes the lock, waiting for another run for at most `wait`.
+    pub fn lock(&self, wait: Duration, progress: &dyn Progress) -> Result<LockedStore<'_>, LockError> {
+        self.workspace.lock(wait, progress).map(|lock| LockedStore::new(self, lock))
+    }
+}
+
+/// An open file that nobody removes while it is open.
+struct HeldFile {
+    file: Arc<dyn ReadAt>,
+    _hold: Option<Hold>,
+}
+
+impl ReadAt for HeldFile {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.file.read_at(buffer, offset)
+    }
+
+    fn bytes(&self) -> u64 {
+        self.file.bytes()
+    }
+}
+
+impl fmt::Debug for Repository {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Repository").field("store", &self.store.location()).field("workspace", &self.workspace).finish()
+    }
+}

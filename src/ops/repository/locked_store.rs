@@ -1,0 +1,130 @@
+//! What only the holder of a repository's lock may do: remove archives, and set or remove the marks beside them.
+//!
+//! The marks are plain, visible files: `.keep` pins an archive, `.accepted` accepts its shrink, `.damaged` says that verify found it
+//! damaged. Removing an archive removes the archive first and its marks after it: a run that dies in between leaves marks without
+//! an archive, never an archive without its marks.
+
+use std::io;
+
+use chrono::{DateTime, Utc};
+
+use super::Repository;
+use crate::names::ArchiveName;
+use crate::store::{self, Store, StoreError};
+use crate::workspace::WorkspaceLock;
+
+/// The ending of the sidecar that pins an archive.
+pub const KEEP: &str = ".keep";
+/// The ending of the sidecar that marks an archive as damaged.
+pub const DAMAGED: &str = ".damaged";
+/// The ending of the sidecar that accepts a shrink.
+pub const ACCEPTED: &str = ".accepted";
+
+/// The beginning of a `.damaged` mark that verify wrote. One that a person made is never removed by it.
+const VERIFY: &str = "heirloom verify ";
+
+/// A repository whose lock this run holds; dropping it releases the lock.
+#[derive(Debug)]
+pub struct LockedStore<'a> {
+    repository: &'a Repository,
+    lock: WorkspaceLock,
+}
+
+impl<'a> LockedStore<'a> {
+    pub(super) fn new(repository: &'a Repository, lock: WorkspaceLock) -> Self {
+        Self { repository, lock }
+    }
+
+    /// Returns the repository that is locked.
+    pub fn repository(&self) -> &'a Repository {
+        self.repository
+    }
+
+    /// Gives the store an id if it has none, before an archive is committed.
+    pub(super) fn identify(&self, made_by: &str, made_at: DateTime<Utc>) -> Result<(), StoreError> {
+        store::identify(self.store(), made_by, made_at)
+    }
+
+    /// Pins an archive; returns whether it was not pinned before. The archive must be there.
+    pub fn pin(&self, name: &ArchiveName) -> Result<bool, StoreError> {
+        self.require(name)?;
+        put(self.store(), &format!("{name}{KEEP}"), "")
+    }
+
+    /// Takes the pin off; returns whether there was one.
+    pub fn unpin(&self, name: &ArchiveName) -> Result<bool, StoreError> {
+        take_away(self.store(), &format!("{name}{KEEP}"))
+    }
+
+    /// Accepts the shrink in an archive; returns whether it was not accepted before. The archive must be there.
+    pub fn accept(&self, name: &ArchiveName) -> Result<bool, StoreError> {
+        self.require(name)?;
+        put(self.store(), &format!("{name}{ACCEPTED}"), "")
+    }
+
+    /// Marks an archive as damaged on positive evidence; `depth` is the kind of check that found it.
+    pub fn mark_damaged(&self, name: &ArchiveName, depth: &str, findings: &[String]) -> Result<bool, StoreError> {
+        put(self.store(), &format!("{name}{DAMAGED}"), &format!("{VERIFY}{depth}\n{}\n", findings.join("\n")))
+    }
+
+    /// Takes the mark away that a check of one of these depths set; returns whether there was one.
+    pub fn clear_damaged(&self, name: &ArchiveName, depths: &[&str]) -> Result<bool, StoreError> {
+        let (store, mark) = (self.store(), format!("{name}{DAMAGED}"));
+        if store.stat(&mark)?.is_none() {
+            return Ok(false);
+        }
+        let source = store.open(&mark, None)?;
+        let mut beginning = vec![0; 64.min(usize::try_from(source.bytes()).unwrap_or(64))];
+        source.read_exact_at(&mut beginning, 0).map_err(|cause| StoreError::io("read", &mark, store.location(), cause))?;
+        let line = String::from_utf8_lossy(&beginning).lines().next().unwrap_or_default().to_owned();
+        match line.strip_prefix(VERIFY) {
+            Some(depth) if depths.contains(&depth) => take_away(store, &mark),
+            _ => Ok(false),
+        }
+    }
+
+    /// Removes an archive and then its marks, and makes this host forget that it made it: what is removed on purpose is not
+    /// missed. Fails with [`StoreError::NotFound`] where the archive is gone already.
+    pub fn remove_archive(&self, name: &ArchiveName) -> Result<(), StoreError> {
+        self.repository.workspace().forget(name);
+        // Dies here, or fails to remove it: the archive is there as before, and only the memory of it is gone.
+        self.store().remove(name.as_str())?;
+        // Dies here: marks stay beside no archive. They are small, visible, and hold no data.
+        for ending in [KEEP, DAMAGED, ACCEPTED] {
+            take_away(self.store(), &format!("{name}{ending}"))?;
+        }
+        Ok(())
+    }
+
+    /// Removes the scratch of dead runs; returns how many folders and files.
+    pub fn sweep_scratch(&self) -> io::Result<usize> {
+        self.repository.workspace().sweep_scratch(&self.lock)
+    }
+
+    fn store(&self) -> &'a dyn Store {
+        &*self.repository.store
+    }
+
+    fn require(&self, name: &ArchiveName) -> Result<(), StoreError> {
+        match self.store().stat(name.as_str())? {
+            Some(_) => Ok(()),
+            None => Err(StoreError::NotFound { name: name.as_str().to_owned(), location: self.repository.location() }),
+        }
+    }
+}
+
+fn put(store: &dyn Store, mark: &str, text: &str) -> Result<bool, StoreError> {
+    match store.put(mark, text.as_bytes()) {
+        Ok(()) => Ok(true),
+        Err(StoreError::Exists { .. }) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+fn take_away(store: &dyn Store, mark: &str) -> Result<bool, StoreError> {
+    match store.remove(mark) {
+        Ok(()) => Ok(true),
+        Err(StoreError::NotFound { .. }) => Ok(false),
+        Err(error) => Err(error),
+    }
+}

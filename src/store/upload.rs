@@ -1,0 +1,98 @@
+//! A finished file on its way into a store, and how a store recognizes it after an answer was lost.
+
+use std::collections::hash_map::RandomState;
+use std::fmt;
+use std::fs;
+use std::hash::{BuildHasher as _, Hasher as _};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use crate::digest::Sha256;
+
+/// A random number that a store keeps with a file. It tells this file from an equal one that another run committed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Token(u128);
+
+impl Token {
+    /// Makes a new one.
+    pub fn random() -> Self {
+        // The keys of the standard library's hash maps come from the random number generator of the system.
+        let half = || u128::from(RandomState::new().build_hasher().finish());
+        Self(half() << 64 | half())
+    }
+}
+
+impl fmt::Display for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
+/// A finished and synced file that is to get a name in a store. One value for all attempts, so that all carry the same token.
+#[derive(Debug)]
+pub struct Upload {
+    path: PathBuf,
+    bytes: u64,
+    token: Token,
+    sha256: OnceLock<Sha256>,
+}
+
+impl Upload {
+    /// Looks the file up. Nobody may change it any more.
+    pub fn of(path: &Path) -> io::Result<Self> {
+        let bytes = fs::symlink_metadata(path)?.len();
+        Ok(Self { path: path.to_owned(), bytes, token: Token::random(), sha256: OnceLock::new() })
+    }
+
+    /// Returns where the file is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Returns its size.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Returns its token.
+    pub fn token(&self) -> Token {
+        self.token
+    }
+
+    /// Returns the digest of the file. The first call reads the whole file: a store that links it never asks.
+    pub fn sha256(&self) -> io::Result<Sha256> {
+        match self.sha256.get() {
+            Some(known) => Ok(*known),
+            None => Sha256::of_file(&self.path).map(|found| *self.sha256.get_or_init(|| found)),
+        }
+    }
+
+    /// Compares the file with what a store keeps about one of the same name.
+    pub fn compare(&self, kept: &Kept) -> io::Result<Found> {
+        let same = kept.token == Some(self.token) && kept.bytes == self.bytes && kept.sha256 == self.sha256()?;
+        Ok(if same { Found::Same } else { Found::Other })
+    }
+}
+
+/// What a store keeps about a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kept {
+    /// The token that it was committed with.
+    pub token: Option<Token>,
+    /// Its size.
+    pub bytes: u64,
+    /// Its digest.
+    pub sha256: Sha256,
+}
+
+/// What has the name of a file that was to be committed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Found {
+    /// Nothing.
+    Absent,
+    /// The file itself: an attempt succeeded although its answer was lost.
+    Same,
+    /// Another file.
+    Other,
+}

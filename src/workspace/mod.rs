@@ -1,0 +1,80 @@
+//! The local folder of a repository: scratch, the lock, holds, pending archives, records of restores and the activity log.
+//!
+//! It is `.heirloom` in a local store, and a folder of the state directory for a store that is not on this machine. Everything in it
+//! but a pending archive may be lost: the archives are the truth. Beside it stand the notes that a restore leaves at its targets
+//! ([`intents`]) and the memory of which stores were used ([`known`]), which belong to no repository.
+
+pub mod activity;
+pub mod holds;
+pub mod intents;
+pub mod known;
+mod lock;
+pub mod pending;
+pub mod records;
+pub mod scratch;
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+pub use activity::{Activity, LogError};
+pub use holds::{Held, Hold};
+pub use lock::{LockError, WorkspaceLock};
+pub use records::Record;
+pub use scratch::Scratch;
+
+use crate::platform;
+
+/// The workspace of a repository. Its folder need not exist until something is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Workspace {
+    folder: PathBuf,
+}
+
+impl Workspace {
+    /// Uses a folder, which need not exist; the folder above it must exist before something is written.
+    pub fn at(folder: impl Into<PathBuf>) -> Self {
+        Self { folder: folder.into() }
+    }
+
+    /// Returns the folder, which may be missing. Nothing outside of this module depends on the names in it.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Creates the folder (0700) if it is missing, and returns it. Fails if something else has its name.
+    ///
+    /// Dies in between: an empty folder stays.
+    pub fn create(&self) -> io::Result<&Path> {
+        match platform::create_private_folder(&self.folder) {
+            Ok(_) => Ok(&self.folder),
+            Err(cause) => Err(io::Error::new(cause.kind(), Uncreated { folder: self.folder.clone(), cause })),
+        }
+    }
+
+    /// Creates a folder (0700) in the workspace if it is missing. Returns its path, and whether it was created.
+    fn create_subfolder(&self, name: &str) -> io::Result<(PathBuf, bool)> {
+        let folder = self.create()?.join(name);
+        let created = platform::create_private_folder(&folder)?;
+        Ok((folder, created))
+    }
+}
+
+/// The workspace could not be created.
+#[derive(Debug)]
+struct Uncreated {
+    folder: PathBuf,
+    cause: io::Error,
+}
+
+impl fmt::Display for Uncreated {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cannot create the folder \"{}\"", self.folder.display())
+    }
+}
+
+impl std::error::Error for Uncreated {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.cause)
+    }
+}

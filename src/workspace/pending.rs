@@ -1,0 +1,104 @@
+//! Archives that are committed in the workspace and wait to be moved to the store: `pending/NAME`.
+//!
+//! From its commit on such an archive is durable and counts, so this folder is the one thing in a workspace that is no cache.
+
+use std::collections::HashSet;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::lock::lock_named;
+use super::{LockError, Workspace};
+use crate::names::ArchiveName;
+use crate::platform::{First, OpenFile, Published, publish_new, sync_folder};
+use crate::progress::Progress;
+
+/// The folder inside the workspace.
+pub(super) const FOLDER: &str = "pending";
+
+impl Workspace {
+    /// Commits a finished and synced archive, under a name that is neither pending nor among `taken`.
+    ///
+    /// Dies before the link: scratch, and no target was touched. Dies after it: a pending archive, which the next run sends.
+    pub fn commit_pending(&self, staged: &Path, wanted: &ArchiveName, taken: &HashSet<String>) -> io::Result<ArchiveName> {
+        let (folder, created) = self.create_subfolder(FOLDER)?;
+        if created {
+            // Dies before the sync: nothing is in it yet.
+            sync_folder(&self.folder)?;
+        }
+        let mut name = wanted.clone();
+        for number in 2.. {
+            if !taken.contains(name.as_str()) {
+                match publish_new(staged, &folder.join(name.as_str()), First::Link) {
+                    Ok(named) => {
+                        sync_folder(&folder)?;
+                        if named == Published::Linked {
+                            // Its second name lies in scratch, which goes anyway.
+                            let _ = fs::remove_file(staged);
+                        }
+                        return Ok(name);
+                    }
+                    Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists => {}
+                    Err(cause) => return Err(cause),
+                }
+            }
+            name = wanted.numbered(number);
+        }
+        unreachable!("the numbers do not end")
+    }
+
+    /// Removes a pending archive because nothing that it holds was replaced, or because the store has it.
+    ///
+    /// Dies before: it stays, and holds what its source holds. Dies after: it is gone, and a power cut can bring it back whole.
+    pub fn discard_pending(&self, name: &ArchiveName) -> io::Result<()> {
+        match fs::remove_file(self.pending_path(name)) {
+            Err(cause) if cause.kind() != io::ErrorKind::NotFound => Err(cause),
+            _ => Ok(()),
+        }
+    }
+
+    /// Returns the names of the pending archives, in order.
+    pub fn pending_names(&self) -> io::Result<Vec<ArchiveName>> {
+        let entries = match fs::read_dir(self.folder.join(FOLDER)) {
+            Ok(entries) => entries,
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(cause) => return Err(cause),
+        };
+        let mut names = Vec::new();
+        for entry in entries {
+            if let Some(name) = entry?.file_name().to_str().and_then(|name| ArchiveName::new(name).ok()) {
+                names.push(name);
+            }
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    /// Locks a pending archive, so that one run sends it, waiting for another for at most `limit`. `None` if it is not pending any more.
+    pub fn lock_pending(&self, name: &ArchiveName, limit: Duration, progress: &dyn Progress) -> Result<Option<File>, LockError> {
+        let path = self.pending_path(name);
+        let open = || match File::options().read(true).write(true).open(&path) {
+            Ok(file) => Ok(Some(file)),
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(None),
+            // An interrupted run may have given it the rights of the store. Only NFS refuses to lock a file that is open for reading.
+            Err(cause) if cause.kind() == io::ErrorKind::PermissionDenied => File::open(&path).map(Some),
+            Err(cause) => Err(cause),
+        };
+        lock_named(&path, open, limit, progress)
+    }
+
+    /// Returns the path of a pending archive.
+    pub fn pending_path(&self, name: &ArchiveName) -> PathBuf {
+        self.folder.join(FOLDER).join(name.as_str())
+    }
+
+    /// Opens a pending archive; `None` if there is none of this name.
+    pub fn open_pending(&self, name: &ArchiveName) -> io::Result<Option<OpenFile>> {
+        match OpenFile::open(&self.pending_path(name)) {
+            Ok(file) => Ok(Some(file)),
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(cause) => Err(cause),
+        }
+    }
+}

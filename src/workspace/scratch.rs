@@ -1,0 +1,234 @@
+//! Private folders for what is not finished, and their removal after runs that died.
+//!
+//! A run holds a `flock` on the `lock` file of its own scratch folder. Whoever gets that lock owns the folder:
+//! a sweeper that gets it knows that the run is dead. Nothing in a scratch folder is worth anything.
+
+use std::fs::{self, File, FileType};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use super::{Workspace, WorkspaceLock};
+use crate::platform::{self, is_named, is_own, lock_file, make_private_folder};
+use crate::progress::Progress;
+
+/// The beginning of the names of scratch folders inside the workspace.
+const IN_WORKSPACE: &str = "run-";
+/// The beginning of the names of scratch folders beside a target.
+const BESIDE: &str = ".heirloom-run-";
+/// The beginning of the names of files that a store was writing.
+const STAGED: &str = "put-";
+/// The lock file in a scratch folder.
+const LOCK: &str = "lock";
+
+/// A private folder (0700) that is removed with everything in it when it is dropped.
+#[derive(Debug)]
+pub struct Scratch {
+    path: PathBuf,
+    /// `None` only while it is dropped.
+    lock: Option<File>,
+}
+
+impl Scratch {
+    /// Makes a scratch folder inside the folder of a target, on the same file system, so that a finished file can be renamed.
+    pub fn beside(folder: &Path) -> io::Result<Self> {
+        Self::make(folder, BESIDE)
+    }
+
+    /// Returns the folder.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn make(folder: &Path, prefix: &str) -> io::Result<Self> {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        // A sweeper can take a folder between its making and its locking; then the next name is tried.
+        for _ in 0..100 {
+            let path = folder.join(format!("{prefix}{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed)));
+            match make_private_folder(&path) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
+                Err(error) => return Err(error),
+            }
+            match own(&path) {
+                Ok(Some(lock)) => return Ok(Self { path, lock: Some(lock) }),
+                Ok(None) => {}
+                Err(error) => {
+                    // Made just now and worthless; what cannot be removed here is swept by a later run.
+                    let _ = fs::remove_dir_all(&path);
+                    return Err(error);
+                }
+            }
+        }
+        Err(io::Error::new(io::ErrorKind::AlreadyExists, "no free name for a scratch folder"))
+    }
+}
+
+impl Workspace {
+    /// Makes a scratch folder in the workspace.
+    pub fn scratch(&self) -> io::Result<Scratch> {
+        Scratch::make(self.create()?, IN_WORKSPACE)
+    }
+
+    /// Removes the scratch and the unfinished files of dead runs; returns how many. The caller holds the lock.
+    pub fn sweep_scratch(&self, _lock: &WorkspaceLock) -> io::Result<usize> {
+        let mut swept = sweep(candidates(&self.folder, IN_WORKSPACE, FileType::is_dir)?)?;
+        // Files are put under the lock, which the caller holds: the run that wrote this one is dead.
+        for path in candidates(&self.folder, STAGED, FileType::is_file)? {
+            fs::remove_file(&path)?;
+            swept += 1;
+        }
+        Ok(swept)
+    }
+
+    /// Lists the scratch folders of dead runs, and removes none.
+    pub fn leftovers(&self) -> io::Result<Vec<PathBuf>> {
+        let mut dead = Vec::new();
+        for path in candidates(&self.folder, IN_WORKSPACE, FileType::is_dir)? {
+            if own(&path)?.is_some() {
+                dead.push(path);
+            }
+        }
+        Ok(dead)
+    }
+
+    /// Removes what dead runs left, if nobody holds the lock.
+    ///
+    /// That something stays is no reason to fail a run: the next one sweeps again.
+    pub fn sweep(&self, progress: &dyn Progress) {
+        if let Ok(lock) = self.lock(Duration::ZERO, progress) {
+            let _ = self.sweep_scratch(&lock);
+            let _ = self.remove_ended_holds(&lock);
+        }
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // What stays is removed by the next run: its lock is free once this process is gone.
+        if let Some(lock) = self.lock.take() {
+            let _ = remove_owned(&self.path, lock);
+        }
+    }
+}
+
+/// Removes a scratch folder with everything in it.
+///
+/// First all but the lock file, under the lock, then the lock file after it was closed: FUSE and NFS keep a removed file that is
+/// still open under another name in the folder, which then cannot be removed. Nobody takes a folder over in between that
+/// anybody would miss: another run that gets the lock only removes it, too. Dies in between: a part of worthless data stays.
+fn remove_owned(path: &Path, lock: File) -> io::Result<()> {
+    for entry in fs::read_dir(path)? {
+        let entry = entry?;
+        if entry.file_name() == LOCK {
+            continue;
+        }
+        if entry.file_type()?.is_dir() { fs::remove_dir_all(entry.path())? } else { fs::remove_file(entry.path())? }
+    }
+    drop(lock);
+    match fs::remove_dir_all(path) {
+        // Another run was removing it as well.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
+/// Takes a scratch folder's lock; `None` where somebody else has it or the folder is gone.
+fn own(path: &Path) -> io::Result<Option<File>> {
+    let lock_path = path.join(LOCK);
+    let lock = match lock_file(&lock_path) {
+        Ok(lock) => lock,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    match lock.try_lock() {
+        Ok(()) => {}
+        Err(fs::TryLockError::WouldBlock) => return Ok(None),
+        Err(fs::TryLockError::Error(error)) => return Err(error),
+    }
+    // The lock counts only while its file still has its name: a sweeper may have removed it in between.
+    Ok(is_named(&lock, &lock_path)?.then_some(lock))
+}
+
+/// Removes the scratch folders that dead runs of this user left beside a target; returns how many.
+///
+/// In a folder like `/tmp` others may have made folders of such a name, to have them removed, or something that they lead to.
+pub fn sweep_beside(folder: &Path) -> io::Result<usize> {
+    let mut folders = candidates(folder, BESIDE, FileType::is_dir)?;
+    folders.retain(|path| fs::symlink_metadata(path).is_ok_and(|found| is_own(&found)));
+    sweep(folders)
+}
+
+/// Removes the scratch that a restore left beside a database when it was killed: private copies, which may be large.
+///
+/// Like every sweep it takes only what belongs to this user and is held by nobody, and what stays fails nothing.
+pub fn sweep_beside_databases<'a>(databases: impl Iterator<Item = &'a Path>) {
+    for database in databases {
+        // A restore writes through a link, and has its scratch where the file lies.
+        if let Ok(file) = fs::canonicalize(database) {
+            let _ = sweep_beside(platform::parent(&file));
+        }
+    }
+}
+
+/// Goes on after a folder that cannot be removed, and returns the first error at the end.
+fn sweep(folders: Vec<PathBuf>) -> io::Result<usize> {
+    let mut swept = Ok(0);
+    for path in folders {
+        // The lock is held until everything is gone, so nobody can take the folder over in between.
+        // Dies in between: a part of worthless data stays, and the next sweep goes on.
+        let removed = own(&path).and_then(|lock| match lock {
+            Some(lock) => match remove_owned(&path, lock) {
+                Ok(()) => Ok(1),
+                // A process has a removed file in it open (FUSE, NFS): it goes with that process, and the folder in a later run.
+                Err(error) if matches!(error.kind(), io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::ResourceBusy) => Ok(0),
+                Err(error) => Err(error),
+            },
+            None => Ok(0),
+        });
+        swept = swept.and_then(|sum| Ok(sum + removed?));
+    }
+    swept
+}
+
+fn candidates(folder: &Path, prefix: &str, wanted: fn(&FileType) -> bool) -> io::Result<Vec<PathBuf>> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with(prefix) && wanted(&entry.file_type()?) {
+            found.push(entry.path());
+        }
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::progress::Silent;
+
+    #[test]
+    fn a_sweep_spares_the_living_and_removes_the_dead() {
+        let folder = tempfile::tempdir().unwrap();
+        let workspace = Workspace::at(folder.path());
+        let living = workspace.scratch().unwrap();
+        let dead = folder.path().join("run-1-0");
+        fs::create_dir(&dead).unwrap();
+        fs::write(dead.join("half.tar.gz"), "half").unwrap();
+        fs::write(folder.path().join("run-notes.txt"), "a file, not a scratch folder").unwrap();
+
+        assert_eq!(workspace.leftovers().unwrap(), std::slice::from_ref(&dead));
+        assert_eq!(workspace.sweep_scratch(&workspace.lock(Duration::ZERO, &Silent).unwrap()).unwrap(), 1);
+
+        assert!(!dead.exists() && living.path().exists() && folder.path().join("run-notes.txt").exists());
+        let path = living.path().to_owned();
+        drop(living);
+        assert!(!path.exists());
+    }
+}

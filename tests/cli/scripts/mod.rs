@@ -1,0 +1,13 @@
+//! What is in `scripts/`, run for real: every shell script with bash and with dash, `docker` and `podman` played by `stub/engine`.
+
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test may panic, and says what it skipped")]
+
+mod backup_restore;
+mod stage;
+mod start;
+mod start_stories;
+mod streams;
+mod units;
+mod update;
+mod volume;
+mod volume_search;

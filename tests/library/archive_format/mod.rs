@@ -1,0 +1,450 @@
+//! Archives, written and read: round trips, other people's tools, and damage of every byte.
+
+#![allow(clippy::unwrap_used, reason = "a test may end in a panic")]
+
+mod refusals;
+mod salvage;
+mod seams;
+
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::num::NonZeroUsize;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use chrono::{DateTime, Utc};
+use heirloom::archive::format::MEMBER_BYTES;
+use heirloom::archive::{Archive, ArchiveError, Compression, FileSink, Opener, ReadDatabase, WriteOptions, Writer, metadata_room};
+use heirloom::digest::Sha256;
+use heirloom::metadata::{DatabaseMetadata, FORMAT, Integrity, Kind, Metadata, TableMetadata};
+use heirloom::names::Name;
+use heirloom::progress::{Progress, Silent, Stage};
+use heirloom::snapshot::Origin;
+use heirloom::store::ReadAt;
+
+const THREADS: NonZeroUsize = NonZeroUsize::new(3).unwrap();
+
+/// An archive in memory, which counts what is read of it.
+struct Bytes {
+    bytes: Vec<u8>,
+    read: AtomicU64,
+    calls: AtomicU64,
+}
+
+impl Bytes {
+    fn new(bytes: impl Into<Vec<u8>>) -> Arc<Self> {
+        Arc::new(Self { bytes: bytes.into(), read: 0.into(), calls: 0.into() })
+    }
+}
+
+impl ReadAt for Bytes {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        let rest = self.bytes.get(offset as usize..).unwrap_or_default();
+        let count = rest.len().min(buffer.len());
+        buffer[..count].copy_from_slice(&rest[..count]);
+        self.read.fetch_add(count as u64, Ordering::Relaxed);
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        Ok(count)
+    }
+
+    fn bytes(&self) -> u64 {
+        self.bytes.len() as u64
+    }
+}
+
+fn time() -> DateTime<Utc> {
+    "2025-08-04T16:38:29.591353Z".parse().unwrap()
+}
+
+fn name(text: &str) -> Name {
+    Name::new(text).unwrap()
+}
+
+/// Bytes that compress about as a database does.
+fn contents(bytes: usize, seed: u64) -> Vec<u8> {
+    let mut state = seed;
+    let mut contents = Vec::with_capacity(bytes + 8);
+    while contents.len() < bytes {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        match state >> 62 {
+            0 => contents.extend_from_slice(&(state >> 20).to_le_bytes()),
+            1 => contents.extend_from_slice(b"a row of text; "),
+            _ => contents.extend_from_slice(&[0; 12]),
+        }
+    }
+    contents.truncate(bytes);
+    contents
+}
+
+fn describe(file: &str, contents: &[u8]) -> DatabaseMetadata {
+    DatabaseMetadata {
+        name: Name::from_path(Path::new(file)),
+        file: file.into(),
+        source: format!("/app/{file}"),
+        source_resolved: Some(format!("/app/{file}")),
+        file_id: None,
+        stream_by_file: false,
+        previous: None,
+        owner: None,
+        group: None,
+        mode: None,
+        acl: None,
+        bytes: contents.len() as u64,
+        sha256: Sha256::of(contents),
+        page_size: 4096,
+        page_count: contents.len() as u64 / 4096,
+        freelist_count: 0,
+        encoding: "UTF-8".into(),
+        journal_mode: "wal".into(),
+        auto_vacuum: "none".into(),
+        application_id: 0,
+        user_version: 7,
+        schema_sha256: Sha256::of(b"schema"),
+        sqlite_version: "3.54.1".into(),
+        integrity: Integrity::Ok,
+        findings: Vec::new(),
+        foreign_key_violations: Some(0),
+        vacuumed: false,
+        table_count: 1,
+        index_count: 0,
+        trigger_count: 0,
+        view_count: 0,
+        tables: vec![TableMetadata { name: "bows".into(), rows: Some(12) }],
+    }
+}
+
+fn metadata(databases: &[(&str, Vec<u8>)]) -> Metadata {
+    let databases: Vec<_> = databases.iter().map(|(file, contents)| describe(file, contents)).collect();
+    Metadata {
+        format: FORMAT,
+        backup_name: "app_20250804T163829Z".into(),
+        created_at: time(),
+        version: "0.1.0".into(),
+        set: name("app"),
+        kind: Kind::Manual,
+        host: "api-1".into(),
+        host_label: None,
+        replaces: None,
+        note: None,
+        consistent_set: true,
+        includes: databases.iter().map(|database| (database.name.clone(), true)).collect(),
+        databases,
+    }
+}
+
+fn file_with(contents: &[u8]) -> File {
+    let file = tempfile::tempfile().unwrap();
+    file.write_all_at(contents, 0).unwrap();
+    file
+}
+
+fn bytes_of(file: &File) -> Vec<u8> {
+    let mut bytes = vec![0; file.metadata().unwrap().len() as usize];
+    file.read_exact_at(&mut bytes, 0).unwrap();
+    bytes
+}
+
+fn write_with(databases: &[(&str, Vec<u8>)], metadata: &Metadata, compression: Compression, threads: NonZeroUsize) -> Vec<u8> {
+    let file = tempfile::tempfile().unwrap();
+    let options = WriteOptions { compression, threads };
+    let mut writer = Writer::create(FileSink::new(file.try_clone().unwrap()), &options, time(), metadata_room(metadata)).unwrap();
+    for (entry, contents) in databases {
+        let digest = writer.add_database(entry, &file_with(contents), contents.len() as u64, &Silent).unwrap();
+        assert_eq!(digest, Sha256::of(contents));
+    }
+    let bytes = writer.finish(metadata).unwrap().bytes();
+    let archive = bytes_of(&file);
+    assert_eq!(archive.len() as u64, bytes);
+    archive
+}
+
+fn write(databases: &[(&str, Vec<u8>)], compression: Compression) -> Vec<u8> {
+    write_with(databases, &metadata(databases), compression, THREADS)
+}
+
+fn open(archive: impl Into<Vec<u8>>) -> Result<Archive, ArchiveError> {
+    Opener::new(chrono_tz::UTC).open(Bytes::new(archive), "app_20250804T163829Z.tar.gz", time())
+}
+
+fn open_as(archive: impl Into<Vec<u8>>, file_name: &str) -> Result<Archive, ArchiveError> {
+    Opener::new(chrono_tz::UTC).open(Bytes::new(archive), file_name, time())
+}
+
+/// Opens and reads all of an archive: what a verify does first.
+fn read(archive: impl Into<Vec<u8>>) -> Result<Vec<ReadDatabase>, ArchiveError> {
+    Ok(open(archive)?.read_through(THREADS, &Silent)?.databases)
+}
+
+fn unpack(archive: &Archive, indices: &[usize]) -> Result<Vec<Vec<u8>>, ArchiveError> {
+    let files: Vec<File> = indices.iter().map(|_| tempfile::tempfile().unwrap()).collect();
+    let wanted: Vec<_> = indices.iter().copied().zip(&files).collect();
+    let read = archive.unpack(&wanted, THREADS, &Silent)?;
+    let contents: Vec<_> = files.iter().map(bytes_of).collect();
+    for (read, contents) in read.iter().zip(&contents) {
+        assert_eq!((read.bytes, read.sha256), (contents.len() as u64, Sha256::of(contents)));
+    }
+    Ok(contents)
+}
+
+fn set(sizes: &[usize]) -> Vec<(&'static str, Vec<u8>)> {
+    const FILES: [&str; 4] = ["arrow.db", "user data.db", "-rf.db", "ünï☃.db"];
+    FILES.iter().copied().zip(sizes.iter().zip(1..).map(|(&bytes, seed)| contents(bytes, seed))).collect()
+}
+
+#[test]
+fn databases_of_any_size_come_back_as_they_were() {
+    for bytes in [
+        512,
+        4096,
+        MEMBER_BYTES - 512,
+        MEMBER_BYTES - 1,
+        MEMBER_BYTES,
+        MEMBER_BYTES + 1,
+        MEMBER_BYTES + 512,
+        4 * MEMBER_BYTES,
+        4 * MEMBER_BYTES + 700,
+        8 * MEMBER_BYTES + 1,
+        5_000_000,
+    ] {
+        let databases = set(&[bytes, 513, bytes + 1]);
+        let expected: Vec<_> = databases.iter().map(|(_, contents)| contents.clone()).collect();
+        for compression in [Compression::Gzip(1), Compression::Gzip(5), Compression::None] {
+            let bytes_of_archive = write(&databases, compression);
+            let name = if compression == Compression::None { "a.tar" } else { "a.tar.gz" };
+            let archive = open_as(bytes_of_archive, name).unwrap();
+            assert_eq!(archive.contents().origin, Origin::Format1);
+            assert_eq!(archive.contents().metadata.as_ref(), Some(&metadata(&databases)));
+            assert_eq!(unpack(&archive, &[0, 1, 2]).unwrap(), expected, "{bytes} {compression:?}");
+            assert_eq!(unpack(&archive, &[2, 0]).unwrap(), [expected[2].clone(), expected[0].clone()]);
+            let through = archive.read_through(THREADS, &Silent).unwrap();
+            assert_eq!(through.databases.len(), 3);
+            assert_eq!(through.oddities, Vec::<String>::new());
+        }
+    }
+}
+
+#[test]
+fn the_same_input_gives_the_same_archive_whatever_the_number_of_threads() {
+    let databases = set(&[3_000_000, 700_001]);
+    let one = write_with(&databases, &metadata(&databases), Compression::Gzip(5), NonZeroUsize::MIN);
+    for threads in 2..6 {
+        let more = write_with(&databases, &metadata(&databases), Compression::Gzip(5), NonZeroUsize::new(threads).unwrap());
+        assert!(one == more, "{threads} threads");
+    }
+}
+
+#[test]
+fn tar_gzip_and_python_read_our_archives() {
+    let folder = tempfile::tempdir().unwrap();
+    let databases = set(&[300_000, 4096, 131_072]);
+    let script = "
+import json, sys, tarfile
+with tarfile.open(sys.argv[1]) as tar:
+    members = tar.getmembers()
+    metadata = json.load(tar.extractfile('backup_metadata.json'))
+names = [member.name for member in members]
+assert names == ['backup_metadata.json'] + [d['file'] for d in metadata['databases']] + ['RESTORE.txt'], names
+assert all(m.mode == 0o600 and m.uid == 0 and m.mtime == 1754325509 for m in members)
+";
+    for (compression, file) in [(Compression::Gzip(5), "a.tar.gz"), (Compression::None, "a.tar")] {
+        let path = folder.path().join(file);
+        fs::write(&path, write(&databases, compression)).unwrap();
+        let out = folder.path().join(format!("{file}.out"));
+        fs::create_dir(&out).unwrap();
+        let run = |command: &mut Command| {
+            let output = command.output().unwrap();
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(output.status.success() && said.is_empty(), "{command:?}: {said}");
+        };
+        if compression != Compression::None {
+            run(Command::new("gzip").arg("-t").arg(&path));
+        }
+        run(Command::new("tar").arg("xf").arg(&path).arg("-C").arg(&out));
+        run(Command::new("python3").arg("-c").arg(script).arg(&path));
+        for (entry, contents) in &databases {
+            assert!(fs::read(out.join(entry)).unwrap() == *contents, "{entry}");
+        }
+        assert!(fs::read_to_string(out.join("RESTORE.txt")).unwrap().contains("PRAGMA integrity_check"));
+    }
+}
+
+#[test]
+fn archives_that_were_compressed_anew_or_unpacked_to_a_tar_are_still_format_1() {
+    let databases = set(&[300_000, 5000]);
+    let tar = gunzip(&write(&databases, Compression::Gzip(5)));
+    let anew = gzip(&tar);
+    for (bytes, name) in [(tar, "a.tar"), (anew, "a.tar.gz")] {
+        let archive = open_as(bytes, name).unwrap();
+        assert_eq!(archive.contents().metadata.as_ref(), Some(&metadata(&databases)));
+        assert_eq!(unpack(&archive, &[1]).unwrap(), [databases[1].1.clone()]);
+        assert_eq!(archive.read_through(THREADS, &Silent).unwrap().databases.len(), 2);
+    }
+}
+
+#[test]
+fn a_tar_that_was_unpacked_half_way_is_named_as_such() {
+    let tar = gunzip(&write(&set(&[5000]), Compression::Gzip(5)));
+    let refused = open_as(tar, "app.tar.gz").err().unwrap();
+    assert!(refused.to_string().contains("its name says that it is compressed"), "{refused}");
+}
+
+fn gunzip(bytes: &[u8]) -> Vec<u8> {
+    let mut plain = Vec::new();
+    flate2::read::MultiGzDecoder::new(bytes).read_to_end(&mut plain).unwrap();
+    plain
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+/// A changed byte is either found or changes nothing: some bits of a deflate stream mean nothing (the padding behind
+/// its last code), and some codes can be said in two ways.
+#[test]
+fn every_changed_byte_is_found_or_changes_no_data() {
+    let databases = set(&[6000, 1025]);
+    let good = write(&databases, Compression::Gzip(5));
+    let expected = read(good.clone()).unwrap();
+    let in_data = data_members(&good);
+    let mut silent = 0;
+    for at in 0..good.len() {
+        for change in [0x01, 0x08, 0x80, 0xff] {
+            let mut bad = good.clone();
+            bad[at] ^= change;
+            match read(bad) {
+                Err(error) => assert!(error.is_evidence() || matches!(error, ArchiveError::FormatTooNew { .. }), "byte {at}: {error}"),
+                Ok(read) => {
+                    assert_eq!(read, expected, "byte {at} ^ {change:#x}");
+                    assert!(in_data.iter().any(|member| member.contains(&at)), "byte {at} ^ {change:#x} went unnoticed");
+                    silent += 1;
+                }
+            }
+        }
+    }
+    assert!(silent < 60, "{silent} changes went unnoticed");
+}
+
+/// Returns where the deflate streams of all members but the first lie.
+fn data_members(archive: &[u8]) -> Vec<std::ops::Range<usize>> {
+    let mut members = Vec::new();
+    let mut at = 0;
+    while at < archive.len() {
+        let size = u32::from_le_bytes(archive[at + 16..at + 20].try_into().unwrap()) as usize;
+        members.push(at + 20..at + size - 8);
+        at += size;
+    }
+    assert_eq!(at, archive.len());
+    members.remove(0);
+    members
+}
+
+#[test]
+fn an_archive_cut_at_any_byte_or_with_one_more_is_found() {
+    let databases = set(&[3000, 1025]);
+    let good = write(&databases, Compression::Gzip(5));
+    for length in 0..good.len() {
+        let error = read(&good[..length]).unwrap_err();
+        assert!(error.is_evidence(), "{length} bytes: {error}");
+    }
+    for extra in [&[0][..], &[0; 512], b"x", &good[..], &good[good.len() - 500..]] {
+        let error = read([&good[..], extra].concat()).unwrap_err();
+        assert!(error.is_evidence(), "{} more: {error}", extra.len());
+    }
+    let tar = gunzip(&good);
+    for length in (0..tar.len()).step_by(97).chain([tar.len() - 1, tar.len() - 512]) {
+        let bad = open_as(&tar[..length], "a.tar").and_then(|archive| archive.read_through(THREADS, &Silent));
+        assert!(bad.unwrap_err().is_evidence(), "{length} bytes of the tar");
+    }
+}
+
+#[test]
+fn opening_takes_one_small_read_and_unpacking_one_database_leaves_the_others_alone() {
+    let databases = set(&[4_000_000, 20_000, 4_000_000]);
+    let bytes = Bytes::new(write(&databases, Compression::Gzip(1)));
+    let archive = Opener::new(chrono_tz::UTC).open(bytes.clone(), "a.tar.gz", time()).unwrap();
+    assert!(bytes.read.load(Ordering::Relaxed) <= 16 * 1024 + 40_000, "{:?}", bytes.read);
+    let opened = bytes.read.swap(0, Ordering::Relaxed);
+    assert!(bytes.calls.load(Ordering::Relaxed) <= 2, "{opened} bytes in {:?} calls", bytes.calls);
+    assert_eq!(unpack(&archive, &[1]).unwrap(), [databases[1].1.clone()]);
+    assert!(bytes.read.load(Ordering::Relaxed) < 50_000, "{:?}", bytes.read);
+}
+
+#[test]
+fn one_database_opens_with_a_single_read() {
+    let bytes = Bytes::new(write(&set(&[4_000_000]), Compression::Gzip(1)));
+    Opener::new(chrono_tz::UTC).open(bytes.clone(), "a.tar.gz", time()).unwrap();
+    assert_eq!((bytes.read.load(Ordering::Relaxed), bytes.calls.load(Ordering::Relaxed)), (16 * 1024, 1));
+}
+
+#[test]
+fn the_longest_metadata_fits_the_room_and_one_that_does_not_fails_the_backup() {
+    let databases = set(&[5000, 5000]);
+    let draft = metadata(&databases);
+    let mut longest = draft.clone();
+    for database in &mut longest.databases {
+        database.page_count = u64::MAX;
+        database.freelist_count = u64::MAX;
+        database.user_version = i32::MIN;
+        database.application_id = i32::MIN;
+        database.integrity = Integrity::Unchecked;
+        database.foreign_key_violations = Some(u64::MAX);
+        database.auto_vacuum = "incremental".into();
+        database.encoding = "UTF-16be".into();
+        database.findings = vec!["x".repeat(95); 80];
+        database.tables[0].rows = Some(u64::MAX);
+        (database.table_count, database.index_count) = (u64::MAX, u64::MAX);
+        (database.trigger_count, database.view_count) = (u64::MAX, u64::MAX);
+    }
+    let finish = |metadata: &Metadata| {
+        let file = tempfile::tempfile().unwrap();
+        let options = WriteOptions { compression: Compression::Gzip(5), threads: THREADS };
+        let mut writer = Writer::create(FileSink::new(file.try_clone().unwrap()), &options, time(), metadata_room(&draft)).unwrap();
+        for (entry, contents) in &databases {
+            writer.add_database(entry, &file_with(contents), contents.len() as u64, &Silent).unwrap();
+        }
+        writer.finish(metadata).map(|_| bytes_of(&file))
+    };
+    let archive = open(finish(&longest).unwrap()).unwrap();
+    assert_eq!(archive.contents().metadata.as_ref(), Some(&longest));
+
+    longest.databases[0].findings = vec!["x".repeat(95); 300];
+    assert!(matches!(finish(&longest), Err(ArchiveError::MetadataTooLarge { .. })));
+}
+
+/// Real archives of other tools: what `tar` and `gzip` make of real files.
+#[test]
+fn plain_databases_and_tars_of_databases_are_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = folder.path().join("user_data.db");
+    rusqlite::Connection::open(&database).unwrap().execute_batch("CREATE TABLE a(b); INSERT INTO a VALUES(zeroblob(100000));").unwrap();
+    let expected = fs::read(&database).unwrap();
+    let compressed = gzip(&expected);
+
+    let plain = open_as(expected.clone(), "backup-2025-08-04-163829.db").unwrap();
+    assert_eq!((plain.contents().origin, plain.contents().set.as_str()), (Origin::Plain, "backup"));
+    assert_eq!(plain.contents().created_at.to_rfc3339(), "2025-08-04T16:38:29+00:00");
+    assert_eq!(unpack(&plain, &[0]).unwrap(), std::slice::from_ref(&expected));
+    assert!(open_as(&expected[..expected.len() - 4096], "a.db").err().unwrap().is_evidence());
+
+    let packed = open_as(compressed.clone(), "app.db.gz").unwrap();
+    assert_eq!((packed.contents().databases[0].file.as_str(), packed.contents().databases[0].bytes), ("app.db", None));
+    assert_eq!(unpack(&packed, &[0]).unwrap(), std::slice::from_ref(&expected));
+    for length in [compressed.len() - 1, compressed.len() - 9, compressed.len() / 2] {
+        let cut = open_as(&compressed[..length], "app.db.gz").and_then(|archive| archive.read_through(THREADS, &Silent));
+        assert!(cut.unwrap_err().is_evidence(), "{length}");
+    }
+    let more = open_as([&compressed[..], b"junk"].concat(), "app.db.gz").unwrap().read_through(THREADS, &Silent).unwrap();
+    assert_eq!(more.oddities.len(), 1);
+
+    let tar = Command::new("tar").arg("czf").arg("-").arg("-C").arg(folder.path()).arg(".").stderr(Stdio::null()).output().unwrap().stdout;
+    let legacy = open_as(tar, "archerytools_backup_20250804_163829.tar.gz").unwrap();
+    assert_eq!((legacy.contents().origin, legacy.contents().set.as_str()), (Origin::Plain, "archerytools"));
+    assert_eq!(legacy.contents().databases[0].name.as_str(), "user");
+    assert_eq!(legacy.contents().oddities, ["it holds no metadata"]);
+    assert_eq!(unpack(&legacy, &[0]).unwrap(), [expected]);
+}

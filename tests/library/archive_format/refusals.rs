@@ -1,0 +1,165 @@
+//! What ends writing or reading: interruptions, disks that are full or fail, metadata that does not fit.
+
+use super::*;
+
+#[test]
+fn a_copy_that_is_shorter_or_longer_than_said_is_an_error() {
+    let contents = contents(2_000_000, 1);
+    for (said, threads) in [(1_999_999, 3), (2_000_001, 3), (1_999_999, 1), (2_000_001, 1), (0, 2), (10_000_000, 2)] {
+        let options = WriteOptions { compression: Compression::Gzip(1), threads: NonZeroUsize::new(threads).unwrap() };
+        let mut writer = Writer::create(FileSink::new(tempfile::tempfile().unwrap()), &options, time(), 512).unwrap();
+        let error = writer.add_database("a.db", &file_with(&contents), said, &Silent).unwrap_err();
+        assert!(matches!(error, ArchiveError::Io(_)), "{said}: {error}");
+    }
+}
+
+/// Asks to stop after a number of bytes.
+struct StopAfter {
+    left: AtomicU64,
+}
+
+impl Progress for StopAfter {
+    fn begin(&self, _: Stage, _: &str, _: u64) {}
+
+    fn advance(&self, units: u64) {
+        let left = self.left.load(Ordering::Relaxed);
+        self.left.store(left.saturating_sub(units), Ordering::Relaxed);
+    }
+
+    fn cancelled(&self) -> bool {
+        self.left.load(Ordering::Relaxed) == 0
+    }
+}
+
+#[test]
+fn a_request_to_stop_ends_writing_and_reading_at_any_point() {
+    let databases = set(&[5_000_000]);
+    let archive = open(write(&databases, Compression::Gzip(1))).unwrap();
+    for after in [0, 1, 1_500_000, 3_000_000, 4_000_000] {
+        let options = WriteOptions { compression: Compression::Gzip(1), threads: THREADS };
+        let mut writer = Writer::create(FileSink::new(tempfile::tempfile().unwrap()), &options, time(), 512).unwrap();
+        let stop = StopAfter { left: after.into() };
+        let stopped = writer.add_database("a.db", &file_with(&databases[0].1), 5_000_000, &stop);
+        assert!(matches!(stopped, Err(ArchiveError::Interrupted(_))), "{after}");
+        let stop = StopAfter { left: after.into() };
+        assert!(matches!(archive.read_through(THREADS, &stop), Err(ArchiveError::Interrupted(_))), "{after}");
+    }
+}
+
+#[test]
+fn a_full_disk_is_an_error_and_not_a_hang() {
+    let databases = set(&[5_000_000]);
+    let full = || File::options().write(true).open("/dev/full").unwrap();
+    let options = WriteOptions { compression: Compression::Gzip(1), threads: THREADS };
+    let mut writer = Writer::create(FileSink::new(full()), &options, time(), 512).unwrap();
+    let error = writer.add_database("a.db", &file_with(&databases[0].1), 5_000_000, &Silent).unwrap_err();
+    assert!(matches!(error, ArchiveError::Io(_)), "{error}");
+    let archive = open(write(&databases, Compression::Gzip(1))).unwrap();
+    let error = archive.unpack(&[(0, &full())], THREADS, &Silent).unwrap_err();
+    assert!(matches!(error, ArchiveError::Io(_)) && !error.is_evidence(), "{error}");
+}
+
+/// Fails every read behind a place, as a disk does.
+struct Broken {
+    inner: Arc<Bytes>,
+    from: u64,
+}
+
+impl ReadAt for Broken {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        if offset + buffer.len() as u64 > self.from { Err(io::Error::from_raw_os_error(5)) } else { self.inner.read_at(buffer, offset) }
+    }
+
+    fn bytes(&self) -> u64 {
+        self.inner.bytes()
+    }
+}
+
+#[test]
+fn a_failing_disk_is_never_called_damage() {
+    let ours = write(&set(&[2_000_000]), Compression::Gzip(1));
+    for (bytes, name) in [(gzip(&gunzip(&ours)), "a.tar.gz"), (gunzip(&ours), "a.tar"), (ours, "a.tar.gz")] {
+        let inner = Bytes::new(bytes);
+        for part in 0..20 {
+            let source = Arc::new(Broken { inner: inner.clone(), from: inner.bytes() * part / 20 });
+            let result = Opener::new(chrono_tz::UTC).open(source, name, time()).and_then(|archive| archive.read_through(THREADS, &Silent));
+            let error = result.unwrap_err();
+            assert!(matches!(error, ArchiveError::Io(_)), "{name} {part}: {error}");
+        }
+    }
+}
+
+#[test]
+fn a_newer_format_is_refused_by_name() {
+    let databases = set(&[5000]);
+    let mut newer = metadata(&databases);
+    newer.format = 2;
+    let archive = write_with(&databases, &newer, Compression::Gzip(5), THREADS);
+    assert!(matches!(read(archive.clone()), Err(ArchiveError::FormatTooNew { found: 2, .. })));
+    assert!(matches!(read(gzip(&gunzip(&archive))), Err(ArchiveError::FormatTooNew { found: 2, .. })));
+}
+
+/// What the metadata says must be what is there; each of these says something else.
+#[test]
+fn metadata_that_disagrees_with_the_archive_is_refused() {
+    let databases = set(&[5000, 6000]);
+    let lies: [fn(&mut Metadata); 8] = [
+        |lie| lie.databases[1].sha256 = Sha256::of(b"another"),
+        |lie| lie.databases[1].bytes += 1,
+        |lie| lie.databases[0].bytes = u64::MAX,
+        |lie| lie.databases[0].file = "other.db".into(),
+        |lie| lie.databases[0].file = "../../arrow.db".into(),
+        |lie| lie.databases.swap(0, 1),
+        |lie| lie.databases.truncate(1),
+        |lie| lie.databases.clear(),
+    ];
+    for (number, lie) in lies.iter().enumerate() {
+        let mut metadata = metadata(&databases);
+        lie(&mut metadata);
+        let archive = write_with(&databases, &metadata, Compression::Gzip(5), THREADS);
+        for archive in [archive.clone(), gzip(&gunzip(&archive))] {
+            let error = read(archive).unwrap_err();
+            assert!(error.is_evidence(), "lie {number}: {error}");
+        }
+    }
+}
+
+/// Makes the tar anew, with another text as its metadata, and compresses it.
+fn with_metadata(archive: &[u8], change: impl Fn(Vec<u8>) -> Vec<u8>) -> Vec<u8> {
+    let tar = gunzip(archive);
+    let mut builder = tar::Builder::new(Vec::new());
+    for entry in tar::Archive::new(&tar[..]).entries().unwrap() {
+        let mut entry = entry.unwrap();
+        let mut contents = Vec::new();
+        entry.read_to_end(&mut contents).unwrap();
+        let mut header = entry.header().clone();
+        if *header.path_bytes() == b"backup_metadata.json"[..] {
+            contents = change(contents);
+            header.set_size(contents.len() as u64);
+            header.set_cksum();
+        }
+        builder.append(&header, &contents[..]).unwrap();
+    }
+    gzip(&builder.into_inner().unwrap())
+}
+
+#[test]
+fn metadata_that_was_cut_in_its_padding_or_does_not_parse_is_refused() {
+    let good = write(&set(&[5000]), Compression::Gzip(5));
+    read(with_metadata(&good, |json| json)).unwrap();
+    let deep = |unknown: &str| format!("{{\"format\": 1, \"{unknown}\": {}{}}}\n", "[".repeat(200_000), "]".repeat(200_000));
+    type Change<'a> = &'a dyn Fn(Vec<u8>) -> Vec<u8>;
+    let changes: [(&str, Change); 7] = [
+        ("half", &(|json| json[..json.len() / 2].to_vec())),
+        ("a block less", &(|json| json[..json.len() - 512].to_vec())),
+        ("nothing", &(|_| Vec::new())),
+        ("deep", &(|_| deep("includes").into_bytes())),
+        ("deep in a field that nobody knows", &(|_| deep("x").into_bytes())),
+        ("not UTF-8", &(|json| [&json[..1], b"\"\xff\": 1, ", &json[1..]].concat())),
+        ("capital digests", &(|json| String::from_utf8(json).unwrap().replace("a", "A").into_bytes())),
+    ];
+    for (what, change) in changes {
+        let error = read(with_metadata(&good, change)).unwrap_err();
+        assert!(error.is_evidence(), "{what}: {error}");
+    }
+}

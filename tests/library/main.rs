@@ -1,0 +1,16 @@
+//! The library, called as the operations call it: archives, live databases, stores and retention, without the command
+//! line.
+
+#![allow(clippy::unwrap_used, clippy::print_stderr, clippy::print_stdout, reason = "a test may panic, and prints its figures")]
+
+mod archive_format;
+mod capture;
+mod check;
+mod hostile;
+mod hostile_input;
+mod replace;
+mod retention;
+mod store_contract;
+#[allow(dead_code, reason = "shared with the tests of the commands")]
+#[path = "../cli/tools.rs"]
+mod tools;

@@ -1,0 +1,365 @@
+//! The contract of [`Store`], run against every store we ship, and against stores that can do less.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use heirloom::progress::{Progress, Silent, Stage};
+use heirloom::store::{Capabilities, Entry, Found, LocalStore, MemoryStore, ReadAt, ReadStore, Store, StoreError, Upload};
+
+/// A store in which every name of the contract is free.
+trait Subject: Store + Clone {}
+impl<S: Store + Clone> Subject for S {}
+
+/// Progress that counts, and stops after some bytes.
+#[derive(Default)]
+struct Counting {
+    bytes: AtomicU64,
+    stop_after: Option<u64>,
+}
+
+impl Progress for Counting {
+    fn begin(&self, _: Stage, _: &str, _: u64) {}
+
+    fn advance(&self, units: u64) {
+        self.bytes.fetch_add(units, Ordering::Relaxed);
+    }
+
+    fn cancelled(&self) -> bool {
+        self.stop_after.is_some_and(|limit| self.bytes.load(Ordering::Relaxed) >= limit)
+    }
+}
+
+/// Which answer to a commit is lost.
+#[derive(Clone, Copy, PartialEq)]
+enum Lost {
+    /// The request never arrived.
+    Request,
+    /// It was carried out, and the answer did not arrive.
+    Answer,
+    /// It was carried out, the answer did not arrive, and somebody removed the file.
+    AnswerAndFile,
+}
+
+/// A store whose first answers to commits are lost.
+#[derive(Clone)]
+struct Unreliable<S> {
+    store: S,
+    lost: Lost,
+    left: Arc<AtomicU64>,
+    attempts: Arc<AtomicU64>,
+}
+
+impl<S: Subject> Unreliable<S> {
+    fn new(store: S, lost: Lost, times: u64) -> Self {
+        Self { store, lost, left: Arc::new(times.into()), attempts: Arc::default() }
+    }
+}
+
+impl<S: Subject> ReadStore for Unreliable<S> {
+    fn location(&self) -> String {
+        self.store.location()
+    }
+    fn list(&self) -> Result<Vec<Entry>, StoreError> {
+        self.store.list()
+    }
+    fn open(&self, name: &str, known: Option<&Entry>) -> Result<Arc<dyn ReadAt>, StoreError> {
+        self.store.open(name, known)
+    }
+    fn stat(&self, name: &str) -> Result<Option<Entry>, StoreError> {
+        self.store.stat(name)
+    }
+}
+
+impl<S: Subject> Store for Unreliable<S> {
+    fn put(&self, name: &str, content: &[u8]) -> Result<(), StoreError> {
+        self.store.put(name, content)
+    }
+    fn remove(&self, name: &str) -> Result<(), StoreError> {
+        self.store.remove(name)
+    }
+    fn try_commit(&self, name: &str, upload: &Upload, progress: &dyn Progress) -> Result<(), StoreError> {
+        self.attempts.fetch_add(1, Ordering::Relaxed);
+        let is_lost = self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok();
+        if !is_lost {
+            return self.store.try_commit(name, upload, progress);
+        }
+        if self.lost != Lost::Request {
+            // As a link on NFS: the first name stays until the answer is there.
+            let kept = upload.path().with_extension("kept");
+            fs::hard_link(upload.path(), &kept).unwrap();
+            self.store.try_commit(name, upload, progress)?;
+            let _ = fs::rename(&kept, upload.path());
+        }
+        if self.lost == Lost::AnswerAndFile {
+            self.store.remove(name)?;
+        }
+        let cause = io::ErrorKind::ConnectionReset.into();
+        Err(StoreError::Unanswered { name: name.into(), location: self.location(), cause })
+    }
+    fn look_up(&self, name: &str, upload: &Upload) -> Result<Found, StoreError> {
+        self.store.look_up(name, upload)
+    }
+}
+
+/// Finished files that are to be committed.
+struct Staging(tempfile::TempDir);
+
+impl Staging {
+    fn new(store: &impl Store) -> Self {
+        // A local store links: on its file system.
+        Self(store.folder().map_or_else(tempfile::tempdir, |folder| tempfile::tempdir_in(folder.parent().unwrap())).unwrap())
+    }
+
+    fn file(&self, content: &[u8]) -> Upload {
+        let path = self.0.path().join(format!("staged-{}", fs::read_dir(self.0.path()).unwrap().count()));
+        fs::write(&path, content).unwrap();
+        Upload::of(&path).unwrap()
+    }
+}
+
+fn content(store: &impl ReadStore, name: &str) -> Vec<u8> {
+    let file = store.open(name, None).unwrap();
+    let mut bytes = vec![0; usize::try_from(file.bytes()).unwrap()];
+    file.read_exact_at(&mut bytes, 0).unwrap();
+    bytes
+}
+
+fn names(store: &impl ReadStore) -> Vec<String> {
+    let mut names: Vec<String> = store.list().unwrap().into_iter().map(|entry| entry.name).collect();
+    names.sort();
+    names
+}
+
+fn what_was_put_is_listed_found_and_read(store: &impl Subject) {
+    store.put("a.tar.gz", b"first archive").unwrap();
+    store.put("b.tar.gz", b"").unwrap();
+    assert_eq!(names(store), ["a.tar.gz", "b.tar.gz"]);
+    assert_eq!(content(store, "a.tar.gz"), b"first archive");
+    assert_eq!(store.stat("a.tar.gz").unwrap().unwrap().bytes, 13);
+    assert_eq!(store.stat("c.tar.gz").unwrap(), None);
+}
+
+fn a_range_is_read_and_the_end_is_told(store: &impl Subject) {
+    store.put("a.tar.gz", b"0123456789").unwrap();
+    let file = store.open("a.tar.gz", None).unwrap();
+    let mut buffer = [0; 4];
+    file.read_exact_at(&mut buffer, 3).unwrap();
+    assert_eq!(&buffer, b"3456");
+    assert_eq!(file.read_at(&mut buffer, 10).unwrap(), 0);
+    assert_eq!(file.read_exact_at(&mut buffer, 8).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+}
+
+fn a_taken_name_is_refused_and_nothing_is_replaced(store: &impl Subject) {
+    store.put("a.tar.gz", b"old").unwrap();
+    assert!(matches!(store.put("a.tar.gz", b"new"), Err(StoreError::Exists { .. })));
+    assert_eq!(content(store, "a.tar.gz"), b"old");
+
+    let staging = Staging::new(store);
+    let refused = store.commit("a.tar.gz", &staging.file(b"newer"), &Silent);
+    assert!(matches!(refused, Err(StoreError::Exists { .. })));
+    assert_eq!(content(store, "a.tar.gz"), b"old");
+    // Equal bytes of another run are another file: it may remove its own.
+    let refused = store.commit("a.tar.gz", &staging.file(b"old"), &Silent);
+    assert!(matches!(refused, Err(StoreError::Exists { .. })));
+}
+
+fn what_was_committed_is_there_whole_and_its_bytes_are_counted_where_they_are_sent(store: &impl Subject) {
+    let staging = Staging::new(store);
+    let (bytes, progress) = (vec![7; 300_000], Counting::default());
+    store.commit("a.tar.gz", &staging.file(&bytes), &progress).unwrap();
+    assert_eq!(content(store, "a.tar.gz"), bytes);
+    // Who links a file has nothing to count.
+    let sent = if store.folder().is_some() { 0 } else { 300_000 };
+    assert_eq!(progress.bytes.into_inner(), sent);
+}
+
+fn a_commit_that_is_stopped_leaves_nothing_to_find(store: &impl Subject) {
+    let staging = Staging::new(store);
+    let progress = Counting { stop_after: Some(100_000), ..Counting::default() };
+    match store.commit("a.tar.gz", &staging.file(&vec![7; 300_000]), &progress) {
+        Err(StoreError::Interrupted(_)) => assert_eq!(names(store), [""; 0]),
+        // It was over before anybody could stop it.
+        done => assert!(done.is_ok() && store.folder().is_some()),
+    }
+}
+
+fn a_commit_whose_file_is_gone_leaves_nothing_to_find(store: &impl Subject) {
+    let staging = Staging::new(store);
+    let upload = staging.file(b"an archive");
+    fs::remove_file(upload.path()).unwrap();
+    store.commit("a.tar.gz", &upload, &Silent).unwrap_err();
+    assert_eq!(names(store), [""; 0]);
+    assert_eq!(store.stat("a.tar.gz").unwrap(), None);
+}
+
+fn after_a_lost_answer_our_own_file_is_success(store: &impl Subject) {
+    let staging = Staging::new(store);
+    let store = Unreliable::new(store.clone(), Lost::Answer, 1);
+    store.commit("a.tar.gz", &staging.file(b"an archive"), &Silent).unwrap();
+    assert_eq!(store.attempts.load(Ordering::Relaxed), 1);
+    assert_eq!(content(&store, "a.tar.gz"), b"an archive");
+}
+
+fn after_a_lost_request_it_is_tried_again_but_not_for_ever(store: &impl Subject) {
+    let staging = Staging::new(store);
+    let once = Unreliable::new(store.clone(), Lost::Request, 1);
+    once.commit("a.tar.gz", &staging.file(b"an archive"), &Silent).unwrap();
+    assert_eq!(once.attempts.load(Ordering::Relaxed), 2);
+    assert_eq!(content(&once, "a.tar.gz"), b"an archive");
+
+    let always = Unreliable::new(store.clone(), Lost::Request, u64::MAX);
+    let failed = always.commit("b.tar.gz", &staging.file(b"an archive"), &Silent);
+    assert!(matches!(failed, Err(StoreError::Unanswered { .. })));
+    assert_eq!(store.stat("b.tar.gz").unwrap(), None);
+}
+
+fn after_a_lost_answer_a_file_that_was_removed_is_sent_again(store: &impl Subject) {
+    let staging = Staging::new(store);
+    let store = Unreliable::new(store.clone(), Lost::AnswerAndFile, 1);
+    store.commit("a.tar.gz", &staging.file(b"an archive"), &Silent).unwrap();
+    assert_eq!(content(&store, "a.tar.gz"), b"an archive");
+}
+
+fn after_a_lost_request_a_file_of_another_run_is_a_conflict(store: &impl Subject) {
+    let staging = Staging::new(store);
+    store.commit("a.tar.gz", &staging.file(b"an archive"), &Silent).unwrap();
+    let unreliable = Unreliable::new(store.clone(), Lost::Request, 1);
+    let conflict = unreliable.commit("a.tar.gz", &staging.file(b"an archive"), &Silent);
+    assert!(matches!(conflict, Err(StoreError::Exists { .. })));
+}
+
+fn of_many_commits_to_one_name_one_succeeds(store: &impl Subject) {
+    let staging = Staging::new(store);
+    let uploads: Vec<Upload> = (0..8_u8).map(|number| staging.file(&[number; 4])).collect();
+    let commit = |upload: &Upload| store.commit("a.tar.gz", upload, &Silent).is_ok();
+    let won: Vec<bool> = std::thread::scope(|scope| {
+        let threads: Vec<_> = uploads.iter().map(|upload| scope.spawn(move || commit(upload))).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    let winners: Vec<usize> = (0..8).filter(|index| won[*index]).collect();
+    assert_eq!(winners.len(), 1, "{won:?}");
+    assert_eq!(content(store, "a.tar.gz"), [u8::try_from(winners[0]).unwrap(); 4]);
+}
+
+fn what_a_listing_said_opens_the_file(store: &impl Subject) {
+    store.put("a.tar.gz", b"first").unwrap();
+    let listed = store.list().unwrap().remove(0);
+    assert_eq!(Some(&listed), store.stat("a.tar.gz").unwrap().as_ref());
+    assert_eq!(store.open("a.tar.gz", Some(&listed)).unwrap().bytes(), 5);
+    store.remove("a.tar.gz").unwrap();
+    assert!(matches!(store.open("a.tar.gz", Some(&listed)), Err(StoreError::NotFound { .. })));
+    // Another version is not what was listed, where the store tells versions apart.
+    store.put("a.tar.gz", b"again").unwrap();
+    let opened = store.open("a.tar.gz", Some(&listed));
+    assert_eq!(opened.is_ok(), listed.version.is_none());
+}
+
+fn a_removed_file_is_gone_and_readable_as_the_store_promises(store: &impl Subject) {
+    store.put("a.tar.gz", b"held").unwrap();
+    let held = store.open("a.tar.gz", None).unwrap();
+    store.remove("a.tar.gz").unwrap();
+    assert_eq!(names(store), [""; 0]);
+    assert!(matches!(store.remove("a.tar.gz"), Err(StoreError::NotFound { .. })));
+    assert!(matches!(store.open("a.tar.gz", None), Err(StoreError::NotFound { .. })));
+    // Never the bytes of another file.
+    store.put("a.tar.gz", b"next").unwrap();
+    let mut buffer = [0; 4];
+    let read = held.read_exact_at(&mut buffer, 0);
+    if store.capabilities().readable_after_removal {
+        read.unwrap();
+        assert_eq!(&buffer, b"held");
+    } else {
+        read.unwrap_err();
+    }
+}
+
+fn a_name_that_leaves_the_store_is_refused(store: &impl Subject) {
+    for name in ["../a.tar.gz", "/a.tar.gz", "a/b.tar.gz", "", "..", "a\0.tar.gz"] {
+        assert!(store.put(name, b"x").is_err(), "{name:?}");
+    }
+    assert_eq!(names(store), [""; 0]);
+}
+
+fn keeps_the_contract<S: Subject>(new: impl Fn() -> S) {
+    what_was_put_is_listed_found_and_read(&new());
+    a_range_is_read_and_the_end_is_told(&new());
+    a_taken_name_is_refused_and_nothing_is_replaced(&new());
+    what_was_committed_is_there_whole_and_its_bytes_are_counted_where_they_are_sent(&new());
+    a_commit_that_is_stopped_leaves_nothing_to_find(&new());
+    a_commit_whose_file_is_gone_leaves_nothing_to_find(&new());
+    after_a_lost_answer_our_own_file_is_success(&new());
+    after_a_lost_request_it_is_tried_again_but_not_for_ever(&new());
+    after_a_lost_answer_a_file_that_was_removed_is_sent_again(&new());
+    after_a_lost_request_a_file_of_another_run_is_a_conflict(&new());
+    of_many_commits_to_one_name_one_succeeds(&new());
+    what_a_listing_said_opens_the_file(&new());
+    a_removed_file_is_gone_and_readable_as_the_store_promises(&new());
+    a_name_that_leaves_the_store_is_refused(&new());
+}
+
+#[test]
+fn a_local_directory_keeps_the_contract() {
+    let folder = tempfile::tempdir().unwrap();
+    let stores = AtomicU64::new(0);
+    keeps_the_contract(|| LocalStore::create(&folder.path().join(stores.fetch_add(1, Ordering::Relaxed).to_string())).unwrap());
+}
+
+#[test]
+fn memory_keeps_the_contract() {
+    keeps_the_contract(MemoryStore::default);
+}
+
+#[test]
+fn memory_that_can_do_less_keeps_the_contract() {
+    keeps_the_contract(|| MemoryStore::with(Capabilities::default()));
+}
+
+#[test]
+fn a_local_store_is_private_whatever_the_umask() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("store");
+    let store = LocalStore::create(&root).unwrap();
+    store.put("a.tar.gz", b"secret").unwrap();
+    let mode = |path: &std::path::Path| fs::metadata(path).unwrap().permissions().mode() & 0o7777;
+    assert_eq!(mode(&root), 0o700);
+    assert_eq!(mode(&store.private()), 0o700);
+    assert_eq!(mode(&root.join("a.tar.gz")), 0o600);
+}
+
+#[test]
+fn a_folder_that_is_not_there_is_unreachable_and_never_empty() {
+    let folder = tempfile::tempdir().unwrap();
+    let missing = folder.path().join("not/mounted");
+    assert!(matches!(LocalStore::open(&missing), Err(StoreError::Unreachable { .. })));
+    assert!(matches!(LocalStore::create(&missing), Err(StoreError::Unreachable { .. })));
+    let root = folder.path().join("store");
+    let store = LocalStore::create(&root).unwrap();
+    fs::remove_dir_all(&root).unwrap();
+    assert!(matches!(store.list(), Err(StoreError::Unreachable { .. })));
+    assert!(matches!(store.stat("a.tar.gz"), Err(StoreError::Unreachable { .. })));
+}
+
+#[test]
+fn a_folder_in_which_anybody_replaces_files_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777)).unwrap();
+    assert!(matches!(LocalStore::create(folder.path()), Err(StoreError::Unsafe { .. })));
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o1777)).unwrap();
+    LocalStore::create(folder.path()).unwrap();
+}
+
+#[test]
+fn folders_links_and_hidden_files_are_not_listed() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = LocalStore::create(folder.path()).unwrap();
+    fs::create_dir(folder.path().join("folder.tar.gz")).unwrap();
+    std::os::unix::fs::symlink("/etc/hostname", folder.path().join("link.tar.gz")).unwrap();
+    fs::write(folder.path().join(".hidden.tar.gz"), "").unwrap();
+    fs::write(folder.path().join("file.tar.gz"), "").unwrap();
+    assert_eq!(names(&store), ["file.tar.gz"]);
+}
