@@ -1,7 +1,8 @@
 //! `heirloom guard`.
 
 use std::ffi::OsString;
-use std::io;
+use std::io::{self, IsTerminal as _};
+use std::process::Stdio;
 use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -26,7 +27,7 @@ use crate::ops::inventory::{Reading, inventory};
 use crate::ops::pack::Request;
 use crate::ops::pending::Upkeep;
 use crate::ops::restore::{Options, Report, Safety, shell_word};
-use crate::platform::child::{self, Ended, Output, Program};
+use crate::platform::child::{self, Ended, Group, Program};
 use crate::platform::parent;
 use crate::progress::Silent;
 use crate::report::guard::{self as report, Guarded, Rollback};
@@ -149,8 +150,7 @@ pub(super) fn run(args: &GuardArgs, context: &mut Context) -> anyhow::Result<Out
 
     step(context, format!("running {}", printable(&args.words())));
     let started = Instant::now();
-    let program = Program { words: &args.command, timeout: args.timeout, grace: args.kill_after, output: output(context) };
-    let ended = match child::run(&program) {
+    let ended = match child::run(program(&args.command, args.timeout, args.kill_after, context)) {
         Ok(ended) => ended,
         Err(error) => {
             context.ui.warning(format!("cannot run {}: {error}", args.words()));
@@ -172,9 +172,17 @@ pub(super) fn run(args: &GuardArgs, context: &mut Context) -> anyhow::Result<Out
     Ok(if code == 0 { Outcome::Done } else { Outcome::Ended(code) })
 }
 
-/// Keeps standard output for the document, if one is printed.
-fn output(context: &Context) -> Output {
-    if context.ui.is_json() { Output::ToStderr } else { Output::Inherited }
+/// Returns how a command is run: at a terminal in the process group of this program.
+fn program<'a>(words: &'a [OsString], timeout: Option<Duration>, grace: Duration, context: &Context) -> Program<'a> {
+    let at_terminal = io::stdin().is_terminal() || io::stdout().is_terminal() || io::stderr().is_terminal();
+    Program {
+        words,
+        timeout,
+        grace,
+        // Standard output is kept for the document.
+        output: if context.ui.is_json() { io::stderr().into() } else { Stdio::inherit() },
+        group: if at_terminal { Group::Ours } else { Group::Own },
+    }
 }
 
 /// Tells one step.
@@ -335,8 +343,7 @@ fn ask(args: &GuardArgs, context: &Context, url: Option<&Url>, left: Duration) -
     }
     let command = args.health_command.as_ref()?;
     let words = [OsString::from("sh"), OsString::from("-c"), command.clone()];
-    let program = Program { words: &words, timeout: Some(within), grace: BETWEEN_CHECKS, output: output(context) };
-    let why = match child::run(&program) {
+    let why = match child::run(program(&words, Some(within), BETWEEN_CHECKS, context)) {
         Ok(ended) if ended.succeeded() => return None,
         Ok(Ended { timed_out: true, .. }) => "did not end in time".to_owned(),
         Ok(Ended { signal: Some(signal), .. }) => format!("was ended by signal {signal}"),

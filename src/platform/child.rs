@@ -1,12 +1,11 @@
 //! Runs a command of the user and waits for it: its input and output pass through, signals are forwarded, and its time can be limited.
 //!
-//! At a terminal the command stays in our process group, else it could not read from the terminal and Ctrl-C would not reach
+//! At a terminal the command belongs in our process group, else it could not read from the terminal and Ctrl-C would not reach
 //! it; the terminal sends SIGINT and SIGQUIT to both then, and they are not forwarded. Elsewhere it gets a group of its own, so that
 //! signals reach everything it started.
 
 use std::ffi::OsString;
-use std::io::{self, IsTerminal as _};
-use std::os::fd::AsFd as _;
+use std::io;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
@@ -23,13 +22,13 @@ const PAUSE: Duration = Duration::from_millis(10);
 /// What is forwarded, unless we were started to ignore it: the command ignores it then too.
 const FORWARDED: [i32; 6] = [SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2];
 
-/// Where the standard output of a command goes.
+/// The process group that a command runs in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Output {
-    /// To ours.
-    Inherited,
-    /// To our standard error: ours is kept for the result.
-    ToStderr,
+pub enum Group {
+    /// Ours: there is a terminal.
+    Ours,
+    /// Its own: there is none.
+    Own,
 }
 
 /// A command and how it is run.
@@ -42,7 +41,9 @@ pub struct Program<'a> {
     /// How long it may take to end after SIGTERM before it gets SIGKILL.
     pub grace: Duration,
     /// Where its standard output goes.
-    pub output: Output,
+    pub output: Stdio,
+    /// The process group that it runs in.
+    pub group: Group,
 }
 
 /// How a command ended.
@@ -74,21 +75,17 @@ impl Ended {
 }
 
 /// Runs a command to its end. Fails where it could not be started.
-pub fn run(program: &Program<'_>) -> io::Result<Ended> {
-    let terminal = io::stdin().is_terminal() || io::stdout().is_terminal() || io::stderr().is_terminal();
+pub fn run(program: Program<'_>) -> io::Result<Ended> {
     // Before the command is there, or a signal between the two would be lost.
     let mut signals = Signals::new(FORWARDED.into_iter().filter(|signal| !is_ignored(*signal)))?;
     let (name, arguments) = program.words.split_first().ok_or(io::ErrorKind::InvalidInput)?;
     let mut command = Command::new(name);
-    command.args(arguments);
-    if program.output == Output::ToStderr {
-        command.stdout(Stdio::from(io::stderr().as_fd().try_clone_to_owned()?));
-    }
-    if !terminal {
+    command.args(arguments).stdout(program.output);
+    if program.group == Group::Own {
         command.process_group(0);
     }
     let started = Instant::now();
-    let child = Running { child: command.spawn()?, own_group: !terminal };
+    let child = Running { child: command.spawn()?, own_group: program.group == Group::Own };
     let mut told_to_end: Option<Instant> = None;
     let mut killed = false;
     while !child.has_ended()? {
