@@ -15,13 +15,13 @@
 //!
 //! | question | file |
 //! |---|---|
-//! | how is a live database copied? | `database/snapshot/copy.rs`, `database/snapshot/pin.rs` |
+//! | how is a live database copied? | `database/snapshot/` |
 //! | is a copy sound? | `database/check/integrity.rs` |
 //! | how is a live database replaced? | `database/replace/live_database.rs` |
 //! | what do the bytes of an archive mean? | `archive/format.rs`, `man/heirloom-archive.5` |
 //! | when does an archive count? | `ops/backup.rs` (commit point), `store/local.rs` (`commit`) |
 //! | is this the store that it was? | `ops/reach.rs`, `workspace/known.rs` |
-//! | whose archive is it? | `streams.rs` |
+//! | whose archive is it? | `streams.rs`, `lineage.rs` |
 //! | which archive is the latest? | `latest/` |
 //! | what may be removed? | `retention/` |
 //! | what does exit code 13 mean? | `failure.rs`, `ops/explain.rs` |
@@ -38,6 +38,7 @@ pub mod failure;
 pub mod groups;
 pub mod identity;
 pub mod latest;
+pub mod lineage;
 pub mod metadata;
 pub mod names;
 pub mod ops;

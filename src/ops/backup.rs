@@ -13,6 +13,7 @@ use crate::clock::Clock;
 use crate::database::{Limits, Source, SourceError, is_about_index, is_blank, pin, probe, refuse_unlinked};
 use crate::failure::Remedy;
 use crate::latest::Remembered;
+use crate::lineage;
 use crate::metadata::{DatabaseMetadata, Extent, Integrity, Kind};
 use crate::names::{ArchiveName, HostLabel, Name};
 use crate::ops::Repository;
@@ -21,7 +22,7 @@ use crate::progress::{Progress, Stage};
 use crate::retention;
 use crate::snapshot::{Brief, Snapshot};
 use crate::store::StoreError;
-use crate::streams::{self, OwnHost, Place, Stream};
+use crate::streams::{OwnHost, Place, Stream};
 use crate::workspace::Hold;
 use crate::workspace::scratch::{Scratch, sweep_beside, sweep_beside_databases};
 
@@ -231,7 +232,7 @@ pub fn stream_of(source: &Source, set: &Name, host: &HostLabel) -> Stream {
 pub fn own_stream(source: &Source, set: &Name, host: &HostLabel, archives: &[Snapshot], now: DateTime<Utc>) -> Stream {
     let stream = stream_of(source, set, host);
     let file = platform::file_identity(&source.path).ok().flatten();
-    let before = streams::before(archives, &stream, &source.name, file.as_ref(), now);
+    let before = lineage::before(archives, &stream, &source.name, file.as_ref(), now);
     Stream { file: file.filter(|_| before.by_file), ..stream }
 }
 
@@ -279,7 +280,7 @@ pub fn execute(repository: &Repository, plan: &Plan, run: &Run<'_>, progress: &d
         let copied = database.copy_and_look(&copy, limits, progress)?;
         let mut provenance = provenances[index].clone();
         let mut stream = stream_of(source, &request.set, &request.host.label);
-        let before = streams::before(&known, &stream, &source.name, provenance.file.as_ref(), created_at);
+        let before = lineage::before(&known, &stream, &source.name, provenance.file.as_ref(), created_at);
         (provenance.by_file, provenance.previous) = (before.by_file, before.previous);
         stream.file = provenance.file.clone().filter(|_| before.by_file);
         streams.push(stream);

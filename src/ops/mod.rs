@@ -7,6 +7,7 @@ pub mod guard;
 pub mod health;
 pub mod inventory;
 pub mod latest;
+mod open_archive;
 pub mod pack;
 pub mod pending;
 pub mod plain;

@@ -12,7 +12,7 @@ use anyhow::Context as _;
 use chrono::{DateTime, Utc};
 
 use super::inventory::{Marks, Reading, inventory, summarize};
-use super::resolve::{Place, Selected};
+use super::open_archive::{Place, Selected, in_store};
 use super::retain::mark_held;
 use super::{Committer, LockedStore, Taken};
 use crate::clock::Clock;
@@ -124,8 +124,8 @@ fn move_to_store(
 }
 
 /// Returns whether an archive of the store is the pending one.
-fn is_same(repository: &Repository, in_store: &str, pending: &ArchiveName, reading: &Reading) -> anyhow::Result<bool> {
-    let there = super::resolve::in_store(repository, in_store, reading).ok().and_then(|selected| selected.snapshot.id);
+fn is_same(repository: &Repository, name_in_store: &str, pending: &ArchiveName, reading: &Reading) -> anyhow::Result<bool> {
+    let there = in_store(repository, name_in_store, reading).ok().and_then(|selected| selected.snapshot.id);
     let here = open(repository, pending.as_str(), reading)?.and_then(|selected| selected.snapshot.id);
     Ok(there.is_some() && there == here)
 }

@@ -14,7 +14,6 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -32,10 +31,11 @@ use crate::database::files::source_file::Located;
 use crate::database::format::page_checksums;
 use crate::database::format::sqlite_header::{Header, JournalMode};
 use crate::database::limits::Limits;
-use crate::database::sidecars::{open_regular, sidecar};
+use crate::database::sidecars::sidecar;
 use crate::database::sqlite::connection::{connect, open_private};
 use crate::database::sqlite::paged_copy::{Patience, copy_pages, pages_per_step};
 use crate::database::sqlite::transaction::{begin, is_busy, roll_back};
+use crate::platform::{PositionalIo as _, open_regular};
 use crate::progress::{Progress, Stage};
 
 /// How long SQLite itself waits for a lock: shortly, since its pauses grow to where a busy writer always comes first.

@@ -2,24 +2,21 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
-use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, anyhow};
 
 use super::RestoreError;
 use super::keep::{Keeper, folders};
+use super::options::{Options, Safety};
 use super::plan::{Method, Plan, Step};
 use super::replace::{Leaving, Work, replace};
 use super::room::arrange;
 use crate::archive::Archive;
-use crate::clock::Clock;
-use crate::database::{self, Checked, Depth, Effort, Limits, Source, SourceError, TargetState};
+use crate::database::{self, Checked, Depth, Effort, Source, SourceError, TargetState};
 use crate::metadata::{DatabaseMetadata, Integrity};
 use crate::names::{ArchiveName, Name, printable};
-use crate::ops::Repository;
-use crate::ops::pack::Host;
-use crate::ops::pending::{self, Upkeep};
+use crate::ops::pending;
 use crate::ops::sidecars;
 use crate::ops::syncing::while_syncing;
 use crate::ops::verify::differences;
@@ -29,45 +26,6 @@ use crate::workspace::scratch::{Scratch, sweep_beside};
 
 /// How many findings are shown of a database that is known to be damaged: each page that is missing brings several.
 const SHOWN_OF_DAMAGE: usize = 10;
-
-/// How a restore is carried out.
-pub struct Options<'a> {
-    /// The archive as the user knows it, for the note about an interrupted run.
-    pub archive: String,
-    /// The set under which the safety backup is kept.
-    pub set: Name,
-    /// How thoroughly the unpacked databases are checked.
-    pub check: Depth,
-    /// Whether damage is restored, with warnings.
-    pub allow_damaged: bool,
-    /// Whether indexes that must be rebuilt are rebuilt in the copy, before it is placed.
-    pub rebuild_indexes: bool,
-    /// Whether what is replaced is backed up first.
-    pub safety: Safety<'a>,
-    /// The store in whose workspace the restore is recorded; `None` if it cannot be written.
-    pub workspace: Option<&'a Repository>,
-    /// The id of the interrupted restore that this one takes back.
-    pub takes_back: Option<String>,
-    /// Which older safety backups stay.
-    pub upkeep: Upkeep,
-    /// How long to wait for locks.
-    pub limits: Limits,
-    /// How many threads compute.
-    pub threads: NonZeroUsize,
-    /// This host.
-    pub host: Host,
-    /// The time.
-    pub clock: Clock,
-}
-
-/// Whether what is replaced is backed up first.
-#[derive(Clone, Copy)]
-pub enum Safety<'a> {
-    /// Into this store.
-    Into(&'a Repository),
-    /// No. All copies are staged and checked first all the same.
-    Without,
-}
 
 /// What a restore did.
 #[derive(Debug, Clone, Default)]
