@@ -194,6 +194,8 @@ pub enum Remedy {
         /// The file.
         file: PathBuf,
     },
+    /// One job is about one set: name it.
+    OneSetAtATime,
     /// No database was named, and none is configured.
     NameDatabase,
     /// Another run holds a lock.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 
-use super::choice::{ChoiceArgs, Chosen};
+use super::choice::ChoiceArgs;
 use super::invocation::Invocation;
 use super::log::Record;
 use super::ui::Tone;
@@ -20,6 +20,7 @@ use crate::names::{ArchiveName, Name, printable};
 use crate::ops::Repository;
 use crate::ops::backup::{self, Finding, IfMissing, LeftOut, Made, Note, Plan, Run};
 use crate::ops::inventory::inventory;
+use crate::ops::jobs::Chosen;
 use crate::ops::pack::Request;
 use crate::ops::reports;
 use crate::report::backup::{Backup, Backups, Outcome as Skip, SkippedMissing, SkippedRecent};

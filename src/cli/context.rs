@@ -13,7 +13,6 @@ use super::log::Record;
 use super::settings::{Configuration, variable};
 use super::stores::Stores;
 use super::{GlobalArgs, Ui};
-use crate::archive::Opener;
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::database::{sqlite_is_new_enough, sqlite_version};
@@ -21,6 +20,7 @@ use crate::failure::Failure;
 use crate::names::{HostLabel, printable};
 use crate::ops::Repository;
 use crate::ops::inventory::Reading;
+use crate::ops::jobs::Surroundings;
 use crate::ops::pack::Host;
 use crate::platform;
 pub(super) use crate::platform::is_ignored;
@@ -115,6 +115,18 @@ impl Context {
         self.stores.create(&self.settings.store, self)
     }
 
+    /// Returns what the jobs of this run need.
+    pub fn surroundings(&self) -> Surroundings<'_> {
+        Surroundings {
+            settings: &self.settings,
+            host: &self.host,
+            host_name: &self.host_name,
+            clock: &self.clock,
+            ahead: self.ahead,
+            threads: self.threads(),
+        }
+    }
+
     /// Returns how archives are read that record no zone or no host: they are this host's own on a local store.
     pub fn reading(&self) -> Reading {
         self.reading_in(None)
@@ -122,12 +134,12 @@ impl Context {
 
     /// Returns the same with the zone of a flag, if there is one.
     pub fn reading_in(&self, zone: Option<Tz>) -> Reading {
-        Reading { opener: Opener::new(zone.unwrap_or(self.settings.time_zone)), host: self.host.label.clone() }
+        self.surroundings().reading(zone)
     }
 
     /// Returns what archives record about this host.
     pub fn host_names(&self) -> Host {
-        Host { name: self.host_name.clone(), label: self.host.label.clone() }
+        self.surroundings().host_names()
     }
 
     /// Returns a command as it can be pasted, with the configuration and the store of this run where flags gave them.

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 
 use super::backup::CheckArg;
-use super::choice::{ChoiceArgs, Chosen};
+use super::choice::ChoiceArgs;
 use super::http::Url;
 use super::log::Record;
 use super::ui::Tone;
@@ -24,6 +24,7 @@ use crate::ops::Repository;
 use crate::ops::backup::{self, IfMissing, LeftOut, Run};
 use crate::ops::guard::{self, Before, Seen, State};
 use crate::ops::inventory::{Reading, inventory};
+use crate::ops::jobs::Chosen;
 use crate::ops::pack::Request;
 use crate::ops::pending::Upkeep;
 use crate::ops::restore::{Options, Report, Safety, shell_word};

@@ -118,6 +118,7 @@ pub(super) fn hint(remedy: &Remedy, typed: &Invocation) -> String {
         Remedy::WriteConfiguration { file } => {
             format!("write one: heirloom config init {}", shell_word(&file.to_string_lossy()))
         }
+        Remedy::OneSetAtATime => "back up one set at a time, with `--set NAME`".into(),
         Remedy::NameDatabase => format!(
             "name a file ({}), set DATABASE_PATH, or write a configuration with `heirloom config init`",
             typed.quoted(&["backup", "app.db"])

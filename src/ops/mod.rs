@@ -6,6 +6,7 @@ pub mod explain;
 pub mod guard;
 pub mod health;
 pub mod inventory;
+pub mod jobs;
 pub mod latest;
 mod open_archive;
 pub mod pack;
