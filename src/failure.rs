@@ -123,6 +123,8 @@ pub enum Remedy {
     },
     /// One of these can be named instead.
     ChooseFrom(Vec<String>),
+    /// One of these sets has to be named.
+    ChooseSet(Vec<Name>),
     /// The beginning of a name fits all of these.
     TypeMore(Vec<String>),
     /// Only its full name gets this archive; verify it first, or choose another one.

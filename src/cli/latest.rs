@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use chrono::{SecondsFormat, TimeDelta};
 
-use super::meant::{Settled, listing, location, meant, refuse_unknown_set, settle};
 use super::remedy::choose_one;
 use super::{Context, text};
 use crate::failure::Failure;
@@ -13,6 +12,7 @@ use crate::latest::{Absent, Asked, Candidate, Completeness, Decision, From, MAX_
 use crate::names::{ArchiveName, Name, printable};
 use crate::ops::Repository;
 use crate::ops::inventory::{Inventory, Reading};
+use crate::ops::jobs::meant::{self, Settled, listing, location, meant, refuse_unknown_set, settle};
 use crate::ops::latest::{Answer, PassedOver, Prove, choose, remembered};
 use crate::ops::resolve::{Selected, Wanted, resolve};
 use crate::workspace::scratch::{Scratch, sweep_beside};
@@ -26,10 +26,11 @@ pub(super) fn find(text: &str, set: Option<&Name>, command: &str, context: &Cont
         return resolve(|| context.store(), &wanted, &reading, &context.ui.progress());
     }
     let store = context.store()?;
-    let found = listing(&store, &reading, context)?;
-    refuse_unknown_set(set, &found, context)?;
-    let settled = settle(meant(set, &[], context), &[], None, None, &found, context)?;
-    let asked: Vec<Asked> = settled.databases.iter().map(super::meant::Database::asked).collect();
+    let around = &context.surroundings();
+    let found = listing(&store, &reading, around, &context.ui.progress())?;
+    refuse_unknown_set(set, &found, around)?;
+    let settled = settle(meant(set, &[], around), &[], None, None, &found, around)?;
+    let asked: Vec<Asked> = settled.databases.iter().map(meant::Database::asked).collect();
     let remembered = remembered(&store, &found);
     let question =
         Question { target: Target::Explicit, completeness: Completeness::Possible, ..question(&settled, &asked, &remembered, context) };
@@ -161,7 +162,7 @@ pub(super) fn refused(decision: &Decision, question: &Question<'_>, found: &Inve
 }
 
 fn none_yet(databases: &[Name], question: &Question<'_>, found: &Inventory, context: &Context) -> Failure {
-    let store = location(context);
+    let store = location(&context.surroundings());
     let set_is_there = found.snapshots.iter().any(|snapshot| snapshot.set == *question.set);
     let what = if databases.is_empty() { String::new() } else { format!(" of {}", quoted_names(databases)) };
     let message = format!("no backup{what} in the store \"{store}\"");
@@ -200,14 +201,14 @@ pub(super) fn absent_text(absent: &Absent, question: &Question<'_>, context: &Co
         Why::Plain(archive) => format!("only a file of another tool holds \"{name}\": {archive}"),
         Why::Later(_) => {
             let at = question.at.unwrap_or(question.now).to_rfc3339_opts(SecondsFormat::Secs, true);
-            format!("no good archive with \"{name}\" at or before {at} in the store \"{}\"", location(context))
+            format!("no good archive with \"{name}\" at or before {at} in the store \"{}\"", location(&context.surroundings()))
         }
         Why::Lost(lost) => {
             let age = text::age(lost.created_at, context.now);
             format!(
                 "this host remembers making {} with \"{name}\" ({age}), which is not in the store \"{}\"",
                 lost.archive,
-                location(context)
+                location(&context.surroundings())
             )
         }
     }
@@ -236,7 +237,11 @@ pub(super) fn elsewhere_text(databases: &[Name], candidates: &[Candidate], conte
     let own = candidates.iter().all(|candidate| context.host.owns(&candidate.host));
     let here = if own { "at this path".into() } else { format!("of the host \"{}\" at this path", context.host.label) };
     let listed: Vec<String> = candidates.iter().map(|candidate| candidate_text(candidate, context)).collect();
-    format!("no archive with {names} {here} in the store \"{}\"; there are archives of {}", location(context), listed.join(", of "))
+    format!(
+        "no archive with {names} {here} in the store \"{}\"; there are archives of {}",
+        location(&context.surroundings()),
+        listed.join(", of ")
+    )
 }
 
 /// Returns a candidate as a choice: whose it is, and its newest archive.
@@ -278,7 +283,7 @@ pub(super) fn from_word(candidate: &Candidate, all: &[Candidate], context: &Cont
 
 /// Reads the value of `--from`: a host label, a path, or both as `HOST:PATH`.
 pub(super) fn from(text: &str) -> Result<From, Failure> {
-    let path = |path: &str| super::meant::resolved(std::path::Path::new(path));
+    let path = |path: &str| meant::resolved(std::path::Path::new(path));
     let label = |label: &str| {
         crate::names::HostLabel::new(label)
             .map_err(|error| Failure::usage(error.to_string(), "write --from HOST, --from PATH or --from HOST:PATH"))
@@ -307,7 +312,7 @@ pub(super) fn lost_text(lost: &Remembered, take: &Take, context: &Context) -> St
         "this host remembers making {} ({}), which is not in the store \"{}\"; the newest one there is {} ({})",
         lost.archive,
         text::age(lost.created_at, context.now),
-        location(context),
+        location(&context.surroundings()),
         take.archive,
         text::age(take.created_at, context.now)
     )

@@ -8,6 +8,7 @@ use super::{Context, Outcome, text};
 use crate::groups::{are_ambiguous, groups};
 use crate::names::{ArchiveId, ArchiveName, Name, printable};
 use crate::ops::inventory::{Foreign, Inventory, Unusable, inventory};
+use crate::ops::jobs::meant;
 use crate::ops::pending;
 use crate::ops::retain::mark_held;
 use crate::report::archives::{Foreign as ForeignFile, List, Listed};
@@ -50,7 +51,7 @@ pub(super) fn run(args: &ListArgs, context: &mut Context) -> anyhow::Result<Outc
     if let Err(error) = mark_held(&mut found.snapshots, store.workspace()) {
         context.ui.warning(format!("{error:#}"));
     }
-    super::meant::refuse_unknown_set(args.set.as_ref(), &found, context)?;
+    meant::refuse_unknown_set(args.set.as_ref(), &found, &context.surroundings())?;
     if let Some(set) = &args.set {
         found.snapshots.retain(|snapshot| snapshot.set == *set);
         found.foreign.clear();

@@ -21,7 +21,6 @@ mod invocation;
 mod latest;
 mod list;
 mod log;
-mod meant;
 mod pending;
 mod pin;
 mod remedy;

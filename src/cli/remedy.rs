@@ -52,6 +52,10 @@ pub(super) fn hint(remedy: &Remedy, typed: &Invocation) -> String {
             format!("{}choose another archive ({}), or take this one: {}", nothing(*unchanged), list(), again("--allow-damaged"))
         }
         Remedy::ChooseFrom(names) => format!("there are: {}", names.join(", ")),
+        Remedy::ChooseSet(sets) => {
+            let flags: Vec<String> = sets.iter().map(|set| format!("--set {set}")).collect();
+            format!("choose one: {}", flags.join(", "))
+        }
         Remedy::TypeMore(choices) => format!("type more of it: {}", choices.join(", ")),
         Remedy::NameInFull { archive } => format!(
             "check it with {}, choose another archive ({}), or type its full name: {}",

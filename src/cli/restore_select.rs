@@ -6,7 +6,6 @@ use chrono::{DateTime, SecondsFormat, Utc};
 
 use super::context::quoted;
 use super::latest::{self, quoted_names};
-use super::meant::{self, Database, Meant, Settled};
 use super::remedy::choose_one;
 use super::restore::RestoreArgs;
 use super::{Context, Outcome, text};
@@ -16,6 +15,7 @@ use crate::latest::{Absent, Asked, Candidate, Completeness, Decision, From, Ques
 use crate::names::{ArchiveName, HostLabel, Name, entry_name, printable};
 use crate::ops::Repository;
 use crate::ops::inventory::{Inventory, Reading, inventory};
+use crate::ops::jobs::meant::{self, Database, Meant, Settled};
 use crate::ops::latest::{Answer, Chosen};
 use crate::ops::resolve::{ResolveError, Selected, Wanted, in_store, resolve};
 use crate::ops::restore::{self, Where};
@@ -91,8 +91,8 @@ pub(super) fn select(args: &RestoreArgs, context: &Context, reading: &Reading) -
     let at = args.at.as_deref().map(|text| super::time::time(text, reading.opener.zone)).transpose()?;
     let argument = args.archive.as_deref().filter(|text| *text != "latest");
     let mut known = match argument {
-        Some(text) => meant::configured_database(text, args.set.as_ref(), context)?,
-        None => Some(meant::meant(args.set.as_ref(), &args.only, context)),
+        Some(text) => meant::configured_database(text, args.set.as_ref(), &context.surroundings())?,
+        None => Some(meant::meant(args.set.as_ref(), &args.only, &context.surroundings())),
     };
     if args.if_missing && all_known_targets_exist(args, known.as_ref(), context)? {
         return Ok(Found::exists());
@@ -106,7 +106,7 @@ pub(super) fn select(args: &RestoreArgs, context: &Context, reading: &Reading) -
         (Err(error), _) if args.if_backup_exists && was_never_made(&error, context) => return Ok(Found::no_backup(&[])),
         (store, _) => store?,
     };
-    let found = meant::listing(&store, reading, context)?;
+    let found = meant::listing(&store, reading, &context.surroundings(), &context.ui.progress())?;
     let known = match (known.take(), argument) {
         (None, Some(text)) if meant::is_recorded(&found.snapshots, &meant::resolved(Path::new(text))) => {
             Meant { set: args.set.clone(), databases: vec![Database::at(Path::new(text))], by_path: true, ..Meant::default() }
@@ -124,7 +124,7 @@ pub(super) fn select(args: &RestoreArgs, context: &Context, reading: &Reading) -
 
     let place = args.place();
     let to = if let Where::File(file) = &place { Some(file.as_path()) } else { None };
-    let mut settled = meant::settle(known, &args.only, to, at, &found, context)?;
+    let mut settled = meant::settle(known, &args.only, to, at, &found, &context.surroundings())?;
     if args.if_missing && !settled.databases.is_empty() {
         leave_the_missing(&mut settled, &place, &found, context)?;
         if settled.databases.is_empty() {

@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
-use super::{Context, meant};
+use super::Context;
 use crate::names::printable;
+use crate::ops::jobs::meant;
 use crate::ops::resolve::{Place, Selected};
 use crate::ops::restore::{self, Known, RestoreError, Where};
 use crate::platform;

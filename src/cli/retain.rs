@@ -15,6 +15,7 @@ use crate::names::{ArchiveName, Name, printable};
 use crate::ops::Repository;
 use crate::ops::backup::Made;
 use crate::ops::inventory::inventory;
+use crate::ops::jobs::meant;
 use crate::ops::reports::{self, Progressed as Shown};
 use crate::ops::reread::{self, Reread, reread};
 use crate::ops::retain::{self, Asked, Fate, Plain, Report, Request};
@@ -102,7 +103,7 @@ impl RetainArgs {
             return Ok(());
         }
         let found = inventory(store, &context.reading_in(self.time_zone), &context.ui.progress())?;
-        super::meant::refuse_unknown_set(self.set.as_ref(), &found, context)?;
+        meant::refuse_unknown_set(self.set.as_ref(), &found, &context.surroundings())?;
         let streams = || found.snapshots.iter().flat_map(|snapshot| &snapshot.databases).map(|brief| &brief.stream);
         for given in &self.databases {
             let path = self.path(given, context);

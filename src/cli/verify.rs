@@ -8,6 +8,7 @@ use crate::failure::is_interruption;
 use crate::names::{ArchiveName, Name, printable};
 use crate::ops::Repository;
 use crate::ops::inventory::{Foreign, inventory};
+use crate::ops::jobs::meant;
 use crate::ops::resolve::{Place, Selected, in_store};
 use crate::ops::verify::{State, Verified, VerifyDepth, verify};
 use crate::report::archives::{Verification, VerifiedArchive};
@@ -137,7 +138,7 @@ fn look_at_all(args: &VerifyArgs, context: &Context) -> anyhow::Result<Vec<Looke
     for newer in found.foreign.iter().filter(|foreign| foreign.newer().is_some()) {
         context.ui.warning(format!("{}: written by a newer heirloom, not verified; update heirloom", newer.name));
     }
-    super::meant::refuse_unknown_set(args.set.as_ref(), &found, context)?;
+    meant::refuse_unknown_set(args.set.as_ref(), &found, &context.surroundings())?;
     let mut looked = Vec::new();
     let of_set = found.snapshots.iter().filter(|snapshot| args.set.as_ref().is_none_or(|set| *set == snapshot.set));
     // An archive that cannot even be described belongs to no set; it is looked at with all of them.

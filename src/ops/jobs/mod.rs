@@ -3,6 +3,7 @@
 //! A face passes values down, words what comes back, asks and prints. What is selected, kept, removed or protected is
 //! decided here. Nothing here prints, and no remedy names a flag.
 
+pub mod meant;
 mod selection;
 mod surroundings;
 
