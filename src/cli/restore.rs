@@ -9,6 +9,7 @@ use super::restore_select::{self, Found, Selection};
 use super::{Context, Outcome, restore_targets, undo};
 use crate::database::Proof;
 use crate::names::Name;
+use crate::ops::jobs::restore::Wish;
 use crate::ops::resolve::Place;
 use crate::ops::restore::{self, Known, RestoreError, Where};
 use crate::report::restore::{Outcome as Skip, Skipped};
@@ -120,6 +121,11 @@ impl RestoreArgs {
     /// Says whether this is what an interrupted restore needs.
     pub(super) fn is_undo(&self) -> bool {
         self.undo
+    }
+
+    /// Says whether a safety backup was declined.
+    pub(super) fn wish(&self) -> Wish {
+        if self.no_safety_backup { Wish::NoWayBack } else { Wish::Safe }
     }
 
     pub(super) fn place(&self) -> Where {

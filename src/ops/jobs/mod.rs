@@ -3,7 +3,9 @@
 //! A face passes values down, words what comes back, asks and prints. What is selected, kept, removed or protected is
 //! decided here. Nothing here prints, and no remedy names a flag.
 
+pub mod first_deployment;
 pub mod meant;
+pub mod restore;
 mod selection;
 mod surroundings;
 
