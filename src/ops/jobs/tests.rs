@@ -1,0 +1,119 @@
+//! The jobs on each store. What a command does with them is tested through the program, in `tests/cli`.
+
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+
+use super::{Surroundings, backup, first_deployment, restore};
+use crate::clock::Clock;
+use crate::config::Settings;
+use crate::names::Name;
+use crate::ops::resolve::{Place, in_store};
+use crate::ops::restore::{RestoreError, plan};
+use crate::ops::test_world::{World, host, on_each_store, reading};
+use crate::progress::Silent;
+use crate::retention::{Limits, Retention};
+use crate::store::StoreError;
+use crate::streams::OwnHost;
+
+on_each_store! {
+    a_backup_is_unnecessary_while_each_database_has_a_young_good_archive
+    a_backup_removes_what_it_makes_superfluous_and_nothing_of_other_databases
+    a_database_that_is_missing_is_lost_only_if_there_is_an_archive_of_it
+    a_restore_without_anything_to_keep_needs_no_store
+}
+
+const FIRST: &str = "2026-03-01T03:00:00Z";
+const HOUR: Duration = Duration::from_secs(3600);
+
+fn at(text: &str) -> DateTime<Utc> {
+    text.parse().unwrap()
+}
+
+/// Runs something with the surroundings of a host at a time.
+fn around<T>(now: &str, act: impl FnOnce(&Surroundings<'_>) -> T) -> T {
+    let own = OwnHost { label: host().label, former: Vec::new() };
+    let (settings, clock) = (Settings::default(), Clock::fixed(at(now)));
+    let (host_name, threads) = ("here", NonZeroUsize::MIN);
+    act(&Surroundings { settings: &settings, host: &own, host_name, clock: &clock, ahead: false, threads })
+}
+
+fn a_backup_is_unnecessary_while_each_database_has_a_young_good_archive(world: World) {
+    let made = world.back_up(FIRST);
+    let young = |now: &str| {
+        let found = around(now, |around| backup::young_enough(&world.plan(at(now)), HOUR, &world.repository(), around, &Silent));
+        found.unwrap().map(|snapshot| snapshot.name)
+    };
+    assert_eq!(young("2026-03-01T03:59:59Z"), Some(made.clone()));
+    assert_eq!(young("2026-03-01T04:00:00Z"), None);
+    assert_eq!(young("2026-03-01T02:59:59Z"), None, "one that is dated in the future proves nothing");
+    world.repository().lock(Duration::ZERO, &Silent).unwrap().mark_damaged(&made, "deep", &["bad".to_owned()]).unwrap();
+    assert_eq!(young("2026-03-01T03:59:59Z"), None, "a damaged one proves nothing");
+}
+
+fn a_backup_removes_what_it_makes_superfluous_and_nothing_of_other_databases(world: World) {
+    world.five_days();
+    let mut plan = world.plan(at("2026-03-06T03:00:00Z"));
+    plan.request.set = Name::new("other").unwrap();
+    let keep_one = Some(Retention::Cleanup(Limits { keep: Some(1), ..Limits::default() }));
+    let run = |plan| around("2026-03-06T03:00:00Z", |around| backup::run(plan, keep_one, HOUR, &world.repository(), around, &Silent));
+    assert!(run(&plan).unwrap().retained.unwrap().unwrap().fates.is_empty());
+    let done = run(&world.plan(at("2026-03-06T03:00:00Z"))).unwrap();
+    assert!(!done.has_problems());
+    // On a store that others may use whom locks do not reach, nothing younger than a day goes.
+    assert!(done.retained.unwrap().unwrap().fates.len() >= 4);
+    assert!(world.files().contains(&done.made.packed.archive.to_string()));
+    assert!(world.files().iter().any(|name| name.starts_with("other")));
+}
+
+fn a_database_that_is_missing_is_lost_only_if_there_is_an_archive_of_it(world: World) {
+    let plan = |world: &World| {
+        let mut plan = world.plan(at(FIRST));
+        plan.missing = std::mem::take(&mut plan.sources);
+        plan
+    };
+    let lost = |plan: &_| around(FIRST, |around| backup::lost(plan, || Ok(world.repository()), around, &Silent)).unwrap();
+    assert_eq!(lost(&plan(&world)), []);
+    let made = world.back_up(FIRST);
+    assert_eq!(lost(&plan(&world)), [(Name::new("app").unwrap(), made)]);
+    // A store that was never made holds no archives; any other failure is one.
+    let fails = |kind: std::io::ErrorKind| {
+        let store = || Err(StoreError::Unreachable { location: "there".into(), cause: kind.into() });
+        around(FIRST, |around| backup::lost(&plan(&world), store, around, &Silent))
+    };
+    assert_eq!(fails(std::io::ErrorKind::NotFound).unwrap(), []);
+    fails(std::io::ErrorKind::PermissionDenied).unwrap_err();
+}
+
+fn a_restore_without_anything_to_keep_needs_no_store(world: World) {
+    let made = world.back_up(FIRST);
+    let selected = in_store(&world.repository(), made.as_str(), &reading()).unwrap();
+    let contents = selected.archive.contents();
+    let there = plan(contents, vec![(0, world.database())], None, false).unwrap();
+    let missing = plan(contents, vec![(0, world.database().with_file_name("new.db"))], None, false).unwrap();
+    let cannot = |_: &std::path::Path| anyhow::bail!("it cannot be written");
+    let never = |_: &std::path::Path| Err(StoreError::Unreachable { location: String::new(), cause: std::io::ErrorKind::NotFound.into() });
+    let open = |plan, wish| {
+        around(FIRST, |around| restore::safety_store(plan, wish, &Place::Store, restore::Naming::Usual, around, never, cannot))
+    };
+    assert!(open(&missing, restore::Wish::Safe).unwrap().is_none());
+    assert!(open(&there, restore::Wish::NoWayBack).unwrap().is_none());
+    let refused = open(&there, restore::Wish::Safe).err().unwrap();
+    assert!(matches!(refused.downcast_ref(), Some(RestoreError::NoSafetyStore { .. })), "{refused}");
+}
+
+#[test]
+fn a_store_that_cannot_be_read_is_no_first_deployment() {
+    let folder = tempfile::tempdir().unwrap();
+    let own = OwnHost { label: host().label, former: Vec::new() };
+    let (clock, threads) = (Clock::fixed(at(FIRST)), NonZeroUsize::MIN);
+    let never_made = |store: &str, kind: std::io::ErrorKind| {
+        let settings = Settings { store: folder.path().join(store), ..Settings::default() };
+        let around = Surroundings { settings: &settings, host: &own, host_name: "here", clock: &clock, ahead: false, threads };
+        first_deployment::was_never_made(&StoreError::Unreachable { location: store.into(), cause: kind.into() }, &around)
+    };
+    assert!(never_made("store", std::io::ErrorKind::NotFound));
+    assert!(!never_made("store", std::io::ErrorKind::PermissionDenied));
+    assert!(!never_made("unmounted/store", std::io::ErrorKind::NotFound));
+}
