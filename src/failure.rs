@@ -158,6 +158,8 @@ pub enum Remedy {
 
     /// A target has to be named, because nothing is known about where this database belongs.
     NameTarget(Box<Unplaced>),
+    /// A database does not exist although an archive of it does: restore it.
+    RestoreLost(Box<Unrestored>),
     /// One file was named for several databases: choose one, or name a folder.
     ChooseDatabaseOrFolder {
         /// The first of them.
@@ -215,6 +217,17 @@ pub struct Unplaced {
     pub example: String,
     /// Whether the archive records a path.
     pub recorded: bool,
+}
+
+/// A database that does not exist although an archive of it does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unrestored {
+    /// The newest archive of it.
+    pub archive: String,
+    /// Its name in the archive.
+    pub database: Name,
+    /// Where it was.
+    pub target: String,
 }
 
 impl From<String> for Remedy {

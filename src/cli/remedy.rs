@@ -91,6 +91,10 @@ pub(super) fn hint(remedy: &Remedy, typed: &Invocation) -> String {
             }
             choose_one(&commands)
         }
+        Remedy::RestoreLost(lost) => {
+            let words = ["restore", &lost.archive, "--only", lost.database.as_str(), "--to", &lost.target];
+            format!("restore it with: {}", typed.command(&words))
+        }
         Remedy::ChooseDatabaseOrFolder { database } => {
             format!("choose one with `--only {database}`, or name a folder for all with `--to-dir DIR`")
         }

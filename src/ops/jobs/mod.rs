@@ -5,6 +5,7 @@
 
 pub mod backup;
 pub mod first_deployment;
+pub mod guard;
 pub mod meant;
 pub mod restore;
 pub mod retention;

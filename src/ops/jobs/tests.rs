@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
+use super::guard::{Answer, Health, How, Rollback, answer};
 use super::{Surroundings, backup, first_deployment, restore};
 use crate::clock::Clock;
 use crate::config::Settings;
@@ -22,6 +23,7 @@ on_each_store! {
     a_backup_removes_what_it_makes_superfluous_and_nothing_of_other_databases
     a_database_that_is_missing_is_lost_only_if_there_is_an_archive_of_it
     a_restore_without_anything_to_keep_needs_no_store
+    only_a_set_that_a_failed_command_changed_is_rolled_back
 }
 
 const FIRST: &str = "2026-03-01T03:00:00Z";
@@ -101,6 +103,23 @@ fn a_restore_without_anything_to_keep_needs_no_store(world: World) {
     assert!(open(&there, restore::Wish::NoWayBack).unwrap().is_none());
     let refused = open(&there, restore::Wish::Safe).err().unwrap();
     assert!(matches!(refused.downcast_ref(), Some(RestoreError::NoSafetyStore { .. })), "{refused}");
+}
+
+fn only_a_set_that_a_failed_command_changed_is_rolled_back(world: World) {
+    around(FIRST, |around| {
+        let (repository, how) = (world.repository(), How::new(*around, HOUR));
+        let before = [crate::ops::guard::back_up(&repository, &world.plan(at(FIRST)), &how.run(), &Silent).unwrap()];
+        let seen = [how.look(&repository, &before[0]).unwrap()];
+        assert!(matches!(answer(Health::Good, Rollback::Wanted, &before, &seen), Answer::NotNeeded));
+        assert!(matches!(answer(Health::Bad, Rollback::Wanted, &before, &seen), Answer::NothingChanged));
+        world.execute("INSERT INTO t VALUES (1)");
+        let seen = [how.look(&repository, &before[0]).unwrap()];
+        assert!(matches!(answer(Health::Good, Rollback::Wanted, &before, &seen), Answer::NotNeeded));
+        assert!(matches!(answer(Health::Bad, Rollback::Declined, &before, &seen), Answer::Leave(touched) if touched.len() == 1));
+        let Answer::RollBack(touched) = answer(Health::Bad, Rollback::Wanted, &before, &seen) else { panic!("it stays") };
+        how.roll_back(&repository, &touched[0]).unwrap();
+        assert_eq!(world.rows(), 0);
+    });
 }
 
 #[test]
