@@ -184,6 +184,23 @@ pub enum Remedy {
     NameStoreOrNoSafety,
     /// The indexes cannot be rebuilt: restore without that.
     LeaveIndexes,
+    /// It is no safety backup: restore it.
+    RestoreIt {
+        /// The archive, as it can be named again.
+        archive: String,
+    },
+    /// The paths that a safety backup records are those of another host: they can be used here if that is meant.
+    UndoToOriginal {
+        /// The archive, as it can be named again.
+        archive: String,
+    },
+    /// The path of a database is not known: name the file.
+    UndoToFile {
+        /// The safety backup.
+        archive: String,
+        /// The database.
+        database: Name,
+    },
     /// No restore can be undone in this store.
     NothingToUndo,
     /// A setting uses a variable that is not set.

@@ -13,6 +13,8 @@ mod selection;
 mod surroundings;
 #[cfg(test)]
 mod tests;
+pub mod undo;
+pub mod verify;
 
 pub use selection::{Chosen, Selection};
 pub use surroundings::Surroundings;

@@ -6,13 +6,17 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use super::guard::{Answer, Health, How, Rollback, answer};
+use super::undo::{self, Decision};
+use super::verify::{self, Mark};
 use super::{Surroundings, backup, first_deployment, restore};
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::names::Name;
-use crate::ops::resolve::{Place, in_store};
-use crate::ops::restore::{RestoreError, plan};
+use crate::ops::resolve::{Place, Selected, in_store};
+use crate::ops::restore::undo::Choice;
+use crate::ops::restore::{RestoreError, Where, plan};
 use crate::ops::test_world::{World, host, on_each_store, reading};
+use crate::ops::verify::{State, Verified, VerifyDepth};
 use crate::progress::Silent;
 use crate::retention::{Limits, Retention};
 use crate::store::StoreError;
@@ -24,6 +28,8 @@ on_each_store! {
     a_database_that_is_missing_is_lost_only_if_there_is_an_archive_of_it
     a_restore_without_anything_to_keep_needs_no_store
     only_a_set_that_a_failed_command_changed_is_rolled_back
+    a_mark_says_what_was_found_last
+    an_undo_takes_back_the_newest_restore_from_its_safety_backup
 }
 
 const FIRST: &str = "2026-03-01T03:00:00Z";
@@ -120,6 +126,44 @@ fn only_a_set_that_a_failed_command_changed_is_rolled_back(world: World) {
         how.roll_back(&repository, &touched[0]).unwrap();
         assert_eq!(world.rows(), 0);
     });
+}
+
+fn a_mark_says_what_was_found_last(world: World) {
+    let made = world.back_up(FIRST);
+    let remember = |state| {
+        let verified = Verified { state, findings: vec!["bad".to_owned()] };
+        verify::remember(&world.repository(), &made, &verified, VerifyDepth::Deep, &Silent).unwrap()
+    };
+    let (good, damaged) = (State::Good, State::Damaged);
+    assert_eq!([good, damaged, damaged].map(remember), [Mark::Unchanged, Mark::Set, Mark::Unchanged]);
+    assert!(world.snapshots()[0].damaged);
+    assert_eq!([good, good].map(remember), [Mark::Removed, Mark::Unchanged]);
+    assert!(!world.snapshots()[0].damaged);
+}
+
+fn an_undo_takes_back_the_newest_restore_from_its_safety_backup(world: World) {
+    let made = world.back_up(FIRST);
+    world.execute("INSERT INTO t VALUES (1)");
+    let repository = world.repository();
+    let decide = |now| {
+        around(now, |around| {
+            let scope = undo::scope(None, &Where::Known, around);
+            undo::select_undo(&repository, &scope, &around.reading(None), &Silent).unwrap()
+        })
+    };
+    assert!(matches!(decide(FIRST), Decision::Refuse(why) if matches!(*why, Choice::Nothing)));
+    let selected = in_store(&repository, made.as_str(), &reading()).unwrap();
+    let targets = vec![(0, world.database())];
+    let carried = |plan: &_, selected: &Selected, at| {
+        let options = crate::ops::tests::options_at(&repository, at);
+        crate::ops::restore::execute(&selected.archive, plan, &options, &Silent).unwrap()
+    };
+    carried(&plan(selected.archive.contents(), targets, None, false).unwrap(), &selected, "2026-03-02T03:00:00Z");
+    assert_eq!(world.rows(), 0);
+    let Decision::TakeBack(taken) = decide("2026-03-03T03:00:00Z") else { panic!("it stays") };
+    assert!(undo::require_safety(&selected, "app").is_err() && undo::require_safety(&taken.selected, "app").is_ok());
+    carried(&undo::plan(&taken.past, &taken.selected, None).unwrap(), &taken.selected, "2026-03-03T03:00:00Z");
+    assert_eq!(world.rows(), 1);
 }
 
 #[test]
