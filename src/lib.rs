@@ -23,6 +23,7 @@
 //! | is this the store that it was? | `ops/reach.rs`, `workspace/known.rs` |
 //! | whose archive is it? | `streams.rs`, `lineage.rs` |
 //! | which archive is the latest? | `latest/` |
+//! | what does a job decide? | `ops/jobs/` |
 //! | what may be removed? | `retention/` |
 //! | what does exit code 13 mean? | `failure.rs`, `ops/explain.rs` |
 //! | what does a hint say? | `cli/remedy.rs` |

@@ -3,7 +3,6 @@
 use std::time::Instant;
 
 use chrono::{DateTime, Utc};
-use serde_json::json;
 
 use super::exit::{Outcome, exit_code};
 use super::table::{Column, Table};
@@ -11,7 +10,7 @@ use super::ui::Tone;
 use super::{Context, text};
 use crate::failure::Failure;
 use crate::names::printable;
-use crate::workspace::Activity;
+use crate::report::log::{Activity, Log};
 
 /// Show what was done when
 ///
@@ -37,7 +36,7 @@ pub(super) fn run(args: &LogArgs, context: &mut Context) -> anyhow::Result<Outco
     let since = args.since.as_deref().map(|text| since(text, context.now)).transpose()?;
     let entries = store.workspace().activities(since, args.failed)?;
     if context.ui.is_json() {
-        context.ui.document(&json!({"store": store.location(), "activities": entries}));
+        context.ui.document(&Log { store: store.location(), activities: entries });
         return Ok(Outcome::Done);
     }
     if entries.is_empty() {

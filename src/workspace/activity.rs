@@ -13,11 +13,11 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, ErrorCode, OptionalExtension as _, params};
-use serde::Serialize;
 
 use super::Workspace;
 use crate::metadata::rfc3339;
 use crate::platform::{private_file, set_mode};
+pub use crate::report::log::Activity;
 
 /// The file of the log in the workspace.
 const FILE: &str = "activity.db";
@@ -39,40 +39,6 @@ const SCHEMA: &str = "CREATE TABLE IF NOT EXISTS activity(
     user TEXT NOT NULL,
     host TEXT NOT NULL
 );";
-
-/// One operation that changed or checked something.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Activity {
-    /// When it began.
-    #[serde(serialize_with = "micros")]
-    pub at: DateTime<Utc>,
-    /// How long it took.
-    pub seconds: f64,
-    /// The command: `backup`, `verify` …
-    pub command: String,
-    /// The kind of the archive that it made.
-    pub kind: Option<String>,
-    /// `done`, `problems`, `found` or `failed`.
-    pub outcome: String,
-    /// The exit code.
-    pub exit_code: u8,
-    /// The set it was about.
-    pub set: Option<String>,
-    /// The archive it made, checked, restored or removed.
-    pub archive: Option<String>,
-    /// The size of that archive.
-    pub bytes: Option<u64>,
-    /// What went wrong.
-    pub error: Option<String>,
-    /// Who ran it.
-    pub user: String,
-    /// Where it ran.
-    pub host: String,
-}
-
-fn micros<S: serde::Serializer>(time: &DateTime<Utc>, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&rfc3339(*time))
-}
 
 /// Why the log could not be read or written.
 #[derive(Debug)]
