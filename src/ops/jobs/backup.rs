@@ -105,6 +105,7 @@ pub fn run(
         clock: around.clock,
         reading: &reading,
         limits: Limits { busy: wait, ..Limits::default() },
+        temporary: around.temporary,
         hold: None,
         watch_shrinks: around.settings.sets.get(&plan.request.set).is_none_or(|set| set.shrink == ShrinkWatch::Warn),
     };

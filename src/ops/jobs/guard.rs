@@ -93,7 +93,14 @@ impl<'a> How<'a> {
 
     /// Returns how the backup before the command is made.
     pub fn run(&self) -> Run<'_> {
-        Run { clock: self.around.clock, reading: &self.reading, limits: self.limits(), watch_shrinks: false, hold: None }
+        Run {
+            clock: self.around.clock,
+            reading: &self.reading,
+            limits: self.limits(),
+            temporary: self.around.temporary,
+            watch_shrinks: false,
+            hold: None,
+        }
     }
 
     /// Looks at the databases of a set after the command.
@@ -113,6 +120,7 @@ impl<'a> How<'a> {
             takes_back: None,
             upkeep: Upkeep { last: self.around.settings.retention.safety, reading: self.around.reading(None), ahead: self.around.ahead },
             limits: self.limits(),
+            temporary: self.around.temporary.to_owned(),
             threads: self.around.threads,
             host: self.around.host_names(),
             clock: self.around.clock.clone(),

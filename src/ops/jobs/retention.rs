@@ -231,7 +231,15 @@ mod tests {
         let host = OwnHost { label: HostLabel::new("new").unwrap(), former: vec![HostLabel::new("old").unwrap()] };
         let clock = Clock::fixed("2026-03-01T03:00:00Z".parse().unwrap());
         let threads = std::num::NonZeroUsize::MIN;
-        whose.scope(&Surroundings { settings, host: &host, host_name: "new", clock: &clock, ahead: false, threads })
+        whose.scope(&Surroundings {
+            settings,
+            host: &host,
+            host_name: "new",
+            clock: &clock,
+            ahead: false,
+            temporary: &std::env::temp_dir(),
+            threads,
+        })
     }
 
     #[test]

@@ -44,7 +44,15 @@ fn around<T>(now: &str, act: impl FnOnce(&Surroundings<'_>) -> T) -> T {
     let own = OwnHost { label: host().label, former: Vec::new() };
     let (settings, clock) = (Settings::default(), Clock::fixed(at(now)));
     let (host_name, threads) = ("here", NonZeroUsize::MIN);
-    act(&Surroundings { settings: &settings, host: &own, host_name, clock: &clock, ahead: false, threads })
+    act(&Surroundings {
+        settings: &settings,
+        host: &own,
+        host_name,
+        clock: &clock,
+        ahead: false,
+        temporary: &std::env::temp_dir(),
+        threads,
+    })
 }
 
 fn a_backup_is_unnecessary_while_each_database_has_a_young_good_archive(world: World) {
@@ -173,7 +181,15 @@ fn a_store_that_cannot_be_read_is_no_first_deployment() {
     let (clock, threads) = (Clock::fixed(at(FIRST)), NonZeroUsize::MIN);
     let never_made = |store: &str, kind: std::io::ErrorKind| {
         let settings = Settings { store: folder.path().join(store), ..Settings::default() };
-        let around = Surroundings { settings: &settings, host: &own, host_name: "here", clock: &clock, ahead: false, threads };
+        let around = Surroundings {
+            settings: &settings,
+            host: &own,
+            host_name: "here",
+            clock: &clock,
+            ahead: false,
+            temporary: &std::env::temp_dir(),
+            threads,
+        };
         first_deployment::was_never_made(&StoreError::Unreachable { location: store.into(), cause: kind.into() }, &around)
     };
     assert!(never_made("store", std::io::ErrorKind::NotFound));
