@@ -1,8 +1,9 @@
 //! `heirloom backup`.
 
+use std::borrow::Cow;
 use std::num::NonZeroUsize;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::Context as _;
 
@@ -12,15 +13,15 @@ use super::log::Record;
 use super::ui::Tone;
 use super::{Context, Outcome, Ui, remedy, text};
 use crate::archive::Compression;
-use crate::config::{Check, ShrinkWatch};
-use crate::database::{Depth, Limits, Source};
+use crate::config::Check;
+use crate::database::Depth;
 use crate::failure::{Failure, is_interruption};
 use crate::metadata::Kind;
 use crate::names::{ArchiveName, Name, printable};
 use crate::ops::Repository;
-use crate::ops::backup::{self, Finding, IfMissing, LeftOut, Made, Note, Plan, Run};
-use crate::ops::inventory::inventory;
-use crate::ops::jobs::Chosen;
+use crate::ops::backup::{self, IfMissing, LeftOut, Made, Note, Plan};
+use crate::ops::jobs::retention::{configured_policy, limits_of};
+use crate::ops::jobs::{Chosen, backup as job};
 use crate::ops::pack::Request;
 use crate::ops::reports;
 use crate::report::backup::{Backup, Backups, Outcome as Skip, SkippedMissing, SkippedRecent};
@@ -156,10 +157,8 @@ pub(super) fn run(args: &BackupArgs, context: &mut Context) -> anyhow::Result<Ou
     if args.new_store {
         context.stores.accept_new();
     }
-    // A store is made by its first commit: not if there is nothing that could be committed.
-    let is_there = |source: &Source| !matches!(std::fs::metadata(&source.path), Err(cause) if cause.kind() == std::io::ErrorKind::NotFound);
     let mut store = None;
-    if !args.dry_run && chosen.iter().flat_map(|set| &set.sources).any(is_there) {
+    if !args.dry_run && job::has_databases(&chosen) {
         store = Some(context.store_for_writing()?);
     }
     let mut documents = Vec::new();
@@ -205,9 +204,7 @@ fn one_set(args: &BackupArgs, context: &mut Context, store: &mut Option<Reposito
         *store = Some(context.store_for_writing()?);
     }
     let store = store.as_ref();
-    if let Some(age) = args.if_older_than
-        && let Some(young) = young_enough(&plan, age, store, context)?
-    {
+    if let Some(young) = young_enough(args, &plan, store, context)? {
         let (name, told) = (young.name, text::age(young.created_at, context.now));
         context.ui.summary(format!("nothing to do: {name} is from {told}"));
         context.records.push(Record { set: Some(set.to_string()), ..Record::default() });
@@ -221,65 +218,53 @@ fn one_set(args: &BackupArgs, context: &mut Context, store: &mut Option<Reposito
     };
 
     super::undo::report_beside(context, plan.sources.iter().map(|source| source.path.as_path()), None);
-    let started = Instant::now();
-    let reading = context.reading();
-    let run = Run {
-        clock: &context.clock,
-        reading: &reading,
-        limits: Limits { busy: args.busy_timeout, ..Limits::default() },
-        temporary: &context.temporary,
-        hold: None,
-        watch_shrinks: context.settings.sets.get(&set).is_none_or(|set| set.shrink == ShrinkWatch::Warn),
-    };
     let record = Record { kind: Some(plan.request.kind.to_string()), set: Some(set.to_string()), ..Record::default() };
-    let made = match backup::execute(store, &plan, &run, &context.ui.progress()) {
-        Ok(made) => made,
+    let retention = retention(args, context)?;
+    let done = match job::run(&plan, retention, args.busy_timeout, store, &context.surroundings(), &context.ui.progress()) {
+        Ok(done) => done,
         Err(error) => {
             context.records.push(record);
             return Err(error.context(format!("cannot back up \"{set}\"")));
         }
     };
-    let seconds = started.elapsed();
-    let packed = &made.packed;
+    let packed = &done.made.packed;
     context.records.push(Record {
         archive: Some(packed.archive.as_str().to_owned()),
         bytes: Some(packed.bytes),
         outcome: Some(if packed.is_damaged() { Outcome::Problems } else { Outcome::Done }),
         ..record
     });
-    report(context, store, &made, seconds);
+    report(context, store, &done.made, done.took);
     let words = |remedy: &_| remedy::hint(remedy, &context.typed);
-    let mut document = Box::new(reports::made(&made, store, seconds, lost, &words));
+    let mut document = Box::new(reports::made(&done.made, store, done.took, lost, &words));
     let denied = tell_denied(store, context);
-    let problems = made.notes.iter().any(Note::is_problem) || made.findings.iter().any(Finding::is_problem);
-    let outcome = if denied || problems { Outcome::Problems } else { outcome };
-    if packed.is_damaged() {
-        // A damaged database must not push good archives of it out.
-        return Ok((Backup::Made(document), Outcome::Problems));
-    }
-    let Some(retention) = retention(args, context)? else { return Ok((Backup::Made(document), outcome)) };
-    let (retained, removed) = super::retain::after_backup(retention, &made, store, context)
-        .with_context(|| format!("the backup is complete (\"{}\"), but older ones could not be removed", made.packed.archive))?;
+    let outcome = if denied || done.has_problems() { Outcome::Problems } else { outcome };
+    let Some(retained) = done.retained else { return Ok((Backup::Made(document), outcome)) };
+    let (retained, removed) = retained
+        .and_then(|report| super::retain::tell_after_backup(&report, &done.made, store, context))
+        .with_context(|| format!("the backup is complete (\"{}\"), but older ones could not be removed", done.made.packed.archive))?;
     document.retention = Some(retained);
     Ok((Backup::Made(document), if outcome == Outcome::Done { removed } else { outcome }))
 }
 
+/// Returns the archive that makes this backup unnecessary, if that was asked for and there is one.
+fn young_enough(args: &BackupArgs, plan: &Plan, store: Option<&Repository>, context: &Context) -> anyhow::Result<Option<Snapshot>> {
+    let Some(age) = args.if_older_than else { return Ok(None) };
+    let young = |store: &Repository| job::young_enough(plan, age, store, &context.surroundings(), &context.ui.progress());
+    match store.map_or_else(|| context.store().map(Cow::Owned), |store| Ok(Cow::Borrowed(store))) {
+        Ok(store) => young(&store),
+        // A dry run: where there is no store yet, there is no archive.
+        Err(StoreError::Unreachable { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// Tells which databases are not there, and returns those of which archives exist: they were lost, and this is no first deployment.
 fn tell_missing(plan: &Plan, context: &Context) -> anyhow::Result<Vec<Name>> {
-    if plan.missing.is_empty() {
-        return Ok(Vec::new());
-    }
-    let archives = match context.store() {
-        Ok(store) => inventory(&store, &context.reading(), &context.ui.progress())?.snapshots,
-        // No archive was ever made here.
-        Err(StoreError::Unreachable { cause, .. }) if cause.kind() == std::io::ErrorKind::NotFound => Vec::new(),
-        Err(error) => return Err(error.into()),
-    };
-    let set = &plan.request.set;
-    let lost = backup::lost(&plan.missing, set, &context.host, &archives);
+    let lost = job::lost(plan, || context.store(), &context.surroundings(), &context.ui.progress())?;
     for missing in &plan.missing {
         let path = super::context::quoted(&missing.path);
-        match lost.iter().find(|(source, _)| source.name == missing.name) {
+        match lost.iter().find(|(name, _)| *name == missing.name) {
             None => context.ui.note(format!("no database at {path} yet: skipped")),
             Some((_, archive)) => {
                 let words = ["restore", archive.as_str(), "--only", missing.name.as_str(), "--to", &missing.path.to_string_lossy()];
@@ -288,7 +273,7 @@ fn tell_missing(plan: &Plan, context: &Context) -> anyhow::Result<Vec<Name>> {
             }
         }
     }
-    Ok(lost.iter().map(|(source, _)| source.name.clone()).collect())
+    Ok(lost.into_iter().map(|(name, _)| name).collect())
 }
 
 /// Tells that an archive did not get the rights that the configuration asks for, if it did not.
@@ -301,45 +286,12 @@ pub(super) fn tell_denied(store: &Repository, context: &Context) -> bool {
     denied.is_some()
 }
 
-/// Returns the archive that makes this backup unnecessary, of the database whose newest good one is the oldest: every database has
-/// one in its own stream that is younger than `age`. One that is dated in the future proves nothing.
-fn young_enough(plan: &Plan, age: Duration, store: Option<&Repository>, context: &Context) -> anyhow::Result<Option<Snapshot>> {
-    let opened;
-    let store = match store {
-        Some(store) => store,
-        // A dry run: where there is no store yet, there is no archive.
-        None => match context.store() {
-            Ok(store) => {
-                opened = store;
-                &opened
-            }
-            Err(StoreError::Unreachable { .. }) => return Ok(None),
-            Err(error) => return Err(error.into()),
-        },
-    };
-    // The sets before this one may have taken hours.
-    let now = context.clock.now();
-    let age = chrono::TimeDelta::from_std(age).unwrap_or(chrono::TimeDelta::MAX);
-    let found = inventory(store, &context.reading(), &context.ui.progress())?.snapshots;
-    let young = |snapshot: &&Snapshot| snapshot.is_good() && snapshot.created_at <= now && now - snapshot.created_at < age;
-    let mut oldest: Option<&Snapshot> = None;
-    for source in &plan.sources {
-        let stream = backup::own_stream(source, &plan.request.set, &context.host.label, &found, now);
-        let of_stream = |snapshot: &&Snapshot| snapshot.databases.iter().any(|brief| brief.stream == stream);
-        let Some(newest) = found.iter().filter(of_stream).find(young) else { return Ok(None) };
-        if oldest.is_none_or(|oldest| newest.created_at < oldest.created_at) {
-            oldest = Some(newest);
-        }
-    }
-    Ok(oldest.cloned())
-}
-
 /// Returns what decides about older archives after the backup.
 fn retention(args: &BackupArgs, context: &Context) -> Result<Option<Retention>, Failure> {
     Ok(if args.rotate {
-        Some(Retention::Rotate(super::rotate::configured_policy(context)?))
+        Some(Retention::Rotate(configured_policy(&context.settings)?))
     } else if args.cleanup {
-        Some(Retention::Cleanup(super::cleanup::limits_of(retention::Limits { keep: args.keep, ..retention::Limits::default() }, context)))
+        Some(Retention::Cleanup(limits_of(retention::Limits { keep: args.keep, ..retention::Limits::default() }, &context.settings)))
     } else {
         None
     })

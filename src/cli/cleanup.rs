@@ -6,6 +6,7 @@ use bytesize::ByteSize;
 
 use super::retain::{Damaged, RetainArgs, carry_out};
 use super::{Context, Outcome};
+use crate::ops::jobs::retention::limits_of;
 use crate::retention::{Limits, Retention};
 
 /// Remove archives beyond a number, an age or a total size, and what dead runs left
@@ -65,12 +66,5 @@ pub(super) fn run(args: &CleanupArgs, context: &mut Context) -> anyhow::Result<O
 }
 
 fn limits(args: &CleanupArgs, context: &Context) -> Limits {
-    limits_of(Limits { keep: args.keep, max_age: args.max_age, max_size: args.max_size.map(|size| size.as_u64()) }, context)
-}
-
-/// Returns the limits on the command line, or those of the configuration where it names none.
-pub(super) fn limits_of(given: Limits, context: &Context) -> Limits {
-    let settings = &context.settings.retention;
-    let configured = Limits { keep: settings.keep, max_age: settings.max_age, max_size: settings.max_size };
-    if given == Limits::default() { configured } else { given }
+    limits_of(Limits { keep: args.keep, max_age: args.max_age, max_size: args.max_size.map(|size| size.as_u64()) }, &context.settings)
 }

@@ -120,6 +120,7 @@ impl Context {
             host_name: &self.host_name,
             clock: &self.clock,
             ahead: self.ahead,
+            temporary: &self.temporary,
             threads: self.threads(),
         }
     }

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use super::log::Record;
-use super::retain::{configured, shrinks_off};
 use super::{Context, Outcome, text};
 use crate::failure::{Failure, FailureKind};
 use crate::names::{ArchiveName, printable};
 use crate::ops::delete::{self, DeleteError, LastGood, Refusal};
 use crate::ops::inventory::inventory;
+use crate::ops::jobs::retention::{configured_databases, shrinks_off};
 use crate::ops::plain::Sources;
 use crate::ops::retain::mark_held;
 use crate::report::archives::Deletion;
@@ -62,9 +62,9 @@ pub(super) fn run(args: &DeleteArgs, context: &mut Context) -> anyhow::Result<Ou
             let hint = "it is not an archive that this release can read; remove it with `rm` if you are sure";
             return Err(Failure::usage(format!("\"{unknown}\" is not a heirloom archive"), hint).into());
         }
-        let databases = configured(context);
+        let databases = configured_databases(&context.settings);
         let sources = Sources::new(databases.iter().map(|path| path.as_path()), &found.snapshots);
-        let (names, shrinks_off) = (names.as_slice(), &shrinks_off(context));
+        let (names, shrinks_off) = (names.as_slice(), &shrinks_off(&context.settings));
         let request = delete::Request { names, last, shrinks_off, sources: &sources, repository: &store, clock: &context.clock };
         delete::plan(&found.snapshots, &request).map_err(|error| refused(error, context))
     };

@@ -8,14 +8,13 @@ use chrono::{DateTime, Utc};
 use super::backup::CheckArg;
 use super::choice::ChoiceArgs;
 use super::health_metrics::{nagios, prometheus, write_for_others};
-use super::retain::shrinks_off;
-use super::rotate::configured_policy;
 use super::ui::Tone;
 use super::{Context, Outcome, Ui, remedy, text};
 use crate::config::Check as Configured;
 use crate::failure::{Failure, is_interruption, message};
 use crate::names::{Name, printable};
 use crate::ops::health::{Check, Report, Request, State, Watched, gather, judge};
+use crate::ops::jobs::retention::{configured_policy, shrinks_off};
 use crate::report::quantity::{BACKUP_TIME, Quantity, VERIFIED_TIME};
 
 /// Check the health of databases and backups
@@ -94,8 +93,8 @@ fn report(args: &HealthArgs, context: &Context) -> anyhow::Result<Report> {
         host: &context.host,
         reading: &context.reading(),
         max_backup_age: context.settings.health.max_backup_age,
-        rotation: configured_policy(context).ok(),
-        shrinks_off: shrinks_off(context),
+        rotation: configured_policy(&context.settings).ok(),
+        shrinks_off: shrinks_off(&context.settings),
     };
     let mut report = judge(&gather(&request, &context.ui.progress())?);
     report.word(&|advice| remedy::advice(advice, &context.typed));

@@ -7,6 +7,7 @@ use super::retain_text::{how_far_back, reasons_text};
 use super::table::{Column, Table};
 use super::{Context, Outcome, text};
 use crate::failure::Failure;
+use crate::ops::jobs::retention::configured_rules;
 use crate::ops::reports;
 use crate::retention::{Policy, Reach, Retention, Rule, Schedule, Simulation, simulate};
 use chrono::{DateTime, Utc};
@@ -85,28 +86,10 @@ fn policy(args: &RotateArgs, context: &Context) -> Result<Policy, Failure> {
         let [last, hourly, daily, weekly, monthly, yearly] = flags.map(Option::unwrap_or_default);
         Reach { last, hourly, daily, weekly, monthly, yearly }
     } else {
-        configured(context)
+        configured_rules(&context.settings)
     };
     let hint = "keep something, as with `--keep-daily 7 --keep-weekly 4 --keep-monthly 12`";
     Policy::new(reach).map_err(|error| Failure::usage(error.to_string(), hint))
-}
-
-/// Returns the policy of the configuration, for `backup --rotate`.
-pub(super) fn configured_policy(context: &Context) -> Result<Policy, Failure> {
-    let hint = "set a rule in the section [retention] of the configuration";
-    Policy::new(configured(context)).map_err(|error| Failure::usage(error.to_string(), hint))
-}
-
-fn configured(context: &Context) -> Reach {
-    let settings = &context.settings.retention;
-    Reach {
-        last: settings.last.unwrap_or_default(),
-        hourly: settings.hourly.unwrap_or_default(),
-        daily: settings.daily.unwrap_or_default(),
-        weekly: settings.weekly.unwrap_or_default(),
-        monthly: settings.monthly.unwrap_or_default(),
-        yearly: settings.yearly.unwrap_or_default(),
-    }
 }
 
 fn play(args: &RotateArgs, policy: &Policy, span: Duration, context: &mut Context) -> anyhow::Result<Outcome> {

@@ -3,12 +3,12 @@
 use super::log::Record;
 use super::ui::Tone;
 use super::{Context, Outcome};
-use crate::archive::ArchiveError;
 use crate::failure::is_interruption;
 use crate::names::{ArchiveName, Name, printable};
 use crate::ops::Repository;
 use crate::ops::inventory::{Foreign, inventory};
 use crate::ops::jobs::meant;
+use crate::ops::jobs::verify::{self as job, Mark};
 use crate::ops::resolve::{Place, Selected, in_store};
 use crate::ops::verify::{State, Verified, VerifyDepth, verify};
 use crate::report::archives::{Verification, VerifiedArchive};
@@ -116,7 +116,7 @@ fn look_at_named(args: &VerifyArgs, context: &Context) -> anyhow::Result<Vec<Loo
         let selected = super::latest::find(text, args.set.as_ref(), "verify", context);
         looked.push(match selected {
             Ok(selected) => look(args, context, selected)?,
-            Err(error) => Looked { shown: text.clone(), home: home_of(context, text), result: refused(error)? },
+            Err(error) => Looked { shown: text.clone(), home: home_of(context, text), result: job::refused(error)? },
         });
     }
     Ok(looked)
@@ -149,7 +149,7 @@ fn look_at_all(args: &VerifyArgs, context: &Context) -> anyhow::Result<Vec<Looke
             Ok(selected) => look(args, context, selected)?,
             // A rotation removed it since the store was listed: there is nothing left to verify.
             Err(error) if matches!(error.downcast_ref(), Some(StoreError::NotFound { .. })) => continue,
-            Err(error) => Looked { shown: name.to_owned(), home: home_of(context, name), result: refused(error)? },
+            Err(error) => Looked { shown: name.to_owned(), home: home_of(context, name), result: job::refused(error)? },
         });
     }
     Ok(looked)
@@ -160,14 +160,6 @@ fn home_of(context: &Context, text: &str) -> Option<(Repository, ArchiveName)> {
     let store = context.store().ok()?;
     let name = ArchiveName::new(text).ok()?;
     matches!(store.store().stat(name.as_str()), Ok(Some(_))).then_some((store, name))
-}
-
-/// Turns what an archive is refused for into a verdict. An archive that cannot be read fails alone; every other error is passed on.
-fn refused(error: anyhow::Error) -> anyhow::Result<anyhow::Result<Verified>> {
-    match Verified::refused(error) {
-        Err(error) if error.downcast_ref().is_none_or(|error| matches!(error, ArchiveError::Interrupted(_))) => Err(error),
-        alone => Ok(alone),
-    }
 }
 
 fn look(args: &VerifyArgs, context: &Context, selected: Selected) -> anyhow::Result<Looked> {
@@ -185,20 +177,9 @@ fn look(args: &VerifyArgs, context: &Context, selected: Selected) -> anyhow::Res
 /// Sets or takes away the mark beside the archive. A mark that cannot be written is a warning: the verdict stands without it.
 fn remember(context: &Context, home: Option<&(Repository, ArchiveName)>, verified: &Verified, depth: VerifyDepth) {
     let Some((store, name)) = home else { return };
-    let marked = || -> anyhow::Result<bool> {
-        let is_marked = store.store().stat(&format!("{name}{}", crate::ops::inventory::DAMAGED))?.is_some();
-        if is_marked == (verified.state == State::Damaged) {
-            return Ok(false);
-        }
-        let locked = store.lock(std::time::Duration::from_secs(10), &context.ui.progress())?;
-        Ok(match verified.state {
-            State::Damaged => locked.mark_damaged(name, depth.as_str(), &verified.findings)?,
-            State::Good => locked.clear_damaged(name, &depth.and_shallower())?,
-        })
-    };
-    match marked() {
-        Ok(true) if verified.state == State::Good => context.ui.note(format!("{name}: the mark as damaged was taken away")),
-        Ok(_) => {}
+    match job::remember(store, name, verified, depth, &context.ui.progress()) {
+        Ok(Mark::Removed) => context.ui.note(format!("{name}: the mark as damaged was taken away")),
+        Ok(Mark::Set | Mark::Unchanged) => {}
         Err(error) => context.ui.warning(format!("{name}: the mark could not be changed: {error:#}")),
     }
 }
