@@ -25,7 +25,7 @@ pub struct Surroundings<'a> {
     pub clock: &'a Clock,
     /// Whether the clock was set ahead of that of this machine: then retention removes nothing.
     pub ahead: bool,
-    /// Where temporary files go that belong to no store.
+    /// The folder for temporary files.
     pub temporary: &'a Path,
     /// How many threads may compute.
     pub threads: NonZeroUsize,
