@@ -95,6 +95,11 @@ pub fn count(number: u64, noun: &str) -> String {
     }
 }
 
+/// Returns a number of rows; a table of a module that only the application has cannot be counted.
+pub fn rows(number: Option<u64>) -> String {
+    number.map_or_else(|| "rows unknown".into(), |number| count(number, "row"))
+}
+
 /// Returns a number with thousands separators: `15,607`.
 pub fn thousands(number: u64) -> String {
     let digits = number.to_string();

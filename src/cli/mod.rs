@@ -27,6 +27,7 @@ mod pin;
 mod restore;
 mod restore_apply;
 mod restore_select;
+mod restore_tables;
 mod restore_targets;
 mod restore_text;
 mod retain;

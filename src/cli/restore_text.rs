@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::context::quoted;
 use super::restore_select::LeftOut;
 use super::ui::Tone;
-use super::{Context, text};
+use super::{Context, restore_tables, text};
 use crate::database::{self, Holders, TargetState};
 use crate::metadata::{Kind, rfc3339};
 use crate::names::printable;
@@ -63,7 +63,7 @@ fn step_lines(context: &Context, step: &Step) -> Vec<String> {
     let target = quoted(&step.target.given);
     let name = &step.held.name;
     let size = step.held.bytes.map_or_else(|| "size unknown".into(), text::bytes);
-    let mut lines = vec![format!("  {name} to {target}: {size}, {}", rows_if_known(step.rows_after()))];
+    let mut lines = vec![format!("  {name} to {target}: {size}, {}", text::rows(step.rows_after()))];
     if let Some(damage) = &step.damage {
         lines.push(format!("    {}: {} ({})", context.ui.paint_stderr(Tone::Bad, "damaged"), damage.lost(), damage.why));
     }
@@ -74,7 +74,7 @@ fn step_lines(context: &Context, step: &Step) -> Vec<String> {
         TargetState::Missing { .. } => lines.push("    a new file; what is left of an older database is moved aside".into()),
         TargetState::Empty => lines.push("    fills an empty file".into()),
         TargetState::Database(facts) => {
-            let rows = rows_if_known(facts.rows);
+            let rows = text::rows(facts.rows);
             let how = if matches!(step.method, Method::Offline(_)) { " (the file itself, offline)" } else { "" };
             lines.push(format!("    {}{how}: {bytes}, {rows}{modified}", context.ui.paint_stderr(Tone::Bad, "replaces")));
         }
@@ -83,10 +83,23 @@ fn step_lines(context: &Context, step: &Step) -> Vec<String> {
         }
     }
     lines.extend(schema_line(step.schema.as_ref()));
+    lines.extend(table_lines(context, step));
     if step.target.given != step.target.path && std::path::absolute(&step.target.given).is_ok_and(|given| given != step.target.path) {
         lines.push(format!("    the file is {}", quoted(&step.target.path)));
     }
     lines.extend(holders(step));
+    lines
+}
+
+/// Says how the rows of each table change, if a database is replaced and the archive says what it holds.
+fn table_lines(context: &Context, step: &Step) -> Vec<String> {
+    let (TargetState::Database(facts), Some(after)) = (&step.target.state, &step.held.tables) else { return Vec::new() };
+    let Some(changes) = restore_tables::changes(after, facts) else {
+        return vec!["    tables not compared: their rows could not be counted, or not in time".into()];
+    };
+    let table = changes.table(context.ui.wants_details());
+    let mut lines = context.ui.indented(&table, 6);
+    lines.push(format!("    {}", changes.summary()));
     lines
 }
 
@@ -122,11 +135,6 @@ fn processes(holders: &Holders) -> Option<String> {
 
 fn rows(number: u64) -> String {
     text::count(number, "row")
-}
-
-/// Tables of a module that only the application has cannot be counted, and neither is what would take too long.
-fn rows_if_known(number: Option<u64>) -> String {
-    number.map_or_else(|| "rows unknown".into(), rows)
 }
 
 /// What there is to say around a restore.

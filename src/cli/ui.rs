@@ -171,6 +171,13 @@ impl Ui {
         table.lines(self.stdout_width, |title| self.paint(Tone::Dim, title)).join("\n")
     }
 
+    /// Returns the lines of a table that fits the terminal with this many blanks in front of each.
+    pub(super) fn indented(&self, table: &Table, blanks: usize) -> Vec<String> {
+        let width = self.stdout_width.or(self.stderr_width).map(|width| width.saturating_sub(blanks));
+        let lines = table.lines(width, |title| self.paint(Tone::Dim, title));
+        lines.into_iter().map(|line| format!("{:blanks$}{line}", "")).collect()
+    }
+
     /// Returns whether `--verbose` was given.
     pub fn is_verbose(&self) -> bool {
         self.verbose

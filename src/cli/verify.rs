@@ -4,13 +4,14 @@ use serde_json::{Value, json};
 
 use super::log::Record;
 use super::ui::Tone;
-use super::{Context, Outcome};
+use super::{Context, Outcome, text};
 use crate::archive::ArchiveError;
+use crate::metadata::Integrity;
 use crate::names::{ArchiveName, Name, printable};
 use crate::ops::Repository;
 use crate::ops::inventory::{Foreign, inventory};
 use crate::ops::resolve::{Place, Selected, in_store};
-use crate::ops::verify::{State, Verified, VerifyDepth, verify};
+use crate::ops::verify::{Examined, State, Verified, VerifyDepth, verify};
 use crate::progress::Interrupted;
 use crate::store::StoreError;
 
@@ -209,7 +210,10 @@ fn tell(context: &mut Context, shown: &str, verified: &Verified) {
     match verified.state {
         State::Good => {
             let state = ui.paint(Tone::Good, "ok");
-            ui.line(format!("{state}       {shown}"));
+            ui.line(format!("{state}       {shown} · {}", proofs(&verified.examined).join(" · ")));
+            if ui.is_verbose() {
+                verified.examined.iter().for_each(|one| ui.line(format!("         {}", details(one))));
+            }
             verified.findings.iter().for_each(|finding| ui.warning(format!("{shown}: {finding}")));
         }
         State::Damaged => {
@@ -218,6 +222,38 @@ fn tell(context: &mut Context, shown: &str, verified: &Verified) {
             ui.error(&printable(&format!("\"{shown}\" is damaged: {findings}")), Some(hint));
         }
     }
+}
+
+/// Returns what was checked of an archive, as short as one line needs it.
+fn proofs(examined: &[Examined]) -> Vec<String> {
+    let number = |count: usize| text::count(count as u64, "digest");
+    let compared = examined.iter().filter(|one| one.is_compared).count();
+    let bytes = examined.iter().map(|one| one.bytes).sum();
+    let mut proofs = vec![format!("{}, {} read", text::count(examined.len() as u64, "database"), text::bytes(bytes))];
+    proofs.push(match (compared, examined.len()) {
+        (0, _) => "no digest recorded".into(),
+        (compared, all) if compared == all => format!("{} {}", number(all), if all == 1 { "matches" } else { "match" }),
+        (compared, all) => format!("{} of {} recorded, and the same", compared, number(all)),
+    });
+    let checked: Vec<Integrity> = examined.iter().filter_map(|one| one.integrity).collect();
+    if !checked.is_empty() {
+        let worst = checked.iter().find(|integrity| **integrity != Integrity::Ok).unwrap_or(&Integrity::Ok);
+        proofs.push(format!("integrity {worst}"));
+    }
+    let counted: Option<u64> = examined.iter().map(|one| Some(one.counted?.1)).sum();
+    proofs.extend(counted.filter(|_| !examined.is_empty()).map(|rows| format!("{} as recorded", text::count(rows, "row"))));
+    proofs
+}
+
+/// Returns what was checked of one database.
+fn details(one: &Examined) -> String {
+    let compared = if one.is_compared { "as recorded" } else { "not recorded" };
+    let mut words = vec![text::bytes(one.bytes), format!("sha256 {} {compared}", one.sha256)];
+    words.extend(one.integrity.map(|integrity| format!("integrity {integrity}")));
+    words.extend(one.counted.map(|(tables, rows)| {
+        format!("{} in {} as recorded", text::count(rows, "row"), text::count(tables, "table"))
+    }));
+    format!("{}: {}", one.name, words.join(", "))
 }
 
 fn document(shown: &str, verified: &Verified) -> Value {
