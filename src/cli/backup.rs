@@ -10,8 +10,10 @@ use serde_json::{Value, json};
 use super::choice::{ChoiceArgs, Chosen};
 use super::exit::Usage;
 use super::log::Record;
+use super::bar::Overall;
+use super::stages::{self, Stages};
 use super::ui::Tone;
-use super::{Context, Outcome, Ui, text};
+use super::{Context, Outcome, Ui, bar, text};
 use crate::archive::Compression;
 use crate::config::{Check, ShrinkWatch};
 use crate::database::{Depth, Limits, Source};
@@ -21,7 +23,7 @@ use crate::ops::Repository;
 use crate::ops::backup::{self, Finding, IfMissing, Made, Note, Plan, Run};
 use crate::ops::inventory::inventory;
 use crate::ops::pack::Request;
-use crate::progress::Interrupted;
+use crate::progress::{Interrupted, Stage};
 use crate::retention::{self, Retention};
 use crate::snapshot::Snapshot;
 use crate::store::StoreError;
@@ -227,7 +229,8 @@ fn one_set(args: &BackupArgs, context: &mut Context, store: &mut Option<Reposito
         watch_shrinks: context.settings.sets.get(&set).is_none_or(|set| set.shrink == ShrinkWatch::Warn),
     };
     let record = Record { kind: Some(plan.request.kind.to_string()), set: Some(set.to_string()), ..Record::default() };
-    let made = match backup::execute(store, &plan, &run, &context.ui.progress()) {
+    let progress = Stages::new(context.ui.progress_in(Overall::Stages(bar::BACKUP)));
+    let made = match backup::execute(store, &plan, &run, &progress) {
         Ok(made) => made,
         Err(error) => {
             context.records.push(record);
@@ -235,6 +238,7 @@ fn one_set(args: &BackupArgs, context: &mut Context, store: &mut Option<Reposito
         }
     };
     let seconds = started.elapsed();
+    let stages = progress.end(|stage, subject, bytes| stage_text(&plan.request, stage, subject, bytes));
     let packed = &made.packed;
     context.records.push(Record {
         archive: Some(packed.archive.as_str().to_owned()),
@@ -243,6 +247,7 @@ fn one_set(args: &BackupArgs, context: &mut Context, store: &mut Option<Reposito
         ..record
     });
     report(context, store, &made, seconds);
+    stages::lines(&stages).for_each(|line| context.ui.detail(line));
     let mut document = made_json(store, &made, seconds);
     document["lost"] = json!(lost);
     let denied = tell_denied(store, context);
@@ -422,14 +427,38 @@ fn report(context: &mut Context, store: &Repository, made: &Made, took: Duration
     let path = store.path_of(packed.archive.as_str());
     let done = ui.paint(Tone::Good, "backed up");
     ui.summary(format!(
-        "{done} {}, {}: {} packed into {} and read back in {:.1} s",
+        "{done} {}, {}: {} packed into {} and read back, took {}",
         printable(packed.metadata.set.as_str()),
         text::count(databases, "database"),
         text::bytes(unpacked),
         text::bytes(packed.bytes),
-        took.as_secs_f64()
+        text::took(took)
     ));
     ui.summary(path);
+}
+
+/// Returns what was done in a stage.
+fn stage_text(request: &Request, stage: Stage, subject: &str, bytes: u64) -> String {
+    let size = text::bytes(bytes);
+    match stage {
+        Stage::Archives => "read the store".into(),
+        Stage::Lock => "wait for locks".into(),
+        Stage::Copy => format!("copy {subject}, {size}"),
+        Stage::Check if request.vacuum => format!("check and vacuum {subject}"),
+        Stage::Check => format!("check {subject}"),
+        // They run side by side, so that there is one time for all.
+        Stage::Pack => {
+            let mut words = vec!["hash"];
+            words.extend((request.check != Depth::None).then_some("check"));
+            words.extend((request.compression != Compression::None).then_some("compress"));
+            format!("{}, {size}", words.join(" + "))
+        }
+        Stage::ReadBack => format!("read back, {size}"),
+        Stage::Commit => "commit".into(),
+        Stage::Upload => format!("upload, {size}"),
+        Stage::Unpack => format!("unpack {subject}, {size}"),
+        Stage::Replace => format!("replace {subject}, {size}"),
+    }
 }
 
 fn note_text(note: &Note, made: &Made, context: &Context) -> String {

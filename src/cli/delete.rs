@@ -86,7 +86,7 @@ pub(super) fn run(args: &DeleteArgs, context: &mut Context) -> anyhow::Result<Ou
         }
         return Ok(Outcome::Done);
     }
-    if !args.force && !context.ui.confirm(&format!("Delete {} for good?", text::count(planned.remove.len() as u64, "archive"))) {
+    if !args.force && !context.ui.confirm(&format!("Delete {} for good?", text::count(planned.remove.len() as u64, "archive")))? {
         return Err(Usage::new("not confirmed, nothing was deleted", "answer y at a terminal, or use `--force`").into());
     }
     let removed = delete::execute(&store, || plan(context), Duration::from_secs(60), &context.ui.progress())?;

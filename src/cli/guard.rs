@@ -10,6 +10,7 @@ use anyhow::Context as _;
 use serde_json::{Value, json};
 
 use super::backup::CheckArg;
+use super::bar::{self, Overall};
 use super::child::{self, Ended, Job};
 use super::choice::{ChoiceArgs, Chosen};
 use super::exit::{GuardFailed, Usage};
@@ -219,7 +220,7 @@ fn back_up(args: &GuardArgs, context: &mut Context, store: &Repository, chosen: 
         return Err(none.into());
     }
     super::undo::report_beside(context, plan.sources.iter().map(|source| source.path.as_path()), None);
-    let before = guard::back_up(store, &plan, &args.run(context, &context.reading()), &context.ui.progress())?;
+    let before = guard::back_up(store, &plan, &args.run(context, &context.reading()), &context.ui.progress_in(Overall::Stages(bar::BACKUP)))?;
     context.records.push(Record {
         kind: Some(before.packed.metadata.kind.to_string()),
         set: Some(chosen.set.to_string()),

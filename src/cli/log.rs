@@ -1,6 +1,6 @@
 //! `heirloom log`, and the writing of the log that it prints.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use serde_json::json;
@@ -52,13 +52,17 @@ pub(super) fn run(args: &LogArgs, context: &mut Context) -> anyhow::Result<Outco
         Column::new("WHAT").wrap(),
     ]);
     for entry in &entries {
-        let tone = if entry.outcome == "done" { Tone::Good } else { Tone::Bad };
+        let tone = match entry.outcome.as_str() {
+            "done" => Tone::Good,
+            "declined" => Tone::Dim,
+            _ => Tone::Bad,
+        };
         let what = entry.error.as_ref().or(entry.archive.as_ref()).or(entry.set.as_ref()).map_or("-", String::as_str);
         table.row([
             entry.at.format("%Y-%m-%dT%H:%M:%SZ").to_string(),
             printable(&entry.command).into_owned(),
             context.ui.paint(tone, &printable(&entry.outcome)),
-            format!("{:.1} s", entry.seconds),
+            text::took(Duration::try_from_secs_f64(entry.seconds).unwrap_or_default()),
             entry.bytes.map_or_else(|| "-".into(), text::bytes),
             printable(&entry.user).into_owned(),
             printable(what).into_owned(),
@@ -101,6 +105,9 @@ pub(super) fn write(command: &str, result: &anyhow::Result<Outcome>, started: In
         Outcome::Ended(code) => ("failed", code),
     };
     let whole = match result {
+        // Whoever answers no gets what was asked for: nothing.
+        Err(error) if context.ui.was_declined() => ("declined", exit_code(error, context.ui.signal())),
+        Ok(Outcome::Done) if context.ui.was_declined() => ("declined", 0),
         Ok(outcome) => words(*outcome),
         Err(error) => ("failed", exit_code(error, context.ui.signal())),
     };

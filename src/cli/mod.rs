@@ -35,6 +35,7 @@ mod retain_text;
 mod rotate;
 mod settings;
 mod show;
+mod stages;
 mod stores;
 mod table;
 mod time;

@@ -137,6 +137,18 @@ fn rows(number: u64) -> String {
     text::count(number, "row")
 }
 
+/// Returns what is true of the targets until the restore is done, as a clause: `app.db is unchanged`.
+pub(super) fn untouched(plan: &Plan) -> String {
+    let exists = |target: &&database::Target| !matches!(target.state, TargetState::Missing { .. });
+    let there: Vec<String> =
+        plan.targets().filter(exists).map(|target| printable(&target.given.to_string_lossy()).into_owned()).collect();
+    match there.as_slice() {
+        [] => "nothing was restored".into(),
+        [one] => format!("{one} is unchanged"),
+        several => format!("{} are unchanged", several.join(", ")),
+    }
+}
+
 /// What there is to say around a restore.
 pub(super) struct Around<'a> {
     /// The command that takes it back.

@@ -192,7 +192,7 @@ pub(super) fn carry_out(args: &RetainArgs, retention: Retention, damaged: Damage
             return Ok(Outcome::Done);
         }
         let count = outlook.plan.removed().count();
-        if count > 0 && !context.ui.confirm(&format!("Remove {}?", text::count(count as u64, "archive"))) {
+        if count > 0 && !context.ui.confirm(&format!("Remove {}?", text::count(count as u64, "archive")))? {
             context.ui.note("nothing was removed");
             return Ok(Outcome::Done);
         }

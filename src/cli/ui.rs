@@ -2,6 +2,7 @@
 //!
 //! Output that cannot be written never changes what was done and never panics.
 
+use std::cell::Cell;
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,11 +10,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use serde::Serialize;
 
 use super::GlobalArgs;
-use super::bar::Bar;
+use super::bar::{Bar, Overall};
 use super::table::Table;
 use super::wrap::wrap;
 use crate::names::printable;
-use crate::progress::Progress;
+use crate::platform::wait_for_input;
+use crate::progress::{Interrupted, Progress};
 
 /// When to colour.
 #[derive(clap::ValueEnum, Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -68,6 +70,10 @@ pub struct Ui {
     stderr_width: Option<usize>,
     signal: Arc<AtomicUsize>,
     output_failure: Option<io::Error>,
+    /// Whether a question was answered with no.
+    declined: Cell<bool>,
+    /// What an interruption leaves as it was, as a clause.
+    untouched: Option<String>,
 }
 
 impl Ui {
@@ -97,6 +103,8 @@ impl Ui {
             stderr_width: width(io::stderr(), stderr),
             signal: Arc::new(AtomicUsize::new(0)),
             output_failure: None,
+            declined: Cell::new(false),
+            untouched: None,
         }
     }
 
@@ -223,6 +231,11 @@ impl Ui {
 
     /// Prints an error and its hint on stderr.
     pub fn error(&self, message: &str, hint: Option<&str>) {
+        if let (Some(untouched), Some(_)) = (&self.untouched, self.signal())
+            && message.ends_with(&Interrupted.to_string())
+        {
+            return self.stderr(&format!("Interrupted; {untouched}."));
+        }
         let label = self.paint_stderr(Tone::Bad, "error:");
         self.stderr(&format!("{label} {message}"));
         if let Some(hint) = hint {
@@ -256,34 +269,64 @@ impl Ui {
         paint(self.colored_stderr, tone, text)
     }
 
-    /// Asks a yes-or-no question at the terminal; no is the default. Returns false where nobody can be asked.
-    pub fn confirm(&self, question: &str) -> bool {
+    /// Asks a yes-or-no question at the terminal; no is the default. Returns false if nobody can be asked.
+    pub fn confirm(&self, question: &str) -> Result<bool, Interrupted> {
         if !self.interactive {
-            return false;
+            return Ok(false);
         }
-        let _ = write!(io::stderr().lock(), "{} [y/N] ", self.paint_stderr(Tone::Strong, question));
+        let prompt = format!("{} [y/N] ", self.paint_stderr(Tone::Strong, question));
+        let answer = self.answer(&prompt)?;
+        let agreed = matches!(answer.trim(), "y" | "Y" | "yes" | "Yes");
+        self.declined.set(!agreed);
+        Ok(agreed)
+    }
+
+    /// Returns whether the last question was answered with no.
+    pub fn was_declined(&self) -> bool {
+        self.declined.get()
+    }
+
+    /// Prints a prompt and reads a line; a line that cannot be read is empty.
+    fn answer(&self, prompt: &str) -> Result<String, Interrupted> {
+        let fitted = self.stderr_width.map_or_else(|| prompt.to_owned(), |width| wrap(prompt, width, HANG));
+        let _ = write!(io::stderr().lock(), "{fitted}");
         let mut answer = String::new();
-        io::stdin().lock().read_line(&mut answer).is_ok() && matches!(answer.trim(), "y" | "Y" | "yes" | "Yes")
+        if !wait_for_input(|| self.signal().is_some()) {
+            // The terminal shows ^C behind the prompt.
+            self.write_stderr("");
+            return Err(Interrupted);
+        }
+        let read = io::stdin().lock().read_line(&mut answer);
+        Ok(if read.is_ok() { answer } else { String::new() })
+    }
+
+    /// Says what an interruption leaves as it was from now on, as a clause: `app.db is unchanged`. Nothing may be changed meanwhile.
+    pub fn untouched(&mut self, what: Option<String>) {
+        self.untouched = what;
     }
 
     /// Asks at the terminal for one of several; no answer and every other answer is none. Returns nothing where nobody
     /// can be asked.
-    pub fn choose(&self, question: &str, choices: &[String]) -> Option<usize> {
+    pub fn choose(&self, question: &str, choices: &[String]) -> Result<Option<usize>, Interrupted> {
         if !self.interactive {
-            return None;
+            return Ok(None);
         }
         for (index, choice) in choices.iter().enumerate() {
             self.stderr(&format!("  {}  {}", index + 1, printable(choice)));
         }
-        let _ = write!(io::stderr().lock(), "{} [1-{}] ", self.paint_stderr(Tone::Strong, question), choices.len());
-        let mut answer = String::new();
-        io::stdin().lock().read_line(&mut answer).ok()?;
-        answer.trim().parse::<usize>().ok().and_then(|number| number.checked_sub(1)).filter(|index| *index < choices.len())
+        let answer = self.answer(&format!("{} [1-{}] ", self.paint_stderr(Tone::Strong, question), choices.len()))?;
+        let number = answer.trim().parse::<usize>().ok();
+        Ok(number.and_then(|number| number.checked_sub(1)).filter(|index| *index < choices.len()))
     }
 
-    /// Returns what operations tell their progress to.
+    /// Returns what operations report their progress to.
     pub fn progress(&self) -> impl Progress + use<> {
-        Bar::new(self.bar, self.signal.clone())
+        self.progress_in(Overall::Unknown)
+    }
+
+    /// Returns the same with the place of each stage in the whole.
+    pub(super) fn progress_in(&self, overall: Overall) -> impl Progress + use<> {
+        Bar::new(self.bar, self.signal.clone(), overall)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::bar::Overall;
 use super::log::Record;
 use super::ui::Tone;
 use super::{Context, Outcome, text};
@@ -113,10 +114,11 @@ fn look_at_named(args: &VerifyArgs, context: &Context) -> anyhow::Result<Vec<Loo
         warn_of_unreadable(context)?;
     }
     let mut looked = Vec::new();
-    for text in texts {
+    for (index, text) in texts.iter().enumerate() {
+        let overall = Overall::Archive { number: index + 1, of: texts.len() };
         let selected = super::latest::find(text, args.set.as_ref(), "verify", context);
         looked.push(match selected {
-            Ok(selected) => look(args, context, selected)?,
+            Ok(selected) => look(args, context, selected, overall)?,
             Err(error) => Looked { shown: text.clone(), home: home_of(context, text), result: refused(error)? },
         });
     }
@@ -145,9 +147,11 @@ fn look_at_all(args: &VerifyArgs, context: &Context) -> anyhow::Result<Vec<Looke
     // An archive that cannot even be described belongs to no set; it is looked at with all of them.
     let is_broken = |foreign: &&Foreign| foreign.is_damaged() || foreign.is_unread() || foreign.lacks_key();
     let broken = found.foreign.iter().filter(is_broken).filter(|_| args.set.is_none());
-    for name in of_set.map(|snapshot| snapshot.name.as_str()).chain(broken.map(|foreign| foreign.name.as_str())) {
+    let names: Vec<&str> = of_set.map(|snapshot| snapshot.name.as_str()).chain(broken.map(|foreign| foreign.name.as_str())).collect();
+    for (index, name) in names.iter().copied().enumerate() {
+        let overall = Overall::Archive { number: index + 1, of: names.len() };
         looked.push(match in_store(&store, name, &reading) {
-            Ok(selected) => look(args, context, selected)?,
+            Ok(selected) => look(args, context, selected, overall)?,
             // A rotation removed it since the store was listed: there is nothing left to verify.
             Err(error) if matches!(error.downcast_ref(), Some(StoreError::NotFound { .. })) => continue,
             Err(error) => Looked { shown: name.to_owned(), home: home_of(context, name), result: refused(error)? },
@@ -171,10 +175,10 @@ fn refused(error: anyhow::Error) -> anyhow::Result<anyhow::Result<Verified>> {
     }
 }
 
-fn look(args: &VerifyArgs, context: &Context, selected: Selected) -> anyhow::Result<Looked> {
+fn look(args: &VerifyArgs, context: &Context, selected: Selected, overall: Overall) -> anyhow::Result<Looked> {
     let store = context.store().ok();
     let scratch = super::latest::scratch(store.as_ref(), context)?;
-    let verified = verify(&selected.archive, args.depth.into(), scratch.path(), context.threads(), &context.ui.progress());
+    let verified = verify(&selected.archive, args.depth.into(), scratch.path(), context.threads(), &context.ui.progress_in(overall));
     let name = selected.snapshot.name;
     let (shown, home) = match selected.place {
         Place::Store => (name.as_str().to_owned(), store.map(|store| (store, name))),

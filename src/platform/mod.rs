@@ -12,7 +12,7 @@ mod rights;
 mod room;
 
 pub use acl::{Acl, default_acl, set_acl, without_acl};
-pub use file_rights::FileRights;
+pub use file_rights::{FileRights, user_name};
 pub use files::{
     are_names_of_one_file, file_id, file_identity, group_id, has_other_names, is_missing, is_mount_point, is_named, resolved, same_file,
 };
@@ -22,7 +22,7 @@ pub use private::{
     create_private_folder, create_private_folders, lock_file, make_private_folder, parent, private_file, private_file_anew, public_file,
     sync_folder, write_synced,
 };
-pub use processes::{deleted_files, host_name, is_ignored, keep_own_rights};
+pub use processes::{deleted_files, host_name, is_ignored, keep_own_rights, wait_for_input};
 pub use publish::{First, Published, publish_new};
 pub use rights::{
     Writers, allows, give, group, is_own, is_private, is_root, is_trusted, lets_anybody_replace, may_give_to, may_make_files_in, owner,

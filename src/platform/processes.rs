@@ -5,7 +5,9 @@ use std::io;
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::PathBuf;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{CWD, Dir, Mode, OFlags, openat, readlinkat};
+use rustix::io::Errno;
 use rustix::process::umask;
 
 /// Returns the name of this machine.
@@ -27,6 +29,21 @@ pub fn is_ignored(signal: i32) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
     mask.is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
+}
+
+/// Waits until standard input can be read, or is at its end. Returns false as soon as `stop` does: a read would go on after a signal.
+pub fn wait_for_input(stop: impl Fn() -> bool) -> bool {
+    let stdin = io::stdin();
+    // A signal between the question and the wait is seen after this time.
+    let moment = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
+    while !stop() {
+        match poll(&mut [PollFd::new(&stdin, PollFlags::IN)], Some(&moment)) {
+            Ok(0) | Err(Errno::INTR) => {}
+            // What is wrong with it, the read says.
+            Ok(_) | Err(_) => return true,
+        }
+    }
+    false
 }
 
 /// What the kernel writes behind the name of a file that has none any more.
