@@ -133,10 +133,6 @@ fn processes(holders: &Holders) -> Option<String> {
     (!named.is_empty()).then(|| format!("{}{others}", named.join(", ")))
 }
 
-fn rows(number: u64) -> String {
-    text::count(number, "row")
-}
-
 /// Returns what is true of the targets until the restore is done, as a clause: `app.db is unchanged`.
 pub(super) fn untouched(plan: &Plan) -> String {
     let exists = |target: &&database::Target| !matches!(target.state, TargetState::Missing { .. });
@@ -196,8 +192,11 @@ pub(super) fn report(context: &mut Context, snapshot: &Snapshot, shown: &str, pl
     }
     context.ui.line(format!("{done} {line}"));
     for (done, step) in report.databases.iter().zip(&plan.steps) {
-        let mut words = vec![done.rows.map_or_else(|| format!("{}, rows unknown", text::bytes(done.bytes)), rows)];
-        words.extend(rows_before(step).map(|number| format!("before {}", rows(number))));
+        let mut words = vec![match (rows_before(step), done.rows) {
+            (Some(before), Some(after)) if before != after => format!("rows {}", text::change(before, after)),
+            (_, None) => format!("{}, rows unknown", text::bytes(done.bytes)),
+            (_, known) => text::rows(known),
+        }];
         if let Some((before, after)) = done.journal_modes.filter(|(before, after)| before != after) {
             words.push(format!("the journal mode is now {after}, it was {before}"));
         }
