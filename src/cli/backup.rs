@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use serde_json::{Value, json};
 
+use super::bar::Overall;
 use super::choice::{ChoiceArgs, Chosen};
 use super::exit::Usage;
 use super::log::Record;
-use super::bar::Overall;
 use super::stages::{self, Stages};
 use super::ui::Tone;
 use super::{Context, Outcome, Ui, bar, text};
@@ -30,7 +30,7 @@ use crate::store::StoreError;
 
 /// Back up databases into one verified archive
 ///
-/// Copies each database as it is at one point in time while applications go on writing, checks the copy, compresses it, reads the archive
+/// Copies each database as it is at one point in time while applications keep writing, checks the copy, compresses it, reads the archive
 /// back, and only then gives it its name. The databases themselves are not changed.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
@@ -39,13 +39,14 @@ use crate::store::StoreError;
   heirloom backup --only user --note 'before the migration'
   heirloom backup --kind scheduled --if-older-than 20h --rotate
 
-Exit codes: 0 done; 3 one of several sets failed, a damaged database was kept, one is empty, unreadable or lost, indexes must be rebuilt, most rows are gone,
-the clock is behind the newest archive, or another application uses the same set, host and path;
-10 no such database; 11 locked or busy; 13 damaged, nothing kept; 14 name taken; 15 not enough space; 16 store unreachable")]
+Exit codes: 0 done; 3 one of several sets failed, a damaged database was kept, one is empty, unreadable or lost, \
+indexes must be rebuilt, most rows are gone, the clock is behind the newest archive, or another application uses the \
+same set, host and path; 10 no such database; 11 locked or busy; 13 damaged, nothing kept; 14 name taken; 15 not \
+enough space; 16 store unreachable")]
 pub struct BackupArgs {
     #[command(flatten)]
     choice: ChoiceArgs,
-    /// Name the archive, instead of by set and time
+    /// Name of the archive; by default made of set and time
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
     /// Store a note in the archive
@@ -66,12 +67,12 @@ pub struct BackupArgs {
     /// Keep a damaged database, marked as damaged, instead of refusing it
     #[arg(long)]
     keep_damaged: bool,
-    /// Succeed where a database does not exist yet, for a first deployment
+    /// Succeed if a database does not exist yet, for a first deployment
     #[arg(long)]
     if_exists: bool,
-    /// Do nothing if every database has a good archive of this set, host and path that is younger, such as 20h
+    /// Do nothing if every database has a good archive younger than this, such as 20h
     ///
-    /// Makes a second schedule harmless. Plain databases and archives of other tools, of other hosts or of other paths do not
+    /// Makes a second schedule harmless. Only archives of the same set, host and path count. Plain databases and archives of other tools do not
     /// count, nor do safety backups, damaged archives and those dated in the future.
     #[arg(long, value_name = "AGE", value_parser = humantime::parse_duration)]
     if_older_than: Option<Duration>,
@@ -84,7 +85,7 @@ pub struct BackupArgs {
     /// Write a plain tar
     #[arg(long, conflicts_with = "compression_level")]
     no_compress: bool,
-    /// Threads that compress; all cores if not given
+    /// Threads that compress; by default one for each core
     #[arg(long, value_name = "N")]
     threads: Option<NonZeroUsize>,
     /// After a good backup, remove what the rotation policy of the configuration does not keep (see `heirloom rotate`)
@@ -96,7 +97,7 @@ pub struct BackupArgs {
     /// With --cleanup: keep the newest N archives
     #[arg(long, value_name = "N", requires = "cleanup", value_parser = clap::value_parser!(u32).range(1..))]
     keep: Option<u32>,
-    /// Accept what lies at the path of the store: a new store, or one more that is known there
+    /// Accept a new or another store at the path of the store
     #[arg(long)]
     new_store: bool,
     /// How long to wait for a lock of another process
@@ -207,8 +208,8 @@ fn one_set(args: &BackupArgs, context: &mut Context, store: &mut Option<Reposito
     if let Some(age) = args.if_older_than
         && let Some(young) = young_enough(&plan, age, store, context)?
     {
-        let (name, told) = (young.name, text::age(young.created_at, context.now));
-        context.ui.summary(format!("nothing to do: {name} is from {told}"));
+        let (name, age) = (young.name, text::age(young.created_at, context.now));
+        context.ui.summary(format!("nothing to do: {name} was made {age}"));
         context.records.push(Record { set: Some(set.to_string()), ..Record::default() });
         let created_at = crate::metadata::rfc3339(young.created_at);
         return Ok((json!({"outcome": "skipped_recent", "set": set, "recent": name.as_str(), "created_at": created_at}), outcome));

@@ -17,7 +17,7 @@ use crate::store::StoreError;
 
 /// Delete archives for good
 ///
-/// Asks at a terminal; elsewhere `--force` is needed. Refused are pinned archives, those that a running command needs, a
+/// Asks at a terminal; elsewhere `--force` is needed. It refuses pinned archives, those that a running command needs, a
 /// shrink that was not accepted (see `heirloom accept`), the last good archive of a database (known by set, host label and
 /// path), and a plain file that is a configured or recorded database, is open, or has a -wal, -journal or -shm beside it.
 /// A copy under another name counts as another archive.
@@ -26,13 +26,13 @@ use crate::store::StoreError;
   heirloom delete shop_20260301T030000Z.tar.gz
   heirloom delete --force old-1.tar.gz old-2.tar.gz
 
-Exit codes: 0 done; 2 not confirmed; 11 locked; 12 no such backup; 14 pinned, in use, a shrink,
-the last good one of a database, or a live database; 16 store unreachable")]
+Exit codes: 0 done; 2 not confirmed; 11 locked; 12 no such backup; 14 pinned, in use, a shrink, the last good one of \
+a database, or a live database; 16 store unreachable")]
 pub struct DeleteArgs {
     /// Names of archives, in full
     #[arg(value_name = "ARCHIVE", required = true, add = super::complete::archives())]
     archives: Vec<String>,
-    /// Answer the question with yes
+    /// Do not ask
     #[arg(long)]
     force: bool,
     /// Delete the last good archive of a database, too

@@ -31,17 +31,17 @@ use crate::progress::Interrupted;
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
   heirloom health
-  heirloom health -q --check none     every few minutes: no copy, prints only problems
+  heirloom health -q --check none     fast; prints only problems
   heirloom health --nagios --set shop
   heirloom health --prometheus --output /var/lib/node_exporter/textfile/heirloom.prom
 
-Limits: a backup may be as old as max_backup_age of the configuration says (critical at twice that). Without it twice the usual
-interval and an hour is allowed (critical at twice that), learned from the last ten gaps between backups; with fewer than three
-backups 26 hours (critical after 50). Free space is a warning where it is not enough for two more backups, and critical where it is
-not enough for one.
+Limits: a backup may be as old as max_backup_age of the configuration says (critical at twice that). Without it \
+the limit is twice the usual interval plus an hour (critical at twice that), learned from the last ten gaps between \
+backups; with fewer than three backups it is 26 hours (critical after 50). Free space is a warning if it is \
+not enough for two more backups, and critical if it is not enough for one.
 
-Exit codes: 0 all in order; 20 a warning; 21 something is critical, or the store cannot be reached; with --nagios 0, 1, 2,
-and 3 where nothing could be found out")]
+Exit codes: 0 all in order; 20 a warning; 21 something is critical, or the store cannot be reached; with --nagios 0, \
+1, 2, and 3 if nothing could be checked")]
 pub struct HealthArgs {
     #[command(flatten)]
     choice: ChoiceArgs,

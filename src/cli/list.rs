@@ -17,7 +17,7 @@ use crate::snapshot::{Origin, Snapshot};
 
 /// List the archives of the store, newest first
 ///
-/// Every line comes from the archive itself; there is no index that could be wrong. If the store has archives of several
+/// Every line comes from the archive itself; there is no index that could be out of date. If the store has archives of several
 /// hosts or paths under one set, they are listed under a heading each: set, host label and path.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
@@ -25,13 +25,12 @@ use crate::snapshot::{Origin, Snapshot};
   heirloom list --set shop --limit 5
   heirloom list --json | jq -r '.archives[0].archive'
 
-States: ok; damaged (not restored unless you insist); pinned (retention never removes it); in use (a
-running command needs it); accepted (it holds far less than the ones before it, and that is meant);
-pending (a safety backup that is not in
-the store yet: the next run sends it); copy (the same archive as another one, under another name); old tool, plain (who made it; plain ones
-are never counted or removed); newer (a newer heirloom wrote it); foreign (not an archive that this
-release knows: shown, never touched); unread (the system failed to read it); no key (it is encrypted,
-and no key for it is configured)
+States: ok; damaged (only restored with --allow-damaged); pinned (retention never removes it); in use (a running \
+command needs it); accepted (it holds far less than the ones before it, which was accepted); pending (a safety \
+backup that is not in the store yet: the next run sends it); copy (the same archive as another one, under another \
+name); old tool, plain (made by another tool; plain ones are never counted or removed); newer (a newer heirloom \
+wrote it); foreign (not an archive that this release knows: shown, never touched); unread (the system failed to read \
+it); no key (it is encrypted, and no key for it is configured)
 
 Exit codes: 0 done; 12 no archive of the set; 16 store unreachable")]
 pub struct ListArgs {

@@ -12,7 +12,7 @@ use super::{Context, text};
 use crate::names::printable;
 use crate::workspace::Activity;
 
-/// Show what was done when
+/// Show the activity log
 ///
 /// One line for every operation that changed or checked something, newest first, from the activity log of the store
 /// (`.heirloom/activity.db`). The log may be deleted at any time; the archives do not need it.
@@ -23,10 +23,10 @@ use crate::workspace::Activity;
 
 Exit codes: 0 done; 16 store unreachable")]
 pub struct LogArgs {
-    /// Only what is not older than this: a span (7d) or a time (2026-03-01T03:00:00Z)
+    /// Only entries since then: a span (7d) or a time (2026-03-01T03:00:00Z)
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
-    /// Only what did not end well
+    /// Only entries that failed or found problems
     #[arg(long)]
     failed: bool,
 }
@@ -43,7 +43,8 @@ pub(super) fn run(args: &LogArgs, context: &mut Context) -> anyhow::Result<Outco
         return Ok(Outcome::Done);
     }
     let mut table = Table::new(&[
-        Column::new("TIME"),
+        Column::new("AGE").right(),
+        Column::new("TIME").drop(4),
         Column::new("COMMAND"),
         Column::new("OUTCOME"),
         Column::new("TOOK").right().drop(3),
@@ -59,6 +60,7 @@ pub(super) fn run(args: &LogArgs, context: &mut Context) -> anyhow::Result<Outco
         };
         let what = entry.error.as_ref().or(entry.archive.as_ref()).or(entry.set.as_ref()).map_or("-", String::as_str);
         table.row([
+            text::short_age(entry.at, context.now),
             entry.at.format("%Y-%m-%dT%H:%M:%SZ").to_string(),
             printable(&entry.command).into_owned(),
             context.ui.paint(tone, &printable(&entry.outcome)),

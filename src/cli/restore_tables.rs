@@ -115,7 +115,8 @@ mod tests {
         let after = [("Album", Some(347)), ("Invoice", Some(412)), ("InvoiceLine", Some(2240)), ("genre", Some(25)), ("Tag", Some(5))];
         let before = [("Album", Some(347)), ("Invoice", Some(413)), ("InvoiceLine", Some(0)), ("Genre", Some(25)), ("Log", Some(9))];
         let changes = compared(&after, &before);
-        let shown = ["InvoiceLine  0 → 2,240 (+2,240)", "Log          removed, 9 rows", "Tag          new, 5 rows", "Invoice      413 → 412 (-1)"];
+        let shown =
+            ["InvoiceLine  0 → 2,240 (+2,240)", "Log          removed, 9 rows", "Tag          new, 5 rows", "Invoice      413 → 412 (-1)"];
         assert_eq!(lines(&changes, false), shown);
         assert_eq!(changes.summary(), "4 tables differ, 2 have the same number of rows");
     }

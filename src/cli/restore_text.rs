@@ -40,7 +40,7 @@ pub(super) fn plan(context: &mut Context, snapshot: &Snapshot, shown: &str, plan
         lines.push(format!("  {}: {} did not exist before and is moved aside", removal.name, quoted(&removal.target.path)));
         lines.extend(holders_line(&removal.holders, "stop it first"));
     }
-    lines.extend(plan.skipped.iter().map(|(name, path)| format!("  {name}: {} exists and is left alone", quoted(path))));
+    lines.extend(plan.skipped.iter().map(|(name, path)| format!("  {name}: {} exists and is kept", quoted(path))));
     if dry_run {
         lines.push("dry run, nothing was changed".into());
         lines.iter().for_each(|line| context.ui.result(line));
@@ -71,7 +71,7 @@ fn step_lines(context: &Context, step: &Step) -> Vec<String> {
     let bytes = text::bytes(step.target.bytes);
     match &step.target.state {
         TargetState::Missing { leftovers } if leftovers.is_empty() => lines.push("    a new file".into()),
-        TargetState::Missing { .. } => lines.push("    a new file; what is left of an older database is moved aside".into()),
+        TargetState::Missing { .. } => lines.push("    a new file; leftovers of an older database are moved aside".into()),
         TargetState::Empty => lines.push("    fills an empty file".into()),
         TargetState::Database(facts) => {
             let rows = text::rows(facts.rows);
@@ -79,11 +79,11 @@ fn step_lines(context: &Context, step: &Step) -> Vec<String> {
             lines.push(format!("    {}{how}: {bytes}, {rows}{modified}", context.ui.paint_stderr(Tone::Bad, "replaces")));
         }
         TargetState::Unusable { why } => {
-            lines.push(format!("    moves aside what is no usable database ({}): {bytes}{modified}", printable(why)));
+            lines.push(format!("    moves aside a file that is not a usable database ({}): {bytes}{modified}", printable(why)));
         }
     }
-    lines.extend(schema_line(step.schema.as_ref()));
     lines.extend(table_lines(context, step));
+    lines.extend(schema_line(step.schema.as_ref()));
     if step.target.given != step.target.path && std::path::absolute(&step.target.given).is_ok_and(|given| given != step.target.path) {
         lines.push(format!("    the file is {}", quoted(&step.target.path)));
     }
@@ -112,15 +112,15 @@ fn holders_line(holders: &Holders, then: &str) -> Option<String> {
     processes(holders).map(|processes| format!("    in use by {processes}; {then}"))
 }
 
-/// Says who has a file open, if anybody has.
+/// Says which processes have a file open; `None` if none has.
 fn in_use(path: &std::path::Path, holders: &Holders) -> Option<String> {
     processes(holders).map(|processes| format!("{} is in use by {processes}", quoted(path)))
 }
 
-/// Says what changes in the schema, if something does.
+/// Says what changes in the schema; `None` if nothing does.
 fn schema_line(difference: Option<&Difference>) -> Option<String> {
     let difference = difference?;
-    let unknown = if difference.columns_compared { "" } else { "its columns are not compared, for its size" };
+    let unknown = if difference.columns_compared { "" } else { "columns not compared, since the database is large" };
     let known = difference.line();
     let line = [known.as_str(), unknown].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("; ");
     (!line.is_empty()).then(|| format!("    schema: {line}"))
@@ -136,8 +136,7 @@ fn processes(holders: &Holders) -> Option<String> {
 /// Returns what is true of the targets until the restore is done, as a clause: `app.db is unchanged`.
 pub(super) fn untouched(plan: &Plan) -> String {
     let exists = |target: &&database::Target| !matches!(target.state, TargetState::Missing { .. });
-    let there: Vec<String> =
-        plan.targets().filter(exists).map(|target| printable(&target.given.to_string_lossy()).into_owned()).collect();
+    let there: Vec<String> = plan.targets().filter(exists).map(|target| printable(&target.given.to_string_lossy()).into_owned()).collect();
     match there.as_slice() {
         [] => "nothing was restored".into(),
         [one] => format!("{one} is unchanged"),
@@ -145,11 +144,11 @@ pub(super) fn untouched(plan: &Plan) -> String {
     }
 }
 
-/// What there is to say around a restore.
+/// What is printed around the list of databases.
 pub(super) struct Around<'a> {
-    /// The command that takes it back.
+    /// The command that undoes it.
     pub(super) undo: Option<&'a str>,
-    /// What an undo took back.
+    /// What an undo undid.
     pub(super) title: Option<&'a str>,
     /// What was asked for and is not restored.
     pub(super) left_out: &'a LeftOut,
@@ -203,22 +202,22 @@ pub(super) fn report(context: &mut Context, snapshot: &Snapshot, shown: &str, pl
         context.ui.line(format!("  {} to {}: {}", done.name, quoted(&done.target), words.join(", ")));
         schema_line(schema_after(step).as_ref()).into_iter().for_each(|line| context.ui.line(line));
         if let Some(aside) = &done.aside {
-            context.ui.line(format!("    what was there is in {}", quoted(aside)));
+            context.ui.line(format!("    previous contents are in {}", quoted(aside)));
         }
     }
     for (name, path, aside) in &report.removed {
         context.ui.line(format!("  {name}: {} did not exist before and was moved into {}", quoted(path), quoted(aside)));
     }
     for (name, path) in &plan.skipped {
-        context.ui.line(format!("  {name}: {} exists and was left alone", quoted(path)));
+        context.ui.line(format!("  {name}: {} exists and was kept", quoted(path)));
     }
     for (done, _) in report.databases.iter().zip(&plan.steps).filter(|(_, step)| step.damage.is_some()) {
         let command = format!("sqlite3 {} .recover", shell_word(&done.target.to_string_lossy()));
-        context.ui.note(format!("{} is damaged; to get out of it what is left, run: {command} > {}.sql", done.name, done.name));
+        context.ui.note(format!("{} is damaged; to recover what is left, run: {command} > {}.sql", done.name, done.name));
     }
     for done in &report.databases {
         let holders = still_in_use(&done.target);
-        let restart = in_use(&done.target, &holders).map(|line| format!("{line}: restart it, it may go on with what it has in memory"));
+        let restart = in_use(&done.target, &holders).map(|line| format!("{line}: restart it: it may still use what it has in memory"));
         restart.into_iter().for_each(|line| context.ui.note(line));
     }
     if let (Some(safety), Some(undo)) = (&report.safety, undo) {
@@ -226,7 +225,7 @@ pub(super) fn report(context: &mut Context, snapshot: &Snapshot, shown: &str, pl
     }
 }
 
-/// Says that every target held already what was to be restored.
+/// Says that every target already held what was to be restored.
 pub(super) fn already_there(context: &mut Context, snapshot: &Snapshot, shown: &str, plan: &Plan, report: &Report) {
     for warning in &report.warnings {
         context.ui.warning(warning);
@@ -241,7 +240,7 @@ pub(super) fn already_there(context: &mut Context, snapshot: &Snapshot, shown: &
     }
     let targets: Vec<String> = plan.steps.iter().map(|step| quoted(&step.target.given)).collect();
     let verb = if targets.len() == 1 { "holds" } else { "hold" };
-    context.ui.line(format!("{} already {verb} what is in {}: nothing was changed", targets.join(", "), printable(shown)));
+    context.ui.line(format!("{} already {verb} the contents of {}; nothing was changed", targets.join(", "), printable(shown)));
 }
 
 fn removals_json(plan: &Plan) -> Vec<Value> {
@@ -287,7 +286,7 @@ fn still_in_use(path: &std::path::Path) -> Holders {
     database::holders(path).unwrap_or_default()
 }
 
-/// Returns what changed in the schema. Where it was too much to unpack before, the database itself tells now.
+/// Returns what changed in the schema. If it was too large to unpack before, the database itself is read now.
 fn schema_after(step: &Step) -> Option<Difference> {
     match &step.schema {
         Some(known) if !known.columns_compared => restore::schema_changed(step).or_else(|| step.schema.clone()),

@@ -25,6 +25,9 @@ pub struct ShowArgs {
     set: Option<Name>,
 }
 
+/// The label of a digest: the one value that is too long for a narrow terminal and has no blanks.
+const SHA256: &str = "sha256";
+
 pub(super) fn run(args: &ShowArgs, context: &mut Context) -> anyhow::Result<Outcome> {
     let selected = super::latest::find(&args.archive, args.set.as_ref(), "show", context)?;
     if context.ui.is_json() {
@@ -61,7 +64,7 @@ fn tell(context: &mut Context, selected: &Selected) {
         rows.push(("host", printable(&metadata.host).into_owned()));
         rows.push(("written by", format!("heirloom {}", printable(&metadata.version))));
         if metadata.databases.len() > 1 {
-            rows.push(("one point in time", if metadata.consistent_set { "yes" } else { "no" }.into()));
+            rows.push(("consistent", if metadata.consistent_set { "yes" } else { "no" }.into()));
         }
         if let Some(note) = &metadata.note {
             rows.push(("note", printable(note).into_owned()));
@@ -88,7 +91,7 @@ fn tell(context: &mut Context, selected: &Selected) {
         rows.extend(resolved.map(|resolved| ("resolved path", printable(resolved).into_owned())));
         rows.extend(facts.and_then(|facts| facts.previous).map(|previous| ("most before", extent(&previous))));
         rows.extend(held.bytes.map(|bytes| ("size", text::bytes(bytes))));
-        rows.extend(held.sha256.map(|sha256| ("sha256", sha256.to_string())));
+        rows.extend(held.sha256.map(|sha256| (SHA256, sha256.to_string())));
         rows.extend(facts.into_iter().flat_map(fact_rows));
         print(context, &rows);
         if let Some(tables) = &held.tables {
@@ -156,7 +159,6 @@ fn fact_rows(facts: &DatabaseMetadata) -> Vec<(&'static str, String)> {
 
 fn print(context: &mut Context, rows: &[(&str, String)]) {
     for (label, value) in rows {
-        let label = context.ui.paint(super::ui::Tone::Dim, &format!("{label:<17}"));
-        context.ui.result(format!("{label} {value}"));
+        context.ui.fact(label, value, *label == SHA256);
     }
 }

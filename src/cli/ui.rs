@@ -8,10 +8,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde::Serialize;
+use textwrap::core::display_width;
 
 use super::GlobalArgs;
 use super::bar::{Bar, Overall};
-use super::table::Table;
+use super::table::{Table, shortened};
 use super::wrap::wrap;
 use crate::names::printable;
 use crate::platform::wait_for_input;
@@ -131,7 +132,7 @@ impl Ui {
         self.interactive
     }
 
-    /// Says whether results should be told to a person: not with `--quiet`, not with `--json`.
+    /// Says whether results are printed for a person: not with `--quiet`, not with `--json`.
     pub fn tells(&self) -> bool {
         !self.quiet && !self.json
     }
@@ -149,7 +150,7 @@ impl Ui {
         }
     }
 
-    /// Prints a line on stdout that tells of a success: at a terminal or with `--verbose`, so that cron has nothing to mail.
+    /// Prints a line on stdout that reports a success: at a terminal or with `--verbose`, so that cron has nothing to mail.
     pub fn summary(&mut self, text: impl AsRef<str>) {
         if self.tells() && (self.stdout_width.is_some() || self.verbose) {
             self.stdout(text.as_ref());
@@ -166,6 +167,22 @@ impl Ui {
     /// Prints a line of a result that was asked for and is printed with `--quiet` too (`list`, `show`).
     pub fn result(&mut self, text: impl AsRef<str>) {
         self.stdout(text.as_ref());
+    }
+
+    /// Prints a value behind its label, which was asked for, with `--quiet` too. If there is no room, the value is wrapped in its column;
+    /// a value of one word is shortened if that is allowed, else it gets a line of its own.
+    pub(super) fn fact(&mut self, label: &str, value: &str, may_shorten: bool) {
+        let shown = self.paint(Tone::Dim, &format!("{label:<LABEL$}"));
+        let Some(width) = self.stdout_width else { return self.write_stdout(&format!("{shown}  {value}")) };
+        let room = width.saturating_sub(LABEL + 2);
+        let value = if may_shorten { shortened(value, room) } else { value.to_owned() };
+        let fitted = wrap(&value, room, 0);
+        if fitted.lines().all(|line| display_width(line) <= room) {
+            let indent = format!("\n{:1$}", "", LABEL + 2);
+            self.write_stdout(&format!("{shown}  {}", fitted.replace('\n', &indent)));
+        } else {
+            self.write_stdout(&format!("{}\n{}", shown.trim_end(), wrap(&format!("  {value}"), width, HANG)));
+        }
     }
 
     /// Prints a table that was asked for, with `--quiet` too.
@@ -305,7 +322,7 @@ impl Ui {
         self.untouched = what;
     }
 
-    /// Asks at the terminal for one of several; no answer and every other answer is none. Returns nothing where nobody
+    /// Asks at the terminal for one of several; no answer and every other answer is none. Returns nothing if nobody
     /// can be asked.
     pub fn choose(&self, question: &str, choices: &[String]) -> Result<Option<usize>, Interrupted> {
         if !self.interactive {
@@ -329,6 +346,9 @@ impl Ui {
         Bar::new(self.bar, self.signal.clone(), overall)
     }
 }
+
+/// The width of the labels in front of values.
+const LABEL: usize = 14;
 
 /// By how much the further lines of a wrapped text are indented.
 const HANG: usize = 2;

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::bar::Overall;
 use super::log::Record;
+use super::table::shortened;
 use super::ui::Tone;
 use super::{Context, Outcome, text};
 use crate::archive::ArchiveError;
@@ -18,25 +19,25 @@ use crate::store::StoreError;
 
 /// Prove that archives can be restored
 ///
-/// Reads every byte, checks every digest, unpacks the databases into scratch, checks them, and compares them with what the archive says
-/// of them. An archive that is damaged gets a `.damaged` mark beside it: retention gives it no slot and restore refuses it. A later clean
-/// verify takes the mark away. An I/O error is no evidence and marks nothing.
+/// Reads every byte, compares every digest, unpacks the databases into a scratch folder, checks them, and compares them with the metadata
+/// of the archive. A damaged archive gets a `.damaged` mark beside it: retention does not count it and restore refuses it. A later clean
+/// verify removes the mark. An I/O error proves no damage and marks nothing.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
-  heirloom verify                      the newest archive
-  heirloom verify --all --depth quick  structure and digests of every archive
+  heirloom verify
+  heirloom verify --all --depth quick
   heirloom verify /mnt/usb/shop_20260301T030000Z.tar.gz
 
-Exit codes: 0 all good; 12 no such backup; 13 at least one is damaged; 15 not enough space; 16 store unreachable;
-17 encrypted, and no key for it")]
+Exit codes: 0 all good; 12 no such backup; 13 at least one is damaged; 15 not enough space; 16 store unreachable; 17 \
+encrypted, and no key")]
 pub struct VerifyArgs {
-    /// Paths, names, beginnings of names, or `latest` (which is the default)
+    /// Paths, names, beginnings of names, or `latest` (the default)
     #[arg(value_name = "ARCHIVE", add = super::complete::archives())]
     archives: Vec<String>,
     /// Every archive of the store
     #[arg(long, conflicts_with = "archives")]
     all: bool,
-    /// How deep to look
+    /// How thoroughly archives are verified
     #[arg(long, value_enum, value_name = "DEPTH", default_value = "standard")]
     depth: DepthArg,
     /// Only archives of this set
@@ -187,7 +188,7 @@ fn look(args: &VerifyArgs, context: &Context, selected: Selected, overall: Overa
     Ok(Looked { shown, home, result: verified })
 }
 
-/// Sets or takes away the mark beside the archive. A mark that cannot be written is a warning: the verdict stands without it.
+/// Sets or removes the mark beside the archive. A mark that cannot be written is a warning: the verdict stands without it.
 fn remember(context: &Context, home: Option<&(Repository, ArchiveName)>, verified: &Verified, depth: VerifyDepth) {
     let Some((store, name)) = home else { return };
     let marked = || -> anyhow::Result<bool> {
@@ -202,7 +203,7 @@ fn remember(context: &Context, home: Option<&(Repository, ArchiveName)>, verifie
         })
     };
     match marked() {
-        Ok(true) if verified.state == State::Good => context.ui.note(format!("{name}: the mark as damaged was taken away")),
+        Ok(true) if verified.state == State::Good => context.ui.note(format!("{name}: no longer marked as damaged")),
         Ok(_) => {}
         Err(error) => context.ui.warning(format!("{name}: the mark could not be changed: {error:#}")),
     }
@@ -252,11 +253,9 @@ fn proofs(examined: &[Examined]) -> Vec<String> {
 /// Returns what was checked of one database.
 fn details(one: &Examined) -> String {
     let compared = if one.is_compared { "as recorded" } else { "not recorded" };
-    let mut words = vec![text::bytes(one.bytes), format!("sha256 {} {compared}", one.sha256)];
+    let mut words = vec![text::bytes(one.bytes), format!("sha256 {} {compared}", shortened(&one.sha256.to_string(), 17))];
     words.extend(one.integrity.map(|integrity| format!("integrity {integrity}")));
-    words.extend(one.counted.map(|(tables, rows)| {
-        format!("{} in {} as recorded", text::count(rows, "row"), text::count(tables, "table"))
-    }));
+    words.extend(one.counted.map(|(tables, rows)| format!("{} in {} as recorded", text::count(rows, "row"), text::count(tables, "table"))));
     format!("{}: {}", one.name, words.join(", "))
 }
 

@@ -164,9 +164,11 @@ pub fn verify(
             damaged |= integrity == Integrity::Damaged || facts.is_some() && counted == Counted::Differs;
             if let Some(one) = examined.get_mut(index) {
                 one.integrity = Some(integrity);
-                one.counted = held.tables.as_ref().filter(|_| counted == Counted::AsRecorded).and_then(|tables| {
-                    total_rows(tables).map(|rows| (tables.len() as u64, rows))
-                });
+                one.counted = held
+                    .tables
+                    .as_ref()
+                    .filter(|_| counted == Counted::AsRecorded)
+                    .and_then(|tables| total_rows(tables).map(|rows| (tables.len() as u64, rows)));
             }
         }
     }

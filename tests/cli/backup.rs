@@ -212,7 +212,7 @@ fn a_young_archive_of_the_same_databases_is_enough() {
     let ran = world.at("2026-03-01T22:59:59Z").heirloom(backup).success();
     assert_eq!((ran.stdout.as_str(), ran.stderr.as_str()), ("", ""), "cron has nothing to mail");
     let ran = world.heirloom(backup.into_iter().chain(["--verbose"])).success();
-    assert_eq!(ran.stdout, "nothing to do: app_20260301T030000Z.tar.gz is from 19 hours ago\n");
+    assert_eq!(ran.stdout, "nothing to do: app_20260301T030000Z.tar.gz was made 19 hours ago\n");
     let document = world.heirloom(backup.into_iter().chain(["--json"])).success().json();
     assert_eq!(document["outcome"], "skipped_recent");
     assert_eq!(document["recent"], "app_20260301T030000Z.tar.gz");
@@ -308,6 +308,7 @@ fn the_log_names_the_user_whom_the_environment_does_not_name() {
     let user = world.heirloom(["log", "--json"]).success().json()["activities"][0]["user"].as_str().unwrap().to_owned();
     let id = rustix::process::geteuid().as_raw();
     let passwd = std::fs::read_to_string("/etc/passwd").unwrap();
-    let known = passwd.lines().map(|line| line.split(':').collect::<Vec<_>>()).find(|fields| fields.get(2) == Some(&id.to_string().as_str()));
+    let known =
+        passwd.lines().map(|line| line.split(':').collect::<Vec<_>>()).find(|fields| fields.get(2) == Some(&id.to_string().as_str()));
     assert_eq!(user, known.map_or_else(|| format!("uid {id}"), |fields| fields[0].to_owned()));
 }
