@@ -428,12 +428,12 @@ fn report(context: &mut Context, store: &Repository, made: &Made, took: Duration
     let path = store.path_of(packed.archive.as_str());
     let done = ui.paint(Tone::Good, "backed up");
     ui.summary(format!(
-        "{done} {}, {}: {} packed into {} and read back, took {}",
+        "{done} {}{} in {}: {} packed into {} and read back",
         printable(packed.metadata.set.as_str()),
-        text::count(databases, "database"),
+        if databases > 1 { format!(", {},", text::count(databases, "database")) } else { String::new() },
+        text::took(took),
         text::bytes(unpacked),
         text::bytes(packed.bytes),
-        text::took(took)
     ));
     ui.summary(path);
 }

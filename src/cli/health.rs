@@ -167,7 +167,8 @@ fn lines(report: &Report, ui: &mut Ui) {
         let worst = of_set.iter().map(|check| check.state).max().unwrap_or(State::Ok);
         if ui.tells() || worst > State::Ok {
             let summary = if set.is_some() { set_summary(&of_set, report.at) } else { store_summary(&of_set, &report.store) };
-            ui.result(format!("{:widest$}  {}  {}", name(set), state_word(worst, ui), summary.join(" · ")));
+            let front = format!("{:widest$}  {}  ", name(set), state_word(worst, ui));
+            ui.column(&front, &summary.join(" · "));
         }
         for check in of_set.into_iter().filter(|check| check.state > State::Ok) {
             let subject = check.subject.database().map(|database| format!("{database}: ")).unwrap_or_default();
@@ -227,9 +228,10 @@ fn every_check(report: &Report, ui: &mut Ui) {
     for check in &report.checks {
         let name = check.name.replace('_', " ");
         let state = state_word(check.state, ui);
-        ui.result(format!("{state}  {:subjects$}  {name:names$}  {}", check.subject, printable(&check.value)));
+        let front = format!("{state}  {:subjects$}  {name:names$}  ", check.subject);
+        ui.column(&front, &printable(&check.value));
         if let Some(advice) = &check.advice {
-            ui.result(format!("          {}", ui.paint(Tone::Dim, &printable(advice))));
+            ui.column(&" ".repeat(10), &ui.paint(Tone::Dim, &printable(advice)));
         }
     }
 }

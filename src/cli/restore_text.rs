@@ -186,7 +186,8 @@ pub(super) fn report(context: &mut Context, snapshot: &Snapshot, shown: &str, pl
     }
     let done = context.ui.paint(Tone::Good, "restored");
     let line = from(context, snapshot, shown);
-    if let Some(title) = title {
+    // At a terminal it is part of the plan, which was shown.
+    if let Some(title) = title.filter(|_| !context.ui.can_ask()) {
         context.ui.line(title);
     }
     context.ui.line(format!("{done} {line}"));

@@ -5,7 +5,7 @@
 use textwrap::core::display_width;
 
 /// Blanks between two columns.
-const GAP: &str = "  ";
+pub(super) const GAP: &str = "  ";
 /// A shortened name is at least this wide before more columns drop out.
 const COMFORTABLE: usize = 32;
 /// A shortened name is never narrower than this.

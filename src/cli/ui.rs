@@ -12,7 +12,7 @@ use textwrap::core::display_width;
 
 use super::GlobalArgs;
 use super::bar::{Bar, Overall};
-use super::table::{Table, shortened};
+use super::table::{GAP, Table, shortened};
 use super::wrap::wrap;
 use crate::names::printable;
 use crate::platform::wait_for_input;
@@ -169,19 +169,24 @@ impl Ui {
         self.stdout(text.as_ref());
     }
 
-    /// Prints a value behind its label, which was asked for, with `--quiet` too. If there is no room, the value is wrapped in its column;
-    /// a value of one word is shortened if that is allowed, else it gets a line of its own.
+    /// Prints a value behind its label, which was asked for, with `--quiet` too. A value of one word is shortened if that is allowed.
     pub(super) fn fact(&mut self, label: &str, value: &str, may_shorten: bool) {
         let shown = self.paint(Tone::Dim, &format!("{label:<LABEL$}"));
-        let Some(width) = self.stdout_width else { return self.write_stdout(&format!("{shown}  {value}")) };
-        let room = width.saturating_sub(LABEL + 2);
+        let room = self.stdout_width.map_or(usize::MAX, |width| width.saturating_sub(LABEL + GAP.len()));
         let value = if may_shorten { shortened(value, room) } else { value.to_owned() };
-        let fitted = wrap(&value, room, 0);
-        if fitted.lines().all(|line| display_width(line) <= room) {
-            let indent = format!("\n{:1$}", "", LABEL + 2);
-            self.write_stdout(&format!("{shown}  {}", fitted.replace('\n', &indent)));
+        self.column(&format!("{shown}{GAP}"), &value);
+    }
+
+    /// Prints a text behind the columns in front of it, which was asked for, with `--quiet` too. If there is no room, it is wrapped
+    /// in its own column, or at the edge if that is narrow or one of its words is too long for it.
+    pub(super) fn column(&mut self, front: &str, text: &str) {
+        let indent = display_width(front);
+        let room = self.stdout_width.map_or(usize::MAX, |width| width.saturating_sub(indent));
+        let fitted = wrap(text, room, 0);
+        if room >= NARROW && fitted.lines().all(|line| display_width(line) <= room) {
+            self.write_stdout(&format!("{front}{}", fitted.replace('\n', &format!("\n{:indent$}", ""))));
         } else {
-            self.write_stdout(&format!("{}\n{}", shown.trim_end(), wrap(&format!("  {value}"), width, HANG)));
+            self.stdout(&format!("{front}{text}"));
         }
     }
 
@@ -349,6 +354,9 @@ impl Ui {
 
 /// The width of the labels in front of values.
 const LABEL: usize = 14;
+
+/// A column is not narrower than this.
+const NARROW: usize = 20;
 
 /// By how much the further lines of a wrapped text are indented.
 const HANG: usize = 2;

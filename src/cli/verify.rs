@@ -215,9 +215,9 @@ fn tell(context: &mut Context, shown: &str, verified: &Verified) {
     match verified.state {
         State::Good => {
             let state = ui.paint(Tone::Good, "ok");
-            ui.line(format!("{state}       {shown} · {}", proofs(&verified.examined).join(" · ")));
+            ui.line(format!("{state}  {shown} · {}", proofs(&verified.examined).join(" · ")));
             if ui.is_verbose() {
-                verified.examined.iter().for_each(|one| ui.line(format!("         {}", details(one))));
+                verified.examined.iter().for_each(|one| ui.line(format!("    {}", details(one))));
             }
             verified.findings.iter().for_each(|finding| ui.warning(format!("{shown}: {finding}")));
         }
@@ -229,24 +229,23 @@ fn tell(context: &mut Context, shown: &str, verified: &Verified) {
     }
 }
 
-/// Returns what was checked of an archive, as short as one line needs it.
+/// Returns what was read and checked of an archive, as short as one line needs it.
 fn proofs(examined: &[Examined]) -> Vec<String> {
-    let number = |count: usize| text::count(count as u64, "digest");
-    let compared = examined.iter().filter(|one| one.is_compared).count();
-    let bytes = examined.iter().map(|one| one.bytes).sum();
-    let mut proofs = vec![format!("{}, {} read", text::count(examined.len() as u64, "database"), text::bytes(bytes))];
-    proofs.push(match (compared, examined.len()) {
-        (0, _) => "no digest recorded".into(),
-        (compared, all) if compared == all => format!("{} {}", number(all), if all == 1 { "matches" } else { "match" }),
-        (compared, all) => format!("{} of {} recorded, and the same", compared, number(all)),
+    let (all, compared) = (examined.len(), examined.iter().filter(|one| one.is_compared).count());
+    let read = text::bytes(examined.iter().map(|one| one.bytes).sum());
+    let mut proofs = vec![if all == 1 { read } else { format!("{}, {read}", text::count(all as u64, "database")) }];
+    proofs.push(match (all, compared) {
+        (_, 0) => "no digest recorded".into(),
+        (1, _) => "digest ok".into(),
+        _ if compared == all => format!("{} ok", text::count(compared as u64, "digest")),
+        _ => format!("{compared} of {all} digests recorded, ok"),
     });
+    // The worst one; it cannot be damage here.
     let checked: Vec<Integrity> = examined.iter().filter_map(|one| one.integrity).collect();
-    if !checked.is_empty() {
-        let worst = checked.iter().find(|integrity| **integrity != Integrity::Ok).unwrap_or(&Integrity::Ok);
-        proofs.push(format!("integrity {worst}"));
-    }
-    let counted: Option<u64> = examined.iter().map(|one| Some(one.counted?.1)).sum();
-    proofs.extend(counted.filter(|_| !examined.is_empty()).map(|rows| format!("{} as recorded", text::count(rows, "row"))));
+    let integrity = checked.iter().find(|integrity| **integrity != Integrity::Ok).or(checked.first());
+    proofs.extend(integrity.map(|integrity| format!("integrity {integrity}")));
+    let rows: Option<u64> = examined.iter().map(|one| Some(one.counted?.1)).sum();
+    proofs.extend(rows.filter(|_| all > 0).map(|rows| text::count(rows, "row")));
     proofs
 }
 

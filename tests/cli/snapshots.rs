@@ -174,7 +174,8 @@ fn screen(columns: u16, prepare: fn(&mut World), args: &[&str]) -> String {
     // The age of the database is shown too, and its file was written by the clock of this machine.
     let written = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_772_337_600);
     std::fs::File::options().write(true).open(world.path("app.db")).unwrap().set_modified(written).unwrap();
-    let screen = run_at(columns, world.command(args).args(PLAIN), "y\n");
+    let args: Vec<&str> = args[..1].iter().chain(&PLAIN).chain(&args[1..]).copied().collect();
+    let screen = run_at(columns, &mut world.command(&args), "y\n");
     // What is typed is not shown, not even the end of its line.
     let text = screen.text.replace("[y/N] ", "[y/N] y\n");
     let too_wide: Vec<&str> = text.lines().filter(|line| line.chars().count() > usize::from(columns)).collect();
@@ -214,10 +215,10 @@ fn masked_line(line: &str) -> String {
     let mut masked = String::new();
     let words: Vec<&str> = line.split(' ').collect();
     for (index, word) in words.iter().enumerate() {
-        let next = words.get(index + 1).map_or("", |next| next.trim_end_matches([',', ';', ')']));
-        let is_digest =
-            word.trim_end_matches([',', ';']).len() >= 16 && word.trim_end_matches([',', ';']).chars().all(|char| char.is_ascii_hexdigit());
-        let is_size = ["B", "KiB", "MiB", "GiB"].contains(&next);
+        let bare = |word: &str| word.trim_end_matches([',', ';', ':', ')']).replace('…', "");
+        let next = words.get(index + 1).map_or(String::new(), |next| bare(next));
+        let is_digest = bare(word).len() >= 16 && bare(word).chars().all(|char| char.is_ascii_hexdigit());
+        let is_size = ["B", "KiB", "MiB", "GiB"].contains(&next.as_str());
         let is_version = index > 0 && (words[index - 1] == "heirloom" || words[index - 1] == "SQLite");
         let is_number = word.trim_start_matches(['(', '<']).starts_with(|char: char| char.is_ascii_digit());
         let shown = if is_digest {
