@@ -56,14 +56,14 @@ pub(super) fn run(args: &ListArgs, context: &mut Context) -> anyhow::Result<Outc
         found.snapshots.retain(|snapshot| snapshot.set == *set);
         found.foreign.clear();
     }
-    let all = found.snapshots.len();
+    let (all, bytes) = (found.snapshots.len(), found.snapshots.iter().map(|snapshot| snapshot.bytes).sum());
     let copies = copies(&found.snapshots);
     found.snapshots.truncate(args.limit.unwrap_or(usize::MAX));
     if context.ui.is_json() {
         context.ui.document(&document(&store.location(), &found, &copies));
     } else {
         tables(context, &found, &copies);
-        context.ui.note(summary(&store.location(), &found, all));
+        context.ui.note(summary(&store.location(), found.snapshots.len(), all, bytes));
     }
     Ok(Outcome::Done)
 }
@@ -187,10 +187,11 @@ pub(super) fn states(snapshot: &Snapshot) -> Vec<&'static str> {
     [Some(state)].into_iter().chain(marks).chain([origin]).flatten().collect()
 }
 
-fn summary(location: &str, found: &Inventory, all: usize) -> String {
-    let bytes = found.snapshots.iter().map(|snapshot| snapshot.bytes).sum();
-    let shown = if found.snapshots.len() < all { format!("{} of ", found.snapshots.len()) } else { String::new() };
-    format!("{shown}{} in the store \"{}\", {}", text::count(all as u64, "archive"), printable(location), text::bytes(bytes))
+/// Sums up the whole store, whatever part of it is shown.
+fn summary(location: &str, shown: usize, all: usize, bytes: u64) -> String {
+    let part = if shown < all { format!("{} of ", text::thousands(shown as u64)) } else { String::new() };
+    let (location, bytes) = (printable(location), text::bytes(bytes));
+    format!("{part}{} in the store \"{location}\", {bytes}{}", text::count(all as u64, "archive"), if shown < all { " in all" } else { "" })
 }
 
 fn document(location: &str, found: &Inventory, copies: &[Option<ArchiveName>]) -> Value {

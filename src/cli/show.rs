@@ -1,11 +1,12 @@
 //! `heirloom show`.
 
+use chrono::SecondsFormat;
 use serde_json::json;
 
 use super::list::{snapshot_json, states};
 use super::table::{Column, Table};
 use super::{Context, Outcome, text};
-use crate::metadata::{DatabaseMetadata, Extent, ReplacedTarget, rfc3339};
+use crate::metadata::{DatabaseMetadata, Extent, ReplacedTarget};
 use crate::names::{Name, printable};
 use crate::ops::resolve::{Place, Selected};
 
@@ -52,7 +53,14 @@ fn tell(context: &mut Context, selected: &Selected) {
     };
     let mut rows = vec![
         ("archive", printable(&place.to_string_lossy()).into_owned()),
-        ("made", format!("{} ({})", rfc3339(snapshot.created_at), text::age(snapshot.created_at, context.now))),
+        (
+            "made",
+            format!(
+                "{} ({})",
+                snapshot.created_at.to_rfc3339_opts(SecondsFormat::AutoSi, true),
+                text::age(snapshot.created_at, context.now)
+            ),
+        ),
         ("set", snapshot.set.to_string()),
         ("host label", snapshot.host.to_string()),
         ("kind", snapshot.kind.to_string()),

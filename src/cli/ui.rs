@@ -313,7 +313,7 @@ impl Ui {
         let fitted = self.stderr_width.map_or_else(|| prompt.to_owned(), |width| wrap(prompt, width, HANG));
         let _ = write!(io::stderr().lock(), "{fitted}");
         let mut answer = String::new();
-        if !wait_for_input(|| self.signal().is_some()) {
+        if !wait_for_input(io::stdin(), || self.signal().is_some()) {
             // The terminal shows ^C behind the prompt.
             self.write_stderr("");
             return Err(Interrupted);

@@ -222,7 +222,9 @@ fn tell(context: &mut Context, shown: &str, verified: &Verified) {
             verified.findings.iter().for_each(|finding| ui.warning(format!("{shown}: {finding}")));
         }
         State::Damaged => {
-            let findings = verified.findings.join("; ");
+            // Which archive it is, the sentence says.
+            let finding = |finding: &String| finding.trim_start_matches("the archive is damaged: ").to_owned();
+            let findings = verified.findings.iter().map(finding).collect::<Vec<_>>().join("; ");
             let hint = "restore another archive (`heirloom list`); keep this one until you have a newer good backup";
             ui.error(&printable(&format!("\"{shown}\" is damaged: {findings}")), Some(hint));
         }

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::io;
+use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::PathBuf;
 
@@ -31,13 +32,12 @@ pub fn is_ignored(signal: i32) -> bool {
     mask.is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
 }
 
-/// Waits until standard input can be read, or is at its end. Returns false as soon as `stop` does: a read would go on after a signal.
-pub fn wait_for_input(stop: impl Fn() -> bool) -> bool {
-    let stdin = io::stdin();
+/// Waits until an input can be read, or is at its end. Returns false as soon as `stop` is true: a read would go on after a signal.
+pub fn wait_for_input(input: impl AsFd, stop: impl Fn() -> bool) -> bool {
     // A signal between the question and the wait is seen after this time.
     let moment = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
     while !stop() {
-        match poll(&mut [PollFd::new(&stdin, PollFlags::IN)], Some(&moment)) {
+        match poll(&mut [PollFd::new(&input, PollFlags::IN)], Some(&moment)) {
             Ok(0) | Err(Errno::INTR) => {}
             // What is wrong with it, the read says.
             Ok(_) | Err(_) => return true,
