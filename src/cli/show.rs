@@ -97,12 +97,13 @@ fn tell(context: &mut Context, selected: &Selected) {
         rows.extend(held.source.as_ref().map(|source| ("from", printable(source).into_owned())));
         let resolved = facts.and_then(|facts| facts.source_resolved.as_ref()).filter(|resolved| held.source.as_ref() != Some(resolved));
         rows.extend(resolved.map(|resolved| ("resolved path", printable(resolved).into_owned())));
-        rows.extend(facts.and_then(|facts| facts.previous).map(|previous| ("most before", extent(&previous))));
+        rows.extend(facts.and_then(|facts| facts.previous).map(|previous| ("previous", extent(&previous))));
         rows.extend(held.bytes.map(|bytes| ("size", text::bytes(bytes))));
         rows.extend(held.sha256.map(|sha256| (SHA256, sha256.to_string())));
         rows.extend(facts.into_iter().flat_map(fact_rows));
         print(context, &rows);
-        if let Some(tables) = &held.tables {
+        if let Some(tables) = held.tables.as_ref().filter(|tables| !tables.is_empty()) {
+            context.ui.result("");
             let mut table = Table::new(&[Column::new("TABLE").shorten(), Column::new("ROWS").right()]);
             for entry in tables {
                 let rows = entry.rows.map_or_else(|| "not countable".into(), text::thousands);
