@@ -22,6 +22,8 @@ use crate::store::ReadAt;
 
 /// How much of a file is read to see what it is: the whole description of most archives.
 const HEAD_BYTES: usize = 16 * 1024;
+/// The same at a distant source, where a second request costs more than the bytes of a longer first one.
+const DISTANT_HEAD_BYTES: usize = 64 * 1024;
 /// How a file that age encrypted begins, packed or as text (age-encryption.org/v1).
 const ENCRYPTED: [&[u8]; 2] = [b"age-encryption.org/v1\n", b"-----BEGIN AGE ENCRYPTED FILE-----"];
 
@@ -60,7 +62,8 @@ impl Opener {
         modified: DateTime<Utc>,
     ) -> Result<Archive, ArchiveError> {
         let label = FileLabel { name: file_name, modified, zone: self.zone };
-        let mut head = vec![0; usize::try_from(source.bytes()).unwrap_or(usize::MAX).min(HEAD_BYTES)];
+        let head_bytes = if source.block_bytes().is_some() { DISTANT_HEAD_BYTES } else { HEAD_BYTES };
+        let mut head = vec![0; usize::try_from(source.bytes()).unwrap_or(usize::MAX).min(head_bytes)];
         source.read_exact_at(&mut head, 0)?;
         if ENCRYPTED.iter().any(|magic| head.starts_with(magic)) {
             return Err(ArchiveError::KeyMissing);

@@ -11,7 +11,6 @@ use crate::database::processes::holders::Holder;
 use crate::database::processes::unlinked::Unlinked;
 use crate::names::printable;
 use crate::progress::Interrupted;
-use crate::text::{shell_word, unexpanded};
 
 /// Why a database cannot be copied or checked. Each variant names the file.
 #[derive(Debug)]
@@ -126,74 +125,6 @@ impl SourceError {
         let Self::Io { path, .. } = self else { return false };
         path == source || ["-wal", "-journal"].iter().any(|ending| *path == crate::database::sidecars::sidecar(source, ending))
     }
-
-    /// Says what the user can do next, when we know it.
-    pub fn hint(&self) -> Option<String> {
-        let hint = match self {
-            Self::Unlinked { path, found } => return Some(found.rescue(path)),
-            Self::Missing(path) => return Some(hint_for_missing(path)),
-            Self::Empty { wal_beside: true, .. } => {
-                "its -wal may hold the data: copy both files away before anything opens them, since SQLite would delete the -wal"
-            }
-            Self::Empty { .. } => "an application that was never started leaves such a file; there is nothing in it to back up",
-            Self::NotADatabase { why, .. } if why.contains("cut off") => {
-                "a copy that was interrupted, or a full disk, leaves such a file; restore the last good backup (`heirloom list`)"
-            }
-            Self::NotADatabase { path, .. } => {
-                return Some(format!(
-                    "if it is encrypted, back it up with its application; else see what it is with `file {}`",
-                    shown(path)
-                ));
-            }
-            Self::Damaged { why, .. } if why.contains("its -wal") => {
-                "copy the file and its -wal away first; `heirloom list` shows the last good backup"
-            }
-            Self::Damaged { .. } => {
-                "keep the file; restore the last good backup (`heirloom list`), or keep a damaged copy with `--keep-damaged`"
-            }
-            Self::Contradicted { path, rebuild, .. } => {
-                return Some(format!(
-                    "one of the two is wrong, and a rebuild would hide which: compare these rows with the last good backup (`heirloom \
-                     list`) and restore it, or, if you know that the table is right, run: sqlite3 {} {}",
-                    shown(path),
-                    shell_word(&rebuild.join("; "))
-                ));
-            }
-            Self::Unsupported { .. } => "only the application has what is missing here: use the application's own tool for this step",
-            Self::Busy { .. } => {
-                "try again when the application is less busy; one in `locking_mode=EXCLUSIVE` never lets go: stop it for that time"
-            }
-            Self::Exclusive { holder, .. } => {
-                return Some(format!(
-                    "in `locking_mode=EXCLUSIVE` a process never lets go, and waiting does not help: stop process {} for the time of \
-                     the backup, or set `PRAGMA locking_mode=NORMAL` in it",
-                    holder.pid
-                ));
-            }
-            Self::NotAFile { .. } | Self::Io { .. } | Self::Interrupted(_) => return None,
-        };
-        Some(hint.to_owned())
-    }
-}
-
-/// Returns the hint about a path where nothing is: often it is nearly right.
-fn hint_for_missing(path: &Path) -> String {
-    if let Some(hint) = unexpanded(path) {
-        return hint;
-    }
-    let absolute = Path::new("/").join(path);
-    if path.is_relative() && absolute.is_file() {
-        let absolute = shown(&absolute);
-        return format!(
-            "{absolute} exists: an absolute path begins with a slash, and in a URL that makes four (sqlite:///{absolute}), since \
-             three make a path relative to the working folder"
-        );
-    }
-    "check the path; `--if-exists` makes a missing database a success, for a first deployment".to_owned()
-}
-
-fn shown(path: &Path) -> String {
-    shell_word(&path.to_string_lossy())
 }
 
 impl fmt::Display for SourceError {
@@ -292,12 +223,24 @@ pub enum TargetError {
         /// What was waited for, and for how long.
         why: String,
     },
-    /// It can not be replaced in this way: a folder, another text encoding under open connections, another page size in WAL mode.
+    /// It cannot be replaced: a folder, an empty file in its place, somebody who has it open.
     Refused {
         /// The target.
         path: PathBuf,
-        /// Why not, and which way there is.
+        /// Why not.
         why: String,
+    },
+    /// It cannot be replaced under open connections, only as a file: another text encoding, another page size in WAL mode.
+    NeedsOffline {
+        /// The target.
+        path: PathBuf,
+        /// Why not.
+        why: String,
+    },
+    /// Not every process can be seen, so that somebody may have it open.
+    Unproved {
+        /// The target.
+        path: PathBuf,
     },
     /// This process is root's and may not give files away, and the database is another user's.
     NotOwner {
@@ -328,27 +271,17 @@ pub enum TargetError {
     Interrupted(Interrupted),
 }
 
-impl TargetError {
-    /// Says what the user can do next, when we know it.
-    pub fn hint(&self) -> Option<String> {
-        match self {
-            Self::Busy { .. } => {
-                Some("stop what uses it, or try again later; an application in `locking_mode=EXCLUSIVE` never lets go".into())
-            }
-            Self::Failed { .. } => Some("stop what uses it and add `--offline`: then the file itself is replaced".into()),
-            Self::NotOwner { owner, .. } => Some(format!(
-                "run the same command as its owner, with `setpriv --reuid={owner} --clear-groups` before it, or as root with CAP_CHOWN"
-            )),
-            Self::Refused { .. } | Self::Io { .. } | Self::Source(_) | Self::Interrupted(_) => None,
-        }
-    }
-}
-
 impl fmt::Display for TargetError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Busy { path, why } => write!(f, "{} is busy: {why}", quoted(path)),
-            Self::Refused { path, why } => write!(f, "{} cannot be replaced: {why}", quoted(path)),
+            Self::Refused { path, why } | Self::NeedsOffline { path, why } => write!(f, "{} cannot be replaced: {why}", quoted(path)),
+            Self::Unproved { path } => write!(
+                f,
+                "{} cannot be replaced: it cannot be proved that nobody has it open, since not every process can be seen (not root, or \
+                 inside a container)",
+                quoted(path)
+            ),
             Self::NotOwner { path, owner } => write!(
                 f,
                 "{} cannot be replaced: it belongs to user {owner}, and root without CAP_CHOWN would leave files beside it that this user cannot open",

@@ -1,15 +1,19 @@
 //! What processes have open, and what this one inherited.
 
 use std::ffi::OsString;
+use std::fs;
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStringExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::PathBuf;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{CWD, Dir, Mode, OFlags, openat, readlinkat};
 use rustix::io::Errno;
 use rustix::process::umask;
+
+use super::files::file_id;
 
 /// Returns the name of this machine.
 pub fn host_name() -> String {
@@ -44,6 +48,63 @@ pub fn wait_for_input(input: impl AsFd, stop: impl Fn() -> bool) -> bool {
         }
     }
     false
+}
+
+/// The inode of the first process namespace of a machine: in any other, there are processes that cannot be seen.
+const FIRST_PID_NAMESPACE: u64 = 0xEFFF_FFFC;
+
+/// Returns whether all processes of the machine can be seen: not from inside a container.
+pub fn sees_all_processes() -> bool {
+    fs::metadata("/proc/self/ns/pid").is_ok_and(|namespace| namespace.ino() == FIRST_PID_NAMESPACE)
+}
+
+/// Returns the numbers of the processes that can be seen, without this one.
+pub fn other_processes() -> impl Iterator<Item = u32> {
+    let own = std::process::id();
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).filter(move |pid| *pid != own)
+}
+
+/// Returns the name of a process as the kernel has it; empty if it cannot be read. It may hold any bytes.
+pub fn process_name(pid: u32) -> Vec<u8> {
+    let mut name = fs::read(format!("/proc/{pid}/comm")).unwrap_or_default();
+    name.truncate(name.trim_ascii_end().len());
+    name
+}
+
+/// Returns whether looking at a process failed because it ended.
+pub fn is_no_process(cause: &io::Error) -> bool {
+    cause.kind() == io::ErrorKind::NotFound || cause.raw_os_error() == Some(Errno::SRCH.raw_os_error())
+}
+
+/// Returns whether a process has one of these files open. Opens none of them.
+pub fn has_open(pid: u32, files: &[(u64, u64)]) -> io::Result<bool> {
+    for entry in fs::read_dir(format!("/proc/{pid}/fd"))? {
+        // `stat` through the link opens nothing. A descriptor that was closed meanwhile is none.
+        match fs::metadata(entry?.path()) {
+            Ok(open) if files.contains(&file_id(&open)) => return Ok(true),
+            Ok(_) => {}
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => {}
+            Err(cause) => return Err(cause),
+        }
+    }
+    Ok(false)
+}
+
+/// Returns the path at which the open file behind a descriptor can be read, also if it has no name any more.
+pub fn descriptor_path(pid: u32, descriptor: u32) -> String {
+    format!("/proc/{pid}/fd/{descriptor}")
+}
+
+/// Returns which file lies behind a descriptor that a process may write to, if that file has no name any more.
+pub fn deleted_file_written(pid: u32, descriptor: u32) -> Option<(u64, u64)> {
+    /// The permission in the mode of the link that means: open for writing.
+    const OPEN_FOR_WRITING: u32 = 0o200;
+    let link = descriptor_path(pid, descriptor);
+    let is_written = fs::symlink_metadata(&link).is_ok_and(|link| link.permissions().mode() & OPEN_FOR_WRITING != 0);
+    let open = fs::metadata(&link).ok()?;
+    // A file that is only called "… (deleted)" has a name.
+    (is_written && open.nlink() == 0).then(|| file_id(&open))
 }
 
 /// What the kernel writes behind the name of a file that has none any more.

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use rustix::fs::{Access, AtFlags, CWD, Gid, accessat, chown};
 use rustix::process::{getegid, geteuid, getgroups, getuid};
+use rustix::thread::{CapabilitySet, capabilities};
 
 use super::acl::without_acl;
 
@@ -79,6 +80,17 @@ pub fn writers(found: &Metadata) -> Writers {
 /// EROFS.
 pub fn may_make_files_in(folder: &Path) -> io::Result<()> {
     Ok(accessat(CWD, folder, Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS)?)
+}
+
+/// Returns whether a file may be read and written: with the rights of this process, and with what the mount and the file allow.
+pub fn may_read_and_write(path: &Path) -> bool {
+    accessat(CWD, path, Access::READ_OK | Access::WRITE_OK, AtFlags::EACCESS).is_ok()
+}
+
+/// Returns whether this process may give files to other users: as root with CAP_CHOWN, which a unit of systemd or a container often
+/// takes away.
+pub fn can_give_away() -> bool {
+    is_root() && capabilities(None).is_ok_and(|sets| sets.effective.contains(CapabilitySet::CHOWN))
 }
 
 /// Sets the mode of an open file.

@@ -47,6 +47,7 @@
 
 mod decide;
 mod kinds;
+mod member;
 mod period;
 mod reason;
 mod scope;

@@ -8,7 +8,6 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
 use rusqlite::Connection;
@@ -18,6 +17,7 @@ use crate::database::format::pair_sum::PairSum;
 use crate::database::format::sqlite_header::{
     CHANGE_COUNTER, FILE_VERSIONS, Header, JournalMode, PAGE_COUNT, SCHEMA_VERSION, VALID_FOR, WRITER_VERSION,
 };
+use crate::platform::PositionalIo as _;
 use crate::progress::{Interrupted, Progress};
 
 /// How many bytes of a page the checksum takes.

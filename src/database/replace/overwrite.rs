@@ -4,21 +4,18 @@
 //! opens the file in between, also after a crash, finds no database, which is loud, and never a mixture. Such a file is not
 //! usable, so that a second restore does the same again and completes it.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Read as _};
-use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::Path;
-
-use rustix::fs::{FlockOperation, OFlags, fcntl_lock};
-use rustix::io::Errno;
 
 use crate::database::error::TargetError;
 use crate::database::format::sqlite_header::HEADER_BYTES;
+use crate::platform::{LockKind, Locking, PositionalIo as _, open_to_overwrite, private_file, try_lock_records};
 
 /// Copies a file into a new private one and syncs it.
 pub(in crate::database) fn keep_copy(path: &Path, copy: &Path) -> io::Result<()> {
     let mut from = File::open(path)?;
-    let mut to = OpenOptions::new().write(true).create_new(true).mode(0o600).open(copy)?;
+    let mut to = private_file(copy)?;
     io::copy(&mut from, &mut to)?;
     to.sync_all()
 }
@@ -28,15 +25,11 @@ pub(in crate::database) fn keep_copy(path: &Path, copy: &Path) -> io::Result<()>
 /// No connection of this process to the file may be open: closing this descriptor would drop its locks.
 pub(in crate::database) fn overwrite(path: &Path, from: &Path) -> Result<(), TargetError> {
     let failed = |cause| TargetError::Io { path: path.to_owned(), action: "write", cause };
-    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
-    let file = OpenOptions::new().read(true).write(true).custom_flags(flags.bits() as i32).open(path).map_err(failed)?;
-    match fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive) {
-        // A file system without locks: that no process has it open was looked up.
-        Ok(()) | Err(Errno::NOLCK | Errno::NOTSUP | Errno::NOSYS | Errno::INVAL) => {}
-        Err(Errno::AGAIN | Errno::ACCESS) => {
-            return Err(TargetError::Busy { path: path.to_owned(), why: "another process holds a lock on it".into() });
-        }
-        Err(cause) => return Err(failed(cause.into())),
+    let file = open_to_overwrite(path).map_err(failed)?;
+    match try_lock_records(&file, LockKind::Exclusive).map_err(failed)? {
+        // Without locks: that no process has it open was looked up.
+        Locking::Held | Locking::Unsupported => {}
+        Locking::Denied => return Err(TargetError::Busy { path: path.to_owned(), why: "another process holds a lock on it".into() }),
     }
     write_into(&file, from).map_err(failed)
 }

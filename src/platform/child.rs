@@ -1,12 +1,11 @@
-//! Runs a command for `guard`: its input and output pass through, signals are forwarded, and its time can be limited.
+//! Runs a command of the user and waits for it: its input and output pass through, signals are forwarded, and its time can be limited.
 //!
-//! At a terminal the command stays in our process group, else it could not read from the terminal and Ctrl-C would not reach
+//! At a terminal the command belongs in our process group, else it could not read from the terminal and Ctrl-C would not reach
 //! it; the terminal sends SIGINT and SIGQUIT to both then, and they are not forwarded. Elsewhere it gets a group of its own, so that
 //! signals reach everything it started.
 
 use std::ffi::OsString;
-use std::io::{self, IsTerminal as _};
-use std::os::fd::AsFd as _;
+use std::io;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
@@ -16,44 +15,56 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, kill_pro
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::Signals;
 
-use super::context::is_ignored;
+use super::is_ignored;
 
 /// How often the command and the signals are looked at.
 const PAUSE: Duration = Duration::from_millis(10);
 /// What is forwarded, unless we were started to ignore it: the command ignores it then too.
 const FORWARDED: [i32; 6] = [SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2];
 
+/// The process group that a command runs in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Group {
+    /// Ours: there is a terminal.
+    Ours,
+    /// Its own: there is none.
+    Own,
+}
+
 /// A command and how it is run.
-pub(super) struct Job<'a> {
+#[derive(Debug)]
+pub struct Program<'a> {
     /// The program and its arguments, at least the program.
-    pub(super) words: &'a [OsString],
+    pub words: &'a [OsString],
     /// How long it may run.
-    pub(super) timeout: Option<Duration>,
+    pub timeout: Option<Duration>,
     /// How long it may take to end after SIGTERM before it gets SIGKILL.
-    pub(super) grace: Duration,
-    /// Whether its standard output goes to our standard error.
-    pub(super) output_to_stderr: bool,
+    pub grace: Duration,
+    /// Where its standard output goes.
+    pub output: Stdio,
+    /// The process group that it runs in.
+    pub group: Group,
 }
 
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Ended {
+pub struct Ended {
     /// Its exit code, if it ended by itself.
-    pub(super) code: Option<u8>,
+    pub code: Option<u8>,
     /// The signal that ended it.
-    pub(super) signal: Option<u8>,
+    pub signal: Option<u8>,
     /// Whether it was ended because its time was up.
-    pub(super) timed_out: bool,
+    pub timed_out: bool,
 }
 
 impl Ended {
     /// Says whether the command did what it was to do.
-    pub(super) fn succeeded(self) -> bool {
+    pub fn succeeded(self) -> bool {
         self.code == Some(0) && !self.timed_out
     }
 
     /// Returns the exit code that stands for it: its own, or 128+N where a signal ended it.
-    pub(super) fn exit_code(self) -> u8 {
+    pub fn exit_code(self) -> u8 {
         match (self.code, self.signal) {
             // It took SIGTERM for a wish to end well. Its time was up all the same.
             (Some(0), _) if self.timed_out => 128 + Signal::TERM.as_raw().unsigned_abs() as u8,
@@ -64,21 +75,17 @@ impl Ended {
 }
 
 /// Runs a command to its end. Fails where it could not be started.
-pub(super) fn run(job: &Job<'_>) -> io::Result<Ended> {
-    let terminal = io::stdin().is_terminal() || io::stdout().is_terminal() || io::stderr().is_terminal();
+pub fn run(program: Program<'_>) -> io::Result<Ended> {
     // Before the command is there, or a signal between the two would be lost.
     let mut signals = Signals::new(FORWARDED.into_iter().filter(|signal| !is_ignored(*signal)))?;
-    let (program, arguments) = job.words.split_first().ok_or(io::ErrorKind::InvalidInput)?;
-    let mut command = Command::new(program);
-    command.args(arguments);
-    if job.output_to_stderr {
-        command.stdout(Stdio::from(io::stderr().as_fd().try_clone_to_owned()?));
-    }
-    if !terminal {
+    let (name, arguments) = program.words.split_first().ok_or(io::ErrorKind::InvalidInput)?;
+    let mut command = Command::new(name);
+    command.args(arguments).stdout(program.output);
+    if program.group == Group::Own {
         command.process_group(0);
     }
     let started = Instant::now();
-    let child = Running { child: command.spawn()?, own_group: !terminal };
+    let child = Running { child: command.spawn()?, own_group: program.group == Group::Own };
     let mut told_to_end: Option<Instant> = None;
     let mut killed = false;
     while !child.has_ended()? {
@@ -87,12 +94,12 @@ pub(super) fn run(job: &Job<'_>) -> io::Result<Ended> {
                 child.send(signal);
             }
         }
-        match (job.timeout, told_to_end) {
+        match (program.timeout, told_to_end) {
             (Some(timeout), None) if started.elapsed() >= timeout => {
                 child.send(SIGTERM);
                 told_to_end = Some(Instant::now());
             }
-            (_, Some(told)) if !killed && told.elapsed() >= job.grace => {
+            (_, Some(told)) if !killed && told.elapsed() >= program.grace => {
                 child.send(Signal::KILL.as_raw());
                 killed = true;
             }
