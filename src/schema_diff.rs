@@ -116,8 +116,8 @@ impl Difference {
             }
             format!("table {} {}", quoted(&change.table), words.join(" and "))
         });
-        let lost = self.tables_lost.iter().map(|table| format!("table {} goes", quoted(table)));
-        let gained = self.tables_gained.iter().map(|table| format!("table {} comes back", quoted(table)));
+        let lost = self.tables_lost.iter().map(|table| format!("table {} is removed", quoted(table)));
+        let gained = self.tables_gained.iter().map(|table| format!("table {} is added", quoted(table)));
         let mut all: Vec<String> = versions.into_iter().chain(columns).chain(lost).chain(gained).collect();
         if all.len() > NAMED {
             let more = all.len() - NAMED;
@@ -156,7 +156,7 @@ mod tests {
         let back = difference(&archive, &database);
         assert_eq!(
             back.line(),
-            "user_version: archive 5, database 9; table \"t\" loses columns \"y\", \"z\"; table \"new\" goes; table \"old\" comes back"
+            "user_version: archive 5, database 9; table \"t\" loses columns \"y\", \"z\"; table \"new\" is removed; table \"old\" is added"
         );
         assert!(back.columns_compared, "no table that both have is unknown");
         let forth = difference(&database, &archive);
@@ -180,7 +180,7 @@ mod tests {
         let names: Vec<String> = (0..20).map(|number| format!("t{number:02}")).collect();
         let many = Schema { user_version: 0, tables: names.iter().map(|name| (name.clone(), None)).collect() };
         let line = difference(&Schema::default(), &many).line();
-        assert!(line.starts_with("table \"t00\" goes; ") && line.ends_with("; and 12 more changes"), "{line}");
+        assert!(line.starts_with("table \"t00\" is removed; ") && line.ends_with("; and 12 more changes"), "{line}");
         let hostile = schema(0, &[("a\u{1b}[31m", None)]);
         assert!(!difference(&hostile, &Schema::default()).line().contains('\u{1b}'));
     }

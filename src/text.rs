@@ -1,6 +1,7 @@
 //! Sizes, ages and counts in the words of people.
 
 use std::path::Path;
+use std::time::Duration;
 
 use bytesize::ByteSize;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -86,6 +87,15 @@ pub fn measured(span: TimeDelta) -> String {
     }
 }
 
+/// Returns how long something took: `<0.1 s`, `2.4 s`, `3 min 20 s`.
+pub fn took(time: Duration) -> String {
+    match time.as_secs() {
+        _ if time < Duration::from_millis(100) => "<0.1 s".into(),
+        seconds @ 60.. => format!("{} min {} s", thousands(seconds / 60), seconds % 60),
+        _ => format!("{:.1} s", time.as_secs_f64()),
+    }
+}
+
 /// Returns a number with its noun: `1 archive`, `2 archives`, `2 copies`.
 pub fn count(number: u64, noun: &str) -> String {
     match (number, noun.strip_suffix('y')) {
@@ -93,6 +103,11 @@ pub fn count(number: u64, noun: &str) -> String {
         (_, Some(stem)) if !stem.ends_with(['a', 'e', 'o', 'u']) => format!("{} {stem}ies", thousands(number)),
         _ => format!("{} {noun}s", thousands(number)),
     }
+}
+
+/// Returns a number of rows; a table of a module that only the application has cannot be counted.
+pub fn rows(number: Option<u64>) -> String {
+    number.map_or_else(|| "rows unknown".into(), |number| count(number, "row"))
 }
 
 /// Returns a number with thousands separators: `15,607`.
@@ -146,6 +161,12 @@ mod tests {
         ] {
             assert_eq!(age(now - TimeDelta::seconds(seconds), now), text);
         }
+    }
+
+    #[test]
+    fn what_took_no_time_is_not_said_to_take_none() {
+        let text = |millis| took(Duration::from_millis(millis));
+        assert_eq!([text(0), text(99), text(100), text(2449), text(200_000)], ["<0.1 s", "<0.1 s", "0.1 s", "2.4 s", "3 min 20 s"]);
     }
 
     #[test]

@@ -70,6 +70,6 @@ pub(super) fn run(args: &AcceptArgs, context: &mut Context) -> anyhow::Result<Ou
         let (age, fell) = (text::age(shrink.created_at, context.now), text::fell(&shrink.before, &shrink.after));
         context.ui.line(format!("accepted {} ({age}): {}, {fell}", shrink.archive, text::stream(&shrink.stream)));
     }
-    context.ui.note("archives from before are removed by the usual rules from now on");
+    context.ui.note("retention applies to earlier archives again");
     Ok(Outcome::Done)
 }

@@ -7,11 +7,13 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
+use super::bar::Overall;
 use super::choice::ChoiceArgs;
 use super::invocation::Invocation;
 use super::log::Record;
+use super::stages::{self, Stages};
 use super::ui::Tone;
-use super::{Context, Outcome, Ui, remedy, text};
+use super::{Context, Outcome, Ui, bar, remedy, text};
 use crate::archive::Compression;
 use crate::config::Check;
 use crate::database::Depth;
@@ -24,6 +26,7 @@ use crate::ops::jobs::retention::{configured_policy, limits_of};
 use crate::ops::jobs::{Chosen, backup as job};
 use crate::ops::pack::Request;
 use crate::ops::reports;
+use crate::progress::Stage;
 use crate::report::backup::{Backup, Backups, Outcome as Skip, SkippedMissing, SkippedRecent};
 use crate::retention::{self, Retention};
 use crate::snapshot::Snapshot;
@@ -31,7 +34,7 @@ use crate::store::StoreError;
 
 /// Back up databases into one verified archive
 ///
-/// Copies each database as it is at one point in time while applications go on writing, checks the copy, compresses it, reads the archive
+/// Copies each database as it is at one point in time while applications keep writing, checks the copy, compresses it, reads the archive
 /// back, and only then gives it its name. The databases themselves are not changed.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
@@ -40,13 +43,14 @@ use crate::store::StoreError;
   heirloom backup --only user --note 'before the migration'
   heirloom backup --kind scheduled --if-older-than 20h --rotate
 
-Exit codes: 0 done; 3 one of several sets failed, a damaged database was kept, one is empty, unreadable or lost, indexes must be rebuilt, most rows are gone,
-the clock is behind the newest archive, or another application uses the same set, host and path;
-10 no such database; 11 locked or busy; 13 damaged, nothing kept; 14 name taken; 15 not enough space; 16 store unreachable")]
+Exit codes: 0 done; 3 one of several sets failed, a damaged database was kept, one is empty, unreadable or lost, \
+indexes must be rebuilt, most rows are gone, the clock is behind the newest archive, or another application uses the \
+same set, host and path; 10 no such database; 11 locked or busy; 13 damaged, nothing kept; 14 name taken; 15 not \
+enough space; 16 store unreachable")]
 pub struct BackupArgs {
     #[command(flatten)]
     choice: ChoiceArgs,
-    /// Name the archive, instead of by set and time
+    /// Name of the archive; by default made of set and time
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
     /// Store a note in the archive
@@ -67,12 +71,12 @@ pub struct BackupArgs {
     /// Keep a damaged database, marked as damaged, instead of refusing it
     #[arg(long)]
     keep_damaged: bool,
-    /// Succeed where a database does not exist yet, for a first deployment
+    /// Succeed if a database does not exist yet, for a first deployment
     #[arg(long)]
     if_exists: bool,
-    /// Do nothing if every database has a good archive of this set, host and path that is younger, such as 20h
+    /// Do nothing if every database has a good archive younger than this, such as 20h
     ///
-    /// Makes a second schedule harmless. Plain databases and archives of other tools, of other hosts or of other paths do not
+    /// Makes a second schedule harmless. Only archives of the same set, host and path count. Plain databases and archives of other tools do not
     /// count, nor do safety backups, damaged archives and those dated in the future.
     #[arg(long, value_name = "AGE", value_parser = humantime::parse_duration)]
     if_older_than: Option<Duration>,
@@ -85,7 +89,7 @@ pub struct BackupArgs {
     /// Write a plain tar
     #[arg(long, conflicts_with = "compression_level")]
     no_compress: bool,
-    /// Threads that compress; all cores if not given
+    /// Threads that compress; by default one for each core
     #[arg(long, value_name = "N")]
     threads: Option<NonZeroUsize>,
     /// After a good backup, remove what the rotation policy of the configuration does not keep (see `heirloom rotate`)
@@ -97,7 +101,7 @@ pub struct BackupArgs {
     /// With --cleanup: keep the newest N archives
     #[arg(long, value_name = "N", requires = "cleanup", value_parser = clap::value_parser!(u32).range(1..))]
     keep: Option<u32>,
-    /// Accept what lies at the path of the store: a new store, or one more that is known there
+    /// Accept a new or another store at the path of the store
     #[arg(long)]
     new_store: bool,
     /// How long to wait for a lock of another process
@@ -205,8 +209,8 @@ fn one_set(args: &BackupArgs, context: &mut Context, store: &mut Option<Reposito
     }
     let store = store.as_ref();
     if let Some(young) = young_enough(args, &plan, store, context)? {
-        let (name, told) = (young.name, text::age(young.created_at, context.now));
-        context.ui.summary(format!("nothing to do: {name} is from {told}"));
+        let (name, age) = (young.name, text::age(young.created_at, context.now));
+        context.ui.summary(format!("nothing to do: {name} was made {age}"));
         context.records.push(Record { set: Some(set.to_string()), ..Record::default() });
         let recent = name.to_string();
         let skipped = SkippedRecent { outcome: Skip::SkippedRecent, set, recent, created_at: young.created_at };
@@ -220,13 +224,15 @@ fn one_set(args: &BackupArgs, context: &mut Context, store: &mut Option<Reposito
     super::undo::report_beside(context, plan.sources.iter().map(|source| source.path.as_path()), None);
     let record = Record { kind: Some(plan.request.kind.to_string()), set: Some(set.to_string()), ..Record::default() };
     let retention = retention(args, context)?;
-    let done = match job::run(&plan, retention, args.busy_timeout, store, &context.surroundings(), &context.ui.progress()) {
+    let progress = Stages::new(context.ui.progress_in(Overall::Stages(bar::BACKUP)));
+    let done = match job::run(&plan, retention, args.busy_timeout, store, &context.surroundings(), &progress) {
         Ok(done) => done,
         Err(error) => {
             context.records.push(record);
             return Err(error.context(format!("cannot back up \"{set}\"")));
         }
     };
+    let stages = progress.end(|stage, subject, bytes| stage_text(&plan.request, stage, subject, bytes));
     let packed = &done.made.packed;
     context.records.push(Record {
         archive: Some(packed.archive.as_str().to_owned()),
@@ -235,6 +241,7 @@ fn one_set(args: &BackupArgs, context: &mut Context, store: &mut Option<Reposito
         ..record
     });
     report(context, store, &done.made, done.took);
+    stages::lines(&stages).for_each(|line| context.ui.detail(line));
     let words = |remedy: &_| remedy::hint(remedy, &context.typed);
     let mut document = Box::new(reports::made(&done.made, store, done.took, lost, &words));
     let denied = tell_denied(store, context);
@@ -375,14 +382,38 @@ fn report(context: &mut Context, store: &Repository, made: &Made, took: Duration
     let path = store.path_of(packed.archive.as_str());
     let done = ui.paint(Tone::Good, "backed up");
     ui.summary(format!(
-        "{done} {}, {}: {} packed into {} and read back in {:.1} s",
+        "{done} {}{} in {}: {} packed into {} and read back",
         printable(packed.metadata.set.as_str()),
-        text::count(databases, "database"),
+        if databases > 1 { format!(", {},", text::count(databases, "database")) } else { String::new() },
+        text::took(took),
         text::bytes(unpacked),
         text::bytes(packed.bytes),
-        took.as_secs_f64()
     ));
     ui.summary(path);
+}
+
+/// Returns what was done in a stage.
+fn stage_text(request: &Request, stage: Stage, subject: &str, bytes: u64) -> String {
+    let size = text::bytes(bytes);
+    match stage {
+        Stage::Archives => "read the store".into(),
+        Stage::Lock => "wait for locks".into(),
+        Stage::Copy => format!("copy {subject}, {size}"),
+        Stage::Check if request.vacuum => format!("check and vacuum {subject}"),
+        Stage::Check => format!("check {subject}"),
+        // They run side by side, so that there is one time for all.
+        Stage::Pack => {
+            let mut words = vec!["hash"];
+            words.extend((request.check != Depth::None).then_some("check"));
+            words.extend((request.compression != Compression::None).then_some("compress"));
+            format!("{}, {size}", words.join(" + "))
+        }
+        Stage::ReadBack => format!("read back, {size}"),
+        Stage::Commit => "commit".into(),
+        Stage::Upload => format!("upload, {size}"),
+        Stage::Unpack => format!("unpack {subject}, {size}"),
+        Stage::Replace => format!("replace {subject}, {size}"),
+    }
 }
 
 fn note_text(note: &Note, made: &Made, context: &Context) -> String {

@@ -16,7 +16,7 @@ use crate::store::StoreError;
 
 /// Delete archives for good
 ///
-/// Asks at a terminal; elsewhere `--force` is needed. Refused are pinned archives, those that a running command needs, a
+/// Asks at a terminal; elsewhere `--force` is needed. It refuses pinned archives, those that a running command needs, a
 /// shrink that was not accepted (see `heirloom accept`), the last good archive of a database (known by set, host label and
 /// path), and a plain file that is a configured or recorded database, is open, or has a -wal, -journal or -shm beside it.
 /// A copy under another name counts as another archive.
@@ -25,13 +25,13 @@ use crate::store::StoreError;
   heirloom delete shop_20260301T030000Z.tar.gz
   heirloom delete --force old-1.tar.gz old-2.tar.gz
 
-Exit codes: 0 done; 2 not confirmed; 11 locked; 12 no such backup; 14 pinned, in use, a shrink,
-the last good one of a database, or a live database; 16 store unreachable")]
+Exit codes: 0 done; 2 not confirmed; 11 locked; 12 no such backup; 14 pinned, in use, a shrink, the last good one of \
+a database, or a live database; 16 store unreachable")]
 pub struct DeleteArgs {
     /// Names of archives, in full
     #[arg(value_name = "ARCHIVE", required = true, add = super::complete::archives())]
     archives: Vec<String>,
-    /// Answer the question with yes
+    /// Do not ask
     #[arg(long)]
     force: bool,
     /// Delete the last good archive of a database, too
@@ -85,7 +85,7 @@ pub(super) fn run(args: &DeleteArgs, context: &mut Context) -> anyhow::Result<Ou
         }
         return Ok(Outcome::Done);
     }
-    if !args.force && !context.ui.confirm(&format!("Delete {} for good?", text::count(planned.remove.len() as u64, "archive"))) {
+    if !args.force && !context.ui.confirm(&format!("Delete {} for good?", text::count(planned.remove.len() as u64, "archive")))? {
         return Err(Failure::usage("not confirmed, nothing was deleted", "answer y at a terminal, or use `--force`").into());
     }
     let removed = delete::execute(&store, || plan(context), Duration::from_secs(60), &context.ui.progress())?;

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 
+use super::bar::{self, Overall};
 use super::choice::ChoiceArgs;
 use super::http::Url;
 use super::log::Record;
@@ -31,14 +32,13 @@ const BETWEEN_CHECKS: Duration = Duration::from_secs(1);
 /// How long one answer of a health URL may take.
 const ANSWER: Duration = Duration::from_secs(10);
 
-/// Run a command, and put the databases back where it fails
+/// Run a command, and roll the databases back if it fails
 ///
 /// Backs up first (kind pre-update); without a good backup the command is not run. Afterwards the databases must be there and sound, and
-/// the health checks must pass. Where the command or a check failed and the databases hold something else than before, the
-/// backup is restored; what the command left is kept in a safety backup. Databases that did not change are left alone.
+/// the health checks must pass. If the command or a check fails and a database has changed, the
+/// backup is restored; what the command left is saved in a safety backup. Databases that did not change are not touched.
 ///
-/// Whatever others write between the backup and the end of a rollback is lost from the databases with it: stop what writes, or keep
-/// the time short.
+/// A rollback also removes what other processes wrote since the backup: stop them first, or keep that time short.
 ///
 /// Input and output of the command pass through. SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1 and SIGUSR2 are forwarded to it. Without a
 /// terminal it runs in a process group of its own, and signals reach everything it started; at
@@ -49,9 +49,10 @@ const ANSWER: Duration = Duration::from_secs(10);
   heirloom guard app.db --timeout 10m -- sh -c './stop && ./upgrade && ./start'
   heirloom guard --health-url http://localhost:8080/health -- docker compose up -d --build
 
-Exit codes: 0 the command succeeded and everything is healthy; the code of the command where it failed (126 and 127: it
-could not be started), 128+N where signal N ended it; 1 the command succeeded and a health check failed; 2 usage; 125 guard itself failed:
-no backup before, so that nothing was run, or no way back after, and the message says what state things are in")]
+Exit codes: 0 the command succeeded and everything is healthy; the code of the command if it failed (126 and 127: it \
+could not be started), 128+N if signal N ended it; 1 the command succeeded and a health check failed; 2 usage; 125 \
+guard itself failed: the backup failed and nothing was run, or the rollback failed; the message names the state of \
+each database")]
 pub struct GuardArgs {
     #[command(flatten)]
     choice: ChoiceArgs,
@@ -61,32 +62,32 @@ pub struct GuardArgs {
     /// Must answer with a status from 200 to 399 after the command (http only)
     #[arg(long, value_name = "URL", help_heading = "Health")]
     health_url: Option<String>,
-    /// How long the health checks are tried again until they pass
+    /// How long to retry the health checks until they pass
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = humantime::parse_duration, help_heading = "Health")]
     health_timeout: Duration,
     /// End the command after this time, such as 10m; that is a failure
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
     timeout: Option<Duration>,
-    /// How long a command that was told to end may take before it is killed
+    /// Time between SIGTERM and SIGKILL
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = humantime::parse_duration)]
     kill_after: Duration,
-    /// Do not put anything back; say what would be, and how
+    /// Do not roll back; print what would be restored, and how
     #[arg(long)]
     no_rollback: bool,
-    /// Go on where a database does not exist yet, for a first deployment; what the command makes is not taken back
+    /// Continue if a database does not exist yet, for a first deployment; what the command creates is not rolled back
     #[arg(long)]
     if_exists: bool,
-    /// Remember this text with the backup
+    /// Store a note in the backup
     #[arg(long, value_name = "TEXT")]
     note: Option<String>,
-    /// Accept what lies at the path of the store: a new store, or one more that is known there
+    /// Accept a new or another store at the path of the store
     #[arg(long)]
     new_store: bool,
     /// How long to wait for a lock of another process
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = humantime::parse_duration)]
     busy_timeout: Duration,
     /// The command and its arguments
-    #[arg(last = true, required = true, value_name = "COMMAND")]
+    #[arg(last = true, required = true, value_name = "CMD")]
     command: Vec<OsString>,
 }
 
@@ -193,7 +194,8 @@ fn back_up(args: &GuardArgs, context: &mut Context, store: &Repository, chosen: 
         return Err(none.into());
     }
     super::undo::report_beside(context, plan.sources.iter().map(|source| source.path.as_path()), None);
-    let before = guard::back_up(store, &plan, &args.how(context).run(), &context.ui.progress())?;
+    let progress = context.ui.progress_in(Overall::Stages(bar::BACKUP));
+    let before = guard::back_up(store, &plan, &args.how(context).run(), &progress)?;
     context.records.push(Record {
         kind: Some(before.packed.metadata.kind.to_string()),
         set: Some(set.to_string()),

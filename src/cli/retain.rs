@@ -24,13 +24,13 @@ use crate::retention::{GoneReach, Reason, Retention};
 /// Options of both commands.
 #[derive(clap::Args, Debug)]
 pub(super) struct RetainArgs {
-    /// Only archives of these database files, or of these databases of the configuration
+    /// Only archives of these database files or configured databases
     #[arg(value_name = "DATABASE")]
     databases: Vec<PathBuf>,
-    /// Only archives of this set; without it those of the configured sets, or all
+    /// Only archives of this set; by default those of the configured sets, or all
     #[arg(long, value_name = "NAME")]
     set: Option<Name>,
-    /// Include archives of other hosts; without it they are counted and left alone
+    /// Include archives of other hosts; by default they are only counted
     #[arg(long)]
     all_hosts: bool,
     /// Count and remove plain databases and archives of other tools, too
@@ -39,7 +39,7 @@ pub(super) struct RetainArgs {
     /// beside it, that is open in a process, or that is a link. If not every process can be seen, plain databases stay.
     #[arg(long)]
     include_plain: bool,
-    /// Of databases that are not there any more and got no archive for this long, such as 90d, keep only the newest archive
+    /// Keep only the newest archive of databases that no longer exist and got no archive for this long, such as 90d
     ///
     /// A database counts as gone if the system says that nothing lies at its recorded path, and only on the host that it was
     /// backed up on. An archive that holds other databases, too, stays if the rules or limits of this run keep it for one of
@@ -49,7 +49,7 @@ pub(super) struct RetainArgs {
     /// With --gone: remove the newest archive, too; asks, or needs --force
     #[arg(long, requires = "gone")]
     all: bool,
-    /// Where days, weeks, months and years begin, such as Europe/Berlin
+    /// Time zone in which days, weeks, months and years start, such as Europe/Berlin
     #[arg(long, value_name = "ZONE")]
     time_zone: Option<Tz>,
     /// Print the plan, and stop
@@ -129,7 +129,7 @@ pub(super) fn carry_out(args: &RetainArgs, retention: Retention, damaged: Damage
         let leftovers = match &outlook.leftovers {
             Ok(count) => *count,
             Err(error) => {
-                context.ui.note(format!("cannot look for leftovers of dead runs: {error}"));
+                context.ui.note(format!("cannot look for leftovers of interrupted runs: {error}"));
                 0
             }
         };
@@ -140,7 +140,7 @@ pub(super) fn carry_out(args: &RetainArgs, retention: Retention, damaged: Damage
             return Ok(Outcome::Done);
         }
         let count = outlook.plan.removed().count();
-        if count > 0 && !context.ui.confirm(&format!("Remove {}?", text::count(count as u64, "archive"))) {
+        if count > 0 && !context.ui.confirm(&format!("Remove {}?", text::count(count as u64, "archive")))? {
             context.ui.note("nothing was removed");
             return Ok(Outcome::Done);
         }
@@ -270,7 +270,7 @@ fn finish(report: &Report, made: Option<&ArchiveName>, context: &mut Context) ->
     }
     let stopped = !report.plan.open_shrinks.is_empty() || !sealed.is_empty() || kept_for(&Reason::ClockAhead);
     if let Err(error) = &report.leftovers {
-        context.ui.warning(format!("cannot sweep what dead runs left: {error}"));
+        context.ui.warning(format!("cannot remove leftovers of interrupted runs: {error}"));
     }
     if report.fates.len() < report.plan.removed().count() {
         return Err(Interrupted.into());

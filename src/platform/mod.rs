@@ -16,7 +16,7 @@ mod room;
 mod signals;
 
 pub use acl::{Acl, default_acl, set_acl, without_acl};
-pub use file_rights::FileRights;
+pub use file_rights::{FileRights, user_name};
 pub use files::{
     FileStamp, are_names_of_one_file, file_id, file_identity, group_id, has_other_names, is_missing, is_mount_point, is_named, path_bytes,
     path_of_bytes, resolved, same_file, special_file,
@@ -30,7 +30,7 @@ pub use private::{
 };
 pub use processes::{
     deleted_file_written, deleted_files, descriptor_path, has_open, host_name, is_ignored, is_no_process, keep_own_rights, other_processes,
-    process_name, sees_all_processes,
+    process_name, sees_all_processes, wait_for_input,
 };
 pub use publish::{First, Published, publish_new};
 pub use record_locks::{LockKind, Locking, RecordLock, record_locks, try_lock_records};

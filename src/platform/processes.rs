@@ -3,10 +3,12 @@
 use std::ffi::OsString;
 use std::fs;
 use std::io;
+use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::PathBuf;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{CWD, Dir, Mode, OFlags, openat, readlinkat};
 use rustix::io::Errno;
 use rustix::process::umask;
@@ -32,6 +34,20 @@ pub fn is_ignored(signal: i32) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
     mask.is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
+}
+
+/// Waits until an input can be read, or is at its end. Returns false as soon as `stop` is true: a read would go on after a signal.
+pub fn wait_for_input(input: impl AsFd, stop: impl Fn() -> bool) -> bool {
+    // A signal between the question and the wait is seen after this time.
+    let moment = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
+    while !stop() {
+        match poll(&mut [PollFd::new(&input, PollFlags::IN)], Some(&moment)) {
+            Ok(0) | Err(Errno::INTR) => {}
+            // What is wrong with it, the read says.
+            Ok(_) | Err(_) => return true,
+        }
+    }
+    false
 }
 
 /// The inode of the first process namespace of a machine: in any other, there are processes that cannot be seen.

@@ -26,7 +26,7 @@ pub struct Activity {
     pub command: String,
     /// The kind of the archive that it made.
     pub kind: Option<String>,
-    /// `done`, `problems`, `found` or `failed`.
+    /// `done`, `problems`, `found`, `declined` (at a prompt) or `failed`.
     pub outcome: String,
     /// The exit code.
     pub exit_code: u8,

@@ -72,6 +72,8 @@ pub struct TargetFacts {
     pub tables: Option<u64>,
     /// The rows of all its tables; `None` also where counting took too long.
     pub rows: Option<u64>,
+    /// The rows of each table; `None` if one cannot be counted. Empty if the tables cannot be read, or counting takes too long.
+    pub rows_by_table: Vec<(String, Option<u64>)>,
     /// Its schema.
     pub schema: Option<SchemaFacts>,
 }
@@ -153,7 +155,7 @@ fn of_file(path: &Path) -> Result<TargetState, TargetError> {
         Err(error) => return Err(error.into()),
     };
     let header = located.header()?;
-    let mut facts = TargetFacts { journal_mode: header.journal_mode(), tables: None, rows: None, schema: None };
+    let mut facts = TargetFacts { journal_mode: header.journal_mode(), tables: None, rows: None, rows_by_table: Vec::new(), schema: None };
     let way = way(&located)?;
     // What needs a recovery is not opened for a plan: that would already change it.
     if way == Way::PrivateCopy {
@@ -176,7 +178,9 @@ fn of_file(path: &Path) -> Result<TargetState, TargetError> {
     }
     if let Ok(tables) = tables(connection) {
         facts.tables = Some(tables.len() as u64);
-        facts.rows = count(connection, &tables);
+        facts.rows_by_table = count(connection, tables);
+        let counted = facts.rows_by_table.len() as u64 == facts.tables.unwrap_or_default();
+        facts.rows = if counted { facts.rows_by_table.iter().map(|(_, rows)| *rows).sum() } else { None };
     }
     facts.schema = schema::read(connection).ok();
     Ok(TargetState::Database(facts))
@@ -194,13 +198,17 @@ fn tables(connection: &Connection) -> rusqlite::Result<Vec<String>> {
     statement.query_map([], |row| row.get(0))?.collect()
 }
 
-/// Counts the rows of all tables; `None` where one cannot be counted or time is up.
-fn count(connection: &Connection, tables: &[String]) -> Option<u64> {
-    let rows = |table: &String| {
+/// Counts the rows of each table; returns nothing if time is up.
+fn count(connection: &Connection, tables: Vec<String>) -> Vec<(String, Option<u64>)> {
+    let deadline = Deadline(Instant::now() + COUNT_LIMIT);
+    let rows = |table: String| {
         let sql = format!("SELECT count(*) FROM \"{}\"", table.replace('"', "\"\""));
-        connection.query_row(&sql, [], |row| row.get::<_, i64>(0)).ok().map(i64::unsigned_abs)
+        let counted = connection.query_row(&sql, [], |row| row.get::<_, i64>(0)).ok().map(i64::unsigned_abs);
+        // An interrupted statement says nothing about its table.
+        (!deadline.cancelled()).then_some((table, counted))
     };
-    watched(connection, &Deadline(Instant::now() + COUNT_LIMIT), || tables.iter().map(rows).sum()).ok()?
+    let counted = watched(connection, &deadline, || tables.into_iter().map(rows).collect::<Option<Vec<_>>>());
+    counted.ok().flatten().unwrap_or_default()
 }
 
 /// Asks to stop when its time has come.

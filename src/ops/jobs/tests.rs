@@ -139,7 +139,7 @@ fn only_a_set_that_a_failed_command_changed_is_rolled_back(world: World) {
 fn a_mark_says_what_was_found_last(world: World) {
     let made = world.back_up(FIRST);
     let remember = |state| {
-        let verified = Verified { state, findings: vec!["bad".to_owned()] };
+        let verified = Verified { state, findings: vec!["bad".to_owned()], examined: Vec::new() };
         verify::remember(&world.repository(), &made, &verified, VerifyDepth::Deep, &Silent).unwrap()
     };
     let (good, damaged) = (State::Good, State::Damaged);
