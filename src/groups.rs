@@ -1,7 +1,7 @@
 //! Which archives a person takes for one thing: the headings of `list` and `rotate`. Pure.
 //!
-//! A group is a set with a host label, and the paths of its databases. Archives that share a stream are in one group, so
-//! partial archives and sets that gained a database do not make new ones, and two sites of one set name do.
+//! A group is a set with a host label, and the paths of its databases. Archives that share a stream are in one group,
+//! so partial archives and sets that gained a database do not make new ones, and two sites of one set name do.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;

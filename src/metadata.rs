@@ -118,7 +118,8 @@ pub struct DatabaseMetadata {
     /// The permission bits of the file, in octal: `0640`. With an ACL those of the group are its mask.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<String>,
-    /// The ACL of the file in the short text form with numbers: `user::rw-,user:10001:r--,group::r--,mask::r--,other::---`.
+    /// The ACL of the file in the short text form with numbers:
+    /// `user::rw-,user:10001:r--,group::r--,mask::r--,other::---`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub acl: Option<String>,
     /// The size of the copy.
@@ -221,7 +222,8 @@ pub fn total_rows(tables: &[TableMetadata]) -> Option<u64> {
     tables.iter().try_fold(0_u64, |sum, table| sum.checked_add(table.rows?))
 }
 
-/// Returns the rows of those tables that could be counted; `None` if none could, or if they claim more than is possible.
+/// Returns the rows of those tables that could be counted; `None` if none could, or if they claim more than is
+/// possible.
 ///
 /// One table of a module or a collation that only the application has must not hide that the others were emptied.
 pub fn counted_rows(tables: &[Option<u64>]) -> Option<u64> {
@@ -281,8 +283,8 @@ impl fmt::Display for Kind {
 pub enum Integrity {
     /// Complete, and nothing was damaged.
     Ok,
-    /// Nothing damaged was found, but not everything could be checked, or rows break a promise of their table (NOT NULL,
-    /// CHECK, a type); the findings name it.
+    /// Nothing damaged was found, but not everything could be checked, or rows break a promise of their table (NOT
+    /// NULL, CHECK, a type); the findings name it.
     Partial,
     /// Every row can be read, and indexes must be rebuilt; the findings give the statements.
     Indexes,
@@ -311,8 +313,8 @@ impl fmt::Display for Integrity {
     }
 }
 
-/// The most findings that are read of one database. There is room for 8 KiB of them; a list of millions of empty ones would take
-/// many times the memory that it takes in the archive.
+/// The most findings that are read of one database. There is room for 8 KiB of them; a list of millions of empty ones
+/// would take many times the memory that it takes in the archive.
 const MOST_FINDINGS: usize = 10_000;
 
 fn findings<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {

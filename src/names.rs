@@ -66,7 +66,8 @@ impl Name {
         Self::new(stem.to_string_lossy()).unwrap_or_else(|_| Self(with_digest(stem.as_encoded_bytes(), "database")))
     }
 
-    /// Returns the name that releases before streams gave to a path: without a digest. To recognise their archives only.
+    /// Returns the name that releases before streams gave to a path: without a digest. To recognise their archives
+    /// only.
     pub fn from_path_without_digest(path: &Path) -> Self {
         let name = replaced(&path.file_stem().unwrap_or_default().to_string_lossy(), MAX_NAME_BYTES);
         if name.is_empty() { Self("database".into()) } else { Self(name) }
@@ -339,7 +340,8 @@ pub fn is_file_name(name: &str) -> bool {
     !matches!(name, "" | "." | "..") && !name.contains(['/', '\\', '\0']) && !name.chars().any(char::is_control)
 }
 
-/// Returns the entry name of a database: its file name where an entry can have it, else one made of the database's name.
+/// Returns the entry name of a database: its file name where an entry can have it, else one made of the database's
+/// name.
 ///
 /// `taken` are the entries that are there already; a second one of the same name gets the database's name in front.
 pub fn entry_name(path: &Path, database: &Name, taken: &[String]) -> String {

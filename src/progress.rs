@@ -27,7 +27,8 @@ pub enum Stage {
 
 /// Receives progress. Calls may come from several threads.
 pub trait Progress: Sync {
-    /// Begins a stage of `total` units; the stage before it is over. `subject` is what a person calls it (a database, an archive).
+    /// Begins a stage of `total` units; the stage before it is over. `subject` is what a person calls it (a database,
+    /// an archive).
     fn begin(&self, stage: Stage, subject: &str, total: u64);
     /// Adds to the current stage.
     fn advance(&self, units: u64);

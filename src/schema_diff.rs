@@ -53,7 +53,8 @@ pub struct Columns {
     pub lost: Vec<String>,
 }
 
-/// Compares the schema in an archive with that of the database it replaces. Names differ in more than the case of letters, as in SQLite.
+/// Compares the schema in an archive with that of the database it replaces. Names differ in more than the case of
+/// letters, as in SQLite.
 pub fn difference(archive: &Schema, database: &Schema) -> Difference {
     let versions = Versions { archive: archive.user_version, database: database.user_version };
     let (after, before) = (by_name(archive), by_name(database));

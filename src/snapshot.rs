@@ -24,7 +24,8 @@ pub struct Contents {
     pub kind: Kind,
     /// The databases in it, in the order of their entries.
     pub databases: Vec<Held>,
-    /// What is odd about the archive although it can be read (an entry that the metadata does not name, a promised database that is missing).
+    /// What is odd about the archive although it can be read (an entry that the metadata does not name, a promised
+    /// database that is missing).
     pub oddities: Vec<String>,
     /// The whole metadata where the archive is of format 1.
     pub metadata: Option<Metadata>,
@@ -62,7 +63,8 @@ pub struct Sidecar {
     pub bytes: u64,
 }
 
-/// The files that SQLite keeps beside a database. The `-shm` is not one of them: it is only an index, which SQLite makes again.
+/// The files that SQLite keeps beside a database. The `-shm` is not one of them: it is only an index, which SQLite
+/// makes again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part {
     /// The write-ahead log: commits that are not in the database yet.
@@ -91,8 +93,8 @@ pub enum Origin {
     Format1,
     /// The Python tool that this one replaces: metadata without `format`.
     Legacy,
-    /// A database as other tools leave it: a plain file, gzipped or not, or a tar without metadata. Nothing that decides
-    /// what is kept, what is the newest or how old a backup is looks at it.
+    /// A database as other tools leave it: a plain file, gzipped or not, or a tar without metadata. Nothing that
+    /// decides what is kept, what is the newest or how old a backup is looks at it.
     Plain,
 }
 
@@ -121,7 +123,8 @@ pub struct Snapshot {
     pub set_databases: Vec<Name>,
     /// Whether a `.keep` lies beside it: retention never removes it.
     pub pinned: bool,
-    /// Whether a `.damaged` lies beside it, or its metadata calls a database damaged: it takes no slot and is not restored unasked.
+    /// Whether a `.damaged` lies beside it, or its metadata calls a database damaged: it takes no slot and is not
+    /// restored unasked.
     pub damaged: bool,
     /// Whether an `.accepted` lies beside it: a shrink that is meant.
     pub accepted: bool,
@@ -146,7 +149,8 @@ pub struct Brief {
     pub rows: Option<u64>,
     /// Which archives it belongs together with.
     pub stream: Stream,
-    /// Whether the path of the stream was resolved when the archive was made; older releases recorded it as it was typed.
+    /// Whether the path of the stream was resolved when the archive was made; older releases recorded it as it was
+    /// typed.
     pub resolved: bool,
     /// The path as it was given.
     pub source: Option<String>,
@@ -213,8 +217,8 @@ impl Snapshot {
         self.databases.iter().map(|brief| &brief.stream).collect()
     }
 
-    /// Compares two archives, the newer one first. Of two of the same moment the one with a number behind its name (`-2`: made
-    /// later) is the newer one, because a dash sorts before the dot of the ending.
+    /// Compares two archives, the newer one first. Of two of the same moment the one with a number behind its name
+    /// (`-2`: made later) is the newer one, because a dash sorts before the dot of the ending.
     pub fn newest_first(&self, other: &Snapshot) -> Ordering {
         other.created_at.cmp(&self.created_at).then_with(|| self.name.cmp(&other.name))
     }

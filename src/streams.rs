@@ -22,7 +22,8 @@ use crate::snapshot::{Brief, Snapshot};
 /// How long two applications of one stream count as both in use after the last backup of either.
 pub const BOTH_IN_USE: TimeDelta = TimeDelta::days(7);
 
-/// Which file a database was copied from: its inode and its time of birth. Made by `platform`, compared here, never parsed.
+/// Which file a database was copied from: its inode and its time of birth. Made by `platform`, compared here, never
+/// parsed.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct FileIdentity(pub String);
@@ -78,7 +79,8 @@ impl fmt::Display for Place {
 pub struct OwnHost {
     /// The label of today.
     pub label: HostLabel,
-    /// Labels of before: a renamed machine, a `host` that was set later. Their streams are the host's own, but stay apart.
+    /// Labels of before: a renamed machine, a `host` that was set later. Their streams are the host's own, but stay
+    /// apart.
     pub former: Vec<HostLabel>,
 }
 
@@ -96,8 +98,8 @@ impl OwnHost {
 
 /// Gives archives without a resolved path the one that later archives of the same host and path resolved it to.
 ///
-/// Releases before streams recorded the path as it was typed. Where it was resolved to several (a database inside a release
-/// folder), nobody knows which one was meant, and they stay a stream of their own.
+/// Releases before streams recorded the path as it was typed. Where it was resolved to several (a database inside a
+/// release folder), nobody knows which one was meant, and they stay a stream of their own.
 pub fn unite_resolved(snapshots: &mut [Snapshot]) {
     let key = |brief: &Brief| Some((brief.stream.set.clone(), brief.stream.host.clone(), brief.source.clone()?));
     let mut resolved: HashMap<(Name, HostLabel, String), Option<Place>> = HashMap::new();
@@ -134,7 +136,8 @@ pub struct Before {
     pub other_path: Option<String>,
 }
 
-/// Looks at the archives before a backup of the database of `stream`, copied from `file`. The archives are newest first.
+/// Looks at the archives before a backup of the database of `stream`, copied from `file`. The archives are newest
+/// first.
 pub fn before(snapshots: &[Snapshot], stream: &Stream, database: &Name, file: Option<&FileIdentity>, now: DateTime<Utc>) -> Before {
     let of_place = |snapshot: &'_ Snapshot| snapshot.databases.iter().position(|brief| brief.stream.same_place(stream));
     let family: Vec<(&Snapshot, &Brief)> = snapshots
@@ -194,9 +197,9 @@ pub fn in_use<'a>(snapshots: impl Iterator<Item = &'a Snapshot>, stream: &Stream
     if newest.len() > 1 { newest.into_iter().map(|(_, name)| name.clone()).collect() } else { Vec::new() }
 }
 
-/// Returns whether a backup of `file` is of another application than the stream's: its own archives form a stream by file
-/// already, or there is an archive of its own file and a newer one of another (x, y, x). Those dated in the future are the
-/// newest of nothing.
+/// Returns whether a backup of `file` is of another application than the stream's: its own archives form a stream by
+/// file already, or there is an archive of its own file and a newer one of another (x, y, x). Those dated in the future
+/// are the newest of nothing.
 fn belongs_to_another(family: &[(&Snapshot, &Brief)], file: &FileIdentity, now: DateTime<Utc>) -> bool {
     if family.iter().any(|(_, brief)| brief.stream.file.as_ref() == Some(file)) {
         return true;

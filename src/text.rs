@@ -16,8 +16,8 @@ pub fn shell_word(word: &str) -> String {
     if !word.is_empty() && word.chars().all(plain) { word.into_owned() } else { format!("'{}'", word.replace('\'', "'\\''")) }
 }
 
-/// Returns the hint about a path that begins with what a shell should have replaced, such as `~/backups` out of quotes or of a
-/// file that no shell reads; `None` if it does not.
+/// Returns the hint about a path that begins with what a shell should have replaced, such as `~/backups` out of quotes
+/// or of a file that no shell reads; `None` if it does not.
 pub fn unexpanded(path: &Path) -> Option<String> {
     let first = path.components().next()?.as_os_str().to_str()?;
     if !first.starts_with(['~', '$']) {
@@ -46,7 +46,8 @@ pub fn age(then: DateTime<Utc>, now: DateTime<Utc>) -> String {
     if passed < TimeDelta::zero() { format!("in {}", span(-passed)) } else { format!("{} ago", span(passed)) }
 }
 
-/// Returns how long ago a time was, as short as a table needs it: `12s`, `2m`, `3h`, `5d`, `2y`; `in 3h` for a time to come.
+/// Returns how long ago a time was, as short as a table needs it: `12s`, `2m`, `3h`, `5d`, `2y`; `in 3h` for a time to
+/// come.
 pub fn short_age(then: DateTime<Utc>, now: DateTime<Utc>) -> String {
     let seconds = (now - then).num_seconds();
     let (number, unit) = match seconds.unsigned_abs() {
@@ -75,7 +76,8 @@ pub fn span(span: TimeDelta) -> String {
     count(seconds.unsigned_abs() / length.unsigned_abs(), unit)
 }
 
-/// Returns a span of time so that it can be compared with another one: in days from three on, else in hours from two on, else in minutes.
+/// Returns a span of time so that it can be compared with another one: in days from three on, else in hours from two
+/// on, else in minutes.
 pub fn measured(span: TimeDelta) -> String {
     let seconds = span.num_seconds().unsigned_abs();
     match seconds {

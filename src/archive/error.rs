@@ -29,7 +29,8 @@ pub enum ArchiveError {
         /// What disagrees with what.
         why: String,
     },
-    /// It holds something that no honest archive holds: a link, a device, a path, an entry twice, an entry beyond its declared size.
+    /// It holds something that no honest archive holds: a link, a device, a path, an entry twice, an entry beyond its
+    /// declared size.
     Hostile {
         /// What and where.
         why: String,
@@ -104,7 +105,8 @@ impl From<Interrupted> for ArchiveError {
     }
 }
 
-/// Says that metadata is no metadata. The cause is shown, without what it quotes from the archive being able to steer a terminal.
+/// Says that metadata is no metadata. The cause is shown, without what it quotes from the archive being able to steer a
+/// terminal.
 pub(crate) fn unreadable_json(cause: serde_json::Error) -> ArchiveError {
     damaged(format!("the metadata cannot be read: {}", cut(&cause.to_string(), 300)))
 }

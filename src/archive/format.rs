@@ -1,6 +1,8 @@
-//! The numbers of archive format 1. `man/heirloom-archive.5` says the same in words. What a reader accepts beyond them: [`limits`](super::limits).
+//! The numbers of archive format 1. `man/heirloom-archive.5` says the same in words. What a reader accepts beyond them:
+//! [`limits`](super::limits).
 
-/// How much input one gzip member of a database holds when we write, in bytes. Members begin at multiples of it, counted from the start of each database.
+/// How much input one gzip member of a database holds when we write, in bytes. Members begin at multiples of it,
+/// counted from the start of each database.
 ///
 /// Of 128 KiB the archive would be 0.9 % larger: each member begins without a window.
 pub const MEMBER_BYTES: usize = 1024 * 1024;

@@ -14,11 +14,11 @@ pub const MAX_ENTRY_NAME_BYTES: usize = 1024;
 pub const MAX_EXTENSION_BYTES: u64 = 64 * 1024;
 /// The most zeros that may follow the end of a tar, in bytes; record sizes are far smaller.
 pub const MAX_PADDING_BYTES: u64 = 1024 * 1024;
-/// The longest metadata of the old tool that is read, in bytes; its databases had a dozen tables. As a tree of values JSON
-/// takes up to a hundred times its length.
+/// The longest metadata of the old tool that is read, in bytes; its databases had a dozen tables. As a tree of values
+/// JSON takes up to a hundred times its length.
 pub const MAX_LEGACY_METADATA_BYTES: u64 = 256 * 1024;
-/// The largest entry that is passed over, in bytes: what lies beside a database in a volume can be an attachment. More of it
-/// would be a bomb.
+/// The largest entry that is passed over, in bytes: what lies beside a database in a volume can be an attachment. More
+/// of it would be a bomb.
 pub const MAX_UNKNOWN_ENTRY_BYTES: u64 = 256 * 1024 * 1024;
 /// The most members that salvage looks at: a terabyte of them as we write them.
 pub const MAX_SALVAGED_MEMBERS: usize = 1 << 20;

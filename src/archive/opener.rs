@@ -27,7 +27,8 @@ const DISTANT_HEAD_BYTES: usize = 64 * 1024;
 /// How a file that age encrypted begins, packed or as text (age-encryption.org/v1).
 const ENCRYPTED: [&[u8]; 2] = [b"age-encryption.org/v1\n", b"-----BEGIN AGE ENCRYPTED FILE-----"];
 
-/// The keys that open encrypted archives. There are none yet, so that every encrypted one is [`ArchiveError::KeyMissing`].
+/// The keys that open encrypted archives. There are none yet, so that every encrypted one is
+/// [`ArchiveError::KeyMissing`].
 #[derive(Debug, Clone, Default)]
 pub struct Keys(());
 

@@ -1,4 +1,5 @@
-//! Reads a distant source in blocks, so that many small reads become few large ones, and fetches ahead of whoever reads forwards.
+//! Reads a distant source in blocks, so that many small reads become few large ones, and fetches ahead of whoever reads
+//! forwards.
 //!
 //! A file of this machine needs none of it: the kernel does the same, and better.
 
@@ -81,7 +82,8 @@ impl Blocks {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns a block, fetched here if no other thread has it, and whether the one before it is at hand: then somebody reads forwards.
+    /// Returns a block, fetched here if no other thread has it, and whether the one before it is at hand: then somebody
+    /// reads forwards.
     fn get(&self, number: u64) -> io::Result<(Arc<Vec<u8>>, bool)> {
         let mut state = self.state();
         loop {

@@ -39,7 +39,8 @@ impl Archive {
         Self { source, contents, route }
     }
 
-    /// Returns where a plain database lies that has sidecars beside it. An application may write to them: they have to be copied together.
+    /// Returns where a plain database lies that has sidecars beside it. An application may write to them: they have to
+    /// be copied together.
     pub fn place_with_sidecars(&self) -> Option<&Path> {
         match &self.route {
             Route::Database { place, .. } => place.as_deref(),
@@ -68,9 +69,11 @@ impl Archive {
         &self.contents
     }
 
-    /// Writes the databases at these indices of [`Contents::databases`] into these empty files, and compares sizes and digests. On an error the files hold nothing of worth. Syncs nothing.
+    /// Writes the databases at these indices of [`Contents::databases`] into these empty files, and compares sizes and
+    /// digests. On an error the files hold nothing of worth. Syncs nothing.
     ///
-    /// Each index is given once, and exists. Returns them in the order in which they were asked for. Advances `progress` by bytes of databases.
+    /// Each index is given once, and exists. Returns them in the order in which they were asked for. Advances
+    /// `progress` by bytes of databases.
     pub fn unpack(
         &self,
         wanted: &[(usize, &File)],
@@ -90,14 +93,16 @@ impl Archive {
         wanted.iter().map(|&(index, _)| place(index).ok_or_else(|| damaged("a database is missing"))).collect()
     }
 
-    /// Reads every byte to the end of the file: structure, CRCs, sizes, digests, padding. Returns every database in order.
+    /// Reads every byte to the end of the file: structure, CRCs, sizes, digests, padding. Returns every database in
+    /// order.
     ///
     /// Advances `progress` by bytes of databases.
     pub fn read_through(&self, threads: NonZeroUsize, progress: &dyn Progress) -> Result<ReadThrough, ArchiveError> {
         self.read_through_into(None, threads, progress)
     }
 
-    /// Does the same, and writes the first database into the empty file `first`, where one is given. What is in it counts only if all is well.
+    /// Does the same, and writes the first database into the empty file `first`, where one is given. What is in it
+    /// counts only if all is well.
     pub fn read_through_into(
         &self,
         first: Option<&File>,
@@ -118,10 +123,12 @@ impl Archive {
         self.read(&plan, Reach::LastWanted, threads, progress).map(drop)
     }
 
-    /// Reads one database of a damaged archive as far as that is possible, writes it into an empty file where one is given, and returns
-    /// what cannot be read of it: zeros in the file, which has the size of the database all the same.
+    /// Reads one database of a damaged archive as far as that is possible, writes it into an empty file where one is
+    /// given, and returns what cannot be read of it: zeros in the file, which has the size of the database all the
+    /// same.
     ///
-    /// Nothing is compared with a digest: what was read may be wrong too where nothing protects it, as in a tar that is not compressed.
+    /// Nothing is compared with a digest: what was read may be wrong too where nothing protects it, as in a tar that is
+    /// not compressed.
     pub fn salvage(&self, index: usize, file: Option<&File>, progress: &dyn Progress) -> Result<Unreadable, ArchiveError> {
         let bytes = self.contents.databases[index].bytes;
         let (bytes, unreadable) = match (&self.route, &self.contents.metadata) {

@@ -7,8 +7,8 @@ use super::positional_write::write_at;
 
 /// Takes an archive from front to back, except for a place at its start that is filled last.
 ///
-/// No other byte is written twice, so that a sink can encrypt or upload what it was given: it holds back the reserved bytes and
-/// the little that shares a block or a part with them.
+/// No other byte is written twice, so that a sink can encrypt or upload what it was given: it holds back the reserved
+/// bytes and the little that shares a block or a part with them.
 pub trait Sink {
     /// Leaves this many bytes free at the start. Called once, before anything else.
     fn reserve(&mut self, bytes: u64) -> io::Result<()>;
@@ -22,7 +22,8 @@ pub trait Sink {
 
 /// A file that nobody else sees yet.
 ///
-/// Until the reserved place is filled the file begins with a hole: what a run leaves that dies before that is no archive.
+/// Until the reserved place is filled the file begins with a hole: what a run leaves that dies before that is no
+/// archive.
 pub struct FileSink {
     file: File,
     at: u64,

@@ -43,6 +43,7 @@ pub struct ReadDatabase {
 pub struct ReadThrough {
     /// Every database, in the order of [`Contents::databases`](crate::snapshot::Contents::databases).
     pub databases: Vec<ReadDatabase>,
-    /// What is odd, beyond [`Contents::oddities`](crate::snapshot::Contents::oddities), and only shows on reading everything.
+    /// What is odd, beyond [`Contents::oddities`](crate::snapshot::Contents::oddities), and only shows on reading
+    /// everything.
     pub oddities: Vec<String>,
 }

@@ -64,8 +64,8 @@ pub enum SourceError {
         /// What SQLite said, made printable.
         why: String,
     },
-    /// A process writes to a file of the database that has no name any more: what it commits is not where it is looked for, and is gone
-    /// when the process ends.
+    /// A process writes to a file of the database that has no name any more: what it commits is not where it is looked
+    /// for, and is gone when the process ends.
     Unlinked {
         /// The path as it was given.
         path: PathBuf,
@@ -121,7 +121,8 @@ impl SourceError {
         }
     }
 
-    /// Says whether it was this file, or a sidecar of it, that could not be read or written; a private copy in scratch is another.
+    /// Says whether it was this file, or a sidecar of it, that could not be read or written; a private copy in scratch
+    /// is another.
     pub fn is_about(&self, source: &Path) -> bool {
         let Self::Io { path, .. } = self else { return false };
         path == source || ["-wal", "-journal"].iter().any(|ending| *path == crate::database::sidecars::sidecar(source, ending))
@@ -256,8 +257,8 @@ impl SourceError {
     }
 }
 
-/// Says whether there is no room. SQLite tells a `-shm` that cannot grow as an error of the disk, whatever the system said; what keeps it
-/// from growing is the file system that is full, or a quota.
+/// Says whether there is no room. SQLite tells a `-shm` that cannot grow as an error of the disk, whatever the system
+/// said; what keeps it from growing is the file system that is full, or a quota.
 fn is_full(error: &rusqlite::Error) -> bool {
     error.sqlite_error_code() == Some(ErrorCode::DiskFull)
         || error.sqlite_error().is_some_and(|failure| failure.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE)
@@ -292,7 +293,8 @@ pub enum TargetError {
         /// What was waited for, and for how long.
         why: String,
     },
-    /// It can not be replaced in this way: a folder, another text encoding under open connections, another page size in WAL mode.
+    /// It can not be replaced in this way: a folder, another text encoding under open connections, another page size in
+    /// WAL mode.
     Refused {
         /// The target.
         path: PathBuf,

@@ -1,7 +1,7 @@
 //! Damage counts only if it is seen twice, with every byte read in between.
 //!
-//! SQLite reports an EIO of the disk as a malformed database. Reading every byte by plain means tells the two apart: it fails with
-//! what the system says, and only what is seen again after it is evidence.
+//! SQLite reports an EIO of the disk as a malformed database. Reading every byte by plain means tells the two apart: it
+//! fails with what the system says, and only what is seen again after it is evidence.
 
 use std::io;
 use std::os::unix::fs::FileExt as _;
@@ -11,11 +11,13 @@ use crate::database::error::SourceError;
 use crate::database::sidecars::{is_no_file, open_regular, sidecar};
 use crate::progress::Progress;
 
-/// The main file of a database, and the sidecars that hold commits. The `-shm` is only an index, and SQLite makes it again.
+/// The main file of a database, and the sidecars that hold commits. The `-shm` is only an index, and SQLite makes it
+/// again.
 pub(in crate::database) const FILES: [&str; 3] = ["", "-wal", "-journal"];
 
-/// Runs an attempt, and if its outcome is damage, reads the files through and runs it once more. No connection of the attempt may be
-/// open when it has returned: the descriptors that reading through closes would take its locks with them.
+/// Runs an attempt, and if its outcome is damage, reads the files through and runs it once more. No connection of the
+/// attempt may be open when it has returned: the descriptors that reading through closes would take its locks with
+/// them.
 pub(in crate::database) fn seen_twice<T>(
     mut attempt: impl FnMut() -> Result<T, SourceError>,
     is_damage: impl Fn(&Result<T, SourceError>) -> bool,
@@ -34,7 +36,8 @@ pub(in crate::database) fn is_damaged<T>(outcome: &Result<T, SourceError>) -> bo
     matches!(outcome, Err(SourceError::Damaged { .. }))
 }
 
-/// Reads every byte of a database and its sidecars; fails if the disk does not return them. `named` is the path in the error.
+/// Reads every byte of a database and its sidecars; fails if the disk does not return them. `named` is the path in the
+/// error.
 ///
 /// No connection to the database may be open in this process, unless it is a private copy.
 pub(in crate::database) fn read_through(path: &Path, named: &Path, progress: &dyn Progress) -> Result<(), SourceError> {

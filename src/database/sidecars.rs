@@ -32,7 +32,8 @@ pub(in crate::database) fn existing(path: &Path, endings: &[&str]) -> io::Result
     Ok(found)
 }
 
-/// Returns the path of a sidecar where it exists. One that is not a regular file is an error: SQLite would hang on a pipe.
+/// Returns the path of a sidecar where it exists. One that is not a regular file is an error: SQLite would hang on a
+/// pipe.
 pub(in crate::database) fn find_sidecar(path: &Path, ending: &str) -> io::Result<Option<PathBuf>> {
     let path = sidecar(path, ending);
     match fs::symlink_metadata(&path) {
@@ -43,7 +44,8 @@ pub(in crate::database) fn find_sidecar(path: &Path, ending: &str) -> io::Result
     }
 }
 
-/// Says whether an error about a sidecar proves that there is none: nothing has the name, or it is too long for a file to have it.
+/// Says whether an error about a sidecar proves that there is none: nothing has the name, or it is too long for a file
+/// to have it.
 pub(in crate::database) fn is_no_file(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidFilename)
 }

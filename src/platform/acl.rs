@@ -1,4 +1,5 @@
-//! POSIX ACLs (acl(5)): the attributes of the kernel, and the short text form of `getfacl` and `setfacl` with numbers for names.
+//! POSIX ACLs (acl(5)): the attributes of the kernel, and the short text form of `getfacl` and `setfacl` with numbers
+//! for names.
 
 use std::io;
 use std::path::Path;
@@ -116,7 +117,8 @@ impl Acl {
 
     /// Returns the mode of a file that cannot have the ACL: nobody may do more than with it.
     ///
-    /// An account that the ACL names is one of the others without it: what the ACL withholds from it, nobody else gets either.
+    /// An account that the ACL names is one of the others without it: what the ACL withholds from it, nobody else gets
+    /// either.
     pub fn mode_without(&self) -> u32 {
         let named = |wanted: u16| {
             let mask = self.rights(MASK).unwrap_or(7);

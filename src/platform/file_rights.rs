@@ -1,8 +1,8 @@
 //! Who may do what with a file: owner, group, mode, ACL and extended attributes, read from one file and set on another.
 //!
-//! Nobody gets a right here that was not recorded: what cannot be set is left out and named, and the mode loses the rights
-//! that were meant for an owner or a group that cannot be set. A database is only looked up, never opened: closing a
-//! descriptor would drop SQLite's locks.
+//! Nobody gets a right here that was not recorded: what cannot be set is left out and named, and the mode loses the
+//! rights that were meant for an owner or a group that cannot be set. A database is only looked up, never opened:
+//! closing a descriptor would drop SQLite's locks.
 
 use std::collections::BTreeSet;
 use std::ffi::{CString, OsStr};
@@ -69,9 +69,9 @@ impl FileRights {
 
     /// Returns the rights for a new file in `folder`, as they were recorded, never more.
     ///
-    /// An account is meant by its name; by its number where no name was recorded, or where nobody has the name and the number
-    /// here. An ACL names accounts by number only, so it counts only on the host where it was recorded. The rights of an account
-    /// that does not exist here go to nobody.
+    /// An account is meant by its name; by its number where no name was recorded, or where nobody has the name and the
+    /// number here. An ACL names accounts by number only, so it counts only on the host where it was recorded. The
+    /// rights of an account that does not exist here go to nobody.
     pub fn of_record(recorded: &RecordedRights, folder: &Path, is_same_host: bool) -> io::Result<Self> {
         let folder = fs::metadata(folder)?;
         // Without a record, or with one that cannot be read: the owner alone.

@@ -13,8 +13,8 @@ use crate::streams::FileIdentity;
 /// How many symbolic links to nothing are followed.
 const MAX_LINKS: usize = 40;
 
-/// Returns a path without symbolic links. What does not exist is resolved as far as something exists, and a link to something
-/// that is missing leads to its name: the path is the same before and after a disk is unmounted.
+/// Returns a path without symbolic links. What does not exist is resolved as far as something exists, and a link to
+/// something that is missing leads to its name: the path is the same before and after a disk is unmounted.
 pub fn resolved(path: &Path) -> PathBuf {
     let mut path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let mut missing: Vec<OsString> = Vec::new();
@@ -73,7 +73,8 @@ pub fn same_file(one: &Path, other: &Path) -> io::Result<bool> {
     Ok(id(one)?.is_some_and(|one| id(other).is_ok_and(|other| other == Some(one))))
 }
 
-/// Returns whether two paths are names of one file. A symbolic link is no name of what it leads to, and a missing file has none.
+/// Returns whether two paths are names of one file. A symbolic link is no name of what it leads to, and a missing file
+/// has none.
 pub fn are_names_of_one_file(one: &Path, other: &Path) -> io::Result<bool> {
     let id = |path: &Path| match fs::symlink_metadata(path) {
         Ok(found) => Ok(Some(file_id(&found))),
@@ -105,8 +106,8 @@ pub fn is_missing(path: &Path) -> io::Result<bool> {
     }
 }
 
-/// Returns which file lies at a path: its inode and its time of birth, so that a file that was removed and made again is
-/// another one. `None` if the file system gives no time of birth. Looks the path up, and opens nothing.
+/// Returns which file lies at a path: its inode and its time of birth, so that a file that was removed and made again
+/// is another one. `None` if the file system gives no time of birth. Looks the path up, and opens nothing.
 pub fn file_identity(path: &Path) -> io::Result<Option<FileIdentity>> {
     let found = fs::metadata(path)?;
     let born = found.created().ok().and_then(|born| born.duration_since(UNIX_EPOCH).ok());
@@ -129,8 +130,8 @@ pub fn is_mount_point(path: &Path) -> io::Result<bool> {
     Ok(fs::metadata(&path)?.dev() != fs::metadata(parent)?.dev())
 }
 
-/// Returns the mount point of a line of mountinfo (proc(5)): the fifth field, spaces and the like as `\040`. `None` for an
-/// automounter that waits: nothing is mounted there yet.
+/// Returns the mount point of a line of mountinfo (proc(5)): the fifth field, spaces and the like as `\040`. `None` for
+/// an automounter that waits: nothing is mounted there yet.
 fn mounted_at(line: &[u8]) -> Option<PathBuf> {
     let mut fields = line.split(|byte| *byte == b' ');
     let point = fields.nth(4)?;

@@ -5,8 +5,8 @@ use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-/// The types of `statfs` that stand for a file system on another machine, or one that others can change without our locks.
-/// Linux: `include/uapi/linux/magic.h`, and the headers of the file systems for those that are not in it.
+/// The types of `statfs` that stand for a file system on another machine, or one that others can change without our
+/// locks. Linux: `include/uapi/linux/magic.h`, and the headers of the file systems for those that are not in it.
 const NETWORK: [u64; 15] = [
     0x6969,      // nfs
     0x517B,      // smbfs

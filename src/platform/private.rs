@@ -19,7 +19,8 @@ pub fn make_private_folder(path: &Path) -> io::Result<()> {
     })
 }
 
-/// Creates a folder (0700) if it is missing; returns whether it was. Fails if something else has its name, a symbolic link too.
+/// Creates a folder (0700) if it is missing; returns whether it was. Fails if something else has its name, a symbolic
+/// link too.
 pub fn create_private_folder(path: &Path) -> io::Result<bool> {
     match make_private_folder(path) {
         Ok(()) => Ok(true),

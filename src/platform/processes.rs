@@ -21,8 +21,8 @@ pub fn keep_own_rights() {
     umask(inherited & (Mode::RWXG | Mode::RWXO));
 }
 
-/// Returns whether whoever started this process wants a signal to be ignored: `nohup`, or a shell that runs it in the background. False
-/// if the system does not tell.
+/// Returns whether whoever started this process wants a signal to be ignored: `nohup`, or a shell that runs it in the
+/// background. False if the system does not tell.
 pub fn is_ignored(signal: i32) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
@@ -32,8 +32,8 @@ pub fn is_ignored(signal: i32) -> bool {
 /// What the kernel writes behind the name of a file that has none any more.
 const DELETED: &[u8] = b" (deleted)";
 
-/// Returns the descriptors of a process that lead to deleted files, with the names that those had. A file whose name ends in
-/// " (deleted)" looks the same. One call for each descriptor: some processes have tens of thousands.
+/// Returns the descriptors of a process that lead to deleted files, with the names that those had. A file whose name
+/// ends in " (deleted)" looks the same. One call for each descriptor: some processes have tens of thousands.
 pub fn deleted_files(pid: u32) -> io::Result<Vec<(u32, PathBuf)>> {
     let folder = openat(CWD, format!("/proc/{pid}/fd"), OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
     let mut found = Vec::new();

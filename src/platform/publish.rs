@@ -28,8 +28,9 @@ pub enum First {
 
 /// Gives a finished file a name on the same file system, never replacing a file. Syncs nothing.
 ///
-/// Where the file system has neither hard links nor a rename that replaces nothing (exFAT, some FUSE and network file systems),
-/// the name is claimed first. Dies in between: the file has the old name, or both, or the new one; or an empty file has the new one.
+/// Where the file system has neither hard links nor a rename that replaces nothing (exFAT, some FUSE and network file
+/// systems), the name is claimed first. Dies in between: the file has the old name, or both, or the new one; or an
+/// empty file has the new one.
 pub fn publish_new(staged: &Path, path: &Path, first: First) -> io::Result<Published> {
     let link = || rustix::fs::linkat(CWD, staged, CWD, path, AtFlags::empty()).map(|()| Published::Linked);
     let rename = || rustix::fs::renameat_with(CWD, staged, CWD, path, RenameFlags::NOREPLACE).map(|()| Published::Renamed);
@@ -55,8 +56,8 @@ fn has_no_flags(error: Errno) -> bool {
 
 /// Takes a free name with an empty file and renames onto it.
 ///
-/// Dies in between: an empty file has the name. It is no archive, and no database: `list` shows it as one that cannot be read, SQLite
-/// starts a new database in it, and `restore` replaces it.
+/// Dies in between: an empty file has the name. It is no archive, and no database: `list` shows it as one that cannot
+/// be read, SQLite starts a new database in it, and `restore` replaces it.
 fn claim_and_rename(staged: &Path, path: &Path) -> io::Result<()> {
     OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     fs::rename(staged, path).inspect_err(|_| {

@@ -35,7 +35,8 @@ pub fn is_own(found: &Metadata) -> bool {
     found.uid() == geteuid().as_raw()
 }
 
-/// Returns whether a file in a folder is from somebody whom this process trusts: root, its own user, or the owner of the folder.
+/// Returns whether a file in a folder is from somebody whom this process trusts: root, its own user, or the owner of
+/// the folder.
 pub fn is_trusted(file: &Metadata, folder: &Path) -> io::Result<bool> {
     Ok(file.uid() == 0 || is_own(file) || file.uid() == fs::metadata(folder)?.uid())
 }
@@ -75,8 +76,8 @@ pub fn writers(found: &Metadata) -> Writers {
     }
 }
 
-/// Fails if files cannot be made in a folder: with the rights of this process, and with what the mount allows. A read-only one answers
-/// EROFS.
+/// Fails if files cannot be made in a folder: with the rights of this process, and with what the mount allows. A
+/// read-only one answers EROFS.
 pub fn may_make_files_in(folder: &Path) -> io::Result<()> {
     Ok(accessat(CWD, folder, Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS)?)
 }
@@ -86,8 +87,8 @@ pub fn set_mode(file: &File, mode: u32) -> io::Result<()> {
     file.set_permissions(Permissions::from_mode(mode))
 }
 
-/// Gives a file or folder its group, then its mode. If the group cannot be given, the mode loses the rights of the group, and the cause is
-/// returned: no other group gets them.
+/// Gives a file or folder its group, then its mode. If the group cannot be given, the mode loses the rights of the
+/// group, and the cause is returned: no other group gets them.
 pub fn give(path: &Path, mode: u32, group: Option<u32>) -> io::Result<()> {
     let found = fs::metadata(path)?;
     // With a list, the mode's group bits would be its mask.

@@ -1,8 +1,8 @@
 //! The decision: every archive as each of its streams sees it, then what keeps it as a whole.
 //!
-//! Rules and floors run twice where archives are damaged: over the good ones, which decides about these, and over all, which
-//! decides about the damaged ones. Where shrinks begin is the same in both, and the damaged ones count for it. So a mark
-//! frees slots and opens shrinks, but never takes a slot away nor closes one.
+//! Rules and floors run twice where archives are damaged: over the good ones, which decides about these, and over all,
+//! which decides about the damaged ones. Where shrinks begin is the same in both, and the damaged ones count for it. So
+//! a mark frees slots and opens shrinks, but never takes a slot away nor closes one.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -126,8 +126,8 @@ pub(super) struct Member<'a> {
     pub(super) brief: &'a Brief,
 }
 
-/// Returns the eligible archives of each stream, newest first. Databases of other tools take no slot from archives, so they
-/// are streams of their own.
+/// Returns the eligible archives of each stream, newest first. Databases of other tools take no slot from archives, so
+/// they are streams of their own.
 fn by_stream<'a>(units: &'a [Unit<'a>]) -> impl Iterator<Item = (&'a Stream, Vec<Member<'a>>)> {
     let mut found: BTreeMap<(&Stream, bool), Vec<Member<'_>>> = BTreeMap::new();
     for (index, unit) in units.iter().enumerate().filter(|(_, unit)| unit.is_eligible()) {

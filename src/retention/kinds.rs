@@ -1,4 +1,5 @@
-//! What stays of archives that are made in bursts: `safety` before each restore, `pre-update` before each guarded command.
+//! What stays of archives that are made in bursts: `safety` before each restore, `pre-update` before each guarded
+//! command.
 //!
 //! A crash loop or a night of restores must neither fill the disk nor push out the one archive that everybody needs
 //! afterwards: that of the state before the first of them. So the newest few stay, and the first of every hour.
@@ -43,8 +44,8 @@ pub(super) fn floors(times: &[DateTime<Utc>], last: u32, now: DateTime<Utc>, zon
     times.iter().enumerate().map(floor).collect()
 }
 
-/// Returns whether the hour of a moment reaches into the last 14 days. The hour as a whole counts, or its second archive
-/// would become the first one when that is too old.
+/// Returns whether the hour of a moment reaches into the last 14 days. The hour as a whole counts, or its second
+/// archive would become the first one when that is too old.
 fn is_in_reach(at: DateTime<Utc>, now: DateTime<Utc>, zone: Tz) -> bool {
     let local = at.with_timezone(&zone);
     let into = TimeDelta::minutes(local.minute().into())
@@ -56,8 +57,8 @@ fn is_in_reach(at: DateTime<Utc>, now: DateTime<Utc>, zone: Tz) -> bool {
 /// Returns the safety archives that a new one makes superfluous: of these streams alone, and in each neither one of the
 /// `last` newest nor the first of an hour of the last 14 days. Oldest first.
 ///
-/// An archive stays if one of its streams needs it, or if it is pinned, held, or dated after `now`. As everywhere, pinned
-/// ones take no place, copies take one, and damaged ones take none but stay as if all damaged ones were good.
+/// An archive stays if one of its streams needs it, or if it is pinned, held, or dated after `now`. As everywhere,
+/// pinned ones take no place, copies take one, and damaged ones take none but stay as if all damaged ones were good.
 pub fn superfluous_safety(snapshots: &[Snapshot], streams: &[Stream], last: u32, now: DateTime<Utc>, zone: Tz) -> Vec<ArchiveName> {
     let safety = snapshots.iter().filter(|snapshot| snapshot.kind == Kind::Safety && !snapshot.is_plain());
     let units = units(safety, now);

@@ -18,32 +18,33 @@
 //! - Pinned archives stay, and the rules do not see them: a pin neither takes a slot nor stands for a period.
 //! - What this run made stays, and so does what a running guard, restore or copy holds.
 //! - Archives dated after `now` stay and take no slot. A clock was wrong; nobody knows which.
-//! - Damaged archives take no slot: the newest of a period is its newest sound one. They stay as long as the rules would
-//!   keep them if all damaged ones were good.
-//! - No rule acts on safety backups; they are thinned out when one is made ([`superfluous_safety`]). Of those made before
-//!   updates the newest and the first of every hour stay besides what the rules keep (`kinds.rs`).
+//! - Damaged archives take no slot: the newest of a period is its newest sound one. They stay as long as the rules
+//!   would keep them if all damaged ones were good.
+//! - No rule acts on safety backups; they are thinned out when one is made ([`superfluous_safety`]). Of those made
+//!   before updates the newest and the first of every hour stay besides what the rules keep (`kinds.rs`).
 //! - Nothing from before an open shrink is lost to the archives after it (`shrink.rs`).
-//! - What was copied from another file than the newest archive of its stream stays for a week: two applications may share
-//!   the stream and not know of each other.
+//! - What was copied from another file than the newest archive of its stream stays for a week: two applications may
+//!   share the stream and not know of each other.
 //! - Archives with one id are copies of one archive: they take one slot and have one verdict.
 //!
 //! What holds, as `tests/library/retention/` tries on ten thousand histories with all of this in them:
 //!
-//! - What is kept stays kept when the same plan is made again, unless the newest archive was removed because it was read
-//!   again and is damaged: then another file can be the one that is in use.
+//! - What is kept stays kept when the same plan is made again, unless the newest archive was removed because it was
+//!   read again and is damaged: then another file can be the one that is in use.
 //! - A longer reach never removes more.
-//! - A pin, a hold or an archive of another stream never costs an archive its place. An archive that is kept while none is
-//!   marked as damaged is kept whichever are marked. One more mark removes no *other* archive; it can remove the marked one,
-//!   if that was only kept in the place of other damaged ones.
-//! - Rotating after every backup leaves what rotating once at the end leaves, if the clock of the last run is not behind
-//!   an archive, and marks, pins and acceptances are the same all the time. A new archive never makes a rule want one that
-//!   it did not want before: a walk gets no longer when something is inserted before its end. It does not hold for
-//!   - archives of several files in one stream: which file is the newest one's changes, and with it what the week protects.
-//!     Rotating once can keep more.
+//! - A pin, a hold or an archive of another stream never costs an archive its place. An archive that is kept while none
+//!   is marked as damaged is kept whichever are marked. One more mark removes no *other* archive; it can remove the
+//!   marked one, if that was only kept in the place of other damaged ones.
+//! - Rotating after every backup leaves what rotating once at the end leaves, if the clock of the last run is not
+//!   behind an archive, and marks, pins and acceptances are the same all the time. A new archive never makes a rule
+//!   want one that it did not want before: a walk gets no longer when something is inserted before its end. It does not
+//!   hold for
+//!   - archives of several files in one stream: which file is the newest one's changes, and with it what the week
+//!     protects. Rotating once can keep more.
 //!   - shrinks together with a clock that was set back: what was removed before is not there when an older shrink is
 //!     made later.
-//!   - a total size: a big archive that is gone leaves room for an older one that something else kept for a while, or that
-//!     was made later because a clock was set back. Rotating often can keep more, never less.
+//!   - a total size: a big archive that is gone leaves room for an older one that something else kept for a while, or
+//!     that was made later because a clock was set back. Rotating often can keep more, never less.
 
 mod decide;
 mod kinds;
@@ -208,12 +209,14 @@ impl Plan {
         self.verdicts.iter().filter(|verdict| verdict.action == Action::Keep)
     }
 
-    /// Returns what goes, oldest first: in the order of removal, so that a run that is cut short has taken the least valuable.
+    /// Returns what goes, oldest first: in the order of removal, so that a run that is cut short has taken the least
+    /// valuable.
     pub fn removed(&self) -> impl Iterator<Item = &Verdict> {
         self.verdicts.iter().rev().filter(|verdict| verdict.action == Action::Remove)
     }
 
-    /// Returns the oldest archive to which one can go back afterwards: not damaged, no safety backup, not dated in the future.
+    /// Returns the oldest archive to which one can go back afterwards: not damaged, no safety backup, not dated in the
+    /// future.
     pub fn oldest(&self) -> Option<&Verdict> {
         let usable = |verdict: &&Verdict| !verdict.damaged && verdict.kind != Kind::Safety && !verdict.reasons.contains(&Reason::Future);
         self.kept().filter(usable).last()

@@ -65,8 +65,8 @@ impl fmt::Display for Rule {
 /// A stretch of local time. Prints as `week 2026-W08`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Period {
-    /// An hour by the clock on the wall. In the night in which the clock is set back the same hour comes twice: two periods,
-    /// told apart by their offset, because they are two hours of work.
+    /// An hour by the clock on the wall. In the night in which the clock is set back the same hour comes twice: two
+    /// periods, told apart by their offset, because they are two hours of work.
     Hour {
         /// The local date.
         date: NaiveDate,

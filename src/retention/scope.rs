@@ -14,8 +14,8 @@ use crate::streams::Stream;
 
 /// Whose archives a plan may remove: those of which every database lies in the scope.
 ///
-/// Archives without any database in it are counted and left alone. Those with some stay: the policy was not given for the
-/// others.
+/// Archives without any database in it are counted and left alone. Those with some stay: the policy was not given for
+/// the others.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Scope {
     /// Only streams of these hosts; of all if `None`.
@@ -118,7 +118,8 @@ impl Scene<'_> {
         }
     }
 
-    /// Returns the reason to keep a safety backup. Only where somebody asked for the removal of everything is there none.
+    /// Returns the reason to keep a safety backup. Only where somebody asked for the removal of everything is there
+    /// none.
     pub(super) fn safety(&self, unit: &Unit<'_>) -> Option<Reason> {
         let snapshot = unit.snapshot();
         let gone = snapshot.databases.iter().all(|brief| self.gone.get(&brief.stream) == Some(&GoneReach::RemoveAll));

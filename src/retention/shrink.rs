@@ -1,9 +1,9 @@
 //! Databases that lost most of their rows: a failed migration, a wrong `DELETE`, an application that started empty.
 //!
-//! An archive records the most that its stream held since the last shrink (`previous`). One with less than half of that is
-//! a *shrink*. While a shrink is open, the archives from before it are as valuable as on the day it happened: rules and
-//! floors run over them alone, as of the time of the shrink, and over the shrink and what came after it alone. So nothing
-//! from before is lost to the rotation, and the store stays bounded.
+//! An archive records the most that its stream held since the last shrink (`previous`). One with less than half of that
+//! is a *shrink*. While a shrink is open, the archives from before it are as valuable as on the day it happened: rules
+//! and floors run over them alone, as of the time of the shrink, and over the shrink and what came after it alone. So
+//! nothing from before is lost to the rotation, and the store stays bounded.
 //!
 //! A shrink is closed by a person (`accept`) or by a later archive that holds half of the rows again.
 
@@ -89,10 +89,11 @@ pub(super) enum Standing {
     Accepted,
 }
 
-/// Returns the shrinks of a stream, newest first: their positions among the archives, which are newest first, and how they stand.
+/// Returns the shrinks of a stream, newest first: their positions among the archives, which are newest first, and how
+/// they stand.
 ///
-/// A damaged archive can be a shrink and can be accepted, but its rows are nothing that came back. Neither are those of an
-/// archive from after another shrink that is open: what is from before that one is judged alone.
+/// A damaged archive can be a shrink and can be accepted, but its rows are nothing that came back. Neither are those of
+/// an archive from after another shrink that is open: what is from before that one is judged alone.
 pub(super) fn shrinks(members: &[Member<'_>]) -> Vec<(usize, Standing)> {
     let mut found = Vec::new();
     let mut accepted = false;
@@ -114,8 +115,9 @@ pub(super) fn shrinks(members: &[Member<'_>]) -> Vec<(usize, Standing)> {
     found
 }
 
-/// Returns whether an archive after a shrink holds half again of what was there `before`, or records that one between them
-/// did: that one may have been removed since. The record of another shrink says nothing, it can be of the time before this one.
+/// Returns whether an archive after a shrink holds half again of what was there `before`, or records that one between
+/// them did: that one may have been removed since. The record of another shrink says nothing, it can be of the time
+/// before this one.
 fn had(later: &Brief, before: &Extent) -> bool {
     let recorded = later.previous.filter(|_| shrunk(later).is_none());
     extent(later).into_iter().chain(recorded).any(|held| is_half_of(&held, before))
@@ -136,8 +138,8 @@ pub(super) fn describe(member: &Member<'_>) -> Option<Shrink> {
 
 /// Returns the earlier shrinks of the same databases that accepting an archive accepts, newest first.
 ///
-/// Each gets a sidecar of its own: that of a newer archive goes with it, and the older shrink would be open again. One in which another
-/// database shrank as well is left out: a sidecar is for the whole archive, and nobody accepted that.
+/// Each gets a sidecar of its own: that of a newer archive goes with it, and the older shrink would be open again. One
+/// in which another database shrank as well is left out: a sidecar is for the whole archive, and nobody accepted that.
 pub fn accepted_with(snapshots: &[Snapshot], archive: &Snapshot) -> Vec<ArchiveName> {
     let of_archive = |brief: &&Brief| archive.databases.iter().any(|own| own.stream == brief.stream);
     let fits = |snapshot: &&Snapshot| {

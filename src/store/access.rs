@@ -1,7 +1,7 @@
 //! Who else may read what lies in a local store.
 //!
-//! Rights are given to a finished file while it still lies in a private folder: nobody sees it with others. Never more than was asked for:
-//! if the group cannot be given, the mode loses the group's rights.
+//! Rights are given to a finished file while it still lies in a private folder: nobody sees it with others. Never more
+//! than was asked for: if the group cannot be given, the mode loses the group's rights.
 
 use std::fs::{self, File};
 use std::io;
@@ -29,7 +29,8 @@ impl Access {
         self.file_mode().map(|mode| mode | (mode & 0o444) >> 2)
     }
 
-    /// Gives a file of the store its rights. `folder` is the store's, whose default access control list counts if nothing was asked for.
+    /// Gives a file of the store its rights. `folder` is the store's, whose default access control list counts if
+    /// nothing was asked for.
     pub(super) fn grant(self, file: &Path, folder: &Path) -> io::Result<()> {
         let changed = match self.file_mode() {
             Some(mode) => platform::give(file, mode, self.group).map(|()| true)?,
@@ -52,7 +53,8 @@ impl Access {
         }
     }
 
-    /// Opens an existing store's folder that is this user's and closed to everybody else, as one was made before somebody was to read it.
+    /// Opens an existing store's folder that is this user's and closed to everybody else, as one was made before
+    /// somebody was to read it.
     pub(super) fn open_closed_folder(self, folder: &Path) -> io::Result<()> {
         let Some(mode) = self.folder_mode() else { return Ok(()) };
         let found = fs::metadata(folder)?;

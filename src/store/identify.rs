@@ -31,8 +31,9 @@ pub fn identity(store: &dyn ReadStore) -> Result<Option<Identity>, StoreError> {
 
 /// Gives a store an id if it has none. The caller holds the lock of the repository, and commits an archive next.
 ///
-/// The file is written like an archive: whole and synced under its name, or not there, and never replaced. Dies before: a store
-/// without an id, which gets one at the next commit. Dies after: a store with an id that no host knows yet, which is no error.
+/// The file is written like an archive: whole and synced under its name, or not there, and never replaced. Dies before:
+/// a store without an id, which gets one at the next commit. Dies after: a store with an id that no host knows yet,
+/// which is no error.
 pub fn identify(store: &dyn Store, made_by: &str, made_at: DateTime<Utc>) -> Result<(), StoreError> {
     if identity(store)?.is_some() {
         return Ok(());

@@ -41,7 +41,8 @@ impl LocalStore {
         }
     }
 
-    /// Opens a store for writing and makes its folder (0700) where only that is missing. The folder above it must be there.
+    /// Opens a store for writing and makes its folder (0700) where only that is missing. The folder above it must be
+    /// there.
     pub fn create(root: &Path) -> Result<Self, StoreError> {
         Self::create_with(root, Access::default()).map(|(store, _)| store)
     }
@@ -78,7 +79,8 @@ impl LocalStore {
         }
     }
 
-    /// Returns the folder inside the store that nobody lists: for files that have no name yet, and the place of the workspace. It may be missing.
+    /// Returns the folder inside the store that nobody lists: for files that have no name yet, and the place of the
+    /// workspace. It may be missing.
     pub fn private(&self) -> PathBuf {
         self.root.join(PRIVATE)
     }
@@ -119,16 +121,17 @@ impl LocalStore {
 
     /// Gives `staged` the name, never replacing a file, and syncs the folder.
     ///
-    /// Dies before the link: nothing is visible. Dies after it: the whole archive is, since `staged` was synced
-    /// before; the folder entry may still be lost in a power cut, and then the run was never reported as done.
-    /// The staged name goes only after the folder was synced: it may be the only durable one until then (a pending archive).
+    /// Dies before the link: nothing is visible. Dies after it: the whole archive is, since `staged` was synced before;
+    /// the folder entry may still be lost in a power cut, and then the run was never reported as done. The staged name
+    /// goes only after the folder was synced: it may be the only durable one until then (a pending archive).
     fn link(&self, staged: &Path, path: &Path) -> io::Result<()> {
         // Before it has a name that others can see. A file that cannot get its rights is as good, and stays closed.
         self.note_denied(path, self.access.grant(staged, &self.root).and_then(|()| self.access.open_closed_folder(&self.root)));
         let published = publish_new(staged, path, First::Link)?;
         sync_folder(&self.root)?;
         if published == Published::Linked {
-            // If it stays, it takes nothing from the archive: scratch is removed later, a pending name is recognized as the same archive.
+            // If it stays, it takes nothing from the archive: scratch is removed later, a pending name is recognized as
+            // the same archive.
             let _ = fs::remove_file(staged);
         }
         Ok(())
@@ -140,8 +143,8 @@ impl ReadStore for LocalStore {
         self.root.to_string_lossy().into_owned()
     }
 
-    /// Not an atomic commit: without hard links and `renameat2` an empty claim has the name for a moment. A commit takes milliseconds here,
-    /// so that nothing is gained by doing without the lock.
+    /// Not an atomic commit: without hard links and `renameat2` an empty claim has the name for a moment. A commit
+    /// takes milliseconds here, so that nothing is gained by doing without the lock.
     fn capabilities(&self) -> Capabilities {
         Capabilities { atomic_commit: false, readable_after_removal: true }
     }
@@ -211,7 +214,8 @@ impl Store for LocalStore {
         let path = self.path(name)?;
         let private = self.create_private()?;
         let staged = private.join(format!("put-{}-{name}", std::process::id()));
-        // Dies before the link: a file below `.heirloom` stays; the next run that sweeps removes it (both hold the store's lock).
+        // Dies before the link: a file below `.heirloom` stays; the next run that sweeps removes it (both hold the
+        // store's lock).
         let result = write_synced(&staged, &mut &*content).and_then(|()| self.link(&staged, &path));
         if result.is_err() {
             // The error below is the one that counts; a leftover is swept later.
@@ -225,7 +229,8 @@ impl Store for LocalStore {
         self.link(upload.path(), &path).map_err(|cause| self.failed("write", name, cause))
     }
 
-    /// The file bears no token: it is our own if it has both names. NFS answers a link whose first answer was lost with "exists".
+    /// The file bears no token: it is our own if it has both names. NFS answers a link whose first answer was lost with
+    /// "exists".
     fn look_up(&self, name: &str, upload: &Upload) -> Result<Found, StoreError> {
         if self.stat(name)?.is_none() {
             return Ok(Found::Absent);
@@ -241,7 +246,8 @@ impl Store for LocalStore {
 
     fn remove(&self, name: &str) -> Result<(), StoreError> {
         let path = self.path(name)?;
-        // Dies before: it is there. Dies after: it is gone; until the folder is synced a power cut can bring it back whole.
+        // Dies before: it is there. Dies after: it is gone; until the folder is synced a power cut can bring it back
+        // whole.
         fs::remove_file(&path).map_err(|cause| self.failed("remove", name, cause))?;
         sync_folder(&self.root).map_err(|cause| self.failed("sync after removing", name, cause))
     }

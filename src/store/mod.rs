@@ -32,8 +32,8 @@ use crate::progress::{Interrupted, Progress};
 /// How often a commit is tried whose answer was lost.
 const ATTEMPTS: u32 = 3;
 
-/// Bytes that can be read from several threads at any place. Whether they stay readable after their name was removed is one of the
-/// store's [`Capabilities`].
+/// Bytes that can be read from several threads at any place. Whether they stay readable after their name was removed is
+/// one of the store's [`Capabilities`].
 pub trait ReadAt: Send + Sync {
     /// Reads up to `buffer.len()` bytes from `offset`; 0 means the end.
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
@@ -95,22 +95,25 @@ pub trait ReadStore: Send + Sync + 'static {
     fn refuse_strangers(&self) -> Result<(), StoreError> {
         Ok(())
     }
-    /// Lists the regular files, in no order. Hidden names and folders are left out. A store that is not there is [`StoreError::Unreachable`], never empty.
+    /// Lists the regular files, in no order. Hidden names and folders are left out. A store that is not there is
+    /// [`StoreError::Unreachable`], never empty.
     fn list(&self) -> Result<Vec<Entry>, StoreError>;
     /// Returns the folder of this machine that the files lie in; `None` if they lie elsewhere.
     fn folder(&self) -> Option<&Path> {
         None
     }
-    /// Returns where a file lies, for what has to be read together with files beside it; `None` if it lies in no folder of this machine.
+    /// Returns where a file lies, for what has to be read together with files beside it; `None` if it lies in no folder
+    /// of this machine.
     fn place(&self, name: &str) -> Option<PathBuf> {
         self.folder().filter(|_| is_file_name(name)).map(|folder| folder.join(name))
     }
-    /// Returns why a file or the folder did not get the rights that were asked for, if one did not. It is closed to others then.
+    /// Returns why a file or the folder did not get the rights that were asked for, if one did not. It is closed to
+    /// others then.
     fn denied(&self) -> Option<String> {
         None
     }
-    /// Opens a file for reading. `known` is what a listing or [`stat`](Self::stat) said about it: its size need not be asked for again, and
-    /// another version by the same name is [`StoreError::NotFound`].
+    /// Opens a file for reading. `known` is what a listing or [`stat`](Self::stat) said about it: its size need not be
+    /// asked for again, and another version by the same name is [`StoreError::NotFound`].
     fn open(&self, name: &str, known: Option<&Entry>) -> Result<Arc<dyn ReadAt>, StoreError>;
     /// Looks one file up; `None` only where the store says that it is not there.
     fn stat(&self, name: &str) -> Result<Option<Entry>, StoreError>;
@@ -118,18 +121,21 @@ pub trait ReadStore: Send + Sync + 'static {
 
 /// Keeps files under names. All calls block.
 pub trait Store: ReadStore {
-    /// Writes a small file: durable and whole under its name, or not there at all. Fails with [`StoreError::Exists`] if the name is taken.
+    /// Writes a small file: durable and whole under its name, or not there at all. Fails with [`StoreError::Exists`] if
+    /// the name is taken.
     fn put(&self, name: &str, content: &[u8]) -> Result<(), StoreError>;
     /// Removes a file, durably. Fails with [`StoreError::NotFound`] if it is not there.
     fn remove(&self, name: &str) -> Result<(), StoreError>;
-    /// Tries once to give a finished file its name: as [`put`](Self::put), of a file that was synced already. Reports progress if it takes
-    /// long, and stops if it is asked to; then nothing has the name. [`StoreError::Unanswered`] means that it may have succeeded.
+    /// Tries once to give a finished file its name: as [`put`](Self::put), of a file that was synced already. Reports
+    /// progress if it takes long, and stops if it is asked to; then nothing has the name. [`StoreError::Unanswered`]
+    /// means that it may have succeeded.
     fn try_commit(&self, name: &str, upload: &Upload, progress: &dyn Progress) -> Result<(), StoreError>;
     /// Says whether a name is that of this upload, of another file, or free.
     fn look_up(&self, name: &str, upload: &Upload) -> Result<Found, StoreError>;
 
-    /// Gives a finished file its name. If an answer was lost, or the name is taken (perhaps by an attempt whose answer was lost), the
-    /// name is looked up: our own file is success, no file is one more attempt, and any other file is [`StoreError::Exists`].
+    /// Gives a finished file its name. If an answer was lost, or the name is taken (perhaps by an attempt whose answer
+    /// was lost), the name is looked up: our own file is success, no file is one more attempt, and any other file is
+    /// [`StoreError::Exists`].
     ///
     /// If the look-up fails too, the file may be there: the next listing shows it, whole.
     fn commit(&self, name: &str, upload: &Upload, progress: &dyn Progress) -> Result<(), StoreError> {

@@ -29,7 +29,8 @@ impl fmt::Display for Token {
     }
 }
 
-/// A finished and synced file that is to get a name in a store. One value for all attempts, so that all carry the same token.
+/// A finished and synced file that is to get a name in a store. One value for all attempts, so that all carry the same
+/// token.
 #[derive(Debug)]
 pub struct Upload {
     path: PathBuf,

@@ -112,7 +112,8 @@ impl Workspace {
         let path = self.folder.join(FILE);
         match self.create().map_err(Cause::Io).and_then(|_| write(&path, activity)) {
             Err(Cause::Sqlite(cause)) if is_damage(&cause) => {
-                // Dies here: no log, which is as good as an empty one. A -journal of the damaged one must not meet the new one.
+                // Dies here: no log, which is as good as an empty one. A -journal of the damaged one must not meet the
+                // new one.
                 put_aside(&path).and_then(|()| write(&path, activity))
             }
             other => other,
@@ -120,7 +121,8 @@ impl Workspace {
         .map_err(|cause| LogError { path, cause })
     }
 
-    /// Reads the log, newest first; `since` leaves out what is older, `failed_only` what went well. No log is an empty log.
+    /// Reads the log, newest first; `since` leaves out what is older, `failed_only` what went well. No log is an empty
+    /// log.
     pub fn activities(&self, since: Option<DateTime<Utc>>, failed_only: bool) -> Result<Vec<Activity>, LogError> {
         let path = self.folder.join(FILE);
         let result = (|| {

@@ -1,7 +1,7 @@
 //! What running processes need: archives that must not be removed, and databases that a guarded command works on.
 //!
-//! A hold is a small file in `holds/` of the workspace. Its process holds a `flock` on it, so it ends with the process and
-//! can never be stale: a file that nobody locks is of a run that is over, and says nothing.
+//! A hold is a small file in `holds/` of the workspace. Its process holds a `flock` on it, so it ends with the process
+//! and can never be stale: a file that nobody locks is of a run that is over, and says nothing.
 
 use std::collections::hash_map::RandomState;
 use std::fs::{self, File, TryLockError};
@@ -25,7 +25,8 @@ pub struct Held {
     pub command: String,
     /// The archives that it needs.
     pub archives: Vec<ArchiveName>,
-    /// The databases that a guarded command works on, without symbolic links. A backup of one of them is a `safety` backup.
+    /// The databases that a guarded command works on, without symbolic links. A backup of one of them is a `safety`
+    /// backup.
     pub guarded: Vec<PathBuf>,
 }
 
@@ -39,7 +40,8 @@ pub struct Hold {
 impl Workspace {
     /// Takes a hold. The caller holds the lock, or made the archives in this run: they cannot be removed in between.
     ///
-    /// Dies before the rename: a `put-` file, which the next cleanup of leftovers removes. Dies after it: a file without a lock.
+    /// Dies before the rename: a `put-` file, which the next cleanup of leftovers removes. Dies after it: a file
+    /// without a lock.
     pub fn hold(&self, held: &Held) -> io::Result<Hold> {
         let (folder, _) = self.create_subfolder(FOLDER)?;
         // Process ids repeat across containers that share a store; the rename below must never meet another's hold.
@@ -80,7 +82,8 @@ impl Workspace {
 
     /// Removes the files of holds that ended with their process; returns how many. The caller holds the lock.
     ///
-    /// A process that takes a hold renames a file that it has locked already, so a file here without a lock is never a new one.
+    /// A process that takes a hold renames a file that it has locked already, so a file here without a lock is never a
+    /// new one.
     pub fn remove_ended_holds(&self, _lock: &WorkspaceLock) -> io::Result<usize> {
         let mut removed = 0;
         for path in files(&self.folder.join(FOLDER))? {

@@ -1,8 +1,9 @@
 //! Notes beside the targets about a restore that is under way, so that a crash is reported and can be taken back.
 //!
-//! One file lies in the folder of each target and names all targets, so every command on one of them finds it, also in a
-//! new container or with another store. The run holds a `flock` on each: a note that nobody holds is of a run that died.
-//! A note only names a restore. What is restored by an undo comes from the safety archive of that restore, never from here.
+//! One file lies in the folder of each target and names all targets, so every command on one of them finds it, also in
+//! a new container or with another store. The run holds a `flock` on each: a note that nobody holds is of a run that
+//! died. A note only names a restore. What is restored by an undo comes from the safety archive of that restore, never
+//! from here.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
@@ -88,7 +89,8 @@ impl Intent {
 
     /// Writes down that targets are replaced from now on, and how to take that back.
     ///
-    /// Dies in between: some folders say "preparing" still, and no target was changed. Whoever reads takes the later phase.
+    /// Dies in between: some folders say "preparing" still, and no target was changed. Whoever reads takes the later
+    /// phase.
     pub fn replacing(&mut self, safety: Option<ArchiveName>) -> io::Result<()> {
         self.note.phase = Phase::Replacing;
         self.note.safety = safety.or(self.note.safety.take());
@@ -97,7 +99,8 @@ impl Intent {
 
     /// Removes the notes: everything is as it was, or everything is done.
     ///
-    /// Dies in between: the notes that stay report a restore that is complete; completing or taking it back is right all the same.
+    /// Dies in between: the notes that stay report a restore that is complete; completing or taking it back is right
+    /// all the same.
     pub fn remove(&self) -> io::Result<()> {
         forget_files(self.places.iter().map(|(folder, _)| folder.join(file_name(&self.note.restore))))
     }
@@ -120,10 +123,11 @@ impl Intent {
     }
 }
 
-/// Lists the restores that died and left word in these folders or beside their other targets, oldest first. Those that still run are left out.
+/// Lists the restores that died and left word in these folders or beside their other targets, oldest first. Those that
+/// still run are left out.
 ///
-/// A folder that is not there holds no note. In a folder that others may write to, only notes of this user, of root and of the
-/// owner of the folder count.
+/// A folder that is not there holds no note. In a folder that others may write to, only notes of this user, of root and
+/// of the owner of the folder count.
 pub fn beside<'a>(folders: impl IntoIterator<Item = &'a Path>) -> io::Result<Vec<Interrupted>> {
     let mut found: BTreeMap<String, Option<Interrupted>> = BTreeMap::new();
     let mut looked_at: Vec<PathBuf> = Vec::new();
@@ -156,7 +160,8 @@ pub fn beside<'a>(folders: impl IntoIterator<Item = &'a Path>) -> io::Result<Vec
     Ok(found)
 }
 
-/// Lists the restores that died while they replaced something: those that the workspace knows, and those beside `targets`.
+/// Lists the restores that died while they replaced something: those that the workspace knows, and those beside
+/// `targets`.
 pub fn interrupted<'a>(workspace: Option<&Workspace>, targets: impl IntoIterator<Item = &'a Path>) -> io::Result<Vec<Interrupted>> {
     let mut folders: Vec<PathBuf> = targets.into_iter().map(|target| parent(&resolved(target)).to_owned()).collect();
     if let Some(workspace) = workspace {

@@ -1,7 +1,8 @@
-//! Remembers which store lies behind which path, so that an unmounted disk is not taken for a store that was never used.
+//! Remembers which store lies behind which path, so that an unmounted disk is not taken for a store that was never
+//! used.
 //!
-//! One small file for each path, in `stores/` of the state directory. It may be deleted at any time: then the path counts as
-//! new, as on the first day. It decides nothing else.
+//! One small file for each path, in `stores/` of the state directory. It may be deleted at any time: then the path
+//! counts as new, as on the first day. It decides nothing else.
 
 use std::fs;
 use std::io::{self, Write as _};
@@ -48,8 +49,9 @@ impl KnownStores {
 
     /// Remembers one more store at a path.
     ///
-    /// Dies before the rename: the path is as known as before, and a file that the next call for this path replaces stays. Dies after it:
-    /// the store is known. It is in the store by then: the other way round, a store without its id would count as a lost one.
+    /// Dies before the rename: the path is as known as before, and a file that the next call for this path replaces
+    /// stays. Dies after it: the store is known. It is in the store by then: the other way round, a store without its
+    /// id would count as a lost one.
     pub fn remember(&self, path: &Path, id: &StoreId) -> io::Result<()> {
         // What cannot be read is replaced: it knows nothing any more.
         let mut ids = self.at(path).unwrap_or_default();

@@ -78,10 +78,11 @@ impl Workspace {
         Ok(WorkspaceLock { _file: file.expect("a file that is missing is created") })
     }
 
-    /// Removes the folder if nothing is in it but empty folders and the lock; returns whether it is gone. A missing one is gone.
+    /// Removes the folder if nothing is in it but empty folders and the lock; returns whether it is gone. A missing one
+    /// is gone.
     ///
-    /// Dies in between: a workspace that is empty or holds an empty lock file. Whoever came meanwhile and has scratch in it keeps it:
-    /// only empty folders are removed, and the file of the lock under the lock.
+    /// Dies in between: a workspace that is empty or holds an empty lock file. Whoever came meanwhile and has scratch
+    /// in it keeps it: only empty folders are removed, and the file of the lock under the lock.
     pub fn remove_if_unused(&self) -> io::Result<bool> {
         match fs::symlink_metadata(&self.folder) {
             Ok(_) => {}
@@ -106,7 +107,8 @@ impl Workspace {
 
 /// Opens and locks a file, waiting for another run for at most `limit`. `None` if `open` finds no file.
 ///
-/// Whoever held the lock may have removed the file: then the lock of that file is nobody's any more, and the path is opened again.
+/// Whoever held the lock may have removed the file: then the lock of that file is nobody's any more, and the path is
+/// opened again.
 pub(super) fn lock_named(
     path: &Path,
     open: impl Fn() -> io::Result<Option<File>>,

@@ -1,8 +1,10 @@
-//! The local folder of a repository: scratch, the lock, holds, pending archives, records of restores and the activity log.
+//! The local folder of a repository: scratch, the lock, holds, pending archives, records of restores and the activity
+//! log.
 //!
-//! It is `.heirloom` in a local store, and a folder of the state directory for a store that is not on this machine. Everything in it
-//! but a pending archive may be lost: the archives are the truth. Beside it stand the notes that a restore leaves at its targets
-//! ([`intents`]) and the memory of which stores were used ([`known`]), which belong to no repository.
+//! It is `.heirloom` in a local store, and a folder of the state directory for a store that is not on this machine.
+//! Everything in it but a pending archive may be lost: the archives are the truth. Beside it stand the notes that a
+//! restore leaves at its targets ([`intents`]) and the memory of which stores were used ([`known`]), which belong to no
+//! repository.
 
 pub mod activity;
 pub mod holds;

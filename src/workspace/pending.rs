@@ -1,6 +1,7 @@
 //! Archives that are committed in the workspace and wait to be moved to the store: `pending/NAME`.
 //!
-//! From its commit on such an archive is durable and counts, so this folder is the one thing in a workspace that is no cache.
+//! From its commit on such an archive is durable and counts, so this folder is the one thing in a workspace that is no
+//! cache.
 
 use std::collections::HashSet;
 use std::fs::{self, File};
@@ -20,7 +21,8 @@ pub(super) const FOLDER: &str = "pending";
 impl Workspace {
     /// Commits a finished and synced archive, under a name that is neither pending nor among `taken`.
     ///
-    /// Dies before the link: scratch, and no target was touched. Dies after it: a pending archive, which the next run sends.
+    /// Dies before the link: scratch, and no target was touched. Dies after it: a pending archive, which the next run
+    /// sends.
     pub fn commit_pending(&self, staged: &Path, wanted: &ArchiveName, taken: &HashSet<String>) -> io::Result<ArchiveName> {
         let (folder, created) = self.create_subfolder(FOLDER)?;
         if created {
@@ -50,7 +52,8 @@ impl Workspace {
 
     /// Removes a pending archive because nothing that it holds was replaced, or because the store has it.
     ///
-    /// Dies before: it stays, and holds what its source holds. Dies after: it is gone, and a power cut can bring it back whole.
+    /// Dies before: it stays, and holds what its source holds. Dies after: it is gone, and a power cut can bring it
+    /// back whole.
     pub fn discard_pending(&self, name: &ArchiveName) -> io::Result<()> {
         match fs::remove_file(self.pending_path(name)) {
             Err(cause) if cause.kind() != io::ErrorKind::NotFound => Err(cause),
@@ -75,13 +78,15 @@ impl Workspace {
         Ok(names)
     }
 
-    /// Locks a pending archive, so that one run sends it, waiting for another for at most `limit`. `None` if it is not pending any more.
+    /// Locks a pending archive, so that one run sends it, waiting for another for at most `limit`. `None` if it is not
+    /// pending any more.
     pub fn lock_pending(&self, name: &ArchiveName, limit: Duration, progress: &dyn Progress) -> Result<Option<File>, LockError> {
         let path = self.pending_path(name);
         let open = || match File::options().read(true).write(true).open(&path) {
             Ok(file) => Ok(Some(file)),
             Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(None),
-            // An interrupted run may have given it the rights of the store. Only NFS refuses to lock a file that is open for reading.
+            // An interrupted run may have given it the rights of the store. Only NFS refuses to lock a file that is
+            // open for reading.
             Err(cause) if cause.kind() == io::ErrorKind::PermissionDenied => File::open(&path).map(Some),
             Err(cause) => Err(cause),
         };

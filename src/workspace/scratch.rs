@@ -31,7 +31,8 @@ pub struct Scratch {
 }
 
 impl Scratch {
-    /// Makes a scratch folder inside the folder of a target, on the same file system, so that a finished file can be renamed.
+    /// Makes a scratch folder inside the folder of a target, on the same file system, so that a finished file can be
+    /// renamed.
     pub fn beside(folder: &Path) -> io::Result<Self> {
         Self::make(folder, BESIDE)
     }
@@ -115,9 +116,10 @@ impl Drop for Scratch {
 
 /// Removes a scratch folder with everything in it.
 ///
-/// First all but the lock file, under the lock, then the lock file after it was closed: FUSE and NFS keep a removed file that is
-/// still open under another name in the folder, which then cannot be removed. Nobody takes a folder over in between that
-/// anybody would miss: another run that gets the lock only removes it, too. Dies in between: a part of worthless data stays.
+/// First all but the lock file, under the lock, then the lock file after it was closed: FUSE and NFS keep a removed
+/// file that is still open under another name in the folder, which then cannot be removed. Nobody takes a folder over
+/// in between that anybody would miss: another run that gets the lock only removes it, too. Dies in between: a part of
+/// worthless data stays.
 fn remove_owned(path: &Path, lock: File) -> io::Result<()> {
     for entry in fs::read_dir(path)? {
         let entry = entry?;
@@ -153,7 +155,8 @@ fn own(path: &Path) -> io::Result<Option<File>> {
 
 /// Removes the scratch folders that dead runs of this user left beside a target; returns how many.
 ///
-/// In a folder like `/tmp` others may have made folders of such a name, to have them removed, or something that they lead to.
+/// In a folder like `/tmp` others may have made folders of such a name, to have them removed, or something that they
+/// lead to.
 pub fn sweep_beside(folder: &Path) -> io::Result<usize> {
     let mut folders = candidates(folder, BESIDE, FileType::is_dir)?;
     folders.retain(|path| fs::symlink_metadata(path).is_ok_and(|found| is_own(&found)));
@@ -181,7 +184,8 @@ fn sweep(folders: Vec<PathBuf>) -> io::Result<usize> {
         let removed = own(&path).and_then(|lock| match lock {
             Some(lock) => match remove_owned(&path, lock) {
                 Ok(()) => Ok(1),
-                // A process has a removed file in it open (FUSE, NFS): it goes with that process, and the folder in a later run.
+                // A process has a removed file in it open (FUSE, NFS): it goes with that process, and the folder in a
+                // later run.
                 Err(error) if matches!(error.kind(), io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::ResourceBusy) => Ok(0),
                 Err(error) => Err(error),
             },

@@ -37,7 +37,8 @@ impl Made {
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     }
 
-    /// Checks the copy, in one piece and in parts; whatever comes out, it is the same, and the file is as it was and alone.
+    /// Checks the copy, in one piece and in parts; whatever comes out, it is the same, and the file is as it was and
+    /// alone.
     fn check(&self, depth: Depth) -> Checked {
         let before = fs::read(&self.path).unwrap();
         let checked = check(&self.path, depth, Effort::single(), &Silent).unwrap();

@@ -1,7 +1,8 @@
 //! Properties of everything that reads what others wrote: archives of all forms, metadata, configuration, names.
 //!
-//! Whatever the bytes are: no panic, no hang, and nothing is taken for good that is not. `PROPTEST_CASES` sets how many are tried.
-//! `scripts/fuzz.sh` gives the same checks (`tests/library/hostile`) to libFuzzer, which finds what chance does not.
+//! Whatever the bytes are: no panic, no hang, and nothing is taken for good that is not. `PROPTEST_CASES` sets how many
+//! are tried. `scripts/fuzz.sh` gives the same checks (`tests/library/hostile`) to libFuzzer, which finds what chance
+//! does not.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -129,7 +130,8 @@ proptest! {
         changes.iter().for_each(|change| apply(&mut bytes, change));
         prop_assume!(bytes != *good);
         let read = accepted(name, bytes);
-        // A foreign gzip has a time in its header, and a bare tar texts and zeros, that no digest covers. Of ours every byte is covered.
+        // A foreign gzip has a time in its header, and a bare tar texts and zeros, that no digest covers. Of ours every
+        // byte is covered.
         prop_assert!(read.is_none() || sample > 0, "{name} was accepted after {changes:?}");
         prop_assert!(read.is_none() || read == accepted(name, good.clone()), "{name} gave another database after {changes:?}");
     }
@@ -210,7 +212,8 @@ fn the_seeds_of_the_fuzzers_keep_every_promise_and_most_archives_are_good() {
     }
 }
 
-/// What the fuzzers and a reading of the code found; each was a panic, a wrong number, too much memory, or an archive that two tools read in two ways.
+/// What the fuzzers and a reading of the code found; each was a panic, a wrong number, too much memory, or an archive
+/// that two tools read in two ways.
 mod found {
     use std::time::{Duration, Instant};
 

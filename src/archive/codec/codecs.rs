@@ -66,15 +66,16 @@ impl Codec {
         }
     }
 
-    /// Returns the size that a stored member has, and what it holds as far as that lies in `head`; `None` if it is not stored as we do it.
+    /// Returns the size that a stored member has, and what it holds as far as that lies in `head`; `None` if it is not
+    /// stored as we do it.
     pub(crate) fn stored_start(self, head: &[u8]) -> Option<(u32, &[u8])> {
         match self {
             Self::Gzip => Some((gzip::size_in_header(head.first_chunk()?)?, gzip::first_stored_block(head)?)),
         }
     }
 
-    /// Takes a stored member apart: the bytes it holds. `None` if it is not exactly what [`append_stored`](Self::append_stored) makes
-    /// of `bytes` bytes; an error if its checksum is wrong.
+    /// Takes a stored member apart: the bytes it holds. `None` if it is not exactly what
+    /// [`append_stored`](Self::append_stored) makes of `bytes` bytes; an error if its checksum is wrong.
     pub(crate) fn stored_contents(self, member: &[u8], bytes: usize) -> Result<Option<Vec<u8>>, ArchiveError> {
         match self {
             Self::Gzip => gzip::stored_contents(member, bytes).transpose().map_err(damaged),

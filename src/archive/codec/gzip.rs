@@ -72,8 +72,8 @@ fn stored_header(bytes: usize, last: bool) -> [u8; STORED_HEADER] {
     [u8::from(last), length[0], length[1], !length[0], !length[1]]
 }
 
-/// Takes a stored member apart: the bytes it holds, or an error if their CRC is wrong. `None` if it is not what [`append_stored`] makes of
-/// `bytes` bytes.
+/// Takes a stored member apart: the bytes it holds, or an error if their CRC is wrong. `None` if it is not what
+/// [`append_stored`] makes of `bytes` bytes.
 pub(crate) fn stored_contents(member: &[u8], bytes: usize) -> Option<Result<Vec<u8>, &'static str>> {
     if member.len() != stored_bytes(bytes) || size_in_header(member.first_chunk()?)? as usize != member.len() {
         return None;

@@ -1,6 +1,7 @@
 //! Where a member lies and what it claims to hold.
 
-/// A member as the codec describes it, before it was read. Its sizes are possible together, and it ends within the file.
+/// A member as the codec describes it, before it was read. Its sizes are possible together, and it ends within the
+/// file.
 #[derive(Clone, Copy)]
 pub(crate) struct Member {
     /// Where it begins in the file.

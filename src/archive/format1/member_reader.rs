@@ -1,8 +1,8 @@
 //! Reads format 1 as we write it: member by member, in parallel, and only those that are wanted.
 //!
-//! The sizes that members claim are hints: each must land on the next member, or on the end of the file. Where a member lies
-//! in the tar follows from the sizes of those before it, and what must lie there from the metadata; a member that claims
-//! anything else is refused before anything is allocated for it.
+//! The sizes that members claim are hints: each must land on the next member, or on the end of the file. Where a member
+//! lies in the tar follows from the sizes of those before it, and what must lie there from the metadata; a member that
+//! claims anything else is refused before anything is allocated for it.
 
 use std::num::NonZeroUsize;
 use std::sync::{Mutex, PoisonError};
@@ -167,7 +167,8 @@ impl Feeder<'_> {
         }
     }
 
-    /// Collects members of a database into a job; returns how far they reach. They must end exactly where the database does.
+    /// Collects members of a database into a job; returns how far they reach. They must end exactly where the database
+    /// does.
     fn collect(&mut self, job: &mut Job, index: usize, from: u64) -> Result<u64, ArchiveError> {
         let end = padded(&self.reader.databases[index]);
         let mut to = from;
@@ -236,7 +237,8 @@ impl Worker {
         if let Content::Data { index, from } = job.content
             && let Wanted::Into(file) = reader.wanted[index]
         {
-            // The kernel lets one write to a file at a time, and burns the processor of whoever waits; here the other one sleeps.
+            // The kernel lets one write to a file at a time, and burns the processor of whoever waits; here the other
+            // one sleeps.
             let _alone = reader.writing.lock().unwrap_or_else(PoisonError::into_inner);
             positional_write::write_at(file, &job.unpacked[..job.live], from)?;
         }

@@ -21,7 +21,8 @@ pub(crate) struct Described {
     pub(crate) second: u64,
 }
 
-/// Reads the first member. `head` is the beginning of the file: all of a small first member, and enough to recognise any.
+/// Reads the first member. `head` is the beginning of the file: all of a small first member, and enough to recognise
+/// any.
 ///
 /// `None` if the first member is not as we write it.
 pub(crate) fn first_member(codec: Codec, source: &dyn ReadAt, head: &[u8]) -> Result<Option<Described>, ArchiveError> {

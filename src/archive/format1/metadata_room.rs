@@ -6,7 +6,8 @@ use crate::metadata::{Integrity, Kind, Metadata};
 /// What the findings of one database may need beyond those of the draft, in bytes.
 const FINDINGS_ROOM: usize = 8 * 1024;
 
-/// Returns the room that the final metadata can need: `draft` holds every name, path and table, and any numbers; those are taken at their longest.
+/// Returns the room that the final metadata can need: `draft` holds every name, path and table, and any numbers; those
+/// are taken at their longest.
 ///
 /// Each database may get findings of 8 KiB beyond those that the draft holds.
 pub fn metadata_room(draft: &Metadata) -> usize {

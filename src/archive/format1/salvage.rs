@@ -1,8 +1,9 @@
 //! Reads what can still be read of a damaged archive, and says what cannot. Never calls anything good.
 //!
-//! A member that cannot be opened keeps its place, and the next one follows it. Where the header of a member is lost, the chain of
-//! sizes is cut: it is taken up again at the first header from which the sizes lead to the exact end of the file, and the place of
-//! what lies there is counted back from the tar header of a database or from `RESTORE.txt`. What has no certain place is left out.
+//! A member that cannot be opened keeps its place, and the next one follows it. Where the header of a member is lost,
+//! the chain of sizes is cut: it is taken up again at the first header from which the sizes lead to the exact end of
+//! the file, and the place of what lies there is counted back from the tar header of a database or from `RESTORE.txt`.
+//! What has no certain place is left out.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -194,7 +195,8 @@ impl Salvage<'_> {
         Ok(self.expected_bytes(place) == Some(piece.unpacked()) || unpacker.open(self.source, &piece.member)?.is_some())
     }
 
-    /// Returns how many bytes a member holds that begins at a place, as we write archives; `None` behind the last database.
+    /// Returns how many bytes a member holds that begins at a place, as we write archives; `None` behind the last
+    /// database.
     fn expected_bytes(&self, place: u64) -> Option<u64> {
         let mut header = 0;
         for database in self.databases {

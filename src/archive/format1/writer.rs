@@ -53,7 +53,8 @@ struct Run {
 }
 
 impl<S: Sink> Writer<S> {
-    /// Begins an archive in an empty sink and reserves `room` bytes for the metadata. `created_at` becomes the time of all entries.
+    /// Begins an archive in an empty sink and reserves `room` bytes for the metadata. `created_at` becomes the time of
+    /// all entries.
     pub fn create(mut sink: S, options: &WriteOptions, created_at: DateTime<Utc>, room: usize) -> Result<Self, ArchiveError> {
         if room == 0 || !room.is_multiple_of(TAR_BLOCK) || room as u64 > MAX_METADATA_BYTES {
             return Err(invalid("the room for the metadata must be a multiple of 512 up to 16 MiB"));
@@ -66,7 +67,8 @@ impl<S: Sink> Writer<S> {
         Ok(Self { sink, codec, room, modified, encoders })
     }
 
-    /// Appends a database of exactly `bytes` bytes, read from the start of `source` by `pread`, and returns the digest of those bytes.
+    /// Appends a database of exactly `bytes` bytes, read from the start of `source` by `pread`, and returns the digest
+    /// of those bytes.
     ///
     /// Fails where the source holds fewer bytes or more. Advances `progress` by bytes of the source.
     pub fn add_database(&mut self, entry: &str, source: &File, bytes: u64, progress: &dyn Progress) -> Result<Sha256, ArchiveError> {
@@ -175,7 +177,8 @@ impl<S: Sink> Finished<S> {
 }
 
 impl Finished {
-    /// Waits until the file is on the disk. Without this a power cut after the commit could leave a name for a file that is not whole.
+    /// Waits until the file is on the disk. Without this a power cut after the commit could leave a name for a file
+    /// that is not whole.
     pub fn sync(&self) -> io::Result<()> {
         self.sink.sync()
     }

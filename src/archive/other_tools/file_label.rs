@@ -1,4 +1,5 @@
-//! What is known of an archive besides what is in it: its name, from which a set and a time can be read, and when it was written.
+//! What is known of an archive besides what is in it: its name, from which a set and a time can be read, and when it
+//! was written.
 
 use std::path::Path;
 
@@ -17,7 +18,8 @@ pub(crate) struct FileLabel<'a> {
     pub(crate) zone: Tz,
 }
 
-/// Takes a time in a zone. Of an hour that comes twice the first is taken; one that is left out counts on from the hour before it.
+/// Takes a time in a zone. Of an hour that comes twice the first is taken; one that is left out counts on from the hour
+/// before it.
 pub(crate) fn in_zone(time: NaiveDateTime, zone: Tz) -> DateTime<Utc> {
     let exact = |time: NaiveDateTime| zone.from_local_datetime(&time).earliest().map(|time| time.to_utc());
     let hour = TimeDelta::hours(1);
@@ -42,7 +44,8 @@ pub(crate) fn time_of(stem: &str, zone: Tz) -> Option<DateTime<Utc>> {
     Some(if text.as_bytes().get(8) == Some(&b'T') { time.and_utc() } else { in_zone(time, zone) })
 }
 
-/// Returns the set that a name speaks of: what is in front of the time, without `_backup`; all of it where there is no time.
+/// Returns the set that a name speaks of: what is in front of the time, without `_backup`; all of it where there is no
+/// time.
 pub(crate) fn set_of(stem: &str) -> Name {
     let front = time_starts(stem).map(|at| stem[..at].trim_end_matches(['_', '-', '.']));
     let front = front.map(|front| front.strip_suffix("_backup").or(front.strip_suffix("-backup")).unwrap_or(front));

@@ -61,7 +61,8 @@ pub(crate) enum Found {
 struct FoundDatabase {
     entry: TarEntry,
     known: Option<&'static Known>,
-    /// What its size says. Damage counts only where no sidecar can explain it: a checkpoint that had not ended leaves a short file.
+    /// What its size says. Damage counts only where no sidecar can explain it: a checkpoint that had not ended leaves a
+    /// short file.
     size: sqlite_file::SizeSaid,
 }
 
@@ -125,7 +126,8 @@ fn last_part(name: &str) -> &str {
     name.rsplit('/').next().unwrap_or(name)
 }
 
-/// Says what an entry is to a database in the same folder, where its name makes it a sidecar; `None` inside for the `-shm`.
+/// Says what an entry is to a database in the same folder, where its name makes it a sidecar; `None` inside for the
+/// `-shm`.
 fn sidecar_of(database: &str, other: &str) -> Option<Option<Part>> {
     let ending = other.strip_prefix(database)?;
     if ending == "-shm" {
@@ -257,7 +259,8 @@ fn compare_includes(metadata: &OldMetadata, databases: &[Held], oddities: &mut V
     }
 }
 
-/// Reads the statistics of one database: its tables with their rows, or their number. Errors that the old tool recorded promise nothing.
+/// Reads the statistics of one database: its tables with their rows, or their number. Errors that the old tool recorded
+/// promise nothing.
 fn stats(metadata: &OldMetadata, known: &Known, oddities: &mut Vec<String>) -> (Option<Vec<TableMetadata>>, Option<u64>) {
     let Some(stats) = metadata.rest.get(known.stats) else { return (None, None) };
     let negative = |value: &Value| value.as_f64().is_some_and(|number| number < 0.0);

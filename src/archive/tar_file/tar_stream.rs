@@ -93,7 +93,8 @@ impl Tar {
         self.source.trailing()
     }
 
-    /// Refuses a tar in which a folder was passed over, besides the one that a tar of `.` begins with. Archives of ours and of the old tool hold none.
+    /// Refuses a tar in which a folder was passed over, besides the one that a tar of `.` begins with. Archives of ours
+    /// and of the old tool hold none.
     pub(crate) fn refuse_folders(&self) -> Result<(), ArchiveError> {
         match &self.folder {
             None => Ok(()),

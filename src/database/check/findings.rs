@@ -26,8 +26,8 @@ pub struct Checked {
     pub findings: Vec<String>,
     /// Rows that break a foreign key; `None` where that was not checked.
     pub foreign_key_violations: Option<u64>,
-    /// The statements that rebuild the indexes that are wrong, where nothing else is. With the verdict `Damaged` an index and its
-    /// table contradict each other, and a rebuild would settle that in favor of the table.
+    /// The statements that rebuild the indexes that are wrong, where nothing else is. With the verdict `Damaged` an
+    /// index and its table contradict each other, and a rebuild would settle that in favor of the table.
     pub rebuild: Vec<String>,
 }
 
@@ -60,8 +60,8 @@ pub(super) struct Found {
 }
 
 impl Found {
-    /// Takes an error of SQLite's: damage is noted, what fails the check as a whole is returned as an error, and anything
-    /// else is returned as the reason why a part could not be checked.
+    /// Takes an error of SQLite's: damage is noted, what fails the check as a whole is returned as an error, and
+    /// anything else is returned as the reason why a part could not be checked.
     pub(super) fn note(&mut self, copy: &Path, error: rusqlite::Error) -> Result<Option<String>, SourceError> {
         match error.sqlite_error_code() {
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
@@ -122,8 +122,9 @@ impl Found {
     }
 }
 
-/// Returns the result code in a line of integrity_check, such as `Tree 2 page 5: unable to get the page. error code=266`,
-/// where it is one of the system's. A read beyond the end is not: the copy is private, so its file is too short.
+/// Returns the result code in a line of integrity_check, such as `Tree 2 page 5: unable to get the page. error
+/// code=266`, where it is one of the system's. A read beyond the end is not: the copy is private, so its file is too
+/// short.
 fn failure_in(line: &str) -> Option<i32> {
     let (_, code) = line.rsplit_once("error code")?;
     let code = code.trim_start_matches(['=', ' ']).parse().ok()?;

@@ -1,9 +1,9 @@
 //! Tells a broken index from broken data.
 //!
-//! An index repeats what its table holds, so an index that only lacks entries costs nothing but a rebuild: every row can be
-//! read. Where an index holds something that its table does not, or the two disagree about a row, one of them is wrong and
-//! `REINDEX` would hide which: that stays damage. Everything is decided by counting on a private copy: the entries in the
-//! b-tree of the index, the rows of the table, and the rows whose entry `integrity_check` does not find.
+//! An index repeats what its table holds, so an index that only lacks entries costs nothing but a rebuild: every row
+//! can be read. Where an index holds something that its table does not, or the two disagree about a row, one of them is
+//! wrong and `REINDEX` would hide which: that stays damage. Everything is decided by counting on a private copy: the
+//! entries in the b-tree of the index, the rows of the table, and the rows whose entry `integrity_check` does not find.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -75,8 +75,8 @@ pub(in crate::database) fn judge(copy: &Path, connection: &Connection, progress:
     Ok(Some(wrong))
 }
 
-/// Looks for FTS5 indexes that do not match the table that they take their content from: `integrity_check` does not compare
-/// these (sqlite.org/fts5.html, "The 'integrity-check' Command"). Returns what could not be compared as notes.
+/// Looks for FTS5 indexes that do not match the table that they take their content from: `integrity_check` does not
+/// compare these (sqlite.org/fts5.html, "The 'integrity-check' Command"). Returns what could not be compared as notes.
 pub(in crate::database) fn lagging(
     copy: &Path,
     connection: &Connection,
@@ -99,7 +99,8 @@ pub(in crate::database) fn lagging(
 
 /// Rebuilds indexes of a private copy by statements that a check returned.
 ///
-/// Whoever dies here leaves a private copy that nothing refers to yet. SQLite syncs the file when each statement commits.
+/// Whoever dies here leaves a private copy that nothing refers to yet. SQLite syncs the file when each statement
+/// commits.
 pub fn rebuild(copy: &Path, statements: &[String], progress: &dyn Progress) -> Result<(), SourceError> {
     let failed = |error: rusqlite::Error| SourceError::from_sqlite(copy, "rebuild the indexes of", &error);
     let connection = open_private_to_write(copy).map_err(failed)?;
@@ -133,8 +134,8 @@ struct Seen {
 }
 
 impl Seen {
-    /// Reads all lines about the whole file or, where that cannot be checked in one, about each table. Returns `false` where
-    /// something else is wrong, or where there are too many lines to be sure.
+    /// Reads all lines about the whole file or, where that cannot be checked in one, about each table. Returns `false`
+    /// where something else is wrong, or where there are too many lines to be sure.
     fn whole(&mut self, connection: &Connection) -> rusqlite::Result<bool> {
         match self.lines(connection, &format!("PRAGMA integrity_check({})", i32::MAX), &[]) {
             Ok(_) => return Ok(!self.other),

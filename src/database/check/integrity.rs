@@ -1,8 +1,8 @@
 //! Says whether a private copy is sound.
 //!
-//! `integrity_check` alone does not say it: it leaves out the freelist where a view comes first in SQLite's list of tables, it
-//! stops as a whole where a collation or function is missing that only the application has, and it lists rows that
-//! break a NOT NULL or CHECK like damage. This file asks in parts, and keeps the three apart.
+//! `integrity_check` alone does not say it: it leaves out the freelist where a view comes first in SQLite's list of
+//! tables, it stops as a whole where a collation or function is missing that only the application has, and it lists
+//! rows that break a NOT NULL or CHECK like damage. This file asks in parts, and keeps the three apart.
 
 use std::path::Path;
 
@@ -37,7 +37,8 @@ pub enum Depth {
 
 /// Checks a private copy, which is only read; damage is a value, not an error.
 ///
-/// Damage must be seen twice, with every byte read in between: SQLite takes an EIO of the disk for a malformed database.
+/// Damage must be seen twice, with every byte read in between: SQLite takes an EIO of the disk for a malformed
+/// database.
 pub fn check(copy: &Path, depth: Depth, effort: Effort, progress: &dyn Progress) -> Result<Checked, SourceError> {
     seen_twice(
         || check_once(copy, depth, effort, progress),
@@ -135,8 +136,8 @@ fn indexes(copy: &Path, connection: &Connection, found: &mut Found, progress: &d
     Ok(())
 }
 
-/// Runs integrity_check or quick_check: over the whole file, unless its parts are known to be in order, over the freelist by itself,
-/// and where the whole file cannot be checked, table by table.
+/// Runs integrity_check or quick_check: over the whole file, unless its parts are known to be in order, over the
+/// freelist by itself, and where the whole file cannot be checked, table by table.
 fn integrity(copy: &Path, connection: &Connection, pragma: &str, in_order: bool, found: &mut Found) -> Result<(), SourceError> {
     let stopped = match if in_order { Ok(()) } else { whole(connection, pragma, found) } {
         Ok(()) => None,
@@ -172,7 +173,8 @@ fn integrity(copy: &Path, connection: &Connection, pragma: &str, in_order: bool,
     Ok(())
 }
 
-/// Checks the whole file; goes on behind the first hundred lines where those are violations only, and could hide damage.
+/// Checks the whole file; goes on behind the first hundred lines where those are violations only, and could hide
+/// damage.
 fn whole(connection: &Connection, pragma: &str, found: &mut Found) -> rusqlite::Result<()> {
     let lines = run(connection, &format!("PRAGMA {pragma}({MOST_FINDINGS})"), &[], found)?;
     if lines >= MOST_FINDINGS && found.damage.is_empty() {

@@ -1,9 +1,9 @@
 //! integrity_check in parts that run at the same time.
 //!
-//! `quick_check` looks at every page and every row of the whole file, and asks FTS and R*Tree tables; what it leaves out is whether
-//! each index holds exactly the rows of its table. That is what `integrity_check` of a single table adds, and every table can be
-//! asked on a connection of its own. Together they see what one `integrity_check` sees, for a sixth more work in about two
-//! thirds of the time on two processors.
+//! `quick_check` looks at every page and every row of the whole file, and asks FTS and R*Tree tables; what it leaves
+//! out is whether each index holds exactly the rows of its table. That is what `integrity_check` of a single table
+//! adds, and every table can be asked on a connection of its own. Together they see what one `integrity_check` sees,
+//! for a sixth more work in about two thirds of the time on two processors.
 
 use std::num::NonZeroUsize;
 use std::path::Path;
@@ -20,11 +20,13 @@ use crate::progress::Progress;
 
 /// How much memory the page caches of all checks that run at the same time take together, in bytes.
 ///
-/// integrity_check looks up every row in every index. Of a database of 1 GB it reads 1.8 million pages with SQLite's default of 2 MB,
-/// half a million with this, and no fewer with more. `mmap_size` would read none, but make the whole database resident.
+/// integrity_check looks up every row in every index. Of a database of 1 GB it reads 1.8 million pages with SQLite's
+/// default of 2 MB, half a million with this, and no fewer with more. `mmap_size` would read none, but make the whole
+/// database resident.
 const CACHE_BYTES: usize = 24 * 1024 * 1024;
-/// The most looks at tables that asking one by one may take. `integrity_check` of a single table goes over the list of all tables, so that
-/// asking each of 20,000 took a minute where one `integrity_check` of the whole file takes a second; a thousand take 0.1 s.
+/// The most looks at tables that asking one by one may take. `integrity_check` of a single table goes over the list of
+/// all tables, so that asking each of 20,000 took a minute where one `integrity_check` of the whole file takes a
+/// second; a thousand take 0.1 s.
 const MOST_LOOKS: usize = 1_000_000;
 
 /// How much of the machine a check may take.
@@ -53,7 +55,8 @@ impl Effort {
 
     /// Prepares a connection for a check with one thread's part of the memory.
     ///
-    /// A check looks at every cell of every page by itself; `cell_size_check` would do so once more for the rows, and take a tenth longer.
+    /// A check looks at every cell of every page by itself; `cell_size_check` would do so once more for the rows, and
+    /// take a tenth longer.
     pub(in crate::database) fn prepare(self, connection: &Connection) -> rusqlite::Result<()> {
         let cache = self.cache / self.threads / 1024;
         connection.execute_batch(&format!("PRAGMA cell_size_check=OFF; PRAGMA cache_size=-{cache};"))
@@ -62,8 +65,9 @@ impl Effort {
 
 /// Says whether all parts of an `integrity_check` find a copy in order. `connection` is one to the copy.
 ///
-/// `false` says no more than that one part did not: it found something, or could not be run; or that one `integrity_check` is faster: with
-/// one thread, or with thousands of tables. Whoever needs to know more asks in one piece.
+/// `false` says no more than that one part did not: it found something, or could not be run; or that one
+/// `integrity_check` is faster: with one thread, or with thousands of tables. Whoever needs to know more asks in one
+/// piece.
 pub(in crate::database) fn all_in_order(copy: &Path, connection: &Connection, effort: Effort, progress: &dyn Progress) -> bool {
     if effort.threads < 2 {
         return false;

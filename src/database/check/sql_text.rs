@@ -1,4 +1,5 @@
-//! Reads the few things out of SQL that SQLite does not report: the condition of a partial index, the module of a virtual table.
+//! Reads the few things out of SQL that SQLite does not report: the condition of a partial index, the module of a
+//! virtual table.
 
 use rusqlite::Connection;
 

@@ -15,7 +15,8 @@ use crate::database::sqlite::names::{quoted_identifier, text};
 use crate::digest::{Hasher, Sha256};
 use crate::progress::{Progress, Silent};
 
-/// The facts that the metadata records. Field names and meanings as in [`DatabaseMetadata`](crate::metadata::DatabaseMetadata).
+/// The facts that the metadata records. Field names and meanings as in
+/// [`DatabaseMetadata`](crate::metadata::DatabaseMetadata).
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[allow(missing_docs, reason = "each is documented at the metadata field of the same name")]
 pub struct Facts {
@@ -59,8 +60,9 @@ impl Facts {
 
 /// Reads the facts of a private copy (read-only, immutable). Rows are not counted.
 ///
-/// The header alone answers most: no statement of SQLite's is needed that would parse a schema first. Fails where the schema is
-/// damaged, which must be seen twice, with every byte read in between: SQLite takes an EIO of the disk for a malformed database.
+/// The header alone answers most: no statement of SQLite's is needed that would parse a schema first. Fails where the
+/// schema is damaged, which must be seen twice, with every byte read in between: SQLite takes an EIO of the disk for a
+/// malformed database.
 pub fn facts(copy: &Path) -> Result<Facts, SourceError> {
     seen_twice(|| facts_once(copy), is_damaged, |_| read_through(copy, copy, &Silent))
 }
@@ -158,7 +160,8 @@ impl Schema {
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
             for column in 0..4 {
-                // A length in front of each text: no two schemas run together to the same bytes. NULL has a length that no text has.
+                // A length in front of each text: no two schemas run together to the same bytes. NULL has a length that
+                // no text has.
                 if let Some(text) = text(row.get_ref(column)?) {
                     self.digest.update(&(text.len() as u64).to_be_bytes());
                     self.digest.update(text);

@@ -33,7 +33,8 @@ pub struct Glance {
     pub tables: Option<u64>,
 }
 
-/// Reads what the header and the schema say through a read transaction, and changes nothing; waits for locks up to `busy`.
+/// Reads what the header and the schema say through a read transaction, and changes nothing; waits for locks up to
+/// `busy`.
 ///
 /// Where reading in place would have to recover or write something, only the header is read as it lies on the disk.
 pub fn glance(path: &Path, busy: Duration, progress: &dyn Progress) -> Result<Glance, SourceError> {

@@ -24,7 +24,8 @@ use crate::progress::Silent;
 const LOCK_BYTE: u64 = 1 << 30;
 /// How much is compared at once.
 const BLOCK: usize = 1 << 20;
-/// Header fields that writing a database changes: journal mode, change counter, schema version, version-valid-for and SQLite's version.
+/// Header fields that writing a database changes: journal mode, change counter, schema version, version-valid-for and
+/// SQLite's version.
 const FREE: [std::ops::Range<usize>; 5] = [FILE_VERSIONS, CHANGE_COUNTER, SCHEMA_VERSION, VALID_FOR, WRITER_VERSION];
 
 /// Says where two database files differ beyond the header fields that writing changes; `None` where they are the same.
@@ -64,8 +65,8 @@ pub fn difference(wanted: &File, found: &File) -> io::Result<Option<String>> {
 
 /// Returns whether two private copies hold the same. `space` is a path for one more copy.
 ///
-/// A database in WAL mode keeps its page size when another is restored into it, so a copy of another page size is rewritten
-/// as such a restore rewrites it, and that is compared. What cannot be rewritten is not the same.
+/// A database in WAL mode keeps its page size when another is restored into it, so a copy of another page size is
+/// rewritten as such a restore rewrites it, and that is compared. What cannot be rewritten is not the same.
 pub fn same_content(wanted: &Path, found: &Path, space: &Path) -> io::Result<bool> {
     let found_file = File::open(found)?;
     let found_header = Header::read(&found_file)?;
@@ -107,7 +108,8 @@ pub(in crate::database) fn journal_mode_of(copy: &Path) -> io::Result<&'static s
     Ok(Header::read(&File::open(copy)?)?.journal_mode())
 }
 
-/// Rewrites a private copy with another page size into a new file, and makes sure that it holds the same. On failure says why.
+/// Rewrites a private copy with another page size into a new file, and makes sure that it holds the same. On failure
+/// says why.
 pub(in crate::database) fn resize(copy: &Path, resized: &Path, page_size: u32) -> Result<(), String> {
     // Not immutable: SQLite takes such a file for one in memory, and keeps its page size.
     let connection = connect(copy, "mode=rw", OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(|error| message(&error))?;

@@ -1,7 +1,7 @@
 //! Brings a private copy of somebody's database into the state that SQLite would show of it, with what lay beside it.
 //!
-//! A database without its `-wal` lacks commits, and one without its hot `-journal` holds half a transaction, which no integrity check
-//! finds. What does not belong to the database is left out, and named.
+//! A database without its `-wal` lacks commits, and one without its hot `-journal` holds half a transaction, which no
+//! integrity check finds. What does not belong to the database is left out, and named.
 
 use std::fs;
 use std::io;
@@ -30,14 +30,15 @@ pub fn copy_with_sidecars(database: &Path, copy: &Path, limits: &Limits, progres
     Ok(())
 }
 
-/// Recovers a private copy from what lies beside it, as SQLite would, and returns what was done, one printable line each. Afterwards
-/// nothing lies beside it.
+/// Recovers a private copy from what lies beside it, as SQLite would, and returns what was done, one printable line
+/// each. Afterwards nothing lies beside it.
 ///
 /// A sidecar that does not belong to the copy is removed without being applied: a line says why. Syncs nothing.
 pub fn recover(copy: &Path, progress: &dyn Progress) -> Result<Vec<String>, SourceError> {
     let io = |action| move |cause| SourceError::Io { path: copy.to_owned(), action, cause };
     let mut done = Vec::new();
-    // Before the -wal, since SQLite rolls back first, and what the journal holds of the first page is what the -wal was written on.
+    // Before the -wal, since SQLite rolls back first, and what the journal holds of the first page is what the -wal was
+    // written on.
     let journal = apply(copy, Part::Journal, &mut done, progress)?;
     let wal = apply(copy, Part::Wal, &mut done, progress)?;
     if !journal && !wal {

@@ -15,10 +15,11 @@ use crate::database::sqlite::connection::open_private;
 use crate::database::sqlite::names::Raw;
 use crate::progress::Silent;
 
-/// Rewrites a private copy without free pages (VACUUM) into a new file. Fails where SQLite cannot, without the new file.
+/// Rewrites a private copy without free pages (VACUUM) into a new file. Fails where SQLite cannot, without the new
+/// file.
 ///
-/// Page size, encoding, auto_vacuum, application_id, user_version and journal mode stay. Needs no memory to speak of, and room
-/// for what is kept, on the file system of the new file. Dies in between: a part of it, in scratch.
+/// Page size, encoding, auto_vacuum, application_id, user_version and journal mode stay. Needs no memory to speak of,
+/// and room for what is kept, on the file system of the new file. Dies in between: a part of it, in scratch.
 pub fn vacuum(copy: &Path, target: &Path) -> Result<(), SourceError> {
     let to_target = |cause| SourceError::Io { path: target.to_owned(), action: "write", cause };
     OpenOptions::new().write(true).create_new(true).mode(0o600).open(target).map_err(to_target)?;
@@ -33,7 +34,8 @@ fn rewrite(copy: &Path, target: &Path) -> Result<(), SourceError> {
     let connection = open_private(copy).map_err(failed)?;
     vacuum_into(&connection, target).map_err(failed)?;
     connection.close().map_err(|(_, error)| failed(error))?;
-    // VACUUM INTO makes a rollback-mode database. A restored copy must not lose its WAL mode; no connection is open to either file.
+    // VACUUM INTO makes a rollback-mode database. A restored copy must not lose its WAL mode; no connection is open to
+    // either file.
     let header = File::open(copy).and_then(|file| Header::read(&file)).map_err(io)?;
     let written = OpenOptions::new().write(true).open(target);
     written.and_then(|file| file.write_all_at(header.file_versions(), FILE_VERSIONS.start as u64)).map_err(io)?;

@@ -1,4 +1,5 @@
-//! Decides how a source can be read without changing anything, and whether this process may write beside a file of another user.
+//! Decides how a source can be read without changing anything, and whether this process may write beside a file of
+//! another user.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
@@ -75,8 +76,9 @@ fn may(path: &Path, access: Access) -> bool {
     accessat(CWD, path, access, AtFlags::EACCESS).is_ok()
 }
 
-/// Says whether sidecars that SQLite makes will belong to the owner of the file. As root it gives them to the owner, which needs
-/// CAP_CHOWN: a unit of systemd or a container often runs without it, and SQLite does not report that it failed.
+/// Says whether sidecars that SQLite makes will belong to the owner of the file. As root it gives them to the owner,
+/// which needs CAP_CHOWN: a unit of systemd or a container often runs without it, and SQLite does not report that it
+/// failed.
 fn is_owner(path: &Path) -> bool {
     let user = rustix::process::geteuid();
     (user.is_root() && can_give_away()) || fs::metadata(path).is_ok_and(|metadata| metadata.uid() == user.as_raw())
@@ -87,17 +89,19 @@ fn can_give_away() -> bool {
     capabilities(None).is_ok_and(|sets| sets.effective.contains(CapabilitySet::CHOWN))
 }
 
-/// Says whether the sidecars of a database belong to this user and the database to another one, whose applications they lock out.
+/// Says whether the sidecars of a database belong to this user and the database to another one, whose applications they
+/// lock out.
 ///
-/// They are this process's then: the last connection of an application took the old ones away after [`way`] had seen them.
+/// They are this process's then: the last connection of an application took the old ones away after [`way`] had seen
+/// them.
 pub(in crate::database) fn locks_out_owner(path: &Path) -> bool {
     let owner = |path: &Path| fs::symlink_metadata(path).map(|metadata| metadata.uid()).ok();
     let user = rustix::process::geteuid().as_raw();
     owner(&sidecar(path, "-shm")) == Some(user) && owner(path).is_some_and(|owner| owner != user)
 }
 
-/// Says why a database must not be replaced by this process, as far as that is a matter of owners: a journal, a `-wal` or a new file
-/// of root's would keep the owner's applications from opening it, after a kill for good.
+/// Says why a database must not be replaced by this process, as far as that is a matter of owners: a journal, a `-wal`
+/// or a new file of root's would keep the owner's applications from opening it, after a kill for good.
 ///
 /// With both sidecars of WAL mode there, none is made.
 pub(in crate::database) fn refuse_as_root(path: &Path) -> Result<(), TargetError> {

@@ -1,8 +1,8 @@
 //! The sole right of one operation to a file.
 //!
-//! POSIX locks belong to the process: whoever opens and closes a file drops the locks of every connection to it. So one operation at a
-//! time works on a file, and only it knows when no connection is open. A second one in the same process (a supervisor runs several)
-//! waits for the first.
+//! POSIX locks belong to the process: whoever opens and closes a file drops the locks of every connection to it. So one
+//! operation at a time works on a file, and only it knows when no connection is open. A second one in the same process
+//! (a supervisor runs several) waits for the first.
 
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt as _;
@@ -37,9 +37,11 @@ static RELEASED: Condvar = Condvar::new();
 pub(in crate::database) struct Claim(FileId);
 
 impl Claim {
-    /// Waits until no other operation of this process has the file; `None` if that takes longer than `busy` from `started` on.
+    /// Waits until no other operation of this process has the file; `None` if that takes longer than `busy` from
+    /// `started` on.
     ///
-    /// Whoever needs several files takes them in the order of their ids, so that no two operations wait for each other forever.
+    /// Whoever needs several files takes them in the order of their ids, so that no two operations wait for each other
+    /// forever.
     pub(in crate::database) fn wait(
         id: FileId,
         started: Instant,

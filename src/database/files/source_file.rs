@@ -35,7 +35,8 @@ pub fn refuse_unlinked(given: &Path) -> Result<(), SourceError> {
     }
 }
 
-/// Returns whether a file has no bytes and nothing beside it that could hold some: an application made it and wrote nothing yet.
+/// Returns whether a file has no bytes and nothing beside it that could hold some: an application made it and wrote
+/// nothing yet.
 pub fn is_blank(path: &Path) -> io::Result<bool> {
     let found = fs::metadata(path)?;
     if !found.is_file() || found.len() > 0 {
@@ -98,8 +99,8 @@ impl<'a> Seen<'a> {
 }
 
 impl Located {
-    /// Finds a source and refuses what is not a database, before SQLite sees it. Another operation of this process that works on the
-    /// file is waited for, for at most `limits.busy`.
+    /// Finds a source and refuses what is not a database, before SQLite sees it. Another operation of this process that
+    /// works on the file is waited for, for at most `limits.busy`.
     pub(in crate::database) fn find(given: &Path, limits: &Limits, progress: &dyn Progress) -> Result<Self, SourceError> {
         let mut found = Self::find_all(&[given], limits, progress)?;
         Ok(found.pop().expect("one was asked for"))

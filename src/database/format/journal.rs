@@ -18,7 +18,8 @@ const JOURNAL_MAGIC: [u8; 8] = [0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7];
 /// The longest path of a super-journal, in bytes.
 const LONGEST_NAME: u64 = 4096;
 
-/// Looks at the `-journal` of a database whose main file starts with `main`. `Fits` counts the pages that it brings back.
+/// Looks at the `-journal` of a database whose main file starts with `main`. `Fits` counts the pages that it brings
+/// back.
 pub(in crate::database) fn look_at_journal(journal: &Path, main: &Header) -> io::Result<Fit> {
     let mut file = File::open(journal)?;
     let bytes = file.metadata()?.len();
@@ -42,7 +43,8 @@ pub(in crate::database) fn look_at_journal(journal: &Path, main: &Header) -> io:
         (u64::from(page) + 8, || Ok(Fit::Strange("belongs to another state of the file, or to another database".into())));
     let mut reader = BufReader::with_capacity(8192, file);
     let (mut at, mut pages, mut checked, mut head) = (0, 0_u64, false, [0; 4 + HEADER_BYTES]);
-    // Each time that SQLite synced the journal, another header and more pages follow, at the next multiple of the sector.
+    // Each time that SQLite synced the journal, another header and more pages follow, at the next multiple of the
+    // sector.
     loop {
         let room = bytes.saturating_sub(at + sector) / record;
         let count = match number(&start, 8) {
@@ -92,8 +94,8 @@ pub(in crate::database) enum SuperJournal {
     Gone,
 }
 
-/// Takes the name of the super-journal out of a private copy of a journal, where that file is there. SQLite asks whether it exists, and
-/// older releases remove the original once they have rolled back the copy.
+/// Takes the name of the super-journal out of a private copy of a journal, where that file is there. SQLite asks
+/// whether it exists, and older releases remove the original once they have rolled back the copy.
 pub(in crate::database) fn detach_super_journal(journal: &Path) -> io::Result<SuperJournal> {
     let file = OpenOptions::new().read(true).write(true).open(journal)?;
     let bytes = file.metadata()?.len();
@@ -115,7 +117,8 @@ pub(in crate::database) fn detach_super_journal(journal: &Path) -> io::Result<Su
     }
 }
 
-/// Says whether SQLite takes the end of a journal for the name of a super-journal; otherwise it rolls back whatever stands there.
+/// Says whether SQLite takes the end of a journal for the name of a super-journal; otherwise it rolls back whatever
+/// stands there.
 fn is_super_journal(name: &[u8], sum: u32) -> bool {
     let Some((_, [b'-', b'm', b'j', digits @ ..])) = name.split_last_chunk::<12>() else { return false };
     // Its sum is over signed bytes.

@@ -1,8 +1,9 @@
 //! Checksums in the last 8 bytes of every page, as SQLite's checksum VFS keeps them (sqlite.org/cksumvfs.html).
 //!
-//! An application that uses them gets an I/O error for a page whose checksum is wrong. SQLite without that VFS copies the 8 bytes with
-//! the page, but writes the first page's header anew with each commit, and in VACUUM every page: whoever writes such a file then sets the
-//! checksums right. Where they do not hold, a page changed on the disk, which `integrity_check` cannot see.
+//! An application that uses them gets an I/O error for a page whose checksum is wrong. SQLite without that VFS copies
+//! the 8 bytes with the page, but writes the first page's header anew with each commit, and in VACUUM every page:
+//! whoever writes such a file then sets the checksums right. Where they do not hold, a page changed on the disk, which
+//! `integrity_check` cannot see.
 //!
 //! Whether the 8 bytes are such checksums follows from the pages: they are where the checksums of most pages hold.
 
@@ -193,8 +194,8 @@ pub(in crate::database) fn settle(copy: &Path, progress: &dyn Progress) -> Resul
     if found.in_use { set_first(copy).map_err(|cause| failed(copy, cause)) } else { Ok(()) }
 }
 
-/// Sets the checksum of the first page of an unpacked copy, where it is the only one that is wrong: archives of older releases hold such
-/// copies. Says whether it did.
+/// Sets the checksum of the first page of an unpacked copy, where it is the only one that is wrong: archives of older
+/// releases hold such copies. Says whether it did.
 pub fn set_missing_checksum(copy: &Path, progress: &dyn Progress) -> Result<bool, SourceError> {
     let found = look(copy, progress).map_err(|cause| failed(copy, cause))?;
     let missing = found.in_use && found.first_is_wrong && found.wrong == 0;
@@ -204,7 +205,8 @@ pub fn set_missing_checksum(copy: &Path, progress: &dyn Progress) -> Result<bool
     Ok(missing)
 }
 
-/// Returns the first page as a connection sees it; `None` where SQLite cannot read it, or was built without `sqlite_dbpage`.
+/// Returns the first page as a connection sees it; `None` where SQLite cannot read it, or was built without
+/// `sqlite_dbpage`.
 pub(in crate::database) fn seen_first_page(connection: &Connection) -> Option<Vec<u8>> {
     connection.query_row("SELECT data FROM sqlite_dbpage WHERE pgno = 1", [], |row| row.get(0)).ok()
 }
@@ -219,10 +221,11 @@ pub(in crate::database) fn is_first_and_holds(page: &[u8]) -> bool {
     checked_page_bytes(page) == Some(page.len()) && holds(page)
 }
 
-/// Enters the checksum that the first page of a private copy will have in the database that SQLite writes it into: SQLite takes the 8 bytes
-/// as they are, and changes the header.
+/// Enters the checksum that the first page of a private copy will have in the database that SQLite writes it into:
+/// SQLite takes the 8 bytes as they are, and changes the header.
 ///
-/// `old` is the header of that database as it is (`None`: it cannot be read), with writers kept out; nothing else may commit before.
+/// `old` is the header of that database as it is (`None`: it cannot be read), with writers kept out; nothing else may
+/// commit before.
 pub(in crate::database) fn foresee(copy: &Path, old: Option<Header>, mode: JournalMode) -> io::Result<()> {
     let file = OpenOptions::new().read(true).write(true).open(copy)?;
     let Some(mut page) = first_page(&file)? else { return Ok(()) };

@@ -1,4 +1,5 @@
-//! The header of a database, its first 100 bytes (sqlite.org/fileformat2.html, section 1.3). Only this file knows where its fields are.
+//! The header of a database, its first 100 bytes (sqlite.org/fileformat2.html, section 1.3). Only this file knows where
+//! its fields are.
 
 use std::fs::File;
 use std::io;
@@ -10,7 +11,8 @@ pub(in crate::database) const HEADER_BYTES: usize = 100;
 /// The first bytes of every database.
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 
-/// The fields that writing a database changes. The versions for writing and for reading are 1 for a rollback journal, 2 for WAL.
+/// The fields that writing a database changes. The versions for writing and for reading are 1 for a rollback journal, 2
+/// for WAL.
 pub(in crate::database) const FILE_VERSIONS: Range<usize> = 18..20;
 pub(in crate::database) const CHANGE_COUNTER: Range<usize> = 24..28;
 pub(in crate::database) const PAGE_COUNT: Range<usize> = 28..32;
@@ -48,7 +50,8 @@ impl Header {
         page.first_chunk().copied().map(Self)
     }
 
-    /// Reads the header through a descriptor that stays open. Fails with "unexpected end of file" if the file is too short.
+    /// Reads the header through a descriptor that stays open. Fails with "unexpected end of file" if the file is too
+    /// short.
     pub(in crate::database) fn read(file: &File) -> io::Result<Self> {
         let mut header = [0; HEADER_BYTES];
         file.read_exact_at(&mut header, 0)?;

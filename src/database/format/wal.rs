@@ -1,7 +1,8 @@
 //! Reads a `-wal` by itself: whether it can be that of a database, and what it holds for it.
 //!
-//! SQLite asks only whether a sidecar is whole. One that was left by an older state, or by another database of the same name, is
-//! whole too, and SQLite applies it: rows of two databases in one file, which the integrity check can find in order.
+//! SQLite asks only whether a sidecar is whole. One that was left by an older state, or by another database of the same
+//! name, is whole too, and SQLite applies it: rows of two databases in one file, which the integrity check can find in
+//! order.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -37,7 +38,8 @@ pub(super) fn number(bytes: &[u8], at: usize) -> u32 {
     u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
 }
 
-/// Says whether the first counter was reached after the second, or with it; counters start again at 0 after 2^32 changes.
+/// Says whether the first counter was reached after the second, or with it; counters start again at 0 after 2^32
+/// changes.
 fn not_before(first: u32, second: u32) -> bool {
     first.wrapping_sub(second) < 1 << 31
 }
@@ -92,7 +94,8 @@ struct Frames {
     oldest_changes: Option<u32>,
 }
 
-/// Reads the frames. One counts if it carries the salts of the header and continues its checksum, and a commit follows it or is on it.
+/// Reads the frames. One counts if it carries the salts of the header and continues its checksum, and a commit follows
+/// it or is on it.
 fn read_frames(
     reader: &mut impl io::Read,
     start: &[u8; WAL_HEADER_BYTES],

@@ -1,7 +1,7 @@
 //! Says which processes have a database open.
 //!
-//! An idle connection to a rollback-mode database holds no lock at all; only the open files of every process tell. Locks
-//! name processes whose files we may not look at.
+//! An idle connection to a rollback-mode database holds no lock at all; only the open files of every process tell.
+//! Locks name processes whose files we may not look at.
 
 use std::fs;
 use std::io;
@@ -46,8 +46,9 @@ impl Holder {
     }
 }
 
-/// Finds the one other process that keeps all others out of a database: it holds a write lock on the bytes that every reader locks
-/// (sqlite.org/lockingv3.html). A commit does so for a moment, `locking_mode=EXCLUSIVE` until the connection is closed.
+/// Finds the one other process that keeps all others out of a database: it holds a write lock on the bytes that every
+/// reader locks (sqlite.org/lockingv3.html). A commit does so for a moment, `locking_mode=EXCLUSIVE` until the
+/// connection is closed.
 pub(in crate::database) fn exclusive_holder(path: &Path) -> Option<Holder> {
     let metadata = fs::metadata(path).ok()?;
     let file = (metadata.dev(), metadata.ino());
@@ -58,7 +59,8 @@ pub(in crate::database) fn exclusive_holder(path: &Path) -> Option<Holder> {
     held.map(|lock| lock.pid).filter(|pid| *pid != std::process::id()).map(Holder::of)
 }
 
-/// Finds the processes, other than this one, that have a database or one of its sidecars open. Opens none of these files.
+/// Finds the processes, other than this one, that have a database or one of its sidecars open. Opens none of these
+/// files.
 pub fn holders(path: &Path) -> io::Result<Holders> {
     let mut files = Vec::new();
     for file in [path.to_owned()].into_iter().chain(existing(path, &SIDECARS)?) {

@@ -1,8 +1,9 @@
 //! Finds files of a database that were deleted while a process writes to them.
 //!
-//! Whoever deletes the `-wal` and `-shm` of a running application, or replaces its database by another file, leaves it with files that have
-//! no name. It goes on, every commit succeeds, and what lies at the path is an old state, or an empty one. Only the open files of the
-//! processes show it, and only to root and to the user of the process: what cannot be seen is not reported.
+//! Whoever deletes the `-wal` and `-shm` of a running application, or replaces its database by another file, leaves it
+//! with files that have no name. It goes on, every commit succeeds, and what lies at the path is an old state, or an
+//! empty one. Only the open files of the processes show it, and only to root and to the user of the process: what
+//! cannot be seen is not reported.
 //!
 //! This opens none of these files; a look at 10,000 descriptors takes 20 ms of processor time (measured).
 
@@ -77,7 +78,8 @@ fn in_process(pid: u32, path: &Path, main: (u64, u64)) -> Option<Unlinked> {
     if (deleted_wal.or(deleted_shm)).is_none() && foreign_wal.or(foreign_shm).is_some() && has_open(pid, main) {
         (deleted_wal, deleted_shm) = (foreign_wal, foreign_shm);
     }
-    // SQLite keeps a lock on the main file for as long as it uses a -wal. A child that inherited the descriptors has none.
+    // SQLite keeps a lock on the main file for as long as it uses a -wal. A child that inherited the descriptors has
+    // none.
     deleted_wal = deleted_wal.filter(|_| has_lock(pid, main_inode));
     deleted_shm = deleted_shm.filter(|_| reads(pid, main_inode));
     let found = Unlinked { pid, process: String::new(), main: deleted_main, wal: deleted_wal, shm: deleted_shm };

@@ -1,16 +1,18 @@
 //! Replaces a live database from inside, through SQLite's backup API.
 //!
-//! Renaming a file over a database is how data is lost: whoever has it open goes on with the deleted file, and a `-wal` or
-//! `-journal` left beside it is replayed into the new one. From inside, readers and writers see all of the old or all of the
-//! new state, also when the process is killed at any call: until the commit SQLite's own journal or WAL holds the way back.
+//! Renaming a file over a database is how data is lost: whoever has it open goes on with the deleted file, and a `-wal`
+//! or `-journal` left beside it is replayed into the new one. From inside, readers and writers see all of the old or
+//! all of the new state, also when the process is killed at any call: until the commit SQLite's own journal or WAL
+//! holds the way back.
 //!
-//! In order: [`Replacement::open`], [`lock`](Replacement::lock) (no commit of others from here on), [`Locked::copy_to`] (the
-//! safety copy), [`Locked::write`] (everything but the commit), [`Written::commit`], [`Committed::compare`],
+//! In order: [`Replacement::open`], [`lock`](Replacement::lock) (no commit of others from here on), [`Locked::copy_to`]
+//! (the safety copy), [`Locked::write`] (everything but the commit), [`Written::commit`], [`Committed::compare`],
 //! [`Replacement::judge`], [`Replacement::close`]. Dropping anything before the commit leaves the old state.
 //!
 //! WAL: one connection holds the write lock through a backup of zero pages, a second one reads the old state beside it.
-//! The commit itself lets the lock go, so the second connection pins the new state at once, and what it pinned is compared.
-//! Rollback modes: one connection holds the exclusive lock across transactions (`locking_mode=EXCLUSIVE`) until it is closed.
+//! The commit itself lets the lock go, so the second connection pins the new state at once, and what it pinned is
+//! compared. Rollback modes: one connection holds the exclusive lock across transactions (`locking_mode=EXCLUSIVE`)
+//! until it is closed.
 
 use std::fs::{self, File};
 use std::io;
@@ -45,8 +47,8 @@ const READERS_WAIT: Duration = Duration::from_millis(500);
 
 /// A database that is going to be replaced, opened together with what replaces it. Nothing is locked yet.
 ///
-/// The order of the fields is the order in which they go, and it matters: the journal is tidied up while the lock is held,
-/// the plain descriptor is closed after every connection, since closing it drops their locks.
+/// The order of the fields is the order in which they go, and it matters: the journal is tidied up while the lock is
+/// held, the plain descriptor is closed after every connection, since closing it drops their locks.
 pub struct Replacement {
     journal: EmptyJournal,
     staged: Connection,
@@ -75,11 +77,12 @@ pub enum Compared {
 }
 
 impl Replacement {
-    /// Opens the target, which must exist and be usable, and the private copy that is to replace it. Changes nothing but what any
-    /// reader would: SQLite rolls back or recovers what a crashed application left.
+    /// Opens the target, which must exist and be usable, and the private copy that is to replace it. Changes nothing
+    /// but what any reader would: SQLite rolls back or recovers what a crashed application left.
     ///
-    /// Another page size cannot be written into a WAL database: then the copy is rewritten beside `staged` with the page size of the
-    /// target. Another text encoding is refused: connections that are open would go on in the wrong one.
+    /// Another page size cannot be written into a WAL database: then the copy is rewritten beside `staged` with the
+    /// page size of the target. Another text encoding is refused: connections that are open would go on in the wrong
+    /// one.
     pub fn open(target: &Target, staged: &Path, limits: &Limits, progress: &dyn Progress) -> Result<Self, TargetError> {
         let path = target.path.clone();
         let failed = |error: rusqlite::Error| TargetError::from_sqlite(&path, "open", &error);
@@ -156,14 +159,16 @@ impl Replacement {
         Ok((before, after))
     }
 
-    /// Takes the write side: no commit of another process from here on. Waits for at most `limits.busy`; then the target is unchanged.
+    /// Takes the write side: no commit of another process from here on. Waits for at most `limits.busy`; then the
+    /// target is unchanged.
     pub fn lock(&mut self, limits: &Limits, progress: &dyn Progress) -> Result<Locked<'_>, TargetError> {
         let waiting = Waiting::new(&self.path, limits, progress);
         let page_bytes = page_bytes(&self.staged).map_err(|error| waiting.failed(&error))?;
         match (self.mode, &self.reader) {
             (JournalMode::Wal, Some(reader)) => {
-                // With writers kept out for a moment, both connections note which state they have seen last. If nobody commits until
-                // the lock is had for good, a difference in that number after our own commit means a commit of somebody else.
+                // With writers kept out for a moment, both connections note which state they have seen last. If nobody
+                // commits until the lock is had for good, a difference in that number after our own commit means a
+                // commit of somebody else.
                 waiting.until(|| begin(reader, "BEGIN IMMEDIATE").map(|()| true))?;
                 let seen = data_version(reader).and_then(|reader| Ok((reader, data_version(&self.target)?)));
                 roll_back(reader).map_err(|error| waiting.failed(&error))?;
@@ -182,9 +187,9 @@ impl Replacement {
                 Ok(Locked { path: &self.path, source: &self.source, checked: self.checked, page_bytes, hold: Hold::Wal { backup, reader } })
             }
             _ => {
-                // First against the other writers, by looking often, and holding nothing meanwhile that they wait for. Then against the
-                // readers, by waiting within one try: as long as it lasts, no new ones come in. In this locking mode locks stay after
-                // COMMIT, until the connection is closed.
+                // First against the other writers, by looking often, and holding nothing meanwhile that they wait for.
+                // Then against the readers, by waiting within one try: as long as it lasts, no new ones come in. In
+                // this locking mode locks stay after COMMIT, until the connection is closed.
                 self.target.busy_timeout(Duration::ZERO).map_err(|error| waiting.failed(&error))?;
                 waiting.until(|| begin(&self.target, "BEGIN IMMEDIATE").map(|()| true))?;
                 self.target.execute_batch("PRAGMA locking_mode=EXCLUSIVE").map_err(|error| waiting.failed(&error))?;
@@ -206,7 +211,8 @@ impl Replacement {
         }
     }
 
-    /// Decides what the result of [`Committed::compare`] means. In WAL mode a difference proves nothing where another process committed since.
+    /// Decides what the result of [`Committed::compare`] means. In WAL mode a difference proves nothing where another
+    /// process committed since.
     pub fn judge(&self, difference: Option<String>) -> Result<Compared, TargetError> {
         let Some(difference) = difference else { return Ok(Compared::Same) };
         if self.mode == JournalMode::Wal {
@@ -218,7 +224,8 @@ impl Replacement {
         Err(TargetError::Failed { path: self.path.clone(), why: format!("it was written, but reads back differently: {difference}") })
     }
 
-    /// Writes the safety copy back after the commit, because something else failed. In rollback mode the lock was never let go.
+    /// Writes the safety copy back after the commit, because something else failed. In rollback mode the lock was never
+    /// let go.
     pub fn put_back(&mut self, copy: &Path, limits: &Limits, progress: &dyn Progress) -> Result<(), TargetError> {
         let waiting = Waiting::new(&self.path, limits, progress);
         if let Some(reader) = &self.reader {
@@ -348,7 +355,8 @@ pub struct Committed<'a> {
 }
 
 impl Committed<'_> {
-    /// Compares what is there now with what was to be restored, page by page, and says where they differ. `space` is a path for a private copy.
+    /// Compares what is there now with what was to be restored, page by page, and says where they differ. `space` is a
+    /// path for a private copy.
     ///
     /// What it means is for [`Replacement::judge`] to say.
     pub fn compare(&self, space: &Path, progress: &dyn Progress) -> Result<Option<String>, TargetError> {
@@ -388,8 +396,8 @@ fn claim(target: &Target, limits: &Limits, progress: &dyn Progress) -> Result<Op
     claim.map(Some).ok_or_else(|| TargetError::Busy { path: target.path.clone(), why: why() })
 }
 
-/// Enters the checksum that the first page of the copy will have in the target, whose writers are kept out. Where the target's first page
-/// cannot be read the checksum becomes wrong, which the comparison after the commit finds.
+/// Enters the checksum that the first page of the copy will have in the target, whose writers are kept out. Where the
+/// target's first page cannot be read the checksum becomes wrong, which the comparison after the commit finds.
 fn foresee(staged: &Connection, source: &Path, seen: Option<Header>, mode: JournalMode) -> io::Result<()> {
     page_checksums::foresee(source, seen, mode)?;
     // The connection has read the page as it was.
@@ -420,7 +428,8 @@ impl Progress for Uncounted<'_> {
     }
 }
 
-/// The journal that a commit under an exclusive lock leaves: its header zeroed and synced. It is removed before the lock goes.
+/// The journal that a commit under an exclusive lock leaves: its header zeroed and synced. It is removed before the
+/// lock goes.
 struct EmptyJournal {
     path: PathBuf,
     ours: bool,
@@ -428,7 +437,8 @@ struct EmptyJournal {
 
 impl Drop for EmptyJournal {
     fn drop(&mut self) {
-        // One that begins with data is the way back to the old state: it stays, whatever happened. This is SQLite's own test.
+        // One that begins with data is the way back to the old state: it stays, whatever happened. This is SQLite's own
+        // test.
         let mut first = [0];
         if self.ours && open_regular(&self.path).and_then(|journal| journal.read_at(&mut first, 0)).is_ok() && first == [0] {
             let _ = fs::remove_file(&self.path);
@@ -441,13 +451,16 @@ pub(in crate::database) fn open_writable(path: &Path) -> rusqlite::Result<Connec
     let connection = connect(path, "mode=rw", OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     connection.busy_timeout(LOCK_WAIT)?;
     connection.query_row("PRAGMA schema_version", [], |_| Ok(()))?;
-    // Only now, since this would let a file that is cut off pass: a damaged schema must not keep it from being replaced.
+    // Only now, since this would let a file that is cut off pass: a damaged schema must not keep it from being
+    // replaced.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, false)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_WRITABLE_SCHEMA, true)?;
-    // With FULL a power cut could undo a finished restore, where the removal of the journal is the commit: it is not synced.
+    // With FULL a power cut could undo a finished restore, where the removal of the journal is the commit: it is not
+    // synced.
     match connection.execute_batch("PRAGMA synchronous=EXTRA") {
         Err(error) if is_busy(&error) => Err(error),
-        // A schema that cannot be read at all leaves FULL. Under an exclusive lock, and in WAL mode, that is enough: there the commit is synced.
+        // A schema that cannot be read at all leaves FULL. Under an exclusive lock, and in WAL mode, that is enough:
+        // there the commit is synced.
         _ => Ok(connection),
     }
 }

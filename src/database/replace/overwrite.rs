@@ -1,8 +1,9 @@
-//! Replaces the content of a file that cannot be renamed: a single file as a mount point (`docker run -v ./app.db:/app/app.db`).
+//! Replaces the content of a file that cannot be renamed: a single file as a mount point (`docker run -v
+//! ./app.db:/app/app.db`).
 //!
-//! A copy of the old content lies in a folder beside it first, synced. The header goes first and comes last, so that whoever
-//! opens the file in between, also after a crash, finds no database, which is loud, and never a mixture. Such a file is not
-//! usable, so that a second restore does the same again and completes it.
+//! A copy of the old content lies in a folder beside it first, synced. The header goes first and comes last, so that
+//! whoever opens the file in between, also after a crash, finds no database, which is loud, and never a mixture. Such a
+//! file is not usable, so that a second restore does the same again and completes it.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _};

@@ -1,10 +1,10 @@
 //! Puts a database file in place where nothing can be replaced from inside: the target is missing, is not usable, or
 //! `--offline` was asked for.
 //!
-//! Two things must never meet: a new file and the `-wal` or `-journal` of an old one (SQLite would replay it), and an old
-//! file without its own (it would lose what was committed, or keep half a transaction). So an old file goes first and
-//! its sidecars after it, into a folder beside the target where they stay together, and only then the new file comes.
-//! Whoever looks in between finds no database, which is loud, and never a wrong one.
+//! Two things must never meet: a new file and the `-wal` or `-journal` of an old one (SQLite would replay it), and an
+//! old file without its own (it would lose what was committed, or keep half a transaction). So an old file goes first
+//! and its sidecars after it, into a folder beside the target where they stay together, and only then the new file
+//! comes. Whoever looks in between finds no database, which is loud, and never a wrong one.
 
 use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
@@ -35,10 +35,11 @@ const NEW_FILE_MODE: u32 = 0o600;
 /// The longest name that a file or a folder can have, in bytes.
 const MAX_FILE_NAME_BYTES: usize = 255;
 
-/// Puts `staged`, a private file on the same file system, where nothing is, and returns the folder into which left-over sidecars were moved.
+/// Puts `staged`, a private file on the same file system, where nothing is, and returns the folder into which left-over
+/// sidecars were moved.
 ///
-/// `stamp` goes into the name of that folder. Fails where a file of that name appeared meanwhile. Without recorded rights the
-/// file is for the owner of the folder alone.
+/// `stamp` goes into the name of that folder. Fails where a file of that name appeared meanwhile. Without recorded
+/// rights the file is for the owner of the folder alone.
 pub fn place_new(target: &Target, staged: &Path, rights: Option<&FileRights>, stamp: &str) -> Result<Placed, TargetError> {
     let steps = Steps { path: &target.path };
     let folder = fs::metadata(steps.folder()).map_err(steps.io("look at the folder of"))?;
@@ -64,7 +65,8 @@ pub struct Placed {
     pub unset: Vec<String>,
 }
 
-/// Moves an unusable file and its sidecars aside, puts `staged` in its place, and returns the folder that holds the old ones.
+/// Moves an unusable file and its sidecars aside, puts `staged` in its place, and returns the folder that holds the old
+/// ones.
 ///
 /// Refuses while a process is known to have the old file open.
 pub fn place_over_unusable(target: &Target, staged: &Path, stamp: &str) -> Result<Placed, TargetError> {
@@ -84,10 +86,11 @@ pub fn place_over_unusable(target: &Target, staged: &Path, stamp: &str) -> Resul
     Ok(Placed { aside: Some(aside), unset })
 }
 
-/// Moves a database and its sidecars aside, puts nothing in its place, and returns the folder that holds them. A mount point
-/// cannot be moved: it is copied aside and emptied, and an empty file counts as a missing database.
+/// Moves a database and its sidecars aside, puts nothing in its place, and returns the folder that holds them. A mount
+/// point cannot be moved: it is copied aside and emptied, and an empty file counts as a missing database.
 ///
-/// Refuses while a process is known to have it open. Dies in between: see [`place_over_unusable`]; nothing is ever deleted.
+/// Refuses while a process is known to have it open. Dies in between: see [`place_over_unusable`]; nothing is ever
+/// deleted.
 pub fn set_aside(target: &Target, stamp: &str) -> Result<PathBuf, TargetError> {
     refuse_holders(&target.path, Proof::NoneKnown)?;
     let steps = Steps { path: &target.path };
@@ -103,8 +106,8 @@ pub fn set_aside(target: &Target, stamp: &str) -> Result<PathBuf, TargetError> {
 /// Takes back [`set_aside`].
 pub fn bring_back(target: &Target, aside: &Path) -> Result<(), TargetError> {
     let steps = Steps { path: &target.path };
-    // A mount point that was emptied is still there. Its content comes before the sidecars: SQLite would delete them beside
-    // an empty file.
+    // A mount point that was emptied is still there. Its content comes before the sidecars: SQLite would delete them
+    // beside an empty file.
     match fs::symlink_metadata(&target.path) {
         Ok(found) if found.is_file() && found.len() == 0 => steps.bring_back_in_place(aside),
         Err(cause) if !is_no_file(&cause) => Err(steps.io("look at")(cause)),
@@ -112,7 +115,8 @@ pub fn bring_back(target: &Target, aside: &Path) -> Result<(), TargetError> {
     }
 }
 
-/// Takes back [`place_new`] or [`place_over_unusable`]: moves the new file to `away` in scratch, and the old files from `aside` home.
+/// Takes back [`place_new`] or [`place_over_unusable`]: moves the new file to `away` in scratch, and the old files from
+/// `aside` home.
 pub fn take_away(target: &Target, away: &Path, aside: Option<&Path>) -> Result<(), TargetError> {
     let steps = Steps { path: &target.path };
     match (fs::rename(&target.path, away), aside) {
@@ -123,7 +127,8 @@ pub fn take_away(target: &Target, away: &Path, aside: Option<&Path>) -> Result<(
     aside.map_or(Ok(()), |aside| steps.bring_home(aside))
 }
 
-/// Takes back [`Offline::replace`]: puts the copy of the old state in place of the new file. Nobody can have opened that yet but by chance.
+/// Takes back [`Offline::replace`]: puts the copy of the old state in place of the new file. Nobody can have opened
+/// that yet but by chance.
 pub fn exchange(target: &Target, copy: &Path) -> Result<(), TargetError> {
     let steps = Steps { path: &target.path };
     let now = FileRights::of(&target.path).map_err(steps.io("look at"))?;
@@ -164,7 +169,8 @@ impl Offline {
         waiting.until(|| Ok(leave_wal(&connection)? && begin(&connection, "BEGIN EXCLUSIVE; COMMIT;").map(|()| true)?))?;
         Steps { path: &path }.remove_left_wal()?;
         if has_checksum {
-            // Dies before: the old content in rollback mode, of which page 1 is refused by an application that checks it.
+            // Dies before: the old content in rollback mode, of which page 1 is refused by an application that checks
+            // it.
             page_checksums::set_first_in(&file).map_err(Steps { path: &path }.io("write"))?;
         }
         Ok(Self { connection, file, path, old, _located: located })
@@ -175,10 +181,12 @@ impl Offline {
         copy_whole(&self.connection, copy, &self.path, progress)
     }
 
-    /// Puts `staged` in place of the file. It counts, and is there after a power cut, when [`Replaced::settle`] has returned.
+    /// Puts `staged` in place of the file. It counts, and is there after a power cut, when [`Replaced::settle`] has
+    /// returned.
     ///
-    /// Dies before the rename: the old file, which has no sidecars. Dies after: the new one. A mount point is not renamed: its old
-    /// content is copied into a folder whose name has `stamp` in it, and then replaced, see `overwrite.rs`.
+    /// Dies before the rename: the old file, which has no sidecars. Dies after: the new one. A mount point is not
+    /// renamed: its old content is copied into a folder whose name has `stamp` in it, and then replaced, see
+    /// `overwrite.rs`.
     pub fn replace(self, staged: &Path, stamp: &str) -> Result<Replaced, TargetError> {
         let steps = Steps { path: &self.path };
         let rights = FileRights::of(&self.path).map_err(steps.io("look at"))?;
@@ -278,9 +286,10 @@ impl Steps<'_> {
 
     /// Moves files into a new private folder beside the target, in this order: the main file before its sidecars.
     ///
-    /// Dies in between: the main file is gone from its place, nobody opens half of it; what was moved lies in the folder, the rest
-    /// beside the place. Each is first linked into the folder where the file system can do that, so that the folder is whole
-    /// before anything is taken away: an application that starts at this moment would delete a `-wal` that lies alone.
+    /// Dies in between: the main file is gone from its place, nobody opens half of it; what was moved lies in the
+    /// folder, the rest beside the place. Each is first linked into the folder where the file system can do that, so
+    /// that the folder is whole before anything is taken away: an application that starts at this moment would delete a
+    /// `-wal` that lies alone.
     fn set_aside(&self, files: &[PathBuf], stamp: &str) -> Result<PathBuf, TargetError> {
         let aside = self.make_folder(stamp)?;
         self.move_into(&aside, files).inspect_err(|_| self.give_up(&aside))?;
@@ -310,8 +319,9 @@ impl Steps<'_> {
 
     /// Removes what an earlier run could not remove when it left WAL mode: a `-wal` of 0 bytes and its index.
     ///
-    /// SQLite takes an empty `-wal` for none, and so leaves it; it holds no commit. Dies in between: the old file, which needs neither.
-    /// The folder is synced before the new file comes, so that no power cut brings an older state of them back beside it.
+    /// SQLite takes an empty `-wal` for none, and so leaves it; it holds no commit. Dies in between: the old file,
+    /// which needs neither. The folder is synced before the new file comes, so that no power cut brings an older state
+    /// of them back beside it.
     fn remove_left_wal(&self) -> Result<(), TargetError> {
         for left in existing(self.path, &["-wal", "-shm"]).map_err(self.io("look beside"))? {
             if left == sidecar(self.path, "-wal") && fs::symlink_metadata(&left).map_err(self.io("look beside"))?.size() > 0 {
@@ -323,8 +333,9 @@ impl Steps<'_> {
         Ok(())
     }
 
-    /// Removes the journal that locking left, its header zeroed: where the disk lost those zeros, a power cut would bring back a
-    /// journal of the old file, and it would be rolled back into the new one. An earlier run may have removed it, and failed to sync.
+    /// Removes the journal that locking left, its header zeroed: where the disk lost those zeros, a power cut would
+    /// bring back a journal of the old file, and it would be rolled back into the new one. An earlier run may have
+    /// removed it, and failed to sync.
     fn remove_empty_journal(&self) -> Result<(), TargetError> {
         let journal = sidecar(self.path, "-journal");
         let mut first = [0];
@@ -353,10 +364,11 @@ impl Steps<'_> {
         Ok(aside)
     }
 
-    /// Replaces the content of a file that is a mount point and that nobody has open, and returns the folder that holds the old content and the sidecars.
+    /// Replaces the content of a file that is a mount point and that nobody has open, and returns the folder that holds
+    /// the old content and the sidecars.
     ///
-    /// The sidecars go before the content: they must not meet the new one. Dies before that: the old file, whose sidecars are
-    /// beside it or in the folder, with a copy of it. Dies later: see [`super::overwrite`].
+    /// The sidecars go before the content: they must not meet the new one. Dies before that: the old file, whose
+    /// sidecars are beside it or in the folder, with a copy of it. Dies later: see [`super::overwrite`].
     fn replace_in_place(&self, staged: &Path, stamp: &str) -> Result<PathBuf, TargetError> {
         let aside = self.keep_aside(stamp)?;
         let sidecars = existing(self.path, &SIDECARS).map_err(self.io("look beside"))?;
@@ -385,7 +397,8 @@ impl Steps<'_> {
 
     /// Moves the files of a folder beside the target back to it.
     ///
-    /// Dies in between: no main file, and its sidecars at home or in the folder. The main file comes last, to sidecars that are there.
+    /// Dies in between: no main file, and its sidecars at home or in the folder. The main file comes last, to sidecars
+    /// that are there.
     fn bring_home(&self, aside: &Path) -> Result<(), TargetError> {
         let main = aside.join(self.path.file_name().expect("a resolved path has a file name"));
         for (ending, old) in SIDECARS.iter().map(|ending| (*ending, sidecar(&main, ending))).chain([("", main.clone())]) {

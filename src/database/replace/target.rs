@@ -56,14 +56,16 @@ pub enum TargetState {
     Empty,
     /// A database that SQLite opens, also one that is damaged further inside.
     Database(TargetFacts),
-    /// A file that SQLite cannot open as a database: no header, cut off, encrypted, or empty beside a sidecar with data.
+    /// A file that SQLite cannot open as a database: no header, cut off, encrypted, or empty beside a sidecar with
+    /// data.
     Unusable {
         /// What is wrong with it.
         why: String,
     },
 }
 
-/// What the plan says about a database that is going to be replaced. `None` where it could not be read without changing it.
+/// What the plan says about a database that is going to be replaced. `None` where it could not be read without changing
+/// it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TargetFacts {
     /// The journal mode of its header: `wal` or `delete`.

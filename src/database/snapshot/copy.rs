@@ -54,7 +54,8 @@ impl PinnedDatabase {
 
     /// Copies the pinned state into a new file (mode 0600), lets go of the source, and returns the size of the copy.
     ///
-    /// On failure the target is removed. A process that dies here leaves a half copy in its scratch folder, which nothing trusts.
+    /// On failure the target is removed. A process that dies here leaves a half copy in its scratch folder, which
+    /// nothing trusts.
     pub fn copy_to(self, target: &Path, limits: &Limits, progress: &dyn Progress) -> Result<u64, SourceError> {
         self.copy_and_look(target, limits, progress).map(|copied| copied.bytes)
     }
@@ -74,7 +75,8 @@ impl PinnedDatabase {
     }
 }
 
-/// Sets the checksum of the first page of a copy, whose header SQLite wrote anew. Not where it was wrong in the source: says so instead.
+/// Sets the checksum of the first page of a copy, whose header SQLite wrote anew. Not where it was wrong in the source:
+/// says so instead.
 fn settle_first_page(target: &Path, source: Option<&[u8]>, progress: &dyn Progress) -> Result<Vec<String>, SourceError> {
     let failed = |cause| page_checksums::failed(target, cause);
     if !page_checksums::look(target, progress).map_err(failed)?.in_use {

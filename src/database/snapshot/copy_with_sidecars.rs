@@ -1,10 +1,10 @@
 //! Copies a database that cannot be read in place, with its sidecars, to where it can.
 //!
 //! The copy counts only if inode, size, modification and change time of every file were the same before and after: that
-//! is what SQLite's own recovery needs, files that belong together. One change is harmless: a `-wal` that only grew, while
-//! the main file stood still and thus no checkpoint ran. Its copy, made last, ends somewhere behind the last commit of the moment
-//! it was begun, and recovery stops at the last whole commit (sqlite.org/fileformat2.html, section 4). `immutable=1` on the source itself is never right:
-//! it silently leaves out what is in the `-wal`.
+//! is what SQLite's own recovery needs, files that belong together. One change is harmless: a `-wal` that only grew,
+//! while the main file stood still and thus no checkpoint ran. Its copy, made last, ends somewhere behind the last
+//! commit of the moment it was begun, and recovery stops at the last whole commit (sqlite.org/fileformat2.html, section
+//! 4). `immutable=1` on the source itself is never right: it silently leaves out what is in the `-wal`.
 
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Read as _, Write as _};

@@ -30,8 +30,8 @@ pub struct Pinned {
 
 /// Checks the paths of all sources, opens them without changing anything, and pins them at one point in time.
 ///
-/// `scratch` is a private folder for those that cannot be opened where they are. Damage must be seen twice, with every byte read
-/// in between: SQLite takes an EIO of the disk for a malformed database.
+/// `scratch` is a private folder for those that cannot be opened where they are. Damage must be seen twice, with every
+/// byte read in between: SQLite takes an EIO of the disk for a malformed database.
 pub fn pin(sources: &[Source], scratch: &Path, clock: &Clock, limits: &Limits, progress: &dyn Progress) -> Result<Pinned, SourceError> {
     seen_twice(
         || pin_once(sources, scratch, clock, limits, progress),

@@ -101,7 +101,8 @@ pub(super) fn open_pinned(located: Located, staging: &Path, limits: &Limits, pro
         pause(Duration::from_millis(20), progress)?;
     };
     let pinned = member.live.connection().query_row("PRAGMA schema_version", [], |row| row.get::<_, u32>(0));
-    // The schema version only ever grows. SQLite itself takes a strange -wal for the database's own, and the result for sound.
+    // The schema version only ever grows. SQLite itself takes a strange -wal for the database's own, and the result for
+    // sound.
     if pinned.is_ok_and(|pinned| before.is_some_and(|before| pinned < before)) {
         let why = "its -wal is older than the file, or belongs to another database; move the -wal away to back up the file alone";
         return Err(SourceError::Damaged { path: member.located.given, why: why.into() });
@@ -109,8 +110,8 @@ pub(super) fn open_pinned(located: Located, staging: &Path, limits: &Limits, pro
     Ok(member)
 }
 
-/// Returns the schema version that the main file has on the disk, where only checkpoints write there; `None` where a transaction that
-/// is not committed may have written it, which is rolled back.
+/// Returns the schema version that the main file has on the disk, where only checkpoints write there; `None` where a
+/// transaction that is not committed may have written it, which is rolled back.
 fn checkpointed_schema(located: &Located) -> Result<Option<u32>, SourceError> {
     let header = located.header()?;
     Ok(has_only_a_wal(located)?.then(|| header.schema_version()))

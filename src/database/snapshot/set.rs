@@ -16,9 +16,11 @@ use crate::database::sqlite::connection::Live;
 use crate::database::sqlite::transaction::{PIN, begin, is_busy, needs_staging, roll_back};
 use crate::progress::Progress;
 
-/// Pins all at one point in time, and says whether that succeeded; where a lock cannot be had at all they are pinned one by one.
+/// Pins all at one point in time, and says whether that succeeded; where a lock cannot be had at all they are pinned
+/// one by one.
 ///
-/// A database whose pin stops its writers needs no lock: it is pinned before the first lock is taken and cannot move until after the last.
+/// A database whose pin stops its writers needs no lock: it is pinned before the first lock is taken and cannot move
+/// until after the last.
 pub(super) fn pin_together(
     members: &[Member],
     clock: &Clock,
@@ -57,7 +59,8 @@ pub(super) fn pin_together(
     Ok((at, lockers.iter().all(|locker| !matches!(locker, Locker::Impossible))))
 }
 
-/// Tries once to lock and pin all. On success all are pinned and all locks released; on failure the caller lets go of everything.
+/// Tries once to lock and pin all. On success all are pinned and all locks released; on failure the caller lets go of
+/// everything.
 fn attempt<'a>(order: &[&'a Member], lockers: &mut [Locker], clock: &Clock) -> Result<DateTime<Utc>, (&'a Member, rusqlite::Error)> {
     for (member, locker) in order.iter().zip(&*lockers) {
         if matches!(locker, Locker::Needless) {
@@ -85,7 +88,8 @@ fn attempt<'a>(order: &[&'a Member], lockers: &mut [Locker], clock: &Clock) -> R
 
 /// What keeps the writers of one database away for a moment.
 enum Locker {
-    /// A second connection, which can take the write lock. On a read-only one `BEGIN IMMEDIATE` succeeds and locks nothing.
+    /// A second connection, which can take the write lock. On a read-only one `BEGIN IMMEDIATE` succeeds and locks
+    /// nothing.
     Ready(Live),
     /// Nothing: the pin does it.
     Needless,

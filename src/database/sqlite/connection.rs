@@ -16,7 +16,8 @@ use crate::database::sidecars::{is_no_file, sidecar};
 /// How long SQLite itself waits for a lock; longer waits are loops of ours, which can be interrupted.
 const LOCK_WAIT: Duration = Duration::from_millis(250);
 
-/// A connection to a source, or to a private copy of it. Closing it leaves no sidecar that SQLite made for it, and checkpoints nothing.
+/// A connection to a source, or to a private copy of it. Closing it leaves no sidecar that SQLite made for it, and
+/// checkpoints nothing.
 pub(in crate::database) struct Live {
     connection: Option<Connection>,
     path: PathBuf,
@@ -46,8 +47,9 @@ impl Live {
 impl Drop for Live {
     fn drop(&mut self) {
         let Some(connection) = self.connection.take() else { return };
-        // An ordinary close removes the sidecars, if nobody else is connected, after a checkpoint. While the -wal is empty that
-        // checkpoint has nothing to write. Where an application came, wrote and left meanwhile, its -wal stays with what it holds.
+        // An ordinary close removes the sidecars, if nobody else is connected, after a checkpoint. While the -wal is
+        // empty that checkpoint has nothing to write. Where an application came, wrote and left meanwhile, its -wal
+        // stays with what it holds.
         let empty = match fs::symlink_metadata(sidecar(&self.path, "-wal")) {
             Ok(wal) => wal.len() == 0,
             Err(error) => is_no_file(&error),
@@ -65,7 +67,8 @@ pub(in crate::database) fn open_private(copy: &Path) -> rusqlite::Result<Connect
     connect(copy, "mode=ro&immutable=1", OpenFlags::SQLITE_OPEN_READ_ONLY)
 }
 
-/// Opens a private copy so that SQLite sees its CHECK constraints, which it leaves out of a schema that it can only read.
+/// Opens a private copy so that SQLite sees its CHECK constraints, which it leaves out of a schema that it can only
+/// read.
 ///
 /// Nothing is written all the same. A copy in WAL mode gets a `-wal` for the time of the connection, without content.
 pub(in crate::database) fn open_private_with_checks(copy: &Path) -> rusqlite::Result<Connection> {
@@ -74,7 +77,8 @@ pub(in crate::database) fn open_private_with_checks(copy: &Path) -> rusqlite::Re
     Ok(connection)
 }
 
-/// Opens a private copy to change it, or to run a command that could. Nothing else may work on it as a database meanwhile.
+/// Opens a private copy to change it, or to run a command that could. Nothing else may work on it as a database
+/// meanwhile.
 ///
 /// A copy in WAL mode gets a `-wal` for the time of the connection, which is merged into it at the close.
 pub(in crate::database) fn open_private_to_write(copy: &Path) -> rusqlite::Result<Connection> {

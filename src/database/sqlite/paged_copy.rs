@@ -30,11 +30,12 @@ pub(in crate::database) fn pages_per_step(page_bytes: u32) -> i32 {
     i32::try_from((STEP_BYTES / page_bytes.max(1)).max(1)).expect("at most 8192 pages")
 }
 
-/// Copies everything into a new file (mode 0600) and returns its size. `source` is the path for errors about what is copied.
+/// Copies everything into a new file (mode 0600) and returns its size. `source` is the path for errors about what is
+/// copied.
 ///
-/// The connection must hold a read transaction, so that the copy never starts over. The copy is not synced, and the checksum of its
-/// first page, where its pages have checksums, is not right yet. On failure the target is removed. A process that dies here leaves
-/// a half copy in its scratch folder, which nothing trusts.
+/// The connection must hold a read transaction, so that the copy never starts over. The copy is not synced, and the
+/// checksum of its first page, where its pages have checksums, is not right yet. On failure the target is removed. A
+/// process that dies here leaves a half copy in its scratch folder, which nothing trusts.
 pub(in crate::database) fn copy_pages(
     from: &Connection,
     source: &Path,

@@ -2,8 +2,8 @@
 
 use rusqlite::{Connection, ErrorCode};
 
-/// Begins a read transaction, and makes it a real one by reading. The version is in the header: the schema itself is not parsed, so
-/// that a damaged one can still be copied and kept.
+/// Begins a read transaction, and makes it a real one by reading. The version is in the header: the schema itself is
+/// not parsed, so that a damaged one can still be copied and kept.
 pub(in crate::database) const PIN: &str = "BEGIN; PRAGMA schema_version;";
 
 /// Begins a transaction; on failure there is none.

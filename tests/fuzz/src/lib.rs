@@ -65,7 +65,8 @@ pub fn sow(target: &str) {
     }
 }
 
-/// Makes a binary of a check: a target of libFuzzer, or, without its flags, a program that checks the files it is given.
+/// Makes a binary of a check: a target of libFuzzer, or, without its flags, a program that checks the files it is
+/// given.
 #[macro_export]
 macro_rules! target {
     ($name:literal, |$data:ident| $check:expr) => {

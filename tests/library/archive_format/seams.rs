@@ -1,4 +1,5 @@
-//! The places where encryption and remote stores will sit: sinks that cannot go back, and sources where each read is a request.
+//! The places where encryption and remote stores will sit: sinks that cannot go back, and sources where each read is a
+//! request.
 
 use std::collections::BTreeSet;
 use std::sync::Mutex;

@@ -1,4 +1,5 @@
-//! Live databases, written by other processes (python3), are copied: the copy is one state, and the source is left as it was.
+//! Live databases, written by other processes (python3), are copied: the copy is one state, and the source is left as
+//! it was.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr, reason = "a test may panic, and says what it saw")]
 
@@ -130,7 +131,8 @@ impl World {
         path
     }
 
-    /// Everything about the files of the live folder that a backup could change. The `-shm` is only an index: it has to be there.
+    /// Everything about the files of the live folder that a backup could change. The `-shm` is only an index: it has to
+    /// be there.
     fn state(&self) -> BTreeMap<PathBuf, (Vec<u8>, i64, i64)> {
         let entries = fs::read_dir(&self.live).unwrap().map(|entry| entry.unwrap().path());
         entries
@@ -318,7 +320,8 @@ fn copies_beside_a_fast_writer_end_and_each_is_one_state() {
     for mode in ["wal", "delete"] {
         let world = World::new();
         let path = world.database("app.db", mode);
-        // Larger than a step of the copy: without the read transaction every commit between two steps would start it over.
+        // Larger than a step of the copy: without the read transaction every commit between two steps would start it
+        // over.
         python(BALLAST, &[&path]);
         let writer = Beside::start(WRITE, &[&path]);
         let mut last = 0;

@@ -1,4 +1,5 @@
-//! Configuration: whatever is written, every problem is one printable line at a place that exists, and what is accepted reads back.
+//! Configuration: whatever is written, every problem is one printable line at a place that exists, and what is accepted
+//! reads back.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt as _;

@@ -59,7 +59,8 @@ pub fn gzip(bytes: &[u8]) -> Vec<u8> {
     gzip.finish().unwrap()
 }
 
-/// Compresses as format 1 does: the first entry as a stored member, a member for each header, data in members of this size.
+/// Compresses as format 1 does: the first entry as a stored member, a member for each header, data in members of this
+/// size.
 pub fn members(tar: &[u8], member: usize) -> Vec<u8> {
     let starts = entries(tar);
     let first = starts.get(1).map_or(tar.len(), |&end| end);

@@ -1,7 +1,8 @@
-//! Archives out of few bytes: each byte decides something, so that a changed byte is a changed archive and not only a wrong CRC.
+//! Archives out of few bytes: each byte decides something, so that a changed byte is a changed archive and not only a
+//! wrong CRC.
 //!
-//! What is missing at the end of a recipe counts as zeros, and zeros are the good choice everywhere: an empty recipe is nearly a
-//! good archive, and one of few bytes is one with few oddities.
+//! What is missing at the end of a recipe counts as zeros, and zeros are the good choice everywhere: an empty recipe is
+//! nearly a good archive, and one of few bytes is one with few oddities.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -75,7 +76,8 @@ const ENTRIES: [&[u8]; 20] = [
 ];
 const KEYS: [&[u8]; 6] = [b"path", b"size", b"mtime", b"comment", b"GNU.sparse.size", b"linkpath"];
 
-/// Makes a file of an input. The first byte says how much of it is made: nothing, its wrapping, its checksums too, or all by the recipe.
+/// Makes a file of an input. The first byte says how much of it is made: nothing, its wrapping, its checksums too, or
+/// all by the recipe.
 pub fn given(input: &[u8]) -> Given {
     let mut recipe = Recipe(input);
     let (form, name) = (recipe.byte(), recipe.byte());

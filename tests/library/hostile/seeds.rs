@@ -17,7 +17,8 @@ pub fn of(target: &str) -> Vec<(String, Vec<u8>)> {
     seeds.into_iter().enumerate().map(|(index, bytes)| (format!("seed-{index}"), bytes)).collect()
 }
 
-/// Recipes: form, name, two bytes about plain databases, container, size of members, changes, kind, end, then the entries.
+/// Recipes: form, name, two bytes about plain databases, container, size of members, changes, kind, end, then the
+/// entries.
 fn archives() -> Vec<Vec<u8>> {
     let mut seeds = Vec::new();
     for container in 0..4 {

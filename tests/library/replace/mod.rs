@@ -197,7 +197,8 @@ fn under_fire(mode: &str) {
     }
     assert!(reads > 100 && states == 2 && commits.len() > 50, "{reads} reads of {states} states, {} commits: no test", commits.len());
 
-    // Every number that was said is the last one before a restore, which its safety copy has, or is followed by the next.
+    // Every number that was said is the last one before a restore, which its safety copy has, or is followed by the
+    // next.
     let numbers: Vec<u64> = commits.iter().map(|line| line.parse().unwrap()).collect();
     let ends: Vec<u64> = numbers.windows(2).filter(|pair| pair[1] != pair[0] + 1).map(|pair| pair[0]).collect();
     let kept: Vec<u64> = last.iter().copied().filter(|number| *number > 0).collect();
@@ -468,7 +469,8 @@ fn a_process_killed_in_the_middle_leaves_all_of_the_old_or_all_of_the_new() {
     assert!(old > 0 && new > 0 && with_sidecar > 0, "the kills hit nothing: {old} old, {new} new, {with_sidecar}");
 }
 
-/// SQLite calls an error of the disk "malformed" on the way; only what is seen to be cut off is moved aside as unusable.
+/// SQLite calls an error of the disk "malformed" on the way; only what is seen to be cut off is moved aside as
+/// unusable.
 #[test]
 fn an_error_of_the_disk_does_not_make_a_database_unusable() {
     if !crate::tools::installed("an error of the disk does not make a database unusable", &["strace"]) {

@@ -71,7 +71,8 @@ fn offline_brings_home_what_a_crash_left() {
     }
 }
 
-/// SQLite leaves these where leaving WAL mode failed halfway: with a header of rollback mode it takes an empty -wal for none.
+/// SQLite leaves these where leaving WAL mode failed halfway: with a header of rollback mode it takes an empty -wal for
+/// none.
 #[test]
 fn offline_removes_an_empty_wal_and_never_one_with_commits() {
     let folder = tempfile::tempdir().unwrap();

@@ -65,7 +65,8 @@ fn assert_reasons_fit(seed: u64, plan: &Plan) {
     }
 }
 
-/// Panics where a plan removes what nothing may remove, judged from outside: only what an archive is, not what rules say.
+/// Panics where a plan removes what nothing may remove, judged from outside: only what an archive is, not what rules
+/// say.
 pub fn assert_nothing_precious(seed: u64, archives: &[Snapshot], scene: &Scene<'_>, decider: &Decider, removed: &Names) {
     let store = Store::new(archives);
     let stays = |archive: &Snapshot| !removed.contains(archive.name.as_str());

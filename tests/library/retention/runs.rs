@@ -1,5 +1,5 @@
-//! Runs: several hosts, each of which runs `backup && rotate` or `backup && cleanup` on the archives that all of them share, and
-//! sometimes `rotate` alone. Each removes what its plan says, and the next one finds what is left.
+//! Runs: several hosts, each of which runs `backup && rotate` or `backup && cleanup` on the archives that all of them
+//! share, and sometimes `rotate` alone. Each removes what its plan says, and the next one finds what is left.
 
 use std::collections::BTreeSet;
 

@@ -1,5 +1,5 @@
-//! The second implementation: no sorting, no walks, no state between rules but what is kept. Every sentence of the contract
-//! is a question about all other archives.
+//! The second implementation: no sorting, no walks, no state between rules but what is kept. Every sentence of the
+//! contract is a question about all other archives.
 
 use std::collections::BTreeSet;
 
@@ -197,7 +197,8 @@ impl<'a> Line<'a> {
         // A damaged one is judged as if all were good, a good one as if no damaged one existed.
         let with_damaged = self.store.damaged(archive);
         let world: Vec<&Snapshot> = self.archives.iter().copied().filter(|other| with_damaged || !self.store.damaged(other)).collect();
-        // Whether an open shrink lies between them: what was before it, and it with what came after it, see nothing of each other.
+        // Whether an open shrink lies between them: what was before it, and it with what came after it, see nothing of
+        // each other.
         let apart = |a: &Snapshot, b: &Snapshot| {
             open.iter().any(|shrink| !newer(shrink, a) && newer(shrink, b) || !newer(shrink, b) && newer(shrink, a))
         };

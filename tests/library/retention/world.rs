@@ -1,6 +1,6 @@
-//! Applications on several hosts that back up into one store, and what goes wrong with them: a clock that steps, rows that are
-//! lost and come back, databases that join or leave a set, files that are replaced, two applications that do not know of
-//! each other, marks, pins, holds, copies, and files of other tools.
+//! Applications on several hosts that back up into one store, and what goes wrong with them: a clock that steps, rows
+//! that are lost and come back, databases that join or leave a set, files that are replaced, two applications that do
+//! not know of each other, marks, pins, holds, copies, and files of other tools.
 
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
