@@ -148,7 +148,7 @@ pub struct DatabaseMetadata {
     pub sqlite_version: String,
     /// What the integrity check said.
     pub integrity: Integrity,
-    /// What was found or could not be checked, one line each; empty where all is well.
+    /// What was found or could not be checked, one line each; empty if all is well.
     #[serde(default, deserialize_with = "findings")]
     pub findings: Vec<String>,
     /// Rows that break a foreign key; null if that was not checked.

@@ -46,9 +46,9 @@ pub struct Held {
     pub sha256: Option<Sha256>,
     /// The path it came from, if that was recorded.
     pub source: Option<String>,
-    /// The tables that the metadata promises; `None` if it promises nothing.
+    /// The tables that the metadata lists; `None` if it promises nothing.
     pub tables: Option<Vec<TableMetadata>>,
-    /// The number of tables that the metadata promises, where it gives that alone.
+    /// The number of tables that the metadata lists, where it gives that alone.
     pub table_count: Option<u64>,
     /// What SQLite kept beside it when another tool copied it; archives of ours hold none.
     pub sidecars: Vec<Sidecar>,

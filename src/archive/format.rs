@@ -1,15 +1,15 @@
-//! The numbers of archive format 1. `man/heirloom-archive.5` says the same in words. What a reader accepts beyond them:
-//! [`limits`](super::limits).
+//! The constants of archive format 1, which `man/heirloom-archive.5` describes in words. The limits of what a reader
+//! accepts are in [`limits`](super::limits).
 
-/// How much input one gzip member of a database holds when we write, in bytes. Members begin at multiples of it,
+/// How much input one gzip member of a database holds when we write it, in bytes. Members start at multiples of it,
 /// counted from the start of each database.
 ///
-/// Of 128 KiB the archive would be 0.9 % larger: each member begins without a window.
+/// With 128 KiB the archive would be 0.9 % larger, because each member starts without a window.
 pub const MEMBER_BYTES: usize = 1024 * 1024;
 /// The size of a tar block, in bytes.
 pub const TAR_BLOCK: usize = 512;
 
-/// What `RESTORE.txt` says. Readers do not compare it: a later release may say it better.
+/// The text of `RESTORE.txt`. Readers do not compare it, so a later release may reword it.
 pub const RESTORE_TEXT: &str = "\
 How to get the data back without heirloom
 =========================================

@@ -1,4 +1,4 @@
-//! An archive that was opened, whichever tool wrote it: reads the databases in it.
+//! An opened archive of any tool: reads the databases in it.
 
 use std::fs::File;
 use std::num::NonZeroUsize;
@@ -17,7 +17,7 @@ use crate::progress::Progress;
 use crate::snapshot::{Contents, Part};
 use crate::store::ReadAt;
 
-/// An archive that was opened: its description was read and validated, its databases were not.
+/// An opened archive: its description was read and validated, its databases were not.
 pub struct Archive {
     source: Arc<dyn ReadAt>,
     contents: Contents,
@@ -26,11 +26,11 @@ pub struct Archive {
 
 /// How the databases are reached.
 pub(crate) enum Route {
-    /// Format 1 as we write it; the second member begins here.
+    /// Format 1 as we write it, with the offset of the second member.
     Members { codec: Codec, second: u64 },
-    /// A tar that is read from front to back; the path of each database in it.
+    /// A tar that is read from front to back, with the path of each database in it.
     Tar { codec: Option<Codec>, paths: Vec<String> },
-    /// A plain database, and where it lies if it has sidecars beside it.
+    /// A plain database, with its path if it has sidecars beside it.
     Database { codec: Option<Codec>, place: Option<PathBuf> },
 }
 
@@ -39,8 +39,8 @@ impl Archive {
         Self { source, contents, route }
     }
 
-    /// Returns where a plain database lies that has sidecars beside it. An application may write to them: they have to
-    /// be copied together.
+    /// Returns the path of a plain database that has sidecars beside it. An application may be writing to them, so they
+    /// must be copied together.
     pub fn place_with_sidecars(&self) -> Option<&Path> {
         match &self.route {
             Route::Database { place, .. } => place.as_deref(),
@@ -58,22 +58,22 @@ impl Archive {
                 let read = stream_reader::copy(&mut vec![0; CHUNK], |buffer| tar.read(buffer), Wanted::Into(file), progress)?;
                 let said =
                     self.contents.databases[index].sidecars.iter().any(|sidecar| sidecar.part == part && sidecar.bytes == read.bytes);
-                return if said { Ok(()) } else { Err(damaged(format!("\"{}\" is not of the size that it had", shown(&name)))) };
+                return if said { Ok(()) } else { Err(damaged(format!("\"{}\" has changed size since the archive was opened", shown(&name)))) };
             }
         }
         Err(damaged(format!("the entry \"{}\" is missing", shown(&name))))
     }
 
-    /// Says what is in it.
+    /// Returns the contents.
     pub fn contents(&self) -> &Contents {
         &self.contents
     }
 
     /// Writes the databases at these indices of [`Contents::databases`] into these empty files, and compares sizes and
-    /// digests. On an error the files hold nothing of worth. Syncs nothing.
+    /// digests. After an error the files must not be used. Syncs nothing.
     ///
-    /// Each index is given once, and exists. Returns them in the order in which they were asked for. Advances
-    /// `progress` by bytes of databases.
+    /// Each index must exist and be given once. Returns the databases in the order of `wanted`. Advances `progress` by
+    /// bytes of databases.
     pub fn unpack(
         &self,
         wanted: &[(usize, &File)],
@@ -85,7 +85,7 @@ impl Archive {
             plan[index] = Wanted::Into(file);
         }
         let read = self.read(&plan, Reach::LastWanted, threads, progress)?.databases;
-        // `read` has the order of the archive.
+        // `read` returns them in the order of the archive.
         let mut indices: Vec<usize> = wanted.iter().map(|&(index, _)| index).collect();
         indices.sort_unstable();
         indices.dedup();
@@ -101,8 +101,8 @@ impl Archive {
         self.read_through_into(None, threads, progress)
     }
 
-    /// Does the same, and writes the first database into the empty file `first`, where one is given. What is in it
-    /// counts only if all is well.
+    /// Like [`read_through`](Self::read_through), but also writes the first database into the empty file `first`, if
+    /// given. Its contents count only if this succeeds.
     pub fn read_through_into(
         &self,
         first: Option<&File>,
@@ -123,12 +123,11 @@ impl Archive {
         self.read(&plan, Reach::LastWanted, threads, progress).map(drop)
     }
 
-    /// Reads one database of a damaged archive as far as that is possible, writes it into an empty file where one is
-    /// given, and returns what cannot be read of it: zeros in the file, which has the size of the database all the
-    /// same.
+    /// Reads as much as possible of one database of a damaged archive, writes it into an empty file if one is given,
+    /// and returns what cannot be read. Those ranges are zeros in the file, which still gets the full size of the
+    /// database.
     ///
-    /// Nothing is compared with a digest: what was read may be wrong too where nothing protects it, as in a tar that is
-    /// not compressed.
+    /// No digest is compared: data that was read may still be wrong if nothing protects it, as in an uncompressed tar.
     pub fn salvage(&self, index: usize, file: Option<&File>, progress: &dyn Progress) -> Result<Unreadable, ArchiveError> {
         let bytes = self.contents.databases[index].bytes;
         let (bytes, unreadable) = match (&self.route, &self.contents.metadata) {

@@ -121,7 +121,7 @@ impl SourceError {
         }
     }
 
-    /// Says whether it was this file, or a sidecar of it, that could not be read or written; a private copy in scratch
+    /// Returns whether it was this file, or a sidecar of it, that could not be read or written; a private copy in scratch
     /// is another.
     pub fn is_about(&self, source: &Path) -> bool {
         let Self::Io { path, .. } = self else { return false };
@@ -238,7 +238,7 @@ impl From<Interrupted> for SourceError {
 }
 
 impl SourceError {
-    /// Says what an error of SQLite's means for the database at `path`. `action` is what was being done, as a verb.
+    /// Says what an SQLite error means for the database at `path`. `action` is what was being done, as a verb.
     pub(super) fn from_sqlite(path: &Path, action: &'static str, error: &rusqlite::Error) -> Self {
         let (path, why) = (path.to_owned(), message(error));
         match error.sqlite_error_code() {
@@ -257,7 +257,7 @@ impl SourceError {
     }
 }
 
-/// Says whether there is no room. SQLite tells a `-shm` that cannot grow as an error of the disk, whatever the system
+/// Returns whether there is no room. SQLite tells a `-shm` that cannot grow as an error of the disk, whatever the system
 /// said; what keeps it from growing is the file system that is full, or a quota.
 fn is_full(error: &rusqlite::Error) -> bool {
     error.sqlite_error_code() == Some(ErrorCode::DiskFull)
@@ -382,7 +382,7 @@ impl From<SourceError> for TargetError {
 }
 
 impl TargetError {
-    /// Says what an error of SQLite's means for the target at `path`. `action` is what was being done, as a verb.
+    /// Says what an SQLite error means for the target at `path`. `action` is what was being done, as a verb.
     pub(in crate::database) fn from_sqlite(path: &Path, action: &'static str, error: &rusqlite::Error) -> Self {
         Self::of_copy(SourceError::from_sqlite(path, action, error))
     }

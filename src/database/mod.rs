@@ -48,7 +48,7 @@ pub use snapshot::pin::{Pinned, pin};
 const OLDEST_SQLITE: i32 = 3_051_003;
 const _: () = assert!(rusqlite::ffi::SQLITE_VERSION_NUMBER >= OLDEST_SQLITE, "SQLite 3.51.3 or newer is needed (the WAL-reset bug)");
 
-/// Says whether the SQLite that was linked in is new enough. The check above sees the headers of the build; a build
+/// Returns whether the SQLite that was linked in is new enough. The check above sees the headers of the build; a build
 /// against the system's library can meet an older one when it runs.
 pub fn sqlite_is_new_enough() -> bool {
     rusqlite::version_number() >= OLDEST_SQLITE

@@ -31,7 +31,7 @@ pub(in crate::database) fn seen_twice<T>(
     attempt()
 }
 
-/// Says whether an attempt failed because of damage.
+/// Returns whether an attempt failed because of damage.
 pub(in crate::database) fn is_damaged<T>(outcome: &Result<T, SourceError>) -> bool {
     matches!(outcome, Err(SourceError::Damaged { .. }))
 }

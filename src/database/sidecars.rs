@@ -44,18 +44,18 @@ pub(in crate::database) fn find_sidecar(path: &Path, ending: &str) -> io::Result
     }
 }
 
-/// Says whether an error about a sidecar proves that there is none: nothing has the name, or it is too long for a file
+/// Returns whether an error about a sidecar proves that there is none: nothing has the name, or it is too long for a file
 /// to have it.
 pub(in crate::database) fn is_no_file(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidFilename)
 }
 
-/// Says whether nothing lies beside a copy that a connection could apply to it.
+/// Returns whether nothing lies beside a copy that a connection could apply to it.
 pub(in crate::database) fn lies_alone(copy: &Path) -> bool {
     ["-wal", "-journal"].iter().all(|ending| matches!(find_sidecar(copy, ending), Ok(None)))
 }
 
-/// Says whether a journal has content: SQLite's own test for a hot one (a finished one is zeroed or empty).
+/// Returns whether a journal has content: SQLite's own test for a hot one (a finished one is zeroed or empty).
 pub(in crate::database) fn begins_with_data(journal: &Path) -> io::Result<bool> {
     let mut first = [0];
     match open_regular(journal).and_then(|mut file| file.read(&mut first)) {

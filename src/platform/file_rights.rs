@@ -111,7 +111,7 @@ impl FileRights {
 
     /// Gives them to a private file (0600), and returns what could not be set. Syncs nothing.
     ///
-    /// Dies in between: a file with fewer rights than it should have.
+    /// Crash in between: a file with fewer rights than it should have.
     pub fn apply(&self, file: &File) -> io::Result<Vec<String>> {
         let mut rights = self.clone();
         let mut lost = std::mem::take(&mut rights.lost);
@@ -189,7 +189,7 @@ fn value(read: impl Fn(&mut [u8]) -> rustix::io::Result<usize>) -> rustix::io::R
 const PASSWD: &str = "/etc/passwd";
 const GROUP: &str = "/etc/group";
 
-/// Returns the number of an account here; `None` where it does not exist, or where its number belongs to another one.
+/// Returns the number of an account here; `None` if it does not exist, or where its number belongs to another one.
 fn account(file: &str, account: &Account) -> Option<u32> {
     let Some(name) = &account.name else { return Some(account.id) };
     let all = accounts(file);

@@ -9,7 +9,7 @@ use rustix::fs::OFlags;
 
 /// Creates a folder (0700). Fails if the name is taken.
 ///
-/// Dies in between: an empty folder, whose mode may lack bits that the umask took away.
+/// Crash in between: an empty folder, whose mode may lack bits that the umask took away.
 pub fn make_private_folder(path: &Path) -> io::Result<()> {
     DirBuilder::new().mode(0o700).create(path)?;
     // The umask can only have taken bits away that we need ourselves.

@@ -29,7 +29,7 @@ pub enum First {
 /// Gives a finished file a name on the same file system, never replacing a file. Syncs nothing.
 ///
 /// Where the file system has neither hard links nor a rename that replaces nothing (exFAT, some FUSE and network file
-/// systems), the name is claimed first. Dies in between: the file has the old name, or both, or the new one; or an
+/// systems), the name is claimed first. Crash in between: the file has the old name, or both, or the new one; or an
 /// empty file has the new one.
 pub fn publish_new(staged: &Path, path: &Path, first: First) -> io::Result<Published> {
     let link = || rustix::fs::linkat(CWD, staged, CWD, path, AtFlags::empty()).map(|()| Published::Linked);
@@ -56,7 +56,7 @@ fn has_no_flags(error: Errno) -> bool {
 
 /// Takes a free name with an empty file and renames onto it.
 ///
-/// Dies in between: an empty file has the name. It is no archive, and no database: `list` shows it as one that cannot
+/// Crash in between: an empty file has the name. It is no archive, and no database: `list` shows it as one that cannot
 /// be read, SQLite starts a new database in it, and `restore` replaces it.
 fn claim_and_rename(staged: &Path, path: &Path) -> io::Result<()> {
     OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;

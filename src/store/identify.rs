@@ -31,14 +31,14 @@ pub fn identity(store: &dyn ReadStore) -> Result<Option<Identity>, StoreError> {
 
 /// Gives a store an id if it has none. The caller holds the lock of the repository, and commits an archive next.
 ///
-/// The file is written like an archive: whole and synced under its name, or not there, and never replaced. Dies before:
-/// a store without an id, which gets one at the next commit. Dies after: a store with an id that no host knows yet,
+/// The file is written like an archive: whole and synced under its name, or not there, and never replaced. Crash before this:
+/// a store without an id, which gets one at the next commit. Crash after this: a store with an id that no host knows yet,
 /// which is no error.
 pub fn identify(store: &dyn Store, made_by: &str, made_at: DateTime<Utc>) -> Result<(), StoreError> {
     if identity(store)?.is_some() {
         return Ok(());
     }
-    // The empty claim of a dead run. Dies after its removal: no id, as before.
+    // The empty claim of a dead run. Crash after its removal: no id, as before.
     if store.stat(FILE)?.is_some_and(|found| found.bytes == 0) {
         store.remove(FILE)?;
     }

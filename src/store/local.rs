@@ -49,7 +49,7 @@ impl LocalStore {
 
     /// Does the same with the rights that were asked for, and returns also whether the folder was made.
     ///
-    /// Dies in between: an empty folder stays, which is a store without archives.
+    /// Crash in between: an empty folder stays, which is a store without archives.
     pub fn create_with(root: &Path, access: Access) -> Result<(Self, bool), StoreError> {
         let store = Self { root: root.to_owned(), access, denied: Arc::default() };
         let made = match make_private_folder(root) {
@@ -94,7 +94,7 @@ impl LocalStore {
 
     /// Returns whether a file does not get the mode that it is made with, as on FAT: there `chmod` has no effect.
     ///
-    /// Dies in between: an empty hidden file stays.
+    /// Crash in between: an empty hidden file stays.
     fn has_fixed_modes(&self) -> bool {
         let path = self.root.join(format!("{PRIVATE}-mode-{}", std::process::id()));
         let made = private_file(&path).and_then(|file| file.metadata());
@@ -121,7 +121,7 @@ impl LocalStore {
 
     /// Gives `staged` the name, never replacing a file, and syncs the folder.
     ///
-    /// Dies before the link: nothing is visible. Dies after it: the whole archive is, since `staged` was synced before;
+    /// Crash before the link: nothing is visible. Crash after it: the whole archive is, since `staged` was synced before;
     /// the folder entry may still be lost in a power cut, and then the run was never reported as done. The staged name
     /// goes only after the folder was synced: it may be the only durable one until then (a pending archive).
     fn link(&self, staged: &Path, path: &Path) -> io::Result<()> {
@@ -214,7 +214,7 @@ impl Store for LocalStore {
         let path = self.path(name)?;
         let private = self.create_private()?;
         let staged = private.join(format!("put-{}-{name}", std::process::id()));
-        // Dies before the link: a file below `.heirloom` stays; the next run that sweeps removes it (both hold the
+        // Crash before the link: a file below `.heirloom` stays; the next run that sweeps removes it (both hold the
         // store's lock).
         let result = write_synced(&staged, &mut &*content).and_then(|()| self.link(&staged, &path));
         if result.is_err() {
@@ -246,7 +246,7 @@ impl Store for LocalStore {
 
     fn remove(&self, name: &str) -> Result<(), StoreError> {
         let path = self.path(name)?;
-        // Dies before: it is there. Dies after: it is gone; until the folder is synced a power cut can bring it back
+        // Crash before this: it is there. Crash after this: it is gone; until the folder is synced a power cut can bring it back
         // whole.
         fs::remove_file(&path).map_err(|cause| self.failed("remove", name, cause))?;
         sync_folder(&self.root).map_err(|cause| self.failed("sync after removing", name, cause))

@@ -130,7 +130,7 @@ pub trait Store: ReadStore {
     /// progress if it takes long, and stops if it is asked to; then nothing has the name. [`StoreError::Unanswered`]
     /// means that it may have succeeded.
     fn try_commit(&self, name: &str, upload: &Upload, progress: &dyn Progress) -> Result<(), StoreError>;
-    /// Says whether a name is that of this upload, of another file, or free.
+    /// Returns whether a name is that of this upload, of another file, or free.
     fn look_up(&self, name: &str, upload: &Upload) -> Result<Found, StoreError>;
 
     /// Gives a finished file its name. If an answer was lost, or the name is taken (perhaps by an attempt whose answer

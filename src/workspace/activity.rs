@@ -112,7 +112,7 @@ impl Workspace {
         let path = self.folder.join(FILE);
         match self.create().map_err(Cause::Io).and_then(|_| write(&path, activity)) {
             Err(Cause::Sqlite(cause)) if is_damage(&cause) => {
-                // Dies here: no log, which is as good as an empty one. A -journal of the damaged one must not meet the
+                // Crash here: no log, which is as good as an empty one. A -journal of the damaged one must not meet the
                 // new one.
                 put_aside(&path).and_then(|()| write(&path, activity))
             }

@@ -40,7 +40,7 @@ pub struct Hold {
 impl Workspace {
     /// Takes a hold. The caller holds the lock, or made the archives in this run: they cannot be removed in between.
     ///
-    /// Dies before the rename: a `put-` file, which the next cleanup of leftovers removes. Dies after it: a file
+    /// Crash before the rename: a `put-` file, which the next cleanup of leftovers removes. Crash after it: a file
     /// without a lock.
     pub fn hold(&self, held: &Held) -> io::Result<Hold> {
         let (folder, _) = self.create_subfolder(FOLDER)?;

@@ -74,7 +74,7 @@ pub struct Intent {
 impl Intent {
     /// Writes the note into every folder, durably. `places` are the folders, each with a scratch folder in it.
     ///
-    /// Dies in between: some folders have the note and some do not, in the phase in which no target was changed.
+    /// Crash in between: some folders have the note and some do not, in the phase in which no target was changed.
     pub fn write(places: Vec<(PathBuf, PathBuf)>, note: Note) -> io::Result<Self> {
         let mut intent = Self { note, places, locks: Vec::new() };
         match intent.put() {
@@ -89,7 +89,7 @@ impl Intent {
 
     /// Writes down that targets are replaced from now on, and how to take that back.
     ///
-    /// Dies in between: some folders say "preparing" still, and no target was changed. Whoever reads takes the later
+    /// Crash in between: some folders say "preparing" still, and no target was changed. Whoever reads takes the later
     /// phase.
     pub fn replacing(&mut self, safety: Option<ArchiveName>) -> io::Result<()> {
         self.note.phase = Phase::Replacing;
@@ -99,7 +99,7 @@ impl Intent {
 
     /// Removes the notes: everything is as it was, or everything is done.
     ///
-    /// Dies in between: the notes that stay report a restore that is complete; completing or taking it back is right
+    /// Crash in between: the notes that stay report a restore that is complete; completing or taking it back is right
     /// all the same.
     pub fn remove(&self) -> io::Result<()> {
         forget_files(self.places.iter().map(|(folder, _)| folder.join(file_name(&self.note.restore))))
@@ -113,7 +113,7 @@ impl Intent {
             file.lock()?;
             file.write_all(&text)?;
             file.sync_all()?;
-            // Dies before the rename: scratch. After it: the whole note.
+            // Crash before the rename: scratch. After it: the whole note.
             fs::rename(&staged, folder.join(file_name(&self.note.restore)))?;
             sync_folder(folder)?;
             // The lock on an earlier version stays: a reader may have that one open.

@@ -49,8 +49,8 @@ impl KnownStores {
 
     /// Remembers one more store at a path.
     ///
-    /// Dies before the rename: the path is as known as before, and a file that the next call for this path replaces
-    /// stays. Dies after it: the store is known. It is in the store by then: the other way round, a store without its
+    /// Crash before the rename: the path is as known as before, and a file that the next call for this path replaces
+    /// stays. Crash after it: the store is known. It is in the store by then: the other way round, a store without its
     /// id would count as a lost one.
     pub fn remember(&self, path: &Path, id: &StoreId) -> io::Result<()> {
         // What cannot be read is replaced: it knows nothing any more.

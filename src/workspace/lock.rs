@@ -81,7 +81,7 @@ impl Workspace {
     /// Removes the folder if nothing is in it but empty folders and the lock; returns whether it is gone. A missing one
     /// is gone.
     ///
-    /// Dies in between: a workspace that is empty or holds an empty lock file. Whoever came meanwhile and has scratch
+    /// Crash in between: a workspace that is empty or holds an empty lock file. Whoever came meanwhile and has scratch
     /// in it keeps it: only empty folders are removed, and the file of the lock under the lock.
     pub fn remove_if_unused(&self) -> io::Result<bool> {
         match fs::symlink_metadata(&self.folder) {

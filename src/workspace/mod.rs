@@ -46,7 +46,7 @@ impl Workspace {
 
     /// Creates the folder (0700) if it is missing, and returns it. Fails if something else has its name.
     ///
-    /// Dies in between: an empty folder stays.
+    /// Crash in between: an empty folder stays.
     pub fn create(&self) -> io::Result<&Path> {
         match platform::create_private_folder(&self.folder) {
             Ok(_) => Ok(&self.folder),

@@ -21,12 +21,12 @@ pub(super) const FOLDER: &str = "pending";
 impl Workspace {
     /// Commits a finished and synced archive, under a name that is neither pending nor among `taken`.
     ///
-    /// Dies before the link: scratch, and no target was touched. Dies after it: a pending archive, which the next run
+    /// Crash before the link: scratch, and no target was touched. Crash after it: a pending archive, which the next run
     /// sends.
     pub fn commit_pending(&self, staged: &Path, wanted: &ArchiveName, taken: &HashSet<String>) -> io::Result<ArchiveName> {
         let (folder, created) = self.create_subfolder(FOLDER)?;
         if created {
-            // Dies before the sync: nothing is in it yet.
+            // Crash before the sync: nothing is in it yet.
             sync_folder(&self.folder)?;
         }
         let mut name = wanted.clone();
@@ -52,7 +52,7 @@ impl Workspace {
 
     /// Removes a pending archive because nothing that it holds was replaced, or because the store has it.
     ///
-    /// Dies before: it stays, and holds what its source holds. Dies after: it is gone, and a power cut can bring it
+    /// Crash before this: it stays, and holds what its source holds. Crash after this: it is gone, and a power cut can bring it
     /// back whole.
     pub fn discard_pending(&self, name: &ArchiveName) -> io::Result<()> {
         match fs::remove_file(self.pending_path(name)) {

@@ -68,7 +68,7 @@ pub fn new_id() -> String {
 impl Workspace {
     /// Writes a record, over an older one of the same restore, and forgets the oldest ones beyond a number.
     ///
-    /// Dies before the rename: a `put-` file, which the next cleanup of leftovers removes.
+    /// Crash before the rename: a `put-` file, which the next cleanup of leftovers removes.
     pub fn write_record(&self, record: &Record) -> io::Result<()> {
         let (folder, _) = self.create_subfolder(FOLDER)?;
         let name = format!("{}.json", record.restore);

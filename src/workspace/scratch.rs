@@ -118,7 +118,7 @@ impl Drop for Scratch {
 ///
 /// First all but the lock file, under the lock, then the lock file after it was closed: FUSE and NFS keep a removed
 /// file that is still open under another name in the folder, which then cannot be removed. Nobody takes a folder over
-/// in between that anybody would miss: another run that gets the lock only removes it, too. Dies in between: a part of
+/// in between that anybody would miss: another run that gets the lock only removes it, too. Crash in between: a part of
 /// worthless data stays.
 fn remove_owned(path: &Path, lock: File) -> io::Result<()> {
     for entry in fs::read_dir(path)? {
@@ -136,7 +136,7 @@ fn remove_owned(path: &Path, lock: File) -> io::Result<()> {
     }
 }
 
-/// Takes a scratch folder's lock; `None` where somebody else has it or the folder is gone.
+/// Takes a scratch folder's lock; `None` if somebody else has it or the folder is gone.
 fn own(path: &Path) -> io::Result<Option<File>> {
     let lock_path = path.join(LOCK);
     let lock = match lock_file(&lock_path) {
@@ -180,7 +180,7 @@ fn sweep(folders: Vec<PathBuf>) -> io::Result<usize> {
     let mut swept = Ok(0);
     for path in folders {
         // The lock is held until everything is gone, so nobody can take the folder over in between.
-        // Dies in between: a part of worthless data stays, and the next sweep goes on.
+        // Crash in between: a part of worthless data stays, and the next sweep goes on.
         let removed = own(&path).and_then(|lock| match lock {
             Some(lock) => match remove_owned(&path, lock) {
                 Ok(()) => Ok(1),

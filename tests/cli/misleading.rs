@@ -76,7 +76,7 @@ fn a_damaged_archive_that_was_named_in_part_is_called_damaged() {
     let archive = world.path("backups/f4_20260301T030000Z.tar.gz");
     let bytes = fs::read(&archive).unwrap();
     fs::write(&archive, &bytes[..300]).unwrap();
-    world.heirloom(["restore", "f4", "--to", "x.db"]).exits(12).says("f4_20260301T030000Z.tar.gz is damaged: it is cut short");
+    world.heirloom(["restore", "f4", "--to", "x.db"]).exits(12).says("f4_20260301T030000Z.tar.gz is damaged: it is truncated");
     fs::write(&archive, "no archive").unwrap();
     let ran = world.heirloom(["restore", "f4", "--to", "x.db"]).exits(12).says("f4_20260301T030000Z.tar.gz cannot be used: ");
     assert!(!ran.stderr.contains("empty"), "{}", ran.stderr);

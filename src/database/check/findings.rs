@@ -24,7 +24,7 @@ pub struct Checked {
     pub integrity: Integrity,
     /// Damage first, then what could not be checked, then violations; one printable line each, at most 100.
     pub findings: Vec<String>,
-    /// Rows that break a foreign key; `None` where that was not checked.
+    /// Rows that break a foreign key; `None` if that was not checked.
     pub foreign_key_violations: Option<u64>,
     /// The statements that rebuild the indexes that are wrong, where nothing else is. With the verdict `Damaged` an
     /// index and its table contradict each other, and a rebuild would settle that in favor of the table.
@@ -37,7 +37,7 @@ impl Checked {
         Self { integrity: Integrity::Unchecked, findings: Vec::new(), foreign_key_violations: None, rebuild: Vec::new() }
     }
 
-    /// Says whether there are rows that break a promise of their table, on pages that are in order.
+    /// Returns whether there are rows that break a promise of their table, on pages that are in order.
     pub fn has_violations(&self) -> bool {
         self.findings.iter().any(|finding| VIOLATIONS.iter().any(|beginning| finding.starts_with(beginning)))
     }
@@ -60,7 +60,7 @@ pub(super) struct Found {
 }
 
 impl Found {
-    /// Takes an error of SQLite's: damage is noted, what fails the check as a whole is returned as an error, and
+    /// Takes an SQLite error: damage is noted, what fails the check as a whole is returned as an error, and
     /// anything else is returned as the reason why a part could not be checked.
     pub(super) fn note(&mut self, copy: &Path, error: rusqlite::Error) -> Result<Option<String>, SourceError> {
         match error.sqlite_error_code() {

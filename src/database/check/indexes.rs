@@ -204,7 +204,7 @@ fn is_damage_or_interrupt(error: &rusqlite::Error) -> bool {
     matches!(code, Some(CannotOpen | DatabaseCorrupt | NotADatabase | OperationInterrupted | OutOfMemory | SystemIoFailure))
 }
 
-/// Counts what an index holds and what it should hold. Returns `None` where that cannot be found out.
+/// Counts what an index holds and what it should hold. Returns `None` if that cannot be found out.
 fn of_index(connection: &Connection, index: &[u8], lacking: &Lacking) -> rusqlite::Result<Option<Wrong>> {
     let sql = "SELECT tbl_name, sql FROM sqlite_schema WHERE type='index' AND name=?1";
     let found =
@@ -358,7 +358,7 @@ impl FullText {
         }
     }
 
-    /// Says what is wrong with it, once something is. Returns `None` where nothing is left to rebuild it from.
+    /// Says what is wrong with it, once something is. Returns `None` if nothing is left to rebuild it from.
     fn judge(&self, connection: &Connection) -> rusqlite::Result<Option<Wrong>> {
         let name = &self.name;
         let (table, column) = (word(connection, name), word(connection, name));

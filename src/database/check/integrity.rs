@@ -1,4 +1,4 @@
-//! Says whether a private copy is sound.
+//! Returns whether a private copy is sound.
 //!
 //! `integrity_check` alone does not say it: it leaves out the freelist where a view comes first in SQLite's list of
 //! tables, it stops as a whole where a collation or function is missing that only the application has, and it lists

@@ -63,7 +63,7 @@ impl Effort {
     }
 }
 
-/// Says whether all parts of an `integrity_check` find a copy in order. `connection` is one to the copy.
+/// Returns whether all parts of an `integrity_check` find a copy in order. `connection` is one to the copy.
 ///
 /// `false` says no more than that one part did not: it found something, or could not be run; or that one
 /// `integrity_check` is faster: with one thread, or with thousands of tables. Whoever needs to know more asks in one
@@ -111,7 +111,7 @@ pub(in crate::database) fn all_in_order(copy: &Path, connection: &Connection, ef
     good.into_inner()
 }
 
-/// Says whether a check answers with the one row "ok".
+/// Returns whether a check answers with the one row "ok".
 fn says_ok(connection: &Connection, sql: &str, values: &[&dyn ToSql]) -> bool {
     let answer = |connection: &Connection| {
         let mut statement = connection.prepare(sql)?;

@@ -60,7 +60,7 @@ impl Facts {
 
 /// Reads the facts of a private copy (read-only, immutable). Rows are not counted.
 ///
-/// The header alone answers most: no statement of SQLite's is needed that would parse a schema first. Fails where the
+/// The header alone answers most: no statement of SQLite's is needed that would parse a schema first. Fails if the
 /// schema is damaged, which must be seen twice, with every byte read in between: SQLite takes an EIO of the disk for a
 /// malformed database.
 pub fn facts(copy: &Path) -> Result<Facts, SourceError> {
@@ -96,7 +96,7 @@ pub(in crate::database) fn schema_digest(connection: &Connection) -> rusqlite::R
     Ok(schema.digest.finish())
 }
 
-/// Counts the rows of each table of a private copy; `None` where that is impossible (unknown module, damage).
+/// Counts the rows of each table of a private copy; `None` if that is impossible (unknown module, damage).
 pub fn count_rows(copy: &Path, tables: &[String], progress: &dyn Progress) -> Result<Vec<Option<u64>>, SourceError> {
     let connection = open_private(copy).map_err(|error| SourceError::from_sqlite(copy, "read", &error))?;
     watched(&connection, progress, || {
@@ -119,7 +119,7 @@ pub fn count_rows(copy: &Path, tables: &[String], progress: &dyn Progress) -> Re
     })?
 }
 
-/// Says whether an error is of the system or a wish to stop, and says nothing about the database.
+/// Returns whether an error is of the system or a wish to stop, and says nothing about the database.
 fn is_failure(error: &rusqlite::Error) -> bool {
     use ErrorCode::{CannotOpen, OperationInterrupted, OutOfMemory, SystemIoFailure};
     matches!(error.sqlite_error_code(), Some(CannotOpen | OperationInterrupted | OutOfMemory | SystemIoFailure))
@@ -186,7 +186,7 @@ impl Schema {
     }
 }
 
-/// Says whether a table is SQLite's own; its name is reserved in any case of letters.
+/// Returns whether a table is SQLite's own; its name is reserved in any case of letters.
 fn is_internal(name: &[u8]) -> bool {
     name.get(..7).is_some_and(|start| start.eq_ignore_ascii_case(b"sqlite_"))
 }

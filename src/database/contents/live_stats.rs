@@ -27,9 +27,9 @@ pub struct Glance {
     pub free_pages: u64,
     /// The journal mode of the header: `wal`, or `delete` for every rollback mode.
     pub journal_mode: &'static str,
-    /// The size of the `-wal` in bytes; `None` where there is none.
+    /// The size of the `-wal` in bytes; `None` if there is none.
     pub wal_bytes: Option<u64>,
-    /// The number of its tables, without `sqlite_...`; `None` where it cannot be read in place.
+    /// The number of its tables, without `sqlite_...`; `None` if it cannot be read in place.
     pub tables: Option<u64>,
 }
 

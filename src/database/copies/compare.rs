@@ -28,7 +28,7 @@ const BLOCK: usize = 1 << 20;
 /// SQLite's version.
 const FREE: [std::ops::Range<usize>; 5] = [FILE_VERSIONS, CHANGE_COUNTER, SCHEMA_VERSION, VALID_FOR, WRITER_VERSION];
 
-/// Says where two database files differ beyond the header fields that writing changes; `None` where they are the same.
+/// Says where two database files differ beyond the header fields that writing changes; `None` if they are the same.
 ///
 /// Both are read by `pread` through descriptors that stay open: nothing here closes a descriptor of a live database.
 pub fn difference(wanted: &File, found: &File) -> io::Result<Option<String>> {

@@ -24,7 +24,7 @@ use crate::snapshot::Part;
 
 /// Copies a database and its sidecars to `copy` and beside it, all of one moment. What lies there is replaced.
 ///
-/// No connection to the database may be open in this process. Fails where an application changes it all the time.
+/// No connection to the database may be open in this process. Fails if an application changes it all the time.
 pub fn copy_with_sidecars(database: &Path, copy: &Path, limits: &Limits, progress: &dyn Progress) -> Result<(), SourceError> {
     stage(&Located::find(database, limits, progress)?, copy, limits, progress)?.keep();
     Ok(())
@@ -58,7 +58,7 @@ pub fn recover(copy: &Path, progress: &dyn Progress) -> Result<Vec<String>, Sour
     Ok(done)
 }
 
-/// Applies one sidecar where it fits, and says whether it did. Otherwise it is removed.
+/// Applies one sidecar where it fits, and returns whether it did. Otherwise it is removed.
 fn apply(copy: &Path, part: Part, done: &mut Vec<String>, progress: &dyn Progress) -> Result<bool, SourceError> {
     let ending = part.ending();
     let path = sidecar(copy, ending);

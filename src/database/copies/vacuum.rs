@@ -15,11 +15,11 @@ use crate::database::sqlite::connection::open_private;
 use crate::database::sqlite::names::Raw;
 use crate::progress::Silent;
 
-/// Rewrites a private copy without free pages (VACUUM) into a new file. Fails where SQLite cannot, without the new
+/// Rewrites a private copy without free pages (VACUUM) into a new file. Fails if SQLite cannot, without the new
 /// file.
 ///
 /// Page size, encoding, auto_vacuum, application_id, user_version and journal mode stay. Needs no memory to speak of,
-/// and room for what is kept, on the file system of the new file. Dies in between: a part of it, in scratch.
+/// and room for what is kept, on the file system of the new file. Crash in between: a part of it, in scratch.
 pub fn vacuum(copy: &Path, target: &Path) -> Result<(), SourceError> {
     let to_target = |cause| SourceError::Io { path: target.to_owned(), action: "write", cause };
     OpenOptions::new().write(true).create_new(true).mode(0o600).open(target).map_err(to_target)?;

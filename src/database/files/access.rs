@@ -64,7 +64,7 @@ pub(in crate::database) fn way(located: &Located) -> Result<Way, SourceError> {
     }
 }
 
-/// Says whether a source has a `-wal`, and no journal of a transaction that goes on or died.
+/// Returns whether a source has a `-wal`, and no journal of a transaction that goes on or died.
 pub(in crate::database) fn has_only_a_wal(located: &Located) -> Result<bool, SourceError> {
     let find = |ending| find_sidecar(&located.path, ending).map_err(|cause| located.io("read the sidecars of", cause));
     let hot = |path: PathBuf| begins_with_data(&path).map_err(|cause| located.io("read the -journal of", cause));
@@ -76,7 +76,7 @@ fn may(path: &Path, access: Access) -> bool {
     accessat(CWD, path, access, AtFlags::EACCESS).is_ok()
 }
 
-/// Says whether sidecars that SQLite makes will belong to the owner of the file. As root it gives them to the owner,
+/// Returns whether sidecars that SQLite makes will belong to the owner of the file. As root it gives them to the owner,
 /// which needs CAP_CHOWN: a unit of systemd or a container often runs without it, and SQLite does not report that it
 /// failed.
 fn is_owner(path: &Path) -> bool {
@@ -84,12 +84,12 @@ fn is_owner(path: &Path) -> bool {
     (user.is_root() && can_give_away()) || fs::metadata(path).is_ok_and(|metadata| metadata.uid() == user.as_raw())
 }
 
-/// Says whether this process may give files to other users.
+/// Returns whether this process may give files to other users.
 fn can_give_away() -> bool {
     capabilities(None).is_ok_and(|sets| sets.effective.contains(CapabilitySet::CHOWN))
 }
 
-/// Says whether the sidecars of a database belong to this user and the database to another one, whose applications they
+/// Returns whether the sidecars of a database belong to this user and the database to another one, whose applications they
 /// lock out.
 ///
 /// They are this process's then: the last connection of an application took the old ones away after [`way`] had seen

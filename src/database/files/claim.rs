@@ -61,7 +61,7 @@ impl Claim {
         Ok(Some(Self(id)))
     }
 
-    /// Says whether this is the right to a file.
+    /// Returns whether this is the right to a file.
     pub(super) fn is_for(&self, id: FileId) -> bool {
         self.0 == id
     }

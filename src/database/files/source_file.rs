@@ -92,7 +92,7 @@ impl<'a> Seen<'a> {
         Ok(Self { given, path, id: FileId::of(&metadata) })
     }
 
-    /// Says whether the path still means this file.
+    /// Returns whether the path still means this file.
     fn is_still_there(&self) -> bool {
         fs::metadata(&self.path).is_ok_and(|now| FileId::of(&now) == self.id)
     }

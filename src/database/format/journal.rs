@@ -117,7 +117,7 @@ pub(in crate::database) fn detach_super_journal(journal: &Path) -> io::Result<Su
     }
 }
 
-/// Says whether SQLite takes the end of a journal for the name of a super-journal; otherwise it rolls back whatever
+/// Returns whether SQLite takes the end of a journal for the name of a super-journal; otherwise it rolls back whatever
 /// stands there.
 fn is_super_journal(name: &[u8], sum: u32) -> bool {
     let Some((_, [b'-', b'm', b'j', digits @ ..])) = name.split_last_chunk::<12>() else { return false };

@@ -44,7 +44,7 @@ pub(in crate::database) struct PageChecksums {
 }
 
 impl PageChecksums {
-    /// Says which pages other than the first changed on the disk; `None` where none did.
+    /// Says which pages other than the first changed on the disk; `None` if none did.
     pub(in crate::database) fn damage(&self) -> Option<String> {
         if !self.in_use || self.wrong == 0 {
             return None;
@@ -57,7 +57,7 @@ impl PageChecksums {
     }
 }
 
-/// Returns the size of a page of which the last 8 bytes are free; `None` where other numbers of bytes are.
+/// Returns the size of a page of which the last 8 bytes are free; `None` if other numbers of bytes are.
 pub(in crate::database) fn checked_page_bytes(page: &[u8]) -> Option<usize> {
     bytes_with_checksum(&Header::of_page(page)?)
 }
@@ -73,7 +73,7 @@ fn checksum(page: &[u8]) -> [u8; CHECKSUM_BYTES] {
     PairSum::default().little_endian(&page[..page.len() - CHECKSUM_BYTES]).to_le_bytes()
 }
 
-/// Says whether the checksum of a page holds.
+/// Returns whether the checksum of a page holds.
 pub(in crate::database) fn holds(page: &[u8]) -> bool {
     page.ends_with(&checksum(page))
 }
@@ -195,7 +195,7 @@ pub(in crate::database) fn settle(copy: &Path, progress: &dyn Progress) -> Resul
 }
 
 /// Sets the checksum of the first page of an unpacked copy, where it is the only one that is wrong: archives of older
-/// releases hold such copies. Says whether it did.
+/// releases hold such copies. Returns whether it did.
 pub fn set_missing_checksum(copy: &Path, progress: &dyn Progress) -> Result<bool, SourceError> {
     let found = look(copy, progress).map_err(|cause| failed(copy, cause))?;
     let missing = found.in_use && found.first_is_wrong && found.wrong == 0;
@@ -205,7 +205,7 @@ pub fn set_missing_checksum(copy: &Path, progress: &dyn Progress) -> Result<bool
     Ok(missing)
 }
 
-/// Returns the first page as a connection sees it; `None` where SQLite cannot read it, or was built without
+/// Returns the first page as a connection sees it; `None` if SQLite cannot read it, or was built without
 /// `sqlite_dbpage`.
 pub(in crate::database) fn seen_first_page(connection: &Connection) -> Option<Vec<u8>> {
     connection.query_row("SELECT data FROM sqlite_dbpage WHERE pgno = 1", [], |row| row.get(0)).ok()
@@ -216,7 +216,7 @@ pub(in crate::database) fn seen_header(connection: &Connection) -> Option<Header
     Header::of_page(&seen_first_page(connection)?)
 }
 
-/// Says whether a page is a first page with a checksum that holds.
+/// Returns whether a page is a first page with a checksum that holds.
 pub(in crate::database) fn is_first_and_holds(page: &[u8]) -> bool {
     checked_page_bytes(page) == Some(page.len()) && holds(page)
 }

@@ -58,12 +58,12 @@ impl Header {
         Ok(Self(header))
     }
 
-    /// Says whether bytes start as every database does.
+    /// Returns whether bytes start as every database does.
     pub(in crate::database) fn is_one(start: &[u8]) -> bool {
         start.starts_with(MAGIC)
     }
 
-    /// Says whether this is the header of a database.
+    /// Returns whether this is the header of a database.
     pub(in crate::database) fn is_valid(&self) -> bool {
         Self::is_one(&self.0)
     }
@@ -86,7 +86,7 @@ impl Header {
         if self.0[19] == 2 { JournalMode::Wal } else { JournalMode::Rollback }
     }
 
-    /// Says whether readers must look for a `-wal`.
+    /// Returns whether readers must look for a `-wal`.
     pub(in crate::database) fn is_wal(&self) -> bool {
         self.mode() == JournalMode::Wal
     }

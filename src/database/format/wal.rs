@@ -38,7 +38,7 @@ pub(super) fn number(bytes: &[u8], at: usize) -> u32 {
     u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
 }
 
-/// Says whether the first counter was reached after the second, or with it; counters start again at 0 after 2^32
+/// Returns whether the first counter was reached after the second, or with it; counters start again at 0 after 2^32
 /// changes.
 fn not_before(first: u32, second: u32) -> bool {
     first.wrapping_sub(second) < 1 << 31
@@ -153,7 +153,7 @@ fn written(bytes: &[u8]) -> PairSum {
     PairSum::resume(std::array::from_fn(|index| bytes[index]))
 }
 
-/// Fills a buffer; `false` where the file ends before.
+/// Fills a buffer; `false` if the file ends before.
 pub(super) fn fill(reader: &mut impl io::Read, buffer: &mut [u8]) -> io::Result<bool> {
     match reader.read_exact(buffer) {
         Ok(()) => Ok(true),

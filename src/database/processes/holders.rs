@@ -31,7 +31,7 @@ pub struct Holders {
 pub struct Holder {
     /// Its number.
     pub pid: u32,
-    /// Its name, safe for a terminal; empty where it cannot be read.
+    /// Its name, safe for a terminal; empty if it cannot be read.
     pub name: String,
 }
 

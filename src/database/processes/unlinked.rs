@@ -86,7 +86,7 @@ fn in_process(pid: u32, path: &Path, main: (u64, u64)) -> Option<Unlinked> {
     (found.main.or(found.wal).or(found.shm).is_some()).then(|| Unlinked { process: name(pid), ..found })
 }
 
-/// Says whether a process has the lock of a connection that goes on. The last one to close the database locks all
+/// Returns whether a process has the lock of a connection that goes on. The last one to close the database locks all
 /// others out, deletes the `-shm`, and closes it only then.
 fn reads(pid: u32, inode: u64) -> bool {
     let locks = locks().unwrap_or_default();

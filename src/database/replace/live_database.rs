@@ -146,7 +146,7 @@ impl Replacement {
         Ok(())
     }
 
-    /// Says whether the copy was rewritten with the page size of the target.
+    /// Returns whether the copy was rewritten with the page size of the target.
     pub fn is_resized(&self) -> bool {
         self.resized.is_some()
     }
@@ -250,7 +250,7 @@ impl Replacement {
     pub fn close(self) -> Result<(), TargetError> {
         let path = self.path.clone();
         let failed = |cause| TargetError::Io { path: path.clone(), action: "sync the folder of", cause };
-        // Dies here: the new state, perhaps with a -wal or an empty journal that the next connection takes care of.
+        // Crash here: the new state, perhaps with a -wal or an empty journal that the next connection takes care of.
         drop(self);
         File::open(path.parent().unwrap_or(Path::new("/"))).and_then(|folder| folder.sync_all()).map_err(failed)
     }
@@ -325,7 +325,7 @@ enum After<'a> {
 impl<'a> Written<'a> {
     /// Commits: the one instant from which everybody sees the new state, durably.
     ///
-    /// Dies before: SQLite rolls back, the old state. Dies after: the new state.
+    /// Crash before this: SQLite rolls back, the old state. Crash after this: the new state.
     pub fn commit(self) -> Result<Committed<'a>, TargetError> {
         let failed = |error: &rusqlite::Error| TargetError::from_sqlite(self.path, "write", error);
         match self.backup.step(-1) {
@@ -446,7 +446,7 @@ impl Drop for EmptyJournal {
     }
 }
 
-/// Opens a database for being written as a whole. Fails where SQLite cannot read its header, also where it is cut off.
+/// Opens a database for being written as a whole. Fails if SQLite cannot read its header, also where it is cut off.
 pub(in crate::database) fn open_writable(path: &Path) -> rusqlite::Result<Connection> {
     let connection = connect(path, "mode=rw", OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     connection.busy_timeout(LOCK_WAIT)?;
@@ -465,7 +465,7 @@ pub(in crate::database) fn open_writable(path: &Path) -> rusqlite::Result<Connec
     }
 }
 
-/// Changes to rollback mode, and says whether that is in force.
+/// Changes to rollback mode, and returns whether that is in force.
 pub(in crate::database) fn leave_wal(connection: &Connection) -> rusqlite::Result<bool> {
     let mut statement = connection.prepare("PRAGMA journal_mode=DELETE")?;
     let mut rows = statement.query([])?;
@@ -487,7 +487,7 @@ fn mode(connection: &Connection, file: &File) -> rusqlite::Result<JournalMode> {
     }
 }
 
-/// Returns the text encoding of a target; `None` where it has no content that would have one.
+/// Returns the text encoding of a target; `None` if it has no content that would have one.
 fn encoding(connection: &Connection, file: &File) -> rusqlite::Result<Option<String>> {
     let (pages, name) = (number(connection, "PRAGMA page_count"), encoding_name(connection));
     match (pages, name) {

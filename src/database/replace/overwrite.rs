@@ -44,7 +44,7 @@ pub(in crate::database) fn overwrite(path: &Path, from: &Path) -> Result<(), Tar
 
 /// Writes the content of `from` into an open, locked file and syncs it.
 ///
-/// Dies before the last step: a file without a header, no database. Dies after it: the new content, whole.
+/// Crash before the last step: a file without a header, no database. Crash after it: the new content, whole.
 pub(in crate::database) fn write_into(file: &File, from: &Path) -> io::Result<()> {
     file.write_all_at(&[0; HEADER_BYTES], 0)?;
     file.sync_all()?;
@@ -71,7 +71,7 @@ pub(in crate::database) fn write_into(file: &File, from: &Path) -> io::Result<()
     file.sync_all()
 }
 
-/// Says whether an error means that a file is a mount point.
+/// Returns whether an error means that a file is a mount point.
 pub(in crate::database) fn is_mounted(error: &TargetError) -> bool {
     matches!(error, TargetError::Io { cause, .. } if cause.kind() == io::ErrorKind::ResourceBusy)
 }

@@ -38,7 +38,7 @@ const MAX_FILE_NAME_BYTES: usize = 255;
 /// Puts `staged`, a private file on the same file system, where nothing is, and returns the folder into which left-over
 /// sidecars were moved.
 ///
-/// `stamp` goes into the name of that folder. Fails where a file of that name appeared meanwhile. Without recorded
+/// `stamp` goes into the name of that folder. Fails if a file of that name appeared meanwhile. Without recorded
 /// rights the file is for the owner of the folder alone.
 pub fn place_new(target: &Target, staged: &Path, rights: Option<&FileRights>, stamp: &str) -> Result<Placed, TargetError> {
     let steps = Steps { path: &target.path };
@@ -89,7 +89,7 @@ pub fn place_over_unusable(target: &Target, staged: &Path, stamp: &str) -> Resul
 /// Moves a database and its sidecars aside, puts nothing in its place, and returns the folder that holds them. A mount
 /// point cannot be moved: it is copied aside and emptied, and an empty file counts as a missing database.
 ///
-/// Refuses while a process is known to have it open. Dies in between: see [`place_over_unusable`]; nothing is ever
+/// Refuses while a process is known to have it open. Crash in between: see [`place_over_unusable`]; nothing is ever
 /// deleted.
 pub fn set_aside(target: &Target, stamp: &str) -> Result<PathBuf, TargetError> {
     refuse_holders(&target.path, Proof::NoneKnown)?;
@@ -165,11 +165,11 @@ impl Offline {
         let has_checksum = page_checksums::first_page(&file).ok().flatten().is_some_and(|page| page_checksums::holds(&page));
         let connection = waiting.get(|| open_writable(&path))?;
         connection.pragma_update(None, "locking_mode", "EXCLUSIVE").map_err(failed)?;
-        // Leaving WAL mode brings the -wal home and removes it. Dies after that: the old content, in rollback mode.
+        // Leaving WAL mode brings the -wal home and removes it. Crash after that: the old content, in rollback mode.
         waiting.until(|| Ok(leave_wal(&connection)? && begin(&connection, "BEGIN EXCLUSIVE; COMMIT;").map(|()| true)?))?;
         Steps { path: &path }.remove_left_wal()?;
         if has_checksum {
-            // Dies before: the old content in rollback mode, of which page 1 is refused by an application that checks
+            // Crash before this: the old content in rollback mode, of which page 1 is refused by an application that checks
             // it.
             page_checksums::set_first_in(&file).map_err(Steps { path: &path }.io("write"))?;
         }
@@ -184,7 +184,7 @@ impl Offline {
     /// Puts `staged` in place of the file. It counts, and is there after a power cut, when [`Replaced::settle`] has
     /// returned.
     ///
-    /// Dies before the rename: the old file, which has no sidecars. Dies after: the new one. A mount point is not
+    /// Crash before the rename: the old file, which has no sidecars. Crash after this: the new one. A mount point is not
     /// renamed: its old content is copied into a folder whose name has `stamp` in it, and then replaced, see
     /// `overwrite.rs`.
     pub fn replace(self, staged: &Path, stamp: &str) -> Result<Replaced, TargetError> {
@@ -286,7 +286,7 @@ impl Steps<'_> {
 
     /// Moves files into a new private folder beside the target, in this order: the main file before its sidecars.
     ///
-    /// Dies in between: the main file is gone from its place, nobody opens half of it; what was moved lies in the
+    /// Crash in between: the main file is gone from its place, nobody opens half of it; what was moved lies in the
     /// folder, the rest beside the place. Each is first linked into the folder where the file system can do that, so
     /// that the folder is whole before anything is taken away: an application that starts at this moment would delete a
     /// `-wal` that lies alone.
@@ -319,7 +319,7 @@ impl Steps<'_> {
 
     /// Removes what an earlier run could not remove when it left WAL mode: a `-wal` of 0 bytes and its index.
     ///
-    /// SQLite takes an empty `-wal` for none, and so leaves it; it holds no commit. Dies in between: the old file,
+    /// SQLite takes an empty `-wal` for none, and so leaves it; it holds no commit. Crash in between: the old file,
     /// which needs neither. The folder is synced before the new file comes, so that no power cut brings an older state
     /// of them back beside it.
     fn remove_left_wal(&self) -> Result<(), TargetError> {
@@ -367,7 +367,7 @@ impl Steps<'_> {
     /// Replaces the content of a file that is a mount point and that nobody has open, and returns the folder that holds
     /// the old content and the sidecars.
     ///
-    /// The sidecars go before the content: they must not meet the new one. Dies before that: the old file, whose
+    /// The sidecars go before the content: they must not meet the new one. Crash before that: the old file, whose
     /// sidecars are beside it or in the folder, with a copy of it. Dies later: see [`super::overwrite`].
     fn replace_in_place(&self, staged: &Path, stamp: &str) -> Result<PathBuf, TargetError> {
         let aside = self.keep_aside(stamp)?;
@@ -382,7 +382,7 @@ impl Steps<'_> {
 
     /// Takes back [`Steps::replace_in_place`]: the old content first, then the sidecars that belong to it.
     ///
-    /// Dies in between: no database, or the old one without its sidecars; what is missing lies in the folder.
+    /// Crash in between: no database, or the old one without its sidecars; what is missing lies in the folder.
     fn bring_back_in_place(&self, aside: &Path) -> Result<(), TargetError> {
         let copy = self.in_folder(aside);
         overwrite(self.path, &copy)?;
@@ -397,7 +397,7 @@ impl Steps<'_> {
 
     /// Moves the files of a folder beside the target back to it.
     ///
-    /// Dies in between: no main file, and its sidecars at home or in the folder. The main file comes last, to sidecars
+    /// Crash in between: no main file, and its sidecars at home or in the folder. The main file comes last, to sidecars
     /// that are there.
     fn bring_home(&self, aside: &Path) -> Result<(), TargetError> {
         let main = aside.join(self.path.file_name().expect("a resolved path has a file name"));

@@ -37,7 +37,7 @@ pub struct Target {
     pub path: PathBuf,
     /// What lies there.
     pub state: TargetState,
-    /// The size of the main file; 0 where it is missing.
+    /// The size of the main file; 0 if it is missing.
     pub bytes: u64,
     /// When the main file or its `-wal` was last written.
     pub modified: Option<DateTime<Utc>>,
@@ -64,7 +64,7 @@ pub enum TargetState {
     },
 }
 
-/// What the plan says about a database that is going to be replaced. `None` where it could not be read without changing
+/// What the plan says about a database that is going to be replaced. `None` if it could not be read without changing
 /// it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TargetFacts {
@@ -72,14 +72,14 @@ pub struct TargetFacts {
     pub journal_mode: &'static str,
     /// The number of its tables.
     pub tables: Option<u64>,
-    /// The rows of all its tables; `None` also where counting took too long.
+    /// The rows of all its tables; `None` also if counting took too long.
     pub rows: Option<u64>,
     /// Its schema.
     pub schema: Option<SchemaFacts>,
 }
 
 impl Target {
-    /// Says whether two targets are one file.
+    /// Returns whether two targets are one file.
     pub fn same_file(&self, other: &Target) -> bool {
         self.path == other.path || (self.id.is_some() && self.id == other.id)
     }
@@ -184,7 +184,7 @@ fn of_file(path: &Path) -> Result<TargetState, TargetError> {
     Ok(TargetState::Database(facts))
 }
 
-/// Says whether a file is shorter than its header says.
+/// Returns whether a file is shorter than its header says.
 fn is_cut_off(path: &Path, header: &Header) -> bool {
     let bytes = u64::from(header.page_count_field()) * u64::from(header.page_bytes());
     fs::metadata(path).is_ok_and(|file| file.len() < bytes)
@@ -196,7 +196,7 @@ fn tables(connection: &Connection) -> rusqlite::Result<Vec<String>> {
     statement.query_map([], |row| row.get(0))?.collect()
 }
 
-/// Counts the rows of all tables; `None` where one cannot be counted or time is up.
+/// Counts the rows of all tables; `None` if one cannot be counted or time is up.
 fn count(connection: &Connection, tables: &[String]) -> Option<u64> {
     let rows = |table: &String| {
         let sql = format!("SELECT count(*) FROM \"{}\"", table.replace('"', "\"\""));

@@ -60,7 +60,7 @@ impl PinnedDatabase {
         self.copy_and_look(target, limits, progress).map(|copied| copied.bytes)
     }
 
-    /// Does the same, and says what was found damaged of what no check of the copy can see.
+    /// Like the function above, but also says what was found damaged of what no check of the copy can see.
     pub fn copy_and_look(self, target: &Path, limits: &Limits, progress: &dyn Progress) -> Result<Copied, SourceError> {
         let connection = self.live.connection();
         let patience = Patience::Within(limits);

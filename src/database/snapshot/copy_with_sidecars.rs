@@ -44,7 +44,7 @@ impl PrivateCopy {
         &self.0
     }
 
-    /// Reads every byte of the copy; fails where the disk does not give them. No connection to it may be open.
+    /// Reads every byte of the copy; fails if the disk does not give them. No connection to it may be open.
     pub(in crate::database) fn read_through(&self, progress: &dyn Progress) -> Result<(), SourceError> {
         read_through(&self.0, &self.0, progress)
     }
@@ -123,7 +123,7 @@ struct Stamp {
 }
 
 impl Stamp {
-    /// Says whether the file changed so recently that another change would not move its time.
+    /// Returns whether the file changed so recently that another change would not move its time.
     fn is_fresh(&self) -> bool {
         let nanoseconds = |(seconds, rest): (i64, i64)| i128::from(seconds) * 1_000_000_000 + i128::from(rest);
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_nanos().cast_signed());

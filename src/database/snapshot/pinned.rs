@@ -40,7 +40,7 @@ impl Member {
         roll_back(self.live.connection()).map_err(|error| SourceError::from_sqlite(&self.located.given, "read", &error))
     }
 
-    /// Says whether the pin alone keeps every writer from committing: in rollback mode it does.
+    /// Returns whether the pin alone keeps every writer from committing: in rollback mode it does.
     pub(super) fn freezes(&self) -> bool {
         self.way == Way::ReadOnly
     }
@@ -110,7 +110,7 @@ pub(super) fn open_pinned(located: Located, staging: &Path, limits: &Limits, pro
     Ok(member)
 }
 
-/// Returns the schema version that the main file has on the disk, where only checkpoints write there; `None` where a
+/// Returns the schema version that the main file has on the disk, where only checkpoints write there; `None` if a
 /// transaction that is not committed may have written it, which is rolled back.
 fn checkpointed_schema(located: &Located) -> Result<Option<u32>, SourceError> {
     let header = located.header()?;

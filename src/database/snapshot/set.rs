@@ -16,7 +16,7 @@ use crate::database::sqlite::connection::Live;
 use crate::database::sqlite::transaction::{PIN, begin, is_busy, needs_staging, roll_back};
 use crate::progress::Progress;
 
-/// Pins all at one point in time, and says whether that succeeded; where a lock cannot be had at all they are pinned
+/// Pins all at one point in time, and returns whether that succeeded; where a lock cannot be had at all they are pinned
 /// one by one.
 ///
 /// A database whose pin stops its writers needs no lock: it is pinned before the first lock is taken and cannot move

@@ -18,12 +18,12 @@ pub(in crate::database) fn roll_back(connection: &Connection) -> rusqlite::Resul
     if connection.is_autocommit() { Ok(()) } else { connection.execute_batch("ROLLBACK") }
 }
 
-/// Says whether an error passes when another process lets go of its lock.
+/// Returns whether an error passes when another process lets go of its lock.
 pub(in crate::database) fn is_busy(error: &rusqlite::Error) -> bool {
     matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::FileLockingProtocolFailed))
 }
 
-/// Says whether an error means that reading in place would need to write: a hot journal, sidecars that cannot be made.
+/// Returns whether an error means that reading in place would need to write: a hot journal, sidecars that cannot be made.
 pub(in crate::database) fn needs_staging(error: &rusqlite::Error) -> bool {
     matches!(error.sqlite_error_code(), Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied))
 }

@@ -48,7 +48,7 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// Runs a check, and fails where it takes more memory than may be.
+/// Runs a check, and fails if it takes more memory than may be.
 pub fn bounded(check: impl FnOnce()) {
     let before = NOW.load(Ordering::Relaxed);
     MOST.store(before, Ordering::Relaxed);

@@ -188,7 +188,7 @@ fn count(copy: &Path, sql: &str) -> i64 {
     python(COUNT, &[copy.as_os_str(), sql.as_ref()]).parse().unwrap()
 }
 
-/// Says whether a copy shows one state of a database under `WRITE`, and how far that was.
+/// Returns whether a copy shows one state of a database under `WRITE`, and how far that was.
 fn transfers(copy: &Path) -> i64 {
     assert_eq!(check(copy, Depth::Full, Effort::single(), &Silent).unwrap().integrity, Integrity::Ok);
     assert_eq!(count(copy, "SELECT sum(balance) FROM account"), 5000);
