@@ -1,4 +1,4 @@
-//! How long an operation waits, and how it waits so that it can be stopped.
+//! Timeouts, and waits that can be cancelled.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -22,7 +22,7 @@ impl Default for Limits {
     }
 }
 
-/// Waits, and stops early with [`Interrupted`] where that is asked for.
+/// Waits, and returns early with [`Interrupted`] if that is requested.
 pub(in crate::database) fn pause(wait: Duration, progress: &dyn Progress) -> Result<(), Interrupted> {
     let end = Instant::now() + wait;
     loop {

@@ -125,7 +125,7 @@ fn what_is_cut_off_or_locked_is_not_called_encrypted_or_busy() {
     world.database("app.db");
     let bytes = fs::read(world.path("app.db")).unwrap();
     fs::write(world.path("cut.db"), &bytes[..60]).unwrap();
-    let ran = world.heirloom(["backup", "cut.db"]).exits(13).says("cut off");
+    let ran = world.heirloom(["backup", "cut.db"]).exits(13).says("truncated");
     assert!(!ran.stderr.contains("encrypted"), "{}", ran.stderr);
     fs::File::create(world.path("secret.db")).unwrap().write_all(&[0x5a; 8192]).unwrap();
     world.heirloom(["backup", "secret.db"]).exits(13).says("encrypted");

@@ -1,4 +1,4 @@
-//! What there is to know about a copy: header, schema, rows.
+//! Facts about a copy: header, schema, row counts.
 
 use std::fs::{self, File};
 use std::io;
@@ -15,7 +15,7 @@ use crate::database::sqlite::names::{quoted_identifier, text};
 use crate::digest::{Hasher, Sha256};
 use crate::progress::{Progress, Silent};
 
-/// The facts that the metadata records. Field names and meanings as in
+/// The facts that the metadata records. Field names and meanings are those of
 /// [`DatabaseMetadata`](crate::metadata::DatabaseMetadata).
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[allow(missing_docs, reason = "each is documented at the metadata field of the same name")]
@@ -32,12 +32,12 @@ pub struct Facts {
     pub index_count: u64,
     pub trigger_count: u64,
     pub view_count: u64,
-    /// Tables in the order of their names, without `sqlite_...`.
+    /// Tables sorted by name, without `sqlite_...`.
     pub tables: Vec<String>,
 }
 
 impl Facts {
-    /// What is recorded of a copy that is too damaged to tell.
+    /// The facts of a copy that is too damaged to read.
     pub fn unknown() -> Self {
         let unknown = || "unknown".to_owned();
         Self {
@@ -60,8 +60,8 @@ impl Facts {
 
 /// Reads the facts of a private copy (read-only, immutable). Rows are not counted.
 ///
-/// The header alone answers most: no statement of SQLite's is needed that would parse a schema first. Fails if the
-/// schema is damaged, which must be seen twice, with every byte read in between: SQLite takes an EIO of the disk for a
+/// Most of it comes from the header, without a statement that would make SQLite parse the schema. Fails if the schema
+/// is damaged, which must be seen twice, with every byte read in between: SQLite reports an EIO of the disk as a
 /// malformed database.
 pub fn facts(copy: &Path) -> Result<Facts, SourceError> {
     seen_twice(|| facts_once(copy), is_damaged, |_| read_through(copy, copy, &Silent))
@@ -103,7 +103,7 @@ pub fn count_rows(copy: &Path, tables: &[String], progress: &dyn Progress) -> Re
         let count = |table: &String| {
             let sql = format!("SELECT count(*) FROM main.{}", quoted_identifier(table));
             let rows = || connection.query_row(&sql, [], |row| row.get::<_, i64>(0));
-            // What the attempt returns is an answer of SQLite's, which may be an error: here damage is no failure.
+            // The attempt returns SQLite's result as a value, because here damage is not a failure.
             let counted = seen_twice(
                 || Ok(rows()),
                 |answer| matches!(answer, Ok(Err(error)) if error.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt)),
@@ -119,7 +119,7 @@ pub fn count_rows(copy: &Path, tables: &[String], progress: &dyn Progress) -> Re
     })?
 }
 
-/// Returns whether an error is of the system or a wish to stop, and says nothing about the database.
+/// Returns whether an error is a system error or a cancellation, which says nothing about the database.
 fn is_failure(error: &rusqlite::Error) -> bool {
     use ErrorCode::{CannotOpen, OperationInterrupted, OutOfMemory, SystemIoFailure};
     matches!(error.sqlite_error_code(), Some(CannotOpen | OperationInterrupted | OutOfMemory | SystemIoFailure))
@@ -135,7 +135,7 @@ pub(in crate::database) fn header(copy: &Path) -> Result<Header, SourceError> {
     }
 }
 
-/// Returns the number of pages as SQLite sees it: the count in the header, unless an old release wrote it.
+/// Returns the number of pages as SQLite computes it: from the header, unless an old release wrote it.
 fn page_count(copy: &Path, header: &Header) -> Result<u64, SourceError> {
     if let Some(pages) = header.page_count() {
         return Ok(pages.into());
@@ -144,7 +144,7 @@ fn page_count(copy: &Path, header: &Header) -> Result<u64, SourceError> {
     Ok(bytes / u64::from(header.page_bytes()))
 }
 
-/// What the schema says.
+/// The contents of the schema.
 #[derive(Default)]
 struct Schema {
     digest: Hasher,
@@ -160,8 +160,8 @@ impl Schema {
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
             for column in 0..4 {
-                // A length in front of each text: no two schemas run together to the same bytes. NULL has a length that
-                // no text has.
+                // Each text is preceded by its length, so that no two schemas produce the same bytes. NULL has a length
+                // that no text has.
                 if let Some(text) = text(row.get_ref(column)?) {
                     self.digest.update(&(text.len() as u64).to_be_bytes());
                     self.digest.update(text);
@@ -186,7 +186,7 @@ impl Schema {
     }
 }
 
-/// Returns whether a table is SQLite's own; its name is reserved in any case of letters.
+/// Returns whether a table is internal to SQLite; its name is reserved in upper and lower case.
 fn is_internal(name: &[u8]) -> bool {
     name.get(..7).is_some_and(|start| start.eq_ignore_ascii_case(b"sqlite_"))
 }

@@ -1,4 +1,4 @@
-//! Looks at a live database without copying it: for checks that run every minute.
+//! Reads basic figures of a live database without copying it, for checks that run every minute.
 
 use std::fs;
 use std::path::Path;
@@ -16,16 +16,16 @@ use crate::database::sqlite::connection::Live;
 use crate::database::sqlite::transaction::{PIN, begin, is_busy, needs_staging};
 use crate::progress::Progress;
 
-/// What is known of a live database without copying or checking it.
+/// Figures of a live database that need no copy and no check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Glance {
-    /// Its size, with what is only in the `-wal` yet, in bytes.
+    /// Its size in bytes, including what is only in the `-wal` so far.
     pub bytes: u64,
     /// The size of a page, in bytes.
     pub page_bytes: u64,
-    /// How many of its pages hold nothing.
+    /// The number of pages on its freelist.
     pub free_pages: u64,
-    /// The journal mode of the header: `wal`, or `delete` for every rollback mode.
+    /// The journal mode in the header: `wal`, or `delete` for every rollback mode.
     pub journal_mode: &'static str,
     /// The size of the `-wal` in bytes; `None` if there is none.
     pub wal_bytes: Option<u64>,
@@ -33,10 +33,9 @@ pub struct Glance {
     pub tables: Option<u64>,
 }
 
-/// Reads what the header and the schema say through a read transaction, and changes nothing; waits for locks up to
-/// `busy`.
+/// Reads the header and the schema in a read transaction, and changes nothing; waits for locks up to `busy`.
 ///
-/// Where reading in place would have to recover or write something, only the header is read as it lies on the disk.
+/// If reading in place would have to recover or write something, only the header is read from the file.
 pub fn glance(path: &Path, busy: Duration, progress: &dyn Progress) -> Result<Glance, SourceError> {
     let located = Located::find(path, &Limits { busy, ..Limits::default() }, progress)?;
     let seen_header = from_header(&located)?;
@@ -123,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_is_waited_for_no_longer_than_told() {
+    fn waiting_for_a_lock_ends_at_the_timeout() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("app.db");
         let application = Connection::open(&path).unwrap();

@@ -1,7 +1,7 @@
-//! Says which processes have a database open.
+//! Finds the processes that have a database open.
 //!
-//! An idle connection to a rollback-mode database holds no lock at all; only the open files of every process tell.
-//! Locks name processes whose files we may not look at.
+//! An idle connection to a rollback-mode database holds no lock at all and shows only in the open files of its process.
+//! Locks reveal processes whose open files we may not see.
 
 use std::fs;
 use std::io;
@@ -11,25 +11,25 @@ use std::path::Path;
 use crate::database::sidecars::{SIDECARS, existing};
 use crate::names::printable;
 
-/// The inode of the first process namespace of a machine: in any other, there are processes that cannot be seen.
+/// The inode of the initial PID namespace: any other namespace hides processes.
 const FIRST_PID_NAMESPACE: u64 = 0xEFFF_FFFC;
 
-/// The first of the bytes that every reader of a database locks.
+/// The first byte of the range that every reader of a database locks.
 const SHARED_FIRST: u64 = (1 << 30) + 2;
 
-/// Who has a database open.
+/// The processes that have a database open.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Holders {
-    /// The processes, by their numbers.
+    /// The processes.
     pub processes: Vec<Holder>,
-    /// Whether every process could be seen: not as an ordinary user, and not inside a container.
+    /// Whether every process could be inspected: not as an ordinary user, and not inside a container.
     pub complete: bool,
 }
 
 /// A process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Holder {
-    /// Its number.
+    /// Its PID.
     pub pid: u32,
     /// Its name, safe for a terminal; empty if it cannot be read.
     pub name: String,
@@ -40,14 +40,14 @@ impl Holder {
         Self { pid, name: name(pid) }
     }
 
-    /// Returns number and name: `1234 (app)`.
+    /// Returns PID and name: `1234 (app)`.
     pub fn shown(&self) -> String {
         if self.name.is_empty() { self.pid.to_string() } else { format!("{} ({})", self.pid, self.name) }
     }
 }
 
-/// Finds the one other process that keeps all others out of a database: it holds a write lock on the bytes that every
-/// reader locks (sqlite.org/lockingv3.html). A commit does so for a moment, `locking_mode=EXCLUSIVE` until the
+/// Finds the single other process that keeps all others out of a database: it holds a write lock on the bytes that
+/// every reader locks (sqlite.org/lockingv3.html). A commit does so for a moment, `locking_mode=EXCLUSIVE` until the
 /// connection is closed.
 pub(in crate::database) fn exclusive_holder(path: &Path) -> Option<Holder> {
     let metadata = fs::metadata(path).ok()?;
@@ -59,8 +59,7 @@ pub(in crate::database) fn exclusive_holder(path: &Path) -> Option<Holder> {
     held.map(|lock| lock.pid).filter(|pid| *pid != std::process::id()).map(Holder::of)
 }
 
-/// Finds the processes, other than this one, that have a database or one of its sidecars open. Opens none of these
-/// files.
+/// Finds the other processes that have a database or one of its sidecars open. Opens none of these files.
 pub fn holders(path: &Path) -> io::Result<Holders> {
     let mut files = Vec::new();
     for file in [path.to_owned()].into_iter().chain(existing(path, &SIDECARS)?) {
@@ -83,7 +82,7 @@ pub(in crate::database) fn holders_of(files: &[(u64, u64)]) -> Holders {
         match has_open(pid, files) {
             Ok(true) => pids.push(pid),
             Ok(false) => {}
-            // A process that ended meanwhile holds nothing.
+            // A process that has ended holds nothing.
             Err(cause) if cause.kind() == io::ErrorKind::NotFound || cause.raw_os_error() == Some(3) => {}
             Err(_) => complete = false,
         }
@@ -97,7 +96,7 @@ pub(in crate::database) fn holders_of(files: &[(u64, u64)]) -> Holders {
 
 fn has_open(pid: u32, files: &[(u64, u64)]) -> io::Result<bool> {
     for entry in fs::read_dir(format!("/proc/{pid}/fd"))? {
-        // `stat` through the link opens nothing. A descriptor that was closed meanwhile is none.
+        // `stat` through the link opens nothing. A descriptor that was closed in the meantime is skipped.
         match fs::metadata(entry?.path()) {
             Ok(open) if files.contains(&(open.dev(), open.ino())) => return Ok(true),
             Ok(_) => {}
@@ -111,16 +110,16 @@ fn has_open(pid: u32, files: &[(u64, u64)]) -> io::Result<bool> {
 /// A POSIX lock.
 pub(super) struct Lock {
     pub(super) pid: u32,
-    /// Device and inode. On some file systems the device is not the one that `stat` gives.
+    /// Device and inode. On some file systems the device differs from that of `stat`.
     pub(super) file: (u64, u64),
-    /// Whether it keeps all others out.
+    /// Whether it is exclusive.
     pub(super) writes: bool,
-    /// The first byte that is locked, and the last.
+    /// The first and the last locked byte.
     first: u64,
     last: u64,
 }
 
-/// Reads who holds POSIX locks: every user may see that.
+/// Lists the holders of POSIX locks, which every user may see.
 pub(super) fn locks() -> io::Result<Vec<Lock>> {
     let text = fs::read_to_string("/proc/locks")?;
     let locks = text.lines().filter_map(|line| {
@@ -132,7 +131,7 @@ pub(super) fn locks() -> io::Result<Vec<Lock>> {
         let minor = u32::from_str_radix(parts.next()?, 16).ok()?;
         let inode: u64 = parts.next()?.parse().ok()?;
         let (first, last) = (words.next()?.parse().ok()?, words.next()?);
-        // `EOF` stands for the end of all files.
+        // `EOF` means the largest possible offset.
         Some(Lock { pid, file: (rustix::fs::makedev(major, minor), inode), writes, first, last: last.parse().unwrap_or(u64::MAX) })
     });
     Ok(locks.collect())

@@ -1,16 +1,17 @@
-//! Replaces a live database from inside, through SQLite's backup API.
+//! Replaces a live database in place, through SQLite's backup API.
 //!
-//! Renaming a file over a database is how data is lost: whoever has it open goes on with the deleted file, and a `-wal`
-//! or `-journal` left beside it is replayed into the new one. From inside, readers and writers see all of the old or
-//! all of the new state, also when the process is killed at any call: until the commit SQLite's own journal or WAL
-//! holds the way back.
+//! Renaming a file over a database loses data: processes that have it open continue with the deleted file, and a `-wal`
+//! or `-journal` left beside it is replayed into the new one. In place, readers and writers see either the old or the
+//! new state as a whole, even if the process is killed at any call: until the commit, SQLite's own journal or WAL can
+//! roll back.
 //!
-//! In order: [`Replacement::open`], [`lock`](Replacement::lock) (no commit of others from here on), [`Locked::copy_to`]
-//! (the safety copy), [`Locked::write`] (everything but the commit), [`Written::commit`], [`Committed::compare`],
-//! [`Replacement::judge`], [`Replacement::close`]. Dropping anything before the commit leaves the old state.
+//! The order: [`Replacement::open`], [`lock`](Replacement::lock) (nothing else can commit from here on),
+//! [`Locked::copy_to`] (the safety copy), [`Locked::write`] (everything but the commit), [`Written::commit`],
+//! [`Committed::compare`], [`Replacement::judge`], [`Replacement::close`]. Dropping any of them before the commit keeps
+//! the old state.
 //!
-//! WAL: one connection holds the write lock through a backup of zero pages, a second one reads the old state beside it.
-//! The commit itself lets the lock go, so the second connection pins the new state at once, and what it pinned is
+//! WAL: one connection holds the write lock through a backup of zero pages, a second one reads the old state. The
+//! commit itself releases the lock, so the second connection pins the new state at once, and the pinned state is
 //! compared. Rollback modes: one connection holds the exclusive lock across transactions (`locking_mode=EXCLUSIVE`)
 //! until it is closed.
 
@@ -40,15 +41,15 @@ use crate::database::sqlite::paged_copy::{Patience, copy_pages, pages_per_step};
 use crate::database::sqlite::transaction::{begin, is_busy, roll_back};
 use crate::progress::{Progress, Stage};
 
-/// How long SQLite itself waits for a lock: shortly, since its pauses grow to where a busy writer always comes first.
+/// How long SQLite itself waits for a lock. Short, since its pauses grow until a busy writer always wins.
 const LOCK_WAIT: Duration = Duration::from_millis(10);
-/// How long one try for the exclusive lock waits for readers that were there before it; later ones wait behind it.
+/// How long one attempt at the exclusive lock waits for existing readers; new ones queue behind it.
 const READERS_WAIT: Duration = Duration::from_millis(500);
 
-/// A database that is going to be replaced, opened together with what replaces it. Nothing is locked yet.
+/// A database that is about to be replaced, opened together with its replacement. Nothing is locked yet.
 ///
-/// The order of the fields is the order in which they go, and it matters: the journal is tidied up while the lock is
-/// held, the plain descriptor is closed after every connection, since closing it drops their locks.
+/// Fields are dropped in this order, and it matters: the journal is removed while the lock is held, and the plain
+/// descriptor is closed after all connections, since closing it drops their locks.
 pub struct Replacement {
     journal: EmptyJournal,
     staged: Connection,
@@ -61,28 +62,27 @@ pub struct Replacement {
     /// Whether the pages of the copy have checksums.
     checked: bool,
     source: PathBuf,
-    /// The data version that the target's connection has seen last before its own commit, where that is certain.
+    /// The data version that the target's connection saw last before its own commit, if that is certain.
     own_version: Option<i64>,
-    /// The right to the file; `None` if nothing was there.
+    /// The claim on the file; `None` if there was no file.
     _claim: Option<Claim>,
 }
 
-/// What comparing said.
+/// The result of the comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Compared {
-    /// The database holds what was to be restored, page by page.
+    /// The database equals the restored copy, page by page.
     Same,
-    /// Another process committed right after the replacement, so that a difference proves nothing (WAL only).
+    /// Another process committed right after the replacement, so a difference proves nothing (WAL only).
     Overtaken,
 }
 
 impl Replacement {
-    /// Opens the target, which must exist and be usable, and the private copy that is to replace it. Changes nothing
-    /// but what any reader would: SQLite rolls back or recovers what a crashed application left.
+    /// Opens the target, which must exist and be usable, and the private copy that is to replace it. Changes no more
+    /// than any reader would: SQLite rolls back or recovers what a crashed application left.
     ///
-    /// Another page size cannot be written into a WAL database: then the copy is rewritten beside `staged` with the
-    /// page size of the target. Another text encoding is refused: connections that are open would go on in the wrong
-    /// one.
+    /// Another page size cannot be written into a WAL database, so the copy is then rewritten beside `staged` with the
+    /// page size of the target. Another text encoding is refused: open connections would continue with the wrong one.
     pub fn open(target: &Target, staged: &Path, limits: &Limits, progress: &dyn Progress) -> Result<Self, TargetError> {
         let path = target.path.clone();
         let failed = |error: rusqlite::Error| TargetError::from_sqlite(&path, "open", &error);
@@ -121,13 +121,13 @@ impl Replacement {
         let failed = |error: rusqlite::Error| TargetError::from_sqlite(&self.path, "open", &error);
         let refused = |why: String| TargetError::Refused { path: self.path.clone(), why };
         if number(&self.staged, "PRAGMA page_count").map_err(failed)? == 0 {
-            return Err(refused("what was to be restored is an empty file, not a database".into()));
+            return Err(refused("the copy to restore is an empty file, not a database".into()));
         }
         let (old, new) = (waiting.get(|| encoding(&self.target, &self.file))?, encoding_name(&self.staged).map_err(failed)?);
         if old.as_ref().is_some_and(|old| *old != new) {
             let old = old.unwrap_or_default();
             return Err(refused(format!(
-                "its text encoding is {old}, the archive's is {new}, and open connections would break; stop what uses it and add `--offline`"
+                "its text encoding is {old}, the archive's is {new}, and open connections would break; stop the programs that use it and add `--offline`"
             )));
         }
         let (old, new) = (waiting.get(|| number(&self.target, "PRAGMA page_size"))?, page_bytes(&self.staged).map_err(failed)?);
@@ -151,7 +151,7 @@ impl Replacement {
         self.resized.is_some()
     }
 
-    /// Returns the journal mode before and after: the archive's, except that a WAL database stays one.
+    /// Returns the journal mode before and after: that of the archive, except that a WAL database stays in WAL mode.
     pub fn journal_modes(&self) -> Result<(&'static str, &'static str), TargetError> {
         let before = self.mode.name();
         let failed = |cause| TargetError::Io { path: self.source.clone(), action: "read", cause };
@@ -159,16 +159,16 @@ impl Replacement {
         Ok((before, after))
     }
 
-    /// Takes the write side: no commit of another process from here on. Waits for at most `limits.busy`; then the
+    /// Takes the write lock: no other process can commit from here on. Waits up to `limits.busy`; after a timeout the
     /// target is unchanged.
     pub fn lock(&mut self, limits: &Limits, progress: &dyn Progress) -> Result<Locked<'_>, TargetError> {
         let waiting = Waiting::new(&self.path, limits, progress);
         let page_bytes = page_bytes(&self.staged).map_err(|error| waiting.failed(&error))?;
         match (self.mode, &self.reader) {
             (JournalMode::Wal, Some(reader)) => {
-                // With writers kept out for a moment, both connections note which state they have seen last. If nobody
-                // commits until the lock is had for good, a difference in that number after our own commit means a
-                // commit of somebody else.
+                // With writers locked out for a moment, both connections note the state that they saw last. If nothing
+                // else commits until the lock is finally taken, a difference in that number after our own commit means
+                // that another process committed.
                 waiting.until(|| begin(reader, "BEGIN IMMEDIATE").map(|()| true))?;
                 let seen = data_version(reader).and_then(|reader| Ok((reader, data_version(&self.target)?)));
                 roll_back(reader).map_err(|error| waiting.failed(&error))?;
@@ -187,9 +187,9 @@ impl Replacement {
                 Ok(Locked { path: &self.path, source: &self.source, checked: self.checked, page_bytes, hold: Hold::Wal { backup, reader } })
             }
             _ => {
-                // First against the other writers, by looking often, and holding nothing meanwhile that they wait for.
-                // Then against the readers, by waiting within one try: as long as it lasts, no new ones come in. In
-                // this locking mode locks stay after COMMIT, until the connection is closed.
+                // First against other writers: retry often, and hold nothing that they wait for in between. Then
+                // against readers: wait within one attempt, which keeps new ones out while it lasts. In this locking
+                // mode, locks stay after COMMIT until the connection is closed.
                 self.target.busy_timeout(Duration::ZERO).map_err(|error| waiting.failed(&error))?;
                 waiting.until(|| begin(&self.target, "BEGIN IMMEDIATE").map(|()| true))?;
                 self.target.execute_batch("PRAGMA locking_mode=EXCLUSIVE").map_err(|error| waiting.failed(&error))?;
@@ -197,7 +197,7 @@ impl Replacement {
                 waiting.until(|| self.target.execute_batch("COMMIT").map(|()| true))?;
                 waiting.until(|| begin(&self.target, "BEGIN EXCLUSIVE; COMMIT;").map(|()| true))?;
                 if mode(&self.target, &self.file).map_err(|error| waiting.failed(&error))? == JournalMode::Wal {
-                    let why = "it was switched to WAL mode at this moment; try again".into();
+                    let why = "it was just switched to WAL mode; try again".into();
                     return Err(TargetError::Busy { path: self.path.clone(), why });
                 }
                 self.journal.ours = true;
@@ -211,8 +211,8 @@ impl Replacement {
         }
     }
 
-    /// Decides what the result of [`Committed::compare`] means. In WAL mode a difference proves nothing where another
-    /// process committed since.
+    /// Decides what the result of [`Committed::compare`] means. In WAL mode a difference proves nothing if another
+    /// process has committed since.
     pub fn judge(&self, difference: Option<String>) -> Result<Compared, TargetError> {
         let Some(difference) = difference else { return Ok(Compared::Same) };
         if self.mode == JournalMode::Wal {
@@ -221,11 +221,11 @@ impl Replacement {
                 return Ok(Compared::Overtaken);
             }
         }
-        Err(TargetError::Failed { path: self.path.clone(), why: format!("it was written, but reads back differently: {difference}") })
+        Err(TargetError::Failed { path: self.path.clone(), why: format!("it was written, but differs when read back: {difference}") })
     }
 
     /// Writes the safety copy back after the commit, because something else failed. In rollback mode the lock was never
-    /// let go.
+    /// released.
     pub fn put_back(&mut self, copy: &Path, limits: &Limits, progress: &dyn Progress) -> Result<(), TargetError> {
         let waiting = Waiting::new(&self.path, limits, progress);
         if let Some(reader) = &self.reader {
@@ -240,23 +240,23 @@ impl Replacement {
         waiting.until(|| Ok(backup.step(-1)? == StepResult::Done))?;
         drop(backup);
         if self.mode == JournalMode::Rollback {
-            // The archive may have brought WAL mode with it.
+            // The archive may have switched it to WAL mode.
             waiting.until(|| leave_wal(&self.target))?;
         }
         Ok(())
     }
 
-    /// Closes everything, lets go of the lock and syncs the folder. The restore is durable when this has returned.
+    /// Closes everything, releases the lock and syncs the folder. The restore is durable when this has returned.
     pub fn close(self) -> Result<(), TargetError> {
         let path = self.path.clone();
         let failed = |cause| TargetError::Io { path: path.clone(), action: "sync the folder of", cause };
-        // Crash here: the new state, perhaps with a -wal or an empty journal that the next connection takes care of.
+        // Crash here: the new state, perhaps with a -wal or an empty journal that the next connection handles.
         drop(self);
         File::open(path.parent().unwrap_or(Path::new("/"))).and_then(|folder| folder.sync_all()).map_err(failed)
     }
 }
 
-/// A locked target that still has its old state.
+/// A locked target in its old state.
 pub struct Locked<'a> {
     path: &'a Path,
     source: &'a Path,
@@ -265,7 +265,7 @@ pub struct Locked<'a> {
     hold: Hold<'a>,
 }
 
-/// What holds the lock.
+/// The means by which the lock is held.
 enum Hold<'a> {
     Wal { backup: Backup<'a, 'a>, reader: &'a Connection },
     Rollback { staged: &'a Connection, target: &'a mut Connection, file: &'a File },
@@ -281,7 +281,7 @@ impl<'a> Locked<'a> {
         copy_whole(old, copy, self.path, progress)
     }
 
-    /// Writes the new state, all but the commit: readers still see the old one, a process that dies leaves the old one.
+    /// Writes the new state except for the commit: readers still see the old one, and a crash leaves the old one.
     pub fn write(self, progress: &dyn Progress) -> Result<Written<'a>, TargetError> {
         let failed = |error: rusqlite::Error| TargetError::from_sqlite(self.path, "write", &error);
         let (backup, after) = match self.hold {
@@ -293,11 +293,11 @@ impl<'a> Locked<'a> {
             _ => return Err(TargetError::Busy { path: self.path.to_owned(), why: "the lock on it was lost".into() }),
         };
         let step = pages_per_step(self.page_bytes);
-        // The step that copies the last page commits.
+        // The step that copies the last page also commits.
         while left > 1 {
             progress.checkpoint().map_err(TargetError::Interrupted)?;
             if backup.step(step.min(left - 1)).map_err(failed)? != StepResult::More {
-                return Err(TargetError::Busy { path: self.path.to_owned(), why: "another process kept it from being written".into() });
+                return Err(TargetError::Busy { path: self.path.to_owned(), why: "another process prevented writing it".into() });
             }
             let now = backup.progress().remaining;
             progress.advance(u64::from(left.abs_diff(now)) * u64::from(self.page_bytes));
@@ -307,7 +307,7 @@ impl<'a> Locked<'a> {
     }
 }
 
-/// A locked target in which the new state waits for its commit.
+/// A locked target whose new state is written but not committed.
 pub struct Written<'a> {
     path: &'a Path,
     source: &'a Path,
@@ -323,21 +323,21 @@ enum After<'a> {
 }
 
 impl<'a> Written<'a> {
-    /// Commits: the one instant from which everybody sees the new state, durably.
+    /// Commits. From this instant all readers see the new state, durably.
     ///
-    /// Crash before this: SQLite rolls back, the old state. Crash after this: the new state.
+    /// Crash before this: SQLite rolls back to the old state. Crash after this: the new state.
     pub fn commit(self) -> Result<Committed<'a>, TargetError> {
         let failed = |error: &rusqlite::Error| TargetError::from_sqlite(self.path, "write", error);
         match self.backup.step(-1) {
             Ok(StepResult::Done) => {}
             Ok(_) => {
-                let why = "another process kept the replacement from being committed".into();
+                let why = "another process prevented the commit".into();
                 return Err(TargetError::Busy { path: self.path.to_owned(), why });
             }
             Err(error) => return Err(failed(&error)),
         }
         if let After::Wal { reader } = self.after {
-            // At once: the commit has let the lock go.
+            // At once: the commit has released the lock.
             let pinned = roll_back(reader).and_then(|()| begin(reader, "BEGIN; PRAGMA schema_version;"));
             pinned.map_err(|error| failed(&error))?;
         }
@@ -346,7 +346,7 @@ impl<'a> Written<'a> {
     }
 }
 
-/// A target that has its new state. In rollback mode the lock is still held.
+/// A target with its new state. In rollback mode the lock is still held.
 pub struct Committed<'a> {
     path: &'a Path,
     source: &'a Path,
@@ -355,10 +355,10 @@ pub struct Committed<'a> {
 }
 
 impl Committed<'_> {
-    /// Compares what is there now with what was to be restored, page by page, and says where they differ. `space` is a
-    /// path for a private copy.
+    /// Compares the current state with the restored copy, page by page, and returns where they differ. `space` is a
+    /// path for a temporary private copy.
     ///
-    /// What it means is for [`Replacement::judge`] to say.
+    /// [`Replacement::judge`] decides what the result means.
     pub fn compare(&self, space: &Path, progress: &dyn Progress) -> Result<Option<String>, TargetError> {
         let failed = |cause| TargetError::Io { path: self.path.to_owned(), action: "read back", cause };
         let wanted = File::open(self.source).map_err(failed)?;
@@ -377,7 +377,7 @@ impl Committed<'_> {
                 copy_whole(reader, space, self.path, progress)?;
                 let found = File::open(space).map_err(failed)?;
                 let difference = difference(&wanted, &found).map_err(failed);
-                // The scratch folder goes soon; this is for the room.
+                // To free space; the scratch folder is removed soon anyway.
                 let _ = fs::remove_file(space);
                 difference
             }
@@ -385,7 +385,7 @@ impl Committed<'_> {
     }
 }
 
-/// Takes the right to the file of a target, also to an empty one.
+/// Claims the file of a target, even an empty one.
 fn claim(target: &Target, limits: &Limits, progress: &dyn Progress) -> Result<Option<Claim>, TargetError> {
     if let TargetState::Database(_) = target.state {
         return Ok(Some(Located::find(&target.path, limits, progress)?.into_claim()));
@@ -396,11 +396,11 @@ fn claim(target: &Target, limits: &Limits, progress: &dyn Progress) -> Result<Op
     claim.map(Some).ok_or_else(|| TargetError::Busy { path: target.path.clone(), why: why() })
 }
 
-/// Enters the checksum that the first page of the copy will have in the target, whose writers are kept out. Where the
-/// target's first page cannot be read the checksum becomes wrong, which the comparison after the commit finds.
+/// Sets the checksum that the first page of the copy will have in the target, whose writers are locked out. If the
+/// target's first page cannot be read, the checksum becomes wrong, which the comparison after the commit finds.
 fn foresee(staged: &Connection, source: &Path, seen: Option<Header>, mode: JournalMode) -> io::Result<()> {
     page_checksums::foresee(source, seen, mode)?;
-    // The connection has read the page as it was.
+    // The connection has cached the old page.
     staged.release_memory().map_err(io::Error::other)
 }
 
@@ -416,7 +416,7 @@ pub(in crate::database) fn copy_whole(from: &Connection, copy: &Path, path: &Pat
     Ok(bytes)
 }
 
-/// Passes on the wish to stop, and counts nothing: the stage counts the bytes of the replacement, or none.
+/// Passes on cancellation, but counts nothing: this stage counts the bytes of the replacement, or none.
 struct Uncounted<'a>(&'a dyn Progress);
 
 impl Progress for Uncounted<'_> {
@@ -428,8 +428,8 @@ impl Progress for Uncounted<'_> {
     }
 }
 
-/// The journal that a commit under an exclusive lock leaves: its header zeroed and synced. It is removed before the
-/// lock goes.
+/// The journal that a commit under an exclusive lock leaves, with its header zeroed and synced. It is removed before
+/// the lock is released.
 struct EmptyJournal {
     path: PathBuf,
     ours: bool,
@@ -437,8 +437,7 @@ struct EmptyJournal {
 
 impl Drop for EmptyJournal {
     fn drop(&mut self) {
-        // One that begins with data is the way back to the old state: it stays, whatever happened. This is SQLite's own
-        // test.
+        // A journal that starts with data can restore the old state: it always stays. This is SQLite's own test.
         let mut first = [0];
         if self.ours && open_regular(&self.path).and_then(|journal| journal.read_at(&mut first, 0)).is_ok() && first == [0] {
             let _ = fs::remove_file(&self.path);
@@ -446,26 +445,27 @@ impl Drop for EmptyJournal {
     }
 }
 
-/// Opens a database for being written as a whole. Fails if SQLite cannot read its header, also where it is cut off.
+/// Opens a database that is to be overwritten as a whole. Fails if SQLite cannot read its header, or if it is
+/// truncated.
 pub(in crate::database) fn open_writable(path: &Path) -> rusqlite::Result<Connection> {
     let connection = connect(path, "mode=rw", OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     connection.busy_timeout(LOCK_WAIT)?;
     connection.query_row("PRAGMA schema_version", [], |_| Ok(()))?;
-    // Only now, since this would let a file that is cut off pass: a damaged schema must not keep it from being
-    // replaced.
+    // Only now, since this would let a truncated file pass. Needed because a damaged schema must not prevent replacing
+    // it.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, false)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_WRITABLE_SCHEMA, true)?;
-    // With FULL a power cut could undo a finished restore, where the removal of the journal is the commit: it is not
+    // With FULL, a power cut could undo a finished restore if the commit is the removal of the journal, which is not
     // synced.
     match connection.execute_batch("PRAGMA synchronous=EXTRA") {
         Err(error) if is_busy(&error) => Err(error),
-        // A schema that cannot be read at all leaves FULL. Under an exclusive lock, and in WAL mode, that is enough:
+        // If the schema cannot be read at all, FULL stays. Under an exclusive lock, and in WAL mode, that is enough:
         // there the commit is synced.
         _ => Ok(connection),
     }
 }
 
-/// Changes to rollback mode, and returns whether that is in force.
+/// Switches to rollback mode, and returns whether that mode is in effect.
 pub(in crate::database) fn leave_wal(connection: &Connection) -> rusqlite::Result<bool> {
     let mut statement = connection.prepare("PRAGMA journal_mode=DELETE")?;
     let mut rows = statement.query([])?;
@@ -477,7 +477,7 @@ pub(in crate::database) fn leave_wal(connection: &Connection) -> rusqlite::Resul
     Ok(left)
 }
 
-/// Returns the journal mode in force. Where the schema is too damaged to ask, the header of the main file says it.
+/// Returns the journal mode in effect. If the schema is too damaged to ask SQLite, it comes from the header.
 fn mode(connection: &Connection, file: &File) -> rusqlite::Result<JournalMode> {
     let named = connection.query_row("PRAGMA journal_mode", [], |row| row.get::<_, String>(0));
     match named {
@@ -493,7 +493,7 @@ fn encoding(connection: &Connection, file: &File) -> rusqlite::Result<Option<Str
     match (pages, name) {
         (Ok(0), _) => Ok(None),
         (Ok(_), Ok(name)) => Ok(Some(name)),
-        // Too damaged to ask.
+        // Too damaged to ask SQLite.
         (Err(error), _) | (_, Err(error)) if is_busy(&error) => Err(error),
         _ => Ok(Header::read(file).ok().and_then(|header| header.encoding()).map(str::to_owned)),
     }

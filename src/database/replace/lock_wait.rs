@@ -1,4 +1,4 @@
-//! Waits for the locks of other processes, within a limit and until asked to stop.
+//! Waits for the locks of other processes, with a timeout and until cancelled.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -9,7 +9,7 @@ use crate::database::processes::holders::exclusive_holder;
 use crate::database::sqlite::transaction::is_busy;
 use crate::progress::Progress;
 
-/// How long to sleep between two tries for a lock.
+/// How long to sleep between two attempts at a lock.
 const PAUSE: Duration = Duration::from_micros(300);
 
 /// Waits for a lock.
@@ -21,12 +21,12 @@ pub(in crate::database) struct Waiting<'a> {
 }
 
 impl<'a> Waiting<'a> {
-    /// Starts the clock.
+    /// Starts the timeout.
     pub(in crate::database) fn new(path: &'a Path, limits: &'a Limits, progress: &'a dyn Progress) -> Self {
         Self { path, started: Instant::now(), limits, progress }
     }
 
-    /// Tries until it succeeds. "Busy", as an error or as `false`, is tried again until time is up.
+    /// Retries until it succeeds. "Busy", as an error or as `false`, is retried until the timeout.
     pub(in crate::database) fn until(&self, mut attempt: impl FnMut() -> rusqlite::Result<bool>) -> Result<(), TargetError> {
         loop {
             match attempt() {
@@ -45,7 +45,7 @@ impl<'a> Waiting<'a> {
         }
     }
 
-    /// Tries until it gives something.
+    /// Retries until it returns a value.
     pub(in crate::database) fn get<T>(&self, mut attempt: impl FnMut() -> rusqlite::Result<T>) -> Result<T, TargetError> {
         let mut result = None;
         self.until(|| {
@@ -55,7 +55,7 @@ impl<'a> Waiting<'a> {
         Ok(result.expect("the loop ends with a result"))
     }
 
-    /// Makes an error about this database.
+    /// Creates an error about this database.
     pub(in crate::database) fn failed(&self, error: &rusqlite::Error) -> TargetError {
         TargetError::from_sqlite(self.path, "lock", error)
     }

@@ -1,9 +1,9 @@
-//! Replaces the content of a file that cannot be renamed: a single file as a mount point (`docker run -v
+//! Replaces the content of a file that cannot be renamed: a single file that is a mount point (`docker run -v
 //! ./app.db:/app/app.db`).
 //!
-//! A copy of the old content lies in a folder beside it first, synced. The header goes first and comes last, so that
-//! whoever opens the file in between, also after a crash, finds no database, which is loud, and never a mixture. Such a
-//! file is not usable, so that a second restore does the same again and completes it.
+//! A synced copy of the old content is kept in a folder beside it. The header is removed first and written last, so
+//! that any process that opens the file in between, or after a crash, gets an error (no database) and never a mixture.
+//! Such a file is unusable, so a second restore takes the same path again and completes it.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _};
@@ -24,7 +24,7 @@ pub(in crate::database) fn keep_copy(path: &Path, copy: &Path) -> io::Result<()>
     to.sync_all()
 }
 
-/// Writes the content of `from` into a file that nobody has open, under an exclusive lock that SQLite respects.
+/// Writes the content of `from` into a file that no process has open, under an exclusive lock that SQLite respects.
 ///
 /// No connection of this process to the file may be open: closing this descriptor would drop its locks.
 pub(in crate::database) fn overwrite(path: &Path, from: &Path) -> Result<(), TargetError> {
@@ -32,7 +32,7 @@ pub(in crate::database) fn overwrite(path: &Path, from: &Path) -> Result<(), Tar
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
     let file = OpenOptions::new().read(true).write(true).custom_flags(flags.bits() as i32).open(path).map_err(failed)?;
     match fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive) {
-        // A file system without locks: that no process has it open was looked up.
+        // A file system without locks: the caller already checked that no process has it open.
         Ok(()) | Err(Errno::NOLCK | Errno::NOTSUP | Errno::NOSYS | Errno::INVAL) => {}
         Err(Errno::AGAIN | Errno::ACCESS) => {
             return Err(TargetError::Busy { path: path.to_owned(), why: "another process holds a lock on it".into() });
@@ -44,7 +44,7 @@ pub(in crate::database) fn overwrite(path: &Path, from: &Path) -> Result<(), Tar
 
 /// Writes the content of `from` into an open, locked file and syncs it.
 ///
-/// Crash before the last step: a file without a header, no database. Crash after it: the new content, whole.
+/// Crash before the last step: a file without a header, not a database. Crash after it: the new content, complete.
 pub(in crate::database) fn write_into(file: &File, from: &Path) -> io::Result<()> {
     file.write_all_at(&[0; HEADER_BYTES], 0)?;
     file.sync_all()?;
@@ -64,7 +64,7 @@ pub(in crate::database) fn write_into(file: &File, from: &Path) -> io::Result<()
             Err(cause) => return Err(cause),
         }
     }
-    // Shortened only now: until here a failure can bring the old content back without needing room.
+    // Truncated only now: until here a failure can restore the old content without needing space.
     file.set_len(at)?;
     file.sync_all()?;
     file.write_all_at(&header, 0)?;
@@ -76,7 +76,7 @@ pub(in crate::database) fn is_mounted(error: &TargetError) -> bool {
     matches!(error, TargetError::Io { cause, .. } if cause.kind() == io::ErrorKind::ResourceBusy)
 }
 
-/// Renames `from` onto `path`; where that is a mount point, its content is replaced.
+/// Renames `from` onto `path`; if that is a mount point, replaces its content.
 pub(in crate::database) fn rename_or_overwrite(from: &Path, path: &Path, action: &'static str) -> Result<(), TargetError> {
     match fs::rename(from, path) {
         Err(cause) if cause.kind() == io::ErrorKind::ResourceBusy => overwrite(path, from),

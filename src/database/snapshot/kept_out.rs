@@ -1,4 +1,4 @@
-//! A wait for another process that keeps readers out of a database.
+//! Waits for another process that keeps readers out of a database.
 
 use std::time::Duration;
 
@@ -7,19 +7,19 @@ use crate::database::files::source_file::Located;
 use crate::database::limits::Limits;
 use crate::database::processes::holders::{Holder, exclusive_holder};
 
-/// From this wait on, one process that has kept all others out from the start to the end is not only writing.
+/// After this wait, a process that kept all others out the whole time is not just committing.
 const LONG_WAIT: Duration = Duration::from_millis(500);
 
 /// A wait for another process that keeps readers out.
 pub(super) struct KeptOut(Option<Holder>);
 
 impl KeptOut {
-    /// Notes who does so at its start.
+    /// Records the holder at the start of the wait.
     pub(super) fn new(located: &Located) -> Self {
         Self(exclusive_holder(&located.path))
     }
 
-    /// Ends it: one process that did so at the start and at the end does not only write.
+    /// Ends the wait: a process that was the holder at the start and at the end is not just committing.
     pub(super) fn give_up(&self, located: &Located, limits: &Limits, why: String) -> SourceError {
         let path = located.given.clone();
         match exclusive_holder(&located.path) {

@@ -16,10 +16,10 @@ use crate::database::sqlite::connection::Live;
 use crate::database::sqlite::transaction::{PIN, begin, is_busy, needs_staging, roll_back};
 use crate::progress::Progress;
 
-/// Pins all at one point in time, and returns whether that succeeded; where a lock cannot be had at all they are pinned
-/// one by one.
+/// Pins all at one point in time, and returns whether that succeeded; if a lock is impossible, they are pinned one by
+/// one.
 ///
-/// A database whose pin stops its writers needs no lock: it is pinned before the first lock is taken and cannot move
+/// A database whose pin blocks its writers needs no lock: it is pinned before the first lock is taken and cannot change
 /// until after the last.
 pub(super) fn pin_together(
     members: &[Member],
@@ -53,13 +53,13 @@ pub(super) fn pin_together(
             let why = format!("another process has held a lock on it for {:?}", limits.busy);
             return Err(SourceError::Busy { path: member.located.given.clone(), why });
         }
-        // Random, so that two that want the same locks do not meet again.
+        // Random, so that two processes that want the same locks do not collide again.
         pause(Duration::from_millis(5 + RandomState::new().build_hasher().finish() % 50), progress)?;
     };
     Ok((at, lockers.iter().all(|locker| !matches!(locker, Locker::Impossible))))
 }
 
-/// Tries once to lock and pin all. On success all are pinned and all locks released; on failure the caller lets go of
+/// Tries once to lock and pin all. On success all are pinned and all locks released; on failure the caller releases
 /// everything.
 fn attempt<'a>(order: &[&'a Member], lockers: &mut [Locker], clock: &Clock) -> Result<DateTime<Utc>, (&'a Member, rusqlite::Error)> {
     for (member, locker) in order.iter().zip(&*lockers) {
@@ -86,14 +86,14 @@ fn attempt<'a>(order: &[&'a Member], lockers: &mut [Locker], clock: &Clock) -> R
     Ok(at)
 }
 
-/// What keeps the writers of one database away for a moment.
+/// What keeps writers out of one database for a moment.
 enum Locker {
-    /// A second connection, which can take the write lock. On a read-only one `BEGIN IMMEDIATE` succeeds and locks
+    /// A second connection, which can take the write lock. On a read-only one, `BEGIN IMMEDIATE` succeeds and locks
     /// nothing.
     Ready(Live),
-    /// Nothing: the pin does it.
+    /// Nothing is needed: the pin does it.
     Needless,
-    /// Nothing can.
+    /// Nothing is possible.
     Impossible,
 }
 
@@ -103,10 +103,10 @@ impl Locker {
             return Ok(Self::Impossible);
         }
         let instead = if member.freezes() { Self::Needless } else { Self::Impossible };
-        // The pin's connection, which is closed later, tidies up for both.
+        // The pin's connection, which is closed later, cleans up for both.
         let opened = Live::open(&member.located.path, Way::Wal(Sidecars::Theirs));
         match opened.and_then(|live| Ok((live.connection().is_readonly("main")?, live))) {
-            // The header can forbid writing (a write version of the future): that is known once it was read.
+            // The header can forbid writing (a newer write version), which shows only after reading it.
             Ok((false, live)) => match begin(live.connection(), PIN) {
                 Ok(()) => {
                     roll_back(live.connection()).map_err(|error| SourceError::from_sqlite(&member.located.given, "unlock", &error))?;

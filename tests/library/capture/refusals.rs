@@ -29,11 +29,11 @@ fn what_is_no_database_file_is_refused_at_once_and_left_alone() {
         ("dangling.db", "no database at "),
         ("missing.db", "no database at "),
         ("loop.db", "cannot open "),
-        ("sparse.db", "its first bytes are not those of a SQLite database"),
-        ("text.db", "its first bytes are not those of a SQLite database"),
-        ("cut.db", "it is cut off within its header, after 27 bytes"),
+        ("sparse.db", "it does not start with a SQLite header"),
+        ("text.db", "it does not start with a SQLite header"),
+        ("cut.db", "it is truncated within its header, after 27 bytes"),
         ("nothing.db", "nothing.db\" is empty (0 bytes)"),
-        ("lost.db", "lost.db\" is empty (0 bytes), but a -wal with data lies beside it"),
+        ("lost.db", "lost.db\" is empty (0 bytes), but there is a -wal with data beside it"),
     ] {
         let started = Instant::now();
         let error = world.copy(&world.path(name)).unwrap_err().to_string();
