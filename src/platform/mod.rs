@@ -1,4 +1,4 @@
-//! What the operating system knows about files and processes, in the words of the layers above.
+//! Files and processes of the operating system, in the terms of the layers above.
 
 mod acl;
 mod file_rights;

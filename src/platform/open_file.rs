@@ -1,4 +1,4 @@
-//! A file that is held open and read at any place.
+//! An open file that is read at any offset.
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io;
@@ -9,16 +9,16 @@ use chrono::{DateTime, Utc};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
-/// Whether a symbolic link is followed.
+/// Whether to follow a symbolic link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Links {
-    /// To what it leads to.
+    /// Open its target.
     Follow,
-    /// No: opening it fails.
+    /// Fail.
     Refuse,
 }
 
-/// Opens a file for reading without waiting: a pipe has no writer yet, perhaps never.
+/// Opens a file for reading without blocking: a pipe may never get a writer.
 pub fn open_at_once(path: &Path, links: Links) -> io::Result<File> {
     let flags = match links {
         Links::Follow => OFlags::NONBLOCK,
@@ -27,7 +27,7 @@ pub fn open_at_once(path: &Path, links: Links) -> io::Result<File> {
     OpenOptions::new().read(true).custom_flags(flags.bits() as i32).open(path)
 }
 
-/// Returns whether opening failed because there is a socket, or a device that does not exist.
+/// Returns whether opening failed because the path is a socket, or a device that does not exist.
 pub fn is_no_file(cause: &io::Error) -> bool {
     cause.raw_os_error() == Some(Errno::NXIO.raw_os_error())
 }
@@ -40,7 +40,7 @@ pub struct OpenFile {
 }
 
 impl OpenFile {
-    /// Opens a regular file; a pipe or a device is refused without waiting for it.
+    /// Opens a regular file; a pipe or device is refused without blocking.
     pub fn open(path: &Path) -> io::Result<Self> {
         let file = open_at_once(path, Links::Follow)?;
         let found = file.metadata()?;

@@ -1,4 +1,4 @@
-//! A store in memory, for tests of what stands on stores.
+//! An in-memory store, for tests of the layers above.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -12,7 +12,7 @@ use crate::digest::Sha256;
 use crate::names::is_file_name;
 use crate::progress::{Progress, Stage};
 
-/// How much is taken from a file between two looks at whether to stop.
+/// How much of a file is read between two checks for cancellation.
 const BLOCK: usize = 64 << 10;
 
 /// Keeps files in memory.
@@ -25,7 +25,7 @@ pub struct MemoryStore {
 #[derive(Default)]
 struct Files {
     by_name: BTreeMap<String, Object>,
-    /// How many files were written so far: the version of the next one.
+    /// The number of files written so far, used as the next version.
     written: u64,
 }
 
@@ -44,7 +44,7 @@ impl Default for MemoryStore {
 }
 
 impl MemoryStore {
-    /// Makes an empty store that can do this much and no more.
+    /// Creates an empty store with these capabilities and no others.
     pub fn with(capabilities: Capabilities) -> Self {
         Self { files: Arc::default(), capabilities }
     }
@@ -99,7 +99,7 @@ impl ReadAt for Vec<u8> {
     }
 }
 
-/// A file that is open. It looks the name up at each read if the store does not keep what was removed.
+/// An open file. Looks the name up at each read unless the store keeps removed files readable.
 struct OpenObject {
     name: String,
     object: Object,
@@ -174,7 +174,7 @@ impl Store for MemoryStore {
             }
         }
         if content.len() as u64 != upload.bytes() || Sha256::of(&content) != upload.sha256().map_err(failed)? {
-            return Err(failed(io::Error::new(io::ErrorKind::InvalidData, "the file changed while it was sent")));
+            return Err(failed(io::Error::new(io::ErrorKind::InvalidData, "the file changed during the upload")));
         }
         self.insert(name, content, Some(upload.token()))
     }

@@ -1,8 +1,8 @@
-//! What was done when: `.heirloom/activity.db` in the workspace, for people and for `health`.
+//! The log of operations: `.heirloom/activity.db` in the workspace, for people and for `health`.
 //!
-//! It may be deleted at any time and nothing but history, and the memory of what was made, is lost. It never decides
-//! what is removed, and a log that cannot be written never fails an operation. One that is damaged is put aside and
-//! started anew.
+//! It may be deleted at any time: only the history and the memory of created archives are lost. It never decides what
+//! is removed, and a log that cannot be written never fails an operation. A damaged log is renamed and a new one
+//! started.
 
 mod made;
 
@@ -21,7 +21,7 @@ use crate::platform::{private_file, set_mode};
 
 /// The file of the log in the workspace.
 const FILE: &str = "activity.db";
-/// How long to wait for another process that writes it.
+/// How long to wait for another process that is writing.
 const BUSY: Duration = Duration::from_secs(2);
 
 const SCHEMA: &str = "CREATE TABLE IF NOT EXISTS activity(
@@ -43,14 +43,14 @@ const SCHEMA: &str = "CREATE TABLE IF NOT EXISTS activity(
 /// One operation that changed or checked something.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Activity {
-    /// When it began.
+    /// When it started.
     #[serde(serialize_with = "micros")]
     pub at: DateTime<Utc>,
     /// How long it took.
     pub seconds: f64,
     /// The command: `backup`, `verify` …
     pub command: String,
-    /// The kind of the archive that it made.
+    /// The kind of the archive that it created.
     pub kind: Option<String>,
     /// `done`, `problems`, `found` or `failed`.
     pub outcome: String,
@@ -58,7 +58,7 @@ pub struct Activity {
     pub exit_code: u8,
     /// The set it was about.
     pub set: Option<String>,
-    /// The archive it made, checked, restored or removed.
+    /// The archive it created, checked, restored or removed.
     pub archive: Option<String>,
     /// The size of that archive.
     pub bytes: Option<u64>,
@@ -107,13 +107,13 @@ impl std::error::Error for LogError {
 }
 
 impl Workspace {
-    /// Appends to the log in the workspace. A damaged log is renamed to `activity.db.damaged` and a new one begun.
+    /// Appends to the log in the workspace. A damaged log is renamed to `activity.db.damaged` and a new one started.
     pub fn log(&self, activity: &Activity) -> Result<(), LogError> {
         let path = self.folder.join(FILE);
         match self.create().map_err(Cause::Io).and_then(|_| write(&path, activity)) {
             Err(Cause::Sqlite(cause)) if is_damage(&cause) => {
-                // Crash here: no log, which is as good as an empty one. A -journal of the damaged one must not meet the
-                // new one.
+                // Crash here: no log, which is the same as an empty one. A -journal of the damaged one must not be
+                // combined with the new one.
                 put_aside(&path).and_then(|()| write(&path, activity))
             }
             other => other,
@@ -121,8 +121,8 @@ impl Workspace {
         .map_err(|cause| LogError { path, cause })
     }
 
-    /// Reads the log, newest first; `since` leaves out what is older, `failed_only` what went well. No log is an empty
-    /// log.
+    /// Reads the log, newest first; `since` omits older entries, `failed_only` successful ones. A missing log counts as
+    /// empty.
     pub fn activities(&self, since: Option<DateTime<Utc>>, failed_only: bool) -> Result<Vec<Activity>, LogError> {
         let path = self.folder.join(FILE);
         let result = (|| {
@@ -160,7 +160,7 @@ impl Workspace {
 }
 
 fn open_for_writing(path: &Path) -> Result<Connection, Cause> {
-    // Made by us with its mode, before SQLite could make it with the umask's.
+    // We create it with its mode, before SQLite could create it with the umask's.
     match private_file(path) {
         Ok(file) => set_mode(&file, 0o600)?,
         Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists => {}
@@ -168,7 +168,7 @@ fn open_for_writing(path: &Path) -> Result<Connection, Cause> {
     }
     let connection = Connection::open_with_flags(path, rusqlite::OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     connection.busy_timeout(BUSY)?;
-    // History is worth no sync: losing the last line in a power cut loses nothing else.
+    // History does not need a sync: losing the last entry in a power cut loses nothing else.
     connection.execute_batch("PRAGMA synchronous=OFF;")?;
     let known: Option<i64> =
         connection.query_row("SELECT 1 FROM sqlite_schema WHERE name = 'activity'", [], |row| row.get(0)).optional()?;
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_appended_is_read_newest_first() {
+    fn entries_are_read_newest_first() {
         let folder = tempfile::tempdir().unwrap();
         let workspace = Workspace::at(folder.path());
         assert_eq!(workspace.activities(None, false).unwrap(), []);
@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_log_is_put_aside_and_started_anew() {
+    fn a_damaged_log_is_renamed_and_a_new_one_started() {
         let folder = tempfile::tempdir().unwrap();
         let workspace = Workspace::at(folder.path());
         std::fs::write(folder.path().join(FILE), "no database ".repeat(100)).unwrap();

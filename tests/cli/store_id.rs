@@ -177,7 +177,7 @@ fn a_memory_that_could_not_be_read_made_another_store_on_the_system_disk() {
     fs::remove_file(&memory).unwrap();
     fs::create_dir(&memory).unwrap();
     fs::rename(world.path("backups"), world.path("away")).unwrap();
-    let refused = |args: &[&str]| world.heirloom(args).exits(16).says("cannot tell whether").says("--new-store");
+    let refused = |args: &[&str]| world.heirloom(args).exits(16).says("cannot determine whether").says("--new-store");
     refused(&["backup", "app.db"]);
     refused(&["restore", "--if-missing", "--if-backup-exists", "--to", "new.db"]);
     assert!(!world.path("backups").exists());
