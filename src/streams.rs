@@ -1,13 +1,13 @@
-//! Whose archive it is. Pure: no files, no clock.
+//! To which database an archive belongs. Pure: no files, no clock.
 //!
-//! Two databases of one name must never stand for each other: not in retention, not in `latest`, not in ages, not in an
-//! undo. So everything that looks for "the newest" or "the ones before" asks for a [`Stream`]: the archives of one
-//! database, known by set, host label and resolved path.
+//! Two databases with the same name must never be confused: not in retention, in `latest`, in ages, or in an undo. So
+//! everything that looks for the newest or the previous archives uses a [`Stream`]: the archives of one database,
+//! identified by set, host label and resolved path.
 //!
-//! Two applications can still meet in one stream: containers without a `host`, clones, replicas with a copied
-//! configuration. They work on different files, so an archive records which file it was copied from
-//! ([`FileIdentity`]). A backup that finds an archive of its own file and a newer one of another file (x, y, x) belongs
-//! to another application, and from then on its archives form a stream by that file, too.
+//! Two applications can still end up in one stream: containers without a `host`, clones, replicas with a copied
+//! configuration. They use different files, so an archive records which file it was copied from ([`FileIdentity`]). If
+//! a backup finds an archive of its own file and a newer one of another file (x, y, x), it belongs to another
+//! application, and from then on its archives form a separate stream for that file.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -22,7 +22,7 @@ use crate::snapshot::{Brief, Snapshot};
 /// How long two applications of one stream count as both in use after the last backup of either.
 pub const BOTH_IN_USE: TimeDelta = TimeDelta::days(7);
 
-/// Which file a database was copied from: its inode and its time of birth. Made by `platform`, compared here, never
+/// The file that a database was copied from: its inode and birth time. Created by `platform`, compared here, never
 /// parsed.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -35,23 +35,23 @@ pub struct Stream {
     pub set: Name,
     /// The machine or application.
     pub host: HostLabel,
-    /// Where the database lies there.
+    /// The location of the database on it.
     pub place: Place,
-    /// The file, where two applications share everything else.
+    /// The file, if two applications share everything else.
     pub file: Option<FileIdentity>,
 }
 
-/// Where the database of a stream lies.
+/// The location of the database of a stream.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Place {
-    /// At this path, without symbolic links where they could be resolved.
+    /// This path, with symbolic links resolved if possible.
     Path(String),
-    /// Not recorded: the name of the database stands for it.
+    /// Not recorded: identified by the name of the database.
     Name(Name),
 }
 
 impl Stream {
-    /// Returns whether two streams are of one database by everything but the file.
+    /// Returns whether two streams are the same except for the file.
     pub fn same_place(&self, other: &Self) -> bool {
         self.set == other.set && self.host == other.host && self.place == other.place
     }
@@ -74,18 +74,18 @@ impl fmt::Display for Place {
     }
 }
 
-/// The labels that are this host's own.
+/// The labels of this host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OwnHost {
-    /// The label of today.
+    /// The current label.
     pub label: HostLabel,
-    /// Labels of before: a renamed machine, a `host` that was set later. Their streams are the host's own, but stay
-    /// apart.
+    /// Earlier labels: of a renamed machine, or from before a `host` was configured. Their streams belong to this host,
+    /// but stay separate.
     pub former: Vec<HostLabel>,
 }
 
 impl OwnHost {
-    /// Makes the labels of a host that was never renamed.
+    /// Creates the labels of a host that was never renamed.
     pub fn new(label: HostLabel) -> Self {
         Self { label, former: Vec::new() }
     }
@@ -96,10 +96,10 @@ impl OwnHost {
     }
 }
 
-/// Gives archives without a resolved path the one that later archives of the same host and path resolved it to.
+/// Gives archives without a resolved path the path that later archives of the same host and path resolved to.
 ///
-/// Releases before streams recorded the path as it was typed. Where it was resolved to several (a database inside a
-/// release folder), nobody knows which one was meant, and they stay a stream of their own.
+/// Releases before streams recorded the path as typed. If it was resolved to several paths (a database inside a release
+/// folder), the right one is unknown, and the archives stay a separate stream.
 pub fn unite_resolved(snapshots: &mut [Snapshot]) {
     let key = |brief: &Brief| Some((brief.stream.set.clone(), brief.stream.host.clone(), brief.source.clone()?));
     let mut resolved: HashMap<(Name, HostLabel, String), Option<Place>> = HashMap::new();
@@ -121,22 +121,23 @@ pub fn unite_resolved(snapshots: &mut [Snapshot]) {
     }
 }
 
-/// What the archives that are there say about a new backup of one database.
+/// What the existing archives show about a new backup of one database.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Before {
-    /// Whether the new archive forms a stream by its file: another application uses the same set, host and path.
+    /// Whether the new archive forms a stream by its file, because another application uses the same set, host and
+    /// path.
     pub by_file: bool,
-    /// The newest archive of the last days that another application made under the same set, host and path.
+    /// The newest recent archive that another application made with the same set, host and path.
     pub rival: Option<String>,
-    /// The most that the stream held since its last shrink.
+    /// The maximum that the stream contained since its last shrink.
     pub previous: Option<Extent>,
-    /// The newest archive of the stream that a backup can be dated behind.
+    /// The newest archive of the stream, after which a new backup must be dated.
     pub newest: Option<DateTime<Utc>>,
-    /// Another path under which archives of this set, host and database name are kept, if this backup starts a stream.
+    /// Another path with archives of this set, host and database name, if this backup starts a new stream.
     pub other_path: Option<String>,
 }
 
-/// Looks at the archives before a backup of the database of `stream`, copied from `file`. The archives are newest
+/// Examines the archives before a backup of the database of `stream`, copied from `file`. The archives are newest
 /// first.
 pub fn before(snapshots: &[Snapshot], stream: &Stream, database: &Name, file: Option<&FileIdentity>, now: DateTime<Utc>) -> Before {
     let of_place = |snapshot: &'_ Snapshot| snapshot.databases.iter().position(|brief| brief.stream.same_place(stream));
@@ -149,7 +150,7 @@ pub fn before(snapshots: &[Snapshot], stream: &Stream, database: &Name, file: Op
     let marker = if by_file { file.cloned() } else { None };
     let own = |brief: &Brief| brief.stream.file == marker;
     let recent = |snapshot: &Snapshot| snapshot.created_at <= now && now - snapshot.created_at < BOTH_IN_USE;
-    // The first archives of this application can lie in the stream that both had.
+    // The first archives of this application can be in the stream that both shared.
     let is_rival = |(snapshot, brief): &&(&Snapshot, &Brief)| recent(snapshot) && !own(brief) && brief.file.as_ref() != file;
     let rival = family.iter().find(is_rival);
     let mut stream_archives = family.iter().filter(|(_, brief)| own(brief));
@@ -175,7 +176,7 @@ pub fn before(snapshots: &[Snapshot], stream: &Stream, database: &Name, file: Op
 }
 
 /// Returns the newest archive of each application that shares a stream with others, if several of them made one in the
-/// last days before `now`; nothing if there is one application only. The archives are newest first.
+/// last days before `now`; nothing if there is only one application. The archives are newest first.
 pub fn in_use<'a>(snapshots: impl Iterator<Item = &'a Snapshot>, stream: &Stream, now: DateTime<Utc>) -> Vec<ArchiveName> {
     let of_place =
         |snapshot: &'a Snapshot| snapshot.databases.iter().find(|brief| brief.stream.same_place(stream)).map(|brief| (snapshot, brief));
@@ -197,15 +198,15 @@ pub fn in_use<'a>(snapshots: impl Iterator<Item = &'a Snapshot>, stream: &Stream
     if newest.len() > 1 { newest.into_iter().map(|(_, name)| name.clone()).collect() } else { Vec::new() }
 }
 
-/// Returns whether a backup of `file` is of another application than the stream's: its own archives form a stream by
-/// file already, or there is an archive of its own file and a newer one of another (x, y, x). Those dated in the future
-/// are the newest of nothing.
+/// Returns whether a backup of `file` belongs to another application than the stream: its own archives already form a
+/// stream by file, or there is an archive of its own file and a newer one of another (x, y, x). Archives dated in the
+/// future are ignored.
 fn belongs_to_another(family: &[(&Snapshot, &Brief)], file: &FileIdentity, now: DateTime<Utc>) -> bool {
     if family.iter().any(|(_, brief)| brief.stream.file.as_ref() == Some(file)) {
         return true;
     }
     let in_common = family.iter().filter(|(snapshot, brief)| brief.stream.file.is_none() && snapshot.created_at <= now);
-    // Newest first, also within one second: whether another file comes before the first archive of this one.
+    // Newest first, even within one second: whether another file precedes the first archive of this one.
     let mut known = in_common.filter_map(|(_, brief)| brief.file.as_ref());
     known.next().is_some_and(|newest| newest != file) && known.any(|other| other == file)
 }
@@ -230,7 +231,7 @@ mod tests {
         FileIdentity(name.into())
     }
 
-    /// The archives of one application after the other, newest first.
+    /// The archives of several applications, newest first.
     #[derive(Default)]
     struct Store(Vec<Snapshot>);
 
@@ -259,20 +260,20 @@ mod tests {
     }
 
     #[test]
-    fn two_applications_that_alternate_part_and_a_new_file_does_not() {
+    fn alternating_applications_get_separate_streams_and_a_new_file_does_not() {
         let mut store = Store::default();
         let by_file = |before: &Before| (before.by_file, before.rival.is_some());
         assert_eq!(by_file(&store.back_up("x", "2026-03-01T01", 10)), (false, false));
-        assert_eq!(by_file(&store.back_up("y", "2026-03-01T02", 10)), (false, false), "a deployment made a new file");
+        assert_eq!(by_file(&store.back_up("y", "2026-03-01T02", 10)), (false, false), "a deployment created a new file");
         assert_eq!(by_file(&store.back_up("y", "2026-03-02T02", 10)), (false, false));
         assert_eq!(by_file(&store.back_up("x", "2026-03-03T01", 10)), (true, true), "x, y, x");
-        assert_eq!(by_file(&store.back_up("y", "2026-03-03T02", 10)), (false, true), "y keeps the stream that both had");
-        assert_eq!(by_file(&store.back_up("x", "2026-03-20T01", 10)), (true, false), "y is gone for a week, and x stays apart");
+        assert_eq!(by_file(&store.back_up("y", "2026-03-03T02", 10)), (false, true), "y keeps the shared stream");
+        assert_eq!(by_file(&store.back_up("x", "2026-03-20T01", 10)), (true, false), "y was not seen for a week, and x stays separate");
         assert_eq!(by_file(&store.back_up("z", "2026-03-20T02", 10)), (false, true), "a new file of y");
     }
 
     #[test]
-    fn an_archive_dated_in_the_future_makes_no_second_application() {
+    fn an_archive_dated_in_the_future_does_not_indicate_a_second_application() {
         let mut store = Store::default();
         store.back_up("x", "2026-03-01T01", 10);
         // A clock two years ahead for one night, then a deployment, then the next two backups.
@@ -291,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn each_archive_takes_over_the_most_since_the_last_shrink() {
+    fn each_archive_records_the_maximum_since_the_last_shrink() {
         let mut store = Store::default();
         let mut previous = |time: &str, rows| store.back_up("x", time, rows).previous.and_then(|extent| extent.rows);
         assert_eq!(previous("2026-03-01T01", 10_000), None);
@@ -299,7 +300,7 @@ mod tests {
         assert_eq!(previous("2026-03-03T01", 6000), Some(10_000), "losses add up");
         assert_eq!(previous("2026-03-04T01", 4900), Some(10_000), "a shrink");
         assert_eq!(previous("2026-03-05T01", 4000), Some(4900));
-        // What is damaged, dated in the future or a safety backup is left out.
+        // Archives that are damaged, dated in the future or safety backups are left out.
         store.0[0].damaged = true;
         store.0[1].kind = Kind::Safety;
         assert_eq!(store.before("x", "2026-03-05T02").previous.and_then(|extent| extent.rows), Some(10_000));
@@ -308,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_as_typed_joins_the_path_that_it_was_resolved_to_if_there_is_one() {
+    fn a_typed_path_joins_its_resolved_path_if_that_is_unique() {
         let typed = "/srv/app/current/orders.db";
         let archive = |time: &str, resolved: Option<&str>| {
             let mut store = Store::default();
@@ -327,7 +328,7 @@ mod tests {
             archives.last().unwrap().databases[0].stream.path().unwrap().to_owned()
         };
         assert_eq!(united(&["/srv/shared/orders.db"]), "/srv/shared/orders.db");
-        assert_eq!(united(&["/srv/app/releases/2/orders.db", "/srv/app/releases/1/orders.db"]), typed, "nobody knows which one");
+        assert_eq!(united(&["/srv/app/releases/2/orders.db", "/srv/app/releases/1/orders.db"]), typed, "ambiguous");
         assert_eq!(united(&[]), typed);
     }
 }

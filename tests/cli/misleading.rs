@@ -87,14 +87,14 @@ fn a_tilde_that_nobody_replaced_is_no_volume_to_mount() {
     let world = World::new();
     world.database("app.db");
     for args in [&["backup", "app.db", "--dir", "~/backups"][..], &["list", "--dir", "~/backups"], &["restore", "--dir", "~/backups"]] {
-        let ran = world.heirloom(args).exits(16).says("the `~` was not replaced").says("$HOME/backups");
+        let ran = world.heirloom(args).exits(16).says("the `~` was not expanded").says("$HOME/backups");
         assert!(!ran.stderr.contains("mount it"), "{}", ran.stderr);
     }
-    world.heirloom(["backup", "~/app.db"]).exits(10).says("the `~` was not replaced").says("$HOME/app.db");
+    world.heirloom(["backup", "~/app.db"]).exits(10).says("the `~` was not expanded").says("$HOME/app.db");
     assert!(!world.path("~").exists());
     world.heirloom(["backup", "app.db"]).success();
-    world.heirloom(["restore", "latest", "--to", "~/x.db"]).exits(2).says("the `~` was not replaced");
-    world.heirloom(["restore", "$HOME/app.tar.gz", "--to", "x.db"]).exits(12).says("the `$HOME` was not replaced");
+    world.heirloom(["restore", "latest", "--to", "~/x.db"]).exits(2).says("the `~` was not expanded");
+    world.heirloom(["restore", "$HOME/app.tar.gz", "--to", "x.db"]).exits(12).says("the `$HOME` was not expanded");
     // Whoever has a folder of this name means it.
     fs::create_dir(world.path("~")).unwrap();
     world.heirloom(["backup", "app.db", "--dir", "~/backups"]).success();
