@@ -1,4 +1,4 @@
-//! The parts of an archive: one member, a whole archive written and read, and its metadata.
+//! Benchmarks of archives: one member, writing and reading a whole archive, and its metadata.
 
 #![allow(missing_docs, clippy::unwrap_used, reason = "a benchmark may end in a panic")]
 
@@ -19,7 +19,7 @@ use heirloom::progress::Silent;
 use heirloom::store::ReadAt;
 use rusqlite::Connection;
 
-/// About the size of the database, in bytes.
+/// The approximate size of the database, in bytes.
 const DATABASE_BYTES: u64 = 32 << 20;
 
 struct Bytes(Vec<u8>);
@@ -37,7 +37,7 @@ impl ReadAt for Bytes {
     }
 }
 
-/// Makes a database of rows that are neither noise nor all the same.
+/// Creates a database whose rows are neither noise nor all the same.
 fn database() -> File {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("bench.db");

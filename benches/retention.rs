@@ -1,6 +1,6 @@
 //! How long a plan takes: ten thousand hourly archives, in one group and in five hundred.
 
-#![allow(missing_docs, reason = "the macros of criterion write functions without")]
+#![allow(missing_docs, reason = "criterion's macros generate undocumented functions")]
 
 use std::hint::black_box;
 

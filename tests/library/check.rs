@@ -1,4 +1,5 @@
-//! What is found in a copy: damage, what cannot be checked, rows that break a promise; and the facts that are recorded.
+//! The findings of checking a copy: damage, parts that cannot be checked, rows that break a constraint; and the
+//! recorded facts.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -15,7 +16,7 @@ use heirloom::database::{Checked, Depth, Effort, SourceError, check, count_rows,
 use heirloom::metadata::Integrity;
 use heirloom::progress::{Progress, Silent, Stage};
 
-/// A database in its own folder, made by a script of python that finds a connection in `c`.
+/// A database in its own folder, created by a Python script with a connection in `c`.
 struct Made {
     folder: tempfile::TempDir,
     path: PathBuf,
@@ -37,8 +38,8 @@ impl Made {
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     }
 
-    /// Checks the copy, in one piece and in parts; whatever comes out, it is the same, and the file is as it was and
-    /// alone.
+    /// Checks the copy, as a whole and in parts; both results must be equal, and the file unchanged and without
+    /// sidecars.
     fn check(&self, depth: Depth) -> Checked {
         let before = fs::read(&self.path).unwrap();
         let checked = check(&self.path, depth, Effort::single(), &Silent).unwrap();
@@ -81,7 +82,7 @@ fn a_sound_copy_is_ok_at_every_depth() {
 }
 
 #[test]
-fn a_full_text_index_that_disagrees_with_its_text_must_be_rebuilt() {
+fn a_full_text_index_that_contradicts_its_text_must_be_rebuilt() {
     let script = "c.executescript(\"CREATE VIRTUAL TABLE f USING fts5(x); INSERT INTO f VALUES('one two'),('three'); CREATE TABLE t(a)\")";
     let made = Made::new(script);
     assert_eq!(made.check(Depth::Full).integrity, Integrity::Ok);
@@ -91,7 +92,7 @@ fn a_full_text_index_that_disagrees_with_its_text_must_be_rebuilt() {
     assert!(checked.findings[0].starts_with("full-text index \"f\" "), "{:?}", checked.findings);
 }
 
-/// Changes a value in the table alone, so that the index over it disagrees.
+/// Changes a value only in the table, so that its index contradicts it.
 fn part_table_from_index(made: &Made) {
     let content = fs::read(&made.path).unwrap();
     let places: Vec<usize> = content.windows(8).enumerate().filter(|(_, window)| *window == b"row 1999").map(|(at, _)| at).collect();
@@ -100,7 +101,7 @@ fn part_table_from_index(made: &Made) {
 }
 
 #[test]
-fn an_index_that_disagrees_with_its_table_is_damage_that_only_the_full_check_sees() {
+fn an_index_that_contradicts_its_table_is_damage_found_only_by_the_full_check() {
     let made = Made::new(PLAIN);
     part_table_from_index(&made);
     assert_eq!(made.check(Depth::Quick).integrity, Integrity::Ok);
@@ -110,7 +111,7 @@ fn an_index_that_disagrees_with_its_table_is_damage_that_only_the_full_check_see
 }
 
 #[test]
-fn a_broken_freelist_is_found_behind_a_view_that_hides_it() {
+fn a_broken_freelist_is_found_although_a_view_hides_it() {
     let made = Made::new(PLAIN);
     made.run("c.execute('DELETE FROM t WHERE a>100'); c.execute('CREATE VIEW v AS SELECT 1')");
     assert_eq!(made.check(Depth::Full).integrity, Integrity::Ok);
@@ -125,7 +126,7 @@ fn a_broken_freelist_is_found_behind_a_view_that_hides_it() {
     }
 }
 
-/// Makes rows of `t` break a promise that was made after they were written.
+/// Makes rows of `t` break a constraint that was added after they were written.
 fn promise(constraint: &str) -> String {
     format!(
         "c.execute('PRAGMA writable_schema=ON')
@@ -134,7 +135,7 @@ c.execute(\"UPDATE sqlite_schema SET sql='CREATE TABLE t(a INTEGER PRIMARY KEY, 
 }
 
 #[test]
-fn rows_that_break_a_promise_are_findings_and_no_damage() {
+fn rows_that_break_a_constraint_are_findings_but_not_damage() {
     for mode in ["delete", "wal"] {
         let made = Made::new(&format!("c.execute('PRAGMA journal_mode={mode}')\n{PLAIN}"));
         made.run("c.execute('UPDATE t SET c=NULL WHERE a=5')");
@@ -150,7 +151,7 @@ fn rows_that_break_a_promise_are_findings_and_no_damage() {
 }
 
 #[test]
-fn damage_is_found_behind_a_thousand_violations() {
+fn damage_is_found_among_a_thousand_violations() {
     let made = Made::new(PLAIN);
     made.run("c.execute('UPDATE t SET c=NULL WHERE a<1900')");
     made.run(&promise("NOT NULL"));
@@ -164,7 +165,7 @@ fn damage_is_found_behind_a_thousand_violations() {
 }
 
 #[test]
-fn what_only_the_application_knows_makes_a_check_partial_and_names_it() {
+fn a_missing_collation_or_function_makes_a_check_partial_and_is_named() {
     let made = Made::new(PLAIN);
     made.run(
         "c.create_collation('phonebook', lambda a, b: (a > b) - (a < b))
@@ -183,7 +184,7 @@ c.executescript('CREATE TABLE names(n TEXT); CREATE INDEX nn ON names(n COLLATE 
 }
 
 #[test]
-fn foreign_keys_are_counted_and_damage_nothing() {
+fn foreign_key_violations_are_counted_but_are_not_damage() {
     let made = Made::new(
         "c.executescript('CREATE TABLE p(a INTEGER PRIMARY KEY); CREATE TABLE k(b REFERENCES p(a)); INSERT INTO k VALUES(1),(2),(NULL);')",
     );
@@ -198,7 +199,7 @@ fn foreign_keys_are_counted_and_damage_nothing() {
 }
 
 #[test]
-fn a_schema_that_cannot_be_read_is_damage_and_never_reaches_a_terminal_raw() {
+fn an_unreadable_schema_is_damage_and_its_text_is_made_printable() {
     let made = Made::new(PLAIN);
     made.run(r#"c.execute('PRAGMA writable_schema=ON'); c.execute("UPDATE sqlite_schema SET sql='CREATE \x1b[31m TABLE' || x'ff' WHERE name='t'")"#);
     let checked = made.check(Depth::Full);
@@ -209,7 +210,7 @@ fn a_schema_that_cannot_be_read_is_damage_and_never_reaches_a_terminal_raw() {
 }
 
 #[test]
-fn a_truncated_copy_is_damaged_and_no_database_has_no_facts() {
+fn a_truncated_copy_is_damaged_and_another_file_has_no_facts() {
     let made = Made::new(PLAIN);
     let content = fs::read(&made.path).unwrap();
     fs::write(&made.path, &content[..content.len() / 2]).unwrap();
@@ -243,7 +244,7 @@ CREATE TABLE \"a\"\"b\"(x); CREATE TABLE s(x INTEGER PRIMARY KEY AUTOINCREMENT);
 }
 
 #[test]
-fn a_name_that_is_not_text_costs_one_count_and_nothing_else() {
+fn a_table_name_that_is_not_utf8_only_prevents_counting_that_table() {
     let made = Made::new(
         "c.execute('CREATE TABLE one(x)'); c.execute('CREATE TABLE two(x)'); c.execute('PRAGMA writable_schema=ON')
 c.execute(\"UPDATE sqlite_schema SET name=cast(x'ff' AS TEXT), tbl_name=cast(x'ff' AS TEXT), sql=cast(x'435245415445205441424c452022ff22287829' AS TEXT) WHERE name='one'\")",
@@ -255,7 +256,7 @@ c.execute(\"UPDATE sqlite_schema SET name=cast(x'ff' AS TEXT), tbl_name=cast(x'f
 }
 
 #[test]
-fn the_digest_of_a_schema_is_that_of_its_texts() {
+fn the_digest_of_a_schema_depends_only_on_its_texts() {
     let digest = |made: &Made| facts(&made.path).unwrap().schema_sha256;
     let first = Made::new(PLAIN);
     let same =
@@ -302,11 +303,11 @@ c.execute(\"INSERT INTO sqlite_schema VALUES('table','v','v',0,'CREATE VIRTUAL T
     let checked = made.check(Depth::Deep);
     assert_eq!(checked.integrity, Integrity::Partial);
     assert_eq!(checked.findings, ["table \"v\" could not be read: no such module: nobody_knows"]);
-    assert_eq!(made.check(Depth::Full).integrity, Integrity::Ok, "its own tables would have been checked");
+    assert_eq!(made.check(Depth::Full).integrity, Integrity::Ok, "its shadow tables would have been checked");
     assert_eq!(count_rows(&made.path, &["t".into(), "v".into()], &Silent).unwrap(), [Some(1), None]);
 }
 
-/// Asks to stop when it is asked for the second time.
+/// Cancels at the second check for cancellation.
 struct Stop(AtomicU64);
 
 impl Progress for Stop {
@@ -318,8 +319,8 @@ impl Progress for Stop {
 }
 
 #[test]
-fn a_long_check_ends_when_it_is_asked_to() {
-    // A constraint that takes minutes: nothing but an interrupt ends it.
+fn a_long_check_can_be_cancelled() {
+    // A constraint that takes minutes to check: only an interrupt ends it.
     let made = Made::new(
         "c.executescript('CREATE TABLE t(a); INSERT INTO t WITH RECURSIVE i(x) AS (SELECT 1 UNION ALL SELECT x+1 FROM i WHERE x<60000) SELECT x FROM i')
 c.execute('PRAGMA writable_schema=ON')
@@ -333,7 +334,7 @@ c.execute(\"UPDATE sqlite_schema SET sql='CREATE TABLE t(a CHECK(length(hex(zero
 }
 
 #[test]
-fn checks_run_side_by_side() {
+fn checks_run_in_parallel() {
     let made = Made::new(PLAIN);
     let path: &Path = &made.path;
     std::thread::scope(|scope| {

@@ -1,8 +1,8 @@
-//! Properties of everything that reads what others wrote: archives of all forms, metadata, configuration, names.
+//! Properties of all code that reads untrusted input: archives of all forms, metadata, configuration, names.
 //!
-//! Whatever the bytes are: no panic, no hang, and nothing is taken for good that is not. `PROPTEST_CASES` sets how many
-//! are tried. `scripts/fuzz.sh` gives the same checks (`tests/library/hostile`) to libFuzzer, which finds what chance
-//! does not.
+//! For any bytes: no panic, no hang, and nothing bad is accepted as good. `PROPTEST_CASES` sets the number of cases.
+//! `scripts/fuzz.sh` runs the same checks (`tests/library/hostile`) with libFuzzer, which finds what random inputs do
+//! not.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -22,7 +22,7 @@ use proptest::sample::Index;
 
 use crate::hostile;
 
-/// An archive of this tool, gzipped and plain; the same content as one foreign gzip; a plain database.
+/// An archive of this tool, gzipped and plain; the same content as one gzip of another tool; a plain database.
 static SAMPLES: LazyLock<Vec<(&str, Vec<u8>)>> = LazyLock::new(|| {
     let folder = tempfile::tempdir().unwrap();
     let database = folder.path().join("app.db");
@@ -53,7 +53,7 @@ static SAMPLES: LazyLock<Vec<(&str, Vec<u8>)>> = LazyLock::new(|| {
     ]
 });
 
-/// Reads an archive as verify does; returns its databases, where all of it was accepted.
+/// Reads an archive as verify does; returns its databases if all of it was accepted.
 fn accepted(name: &str, bytes: Vec<u8>) -> Option<Vec<ReadDatabase>> {
     let threads = NonZeroUsize::new(2).unwrap();
     let archive = Opener::new(Tz::UTC).open(Arc::new(bytes), name, DateTime::UNIX_EPOCH).ok()?;
@@ -64,7 +64,7 @@ fn is_accepted(name: &str, bytes: Vec<u8>) -> bool {
     accepted(name, bytes).is_some()
 }
 
-/// A change to bytes: some replaced, some cut out, some repeated.
+/// A change to bytes: some replaced, some removed, some repeated.
 #[derive(Debug, Clone)]
 enum Change {
     Replace(Index, u8),
@@ -103,7 +103,7 @@ fn apply(bytes: &mut Vec<u8>, change: &Change) {
     }
 }
 
-/// Gives the bytes between the tar and the gzip a CRC that is right, so that what lies below is reached.
+/// Recompresses the bytes of a tar with a valid CRC, so that the code behind it is reached.
 fn repacked(tar: &[u8]) -> Vec<u8> {
     let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     gzip.write_all(tar).unwrap();
@@ -124,25 +124,26 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn a_changed_archive_is_never_taken_for_a_good_one(sample in 0_usize..3, changes in vec(change(), 1..6)) {
+    fn a_changed_archive_is_never_accepted_as_good(sample in 0_usize..3, changes in vec(change(), 1..6)) {
         let (name, good) = &SAMPLES[sample];
         let mut bytes = good.clone();
         changes.iter().for_each(|change| apply(&mut bytes, change));
         prop_assume!(bytes != *good);
         let read = accepted(name, bytes);
-        // A foreign gzip has a time in its header, and a bare tar texts and zeros, that no digest covers. Of ours every
-        // byte is covered.
+        // No digest covers the time in another tool's gzip header, or texts and zeros of a bare tar. Of our archives,
+        // every byte is covered.
         prop_assert!(read.is_none() || sample > 0, "{name} was accepted after {changes:?}");
         prop_assert!(read.is_none() || read == accepted(name, good.clone()), "{name} gave another database after {changes:?}");
     }
 
     #[test]
-    fn a_changed_tar_under_a_sound_gzip_gives_the_same_database_or_none(changes in vec(change(), 1..4)) {
+    fn a_changed_tar_in_a_valid_gzip_returns_the_same_database_or_none(changes in vec(change(), 1..4)) {
         let good = &SAMPLES[1].1;
         let mut bytes = good.clone();
         changes.iter().for_each(|change| apply(&mut bytes, change));
         prop_assume!(bytes != *good);
-        // What no digest covers (the note, the instructions) may differ: a plain digest finds accidents, not attackers.
+        // Parts without a digest (the note, the instructions) may differ: a plain digest detects accidents, not
+        // attackers.
         let read = accepted("repacked.tar.gz", repacked(&bytes));
         prop_assert!(read.is_none() || read == accepted("two.tar", good.clone()), "accepted after {changes:?}");
     }
@@ -177,7 +178,7 @@ proptest! {
     }
 
     #[test]
-    fn changed_seeds_of_the_fuzzers_break_no_promise(target in 0_usize..5, seed in any::<Index>(), changes in vec(change(), 0..5)) {
+    fn changed_seeds_of_the_fuzzers_violate_no_property(target in 0_usize..5, seed in any::<Index>(), changes in vec(change(), 0..5)) {
         let (name, check) = TARGETS[target];
         let seeds = &SEEDS[target];
         let mut input = seeds[seed.index(seeds.len())].clone();
@@ -201,7 +202,7 @@ static SEEDS: LazyLock<[Vec<Vec<u8>>; 5]> =
     LazyLock::new(|| TARGETS.map(|(target, _)| hostile::seeds::of(target).into_iter().map(|(_, seed)| seed).collect()));
 
 #[test]
-fn the_seeds_of_the_fuzzers_keep_every_promise_and_most_archives_are_good() {
+fn the_seeds_of_the_fuzzers_satisfy_all_properties_and_most_archives_are_good() {
     for ((_, check), seeds) in TARGETS.iter().zip(SEEDS.iter()) {
         seeds.iter().for_each(|seed| check(seed));
     }
@@ -212,8 +213,8 @@ fn the_seeds_of_the_fuzzers_keep_every_promise_and_most_archives_are_good() {
     }
 }
 
-/// What the fuzzers and a reading of the code found; each was a panic, a wrong number, too much memory, or an archive
-/// that two tools read in two ways.
+/// Bugs found by the fuzzers and by code review; each was a panic, a wrong number, too much memory, or an archive that
+/// two tools read differently.
 mod found {
     use std::time::{Duration, Instant};
 
@@ -231,7 +232,7 @@ mod found {
     }
 
     #[test]
-    fn rows_and_sizes_beyond_what_can_be_added_up_have_no_sum() {
+    fn rows_and_sizes_that_overflow_have_no_sum() {
         let mut databases: Vec<_> = ["a.db", "b.db", "c.db"].map(|file| database(file, b"")).into();
         databases.iter_mut().for_each(|database| database.bytes = i64::MAX as u64 / 512 * 512);
         databases[0].tables = vec![TableMetadata { name: "t".into(), rows: Some(u64::MAX) }; 2];
@@ -296,14 +297,14 @@ mod found {
     }
 
     #[test]
-    fn a_list_of_nothing_takes_no_memory() {
+    fn a_list_of_empty_items_takes_no_memory() {
         let mut one = sample(vec![database("app.db", b"one")]);
         one.databases[0].findings = vec![String::new(); 10_000];
         serde_json::from_slice::<Metadata>(&serde_json::to_vec(&one).unwrap()).unwrap();
         one.databases[0].findings.push(String::new());
         let error = serde_json::from_slice::<Metadata>(&serde_json::to_vec(&one).unwrap()).unwrap_err();
         assert!(error.to_string().contains("10000 findings"), "{error}");
-        // As a tree of values the metadata of the old tool takes many times its length.
+        // A parsed tree of the old tool's metadata takes many times the length of its text.
         let old = |rest: &str| format!(r#"{{"backup_name":"a","created_at":"2025-08-04T16:38:29","includes":{{}},"x":[0{rest}]}}"#);
         let [.., small] = metadata::archives(old(&",0".repeat(100_000)).as_bytes());
         assert!(archives::read(&small, 1, Tz::UTC).is_some());
@@ -312,7 +313,7 @@ mod found {
     }
 
     #[test]
-    fn wrong_promises_are_named_ten_times_and_no_more() {
+    fn at_most_ten_missing_databases_are_listed() {
         let mut one = sample(vec![database("app.db", b"one")]);
         one.includes = (0..1000).map(|number| (Name::new(format!("n{number}")).unwrap(), true)).collect();
         let [ours, ..] = metadata::archives(&serde_json::to_vec(&one).unwrap());
@@ -321,7 +322,7 @@ mod found {
     }
 
     #[test]
-    fn no_name_and_no_cause_fills_the_screen() {
+    fn names_and_causes_are_shortened_for_display() {
         let long = "n".repeat(50_000);
         let json = serde_json::to_string(&sample(vec![database("app.db", b"one")])).unwrap();
         for json in [json.replace("app.db", &long), json.replace("\"manual\"", &format!("\"{long}\""))] {
@@ -333,7 +334,7 @@ mod found {
     }
 
     #[test]
-    fn a_name_of_a_screen_is_refused() {
+    fn an_overlong_name_is_refused() {
         for (bytes, refused) in [(1000, false), (1025, true)] {
             let name = [&b"n".repeat(bytes)[..], b"\0"].concat();
             let mut tar = Vec::new();
@@ -346,7 +347,7 @@ mod found {
         }
     }
 
-    /// Members of 16 MiB are read as the format says, but not many at once: eight threads took 250 MB.
+    /// Members of 16 MiB are valid in the format, but not many at once: eight threads took 250 MB.
     #[test]
     fn the_largest_members_take_no_more_memory_than_one_does() {
         let folder = tempfile::tempdir().unwrap();
@@ -376,9 +377,9 @@ mod found {
         assert!(kilobytes < 64 * 1024, "{} MiB", kilobytes / 1024);
     }
 
-    /// A file of the longest that is read; counting its lines anew for each setting took minutes.
+    /// A file of the maximum length; recounting its lines for each setting took minutes.
     #[test]
-    fn a_long_configuration_is_read_at_once() {
+    fn a_long_configuration_is_read_quickly() {
         let started = Instant::now();
         for line in ["=1\n", "=\"x\"\n"] {
             let lines: String = (0..80_000).map(|number| format!("n{number:x}{line}")).collect();

@@ -1,9 +1,9 @@
-//! Sources that are refused: no databases, the same one twice, locked for too long, with a -wal of another.
+//! Sources that are refused: not a database, the same one twice, locked for too long, with another database's -wal.
 
 use super::*;
 
 #[test]
-fn what_is_no_database_file_is_refused_at_once_and_left_alone() {
+fn a_file_that_is_not_a_database_is_refused_and_unchanged() {
     let world = World::new();
     fs::create_dir(world.path("folder.db")).unwrap();
     assert!(Command::new("mkfifo").arg(world.path("fifo.db")).status().unwrap().success());
@@ -40,13 +40,13 @@ fn what_is_no_database_file_is_refused_at_once_and_left_alone() {
         assert!(error.contains(expected) && error.contains(name), "{name}: {error}");
         assert!(started.elapsed() < Duration::from_secs(1), "{name}");
     }
-    assert!(matches!(world.copy(&path), Err(SourceError::Io { .. })), "a pipe as -wal would hang SQLite");
+    assert!(matches!(world.copy(&path), Err(SourceError::Io { .. })), "a pipe as -wal would block SQLite");
     assert_eq!(world.names(), names);
     assert_eq!(fs::read(world.path("lost.db-wal")).unwrap(), b"the data");
 }
 
 #[test]
-fn a_name_is_only_a_name() {
+fn special_characters_in_file_names_have_no_effect() {
     let world = World::new();
     let names: [&[u8]; 8] =
         [b":memory:", b"file:x?mode=memory", b"a%20b", b"new\nline.db", b"q?immutable=1#x&y.db", b"-rf.db", b"\xff\xfe.db", b"a'b\".db"];
@@ -63,7 +63,7 @@ fn a_name_is_only_a_name() {
 }
 
 #[test]
-fn the_sidecars_of_a_linked_database_lie_beside_its_target() {
+fn the_sidecars_of_a_linked_database_are_beside_its_target() {
     let world = World::new();
     let path = world.database("real.db", "wal");
     python(CRASH, &[path.as_os_str(), "wal".as_ref()]);
@@ -82,7 +82,7 @@ fn the_same_file_twice_in_a_set_is_refused() {
     fs::hard_link(&path, &again).unwrap();
     let error = world.pin(&[&path, &again], &LIMITS).map(|_| ()).unwrap_err();
     assert!(error.to_string().contains("again.db"), "{error}");
-    // The refusal lets go of the first as well.
+    // The refusal releases the first one as well.
     world.copy(&again).unwrap();
 }
 
@@ -98,7 +98,7 @@ sys.stdin.read()
 "#;
 
 #[test]
-fn a_lock_that_stays_ends_in_a_refusal_that_names_the_file() {
+fn a_permanent_lock_is_reported_with_the_file() {
     for (mode, begin, locking) in [("delete", "BEGIN EXCLUSIVE", "normal"), ("wal", "BEGIN IMMEDIATE", "exclusive")] {
         let world = World::new();
         let path = world.database("app.db", mode);
@@ -116,7 +116,7 @@ fn a_lock_that_stays_ends_in_a_refusal_that_names_the_file() {
 }
 
 #[test]
-fn a_set_waits_for_a_writer_and_gives_up_in_time() {
+fn a_set_waits_for_a_writer_until_the_timeout() {
     let world = World::new();
     let paths = [world.database("a.db", "wal"), world.database("b.db", "wal")];
     let holder = Beside::start(HOLD, &[paths[1].as_os_str(), "BEGIN IMMEDIATE".as_ref(), "normal".as_ref()]);
@@ -128,7 +128,7 @@ fn a_set_waits_for_a_writer_and_gives_up_in_time() {
     assert!(world.pin(&[&paths[0], &paths[1]], &LIMITS).unwrap().1);
 }
 
-/// Changes the header in the -wal, and dies.
+/// Changes the header in the -wal, and exits without closing.
 const CRASH_IN_HEADER: &str = "import os, sqlite3, sys; sqlite3.connect(sys.argv[1]).execute('PRAGMA user_version=7'); os._exit(0)";
 
 #[test]

@@ -1,5 +1,5 @@
-//! Configuration: whatever is written, every problem is one printable line at a place that exists, and what is accepted
-//! reads back.
+//! Configurations: for any text, every problem is one printable line about an existing place, and accepted settings
+//! survive write and read.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt as _;
@@ -30,13 +30,13 @@ pub fn check(input: &[u8]) {
     let zone = || Some(url.clone());
     let effective = Layers { file: Some(&layer), variables: &variables, flags: &[], look: &look, system_zone: &zone }.merge();
     effective.problems.iter().chain(&effective.refused_database).for_each(|problem| presentable(problem, &text));
-    effective.warnings.iter().for_each(|warning| assert!(printable(warning) == *warning, "{warning:?} steers a terminal"));
+    effective.warnings.iter().for_each(|warning| assert!(printable(warning) == *warning, "{warning:?} contains terminal controls"));
     assert!(!effective.settings.store.as_os_str().is_empty());
     for key in Key::ALL {
         let Some(shown) = key.get(&effective.settings) else { continue };
         let text = shown.to_string();
-        assert!(printable(&text) == text, "{text:?} steers a terminal");
-        // A size is shown as it would be written.
+        assert!(printable(&text) == text, "{text:?} contains terminal controls");
+        // A size is formatted as it would be written.
         let written = if let Value::Bytes(_) = shown { Value::Text(text) } else { shown.clone() };
         let mut settings = Settings::default();
         key.set(&written, &mut settings).unwrap_or_else(|why| panic!("{key} = {shown} is in force, but is refused: {why}"));
@@ -76,7 +76,7 @@ pub fn names(text: &str) {
 
 fn presentable(problem: &Problem, text: &str) {
     for shown in [&problem.to_string(), problem.hint.as_ref().unwrap_or(&String::new())] {
-        assert!(printable(shown) == *shown, "{shown:?} steers a terminal");
+        assert!(printable(shown) == *shown, "{shown:?} contains terminal controls");
     }
     if let Some(Origin::File { line, .. }) = problem.place.as_deref() {
         assert!((1..=text.matches('\n').count() + 1).contains(line), "line {line} is not there");

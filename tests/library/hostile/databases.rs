@@ -1,4 +1,4 @@
-//! Databases as somebody left them: checking and describing them ends with an answer.
+//! Databases of any content: checking and describing them always returns a result.
 
 use std::io::Write as _;
 
@@ -15,7 +15,7 @@ pub fn check(bytes: &[u8]) {
     let path = file.path();
     let checked = database::check(path, Depth::Full, Effort::threads(THREADS), &Silent);
     if let Ok(checked) = &checked {
-        assert!(checked.findings.iter().all(|finding| printable(finding) == *finding), "a finding steers a terminal");
+        assert!(checked.findings.iter().all(|finding| printable(finding) == *finding), "a finding contains terminal controls");
     }
     if let Ok(facts) = database::facts(path)
         && let Ok(rows) = database::count_rows(path, &facts.tables, &Silent)

@@ -1,4 +1,4 @@
-//! Where the search begins: inputs of every kind, most of them good, made by the program itself.
+//! The initial inputs of the search: of every kind, most of them good, created by the program itself.
 
 use heirloom::config::EXAMPLE;
 
@@ -17,21 +17,20 @@ pub fn of(target: &str) -> Vec<(String, Vec<u8>)> {
     seeds.into_iter().enumerate().map(|(index, bytes)| (format!("seed-{index}"), bytes)).collect()
 }
 
-/// Recipes: form, name, two bytes about plain databases, container, size of members, changes, kind, end, then the
-/// entries.
+/// Recipes: form, name, two bytes about plain databases, container, member size, changes, kind, end, then the entries.
 fn archives() -> Vec<Vec<u8>> {
     let mut seeds = Vec::new();
     for container in 0..4 {
         let head = [0, [0, 0, 0, 1][usize::from(container)], 0, 0, container, 0, 0, 0, 0];
         seeds.push([&head[..], &[0, 0, 0, 0, 1, 0]].concat());
         seeds.push([&head[..], &[0, 0, 0, 0, 9, 0, 0, 3, 0, 6, 7, 0, 40]].concat());
-        // Two pax records, a long name, and what they belong to.
+        // Two pax records, a long name, and the entries they belong to.
         seeds.push([&head[..], &[3, 1, 2, 255, 3, b'0', b'.', b'5', 3, 1, 0, 0, 0, 0, 2, 0]].concat());
         seeds.push([&head[..], &[4, 0, 0, 0, 0, 4, 3, b'a', b'b', b'c', 0, 2, 0, 4, 1, b'd']].concat());
     }
     // A large entry of zeros.
     seeds.push(vec![0, 0, 0, 0, 0, 8, 0, 0, 0, 0, 0, 0, 7, 0xa5, 0, 21]);
-    // What the recipe makes of them, as it stands and only wrapped.
+    // The output of the recipe, unchanged and only wrapped.
     for seed in seeds.clone() {
         let bytes = recipe::given(&seed).bytes;
         seeds.push([&[4, 0], &bytes[..bytes.len().min(20_000)]].concat());

@@ -1,4 +1,5 @@
-//! Random histories: what a store holds if nothing was ever removed, and a plan for it with all that a plan can know.
+//! Random histories: the contents of a store from which nothing was removed, and a plan for it with every possible
+//! input.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
@@ -13,7 +14,7 @@ use heirloom::streams::Stream;
 use super::dice::{DAY, Dice, seconds};
 use super::world::World;
 
-/// The rules in their order, and a format that is equal exactly within one period of each.
+/// The rules in order, each with a format that is equal exactly within one period.
 pub const RULES: [(&str, &str); 6] =
     [("last", ""), ("hourly", "%Y-%m-%dT%H%:z"), ("daily", "%Y-%m-%d"), ("weekly", "%G-W%V"), ("monthly", "%Y-%m"), ("yearly", "%Y")];
 
@@ -28,7 +29,7 @@ pub fn reach_of(reach: &Reach, rule: &str) -> u32 {
     }
 }
 
-/// A policy or limits, open for the second implementation.
+/// A policy or limits, readable by the second implementation.
 #[derive(Debug, Clone)]
 pub enum Decider {
     Rotate(Reach),
@@ -48,9 +49,9 @@ impl Decider {
 #[derive(Debug, Clone)]
 pub struct History {
     pub seed: u64,
-    /// In the order in which they were made, which is not always that of their dates.
+    /// In the order of creation, which is not always the order of dates.
     pub archives: Vec<Snapshot>,
-    /// What a plan knows besides; `made` is apart.
+    /// The other inputs of a plan, except `made`.
     pub scene: Scene<'static>,
     pub made: Option<ArchiveName>,
     pub rotate: Decider,
@@ -67,7 +68,7 @@ impl History {
     }
 }
 
-/// Calls `test` with every seed: ten thousand, or what the environment says.
+/// Calls `test` with every seed: ten thousand, or the number in the environment.
 pub fn each_seed(mut test: impl FnMut(u64)) {
     let number = |name: &str, default| std::env::var(name).map_or(default, |text| text.parse::<u64>().unwrap());
     let first = number("HEIRLOOM_SEED", 1);
@@ -92,7 +93,7 @@ pub fn archive(set: &str, databases: &[&str], at: DateTime<Utc>) -> Snapshot {
     Snapshot { bytes: 1000, databases, ..Snapshot::simulated(&set, at) }
 }
 
-/// Makes the history of a seed.
+/// Creates the history of a seed.
 pub fn history(seed: u64) -> History {
     let mut world = World::new(seed);
     let longest = world.dice.pick(&[8, 15, 30, 50]);

@@ -1,4 +1,4 @@
-//! What must hold for every history.
+//! Properties of every history.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -22,7 +22,7 @@ fn left(archives: &[Snapshot], removed: &Names) -> Vec<Snapshot> {
     archives.iter().filter(|archive| !removed.contains(archive.name.as_str())).cloned().collect()
 }
 
-/// Returns what would be removed, and panics where a verdict has no reason.
+/// Returns the archives that would be removed, and panics if a verdict has no reason.
 fn removed_by(decider: &Decider, history: &History, archives: &[Snapshot]) -> Names {
     let plan = decider.plan(archives, &history.scene());
     assert!(plan.verdicts.iter().all(|verdict| !verdict.reasons.is_empty()), "seed {}: a verdict without a reason", history.seed);
@@ -49,10 +49,10 @@ fn nothing_differs_from_the_slow_implementation() {
         }
     });
     println!("{count} removals");
-    assert!(count > 60_000, "the histories are too tame: {count} removals");
+    assert!(count > 60_000, "the histories are too uniform: {count} removals");
 }
 
-/// Panics where a reason to remove keeps, or a reason to keep removes.
+/// Panics if a kept archive has a reason to remove, or a removed one a reason to keep.
 fn assert_reasons_fit(seed: u64, plan: &Plan) {
     for verdict in &plan.verdicts {
         let texts: Vec<String> = verdict.reasons.iter().map(ToString::to_string).collect();
@@ -65,9 +65,9 @@ fn assert_reasons_fit(seed: u64, plan: &Plan) {
     }
 }
 
-/// Panics where a plan removes what nothing may remove, judged from outside: only what an archive is, not what rules
-/// say.
-pub fn assert_nothing_precious(seed: u64, archives: &[Snapshot], scene: &Scene<'_>, decider: &Decider, removed: &Names) {
+/// Panics if a plan removes an archive that must never be removed, judged independently: only by its attributes, not by
+/// the rules.
+pub fn assert_nothing_protected(seed: u64, archives: &[Snapshot], scene: &Scene<'_>, decider: &Decider, removed: &Names) {
     let store = Store::new(archives);
     let stays = |archive: &Snapshot| !removed.contains(archive.name.as_str());
     for archive in archives.iter().filter(|archive| !stays(archive)) {
@@ -76,13 +76,13 @@ pub fn assert_nothing_precious(seed: u64, archives: &[Snapshot], scene: &Scene<'
         assert!(!store.held(archive), "{what} held");
         assert!(!store.pinned(archive), "{what} pinned");
         assert!(archive.created_at <= scene.now, "{what} dated in the future");
-        assert!(!scene.ahead && !scene.sealed.contains(&archive.set), "{what} in a store that is left alone");
+        assert!(!scene.ahead && !scene.sealed.contains(&archive.set), "{what} in a store where nothing may be removed");
         let copies = || store.copies(archive);
-        assert!(copies().all(|copy| scene.made != Some(&copy.name)), "{what} what this run made");
-        assert!(copies().all(|copy| !stays(copy)), "{what} removed alone among its copies");
+        assert!(copies().all(|copy| scene.made != Some(&copy.name)), "{what} an archive that this run created");
+        assert!(copies().all(|copy| !stays(copy)), "{what} without its copies");
         let condemned = copies().all(|copy| scene.condemned.contains(&copy.name));
         for stream in archive.databases.iter().map(|brief| &brief.stream) {
-            assert!(slow::covers(&scene.scope, stream), "{what} another's");
+            assert!(slow::covers(&scene.scope, stream), "{what} of another stream");
             let gone = scene.gone.get(stream);
             let newest_good = !archives
                 .iter()
@@ -100,7 +100,8 @@ pub fn assert_nothing_precious(seed: u64, archives: &[Snapshot], scene: &Scene<'
     }
 }
 
-/// Panics where a plan removes an open shrink, or what the rules would have kept on its day from before it.
+/// Panics if a plan removes an open shrink, or an archive from before it that the rules would have kept on the day of
+/// the shrink.
 fn assert_nothing_from_before_a_shrink(
     seed: u64,
     store: &Store<'_>,
@@ -130,19 +131,19 @@ fn assert_nothing_from_before_a_shrink(
 }
 
 #[test]
-fn nothing_precious_is_removed() {
+fn nothing_protected_is_removed() {
     each(|history| {
         for decider in history.both() {
             let removed = removed_by(decider, history, &history.archives);
-            assert_nothing_precious(history.seed, &history.archives, &history.scene(), decider, &removed);
+            assert_nothing_protected(history.seed, &history.archives, &history.scene(), decider, &removed);
         }
     });
 }
 
 #[test]
-fn twice_is_once() {
+fn repeating_a_plan_removes_nothing_more() {
     each(|history| {
-        // A condemned archive can be the newest one, and then another file is in use afterwards.
+        // A condemned archive can be the newest one; after its removal, another file is in use.
         let mut history = history.clone();
         history.scene.condemned.clear();
         for decider in history.both() {
@@ -197,7 +198,7 @@ fn a_longer_reach_never_removes_more() {
     });
 }
 
-/// Returns what is removed after a change to one archive; which one depends on the history alone.
+/// Returns the removed archives after a change to one archive, which is chosen by the history.
 fn removed_after(history: &History, decider: &Decider, change: impl Fn(&mut Snapshot)) -> Names {
     let mut archives = history.archives.clone();
     change(&mut archives[one_of(history)]);
@@ -208,14 +209,14 @@ fn one_of(history: &History) -> usize {
     Dice::new(history.seed ^ 0x0b1e).index(history.archives.len())
 }
 
-/// Leaves out an archive and its copies.
+/// Removes an archive and its copies from the names.
 fn without(mut names: Names, one: &Snapshot, history: &History) -> Names {
     names.retain(|name| !history.archives.iter().any(|other| other.name.as_str() == name && slow::same(other, one)));
     names
 }
 
 #[test]
-fn a_pin_never_costs_another_archive_its_place_and_a_hold_changes_nothing_for_others() {
+fn a_pin_never_removes_another_archive_and_a_hold_does_not_affect_others() {
     each(|history| {
         let one = &history.archives[one_of(history)];
         for decider in history.both() {
@@ -229,9 +230,9 @@ fn a_pin_never_costs_another_archive_its_place_and_a_hold_changes_nothing_for_ot
 }
 
 #[test]
-fn a_damage_mark_never_removes_another_archive_and_all_of_them_remove_nothing() {
+fn a_damage_mark_never_removes_another_archive() {
     each(|history| {
-        // Who condemns an archive removes it because of its mark.
+        // A condemned archive is removed because of its mark, on request.
         let mut history = history.clone();
         history.scene.condemned.clear();
         let one = &history.archives[one_of(&history)];
@@ -249,7 +250,7 @@ fn a_damage_mark_never_removes_another_archive_and_all_of_them_remove_nothing() 
 }
 
 #[test]
-fn another_host_in_the_store_changes_nothing() {
+fn another_host_in_the_store_has_no_effect() {
     each(|history| {
         let host = history.archives[0].host.clone();
         let own: Vec<Snapshot> = history.archives.iter().filter(|archive| archive.host == host).cloned().collect();
@@ -265,7 +266,7 @@ fn another_host_in_the_store_changes_nothing() {
 }
 
 #[test]
-fn the_histories_hold_what_they_promise() {
+fn the_histories_cover_all_cases() {
     let mut found: std::collections::BTreeMap<&str, usize> = std::collections::BTreeMap::new();
     each(|history| {
         let (archives, scene) = (&history.archives, &history.scene);

@@ -1,5 +1,5 @@
-//! The second implementation: no sorting, no walks, no state between rules but what is kept. Every sentence of the
-//! contract is a question about all other archives.
+//! The second implementation: no sorting, no walks, no state between rules except which archives are kept. Every
+//! sentence of the contract is a question about all other archives.
 
 use std::collections::BTreeSet;
 
@@ -21,10 +21,10 @@ pub fn same(a: &Snapshot, b: &Snapshot) -> bool {
     a.name == b.name || a.id.is_some() && a.id == b.id
 }
 
-/// All archives, with what a question needs to know about copies.
+/// All archives, with precomputed facts about copies.
 pub struct Store<'a> {
     pub all: &'a [Snapshot],
-    /// The ids that two names have. Most archives have no copy, and all of this is asked very often.
+    /// The ids that have several names. Most archives have no copy, and this is looked up very often.
     copied: Vec<ArchiveId>,
 }
 
@@ -56,17 +56,17 @@ impl<'a> Store<'a> {
         self.copies(archive).any(|copy| copy.accepted)
     }
 
-    /// Whether it stands for all of its copies.
+    /// Returns whether it represents all of its copies.
     pub fn is_first(&self, archive: &'a Snapshot) -> bool {
         !self.copies(archive).any(|copy| copy.name < archive.name)
     }
 
-    /// The copy that stands for all.
+    /// Returns the copy that represents all.
     pub fn first(&self, archive: &'a Snapshot) -> &'a Snapshot {
         self.copies(archive).find(|copy| self.is_first(copy)).unwrap()
     }
 
-    /// Whether somebody could go back to it without naming it.
+    /// Returns whether it can be restored without being named.
     pub fn good(&self, archive: &'a Snapshot, now: DateTime<Utc>) -> bool {
         !self.damaged(archive) && archive.kind != Kind::Safety && archive.created_at <= now
     }
@@ -76,7 +76,7 @@ pub fn brief<'a>(archive: &'a Snapshot, stream: &Stream) -> Option<&'a Brief> {
     archive.databases.iter().find(|brief| brief.stream == *stream)
 }
 
-/// Whether a plan decides about a stream.
+/// Returns whether a plan decides about a stream.
 pub fn covers(scope: &Scope, stream: &Stream) -> bool {
     let host = match &scope.hosts {
         Some(hosts) => hosts.contains(&stream.host),
@@ -88,7 +88,7 @@ pub fn covers(scope: &Scope, stream: &Stream) -> bool {
     host && set && path && named
 }
 
-/// Returns the names of the archives that are removed.
+/// Returns the names of the removed archives.
 pub fn removed(all: &[Snapshot], decider: &Decider, scene: &Scene<'_>) -> BTreeSet<String> {
     let store = Store::new(all);
     let mut needed: BTreeSet<&str> = BTreeSet::new();
@@ -122,13 +122,13 @@ pub fn removed(all: &[Snapshot], decider: &Decider, scene: &Scene<'_>) -> BTreeS
     all.iter().filter(is_removed).map(|archive| archive.name.as_str().to_owned()).collect()
 }
 
-/// What rules and floors look at of one stream, in no order.
+/// The archives of one stream that rules and floors consider, in no order.
 pub struct Line<'a> {
     store: &'a Store<'a>,
     stream: &'a Stream,
     archives: Vec<&'a Snapshot>,
     scene: &'a Scene<'a>,
-    /// The shrinks that nobody accepted and whose rows did not come back.
+    /// The shrinks that were not accepted and not recovered from.
     pub open: Vec<&'a Snapshot>,
 }
 
@@ -143,7 +143,7 @@ impl<'a> Line<'a> {
                 && store.is_first(archive)
         };
         let mut line = Self { store, stream, archives: store.all.iter().filter(counts).collect(), scene, open: Vec::new() };
-        // Newest first, because what came after an open one is nothing to those before it.
+        // Newest first, because archives after an open shrink do not matter for those before it.
         let mut left: Vec<&Snapshot> = line.archives.iter().copied().filter(|archive| line.lost(archive).is_some()).collect();
         while !left.is_empty() {
             let newest = (0..left.len()).find(|&this| !left.iter().any(|other| newer(other, left[this]))).unwrap();
@@ -159,7 +159,7 @@ impl<'a> Line<'a> {
         brief(archive, self.stream).unwrap()
     }
 
-    /// What an archive lost more than half of.
+    /// The extent of which an archive lost more than half.
     fn lost(&self, archive: &'a Snapshot) -> Option<Extent> {
         let (before, bytes) = (self.brief(archive).previous?, self.brief(archive).bytes?);
         let worth_watching = before.rows.is_some_and(|rows| rows >= 1000) || before.bytes >= 1 << 20;
@@ -186,7 +186,7 @@ impl<'a> Line<'a> {
         young && self.lost(shrink).is_some() && !self.is_accepted(shrink) && self.came_back(shrink)
     }
 
-    /// The present, for what is from before an open shrink the time of that.
+    /// The current time, or for archives from before an open shrink the time of that shrink.
     fn as_of(&self, archive: &Snapshot) -> DateTime<Utc> {
         let later = self.open.iter().filter(|shrink| newer(shrink, archive));
         later.map(|shrink| shrink.created_at).min().unwrap_or(self.scene.now)
@@ -194,11 +194,11 @@ impl<'a> Line<'a> {
 
     fn needs(&self, archive: &'a Snapshot, decider: &Decider) -> bool {
         let open = &self.open;
-        // A damaged one is judged as if all were good, a good one as if no damaged one existed.
+        // A damaged archive is judged as if all were good, a good one as if there were no damaged ones.
         let with_damaged = self.store.damaged(archive);
         let world: Vec<&Snapshot> = self.archives.iter().copied().filter(|other| with_damaged || !self.store.damaged(other)).collect();
-        // Whether an open shrink lies between them: what was before it, and it with what came after it, see nothing of
-        // each other.
+        // Whether an open shrink is between them: the archives before it, and the shrink with those after it, are
+        // judged separately.
         let apart = |a: &Snapshot, b: &Snapshot| {
             open.iter().any(|shrink| !newer(shrink, a) && newer(shrink, b) || !newer(shrink, b) && newer(shrink, a))
         };
@@ -224,7 +224,7 @@ impl<'a> Line<'a> {
                 Decider::Rotate(reach) => rotated(&counted, |rule| reach_of(reach, rule), self.scene.zone).contains(archive.name.as_str()),
                 Decider::Cleanup(limits) => within(archive, &counted, limits, now),
             };
-        // Before each open shrink after it alone, as of that, and now.
+        // Separately as of each later open shrink, and as of now.
         let by_file = open.iter().filter(|shrink| newer(shrink, archive)).any(|shrink| {
             let before = self.archives.iter().filter(|other| newer(shrink, other)).copied().collect();
             self.is_of_another_file(archive, before, shrink.created_at)
@@ -246,7 +246,7 @@ impl<'a> Line<'a> {
     }
 }
 
-/// Whether something is at least half of what was there before: in rows, in bytes where the rows of one are not known.
+/// Returns whether an extent is at least half of an earlier one: in rows, or in bytes if the rows of one are unknown.
 fn half_again(extent: Extent, before: Extent) -> bool {
     match (extent.rows, before.rows) {
         (Some(rows), Some(before)) => rows * 2 >= before,
@@ -259,7 +259,7 @@ fn is_before_update(archive: &Snapshot, counted: &[&Snapshot], now: DateTime<Utc
     of_kind().any(|other| same(other, archive)) && in_a_burst(archive, of_kind().copied().collect(), 5, now, zone)
 }
 
-/// Whether it is one of the last few of these, or the first of an hour that reaches into the last 14 days.
+/// Returns whether it is one of the last few of these, or the first of an hour that overlaps the last 14 days.
 pub fn in_a_burst(archive: &Snapshot, all: Vec<&Snapshot>, last: usize, now: DateTime<Utc>, zone: Tz) -> bool {
     let hour = |archive: &Snapshot| archive.created_at.with_timezone(&zone).format(RULES[1].1).to_string();
     let local = archive.created_at.with_timezone(&zone);

@@ -1,6 +1,6 @@
-//! Applications on several hosts that back up into one store, and what goes wrong with them: a clock that steps, rows
-//! that are lost and come back, databases that join or leave a set, files that are replaced, two applications that do
-//! not know of each other, marks, pins, holds, copies, and files of other tools.
+//! Applications on several hosts that back up into one store, with everything that can go wrong: clocks that step, rows
+//! that are lost and come back, databases that join or leave a set, files that are replaced, two applications that
+//! share a stream without knowing, marks, pins, holds, copies, and files of other tools.
 
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
@@ -17,17 +17,17 @@ const ZONES: [Tz; 9] = [
     Tz::Europe__Berlin,
     Tz::America__New_York,
     Tz::Australia__Sydney,
-    // Half an hour of summer time.
+    // Half an hour of daylight saving.
     Tz::Australia__Lord_Howe,
-    // Set back at midnight: a day that has 23:30 twice.
+    // Set back at midnight: a day with 23:30 twice.
     Tz::America__Santiago,
     Tz::America__St_Johns,
     Tz::Asia__Kolkata,
-    // Without a 2011-12-30.
+    // Skips 2011-12-30.
     Tz::Pacific__Apia,
 ];
 
-/// Shortly before something odd happens, and where.
+/// A time shortly before something odd happens, and the zone.
 const STARTS: [(&str, Tz); 17] = [
     ("2025-03-29T12:00:00Z", Tz::Europe__Berlin),
     ("2025-10-25T12:00:00Z", Tz::Europe__Berlin),
@@ -48,7 +48,7 @@ const STARTS: [(&str, Tz); 17] = [
     ("2026-01-25T03:00:00Z", Tz::UTC),
 ];
 
-/// How often something goes wrong, in percent of the backups.
+/// The probability of problems, in percent of the backups.
 #[derive(Debug, Clone, Copy)]
 pub struct Troubles {
     pub clock: u64,
@@ -57,7 +57,7 @@ pub struct Troubles {
     pub shrinks: u64,
     /// Files that are replaced.
     pub files: u64,
-    /// Databases that join or leave a set, and backups of a part of it.
+    /// Databases that join or leave a set, and partial backups.
     pub sets: u64,
     pub copies: u64,
     /// Files of other tools.
@@ -70,18 +70,18 @@ pub struct Troubles {
 struct Database {
     name: Name,
     path: String,
-    /// What it holds in good times.
+    /// Its rows in normal times.
     usual: u64,
     rows: u64,
     file: Option<FileIdentity>,
 }
 
-/// What backs up one set.
+/// One configured backup of a set.
 struct App {
     host: HostLabel,
     set: Name,
     databases: Vec<Database>,
-    /// The old tool, which recorded neither a path nor a file.
+    /// The old tool, which recorded neither path nor file.
     is_old_tool: bool,
 }
 
@@ -92,9 +92,9 @@ pub struct World {
     pub clock: DateTime<Utc>,
     pub step: u64,
     apps: Vec<App>,
-    /// What the store holds, newest first.
+    /// The contents of the store, newest first.
     pub store: Vec<Snapshot>,
-    /// The names of all archives in the order in which they were made.
+    /// The names of all archives in order of creation.
     pub order: Vec<ArchiveName>,
     made: u64,
     files: u64,
@@ -133,11 +133,11 @@ impl World {
         world
     }
 
-    /// Makes the applications: one, and with some chance others that differ from it in one thing.
+    /// Creates the applications: one, and by chance others that differ from it in one respect.
     fn settle(&mut self) {
         self.settle_app("web", "/srv/one", "shop", false);
         let others = [
-            // Another host, another path, the same application twice, another set, and before all of them the old tool.
+            // Another host, another path, the same application twice, another set, and the old tool before all of them.
             ("db", "/srv/one", "shop", false),
             ("web", "/srv/two", "shop", false),
             ("web", "/srv/one", "shop", false),
@@ -168,7 +168,7 @@ impl World {
         FileIdentity(format!("file {}", self.files))
     }
 
-    /// Lets time pass until the next backup.
+    /// Advances the time to the next backup.
     pub fn wait(&mut self) {
         let step = self.step;
         self.clock += seconds(step);
@@ -184,7 +184,7 @@ impl World {
         }
     }
 
-    /// Makes a backup of one application, as it is by now.
+    /// Backs up one application in its current state.
     pub fn backup(&mut self) -> Snapshot {
         let number = self.dice.index(self.apps.len());
         self.change(number);
@@ -198,7 +198,7 @@ impl World {
             let before = streams::before(&self.store, &stream, &database.name, database.file.as_ref(), self.clock);
             Brief {
                 bytes: Some(database.rows * 90),
-                // An index of a module that only the application has: nobody knows the rows.
+                // An index of a module that only the application has: the rows are unknown.
                 rows: (database.usual != 1500 || database.rows.is_multiple_of(2)).then_some(database.rows),
                 stream: Stream { file: database.file.clone().filter(|_| before.by_file), ..stream },
                 source: (!app.is_old_tool).then(|| database.path.clone()),
@@ -226,7 +226,7 @@ impl World {
         made
     }
 
-    /// Lets rows, files and databases come and go.
+    /// Changes rows, files and databases.
     fn change(&mut self, number: usize) {
         let Troubles { shrinks, files, sets, .. } = self.troubles;
         if self.dice.chance(sets / 2) {
@@ -257,7 +257,7 @@ impl World {
         }
     }
 
-    /// What people and other tools do between two backups.
+    /// The actions of people and other tools between two backups.
     pub fn meddle(&mut self) {
         let Troubles { marks, shrinks, copies, plain, .. } = self.troubles;
         if self.dice.chance(plain) {
@@ -285,7 +285,7 @@ impl World {
                 _ => archive.damaged = !archive.damaged,
             }
         }
-        // Rarely, or there would be no open shrinks to see.
+        // Rarely, or there would be no open shrinks.
         archive.accepted |= self.dice.chance(shrinks / 5);
     }
 
