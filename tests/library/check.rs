@@ -146,7 +146,7 @@ fn rows_that_break_a_constraint_are_findings_but_not_damage() {
         made.run(&promise("CHECK(c<>6 AND c<>7)"));
         let checked = made.check(Depth::Full);
         assert_eq!(checked.integrity, Integrity::Partial, "{:?}", checked.findings);
-        assert_eq!(checked.findings, ["CHECK constraint failed in t", "1 more rows of this kind"]);
+        assert_eq!(checked.findings, ["CHECK constraint failed in t", "1 more row of this kind"]);
     }
 }
 
@@ -160,7 +160,7 @@ fn damage_is_found_among_a_thousand_violations() {
     let checked = made.check(Depth::Full);
     assert_eq!(checked.integrity, Integrity::Damaged, "{:?}", checked.findings);
     assert!(checked.findings[0].contains("index \"tb\""), "damage comes first: {:?}", checked.findings);
-    assert_eq!(checked.findings.last().unwrap(), "1898 more rows of this kind");
+    assert_eq!(checked.findings.last().unwrap(), "1,898 more rows of this kind");
     assert!(checked.findings.len() <= 100);
 }
 

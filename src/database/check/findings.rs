@@ -7,6 +7,7 @@ use rusqlite::ErrorCode;
 use crate::database::error::{SourceError, message};
 use crate::metadata::Integrity;
 use crate::names::printable;
+use crate::text::count;
 
 /// The most findings of one check.
 pub(super) const MOST_FINDINGS: usize = 100;
@@ -109,7 +110,7 @@ impl Found {
             Integrity::Partial
         };
         let foreign = foreign_key_violations.filter(|&rows| rows > 0).map(|rows| format!("{rows} rows break a foreign key"));
-        let more = (self.more_violations > 0).then(|| format!("{} more rows of this kind", self.more_violations));
+        let more = (self.more_violations > 0).then(|| format!("{} of this kind", count(self.more_violations, "more row")));
         // The last lines are short and report what is left out, so they are never cut.
         let ends: Vec<String> = self.notes.into_iter().chain(foreign).collect();
         let findings = (self.damage.into_iter().chain(self.indexes).chain(self.unchecked).chain(self.violations))

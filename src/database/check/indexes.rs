@@ -19,6 +19,7 @@ use crate::database::sqlite::connection::open_private_to_write;
 use crate::database::sqlite::interrupt::watched;
 use crate::database::sqlite::names::{Raw, quoted_identifier, table_names, text};
 use crate::progress::Progress;
+use crate::text::count;
 
 /// How many of the rows that an index and its table disagree about are listed.
 const NAMED_ROWS: usize = 10;
@@ -374,7 +375,7 @@ impl FullText {
                 Wrong { finding, rebuild, disputed: false }
             }
             lost => {
-                let finding = format!("full-text index \"{name}\" lists {lost} documents whose rows are missing");
+                let finding = format!("full-text index \"{name}\" lists {} without a row", count(lost, "document"));
                 Wrong { finding, rebuild, disputed: true }
             }
         }))
