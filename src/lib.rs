@@ -7,24 +7,26 @@
 //! faces        main.rs  cli/            talk to users and machines: clap, indicatif, printing, clock, environment
 //! operations   ops/                     backup restore verify cleanup rotate health: plan from values, act through adapters
 //! adapters     database/ archive/ store/ workspace/     one external thing each
-//! platform     platform/           operating system: files, rights, processes
-//! pure         metadata.rs snapshot.rs retention/ streams.rs latest/ digest.rs progress.rs names.rs ...   no files, no clock, no environment
+//! platform     platform/                operating system: files, rights, processes
+//! pure         metadata.rs snapshot.rs retention/ report/ failure.rs streams.rs latest/ digest.rs progress.rs names.rs ...   no files, no clock, no environment
 //! ```
 //!
 //! Where to find what:
 //!
 //! | question | file |
 //! |---|---|
-//! | how is a live database copied? | `database/snapshot/copy.rs`, `database/snapshot/pin.rs` |
+//! | how is a live database copied? | `database/snapshot/` |
 //! | is a copy sound? | `database/check/integrity.rs` |
 //! | how is a live database replaced? | `database/replace/live_database.rs` |
 //! | what do the bytes of an archive mean? | `archive/format.rs`, `man/heirloom-archive.5` |
 //! | when does an archive count? | `ops/backup.rs` (commit point), `store/local.rs` (`commit`) |
 //! | is this still the same store? | `ops/reach.rs`, `workspace/known.rs` |
-//! | to which database does an archive belong? | `streams.rs` |
+//! | to which database does an archive belong? | `streams.rs`, `lineage.rs` |
 //! | which archive is the latest? | `latest/` |
 //! | what may be removed? | `retention/` |
-//! | what does exit code 13 mean? | `cli/exit.rs` |
+//! | what does exit code 13 mean? | `failure.rs`, `ops/explain.rs` |
+//! | what does a hint say? | `cli/remedy.rs` |
+//! | what is in the JSON of a command? | `report/`, made in `ops/reports/` |
 
 pub mod archive;
 pub mod cli;
@@ -32,14 +34,17 @@ pub mod clock;
 pub mod config;
 pub mod database;
 pub mod digest;
+pub mod failure;
 pub mod groups;
 pub mod identity;
 pub mod latest;
+pub mod lineage;
 pub mod metadata;
 pub mod names;
 pub mod ops;
 pub mod platform;
 pub mod progress;
+pub mod report;
 pub mod retention;
 pub mod schema_diff;
 pub mod snapshot;

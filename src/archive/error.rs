@@ -51,17 +51,6 @@ pub enum ArchiveError {
 }
 
 impl ArchiveError {
-    /// Returns what the user can do next, if known.
-    pub fn hint(&self) -> Option<&'static str> {
-        match self {
-            Self::FormatTooNew { .. } => Some("install a newer heirloom"),
-            Self::NotAnArchive { .. } => Some("run `heirloom list` to see which archives there are"),
-            Self::Damaged { .. } | Self::Hostile { .. } => Some("run `heirloom list` and pick another archive"),
-            Self::KeyMissing => Some("decrypt it with `age --decrypt -i KEY ARCHIVE > FILE.tar.gz` and name that file"),
-            Self::MetadataTooLarge { .. } | Self::Io(_) | Self::Interrupted(_) => None,
-        }
-    }
-
     /// Returns whether this proves that the archive itself is bad, as opposed to an error while reading it.
     pub fn is_evidence(&self) -> bool {
         matches!(self, Self::NotAnArchive { .. } | Self::Damaged { .. } | Self::Hostile { .. })

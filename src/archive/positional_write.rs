@@ -2,7 +2,8 @@
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
+
+use crate::platform::PositionalIo as _;
 
 /// How many bytes are written with one call.
 ///

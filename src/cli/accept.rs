@@ -2,13 +2,11 @@
 
 use std::time::Duration;
 
-use serde_json::json;
-
 use super::retain::shrinks_off;
 use super::{Context, Outcome, text};
-use crate::metadata::rfc3339;
 use crate::ops::inventory::{Inventory, inventory};
 use crate::ops::resolve::{Place, ResolveError};
+use crate::report::archives::Accepted;
 use crate::retention::{Limits, Retention, Scene, Shrink, accepted_with};
 use crate::store::StoreError;
 
@@ -44,7 +42,7 @@ pub(super) fn run(args: &AcceptArgs, context: &mut Context) -> anyhow::Result<Ou
         let gone = || StoreError::NotFound { name: name.to_string(), location: store.location() };
         return Err(unread.map_or_else(|| gone().into(), |unread| ResolveError::from(unread).into()));
     };
-    let scene = Scene { shrinks_off: shrinks_off(context), ..Scene::new(context.now, context.settings.time_zone) };
+    let scene = Scene { shrinks_off: shrinks_off(context), ..Scene::new(context.clock.now(), context.settings.time_zone) };
     let open = Retention::Cleanup(Limits::default()).plan(&snapshots, &scene).open_shrinks;
     // This archive and those before it, of its own databases.
     let concerned =
@@ -59,13 +57,8 @@ pub(super) fn run(args: &AcceptArgs, context: &mut Context) -> anyhow::Result<Ou
         changed = locked.accept(&name)?;
     }
     if context.ui.is_json() {
-        let shrinks = accepted.iter().map(|shrink| {
-            let (archive, database) = (shrink.archive.as_str(), &shrink.database);
-            let (created_at, path) = (rfc3339(shrink.created_at), shrink.stream.path());
-            json!({"archive": archive, "database": database, "path": path, "created_at": created_at, "before": shrink.before, "after": shrink.after})
-        });
-        let shrinks: Vec<_> = shrinks.collect();
-        context.ui.document(&json!({"archive": name, "accepted": snapshot.accepted || changed, "changed": changed, "shrinks": shrinks}));
+        let shrinks = accepted.into_iter().map(Into::into).collect();
+        context.ui.document(&Accepted { archive: name, accepted: snapshot.accepted || changed, changed, shrinks });
         return Ok(Outcome::Done);
     }
     if accepted.is_empty() {

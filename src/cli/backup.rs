@@ -5,23 +5,25 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use serde_json::{Value, json};
 
-use super::choice::{ChoiceArgs, Chosen};
-use super::exit::Usage;
+use super::choice::ChoiceArgs;
+use super::invocation::Invocation;
 use super::log::Record;
 use super::ui::Tone;
-use super::{Context, Outcome, Ui, text};
+use super::{Context, Outcome, Ui, remedy, text};
 use crate::archive::Compression;
 use crate::config::{Check, ShrinkWatch};
 use crate::database::{Depth, Limits, Source};
+use crate::failure::{Failure, is_interruption};
 use crate::metadata::Kind;
 use crate::names::{ArchiveName, Name, printable};
 use crate::ops::Repository;
-use crate::ops::backup::{self, Finding, IfMissing, Made, Note, Plan, Run};
+use crate::ops::backup::{self, Finding, IfMissing, LeftOut, Made, Note, Plan, Run};
 use crate::ops::inventory::inventory;
+use crate::ops::jobs::Chosen;
 use crate::ops::pack::Request;
-use crate::progress::Interrupted;
+use crate::ops::reports;
+use crate::report::backup::{Backup, Backups, Outcome as Skip, SkippedMissing, SkippedRecent};
 use crate::retention::{self, Retention};
 use crate::snapshot::Snapshot;
 use crate::store::StoreError;
@@ -149,7 +151,7 @@ pub(super) fn run(args: &BackupArgs, context: &mut Context) -> anyhow::Result<Ou
     let chosen = args.choice.choose(context)?;
     let several = chosen.len() > 1;
     if several && args.name.is_some() {
-        return Err(Usage::new("--name names one archive, and several sets are backed up", "choose one with `--set NAME`").into());
+        return Err(Failure::usage("--name names one archive, and several sets are backed up", "choose one with `--set NAME`").into());
     }
     if args.new_store {
         context.stores.accept_new();
@@ -170,9 +172,9 @@ pub(super) fn run(args: &BackupArgs, context: &mut Context) -> anyhow::Result<Ou
                 documents.push(document);
             }
             // The other sets are as worth backing up as before; a signal ends them all.
-            Err(error) if several && !error.chain().any(|cause| cause.is::<Interrupted>()) => {
+            Err(error) if several && !is_interruption(&error) => {
                 failed += 1;
-                super::exit::report(&error, &mut context.ui);
+                super::exit::report(&error, &context.typed, &mut context.ui);
             }
             Err(error) => return Err(error),
         }
@@ -182,21 +184,22 @@ pub(super) fn run(args: &BackupArgs, context: &mut Context) -> anyhow::Result<Ou
             Some(only) if !several => context.ui.document(&only),
             last => {
                 documents.extend(last);
-                context.ui.document(&json!({ "backups": documents }));
+                context.ui.document(&Backups { backups: documents });
             }
         }
     }
     Ok(if failed > 0 || problems { Outcome::Problems } else { Outcome::Done })
 }
 
-fn one_set(args: &BackupArgs, context: &mut Context, store: &mut Option<Repository>, chosen: Chosen) -> anyhow::Result<(Value, Outcome)> {
+fn one_set(args: &BackupArgs, context: &mut Context, store: &mut Option<Repository>, chosen: Chosen) -> anyhow::Result<(Backup, Outcome)> {
     let set = chosen.set.clone();
     let if_missing = if args.if_exists { IfMissing::Skip } else { IfMissing::Fail };
     let plan = backup::plan(chosen.sources, if_missing, request(args, context, set.clone(), chosen.absent)?)?;
     let lost = tell_missing(&plan, context)?;
     let outcome = if lost.is_empty() && plan.empty.is_empty() && plan.unreadable.is_empty() { Outcome::Done } else { Outcome::Problems };
     if plan.sources.is_empty() {
-        return Ok((json!({"outcome": "skipped_missing", "set": set, "databases": [], "lost": lost}), outcome));
+        let skipped = SkippedMissing { outcome: Skip::SkippedMissing, set, databases: Vec::new(), lost };
+        return Ok((Backup::SkippedMissing(skipped), outcome));
     }
     if !args.dry_run && store.is_none() {
         *store = Some(context.store_for_writing()?);
@@ -208,12 +211,13 @@ fn one_set(args: &BackupArgs, context: &mut Context, store: &mut Option<Reposito
         let (name, told) = (young.name, text::age(young.created_at, context.now));
         context.ui.summary(format!("nothing to do: {name} is from {told}"));
         context.records.push(Record { set: Some(set.to_string()), ..Record::default() });
-        let created_at = crate::metadata::rfc3339(young.created_at);
-        return Ok((json!({"outcome": "skipped_recent", "set": set, "recent": name.as_str(), "created_at": created_at}), outcome));
+        let recent = name.to_string();
+        let skipped = SkippedRecent { outcome: Skip::SkippedRecent, set, recent, created_at: young.created_at };
+        return Ok((Backup::SkippedRecent(skipped), outcome));
     }
     let Some(store) = store else {
-        tell_plan(&mut context.ui, &plan, &context.settings.store);
-        return Ok((plan_json(&plan, &context.settings.store), outcome));
+        tell_plan(&mut context.ui, &plan, &context.settings.store, &context.typed);
+        return Ok((Backup::Planned(reports::planned(&plan, &context.settings.store)), outcome));
     };
 
     super::undo::report_beside(context, plan.sources.iter().map(|source| source.path.as_path()), None);
@@ -243,20 +247,20 @@ fn one_set(args: &BackupArgs, context: &mut Context, store: &mut Option<Reposito
         ..record
     });
     report(context, store, &made, seconds);
-    let mut document = made_json(store, &made, seconds);
-    document["lost"] = json!(lost);
+    let words = |remedy: &_| remedy::hint(remedy, &context.typed);
+    let mut document = Box::new(reports::made(&made, store, seconds, lost, &words));
     let denied = tell_denied(store, context);
     let problems = made.notes.iter().any(Note::is_problem) || made.findings.iter().any(Finding::is_problem);
     let outcome = if denied || problems { Outcome::Problems } else { outcome };
     if packed.is_damaged() {
         // A damaged database must not push good archives of it out.
-        return Ok((document, Outcome::Problems));
+        return Ok((Backup::Made(document), Outcome::Problems));
     }
-    let Some(retention) = retention(args, context)? else { return Ok((document, outcome)) };
+    let Some(retention) = retention(args, context)? else { return Ok((Backup::Made(document), outcome)) };
     let (retained, removed) = super::retain::after_backup(retention, &made, store, context)
         .with_context(|| format!("the backup is complete (\"{}\"), but older ones could not be removed", made.packed.archive))?;
-    document["retention"] = retained;
-    Ok((document, if outcome == Outcome::Done { removed } else { outcome }))
+    document.retention = Some(retained);
+    Ok((Backup::Made(document), if outcome == Outcome::Done { removed } else { outcome }))
 }
 
 /// Tells which databases are not there, and returns those of which archives exist: they were lost, and this is no first deployment.
@@ -290,9 +294,8 @@ fn tell_missing(plan: &Plan, context: &Context) -> anyhow::Result<Vec<Name>> {
 pub(super) fn tell_denied(store: &Repository, context: &Context) -> bool {
     let denied = store.store().denied();
     if let Some(why) = &denied {
-        context
-            .ui
-            .warning(format!("the mode or group of [store] could not be given to {why}; `heirloom config check` says what is needed"));
+        let check = context.command_line(&["config", "check"]);
+        context.ui.warning(format!("the mode or group of [store] could not be given to {why}; `{check}` says what is needed"));
     }
     denied.is_some()
 }
@@ -313,12 +316,14 @@ fn young_enough(plan: &Plan, age: Duration, store: Option<&Repository>, context:
             Err(error) => return Err(error.into()),
         },
     };
+    // The sets before this one may have taken hours.
+    let now = context.clock.now();
     let age = chrono::TimeDelta::from_std(age).unwrap_or(chrono::TimeDelta::MAX);
     let found = inventory(store, &context.reading(), &context.ui.progress())?.snapshots;
-    let young = |snapshot: &&Snapshot| snapshot.is_good() && snapshot.created_at <= context.now && context.now - snapshot.created_at < age;
+    let young = |snapshot: &&Snapshot| snapshot.is_good() && snapshot.created_at <= now && now - snapshot.created_at < age;
     let mut oldest: Option<&Snapshot> = None;
     for source in &plan.sources {
-        let stream = backup::own_stream(source, &plan.request.set, &context.host.label, &found, context.now);
+        let stream = backup::own_stream(source, &plan.request.set, &context.host.label, &found, now);
         let of_stream = |snapshot: &&Snapshot| snapshot.databases.iter().any(|brief| brief.stream == stream);
         let Some(newest) = found.iter().filter(of_stream).find(young) else { return Ok(None) };
         if oldest.is_none_or(|oldest| newest.created_at < oldest.created_at) {
@@ -329,7 +334,7 @@ fn young_enough(plan: &Plan, age: Duration, store: Option<&Repository>, context:
 }
 
 /// Returns what decides about older archives after the backup.
-fn retention(args: &BackupArgs, context: &Context) -> Result<Option<Retention>, Usage> {
+fn retention(args: &BackupArgs, context: &Context) -> Result<Option<Retention>, Failure> {
     Ok(if args.rotate {
         Some(Retention::Rotate(super::rotate::configured_policy(context)?))
     } else if args.cleanup {
@@ -350,7 +355,7 @@ fn request(args: &BackupArgs, context: &Context, set: Name, absent: Vec<Name>) -
         name: args.name.as_deref().map(|name| chosen_name(name, compressed)).transpose()?,
         note: args.note.clone(),
         host: context.host_names(),
-        created_at: context.now,
+        created_at: context.clock.now(),
         replaces: None,
         consistent: true,
         absent,
@@ -364,13 +369,14 @@ fn request(args: &BackupArgs, context: &Context, set: Name, absent: Vec<Name>) -
 }
 
 /// Makes the archive's file name out of what the user typed, with or without the ending.
-fn chosen_name(name: &str, compressed: bool) -> Result<ArchiveName, Usage> {
+fn chosen_name(name: &str, compressed: bool) -> Result<ArchiveName, Failure> {
     let ending = if compressed { ".tar.gz" } else { ".tar" };
     let file = if name.ends_with(ending) { name.to_owned() } else { format!("{name}{ending}") };
-    ArchiveName::new(file).map_err(|error| Usage::new(error.to_string(), "use letters, digits, dots, dashes and underscores, and no slash"))
+    ArchiveName::new(file)
+        .map_err(|error| Failure::usage(error.to_string(), "use letters, digits, dots, dashes and underscores, and no slash"))
 }
 
-fn tell_plan(ui: &mut Ui, plan: &Plan, store: &Path) {
+fn tell_plan(ui: &mut Ui, plan: &Plan, store: &Path, typed: &Invocation) {
     if ui.is_json() {
         return;
     }
@@ -380,16 +386,10 @@ fn tell_plan(ui: &mut Ui, plan: &Plan, store: &Path) {
     for source in &plan.empty {
         ui.warning(format!("{}: {} is empty (0 bytes) and would be left out", source.name, super::context::quoted(&source.path)));
     }
-    for (source, why) in &plan.unreadable {
-        ui.warning(format!("{}: it would be left out: {why}", source.name));
+    for LeftOut { source, why, remedy } in &plan.unreadable {
+        ui.warning(format!("{}: it would be left out: {}", source.name, remedy::with_hint(why, remedy.as_ref(), typed)));
     }
     ui.result(format!("into the store {}, set \"{}\" (dry run, nothing written)", super::context::quoted(store), plan.request.set));
-}
-
-fn plan_json(plan: &Plan, store: &Path) -> Value {
-    let databases: Vec<Value> =
-        plan.sources.iter().map(|source| json!({"name": source.name, "source": source.path.to_string_lossy()})).collect();
-    json!({"dry_run": true, "set": plan.request.set, "store": store.to_string_lossy(), "kind": plan.request.kind, "databases": databases, "missing": plan.missing.iter().map(|source| &source.name).collect::<Vec<_>>()})
 }
 
 /// Prints what was made, and what a person should know about it.
@@ -454,47 +454,12 @@ fn note_text(note: &Note, made: &Made, context: &Context) -> String {
         Note::Empty { database, path } => {
             format!("{database}: {} is empty (0 bytes) and was left out; the others are backed up", super::context::quoted(path))
         }
-        Note::Unreadable { database, why, .. } => format!("{database}: left out, the others are backed up: {why}"),
+        Note::Unreadable { database, why, remedy, .. } => {
+            let why = remedy::with_hint(why, remedy.as_ref(), &context.typed);
+            format!("{database}: left out, the others are backed up: {why}")
+        }
         Note::Guarded { database } => {
             format!("{database}: a guarded command is running, so this backup is of the kind safety and never the latest")
         }
     }
-}
-
-fn note_json(note: &Note) -> Value {
-    match note {
-        Note::Rival { database, archive } => json!({"kind": "another_file", "database": database, "archive": archive}),
-        Note::Behind { database, newest } => {
-            json!({"kind": "clock_behind", "database": database, "newest": crate::metadata::rfc3339(*newest)})
-        }
-        Note::OtherPath { database, path } => json!({"kind": "other_path", "database": database, "path": path}),
-        Note::Shrink { database, before, after } => {
-            json!({"kind": "shrink", "database": database, "before": before, "after": after})
-        }
-        Note::Empty { database, path } => json!({"kind": "empty", "database": database, "path": path.to_string_lossy()}),
-        Note::Unreadable { database, path, why } => {
-            json!({"kind": "unreadable", "database": database, "path": path.to_string_lossy(), "why": why})
-        }
-        Note::Guarded { database } => json!({"kind": "guarded", "database": database}),
-    }
-}
-
-fn made_json(store: &Repository, made: &Made, took: Duration) -> Value {
-    let packed = &made.packed;
-    let finding = |one: &Finding| json!({"database": one.database, "finding": one.text, "new": one.is_new});
-    let findings: Vec<Value> = made.findings.iter().map(finding).collect();
-    json!({
-        "archive": store.path_of(packed.archive.as_str()),
-        "backup_name": packed.metadata.backup_name,
-        "set": packed.metadata.set,
-        "kind": packed.metadata.kind,
-        "created_at": crate::metadata::rfc3339(packed.metadata.created_at),
-        "store": store.location(),
-        "bytes": packed.bytes,
-        "consistent_set": packed.metadata.consistent_set,
-        "databases": packed.metadata.databases,
-        "findings": findings,
-        "notes": made.notes.iter().map(note_json).collect::<Vec<_>>(),
-        "seconds": took.as_secs_f64(),
-    })
 }

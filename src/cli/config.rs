@@ -5,19 +5,20 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use serde_json::{Value as Json, json};
 
 use super::context::quoted;
-use super::exit::{InTheWay, Usage};
 use super::settings::FILE_NAME;
 use super::stores::{access, is_below};
 use super::table::{Column, Table};
 use super::ui::Tone;
-use super::{Context, Outcome, exit_code};
+use super::{Context, Outcome, remedy};
 use crate::config::{EXAMPLE, Key, Origin};
 use crate::database::probe;
+use crate::failure::{Failure, FailureKind, Remedy};
 use crate::names::{HostLabel, printable};
+use crate::ops::explain::explain;
 use crate::platform::{self, is_mount_point, may_give_to, parent, sync_folder};
+use crate::report::config::{self as report, Setting, SettingValue};
 use crate::store::{StoreError, Strangeness};
 
 /// Create, show or check the configuration
@@ -92,7 +93,7 @@ pub(super) fn run(args: &ConfigArgs, context: &mut Context) -> anyhow::Result<Ou
 /// A line of `config show`.
 struct Row {
     key: String,
-    value: Json,
+    value: Option<SettingValue>,
     shown: String,
     origin: Origin,
     /// Where the value of this machine comes from, if it is that.
@@ -106,7 +107,7 @@ fn rows(context: &Context) -> Vec<Row> {
         for (database, path) in &settings.databases {
             rows.push(Row {
                 key: format!("sets.{set}.databases.{database}"),
-                value: json!(path.to_string_lossy()),
+                value: Some(SettingValue::Text(path.to_string_lossy().into_owned())),
                 shown: printable(&path.to_string_lossy()).into_owned(),
                 origin: effective.database_origin(set, database).clone(),
                 machine: None,
@@ -116,7 +117,7 @@ fn rows(context: &Context) -> Vec<Row> {
     if let Some(path) = &context.settings.default_database {
         rows.push(Row {
             key: "default_database".into(),
-            value: json!(path.to_string_lossy()),
+            value: Some(SettingValue::Text(path.to_string_lossy().into_owned())),
             shown: printable(&path.to_string_lossy()).into_owned(),
             origin: effective.default_database.clone(),
             machine: None,
@@ -128,13 +129,19 @@ fn rows(context: &Context) -> Vec<Row> {
             let label = context.host.label.as_str();
             let machine = if context.host.label == HostLabel::container() { "container" } else { "host name" };
             let origin = Origin::System;
-            rows.push(Row { key: key.to_string(), value: json!(label), shown: label.into(), origin, machine: Some(machine) });
+            rows.push(Row {
+                key: key.to_string(),
+                value: Some(SettingValue::Text(label.into())),
+                shown: label.into(),
+                origin,
+                machine: Some(machine),
+            });
             continue;
         }
         rows.push(Row {
             key: key.to_string(),
             shown: value.as_ref().map_or_else(|| key.without_value().to_owned(), ToString::to_string),
-            value: value.map_or(Json::Null, |value| json!(value)),
+            value: value.map(SettingValue::Value),
             origin: effective.origin(key).clone(),
             machine: None,
         });
@@ -152,8 +159,8 @@ fn show(context: &mut Context) -> anyhow::Result<Outcome> {
     let rows = rows(context);
     let file = context.configuration.file.clone();
     if context.ui.is_json() {
-        let settings: Vec<Json> = rows.iter().map(row_json).collect();
-        context.ui.document(&json!({"file": file.map(|file| file.to_string_lossy().into_owned()), "settings": settings}));
+        let settings = rows.into_iter().map(setting).collect();
+        context.ui.document(&report::Settings { file: file.map(|file| file.to_string_lossy().into_owned()), settings });
         return Ok(Outcome::Done);
     }
     let mut table = Table::new(&[Column::new("SETTING"), Column::new("VALUE").wrap(), Column::new("ORIGIN").wrap()]);
@@ -170,7 +177,7 @@ fn show(context: &mut Context) -> anyhow::Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-fn row_json(row: &Row) -> Json {
+fn setting(row: Row) -> Setting {
     let (origin, variables) = match &row.origin {
         Origin::Default => ("default", Vec::new()),
         Origin::File { variables, .. } => ("file", variables.clone()),
@@ -185,7 +192,7 @@ fn row_json(row: &Row) -> Json {
         Origin::DotEnv { line, .. } => (Some(".env".into()), Some(*line)),
         _ => (None, None),
     };
-    json!({"key": row.key, "value": row.value, "origin": origin, "file": file, "line": line, "variables": variables})
+    Setting { key: row.key, value: row.value, origin, file, line, variables }
 }
 
 /// What one test of `config check` found.
@@ -194,13 +201,13 @@ struct Tested {
     /// 0: all is well.
     code: u8,
     message: String,
-    hint: Option<String>,
+    remedy: Option<Remedy>,
     warning: bool,
 }
 
 impl Tested {
     fn good(what: impl Into<String>, message: String) -> Self {
-        Self { what: what.into(), code: 0, message, hint: None, warning: false }
+        Self { what: what.into(), code: 0, message, remedy: None, warning: false }
     }
 
     fn odd(what: impl Into<String>, message: String) -> Self {
@@ -208,8 +215,12 @@ impl Tested {
     }
 
     fn bad(what: impl Into<String>, error: anyhow::Error) -> Self {
-        let message = super::exit::message(&error);
-        Self { what: what.into(), code: exit_code(&error, None), message, hint: super::exit::hint(&error), warning: false }
+        let Failure { kind, message, remedy } = explain(&error);
+        Self { what: what.into(), code: kind.code(), message, remedy, warning: false }
+    }
+
+    fn hint(&self, context: &Context) -> Option<String> {
+        self.remedy.as_ref().map(|remedy| remedy::hint(remedy, &context.typed))
     }
 
     fn state(&self) -> (&'static str, Tone) {
@@ -226,20 +237,21 @@ fn check(context: &mut Context) -> Outcome {
     let code = [2, 10, 13, 16].into_iter().find(|code| tested.iter().any(|tested| tested.code == *code));
     let code = code.or_else(|| tested.iter().map(|tested| tested.code).find(|code| *code != 0));
     if context.ui.is_json() {
-        let checks: Vec<Json> = tested
-            .iter()
-            .map(|tested| {
-                let Tested { what, code, message, hint, .. } = tested;
-                json!({"check": what, "state": tested.state().0, "code": code, "message": message, "hint": hint})
-            })
-            .collect();
+        let checks = tested.iter().map(|tested| report::Check {
+            check: tested.what.clone(),
+            state: tested.state().0,
+            code: tested.code,
+            message: tested.message.clone(),
+            hint: tested.hint(context),
+        });
+        let checks = checks.collect();
         let file = context.configuration.file.as_ref().map(|file| file.to_string_lossy().into_owned());
-        context.ui.document(&json!({"file": file, "checks": checks}));
+        context.ui.document(&report::Checked { file, checks });
     } else {
         let mut table = Table::new(&[Column::new("STATE"), Column::new("SETTING"), Column::new("RESULT").wrap()]);
         for tested in tested.iter().filter(|tested| tested.code != 0 || context.ui.tells()) {
             let (state, tone) = tested.state();
-            let hint = tested.hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();
+            let hint = tested.hint(context).map(|hint| format!("; {hint}")).unwrap_or_default();
             table.row([context.ui.paint(tone, state), tested.what.clone(), format!("{}{hint}", tested.message)]);
         }
         if !table.is_empty() {
@@ -254,8 +266,7 @@ fn tests(context: &Context) -> Vec<Tested> {
     let effective = &configuration.effective;
     let mut tested = Vec::new();
     for problem in &effective.problems {
-        let error = Usage { message: problem.to_string(), hint: problem.hint.clone() };
-        tested.push(Tested::bad("configuration", error.into()));
+        tested.push(Tested::bad("configuration", super::settings::usage(problem).into()));
     }
     if tested.is_empty() {
         let message = match &configuration.file {
@@ -310,7 +321,7 @@ fn test_folder(what: String, path: &Path, store: &Path) -> Option<Tested> {
     (folder == platform::resolved(store)).then(|| {
         let message = format!("{} lies in the folder of the store", quoted(path));
         let hint = "name another folder in store.dir, so that nobody takes the database for a backup";
-        Tested { hint: Some(hint.into()), ..Tested::odd(what, message) }
+        Tested { remedy: Some(hint.into()), ..Tested::odd(what, message) }
     })
 }
 
@@ -321,7 +332,7 @@ fn test_mount(context: &Context) -> Option<Tested> {
     let root = &context.settings.store;
     if !is_below(root, mount) {
         let message = format!("the store {} is not below {}", quoted(root), quoted(mount));
-        return Some(Tested::bad(what, Usage::new(message, "name the mount point that the store is on").into()));
+        return Some(Tested::bad(what, Failure::usage(message, "name the mount point that the store is on").into()));
     }
     Some(match is_mount_point(mount) {
         Ok(true) => Tested::good(what, format!("{} is mounted", quoted(mount))),
@@ -395,10 +406,16 @@ fn init(args: &InitArgs, context: &mut Context) -> anyhow::Result<Outcome> {
     // Dies in between: the file is there with nothing or a part of its comments, which all mean "as the default".
     let mut opened = match platform::public_file(file) {
         Ok(opened) => opened,
-        Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists => return Err(InTheWay(file.to_owned()).into()),
+        Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists => {
+            let message = format!("{} is already there and was not changed", quoted(file));
+            let remedy = "name another file, or move this one away first";
+            return Err(Failure::new(FailureKind::TargetExists, message).remedy(remedy).into());
+        }
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => {
             let folder = quoted(parent(file));
-            return Err(Usage::new(format!("cannot write {}: there is no folder {folder}", quoted(file)), "make the folder first").into());
+            return Err(
+                Failure::usage(format!("cannot write {}: there is no folder {folder}", quoted(file)), "make the folder first").into()
+            );
         }
         Err(cause) => return Err(cause).with_context(|| format!("cannot write {}", quoted(file))),
     };
@@ -409,7 +426,7 @@ fn init(args: &InitArgs, context: &mut Context) -> anyhow::Result<Outcome> {
         return Err(cause).with_context(|| format!("cannot write {}", quoted(file)));
     }
     if context.ui.is_json() {
-        context.ui.document(&json!({"file": file.to_string_lossy()}));
+        context.ui.document(&report::Written { file: file.to_string_lossy().into_owned() });
     } else {
         context.ui.line(format!("wrote {}; edit it, then run `heirloom config check`", quoted(file)));
     }

@@ -8,20 +8,20 @@ use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 
-use super::exit::Usage;
+use super::invocation::Invocation;
 use super::log::Record;
 use super::settings::{Configuration, variable};
 use super::stores::Stores;
 use super::{GlobalArgs, Ui};
-use crate::archive::Opener;
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::database::{sqlite_is_new_enough, sqlite_version};
+use crate::failure::Failure;
 use crate::names::{HostLabel, printable};
 use crate::ops::Repository;
 use crate::ops::inventory::Reading;
+use crate::ops::jobs::Surroundings;
 use crate::ops::pack::Host;
-use crate::ops::restore::shell_word;
 use crate::platform;
 pub(super) use crate::platform::is_ignored;
 use crate::store::StoreError;
@@ -45,8 +45,8 @@ pub struct Context {
     pub host_name: String,
     /// The name of the user.
     pub user: String,
-    /// The flags of every command, for commands that are printed.
-    pub flags: GlobalArgs,
+    /// What was typed, for commands that are printed.
+    pub typed: Invocation,
     /// The terminal.
     pub ui: Ui,
     /// The stores that this user has used on this host.
@@ -57,8 +57,8 @@ pub struct Context {
 
 impl Context {
     /// Gathers everything and tells what is odd about the configuration. Nothing is written. Fails where the configuration cannot be used.
-    pub fn new(args: &GlobalArgs) -> anyhow::Result<Self> {
-        let context = Self::gather(args)?;
+    pub fn new(args: &GlobalArgs, typed: &Invocation) -> anyhow::Result<Self> {
+        let context = Self::gather(args, typed)?;
         context.configuration.require()?;
         for warning in &context.configuration.effective.warnings {
             context.ui.warning(warning);
@@ -67,7 +67,7 @@ impl Context {
     }
 
     /// Gathers everything and leaves it to the command what to do about a configuration that cannot be used.
-    pub fn gather(args: &GlobalArgs) -> anyhow::Result<Self> {
+    pub fn gather(args: &GlobalArgs, typed: &Invocation) -> anyhow::Result<Self> {
         let ui = Ui::new(args);
         if !sqlite_is_new_enough() {
             anyhow::bail!("SQLite {} is too old: it can damage a database in WAL mode; 3.51.3 or newer is needed", sqlite_version());
@@ -98,7 +98,7 @@ impl Context {
             clock,
             host_name,
             user: user(),
-            flags: args.clone(),
+            typed: typed.clone(),
             stores: Stores::new(),
             ui,
             records: Vec::new(),
@@ -115,6 +115,18 @@ impl Context {
         self.stores.create(&self.settings.store, self)
     }
 
+    /// Returns what the jobs of this run need.
+    pub fn surroundings(&self) -> Surroundings<'_> {
+        Surroundings {
+            settings: &self.settings,
+            host: &self.host,
+            host_name: &self.host_name,
+            clock: &self.clock,
+            ahead: self.ahead,
+            threads: self.threads(),
+        }
+    }
+
     /// Returns how archives are read that record no zone or no host: they are this host's own on a local store.
     pub fn reading(&self) -> Reading {
         self.reading_in(None)
@@ -122,22 +134,17 @@ impl Context {
 
     /// Returns the same with the zone of a flag, if there is one.
     pub fn reading_in(&self, zone: Option<Tz>) -> Reading {
-        Reading { opener: Opener::new(zone.unwrap_or(self.settings.time_zone)), host: self.host.label.clone() }
+        self.surroundings().reading(zone)
     }
 
     /// Returns what archives record about this host.
     pub fn host_names(&self) -> Host {
-        Host { name: self.host_name.clone(), label: self.host.label.clone() }
+        self.surroundings().host_names()
     }
 
     /// Returns a command as it can be pasted, with the configuration and the store of this run where flags gave them.
     pub fn command_line<S: AsRef<str>>(&self, words: &[S]) -> String {
-        let shown = |path: &PathBuf| shell_word(&path.to_string_lossy());
-        let mut line: Vec<String> = vec!["heirloom".into()];
-        line.extend(words.iter().map(|word| shell_word(word.as_ref())));
-        line.extend(self.flags.config.iter().flat_map(|file| ["--config".into(), shown(file)]));
-        line.extend(self.flags.dir.iter().flat_map(|dir| ["--dir".into(), shown(dir)]));
-        line.join(" ")
+        self.typed.command(words)
     }
 
     /// Returns how many threads may compute.
@@ -152,7 +159,7 @@ fn set_time() -> anyhow::Result<Option<DateTime<Utc>>> {
         Some(text) => DateTime::parse_from_rfc3339(&text)
             .map(|time| Some(time.to_utc()))
             .map_err(|error| {
-                Usage::new(format!("HEIRLOOM_NOW=\"{}\" is no time: {error}", printable(&text)), "write it as 2026-03-01T03:00:00Z")
+                Failure::usage(format!("HEIRLOOM_NOW=\"{}\" is no time: {error}", printable(&text)), "write it as 2026-03-01T03:00:00Z")
             })
             .context("cannot tell the time"),
     }

@@ -2,17 +2,16 @@
 
 use std::time::Duration;
 
-use serde_json::json;
-
-use super::exit::{Refused, Usage};
 use super::log::Record;
 use super::retain::{configured, shrinks_off};
 use super::{Context, Outcome, text};
+use crate::failure::{Failure, FailureKind};
 use crate::names::{ArchiveName, printable};
 use crate::ops::delete::{self, DeleteError, LastGood, Refusal};
 use crate::ops::inventory::inventory;
 use crate::ops::plain::Sources;
 use crate::ops::retain::mark_held;
+use crate::report::archives::Deletion;
 use crate::store::StoreError;
 
 /// Delete archives for good
@@ -61,12 +60,12 @@ pub(super) fn run(args: &DeleteArgs, context: &mut Context) -> anyhow::Result<Ou
                 return Err(StoreError::NotFound { name: unknown.as_str().to_owned(), location: store.location() }.into());
             }
             let hint = "it is not an archive that this release can read; remove it with `rm` if you are sure";
-            return Err(Usage::new(format!("\"{unknown}\" is not a heirloom archive"), hint).into());
+            return Err(Failure::usage(format!("\"{unknown}\" is not a heirloom archive"), hint).into());
         }
         let databases = configured(context);
         let sources = Sources::new(databases.iter().map(|path| path.as_path()), &found.snapshots);
         let (names, shrinks_off) = (names.as_slice(), &shrinks_off(context));
-        let request = delete::Request { names, last, shrinks_off, sources: &sources, repository: &store, now: context.now };
+        let request = delete::Request { names, last, shrinks_off, sources: &sources, repository: &store, clock: &context.clock };
         delete::plan(&found.snapshots, &request).map_err(|error| refused(error, context))
     };
     let planned = plan(context)?;
@@ -81,18 +80,18 @@ pub(super) fn run(args: &DeleteArgs, context: &mut Context) -> anyhow::Result<Ou
     }
     if args.dry_run {
         if context.ui.is_json() {
-            let remove: Vec<&str> = planned.remove.iter().map(|snapshot| snapshot.name.as_str()).collect();
-            context.ui.document(&json!({"dry_run": true, "remove": remove}));
+            let remove = planned.remove.iter().map(|snapshot| snapshot.name.clone()).collect();
+            context.ui.document(&Deletion::Planned { dry_run: true, remove });
         }
         return Ok(Outcome::Done);
     }
     if !args.force && !context.ui.confirm(&format!("Delete {} for good?", text::count(planned.remove.len() as u64, "archive"))) {
-        return Err(Usage::new("not confirmed, nothing was deleted", "answer y at a terminal, or use `--force`").into());
+        return Err(Failure::usage("not confirmed, nothing was deleted", "answer y at a terminal, or use `--force`").into());
     }
     let removed = delete::execute(&store, || plan(context), Duration::from_secs(60), &context.ui.progress())?;
     context.records.extend(removed.iter().map(|name| Record { archive: Some(name.as_str().to_owned()), ..Record::default() }));
     if context.ui.is_json() {
-        context.ui.document(&json!({"removed": removed}));
+        context.ui.document(&Deletion::Done { removed: removed.clone() });
     }
     removed.iter().for_each(|name| context.ui.summary(format!("deleted {}", printable(name.as_str()))));
     Ok(Outcome::Done)
@@ -114,5 +113,5 @@ fn refused(error: anyhow::Error, context: &Context) -> anyhow::Error {
         }
         Refusal::Live(_) => "remove it with `rm` if you are sure that it is not in use".into(),
     };
-    Refused { message: DeleteError { archive, why }.to_string(), hint }.into()
+    Failure::new(FailureKind::TargetInUse, DeleteError { archive, why }.to_string()).remedy(hint).into()
 }

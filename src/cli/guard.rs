@@ -1,35 +1,37 @@
 //! `heirloom guard`.
 
 use std::ffi::OsString;
-use std::io;
+use std::io::{self, IsTerminal as _};
+use std::process::Stdio;
 use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use serde_json::{Value, json};
 
 use super::backup::CheckArg;
-use super::child::{self, Ended, Job};
-use super::choice::{ChoiceArgs, Chosen};
-use super::exit::{GuardFailed, Usage};
+use super::choice::ChoiceArgs;
 use super::http::Url;
 use super::log::Record;
 use super::ui::Tone;
 use super::{Context, Outcome, text};
 use crate::archive::Compression;
 use crate::database::{Depth, Limits, SourceError, is_blank, probe};
+use crate::failure::{Failure, FailureKind};
 use crate::metadata::Kind;
 use crate::names::printable;
 use crate::ops::Repository;
-use crate::ops::backup::{self, IfMissing, Run};
+use crate::ops::backup::{self, IfMissing, LeftOut, Run};
 use crate::ops::guard::{self, Before, Seen, State};
 use crate::ops::inventory::{Reading, inventory};
+use crate::ops::jobs::Chosen;
 use crate::ops::pack::Request;
 use crate::ops::pending::Upkeep;
 use crate::ops::restore::{Options, Report, Safety, shell_word};
+use crate::platform::child::{self, Ended, Group, Program};
 use crate::platform::parent;
 use crate::progress::Silent;
+use crate::report::guard::{self as report, Guarded, Rollback};
 
 /// How long to wait between two tries of a health check.
 const BETWEEN_CHECKS: Duration = Duration::from_secs(1);
@@ -136,7 +138,8 @@ impl Verdict {
 pub(super) fn run(args: &GuardArgs, context: &mut Context) -> anyhow::Result<Outcome> {
     let url = args.health_url.as_deref().map(Url::parse).transpose()?;
     let chosen = args.choice.choose(context)?;
-    let nothing_run = || GuardFailed::new("there is no good backup, so that the command was not run; nothing was changed");
+    let nothing_run =
+        || Failure::new(FailureKind::GuardFailed, "there is no good backup, so that the command was not run; nothing was changed");
     if args.new_store {
         context.stores.accept_new();
     }
@@ -148,8 +151,7 @@ pub(super) fn run(args: &GuardArgs, context: &mut Context) -> anyhow::Result<Out
 
     step(context, format!("running {}", printable(&args.words())));
     let started = Instant::now();
-    let job = Job { words: &args.command, timeout: args.timeout, grace: args.kill_after, output_to_stderr: context.ui.is_json() };
-    let ended = match child::run(&job) {
+    let ended = match child::run(program(&args.command, args.timeout, args.kill_after, context)) {
         Ok(ended) => ended,
         Err(error) => {
             context.ui.warning(format!("cannot run {}: {error}", args.words()));
@@ -171,6 +173,19 @@ pub(super) fn run(args: &GuardArgs, context: &mut Context) -> anyhow::Result<Out
     Ok(if code == 0 { Outcome::Done } else { Outcome::Ended(code) })
 }
 
+/// Returns how a command is run: at a terminal in the process group of this program.
+fn program<'a>(words: &'a [OsString], timeout: Option<Duration>, grace: Duration, context: &Context) -> Program<'a> {
+    let at_terminal = io::stdin().is_terminal() || io::stdout().is_terminal() || io::stderr().is_terminal();
+    Program {
+        words,
+        timeout,
+        grace,
+        // Standard output is kept for the document.
+        output: if context.ui.is_json() { io::stderr().into() } else { Stdio::inherit() },
+        group: if at_terminal { Group::Ours } else { Group::Own },
+    }
+}
+
 /// Tells one step.
 fn step(context: &Context, text: impl AsRef<str>) {
     context.ui.note(format!("{} {}", context.ui.paint_stderr(Tone::Strong, "guard:"), text.as_ref()));
@@ -184,7 +199,7 @@ fn back_up(args: &GuardArgs, context: &mut Context, store: &Repository, chosen: 
         name: None,
         note: Some(args.note.clone().unwrap_or_else(|| format!("before: {}", printable(&args.words())))),
         host: context.host_names(),
-        created_at: context.now,
+        created_at: context.clock.now(),
         replaces: None,
         consistent: true,
         absent: chosen.absent,
@@ -201,7 +216,7 @@ fn back_up(args: &GuardArgs, context: &mut Context, store: &Repository, chosen: 
     if let Some(empty) = plan.empty.first() {
         return Err(SourceError::Empty { path: empty.path.clone(), wal_beside: !is_blank(&empty.path)? }.into());
     }
-    if let Some((source, why)) = plan.unreadable.first() {
+    if let Some(LeftOut { source, why, .. }) = plan.unreadable.first() {
         probe(&source.path)?;
         return Err(SourceError::NotADatabase { path: source.path.clone(), why: why.clone() }.into());
     }
@@ -209,13 +224,13 @@ fn back_up(args: &GuardArgs, context: &mut Context, store: &Repository, chosen: 
     if let Some((source, archive)) = backup::lost(&plan.missing, &plan.request.set, &context.host, &known).first() {
         let words = ["restore", archive.as_str(), "--only", source.name.as_str(), "--to", &source.path.to_string_lossy()];
         let message = format!("no database at {}, but archives of it exist", super::context::quoted(&source.path));
-        return Err(Usage::new(message, format!("restore it with: {}", context.command_line(&words))).into());
+        return Err(Failure::usage(message, format!("restore it with: {}", context.command_line(&words))).into());
     }
     for missing in &plan.missing {
         step(context, format!("no database at {} yet: there is nothing to go back to", super::context::quoted(&missing.path)));
     }
     if plan.sources.is_empty() {
-        let none = Usage::new("none of the databases exists yet", "run the command without guard, or name a database that exists");
+        let none = Failure::usage("none of the databases exists yet", "run the command without guard, or name a database that exists");
         return Err(none.into());
     }
     super::undo::report_beside(context, plan.sources.iter().map(|source| source.path.as_path()), None);
@@ -274,11 +289,14 @@ fn judge(
     for one in before {
         let seen = guard::look(store, one, depth(context), &args.run(context, &context.reading()), &Silent).with_context(|| {
             let archives = commands(args, context, before.iter());
-            GuardFailed::new(format!(
-                "the command {how}, and then the databases of \"{}\" could not be looked at; they are as the command left them",
-                one.packed.metadata.set
-            ))
-            .hint(format!("roll back: {archives}"))
+            Failure::new(
+                FailureKind::GuardFailed,
+                format!(
+                    "the command {how}, and then the databases of \"{}\" could not be looked at; they are as the command left them",
+                    one.packed.metadata.set
+                ),
+            )
+            .remedy(format!("roll back: {archives}"))
         })?;
         verdict.trouble.extend(seen.iter().filter_map(Seen::trouble));
         verdict.seen.push(seen);
@@ -326,8 +344,7 @@ fn ask(args: &GuardArgs, context: &Context, url: Option<&Url>, left: Duration) -
     }
     let command = args.health_command.as_ref()?;
     let words = [OsString::from("sh"), OsString::from("-c"), command.clone()];
-    let job = Job { words: &words, timeout: Some(within), grace: BETWEEN_CHECKS, output_to_stderr: context.ui.is_json() };
-    let why = match child::run(&job) {
+    let why = match child::run(program(&words, Some(within), BETWEEN_CHECKS, context)) {
         Ok(ended) if ended.succeeded() => return None,
         Ok(Ended { timed_out: true, .. }) => "did not end in time".to_owned(),
         Ok(Ended { signal: Some(signal), .. }) => format!("was ended by signal {signal}"),
@@ -335,26 +352,6 @@ fn ask(args: &GuardArgs, context: &Context, url: Option<&Url>, left: Duration) -
         Err(error) => format!("could not be run: {error}"),
     };
     Some(format!("the health command {why}"))
-}
-
-/// What became of the databases that were to be put back, for the document.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Rollback {
-    NotNeeded,
-    NothingChanged,
-    NotWanted,
-    Done,
-}
-
-impl Rollback {
-    fn as_str(self) -> &'static str {
-        match self {
-            Rollback::NotNeeded => "not_needed",
-            Rollback::NothingChanged => "nothing_changed",
-            Rollback::NotWanted => "not_wanted",
-            Rollback::Done => "done",
-        }
-    }
 }
 
 /// Puts back what has to be.
@@ -394,12 +391,15 @@ fn answer(
         }
         let report = rolled_back.with_context(|| {
             let left = commands(args, context, touched[number..].iter().map(|(before, _)| *before));
-            GuardFailed::new(format!(
-                "{}, and {} could not be rolled back; unless the cause says otherwise, the databases are as the command left them",
-                if verdict.ended.succeeded() { "a health check failed" } else { "the command failed" },
-                names.join(", "),
-            ))
-            .hint(format!("the backup made before is good; roll back with: {left}"))
+            Failure::new(
+                FailureKind::GuardFailed,
+                format!(
+                    "{}, and {} could not be rolled back; unless the cause says otherwise, the databases are as the command left them",
+                    if verdict.ended.succeeded() { "a health check failed" } else { "the command failed" },
+                    names.join(", "),
+                ),
+            )
+            .remedy(format!("the backup made before is good; roll back with: {left}"))
         })?;
         for warning in &report.warnings {
             context.ui.warning(warning);
@@ -472,32 +472,39 @@ fn document(
     verdict: &Verdict,
     rollback: Rollback,
     reports: &[Report],
-) -> Value {
+) -> Guarded {
     let databases = before.iter().zip(&verdict.seen).flat_map(|(before, seen)| {
-        seen.iter().map(|seen| {
-            let state = match seen.state {
-                State::Same => "same",
-                State::Changed => "changed",
-                State::Damaged(_) => "damaged",
-                State::Gone(_) => "gone",
-            };
-            json!({"set": before.packed.metadata.set, "name": seen.source.name, "path": seen.source.path.to_string_lossy(), "state": state})
+        seen.iter().map(|seen| report::Database {
+            set: before.packed.metadata.set.clone(),
+            name: seen.source.name.clone(),
+            path: seen.source.path.to_string_lossy().into_owned(),
+            state: match seen.state {
+                State::Same => report::State::Same,
+                State::Changed => report::State::Changed,
+                State::Damaged(_) => report::State::Damaged,
+                State::Gone(_) => report::State::Gone,
+            },
         })
     });
-    let archives =
-        before.iter().map(|before| json!({"set": before.packed.metadata.set, "archive": before.packed.archive, "made": !before.reused}));
-    json!({
-        "outcome": if verdict.failed() { "failed" } else { "succeeded" },
-        "command": args.command.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>(),
-        "exit_code": verdict.ended.code, "signal": verdict.ended.signal, "timed_out": verdict.ended.timed_out,
-        "seconds": verdict.took.as_secs_f64(),
-        "findings": verdict.trouble,
-        "store": store.location(),
-        "backups": archives.collect::<Vec<_>>(),
-        "databases": databases.collect::<Vec<_>>(),
-        "rollback": rollback.as_str(),
-        "safety_backups": reports.iter().filter_map(|report| report.safety.as_ref()).collect::<Vec<_>>(),
-        "warnings": reports.iter().flat_map(|report| &report.warnings).collect::<Vec<_>>(),
-        "restore_command": commands(args, context, before.iter()),
-    })
+    let backups = before.iter().map(|before| report::Before {
+        set: before.packed.metadata.set.clone(),
+        archive: before.packed.archive.clone(),
+        made: !before.reused,
+    });
+    Guarded {
+        outcome: if verdict.failed() { report::Outcome::Failed } else { report::Outcome::Succeeded },
+        command: args.command.iter().map(|word| word.to_string_lossy().into_owned()).collect(),
+        exit_code: verdict.ended.code,
+        signal: verdict.ended.signal,
+        timed_out: verdict.ended.timed_out,
+        seconds: verdict.took.as_secs_f64(),
+        findings: verdict.trouble.clone(),
+        store: store.location(),
+        backups: backups.collect(),
+        databases: databases.collect(),
+        rollback,
+        safety_backups: reports.iter().filter_map(|report| report.safety.clone()).collect(),
+        warnings: reports.iter().flat_map(|report| report.warnings.clone()).collect(),
+        restore_command: commands(args, context, before.iter()),
+    }
 }

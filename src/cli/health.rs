@@ -4,22 +4,19 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use chrono::{DateTime, Utc};
-use serde_json::{Map, Value, json};
 
 use super::backup::CheckArg;
 use super::choice::ChoiceArgs;
-use super::exit::Usage;
 use super::health_metrics::{nagios, prometheus, write_for_others};
 use super::retain::shrinks_off;
 use super::rotate::configured_policy;
 use super::ui::Tone;
-use super::{Context, Outcome, Ui, exit, text};
+use super::{Context, Outcome, Ui, remedy, text};
 use crate::config::Check as Configured;
-use crate::metadata::rfc3339;
+use crate::failure::{Failure, is_interruption, message};
 use crate::names::{Name, printable};
-use crate::ops::health::quantity::{BACKUP_TIME, Quantity, VERIFIED_TIME};
 use crate::ops::health::{Check, Report, Request, State, Watched, gather, judge};
-use crate::progress::Interrupted;
+use crate::report::quantity::{BACKUP_TIME, Quantity, VERIFIED_TIME};
 
 /// Check the health of databases and backups
 ///
@@ -71,22 +68,20 @@ impl HealthArgs {
 
 pub(super) fn run(args: &HealthArgs, context: &mut Context) -> anyhow::Result<Outcome> {
     match report(args, context).and_then(|report| tell(args, &report, context)) {
-        Err(error) if args.nagios && !error.chain().any(|cause| cause.is::<Interrupted>()) => {
-            Ok(Outcome::Found(unknown(&error, &mut context.ui)))
-        }
+        Err(error) if args.nagios && !is_interruption(&error) => Ok(Outcome::Found(unknown(&error, &mut context.ui))),
         other => other,
     }
 }
 
 /// Tells Nagios that nothing could be found out, and returns its exit code for that.
 pub(super) fn unknown(error: &anyhow::Error, ui: &mut Ui) -> u8 {
-    ui.result(format!("HEIRLOOM UNKNOWN - {}", exit::message(error).replace('|', "/")));
+    ui.result(format!("HEIRLOOM UNKNOWN - {}", message(error).replace('|', "/")));
     3
 }
 
 fn report(args: &HealthArgs, context: &Context) -> anyhow::Result<Report> {
     if context.ui.is_json() && (args.nagios || args.prometheus) {
-        return Err(Usage::new("--json cannot be used with --nagios or --prometheus", "choose one of them").into());
+        return Err(Failure::usage("--json cannot be used with --nagios or --prometheus", "choose one of them").into());
     }
     let store = context.store();
     let request = Request {
@@ -95,21 +90,20 @@ fn report(args: &HealthArgs, context: &Context) -> anyhow::Result<Report> {
         store: store.as_ref(),
         location: context.settings.store.to_string_lossy().into_owned(),
         temporary: &std::env::temp_dir(),
-        now: context.now,
         clock: &context.clock,
         host: &context.host,
         reading: &context.reading(),
         max_backup_age: context.settings.health.max_backup_age,
         rotation: configured_policy(context).ok(),
         shrinks_off: shrinks_off(context),
-        flags: context.command_line::<&str>(&[]).trim_start_matches("heirloom").to_owned(),
     };
     let mut report = judge(&gather(&request, &context.ui.progress())?);
+    report.word(&|advice| remedy::advice(advice, &context.typed));
     if args.databases_only {
         report.checks.retain(|check| check.subject.database().is_some());
         // "All is well" about nothing would let an application start on anything.
         if report.checks.is_empty() {
-            return Err(Usage::new("no database is known", "name a file, or configure the databases (`heirloom config init`)").into());
+            return Err(Failure::usage("no database is known", "name a file, or configure the databases (`heirloom config init`)").into());
         }
     }
     Ok(report)
@@ -140,7 +134,7 @@ fn tell(args: &HealthArgs, report: &Report, context: &mut Context) -> anyhow::Re
             None => context.ui.result(metrics.trim_end()),
         }
     } else if context.ui.is_json() {
-        context.ui.document(&document(report));
+        context.ui.document(report);
     } else {
         lines(report, &mut context.ui);
     }
@@ -232,33 +226,4 @@ fn every_check(report: &Report, ui: &mut Ui) {
             ui.result(format!("          {}", ui.paint(Tone::Dim, &printable(advice))));
         }
     }
-}
-
-fn document(report: &Report) -> Value {
-    let check = |check: &Check| {
-        let measures: Map<String, Value> = check
-            .measures
-            .iter()
-            .map(|measure| {
-                let value = json!({"value": measure.value, "warning": measure.warning, "critical": measure.critical});
-                (measure.quantity.name.to_owned(), value)
-            })
-            .collect();
-        json!({
-            "check": check.name,
-            "set": check.subject.set(),
-            "database": check.subject.database(),
-            "path": check.subject.path(),
-            "state": check.state.as_str(),
-            "value": check.value,
-            "measures": measures,
-            "advice": check.advice,
-        })
-    };
-    json!({
-        "state": report.state().as_str(),
-        "at": rfc3339(report.at),
-        "store": report.store,
-        "checks": report.checks.iter().map(check).collect::<Vec<_>>(),
-    })
 }

@@ -10,9 +10,9 @@ use anyhow::Context as _;
 use super::context::quoted;
 use super::text;
 use crate::names::printable;
-use crate::ops::health::quantity::{Bad, Measure, Quantity, Unit};
 use crate::ops::health::{Check, Report, State};
 use crate::platform::{parent, public_file, set_mode, sync_folder};
+use crate::report::quantity::{Bad, Measure, Quantity, Unit};
 
 /// The longest text of a status line; Nagios cuts at 4 KiB, and the performance data must still fit in.
 const LONGEST_STATUS: usize = 800;

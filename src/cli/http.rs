@@ -4,7 +4,7 @@ use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpStream, ToSocketAddrs as _};
 use std::time::{Duration, Instant};
 
-use super::exit::Usage;
+use crate::failure::Failure;
 use crate::names::printable;
 
 /// The longest status line that is read, in bytes.
@@ -20,8 +20,8 @@ pub(super) struct Url {
 
 impl Url {
     /// Reads `http://host[:port][/path]`.
-    pub(super) fn parse(text: &str) -> Result<Self, Usage> {
-        let wrong = |hint: &str| Usage::new(format!("\"{}\" cannot be asked for health", printable(text)), hint);
+    pub(super) fn parse(text: &str) -> Result<Self, Failure> {
+        let wrong = |hint: &str| Failure::usage(format!("\"{}\" cannot be asked for health", printable(text)), hint);
         if text.starts_with("https:") {
             return Err(wrong("for https use --health-command 'curl --fail URL'"));
         }

@@ -5,13 +5,14 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use chrono::{SecondsFormat, TimeDelta};
 
-use super::exit::{NoBackup, Usage};
-use super::meant::{Settled, listing, location, meant, refuse_unknown_set, settle};
+use super::remedy::choose_one;
 use super::{Context, text};
+use crate::failure::Failure;
 use crate::latest::{Absent, Asked, Candidate, Completeness, Decision, From, MAX_AGE, Newer, Question, Remembered, Take, Target, Why};
 use crate::names::{ArchiveName, Name, printable};
 use crate::ops::Repository;
 use crate::ops::inventory::{Inventory, Reading};
+use crate::ops::jobs::meant::{self, Settled, listing, location, meant, refuse_unknown_set, settle};
 use crate::ops::latest::{Answer, PassedOver, Prove, choose, remembered};
 use crate::ops::resolve::{Selected, Wanted, resolve};
 use crate::workspace::scratch::{Scratch, sweep_beside};
@@ -25,10 +26,11 @@ pub(super) fn find(text: &str, set: Option<&Name>, command: &str, context: &Cont
         return resolve(|| context.store(), &wanted, &reading, &context.ui.progress());
     }
     let store = context.store()?;
-    let found = listing(&store, &reading, context)?;
-    refuse_unknown_set(set, &found, context)?;
-    let settled = settle(meant(set, &[], context), &[], None, None, &found, context)?;
-    let asked: Vec<Asked> = settled.databases.iter().map(super::meant::Database::asked).collect();
+    let around = &context.surroundings();
+    let found = listing(&store, &reading, around, &context.ui.progress())?;
+    refuse_unknown_set(set, &found, around)?;
+    let settled = settle(meant(set, &[], around), &[], None, None, &found, around)?;
+    let asked: Vec<Asked> = settled.databases.iter().map(meant::Database::asked).collect();
     let remembered = remembered(&store, &found);
     let question =
         Question { target: Target::Explicit, completeness: Completeness::Possible, ..question(&settled, &asked, &remembered, context) };
@@ -41,7 +43,7 @@ pub(super) fn find(text: &str, set: Option<&Name>, command: &str, context: &Cont
         Answer::Chosen(chosen) => chosen,
         Answer::Refused(Decision::Elsewhere { candidates, databases }) => {
             let commands: Vec<String> = candidates.iter().map(|candidate| words(&candidate.newest)).collect();
-            return Err(NoBackup { message: elsewhere_text(&databases, &candidates, context), hint: choose_one(&commands) }.into());
+            return Err(Failure::no_backup(elsewhere_text(&databases, &candidates, context), choose_one(&commands)).into());
         }
         Answer::Refused(decision) => return Err(refused(&decision, &question, &found, context).into()),
     };
@@ -142,7 +144,7 @@ pub(super) fn mention(take: &Take, context: &Context) {
 }
 
 /// Returns the error for a decision that no answer of the user changes.
-pub(super) fn refused(decision: &Decision, question: &Question<'_>, found: &Inventory, context: &Context) -> NoBackup {
+pub(super) fn refused(decision: &Decision, question: &Question<'_>, found: &Inventory, context: &Context) -> Failure {
     match decision {
         Decision::NoneYet { databases } => none_yet(databases, question, found, context),
         Decision::OutOfReach { databases } => {
@@ -150,17 +152,17 @@ pub(super) fn refused(decision: &Decision, question: &Question<'_>, found: &Inve
             let commands: Vec<String> = databases.iter().map(|absent| absent_command(absent, context)).collect();
             let together = databases.iter().all(|absent| matches!(absent.why, Why::Apart(_)));
             let all = if together { "no archive holds all of them: " } else { "" };
-            NoBackup { message: format!("{all}{}", why.join("; ")), hint: choose_one(&commands) }
+            Failure::no_backup(format!("{all}{}", why.join("; ")), choose_one(&commands))
         }
         Decision::Elsewhere { candidates, databases } => {
-            NoBackup { message: elsewhere_text(databases, candidates, context), hint: "name one of them".into() }
+            Failure::no_backup(elsewhere_text(databases, candidates, context), "name one of them")
         }
         Decision::Take(_) => unreachable!("an archive was chosen"),
     }
 }
 
-fn none_yet(databases: &[Name], question: &Question<'_>, found: &Inventory, context: &Context) -> NoBackup {
-    let store = location(context);
+fn none_yet(databases: &[Name], question: &Question<'_>, found: &Inventory, context: &Context) -> Failure {
+    let store = location(&context.surroundings());
     let set_is_there = found.snapshots.iter().any(|snapshot| snapshot.set == *question.set);
     let what = if databases.is_empty() { String::new() } else { format!(" of {}", quoted_names(databases)) };
     let message = format!("no backup{what} in the store \"{store}\"");
@@ -184,7 +186,7 @@ fn none_yet(databases: &[Name], question: &Question<'_>, found: &Inventory, cont
             }
         }
     };
-    NoBackup { message, hint }
+    Failure::no_backup(message, hint)
 }
 
 /// Returns what keeps a database from being restored.
@@ -199,14 +201,14 @@ pub(super) fn absent_text(absent: &Absent, question: &Question<'_>, context: &Co
         Why::Plain(archive) => format!("only a file of another tool holds \"{name}\": {archive}"),
         Why::Later(_) => {
             let at = question.at.unwrap_or(question.now).to_rfc3339_opts(SecondsFormat::Secs, true);
-            format!("no good archive with \"{name}\" at or before {at} in the store \"{}\"", location(context))
+            format!("no good archive with \"{name}\" at or before {at} in the store \"{}\"", location(&context.surroundings()))
         }
         Why::Lost(lost) => {
             let age = text::age(lost.created_at, context.now);
             format!(
                 "this host remembers making {} with \"{name}\" ({age}), which is not in the store \"{}\"",
                 lost.archive,
-                location(context)
+                location(&context.surroundings())
             )
         }
     }
@@ -235,7 +237,11 @@ pub(super) fn elsewhere_text(databases: &[Name], candidates: &[Candidate], conte
     let own = candidates.iter().all(|candidate| context.host.owns(&candidate.host));
     let here = if own { "at this path".into() } else { format!("of the host \"{}\" at this path", context.host.label) };
     let listed: Vec<String> = candidates.iter().map(|candidate| candidate_text(candidate, context)).collect();
-    format!("no archive with {names} {here} in the store \"{}\"; there are archives of {}", location(context), listed.join(", of "))
+    format!(
+        "no archive with {names} {here} in the store \"{}\"; there are archives of {}",
+        location(&context.surroundings()),
+        listed.join(", of ")
+    )
 }
 
 /// Returns a candidate as a choice: whose it is, and its newest archive.
@@ -276,11 +282,11 @@ pub(super) fn from_word(candidate: &Candidate, all: &[Candidate], context: &Cont
 }
 
 /// Reads the value of `--from`: a host label, a path, or both as `HOST:PATH`.
-pub(super) fn from(text: &str) -> Result<From, Usage> {
-    let path = |path: &str| super::meant::resolved(std::path::Path::new(path));
+pub(super) fn from(text: &str) -> Result<From, Failure> {
+    let path = |path: &str| meant::resolved(std::path::Path::new(path));
     let label = |label: &str| {
         crate::names::HostLabel::new(label)
-            .map_err(|error| Usage::new(error.to_string(), "write --from HOST, --from PATH or --from HOST:PATH"))
+            .map_err(|error| Failure::usage(error.to_string(), "write --from HOST, --from PATH or --from HOST:PATH"))
     };
     match text.split_once(":/") {
         Some((host, rest)) if !host.contains('/') => Ok(From { host: Some(label(host)?), path: Some(path(&format!("/{rest}"))) }),
@@ -290,16 +296,14 @@ pub(super) fn from(text: &str) -> Result<From, Usage> {
 }
 
 /// Returns the error that two applications use one stream.
-pub(super) fn two_applications(commands: &[String]) -> NoBackup {
-    NoBackup {
-        message: "two applications back up different files under the same set, host and path, and both are in use: \
-                  the latest archive may be of the other one"
-            .into(),
-        hint: format!(
-            "give each its own label with the line host = \"NAME\" in its configuration, or HEIRLOOM_HOST; until then {}",
-            choose_one(commands)
-        ),
-    }
+pub(super) fn two_applications(commands: &[String]) -> Failure {
+    let message = "two applications back up different files under the same set, host and path, and both are in use: \
+                   the latest archive may be of the other one";
+    let hint = format!(
+        "give each its own label with the line host = \"NAME\" in its configuration, or HEIRLOOM_HOST; until then {}",
+        choose_one(commands)
+    );
+    Failure::no_backup(message, hint)
 }
 
 /// Returns the message that a newer archive is missing from the store.
@@ -308,18 +312,10 @@ pub(super) fn lost_text(lost: &Remembered, take: &Take, context: &Context) -> St
         "this host remembers making {} ({}), which is not in the store \"{}\"; the newest one there is {} ({})",
         lost.archive,
         text::age(lost.created_at, context.now),
-        location(context),
+        location(&context.surroundings()),
         take.archive,
         text::age(take.created_at, context.now)
     )
-}
-
-/// Returns a hint that offers several commands.
-pub(super) fn choose_one(commands: &[String]) -> String {
-    match commands {
-        [only] => format!("run: {only}"),
-        several => format!("run one of:\n  {}", several.join("\n  ")),
-    }
 }
 
 /// Returns names as messages show them.

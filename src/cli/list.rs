@@ -2,17 +2,16 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use serde_json::{Value, json};
-
 use super::table::{Column, Table};
 use super::ui::Tone;
 use super::{Context, Outcome, text};
 use crate::groups::{are_ambiguous, groups};
-use crate::metadata::rfc3339;
 use crate::names::{ArchiveId, ArchiveName, Name, printable};
 use crate::ops::inventory::{Foreign, Inventory, Unusable, inventory};
+use crate::ops::jobs::meant;
 use crate::ops::pending;
 use crate::ops::retain::mark_held;
+use crate::report::archives::{Foreign as ForeignFile, List, Listed};
 use crate::snapshot::{Origin, Snapshot};
 
 /// List the archives of the store, newest first
@@ -52,7 +51,7 @@ pub(super) fn run(args: &ListArgs, context: &mut Context) -> anyhow::Result<Outc
     if let Err(error) = mark_held(&mut found.snapshots, store.workspace()) {
         context.ui.warning(format!("{error:#}"));
     }
-    super::meant::refuse_unknown_set(args.set.as_ref(), &found, context)?;
+    meant::refuse_unknown_set(args.set.as_ref(), &found, &context.surroundings())?;
     if let Some(set) = &args.set {
         found.snapshots.retain(|snapshot| snapshot.set == *set);
         found.foreign.clear();
@@ -61,7 +60,7 @@ pub(super) fn run(args: &ListArgs, context: &mut Context) -> anyhow::Result<Outc
     let copies = copies(&found.snapshots);
     found.snapshots.truncate(args.limit.unwrap_or(usize::MAX));
     if context.ui.is_json() {
-        context.ui.document(&document(&store.location(), &found, &copies));
+        context.ui.document(&document(store.location(), &found, &copies));
     } else {
         tables(context, &found, &copies);
         context.ui.note(summary(&store.location(), &found, all));
@@ -194,62 +193,20 @@ fn summary(location: &str, found: &Inventory, all: usize) -> String {
     format!("{shown}{} in the store \"{}\", {}", text::count(all as u64, "archive"), printable(location), text::bytes(bytes))
 }
 
-fn document(location: &str, found: &Inventory, copies: &[Option<ArchiveName>]) -> Value {
-    let archives = found.snapshots.iter().zip(copies).map(|(snapshot, original)| {
-        let mut described = snapshot_json(snapshot);
-        described["copy_of"] = json!(original.as_ref().map(ArchiveName::as_str));
-        described
+fn document(location: String, found: &Inventory, copies: &[Option<ArchiveName>]) -> List {
+    let archives = found.snapshots.iter().zip(copies);
+    let foreign = found.foreign.iter().map(|foreign| ForeignFile {
+        file: foreign.name.clone(),
+        bytes: foreign.bytes,
+        why: foreign.why.clone(),
+        damaged: foreign.is_damaged(),
+        unread: foreign.is_unread(),
+        newer_format: foreign.newer().is_some(),
+        key_missing: foreign.lacks_key(),
     });
-    let archives: Vec<Value> = archives.collect();
-    let foreign: Vec<Value> = found
-        .foreign
-        .iter()
-        .map(|foreign| {
-            json!({
-                "file": foreign.name,
-                "bytes": foreign.bytes,
-                "why": foreign.why,
-                "damaged": foreign.is_damaged(),
-                "unread": foreign.is_unread(),
-                "newer_format": foreign.newer().is_some(),
-                "key_missing": foreign.lacks_key(),
-            })
-        })
-        .collect();
-    json!({"store": location, "archives": archives, "foreign": foreign})
-}
-
-/// Returns one archive as `list --json` shows it.
-pub(super) fn snapshot_json(snapshot: &Snapshot) -> Value {
-    let databases: Vec<Value> = snapshot
-        .databases
-        .iter()
-        .map(|database| {
-            json!({
-                "name": database.name,
-                "path": database.stream.path(),
-                "bytes": database.bytes,
-                "tables": database.tables,
-                "rows": database.rows,
-                "previous": database.previous,
-            })
-        })
-        .collect();
-    json!({
-        "archive": snapshot.name.as_str(),
-        "id": snapshot.id,
-        "created_at": rfc3339(snapshot.created_at),
-        "set": snapshot.set,
-        "host": snapshot.host,
-        "kind": snapshot.kind,
-        "bytes": snapshot.bytes,
-        "unpacked_bytes": snapshot.unpacked_bytes(),
-        "origin": match snapshot.origin { Origin::Format1 => "heirloom", Origin::Legacy => "old_tool", Origin::Plain => "plain" },
-        "damaged": snapshot.damaged,
-        "pinned": snapshot.pinned,
-        "accepted": snapshot.accepted,
-        "held": snapshot.held,
-        "pending": snapshot.pending,
-        "databases": databases,
-    })
+    List {
+        store: location,
+        archives: archives.map(|(snapshot, original)| Listed { archive: snapshot.into(), copy_of: original.clone() }).collect(),
+        foreign: foreign.collect(),
+    }
 }

@@ -5,10 +5,11 @@ use std::time::Instant;
 use chrono::{DateTime, Utc};
 use serde_json::json;
 
-use super::exit::{Outcome, Usage, exit_code};
+use super::exit::{Outcome, exit_code};
 use super::table::{Column, Table};
 use super::ui::Tone;
 use super::{Context, text};
+use crate::failure::Failure;
 use crate::names::printable;
 use crate::workspace::Activity;
 
@@ -68,12 +69,14 @@ pub(super) fn run(args: &LogArgs, context: &mut Context) -> anyhow::Result<Outco
     Ok(Outcome::Done)
 }
 
-fn since(text: &str, now: DateTime<Utc>) -> Result<DateTime<Utc>, Usage> {
+fn since(text: &str, now: DateTime<Utc>) -> Result<DateTime<Utc>, Failure> {
     if let Ok(time) = DateTime::parse_from_rfc3339(text) {
         return Ok(time.to_utc());
     }
     let span = humantime::parse_duration(text).ok().and_then(|span| now.checked_sub_signed(chrono::TimeDelta::from_std(span).ok()?));
-    span.ok_or_else(|| Usage::new(format!("\"{}\" is no time", printable(text)), "write a span (7d, 12h) or a time (2026-03-01T03:00:00Z)"))
+    span.ok_or_else(|| {
+        Failure::usage(format!("\"{}\" is no time", printable(text)), "write a span (7d, 12h) or a time (2026-03-01T03:00:00Z)")
+    })
 }
 
 /// What a command tells the log about itself.

@@ -5,7 +5,6 @@
 mod accept;
 mod backup;
 mod bar;
-mod child;
 mod choice;
 mod cleanup;
 mod complete;
@@ -18,12 +17,13 @@ mod guard;
 mod health;
 mod health_metrics;
 mod http;
+mod invocation;
 mod latest;
 mod list;
 mod log;
-mod meant;
 mod pending;
 mod pin;
+mod remedy;
 mod restore;
 mod restore_apply;
 mod restore_select;
@@ -44,13 +44,14 @@ mod wrap;
 
 use std::ffi::OsString;
 
-use clap::{CommandFactory as _, Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::text;
 
 pub use completions::script as completion_script;
 pub use context::Context;
 pub use exit::{Outcome, exit_code};
+pub use invocation::Invocation;
 pub use ui::{ColorWhen, ProgressWhen, Ui};
 
 /// Back up SQLite databases, prove that the backups can be restored, keep the right ones and put them back
@@ -118,24 +119,34 @@ pub fn main() -> u8 {
     crate::platform::keep_own_rights();
     // Answers and exits where a shell asks for completions, which it does by setting `COMPLETE`.
     clap_complete::CompleteEnv::with_factory(Cli::command).complete();
-    let cli = match Cli::try_parse_from(with_help(std::env::args_os().collect())) {
-        Ok(cli) => cli,
+    let (cli, typed) = match parse(&with_help(std::env::args_os().collect())) {
+        Ok(parsed) => parsed,
         Err(error) => return exit::usage(&error),
     };
     // `config` is what one repairs a broken configuration with.
-    let gathered = if matches!(cli.command, Command::Config(_)) { Context::gather(&cli.global) } else { Context::new(&cli.global) };
+    let gathered =
+        if matches!(cli.command, Command::Config(_)) { Context::gather(&cli.global, &typed) } else { Context::new(&cli.global, &typed) };
     let mut context = match gathered {
         Ok(context) => context,
         Err(error) => {
             let mut ui = Ui::new(&cli.global);
             return match &cli.command {
                 Command::Health(args) if args.is_for_nagios() => health::unknown(&error, &mut ui),
-                _ => exit::report(&error, &mut ui),
+                _ => exit::report(&error, &typed, &mut ui),
             };
         }
     };
     let result = dispatch(&cli.command, &mut context);
-    exit::finish(result, &mut context.ui)
+    exit::finish(result, &typed, &mut context.ui)
+}
+
+/// Parses the command line, and keeps what was typed.
+fn parse(args: &[OsString]) -> Result<(Cli, Invocation), clap::Error> {
+    let mut command = Cli::command();
+    let matches = command.try_get_matches_from_mut(args)?;
+    let cli = Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
+    let typed = Invocation::new(args, &matches, &cli.global);
+    Ok((cli, typed))
 }
 
 /// Reads `heirloom help COMMAND` as `heirloom COMMAND --help`, without a subcommand that would double the completions.

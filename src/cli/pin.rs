@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use serde_json::json;
-
 use super::{Context, Outcome};
 use crate::ops::resolve::Place;
+use crate::report::archives::Pinned;
 use crate::store::StoreError;
 
 /// Keep an archive whatever the retention policy says
@@ -64,7 +63,7 @@ fn change(text: &str, pin: Pin, context: &mut Context) -> anyhow::Result<Outcome
     };
     let pinned = pin == Pin::On;
     if context.ui.is_json() {
-        context.ui.document(&json!({"archive": name, "pinned": pinned, "changed": changed}));
+        context.ui.document(&Pinned { archive: name.clone(), pinned, changed });
     }
     context.ui.summary(format!("{name} is {}{}", if changed { "" } else { "already " }, if pinned { "pinned" } else { "not pinned" }));
     Ok(Outcome::Done)

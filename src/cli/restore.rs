@@ -3,17 +3,17 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use chrono_tz::Tz;
-use serde_json::json;
-
 use super::backup::CheckArg;
 use super::restore_apply::{Carried, Job, carry_out};
 use super::restore_select::{self, Found, Selection};
 use super::{Context, Outcome, restore_targets, undo};
 use crate::database::Proof;
 use crate::names::Name;
+use crate::ops::jobs::restore::Wish;
 use crate::ops::resolve::Place;
 use crate::ops::restore::{self, Known, RestoreError, Where};
+use crate::report::restore::{Outcome as Skip, Skipped};
+use chrono_tz::Tz;
 
 /// Put databases back from an archive
 ///
@@ -123,6 +123,11 @@ impl RestoreArgs {
         self.undo
     }
 
+    /// Says whether a safety backup was declined.
+    pub(super) fn wish(&self) -> Wish {
+        if self.no_safety_backup { Wish::NoWayBack } else { Wish::Safe }
+    }
+
     pub(super) fn place(&self) -> Where {
         match (&self.to, &self.to_dir) {
             (Some(file), _) => Where::File(file.clone()),
@@ -154,14 +159,14 @@ pub(super) fn run(args: &RestoreArgs, context: &mut Context) -> anyhow::Result<O
 
     let (sets, default_database) = (&context.settings.sets, context.settings.default_database.as_ref());
     let known = Known { assigned: &assigned, sets, default_database, host: &context.host };
-    let targets = restore_targets::targets(args, &selected, &chosen, &args.place(), &known, &shown, context)?;
+    let targets = restore_targets::targets(&selected, &chosen, &args.place(), &known, &shown, context)?;
     restore_targets::refuse_source(&selected, &targets, context)?;
     let offline = args.offline.then_some(if args.assume_unused { Proof::NoneKnown } else { Proof::AllSeen });
     let plan = restore::plan(contents, targets, offline, args.if_missing)?;
     let look = |plan| restore::look_for_damage(&selected.archive, plan, context.threads(), &context.ui.progress());
     let plan = if args.allow_damaged { look(plan)? } else { plan };
     if plan.steps.is_empty() {
-        return Ok(skipped(context, "skipped_exists", "everything is there, nothing was restored"));
+        return Ok(skipped(context, Skip::SkippedExists, "everything is there, nothing was restored"));
     }
 
     restore_targets::warn_of_other_origin(&selected, &plan, context);
@@ -173,9 +178,9 @@ pub(super) fn run(args: &RestoreArgs, context: &mut Context) -> anyhow::Result<O
 }
 
 /// Says that nothing had to be done.
-pub(super) fn skipped(context: &mut Context, outcome: &str, words: &str) -> Outcome {
+pub(super) fn skipped(context: &mut Context, outcome: Skip, words: &str) -> Outcome {
     if context.ui.is_json() {
-        context.ui.document(&json!({"outcome": outcome, "archive": null, "databases": [], "undo": null}));
+        context.ui.document(&Skipped::new(outcome));
     }
     context.ui.summary(words);
     Outcome::Done

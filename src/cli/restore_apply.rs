@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use super::backup::CheckArg;
-use super::exit::Usage;
 use super::log::Record;
 use super::restore::RestoreArgs;
 use super::restore_select::LeftOut;
@@ -11,13 +10,13 @@ use super::restore_text as tell;
 use super::{Context, Outcome};
 use crate::config::{Check, Key, Origin};
 use crate::database::{Limits, TargetState};
+use crate::failure::Failure;
 use crate::names::{Name, printable};
 use crate::ops::Repository;
+use crate::ops::jobs::restore::{Naming, hold, makes_safety_backup, safety_store, set_of_targets};
 use crate::ops::pending::Upkeep;
 use crate::ops::resolve::{Place, Selected};
 use crate::ops::restore::{self, Options, RestoreError, Safety, Where};
-use crate::platform::{parent, resolved};
-use crate::workspace::{Held, Hold};
 
 /// A restore that is ready to be shown and carried out.
 pub(super) struct Job<'a> {
@@ -69,8 +68,8 @@ pub(super) fn carry_out(args: &RestoreArgs, context: &mut Context, job: Job<'_>)
     }
     let interrupted = takes_back.is_some();
     let workspace = workspace(args, context, &selected.place, &plan)?;
-    let safety = workspace.as_ref().filter(|_| !args.no_safety_backup && plan.needs_safety_backup());
-    let set = set.unwrap_or_else(|| set_of_targets(context, &plan, &selected.snapshot.set));
+    let safety = workspace.as_ref().filter(|_| makes_safety_backup(&plan, args.wish()));
+    let set = set.unwrap_or_else(|| set_of_targets(&plan, &selected.snapshot.set, &context.surroundings()));
     let options = Options {
         archive: shown.clone(),
         set: set.clone(),
@@ -127,55 +126,19 @@ fn confirm(args: &RestoreArgs, context: &Context, plan: &restore::Plan) -> anyho
         return Err(RestoreError::NotConfirmed { path }.into());
     }
     let names: Vec<String> = replaced.iter().map(|target| printable(&target.given.to_string_lossy()).into_owned()).collect();
-    let safety = plan.needs_safety_backup() && !args.no_safety_backup;
-    let safety = if safety { " A safety backup is taken first." } else { " This cannot be undone." };
+    let safety = if makes_safety_backup(plan, args.wish()) { " A safety backup is taken first." } else { " This cannot be undone." };
     if context.ui.confirm(&format!("Replace {}?{safety}", names.join(", "))) {
         return Ok(());
     }
-    Err(Usage::new("not confirmed, nothing was changed", "answer y to restore").into())
+    Err(Failure::usage("not confirmed, nothing was changed", "answer y to restore").into())
 }
 
-/// Opens the store whose workspace gets the safety backup and the record: the one that was named, else the folder of the archive.
-///
-/// Where nothing is replaced that could be kept, a store that is not there or cannot be written is no obstacle.
+/// Opens the store whose workspace gets the safety backup and the record.
 fn workspace(args: &RestoreArgs, context: &Context, place: &Place, plan: &restore::Plan) -> anyhow::Result<Option<Repository>> {
     let is_named = *context.configuration.effective.origin(Key::StoreDir) != Origin::Default;
-    let root: &Path = match place {
-        Place::Path(path) if !is_named => parent(path),
-        _ => &context.settings.store,
-    };
-    let needed = plan.needs_safety_backup() && !args.no_safety_backup;
-    if !needed {
-        // Only for the record, which must not make a folder in a place that is none of ours.
-        let known = *place == Place::Store || is_named;
-        let opened = Some(root).filter(|_| known).and_then(|root| context.stores.open(root, context).ok());
-        return Ok(opened.filter(|store| store.workspace().create().is_ok()));
-    }
-    match context.stores.create(root, context).and_then(|store| {
-        store.workspace().create()?;
-        Ok(store)
-    }) {
-        Ok(store) => Ok(Some(store)),
-        Err(cause) => Err(RestoreError::NoSafetyStore { location: root.to_string_lossy().into_owned(), cause }.into()),
-    }
-}
-
-/// Keeps the archive from being removed while it is restored. It is open already, so a store that cannot be written is no obstacle.
-fn hold(selected: &Selected, workspace: Option<&Repository>) -> Option<Hold> {
-    let store = workspace.filter(|_| selected.place == Place::Store && !selected.snapshot.pending)?;
-    let held = Held { command: "restore".into(), archives: vec![selected.snapshot.name.clone()], guarded: Vec::new() };
-    store.workspace().hold(&held).ok()
-}
-
-/// Returns the configured set that all targets belong to, else that of the archive: an undo looks for the set of its targets.
-fn set_of_targets(context: &Context, plan: &restore::Plan, archive: &Name) -> Name {
-    let belongs = |set: &Name| {
-        let settings = context.settings.sets.get(set);
-        let paths: Vec<_> = settings.into_iter().flat_map(|settings| settings.databases.values()).map(|path| resolved(path)).collect();
-        plan.targets().all(|target| paths.contains(&target.path))
-    };
-    let mut sets = std::iter::once(archive).chain(context.settings.sets.keys());
-    sets.find(|set| belongs(set)).unwrap_or(archive).clone()
+    let naming = if is_named { Naming::Named } else { Naming::Usual };
+    let (open, create) = (|root: &Path| context.stores.open(root, context), |root: &Path| context.stores.create(root, context));
+    safety_store(plan, args.wish(), place, naming, &context.surroundings(), open, create)
 }
 
 /// Returns the command that takes this restore back.

@@ -5,22 +5,22 @@ use std::path::{Path, PathBuf};
 use chrono::{DateTime, SecondsFormat, Utc};
 
 use super::context::quoted;
-use super::exit::{NoBackup, Usage};
-use super::latest::{self, choose_one, quoted_names};
-use super::meant::{self, Database, Meant, Settled};
+use super::latest::{self, quoted_names};
+use super::remedy::choose_one;
 use super::restore::RestoreArgs;
 use super::{Context, Outcome, text};
 use crate::database::probe;
-use crate::latest::{Absent, Asked, Candidate, Completeness, Decision, From, Question, Take, Target, Why};
-use crate::names::{ArchiveName, HostLabel, Name, entry_name, printable};
+use crate::failure::Failure;
+use crate::latest::{Asked, Candidate, Completeness, Decision, From, Question, Take, Target, Why};
+use crate::names::{ArchiveName, Name, printable};
 use crate::ops::Repository;
 use crate::ops::inventory::{Inventory, Reading, inventory};
+use crate::ops::jobs::first_deployment::{all_known_targets_exist, is_nothing, is_of_others, leave_the_missing, was_never_made};
+use crate::ops::jobs::meant::{self, Database, Meant, Settled};
 use crate::ops::latest::{Answer, Chosen};
-use crate::ops::resolve::{ResolveError, Selected, Wanted, in_store, resolve};
+use crate::ops::resolve::{Selected, Wanted, in_store, resolve};
 use crate::ops::restore::{self, Where};
-use crate::platform;
-use crate::platform::parent;
-use crate::store::StoreError;
+use crate::report::restore::Outcome as Skip;
 
 /// What is restored.
 pub(super) struct Selection {
@@ -59,7 +59,7 @@ pub(super) enum Found {
     /// Nothing has to be done.
     Nothing {
         /// The word for JSON.
-        outcome: &'static str,
+        outcome: Skip,
         /// The words for people.
         words: String,
     },
@@ -67,12 +67,12 @@ pub(super) enum Found {
 
 impl Found {
     fn exists() -> Self {
-        Self::Nothing { outcome: "skipped_exists", words: "everything is there, nothing was restored".into() }
+        Self::Nothing { outcome: Skip::SkippedExists, words: "everything is there, nothing was restored".into() }
     }
 
     fn no_backup(databases: &[Name]) -> Self {
         let of = if databases.is_empty() { String::new() } else { format!(" of {}", quoted_names(databases)) };
-        Self::Nothing { outcome: "skipped_no_backup", words: format!("there is no backup{of} yet, nothing was restored") }
+        Self::Nothing { outcome: Skip::SkippedNoBackup, words: format!("there is no backup{of} yet, nothing was restored") }
     }
 }
 
@@ -87,24 +87,25 @@ impl Selection {
 /// Finds the archive.
 pub(super) fn select(args: &RestoreArgs, context: &Context, reading: &Reading) -> anyhow::Result<Found> {
     let at = args.at.as_deref().map(|text| super::time::time(text, reading.opener.zone)).transpose()?;
+    let around = &context.surroundings();
     let argument = args.archive.as_deref().filter(|text| *text != "latest");
     let mut known = match argument {
-        Some(text) => meant::configured_database(text, args.set.as_ref(), context)?,
-        None => Some(meant::meant(args.set.as_ref(), &args.only, context)),
+        Some(text) => meant::configured_database(text, args.set.as_ref(), around)?,
+        None => Some(meant::meant(args.set.as_ref(), &args.only, around)),
     };
-    if args.if_missing && all_known_targets_exist(args, known.as_ref(), context)? {
+    if args.if_missing && all_known_targets_exist(&args.place(), &args.only, known.as_ref(), around)? {
         return Ok(Found::exists());
     }
     let is_archive = |text: &str| text.ends_with(".gz") || text.ends_with(".tar");
     let store = match (context.store(), argument) {
-        (Err(error), Some(text)) if known.is_none() && means_itself(text, args) && was_never_made(&error, context) => {
+        (Err(error), Some(text)) if known.is_none() && means_itself(text, args) && was_never_made(&error, around) => {
             return no_backup_of(text, args, context);
         }
         (store, Some(text)) if known.is_none() && (store.is_err() || is_archive(text)) => return named(text, args, context, reading),
-        (Err(error), _) if args.if_backup_exists && was_never_made(&error, context) => return Ok(Found::no_backup(&[])),
+        (Err(error), _) if args.if_backup_exists && was_never_made(&error, around) => return Ok(Found::no_backup(&[])),
         (store, _) => store?,
     };
-    let found = meant::listing(&store, reading, context)?;
+    let found = meant::listing(&store, reading, around, &context.ui.progress())?;
     let known = match (known.take(), argument) {
         (None, Some(text)) if meant::is_recorded(&found.snapshots, &meant::resolved(Path::new(text))) => {
             Meant { set: args.set.clone(), databases: vec![Database::at(Path::new(text))], by_path: true, ..Meant::default() }
@@ -117,14 +118,14 @@ pub(super) fn select(args: &RestoreArgs, context: &Context, reading: &Reading) -
     };
     if let (Some(text), [only, ..]) = (argument, args.only.as_slice()) {
         let message = format!("\"{}\" is one database, and --only names another: \"{only}\"", printable(text));
-        return Err(Usage::new(message, "name the database once").into());
+        return Err(Failure::usage(message, "name the database once").into());
     }
 
     let place = args.place();
     let to = if let Where::File(file) = &place { Some(file.as_path()) } else { None };
-    let mut settled = meant::settle(known, &args.only, to, at, &found, context)?;
+    let mut settled = meant::settle(known, &args.only, to, at, &found, around)?;
     if args.if_missing && !settled.databases.is_empty() {
-        leave_the_missing(&mut settled, &place, &found, context)?;
+        leave_the_missing(&mut settled, &place, &found, around)?;
         if settled.databases.is_empty() {
             return Ok(Found::exists());
         }
@@ -144,7 +145,7 @@ fn no_backup_of(text: &str, args: &RestoreArgs, context: &Context) -> anyhow::Re
     let message = format!("no backup of {} in the store {store}", quoted(Path::new(text)));
     let command = context.command_line(&["restore", text, "--to", "FILE"]);
     let hint = format!("name the store of its backups with `--dir`; if this file is the copy to restore from, run: {command}");
-    Err(NoBackup { message, hint }.into())
+    Err(Failure::no_backup(message, hint).into())
 }
 
 /// Says whether an argument is a database that would go to where it is.
@@ -163,11 +164,14 @@ fn named(text: &str, args: &RestoreArgs, context: &Context, reading: &Reading) -
     let flags = [("--at", args.at.is_some()), ("--from", args.from.is_some()), ("--fresh", args.fresh)];
     if let Some((flag, _)) = flags.into_iter().find(|(_, given)| *given) {
         let message = format!("{flag} says which archive is the latest, and \"{}\" names one", printable(text));
-        return Err(Usage::new(message, format!("leave out {flag} or the name of the archive")).into());
+        return Err(Failure::usage(message, format!("leave out {flag} or the name of the archive")).into());
     }
     let wanted = Wanted { text: text.to_owned(), set: args.set.clone() };
+    let list = || inventory(&context.store()?, reading, &context.ui.progress());
     match resolve(|| context.store(), &wanted, reading, &context.ui.progress()) {
-        Err(error) if args.if_backup_exists && is_nothing(args, context, reading, &error)? => Ok(Found::no_backup(&[])),
+        Err(error) if args.if_backup_exists && is_nothing(&error, args.set.as_ref(), &context.surroundings(), list)? => {
+            Ok(Found::no_backup(&[]))
+        }
         selected => Ok(Found::Archive(Box::new(Selection::whole(selected?, args)?))),
     }
 }
@@ -230,13 +234,13 @@ impl Search<'_> {
         self.context.ui.choose("Restore which?", choices).map(|index| &candidates[index])
     }
 
-    fn elsewhere(&self, databases: &[Name], candidates: &[Candidate]) -> NoBackup {
+    fn elsewhere(&self, databases: &[Name], candidates: &[Candidate]) -> Failure {
         let from = candidates.iter().map(|candidate| latest::from_word(candidate, candidates, self.context));
         let mut commands: Vec<String> = from.map(|from| self.again(None, &["--from", from.as_str()])).collect();
         if self.args.from.is_none() {
             commands.push(format!("{}  # a first deployment: nothing is restored", self.again(None, &["--fresh"])));
         }
-        NoBackup { message: latest::elsewhere_text(databases, candidates, self.context), hint: choose_one(&commands) }
+        Failure::no_backup(latest::elsewhere_text(databases, candidates, self.context), choose_one(&commands))
     }
 
     /// Mentions and asks what has to be asked about the archive that was chosen.
@@ -253,11 +257,11 @@ impl Search<'_> {
         if let Some(lost) = take.lost.as_ref().filter(|_| !args.accept_older) {
             let words = latest::lost_text(lost, &take, context);
             if !context.ui.can_ask() {
-                return Err(Usage::new(words, choose_one(&[self.again(None, &["--accept-older"])])).into());
+                return Err(Failure::usage(words, choose_one(&[self.again(None, &["--accept-older"])])).into());
             }
             context.ui.warning(&words);
             if !context.ui.confirm(&format!("Restore {}, which is older?", take.archive)) {
-                return Err(Usage::new("not confirmed, nothing was changed", "answer y to restore the older one").into());
+                return Err(Failure::usage("not confirmed, nothing was changed", "answer y to restore the older one").into());
             }
         } else if let Some(lost) = &take.lost {
             context.ui.warning(latest::lost_text(lost, &take, context));
@@ -292,14 +296,14 @@ impl Search<'_> {
             if self.context.ui.confirm(&format!("{message}. Restore {}?", take.archive)) {
                 return Ok(());
             }
-            return Err(Usage::new("not confirmed, nothing was changed", "answer y to restore").into());
+            return Err(Failure::usage("not confirmed, nothing was changed", "answer y to restore").into());
         }
         let at = take.created_at.to_rfc3339_opts(SecondsFormat::Secs, true);
         let mut commands = vec![self.again(None, &["--at", at.as_str()])];
         if self.args.only.is_empty() {
             commands.extend(names.iter().map(|name| self.again(None, &["--only", name.as_str()])));
         }
-        Err(NoBackup { message, hint: choose_one(&commands) }.into())
+        Err(Failure::no_backup(message, choose_one(&commands)).into())
     }
 
     /// Two applications share the stream: only a person knows whose archive is meant.
@@ -389,110 +393,4 @@ impl RestoreArgs {
         words.extend(flags.into_iter().filter(|(_, given)| *given).map(|(flag, _)| flag.to_owned()));
         words
     }
-}
-
-/// Returns whether only archives of other hosts and paths stand against a first deployment.
-fn is_of_others(decision: &Decision) -> bool {
-    match decision {
-        Decision::Elsewhere { .. } => true,
-        Decision::OutOfReach { databases } => databases.iter().all(|Absent { why, .. }| matches!(why, Why::Elsewhere(_))),
-        _ => false,
-    }
-}
-
-/// Leaves the databases whose targets are missing. A target that is not known is not known to be there.
-fn leave_the_missing(settled: &mut Settled, place: &Where, found: &Inventory, context: &Context) -> anyhow::Result<()> {
-    let mut missing = Vec::new();
-    for database in &settled.databases {
-        let is_missing = match known_target(database, &settled.set, place, found, context) {
-            Some(path) => looks_missing(&path)?,
-            None => true,
-        };
-        if is_missing {
-            missing.push(database.clone());
-        }
-    }
-    settled.databases = missing;
-    Ok(())
-}
-
-fn looks_missing(path: &Path) -> anyhow::Result<bool> {
-    platform::is_missing(path)
-        .map_err(|error| anyhow::Error::new(error).context(format!("cannot look at {}", super::context::quoted(path))))
-}
-
-/// Returns where a database would go, as far as that is known before an archive was chosen.
-fn known_target(database: &Database, set: &Name, place: &Where, found: &Inventory, context: &Context) -> Option<PathBuf> {
-    let label = &context.host.label;
-    let of_set = || found.snapshots.iter().filter(|snapshot| snapshot.set == *set && snapshot.is_good());
-    let holds = |snapshot: &&crate::snapshot::Snapshot| snapshot.brief(database.name.as_str()).is_some();
-    match place {
-        Where::File(file) => Some(file.clone()),
-        Where::Original => of_set().find(holds)?.brief(database.name.as_str())?.source.as_ref().map(PathBuf::from),
-        Where::Folder(folder) => {
-            let mut taken = Vec::new();
-            for brief in &of_set().find(holds)?.databases {
-                let file = entry_name(Path::new(brief.source.as_deref()?), &brief.name, &taken);
-                if brief.name == database.name {
-                    return Some(folder.join(file));
-                }
-                taken.push(file);
-            }
-            None
-        }
-        Where::Known if database.path.is_some() => database.path.clone(),
-        Where::Known if !context.settings.sets.is_empty() || context.settings.default_database.is_some() => None,
-        Where::Known if *label == HostLabel::container() => None,
-        Where::Known => {
-            let newest = of_set().filter(|snapshot| snapshot.host == *label).find(holds)?;
-            newest.brief(database.name.as_str())?.source.as_ref().map(PathBuf::from)
-        }
-    }
-}
-
-/// Says whether every target that is known without an archive exists, so that none needs to be looked for.
-fn all_known_targets_exist(args: &RestoreArgs, known: Option<&Meant>, context: &Context) -> anyhow::Result<bool> {
-    let paths: Option<Vec<PathBuf>> = match (args.place(), known) {
-        (Where::File(path), _) => Some(vec![path]),
-        (Where::Known, Some(meant)) if !meant.one_of.is_empty() => {
-            let databases = meant.one_of.iter().flat_map(|set| &context.settings.sets[set].databases);
-            Some(databases.filter(|(name, _)| args.only.is_empty() || args.only.contains(name)).map(|(_, path)| path.clone()).collect())
-        }
-        (Where::Known, Some(meant)) => meant.databases.iter().map(|database| database.path.clone()).collect(),
-        _ => None,
-    };
-    let paths = paths.unwrap_or_default();
-    for path in &paths {
-        if looks_missing(path)? {
-            return Ok(false);
-        }
-    }
-    Ok(!paths.is_empty())
-}
-
-/// Returns whether an error means that the store was never made. An unmounted volume looks the same; that the folder
-/// above it is there is a sign that it was not.
-fn was_never_made(error: &StoreError, context: &Context) -> bool {
-    match error {
-        StoreError::Unreachable { cause, .. } if cause.kind() == std::io::ErrorKind::NotFound => {
-            std::fs::metadata(parent(&context.settings.store)).is_ok_and(|folder| folder.is_dir())
-        }
-        _ => false,
-    }
-}
-
-/// Says whether an error means that there is nothing to restore, and nothing worse.
-fn is_nothing(args: &RestoreArgs, context: &Context, reading: &Reading, error: &anyhow::Error) -> anyhow::Result<bool> {
-    match error.downcast_ref::<StoreError>() {
-        Some(StoreError::NotFound { .. }) => return Ok(true),
-        Some(error) => return Ok(was_never_made(error, context)),
-        None => {}
-    }
-    if !matches!(error.downcast_ref::<ResolveError>(), Some(ResolveError::NotFound { .. })) {
-        return Ok(false);
-    }
-    // Where there are archives that only cannot be used, somebody has to know.
-    let found = inventory(&context.store()?, reading, &context.ui.progress())?;
-    let of_set = |set: &Name| args.set.as_ref().is_none_or(|wanted| wanted == set);
-    Ok(!found.snapshots.iter().any(|snapshot| snapshot.damaged && of_set(&snapshot.set)) && found.foreign.is_empty())
 }

@@ -2,18 +2,15 @@
 
 use std::path::PathBuf;
 
-use super::exit::Advised;
-use super::latest::choose_one;
-use super::restore::RestoreArgs;
-use super::{Context, meant};
+use super::Context;
 use crate::names::printable;
+use crate::ops::jobs::meant;
 use crate::ops::resolve::{Place, Selected};
 use crate::ops::restore::{self, Known, RestoreError, Where};
 use crate::platform;
 
 /// Returns where each database goes. At a terminal, a path that only the archive knows is asked about.
 pub(super) fn targets(
-    args: &RestoreArgs,
     selected: &Selected,
     chosen: &[usize],
     place: &Where,
@@ -31,15 +28,7 @@ pub(super) fn targets(
                     return Ok(restore::targets(contents, chosen, &Where::Original, known, shown)?);
                 }
             }
-            let example = recorded.as_ref().map_or_else(|| format!("{name}.db"), |(path, _)| path.clone());
-            let mut words = vec!["restore", &archive, "--only", name.as_str()];
-            words.extend(args.force.then_some("--force"));
-            let mut commands = vec![context.command_line(&[words.as_slice(), &["--to", example.as_str()]].concat())];
-            if recorded.is_some() {
-                commands.push(context.command_line(&[words.as_slice(), &["--to-original"]].concat()));
-            }
-            let hint = choose_one(&commands);
-            Err(Advised { error: RestoreError::NoTarget { name, recorded, archive }, hint }.into())
+            Err(RestoreError::NoTarget { name, recorded, archive }.into())
         }
         found => Ok(found?),
     }

@@ -1,15 +1,15 @@
 //! What `heirloom restore` shows: the plan before, and what was done after.
 
-use serde_json::{Value, json};
-
 use super::context::quoted;
 use super::restore_select::LeftOut;
 use super::ui::Tone;
 use super::{Context, text};
 use crate::database::{self, Holders, TargetState};
-use crate::metadata::{Kind, rfc3339};
+use crate::metadata::Kind;
 use crate::names::printable;
-use crate::ops::restore::{self, Damage, Method, Plan, Report, Step, shell_word};
+use crate::ops::reports::{self, schema_after};
+use crate::ops::restore::{Method, Plan, Report, Step, shell_word};
+use crate::report::restore::Restored;
 use crate::schema_diff::Difference;
 use crate::snapshot::Snapshot;
 
@@ -20,11 +20,7 @@ const NAMED: usize = 5;
 pub(super) fn plan(context: &mut Context, snapshot: &Snapshot, shown: &str, plan: &Plan, dry_run: bool, title: Option<&str>) {
     if context.ui.is_json() {
         if dry_run {
-            let databases: Vec<Value> = plan.steps.iter().map(step_json).collect();
-            context.ui.document(&json!({
-                "dry_run": true, "archive": shown, "created_at": rfc3339(snapshot.created_at), "databases": databases,
-                "skipped": skipped_json(plan), "undo_of": title, "removals": removals_json(plan),
-            }));
+            context.ui.document(&reports::plan(snapshot, shown, plan, title));
         }
         return;
     }
@@ -146,27 +142,13 @@ pub(super) fn report(context: &mut Context, snapshot: &Snapshot, shown: &str, pl
         context.ui.warning(warning);
     }
     if context.ui.is_json() {
-        let databases: Vec<Value> = report
-            .databases
-            .iter()
-            .zip(&plan.steps)
-            .map(|(done, step)| {
-                json!({
-                    "name": done.name, "target": done.target.to_string_lossy(), "bytes": done.bytes, "rows": done.rows,
-                    "replaced": !matches!(step.target.state, TargetState::Missing { .. }),
-                    "rows_before": rows_before(step), "method": method(done.method),
-                    "journal_mode": done.journal_modes.map(|(_, after)| after),
-                    "schema": schema_after(step), "in_use_by": in_use_json(&still_in_use(&done.target)),
-                    "set_aside": done.aside.as_ref().map(|aside| aside.to_string_lossy()), "unreadable_pages": unreadable(step),
-                })
-            })
-            .collect();
-        context.ui.document(&json!({
-            "outcome": "restored", "archive": shown, "created_at": rfc3339(snapshot.created_at), "set": snapshot.set,
-            "host": snapshot.host, "no_backup_yet": left_out.none_yet, "not_restored": left_out.out_of_reach,
-            "databases": databases, "skipped": skipped_json(plan), "safety_backup": report.safety, "pending": report.pending,
-            "removed": removed_json(report), "undo_of": title, "undo": undo, "warnings": report.warnings,
-        }));
+        context.ui.document(&Restored {
+            no_backup_yet: left_out.none_yet.clone(),
+            not_restored: left_out.out_of_reach.clone(),
+            undo_of: title.map(str::to_owned),
+            undo: undo.map(str::to_owned),
+            ..reports::restored(snapshot, shown, plan, report)
+        });
         return;
     }
     let done = context.ui.paint(Tone::Good, "restored");
@@ -177,7 +159,7 @@ pub(super) fn report(context: &mut Context, snapshot: &Snapshot, shown: &str, pl
     context.ui.line(format!("{done} {line}"));
     for (done, step) in report.databases.iter().zip(&plan.steps) {
         let mut words = vec![done.rows.map_or_else(|| format!("{}, rows unknown", text::bytes(done.bytes)), rows)];
-        words.extend(rows_before(step).map(|number| format!("before {}", rows(number))));
+        words.extend(step.rows_before().map(|number| format!("before {}", rows(number))));
         if let Some((before, after)) = done.journal_modes.filter(|(before, after)| before != after) {
             words.push(format!("the journal mode is now {after}, it was {before}"));
         }
@@ -213,11 +195,7 @@ pub(super) fn already_there(context: &mut Context, snapshot: &Snapshot, shown: &
         context.ui.warning(warning);
     }
     if context.ui.is_json() {
-        context.ui.document(&json!({
-            "outcome": "unchanged", "archive": shown, "created_at": rfc3339(snapshot.created_at), "set": snapshot.set,
-            "databases": plan.steps.iter().map(step_json).collect::<Vec<_>>(), "skipped": skipped_json(plan),
-            "safety_backup": null, "undo": null, "warnings": report.warnings,
-        }));
+        context.ui.document(&reports::unchanged(snapshot, shown, plan, report));
         return;
     }
     let targets: Vec<String> = plan.steps.iter().map(|step| quoted(&step.target.given)).collect();
@@ -225,63 +203,7 @@ pub(super) fn already_there(context: &mut Context, snapshot: &Snapshot, shown: &
     context.ui.line(format!("{} already {verb} what is in {}: nothing was changed", targets.join(", "), printable(shown)));
 }
 
-fn removals_json(plan: &Plan) -> Vec<Value> {
-    plan.removals.iter().map(|removal| json!({"name": removal.name, "target": removal.target.path.to_string_lossy()})).collect()
-}
-
-fn removed_json(report: &Report) -> Vec<Value> {
-    let one = |(name, path, aside): &(crate::names::Name, std::path::PathBuf, std::path::PathBuf)| json!({"name": name, "target": path.to_string_lossy(), "set_aside": aside.to_string_lossy()});
-    report.removed.iter().map(one).collect()
-}
-
-fn rows_before(step: &Step) -> Option<u64> {
-    match &step.target.state {
-        TargetState::Database(facts) => facts.rows,
-        _ => None,
-    }
-}
-
-fn method(method: Method) -> &'static str {
-    match method {
-        Method::Create => "created",
-        Method::Inside => "replaced",
-        Method::Offline(_) => "replaced_offline",
-        Method::SetAside => "set_aside",
-    }
-}
-
-fn step_json(step: &Step) -> Value {
-    json!({
-        "name": step.held.name, "target": step.target.path.to_string_lossy(), "bytes": step.held.bytes, "rows": step.rows_after(),
-        "method": method(step.method), "rows_before": rows_before(step), "unreadable_pages": unreadable(step),
-        "damage": step.damage.as_ref().map(|damage| &damage.why),
-        "schema": step.schema, "in_use_by": in_use_json(&step.holders),
-    })
-}
-
-fn in_use_json(holders: &Holders) -> Vec<Value> {
-    holders.processes.iter().map(|holder| json!({"pid": holder.pid, "name": holder.name})).collect()
-}
-
 /// Returns who has a database open now, as far as that can be seen.
 fn still_in_use(path: &std::path::Path) -> Holders {
     database::holders(path).unwrap_or_default()
-}
-
-/// Returns what changed in the schema. Where it was too much to unpack before, the database itself tells now.
-fn schema_after(step: &Step) -> Option<Difference> {
-    match &step.schema {
-        Some(known) if !known.columns_compared => restore::schema_changed(step).or_else(|| step.schema.clone()),
-        known => known.clone(),
-    }
-}
-
-/// Returns the ranges of pages that become zeros: `[[257, 512]]`.
-fn unreadable(step: &Step) -> Value {
-    let pages = step.damage.as_ref().map_or(Some(Vec::new()), Damage::pages);
-    pages.map(|pages| pages.iter().map(|range| json!([range.start(), range.end()])).collect()).unwrap_or(Value::Null)
-}
-
-fn skipped_json(plan: &Plan) -> Vec<Value> {
-    plan.skipped.iter().map(|(name, path)| json!({"name": name, "target": path.to_string_lossy()})).collect()
 }

@@ -5,21 +5,23 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use chrono_tz::Tz;
-use serde_json::Value;
 
-use super::exit::Usage;
 use super::log::Record;
-use super::retain_text::{Shown, document, show, show_end, stale_text, warn_of_future};
+use super::retain_text::{show, show_end, stale_text, warn_of_future};
 use super::{Context, Outcome, text};
 use crate::config::ShrinkWatch;
+use crate::failure::Failure;
 use crate::names::{ArchiveName, Name, printable};
 use crate::ops::Repository;
 use crate::ops::backup::Made;
 use crate::ops::inventory::inventory;
+use crate::ops::jobs::meant;
+use crate::ops::reports::{self, Progressed as Shown};
 use crate::ops::reread::{self, Reread, reread};
 use crate::ops::retain::{self, Asked, Fate, Plain, Report, Request};
 use crate::ops::stale::Whereabouts;
 use crate::progress::Interrupted;
+use crate::report::retain::Retained;
 use crate::retention::{GoneReach, Reason, Retention, Scope};
 
 /// How long another run may hold the lock; it is held for commits and removals only.
@@ -101,7 +103,7 @@ impl RetainArgs {
             return Ok(());
         }
         let found = inventory(store, &context.reading_in(self.time_zone), &context.ui.progress())?;
-        super::meant::refuse_unknown_set(self.set.as_ref(), &found, context)?;
+        meant::refuse_unknown_set(self.set.as_ref(), &found, &context.surroundings())?;
         let streams = || found.snapshots.iter().flat_map(|snapshot| &snapshot.databases).map(|brief| &brief.stream);
         for given in &self.databases {
             let path = self.path(given, context);
@@ -114,7 +116,7 @@ impl RetainArgs {
                 } else {
                     format!("there are archives of: {}", known.join(", "))
                 };
-                return Err(Usage::new(message, hint).into());
+                return Err(Failure::usage(message, hint).into());
             }
         }
         Ok(())
@@ -150,7 +152,7 @@ pub(super) fn carry_out(args: &RetainArgs, retention: Retention, damaged: Damage
     let asks = context.ui.can_ask() && !args.force;
     if args.all && !args.dry_run && !asks && !args.force {
         return Err(
-            Usage::new("--all removes the last archives of databases that are gone", "answer at a terminal, or use `--force`").into()
+            Failure::usage("--all removes the last archives of databases that are gone", "answer at a terminal, or use `--force`").into()
         );
     }
     let mut request = Request {
@@ -158,7 +160,7 @@ pub(super) fn carry_out(args: &RetainArgs, retention: Retention, damaged: Damage
         scope: args.scope(context),
         made: None,
         shrinks_off: shrinks_off(context),
-        now: context.now,
+        clock: context.clock.clone(),
         ahead: context.ahead,
         reading: context.reading_in(args.time_zone),
         asked: asked(&store, context)?,
@@ -276,14 +278,13 @@ pub(super) fn after_backup(
     made: &Made,
     store: &Repository,
     context: &mut Context,
-) -> anyhow::Result<(Value, Outcome)> {
+) -> anyhow::Result<(Retained, Outcome)> {
     let request = Request {
         retention,
         scope: Scope { streams: Some(made.streams.iter().cloned().collect()), ..Scope::everything() },
         made: Some(made.packed.archive.clone()),
         shrinks_off: shrinks_off(context),
-        // An archive of this very run is not dated in the future.
-        now: context.now.max(made.packed.metadata.created_at),
+        clock: context.clock.clone(),
         ahead: context.ahead,
         reading: context.reading(),
         asked: Asked { own: None, ..asked(store, context)? },
@@ -299,7 +300,7 @@ pub(super) fn after_backup(
     };
     warn_of_future(&report.plan, context);
     show_end(&shown, context);
-    let document = document(&shown);
+    let document = reports::retained(&shown);
     Ok((document, finish(&report, request.made.as_ref(), context)?))
 }
 

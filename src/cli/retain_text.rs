@@ -2,47 +2,23 @@
 
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
-use serde_json::{Value, json};
 
 use super::table::{Column, Table};
 use super::ui::Tone;
 use super::{Context, text};
 use crate::groups::{Group, are_ambiguous, groups};
-use crate::metadata::rfc3339;
-use crate::names::{ArchiveName, printable};
-use crate::ops::retain::{Fate, Seen};
+use crate::names::printable;
+use crate::ops::reports::{self, Progressed as Shown};
+use crate::ops::retain::Fate;
 use crate::ops::stale::{Remedy, Stale, Whereabouts};
-use crate::retention::{Action, Plan, Reason, Rule, Shrink, Verdict};
+use crate::retention::{Action, Plan, Reason, Rule, Verdict};
 use crate::streams::Stream;
-
-/// A plan, and what became of it.
-pub(super) struct Shown<'a> {
-    pub(super) store: String,
-    pub(super) plan: &'a Plan,
-    /// What was done, oldest first; `None` as long as nothing was.
-    pub(super) fates: Option<&'a [(ArchiveName, Fate)]>,
-    pub(super) seen: &'a Seen,
-    pub(super) leftovers: usize,
-    pub(super) zone: Tz,
-}
-
-impl Shown<'_> {
-    fn fate(&self, removal: usize) -> Option<&Fate> {
-        self.fates.and_then(|fates| fates.get(removal)).map(|(_, fate)| fate)
-    }
-
-    /// Returns the bytes that were freed, or that would be.
-    fn freed_bytes(&self) -> u64 {
-        let gone = |removal: usize| self.fates.is_none() || matches!(self.fate(removal), Some(Fate::Removed));
-        self.plan.removed().enumerate().filter(|(removal, _)| gone(*removal)).map(|(_, verdict)| verdict.bytes).sum()
-    }
-}
 
 /// Prints a plan, or what was done; `of` names what was asked for, for a store that has none of it.
 pub(super) fn show(shown: &Shown<'_>, of: &str, context: &mut Context) {
     warn_of_future(shown.plan, context);
     if context.ui.is_json() {
-        context.ui.document(&document(shown));
+        context.ui.document(&reports::retained(shown));
         return;
     }
     if shown.plan.verdicts.is_empty() {
@@ -285,74 +261,4 @@ pub(super) fn how_far_back(plan: &Plan, now: DateTime<Utc>, zone: Tz) -> Option<
 /// Returns the reasons of a verdict as one text.
 pub(super) fn reasons_text(verdict: &Verdict) -> String {
     verdict.reasons.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
-}
-
-pub(super) fn document(shown: &Shown<'_>) -> Value {
-    let describe = |verdict: &Verdict| {
-        let reasons: Vec<String> = verdict.reasons.iter().map(ToString::to_string).collect();
-        json!({
-            "archive": verdict.archive.as_str(),
-            "set": verdict.set,
-            "host": verdict.host,
-            "paths": verdict.streams.iter().map(|stream| stream.path()).collect::<Vec<_>>(),
-            "kind": verdict.kind,
-            "created_at": rfc3339(verdict.created_at),
-            "bytes": verdict.bytes,
-            "reasons": reasons,
-        })
-    };
-    let keep: Vec<Value> = shown.plan.kept().map(describe).collect();
-    let removals = shown.plan.removed().enumerate().map(|(removal, verdict)| {
-        let fate = shown.fate(removal);
-        let mut described = describe(verdict);
-        described["removed"] = matches!(fate, Some(Fate::Removed)).into();
-        if let Some(other) = fate.filter(|fate| !matches!(fate, Fate::Removed)) {
-            described["outcome"] = other.to_string().into();
-        }
-        described
-    });
-    let foreign: Vec<Value> =
-        shown.seen.foreign.iter().map(|foreign| json!({"file": foreign.name, "bytes": foreign.bytes, "why": foreign.why})).collect();
-    let spared = shown.seen.spared.iter().map(|(archive, why)| json!({"archive": archive, "why": why.to_string()}));
-    json!({
-        "store": shown.store,
-        "dry_run": shown.fates.is_none(),
-        "time_zone": shown.zone.name(),
-        "keep": keep,
-        "remove": removals.collect::<Vec<_>>(),
-        "freed_bytes": shown.freed_bytes(),
-        "oldest": shown.plan.oldest().map(|verdict| rfc3339(verdict.created_at)),
-        "left_alone": shown.plan.left_alone,
-        "open_shrinks": shown.plan.open_shrinks.iter().map(shrink_json).collect::<Vec<_>>(),
-        "leftovers": shown.leftovers,
-        "foreign": foreign,
-        "plain_kept": spared.collect::<Vec<_>>(),
-        "stale": shown.seen.stale.iter().map(stale_json).collect::<Vec<_>>(),
-        "newer_format": shown.seen.sealed,
-    })
-}
-
-fn stale_json(stale: &Stale) -> Value {
-    json!({
-        "set": stale.stream.set,
-        "host": stale.stream.host,
-        "path": stale.stream.path(),
-        "newest": rfc3339(stale.newest),
-        "superfluous": stale.superfluous,
-        "database": match stale.database {
-            Whereabouts::There => "there",
-            Whereabouts::Gone => "gone",
-            Whereabouts::Unknown => "unknown",
-        },
-    })
-}
-
-fn shrink_json(shrink: &Shrink) -> Value {
-    json!({
-        "archive": shrink.archive.as_str(),
-        "database": shrink.database,
-        "created_at": rfc3339(shrink.created_at),
-        "before": shrink.before,
-        "after": shrink.after,
-    })
 }

@@ -2,17 +2,15 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
-use chrono_tz::Tz;
-use serde_json::json;
-
-use super::exit::Usage;
 use super::retain::{Damaged, RetainArgs, carry_out};
 use super::retain_text::{how_far_back, reasons_text};
 use super::table::{Column, Table};
 use super::{Context, Outcome, text};
-use crate::metadata::rfc3339;
+use crate::failure::Failure;
+use crate::ops::reports;
 use crate::retention::{Policy, Reach, Retention, Rule, Schedule, Simulation, simulate};
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
 
 /// Remove archives that the rotation does not keep: grandfather, father, son
 ///
@@ -81,7 +79,7 @@ pub(super) fn run(args: &RotateArgs, context: &mut Context) -> anyhow::Result<Ou
     }
 }
 
-fn policy(args: &RotateArgs, context: &Context) -> Result<Policy, Usage> {
+fn policy(args: &RotateArgs, context: &Context) -> Result<Policy, Failure> {
     let flags = [args.keep_last, args.keep_hourly, args.keep_daily, args.keep_weekly, args.keep_monthly, args.keep_yearly];
     let reach = if flags.iter().any(Option::is_some) {
         let [last, hourly, daily, weekly, monthly, yearly] = flags.map(Option::unwrap_or_default);
@@ -90,13 +88,13 @@ fn policy(args: &RotateArgs, context: &Context) -> Result<Policy, Usage> {
         configured(context)
     };
     let hint = "keep something, as with `--keep-daily 7 --keep-weekly 4 --keep-monthly 12`";
-    Policy::new(reach).map_err(|error| Usage::new(error.to_string(), hint))
+    Policy::new(reach).map_err(|error| Failure::usage(error.to_string(), hint))
 }
 
 /// Returns the policy of the configuration, for `backup --rotate`.
-pub(super) fn configured_policy(context: &Context) -> Result<Policy, Usage> {
+pub(super) fn configured_policy(context: &Context) -> Result<Policy, Failure> {
     let hint = "set a rule in the section [retention] of the configuration";
-    Policy::new(configured(context)).map_err(|error| Usage::new(error.to_string(), hint))
+    Policy::new(configured(context)).map_err(|error| Failure::usage(error.to_string(), hint))
 }
 
 fn configured(context: &Context) -> Reach {
@@ -112,36 +110,16 @@ fn configured(context: &Context) -> Reach {
 }
 
 fn play(args: &RotateArgs, policy: &Policy, span: Duration, context: &mut Context) -> anyhow::Result<Outcome> {
-    let schedule = Schedule::new(args.every, span).map_err(|error| Usage::new(error.to_string(), "use a shorter span or a longer step"))?;
+    let schedule =
+        Schedule::new(args.every, span).map_err(|error| Failure::usage(error.to_string(), "use a shorter span or a longer step"))?;
     let zone = args.retain.zone(context);
     let played = simulate(policy, &schedule, context.now, zone, &context.ui.progress())?;
     if context.ui.is_json() {
-        let document = document(&played, args, zone);
-        context.ui.document(&document);
+        context.ui.document(&reports::simulated(&played, args.every, zone));
     } else {
         show(&played, policy, args, zone, context);
     }
     Ok(Outcome::Done)
-}
-
-fn document(played: &Simulation, args: &RotateArgs, zone: Tz) -> serde_json::Value {
-    let keep = played.plan.kept().map(|verdict| {
-        let reasons: Vec<String> = verdict.reasons.iter().map(ToString::to_string).collect();
-        json!({"date": rfc3339(verdict.created_at), "reasons": reasons})
-    });
-    let counts = played.counts.iter().map(|(at, archives)| json!({"date": rfc3339(*at), "archives": archives}));
-    json!({
-        "simulated": {
-            "from": rfc3339(played.from),
-            "to": rfc3339(played.to),
-            "every_seconds": args.every.as_secs_f64(),
-            "backups": played.made,
-            "time_zone": zone.name(),
-        },
-        "keep": keep.collect::<Vec<_>>(),
-        "counts": counts.collect::<Vec<_>>(),
-        "oldest": played.plan.oldest().map(|verdict| rfc3339(verdict.created_at)),
-    })
 }
 
 fn show(played: &Simulation, policy: &Policy, args: &RotateArgs, zone: Tz, context: &mut Context) {

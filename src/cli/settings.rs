@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 
 use super::GlobalArgs;
 use super::context::quoted;
-use super::exit::Usage;
 use crate::config::{DotEnv, Effective, FileLayer, Flag, Key, Layers, Look, Origin, Problem, Value, Variables};
+use crate::failure::{Failure, FailureKind, Remedy};
 use crate::platform::{self, Links, Writers};
 
 /// The largest configuration file that is read, in bytes.
@@ -69,19 +69,21 @@ impl Configuration {
             [only] => Err(usage(only).into()),
             [first, more @ ..] => {
                 let message = format!("{first} (and {})", super::text::count(more.len() as u64, "more problem"));
-                Err(Usage::new(message, "run `heirloom config check` to see all of them").into())
+                Err(Failure::usage(message, Remedy::CheckConfiguration).into())
             }
         }
     }
 
     /// Returns why `DATABASE_PATH` or `DATABASE_URL` names no database, for a command that needs one.
-    pub(super) fn refused_database(&self) -> Option<Usage> {
+    pub(super) fn refused_database(&self) -> Option<Failure> {
         self.effective.refused_database.as_ref().map(usage)
     }
 }
 
-fn usage(problem: &Problem) -> Usage {
-    Usage { message: problem.to_string(), hint: problem.hint.clone() }
+/// Returns a problem of the configuration as the error of a command.
+pub(super) fn usage(problem: &Problem) -> Failure {
+    let failure = Failure::new(FailureKind::Usage, problem.to_string());
+    Failure { remedy: problem.remedy.clone(), ..failure }
 }
 
 /// Finds the configuration file and reads it: the named one, which must be there, else the first of the usual places.
@@ -101,7 +103,7 @@ fn find(flag: Option<&Path>, variables: &Variables<'_>) -> Result<Option<(PathBu
                 place: Some(origin.into()),
                 key: String::new(),
                 message: format!("there is no configuration file {}", quoted(&path)),
-                hint: Some("write one with `heirloom config init FILE`".into()),
+                remedy: Some(Remedy::WriteConfiguration { file: path.clone() }),
             }),
         };
     }
@@ -143,7 +145,7 @@ fn read(path: &Path, choice: Choice) -> Result<Option<String>, Problem> {
             place: None,
             key: String::new(),
             message: format!("cannot use the configuration file {}: {error}", quoted(path)),
-            hint: None,
+            remedy: None,
         }),
     }
 }
@@ -161,7 +163,12 @@ fn unsafe_file(path: &Path, risk: Risk) -> Problem {
             format!("read it, then run `chown root {word}`, or name the file that is meant with `--config FILE`"),
         ),
     };
-    Problem { place: None, key: String::new(), message: format!("{} is not safe to use as root: {why}", quoted(path)), hint: Some(hint) }
+    Problem {
+        place: None,
+        key: String::new(),
+        message: format!("{} is not safe to use as root: {why}", quoted(path)),
+        remedy: Some(hint.into()),
+    }
 }
 
 /// A text file, as it was read.

@@ -1,13 +1,12 @@
 //! `heirloom show`.
 
-use serde_json::json;
-
-use super::list::{snapshot_json, states};
+use super::list::states;
 use super::table::{Column, Table};
 use super::{Context, Outcome, text};
 use crate::metadata::{DatabaseMetadata, Extent, ReplacedTarget, rfc3339};
 use crate::names::{Name, printable};
 use crate::ops::resolve::{Place, Selected};
+use crate::report::archives::Details;
 
 /// Show everything that an archive says about itself
 #[derive(clap::Args, Debug)]
@@ -28,11 +27,13 @@ pub struct ShowArgs {
 pub(super) fn run(args: &ShowArgs, context: &mut Context) -> anyhow::Result<Outcome> {
     let selected = super::latest::find(&args.archive, args.set.as_ref(), "show", context)?;
     if context.ui.is_json() {
-        let mut document = snapshot_json(&selected.snapshot);
-        document["replaces"] = json!(selected.snapshot.replaces);
-        document["metadata"] = json!(selected.archive.contents().metadata);
-        document["oddities"] = json!(selected.archive.contents().oddities);
-        context.ui.document(&document);
+        let contents = selected.archive.contents();
+        context.ui.document(&Details {
+            archive: (&selected.snapshot).into(),
+            replaces: selected.snapshot.replaces.clone(),
+            metadata: contents.metadata.clone(),
+            oddities: contents.oddities.clone(),
+        });
     } else {
         tell(context, &selected);
     }

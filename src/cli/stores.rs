@@ -3,10 +3,10 @@
 use std::cell::{Cell, RefCell};
 use std::path::{Path, PathBuf};
 
-use super::exit::Usage;
 use super::settings::variable;
 use super::{Context, Ui};
 use crate::config::{Key, Origin};
+use crate::failure::Failure;
 use crate::names::printable;
 use crate::ops::Repository;
 use crate::ops::reach::{self, Expected};
@@ -140,14 +140,14 @@ pub(super) fn is_below(root: &Path, mount: &Path) -> bool {
 }
 
 /// Returns who else may read the archives. Fails if the group does not exist.
-pub(super) fn access(context: &Context) -> Result<Access, Usage> {
+pub(super) fn access(context: &Context) -> Result<Access, Failure> {
     let Some(name) = &context.settings.store_group else { return Ok(Access { mode: context.settings.store_mode, group: None }) };
     match platform::group_id(name) {
         Ok(Some(group)) => Ok(Access { mode: context.settings.store_mode, group: Some(group) }),
         Ok(None) => {
             let message = format!("store.group: there is no group \"{}\" in /etc/group", printable(name));
-            Err(Usage::new(message, format!("create it with `groupadd {}`, or write its number", printable(name))))
+            Err(Failure::usage(message, format!("create it with `groupadd {}`, or write its number", printable(name))))
         }
-        Err(cause) => Err(Usage::new(format!("store.group: cannot read /etc/group: {cause}"), "write the number of the group")),
+        Err(cause) => Err(Failure::usage(format!("store.group: cannot read /etc/group: {cause}"), "write the number of the group")),
     }
 }

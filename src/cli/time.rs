@@ -3,14 +3,14 @@
 use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, TimeZone as _, Utc};
 use chrono_tz::Tz;
 
-use super::exit::Usage;
+use crate::failure::Failure;
 use crate::names::printable;
 
 /// Reads a time as people write it.
-pub(super) fn time(text: &str, zone: Tz) -> Result<DateTime<Utc>, Usage> {
+pub(super) fn time(text: &str, zone: Tz) -> Result<DateTime<Utc>, Failure> {
     let wrong = || {
         let hint = "write 2026-03-01T03:00:00Z, '2026-03-01 03:00', or 2026-03-01 for the end of that day";
-        Usage::new(format!("\"{}\" is no time", printable(text)), hint)
+        Failure::usage(format!("\"{}\" is no time", printable(text)), hint)
     };
     if let Ok(time) = DateTime::parse_from_rfc3339(text) {
         return Ok(time.to_utc());

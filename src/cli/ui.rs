@@ -135,7 +135,8 @@ impl Ui {
 
     /// Prints the one JSON document of a command.
     pub fn document(&mut self, document: &impl Serialize) {
-        match serde_json::to_string_pretty(document) {
+        // Through a value, so that the fields are in the order of their names, whatever the report's.
+        match serde_json::to_value(document).and_then(|document| serde_json::to_string_pretty(&document)) {
             Ok(text) => self.write_stdout(&text),
             Err(error) => self.output_failure = Some(error.into()),
         }
@@ -225,8 +226,11 @@ impl Ui {
     }
 
     /// Prints a JSON document on stderr: an error.
-    pub fn stderr_json(&self, document: &serde_json::Value) {
-        self.write_stderr(&document.to_string());
+    pub fn stderr_json(&self, document: &impl Serialize) {
+        match serde_json::to_value(document) {
+            Ok(document) => self.write_stderr(&document.to_string()),
+            Err(error) => self.write_stderr(&error.to_string()),
+        }
     }
 
     fn stderr(&self, text: &str) {

@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::context::quoted;
-use super::exit::Usage;
 use super::restore::{RestoreArgs, skipped};
 use super::restore_apply::{Carried, Job, carry_out};
 use super::{Context, Outcome, text};
 use crate::database::Proof;
+use crate::failure::Failure;
 use crate::metadata::Kind;
 use crate::names::{Name, printable};
 use crate::ops::Repository;
@@ -18,6 +18,7 @@ use crate::ops::resolve::{Place, Selected, Wanted, in_store, resolve};
 use crate::ops::restore::undo::{Choice, End, History, Past, Scope, Targets};
 use crate::ops::restore::{self, Interrupted, Known, RestoreError, Where};
 use crate::platform::{parent, resolved};
+use crate::report::restore::Outcome as Skip;
 
 /// What an interrupted restore that is taken back turns out to be, where it died early.
 const NOTHING_CHANGED: &str = "the interrupted restore had changed nothing; its note is removed";
@@ -36,7 +37,7 @@ pub(super) fn run(args: &RestoreArgs, context: &mut Context) -> anyhow::Result<O
         let (past, safety) = match history.choose(&scope) {
             Choice::TakeBack(past, safety) => (past, safety),
             // There was only the interrupted one.
-            Choice::Nothing if !cleared.is_empty() => return Ok(skipped(context, "unchanged", NOTHING_CHANGED)),
+            Choice::Nothing if !cleared.is_empty() => return Ok(skipped(context, Skip::Unchanged, NOTHING_CHANGED)),
             other => return Err(refusal(other, context, &store).into()),
         };
         let selected = match pending::open(&store, safety.as_str(), &reading)? {
@@ -67,7 +68,7 @@ fn take_back(args: &RestoreArgs, context: &mut Context, selected: &Selected, pas
                 "name the file: {}",
                 context.command_line(&["restore", "--undo", &shown, "--only", target.name.as_str(), "--to", "FILE"])
             );
-            return Err(RestoreError::CannotUndo { why, hint }.into());
+            return Err(RestoreError::CannotUndo { why, remedy: hint.into() }.into());
         }
         if target.missing {
             removals.push((target.name.clone(), PathBuf::from(&target.path)));
@@ -97,14 +98,14 @@ fn of_archive(args: &RestoreArgs, context: &mut Context, text: &str, reading: &R
     let snapshot = &selected.snapshot;
     if snapshot.kind != Kind::Safety {
         let message = format!("\"{}\" is not a safety backup, so there is no restore to undo", printable(text));
-        return Err(Usage::new(message, format!("restore it: {}", context.command_line(&["restore", text]))).into());
+        return Err(Failure::usage(message, format!("restore it: {}", context.command_line(&["restore", text]))).into());
     }
     let contents = selected.archive.contents();
     if let (Some(replaces), Where::Known) = (&snapshot.replaces, args.place()) {
         if !context.host.owns(&snapshot.host) {
             let why = format!("\"{}\" was made on the host \"{}\"", snapshot.name, snapshot.host);
             let hint = context.command_line(&["restore", "--undo", text, "--to-original"]);
-            return Err(RestoreError::CannotUndo { why, hint: format!("to write to its paths here: {hint}") }.into());
+            return Err(RestoreError::CannotUndo { why, remedy: format!("to write to its paths here: {hint}").into() }.into());
         }
         let folders: Vec<&Path> = replaces.targets.iter().map(|target| parent(Path::new(&target.path))).collect();
         let interrupted = restore::beside(folders)?.iter().any(|old| old.note.restore == replaces.restore);
@@ -122,7 +123,7 @@ fn of_archive(args: &RestoreArgs, context: &mut Context, text: &str, reading: &R
         };
         return Ok(match take_back(args, context, &selected, &past)? {
             Carried::Through(outcome) => outcome,
-            Carried::AlreadyThere if interrupted => skipped(context, "unchanged", NOTHING_CHANGED),
+            Carried::AlreadyThere if interrupted => skipped(context, Skip::Unchanged, NOTHING_CHANGED),
             Carried::AlreadyThere => Outcome::Done,
         });
     }
@@ -179,7 +180,7 @@ fn refusal(choice: Choice, context: &Context, store: &Repository) -> RestoreErro
                 format!("the newest change of {} is a guarded command that failed and was not rolled back ({})", past.set, age(&past));
             RestoreError::CannotUndo {
                 why,
-                hint: format!("roll it back: {}", context.command_line(&["restore", &archive, "--to-original", "--force"])),
+                remedy: format!("roll it back: {}", context.command_line(&["restore", &archive, "--to-original", "--force"])).into(),
             }
         }
         Choice::NoWayBack(past) if past.end == End::Interrupted => {
@@ -187,15 +188,18 @@ fn refusal(choice: Choice, context: &Context, store: &Repository) -> RestoreErro
                 format!("the interrupted restore of {}{} ({}) has no safety backup in this store", paths(&past), of(&past), age(&past));
             let elsewhere = past.store.filter(|other| !store.is_at(Path::new(other)));
             let hint = elsewhere.map_or_else(
-                || "restore all of its databases again: `heirloom restore`".to_owned(),
+                || format!("restore all of its databases again: {}", context.typed.quoted(&["restore"])),
                 |other| format!("name the store that it used: heirloom restore --undo --dir {}", restore::shell_word(&other)),
             );
-            RestoreError::CannotUndo { why, hint }
+            RestoreError::CannotUndo { why, remedy: hint.into() }
         }
         Choice::NoWayBack(past) => {
             let why = format!("the restore of {}{}, {}, had no safety backup, so it cannot be undone", paths(&past), of(&past), age(&past));
             let list = context.command_line(&["list"]);
-            RestoreError::CannotUndo { why, hint: format!("restore another archive (`{list}`), or undo an older restore: {older}") }
+            RestoreError::CannotUndo {
+                why,
+                remedy: format!("restore another archive (`{list}`), or undo an older restore: {older}").into(),
+            }
         }
         Choice::Overtaken(past, newer) => {
             let why = format!("a newer restore of {}{} ({}) has replaced {}", newer.set, of(&newer), age(&newer), paths(&newer));
@@ -205,14 +209,14 @@ fn refusal(choice: Choice, context: &Context, store: &Repository) -> RestoreErro
                 |first| format!("undo that one first: {first}"),
             );
             let _ = past;
-            RestoreError::CannotUndo { why, hint }
+            RestoreError::CannotUndo { why, remedy: hint.into() }
         }
         Choice::Updated(past, update) => {
             let why = format!("a command was guarded since the restore of {}{} ({})", past.set, of(&past), age(&past));
             let before = context.command_line(&["restore", update.as_str(), "--to-original", "--force"]);
             let anyway = past.safety.as_ref().map(|safety| context.command_line(&["restore", "--undo", safety.as_str(), "--force"]));
             let anyway = anyway.map(|command| format!("; to go back to before that restore: {command}")).unwrap_or_default();
-            RestoreError::CannotUndo { why, hint: format!("to go back to before the guarded command: {before}{anyway}") }
+            RestoreError::CannotUndo { why, remedy: format!("to go back to before the guarded command: {before}{anyway}").into() }
         }
         Choice::SeveralSets(sets) => {
             let names: Vec<&str> = sets.iter().map(Name::as_str).collect();
@@ -220,7 +224,7 @@ fn refusal(choice: Choice, context: &Context, store: &Repository) -> RestoreErro
             let first = names.first().copied().unwrap_or("NAME");
             RestoreError::AmbiguousUndo {
                 why,
-                hint: format!("name the set: {}", context.command_line(&["restore", "--undo", "--set", first])),
+                remedy: format!("name the set: {}", context.command_line(&["restore", "--undo", "--set", first])).into(),
             }
         }
         Choice::Nothing | Choice::TakeBack(..) => RestoreError::NothingToUndo { location: store.location() },

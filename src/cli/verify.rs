@@ -1,17 +1,17 @@
 //! `heirloom verify`.
 
-use serde_json::{Value, json};
-
 use super::log::Record;
 use super::ui::Tone;
 use super::{Context, Outcome};
 use crate::archive::ArchiveError;
+use crate::failure::is_interruption;
 use crate::names::{ArchiveName, Name, printable};
 use crate::ops::Repository;
 use crate::ops::inventory::{Foreign, inventory};
+use crate::ops::jobs::meant;
 use crate::ops::resolve::{Place, Selected, in_store};
 use crate::ops::verify::{State, Verified, VerifyDepth, verify};
-use crate::progress::Interrupted;
+use crate::report::archives::{Verification, VerifiedArchive};
 use crate::store::StoreError;
 
 /// Prove that archives can be restored
@@ -85,18 +85,18 @@ pub(super) fn run(args: &VerifyArgs, context: &mut Context) -> anyhow::Result<Ou
                 tell(context, &looked.shown, &verified);
                 documents.push(document(&looked.shown, &verified));
             }
-            Err(error) if error.chain().any(|cause| cause.is::<Interrupted>()) => return Err(error),
+            Err(error) if is_interruption(&error) => return Err(error),
             Err(error) => {
                 let error = error.context(format!("cannot verify \"{}\"", printable(&looked.shown)));
-                documents.push(json!({"archive": looked.shown, "state": "unknown", "findings": [format!("{error:#}")]}));
+                documents.push(VerifiedArchive { archive: looked.shown, state: "unknown", findings: vec![format!("{error:#}")] });
                 if let Some(earlier) = failed.replace(error) {
-                    super::exit::report(&earlier, &mut context.ui);
+                    super::exit::report(&earlier, &context.typed, &mut context.ui);
                 }
             }
         }
     }
     if context.ui.is_json() {
-        context.ui.document(&json!({"depth": depth.as_str(), "archives": documents}));
+        context.ui.document(&Verification { depth: depth.as_str(), archives: documents });
     }
     match failed {
         _ if damaged > 0 => Ok(Outcome::Found(13)),
@@ -126,7 +126,7 @@ fn look_at_named(args: &VerifyArgs, context: &Context) -> anyhow::Result<Vec<Loo
 fn warn_of_unreadable(context: &Context) -> anyhow::Result<()> {
     let found = inventory(&context.store()?, &context.reading(), &context.ui.progress())?;
     for foreign in found.foreign.iter().filter(|foreign| foreign.is_damaged()) {
-        context.ui.warning(format!("{}: {}; see `heirloom verify --all`", foreign.name, foreign.why));
+        context.ui.warning(format!("{}: {}; see {}", foreign.name, foreign.why, context.typed.quoted(&["verify", "--all"])));
     }
     Ok(())
 }
@@ -138,7 +138,7 @@ fn look_at_all(args: &VerifyArgs, context: &Context) -> anyhow::Result<Vec<Looke
     for newer in found.foreign.iter().filter(|foreign| foreign.newer().is_some()) {
         context.ui.warning(format!("{}: written by a newer heirloom, not verified; update heirloom", newer.name));
     }
-    super::meant::refuse_unknown_set(args.set.as_ref(), &found, context)?;
+    meant::refuse_unknown_set(args.set.as_ref(), &found, &context.surroundings())?;
     let mut looked = Vec::new();
     let of_set = found.snapshots.iter().filter(|snapshot| args.set.as_ref().is_none_or(|set| *set == snapshot.set));
     // An archive that cannot even be described belongs to no set; it is looked at with all of them.
@@ -220,6 +220,6 @@ fn tell(context: &mut Context, shown: &str, verified: &Verified) {
     }
 }
 
-fn document(shown: &str, verified: &Verified) -> Value {
-    json!({"archive": shown, "state": verified.state.as_str(), "findings": verified.findings})
+fn document(shown: &str, verified: &Verified) -> VerifiedArchive {
+    VerifiedArchive { archive: shown.to_owned(), state: verified.state.as_str(), findings: verified.findings.clone() }
 }

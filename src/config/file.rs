@@ -101,7 +101,7 @@ impl Reader {
 
     fn problem(&mut self, span: Range<usize>, key: String, message: String) {
         let place = self.layer.origin(self.line(span), Vec::new());
-        self.problems.push(Problem { place: Some(place.into()), key, message, hint: None });
+        self.problems.push(Problem { place: Some(place.into()), key, message, remedy: None });
     }
 
     /// Returns the entries of a table. Reports a value that is not a table, and returns nothing.

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::file::FileDatabase;
 use super::{Expanded, FileLayer, Key, Settings, Value, Variables, database_path, expand, local_zone};
+use crate::failure::Remedy;
 use crate::names::{Name, printable};
 
 /// Where a value comes from.
@@ -70,7 +71,7 @@ pub struct Problem {
     /// What is wrong.
     pub message: String,
     /// What to do.
-    pub hint: Option<String>,
+    pub remedy: Option<Remedy>,
 }
 
 impl fmt::Display for Problem {
@@ -197,13 +198,13 @@ impl Layers<'_> {
         match (key, value) {
             (Key::StoreDir | Key::StoreMount, Value::Text(text)) => {
                 let problem =
-                    |message| Problem { place: Some(file.origin(*line, Vec::new()).into()), key: key.to_string(), message, hint: None };
+                    |message| Problem { place: Some(file.origin(*line, Vec::new()).into()), key: key.to_string(), message, remedy: None };
                 match expand(text, |name| self.lookup(name)).map_err(problem)? {
                     Expanded::Path(path, variables) => Ok(Some((Value::Path(file.folder().join(path)), file.origin(*line, variables)))),
                     Expanded::Unset(variable) => Err(Problem {
-                        hint: Some(match key {
-                            Key::StoreDir => format!("set {variable}, or name the store with `--dir`"),
-                            _ => format!("set {variable}"),
+                        remedy: Some(match key {
+                            Key::StoreDir => Remedy::SetVariableOrNameStore { variable: variable.clone() },
+                            _ => Remedy::Advice(format!("set {variable}")),
                         }),
                         ..problem(format!("the variable {variable} is not set"))
                     }),
@@ -230,7 +231,7 @@ impl Layers<'_> {
                 place: Some(origin.clone().into()),
                 key: key.to_string(),
                 message,
-                hint: None,
+                remedy: None,
             })?;
             effective.origins.insert(key, origin);
         }
@@ -240,11 +241,11 @@ impl Layers<'_> {
     /// Chooses the path of a database: the first candidate that exists, else the last whose variables are set.
     fn database(&self, database: &FileDatabase, effective: &mut Effective) -> Result<(), Problem> {
         let Some(file) = self.file else { return Ok(()) };
-        let problem = |message: String, hint: Option<String>| Problem {
+        let problem = |message: String, remedy: Option<Remedy>| Problem {
             place: Some(file.origin(database.line, Vec::new()).into()),
             key: database.key(),
             message,
-            hint,
+            remedy,
         };
         let mut unset = Vec::new();
         let mut chosen: Option<(PathBuf, Vec<String>, Look)> = None;
@@ -266,7 +267,7 @@ impl Layers<'_> {
         let Some((path, variables, found)) = chosen else {
             // Leaving the database out would make a backup that silently contains less.
             let hint = format!("set {}, or add a path at the end of the list", unset.join(" or "));
-            return Err(problem(format!("no usable path: {} not set", unset.join(", ")), Some(hint)));
+            return Err(problem(format!("no usable path: {} not set", unset.join(", ")), Some(hint.into())));
         };
         let set = effective.settings.sets.entry(database.set.clone()).or_default();
         let same =
@@ -300,7 +301,7 @@ impl Layers<'_> {
                     place: Some(origin.clone().into()),
                     key: String::new(),
                     message: why.to_owned(),
-                    hint: Some("name the database on the command line, in DATABASE_PATH, or in a set of the configuration".into()),
+                    remedy: Some("name the database on the command line, in DATABASE_PATH, or in a set of the configuration".into()),
                 });
             }
         }

@@ -11,7 +11,6 @@ use crate::database::processes::holders::Holder;
 use crate::database::processes::unlinked::Unlinked;
 use crate::names::printable;
 use crate::progress::Interrupted;
-use crate::text::{shell_word, unexpanded};
 
 /// Why a database cannot be copied or checked. Each variant names the file.
 #[derive(Debug)]
@@ -128,74 +127,6 @@ impl SourceError {
         let Self::Io { path, .. } = self else { return false };
         path == source || ["-wal", "-journal"].iter().any(|ending| *path == crate::database::sidecars::sidecar(source, ending))
     }
-
-    /// Returns what the user can do next, if known.
-    pub fn hint(&self) -> Option<String> {
-        let hint = match self {
-            Self::Unlinked { path, found } => return Some(found.rescue(path)),
-            Self::Missing(path) => return Some(hint_for_missing(path)),
-            Self::Empty { wal_beside: true, .. } => {
-                "its -wal may hold the data: copy both files away before anything opens them, since SQLite would delete the -wal"
-            }
-            Self::Empty { .. } => "an application that was never started can leave such a file; it contains nothing to back up",
-            Self::NotADatabase { why, .. } if why.contains("truncated") => {
-                "an interrupted copy or a full disk can leave such a file; restore the last good backup (`heirloom list`)"
-            }
-            Self::NotADatabase { path, .. } => {
-                return Some(format!(
-                    "if it is encrypted, back it up with its application; otherwise run `file {}` to see what it is",
-                    shown(path)
-                ));
-            }
-            Self::Damaged { why, .. } if why.contains("its -wal") => {
-                "first copy the file and its -wal to a safe place; `heirloom list` shows the last good backup"
-            }
-            Self::Damaged { .. } => {
-                "keep the file; restore the last good backup (`heirloom list`), or keep a damaged copy with `--keep-damaged`"
-            }
-            Self::Contradicted { path, rebuild, .. } => {
-                return Some(format!(
-                    "the index or the table is wrong, and a rebuild would hide which: compare these rows with the last good backup (`heirloom \
-                     list`) and restore it, or, if you know that the table is right, run: sqlite3 {} {}",
-                    shown(path),
-                    shell_word(&rebuild.join("; "))
-                ));
-            }
-            Self::Unsupported { .. } => "use the application's own backup tool for this database",
-            Self::Busy { .. } => {
-                "try again when the application is less busy; if it uses `locking_mode=EXCLUSIVE`, stop it during the backup"
-            }
-            Self::Exclusive { holder, .. } => {
-                return Some(format!(
-                    "with `locking_mode=EXCLUSIVE` a process never releases its lock, and waiting does not help: stop process {} during \
-                     the backup, or set `PRAGMA locking_mode=NORMAL` in it",
-                    holder.pid
-                ));
-            }
-            Self::NotAFile { .. } | Self::Io { .. } | Self::Interrupted(_) => return None,
-        };
-        Some(hint.to_owned())
-    }
-}
-
-/// Returns the hint for a missing path: often the path is nearly right.
-fn hint_for_missing(path: &Path) -> String {
-    if let Some(hint) = unexpanded(path) {
-        return hint;
-    }
-    let absolute = Path::new("/").join(path);
-    if path.is_relative() && absolute.is_file() {
-        let absolute = shown(&absolute);
-        return format!(
-            "{absolute} exists: an absolute path begins with a slash, and in a URL that makes four (sqlite:///{absolute}), since \
-             three make a path relative to the working folder"
-        );
-    }
-    "check the path; `--if-exists` makes a missing database a success, for a first deployment".to_owned()
-}
-
-fn shown(path: &Path) -> String {
-    shell_word(&path.to_string_lossy())
 }
 
 impl fmt::Display for SourceError {
@@ -294,13 +225,25 @@ pub enum TargetError {
         /// What it waited for, and how long.
         why: String,
     },
-    /// It cannot be replaced this way: a folder, another text encoding with open connections, another page size in WAL
-    /// mode.
+    /// It cannot be replaced: a folder, an empty file at its path, a process that has it open.
     Refused {
         /// The target.
         path: PathBuf,
-        /// Why, and what works instead.
+        /// The reason.
         why: String,
+    },
+    /// It can only be replaced as a file, not through open connections: another text encoding, another page size in WAL
+    /// mode.
+    NeedsOffline {
+        /// The target.
+        path: PathBuf,
+        /// The reason.
+        why: String,
+    },
+    /// Not every process is visible, so another one may have it open.
+    Unproved {
+        /// The target.
+        path: PathBuf,
     },
     /// This process is root without permission to change owners, and the database belongs to another user.
     NotOwner {
@@ -331,27 +274,17 @@ pub enum TargetError {
     Interrupted(Interrupted),
 }
 
-impl TargetError {
-    /// Returns what the user can do next, if known.
-    pub fn hint(&self) -> Option<String> {
-        match self {
-            Self::Busy { .. } => {
-                Some("stop the programs that use it, or try again later; an application with `locking_mode=EXCLUSIVE` never releases its lock".into())
-            }
-            Self::Failed { .. } => Some("stop the programs that use it and add `--offline`, which replaces the file itself".into()),
-            Self::NotOwner { owner, .. } => Some(format!(
-                "run the same command as its owner, with `setpriv --reuid={owner} --clear-groups` before it, or as root with CAP_CHOWN"
-            )),
-            Self::Refused { .. } | Self::Io { .. } | Self::Source(_) | Self::Interrupted(_) => None,
-        }
-    }
-}
-
 impl fmt::Display for TargetError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Busy { path, why } => write!(f, "{} is busy: {why}", quoted(path)),
-            Self::Refused { path, why } => write!(f, "{} cannot be replaced: {why}", quoted(path)),
+            Self::Refused { path, why } | Self::NeedsOffline { path, why } => write!(f, "{} cannot be replaced: {why}", quoted(path)),
+            Self::Unproved { path } => write!(
+                f,
+                "{} cannot be replaced: it cannot be proved that nobody has it open, since not every process can be seen (not root, or \
+                 inside a container)",
+                quoted(path)
+            ),
             Self::NotOwner { path, owner } => write!(
                 f,
                 "{} cannot be replaced: it belongs to user {owner}, and root without CAP_CHOWN would leave files beside it that this user cannot open",

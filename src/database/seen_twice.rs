@@ -4,11 +4,11 @@
 //! it fails with the system's error, and only damage that is seen again afterwards is evidence.
 
 use std::io;
-use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
 use crate::database::error::SourceError;
-use crate::database::sidecars::{is_no_file, open_regular, sidecar};
+use crate::database::sidecars::{is_no_file, sidecar};
+use crate::platform::{PositionalIo as _, open_regular};
 use crate::progress::Progress;
 
 /// The main file of a database, and the sidecars that contain commits. The `-shm` is only an index that SQLite

@@ -1,12 +1,11 @@
 //! The files that SQLite keeps beside a database.
 
 use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions};
+use std::fs;
 use std::io::{self, Read as _};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::OFlags;
+use crate::platform::open_regular;
 
 /// What SQLite keeps beside a database.
 pub(in crate::database) const SIDECARS: [&str; 3] = ["-journal", "-wal", "-shm"];
@@ -63,11 +62,4 @@ pub(in crate::database) fn begins_with_data(journal: &Path) -> io::Result<bool> 
         Err(error) if is_no_file(&error) => Ok(false),
         Err(error) => Err(error),
     }
-}
-
-/// Opens a regular file for reading, and nothing else: no link, no pipe.
-pub(in crate::database) fn open_regular(path: &Path) -> io::Result<File> {
-    let flags = OFlags::NONBLOCK | OFlags::NOFOLLOW;
-    let file = OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path)?;
-    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")) }
 }

@@ -3,10 +3,11 @@
 use chrono::{DateTime, Utc};
 
 use super::{Absent, Asked, Candidate, Completeness, Decision, From, Newer, Question, Remembered, Take, Target, Why};
+use crate::lineage;
 use crate::metadata::Kind;
 use crate::names::{ArchiveName, Name};
 use crate::snapshot::{Brief, Snapshot};
-use crate::streams::{self, FileIdentity, Place, Stream};
+use crate::streams::{FileIdentity, Place, Stream};
 
 /// Returns whether files of other tools may be chosen: they are never the newest beside archives.
 pub(super) fn plain_counts(snapshots: &[Snapshot]) -> bool {
@@ -278,7 +279,7 @@ impl<'a> Search<'a> {
     /// Returns the newest archive of each application that shares a stream, if several are in use.
     fn in_use(&self, stream: &Stream) -> Vec<ArchiveName> {
         let until = self.question.at.map_or(self.question.now, |at| at.min(self.question.now));
-        streams::in_use(self.snapshots.iter().copied(), stream, until)
+        lineage::in_use(self.snapshots.iter().copied(), stream, until)
     }
 
     /// Returns the newest archive that this host remembers, that could be chosen, and that is not in the store.

@@ -5,12 +5,15 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use chrono::{DateTime, TimeDelta, Utc};
 
+use super::explain::remedy_for_source;
 use super::inventory::{Reading, inventory};
 use super::pack::{Packed, Provenance, Request, Staged, pack};
 use super::resolve::in_store;
 use crate::clock::Clock;
 use crate::database::{Limits, Source, SourceError, is_about_index, is_blank, pin, probe, refuse_unlinked};
+use crate::failure::Remedy;
 use crate::latest::Remembered;
+use crate::lineage;
 use crate::metadata::{DatabaseMetadata, Extent, Integrity, Kind};
 use crate::names::{ArchiveName, HostLabel, Name};
 use crate::ops::Repository;
@@ -19,7 +22,7 @@ use crate::progress::{Progress, Stage};
 use crate::retention;
 use crate::snapshot::{Brief, Snapshot};
 use crate::store::StoreError;
-use crate::streams::{self, OwnHost, Place, Stream};
+use crate::streams::{OwnHost, Place, Stream};
 use crate::workspace::Hold;
 use crate::workspace::scratch::{Scratch, sweep_beside, sweep_beside_databases};
 
@@ -33,9 +36,20 @@ pub struct Plan {
     /// The databases of 0 bytes among others that can be backed up.
     pub empty: Vec<Source>,
     /// The files among others that can be backed up that are no databases, or that this user may not read, and why.
-    pub unreadable: Vec<(Source, String)>,
+    pub unreadable: Vec<LeftOut>,
     /// How the archive is made; `absent` names the missing, empty and unreadable ones and those that were not chosen.
     pub request: Request,
+}
+
+/// A database of which nothing can be read.
+#[derive(Debug, Clone)]
+pub struct LeftOut {
+    /// The database.
+    pub source: Source,
+    /// Why, with the path.
+    pub why: String,
+    /// What can be done about it.
+    pub remedy: Option<Remedy>,
 }
 
 /// What to do about databases that do not exist.
@@ -63,7 +77,7 @@ pub fn plan(sources: Vec<Source>, if_missing: IfMissing, mut request: Request) -
                 if blank && if_missing == IfMissing::Skip { missing.push(source) } else { empty.push(source) }
             }
             Ok(_) => match probe(&source.path) {
-                Err(error) if is_unreadable(&error) => unreadable.push((source, one_line(&error))),
+                Err(error) if is_unreadable(&error) => unreadable.push(left_out(source, &error)),
                 // Whatever else is wrong is found again when it is opened.
                 _ => present.push(source),
             },
@@ -77,9 +91,9 @@ pub fn plan(sources: Vec<Source>, if_missing: IfMissing, mut request: Request) -
     // With nothing else to back up there is nothing that it could stop; looking at it says what it is.
     if present.is_empty() {
         present.append(&mut empty);
-        present.extend(unreadable.drain(..).map(|(source, _)| source));
+        present.extend(unreadable.drain(..).map(|unreadable: LeftOut| unreadable.source));
     }
-    let left_out = missing.iter().chain(&empty).chain(unreadable.iter().map(|(source, _)| source));
+    let left_out = missing.iter().chain(&empty).chain(unreadable.iter().map(|unreadable| &unreadable.source));
     request.absent.extend(left_out.map(|source| source.name.clone()));
     Ok(Plan { sources: present, missing, empty, unreadable, request })
 }
@@ -93,11 +107,9 @@ fn is_unreadable(error: &SourceError) -> bool {
     }
 }
 
-/// Returns an error with its cause and what can be done.
-fn one_line(error: &SourceError) -> String {
+fn left_out(source: Source, error: &SourceError) -> LeftOut {
     let cause = std::error::Error::source(error).map(|cause| format!(": {cause}")).unwrap_or_default();
-    let hint = error.hint().map(|hint| format!("; {hint}")).unwrap_or_default();
-    format!("{error}{cause}{hint}")
+    LeftOut { source, why: format!("{error}{cause}"), remedy: remedy_for_source(error) }
 }
 
 /// Returns the newest archive of each database that is not there: then it is no first deployment.
@@ -193,6 +205,8 @@ pub enum Note {
         path: PathBuf,
         /// Why, with the path.
         why: String,
+        /// What can be done about it.
+        remedy: Option<Remedy>,
     },
     /// A guarded command works on the database, so that the archive is a safety backup.
     Guarded {
@@ -218,7 +232,7 @@ pub fn stream_of(source: &Source, set: &Name, host: &HostLabel) -> Stream {
 pub fn own_stream(source: &Source, set: &Name, host: &HostLabel, archives: &[Snapshot], now: DateTime<Utc>) -> Stream {
     let stream = stream_of(source, set, host);
     let file = platform::file_identity(&source.path).ok().flatten();
-    let before = streams::before(archives, &stream, &source.name, file.as_ref(), now);
+    let before = lineage::before(archives, &stream, &source.name, file.as_ref(), now);
     Stream { file: file.filter(|_| before.by_file), ..stream }
 }
 
@@ -253,10 +267,11 @@ pub fn execute(repository: &Repository, plan: &Plan, run: &Run<'_>, progress: &d
     let folder = elsewhere.as_ref().unwrap_or(&scratch).path();
     let (mut staged, mut streams, mut notes) = (Vec::new(), Vec::new(), Vec::new());
     notes.extend(plan.empty.iter().map(|source| Note::Empty { database: source.name.clone(), path: source.path.clone() }));
-    notes.extend(plan.unreadable.iter().map(|(source, why)| Note::Unreadable {
+    notes.extend(plan.unreadable.iter().map(|LeftOut { source, why, remedy }| Note::Unreadable {
         database: source.name.clone(),
         path: source.path.clone(),
         why: why.clone(),
+        remedy: remedy.clone(),
     }));
     let mut request = Request { consistent, created_at, ..plan.request.clone() };
     for (index, (source, database)) in plan.sources.iter().zip(pinned.databases).enumerate() {
@@ -265,7 +280,7 @@ pub fn execute(repository: &Repository, plan: &Plan, run: &Run<'_>, progress: &d
         let copied = database.copy_and_look(&copy, limits, progress)?;
         let mut provenance = provenances[index].clone();
         let mut stream = stream_of(source, &request.set, &request.host.label);
-        let before = streams::before(&known, &stream, &source.name, provenance.file.as_ref(), created_at);
+        let before = lineage::before(&known, &stream, &source.name, provenance.file.as_ref(), created_at);
         (provenance.by_file, provenance.previous) = (before.by_file, before.previous);
         stream.file = provenance.file.clone().filter(|_| before.by_file);
         streams.push(stream);

@@ -7,10 +7,10 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 
 use super::plain::{Sources, Spared, spared};
+use crate::clock::Clock;
 use crate::names::{ArchiveName, Name};
 use crate::ops::Repository;
 use crate::progress::Progress;
@@ -86,8 +86,8 @@ pub struct Request<'a> {
     pub sources: &'a Sources,
     /// The repository.
     pub repository: &'a Repository,
-    /// The present.
-    pub now: DateTime<Utc>,
+    /// The clock.
+    pub clock: &'a Clock,
 }
 
 /// Decides whether these archives may be removed. The archives are newest first; those in use are marked as held.
@@ -95,7 +95,8 @@ pub fn plan(snapshots: &[Snapshot], request: &Request<'_>) -> anyhow::Result<Pla
     let chosen = |snapshot: &&Snapshot| request.names.contains(&snapshot.name);
     let mut remove: Vec<Snapshot> = snapshots.iter().filter(chosen).cloned().collect();
     remove.reverse();
-    let scene = Scene { shrinks_off: request.shrinks_off.clone(), ..Scene::new(request.now, Tz::UTC) };
+    let now = request.clock.now();
+    let scene = Scene { shrinks_off: request.shrinks_off.clone(), ..Scene::new(now, Tz::UTC) };
     let open_shrinks = Retention::Cleanup(Limits::default()).plan(snapshots, &scene).open_shrinks;
     let same = |one: &Snapshot, other: &Snapshot| one.name == other.name || one.id.is_some() && one.id == other.id;
     for snapshot in &remove {
@@ -125,7 +126,7 @@ pub fn plan(snapshots: &[Snapshot], request: &Request<'_>) -> anyhow::Result<Pla
             continue;
         }
         // What is dated in the future stands for nothing but for others of its kind.
-        let is_future = |other: &Snapshot| other.created_at > request.now;
+        let is_future = |other: &Snapshot| other.created_at > now;
         let counts = |other: &&Snapshot| other.is_good() && (is_future(snapshot) || !is_future(other));
         for brief in &snapshot.databases {
             let of_stream = |other: &&Snapshot| other.databases.iter().any(|other| other.stream == brief.stream);

@@ -11,12 +11,13 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::Repository;
 pub use super::repository::{ACCEPTED, DAMAGED, KEEP};
 use crate::archive::{ArchiveError, Opener, set_in_name};
+use crate::lineage::unite_resolved;
 use crate::metadata::{DatabaseMetadata, Integrity, Metadata};
 use crate::names::{ArchiveName, HostLabel, Name, printable, time_in_name};
 use crate::progress::{Progress, Stage};
 use crate::snapshot::{Brief, Contents, Held, Snapshot};
 use crate::store::{Entry, ReadStore, StoreError};
-use crate::streams::{Place, Stream, unite_resolved};
+use crate::streams::{Place, Stream};
 
 /// How archives are read that record no zone, no host, or neither.
 #[derive(Debug, Clone)]

@@ -6,11 +6,12 @@ use std::num::NonZeroUsize;
 use super::inventory::{Foreign, Inventory, Reading};
 use super::resolve::{ResolveError, Selected, in_store};
 use super::verify::{State, Verified, VerifyDepth, verify};
+use crate::failure::is_interruption;
 use crate::latest::{Decision, Question, Remembered, Take, decide};
 use crate::metadata::Integrity;
 use crate::names::{ArchiveName, time_in_name};
 use crate::ops::Repository;
-use crate::progress::{Interrupted, Progress};
+use crate::progress::Progress;
 use crate::workspace::Scratch;
 
 /// What is needed to read an archive from end to end.
@@ -143,7 +144,7 @@ fn findings(
         Ok((verified.state == State::Damaged).then(|| verified.findings.join("; ")))
     };
     match read() {
-        Err(error) if error.chain().any(|cause| cause.is::<Interrupted>()) => Err(error),
+        Err(error) if is_interruption(&error) => Err(error),
         // It was not read, so nothing is known about it: an older one in its place may be the wrong state.
         Err(error) => Err(ResolveError::Unread { name: name.as_str().to_owned(), why: format!("{error:#}") }.into()),
         found => found,

@@ -2,14 +2,18 @@
 
 pub mod backup;
 pub mod delete;
+pub mod explain;
 pub mod guard;
 pub mod health;
 pub mod inventory;
+pub mod jobs;
 pub mod latest;
+mod open_archive;
 pub mod pack;
 pub mod pending;
 pub mod plain;
 pub mod reach;
+pub mod reports;
 mod repository;
 pub mod reread;
 pub mod resolve;

@@ -12,9 +12,10 @@ use anyhow::Context as _;
 use chrono::{DateTime, Utc};
 
 use super::inventory::{Marks, Reading, inventory, summarize};
-use super::resolve::{Place, Selected};
+use super::open_archive::{Place, Selected, in_store};
 use super::retain::mark_held;
 use super::{Committer, LockedStore, Taken};
+use crate::clock::Clock;
 use crate::names::{ArchiveName, printable};
 use crate::ops::Repository;
 use crate::platform::sync_folder;
@@ -73,20 +74,22 @@ pub fn add(repository: &Repository, reading: &Reading, snapshots: &mut Vec<Snaps
 
 /// Moves all pending archives to the store, oldest name first, and removes safety archives of the same streams that they make
 /// superfluous, under the lock. The first failure ends it; what was not moved stays pending.
-pub fn send(repository: &Repository, upkeep: &Upkeep, now: DateTime<Utc>, wait: Duration, progress: &dyn Progress) -> anyhow::Result<Sent> {
+pub fn send(repository: &Repository, upkeep: &Upkeep, clock: &Clock, wait: Duration, progress: &dyn Progress) -> anyhow::Result<Sent> {
     let mut sent = Sent::default();
     if repository.workspace().pending_names()?.is_empty() {
         return Ok(sent);
     }
-    let committer = repository.committer(&upkeep.reading.host, now, wait, progress)?;
+    let committer = repository.committer(&upkeep.reading.host, clock.now(), wait, progress)?;
     // Another run may have sent some while this one waited.
     for name in repository.workspace().pending_names()? {
         if let Some(moved) = move_to_store(repository, &committer, &name, &upkeep.reading, wait, progress)? {
             sent.moved.push((name, moved));
         }
     }
-    let thinned =
-        committer.into_locked(wait, progress).map_err(Into::into).and_then(|locked| thin_out(&locked, upkeep, now, &mut sent, progress));
+    let thinned = committer
+        .into_locked(wait, progress)
+        .map_err(Into::into)
+        .and_then(|locked| thin_out(&locked, upkeep, clock.now(), &mut sent, progress));
     if let Err(error) = thinned {
         sent.warnings.push(format!("older safety backups were not removed: {error:#}"));
     }
@@ -121,8 +124,8 @@ fn move_to_store(
 }
 
 /// Returns whether an archive of the store is the pending one.
-fn is_same(repository: &Repository, in_store: &str, pending: &ArchiveName, reading: &Reading) -> anyhow::Result<bool> {
-    let there = super::resolve::in_store(repository, in_store, reading).ok().and_then(|selected| selected.snapshot.id);
+fn is_same(repository: &Repository, name_in_store: &str, pending: &ArchiveName, reading: &Reading) -> anyhow::Result<bool> {
+    let there = in_store(repository, name_in_store, reading).ok().and_then(|selected| selected.snapshot.id);
     let here = open(repository, pending.as_str(), reading)?.and_then(|selected| selected.snapshot.id);
     Ok(there.is_some() && there == here)
 }

@@ -6,9 +6,10 @@ use std::num::NonZeroUsize;
 use super::inventory::{Reading, inventory};
 use super::resolve::in_store;
 use super::verify::{State, Verified, VerifyDepth, verify};
+use crate::failure::is_interruption;
 use crate::names::ArchiveName;
 use crate::ops::Repository;
-use crate::progress::{Interrupted, Progress};
+use crate::progress::Progress;
 use crate::retention::Scope;
 use crate::snapshot::Snapshot;
 use crate::store::StoreError;
@@ -58,7 +59,7 @@ pub fn reread(
                     found.irreplaceable.push(name);
                 }
             }
-            Err(error) if error.chain().any(|cause| cause.is::<Interrupted>()) => return Err(error),
+            Err(error) if is_interruption(&error) => return Err(error),
             // Another run removed it.
             Err(error) if matches!(error.downcast_ref(), Some(StoreError::NotFound { .. })) => {}
             Err(error) => found.unread.push((name, error)),

@@ -4,21 +4,17 @@
 //! named in full. What `latest` means is decided in [`crate::latest`].
 
 use std::fmt;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::Path;
 
-use anyhow::Context as _;
-
-use super::inventory::{ACCEPTED, DAMAGED, Foreign, Inventory, KEEP, Marks, Reading, inventory, summarize};
-use crate::archive::Archive;
+use super::inventory::{Foreign, Inventory, Reading, inventory};
+use super::open_archive::at_path;
+pub use super::open_archive::{Place, Selected, in_store};
 use crate::metadata::Kind;
 use crate::names::{ArchiveName, Name, printable};
 use crate::ops::Repository;
-use crate::platform::OpenFile;
 use crate::progress::Progress;
 use crate::snapshot::Snapshot;
 use crate::store::StoreError;
-use crate::text::shell_word;
 
 /// What the user said.
 #[derive(Debug, Clone, Default)]
@@ -27,25 +23,6 @@ pub struct Wanted {
     pub text: String,
     /// Only archives of this set.
     pub set: Option<Name>,
-}
-
-/// An archive that was found and opened.
-pub struct Selected {
-    /// Its description, with its name in the store or its file name.
-    pub snapshot: Snapshot,
-    /// The archive, held open: removing it does not hurt whoever reads it.
-    pub archive: Archive,
-    /// Where it lies.
-    pub place: Place,
-}
-
-/// Where an archive lies.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Place {
-    /// In the store.
-    Store,
-    /// At a path that the user gave.
-    Path(PathBuf),
 }
 
 /// Why no archive was chosen.
@@ -85,23 +62,6 @@ pub enum ResolveError {
         /// What the system said.
         why: String,
     },
-}
-
-impl ResolveError {
-    /// Says what the user can do next.
-    pub fn hint(&self) -> String {
-        match self {
-            Self::NotFound { available, .. } if available.is_empty() => "it holds no archives; name another store with `--dir`".into(),
-            Self::NotFound { available, .. } => format!("there are: {}", available.join(", ")),
-            Self::Excluded { name, readable: true, .. } => format!(
-                "check it with `heirloom verify {0}`, choose another archive (`heirloom list`), or type its full name: {0}",
-                shell_word(name)
-            ),
-            Self::Excluded { .. } => "choose another archive (`heirloom list`)".into(),
-            Self::Ambiguous { choices, .. } => format!("type more of it: {}", choices.join(", ")),
-            Self::Unread { .. } => "try again; or choose an archive from `heirloom list` and type its full name".into(),
-        }
-    }
 }
 
 impl fmt::Display for ResolveError {
@@ -153,47 +113,6 @@ pub fn resolve(
 
 fn is_file(path: &Path) -> bool {
     std::fs::metadata(path).is_ok_and(|found| found.is_file())
-}
-
-/// Opens an archive of the store by its full name.
-pub fn in_store(repository: &Repository, name: &str, reading: &Reading) -> anyhow::Result<Selected> {
-    let store = repository.store();
-    let known = store.stat(name)?;
-    let source = repository.open(&ArchiveName::new(name)?, known.as_ref())?;
-    let modified = known.map(|entry| entry.modified).unwrap_or_default();
-    let bytes = source.bytes();
-    let place = store.place(name);
-    let opened = reading.opener.open_at(source, place.as_deref(), name, modified);
-    let archive = opened.with_context(|| format!("cannot open \"{}\"", printable(name)))?;
-    let has = |ending: &str| store.stat(&format!("{name}{ending}")).map(|entry| entry.is_some());
-    let marks = Marks { pinned: has(KEEP)?, damaged: has(DAMAGED)?, accepted: has(ACCEPTED)? };
-    let snapshot = summarize(ArchiveName::new(name)?, bytes, archive.contents(), marks, &reading.host);
-    Ok(Selected { snapshot, archive, place: Place::Store })
-}
-
-/// Opens an archive at a path. The marks beside it count as they do in a store.
-fn at_path(path: &Path, reading: &Reading) -> anyhow::Result<Selected> {
-    let shown = || format!("cannot open \"{}\"", printable(&path.to_string_lossy()));
-    let file_name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let file = match OpenFile::open(path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            let location = crate::platform::parent(path).to_string_lossy().into_owned();
-            return Err(StoreError::NotFound { name: file_name, location }.into());
-        }
-        other => other.with_context(shown)?,
-    };
-    let (bytes, modified) = (crate::store::ReadAt::bytes(&file), file.modified());
-    let archive = reading.opener.open_at(Arc::new(file), Some(path), &file_name, modified).with_context(shown)?;
-    // A file by another name is as good an archive; it only cannot be one of a store.
-    let name = ArchiveName::new(file_name.as_str()).or_else(|_| ArchiveName::new(format!("{}.gz", Name::from_path(path))))?;
-    let has = |ending: &str| {
-        let mut beside = path.as_os_str().to_owned();
-        beside.push(ending);
-        std::fs::symlink_metadata(beside).is_ok()
-    };
-    let marks = Marks { pinned: has(KEEP), damaged: has(DAMAGED), accepted: has(ACCEPTED) };
-    let snapshot = summarize(name, bytes, archive.contents(), marks, &reading.host);
-    Ok(Selected { snapshot, archive, place: Place::Path(path.to_owned()) })
 }
 
 fn beginning_with(

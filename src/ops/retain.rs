@@ -9,12 +9,13 @@ use std::io;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::TimeDelta;
 
 use super::LockedStore;
 use super::inventory::{Foreign, KEEP, Reading, inventory};
 use super::plain::{Sources, Spared, spared};
 use super::stale::{STALE_AFTER, Stale, Whereabouts, stale};
+use crate::clock::Clock;
 use crate::names::{ArchiveName, HostLabel, Name, printable};
 use crate::ops::Repository;
 use crate::platform;
@@ -39,9 +40,9 @@ pub struct Request {
     pub made: Option<ArchiveName>,
     /// The sets with `shrink = "off"`.
     pub shrinks_off: BTreeSet<Name>,
-    /// The present.
-    pub now: DateTime<Utc>,
-    /// Whether `now` is ahead of the clock of this machine.
+    /// The clock: the plan is made when its turn comes, which may be long after the run began.
+    pub clock: Clock,
+    /// Whether it is ahead of the clock of this machine.
     pub ahead: bool,
     /// Where days begin and end, and how archives are read that record no zone or no host.
     pub reading: Reading,
@@ -238,6 +239,10 @@ fn decide(repository: &Repository, request: &Request, progress: &dyn Progress) -
             }
         }
     }
+    // An archive of this very run is not dated in the future, even if the clock was set back since.
+    let made = found.snapshots.iter().find(|snapshot| Some(&snapshot.name) == request.made.as_ref());
+    let now = request.clock.now();
+    let now = made.map_or(now, |made| now.max(made.created_at));
     let mut scene = Scene {
         scope: request.scope.clone(),
         made: request.made.as_ref(),
@@ -247,7 +252,7 @@ fn decide(repository: &Repository, request: &Request, progress: &dyn Progress) -
         plain: seen.plain.clone(),
         condemned: asked.condemned.clone(),
         ahead: request.ahead,
-        ..Scene::new(request.now, request.reading.opener.zone)
+        ..Scene::new(now, request.reading.opener.zone)
     };
     // A time that is ahead makes every stream look abandoned.
     if let (Some(own), false) = (&asked.own, request.ahead) {

@@ -70,7 +70,7 @@ fn keep(count: u32) -> retain::Request {
         scope: Scope::everything(),
         made: None,
         shrinks_off: BTreeSet::new(),
-        now: at("2026-03-05T04:00:00Z"),
+        clock: Clock::fixed(at("2026-03-05T04:00:00Z")),
         ahead: false,
         reading: reading(),
         asked: Asked::default(),
@@ -140,7 +140,7 @@ fn the_last_good_archive_is_not_deleted_and_an_older_one_is(world: World) {
             shrinks_off: &BTreeSet::new(),
             sources: &Default::default(),
             repository: &repository,
-            now: at("2026-03-03T03:00:00Z"),
+            clock: &Clock::fixed(at("2026-03-03T03:00:00Z")),
         };
         delete::plan(&world.snapshots(), &request)
     };
@@ -200,7 +200,7 @@ fn make_pending(world: &World, at: DateTime<Utc>) -> ArchiveName {
 fn two_runs_that_send_one_pending_archive_make_one_of_it(world: World) {
     let pending = make_pending(&world, at(FIRST));
     let wait = Duration::from_secs(60);
-    let send = || pending::send(&world.repository(), &upkeep(), at(LATER), wait, &Silent).unwrap().moved;
+    let send = || pending::send(&world.repository(), &upkeep(), &Clock::fixed(at(LATER)), wait, &Silent).unwrap().moved;
     let moved: Vec<_> = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..4).map(|_| scope.spawn(send)).collect();
         threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
@@ -216,9 +216,9 @@ fn a_pending_archive_that_the_store_has_already_is_not_sent_again(world: World) 
     // A run that died after the commit.
     let again = repository.workspace().folder().join("again");
     std::fs::copy(repository.workspace().pending_path(&pending), &again).unwrap();
-    pending::send(&repository, &upkeep(), at(LATER), Duration::ZERO, &Silent).unwrap();
+    pending::send(&repository, &upkeep(), &Clock::fixed(at(LATER)), Duration::ZERO, &Silent).unwrap();
     repository.workspace().commit_pending(&again, &pending, &Default::default()).unwrap();
-    let sent = pending::send(&repository, &upkeep(), at(LATER), Duration::ZERO, &Silent).unwrap();
+    let sent = pending::send(&repository, &upkeep(), &Clock::fixed(at(LATER)), Duration::ZERO, &Silent).unwrap();
     assert_eq!(sent.moved, [(pending.clone(), pending.clone())]);
     assert_eq!(world.files(), [pending.as_str()]);
     assert_eq!(repository.workspace().pending_names().unwrap(), []);

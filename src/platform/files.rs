@@ -1,10 +1,10 @@
 //! Resolves paths, and compares the files that they refer to.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
-use std::os::unix::ffi::OsStringExt as _;
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
@@ -47,6 +47,54 @@ pub fn resolved(path: &Path) -> PathBuf {
 /// Returns the identity of a file: equal for two names of one file, on this machine and as long as it exists.
 pub fn file_id(found: &fs::Metadata) -> (u64, u64) {
     (found.dev(), found.ino())
+}
+
+/// Returns the bytes of a path.
+pub fn path_bytes(path: &Path) -> &[u8] {
+    path.as_os_str().as_bytes()
+}
+
+/// Returns the path with these bytes.
+pub fn path_of_bytes(bytes: &[u8]) -> &Path {
+    Path::new(OsStr::from_bytes(bytes))
+}
+
+/// Attributes that show whether a file changed: its identity, size and times.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FileStamp {
+    /// Its identity: see [`file_id`].
+    pub id: (u64, u64),
+    /// Its size.
+    pub bytes: u64,
+    /// When its contents were last written, in nanoseconds of Unix time.
+    pub modified: i128,
+    /// When its contents, rights or names last changed, in nanoseconds of Unix time.
+    pub changed: i128,
+}
+
+impl FileStamp {
+    /// Takes the stamp from file metadata.
+    pub fn of(found: &fs::Metadata) -> Self {
+        let nanoseconds = |seconds: i64, rest: i64| i128::from(seconds) * 1_000_000_000 + i128::from(rest);
+        Self {
+            id: file_id(found),
+            bytes: found.len(),
+            modified: nanoseconds(found.mtime(), found.mtime_nsec()),
+            changed: nanoseconds(found.ctime(), found.ctime_nsec()),
+        }
+    }
+}
+
+/// Returns the type of a file that is not a regular one; `None` for a regular file.
+pub fn special_file(found: &fs::Metadata) -> Option<&'static str> {
+    let kind = found.file_type();
+    match () {
+        () if kind.is_file() => None,
+        () if kind.is_dir() => Some("a folder"),
+        () if kind.is_fifo() => Some("a named pipe"),
+        () if kind.is_socket() => Some("a socket"),
+        () => Some("a device"),
+    }
 }
 
 /// Returns whether a file has more than one name.

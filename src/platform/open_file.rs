@@ -27,6 +27,18 @@ pub fn open_at_once(path: &Path, links: Links) -> io::Result<File> {
     OpenOptions::new().read(true).custom_flags(flags.bits() as i32).open(path)
 }
 
+/// Opens a regular file for reading, and nothing else: no symbolic link, no pipe.
+pub fn open_regular(path: &Path) -> io::Result<File> {
+    let file = open_at_once(path, Links::Refuse)?;
+    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")) }
+}
+
+/// Opens a file for reading and writing without blocking; a symbolic link is refused.
+pub fn open_to_overwrite(path: &Path) -> io::Result<File> {
+    let flags = OFlags::NONBLOCK | OFlags::NOFOLLOW;
+    OpenOptions::new().read(true).write(true).custom_flags(flags.bits() as i32).open(path)
+}
+
 /// Returns whether opening failed because the path is a socket, or a device that does not exist.
 pub fn is_no_file(cause: &io::Error) -> bool {
     cause.raw_os_error() == Some(Errno::NXIO.raw_os_error())

@@ -1,12 +1,17 @@
 //! The open files of processes, and what this process inherited.
 
 use std::ffi::OsString;
+use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStringExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::PathBuf;
 
 use rustix::fs::{CWD, Dir, Mode, OFlags, openat, readlinkat};
+use rustix::io::Errno;
 use rustix::process::umask;
+
+use super::files::file_id;
 
 /// Returns the name of this machine.
 pub fn host_name() -> String {
@@ -27,6 +32,63 @@ pub fn is_ignored(signal: i32) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
     mask.is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
+}
+
+/// The inode of the initial PID namespace: any other namespace hides processes.
+const FIRST_PID_NAMESPACE: u64 = 0xEFFF_FFFC;
+
+/// Returns whether all processes of the machine are visible, as they are not inside a container.
+pub fn sees_all_processes() -> bool {
+    fs::metadata("/proc/self/ns/pid").is_ok_and(|namespace| namespace.ino() == FIRST_PID_NAMESPACE)
+}
+
+/// Returns the PIDs of all visible processes except this one.
+pub fn other_processes() -> impl Iterator<Item = u32> {
+    let own = std::process::id();
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).filter(move |pid| *pid != own)
+}
+
+/// Returns the kernel's name of a process; empty if it cannot be read. It may contain any bytes.
+pub fn process_name(pid: u32) -> Vec<u8> {
+    let mut name = fs::read(format!("/proc/{pid}/comm")).unwrap_or_default();
+    name.truncate(name.trim_ascii_end().len());
+    name
+}
+
+/// Returns whether inspecting a process failed because it ended.
+pub fn is_no_process(cause: &io::Error) -> bool {
+    cause.kind() == io::ErrorKind::NotFound || cause.raw_os_error() == Some(Errno::SRCH.raw_os_error())
+}
+
+/// Returns whether a process has one of these files open. Opens none of them.
+pub fn has_open(pid: u32, files: &[(u64, u64)]) -> io::Result<bool> {
+    for entry in fs::read_dir(format!("/proc/{pid}/fd"))? {
+        // `stat` through the link opens nothing. A descriptor that was closed in the meantime is skipped.
+        match fs::metadata(entry?.path()) {
+            Ok(open) if files.contains(&file_id(&open)) => return Ok(true),
+            Ok(_) => {}
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => {}
+            Err(cause) => return Err(cause),
+        }
+    }
+    Ok(false)
+}
+
+/// Returns a path for reading the open file of a descriptor, even if the file was deleted.
+pub fn descriptor_path(pid: u32, descriptor: u32) -> String {
+    format!("/proc/{pid}/fd/{descriptor}")
+}
+
+/// Returns the deleted file of a descriptor that a process may write to.
+pub fn deleted_file_written(pid: u32, descriptor: u32) -> Option<(u64, u64)> {
+    /// The permission bit of the link that means open for writing.
+    const OPEN_FOR_WRITING: u32 = 0o200;
+    let link = descriptor_path(pid, descriptor);
+    let is_written = fs::symlink_metadata(&link).is_ok_and(|link| link.permissions().mode() & OPEN_FOR_WRITING != 0);
+    let open = fs::metadata(&link).ok()?;
+    // A file that is only named "… (deleted)" still has a link.
+    (is_written && open.nlink() == 0).then(|| file_id(&open))
 }
 
 /// The kernel's suffix to the name of a deleted file.

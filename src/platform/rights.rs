@@ -7,6 +7,7 @@ use std::path::Path;
 
 use rustix::fs::{Access, AtFlags, CWD, Gid, accessat, chown};
 use rustix::process::{getegid, geteuid, getgroups, getuid};
+use rustix::thread::{CapabilitySet, capabilities};
 
 use super::acl::without_acl;
 
@@ -80,6 +81,17 @@ pub fn writers(found: &Metadata) -> Writers {
 /// returns EROFS.
 pub fn may_make_files_in(folder: &Path) -> io::Result<()> {
     Ok(accessat(CWD, folder, Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS)?)
+}
+
+/// Returns whether a file can be read and written: by the rights of this process, the mount, and the file's own flags.
+pub fn may_read_and_write(path: &Path) -> bool {
+    accessat(CWD, path, Access::READ_OK | Access::WRITE_OK, AtFlags::EACCESS).is_ok()
+}
+
+/// Returns whether this process may give files to other users: as root with CAP_CHOWN, which systemd units and
+/// containers often drop.
+pub fn can_give_away() -> bool {
+    is_root() && capabilities(None).is_ok_and(|sets| sets.effective.contains(CapabilitySet::CHOWN))
 }
 
 /// Sets the mode of an open file.

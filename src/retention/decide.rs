@@ -11,41 +11,14 @@ use std::ops::Range;
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 
+use super::member::{Member, Reasons};
 use super::scope::Coverage;
 use super::shrink::{self, Standing};
 use super::unit::{Unit, units};
 use super::walk::{self, Item};
 use super::{Action, GoneReach, Plan, Reason, Retention, Rule, Scene, Shrink, Verdict};
-use crate::snapshot::{Brief, Snapshot};
+use crate::snapshot::Snapshot;
 use crate::streams::Stream;
-
-/// The reasons to keep and to remove an archive.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Reasons {
-    pub(super) keep: Vec<Reason>,
-    pub(super) remove: Vec<Reason>,
-}
-
-impl Reasons {
-    /// Adds a reason to keep, unless it is already there.
-    fn keep(&mut self, reason: Reason) {
-        if !self.keep.contains(&reason) {
-            self.keep.push(reason);
-        }
-    }
-
-    /// Adds the reasons of another stream of the same archive.
-    fn merge(&mut self, other: Self) {
-        for reason in other.keep {
-            self.keep(reason);
-        }
-        for reason in other.remove {
-            if !self.remove.contains(&reason) {
-                self.remove.push(reason);
-            }
-        }
-    }
-}
 
 impl Retention {
     /// Decides which archives to keep.
@@ -117,14 +90,6 @@ fn verdict(snapshot: &Snapshot, action: Action, reasons: &[Reason]) -> Verdict {
         action,
         reasons: reasons.to_vec(),
     }
-}
-
-/// An archive as seen by one of its streams.
-pub(super) struct Member<'a> {
-    /// Its index among all archives.
-    index: usize,
-    pub(super) unit: &'a Unit<'a>,
-    pub(super) brief: &'a Brief,
 }
 
 /// Returns the eligible archives of each stream, newest first. Databases of other tools take no slots of archives, so

@@ -49,6 +49,7 @@
 
 mod decide;
 mod kinds;
+mod member;
 mod period;
 mod reason;
 mod scope;

@@ -9,7 +9,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::decide::Member;
+use super::member::Member;
 use crate::metadata::{Extent, Kind};
 use crate::names::{ArchiveName, Name};
 use crate::snapshot::{Brief, Snapshot};

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 
-use super::decide::{Member, Reasons};
+use super::member::{Member, Reasons};
 use super::unit::Unit;
 use super::{LAST_PRE_UPDATE, Limits, Reason, Rule, kinds};
 use crate::metadata::Kind;

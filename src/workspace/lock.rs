@@ -4,14 +4,14 @@
 //! for moments; capturing and compressing happen outside of it.
 
 use std::fmt;
-use std::fs::{self, File, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::{Workspace, holds, pending};
+use super::Workspace;
 use crate::platform::{is_named, lock_file};
-use crate::progress::{Interrupted, Progress, Silent};
+use crate::progress::{Interrupted, Progress};
 
 /// How long to sleep between two attempts.
 const PAUSE: Duration = Duration::from_millis(25);
@@ -23,7 +23,7 @@ pub struct WorkspaceLock {
 }
 
 /// Its file in the workspace.
-const FILE: &str = "lock";
+pub(super) const FILE: &str = "lock";
 
 /// Why the lock could not be taken.
 #[derive(Debug)]
@@ -77,32 +77,6 @@ impl Workspace {
         let file = lock_named(&path, open, limit, progress)?;
         Ok(WorkspaceLock { _file: file.expect("a file that is missing is created") })
     }
-
-    /// Removes the folder if it contains only empty folders and the lock; returns whether it is gone. A missing folder
-    /// counts as gone.
-    ///
-    /// Crash in between: a workspace that is empty or contains an empty lock file. A run that started in the meantime
-    /// keeps its scratch: only empty folders are removed, and the lock file only under the lock.
-    pub fn remove_if_unused(&self) -> io::Result<bool> {
-        match fs::symlink_metadata(&self.folder) {
-            Ok(_) => {}
-            Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(true),
-            Err(cause) => return Err(cause),
-        }
-        let Ok(_lock) = self.lock(Duration::ZERO, &Silent) else { return Ok(false) };
-        for folder in [holds::FOLDER, pending::FOLDER] {
-            match fs::remove_dir(self.folder.join(folder)) {
-                Err(cause) if !matches!(cause.kind(), io::ErrorKind::NotFound | io::ErrorKind::DirectoryNotEmpty) => return Err(cause),
-                _ => {}
-            }
-        }
-        let names = fs::read_dir(&self.folder)?.map(|entry| Ok(entry?.file_name())).collect::<io::Result<Vec<_>>>()?;
-        if names.iter().any(|name| name != FILE) {
-            return Ok(false);
-        }
-        fs::remove_file(self.folder.join(FILE))?;
-        fs::remove_dir(&self.folder).map(|()| true)
-    }
 }
 
 /// Opens and locks a file, waiting up to `limit` for another run. `None` if `open` finds no file.
@@ -138,7 +112,10 @@ pub(super) fn lock_named(
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
+    use crate::progress::Silent;
 
     #[test]
     fn the_second_run_is_refused_until_the_first_releases_the_lock() {

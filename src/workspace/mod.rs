@@ -13,6 +13,7 @@ mod lock;
 pub mod pending;
 pub mod records;
 pub mod scratch;
+mod unused;
 
 use std::fmt;
 use std::io;

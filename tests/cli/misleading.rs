@@ -133,3 +133,33 @@ fn what_is_cut_off_or_locked_is_not_called_encrypted_or_busy() {
     let ran = world.heirloom(["backup", "text.db"]).exits(13).says("file text.db");
     assert!(!ran.stderr.contains("usable"), "{}", ran.stderr);
 }
+
+#[test]
+fn a_hint_forgot_the_store_the_configuration_and_the_set() {
+    let world = World::new();
+    world.database("app.db");
+    fs::write(world.path("my.toml"), "[sets.shop.databases]\napp = \"app.db\"\n").unwrap();
+    let named = ["--config", "my.toml", "--dir", "the store"];
+    let run = |args: &[&str]| world.heirloom(args.iter().chain(&named));
+    run(&["backup", "--note", "it's first"]).success();
+    let archive = world.files("the store").into_iter().find(|name| name.ends_with(".gz")).unwrap();
+
+    // The command that the hint prints is the one that was typed, with what was missing.
+    let refused = run(&["restore", "latest", "--set", "shop"]).exits(14);
+    let again = "heirloom restore latest --set shop --config my.toml --dir 'the store' --force";
+    refused.says(again);
+    run(&["restore", "latest", "--set", "shop", "--force"]).success();
+
+    let path = world.path("the store").join(&archive);
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[700] ^= 0xff;
+    fs::write(&path, bytes).unwrap();
+    run(&["show", &archive, "--set", "shop"]).exits(13).says("`heirloom list --set shop --config my.toml --dir 'the store'`");
+}
+
+#[test]
+fn a_flag_of_a_hint_went_to_the_guarded_command() {
+    let world = World::new();
+    let refused = world.heirloom(["guard", "app.db", "--", "touch", "--", "it's done"]).exits(125);
+    refused.says("heirloom guard app.db --if-exists -- touch -- 'it'\\''s done'");
+}

@@ -89,6 +89,17 @@ fn each_kind_of_breach_is_found() {
         ("store/mod.rs", "fn f() { rustix::fs::sync(); }", "names rustix"),
         ("cli/ui.rs", "use signal_hook::flag;", "names signal_hook"),
         ("database/check.rs", "fn f() { std::fs::read(format!(\"/proc/{pid}/fd\")); }", "names /proc, which belongs to platform/"),
+        (
+            "database/check.rs",
+            "const HINT: &str = \"stop what uses it, then add `--offline`\";",
+            "names the flag --offline, which belongs to the faces",
+        ),
+        (
+            "ops/backup.rs",
+            "fn f() -> String { format!(r#\"{name} --no-safety-backup\"#) }",
+            "names the flag --no-safety-backup, which belongs to the faces",
+        ),
+        ("names.rs", "const HINT: &str = \"--force\";", "names the flag --force, which belongs to the faces"),
         // What only the faces do, and what pure modules do not.
         ("ops/backup.rs", "fn f() { println!(\"done\"); }", "uses println!, which belongs to the faces"),
         ("ops/backup.rs", "fn f() { std::eprintln!(\"done\"); }", "uses eprintln!, which belongs to the faces"),
@@ -133,6 +144,8 @@ fn tests_comments_and_texts_are_no_breach() {
         "// use crate::cli::main;",
         "/* use crate::cli::main; */",
         "const A: &str = \"use crate::cli::main;\";",
+        "const A: &str = \"SELECT 1 -- one\"; const B: &str = \"a--b\"; const C: &str = \"----force\"; const D: &str = \"-- \";",
+        "/// Adds `--force`.\nfn f() { /* --force */ }",
         "#[cfg(test)] mod tests { use crate::cli::main; }",
         "#[cfg(test)] use crate::cli::main;",
         "pub(crate) fn f() {} pub(super) struct A;",

@@ -91,6 +91,11 @@ pub fn breaches(tree: &Tree) -> BTreeSet<String> {
                 }
             }
         }
+        if layer(top) < Layer::Faces {
+            // What to do about an error is a value there, and each face words it in its own way.
+            let flags = source.texts.iter().flat_map(|text| flags(text));
+            flags.for_each(|flag| breach(format!("names the flag {flag}, which belongs to the faces")));
+        }
         if top != "platform" && source.texts.iter().any(|text| text.starts_with("\"/proc")) {
             breach("names /proc, which belongs to platform/".into());
         }
@@ -100,6 +105,17 @@ pub fn breaches(tree: &Tree) -> BTreeSet<String> {
         found.extend(names.iter().map(|name| format!("{folder}/: {name} is in a circle")));
     }
     found
+}
+
+/// Returns the flags of command lines in a text literal: `--force`.
+fn flags(text: &str) -> impl Iterator<Item = &str> {
+    let starts = text.match_indices("--").filter(|(at, _)| !text[..*at].ends_with(|char: char| char.is_alphanumeric() || char == '-'));
+    let flag = move |(at, _)| {
+        let rest = &text[at + 2..];
+        let end = rest.find(|char: char| !char.is_ascii_lowercase() && char != '-').unwrap_or(rest.len());
+        (end > 1 && !rest.starts_with('-')).then(|| &text[at..at + 2 + end])
+    };
+    starts.filter_map(flag)
 }
 
 fn between_modules(top: &str, used: &[String], item: &[String]) -> Option<String> {

@@ -5,7 +5,6 @@
 use std::fs::File;
 use std::io;
 use std::num::NonZeroUsize;
-use std::os::unix::fs::FileExt;
 
 use chrono::{DateTime, Utc};
 
@@ -19,6 +18,7 @@ use crate::archive::tar_file::tar_header;
 use crate::digest::{Hasher, Sha256};
 use crate::metadata::Metadata;
 use crate::names::{MAX_ENTRY_BYTES, METADATA_ENTRY, RESTORE_ENTRY, is_file_name};
+use crate::platform::PositionalIo as _;
 use crate::progress::Progress;
 
 /// How to write an archive.

@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
 use rusqlite::OpenFlags;
@@ -18,6 +17,7 @@ use crate::database::format::sqlite_header::{
 };
 use crate::database::sqlite::connection::connect;
 use crate::metadata::Integrity;
+use crate::platform::PositionalIo as _;
 use crate::progress::Silent;
 
 /// The byte range that SQLite locks; the page with this byte never holds data and is never copied.

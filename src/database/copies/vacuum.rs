@@ -2,8 +2,6 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
 use rusqlite::Connection;
@@ -13,6 +11,7 @@ use crate::database::format::page_checksums;
 use crate::database::format::sqlite_header::{FILE_VERSIONS, Header};
 use crate::database::sqlite::connection::open_private;
 use crate::database::sqlite::names::Raw;
+use crate::platform::{PositionalIo as _, path_bytes, private_file};
 use crate::progress::Silent;
 
 /// Rewrites a private copy without free pages (VACUUM) into a new file. If SQLite fails, the new file is removed.
@@ -21,7 +20,7 @@ use crate::progress::Silent;
 /// and space for the result on the file system of the new file. Crash in between: an incomplete file in scratch.
 pub fn vacuum(copy: &Path, target: &Path) -> Result<(), SourceError> {
     let to_target = |cause| SourceError::Io { path: target.to_owned(), action: "write", cause };
-    OpenOptions::new().write(true).create_new(true).mode(0o600).open(target).map_err(to_target)?;
+    private_file(target).map_err(to_target)?;
     rewrite(copy, target).inspect_err(|_| {
         let _ = fs::remove_file(target);
     })
@@ -46,7 +45,7 @@ fn rewrite(copy: &Path, target: &Path) -> Result<(), SourceError> {
 /// any bytes.
 pub(super) fn vacuum_into(connection: &Connection, target: &Path) -> rusqlite::Result<()> {
     let target = std::path::absolute(target).unwrap_or_else(|_| target.to_owned());
-    connection.execute("VACUUM INTO ?1", [Raw(target.as_os_str().as_bytes())]).map(|_| ())
+    connection.execute("VACUUM INTO ?1", [Raw(path_bytes(&target))]).map(|_| ())
 }
 
 /// Sets the checksums of a file into which `copy` was rewritten, if its pages have any: VACUUM rewrites every page.

@@ -2,15 +2,12 @@
 //! another user.
 
 use std::fs;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-
-use rustix::fs::{Access, AtFlags, CWD, accessat};
-use rustix::thread::{CapabilitySet, capabilities};
 
 use super::source_file::Located;
 use crate::database::error::{SourceError, TargetError};
 use crate::database::sidecars::{begins_with_data, find_sidecar, sidecar};
+use crate::platform::{can_give_away, is_own, is_root, may_make_files_in, may_read_and_write, owner};
 
 /// How a source is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,14 +49,12 @@ pub(in crate::database) fn way(located: &Located) -> Result<Way, SourceError> {
         return Ok(Way::PrivateCopy);
     }
     let folder = located.path.parent().unwrap_or(Path::new("/"));
-    if !may(&located.path, Access::READ_OK | Access::WRITE_OK) || !may(folder, Access::WRITE_OK | Access::EXEC_OK) {
+    if !may_read_and_write(&located.path) || may_make_files_in(folder).is_err() {
         return Ok(Way::PrivateCopy);
     }
     match (wal, shm) {
         (None, None) if is_owner(&located.path) => Ok(Way::Wal(Sidecars::Ours)),
-        (Some(wal), Some(shm)) if [&wal, &shm].iter().all(|path| may(path, Access::READ_OK | Access::WRITE_OK)) => {
-            Ok(Way::Wal(Sidecars::Theirs))
-        }
+        (Some(wal), Some(shm)) if [&wal, &shm].iter().all(|path| may_read_and_write(path)) => Ok(Way::Wal(Sidecars::Theirs)),
         _ => Ok(Way::PrivateCopy),
     }
 }
@@ -71,22 +66,11 @@ pub(in crate::database) fn has_only_a_wal(located: &Located) -> Result<bool, Sou
     Ok(find("-wal")?.is_some() && !find("-journal")?.map(hot).transpose()?.unwrap_or(false))
 }
 
-/// Asks the kernel about a permission of the effective user; read-only mounts and immutable files deny writing.
-fn may(path: &Path, access: Access) -> bool {
-    accessat(CWD, path, access, AtFlags::EACCESS).is_ok()
-}
-
 /// Returns whether sidecars that SQLite creates will belong to the owner of the file. As root, SQLite gives them to the
 /// owner, which needs CAP_CHOWN: systemd units and containers often run without it, and SQLite does not report the
 /// failure.
 fn is_owner(path: &Path) -> bool {
-    let user = rustix::process::geteuid();
-    (user.is_root() && can_give_away()) || fs::metadata(path).is_ok_and(|metadata| metadata.uid() == user.as_raw())
-}
-
-/// Returns whether this process may change the owner of files.
-fn can_give_away() -> bool {
-    capabilities(None).is_ok_and(|sets| sets.effective.contains(CapabilitySet::CHOWN))
+    can_give_away() || fs::metadata(path).is_ok_and(|found| is_own(&found))
 }
 
 /// Returns whether the sidecars of a database belong to this user and the database to another one, whose applications
@@ -95,9 +79,8 @@ fn can_give_away() -> bool {
 /// In that case this process created them: the last connection of an application removed the old ones after [`way`] had
 /// seen them.
 pub(in crate::database) fn locks_out_owner(path: &Path) -> bool {
-    let owner = |path: &Path| fs::symlink_metadata(path).map(|metadata| metadata.uid()).ok();
-    let user = rustix::process::geteuid().as_raw();
-    owner(&sidecar(path, "-shm")) == Some(user) && owner(path).is_some_and(|owner| owner != user)
+    let belongs_to_us = |path: &Path| fs::symlink_metadata(path).map(|found| is_own(&found)).ok();
+    belongs_to_us(&sidecar(path, "-shm")) == Some(true) && belongs_to_us(path) == Some(false)
 }
 
 /// Returns why this process must not replace a database, as far as ownership is concerned: a journal, `-wal` or new
@@ -106,12 +89,12 @@ pub(in crate::database) fn locks_out_owner(path: &Path) -> bool {
 /// If both sidecars of WAL mode exist, none is created.
 pub(in crate::database) fn refuse_as_root(path: &Path) -> Result<(), TargetError> {
     let failed = |cause| TargetError::Io { path: path.to_owned(), action: "look at", cause };
-    if !rustix::process::geteuid().is_root() || is_owner(path) {
+    if !is_root() || is_owner(path) {
         return Ok(());
     }
     let there = |ending| find_sidecar(path, ending).map(|found| found.is_some());
     if there("-wal").map_err(failed)? && there("-shm").map_err(failed)? {
         return Ok(());
     }
-    Err(TargetError::NotOwner { path: path.to_owned(), owner: fs::metadata(path).map_err(failed)?.uid() })
+    Err(TargetError::NotOwner { path: path.to_owned(), owner: owner(&fs::metadata(path).map_err(failed)?) })
 }

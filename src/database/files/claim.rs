@@ -5,10 +5,10 @@
 //! the same process (a supervisor runs several) waits for the first.
 
 use std::fs::Metadata;
-use std::os::unix::fs::MetadataExt as _;
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::platform::file_id;
 use crate::progress::{Interrupted, Progress};
 
 /// How often a wait checks for cancellation.
@@ -16,14 +16,11 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// A file, independent of its names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(in crate::database) struct FileId {
-    device: u64,
-    inode: u64,
-}
+pub(in crate::database) struct FileId((u64, u64));
 
 impl FileId {
     pub(in crate::database) fn of(metadata: &Metadata) -> Self {
-        Self { device: metadata.dev(), inode: metadata.ino() }
+        Self(file_id(metadata))
     }
 }
 

@@ -4,9 +4,8 @@
 //! gets no file before its header was checked: it takes an empty file for a healthy database and deletes the `-wal`
 //! beside it.
 
-use std::fs::{self, File, Metadata};
+use std::fs::{self, File};
 use std::io::{self, Read as _};
-use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -15,7 +14,8 @@ use crate::database::error::SourceError;
 use crate::database::format::sqlite_header::{HEADER_BYTES, Header};
 use crate::database::limits::Limits;
 use crate::database::processes::unlinked;
-use crate::database::sidecars::{is_no_file, open_regular, sidecar};
+use crate::database::sidecars::{is_no_file, sidecar};
+use crate::platform::{file_id, open_regular, special_file};
 use crate::progress::{Progress, Silent};
 
 /// Checks that a path is a file that looks like a database, without opening it as one. Fails as backing it up would.
@@ -29,7 +29,7 @@ pub fn probe(path: &Path) -> Result<(), SourceError> {
 pub fn refuse_unlinked(given: &Path) -> Result<(), SourceError> {
     let Ok(path) = fs::canonicalize(given) else { return Ok(()) };
     let Ok(found) = fs::metadata(&path) else { return Ok(()) };
-    match unlinked::find(&path, (found.dev(), found.ino())) {
+    match unlinked::find(&path, file_id(&found)) {
         Some(found) => Err(SourceError::Unlinked { path: given.to_owned(), found }),
         None => Ok(()),
     }
@@ -81,7 +81,7 @@ impl<'a> Seen<'a> {
             _ => SourceError::Io { path: given.to_owned(), action: "open", cause },
         };
         let metadata = fs::metadata(given).map_err(failed)?;
-        if let Some(what) = oddity(&metadata) {
+        if let Some(what) = special_file(&metadata) {
             return Err(SourceError::NotAFile { path: given.to_owned(), what });
         }
         let path = fs::canonicalize(given).map_err(failed)?;
@@ -183,16 +183,4 @@ fn refuse_twice(seen: &[Seen<'_>]) -> Result<(), SourceError> {
     let Some((_, one)) = twice else { return Ok(()) };
     let cause = io::Error::new(io::ErrorKind::InvalidInput, "the same file is used under another name in this run");
     Err(SourceError::Io { path: one.given.to_owned(), action: "open", cause })
-}
-
-/// Names the type of a file that is not a regular one.
-pub(in crate::database) fn oddity(metadata: &Metadata) -> Option<&'static str> {
-    let kind = metadata.file_type();
-    match () {
-        () if kind.is_file() => None,
-        () if kind.is_dir() => Some("a folder"),
-        () if kind.is_fifo() => Some("a named pipe"),
-        () if kind.is_socket() => Some("a socket"),
-        () => Some("a device"),
-    }
 }

@@ -2,16 +2,14 @@
 //!
 //! SQLite rolls back any complete journal, even one of another state of the file; see `wal.rs`.
 
-use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufReader, Seek as _, SeekFrom};
-use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
 use super::sqlite_header::{HEADER_BYTES, Header};
 use super::wal::{Fit, fill, number};
 use crate::database::sidecars::is_no_file;
+use crate::platform::{PositionalIo as _, path_of_bytes};
 
 /// The first bytes of a `-journal` (section 3).
 const JOURNAL_MAGIC: [u8; 8] = [0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7];
@@ -110,14 +108,15 @@ pub(in crate::database) fn detach_super_journal(journal: &Path) -> io::Result<Su
     if !is_super_journal(&name, number(&end, 4)) {
         return Ok(SuperJournal::None);
     }
-    match fs::symlink_metadata(OsStr::from_bytes(&name)) {
+    match fs::symlink_metadata(path_of_bytes(&name)) {
         Ok(_) => file.set_len(start).map(|()| SuperJournal::There),
         Err(error) if is_no_file(&error) => Ok(SuperJournal::Gone),
         Err(error) => Err(error),
     }
 }
 
-/// Returns whether SQLite takes the end of a journal for the name of a super-journal; otherwise it rolls back, whatever those bytes are.
+/// Returns whether SQLite takes the end of a journal for the name of a super-journal; otherwise it rolls back, whatever
+/// those bytes are.
 fn is_super_journal(name: &[u8], sum: u32) -> bool {
     let Some((_, [b'-', b'm', b'j', digits @ ..])) = name.split_last_chunk::<12>() else { return false };
     // The checksum adds signed bytes.

@@ -9,7 +9,6 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
 use rusqlite::Connection;
@@ -19,6 +18,7 @@ use crate::database::format::pair_sum::PairSum;
 use crate::database::format::sqlite_header::{
     CHANGE_COUNTER, FILE_VERSIONS, Header, JournalMode, PAGE_COUNT, SCHEMA_VERSION, VALID_FOR, WRITER_VERSION,
 };
+use crate::platform::PositionalIo as _;
 use crate::progress::{Interrupted, Progress};
 
 /// The size of the checksum of a page, in bytes.

@@ -4,7 +4,8 @@
 use std::fs::File;
 use std::io;
 use std::ops::Range;
-use std::os::unix::fs::FileExt as _;
+
+use crate::platform::PositionalIo as _;
 
 /// The size of the header of a database, in bytes.
 pub(in crate::database) const HEADER_BYTES: usize = 100;

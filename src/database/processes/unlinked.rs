@@ -7,19 +7,13 @@
 //!
 //! Opens none of these files; scanning 10,000 descriptors takes 20 ms of CPU time (measured).
 
-use std::ffi::OsStr;
 use std::fmt;
 use std::fs;
-use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use super::holders::{locks, name};
+use super::holders::name;
 use crate::database::sidecars::sidecar;
-use crate::platform;
-
-/// The permission bit of a link in `/proc/PID/fd` that means open for writing.
-const OPEN_FOR_WRITING: u32 = 0o200;
+use crate::platform::{deleted_file_written, deleted_files, descriptor_path, has_open, other_processes, record_locks};
 
 /// A process that writes to deleted files of a database.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,31 +33,22 @@ pub struct Unlinked {
 
 /// Inspects the open files of all other processes.
 pub(in crate::database) fn find(path: &Path, main: (u64, u64)) -> Option<Unlinked> {
-    let own = std::process::id();
-    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
-    let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok()).filter(|pid| *pid != own);
-    pids.into_iter().find_map(|pid| in_process(pid, path, main))
+    other_processes().find_map(|pid| in_process(pid, path, main))
 }
 
 fn in_process(pid: u32, path: &Path, main: (u64, u64)) -> Option<Unlinked> {
     let (wal_path, shm_path) = (sidecar(path, "-wal"), sidecar(path, "-shm"));
     let (mut deleted_main, mut deleted_wal, mut deleted_shm) = (None, None, None);
     let (mut foreign_wal, mut foreign_shm, mut main_inode) = (None, None, main.1);
-    for (descriptor, named) in platform::deleted_files(pid).ok()? {
+    for (descriptor, named) in deleted_files(pid).ok()? {
         let (is_main, is_shm) = (named == path, named.file_name() == shm_path.file_name());
         if !is_main && !is_shm && named.file_name() != wal_path.file_name() {
             continue;
         }
-        let link = format!("/proc/{pid}/fd/{descriptor}");
-        let is_written = fs::symlink_metadata(&link).is_ok_and(|link| link.permissions().mode() & OPEN_FOR_WRITING != 0);
-        let Ok(open) = fs::metadata(&link) else { continue };
-        // A file that is only named "… (deleted)" still has a link.
-        if !is_written || open.nlink() > 0 || open.dev() != main.0 {
-            continue;
-        }
+        let Some((_, inode)) = deleted_file_written(pid, descriptor).filter(|(device, _)| *device == main.0) else { continue };
         if is_main {
             deleted_main = Some(descriptor);
-            main_inode = open.ino();
+            main_inode = inode;
         } else if named == wal_path {
             deleted_wal = Some(descriptor);
         } else if named == shm_path {
@@ -75,7 +60,7 @@ fn in_process(pid: u32, path: &Path, main: (u64, u64)) -> Option<Unlinked> {
         }
     }
     // In a container the same file has another path: then the process must have this very database open.
-    if (deleted_wal.or(deleted_shm)).is_none() && foreign_wal.or(foreign_shm).is_some() && has_open(pid, main) {
+    if (deleted_wal.or(deleted_shm)).is_none() && foreign_wal.or(foreign_shm).is_some() && has_open(pid, &[main]).unwrap_or(false) {
         (deleted_wal, deleted_shm) = (foreign_wal, foreign_shm);
     }
     // SQLite keeps a lock on the main file while it uses a -wal. A child that inherited the descriptors has none.
@@ -88,23 +73,18 @@ fn in_process(pid: u32, path: &Path, main: (u64, u64)) -> Option<Unlinked> {
 /// Returns whether a process has the lock of a connection that stays open. The last one to close the database locks all
 /// others out, deletes the `-shm`, and only then closes it.
 fn reads(pid: u32, inode: u64) -> bool {
-    let locks = locks().unwrap_or_default();
+    let locks = record_locks().unwrap_or_default();
     let own = || locks.iter().filter(|lock| (lock.pid, lock.file.1) == (pid, inode));
-    own().next().is_some() && own().all(|lock| !lock.writes)
+    own().next().is_some() && own().all(|lock| !lock.is_exclusive)
 }
 
 fn has_lock(pid: u32, inode: u64) -> bool {
-    locks().map_or(true, |locks| locks.iter().any(|lock| (lock.pid, lock.file.1) == (pid, inode)))
-}
-
-fn has_open(pid: u32, file: (u64, u64)) -> bool {
-    let entries = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
-    entries.filter_map(|entry| fs::metadata(entry.path()).ok()).any(|open| (open.dev(), open.ino()) == file)
+    record_locks().map_or(true, |locks| locks.iter().any(|lock| (lock.pid, lock.file.1) == (pid, inode)))
 }
 
 impl Unlinked {
     /// Returns how to save the data that only the process has. Its `-wal` holds the commits since the last checkpoint.
-    pub(in crate::database) fn rescue(&self, path: &Path) -> String {
+    pub fn rescue(&self, path: &Path) -> String {
         if self.main.or(self.wal).is_none() {
             return format!(
                 "open it with no other program; stop process {}, so that it checkpoints its -wal into the database, and try again",
@@ -113,8 +93,8 @@ impl Unlinked {
         }
         let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         let word = |path: &Path| format!("'{}'", path.to_string_lossy().replace('\'', r"'\''"));
-        let open = |descriptor: u32| format!("/proc/{}/fd/{descriptor}", self.pid);
-        let copy = PathBuf::from(OsStr::from_bytes(&[path.as_os_str().as_bytes(), b".rescued"].concat()));
+        let open = |descriptor: u32| descriptor_path(self.pid, descriptor);
+        let copy = sidecar(&path, ".rescued");
         let main = self.main.map_or_else(|| word(&path), open);
         let mut commands = vec![format!("cp {main} {}", word(&copy))];
         commands.extend(self.wal.map(|wal| format!("cp {} {}", open(wal), word(&sidecar(&copy, "-wal")))));

@@ -17,7 +17,6 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -35,10 +34,11 @@ use crate::database::files::source_file::Located;
 use crate::database::format::page_checksums;
 use crate::database::format::sqlite_header::{Header, JournalMode};
 use crate::database::limits::Limits;
-use crate::database::sidecars::{open_regular, sidecar};
+use crate::database::sidecars::sidecar;
 use crate::database::sqlite::connection::{connect, open_private};
 use crate::database::sqlite::paged_copy::{Patience, copy_pages, pages_per_step};
 use crate::database::sqlite::transaction::{begin, is_busy, roll_back};
+use crate::platform::{PositionalIo as _, open_regular};
 use crate::progress::{Progress, Stage};
 
 /// How long SQLite itself waits for a lock. Short, since its pauses grow until a busy writer always wins.
@@ -119,25 +119,22 @@ impl Replacement {
     /// Makes the copy fit the target, or refuses.
     fn fit(&mut self, staged: &Path, waiting: &Waiting<'_>) -> Result<(), TargetError> {
         let failed = |error: rusqlite::Error| TargetError::from_sqlite(&self.path, "open", &error);
-        let refused = |why: String| TargetError::Refused { path: self.path.clone(), why };
+        let needs_offline = |why: String| TargetError::NeedsOffline { path: self.path.clone(), why };
         if number(&self.staged, "PRAGMA page_count").map_err(failed)? == 0 {
-            return Err(refused("the copy to restore is an empty file, not a database".into()));
+            let why = "the copy to restore is an empty file, not a database".into();
+            return Err(TargetError::Refused { path: self.path.clone(), why });
         }
         let (old, new) = (waiting.get(|| encoding(&self.target, &self.file))?, encoding_name(&self.staged).map_err(failed)?);
         if old.as_ref().is_some_and(|old| *old != new) {
             let old = old.unwrap_or_default();
-            return Err(refused(format!(
-                "its text encoding is {old}, the archive's is {new}, and open connections would break; stop the programs that use it and add `--offline`"
-            )));
+            let why = format!("its text encoding is {old}, the archive's is {new}, and open connections would break");
+            return Err(needs_offline(why));
         }
         let (old, new) = (waiting.get(|| number(&self.target, "PRAGMA page_size"))?, page_bytes(&self.staged).map_err(failed)?);
         if self.mode == JournalMode::Wal && old != new {
             let resized = sidecar(staged, "-resized");
             compare::resize(staged, &resized, old).map_err(|why| {
-                refused(format!(
-                    "its page size is {old}, the archive's is {new}, and the archive's data cannot be rewritten: {why}; \
-                     stop what uses it and add `--offline`"
-                ))
+                needs_offline(format!("its page size is {old}, the archive's is {new}, and the archive's data cannot be rewritten: {why}"))
             })?;
             self.staged = open_private(&resized).map_err(failed)?;
             self.source.clone_from(&resized);

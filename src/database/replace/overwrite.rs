@@ -5,21 +5,18 @@
 //! that any process that opens the file in between, or after a crash, gets an error (no database) and never a mixture.
 //! Such a file is unusable, so a second restore takes the same path again and completes it.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Read as _};
-use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::Path;
-
-use rustix::fs::{FlockOperation, OFlags, fcntl_lock};
-use rustix::io::Errno;
 
 use crate::database::error::TargetError;
 use crate::database::format::sqlite_header::HEADER_BYTES;
+use crate::platform::{LockKind, Locking, PositionalIo as _, open_to_overwrite, private_file, try_lock_records};
 
 /// Copies a file into a new private one and syncs it.
 pub(in crate::database) fn keep_copy(path: &Path, copy: &Path) -> io::Result<()> {
     let mut from = File::open(path)?;
-    let mut to = OpenOptions::new().write(true).create_new(true).mode(0o600).open(copy)?;
+    let mut to = private_file(copy)?;
     io::copy(&mut from, &mut to)?;
     to.sync_all()
 }
@@ -29,15 +26,11 @@ pub(in crate::database) fn keep_copy(path: &Path, copy: &Path) -> io::Result<()>
 /// No connection of this process to the file may be open: closing this descriptor would drop its locks.
 pub(in crate::database) fn overwrite(path: &Path, from: &Path) -> Result<(), TargetError> {
     let failed = |cause| TargetError::Io { path: path.to_owned(), action: "write", cause };
-    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
-    let file = OpenOptions::new().read(true).write(true).custom_flags(flags.bits() as i32).open(path).map_err(failed)?;
-    match fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive) {
+    let file = open_to_overwrite(path).map_err(failed)?;
+    match try_lock_records(&file, LockKind::Exclusive).map_err(failed)? {
         // A file system without locks: the caller already checked that no process has it open.
-        Ok(()) | Err(Errno::NOLCK | Errno::NOTSUP | Errno::NOSYS | Errno::INVAL) => {}
-        Err(Errno::AGAIN | Errno::ACCESS) => {
-            return Err(TargetError::Busy { path: path.to_owned(), why: "another process holds a lock on it".into() });
-        }
-        Err(cause) => return Err(failed(cause.into())),
+        Locking::Held | Locking::Unsupported => {}
+        Locking::Denied => return Err(TargetError::Busy { path: path.to_owned(), why: "another process holds a lock on it".into() }),
     }
     write_into(&file, from).map_err(failed)
 }

@@ -6,11 +6,8 @@
 //! and its sidecars after it, into a folder beside the target where they stay together, and only then the new file is
 //! put in place. A process that looks in between finds no database, which is an obvious error, and never a wrong one.
 
-use std::ffi::OsStr;
-use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
+use std::fs::{self, File, Metadata, OpenOptions};
 use std::io;
-use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
@@ -25,9 +22,12 @@ use crate::database::files::source_file::Located;
 use crate::database::format::page_checksums;
 use crate::database::limits::Limits;
 use crate::database::processes::holders::{Holder, holders, holders_of};
-use crate::database::sidecars::{SIDECARS, existing, is_no_file, open_regular, sidecar};
+use crate::database::sidecars::{SIDECARS, existing, is_no_file, sidecar};
 use crate::database::sqlite::transaction::begin;
-use crate::platform::{FileRights, First, Published, publish_new};
+use crate::platform::{
+    FileRights, First, PositionalIo as _, Published, file_id, group, make_private_folder, open_regular, owner, path_bytes, path_of_bytes,
+    publish_new,
+};
 use crate::progress::Progress;
 
 /// The mode of a database that did not exist before, if no mode was recorded.
@@ -46,7 +46,7 @@ pub fn place_new(target: &Target, staged: &Path, rights: Option<&FileRights>, st
     let unset = match rights {
         Some(rights) => prepare(staged, rights).map_err(steps.io("prepare"))?,
         // Without root, a file in another user's folder could never be given to that user.
-        None => prepare(staged, &FileRights::plain(folder.uid(), folder.gid(), NEW_FILE_MODE))
+        None => prepare(staged, &FileRights::plain(owner(&folder), group(&folder), NEW_FILE_MODE))
             .map(|_| Vec::new())
             .map_err(steps.io("prepare"))?,
     };
@@ -226,7 +226,7 @@ impl Replaced {
         Steps { path }.sync()?;
         // The lock on the old file is still held: processes that opened it are waiting, and can be found before they
         // continue.
-        Ok(holders_of(&[(old.dev(), old.ino())]).processes)
+        Ok(holders_of(&[file_id(old)]).processes)
     }
 }
 
@@ -241,18 +241,14 @@ pub enum Proof {
 
 fn refuse_holders(path: &Path, proof: Proof) -> Result<(), TargetError> {
     let found = holders(path).map_err(Steps { path }.io("look for users of"))?;
-    let refused = |why: String| Err(TargetError::Refused { path: path.to_owned(), why });
     if let Some(Holder { pid, name }) = found.processes.first() {
         let others = found.processes.len() - 1;
         let others = if others == 0 { String::new() } else { format!(" and {others} more") };
-        return refused(format!("process {pid} ({name}){others} has it open; stop it first"));
+        let why = format!("process {pid} ({name}){others} has it open; stop it first");
+        return Err(TargetError::Refused { path: path.to_owned(), why });
     }
     if proof == Proof::AllSeen && !found.complete {
-        return refused(
-            "it cannot be proved that nobody has it open, since not every process can be seen (not root, or inside a container); \
-             restore without `--offline`, run as root on the host, or add `--assume-unused` when you know"
-                .into(),
-        );
+        return Err(TargetError::Unproved { path: path.to_owned() });
     }
     Ok(())
 }
@@ -324,7 +320,7 @@ impl Steps<'_> {
     /// an older state of them beside it.
     fn remove_left_wal(&self) -> Result<(), TargetError> {
         for left in existing(self.path, &["-wal", "-shm"]).map_err(self.io("look beside"))? {
-            if left == sidecar(self.path, "-wal") && fs::symlink_metadata(&left).map_err(self.io("look beside"))?.size() > 0 {
+            if left == sidecar(self.path, "-wal") && fs::symlink_metadata(&left).map_err(self.io("look beside"))?.len() > 0 {
                 let why = format!("\"{}\" is still beside it", left.display());
                 return Err(TargetError::Refused { path: self.path.to_owned(), why });
             }
@@ -407,7 +403,7 @@ impl Steps<'_> {
             let home = sidecar(self.path, ending);
             // A file that was linked but not yet removed is in both places: renaming one onto the other would do
             // nothing.
-            let is_there = |path: &Path| fs::symlink_metadata(path).map(|found| (found.dev(), found.ino())).ok();
+            let is_there = |path: &Path| fs::symlink_metadata(path).map(|found| file_id(&found)).ok();
             let moved = match is_there(&old) {
                 Some(file) if is_there(&home) == Some(file) => fs::remove_file(&old),
                 _ => fs::rename(&old, &home),
@@ -426,11 +422,11 @@ impl Steps<'_> {
     fn make_folder(&self, stamp: &str) -> Result<PathBuf, TargetError> {
         for number in 1..100 {
             let ending = if number == 1 { format!(".replaced-{stamp}") } else { format!(".replaced-{stamp}-{number}") };
-            let name = self.path.file_name().expect("a resolved path has a file name").as_bytes();
+            let name = path_bytes(self.path.file_name().expect("a resolved path has a file name").as_ref());
             // Shortened if the whole name would be too long.
             let name = &name[..name.len().min(MAX_FILE_NAME_BYTES - ending.len())];
-            let folder = self.folder().join(OsStr::from_bytes(&[name, ending.as_bytes()].concat()));
-            match DirBuilder::new().mode(0o700).create(&folder) {
+            let folder = self.folder().join(path_of_bytes(&[name, ending.as_bytes()].concat()));
+            match make_private_folder(&folder) {
                 Ok(()) => {
                     self.sync()?;
                     return Ok(folder);

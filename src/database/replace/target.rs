@@ -4,7 +4,6 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -15,12 +14,13 @@ use crate::database::contents::schema::{self, SchemaFacts};
 use crate::database::error::{SourceError, TargetError, message};
 use crate::database::files::access::{Way, way};
 use crate::database::files::claim::FileId;
-use crate::database::files::source_file::{Located, oddity};
+use crate::database::files::source_file::Located;
 use crate::database::format::sqlite_header::Header;
 use crate::database::limits::Limits;
 use crate::database::sidecars::{SIDECARS, existing, sidecar};
 use crate::database::sqlite::connection::Live;
 use crate::database::sqlite::interrupt::watched;
+use crate::platform::special_file;
 use crate::progress::{Progress, Silent, Stage};
 
 /// How long counting the rows of a target for the plan may take.
@@ -104,7 +104,7 @@ pub fn look_at(given: &Path) -> Result<Target, TargetError> {
         }
         Err(cause) => return Err(failed(cause)),
     };
-    if let Some(what) = oddity(&metadata) {
+    if let Some(what) = special_file(&metadata) {
         return Err(TargetError::Refused { path: given.to_owned(), why: format!("it is {what}, not a file") });
     }
     let wal = fs::symlink_metadata(sidecar(&path, "-wal")).ok();
@@ -139,7 +139,7 @@ fn resolve(given: &Path) -> io::Result<PathBuf> {
 /// Classifies a file of 0 bytes. SQLite would delete a `-wal` or a `-journal` beside it, with the data in them.
 fn empty(path: &Path) -> io::Result<TargetState> {
     for sidecar in existing(path, &["-journal", "-wal"])? {
-        if fs::symlink_metadata(&sidecar)?.size() > 0 {
+        if fs::symlink_metadata(&sidecar)?.len() > 0 {
             let why = "it is empty (0 bytes), but there is a -wal or -journal with data beside it".into();
             return Ok(TargetState::Unusable { why });
         }

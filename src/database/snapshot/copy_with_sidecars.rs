@@ -6,21 +6,18 @@
 //! at the start of the copy, and recovery stops at the last complete commit (sqlite.org/fileformat2.html, section 4).
 //! `immutable=1` on the source itself is never right: it silently ignores the `-wal`.
 
-use std::fs::{self, File, Metadata, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-
-use rustix::fs::{FlockOperation, fcntl_lock};
-use rustix::io::Errno;
 
 use super::kept_out::KeptOut;
 use crate::database::error::SourceError;
 use crate::database::files::source_file::Located;
 use crate::database::limits::{Limits, pause};
 use crate::database::seen_twice::{FILES, read_through};
-use crate::database::sidecars::{is_no_file, open_regular, sidecar};
+use crate::database::sidecars::{is_no_file, sidecar};
+use crate::platform::{FileStamp, LockKind, Locking, PositionalIo as _, open_regular, private_file, try_lock_records};
 use crate::progress::Progress;
 
 /// The main file before the `-wal`: pages that a checkpoint moves from one to the other must not be missed.
@@ -112,53 +109,25 @@ enum Attempt {
     Locked,
 }
 
-/// The attributes that show whether a file changed.
-#[derive(PartialEq, Eq)]
-struct Stamp {
-    device: u64,
-    inode: u64,
-    bytes: u64,
-    modified: (i64, i64),
-    changed: (i64, i64),
-}
-
-impl Stamp {
-    /// Returns whether the file changed so recently that another change might not change its timestamp.
-    fn is_fresh(&self) -> bool {
-        let nanoseconds = |(seconds, rest): (i64, i64)| i128::from(seconds) * 1_000_000_000 + i128::from(rest);
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_nanos().cast_signed());
-        (now - nanoseconds(self.modified)).unsigned_abs() < TICK.as_nanos()
-    }
-
-    fn is_same_file(&self, other: &Self) -> bool {
-        (self.device, self.inode) == (other.device, other.inode)
-    }
-
-    fn of(metadata: &Metadata) -> Self {
-        Self {
-            device: metadata.dev(),
-            inode: metadata.ino(),
-            bytes: metadata.len(),
-            modified: (metadata.mtime(), metadata.mtime_nsec()),
-            changed: (metadata.ctime(), metadata.ctime_nsec()),
-        }
-    }
+/// Returns whether the file changed so recently that another change might not change its timestamp.
+fn is_fresh(stamp: &FileStamp) -> bool {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_nanos().cast_signed());
+    (now - stamp.modified).unsigned_abs() < TICK.as_nanos()
 }
 
 fn copy(located: &Located, target: &Path, progress: &dyn Progress) -> Result<Attempt, SourceError> {
     let failed = |action| move |cause| located.io(action, cause);
     // Closing this descriptor drops the lock, and all other locks of this process on the file: hence the claim.
     let main = located.open_file()?;
-    match fcntl_lock(&main, FlockOperation::NonBlockingLockShared) {
+    match try_lock_records(&main, LockKind::Shared).map_err(failed("lock"))? {
         // A file system without locks: only the comparison decides.
-        Ok(()) | Err(Errno::NOLCK | Errno::NOTSUP | Errno::NOSYS | Errno::INVAL) => {}
-        Err(Errno::AGAIN | Errno::ACCESS) => return Ok(Attempt::Locked),
-        Err(cause) => return Err(located.io("lock", cause.into())),
+        Locking::Held | Locking::Unsupported => {}
+        Locking::Denied => return Ok(Attempt::Locked),
     }
     let before = stamps(&located.path).map_err(failed("read"))?;
-    let opened = Stamp::of(&main.metadata().map_err(failed("read"))?);
+    let opened = FileStamp::of(&main.metadata().map_err(failed("read"))?);
     // Changes to the -wal within one tick do not matter, see below.
-    let unsettled = [&before[0], &before[2]].into_iter().flatten().any(Stamp::is_fresh);
+    let unsettled = [&before[0], &before[2]].into_iter().flatten().any(is_fresh);
     if before[0].as_ref() != Some(&opened) || unsettled {
         return Ok(Attempt::Moved);
     }
@@ -181,8 +150,8 @@ fn copy(located: &Located, target: &Path, progress: &dyn Progress) -> Result<Att
     }
     let after = stamps(&located.path).map_err(failed("read"))?;
     let [main, wal, journal] = [0, 1, 2].map(|part| (&before[part], &after[part]));
-    let grew = |(before, after): (&Option<Stamp>, &Option<Stamp>)| match (before, after) {
-        (Some(before), Some(after)) => before.is_same_file(after) && before.bytes <= after.bytes && !restarted,
+    let grew = |(before, after): (&Option<FileStamp>, &Option<FileStamp>)| match (before, after) {
+        (Some(before), Some(after)) => before.id == after.id && before.bytes <= after.bytes && !restarted,
         _ => false,
     };
     let whole = main.0 == main.1 && journal.0 == journal.1 && (wal.0 == wal.1 || grew(wal));
@@ -198,11 +167,11 @@ fn wal_header(file: &File) -> io::Result<Vec<u8>> {
 }
 
 /// Returns the stamps of all parts.
-fn stamps(path: &Path) -> io::Result<[Option<Stamp>; 3]> {
+fn stamps(path: &Path) -> io::Result<[Option<FileStamp>; 3]> {
     let mut stamps = [None, None, None];
     for (stamp, ending) in stamps.iter_mut().zip(FILES) {
         match fs::symlink_metadata(sidecar(path, ending)) {
-            Ok(metadata) => *stamp = Some(Stamp::of(&metadata)),
+            Ok(metadata) => *stamp = Some(FileStamp::of(&metadata)),
             Err(error) if is_no_file(&error) => {}
             Err(error) => return Err(error),
         }
@@ -213,7 +182,7 @@ fn stamps(path: &Path) -> io::Result<[Option<Stamp>; 3]> {
 fn copy_bytes(located: &Located, mut source: &File, target: &Path, progress: &dyn Progress) -> Result<(), SourceError> {
     let to_target = |cause| SourceError::Io { path: target.to_owned(), action: "write", cause };
     remove(target).map_err(to_target)?;
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(target).map_err(to_target)?;
+    let mut file = private_file(target).map_err(to_target)?;
     let mut buffer = vec![0; 1 << 20];
     loop {
         progress.checkpoint()?;

@@ -2,7 +2,6 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -12,6 +11,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::database::files::access::{Sidecars, Way, locks_out_owner};
 use crate::database::sidecars::{is_no_file, sidecar};
+use crate::platform::path_bytes;
 
 /// How long SQLite itself waits for a lock; longer waits are our own loops, which can be cancelled.
 const LOCK_WAIT: Duration = Duration::from_millis(250);
@@ -105,7 +105,7 @@ pub(in crate::database) fn connect(path: &Path, parameters: &str, access: OpenFl
 fn uri(path: &Path) -> String {
     // Two slashes introduce an authority, so a relative path must not follow them.
     let mut uri = String::from(if path.is_absolute() { "file://" } else { "file:" });
-    for &byte in path.as_os_str().as_bytes() {
+    for &byte in path_bytes(path) {
         if byte.is_ascii_alphanumeric() || b"/._-".contains(&byte) {
             uri.push(char::from(byte));
         } else {

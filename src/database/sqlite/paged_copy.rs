@@ -1,8 +1,7 @@
 //! Copies the state that a connection sees into a new private file, through SQLite's backup API, in steps.
 
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::io;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -11,6 +10,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use crate::database::error::{SourceError, message};
 use crate::database::limits::{Limits, pause};
+use crate::platform::private_file;
 use crate::progress::Progress;
 
 /// How many bytes are copied between two checks of the clock. The step size does not affect the speed.
@@ -44,7 +44,7 @@ pub(in crate::database) fn copy_pages(
     progress: &dyn Progress,
 ) -> Result<u64, SourceError> {
     let to_target = |cause| SourceError::Io { path: target.to_owned(), action: "create", cause };
-    OpenOptions::new().write(true).create_new(true).mode(0o600).open(target).map_err(to_target)?;
+    private_file(target).map_err(to_target)?;
     fill(from, source, target, page_bytes, patience, progress).inspect_err(|_| {
         let _ = fs::remove_file(target);
     })

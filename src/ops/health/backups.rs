@@ -2,12 +2,13 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::quantity::{BACKUP_AGE, BACKUP_ARCHIVES, BACKUP_BYTES, BACKUP_TIME, DAMAGED_ARCHIVES, VERIFIED_TIME};
 use super::shrinkage::Extent;
 use super::{CLOCK_TOLERANCE, Check, DatabaseFacts, Facts, State, StoreFacts, Subject};
 use crate::metadata::Kind;
 use crate::names::{Name, printable, time_in_name};
 use crate::ops::inventory::Foreign;
+use crate::report::health::Advice;
+use crate::report::quantity::{BACKUP_AGE, BACKUP_ARCHIVES, BACKUP_BYTES, BACKUP_TIME, DAMAGED_ARCHIVES, VERIFIED_TIME};
 use crate::snapshot::{Brief, Snapshot};
 use crate::streams::{BOTH_IN_USE, Stream};
 use crate::text;
@@ -51,7 +52,7 @@ pub(super) fn judge(set: &Name, store: &StoreFacts, facts: &Facts) -> Vec<Check>
     let mut checks = vec![age(&subject, &backups, &good, &lines, log, facts)];
     checks.extend(shrunken(&subject, &lines, store, facts));
     checks.extend(two_applications(&subject, &watched, &all, facts));
-    checks.extend(damaged(&subject, &all, &good, &lines, &unreadable, facts));
+    checks.extend(damaged(&subject, &all, &good, &lines, &unreadable));
     checks.extend(verified(&subject, &all, log, facts));
     checks.push(archives(&subject, &all));
     checks
@@ -89,14 +90,10 @@ pub(super) fn belongs_to(file: &str, set: &Name) -> bool {
 
 fn age(subject: &Subject, backups: &[&Snapshot], good: &[&Snapshot], lines: &[Line<'_>], log: &[Activity], facts: &Facts) -> Check {
     let critical = |shown: String| Check::new("backup_age", subject, State::Critical, shown);
-    let backup = facts.command("backup");
     if good.is_empty() {
         return match backups {
-            [] => critical("no backup".into())
-                .advise(format!("make one with {backup}; if this set is no longer used, name others with `--set`")),
-            [newest, ..] if newest.damaged => {
-                critical(format!("no good backup, {} damaged", backups.len())).advise(format!("make a new one now with {backup}"))
-            }
+            [] => critical("no backup".into()).advise(Advice::FirstBackupOfSet),
+            [newest, ..] if newest.damaged => critical(format!("no good backup, {} damaged", backups.len())).advise(Advice::BackUpNow),
             [..] => Check::new("backup_age", subject, State::Warning, "not known: all backups are dated in the future")
                 .advise("set the clock of this host"),
         };
@@ -107,7 +104,7 @@ fn age(subject: &Subject, backups: &[&Snapshot], good: &[&Snapshot], lines: &[Li
         match line.archives.first() {
             None => {
                 let shown = format!("database \"{}\" is in none of the good backups", line.name);
-                return critical(shown).advise(format!("back it up with {backup}"));
+                return critical(shown).advise(Advice::BackUpDatabase);
             }
             Some((snapshot, _)) if snapshot.created_at < newest.0 => newest = (snapshot.created_at, Some(&line.name)),
             Some(_) => {}
@@ -121,9 +118,7 @@ fn age(subject: &Subject, backups: &[&Snapshot], good: &[&Snapshot], lines: &[Li
     let check = if age > warning {
         let state = if age > critical { State::Critical } else { State::Warning };
         let value = format!("the newest good backup{of} is {shown} old, limit {} ({why})", text::measured(warning));
-        let failed = facts.command("log --failed");
-        Check::new("backup_age", subject, state, value)
-            .advise(format!("see why it was not made ({failed}, the scheduler), and make one with {backup}"))
+        Check::new("backup_age", subject, state, value).advise(Advice::BackUpLate)
     } else {
         Check::ok("backup_age", subject, format!("{shown} old, limit {} ({why})", text::measured(warning)))
     };
@@ -172,7 +167,7 @@ fn usual_interval(mut times: Vec<DateTime<Utc>>) -> Option<TimeDelta> {
 /// Reports what vanished: shrinks that nobody accepted, and losses since yesterday that are too small or too new to be one.
 fn shrunken(subject: &Subject, lines: &[Line<'_>], store: &StoreFacts, facts: &Facts) -> Option<Check> {
     let mut found: Vec<(State, String)> = Vec::new();
-    let mut advice: Vec<String> = Vec::new();
+    let mut advice: Vec<Advice> = Vec::new();
     let mut compared = false;
     for line in lines {
         let lost = lost(line, &mut compared);
@@ -182,21 +177,17 @@ fn shrunken(subject: &Subject, lines: &[Line<'_>], store: &StoreFacts, facts: &F
             let (age, fell) = (text::age(shrink.created_at, facts.now), text::fell(&shrink.before, &shrink.after));
             let state = lost.as_ref().map_or(State::Warning, |(state, ..)| State::Warning.max(*state));
             found.push((state, format!("{}: {fell} in {}, {age}", line.name, shrink.archive)));
-            let accept = facts.command(&format!("accept {}", shrink.archive));
-            advice.push(format!("if that is meant: {accept}; until then all archives from before are kept"));
+            advice.push(Advice::AcceptShrink { archive: shrink.archive.clone() });
         } else if let Some((state, lost, last)) = lost {
             found.push((state, format!("{}: {lost}", line.name)));
-            let pin = facts.command(&format!("pin {}", last.name));
-            advice.push(format!(
-                "if that is not meant: {pin}, so that the rotation keeps what was there before, then look into the database"
-            ));
+            advice.push(Advice::PinBeforeLoss { archive: last.name.clone() });
         }
     }
     let Some(state) = found.iter().map(|(state, _)| *state).max() else {
         return compared.then(|| Check::ok("shrunken", subject, "no"));
     };
     let shown = found.into_iter().map(|(_, shown)| shown).collect::<Vec<_>>().join("; ");
-    Some(Check::new("shrunken", subject, state, format!("in the newest backup, {shown}")).advise(advice.join("; ")))
+    Some(Check::new("shrunken", subject, state, format!("in the newest backup, {shown}")).advise(Advice::All(advice)))
 }
 
 /// Compares the newest archive of a database with those of the day before it, back to one that was accepted. Returns what is
@@ -234,14 +225,7 @@ fn two_applications(subject: &Subject, watched: &[&DatabaseFacts], all: &[&Snaps
     Some(Check::new("two_applications", subject, State::Warning, value).advise(advice))
 }
 
-fn damaged(
-    subject: &Subject,
-    all: &[&Snapshot],
-    good: &[&Snapshot],
-    lines: &[Line<'_>],
-    unreadable: &[&Foreign],
-    facts: &Facts,
-) -> Option<Check> {
+fn damaged(subject: &Subject, all: &[&Snapshot], good: &[&Snapshot], lines: &[Line<'_>], unreadable: &[&Foreign]) -> Option<Check> {
     let marked: Vec<&Snapshot> = all.iter().copied().filter(|snapshot| snapshot.damaged).collect();
     let count = marked.len() + unreadable.len();
     if all.is_empty() && count == 0 {
@@ -269,12 +253,10 @@ fn damaged(
     let more = if count > names.len() { " and others" } else { "" };
     let shown = format!("{} ({}{more})", text::count(count as u64, "archive"), names.join(", "));
     let check = if unreadable_is_newest || marked_is_newest {
-        let advice = format!("make a new backup now with {}, then look at the disk (`dmesg`, `smartctl`)", facts.command("backup"));
-        Check::new("damaged", subject, State::Critical, format!("{shown}, the newest among them")).advise(advice)
+        let value = format!("{shown}, the newest among them");
+        Check::new("damaged", subject, State::Critical, value).advise(Advice::BackUpAndLookAtDisk)
     } else {
-        let cleanup = facts.command("cleanup --damaged");
-        let advice = format!("a newer good backup is there; look at the disk; {cleanup} reads them once more and removes them");
-        Check::new("damaged", subject, State::Warning, shown).advise(advice)
+        Check::new("damaged", subject, State::Warning, shown).advise(Advice::RemoveDamaged)
     };
     Some(check.measure(DAMAGED_ARCHIVES, count as f64))
 }
@@ -296,8 +278,7 @@ fn verified(subject: &Subject, all: &[&Snapshot], log: &[Activity], facts: &Fact
     let since = last.unwrap_or_else(|| all.last().map_or(beginning, |oldest| oldest.created_at.max(beginning)));
     let check = if now - since > VERIFIED {
         let shown = last.map_or_else(|| "never".to_owned(), |last| format!("last {}", text::age(last, now)));
-        Check::new("verified", subject, State::Warning, shown)
-            .advise(format!("run {}; once a week is a good habit", facts.command("verify")))
+        Check::new("verified", subject, State::Warning, shown).advise(Advice::Verify)
     } else {
         Check::ok("verified", subject, last.map_or_else(|| "when it was made".to_owned(), |last| text::age(last, now)))
     };

@@ -1,11 +1,15 @@
 //! Judges one live database.
 
-use super::quantity::{DATABASE_BYTES, DATABASE_FREE_BYTES, DATABASE_ROWS, DATABASE_TABLES, DATABASE_WAL_BYTES, FOREIGN_KEY_VIOLATIONS};
 use super::shrinkage::Extent;
 use super::{CLOCK_TOLERANCE, Check, DatabaseFacts, Examined, Facts, State, StoreFacts, Subject};
 use crate::database::{Glance, SourceError};
 use crate::metadata::Integrity;
 use crate::names::printable;
+use crate::ops::explain::remedy_for_source;
+use crate::report::health::Advice;
+use crate::report::quantity::{
+    DATABASE_BYTES, DATABASE_FREE_BYTES, DATABASE_ROWS, DATABASE_TABLES, DATABASE_WAL_BYTES, FOREIGN_KEY_VIOLATIONS,
+};
 use crate::snapshot::{Brief, Snapshot};
 use crate::text;
 
@@ -24,14 +28,14 @@ pub(super) fn judge(database: &DatabaseFacts, facts: &Facts) -> Vec<Check> {
     let subject = database.subject();
     let glance = match &database.glance {
         Ok(glance) => glance,
-        Err(error) => return vec![unusable(&subject, error, facts)],
+        Err(error) => return vec![unusable(&subject, error)],
     };
     // Newest first; what is damaged or dated in the future proves nothing.
     let archived: Vec<Archived<'_>> = facts.store.iter().flat_map(|store| archived(database, store, facts)).collect();
     let mut checks = vec![Check::ok("database", &subject, format!("opens, {}", printable(&database.path.to_string_lossy())))];
-    checks.extend(integrity(&subject, &database.examined, &archived, facts));
+    checks.extend(integrity(&subject, &database.examined, &archived));
     checks.extend(foreign_keys(&subject, &database.examined));
-    checks.push(contents(&subject, glance, &database.examined, &archived, facts));
+    checks.push(contents(&subject, glance, &database.examined, &archived));
     checks.push(size(&subject, glance, &archived, facts));
     checks.push(free_pages(&subject, glance));
     checks.push(Check::ok("journal_mode", &subject, glance.journal_mode));
@@ -51,44 +55,40 @@ fn archived<'a>(database: &'a DatabaseFacts, store: &'a StoreFacts, facts: &'a F
     own.filter_map(|snapshot| database.brief_in(snapshot, &facts.host).map(|brief| (snapshot, brief)))
 }
 
-fn unusable(subject: &Subject, error: &SourceError, facts: &Facts) -> Check {
+fn unusable(subject: &Subject, error: &SourceError) -> Check {
     let told = match std::error::Error::source(error) {
         Some(cause) => format!("{error}: {cause}"),
         None => error.to_string(),
     };
+    let remedy = || remedy_for_source(error).map(Advice::Remedy);
     let (state, advice) = match error {
         // The application is at work: that is no illness.
-        SourceError::Busy { .. } | SourceError::Exclusive { .. } => (State::Warning, error.hint().unwrap_or_default()),
-        SourceError::Missing(_) => (State::Critical, format!("restore it ({}), or name the right path", facts.command("restore"))),
+        SourceError::Busy { .. } | SourceError::Exclusive { .. } => (State::Warning, remedy()),
+        SourceError::Missing(_) => (State::Critical, Some(Advice::RestoreMissing)),
         SourceError::Io { .. } => {
-            (State::Critical, "look at the disk, and at the permissions: run it as the owner of the database".to_owned())
+            (State::Critical, Some("look at the disk, and at the permissions: run it as the owner of the database".into()))
         }
         // A restore would replace what is there beside what only the process has.
-        SourceError::Unlinked { .. } => (State::Critical, error.hint().unwrap_or_default()),
-        other => (
-            State::Critical,
-            format!(
-                "{}; {} brings the newest backup back",
-                other.hint().unwrap_or_else(|| "look at the file before anything writes to it".to_owned()),
-                facts.command("restore")
-            ),
-        ),
+        SourceError::Unlinked { .. } => (State::Critical, remedy()),
+        other => (State::Critical, Some(Advice::RestoreUnusable(remedy_for_source(other)))),
     };
-    Check::new("database", subject, state, told).advise(advice)
+    let check = Check::new("database", subject, state, told);
+    match advice {
+        Some(advice) => check.advise(advice),
+        None => check,
+    }
 }
 
-fn integrity(subject: &Subject, examined: &Examined, archived: &[Archived<'_>], facts: &Facts) -> Option<Check> {
+fn integrity(subject: &Subject, examined: &Examined, archived: &[Archived<'_>]) -> Option<Check> {
     let checked = match examined {
         Examined::Not => return None,
         Examined::Failed(why) => {
             let check = Check::new("integrity", subject, State::Warning, format!("could not be checked: {why}"));
-            return Some(check.advise("`--check none` leaves the check out; `heirloom backup` checks too"));
+            return Some(check.advise(Advice::LeaveCheckOut));
         }
         Examined::Unread(why) => {
             let check = Check::new("integrity", subject, State::Critical, format!("could not be read: {why}"));
-            return Some(check.advise(
-                "look at the disk, before anything writes to it; `heirloom restore --to` another disk brings the newest backup back",
-            ));
+            return Some(check.advise(Advice::RestoreToOtherDisk));
         }
         Examined::Copy { checked, .. } => checked,
     };
@@ -97,16 +97,12 @@ fn integrity(subject: &Subject, examined: &Examined, archived: &[Archived<'_>], 
     let told = if more > 0 { format!("{findings}; and {more} more") } else { findings };
     Some(match checked.integrity {
         Integrity::Damaged => {
-            let newest = archived.first().map(|(archive, _)| format!("; the newest good backup is {}", archive.name));
-            let advice = format!(
-                "copy the file and its -wal away before anything writes to it, then {}{}",
-                facts.command("restore"),
-                newest.unwrap_or_else(|| "; there is no good backup of it".into())
-            );
+            let advice = Advice::CopyAwayAndRestore { newest: archived.first().map(|(archive, _)| archive.name.clone()) };
             Check::new("integrity", subject, State::Critical, format!("damaged: {told}")).advise(advice)
         }
-        Integrity::Indexes => Check::new("integrity", subject, State::Warning, format!("every row can be read, but: {told}"))
-            .advise("run the statement at a quiet time; backups of it are good, and a restore can do it with `--rebuild-indexes`"),
+        Integrity::Indexes => {
+            Check::new("integrity", subject, State::Warning, format!("every row can be read, but: {told}")).advise(Advice::RebuildIndexes)
+        }
         Integrity::Partial if checked.has_violations() => {
             Check::new("integrity", subject, State::Warning, format!("not damaged, but: {told}"))
                 .advise("rows break a promise of their table; an application may stumble over them, a restore will not")
@@ -131,7 +127,7 @@ fn foreign_keys(subject: &Subject, examined: &Examined) -> Option<Check> {
 }
 
 /// Counts tables and rows, and compares them with the newest backups: what vanished now is still in there.
-fn contents(subject: &Subject, glance: &Glance, examined: &Examined, archived: &[Archived<'_>], facts: &Facts) -> Check {
+fn contents(subject: &Subject, glance: &Glance, examined: &Examined, archived: &[Archived<'_>]) -> Check {
     let rows = match examined {
         Examined::Copy { rows, .. } => *rows,
         Examined::Not | Examined::Failed(_) | Examined::Unread(_) => None,
@@ -146,8 +142,7 @@ fn contents(subject: &Subject, glance: &Glance, examined: &Examined, archived: &
     let mut check = match lost {
         None => Check::ok("contents", subject, told),
         Some(((state, lost), (newest, _))) => {
-            let pin = facts.command(&format!("pin {}", newest.name));
-            let advice = format!("if that is not meant: {pin} keeps the backup that still has it");
+            let advice = Advice::PinLatest { archive: newest.name.clone() };
             Check::new("contents", subject, state, format!("{lost} since the newest backup")).advise(advice)
         }
     };

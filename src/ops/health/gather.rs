@@ -10,6 +10,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::{DatabaseFacts, Examined, Facts, Space, StoreFacts};
 use crate::clock::Clock;
 use crate::database::{self, Depth, Effort, Glance, Limits, Source, SourceError};
+use crate::failure::is_interruption;
 use crate::metadata::{Integrity, Kind, counted_rows};
 use crate::names::{HostLabel, Name};
 use crate::ops::Repository;
@@ -58,9 +59,7 @@ pub struct Request<'a> {
     pub location: String,
     /// A folder for temporary files, for copies where the store has no room or cannot be written.
     pub temporary: &'a Path,
-    /// The time.
-    pub now: DateTime<Utc>,
-    /// The time, for copies.
+    /// The clock.
     pub clock: &'a Clock,
     /// The labels that are this host's own.
     pub host: &'a OwnHost,
@@ -72,13 +71,12 @@ pub struct Request<'a> {
     pub rotation: Option<Policy>,
     /// The sets with `shrink = "off"`.
     pub shrinks_off: BTreeSet<Name>,
-    /// The flags of this run, as a command that is printed ends.
-    pub flags: String,
 }
 
 /// Collects everything. What cannot be had is a fact; only an interruption is an error.
 pub fn gather(request: &Request<'_>, progress: &dyn Progress) -> Result<Facts, Interrupted> {
-    let store = store_facts(request, progress)?;
+    let now = request.clock.now();
+    let store = store_facts(request, now, progress)?;
     let inventory = store.as_ref().ok().map(|store| &store.inventory);
     let stale = store.as_ref().map(|store| store.stale.as_slice()).unwrap_or_default();
     let databases = watched(request, inventory, stale);
@@ -97,15 +95,14 @@ pub fn gather(request: &Request<'_>, progress: &dyn Progress) -> Result<Facts, I
     let mut found = Vec::new();
     for (set, source) in &databases {
         let snapshots = inventory.map(|inventory| inventory.snapshots.as_slice()).unwrap_or_default();
-        let stream = own_stream(source, set, &request.host.label, snapshots, request.now);
+        let stream = own_stream(source, set, &request.host.label, snapshots, now);
         let facts = look(request, set.clone(), source.clone(), stream, progress)?;
         found.push(DatabaseFacts { has_twin: twins(set, &source.name), ..facts });
     }
     Ok(Facts {
-        now: request.now,
+        now,
         max_backup_age: request.max_backup_age.and_then(|age| TimeDelta::from_std(age).ok()),
         host: request.host.clone(),
-        flags: request.flags.clone(),
         location: request.location.clone(),
         store,
         sets: sets.into_iter().collect(),
@@ -113,7 +110,7 @@ pub fn gather(request: &Request<'_>, progress: &dyn Progress) -> Result<Facts, I
     })
 }
 
-fn store_facts(request: &Request<'_>, progress: &dyn Progress) -> Result<Result<StoreFacts, String>, Interrupted> {
+fn store_facts(request: &Request<'_>, now: DateTime<Utc>, progress: &dyn Progress) -> Result<Result<StoreFacts, String>, Interrupted> {
     let told = |error: &dyn std::error::Error| match error.source() {
         Some(cause) => format!("{error}: {cause}"),
         None => error.to_string(),
@@ -124,15 +121,15 @@ fn store_facts(request: &Request<'_>, progress: &dyn Progress) -> Result<Result<
     };
     let inventory = match inventory(store, request.reading, progress) {
         Ok(inventory) => inventory,
-        Err(error) if error.chain().any(|cause| cause.is::<Interrupted>()) => return Err(Interrupted),
+        Err(error) if is_interruption(&error) => return Err(Interrupted),
         Err(error) => return Ok(Err(format!("{error:#}"))),
     };
-    let since = request.now.checked_sub_signed(LOG_REACH);
+    let since = now.checked_sub_signed(LOG_REACH);
     let log = store.workspace().activities(since, false).map(|mut log| {
         log.retain(|entry| request.host.owns(&HostLabel::from_host_name(&entry.host)));
         log
     });
-    let scene = Scene { shrinks_off: request.shrinks_off.clone(), ..Scene::new(request.now, request.reading.opener.zone) };
+    let scene = Scene { shrinks_off: request.shrinks_off.clone(), ..Scene::new(now, request.reading.opener.zone) };
     let stale = stale(&inventory.snapshots, request.host, request.rotation, &scene, STALE_AFTER);
     let databases = watched(request, Some(&inventory), &stale);
     let beside = databases.iter().map(|(_, source)| source.path.as_path());
@@ -209,7 +206,7 @@ fn recorded(request: &Request<'_>, inventory: &Inventory, stale: &[Stale], only:
                 continue;
             }
             let is_there = fs::symlink_metadata(&source.path).is_ok();
-            let is_young = request.now - snapshot.created_at <= STALE_AFTER;
+            let is_young = request.clock.now() - snapshot.created_at <= STALE_AFTER;
             if is_first && names.contains(&brief.name) || is_there && is_young {
                 found.push((snapshot.set.clone(), source));
             }

@@ -7,170 +7,29 @@
 mod backups;
 mod databases;
 mod gather;
-pub mod quantity;
 mod shrinkage;
 mod store;
 
-use std::fmt;
 use std::path::PathBuf;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::database::{Checked, Glance, SourceError};
-use crate::names::{Name, printable};
+use crate::names::Name;
 use crate::ops::inventory::Inventory;
 use crate::ops::restore;
 use crate::ops::stale::Stale;
+use crate::report::health::Advice;
 use crate::retention::Shrink;
 use crate::snapshot::{Brief, Snapshot};
 use crate::streams::{OwnHost, Place, Stream};
 use crate::workspace::Activity;
-use quantity::{Measure, Quantity};
 
+pub use crate::report::health::{Check, Report, State, Subject};
 pub use gather::{Request, Watched, gather};
 
 /// How far ahead of the clock an archive may be dated before it counts as one of the future: clocks of several hosts differ.
 const CLOCK_TOLERANCE: TimeDelta = TimeDelta::minutes(5);
-
-/// How a thing is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum State {
-    /// Nothing to do.
-    Ok,
-    /// Somebody should look at it.
-    Warning,
-    /// Data is lost, or would be if something broke now.
-    Critical,
-}
-
-impl State {
-    /// Returns the word that JSON uses.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Warning => "warning",
-            Self::Critical => "critical",
-        }
-    }
-}
-
-/// What a check is about.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Subject {
-    /// The store and what surrounds it.
-    Store,
-    /// The backups of a set.
-    Set(Name),
-    /// A database of a set.
-    Database {
-        /// The set.
-        set: Name,
-        /// Its name.
-        name: Name,
-        /// Its path, if another database of the same name and set is judged too.
-        path: Option<String>,
-    },
-}
-
-impl Subject {
-    /// Returns the set, where it is about one.
-    pub fn set(&self) -> Option<&Name> {
-        match self {
-            Self::Store => None,
-            Self::Set(set) | Self::Database { set, .. } => Some(set),
-        }
-    }
-
-    /// Returns the database, where it is about one.
-    pub fn database(&self) -> Option<&Name> {
-        match self {
-            Self::Store | Self::Set(_) => None,
-            Self::Database { name, .. } => Some(name),
-        }
-    }
-
-    /// Returns the path of the database, if its name does not say which one it is.
-    pub fn path(&self) -> Option<&str> {
-        match self {
-            Self::Database { path, .. } => path.as_deref(),
-            Self::Store | Self::Set(_) => None,
-        }
-    }
-}
-
-impl fmt::Display for Subject {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Store => f.pad("store"),
-            Self::Set(set) => f.pad(&format!("set {set}")),
-            Self::Database { set, name, path } => {
-                let front = if set == name { String::new() } else { format!("{set}/") };
-                let path = path.as_ref().map(|path| format!(" ({})", printable(path))).unwrap_or_default();
-                f.pad(&format!("database {front}{name}{path}"))
-            }
-        }
-    }
-}
-
-/// One thing that was looked at.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Check {
-    /// What was looked at, as a word of JSON and metrics: `backup_age`.
-    pub name: &'static str,
-    /// What it belongs to.
-    pub subject: Subject,
-    /// How it is.
-    pub state: State,
-    /// What was found, for people. It may hold text out of files: [`printable`] makes it fit for a terminal.
-    pub value: String,
-    /// The same in numbers, for machines.
-    pub measures: Vec<Measure>,
-    /// What to do, as a sentence or a command.
-    pub advice: Option<String>,
-}
-
-impl Check {
-    fn new(name: &'static str, subject: &Subject, state: State, value: impl Into<String>) -> Self {
-        Self { name, subject: subject.clone(), state, value: value.into(), measures: Vec::new(), advice: None }
-    }
-
-    fn ok(name: &'static str, subject: &Subject, value: impl Into<String>) -> Self {
-        Self::new(name, subject, State::Ok, value)
-    }
-
-    fn advise(mut self, advice: impl Into<String>) -> Self {
-        self.advice = Some(advice.into());
-        self
-    }
-
-    fn measure(mut self, quantity: Quantity, value: f64) -> Self {
-        self.measures.push(Measure { quantity, value, warning: None, critical: None });
-        self
-    }
-
-    fn measure_within(mut self, quantity: Quantity, value: f64, warning: f64, critical: f64) -> Self {
-        self.measures.push(Measure { quantity, value, warning: Some(warning), critical: Some(critical) });
-        self
-    }
-}
-
-/// All checks of a run.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Report {
-    /// When it was made.
-    pub at: DateTime<Utc>,
-    /// The store.
-    pub store: String,
-    /// The checks: databases, backups, store.
-    pub checks: Vec<Check>,
-}
-
-impl Report {
-    /// Returns the worst state of all checks.
-    pub fn state(&self) -> State {
-        self.checks.iter().map(|check| check.state).max().unwrap_or(State::Ok)
-    }
-}
 
 /// Everything that the checks are made of.
 #[derive(Debug)]
@@ -181,8 +40,6 @@ pub struct Facts {
     pub max_backup_age: Option<TimeDelta>,
     /// The labels that are this host's own: no other host's archives decide anything.
     pub host: OwnHost,
-    /// The flags of this run, as a command that is printed ends: ` --dir /mnt/backups`.
-    pub flags: String,
     /// Where the store is.
     pub location: String,
     /// The store, or why it cannot be read.
@@ -266,11 +123,6 @@ impl DatabaseFacts {
 }
 
 impl Facts {
-    /// Returns a command as it can be pasted.
-    fn command(&self, words: &str) -> String {
-        format!("`heirloom {words}{}`", self.flags)
-    }
-
     /// Returns the archives of this host, newest first: no plain databases, which prove nothing.
     fn own<'a>(&self, store: &'a StoreFacts) -> impl Iterator<Item = &'a Snapshot> {
         store.inventory.snapshots.iter().filter(|snapshot| !snapshot.is_plain() && self.host.owns(&snapshot.host))
@@ -308,9 +160,7 @@ pub fn judge(facts: &Facts) -> Report {
             }
             checks.extend(store::judge(store, facts));
         }
-        Err(why) => checks.push(Check::new("store", &Subject::Store, State::Critical, why.clone()).advise(
-            "mount it, or name the right folder with `--dir`; a store that was never written to comes with the first `heirloom backup`",
-        )),
+        Err(why) => checks.push(Check::new("store", &Subject::Store, State::Critical, why.clone()).advise(Advice::MountStore)),
     }
     Report { at: facts.now, store: facts.location.clone(), checks }
 }

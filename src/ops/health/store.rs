@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 
 use super::backups::belongs_to;
-use super::quantity::{FREE_BYTES, NEEDED_BYTES};
 use super::{CLOCK_TOLERANCE, Check, DatabaseFacts, Facts, Space, State, StoreFacts, Subject};
 use crate::metadata::Kind;
 use crate::names::{Name, printable};
 use crate::ops::inventory::Foreign;
-use crate::ops::restore::shell_word;
 use crate::ops::stale::{Remedy, Stale, Whereabouts};
+use crate::report::health::{Advice, Remover};
+use crate::report::quantity::{FREE_BYTES, NEEDED_BYTES};
 use crate::snapshot::Snapshot;
 use crate::text;
 
@@ -21,7 +21,7 @@ pub(super) fn judge(store: &StoreFacts, facts: &Facts) -> Vec<Check> {
     let mut checks = Vec::new();
     checks.extend(facts.sets.is_empty().then(|| {
         Check::new("store", &Subject::Store, State::Critical, "no archive of this host and no database to watch")
-            .advise("make the first backup with `heirloom backup app.db`, or name the database to look at")
+            .advise(Advice::FirstBackup)
     }));
     checks.extend(other_hosts(store, facts));
     checks.extend(plain(store));
@@ -81,11 +81,10 @@ fn space_left(space: Space, store: &StoreFacts, facts: &Facts) -> Check {
     let need = Need::of(store, facts);
     let [one, two] = [need.rounds(1), need.rounds(2)];
     let told = format!("{} of {} free, the next two backups need {}", text::bytes(space.free), text::bytes(space.total), text::bytes(two));
-    let advice = "make room: `heirloom cleanup --max-size`, `heirloom rotate`, or another disk";
     let check = if space.free < one {
-        Check::new("free_space", &Subject::Store, State::Critical, format!("{told}: the next one will fail")).advise(advice)
+        Check::new("free_space", &Subject::Store, State::Critical, format!("{told}: the next one will fail")).advise(Advice::MakeRoom)
     } else if space.free < two {
-        Check::new("free_space", &Subject::Store, State::Warning, told).advise(advice)
+        Check::new("free_space", &Subject::Store, State::Warning, told).advise(Advice::MakeRoom)
     } else {
         Check::ok("free_space", &Subject::Store, told)
     };
@@ -116,7 +115,7 @@ fn other_hosts(store: &StoreFacts, facts: &Facts) -> Option<Check> {
     }
     let hosts: Vec<&str> = hosts.into_iter().collect();
     let value = || format!("{} of {}, not judged here", text::count(count, "archive"), hosts.join(", "));
-    (count > 0).then(|| Check::ok("other_hosts", &Subject::Store, value()).advise("run `heirloom health` there, or with HEIRLOOM_HOST set"))
+    (count > 0).then(|| Check::ok("other_hosts", &Subject::Store, value()).advise(Advice::RunThere))
 }
 
 /// Counts what other tools left: it proves nothing.
@@ -150,15 +149,12 @@ fn stale(store: &StoreFacts, facts: &Facts) -> Option<Check> {
     let set = &first.stream.set;
     Some(match first.database {
         Whereabouts::Gone => {
-            let verb = if first.remedy == Remedy::Cleanup { "cleanup" } else { "rotate" };
-            let command = facts.command(&format!("{verb} --gone 90d --set {set}"));
-            Check::new("stale", &Subject::Store, State::Warning, value)
-                .advise(format!("it is not there any more; {command} keeps only the newest archive of it"))
+            let by = if first.remedy == Remedy::Cleanup { Remover::Cleanup } else { Remover::Rotate };
+            Check::new("stale", &Subject::Store, State::Warning, value).advise(Advice::RemoveGone { set: set.clone(), by })
         }
         Whereabouts::There => {
-            let path = shell_word(first.stream.path().unwrap_or_default());
-            let backup = facts.command(&format!("backup {path} --set {set}"));
-            Check::ok("stale", &Subject::Store, value).advise(format!("it is still there; {backup} backs it up"))
+            let path = first.stream.path().unwrap_or_default().into();
+            Check::ok("stale", &Subject::Store, value).advise(Advice::BackUpStale { path, set: set.clone() })
         }
         Whereabouts::Unknown => Check::ok("stale", &Subject::Store, value),
     })
@@ -171,7 +167,7 @@ fn pending(store: &StoreFacts) -> Option<Check> {
         Ok(count) => {
             let value = format!("{} not in the store yet", text::count(*count as u64, "safety backup"));
             let check = Check::new("pending", &Subject::Store, State::Warning, value);
-            Some(check.advise("the next backup or restore sends them; see why that failed with `heirloom log --failed`"))
+            Some(check.advise(Advice::SendPending))
         }
         Err(why) => {
             let value = format!("cannot look for safety backups that wait: {why}");
@@ -192,10 +188,7 @@ fn unreadable(store: &StoreFacts, facts: &Facts) -> Option<Check> {
         .collect();
     let first = names.first()?;
     let value = format!("{}, the first is {}", text::count(names.len() as u64, "file"), printable(first));
-    Some(
-        Check::new("unreadable", &Subject::Store, State::Warning, value)
-            .advise("`heirloom list` shows them, `heirloom verify NAME` says what is wrong"),
-    )
+    Some(Check::new("unreadable", &Subject::Store, State::Warning, value).advise(Advice::ListAndVerify))
 }
 
 /// Names archives that the system failed to read. That is no evidence against them, and none for the disk.
@@ -225,7 +218,7 @@ fn interrupted(store: &StoreFacts, facts: &Facts) -> Option<Check> {
         text::age(newest.note.began_at, facts.now),
         targets.join(", ")
     );
-    Some(Check::new("restore", &Subject::Store, State::Critical, value).advise("go back with `heirloom restore --undo`, or restore again"))
+    Some(Check::new("restore", &Subject::Store, State::Critical, value).advise(Advice::UndoOrRestore))
 }
 
 /// Says whether the last backup failed. An age that is still within its limit would hide it.
@@ -246,5 +239,5 @@ fn last_run(store: &StoreFacts, facts: &Facts) -> Option<Check> {
     }
     let why = last.error.as_deref().unwrap_or("it ended with problems");
     let value = format!("the last backup did not go well, {age}: {}", printable(why));
-    Some(Check::new("last_run", &Subject::Store, State::Warning, value).advise("`heirloom log --failed` shows what went wrong before"))
+    Some(Check::new("last_run", &Subject::Store, State::Warning, value).advise(Advice::SeeFailures))
 }

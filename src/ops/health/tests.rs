@@ -75,7 +75,6 @@ fn facts(snapshots: Vec<Snapshot>) -> Facts {
         now: now(),
         max_backup_age: None,
         host: OwnHost { label: HostLabel::container(), former: vec![HostLabel::new("here").unwrap()] },
-        flags: String::new(),
         location: "backups".into(),
         store: Ok(store),
         sets: vec![name("app")],
@@ -106,7 +105,7 @@ fn state(facts: &Facts, wanted: &str) -> State {
 fn everything_in_order_needs_no_advice() {
     let report = judge(&facts((0..5).map(|day| archive(day * 24)).collect()));
     assert_eq!(report.state(), State::Ok);
-    let advised: Vec<&Check> = report.checks.iter().filter(|check| check.advice.is_some()).collect();
+    let advised: Vec<&Check> = report.checks.iter().filter(|check| check.remedy.is_some()).collect();
     assert_eq!(advised, Vec::<&Check>::new());
 }
 
@@ -293,10 +292,10 @@ fn the_check_of_a_copy_is_told_by_what_can_be_done_about_it() {
 #[test]
 fn free_pages_get_an_advice_and_a_swollen_wal_a_warning() {
     let mut facts = facts(vec![archive(1)]);
-    assert_eq!(check(&facts, "free_pages").advice, None);
+    assert_eq!(check(&facts, "free_pages").remedy, None);
     *glance(&mut facts) = Glance { bytes: 8 << 20, free_pages: 600, ..glance(&mut facts).clone() };
     let found = check(&facts, "free_pages");
-    assert!(found.state == State::Ok && found.advice.is_some_and(|advice| advice.contains("VACUUM")));
+    assert!(found.state == State::Ok && matches!(found.remedy, Some(Advice::Words(words)) if words.contains("VACUUM")));
 
     glance(&mut facts).wal_bytes = Some(16 << 20);
     assert_eq!(state(&facts, "wal"), State::Ok);

@@ -1,12 +1,8 @@
-//! What cannot be read of the databases of a damaged archive: looked for before anybody is asked, and named again afterwards.
+//! What cannot be read of the databases of a damaged archive: shown before anybody is asked, and named again afterwards.
 
-use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
 
-use super::plan::Plan;
-use crate::archive::{Archive, Unreadable};
-use crate::names::printable;
-use crate::progress::{Progress, Stage};
+use crate::archive::Unreadable;
 
 /// How many ranges of pages are named one by one.
 const NAMED: usize = 10;
@@ -19,7 +15,7 @@ pub struct Damage {
     /// The parts of the database that become zeros.
     pub unreadable: Unreadable,
     /// The size of the database and of its pages, where they are known.
-    sizes: Option<(u64, u64)>,
+    pub(super) sizes: Option<(u64, u64)>,
 }
 
 impl Damage {
@@ -60,23 +56,6 @@ impl Damage {
         }
         text + " cannot be read"
     }
-}
-
-/// Reads every database of a plan, and notes in it what is damaged. Writes nothing.
-pub fn look_for_damage(archive: &Archive, mut plan: Plan, threads: NonZeroUsize, progress: &dyn Progress) -> anyhow::Result<Plan> {
-    for step in &mut plan.steps {
-        progress.begin(Stage::ReadBack, step.held.name.as_str(), step.held.bytes.unwrap_or(0));
-        let why = match archive.check(step.index, threads, progress) {
-            Ok(()) => continue,
-            Err(error) if error.is_evidence() => printable(&error.to_string()).into_owned(),
-            Err(error) => return Err(error.into()),
-        };
-        progress.begin(Stage::ReadBack, step.held.name.as_str(), step.held.bytes.unwrap_or(0));
-        let promised = archive.contents().metadata.as_ref().and_then(|metadata| metadata.databases.get(step.index));
-        let sizes = promised.map(|promised| (promised.bytes, u64::from(promised.page_size))).filter(|(_, page)| *page > 0);
-        step.damage = Some(Damage { why, unreadable: archive.salvage(step.index, None, progress)?, sizes });
-    }
-    Ok(plan)
 }
 
 #[cfg(test)]

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use crate::failure::Remedy;
 use crate::names::{Name, printable};
-use crate::text::{shell_word, unexpanded};
 
 /// Why a restore was refused before anything was changed.
 #[derive(Debug)]
@@ -64,6 +64,13 @@ pub enum RestoreError {
         /// What cannot be read.
         why: String,
     },
+    /// The indexes of an unpacked copy cannot be rebuilt.
+    NotRebuilt {
+        /// The database.
+        name: Name,
+        /// Why not.
+        cause: anyhow::Error,
+    },
     /// A disk has too little room. The store's may have enough: only the disk of a target can be foreseen.
     NoRoom {
         /// A folder on it.
@@ -96,55 +103,16 @@ pub enum RestoreError {
     CannotUndo {
         /// Why.
         why: String,
-        /// What to type instead.
-        hint: String,
+        /// What can be done instead.
+        remedy: Remedy,
     },
     /// Restores of several sets could be meant.
     AmbiguousUndo {
         /// Which.
         why: String,
-        /// What to type.
-        hint: String,
+        /// How to choose one.
+        remedy: Remedy,
     },
-}
-
-impl RestoreError {
-    /// Says what the user can do next.
-    pub fn hint(&self) -> String {
-        match self {
-            Self::NoSuchDatabase { available, .. } => format!("there are: {}", join(available)),
-            Self::NoTarget { name, recorded, archive } => {
-                let example = recorded.as_ref().map_or_else(|| format!("{name}.db"), |(path, _)| path.clone());
-                format!("type: heirloom restore {} --only {name} --to {}", shell_word(archive), shell_word(&example))
-            }
-            Self::OneFileForSeveral { names } => {
-                let first = names.first().map(ToString::to_string).unwrap_or_default();
-                format!("choose one with `--only {first}`, or name a folder for all with `--to-dir DIR`")
-            }
-            Self::Collision { .. } => "restore them one by one with `--only NAME --to FILE`".into(),
-            Self::SourceIsTarget { .. } => "name an archive (see `heirloom list`), or another target with `--to FILE`".into(),
-            Self::NoFolder { path } if unexpanded(path).is_some() => unexpanded(path).unwrap_or_default(),
-            Self::NoFolder { path } => format!("make it first: mkdir -p {}", shell_word(&path.to_string_lossy())),
-            Self::Damaged { .. } => "choose another archive (`heirloom list`), or take this one with `--allow-damaged`".into(),
-            Self::Unsound { .. } => {
-                "nothing was changed; choose another archive (`heirloom list`), or take this one with `--allow-damaged`".into()
-            }
-            Self::NothingLeft { .. } => "nothing was changed; choose another archive (`heirloom list`)".into(),
-            Self::NotConfirmed { .. } => "add `--force` to replace it; what it holds is kept in a safety backup first".into(),
-            Self::NoRoom { folder, needed, free, .. } => format!(
-                "free {} on the disk of \"{folder}\" (`df -h {}`), or restore to another disk with `--to FILE`; nothing was changed",
-                bytesize::ByteSize(needed.saturating_sub(*free)),
-                shell_word(folder)
-            ),
-            Self::NoSafetyStore { .. } => {
-                "name a folder that can be written with `--dir`, or go without a way back with `--no-safety-backup`".into()
-            }
-            Self::CannotUndo { hint, .. } | Self::AmbiguousUndo { hint, .. } => hint.clone(),
-            Self::NothingToUndo { .. } => {
-                "a safety backup is made when a restore replaces a database; see `heirloom list`, or name the store with `--dir`".into()
-            }
-        }
-    }
 }
 
 impl fmt::Display for RestoreError {
@@ -155,13 +123,14 @@ impl fmt::Display for RestoreError {
                 write!(f, "where shall \"{name}\" go? it was backed up on the host \"{}\"", printable(host))
             }
             Self::NoTarget { name, .. } => write!(f, "where shall \"{name}\" go? the archive does not say"),
-            Self::OneFileForSeveral { names } => write!(f, "--to names one file, and the archive holds {}", join(names)),
+            Self::OneFileForSeveral { names } => write!(f, "one file was named as the target of several databases: {}", join(names)),
             Self::Collision { path } => write!(f, "two databases would meet at {}", quoted(path)),
             Self::SourceIsTarget { path } => write!(f, "{} is both the source and the target of this restore", quoted(path)),
             Self::NoFolder { path } => write!(f, "there is no folder {} to restore into", quoted(path)),
             Self::Damaged { archive } => write!(f, "the archive \"{}\" is marked as damaged", printable(archive)),
             Self::Unsound { name, findings } => write!(f, "\"{name}\" in the archive is not sound: {}", findings.join("; ")),
             Self::NothingLeft { name, why } => write!(f, "what is left of \"{name}\" in the archive is no database: {why}"),
+            Self::NotRebuilt { name, .. } => write!(f, "the indexes of \"{name}\" cannot be rebuilt, nothing was changed"),
             Self::NotConfirmed { path } => write!(f, "{} exists, and would be replaced", quoted(path)),
             Self::NoRoom { folder, needed, free, .. } => {
                 let (needed, free) = (bytesize::ByteSize(*needed), bytesize::ByteSize(*free));
@@ -179,7 +148,7 @@ impl fmt::Display for RestoreError {
 impl std::error::Error for RestoreError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::NoSafetyStore { cause, .. } => Some(cause.as_ref()),
+            Self::NoSafetyStore { cause, .. } | Self::NotRebuilt { cause, .. } => Some(cause.as_ref()),
             Self::NoRoom { cause, .. } => Some(cause),
             _ => None,
         }

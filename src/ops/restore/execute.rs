@@ -2,24 +2,21 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
-use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, anyhow};
 
 use super::RestoreError;
 use super::keep::{Keeper, folders};
+use super::options::{Options, Safety};
 use super::plan::{Method, Plan, Step};
 use super::replace::{Leaving, Work, replace};
 use super::room::arrange;
 use crate::archive::Archive;
-use crate::clock::Clock;
-use crate::database::{self, Checked, Depth, Effort, Limits, Source, SourceError, TargetState};
+use crate::database::{self, Checked, Depth, Effort, Source, SourceError, TargetState};
 use crate::metadata::{DatabaseMetadata, Integrity};
 use crate::names::{ArchiveName, Name, printable};
-use crate::ops::Repository;
-use crate::ops::pack::Host;
-use crate::ops::pending::{self, Upkeep};
+use crate::ops::pending;
 use crate::ops::sidecars;
 use crate::ops::syncing::while_syncing;
 use crate::ops::verify::differences;
@@ -29,45 +26,6 @@ use crate::workspace::scratch::{Scratch, sweep_beside};
 
 /// How many findings are shown of a database that is known to be damaged: each page that is missing brings several.
 const SHOWN_OF_DAMAGE: usize = 10;
-
-/// How a restore is carried out.
-pub struct Options<'a> {
-    /// The archive as the user knows it, for the note about an interrupted run.
-    pub archive: String,
-    /// The set under which the safety backup is kept.
-    pub set: Name,
-    /// How thoroughly the unpacked databases are checked.
-    pub check: Depth,
-    /// Whether damage is restored, with warnings.
-    pub allow_damaged: bool,
-    /// Whether indexes that must be rebuilt are rebuilt in the copy, before it is placed.
-    pub rebuild_indexes: bool,
-    /// Whether what is replaced is backed up first.
-    pub safety: Safety<'a>,
-    /// The store in whose workspace the restore is recorded; `None` if it cannot be written.
-    pub workspace: Option<&'a Repository>,
-    /// The id of the interrupted restore that this one takes back.
-    pub takes_back: Option<String>,
-    /// Which older safety backups stay.
-    pub upkeep: Upkeep,
-    /// How long to wait for locks.
-    pub limits: Limits,
-    /// How many threads compute.
-    pub threads: NonZeroUsize,
-    /// This host.
-    pub host: Host,
-    /// The time.
-    pub clock: Clock,
-}
-
-/// Whether what is replaced is backed up first.
-#[derive(Clone, Copy)]
-pub enum Safety<'a> {
-    /// Into this store.
-    Into(&'a Repository),
-    /// No. All copies are staged and checked first all the same.
-    Without,
-}
 
 /// What a restore did.
 #[derive(Debug, Clone, Default)]
@@ -157,7 +115,7 @@ pub fn execute(archive: &Archive, plan: &Plan, options: &Options<'_>, progress: 
 /// Dies anywhere: the restore is done, and the archive is in the workspace or in the store.
 fn send(report: &mut Report, options: &Options<'_>, progress: &dyn Progress) {
     let (Some(made), Safety::Into(store)) = (&report.safety, options.safety) else { return };
-    match pending::send(store, &options.upkeep, options.clock.now(), options.limits.busy, progress) {
+    match pending::send(store, &options.upkeep, &options.clock, options.limits.busy, progress) {
         Ok(sent) => {
             let moved = sent.moved.into_iter().find(|(pending, _)| pending == made);
             report.safety = moved.map(|(_, name)| name).or(report.safety.take());
@@ -374,14 +332,14 @@ fn examine(
 /// Rebuilds the indexes of an unpacked copy, which nothing refers to yet, and checks it once more.
 fn rebuild_indexes(work: &Work<'_>, checked: &Checked, options: &Options<'_>, progress: &dyn Progress) -> anyhow::Result<()> {
     let name = &work.step.held.name;
-    let failed =
-        || format!("the indexes of \"{name}\" cannot be rebuilt, nothing was changed; without `--rebuild-indexes` it is restored as it is");
+    let failed = |cause: anyhow::Error| RestoreError::NotRebuilt { name: name.clone(), cause };
     let named = |error: SourceError| error.of(&work.step.target.given);
-    database::rebuild(&work.copy, &checked.rebuild, progress).map_err(named).with_context(failed)?;
+    database::rebuild(&work.copy, &checked.rebuild, progress).map_err(named).map_err(|error| failed(error.into()))?;
     progress.begin(Stage::Check, name.as_str(), 0);
     let again = database::check(&work.copy, Depth::Full, Effort::threads(options.threads), progress).map_err(named)?;
     if matches!(again.integrity, Integrity::Damaged | Integrity::Indexes) {
-        return Err(anyhow::Error::new(RestoreError::Unsound { name: name.clone(), findings: again.findings }).context(failed()));
+        let unsound = RestoreError::Unsound { name: name.clone(), findings: again.findings };
+        return Err(failed(unsound.into()).into());
     }
     Ok(())
 }

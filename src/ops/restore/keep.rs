@@ -12,7 +12,7 @@ use anyhow::Context as _;
 use chrono::{DateTime, Utc};
 
 use super::RestoreError;
-use super::execute::{Options, Safety};
+use super::options::{Options, Safety};
 use super::plan::{Method, Plan};
 use crate::archive::Compression;
 use crate::database::{Depth, TargetState};

@@ -96,6 +96,14 @@ impl Step {
         matches!(self.target.state, TargetState::Database(_))
     }
 
+    /// Returns the rows of what is there, where it is a database and they can be counted.
+    pub fn rows_before(&self) -> Option<u64> {
+        match &self.target.state {
+            TargetState::Database(facts) => facts.rows,
+            _ => None,
+        }
+    }
+
     /// Returns the rows that the archive promises, where it does.
     pub fn rows_after(&self) -> Option<u64> {
         total_rows(self.held.tables.as_ref()?)

@@ -9,8 +9,8 @@ use std::path::PathBuf;
 
 use anyhow::anyhow;
 
-use super::execute::{Options, Safety};
 use super::keep::Keeper;
+use super::options::{Options, Safety};
 use super::plan::{Method, Removal, Step};
 use crate::database::{self, Committed, Compared, Limits, Locked, Offline, Replacement, Source, TargetError, TargetState, Written};
 use crate::names::{ArchiveName, printable};

@@ -29,7 +29,7 @@ fn request(keep: u32) -> Request {
         scope: Scope::everything(),
         made: None,
         shrinks_off: BTreeSet::new(),
-        now: "2026-03-05T04:00:00Z".parse().unwrap(),
+        clock: Clock::fixed("2026-03-05T04:00:00Z".parse().unwrap()),
         ahead: false,
         reading: reading(),
         asked: Asked::default(),

@@ -9,6 +9,7 @@ use heirloom::config::{
     DotEnv, Expanded, FileLayer, Key, Layers, Look, Origin, Problem, Settings, Value, Variables, age_text, database_path, expand,
     parse_age, parse_size,
 };
+use heirloom::failure::Remedy;
 use heirloom::names::{ArchiveName, Name, is_file_name, printable};
 
 /// Checks a configuration: the text of the file, that of `.env`, a variable and a URL, with zero bytes between them.
@@ -75,8 +76,12 @@ pub fn names(text: &str) {
 }
 
 fn presentable(problem: &Problem, text: &str) {
-    for shown in [&problem.to_string(), problem.hint.as_ref().unwrap_or(&String::new())] {
-        assert!(printable(shown) == *shown, "{shown:?} contains terminal controls");
+    let remedy = match &problem.remedy {
+        Some(Remedy::Advice(text) | Remedy::SetVariableOrNameStore { variable: text }) => text.clone(),
+        other => format!("{other:?}"),
+    };
+    for shown in [problem.to_string(), remedy] {
+        assert!(printable(&shown) == shown, "{shown:?} contains terminal controls");
     }
     if let Some(Origin::File { line, .. }) = problem.place.as_deref() {
         assert!((1..=text.matches('\n').count() + 1).contains(line), "line {line} is not there");

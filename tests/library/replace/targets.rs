@@ -12,7 +12,7 @@ fn another_text_encoding_needs_offline() {
     let before = fs::read(&live).unwrap();
 
     let refused = replace(&live, &copy, &folder.path().join("safety"), Duration::ZERO).unwrap_err();
-    assert!(matches!(&refused, TargetError::Refused { why, .. } if why.contains("UTF-16le")), "{refused}");
+    assert!(matches!(&refused, TargetError::NeedsOffline { why, .. } if why.contains("UTF-16le")), "{refused}");
     assert_eq!(fs::read(&live).unwrap(), before);
 
     let offline = Offline::lock(&look_at(&live).unwrap(), Proof::NoneKnown, &limits(Duration::ZERO), &Silent).unwrap();

@@ -4,10 +4,11 @@
 
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
+use heirloom::lineage;
 use heirloom::metadata::Kind;
 use heirloom::names::{ArchiveId, ArchiveName, HostLabel, Name};
 use heirloom::snapshot::{Brief, Origin, Snapshot};
-use heirloom::streams::{self, FileIdentity, Place, Stream};
+use heirloom::streams::{FileIdentity, Place, Stream};
 
 use super::dice::{DAY, Dice, HOUR, MINUTE, seconds};
 use super::histories::utc;
@@ -195,7 +196,7 @@ impl World {
         let brief = |database: &Database| {
             let place = if app.is_old_tool { Place::Name(database.name.clone()) } else { Place::Path(database.path.clone()) };
             let stream = Stream { set: app.set.clone(), host: app.host.clone(), place, file: None };
-            let before = streams::before(&self.store, &stream, &database.name, database.file.as_ref(), self.clock);
+            let before = lineage::before(&self.store, &stream, &database.name, database.file.as_ref(), self.clock);
             Brief {
                 bytes: Some(database.rows * 90),
                 // An index of a module that only the application has: the rows are unknown.

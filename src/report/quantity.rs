@@ -1,5 +1,7 @@
 //! The numbers of the checks: their names are a public promise, since dashboards and alerts are built on them.
 
+use serde::Serialize;
+
 /// What a number means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Quantity {
@@ -36,9 +38,10 @@ pub enum Bad {
 }
 
 /// A number that was found.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Measure {
     /// What it means.
+    #[serde(skip)]
     pub quantity: Quantity,
     /// The number.
     pub value: f64,
@@ -52,16 +55,16 @@ const fn quantity(name: &'static str, unit: Unit, help: &'static str) -> Quantit
     Quantity { name, help, unit, bad: Bad::Above }
 }
 
-pub(super) const DATABASE_BYTES: Quantity =
+pub(crate) const DATABASE_BYTES: Quantity =
     quantity("database_size_bytes", Unit::Bytes, "Size of the live database, with what is only in its WAL yet.");
-pub(super) const DATABASE_FREE_BYTES: Quantity =
+pub(crate) const DATABASE_FREE_BYTES: Quantity =
     quantity("database_free_bytes", Unit::Bytes, "Bytes in pages of the live database that hold nothing.");
-pub(super) const DATABASE_WAL_BYTES: Quantity = quantity("database_wal_bytes", Unit::Bytes, "Size of the WAL of the live database.");
-pub(super) const DATABASE_TABLES: Quantity = quantity("database_tables", Unit::Count, "Tables of the live database.");
-pub(super) const DATABASE_ROWS: Quantity = quantity("database_rows", Unit::Count, "Rows of all tables of the live database.");
-pub(super) const FOREIGN_KEY_VIOLATIONS: Quantity =
+pub(crate) const DATABASE_WAL_BYTES: Quantity = quantity("database_wal_bytes", Unit::Bytes, "Size of the WAL of the live database.");
+pub(crate) const DATABASE_TABLES: Quantity = quantity("database_tables", Unit::Count, "Tables of the live database.");
+pub(crate) const DATABASE_ROWS: Quantity = quantity("database_rows", Unit::Count, "Rows of all tables of the live database.");
+pub(crate) const FOREIGN_KEY_VIOLATIONS: Quantity =
     quantity("database_foreign_key_violations", Unit::Count, "Rows of the live database that break a foreign key.");
-pub(super) const BACKUP_AGE: Quantity =
+pub(crate) const BACKUP_AGE: Quantity =
     quantity("backup_age_seconds", Unit::Seconds, "Age of the newest good backup at the time of the check.");
 /// When the newest good backup was made, in seconds since 1970.
 pub const BACKUP_TIME: Quantity =
@@ -69,10 +72,10 @@ pub const BACKUP_TIME: Quantity =
 /// When an archive of the set was verified last, in seconds since 1970.
 pub const VERIFIED_TIME: Quantity =
     quantity("backup_verified_timestamp_seconds", Unit::Timestamp, "Time of the last clean verify of an archive, in seconds since 1970.");
-pub(super) const BACKUP_ARCHIVES: Quantity = quantity("backup_archives", Unit::Count, "Archives of the set.");
-pub(super) const BACKUP_BYTES: Quantity = quantity("backup_size_bytes", Unit::Bytes, "Size of all archives of the set.");
-pub(super) const DAMAGED_ARCHIVES: Quantity = quantity("backup_damaged_archives", Unit::Count, "Damaged archives of the set.");
-pub(super) const FREE_BYTES: Quantity =
+pub(crate) const BACKUP_ARCHIVES: Quantity = quantity("backup_archives", Unit::Count, "Archives of the set.");
+pub(crate) const BACKUP_BYTES: Quantity = quantity("backup_size_bytes", Unit::Bytes, "Size of all archives of the set.");
+pub(crate) const DAMAGED_ARCHIVES: Quantity = quantity("backup_damaged_archives", Unit::Count, "Damaged archives of the set.");
+pub(crate) const FREE_BYTES: Quantity =
     Quantity { bad: Bad::Below, ..quantity("store_free_bytes", Unit::Bytes, "Free space on the file system of the store.") };
-pub(super) const NEEDED_BYTES: Quantity =
+pub(crate) const NEEDED_BYTES: Quantity =
     quantity("store_needed_bytes", Unit::Bytes, "Space that the next two backups need, with the copies they are made of.");

@@ -6,47 +6,48 @@ use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
 
-use super::Context;
-use super::exit::{NoBackup, Usage};
+use super::Surroundings;
 use crate::config::SetSettings;
+use crate::failure::{Failure, Remedy};
 use crate::latest::{Asked, SetChoice, adopt_old_archives, included, only_set, set_of_path};
 use crate::metadata::Kind;
 use crate::names::{Name, printable};
 use crate::ops::Repository;
 use crate::ops::inventory::{Inventory, Reading, inventory};
 use crate::platform;
+use crate::progress::Progress;
 use crate::snapshot::Snapshot;
 
 /// A database that is known without its archives.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Database {
+pub struct Database {
     /// Its name in the set.
-    pub(super) name: Name,
+    pub name: Name,
     /// Where it belongs, as it was given.
-    pub(super) path: Option<PathBuf>,
+    pub path: Option<PathBuf>,
     /// Where else it may have been, if nothing lies at any of these places.
-    pub(super) alternatives: Vec<PathBuf>,
+    pub alternatives: Vec<PathBuf>,
 }
 
 /// What is known without the archives.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct Meant {
+pub struct Meant {
     /// The set, if it is settled.
-    pub(super) set: Option<Name>,
+    pub set: Option<Name>,
     /// The databases; empty if the archives name them.
-    pub(super) databases: Vec<Database>,
+    pub databases: Vec<Database>,
     /// The configured sets of which it is one, if that is not settled.
-    pub(super) one_of: Vec<Name>,
+    pub one_of: Vec<Name>,
     /// Whether the databases are one that a path names, so that the path finds the set.
-    pub(super) by_path: bool,
+    pub by_path: bool,
 }
 
 /// What the set and its databases turned out to be.
-pub(super) struct Settled {
+pub struct Settled {
     /// The set.
-    pub(super) set: Name,
+    pub set: Name,
     /// The databases. Not empty, unless the set has no archives.
-    pub(super) databases: Vec<Database>,
+    pub databases: Vec<Database>,
 }
 
 impl Database {
@@ -61,12 +62,12 @@ impl Database {
     }
 
     /// Makes a database that a path names.
-    pub(super) fn at(path: &Path) -> Self {
+    pub fn at(path: &Path) -> Self {
         Self { name: Name::from_path(path), path: Some(path.to_owned()), alternatives: Vec::new() }
     }
 
     /// Returns what the decision about the archive needs.
-    pub(super) fn asked(&self) -> Asked {
+    pub fn asked(&self) -> Asked {
         let file = self.path.as_ref().and_then(|path| platform::file_identity(path).ok().flatten());
         Asked {
             name: self.name.clone(),
@@ -79,20 +80,20 @@ impl Database {
 }
 
 /// Returns a path as streams record it.
-pub(super) fn resolved(path: &Path) -> String {
+pub fn resolved(path: &Path) -> String {
     platform::resolved(path).to_string_lossy().into_owned()
 }
 
 /// Returns what the configuration and the environment say, for a command without an argument.
-pub(super) fn meant(set: Option<&Name>, only: &[Name], context: &Context) -> Meant {
-    let configured = &context.settings.sets;
+pub fn meant(set: Option<&Name>, only: &[Name], around: &Surroundings<'_>) -> Meant {
+    let configured = &around.settings.sets;
     let fits = |(name, settings): &(&Name, &SetSettings)| {
         set.is_none_or(|set| set == *name) && only.iter().all(|only| settings.databases.contains_key(only))
     };
     let fitting: Vec<&Name> = configured.iter().filter(fits).map(|(name, _)| name).collect();
     match fitting.as_slice() {
-        [only_one] => of_set(only_one, only, context),
-        [] => match (&context.settings.default_database, only) {
+        [only_one] => of_set(only_one, only, around),
+        [] => match (&around.settings.default_database, only) {
             (Some(path), []) if configured.is_empty() => {
                 Meant { set: set.cloned(), databases: vec![Database::at(path)], by_path: true, ..Meant::default() }
             }
@@ -116,16 +117,16 @@ pub(super) fn meant(set: Option<&Name>, only: &[Name], context: &Context) -> Mea
 }
 
 /// Returns a configured set with the databases that were chosen.
-fn of_set(set: &Name, only: &[Name], context: &Context) -> Meant {
-    let settings = &context.settings.sets[set];
+fn of_set(set: &Name, only: &[Name], around: &Surroundings<'_>) -> Meant {
+    let settings = &around.settings.sets[set];
     let chosen = settings.databases.keys().filter(|name| only.is_empty() || only.contains(name));
     Meant { set: Some(set.clone()), databases: chosen.map(|name| Database::configured(settings, name)).collect(), ..Meant::default() }
 }
 
 /// Returns the database of the configuration that an argument means: its path, or its name.
-pub(super) fn configured_database(text: &str, set: Option<&Name>, context: &Context) -> Result<Option<Meant>, Usage> {
+pub fn configured_database(text: &str, set: Option<&Name>, around: &Surroundings<'_>) -> Result<Option<Meant>, Failure> {
     let path = resolved(Path::new(text));
-    let sets = || context.settings.sets.iter().filter(|(name, _)| set.is_none_or(|set| set == *name));
+    let sets = || around.settings.sets.iter().filter(|(name, _)| set.is_none_or(|set| set == *name));
     let at_path = |(name, settings): (&Name, &SetSettings)| {
         let database = settings.databases.iter().find(|(_, at)| resolved(at) == path).map(|(database, _)| database.clone());
         database.map(|database| (name.clone(), database))
@@ -140,19 +141,16 @@ pub(super) fn configured_database(text: &str, set: Option<&Name>, context: &Cont
     }
     match found.as_slice() {
         [] => Ok(None),
-        [(set, database)] => Ok(Some(of_set(set, std::slice::from_ref(database), context))),
+        [(set, database)] => Ok(Some(of_set(set, std::slice::from_ref(database), around))),
         several => {
-            let choices: Vec<&str> = several.iter().map(|(set, _)| set.as_str()).collect();
-            Err(Usage::new(
-                format!("several sets have the database \"{}\"", printable(text)),
-                format!("choose one: --set {}", choices.join(", --set ")),
-            ))
+            let choices = several.iter().map(|(set, _)| set.clone()).collect();
+            Err(Failure::usage(format!("several sets have the database \"{}\"", printable(text)), Remedy::ChooseSet(choices)))
         }
     }
 }
 
 /// Returns whether an archive records this path as the place of one of its databases.
-pub(super) fn is_recorded(snapshots: &[Snapshot], path: &str) -> bool {
+pub fn is_recorded(snapshots: &[Snapshot], path: &str) -> bool {
     archives(snapshots).flat_map(|snapshot| &snapshot.databases).any(|brief| brief.stream.path() == Some(path))
 }
 
@@ -162,33 +160,38 @@ fn archives(snapshots: &[Snapshot]) -> impl Iterator<Item = &Snapshot> {
 }
 
 /// Lists a store, with the archives of the old tool in the configured sets that they belong to.
-pub(super) fn listing(store: &Repository, reading: &Reading, context: &Context) -> anyhow::Result<Inventory> {
-    let mut found = inventory(store, reading, &context.ui.progress())?;
-    let sets = context.settings.sets.iter().map(|(set, settings)| (set, settings.databases.keys().collect()));
+pub fn listing(
+    repository: &Repository,
+    reading: &Reading,
+    around: &Surroundings<'_>,
+    progress: &dyn Progress,
+) -> anyhow::Result<Inventory> {
+    let mut found = inventory(repository, reading, progress)?;
+    let sets = around.settings.sets.iter().map(|(set, settings)| (set, settings.databases.keys().collect()));
     adopt_old_archives(&mut found.snapshots, sets);
     Ok(found)
 }
 
 /// Settles which set and which databases are meant, now that the archives are known. `to` is the file that was named as
 /// the target.
-pub(super) fn settle(
+pub fn settle(
     meant: Meant,
     only: &[Name],
     to: Option<&Path>,
     at: Option<DateTime<Utc>>,
     found: &Inventory,
-    context: &Context,
+    around: &Surroundings<'_>,
 ) -> anyhow::Result<Settled> {
     let snapshots = &found.snapshots;
-    let meant = pinned_by_target(meant, only, to, snapshots, context);
+    let meant = pinned_by_target(meant, only, to, snapshots, around);
     let set = match &meant.set {
         Some(set) => set.clone(),
-        None => set_of(&meant, to, snapshots, context)?,
+        None => set_of(&meant, to, snapshots, around)?,
     };
     let mut databases = meant.databases.clone();
-    if let Some(settings) = context.settings.sets.get(&set) {
+    if let Some(settings) = around.settings.sets.get(&set) {
         if databases.is_empty() && only.is_empty() {
-            databases = of_set(&set, only, context).databases;
+            databases = of_set(&set, only, around).databases;
         }
         for database in databases.iter_mut().filter(|database| database.path.is_none()) {
             *database = Database::configured(settings, &database.name);
@@ -198,27 +201,27 @@ pub(super) fn settle(
     if meant.by_path && (meant.set.is_none() || to.is_some()) && !holds(snapshots, &set, &databases) {
         databases.clear();
     }
-    refuse_unknown(only, &set, snapshots, context)?;
+    refuse_unknown(only, &set, snapshots, around)?;
     if databases.is_empty() {
-        let named = if only.is_empty() { included(snapshots, &set, &context.host, at, context.now) } else { only.to_vec() };
+        let named = if only.is_empty() { included(snapshots, &set, around.host, at, around.clock.now()) } else { only.to_vec() };
         databases = named.iter().map(Database::named).collect();
     }
     Ok(Settled { set, databases })
 }
 
 /// A target that is a database of the configuration, or one that archives of this host record, names the database.
-fn pinned_by_target(meant: Meant, only: &[Name], to: Option<&Path>, snapshots: &[Snapshot], context: &Context) -> Meant {
+fn pinned_by_target(meant: Meant, only: &[Name], to: Option<&Path>, snapshots: &[Snapshot], around: &Surroundings<'_>) -> Meant {
     let Some(to) = to.filter(|_| only.is_empty() && !meant.by_path) else { return meant };
     let path = resolved(to);
-    for (set, settings) in context.settings.sets.iter().filter(|(set, _)| meant.set.as_ref().is_none_or(|meant| meant == *set)) {
+    for (set, settings) in around.settings.sets.iter().filter(|(set, _)| meant.set.as_ref().is_none_or(|meant| meant == *set)) {
         if let Some((name, _)) = settings.databases.iter().find(|(_, at)| resolved(at) == path) {
-            return of_set(set, std::slice::from_ref(name), context);
+            return of_set(set, std::slice::from_ref(name), around);
         }
     }
     if !meant.databases.is_empty() || !meant.one_of.is_empty() {
         return meant;
     }
-    let own = archives(snapshots).filter(|snapshot| context.host.owns(&snapshot.host));
+    let own = archives(snapshots).filter(|snapshot| around.host.owns(&snapshot.host));
     let mut of_set = own.filter(|snapshot| meant.set.as_ref().is_none_or(|set| *set == snapshot.set));
     if of_set.any(|snapshot| snapshot.databases.iter().any(|brief| brief.stream.path() == Some(path.as_str()))) {
         return Meant { databases: vec![Database::at(to)], by_path: true, ..meant };
@@ -226,11 +229,11 @@ fn pinned_by_target(meant: Meant, only: &[Name], to: Option<&Path>, snapshots: &
     meant
 }
 
-fn set_of(meant: &Meant, to: Option<&Path>, snapshots: &[Snapshot], context: &Context) -> anyhow::Result<Name> {
+fn set_of(meant: &Meant, to: Option<&Path>, snapshots: &[Snapshot], around: &Surroundings<'_>) -> anyhow::Result<Name> {
     if let ([Database { name, path: Some(path), .. }], true) = (meant.databases.as_slice(), meant.by_path) {
-        match set_of_path(snapshots, &context.host, &resolved(path), name) {
+        match set_of_path(snapshots, around.host, &resolved(path), name) {
             SetChoice::One(set) => return Ok(set),
-            SetChoice::Several(sets) => return Err(several_sets(&sets, context).into()),
+            SetChoice::Several(sets) => return Err(several_sets(&sets, around).into()),
             // It has no archive under any name. A target that was named may be filled from another one.
             SetChoice::None if to.is_none() => return Ok(name.clone()),
             SetChoice::None => {}
@@ -240,12 +243,12 @@ fn set_of(meant: &Meant, to: Option<&Path>, snapshots: &[Snapshot], context: &Co
         let there: Vec<Name> = meant.one_of.iter().filter(|set| snapshots.iter().any(|snapshot| snapshot.set == **set)).cloned().collect();
         return match there.as_slice() {
             [only] => Ok(only.clone()),
-            [] => Err(several_sets(&meant.one_of, context).into()),
-            several => Err(several_sets(several, context).into()),
+            [] => Err(several_sets(&meant.one_of, around).into()),
+            several => Err(several_sets(several, around).into()),
         };
     }
     let named: Vec<&Name> = meant.databases.iter().filter(|database| database.path.is_none()).map(|database| &database.name).collect();
-    let choice = match only_set(snapshots, &context.host) {
+    let choice = match only_set(snapshots, around.host) {
         SetChoice::Several(sets) if !named.is_empty() => {
             let holds = |set: &&Name| named.iter().all(|name| names_in(set, snapshots).contains(name));
             match sets.iter().filter(holds).collect::<Vec<_>>().as_slice() {
@@ -266,9 +269,9 @@ fn set_of(meant: &Meant, to: Option<&Path>, snapshots: &[Snapshot], context: &Co
             .unwrap_or_else(|| Name::from_path(Path::new("databases")))),
         SetChoice::Several(sets) => {
             // The name of the target decides as `DATABASE_PATH` does.
-            match to.map(|to| set_of_path(snapshots, &context.host, &resolved(to), &Name::from_path(to))) {
+            match to.map(|to| set_of_path(snapshots, around.host, &resolved(to), &Name::from_path(to))) {
                 Some(SetChoice::One(set)) => Ok(set),
-                _ => Err(several_sets(&sets, context).into()),
+                _ => Err(several_sets(&sets, around).into()),
             }
         }
     }
@@ -285,9 +288,8 @@ fn holds(snapshots: &[Snapshot], set: &Name, databases: &[Database]) -> bool {
         })
 }
 
-fn several_sets(sets: &[Name], context: &Context) -> Usage {
-    let names: Vec<&str> = sets.iter().map(Name::as_str).collect();
-    Usage::new(format!("the store \"{}\" holds several sets", location(context)), format!("choose one: --set {}", names.join(", --set ")))
+fn several_sets(sets: &[Name], around: &Surroundings<'_>) -> Failure {
+    Failure::usage(format!("the store \"{}\" holds several sets", location(around)), Remedy::ChooseSet(sets.to_vec()))
 }
 
 /// Returns the databases that the archives of a set name.
@@ -296,48 +298,42 @@ fn names_in<'a>(set: &Name, snapshots: &'a [Snapshot]) -> BTreeSet<&'a Name> {
     of_set.flat_map(|snapshot| snapshot.databases.iter().map(|brief| &brief.name).chain(&snapshot.set_databases)).collect()
 }
 
-fn in_no_set(named: &[&Name], sets: &[Name], snapshots: &[Snapshot]) -> NoBackup {
+fn in_no_set(named: &[&Name], sets: &[Name], snapshots: &[Snapshot]) -> Failure {
     let names: Vec<String> = named.iter().map(|name| format!("\"{name}\"")).collect();
     let known = sets.iter().flat_map(|set| names_in(set, snapshots).into_iter().map(move |name| format!("{set}/{name}")));
-    NoBackup {
-        message: format!("no set has the database {}", names.join(" and ")),
-        hint: format!("there are: {}", known.collect::<Vec<_>>().join(", ")),
-    }
+    Failure::no_backup(format!("no set has the database {}", names.join(" and ")), Remedy::ChooseFrom(known.collect()))
 }
 
 /// Refuses a name that neither the configuration nor an archive of the set knows: a typing error, not a first
 /// deployment.
-fn refuse_unknown(only: &[Name], set: &Name, snapshots: &[Snapshot], context: &Context) -> Result<(), NoBackup> {
+fn refuse_unknown(only: &[Name], set: &Name, snapshots: &[Snapshot], around: &Surroundings<'_>) -> Result<(), Failure> {
     let mut known = names_in(set, snapshots);
-    known.extend(context.settings.sets.get(set).into_iter().flat_map(|settings| settings.databases.keys()));
+    known.extend(around.settings.sets.get(set).into_iter().flat_map(|settings| settings.databases.keys()));
     match only.iter().find(|name| !known.contains(name)) {
         Some(unknown) if !known.is_empty() => {
-            let names: Vec<&str> = known.iter().map(|name| name.as_str()).collect();
-            Err(NoBackup {
-                message: format!("no database \"{unknown}\" in the set \"{set}\""),
-                hint: format!("there are: {}", names.join(", ")),
-            })
+            let known = known.iter().map(ToString::to_string).collect();
+            Err(Failure::no_backup(format!("no database \"{unknown}\" in the set \"{set}\""), Remedy::ChooseFrom(known)))
         }
         _ => Ok(()),
     }
 }
 
 /// Refuses a set that neither the configuration nor an archive knows, if there are archives at all.
-pub(super) fn refuse_unknown_set(set: Option<&Name>, found: &Inventory, context: &Context) -> Result<(), NoBackup> {
-    let Some(set) = set.filter(|set| !context.settings.sets.contains_key(set)) else { return Ok(()) };
+pub fn refuse_unknown_set(set: Option<&Name>, found: &Inventory, around: &Surroundings<'_>) -> Result<(), Failure> {
+    let Some(set) = set.filter(|set| !around.settings.sets.contains_key(set)) else { return Ok(()) };
     let newer = found.foreign.iter().filter_map(|foreign| foreign.newer()).map(|newer| &newer.set);
     let known: BTreeSet<&Name> = found.snapshots.iter().map(|snapshot| &snapshot.set).chain(newer).collect();
     if known.is_empty() || known.contains(set) {
         return Ok(());
     }
     let names: Vec<&str> = known.into_iter().map(Name::as_str).collect();
-    Err(NoBackup {
-        message: format!("no archive of a set \"{set}\" in the store \"{}\"", location(context)),
-        hint: format!("there are the sets: {}", names.join(", ")),
-    })
+    Err(Failure::no_backup(
+        format!("no archive of a set \"{set}\" in the store \"{}\"", location(around)),
+        format!("there are the sets: {}", names.join(", ")),
+    ))
 }
 
 /// Returns the store as messages name it.
-pub(super) fn location(context: &Context) -> String {
-    printable(&context.settings.store.to_string_lossy()).into_owned()
+pub fn location(around: &Surroundings<'_>) -> String {
+    printable(&around.settings.store.to_string_lossy()).into_owned()
 }

@@ -1,0 +1,74 @@
+//! What was typed: every command that is printed carries the configuration, the store and the set that were named.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use clap::ArgMatches;
+
+use super::GlobalArgs;
+use crate::text::shell_word;
+
+/// The command line of this run, for commands that are printed.
+#[derive(Debug, Clone, Default)]
+pub struct Invocation {
+    config: Option<PathBuf>,
+    dir: Option<PathBuf>,
+    set: Option<String>,
+    /// The name of the command.
+    name: String,
+    /// All words but the name of the program.
+    words: Vec<String>,
+}
+
+impl Invocation {
+    /// Keeps what was typed.
+    pub fn new(args: &[OsString], matches: &ArgMatches, flags: &GlobalArgs) -> Self {
+        let command = matches.subcommand();
+        let set = command.and_then(|(_, matches)| matches.try_get_raw("set").ok().flatten());
+        let text = |word: &OsString| word.to_string_lossy().into_owned();
+        Self {
+            config: flags.config.clone(),
+            dir: flags.dir.clone(),
+            set: set.and_then(|mut values| values.next()).map(|set| set.to_string_lossy().into_owned()),
+            name: command.map(|(name, _)| name.to_owned()).unwrap_or_default(),
+            words: args.iter().skip(1).map(text).collect(),
+        }
+    }
+
+    /// Returns a command as it can be pasted, with the configuration and the store that flags named.
+    pub fn command<S: AsRef<str>>(&self, words: &[S]) -> String {
+        let shown = |path: &Path| shell_word(&path.to_string_lossy());
+        let mut line: Vec<String> = vec!["heirloom".into()];
+        line.extend(words.iter().map(|word| shell_word(word.as_ref())));
+        line.extend(self.config.iter().flat_map(|file| ["--config".into(), shown(file)]));
+        line.extend(self.dir.iter().flat_map(|dir| ["--dir".into(), shown(dir)]));
+        line.join(" ")
+    }
+
+    /// Returns the same in the words of a sentence, with the set if one was named.
+    pub fn quoted<S: AsRef<str>>(&self, words: &[S]) -> String {
+        let words = words.iter().map(|word| word.as_ref().to_owned());
+        let set = self.set.iter().flat_map(|set| ["--set".to_owned(), set.clone()]);
+        format!("`{}`", self.command(&words.chain(set).collect::<Vec<_>>()))
+    }
+
+    /// Returns this very command with one more flag.
+    pub fn again(&self, flag: &str) -> String {
+        // What a person types again is for a person to read.
+        let command = self.words.iter().position(|word| word == "--").unwrap_or(self.words.len());
+        let (ours, theirs) = self.words.split_at(command);
+        let ours = ours.iter().filter(|word| !matches!(word.as_str(), "--json" | "-q" | "--quiet")).map(String::as_str);
+        let words = ["heirloom"].into_iter().chain(ours).chain([flag]).chain(theirs.iter().map(String::as_str));
+        words.map(shell_word).collect::<Vec<_>>().join(" ")
+    }
+
+    /// Says whether a flag was given.
+    pub fn has(&self, flag: &str) -> bool {
+        self.words.iter().take_while(|word| *word != "--").any(|word| word == flag)
+    }
+
+    /// Says whether it is one of these commands.
+    pub fn is_one_of(&self, commands: &[&str]) -> bool {
+        commands.contains(&self.name.as_str())
+    }
+}

@@ -1,0 +1,234 @@
+//! What can be done about an error, in the words of the command line: sentences with commands that can be pasted.
+
+use crate::failure::{Remedy, Unplaced};
+use crate::report::health::{Advice, Remover};
+use crate::text::shell_word;
+
+use super::invocation::Invocation;
+
+/// Returns a remedy as the text of a hint.
+pub(super) fn hint(remedy: &Remedy, typed: &Invocation) -> String {
+    let list = || typed.quoted(&["list"]);
+    let again = |flag: &str| typed.again(flag);
+    let command = |words: &[&str]| format!("`{}`", typed.command(words));
+    match remedy {
+        Remedy::Advice(advice) => advice.clone(),
+
+        Remedy::CheckPath if typed.is_one_of(&["backup", "guard"]) => {
+            format!("check the path; if the database does not exist yet, run: {}", again("--if-exists"))
+        }
+        Remedy::CheckPath => "check the path".into(),
+        Remedy::RestoreCutOff => {
+            format!("a copy that was interrupted, or a full disk, leaves such a file; restore the last good backup ({})", list())
+        }
+        Remedy::CopyAwayAndRestore => format!("copy the file and its -wal away first; {} shows the last good backup", list()),
+        Remedy::RestoreOrKeepDamaged if typed.is_one_of(&["backup"]) => {
+            format!("keep the file; restore the last good backup ({}), or keep a damaged copy: {}", list(), again("--keep-damaged"))
+        }
+        Remedy::RestoreOrKeepDamaged => {
+            let (list, keep) = (list(), typed.quoted(&["backup", "--keep-damaged"]));
+            format!("keep the file; restore the last good backup ({list}), or keep a damaged copy with {keep}")
+        }
+        Remedy::CompareOrRebuild { rebuild } => format!(
+            "one of the two is wrong, and a rebuild would hide which: compare these rows with the last good backup ({}) and restore \
+             it, or, if you know that the table is right, run: {rebuild}",
+            list()
+        ),
+
+        Remedy::ReplaceOffline => format!("stop what uses it, then replace the file itself: {}", again("--offline")),
+        Remedy::RunAsOwner { owner } => {
+            format!("run the same command as its owner, with `setpriv --reuid={owner} --clear-groups` before it, or as root with CAP_CHOWN")
+        }
+        Remedy::ProveUnused => format!(
+            "restore without `--offline`, run it as root on the host, or, if you are sure that nobody has it open, run: {}",
+            again("--assume-unused")
+        ),
+
+        Remedy::Decrypt => "decrypt it with `age --decrypt -i KEY ARCHIVE > FILE.tar.gz` and name that file".into(),
+        Remedy::UpdateHeirloom => "install a newer heirloom".into(),
+        Remedy::ListArchives => format!("run {} to see which archives there are", list()),
+        Remedy::ChooseAnotherArchive { unchanged } => format!("{}choose another archive ({})", nothing(*unchanged), list()),
+        Remedy::ChooseAnotherOrDamaged { unchanged } => {
+            format!("{}choose another archive ({}), or take this one: {}", nothing(*unchanged), list(), again("--allow-damaged"))
+        }
+        Remedy::ChooseFrom(names) => format!("there are: {}", names.join(", ")),
+        Remedy::ChooseSet(sets) => {
+            let flags: Vec<String> = sets.iter().map(|set| format!("--set {set}")).collect();
+            format!("choose one: {}", flags.join(", "))
+        }
+        Remedy::TypeMore(choices) => format!("type more of it: {}", choices.join(", ")),
+        Remedy::NameInFull { archive } => format!(
+            "check it with {}, choose another archive ({}), or type its full name: {}",
+            command(&["verify", archive]),
+            list(),
+            shell_word(archive)
+        ),
+        Remedy::TryAgainOrNameInFull => format!("try again; or choose an archive from {} and type its full name", list()),
+
+        Remedy::NameAnotherStore => "it holds no archives; name another store with `--dir`".into(),
+        Remedy::MountOrNameStore => "mount it, or name another folder with `--dir`".into(),
+        Remedy::MountOrNewStore => {
+            let accept =
+                if typed.is_one_of(&["backup", "guard"]) { again("--new-store") } else { typed.command(&["backup", "--new-store"]) };
+            format!("mount the disk it is on; if this is meant to be a new store, run once: {accept}")
+        }
+        Remedy::NotAFolder { file } => {
+            format!("{} is a file: name a folder with `--dir`", shell_word(&file.to_string_lossy()))
+        }
+        Remedy::StoreRights { folder } => {
+            format!("see who may use it with `ls -ld {}`, or name another folder with `--dir`", shell_word(folder))
+        }
+        Remedy::ListWhetherCommitted => format!("run {} to see whether the store has it", list()),
+        Remedy::ChooseAnotherName => "choose another `--name`".into(),
+
+        Remedy::NameTarget(unplaced) => {
+            let Unplaced { archive, database, example, recorded } = unplaced.as_ref();
+            let mut words = vec!["restore", archive, "--only", database.as_str()];
+            words.extend(typed.has("--force").then_some("--force"));
+            let mut commands = vec![typed.command(&[words.as_slice(), &["--to", example]].concat())];
+            if *recorded {
+                commands.push(typed.command(&[words.as_slice(), &["--to-original"]].concat()));
+            }
+            choose_one(&commands)
+        }
+        Remedy::ChooseDatabaseOrFolder { database } => {
+            format!("choose one with `--only {database}`, or name a folder for all with `--to-dir DIR`")
+        }
+        Remedy::RestoreOneByOne => "restore them one by one with `--only NAME --to FILE`".into(),
+        Remedy::NameAnotherTarget => format!("name an archive (see {}), or another target with `--to FILE`", list()),
+        Remedy::ConfirmReplacing if typed.has("--no-safety-backup") => {
+            format!("replace it, which cannot be undone: {}", again("--force"))
+        }
+        Remedy::ConfirmReplacing => {
+            format!("replace it, after a safety backup of what it holds, with: {}", again("--force"))
+        }
+        Remedy::FreeTargetSpace { folder, missing } => format!(
+            "free {} on the disk of \"{folder}\" (`df -h {}`), or restore to another disk with `--to FILE`; nothing was changed",
+            bytesize::ByteSize(*missing),
+            shell_word(folder)
+        ),
+        Remedy::FreeSpace => "free some space on the disk of that file (`df -h`), or use a folder on another disk with `--dir`; \
+                              nothing that was there before was changed"
+            .into(),
+        Remedy::NameStoreOrNoSafety => {
+            format!("name a folder that can be written with `--dir`, or go without a way back: {}", again("--no-safety-backup"))
+        }
+        Remedy::LeaveIndexes => "leave out `--rebuild-indexes`: then it is restored as it is".into(),
+        Remedy::NothingToUndo => {
+            format!("a safety backup is made when a restore replaces a database; see {}, or name the store with `--dir`", list())
+        }
+        Remedy::SetVariableOrNameStore { variable } => format!("set {variable}, or name the store with `--dir`"),
+        Remedy::CheckConfiguration => format!("run {} to see all of them", command(&["config", "check"])),
+        Remedy::WriteConfiguration { file } => {
+            format!("write one: heirloom config init {}", shell_word(&file.to_string_lossy()))
+        }
+        Remedy::OneSetAtATime => "back up one set at a time, with `--set NAME`".into(),
+        Remedy::NameDatabase => format!(
+            "name a file ({}), set DATABASE_PATH, or write a configuration with `heirloom config init`",
+            typed.quoted(&["backup", "app.db"])
+        ),
+        Remedy::WaitAndTryAgain => "wait for the other run to end and try again".into(),
+    }
+}
+
+/// Returns what to do about a check of `health`.
+pub(super) fn advice(advice: &Advice, typed: &Invocation) -> String {
+    let command = |words: &[&str]| format!("`{}`", typed.command(words));
+    let backup = || typed.quoted(&["backup"]);
+    let restore = || typed.quoted(&["restore"]);
+    match advice {
+        Advice::Words(words) => words.clone(),
+        Advice::Remedy(remedy) => hint(remedy, typed),
+        Advice::All(all) => all.iter().map(|one| self::advice(one, typed)).collect::<Vec<_>>().join("; "),
+
+        Advice::RestoreMissing => format!("restore it ({}), or name the right path", restore()),
+        Advice::RestoreUnusable(remedy) => {
+            let first = remedy.as_ref().map(|remedy| hint(remedy, typed));
+            let first = first.unwrap_or_else(|| "look at the file before anything writes to it".to_owned());
+            format!("{first}; {} brings the newest backup back", restore())
+        }
+        Advice::RestoreToOtherDisk => format!(
+            "look at the disk, before anything writes to it; {} to another disk brings the newest backup back",
+            typed.quoted(&["restore", "--to"])
+        ),
+        Advice::CopyAwayAndRestore { newest } => {
+            let newest = newest.as_ref().map(|archive| format!("; the newest good backup is {archive}"));
+            let newest = newest.unwrap_or_else(|| "; there is no good backup of it".into());
+            format!("copy the file and its -wal away before anything writes to it, then {}{newest}", restore())
+        }
+        Advice::LeaveCheckOut => format!("`--check none` leaves the check out; {} checks too", backup()),
+        Advice::RebuildIndexes => {
+            "run the statement at a quiet time; backups of it are good, and a restore can do it with `--rebuild-indexes`".into()
+        }
+        Advice::PinLatest { archive } => {
+            format!("if that is not meant: {} keeps the backup that still has it", command(&["pin", archive.as_str()]))
+        }
+        Advice::PinBeforeLoss { archive } => format!(
+            "if that is not meant: {}, so that the rotation keeps what was there before, then look into the database",
+            command(&["pin", archive.as_str()])
+        ),
+        Advice::AcceptShrink { archive } => {
+            format!("if that is meant: {}; until then all archives from before are kept", command(&["accept", archive.as_str()]))
+        }
+
+        Advice::FirstBackupOfSet => format!("make one with {}; if this set is no longer used, name others with `--set`", backup()),
+        Advice::BackUpNow => format!("make a new one now with {}", backup()),
+        Advice::BackUpDatabase => format!("back it up with {}", backup()),
+        Advice::BackUpLate => {
+            format!("see why it was not made ({}, the scheduler), and make one with {}", command(&["log", "--failed"]), backup())
+        }
+        Advice::BackUpAndLookAtDisk => {
+            format!("make a new backup now with {}, then look at the disk (`dmesg`, `smartctl`)", backup())
+        }
+        Advice::RemoveDamaged => format!(
+            "a newer good backup is there; look at the disk; {} reads them once more and removes them",
+            command(&["cleanup", "--damaged"])
+        ),
+        Advice::Verify => format!("run {}; once a week is a good habit", typed.quoted(&["verify"])),
+
+        Advice::FirstBackup => {
+            format!("make the first backup with {}, or name the database to look at", command(&["backup", "app.db"]))
+        }
+        Advice::MountStore => {
+            format!("mount it, or name the right folder with `--dir`; a store that was never written to comes with the first {}", backup())
+        }
+        Advice::MakeRoom => {
+            format!("make room: {}, {}, or another disk", command(&["cleanup", "--max-size", "SIZE"]), command(&["rotate"]))
+        }
+        Advice::RunThere => "run `heirloom health` there, or with HEIRLOOM_HOST set".into(),
+        Advice::RemoveGone { set, by } => {
+            let verb = if *by == Remover::Cleanup { "cleanup" } else { "rotate" };
+            let remove = command(&[verb, "--gone", "90d", "--set", set.as_str()]);
+            format!("it is not there any more; {remove} keeps only the newest archive of it")
+        }
+        Advice::BackUpStale { path, set } => {
+            let backup = command(&["backup", &path.to_string_lossy(), "--set", set.as_str()]);
+            format!("it is still there; {backup} backs it up")
+        }
+        Advice::SendPending => {
+            format!("the next backup or restore sends them; see why that failed with {}", command(&["log", "--failed"]))
+        }
+        Advice::ListAndVerify => {
+            format!("{} shows them, {} says what is wrong", command(&["list"]), command(&["verify", "NAME"]))
+        }
+        Advice::UndoOrRestore => format!("go back with {}, or restore again", typed.quoted(&["restore", "--undo"])),
+        Advice::SeeFailures => format!("{} shows what went wrong before", command(&["log", "--failed"])),
+    }
+}
+
+/// Returns what is wrong with what can be done about it, on one line.
+pub(super) fn with_hint(why: &str, remedy: Option<&Remedy>, typed: &Invocation) -> String {
+    remedy.map_or_else(|| why.to_owned(), |remedy| format!("{why}; {}", hint(remedy, typed)))
+}
+
+/// Returns a hint that offers several commands.
+pub(super) fn choose_one(commands: &[String]) -> String {
+    match commands {
+        [only] => format!("run: {only}"),
+        several => format!("run one of:\n  {}", several.join("\n  ")),
+    }
+}
+
+fn nothing(unchanged: bool) -> &'static str {
+    if unchanged { "nothing was changed; " } else { "" }
+}

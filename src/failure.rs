@@ -1,0 +1,294 @@
+//! What an error means to the outside: its kind, its exit code, and what can be done about it.
+//!
+//! A remedy is a value. Each face words it in its own way: the command line prints a command that can be pasted, a page
+//! offers a button. Nothing below the faces names a flag. Which typed error means what is decided in `ops/explain.rs`.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use crate::names::{Name, printable};
+use crate::progress::Interrupted;
+
+/// What went wrong, as a public promise: every kind has its exit code and its word in JSON.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FailureKind {
+    /// Anything without a kind of its own.
+    Failed,
+    /// A wrong command line, request or configuration.
+    Usage,
+    /// There is no such database, or nothing in it.
+    NoDatabase,
+    /// Something is locked or busy: try again.
+    Busy,
+    /// There is no such backup.
+    NoBackup,
+    /// A database or an archive failed its check.
+    Damaged,
+    /// What would be written exists already.
+    TargetExists,
+    /// What would be changed is in use, or has to stay.
+    TargetInUse,
+    /// A disk is full.
+    NoSpace,
+    /// The store cannot be reached: try again.
+    StoreUnreachable,
+    /// A key is missing or wrong.
+    KeyMissing,
+    /// `guard` could not do its part, whatever the cause.
+    GuardFailed,
+}
+
+impl FailureKind {
+    /// Returns the exit code.
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Failed => 1,
+            Self::Usage => 2,
+            Self::NoDatabase => 10,
+            Self::Busy => 11,
+            Self::NoBackup => 12,
+            Self::Damaged => 13,
+            Self::TargetExists | Self::TargetInUse => 14,
+            Self::NoSpace => 15,
+            Self::StoreUnreachable => 16,
+            Self::KeyMissing => 17,
+            Self::GuardFailed => 125,
+        }
+    }
+
+    /// Returns the word that JSON uses.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Failed => "failed",
+            Self::Usage => "usage",
+            Self::NoDatabase => "no_database",
+            Self::Busy => "busy",
+            Self::NoBackup => "no_backup",
+            Self::Damaged => "damaged",
+            Self::TargetExists => "target_exists",
+            Self::TargetInUse => "target_in_use",
+            Self::NoSpace => "no_space",
+            Self::StoreUnreachable => "store_unreachable",
+            Self::KeyMissing => "key_missing",
+            Self::GuardFailed => "guard_failed",
+        }
+    }
+}
+
+/// What can be done about an error.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Remedy {
+    /// One that every face words alike: a sentence without an option or a command of ours.
+    Advice(String),
+
+    /// The path of a database may be wrong, or its application was not started yet.
+    CheckPath,
+    /// The database is only a part of one: an interrupted copy, or a full disk.
+    RestoreCutOff,
+    /// The damage is in the `-wal`: keep both files, then restore.
+    CopyAwayAndRestore,
+    /// The database is damaged: restore it, or back it up as it is.
+    RestoreOrKeepDamaged,
+    /// Either the index or the table is wrong: compare with a backup, or run this command if the table is right.
+    CompareOrRebuild {
+        /// Settles it in favor of the table.
+        rebuild: String,
+    },
+
+    /// Stop what uses the database and replace the file itself.
+    ReplaceOffline,
+    /// Run the restore as the user to whom the database belongs.
+    RunAsOwner {
+        /// The number of that user.
+        owner: u32,
+    },
+    /// Look from where every process can be seen, or state that nobody has the database open.
+    ProveUnused,
+
+    /// It is encrypted: decrypt it, and name the file that this makes.
+    Decrypt,
+    /// A newer release wrote it.
+    UpdateHeirloom,
+    /// See which archives there are.
+    ListArchives,
+    /// This archive is of no use: see which others there are.
+    ChooseAnotherArchive {
+        /// Whether something was about to be changed, and was not.
+        unchanged: bool,
+    },
+    /// Choose another archive, or take this one although it is damaged.
+    ChooseAnotherOrDamaged {
+        /// Whether something was about to be changed, and was not.
+        unchanged: bool,
+    },
+    /// One of these can be named instead.
+    ChooseFrom(Vec<String>),
+    /// One of these sets has to be named.
+    ChooseSet(Vec<Name>),
+    /// The beginning of a name fits all of these.
+    TypeMore(Vec<String>),
+    /// Only its full name gets this archive; verify it first, or choose another one.
+    NameInFull {
+        /// The archive.
+        archive: String,
+    },
+    /// The archive could not be read: try again, or name another one in full.
+    TryAgainOrNameInFull,
+
+    /// Another store may be meant: this one holds no archives.
+    NameAnotherStore,
+    /// The store is not there: mount it, or name another one.
+    MountOrNameStore,
+    /// The disk of a known store is not mounted, or the folder is to become a new store.
+    MountOrNewStore,
+    /// A file lies where the folder of the store should be.
+    NotAFolder {
+        /// The file.
+        file: PathBuf,
+    },
+    /// This user may not use the folder of the store.
+    StoreRights {
+        /// The folder.
+        folder: String,
+    },
+    /// The store did not confirm an archive: see whether it has it.
+    ListWhetherCommitted,
+    /// An archive of this name exists: choose another one.
+    ChooseAnotherName,
+
+    /// A target has to be named, because nothing is known about where this database belongs.
+    NameTarget(Box<Unplaced>),
+    /// One file was named for several databases: choose one, or name a folder.
+    ChooseDatabaseOrFolder {
+        /// The first of them.
+        database: Name,
+    },
+    /// Several databases would be written to one file: restore them one at a time.
+    RestoreOneByOne,
+    /// What is restored lies where it would be restored to.
+    NameAnotherTarget,
+    /// Something is replaced: that has to be confirmed.
+    ConfirmReplacing,
+    /// The disk of a target has too little room.
+    FreeTargetSpace {
+        /// A folder on it.
+        folder: String,
+        /// How many bytes are missing.
+        missing: u64,
+    },
+    /// A disk is full.
+    FreeSpace,
+    /// The safety backup cannot be kept: name another store, or go without.
+    NameStoreOrNoSafety,
+    /// The indexes cannot be rebuilt: restore without that.
+    LeaveIndexes,
+    /// No restore can be undone in this store.
+    NothingToUndo,
+    /// A setting uses a variable that is not set.
+    SetVariableOrNameStore {
+        /// The variable.
+        variable: String,
+    },
+    /// There are more problems in the configuration.
+    CheckConfiguration,
+    /// The configuration file that was named is not there.
+    WriteConfiguration {
+        /// The file.
+        file: PathBuf,
+    },
+    /// One job is about one set: name it.
+    OneSetAtATime,
+    /// No database was named, and none is configured.
+    NameDatabase,
+    /// Another run holds a lock.
+    WaitAndTryAgain,
+}
+
+/// A database of an archive that has no known target.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unplaced {
+    /// The archive, as it can be named again.
+    pub archive: String,
+    /// The database.
+    pub database: Name,
+    /// A path that could be meant.
+    pub example: String,
+    /// Whether the archive records a path.
+    pub recorded: bool,
+}
+
+impl From<String> for Remedy {
+    fn from(advice: String) -> Self {
+        Self::Advice(advice)
+    }
+}
+
+impl From<&str> for Remedy {
+    fn from(advice: &str) -> Self {
+        Self::Advice(advice.to_owned())
+    }
+}
+
+/// An error that has its meaning with it, and the meaning of every other error.
+///
+/// As an error it is for what nobody branches on. As the context of another one it replaces the kind of that error, and
+/// its remedy if it has one of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// What went wrong.
+    pub kind: FailureKind,
+    /// What happened, to what, and why.
+    pub message: String,
+    /// What can be done about it, where that is known.
+    pub remedy: Option<Remedy>,
+}
+
+impl Failure {
+    /// Makes one without a remedy.
+    pub fn new(kind: FailureKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), remedy: None }
+    }
+
+    /// Makes a wrong command line, request or configuration.
+    pub fn usage(message: impl Into<String>, remedy: impl Into<Remedy>) -> Self {
+        Self::new(FailureKind::Usage, message).remedy(remedy)
+    }
+
+    /// Makes the failure that no archive can be taken for what was asked.
+    pub fn no_backup(message: impl Into<String>, remedy: impl Into<Remedy>) -> Self {
+        Self::new(FailureKind::NoBackup, message).remedy(remedy)
+    }
+
+    /// Adds what can be done about it.
+    pub fn remedy(self, remedy: impl Into<Remedy>) -> Self {
+        Self { remedy: Some(remedy.into()), ..self }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Failure {}
+
+/// Returns an error with its causes as one line of text, safe for a terminal.
+pub fn message(error: &anyhow::Error) -> String {
+    let mut message = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        // A layer that only repeats the one below adds nothing for the reader.
+        if !message.ends_with(&cause) {
+            if !message.is_empty() {
+                message.push_str(": ");
+            }
+            message.push_str(&cause);
+        }
+    }
+    printable(&message).into_owned()
+}
+
+/// Says whether an error only means that the operation was asked to stop.
+pub fn is_interruption(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| cause.is::<Interrupted>())
+}

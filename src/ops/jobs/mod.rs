@@ -1,0 +1,13 @@
+//! Jobs: what the command line, a supervisor and a server decide alike.
+//!
+//! A face passes values down, words what comes back, asks and prints. What is selected, kept, removed or protected is
+//! decided here. Nothing here prints, and no remedy names a flag.
+
+pub mod first_deployment;
+pub mod meant;
+pub mod restore;
+mod selection;
+mod surroundings;
+
+pub use selection::{Chosen, Selection};
+pub use surroundings::Surroundings;

@@ -1,0 +1,89 @@
+//! What protects a restore: the store of its safety backup, the set of that backup, and the hold on the archive.
+
+use std::path::Path;
+
+use super::Surroundings;
+use crate::names::Name;
+use crate::ops::Repository;
+use crate::ops::resolve::{Place, Selected};
+use crate::ops::restore::{Plan, RestoreError};
+use crate::platform::{parent, resolved};
+use crate::store::StoreError;
+use crate::workspace::{Held, Hold};
+
+/// Whether somebody named the store, or it is the usual one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Naming {
+    /// It was named.
+    Named,
+    /// It is the default.
+    Usual,
+}
+
+/// Whether a safety backup was declined.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wish {
+    /// It is made if anything is replaced that can be kept.
+    Safe,
+    /// It was declined: there is no way back.
+    NoWayBack,
+}
+
+/// Says whether a safety backup is made.
+pub fn makes_safety_backup(plan: &Plan, wish: Wish) -> bool {
+    plan.needs_safety_backup() && wish == Wish::Safe
+}
+
+/// Opens the store whose workspace gets the safety backup and the record: that of the settings if it was named, else the
+/// folder of the archive, which lies at `place`.
+///
+/// If nothing is replaced that could be kept, a store that is not there or cannot be written is no obstacle.
+pub fn safety_store(
+    plan: &Plan,
+    wish: Wish,
+    place: &Place,
+    naming: Naming,
+    around: &Surroundings<'_>,
+    open: impl FnOnce(&Path) -> Result<Repository, StoreError>,
+    create: impl FnOnce(&Path) -> anyhow::Result<Repository>,
+) -> anyhow::Result<Option<Repository>> {
+    let root: &Path = match place {
+        Place::Path(path) if naming == Naming::Usual => parent(path),
+        _ => &around.settings.store,
+    };
+    if !makes_safety_backup(plan, wish) {
+        // Only for the record, which must not make a folder in a place that is none of ours.
+        let known = *place == Place::Store || naming == Naming::Named;
+        let opened = Some(root).filter(|_| known).and_then(|root| open(root).ok());
+        return Ok(opened.filter(|store| store.workspace().create().is_ok()));
+    }
+    let created = create(root).and_then(|store| {
+        store.workspace().create()?;
+        Ok(store)
+    });
+    match created {
+        Ok(store) => Ok(Some(store)),
+        Err(cause) => Err(RestoreError::NoSafetyStore { location: root.to_string_lossy().into_owned(), cause }.into()),
+    }
+}
+
+/// Returns the set under which the safety backup is kept: the configured one that all targets belong to, else that of the
+/// archive. An undo looks for the set of its targets.
+pub fn set_of_targets(plan: &Plan, archive: &Name, around: &Surroundings<'_>) -> Name {
+    let configured = &around.settings.sets;
+    let belongs = |set: &Name| {
+        let databases = configured.get(set).into_iter().flat_map(|settings| settings.databases.values());
+        let paths: Vec<_> = databases.map(|path| resolved(path)).collect();
+        plan.targets().all(|target| paths.contains(&target.path))
+    };
+    let mut sets = std::iter::once(archive).chain(configured.keys());
+    sets.find(|set| belongs(set)).unwrap_or(archive).clone()
+}
+
+/// Keeps the archive from being removed while it is restored. It is open already, so a store that cannot be written is no
+/// obstacle.
+pub fn hold(selected: &Selected, workspace: Option<&Repository>) -> Option<Hold> {
+    let store = workspace.filter(|_| selected.place == Place::Store && !selected.snapshot.pending)?;
+    let held = Held { command: "restore".into(), archives: vec![selected.snapshot.name.clone()], guarded: Vec::new() };
+    store.workspace().hold(&held).ok()
+}

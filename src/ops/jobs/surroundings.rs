@@ -1,0 +1,42 @@
+//! What the jobs of a run take from their face.
+
+use std::num::NonZeroUsize;
+
+use chrono_tz::Tz;
+
+use crate::archive::Opener;
+use crate::clock::Clock;
+use crate::config::Settings;
+use crate::ops::inventory::Reading;
+use crate::ops::pack::Host;
+use crate::streams::OwnHost;
+
+/// The settings in force, this host, and the time.
+#[derive(Debug, Clone, Copy)]
+pub struct Surroundings<'a> {
+    /// The settings in force.
+    pub settings: &'a Settings,
+    /// The labels that are this host's own.
+    pub host: &'a OwnHost,
+    /// The name of this machine.
+    pub host_name: &'a str,
+    /// The time.
+    pub clock: &'a Clock,
+    /// Whether the clock was set ahead of that of this machine: then retention removes nothing.
+    pub ahead: bool,
+    /// How many threads may compute.
+    pub threads: NonZeroUsize,
+}
+
+impl Surroundings<'_> {
+    /// Returns how archives are read that record no zone or no host: they are this host's own. The zone is that of the
+    /// settings if none is given.
+    pub fn reading(&self, zone: Option<Tz>) -> Reading {
+        Reading { opener: Opener::new(zone.unwrap_or(self.settings.time_zone)), host: self.host.label.clone() }
+    }
+
+    /// Returns what archives record about this host.
+    pub fn host_names(&self) -> Host {
+        Host { name: self.host_name.to_owned(), label: self.host.label.clone() }
+    }
+}

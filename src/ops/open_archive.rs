@@ -1,0 +1,74 @@
+//! Opens one archive: of the store by its full name, or at a path.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context as _;
+
+use super::inventory::{ACCEPTED, DAMAGED, KEEP, Marks, Reading, summarize};
+use crate::archive::Archive;
+use crate::names::{ArchiveName, Name, printable};
+use crate::ops::Repository;
+use crate::platform::OpenFile;
+use crate::snapshot::Snapshot;
+use crate::store::StoreError;
+
+/// An archive that was found and opened.
+pub struct Selected {
+    /// Its description, with its name in the store or its file name.
+    pub snapshot: Snapshot,
+    /// The archive, held open: removing it does not hurt whoever reads it.
+    pub archive: Archive,
+    /// Where it lies.
+    pub place: Place,
+}
+
+/// Where an archive lies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// In the store.
+    Store,
+    /// At a path that the user gave.
+    Path(PathBuf),
+}
+
+/// Opens an archive of the store by its full name.
+pub fn in_store(repository: &Repository, name: &str, reading: &Reading) -> anyhow::Result<Selected> {
+    let store = repository.store();
+    let known = store.stat(name)?;
+    let source = repository.open(&ArchiveName::new(name)?, known.as_ref())?;
+    let modified = known.map(|entry| entry.modified).unwrap_or_default();
+    let bytes = source.bytes();
+    let place = store.place(name);
+    let opened = reading.opener.open_at(source, place.as_deref(), name, modified);
+    let archive = opened.with_context(|| format!("cannot open \"{}\"", printable(name)))?;
+    let has = |ending: &str| store.stat(&format!("{name}{ending}")).map(|entry| entry.is_some());
+    let marks = Marks { pinned: has(KEEP)?, damaged: has(DAMAGED)?, accepted: has(ACCEPTED)? };
+    let snapshot = summarize(ArchiveName::new(name)?, bytes, archive.contents(), marks, &reading.host);
+    Ok(Selected { snapshot, archive, place: Place::Store })
+}
+
+/// Opens an archive at a path. The marks beside it count as they do in a store.
+pub fn at_path(path: &Path, reading: &Reading) -> anyhow::Result<Selected> {
+    let shown = || format!("cannot open \"{}\"", printable(&path.to_string_lossy()));
+    let file_name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let file = match OpenFile::open(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let location = crate::platform::parent(path).to_string_lossy().into_owned();
+            return Err(StoreError::NotFound { name: file_name, location }.into());
+        }
+        other => other.with_context(shown)?,
+    };
+    let (bytes, modified) = (crate::store::ReadAt::bytes(&file), file.modified());
+    let archive = reading.opener.open_at(Arc::new(file), Some(path), &file_name, modified).with_context(shown)?;
+    // A file by another name is as good an archive; it only cannot be one of a store.
+    let name = ArchiveName::new(file_name.as_str()).or_else(|_| ArchiveName::new(format!("{}.gz", Name::from_path(path))))?;
+    let has = |ending: &str| {
+        let mut beside = path.as_os_str().to_owned();
+        beside.push(ending);
+        std::fs::symlink_metadata(beside).is_ok()
+    };
+    let marks = Marks { pinned: has(KEEP), damaged: has(DAMAGED), accepted: has(ACCEPTED) };
+    let snapshot = summarize(name, bytes, archive.contents(), marks, &reading.host);
+    Ok(Selected { snapshot, archive, place: Place::Path(path.to_owned()) })
+}

@@ -1,0 +1,146 @@
+//! Makes an archive out of private copies: checks, hashes and compresses them at the same time, reads the
+//! result back, and commits it. Every archive is made here: backups, safety backups, backups before an update.
+//!
+//! The archive counts from one instant on: the link of the finished, synced and read-back file into the store.
+//! Before it, all there is lies in scratch; a run that dies leaves nothing that `list` would show.
+
+mod check;
+mod describe;
+mod request;
+mod vacuum;
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context as _, anyhow};
+use chrono_tz::Tz;
+
+use crate::archive::{FileSink, Opener, WriteOptions, Writer, metadata_room};
+use crate::metadata::{Integrity, Metadata};
+use crate::names::ArchiveName;
+use crate::ops::syncing::while_syncing;
+use crate::ops::{Repository, Taken};
+use crate::platform::{OpenFile, private_file};
+use crate::progress::{Progress, Stage};
+use crate::workspace::Scratch;
+
+use check::write_and_check;
+use describe::{describe, draft, enter};
+pub use request::{Host, Provenance, Request, Staged};
+use vacuum::{Vacuumed, vacuum};
+
+/// An archive that was made and committed.
+#[derive(Debug, Clone)]
+pub struct Packed {
+    /// Its name in the store.
+    pub archive: ArchiveName,
+    /// Its size.
+    pub bytes: u64,
+    /// Its metadata.
+    pub metadata: Metadata,
+}
+
+impl Packed {
+    /// Says whether a damaged database was archived.
+    pub fn is_damaged(&self) -> bool {
+        self.metadata.databases.iter().any(|database| database.integrity == Integrity::Damaged)
+    }
+}
+
+/// An archive that is finished, synced and read back, and has no name yet.
+#[derive(Debug)]
+pub struct Built {
+    /// The file, in scratch.
+    pub path: PathBuf,
+    /// The name that it should get, where that is free.
+    pub name: ArchiveName,
+    /// Its size.
+    pub bytes: u64,
+    /// Its metadata.
+    pub metadata: Metadata,
+}
+
+/// Makes an archive and commits it to the store. On an error nothing is visible in the store, and the copies are worthless.
+pub fn pack(
+    repository: &Repository,
+    scratch: &Scratch,
+    databases: Vec<Staged>,
+    request: &Request,
+    progress: &dyn Progress,
+) -> anyhow::Result<Packed> {
+    let built = build(scratch, databases, request, progress)?;
+    let archive = commit(repository, &built.path, &built.name, request, progress)?;
+    Ok(Packed { archive, bytes: built.bytes, metadata: built.metadata })
+}
+
+/// Makes an archive in scratch. Dies anywhere: scratch, which the next run removes.
+pub fn build(scratch: &Scratch, mut databases: Vec<Staged>, request: &Request, progress: &dyn Progress) -> anyhow::Result<Built> {
+    let ending = request.compression.ending();
+    let automatic = || ArchiveName::automatic(&request.set, request.created_at, ending);
+    let name = request.name.clone().unwrap_or_else(automatic);
+
+    let mut vacuumed = vec![Vacuumed::No; databases.len()];
+    if request.vacuum {
+        for (index, (staged, vacuumed)) in databases.iter_mut().zip(&mut vacuumed).enumerate() {
+            *vacuumed = vacuum(staged, &scratch.path().join(format!("{index}.vacuumed")), request, progress)?;
+        }
+    }
+    let drafts = databases.iter().map(|staged| draft(staged, request.keep_damaged)).collect::<Result<Vec<_>, _>>()?;
+    let mut metadata = describe(&databases, drafts, request, name.stem());
+
+    let path = scratch.path().join("archive");
+    let file = private_file(&path).context("cannot create the archive")?;
+    let options = WriteOptions { compression: request.compression, threads: request.threads };
+    let mut writer =
+        Writer::create(FileSink::new(file), &options, request.created_at, metadata_room(&metadata)).context("cannot create the archive")?;
+
+    let total = databases.iter().map(|staged| staged.bytes).sum();
+    progress.begin(Stage::Pack, request.set.as_str(), total);
+    let written = File::open(&path).context("cannot open the archive")?;
+    let (digests, checks) = while_syncing(&[&written], || write_and_check(&mut writer, &databases, &metadata, request, progress))?;
+    for (index, (sha256, check)) in digests.into_iter().zip(checks).enumerate() {
+        enter(&mut metadata.databases[index], sha256, check, &vacuumed[index]);
+    }
+    let finished = writer.finish(&metadata).context("cannot finish the archive")?;
+
+    // The disk writes while the processors read: both must have ended well before the commit.
+    std::thread::scope(|scope| {
+        let synced = std::thread::Builder::new().spawn_scoped(scope, || finished.sync());
+        let read = read_back(&path, &metadata, request, progress).context("the finished archive could not be read back");
+        let synced = match synced {
+            Ok(thread) => thread.join().unwrap_or_else(|_| Err(std::io::Error::other("the thread that synced it panicked"))),
+            // Where the system gives no thread, it is done here.
+            Err(_) => finished.sync(),
+        };
+        read.and(synced.context("cannot sync the archive"))
+    })?;
+    progress.checkpoint()?;
+    Ok(Built { bytes: finished.bytes(), path, name, metadata })
+}
+
+/// Opens the finished file as a reader would and reads every byte of it.
+fn read_back(path: &Path, metadata: &Metadata, request: &Request, progress: &dyn Progress) -> anyhow::Result<()> {
+    let file = OpenFile::open(path)?;
+    progress.begin(Stage::ReadBack, request.set.as_str(), metadata.databases.iter().map(|database| database.bytes).sum());
+    let archive = Opener::new(Tz::UTC).open(Arc::new(file), "archive", request.created_at)?;
+    if archive.contents().metadata.as_ref() != Some(metadata) {
+        return Err(anyhow!("its metadata is not what was written"));
+    }
+    archive.read_through(request.threads, progress)?;
+    Ok(())
+}
+
+/// Gives the archive its name. From the return on it is durable and counts.
+fn commit(
+    repository: &Repository,
+    path: &Path,
+    name: &ArchiveName,
+    request: &Request,
+    progress: &dyn Progress,
+) -> anyhow::Result<ArchiveName> {
+    // Another run of the same second has the automatic name; a name that the user chose is not ours to change.
+    let taken = if request.name.is_none() { Taken::TryNext } else { Taken::Refuse };
+    let committer = repository.committer(&request.host.label, request.created_at, request.lock_wait, progress)?;
+    committer.commit(path, name, |_| Ok(taken), progress)
+}

@@ -1,0 +1,69 @@
+//! The reports of `backup`.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::shown;
+use crate::database::Source;
+use crate::failure::Remedy;
+use crate::names::Name;
+use crate::ops::Repository;
+use crate::ops::backup::{self, Plan};
+use crate::report::backup as report;
+
+/// Reports what would be backed up into a store.
+pub fn planned(plan: &Plan, store: &Path) -> report::Planned {
+    let source = |source: &Source| report::Source { name: source.name.clone(), source: shown(&source.path) };
+    report::Planned {
+        dry_run: true,
+        set: plan.request.set.clone(),
+        store: shown(store),
+        kind: plan.request.kind,
+        databases: plan.sources.iter().map(source).collect(),
+        missing: plan.missing.iter().map(|source| source.name.clone()).collect(),
+    }
+}
+
+/// Reports an archive that was made; `lost` are databases that are gone although archives of them exist, and `words` gives
+/// the words of the face for a remedy.
+pub fn made(
+    made: &backup::Made,
+    repository: &Repository,
+    took: Duration,
+    lost: Vec<Name>,
+    words: &dyn Fn(&Remedy) -> String,
+) -> report::Made {
+    let metadata = &made.packed.metadata;
+    let finding = |one: &backup::Finding| report::Finding { database: one.database.clone(), finding: one.text.clone(), new: one.is_new };
+    report::Made {
+        archive: repository.path_of(made.packed.archive.as_str()),
+        backup_name: metadata.backup_name.clone(),
+        set: metadata.set.clone(),
+        kind: metadata.kind,
+        created_at: metadata.created_at,
+        store: repository.location(),
+        bytes: made.packed.bytes,
+        consistent_set: metadata.consistent_set,
+        databases: metadata.databases.clone(),
+        findings: made.findings.iter().map(finding).collect(),
+        notes: made.notes.iter().cloned().map(|one| note(one, words)).collect(),
+        seconds: took.as_secs_f64(),
+        lost,
+        retention: None,
+    }
+}
+
+fn note(note: backup::Note, words: &dyn Fn(&Remedy) -> String) -> report::Note {
+    match note {
+        backup::Note::Rival { database, archive } => report::Note::AnotherFile { database, archive },
+        backup::Note::Behind { database, newest } => report::Note::ClockBehind { database, newest },
+        backup::Note::OtherPath { database, path } => report::Note::OtherPath { database, path },
+        backup::Note::Shrink { database, before, after } => report::Note::Shrink { database, before, after },
+        backup::Note::Empty { database, path } => report::Note::Empty { database, path: shown(&path) },
+        backup::Note::Unreadable { database, path, why, remedy } => {
+            let why = remedy.map_or_else(|| why.clone(), |remedy| format!("{why}; {}", words(&remedy)));
+            report::Note::Unreadable { database, path: shown(&path), why }
+        }
+        backup::Note::Guarded { database } => report::Note::Guarded { database },
+    }
+}

@@ -1,0 +1,110 @@
+//! The reports of `rotate` and `cleanup`.
+
+use std::time::Duration;
+
+use chrono_tz::Tz;
+
+use crate::names::ArchiveName;
+use crate::ops::retain::{Fate, Seen};
+use crate::ops::stale::{Stale, Whereabouts};
+use crate::report::retain as report;
+use crate::retention::{Plan, Simulation};
+
+/// A plan, and what became of it so far.
+pub struct Progressed<'a> {
+    /// The store.
+    pub store: String,
+    /// The plan.
+    pub plan: &'a Plan,
+    /// What was done, oldest first; `None` as long as nothing was.
+    pub fates: Option<&'a [(ArchiveName, Fate)]>,
+    /// What else was seen.
+    pub seen: &'a Seen,
+    /// How many leftovers of interrupted runs were removed, or would be.
+    pub leftovers: usize,
+    /// Where days, weeks, months and years begin.
+    pub zone: Tz,
+}
+
+impl Progressed<'_> {
+    /// Returns what became of a removal of the plan.
+    pub fn fate(&self, removal: usize) -> Option<&Fate> {
+        self.fates.and_then(|fates| fates.get(removal)).map(|(_, fate)| fate)
+    }
+
+    /// Returns the bytes that were freed, or that would be.
+    pub fn freed_bytes(&self) -> u64 {
+        let gone = |removal: usize| self.fates.is_none() || matches!(self.fate(removal), Some(Fate::Removed));
+        self.plan.removed().enumerate().filter(|(removal, _)| gone(*removal)).map(|(_, verdict)| verdict.bytes).sum()
+    }
+}
+
+/// Reports a plan and what became of it.
+pub fn retained(progressed: &Progressed<'_>) -> report::Retained {
+    let Progressed { plan, seen, .. } = progressed;
+    let removals = plan.removed().enumerate().map(|(removal, verdict)| {
+        let fate = progressed.fate(removal);
+        report::Removal {
+            verdict: verdict.into(),
+            removed: matches!(fate, Some(Fate::Removed)),
+            outcome: fate.filter(|fate| !matches!(fate, Fate::Removed)).map(ToString::to_string),
+        }
+    });
+    let foreign = seen.foreign.iter().map(|foreign| report::ForeignFile {
+        file: foreign.name.clone(),
+        bytes: foreign.bytes,
+        why: foreign.why.clone(),
+    });
+    let plain_kept = seen.spared.iter().map(|(archive, why)| report::PlainKept { archive: archive.clone(), why: why.to_string() });
+    report::Retained {
+        store: progressed.store.clone(),
+        dry_run: progressed.fates.is_none(),
+        time_zone: progressed.zone.name().to_owned(),
+        keep: plan.kept().map(Into::into).collect(),
+        remove: removals.collect(),
+        freed_bytes: progressed.freed_bytes(),
+        oldest: plan.oldest().map(|verdict| verdict.created_at),
+        left_alone: plan.left_alone,
+        open_shrinks: plan.open_shrinks.iter().map(Into::into).collect(),
+        leftovers: progressed.leftovers,
+        foreign: foreign.collect(),
+        plain_kept: plain_kept.collect(),
+        stale: seen.stale.iter().map(stale).collect(),
+        newer_format: seen.sealed.iter().cloned().collect(),
+    }
+}
+
+fn stale(stale: &Stale) -> report::StaleStream {
+    report::StaleStream {
+        set: stale.stream.set.clone(),
+        host: stale.stream.host.clone(),
+        path: stale.stream.path().map(str::to_owned),
+        newest: stale.newest,
+        superfluous: stale.superfluous,
+        database: match stale.database {
+            Whereabouts::There => "there",
+            Whereabouts::Gone => "gone",
+            Whereabouts::Unknown => "unknown",
+        },
+    }
+}
+
+/// Reports a simulation.
+pub fn simulated(played: &Simulation, every: Duration, zone: Tz) -> report::Simulated {
+    let keep = played.plan.kept().map(|verdict| report::SimulatedBackup {
+        date: verdict.created_at,
+        reasons: verdict.reasons.iter().map(ToString::to_string).collect(),
+    });
+    report::Simulated {
+        simulated: report::Schedule {
+            from: played.from,
+            to: played.to,
+            every_seconds: every.as_secs_f64(),
+            backups: played.made,
+            time_zone: zone.name().to_owned(),
+        },
+        keep: keep.collect(),
+        counts: played.counts.iter().map(|(date, archives)| report::SimulatedCount { date: *date, archives: *archives }).collect(),
+        oldest: played.plan.oldest().map(|verdict| verdict.created_at),
+    }
+}

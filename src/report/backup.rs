@@ -1,0 +1,197 @@
+//! What a backup of one set reports.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+
+use super::retain::Retained;
+use super::time;
+use crate::metadata::{DatabaseMetadata, Extent, Kind};
+use crate::names::Name;
+
+/// The documents of several sets.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Backups {
+    /// One for each set whose backup did not fail.
+    pub backups: Vec<Backup>,
+}
+
+/// What became of the backup of a set.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Backup {
+    /// None of the databases exists, which was allowed.
+    SkippedMissing(SkippedMissing),
+    /// A recent backup makes it unnecessary.
+    SkippedRecent(SkippedRecent),
+    /// Nothing was done.
+    Planned(Planned),
+    /// An archive was made.
+    Made(Box<Made>),
+}
+
+/// How a backup ended that made no archive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// None of the databases exists.
+    SkippedMissing,
+    /// A recent backup is there.
+    SkippedRecent,
+}
+
+/// None of the databases of a set exists.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SkippedMissing {
+    /// [`Outcome::SkippedMissing`].
+    pub outcome: Outcome,
+    /// The set.
+    pub set: Name,
+    /// Always empty.
+    pub databases: Vec<Name>,
+    /// Databases that do not exist although archives of them do.
+    pub lost: Vec<Name>,
+}
+
+/// A recent backup makes another one unnecessary.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SkippedRecent {
+    /// [`Outcome::SkippedRecent`].
+    pub outcome: Outcome,
+    /// The set.
+    pub set: Name,
+    /// The recent archive.
+    pub recent: String,
+    /// When it was made.
+    #[serde(serialize_with = "time")]
+    pub created_at: DateTime<Utc>,
+}
+
+/// What would be backed up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Planned {
+    /// Always true.
+    pub dry_run: bool,
+    /// The set.
+    pub set: Name,
+    /// Where the archive would go.
+    pub store: String,
+    /// Why it would be made.
+    pub kind: Kind,
+    /// The databases that would be in it.
+    pub databases: Vec<Source>,
+    /// The databases that do not exist.
+    pub missing: Vec<Name>,
+}
+
+/// A database that would be backed up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Source {
+    /// Its name.
+    pub name: Name,
+    /// Its path.
+    pub source: String,
+}
+
+/// An archive that was made.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Made {
+    /// Where it is.
+    pub archive: String,
+    /// The name it was given.
+    pub backup_name: String,
+    /// The set.
+    pub set: Name,
+    /// Why it exists.
+    pub kind: Kind,
+    /// The instant of the snapshot.
+    #[serde(serialize_with = "time")]
+    pub created_at: DateTime<Utc>,
+    /// The store.
+    pub store: String,
+    /// Its size.
+    pub bytes: u64,
+    /// Whether its databases were copied at one point in time.
+    pub consistent_set: bool,
+    /// The databases, as its metadata describes them.
+    pub databases: Vec<DatabaseMetadata>,
+    /// What their checks found.
+    pub findings: Vec<Finding>,
+    /// What the archives that were there say about it.
+    pub notes: Vec<Note>,
+    /// How long it took.
+    pub seconds: f64,
+    /// Databases that do not exist although archives of them do.
+    pub lost: Vec<Name>,
+    /// What was removed afterwards, if that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retention: Option<Retained>,
+}
+
+/// What the check of a database found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// The database.
+    pub database: Name,
+    /// What was found.
+    pub finding: String,
+    /// Whether the last archive of its stream does not have it.
+    pub new: bool,
+}
+
+/// What the archives that were there say about a new one.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Note {
+    /// Another application backs up another file under the same set, host and path.
+    AnotherFile {
+        /// The database.
+        database: Name,
+        /// The newest archive of the other one.
+        archive: String,
+    },
+    /// It is dated more than an hour before the newest archive of its stream.
+    ClockBehind {
+        /// The database.
+        database: Name,
+        /// When the newest one was made.
+        #[serde(serialize_with = "time")]
+        newest: DateTime<Utc>,
+    },
+    /// It starts a stream beside one of the same name.
+    OtherPath {
+        /// The database.
+        database: Name,
+        /// The path of the archives that were there.
+        path: String,
+    },
+    /// It holds less than half of what its stream held.
+    Shrink {
+        /// The database.
+        database: Name,
+        /// What the stream held.
+        before: Extent,
+        /// What it holds now.
+        after: Extent,
+    },
+    /// A database of 0 bytes was left out.
+    Empty {
+        /// The database.
+        database: Name,
+        /// Its path.
+        path: String,
+    },
+    /// Nothing of a database can be read, and it was left out.
+    Unreadable {
+        /// The database.
+        database: Name,
+        /// Its path.
+        path: String,
+        /// Why, and what can be done about it in the words of the face.
+        why: String,
+    },
+    /// A guarded command is running, so it is a safety backup.
+    Guarded {
+        /// The database.
+        database: Name,
+    },
+}

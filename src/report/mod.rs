@@ -1,0 +1,30 @@
+//! What an operation reports: owned values without any reference to a store or a database. The JSON of a command is
+//! such a value, and so is what a page shows.
+
+pub mod archives;
+pub mod backup;
+pub mod config;
+pub mod error;
+pub mod guard;
+pub mod health;
+pub mod quantity;
+pub mod restore;
+pub mod retain;
+
+use chrono::{DateTime, Utc};
+use serde::Serializer;
+
+use crate::metadata::rfc3339;
+
+/// Writes a time as RFC 3339 in UTC.
+fn time<S: Serializer>(at: &DateTime<Utc>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&rfc3339(*at))
+}
+
+/// Writes a time that may be missing.
+fn time_or_null<S: Serializer>(at: &Option<DateTime<Utc>>, serializer: S) -> Result<S::Ok, S::Error> {
+    match at {
+        Some(at) => time(at, serializer),
+        None => serializer.serialize_none(),
+    }
+}
