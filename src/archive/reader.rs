@@ -58,7 +58,11 @@ impl Archive {
                 let read = stream_reader::copy(&mut vec![0; CHUNK], |buffer| tar.read(buffer), Wanted::Into(file), progress)?;
                 let said =
                     self.contents.databases[index].sidecars.iter().any(|sidecar| sidecar.part == part && sidecar.bytes == read.bytes);
-                return if said { Ok(()) } else { Err(damaged(format!("\"{}\" has changed size since the archive was opened", shown(&name)))) };
+                return if said {
+                    Ok(())
+                } else {
+                    Err(damaged(format!("\"{}\" has changed size since the archive was opened", shown(&name))))
+                };
             }
         }
         Err(damaged(format!("the entry \"{}\" is missing", shown(&name))))

@@ -135,7 +135,9 @@ impl fmt::Display for SourceError {
             Self::Missing(path) => write!(f, "no database at {}", quoted(path)),
             Self::NotAFile { path, what } => write!(f, "{} is {what}, not a database file", quoted(path)),
             Self::Empty { path, wal_beside: false } => write!(f, "{} is empty (0 bytes)", quoted(path)),
-            Self::Empty { path, wal_beside: true } => write!(f, "{} is empty (0 bytes), but there is a -wal with data beside it", quoted(path)),
+            Self::Empty { path, wal_beside: true } => {
+                write!(f, "{} is empty (0 bytes), but there is a -wal with data beside it", quoted(path))
+            }
             Self::NotADatabase { path, why } => write!(f, "{} is not a SQLite database: {why}", quoted(path)),
             Self::Damaged { path, why } => write!(f, "{} is damaged: {why}", quoted(path)),
             Self::Contradicted { path, why, .. } => write!(f, "{} is damaged: {why}", quoted(path)),

@@ -24,7 +24,7 @@ pub use check::indexes::{is_about_index, rebuild};
 pub use check::integrity::{Depth, check};
 pub use check::parallel_check::Effort;
 pub use contents::facts::{Facts, count_rows, facts};
-pub use contents::live_stats::{Glance, glance};
+pub use contents::live_stats::{LiveStats, live_stats};
 pub use contents::schema::{SchemaFacts, schema};
 pub use copies::compare::{difference, page_size, same_content};
 pub use copies::recover::{copy_with_sidecars, recover};

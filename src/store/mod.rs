@@ -246,16 +246,26 @@ impl fmt::Display for StoreError {
                 let location = printable(location);
                 match why {
                     Strangeness::NotMounted(mount) => {
-                        write!(f, "nothing is mounted at \"{}\", which the store \"{location}\" requires", printable(&mount.to_string_lossy()))
+                        write!(
+                            f,
+                            "nothing is mounted at \"{}\", which the store \"{location}\" requires",
+                            printable(&mount.to_string_lossy())
+                        )
                     }
                     Strangeness::Gone => write!(f, "the store \"{location}\" is gone: this host has used one at that path"),
                     Strangeness::NoId => {
-                        write!(f, "\"{location}\" is not the store that this host has used at that path: it has no {}", crate::identity::FILE)
+                        write!(
+                            f,
+                            "\"{location}\" is not the store that this host has used at that path: it has no {}",
+                            crate::identity::FILE
+                        )
                     }
                     Strangeness::Unread(cause) => {
                         write!(f, "cannot determine whether this host has used another store at \"{location}\": {}", printable(cause))
                     }
-                    Strangeness::OtherId(id) => write!(f, "\"{location}\" is not the store that this host has used at that path (its id is {id})"),
+                    Strangeness::OtherId(id) => {
+                        write!(f, "\"{location}\" is not the store that this host has used at that path (its id is {id})")
+                    }
                 }
             }
             Self::NotFound { name, location } => write!(f, "no \"{}\" in the store \"{}\"", printable(name), printable(location)),

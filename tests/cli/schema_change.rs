@@ -23,7 +23,8 @@ fn changed(rows: u32, bytes: u32) -> World {
     world
 }
 
-const LINE: &str = "user_version: archive 5, database 9; table \"t\" loses column \"y\"; table \"new\" is removed; table \"old\" is restored";
+const LINE: &str =
+    "user_version: archive 5, database 9; table \"t\" loses column \"y\"; table \"new\" is removed; table \"old\" is restored";
 
 fn says(ran: &Ran, text: &str) {
     assert!(ran.stdout.contains(text), "\"{text}\" is not in: {}\n{}", ran.stdout, ran.stderr);

@@ -18,7 +18,7 @@ use crate::progress::Progress;
 
 /// Figures of a live database that need no copy and no check.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Glance {
+pub struct LiveStats {
     /// Its size in bytes, including what is only in the `-wal` so far.
     pub bytes: u64,
     /// The size of a page, in bytes.
@@ -36,7 +36,7 @@ pub struct Glance {
 /// Reads the header and the schema in a read transaction, and changes nothing; waits for locks up to `busy`.
 ///
 /// If reading in place would have to recover or write something, only the header is read from the file.
-pub fn glance(path: &Path, busy: Duration, progress: &dyn Progress) -> Result<Glance, SourceError> {
+pub fn live_stats(path: &Path, busy: Duration, progress: &dyn Progress) -> Result<LiveStats, SourceError> {
     let located = Located::find(path, &Limits { busy, ..Limits::default() }, progress)?;
     let seen_header = from_header(&located)?;
     let started = Instant::now();
@@ -58,7 +58,7 @@ pub fn glance(path: &Path, busy: Duration, progress: &dyn Progress) -> Result<Gl
     seen_twice(look, is_damaged, |_| read_through(&located.path, &located.given, progress))
 }
 
-fn from_header(located: &Located) -> Result<Glance, SourceError> {
+fn from_header(located: &Located) -> Result<LiveStats, SourceError> {
     let header = located.header()?;
     let size_of = |path: &Path| fs::metadata(path).map(|found| found.len());
     let bytes = size_of(&located.path).map_err(|cause| located.io("read", cause))?;
@@ -67,7 +67,7 @@ fn from_header(located: &Located) -> Result<Glance, SourceError> {
         Err(cause) if is_no_file(&cause) => None,
         Err(cause) => return Err(located.io("read the sidecars of", cause)),
     };
-    Ok(Glance {
+    Ok(LiveStats {
         bytes,
         page_bytes: header.page_bytes().into(),
         free_pages: header.free_pages().into(),
@@ -77,13 +77,13 @@ fn from_header(located: &Located) -> Result<Glance, SourceError> {
     })
 }
 
-fn in_place(path: &Path, way: Way, header: &Glance) -> rusqlite::Result<Glance> {
+fn in_place(path: &Path, way: Way, header: &LiveStats) -> rusqlite::Result<LiveStats> {
     let live = Live::open(path, way)?;
     let connection = live.connection();
     begin(connection, PIN)?;
     let read = |sql: &str| number(connection, sql);
     let page_bytes = read("PRAGMA page_size")?;
-    Ok(Glance {
+    Ok(LiveStats {
         bytes: read("PRAGMA page_count")? * page_bytes,
         page_bytes,
         free_pages: read("PRAGMA freelist_count")?,
@@ -110,13 +110,13 @@ mod tests {
         application.execute_batch("INSERT INTO t VALUES (zeroblob(100000)); DELETE FROM t;").unwrap();
         let wal = fs::read(folder.path().join("app.db-wal")).unwrap();
 
-        let seen = glance(&path, Duration::ZERO, &Silent).unwrap();
+        let seen = live_stats(&path, Duration::ZERO, &Silent).unwrap();
 
         assert_eq!((seen.journal_mode, seen.tables, seen.wal_bytes), ("wal", Some(1), Some(wal.len() as u64)));
         assert!(seen.bytes > 100_000 && seen.free_pages > 20, "what is only in the -wal counts: {seen:?}");
         assert_eq!(fs::read(folder.path().join("app.db-wal")).unwrap(), wal);
         drop(application);
-        let seen = glance(&path, Duration::ZERO, &Silent).unwrap();
+        let seen = live_stats(&path, Duration::ZERO, &Silent).unwrap();
         assert_eq!((seen.journal_mode, seen.wal_bytes), ("wal", None));
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "no sidecar is left");
     }
@@ -128,7 +128,7 @@ mod tests {
         let application = Connection::open(&path).unwrap();
         application.execute_batch("CREATE TABLE t(x); BEGIN EXCLUSIVE;").unwrap();
         let started = Instant::now();
-        assert!(matches!(glance(&path, Duration::from_millis(100), &Silent), Err(SourceError::Busy { .. })));
+        assert!(matches!(live_stats(&path, Duration::from_millis(100), &Silent), Err(SourceError::Busy { .. })));
         assert!(started.elapsed() < Duration::from_secs(5));
     }
 }

@@ -82,7 +82,9 @@ fn apply(copy: &Path, part: Part, done: &mut Vec<String>, progress: &dyn Progres
     };
     if part == Part::Journal {
         if detach_super_journal(&path).map_err(failed)? == SuperJournal::Gone {
-            done.push("its -journal belongs to a transaction over several databases whose super-journal is gone: treated as committed".into());
+            done.push(
+                "its -journal belongs to a transaction over several databases whose super-journal is gone: treated as committed".into(),
+            );
             return remove(copy, ending).map(|()| false);
         }
         // SQLite would apply a -wal in the same step, before we could check whether it fits.

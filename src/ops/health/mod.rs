@@ -14,7 +14,7 @@ use std::path::PathBuf;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::database::{Checked, Glance, SourceError};
+use crate::database::{Checked, LiveStats, SourceError};
 use crate::names::Name;
 use crate::ops::inventory::Inventory;
 use crate::ops::restore;
@@ -96,7 +96,7 @@ pub struct DatabaseFacts {
     /// The disk it is on.
     pub device: Option<u64>,
     /// What was seen of it, or why nothing could be.
-    pub glance: Result<Glance, SourceError>,
+    pub glance: Result<LiveStats, SourceError>,
     /// What the check of a copy said.
     pub examined: Examined,
 }
