@@ -13,7 +13,7 @@ use super::ui::Tone;
 use super::{Context, Outcome, Ui, remedy, text};
 use crate::archive::Compression;
 use crate::config::{Check, ShrinkWatch};
-use crate::database::{Depth, Limits, Source};
+use crate::database::{Depth, Source, Timeouts};
 use crate::failure::{Failure, is_interruption};
 use crate::metadata::Kind;
 use crate::names::{ArchiveName, Name, printable};
@@ -226,7 +226,7 @@ fn one_set(args: &BackupArgs, context: &mut Context, store: &mut Option<Reposito
     let run = Run {
         clock: &context.clock,
         reading: &reading,
-        limits: Limits { busy: args.busy_timeout, ..Limits::default() },
+        limits: Timeouts { busy: args.busy_timeout, ..Timeouts::default() },
         hold: None,
         watch_shrinks: context.settings.sets.get(&set).is_none_or(|set| set.shrink == ShrinkWatch::Warn),
     };

@@ -16,7 +16,7 @@ use super::log::Record;
 use super::ui::Tone;
 use super::{Context, Outcome, text};
 use crate::archive::Compression;
-use crate::database::{Depth, Limits, SourceError, is_blank, probe};
+use crate::database::{Depth, SourceError, Timeouts, is_blank, probe};
 use crate::failure::{Failure, FailureKind};
 use crate::metadata::Kind;
 use crate::names::printable;
@@ -98,8 +98,8 @@ pub struct GuardArgs {
 }
 
 impl GuardArgs {
-    fn limits(&self) -> Limits {
-        Limits { busy: self.busy_timeout, ..Limits::default() }
+    fn limits(&self) -> Timeouts {
+        Timeouts { busy: self.busy_timeout, ..Timeouts::default() }
     }
 
     fn run<'a>(&self, context: &'a Context, reading: &'a Reading) -> Run<'a> {

@@ -11,13 +11,13 @@ mod copies;
 mod error;
 mod files;
 mod format;
-mod limits;
 mod processes;
 mod replace;
 mod seen_twice;
 mod sidecars;
 mod snapshot;
 mod sqlite;
+mod timeouts;
 
 pub use check::findings::Checked;
 pub use check::indexes::{is_about_index, rebuild};
@@ -32,7 +32,6 @@ pub use copies::vacuum::vacuum;
 pub use error::{SourceError, TargetError};
 pub use files::source_file::{is_blank, probe, refuse_unlinked};
 pub use format::page_checksums::set_missing_checksum;
-pub use limits::Limits;
 pub use processes::holders::{Holder, Holders, holders};
 pub use processes::unlinked::Unlinked;
 pub use replace::live_database::{Committed, Compared, Locked, Replacement, Written};
@@ -42,6 +41,7 @@ pub use replace::replace_file::{
 pub use replace::target::{Target, TargetFacts, TargetState, look_at};
 pub use snapshot::copy::{Copied, PinnedDatabase, Source};
 pub use snapshot::pin::{Pinned, pin};
+pub use timeouts::Timeouts;
 
 /// The oldest supported SQLite: earlier ones can corrupt a WAL database when connections checkpoint and commit at the
 /// same moment.

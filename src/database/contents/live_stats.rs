@@ -9,11 +9,11 @@ use rusqlite::Connection;
 use crate::database::error::SourceError;
 use crate::database::files::access::{Way, way};
 use crate::database::files::source_file::Located;
-use crate::database::limits::{Limits, pause};
 use crate::database::seen_twice::{is_damaged, read_through, seen_twice};
 use crate::database::sidecars::{is_no_file, sidecar};
 use crate::database::sqlite::connection::Live;
 use crate::database::sqlite::transaction::{PIN, begin, is_busy, needs_staging};
+use crate::database::timeouts::{Timeouts, pause};
 use crate::progress::Progress;
 
 /// Figures of a live database that need no copy and no check.
@@ -37,7 +37,7 @@ pub struct LiveStats {
 ///
 /// If reading in place would have to recover or write something, only the header is read from the file.
 pub fn live_stats(path: &Path, busy: Duration, progress: &dyn Progress) -> Result<LiveStats, SourceError> {
-    let located = Located::find(path, &Limits { busy, ..Limits::default() }, progress)?;
+    let located = Located::find(path, &Timeouts { busy, ..Timeouts::default() }, progress)?;
     let seen_header = from_header(&located)?;
     let started = Instant::now();
     let look = || {

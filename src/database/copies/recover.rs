@@ -14,19 +14,19 @@ use crate::database::error::SourceError;
 use crate::database::files::source_file::Located;
 use crate::database::format::journal::{SuperJournal, detach_super_journal, look_at_journal};
 use crate::database::format::wal::{Fit, look_at_wal};
-use crate::database::limits::Limits;
 use crate::database::sidecars::sidecar;
 use crate::database::snapshot::copy_with_sidecars::stage;
 use crate::database::sqlite::connection::connect;
 use crate::database::sqlite::interrupt::watched;
+use crate::database::timeouts::Timeouts;
 use crate::progress::Progress;
 use crate::snapshot::Part;
 
 /// Copies a database and its sidecars, all from the same moment, to `copy` and beside it. Existing files are replaced.
 ///
 /// No connection to the database may be open in this process. Fails if an application keeps changing it.
-pub fn copy_with_sidecars(database: &Path, copy: &Path, limits: &Limits, progress: &dyn Progress) -> Result<(), SourceError> {
-    stage(&Located::find(database, limits, progress)?, copy, limits, progress)?.keep();
+pub fn copy_with_sidecars(database: &Path, copy: &Path, timeouts: &Timeouts, progress: &dyn Progress) -> Result<(), SourceError> {
+    stage(&Located::find(database, timeouts, progress)?, copy, timeouts, progress)?.keep();
     Ok(())
 }
 

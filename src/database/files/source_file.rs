@@ -12,9 +12,9 @@ use std::time::Instant;
 use super::claim::{Claim, FileId};
 use crate::database::error::SourceError;
 use crate::database::format::sqlite_header::{HEADER_BYTES, Header};
-use crate::database::limits::Limits;
 use crate::database::processes::unlinked;
 use crate::database::sidecars::{is_no_file, sidecar};
+use crate::database::timeouts::Timeouts;
 use crate::platform::{file_id, open_regular, special_file};
 use crate::progress::{Progress, Silent};
 
@@ -22,7 +22,7 @@ use crate::progress::{Progress, Silent};
 ///
 /// Only for callers without a connection to it: the file is opened and closed.
 pub fn probe(path: &Path) -> Result<(), SourceError> {
-    Located::find(path, &Limits::default(), &Silent).map(drop)
+    Located::find(path, &Timeouts::default(), &Silent).map(drop)
 }
 
 /// Refuses a database if a process writes to deleted files of it. Other problems are left to the code that opens it.
@@ -99,15 +99,15 @@ impl<'a> Seen<'a> {
 }
 
 impl Located {
-    /// Finds a source and refuses anything but a database, before SQLite opens it. Waits up to `limits.busy` for
+    /// Finds a source and refuses anything but a database, before SQLite opens it. Waits up to `timeouts.busy` for
     /// another operation of this process that works on the file.
-    pub(in crate::database) fn find(given: &Path, limits: &Limits, progress: &dyn Progress) -> Result<Self, SourceError> {
-        let mut found = Self::find_all(&[given], limits, progress)?;
+    pub(in crate::database) fn find(given: &Path, timeouts: &Timeouts, progress: &dyn Progress) -> Result<Self, SourceError> {
+        let mut found = Self::find_all(&[given], timeouts, progress)?;
         Ok(found.pop().expect("one was asked for"))
     }
 
     /// Like [`find`](Self::find), for all sources of an operation, which must be different files.
-    pub(in crate::database) fn find_all(given: &[&Path], limits: &Limits, progress: &dyn Progress) -> Result<Vec<Self>, SourceError> {
+    pub(in crate::database) fn find_all(given: &[&Path], timeouts: &Timeouts, progress: &dyn Progress) -> Result<Vec<Self>, SourceError> {
         let started = Instant::now();
         loop {
             let seen = given.iter().map(|path| Seen::look(path)).collect::<Result<Vec<_>, _>>()?;
@@ -116,14 +116,14 @@ impl Located {
             in_order.sort_by_key(|one| one.id);
             let mut claims = Vec::with_capacity(seen.len());
             for one in in_order {
-                let claim = Claim::wait(one.id, started, limits.busy, progress)?;
+                let claim = Claim::wait(one.id, started, timeouts.busy, progress)?;
                 claims.push(claim.ok_or_else(|| {
-                    let why = format!("another operation of this process has worked on it for {:?}", limits.busy);
+                    let why = format!("another operation of this process has worked on it for {:?}", timeouts.busy);
                     SourceError::Busy { path: one.given.to_owned(), why }
                 })?);
             }
             // The operation that we waited for may have put another file there.
-            if !seen.iter().all(Seen::is_still_there) && started.elapsed() < limits.busy {
+            if !seen.iter().all(Seen::is_still_there) && started.elapsed() < timeouts.busy {
                 progress.checkpoint()?;
                 continue;
             }

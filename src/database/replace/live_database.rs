@@ -33,11 +33,11 @@ use crate::database::files::claim::Claim;
 use crate::database::files::source_file::Located;
 use crate::database::format::page_checksums;
 use crate::database::format::sqlite_header::{Header, JournalMode};
-use crate::database::limits::Limits;
 use crate::database::sidecars::sidecar;
 use crate::database::sqlite::connection::{connect, open_private};
 use crate::database::sqlite::paged_copy::{Patience, copy_pages, pages_per_step};
 use crate::database::sqlite::transaction::{begin, is_busy, roll_back};
+use crate::database::timeouts::Timeouts;
 use crate::platform::{PositionalIo as _, open_regular};
 use crate::progress::{Progress, Stage};
 
@@ -83,12 +83,12 @@ impl Replacement {
     ///
     /// Another page size cannot be written into a WAL database, so the copy is then rewritten beside `staged` with the
     /// page size of the target. Another text encoding is refused: open connections would continue with the wrong one.
-    pub fn open(target: &Target, staged: &Path, limits: &Limits, progress: &dyn Progress) -> Result<Self, TargetError> {
+    pub fn open(target: &Target, staged: &Path, timeouts: &Timeouts, progress: &dyn Progress) -> Result<Self, TargetError> {
         let path = target.path.clone();
         let failed = |error: rusqlite::Error| TargetError::from_sqlite(&path, "open", &error);
-        let waiting = Waiting::new(&path, limits, progress);
+        let waiting = Waiting::new(&path, timeouts, progress);
         refuse_as_root(&path)?;
-        let claim = claim(target, limits, progress)?;
+        let claim = claim(target, timeouts, progress)?;
         // Opened before every connection, closed after the last: see above.
         let file = open_regular(&path).map_err(|cause| TargetError::Io { path: path.clone(), action: "open", cause })?;
         let connection = waiting.get(|| open_writable(&path))?;
@@ -156,10 +156,10 @@ impl Replacement {
         Ok((before, after))
     }
 
-    /// Takes the write lock: no other process can commit from here on. Waits up to `limits.busy`; after a timeout the
+    /// Takes the write lock: no other process can commit from here on. Waits up to `timeouts.busy`; after a timeout the
     /// target is unchanged.
-    pub fn lock(&mut self, limits: &Limits, progress: &dyn Progress) -> Result<Locked<'_>, TargetError> {
-        let waiting = Waiting::new(&self.path, limits, progress);
+    pub fn lock(&mut self, timeouts: &Timeouts, progress: &dyn Progress) -> Result<Locked<'_>, TargetError> {
+        let waiting = Waiting::new(&self.path, timeouts, progress);
         let page_bytes = page_bytes(&self.staged).map_err(|error| waiting.failed(&error))?;
         match (self.mode, &self.reader) {
             (JournalMode::Wal, Some(reader)) => {
@@ -223,8 +223,8 @@ impl Replacement {
 
     /// Writes the safety copy back after the commit, because something else failed. In rollback mode the lock was never
     /// released.
-    pub fn put_back(&mut self, copy: &Path, limits: &Limits, progress: &dyn Progress) -> Result<(), TargetError> {
-        let waiting = Waiting::new(&self.path, limits, progress);
+    pub fn put_back(&mut self, copy: &Path, timeouts: &Timeouts, progress: &dyn Progress) -> Result<(), TargetError> {
+        let waiting = Waiting::new(&self.path, timeouts, progress);
         if let Some(reader) = &self.reader {
             roll_back(reader).map_err(|error| waiting.failed(&error))?;
         }
@@ -383,13 +383,13 @@ impl Committed<'_> {
 }
 
 /// Claims the file of a target, even an empty one.
-fn claim(target: &Target, limits: &Limits, progress: &dyn Progress) -> Result<Option<Claim>, TargetError> {
+fn claim(target: &Target, timeouts: &Timeouts, progress: &dyn Progress) -> Result<Option<Claim>, TargetError> {
     if let TargetState::Database(_) = target.state {
-        return Ok(Some(Located::find(&target.path, limits, progress)?.into_claim()));
+        return Ok(Some(Located::find(&target.path, timeouts, progress)?.into_claim()));
     }
     let Some(id) = target.id else { return Ok(None) };
-    let claim = Claim::wait(id, Instant::now(), limits.busy, progress).map_err(TargetError::Interrupted)?;
-    let why = || format!("another operation of this process has worked on it for {:?}", limits.busy);
+    let claim = Claim::wait(id, Instant::now(), timeouts.busy, progress).map_err(TargetError::Interrupted)?;
+    let why = || format!("another operation of this process has worked on it for {:?}", timeouts.busy);
     claim.map(Some).ok_or_else(|| TargetError::Busy { path: target.path.clone(), why: why() })
 }
 

@@ -4,9 +4,9 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::database::error::TargetError;
-use crate::database::limits::{Limits, pause};
 use crate::database::processes::holders::exclusive_holder;
 use crate::database::sqlite::transaction::is_busy;
+use crate::database::timeouts::{Timeouts, pause};
 use crate::progress::Progress;
 
 /// How long to sleep between two attempts at a lock.
@@ -16,14 +16,14 @@ const PAUSE: Duration = Duration::from_micros(300);
 pub(in crate::database) struct Waiting<'a> {
     path: &'a Path,
     started: Instant,
-    limits: &'a Limits,
+    timeouts: &'a Timeouts,
     progress: &'a dyn Progress,
 }
 
 impl<'a> Waiting<'a> {
     /// Starts the timeout.
-    pub(in crate::database) fn new(path: &'a Path, limits: &'a Limits, progress: &'a dyn Progress) -> Self {
-        Self { path, started: Instant::now(), limits, progress }
+    pub(in crate::database) fn new(path: &'a Path, timeouts: &'a Timeouts, progress: &'a dyn Progress) -> Self {
+        Self { path, started: Instant::now(), timeouts, progress }
     }
 
     /// Retries until it succeeds. "Busy", as an error or as `false`, is retried until the timeout.
@@ -35,10 +35,10 @@ impl<'a> Waiting<'a> {
                 Err(error) if is_busy(&error) => {}
                 Err(error) => return Err(self.failed(&error)),
             }
-            if self.started.elapsed() > self.limits.busy {
+            if self.started.elapsed() > self.timeouts.busy {
                 let who = exclusive_holder(self.path)
                     .map_or_else(|| "another process".to_owned(), |holder| format!("process {}", holder.shown()));
-                let why = format!("{who} has held a lock on it for {:?}; it was not changed", self.limits.busy);
+                let why = format!("{who} has held a lock on it for {:?}; it was not changed", self.timeouts.busy);
                 return Err(TargetError::Busy { path: self.path.to_owned(), why });
             }
             pause(PAUSE, self.progress).map_err(TargetError::Interrupted)?;

@@ -20,10 +20,10 @@ use crate::database::error::TargetError;
 use crate::database::files::access::refuse_as_root;
 use crate::database::files::source_file::Located;
 use crate::database::format::page_checksums;
-use crate::database::limits::Limits;
 use crate::database::processes::holders::{Holder, holders, holders_of};
 use crate::database::sidecars::{SIDECARS, existing, is_no_file, sidecar};
 use crate::database::sqlite::transaction::begin;
+use crate::database::timeouts::Timeouts;
 use crate::platform::{
     FileRights, First, PositionalIo as _, Published, file_id, group, make_private_folder, open_regular, owner, path_bytes, path_of_bytes,
     publish_new,
@@ -151,15 +151,15 @@ impl Offline {
     /// Takes a database out of use: its sidecars are applied to it, and no other process can open it.
     ///
     /// Refuses if a process has it open, or if it cannot be proved that none does.
-    pub fn lock(target: &Target, proof: Proof, limits: &Limits, progress: &dyn Progress) -> Result<Self, TargetError> {
+    pub fn lock(target: &Target, proof: Proof, timeouts: &Timeouts, progress: &dyn Progress) -> Result<Self, TargetError> {
         let path = target.path.clone();
         let failed = |error: rusqlite::Error| TargetError::from_sqlite(&path, "lock", &error);
         refuse_holders(&path, proof)?;
         refuse_as_root(&path)?;
-        let located = Located::find(&path, limits, progress)?;
+        let located = Located::find(&path, timeouts, progress)?;
         let old = fs::metadata(&path).map_err(Steps { path: &path }.io("look at"))?;
         let file = OpenOptions::new().read(true).write(true).open(&path).map_err(Steps { path: &path }.io("open"))?;
-        let waiting = Waiting::new(&path, limits, progress);
+        let waiting = Waiting::new(&path, timeouts, progress);
         // Leaving WAL mode changes the header, and page 1 may have a checksum.
         let has_checksum = page_checksums::first_page(&file).ok().flatten().is_some_and(|page| page_checksums::holds(&page));
         let connection = waiting.get(|| open_writable(&path))?;

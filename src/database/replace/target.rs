@@ -16,10 +16,10 @@ use crate::database::files::access::{Way, way};
 use crate::database::files::claim::FileId;
 use crate::database::files::source_file::Located;
 use crate::database::format::sqlite_header::Header;
-use crate::database::limits::Limits;
 use crate::database::sidecars::{SIDECARS, existing, sidecar};
 use crate::database::sqlite::connection::Live;
 use crate::database::sqlite::interrupt::watched;
+use crate::database::timeouts::Timeouts;
 use crate::platform::special_file;
 use crate::progress::{Progress, Silent, Stage};
 
@@ -148,7 +148,7 @@ fn empty(path: &Path) -> io::Result<TargetState> {
 }
 
 fn of_file(path: &Path) -> Result<TargetState, TargetError> {
-    let located = match Located::find(path, &Limits::default(), &Silent) {
+    let located = match Located::find(path, &Timeouts::default(), &Silent) {
         Ok(located) => located,
         Err(SourceError::NotADatabase { why, .. }) => return Ok(TargetState::Unusable { why }),
         Err(error) => return Err(error.into()),

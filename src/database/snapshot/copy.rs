@@ -7,9 +7,9 @@ use super::copy_with_sidecars::PrivateCopy;
 use crate::database::error::SourceError;
 use crate::database::files::source_file::Located;
 use crate::database::format::page_checksums;
-use crate::database::limits::Limits;
 use crate::database::sqlite::connection::Live;
 use crate::database::sqlite::paged_copy::{Patience, copy_pages};
+use crate::database::timeouts::Timeouts;
 use crate::names::Name;
 use crate::progress::Progress;
 
@@ -55,14 +55,14 @@ impl PinnedDatabase {
     /// Copies the pinned state into a new file (mode 0600), releases the source, and returns the size of the copy.
     ///
     /// On failure the target is removed. A crash leaves a partial copy in its scratch folder, which is never used.
-    pub fn copy_to(self, target: &Path, limits: &Limits, progress: &dyn Progress) -> Result<u64, SourceError> {
-        self.copy_and_look(target, limits, progress).map(|copied| copied.bytes)
+    pub fn copy_to(self, target: &Path, timeouts: &Timeouts, progress: &dyn Progress) -> Result<u64, SourceError> {
+        self.copy_and_look(target, timeouts, progress).map(|copied| copied.bytes)
     }
 
     /// Like [`copy_to`](Self::copy_to), but also returns the damage that no check of the copy can find.
-    pub fn copy_and_look(self, target: &Path, limits: &Limits, progress: &dyn Progress) -> Result<Copied, SourceError> {
+    pub fn copy_and_look(self, target: &Path, timeouts: &Timeouts, progress: &dyn Progress) -> Result<Copied, SourceError> {
         let connection = self.live.connection();
-        let patience = Patience::Within(limits);
+        let patience = Patience::Within(timeouts);
         let bytes = copy_pages(connection, &self.located.given, target, self.page_bytes, patience, progress)?;
         let first = page_checksums::seen_first_page(connection);
         // In rollback mode the pin keeps writers from committing, so it is dropped before anything else is done.

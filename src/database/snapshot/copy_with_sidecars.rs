@@ -14,9 +14,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use super::kept_out::KeptOut;
 use crate::database::error::SourceError;
 use crate::database::files::source_file::Located;
-use crate::database::limits::{Limits, pause};
 use crate::database::seen_twice::{FILES, read_through};
 use crate::database::sidecars::{is_no_file, sidecar};
+use crate::database::timeouts::{Timeouts, pause};
 use crate::platform::{FileStamp, LockKind, Locking, PositionalIo as _, open_regular, private_file, try_lock_records};
 use crate::progress::Progress;
 
@@ -70,7 +70,7 @@ impl Drop for PrivateCopy {
 pub(in crate::database) fn stage(
     located: &Located,
     target: &Path,
-    limits: &Limits,
+    timeouts: &Timeouts,
     progress: &dyn Progress,
 ) -> Result<PrivateCopy, SourceError> {
     let started = Instant::now();
@@ -83,14 +83,14 @@ pub(in crate::database) fn stage(
         }
         let why = match attempt {
             Attempt::Whole => return Ok(staged),
-            Attempt::Locked => format!("another process has held a lock on it for {:?}", limits.busy),
+            Attempt::Locked => format!("another process has held a lock on it for {:?}", timeouts.busy),
             Attempt::Moved => format!(
                 "it cannot be read in place, and it changed during each of {tries} copies; run the backup as the owner of the file, who can read it in place"
             ),
         };
-        if tries >= FEWEST_TRIES && started.elapsed() > limits.busy {
+        if tries >= FEWEST_TRIES && started.elapsed() > timeouts.busy {
             return Err(match kept_out {
-                Some(kept_out) => kept_out.give_up(located, limits, why),
+                Some(kept_out) => kept_out.give_up(located, timeouts, why),
                 None => SourceError::Busy { path: located.given.clone(), why },
             });
         }

@@ -12,9 +12,9 @@ use super::kept_out::KeptOut;
 use crate::database::error::{SourceError, message};
 use crate::database::files::access::{Way, has_only_a_wal, locks_out_owner, way};
 use crate::database::files::source_file::Located;
-use crate::database::limits::{Limits, pause};
 use crate::database::sqlite::connection::Live;
 use crate::database::sqlite::transaction::{PIN, begin, is_busy, needs_staging, roll_back};
+use crate::database::timeouts::{Timeouts, pause};
 use crate::progress::Progress;
 
 /// How often a database that could not be read in place is reopened, before it is copied with its sidecars.
@@ -59,7 +59,7 @@ impl Member {
 }
 
 /// Opens a source in whatever way it can be read, and pins it.
-pub(super) fn open_pinned(located: Located, staging: &Path, limits: &Limits, progress: &dyn Progress) -> Result<Member, SourceError> {
+pub(super) fn open_pinned(located: Located, staging: &Path, timeouts: &Timeouts, progress: &dyn Progress) -> Result<Member, SourceError> {
     let before = checkpointed_schema(&located)?;
     let started = Instant::now();
     let mut elsewhere = 0;
@@ -69,7 +69,7 @@ pub(super) fn open_pinned(located: Located, staging: &Path, limits: &Limits, pro
         let way = if elsewhere < TRIES_IN_PLACE { way(&located)? } else { Way::PrivateCopy };
         let error = match way {
             Way::PrivateCopy => {
-                let staged = stage(&located, staging, limits, progress)?;
+                let staged = stage(&located, staging, timeouts, progress)?;
                 match open_staged(&staged) {
                     Ok(live) => break Member { live, way, staged: Some(staged), located },
                     Err(error) => {
@@ -88,9 +88,9 @@ pub(super) fn open_pinned(located: Located, staging: &Path, limits: &Limits, pro
         };
         if is_busy(&error) {
             let kept_out = kept_out.get_or_insert_with(|| KeptOut::new(&located));
-            if started.elapsed() > limits.busy {
-                let why = format!("another process has kept readers out for {:?}: {}", limits.busy, message(&error));
-                return Err(kept_out.give_up(&located, limits, why));
+            if started.elapsed() > timeouts.busy {
+                let why = format!("another process has kept readers out for {:?}: {}", timeouts.busy, message(&error));
+                return Err(kept_out.give_up(&located, timeouts, why));
             }
         } else if needs_staging(&error) {
             // A journal that a writer is just deleting looks like that of a crashed one, and copying is expensive.

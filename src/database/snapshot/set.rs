@@ -11,9 +11,9 @@ use super::pinned::Member;
 use crate::clock::Clock;
 use crate::database::error::SourceError;
 use crate::database::files::access::{Sidecars, Way};
-use crate::database::limits::{Limits, pause};
 use crate::database::sqlite::connection::Live;
 use crate::database::sqlite::transaction::{PIN, begin, is_busy, needs_staging, roll_back};
+use crate::database::timeouts::{Timeouts, pause};
 use crate::progress::Progress;
 
 /// Pins all at one point in time, and returns whether that succeeded; if a lock is impossible, they are pinned one by
@@ -24,7 +24,7 @@ use crate::progress::Progress;
 pub(super) fn pin_together(
     members: &[Member],
     clock: &Clock,
-    limits: &Limits,
+    timeouts: &Timeouts,
     progress: &dyn Progress,
 ) -> Result<(DateTime<Utc>, bool), SourceError> {
     let mut order: Vec<&Member> = members.iter().collect();
@@ -49,8 +49,8 @@ pub(super) fn pin_together(
         if !is_busy(&error) {
             return Err(SourceError::from_sqlite(&member.located.given, "lock", &error));
         }
-        if started.elapsed() > limits.busy {
-            let why = format!("another process has held a lock on it for {:?}", limits.busy);
+        if started.elapsed() > timeouts.busy {
+            let why = format!("another process has held a lock on it for {:?}", timeouts.busy);
             return Err(SourceError::Busy { path: member.located.given.clone(), why });
         }
         // Random, so that two processes that want the same locks do not collide again.

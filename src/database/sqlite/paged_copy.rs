@@ -9,7 +9,7 @@ use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use crate::database::error::{SourceError, message};
-use crate::database::limits::{Limits, pause};
+use crate::database::timeouts::{Timeouts, pause};
 use crate::platform::private_file;
 use crate::progress::Progress;
 
@@ -20,7 +20,7 @@ const STEP_BYTES: u32 = 4 << 20;
 #[derive(Clone, Copy)]
 pub(in crate::database) enum Patience<'a> {
     /// It waits.
-    Within(&'a Limits),
+    Within(&'a Timeouts),
     /// It fails: this process itself holds the lock.
     Never,
 }
@@ -101,18 +101,18 @@ fn step_through(
             (StepResult::Done, _) => return Ok(pages),
             (StepResult::More, _) => {}
             (_, Patience::Never) => return Err(busy("another process prevents copying it".into())),
-            (_, Patience::Within(limits)) if moved.elapsed() > limits.stalled => {
-                return Err(busy(format!("a lock has blocked the copy for {:?}", limits.stalled)));
+            (_, Patience::Within(timeouts)) if moved.elapsed() > timeouts.stalled => {
+                return Err(busy(format!("a lock has blocked the copy for {:?}", timeouts.stalled)));
             }
             (_, Patience::Within(_)) => {
                 waits += 1;
                 pause(Duration::from_millis(10 * waits.min(10)), progress)?;
             }
         }
-        if let Patience::Within(limits) = patience
-            && started.elapsed() > limits.total
+        if let Patience::Within(timeouts) = patience
+            && started.elapsed() > timeouts.total
         {
-            return Err(busy(format!("the copy did not finish within {:?}", limits.total)));
+            return Err(busy(format!("the copy did not finish within {:?}", timeouts.total)));
         }
     }
 }

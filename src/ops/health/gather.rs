@@ -9,7 +9,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{DatabaseFacts, Examined, Facts, Space, StoreFacts};
 use crate::clock::Clock;
-use crate::database::{self, Depth, Effort, Limits, LiveStats, Source, SourceError};
+use crate::database::{self, Depth, Effort, LiveStats, Source, SourceError, Timeouts};
 use crate::failure::is_interruption;
 use crate::metadata::{Integrity, Kind, counted_rows};
 use crate::names::{HostLabel, Name};
@@ -262,7 +262,7 @@ fn examine(request: &Request<'_>, source: &Source, seen: &LiveStats, progress: &
     let Some(scratch) = scratch(request, seen.bytes) else {
         return Ok(Examined::Failed("there is no room for a copy, neither in the store nor in the folder for temporary files".into()));
     };
-    let limits = Limits { busy: BUSY, ..Limits::default() };
+    let limits = Timeouts { busy: BUSY, ..Timeouts::default() };
     let pinned = database::pin(std::slice::from_ref(source), scratch.path(), request.clock, &limits, progress)?;
     let copy = scratch.path().join("copy.db");
     for database in pinned.databases {

@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 
 use crate::clock::Clock;
-use crate::database::{Depth, Limits};
+use crate::database::{Depth, Timeouts};
 use crate::names::Name;
 use crate::ops::Repository;
 use crate::ops::pack::Host;
@@ -30,7 +30,7 @@ pub struct Options<'a> {
     /// Which older safety backups stay.
     pub upkeep: Upkeep,
     /// How long to wait for locks.
-    pub limits: Limits,
+    pub limits: Timeouts,
     /// How many threads compute.
     pub threads: NonZeroUsize,
     /// This host.

@@ -19,13 +19,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use heirloom::clock::Clock;
-use heirloom::database::{Depth, Effort, Limits, PinnedDatabase, Source, SourceError, check, pin};
+use heirloom::database::{Depth, Effort, PinnedDatabase, Source, SourceError, Timeouts, check, pin};
 use heirloom::metadata::Integrity;
 use heirloom::names::Name;
 use heirloom::progress::{Progress, Silent, Stage};
 
-const LIMITS: Limits = Limits { busy: Duration::from_secs(20), stalled: Duration::from_secs(20), total: Duration::from_secs(60) };
-const IMPATIENT: Limits = Limits { busy: Duration::from_millis(300), ..LIMITS };
+const LIMITS: Timeouts = Timeouts { busy: Duration::from_secs(20), stalled: Duration::from_secs(20), total: Duration::from_secs(60) };
+const IMPATIENT: Timeouts = Timeouts { busy: Duration::from_millis(300), ..LIMITS };
 
 /// Accounts whose balances sum to 5000, and a log without gaps whose last number is the counter.
 const MAKE: &str = r#"
@@ -150,7 +150,7 @@ impl World {
         self.state().keys().map(|path| path.file_name().unwrap().to_string_lossy().into_owned()).collect()
     }
 
-    fn pin(&self, paths: &[&Path], limits: &Limits) -> Result<(Vec<PinnedDatabase>, bool), SourceError> {
+    fn pin(&self, paths: &[&Path], limits: &Timeouts) -> Result<(Vec<PinnedDatabase>, bool), SourceError> {
         let source = |path: &&Path| Source { name: Name::from_path(path), path: path.to_path_buf() };
         let pinned = pin(&paths.iter().map(source).collect::<Vec<_>>(), &self.scratch, &Clock::new(chrono::Utc::now), limits, &Silent)?;
         Ok((pinned.databases, pinned.consistent))
@@ -163,7 +163,7 @@ impl World {
         Ok(self.copy_all(databases, &IMPATIENT).remove(0))
     }
 
-    fn copy_all(&self, databases: Vec<PinnedDatabase>, limits: &Limits) -> Vec<PathBuf> {
+    fn copy_all(&self, databases: Vec<PinnedDatabase>, limits: &Timeouts) -> Vec<PathBuf> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let copy = |database: PinnedDatabase| {
             let target = self.scratch.join(format!("copy-{}.db", NEXT.fetch_add(1, Ordering::Relaxed)));
@@ -327,7 +327,7 @@ fn copies_beside_a_fast_writer_end_and_each_is_one_state() {
         let mut last = 0;
         for _ in 0..5 {
             let (databases, _) = world.pin(&[&path], &LIMITS).unwrap();
-            let copies = world.copy_all(databases, &Limits { total: Duration::from_secs(15), ..LIMITS });
+            let copies = world.copy_all(databases, &Timeouts { total: Duration::from_secs(15), ..LIMITS });
             let now = transfers(&copies[0]);
             assert!(now >= last, "{mode}: an older state after a newer one");
             last = now;

@@ -50,7 +50,7 @@ fn waiting_for_another_operation_ends_at_the_timeout() {
     let world = World::new();
     let path = world.database("app.db", "wal");
     let (first, _) = world.pin(&[&path], &LIMITS).unwrap();
-    let refused = world.pin(&[&path], &Limits { busy: Duration::ZERO, ..LIMITS }).map(|_| ());
+    let refused = world.pin(&[&path], &Timeouts { busy: Duration::ZERO, ..LIMITS }).map(|_| ());
     assert!(matches!(refused, Err(SourceError::Busy { .. })), "{refused:?}");
     drop(first);
     world.copy(&path).unwrap();

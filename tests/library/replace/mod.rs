@@ -14,13 +14,13 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use heirloom::database::{
-    Compared, Limits, Offline, Proof, Replacement, Target, TargetError, TargetState, holders, look_at, place_new, place_over_unusable,
+    Compared, Offline, Proof, Replacement, Target, TargetError, TargetState, Timeouts, holders, look_at, place_new, place_over_unusable,
 };
 use heirloom::progress::Silent;
 use rusqlite::Connection;
 
-fn limits(busy: Duration) -> Limits {
-    Limits { busy, ..Limits::default() }
+fn limits(busy: Duration) -> Timeouts {
+    Timeouts { busy, ..Timeouts::default() }
 }
 
 /// Creates a database of one generation: every row contains it, so that a mixture is detected.

@@ -7,7 +7,7 @@ use crate::progress::{Interrupted, Progress};
 
 /// How long to wait.
 #[derive(Debug, Clone, Copy)]
-pub struct Limits {
+pub struct Timeouts {
     /// For a lock that another process holds.
     pub busy: Duration,
     /// For one more page of a copy.
@@ -16,7 +16,7 @@ pub struct Limits {
     pub total: Duration,
 }
 
-impl Default for Limits {
+impl Default for Timeouts {
     fn default() -> Self {
         Self { busy: Duration::from_secs(60), stalled: Duration::from_secs(300), total: Duration::from_secs(24 * 3600) }
     }
