@@ -12,7 +12,7 @@ use crate::database::files::source_file::Located;
 use crate::database::seen_twice::{is_damaged, read_through, seen_twice};
 use crate::database::sidecars::{is_no_file, sidecar};
 use crate::database::sqlite::connection::Live;
-use crate::database::sqlite::transaction::{PIN, begin, is_busy, needs_staging};
+use crate::database::sqlite::transaction::{PIN, begin, is_busy, needs_private_copy};
 use crate::database::timeouts::{Timeouts, pause};
 use crate::progress::Progress;
 
@@ -49,7 +49,7 @@ pub fn live_stats(path: &Path, busy: Duration, progress: &dyn Progress) -> Resul
             }
             match in_place(&located.path, way, &seen_header) {
                 Ok(seen) => return Ok(seen),
-                Err(error) if needs_staging(&error) => return Ok(seen_header.clone()),
+                Err(error) if needs_private_copy(&error) => return Ok(seen_header.clone()),
                 Err(error) if !is_busy(&error) || started.elapsed() >= busy => return Err(SourceError::from_sqlite(path, "open", &error)),
                 Err(_) => pause(Duration::from_millis(20), progress)?,
             }

@@ -15,7 +15,7 @@ use crate::database::files::source_file::Located;
 use crate::database::format::journal::{SuperJournal, detach_super_journal, look_at_journal};
 use crate::database::format::wal::{Fit, look_at_wal};
 use crate::database::sidecars::sidecar;
-use crate::database::snapshot::copy_with_sidecars::stage;
+use crate::database::snapshot::copy_with_sidecars::private_copy;
 use crate::database::sqlite::connection::connect;
 use crate::database::sqlite::interrupt::watched;
 use crate::database::timeouts::Timeouts;
@@ -26,7 +26,7 @@ use crate::snapshot::Part;
 ///
 /// No connection to the database may be open in this process. Fails if an application keeps changing it.
 pub fn copy_with_sidecars(database: &Path, copy: &Path, timeouts: &Timeouts, progress: &dyn Progress) -> Result<(), SourceError> {
-    stage(&Located::find(database, timeouts, progress)?, copy, timeouts, progress)?.keep();
+    private_copy(&Located::find(database, timeouts, progress)?, copy, timeouts, progress)?.keep();
     Ok(())
 }
 

@@ -24,7 +24,7 @@ use rusqlite::backup::{Backup, StepResult};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
-use super::lock_wait::Waiting;
+use super::lock_wait::LockWait;
 use super::target::{Target, TargetState};
 use crate::database::copies::compare::{self, difference};
 use crate::database::error::TargetError;
@@ -86,7 +86,7 @@ impl Replacement {
     pub fn open(target: &Target, staged: &Path, timeouts: &Timeouts, progress: &dyn Progress) -> Result<Self, TargetError> {
         let path = target.path.clone();
         let failed = |error: rusqlite::Error| TargetError::from_sqlite(&path, "open", &error);
-        let waiting = Waiting::new(&path, timeouts, progress);
+        let waiting = LockWait::new(&path, timeouts, progress);
         refuse_as_root(&path)?;
         let claim = claim(target, timeouts, progress)?;
         // Opened before every connection, closed after the last: see above.
@@ -117,7 +117,7 @@ impl Replacement {
     }
 
     /// Makes the copy fit the target, or refuses.
-    fn fit(&mut self, staged: &Path, waiting: &Waiting<'_>) -> Result<(), TargetError> {
+    fn fit(&mut self, staged: &Path, waiting: &LockWait<'_>) -> Result<(), TargetError> {
         let failed = |error: rusqlite::Error| TargetError::from_sqlite(&self.path, "open", &error);
         let needs_offline = |why: String| TargetError::NeedsOffline { path: self.path.clone(), why };
         if number(&self.staged, "PRAGMA page_count").map_err(failed)? == 0 {
@@ -159,7 +159,7 @@ impl Replacement {
     /// Takes the write lock: no other process can commit from here on. Waits up to `timeouts.busy`; after a timeout the
     /// target is unchanged.
     pub fn lock(&mut self, timeouts: &Timeouts, progress: &dyn Progress) -> Result<Locked<'_>, TargetError> {
-        let waiting = Waiting::new(&self.path, timeouts, progress);
+        let waiting = LockWait::new(&self.path, timeouts, progress);
         let page_bytes = page_bytes(&self.staged).map_err(|error| waiting.failed(&error))?;
         match (self.mode, &self.reader) {
             (JournalMode::Wal, Some(reader)) => {
@@ -224,7 +224,7 @@ impl Replacement {
     /// Writes the safety copy back after the commit, because something else failed. In rollback mode the lock was never
     /// released.
     pub fn put_back(&mut self, copy: &Path, timeouts: &Timeouts, progress: &dyn Progress) -> Result<(), TargetError> {
-        let waiting = Waiting::new(&self.path, timeouts, progress);
+        let waiting = LockWait::new(&self.path, timeouts, progress);
         if let Some(reader) = &self.reader {
             roll_back(reader).map_err(|error| waiting.failed(&error))?;
         }

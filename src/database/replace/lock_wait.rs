@@ -13,14 +13,14 @@ use crate::progress::Progress;
 const PAUSE: Duration = Duration::from_micros(300);
 
 /// Waits for a lock.
-pub(in crate::database) struct Waiting<'a> {
+pub(in crate::database) struct LockWait<'a> {
     path: &'a Path,
     started: Instant,
     timeouts: &'a Timeouts,
     progress: &'a dyn Progress,
 }
 
-impl<'a> Waiting<'a> {
+impl<'a> LockWait<'a> {
     /// Starts the timeout.
     pub(in crate::database) fn new(path: &'a Path, timeouts: &'a Timeouts, progress: &'a dyn Progress) -> Self {
         Self { path, started: Instant::now(), timeouts, progress }

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::Connection;
 
 use super::live_database::{copy_whole, leave_wal, open_writable};
-use super::lock_wait::Waiting;
+use super::lock_wait::LockWait;
 use super::overwrite::{is_mounted, keep_copy, overwrite, rename_or_overwrite, write_into};
 use super::target::Target;
 use crate::database::error::TargetError;
@@ -159,7 +159,7 @@ impl Offline {
         let located = Located::find(&path, timeouts, progress)?;
         let old = fs::metadata(&path).map_err(Steps { path: &path }.io("look at"))?;
         let file = OpenOptions::new().read(true).write(true).open(&path).map_err(Steps { path: &path }.io("open"))?;
-        let waiting = Waiting::new(&path, timeouts, progress);
+        let waiting = LockWait::new(&path, timeouts, progress);
         // Leaving WAL mode changes the header, and page 1 may have a checksum.
         let has_checksum = page_checksums::first_page(&file).ok().flatten().is_some_and(|page| page_checksums::holds(&page));
         let connection = waiting.get(|| open_writable(&path))?;

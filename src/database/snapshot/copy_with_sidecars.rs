@@ -67,7 +67,7 @@ impl Drop for PrivateCopy {
 }
 
 /// Copies a source to `target` in a private folder; no connection to the source may be open in this process.
-pub(in crate::database) fn stage(
+pub(in crate::database) fn private_copy(
     located: &Located,
     target: &Path,
     timeouts: &Timeouts,

@@ -9,7 +9,7 @@ use std::path::Path;
 use chrono::{DateTime, Utc};
 
 use super::copy::{PinnedDatabase, Source};
-use super::pinned::{Member, open_pinned};
+use super::pinned::{SetDatabase, open_pinned};
 use super::set::pin_together;
 use crate::clock::Clock;
 use crate::database::error::SourceError;
@@ -65,6 +65,6 @@ fn pin_once(
         members.push(member);
     }
     let (at, consistent) = if alone { (clock.now(), true) } else { pin_together(&members, clock, timeouts, progress)? };
-    let databases = members.into_iter().map(Member::into_pinned).collect::<Result<_, _>>()?;
+    let databases = members.into_iter().map(SetDatabase::into_pinned).collect::<Result<_, _>>()?;
     Ok(Pinned { databases, consistent, at })
 }

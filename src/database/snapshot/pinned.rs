@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 use rusqlite::{ErrorCode, ffi};
 
 use super::copy::PinnedDatabase;
-use super::copy_with_sidecars::{PrivateCopy, stage};
+use super::copy_with_sidecars::{PrivateCopy, private_copy};
 use super::kept_out::KeptOut;
 use crate::database::error::{SourceError, message};
 use crate::database::files::access::{Way, has_only_a_wal, locks_out_owner, way};
 use crate::database::files::source_file::Located;
 use crate::database::sqlite::connection::Live;
-use crate::database::sqlite::transaction::{PIN, begin, is_busy, needs_staging, roll_back};
+use crate::database::sqlite::transaction::{PIN, begin, is_busy, needs_private_copy, roll_back};
 use crate::database::timeouts::{Timeouts, pause};
 use crate::progress::Progress;
 
@@ -21,7 +21,7 @@ use crate::progress::Progress;
 const TRIES_IN_PLACE: u32 = 5;
 
 /// A database of a set that is about to be pinned.
-pub(super) struct Member {
+pub(super) struct SetDatabase {
     // The order matters: the connection is dropped first, then the copy it is open on, then the claim on the file.
     pub(super) live: Live,
     way: Way,
@@ -29,7 +29,7 @@ pub(super) struct Member {
     pub(super) located: Located,
 }
 
-impl Member {
+impl SetDatabase {
     /// Begins the read transaction.
     pub(super) fn pin(&self) -> rusqlite::Result<()> {
         begin(self.live.connection(), PIN)
@@ -59,7 +59,12 @@ impl Member {
 }
 
 /// Opens a source in whatever way it can be read, and pins it.
-pub(super) fn open_pinned(located: Located, staging: &Path, timeouts: &Timeouts, progress: &dyn Progress) -> Result<Member, SourceError> {
+pub(super) fn open_pinned(
+    located: Located,
+    staging: &Path,
+    timeouts: &Timeouts,
+    progress: &dyn Progress,
+) -> Result<SetDatabase, SourceError> {
     let before = checkpointed_schema(&located)?;
     let started = Instant::now();
     let mut elsewhere = 0;
@@ -69,9 +74,9 @@ pub(super) fn open_pinned(located: Located, staging: &Path, timeouts: &Timeouts,
         let way = if elsewhere < TRIES_IN_PLACE { way(&located)? } else { Way::PrivateCopy };
         let error = match way {
             Way::PrivateCopy => {
-                let staged = stage(&located, staging, timeouts, progress)?;
-                match open_staged(&staged) {
-                    Ok(live) => break Member { live, way, staged: Some(staged), located },
+                let staged = private_copy(&located, staging, timeouts, progress)?;
+                match open_private_copy(&staged) {
+                    Ok(live) => break SetDatabase { live, way, staged: Some(staged), located },
                     Err(error) => {
                         // The disk of the copy may have failed, which says nothing about the source.
                         if error.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt) {
@@ -82,7 +87,7 @@ pub(super) fn open_pinned(located: Located, staging: &Path, timeouts: &Timeouts,
                 }
             }
             way => match open_in_place(&located, way) {
-                Ok(live) => break Member { live, way, staged: None, located },
+                Ok(live) => break SetDatabase { live, way, staged: None, located },
                 Err(error) => error,
             },
         };
@@ -92,7 +97,7 @@ pub(super) fn open_pinned(located: Located, staging: &Path, timeouts: &Timeouts,
                 let why = format!("another process has kept readers out for {:?}: {}", timeouts.busy, message(&error));
                 return Err(kept_out.give_up(&located, timeouts, why));
             }
-        } else if needs_staging(&error) {
+        } else if needs_private_copy(&error) {
             // A journal that a writer is just deleting looks like that of a crashed one, and copying is expensive.
             elsewhere += 1;
         } else {
@@ -131,7 +136,7 @@ fn open_in_place(located: &Located, way: Way) -> rusqlite::Result<Live> {
 }
 
 /// Opens a private copy and pins it; SQLite rolls back or recovers it if necessary.
-fn open_staged(staged: &PrivateCopy) -> rusqlite::Result<Live> {
+fn open_private_copy(staged: &PrivateCopy) -> rusqlite::Result<Live> {
     let live = Live::open(staged.path(), Way::PrivateCopy)?;
     begin(live.connection(), PIN)?;
     Ok(live)

@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 use rusqlite::Connection;
 
-use super::pinned::Member;
+use super::pinned::SetDatabase;
 use crate::clock::Clock;
 use crate::database::error::SourceError;
 use crate::database::files::access::{Sidecars, Way};
 use crate::database::sqlite::connection::Live;
-use crate::database::sqlite::transaction::{PIN, begin, is_busy, needs_staging, roll_back};
+use crate::database::sqlite::transaction::{PIN, begin, is_busy, needs_private_copy, roll_back};
 use crate::database::timeouts::{Timeouts, pause};
 use crate::progress::Progress;
 
@@ -22,12 +22,12 @@ use crate::progress::Progress;
 /// A database whose pin blocks its writers needs no lock: it is pinned before the first lock is taken and cannot change
 /// until after the last.
 pub(super) fn pin_together(
-    members: &[Member],
+    members: &[SetDatabase],
     clock: &Clock,
     timeouts: &Timeouts,
     progress: &dyn Progress,
 ) -> Result<(DateTime<Utc>, bool), SourceError> {
-    let mut order: Vec<&Member> = members.iter().collect();
+    let mut order: Vec<&SetDatabase> = members.iter().collect();
     order.sort_by_key(|member| member.located.id);
     let mut lockers = Vec::with_capacity(order.len());
     for member in &order {
@@ -61,7 +61,11 @@ pub(super) fn pin_together(
 
 /// Tries once to lock and pin all. On success all are pinned and all locks released; on failure the caller releases
 /// everything.
-fn attempt<'a>(order: &[&'a Member], lockers: &mut [Locker], clock: &Clock) -> Result<DateTime<Utc>, (&'a Member, rusqlite::Error)> {
+fn attempt<'a>(
+    order: &[&'a SetDatabase],
+    lockers: &mut [Locker],
+    clock: &Clock,
+) -> Result<DateTime<Utc>, (&'a SetDatabase, rusqlite::Error)> {
     for (member, locker) in order.iter().zip(&*lockers) {
         if matches!(locker, Locker::Needless) {
             member.pin().map_err(|error| (*member, error))?;
@@ -98,7 +102,7 @@ enum Locker {
 }
 
 impl Locker {
-    fn open(member: &Member) -> Result<Self, SourceError> {
+    fn open(member: &SetDatabase) -> Result<Self, SourceError> {
         if member.staged.is_some() {
             return Ok(Self::Impossible);
         }
@@ -116,7 +120,7 @@ impl Locker {
                 Err(error) => Err(SourceError::from_sqlite(&member.located.given, "open", &error)),
             },
             Ok((true, _)) => Ok(instead),
-            Err(error) if needs_staging(&error) => Ok(instead),
+            Err(error) if needs_private_copy(&error) => Ok(instead),
             Err(error) => Err(SourceError::from_sqlite(&member.located.given, "open", &error)),
         }
     }

@@ -25,6 +25,6 @@ pub(in crate::database) fn is_busy(error: &rusqlite::Error) -> bool {
 
 /// Returns whether an error means that reading in place would have to write: a hot journal, sidecars that cannot be
 /// created.
-pub(in crate::database) fn needs_staging(error: &rusqlite::Error) -> bool {
+pub(in crate::database) fn needs_private_copy(error: &rusqlite::Error) -> bool {
     matches!(error.sqlite_error_code(), Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied))
 }
