@@ -56,7 +56,7 @@ pub enum Phase {
 
 /// A restore whose process died.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Interrupted {
+pub struct InterruptedRestore {
     /// The note that it left.
     pub note: Note,
     files: Vec<PathBuf>,
@@ -127,8 +127,8 @@ impl Intent {
 ///
 /// A missing folder contains no note. In a folder that others may write to, only notes of this user, of root and of the
 /// owner of the folder count.
-pub fn beside<'a>(folders: impl IntoIterator<Item = &'a Path>) -> io::Result<Vec<Interrupted>> {
-    let mut found: BTreeMap<String, Option<Interrupted>> = BTreeMap::new();
+pub fn beside<'a>(folders: impl IntoIterator<Item = &'a Path>) -> io::Result<Vec<InterruptedRestore>> {
+    let mut found: BTreeMap<String, Option<InterruptedRestore>> = BTreeMap::new();
     let mut looked_at: Vec<PathBuf> = Vec::new();
     let mut todo: Vec<PathBuf> = folders.into_iter().map(Path::to_owned).collect();
     while let Some(folder) = todo.pop() {
@@ -142,7 +142,7 @@ pub fn beside<'a>(folders: impl IntoIterator<Item = &'a Path>) -> io::Result<Vec
                 Read::Dead(note) => {
                     todo.extend(note.targets.iter().map(|target| parent(Path::new(&target.path)).to_owned()));
                     let entry = found.entry(note.restore.clone());
-                    let known = entry.or_insert_with(|| Some(Interrupted { note: note.clone(), files: Vec::new() }));
+                    let known = entry.or_insert_with(|| Some(InterruptedRestore { note: note.clone(), files: Vec::new() }));
                     if let Some(known) = known {
                         known.files.push(path);
                         if note.phase > known.note.phase {
@@ -154,13 +154,13 @@ pub fn beside<'a>(folders: impl IntoIterator<Item = &'a Path>) -> io::Result<Vec
         }
         looked_at.push(folder);
     }
-    let mut found: Vec<Interrupted> = found.into_values().flatten().collect();
+    let mut found: Vec<InterruptedRestore> = found.into_values().flatten().collect();
     found.sort_by(|a, b| a.note.began_at.cmp(&b.note.began_at).then_with(|| a.note.restore.cmp(&b.note.restore)));
     Ok(found)
 }
 
 /// Lists the restores that died while replacing targets: those known to the workspace, and those beside `targets`.
-pub fn interrupted<'a>(workspace: Option<&Workspace>, targets: impl IntoIterator<Item = &'a Path>) -> io::Result<Vec<Interrupted>> {
+pub fn interrupted<'a>(workspace: Option<&Workspace>, targets: impl IntoIterator<Item = &'a Path>) -> io::Result<Vec<InterruptedRestore>> {
     let mut folders: Vec<PathBuf> = targets.into_iter().map(|target| parent(&resolved(target)).to_owned()).collect();
     if let Some(workspace) = workspace {
         let unfinished = workspace.records()?.into_iter().filter(|record| record.state == records::State::Unfinished);
@@ -171,7 +171,7 @@ pub fn interrupted<'a>(workspace: Option<&Workspace>, targets: impl IntoIterator
 }
 
 /// Removes the notes of an interrupted restore, after it was completed or undone.
-pub fn forget(interrupted: &Interrupted) -> io::Result<()> {
+pub fn forget(interrupted: &InterruptedRestore) -> io::Result<()> {
     forget_files(interrupted.files.iter().cloned())
 }
 
