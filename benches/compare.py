@@ -178,7 +178,7 @@ def main():
     parser.add_argument("--size", default="1G")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--parts", default="backup,again,restore,verify,many")
-    parser.add_argument("--rows", default="", help="only rows whose names hold one of these, besides the first of each part")
+    parser.add_argument("--rows", default="", help="only rows whose names contain one of these, and the first of each part")
     args = parser.parse_args()
     WANTED[:] = args.rows.split(",")
     binary, work, parts = os.path.abspath(args.bin), os.path.abspath(args.work), args.parts.split(",")

@@ -182,11 +182,11 @@ mod tests {
         let mut store = Store::default();
         let by_file = |before: &Before| (before.by_file, before.rival.is_some());
         assert_eq!(by_file(&store.back_up("x", "2026-03-01T01", 10)), (false, false));
-        assert_eq!(by_file(&store.back_up("y", "2026-03-01T02", 10)), (false, false), "a deployment made a new file");
+        assert_eq!(by_file(&store.back_up("y", "2026-03-01T02", 10)), (false, false), "a deployment created a new file");
         assert_eq!(by_file(&store.back_up("y", "2026-03-02T02", 10)), (false, false));
         assert_eq!(by_file(&store.back_up("x", "2026-03-03T01", 10)), (true, true), "x, y, x");
-        assert_eq!(by_file(&store.back_up("y", "2026-03-03T02", 10)), (false, true), "y keeps the stream that both had");
-        assert_eq!(by_file(&store.back_up("x", "2026-03-20T01", 10)), (true, false), "y is gone for a week, and x stays apart");
+        assert_eq!(by_file(&store.back_up("y", "2026-03-03T02", 10)), (false, true), "y keeps the shared stream");
+        assert_eq!(by_file(&store.back_up("x", "2026-03-20T01", 10)), (true, false), "y was not seen for a week, and x stays separate");
         assert_eq!(by_file(&store.back_up("z", "2026-03-20T02", 10)), (false, true), "a new file of y");
     }
 
@@ -246,7 +246,7 @@ mod tests {
             archives.last().unwrap().databases[0].stream.path().unwrap().to_owned()
         };
         assert_eq!(united(&["/srv/shared/orders.db"]), "/srv/shared/orders.db");
-        assert_eq!(united(&["/srv/app/releases/2/orders.db", "/srv/app/releases/1/orders.db"]), typed, "nobody knows which one");
+        assert_eq!(united(&["/srv/app/releases/2/orders.db", "/srv/app/releases/1/orders.db"]), typed, "ambiguous");
         assert_eq!(united(&[]), typed);
     }
 }

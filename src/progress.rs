@@ -1,4 +1,4 @@
-//! Reports the progress of an operation, and tells it to stop.
+//! Reports the progress of an operation, and requests its cancellation.
 //!
 //! Operations never print. A terminal shows a bar, cron uses [`Silent`], tests count.
 

@@ -122,8 +122,8 @@ pub struct Snapshot {
     pub set_databases: Vec<Name>,
     /// Whether it has a `.keep` file: retention never removes it.
     pub pinned: bool,
-    /// Whether a `.damaged` lies beside it, or its metadata calls a database damaged: it takes no slot and is not
-    /// restored unasked.
+    /// Whether it has a `.damaged` file, or its metadata marks a database as damaged: it takes no slot and is only
+    /// restored on request.
     pub damaged: bool,
     /// Whether it has an `.accepted` file: its shrink is intended.
     pub accepted: bool,

@@ -283,8 +283,8 @@ impl fmt::Display for TargetError {
             Self::Refused { path, why } | Self::NeedsOffline { path, why } => write!(f, "{} cannot be replaced: {why}", quoted(path)),
             Self::Unproved { path } => write!(
                 f,
-                "{} cannot be replaced: it cannot be proved that nobody has it open, since not every process can be seen (not root, or \
-                 inside a container)",
+                "{} cannot be replaced: another process may have it open, since not every process is visible (not root, or inside a \
+                 container)",
                 quoted(path)
             ),
             Self::NotOwner { path, owner } => write!(

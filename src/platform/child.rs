@@ -86,7 +86,7 @@ pub fn run(program: Program<'_>) -> io::Result<Ended> {
     }
     let started = Instant::now();
     let child = Running { child: command.spawn()?, own_group: program.group == Group::Own };
-    let mut told_to_end: Option<Instant> = None;
+    let mut asked_to_end: Option<Instant> = None;
     let mut killed = false;
     while !child.has_ended()? {
         for signal in signals.pending() {
@@ -94,12 +94,12 @@ pub fn run(program: Program<'_>) -> io::Result<Ended> {
                 child.send(signal);
             }
         }
-        match (program.timeout, told_to_end) {
+        match (program.timeout, asked_to_end) {
             (Some(timeout), None) if started.elapsed() >= timeout => {
                 child.send(SIGTERM);
-                told_to_end = Some(Instant::now());
+                asked_to_end = Some(Instant::now());
             }
-            (_, Some(told)) if !killed && told.elapsed() >= program.grace => {
+            (_, Some(asked)) if !killed && asked.elapsed() >= program.grace => {
                 child.send(Signal::KILL.as_raw());
                 killed = true;
             }
@@ -107,7 +107,7 @@ pub fn run(program: Program<'_>) -> io::Result<Ended> {
         }
         thread::sleep(PAUSE);
     }
-    if told_to_end.is_some() {
+    if asked_to_end.is_some() {
         // Kills the processes that it left behind, while its PID is still the id of its group: it was not waited for
         // yet.
         child.send(Signal::KILL.as_raw());
@@ -116,7 +116,7 @@ pub fn run(program: Program<'_>) -> io::Result<Ended> {
     Ok(Ended {
         code: exit_code(status),
         signal: status.signal().and_then(|signal| u8::try_from(signal).ok()),
-        timed_out: told_to_end.is_some(),
+        timed_out: asked_to_end.is_some(),
     })
 }
 

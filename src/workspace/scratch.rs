@@ -74,13 +74,13 @@ impl Workspace {
 
     /// Removes the scratch folders and unfinished files of dead runs; returns how many. The caller holds the lock.
     pub fn sweep_scratch(&self, _lock: &WorkspaceLock) -> io::Result<usize> {
-        let mut swept = sweep(candidates(&self.folder, IN_WORKSPACE, FileType::is_dir)?)?;
+        let mut removed = sweep(candidates(&self.folder, IN_WORKSPACE, FileType::is_dir)?)?;
         // Such files are written under the lock, which the caller holds: the run that wrote this one is dead.
         for path in candidates(&self.folder, STAGED, FileType::is_file)? {
             fs::remove_file(&path)?;
-            swept += 1;
+            removed += 1;
         }
-        Ok(swept)
+        Ok(removed)
     }
 
     /// Lists the scratch folders of dead runs without removing them.

@@ -58,7 +58,7 @@ pub struct StoreFacts {
     /// The activity log, newest first, empty where there is none; or why it cannot be read.
     pub log: Result<Vec<Activity>, String>,
     /// The restores that died in the middle, oldest first; or why that is not known.
-    pub interrupted: Result<Vec<restore::Interrupted>, String>,
+    pub interrupted: Result<Vec<restore::InterruptedRestore>, String>,
     /// The shrinks that nobody accepted.
     pub open_shrinks: Vec<Shrink>,
     /// Streams of this host that get no archives any more.

@@ -103,19 +103,19 @@ fn a_newer_format_is_refused_by_name() {
 #[test]
 fn metadata_that_disagrees_with_the_archive_is_refused() {
     let databases = set(&[5000, 6000]);
-    let lies: [fn(&mut Metadata); 8] = [
-        |lie| lie.databases[1].sha256 = Sha256::of(b"another"),
-        |lie| lie.databases[1].bytes += 1,
-        |lie| lie.databases[0].bytes = u64::MAX,
-        |lie| lie.databases[0].file = "other.db".into(),
-        |lie| lie.databases[0].file = "../../arrow.db".into(),
-        |lie| lie.databases.swap(0, 1),
-        |lie| lie.databases.truncate(1),
-        |lie| lie.databases.clear(),
+    let changes: [fn(&mut Metadata); 8] = [
+        |changed| changed.databases[1].sha256 = Sha256::of(b"another"),
+        |changed| changed.databases[1].bytes += 1,
+        |changed| changed.databases[0].bytes = u64::MAX,
+        |changed| changed.databases[0].file = "other.db".into(),
+        |changed| changed.databases[0].file = "../../arrow.db".into(),
+        |changed| changed.databases.swap(0, 1),
+        |changed| changed.databases.truncate(1),
+        |changed| changed.databases.clear(),
     ];
-    for (number, lie) in lies.iter().enumerate() {
+    for (number, change) in changes.iter().enumerate() {
         let mut metadata = metadata(&databases);
-        lie(&mut metadata);
+        change(&mut metadata);
         let archive = write_with(&databases, &metadata, Compression::Gzip(5), THREADS);
         for archive in [archive.clone(), gzip(&gunzip(&archive))] {
             let error = read(archive).unwrap_err();
@@ -154,7 +154,7 @@ fn metadata_truncated_in_its_padding_or_invalid_is_refused() {
         ("a block less", &(|json| json[..json.len() - 512].to_vec())),
         ("nothing", &(|_| Vec::new())),
         ("deep", &(|_| deep("includes").into_bytes())),
-        ("deep in a field that nobody knows", &(|_| deep("x").into_bytes())),
+        ("deep in an unknown field", &(|_| deep("x").into_bytes())),
         ("not UTF-8", &(|json| [&json[..1], b"\"\xff\": 1, ", &json[1..]].concat())),
         ("capital digests", &(|json| String::from_utf8(json).unwrap().replace("a", "A").into_bytes())),
     ];

@@ -1,6 +1,6 @@
 //! Replaces real databases that other processes read, write and lock, and in which they crash.
 
-#![allow(clippy::unwrap_used, clippy::print_stderr, clippy::print_stdout, reason = "a test may end in a panic, and tells its figures")]
+#![allow(clippy::unwrap_used, clippy::print_stderr, clippy::print_stdout, reason = "a test may panic, and prints its figures")]
 
 mod targets;
 
