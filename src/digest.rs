@@ -1,9 +1,7 @@
 //! SHA-256 digests: computed while data is read or written, compared as values.
 
 use std::fmt;
-use std::fs::File;
-use std::io::{self, Read as _};
-use std::path::Path;
+use std::io::{self, Read};
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -23,13 +21,12 @@ impl Sha256 {
         Self(sha2::Sha256::digest(bytes).into())
     }
 
-    /// Hashes a file.
-    pub fn of_file(path: &Path) -> io::Result<Self> {
-        let mut file = File::open(path)?;
+    /// Hashes a source to its end.
+    pub fn of_reader(source: &mut dyn Read) -> io::Result<Self> {
         let mut hasher = Hasher::default();
         let mut buffer = vec![0; 1 << 20];
         loop {
-            match file.read(&mut buffer) {
+            match source.read(&mut buffer) {
                 Ok(0) => return Ok(hasher.finish()),
                 Ok(bytes) => hasher.update(&buffer[..bytes]),
                 Err(cause) if cause.kind() == io::ErrorKind::Interrupted => {}

@@ -227,6 +227,7 @@ fn one_set(args: &BackupArgs, context: &mut Context, store: &mut Option<Reposito
         clock: &context.clock,
         reading: &reading,
         limits: Timeouts { busy: args.busy_timeout, ..Timeouts::default() },
+        temporary: &context.temporary,
         hold: None,
         watch_shrinks: context.settings.sets.get(&set).is_none_or(|set| set.shrink == ShrinkWatch::Warn),
     };

@@ -6,7 +6,6 @@ use std::thread;
 use anyhow::Context as _;
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 
 use super::invocation::Invocation;
 use super::log::Record;
@@ -23,7 +22,6 @@ use crate::ops::inventory::Reading;
 use crate::ops::jobs::Surroundings;
 use crate::ops::pack::Host;
 use crate::platform;
-pub(super) use crate::platform::is_ignored;
 use crate::store::StoreError;
 use crate::streams::OwnHost;
 
@@ -45,6 +43,8 @@ pub struct Context {
     pub host_name: String,
     /// The name of the user.
     pub user: String,
+    /// The folder for temporary files.
+    pub temporary: PathBuf,
     /// What was typed, for commands that are printed.
     pub typed: Invocation,
     /// The terminal.
@@ -72,12 +72,8 @@ impl Context {
         if !sqlite_is_new_enough() {
             anyhow::bail!("SQLite {} is too old: it can damage a database in WAL mode; 3.51.3 or newer is needed", sqlite_version());
         }
-        for signal in [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| !is_ignored(*signal)) {
-            // The flag ends the run at its next checkpoint, with its scratch removed.
-            signal_hook::flag::register_usize(signal, ui.signal_flag(), signal.unsigned_abs() as usize)?;
-        }
-        // A handler that does nothing: a write beyond RLIMIT_FSIZE then fails with EFBIG instead of killing the run. SIGPIPE is ignored by Rust.
-        signal_hook::flag::register(SIGXFSZ, std::sync::Arc::default())?;
+        // The flag ends the run at its next checkpoint, with its scratch removed.
+        platform::note_signals(&ui.signal_flag())?;
 
         let configuration = Configuration::load(args);
         let settings = configuration.effective.settings.clone();
@@ -98,6 +94,7 @@ impl Context {
             clock,
             host_name,
             user: user(),
+            temporary: std::env::temp_dir(),
             typed: typed.clone(),
             stores: Stores::new(),
             ui,

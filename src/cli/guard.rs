@@ -103,7 +103,7 @@ impl GuardArgs {
     }
 
     fn run<'a>(&self, context: &'a Context, reading: &'a Reading) -> Run<'a> {
-        Run { clock: &context.clock, reading, limits: self.limits(), watch_shrinks: false, hold: None }
+        Run { clock: &context.clock, reading, limits: self.limits(), temporary: &context.temporary, watch_shrinks: false, hold: None }
     }
 
     fn words(&self) -> String {
@@ -432,6 +432,7 @@ fn options<'a>(args: &GuardArgs, context: &Context, store: &'a Repository, befor
         takes_back: None,
         upkeep: Upkeep { last: context.settings.retention.safety, reading: context.reading(), ahead: context.ahead },
         limits: args.limits(),
+        temporary: context.temporary.clone(),
         threads: context.threads(),
         host: context.host_names(),
         clock: context.clock.clone(),

@@ -82,6 +82,7 @@ pub(super) fn carry_out(args: &RestoreArgs, context: &mut Context, job: Job<'_>)
         takes_back,
         upkeep: upkeep(context, args),
         limits: Timeouts { busy: args.busy_timeout, ..Timeouts::default() },
+        temporary: context.temporary.clone(),
         threads: context.threads(),
         host: context.host_names(),
         clock: context.clock.clone(),

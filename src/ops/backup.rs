@@ -263,7 +263,7 @@ pub fn execute(repository: &Repository, plan: &Plan, run: &Run<'_>, progress: &d
     let pinned = pin(&plan.sources, scratch.path(), run.clock, limits, progress)?;
     let (consistent, created_at) = (pinned.consistent, pinned.at);
     let total = pinned.databases.iter().map(|database| database.bytes()).sum();
-    let elsewhere = if plan.request.vacuum { room_for_copies(workspace.folder(), total) } else { None };
+    let elsewhere = if plan.request.vacuum { room_for_copies(workspace.folder(), total, run.temporary) } else { None };
     let folder = elsewhere.as_ref().unwrap_or(&scratch).path();
     let (mut staged, mut streams, mut notes) = (Vec::new(), Vec::new(), Vec::new());
     notes.extend(plan.empty.iter().map(|source| Note::Empty { database: source.name.clone(), path: source.path.clone() }));
@@ -347,15 +347,14 @@ fn last_of(
 
 /// Returns a folder for the copies before VACUUM, if the store may have no room for them beside the vacuumed ones and the folder for
 /// temporary files has. The check that VACUUM would defeat needs a whole copy.
-fn room_for_copies(workspace: &Path, bytes: u64) -> Option<Scratch> {
-    let temporary = std::env::temp_dir();
+fn room_for_copies(workspace: &Path, bytes: u64, temporary: &Path) -> Option<Scratch> {
     // That an old leftover stays is no reason to fail a backup.
-    let _ = sweep_beside(&temporary);
+    let _ = sweep_beside(temporary);
     let is_short = platform::free_bytes(workspace).is_ok_and(|free| free < bytes.saturating_mul(2));
-    if !is_short || platform::free_bytes(&temporary).ok()? < bytes {
+    if !is_short || platform::free_bytes(temporary).ok()? < bytes {
         return None;
     }
-    Scratch::beside(&temporary).ok()
+    Scratch::beside(temporary).ok()
 }
 
 /// Notes a new archive as the newest of its streams, so that `latest` can tell when it is missing. Without the note,
@@ -385,6 +384,8 @@ pub struct Run<'a> {
     pub reading: &'a Reading,
     /// How long to wait.
     pub limits: Timeouts,
+    /// The folder for temporary files: copies are made there if the store has no room for them.
+    pub temporary: &'a Path,
     /// Whether an archive with less than half of what its stream held is reported.
     pub watch_shrinks: bool,
     /// The hold of the guard that asks for the backup: its own databases are not guarded by another.

@@ -224,7 +224,8 @@ fn is_same(archive: &Archive, index: usize, copy: &Path, scratch: &Path, progres
     let metadata = archive.contents().metadata.as_ref().context("the archive has no metadata")?;
     let recorded: &DatabaseMetadata = &metadata.databases[index];
     let bytes = fs::metadata(copy).context("cannot look at the copy")?.len();
-    if bytes == recorded.bytes && Sha256::of_file(copy).context("cannot read the copy")? == recorded.sha256 {
+    let sha256 = || File::open(copy).and_then(|mut file| Sha256::of_reader(&mut file)).context("cannot read the copy");
+    if bytes == recorded.bytes && sha256()? == recorded.sha256 {
         return Ok(true);
     }
     if bytes != recorded.bytes && database::page_size(copy).is_ok_and(|size| size == u64::from(recorded.page_size)) {

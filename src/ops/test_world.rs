@@ -158,7 +158,14 @@ impl World {
     pub fn try_back_up(&self, at: &str) -> anyhow::Result<ArchiveName> {
         let at: DateTime<Utc> = at.parse().unwrap();
         let (clock, reading) = (Clock::fixed(at), reading());
-        let run = backup::Run { clock: &clock, reading: &reading, limits: Default::default(), watch_shrinks: true, hold: None };
+        let run = backup::Run {
+            clock: &clock,
+            reading: &reading,
+            limits: Default::default(),
+            temporary: &std::env::temp_dir(),
+            watch_shrinks: true,
+            hold: None,
+        };
         let repository = Repository::new(Arc::clone(&self.store.store), self.workspace.clone());
         backup::execute(&repository, &self.plan(at), &run, &Silent).map(|made| made.packed.archive)
     }

@@ -58,6 +58,7 @@ fn options(repository: &Repository) -> Options<'_> {
         takes_back: None,
         upkeep: upkeep(),
         limits: Default::default(),
+        temporary: std::env::temp_dir(),
         threads: NonZeroUsize::MIN,
         host: host(),
         clock: Clock::fixed(at(LATER)),
@@ -105,7 +106,14 @@ fn the_second_archive_of_a_second_gets_a_number_and_a_chosen_name_none(world: Wo
     let mut plan = world.plan(at(LATER));
     plan.request.name = Some(ArchiveName::new("app_20260301T030000Z.tar.gz").unwrap());
     let (clock, reading) = (Clock::fixed(at(LATER)), reading());
-    let run = backup::Run { clock: &clock, reading: &reading, limits: Default::default(), watch_shrinks: true, hold: None };
+    let run = backup::Run {
+        clock: &clock,
+        reading: &reading,
+        limits: Default::default(),
+        temporary: &std::env::temp_dir(),
+        watch_shrinks: true,
+        hold: None,
+    };
     backup::execute(&world.repository(), &plan, &run, &Silent).unwrap_err();
     assert_eq!(world.files().len(), 2);
 }
@@ -228,7 +236,14 @@ fn a_guarded_database_is_rolled_back(world: World) {
     world.execute("INSERT INTO t VALUES (1)");
     let repository = world.repository();
     let (clock, reading) = (Clock::fixed(at(FIRST)), reading());
-    let run = backup::Run { clock: &clock, reading: &reading, limits: Default::default(), watch_shrinks: true, hold: None };
+    let run = backup::Run {
+        clock: &clock,
+        reading: &reading,
+        limits: Default::default(),
+        temporary: &std::env::temp_dir(),
+        watch_shrinks: true,
+        hold: None,
+    };
     let before = guard::back_up(&repository, &world.plan(at(FIRST)), &run, &Silent).unwrap();
     world.execute("DELETE FROM t");
     // It is held until the guard ends, on every store.
@@ -256,7 +271,14 @@ impl Progress for StopIn {
 
 fn a_backup_that_is_stopped_leaves_nothing_in_the_store(world: World) {
     let (clock, reading) = (Clock::fixed(at(FIRST)), reading());
-    let run = backup::Run { clock: &clock, reading: &reading, limits: Default::default(), watch_shrinks: true, hold: None };
+    let run = backup::Run {
+        clock: &clock,
+        reading: &reading,
+        limits: Default::default(),
+        temporary: &std::env::temp_dir(),
+        watch_shrinks: true,
+        hold: None,
+    };
     let stages: &[Stage] = if world.store.folder().is_some() { &[Stage::ReadBack] } else { &[Stage::ReadBack, Stage::Upload] };
     for stage in stages {
         let progress = StopIn(*stage, Default::default());

@@ -13,6 +13,7 @@ mod publish;
 mod record_locks;
 mod rights;
 mod room;
+mod signals;
 
 pub use acl::{Acl, default_acl, set_acl, without_acl};
 pub use file_rights::FileRights;
@@ -38,3 +39,4 @@ pub use rights::{
     may_make_files_in, may_read_and_write, owner, set_mode, user_id, writers,
 };
 pub use room::{Room, device, free_bytes, room};
+pub use signals::note_signals;

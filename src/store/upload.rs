@@ -2,7 +2,7 @@
 
 use std::collections::hash_map::RandomState;
 use std::fmt;
-use std::fs;
+use std::fs::{self, File};
 use std::hash::{BuildHasher as _, Hasher as _};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -65,7 +65,9 @@ impl Upload {
     pub fn sha256(&self) -> io::Result<Sha256> {
         match self.sha256.get() {
             Some(known) => Ok(*known),
-            None => Sha256::of_file(&self.path).map(|found| *self.sha256.get_or_init(|| found)),
+            None => {
+                File::open(&self.path).and_then(|mut file| Sha256::of_reader(&mut file)).map(|found| *self.sha256.get_or_init(|| found))
+            }
         }
     }
 

@@ -4,28 +4,23 @@ use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
 use std::path::PathBuf;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::Context as _;
 
-use super::RestoreError;
+use super::examine::examine;
 use super::keep::{Keeper, folders};
 use super::options::{Options, Safety};
 use super::plan::{Method, Plan, Step};
 use super::replace::{Leaving, Work, replace};
 use super::room::arrange;
 use crate::archive::Archive;
-use crate::database::{self, Checked, Depth, Effort, Source, SourceError, TargetState};
-use crate::metadata::{DatabaseMetadata, Integrity};
+use crate::database::{self, Source, SourceError, TargetState};
+use crate::metadata::DatabaseMetadata;
 use crate::names::{ArchiveName, Name, printable};
 use crate::ops::pending;
-use crate::ops::sidecars;
 use crate::ops::syncing::while_syncing;
-use crate::ops::verify::differences;
 use crate::platform::{FileRights, parent, private_file};
 use crate::progress::{Progress, Stage};
 use crate::workspace::scratch::{Scratch, sweep_beside};
-
-/// How many findings are shown of a database that is known to be damaged: each page that is missing brings several.
-const SHOWN_OF_DAMAGE: usize = 10;
 
 /// What a restore did.
 #[derive(Debug, Clone, Default)]
@@ -67,7 +62,7 @@ pub struct Restored {
 pub fn execute(archive: &Archive, plan: &Plan, options: &Options<'_>, progress: &dyn Progress) -> anyhow::Result<Report> {
     let mut warnings = Vec::new();
     let scratches = scratches(plan)?;
-    let elsewhere = arrange(plan, options.workspace)?;
+    let elsewhere = arrange(plan, options.workspace, &options.temporary)?;
     let (work, files, leaving) = prepare(archive, plan, options, &scratches, elsewhere.as_ref())?;
     // What an existing database is rewritten from needs no sync: it is worthless after a power cut.
     let placed = work.iter().zip(&files).filter(|(work, _)| work.step.method != Method::Inside).map(|(_, (_, file))| file);
@@ -236,110 +231,6 @@ fn unpack(archive: &Archive, plan: &Plan, files: &[Unpacked], options: &Options<
     }
     for (index, file) in broken {
         archive.salvage(index, Some(file), progress).with_context(failed)?;
-    }
-    Ok(())
-}
-
-/// Checks an unpacked database and compares it with what the archive says of it. Returns its size and rows.
-fn examine(
-    archive: &Archive,
-    work: &Work<'_>,
-    options: &Options<'_>,
-    progress: &dyn Progress,
-    warnings: &mut Vec<String>,
-) -> anyhow::Result<(u64, Option<u64>)> {
-    let step = work.step;
-    let name = &step.held.name;
-    if step.damage.is_some() && !step.held.sidecars.is_empty() {
-        warnings.push(format!("{name}: what lies beside it was not applied, since it is damaged"));
-    } else {
-        let done = sidecars::recover(archive, step.index, &work.copy, &options.limits, progress)
-            .with_context(|| format!("cannot recover \"{name}\" from what lies beside it"))?;
-        warnings.extend(done.into_iter().map(|line| format!("{name}: {line}")));
-    }
-    if step.damage.is_none() && database::set_missing_checksum(&work.copy, progress)? {
-        warnings.push(format!("{name}: the page checksum of page 1 was set, which an older release had left out"));
-    }
-    let bytes = std::fs::metadata(&work.copy).context("cannot look at the unpacked database")?.len();
-    let mut refuse = |findings: Vec<String>| {
-        if options.allow_damaged {
-            warnings.extend(findings.into_iter().map(|finding| format!("{name}: {finding}")));
-            return Ok(());
-        }
-        Err(RestoreError::Unsound { name: name.clone(), findings })
-    };
-    let promised = archive.contents().metadata.as_ref().and_then(|metadata| metadata.databases.get(step.index));
-    progress.begin(Stage::Check, name.as_str(), 0);
-    if let Some(damage) = &step.damage {
-        if let Err(SourceError::NotADatabase { why, .. }) = database::probe(&work.copy) {
-            return Err(RestoreError::NothingLeft { name: name.clone(), why: format!("{} ({why})", damage.lost()) }.into());
-        }
-        let zero = if damage.unreadable.is_empty() { "" } else { "; they are zero" };
-        refuse(vec![format!("{}{zero} ({})", damage.lost(), damage.why)])?;
-    }
-    // The check of what is known to be damaged is a part of the result.
-    let full = step.damage.is_some() && options.check == Depth::None || options.rebuild_indexes;
-    let depth = if full { Depth::Full } else { options.check };
-    let checked = match database::check(&work.copy, depth, Effort::threads(options.threads), progress) {
-        // Named by the file in scratch, which says nothing to anybody.
-        Err(SourceError::NotADatabase { why, .. } | SourceError::Damaged { why, .. } | SourceError::Unsupported { why, .. }) => {
-            return Err(RestoreError::Unsound { name: name.clone(), findings: vec![why] }.into());
-        }
-        Err(error) => return Err(anyhow!(error)),
-        Ok(checked) => checked,
-    };
-    if checked.integrity == Integrity::Damaged {
-        let mut findings = checked.findings;
-        let more = findings.len().saturating_sub(SHOWN_OF_DAMAGE);
-        if step.damage.is_some() && more > 0 {
-            findings.truncate(SHOWN_OF_DAMAGE);
-            findings.push(format!("the integrity check found more ({more} lines that are not shown)"));
-        }
-        refuse(findings)?;
-        return Ok((bytes, None));
-    }
-    if step.damage.is_some() {
-        refuse(vec!["the integrity check of what was restored found nothing".into()])?;
-    }
-    if options.check == Depth::None && !options.rebuild_indexes {
-        return Ok((bytes, step.rows_after()));
-    }
-    let differences = differences(&work.copy, &step.held, promised, progress)?;
-    let matches = differences.is_empty();
-    if promised.is_some() && !differences.is_empty() {
-        // Our metadata was taken from these very bytes.
-        refuse(differences)?;
-    } else {
-        // The old tool counted in the live file, while it went on.
-        warnings.extend(differences.into_iter().map(|difference| format!("{name}: {difference}")));
-    }
-    let rebuilt = checked.integrity == Integrity::Indexes && options.rebuild_indexes;
-    if rebuilt {
-        rebuild_indexes(work, &checked, options, progress)?;
-        warnings.extend(checked.rebuild.iter().map(|statement| format!("{name}: rebuilt with: {statement}")));
-    } else if checked.integrity == Integrity::Indexes {
-        warnings.extend(checked.findings.iter().map(|finding| format!("{name}: {finding}")));
-    }
-    let bytes = if rebuilt { std::fs::metadata(&work.copy).context("cannot look at the rebuilt database")?.len() } else { bytes };
-    if let Some(rows) = step.rows_after().filter(|_| matches && !rebuilt) {
-        return Ok((bytes, Some(rows)));
-    }
-    let facts = database::facts(&work.copy)?;
-    let rows = database::count_rows(&work.copy, &facts.tables, progress)?;
-    Ok((bytes, rows.into_iter().sum()))
-}
-
-/// Rebuilds the indexes of an unpacked copy, which nothing refers to yet, and checks it once more.
-fn rebuild_indexes(work: &Work<'_>, checked: &Checked, options: &Options<'_>, progress: &dyn Progress) -> anyhow::Result<()> {
-    let name = &work.step.held.name;
-    let failed = |cause: anyhow::Error| RestoreError::NotRebuilt { name: name.clone(), cause };
-    let named = |error: SourceError| error.of(&work.step.target.given);
-    database::rebuild(&work.copy, &checked.rebuild, progress).map_err(named).map_err(|error| failed(error.into()))?;
-    progress.begin(Stage::Check, name.as_str(), 0);
-    let again = database::check(&work.copy, Depth::Full, Effort::threads(options.threads), progress).map_err(named)?;
-    if matches!(again.integrity, Integrity::Damaged | Integrity::Indexes) {
-        let unsound = RestoreError::Unsound { name: name.clone(), findings: again.findings };
-        return Err(failed(unsound.into()).into());
     }
     Ok(())
 }

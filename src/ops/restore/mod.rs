@@ -6,6 +6,7 @@
 
 mod damage;
 mod error;
+mod examine;
 mod execute;
 mod keep;
 mod look_for_damage;

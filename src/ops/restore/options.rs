@@ -1,6 +1,7 @@
 //! How a restore is carried out.
 
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 
 use crate::clock::Clock;
 use crate::database::{Depth, Timeouts};
@@ -31,6 +32,8 @@ pub struct Options<'a> {
     pub upkeep: Upkeep,
     /// How long to wait for locks.
     pub limits: Timeouts,
+    /// The folder for temporary files: copies are made there if the disk of a target has no room for them.
+    pub temporary: PathBuf,
     /// How many threads compute.
     pub threads: NonZeroUsize,
     /// This host.

@@ -22,10 +22,9 @@ type Needs = BTreeMap<u64, (PathBuf, u64)>;
 
 /// Fails with "not enough space" before anything is written, if that can be foreseen. Returns the scratch folder for what an existing
 /// database is rewritten from; `None` if that is to lie beside the target.
-pub(super) fn arrange(plan: &Plan, workspace: Option<&Repository>) -> anyhow::Result<Option<Scratch>> {
-    let temporary = std::env::temp_dir();
+pub(super) fn arrange(plan: &Plan, workspace: Option<&Repository>, temporary: &Path) -> anyhow::Result<Option<Scratch>> {
     // Also if this run works elsewhere; that an old leftover stays is no reason to fail a restore.
-    let _ = sweep_beside(&temporary);
+    let _ = sweep_beside(temporary);
     let mut needs = Needs::new();
     let mut movable = Needs::new();
     for step in &plan.steps {
@@ -63,8 +62,8 @@ pub(super) fn arrange(plan: &Plan, workspace: Option<&Repository>) -> anyhow::Re
         beside.entry(device).or_insert((folder, 0)).1 += bytes;
     }
     let Err(error) = check(&beside) else { return Ok(None) };
-    if fits(&needs, &temporary, total).unwrap_or(false)
-        && let Ok(scratch) = Scratch::beside(&temporary)
+    if fits(&needs, temporary, total).unwrap_or(false)
+        && let Ok(scratch) = Scratch::beside(temporary)
     {
         return Ok(Some(scratch));
     }
