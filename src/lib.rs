@@ -5,10 +5,11 @@
 //!
 //! ```text
 //! faces        main.rs  cli/            talk to users and machines: clap, indicatif, printing, clock, environment
-//! operations   ops/                     backup restore verify cleanup rotate health: plan from values, act through adapters
+//! operations   ops/                     backup restore verify cleanup rotate health: plan, then act through adapters
 //! adapters     database/ archive/ store/ workspace/     one external thing each
 //! platform     platform/                operating system: files, rights, processes
-//! pure         metadata.rs snapshot.rs retention/ report/ failure.rs streams.rs latest/ digest.rs progress.rs names.rs ...   no files, no clock, no environment
+//! pure         metadata.rs snapshot.rs retention/ report/ failure.rs streams.rs latest/ digest.rs names.rs ...
+//!              no files, no clock, no environment
 //! ```
 //!
 //! Where to find what:

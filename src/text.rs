@@ -13,7 +13,11 @@ use crate::streams::Stream;
 pub fn shell_word(word: &str) -> String {
     let word = printable(word);
     let plain = |char: char| char.is_ascii_alphanumeric() || "/._-+:@%=".contains(char);
-    if !word.is_empty() && word.chars().all(plain) { word.into_owned() } else { format!("'{}'", word.replace('\'', "'\\''")) }
+    if !word.is_empty() && word.chars().all(plain) {
+        word.into_owned()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
+    }
 }
 
 /// Returns the hint about a path that starts with something a shell should have expanded, such as `~/backups` from
@@ -27,11 +31,20 @@ pub fn unexpanded(path: &Path) -> Option<String> {
     let written = if first == "~" { format!("$HOME{}", &rest[1..]) } else { rest.clone().into_owned() };
     let written = printable(&written).into_owned();
     Some(if first == "~" {
-        format!("the `~` was not expanded: shells do not expand it within quotes; write \"{written}\", or leave the quotes out")
+        format!(
+            "the `~` was not expanded: shells do not expand it within quotes; write \"{written}\", or leave the quotes \
+             out"
+        )
     } else if first.starts_with('~') {
-        format!("the `{}` was not expanded: shells do not expand it within quotes; write the whole path", printable(first))
+        format!(
+            "the `{}` was not expanded: shells do not expand it within quotes; write the whole path",
+            printable(first)
+        )
     } else {
-        format!("the `{}` was not expanded: shells do not expand it within single quotes; write \"{written}\"", printable(first))
+        format!(
+            "the `{}` was not expanded: shells do not expand it within single quotes; write \"{written}\"",
+            printable(first)
+        )
     })
 }
 
@@ -68,7 +81,14 @@ pub fn change(before: u64, after: u64) -> String {
 
 /// Formats a span in its largest unit, rounded down.
 pub fn span(span: TimeDelta) -> String {
-    let units = [("year", 365 * 86_400), ("month", 30 * 86_400), ("week", 7 * 86_400), ("day", 86_400), ("hour", 3600), ("minute", 60)];
+    let units = [
+        ("year", 365 * 86_400),
+        ("month", 30 * 86_400),
+        ("week", 7 * 86_400),
+        ("day", 86_400),
+        ("hour", 3600),
+        ("minute", 60),
+    ];
     let seconds = span.num_seconds();
     let largest = units.into_iter().find(|(_, length)| seconds >= *length);
     let (unit, length) = largest.unwrap_or(("second", 1));
@@ -117,7 +137,9 @@ pub fn fell(before: &Extent, after: &Extent) -> String {
         u128::from(lost) * 100 / u128::from(before.max(1))
     };
     match (before.rows, after.rows) {
-        (Some(was), Some(is)) => format!("rows fell from {} to {} (-{}%)", thousands(was), thousands(is), percent(was, is)),
+        (Some(was), Some(is)) => {
+            format!("rows fell from {} to {} (-{}%)", thousands(was), thousands(is), percent(was, is))
+        }
         _ => {
             let share = percent(before.bytes, after.bytes);
             format!("its size fell from {} to {} (-{share}%)", bytes(before.bytes), bytes(after.bytes))
@@ -152,7 +174,10 @@ mod tests {
     #[test]
     fn a_limit_and_a_value_beyond_it_look_different() {
         let text = |hours| measured(TimeDelta::hours(hours));
-        assert_eq!([text(1), text(26), text(30), text(72), text(98)], ["60 minutes", "26 hours", "30 hours", "3 days", "4 days"]);
+        assert_eq!(
+            [text(1), text(26), text(30), text(72), text(98)],
+            ["60 minutes", "26 hours", "30 hours", "3 days", "4 days"]
+        );
         assert_eq!(measured(TimeDelta::seconds(1)), "1 second");
     }
 

@@ -65,7 +65,9 @@ impl fmt::Display for ArchiveError {
             Self::Damaged { why } => write!(f, "the archive is damaged: {why}"),
             Self::Hostile { why } => write!(f, "the archive is refused: {why}"),
             Self::KeyMissing => f.write_str("the archive is encrypted, and no key for it is configured"),
-            Self::MetadataTooLarge { needed, room } => write!(f, "the metadata needs {needed} bytes, but only {room} were reserved"),
+            Self::MetadataTooLarge { needed, room } => {
+                write!(f, "the metadata needs {needed} bytes, but only {room} were reserved")
+            }
             Self::Io(_) => f.write_str("cannot read or write the archive"),
             Self::Interrupted(interrupted) => interrupted.fmt(f),
         }

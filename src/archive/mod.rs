@@ -9,7 +9,7 @@
 //! | what is this file? | [`Opener`] |
 //! | read its databases | [`Archive`] |
 //! | write one | [`Writer`], into a [`Sink`] |
-//! | what is particular to gzip | `codec/gzip.rs`; another codec is a file beside it and an arm in each `match` of `codec/codecs.rs` |
+//! | the gzip format | `codec/gzip.rs`; a new codec needs a file beside it, and an arm in each `match` of `codecs.rs` |
 //! | the most that a reader accepts | [`limits`] |
 
 mod codec;

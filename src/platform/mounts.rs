@@ -59,9 +59,13 @@ mod tests {
     fn a_temporary_folder_is_local_and_fuse_is_classified_by_its_type() {
         assert!(!is_network_file_system(&std::env::temp_dir()).unwrap());
         assert!(is_network_file_system(Path::new("/no/such/folder")).is_err());
-        let mounts = "36 35 0:52 / /mnt/a rw,noatime master:1 - fuse.sshfs me@host: rw\n37 35 8:17 / /mnt/b rw - fuseblk /dev/sdb1 rw\n";
+        let mounts = "36 35 0:52 / /mnt/a rw,noatime master:1 - fuse.sshfs me@host: rw\n37 35 8:17 / /mnt/b rw - \
+                      fuseblk /dev/sdb1 rw\n";
         let device = rustix::fs::makedev;
-        assert_eq!([type_of(mounts, device(0, 52)), type_of(mounts, device(8, 17))], [Some("fuse.sshfs"), Some("fuseblk")]);
+        assert_eq!(
+            [type_of(mounts, device(0, 52)), type_of(mounts, device(8, 17))],
+            [Some("fuse.sshfs"), Some("fuseblk")]
+        );
         assert_eq!(type_of(mounts, device(8, 1)), None);
     }
 }

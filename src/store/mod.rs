@@ -252,7 +252,9 @@ impl fmt::Display for StoreError {
                             printable(&mount.to_string_lossy())
                         )
                     }
-                    Strangeness::Gone => write!(f, "the store \"{location}\" is gone: this host has used one at that path"),
+                    Strangeness::Gone => {
+                        write!(f, "the store \"{location}\" is gone: this host has used one at that path")
+                    }
                     Strangeness::NoId => {
                         write!(
                             f,
@@ -261,15 +263,26 @@ impl fmt::Display for StoreError {
                         )
                     }
                     Strangeness::Unread(cause) => {
-                        write!(f, "cannot determine whether this host has used another store at \"{location}\": {}", printable(cause))
+                        write!(
+                            f,
+                            "cannot determine whether this host has used another store at \"{location}\": {}",
+                            printable(cause)
+                        )
                     }
                     Strangeness::OtherId(id) => {
-                        write!(f, "\"{location}\" is not the store that this host has used at that path (its id is {id})")
+                        write!(
+                            f,
+                            "\"{location}\" is not the store that this host has used at that path (its id is {id})"
+                        )
                     }
                 }
             }
-            Self::NotFound { name, location } => write!(f, "no \"{}\" in the store \"{}\"", printable(name), printable(location)),
-            Self::Exists { name, location } => write!(f, "\"{}\" is already in the store \"{}\"", printable(name), printable(location)),
+            Self::NotFound { name, location } => {
+                write!(f, "no \"{}\" in the store \"{}\"", printable(name), printable(location))
+            }
+            Self::Exists { name, location } => {
+                write!(f, "\"{}\" is already in the store \"{}\"", printable(name), printable(location))
+            }
             Self::Unsafe { location, why } => write!(f, "the store \"{}\" is not safe: {why}", printable(location)),
             Self::Unanswered { name, location, .. } => {
                 write!(f, "the store \"{}\" did not confirm the upload of \"{}\"", printable(location), printable(name))

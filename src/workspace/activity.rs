@@ -133,7 +133,8 @@ impl Workspace {
             }
             let connection = Connection::open_with_flags(&path, rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY)?;
             let mut statement = connection.prepare(
-                "SELECT at, seconds, command, kind, outcome, exit_code, set_name, archive, bytes, error, user, host FROM activity
+                "SELECT at, seconds, command, kind, outcome, exit_code, set_name, archive, bytes, error, user, host \
+                 FROM activity
                  WHERE at >= ?1 AND (NOT ?2 OR outcome <> 'done') ORDER BY id DESC",
             )?;
             let rows = statement.query_map(params![since.map(rfc3339).unwrap_or_default(), failed_only], |row| {
@@ -181,7 +182,8 @@ fn open_for_writing(path: &Path) -> Result<Connection, Cause> {
 fn write(path: &Path, activity: &Activity) -> Result<(), Cause> {
     let connection = open_for_writing(path)?;
     connection.execute(
-        "INSERT INTO activity(at, seconds, command, kind, outcome, exit_code, set_name, archive, bytes, error, user, host)
+        "INSERT INTO activity(at, seconds, command, kind, outcome, exit_code, set_name, archive, bytes, error, user, \
+         host)
          VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
         params![
             rfc3339(activity.at),

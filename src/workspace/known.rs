@@ -40,7 +40,9 @@ impl KnownStores {
         let file = self.file(path);
         let text = match fs::read(&file) {
             Ok(text) => text,
-            Err(cause) if matches!(cause.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => return Ok(Vec::new()),
+            Err(cause) if matches!(cause.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                return Ok(Vec::new());
+            }
             Err(cause) => return Err(named(&file, &cause)),
         };
         serde_json::from_slice::<Memory>(&text).map(|memory| memory.ids).map_err(|cause| named(&file, &cause.into()))

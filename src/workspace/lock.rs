@@ -103,7 +103,9 @@ pub(super) fn lock_named(
                 progress.checkpoint().map_err(LockError::Interrupted)?;
                 std::thread::sleep(PAUSE);
             }
-            Err(TryLockError::WouldBlock) => return Err(LockError::Held { path: path.to_owned(), waited: started.elapsed() }),
+            Err(TryLockError::WouldBlock) => {
+                return Err(LockError::Held { path: path.to_owned(), waited: started.elapsed() });
+            }
             Err(TryLockError::Error(cause)) if cause.kind() == io::ErrorKind::Interrupted => {}
             Err(TryLockError::Error(cause)) => return Err(failed(cause)),
         }

@@ -22,7 +22,9 @@ impl Workspace {
         let Ok(_lock) = self.lock(Duration::ZERO, &Silent) else { return Ok(false) };
         for folder in [holds::FOLDER, pending::FOLDER] {
             match fs::remove_dir(self.folder.join(folder)) {
-                Err(cause) if !matches!(cause.kind(), io::ErrorKind::NotFound | io::ErrorKind::DirectoryNotEmpty) => return Err(cause),
+                Err(cause) if !matches!(cause.kind(), io::ErrorKind::NotFound | io::ErrorKind::DirectoryNotEmpty) => {
+                    return Err(cause);
+                }
                 _ => {}
             }
         }

@@ -27,7 +27,8 @@ static SAMPLES: LazyLock<Vec<(&str, Vec<u8>)>> = LazyLock::new(|| {
     let folder = tempfile::tempdir().unwrap();
     let database = folder.path().join("app.db");
     let connection = rusqlite::Connection::open(&database).unwrap();
-    let rows = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 200) INSERT INTO t SELECT i, hex(i * i) FROM n;";
+    let rows = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 200) INSERT INTO t SELECT i, \
+                hex(i * i) FROM n;";
     connection.execute_batch(&format!("CREATE TABLE t(id INTEGER PRIMARY KEY, text TEXT); {rows}")).unwrap();
     connection.close().unwrap();
     let backup = |args: &[&str]| {
@@ -133,7 +134,8 @@ proptest! {
         // No digest covers the time in another tool's gzip header, or texts and zeros of a bare tar. Of our archives,
         // every byte is covered.
         prop_assert!(read.is_none() || sample > 0, "{name} was accepted after {changes:?}");
-        prop_assert!(read.is_none() || read == accepted(name, good.clone()), "{name} gave another database after {changes:?}");
+        prop_assert!(read.is_none() || read == accepted(name, good.clone()), "{name} gave another database after \
+            {changes:?}");
     }
 
     #[test]
@@ -149,10 +151,17 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_under_any_ending_are_read_without_a_panic(bytes in vec(any::<u8>(), 0..4096), head in 0_usize..5, ending in 0_usize..4) {
-        let heads: [&[u8]; 5] = [b"", b"\x1f\x8b\x08\x04", b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff", b"SQLite format 3\0", b"backup_metadata.json\0"];
+    fn any_bytes_under_any_ending_are_read_without_a_panic(
+        bytes in vec(any::<u8>(), 0..4096),
+        head in 0_usize..5,
+        ending in 0_usize..4,
+    ) {
+        let gzip = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff";
+        let heads: [&[u8]; 5] =
+            [b"", b"\x1f\x8b\x08\x04", gzip, b"SQLite format 3\0", b"backup_metadata.json\0"];
         let whole = [heads[head], &bytes].concat();
-        prop_assert!(head == 3 || !is_accepted(["a.tar.gz", "a.tar", "a.db", "a.db.gz"][ending], whole.clone()) || ending > 1);
+        let name = ["a.tar.gz", "a.tar", "a.db", "a.db.gz"][ending];
+        prop_assert!(head == 3 || !is_accepted(name, whole.clone()) || ending > 1);
         is_accepted("b.tar.gz", repacked(&whole));
     }
 
@@ -167,7 +176,8 @@ proptest! {
 
     #[test]
     fn any_configuration_is_read_without_a_panic(
-        text in "([a-z_.]{1,12}|\\[{1,2}[a-z.\"]{0,12}\\]{0,2}|=|\"[^\"]{0,9}\"|[0-9]{1,25}|\\$[A-Z]{0,5}|[ \\n,{}'#]|\\PC){0,60}",
+        text in "([a-z_.]{1,12}|\\[{1,2}[a-z.\"]{0,12}\\]{0,2}|=|\"[^\"]{0,9}\"|[0-9]{1,25}|\\$[A-Z]{0,5}|[ \
+                 \\n,{}'#]|\\PC){0,60}",
     ) {
         hostile::config::check(text.as_bytes());
     }
@@ -178,7 +188,11 @@ proptest! {
     }
 
     #[test]
-    fn changed_seeds_of_the_fuzzers_violate_no_property(target in 0_usize..5, seed in any::<Index>(), changes in vec(change(), 0..5)) {
+    fn changed_seeds_of_the_fuzzers_violate_no_property(
+        target in 0_usize..5,
+        seed in any::<Index>(),
+        changes in vec(change(), 0..5),
+    ) {
         let (name, check) = TARGETS[target];
         let seeds = &SEEDS[target];
         let mut input = seeds[seed.index(seeds.len())].clone();
@@ -262,7 +276,9 @@ mod found {
             let length = key.len() + value.len() + 3;
             format!("{} {key}={value}\n", length + (length + 1).to_string().len())
         };
-        for records in [record("path", "user_data.db") + &record("path", "app.db"), record("size", "512") + &record("size", "512")] {
+        for records in
+            [record("path", "user_data.db") + &record("path", "app.db"), record("size", "512") + &record("size", "512")]
+        {
             let mut tar = Vec::new();
             packing::append(&mut tar, b"pax", b'x', records.len() as u64, records.as_bytes());
             packing::append(&mut tar, b"user_data.db", b'0', 512, &[0; 512]);
@@ -282,15 +298,20 @@ mod found {
         let mut contents = [0; 512];
         contents[..18].copy_from_slice(b"SQLite format 3\0\x02\0");
         contents[28..32].copy_from_slice(&1_u32.to_be_bytes());
-        for (name, whole) in
-            [(&b"user_data.db\0"[..], true), (b"user_data.db", true), (b"user_data.db\0app.db\0", false), (b"user_data.db\0\0", false)]
-        {
+        for (name, whole) in [
+            (&b"user_data.db\0"[..], true),
+            (b"user_data.db", true),
+            (b"user_data.db\0app.db\0", false),
+            (b"user_data.db\0\0", false),
+        ] {
             let mut tar = Vec::new();
             packing::append(&mut tar, b"././@LongLink", b'L', name.len() as u64, name);
             packing::append(&mut tar, b"x", b'0', 512, &contents);
             tar.resize(tar.len() + 1024, 0);
             match opened(packing::gzip(&tar)) {
-                Ok(archive) => assert!(whole && archive.contents().databases[0].file == "user_data.db", "{name:?} was accepted"),
+                Ok(archive) => {
+                    assert!(whole && archive.contents().databases[0].file == "user_data.db", "{name:?} was accepted")
+                }
                 Err(error) => assert!(!whole && matches!(error, ArchiveError::Hostile { .. }), "{name:?}: {error}"),
             }
         }
@@ -305,7 +326,9 @@ mod found {
         let error = serde_json::from_slice::<Metadata>(&serde_json::to_vec(&one).unwrap()).unwrap_err();
         assert!(error.to_string().contains("10000 findings"), "{error}");
         // A parsed tree of the old tool's metadata takes many times the length of its text.
-        let old = |rest: &str| format!(r#"{{"backup_name":"a","created_at":"2025-08-04T16:38:29","includes":{{}},"x":[0{rest}]}}"#);
+        let old = |rest: &str| {
+            format!(r#"{{"backup_name":"a","created_at":"2025-08-04T16:38:29","includes":{{}},"x":[0{rest}]}}"#)
+        };
         let [.., small] = metadata::archives(old(&",0".repeat(100_000)).as_bytes());
         assert!(archives::read(&small, 1, Tz::UTC).is_some());
         let [.., large] = metadata::archives(old(&",0".repeat(200_000)).as_bytes());
@@ -366,7 +389,17 @@ mod found {
         std::fs::write(folder.path().join("heirloom.toml"), "[backup]\nthreads = 8\n").unwrap();
 
         let mut timed = Command::new("/usr/bin/time");
-        timed.args(["-f", "%M", env!("CARGO_BIN_EXE_heirloom"), "--config", "heirloom.toml", "verify", "--depth", "quick", "large.tar.gz"]);
+        timed.args([
+            "-f",
+            "%M",
+            env!("CARGO_BIN_EXE_heirloom"),
+            "--config",
+            "heirloom.toml",
+            "verify",
+            "--depth",
+            "quick",
+            "large.tar.gz",
+        ]);
         if !crate::tools::installed("the memory that a large archive takes", &["time"]) {
             return;
         }

@@ -57,7 +57,9 @@ pub(crate) fn sidecars_beside(database: &Path) -> io::Result<Vec<Sidecar>> {
         path.push(part.ending());
         match std::fs::symlink_metadata(path) {
             Ok(file) if file.is_file() && file.len() > 0 => found.push(Sidecar { part, bytes: file.len() }),
-            Err(error) if !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidFilename) => return Err(error),
+            Err(error) if !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidFilename) => {
+                return Err(error);
+            }
             _ => {}
         }
     }

@@ -70,7 +70,9 @@ impl Tar {
             }
             let raw = tar_header::parse(&block)?;
             match raw.kind {
-                EntryKind::Pax | EntryKind::GlobalPax | EntryKind::LongName => self.extend(&mut extension, raw.kind, raw.bytes)?,
+                EntryKind::Pax | EntryKind::GlobalPax | EntryKind::LongName => {
+                    self.extend(&mut extension, raw.kind, raw.bytes)?
+                }
                 EntryKind::File | EntryKind::Folder => {
                     if let Some(entry) = self.begin(raw, std::mem::take(&mut extension))? {
                         return Ok(Some(entry));
@@ -110,19 +112,25 @@ impl Tar {
 
     fn begin(&mut self, raw: tar_header::RawEntry, extension: Extension) -> Result<Option<TarEntry>, ArchiveError> {
         let name = extension.name.unwrap_or(raw.name);
-        let name = String::from_utf8(name).map_err(|_| ArchiveError::Hostile { why: "the name of an entry is not UTF-8".into() })?;
+        let name = String::from_utf8(name)
+            .map_err(|_| ArchiveError::Hostile { why: "the name of an entry is not UTF-8".into() })?;
         let entry = safe(name, raw.kind)?;
         let bytes = extension.bytes.unwrap_or(raw.bytes);
         if bytes != raw.bytes && bytes < OCTAL_LIMIT {
             return Err(ArchiveError::Hostile { why: format!("\"{}\" has two sizes", shown(&entry.raw)) });
         }
-        let space =
-            padded(bytes).ok_or_else(|| ArchiveError::Hostile { why: format!("\"{}\" has an impossible size", shown(&entry.raw)) })?;
+        let space = padded(bytes).ok_or_else(|| ArchiveError::Hostile {
+            why: format!("\"{}\" has an impossible size", shown(&entry.raw)),
+        })?;
         if raw.kind == EntryKind::Folder {
             if !matches!(entry.name.as_str(), "" | ".") {
                 self.folder.get_or_insert(entry.raw);
             }
-            return if bytes == 0 { Ok(None) } else { Err(ArchiveError::Hostile { why: "a folder with contents".into() }) };
+            return if bytes == 0 {
+                Ok(None)
+            } else {
+                Err(ArchiveError::Hostile { why: "a folder with contents".into() })
+            };
         }
         (self.left, self.padding) = (bytes, space - bytes);
         Ok(Some(TarEntry { bytes, ..entry }))
@@ -141,7 +149,9 @@ impl Tar {
         self.source.fill_all(&mut body)?;
         self.source.skip(bytes.next_multiple_of(TAR_BLOCK as u64) - bytes)?;
         // Readers differ in which of two they use.
-        let one_name = |extension: &Extension| if extension.name.is_some() { Err(refused("an entry has two names")) } else { Ok(()) };
+        let one_name = |extension: &Extension| {
+            if extension.name.is_some() { Err(refused("an entry has two names")) } else { Ok(()) }
+        };
         if kind == EntryKind::LongName {
             one_name(extension)?;
             // It ends with one NUL. If there are more, some readers end the name there, and some make them part of it.
@@ -154,7 +164,9 @@ impl Tar {
         }
         for (key, value) in pax_records(&body).ok_or_else(|| refused("a pax header is malformed"))? {
             match key {
-                b"path" | b"size" if kind == EntryKind::GlobalPax => return Err(refused("a global pax header names an entry")),
+                b"path" | b"size" if kind == EntryKind::GlobalPax => {
+                    return Err(refused("a global pax header names an entry"));
+                }
                 b"path" => {
                     one_name(extension)?;
                     extension.name = Some(value.to_vec());

@@ -67,12 +67,19 @@ impl Effort {
 ///
 /// `false` is not a verdict: one part found something or could not be run, or a single `integrity_check` is faster, as
 /// with one thread or with thousands of tables. The caller then runs that one.
-pub(in crate::database) fn all_in_order(copy: &Path, connection: &Connection, effort: Effort, progress: &dyn Progress) -> bool {
+pub(in crate::database) fn all_in_order(
+    copy: &Path,
+    connection: &Connection,
+    effort: Effort,
+    progress: &dyn Progress,
+) -> bool {
     if effort.threads < 2 {
         return false;
     }
     // Virtual tables have no pages.
-    let Ok(tables) = names(connection, "SELECT name FROM sqlite_schema WHERE type='table' AND rootpage>0") else { return false };
+    let Ok(tables) = names(connection, "SELECT name FROM sqlite_schema WHERE type='table' AND rootpage>0") else {
+        return false;
+    };
     if tables.len().saturating_mul(tables.len()) > MOST_LOOKS {
         return false;
     }

@@ -50,7 +50,9 @@ pub fn live_stats(path: &Path, busy: Duration, progress: &dyn Progress) -> Resul
             match in_place(&located.path, way, &seen_header) {
                 Ok(seen) => return Ok(seen),
                 Err(error) if needs_private_copy(&error) => return Ok(seen_header.clone()),
-                Err(error) if !is_busy(&error) || started.elapsed() >= busy => return Err(SourceError::from_sqlite(path, "open", &error)),
+                Err(error) if !is_busy(&error) || started.elapsed() >= busy => {
+                    return Err(SourceError::from_sqlite(path, "open", &error));
+                }
                 Err(_) => pause(Duration::from_millis(20), progress)?,
             }
         }
@@ -87,7 +89,9 @@ fn in_place(path: &Path, way: Way, header: &LiveStats) -> rusqlite::Result<LiveS
         bytes: read("PRAGMA page_count")? * page_bytes,
         page_bytes,
         free_pages: read("PRAGMA freelist_count")?,
-        tables: Some(read("SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'")?),
+        tables: Some(read(
+            "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'",
+        )?),
         ..header.clone()
     })
 }

@@ -45,7 +45,9 @@ fn in_process(pid: u32, path: &Path, main: (u64, u64)) -> Option<Unlinked> {
         if !is_main && !is_shm && named.file_name() != wal_path.file_name() {
             continue;
         }
-        let Some((_, inode)) = deleted_file_written(pid, descriptor).filter(|(device, _)| *device == main.0) else { continue };
+        let Some((_, inode)) = deleted_file_written(pid, descriptor).filter(|(device, _)| *device == main.0) else {
+            continue;
+        };
         if is_main {
             deleted_main = Some(descriptor);
             main_inode = inode;
@@ -60,7 +62,10 @@ fn in_process(pid: u32, path: &Path, main: (u64, u64)) -> Option<Unlinked> {
         }
     }
     // In a container the same file has another path: then the process must have this very database open.
-    if (deleted_wal.or(deleted_shm)).is_none() && foreign_wal.or(foreign_shm).is_some() && has_open(pid, &[main]).unwrap_or(false) {
+    if (deleted_wal.or(deleted_shm)).is_none()
+        && foreign_wal.or(foreign_shm).is_some()
+        && has_open(pid, &[main]).unwrap_or(false)
+    {
         (deleted_wal, deleted_shm) = (foreign_wal, foreign_shm);
     }
     // SQLite keeps a lock on the main file while it uses a -wal. A child that inherited the descriptors has none.
@@ -87,7 +92,8 @@ impl Unlinked {
     pub fn rescue(&self, path: &Path) -> String {
         if self.main.or(self.wal).is_none() {
             return format!(
-                "open it with no other program; stop process {}, so that it checkpoints its -wal into the database, and try again",
+                "open it with no other program; stop process {}, so that it checkpoints its -wal into the database, \
+                 and try again",
                 self.pid
             );
         }
@@ -99,7 +105,8 @@ impl Unlinked {
         let mut commands = vec![format!("cp {main} {}", word(&copy))];
         commands.extend(self.wal.map(|wal| format!("cp {} {}", open(wal), word(&sidecar(&copy, "-wal")))));
         format!(
-            "before process {} is stopped, and while nothing is written, save what only it has: {}; then stop it and compare the copy \
+            "before process {} is stopped, and while nothing is written, save what only it has: {}; then stop it and \
+             compare the copy \
              with the database",
             self.pid,
             commands.join(" && ")
@@ -113,7 +120,8 @@ impl fmt::Display for Unlinked {
         if self.main.or(self.wal).is_none() {
             return write!(
                 f,
-                "is not safe to open: its -shm was deleted while process {pid} ({process}) uses it; another program that opens it would damage it"
+                "is not safe to open: its -shm was deleted while process {pid} ({process}) uses it; another program \
+                 that opens it would damage it"
             );
         }
         let files = match (self.main, self.wal) {
@@ -121,6 +129,10 @@ impl fmt::Display for Unlinked {
             (Some(_), None) => "file was",
             (None, _) => "-wal was",
         };
-        write!(f, "is incomplete: its {files} deleted while process {pid} ({process}) writes to it; its commits are lost when it ends")
+        write!(
+            f,
+            "is incomplete: its {files} deleted while process {pid} ({process}) writes to it; its commits are lost \
+             when it ends"
+        )
     }
 }

@@ -30,7 +30,9 @@ pub(in crate::database) fn overwrite(path: &Path, from: &Path) -> Result<(), Tar
     match try_lock_records(&file, LockKind::Exclusive).map_err(failed)? {
         // A file system without locks: the caller already checked that no process has it open.
         Locking::Held | Locking::Unsupported => {}
-        Locking::Denied => return Err(TargetError::Busy { path: path.to_owned(), why: "another process holds a lock on it".into() }),
+        Locking::Denied => {
+            return Err(TargetError::Busy { path: path.to_owned(), why: "another process holds a lock on it".into() });
+        }
     }
     write_into(&file, from).map_err(failed)
 }
@@ -70,7 +72,11 @@ pub(in crate::database) fn is_mounted(error: &TargetError) -> bool {
 }
 
 /// Renames `from` onto `path`; if that is a mount point, replaces its content.
-pub(in crate::database) fn rename_or_overwrite(from: &Path, path: &Path, action: &'static str) -> Result<(), TargetError> {
+pub(in crate::database) fn rename_or_overwrite(
+    from: &Path,
+    path: &Path,
+    action: &'static str,
+) -> Result<(), TargetError> {
     match fs::rename(from, path) {
         Err(cause) if cause.kind() == io::ErrorKind::ResourceBusy => overwrite(path, from),
         result => result.map_err(|cause| TargetError::Io { path: path.to_owned(), action, cause }),

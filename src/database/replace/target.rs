@@ -113,7 +113,12 @@ pub fn look_at(given: &Path) -> Result<Target, TargetError> {
         given: given.to_owned(),
         state,
         bytes: metadata.len(),
-        modified: [Some(&metadata), wal.as_ref()].into_iter().flatten().filter_map(|found| found.modified().ok()).max().map(DateTime::from),
+        modified: [Some(&metadata), wal.as_ref()]
+            .into_iter()
+            .flatten()
+            .filter_map(|found| found.modified().ok())
+            .max()
+            .map(DateTime::from),
         id: Some(FileId::of(&metadata)),
         path,
     })
@@ -190,8 +195,8 @@ fn is_cut_off(path: &Path, header: &Header) -> bool {
 }
 
 fn tables(connection: &Connection) -> rusqlite::Result<Vec<String>> {
-    let mut statement =
-        connection.prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'")?;
+    let mut statement = connection
+        .prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'")?;
     statement.query_map([], |row| row.get(0))?.collect()
 }
 

@@ -85,7 +85,8 @@ pub(in crate::database) fn private_copy(
             Attempt::Whole => return Ok(staged),
             Attempt::Locked => format!("another process has held a lock on it for {:?}", timeouts.busy),
             Attempt::Moved => format!(
-                "it cannot be read in place, and it changed during each of {tries} copies; run the backup as the owner of the file, who can read it in place"
+                "it cannot be read in place, and it changed during each of {tries} copies; run the backup as the owner \
+                 of the file, who can read it in place"
             ),
         };
         if tries >= FEWEST_TRIES && started.elapsed() > timeouts.busy {

@@ -48,7 +48,8 @@ impl SetDatabase {
     pub(super) fn into_pinned(self) -> Result<PinnedDatabase, SourceError> {
         let connection = self.live.connection();
         let read = |pragma: &str| connection.query_row(pragma, [], |row| row.get::<_, u32>(0));
-        let page_bytes = read("PRAGMA page_size").map_err(|error| SourceError::from_sqlite(&self.located.given, "read", &error))?;
+        let page_bytes =
+            read("PRAGMA page_size").map_err(|error| SourceError::from_sqlite(&self.located.given, "read", &error))?;
         let bytes = match read("PRAGMA page_count") {
             Ok(pages) => u64::from(pages) * u64::from(page_bytes),
             // This pragma parses the schema, which may be damaged; the file size is accurate enough for a progress bar.
@@ -109,7 +110,8 @@ pub(super) fn open_pinned(
     // The schema version never decreases. SQLite itself would accept a foreign -wal as the database's own, and report
     // the result as sound.
     if pinned.is_ok_and(|pinned| before.is_some_and(|before| pinned < before)) {
-        let why = "its -wal is older than the file, or belongs to another database; move the -wal away to back up the file alone";
+        let why = "its -wal is older than the file, or belongs to another database; move the -wal away to back up the \
+                   file alone";
         return Err(SourceError::Damaged { path: member.located.given, why: why.into() });
     }
     Ok(member)

@@ -61,7 +61,8 @@ pub fn bounded(check: impl FnOnce()) {
 pub fn sow(target: &str) {
     let Some(folder) = std::env::var_os("FUZZ_SEEDS") else { return };
     for (name, bytes) in hostile::seeds::of(target) {
-        std::fs::write(std::path::Path::new(&folder).join(name), bytes).expect("the folder of FUZZ_SEEDS can be written");
+        std::fs::write(std::path::Path::new(&folder).join(name), bytes).expect("the folder of FUZZ_SEEDS can be \
+            written");
     }
 }
 

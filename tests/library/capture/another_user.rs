@@ -77,7 +77,8 @@ threading.Thread(target=lambda: (sys.stdin.read(), done.set()), daemon=True).sta
 n = 0
 while not done.is_set():
     n += 1
-    c.execute("BEGIN"); c.execute("INSERT INTO log VALUES(?)", (n,)); c.execute("UPDATE counter SET n=?", (n,)); c.execute("COMMIT")
+    c.execute("BEGIN"); c.execute("INSERT INTO log VALUES(?)", (n,))
+    c.execute("UPDATE counter SET n=?", (n,)); c.execute("COMMIT")
     if n == 20: print("ready", flush=True)
 "#;
 
@@ -92,7 +93,12 @@ fn another_user_gets_a_consistent_state_of_a_growing_wal() {
     let writer = Beside::start(GROW, &[&path]);
     for _ in 0..3 {
         let said = as_another_user(&path);
-        let rows: i64 = said.lines().find_map(|line| line.strip_prefix("rows ")).unwrap_or_else(|| panic!("{said}")).parse().unwrap();
+        let rows: i64 = said
+            .lines()
+            .find_map(|line| line.strip_prefix("rows "))
+            .unwrap_or_else(|| panic!("{said}"))
+            .parse()
+            .unwrap();
         assert!(rows >= 20);
     }
     writer.finish();

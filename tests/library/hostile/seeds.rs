@@ -61,7 +61,8 @@ fn legacy() -> Vec<Vec<u8>> {
 fn metadata() -> Vec<Vec<u8>> {
     let one = recipe::sample(vec![recipe::database("app.db", b"one")]);
     let two = recipe::sample(vec![recipe::database("app.db", b"one"), recipe::database("user_data.db", b"two")]);
-    let old = br#"{"backup_name": "archerytools_backup_20250804_163829", "created_at": "2025-08-04T16:38:29.591353", "version": "1.0.0",
+    let old = br#"{"backup_name": "archerytools_backup_20250804_163829", "created_at": "2025-08-04T16:38:29.591353",
+ "version": "1.0.0",
  "includes": {"arrow_database": false, "user_database": true},
  "user_db_stats": {"file_size_mb": 0.0078125, "table_count": 1, "tables": {"users": 40, "gone": "unknown"}},
  "arrow_db_stats": {"error": "database is locked"}}"#;
@@ -76,11 +77,14 @@ fn metadata() -> Vec<Vec<u8>> {
 }
 
 fn config() -> Vec<Vec<u8>> {
-    let commented = EXAMPLE.lines().map(|line| line.strip_prefix("# ").or(line.strip_prefix('#')).unwrap_or(line).to_owned() + "\n");
-    let file = "[store]\ndir = \"$STORE/backups\"\n[retention]\nkeep = 3\nmax_age = \"90d\"\nmax_size = \"20GB\"\ntime_zone = \"Europe/Berlin\"\n\
+    let commented = EXAMPLE
+        .lines()
+        .map(|line| line.strip_prefix("# ").or(line.strip_prefix('#')).unwrap_or(line).to_owned() + "\n");
+    let file = "[store]\ndir = \"$STORE/backups\"\n[retention]\nkeep = 3\nmax_age = \"90d\"\nmax_size = \
+                \"20GB\"\ntime_zone = \"Europe/Berlin\"\n\
         [sets.app.databases]\nuser = [\"$HOME/a.db\", \"${DATA}/a.db\"]\nother = \"/var/lib/b.db\"\n";
-    let dotenv =
-        "# secrets\nexport DATABASE_URL=\"sqlite:////app/app.db\"\nMAX_DATABASE_BACKUPS = 5 # five\nKEY='a\nb'\nNAME\nQUOTED=\"a\\nb\\t\"";
+    let dotenv = "# secrets\nexport DATABASE_URL=\"sqlite:////app/app.db\"\nMAX_DATABASE_BACKUPS = 5 # \
+                  five\nKEY='a\nb'\nNAME\nQUOTED=\"a\\nb\\t\"";
     vec![
         EXAMPLE.as_bytes().to_vec(),
         commented.collect::<String>().into_bytes(),
@@ -94,10 +98,12 @@ fn config() -> Vec<Vec<u8>> {
 fn databases() -> Vec<Vec<u8>> {
     let schemas = [
         "CREATE TABLE t(x); CREATE TABLE \u{e4}\u{f6}\u{fc}\u{df}\u{e4}\u{f6}\u{fc}\u{df}(x)",
-        "PRAGMA auto_vacuum=1; CREATE TABLE t(id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE CHECK (length(text) > 0)); \
+        "PRAGMA auto_vacuum=1; CREATE TABLE t(id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE CHECK (length(text) > \
+         0)); \
          INSERT INTO t VALUES (1, 'one'), (2, 'two'); CREATE VIEW v AS SELECT * FROM t; \
          CREATE TRIGGER r AFTER INSERT ON t BEGIN DELETE FROM t WHERE id = 3; END;",
-        "PRAGMA encoding='UTF-16le'; CREATE TABLE a(x PRIMARY KEY) WITHOUT ROWID; INSERT INTO a VALUES (zeroblob(2000)); \
+        "PRAGMA encoding='UTF-16le'; CREATE TABLE a(x PRIMARY KEY) WITHOUT ROWID; INSERT INTO a VALUES \
+         (zeroblob(2000)); \
          CREATE TABLE b(y REFERENCES a(x)); INSERT INTO b VALUES (7);",
     ];
     let made = schemas.map(|schema| {
