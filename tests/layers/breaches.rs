@@ -1,4 +1,4 @@
-//! Planted breaches: one of each kind, in each way in which a file can name a module, and what is no breach.
+//! Planted breaches: one of each kind, in each way in which a file can name a module, and code that is not a breach.
 
 use std::collections::BTreeMap;
 
@@ -73,12 +73,12 @@ fn each_kind_of_breach_is_found() {
             "uses a module inside the file, which this test does not follow",
         ),
         ("archive/mod.rs", "#[path = \"../store/mod.rs\"] mod theirs;", "uses #[path], which this test does not follow"),
-        // Behind tests, comments and texts.
+        // After tests, comments and texts.
         ("ops/backup.rs", "#[cfg(test)] use a::b; fn f() { crate::cli::main() }", "uses crate::cli::main, which is above it"),
         ("ops/backup.rs", "#[cfg(test)] mod tests { fn f() {} } fn f() { crate::cli::main() }", "uses crate::cli::main, which is above it"),
         ("ops/backup.rs", "const A: char = '\"'; /* \" */ use crate::cli::main; // \"", "uses crate::cli::main, which is above it"),
         ("ops/backup.rs", "const A: &str = r#\"\"\"#; use crate::cli::main;", "uses crate::cli::main, which is above it"),
-        // What lies outside.
+        // External crates and modules.
         ("ops/backup.rs", "fn f() { rusqlite::Connection::open(path); }", "names rusqlite"),
         ("ops/backup.rs", "use ::rusqlite::Connection;", "names rusqlite"),
         ("ops/backup.rs", "use rusqlite as sql;", "names rusqlite"),
@@ -100,7 +100,7 @@ fn each_kind_of_breach_is_found() {
             "names the flag --no-safety-backup, which belongs to the faces",
         ),
         ("names.rs", "const HINT: &str = \"--force\";", "names the flag --force, which belongs to the faces"),
-        // What only the faces do, and what pure modules do not.
+        // Reserved for the faces, or forbidden in pure modules.
         ("ops/backup.rs", "fn f() { println!(\"done\"); }", "uses println!, which belongs to the faces"),
         ("ops/backup.rs", "fn f() { std::eprintln!(\"done\"); }", "uses eprintln!, which belongs to the faces"),
         ("ops/backup.rs", "fn f() { chrono::Utc::now(); }", "names chrono::Utc::now, which belongs to the faces"),
@@ -139,7 +139,7 @@ fn circles_are_found_through_the_re_exports_of_their_folder() {
 }
 
 #[test]
-fn tests_comments_and_texts_are_no_breach() {
+fn tests_comments_and_texts_are_not_breaches() {
     for text in [
         "// use crate::cli::main;",
         "/* use crate::cli::main; */",
@@ -156,7 +156,7 @@ fn tests_comments_and_texts_are_no_breach() {
 }
 
 #[test]
-fn a_file_that_is_a_module_for_tests_is_not_read() {
+fn the_file_of_a_test_module_is_not_read() {
     let files = BTreeMap::from(
         [("ops/mod.rs", "#[cfg(test)] mod tests;"), ("ops/tests.rs", "use crate::cli::main;"), ("cli/mod.rs", "")]
             .map(|(file, text)| (file.to_owned(), text.to_owned())),

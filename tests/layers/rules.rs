@@ -1,4 +1,4 @@
-//! The layers, and what may be named where.
+//! The layers, and what each may use.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +13,7 @@ enum Layer {
     Faces,
 }
 
-/// A module that is not named here is pure, which allows it the least.
+/// A module that is not listed here is pure, the strictest layer.
 fn layer(module: &str) -> Layer {
     match module {
         "platform" => Layer::Platform,
@@ -24,7 +24,7 @@ fn layer(module: &str) -> Layer {
     }
 }
 
-/// What lies outside of the crate, and the top modules that may name it.
+/// External crates and modules, and the top modules that may name them.
 const CONFINED: [(&str, &[&str]); 13] = [
     ("axum", &["server"]),
     ("clap", &["cli", "main"]),
@@ -41,7 +41,7 @@ const CONFINED: [(&str, &[&str]); 13] = [
     ("zstd", &["archive"]),
 ];
 
-/// What only the faces may do: print, ask the clock, read the environment.
+/// Reserved for the faces: printing, the clock, the environment.
 const OF_THE_FACES: [&str; 11] = [
     "std::env",
     "std::io::stdin",
@@ -56,10 +56,10 @@ const OF_THE_FACES: [&str; 11] = [
     "std::time::SystemTime::now",
 ];
 
-/// What pure modules may not do: files, processes, networks.
+/// Forbidden in pure modules: files, processes, networks.
 const NOT_PURE: [&str; 3] = ["std::fs", "std::net", "std::process"];
 
-/// What adapters may use of a neighbour: archives are read out of stores.
+/// What adapters may use of another adapter: archives are read from stores.
 const SHARED: [(&str, &str, &str); 1] = [("archive", "store", "ReadAt")];
 
 /// Every breach of a rule, as `file: what it does`.
@@ -92,7 +92,7 @@ pub fn breaches(tree: &Tree) -> BTreeSet<String> {
             }
         }
         if layer(top) < Layer::Faces {
-            // What to do about an error is a value there, and each face words it in its own way.
+            // The remedy for an error is a value there, and each face words it.
             let flags = source.texts.iter().flat_map(|text| flags(text));
             flags.for_each(|flag| breach(format!("names the flag {flag}, which belongs to the faces")));
         }
@@ -101,7 +101,7 @@ pub fn breaches(tree: &Tree) -> BTreeSet<String> {
         }
     }
     for (folder, names) in tree.circles() {
-        // A line for each name: a circle that loses a member is no new one.
+        // One line per name: a circle that loses a member is not a new one.
         found.extend(names.iter().map(|name| format!("{folder}/: {name} is in a circle")));
     }
     found
