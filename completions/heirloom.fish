@@ -24,8 +24,8 @@ function __fish_heirloom_using_subcommand
     contains -- $cmd[1] $argv
 end
 
-complete -c heirloom -n "__fish_heirloom_needs_command" -l config -d 'Read this configuration file, and no other [env: HEIRLOOM_CONFIG]' -r -F
-complete -c heirloom -n "__fish_heirloom_needs_command" -l dir -d 'Keep and find the archives in this folder [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
+complete -c heirloom -n "__fish_heirloom_needs_command" -l config -d 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]' -r -F
+complete -c heirloom -n "__fish_heirloom_needs_command" -l dir -d 'The folder with the archives [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
 complete -c heirloom -n "__fish_heirloom_needs_command" -l color -d 'Colour the output' -r -f -a "auto\t'At a terminal, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
@@ -34,28 +34,28 @@ always\t'Always'
 never\t'Never'"
 complete -c heirloom -n "__fish_heirloom_needs_command" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
 complete -c heirloom -n "__fish_heirloom_needs_command" -s q -l quiet -d 'Print errors only'
-complete -c heirloom -n "__fish_heirloom_needs_command" -s v -l verbose -d 'Tell more about what is being done'
+complete -c heirloom -n "__fish_heirloom_needs_command" -s v -l verbose -d 'Print more detail'
 complete -c heirloom -n "__fish_heirloom_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c heirloom -n "__fish_heirloom_needs_command" -s V -l version -d 'Print version'
 complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "backup" -d 'Back up databases into one verified archive'
-complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "restore" -d 'Put databases back from an archive'
+complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "restore" -d 'Restore databases from an archive'
 complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "list" -d 'List the archives of the store, newest first'
 complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "show" -d 'Show everything that an archive says about itself'
 complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "verify" -d 'Prove that archives can be restored'
 complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "health" -d 'Check the health of databases and backups'
-complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "rotate" -d 'Remove archives that the rotation does not keep: grandfather, father, son'
-complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "cleanup" -d 'Remove archives beyond a number, an age or a total size, and what dead runs left'
+complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "rotate" -d 'Remove archives that the rotation does not keep (grandfather-father-son)'
+complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "cleanup" -d 'Remove archives beyond a number, an age or a total size, and leftovers of interrupted runs'
 complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "delete" -d 'Delete archives for good'
 complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "pin" -d 'Keep an archive whatever the retention policy says'
 complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "unpin" -d 'Let the retention policy decide about an archive again'
 complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "accept" -d 'Accept that an archive holds far less than the ones before it'
-complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "log" -d 'Show what was done when'
-complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "guard" -d 'Run a command, and put the databases back where it fails'
+complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "log" -d 'Show the activity log'
+complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "guard" -d 'Run a command, and roll the databases back if it fails'
 complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "config" -d 'Create, show or check the configuration'
 complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "completions" -d 'Print the completion script of a shell'
-complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l set -d 'The set: which of the configured ones, or what several files are called together' -r
+complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l set -d 'The configured set, or a name for several files together' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l only -d 'Only this database of the set; may be repeated' -r
-complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l name -d 'Name the archive, instead of by set and time' -r
+complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l name -d 'Name of the archive; by default made of set and time' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l note -d 'Store a note in the archive' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l kind -d 'Why the archive is made' -r -f -a "manual\t''
 scheduled\t''
@@ -64,13 +64,13 @@ final\t''"
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l check -d 'How thoroughly the copy is checked' -r -f -a "full\t'Everything SQLite can check'
 quick\t'Pages and rows, not indexes against tables'
 none\t'Nothing; the archive is still read back'"
-complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l if-older-than -d 'Do nothing if every database has a good archive of this set, host and path that is younger, such as 20h' -r
+complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l if-older-than -d 'Do nothing if every database has a good archive younger than this, such as 20h' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l compression-level -d 'Level of compression, 1 (fast) to 12 (small)' -r
-complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l threads -d 'Threads that compress; all cores if not given' -r
+complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l threads -d 'Threads that compress; by default one for each core' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l keep -d 'With --cleanup: keep the newest N archives' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l busy-timeout -d 'How long to wait for a lock of another process' -r
-complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l config -d 'Read this configuration file, and no other [env: HEIRLOOM_CONFIG]' -r -F
-complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l dir -d 'Keep and find the archives in this folder [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l config -d 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l dir -d 'The folder with the archives [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l color -d 'Colour the output' -r -f -a "auto\t'At a terminal, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
@@ -80,15 +80,15 @@ never\t'Never'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l vacuum -d 'Leave free pages out of the copy (VACUUM)'
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l no-vacuum -d 'Copy the database page by page as it is'
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l keep-damaged -d 'Keep a damaged database, marked as damaged, instead of refusing it'
-complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l if-exists -d 'Succeed where a database does not exist yet, for a first deployment'
+complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l if-exists -d 'Succeed if a database does not exist yet, for a first deployment'
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l dry-run -d 'Print what would be backed up, and stop'
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l no-compress -d 'Write a plain tar'
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l rotate -d 'After a good backup, remove what the rotation policy of the configuration does not keep (see `heirloom rotate`)'
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l cleanup -d 'After a good backup, remove what is beyond the limits (see `heirloom cleanup`)'
-complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l new-store -d 'Accept what lies at the path of the store: a new store, or one more that is known there'
+complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l new-store -d 'Accept a new or another store at the path of the store'
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -s q -l quiet -d 'Print errors only'
-complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -s v -l verbose -d 'Tell more about what is being done'
+complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -s v -l verbose -d 'Print more detail'
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l at -d 'The newest archive at or before this time: 2026-03-01T03:00:00Z, \'2026-03-01 03:00\', or 2026-03-01 for the end of that day' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l from -d 'With `latest` or --at: archives of another host, of a database at another path, or both: HOST, PATH or HOST:PATH' -r
@@ -99,37 +99,37 @@ complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l set -d 'On
 complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l check -d 'How thoroughly the unpacked databases are checked' -r -f -a "full\t'Everything SQLite can check'
 quick\t'Pages and rows, not indexes against tables'
 none\t'Nothing; the archive is still read back'"
-complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l time-zone -d 'The zone of times that carry none, such as Europe/Berlin' -r
+complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l time-zone -d 'Time zone of times without one, such as Europe/Berlin' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l busy-timeout -d 'How long to wait for a lock of another process' -r
-complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l config -d 'Read this configuration file, and no other [env: HEIRLOOM_CONFIG]' -r -F
-complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l dir -d 'Keep and find the archives in this folder [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l config -d 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l dir -d 'The folder with the archives [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l color -d 'Colour the output' -r -f -a "auto\t'At a terminal, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l progress -d 'Show a progress bar on stderr' -r -f -a "auto\t'At a terminal'
 always\t'Always'
 never\t'Never'"
-complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l fresh -d 'This is a first deployment: archives of other hosts and paths do not count, and without own ones nothing is restored'
-complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l accept-older -d 'Restore the newest archive that is there although this host remembers making a newer one'
-complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l to-original -d 'Restore to the paths recorded in the archive, whatever the configuration says and wherever it was made'
+complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l fresh -d 'First deployment: ignore archives of other hosts and paths, and restore nothing if there are no others'
+complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l accept-older -d 'Restore the newest archive of the store although this host has made a newer one'
+complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l to-original -d 'Restore to the paths recorded in the archive, whatever the configuration says'
 complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l force -d 'Replace what exists without asking'
 complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l allow-damaged -d 'Restore a damaged archive as far as it can be read; pages that cannot be read become zeros'
-complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l rebuild-indexes -d 'Rebuild the indexes that need it, in the copy, before it is put in place'
+complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l rebuild-indexes -d 'Rebuild damaged indexes in the copy before it replaces the database'
 complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l dry-run -d 'Print what would be done, and stop'
 complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l no-safety-backup -d 'Do not back up what is replaced; such a restore cannot be undone'
-complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l offline -d 'Replace the file itself, after proof that nobody has it open'
-complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l assume-unused -d 'With `--offline`: go on although not every process could be seen'
+complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l offline -d 'Replace the file itself after checking that no process has it open'
+complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l assume-unused -d 'With `--offline`: continue although not every process could be checked'
 complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l if-missing -d 'Restore only what does not exist'
-complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l if-backup-exists -d 'Succeed where there is no backup yet'
-complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l undo -d 'Take back the newest restore or rollback; with a safety backup as ARCHIVE, that one'
+complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l if-backup-exists -d 'Succeed if there is no backup yet'
+complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l undo -d 'Undo the newest restore or rollback, or the one that ARCHIVE, a safety backup, was taken before'
 complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
 complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -s q -l quiet -d 'Print errors only'
-complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -s v -l verbose -d 'Tell more about what is being done'
+complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -s v -l verbose -d 'Print more detail'
 complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c heirloom -n "__fish_heirloom_using_subcommand list" -l set -d 'Only archives of this set' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand list" -l limit -d 'Show at most N archives' -r
-complete -c heirloom -n "__fish_heirloom_using_subcommand list" -l config -d 'Read this configuration file, and no other [env: HEIRLOOM_CONFIG]' -r -F
-complete -c heirloom -n "__fish_heirloom_using_subcommand list" -l dir -d 'Keep and find the archives in this folder [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand list" -l config -d 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand list" -l dir -d 'The folder with the archives [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand list" -l color -d 'Colour the output' -r -f -a "auto\t'At a terminal, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
@@ -138,11 +138,11 @@ always\t'Always'
 never\t'Never'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand list" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
 complete -c heirloom -n "__fish_heirloom_using_subcommand list" -s q -l quiet -d 'Print errors only'
-complete -c heirloom -n "__fish_heirloom_using_subcommand list" -s v -l verbose -d 'Tell more about what is being done'
+complete -c heirloom -n "__fish_heirloom_using_subcommand list" -s v -l verbose -d 'Print more detail'
 complete -c heirloom -n "__fish_heirloom_using_subcommand list" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c heirloom -n "__fish_heirloom_using_subcommand show" -l set -d 'Only archives of this set' -r
-complete -c heirloom -n "__fish_heirloom_using_subcommand show" -l config -d 'Read this configuration file, and no other [env: HEIRLOOM_CONFIG]' -r -F
-complete -c heirloom -n "__fish_heirloom_using_subcommand show" -l dir -d 'Keep and find the archives in this folder [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand show" -l config -d 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand show" -l dir -d 'The folder with the archives [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand show" -l color -d 'Colour the output' -r -f -a "auto\t'At a terminal, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
@@ -151,14 +151,14 @@ always\t'Always'
 never\t'Never'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand show" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
 complete -c heirloom -n "__fish_heirloom_using_subcommand show" -s q -l quiet -d 'Print errors only'
-complete -c heirloom -n "__fish_heirloom_using_subcommand show" -s v -l verbose -d 'Tell more about what is being done'
+complete -c heirloom -n "__fish_heirloom_using_subcommand show" -s v -l verbose -d 'Print more detail'
 complete -c heirloom -n "__fish_heirloom_using_subcommand show" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c heirloom -n "__fish_heirloom_using_subcommand verify" -l depth -d 'How deep to look' -r -f -a "quick\t'Structure and digests'
+complete -c heirloom -n "__fish_heirloom_using_subcommand verify" -l depth -d 'How thoroughly archives are verified' -r -f -a "quick\t'Structure and digests'
 standard\t'Also unpacked, integrity checked, and compared with the metadata'
 deep\t'Also every row read'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand verify" -l set -d 'Only archives of this set' -r
-complete -c heirloom -n "__fish_heirloom_using_subcommand verify" -l config -d 'Read this configuration file, and no other [env: HEIRLOOM_CONFIG]' -r -F
-complete -c heirloom -n "__fish_heirloom_using_subcommand verify" -l dir -d 'Keep and find the archives in this folder [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand verify" -l config -d 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand verify" -l dir -d 'The folder with the archives [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand verify" -l color -d 'Colour the output' -r -f -a "auto\t'At a terminal, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
@@ -168,16 +168,16 @@ never\t'Never'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand verify" -l all -d 'Every archive of the store'
 complete -c heirloom -n "__fish_heirloom_using_subcommand verify" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
 complete -c heirloom -n "__fish_heirloom_using_subcommand verify" -s q -l quiet -d 'Print errors only'
-complete -c heirloom -n "__fish_heirloom_using_subcommand verify" -s v -l verbose -d 'Tell more about what is being done'
+complete -c heirloom -n "__fish_heirloom_using_subcommand verify" -s v -l verbose -d 'Print more detail'
 complete -c heirloom -n "__fish_heirloom_using_subcommand verify" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c heirloom -n "__fish_heirloom_using_subcommand health" -l set -d 'The set: which of the configured ones, or what several files are called together' -r
+complete -c heirloom -n "__fish_heirloom_using_subcommand health" -l set -d 'The configured set, or a name for several files together' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand health" -l only -d 'Only this database of the set; may be repeated' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand health" -l check -d 'How thoroughly a copy of each database is checked; `none` makes no copy' -r -f -a "full\t'Everything SQLite can check'
 quick\t'Pages and rows, not indexes against tables'
 none\t'Nothing; the archive is still read back'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand health" -l output -d 'With --prometheus: write the metrics to this file, all at once, for the textfile collector' -r -F
-complete -c heirloom -n "__fish_heirloom_using_subcommand health" -l config -d 'Read this configuration file, and no other [env: HEIRLOOM_CONFIG]' -r -F
-complete -c heirloom -n "__fish_heirloom_using_subcommand health" -l dir -d 'Keep and find the archives in this folder [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand health" -l config -d 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand health" -l dir -d 'The folder with the archives [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand health" -l color -d 'Colour the output' -r -f -a "auto\t'At a terminal, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
@@ -189,44 +189,44 @@ complete -c heirloom -n "__fish_heirloom_using_subcommand health" -l nagios -d '
 complete -c heirloom -n "__fish_heirloom_using_subcommand health" -l prometheus -d 'Print metrics in the text format of Prometheus'
 complete -c heirloom -n "__fish_heirloom_using_subcommand health" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
 complete -c heirloom -n "__fish_heirloom_using_subcommand health" -s q -l quiet -d 'Print errors only'
-complete -c heirloom -n "__fish_heirloom_using_subcommand health" -s v -l verbose -d 'Tell more about what is being done'
+complete -c heirloom -n "__fish_heirloom_using_subcommand health" -s v -l verbose -d 'Print more detail'
 complete -c heirloom -n "__fish_heirloom_using_subcommand health" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l keep-last -d 'Keep the newest N archives' -r
-complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l keep-hourly -d 'Keep one archive an hour, of N hours' -r
-complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l keep-daily -d 'Keep one archive a day, of N days' -r
-complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l keep-weekly -d 'Keep one archive a week, of N weeks' -r
-complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l keep-monthly -d 'Keep one archive a month, of N months' -r
-complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l keep-yearly -d 'Keep one archive a year, of N years' -r
-complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l set -d 'Only archives of this set; without it those of the configured sets, or all' -r
-complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l gone -d 'Of databases that are not there any more and got no archive for this long, such as 90d, keep only the newest archive' -r
-complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l time-zone -d 'Where days, weeks, months and years begin, such as Europe/Berlin' -r
-complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l simulate -d 'Print what would exist after this long, and touch no store' -r
+complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l keep-hourly -d 'Keep one archive per hour for N hours' -r
+complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l keep-daily -d 'Keep one archive per day for N days' -r
+complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l keep-weekly -d 'Keep one archive per week for N weeks' -r
+complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l keep-monthly -d 'Keep one archive per month for N months' -r
+complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l keep-yearly -d 'Keep one archive per year for N years' -r
+complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l set -d 'Only archives of this set; by default those of the configured sets, or all' -r
+complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l gone -d 'Keep only the newest archive of databases that no longer exist and got no archive for this long, such as 90d' -r
+complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l time-zone -d 'Time zone in which days, weeks, months and years start, such as Europe/Berlin' -r
+complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l simulate -d 'Print which archives would exist after this long; no store is read or changed' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l every -d 'How often a backup is made in the simulation' -r
-complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l config -d 'Read this configuration file, and no other [env: HEIRLOOM_CONFIG]' -r -F
-complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l dir -d 'Keep and find the archives in this folder [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l config -d 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l dir -d 'The folder with the archives [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l color -d 'Colour the output' -r -f -a "auto\t'At a terminal, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l progress -d 'Show a progress bar on stderr' -r -f -a "auto\t'At a terminal'
 always\t'Always'
 never\t'Never'"
-complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l all-hosts -d 'Include archives of other hosts; without it they are counted and left alone'
+complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l all-hosts -d 'Include archives of other hosts; by default they are only counted'
 complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l include-plain -d 'Count and remove plain databases and archives of other tools, too'
 complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l all -d 'With --gone: remove the newest archive, too; asks, or needs --force'
 complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l dry-run -d 'Print the plan, and stop'
 complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l force -d 'Do not ask'
 complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
 complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -s q -l quiet -d 'Print errors only'
-complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -s v -l verbose -d 'Tell more about what is being done'
+complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -s v -l verbose -d 'Print more detail'
 complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l keep -d 'Keep the newest N good archives of each stream' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l max-age -d 'Remove archives that are older, such as 90d' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l max-size -d 'Keep the newest archives of each stream that together are no larger, such as 20GB' -r
-complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l set -d 'Only archives of this set; without it those of the configured sets, or all' -r
-complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l gone -d 'Of databases that are not there any more and got no archive for this long, such as 90d, keep only the newest archive' -r
-complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l time-zone -d 'Where days, weeks, months and years begin, such as Europe/Berlin' -r
-complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l config -d 'Read this configuration file, and no other [env: HEIRLOOM_CONFIG]' -r -F
-complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l dir -d 'Keep and find the archives in this folder [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l set -d 'Only archives of this set; by default those of the configured sets, or all' -r
+complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l gone -d 'Keep only the newest archive of databases that no longer exist and got no archive for this long, such as 90d' -r
+complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l time-zone -d 'Time zone in which days, weeks, months and years start, such as Europe/Berlin' -r
+complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l config -d 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l dir -d 'The folder with the archives [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l color -d 'Colour the output' -r -f -a "auto\t'At a terminal, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
@@ -234,32 +234,32 @@ complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l progress -
 always\t'Always'
 never\t'Never'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l damaged -d 'Read archives that are marked as damaged once more, and remove those that are'
-complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l all-hosts -d 'Include archives of other hosts; without it they are counted and left alone'
+complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l all-hosts -d 'Include archives of other hosts; by default they are only counted'
 complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l include-plain -d 'Count and remove plain databases and archives of other tools, too'
 complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l all -d 'With --gone: remove the newest archive, too; asks, or needs --force'
 complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l dry-run -d 'Print the plan, and stop'
 complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l force -d 'Do not ask'
 complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
 complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -s q -l quiet -d 'Print errors only'
-complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -s v -l verbose -d 'Tell more about what is being done'
+complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -s v -l verbose -d 'Print more detail'
 complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c heirloom -n "__fish_heirloom_using_subcommand delete" -l config -d 'Read this configuration file, and no other [env: HEIRLOOM_CONFIG]' -r -F
-complete -c heirloom -n "__fish_heirloom_using_subcommand delete" -l dir -d 'Keep and find the archives in this folder [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand delete" -l config -d 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand delete" -l dir -d 'The folder with the archives [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand delete" -l color -d 'Colour the output' -r -f -a "auto\t'At a terminal, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand delete" -l progress -d 'Show a progress bar on stderr' -r -f -a "auto\t'At a terminal'
 always\t'Always'
 never\t'Never'"
-complete -c heirloom -n "__fish_heirloom_using_subcommand delete" -l force -d 'Answer the question with yes'
+complete -c heirloom -n "__fish_heirloom_using_subcommand delete" -l force -d 'Do not ask'
 complete -c heirloom -n "__fish_heirloom_using_subcommand delete" -l even-last -d 'Delete the last good archive of a database, too'
 complete -c heirloom -n "__fish_heirloom_using_subcommand delete" -l dry-run -d 'Print what would be deleted, and stop'
 complete -c heirloom -n "__fish_heirloom_using_subcommand delete" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
 complete -c heirloom -n "__fish_heirloom_using_subcommand delete" -s q -l quiet -d 'Print errors only'
-complete -c heirloom -n "__fish_heirloom_using_subcommand delete" -s v -l verbose -d 'Tell more about what is being done'
+complete -c heirloom -n "__fish_heirloom_using_subcommand delete" -s v -l verbose -d 'Print more detail'
 complete -c heirloom -n "__fish_heirloom_using_subcommand delete" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c heirloom -n "__fish_heirloom_using_subcommand pin" -l config -d 'Read this configuration file, and no other [env: HEIRLOOM_CONFIG]' -r -F
-complete -c heirloom -n "__fish_heirloom_using_subcommand pin" -l dir -d 'Keep and find the archives in this folder [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand pin" -l config -d 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand pin" -l dir -d 'The folder with the archives [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand pin" -l color -d 'Colour the output' -r -f -a "auto\t'At a terminal, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
@@ -268,10 +268,10 @@ always\t'Always'
 never\t'Never'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand pin" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
 complete -c heirloom -n "__fish_heirloom_using_subcommand pin" -s q -l quiet -d 'Print errors only'
-complete -c heirloom -n "__fish_heirloom_using_subcommand pin" -s v -l verbose -d 'Tell more about what is being done'
+complete -c heirloom -n "__fish_heirloom_using_subcommand pin" -s v -l verbose -d 'Print more detail'
 complete -c heirloom -n "__fish_heirloom_using_subcommand pin" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c heirloom -n "__fish_heirloom_using_subcommand unpin" -l config -d 'Read this configuration file, and no other [env: HEIRLOOM_CONFIG]' -r -F
-complete -c heirloom -n "__fish_heirloom_using_subcommand unpin" -l dir -d 'Keep and find the archives in this folder [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand unpin" -l config -d 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand unpin" -l dir -d 'The folder with the archives [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand unpin" -l color -d 'Colour the output' -r -f -a "auto\t'At a terminal, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
@@ -280,10 +280,10 @@ always\t'Always'
 never\t'Never'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand unpin" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
 complete -c heirloom -n "__fish_heirloom_using_subcommand unpin" -s q -l quiet -d 'Print errors only'
-complete -c heirloom -n "__fish_heirloom_using_subcommand unpin" -s v -l verbose -d 'Tell more about what is being done'
+complete -c heirloom -n "__fish_heirloom_using_subcommand unpin" -s v -l verbose -d 'Print more detail'
 complete -c heirloom -n "__fish_heirloom_using_subcommand unpin" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c heirloom -n "__fish_heirloom_using_subcommand accept" -l config -d 'Read this configuration file, and no other [env: HEIRLOOM_CONFIG]' -r -F
-complete -c heirloom -n "__fish_heirloom_using_subcommand accept" -l dir -d 'Keep and find the archives in this folder [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand accept" -l config -d 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand accept" -l dir -d 'The folder with the archives [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand accept" -l color -d 'Colour the output' -r -f -a "auto\t'At a terminal, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
@@ -292,48 +292,48 @@ always\t'Always'
 never\t'Never'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand accept" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
 complete -c heirloom -n "__fish_heirloom_using_subcommand accept" -s q -l quiet -d 'Print errors only'
-complete -c heirloom -n "__fish_heirloom_using_subcommand accept" -s v -l verbose -d 'Tell more about what is being done'
+complete -c heirloom -n "__fish_heirloom_using_subcommand accept" -s v -l verbose -d 'Print more detail'
 complete -c heirloom -n "__fish_heirloom_using_subcommand accept" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c heirloom -n "__fish_heirloom_using_subcommand log" -l since -d 'Only what is not older than this: a span (7d) or a time (2026-03-01T03:00:00Z)' -r
-complete -c heirloom -n "__fish_heirloom_using_subcommand log" -l config -d 'Read this configuration file, and no other [env: HEIRLOOM_CONFIG]' -r -F
-complete -c heirloom -n "__fish_heirloom_using_subcommand log" -l dir -d 'Keep and find the archives in this folder [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand log" -l since -d 'Only entries since then: a span (7d) or a time (2026-03-01T03:00:00Z)' -r
+complete -c heirloom -n "__fish_heirloom_using_subcommand log" -l config -d 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand log" -l dir -d 'The folder with the archives [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand log" -l color -d 'Colour the output' -r -f -a "auto\t'At a terminal, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand log" -l progress -d 'Show a progress bar on stderr' -r -f -a "auto\t'At a terminal'
 always\t'Always'
 never\t'Never'"
-complete -c heirloom -n "__fish_heirloom_using_subcommand log" -l failed -d 'Only what did not end well'
+complete -c heirloom -n "__fish_heirloom_using_subcommand log" -l failed -d 'Only entries that failed or found problems'
 complete -c heirloom -n "__fish_heirloom_using_subcommand log" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
 complete -c heirloom -n "__fish_heirloom_using_subcommand log" -s q -l quiet -d 'Print errors only'
-complete -c heirloom -n "__fish_heirloom_using_subcommand log" -s v -l verbose -d 'Tell more about what is being done'
+complete -c heirloom -n "__fish_heirloom_using_subcommand log" -s v -l verbose -d 'Print more detail'
 complete -c heirloom -n "__fish_heirloom_using_subcommand log" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c heirloom -n "__fish_heirloom_using_subcommand guard" -l set -d 'The set: which of the configured ones, or what several files are called together' -r
+complete -c heirloom -n "__fish_heirloom_using_subcommand guard" -l set -d 'The configured set, or a name for several files together' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand guard" -l only -d 'Only this database of the set; may be repeated' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand guard" -l health-command -d 'Must succeed after the command; run by `sh -c`' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand guard" -l health-url -d 'Must answer with a status from 200 to 399 after the command (http only)' -r
-complete -c heirloom -n "__fish_heirloom_using_subcommand guard" -l health-timeout -d 'How long the health checks are tried again until they pass' -r
+complete -c heirloom -n "__fish_heirloom_using_subcommand guard" -l health-timeout -d 'How long to retry the health checks until they pass' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand guard" -l timeout -d 'End the command after this time, such as 10m; that is a failure' -r
-complete -c heirloom -n "__fish_heirloom_using_subcommand guard" -l kill-after -d 'How long a command that was told to end may take before it is killed' -r
-complete -c heirloom -n "__fish_heirloom_using_subcommand guard" -l note -d 'Remember this text with the backup' -r
+complete -c heirloom -n "__fish_heirloom_using_subcommand guard" -l kill-after -d 'Time between SIGTERM and SIGKILL' -r
+complete -c heirloom -n "__fish_heirloom_using_subcommand guard" -l note -d 'Store a note in the backup' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand guard" -l busy-timeout -d 'How long to wait for a lock of another process' -r
-complete -c heirloom -n "__fish_heirloom_using_subcommand guard" -l config -d 'Read this configuration file, and no other [env: HEIRLOOM_CONFIG]' -r -F
-complete -c heirloom -n "__fish_heirloom_using_subcommand guard" -l dir -d 'Keep and find the archives in this folder [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand guard" -l config -d 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand guard" -l dir -d 'The folder with the archives [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand guard" -l color -d 'Colour the output' -r -f -a "auto\t'At a terminal, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand guard" -l progress -d 'Show a progress bar on stderr' -r -f -a "auto\t'At a terminal'
 always\t'Always'
 never\t'Never'"
-complete -c heirloom -n "__fish_heirloom_using_subcommand guard" -l no-rollback -d 'Do not put anything back; say what would be, and how'
-complete -c heirloom -n "__fish_heirloom_using_subcommand guard" -l if-exists -d 'Go on where a database does not exist yet, for a first deployment; what the command makes is not taken back'
-complete -c heirloom -n "__fish_heirloom_using_subcommand guard" -l new-store -d 'Accept what lies at the path of the store: a new store, or one more that is known there'
+complete -c heirloom -n "__fish_heirloom_using_subcommand guard" -l no-rollback -d 'Do not roll back; print what would be restored, and how'
+complete -c heirloom -n "__fish_heirloom_using_subcommand guard" -l if-exists -d 'Continue if a database does not exist yet, for a first deployment; what the command creates is not rolled back'
+complete -c heirloom -n "__fish_heirloom_using_subcommand guard" -l new-store -d 'Accept a new or another store at the path of the store'
 complete -c heirloom -n "__fish_heirloom_using_subcommand guard" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
 complete -c heirloom -n "__fish_heirloom_using_subcommand guard" -s q -l quiet -d 'Print errors only'
-complete -c heirloom -n "__fish_heirloom_using_subcommand guard" -s v -l verbose -d 'Tell more about what is being done'
+complete -c heirloom -n "__fish_heirloom_using_subcommand guard" -s v -l verbose -d 'Print more detail'
 complete -c heirloom -n "__fish_heirloom_using_subcommand guard" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c heirloom -n "__fish_heirloom_using_subcommand config; and not __fish_seen_subcommand_from show check init" -l config -d 'Read this configuration file, and no other [env: HEIRLOOM_CONFIG]' -r -F
-complete -c heirloom -n "__fish_heirloom_using_subcommand config; and not __fish_seen_subcommand_from show check init" -l dir -d 'Keep and find the archives in this folder [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand config; and not __fish_seen_subcommand_from show check init" -l config -d 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand config; and not __fish_seen_subcommand_from show check init" -l dir -d 'The folder with the archives [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and not __fish_seen_subcommand_from show check init" -l color -d 'Colour the output' -r -f -a "auto\t'At a terminal, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
@@ -342,13 +342,13 @@ always\t'Always'
 never\t'Never'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and not __fish_seen_subcommand_from show check init" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and not __fish_seen_subcommand_from show check init" -s q -l quiet -d 'Print errors only'
-complete -c heirloom -n "__fish_heirloom_using_subcommand config; and not __fish_seen_subcommand_from show check init" -s v -l verbose -d 'Tell more about what is being done'
+complete -c heirloom -n "__fish_heirloom_using_subcommand config; and not __fish_seen_subcommand_from show check init" -s v -l verbose -d 'Print more detail'
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and not __fish_seen_subcommand_from show check init" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and not __fish_seen_subcommand_from show check init" -f -a "show" -d 'Print the settings in force, and where each comes from'
-complete -c heirloom -n "__fish_heirloom_using_subcommand config; and not __fish_seen_subcommand_from show check init" -f -a "check" -d 'Test the settings: keys, values, databases and store'
+complete -c heirloom -n "__fish_heirloom_using_subcommand config; and not __fish_seen_subcommand_from show check init" -f -a "check" -d 'Check the settings: keys, values, databases and store'
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and not __fish_seen_subcommand_from show check init" -f -a "init" -d 'Write a commented configuration file'
-complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from show" -l config -d 'Read this configuration file, and no other [env: HEIRLOOM_CONFIG]' -r -F
-complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from show" -l dir -d 'Keep and find the archives in this folder [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from show" -l config -d 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from show" -l dir -d 'The folder with the archives [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from show" -l color -d 'Colour the output' -r -f -a "auto\t'At a terminal, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
@@ -357,10 +357,10 @@ always\t'Always'
 never\t'Never'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from show" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from show" -s q -l quiet -d 'Print errors only'
-complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from show" -s v -l verbose -d 'Tell more about what is being done'
+complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from show" -s v -l verbose -d 'Print more detail'
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from check" -l config -d 'Read this configuration file, and no other [env: HEIRLOOM_CONFIG]' -r -F
-complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from check" -l dir -d 'Keep and find the archives in this folder [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from check" -l config -d 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from check" -l dir -d 'The folder with the archives [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from check" -l color -d 'Colour the output' -r -f -a "auto\t'At a terminal, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
@@ -369,10 +369,10 @@ always\t'Always'
 never\t'Never'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from check" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from check" -s q -l quiet -d 'Print errors only'
-complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from check" -s v -l verbose -d 'Tell more about what is being done'
+complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from check" -s v -l verbose -d 'Print more detail'
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from check" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from init" -l config -d 'Read this configuration file, and no other [env: HEIRLOOM_CONFIG]' -r -F
-complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from init" -l dir -d 'Keep and find the archives in this folder [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from init" -l config -d 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from init" -l dir -d 'The folder with the archives [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from init" -l color -d 'Colour the output' -r -f -a "auto\t'At a terminal, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
@@ -381,10 +381,10 @@ always\t'Always'
 never\t'Never'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from init" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from init" -s q -l quiet -d 'Print errors only'
-complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from init" -s v -l verbose -d 'Tell more about what is being done'
+complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from init" -s v -l verbose -d 'Print more detail'
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from init" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c heirloom -n "__fish_heirloom_using_subcommand completions" -l config -d 'Read this configuration file, and no other [env: HEIRLOOM_CONFIG]' -r -F
-complete -c heirloom -n "__fish_heirloom_using_subcommand completions" -l dir -d 'Keep and find the archives in this folder [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand completions" -l config -d 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand completions" -l dir -d 'The folder with the archives [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand completions" -l color -d 'Colour the output' -r -f -a "auto\t'At a terminal, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
@@ -393,5 +393,5 @@ always\t'Always'
 never\t'Never'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand completions" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
 complete -c heirloom -n "__fish_heirloom_using_subcommand completions" -s q -l quiet -d 'Print errors only'
-complete -c heirloom -n "__fish_heirloom_using_subcommand completions" -s v -l verbose -d 'Tell more about what is being done'
+complete -c heirloom -n "__fish_heirloom_using_subcommand completions" -s v -l verbose -d 'Print more detail'
 complete -c heirloom -n "__fish_heirloom_using_subcommand completions" -s h -l help -d 'Print help (see more with \'--help\')'

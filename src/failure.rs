@@ -158,6 +158,8 @@ pub enum Remedy {
 
     /// A target has to be named, because nothing is known about where this database belongs.
     NameTarget(Box<Unplaced>),
+    /// A database does not exist although an archive of it does: restore it.
+    RestoreLost(Box<Unrestored>),
     /// One file was named for several databases: choose one, or name a folder.
     ChooseDatabaseOrFolder {
         /// The first of them.
@@ -182,6 +184,23 @@ pub enum Remedy {
     NameStoreOrNoSafety,
     /// The indexes cannot be rebuilt: restore without that.
     LeaveIndexes,
+    /// It is no safety backup: restore it.
+    RestoreIt {
+        /// The archive, as it can be named again.
+        archive: String,
+    },
+    /// The paths that a safety backup records are those of another host: they can be used here if that is meant.
+    UndoToOriginal {
+        /// The archive, as it can be named again.
+        archive: String,
+    },
+    /// The path of a database is not known: name the file.
+    UndoToFile {
+        /// The safety backup.
+        archive: String,
+        /// The database.
+        database: Name,
+    },
     /// No restore can be undone in this store.
     NothingToUndo,
     /// A setting uses a variable that is not set.
@@ -215,6 +234,17 @@ pub struct Unplaced {
     pub example: String,
     /// Whether the archive records a path.
     pub recorded: bool,
+}
+
+/// A database that does not exist although an archive of it does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unrestored {
+    /// The newest archive of it.
+    pub archive: String,
+    /// Its name in the archive.
+    pub database: Name,
+    /// Where it was.
+    pub target: String,
 }
 
 impl From<String> for Remedy {

@@ -7,6 +7,8 @@ use std::fmt;
 /// A part of an operation that takes long enough to be shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Stage {
+    /// Waiting for locks until databases can be copied as they are at one point in time; counts nothing.
+    Lock,
     /// Copying a live database; counts bytes.
     Copy,
     /// Checking, hashing and compressing the copy; counts bytes.
@@ -19,6 +21,8 @@ pub enum Stage {
     Check,
     /// Writing a database in place; counts bytes.
     Replace,
+    /// Giving a finished archive its name in the store; counts nothing.
+    Commit,
     /// Uploading a finished archive to a remote store; counts bytes.
     Upload,
     /// Processing archives; counts archives.

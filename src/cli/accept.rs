@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::retain::shrinks_off;
 use super::{Context, Outcome, text};
 use crate::ops::inventory::{Inventory, inventory};
+use crate::ops::jobs::retention::shrinks_off;
 use crate::ops::resolve::{Place, ResolveError};
 use crate::report::archives::Accepted;
 use crate::retention::{Limits, Retention, Scene, Shrink, accepted_with};
@@ -42,7 +42,7 @@ pub(super) fn run(args: &AcceptArgs, context: &mut Context) -> anyhow::Result<Ou
         let gone = || StoreError::NotFound { name: name.to_string(), location: store.location() };
         return Err(unread.map_or_else(|| gone().into(), |unread| ResolveError::from(unread).into()));
     };
-    let scene = Scene { shrinks_off: shrinks_off(context), ..Scene::new(context.clock.now(), context.settings.time_zone) };
+    let scene = Scene { shrinks_off: shrinks_off(&context.settings), ..Scene::new(context.clock.now(), context.settings.time_zone) };
     let open = Retention::Cleanup(Limits::default()).plan(&snapshots, &scene).open_shrinks;
     // This archive and those before it, of its own databases.
     let concerned =
@@ -70,6 +70,6 @@ pub(super) fn run(args: &AcceptArgs, context: &mut Context) -> anyhow::Result<Ou
         let (age, fell) = (text::age(shrink.created_at, context.now), text::fell(&shrink.before, &shrink.after));
         context.ui.line(format!("accepted {} ({age}): {}, {fell}", shrink.archive, text::stream(&shrink.stream)));
     }
-    context.ui.note("archives from before are removed by the usual rules from now on");
+    context.ui.note("retention applies to earlier archives again");
     Ok(Outcome::Done)
 }

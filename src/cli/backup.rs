@@ -1,28 +1,32 @@
 //! `heirloom backup`.
 
+use std::borrow::Cow;
 use std::num::NonZeroUsize;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::Context as _;
 
+use super::bar::Overall;
 use super::choice::ChoiceArgs;
 use super::invocation::Invocation;
 use super::log::Record;
+use super::stages::{self, Stages};
 use super::ui::Tone;
-use super::{Context, Outcome, Ui, remedy, text};
+use super::{Context, Outcome, Ui, bar, remedy, text};
 use crate::archive::Compression;
-use crate::config::{Check, ShrinkWatch};
-use crate::database::{Depth, Source, Timeouts};
+use crate::config::Check;
+use crate::database::Depth;
 use crate::failure::{Failure, is_interruption};
 use crate::metadata::Kind;
 use crate::names::{ArchiveName, Name, printable};
 use crate::ops::Repository;
-use crate::ops::backup::{self, Finding, IfMissing, LeftOut, Made, Note, Plan, Run};
-use crate::ops::inventory::inventory;
-use crate::ops::jobs::Chosen;
+use crate::ops::backup::{self, IfMissing, LeftOut, Made, Note, Plan};
+use crate::ops::jobs::retention::{configured_policy, limits_of};
+use crate::ops::jobs::{Chosen, backup as job};
 use crate::ops::pack::Request;
 use crate::ops::reports;
+use crate::progress::Stage;
 use crate::report::backup::{Backup, Backups, Outcome as Skip, SkippedMissing, SkippedRecent};
 use crate::retention::{self, Retention};
 use crate::snapshot::Snapshot;
@@ -30,7 +34,7 @@ use crate::store::StoreError;
 
 /// Back up databases into one verified archive
 ///
-/// Copies each database as it is at one point in time while applications go on writing, checks the copy, compresses it, reads the archive
+/// Copies each database as it is at one point in time while applications keep writing, checks the copy, compresses it, reads the archive
 /// back, and only then gives it its name. The databases themselves are not changed.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
@@ -39,13 +43,14 @@ use crate::store::StoreError;
   heirloom backup --only user --note 'before the migration'
   heirloom backup --kind scheduled --if-older-than 20h --rotate
 
-Exit codes: 0 done; 3 one of several sets failed, a damaged database was kept, one is empty, unreadable or lost, indexes must be rebuilt, most rows are gone,
-the clock is behind the newest archive, or another application uses the same set, host and path;
-10 no such database; 11 locked or busy; 13 damaged, nothing kept; 14 name taken; 15 not enough space; 16 store unreachable")]
+Exit codes: 0 done; 3 one of several sets failed, a damaged database was kept, one is empty, unreadable or lost, \
+indexes must be rebuilt, most rows are gone, the clock is behind the newest archive, or another application uses the \
+same set, host and path; 10 no such database; 11 locked or busy; 13 damaged, nothing kept; 14 name taken; 15 not \
+enough space; 16 store unreachable")]
 pub struct BackupArgs {
     #[command(flatten)]
     choice: ChoiceArgs,
-    /// Name the archive, instead of by set and time
+    /// Name of the archive; by default made of set and time
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
     /// Store a note in the archive
@@ -66,12 +71,12 @@ pub struct BackupArgs {
     /// Keep a damaged database, marked as damaged, instead of refusing it
     #[arg(long)]
     keep_damaged: bool,
-    /// Succeed where a database does not exist yet, for a first deployment
+    /// Succeed if a database does not exist yet, for a first deployment
     #[arg(long)]
     if_exists: bool,
-    /// Do nothing if every database has a good archive of this set, host and path that is younger, such as 20h
+    /// Do nothing if every database has a good archive younger than this, such as 20h
     ///
-    /// Makes a second schedule harmless. Plain databases and archives of other tools, of other hosts or of other paths do not
+    /// Makes a second schedule harmless. Only archives of the same set, host and path count. Plain databases and archives of other tools do not
     /// count, nor do safety backups, damaged archives and those dated in the future.
     #[arg(long, value_name = "AGE", value_parser = humantime::parse_duration)]
     if_older_than: Option<Duration>,
@@ -84,7 +89,7 @@ pub struct BackupArgs {
     /// Write a plain tar
     #[arg(long, conflicts_with = "compression_level")]
     no_compress: bool,
-    /// Threads that compress; all cores if not given
+    /// Threads that compress; by default one for each core
     #[arg(long, value_name = "N")]
     threads: Option<NonZeroUsize>,
     /// After a good backup, remove what the rotation policy of the configuration does not keep (see `heirloom rotate`)
@@ -96,7 +101,7 @@ pub struct BackupArgs {
     /// With --cleanup: keep the newest N archives
     #[arg(long, value_name = "N", requires = "cleanup", value_parser = clap::value_parser!(u32).range(1..))]
     keep: Option<u32>,
-    /// Accept what lies at the path of the store: a new store, or one more that is known there
+    /// Accept a new or another store at the path of the store
     #[arg(long)]
     new_store: bool,
     /// How long to wait for a lock of another process
@@ -156,10 +161,8 @@ pub(super) fn run(args: &BackupArgs, context: &mut Context) -> anyhow::Result<Ou
     if args.new_store {
         context.stores.accept_new();
     }
-    // A store is made by its first commit: not if there is nothing that could be committed.
-    let is_there = |source: &Source| !matches!(std::fs::metadata(&source.path), Err(cause) if cause.kind() == std::io::ErrorKind::NotFound);
     let mut store = None;
-    if !args.dry_run && chosen.iter().flat_map(|set| &set.sources).any(is_there) {
+    if !args.dry_run && job::has_databases(&chosen) {
         store = Some(context.store_for_writing()?);
     }
     let mut documents = Vec::new();
@@ -205,11 +208,9 @@ fn one_set(args: &BackupArgs, context: &mut Context, store: &mut Option<Reposito
         *store = Some(context.store_for_writing()?);
     }
     let store = store.as_ref();
-    if let Some(age) = args.if_older_than
-        && let Some(young) = young_enough(&plan, age, store, context)?
-    {
-        let (name, told) = (young.name, text::age(young.created_at, context.now));
-        context.ui.summary(format!("nothing to do: {name} is from {told}"));
+    if let Some(young) = young_enough(args, &plan, store, context)? {
+        let (name, age) = (young.name, text::age(young.created_at, context.now));
+        context.ui.summary(format!("nothing to do: {name} was made {age}"));
         context.records.push(Record { set: Some(set.to_string()), ..Record::default() });
         let recent = name.to_string();
         let skipped = SkippedRecent { outcome: Skip::SkippedRecent, set, recent, created_at: young.created_at };
@@ -221,65 +222,56 @@ fn one_set(args: &BackupArgs, context: &mut Context, store: &mut Option<Reposito
     };
 
     super::undo::report_beside(context, plan.sources.iter().map(|source| source.path.as_path()), None);
-    let started = Instant::now();
-    let reading = context.reading();
-    let run = Run {
-        clock: &context.clock,
-        reading: &reading,
-        limits: Timeouts { busy: args.busy_timeout, ..Timeouts::default() },
-        temporary: &context.temporary,
-        hold: None,
-        watch_shrinks: context.settings.sets.get(&set).is_none_or(|set| set.shrink == ShrinkWatch::Warn),
-    };
     let record = Record { kind: Some(plan.request.kind.to_string()), set: Some(set.to_string()), ..Record::default() };
-    let made = match backup::execute(store, &plan, &run, &context.ui.progress()) {
-        Ok(made) => made,
+    let retention = retention(args, context)?;
+    let progress = Stages::new(context.ui.progress_in(Overall::Stages(bar::BACKUP)));
+    let done = match job::run(&plan, retention, args.busy_timeout, store, &context.surroundings(), &progress) {
+        Ok(done) => done,
         Err(error) => {
             context.records.push(record);
             return Err(error.context(format!("cannot back up \"{set}\"")));
         }
     };
-    let seconds = started.elapsed();
-    let packed = &made.packed;
+    let stages = progress.end(|stage, subject, bytes| stage_text(&plan.request, stage, subject, bytes));
+    let packed = &done.made.packed;
     context.records.push(Record {
         archive: Some(packed.archive.as_str().to_owned()),
         bytes: Some(packed.bytes),
         outcome: Some(if packed.is_damaged() { Outcome::Problems } else { Outcome::Done }),
         ..record
     });
-    report(context, store, &made, seconds);
+    report(context, store, &done.made, done.took);
+    stages::lines(&stages).for_each(|line| context.ui.detail(line));
     let words = |remedy: &_| remedy::hint(remedy, &context.typed);
-    let mut document = Box::new(reports::made(&made, store, seconds, lost, &words));
+    let mut document = Box::new(reports::made(&done.made, store, done.took, lost, &words));
     let denied = tell_denied(store, context);
-    let problems = made.notes.iter().any(Note::is_problem) || made.findings.iter().any(Finding::is_problem);
-    let outcome = if denied || problems { Outcome::Problems } else { outcome };
-    if packed.is_damaged() {
-        // A damaged database must not push good archives of it out.
-        return Ok((Backup::Made(document), Outcome::Problems));
-    }
-    let Some(retention) = retention(args, context)? else { return Ok((Backup::Made(document), outcome)) };
-    let (retained, removed) = super::retain::after_backup(retention, &made, store, context)
-        .with_context(|| format!("the backup is complete (\"{}\"), but older ones could not be removed", made.packed.archive))?;
+    let outcome = if denied || done.has_problems() { Outcome::Problems } else { outcome };
+    let Some(retained) = done.retained else { return Ok((Backup::Made(document), outcome)) };
+    let (retained, removed) = retained
+        .and_then(|report| super::retain::tell_after_backup(&report, &done.made, store, context))
+        .with_context(|| format!("the backup is complete (\"{}\"), but older ones could not be removed", done.made.packed.archive))?;
     document.retention = Some(retained);
     Ok((Backup::Made(document), if outcome == Outcome::Done { removed } else { outcome }))
 }
 
+/// Returns the archive that makes this backup unnecessary, if that was asked for and there is one.
+fn young_enough(args: &BackupArgs, plan: &Plan, store: Option<&Repository>, context: &Context) -> anyhow::Result<Option<Snapshot>> {
+    let Some(age) = args.if_older_than else { return Ok(None) };
+    let young = |store: &Repository| job::young_enough(plan, age, store, &context.surroundings(), &context.ui.progress());
+    match store.map_or_else(|| context.store().map(Cow::Owned), |store| Ok(Cow::Borrowed(store))) {
+        Ok(store) => young(&store),
+        // A dry run: where there is no store yet, there is no archive.
+        Err(StoreError::Unreachable { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// Tells which databases are not there, and returns those of which archives exist: they were lost, and this is no first deployment.
 fn tell_missing(plan: &Plan, context: &Context) -> anyhow::Result<Vec<Name>> {
-    if plan.missing.is_empty() {
-        return Ok(Vec::new());
-    }
-    let archives = match context.store() {
-        Ok(store) => inventory(&store, &context.reading(), &context.ui.progress())?.snapshots,
-        // No archive was ever made here.
-        Err(StoreError::Unreachable { cause, .. }) if cause.kind() == std::io::ErrorKind::NotFound => Vec::new(),
-        Err(error) => return Err(error.into()),
-    };
-    let set = &plan.request.set;
-    let lost = backup::lost(&plan.missing, set, &context.host, &archives);
+    let lost = job::lost(plan, || context.store(), &context.surroundings(), &context.ui.progress())?;
     for missing in &plan.missing {
         let path = super::context::quoted(&missing.path);
-        match lost.iter().find(|(source, _)| source.name == missing.name) {
+        match lost.iter().find(|(name, _)| *name == missing.name) {
             None => context.ui.note(format!("no database at {path} yet: skipped")),
             Some((_, archive)) => {
                 let words = ["restore", archive.as_str(), "--only", missing.name.as_str(), "--to", &missing.path.to_string_lossy()];
@@ -288,7 +280,7 @@ fn tell_missing(plan: &Plan, context: &Context) -> anyhow::Result<Vec<Name>> {
             }
         }
     }
-    Ok(lost.iter().map(|(source, _)| source.name.clone()).collect())
+    Ok(lost.into_iter().map(|(name, _)| name).collect())
 }
 
 /// Tells that an archive did not get the rights that the configuration asks for, if it did not.
@@ -301,45 +293,12 @@ pub(super) fn tell_denied(store: &Repository, context: &Context) -> bool {
     denied.is_some()
 }
 
-/// Returns the archive that makes this backup unnecessary, of the database whose newest good one is the oldest: every database has
-/// one in its own stream that is younger than `age`. One that is dated in the future proves nothing.
-fn young_enough(plan: &Plan, age: Duration, store: Option<&Repository>, context: &Context) -> anyhow::Result<Option<Snapshot>> {
-    let opened;
-    let store = match store {
-        Some(store) => store,
-        // A dry run: where there is no store yet, there is no archive.
-        None => match context.store() {
-            Ok(store) => {
-                opened = store;
-                &opened
-            }
-            Err(StoreError::Unreachable { .. }) => return Ok(None),
-            Err(error) => return Err(error.into()),
-        },
-    };
-    // The sets before this one may have taken hours.
-    let now = context.clock.now();
-    let age = chrono::TimeDelta::from_std(age).unwrap_or(chrono::TimeDelta::MAX);
-    let found = inventory(store, &context.reading(), &context.ui.progress())?.snapshots;
-    let young = |snapshot: &&Snapshot| snapshot.is_good() && snapshot.created_at <= now && now - snapshot.created_at < age;
-    let mut oldest: Option<&Snapshot> = None;
-    for source in &plan.sources {
-        let stream = backup::own_stream(source, &plan.request.set, &context.host.label, &found, now);
-        let of_stream = |snapshot: &&Snapshot| snapshot.databases.iter().any(|brief| brief.stream == stream);
-        let Some(newest) = found.iter().filter(of_stream).find(young) else { return Ok(None) };
-        if oldest.is_none_or(|oldest| newest.created_at < oldest.created_at) {
-            oldest = Some(newest);
-        }
-    }
-    Ok(oldest.cloned())
-}
-
 /// Returns what decides about older archives after the backup.
 fn retention(args: &BackupArgs, context: &Context) -> Result<Option<Retention>, Failure> {
     Ok(if args.rotate {
-        Some(Retention::Rotate(super::rotate::configured_policy(context)?))
+        Some(Retention::Rotate(configured_policy(&context.settings)?))
     } else if args.cleanup {
-        Some(Retention::Cleanup(super::cleanup::limits_of(retention::Limits { keep: args.keep, ..retention::Limits::default() }, context)))
+        Some(Retention::Cleanup(limits_of(retention::Limits { keep: args.keep, ..retention::Limits::default() }, &context.settings)))
     } else {
         None
     })
@@ -423,14 +382,38 @@ fn report(context: &mut Context, store: &Repository, made: &Made, took: Duration
     let path = store.path_of(packed.archive.as_str());
     let done = ui.paint(Tone::Good, "backed up");
     ui.summary(format!(
-        "{done} {}, {}: {} packed into {} and read back in {:.1} s",
+        "{done} {}{} in {}: {} packed into {} and read back",
         printable(packed.metadata.set.as_str()),
-        text::count(databases, "database"),
+        if databases > 1 { format!(", {},", text::count(databases, "database")) } else { String::new() },
+        text::took(took),
         text::bytes(unpacked),
         text::bytes(packed.bytes),
-        took.as_secs_f64()
     ));
     ui.summary(path);
+}
+
+/// Returns what was done in a stage.
+fn stage_text(request: &Request, stage: Stage, subject: &str, bytes: u64) -> String {
+    let size = text::bytes(bytes);
+    match stage {
+        Stage::Archives => "read the store".into(),
+        Stage::Lock => "wait for locks".into(),
+        Stage::Copy => format!("copy {subject}, {size}"),
+        Stage::Check if request.vacuum => format!("check and vacuum {subject}"),
+        Stage::Check => format!("check {subject}"),
+        // They run side by side, so that there is one time for all.
+        Stage::Pack => {
+            let mut words = vec!["hash"];
+            words.extend((request.check != Depth::None).then_some("check"));
+            words.extend((request.compression != Compression::None).then_some("compress"));
+            format!("{}, {size}", words.join(" + "))
+        }
+        Stage::ReadBack => format!("read back, {size}"),
+        Stage::Commit => "commit".into(),
+        Stage::Upload => format!("upload, {size}"),
+        Stage::Unpack => format!("unpack {subject}, {size}"),
+        Stage::Replace => format!("replace {subject}, {size}"),
+    }
 }
 
 fn note_text(note: &Note, made: &Made, context: &Context) -> String {

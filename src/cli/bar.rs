@@ -6,48 +6,102 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::table::shortened;
 use crate::names::printable;
 use crate::progress::{Progress, Stage};
+
+/// The stages of a backup.
+pub(super) const BACKUP: &[Stage] = &[Stage::Copy, Stage::Pack, Stage::ReadBack, Stage::Commit];
+/// The stages of a restore that replaces something and takes a safety backup first.
+pub(super) const REPLACE: &[Stage] = &[Stage::Unpack, Stage::Check, Stage::Copy, Stage::Pack, Stage::ReadBack, Stage::Replace];
+/// The stages of a restore that takes no safety backup.
+pub(super) const RESTORE: &[Stage] = &[Stage::Unpack, Stage::Check, Stage::Replace];
+
+/// So wide at most is what a stage works on: the bar needs room at 60 columns, too.
+const SUBJECT: usize = 20;
+
+/// What a bar is a part of.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Overall {
+    /// That is not known.
+    Unknown,
+    /// An operation of these stages, in this order.
+    Stages(&'static [Stage]),
+    /// One archive of several.
+    Archive {
+        /// Which one, from 1.
+        number: usize,
+        /// How many there are.
+        of: usize,
+    },
+}
 
 /// A bar, or nothing to see.
 pub(super) struct Bar {
     bar: ProgressBar,
+    visible: bool,
     signal: Arc<AtomicUsize>,
+    overall: Overall,
+    /// How many stages of [`Overall::Stages`] have begun.
+    reached: AtomicUsize,
 }
 
 impl Bar {
-    pub(super) fn new(visible: bool, signal: Arc<AtomicUsize>) -> Self {
-        let target = if visible { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-        Self { bar: ProgressBar::with_draw_target(None, target), signal }
+    pub(super) fn new(visible: bool, signal: Arc<AtomicUsize>, overall: Overall) -> Self {
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
+        Self { bar, visible, signal, overall, reached: AtomicUsize::new(0) }
+    }
+
+    /// Returns how far the whole operation is: `2/4 `. A stage that is not counted is a part of the one before it.
+    fn position(&self, stage: Stage) -> String {
+        let (number, of) = match self.overall {
+            Overall::Unknown => return String::new(),
+            Overall::Archive { number, of } => (number, of),
+            Overall::Stages(stages) => {
+                let number = stages.iter().position(|one| *one == stage).map_or(0, |index| index + 1);
+                (self.reached.fetch_max(number, Ordering::Relaxed).max(number), stages.len())
+            }
+        };
+        if number == 0 || of == 1 { String::new() } else { format!("{number}/{of} ") }
     }
 }
 
 impl Progress for Bar {
     fn begin(&self, stage: Stage, subject: &str, total: u64) {
+        let position = self.position(stage);
+        // Cleared and out of sight until all of it is set: no bar shows the numbers of another stage.
+        self.bar.disable_steady_tick();
+        self.bar.finish_and_clear();
+        self.bar.set_draw_target(ProgressDrawTarget::hidden());
+        if !self.visible || (stage, total) == (Stage::Archives, 0) {
+            return;
+        }
         let verb = match stage {
+            Stage::Lock => "locking",
             Stage::Copy => "copying",
-            Stage::Pack => "packing",
+            Stage::Pack => "checking and packing",
             Stage::ReadBack => "reading back",
             Stage::Unpack => "unpacking",
             Stage::Check => "checking",
             Stage::Replace => "replacing",
-            Stage::Upload => "sending",
-            Stage::Archives => "archives",
+            Stage::Commit => "committing",
+            Stage::Upload => "uploading",
+            Stage::Archives => "reading archives of",
         };
         let template = match (stage, total) {
             (_, 0) => "{spinner} {msg} {elapsed}",
             (Stage::Archives, _) => "{msg} {wide_bar} {pos}/{len} {eta}",
-            _ => "{msg} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec} {eta}",
+            _ => "{msg} {wide_bar} {bytes}/{total_bytes} {eta}",
         };
         self.bar.reset();
         self.bar.set_length(total);
         self.bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
-        self.bar.set_message(format!("{verb} {}", printable(subject)));
+        self.bar.set_message(format!("{position}{verb} {}", shortened(&printable(subject), SUBJECT)));
+        self.bar.set_draw_target(ProgressDrawTarget::stderr());
+        self.bar.tick();
         // The tick is a thread: none for a bar that nobody sees.
         if total == 0 && !self.bar.is_hidden() {
             self.bar.enable_steady_tick(Duration::from_millis(120));
-        } else {
-            self.bar.disable_steady_tick();
         }
     }
 
@@ -63,5 +117,22 @@ impl Progress for Bar {
 impl Drop for Bar {
     fn drop(&mut self) {
         self.bar.finish_and_clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_position_in_an_operation_never_goes_back() {
+        let bar = |overall| Bar::new(false, Arc::default(), overall);
+        let replace = bar(Overall::Stages(REPLACE));
+        let stages =
+            [Stage::Archives, Stage::Unpack, Stage::Check, Stage::Copy, Stage::Check, Stage::ReadBack, Stage::Replace, Stage::Upload];
+        assert_eq!(stages.map(|stage| replace.position(stage)), ["", "1/6 ", "2/6 ", "3/6 ", "3/6 ", "5/6 ", "6/6 ", "6/6 "]);
+        assert_eq!(bar(Overall::Archive { number: 3, of: 12 }).position(Stage::Check), "3/12 ");
+        assert_eq!(bar(Overall::Archive { number: 1, of: 1 }).position(Stage::Check), "");
+        assert_eq!(bar(Overall::Unknown).position(Stage::Check), "");
     }
 }

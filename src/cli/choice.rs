@@ -10,10 +10,10 @@ use crate::ops::jobs::{Chosen, Selection};
 /// The arguments that choose databases.
 #[derive(clap::Args, Debug)]
 pub(super) struct ChoiceArgs {
-    /// Database files, or names of databases of the configuration; without any, all that are configured
+    /// Database files, or names of configured databases; by default all configured ones
     #[arg(value_name = "DATABASE")]
     databases: Vec<PathBuf>,
-    /// The set: which of the configured ones, or what several files are called together
+    /// The configured set, or a name for several files together
     #[arg(long, value_name = "NAME")]
     pub(super) set: Option<Name>,
     /// Only this database of the set; may be repeated

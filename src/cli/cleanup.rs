@@ -6,30 +6,31 @@ use bytesize::ByteSize;
 
 use super::retain::{Damaged, RetainArgs, carry_out};
 use super::{Context, Outcome};
+use crate::ops::jobs::retention::limits_of;
 use crate::retention::{Limits, Retention};
 
-/// Remove archives beyond a number, an age or a total size, and what dead runs left
+/// Remove archives beyond a number, an age or a total size, and leftovers of interrupted runs
 ///
-/// An archive goes when one of the limits says so. Limits hold for each stream by itself: the archives of one database, known
-/// by set, host label and path. Without any, only leftovers of dead runs go. With one of --keep, --max-age and --max-size
-/// only the limits on the command line hold, and none of the configuration. Only streams of this host are touched, and with
+/// An archive is removed if it is beyond one of the limits. Limits apply to each stream separately: the archives of one
+/// database, known by set, host label and path. Without limits only leftovers of interrupted runs are removed. With one of --keep,
+/// --max-age and --max-size only the limits on the command line apply, none of the configuration. Only streams of this host are touched, and with
 /// configured sets only theirs.
 ///
 /// The newest good archive of a stream always stays, and so do pinned archives, those dated in the future, those from before
-/// a shrink that was not accepted, plain databases and files that are not archives. No limit acts on safety backups. On a
+/// a shrink that was not accepted, plain databases and files that are not archives. No limit applies to safety backups. On a
 /// network file system nothing younger than 24 hours is removed.
 ///
-/// At a terminal the plan is shown before anything is removed; without one it is carried out.
+/// At a terminal it prints the plan and asks before it removes anything, unless --force is given; elsewhere it does not ask.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
   heirloom cleanup --keep 10
   heirloom cleanup --max-age 90d --max-size 20GB --dry-run
-  heirloom cleanup --gone 90d    keep only the newest archive of databases that are gone
-  heirloom cleanup --damaged     read damaged archives once more, then remove them
+  heirloom cleanup --gone 90d    keep one archive of removed databases
+  heirloom cleanup --damaged     remove archives that are damaged
 
-Exit codes: 0 done; 2 usage, or no such set; 3 done, but an archive could not be removed, a shrink
-is not accepted, a newer heirloom wrote an archive, or HEIRLOOM_NOW is ahead of the clock;
-11 locked by another run; 16 store unreachable")]
+Exit codes: 0 done; 2 usage, or no such set; 3 done, but an archive could not be removed, a shrink is not accepted, \
+a newer heirloom wrote an archive, or HEIRLOOM_NOW is ahead of the clock; 11 locked by another run; 16 store \
+unreachable")]
 pub struct CleanupArgs {
     /// Keep the newest N good archives of each stream
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Limits")]
@@ -65,12 +66,5 @@ pub(super) fn run(args: &CleanupArgs, context: &mut Context) -> anyhow::Result<O
 }
 
 fn limits(args: &CleanupArgs, context: &Context) -> Limits {
-    limits_of(Limits { keep: args.keep, max_age: args.max_age, max_size: args.max_size.map(|size| size.as_u64()) }, context)
-}
-
-/// Returns the limits on the command line, or those of the configuration where it names none.
-pub(super) fn limits_of(given: Limits, context: &Context) -> Limits {
-    let settings = &context.settings.retention;
-    let configured = Limits { keep: settings.keep, max_age: settings.max_age, max_size: settings.max_size };
-    if given == Limits::default() { configured } else { given }
+    limits_of(Limits { keep: args.keep, max_age: args.max_age, max_size: args.max_size.map(|size| size.as_u64()) }, &context.settings)
 }

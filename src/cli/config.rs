@@ -23,17 +23,17 @@ use crate::store::{StoreError, Strangeness};
 
 /// Create, show or check the configuration
 ///
-/// Settings come from flags, the environment, a `.env` file in the working directory and one configuration file, in this order of strength.
+/// Settings come from flags, the environment, a `.env` file in the working directory and one configuration file, in this order of precedence.
 /// The file is the one that `--config` or HEIRLOOM_CONFIG names, else the first of ./heirloom.toml,
 /// $XDG_CONFIG_HOME/heirloom/heirloom.toml and /etc/heirloom/heirloom.toml. heirloom.toml(5) explains all of it.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
-  heirloom config init                           begin with a commented ./heirloom.toml
-  heirloom config check                          test it, and the databases and the store that it names
-  heirloom config show                           the settings in force, and where each comes from
+  heirloom config init   create a commented ./heirloom.toml
+  heirloom config check  check it, its databases and its store
+  heirloom config show   print the settings in force
 
-Exit codes: 0 done; 2 wrong configuration; 10 a database is not there; 13 a file is no SQLite database;
-14 the file to write is already there; 16 the store is not there or cannot be written")]
+Exit codes: 0 done; 2 wrong configuration; 10 a database does not exist; 13 a file is not a SQLite database; 14 the \
+file to write exists; 16 the store does not exist or cannot be written")]
 pub struct ConfigArgs {
     #[command(subcommand)]
     command: ConfigCommand,
@@ -55,7 +55,7 @@ enum ConfigCommand {
 Exit codes: 0 done; 2 the configuration cannot be used")]
 struct ShowArgs {}
 
-/// Test the settings: keys, values, databases and store
+/// Check the settings: keys, values, databases and store
 ///
 /// Lists everything that is wrong, not only the first. Nothing is written.
 #[derive(clap::Args, Debug)]
@@ -63,13 +63,13 @@ struct ShowArgs {}
   heirloom config check
   heirloom config check --config /etc/heirloom/heirloom.toml
 
-Exit codes: 0 all is well; 2 wrong configuration; 10 a database is not there; 13 a file is no SQLite database;
+Exit codes: 0 all is well; 2 wrong configuration; 10 a database does not exist; 13 a file is not a SQLite database; \
 16 the store is not there or cannot be written. Of several the first of these.")]
 struct CheckArgs {}
 
 /// Write a commented configuration file
 ///
-/// Every line in it is a comment that shows the default, so that it changes nothing until you edit it. A file that is there is never replaced.
+/// Every line in it is a comment that shows the default, so that it changes nothing until you edit it. An existing file is never replaced.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
   heirloom config init

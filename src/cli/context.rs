@@ -120,6 +120,7 @@ impl Context {
             host_name: &self.host_name,
             clock: &self.clock,
             ahead: self.ahead,
+            temporary: &self.temporary,
             threads: self.threads(),
         }
     }
@@ -171,7 +172,9 @@ fn in_container() -> bool {
 
 fn user() -> String {
     let from_environment = ["LOGNAME", "USER"].iter().find_map(|name| std::env::var(name).ok().filter(|user| !user.is_empty()));
-    from_environment.unwrap_or_else(|| format!("uid {}", platform::user_id()))
+    let id = platform::user_id();
+    // cron and containers often set neither.
+    from_environment.or_else(|| platform::user_name(id)).unwrap_or_else(|| format!("uid {id}"))
 }
 
 /// Returns a path as it is shown to people: in quotes, without anything that steers a terminal.

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use super::log::Record;
-use super::retain::{configured, shrinks_off};
 use super::{Context, Outcome, text};
 use crate::failure::{Failure, FailureKind};
 use crate::names::{ArchiveName, printable};
 use crate::ops::delete::{self, DeleteError, LastGood, Refusal};
 use crate::ops::inventory::inventory;
+use crate::ops::jobs::retention::{configured_databases, shrinks_off};
 use crate::ops::plain::Sources;
 use crate::ops::retain::mark_held;
 use crate::report::archives::Deletion;
@@ -16,7 +16,7 @@ use crate::store::StoreError;
 
 /// Delete archives for good
 ///
-/// Asks at a terminal; elsewhere `--force` is needed. Refused are pinned archives, those that a running command needs, a
+/// Asks at a terminal; elsewhere `--force` is needed. It refuses pinned archives, those that a running command needs, a
 /// shrink that was not accepted (see `heirloom accept`), the last good archive of a database (known by set, host label and
 /// path), and a plain file that is a configured or recorded database, is open, or has a -wal, -journal or -shm beside it.
 /// A copy under another name counts as another archive.
@@ -25,13 +25,13 @@ use crate::store::StoreError;
   heirloom delete shop_20260301T030000Z.tar.gz
   heirloom delete --force old-1.tar.gz old-2.tar.gz
 
-Exit codes: 0 done; 2 not confirmed; 11 locked; 12 no such backup; 14 pinned, in use, a shrink,
-the last good one of a database, or a live database; 16 store unreachable")]
+Exit codes: 0 done; 2 not confirmed; 11 locked; 12 no such backup; 14 pinned, in use, a shrink, the last good one of \
+a database, or a live database; 16 store unreachable")]
 pub struct DeleteArgs {
     /// Names of archives, in full
     #[arg(value_name = "ARCHIVE", required = true, add = super::complete::archives())]
     archives: Vec<String>,
-    /// Answer the question with yes
+    /// Do not ask
     #[arg(long)]
     force: bool,
     /// Delete the last good archive of a database, too
@@ -62,9 +62,9 @@ pub(super) fn run(args: &DeleteArgs, context: &mut Context) -> anyhow::Result<Ou
             let hint = "it is not an archive that this release can read; remove it with `rm` if you are sure";
             return Err(Failure::usage(format!("\"{unknown}\" is not a heirloom archive"), hint).into());
         }
-        let databases = configured(context);
+        let databases = configured_databases(&context.settings);
         let sources = Sources::new(databases.iter().map(|path| path.as_path()), &found.snapshots);
-        let (names, shrinks_off) = (names.as_slice(), &shrinks_off(context));
+        let (names, shrinks_off) = (names.as_slice(), &shrinks_off(&context.settings));
         let request = delete::Request { names, last, shrinks_off, sources: &sources, repository: &store, clock: &context.clock };
         delete::plan(&found.snapshots, &request).map_err(|error| refused(error, context))
     };
@@ -85,7 +85,7 @@ pub(super) fn run(args: &DeleteArgs, context: &mut Context) -> anyhow::Result<Ou
         }
         return Ok(Outcome::Done);
     }
-    if !args.force && !context.ui.confirm(&format!("Delete {} for good?", text::count(planned.remove.len() as u64, "archive"))) {
+    if !args.force && !context.ui.confirm(&format!("Delete {} for good?", text::count(planned.remove.len() as u64, "archive")))? {
         return Err(Failure::usage("not confirmed, nothing was deleted", "answer y at a terminal, or use `--force`").into());
     }
     let removed = delete::execute(&store, || plan(context), Duration::from_secs(60), &context.ui.progress())?;

@@ -9,28 +9,22 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 
-use super::backup::CheckArg;
+use super::bar::{self, Overall};
 use super::choice::ChoiceArgs;
 use super::http::Url;
 use super::log::Record;
 use super::ui::Tone;
 use super::{Context, Outcome, text};
-use crate::archive::Compression;
-use crate::database::{Depth, SourceError, Timeouts, is_blank, probe};
 use crate::failure::{Failure, FailureKind};
-use crate::metadata::Kind;
 use crate::names::printable;
 use crate::ops::Repository;
-use crate::ops::backup::{self, IfMissing, LeftOut, Run};
+use crate::ops::backup::IfMissing;
 use crate::ops::guard::{self, Before, Seen, State};
-use crate::ops::inventory::{Reading, inventory};
 use crate::ops::jobs::Chosen;
-use crate::ops::pack::Request;
-use crate::ops::pending::Upkeep;
-use crate::ops::restore::{Options, Report, Safety, shell_word};
+use crate::ops::jobs::guard::{self as job, Answer, Health, How, Touched};
+use crate::ops::restore::{Report, shell_word};
 use crate::platform::child::{self, Ended, Group, Program};
 use crate::platform::parent;
-use crate::progress::Silent;
 use crate::report::guard::{self as report, Guarded, Rollback};
 
 /// How long to wait between two tries of a health check.
@@ -38,14 +32,13 @@ const BETWEEN_CHECKS: Duration = Duration::from_secs(1);
 /// How long one answer of a health URL may take.
 const ANSWER: Duration = Duration::from_secs(10);
 
-/// Run a command, and put the databases back where it fails
+/// Run a command, and roll the databases back if it fails
 ///
 /// Backs up first (kind pre-update); without a good backup the command is not run. Afterwards the databases must be there and sound, and
-/// the health checks must pass. Where the command or a check failed and the databases hold something else than before, the
-/// backup is restored; what the command left is kept in a safety backup. Databases that did not change are left alone.
+/// the health checks must pass. If the command or a check fails and a database has changed, the
+/// backup is restored; what the command left is saved in a safety backup. Databases that did not change are not touched.
 ///
-/// Whatever others write between the backup and the end of a rollback is lost from the databases with it: stop what writes, or keep
-/// the time short.
+/// A rollback also removes what other processes wrote since the backup: stop them first, or keep that time short.
 ///
 /// Input and output of the command pass through. SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1 and SIGUSR2 are forwarded to it. Without a
 /// terminal it runs in a process group of its own, and signals reach everything it started; at
@@ -56,9 +49,10 @@ const ANSWER: Duration = Duration::from_secs(10);
   heirloom guard app.db --timeout 10m -- sh -c './stop && ./upgrade && ./start'
   heirloom guard --health-url http://localhost:8080/health -- docker compose up -d --build
 
-Exit codes: 0 the command succeeded and everything is healthy; the code of the command where it failed (126 and 127: it
-could not be started), 128+N where signal N ended it; 1 the command succeeded and a health check failed; 2 usage; 125 guard itself failed:
-no backup before, so that nothing was run, or no way back after, and the message says what state things are in")]
+Exit codes: 0 the command succeeded and everything is healthy; the code of the command if it failed (126 and 127: it \
+could not be started), 128+N if signal N ended it; 1 the command succeeded and a health check failed; 2 usage; 125 \
+guard itself failed: the backup failed and nothing was run, or the rollback failed; the message names the state of \
+each database")]
 pub struct GuardArgs {
     #[command(flatten)]
     choice: ChoiceArgs,
@@ -68,42 +62,38 @@ pub struct GuardArgs {
     /// Must answer with a status from 200 to 399 after the command (http only)
     #[arg(long, value_name = "URL", help_heading = "Health")]
     health_url: Option<String>,
-    /// How long the health checks are tried again until they pass
+    /// How long to retry the health checks until they pass
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = humantime::parse_duration, help_heading = "Health")]
     health_timeout: Duration,
     /// End the command after this time, such as 10m; that is a failure
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
     timeout: Option<Duration>,
-    /// How long a command that was told to end may take before it is killed
+    /// Time between SIGTERM and SIGKILL
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = humantime::parse_duration)]
     kill_after: Duration,
-    /// Do not put anything back; say what would be, and how
+    /// Do not roll back; print what would be restored, and how
     #[arg(long)]
     no_rollback: bool,
-    /// Go on where a database does not exist yet, for a first deployment; what the command makes is not taken back
+    /// Continue if a database does not exist yet, for a first deployment; what the command creates is not rolled back
     #[arg(long)]
     if_exists: bool,
-    /// Remember this text with the backup
+    /// Store a note in the backup
     #[arg(long, value_name = "TEXT")]
     note: Option<String>,
-    /// Accept what lies at the path of the store: a new store, or one more that is known there
+    /// Accept a new or another store at the path of the store
     #[arg(long)]
     new_store: bool,
     /// How long to wait for a lock of another process
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = humantime::parse_duration)]
     busy_timeout: Duration,
     /// The command and its arguments
-    #[arg(last = true, required = true, value_name = "COMMAND")]
+    #[arg(last = true, required = true, value_name = "CMD")]
     command: Vec<OsString>,
 }
 
 impl GuardArgs {
-    fn limits(&self) -> Timeouts {
-        Timeouts { busy: self.busy_timeout, ..Timeouts::default() }
-    }
-
-    fn run<'a>(&self, context: &'a Context, reading: &'a Reading) -> Run<'a> {
-        Run { clock: &context.clock, reading, limits: self.limits(), temporary: &context.temporary, watch_shrinks: false, hold: None }
+    fn how<'a>(&self, context: &'a Context) -> How<'a> {
+        How::new(context.surroundings(), self.busy_timeout)
     }
 
     fn words(&self) -> String {
@@ -192,40 +182,10 @@ fn step(context: &Context, text: impl AsRef<str>) {
 }
 
 fn back_up(args: &GuardArgs, context: &mut Context, store: &Repository, chosen: Chosen) -> anyhow::Result<Before> {
-    let settings = &context.settings.backup;
-    let request = Request {
-        set: chosen.set.clone(),
-        kind: Kind::PreUpdate,
-        name: None,
-        note: Some(args.note.clone().unwrap_or_else(|| format!("before: {}", printable(&args.words())))),
-        host: context.host_names(),
-        created_at: context.clock.now(),
-        replaces: None,
-        consistent: true,
-        absent: chosen.absent,
-        check: depth(context),
-        keep_damaged: false,
-        // The databases are compared with the archive afterwards, page by page.
-        vacuum: false,
-        compression: if settings.compress { Compression::Gzip(settings.compression_level) } else { Compression::None },
-        threads: context.threads(),
-        lock_wait: args.busy_timeout,
-    };
-    let plan = backup::plan(chosen.sources, if args.if_exists { IfMissing::Skip } else { IfMissing::Fail }, request)?;
-    // There is nothing to go back to.
-    if let Some(empty) = plan.empty.first() {
-        return Err(SourceError::Empty { path: empty.path.clone(), wal_beside: !is_blank(&empty.path)? }.into());
-    }
-    if let Some(LeftOut { source, why, .. }) = plan.unreadable.first() {
-        probe(&source.path)?;
-        return Err(SourceError::NotADatabase { path: source.path.clone(), why: why.clone() }.into());
-    }
-    let known = if plan.missing.is_empty() { Vec::new() } else { inventory(store, &context.reading(), &Silent)?.snapshots };
-    if let Some((source, archive)) = backup::lost(&plan.missing, &plan.request.set, &context.host, &known).first() {
-        let words = ["restore", archive.as_str(), "--only", source.name.as_str(), "--to", &source.path.to_string_lossy()];
-        let message = format!("no database at {}, but archives of it exist", super::context::quoted(&source.path));
-        return Err(Failure::usage(message, format!("restore it with: {}", context.command_line(&words))).into());
-    }
+    let set = chosen.set.clone();
+    let note = args.note.clone().unwrap_or_else(|| format!("before: {}", printable(&args.words())));
+    let if_missing = if args.if_exists { IfMissing::Skip } else { IfMissing::Fail };
+    let plan = job::plan(chosen, note, if_missing, args.busy_timeout, store, &context.surroundings())?;
     for missing in &plan.missing {
         step(context, format!("no database at {} yet: there is nothing to go back to", super::context::quoted(&missing.path)));
     }
@@ -234,10 +194,11 @@ fn back_up(args: &GuardArgs, context: &mut Context, store: &Repository, chosen: 
         return Err(none.into());
     }
     super::undo::report_beside(context, plan.sources.iter().map(|source| source.path.as_path()), None);
-    let before = guard::back_up(store, &plan, &args.run(context, &context.reading()), &context.ui.progress())?;
+    let progress = context.ui.progress_in(Overall::Stages(bar::BACKUP));
+    let before = guard::back_up(store, &plan, &args.how(context).run(), &progress)?;
     context.records.push(Record {
         kind: Some(before.packed.metadata.kind.to_string()),
-        set: Some(chosen.set.to_string()),
+        set: Some(set.to_string()),
         archive: Some(before.packed.archive.as_str().to_owned()),
         bytes: Some(before.packed.bytes),
         outcome: None,
@@ -246,19 +207,11 @@ fn back_up(args: &GuardArgs, context: &mut Context, store: &Repository, chosen: 
     step(
         context,
         match before.reused {
-            true => format!("{} ({databases}) did not change since {}: no new backup is made", chosen.set, before.packed.archive),
-            false => format!("backed up {} ({databases}) as {}", chosen.set, before.packed.archive),
+            true => format!("{} ({databases}) did not change since {}: no new backup is made", set, before.packed.archive),
+            false => format!("backed up {} ({databases}) as {}", set, before.packed.archive),
         },
     );
     Ok(before)
-}
-
-/// How thoroughly is checked: that databases are sound afterwards is half of what guard is for.
-fn depth(context: &Context) -> Depth {
-    match CheckArg::depth(None, context.settings.backup.check) {
-        Depth::None => Depth::Quick,
-        depth => depth,
-    }
 }
 
 fn tell_end(args: &GuardArgs, context: &Context, ended: Ended, took: Duration) {
@@ -287,7 +240,7 @@ fn judge(
     let mut verdict = Verdict { ended, trouble: Vec::new(), seen: Vec::new(), took };
     let how = if ended.succeeded() { "succeeded" } else { "failed" };
     for one in before {
-        let seen = guard::look(store, one, depth(context), &args.run(context, &context.reading()), &Silent).with_context(|| {
+        let seen = args.how(context).look(store, one).with_context(|| {
             let archives = commands(args, context, before.iter());
             Failure::new(
                 FailureKind::GuardFailed,
@@ -354,7 +307,7 @@ fn ask(args: &GuardArgs, context: &Context, url: Option<&Url>, left: Duration) -
     Some(format!("the health command {why}"))
 }
 
-/// Puts back what has to be.
+/// Rolls back what has to be, and tells it.
 fn answer(
     args: &GuardArgs,
     context: &mut Context,
@@ -362,35 +315,33 @@ fn answer(
     before: &[Before],
     verdict: &Verdict,
 ) -> anyhow::Result<(Rollback, Vec<Report>)> {
-    if !verdict.failed() {
-        return Ok((Rollback::NotNeeded, Vec::new()));
-    }
-    let touched: Vec<(&Before, &Vec<Seen>)> =
-        before.iter().zip(&verdict.seen).filter(|(_, seen)| !guard::changed(seen).is_empty()).collect();
-    if touched.is_empty() {
-        step(context, "the databases hold what they held before: nothing to roll back");
-        return Ok((Rollback::NothingChanged, Vec::new()));
-    }
-    if args.no_rollback {
-        for (one, seen) in &touched {
-            not_rolled_back(args, context, store, one, seen);
+    let health = if verdict.failed() { Health::Bad } else { Health::Good };
+    let wish = if args.no_rollback { job::Rollback::Declined } else { job::Rollback::Wanted };
+    let touched = match job::answer(health, wish, before, &verdict.seen) {
+        Answer::NotNeeded => return Ok((Rollback::NotNeeded, Vec::new())),
+        Answer::NothingChanged => {
+            step(context, "the databases hold what they held before: nothing to roll back");
+            return Ok((Rollback::NothingChanged, Vec::new()));
         }
-        let names: Vec<String> = touched.iter().flat_map(|(_, seen)| guard::changed(seen)).map(|name| name.to_string()).collect();
-        let command = commands(args, context, touched.iter().map(|(before, _)| *before));
-        context.ui.warning(format!("{} changed and was not rolled back; roll back with: {command}", names.join(", ")));
-        return Ok((Rollback::NotWanted, Vec::new()));
-    }
+        Answer::Leave(touched) => {
+            touched.iter().for_each(|one| not_rolled_back(args, context, store, one));
+            let names: Vec<String> = touched.iter().flat_map(|one| guard::changed(one.seen)).map(|name| name.to_string()).collect();
+            let command = commands(args, context, touched.iter().map(|one| one.before));
+            context.ui.warning(format!("{} changed and was not rolled back; roll back with: {command}", names.join(", ")));
+            return Ok((Rollback::NotWanted, Vec::new()));
+        }
+        Answer::RollBack(touched) => touched,
+    };
     let mut reports = Vec::new();
-    for (number, (one, seen)) in touched.iter().enumerate() {
-        let names: Vec<String> = guard::changed(seen).iter().map(ToString::to_string).collect();
-        step(context, format!("rolling {} back to {}", names.join(", "), one.packed.archive));
-        let options = options(args, context, store, one);
-        let rolled_back = guard::roll_back(store, one, seen, &options, &args.run(context, &context.reading()));
+    for (number, one) in touched.iter().enumerate() {
+        let names: Vec<String> = guard::changed(one.seen).iter().map(ToString::to_string).collect();
+        step(context, format!("rolling {} back to {}", names.join(", "), one.before.packed.archive));
+        let rolled_back = args.how(context).roll_back(store, one);
         if rolled_back.is_err() {
-            not_rolled_back(args, context, store, one, seen);
+            not_rolled_back(args, context, store, one);
         }
         let report = rolled_back.with_context(|| {
-            let left = commands(args, context, touched[number..].iter().map(|(before, _)| *before));
+            let left = commands(args, context, touched[number..].iter().map(|one| one.before));
             Failure::new(
                 FailureKind::GuardFailed,
                 format!(
@@ -419,29 +370,9 @@ fn answer(
     Ok((Rollback::Done, reports))
 }
 
-/// Returns how an archive is restored.
-fn options<'a>(args: &GuardArgs, context: &Context, store: &'a Repository, before: &Before) -> Options<'a> {
-    Options {
-        archive: before.packed.archive.as_str().to_owned(),
-        set: before.packed.metadata.set.clone(),
-        check: depth(context),
-        allow_damaged: false,
-        rebuild_indexes: false,
-        safety: Safety::Into(store),
-        workspace: Some(store),
-        takes_back: None,
-        upkeep: Upkeep { last: context.settings.retention.safety, reading: context.reading(), ahead: context.ahead },
-        limits: args.limits(),
-        temporary: context.temporary.clone(),
-        threads: context.threads(),
-        host: context.host_names(),
-        clock: context.clock.clone(),
-    }
-}
-
 /// Records that what the command changed stays.
-fn not_rolled_back(args: &GuardArgs, context: &Context, store: &Repository, before: &Before, seen: &[Seen]) {
-    if let Err(error) = guard::record_not_rolled_back(store, before, seen, &options(args, context, store, before)) {
+fn not_rolled_back(args: &GuardArgs, context: &Context, store: &Repository, touched: &Touched<'_>) {
+    if let Err(error) = args.how(context).record_not_rolled_back(store, touched) {
         context.ui.warning(format!("{error:#}"));
     }
 }

@@ -8,14 +8,13 @@ use chrono::{DateTime, Utc};
 use super::backup::CheckArg;
 use super::choice::ChoiceArgs;
 use super::health_metrics::{nagios, prometheus, write_for_others};
-use super::retain::shrinks_off;
-use super::rotate::configured_policy;
 use super::ui::Tone;
 use super::{Context, Outcome, Ui, remedy, text};
 use crate::config::Check as Configured;
 use crate::failure::{Failure, is_interruption, message};
 use crate::names::{Name, printable};
 use crate::ops::health::{Check, Report, Request, State, Watched, gather, judge};
+use crate::ops::jobs::retention::{configured_policy, shrinks_off};
 use crate::report::quantity::{BACKUP_TIME, Quantity, VERIFIED_TIME};
 
 /// Check the health of databases and backups
@@ -28,17 +27,17 @@ use crate::report::quantity::{BACKUP_TIME, Quantity, VERIFIED_TIME};
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
   heirloom health
-  heirloom health -q --check none     every few minutes: no copy, prints only problems
+  heirloom health -q --check none     fast; prints only problems
   heirloom health --nagios --set shop
   heirloom health --prometheus --output /var/lib/node_exporter/textfile/heirloom.prom
 
-Limits: a backup may be as old as max_backup_age of the configuration says (critical at twice that). Without it twice the usual
-interval and an hour is allowed (critical at twice that), learned from the last ten gaps between backups; with fewer than three
-backups 26 hours (critical after 50). Free space is a warning where it is not enough for two more backups, and critical where it is
-not enough for one.
+Limits: a backup may be as old as max_backup_age of the configuration says (critical at twice that). Without it \
+the limit is twice the usual interval plus an hour (critical at twice that), learned from the last ten gaps between \
+backups; with fewer than three backups it is 26 hours (critical after 50). Free space is a warning if it is \
+not enough for two more backups, and critical if it is not enough for one.
 
-Exit codes: 0 all in order; 20 a warning; 21 something is critical, or the store cannot be reached; with --nagios 0, 1, 2,
-and 3 where nothing could be found out")]
+Exit codes: 0 all in order; 20 a warning; 21 something is critical, or the store cannot be reached; with --nagios 0, \
+1, 2, and 3 if nothing could be checked")]
 pub struct HealthArgs {
     #[command(flatten)]
     choice: ChoiceArgs,
@@ -94,8 +93,8 @@ fn report(args: &HealthArgs, context: &Context) -> anyhow::Result<Report> {
         host: &context.host,
         reading: &context.reading(),
         max_backup_age: context.settings.health.max_backup_age,
-        rotation: configured_policy(context).ok(),
-        shrinks_off: shrinks_off(context),
+        rotation: configured_policy(&context.settings).ok(),
+        shrinks_off: shrinks_off(&context.settings),
     };
     let mut report = judge(&gather(&request, &context.ui.progress())?);
     report.word(&|advice| remedy::advice(advice, &context.typed));
@@ -161,7 +160,8 @@ fn lines(report: &Report, ui: &mut Ui) {
         let worst = of_set.iter().map(|check| check.state).max().unwrap_or(State::Ok);
         if ui.tells() || worst > State::Ok {
             let summary = if set.is_some() { set_summary(&of_set, report.at) } else { store_summary(&of_set, &report.store) };
-            ui.result(format!("{:widest$}  {}  {}", name(set), state_word(worst, ui), summary.join(" · ")));
+            let front = format!("{:widest$}  {}  ", name(set), state_word(worst, ui));
+            ui.column(&front, &summary.join(" · "));
         }
         for check in of_set.into_iter().filter(|check| check.state > State::Ok) {
             let subject = check.subject.database().map(|database| format!("{database}: ")).unwrap_or_default();
@@ -182,11 +182,9 @@ fn set_summary(checks: &[&Check], at: DateTime<Utc>) -> Vec<String> {
         let seconds = measures.filter(|measure| measure.quantity.name == quantity.name).map(|measure| measure.value).next()?;
         DateTime::from_timestamp(seconds as i64, 0).map(|time| text::age(time, at))
     };
-    let verified = checks.iter().find(|check| check.name == "verified").map(|check| match measured(&VERIFIED_TIME) {
-        Some(age) => format!("verified {age}"),
-        None if check.state == State::Ok => "verified when made".to_owned(),
-        None => "never verified".to_owned(),
-    });
+    // What is not in order has a line of its own.
+    let verified = checks.iter().find(|check| check.name == "verified" && check.state == State::Ok);
+    let verified = verified.map(|_| measured(&VERIFIED_TIME).map_or_else(|| "verified when made".into(), |age| format!("verified {age}")));
     let count = (!databases.is_empty()).then(|| text::count(databases.len() as u64, "database"));
     let damaged = checks.iter().find(|check| check.name == "damaged" && check.state > State::Ok);
     [
@@ -221,9 +219,10 @@ fn every_check(report: &Report, ui: &mut Ui) {
     for check in &report.checks {
         let name = check.name.replace('_', " ");
         let state = state_word(check.state, ui);
-        ui.result(format!("{state}  {:subjects$}  {name:names$}  {}", check.subject, printable(&check.value)));
+        let front = format!("{state}  {:subjects$}  {name:names$}  ", check.subject);
+        ui.column(&front, &printable(&check.value));
         if let Some(advice) = &check.advice {
-            ui.result(format!("          {}", ui.paint(Tone::Dim, &printable(advice))));
+            ui.column(&" ".repeat(10), &ui.paint(Tone::Dim, &printable(advice)));
         }
     }
 }

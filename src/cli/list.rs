@@ -16,7 +16,7 @@ use crate::snapshot::{Origin, Snapshot};
 
 /// List the archives of the store, newest first
 ///
-/// Every line comes from the archive itself; there is no index that could be wrong. If the store has archives of several
+/// Every line comes from the archive itself; there is no index that could be out of date. If the store has archives of several
 /// hosts or paths under one set, they are listed under a heading each: set, host label and path.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
@@ -24,13 +24,12 @@ use crate::snapshot::{Origin, Snapshot};
   heirloom list --set shop --limit 5
   heirloom list --json | jq -r '.archives[0].archive'
 
-States: ok; damaged (not restored unless you insist); pinned (retention never removes it); in use (a
-running command needs it); accepted (it holds far less than the ones before it, and that is meant);
-pending (a safety backup that is not in
-the store yet: the next run sends it); copy (the same archive as another one, under another name); old tool, plain (who made it; plain ones
-are never counted or removed); newer (a newer heirloom wrote it); foreign (not an archive that this
-release knows: shown, never touched); unread (the system failed to read it); no key (it is encrypted,
-and no key for it is configured)
+States: ok; damaged (only restored with --allow-damaged); pinned (retention never removes it); in use (a running \
+command needs it); accepted (it holds far less than the ones before it, which was accepted); pending (a safety \
+backup that is not in the store yet: the next run sends it); copy (the same archive as another one, under another \
+name); old tool, plain (made by another tool; plain ones are never counted or removed); newer (a newer heirloom \
+wrote it); foreign (not an archive that this release knows: shown, never touched); unread (the system failed to read \
+it); no key (it is encrypted, and no key for it is configured)
 
 Exit codes: 0 done; 12 no archive of the set; 16 store unreachable")]
 pub struct ListArgs {
@@ -56,14 +55,14 @@ pub(super) fn run(args: &ListArgs, context: &mut Context) -> anyhow::Result<Outc
         found.snapshots.retain(|snapshot| snapshot.set == *set);
         found.foreign.clear();
     }
-    let all = found.snapshots.len();
+    let (all, bytes) = (found.snapshots.len(), found.snapshots.iter().map(|snapshot| snapshot.bytes).sum());
     let copies = copies(&found.snapshots);
     found.snapshots.truncate(args.limit.unwrap_or(usize::MAX));
     if context.ui.is_json() {
         context.ui.document(&document(store.location(), &found, &copies));
     } else {
         tables(context, &found, &copies);
-        context.ui.note(summary(&store.location(), &found, all));
+        context.ui.note(summary(&store.location(), found.snapshots.len(), all, bytes));
     }
     Ok(Outcome::Done)
 }
@@ -187,10 +186,11 @@ pub(super) fn states(snapshot: &Snapshot) -> Vec<&'static str> {
     [Some(state)].into_iter().chain(marks).chain([origin]).flatten().collect()
 }
 
-fn summary(location: &str, found: &Inventory, all: usize) -> String {
-    let bytes = found.snapshots.iter().map(|snapshot| snapshot.bytes).sum();
-    let shown = if found.snapshots.len() < all { format!("{} of ", found.snapshots.len()) } else { String::new() };
-    format!("{shown}{} in the store \"{}\", {}", text::count(all as u64, "archive"), printable(location), text::bytes(bytes))
+/// Sums up the whole store, whatever part of it is shown.
+fn summary(location: &str, shown: usize, all: usize, bytes: u64) -> String {
+    let part = if shown < all { format!("{} of ", text::thousands(shown as u64)) } else { String::new() };
+    let (location, bytes) = (printable(location), text::bytes(bytes));
+    format!("{part}{} in the store \"{location}\", {bytes}{}", text::count(all as u64, "archive"), if shown < all { " in all" } else { "" })
 }
 
 fn document(location: String, found: &Inventory, copies: &[Option<ArchiveName>]) -> List {

@@ -1,6 +1,6 @@
 //! `heirloom log`, and the writing of the log that it prints.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use serde_json::json;
@@ -13,7 +13,7 @@ use crate::failure::Failure;
 use crate::names::printable;
 use crate::workspace::Activity;
 
-/// Show what was done when
+/// Show the activity log
 ///
 /// One line for every operation that changed or checked something, newest first, from the activity log of the store
 /// (`.heirloom/activity.db`). The log may be deleted at any time; the archives do not need it.
@@ -24,10 +24,10 @@ use crate::workspace::Activity;
 
 Exit codes: 0 done; 16 store unreachable")]
 pub struct LogArgs {
-    /// Only what is not older than this: a span (7d) or a time (2026-03-01T03:00:00Z)
+    /// Only entries since then: a span (7d) or a time (2026-03-01T03:00:00Z)
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
-    /// Only what did not end well
+    /// Only entries that failed or found problems
     #[arg(long)]
     failed: bool,
 }
@@ -44,7 +44,8 @@ pub(super) fn run(args: &LogArgs, context: &mut Context) -> anyhow::Result<Outco
         return Ok(Outcome::Done);
     }
     let mut table = Table::new(&[
-        Column::new("TIME"),
+        Column::new("AGE").right(),
+        Column::new("TIME").drop(4),
         Column::new("COMMAND"),
         Column::new("OUTCOME"),
         Column::new("TOOK").right().drop(3),
@@ -53,13 +54,18 @@ pub(super) fn run(args: &LogArgs, context: &mut Context) -> anyhow::Result<Outco
         Column::new("WHAT").wrap(),
     ]);
     for entry in &entries {
-        let tone = if entry.outcome == "done" { Tone::Good } else { Tone::Bad };
+        let tone = match entry.outcome.as_str() {
+            "done" => Tone::Good,
+            "declined" => Tone::Dim,
+            _ => Tone::Bad,
+        };
         let what = entry.error.as_ref().or(entry.archive.as_ref()).or(entry.set.as_ref()).map_or("-", String::as_str);
         table.row([
+            text::short_age(entry.at, context.now),
             entry.at.format("%Y-%m-%dT%H:%M:%SZ").to_string(),
             printable(&entry.command).into_owned(),
             context.ui.paint(tone, &printable(&entry.outcome)),
-            format!("{:.1} s", entry.seconds),
+            text::took(Duration::try_from_secs_f64(entry.seconds).unwrap_or_default()),
             entry.bytes.map_or_else(|| "-".into(), text::bytes),
             printable(&entry.user).into_owned(),
             printable(what).into_owned(),
@@ -104,6 +110,9 @@ pub(super) fn write(command: &str, result: &anyhow::Result<Outcome>, started: In
         Outcome::Ended(code) => ("failed", code),
     };
     let whole = match result {
+        // Whoever answers no gets what was asked for: nothing.
+        Err(error) if context.ui.was_declined() => ("declined", exit_code(error, context.ui.signal())),
+        Ok(Outcome::Done) if context.ui.was_declined() => ("declined", 0),
         Ok(outcome) => words(*outcome),
         Err(error) => ("failed", exit_code(error, context.ui.signal())),
     };

@@ -27,6 +27,7 @@ mod remedy;
 mod restore;
 mod restore_apply;
 mod restore_select;
+mod restore_tables;
 mod restore_targets;
 mod restore_text;
 mod retain;
@@ -34,6 +35,7 @@ mod retain_text;
 mod rotate;
 mod settings;
 mod show;
+mod stages;
 mod stores;
 mod table;
 mod time;
@@ -54,7 +56,7 @@ pub use exit::{Outcome, exit_code};
 pub use invocation::Invocation;
 pub use ui::{ColorWhen, ProgressWhen, Ui};
 
-/// Back up SQLite databases, prove that the backups can be restored, keep the right ones and put them back
+/// Back up, verify, rotate and restore SQLite databases
 #[derive(Parser, Debug)]
 #[command(name = "heirloom", version = exit::VERSION.as_str(), after_help = exit::CODES, disable_help_subcommand = true, max_term_width = 100)]
 pub struct Cli {
@@ -69,10 +71,10 @@ pub struct Cli {
 /// Options of every command.
 #[derive(clap::Args, Debug, Clone)]
 pub struct GlobalArgs {
-    /// Read this configuration file, and no other [env: HEIRLOOM_CONFIG]
+    /// Use this configuration file and no other [env: HEIRLOOM_CONFIG]
     #[arg(long, global = true, value_name = "FILE", help_heading = "Common options")]
     pub config: Option<std::path::PathBuf>,
-    /// Keep and find the archives in this folder [env: HEIRLOOM_DIR, BACKUP_DIR]
+    /// The folder with the archives [env: HEIRLOOM_DIR, BACKUP_DIR]
     #[arg(long, global = true, value_name = "DIR", help_heading = "Common options")]
     pub dir: Option<std::path::PathBuf>,
     /// Print one JSON document on stdout, errors as JSON on stderr
@@ -81,7 +83,7 @@ pub struct GlobalArgs {
     /// Print errors only
     #[arg(short, long, global = true, help_heading = "Common options")]
     pub quiet: bool,
-    /// Tell more about what is being done
+    /// Print more detail
     #[arg(short, long, global = true, help_heading = "Common options")]
     pub verbose: bool,
     /// Colour the output

@@ -91,6 +91,10 @@ pub(super) fn hint(remedy: &Remedy, typed: &Invocation) -> String {
             }
             choose_one(&commands)
         }
+        Remedy::RestoreLost(lost) => {
+            let words = ["restore", &lost.archive, "--only", lost.database.as_str(), "--to", &lost.target];
+            format!("restore it with: {}", typed.command(&words))
+        }
         Remedy::ChooseDatabaseOrFolder { database } => {
             format!("choose one with `--only {database}`, or name a folder for all with `--to-dir DIR`")
         }
@@ -114,6 +118,14 @@ pub(super) fn hint(remedy: &Remedy, typed: &Invocation) -> String {
             format!("name a folder that can be written with `--dir`, or go without a way back: {}", again("--no-safety-backup"))
         }
         Remedy::LeaveIndexes => "leave out `--rebuild-indexes`: then it is restored as it is".into(),
+        Remedy::RestoreIt { archive } => format!("restore it: {}", typed.command(&["restore", archive])),
+        Remedy::UndoToOriginal { archive } => {
+            format!("to write to its paths here: {}", typed.command(&["restore", "--undo", archive, "--to-original"]))
+        }
+        Remedy::UndoToFile { archive, database } => {
+            let words = ["restore", "--undo", archive, "--only", database.as_str(), "--to", "FILE"];
+            format!("name the file: {}", typed.command(&words))
+        }
         Remedy::NothingToUndo => {
             format!("a safety backup is made when a restore replaces a database; see {}, or name the store with `--dir`", list())
         }

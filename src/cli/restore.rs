@@ -15,29 +15,30 @@ use crate::ops::restore::{self, Known, RestoreError, Where};
 use crate::report::restore::{Outcome as Skip, Skipped};
 use chrono_tz::Tz;
 
-/// Put databases back from an archive
+/// Restore databases from an archive
 ///
-/// Unpacks the databases, checks them, and shows what is replaced by what. What is replaced is kept in a safety backup first, so that
-/// `heirloom restore --undo` goes back. A database that an application has open is replaced from inside: its readers and writers see all
-/// of the old or all of the new state. Several databases are replaced all or none. A symbolic link is written through. Where the archive
-/// is named by a path, the safety backup goes into the configured store, and without one into the folder of that archive.
+/// Unpacks the databases, checks them, and shows what is replaced by what. What is replaced is saved in a safety backup first, which
+/// `heirloom restore --undo` restores. A database that an application has open is replaced in one transaction: readers and writers see the
+/// old state or the new one. Of several databases all are replaced, or none. A symbolic link stays, and the file that it names is
+/// replaced. If the archive is named by a path, the safety backup is stored in the configured store, or without one in the folder of that
+/// archive.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
-  heirloom restore                                  the newest archive, to where its databases belong
+  heirloom restore           the newest archive
   heirloom restore --at '2026-03-01 03:00' --dry-run
   heirloom restore latest --only user --to /tmp/look.db
-  heirloom restore app.db                           the newest archive of this database
-  heirloom restore --if-missing --if-backup-exists  the first step of a deployment
+  heirloom restore app.db    the newest archive of this database
+  heirloom restore --if-missing --if-backup-exists
   heirloom restore --undo
 
-`latest` is the newest good archive of this host that holds every database asked for: those of the configuration or of
-`--only`, else those that the newest archive names. An archive of another host or path is taken only with `--from`, or
-with `--to` or `--to-dir` where there is one such origin.
+`latest` is the newest good archive of this host that holds every database asked for: those of the configuration or \
+of `--only`, else those that the newest archive names. An archive of another host or path is taken only with \
+`--from`, or with `--to` or `--to-dir` if there is one such origin.
 
-Exit codes: 0 done; 2 usage, or no target known; 3 restored, but with damage, not all that was asked for, or with the
-safety backup not in the store yet; 11 locked or busy; 12 no such backup, none that may be taken unasked, or nothing that
-can be undone; 13 damaged; 14 the target exists, or cannot be replaced in this way; 15 not
-enough space; 16 store unreachable")]
+Exit codes: 0 done; 2 usage, or no target known; 3 restored, but with damage, not all that was asked for, or with \
+the safety backup not in the store yet; 11 locked or busy; 12 no such backup, none that may be taken unasked, or \
+nothing that can be undone; 13 damaged; 14 the target exists, or cannot be replaced in this way; 15 not enough \
+space; 16 store unreachable")]
 pub struct RestoreArgs {
     /// A path, a name, the beginning of a name, or `latest` (the default); or a database, as for `heirloom backup`: its
     /// latest archive
@@ -49,11 +50,10 @@ pub struct RestoreArgs {
     /// With `latest` or --at: archives of another host, of a database at another path, or both: HOST, PATH or HOST:PATH
     #[arg(long, value_name = "HOST|PATH", conflicts_with = "fresh")]
     pub(super) from: Option<String>,
-    /// This is a first deployment: archives of other hosts and paths do not count, and without own ones nothing is
-    /// restored
+    /// First deployment: ignore archives of other hosts and paths, and restore nothing if there are no others
     #[arg(long)]
     pub(super) fresh: bool,
-    /// Restore the newest archive that is there although this host remembers making a newer one
+    /// Restore the newest archive of the store although this host has made a newer one
     #[arg(long)]
     pub(super) accept_older: bool,
     /// Only this database; may be repeated
@@ -65,7 +65,7 @@ pub struct RestoreArgs {
     /// Restore each database under its file name into this folder
     #[arg(long, value_name = "DIR", conflicts_with = "to_original")]
     pub(super) to_dir: Option<PathBuf>,
-    /// Restore to the paths recorded in the archive, whatever the configuration says and wherever it was made
+    /// Restore to the paths recorded in the archive, whatever the configuration says
     #[arg(long)]
     pub(super) to_original: bool,
     /// Only archives of this set
@@ -77,7 +77,7 @@ pub struct RestoreArgs {
     /// Restore a damaged archive as far as it can be read; pages that cannot be read become zeros
     #[arg(long)]
     pub(super) allow_damaged: bool,
-    /// Rebuild the indexes that need it, in the copy, before it is put in place
+    /// Rebuild damaged indexes in the copy before it replaces the database
     #[arg(long)]
     pub(super) rebuild_indexes: bool,
     /// How thoroughly the unpacked databases are checked
@@ -89,22 +89,22 @@ pub struct RestoreArgs {
     /// Do not back up what is replaced; such a restore cannot be undone
     #[arg(long)]
     pub(super) no_safety_backup: bool,
-    /// Replace the file itself, after proof that nobody has it open
+    /// Replace the file itself after checking that no process has it open
     #[arg(long)]
     pub(super) offline: bool,
-    /// With `--offline`: go on although not every process could be seen
+    /// With `--offline`: continue although not every process could be checked
     #[arg(long, requires = "offline")]
     pub(super) assume_unused: bool,
     /// Restore only what does not exist
     #[arg(long)]
     pub(super) if_missing: bool,
-    /// Succeed where there is no backup yet
+    /// Succeed if there is no backup yet
     #[arg(long)]
     pub(super) if_backup_exists: bool,
-    /// Take back the newest restore or rollback; with a safety backup as ARCHIVE, that one
+    /// Undo the newest restore or rollback, or the one that ARCHIVE, a safety backup, was taken before
     #[arg(long, conflicts_with_all = ["at", "from", "fresh", "only", "if_missing", "if_backup_exists"])]
     pub(super) undo: bool,
-    /// The zone of times that carry none, such as Europe/Berlin
+    /// Time zone of times without one, such as Europe/Berlin
     #[arg(long, value_name = "ZONE")]
     pub(super) time_zone: Option<Tz>,
     /// How long to wait for a lock of another process

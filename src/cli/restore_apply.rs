@@ -3,11 +3,12 @@
 use std::path::Path;
 
 use super::backup::CheckArg;
+use super::bar::Overall;
 use super::log::Record;
 use super::restore::RestoreArgs;
 use super::restore_select::LeftOut;
 use super::restore_text as tell;
-use super::{Context, Outcome};
+use super::{Context, Outcome, bar};
 use crate::config::{Check, Key, Origin};
 use crate::database::{TargetState, Timeouts};
 use crate::failure::Failure;
@@ -63,6 +64,7 @@ pub(super) fn carry_out(args: &RestoreArgs, context: &mut Context, job: Job<'_>)
     if args.dry_run {
         return Ok(Carried::Through(left_out.outcome()));
     }
+    context.ui.untouched(Some(tell::untouched(&plan)));
     if plan.replaces() && !args.force {
         confirm(args, context, &plan)?;
     }
@@ -88,7 +90,10 @@ pub(super) fn carry_out(args: &RestoreArgs, context: &mut Context, job: Job<'_>)
         clock: context.clock.clone(),
     };
     let _hold = hold(selected, workspace.as_ref());
-    let report = restore::execute(&selected.archive, &plan, &options, &context.ui.progress())?;
+    let stages = if safety.is_some() { bar::REPLACE } else { bar::RESTORE };
+    let report = restore::execute(&selected.archive, &plan, &options, &context.ui.progress_in(Overall::Stages(stages)))?;
+    // Only before anything is replaced does it give way to a signal.
+    context.ui.untouched(None);
     context.records.push(Record {
         kind: Some(selected.snapshot.kind.to_string()),
         set: Some(set.to_string()),
@@ -128,7 +133,7 @@ fn confirm(args: &RestoreArgs, context: &Context, plan: &restore::Plan) -> anyho
     }
     let names: Vec<String> = replaced.iter().map(|target| printable(&target.given.to_string_lossy()).into_owned()).collect();
     let safety = if makes_safety_backup(plan, args.wish()) { " A safety backup is taken first." } else { " This cannot be undone." };
-    if context.ui.confirm(&format!("Replace {}?{safety}", names.join(", "))) {
+    if context.ui.confirm(&format!("Replace {}?{safety}", names.join(", ")))? {
         return Ok(());
     }
     Err(Failure::usage("not confirmed, nothing was changed", "answer y to restore").into())

@@ -20,6 +20,7 @@ use crate::ops::jobs::meant::{self, Database, Meant, Settled};
 use crate::ops::latest::{Answer, Chosen};
 use crate::ops::resolve::{Selected, Wanted, in_store, resolve};
 use crate::ops::restore::{self, Where};
+use crate::progress::Interrupted;
 use crate::report::restore::Outcome as Skip;
 
 /// What is restored.
@@ -212,7 +213,7 @@ impl Search<'_> {
                 Answer::Refused(decision) if args.fresh && is_of_others(&decision) => return Ok(Found::no_backup(&[])),
                 Answer::Refused(Decision::Elsewhere { candidates, databases }) => {
                     let choices: Vec<String> = candidates.iter().map(|candidate| latest::candidate_text(candidate, context)).collect();
-                    let chosen = if answered { None } else { self.ask(&databases, &candidates, &choices) };
+                    let chosen = if answered { None } else { self.ask(&databases, &candidates, &choices)? };
                     let Some(candidate) = chosen else { return Err(self.elsewhere(&databases, &candidates).into()) };
                     let path = candidate.places.iter().find_map(|(_, place)| match place {
                         crate::streams::Place::Path(path) => Some(path.clone()),
@@ -226,12 +227,12 @@ impl Search<'_> {
         }
     }
 
-    fn ask<'c>(&self, databases: &[Name], candidates: &'c [Candidate], choices: &[String]) -> Option<&'c Candidate> {
+    fn ask<'c>(&self, databases: &[Name], candidates: &'c [Candidate], choices: &[String]) -> Result<Option<&'c Candidate>, Interrupted> {
         if !self.context.ui.can_ask() {
-            return None;
+            return Ok(None);
         }
         self.context.ui.note(latest::elsewhere_text(databases, candidates, self.context));
-        self.context.ui.choose("Restore which?", choices).map(|index| &candidates[index])
+        Ok(self.context.ui.choose("Restore which?", choices)?.map(|index| &candidates[index]))
     }
 
     fn elsewhere(&self, databases: &[Name], candidates: &[Candidate]) -> Failure {
@@ -260,7 +261,7 @@ impl Search<'_> {
                 return Err(Failure::usage(words, choose_one(&[self.again(None, &["--accept-older"])])).into());
             }
             context.ui.warning(&words);
-            if !context.ui.confirm(&format!("Restore {}, which is older?", take.archive)) {
+            if !context.ui.confirm(&format!("Restore {}, which is older?", take.archive))? {
                 return Err(Failure::usage("not confirmed, nothing was changed", "answer y to restore the older one").into());
             }
         } else if let Some(lost) = &take.lost {
@@ -293,7 +294,7 @@ impl Search<'_> {
             quoted_names(&names)
         );
         if self.context.ui.can_ask() {
-            if self.context.ui.confirm(&format!("{message}. Restore {}?", take.archive)) {
+            if self.context.ui.confirm(&format!("{message}. Restore {}?", take.archive))? {
                 return Ok(());
             }
             return Err(Failure::usage("not confirmed, nothing was changed", "answer y to restore").into());
@@ -316,7 +317,7 @@ impl Search<'_> {
         }
         self.context.ui.warning(&error.message);
         let choices: Vec<String> = names.iter().map(ArchiveName::to_string).collect();
-        let Some(index) = self.context.ui.choose("Restore which?", &choices) else { return Err(error.into()) };
+        let Some(index) = self.context.ui.choose("Restore which?", &choices)? else { return Err(error.into()) };
         let selected = in_store(self.store, names[index].as_str(), self.reading)?;
         let wanted: Vec<Name> = self.settled.databases.iter().map(|database| database.name.clone()).collect();
         let chosen = restore::choose(selected.archive.contents(), &wanted)?;

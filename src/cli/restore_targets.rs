@@ -24,7 +24,7 @@ pub(super) fn targets(
             if let (true, Some((_, host))) = (context.ui.can_ask(), &recorded) {
                 let paths = chosen.iter().filter_map(|index| contents.databases[*index].source.as_deref());
                 let paths: Vec<String> = paths.map(super::context::quoted).collect();
-                if context.ui.confirm(&format!("Restore to {}, recorded on the host {}?", paths.join(" and "), printable(host))) {
+                if context.ui.confirm(&format!("Restore to {}, recorded on the host {}?", paths.join(" and "), printable(host)))? {
                     return Ok(restore::targets(contents, chosen, &Where::Original, known, shown)?);
                 }
             }

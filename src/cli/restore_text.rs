@@ -3,7 +3,7 @@
 use super::context::quoted;
 use super::restore_select::LeftOut;
 use super::ui::Tone;
-use super::{Context, text};
+use super::{Context, restore_tables, text};
 use crate::database::{self, Holders, TargetState};
 use crate::metadata::Kind;
 use crate::names::printable;
@@ -36,7 +36,7 @@ pub(super) fn plan(context: &mut Context, snapshot: &Snapshot, shown: &str, plan
         lines.push(format!("  {}: {} did not exist before and is moved aside", removal.name, quoted(&removal.target.path)));
         lines.extend(holders_line(&removal.holders, "stop it first"));
     }
-    lines.extend(plan.skipped.iter().map(|(name, path)| format!("  {name}: {} exists and is left alone", quoted(path))));
+    lines.extend(plan.skipped.iter().map(|(name, path)| format!("  {name}: {} exists and is kept", quoted(path))));
     if dry_run {
         lines.push("dry run, nothing was changed".into());
         lines.iter().for_each(|line| context.ui.result(line));
@@ -59,7 +59,7 @@ fn step_lines(context: &Context, step: &Step) -> Vec<String> {
     let target = quoted(&step.target.given);
     let name = &step.held.name;
     let size = step.held.bytes.map_or_else(|| "size unknown".into(), text::bytes);
-    let mut lines = vec![format!("  {name} to {target}: {size}, {}", rows_if_known(step.rows_after()))];
+    let mut lines = vec![format!("  {name} to {target}: {size}, {}", text::rows(step.rows_after()))];
     if let Some(damage) = &step.damage {
         lines.push(format!("    {}: {} ({})", context.ui.paint_stderr(Tone::Bad, "damaged"), damage.lost(), damage.why));
     }
@@ -67,22 +67,35 @@ fn step_lines(context: &Context, step: &Step) -> Vec<String> {
     let bytes = text::bytes(step.target.bytes);
     match &step.target.state {
         TargetState::Missing { leftovers } if leftovers.is_empty() => lines.push("    a new file".into()),
-        TargetState::Missing { .. } => lines.push("    a new file; what is left of an older database is moved aside".into()),
+        TargetState::Missing { .. } => lines.push("    a new file; leftovers of an older database are moved aside".into()),
         TargetState::Empty => lines.push("    fills an empty file".into()),
         TargetState::Database(facts) => {
-            let rows = rows_if_known(facts.rows);
+            let rows = text::rows(facts.rows);
             let how = if matches!(step.method, Method::Offline(_)) { " (the file itself, offline)" } else { "" };
             lines.push(format!("    {}{how}: {bytes}, {rows}{modified}", context.ui.paint_stderr(Tone::Bad, "replaces")));
         }
         TargetState::Unusable { why } => {
-            lines.push(format!("    moves aside what is no usable database ({}): {bytes}{modified}", printable(why)));
+            lines.push(format!("    moves aside a file that is not a usable database ({}): {bytes}{modified}", printable(why)));
         }
     }
+    lines.extend(table_lines(context, step));
     lines.extend(schema_line(step.schema.as_ref()));
     if step.target.given != step.target.path && std::path::absolute(&step.target.given).is_ok_and(|given| given != step.target.path) {
         lines.push(format!("    the file is {}", quoted(&step.target.path)));
     }
     lines.extend(holders(step));
+    lines
+}
+
+/// Says how the rows of each table change, if a database is replaced and the archive says what it holds.
+fn table_lines(context: &Context, step: &Step) -> Vec<String> {
+    let (TargetState::Database(facts), Some(after)) = (&step.target.state, &step.held.tables) else { return Vec::new() };
+    let Some(changes) = restore_tables::changes(after, facts) else {
+        return vec!["    tables not compared: their rows could not be counted, or not in time".into()];
+    };
+    let table = changes.table(context.ui.wants_details());
+    let mut lines = context.ui.indented(&table, 6);
+    lines.push(format!("    {}", changes.summary()));
     lines
 }
 
@@ -95,15 +108,15 @@ fn holders_line(holders: &Holders, then: &str) -> Option<String> {
     processes(holders).map(|processes| format!("    in use by {processes}; {then}"))
 }
 
-/// Says who has a file open, if anybody has.
+/// Says which processes have a file open; `None` if none has.
 fn in_use(path: &std::path::Path, holders: &Holders) -> Option<String> {
     processes(holders).map(|processes| format!("{} is in use by {processes}", quoted(path)))
 }
 
-/// Says what changes in the schema, if something does.
+/// Says what changes in the schema; `None` if nothing does.
 fn schema_line(difference: Option<&Difference>) -> Option<String> {
     let difference = difference?;
-    let unknown = if difference.columns_compared { "" } else { "its columns are not compared, for its size" };
+    let unknown = if difference.columns_compared { "" } else { "columns not compared, since the database is large" };
     let known = difference.line();
     let line = [known.as_str(), unknown].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("; ");
     (!line.is_empty()).then(|| format!("    schema: {line}"))
@@ -116,20 +129,22 @@ fn processes(holders: &Holders) -> Option<String> {
     (!named.is_empty()).then(|| format!("{}{others}", named.join(", ")))
 }
 
-fn rows(number: u64) -> String {
-    text::count(number, "row")
+/// Returns what is true of the targets until the restore is done, as a clause: `app.db is unchanged`.
+pub(super) fn untouched(plan: &Plan) -> String {
+    let exists = |target: &&database::Target| !matches!(target.state, TargetState::Missing { .. });
+    let there: Vec<String> = plan.targets().filter(exists).map(|target| printable(&target.given.to_string_lossy()).into_owned()).collect();
+    match there.as_slice() {
+        [] => "nothing was restored".into(),
+        [one] => format!("{one} is unchanged"),
+        several => format!("{} are unchanged", several.join(", ")),
+    }
 }
 
-/// Tables of a module that only the application has cannot be counted, and neither is what would take too long.
-fn rows_if_known(number: Option<u64>) -> String {
-    number.map_or_else(|| "rows unknown".into(), rows)
-}
-
-/// What there is to say around a restore.
+/// What is printed around the list of databases.
 pub(super) struct Around<'a> {
-    /// The command that takes it back.
+    /// The command that undoes it.
     pub(super) undo: Option<&'a str>,
-    /// What an undo took back.
+    /// What an undo undid.
     pub(super) title: Option<&'a str>,
     /// What was asked for and is not restored.
     pub(super) left_out: &'a LeftOut,
@@ -153,35 +168,39 @@ pub(super) fn report(context: &mut Context, snapshot: &Snapshot, shown: &str, pl
     }
     let done = context.ui.paint(Tone::Good, "restored");
     let line = from(context, snapshot, shown);
-    if let Some(title) = title {
+    // At a terminal it is part of the plan, which was shown.
+    if let Some(title) = title.filter(|_| !context.ui.can_ask()) {
         context.ui.line(title);
     }
     context.ui.line(format!("{done} {line}"));
     for (done, step) in report.databases.iter().zip(&plan.steps) {
-        let mut words = vec![done.rows.map_or_else(|| format!("{}, rows unknown", text::bytes(done.bytes)), rows)];
-        words.extend(step.rows_before().map(|number| format!("before {}", rows(number))));
+        let mut words = vec![match (step.rows_before(), done.rows) {
+            (Some(before), Some(after)) if before != after => format!("rows {}", text::change(before, after)),
+            (_, None) => format!("{}, rows unknown", text::bytes(done.bytes)),
+            (_, known) => text::rows(known),
+        }];
         if let Some((before, after)) = done.journal_modes.filter(|(before, after)| before != after) {
             words.push(format!("the journal mode is now {after}, it was {before}"));
         }
         context.ui.line(format!("  {} to {}: {}", done.name, quoted(&done.target), words.join(", ")));
         schema_line(schema_after(step).as_ref()).into_iter().for_each(|line| context.ui.line(line));
         if let Some(aside) = &done.aside {
-            context.ui.line(format!("    what was there is in {}", quoted(aside)));
+            context.ui.line(format!("    previous contents are in {}", quoted(aside)));
         }
     }
     for (name, path, aside) in &report.removed {
         context.ui.line(format!("  {name}: {} did not exist before and was moved into {}", quoted(path), quoted(aside)));
     }
     for (name, path) in &plan.skipped {
-        context.ui.line(format!("  {name}: {} exists and was left alone", quoted(path)));
+        context.ui.line(format!("  {name}: {} exists and was kept", quoted(path)));
     }
     for (done, _) in report.databases.iter().zip(&plan.steps).filter(|(_, step)| step.damage.is_some()) {
         let command = format!("sqlite3 {} .recover", shell_word(&done.target.to_string_lossy()));
-        context.ui.note(format!("{} is damaged; to get out of it what is left, run: {command} > {}.sql", done.name, done.name));
+        context.ui.note(format!("{} is damaged; to recover what is left, run: {command} > {}.sql", done.name, done.name));
     }
     for done in &report.databases {
         let holders = still_in_use(&done.target);
-        let restart = in_use(&done.target, &holders).map(|line| format!("{line}: restart it, it may go on with what it has in memory"));
+        let restart = in_use(&done.target, &holders).map(|line| format!("{line}: restart it: it may still use what it has in memory"));
         restart.into_iter().for_each(|line| context.ui.note(line));
     }
     if let (Some(safety), Some(undo)) = (&report.safety, undo) {
@@ -189,7 +208,7 @@ pub(super) fn report(context: &mut Context, snapshot: &Snapshot, shown: &str, pl
     }
 }
 
-/// Says that every target held already what was to be restored.
+/// Says that every target already held what was to be restored.
 pub(super) fn already_there(context: &mut Context, snapshot: &Snapshot, shown: &str, plan: &Plan, report: &Report) {
     for warning in &report.warnings {
         context.ui.warning(warning);
@@ -200,7 +219,7 @@ pub(super) fn already_there(context: &mut Context, snapshot: &Snapshot, shown: &
     }
     let targets: Vec<String> = plan.steps.iter().map(|step| quoted(&step.target.given)).collect();
     let verb = if targets.len() == 1 { "holds" } else { "hold" };
-    context.ui.line(format!("{} already {verb} what is in {}: nothing was changed", targets.join(", "), printable(shown)));
+    context.ui.line(format!("{} already {verb} the contents of {}; nothing was changed", targets.join(", "), printable(shown)));
 }
 
 /// Returns who has a database open now, as far as that can be seen.

@@ -1,7 +1,6 @@
 //! What `rotate` and `cleanup` share: whose archives they are about, the plan, the question, and how it ends.
 
-use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use chrono_tz::Tz;
@@ -9,34 +8,29 @@ use chrono_tz::Tz;
 use super::log::Record;
 use super::retain_text::{show, show_end, stale_text, warn_of_future};
 use super::{Context, Outcome, text};
-use crate::config::ShrinkWatch;
 use crate::failure::Failure;
-use crate::names::{ArchiveName, Name, printable};
+use crate::names::{ArchiveName, Name};
 use crate::ops::Repository;
 use crate::ops::backup::Made;
-use crate::ops::inventory::inventory;
-use crate::ops::jobs::meant;
+use crate::ops::jobs::retention::{Hosts, LOCK_WAIT, PlainFiles, Wanted, Whose};
 use crate::ops::reports::{self, Progressed as Shown};
 use crate::ops::reread::{self, Reread, reread};
-use crate::ops::retain::{self, Asked, Fate, Plain, Report, Request};
+use crate::ops::retain::{self, Fate, Report};
 use crate::ops::stale::Whereabouts;
 use crate::progress::Interrupted;
 use crate::report::retain::Retained;
-use crate::retention::{GoneReach, Reason, Retention, Scope};
-
-/// How long another run may hold the lock; it is held for commits and removals only.
-const LOCK_WAIT: Duration = Duration::from_secs(60);
+use crate::retention::{GoneReach, Reason, Retention};
 
 /// Options of both commands.
 #[derive(clap::Args, Debug)]
 pub(super) struct RetainArgs {
-    /// Only archives of these database files, or of these databases of the configuration
+    /// Only archives of these database files or configured databases
     #[arg(value_name = "DATABASE")]
     databases: Vec<PathBuf>,
-    /// Only archives of this set; without it those of the configured sets, or all
+    /// Only archives of this set; by default those of the configured sets, or all
     #[arg(long, value_name = "NAME")]
     set: Option<Name>,
-    /// Include archives of other hosts; without it they are counted and left alone
+    /// Include archives of other hosts; by default they are only counted
     #[arg(long)]
     all_hosts: bool,
     /// Count and remove plain databases and archives of other tools, too
@@ -45,7 +39,7 @@ pub(super) struct RetainArgs {
     /// beside it, that is open in a process, or that is a link. If not every process can be seen, plain databases stay.
     #[arg(long)]
     include_plain: bool,
-    /// Of databases that are not there any more and got no archive for this long, such as 90d, keep only the newest archive
+    /// Keep only the newest archive of databases that no longer exist and got no archive for this long, such as 90d
     ///
     /// A database counts as gone if the system says that nothing lies at its recorded path, and only on the host that it was
     /// backed up on. An archive that holds other databases, too, stays if the rules or limits of this run keep it for one of
@@ -55,7 +49,7 @@ pub(super) struct RetainArgs {
     /// With --gone: remove the newest archive, too; asks, or needs --force
     #[arg(long, requires = "gone")]
     all: bool,
-    /// Where days, weeks, months and years begin, such as Europe/Berlin
+    /// Time zone in which days, weeks, months and years start, such as Europe/Berlin
     #[arg(long, value_name = "ZONE")]
     time_zone: Option<Tz>,
     /// Print the plan, and stop
@@ -72,54 +66,20 @@ impl RetainArgs {
         self.dry_run
     }
 
-    /// Returns whose archives may be removed: this host's, of the sets or files that are named, else of those configured.
-    fn scope(&self, context: &Context) -> Scope {
-        let own = context.host.former.iter().chain([&context.host.label]).cloned().collect();
-        let configured = || context.settings.sets.keys().cloned().collect();
-        Scope {
-            hosts: (!self.all_hosts).then_some(own),
-            sets: match &self.set {
-                Some(set) => Some(BTreeSet::from([set.clone()])),
-                None if !self.databases.is_empty() || context.settings.sets.is_empty() => None,
-                None => Some(configured()),
-            },
-            paths: (!self.databases.is_empty()).then(|| self.databases.iter().map(|given| self.path(given, context)).collect()),
-            streams: None,
-        }
+    /// Returns whose archives are meant.
+    fn whose(&self) -> Whose<'_> {
+        Whose { databases: &self.databases, set: self.set.as_ref(), hosts: if self.all_hosts { Hosts::All } else { Hosts::Own } }
     }
 
-    /// Returns the resolved path of a database that was named by its path, or by its name in the configuration.
-    fn path(&self, given: &Path, context: &Context) -> String {
-        let sets = context.settings.sets.iter().filter(|(set, _)| self.set.as_ref().is_none_or(|wanted| wanted == *set));
-        let mut databases = sets.flat_map(|(_, set)| &set.databases);
-        let is_file = std::fs::symlink_metadata(given).is_ok();
-        let named = databases.find(|(name, _)| !is_file && given.to_str() == Some(name.as_str())).map(|(_, path)| path.as_path());
-        crate::platform::resolved(named.unwrap_or(given)).to_string_lossy().into_owned()
-    }
-
-    /// Refuses a set or a database that there is no archive of: a typing error must not look like an empty store.
-    fn refuse_unknown(&self, store: &Repository, context: &Context) -> anyhow::Result<()> {
-        if self.set.is_none() && self.databases.is_empty() {
-            return Ok(());
+    fn wanted(&self, retention: Retention) -> Wanted<'_> {
+        let reach = if self.all { GoneReach::RemoveAll } else { GoneReach::KeepNewest };
+        Wanted {
+            retention,
+            whose: self.whose(),
+            gone: self.gone.map(|age| (age, reach)),
+            plain: if self.include_plain { PlainFiles::Include } else { PlainFiles::Leave },
+            zone: self.time_zone,
         }
-        let found = inventory(store, &context.reading_in(self.time_zone), &context.ui.progress())?;
-        meant::refuse_unknown_set(self.set.as_ref(), &found, &context.surroundings())?;
-        let streams = || found.snapshots.iter().flat_map(|snapshot| &snapshot.databases).map(|brief| &brief.stream);
-        for given in &self.databases {
-            let path = self.path(given, context);
-            if !streams().any(|stream| stream.path() == Some(path.as_str())) {
-                let known: BTreeSet<&str> = streams().filter_map(|stream| stream.path()).collect();
-                let known: Vec<_> = known.into_iter().map(printable).collect();
-                let message = format!("no archive of \"{}\" in the store \"{}\"", printable(&path), printable(&store.location()));
-                let hint = if known.is_empty() {
-                    "the store has no archives".into()
-                } else {
-                    format!("there are archives of: {}", known.join(", "))
-                };
-                return Err(Failure::usage(message, hint).into());
-            }
-        }
-        Ok(())
     }
 
     /// Returns what was asked for, in the words of an empty result.
@@ -148,28 +108,14 @@ pub(super) fn carry_out(args: &RetainArgs, retention: Retention, damaged: Damage
     if !args.dry_run {
         store = context.store_for_writing()?;
     }
-    args.refuse_unknown(&store, context)?;
+    args.whose().refuse_unknown(&store, args.time_zone, &context.surroundings(), &context.ui.progress())?;
     let asks = context.ui.can_ask() && !args.force;
     if args.all && !args.dry_run && !asks && !args.force {
         return Err(
             Failure::usage("--all removes the last archives of databases that are gone", "answer at a terminal, or use `--force`").into()
         );
     }
-    let mut request = Request {
-        retention,
-        scope: args.scope(context),
-        made: None,
-        shrinks_off: shrinks_off(context),
-        clock: context.clock.clone(),
-        ahead: context.ahead,
-        reading: context.reading_in(args.time_zone),
-        asked: asked(&store, context)?,
-    };
-    // An age beyond what the calendar can express is never reached.
-    let span = |age: Duration| chrono::TimeDelta::from_std(age).unwrap_or(chrono::TimeDelta::MAX);
-    let reach = if args.all { GoneReach::RemoveAll } else { GoneReach::KeepNewest };
-    request.asked.gone = args.gone.map(|age| (span(age), reach));
-    request.asked.plain = args.include_plain.then(|| Plain { configured: configured(context) });
+    let mut request = args.wanted(retention).request(&store, &context.surroundings())?;
     let mut unread = false;
     if damaged == Damaged::Reread {
         let found = reread(&store, &request.reading, &request.scope, context.threads(), &context.ui.progress())?;
@@ -183,7 +129,7 @@ pub(super) fn carry_out(args: &RetainArgs, retention: Retention, damaged: Damage
         let leftovers = match &outlook.leftovers {
             Ok(count) => *count,
             Err(error) => {
-                context.ui.note(format!("cannot look for leftovers of dead runs: {error}"));
+                context.ui.note(format!("cannot look for leftovers of interrupted runs: {error}"));
                 0
             }
         };
@@ -194,7 +140,7 @@ pub(super) fn carry_out(args: &RetainArgs, retention: Retention, damaged: Damage
             return Ok(Outcome::Done);
         }
         let count = outlook.plan.removed().count();
-        if count > 0 && !context.ui.confirm(&format!("Remove {}?", text::count(count as u64, "archive"))) {
+        if count > 0 && !context.ui.confirm(&format!("Remove {}?", text::count(count as u64, "archive")))? {
             context.ui.note("nothing was removed");
             return Ok(Outcome::Done);
         }
@@ -213,18 +159,6 @@ pub(super) fn carry_out(args: &RetainArgs, retention: Retention, damaged: Damage
     name_kept(&report.seen, false, context);
     let outcome = finish(&report, None, context)?;
     Ok(if unread { Outcome::Problems } else { outcome })
-}
-
-/// Returns what every run asks for.
-fn asked(store: &Repository, context: &Context) -> anyhow::Result<Asked> {
-    let rotation = super::rotate::configured_policy(context).ok();
-    Ok(Asked { own: Some(context.host.clone()), rotation, youngest: retain::youngest(store)?, ..Asked::default() })
-}
-
-/// Returns every configured database.
-pub(super) fn configured(context: &Context) -> Vec<PathBuf> {
-    let databases = context.settings.sets.values().flat_map(|set| set.databases.values());
-    databases.chain(&context.settings.default_database).cloned().collect()
 }
 
 /// Reports what reading the damaged archives again showed, and takes the marks of sound ones away. Returns whether one could not be read.
@@ -270,38 +204,25 @@ fn name_kept(seen: &retain::Seen, dry_run: bool, context: &mut Context) {
     }
 }
 
-/// Carries a plan out after a good backup of a set, and returns the part of the backup's JSON that tells of it.
-///
-/// The new archive is committed by now, whatever happens here. The plan is made under the lock, so it sees that archive.
-pub(super) fn after_backup(
-    retention: Retention,
+/// Tells what a backup made superfluous, and returns the part of the backup's document about it.
+pub(super) fn tell_after_backup(
+    report: &Report,
     made: &Made,
     store: &Repository,
     context: &mut Context,
 ) -> anyhow::Result<(Retained, Outcome)> {
-    let request = Request {
-        retention,
-        scope: Scope { streams: Some(made.streams.iter().cloned().collect()), ..Scope::everything() },
-        made: Some(made.packed.archive.clone()),
-        shrinks_off: shrinks_off(context),
-        clock: context.clock.clone(),
-        ahead: context.ahead,
-        reading: context.reading(),
-        asked: Asked { own: None, ..asked(store, context)? },
-    };
-    let report = retain::execute(store, &request, None, LOCK_WAIT, &context.ui.progress())?;
     let shown = Shown {
         store: store.location(),
         plan: &report.plan,
         fates: Some(&report.fates),
         seen: &report.seen,
         leftovers: *report.leftovers.as_ref().unwrap_or(&0),
-        zone: request.reading.opener.zone,
+        zone: context.settings.time_zone,
     };
     warn_of_future(&report.plan, context);
     show_end(&shown, context);
     let document = reports::retained(&shown);
-    Ok((document, finish(&report, request.made.as_ref(), context)?))
+    Ok((document, finish(report, Some(&made.packed.archive), context)?))
 }
 
 /// Warns of everything that did not go as planned, and returns how the command ends. `made` is the archive of this very run.
@@ -349,7 +270,7 @@ fn finish(report: &Report, made: Option<&ArchiveName>, context: &mut Context) ->
     }
     let stopped = !report.plan.open_shrinks.is_empty() || !sealed.is_empty() || kept_for(&Reason::ClockAhead);
     if let Err(error) = &report.leftovers {
-        context.ui.warning(format!("cannot sweep what dead runs left: {error}"));
+        context.ui.warning(format!("cannot remove leftovers of interrupted runs: {error}"));
     }
     if report.fates.len() < report.plan.removed().count() {
         return Err(Interrupted.into());
@@ -359,10 +280,4 @@ fn finish(report: &Report, made: Option<&ArchiveName>, context: &mut Context) ->
     } else {
         Outcome::Done
     })
-}
-
-/// Returns the sets whose shrinks are not watched.
-pub(super) fn shrinks_off(context: &Context) -> BTreeSet<Name> {
-    let off = context.settings.sets.iter().filter(|(_, set)| set.shrink == ShrinkWatch::Off);
-    off.map(|(name, _)| name.clone()).collect()
 }

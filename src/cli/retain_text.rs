@@ -214,8 +214,7 @@ pub(super) fn show_end(shown: &Shown<'_>, context: &mut Context) {
     }
     let several = reaches.len() > 1;
     for (line, streams) in reaches {
-        let of: Vec<String> = streams.into_iter().map(text::stream).collect();
-        lines.push(if several { format!("{}: {line}", of.join(" and ")) } else { line });
+        lines.push(if several { format!("{}: {line}", names(&streams)) } else { line });
     }
     if shown.plan.left_alone > 0 {
         let others = text::count(shown.plan.left_alone as u64, "archive");
@@ -232,6 +231,15 @@ pub(super) fn show_end(shown: &Shown<'_>, context: &mut Context) {
     for line in lines {
         print(shown, line, context);
     }
+}
+
+/// Returns the names of streams; of those of one set and host only the first one with both.
+fn names(streams: &[&Stream]) -> String {
+    let name = |(index, stream): (usize, &&Stream)| {
+        let is_said = index > 0 && (&streams[index - 1].set, &streams[index - 1].host) == (&stream.set, &stream.host);
+        if is_said { stream.place.to_string() } else { text::stream(stream) }
+    };
+    streams.iter().enumerate().map(name).collect::<Vec<_>>().join(" and ")
 }
 
 /// Returns how far back one can go, by each rule that keeps something: `daily back to 2026-02-23, weekly back to …`.

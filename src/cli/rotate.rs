@@ -7,56 +7,57 @@ use super::retain_text::{how_far_back, reasons_text};
 use super::table::{Column, Table};
 use super::{Context, Outcome, text};
 use crate::failure::Failure;
+use crate::ops::jobs::retention::configured_rules;
 use crate::ops::reports;
 use crate::retention::{Policy, Reach, Retention, Rule, Schedule, Simulation, simulate};
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 
-/// Remove archives that the rotation does not keep: grandfather, father, son
+/// Remove archives that the rotation does not keep (grandfather-father-son)
 ///
 /// Every rule keeps the newest archive of each of its periods, newest period first, beyond what the rules before it keep.
 /// So 7 daily, 4 weekly and 12 monthly are 23 archives and reach a year back. Weeks begin on Monday.
 ///
-/// The rules run over each stream by itself: the archives of one database, known by set, host label and path. Only streams
+/// The rules apply to each stream separately: the archives of one database, known by set, host label and path. Only streams
 /// of this host are touched, and with configured sets only theirs.
 ///
-/// With one of the --keep flags only the rules on the command line hold, and none of the configuration. The newest good
+/// With one of the --keep flags only the rules on the command line apply, none of the configuration. The newest good
 /// archive of a stream always stays, and so do pinned archives, those dated in the future, those from before a shrink that
 /// was not accepted, plain databases and files that are not archives. On a network file system nothing younger than 24
 /// hours is removed.
 ///
-/// At a terminal the plan is shown before anything is removed; without one it is carried out.
+/// At a terminal it prints the plan and asks before it removes anything, unless --force is given; elsewhere it does not ask.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
   heirloom rotate --dry-run
   heirloom rotate --keep-daily 7 --keep-weekly 4 --keep-monthly 12
   heirloom rotate --simulate 2y --every 1d
 
-Exit codes: 0 done; 2 usage, or no such set; 3 done, but an archive could not be removed, a shrink
-is not accepted, a newer heirloom wrote an archive, or HEIRLOOM_NOW is ahead of the clock;
-11 locked by another run; 16 store unreachable")]
+Exit codes: 0 done; 2 usage, or no such set; 3 done, but an archive could not be removed, a shrink is not accepted, \
+a newer heirloom wrote an archive, or HEIRLOOM_NOW is ahead of the clock; 11 locked by another run; 16 store \
+unreachable")]
 pub struct RotateArgs {
     /// Keep the newest N archives
     #[arg(long, value_name = "N", help_heading = "Rules")]
     keep_last: Option<u32>,
-    /// Keep one archive an hour, of N hours
+    /// Keep one archive per hour for N hours
     #[arg(long, value_name = "N", help_heading = "Rules")]
     keep_hourly: Option<u32>,
-    /// Keep one archive a day, of N days
+    /// Keep one archive per day for N days
     #[arg(long, value_name = "N", help_heading = "Rules")]
     keep_daily: Option<u32>,
-    /// Keep one archive a week, of N weeks
+    /// Keep one archive per week for N weeks
     #[arg(long, value_name = "N", help_heading = "Rules")]
     keep_weekly: Option<u32>,
-    /// Keep one archive a month, of N months
+    /// Keep one archive per month for N months
     #[arg(long, value_name = "N", help_heading = "Rules")]
     keep_monthly: Option<u32>,
-    /// Keep one archive a year, of N years
+    /// Keep one archive per year for N years
     #[arg(long, value_name = "N", help_heading = "Rules")]
     keep_yearly: Option<u32>,
     #[command(flatten)]
     retain: RetainArgs,
-    /// Print what would exist after this long, and touch no store
+    /// Print which archives would exist after this long; no store is read or changed
     #[arg(long, value_name = "SPAN", value_parser = humantime::parse_duration, conflicts_with_all = ["dry_run", "force", "set", "gone"])]
     simulate: Option<Duration>,
     /// How often a backup is made in the simulation
@@ -85,28 +86,10 @@ fn policy(args: &RotateArgs, context: &Context) -> Result<Policy, Failure> {
         let [last, hourly, daily, weekly, monthly, yearly] = flags.map(Option::unwrap_or_default);
         Reach { last, hourly, daily, weekly, monthly, yearly }
     } else {
-        configured(context)
+        configured_rules(&context.settings)
     };
     let hint = "keep something, as with `--keep-daily 7 --keep-weekly 4 --keep-monthly 12`";
     Policy::new(reach).map_err(|error| Failure::usage(error.to_string(), hint))
-}
-
-/// Returns the policy of the configuration, for `backup --rotate`.
-pub(super) fn configured_policy(context: &Context) -> Result<Policy, Failure> {
-    let hint = "set a rule in the section [retention] of the configuration";
-    Policy::new(configured(context)).map_err(|error| Failure::usage(error.to_string(), hint))
-}
-
-fn configured(context: &Context) -> Reach {
-    let settings = &context.settings.retention;
-    Reach {
-        last: settings.last.unwrap_or_default(),
-        hourly: settings.hourly.unwrap_or_default(),
-        daily: settings.daily.unwrap_or_default(),
-        weekly: settings.weekly.unwrap_or_default(),
-        monthly: settings.monthly.unwrap_or_default(),
-        yearly: settings.yearly.unwrap_or_default(),
-    }
 }
 
 fn play(args: &RotateArgs, policy: &Policy, span: Duration, context: &mut Context) -> anyhow::Result<Outcome> {

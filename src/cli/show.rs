@@ -1,9 +1,11 @@
 //! `heirloom show`.
 
+use chrono::SecondsFormat;
+
 use super::list::states;
 use super::table::{Column, Table};
 use super::{Context, Outcome, text};
-use crate::metadata::{DatabaseMetadata, Extent, ReplacedTarget, rfc3339};
+use crate::metadata::{DatabaseMetadata, Extent, ReplacedTarget};
 use crate::names::{Name, printable};
 use crate::ops::resolve::{Place, Selected};
 use crate::report::archives::Details;
@@ -23,6 +25,9 @@ pub struct ShowArgs {
     #[arg(long, value_name = "NAME")]
     set: Option<Name>,
 }
+
+/// The label of a digest: the one value that is too long for a narrow terminal and has no blanks.
+const SHA256: &str = "sha256";
 
 pub(super) fn run(args: &ShowArgs, context: &mut Context) -> anyhow::Result<Outcome> {
     let selected = super::latest::find(&args.archive, args.set.as_ref(), "show", context)?;
@@ -50,7 +55,14 @@ fn tell(context: &mut Context, selected: &Selected) {
     };
     let mut rows = vec![
         ("archive", printable(&place.to_string_lossy()).into_owned()),
-        ("made", format!("{} ({})", rfc3339(snapshot.created_at), text::age(snapshot.created_at, context.now))),
+        (
+            "made",
+            format!(
+                "{} ({})",
+                snapshot.created_at.to_rfc3339_opts(SecondsFormat::AutoSi, true),
+                text::age(snapshot.created_at, context.now)
+            ),
+        ),
         ("set", snapshot.set.to_string()),
         ("host label", snapshot.host.to_string()),
         ("kind", snapshot.kind.to_string()),
@@ -62,7 +74,7 @@ fn tell(context: &mut Context, selected: &Selected) {
         rows.push(("host", printable(&metadata.host).into_owned()));
         rows.push(("written by", format!("heirloom {}", printable(&metadata.version))));
         if metadata.databases.len() > 1 {
-            rows.push(("one point in time", if metadata.consistent_set { "yes" } else { "no" }.into()));
+            rows.push(("consistent", if metadata.consistent_set { "yes" } else { "no" }.into()));
         }
         if let Some(note) = &metadata.note {
             rows.push(("note", printable(note).into_owned()));
@@ -87,12 +99,13 @@ fn tell(context: &mut Context, selected: &Selected) {
         rows.extend(held.source.as_ref().map(|source| ("from", printable(source).into_owned())));
         let resolved = facts.and_then(|facts| facts.source_resolved.as_ref()).filter(|resolved| held.source.as_ref() != Some(resolved));
         rows.extend(resolved.map(|resolved| ("resolved path", printable(resolved).into_owned())));
-        rows.extend(facts.and_then(|facts| facts.previous).map(|previous| ("most before", extent(&previous))));
+        rows.extend(facts.and_then(|facts| facts.previous).map(|previous| ("previous", extent(&previous))));
         rows.extend(held.bytes.map(|bytes| ("size", text::bytes(bytes))));
-        rows.extend(held.sha256.map(|sha256| ("sha256", sha256.to_string())));
+        rows.extend(held.sha256.map(|sha256| (SHA256, sha256.to_string())));
         rows.extend(facts.into_iter().flat_map(fact_rows));
         print(context, &rows);
-        if let Some(tables) = &held.tables {
+        if let Some(tables) = held.tables.as_ref().filter(|tables| !tables.is_empty()) {
+            context.ui.result("");
             let mut table = Table::new(&[Column::new("TABLE").shorten(), Column::new("ROWS").right()]);
             for entry in tables {
                 let rows = entry.rows.map_or_else(|| "not countable".into(), text::thousands);
@@ -157,7 +170,6 @@ fn fact_rows(facts: &DatabaseMetadata) -> Vec<(&'static str, String)> {
 
 fn print(context: &mut Context, rows: &[(&str, String)]) {
     for (label, value) in rows {
-        let label = context.ui.paint(super::ui::Tone::Dim, &format!("{label:<17}"));
-        context.ui.result(format!("{label} {value}"));
+        context.ui.fact(label, value, *label == SHA256);
     }
 }

@@ -5,7 +5,7 @@
 use textwrap::core::display_width;
 
 /// Blanks between two columns.
-const GAP: &str = "  ";
+pub(super) const GAP: &str = "  ";
 /// A shortened name is at least this wide before more columns drop out.
 const COMFORTABLE: usize = 32;
 /// A shortened name is never narrower than this.
@@ -166,7 +166,8 @@ fn excess(widths: &[Option<usize>], width: usize) -> usize {
 
 fn wrapped(text: &str, width: usize) -> Vec<String> {
     let options = textwrap::Options::new(width).break_words(false).word_splitter(textwrap::WordSplitter::NoHyphenation);
-    textwrap::wrap(text, options).into_iter().map(|line| line.into_owned()).collect()
+    // A line that is still too wide is one word.
+    textwrap::wrap(text, options).into_iter().map(|line| shortened(&line, width)).collect()
 }
 
 /// Returns a name that fits, with its beginning and its end: `before-the-big…2026.tar.gz`.
@@ -205,6 +206,8 @@ mod tests {
         let made = "2026-03-01 03:00".to_owned();
         let name = "before-the-big-migration-of-the-orders-table-2026.tar.gz".to_owned();
         table.row([name, "3h".into(), made.clone(), "62%".into(), "daily 1 of 7, newest good".into()]);
+        let long = "not-confirmed-by-anybody-who-could-have-read-it";
+        table.row(["app.tar.gz".into(), "1d".into(), made.clone(), "9%".into(), long.into()]);
         table.row(["日本-cf2abf_20260301T030000Z.tar.gz".into(), "12d".into(), made, "9%".into(), "pinned".into()]);
         table
     }

@@ -2,18 +2,21 @@
 //!
 //! Output that cannot be written never changes what was done and never panics.
 
+use std::cell::Cell;
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde::Serialize;
+use textwrap::core::display_width;
 
 use super::GlobalArgs;
-use super::bar::Bar;
-use super::table::Table;
+use super::bar::{Bar, Overall};
+use super::table::{GAP, Table, shortened};
 use super::wrap::wrap;
 use crate::names::printable;
-use crate::progress::Progress;
+use crate::platform::wait_for_input;
+use crate::progress::{Interrupted, Progress};
 
 /// When to colour.
 #[derive(clap::ValueEnum, Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -68,6 +71,10 @@ pub struct Ui {
     stderr_width: Option<usize>,
     signal: Arc<AtomicUsize>,
     output_failure: Option<io::Error>,
+    /// Whether a question was answered with no.
+    declined: Cell<bool>,
+    /// What an interruption leaves as it was, as a clause.
+    untouched: Option<String>,
 }
 
 impl Ui {
@@ -97,6 +104,8 @@ impl Ui {
             stderr_width: width(io::stderr(), stderr),
             signal: Arc::new(AtomicUsize::new(0)),
             output_failure: None,
+            declined: Cell::new(false),
+            untouched: None,
         }
     }
 
@@ -123,7 +132,7 @@ impl Ui {
         self.interactive
     }
 
-    /// Says whether results should be told to a person: not with `--quiet`, not with `--json`.
+    /// Says whether results are printed for a person: not with `--quiet`, not with `--json`.
     pub fn tells(&self) -> bool {
         !self.quiet && !self.json
     }
@@ -142,7 +151,7 @@ impl Ui {
         }
     }
 
-    /// Prints a line on stdout that tells of a success: at a terminal or with `--verbose`, so that cron has nothing to mail.
+    /// Prints a line on stdout that reports a success: at a terminal or with `--verbose`, so that cron has nothing to mail.
     pub fn summary(&mut self, text: impl AsRef<str>) {
         if self.tells() && (self.stdout_width.is_some() || self.verbose) {
             self.stdout(text.as_ref());
@@ -161,6 +170,27 @@ impl Ui {
         self.stdout(text.as_ref());
     }
 
+    /// Prints a value behind its label, which was asked for, with `--quiet` too. A value of one word is shortened if that is allowed.
+    pub(super) fn fact(&mut self, label: &str, value: &str, may_shorten: bool) {
+        let shown = self.paint(Tone::Dim, &format!("{label:<LABEL$}"));
+        let room = self.stdout_width.map_or(usize::MAX, |width| width.saturating_sub(LABEL + GAP.len()));
+        let value = if may_shorten { shortened(value, room) } else { value.to_owned() };
+        self.column(&format!("{shown}{GAP}"), &value);
+    }
+
+    /// Prints a text behind the columns in front of it, which was asked for, with `--quiet` too. If there is no room, it is wrapped
+    /// in its own column, or at the edge if that is narrow or one of its words is too long for it.
+    pub(super) fn column(&mut self, front: &str, text: &str) {
+        let indent = display_width(front);
+        let room = self.stdout_width.map_or(usize::MAX, |width| width.saturating_sub(indent));
+        let fitted = wrap(text, room, 0);
+        if room >= NARROW && fitted.lines().all(|line| display_width(line) <= room) {
+            self.write_stdout(&format!("{front}{}", fitted.replace('\n', &format!("\n{:indent$}", ""))));
+        } else {
+            self.stdout(&format!("{front}{text}"));
+        }
+    }
+
     /// Prints a table that was asked for, with `--quiet` too.
     pub(super) fn table(&mut self, table: &Table) {
         let text = self.table_text(table);
@@ -170,6 +200,13 @@ impl Ui {
     /// Returns a table that fits the terminal. Columns are separated by two blanks.
     pub(super) fn table_text(&self, table: &Table) -> String {
         table.lines(self.stdout_width, |title| self.paint(Tone::Dim, title)).join("\n")
+    }
+
+    /// Returns the lines of a table that fits the terminal with this many blanks in front of each.
+    pub(super) fn indented(&self, table: &Table, blanks: usize) -> Vec<String> {
+        let width = self.stdout_width.or(self.stderr_width).map(|width| width.saturating_sub(blanks));
+        let lines = table.lines(width, |title| self.paint(Tone::Dim, title));
+        lines.into_iter().map(|line| format!("{:blanks$}{line}", "")).collect()
     }
 
     /// Returns whether `--verbose` was given.
@@ -217,6 +254,11 @@ impl Ui {
 
     /// Prints an error and its hint on stderr.
     pub fn error(&self, message: &str, hint: Option<&str>) {
+        if let (Some(untouched), Some(_)) = (&self.untouched, self.signal())
+            && message.ends_with(&Interrupted.to_string())
+        {
+            return self.stderr(&format!("Interrupted; {untouched}."));
+        }
         let label = self.paint_stderr(Tone::Bad, "error:");
         self.stderr(&format!("{label} {message}"));
         if let Some(hint) = hint {
@@ -253,36 +295,72 @@ impl Ui {
         paint(self.colored_stderr, tone, text)
     }
 
-    /// Asks a yes-or-no question at the terminal; no is the default. Returns false where nobody can be asked.
-    pub fn confirm(&self, question: &str) -> bool {
+    /// Asks a yes-or-no question at the terminal; no is the default. Returns false if nobody can be asked.
+    pub fn confirm(&self, question: &str) -> Result<bool, Interrupted> {
         if !self.interactive {
-            return false;
+            return Ok(false);
         }
-        let _ = write!(io::stderr().lock(), "{} [y/N] ", self.paint_stderr(Tone::Strong, question));
-        let mut answer = String::new();
-        io::stdin().lock().read_line(&mut answer).is_ok() && matches!(answer.trim(), "y" | "Y" | "yes" | "Yes")
+        let prompt = format!("{} [y/N] ", self.paint_stderr(Tone::Strong, question));
+        let answer = self.answer(&prompt)?;
+        let agreed = matches!(answer.trim(), "y" | "Y" | "yes" | "Yes");
+        self.declined.set(!agreed);
+        Ok(agreed)
     }
 
-    /// Asks at the terminal for one of several; no answer and every other answer is none. Returns nothing where nobody
+    /// Returns whether the last question was answered with no.
+    pub fn was_declined(&self) -> bool {
+        self.declined.get()
+    }
+
+    /// Prints a prompt and reads a line; a line that cannot be read is empty.
+    fn answer(&self, prompt: &str) -> Result<String, Interrupted> {
+        let fitted = self.stderr_width.map_or_else(|| prompt.to_owned(), |width| wrap(prompt, width, HANG));
+        let _ = write!(io::stderr().lock(), "{fitted}");
+        let mut answer = String::new();
+        if !wait_for_input(io::stdin(), || self.signal().is_some()) {
+            // The terminal shows ^C behind the prompt.
+            self.write_stderr("");
+            return Err(Interrupted);
+        }
+        let read = io::stdin().lock().read_line(&mut answer);
+        Ok(if read.is_ok() { answer } else { String::new() })
+    }
+
+    /// Says what an interruption leaves as it was from now on, as a clause: `app.db is unchanged`. Nothing may be changed meanwhile.
+    pub fn untouched(&mut self, what: Option<String>) {
+        self.untouched = what;
+    }
+
+    /// Asks at the terminal for one of several; no answer and every other answer is none. Returns nothing if nobody
     /// can be asked.
-    pub fn choose(&self, question: &str, choices: &[String]) -> Option<usize> {
+    pub fn choose(&self, question: &str, choices: &[String]) -> Result<Option<usize>, Interrupted> {
         if !self.interactive {
-            return None;
+            return Ok(None);
         }
         for (index, choice) in choices.iter().enumerate() {
             self.stderr(&format!("  {}  {}", index + 1, printable(choice)));
         }
-        let _ = write!(io::stderr().lock(), "{} [1-{}] ", self.paint_stderr(Tone::Strong, question), choices.len());
-        let mut answer = String::new();
-        io::stdin().lock().read_line(&mut answer).ok()?;
-        answer.trim().parse::<usize>().ok().and_then(|number| number.checked_sub(1)).filter(|index| *index < choices.len())
+        let answer = self.answer(&format!("{} [1-{}] ", self.paint_stderr(Tone::Strong, question), choices.len()))?;
+        let number = answer.trim().parse::<usize>().ok();
+        Ok(number.and_then(|number| number.checked_sub(1)).filter(|index| *index < choices.len()))
     }
 
-    /// Returns what operations tell their progress to.
+    /// Returns what operations report their progress to.
     pub fn progress(&self) -> impl Progress + use<> {
-        Bar::new(self.bar, self.signal.clone())
+        self.progress_in(Overall::Unknown)
+    }
+
+    /// Returns the same with the place of each stage in the whole.
+    pub(super) fn progress_in(&self, overall: Overall) -> impl Progress + use<> {
+        Bar::new(self.bar, self.signal.clone(), overall)
     }
 }
+
+/// The width of the labels in front of values.
+const LABEL: usize = 14;
+
+/// A column is not narrower than this.
+const NARROW: usize = 20;
 
 /// By how much the further lines of a wrapped text are indented.
 const HANG: usize = 2;

@@ -8,16 +8,13 @@ use super::restore::{RestoreArgs, skipped};
 use super::restore_apply::{Carried, Job, carry_out};
 use super::{Context, Outcome, text};
 use crate::database::Proof;
-use crate::failure::Failure;
-use crate::metadata::Kind;
 use crate::names::{Name, printable};
 use crate::ops::Repository;
 use crate::ops::inventory::Reading;
-use crate::ops::pending;
-use crate::ops::resolve::{Place, Selected, Wanted, in_store, resolve};
-use crate::ops::restore::undo::{Choice, End, History, Past, Scope, Targets};
+use crate::ops::jobs::undo::{self as job, Decision, Undo};
+use crate::ops::resolve::{Place, Selected, Wanted, resolve};
+use crate::ops::restore::undo::{Choice, End, Past};
 use crate::ops::restore::{self, InterruptedRestore, Known, RestoreError, Where};
-use crate::platform::{parent, resolved};
 use crate::report::restore::Outcome as Skip;
 
 /// What an interrupted restore that is taken back turns out to be, where it died early.
@@ -30,19 +27,16 @@ pub(super) fn run(args: &RestoreArgs, context: &mut Context) -> anyhow::Result<O
         return of_archive(args, context, text, &reading);
     }
     let store = context.store()?;
-    let scope = scope(args, context);
+    let scope = job::scope(args.set.as_ref(), &args.place(), &context.surroundings());
     let mut cleared = BTreeSet::new();
     loop {
-        let history = History::read(&store, &scope, &reading, &context.ui.progress())?;
-        let (past, safety) = match history.choose(&scope) {
-            Choice::TakeBack(past, safety) => (past, safety),
+        let Undo { past, selected } = match job::select_undo(&store, &scope, &reading, &context.ui.progress())? {
+            Decision::TakeBack(undo) => *undo,
             // There was only the interrupted one.
-            Choice::Nothing if !cleared.is_empty() => return Ok(skipped(context, Skip::Unchanged, NOTHING_CHANGED)),
-            other => return Err(refusal(other, context, &store).into()),
-        };
-        let selected = match pending::open(&store, safety.as_str(), &reading)? {
-            Some(selected) => selected,
-            None => in_store(&store, safety.as_str(), &reading)?,
+            Decision::Refuse(why) if matches!(*why, Choice::Nothing) && !cleared.is_empty() => {
+                return Ok(skipped(context, Skip::Unchanged, NOTHING_CHANGED));
+            }
+            Decision::Refuse(why) => return Err(refusal(*why, context, &store).into()),
         };
         let carried = take_back(args, context, &selected, &past)?;
         match carried {
@@ -58,27 +52,8 @@ pub(super) fn run(args: &RestoreArgs, context: &mut Context) -> anyhow::Result<O
 
 /// Takes a restore back from its safety archive.
 fn take_back(args: &RestoreArgs, context: &mut Context, selected: &Selected, past: &Past) -> anyhow::Result<Carried> {
-    let contents = selected.archive.contents();
     let shown = selected.snapshot.name.as_str().to_owned();
-    let (mut targets, mut removals) = (Vec::new(), Vec::new());
-    for target in &past.targets {
-        if target.path.contains(char::REPLACEMENT_CHARACTER) {
-            let why = format!("the path of \"{}\" cannot be written in metadata: {}", target.name, quoted(&target.path));
-            let hint = format!(
-                "name the file: {}",
-                context.command_line(&["restore", "--undo", &shown, "--only", target.name.as_str(), "--to", "FILE"])
-            );
-            return Err(RestoreError::CannotUndo { why, remedy: hint.into() }.into());
-        }
-        if target.missing {
-            removals.push((target.name.clone(), PathBuf::from(&target.path)));
-            continue;
-        }
-        let chosen = restore::choose(contents, std::slice::from_ref(&target.name))?;
-        targets.extend(chosen.into_iter().map(|index| (index, PathBuf::from(&target.path))));
-    }
-    let mut plan = restore::plan(contents, targets, offline(args), false)?;
-    restore::plan_removals(&mut plan, removals)?;
+    let plan = job::plan(past, selected, offline(args))?;
     let what = match &past.archive {
         Some(archive) => format!("the restore of {} from {}", past.set, printable(archive)),
         None => format!("the restore of {}", past.set),
@@ -96,34 +71,14 @@ fn of_archive(args: &RestoreArgs, context: &mut Context, text: &str, reading: &R
     let wanted = Wanted { text: text.to_owned(), set: args.set.clone() };
     let selected = resolve(|| context.store(), &wanted, reading, &context.ui.progress())?;
     let snapshot = &selected.snapshot;
-    if snapshot.kind != Kind::Safety {
-        let message = format!("\"{}\" is not a safety backup, so there is no restore to undo", printable(text));
-        return Err(Failure::usage(message, format!("restore it: {}", context.command_line(&["restore", text]))).into());
-    }
+    job::require_safety(&selected, text)?;
     let contents = selected.archive.contents();
-    if let (Some(replaces), Where::Known) = (&snapshot.replaces, args.place()) {
-        if !context.host.owns(&snapshot.host) {
-            let why = format!("\"{}\" was made on the host \"{}\"", snapshot.name, snapshot.host);
-            let hint = context.command_line(&["restore", "--undo", text, "--to-original"]);
-            return Err(RestoreError::CannotUndo { why, remedy: format!("to write to its paths here: {hint}").into() }.into());
-        }
-        let folders: Vec<&Path> = replaces.targets.iter().map(|target| parent(Path::new(&target.path))).collect();
-        let interrupted = restore::beside(folders)?.iter().any(|old| old.note.restore == replaces.restore);
-        let past = Past {
-            restore: Some(replaces.restore.clone()),
-            set: snapshot.set.clone(),
-            host: snapshot.host.clone(),
-            archive: Some(replaces.archive.clone()),
-            at: snapshot.created_at,
-            sequence: 0,
-            safety: Some(snapshot.name.clone()),
-            targets: replaces.targets.clone(),
-            store: None,
-            end: if interrupted { End::Interrupted } else { End::Finished },
-        };
+    if args.place() == Where::Known
+        && let Some(past) = job::past_of(&selected, text, &context.surroundings())?
+    {
         return Ok(match take_back(args, context, &selected, &past)? {
             Carried::Through(outcome) => outcome,
-            Carried::AlreadyThere if interrupted => skipped(context, Skip::Unchanged, NOTHING_CHANGED),
+            Carried::AlreadyThere if past.end == End::Interrupted => skipped(context, Skip::Unchanged, NOTHING_CHANGED),
             Carried::AlreadyThere => Outcome::Done,
         });
     }
@@ -146,25 +101,6 @@ fn of_archive(args: &RestoreArgs, context: &mut Context, text: &str, reading: &R
 
 fn offline(args: &RestoreArgs) -> Option<Proof> {
     args.offline.then_some(if args.assume_unused { Proof::NoneKnown } else { Proof::AllSeen })
-}
-
-/// Returns which restores are meant: of the named set, else of the configured ones; to the targets that flags or the configuration name.
-fn scope(args: &RestoreArgs, context: &Context) -> Scope {
-    let configured = &context.settings.sets;
-    let sets: Option<BTreeSet<Name>> = match &args.set {
-        Some(set) => Some(BTreeSet::from([set.clone()])),
-        None => Some(configured.keys().cloned().collect()).filter(|sets: &BTreeSet<Name>| !sets.is_empty()),
-    };
-    let is_meant = |set: &Name| sets.as_ref().is_none_or(|sets| sets.contains(set));
-    let of_sets = configured.iter().filter(|(set, _)| is_meant(set)).flat_map(|(_, settings)| settings.databases.values());
-    let paths: Vec<PathBuf> = of_sets.chain(context.settings.default_database.iter()).map(|path| resolved(path)).collect();
-    let targets = match args.place() {
-        Where::File(path) => Targets::Files(vec![resolved(&path)]),
-        Where::Folder(path) => Targets::Folder(resolved(&path)),
-        Where::Known if !paths.is_empty() => Targets::Files(paths),
-        Where::Original | Where::Known => Targets::Any,
-    };
-    Scope { host: context.host.clone(), sets, targets }
 }
 
 /// Says why nothing is undone, and what to type instead.

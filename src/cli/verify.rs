@@ -1,40 +1,43 @@
 //! `heirloom verify`.
 
+use super::bar::Overall;
 use super::log::Record;
+use super::table::shortened;
 use super::ui::Tone;
-use super::{Context, Outcome};
-use crate::archive::ArchiveError;
+use super::{Context, Outcome, text};
 use crate::failure::is_interruption;
+use crate::metadata::Integrity;
 use crate::names::{ArchiveName, Name, printable};
 use crate::ops::Repository;
 use crate::ops::inventory::{Foreign, inventory};
 use crate::ops::jobs::meant;
+use crate::ops::jobs::verify::{self as job, Mark};
 use crate::ops::resolve::{Place, Selected, in_store};
-use crate::ops::verify::{State, Verified, VerifyDepth, verify};
+use crate::ops::verify::{Examined, State, Verified, VerifyDepth, verify};
 use crate::report::archives::{Verification, VerifiedArchive};
 use crate::store::StoreError;
 
 /// Prove that archives can be restored
 ///
-/// Reads every byte, checks every digest, unpacks the databases into scratch, checks them, and compares them with what the archive says
-/// of them. An archive that is damaged gets a `.damaged` mark beside it: retention gives it no slot and restore refuses it. A later clean
-/// verify takes the mark away. An I/O error is no evidence and marks nothing.
+/// Reads every byte, compares every digest, unpacks the databases into a scratch folder, checks them, and compares them with the metadata
+/// of the archive. A damaged archive gets a `.damaged` mark beside it: retention does not count it and restore refuses it. A later clean
+/// verify removes the mark. An I/O error proves no damage and marks nothing.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
-  heirloom verify                      the newest archive
-  heirloom verify --all --depth quick  structure and digests of every archive
+  heirloom verify
+  heirloom verify --all --depth quick
   heirloom verify /mnt/usb/shop_20260301T030000Z.tar.gz
 
-Exit codes: 0 all good; 12 no such backup; 13 at least one is damaged; 15 not enough space; 16 store unreachable;
-17 encrypted, and no key for it")]
+Exit codes: 0 all good; 12 no such backup; 13 at least one is damaged; 15 not enough space; 16 store unreachable; 17 \
+encrypted, and no key")]
 pub struct VerifyArgs {
-    /// Paths, names, beginnings of names, or `latest` (which is the default)
+    /// Paths, names, beginnings of names, or `latest` (the default)
     #[arg(value_name = "ARCHIVE", add = super::complete::archives())]
     archives: Vec<String>,
     /// Every archive of the store
     #[arg(long, conflicts_with = "archives")]
     all: bool,
-    /// How deep to look
+    /// How thoroughly archives are verified
     #[arg(long, value_enum, value_name = "DEPTH", default_value = "standard")]
     depth: DepthArg,
     /// Only archives of this set
@@ -112,11 +115,12 @@ fn look_at_named(args: &VerifyArgs, context: &Context) -> anyhow::Result<Vec<Loo
         warn_of_unreadable(context)?;
     }
     let mut looked = Vec::new();
-    for text in texts {
+    for (index, text) in texts.iter().enumerate() {
+        let overall = Overall::Archive { number: index + 1, of: texts.len() };
         let selected = super::latest::find(text, args.set.as_ref(), "verify", context);
         looked.push(match selected {
-            Ok(selected) => look(args, context, selected)?,
-            Err(error) => Looked { shown: text.clone(), home: home_of(context, text), result: refused(error)? },
+            Ok(selected) => look(args, context, selected, overall)?,
+            Err(error) => Looked { shown: text.clone(), home: home_of(context, text), result: job::refused(error)? },
         });
     }
     Ok(looked)
@@ -144,12 +148,14 @@ fn look_at_all(args: &VerifyArgs, context: &Context) -> anyhow::Result<Vec<Looke
     // An archive that cannot even be described belongs to no set; it is looked at with all of them.
     let is_broken = |foreign: &&Foreign| foreign.is_damaged() || foreign.is_unread() || foreign.lacks_key();
     let broken = found.foreign.iter().filter(is_broken).filter(|_| args.set.is_none());
-    for name in of_set.map(|snapshot| snapshot.name.as_str()).chain(broken.map(|foreign| foreign.name.as_str())) {
+    let names: Vec<&str> = of_set.map(|snapshot| snapshot.name.as_str()).chain(broken.map(|foreign| foreign.name.as_str())).collect();
+    for (index, name) in names.iter().copied().enumerate() {
+        let overall = Overall::Archive { number: index + 1, of: names.len() };
         looked.push(match in_store(&store, name, &reading) {
-            Ok(selected) => look(args, context, selected)?,
+            Ok(selected) => look(args, context, selected, overall)?,
             // A rotation removed it since the store was listed: there is nothing left to verify.
             Err(error) if matches!(error.downcast_ref(), Some(StoreError::NotFound { .. })) => continue,
-            Err(error) => Looked { shown: name.to_owned(), home: home_of(context, name), result: refused(error)? },
+            Err(error) => Looked { shown: name.to_owned(), home: home_of(context, name), result: job::refused(error)? },
         });
     }
     Ok(looked)
@@ -162,18 +168,10 @@ fn home_of(context: &Context, text: &str) -> Option<(Repository, ArchiveName)> {
     matches!(store.store().stat(name.as_str()), Ok(Some(_))).then_some((store, name))
 }
 
-/// Turns what an archive is refused for into a verdict. An archive that cannot be read fails alone; every other error is passed on.
-fn refused(error: anyhow::Error) -> anyhow::Result<anyhow::Result<Verified>> {
-    match Verified::refused(error) {
-        Err(error) if error.downcast_ref().is_none_or(|error| matches!(error, ArchiveError::Interrupted(_))) => Err(error),
-        alone => Ok(alone),
-    }
-}
-
-fn look(args: &VerifyArgs, context: &Context, selected: Selected) -> anyhow::Result<Looked> {
+fn look(args: &VerifyArgs, context: &Context, selected: Selected, overall: Overall) -> anyhow::Result<Looked> {
     let store = context.store().ok();
     let scratch = super::latest::scratch(store.as_ref(), context)?;
-    let verified = verify(&selected.archive, args.depth.into(), scratch.path(), context.threads(), &context.ui.progress());
+    let verified = verify(&selected.archive, args.depth.into(), scratch.path(), context.threads(), &context.ui.progress_in(overall));
     let name = selected.snapshot.name;
     let (shown, home) = match selected.place {
         Place::Store => (name.as_str().to_owned(), store.map(|store| (store, name))),
@@ -182,23 +180,12 @@ fn look(args: &VerifyArgs, context: &Context, selected: Selected) -> anyhow::Res
     Ok(Looked { shown, home, result: verified })
 }
 
-/// Sets or takes away the mark beside the archive. A mark that cannot be written is a warning: the verdict stands without it.
+/// Sets or removes the mark beside the archive. A mark that cannot be written is a warning: the verdict stands without it.
 fn remember(context: &Context, home: Option<&(Repository, ArchiveName)>, verified: &Verified, depth: VerifyDepth) {
     let Some((store, name)) = home else { return };
-    let marked = || -> anyhow::Result<bool> {
-        let is_marked = store.store().stat(&format!("{name}{}", crate::ops::inventory::DAMAGED))?.is_some();
-        if is_marked == (verified.state == State::Damaged) {
-            return Ok(false);
-        }
-        let locked = store.lock(std::time::Duration::from_secs(10), &context.ui.progress())?;
-        Ok(match verified.state {
-            State::Damaged => locked.mark_damaged(name, depth.as_str(), &verified.findings)?,
-            State::Good => locked.clear_damaged(name, &depth.and_shallower())?,
-        })
-    };
-    match marked() {
-        Ok(true) if verified.state == State::Good => context.ui.note(format!("{name}: the mark as damaged was taken away")),
-        Ok(_) => {}
+    match job::remember(store, name, verified, depth, &context.ui.progress()) {
+        Ok(Mark::Removed) => context.ui.note(format!("{name}: no longer marked as damaged")),
+        Ok(Mark::Set | Mark::Unchanged) => {}
         Err(error) => context.ui.warning(format!("{name}: the mark could not be changed: {error:#}")),
     }
 }
@@ -209,15 +196,49 @@ fn tell(context: &mut Context, shown: &str, verified: &Verified) {
     match verified.state {
         State::Good => {
             let state = ui.paint(Tone::Good, "ok");
-            ui.line(format!("{state}       {shown}"));
+            ui.line(format!("{state}  {shown} · {}", proofs(&verified.examined).join(" · ")));
+            if ui.is_verbose() {
+                verified.examined.iter().for_each(|one| ui.line(format!("    {}", details(one))));
+            }
             verified.findings.iter().for_each(|finding| ui.warning(format!("{shown}: {finding}")));
         }
         State::Damaged => {
-            let findings = verified.findings.join("; ");
+            // Which archive it is, the sentence says.
+            let finding = |finding: &String| finding.trim_start_matches("the archive is damaged: ").to_owned();
+            let findings = verified.findings.iter().map(finding).collect::<Vec<_>>().join("; ");
             let hint = "restore another archive (`heirloom list`); keep this one until you have a newer good backup";
             ui.error(&printable(&format!("\"{shown}\" is damaged: {findings}")), Some(hint));
         }
     }
+}
+
+/// Returns what was read and checked of an archive, as short as one line needs it.
+fn proofs(examined: &[Examined]) -> Vec<String> {
+    let (all, compared) = (examined.len(), examined.iter().filter(|one| one.is_compared).count());
+    let read = text::bytes(examined.iter().map(|one| one.bytes).sum());
+    let mut proofs = vec![if all == 1 { read } else { format!("{}, {read}", text::count(all as u64, "database")) }];
+    proofs.push(match (all, compared) {
+        (_, 0) => "no digest recorded".into(),
+        (1, _) => "digest ok".into(),
+        _ if compared == all => format!("{} ok", text::count(compared as u64, "digest")),
+        _ => format!("{compared} of {all} digests recorded, ok"),
+    });
+    // The worst one; it cannot be damage here.
+    let checked: Vec<Integrity> = examined.iter().filter_map(|one| one.integrity).collect();
+    let integrity = checked.iter().find(|integrity| **integrity != Integrity::Ok).or(checked.first());
+    proofs.extend(integrity.map(|integrity| format!("integrity {integrity}")));
+    let rows: Option<u64> = examined.iter().map(|one| Some(one.counted?.1)).sum();
+    proofs.extend(rows.filter(|_| all > 0).map(|rows| text::count(rows, "row")));
+    proofs
+}
+
+/// Returns what was checked of one database.
+fn details(one: &Examined) -> String {
+    let compared = if one.is_compared { "as recorded" } else { "not recorded" };
+    let mut words = vec![text::bytes(one.bytes), format!("sha256 {} {compared}", shortened(&one.sha256.to_string(), 17))];
+    words.extend(one.integrity.map(|integrity| format!("integrity {integrity}")));
+    words.extend(one.counted.map(|(tables, rows)| format!("{} in {} as recorded", text::count(rows, "row"), text::count(tables, "table"))));
+    format!("{}: {}", one.name, words.join(", "))
 }
 
 fn document(shown: &str, verified: &Verified) -> VerifiedArchive {

@@ -25,8 +25,10 @@ fn wrap_line(line: &str, width: usize, hang: usize) -> String {
         if index > 0 {
             if !command.is_in_quotes() && column + 1 + display_width(word) > room {
                 wrapped.push_str(if inside { " \\\n" } else { "\n" });
-                wrapped.push_str(&further);
-                column = further.len();
+                // A word that is as long as the line, such as a path, starts at the edge.
+                let fits = further.len() + display_width(word) <= room;
+                column = if fits { further.len() } else { 0 };
+                wrapped.push_str(&further[..column]);
             } else {
                 wrapped.push(' ');
                 column += 1;
@@ -89,6 +91,7 @@ mod tests {
         let text = "  one two three four five";
         assert_eq!(wrap(text, 80, 2), text);
         assert_eq!(wrap(text, 12, 2), "  one two\n    three\n    four\n    five");
+        assert_eq!(wrap("  one a/path/of/21/columns", 21, 2), "  one\na/path/of/21/columns");
         assert_eq!(wrap("a /very/long/path/that/cannot/be/wrapped b", 10, 0), "a\n/very/long/path/that/cannot/be/wrapped\nb");
     }
 

@@ -216,7 +216,9 @@ impl<'a> Search<'a> {
 
     /// Returns the requested database of an archive, whatever its host: by path, or else by name.
     fn member_from(&self, snapshot: &Snapshot, asked: &Asked, from: Option<&From>) -> Option<usize> {
-        let Some(from) = from else { return position(snapshot, asked, asked.path.as_deref()).or_else(|| named(snapshot, &asked.name)) };
+        let Some(from) = from else {
+            return position(snapshot, asked, asked.path.as_deref()).or_else(|| named(snapshot, &asked.name));
+        };
         if from.host.as_ref().is_some_and(|host| *host != snapshot.host) {
             return None;
         }

@@ -260,6 +260,7 @@ pub fn execute(repository: &Repository, plan: &Plan, run: &Run<'_>, progress: &d
     for source in &plan.sources {
         refuse_unlinked(&source.path)?;
     }
+    progress.begin(Stage::Lock, plan.request.set.as_str(), 0);
     let pinned = pin(&plan.sources, scratch.path(), run.clock, limits, progress)?;
     let (consistent, created_at) = (pinned.consistent, pinned.at);
     let total = pinned.databases.iter().map(|database| database.bytes()).sum();

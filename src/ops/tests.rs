@@ -46,6 +46,11 @@ fn upkeep() -> Upkeep {
     Upkeep { last: 3, reading: reading(), ahead: false }
 }
 
+/// How a restore is carried out at a time.
+pub fn options_at<'a>(repository: &'a Repository, now: &str) -> Options<'a> {
+    Options { clock: Clock::fixed(at(now)), ..options(repository) }
+}
+
 fn options(repository: &Repository) -> Options<'_> {
     Options {
         archive: "app".into(),

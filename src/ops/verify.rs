@@ -9,10 +9,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
-use crate::archive::{Archive, ArchiveError};
+use crate::archive::{Archive, ArchiveError, ReadDatabase};
 use crate::database::{self, Depth, Effort, SourceError, Timeouts};
-use crate::metadata::{DatabaseMetadata, Integrity};
-use crate::names::printable;
+use crate::digest::Sha256;
+use crate::metadata::{DatabaseMetadata, Integrity, total_rows};
+use crate::names::{Name, printable};
 use crate::ops::sidecars;
 use crate::platform::private_file;
 use crate::progress::{Progress, Stage};
@@ -52,6 +53,25 @@ pub struct Verified {
     pub state: State,
     /// What is wrong or odd, one printable line each.
     pub findings: Vec<String>,
+    /// What was read and checked of each database, in the order of the archive; empty if the archive cannot be read to its end.
+    pub examined: Vec<Examined>,
+}
+
+/// What was read and checked of one database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Examined {
+    /// Its name.
+    pub name: Name,
+    /// Its size.
+    pub bytes: u64,
+    /// The digest of what was read.
+    pub sha256: Sha256,
+    /// Whether the archive records that digest, so that it was compared.
+    pub is_compared: bool,
+    /// The result of the integrity check; `None` if it was not unpacked.
+    pub integrity: Option<Integrity>,
+    /// The number of its tables and of their rows, if the archive records them and both were counted again and are the same.
+    pub counted: Option<(u64, u64)>,
 }
 
 /// The verdict about an archive.
@@ -78,7 +98,7 @@ impl Verified {
     pub fn refused(error: anyhow::Error) -> anyhow::Result<Self> {
         // What the callers say about it names the archive already.
         let error = error.downcast::<ArchiveError>().map_or_else(|error| error, anyhow::Error::from);
-        evidence(error).map(|finding| Self { state: State::Damaged, findings: vec![finding] })
+        evidence(error).map(|finding| Self { state: State::Damaged, findings: vec![finding], examined: Vec::new() })
     }
 }
 
@@ -109,14 +129,17 @@ pub fn verify(
     // Of most archives the one database: then this is the only time that it is decompressed. The others come one by one, for the room.
     let mut unpacked = if depth > VerifyDepth::Quick { Some(Unpacked::new(scratch.join("verify-0.db"))?) } else { None };
     progress.begin(Stage::ReadBack, name, total);
-    match archive.read_through_into(unpacked.as_ref().map(|copy| &copy.file), threads, progress) {
-        Ok(read) => findings.extend(read.oddities),
+    let mut examined: Vec<Examined> = match archive.read_through_into(unpacked.as_ref().map(|copy| &copy.file), threads, progress) {
+        Ok(read) => {
+            findings.extend(read.oddities);
+            contents.databases.iter().zip(read.databases).map(|(held, read)| Examined::by_digest(held, read)).collect()
+        }
         Err(error) => {
             let refused = Verified::refused(error.into())?;
             findings.extend(refused.findings);
             return Ok(Verified { findings, ..refused });
         }
-    }
+    };
     let mut damaged = false;
     for (index, held) in contents.databases.iter().enumerate() {
         let facts = contents.metadata.as_ref().and_then(|metadata| metadata.databases.get(index));
@@ -137,10 +160,19 @@ pub fn verify(
                     continue;
                 }
             }
-            damaged |= examine(&copy, held, facts, depth, threads, progress, &mut findings)?;
+            let (integrity, counted) = examine(&copy, held, facts, depth, threads, progress, &mut findings)?;
+            damaged |= integrity == Integrity::Damaged || facts.is_some() && counted == Counted::Differs;
+            if let Some(one) = examined.get_mut(index) {
+                one.integrity = Some(integrity);
+                one.counted = held
+                    .tables
+                    .as_ref()
+                    .filter(|_| counted == Counted::AsRecorded)
+                    .and_then(|tables| total_rows(tables).map(|rows| (tables.len() as u64, rows)));
+            }
         }
     }
-    Ok(Verified { state: if damaged { State::Damaged } else { State::Good }, findings })
+    Ok(Verified { state: if damaged { State::Damaged } else { State::Good }, findings, examined })
 }
 
 /// Unpacks one database.
@@ -158,7 +190,25 @@ fn unpack(
     Ok(copy)
 }
 
-/// Checks a database and compares it with what the metadata promises. Returns whether it is damaged.
+/// What counting again gave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Counted {
+    /// Everything is as recorded.
+    AsRecorded,
+    /// Our own metadata was taken from these very bytes, so a difference is damage; the old tool counted in the live file.
+    Differs,
+    /// A damaged database is not counted.
+    No,
+}
+
+impl Examined {
+    fn by_digest(held: &Held, read: ReadDatabase) -> Self {
+        let ReadDatabase { bytes, sha256 } = read;
+        Self { name: held.name.clone(), bytes, sha256, is_compared: held.sha256.is_some(), integrity: None, counted: None }
+    }
+}
+
+/// Checks a database and compares it with what the metadata promises.
 fn examine(
     copy: &Unpacked,
     held: &Held,
@@ -167,19 +217,18 @@ fn examine(
     threads: NonZeroUsize,
     progress: &dyn Progress,
     findings: &mut Vec<String>,
-) -> anyhow::Result<bool> {
+) -> anyhow::Result<(Integrity, Counted)> {
     progress.begin(Stage::Check, held.name.as_str(), 0);
     let depth = if depth == VerifyDepth::Deep { Depth::Deep } else { Depth::Full };
     let checked = database::check(&copy.path, depth, Effort::threads(threads), progress)?;
     findings.extend(checked.findings.iter().map(|finding| format!("{}: {finding}", held.name)));
     if checked.integrity == Integrity::Damaged {
-        return Ok(true);
+        return Ok((Integrity::Damaged, Counted::No));
     }
     let differences = differences(&copy.path, held, facts, progress)?;
-    // Our own metadata was taken from these very bytes, so a difference is damage; the old tool counted in the live file.
-    let damaged = facts.is_some() && !differences.is_empty();
+    let counted = if differences.is_empty() { Counted::AsRecorded } else { Counted::Differs };
     findings.extend(differences.into_iter().map(|difference| format!("{}: {difference}", held.name)));
-    Ok(damaged)
+    Ok((checked.integrity, counted))
 }
 
 /// Compares a sound copy with what the metadata says of it.

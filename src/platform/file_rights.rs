@@ -202,6 +202,11 @@ fn name_of(file: &str, id: u32) -> Option<String> {
     accounts(file).into_iter().find(|(_, known)| *known == id).map(|(name, _)| name)
 }
 
+/// Returns the name of the user with this number; `None` if /etc/passwd has none.
+pub fn user_name(id: u32) -> Option<String> {
+    name_of(PASSWD, id)
+}
+
 fn named(file: &str, id: u32) -> String {
     name_of(file, id).unwrap_or_else(|| id.to_string())
 }

@@ -3,10 +3,12 @@
 use std::ffi::OsString;
 use std::fs;
 use std::io;
+use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::PathBuf;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{CWD, Dir, Mode, OFlags, openat, readlinkat};
 use rustix::io::Errno;
 use rustix::process::umask;
@@ -30,11 +32,23 @@ pub fn keep_own_rights() {
 /// if the system does not report it.
 pub fn is_ignored(signal: i32) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let mask = status
-        .lines()
-        .find_map(|line| line.strip_prefix("SigIgn:"))
-        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
     mask.is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
+}
+
+/// Waits until an input is readable or at its end. Returns false as soon as `stop` is true: a read would continue after
+/// a signal.
+pub fn wait_for_input(input: impl AsFd, stop: impl Fn() -> bool) -> bool {
+    // A signal between the check and the wait is noticed after this time.
+    let moment = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
+    while !stop() {
+        match poll(&mut [PollFd::new(&input, PollFlags::IN)], Some(&moment)) {
+            Ok(0) | Err(Errno::INTR) => {}
+            // The read reports the error.
+            Ok(_) | Err(_) => return true,
+        }
+    }
+    false
 }
 
 /// The inode of the initial PID namespace: any other namespace hides processes.
@@ -100,8 +114,7 @@ const DELETED: &[u8] = b" (deleted)";
 /// Returns the descriptors of a process that refer to deleted files, with their former names. A file whose name ends in
 /// " (deleted)" looks the same. One system call per descriptor: some processes have tens of thousands.
 pub fn deleted_files(pid: u32) -> io::Result<Vec<(u32, PathBuf)>> {
-    let folder =
-        openat(CWD, format!("/proc/{pid}/fd"), OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    let folder = openat(CWD, format!("/proc/{pid}/fd"), OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
     let mut found = Vec::new();
     let mut buffer = Vec::with_capacity(256);
     for entry in Dir::read_from(&folder)? {

@@ -212,7 +212,7 @@ fn a_young_archive_of_the_same_databases_is_enough() {
     let ran = world.at("2026-03-01T22:59:59Z").heirloom(backup).success();
     assert_eq!((ran.stdout.as_str(), ran.stderr.as_str()), ("", ""), "cron has nothing to mail");
     let ran = world.heirloom(backup.into_iter().chain(["--verbose"])).success();
-    assert_eq!(ran.stdout, "nothing to do: app_20260301T030000Z.tar.gz is from 19 hours ago\n");
+    assert_eq!(ran.stdout, "nothing to do: app_20260301T030000Z.tar.gz was made 19 hours ago\n");
     let document = world.heirloom(backup.into_iter().chain(["--json"])).success().json();
     assert_eq!(document["outcome"], "skipped_recent");
     assert_eq!(document["recent"], "app_20260301T030000Z.tar.gz");
@@ -286,4 +286,29 @@ fn thirty_days_of_a_damaged_database_remove_no_good_backup() {
         let told = world.at("2026-04-05T03:00:00Z").heirloom(["health", "app.db"]).exits(21);
         assert!(told.stdout.contains("CRITICAL"), "the newest good backup is a month old: {}", told.stdout);
     }
+}
+
+#[test]
+fn verbose_lists_the_stages_with_their_times() {
+    let world = World::new();
+    world.database("app.db");
+    let ran = world.heirloom(["backup", "app.db", "-v", "--check", "none"]).success();
+    let stages: Vec<&str> = ran.stderr.lines().filter_map(|line| line.split_once(" s  ")).map(|(_, label)| label).collect();
+    let expected = ["read the store", "wait for locks", "copy app, 12.0 KiB", "hash + compress, 12.0 KiB", "read back, 12.0 KiB", "commit"];
+    assert_eq!(stages, expected, "{}", ran.stderr);
+    let quiet = world.heirloom(["backup", "app.db"]).success();
+    assert_eq!(quiet.stderr, "", "only -v prints them");
+}
+
+#[test]
+fn the_log_names_the_user_whom_the_environment_does_not_name() {
+    let world = World::new();
+    world.database("app.db");
+    world.run(world.command(["backup", "app.db"]).env_remove("USER")).success();
+    let user = world.heirloom(["log", "--json"]).success().json()["activities"][0]["user"].as_str().unwrap().to_owned();
+    let id = rustix::process::geteuid().as_raw();
+    let passwd = std::fs::read_to_string("/etc/passwd").unwrap();
+    let known =
+        passwd.lines().map(|line| line.split(':').collect::<Vec<_>>()).find(|fields| fields.get(2) == Some(&id.to_string().as_str()));
+    assert_eq!(user, known.map_or_else(|| format!("uid {id}"), |fields| fields[0].to_owned()));
 }

@@ -134,3 +134,15 @@ fn a_name_without_its_ending_is_a_name_in_full() {
     world.heirloom(["restore", "good", "--force"]).exits(13).says("good.tar.gz");
     assert!(world.heirloom(["show", "goo"]).success().stdout.contains("good-2.tar.gz"), "what only begins so is never damaged");
 }
+
+#[test]
+fn the_sum_of_a_shortened_list_is_that_of_the_store() {
+    let mut world = World::new();
+    world.database("app.db");
+    for day in ["2026-02-26", "2026-02-27", "2026-02-28"] {
+        world.at(day).heirloom(["backup", "app.db"]).success();
+    }
+    let sum = |args: &[&str]| world.heirloom(args).success().stderr.trim_end().to_owned();
+    let whole = sum(&["list"]);
+    assert_eq!(sum(&["list", "--limit", "1"]), format!("1 of {whole} in all"));
+}

@@ -34,7 +34,7 @@ fn only_files(world: &World, names: &[&str]) {
 fn a_restore_replaces_and_an_undo_goes_back() {
     let mut world = changed();
     let ran = world.heirloom(["restore", "--force"]).success();
-    assert!(ran.stdout.contains("app to \"[world]/work/app.db\": 100 rows, before 50 rows"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("app to \"[world]/work/app.db\": rows 50 → 100 (+50)"), "{}", ran.stdout);
     assert!(ran.stdout.contains("undo with: heirloom restore --undo"), "{}", ran.stdout);
     assert_eq!(notes(&world, "app.db"), "100");
 
@@ -374,4 +374,27 @@ fn a_live_database_is_replaced_under_its_reader() {
     reader.wait().unwrap();
     world.heirloom(["restore", "--undo", "--force", "--offline", "--assume-unused"]).success();
     assert_eq!(notes(&world, "app.db"), "50");
+}
+
+#[test]
+fn the_plan_lists_the_tables_that_differ_with_their_rows() {
+    let world = World::new();
+    world.database("app.db");
+    world.sql("app.db", "CREATE TABLE kept(x); CREATE TABLE gone(x); INSERT INTO kept VALUES(1); INSERT INTO gone VALUES(1);");
+    world.heirloom(["backup", "app.db"]).success();
+    world.sql("app.db", "DELETE FROM notes WHERE id > 10; DROP TABLE gone; CREATE TABLE later(x); UPDATE kept SET x = 2;");
+    let plan = world.heirloom(["restore", "--dry-run"]).success().stdout;
+    let start = plan.lines().position(|line| line.trim_start().starts_with("notes")).unwrap_or_else(|| panic!("{plan}"));
+    let lines: Vec<&str> = plan.lines().skip(start).take(4).collect();
+    assert_eq!(
+        lines,
+        [
+            "      notes  10 → 100 (+90)",
+            "      gone   new, 1 row",
+            "      later  removed, 0 rows",
+            // Its row is another one by now: only the number is known to be the same.
+            "    3 tables differ, 1 has the same number of rows"
+        ],
+        "{plan}"
+    );
 }

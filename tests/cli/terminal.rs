@@ -6,6 +6,7 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Command, Stdio};
 
 use rustix::fs::{Mode, OFlags, open};
+use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{LocalModes, OptionalActions, Winsize, tcgetattr, tcsetattr, tcsetwinsize};
 
@@ -15,6 +16,8 @@ pub struct Screen {
     pub code: i32,
     /// Standard output and standard error in the order in which they were written, without escape sequences.
     pub text: String,
+    /// The same as it was written, with everything that was written over since.
+    pub written: String,
 }
 
 impl Screen {
@@ -26,6 +29,15 @@ impl Screen {
 
 /// Runs a command at a terminal of this many columns. `typed` answers its prompts.
 pub fn run_at(columns: u16, command: &mut Command, typed: &str) -> Screen {
+    run(columns, command, typed, None)
+}
+
+/// Runs a command at a terminal of 80 columns and interrupts it when it has written this.
+pub fn interrupt_at(prompt: &str, command: &mut Command) -> Screen {
+    run(80, command, "", Some(prompt))
+}
+
+fn run(columns: u16, command: &mut Command, typed: &str, interrupt_at: Option<&str>) -> Screen {
     let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
     grantpt(&master).unwrap();
     unlockpt(&master).unwrap();
@@ -39,8 +51,11 @@ pub fn run_at(columns: u16, command: &mut Command, typed: &str) -> Screen {
     let mut master = File::from(master);
     master.write_all(typed.as_bytes()).unwrap();
 
+    // A command may have chosen another one.
+    if !command.get_envs().any(|(name, _)| name == "TERM") {
+        command.env("TERM", "xterm-256color");
+    }
     let mut child = command
-        .env("TERM", "xterm-256color")
         .stdin(Stdio::from(slave.try_clone().unwrap()))
         .stdout(Stdio::from(slave.try_clone().unwrap()))
         .stderr(Stdio::from(slave))
@@ -49,11 +64,20 @@ pub fn run_at(columns: u16, command: &mut Command, typed: &str) -> Screen {
     // The command object holds the other end too; without that the end of the child would not be seen.
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let mut bytes = Vec::new();
+    let mut buffer = [0; 4096];
+    let mut interrupt_at = interrupt_at;
     // Linux reports the end of a terminal as an error (EIO), after all that was written.
-    let _ = master.read_to_end(&mut bytes);
+    while let Some(read) = master.read(&mut buffer).ok().filter(|read| *read > 0) {
+        bytes.extend_from_slice(&buffer[..read]);
+        if interrupt_at.is_some_and(|prompt| String::from_utf8_lossy(&bytes).contains(prompt)) {
+            interrupt_at = None;
+            kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+        }
+    }
     let status = child.wait().unwrap();
     let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap());
-    Screen { code, text: plain(&String::from_utf8(bytes).expect("output is UTF-8")) }
+    let written = String::from_utf8(bytes).expect("output is UTF-8");
+    Screen { code, text: plain(&written), written }
 }
 
 /// Removes escape sequences, and everything that a carriage return wrote over.
@@ -96,6 +120,40 @@ fn a_prompt_is_answered_by_what_is_typed() {
     let declined = run_at(80, &mut world.command(["restore", "latest"]), "n\n");
     assert!(declined.text.contains("[y/N]"), "{}", declined.text);
     assert_eq!(rows(), "10");
+    let log = world.heirloom(["log", "--json"]).json();
+    assert_eq!(log["activities"][0]["outcome"], "declined", "{log}");
+    assert_eq!(world.heirloom(["log", "--failed", "--json"]).json()["activities"], serde_json::json!([]), "that is no failure");
     let accepted = run_at(80, &mut world.command(["restore", "latest"]), "y\n");
     assert_eq!((accepted.code, rows().as_str()), (0, "100"), "{}", accepted.text);
+}
+
+#[test]
+fn a_signal_at_a_prompt_ends_the_restore_and_says_what_is_unchanged() {
+    let world = crate::world::World::new();
+    world.database("app.db");
+    world.heirloom(["backup", "app.db"]).success();
+    world.sql("app.db", "DELETE FROM notes WHERE id > 10");
+    let ended = interrupt_at("[y/N]", &mut world.command(["restore", "latest"]));
+    assert_eq!(ended.code, 130, "{}", ended.text);
+    let last = ended.text.lines().last().unwrap_or_default();
+    assert!(last.starts_with("Interrupted; ") && last.ends_with("work/app.db is unchanged."), "{}", ended.text);
+    assert_eq!(world.ask("app.db", "SELECT count(*) FROM notes"), "10");
+}
+
+#[test]
+fn progress_is_that_of_the_whole_operation() {
+    let world = crate::world::World::new();
+    world.database("app.db");
+    let backup = run_at(60, &mut world.command(["backup", "app.db"]), "");
+    for stage in ["1/4 copying app", "2/4 checking and packing app", "3/4 reading back app", "4/4 committing app"] {
+        assert!(backup.written.contains(stage), "{stage}: {:?}", backup.written);
+    }
+    world.sql("app.db", "DELETE FROM notes WHERE id > 10");
+    let restore = run_at(60, &mut world.command(["restore", "latest", "--force"]), "");
+    assert!(restore.written.contains("2/6 checking app") && restore.written.contains("6/6 replacing app"), "{:?}", restore.written);
+    let verify = run_at(60, &mut world.command(["verify", "--all"]), "");
+    assert!(verify.written.contains("2/2 checking app"), "{:?}", verify.written);
+    for screen in [backup, restore, verify] {
+        assert!(!screen.written.contains("0/0") && !screen.written.contains("0 B/0 B"), "a bar of nothing: {:?}", screen.written);
+    }
 }

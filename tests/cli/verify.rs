@@ -140,3 +140,31 @@ with gzip.open("backups/backup-2025-08-06-030000.db.gz", "wb") as f: f.write(ope
     let document = world.heirloom(["verify", "--all", "--json"]).success().json();
     assert_eq!(document["archives"].as_array().unwrap().len(), 3);
 }
+
+#[test]
+fn verify_prints_what_it_checked() {
+    let world = World::new();
+    world.database("app.db");
+    world.database("other.db");
+    world.heirloom(["backup", "app.db", "other.db", "--set", "two"]).success();
+    let bytes = "24.0 KiB";
+    let quick = world.heirloom(["verify", "--depth", "quick"]).success().stdout;
+    assert_eq!(quick, format!("ok  two_20260301T030000Z.tar.gz · 2 databases, {bytes} · 2 digests ok\n"));
+    let standard = world.heirloom(["verify"]).success().stdout;
+    assert_eq!(standard, quick.replace("ok\n", "ok · integrity ok · 200 rows\n"));
+    let verbose = world.heirloom(["verify", "-v"]).success().stdout;
+    let lines: Vec<&str> = verbose.lines().collect();
+    assert_eq!(lines.len(), 3, "{verbose}");
+    assert!(lines[1].starts_with("    app: 12.0 KiB, sha256 "), "{verbose}");
+    assert!(lines[2].ends_with(" as recorded, integrity ok, 100 rows in 1 table as recorded"), "{verbose}");
+}
+
+#[test]
+fn verify_claims_no_digest_that_was_never_recorded() {
+    let world = World::new();
+    world.database("app.db");
+    std::fs::create_dir(world.path("backups")).unwrap();
+    std::fs::copy(world.path("app.db"), world.path("backups/backup-2025-08-05-030000.db")).unwrap();
+    let ran = world.heirloom(["verify", "--all"]).success();
+    assert!(ran.stdout.ends_with(" · 12.0 KiB · no digest recorded · integrity ok\n"), "{}", ran.stdout);
+}

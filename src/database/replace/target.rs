@@ -73,6 +73,8 @@ pub struct TargetFacts {
     pub tables: Option<u64>,
     /// The rows of all its tables; `None` also if counting took too long.
     pub rows: Option<u64>,
+    /// The rows of each table; `None` if one cannot be counted. Empty if the tables cannot be read, or counting takes too long.
+    pub rows_by_table: Vec<(String, Option<u64>)>,
     /// Its schema.
     pub schema: Option<SchemaFacts>,
 }
@@ -113,12 +115,7 @@ pub fn look_at(given: &Path) -> Result<Target, TargetError> {
         given: given.to_owned(),
         state,
         bytes: metadata.len(),
-        modified: [Some(&metadata), wal.as_ref()]
-            .into_iter()
-            .flatten()
-            .filter_map(|found| found.modified().ok())
-            .max()
-            .map(DateTime::from),
+        modified: [Some(&metadata), wal.as_ref()].into_iter().flatten().filter_map(|found| found.modified().ok()).max().map(DateTime::from),
         id: Some(FileId::of(&metadata)),
         path,
     })
@@ -159,7 +156,7 @@ fn of_file(path: &Path) -> Result<TargetState, TargetError> {
         Err(error) => return Err(error.into()),
     };
     let header = located.header()?;
-    let mut facts = TargetFacts { journal_mode: header.journal_mode(), tables: None, rows: None, schema: None };
+    let mut facts = TargetFacts { journal_mode: header.journal_mode(), tables: None, rows: None, rows_by_table: Vec::new(), schema: None };
     let way = way(&located)?;
     // A database that needs recovery is not opened for a plan: that would already change it.
     if way == Way::PrivateCopy {
@@ -182,7 +179,9 @@ fn of_file(path: &Path) -> Result<TargetState, TargetError> {
     }
     if let Ok(tables) = tables(connection) {
         facts.tables = Some(tables.len() as u64);
-        facts.rows = count(connection, &tables);
+        facts.rows_by_table = count(connection, tables);
+        let counted = facts.rows_by_table.len() as u64 == facts.tables.unwrap_or_default();
+        facts.rows = if counted { facts.rows_by_table.iter().map(|(_, rows)| *rows).sum() } else { None };
     }
     facts.schema = schema::read(connection).ok();
     Ok(TargetState::Database(facts))
@@ -195,18 +194,22 @@ fn is_cut_off(path: &Path, header: &Header) -> bool {
 }
 
 fn tables(connection: &Connection) -> rusqlite::Result<Vec<String>> {
-    let mut statement = connection
-        .prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'")?;
+    let mut statement =
+        connection.prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'")?;
     statement.query_map([], |row| row.get(0))?.collect()
 }
 
-/// Counts the rows of all tables; `None` if one cannot be counted or time is up.
-fn count(connection: &Connection, tables: &[String]) -> Option<u64> {
-    let rows = |table: &String| {
+/// Counts the rows of each table; returns nothing if time is up.
+fn count(connection: &Connection, tables: Vec<String>) -> Vec<(String, Option<u64>)> {
+    let deadline = Deadline(Instant::now() + COUNT_LIMIT);
+    let rows = |table: String| {
         let sql = format!("SELECT count(*) FROM \"{}\"", table.replace('"', "\"\""));
-        connection.query_row(&sql, [], |row| row.get::<_, i64>(0)).ok().map(i64::unsigned_abs)
+        let counted = connection.query_row(&sql, [], |row| row.get::<_, i64>(0)).ok().map(i64::unsigned_abs);
+        // The result of an interrupted statement is meaningless.
+        (!deadline.cancelled()).then_some((table, counted))
     };
-    watched(connection, &Deadline(Instant::now() + COUNT_LIMIT), || tables.iter().map(rows).sum()).ok()?
+    let counted = watched(connection, &deadline, || tables.into_iter().map(rows).collect::<Option<Vec<_>>>());
+    counted.ok().flatten().unwrap_or_default()
 }
 
 /// Cancels when its time is up.

@@ -277,7 +277,7 @@ fn verified(subject: &Subject, all: &[&Snapshot], log: &[Activity], facts: &Fact
     // A set that is new to the store gets the same time until the first verify: each archive was read back when it was made.
     let since = last.unwrap_or_else(|| all.last().map_or(beginning, |oldest| oldest.created_at.max(beginning)));
     let check = if now - since > VERIFIED {
-        let shown = last.map_or_else(|| "never".to_owned(), |last| format!("last {}", text::age(last, now)));
+        let shown = last.map_or_else(|| "no verify succeeded yet".to_owned(), |last| format!("last {}", text::age(last, now)));
         Check::new("verified", subject, State::Warning, shown).advise(Advice::Verify)
     } else {
         Check::ok("verified", subject, last.map_or_else(|| "when it was made".to_owned(), |last| text::age(last, now)))

@@ -1,6 +1,7 @@
 //! What the jobs of a run take from their face.
 
 use std::num::NonZeroUsize;
+use std::path::Path;
 
 use chrono_tz::Tz;
 
@@ -24,6 +25,8 @@ pub struct Surroundings<'a> {
     pub clock: &'a Clock,
     /// Whether the clock was set ahead of that of this machine: then retention removes nothing.
     pub ahead: bool,
+    /// The folder for temporary files.
+    pub temporary: &'a Path,
     /// How many threads may compute.
     pub threads: NonZeroUsize,
 }

@@ -140,6 +140,7 @@ fn commit(
     progress: &dyn Progress,
 ) -> anyhow::Result<ArchiveName> {
     // Another run of the same second has the automatic name; a name that the user chose is not ours to change.
+    progress.begin(Stage::Commit, request.set.as_str(), 0);
     let taken = if request.name.is_none() { Taken::TryNext } else { Taken::Refuse };
     let committer = repository.committer(&request.host.label, request.created_at, request.lock_wait, progress)?;
     committer.commit(path, name, |_| Ok(taken), progress)

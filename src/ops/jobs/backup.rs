@@ -1,0 +1,117 @@
+//! The backup of one set as a job: what is missing or recent enough, the backup, and what it makes superfluous.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use chrono::TimeDelta;
+
+use super::retention::after_backup;
+use super::{Chosen, Surroundings};
+use crate::config::ShrinkWatch;
+use crate::database::{Source, Timeouts};
+use crate::names::{ArchiveName, Name};
+use crate::ops::Repository;
+use crate::ops::backup::{self, Finding, Made, Note, Plan, Run};
+use crate::ops::inventory::inventory;
+use crate::ops::retain;
+use crate::progress::Progress;
+use crate::retention::Retention;
+use crate::snapshot::Snapshot;
+use crate::store::StoreError;
+
+/// Says whether there is anything that could be committed: a store is made by its first commit, not for nothing.
+pub fn has_databases(chosen: &[Chosen]) -> bool {
+    let is_there = |source: &Source| !matches!(std::fs::metadata(&source.path), Err(cause) if cause.kind() == io::ErrorKind::NotFound);
+    chosen.iter().flat_map(|set| &set.sources).any(is_there)
+}
+
+/// Returns the databases of a plan that do not exist although archives of them do: they were lost, and this is no first
+/// deployment. With each comes its newest archive.
+pub fn lost(
+    plan: &Plan,
+    store: impl FnOnce() -> Result<Repository, StoreError>,
+    around: &Surroundings<'_>,
+    progress: &dyn Progress,
+) -> anyhow::Result<Vec<(Name, ArchiveName)>> {
+    if plan.missing.is_empty() {
+        return Ok(Vec::new());
+    }
+    let archives = match store() {
+        Ok(store) => inventory(&store, &around.reading(None), progress)?.snapshots,
+        // No archive was ever made here.
+        Err(StoreError::Unreachable { cause, .. }) if cause.kind() == io::ErrorKind::NotFound => Vec::new(),
+        Err(error) => return Err(error.into()),
+    };
+    let lost = backup::lost(&plan.missing, &plan.request.set, around.host, &archives);
+    Ok(lost.into_iter().map(|(source, archive)| (source.name.clone(), archive.clone())).collect())
+}
+
+/// Returns the archive that makes a backup unnecessary, of the database whose newest good one is the oldest: every database
+/// has one in its own stream that is younger than `age`. One that is dated in the future proves nothing.
+pub fn young_enough(
+    plan: &Plan,
+    age: Duration,
+    repository: &Repository,
+    around: &Surroundings<'_>,
+    progress: &dyn Progress,
+) -> anyhow::Result<Option<Snapshot>> {
+    // What this run did before may have taken hours.
+    let now = around.clock.now();
+    let age = TimeDelta::from_std(age).unwrap_or(TimeDelta::MAX);
+    let found = inventory(repository, &around.reading(None), progress)?.snapshots;
+    let young = |snapshot: &&Snapshot| snapshot.is_good() && snapshot.created_at <= now && now - snapshot.created_at < age;
+    let mut oldest: Option<&Snapshot> = None;
+    for source in &plan.sources {
+        let stream = backup::own_stream(source, &plan.request.set, &around.host.label, &found, now);
+        let of_stream = |snapshot: &&Snapshot| snapshot.databases.iter().any(|brief| brief.stream == stream);
+        let Some(newest) = found.iter().filter(of_stream).find(young) else { return Ok(None) };
+        if oldest.is_none_or(|oldest| newest.created_at < oldest.created_at) {
+            oldest = Some(newest);
+        }
+    }
+    Ok(oldest.cloned())
+}
+
+/// What a backup did.
+pub struct Done {
+    /// The archive that was made.
+    pub made: Made,
+    /// How long that took.
+    pub took: Duration,
+    /// What was removed afterwards, if that was asked for. That it failed takes nothing away from the backup.
+    pub retained: Option<anyhow::Result<retain::Report>>,
+}
+
+impl Done {
+    /// Says whether somebody has to look at it.
+    pub fn has_problems(&self) -> bool {
+        self.made.packed.is_damaged() || self.made.notes.iter().any(Note::is_problem) || self.made.findings.iter().any(Finding::is_problem)
+    }
+}
+
+/// Backs a set up, waiting for locks for at most `wait`, and removes what `retention` does not keep, unless the new archive
+/// is damaged: a damaged database must not push good archives of it out.
+pub fn run(
+    plan: &Plan,
+    retention: Option<Retention>,
+    wait: Duration,
+    repository: &Repository,
+    around: &Surroundings<'_>,
+    progress: &dyn Progress,
+) -> anyhow::Result<Done> {
+    let started = Instant::now();
+    let reading = around.reading(None);
+    let run = Run {
+        clock: around.clock,
+        reading: &reading,
+        limits: Timeouts { busy: wait, ..Timeouts::default() },
+        temporary: around.temporary,
+        hold: None,
+        watch_shrinks: around.settings.sets.get(&plan.request.set).is_none_or(|set| set.shrink == ShrinkWatch::Warn),
+    };
+    let made = backup::execute(repository, plan, &run, progress)?;
+    let took = started.elapsed();
+    let retained =
+        retention.filter(|_| !made.packed.is_damaged()).map(|retention| after_backup(retention, &made, repository, around, progress));
+    Ok(Done { made, took, retained })
+}

@@ -1,0 +1,193 @@
+//! The decisions of `guard`: what is backed up before the command, what is done about the databases after it, and the way
+//! back of one set.
+
+use std::time::Duration;
+
+use super::{Chosen, Surroundings};
+use crate::archive::Compression;
+use crate::config::Check;
+use crate::database::{Depth, SourceError, Timeouts, is_blank, probe};
+use crate::failure::{Failure, Remedy, Unrestored};
+use crate::metadata::Kind;
+use crate::names::printable;
+use crate::ops::Repository;
+use crate::ops::backup::{self, IfMissing, LeftOut, Plan, Run};
+use crate::ops::guard::{self, Before, Seen};
+use crate::ops::inventory::{Reading, inventory};
+use crate::ops::pack::Request;
+use crate::ops::pending::Upkeep;
+use crate::ops::restore::{Options, Report, Safety};
+use crate::progress::Silent;
+
+/// Returns how thoroughly is checked: that databases are sound afterwards is half of what guard is for.
+pub fn depth(configured: Check) -> Depth {
+    match configured {
+        Check::Full => Depth::Full,
+        Check::Quick | Check::None => Depth::Quick,
+    }
+}
+
+/// Plans the backup before the command. Fails if there would be no way back for a database that exists or existed.
+pub fn plan(
+    chosen: Chosen,
+    note: String,
+    if_missing: IfMissing,
+    wait: Duration,
+    repository: &Repository,
+    around: &Surroundings<'_>,
+) -> anyhow::Result<Plan> {
+    let settings = &around.settings.backup;
+    let request = Request {
+        set: chosen.set,
+        kind: Kind::PreUpdate,
+        name: None,
+        note: Some(note),
+        host: around.host_names(),
+        created_at: around.clock.now(),
+        replaces: None,
+        consistent: true,
+        absent: chosen.absent,
+        check: depth(settings.check),
+        keep_damaged: false,
+        // The databases are compared with the archive afterwards, page by page.
+        vacuum: false,
+        compression: if settings.compress { Compression::Gzip(settings.compression_level) } else { Compression::None },
+        threads: around.threads,
+        lock_wait: wait,
+    };
+    let plan = backup::plan(chosen.sources, if_missing, request)?;
+    // There is nothing to go back to.
+    if let Some(empty) = plan.empty.first() {
+        return Err(SourceError::Empty { path: empty.path.clone(), wal_beside: !is_blank(&empty.path)? }.into());
+    }
+    if let Some(LeftOut { source, why, .. }) = plan.unreadable.first() {
+        probe(&source.path)?;
+        return Err(SourceError::NotADatabase { path: source.path.clone(), why: why.clone() }.into());
+    }
+    let known = if plan.missing.is_empty() { Vec::new() } else { inventory(repository, &around.reading(None), &Silent)?.snapshots };
+    if let Some((source, archive)) = backup::lost(&plan.missing, &plan.request.set, around.host, &known).first() {
+        let target = source.path.to_string_lossy().into_owned();
+        let message = format!("no database at \"{}\", but archives of it exist", printable(&target));
+        let lost = Unrestored { archive: archive.to_string(), database: source.name.clone(), target };
+        return Err(Failure::usage(message, Remedy::RestoreLost(Box::new(lost))).into());
+    }
+    Ok(plan)
+}
+
+/// How a backup, a look and a rollback are carried out.
+pub struct How<'a> {
+    around: Surroundings<'a>,
+    reading: Reading,
+    wait: Duration,
+}
+
+impl<'a> How<'a> {
+    /// Waits for locks for at most `wait`.
+    pub fn new(around: Surroundings<'a>, wait: Duration) -> Self {
+        Self { reading: around.reading(None), around, wait }
+    }
+
+    fn limits(&self) -> Timeouts {
+        Timeouts { busy: self.wait, ..Timeouts::default() }
+    }
+
+    /// Returns how the backup before the command is made.
+    pub fn run(&self) -> Run<'_> {
+        Run {
+            clock: self.around.clock,
+            reading: &self.reading,
+            limits: self.limits(),
+            temporary: self.around.temporary,
+            watch_shrinks: false,
+            hold: None,
+        }
+    }
+
+    /// Looks at the databases of a set after the command.
+    pub fn look(&self, repository: &Repository, before: &Before) -> anyhow::Result<Vec<Seen>> {
+        guard::look(repository, before, depth(self.around.settings.backup.check), &self.run(), &Silent)
+    }
+
+    fn options<'r>(&self, repository: &'r Repository, before: &Before) -> Options<'r> {
+        Options {
+            archive: before.packed.archive.as_str().to_owned(),
+            set: before.packed.metadata.set.clone(),
+            check: depth(self.around.settings.backup.check),
+            allow_damaged: false,
+            rebuild_indexes: false,
+            safety: Safety::Into(repository),
+            workspace: Some(repository),
+            takes_back: None,
+            upkeep: Upkeep { last: self.around.settings.retention.safety, reading: self.around.reading(None), ahead: self.around.ahead },
+            limits: self.limits(),
+            temporary: self.around.temporary.to_owned(),
+            threads: self.around.threads,
+            host: self.around.host_names(),
+            clock: self.around.clock.clone(),
+        }
+    }
+
+    /// Rolls a set back.
+    pub fn roll_back(&self, repository: &Repository, touched: &Touched<'_>) -> anyhow::Result<Report> {
+        let options = self.options(repository, touched.before);
+        guard::roll_back(repository, touched.before, touched.seen, &options, &self.run())
+    }
+
+    /// Records that what the command changed stays.
+    pub fn record_not_rolled_back(&self, repository: &Repository, touched: &Touched<'_>) -> anyhow::Result<()> {
+        let options = self.options(repository, touched.before);
+        guard::record_not_rolled_back(repository, touched.before, touched.seen, &options)
+    }
+}
+
+/// A set of which a database is not as it was.
+pub struct Touched<'a> {
+    /// The set before the command.
+    pub before: &'a Before,
+    /// Its databases after it.
+    pub seen: &'a [Seen],
+}
+
+/// What is done about the databases.
+pub enum Answer<'a> {
+    /// Nothing failed: they stay as the command left them.
+    NotNeeded,
+    /// Something failed, and they hold what they held before.
+    NothingChanged,
+    /// Something failed, and a person decides about these.
+    Leave(Vec<Touched<'a>>),
+    /// These are rolled back.
+    RollBack(Vec<Touched<'a>>),
+}
+
+/// What was found after the command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Health {
+    /// The command succeeded and everything is healthy.
+    Good,
+    /// The command failed, or something is not healthy.
+    Bad,
+}
+
+/// Whether databases are rolled back without asking anybody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rollback {
+    /// They are.
+    Wanted,
+    /// Somebody wants to decide.
+    Declined,
+}
+
+/// Decides about the databases; `seen` has those of each set of `before`.
+pub fn answer<'a>(health: Health, rollback: Rollback, before: &'a [Before], seen: &'a [Vec<Seen>]) -> Answer<'a> {
+    if health == Health::Good {
+        return Answer::NotNeeded;
+    }
+    let sets = before.iter().zip(seen).map(|(before, seen)| Touched { before, seen });
+    let touched: Vec<Touched<'_>> = sets.filter(|set| !guard::changed(set.seen).is_empty()).collect();
+    match rollback {
+        _ if touched.is_empty() => Answer::NothingChanged,
+        Rollback::Declined => Answer::Leave(touched),
+        Rollback::Wanted => Answer::RollBack(touched),
+    }
+}
