@@ -56,7 +56,9 @@ fn database() -> File {
 }
 
 fn metadata(tables: usize, bytes: u64, digest: &str) -> Metadata {
-    let tables: Vec<_> = (0..tables).map(|number| serde_json::json!({"name": format!("table_{number}"), "rows": number * 1000})).collect();
+    let tables: Vec<_> = (0..tables)
+        .map(|number| serde_json::json!({"name": format!("table_{number}"), "rows": number * 1000}))
+        .collect();
     serde_json::from_value(serde_json::json!({
         "format": 1, "backup_name": "bench_20250804T163829Z", "created_at": "2025-08-04T16:38:29.591353Z",
         "version": "0.1.0",
@@ -82,8 +84,13 @@ fn write(source: &File, level: u8, threads: NonZeroUsize) -> File {
     let bytes = source.metadata().unwrap().len();
     let draft = metadata(10, bytes, &"0".repeat(64));
     let options = WriteOptions { compression: Compression::Gzip(level), threads };
-    let mut writer =
-        Writer::create(FileSink::new(file.try_clone().unwrap()), &options, DateTime::<Utc>::UNIX_EPOCH, metadata_room(&draft)).unwrap();
+    let mut writer = Writer::create(
+        FileSink::new(file.try_clone().unwrap()),
+        &options,
+        DateTime::<Utc>::UNIX_EPOCH,
+        metadata_room(&draft),
+    )
+    .unwrap();
     let digest = writer.add_database("bench.db", source, bytes, &Silent).unwrap();
     writer.finish(&metadata(10, bytes, &digest.to_string())).unwrap().sync().unwrap();
     file
@@ -105,7 +112,9 @@ fn benches(criterion: &mut Criterion) {
             bencher.iter(|| compressor.deflate_compress(black_box(&block), &mut packed).unwrap())
         });
     }
-    let length = libdeflater::Compressor::new(libdeflater::CompressionLvl::new(5).unwrap()).deflate_compress(&block, &mut packed).unwrap();
+    let length = libdeflater::Compressor::new(libdeflater::CompressionLvl::new(5).unwrap())
+        .deflate_compress(&block, &mut packed)
+        .unwrap();
     let mut decompressor = libdeflater::Decompressor::new();
     group.bench_function("inflate", |bencher| {
         bencher.iter(|| decompressor.deflate_decompress(black_box(&packed[..length]), &mut block).unwrap())
@@ -115,20 +124,25 @@ fn benches(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("archive");
     group.sample_size(10).throughput(Throughput::Bytes(bytes));
     for count in [1, 2] {
-        group.bench_function(format!("write, {count} threads"), |bencher| bencher.iter(|| write(&source, DEFAULT_LEVEL, threads(count))));
+        group.bench_function(format!("write, {count} threads"), |bencher| {
+            bencher.iter(|| write(&source, DEFAULT_LEVEL, threads(count)))
+        });
     }
     let file = write(&source, DEFAULT_LEVEL, threads(2));
     let mut archive = vec![0; file.metadata().unwrap().len() as usize];
     file.read_exact_at(&mut archive, 0).unwrap();
     let archive = Arc::new(Bytes(archive));
-    let open = || Opener::new(chrono_tz::UTC).open(archive.clone(), "bench.tar.gz", DateTime::<Utc>::UNIX_EPOCH).unwrap();
+    let open =
+        || Opener::new(chrono_tz::UTC).open(archive.clone(), "bench.tar.gz", DateTime::<Utc>::UNIX_EPOCH).unwrap();
     for count in [1, 2] {
         group.bench_function(format!("read, {count} threads"), |bencher| {
             bencher.iter(|| open().read_through(threads(count), &Silent).unwrap())
         });
     }
     let target = tempfile::tempfile().unwrap();
-    group.bench_function("unpack, 2 threads", |bencher| bencher.iter(|| open().unpack(&[(0, &target)], threads(2), &Silent).unwrap()));
+    group.bench_function("unpack, 2 threads", |bencher| {
+        bencher.iter(|| open().unpack(&[(0, &target)], threads(2), &Silent).unwrap())
+    });
     group.finish();
 
     criterion.bench_function("open", |bencher| bencher.iter(open));

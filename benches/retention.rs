@@ -27,8 +27,9 @@ fn plan(criterion: &mut Criterion) {
     for groups in [1, 500] {
         let archives = archives(end, groups);
         let name = format!("plan of 10000 archives in {groups} groups");
-        criterion
-            .bench_function(&name, |bencher| bencher.iter(|| retention.plan(black_box(&archives), &Scene::new(end, Tz::Europe__Berlin))));
+        criterion.bench_function(&name, |bencher| {
+            bencher.iter(|| retention.plan(black_box(&archives), &Scene::new(end, Tz::Europe__Berlin)))
+        });
     }
 }
 

@@ -90,11 +90,13 @@ mod tests {
 
     #[test]
     fn archives_that_share_a_database_are_in_one_group() {
-        let (users, orders, other) = (stream("web", "/a/users.db"), stream("web", "/a/orders.db"), stream("web", "/b/users.db"));
+        let (users, orders, other) =
+            (stream("web", "/a/users.db"), stream("web", "/a/orders.db"), stream("web", "/b/users.db"));
         let far = stream("web-2", "/a/users.db");
         // Partial archives, and a set that gained a database.
         let found = groups([vec![&users], vec![&other], vec![&orders], vec![&users, &orders], vec![&far]]);
-        let shown: Vec<(String, &[usize])> = found.iter().map(|group| (group.to_string(), group.members.as_slice())).collect();
+        let shown: Vec<(String, &[usize])> =
+            found.iter().map(|group| (group.to_string(), group.members.as_slice())).collect();
         assert_eq!(
             shown,
             [

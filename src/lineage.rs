@@ -58,7 +58,13 @@ pub struct Before {
 
 /// Examines the archives before a backup of the database of `stream`, copied from `file`. The archives are newest
 /// first.
-pub fn before(snapshots: &[Snapshot], stream: &Stream, database: &Name, file: Option<&FileIdentity>, now: DateTime<Utc>) -> Before {
+pub fn before(
+    snapshots: &[Snapshot],
+    stream: &Stream,
+    database: &Name,
+    file: Option<&FileIdentity>,
+    now: DateTime<Utc>,
+) -> Before {
     let of_place = |snapshot: &'_ Snapshot| snapshot.databases.iter().position(|brief| brief.stream.same_place(stream));
     let family: Vec<(&Snapshot, &Brief)> = snapshots
         .iter()
@@ -70,13 +76,16 @@ pub fn before(snapshots: &[Snapshot], stream: &Stream, database: &Name, file: Op
     let own = |brief: &Brief| brief.stream.file == marker;
     let recent = |snapshot: &Snapshot| snapshot.created_at <= now && now - snapshot.created_at < BOTH_IN_USE;
     // The first archives of this application can be in the stream that both shared.
-    let is_rival = |(snapshot, brief): &&(&Snapshot, &Brief)| recent(snapshot) && !own(brief) && brief.file.as_ref() != file;
+    let is_rival =
+        |(snapshot, brief): &&(&Snapshot, &Brief)| recent(snapshot) && !own(brief) && brief.file.as_ref() != file;
     let rival = family.iter().find(is_rival);
     let mut stream_archives = family.iter().filter(|(_, brief)| own(brief));
     let newest = stream_archives.clone().next().map(|(snapshot, _)| snapshot.created_at);
     let last = stream_archives.find(|(snapshot, _)| snapshot.created_at <= now && !snapshot.damaged);
     let other_path = if family.is_empty() {
-        let of_set = |snapshot: &&Snapshot| snapshot.set == stream.set && snapshot.host == stream.host && snapshot.kind != Kind::Safety;
+        let of_set = |snapshot: &&Snapshot| {
+            snapshot.set == stream.set && snapshot.host == stream.host && snapshot.kind != Kind::Safety
+        };
         let others = snapshots.iter().filter(of_set);
         others
             .flat_map(|snapshot| &snapshot.databases)
@@ -96,9 +105,14 @@ pub fn before(snapshots: &[Snapshot], stream: &Stream, database: &Name, file: Op
 
 /// Returns the newest archive of each application that shares a stream with others, if several of them made one in the
 /// last days before `now`; nothing if there is only one application. The archives are newest first.
-pub fn in_use<'a>(snapshots: impl Iterator<Item = &'a Snapshot>, stream: &Stream, now: DateTime<Utc>) -> Vec<ArchiveName> {
-    let of_place =
-        |snapshot: &'a Snapshot| snapshot.databases.iter().find(|brief| brief.stream.same_place(stream)).map(|brief| (snapshot, brief));
+pub fn in_use<'a>(
+    snapshots: impl Iterator<Item = &'a Snapshot>,
+    stream: &Stream,
+    now: DateTime<Utc>,
+) -> Vec<ArchiveName> {
+    let of_place = |snapshot: &'a Snapshot| {
+        snapshot.databases.iter().find(|brief| brief.stream.same_place(stream)).map(|brief| (snapshot, brief))
+    };
     let family: Vec<(&Snapshot, &Brief)> = snapshots
         .filter(|snapshot| snapshot.kind != Kind::Safety && !snapshot.is_plain() && snapshot.created_at <= now)
         .filter_map(of_place)
@@ -182,11 +196,19 @@ mod tests {
         let mut store = Store::default();
         let by_file = |before: &Before| (before.by_file, before.rival.is_some());
         assert_eq!(by_file(&store.back_up("x", "2026-03-01T01", 10)), (false, false));
-        assert_eq!(by_file(&store.back_up("y", "2026-03-01T02", 10)), (false, false), "a deployment created a new file");
+        assert_eq!(
+            by_file(&store.back_up("y", "2026-03-01T02", 10)),
+            (false, false),
+            "a deployment created a new file"
+        );
         assert_eq!(by_file(&store.back_up("y", "2026-03-02T02", 10)), (false, false));
         assert_eq!(by_file(&store.back_up("x", "2026-03-03T01", 10)), (true, true), "x, y, x");
         assert_eq!(by_file(&store.back_up("y", "2026-03-03T02", 10)), (false, true), "y keeps the shared stream");
-        assert_eq!(by_file(&store.back_up("x", "2026-03-20T01", 10)), (true, false), "y was not seen for a week, and x stays separate");
+        assert_eq!(
+            by_file(&store.back_up("x", "2026-03-20T01", 10)),
+            (true, false),
+            "y was not seen for a week, and x stays separate"
+        );
         assert_eq!(by_file(&store.back_up("z", "2026-03-20T02", 10)), (false, true), "a new file of y");
     }
 
@@ -240,7 +262,8 @@ mod tests {
             archive
         };
         let united = |resolved: &[&str]| {
-            let mut archives: Vec<Snapshot> = resolved.iter().map(|path| archive("2026-03-02T01", Some(*path))).collect();
+            let mut archives: Vec<Snapshot> =
+                resolved.iter().map(|path| archive("2026-03-02T01", Some(*path))).collect();
             archives.push(archive("2026-03-01T01", None));
             unite_resolved(&mut archives);
             archives.last().unwrap().databases[0].stream.path().unwrap().to_owned()

@@ -199,7 +199,8 @@ impl std::str::FromStr for HostLabel {
 /// <https://learn.microsoft.com/en-us/windows/win32/fileio/naming-a-file>
 fn is_device(name: &str) -> bool {
     let stem = name.split('.').next().unwrap_or(name).to_ascii_lowercase();
-    let numbered = |port: &str| stem.strip_prefix(port).is_some_and(|number| matches!(number.as_bytes(), [b'0'..=b'9']));
+    let numbered =
+        |port: &str| stem.strip_prefix(port).is_some_and(|number| matches!(number.as_bytes(), [b'0'..=b'9']));
     matches!(stem.as_str(), "con" | "prn" | "aux" | "nul") || numbered("com") || numbered("lpt")
 }
 
@@ -332,8 +333,9 @@ pub fn time_in_name(name: &str) -> Option<NaiveDateTime> {
     const FORMS: [(usize, &str); 3] = [(16, "%Y%m%dT%H%M%SZ"), (15, "%Y%m%d_%H%M%S"), (17, "%Y-%m-%d-%H%M%S")];
     FORMS.iter().find_map(|(length, form)| {
         // chrono accepts a sign before a year, which here is the dash between name and time.
-        let candidate =
-            |start: usize| name.get(start..start + length).filter(|text| text.starts_with(|first: char| first.is_ascii_digit()));
+        let candidate = |start: usize| {
+            name.get(start..start + length).filter(|text| text.starts_with(|first: char| first.is_ascii_digit()))
+        };
         (0..name.len()).find_map(|start| NaiveDateTime::parse_from_str(candidate(start)?, form).ok())
     })
 }
@@ -349,7 +351,11 @@ pub fn is_file_name(name: &str) -> bool {
 /// `taken` are the existing entries; a second one with the same name is prefixed with the database's name.
 pub fn entry_name(path: &Path, database: &Name, taken: &[String]) -> String {
     let free = |name: &String| {
-        is_file_name(name) && name.len() <= MAX_ENTRY_BYTES && name != METADATA_ENTRY && name != RESTORE_ENTRY && !taken.contains(name)
+        is_file_name(name)
+            && name.len() <= MAX_ENTRY_BYTES
+            && name != METADATA_ENTRY
+            && name != RESTORE_ENTRY
+            && !taken.contains(name)
     };
     let plain = path.file_name().and_then(|name| name.to_str()).map(str::to_owned);
     let prefixed = plain.as_ref().map(|name| format!("{database}_{name}"));
@@ -410,7 +416,8 @@ mod tests {
     fn files_of_one_folder_never_share_a_name_because_a_character_was_replaced() {
         let long = |last: char| format!("{}{last}.db", "x".repeat(70));
         let files = ["日本.db", "中国.db", "a b.db", "a_b.db", "-x.db", "x.db", ".x.db", &long('1'), &long('2')];
-        let names: std::collections::BTreeSet<Name> = files.iter().map(|file| Name::from_path(Path::new(file))).collect();
+        let names: std::collections::BTreeSet<Name> =
+            files.iter().map(|file| Name::from_path(Path::new(file))).collect();
         assert_eq!(names.len(), files.len(), "{names:?}");
     }
 
@@ -452,8 +459,14 @@ mod tests {
 
     #[test]
     fn times_are_found_in_the_names_of_all_tools() {
-        for name in ["app_20250804T163829Z.tar.gz", "archerytools_backup_20250804_163829.tar.gz", "backup-2025-08-04-163829.db"] {
-            assert_eq!(time_in_name(name).map(|time| time.to_string()).as_deref(), Some("2025-08-04 16:38:29"), "{name}");
+        for name in
+            ["app_20250804T163829Z.tar.gz", "archerytools_backup_20250804_163829.tar.gz", "backup-2025-08-04-163829.db"]
+        {
+            assert_eq!(
+                time_in_name(name).map(|time| time.to_string()).as_deref(),
+                Some("2025-08-04 16:38:29"),
+                "{name}"
+            );
         }
         assert_eq!(time_in_name("ünï☃.db"), None);
     }

@@ -58,7 +58,10 @@ pub fn difference(archive: &Schema, database: &Schema) -> Difference {
     let versions = Versions { archive: archive.user_version, database: database.user_version };
     let (after, before) = (by_name(archive), by_name(database));
     let missing = |from: &BTreeMap<String, Table<'_>>, of: &BTreeMap<String, Table<'_>>| {
-        of.iter().filter(|(key, _)| !from.contains_key(*key)).map(|(_, (name, _))| (*name).to_owned()).collect::<Vec<_>>()
+        of.iter()
+            .filter(|(key, _)| !from.contains_key(*key))
+            .map(|(_, (name, _))| (*name).to_owned())
+            .collect::<Vec<_>>()
     };
     let mut difference = Difference {
         user_version: (versions.archive != versions.database).then_some(versions),
@@ -85,7 +88,11 @@ pub fn difference(archive: &Schema, database: &Schema) -> Difference {
 type Table<'a> = (&'a str, Option<&'a [String]>);
 
 fn by_name(schema: &Schema) -> BTreeMap<String, Table<'_>> {
-    schema.tables.iter().map(|(name, columns)| (name.to_ascii_lowercase(), (name.as_str(), columns.as_deref()))).collect()
+    schema
+        .tables
+        .iter()
+        .map(|(name, columns)| (name.to_ascii_lowercase(), (name.as_str(), columns.as_deref())))
+        .collect()
 }
 
 /// Returns the columns of one list that are not in the other.
@@ -97,7 +104,10 @@ fn beyond(columns: &[String], others: &[String]) -> Vec<String> {
 impl Difference {
     /// Returns whether there are no known changes.
     pub fn is_empty(&self) -> bool {
-        self.user_version.is_none() && self.tables_gained.is_empty() && self.tables_lost.is_empty() && self.columns.is_empty()
+        self.user_version.is_none()
+            && self.tables_gained.is_empty()
+            && self.tables_lost.is_empty()
+            && self.columns.is_empty()
     }
 
     /// Formats the changes as one line: `user_version: archive 5, database 9; table "t" loses column "y"`.
@@ -105,7 +115,8 @@ impl Difference {
         let quoted = |name: &String| format!("\"{}\"", printable(name));
         let list = |names: &[String]| names.iter().map(quoted).collect::<Vec<_>>().join(", ");
         let column = |names: &[String]| if names.len() == 1 { "column" } else { "columns" };
-        let versions = self.user_version.map(|both| format!("user_version: archive {}, database {}", both.archive, both.database));
+        let versions =
+            self.user_version.map(|both| format!("user_version: archive {}, database {}", both.archive, both.database));
         let columns = self.columns.iter().map(|change| {
             let mut words = Vec::new();
             if !change.lost.is_empty() {
@@ -156,11 +167,15 @@ mod tests {
         let back = difference(&archive, &database);
         assert_eq!(
             back.line(),
-            "user_version: archive 5, database 9; table \"t\" loses columns \"y\", \"z\"; table \"new\" is removed; table \"old\" is added"
+            "user_version: archive 5, database 9; table \"t\" loses columns \"y\", \"z\"; table \"new\" is removed; \
+             table \"old\" is added"
         );
         assert!(back.columns_compared, "no table that both have is unknown");
         let forth = difference(&database, &archive);
-        assert_eq!((forth.columns[0].gained.len(), forth.tables_lost, forth.tables_gained), (2, vec!["old".into()], vec!["new".into()]));
+        assert_eq!(
+            (forth.columns[0].gained.len(), forth.tables_lost, forth.tables_gained),
+            (2, vec!["old".into()], vec!["new".into()])
+        );
     }
 
     #[test]

@@ -14,7 +14,11 @@ use crate::streams::Stream;
 pub fn shell_word(word: &str) -> String {
     let word = printable(word);
     let plain = |char: char| char.is_ascii_alphanumeric() || "/._-+:@%=".contains(char);
-    if !word.is_empty() && word.chars().all(plain) { word.into_owned() } else { format!("'{}'", word.replace('\'', "'\\''")) }
+    if !word.is_empty() && word.chars().all(plain) {
+        word.into_owned()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
+    }
 }
 
 /// Returns the hint about a path that starts with something a shell should have expanded, such as `~/backups` from
@@ -33,9 +37,15 @@ pub fn unexpanded(path: &Path) -> Option<String> {
              out"
         )
     } else if first.starts_with('~') {
-        format!("the `{}` was not expanded: shells do not expand it within quotes; write the whole path", printable(first))
+        format!(
+            "the `{}` was not expanded: shells do not expand it within quotes; write the whole path",
+            printable(first)
+        )
     } else {
-        format!("the `{}` was not expanded: shells do not expand it within single quotes; write \"{written}\"", printable(first))
+        format!(
+            "the `{}` was not expanded: shells do not expand it within single quotes; write \"{written}\"",
+            printable(first)
+        )
     })
 }
 
@@ -72,7 +82,14 @@ pub fn change(before: u64, after: u64) -> String {
 
 /// Formats a span in its largest unit, rounded down.
 pub fn span(span: TimeDelta) -> String {
-    let units = [("year", 365 * 86_400), ("month", 30 * 86_400), ("week", 7 * 86_400), ("day", 86_400), ("hour", 3600), ("minute", 60)];
+    let units = [
+        ("year", 365 * 86_400),
+        ("month", 30 * 86_400),
+        ("week", 7 * 86_400),
+        ("day", 86_400),
+        ("hour", 3600),
+        ("minute", 60),
+    ];
     let seconds = span.num_seconds();
     let largest = units.into_iter().find(|(_, length)| seconds >= *length);
     let (unit, length) = largest.unwrap_or(("second", 1));
@@ -172,13 +189,19 @@ mod tests {
     #[test]
     fn what_took_no_time_is_not_said_to_take_none() {
         let text = |millis| took(Duration::from_millis(millis));
-        assert_eq!([text(0), text(99), text(100), text(2449), text(200_000)], ["<0.1 s", "<0.1 s", "0.1 s", "2.4 s", "3 min 20 s"]);
+        assert_eq!(
+            [text(0), text(99), text(100), text(2449), text(200_000)],
+            ["<0.1 s", "<0.1 s", "0.1 s", "2.4 s", "3 min 20 s"]
+        );
     }
 
     #[test]
     fn a_limit_and_what_is_beyond_it_look_different() {
         let text = |hours| measured(TimeDelta::hours(hours));
-        assert_eq!([text(1), text(26), text(30), text(72), text(98)], ["60 minutes", "26 hours", "30 hours", "3 days", "4 days"]);
+        assert_eq!(
+            [text(1), text(26), text(30), text(72), text(98)],
+            ["60 minutes", "26 hours", "30 hours", "3 days", "4 days"]
+        );
         assert_eq!(measured(TimeDelta::seconds(1)), "1 second");
     }
 

@@ -49,7 +49,12 @@ impl Opener {
     /// Opens an archive; for format 1, reads no more than its first member.
     ///
     /// `modified` is used as its time if neither the contents nor the name give one.
-    pub fn open(&self, source: Arc<dyn ReadAt>, file_name: &str, modified: DateTime<Utc>) -> Result<Archive, ArchiveError> {
+    pub fn open(
+        &self,
+        source: Arc<dyn ReadAt>,
+        file_name: &str,
+        modified: DateTime<Utc>,
+    ) -> Result<Archive, ArchiveError> {
         self.open_at(source, None, file_name, modified)
     }
 

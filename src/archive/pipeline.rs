@@ -92,7 +92,11 @@ fn in_parallel<J: Send, W: Send, E: Send>(
 }
 
 /// Drains finished jobs in feeding order, and returns them to the feeder.
-fn drained<J, E>(free: &Sender<J>, done: &Receiver<Outcome<J, E>>, mut drain: impl FnMut(&mut J) -> Result<(), E>) -> Result<(), E> {
+fn drained<J, E>(
+    free: &Sender<J>,
+    done: &Receiver<Outcome<J, E>>,
+    mut drain: impl FnMut(&mut J) -> Result<(), E>,
+) -> Result<(), E> {
     let mut early = BTreeMap::new();
     let mut next = 0;
     // A worker that panicked sends `None`; the scope propagates the panic.

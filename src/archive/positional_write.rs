@@ -29,7 +29,9 @@ mod tests {
             write_at(&file, &contents, 5).unwrap();
             let mut read = vec![0; bytes];
             file.read_exact_at(&mut read, 5).unwrap();
-            assert!(read == contents && file.metadata().unwrap().len() == if bytes == 0 { 0 } else { bytes as u64 + 5 });
+            assert!(
+                read == contents && file.metadata().unwrap().len() == if bytes == 0 { 0 } else { bytes as u64 + 5 }
+            );
         }
     }
 }

@@ -47,7 +47,12 @@ impl ReadAhead {
         match source.block_bytes() {
             Some(block_bytes) => {
                 let block_bytes = block_bytes.get() as u64;
-                Arc::new(Self(Arc::new(Blocks { source, block_bytes, state: Mutex::default(), arrived: Condvar::new() })))
+                Arc::new(Self(Arc::new(Blocks {
+                    source,
+                    block_bytes,
+                    state: Mutex::default(),
+                    arrived: Condvar::new(),
+                })))
             }
             None => source,
         }
@@ -204,7 +209,8 @@ mod tests {
     fn distant(bytes: usize, failures: u32) -> (Vec<u8>, Arc<dyn ReadAt>, Receiver<u64>) {
         let contents: Vec<u8> = (0..bytes).map(|at| (at % 251) as u8).collect();
         let (requests, seen) = channel();
-        let source = Distant { bytes: contents.clone(), requests: Mutex::new(requests), failures: Mutex::new(failures) };
+        let source =
+            Distant { bytes: contents.clone(), requests: Mutex::new(requests), failures: Mutex::new(failures) };
         (contents, ReadAhead::over(Arc::new(source)), seen)
     }
 

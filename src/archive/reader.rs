@@ -49,15 +49,24 @@ impl Archive {
     }
 
     /// Writes a sidecar of a database in a tar into an empty file. Syncs nothing.
-    pub fn unpack_sidecar(&self, index: usize, part: Part, file: &File, progress: &dyn Progress) -> Result<(), ArchiveError> {
+    pub fn unpack_sidecar(
+        &self,
+        index: usize,
+        part: Part,
+        file: &File,
+        progress: &dyn Progress,
+    ) -> Result<(), ArchiveError> {
         let Route::Tar { codec, paths } = &self.route else { return Err(damaged("it holds no sidecars")) };
         let name = format!("{}{}", paths[index], part.ending());
         let mut tar = Tar::new(ByteStream::new(self.source.clone(), *codec));
         while let Some(entry) = tar.next()? {
             if entry.name == name {
-                let read = stream_reader::copy(&mut vec![0; CHUNK], |buffer| tar.read(buffer), Wanted::Into(file), progress)?;
-                let said =
-                    self.contents.databases[index].sidecars.iter().any(|sidecar| sidecar.part == part && sidecar.bytes == read.bytes);
+                let read =
+                    stream_reader::copy(&mut vec![0; CHUNK], |buffer| tar.read(buffer), Wanted::Into(file), progress)?;
+                let said = self.contents.databases[index]
+                    .sidecars
+                    .iter()
+                    .any(|sidecar| sidecar.part == part && sidecar.bytes == read.bytes);
                 return if said {
                     Ok(())
                 } else {
@@ -132,11 +141,22 @@ impl Archive {
     /// database.
     ///
     /// No digest is compared: data that was read may still be wrong if nothing protects it, as in an uncompressed tar.
-    pub fn salvage(&self, index: usize, file: Option<&File>, progress: &dyn Progress) -> Result<Unreadable, ArchiveError> {
+    pub fn salvage(
+        &self,
+        index: usize,
+        file: Option<&File>,
+        progress: &dyn Progress,
+    ) -> Result<Unreadable, ArchiveError> {
         let bytes = self.contents.databases[index].bytes;
         let (bytes, unreadable) = match (&self.route, &self.contents.metadata) {
             (Route::Members { codec, second }, Some(metadata)) => {
-                let salvage = Salvage { codec: *codec, source: &*self.source, second: *second, databases: &metadata.databases, progress };
+                let salvage = Salvage {
+                    codec: *codec,
+                    source: &*self.source,
+                    second: *second,
+                    databases: &metadata.databases,
+                    progress,
+                };
                 (bytes.unwrap_or(0), salvage.database(index, file)?)
             }
             (Route::Members { .. }, None) => return Err(damaged("the metadata is missing")),
@@ -147,7 +167,12 @@ impl Archive {
             (Route::Tar { codec, paths }, _) => {
                 let mut tar = Tar::new(ByteStream::new(self.source.clone(), *codec));
                 let found = stream_reader::go_to(&mut tar, &paths[index])?;
-                stream_reader::as_far_as_possible(bytes, |buffer| if found { tar.read(buffer) } else { Ok(0) }, file, progress)?
+                stream_reader::as_far_as_possible(
+                    bytes,
+                    |buffer| if found { tar.read(buffer) } else { Ok(0) },
+                    file,
+                    progress,
+                )?
             }
         };
         if let Some(file) = file {
@@ -156,7 +181,13 @@ impl Archive {
         Ok(unreadable)
     }
 
-    fn read(&self, wanted: &[Wanted], reach: Reach, threads: NonZeroUsize, progress: &dyn Progress) -> Result<ReadThrough, ArchiveError> {
+    fn read(
+        &self,
+        wanted: &[Wanted],
+        reach: Reach,
+        threads: NonZeroUsize,
+        progress: &dyn Progress,
+    ) -> Result<ReadThrough, ArchiveError> {
         let (source, contents) = (&self.source, &self.contents);
         match (&self.route, &contents.metadata) {
             (Route::Members { codec, second }, Some(metadata)) => {
@@ -172,7 +203,9 @@ impl Archive {
                 Ok(ReadThrough { databases: reader.run(threads, progress)?, oddities: Vec::new() })
             }
             (Route::Members { .. }, None) => Err(damaged("the metadata is missing")),
-            (Route::Database { codec, .. }, _) => stream_reader::database(source, *codec, &contents.databases[0], wanted[0], progress),
+            (Route::Database { codec, .. }, _) => {
+                stream_reader::database(source, *codec, &contents.databases[0], wanted[0], progress)
+            }
             (Route::Tar { codec, paths }, _) => stream_reader::tar(source, *codec, contents, paths, wanted, progress),
         }
     }

@@ -125,7 +125,8 @@ impl SourceError {
     /// scratch.
     pub fn is_about(&self, source: &Path) -> bool {
         let Self::Io { path, .. } = self else { return false };
-        path == source || ["-wal", "-journal"].iter().any(|ending| *path == crate::database::sidecars::sidecar(source, ending))
+        path == source
+            || ["-wal", "-journal"].iter().any(|ending| *path == crate::database::sidecars::sidecar(source, ending))
     }
 }
 
@@ -147,7 +148,12 @@ impl fmt::Display for SourceError {
             Self::Unlinked { path, found } => write!(f, "{} {found}", quoted(path)),
             Self::Busy { path, why } => write!(f, "{} is busy: {why}", quoted(path)),
             Self::Exclusive { path, holder, waited } => {
-                write!(f, "{} is busy: process {} has held an exclusive lock for {waited:?}", quoted(path), holder.shown())
+                write!(
+                    f,
+                    "{} is busy: process {} has held an exclusive lock for {waited:?}",
+                    quoted(path),
+                    holder.shown()
+                )
             }
             Self::Io { path, action, .. } => write!(f, "cannot {action} {}", quoted(path)),
             Self::Interrupted(interrupted) => interrupted.fmt(f),
@@ -177,14 +183,20 @@ impl SourceError {
         let (path, why) = (path.to_owned(), message(error));
         match error.sqlite_error_code() {
             Some(ErrorCode::DatabaseCorrupt) => Self::Damaged { path, why },
-            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::FileLockingProtocolFailed) => Self::Busy { path, why },
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::FileLockingProtocolFailed) => {
+                Self::Busy { path, why }
+            }
             Some(ErrorCode::OperationInterrupted) => Self::Interrupted(Interrupted),
             _ if is_full(error) => Self::Io { path, action, cause: io::Error::new(io::ErrorKind::StorageFull, why) },
-            Some(ErrorCode::OutOfMemory) => Self::Io { path, action, cause: io::Error::new(io::ErrorKind::OutOfMemory, why) },
+            Some(ErrorCode::OutOfMemory) => {
+                Self::Io { path, action, cause: io::Error::new(io::ErrorKind::OutOfMemory, why) }
+            }
             Some(ErrorCode::PermissionDenied | ErrorCode::ReadOnly) => {
                 Self::Io { path, action, cause: io::Error::new(io::ErrorKind::PermissionDenied, why) }
             }
-            Some(ErrorCode::SystemIoFailure | ErrorCode::CannotOpen) => Self::Io { path, action, cause: io::Error::other(why) },
+            Some(ErrorCode::SystemIoFailure | ErrorCode::CannotOpen) => {
+                Self::Io { path, action, cause: io::Error::other(why) }
+            }
             Some(ErrorCode::NotADatabase) => Self::NotADatabase { path, why },
             _ => Self::Unsupported { path, action, why },
         }
@@ -333,9 +345,9 @@ impl TargetError {
             SourceError::Busy { path, why } => Self::Busy { path, why },
             SourceError::Io { path, action, cause } => Self::Io { path, action, cause },
             SourceError::Interrupted(interrupted) => Self::Interrupted(interrupted),
-            SourceError::Damaged { path, why } | SourceError::NotADatabase { path, why } | SourceError::Unsupported { path, why, .. } => {
-                Self::Failed { path, why }
-            }
+            SourceError::Damaged { path, why }
+            | SourceError::NotADatabase { path, why }
+            | SourceError::Unsupported { path, why, .. } => Self::Failed { path, why },
             other => Self::Source(other),
         }
     }

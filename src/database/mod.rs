@@ -46,7 +46,10 @@ pub use timeouts::Timeouts;
 /// The oldest supported SQLite: earlier ones can corrupt a WAL database when connections checkpoint and commit at the
 /// same moment.
 const OLDEST_SQLITE: i32 = 3_051_003;
-const _: () = assert!(rusqlite::ffi::SQLITE_VERSION_NUMBER >= OLDEST_SQLITE, "SQLite 3.51.3 or newer is needed (the WAL-reset bug)");
+const _: () = assert!(
+    rusqlite::ffi::SQLITE_VERSION_NUMBER >= OLDEST_SQLITE,
+    "SQLite 3.51.3 or newer is needed (the WAL-reset bug)"
+);
 
 /// Returns whether the linked SQLite is new enough. The check above sees the headers of the build; with a shared
 /// library, an older one may be loaded at run time.

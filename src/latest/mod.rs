@@ -217,10 +217,17 @@ pub fn decide(snapshots: &[Snapshot], question: &Question<'_>) -> Decision {
 }
 
 /// Returns the databases in the `includes` of the newest archive of a set, included or not; own archives are preferred.
-pub fn included(snapshots: &[Snapshot], set: &Name, own: &OwnHost, at: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Vec<Name> {
+pub fn included(
+    snapshots: &[Snapshot],
+    set: &Name,
+    own: &OwnHost,
+    at: Option<DateTime<Utc>>,
+    now: DateTime<Utc>,
+) -> Vec<Name> {
     let plain = search::plain_counts(snapshots);
     let usable = |snapshot: &&Snapshot| snapshot.set == *set && search::is_usable(snapshot, plain, at, now);
-    let newest = |own_only: bool| snapshots.iter().filter(usable).find(|snapshot| !own_only || own.owns(&snapshot.host));
+    let newest =
+        |own_only: bool| snapshots.iter().filter(usable).find(|snapshot| !own_only || own.owns(&snapshot.host));
     let newest = newest(true).or_else(|| newest(false));
     // If none can be chosen, the reasons refer to the newest one of any kind.
     let newest = newest.or_else(|| snapshots.iter().find(|snapshot| snapshot.set == *set));

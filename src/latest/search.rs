@@ -52,7 +52,10 @@ impl<'a> Search<'a> {
 
     fn usable(&self) -> impl Iterator<Item = &'a Snapshot> + use<'a, '_> {
         let question = self.question;
-        self.snapshots.iter().copied().filter(move |snapshot| is_usable(snapshot, self.plain, question.at, question.now))
+        self.snapshots
+            .iter()
+            .copied()
+            .filter(move |snapshot| is_usable(snapshot, self.plain, question.at, question.now))
     }
 
     pub(super) fn decide(&self) -> Decision {
@@ -65,7 +68,8 @@ impl<'a> Search<'a> {
     fn decide_own(&self) -> Decision {
         let holdings: Vec<Holding<'a>> =
             self.question.asked.iter().enumerate().map(|(index, asked)| self.own_holding(index, asked)).collect();
-        let (found, empty): (Vec<Holding<'a>>, Vec<Holding<'a>>) = holdings.into_iter().partition(|holding| !holding.usable.is_empty());
+        let (found, empty): (Vec<Holding<'a>>, Vec<Holding<'a>>) =
+            holdings.into_iter().partition(|holding| !holding.usable.is_empty());
         let (mut none_yet, mut absent) = (Vec::new(), Vec::new());
         for holding in &empty {
             match self.why(holding.asked) {
@@ -103,10 +107,14 @@ impl<'a> Search<'a> {
         if absent.is_empty() {
             return Decision::NoneYet { databases: none_yet };
         }
-        let elsewhere =
-            |asked: &Asked| absent.iter().any(|absent| absent.database == asked.name && matches!(absent.why, Why::Elsewhere(_)));
-        let wanted: Vec<(usize, &Asked)> =
-            empty.iter().filter(|holding| elsewhere(holding.asked)).map(|holding| (holding.index, holding.asked)).collect();
+        let elsewhere = |asked: &Asked| {
+            absent.iter().any(|absent| absent.database == asked.name && matches!(absent.why, Why::Elsewhere(_)))
+        };
+        let wanted: Vec<(usize, &Asked)> = empty
+            .iter()
+            .filter(|holding| elsewhere(holding.asked))
+            .map(|holding| (holding.index, holding.asked))
+            .collect();
         if wanted.is_empty() || (wanted.len() < absent.len() && self.question.completeness == Completeness::All) {
             return Decision::OutOfReach { databases: absent };
         }
@@ -119,13 +127,17 @@ impl<'a> Search<'a> {
                 (take.none_yet, take.out_of_reach) = (none_yet, rest.collect());
                 Decision::Take(Box::new(take))
             }
-            _ => Decision::Elsewhere { candidates, databases: wanted.iter().map(|(_, asked)| asked.name.clone()).collect() },
+            _ => Decision::Elsewhere {
+                candidates,
+                databases: wanted.iter().map(|(_, asked)| asked.name.clone()).collect(),
+            },
         }
     }
 
     fn decide_from(&self, from: &From) -> Decision {
         let all: Vec<(usize, &Asked)> = self.question.asked.iter().enumerate().collect();
-        let held = |asked: &Asked| self.usable().any(|snapshot| self.member_from(snapshot, asked, Some(from)).is_some());
+        let held =
+            |asked: &Asked| self.usable().any(|snapshot| self.member_from(snapshot, asked, Some(from)).is_some());
         let (wanted, empty): (Vec<_>, Vec<_>) = all.into_iter().partition(|(_, asked)| held(asked));
         let (mut none_yet, mut absent) = (Vec::new(), Vec::new());
         for (_, asked) in &empty {
@@ -145,13 +157,18 @@ impl<'a> Search<'a> {
                     candidates => Decision::Elsewhere { candidates, databases },
                 }
             }
-            [_] if !absent.is_empty() && self.question.completeness == Completeness::All => Decision::OutOfReach { databases: absent },
+            [_] if !absent.is_empty() && self.question.completeness == Completeness::All => {
+                Decision::OutOfReach { databases: absent }
+            }
             [only] => {
                 let mut take = self.take_candidate(only, &wanted, Some(from));
                 (take.none_yet, take.out_of_reach) = (none_yet, absent);
                 Decision::Take(Box::new(take))
             }
-            _ => Decision::Elsewhere { candidates, databases: wanted.iter().map(|(_, asked)| asked.name.clone()).collect() },
+            _ => Decision::Elsewhere {
+                candidates,
+                databases: wanted.iter().map(|(_, asked)| asked.name.clone()).collect(),
+            },
         }
     }
 
@@ -235,10 +252,12 @@ impl<'a> Search<'a> {
         let usable = |asked: &Asked| -> Vec<(&'a Snapshot, usize)> {
             let place = candidate.places.iter().find(|(name, _)| *name == asked.name).map(|(_, place)| place);
             let of_candidate = self.usable().filter(|snapshot| snapshot.host == candidate.host);
-            let members = of_candidate.filter_map(|snapshot| self.member_from(snapshot, asked, from).map(|member| (snapshot, member)));
+            let members = of_candidate
+                .filter_map(|snapshot| self.member_from(snapshot, asked, from).map(|member| (snapshot, member)));
             members.filter(|(snapshot, member)| Some(&snapshot.databases[*member].stream.place) == place).collect()
         };
-        let found: Vec<Holding<'a>> = wanted.iter().map(|(index, asked)| Holding { asked, index: *index, usable: usable(asked) }).collect();
+        let found: Vec<Holding<'a>> =
+            wanted.iter().map(|(index, asked)| Holding { asked, index: *index, usable: usable(asked) }).collect();
         let (snapshot, members) = newest_of_all(&found).expect("a candidate holds all of them");
         Take { origin: Some(candidate.clone()), ..self.take(snapshot, members, &found) }
     }
@@ -264,7 +283,9 @@ impl<'a> Search<'a> {
                 }
             }
         }
-        let lost = streams.filter_map(|stream| self.lost(|known| known.stream.same_place(stream))).max_by_key(|lost| lost.created_at);
+        let lost = streams
+            .filter_map(|stream| self.lost(|known| known.stream.same_place(stream)))
+            .max_by_key(|lost| lost.created_at);
         Take {
             archive: chosen.name.clone(),
             created_at: chosen.created_at,
@@ -295,7 +316,8 @@ impl<'a> Search<'a> {
             })
         };
         let in_time = |known: &&Remembered| {
-            known.created_at <= question.now && question.at.is_none_or(|at| known.created_at.timestamp() <= at.timestamp())
+            known.created_at <= question.now
+                && question.at.is_none_or(|at| known.created_at.timestamp() <= at.timestamp())
         };
         let of_set = question.remembered.iter().filter(|known| known.stream.set == *question.set).filter(in_time);
         of_set.filter(|known| fits(known) && !is_there(known)).max_by_key(|known| known.created_at).cloned()
@@ -341,8 +363,10 @@ impl<'a> Search<'a> {
         if let Some(candidate) = self.candidates(&[(0, asked)], None).into_iter().next() {
             return Some(Why::Elsewhere(candidate));
         }
-        let others: Vec<Why> =
-            holders().filter(|snapshot| self.member_from(snapshot, asked, None).is_some()).map(|snapshot| reason(snapshot)).collect();
+        let others: Vec<Why> = holders()
+            .filter(|snapshot| self.member_from(snapshot, asked, None).is_some())
+            .map(|snapshot| reason(snapshot))
+            .collect();
         others.iter().find(|why| telling(why)).or(others.first()).cloned()
     }
 }
@@ -357,7 +381,9 @@ impl Holding<'_> {
 /// Returns the requested database of an archive: by path if both have one, or else by name.
 fn position(snapshot: &Snapshot, asked: &Asked, path: Option<&str>) -> Option<usize> {
     let fits = |brief: &Brief| match (&brief.stream.place, path) {
-        (Place::Path(recorded), Some(path)) => recorded == path || (!brief.resolved && Some(recorded) == asked.typed.as_ref()),
+        (Place::Path(recorded), Some(path)) => {
+            recorded == path || (!brief.resolved && Some(recorded) == asked.typed.as_ref())
+        }
         (Place::Name(name), Some(_)) => *name == asked.name,
         (_, None) => brief.name == asked.name,
     };
@@ -381,10 +407,12 @@ fn newest_of_all<'a>(found: &[Holding<'a>]) -> Option<(&'a Snapshot, Vec<(usize,
     let (first, rest) = found.split_first()?;
     first.usable.iter().find_map(|(snapshot, member)| {
         let others = rest.iter().map(|holding| {
-            let member = holding.usable.iter().find(|(other, _)| other.name == snapshot.name).map(|(_, member)| *member)?;
+            let member =
+                holding.usable.iter().find(|(other, _)| other.name == snapshot.name).map(|(_, member)| *member)?;
             Some((holding.index, member))
         });
-        let members: Option<Vec<(usize, usize)>> = std::iter::once(Some((first.index, *member))).chain(others).collect();
+        let members: Option<Vec<(usize, usize)>> =
+            std::iter::once(Some((first.index, *member))).chain(others).collect();
         members.map(|members| (*snapshot, members))
     })
 }

@@ -61,12 +61,20 @@ pub fn set_of_path(snapshots: &[Snapshot], own: &OwnHost, path: &str, name: &Nam
     if known().any(|snapshot| snapshot.set == *name) {
         return SetChoice::One(name.clone());
     }
-    SetChoice::of(known().filter(|snapshot| records(snapshot) || snapshot.brief(name.as_str()).is_some()).map(|found| &found.set).collect())
+    SetChoice::of(
+        known()
+            .filter(|snapshot| records(snapshot) || snapshot.brief(name.as_str()).is_some())
+            .map(|found| &found.set)
+            .collect(),
+    )
 }
 
 /// Assigns archives of the old tool, which records no set, to the only configured set that has databases of those
 /// names.
-pub fn adopt_old_archives<'a>(snapshots: &mut [Snapshot], sets: impl Iterator<Item = (&'a Name, Vec<&'a Name>)> + Clone) {
+pub fn adopt_old_archives<'a>(
+    snapshots: &mut [Snapshot],
+    sets: impl Iterator<Item = (&'a Name, Vec<&'a Name>)> + Clone,
+) {
     for snapshot in snapshots.iter_mut().filter(|snapshot| snapshot.origin == Origin::Legacy) {
         let held = |names: &[&Name]| snapshot.databases.iter().all(|brief| names.contains(&&brief.name));
         let mut fitting = sets.clone().filter(|(_, names)| held(names));

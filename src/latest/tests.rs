@@ -128,7 +128,8 @@ fn unusable_archives_are_never_the_latest() {
         let asked = [at("users", "/u.db")];
         let store = vec![archive("me", 1, &BOTH), archive("me", 2, &BOTH).but(change)];
         assert_eq!(taken(decide_with(store, &asked, |_| {})).archive.as_str(), "me-1.tar.gz", "{what}");
-        let alone = decide_with(vec![archive("me", 1, &[("x", "/x.db")]), archive("me", 2, &BOTH).but(change)], &asked, |_| {});
+        let alone =
+            decide_with(vec![archive("me", 1, &[("x", "/x.db")]), archive("me", 2, &BOTH).but(change)], &asked, |_| {});
         assert!(matches!(alone, Decision::OutOfReach { .. }), "{what}: an archive of it exists: {alone:?}");
     }
 }
@@ -141,8 +142,13 @@ fn other_hosts_and_paths_never_replace_the_own_stream() {
     store.push(archive("me", 1, &BOTH));
     assert_eq!(taken(decide_with(store, &asked, |_| {})).archive.as_str(), "me-1.tar.gz");
 
-    let Decision::Elsewhere { candidates, .. } = decide_with(others(), &asked, |_| {}) else { panic!("taken in silence") };
-    assert_eq!(candidates.iter().map(|candidate| candidate.newest.as_str()).collect::<Vec<_>>(), ["me-60.tar.gz", "other-50.tar.gz"]);
+    let Decision::Elsewhere { candidates, .. } = decide_with(others(), &asked, |_| {}) else {
+        panic!("taken in silence")
+    };
+    assert_eq!(
+        candidates.iter().map(|candidate| candidate.newest.as_str()).collect::<Vec<_>>(),
+        ["me-60.tar.gz", "other-50.tar.gz"]
+    );
     let explicit = |question: &mut Question<'_>| question.target = Target::Explicit;
     assert!(matches!(decide_with(others(), &asked, explicit), Decision::Elsewhere { .. }), "one of two");
     let take = taken(decide_with(vec![archive("other", 50, &BOTH)], &asked, explicit));
@@ -161,7 +167,10 @@ fn from_selects_a_host_a_path_or_both() {
     assert_eq!(taken(from(None, Some("/x.db"))).archive.as_str(), "a-2.tar.gz");
     assert_eq!(taken(from(Some("a"), Some("/u.db"))).archive.as_str(), "a-1.tar.gz");
     assert!(matches!(from(None, Some("/u.db")), Decision::Elsewhere { candidates, .. } if candidates.len() == 2));
-    assert!(matches!(from(Some("c"), None), Decision::Elsewhere { candidates, .. } if candidates.len() == 3), "what there is");
+    assert!(
+        matches!(from(Some("c"), None), Decision::Elsewhere { candidates, .. } if candidates.len() == 3),
+        "what there is"
+    );
 }
 
 #[test]
@@ -193,7 +202,17 @@ fn a_database_known_only_by_name_has_the_path_of_its_newest_archive() {
     assert_eq!(taken(decide_with(store(), &asked, |_| {})).archive.as_str(), "me-2.tar.gz");
     let explicit = decide_with(store(), &asked, |question| question.target = Target::Explicit);
     assert!(matches!(explicit, Decision::Elsewhere { candidates, .. } if candidates.len() == 2), "two of one name");
-    assert_eq!(included(&[archive("me", 1, &BOTH).snapshot], &name("shop"), &OwnHost::new(HostLabel::container()), None, hour(9)).len(), 2);
+    assert_eq!(
+        included(
+            &[archive("me", 1, &BOTH).snapshot],
+            &name("shop"),
+            &OwnHost::new(HostLabel::container()),
+            None,
+            hour(9)
+        )
+        .len(),
+        2
+    );
 }
 
 #[test]
@@ -204,7 +223,8 @@ fn applications_that_share_a_stream_are_distinguished_by_their_file() {
         vec![x, archive("me", 2, &users).of_file("y", false), archive("me", 3, &users).of_file("x", true)]
     };
     let asked = |file: &str| [Asked { file: Some(FileIdentity(file.into())), ..at("users", "/u.db") }];
-    let rivals: Vec<String> = taken(decide_with(store(), &asked("x"), |_| {})).rivals.iter().map(ToString::to_string).collect();
+    let rivals: Vec<String> =
+        taken(decide_with(store(), &asked("x"), |_| {})).rivals.iter().map(ToString::to_string).collect();
     assert_eq!(rivals, ["me-3.tar.gz", "me-2.tar.gz"]);
     let later = |question: &mut Question<'_>| question.now = hour(2 + 7 * 24);
     for (file, expected) in [("x", "me-3.tar.gz"), ("y", "me-2.tar.gz")] {
@@ -229,7 +249,8 @@ fn a_recorded_archive_is_reported_missing_if_it_could_have_been_chosen() {
     };
     let lost = |hours: i64, at: Option<DateTime<Utc>>| {
         let known = [remembered(hours)];
-        let decision = decide_knowing(vec![archive("me", 5, &BOTH)], &asked, (None, &known), |question| question.at = at);
+        let decision =
+            decide_knowing(vec![archive("me", 5, &BOTH)], &asked, (None, &known), |question| question.at = at);
         taken(decision).lost.is_some()
     };
     assert!(lost(6, None));
@@ -245,9 +266,16 @@ fn a_path_finds_its_set() {
     let other_set = archive("me", 2, &[("users", "/u.db")]).but(|snapshot| snapshot.set = name("blog"));
     let snapshots = [other_set.snapshot, archive("me", 1, &BOTH).snapshot];
     assert_eq!(set_of_path(&snapshots, &own, "/o.db", &name("o")), SetChoice::One(name("shop")));
-    assert_eq!(set_of_path(&snapshots, &own, "/u.db", &name("u")), SetChoice::Several(vec![name("blog"), name("shop")]));
+    assert_eq!(
+        set_of_path(&snapshots, &own, "/u.db", &name("u")),
+        SetChoice::Several(vec![name("blog"), name("shop")])
+    );
     assert_eq!(set_of_path(&snapshots, &own, "/u.db", &name("blog")), SetChoice::One(name("blog")));
-    assert_eq!(set_of_path(&snapshots, &own, "/n.db", &name("orders")), SetChoice::One(name("shop")), "by the name of a database");
+    assert_eq!(
+        set_of_path(&snapshots, &own, "/n.db", &name("orders")),
+        SetChoice::One(name("shop")),
+        "by the name of a database"
+    );
     assert_eq!(set_of_path(&snapshots, &own, "/n.db", &name("n")), SetChoice::None);
     assert_eq!(only_set(&snapshots[1..], &own), SetChoice::One(name("shop")));
     assert!(matches!(only_set(&snapshots, &own), SetChoice::Several(_)));
@@ -258,8 +286,10 @@ fn archives_of_the_old_tool_belong_to_the_only_set_with_their_databases() {
     let legacy = |snapshot: &mut Snapshot| (snapshot.origin, snapshot.set) = (Origin::Legacy, name("backup"));
     let adopted = |sets: &[(&str, &[&str])]| {
         let mut snapshots = [archive("me", 1, &BOTH).but(legacy).snapshot];
-        let sets: Vec<(Name, Vec<Name>)> =
-            sets.iter().map(|(set, names)| (name(set), names.iter().map(|database| name(database)).collect())).collect();
+        let sets: Vec<(Name, Vec<Name>)> = sets
+            .iter()
+            .map(|(set, names)| (name(set), names.iter().map(|database| name(database)).collect()))
+            .collect();
         adopt_old_archives(&mut snapshots, sets.iter().map(|(set, names)| (set, names.iter().collect())));
         snapshots[0].set.to_string()
     };

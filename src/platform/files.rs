@@ -172,7 +172,9 @@ pub fn is_mount_point(path: &Path) -> io::Result<bool> {
     }
     let path = fs::canonicalize(path)?;
     if let Ok(mounts) = fs::read("/proc/self/mountinfo") {
-        return Ok(mounts.split(|byte| *byte == b'\n').any(|line| mounted_at(line).is_some_and(|mounted| mounted == path)));
+        return Ok(mounts
+            .split(|byte| *byte == b'\n')
+            .any(|line| mounted_at(line).is_some_and(|mounted| mounted == path)));
     }
     let Some(parent) = path.parent() else { return Ok(true) };
     Ok(fs::metadata(&path)?.dev() != fs::metadata(parent)?.dev())

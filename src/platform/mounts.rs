@@ -62,7 +62,10 @@ mod tests {
         let mounts = "36 35 0:52 / /mnt/a rw,noatime master:1 - fuse.sshfs me@host: rw\n37 35 8:17 / /mnt/b rw - \
                       fuseblk /dev/sdb1 rw\n";
         let device = rustix::fs::makedev;
-        assert_eq!([type_of(mounts, device(0, 52)), type_of(mounts, device(8, 17))], [Some("fuse.sshfs"), Some("fuseblk")]);
+        assert_eq!(
+            [type_of(mounts, device(0, 52)), type_of(mounts, device(8, 17))],
+            [Some("fuse.sshfs"), Some("fuseblk")]
+        );
         assert_eq!(type_of(mounts, device(8, 1)), None);
     }
 }

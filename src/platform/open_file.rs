@@ -30,7 +30,11 @@ pub fn open_at_once(path: &Path, links: Links) -> io::Result<File> {
 /// Opens a regular file for reading, and nothing else: no symbolic link, no pipe.
 pub fn open_regular(path: &Path) -> io::Result<File> {
     let file = open_at_once(path, Links::Refuse)?;
-    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")) }
+    if file.metadata()?.is_file() {
+        Ok(file)
+    } else {
+        Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"))
+    }
 }
 
 /// Opens a file for reading and writing without blocking; a symbolic link is refused.

@@ -32,7 +32,10 @@ pub fn keep_own_rights() {
 /// if the system does not report it.
 pub fn is_ignored(signal: i32) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    let mask = status
+        .lines()
+        .find_map(|line| line.strip_prefix("SigIgn:"))
+        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
     mask.is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
 }
 
@@ -114,7 +117,8 @@ const DELETED: &[u8] = b" (deleted)";
 /// Returns the descriptors of a process that refer to deleted files, with their former names. A file whose name ends in
 /// " (deleted)" looks the same. One system call per descriptor: some processes have tens of thousands.
 pub fn deleted_files(pid: u32) -> io::Result<Vec<(u32, PathBuf)>> {
-    let folder = openat(CWD, format!("/proc/{pid}/fd"), OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    let folder =
+        openat(CWD, format!("/proc/{pid}/fd"), OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
     let mut found = Vec::new();
     let mut buffer = Vec::with_capacity(256);
     for entry in Dir::read_from(&folder)? {

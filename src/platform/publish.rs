@@ -33,13 +33,16 @@ pub enum First {
 /// new name belongs to an empty file.
 pub fn publish_new(staged: &Path, path: &Path, first: First) -> io::Result<Published> {
     let link = || rustix::fs::linkat(CWD, staged, CWD, path, AtFlags::empty()).map(|()| Published::Linked);
-    let rename = || rustix::fs::renameat_with(CWD, staged, CWD, path, RenameFlags::NOREPLACE).map(|()| Published::Renamed);
+    let rename =
+        || rustix::fs::renameat_with(CWD, staged, CWD, path, RenameFlags::NOREPLACE).map(|()| Published::Renamed);
     let done = match first {
         First::Link => link().or_else(|error| if has_no_links(error) { rename() } else { Err(error) }),
         First::Rename => rename().or_else(|error| if has_no_flags(error) { link() } else { Err(error) }),
     };
     match done {
-        Err(error) if has_no_links(error) || has_no_flags(error) => claim_and_rename(staged, path).map(|()| Published::Renamed),
+        Err(error) if has_no_links(error) || has_no_flags(error) => {
+            claim_and_rename(staged, path).map(|()| Published::Renamed)
+        }
         other => Ok(other?),
     }
 }

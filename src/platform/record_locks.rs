@@ -71,5 +71,11 @@ fn parse(line: &str) -> Option<RecordLock> {
     let inode: u64 = parts.next()?.parse().ok()?;
     let (first, last) = (words.next()?.parse().ok()?, words.next()?);
     // `EOF` means the largest possible offset.
-    Some(RecordLock { pid, file: (makedev(major, minor), inode), is_exclusive, first, last: last.parse().unwrap_or(u64::MAX) })
+    Some(RecordLock {
+        pid,
+        file: (makedev(major, minor), inode),
+        is_exclusive,
+        first,
+        last: last.parse().unwrap_or(u64::MAX),
+    })
 }

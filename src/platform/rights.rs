@@ -116,5 +116,7 @@ pub fn give(path: &Path, mode: u32, group: Option<u32>) -> io::Result<()> {
 
 /// Returns whether this process may set this group on its files.
 pub fn may_give_to(group: u32) -> bool {
-    is_root() || getegid().as_raw() == group || getgroups().is_ok_and(|groups| groups.iter().any(|own| own.as_raw() == group))
+    is_root()
+        || getegid().as_raw() == group
+        || getgroups().is_ok_and(|groups| groups.iter().any(|own| own.as_raw() == group))
 }

@@ -17,7 +17,10 @@ pub struct Room {
 /// Returns the space on the file system of a folder.
 pub fn room(folder: &Path) -> io::Result<Room> {
     let found = rustix::fs::statvfs(folder)?;
-    Ok(Room { free: found.f_bavail.saturating_mul(found.f_frsize), total: found.f_blocks.saturating_mul(found.f_frsize) })
+    Ok(Room {
+        free: found.f_bavail.saturating_mul(found.f_frsize),
+        total: found.f_blocks.saturating_mul(found.f_frsize),
+    })
 }
 
 /// Returns how many bytes this user may still write on the file system of a folder.

@@ -43,7 +43,8 @@ impl Retention {
                 reasons[member.index].merge(decided);
             }
         }
-        plan.open_shrinks.sort_by(|a: &Shrink, b| b.created_at.cmp(&a.created_at).then_with(|| a.archive.cmp(&b.archive)));
+        plan.open_shrinks
+            .sort_by(|a: &Shrink, b| b.created_at.cmp(&a.created_at).then_with(|| a.archive.cmp(&b.archive)));
         for (unit, reasons) in units.iter().zip(reasons) {
             if scene.scope.coverage(unit.snapshot()) == Coverage::Nothing {
                 plan.left_alone += unit.names.len();
@@ -152,14 +153,22 @@ impl Line<'_> {
     }
 
     /// Collects the results of rules, floors and shrinks, with or without the damaged archives.
-    fn walks(&self, members: &[Member<'_>], segments: &[Segment], shrinks: &[(usize, Standing)], damaged: bool) -> Vec<Reasons> {
+    fn walks(
+        &self,
+        members: &[Member<'_>],
+        segments: &[Segment],
+        shrinks: &[(usize, Standing)],
+        damaged: bool,
+    ) -> Vec<Reasons> {
         let counts = |member: &Member<'_>| damaged || !member.unit.damaged;
         let mut reasons = vec![Reasons::default(); members.len()];
         // If a shrink is open, the newest archive before it and the newest after it are always kept.
-        let keeps_nothing = self.gone == Some(GoneReach::RemoveAll) && shrinks.iter().all(|(_, standing)| *standing != Standing::Open);
+        let keeps_nothing =
+            self.gone == Some(GoneReach::RemoveAll) && shrinks.iter().all(|(_, standing)| *standing != Standing::Open);
         for (number, segment) in segments.iter().enumerate() {
             let positions = segment.range.clone().filter(|position| counts(&members[*position]));
-            let mut items: Vec<Item<'_>> = positions.map(|position| Item::new(position, &members[position], self.zone)).collect();
+            let mut items: Vec<Item<'_>> =
+                positions.map(|position| Item::new(position, &members[position], self.zone)).collect();
             if self.gone.is_some() {
                 for item in &mut items {
                     item.reasons.remove.push(Reason::Gone);

@@ -36,7 +36,9 @@ pub(super) fn floors(times: &[DateTime<Utc>], last: u32, now: DateTime<Utc>, zon
         let rank = u32::try_from(index + 1).unwrap_or(u32::MAX);
         match () {
             () if rank <= last => Some(Floor::Last(rank)),
-            () if first_of_hour.get(&hour_of(at)) == Some(&index) && is_in_reach(*at, now, zone) => Some(Floor::FirstOfHour),
+            () if first_of_hour.get(&hour_of(at)) == Some(&index) && is_in_reach(*at, now, zone) => {
+                Some(Floor::FirstOfHour)
+            }
             () => None,
         }
     };
@@ -59,7 +61,13 @@ fn is_in_reach(at: DateTime<Utc>, now: DateTime<Utc>, zone: Tz) -> bool {
 /// An archive is kept if one of its streams needs it, or if it is pinned, held, or dated after `now`. As everywhere,
 /// pinned archives take no slot, copies share one, and damaged ones take none but are kept as if all damaged ones were
 /// good.
-pub fn superfluous_safety(snapshots: &[Snapshot], streams: &[Stream], last: u32, now: DateTime<Utc>, zone: Tz) -> Vec<ArchiveName> {
+pub fn superfluous_safety(
+    snapshots: &[Snapshot],
+    streams: &[Stream],
+    last: u32,
+    now: DateTime<Utc>,
+    zone: Tz,
+) -> Vec<ArchiveName> {
     let safety = snapshots.iter().filter(|snapshot| snapshot.kind == Kind::Safety && !snapshot.is_plain());
     let units = units(safety, now);
     let mut by_stream: BTreeMap<&Stream, Vec<usize>> = BTreeMap::new();
@@ -74,7 +82,8 @@ pub fn superfluous_safety(snapshots: &[Snapshot], streams: &[Stream], last: u32,
     let mut needed: Vec<bool> = units.iter().map(|unit| unit.pinned || unit.future || unit.held).collect();
     for members in by_stream.values() {
         for damaged in [false, true] {
-            let counted: Vec<usize> = members.iter().copied().filter(|index| damaged || !units[*index].damaged).collect();
+            let counted: Vec<usize> =
+                members.iter().copied().filter(|index| damaged || !units[*index].damaged).collect();
             let times: Vec<DateTime<Utc>> = counted.iter().map(|index| units[*index].snapshot().created_at).collect();
             for (index, floor) in counted.into_iter().zip(floors(&times, last, now, zone)) {
                 needed[index] |= floor.is_some() && units[index].damaged == damaged;
@@ -82,6 +91,7 @@ pub fn superfluous_safety(snapshots: &[Snapshot], streams: &[Stream], last: u32,
         }
     }
     let touches_no_other = |snapshot: &Snapshot| snapshot.databases.iter().all(|brief| streams.contains(&brief.stream));
-    let superfluous = units.iter().zip(needed).rev().filter(|(unit, needed)| !needed && touches_no_other(unit.snapshot()));
+    let superfluous =
+        units.iter().zip(needed).rev().filter(|(unit, needed)| !needed && touches_no_other(unit.snapshot()));
     superfluous.flat_map(|(unit, _)| &unit.names).map(|snapshot| snapshot.name.clone()).collect()
 }

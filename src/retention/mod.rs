@@ -220,7 +220,9 @@ impl Plan {
     /// Returns the oldest archive that can be restored afterwards: not damaged, not a safety backup, not dated in the
     /// future.
     pub fn oldest(&self) -> Option<&Verdict> {
-        let usable = |verdict: &&Verdict| !verdict.damaged && verdict.kind != Kind::Safety && !verdict.reasons.contains(&Reason::Future);
+        let usable = |verdict: &&Verdict| {
+            !verdict.damaged && verdict.kind != Kind::Safety && !verdict.reasons.contains(&Reason::Future)
+        };
         self.kept().filter(usable).last()
     }
 

@@ -35,7 +35,9 @@ impl Rule {
         let date = at.date_naive();
         match self {
             Rule::Last => None,
-            Rule::Hourly => Some(Period::Hour { date, hour: at.hour(), offset_seconds: at.offset().fix().local_minus_utc() }),
+            Rule::Hourly => {
+                Some(Period::Hour { date, hour: at.hour(), offset_seconds: at.offset().fix().local_minus_utc() })
+            }
             Rule::Daily => Some(Period::Day(date)),
             Rule::Weekly => Some(Period::Week { year: at.iso_week().year(), week: at.iso_week().week() }),
             Rule::Monthly => Some(Period::Month { year: at.year(), month: at.month() }),

@@ -104,7 +104,9 @@ pub(super) fn shrinks(members: &[Member<'_>]) -> Vec<(usize, Standing)> {
         let Some(before) = shrunk(member.brief) else { continue };
         let standing = match () {
             () if accepted => Standing::Accepted,
-            () if members[start..at].iter().any(|later| !later.unit.damaged && had(later.brief, &before)) => Standing::Recovered,
+            () if members[start..at].iter().any(|later| !later.unit.damaged && had(later.brief, &before)) => {
+                Standing::Recovered
+            }
             () => Standing::Open,
         };
         if standing == Standing::Open {

@@ -28,7 +28,8 @@ pub struct Schedule {
 impl Schedule {
     /// Creates a schedule of one backup per interval `every`, over `span`.
     pub fn new(every: Duration, span: Duration) -> Result<Self, ImpossibleSchedule> {
-        let steps = span.as_nanos().checked_div(every.as_nanos()).filter(|steps| span <= MAX_SPAN && *steps < MAX_BACKUPS);
+        let steps =
+            span.as_nanos().checked_div(every.as_nanos()).filter(|steps| span <= MAX_SPAN && *steps < MAX_BACKUPS);
         // An interval longer than the whole span is never reached.
         let every = TimeDelta::from_std(every.min(MAX_SPAN)).map_err(|_| ImpossibleSchedule)?;
         let steps = steps.and_then(|steps| i32::try_from(steps).ok()).ok_or(ImpossibleSchedule)?;

@@ -58,6 +58,10 @@ impl Access {
     pub(super) fn open_closed_folder(self, folder: &Path) -> io::Result<()> {
         let Some(mode) = self.folder_mode() else { return Ok(()) };
         let found = fs::metadata(folder)?;
-        if platform::is_own(&found) && platform::is_private(&found) && mode & 0o077 != 0 { self.open_folder(folder) } else { Ok(()) }
+        if platform::is_own(&found) && platform::is_private(&found) && mode & 0o077 != 0 {
+            self.open_folder(folder)
+        } else {
+            Ok(())
+        }
     }
 }

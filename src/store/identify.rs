@@ -44,7 +44,8 @@ pub fn identify(store: &dyn Store, made_by: &str, made_at: DateTime<Utc>) -> Res
     }
     let random = || RandomState::new().build_hasher().finish();
     let identity = Identity::new(made_by.to_owned(), made_at, &[random(), random(), u64::from(std::process::id())]);
-    let mut text = serde_json::to_vec_pretty(&identity).map_err(|cause| StoreError::io("write", FILE, store.location(), cause.into()))?;
+    let mut text = serde_json::to_vec_pretty(&identity)
+        .map_err(|cause| StoreError::io("write", FILE, store.location(), cause.into()))?;
     text.push(b'\n');
     match store.put(FILE, &text) {
         Err(StoreError::Exists { .. }) => Ok(()),

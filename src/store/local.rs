@@ -13,8 +13,8 @@ use super::access::Access;
 use super::{Capabilities, Entry, Found, ReadAt, ReadStore, Store, StoreError, Upload};
 use crate::names::is_file_name;
 use crate::platform::{
-    First, OpenFile, Published, are_names_of_one_file, create_private_folder, is_private, lets_anybody_replace, make_private_folder,
-    modified, parent, private_file, publish_new, sync_folder, write_synced,
+    First, OpenFile, Published, are_names_of_one_file, create_private_folder, is_private, lets_anybody_replace,
+    make_private_folder, modified, parent, private_file, publish_new, sync_folder, write_synced,
 };
 use crate::progress::Progress;
 
@@ -103,7 +103,11 @@ impl LocalStore {
     }
 
     fn path(&self, name: &str) -> Result<PathBuf, StoreError> {
-        if is_file_name(name) { Ok(self.root.join(name)) } else { Err(self.failed("use", name, io::ErrorKind::InvalidFilename.into())) }
+        if is_file_name(name) {
+            Ok(self.root.join(name))
+        } else {
+            Err(self.failed("use", name, io::ErrorKind::InvalidFilename.into()))
+        }
     }
 
     fn unreachable(&self, cause: io::Error) -> StoreError {
@@ -113,7 +117,9 @@ impl LocalStore {
     fn failed(&self, action: &'static str, name: &str, cause: io::Error) -> StoreError {
         match cause.kind() {
             io::ErrorKind::AlreadyExists => StoreError::Exists { name: name.to_owned(), location: self.location() },
-            io::ErrorKind::NotFound if action != "create" => StoreError::NotFound { name: name.to_owned(), location: self.location() },
+            io::ErrorKind::NotFound if action != "create" => {
+                StoreError::NotFound { name: name.to_owned(), location: self.location() }
+            }
             _ => StoreError::io(action, name, self.location(), cause),
         }
     }
@@ -125,7 +131,10 @@ impl LocalStore {
     /// name is removed only after the folder was synced: until then it may be the only durable one (a pending archive).
     fn link(&self, staged: &Path, path: &Path) -> io::Result<()> {
         // Before others can see its name. A file that cannot get its rights is still good, and stays closed to others.
-        self.note_denied(path, self.access.grant(staged, &self.root).and_then(|()| self.access.open_closed_folder(&self.root)));
+        self.note_denied(
+            path,
+            self.access.grant(staged, &self.root).and_then(|()| self.access.open_closed_folder(&self.root)),
+        );
         let published = publish_new(staged, path, First::Link)?;
         sync_folder(&self.root)?;
         if published == Published::Linked {
@@ -192,7 +201,9 @@ impl ReadStore for LocalStore {
 
     fn open(&self, name: &str, _: Option<&Entry>) -> Result<Arc<dyn ReadAt>, StoreError> {
         let path = self.path(name)?;
-        OpenFile::open(&path).map(|file| Arc::new(file) as Arc<dyn ReadAt>).map_err(|cause| self.failed("open", name, cause))
+        OpenFile::open(&path)
+            .map(|file| Arc::new(file) as Arc<dyn ReadAt>)
+            .map_err(|cause| self.failed("open", name, cause))
     }
 
     fn stat(&self, name: &str) -> Result<Option<Entry>, StoreError> {
@@ -237,7 +248,9 @@ impl Store for LocalStore {
         let path = self.path(name)?;
         match are_names_of_one_file(upload.path(), &path) {
             // Its name may not be durable yet.
-            Ok(true) => sync_folder(&self.root).map(|()| Found::Same).map_err(|cause| self.failed("write", name, cause)),
+            Ok(true) => {
+                sync_folder(&self.root).map(|()| Found::Same).map_err(|cause| self.failed("write", name, cause))
+            }
             Ok(false) => Ok(Found::Other),
             Err(cause) => Err(StoreError::io("look up", name, self.location(), cause)),
         }

@@ -108,7 +108,8 @@ struct OpenObject {
 
 impl ReadAt for OpenObject {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        let is_there = || self.store.files().by_name.get(&self.name).is_some_and(|object| object.version == self.object.version);
+        let is_there =
+            || self.store.files().by_name.get(&self.name).is_some_and(|object| object.version == self.object.version);
         if !self.store.capabilities.readable_after_removal && !is_there() {
             return Err(io::ErrorKind::NotFound.into());
         }
@@ -131,7 +132,12 @@ impl ReadStore for MemoryStore {
 
     fn list(&self) -> Result<Vec<Entry>, StoreError> {
         let files = self.files();
-        Ok(files.by_name.iter().filter(|(name, _)| !name.starts_with('.')).map(|(name, object)| entry(name, object)).collect())
+        Ok(files
+            .by_name
+            .iter()
+            .filter(|(name, _)| !name.starts_with('.'))
+            .map(|(name, object)| entry(name, object))
+            .collect())
     }
 
     fn open(&self, name: &str, known: Option<&Entry>) -> Result<Arc<dyn ReadAt>, StoreError> {

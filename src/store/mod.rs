@@ -263,10 +263,17 @@ impl fmt::Display for StoreError {
                         )
                     }
                     Strangeness::Unread(cause) => {
-                        write!(f, "cannot determine whether this host has used another store at \"{location}\": {}", printable(cause))
+                        write!(
+                            f,
+                            "cannot determine whether this host has used another store at \"{location}\": {}",
+                            printable(cause)
+                        )
                     }
                     Strangeness::OtherId(id) => {
-                        write!(f, "\"{location}\" is not the store that this host has used at that path (its id is {id})")
+                        write!(
+                            f,
+                            "\"{location}\" is not the store that this host has used at that path (its id is {id})"
+                        )
                     }
                 }
             }

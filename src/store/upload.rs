@@ -65,9 +65,9 @@ impl Upload {
     pub fn sha256(&self) -> io::Result<Sha256> {
         match self.sha256.get() {
             Some(known) => Ok(*known),
-            None => {
-                File::open(&self.path).and_then(|mut file| Sha256::of_reader(&mut file)).map(|found| *self.sha256.get_or_init(|| found))
-            }
+            None => File::open(&self.path)
+                .and_then(|mut file| Sha256::of_reader(&mut file))
+                .map(|found| *self.sha256.get_or_init(|| found)),
         }
     }
 

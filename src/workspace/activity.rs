@@ -133,7 +133,8 @@ impl Workspace {
             }
             let connection = Connection::open_with_flags(&path, rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY)?;
             let mut statement = connection.prepare(
-                "SELECT at, seconds, command, kind, outcome, exit_code, set_name, archive, bytes, error, user, host FROM activity
+                "SELECT at, seconds, command, kind, outcome, exit_code, set_name, archive, bytes, error, user, host \
+                 FROM activity
                  WHERE at >= ?1 AND (NOT ?2 OR outcome NOT IN ('done', 'declined')) ORDER BY id DESC",
             )?;
             let rows = statement.query_map(params![since.map(rfc3339).unwrap_or_default(), failed_only], |row| {

@@ -65,7 +65,8 @@ impl Workspace {
     /// Returns the holds of running processes, except one hold of this process.
     pub fn held_besides(&self, own: Option<&Hold>) -> io::Result<Vec<Held>> {
         let mut found = Vec::new();
-        for path in files(&self.folder.join(FOLDER))?.into_iter().filter(|path| own.is_none_or(|own| own.path != *path)) {
+        for path in files(&self.folder.join(FOLDER))?.into_iter().filter(|path| own.is_none_or(|own| own.path != *path))
+        {
             let file = match File::open(&path) {
                 Ok(file) => file,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,

@@ -142,7 +142,8 @@ pub fn beside<'a>(folders: impl IntoIterator<Item = &'a Path>) -> io::Result<Vec
                 Read::Dead(note) => {
                     todo.extend(note.targets.iter().map(|target| parent(Path::new(&target.path)).to_owned()));
                     let entry = found.entry(note.restore.clone());
-                    let known = entry.or_insert_with(|| Some(InterruptedRestore { note: note.clone(), files: Vec::new() }));
+                    let known =
+                        entry.or_insert_with(|| Some(InterruptedRestore { note: note.clone(), files: Vec::new() }));
                     if let Some(known) = known {
                         known.files.push(path);
                         if note.phase > known.note.phase {
@@ -160,11 +161,16 @@ pub fn beside<'a>(folders: impl IntoIterator<Item = &'a Path>) -> io::Result<Vec
 }
 
 /// Lists the restores that died while replacing targets: those known to the workspace, and those beside `targets`.
-pub fn interrupted<'a>(workspace: Option<&Workspace>, targets: impl IntoIterator<Item = &'a Path>) -> io::Result<Vec<InterruptedRestore>> {
+pub fn interrupted<'a>(
+    workspace: Option<&Workspace>,
+    targets: impl IntoIterator<Item = &'a Path>,
+) -> io::Result<Vec<InterruptedRestore>> {
     let mut folders: Vec<PathBuf> = targets.into_iter().map(|target| parent(&resolved(target)).to_owned()).collect();
     if let Some(workspace) = workspace {
         let unfinished = workspace.records()?.into_iter().filter(|record| record.state == records::State::Unfinished);
-        folders.extend(unfinished.flat_map(|record| record.targets).map(|target| parent(Path::new(&target.path)).to_owned()));
+        folders.extend(
+            unfinished.flat_map(|record| record.targets).map(|target| parent(Path::new(&target.path)).to_owned()),
+        );
     }
     let found = beside(folders.iter().map(PathBuf::as_path))?;
     Ok(found.into_iter().filter(|interrupted| interrupted.note.phase == Phase::Replacing).collect())

@@ -23,7 +23,12 @@ impl Workspace {
     ///
     /// Crash before the link: a scratch file, and no target was touched. Crash after it: a pending archive, which the
     /// next run uploads.
-    pub fn commit_pending(&self, staged: &Path, wanted: &ArchiveName, taken: &HashSet<String>) -> io::Result<ArchiveName> {
+    pub fn commit_pending(
+        &self,
+        staged: &Path,
+        wanted: &ArchiveName,
+        taken: &HashSet<String>,
+    ) -> io::Result<ArchiveName> {
         let (folder, created) = self.create_subfolder(FOLDER)?;
         if created {
             // Crash before the sync: nothing is in it yet.
@@ -80,7 +85,12 @@ impl Workspace {
 
     /// Locks a pending archive, so that only one run uploads it, waiting up to `limit` for another run. `None` if it is
     /// not pending any more.
-    pub fn lock_pending(&self, name: &ArchiveName, limit: Duration, progress: &dyn Progress) -> Result<Option<File>, LockError> {
+    pub fn lock_pending(
+        &self,
+        name: &ArchiveName,
+        limit: Duration,
+        progress: &dyn Progress,
+    ) -> Result<Option<File>, LockError> {
         let path = self.pending_path(name);
         let open = || match File::options().read(true).write(true).open(&path) {
             Ok(file) => Ok(Some(file)),

@@ -74,7 +74,13 @@ impl Workspace {
         let name = format!("{}.json", record.restore);
         let sequence = match read(&folder.join(&name)) {
             Some(earlier) => earlier.sequence,
-            None => files(&folder)?.iter().filter_map(|path| read(path)).map(|other| other.sequence).max().unwrap_or(0).saturating_add(1),
+            None => files(&folder)?
+                .iter()
+                .filter_map(|path| read(path))
+                .map(|other| other.sequence)
+                .max()
+                .unwrap_or(0)
+                .saturating_add(1),
         };
         let record = &Record { sequence, ..record.clone() };
         let staged = self.folder.join(format!("put-record-{name}"));

@@ -185,7 +185,11 @@ fn sweep(folders: Vec<PathBuf>) -> io::Result<usize> {
                 Ok(()) => Ok(1),
                 // A process has a removed file in it open (FUSE, NFS): the file is removed with that process, and the
                 // folder in a later run.
-                Err(error) if matches!(error.kind(), io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::ResourceBusy) => Ok(0),
+                Err(error)
+                    if matches!(error.kind(), io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::ResourceBusy) =>
+                {
+                    Ok(0)
+                }
                 Err(error) => Err(error),
             },
             None => Ok(0),

@@ -109,7 +109,9 @@ pub fn breaches(tree: &Tree) -> BTreeSet<String> {
 
 /// Returns the flags of command lines in a text literal: `--force`.
 fn flags(text: &str) -> impl Iterator<Item = &str> {
-    let starts = text.match_indices("--").filter(|(at, _)| !text[..*at].ends_with(|char: char| char.is_alphanumeric() || char == '-'));
+    let starts = text
+        .match_indices("--")
+        .filter(|(at, _)| !text[..*at].ends_with(|char: char| char.is_alphanumeric() || char == '-'));
     let flag = move |(at, _)| {
         let rest = &text[at + 2..];
         let end = rest.find(|char: char| !char.is_ascii_lowercase() && char != '-').unwrap_or(rest.len());
@@ -119,7 +121,8 @@ fn flags(text: &str) -> impl Iterator<Item = &str> {
 }
 
 fn between_modules(top: &str, used: &[String], item: &[String]) -> Option<String> {
-    let whole = || ["crate"].into_iter().chain(used.iter().chain(item).map(String::as_str)).collect::<Vec<_>>().join("::");
+    let whole =
+        || ["crate"].into_iter().chain(used.iter().chain(item).map(String::as_str)).collect::<Vec<_>>().join("::");
     let Some(other) = used.first() else {
         return match item.first().map(String::as_str) {
             None => Some("uses the root of the crate under another name".into()),
@@ -131,8 +134,9 @@ fn between_modules(top: &str, used: &[String], item: &[String]) -> Option<String
         return None;
     }
     let (mine, theirs) = (layer(top), layer(other));
-    let may_share =
-        SHARED.iter().any(|(user, used, shared)| *user == top && used == other && item.first().is_some_and(|item| item == shared));
+    let may_share = SHARED
+        .iter()
+        .any(|(user, used, shared)| *user == top && used == other && item.first().is_some_and(|item| item == shared));
     if theirs > mine {
         Some(format!("uses {}, which is above it", whole()))
     } else if mine == theirs && mine == Layer::Adapters && !may_share {
@@ -157,7 +161,9 @@ fn outside(top: &str, path: &[String]) -> Vec<String> {
         found.push(format!("names {name}, which belongs to the faces"));
     }
     if layer(top) == Layer::Pure {
-        found.extend(NOT_PURE.iter().filter(|prefix| within(prefix)).map(|prefix| format!("names {prefix}, but is pure")));
+        found.extend(
+            NOT_PURE.iter().filter(|prefix| within(prefix)).map(|prefix| format!("names {prefix}, but is pure")),
+        );
     }
     found
 }

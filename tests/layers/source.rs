@@ -47,7 +47,8 @@ impl Source {
 
     /// Whether the code changes the module tree: a module inside the file, or a file under another name.
     pub fn moves_modules(&self) -> Option<&'static str> {
-        let pairs = |first: &str, third: &str| self.tokens.windows(3).any(|window| window[0] == first && window[2] == third);
+        let pairs =
+            |first: &str, third: &str| self.tokens.windows(3).any(|window| window[0] == first && window[2] == third);
         if pairs("mod", "{") {
             return Some("a module inside the file");
         }

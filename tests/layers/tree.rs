@@ -33,10 +33,13 @@ pub fn module(file: &str) -> Module {
 impl Tree {
     /// Reads the files, except modules for tests.
     pub fn new(texts: &BTreeMap<String, String>) -> Self {
-        let mut sources: BTreeMap<String, Source> = texts.iter().map(|(file, text)| (file.clone(), Source::parse(text))).collect();
+        let mut sources: BTreeMap<String, Source> =
+            texts.iter().map(|(file, text)| (file.clone(), Source::parse(text))).collect();
         let of_tests: BTreeSet<Module> = sources
             .iter()
-            .flat_map(|(file, source)| source.test_modules.iter().map(|name| [module(file), vec![name.clone()]].concat()))
+            .flat_map(|(file, source)| {
+                source.test_modules.iter().map(|name| [module(file), vec![name.clone()]].concat())
+            })
             .collect();
         sources.retain(|file, _| !of_tests.iter().any(|test| module(file).starts_with(test)));
         let files: BTreeMap<Module, String> = sources.keys().map(|file| (module(file), file.clone())).collect();
@@ -97,7 +100,10 @@ impl Tree {
                 continue;
             }
             let source = self.files.get(&at).map(|file| &self.sources[file]);
-            let exported = source.into_iter().flat_map(|source| &source.imports).find(|import| import.name.as_ref() == Some(first));
+            let exported = source
+                .into_iter()
+                .flat_map(|source| &source.imports)
+                .find(|import| import.name.as_ref() == Some(first));
             // A cycle of re-exports does not compile; the bound only ends this test.
             if let Some(import) = exported.filter(|import| import.path != rest && depth < 8) {
                 return self.resolve(&at, &[&import.path, behind].concat(), depth + 1);

@@ -32,7 +32,8 @@ impl Made {
     }
 
     fn run(&self, script: &str) -> String {
-        let script = format!("import sqlite3, sys\nc = sqlite3.connect(sys.argv[1], isolation_level=None)\n{script}\nc.close()");
+        let script =
+            format!("import sqlite3, sys\nc = sqlite3.connect(sys.argv[1], isolation_level=None)\n{script}\nc.close()");
         let output = Command::new("python3").arg("-c").arg(script).arg(&self.path).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
@@ -51,7 +52,10 @@ impl Made {
     }
 
     fn names(&self) -> Vec<String> {
-        fs::read_dir(self.folder.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+        fs::read_dir(self.folder.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect()
     }
 
     fn damage(&self, at: usize, bytes: &[u8]) {
@@ -75,7 +79,12 @@ fn a_sound_copy_is_ok_at_every_depth() {
             let checked = made.check(depth);
             assert_eq!(
                 checked,
-                Checked { integrity: Integrity::Ok, findings: vec![], foreign_key_violations: Some(0), rebuild: Vec::new() }
+                Checked {
+                    integrity: Integrity::Ok,
+                    findings: vec![],
+                    foreign_key_violations: Some(0),
+                    rebuild: Vec::new()
+                }
             );
         }
         assert_eq!(made.check(Depth::None).integrity, Integrity::Unchecked);
@@ -97,7 +106,8 @@ fn a_full_text_index_that_contradicts_its_text_must_be_rebuilt() {
 /// Changes a value only in the table, so that its index contradicts it.
 fn part_table_from_index(made: &Made) {
     let content = fs::read(&made.path).unwrap();
-    let places: Vec<usize> = content.windows(8).enumerate().filter(|(_, window)| *window == b"row 1999").map(|(at, _)| at).collect();
+    let places: Vec<usize> =
+        content.windows(8).enumerate().filter(|(_, window)| *window == b"row 1999").map(|(at, _)| at).collect();
     assert_eq!(places.len(), 2, "once in the table, once in the index");
     made.damage(places[0], b"row 1x99");
 }
@@ -144,7 +154,10 @@ fn rows_that_break_a_constraint_are_findings_but_not_damage() {
         made.run("c.execute('UPDATE t SET c=NULL WHERE a=5')");
         made.run(&promise("NOT NULL"));
         let checked = made.check(Depth::Full);
-        assert_eq!((checked.integrity, checked.findings.as_slice()), (Integrity::Partial, ["NULL value in t.c".to_owned()].as_slice()));
+        assert_eq!(
+            (checked.integrity, checked.findings.as_slice()),
+            (Integrity::Partial, ["NULL value in t.c".to_owned()].as_slice())
+        );
         made.run("c.execute('PRAGMA ignore_check_constraints=ON'); c.execute('UPDATE t SET c=1 WHERE c IS NULL')");
         made.run(&promise("CHECK(c<>6 AND c<>7)"));
         let checked = made.check(Depth::Full);
@@ -245,7 +258,10 @@ CREATE TABLE \"a\"\"b\"(x); CREATE TABLE s(x INTEGER PRIMARY KEY AUTOINCREMENT);
     assert_eq!(facts.page_count.to_string(), pragma("page_count"));
     assert_eq!(facts.freelist_count.to_string(), pragma("freelist_count"));
     assert!(facts.freelist_count > 0);
-    assert_eq!((facts.encoding.as_str(), facts.journal_mode.as_str(), facts.auto_vacuum.as_str()), ("UTF-16be", "wal", "incremental"));
+    assert_eq!(
+        (facts.encoding.as_str(), facts.journal_mode.as_str(), facts.auto_vacuum.as_str()),
+        ("UTF-16be", "wal", "incremental")
+    );
     assert_eq!((facts.application_id, facts.user_version), (-7, i32::MAX));
     assert_eq!((facts.index_count, facts.trigger_count, facts.view_count), (1, 1, 1));
     assert_eq!(facts.tables, ["a\"b", "s", "t"]);
@@ -270,8 +286,9 @@ sql=cast(x'435245415445205441424c452022ff22287829' AS TEXT) WHERE name='one'\")"
 fn the_digest_of_a_schema_depends_only_on_its_texts() {
     let digest = |made: &Made| facts(&made.path).unwrap().schema_sha256;
     let first = Made::new(PLAIN);
-    let same =
-        Made::new(&format!("c.execute('PRAGMA page_size=8192'); c.execute('CREATE TABLE gone(x)'); c.execute('DROP TABLE gone')\n{PLAIN}"));
+    let same = Made::new(&format!(
+        "c.execute('PRAGMA page_size=8192'); c.execute('CREATE TABLE gone(x)'); c.execute('DROP TABLE gone')\n{PLAIN}"
+    ));
     assert_eq!(digest(&first), digest(&same), "rows, pages and page size do not matter");
     same.run("c.execute('CREATE INDEX tc ON t(c)')");
     assert_ne!(digest(&first), digest(&same));
@@ -299,7 +316,9 @@ c.execute('DELETE FROM t WHERE a%2')"
         assert_eq!(made.check(Depth::Full).integrity, Integrity::Ok);
         assert_eq!(fs::metadata(&made.path).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(
-            made.run("print(c.execute('PRAGMA journal_mode').fetchone()[0], c.execute('SELECT sum(a) FROM t').fetchone()[0])"),
+            made.run(
+                "print(c.execute('PRAGMA journal_mode').fetchone()[0], c.execute('SELECT sum(a) FROM t').fetchone()[0])"
+            ),
             format!("{mode} 1001000")
         );
     }
@@ -307,7 +326,9 @@ c.execute('DELETE FROM t WHERE a%2')"
 
 #[test]
 fn a_deep_check_reads_every_row() {
-    let made = Made::new("c.executescript('CREATE TABLE t(a INTEGER PRIMARY KEY, b BLOB); INSERT INTO t VALUES(1, zeroblob(20000))')");
+    let made = Made::new(
+        "c.executescript('CREATE TABLE t(a INTEGER PRIMARY KEY, b BLOB); INSERT INTO t VALUES(1, zeroblob(20000))')",
+    );
     assert_eq!(made.check(Depth::Deep).integrity, Integrity::Ok);
     made.run(
         "c.execute('PRAGMA writable_schema=ON')
@@ -342,7 +363,10 @@ c.execute(\"UPDATE sqlite_schema SET sql='CREATE TABLE t(a CHECK(length(hex(zero
     );
     let started = Instant::now();
     for effort in [Effort::single(), Effort::threads(NonZeroUsize::new(3).unwrap())] {
-        assert!(matches!(check(&made.path, Depth::Full, effort, &Stop(AtomicU64::new(0))), Err(SourceError::Interrupted(_))));
+        assert!(matches!(
+            check(&made.path, Depth::Full, effort, &Stop(AtomicU64::new(0))),
+            Err(SourceError::Interrupted(_))
+        ));
     }
     assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
 }

@@ -276,7 +276,9 @@ mod found {
             let length = key.len() + value.len() + 3;
             format!("{} {key}={value}\n", length + (length + 1).to_string().len())
         };
-        for records in [record("path", "user_data.db") + &record("path", "app.db"), record("size", "512") + &record("size", "512")] {
+        for records in
+            [record("path", "user_data.db") + &record("path", "app.db"), record("size", "512") + &record("size", "512")]
+        {
             let mut tar = Vec::new();
             packing::append(&mut tar, b"pax", b'x', records.len() as u64, records.as_bytes());
             packing::append(&mut tar, b"user_data.db", b'0', 512, &[0; 512]);
@@ -296,9 +298,12 @@ mod found {
         let mut contents = [0; 512];
         contents[..18].copy_from_slice(b"SQLite format 3\0\x02\0");
         contents[28..32].copy_from_slice(&1_u32.to_be_bytes());
-        for (name, whole) in
-            [(&b"user_data.db\0"[..], true), (b"user_data.db", true), (b"user_data.db\0app.db\0", false), (b"user_data.db\0\0", false)]
-        {
+        for (name, whole) in [
+            (&b"user_data.db\0"[..], true),
+            (b"user_data.db", true),
+            (b"user_data.db\0app.db\0", false),
+            (b"user_data.db\0\0", false),
+        ] {
             let mut tar = Vec::new();
             packing::append(&mut tar, b"././@LongLink", b'L', name.len() as u64, name);
             packing::append(&mut tar, b"x", b'0', 512, &contents);
@@ -321,7 +326,9 @@ mod found {
         let error = serde_json::from_slice::<Metadata>(&serde_json::to_vec(&one).unwrap()).unwrap_err();
         assert!(error.to_string().contains("10000 findings"), "{error}");
         // A parsed tree of the old tool's metadata takes many times the length of its text.
-        let old = |rest: &str| format!(r#"{{"backup_name":"a","created_at":"2025-08-04T16:38:29","includes":{{}},"x":[0{rest}]}}"#);
+        let old = |rest: &str| {
+            format!(r#"{{"backup_name":"a","created_at":"2025-08-04T16:38:29","includes":{{}},"x":[0{rest}]}}"#)
+        };
         let [.., small] = metadata::archives(old(&",0".repeat(100_000)).as_bytes());
         assert!(archives::read(&small, 1, Tz::UTC).is_some());
         let [.., large] = metadata::archives(old(&",0".repeat(200_000)).as_bytes());
@@ -382,7 +389,17 @@ mod found {
         std::fs::write(folder.path().join("heirloom.toml"), "[backup]\nthreads = 8\n").unwrap();
 
         let mut timed = Command::new("/usr/bin/time");
-        timed.args(["-f", "%M", env!("CARGO_BIN_EXE_heirloom"), "--config", "heirloom.toml", "verify", "--depth", "quick", "large.tar.gz"]);
+        timed.args([
+            "-f",
+            "%M",
+            env!("CARGO_BIN_EXE_heirloom"),
+            "--config",
+            "heirloom.toml",
+            "verify",
+            "--depth",
+            "quick",
+            "large.tar.gz",
+        ]);
         if !crate::tools::installed("the memory that a large archive takes", &["time"]) {
             return;
         }

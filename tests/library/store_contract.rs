@@ -9,7 +9,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use heirloom::progress::{Progress, Silent, Stage};
-use heirloom::store::{Capabilities, Entry, Found, LocalStore, MemoryStore, ReadAt, ReadStore, Store, StoreError, Upload};
+use heirloom::store::{
+    Capabilities, Entry, Found, LocalStore, MemoryStore, ReadAt, ReadStore, Store, StoreError, Upload,
+};
 
 /// A store in which all names of the contract are free.
 trait Subject: Store + Clone {}
@@ -112,7 +114,12 @@ struct Staging(tempfile::TempDir);
 impl Staging {
     fn new(store: &impl Store) -> Self {
         // A local store links, so they must be on its file system.
-        Self(store.folder().map_or_else(tempfile::tempdir, |folder| tempfile::tempdir_in(folder.parent().unwrap())).unwrap())
+        Self(
+            store
+                .folder()
+                .map_or_else(tempfile::tempdir, |folder| tempfile::tempdir_in(folder.parent().unwrap()))
+                .unwrap(),
+        )
     }
 
     fn file(&self, content: &[u8]) -> Upload {
@@ -306,7 +313,9 @@ fn keeps_the_contract<S: Subject>(new: impl Fn() -> S) {
 fn a_local_directory_fulfils_the_contract() {
     let folder = tempfile::tempdir().unwrap();
     let stores = AtomicU64::new(0);
-    keeps_the_contract(|| LocalStore::create(&folder.path().join(stores.fetch_add(1, Ordering::Relaxed).to_string())).unwrap());
+    keeps_the_contract(|| {
+        LocalStore::create(&folder.path().join(stores.fetch_add(1, Ordering::Relaxed).to_string())).unwrap()
+    });
 }
 
 #[test]

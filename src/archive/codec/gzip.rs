@@ -45,7 +45,10 @@ impl Encoder {
         let start = begin(output);
         let body = output.len();
         output.resize(body + self.0.deflate_compress_bound(input.len()), 0);
-        let packed = self.0.deflate_compress(input, &mut output[body..]).expect("the buffer is as large as libdeflate asked for");
+        let packed = self
+            .0
+            .deflate_compress(input, &mut output[body..])
+            .expect("the buffer is as large as libdeflate asked for");
         output.truncate(body + packed);
         end(start, input, output);
     }
@@ -124,7 +127,8 @@ pub(crate) fn member_at(source: &dyn ReadAt, at: u64) -> Result<Option<Member>, 
     }
     let mut header = [0; HEADER_BYTES];
     source.read_exact_at(&mut header, at)?;
-    let packed = size_in_header(&header).ok_or_else(|| damaged(format!("no gzip member at byte {at}, where one is expected")))?;
+    let packed = size_in_header(&header)
+        .ok_or_else(|| damaged(format!("no gzip member at byte {at}, where one is expected")))?;
     if u64::from(packed) > left {
         return Err(damaged("it is truncated"));
     }
@@ -141,7 +145,9 @@ pub(crate) fn member_at(source: &dyn ReadAt, at: u64) -> Result<Option<Member>, 
 fn can_hold(member: u32, unpacked: u32) -> bool {
     let (member, unpacked) = (u64::from(member), u64::from(unpacked));
     // No honest encoder grows its input by an eighth; a hostile one could, to make us allocate memory.
-    (1..=MAX_MEMBER_BYTES as u64).contains(&unpacked) && unpacked <= member * MAX_RATIO && member <= unpacked + unpacked / 8 + 1024
+    (1..=MAX_MEMBER_BYTES as u64).contains(&unpacked)
+        && unpacked <= member * MAX_RATIO
+        && member <= unpacked + unpacked / 8 + 1024
 }
 
 /// Decompresses members.

@@ -42,10 +42,16 @@ pub(crate) struct MemberReader<'a> {
 
 impl MemberReader<'_> {
     /// Reads the databases; returns those that were wanted, in the order of the archive.
-    pub(crate) fn run(&self, threads: NonZeroUsize, progress: &dyn Progress) -> Result<Vec<ReadDatabase>, ArchiveError> {
-        let total = self.databases.iter().map(|database| database.bytes / RUN_BYTES as u64 + 1).fold(0, u64::saturating_add);
+    pub(crate) fn run(
+        &self,
+        threads: NonZeroUsize,
+        progress: &dyn Progress,
+    ) -> Result<Vec<ReadDatabase>, ArchiveError> {
+        let total =
+            self.databases.iter().map(|database| database.bytes / RUN_BYTES as u64 + 1).fold(0, u64::saturating_add);
         let workers = threads.get().min(MAX_THREADS).min(usize::try_from(total).unwrap_or(usize::MAX));
-        let mut feeder = Feeder { walk: Members::new(self.codec, self.source, self.second), reader: self, next: Next::Header(0) };
+        let mut feeder =
+            Feeder { walk: Members::new(self.codec, self.source, self.second), reader: self, next: Next::Header(0) };
         let mut checker = Checker { reader: self, current: None, tail: Vec::new(), done: Vec::new() };
         pipeline::ordered(
             // Enough jobs that no thread waits for the hashing thread whenever that is preempted for a moment.
@@ -157,7 +163,9 @@ impl Feeder<'_> {
                     let Some(member) = self.walk.next()? else { return Ok(false) };
                     let seen = seen + u64::from(member.unpacked);
                     if seen > MAX_TAIL_BYTES {
-                        return Err(ArchiveError::Hostile { why: "there is too much data after the last database".into() });
+                        return Err(ArchiveError::Hostile {
+                            why: "there is too much data after the last database".into(),
+                        });
                     }
                     job.members.push(member);
                     job.content = Content::Tail;
@@ -311,7 +319,9 @@ fn entry_is(header: &tar_header::Block, name: &str, bytes: Option<u64>) -> Resul
     let found = tar_header::parse(header)?;
     if found.kind != EntryKind::File || found.name != name.as_bytes() {
         let name = String::from_utf8_lossy(&found.name);
-        return Err(ArchiveError::Hostile { why: format!("the entry \"{}\" is not the one that the metadata names", shown(&name)) });
+        return Err(ArchiveError::Hostile {
+            why: format!("the entry \"{}\" is not the one that the metadata names", shown(&name)),
+        });
     }
     if bytes.is_some_and(|bytes| bytes != found.bytes) {
         return Err(damaged(format!("\"{}\" does not have the size recorded in the metadata", shown(name))));

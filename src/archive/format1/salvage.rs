@@ -90,7 +90,11 @@ impl Salvage<'_> {
             }
             let Some(contents) = unpacker.open(self.source, &piece.member)? else { continue };
             if let Some(file) = file {
-                positional_write::write_at(file, &contents[(from - place) as usize..(to - place) as usize], from - start)?;
+                positional_write::write_at(
+                    file,
+                    &contents[(from - place) as usize..(to - place) as usize],
+                    from - start,
+                )?;
             }
             self.progress.advance(to - from);
             read.push(from - start..to - start);
@@ -184,7 +188,8 @@ impl Salvage<'_> {
             let piece = &mut pieces[number];
             piece.place = next;
             if let Some(place) = next {
-                next = self.size_is_certain(&mut unpacker, piece, place)?.then(|| place.saturating_add(piece.unpacked()));
+                next =
+                    self.size_is_certain(&mut unpacker, piece, place)?.then(|| place.saturating_add(piece.unpacked()));
             }
         }
         Ok(())
@@ -228,7 +233,10 @@ impl Salvage<'_> {
 
     fn place_of_header(&self, block: &Block) -> Option<u64> {
         let entry = tar_header::parse(block).ok()?;
-        let index = self.databases.iter().position(|database| database.file.as_bytes() == entry.name && database.bytes == entry.bytes);
+        let index = self
+            .databases
+            .iter()
+            .position(|database| database.file.as_bytes() == entry.name && database.bytes == entry.bytes);
         let tail = (entry.name == RESTORE_ENTRY.as_bytes()).then_some(self.databases.len());
         index.or(tail).map(|index| self.header_place(index))
     }

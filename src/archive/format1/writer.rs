@@ -55,7 +55,12 @@ struct Run {
 impl<S: Sink> Writer<S> {
     /// Starts an archive in an empty sink and reserves `room` bytes for the metadata. All entries get the time
     /// `created_at`.
-    pub fn create(mut sink: S, options: &WriteOptions, created_at: DateTime<Utc>, room: usize) -> Result<Self, ArchiveError> {
+    pub fn create(
+        mut sink: S,
+        options: &WriteOptions,
+        created_at: DateTime<Utc>,
+        room: usize,
+    ) -> Result<Self, ArchiveError> {
         if room == 0 || !room.is_multiple_of(TAR_BLOCK) || room as u64 > MAX_METADATA_BYTES {
             return Err(invalid("the room for the metadata must be a multiple of 512 up to 16 MiB"));
         }
@@ -71,7 +76,13 @@ impl<S: Sink> Writer<S> {
     /// of those bytes.
     ///
     /// Fails if the source holds more or fewer bytes. Advances `progress` by bytes of the source.
-    pub fn add_database(&mut self, entry: &str, source: &File, bytes: u64, progress: &dyn Progress) -> Result<Sha256, ArchiveError> {
+    pub fn add_database(
+        &mut self,
+        entry: &str,
+        source: &File,
+        bytes: u64,
+        progress: &dyn Progress,
+    ) -> Result<Sha256, ArchiveError> {
         if !is_file_name(entry) || entry.len() > MAX_ENTRY_BYTES {
             return Err(invalid("the name cannot be that of an archive entry"));
         }
@@ -80,8 +91,9 @@ impl<S: Sink> Writer<S> {
 
         let runs = usize::try_from(padded.div_ceil(MEMBER_BYTES as u64)).unwrap_or(usize::MAX);
         let workers = self.encoders.len().min(runs.max(1));
-        let jobs =
-            (0..workers.saturating_add(2).min(runs.max(1))).map(|_| Run { input: Vec::new(), live: 0, output: Vec::new() }).collect();
+        let jobs = (0..workers.saturating_add(2).min(runs.max(1)))
+            .map(|_| Run { input: Vec::new(), live: 0, output: Vec::new() })
+            .collect();
         let mut hasher = Hasher::default();
         let (mut read, sink) = (0, &mut self.sink);
         pipeline::ordered(

@@ -28,7 +28,9 @@ pub(crate) fn in_zone(time: NaiveDateTime, zone: Tz) -> DateTime<Utc> {
 
 /// Returns a file name without its extension.
 pub(crate) fn stem(file_name: &str) -> &str {
-    let ending = crate::names::ARCHIVE_ENDINGS.iter().find(|ending| file_name.len() > ending.len() && file_name.ends_with(**ending));
+    let ending = crate::names::ARCHIVE_ENDINGS
+        .iter()
+        .find(|ending| file_name.len() > ending.len() && file_name.ends_with(**ending));
     ending.map_or(file_name, |ending| &file_name[..file_name.len() - ending.len()])
 }
 

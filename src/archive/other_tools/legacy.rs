@@ -109,7 +109,9 @@ pub(crate) fn scan(tar: &mut Tar, label: &FileLabel) -> Result<Found, ArchiveErr
     // A sidecar can precede its database, and be as large as one.
     let is_sidecar = |other: &Other| held.iter().any(|found| sidecar_of(&found.entry.name, &other.name).is_some());
     if let Some(large) = others.iter().find(|other| other.bytes > MAX_UNKNOWN_ENTRY_BYTES && !is_sidecar(other)) {
-        return Err(ArchiveError::Hostile { why: format!("the entry \"{}\" is too large, and not a database", shown(&large.name)) });
+        return Err(ArchiveError::Hostile {
+            why: format!("the entry \"{}\" is too large, and not a database", shown(&large.name)),
+        });
     }
     if metadata.is_some() {
         tar.refuse_folders()?;
@@ -203,7 +205,16 @@ fn describe(
             (Some(metadata), Some(known)) => stats(metadata, known, &mut oddities),
             _ => (None, None),
         };
-        databases.push(Held { name, file, bytes: Some(entry.bytes), sha256: None, source: None, tables, table_count, sidecars });
+        databases.push(Held {
+            name,
+            file,
+            bytes: Some(entry.bytes),
+            sha256: None,
+            source: None,
+            tables,
+            table_count,
+            sidecars,
+        });
         paths.push(entry.name);
     }
     if databases.is_empty() {
@@ -227,14 +238,18 @@ fn describe(
     let recorded = metadata.as_ref().and_then(|metadata| recorded_time(metadata.created_at.as_ref()?, label.zone));
     let named = time_of(stem, label.zone);
     if let (Some(metadata), None) = (&metadata, recorded) {
-        let found = metadata.created_at.as_ref().map(|found| format!(" ({})", shown(&found.to_string()))).unwrap_or_default();
+        let found =
+            metadata.created_at.as_ref().map(|found| format!(" ({})", shown(&found.to_string()))).unwrap_or_default();
         let instead = if named.is_some() { "the time in its name" } else { "the time of the file" };
         oddities.push(format!("the metadata gives no time{found}; {instead} is used"));
     }
     let backup_name = metadata.map_or_else(|| stem.to_owned(), |metadata| metadata.backup_name);
     let set = set_of(&backup_name);
     let created_at = recorded.or(named).unwrap_or(label.modified);
-    Ok((Contents { origin, backup_name, created_at, set, kind: Kind::Manual, databases, oddities, metadata: None, id }, paths))
+    Ok((
+        Contents { origin, backup_name, created_at, set, kind: Kind::Manual, databases, oddities, metadata: None, id },
+        paths,
+    ))
 }
 
 fn named(file: &str, known: Option<&Known>) -> (String, Name) {
@@ -255,7 +270,10 @@ fn compare_includes(metadata: &OldMetadata, databases: &[Held], oddities: &mut V
             oddities.push(format!("\"{}\" is in the archive, but the metadata says that it is not", known.file));
         }
     }
-    let unknown = metadata.includes.iter().filter(|(key, included)| **included && KNOWN.iter().all(|known| known.included != key.as_str()));
+    let unknown = metadata
+        .includes
+        .iter()
+        .filter(|(key, included)| **included && KNOWN.iter().all(|known| known.included != key.as_str()));
     for (key, _) in unknown.take(MAX_ODDITIES) {
         oddities.push(format!("the metadata lists \"{}\", which is unknown", shown(key)));
     }
@@ -263,14 +281,20 @@ fn compare_includes(metadata: &OldMetadata, databases: &[Held], oddities: &mut V
 
 /// Reads the statistics of one database: its tables with their rows, or only their number. Where the old tool recorded
 /// an error, nothing is known.
-fn stats(metadata: &OldMetadata, known: &Known, oddities: &mut Vec<String>) -> (Option<Vec<TableMetadata>>, Option<u64>) {
+fn stats(
+    metadata: &OldMetadata,
+    known: &Known,
+    oddities: &mut Vec<String>,
+) -> (Option<Vec<TableMetadata>>, Option<u64>) {
     let Some(stats) = metadata.rest.get(known.stats) else { return (None, None) };
     let negative = |value: &Value| value.as_f64().is_some_and(|number| number < 0.0);
     let counts = stats.get("tables").and_then(Value::as_object);
     if stats.get("table_count").is_some_and(negative) || counts.is_some_and(|tables| tables.values().any(negative)) {
         oddities.push(format!("the metadata gives a negative count for \"{}\"", known.file));
     }
-    let tables = counts.map(|tables| tables.iter().map(|(name, rows)| TableMetadata { name: name.clone(), rows: rows.as_u64() }).collect());
+    let tables = counts.map(|tables| {
+        tables.iter().map(|(name, rows)| TableMetadata { name: name.clone(), rows: rows.as_u64() }).collect()
+    });
     (tables, stats.get("table_count").and_then(Value::as_u64))
 }
 

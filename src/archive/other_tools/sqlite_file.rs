@@ -27,7 +27,8 @@ pub(crate) fn check_header(head: &[u8], bytes: u64, file: &str) -> SizeSaid {
     if bytes < expected {
         return Err(damaged(format!("\"{}\" is cut short: it has {bytes} bytes of {expected}", shown(file))));
     }
-    Ok((bytes > expected).then(|| format!("\"{}\" has {bytes} bytes, but its header counts only {expected}", shown(file))))
+    Ok((bytes > expected)
+        .then(|| format!("\"{}\" has {bytes} bytes, but its header counts only {expected}", shown(file))))
 }
 
 /// Returns the size that a header gives; `None` if it gives none (SQLite before 3.7.0 did not keep it up to date).

@@ -68,7 +68,9 @@ pub(crate) fn parse(block: &Block) -> Result<RawEntry, ArchiveError> {
             name = [prefix, b"/", &name].concat();
         }
     }
-    let refused = |what: &str| ArchiveError::Hostile { why: format!("the entry \"{}\" is {what}", shown(&String::from_utf8_lossy(&name))) };
+    let refused = |what: &str| ArchiveError::Hostile {
+        why: format!("the entry \"{}\" is {what}", shown(&String::from_utf8_lossy(&name))),
+    };
     let kind = match block[156] {
         // Tars from before POSIX mark a folder only by the trailing slash.
         b'0' | 0 if name.ends_with(b"/") => EntryKind::Folder,

@@ -70,7 +70,9 @@ impl Tar {
             }
             let raw = tar_header::parse(&block)?;
             match raw.kind {
-                EntryKind::Pax | EntryKind::GlobalPax | EntryKind::LongName => self.extend(&mut extension, raw.kind, raw.bytes)?,
+                EntryKind::Pax | EntryKind::GlobalPax | EntryKind::LongName => {
+                    self.extend(&mut extension, raw.kind, raw.bytes)?
+                }
                 EntryKind::File | EntryKind::Folder => {
                     if let Some(entry) = self.begin(raw, std::mem::take(&mut extension))? {
                         return Ok(Some(entry));
@@ -110,19 +112,25 @@ impl Tar {
 
     fn begin(&mut self, raw: tar_header::RawEntry, extension: Extension) -> Result<Option<TarEntry>, ArchiveError> {
         let name = extension.name.unwrap_or(raw.name);
-        let name = String::from_utf8(name).map_err(|_| ArchiveError::Hostile { why: "the name of an entry is not UTF-8".into() })?;
+        let name = String::from_utf8(name)
+            .map_err(|_| ArchiveError::Hostile { why: "the name of an entry is not UTF-8".into() })?;
         let entry = safe(name, raw.kind)?;
         let bytes = extension.bytes.unwrap_or(raw.bytes);
         if bytes != raw.bytes && bytes < OCTAL_LIMIT {
             return Err(ArchiveError::Hostile { why: format!("\"{}\" has two sizes", shown(&entry.raw)) });
         }
-        let space =
-            padded(bytes).ok_or_else(|| ArchiveError::Hostile { why: format!("\"{}\" has an impossible size", shown(&entry.raw)) })?;
+        let space = padded(bytes).ok_or_else(|| ArchiveError::Hostile {
+            why: format!("\"{}\" has an impossible size", shown(&entry.raw)),
+        })?;
         if raw.kind == EntryKind::Folder {
             if !matches!(entry.name.as_str(), "" | ".") {
                 self.folder.get_or_insert(entry.raw);
             }
-            return if bytes == 0 { Ok(None) } else { Err(ArchiveError::Hostile { why: "a folder with contents".into() }) };
+            return if bytes == 0 {
+                Ok(None)
+            } else {
+                Err(ArchiveError::Hostile { why: "a folder with contents".into() })
+            };
         }
         (self.left, self.padding) = (bytes, space - bytes);
         Ok(Some(TarEntry { bytes, ..entry }))

@@ -16,7 +16,8 @@ pub(super) const MOST_FINDINGS: usize = 100;
 const LONGEST_FINDING: usize = 300;
 
 /// How integrity_check starts a line about a row that breaks a constraint of its table, on a page that is intact.
-pub(super) const VIOLATIONS: [&str; 5] = ["NULL value in ", "CHECK constraint failed in ", "NUMERIC value in ", "TEXT value in ", "non-"];
+pub(super) const VIOLATIONS: [&str; 5] =
+    ["NULL value in ", "CHECK constraint failed in ", "NUMERIC value in ", "TEXT value in ", "non-"];
 
 /// The result of a check.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,7 +36,12 @@ pub struct Checked {
 impl Checked {
     /// The value for a copy that was not checked.
     pub(super) fn not() -> Self {
-        Self { integrity: Integrity::Unchecked, findings: Vec::new(), foreign_key_violations: None, rebuild: Vec::new() }
+        Self {
+            integrity: Integrity::Unchecked,
+            findings: Vec::new(),
+            foreign_key_violations: None,
+            rebuild: Vec::new(),
+        }
     }
 
     /// Returns whether there are rows that break a constraint of their table, on pages that are intact.
@@ -69,9 +75,12 @@ impl Found {
                 self.damaged(message(&error));
                 Ok(None)
             }
-            Some(ErrorCode::OperationInterrupted | ErrorCode::SystemIoFailure | ErrorCode::CannotOpen | ErrorCode::OutOfMemory) => {
-                Err(SourceError::from_sqlite(copy, "check", &error))
-            }
+            Some(
+                ErrorCode::OperationInterrupted
+                | ErrorCode::SystemIoFailure
+                | ErrorCode::CannotOpen
+                | ErrorCode::OutOfMemory,
+            ) => Err(SourceError::from_sqlite(copy, "check", &error)),
             _ => Ok(Some(message(&error))),
         }
     }
@@ -109,8 +118,10 @@ impl Found {
         } else {
             Integrity::Partial
         };
-        let foreign = foreign_key_violations.filter(|&rows| rows > 0).map(|rows| format!("{rows} rows break a foreign key"));
-        let more = (self.more_violations > 0).then(|| format!("{} of this kind", count(self.more_violations, "more row")));
+        let foreign =
+            foreign_key_violations.filter(|&rows| rows > 0).map(|rows| format!("{rows} rows break a foreign key"));
+        let more =
+            (self.more_violations > 0).then(|| format!("{} of this kind", count(self.more_violations, "more row")));
         // The last lines are short and report what is left out, so they are never cut.
         let ends: Vec<String> = self.notes.into_iter().chain(foreign).collect();
         let findings = (self.damage.into_iter().chain(self.indexes).chain(self.unchecked).chain(self.violations))
@@ -129,8 +140,10 @@ fn failure_in(line: &str) -> Option<i32> {
     let (_, code) = line.rsplit_once("error code")?;
     let code = code.trim_start_matches(['=', ' ']).parse().ok()?;
     let error = rusqlite::ffi::Error::new(code);
-    let failed =
-        matches!(error.code, ErrorCode::OperationInterrupted | ErrorCode::SystemIoFailure | ErrorCode::CannotOpen | ErrorCode::OutOfMemory);
+    let failed = matches!(
+        error.code,
+        ErrorCode::OperationInterrupted | ErrorCode::SystemIoFailure | ErrorCode::CannotOpen | ErrorCode::OutOfMemory
+    );
     (failed && code != rusqlite::ffi::SQLITE_IOERR_SHORT_READ).then_some(code)
 }
 

@@ -45,7 +45,11 @@ pub fn is_about_index(finding: &str) -> bool {
 }
 
 /// Looks for indexes that explain all damage in a copy. Returns `None` if there is other damage.
-pub(in crate::database) fn judge(copy: &Path, connection: &Connection, progress: &dyn Progress) -> rusqlite::Result<Option<Vec<Wrong>>> {
+pub(in crate::database) fn judge(
+    copy: &Path,
+    connection: &Connection,
+    progress: &dyn Progress,
+) -> rusqlite::Result<Option<Vec<Wrong>>> {
     let mut seen = Seen::default();
     // If a view was created last, the check of the whole file skips the freelist.
     if seen.lines(connection, "PRAGMA integrity_check('sqlite_schema')", &[])? > 0 || !seen.whole(connection)? {
@@ -84,7 +88,9 @@ pub(in crate::database) fn lagging(
     progress: &dyn Progress,
 ) -> rusqlite::Result<(Vec<Wrong>, Vec<String>)> {
     let (mut wrong, mut notes) = (Vec::new(), Vec::new());
-    for table in full_text_tables(connection)?.into_iter().filter(|table| table.is_fts5 && table.content == Content::External) {
+    for table in
+        full_text_tables(connection)?.into_iter().filter(|table| table.is_fts5 && table.content == Content::External)
+    {
         match table.lags(copy, progress) {
             Ok(true) => wrong.extend(table.judge(connection)?),
             Ok(false) => {}
@@ -169,7 +175,8 @@ impl Seen {
 
     /// Parses one line. Returns whether it is about damage.
     fn line(&mut self, line: &[u8]) -> bool {
-        let is_violation = VIOLATIONS.iter().any(|start| line.starts_with(start.as_bytes())) && !line.starts_with(b"non-unique");
+        let is_violation =
+            VIOLATIONS.iter().any(|start| line.starts_with(start.as_bytes())) && !line.starts_with(b"non-unique");
         if line == b"ok" || is_violation {
             return false;
         }
@@ -201,21 +208,29 @@ fn missing_row(line: &[u8]) -> Option<(u64, &[u8])> {
 fn is_damage_or_interrupt(error: &rusqlite::Error) -> bool {
     use ErrorCode::{CannotOpen, DatabaseCorrupt, NotADatabase, OperationInterrupted, OutOfMemory, SystemIoFailure};
     let code = error.sqlite_error_code();
-    matches!(code, Some(CannotOpen | DatabaseCorrupt | NotADatabase | OperationInterrupted | OutOfMemory | SystemIoFailure))
+    matches!(
+        code,
+        Some(CannotOpen | DatabaseCorrupt | NotADatabase | OperationInterrupted | OutOfMemory | SystemIoFailure)
+    )
 }
 
 /// Counts what an index contains and what it should contain. Returns `None` if that cannot be determined.
 fn of_index(connection: &Connection, index: &[u8], lacking: &Lacking) -> rusqlite::Result<Option<Wrong>> {
     let sql = "SELECT tbl_name, sql FROM sqlite_schema WHERE type='index' AND name=?1";
-    let found =
-        connection.query_row(sql, [Raw(index)], |row| Ok((row.get::<_, String>(0)?, row.get::<_, Option<String>>(1)?))).optional()?;
+    let found = connection
+        .query_row(sql, [Raw(index)], |row| Ok((row.get::<_, String>(0)?, row.get::<_, Option<String>>(1)?)))
+        .optional()?;
     let Some((table, definition)) = found else { return Ok(None) };
-    let condition = definition.as_deref().and_then(condition_of_partial_index).map(|condition| format!(" WHERE {condition}\n"));
+    let condition =
+        definition.as_deref().and_then(condition_of_partial_index).map(|condition| format!(" WHERE {condition}\n"));
     let source = format!("main.{} NOT INDEXED{}", quoted_identifier(&table), condition.unwrap_or_default());
     let count = |sql: &str, values: &[&dyn ToSql]| connection.query_row(sql, values, |row| row.get::<_, i64>(0));
     let rows = count(&format!("SELECT count(*) FROM {source}"), &[])?;
     // The cells of its b-tree, inner pages included, so that no collation, condition or query plan affects the count.
-    let entries = count("SELECT coalesce(sum(ncell), 0) FROM dbstat WHERE name=?1 AND pagetype IN ('leaf', 'internal')", &[&Raw(index)])?;
+    let entries = count(
+        "SELECT coalesce(sum(ncell), 0) FROM dbstat WHERE name=?1 AND pagetype IN ('leaf', 'internal')",
+        &[&Raw(index)],
+    )?;
     let missing = i64::try_from(lacking.rows).unwrap_or(i64::MAX);
     let without_row = entries - (rows - missing);
 
@@ -256,7 +271,8 @@ fn named_rows(connection: &Connection, table: &str, lacking: &Lacking) -> rusqli
         let alias = ["rowid", "_rowid_", "oid"].into_iter().find(is_free);
         ("rowid", alias.map_or_else(|| "NULL".to_owned(), |alias| format!("CAST({alias} AS TEXT)")))
     };
-    let mut statement = connection.prepare(&format!("SELECT {key} FROM main.{} NOT INDEXED", quoted_identifier(table)))?;
+    let mut statement =
+        connection.prepare(&format!("SELECT {key} FROM main.{} NOT INDEXED", quoted_identifier(table)))?;
     let mut rows = statement.query([])?;
     let mut named = Vec::new();
     let mut number = 0;
@@ -295,7 +311,8 @@ struct FullText {
 
 /// Returns the full-text tables of a database.
 fn full_text_tables(connection: &Connection) -> rusqlite::Result<Vec<FullText>> {
-    let mut statement = connection.prepare("SELECT name, sql FROM sqlite_schema WHERE type='table' AND rootpage=0 AND sql LIKE '%fts%'")?;
+    let mut statement = connection
+        .prepare("SELECT name, sql FROM sqlite_schema WHERE type='table' AND rootpage=0 AND sql LIKE '%fts%'")?;
     let mut rows = statement.query([])?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
@@ -346,8 +363,9 @@ impl FullText {
         let table = quoted_identifier(&self.name);
         let command = format!("BEGIN; INSERT INTO main.{table}({table}, rank) VALUES('integrity-check', 1);");
         let asked = watched(&connection, progress, || connection.execute_batch(&command));
-        let asked =
-            asked.unwrap_or_else(|_| Err(rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_INTERRUPT), None)));
+        let asked = asked.unwrap_or_else(|_| {
+            Err(rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_INTERRUPT), None))
+        });
         if !connection.is_autocommit() {
             connection.execute_batch("ROLLBACK")?;
         }
@@ -409,10 +427,17 @@ mod tests {
             let damage: Vec<bool> = lines.iter().map(|line| seen.line(line.as_bytes())).collect();
             (seen, damage)
         };
-        let (lag, damage) =
-            seen(&["row 7 missing from index a b", "row 9 missing from index a b", "wrong # of entries in index a b", "ok"]);
+        let (lag, damage) = seen(&[
+            "row 7 missing from index a b",
+            "row 9 missing from index a b",
+            "wrong # of entries in index a b",
+            "ok",
+        ]);
         assert_eq!(damage, [true, true, true, false]);
-        assert_eq!((lag.other, lag.indexes[&b"a b"[..]].rows, &lag.indexes[&b"a b"[..]].first[..]), (false, 2, &[7, 9][..]));
+        assert_eq!(
+            (lag.other, lag.indexes[&b"a b"[..]].rows, &lag.indexes[&b"a b"[..]].first[..]),
+            (false, 2, &[7, 9][..])
+        );
         for line in [
             "row 7 values differ from index x",
             "non-unique entry in index x",

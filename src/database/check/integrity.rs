@@ -58,7 +58,9 @@ fn check_once(copy: &Path, depth: Depth, effort: Effort, progress: &dyn Progress
     let mut foreign_key_violations = None;
     let checksums = page_checksums::look(copy, progress).map_err(|cause| page_checksums::failed(copy, cause))?;
     if checksums.in_use && checksums.first_is_wrong {
-        found.notes.push("the page checksum is wrong on page 1, as in copies of older releases; a restore sets it".into());
+        found
+            .notes
+            .push("the page checksum is wrong on page 1, as in copies of older releases; a restore sets it".into());
     }
     watched(&connection, progress, || {
         // Every error here is damage: if the schema cannot be read, everything behind it is hidden.
@@ -107,7 +109,12 @@ fn open(copy: &Path) -> rusqlite::Result<Connection> {
 }
 
 /// Separates indexes that only need a rebuild from damage.
-fn indexes(copy: &Path, connection: &Connection, found: &mut Found, progress: &dyn Progress) -> Result<(), SourceError> {
+fn indexes(
+    copy: &Path,
+    connection: &Connection,
+    found: &mut Found,
+    progress: &dyn Progress,
+) -> Result<(), SourceError> {
     let judged = if found.failure.is_some() {
         return Ok(());
     } else if found.damage.is_empty() {
@@ -138,7 +145,13 @@ fn indexes(copy: &Path, connection: &Connection, found: &mut Found, progress: &d
 
 /// Runs integrity_check or quick_check: on the whole file, unless its parts are known to be intact; on the freelist
 /// separately; and table by table if the whole file cannot be checked.
-fn integrity(copy: &Path, connection: &Connection, pragma: &str, in_order: bool, found: &mut Found) -> Result<(), SourceError> {
+fn integrity(
+    copy: &Path,
+    connection: &Connection,
+    pragma: &str,
+    in_order: bool,
+    found: &mut Found,
+) -> Result<(), SourceError> {
     let stopped = match if in_order { Ok(()) } else { whole(connection, pragma, found) } {
         Ok(()) => None,
         Err(error) => found.note(copy, error)?,
@@ -222,11 +235,13 @@ fn read_rows(copy: &Path, connection: &Connection, found: &mut Found) -> Result<
     };
     for table in tables {
         let name = String::from_utf8_lossy(&table);
-        let read = connection.prepare(&format!("SELECT * FROM main.{}", quoted_identifier(&name))).and_then(|mut statement| {
-            let mut rows = statement.query([])?;
-            while rows.next()?.is_some() {}
-            Ok(())
-        });
+        let read = connection.prepare(&format!("SELECT * FROM main.{}", quoted_identifier(&name))).and_then(
+            |mut statement| {
+                let mut rows = statement.query([])?;
+                while rows.next()?.is_some() {}
+                Ok(())
+            },
+        );
         if let Err(error) = read {
             let why = found.note(copy, error)?;
             found.unchecked.extend(why.map(|why| format!("table \"{name}\" could not be read: {why}")));

@@ -67,7 +67,12 @@ impl Effort {
 ///
 /// `false` is not a verdict: one part found something or could not be run, or a single `integrity_check` is faster, as
 /// with one thread or with thousands of tables. The caller then runs that one.
-pub(in crate::database) fn all_in_order(copy: &Path, connection: &Connection, effort: Effort, progress: &dyn Progress) -> bool {
+pub(in crate::database) fn all_in_order(
+    copy: &Path,
+    connection: &Connection,
+    effort: Effort,
+    progress: &dyn Progress,
+) -> bool {
     if effort.threads < 2 {
         return false;
     }

@@ -7,7 +7,10 @@ use crate::database::sqlite::names::quoted_identifier;
 
 /// Returns the condition of a partial index from its `CREATE INDEX`.
 pub(in crate::database) fn condition_of_partial_index(sql: &str) -> Option<&str> {
-    words(sql).into_iter().find(|word| word.depth == 0 && word.text.eq_ignore_ascii_case("where")).map(|word| &sql[word.end..])
+    words(sql)
+        .into_iter()
+        .find(|word| word.depth == 0 && word.text.eq_ignore_ascii_case("where"))
+        .map(|word| &sql[word.end..])
 }
 
 /// Returns the module from a `CREATE VIRTUAL TABLE`.
@@ -25,8 +28,8 @@ pub(in crate::database) fn is_contentless(sql: &str) -> bool {
 
 /// Returns a name for use in a statement, quoted only if necessary.
 pub(in crate::database) fn word(connection: &Connection, name: &str) -> String {
-    let plain =
-        name.chars().all(|char| char.is_ascii_alphanumeric() || char == '_') && !name.starts_with(|char: char| char.is_ascii_digit());
+    let plain = name.chars().all(|char| char.is_ascii_alphanumeric() || char == '_')
+        && !name.starts_with(|char: char| char.is_ascii_digit());
     // `REINDEX nocase` would mean the collation.
     let collation = ["binary", "nocase", "rtrim"].iter().any(|collation| name.eq_ignore_ascii_case(collation));
     if plain && !collation && !name.is_empty() && connection.prepare(&format!("SELECT 1 AS {name}")).is_ok() {
@@ -117,9 +120,14 @@ mod tests {
     #[test]
     fn names_are_quoted_only_if_necessary() {
         let connection = Connection::open_in_memory().unwrap();
-        for (name, typed) in
-            [("by_text", "by_text"), ("order", "\"order\""), ("NoCase", "\"NoCase\""), ("a b", "\"a b\""), ("1a", "\"1a\""), ("", "\"\"")]
-        {
+        for (name, typed) in [
+            ("by_text", "by_text"),
+            ("order", "\"order\""),
+            ("NoCase", "\"NoCase\""),
+            ("a b", "\"a b\""),
+            ("1a", "\"1a\""),
+            ("", "\"\""),
+        ] {
             assert_eq!(word(&connection, name), typed);
         }
     }

@@ -70,7 +70,9 @@ pub fn facts(copy: &Path) -> Result<Facts, SourceError> {
 fn facts_once(copy: &Path) -> Result<Facts, SourceError> {
     let header = header(copy)?;
     let mut schema = Schema::default();
-    open_private(copy).and_then(|connection| schema.read(&connection)).map_err(|error| SourceError::from_sqlite(copy, "read", &error))?;
+    open_private(copy)
+        .and_then(|connection| schema.read(&connection))
+        .map_err(|error| SourceError::from_sqlite(copy, "read", &error))?;
     schema.tables.sort_unstable();
     Ok(Facts {
         page_size: header.page_bytes(),
@@ -143,7 +145,8 @@ fn page_count(copy: &Path, header: &Header) -> Result<u64, SourceError> {
     if let Some(pages) = header.page_count() {
         return Ok(pages.into());
     }
-    let bytes = fs::metadata(copy).map_err(|cause| SourceError::Io { path: copy.to_owned(), action: "read", cause })?.len();
+    let bytes =
+        fs::metadata(copy).map_err(|cause| SourceError::Io { path: copy.to_owned(), action: "read", cause })?.len();
     Ok(bytes / u64::from(header.page_bytes()))
 }
 

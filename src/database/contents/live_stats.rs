@@ -89,7 +89,9 @@ fn in_place(path: &Path, way: Way, header: &LiveStats) -> rusqlite::Result<LiveS
         bytes: read("PRAGMA page_count")? * page_bytes,
         page_bytes,
         free_pages: read("PRAGMA freelist_count")?,
-        tables: Some(read("SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'")?),
+        tables: Some(read(
+            "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'",
+        )?),
         ..header.clone()
     })
 }

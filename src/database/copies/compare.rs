@@ -119,11 +119,19 @@ pub(in crate::database) fn resize(copy: &Path, resized: &Path, page_size: u32) -
     connection.close().map_err(|(_, error)| message(&error))?;
     set_checksums_as_in(copy, resized).map_err(|error| error.to_string())?;
 
-    let (old, new) = (facts(copy).map_err(|error| error.to_string())?, facts(resized).map_err(|error| error.to_string())?);
+    let (old, new) =
+        (facts(copy).map_err(|error| error.to_string())?, facts(resized).map_err(|error| error.to_string())?);
     let rows = |path| count_rows(path, &old.tables, &Silent).map_err(|error| error.to_string());
     // Not the digest of the schema: VACUUM lists tables before indexes.
     let known = |facts: &Facts| {
-        (facts.tables.clone(), facts.index_count, facts.trigger_count, facts.view_count, facts.user_version, facts.application_id)
+        (
+            facts.tables.clone(),
+            facts.index_count,
+            facts.trigger_count,
+            facts.view_count,
+            facts.user_version,
+            facts.application_id,
+        )
     };
     if known(&old) != known(&new) || rows(copy)? != rows(resized)? {
         return Err("the rewritten copy has different content".into());

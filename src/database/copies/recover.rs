@@ -25,7 +25,12 @@ use crate::snapshot::Part;
 /// Copies a database and its sidecars, all from the same moment, to `copy` and beside it. Existing files are replaced.
 ///
 /// No connection to the database may be open in this process. Fails if an application keeps changing it.
-pub fn copy_with_sidecars(database: &Path, copy: &Path, timeouts: &Timeouts, progress: &dyn Progress) -> Result<(), SourceError> {
+pub fn copy_with_sidecars(
+    database: &Path,
+    copy: &Path,
+    timeouts: &Timeouts,
+    progress: &dyn Progress,
+) -> Result<(), SourceError> {
     private_copy(&Located::find(database, timeouts, progress)?, copy, timeouts, progress)?.keep();
     Ok(())
 }
@@ -93,7 +98,9 @@ fn apply(copy: &Path, part: Part, done: &mut Vec<String>, progress: &dyn Progres
         let aside = sidecar(copy, "-wal-aside");
         let wal = sidecar(copy, "-wal");
         let rename = |from: &Path, to: &Path| match fs::rename(from, to) {
-            Err(cause) if cause.kind() != io::ErrorKind::NotFound => Err(SourceError::Io { path: wal.clone(), action: "move", cause }),
+            Err(cause) if cause.kind() != io::ErrorKind::NotFound => {
+                Err(SourceError::Io { path: wal.clone(), action: "move", cause })
+            }
             _ => Ok(()),
         };
         rename(&wal, &aside)?;
@@ -118,7 +125,11 @@ fn open_and_settle(copy: &Path, progress: &dyn Progress) -> Result<(), SourceErr
     };
     let busy = watched(&connection, progress, || settle(&connection))?.map_err(failed)?;
     connection.close().map_err(|(_, error)| failed(error))?;
-    if busy == 0 { Ok(()) } else { Err(SourceError::Busy { path: copy.to_owned(), why: "another process has it open".into() }) }
+    if busy == 0 {
+        Ok(())
+    } else {
+        Err(SourceError::Busy { path: copy.to_owned(), why: "another process has it open".into() })
+    }
 }
 
 fn remove(copy: &Path, ending: &str) -> Result<(), SourceError> {

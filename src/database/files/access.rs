@@ -54,7 +54,9 @@ pub(in crate::database) fn way(located: &Located) -> Result<Way, SourceError> {
     }
     match (wal, shm) {
         (None, None) if is_owner(&located.path) => Ok(Way::Wal(Sidecars::Ours)),
-        (Some(wal), Some(shm)) if [&wal, &shm].iter().all(|path| may_read_and_write(path)) => Ok(Way::Wal(Sidecars::Theirs)),
+        (Some(wal), Some(shm)) if [&wal, &shm].iter().all(|path| may_read_and_write(path)) => {
+            Ok(Way::Wal(Sidecars::Theirs))
+        }
         _ => Ok(Way::PrivateCopy),
     }
 }

@@ -101,13 +101,21 @@ impl<'a> Seen<'a> {
 impl Located {
     /// Finds a source and refuses anything but a database, before SQLite opens it. Waits up to `timeouts.busy` for
     /// another operation of this process that works on the file.
-    pub(in crate::database) fn find(given: &Path, timeouts: &Timeouts, progress: &dyn Progress) -> Result<Self, SourceError> {
+    pub(in crate::database) fn find(
+        given: &Path,
+        timeouts: &Timeouts,
+        progress: &dyn Progress,
+    ) -> Result<Self, SourceError> {
         let mut found = Self::find_all(&[given], timeouts, progress)?;
         Ok(found.pop().expect("one was asked for"))
     }
 
     /// Like [`find`](Self::find), for all sources of an operation, which must be different files.
-    pub(in crate::database) fn find_all(given: &[&Path], timeouts: &Timeouts, progress: &dyn Progress) -> Result<Vec<Self>, SourceError> {
+    pub(in crate::database) fn find_all(
+        given: &[&Path],
+        timeouts: &Timeouts,
+        progress: &dyn Progress,
+    ) -> Result<Vec<Self>, SourceError> {
         let started = Instant::now();
         loop {
             let seen = given.iter().map(|path| Seen::look(path)).collect::<Result<Vec<_>, _>>()?;
@@ -130,7 +138,12 @@ impl Located {
             let mut located = Vec::with_capacity(seen.len());
             for one in seen {
                 let of_this = claims.iter().position(|claim| claim.is_for(one.id)).expect("every file was claimed");
-                let found = Self { given: one.given.to_owned(), path: one.path, id: one.id, claim: claims.swap_remove(of_this) };
+                let found = Self {
+                    given: one.given.to_owned(),
+                    path: one.path,
+                    id: one.id,
+                    claim: claims.swap_remove(of_this),
+                };
                 found.header()?;
                 located.push(found);
             }
@@ -156,7 +169,8 @@ impl Located {
             return Err(refused("it does not start with a SQLite header".into()));
         }
         let bytes = header.len();
-        Header::of_page(&header).ok_or_else(|| refused(format!("it is truncated within its header, after {bytes} bytes")))
+        Header::of_page(&header)
+            .ok_or_else(|| refused(format!("it is truncated within its header, after {bytes} bytes")))
     }
 
     /// Opens the main file as a plain file; does not block if a pipe or device replaced it.

@@ -35,10 +35,14 @@ pub(in crate::database) fn look_at_journal(journal: &Path, main: &Header) -> io:
         return Ok(Fit::Strange("has no valid header".into()));
     }
     if page != main.page_bytes() {
-        return Ok(Fit::Strange(format!("has pages of {page} bytes, but the database has pages of {}", main.page_bytes())));
+        return Ok(Fit::Strange(format!(
+            "has pages of {page} bytes, but the database has pages of {}",
+            main.page_bytes()
+        )));
     }
-    let (record, strange) =
-        (u64::from(page) + 8, || Ok(Fit::Strange("belongs to another state of the file, or to another database".into())));
+    let (record, strange) = (u64::from(page) + 8, || {
+        Ok(Fit::Strange("belongs to another state of the file, or to another database".into()))
+    });
     let mut reader = BufReader::with_capacity(8192, file);
     let (mut at, mut pages, mut checked, mut head) = (0, 0_u64, false, [0; 4 + HEADER_BYTES]);
     // Each time that SQLite synced the journal, another header and more pages follow at the next multiple of the sector
@@ -59,7 +63,10 @@ pub(in crate::database) fn look_at_journal(journal: &Path, main: &Header) -> io:
                 // The saved first page shows the state that the transaction started from.
                 let Some(before) = Header::of_page(&head[4..]) else { return strange() };
                 let since = main.changes().wrapping_sub(before.changes());
-                if since > 1 || before.encoding_code() != main.encoding_code() || before.page_bytes() != main.page_bytes() {
+                if since > 1
+                    || before.encoding_code() != main.encoding_code()
+                    || before.page_bytes() != main.page_bytes()
+                {
                     return strange();
                 }
                 checked = true;
@@ -101,7 +108,8 @@ pub(in crate::database) fn detach_super_journal(journal: &Path) -> io::Result<Su
     let Some(tail) = bytes.checked_sub(end.len() as u64) else { return Ok(SuperJournal::None) };
     file.read_exact_at(&mut end, tail)?;
     let length = u64::from(number(&end, 0));
-    let start = tail.checked_sub(length + 4).filter(|_| end[8..] == JOURNAL_MAGIC && (1..=LONGEST_NAME).contains(&length));
+    let start =
+        tail.checked_sub(length + 4).filter(|_| end[8..] == JOURNAL_MAGIC && (1..=LONGEST_NAME).contains(&length));
     let Some(start) = start else { return Ok(SuperJournal::None) };
     let mut name = vec![0; length as usize];
     file.read_exact_at(&mut name, start + 4)?;

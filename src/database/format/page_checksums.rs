@@ -151,7 +151,12 @@ pub(in crate::database) fn set_all(copy: &Path, progress: &dyn Progress) -> io::
 }
 
 /// Calls `each` with the number and the bytes of every page, and writes back those for which it returns `true`.
-fn pages(file: &File, page_bytes: usize, progress: &dyn Progress, mut each: impl FnMut(u64, &mut [u8]) -> bool) -> io::Result<()> {
+fn pages(
+    file: &File,
+    page_bytes: usize,
+    progress: &dyn Progress,
+    mut each: impl FnMut(u64, &mut [u8]) -> bool,
+) -> io::Result<()> {
     let end = file.metadata()?.len();
     let mut block = vec![0; BLOCK];
     let mut at = 0;

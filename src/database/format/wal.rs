@@ -62,7 +62,11 @@ pub(in crate::database) fn look_at_wal(wal: &Path, main: &Header) -> io::Result<
         return strange("has no valid header");
     }
     if number(&start, 8) != main.page_bytes() {
-        return Ok(Fit::Strange(format!("has pages of {} bytes, but the database has pages of {}", number(&start, 8), main.page_bytes())));
+        return Ok(Fit::Strange(format!(
+            "has pages of {} bytes, but the database has pages of {}",
+            number(&start, 8),
+            main.page_bytes()
+        )));
     }
     let frames = read_frames(&mut reader, &start, sums, running, main.page_bytes())?;
     let Some(pages) = frames.pages else { return strange("contains no complete commit") };

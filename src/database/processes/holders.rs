@@ -9,7 +9,9 @@ use std::path::Path;
 
 use crate::database::sidecars::{SIDECARS, existing};
 use crate::names::printable;
-use crate::platform::{file_id, has_open, is_no_process, other_processes, process_name, record_locks, sees_all_processes};
+use crate::platform::{
+    file_id, has_open, is_no_process, other_processes, process_name, record_locks, sees_all_processes,
+};
 
 /// The first byte of the range that every reader of a database locks.
 const SHARED_FIRST: u64 = (1 << 30) + 2;

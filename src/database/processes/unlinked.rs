@@ -62,7 +62,10 @@ fn in_process(pid: u32, path: &Path, main: (u64, u64)) -> Option<Unlinked> {
         }
     }
     // In a container the same file has another path: then the process must have this very database open.
-    if (deleted_wal.or(deleted_shm)).is_none() && foreign_wal.or(foreign_shm).is_some() && has_open(pid, &[main]).unwrap_or(false) {
+    if (deleted_wal.or(deleted_shm)).is_none()
+        && foreign_wal.or(foreign_shm).is_some()
+        && has_open(pid, &[main]).unwrap_or(false)
+    {
         (deleted_wal, deleted_shm) = (foreign_wal, foreign_shm);
     }
     // SQLite keeps a lock on the main file while it uses a -wal. A child that inherited the descriptors has none.

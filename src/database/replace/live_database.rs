@@ -83,14 +83,20 @@ impl Replacement {
     ///
     /// Another page size cannot be written into a WAL database, so the copy is then rewritten beside `staged` with the
     /// page size of the target. Another text encoding is refused: open connections would continue with the wrong one.
-    pub fn open(target: &Target, staged: &Path, timeouts: &Timeouts, progress: &dyn Progress) -> Result<Self, TargetError> {
+    pub fn open(
+        target: &Target,
+        staged: &Path,
+        timeouts: &Timeouts,
+        progress: &dyn Progress,
+    ) -> Result<Self, TargetError> {
         let path = target.path.clone();
         let failed = |error: rusqlite::Error| TargetError::from_sqlite(&path, "open", &error);
         let waiting = LockWait::new(&path, timeouts, progress);
         refuse_as_root(&path)?;
         let claim = claim(target, timeouts, progress)?;
         // Opened before every connection, closed after the last: see above.
-        let file = open_regular(&path).map_err(|cause| TargetError::Io { path: path.clone(), action: "open", cause })?;
+        let file =
+            open_regular(&path).map_err(|cause| TargetError::Io { path: path.clone(), action: "open", cause })?;
         let connection = waiting.get(|| open_writable(&path))?;
         let mode = waiting.get(|| mode(&connection, &file))?;
         if connection.is_readonly("main").map_err(failed)? {
@@ -124,17 +130,21 @@ impl Replacement {
             let why = "the copy to restore is an empty file, not a database".into();
             return Err(TargetError::Refused { path: self.path.clone(), why });
         }
-        let (old, new) = (waiting.get(|| encoding(&self.target, &self.file))?, encoding_name(&self.staged).map_err(failed)?);
+        let (old, new) =
+            (waiting.get(|| encoding(&self.target, &self.file))?, encoding_name(&self.staged).map_err(failed)?);
         if old.as_ref().is_some_and(|old| *old != new) {
             let old = old.unwrap_or_default();
             let why = format!("its text encoding is {old}, the archive's is {new}, and open connections would break");
             return Err(needs_offline(why));
         }
-        let (old, new) = (waiting.get(|| number(&self.target, "PRAGMA page_size"))?, page_bytes(&self.staged).map_err(failed)?);
+        let (old, new) =
+            (waiting.get(|| number(&self.target, "PRAGMA page_size"))?, page_bytes(&self.staged).map_err(failed)?);
         if self.mode == JournalMode::Wal && old != new {
             let resized = sidecar(staged, "-resized");
             compare::resize(staged, &resized, old).map_err(|why| {
-                needs_offline(format!("its page size is {old}, the archive's is {new}, and the archive's data cannot be rewritten: {why}"))
+                needs_offline(format!(
+                    "its page size is {old}, the archive's is {new}, and the archive's data cannot be rewritten: {why}"
+                ))
             })?;
             self.staged = open_private(&resized).map_err(failed)?;
             self.source.clone_from(&resized);
@@ -152,7 +162,11 @@ impl Replacement {
     pub fn journal_modes(&self) -> Result<(&'static str, &'static str), TargetError> {
         let before = self.mode.name();
         let failed = |cause| TargetError::Io { path: self.source.clone(), action: "read", cause };
-        let after = if self.mode == JournalMode::Wal { before } else { compare::journal_mode_of(&self.source).map_err(failed)? };
+        let after = if self.mode == JournalMode::Wal {
+            before
+        } else {
+            compare::journal_mode_of(&self.source).map_err(failed)?
+        };
         Ok((before, after))
     }
 
@@ -177,11 +191,18 @@ impl Replacement {
                 begin(reader, "BEGIN; PRAGMA schema_version;").map_err(|error| waiting.failed(&error))?;
                 if self.checked {
                     let seen = page_checksums::seen_header(reader);
-                    foresee(&self.staged, &self.source, seen, self.mode).map_err(|cause| to_copy(&self.source, cause))?;
+                    foresee(&self.staged, &self.source, seen, self.mode)
+                        .map_err(|cause| to_copy(&self.source, cause))?;
                 }
                 let settled = data_version(reader).map_err(|error| waiting.failed(&error))? == quiet;
                 self.own_version = settled.then_some(own);
-                Ok(Locked { path: &self.path, source: &self.source, checked: self.checked, page_bytes, hold: Hold::Wal { backup, reader } })
+                Ok(Locked {
+                    path: &self.path,
+                    source: &self.source,
+                    checked: self.checked,
+                    page_bytes,
+                    hold: Hold::Wal { backup, reader },
+                })
             }
             _ => {
                 // First against other writers: retry often, and hold nothing that they wait for in between. Then
@@ -200,7 +221,8 @@ impl Replacement {
                 self.journal.ours = true;
                 if self.checked {
                     let seen = Header::read(&self.file).ok();
-                    foresee(&self.staged, &self.source, seen, self.mode).map_err(|cause| to_copy(&self.source, cause))?;
+                    foresee(&self.staged, &self.source, seen, self.mode)
+                        .map_err(|cause| to_copy(&self.source, cause))?;
                 }
                 let hold = Hold::Rollback { staged: &self.staged, target: &mut self.target, file: &self.file };
                 Ok(Locked { path: &self.path, source: &self.source, checked: self.checked, page_bytes, hold })
@@ -213,12 +235,16 @@ impl Replacement {
     pub fn judge(&self, difference: Option<String>) -> Result<Compared, TargetError> {
         let Some(difference) = difference else { return Ok(Compared::Same) };
         if self.mode == JournalMode::Wal {
-            let now = data_version(&self.target).map_err(|error| TargetError::from_sqlite(&self.path, "read", &error))?;
+            let now =
+                data_version(&self.target).map_err(|error| TargetError::from_sqlite(&self.path, "read", &error))?;
             if self.own_version != Some(now) {
                 return Ok(Compared::Overtaken);
             }
         }
-        Err(TargetError::Failed { path: self.path.clone(), why: format!("it was written, but differs when read back: {difference}") })
+        Err(TargetError::Failed {
+            path: self.path.clone(),
+            why: format!("it was written, but differs when read back: {difference}"),
+        })
     }
 
     /// Writes the safety copy back after the commit, because something else failed. In rollback mode the lock was never
@@ -283,7 +309,9 @@ impl<'a> Locked<'a> {
         let failed = |error: rusqlite::Error| TargetError::from_sqlite(self.path, "write", &error);
         let (backup, after) = match self.hold {
             Hold::Wal { backup, reader } => (backup, After::Wal { reader }),
-            Hold::Rollback { staged, target, file } => (Backup::new(staged, target).map_err(failed)?, After::Rollback { file }),
+            Hold::Rollback { staged, target, file } => {
+                (Backup::new(staged, target).map_err(failed)?, After::Rollback { file })
+            }
         };
         let mut left = match backup.step(0).map_err(failed)? {
             StepResult::More => backup.progress().remaining,
@@ -294,7 +322,10 @@ impl<'a> Locked<'a> {
         while left > 1 {
             progress.checkpoint().map_err(TargetError::Interrupted)?;
             if backup.step(step.min(left - 1)).map_err(failed)? != StepResult::More {
-                return Err(TargetError::Busy { path: self.path.to_owned(), why: "another process prevented writing it".into() });
+                return Err(TargetError::Busy {
+                    path: self.path.to_owned(),
+                    why: "another process prevented writing it".into(),
+                });
             }
             let now = backup.progress().remaining;
             progress.advance(u64::from(left.abs_diff(now)) * u64::from(self.page_bytes));
@@ -406,9 +437,15 @@ fn to_copy(copy: &Path, cause: io::Error) -> TargetError {
 }
 
 /// Copies the whole state that a connection sees into a new private file, and returns its size.
-pub(in crate::database) fn copy_whole(from: &Connection, copy: &Path, path: &Path, progress: &dyn Progress) -> Result<u64, TargetError> {
+pub(in crate::database) fn copy_whole(
+    from: &Connection,
+    copy: &Path,
+    path: &Path,
+    progress: &dyn Progress,
+) -> Result<u64, TargetError> {
     let page_bytes = page_bytes(from).map_err(|error| TargetError::from_sqlite(path, "copy", &error))?;
-    let bytes = copy_pages(from, path, copy, page_bytes, Patience::Never, &Uncounted(progress)).map_err(TargetError::of_copy)?;
+    let bytes = copy_pages(from, path, copy, page_bytes, Patience::Never, &Uncounted(progress))
+        .map_err(TargetError::of_copy)?;
     page_checksums::settle(copy, progress)?;
     Ok(bytes)
 }
@@ -436,7 +473,10 @@ impl Drop for EmptyJournal {
     fn drop(&mut self) {
         // A journal that starts with data can restore the old state: it always stays. This is SQLite's own test.
         let mut first = [0];
-        if self.ours && open_regular(&self.path).and_then(|journal| journal.read_at(&mut first, 0)).is_ok() && first == [0] {
+        if self.ours
+            && open_regular(&self.path).and_then(|journal| journal.read_at(&mut first, 0)).is_ok()
+            && first == [0]
+        {
             let _ = fs::remove_file(&self.path);
         }
     }

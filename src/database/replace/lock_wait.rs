@@ -27,7 +27,10 @@ impl<'a> LockWait<'a> {
     }
 
     /// Retries until it succeeds. "Busy", as an error or as `false`, is retried until the timeout.
-    pub(in crate::database) fn until(&self, mut attempt: impl FnMut() -> rusqlite::Result<bool>) -> Result<(), TargetError> {
+    pub(in crate::database) fn until(
+        &self,
+        mut attempt: impl FnMut() -> rusqlite::Result<bool>,
+    ) -> Result<(), TargetError> {
         loop {
             match attempt() {
                 Ok(true) => return Ok(()),
@@ -46,7 +49,10 @@ impl<'a> LockWait<'a> {
     }
 
     /// Retries until it returns a value.
-    pub(in crate::database) fn get<T>(&self, mut attempt: impl FnMut() -> rusqlite::Result<T>) -> Result<T, TargetError> {
+    pub(in crate::database) fn get<T>(
+        &self,
+        mut attempt: impl FnMut() -> rusqlite::Result<T>,
+    ) -> Result<T, TargetError> {
         let mut result = None;
         self.until(|| {
             result = Some(attempt()?);

@@ -72,7 +72,11 @@ pub(in crate::database) fn is_mounted(error: &TargetError) -> bool {
 }
 
 /// Renames `from` onto `path`; if that is a mount point, replaces its content.
-pub(in crate::database) fn rename_or_overwrite(from: &Path, path: &Path, action: &'static str) -> Result<(), TargetError> {
+pub(in crate::database) fn rename_or_overwrite(
+    from: &Path,
+    path: &Path,
+    action: &'static str,
+) -> Result<(), TargetError> {
     match fs::rename(from, path) {
         Err(cause) if cause.kind() == io::ErrorKind::ResourceBusy => overwrite(path, from),
         result => result.map_err(|cause| TargetError::Io { path: path.to_owned(), action, cause }),

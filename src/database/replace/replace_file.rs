@@ -25,8 +25,8 @@ use crate::database::sidecars::{SIDECARS, existing, is_no_file, sidecar};
 use crate::database::sqlite::transaction::begin;
 use crate::database::timeouts::Timeouts;
 use crate::platform::{
-    FileRights, First, PositionalIo as _, Published, file_id, group, make_private_folder, open_regular, owner, path_bytes, path_of_bytes,
-    publish_new,
+    FileRights, First, PositionalIo as _, Published, file_id, group, make_private_folder, open_regular, owner,
+    path_bytes, path_of_bytes, publish_new,
 };
 use crate::progress::Progress;
 
@@ -40,7 +40,12 @@ const MAX_FILE_NAME_BYTES: usize = 255;
 ///
 /// `stamp` becomes part of the name of that folder. Fails if a file of that name appeared in the meantime. Without
 /// recorded rights, only the owner of the folder can access the file.
-pub fn place_new(target: &Target, staged: &Path, rights: Option<&FileRights>, stamp: &str) -> Result<Placed, TargetError> {
+pub fn place_new(
+    target: &Target,
+    staged: &Path,
+    rights: Option<&FileRights>,
+    stamp: &str,
+) -> Result<Placed, TargetError> {
     let steps = Steps { path: &target.path };
     let folder = fs::metadata(steps.folder()).map_err(steps.io("look at the folder of"))?;
     let unset = match rights {
@@ -155,7 +160,12 @@ impl Offline {
     /// Takes a database out of use: its sidecars are applied to it, and no other process can open it.
     ///
     /// Refuses if a process has it open, or if it cannot be proved that none does.
-    pub fn lock(target: &Target, proof: Proof, timeouts: &Timeouts, progress: &dyn Progress) -> Result<Self, TargetError> {
+    pub fn lock(
+        target: &Target,
+        proof: Proof,
+        timeouts: &Timeouts,
+        progress: &dyn Progress,
+    ) -> Result<Self, TargetError> {
         let path = target.path.clone();
         let failed = |error: rusqlite::Error| TargetError::from_sqlite(&path, "lock", &error);
         refuse_holders(&path, proof)?;
@@ -165,11 +175,13 @@ impl Offline {
         let file = OpenOptions::new().read(true).write(true).open(&path).map_err(Steps { path: &path }.io("open"))?;
         let waiting = LockWait::new(&path, timeouts, progress);
         // Leaving WAL mode changes the header, and page 1 may have a checksum.
-        let has_checksum = page_checksums::first_page(&file).ok().flatten().is_some_and(|page| page_checksums::holds(&page));
+        let has_checksum =
+            page_checksums::first_page(&file).ok().flatten().is_some_and(|page| page_checksums::holds(&page));
         let connection = waiting.get(|| open_writable(&path))?;
         connection.pragma_update(None, "locking_mode", "EXCLUSIVE").map_err(failed)?;
         // Leaving WAL mode checkpoints the -wal and removes it. Crash after that: the old content, in rollback mode.
-        waiting.until(|| Ok(leave_wal(&connection)? && begin(&connection, "BEGIN EXCLUSIVE; COMMIT;").map(|()| true)?))?;
+        waiting
+            .until(|| Ok(leave_wal(&connection)? && begin(&connection, "BEGIN EXCLUSIVE; COMMIT;").map(|()| true)?))?;
         Steps { path: &path }.remove_left_wal()?;
         if has_checksum {
             // Crash before this: the old content in rollback mode; an application that verifies checksums rejects its
@@ -324,7 +336,9 @@ impl Steps<'_> {
     /// an older state of them beside it.
     fn remove_left_wal(&self) -> Result<(), TargetError> {
         for left in existing(self.path, &["-wal", "-shm"]).map_err(self.io("look beside"))? {
-            if left == sidecar(self.path, "-wal") && fs::symlink_metadata(&left).map_err(self.io("look beside"))?.len() > 0 {
+            if left == sidecar(self.path, "-wal")
+                && fs::symlink_metadata(&left).map_err(self.io("look beside"))?.len() > 0
+            {
                 let why = format!("\"{}\" is still beside it", left.display());
                 return Err(TargetError::Refused { path: self.path.to_owned(), why });
             }
@@ -403,7 +417,8 @@ impl Steps<'_> {
     /// last, when its sidecars are there.
     fn bring_home(&self, aside: &Path) -> Result<(), TargetError> {
         let main = aside.join(self.path.file_name().expect("a resolved path has a file name"));
-        for (ending, old) in SIDECARS.iter().map(|ending| (*ending, sidecar(&main, ending))).chain([("", main.clone())]) {
+        for (ending, old) in SIDECARS.iter().map(|ending| (*ending, sidecar(&main, ending))).chain([("", main.clone())])
+        {
             let home = sidecar(self.path, ending);
             // A file that was linked but not yet removed is in both places: renaming one onto the other would do
             // nothing.
@@ -449,7 +464,10 @@ impl Steps<'_> {
             let why = format!("\"{}\" appeared in the meantime", left.display());
             return Err(TargetError::Refused { path: self.path.to_owned(), why });
         }
-        let appeared = || TargetError::Refused { path: self.path.to_owned(), why: "a file of that name appeared in the meantime".into() };
+        let appeared = || TargetError::Refused {
+            path: self.path.to_owned(),
+            why: "a file of that name appeared in the meantime".into(),
+        };
         match publish_new(staged, self.path, First::Rename) {
             // No success was reported yet. If it cannot be undone, the new file is in place, and complete.
             Ok(published) => {

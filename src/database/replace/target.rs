@@ -73,7 +73,8 @@ pub struct TargetFacts {
     pub tables: Option<u64>,
     /// The rows of all its tables; `None` also if counting took too long.
     pub rows: Option<u64>,
-    /// The rows of each table; `None` if one cannot be counted. Empty if the tables cannot be read, or counting takes too long.
+    /// The rows of each table; `None` if one cannot be counted. Empty if the tables cannot be read, or counting takes
+    /// too long.
     pub rows_by_table: Vec<(String, Option<u64>)>,
     /// Its schema.
     pub schema: Option<SchemaFacts>,
@@ -115,7 +116,12 @@ pub fn look_at(given: &Path) -> Result<Target, TargetError> {
         given: given.to_owned(),
         state,
         bytes: metadata.len(),
-        modified: [Some(&metadata), wal.as_ref()].into_iter().flatten().filter_map(|found| found.modified().ok()).max().map(DateTime::from),
+        modified: [Some(&metadata), wal.as_ref()]
+            .into_iter()
+            .flatten()
+            .filter_map(|found| found.modified().ok())
+            .max()
+            .map(DateTime::from),
         id: Some(FileId::of(&metadata)),
         path,
     })
@@ -156,7 +162,13 @@ fn of_file(path: &Path) -> Result<TargetState, TargetError> {
         Err(error) => return Err(error.into()),
     };
     let header = located.header()?;
-    let mut facts = TargetFacts { journal_mode: header.journal_mode(), tables: None, rows: None, rows_by_table: Vec::new(), schema: None };
+    let mut facts = TargetFacts {
+        journal_mode: header.journal_mode(),
+        tables: None,
+        rows: None,
+        rows_by_table: Vec::new(),
+        schema: None,
+    };
     let way = way(&located)?;
     // A database that needs recovery is not opened for a plan: that would already change it.
     if way == Way::PrivateCopy {
@@ -194,8 +206,8 @@ fn is_cut_off(path: &Path, header: &Header) -> bool {
 }
 
 fn tables(connection: &Connection) -> rusqlite::Result<Vec<String>> {
-    let mut statement =
-        connection.prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'")?;
+    let mut statement = connection
+        .prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'")?;
     statement.query_map([], |row| row.get(0))?.collect()
 }
 

@@ -60,7 +60,12 @@ impl PinnedDatabase {
     }
 
     /// Like [`copy_to`](Self::copy_to), but also returns the damage that no check of the copy can find.
-    pub fn copy_and_look(self, target: &Path, timeouts: &Timeouts, progress: &dyn Progress) -> Result<Copied, SourceError> {
+    pub fn copy_and_look(
+        self,
+        target: &Path,
+        timeouts: &Timeouts,
+        progress: &dyn Progress,
+    ) -> Result<Copied, SourceError> {
         let connection = self.live.connection();
         let patience = Patience::Within(timeouts);
         let bytes = copy_pages(connection, &self.located.given, target, self.page_bytes, patience, progress)?;
@@ -76,7 +81,11 @@ impl PinnedDatabase {
 
 /// Sets the checksum of the first page of a copy, whose header SQLite rewrote. If it was wrong in the source, reports
 /// that instead.
-fn settle_first_page(target: &Path, source: Option<&[u8]>, progress: &dyn Progress) -> Result<Vec<String>, SourceError> {
+fn settle_first_page(
+    target: &Path,
+    source: Option<&[u8]>,
+    progress: &dyn Progress,
+) -> Result<Vec<String>, SourceError> {
     let failed = |cause| page_checksums::failed(target, cause);
     if !page_checksums::look(target, progress).map_err(failed)?.in_use {
         return Ok(Vec::new());

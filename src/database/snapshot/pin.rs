@@ -33,7 +33,13 @@ pub struct Pinned {
 ///
 /// `scratch` is a private folder for those that cannot be opened in place. Damage must be seen twice, with every byte
 /// read in between: SQLite reports an EIO of the disk as a malformed database.
-pub fn pin(sources: &[Source], scratch: &Path, clock: &Clock, timeouts: &Timeouts, progress: &dyn Progress) -> Result<Pinned, SourceError> {
+pub fn pin(
+    sources: &[Source],
+    scratch: &Path,
+    clock: &Clock,
+    timeouts: &Timeouts,
+    progress: &dyn Progress,
+) -> Result<Pinned, SourceError> {
     seen_twice(
         || pin_once(sources, scratch, clock, timeouts, progress),
         is_damaged,

@@ -48,7 +48,8 @@ impl SetDatabase {
     pub(super) fn into_pinned(self) -> Result<PinnedDatabase, SourceError> {
         let connection = self.live.connection();
         let read = |pragma: &str| connection.query_row(pragma, [], |row| row.get::<_, u32>(0));
-        let page_bytes = read("PRAGMA page_size").map_err(|error| SourceError::from_sqlite(&self.located.given, "read", &error))?;
+        let page_bytes =
+            read("PRAGMA page_size").map_err(|error| SourceError::from_sqlite(&self.located.given, "read", &error))?;
         let bytes = match read("PRAGMA page_count") {
             Ok(pages) => u64::from(pages) * u64::from(page_bytes),
             // This pragma parses the schema, which may be damaged; the file size is accurate enough for a progress bar.

@@ -113,7 +113,8 @@ impl Locker {
             // The header can forbid writing (a newer write version), which shows only after reading it.
             Ok((false, live)) => match begin(live.connection(), PIN) {
                 Ok(()) => {
-                    roll_back(live.connection()).map_err(|error| SourceError::from_sqlite(&member.located.given, "unlock", &error))?;
+                    roll_back(live.connection())
+                        .map_err(|error| SourceError::from_sqlite(&member.located.given, "unlock", &error))?;
                     Ok(if live.connection().is_readonly("main").unwrap_or(true) { instead } else { Self::Ready(live) })
                 }
                 Err(error) if is_busy(&error) => Ok(Self::Ready(live)),

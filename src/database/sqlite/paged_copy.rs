@@ -65,7 +65,8 @@ fn fill(
     drop(backup);
     // Nothing was read through this connection: in WAL mode that would have created sidecars beside the copy.
     copy.close().map_err(|(_, error)| to_target(error))?;
-    let bytes = fs::metadata(target).map_err(|cause| SourceError::Io { path: target.to_owned(), action: "read", cause })?.len();
+    let bytes =
+        fs::metadata(target).map_err(|cause| SourceError::Io { path: target.to_owned(), action: "read", cause })?.len();
     if bytes != pages * u64::from(page_bytes) {
         let cause = io::Error::other(format!("the copy has {bytes} bytes instead of {pages} pages of {page_bytes}"));
         return Err(SourceError::Io { path: target.to_owned(), action: "write", cause });

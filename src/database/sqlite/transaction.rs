@@ -20,7 +20,10 @@ pub(in crate::database) fn roll_back(connection: &Connection) -> rusqlite::Resul
 
 /// Returns whether an error goes away when another process releases its lock.
 pub(in crate::database) fn is_busy(error: &rusqlite::Error) -> bool {
-    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::FileLockingProtocolFailed))
+    matches!(
+        error.sqlite_error_code(),
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::FileLockingProtocolFailed)
+    )
 }
 
 /// Returns whether an error means that reading in place would have to write: a hot journal, sidecars that cannot be

@@ -15,7 +15,8 @@ use crate::names::{ArchiveId, ArchiveName, HostLabel, Name};
 use crate::streams::{FileIdentity, Place, Stream};
 use crate::workspace::Workspace;
 
-const SCHEMA: &str = "CREATE TABLE IF NOT EXISTS made(stream TEXT PRIMARY KEY, archive TEXT NOT NULL, note TEXT NOT NULL);";
+const SCHEMA: &str =
+    "CREATE TABLE IF NOT EXISTS made(stream TEXT PRIMARY KEY, archive TEXT NOT NULL, note TEXT NOT NULL);";
 
 /// A record as stored.
 #[derive(Serialize, Deserialize)]
@@ -70,7 +71,8 @@ impl Workspace {
                 let note = Note::of(made);
                 let stream = json(&(&note.set, &note.host, &note.path, &note.database, &note.file))?;
                 let (archive, note) = (made.archive.as_str(), json(&note)?);
-                transaction.execute("INSERT OR REPLACE INTO made VALUES(?1, ?2, ?3)", params![stream, archive, note])?;
+                transaction
+                    .execute("INSERT OR REPLACE INTO made VALUES(?1, ?2, ?3)", params![stream, archive, note])?;
             }
             // Crash before this: the earlier records stay.
             Ok(transaction.commit()?)

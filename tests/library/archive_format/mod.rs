@@ -17,7 +17,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use chrono::{DateTime, Utc};
 use heirloom::archive::format::MEMBER_BYTES;
-use heirloom::archive::{Archive, ArchiveError, Compression, FileSink, Opener, ReadDatabase, WriteOptions, Writer, metadata_room};
+use heirloom::archive::{
+    Archive, ArchiveError, Compression, FileSink, Opener, ReadDatabase, WriteOptions, Writer, metadata_room,
+};
 use heirloom::digest::Sha256;
 use heirloom::metadata::{DatabaseMetadata, FORMAT, Integrity, Kind, Metadata, TableMetadata};
 use heirloom::names::Name;
@@ -147,10 +149,16 @@ fn bytes_of(file: &File) -> Vec<u8> {
     bytes
 }
 
-fn write_with(databases: &[(&str, Vec<u8>)], metadata: &Metadata, compression: Compression, threads: NonZeroUsize) -> Vec<u8> {
+fn write_with(
+    databases: &[(&str, Vec<u8>)],
+    metadata: &Metadata,
+    compression: Compression,
+    threads: NonZeroUsize,
+) -> Vec<u8> {
     let file = tempfile::tempfile().unwrap();
     let options = WriteOptions { compression, threads };
-    let mut writer = Writer::create(FileSink::new(file.try_clone().unwrap()), &options, time(), metadata_room(metadata)).unwrap();
+    let mut writer =
+        Writer::create(FileSink::new(file.try_clone().unwrap()), &options, time(), metadata_room(metadata)).unwrap();
     for (entry, contents) in databases {
         let digest = writer.add_database(entry, &file_with(contents), contents.len() as u64, &Silent).unwrap();
         assert_eq!(digest, Sha256::of(contents));
@@ -231,7 +239,8 @@ fn the_number_of_threads_does_not_change_the_archive() {
     let databases = set(&[3_000_000, 700_001]);
     let one = write_with(&databases, &metadata(&databases), Compression::Gzip(5), NonZeroUsize::MIN);
     for threads in 2..6 {
-        let more = write_with(&databases, &metadata(&databases), Compression::Gzip(5), NonZeroUsize::new(threads).unwrap());
+        let more =
+            write_with(&databases, &metadata(&databases), Compression::Gzip(5), NonZeroUsize::new(threads).unwrap());
         assert!(one == more, "{threads} threads");
     }
 }
@@ -317,10 +326,16 @@ fn every_changed_byte_is_detected_or_changes_no_data() {
             let mut bad = good.clone();
             bad[at] ^= change;
             match read(bad) {
-                Err(error) => assert!(error.is_evidence() || matches!(error, ArchiveError::FormatTooNew { .. }), "byte {at}: {error}"),
+                Err(error) => assert!(
+                    error.is_evidence() || matches!(error, ArchiveError::FormatTooNew { .. }),
+                    "byte {at}: {error}"
+                ),
                 Ok(read) => {
                     assert_eq!(read, expected, "byte {at} ^ {change:#x}");
-                    assert!(in_data.iter().any(|member| member.contains(&at)), "byte {at} ^ {change:#x} went unnoticed");
+                    assert!(
+                        in_data.iter().any(|member| member.contains(&at)),
+                        "byte {at} ^ {change:#x} went unnoticed"
+                    );
                     silent += 1;
                 }
             }
@@ -403,7 +418,8 @@ fn the_longest_metadata_fits_and_metadata_beyond_the_reserved_space_fails_the_ba
     let finish = |metadata: &Metadata| {
         let file = tempfile::tempfile().unwrap();
         let options = WriteOptions { compression: Compression::Gzip(5), threads: THREADS };
-        let mut writer = Writer::create(FileSink::new(file.try_clone().unwrap()), &options, time(), metadata_room(&draft)).unwrap();
+        let mut writer =
+            Writer::create(FileSink::new(file.try_clone().unwrap()), &options, time(), metadata_room(&draft)).unwrap();
         for (entry, contents) in &databases {
             writer.add_database(entry, &file_with(contents), contents.len() as u64, &Silent).unwrap();
         }
@@ -421,7 +437,10 @@ fn the_longest_metadata_fits_and_metadata_beyond_the_reserved_space_fails_the_ba
 fn plain_databases_and_tars_of_databases_are_read() {
     let folder = tempfile::tempdir().unwrap();
     let database = folder.path().join("user_data.db");
-    rusqlite::Connection::open(&database).unwrap().execute_batch("CREATE TABLE a(b); INSERT INTO a VALUES(zeroblob(100000));").unwrap();
+    rusqlite::Connection::open(&database)
+        .unwrap()
+        .execute_batch("CREATE TABLE a(b); INSERT INTO a VALUES(zeroblob(100000));")
+        .unwrap();
     let expected = fs::read(&database).unwrap();
     let compressed = gzip(&expected);
 
@@ -435,13 +454,24 @@ fn plain_databases_and_tars_of_databases_are_read() {
     assert_eq!((packed.contents().databases[0].file.as_str(), packed.contents().databases[0].bytes), ("app.db", None));
     assert_eq!(unpack(&packed, &[0]).unwrap(), std::slice::from_ref(&expected));
     for length in [compressed.len() - 1, compressed.len() - 9, compressed.len() / 2] {
-        let cut = open_as(&compressed[..length], "app.db.gz").and_then(|archive| archive.read_through(THREADS, &Silent));
+        let cut =
+            open_as(&compressed[..length], "app.db.gz").and_then(|archive| archive.read_through(THREADS, &Silent));
         assert!(cut.unwrap_err().is_evidence(), "{length}");
     }
-    let more = open_as([&compressed[..], b"junk"].concat(), "app.db.gz").unwrap().read_through(THREADS, &Silent).unwrap();
+    let more =
+        open_as([&compressed[..], b"junk"].concat(), "app.db.gz").unwrap().read_through(THREADS, &Silent).unwrap();
     assert_eq!(more.oddities.len(), 1);
 
-    let tar = Command::new("tar").arg("czf").arg("-").arg("-C").arg(folder.path()).arg(".").stderr(Stdio::null()).output().unwrap().stdout;
+    let tar = Command::new("tar")
+        .arg("czf")
+        .arg("-")
+        .arg("-C")
+        .arg(folder.path())
+        .arg(".")
+        .stderr(Stdio::null())
+        .output()
+        .unwrap()
+        .stdout;
     let legacy = open_as(tar, "archerytools_backup_20250804_163829.tar.gz").unwrap();
     assert_eq!((legacy.contents().origin, legacy.contents().set.as_str()), (Origin::Plain, "archerytools"));
     assert_eq!(legacy.contents().databases[0].name.as_str(), "user");

@@ -67,7 +67,11 @@ struct Broken {
 
 impl ReadAt for Broken {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        if offset + buffer.len() as u64 > self.from { Err(io::Error::from_raw_os_error(5)) } else { self.inner.read_at(buffer, offset) }
+        if offset + buffer.len() as u64 > self.from {
+            Err(io::Error::from_raw_os_error(5))
+        } else {
+            self.inner.read_at(buffer, offset)
+        }
     }
 
     fn bytes(&self) -> u64 {
@@ -82,7 +86,9 @@ fn a_failing_disk_is_never_reported_as_damage() {
         let inner = Bytes::new(bytes);
         for part in 0..20 {
             let source = Arc::new(Broken { inner: inner.clone(), from: inner.bytes() * part / 20 });
-            let result = Opener::new(chrono_tz::UTC).open(source, name, time()).and_then(|archive| archive.read_through(THREADS, &Silent));
+            let result = Opener::new(chrono_tz::UTC)
+                .open(source, name, time())
+                .and_then(|archive| archive.read_through(THREADS, &Silent));
             let error = result.unwrap_err();
             assert!(matches!(error, ArchiveError::Io(_)), "{name} {part}: {error}");
         }
@@ -147,7 +153,8 @@ fn with_metadata(archive: &[u8], change: impl Fn(Vec<u8>) -> Vec<u8>) -> Vec<u8>
 fn metadata_truncated_in_its_padding_or_invalid_is_refused() {
     let good = write(&set(&[5000]), Compression::Gzip(5));
     read(with_metadata(&good, |json| json)).unwrap();
-    let deep = |unknown: &str| format!("{{\"format\": 1, \"{unknown}\": {}{}}}\n", "[".repeat(200_000), "]".repeat(200_000));
+    let deep =
+        |unknown: &str| format!("{{\"format\": 1, \"{unknown}\": {}{}}}\n", "[".repeat(200_000), "]".repeat(200_000));
     type Change<'a> = &'a dyn Fn(Vec<u8>) -> Vec<u8>;
     let changes: [(&str, Change); 7] = [
         ("half", &(|json| json[..json.len() / 2].to_vec())),

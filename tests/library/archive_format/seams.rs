@@ -93,7 +93,8 @@ fn a_remote_archive_is_read_in_blocks_and_described_with_one_request() {
         }
         archive.read_through(THREADS, &Silent).unwrap();
         let asked = source.asked.lock().unwrap().clone();
-        let blocks: BTreeSet<u64> = (0..bytes.len().div_ceil(BLOCK) as u64).map(|number| number * BLOCK as u64).collect();
+        let blocks: BTreeSet<u64> =
+            (0..bytes.len().div_ceil(BLOCK) as u64).map(|number| number * BLOCK as u64).collect();
         assert!(asked.iter().all(|place| blocks.contains(place)), "every request is for a block: {asked:?}");
         assert!(asked.len() <= blocks.len() + blocks.len() / 4, "{} requests for {} blocks", asked.len(), blocks.len());
         assert!(archive.contents().databases.len() == 2);

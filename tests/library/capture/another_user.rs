@@ -93,7 +93,12 @@ fn another_user_gets_a_consistent_state_of_a_growing_wal() {
     let writer = Beside::start(GROW, &[&path]);
     for _ in 0..3 {
         let said = as_another_user(&path);
-        let rows: i64 = said.lines().find_map(|line| line.strip_prefix("rows ")).unwrap_or_else(|| panic!("{said}")).parse().unwrap();
+        let rows: i64 = said
+            .lines()
+            .find_map(|line| line.strip_prefix("rows "))
+            .unwrap_or_else(|| panic!("{said}"))
+            .parse()
+            .unwrap();
         assert!(rows >= 20);
     }
     writer.finish();

@@ -1,7 +1,12 @@
 //! Copies live databases while other processes (python3) write to them: the copy shows one state, and the source is
 //! unchanged.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr, reason = "a test may panic, and says what it saw")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test may panic, and says what it saw"
+)]
 
 mod another_user;
 mod one_process;
@@ -24,7 +29,8 @@ use heirloom::metadata::Integrity;
 use heirloom::names::Name;
 use heirloom::progress::{Progress, Silent, Stage};
 
-const LIMITS: Timeouts = Timeouts { busy: Duration::from_secs(20), stalled: Duration::from_secs(20), total: Duration::from_secs(60) };
+const LIMITS: Timeouts =
+    Timeouts { busy: Duration::from_secs(20), stalled: Duration::from_secs(20), total: Duration::from_secs(60) };
 const IMPATIENT: Timeouts = Timeouts { busy: Duration::from_millis(300), ..LIMITS };
 
 /// Accounts whose balances sum to 5000, and a log without gaps whose last number is the counter.
@@ -81,7 +87,8 @@ struct Beside(Child);
 impl Beside {
     fn start<A: AsRef<OsStr>>(script: &str, arguments: &[A]) -> Self {
         let mut command = Command::new("python3");
-        let mut child = command.arg("-c").arg(script).args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut child =
+            command.arg("-c").arg(script).args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         let mut output = BufReader::with_capacity(1, child.stdout.take().unwrap());
         output.read_line(&mut line).unwrap();
@@ -140,7 +147,11 @@ impl World {
             .map(|path| {
                 let metadata = fs::symlink_metadata(&path).unwrap();
                 let index = path.to_string_lossy().ends_with("-shm");
-                let bytes = if metadata.is_file() && !index && metadata.len() < 1 << 30 { fs::read(&path).unwrap() } else { Vec::new() };
+                let bytes = if metadata.is_file() && !index && metadata.len() < 1 << 30 {
+                    fs::read(&path).unwrap()
+                } else {
+                    Vec::new()
+                };
                 let modified = if index { (0, 0) } else { (metadata.mtime(), metadata.mtime_nsec()) };
                 (path, (bytes, modified.0, modified.1))
             })
@@ -153,7 +164,13 @@ impl World {
 
     fn pin(&self, paths: &[&Path], limits: &Timeouts) -> Result<(Vec<PinnedDatabase>, bool), SourceError> {
         let source = |path: &&Path| Source { name: Name::from_path(path), path: path.to_path_buf() };
-        let pinned = pin(&paths.iter().map(source).collect::<Vec<_>>(), &self.scratch, &Clock::new(chrono::Utc::now), limits, &Silent)?;
+        let pinned = pin(
+            &paths.iter().map(source).collect::<Vec<_>>(),
+            &self.scratch,
+            &Clock::new(chrono::Utc::now),
+            limits,
+            &Silent,
+        )?;
         Ok((pinned.databases, pinned.consistent))
     }
 
@@ -217,7 +234,8 @@ fn an_idle_database_is_left_unchanged_without_sidecars() {
 #[test]
 fn an_idle_set_is_left_unchanged_without_sidecars() {
     let world = World::new();
-    let paths = [world.database("wal.db", "wal"), world.database("other.db", "delete"), world.database("third.db", "wal")];
+    let paths =
+        [world.database("wal.db", "wal"), world.database("other.db", "delete"), world.database("third.db", "wal")];
     let before = world.state();
     let (databases, consistent) = world.pin(&[&paths[0], &paths[1], &paths[2]], &LIMITS).unwrap();
     assert!(consistent);
@@ -307,7 +325,10 @@ fn an_application_that_starts_during_a_copy_keeps_its_commits() {
     let world = World::new();
     let path = world.database("app.db", "wal");
     let (databases, _) = world.pin(&[&path], &LIMITS).unwrap();
-    python("import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('INSERT INTO log VALUES(1)'); c.commit()", &[&path]);
+    python(
+        "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('INSERT INTO log VALUES(1)'); c.commit()",
+        &[&path],
+    );
     let wal = fs::read(world.path("app.db-wal")).unwrap();
     assert!(!wal.is_empty());
     let copies = world.copy_all(databases, &LIMITS);
@@ -396,7 +417,8 @@ fn a_set_shows_one_moment_while_transactions_span_its_databases() {
         let world = World::new();
         let (a, b) = (world.path("a.db"), world.path("b.db"));
         python(MAKE_TWO, &[a.as_os_str(), b.as_os_str(), mode.as_ref()]);
-        let arguments = |who: &'static str| [a.as_os_str().to_owned(), b.as_os_str().to_owned(), kind.into(), who.into()];
+        let arguments =
+            |who: &'static str| [a.as_os_str().to_owned(), b.as_os_str().to_owned(), kind.into(), who.into()];
         let movers = ["x", "y"].map(|who| Beside::start(MOVE, &arguments(who)));
         let mut longest = Duration::ZERO;
         for round in 0..rounds {

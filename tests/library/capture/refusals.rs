@@ -48,8 +48,16 @@ fn a_file_that_is_not_a_database_is_refused_and_unchanged() {
 #[test]
 fn special_characters_in_file_names_have_no_effect() {
     let world = World::new();
-    let names: [&[u8]; 8] =
-        [b":memory:", b"file:x?mode=memory", b"a%20b", b"new\nline.db", b"q?immutable=1#x&y.db", b"-rf.db", b"\xff\xfe.db", b"a'b\".db"];
+    let names: [&[u8]; 8] = [
+        b":memory:",
+        b"file:x?mode=memory",
+        b"a%20b",
+        b"new\nline.db",
+        b"q?immutable=1#x&y.db",
+        b"-rf.db",
+        b"\xff\xfe.db",
+        b"a'b\".db",
+    ];
     let plain = world.database("plain.db", "wal");
     for name in names {
         let path = world.path(std::ffi::OsString::from_vec(name.to_vec()));
@@ -129,7 +137,8 @@ fn a_set_waits_for_a_writer_until_the_timeout() {
 }
 
 /// Changes the header in the -wal, and exits without closing.
-const CRASH_IN_HEADER: &str = "import os, sqlite3, sys; sqlite3.connect(sys.argv[1]).execute('PRAGMA user_version=7'); os._exit(0)";
+const CRASH_IN_HEADER: &str =
+    "import os, sqlite3, sys; sqlite3.connect(sys.argv[1]).execute('PRAGMA user_version=7'); os._exit(0)";
 
 #[test]
 fn a_wal_that_is_older_than_its_database_is_refused() {
@@ -137,7 +146,10 @@ fn a_wal_that_is_older_than_its_database_is_refused() {
     let path = world.database("app.db", "wal");
     python(CRASH_IN_HEADER, &[&path]);
     let wal = fs::read(world.path("app.db-wal")).unwrap();
-    python("import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('CREATE VIEW newer AS SELECT 1'); c.close()", &[&path]);
+    python(
+        "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('CREATE VIEW newer AS SELECT 1'); c.close()",
+        &[&path],
+    );
     fs::write(world.path("app.db-wal"), wal).unwrap();
     let before = world.state();
     let error = world.copy(&path).unwrap_err();

@@ -35,7 +35,11 @@ pub fn check(given: &Given) {
     };
     assert_eq!(databases, same, "two readings gave two results");
     for (held, read) in contents.databases.iter().zip(databases) {
-        assert!(held.sha256.is_none_or(|recorded| recorded == read.sha256), "{} does not match its recorded digest", held.file);
+        assert!(
+            held.sha256.is_none_or(|recorded| recorded == read.sha256),
+            "{} does not match its recorded digest",
+            held.file
+        );
         assert!(held.bytes.is_none_or(|bytes| bytes == read.bytes), "{} does not match its recorded size", held.file);
     }
     if databases.iter().map(|read| read.bytes).sum::<u64>() <= SMALL {
@@ -85,7 +89,11 @@ pub fn presentable(given: &Given, contents: &Contents) {
     assert!(!contents.databases.is_empty());
     for (index, held) in contents.databases.iter().enumerate() {
         assert!(is_file_name(&held.file), "{:?}", held.file);
-        assert!(contents.databases[..index].iter().all(|other| other.name != held.name), "two databases \"{}\"", held.name);
+        assert!(
+            contents.databases[..index].iter().all(|other| other.name != held.name),
+            "two databases \"{}\"",
+            held.name
+        );
     }
     contents.oddities.iter().for_each(|oddity| line(oddity));
     assert!(contents.oddities.len() <= MOST, "{} oddities", contents.oddities.len());
@@ -93,7 +101,9 @@ pub fn presentable(given: &Given, contents: &Contents) {
     let snapshot = summarize(name, given.bytes.len() as u64, contents, Marks::default(), &HostLabel::container());
     let bytes = sum(contents.databases.iter().map(|held| held.bytes));
     assert!(snapshot.unpacked_bytes().is_none_or(|sum| bytes == Some(sum.into())), "a wrong sum of sizes");
-    for (brief, facts) in snapshot.databases.iter().zip(contents.metadata.iter().flat_map(|metadata| &metadata.databases)) {
+    for (brief, facts) in
+        snapshot.databases.iter().zip(contents.metadata.iter().flat_map(|metadata| &metadata.databases))
+    {
         let rows = sum(facts.tables.iter().map(|table| table.rows));
         assert!(brief.rows.is_none_or(|sum| rows == Some(sum.into())), "a wrong sum of rows");
     }
@@ -114,7 +124,10 @@ fn unpack(given: &Given, databases: &[ReadDatabase]) -> Vec<Vec<u8>> {
     let contents = |file: &File, read: &ReadDatabase| {
         let mut bytes = vec![0; read.bytes as usize];
         file.read_exact_at(&mut bytes, 0).unwrap();
-        assert!(file.metadata().unwrap().len() == read.bytes && Sha256::of(&bytes) == read.sha256, "other bytes were unpacked");
+        assert!(
+            file.metadata().unwrap().len() == read.bytes && Sha256::of(&bytes) == read.sha256,
+            "other bytes were unpacked"
+        );
         bytes
     };
     for (index, read) in databases.iter().enumerate().filter(|_| databases.len() > 1) {
@@ -128,8 +141,11 @@ fn unpack(given: &Given, databases: &[ReadDatabase]) -> Vec<Vec<u8>> {
 /// The archive outlives the tool: any tar finds the same bytes under the same names.
 fn as_tar_sees_it(given: &Given, contents: &Contents, unpacked: &[Vec<u8>]) {
     let bytes = &given.bytes[..];
-    let stream: Box<dyn Read> =
-        if bytes.starts_with(&[0x1f, 0x8b]) { Box::new(flate2::read::MultiGzDecoder::new(bytes)) } else { Box::new(bytes) };
+    let stream: Box<dyn Read> = if bytes.starts_with(&[0x1f, 0x8b]) {
+        Box::new(flate2::read::MultiGzDecoder::new(bytes))
+    } else {
+        Box::new(bytes)
+    };
     let mut seen = Vec::new();
     for entry in tar::Archive::new(stream).entries().unwrap() {
         // Data after the last database may not be gzip; gzip warns, and we report an oddity.

@@ -6,8 +6,8 @@ use std::os::unix::ffi::OsStringExt as _;
 use std::path::Path;
 
 use heirloom::config::{
-    DotEnv, Expanded, FileLayer, Key, Layers, Look, Origin, Problem, Settings, Value, Variables, age_text, database_path, expand,
-    parse_age, parse_size,
+    DotEnv, Expanded, FileLayer, Key, Layers, Look, Origin, Problem, Settings, Value, Variables, age_text,
+    database_path, expand, parse_age, parse_size,
 };
 use heirloom::failure::Remedy;
 use heirloom::names::{ArchiveName, Name, is_file_name, printable};
@@ -22,16 +22,24 @@ pub fn check(input: &[u8]) {
     problems.iter().for_each(|problem| presentable(problem, &text));
     let read = DotEnv::parse(&dotenv);
     let lines = dotenv.matches('\n').count() + 1;
-    assert!(read.warnings.iter().all(|&(line, _)| (1..=lines).contains(&line)), "a warning about a line that is not there");
+    assert!(
+        read.warnings.iter().all(|&(line, _)| (1..=lines).contains(&line)),
+        "a warning about a line that is not there"
+    );
 
-    let environment =
-        |name: &str| (!name.len().is_multiple_of(3) && !value.is_empty()).then(|| OsString::from_vec(value.clone().into_bytes()));
+    let environment = |name: &str| {
+        (!name.len().is_multiple_of(3) && !value.is_empty()).then(|| OsString::from_vec(value.clone().into_bytes()))
+    };
     let variables = Variables::new(&environment, read);
     let look = |path: &Path| if path.as_os_str().len().is_multiple_of(2) { Look::Missing } else { Look::There(None) };
     let zone = || Some(url.clone());
-    let effective = Layers { file: Some(&layer), variables: &variables, flags: &[], look: &look, system_zone: &zone }.merge();
+    let effective =
+        Layers { file: Some(&layer), variables: &variables, flags: &[], look: &look, system_zone: &zone }.merge();
     effective.problems.iter().chain(&effective.refused_database).for_each(|problem| presentable(problem, &text));
-    effective.warnings.iter().for_each(|warning| assert!(printable(warning) == *warning, "{warning:?} contains terminal controls"));
+    effective
+        .warnings
+        .iter()
+        .for_each(|warning| assert!(printable(warning) == *warning, "{warning:?} contains terminal controls"));
     assert!(!effective.settings.store.as_os_str().is_empty());
     for key in Key::ALL {
         let Some(shown) = key.get(&effective.settings) else { continue };
@@ -40,7 +48,8 @@ pub fn check(input: &[u8]) {
         // A size is formatted as it would be written.
         let written = if let Value::Bytes(_) = shown { Value::Text(text) } else { shown.clone() };
         let mut settings = Settings::default();
-        key.set(&written, &mut settings).unwrap_or_else(|why| panic!("{key} = {shown} is in force, but is refused: {why}"));
+        key.set(&written, &mut settings)
+            .unwrap_or_else(|why| panic!("{key} = {shown} is in force, but is refused: {why}"));
         assert_eq!(key.get(&settings), Some(shown), "{key}");
     }
 

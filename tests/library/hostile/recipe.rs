@@ -374,7 +374,8 @@ fn old_json(kind: u8) -> Vec<u8> {
         "includes": {"arrow_database": kind & 64 != 0, "user_database": user},
     });
     if stats {
-        json["user_db_stats"] = serde_json::json!({"table_count": 1, "tables": {"users": 40, "broken": "unknown", "less": -1}});
+        json["user_db_stats"] =
+            serde_json::json!({"table_count": 1, "tables": {"users": 40, "broken": "unknown", "less": -1}});
     }
     json.to_string().into_bytes()
 }

@@ -77,7 +77,9 @@ fn metadata() -> Vec<Vec<u8>> {
 }
 
 fn config() -> Vec<Vec<u8>> {
-    let commented = EXAMPLE.lines().map(|line| line.strip_prefix("# ").or(line.strip_prefix('#')).unwrap_or(line).to_owned() + "\n");
+    let commented = EXAMPLE
+        .lines()
+        .map(|line| line.strip_prefix("# ").or(line.strip_prefix('#')).unwrap_or(line).to_owned() + "\n");
     let file = "[store]\ndir = \"$STORE/backups\"\n[retention]\nkeep = 3\nmax_age = \"90d\"\nmax_size = \
                 \"20GB\"\ntime_zone = \"Europe/Berlin\"\n\
         [sets.app.databases]\nuser = [\"$HOME/a.db\", \"${DATA}/a.db\"]\nother = \"/var/lib/b.db\"\n";

@@ -1,6 +1,11 @@
 //! Replaces real databases that other processes read, write and lock, and in which they crash.
 
-#![allow(clippy::unwrap_used, clippy::print_stderr, clippy::print_stdout, reason = "a test may panic, and prints its figures")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    reason = "a test may panic, and prints its figures"
+)]
 
 mod targets;
 
@@ -14,7 +19,8 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use heirloom::database::{
-    Compared, Offline, Proof, Replacement, Target, TargetError, TargetState, Timeouts, holders, look_at, place_new, place_over_unusable,
+    Compared, Offline, Proof, Replacement, Target, TargetError, TargetState, Timeouts, holders, look_at, place_new,
+    place_over_unusable,
 };
 use heirloom::progress::Silent;
 use rusqlite::Connection;
@@ -158,7 +164,10 @@ while going():
 ";
 
 fn number(lines: &[String], word: &str) -> u64 {
-    lines.iter().find_map(|line| line.strip_prefix(word)?.trim().parse().ok()).unwrap_or_else(|| panic!("no {word} in {lines:?}"))
+    lines
+        .iter()
+        .find_map(|line| line.strip_prefix(word)?.trim().parse().ok())
+        .unwrap_or_else(|| panic!("no {word} in {lines:?}"))
 }
 
 /// Restores two generations in turn, 50 times, with two readers and a writer.
@@ -181,7 +190,11 @@ fn under_fire(mode: &str) {
             Compared::Same => {}
             Compared::Overtaken => overtaken += 1,
         }
-        assert_eq!(state(&safety).0 as usize, round % 2 + 1, "the safety copy of round {round} is of the other generation");
+        assert_eq!(
+            state(&safety).0 as usize,
+            round % 2 + 1,
+            "the safety copy of round {round} is of the other generation"
+        );
         last.push(counter(&safety));
         // Gives the writer time to commit between two restores.
         std::thread::sleep(Duration::from_millis(15));
@@ -196,7 +209,11 @@ fn under_fire(mode: &str) {
         reads += number(&said, "reads");
         states = states.max(number(&said, "states"));
     }
-    assert!(reads > 100 && states == 2 && commits.len() > 50, "{reads} reads of {states} states, {} commits: no test", commits.len());
+    assert!(
+        reads > 100 && states == 2 && commits.len() > 50,
+        "{reads} reads of {states} states, {} commits: no test",
+        commits.len()
+    );
 
     // Every printed number is the last one before a restore, whose safety copy has it, or is followed by the next.
     let numbers: Vec<u64> = commits.iter().map(|line| line.parse().unwrap()).collect();
@@ -204,7 +221,10 @@ fn under_fire(mode: &str) {
     let kept: Vec<u64> = last.iter().copied().filter(|number| *number > 0).collect();
     assert!(numbers.windows(2).all(|pair| pair[1] == pair[0] + 1 || pair[1] == 1), "the counter jumped: {numbers:?}");
     let mut rest = kept.iter();
-    assert!(ends.iter().all(|end| rest.any(|kept| kept == end)), "a commit between safety copy and restore was lost: {ends:?} {kept:?}");
+    assert!(
+        ends.iter().all(|end| rest.any(|kept| kept == end)),
+        "a commit between safety copy and restore was lost: {ends:?} {kept:?}"
+    );
     eprintln!(
         "{mode}: 50 restores in {elapsed:?} under {reads} reads (0 mixed) and {} commits (0 lost); {overtaken} \
          overtaken",
@@ -254,32 +274,49 @@ fn the_sidecars_of_a_crashed_application_are_not_replayed() {
             assert_eq!(fs::read(&left).unwrap(), before);
 
             let safety = folder.path().join("safety");
-            assert_eq!(replace(&live, &staged(folder.path(), "s", &archive), &safety, Duration::ZERO).unwrap(), Compared::Same);
+            assert_eq!(
+                replace(&live, &staged(folder.path(), "s", &archive), &safety, Duration::ZERO).unwrap(),
+                Compared::Same
+            );
 
             no_sidecars(&live);
             assert_eq!(state(&live), (2, rows));
             let old = Connection::open(&safety).unwrap();
             let kept: u32 = old.query_row("SELECT count(*) FROM t", [], |row| row.get(0)).unwrap();
-            assert_eq!(kept, if mode == "wal" { 600 } else { 300 }, "the safety copy has what was committed, and no more");
+            assert_eq!(
+                kept,
+                if mode == "wal" { 600 } else { 300 },
+                "the safety copy has what was committed, and no more"
+            );
         }
     }
 }
 
 #[test]
 fn a_busy_target_is_unchanged_after_the_timeout() {
-    for (mode, begin) in
-        [("wal", "BEGIN IMMEDIATE"), ("delete", "BEGIN IMMEDIATE"), ("delete", "BEGIN EXCLUSIVE"), ("delete", "BEGIN; SELECT * FROM t")]
-    {
+    for (mode, begin) in [
+        ("wal", "BEGIN IMMEDIATE"),
+        ("delete", "BEGIN IMMEDIATE"),
+        ("delete", "BEGIN EXCLUSIVE"),
+        ("delete", "BEGIN; SELECT * FROM t"),
+    ] {
         let folder = tempfile::tempdir().unwrap();
         let (live, archive) = (folder.path().join("live.db"), folder.path().join("archive.db"));
         make(&live, mode, 1, 300);
         make(&archive, mode, 2, 900);
         let holding: Vec<String> = begin.split("; ").map(|sql| format!("c.execute('{sql}').fetchone()\n")).collect();
-        let holder =
-            Worker::start(&format!("{}say('ready')\nwhile going(): time.sleep(0.01)\nc.execute('ROLLBACK')", holding.concat()), &live);
+        let holder = Worker::start(
+            &format!("{}say('ready')\nwhile going(): time.sleep(0.01)\nc.execute('ROLLBACK')", holding.concat()),
+            &live,
+        );
         let before = fs::read(&live).unwrap();
 
-        let refused = replace(&live, &staged(folder.path(), "s", &archive), &folder.path().join("safety"), Duration::from_millis(300));
+        let refused = replace(
+            &live,
+            &staged(folder.path(), "s", &archive),
+            &folder.path().join("safety"),
+            Duration::from_millis(300),
+        );
 
         assert!(matches!(refused, Err(TargetError::Busy { .. })), "{mode} {begin}: {:?}", refused.map(|_| ()));
         assert_eq!(fs::read(&live).unwrap(), before);
@@ -328,12 +365,16 @@ fn a_database_with_another_page_size_is_replaced() {
             );
 
             let safety = folder.path().join("safety");
-            assert_eq!(replace(&live, &staged(folder.path(), "s", &archive), &safety, Duration::from_secs(5)).unwrap(), Compared::Same);
+            assert_eq!(
+                replace(&live, &staged(folder.path(), "s", &archive), &safety, Duration::from_secs(5)).unwrap(),
+                Compared::Same
+            );
 
             assert_eq!(idle.stop(), ["900"], "{mode} {old} to {new}");
             assert_eq!((state(&live), state(&safety)), ((2, 900), (1, 300)));
             let connection = Connection::open(&live).unwrap();
-            let pragma = |name: &str| connection.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, u32>(0)).unwrap();
+            let pragma =
+                |name: &str| connection.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, u32>(0)).unwrap();
             assert_eq!(pragma("page_size"), if mode == "wal" { old } else { new });
             assert_eq!(pragma("user_version"), 42);
         }
@@ -358,7 +399,9 @@ fn a_copy_is_rewritten_in_a_folder_whose_name_is_not_utf8() {
 
 #[test]
 fn the_journal_mode_is_taken_from_the_archive_except_that_wal_stays() {
-    for (old, new, after) in [("wal", "delete", "wal"), ("delete", "wal", "wal"), ("delete", "delete", "delete"), ("wal", "wal", "wal")] {
+    for (old, new, after) in
+        [("wal", "delete", "wal"), ("delete", "wal", "wal"), ("delete", "delete", "delete"), ("wal", "wal", "wal")]
+    {
         let folder = tempfile::tempdir().unwrap();
         let (live, archive) = (folder.path().join("live.db"), folder.path().join("archive.db"));
         make(&live, old, 1, 300);
@@ -369,7 +412,10 @@ fn the_journal_mode_is_taken_from_the_archive_except_that_wal_stays() {
             &target.state,
             TargetState::Database(facts) if facts.rows == Some(301) && facts.journal_mode == old
         ));
-        assert_eq!(Replacement::open(&target, &copy, &limits(Duration::ZERO), &Silent).unwrap().journal_modes().unwrap(), (old, after));
+        assert_eq!(
+            Replacement::open(&target, &copy, &limits(Duration::ZERO), &Silent).unwrap().journal_modes().unwrap(),
+            (old, after)
+        );
 
         replace(&live, &copy, &folder.path().join("safety"), Duration::ZERO).unwrap();
 
@@ -386,11 +432,14 @@ fn the_journal_mode_is_taken_from_the_archive_except_that_wal_stays() {
 fn a_committed_replacement_can_be_rolled_back_from_its_safety_copy() {
     for (mode, archive_mode) in [("wal", "wal"), ("delete", "delete"), ("delete", "wal")] {
         let folder = tempfile::tempdir().unwrap();
-        let (live, archive, safety) = (folder.path().join("live.db"), folder.path().join("archive.db"), folder.path().join("safety"));
+        let (live, archive, safety) =
+            (folder.path().join("live.db"), folder.path().join("archive.db"), folder.path().join("safety"));
         make(&live, mode, 1, 300);
         make(&archive, archive_mode, 2, 900);
         let before = look_at(&live).unwrap();
-        let mut replacement = Replacement::open(&before, &staged(folder.path(), "s", &archive), &limits(Duration::ZERO), &Silent).unwrap();
+        let mut replacement =
+            Replacement::open(&before, &staged(folder.path(), "s", &archive), &limits(Duration::ZERO), &Silent)
+                .unwrap();
         let locked = replacement.lock(&limits(Duration::ZERO), &Silent).unwrap();
         locked.copy_to(&safety, &Silent).unwrap();
         let _ = locked.write(&Silent).unwrap().commit().unwrap();
@@ -410,8 +459,13 @@ fn a_replacement_that_is_dropped_before_its_commit_changes_nothing() {
         make(&live, mode, 1, 300);
         // More than SQLite keeps in memory, so that it spills to disk.
         make(&archive, mode, 2, 30_000);
-        let mut replacement =
-            Replacement::open(&look_at(&live).unwrap(), &staged(folder.path(), "s", &archive), &limits(Duration::ZERO), &Silent).unwrap();
+        let mut replacement = Replacement::open(
+            &look_at(&live).unwrap(),
+            &staged(folder.path(), "s", &archive),
+            &limits(Duration::ZERO),
+            &Silent,
+        )
+        .unwrap();
         drop(replacement.lock(&limits(Duration::ZERO), &Silent).unwrap().write(&Silent).unwrap());
         drop(replacement);
         assert_eq!(state(&live), (1, 300));
@@ -430,7 +484,8 @@ fn victim() {
     for round in 0.. {
         let safety = folder.join("safety");
         let _ = fs::remove_file(&safety);
-        replace(&live, &folder.join(if round % 2 == 0 { "s2" } else { "s1" }), &safety, Duration::from_secs(30)).unwrap();
+        replace(&live, &folder.join(if round % 2 == 0 { "s2" } else { "s1" }), &safety, Duration::from_secs(30))
+            .unwrap();
     }
 }
 
@@ -442,7 +497,9 @@ fn a_process_killed_in_the_middle_leaves_all_of_the_old_or_all_of_the_new() {
     for round in 0..60_u64 {
         let mode = if round % 2 == 0 { "wal" } else { "delete" };
         let (first, second, live) = (folder.join("1.db"), folder.join("2.db"), folder.join("live.db"));
-        for left in ["1.db", "2.db", "live.db", "live.db-wal", "live.db-shm", "live.db-journal", "safety", "safety.compare"] {
+        for left in
+            ["1.db", "2.db", "live.db", "live.db-wal", "live.db-shm", "live.db-journal", "safety", "safety.compare"]
+        {
             let _ = fs::remove_file(folder.join(left));
         }
         make(&first, mode, 1, 300);
@@ -463,7 +520,9 @@ fn a_process_killed_in_the_middle_leaves_all_of_the_old_or_all_of_the_new() {
         child.wait().unwrap();
 
         with_sidecar += u32::from(
-            ["live.db-wal", "live.db-journal"].iter().any(|name| fs::metadata(folder.join(name)).is_ok_and(|file| file.len() > 0)),
+            ["live.db-wal", "live.db-journal"]
+                .iter()
+                .any(|name| fs::metadata(folder.join(name)).is_ok_and(|file| file.len() > 0)),
         );
         match state(&live) {
             (1, 300) => old += 1,
@@ -489,7 +548,16 @@ fn a_disk_error_does_not_make_a_database_unusable() {
     let mut looked = 0;
     for number in 1..40 {
         let output = Command::new("strace")
-            .args(["-f", "-qq", "-o", "/dev/null", "-e", "trace=pread64", "-e", &format!("inject=pread64:error=EIO:when={number}")])
+            .args([
+                "-f",
+                "-qq",
+                "-o",
+                "/dev/null",
+                "-e",
+                "trace=pread64",
+                "-e",
+                &format!("inject=pread64:error=EIO:when={number}"),
+            ])
             .arg(std::env::current_exe().unwrap())
             .args(["--exact", "replace::looker", "--ignored", "--nocapture"])
             .env("VICTIM", folder.path())

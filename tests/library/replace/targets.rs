@@ -29,9 +29,14 @@ fn offline_refuses_while_a_process_has_it_open_even_idle() {
         let folder = tempfile::tempdir().unwrap();
         let live = folder.path().join("live.db");
         make(&live, mode, 1, 300);
-        let idle = Worker::start("c.execute('SELECT 1 FROM t').fetchall()\nsay('ready')\nwhile going(): time.sleep(0.01)", &live);
-        let refused =
-            Offline::lock(&look_at(&live).unwrap(), Proof::NoneKnown, &limits(Duration::ZERO), &Silent).err().unwrap().to_string();
+        let idle = Worker::start(
+            "c.execute('SELECT 1 FROM t').fetchall()\nsay('ready')\nwhile going(): time.sleep(0.01)",
+            &live,
+        );
+        let refused = Offline::lock(&look_at(&live).unwrap(), Proof::NoneKnown, &limits(Duration::ZERO), &Silent)
+            .err()
+            .unwrap()
+            .to_string();
         assert!(refused.contains(&format!("process {} (python3) has it open", idle.child.id())), "{refused}");
         idle.stop();
         assert_eq!(state(&live), (1, 300));
@@ -59,12 +64,14 @@ fn offline_recovers_the_sidecars_of_a_crash() {
         make(&archive, "wal", 2, 900);
         fs::set_permissions(&live, fs::Permissions::from_mode(0o640)).unwrap();
         Worker::start(CRASHER, &live).kill();
-        let offline = Offline::lock(&look_at(&live).unwrap(), Proof::NoneKnown, &limits(Duration::ZERO), &Silent).unwrap();
+        let offline =
+            Offline::lock(&look_at(&live).unwrap(), Proof::NoneKnown, &limits(Duration::ZERO), &Silent).unwrap();
         let safety = folder.path().join("safety");
         offline.copy_to(&safety, &Silent).unwrap();
         offline.replace(&staged(folder.path(), "s", &archive), "x").unwrap().settle().unwrap();
         assert_eq!(state(&live), (2, 900));
-        let kept: u32 = Connection::open(&safety).unwrap().query_row("SELECT count(*) FROM t", [], |row| row.get(0)).unwrap();
+        let kept: u32 =
+            Connection::open(&safety).unwrap().query_row("SELECT count(*) FROM t", [], |row| row.get(0)).unwrap();
         assert_eq!(kept, if mode == "wal" { 600 } else { 300 });
         assert_eq!(fs::metadata(&live).unwrap().mode() & 0o777, 0o640);
         no_sidecars(&live);
@@ -95,14 +102,16 @@ fn offline_removes_an_empty_wal_and_never_one_with_commits() {
     file.write_all_at(&[1, 1], 18).unwrap();
     let safety = folder.path().join("safety");
     lock().copy_to(&safety, &Silent).unwrap();
-    let kept: u32 = Connection::open(&safety).unwrap().query_row("SELECT count(*) FROM t", [], |row| row.get(0)).unwrap();
+    let kept: u32 =
+        Connection::open(&safety).unwrap().query_row("SELECT count(*) FROM t", [], |row| row.get(0)).unwrap();
     assert_eq!(kept, 600);
 }
 
 #[test]
 fn a_symbolic_link_is_written_through() {
     let folder = tempfile::tempdir().unwrap();
-    let (real, link, archive) = (folder.path().join("real.db"), folder.path().join("link.db"), folder.path().join("archive.db"));
+    let (real, link, archive) =
+        (folder.path().join("real.db"), folder.path().join("link.db"), folder.path().join("archive.db"));
     make(&real, "delete", 1, 300);
     make(&archive, "delete", 2, 900);
     std::os::unix::fs::symlink("real.db", &link).unwrap();
@@ -138,7 +147,8 @@ fn sidecars_of_a_missing_database_are_moved_aside() {
     fs::remove_file(&live).unwrap();
 
     let target = look_at(&live).unwrap();
-    let aside = place_new(&target, &staged(folder.path(), "s", &archive), None, "20260301T030000Z").unwrap().aside.unwrap();
+    let aside =
+        place_new(&target, &staged(folder.path(), "s", &archive), None, "20260301T030000Z").unwrap().aside.unwrap();
 
     assert_eq!(aside, folder.path().canonicalize().unwrap().join("live.db.replaced-20260301T030000Z"));
     assert_eq!(fs::read(aside.join("live.db-wal")).unwrap(), wal);
@@ -154,7 +164,10 @@ fn a_new_file_never_replaces_one_that_appeared_in_the_meantime() {
     make(&archive, "delete", 2, 900);
     let target = look_at(&live).unwrap();
     make(&live, "delete", 1, 300);
-    assert!(matches!(place_new(&target, &staged(folder.path(), "s", &archive), None, "x"), Err(TargetError::Refused { .. })));
+    assert!(matches!(
+        place_new(&target, &staged(folder.path(), "s", &archive), None, "x"),
+        Err(TargetError::Refused { .. })
+    ));
     assert_eq!(state(&live), (1, 300));
 }
 
@@ -209,9 +222,16 @@ fn a_database_with_damage_further_inside_can_be_replaced() {
         bytes[3 * 4096..4 * 4096].fill(0xaa);
         fs::write(&live, &bytes).unwrap();
         let safety = folder.path().join("safety");
-        assert_eq!(replace(&live, &staged(folder.path(), "s", &archive), &safety, Duration::ZERO).unwrap(), Compared::Same);
+        assert_eq!(
+            replace(&live, &staged(folder.path(), "s", &archive), &safety, Duration::ZERO).unwrap(),
+            Compared::Same
+        );
         assert_eq!(state(&live), (2, 900));
-        assert_eq!(fs::read(&safety).unwrap()[3 * 4096..4 * 4096], bytes[3 * 4096..4 * 4096], "the safety copy is the evidence");
+        assert_eq!(
+            fs::read(&safety).unwrap()[3 * 4096..4 * 4096],
+            bytes[3 * 4096..4 * 4096],
+            "the safety copy is the evidence"
+        );
     }
 }
 

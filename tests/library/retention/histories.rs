@@ -15,8 +15,14 @@ use super::dice::{DAY, Dice, seconds};
 use super::world::World;
 
 /// The rules in order, each with a format that is equal exactly within one period.
-pub const RULES: [(&str, &str); 6] =
-    [("last", ""), ("hourly", "%Y-%m-%dT%H%:z"), ("daily", "%Y-%m-%d"), ("weekly", "%G-W%V"), ("monthly", "%Y-%m"), ("yearly", "%Y")];
+pub const RULES: [(&str, &str); 6] = [
+    ("last", ""),
+    ("hourly", "%Y-%m-%dT%H%:z"),
+    ("daily", "%Y-%m-%d"),
+    ("weekly", "%G-W%V"),
+    ("monthly", "%Y-%m"),
+    ("yearly", "%Y"),
+];
 
 pub fn reach_of(reach: &Reach, rule: &str) -> u32 {
     match rule {
@@ -123,7 +129,8 @@ pub fn history(seed: u64) -> History {
 }
 
 fn scene(dice: &mut Dice, archives: &[Snapshot], now: DateTime<Utc>, zone: Tz) -> Scene<'static> {
-    let streams: BTreeSet<&Stream> = archives.iter().flat_map(|archive| &archive.databases).map(|brief| &brief.stream).collect();
+    let streams: BTreeSet<&Stream> =
+        archives.iter().flat_map(|archive| &archive.databases).map(|brief| &brief.stream).collect();
     let some = |dice: &mut Dice, percent: u64| -> Vec<Stream> {
         streams.iter().filter(|_| dice.chance(percent)).map(|stream| (*stream).clone()).collect()
     };
@@ -132,9 +139,17 @@ fn scene(dice: &mut Dice, archives: &[Snapshot], now: DateTime<Utc>, zone: Tz) -
     let gone = if dice.chance(10) { some(dice, 50) } else { Vec::new() };
     Scene {
         scope: scope(dice, archives),
-        sealed: if dice.chance(4) { some(dice, 30).into_iter().map(|stream| stream.set).collect() } else { BTreeSet::new() },
+        sealed: if dice.chance(4) {
+            some(dice, 30).into_iter().map(|stream| stream.set).collect()
+        } else {
+            BTreeSet::new()
+        },
         youngest: dice.chance(8).then(|| TimeDelta::hours(24)),
-        shrinks_off: if dice.chance(8) { some(dice, 50).into_iter().map(|stream| stream.set).collect() } else { BTreeSet::new() },
+        shrinks_off: if dice.chance(8) {
+            some(dice, 50).into_iter().map(|stream| stream.set).collect()
+        } else {
+            BTreeSet::new()
+        },
         plain: names(archives.iter().filter(|archive| plain && archive.is_plain() && dice.chance(70))),
         condemned: names(archives.iter().filter(|archive| condemned && archive.damaged && dice.chance(70))),
         gone: gone
@@ -167,7 +182,8 @@ fn scope(dice: &mut Dice, archives: &[Snapshot]) -> Scope {
 
 pub fn reach(dice: &mut Dice) -> Reach {
     let mut count = || if dice.chance(60) { 0 } else { dice.between(1, 3) as u32 };
-    let reach = Reach { last: count(), hourly: count(), daily: count(), weekly: count(), monthly: count(), yearly: count() };
+    let reach =
+        Reach { last: count(), hourly: count(), daily: count(), weekly: count(), monthly: count(), yearly: count() };
     if reach == Reach::default() { Reach { daily: 7, weekly: 4, monthly: 12, ..reach } } else { reach }
 }
 

@@ -25,7 +25,11 @@ fn left(archives: &[Snapshot], removed: &Names) -> Vec<Snapshot> {
 /// Returns the archives that would be removed, and panics if a verdict has no reason.
 fn removed_by(decider: &Decider, history: &History, archives: &[Snapshot]) -> Names {
     let plan = decider.plan(archives, &history.scene());
-    assert!(plan.verdicts.iter().all(|verdict| !verdict.reasons.is_empty()), "seed {}: a verdict without a reason", history.seed);
+    assert!(
+        plan.verdicts.iter().all(|verdict| !verdict.reasons.is_empty()),
+        "seed {}: a verdict without a reason",
+        history.seed
+    );
     removed(&plan)
 }
 
@@ -58,7 +62,8 @@ fn assert_reasons_fit(seed: u64, plan: &Plan) {
         let texts: Vec<String> = verdict.reasons.iter().map(ToString::to_string).collect();
         let removes = ["damaged", "damaged, read again", "its database is gone"];
         let is_removal = |text: &String| {
-            removes.contains(&text.as_str()) || ["beyond ", "newer one", "older than"].iter().any(|start| text.starts_with(start))
+            removes.contains(&text.as_str())
+                || ["beyond ", "newer one", "older than"].iter().any(|start| text.starts_with(start))
         };
         let fits = texts.iter().all(|text| is_removal(text) == (verdict.action == Action::Remove));
         assert!(fits, "seed {seed}: {} {texts:?}", verdict.archive);
@@ -67,7 +72,13 @@ fn assert_reasons_fit(seed: u64, plan: &Plan) {
 
 /// Panics if a plan removes an archive that must never be removed, judged independently: only by its attributes, not by
 /// the rules.
-pub fn assert_nothing_protected(seed: u64, archives: &[Snapshot], scene: &Scene<'_>, decider: &Decider, removed: &Names) {
+pub fn assert_nothing_protected(
+    seed: u64,
+    archives: &[Snapshot],
+    scene: &Scene<'_>,
+    decider: &Decider,
+    removed: &Names,
+) {
     let store = Store::new(archives);
     let stays = |archive: &Snapshot| !removed.contains(archive.name.as_str());
     for archive in archives.iter().filter(|archive| !stays(archive)) {
@@ -89,12 +100,19 @@ pub fn assert_nothing_protected(seed: u64, archives: &[Snapshot], scene: &Scene<
                 .filter(|other| other.is_plain() == archive.is_plain() && slow::brief(other, stream).is_some())
                 .any(|other| newer(other, archive) && store.good(other, scene.now) && stays(other));
             let removes_all = gone == Some(&heirloom::retention::GoneReach::RemoveAll);
-            assert!(!newest_good || !store.good(archive, scene.now) || removes_all, "{what} the newest good one of {stream:?}");
+            assert!(
+                !newest_good || !store.good(archive, scene.now) || removes_all,
+                "{what} the newest good one of {stream:?}"
+            );
             assert!(archive.kind != Kind::Safety || removes_all || condemned, "{what} a safety backup");
         }
     }
-    let streams: BTreeSet<&Stream> =
-        archives.iter().filter(|archive| !stays(archive)).flat_map(|archive| &archive.databases).map(|brief| &brief.stream).collect();
+    let streams: BTreeSet<&Stream> = archives
+        .iter()
+        .filter(|archive| !stays(archive))
+        .flat_map(|archive| &archive.databases)
+        .map(|brief| &brief.stream)
+        .collect();
     for stream in streams.into_iter().filter(|stream| !scene.gone.contains_key(stream)) {
         assert_nothing_from_before_a_shrink(seed, &store, stream, scene, decider, removed);
     }
@@ -111,10 +129,22 @@ fn assert_nothing_from_before_a_shrink(
     removed: &Names,
 ) {
     for shrink in slow::Line::new(store, stream, false, scene).open {
-        assert!(!removed.contains(shrink.name.as_str()), "seed {seed}: {decider:?} removes the open shrink {}", shrink.name);
-        let is_before = |other: &&Snapshot| newer(shrink, other) && !slow::same(shrink, other) && slow::brief(other, stream).is_some();
-        let may_go = |archive: &&Snapshot| archive.is_plain() || archive.kind == Kind::Safety || scene.condemned.contains(&archive.name);
-        let suspects = store.all.iter().filter(is_before).filter(|archive| removed.contains(archive.name.as_str()) && !may_go(archive));
+        assert!(
+            !removed.contains(shrink.name.as_str()),
+            "seed {seed}: {decider:?} removes the open shrink {}",
+            shrink.name
+        );
+        let is_before = |other: &&Snapshot| {
+            newer(shrink, other) && !slow::same(shrink, other) && slow::brief(other, stream).is_some()
+        };
+        let may_go = |archive: &&Snapshot| {
+            archive.is_plain() || archive.kind == Kind::Safety || scene.condemned.contains(&archive.name)
+        };
+        let suspects = store
+            .all
+            .iter()
+            .filter(is_before)
+            .filter(|archive| removed.contains(archive.name.as_str()) && !may_go(archive));
         let suspects: Vec<&str> = suspects.map(|archive| archive.name.as_str()).collect();
         if suspects.is_empty() {
             continue;
@@ -125,7 +155,11 @@ fn assert_nothing_from_before_a_shrink(
         }
         let then = slow::removed(&before, decider, &Scene::new(shrink.created_at, scene.zone));
         for name in suspects {
-            assert!(then.contains(name), "seed {seed}: {decider:?} removes {name} from before the open shrink {}", shrink.name);
+            assert!(
+                then.contains(name),
+                "seed {seed}: {decider:?} removes {name} from before the open shrink {}",
+                shrink.name
+            );
         }
     }
 }
@@ -193,7 +227,12 @@ fn a_longer_reach_never_removes_more() {
         for (shorter, longer) in history.both().into_iter().zip(&longer) {
             let more = removed_by(shorter, history, &history.archives);
             let less = removed_by(longer, history, &history.archives);
-            assert!(less.is_subset(&more), "seed {}: only {longer:?} removes {:?}", history.seed, less.difference(&more));
+            assert!(
+                less.is_subset(&more),
+                "seed {}: only {longer:?} removes {:?}",
+                history.seed,
+                less.difference(&more)
+            );
         }
     });
 }
@@ -273,8 +312,10 @@ fn the_histories_cover_all_cases() {
         let wall = |archive: &Snapshot| archive.created_at.with_timezone(&scene.zone).naive_local();
         let two = |test: &dyn Fn(&Snapshot, &Snapshot) -> bool| archives.windows(2).any(|two| test(&two[0], &two[1]));
         let any = |test: &dyn Fn(&Snapshot) -> bool| archives.iter().any(test);
-        let brief = |test: &dyn Fn(&heirloom::snapshot::Brief) -> bool| any(&|archive| archive.databases.iter().any(test));
-        let streams: BTreeSet<&Stream> = archives.iter().flat_map(|archive| &archive.databases).map(|brief| &brief.stream).collect();
+        let brief =
+            |test: &dyn Fn(&heirloom::snapshot::Brief) -> bool| any(&|archive| archive.databases.iter().any(test));
+        let streams: BTreeSet<&Stream> =
+            archives.iter().flat_map(|archive| &archive.databases).map(|brief| &brief.stream).collect();
         let open = || history.rotate.plan(archives, &Scene::new(scene.now, scene.zone)).open_shrinks;
         let mut note = |what, holds| *found.entry(what).or_default() += usize::from(holds);
         note("equal times", two(&|a, b| a.created_at == b.created_at));
@@ -284,7 +325,8 @@ fn the_histories_cover_all_cases() {
         note("safety backups alone", archives.iter().all(|archive| archive.kind == Kind::Safety));
         note("pre-update", any(&|archive| archive.kind == Kind::PreUpdate));
         note("several hosts", two(&|a, b| a.host != b.host));
-        let under = |folder: &str| streams.iter().any(|stream| stream.path().is_some_and(|path| path.starts_with(folder)));
+        let under =
+            |folder: &str| streams.iter().any(|stream| stream.path().is_some_and(|path| path.starts_with(folder)));
         note("several paths", under("/srv/one") && under("/srv/two"));
         note("streams by file", brief(&|brief| brief.stream.file.is_some()));
         note("several files in a stream", {
@@ -293,7 +335,10 @@ fn the_histories_cover_all_cases() {
             };
             streams.iter().any(|stream| files(stream).len() > 1)
         });
-        note("a set that changed", two(&|a, b| a.set == b.set && a.host == b.host && a.set_databases != b.set_databases));
+        note(
+            "a set that changed",
+            two(&|a, b| a.set == b.set && a.host == b.host && a.set_databases != b.set_databases),
+        );
         note("partial archives", any(&|archive| archive.databases.len() < archive.set_databases.len()));
         note("plain files", any(&Snapshot::is_plain));
         note("plain files included", !scene.plain.is_empty());
@@ -311,7 +356,8 @@ fn the_histories_cover_all_cases() {
         note(
             "a scope with a part of an archive",
             any(&|archive| {
-                let covered = archive.databases.iter().filter(|brief| slow::covers(&scene.scope, &brief.stream)).count();
+                let covered =
+                    archive.databases.iter().filter(|brief| slow::covers(&scene.scope, &brief.stream)).count();
                 covered > 0 && covered < archive.databases.len()
             }),
         );

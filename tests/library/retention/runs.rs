@@ -111,7 +111,11 @@ fn rotating_after_every_backup_has_the_same_result_as_rotating_once() {
         }
         let gone = removed(&decider.plan(&existing, &end));
         let names = |archives: &[Snapshot], gone: &BTreeSet<String>| -> BTreeSet<String> {
-            archives.iter().map(|archive| archive.name.as_str().to_owned()).filter(|name| !gone.contains(name)).collect()
+            archives
+                .iter()
+                .map(|archive| archive.name.as_str().to_owned())
+                .filter(|name| !gone.contains(name))
+                .collect()
         };
         let often = names(&existing, &gone);
         let once = names(&archives, &removed(&decider.plan(&archives, &end)));
@@ -135,14 +139,20 @@ fn rotating_after_every_backup_has_the_same_result_as_rotating_once() {
 }
 
 fn class(archives: &[Snapshot], decider: &Decider) -> Class {
-    let briefs = || archives.iter().filter(|archive| archive.kind != Kind::Safety).flat_map(|archive| &archive.databases);
+    let briefs =
+        || archives.iter().filter(|archive| archive.kind != Kind::Safety).flat_map(|archive| &archive.databases);
     let is_shrink = |brief: &heirloom::snapshot::Brief| {
         let after = brief.bytes.map(|bytes| Extent { rows: brief.rows, bytes });
-        brief.previous.zip(after).is_some_and(|(before, after)| heirloom::retention::fell_from(&before, &after).is_some())
+        brief
+            .previous
+            .zip(after)
+            .is_some_and(|(before, after)| heirloom::retention::fell_from(&before, &after).is_some())
     };
     Class {
         shrinks: briefs().any(is_shrink),
-        files: briefs().any(|a| a.file.is_some() && briefs().any(|b| a.stream == b.stream && b.file.is_some() && a.file != b.file)),
+        files: briefs().any(|a| {
+            a.file.is_some() && briefs().any(|b| a.stream == b.stream && b.file.is_some() && a.file != b.file)
+        }),
         clock_back: !archives.is_sorted_by_key(|archive| archive.created_at),
         sized: matches!(decider, Decider::Cleanup(Limits { max_size: Some(_), .. })),
     }

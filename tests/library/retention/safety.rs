@@ -16,12 +16,24 @@ use super::slow::{Store, brief, in_a_burst};
 
 type Names = BTreeSet<String>;
 
-fn thinned(archives: &[Snapshot], streams: &[Stream], last: u32, now: chrono::DateTime<chrono::Utc>, zone: Tz) -> Names {
+fn thinned(
+    archives: &[Snapshot],
+    streams: &[Stream],
+    last: u32,
+    now: chrono::DateTime<chrono::Utc>,
+    zone: Tz,
+) -> Names {
     superfluous_safety(archives, streams, last, now, zone).into_iter().map(|name| name.as_str().to_owned()).collect()
 }
 
 /// The slow second implementation.
-fn expected(archives: &[Snapshot], streams: &[Stream], last: u32, now: chrono::DateTime<chrono::Utc>, zone: Tz) -> Names {
+fn expected(
+    archives: &[Snapshot],
+    streams: &[Stream],
+    last: u32,
+    now: chrono::DateTime<chrono::Utc>,
+    zone: Tz,
+) -> Names {
     let store = Store::new(archives);
     let is_safety = |archive: &&Snapshot| archive.kind == Kind::Safety && !archive.is_plain();
     let is_needed = |archive: &Snapshot, stream: &Stream| {
@@ -41,7 +53,10 @@ fn expected(archives: &[Snapshot], streams: &[Stream], last: u32, now: chrono::D
             && !store.pinned(archive)
             && !store.held(archive)
             && archive.created_at <= now
-            && archive.databases.iter().all(|brief| streams.contains(&brief.stream) && !is_needed(archive, &brief.stream))
+            && archive
+                .databases
+                .iter()
+                .all(|brief| streams.contains(&brief.stream) && !is_needed(archive, &brief.stream))
     };
     archives.iter().filter(goes).map(|archive| archive.name.as_str().to_owned()).collect()
 }
@@ -61,7 +76,8 @@ fn each_with_streams(mut test: impl FnMut(u64, &[Snapshot], &[Stream], u32, chro
         let one = dice.pick(&archives);
         let mut streams: Vec<Stream> = one.databases.iter().map(|brief| brief.stream.clone()).collect();
         if dice.chance(30) {
-            streams = archives.iter().flat_map(|archive| &archive.databases).map(|brief| brief.stream.clone()).collect();
+            streams =
+                archives.iter().flat_map(|archive| &archive.databases).map(|brief| brief.stream.clone()).collect();
         }
         let last = dice.pick(&[1, 2, 5]);
         test(history.seed, &archives, &streams, last, history.scene.now, history.scene.zone);
@@ -73,13 +89,24 @@ fn only_archives_that_no_stream_needs_are_superfluous() {
     let mut count = 0;
     each_with_streams(|seed, archives, streams, last, now, zone| {
         let superfluous = thinned(archives, streams, last, now, zone);
-        assert_eq!(superfluous, expected(archives, streams, last, now, zone), "seed {seed}: the last {last}, {streams:?}");
+        assert_eq!(
+            superfluous,
+            expected(archives, streams, last, now, zone),
+            "seed {seed}: the last {last}, {streams:?}"
+        );
         count += superfluous.len();
         for archive in archives.iter().filter(|archive| superfluous.contains(archive.name.as_str())) {
-            assert!(archive.kind == Kind::Safety && !archive.pinned && !archive.held && !archive.is_plain(), "seed {seed}");
-            assert!(archive.databases.iter().all(|brief| streams.contains(&brief.stream)), "seed {seed}: of another stream");
+            assert!(
+                archive.kind == Kind::Safety && !archive.pinned && !archive.held && !archive.is_plain(),
+                "seed {seed}"
+            );
+            assert!(
+                archive.databases.iter().all(|brief| streams.contains(&brief.stream)),
+                "seed {seed}: of another stream"
+            );
         }
-        let left: Vec<Snapshot> = archives.iter().filter(|archive| !superfluous.contains(archive.name.as_str())).cloned().collect();
+        let left: Vec<Snapshot> =
+            archives.iter().filter(|archive| !superfluous.contains(archive.name.as_str())).cloned().collect();
         assert_eq!(thinned(&left, streams, last, now, zone), Names::new(), "seed {seed}: a second run removes more");
         assert_bounded(seed, &left, streams, last, now, zone);
     });
@@ -88,16 +115,31 @@ fn only_archives_that_no_stream_needs_are_superfluous() {
 }
 
 /// A single stream is left with no more than the last few archives and one for every hour of 14 days.
-fn assert_bounded(seed: u64, left: &[Snapshot], streams: &[Stream], last: u32, now: chrono::DateTime<chrono::Utc>, zone: Tz) {
+fn assert_bounded(
+    seed: u64,
+    left: &[Snapshot],
+    streams: &[Stream],
+    last: u32,
+    now: chrono::DateTime<chrono::Utc>,
+    zone: Tz,
+) {
     let store = Store::new(left);
     for stream in streams {
         let counts = |archive: &&Snapshot| {
-            archive.kind == Kind::Safety && archive.created_at <= now && !archive.damaged && store.is_first(archive) && !archive.is_plain()
+            archive.kind == Kind::Safety
+                && archive.created_at <= now
+                && !archive.damaged
+                && store.is_first(archive)
+                && !archive.is_plain()
         };
         let alone = |archive: &&Snapshot| archive.databases.len() == 1 && archive.databases[0].stream == *stream;
         let unmarked = |archive: &&Snapshot| !store.pinned(archive) && !store.held(archive) && !store.damaged(archive);
-        let old =
-            left.iter().filter(counts).filter(alone).filter(unmarked).filter(|archive| now - archive.created_at > TimeDelta::days(15));
+        let old = left
+            .iter()
+            .filter(counts)
+            .filter(alone)
+            .filter(unmarked)
+            .filter(|archive| now - archive.created_at > TimeDelta::days(15));
         assert!(old.count() <= last as usize, "seed {seed}: old ones of {stream:?} are kept in {zone}");
     }
 }

@@ -93,12 +93,20 @@ pub fn removed(all: &[Snapshot], decider: &Decider, scene: &Scene<'_>) -> BTreeS
     let store = Store::new(all);
     let mut needed: BTreeSet<&str> = BTreeSet::new();
     let mut shrinks: BTreeSet<&str> = BTreeSet::new();
-    let streams: BTreeSet<&Stream> = all.iter().flat_map(|archive| &archive.databases).map(|brief| &brief.stream).collect();
+    let streams: BTreeSet<&Stream> =
+        all.iter().flat_map(|archive| &archive.databases).map(|brief| &brief.stream).collect();
     for stream in streams {
         for plain in [false, true].into_iter().filter(|plain| !plain || !scene.plain.is_empty()) {
             let line = Line::new(&store, stream, plain, scene);
-            needed.extend(line.archives.iter().filter(|archive| line.needs(archive, decider)).map(|archive| archive.name.as_str()));
-            let is_shrink = |archive: &&&Snapshot| line.open.iter().any(|open| same(open, archive)) || line.is_recent_recovery(archive);
+            needed.extend(
+                line.archives
+                    .iter()
+                    .filter(|archive| line.needs(archive, decider))
+                    .map(|archive| archive.name.as_str()),
+            );
+            let is_shrink = |archive: &&&Snapshot| {
+                line.open.iter().any(|open| same(open, archive)) || line.is_recent_recovery(archive)
+            };
             shrinks.extend(line.archives.iter().filter(is_shrink).map(|archive| archive.name.as_str()));
         }
     }
@@ -106,7 +114,8 @@ pub fn removed(all: &[Snapshot], decider: &Decider, scene: &Scene<'_>) -> BTreeS
         let copies = || store.copies(archive);
         let covered = archive.databases.iter().filter(|brief| covers(&scene.scope, &brief.stream)).count();
         let said = |names: &BTreeSet<&str>| copies().any(|copy| names.contains(copy.name.as_str()));
-        let all_gone = archive.databases.iter().all(|brief| scene.gone.get(&brief.stream) == Some(&GoneReach::RemoveAll));
+        let all_gone =
+            archive.databases.iter().all(|brief| scene.gone.get(&brief.stream) == Some(&GoneReach::RemoveAll));
         let stays = archive.is_plain() && !scene.plain.contains(&archive.name)
             || covered < archive.databases.len()
             || store.pinned(archive)
@@ -142,9 +151,11 @@ impl<'a> Line<'a> {
                 && brief(archive, stream).is_some()
                 && store.is_first(archive)
         };
-        let mut line = Self { store, stream, archives: store.all.iter().filter(counts).collect(), scene, open: Vec::new() };
+        let mut line =
+            Self { store, stream, archives: store.all.iter().filter(counts).collect(), scene, open: Vec::new() };
         // Newest first, because archives after an open shrink do not matter for those before it.
-        let mut left: Vec<&Snapshot> = line.archives.iter().copied().filter(|archive| line.lost(archive).is_some()).collect();
+        let mut left: Vec<&Snapshot> =
+            line.archives.iter().copied().filter(|archive| line.lost(archive).is_some()).collect();
         while !left.is_empty() {
             let newest = (0..left.len()).find(|&this| !left.iter().any(|other| newer(other, left[this]))).unwrap();
             let shrink = left.swap_remove(newest);
@@ -174,11 +185,13 @@ impl<'a> Line<'a> {
     fn came_back(&self, shrink: &'a Snapshot) -> bool {
         let before = self.lost(shrink).unwrap();
         let alone = |later: &&&Snapshot| !self.open.iter().any(|open| newer(open, shrink) && !newer(open, later));
-        self.archives.iter().filter(|later| newer(later, shrink) && !self.store.damaged(later)).filter(alone).any(|later| {
-            let brief = self.brief(later);
-            brief.bytes.is_some_and(|bytes| half_again(Extent { rows: brief.rows, bytes }, before))
-                || self.lost(later).is_none() && brief.previous.is_some_and(|previous| half_again(previous, before))
-        })
+        self.archives.iter().filter(|later| newer(later, shrink) && !self.store.damaged(later)).filter(alone).any(
+            |later| {
+                let brief = self.brief(later);
+                brief.bytes.is_some_and(|bytes| half_again(Extent { rows: brief.rows, bytes }, before))
+                    || self.lost(later).is_none() && brief.previous.is_some_and(|previous| half_again(previous, before))
+            },
+        )
     }
 
     fn is_recent_recovery(&self, shrink: &'a Snapshot) -> bool {
@@ -196,7 +209,8 @@ impl<'a> Line<'a> {
         let open = &self.open;
         // A damaged archive is judged as if all were good, a good one as if there were no damaged ones.
         let with_damaged = self.store.damaged(archive);
-        let world: Vec<&Snapshot> = self.archives.iter().copied().filter(|other| with_damaged || !self.store.damaged(other)).collect();
+        let world: Vec<&Snapshot> =
+            self.archives.iter().copied().filter(|other| with_damaged || !self.store.damaged(other)).collect();
         // Whether an open shrink is between them: the archives before it, and the shrink with those after it, are
         // judged separately.
         let apart = |a: &Snapshot, b: &Snapshot| {
@@ -221,7 +235,9 @@ impl<'a> Line<'a> {
         let counted: Vec<&Snapshot> = peers.iter().copied().filter(|other| !self.store.pinned(other)).collect();
         let by_rules = counted.iter().any(|other| same(other, archive))
             && match decider {
-                Decider::Rotate(reach) => rotated(&counted, |rule| reach_of(reach, rule), self.scene.zone).contains(archive.name.as_str()),
+                Decider::Rotate(reach) => {
+                    rotated(&counted, |rule| reach_of(reach, rule), self.scene.zone).contains(archive.name.as_str())
+                }
                 Decider::Cleanup(limits) => within(archive, &counted, limits, now),
             };
         // Separately as of each later open shrink, and as of now.
@@ -279,12 +295,15 @@ fn rotated(counted: &[&Snapshot], count: impl Fn(&str) -> u32, zone: Tz) -> BTre
         let candidates: Vec<(&Snapshot, String)> = counted.iter().map(|archive| (*archive, key(archive))).collect();
         let mut firsts: Vec<&Snapshot> = candidates
             .iter()
-            .filter(|(archive, key)| !candidates.iter().any(|(other, other_key)| other_key == key && newer(other, archive)))
+            .filter(|(archive, key)| {
+                !candidates.iter().any(|(other, other_key)| other_key == key && newer(other, archive))
+            })
             .map(|(archive, _)| *archive)
             .collect();
         let mut left = count(rule);
         while left > 0 && !firsts.is_empty() {
-            let newest = (0..firsts.len()).find(|&this| !firsts.iter().any(|other| newer(other, firsts[this]))).unwrap();
+            let newest =
+                (0..firsts.len()).find(|&this| !firsts.iter().any(|other| newer(other, firsts[this]))).unwrap();
             let archive = firsts.swap_remove(newest);
             if kept.insert(archive.name.as_str().to_owned()) {
                 left -= 1;
@@ -298,5 +317,7 @@ fn within(archive: &Snapshot, counted: &[&Snapshot], limits: &Limits, now: DateT
     let young = limits.max_age.is_none_or(|age| now - archive.created_at <= TimeDelta::from_std(age).unwrap());
     let ahead: Vec<&&Snapshot> = counted.iter().filter(|other| newer(other, archive)).collect();
     let bytes: u64 = ahead.iter().map(|other| other.bytes).sum::<u64>() + archive.bytes;
-    young && limits.keep.is_none_or(|keep| ahead.len() < keep as usize) && limits.max_size.is_none_or(|most| bytes <= most)
+    young
+        && limits.keep.is_none_or(|keep| ahead.len() < keep as usize)
+        && limits.max_size.is_none_or(|most| bytes <= most)
 }

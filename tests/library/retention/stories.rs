@@ -75,7 +75,8 @@ fn losing_a_third_every_hour_is_detected() {
     let made = hourly(&[10_000, 7000, 4900, 3430, 2401, 1680]);
     let plan = keep(1).plan(&made, &Scene::new(at(5), Tz::UTC));
     // 4,900 is less than half of 10,000, and 2,401 less than half of 4,900: each starts a new comparison.
-    let shrinks: Vec<i64> = plan.open_shrinks.iter().map(|shrink| (shrink.created_at - utc(NOON)).num_hours()).collect();
+    let shrinks: Vec<i64> =
+        plan.open_shrinks.iter().map(|shrink| (shrink.created_at - utc(NOON)).num_hours()).collect();
     assert_eq!(shrinks, [4, 2]);
     assert_eq!(hours(&plan), [5, 4, 3, 2, 1]);
 }
@@ -85,7 +86,10 @@ fn recovered_rows_close_a_shrink_which_is_kept_for_30_days() {
     let made = hourly(&[10_000, 9000, 100, 9000, 9500]);
     let plan = |at| keep(1).plan(&made, &Scene::new(at, Tz::UTC));
     assert_eq!(hours(&plan(at(4))), [4, 2, 1]);
-    assert_eq!((reasons(&plan(at(4)), 2), reasons(&plan(at(4)), 1)), (vec![Reason::RecentShrink], vec![Reason::BeforeShrink]));
+    assert_eq!(
+        (reasons(&plan(at(4)), 2), reasons(&plan(at(4)), 1)),
+        (vec![Reason::RecentShrink], vec![Reason::BeforeShrink])
+    );
     assert_eq!(hours(&plan(at(2) + TimeDelta::days(30))), [4]);
     assert_eq!(plan(at(4)).open_shrinks, []);
 

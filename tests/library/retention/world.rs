@@ -155,7 +155,12 @@ impl World {
     fn settle_app(&mut self, host: &str, folder: &str, set: &str, is_old_tool: bool) {
         let names: &[&str] = if set == "blog" { &["users"] } else { &["orders", "users"] };
         let databases = names.iter().map(|name| self.database(folder, name, is_old_tool)).collect();
-        self.apps.push(App { host: HostLabel::new(host).unwrap(), set: Name::new(set).unwrap(), databases, is_old_tool });
+        self.apps.push(App {
+            host: HostLabel::new(host).unwrap(),
+            set: Name::new(set).unwrap(),
+            databases,
+            is_old_tool,
+        });
     }
 
     fn database(&mut self, folder: &str, name: &str, is_old_tool: bool) -> Database {
@@ -190,11 +195,16 @@ impl World {
         let number = self.dice.index(self.apps.len());
         self.change(number);
         let is_partial = self.dice.chance(self.troubles.sets);
-        let kind = if self.dice.chance(self.troubles.kinds) { self.dice.pick(&[Kind::PreUpdate, Kind::Safety]) } else { Kind::Manual };
+        let kind = if self.dice.chance(self.troubles.kinds) {
+            self.dice.pick(&[Kind::PreUpdate, Kind::Safety])
+        } else {
+            Kind::Manual
+        };
         let app = &self.apps[number];
         let only = is_partial.then(|| self.dice.index(app.databases.len()));
         let brief = |database: &Database| {
-            let place = if app.is_old_tool { Place::Name(database.name.clone()) } else { Place::Path(database.path.clone()) };
+            let place =
+                if app.is_old_tool { Place::Name(database.name.clone()) } else { Place::Path(database.path.clone()) };
             let stream = Stream { set: app.set.clone(), host: app.host.clone(), place, file: None };
             let before = lineage::before(&self.store, &stream, &database.name, database.file.as_ref(), self.clock);
             Brief {
@@ -235,7 +245,8 @@ impl World {
             match app.databases.iter().position(|database| database.name.as_str() == "logs") {
                 Some(index) => drop(app.databases.remove(index)),
                 None => {
-                    let (folder, is_old_tool) = (app.databases[0].path.rsplit_once('/').unwrap().0.to_owned(), app.is_old_tool);
+                    let (folder, is_old_tool) =
+                        (app.databases[0].path.rsplit_once('/').unwrap().0.to_owned(), app.is_old_tool);
                     let logs = self.database(&folder, "logs", is_old_tool);
                     self.apps[number].databases.push(logs);
                 }
@@ -295,7 +306,14 @@ impl World {
         let brief = Brief::simulated(&set, &host, &Name::new(self.dice.pick(&["orders", "users"])).unwrap());
         let name = ArchiveName::automatic(&set, self.clock, ".db");
         let databases = vec![brief];
-        let mut plain = Snapshot { name, host, origin: Origin::Plain, databases, bytes: 500, ..Snapshot::simulated(&set, self.clock) };
+        let mut plain = Snapshot {
+            name,
+            host,
+            origin: Origin::Plain,
+            databases,
+            bytes: 500,
+            ..Snapshot::simulated(&set, self.clock)
+        };
         self.free_name(&mut plain);
         self.put(plain);
     }
