@@ -1,4 +1,4 @@
-//! The parts of an archive: one member, a whole archive written and read, and its metadata.
+//! Benchmarks of archives: one member, writing and reading a whole archive, and its metadata.
 
 #![allow(missing_docs, clippy::unwrap_used, reason = "a benchmark may end in a panic")]
 
@@ -19,7 +19,7 @@ use heirloom::progress::Silent;
 use heirloom::store::ReadAt;
 use rusqlite::Connection;
 
-/// About the size of the database, in bytes.
+/// The approximate size of the database, in bytes.
 const DATABASE_BYTES: u64 = 32 << 20;
 
 struct Bytes(Vec<u8>);
@@ -37,16 +37,18 @@ impl ReadAt for Bytes {
     }
 }
 
-/// Makes a database of rows that are neither noise nor all the same.
+/// Creates a database whose rows are neither noise nor all the same.
 fn database() -> File {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("bench.db");
     Connection::open(&path)
         .unwrap()
         .execute_batch(&format!(
-            "PRAGMA journal_mode=off; PRAGMA synchronous=off; CREATE TABLE log(id INTEGER PRIMARY KEY, at TEXT, who TEXT, data BLOB);
+            "PRAGMA journal_mode=off; PRAGMA synchronous=off; CREATE TABLE log(id INTEGER PRIMARY KEY, at TEXT, who \
+             TEXT, data BLOB);
             WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {})
-            INSERT INTO log SELECT i, datetime(1700000000 + i * 37, 'unixepoch'), 'user-' || (i * 7919 % 5003), randomblob(40) || zeroblob(20) FROM n;",
+            INSERT INTO log SELECT i, datetime(1700000000 + i * 37, 'unixepoch'), 'user-' || (i * 7919 % 5003), \
+            randomblob(40) || zeroblob(20) FROM n;",
             DATABASE_BYTES / 100
         ))
         .unwrap();
@@ -54,15 +56,23 @@ fn database() -> File {
 }
 
 fn metadata(tables: usize, bytes: u64, digest: &str) -> Metadata {
-    let tables: Vec<_> = (0..tables).map(|number| serde_json::json!({"name": format!("table_{number}"), "rows": number * 1000})).collect();
+    let tables: Vec<_> = (0..tables)
+        .map(|number| serde_json::json!({"name": format!("table_{number}"), "rows": number * 1000}))
+        .collect();
     serde_json::from_value(serde_json::json!({
-        "format": 1, "backup_name": "bench_20250804T163829Z", "created_at": "2025-08-04T16:38:29.591353Z", "version": "0.1.0",
-        "set": "bench", "kind": "manual", "host": "api-1", "note": null, "consistent_set": true, "includes": {"bench": true},
+        "format": 1, "backup_name": "bench_20250804T163829Z", "created_at": "2025-08-04T16:38:29.591353Z",
+        "version": "0.1.0",
+        "set": "bench", "kind": "manual", "host": "api-1", "note": null, "consistent_set": true,
+        "includes": {"bench": true},
         "databases": [{
-            "name": "bench", "file": "bench.db", "source": "/app/bench.db", "bytes": bytes, "sha256": digest, "page_size": 4096,
-            "page_count": bytes / 4096, "freelist_count": 0, "encoding": "UTF-8", "journal_mode": "wal", "auto_vacuum": "none",
-            "application_id": 0, "user_version": 7, "schema_sha256": digest, "sqlite_version": "3.54.1", "integrity": "ok", "findings": [],
-            "foreign_key_violations": 0, "vacuumed": false, "table_count": tables.len(), "index_count": 0, "trigger_count": 0,
+            "name": "bench", "file": "bench.db", "source": "/app/bench.db", "bytes": bytes,
+            "sha256": digest, "page_size": 4096,
+            "page_count": bytes / 4096, "freelist_count": 0, "encoding": "UTF-8", "journal_mode": "wal",
+            "auto_vacuum": "none",
+            "application_id": 0, "user_version": 7, "schema_sha256": digest, "sqlite_version": "3.54.1",
+            "integrity": "ok", "findings": [],
+            "foreign_key_violations": 0, "vacuumed": false, "table_count": tables.len(), "index_count": 0,
+            "trigger_count": 0,
             "view_count": 0, "tables": tables
         }]
     }))
@@ -74,8 +84,13 @@ fn write(source: &File, level: u8, threads: NonZeroUsize) -> File {
     let bytes = source.metadata().unwrap().len();
     let draft = metadata(10, bytes, &"0".repeat(64));
     let options = WriteOptions { compression: Compression::Gzip(level), threads };
-    let mut writer =
-        Writer::create(FileSink::new(file.try_clone().unwrap()), &options, DateTime::<Utc>::UNIX_EPOCH, metadata_room(&draft)).unwrap();
+    let mut writer = Writer::create(
+        FileSink::new(file.try_clone().unwrap()),
+        &options,
+        DateTime::<Utc>::UNIX_EPOCH,
+        metadata_room(&draft),
+    )
+    .unwrap();
     let digest = writer.add_database("bench.db", source, bytes, &Silent).unwrap();
     writer.finish(&metadata(10, bytes, &digest.to_string())).unwrap().sync().unwrap();
     file
@@ -97,7 +112,9 @@ fn benches(criterion: &mut Criterion) {
             bencher.iter(|| compressor.deflate_compress(black_box(&block), &mut packed).unwrap())
         });
     }
-    let length = libdeflater::Compressor::new(libdeflater::CompressionLvl::new(5).unwrap()).deflate_compress(&block, &mut packed).unwrap();
+    let length = libdeflater::Compressor::new(libdeflater::CompressionLvl::new(5).unwrap())
+        .deflate_compress(&block, &mut packed)
+        .unwrap();
     let mut decompressor = libdeflater::Decompressor::new();
     group.bench_function("inflate", |bencher| {
         bencher.iter(|| decompressor.deflate_decompress(black_box(&packed[..length]), &mut block).unwrap())
@@ -107,20 +124,25 @@ fn benches(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("archive");
     group.sample_size(10).throughput(Throughput::Bytes(bytes));
     for count in [1, 2] {
-        group.bench_function(format!("write, {count} threads"), |bencher| bencher.iter(|| write(&source, DEFAULT_LEVEL, threads(count))));
+        group.bench_function(format!("write, {count} threads"), |bencher| {
+            bencher.iter(|| write(&source, DEFAULT_LEVEL, threads(count)))
+        });
     }
     let file = write(&source, DEFAULT_LEVEL, threads(2));
     let mut archive = vec![0; file.metadata().unwrap().len() as usize];
     file.read_exact_at(&mut archive, 0).unwrap();
     let archive = Arc::new(Bytes(archive));
-    let open = || Opener::new(chrono_tz::UTC).open(archive.clone(), "bench.tar.gz", DateTime::<Utc>::UNIX_EPOCH).unwrap();
+    let open =
+        || Opener::new(chrono_tz::UTC).open(archive.clone(), "bench.tar.gz", DateTime::<Utc>::UNIX_EPOCH).unwrap();
     for count in [1, 2] {
         group.bench_function(format!("read, {count} threads"), |bencher| {
             bencher.iter(|| open().read_through(threads(count), &Silent).unwrap())
         });
     }
     let target = tempfile::tempfile().unwrap();
-    group.bench_function("unpack, 2 threads", |bencher| bencher.iter(|| open().unpack(&[(0, &target)], threads(2), &Silent).unwrap()));
+    group.bench_function("unpack, 2 threads", |bencher| {
+        bencher.iter(|| open().unpack(&[(0, &target)], threads(2), &Silent).unwrap())
+    });
     group.finish();
 
     criterion.bench_function("open", |bencher| bencher.iter(open));

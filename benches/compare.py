@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""Compare heirloom with what people use instead, in one interleaved run.
+"""Compare heirloom with its alternatives, in one interleaved run.
 
   compare.py --bin target/release/heirloom --work DIR [--size 1G] [--rounds 5] [--parts backup,again,restore,verify,many]
 
-Every row of a part runs once per round, in turn (A B C A B C ...), after one round that does not count. Wall
+Every row of a part runs once per round, in turn (A B C A B C ...), after a warm-up round. Wall
 and CPU seconds (user + system of the whole process tree) and the largest resident set of one process come from
 the operating system's own accounting. All rows end with their data on disk where the tool offers it (sync).
-Before each row a file of twice the size of the database is written and removed: under a hypervisor the first use of memory costs
-seconds per GB, and rows that find none but such memory would lose to those that follow a row which has just freed some.
+Before each row, a file of twice the size of the database is written and removed: under a hypervisor the first use of
+memory costs seconds per GB, and a row with only unused memory would be slower than one after a row that freed some.
 Prints a Markdown table per part: median, minimum and maximum, and the ratio to the first row, round by round.
 """
 import argparse
@@ -18,7 +18,7 @@ import subprocess
 import sys
 import time
 
-# Stores are made again and again at the same path: nothing may remember them.
+# Stores are repeatedly recreated at the same path: nothing may record them.
 os.environ["HEIRLOOM_STATE_DIR"] = "/dev/null/none"
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -56,7 +56,7 @@ class Row:
 
 
 def warm(work):
-    """Lets the kernel hold free memory that was in use a moment ago."""
+    """Gives the kernel free memory that was in use a moment ago."""
     path, block = os.path.join(work, "warm"), b"x" * (1 << 20)
     with open(path, "wb") as file:
         for _ in range(2 * os.path.getsize(os.path.join(work, "c.db")) // len(block)):
@@ -178,7 +178,7 @@ def main():
     parser.add_argument("--size", default="1G")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--parts", default="backup,again,restore,verify,many")
-    parser.add_argument("--rows", default="", help="only rows whose names hold one of these, besides the first of each part")
+    parser.add_argument("--rows", default="", help="only rows whose names contain one of these, and the first of each part")
     args = parser.parse_args()
     WANTED[:] = args.rows.split(",")
     binary, work, parts = os.path.abspath(args.bin), os.path.abspath(args.work), args.parts.split(",")

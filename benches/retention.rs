@@ -1,6 +1,6 @@
 //! How long a plan takes: ten thousand hourly archives, in one group and in five hundred.
 
-#![allow(missing_docs, reason = "the macros of criterion write functions without")]
+#![allow(missing_docs, reason = "criterion's macros generate undocumented functions")]
 
 use std::hint::black_box;
 
@@ -27,8 +27,9 @@ fn plan(criterion: &mut Criterion) {
     for groups in [1, 500] {
         let archives = archives(end, groups);
         let name = format!("plan of 10000 archives in {groups} groups");
-        criterion
-            .bench_function(&name, |bencher| bencher.iter(|| retention.plan(black_box(&archives), &Scene::new(end, Tz::Europe__Berlin))));
+        criterion.bench_function(&name, |bencher| {
+            bencher.iter(|| retention.plan(black_box(&archives), &Scene::new(end, Tz::Europe__Berlin)))
+        });
     }
 }
 

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""What a backup costs a process that goes on writing: commits per second and how long each took, beside nothing, `cp`, and heirloom.
+"""The cost of a backup for a process that keeps writing: commits per second and how long each took, alone, beside `cp`, and beside heirloom.
 
   writers.py --bin target/release/heirloom --work DIR [--rounds 3]
 
-DIR holds c.db, as compare.py leaves it. One process commits a row, waits 2 ms, and commits again; only commits that began while the
-other command ran are counted. The rows of a mode run in turn. `cp` is repeated for as long as a backup takes. Memory is warmed
-before each as in compare.py. Prints a Markdown table for WAL and for rollback mode, and how long the raw copy takes: the bound for
-the longest wait in rollback mode.
+DIR holds c.db, as compare.py leaves it. One process commits a row, waits 2 ms, and commits again; only commits that started while the
+other command ran are counted. The rows of a mode run in turn. `cp` is repeated for the duration of a backup. Memory is warmed
+before each as in compare.py. Prints a Markdown table for WAL and for rollback mode, and how long the raw copy takes, which is
+the bound for the longest wait in rollback mode.
 """
 import argparse
 import os
@@ -17,7 +17,7 @@ import subprocess
 import sys
 import time
 
-# Stores are made again and again at the same path: nothing may remember them.
+# Stores are repeatedly recreated at the same path: nothing may record them.
 os.environ["HEIRLOOM_STATE_DIR"] = "/dev/null/none"
 
 from compare import warm
@@ -40,7 +40,7 @@ while os.getppid() == parent:
 
 
 def beside(work, command, seconds):
-    """Runs the command next to a writer; returns for how long, and what every commit took."""
+    """Runs the command next to a writer; returns its duration, and that of every commit."""
     log = os.path.join(work, "writes.log")
     writer = subprocess.Popen([sys.executable, "-c", WRITER, os.path.join(work, "w.db"), log])
     try:
@@ -64,7 +64,7 @@ def beside(work, command, seconds):
 
 
 def remove(work):
-    """Removes what a writer was killed over: a new w.db must not meet the -wal of an old one."""
+    """Removes the files of a killed writer: a new w.db must not be combined with the -wal of an old one."""
     for name in ("w.db", "w.db-wal", "w.db-shm", "w.db-journal", "w.copy", "writes.log"):
         if os.path.exists(os.path.join(work, name)):
             os.remove(os.path.join(work, name))

@@ -52,7 +52,7 @@ fail() {
 engine=${CONTAINER_ENGINE:-docker}
 container=''
 
-# Takes arguments from the front and appends those for `heirloom backup` at the end, so that blanks in them survive.
+# Takes arguments from the front and appends those for `heirloom backup` at the end, so that blanks in them are preserved.
 left=$#
 while [ "$left" -gt 0 ]; do
     argument=$1
@@ -99,11 +99,11 @@ while [ "$left" -gt 0 ]; do
 done
 
 if [ -t 2 ]; then
-    # At a terminal only, so that cron has nothing to mail.
+    # Only at a terminal, so that cron has nothing to mail.
     printf '%sbacking up%s%s\n' "$bold" "${container:+ inside $container}" "$plain" >&2
     set -- "$@" --verbose
 fi
-# heirloom checks the values, and its exit code is that of the script.
+# heirloom checks the values, and its exit code becomes that of the script.
 if [ -n "$container" ]; then
     exec "$engine" exec "$container" heirloom backup "$@"
 fi

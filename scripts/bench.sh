@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Builds the release binary and compares it with what people use instead, interleaved, in one run.
-#   scripts/bench.sh                 databases of 1 GB, 100 MB and 10 MB, 5 rounds, all parts, and a writer beside backups (an hour)
+# Builds the release binary and compares it with its alternatives, interleaved, in one run.
+#   scripts/bench.sh                 databases of 1 GB, 100 MB and 10 MB, 5 rounds, all parts, and a writer during backups (an hour)
 #   scripts/bench.sh --size 100M --rounds 3 --parts backup,restore
-# Tools that are not installed are left out. The databases stay in $HEIRLOOM_BENCH (default: a folder in $TMPDIR).
+# Tools that are not installed are skipped. The databases stay in $HEIRLOOM_BENCH (default: a folder in $TMPDIR).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 case "${1:-}" in

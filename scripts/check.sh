@@ -3,8 +3,8 @@
 #   scripts/check.sh --fast     format, lints as errors, documentation, layers (30 s after a first build)
 #   scripts/check.sh --quick    the same, and all tests but the long ones (2 minutes)
 #   scripts/check.sh            everything (25 minutes on two processors)
-# What the tests need is installed first, or named: scripts/install-test-tools.sh. Tests that do not run are listed at the end; with
-# CI=true they fail.
+# The programs that the tests need are installed first, or listed: scripts/install-test-tools.sh. Skipped tests are listed at the end;
+# with CI=true they fail.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -14,7 +14,7 @@ case "$gear" in
 *) sed -n '2,7s/^# //p' "$0"; exit 2 ;;
 esac
 
-# Harnesses, thousands of histories, hundreds of simulated days, writers and readers for seconds: only `everything` runs them.
+# Only `everything` runs these: harnesses, thousands of histories, hundreds of simulated days, writers and readers for seconds.
 long=(faults:: corpus:: workflows:: retention::properties:: retention::runs:: many_tables::a_hundred_thousand
     capture::a_set_shows capture::copies_beside replace::readers_of replace::a_process_killed
     archive_format::salvage::what_is_read hostile_input::found::the_largest)
@@ -31,7 +31,7 @@ step() {
     echo "# $name: $((SECONDS - start)) s"
 }
 
-# The test of the layers uses nothing of the crate: without cargo, which would build all of it first.
+# The layer test uses nothing of the crate, so it runs without cargo, which would build the whole crate first.
 layers() {
     CARGO_MANIFEST_DIR=$PWD rustc --edition 2024 --test -o target/layers-alone tests/layers/main.rs
     target/layers-alone --quiet
@@ -48,7 +48,7 @@ RUSTDOCFLAGS='-D warnings' step documentation cargo doc --quiet --no-deps --lock
 if command -v shellcheck >/dev/null; then
     step scripts shellcheck scripts/*.sh .ci/run
 fi
-# A shell starts what it puts into the background with SIGINT ignored, and what is ignored stays so: the tests send it.
+# A shell starts background processes with SIGINT ignored, and children inherit that; the tests send SIGINT.
 signals=--default-signal=INT,QUIT,HUP
 case "$gear" in
 --fast) step layers layers ;;

@@ -2,7 +2,7 @@
 # Builds heirloom, then backs up, lists, verifies and restores a real database in a folder that is removed at the end.
 #   scripts/demo.sh [DATABASE]     default: the Chinook sample in tests/corpus/real
 set -eu
-# In a container the label must be set: its host name changes.
+# In a container the label must be set, because its host name changes.
 export HEIRLOOM_HOST=demo
 case "${1:-}" in
 -h | --help)

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Lets libFuzzer look for inputs that break the checks of tests/library/hostile, and prints a table: runs, coverage, findings.
+# Runs libFuzzer on the checks of tests/library/hostile, and prints a table: runs, coverage, findings.
 #   scripts/fuzz.sh [--seconds N] [--target T] [--seed S]     default: 60 seconds for each target
-# Targets: archive legacy metadata config database. Needs only cargo and a C++ compiler. Findings are kept in
-# target/fuzz/findings, the learned inputs in target/fuzz/corpus, where the next run starts.
-# To see a finding again: `cargo run --manifest-path tests/fuzz/Cargo.toml --bin TARGET FILE`.
+# Targets: archive legacy metadata config database. Needs only cargo and a C++ compiler. Findings are stored in
+# target/fuzz/findings, the learned inputs in target/fuzz/corpus, from where the next run continues.
+# To reproduce a finding: `cargo run --manifest-path tests/fuzz/Cargo.toml --bin TARGET FILE`.
 set -euo pipefail
 here=$(cd "$(dirname "$0")/.." && pwd)
 seconds=60 seed=1
@@ -16,11 +16,11 @@ while [ $# -gt 0 ]; do
     *) sed -n '2,6s/^# //p' "$0"; exit 2 ;;
     esac
 done
-command -v c++ >/dev/null || { echo "scripts/fuzz.sh: libFuzzer is built with a C++ compiler, and there is none (c++)" >&2; exit 2; }
+command -v c++ >/dev/null || { echo "scripts/fuzz.sh: libFuzzer needs a C++ compiler (c++), which is missing" >&2; exit 2; }
 
 work=${CARGO_TARGET_DIR:-$here/target}/fuzz
 host=$(rustc -vV | sed -n 's/^host: //p')
-# What cargo-fuzz would set. With --target they reach neither build scripts nor macros.
+# The flags that cargo-fuzz would set. With --target they affect neither build scripts nor macros.
 export RUSTFLAGS="--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
     -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table -Cllvm-args=-sanitizer-coverage-trace-compares"
 cargo build --quiet --release --locked --manifest-path "$here/tests/fuzz/Cargo.toml" --target-dir "$work" --target "$host"
@@ -32,7 +32,7 @@ for target in "${targets[@]}"; do
     corpus=$work/corpus/$target found=$work/findings/$target log=$work/$target.log
     mkdir -p "$corpus" "$found"
     echo "## $target, $seconds seconds"
-    # A hang is a run of 10 seconds. The checks count what they allocate; the limit here is for what escapes that count.
+    # A run of 10 seconds counts as a hang. The checks count their allocations; this limit is for everything outside that count.
     status=0
     FUZZ_SEEDS=$corpus "$bin/$target" "$corpus" -artifact_prefix="$found/" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=512 \
         -max_len=65536 -len_control=20 -seed="$seed" -print_final_stats=1 >"$log" 2>&1 || status=$?

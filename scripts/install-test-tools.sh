@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Installs what the tests need beside Rust and a C compiler: Debian packages, and Python packages into target/python.
+# Installs what the tests need besides Rust and a C compiler: Debian packages, and Python packages into target/python.
 #   scripts/install-test-tools.sh
-# Only root on Debian installs packages. Elsewhere the missing ones are named: without the first group the tests do not run (exit 2);
+# Packages are only installed as root on Debian. Otherwise missing ones are listed: without the first group no test runs (exit 2);
 # without one of the second, the tests that need it are listed as not tested.
 set -euo pipefail
 if [ $# -gt 0 ]; then
@@ -18,20 +18,20 @@ optional=(strace:strace pigz:pigz zstd:zstd shellcheck:shellcheck time:time nbdk
     mount:mount e2fsprogs:mkfs.ext4 procps:ps util-linux:setpriv)
 modules=(apsw:apsw.sqlite_extra django:django sqlite-vec:sqlite_vec prometheus-client:prometheus_client)
 
-# Prints the packages of the arguments that are not installed.
+# Prints the packages in the arguments that are not installed.
 missing() {
     local entry
     for entry; do
         case "${entry#*:}" in
         /*) compgen -G "${entry#*:}" >/dev/null ;;
-        # A file: `time` is a word of the shell, too.
+        # Not a file path: `time` is a keyword of the shell, too.
         *) PATH=$PATH:/sbin:/usr/sbin type -P "${entry#*:}" >/dev/null ;;
         esac || echo "${entry%%:*}"
     done
 }
 
 mapfile -t packages < <(missing "${required[@]}" "${optional[@]}")
-# The venv module is there without the package, but cannot install pip.
+# The venv module exists without the package, but cannot install pip.
 python3 -c 'import ensurepip' 2>/dev/null || packages+=(python3-venv)
 if [ "${#packages[@]}" -gt 0 ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
     echo "installing ${packages[*]}"
@@ -41,9 +41,9 @@ fi
 
 mapfile -t wanted < <(missing "${optional[@]}")
 mapfile -t needed < <(missing "${required[@]}")
-[ "${#wanted[@]}" = 0 ] || echo "missing packages, whose tests do not run: ${wanted[*]}" >&2
+[ "${#wanted[@]}" = 0 ] || echo "missing packages (their tests are skipped): ${wanted[*]}" >&2
 if [ "${#needed[@]}" -gt 0 ]; then
-    echo "missing packages, without which no test runs: ${needed[*]}" >&2
+    echo "missing packages (required by all tests): ${needed[*]}" >&2
     echo "hint: install them as root: apt-get install ${needed[*]} ${wanted[*]}" >&2
     exit 2
 fi
@@ -56,5 +56,5 @@ done
 if [ "${#lacking[@]}" -gt 0 ]; then
     echo "installing ${lacking[*]} for Python in target/python"
     { python3 -m venv target/python && target/python/bin/pip install --quiet "${lacking[@]}"; } \
-        || echo "missing Python packages, whose tests do not run: ${lacking[*]}" >&2
+        || echo "missing Python packages (their tests are skipped): ${lacking[*]}" >&2
 fi

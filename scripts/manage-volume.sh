@@ -121,7 +121,7 @@ create | inspect | backup | restore | delete)
 esac
 command -v "$engine" >/dev/null || fail 127 "no program \"$engine\"; install it, or choose another with --engine"
 
-# An engine creates a missing volume without a message; a misspelled name must not look like an empty volume.
+# An engine silently creates a missing volume; a misspelled name must not look like an empty volume.
 must_exist() {
     "$engine" volume inspect "$volume" >/dev/null 2>&1 || fail 10 "no volume \"$volume\" (see: manage-volume.sh list)"
 }
@@ -132,10 +132,10 @@ in_volume() {
     shift
     mkdir -p "$dir"
     archives=$(CDPATH='' cd "$dir" && pwd)
-    # A terminal is passed on, so that heirloom can ask.
+    # A terminal is passed on, so that heirloom can prompt.
     terminal=''
     if [ -t 0 ] && [ -t 1 ] && [ -t 2 ]; then terminal=--tty; fi
-    # Without a label the archives would carry the name of the helper container, which is another one every time.
+    # Without a label, the archives would have the name of the helper container, which differs every time.
     "$engine" run --rm --interactive ${terminal:+"$terminal"} --network none --user "$user" --env "HEIRLOOM_HOST=$host" \
         --volume "$volume:/heirloom-volume" --volume "$archives:/heirloom-archives" --entrypoint "$program" "$image" "$@"
 }
@@ -155,14 +155,15 @@ fail() {
     printf 'error: %s\n' "$*" >&2
     exit "$code"
 }
-# Names can hold control characters, which must not reach a terminal.
+# Names can contain control characters, which must not reach a terminal.
 shown() { printf '%s' "$1" | tr '[:cntrl:]' '?'; }
-# Applications create and delete files meanwhile. "Gone" needs ENOENT; every other error means that a database may be missed.
+# Applications create and delete files during the search. "Gone" needs ENOENT; any other error means that a database may be
+# missed.
 only_vanished() { [ -s "$work/errors" ] && ! grep -v ': No such file or directory$' "$work/errors" >&2; }
 
 find /heirloom-volume -type f -size +0c -print0 >"$work/files" 2>"$work/errors" || only_vanished ||
     fail 1 "not everything in the volume can be read; nothing was backed up"
-# One name a line: a newline in a name becomes the byte 2 and is restored below.
+# One name per line: a newline in a name becomes the byte 2 and is restored below.
 tr -d '\002' <"$work/files" | cmp -s - "$work/files" || fail 1 "a file name in the volume holds the control character 2; rename the file"
 tr '\000\n' '\n\002' <"$work/files" | sort >"$work/names"
 newline='
@@ -207,7 +208,7 @@ while IFS= read -r file; do
             ;;
         esac
     fi
-    # These are databases by their name or by the files beside them; heirloom decides what is left of them.
+    # These are databases by their name or by the files beside them; heirloom decides whether they are usable.
     case $file in
     *.[dD][bB] | *.[sS][qQ][lL][iI][tT][eE] | *.[sS][qQ][lL][iI][tT][eE]3) set -- "$@" "$file" ;;
     *) if [ -s "$file-wal" ] || [ -s "$file-journal" ]; then set -- "$@" "$file"; fi ;;
@@ -234,13 +235,13 @@ restore() {
 set -efu
 set_name=$1 archive=$2
 shift 2
-# A new volume has none of the folders. A folder gets the owner of the volume, or the application could not write beside its database.
+# A new volume has no folders. New ones get the owner of the volume, or the application could not write beside its database.
 owner=$(stat -c %u:%g /heirloom-volume)
 make_folder() {
     [ ! -d "$1" ] || return 0
     make_folder "${1%/*}" && mkdir "$1" && chown "$owner" "$1"
 }
-# A path comes out of an archive: one that leaves the volume or is escaped is left to heirloom, which names the missing folder.
+# The path comes from an archive: if it leaves the volume or is escaped, heirloom handles it and reports the missing folder.
 paths=$(heirloom show "$archive" --dir /heirloom-archives --set "$set_name" --json 2>/dev/null |
     sed -n 's|^ *"source": "\(/heirloom-volume/[^"\\]*\)/[^/"\\]*",*$|\1|p' | sort -u)
 IFS='

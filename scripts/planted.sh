@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Plants one bug after the other (tests/faults/planted) into a copy of the sources, and demands that a harness catches each.
+# Plants one bug after another (tests/faults/planted) in a copy of the sources, and requires that a harness catches each.
 #   scripts/planted.sh [NAME...]     default: all
-# A patch says in its second line which harness must fail on it. Needs what that harness needs.
+# The second line of a patch names the harness that must fail on it. Needs everything that harness needs.
 set -euo pipefail
 here=$(cd "$(dirname "$0")/.." && pwd)
 copy=$(mktemp -d)
 trap 'rm -rf "$copy"' EXIT
 git -C "$here" ls-files -z | (cd "$here" && xargs -0 cp --parents -t "$copy")
-# Dependencies are built once for all of them.
+# Dependencies are built once for all patches.
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$here/target}/planted
 missed=0 caught=0
 for patch in "$here"/tests/faults/planted/*.patch; do

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes two small databases and a configuration to try heirloom with. Never overwrites anything.
+# Creates two small databases and a configuration for trying heirloom. Never overwrites anything.
 set -eu
 
 usage() {
@@ -65,7 +65,7 @@ fi
 
 for file in arrow_database.db user_data.db heirloom.toml; do
     if [ -e "$folder/$file" ] || [ -L "$folder/$file" ]; then
-        fail 14 "$folder/$file is already there; name another folder"
+        fail 14 "$folder/$file already exists; choose another folder"
     fi
 done
 mkdir -p "$folder"

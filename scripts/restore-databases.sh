@@ -60,7 +60,7 @@ choose() {
     action=$1
 }
 
-# Takes arguments from the front and appends those for heirloom at the end, so that blanks in them survive.
+# Takes arguments from the front and appends those for heirloom at the end, so that blanks in them are preserved.
 left=$#
 while [ "$left" -gt 0 ]; do
     argument=$1
@@ -118,14 +118,14 @@ run_heirloom() {
     if [ -z "$container" ]; then
         "${HEIRLOOM:-heirloom}" "$@"
     elif [ -t 0 ] && [ -t 1 ] && [ -t 2 ]; then
-        # A terminal on both sides, so that the question can be asked inside.
+        # Allocates a terminal if both sides are one, so that heirloom can prompt inside.
         "$engine" exec --interactive --tty "$container" heirloom "$@"
     else
         "$engine" exec "$container" heirloom "$@"
     fi
 }
 
-# Prints the --set among the gathered options: the only one that list and verify take.
+# Prints the --set among the collected options: the only one that list and verify accept.
 only_set() {
     for option in "$@"; do
         case $option in
@@ -152,7 +152,7 @@ undo)
     exit "$code"
     ;;
 esac
-# An archive is a name, whatever it looks like.
+# The argument is always an archive name, whatever it looks like.
 case $archive in
 '') fail 2 "--file needs the name of an archive; see --list" ;;
 -*) archive=./$archive ;;

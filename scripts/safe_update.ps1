@@ -127,7 +127,7 @@ if ($code -eq 0) {
 
 if ($code -ne 0) {
     if ($NoRollback) {
-        Stop-Update $code "the update failed; the data was not rolled back, and the archive from before is pinned (heirloom unpin). Restore it with: $wayBack"
+        Stop-Update $code "the update failed; the data was not rolled back, and the archive from before the update is pinned (heirloom unpin). Restore it with: $wayBack"
     }
     Write-Step "the update failed: stopping service $Service and restoring its data"
     & docker compose stop $Service

@@ -102,7 +102,7 @@ if [ $# -eq 0 ]; then
     set -- "$engine" compose up -d --build
 fi
 
-# One simple command a line, with blanks instead of punctuation, so that commands inside quotes (sh -c '...') are seen, too.
+# One simple command per line, with blanks instead of punctuation, so that commands inside quotes (sh -c '...') are found, too.
 words=$(printf '%s ' "$@" | tr -c 'A-Za-z0-9;&|\n-' ' ' | tr ';&|' '[\n*]' | tr -s ' ' | sed 's/.*/ & /')
 if printf '%s\n' "$words" | grep -Eq ' (down|rm) (.* )?(-[A-Za-z]*v[A-Za-z]*|--volumes) | volume (rm|remove|prune) | prune (.* )?--volumes | up (.* )?(-[A-Za-z]*V[A-Za-z]*|--renew-anon-volumes) '; then
     fail 2 "this command would remove volumes, and the data in them: $*"
@@ -119,7 +119,7 @@ run_heirloom() {
     fi
 }
 
-# Checks once a second until the application is healthy or the time is over.
+# Checks once a second until the application is healthy or the timeout expires.
 healthy() {
     [ -n "$url$health" ] || return 0
     tries=$seconds
@@ -149,7 +149,7 @@ guarded_in_service() {
     [ -z "$timeout" ] || fail 2 "--timeout cannot be used with --service"
     [ -z "$url" ] || command -v curl >/dev/null || fail 127 "--health-url needs curl; or use --health-command"
     step "backing up service $service"
-    # One archive a set. They are used by name: "latest" could be a backup made by somebody else during the update.
+    # One archive per set. They are used by name: "latest" could be a backup made by somebody else during the update.
     report=$(run_heirloom backup --kind pre-update --json ${set_name:+"--set=$set_name"}) ||
         fail 125 "the backup failed (exit code $?); nothing was updated"
     archives=$(printf '%s\n' "$report" | sed -n 's|^ *"archive": "\([^"]*/\)\{0,1\}\([^"/]*\)",*$|\2|p')
@@ -175,7 +175,7 @@ guarded_in_service() {
         return 0
     fi
     if [ "$rollback" = no ]; then
-        warn "the update failed; the data was not rolled back, and the archive from before is pinned (\`heirloom unpin\` when it is no longer needed). Restore it with: $way_back"
+        warn "the update failed; the data was not rolled back, and the archive from before the update is pinned (\`heirloom unpin\` when it is no longer needed). Restore it with: $way_back"
         return "$code"
     fi
     step "the update failed: stopping service $service and restoring its data"
@@ -184,7 +184,7 @@ guarded_in_service() {
         run_heirloom restore "$archive" --to-original --force ||
             fail 125 "the update failed, and so did the rollback (exit code $?): some data may be as the update left it. Restore it with: $way_back"
     done
-    # A backup of the failed state, made during the update, must not be the newest one.
+    # A backup of the failed state, made during the update, must not stay the newest one.
     run_heirloom backup --note "after the rollback of a failed update" ${set_name:+"--set=$set_name"} >/dev/null ||
         warn "no backup of the restored state (exit code $?); \`heirloom restore latest\` may restore the failed one"
     unpin
@@ -194,7 +194,7 @@ guarded_in_service() {
 
 interrupted() {
     trap - HUP INT TERM
-    warn "interrupted; the data may be as the update left it, and the archive from before is pinned (\`heirloom unpin\` when it is no longer needed). Restore it with: $way_back"
+    warn "interrupted; the data may be as the update left it, and the archive from before the update is pinned (\`heirloom unpin\` when it is no longer needed). Restore it with: $way_back"
     exit "$1"
 }
 
@@ -204,7 +204,7 @@ unpin() {
     done
 }
 
-# Prints a word as a shell reads it.
+# Quotes a word for the shell.
 quoted() { printf "'%s'" "$(printf '%s' "$1" | sed "s/'/'\\\\''/g")"; }
 
 # Prints the commands that restore archives of the service.
@@ -235,7 +235,7 @@ step "health of databases and backups"
 run_heirloom health ${set_name:+"--set=$set_name"} || warn "updated, but \`heirloom health\` found problems (exit code $?), see above"
 if [ "$prune" = yes ] && command -v "$engine" >/dev/null; then
     step "removing dangling images"
-    # Dangling images only: never volumes, never images with a name.
+    # Only dangling images: never volumes, never images with a name.
     "$engine" image prune --force >/dev/null || warn "old images could not be removed"
 fi
 printf '%supdated%s\n' "$green" "$plain" >&2

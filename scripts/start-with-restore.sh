@@ -1,5 +1,5 @@
 #!/bin/sh
-# Entry point of a container: restores missing databases, checks all of them, then becomes the application.
+# Entry point of a container: restores missing databases, checks all of them, then executes the application.
 set -eu
 # A path is never a pattern: app[1].db is the name of a file.
 set -f
@@ -50,7 +50,7 @@ heirloom=${HEIRLOOM:-heirloom}
 databases='' count=0 set_name='' from='' fresh='' older='' allow_empty=no check=quick config='' dir=''
 newline='
 '
-# Paths are kept one a line.
+# Paths are stored one per line.
 add_database() {
     case $1 in
     *"$newline"*) fail 2 "the path of a database cannot contain a newline: $1" ;;
@@ -109,7 +109,7 @@ run_heirloom() {
     "$heirloom" "$@" ${dir:+"--dir=$dir"} ${config:+"--config=$config"} ${set_name:+"--set=$set_name"}
 }
 
-# Prints the settings that are texts: the key, a blank, the value as JSON writes it.
+# Prints the settings that are strings: the key, a blank, the value as in JSON.
 settings() {
     "$heirloom" config show --json ${config:+"--config=$config"} 2>/dev/null | while IFS= read -r line; do
         case $line in
@@ -126,7 +126,7 @@ settings() {
 }
 
 # 1. Select the databases.
-# What is wrong with the configuration is reported by the commands below.
+# Problems with the configuration are reported by the commands below.
 configured=$newline$(settings || :)
 if [ "$count" -eq 0 ] && [ -n "${DATABASE_PATH:-}" ]; then
     add_database "$DATABASE_PATH"
@@ -136,7 +136,7 @@ elif [ "$count" -eq 0 ]; then
     *"${newline}default_database "*)
         path=${configured#*"${newline}default_database "}
         path=${path%%"$newline"*}
-        # With a backslash it is not the path but its JSON; heirloom itself resolves the file.
+        # A value with a backslash is the JSON form of a path, not the path; heirloom itself resolves the file.
         case $path in *\\*) ;; *) add_database "$path" ;; esac
         ;;
     esac
@@ -152,11 +152,11 @@ for database in $databases; do
 done
 IFS=$set_aside
 
-# Prints the name that `heirloom backup` gives a database that is backed up alone, and its set.
+# Prints the name that `heirloom backup` gives a single database, and its set.
 default_name() {
     HEIRLOOM_HOST=${HEIRLOOM_HOST:-any} "$heirloom" backup --dry-run --if-exists --json "$1" --config=/dev/null 2>/dev/null | sed -n 's/^ *"set": "\([^"]*\)",*$/\1/p'
 }
-# Prints the name of a database: that of the configuration, else the default.
+# Prints the name of a database: from the configuration, or else the default.
 name_of() {
     name=$(printf '%s\n' "$configured" | while IFS= read -r line; do
         case $line in
@@ -175,8 +175,8 @@ name_of() {
 restore_latest() {
     run_heirloom restore latest ${from:+"--from=$from"} ${fresh:+"$fresh"} ${older:+"$older"} "$@"
 }
-# The same for one database. It is named by the variable, not by --to: the archives of its own path and host are meant,
-# whatever else the store holds, and another application's are never taken without being asked for.
+# The same for one database. It is named by the variable, not by --to: only archives of its own path and host qualify, whatever
+# else the store contains, and another application's are never used unasked.
 latest_of() (
     export DATABASE_PATH="$1"
     shift
@@ -186,7 +186,7 @@ latest_of() (
 latest() {
     if [ "$count" -eq 1 ]; then latest_of "${databases%"$newline"}" "$@"; else restore_latest "$@"; fi
 }
-# Restores what is missing; further options may follow.
+# Restores missing databases; further options may follow.
 restore() {
     latest --if-missing --if-backup-exists ${choice:+"$choice"} "$@" >&2
 }
@@ -197,7 +197,8 @@ if [ "$count" -eq 0 ] || [ "$missing" = yes ]; then
     code=0
     if [ "$count" -eq 1 ]; then restore --dry-run 2>/dev/null || code=$?; fi
     if [ "$code" -eq 2 ]; then
-        # The store holds several sets, or the archive several databases: the ones with the name of this database, if there is a backup.
+        # The store has several sets, or the archive several databases: uses those with the name of this database, if there is a
+        # backup.
         name=$(default_name "${databases%"$newline"}")
         for option in "--set=$name" "--only=$name"; do
             if latest --dry-run "$option" >/dev/null 2>&1; then
@@ -208,13 +209,13 @@ if [ "$count" -eq 0 ] || [ "$missing" = yes ]; then
     fi
     code=0
     restore || code=$?
-    # 3 and 12 included: an archive of a missing database exists, so that an empty one must not take its place.
+    # Including 3 and 12: an archive of a missing database exists, so an empty one must not replace it.
     [ "$code" -eq 0 ] || fail "$code" "a database is missing and could not be restored; the application was not started"
 fi
 
-# Prints a word as a shell reads it.
+# Quotes a word for the shell.
 quoted() { printf "'%s'" "$(printf '%s' "$1" | sed "s/'/'\\\\''/g")"; }
-# Prints the command that restores one database, complete.
+# Prints the complete command that restores one database.
 restore_command() {
     printf 'heirloom restore latest %s' "$2${2:+ }--to $(quoted "$1")"
     [ -z "$dir" ] || printf ' --dir %s' "$(quoted "$dir")"
@@ -222,27 +223,27 @@ restore_command() {
     [ -z "$set_name" ] || printf ' --set %s' "$(quoted "$set_name")"
 }
 
-# Creates an empty database, if heirloom states that no archive of it exists.
+# Creates an empty database, if heirloom confirms that there is no archive of it.
 create_empty() {
     for sidecar in "$1-wal" "$1-journal"; do
         # SQLite would delete it beside an empty database.
         [ ! -s "$sidecar" ] || fail 13 "$sidecar holds changes, and its database is empty or missing; the application was not started"
     done
-    # A configuration that names databases is stronger than the variable: without --only the answer would be about all
-    # of them. A database that it does not name is refused then: an archive of another set may hold it.
+    # A configuration that lists databases overrides the variable: without --only the answer would be about all of them. A
+    # database that is not listed is then refused, because an archive of another set may contain it.
     only=$choice
     case $configured in
     *"${newline}sets."*) only=--only=$(name_of "$1") ;;
     esac
     code=0
     stated=$(latest_of "$1" ${only:+"$only"} --if-backup-exists --dry-run --json) || code=$?
-    [ "$code" -eq 0 ] || fail "$code" "cannot find out whether there is a backup of $1; the application was not started"
+    [ "$code" -eq 0 ] || fail "$code" "cannot determine whether there is a backup of $1; the application was not started"
     case $stated in
     *'"outcome": "skipped_no_backup"'*) ;;
     *) fail 12 "$1 is missing or empty, and there is a backup of it; the application was not started. To restore it: $(restore_command "$1" "$only")" ;;
     esac
     if [ ! -e "$1" ] && [ ! -L "$1" ]; then
-        # With noclobber: a database that appears at this moment is not emptied. An empty file is an empty database to SQLite.
+        # With noclobber: a database that appears at this moment is not truncated. An empty file is an empty database for SQLite.
         (set -C && : >"$1") || fail 1 "$1 could not be created"
         say "created an empty database $1: there was none, and no backup of it"
     fi
@@ -271,7 +272,7 @@ for database in $databases; do
     case $code in
     # 20 is a warning, which was printed.
     0 | 20) ;;
-    21) fail 13 "$database is not sound; the application was not started. Older states: heirloom list" ;;
+    21) fail 13 "$database is not sound; the application was not started. Earlier backups: heirloom list" ;;
     *) fail "$code" "$database could not be checked; the application was not started" ;;
     esac
 done
@@ -280,7 +281,7 @@ if [ "$count" -eq 0 ]; then
     run_heirloom health --quiet --databases-only --check "$check" >&2 || code=$?
     case $code in
     0 | 20) ;;
-    21) fail 13 "a database is missing or not sound; the application was not started. Older states: heirloom list" ;;
+    21) fail 13 "a database is missing or not sound; the application was not started. Earlier backups: heirloom list" ;;
     *) fail "$code" "the databases could not be checked; the application was not started" ;;
     esac
 fi

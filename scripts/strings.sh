@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Prints every text that a user can read: messages out of the sources, then the help of every command.
+# Prints every user-facing text: messages from the sources, then the help of every command.
 #   scripts/strings.sh [FOLDER]     default: src
 set -euo pipefail
 cd "$(dirname "$0")/.."

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Shows that backups bring data back: backup, loss, restore, compare; on demo data in a folder of its own.
+# Shows that backups restore data: backup, loss, restore, compare; on demo data in a temporary folder.
 set -eu
 
 usage() {
@@ -54,7 +54,7 @@ case $heirloom in
 /*) ;;
 *) heirloom=$PWD/$heirloom ;;
 esac
-# The whole content as SQL: what is compared is what an application reads, not bytes.
+# The whole content as SQL: this compares what an application reads, not bytes.
 if command -v sqlite3 >/dev/null; then
     dump() { sqlite3 -readonly "$1" .dump; }
     change() { sqlite3 -bail "$1" "$2"; }
@@ -73,14 +73,14 @@ trap leave EXIT
 trap 'exit 129' HUP
 trap 'exit 130' INT
 trap 'exit 143' TERM
-# What is configured for real databases must not reach this.
+# The configuration of real databases must not affect this.
 unset HEIRLOOM_CONFIG HEIRLOOM_DIR BACKUP_DIR DATABASE_PATH DATABASE_URL ARROW_DATABASE_PATH USER_DATABASE_PATH
 
-# Compares both databases with how they were.
+# Compares both databases with their original contents.
 compare() {
     for name in arrow_database user_data; do
         dump "$name.db" >"$name.now" || fail 1 "$name.db cannot be read"
-        cmp -s "$name.sql" "$name.now" || fail 1 "$name.db came back different"
+        cmp -s "$name.sql" "$name.now" || fail 1 "$name.db differs after the restore"
     done
     good "both databases hold what they held"
 }

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Long-running fault tests: every harness of tests/faults on the release build, and the fuzzers. Prints a table of figures.
 #   scripts/torture.sh [--minutes N] [--seed S] [--bin BIN] [--planted]
-# Without --minutes every harness runs once in full: 10,000 faults, 5,000 kills, 300 power cuts of each scenario (an hour on two
-# processors). With it, smaller rounds of growing seeds go on until the time is over. --planted shows first that each planted bug
-# is caught. Not in it: all 100,000 faults that there are (`tests/faults/syscall_sweep.py --cases 0`).
+# Without --minutes every harness runs once in full: 10,000 faults, 5,000 kills, 300 power cuts for each scenario (an hour on two
+# processors). With it, smaller rounds with increasing seeds run until the time is over. --planted first shows that each planted bug
+# is caught. Not included: all 100,000 possible faults (`tests/faults/syscall_sweep.py --cases 0`).
 # Needs root, strace, nbdkit, libnbd-bin, fuse3, c++.
 set -euo pipefail
 here=$(cd "$(dirname "$0")/.." && pwd)
@@ -25,7 +25,7 @@ log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 started=$SECONDS
 failed=0
-# Where the time is limited, each round is a sample of what a full run does.
+# With a time limit, each round is a sample of a full run.
 if [ "$minutes" -gt 0 ]; then
     cases=2000 kills=500 cuts=60 flips=500 sizes=20 seconds=10 rounds=10 random=4000 fuzz=30
 else

@@ -1,26 +1,26 @@
-//! The time, as a value that is passed down: a run that lasts for hours has no one "now".
+//! The time, as a value that is passed down: a run that takes hours has no single "now".
 
 use std::fmt;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
-/// Tells the time. Made at the face; everything below asks it and never the system.
+/// A source of the time. Created at the top level; the code below uses it and never the system clock.
 #[derive(Clone)]
 pub struct Clock(Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>);
 
 impl Clock {
-    /// Makes a clock that asks this function.
+    /// Creates a clock that calls this function.
     pub fn new(now: impl Fn() -> DateTime<Utc> + Send + Sync + 'static) -> Self {
         Self(Arc::new(now))
     }
 
-    /// Makes a clock that stands still, for tests and rehearsals.
+    /// Creates a clock that stands still, for tests and simulations.
     pub fn fixed(time: DateTime<Utc>) -> Self {
         Self::new(move || time)
     }
 
-    /// Returns the present.
+    /// Returns the current time.
     pub fn now(&self) -> DateTime<Utc> {
         (self.0)()
     }

@@ -1,4 +1,4 @@
-//! SHA-256 digests: computed on the way, compared as values.
+//! SHA-256 digests: computed while data is read or written, compared as values.
 
 use std::fmt;
 use std::io::{self, Read};
@@ -11,7 +11,7 @@ use sha2::Digest as _;
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Sha256([u8; 32]);
 
-/// Says that a text is not a SHA-256 digest: not exactly 64 hexadecimal digits in lower case.
+/// The text is not a SHA-256 digest: not exactly 64 hexadecimal digits in lower case.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InvalidDigest;
 
@@ -21,7 +21,7 @@ impl Sha256 {
         Self(sha2::Sha256::digest(bytes).into())
     }
 
-    /// Hashes everything that is read until the end.
+    /// Hashes a source to its end.
     pub fn of_reader(source: &mut dyn Read) -> io::Result<Self> {
         let mut hasher = Hasher::default();
         let mut buffer = vec![0; 1 << 20];
@@ -64,7 +64,7 @@ impl std::error::Error for InvalidDigest {}
 impl FromStr for Sha256 {
     type Err = InvalidDigest;
 
-    /// Takes the full length only: a prefix must never count as a match.
+    /// Accepts the full length only: a prefix must never count as a match.
     fn from_str(text: &str) -> Result<Self, InvalidDigest> {
         let digits = text.as_bytes();
         if digits.len() != 64 {
@@ -98,7 +98,7 @@ impl<'de> Deserialize<'de> for Sha256 {
     }
 }
 
-/// Hashes bytes as they pass.
+/// Hashes a stream of bytes.
 #[derive(Clone, Default)]
 pub struct Hasher(sha2::Sha256);
 
@@ -108,7 +108,7 @@ impl Hasher {
         self.0.update(bytes);
     }
 
-    /// Returns the digest of everything that was added.
+    /// Returns the digest of all bytes that were added.
     pub fn finish(self) -> Sha256 {
         Sha256(self.0.finalize().into())
     }
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn a_prefix_capitals_and_nothing_are_no_digests() {
+    fn prefixes_capitals_and_empty_texts_are_not_digests() {
         let text = Sha256::of(b"abc").to_string();
         for wrong in ["", &text[..32], &text.to_uppercase(), &format!("{text}0"), &text.replace('b', "é")] {
             assert_eq!(wrong.parse::<Sha256>(), Err(InvalidDigest), "{wrong:?}");

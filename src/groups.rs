@@ -1,7 +1,8 @@
-//! Which archives a person takes for one thing: the headings of `list` and `rotate`. Pure.
+//! Groups archives as users see them: the headings of `list` and `rotate`. Pure.
 //!
-//! A group is a set with a host label, and the paths of its databases. Archives that share a stream are in one group, so
-//! partial archives and sets that gained a database do not make new ones, and two sites of one set name do.
+//! A group is a set with a host label, and the paths of its databases. Archives that share a stream are in the same
+//! group, so partial archives and sets that gained a database do not create new groups, but two sites with the same set
+//! name do.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
@@ -9,18 +10,18 @@ use std::fmt;
 use crate::names::{HostLabel, Name};
 use crate::streams::{Place, Stream};
 
-/// Archives of one set, host label and place.
+/// Archives of one set, host label and location.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Group {
     /// The set.
     pub set: Name,
     /// The machine or application.
     pub host: HostLabel,
-    /// Where its databases lie.
+    /// The locations of its databases.
     pub places: BTreeSet<Place>,
-    /// Whether these are the archives of a second application under the same set, host and path.
+    /// Whether these archives are from a second application with the same set, host and path.
     pub by_file: bool,
-    /// The indices of its archives, in their order.
+    /// The indices of its archives, in order.
     pub members: Vec<usize>,
 }
 
@@ -34,10 +35,10 @@ impl fmt::Display for Group {
     }
 }
 
-/// Collects archives, each given by the streams of its databases, in groups: in the order of their first archives.
+/// Groups archives, each given by the streams of its databases, in the order of their first archives.
 pub fn groups<'a>(archives: impl IntoIterator<Item = Vec<&'a Stream>>) -> Vec<Group> {
     let archives: Vec<Vec<&Stream>> = archives.into_iter().collect();
-    // The number of a group until it is known which ones belong together.
+    // The group number of each archive, until connected groups are merged.
     let mut number: Vec<usize> = (0..archives.len()).collect();
     let mut first_of: HashMap<&Stream, usize> = HashMap::new();
     for (index, streams) in archives.iter().enumerate() {
@@ -65,7 +66,7 @@ pub fn groups<'a>(archives: impl IntoIterator<Item = Vec<&'a Stream>>) -> Vec<Gr
     found.into_values().collect()
 }
 
-/// Returns whether there is more than one group of a set, so that its name alone does not say which one is meant.
+/// Returns whether a set has more than one group, so that its name alone is ambiguous.
 pub fn are_ambiguous(groups: &[Group]) -> bool {
     let sets: BTreeSet<&Name> = groups.iter().map(|group| &group.set).collect();
     sets.len() < groups.len()
@@ -89,11 +90,13 @@ mod tests {
 
     #[test]
     fn archives_that_share_a_database_are_in_one_group() {
-        let (users, orders, other) = (stream("web", "/a/users.db"), stream("web", "/a/orders.db"), stream("web", "/b/users.db"));
+        let (users, orders, other) =
+            (stream("web", "/a/users.db"), stream("web", "/a/orders.db"), stream("web", "/b/users.db"));
         let far = stream("web-2", "/a/users.db");
-        // Partial ones, and a set that gained a database.
+        // Partial archives, and a set that gained a database.
         let found = groups([vec![&users], vec![&other], vec![&orders], vec![&users, &orders], vec![&far]]);
-        let shown: Vec<(String, &[usize])> = found.iter().map(|group| (group.to_string(), group.members.as_slice())).collect();
+        let shown: Vec<(String, &[usize])> =
+            found.iter().map(|group| (group.to_string(), group.members.as_slice())).collect();
         assert_eq!(
             shown,
             [

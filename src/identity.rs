@@ -1,6 +1,6 @@
-//! What a store is, whatever its path: the id in its `heirloom-store.json`.
+//! The identity of a store, independent of its path: the id in its `heirloom-store.json`.
 //!
-//! A path says nothing about a disk that is not mounted. The id does: it lies on the disk.
+//! A path cannot identify a disk that is not mounted. The id can: it is stored on the disk.
 
 use std::fmt;
 
@@ -21,7 +21,7 @@ const DIGITS: usize = 32;
 pub struct StoreId(String);
 
 impl StoreId {
-    /// Makes an id of what is told about a store and its first commit; `salt` is random.
+    /// Creates an id from facts about a store and its first commit; `salt` is random.
     pub fn new(made_by: &str, made_at: DateTime<Utc>, salt: &[u64]) -> Self {
         let digest = Sha256::of(format!("{made_by} {} {salt:x?}", rfc3339(made_at)).as_bytes()).to_string();
         Self(digest[..DIGITS].to_owned())
@@ -61,7 +61,7 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// Makes the identity of a new store.
+    /// Creates the identity of a new store.
     pub fn new(made_by: String, made_at: DateTime<Utc>, salt: &[u64]) -> Self {
         Self { id: StoreId::new(&made_by, made_at, salt), made_by, made_at: rfc3339(made_at) }
     }
@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_identity_reads_as_it_was_written_and_two_differ() {
+    fn an_identity_survives_write_and_read_and_is_unique() {
         let one = Identity::new("heirloom 1 on here".into(), DateTime::UNIX_EPOCH, &[1, 2]);
         let text = serde_json::to_string(&one).unwrap();
         assert_eq!(serde_json::from_str::<Identity>(&text).unwrap(), one);

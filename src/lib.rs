@@ -1,17 +1,18 @@
-//! Backs up SQLite databases, proves that the backups can be restored, keeps the right ones and puts them back.
+//! Backs up, verifies, rotates and restores SQLite databases.
 //!
-//! Five layers. A file may use what is in the layers below its own, never above, and an adapter never
-//! its neighbours; `tests/layers/` reads the `use` lines and holds this.
+//! There are five layers. A file may use the layers below its own, never those above, and an adapter never uses another
+//! adapter; `tests/layers/` checks this from the `use` lines.
 //!
 //! ```text
-//! faces        main.rs  cli/            talk to people and machines: clap, indicatif, printing, clock, environment
-//! operations   ops/                     backup restore verify cleanup rotate health: plan from values, act through adapters
-//! adapters     database/ archive/ store/ workspace/     one outside thing each
-//! platform     platform/                what the operating system knows about files and processes
-//! pure         metadata.rs snapshot.rs retention/ report/ failure.rs streams.rs latest/ digest.rs progress.rs names.rs ...   no files, no clock, no environment
+//! faces        main.rs  cli/            talk to users and machines: clap, indicatif, printing, clock, environment
+//! operations   ops/                     backup restore verify cleanup rotate health: plan, then act through adapters
+//! adapters     database/ archive/ store/ workspace/     one external thing each
+//! platform     platform/                operating system: files, rights, processes
+//! pure         metadata.rs snapshot.rs retention/ report/ failure.rs streams.rs latest/ digest.rs names.rs ...
+//!              no files, no clock, no environment
 //! ```
 //!
-//! Where something happens:
+//! Where to find what:
 //!
 //! | question | file |
 //! |---|---|
@@ -20,8 +21,8 @@
 //! | how is a live database replaced? | `database/replace/live_database.rs` |
 //! | what do the bytes of an archive mean? | `archive/format.rs`, `man/heirloom-archive.5` |
 //! | when does an archive count? | `ops/backup.rs` (commit point), `store/local.rs` (`commit`) |
-//! | is this the store that it was? | `ops/reach.rs`, `workspace/known.rs` |
-//! | whose archive is it? | `streams.rs`, `lineage.rs` |
+//! | is this still the same store? | `ops/reach.rs`, `workspace/known.rs` |
+//! | to which database does an archive belong? | `streams.rs`, `lineage.rs` |
 //! | which archive is the latest? | `latest/` |
 //! | what does a job decide? | `ops/jobs/` |
 //! | what may be removed? | `retention/` |

@@ -1,4 +1,4 @@
-//! Parses, runs, and exits with the code of the table.
+//! Parses the arguments, runs the command, and exits with its documented code.
 
 use std::process::ExitCode;
 

@@ -1,7 +1,7 @@
-//! What an archive says about itself: `backup_metadata.json`, format 1.
+//! The metadata of an archive: `backup_metadata.json`, format 1.
 //!
-//! `man/heirloom-archive.5` documents every field. Fields may be added, none changes its meaning. Reading
-//! ignores unknown fields and refuses a newer `format` by name; every known field has exactly one type.
+//! `man/heirloom-archive.5` documents every field. Fields may be added, but never change their meaning. Reading ignores
+//! unknown fields and refuses a newer `format` by name; every known field has exactly one type.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -21,7 +21,7 @@ pub const FORMAT: u32 = 1;
 pub struct Metadata {
     /// The archive format.
     pub format: u32,
-    /// The name of the archive without its ending, as it was chosen; the file may have been renamed since.
+    /// The original name of the archive without its extension; the file may have been renamed since.
     pub backup_name: String,
     /// The moment the snapshot was pinned.
     #[serde(serialize_with = "micros")]
@@ -34,16 +34,16 @@ pub struct Metadata {
     pub kind: Kind,
     /// The name of the machine it was made on.
     pub host: String,
-    /// The host label it was made under; archives of older releases have none, and `host` stands for it.
+    /// The host label it was made under; archives of older releases have none and use `host` instead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host_label: Option<HostLabel>,
-    /// What the user wanted to remember.
+    /// The user's note.
     pub note: Option<String>,
-    /// Whether all databases show one point in time. A single database always does.
+    /// Whether all databases show the same point in time. A single database always does.
     pub consistent_set: bool,
     /// Every database of the set, and whether it is in this archive.
     pub includes: BTreeMap<Name, bool>,
-    /// What a safety archive goes back before; `None` in archives of every other kind.
+    /// The restore that a safety archive precedes; `None` in archives of every other kind.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replaces: Option<Replaces>,
     /// The databases in the archive, in the order of their entries.
@@ -51,20 +51,20 @@ pub struct Metadata {
 }
 
 impl Metadata {
-    /// Returns the host label; for archives of older releases one made of the host name.
+    /// Returns the host label; for archives of older releases, one derived from the host name.
     pub fn label(&self) -> HostLabel {
         self.host_label.clone().unwrap_or_else(|| HostLabel::from_host_name(&self.host))
     }
 }
 
-/// The restore or rollback that a safety archive was made before: what an undo of it needs to know.
+/// The restore or rollback that a safety archive was made for: what undoing it requires.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Replaces {
     /// The id of the restore: safety archives and records of one restore share it.
     pub restore: String,
     /// The archive that was restored.
     pub archive: String,
-    /// Every target of the restore, also those of which the safety archive holds nothing.
+    /// Every target of the restore, including those without a database in the safety archive.
     pub targets: Vec<ReplacedTarget>,
 }
 
@@ -75,11 +75,11 @@ pub struct ReplacedTarget {
     pub name: Name,
     /// The file, without symbolic links.
     pub path: String,
-    /// Whether there was no file, so that going back moves the new one aside.
+    /// Whether there was no file, so that an undo moves the new one aside.
     pub missing: bool,
 }
 
-/// How much a database held: what a shrink is measured against.
+/// The size of a database's contents, used to detect shrinks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Extent {
     /// The rows of its tables that could be counted; null if none could.
@@ -88,7 +88,7 @@ pub struct Extent {
     pub bytes: u64,
 }
 
-/// What the metadata says about one database.
+/// The metadata of one database.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DatabaseMetadata {
     /// Its name in the set.
@@ -100,13 +100,13 @@ pub struct DatabaseMetadata {
     /// The same path with symbolic links followed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source_resolved: Option<String>,
-    /// Which file it was copied from; absent where the file system gives no time of birth.
+    /// The file it was copied from; absent if the file system has no birth time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file_id: Option<FileIdentity>,
     /// Whether its archives form a stream by file, because another application uses the same set, host and path.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub stream_by_file: bool,
-    /// The most that the stream held since its last shrink.
+    /// The maximum that the stream contained since its last shrink.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous: Option<Extent>,
     /// The account that owns the file.
@@ -115,15 +115,16 @@ pub struct DatabaseMetadata {
     /// The group of the file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<Account>,
-    /// The permission bits of the file, in octal: `0640`. With an ACL those of the group are its mask.
+    /// The permission bits of the file, in octal: `0640`. With an ACL, the group bits are its mask.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<String>,
-    /// The ACL of the file in the short text form with numbers: `user::rw-,user:10001:r--,group::r--,mask::r--,other::---`.
+    /// The ACL of the file in the short text form with numbers:
+    /// `user::rw-,user:10001:r--,group::r--,mask::r--,other::---`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub acl: Option<String>,
     /// The size of the copy.
     pub bytes: u64,
-    /// The digest of the copy: of the very bytes that were checked.
+    /// The digest of the copy: of exactly the bytes that were checked.
     pub sha256: Sha256,
     /// `PRAGMA page_size`, in bytes.
     pub page_size: u32,
@@ -141,13 +142,13 @@ pub struct DatabaseMetadata {
     pub application_id: i32,
     /// `PRAGMA user_version`.
     pub user_version: i32,
-    /// The digest of the schema: every row of `sqlite_schema` but root pages, in order.
+    /// The digest of the schema: every row of `sqlite_schema` except root pages, in order.
     pub schema_sha256: Sha256,
-    /// The release of SQLite that made the copy and checked it.
+    /// The SQLite release that made and checked the copy.
     pub sqlite_version: String,
-    /// What the integrity check said.
+    /// The result of the integrity check.
     pub integrity: Integrity,
-    /// What was found or could not be checked, one line each; empty where all is well.
+    /// Findings, and parts that could not be checked, one line each; empty if all is well.
     #[serde(default, deserialize_with = "findings")]
     pub findings: Vec<String>,
     /// Rows that break a foreign key; null if that was not checked.
@@ -167,9 +168,10 @@ pub struct DatabaseMetadata {
 }
 
 impl DatabaseMetadata {
-    /// Returns the rows of all tables that could be counted, the measure of a shrink; `None` if none could.
+    /// Returns the rows of all tables that could be counted, used to detect shrinks; `None` if none could.
     ///
-    /// In a damaged database a table that cannot be counted has lost nothing that is known: `None` there, too.
+    /// In a damaged database, a table that cannot be counted is not known to have lost rows, so the result is `None`,
+    /// too.
     pub fn rows(&self) -> Option<u64> {
         match self.integrity {
             Integrity::Damaged => total_rows(&self.tables),
@@ -177,14 +179,14 @@ impl DatabaseMetadata {
         }
     }
 
-    /// Returns the rights of the file; `None` in archives that record none.
+    /// Returns the access rights of the file; `None` in archives that record none.
     pub fn rights(&self) -> Option<RecordedRights> {
         let (owner, group, mode) = (self.owner.clone()?, self.group.clone()?, self.mode.clone()?);
         Some(RecordedRights { owner, group, mode, acl: self.acl.clone() })
     }
 }
 
-/// A user or a group: the number, and the name where the machine knew one.
+/// A user or a group: the number, and the name if the machine had one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Account {
     /// The name.
@@ -216,14 +218,15 @@ pub struct RecordedRights {
     pub acl: Option<String>,
 }
 
-/// Returns the rows of these tables; `None` if one could not be counted, or if they claim more than is possible.
+/// Returns the rows of these tables; `None` if one could not be counted, or if the numbers are impossible.
 pub fn total_rows(tables: &[TableMetadata]) -> Option<u64> {
     tables.iter().try_fold(0_u64, |sum, table| sum.checked_add(table.rows?))
 }
 
-/// Returns the rows of those tables that could be counted; `None` if none could, or if they claim more than is possible.
+/// Returns the rows of those tables that could be counted; `None` if none could, or if the numbers are impossible.
 ///
-/// One table of a module or a collation that only the application has must not hide that the others were emptied.
+/// One uncountable table, whose module or collation only the application has, must not hide that the others were
+/// emptied.
 pub fn counted_rows(tables: &[Option<u64>]) -> Option<u64> {
     if !tables.is_empty() && tables.iter().all(Option::is_none) {
         return None;
@@ -234,7 +237,7 @@ pub fn counted_rows(tables: &[Option<u64>]) -> Option<u64> {
 /// One table and its rows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TableMetadata {
-    /// The name as the schema has it.
+    /// The name in the schema.
     pub name: String,
     /// Its rows; null if they could not be counted (a module that only the application has).
     pub rows: Option<u64>,
@@ -244,20 +247,20 @@ pub struct TableMetadata {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
-    /// Somebody asked for it.
+    /// Made by a user.
     Manual,
-    /// A scheduler asked for it.
+    /// Made by a scheduler.
     Scheduled,
-    /// Made before a restore, of what the restore replaces.
+    /// Made before a restore, of the databases that the restore replaces.
     Safety,
     /// Made before an update.
     PreUpdate,
-    /// Made before a database or an application is given up.
+    /// Made before a database or an application is retired.
     Final,
 }
 
 impl Kind {
-    /// Returns the word that JSON and text use.
+    /// Returns its name in JSON and text.
     pub fn as_str(self) -> &'static str {
         match self {
             Kind::Manual => "manual",
@@ -275,25 +278,25 @@ impl fmt::Display for Kind {
     }
 }
 
-/// What the check of a copy said.
+/// The result of checking a copy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Integrity {
-    /// Complete, and nothing was damaged.
+    /// Checked completely, without damage.
     Ok,
-    /// Nothing damaged was found, but not everything could be checked, or rows break a promise of their table (NOT NULL,
-    /// CHECK, a type); the findings name it.
+    /// No damage was found, but not everything could be checked, or rows break a constraint of their table (NOT NULL,
+    /// CHECK, a type); the findings list it.
     Partial,
-    /// Every row can be read, and indexes must be rebuilt; the findings give the statements.
+    /// Every row is readable, but indexes must be rebuilt; the findings give the statements.
     Indexes,
-    /// Not checked, as the user wished.
+    /// Not checked, on request.
     Unchecked,
     /// Damaged.
     Damaged,
 }
 
 impl Integrity {
-    /// Returns the word that JSON and text use.
+    /// Returns its name in JSON and text.
     pub fn as_str(self) -> &'static str {
         match self {
             Integrity::Ok => "ok",
@@ -311,8 +314,8 @@ impl fmt::Display for Integrity {
     }
 }
 
-/// The most findings that are read of one database. There is room for 8 KiB of them; a list of millions of empty ones would take
-/// many times the memory that it takes in the archive.
+/// The most findings to read per database. The metadata has room for 8 KiB of them; a list of millions of empty ones
+/// would take many times more memory than space in the archive.
 const MOST_FINDINGS: usize = 10_000;
 
 fn findings<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {

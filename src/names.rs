@@ -1,7 +1,7 @@
-//! Names: of sets, databases, archives and archive entries; what is allowed in them and how they are made.
+//! Names of sets, databases, archives and archive entries: which are valid, and how they are created.
 //!
-//! A name that comes out of an archive, a database or a configuration is data. It is validated here before
-//! it becomes a part of a path, and made [`printable`] before it reaches a terminal.
+//! A name from an archive, a database or a configuration is untrusted. It is validated here before it becomes part of a
+//! path, and made [`printable`] before it reaches a terminal.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -12,18 +12,18 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Sha256;
 
-/// The entry that describes an archive, and its first one in format 1.
+/// The entry that describes an archive; the first one in format 1.
 pub const METADATA_ENTRY: &str = "backup_metadata.json";
-/// The entry that tells a person how to restore without this tool.
+/// The entry that explains how to restore without this tool.
 pub const RESTORE_ENTRY: &str = "RESTORE.txt";
 /// The longest name of a set or a database, in bytes.
 pub const MAX_NAME_BYTES: usize = 64;
-/// The longest name of an archive entry: what a ustar header holds without extensions, in bytes.
+/// The longest name of an archive entry, in bytes: the limit of a ustar header without extensions.
 pub const MAX_ENTRY_BYTES: usize = 100;
-/// How many hex digits of a digest keep two names apart.
+/// How many hex digits of a digest distinguish two names.
 const DIGEST_CHARS: usize = 6;
 
-/// Why a name is refused.
+/// Why a name is invalid.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InvalidName {
     name: String,
@@ -44,7 +44,7 @@ impl std::error::Error for InvalidName {}
 pub struct Name(String);
 
 impl Name {
-    /// Accepts a name unchanged, or says that it cannot be one.
+    /// Accepts a name unchanged, or returns why it is invalid.
     pub fn new(name: impl Into<String>) -> Result<Self, InvalidName> {
         let name = name.into();
         let fits = (1..=MAX_NAME_BYTES).contains(&name.len())
@@ -53,20 +53,21 @@ impl Name {
         if fits {
             Ok(Self(name))
         } else {
-            Err(InvalidName { name, what: "a name (1 to 64 of A-Z a-z 0-9 . _ -, not beginning with a dot or a dash)" })
+            Err(InvalidName { name, what: "a name (1 to 64 of A-Z a-z 0-9 . _ -, not starting with a dot or a dash)" })
         }
     }
 
-    /// Makes a name out of a file name: its stem. Never fails.
+    /// Derives a name from a file name: its stem. Never fails.
     ///
-    /// If the stem cannot be a name, characters are replaced, and a short digest of the stem is added: two
-    /// files of one folder never get one name because of a replacement.
+    /// If the stem is not a valid name, characters are replaced and a short digest of the stem is added, so two files
+    /// of one folder never get the same name because of a replacement.
     pub fn from_path(path: &Path) -> Self {
         let stem = path.file_stem().unwrap_or_default();
         Self::new(stem.to_string_lossy()).unwrap_or_else(|_| Self(with_digest(stem.as_encoded_bytes(), "database")))
     }
 
-    /// Returns the name that releases before streams gave to a path: without a digest. To recognise their archives only.
+    /// Returns the name that releases before streams derived from a path: without a digest. Only for recognising their
+    /// archives.
     pub fn from_path_without_digest(path: &Path) -> Self {
         let name = replaced(&path.file_stem().unwrap_or_default().to_string_lossy(), MAX_NAME_BYTES);
         if name.is_empty() { Self("database".into()) } else { Self(name) }
@@ -112,14 +113,15 @@ impl From<Name> for String {
     }
 }
 
-/// Replaces what a name cannot have, drops leading dots and dashes, and cuts to `most` bytes. May return an empty text.
+/// Replaces invalid characters, removes leading dots and dashes, and truncates to `most` bytes. May return an empty
+/// text.
 fn replaced(text: &str, most: usize) -> String {
     let fits = |char: char| char.is_ascii_alphanumeric() || "._-".contains(char);
     let name: String = text.chars().map(|char| if fits(char) { char } else { '_' }).take(most).collect();
     name.trim_start_matches(['.', '-']).to_owned()
 }
 
-/// Makes a name from bytes that cannot be one.
+/// Derives a name from bytes that are not a valid name.
 fn with_digest(original: &[u8], if_empty: &str) -> String {
     let digest = Sha256::of(original).to_string();
     let suffix = &digest[..DIGEST_CHARS];
@@ -128,32 +130,33 @@ fn with_digest(original: &[u8], if_empty: &str) -> String {
 }
 
 /// The name of the machine or application that archives come from: 1 to 64 of `A-Z a-z 0-9 . _ -`, not starting with a
-/// dot or a dash, and no device name of Windows, because it becomes a part of a path or of an address.
+/// dot or a dash, and not a Windows device name, because it becomes part of a path or an address.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct HostLabel(String);
 
 impl HostLabel {
-    /// Accepts a label unchanged, or returns why it cannot be one.
+    /// Accepts a label unchanged, or returns why it is invalid.
     pub fn new(label: impl Into<String>) -> Result<Self, InvalidName> {
         let label = label.into();
         match Name::new(label.as_str()) {
             Ok(Name(name)) if !is_device(&name) => Ok(Self(name)),
             _ => Err(InvalidName {
                 name: label,
-                what: "a host label (1 to 64 of A-Z a-z 0-9 . _ -, not beginning with a dot or a dash, no device name)",
+                what: "a host label (1 to 64 of A-Z a-z 0-9 . _ -, not starting with a dot or a dash, not a Windows \
+                       device name)",
             }),
         }
     }
 
-    /// Makes a label out of a host name, as the system gives it or as an archive records it. Never fails.
+    /// Derives a label from a host name, as reported by the system or recorded in an archive. Never fails.
     pub fn from_host_name(host: &str) -> Self {
-        // A device name stays one with a digest behind its dot; with a word in front it is none.
+        // A device name stays one even with a digest after its dot; with a word before it, it does not.
         let safe = || Self(with_digest(format!("host_{host}").as_bytes(), "host"));
         Self::new(host).or_else(|_| Self::new(with_digest(host.as_bytes(), "host"))).unwrap_or_else(|_| safe())
     }
 
-    /// The label in a container that nobody gave one: its host name changes with every deployment.
+    /// The default label in a container, whose host name changes with every deployment.
     pub fn container() -> Self {
         Self("container".into())
     }
@@ -192,15 +195,16 @@ impl std::str::FromStr for HostLabel {
     }
 }
 
-/// Returns whether Windows takes a name for a device, whatever its ending.
+/// Returns whether Windows treats a name as a device, whatever its extension.
 /// <https://learn.microsoft.com/en-us/windows/win32/fileio/naming-a-file>
 fn is_device(name: &str) -> bool {
     let stem = name.split('.').next().unwrap_or(name).to_ascii_lowercase();
-    let numbered = |port: &str| stem.strip_prefix(port).is_some_and(|number| matches!(number.as_bytes(), [b'0'..=b'9']));
+    let numbered =
+        |port: &str| stem.strip_prefix(port).is_some_and(|number| matches!(number.as_bytes(), [b'0'..=b'9']));
     matches!(stem.as_str(), "con" | "prn" | "aux" | "nul") || numbered("com") || numbered("lpt")
 }
 
-/// What an archive is, whatever its name: the first 16 hex digits of the SHA-256 over its metadata as it is stored.
+/// The identity of an archive, independent of its name: the first 16 hex digits of the SHA-256 of its stored metadata.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ArchiveId([u8; 8]);
 
@@ -256,12 +260,12 @@ impl TryFrom<String> for ArchiveName {
     }
 }
 
-/// The endings of files that a store lists as archives, longest first.
+/// The extensions of files that a store lists as archives, longest first.
 pub const ARCHIVE_ENDINGS: [&str; 10] =
     [".sqlite3.gz", ".sqlite.gz", ".tar.gz", ".sqlite3", ".sqlite", ".db.gz", ".tgz", ".tar", ".db", ".gz"];
 
 impl ArchiveName {
-    /// Accepts a file name unchanged; refuses one that could leave the store, is hidden, or would not be listed.
+    /// Accepts a file name unchanged; refuses one that could escape the store, is hidden, or would not be listed.
     pub fn new(name: impl Into<String>) -> Result<Self, InvalidName> {
         let name = name.into();
         let fits = is_file_name(&name)
@@ -271,23 +275,24 @@ impl ArchiveName {
         if fits { Ok(Self(name)) } else { Err(InvalidName { name, what: "the file name of an archive" }) }
     }
 
-    /// Makes the automatic name `<set>_<YYYYMMDD>T<HHMMSS>Z.tar.gz`; `ending` is `.tar.gz` or `.tar`.
+    /// Creates the automatic name `<set>_<YYYYMMDD>T<HHMMSS>Z.tar.gz`; `ending` is `.tar.gz` or `.tar`.
     pub fn automatic(set: &Name, at: DateTime<Utc>, ending: &str) -> Self {
         Self(format!("{set}_{}{ending}", at.format("%Y%m%dT%H%M%SZ")))
     }
 
-    /// Returns the name that is tried when this one is taken: `-2`, `-3` … before the ending.
+    /// Returns the name to try if this one is taken: `-2`, `-3` … before the extension.
     pub fn numbered(&self, number: u32) -> Self {
         let (stem, ending) = self.split();
         Self(format!("{stem}-{number}{ending}"))
     }
 
-    /// Returns the number behind an automatic name, which is 1 if there is none: `-2` is the second of its second.
+    /// Returns the number after an automatic name, or 1 if there is none: `-2` is the second archive of the same
+    /// second.
     pub fn number(&self) -> u32 {
         self.stem().rsplit_once('-').and_then(|(_, number)| number.parse().ok()).unwrap_or(1)
     }
 
-    /// Returns the name without its ending: what `backup_name` says.
+    /// Returns the name without its extension, as in `backup_name`.
     pub fn stem(&self) -> &str {
         self.split().0
     }
@@ -323,41 +328,48 @@ impl AsRef<Path> for ArchiveName {
 
 /// Finds the time in a file name: our `20250804T163829Z`, the old tools' `20250804_163829` and `2025-08-04-163829`.
 ///
-/// The old forms carry no zone and are taken unchanged; the caller decides in which zone they are.
+/// The old forms have no zone and are returned unchanged; the caller decides which zone applies.
 pub fn time_in_name(name: &str) -> Option<NaiveDateTime> {
     const FORMS: [(usize, &str); 3] = [(16, "%Y%m%dT%H%M%SZ"), (15, "%Y%m%d_%H%M%S"), (17, "%Y-%m-%d-%H%M%S")];
     FORMS.iter().find_map(|(length, form)| {
-        // chrono takes a sign before a year, which is the dash between name and time here.
-        let candidate =
-            |start: usize| name.get(start..start + length).filter(|text| text.starts_with(|first: char| first.is_ascii_digit()));
+        // chrono accepts a sign before a year, which here is the dash between name and time.
+        let candidate = |start: usize| {
+            name.get(start..start + length).filter(|text| text.starts_with(|first: char| first.is_ascii_digit()))
+        };
         (0..name.len()).find_map(|start| NaiveDateTime::parse_from_str(candidate(start)?, form).ok())
     })
 }
 
-/// Returns whether a text can be one component of a path: not empty, `.` or `..`, no slash, no control character.
+/// Returns whether a text is a valid path component: not empty, `.` or `..`, no slash, no control character.
 pub fn is_file_name(name: &str) -> bool {
     !matches!(name, "" | "." | "..") && !name.contains(['/', '\\', '\0']) && !name.chars().any(char::is_control)
 }
 
-/// Returns the entry name of a database: its file name where an entry can have it, else one made of the database's name.
+/// Returns the entry name of a database: its file name if that is valid, otherwise one derived from the database's
+/// name.
 ///
-/// `taken` are the entries that are there already; a second one of the same name gets the database's name in front.
+/// `taken` are the existing entries; a second one with the same name is prefixed with the database's name.
 pub fn entry_name(path: &Path, database: &Name, taken: &[String]) -> String {
     let free = |name: &String| {
-        is_file_name(name) && name.len() <= MAX_ENTRY_BYTES && name != METADATA_ENTRY && name != RESTORE_ENTRY && !taken.contains(name)
+        is_file_name(name)
+            && name.len() <= MAX_ENTRY_BYTES
+            && name != METADATA_ENTRY
+            && name != RESTORE_ENTRY
+            && !taken.contains(name)
     };
     let plain = path.file_name().and_then(|name| name.to_str()).map(str::to_owned);
     let prefixed = plain.as_ref().map(|name| format!("{database}_{name}"));
     [plain, prefixed].into_iter().flatten().find(free).unwrap_or_else(|| format!("{database}.db"))
 }
 
-/// Returns a text without anything that could steer a terminal: control characters and direction marks become `?`.
+/// Makes a text safe for a terminal: control characters and direction marks become `?`.
 ///
 /// Line breaks count as control characters: a name must not forge a line of output.
 pub fn printable(text: &str) -> Cow<'_, str> {
     let steers = |char: char| {
         char.is_control()
-            || matches!(char, '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+            || matches!(char, '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}')
+            || matches!(char, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
     };
     if text.chars().any(steers) {
         Cow::Owned(text.chars().map(|char| if steers(char) { '?' } else { char }).collect())
@@ -404,7 +416,8 @@ mod tests {
     fn files_of_one_folder_never_share_a_name_because_a_character_was_replaced() {
         let long = |last: char| format!("{}{last}.db", "x".repeat(70));
         let files = ["日本.db", "中国.db", "a b.db", "a_b.db", "-x.db", "x.db", ".x.db", &long('1'), &long('2')];
-        let names: std::collections::BTreeSet<Name> = files.iter().map(|file| Name::from_path(Path::new(file))).collect();
+        let names: std::collections::BTreeSet<Name> =
+            files.iter().map(|file| Name::from_path(Path::new(file))).collect();
         assert_eq!(names.len(), files.len(), "{names:?}");
     }
 
@@ -446,14 +459,20 @@ mod tests {
 
     #[test]
     fn times_are_found_in_the_names_of_all_tools() {
-        for name in ["app_20250804T163829Z.tar.gz", "archerytools_backup_20250804_163829.tar.gz", "backup-2025-08-04-163829.db"] {
-            assert_eq!(time_in_name(name).map(|time| time.to_string()).as_deref(), Some("2025-08-04 16:38:29"), "{name}");
+        for name in
+            ["app_20250804T163829Z.tar.gz", "archerytools_backup_20250804_163829.tar.gz", "backup-2025-08-04-163829.db"]
+        {
+            assert_eq!(
+                time_in_name(name).map(|time| time.to_string()).as_deref(),
+                Some("2025-08-04 16:38:29"),
+                "{name}"
+            );
         }
         assert_eq!(time_in_name("ünï☃.db"), None);
     }
 
     #[test]
-    fn nothing_that_steers_a_terminal_is_printed() {
+    fn terminal_control_sequences_are_not_printed() {
         assert_eq!(printable("a\u{1b}[31m\nb\u{202e}"), "a?[31m?b?");
     }
 }

@@ -1,6 +1,6 @@
-//! How an operation tells what it is doing, and learns that it should stop.
+//! Reports the progress of an operation, and requests its cancellation.
 //!
-//! Operations never print. A terminal gets a bar, cron gets [`Silent`], tests count.
+//! Operations never print. A terminal shows a bar, cron uses [`Silent`], tests count.
 
 use std::fmt;
 
@@ -15,7 +15,7 @@ pub enum Stage {
     Pack,
     /// Reading the finished archive again; counts bytes.
     ReadBack,
-    /// Taking databases out of an archive; counts bytes.
+    /// Extracting databases from an archive; counts bytes.
     Unpack,
     /// Checking unpacked databases; counts nothing.
     Check,
@@ -23,19 +23,20 @@ pub enum Stage {
     Replace,
     /// Giving a finished archive its name in the store; counts nothing.
     Commit,
-    /// Sending a finished archive to a store on another machine; counts bytes.
+    /// Uploading a finished archive to a remote store; counts bytes.
     Upload,
-    /// Going over archives; counts archives.
+    /// Processing archives; counts archives.
     Archives,
 }
 
 /// Receives progress. Calls may come from several threads.
 pub trait Progress: Sync {
-    /// Begins a stage of `total` units; the stage before it is over. `subject` is what a person calls it (a database, an archive).
+    /// Starts a stage of `total` units and ends the previous one. `subject` is its name for the user (a database, an
+    /// archive).
     fn begin(&self, stage: Stage, subject: &str, total: u64);
     /// Adds to the current stage.
     fn advance(&self, units: u64);
-    /// Returns whether the operation was asked to stop. It is asked often, so it must be cheap.
+    /// Returns whether the operation was asked to stop. It is called often, so it must be cheap.
     fn cancelled(&self) -> bool {
         false
     }

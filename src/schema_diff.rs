@@ -1,4 +1,4 @@
-//! What a restore does to the schema of a database: `user_version`, tables, columns. Pure: no files.
+//! How a restore changes the schema of a database: `user_version`, tables, columns. Pure: no files.
 
 use std::collections::BTreeMap;
 
@@ -6,10 +6,10 @@ use serde::Serialize;
 
 use crate::names::printable;
 
-/// How many changes are said one by one.
+/// How many changes are listed individually.
 const NAMED: usize = 8;
 
-/// The schema of a database, as far as it is compared.
+/// The compared part of the schema of a database.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Schema {
     /// `PRAGMA user_version`.
@@ -18,14 +18,14 @@ pub struct Schema {
     pub tables: BTreeMap<String, Option<Vec<String>>>,
 }
 
-/// How the database will differ from what it is now, once the archive is in its place.
+/// How the database will change when the archive is restored.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Difference {
-    /// The versions, where they differ.
+    /// The versions, if they differ.
     pub user_version: Option<Versions>,
-    /// Tables that come back.
+    /// Tables that are restored.
     pub tables_gained: Vec<String>,
-    /// Tables that go.
+    /// Tables that are removed.
     pub tables_lost: Vec<String>,
     /// Tables that change.
     pub columns: Vec<Columns>,
@@ -47,18 +47,21 @@ pub struct Versions {
 pub struct Columns {
     /// The table.
     pub table: String,
-    /// Columns that come back.
+    /// Columns that are restored.
     pub gained: Vec<String>,
-    /// Columns that go.
+    /// Columns that are removed.
     pub lost: Vec<String>,
 }
 
-/// Compares the schema in an archive with that of the database it replaces. Names differ in more than the case of letters, as in SQLite.
+/// Compares the schema in an archive with that of the database it replaces. Names are case-insensitive, as in SQLite.
 pub fn difference(archive: &Schema, database: &Schema) -> Difference {
     let versions = Versions { archive: archive.user_version, database: database.user_version };
     let (after, before) = (by_name(archive), by_name(database));
     let missing = |from: &BTreeMap<String, Table<'_>>, of: &BTreeMap<String, Table<'_>>| {
-        of.iter().filter(|(key, _)| !from.contains_key(*key)).map(|(_, (name, _))| (*name).to_owned()).collect::<Vec<_>>()
+        of.iter()
+            .filter(|(key, _)| !from.contains_key(*key))
+            .map(|(_, (name, _))| (*name).to_owned())
+            .collect::<Vec<_>>()
     };
     let mut difference = Difference {
         user_version: (versions.archive != versions.database).then_some(versions),
@@ -81,31 +84,39 @@ pub fn difference(archive: &Schema, database: &Schema) -> Difference {
     difference
 }
 
-/// A table: its name as it is written, and its columns.
+/// A table: its original name, and its columns.
 type Table<'a> = (&'a str, Option<&'a [String]>);
 
 fn by_name(schema: &Schema) -> BTreeMap<String, Table<'_>> {
-    schema.tables.iter().map(|(name, columns)| (name.to_ascii_lowercase(), (name.as_str(), columns.as_deref()))).collect()
+    schema
+        .tables
+        .iter()
+        .map(|(name, columns)| (name.to_ascii_lowercase(), (name.as_str(), columns.as_deref())))
+        .collect()
 }
 
-/// Returns the columns of one list that the other does not have.
+/// Returns the columns of one list that are not in the other.
 fn beyond(columns: &[String], others: &[String]) -> Vec<String> {
     let has = |column: &&String| !others.iter().any(|other| other.eq_ignore_ascii_case(column));
     columns.iter().filter(has).cloned().collect()
 }
 
 impl Difference {
-    /// Returns whether nothing is known to change.
+    /// Returns whether there are no known changes.
     pub fn is_empty(&self) -> bool {
-        self.user_version.is_none() && self.tables_gained.is_empty() && self.tables_lost.is_empty() && self.columns.is_empty()
+        self.user_version.is_none()
+            && self.tables_gained.is_empty()
+            && self.tables_lost.is_empty()
+            && self.columns.is_empty()
     }
 
-    /// Says it in one line: `user_version: archive 5, database 9; table "t" loses column "y"`.
+    /// Formats the changes as one line: `user_version: archive 5, database 9; table "t" loses column "y"`.
     pub fn line(&self) -> String {
         let quoted = |name: &String| format!("\"{}\"", printable(name));
         let list = |names: &[String]| names.iter().map(quoted).collect::<Vec<_>>().join(", ");
         let column = |names: &[String]| if names.len() == 1 { "column" } else { "columns" };
-        let versions = self.user_version.map(|both| format!("user_version: archive {}, database {}", both.archive, both.database));
+        let versions =
+            self.user_version.map(|both| format!("user_version: archive {}, database {}", both.archive, both.database));
         let columns = self.columns.iter().map(|change| {
             let mut words = Vec::new();
             if !change.lost.is_empty() {
@@ -139,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn one_schema_has_no_difference() {
+    fn equal_schemas_have_no_difference() {
         let one = schema(5, &[("t", Some(&["x", "y"]))]);
         let other_case = schema(5, &[("T", Some(&["X", "Y"]))]);
         for other in [&one, &other_case] {
@@ -150,33 +161,37 @@ mod tests {
     }
 
     #[test]
-    fn what_the_database_has_besides_is_lost() {
+    fn tables_and_columns_only_in_the_database_are_lost() {
         let archive = schema(5, &[("t", Some(&["x"])), ("old", Some(&["a"]))]);
         let database = schema(9, &[("t", Some(&["x", "y", "z"])), ("new", None)]);
         let back = difference(&archive, &database);
         assert_eq!(
             back.line(),
-            "user_version: archive 5, database 9; table \"t\" loses columns \"y\", \"z\"; table \"new\" is removed; table \"old\" is added"
+            "user_version: archive 5, database 9; table \"t\" loses columns \"y\", \"z\"; table \"new\" is removed; \
+             table \"old\" is added"
         );
         assert!(back.columns_compared, "no table that both have is unknown");
         let forth = difference(&database, &archive);
-        assert_eq!((forth.columns[0].gained.len(), forth.tables_lost, forth.tables_gained), (2, vec!["old".into()], vec!["new".into()]));
+        assert_eq!(
+            (forth.columns[0].gained.len(), forth.tables_lost, forth.tables_gained),
+            (2, vec!["old".into()], vec!["new".into()])
+        );
     }
 
     #[test]
-    fn columns_that_are_not_known_are_not_compared() {
+    fn unknown_columns_are_not_compared() {
         let difference = difference(&schema(1, &[("t", None)]), &schema(1, &[("t", Some(&["x"]))]));
         assert!(difference.is_empty() && !difference.columns_compared);
     }
 
     #[test]
-    fn a_column_under_another_name_is_lost_and_gained() {
+    fn a_renamed_column_is_lost_and_gained() {
         let difference = difference(&schema(0, &[("t", Some(&["a"]))]), &schema(0, &[("t", Some(&["b"]))]));
         assert_eq!(difference.line(), "table \"t\" loses column \"b\" and gains column \"a\"");
     }
 
     #[test]
-    fn of_many_changes_some_are_said() {
+    fn only_the_first_of_many_changes_are_listed() {
         let names: Vec<String> = (0..20).map(|number| format!("t{number:02}")).collect();
         let many = Schema { user_version: 0, tables: names.iter().map(|name| (name.clone(), None)).collect() };
         let line = difference(&Schema::default(), &many).line();

@@ -1,4 +1,4 @@
-//! An archive as the operations see it: whichever tool wrote it, and without its bytes.
+//! An archive as the operations see it: independent of the tool that wrote it, and without its bytes.
 
 use std::cmp::Ordering;
 
@@ -9,26 +9,27 @@ use crate::metadata::{Extent, Kind, Metadata, Replaces, TableMetadata};
 use crate::names::{ArchiveId, ArchiveName, HostLabel, Name};
 use crate::streams::{FileIdentity, Place, Stream};
 
-/// What an archive holds, read from its metadata or, if there is none, from what lies in it.
+/// The contents of an archive, from its metadata or, if there is none, from its entries.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Contents {
-    /// Who wrote it.
+    /// The tool that wrote it.
     pub origin: Origin,
-    /// The name it was given when it was made.
+    /// Its original name.
     pub backup_name: String,
-    /// When the data was as it is in the archive.
+    /// The point in time that its data shows.
     pub created_at: DateTime<Utc>,
-    /// The set; for other tools' files the name in front of the time.
+    /// The set; for files of other tools, the name before the time.
     pub set: Name,
-    /// Why it exists.
+    /// Why it was made.
     pub kind: Kind,
-    /// The databases in it, in the order of their entries.
+    /// Its databases, in the order of their entries.
     pub databases: Vec<Held>,
-    /// What is odd about the archive although it can be read (an entry that the metadata does not name, a promised database that is missing).
+    /// Oddities of an archive that can be read (an entry that the metadata does not list, a listed database that is
+    /// missing).
     pub oddities: Vec<String>,
-    /// The whole metadata where the archive is of format 1.
+    /// The complete metadata, if the archive has format 1.
     pub metadata: Option<Metadata>,
-    /// What the archive is, whatever its name; `None` if it holds no metadata.
+    /// The identity of the archive, independent of its name; `None` if it has no metadata.
     pub id: Option<ArchiveId>,
 }
 
@@ -39,21 +40,21 @@ pub struct Held {
     pub name: Name,
     /// Its file name: one path component, validated by [`is_file_name`](crate::names::is_file_name).
     pub file: String,
-    /// Its size in bytes; `None` for a gzipped plain database before it was read.
+    /// Its size in bytes; `None` for a gzipped plain database that was not read yet.
     pub bytes: Option<u64>,
-    /// The digest recorded when it was written; other tools recorded none.
+    /// The recorded digest; other tools recorded none.
     pub sha256: Option<Sha256>,
     /// The path it came from, if that was recorded.
     pub source: Option<String>,
-    /// The tables that the metadata promises; `None` if it promises nothing.
+    /// The tables that the metadata lists; `None` if it lists none.
     pub tables: Option<Vec<TableMetadata>>,
-    /// The number of tables that the metadata promises, where it gives that alone.
+    /// The number of tables in the metadata, if it gives only that.
     pub table_count: Option<u64>,
-    /// What SQLite kept beside it when another tool copied it; archives of ours hold none.
+    /// Its sidecars, if another tool copied them; our archives contain none.
     pub sidecars: Vec<Sidecar>,
 }
 
-/// A file that SQLite keeps beside a database, and without which the database lacks commits or holds half of one.
+/// A file that SQLite keeps beside a database. Without it, the database lacks commits or contains half a transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sidecar {
     /// Which one.
@@ -62,20 +63,20 @@ pub struct Sidecar {
     pub bytes: u64,
 }
 
-/// The files that SQLite keeps beside a database. The `-shm` is not one of them: it is only an index, which SQLite makes again.
+/// The files that SQLite keeps beside a database, except the `-shm`: it is only an index, which SQLite rebuilds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part {
     /// The write-ahead log: commits that are not in the database yet.
     Wal,
-    /// The rollback journal: what the database held before a transaction that did not end.
+    /// The rollback journal: the previous contents of pages changed by an unfinished transaction.
     Journal,
 }
 
 impl Part {
-    /// Every part, in the order in which they are named.
+    /// All parts, in the order in which they are listed.
     pub const ALL: [Self; 2] = [Self::Wal, Self::Journal];
 
-    /// Returns what stands behind the name of the database.
+    /// Returns the suffix of its file name.
     pub fn ending(self) -> &'static str {
         match self {
             Self::Wal => "-wal",
@@ -84,15 +85,15 @@ impl Part {
     }
 }
 
-/// Which tool made an archive.
+/// The tool that made an archive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Origin {
     /// heirloom, archive format 1.
     Format1,
-    /// The Python tool that this one replaces: metadata without `format`.
+    /// The Python tool that heirloom replaces: metadata without `format`.
     Legacy,
-    /// A database as other tools leave it: a plain file, gzipped or not, or a tar without metadata. Nothing that decides
-    /// what is kept, what is the newest or how old a backup is looks at it.
+    /// A database left by other tools: a plain file, gzipped or not, or a tar without metadata. It is ignored in
+    /// deciding what to keep, which archive is the newest, and how old a backup is.
     Plain,
 }
 
@@ -103,37 +104,38 @@ pub struct Snapshot {
     pub name: ArchiveName,
     /// The size of the file.
     pub bytes: u64,
-    /// What it is, whatever its name; copies under other names share it.
+    /// Its identity, independent of its name; copies under other names share it.
     pub id: Option<ArchiveId>,
-    /// Who wrote it.
+    /// The tool that wrote it.
     pub origin: Origin,
-    /// When the data was as it is in the archive.
+    /// The point in time that its data shows.
     pub created_at: DateTime<Utc>,
     /// The set.
     pub set: Name,
-    /// The host label it was made under; this host's where none was recorded.
+    /// The host label it was made under, or this host's if none was recorded.
     pub host: HostLabel,
-    /// Why it exists.
+    /// Why it was made.
     pub kind: Kind,
     /// Its databases.
     pub databases: Vec<Brief>,
-    /// Every database of the set when it was made, in it or not.
+    /// Every database of the set when it was made, included or not.
     pub set_databases: Vec<Name>,
-    /// Whether a `.keep` lies beside it: retention never removes it.
+    /// Whether it has a `.keep` file: retention never removes it.
     pub pinned: bool,
-    /// Whether a `.damaged` lies beside it, or its metadata calls a database damaged: it takes no slot and is not restored unasked.
+    /// Whether it has a `.damaged` file, or its metadata marks a database as damaged: it takes no slot and is only
+    /// restored on request.
     pub damaged: bool,
-    /// Whether an `.accepted` lies beside it: a shrink that is meant.
+    /// Whether it has an `.accepted` file: its shrink is intended.
     pub accepted: bool,
     /// Whether a running guard, restore or copy needs it.
     pub held: bool,
-    /// Whether it still lies in the workspace and waits to be moved to the store.
+    /// Whether it is still in the workspace, waiting to be moved to the store.
     pub pending: bool,
-    /// The restore that a safety archive was made before.
+    /// The restore that a safety archive was made for.
     pub replaces: Option<Replaces>,
 }
 
-/// What listing, retention and health need of one database in an archive.
+/// What listing, retention and health need to know about one database in an archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Brief {
     /// Its name in the set.
@@ -144,20 +146,20 @@ pub struct Brief {
     pub tables: Option<u64>,
     /// The rows of its tables that could be counted, if known.
     pub rows: Option<u64>,
-    /// Which archives it belongs together with.
+    /// The stream to which it belongs.
     pub stream: Stream,
-    /// Whether the path of the stream was resolved when the archive was made; older releases recorded it as it was typed.
+    /// Whether the path of the stream was resolved when the archive was made; older releases recorded it as typed.
     pub resolved: bool,
-    /// The path as it was given.
+    /// The path as given.
     pub source: Option<String>,
-    /// Which file it was copied from.
+    /// The file it was copied from.
     pub file: Option<FileIdentity>,
-    /// The most that the stream held before, since its last shrink.
+    /// The maximum that the stream contained before, since its last shrink.
     pub previous: Option<Extent>,
 }
 
 impl Brief {
-    /// Makes a database that exists nowhere, known by its name: for simulations and tests.
+    /// Creates a fictional database with this name: for simulations and tests.
     pub fn simulated(set: &Name, host: &HostLabel, name: &Name) -> Self {
         Self {
             name: name.clone(),
@@ -174,7 +176,7 @@ impl Brief {
 }
 
 impl Snapshot {
-    /// Makes a scheduled archive of one database that exists nowhere: for simulations and tests.
+    /// Creates a scheduled archive of one fictional database: for simulations and tests.
     pub fn simulated(set: &Name, at: DateTime<Utc>) -> Self {
         let host = HostLabel::container();
         let brief = Brief::simulated(set, &host, set);
@@ -198,12 +200,12 @@ impl Snapshot {
         }
     }
 
-    /// Returns the size of its databases unpacked, where all are known and possible together.
+    /// Returns the uncompressed size of its databases, if all are known and the sum is possible.
     pub fn unpacked_bytes(&self) -> Option<u64> {
         self.databases.iter().try_fold(0_u64, |sum, database| sum.checked_add(database.bytes?))
     }
 
-    /// Returns what it says of the database with this name.
+    /// Returns its entry for the database with this name.
     pub fn brief(&self, database: &str) -> Option<&Brief> {
         self.databases.iter().find(|brief| brief.name.as_str() == database)
     }
@@ -213,18 +215,18 @@ impl Snapshot {
         self.databases.iter().map(|brief| &brief.stream).collect()
     }
 
-    /// Compares two archives, the newer one first. Of two of the same moment the one with a number behind its name (`-2`: made
-    /// later) is the newer one, because a dash sorts before the dot of the ending.
+    /// Compares two archives, newer first. If the times are equal, the one with the higher number after its name (`-2`:
+    /// made later) is newer, because a dash sorts before the dot of the extension.
     pub fn newest_first(&self, other: &Snapshot) -> Ordering {
         other.created_at.cmp(&self.created_at).then_with(|| self.name.cmp(&other.name))
     }
 
-    /// Returns whether it is a database as other tools leave it, which nothing counts and nothing removes.
+    /// Returns whether it is a database of another tool, which is neither counted nor removed.
     pub fn is_plain(&self) -> bool {
         self.origin == Origin::Plain
     }
 
-    /// Returns whether it can be what somebody goes back to without naming it: ours, sound, and no safety backup.
+    /// Returns whether it can be restored without being named: ours, sound, and not a safety backup.
     pub fn is_good(&self) -> bool {
         !self.is_plain() && !self.damaged && self.kind != Kind::Safety
     }

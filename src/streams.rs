@@ -1,8 +1,8 @@
-//! Whose archive it is. Pure: no files, no clock.
+//! To which database an archive belongs. Pure: no files, no clock.
 //!
-//! Two databases of one name must never stand for each other: not in retention, not in `latest`, not in ages, not in an
-//! undo. So everything that looks for "the newest" or "the ones before" asks for a [`Stream`]: the archives of one
-//! database, known by set, host label and resolved path.
+//! Two databases with the same name must never be confused: not in retention, in `latest`, in ages, or in an undo. So
+//! everything that looks for the newest or the previous archives uses a [`Stream`]: the archives of one database,
+//! identified by set, host label and resolved path.
 
 use std::fmt;
 
@@ -14,7 +14,8 @@ use crate::names::{HostLabel, Name};
 /// How long two applications of one stream count as both in use after the last backup of either.
 pub const BOTH_IN_USE: TimeDelta = TimeDelta::days(7);
 
-/// Which file a database was copied from: its inode and its time of birth. Made by `platform`, compared here, never parsed.
+/// The file that a database was copied from: its inode and birth time. Created by `platform`, compared here, never
+/// parsed.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct FileIdentity(pub String);
@@ -26,23 +27,23 @@ pub struct Stream {
     pub set: Name,
     /// The machine or application.
     pub host: HostLabel,
-    /// Where the database lies there.
+    /// The location of the database on it.
     pub place: Place,
-    /// The file, where two applications share everything else.
+    /// The file, if two applications share everything else.
     pub file: Option<FileIdentity>,
 }
 
-/// Where the database of a stream lies.
+/// The location of the database of a stream.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Place {
-    /// At this path, without symbolic links where they could be resolved.
+    /// This path, with symbolic links resolved if possible.
     Path(String),
-    /// Not recorded: the name of the database stands for it.
+    /// Not recorded: identified by the name of the database.
     Name(Name),
 }
 
 impl Stream {
-    /// Returns whether two streams are of one database by everything but the file.
+    /// Returns whether two streams are the same except for the file.
     pub fn same_place(&self, other: &Self) -> bool {
         self.set == other.set && self.host == other.host && self.place == other.place
     }
@@ -65,17 +66,18 @@ impl fmt::Display for Place {
     }
 }
 
-/// The labels that are this host's own.
+/// The labels of this host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OwnHost {
-    /// The label of today.
+    /// The current label.
     pub label: HostLabel,
-    /// Labels of before: a renamed machine, a `host` that was set later. Their streams are the host's own, but stay apart.
+    /// Earlier labels: of a renamed machine, or from before a `host` was configured. Their streams belong to this host,
+    /// but stay separate.
     pub former: Vec<HostLabel>,
 }
 
 impl OwnHost {
-    /// Makes the labels of a host that was never renamed.
+    /// Creates the labels of a host that was never renamed.
     pub fn new(label: HostLabel) -> Self {
         Self { label, former: Vec::new() }
     }

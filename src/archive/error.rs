@@ -1,4 +1,4 @@
-//! Why an archive cannot be used. What `verify` finds is a finding; it is made out of these.
+//! Why an archive cannot be used. The findings of `verify` are made from these.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -12,31 +12,32 @@ use crate::progress::Interrupted;
 pub enum ArchiveError {
     /// A newer release wrote it; reading on could lose data silently.
     FormatTooNew {
-        /// The format it says it has.
+        /// The format number in its metadata.
         found: u64,
-        /// The set, where its description can be read so far.
+        /// The set, if its description can be read that far.
         set: Option<Name>,
-        /// The host label, likewise.
+        /// The host label, if it can be read.
         host: Option<HostLabel>,
     },
-    /// No kind of archive that we know: not ours, not the old tool's, not a database.
+    /// Not a known kind of archive: not ours, not the old tool's, not a database.
     NotAnArchive {
         /// What it is instead, or what is missing.
         why: String,
     },
-    /// It is damaged, on positive evidence: CRC, digest, structure, size.
+    /// Damaged, on positive evidence: CRC, digest, structure, size.
     Damaged {
         /// What disagrees with what.
         why: String,
     },
-    /// It holds something that no honest archive holds: a link, a device, a path, an entry twice, an entry beyond its declared size.
+    /// It contains something that no honest archive contains: a link, a device, a path, a duplicate entry, an entry
+    /// larger than its declared size.
     Hostile {
         /// What and where.
         why: String,
     },
-    /// It is encrypted, and no key at hand opens it. Says nothing about what is in it.
+    /// It is encrypted, and none of the available keys opens it. Says nothing about the contents.
     KeyMissing,
-    /// The metadata did not fit the room that was left for it. Nothing was committed.
+    /// The metadata did not fit into the space reserved for it. Nothing was committed.
     MetadataTooLarge {
         /// Bytes needed.
         needed: usize,
@@ -50,7 +51,7 @@ pub enum ArchiveError {
 }
 
 impl ArchiveError {
-    /// Says whether this proves that the archive itself is bad, as opposed to an error on the way to it.
+    /// Returns whether this proves that the archive itself is bad, as opposed to an error while reading it.
     pub fn is_evidence(&self) -> bool {
         matches!(self, Self::NotAnArchive { .. } | Self::Damaged { .. } | Self::Hostile { .. })
     }
@@ -59,12 +60,14 @@ impl ArchiveError {
 impl fmt::Display for ArchiveError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::FormatTooNew { found, .. } => write!(f, "the archive has format {found}, which a newer release wrote"),
+            Self::FormatTooNew { found, .. } => write!(f, "the archive has format {found}, written by a newer release"),
             Self::NotAnArchive { why } => write!(f, "not an archive: {why}"),
             Self::Damaged { why } => write!(f, "the archive is damaged: {why}"),
             Self::Hostile { why } => write!(f, "the archive is refused: {why}"),
             Self::KeyMissing => f.write_str("the archive is encrypted, and no key for it is configured"),
-            Self::MetadataTooLarge { needed, room } => write!(f, "the metadata needs {needed} bytes, only {room} were left for it"),
+            Self::MetadataTooLarge { needed, room } => {
+                write!(f, "the metadata needs {needed} bytes, but only {room} were reserved")
+            }
             Self::Io(_) => f.write_str("cannot read or write the archive"),
             Self::Interrupted(interrupted) => interrupted.fmt(f),
         }
@@ -93,12 +96,12 @@ impl From<Interrupted> for ArchiveError {
     }
 }
 
-/// Says that metadata is no metadata. The cause is shown, without what it quotes from the archive being able to steer a terminal.
+/// Converts a JSON error into damage. The cause may quote the archive, so it is made safe for a terminal.
 pub(crate) fn unreadable_json(cause: serde_json::Error) -> ArchiveError {
     damaged(format!("the metadata cannot be read: {}", cut(&cause.to_string(), 300)))
 }
 
-/// Returns a name out of an archive as it can be shown: printable, and not a screen long.
+/// Returns a name from an archive for display: printable and shortened.
 pub(crate) fn shown(name: &str) -> String {
     cut(name, 80).into_owned()
 }
@@ -110,12 +113,12 @@ fn cut(text: &str, longest: usize) -> Cow<'_, str> {
     }
 }
 
-/// Makes the error for positive evidence of damage.
+/// Creates the error for positive evidence of damage.
 pub(crate) fn damaged(why: impl Into<String>) -> ArchiveError {
     ArchiveError::Damaged { why: why.into() }
 }
 
-/// Says that something follows the end of the compressed data.
+/// Describes data after the end of the compressed data.
 pub(crate) fn trailing(bytes: u64) -> String {
-    format!("{bytes} bytes that do not belong there follow the compressed data")
+    format!("{bytes} unexpected bytes follow the compressed data")
 }

@@ -1,24 +1,26 @@
-//! The numbers of archive format 1. `man/heirloom-archive.5` says the same in words. What a reader accepts beyond them: [`limits`](super::limits).
+//! The constants of archive format 1, which `man/heirloom-archive.5` describes in words. The limits of what a reader
+//! accepts are in [`limits`](super::limits).
 
-/// How much input one gzip member of a database holds when we write, in bytes. Members begin at multiples of it, counted from the start of each database.
+/// How much input one gzip member of a database holds when we write it, in bytes. Members start at multiples of it,
+/// counted from the start of each database.
 ///
-/// Of 128 KiB the archive would be 0.9 % larger: each member begins without a window.
+/// With 128 KiB the archive would be 0.9 % larger, because each member starts without a window.
 pub const MEMBER_BYTES: usize = 1024 * 1024;
 /// The size of a tar block, in bytes.
 pub const TAR_BLOCK: usize = 512;
 
-/// What `RESTORE.txt` says. Readers do not compare it: a later release may say it better.
+/// The text of `RESTORE.txt`. Readers do not compare it, so a later release may reword it.
 pub const RESTORE_TEXT: &str = "\
-How to get the data back without heirloom
-=========================================
+How to restore without heirloom
+===============================
 
-This archive holds copies of SQLite databases. `tar` and `sqlite3` are enough.
+This archive contains copies of SQLite databases. `tar` and `sqlite3` are enough.
 
 1. Unpack it into an empty folder:
 
        mkdir restored && tar xzf ARCHIVE.tar.gz -C restored
 
-   (`tar xf` where the name ends in .tar). `backup_metadata.json` says what each file is:
+   (`tar xf` if the name ends in .tar). `backup_metadata.json` describes each file:
    \"source\" is the path it was copied from, \"sha256\" the digest of the copy.
 
 2. Compare the digest, then check the database:
@@ -26,14 +28,14 @@ This archive holds copies of SQLite databases. `tar` and `sqlite3` are enough.
        sha256sum restored/FILE
        sqlite3 restored/FILE \"PRAGMA integrity_check\"
 
-   It must print the digest of the metadata, and then \"ok\".
+   They must print the digest from the metadata, and \"ok\".
 
 3. Put it in place:
 
    - Stop everything that uses the old database first. Never copy over a database that is in use.
    - Move the old file away, together with the files beside it that end in -wal, -shm and
-     -journal. One that stays behind is applied to the restored database and ruins it.
-   - Copy the restored file to its place, and give it the old owner and mode.
+     -journal. A file left behind is applied to the restored database and corrupts it.
+   - Copy the restored file to its place, and set the old owner and mode.
 
 With heirloom: `heirloom restore ARCHIVE` does all of this, and keeps a safety backup of what it replaces.
 ";

@@ -1,26 +1,26 @@
-//! What a reader accepts at most. Archives come from anywhere: nothing is allocated or followed beyond these.
+//! The limits of what a reader accepts. Archives come from anywhere: nothing is allocated or followed beyond these.
 
-/// The most input that a member may hold, in bytes.
+/// The most uncompressed bytes in a member.
 pub const MAX_MEMBER_BYTES: usize = 16 * 1024 * 1024;
-/// The longest metadata entry that is read, in bytes.
+/// The longest metadata entry, in bytes.
 pub const MAX_METADATA_BYTES: u64 = 16 * 1024 * 1024;
-/// The most bytes that may follow the last database: `RESTORE.txt` and the end of the tar.
+/// The most bytes after the last database: `RESTORE.txt` and the end of the tar.
 pub const MAX_TAIL_BYTES: u64 = 1024 * 1024;
-/// The most entries that a tar may hold.
+/// The most entries in a tar.
 pub const MAX_ENTRIES: usize = 10_000;
-/// The longest name that an entry may have, in bytes; all names of an archive are held at once.
+/// The longest name of an entry, in bytes; all names of an archive are in memory at once.
 pub const MAX_ENTRY_NAME_BYTES: usize = 1024;
-/// The most that an extension header of a tar may hold, in bytes.
+/// The largest extension header of a tar, in bytes.
 pub const MAX_EXTENSION_BYTES: u64 = 64 * 1024;
-/// The most zeros that may follow the end of a tar, in bytes; record sizes are far smaller.
+/// The most zeros after the end of a tar, in bytes; real record sizes are far smaller.
 pub const MAX_PADDING_BYTES: u64 = 1024 * 1024;
-/// The longest metadata of the old tool that is read, in bytes; its databases had a dozen tables. As a tree of values JSON
-/// takes up to a hundred times its length.
+/// The longest metadata of the old tool, in bytes; its databases had a dozen tables. A parsed JSON tree takes up to a
+/// hundred times the length of its text.
 pub const MAX_LEGACY_METADATA_BYTES: u64 = 256 * 1024;
-/// The largest entry that is passed over, in bytes: what lies beside a database in a volume can be an attachment. More of it
-/// would be a bomb.
+/// The largest entry that is skipped, in bytes: a file beside a database in a volume can be an attachment. Anything
+/// larger is treated as a bomb.
 pub const MAX_UNKNOWN_ENTRY_BYTES: u64 = 256 * 1024 * 1024;
-/// The most members that salvage looks at: a terabyte of them as we write them.
+/// The most members that salvage looks at: a terabyte of members as we write them.
 pub const MAX_SALVAGED_MEMBERS: usize = 1 << 20;
-/// How many oddities of one kind are named one by one.
+/// How many oddities of one kind are listed individually.
 pub const MAX_ODDITIES: usize = 10;

@@ -1,15 +1,15 @@
-//! Archives: format 1, which we write, and what older tools left behind, which we read.
+//! Archives: format 1, which we write, and those of older tools, which we only read.
 //!
-//! The only place that compresses. `man/heirloom-archive.5` is the description for people; [`mod@format`] holds its
-//! numbers. Reading treats every byte as hostile: nothing is allocated by a claimed size, nothing is written under
-//! a name taken from an archive, and an archive is only called good after all of it was read.
+//! The only module that compresses. `man/heirloom-archive.5` documents the format; [`mod@format`] has its constants.
+//! Reading treats every byte as hostile: nothing is allocated by a claimed size, nothing is written under a name taken
+//! from an archive, and an archive is only called good after all of it was read.
 //!
 //! | what | where |
 //! |---|---|
 //! | what is this file? | [`Opener`] |
 //! | read its databases | [`Archive`] |
 //! | write one | [`Writer`], into a [`Sink`] |
-//! | what is particular to gzip | `codec/gzip.rs`; another codec is a file beside it and an arm in each `match` of `codec/codecs.rs` |
+//! | the gzip format | `codec/gzip.rs`; a new codec needs a file beside it, and an arm in each `match` of `codecs.rs` |
 //! | the most that a reader accepts | [`limits`] |
 
 mod codec;

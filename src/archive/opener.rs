@@ -1,4 +1,4 @@
-//! Finds out what a file is and reads its description. The one place that opens archives.
+//! Detects what a file is and reads its description. The only module that opens archives.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -20,23 +20,23 @@ use super::tar_file::tar_header;
 use super::tar_file::tar_stream::Tar;
 use crate::store::ReadAt;
 
-/// How much of a file is read to see what it is: the whole description of most archives.
+/// How much of a file is read to detect its kind: the whole description of most archives.
 const HEAD_BYTES: usize = 16 * 1024;
-/// The same at a distant source, where a second request costs more than the bytes of a longer first one.
+/// The same for a remote source, where a second request costs more than the extra bytes of the first.
 const DISTANT_HEAD_BYTES: usize = 64 * 1024;
-/// How a file that age encrypted begins, packed or as text (age-encryption.org/v1).
+/// The first bytes of a file encrypted with age, binary or armored (age-encryption.org/v1).
 const ENCRYPTED: [&[u8]; 2] = [b"age-encryption.org/v1\n", b"-----BEGIN AGE ENCRYPTED FILE-----"];
 
-/// The keys that open encrypted archives. There are none yet, so that every encrypted one is [`ArchiveError::KeyMissing`].
+/// The keys for encrypted archives. There are none yet, so every encrypted archive is [`ArchiveError::KeyMissing`].
 #[derive(Debug, Clone, Default)]
 pub struct Keys(());
 
-/// Opens archives: what all that are opened in one run have in common.
+/// Opens archives, with the settings that all archives of a run share.
 #[derive(Debug, Clone)]
 pub struct Opener {
-    /// The zone of times that carry none, as those of old tools.
+    /// The zone of times that have none, as in archives of old tools.
     pub zone: Tz,
-    /// The keys at hand.
+    /// The available keys.
     pub keys: Keys,
 }
 
@@ -46,14 +46,19 @@ impl Opener {
         Self { zone, keys: Keys::default() }
     }
 
-    /// Opens an archive; reads no more than its first member if it is of format 1.
+    /// Opens an archive; for format 1, reads no more than its first member.
     ///
-    /// `modified` is its time where neither the contents nor the name give one.
-    pub fn open(&self, source: Arc<dyn ReadAt>, file_name: &str, modified: DateTime<Utc>) -> Result<Archive, ArchiveError> {
+    /// `modified` is used as its time if neither the contents nor the name give one.
+    pub fn open(
+        &self,
+        source: Arc<dyn ReadAt>,
+        file_name: &str,
+        modified: DateTime<Utc>,
+    ) -> Result<Archive, ArchiveError> {
         self.open_at(source, None, file_name, modified)
     }
 
-    /// Does the same, and looks for the sidecars of a plain database beside the path that it lies at.
+    /// Like [`open`](Self::open), but also looks for the sidecars of a plain database at its path.
     pub fn open_at(
         &self,
         source: Arc<dyn ReadAt>,
@@ -94,7 +99,7 @@ impl Opener {
             Found::Legacy(contents, paths) => (*contents, paths),
             // Nothing else writes such members, and gzip itself does not protect their headers.
             Found::Format1(_) if codec.is_some_and(|codec| codec.has_sizes(&head)) => {
-                return Err(damaged("the first gzip member is not as it was written"));
+                return Err(damaged("the first gzip member was changed after it was written"));
             }
             Found::Format1(contents) => {
                 let paths = contents.databases.iter().map(|held| held.file.clone()).collect();
@@ -105,7 +110,7 @@ impl Opener {
     }
 }
 
-/// Says what a file is that cannot be an archive, as far as that can be told.
+/// Recognises some formats that cannot be archives.
 fn refuse_other_formats(inside: &[u8], codec: Option<Codec>, file_name: &str) -> Result<(), ArchiveError> {
     const KNOWN: [(&[u8], &str); 6] = [
         (b"PK\x03\x04", "it is a zip file"),
@@ -130,8 +135,8 @@ fn refuse_other_formats(inside: &[u8], codec: Option<Codec>, file_name: &str) ->
         return why("it is neither a tar nor a SQLite database");
     }
     if codec.is_none() && [".gz", ".tgz"].iter().any(|ending| file_name.ends_with(ending)) {
-        // Somebody unpacked it half way, often a browser or a proxy. Whoever relies on the name should know.
-        return why("its name says that it is compressed, but it is not (let its name end in .tar to use it)");
+        // Something decompressed it on the way, often a browser or a proxy. Anybody who relies on the name should know.
+        return why("its name says that it is compressed, but it is not (rename it to end in .tar to use it)");
     }
     Ok(())
 }

@@ -1,19 +1,19 @@
-//! Work on blocks in parallel, in and out in order, in bounded memory.
+//! Processes blocks in parallel, in order at both ends, in bounded memory.
 //!
-//! One thread feeds, some work, and the calling one drains in the order of feeding. Jobs are buffers that go
-//! round: there are never more than the ones given at the start. Every thread ends when one of its
-//! channels is closed, and each closes its own when it ends, for whatever reason: so a failure anywhere, or a
-//! request to stop, ends them all and none waits for ever.
+//! One thread feeds, several work, and the calling thread drains in feeding order. Jobs are buffers that are reused:
+//! there are never more than the ones given at the start. A thread ends when one of its channels is closed, and closes
+//! its own when it ends for any reason. So a failure in any stage, or a request to stop, ends them all, and none waits
+//! forever.
 
 use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-/// Runs `feed` until it says `false`, `work` on every job that it filled, and `drain` on each after that, in order.
+/// Runs `feed` until it returns `false`, `work` on every job that it filled, and then `drain` on each, in order.
 ///
-/// There is one working thread for each of `workers`, or as many as the system grants; with one of them, or
-/// without threads, all happens on the calling thread. Of several errors the one of the earliest job is returned.
+/// Starts one thread for each of `workers`, or as many as the system grants. With one worker, or without threads,
+/// everything runs on the calling thread. Of several errors, the one of the earliest job is returned.
 pub(super) fn ordered<J: Send, W: Send, E: Send>(
     mut jobs: Vec<J>,
     workers: &mut [W],
@@ -35,7 +35,7 @@ pub(super) fn ordered<J: Send, W: Send, E: Send>(
     Ok(())
 }
 
-/// Does it with threads; `None`, and nothing was done, where the system has none to give.
+/// Runs it with threads; returns `None`, having done nothing, if no thread can be spawned.
 fn in_parallel<J: Send, W: Send, E: Send>(
     jobs: &mut Vec<J>,
     workers: &mut [W],
@@ -80,7 +80,7 @@ fn in_parallel<J: Send, W: Send, E: Send>(
                 }
             }
         });
-        // The feeder's ends of the channels went with it, so that the workers end.
+        // The feeder's ends of the channels were dropped with it, so the workers end.
         feeding.ok()?;
         // Moved into this block, so that the channels close before the scope waits for its threads.
         let (free, done) = (free, done);
@@ -91,11 +91,15 @@ fn in_parallel<J: Send, W: Send, E: Send>(
     })
 }
 
-/// Drains what was worked on in the order of feeding, and gives the jobs back to the feeder.
-fn drained<J, E>(free: &Sender<J>, done: &Receiver<Outcome<J, E>>, mut drain: impl FnMut(&mut J) -> Result<(), E>) -> Result<(), E> {
+/// Drains finished jobs in feeding order, and returns them to the feeder.
+fn drained<J, E>(
+    free: &Sender<J>,
+    done: &Receiver<Outcome<J, E>>,
+    mut drain: impl FnMut(&mut J) -> Result<(), E>,
+) -> Result<(), E> {
     let mut early = BTreeMap::new();
     let mut next = 0;
-    // A worker that panicked says `None`; the scope passes the panic on.
+    // A worker that panicked sends `None`; the scope propagates the panic.
     for (number, result) in done.iter().map_while(|outcome| outcome) {
         early.insert(number, result);
         while let Some(result) = early.remove(&next) {
@@ -108,10 +112,10 @@ fn drained<J, E>(free: &Sender<J>, done: &Receiver<Outcome<J, E>>, mut drain: im
     Ok(())
 }
 
-/// A job that was worked on, with its number; `None` from a thread that panicked.
+/// A finished job with its number; `None` from a thread that panicked.
 type Outcome<J, E> = Option<(u64, Result<J, E>)>;
 
-/// Tells the draining thread of a panic, so that it does not wait for the job that was lost in it.
+/// Notifies the draining thread of a panic, so that it does not wait for the lost job.
 struct Alarm<'a, T>(&'a Sender<Option<T>>);
 
 impl<T> Drop for Alarm<'_, T> {
@@ -130,7 +134,7 @@ mod tests {
 
     const END: u32 = 200;
 
-    /// Runs numbers through; each stage fails at the number it is given.
+    /// Runs numbers through the pipeline; each stage fails at the given number.
     fn run(workers: usize, feed_fails: u32, work_fails: u32, drain_fails: u32) -> (Result<(), String>, Vec<u32>) {
         let next = AtomicU32::new(0);
         let mut seen = Vec::new();
@@ -177,7 +181,7 @@ mod tests {
 
     #[test]
     #[should_panic = "a scoped thread panicked"]
-    fn a_panic_in_a_worker_is_passed_on_and_nobody_waits() {
+    fn a_panic_in_a_worker_is_propagated_and_no_thread_hangs() {
         let mut left = END;
         let _ = ordered(
             vec![0; 4],

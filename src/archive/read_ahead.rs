@@ -1,6 +1,7 @@
-//! Reads a distant source in blocks, so that many small reads become few large ones, and fetches ahead of whoever reads forwards.
+//! Reads a remote source in blocks, so that many small reads become a few large ones, and reads ahead during sequential
+//! access.
 //!
-//! A file of this machine needs none of it: the kernel does the same, and better.
+//! A local file does not need this: the kernel does the same, and better.
 
 use std::collections::HashMap;
 use std::io;
@@ -9,12 +10,12 @@ use std::thread;
 
 use crate::store::ReadAt;
 
-/// How many blocks are fetched ahead.
+/// How many blocks are read ahead.
 const AHEAD: u64 = 4;
-/// How many blocks are kept: as many as the threads that decompress can lag behind the one that walks.
+/// How many blocks are kept: as many as the decompressing threads can lag behind the walking thread.
 const KEPT: usize = 24;
 
-/// A source that is read through blocks.
+/// A source that is read in blocks.
 pub(crate) struct ReadAhead(Arc<Blocks>);
 
 struct Blocks {
@@ -27,12 +28,12 @@ struct Blocks {
 #[derive(Default)]
 struct State {
     blocks: HashMap<u64, Block>,
-    /// Counts accesses; the block with the lowest number was not used for the longest.
+    /// Counts accesses; the block with the lowest number is the least recently used.
     clock: u64,
 }
 
 enum Block {
-    /// Some thread fetches it.
+    /// Being fetched by some thread.
     Coming,
     There {
         bytes: Arc<Vec<u8>>,
@@ -41,12 +42,17 @@ enum Block {
 }
 
 impl ReadAhead {
-    /// Wraps a source for which small reads are expensive; returns any other as it is.
+    /// Wraps a source for which small reads are expensive; returns any other unchanged.
     pub(crate) fn over(source: Arc<dyn ReadAt>) -> Arc<dyn ReadAt> {
         match source.block_bytes() {
             Some(block_bytes) => {
                 let block_bytes = block_bytes.get() as u64;
-                Arc::new(Self(Arc::new(Blocks { source, block_bytes, state: Mutex::default(), arrived: Condvar::new() })))
+                Arc::new(Self(Arc::new(Blocks {
+                    source,
+                    block_bytes,
+                    state: Mutex::default(),
+                    arrived: Condvar::new(),
+                })))
             }
             None => source,
         }
@@ -81,7 +87,8 @@ impl Blocks {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns a block, fetched here if no other thread has it, and whether the one before it is at hand: then somebody reads forwards.
+    /// Returns a block, fetching it unless another thread is doing so, and whether the block before it is cached, which
+    /// means that access is sequential.
     fn get(&self, number: u64) -> io::Result<(Arc<Vec<u8>>, bool)> {
         let mut state = self.state();
         loop {
@@ -103,7 +110,7 @@ impl Blocks {
         }
     }
 
-    /// Fetches a block that was announced as coming. If that fails, it is as if it had never been asked for.
+    /// Fetches a block that is marked as being fetched. If that fails, the mark is removed.
     fn fetch(&self, number: u64) -> io::Result<Arc<Vec<u8>>> {
         let announced = Announced { blocks: self, number };
         let start = number * self.block_bytes;
@@ -119,7 +126,7 @@ impl Blocks {
         Ok(bytes)
     }
 
-    /// Fetches the next blocks on threads of their own. Without a thread they are fetched when they are read.
+    /// Fetches the next blocks on separate threads. If no thread can be spawned, they are fetched when they are read.
     fn fetch_ahead(blocks: &Arc<Self>, number: u64) {
         let end = blocks.source.bytes().div_ceil(blocks.block_bytes);
         for next in (number + 1..=number + AHEAD).take_while(|next| *next < end) {
@@ -128,7 +135,7 @@ impl Blocks {
             }
             blocks.state().blocks.entry(next).or_insert(Block::Coming);
             let own = blocks.clone();
-            // An error is met again by whoever reads the block.
+            // The thread that reads the block gets the error again.
             let spawned = thread::Builder::new().spawn(move || drop(own.fetch(next)));
             if spawned.is_err() {
                 drop(Announced { blocks, number: next });
@@ -138,7 +145,7 @@ impl Blocks {
 }
 
 impl State {
-    /// Forgets the block that was not used for the longest; says whether there was one.
+    /// Drops the least recently used block; returns whether there was one.
     fn forget_oldest(&mut self) -> bool {
         let used = |block: &Block| if let Block::There { used, .. } = block { Some(*used) } else { None };
         let oldest = self.blocks.iter().filter_map(|(number, block)| Some((used(block)?, *number))).min();
@@ -146,7 +153,7 @@ impl State {
     }
 }
 
-/// Withdraws the announcement of a block that did not come, by an error or a panic, and wakes whoever waits for it.
+/// Removes the mark of a block that did not arrive, after an error or a panic, and wakes the threads that wait for it.
 struct Announced<'a> {
     blocks: &'a Blocks,
     number: u64,
@@ -172,7 +179,7 @@ mod tests {
 
     const BLOCK: usize = 1000;
 
-    /// A source that reports which block each request begins with, and fails as often as it was told.
+    /// A source that records the first block of each request, and fails a given number of times.
     struct Distant {
         bytes: Vec<u8>,
         requests: Mutex<Sender<u64>>,
@@ -202,7 +209,8 @@ mod tests {
     fn distant(bytes: usize, failures: u32) -> (Vec<u8>, Arc<dyn ReadAt>, Receiver<u64>) {
         let contents: Vec<u8> = (0..bytes).map(|at| (at % 251) as u8).collect();
         let (requests, seen) = channel();
-        let source = Distant { bytes: contents.clone(), requests: Mutex::new(requests), failures: Mutex::new(failures) };
+        let source =
+            Distant { bytes: contents.clone(), requests: Mutex::new(requests), failures: Mutex::new(failures) };
         (contents, ReadAhead::over(Arc::new(source)), seen)
     }
 
@@ -223,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_reads_forwards_is_read_ahead_of_and_whoever_jumps_is_not() {
+    fn sequential_access_reads_ahead_and_random_access_does_not() {
         let (_, source, seen) = distant(100 * BLOCK, 0);
         let mut byte = [0];
         for jump in [90, 50, 70] {
@@ -231,7 +239,7 @@ mod tests {
         }
         assert_eq!(seen.try_iter().collect::<Vec<_>>(), [90, 50, 70]);
         source.read_exact_at(&mut byte, 71 * BLOCK as u64).unwrap();
-        // `recv` fails instead of waiting once nobody holds the source any more.
+        // `recv` fails instead of waiting once the source is dropped.
         drop(source);
         let mut requests: Vec<u64> = seen.iter().collect();
         requests.sort_unstable();

@@ -1,4 +1,4 @@
-//! An archive that was opened, whichever tool wrote it: reads the databases in it.
+//! An opened archive of any tool: reads the databases in it.
 
 use std::fs::File;
 use std::num::NonZeroUsize;
@@ -17,7 +17,7 @@ use crate::progress::Progress;
 use crate::snapshot::{Contents, Part};
 use crate::store::ReadAt;
 
-/// An archive that was opened: its description was read and validated, its databases were not.
+/// An opened archive: its description was read and validated, its databases were not.
 pub struct Archive {
     source: Arc<dyn ReadAt>,
     contents: Contents,
@@ -26,11 +26,11 @@ pub struct Archive {
 
 /// How the databases are reached.
 pub(crate) enum Route {
-    /// Format 1 as we write it; the second member begins here.
+    /// Format 1 as we write it, with the offset of the second member.
     Members { codec: Codec, second: u64 },
-    /// A tar that is read from front to back; the path of each database in it.
+    /// A tar that is read from front to back, with the path of each database in it.
     Tar { codec: Option<Codec>, paths: Vec<String> },
-    /// A plain database, and where it lies if it has sidecars beside it.
+    /// A plain database, with its path if it has sidecars beside it.
     Database { codec: Option<Codec>, place: Option<PathBuf> },
 }
 
@@ -39,7 +39,8 @@ impl Archive {
         Self { source, contents, route }
     }
 
-    /// Returns where a plain database lies that has sidecars beside it. An application may write to them: they have to be copied together.
+    /// Returns the path of a plain database that has sidecars beside it. An application may be writing to them, so they
+    /// must be copied together.
     pub fn place_with_sidecars(&self) -> Option<&Path> {
         match &self.route {
             Route::Database { place, .. } => place.as_deref(),
@@ -48,29 +49,44 @@ impl Archive {
     }
 
     /// Writes a sidecar of a database in a tar into an empty file. Syncs nothing.
-    pub fn unpack_sidecar(&self, index: usize, part: Part, file: &File, progress: &dyn Progress) -> Result<(), ArchiveError> {
+    pub fn unpack_sidecar(
+        &self,
+        index: usize,
+        part: Part,
+        file: &File,
+        progress: &dyn Progress,
+    ) -> Result<(), ArchiveError> {
         let Route::Tar { codec, paths } = &self.route else { return Err(damaged("it holds no sidecars")) };
         let name = format!("{}{}", paths[index], part.ending());
         let mut tar = Tar::new(ByteStream::new(self.source.clone(), *codec));
         while let Some(entry) = tar.next()? {
             if entry.name == name {
-                let read = stream_reader::copy(&mut vec![0; CHUNK], |buffer| tar.read(buffer), Wanted::Into(file), progress)?;
-                let said =
-                    self.contents.databases[index].sidecars.iter().any(|sidecar| sidecar.part == part && sidecar.bytes == read.bytes);
-                return if said { Ok(()) } else { Err(damaged(format!("\"{}\" is not of the size that it had", shown(&name)))) };
+                let read =
+                    stream_reader::copy(&mut vec![0; CHUNK], |buffer| tar.read(buffer), Wanted::Into(file), progress)?;
+                let said = self.contents.databases[index]
+                    .sidecars
+                    .iter()
+                    .any(|sidecar| sidecar.part == part && sidecar.bytes == read.bytes);
+                return if said {
+                    Ok(())
+                } else {
+                    Err(damaged(format!("\"{}\" has changed size since the archive was opened", shown(&name))))
+                };
             }
         }
         Err(damaged(format!("the entry \"{}\" is missing", shown(&name))))
     }
 
-    /// Says what is in it.
+    /// Returns the contents.
     pub fn contents(&self) -> &Contents {
         &self.contents
     }
 
-    /// Writes the databases at these indices of [`Contents::databases`] into these empty files, and compares sizes and digests. On an error the files hold nothing of worth. Syncs nothing.
+    /// Writes the databases at these indices of [`Contents::databases`] into these empty files, and compares sizes and
+    /// digests. After an error the files must not be used. Syncs nothing.
     ///
-    /// Each index is given once, and exists. Returns them in the order in which they were asked for. Advances `progress` by bytes of databases.
+    /// Each index must exist and be given once. Returns the databases in the order of `wanted`. Advances `progress` by
+    /// bytes of databases.
     pub fn unpack(
         &self,
         wanted: &[(usize, &File)],
@@ -82,7 +98,7 @@ impl Archive {
             plan[index] = Wanted::Into(file);
         }
         let read = self.read(&plan, Reach::LastWanted, threads, progress)?.databases;
-        // `read` has the order of the archive.
+        // `read` returns them in the order of the archive.
         let mut indices: Vec<usize> = wanted.iter().map(|&(index, _)| index).collect();
         indices.sort_unstable();
         indices.dedup();
@@ -90,14 +106,16 @@ impl Archive {
         wanted.iter().map(|&(index, _)| place(index).ok_or_else(|| damaged("a database is missing"))).collect()
     }
 
-    /// Reads every byte to the end of the file: structure, CRCs, sizes, digests, padding. Returns every database in order.
+    /// Reads every byte to the end of the file: structure, CRCs, sizes, digests, padding. Returns every database in
+    /// order.
     ///
     /// Advances `progress` by bytes of databases.
     pub fn read_through(&self, threads: NonZeroUsize, progress: &dyn Progress) -> Result<ReadThrough, ArchiveError> {
         self.read_through_into(None, threads, progress)
     }
 
-    /// Does the same, and writes the first database into the empty file `first`, where one is given. What is in it counts only if all is well.
+    /// Like [`read_through`](Self::read_through), but also writes the first database into the empty file `first`, if
+    /// given. Its contents count only if this succeeds.
     pub fn read_through_into(
         &self,
         first: Option<&File>,
@@ -118,15 +136,27 @@ impl Archive {
         self.read(&plan, Reach::LastWanted, threads, progress).map(drop)
     }
 
-    /// Reads one database of a damaged archive as far as that is possible, writes it into an empty file where one is given, and returns
-    /// what cannot be read of it: zeros in the file, which has the size of the database all the same.
+    /// Reads as much as possible of one database of a damaged archive, writes it into an empty file if one is given,
+    /// and returns what cannot be read. Those ranges are zeros in the file, which still gets the full size of the
+    /// database.
     ///
-    /// Nothing is compared with a digest: what was read may be wrong too where nothing protects it, as in a tar that is not compressed.
-    pub fn salvage(&self, index: usize, file: Option<&File>, progress: &dyn Progress) -> Result<Unreadable, ArchiveError> {
+    /// No digest is compared: data that was read may still be wrong if nothing protects it, as in an uncompressed tar.
+    pub fn salvage(
+        &self,
+        index: usize,
+        file: Option<&File>,
+        progress: &dyn Progress,
+    ) -> Result<Unreadable, ArchiveError> {
         let bytes = self.contents.databases[index].bytes;
         let (bytes, unreadable) = match (&self.route, &self.contents.metadata) {
             (Route::Members { codec, second }, Some(metadata)) => {
-                let salvage = Salvage { codec: *codec, source: &*self.source, second: *second, databases: &metadata.databases, progress };
+                let salvage = Salvage {
+                    codec: *codec,
+                    source: &*self.source,
+                    second: *second,
+                    databases: &metadata.databases,
+                    progress,
+                };
                 (bytes.unwrap_or(0), salvage.database(index, file)?)
             }
             (Route::Members { .. }, None) => return Err(damaged("the metadata is missing")),
@@ -137,7 +167,12 @@ impl Archive {
             (Route::Tar { codec, paths }, _) => {
                 let mut tar = Tar::new(ByteStream::new(self.source.clone(), *codec));
                 let found = stream_reader::go_to(&mut tar, &paths[index])?;
-                stream_reader::as_far_as_possible(bytes, |buffer| if found { tar.read(buffer) } else { Ok(0) }, file, progress)?
+                stream_reader::as_far_as_possible(
+                    bytes,
+                    |buffer| if found { tar.read(buffer) } else { Ok(0) },
+                    file,
+                    progress,
+                )?
             }
         };
         if let Some(file) = file {
@@ -146,7 +181,13 @@ impl Archive {
         Ok(unreadable)
     }
 
-    fn read(&self, wanted: &[Wanted], reach: Reach, threads: NonZeroUsize, progress: &dyn Progress) -> Result<ReadThrough, ArchiveError> {
+    fn read(
+        &self,
+        wanted: &[Wanted],
+        reach: Reach,
+        threads: NonZeroUsize,
+        progress: &dyn Progress,
+    ) -> Result<ReadThrough, ArchiveError> {
         let (source, contents) = (&self.source, &self.contents);
         match (&self.route, &contents.metadata) {
             (Route::Members { codec, second }, Some(metadata)) => {
@@ -162,7 +203,9 @@ impl Archive {
                 Ok(ReadThrough { databases: reader.run(threads, progress)?, oddities: Vec::new() })
             }
             (Route::Members { .. }, None) => Err(damaged("the metadata is missing")),
-            (Route::Database { codec, .. }, _) => stream_reader::database(source, *codec, &contents.databases[0], wanted[0], progress),
+            (Route::Database { codec, .. }, _) => {
+                stream_reader::database(source, *codec, &contents.databases[0], wanted[0], progress)
+            }
             (Route::Tar { codec, paths }, _) => stream_reader::tar(source, *codec, contents, paths, wanted, progress),
         }
     }

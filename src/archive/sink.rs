@@ -1,28 +1,29 @@
-//! Where the bytes of an archive go.
+//! Where the bytes of an archive are written.
 
 use std::fs::File;
 use std::io;
 
 use super::positional_write::write_at;
 
-/// Takes an archive from front to back, except for a place at its start that is filled last.
+/// Receives an archive from front to back, except for reserved space at its start that is filled last.
 ///
-/// No other byte is written twice, so that a sink can encrypt or upload what it was given: it holds back the reserved bytes and
-/// the little that shares a block or a part with them.
+/// No other byte is written twice, so a sink can encrypt or upload its input: it only has to hold back the reserved
+/// bytes and the few that share a block or a part with them.
 pub trait Sink {
     /// Leaves this many bytes free at the start. Called once, before anything else.
     fn reserve(&mut self, bytes: u64) -> io::Result<()>;
-    /// Appends bytes behind everything so far.
+    /// Appends bytes.
     fn append(&mut self, bytes: &[u8]) -> io::Result<()>;
-    /// Fills the reserved place, which has exactly this size. Called once, after everything else.
+    /// Fills the reserved space, which has exactly this size. Called once, after everything else.
     fn fill_reserved(&mut self, bytes: &[u8]) -> io::Result<()>;
-    /// Returns the size of the archive so far, the reserved place included.
+    /// Returns the size of the archive so far, including the reserved space.
     fn bytes(&self) -> u64;
 }
 
-/// A file that nobody else sees yet.
+/// A file that is not visible to others yet.
 ///
-/// Until the reserved place is filled the file begins with a hole: what a run leaves that dies before that is no archive.
+/// Until the reserved space is filled, the file starts with a hole, so a run that crashes before that does not leave a
+/// valid archive.
 pub struct FileSink {
     file: File,
     at: u64,
@@ -34,7 +35,7 @@ impl FileSink {
         Self { file, at: 0 }
     }
 
-    /// Waits until the file is on the disk.
+    /// Waits until the file is on disk.
     pub fn sync(&self) -> io::Result<()> {
         self.file.sync_all()
     }

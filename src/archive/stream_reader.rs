@@ -1,4 +1,4 @@
-//! Reads databases from front to back: out of a tar, or as a plain file, compressed or not.
+//! Reads databases from front to back: from a tar, or as a plain file, compressed or not.
 
 use std::fs::File;
 use std::sync::Arc;
@@ -18,12 +18,12 @@ use crate::progress::Progress;
 use crate::snapshot::{Contents, Held};
 use crate::store::ReadAt;
 
-/// How much of a stream is read, hashed and written at once.
+/// How many bytes of a stream are read, hashed and written at once.
 pub(crate) const CHUNK: usize = 1024 * 1024;
-/// The same where the stream is damaged: of the chunk in which that shows, nothing is used.
+/// The same for a damaged stream: nothing is used of the chunk in which the damage shows.
 const SALVAGE_CHUNK: usize = 16 * 1024;
 
-/// Reads a tar to its end, whatever is wanted of it: only there a gzip stream shows that it is whole.
+/// Reads a tar to its end, whichever databases are wanted: only the end shows that a gzip stream is complete.
 pub(crate) fn tar(
     source: &Arc<dyn ReadAt>,
     codec: Option<Codec>,
@@ -45,7 +45,7 @@ pub(crate) fn tar(
         place += 1;
         let Some(held) = contents.databases.get(next).filter(|_| paths[next] == entry.name) else { continue };
         if held.bytes != Some(entry.bytes) {
-            return Err(damaged(format!("\"{}\" is not of the size that it had", shown(&entry.name))));
+            return Err(damaged(format!("\"{}\" has changed size since the archive was opened", shown(&entry.name))));
         }
         let plan = wanted[next];
         next += 1;
@@ -54,7 +54,7 @@ pub(crate) fn tar(
         }
         let read = copy(&mut buffer, |buffer| tar.read(buffer), plan, progress)?;
         if held.sha256.is_some_and(|recorded| recorded != read.sha256) {
-            return Err(damaged(format!("\"{}\" does not have the sha256 that was recorded for it", shown(&held.file))));
+            return Err(damaged(format!("\"{}\" does not match its recorded SHA-256", shown(&held.file))));
         }
         databases.push(read);
     }
@@ -96,14 +96,14 @@ pub(crate) fn database(
     let read = copy(&mut buffer, fill, wanted, progress)?;
     let mut oddities = Vec::new();
     if codec.is_some() {
-        // For one that is not compressed the size was compared when it was opened.
+        // The size of an uncompressed one was compared when it was opened.
         oddities.extend(sqlite_file::check_header(&head, read.bytes, &held.file)?);
         oddities.extend((stream.trailing() > 0).then(|| trailing(stream.trailing())));
     }
     Ok(ReadThrough { databases: vec![read], oddities })
 }
 
-/// Reads until the end or the first damage. Returns the size that the database should have, and what is missing of it.
+/// Reads until the end or the first damage. Returns the expected size of the database, and the missing ranges.
 pub(crate) fn as_far_as_possible(
     bytes: Option<u64>,
     mut fill: impl FnMut(&mut [u8]) -> Result<usize, ArchiveError>,
@@ -135,7 +135,7 @@ pub(crate) fn as_far_as_possible(
     }
 }
 
-/// Goes to an entry of a tar; says whether it can be reached.
+/// Advances to an entry of a tar; returns whether it was found.
 pub(crate) fn go_to(tar: &mut Tar, name: &str) -> Result<bool, ArchiveError> {
     loop {
         match tar.next() {
@@ -148,7 +148,7 @@ pub(crate) fn go_to(tar: &mut Tar, name: &str) -> Result<bool, ArchiveError> {
     }
 }
 
-/// Reads one database to its end, hashes it, and writes it where that is wanted.
+/// Reads one database to its end, hashes it, and writes it if wanted.
 pub(crate) fn copy(
     buffer: &mut [u8],
     mut fill: impl FnMut(&mut [u8]) -> Result<usize, ArchiveError>,
@@ -172,7 +172,7 @@ pub(crate) fn copy(
     }
 }
 
-/// Checks that an entry of a format 1 tar is the one that belongs at its place.
+/// Checks that an entry of a format 1 tar is the expected one.
 fn in_order(metadata: &Metadata, place: usize, entry: &TarEntry) -> Result<(), ArchiveError> {
     let expected = match place {
         0 => METADATA_ENTRY,
@@ -184,7 +184,7 @@ fn in_order(metadata: &Metadata, place: usize, entry: &TarEntry) -> Result<(), A
     }
     let size = place.checked_sub(1).and_then(|index| metadata.databases.get(index)).map(|database| database.bytes);
     if size.is_some_and(|bytes| bytes != entry.bytes) {
-        return Err(damaged(format!("\"{}\" is not of the size that the metadata gives", shown(&entry.raw))));
+        return Err(damaged(format!("\"{}\" does not have the size recorded in the metadata", shown(&entry.raw))));
     }
     Ok(())
 }

@@ -1,16 +1,16 @@
-//! What is read of an archive, and what came out of it.
+//! What to read from an archive, and the result.
 
 use std::fs::File;
 
 use crate::digest::Sha256;
 
-/// Whether a database is read.
+/// Whether to read a database.
 #[derive(Clone, Copy)]
 pub(crate) enum Wanted<'a> {
     No,
-    /// Read and compared.
+    /// Read and compare it.
     Read,
-    /// The same, and written into this file.
+    /// The same, and write it into this file.
     Into(&'a File),
 }
 
@@ -20,7 +20,7 @@ impl Wanted<'_> {
     }
 }
 
-/// How far an archive is read.
+/// How far to read an archive.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reach {
     /// Up to the last database that is wanted.
@@ -29,20 +29,21 @@ pub(crate) enum Reach {
     End,
 }
 
-/// One database as it was read out of an archive.
+/// One database that was read from an archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReadDatabase {
     /// Its size.
     pub bytes: u64,
-    /// The digest of what was read. If the archive recorded one, it is the same.
+    /// The digest of the data that was read. It equals the one in the archive, if that has one.
     pub sha256: Sha256,
 }
 
-/// What reading a whole archive gave.
+/// The result of reading a whole archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReadThrough {
     /// Every database, in the order of [`Contents::databases`](crate::snapshot::Contents::databases).
     pub databases: Vec<ReadDatabase>,
-    /// What is odd, beyond [`Contents::oddities`](crate::snapshot::Contents::oddities), and only shows on reading everything.
+    /// Oddities beyond [`Contents::oddities`](crate::snapshot::Contents::oddities) that only show when everything is
+    /// read.
     pub oddities: Vec<String>,
 }

@@ -10,7 +10,7 @@ use super::restore_select::LeftOut;
 use super::restore_text as tell;
 use super::{Context, Outcome, bar};
 use crate::config::{Check, Key, Origin};
-use crate::database::{Limits, TargetState};
+use crate::database::{TargetState, Timeouts};
 use crate::failure::Failure;
 use crate::names::{Name, printable};
 use crate::ops::Repository;
@@ -83,7 +83,7 @@ pub(super) fn carry_out(args: &RestoreArgs, context: &mut Context, job: Job<'_>)
         workspace: workspace.as_ref(),
         takes_back,
         upkeep: upkeep(context, args),
-        limits: Limits { busy: args.busy_timeout, ..Limits::default() },
+        limits: Timeouts { busy: args.busy_timeout, ..Timeouts::default() },
         temporary: context.temporary.clone(),
         threads: context.threads(),
         host: context.host_names(),

@@ -14,7 +14,7 @@ use crate::ops::inventory::Reading;
 use crate::ops::jobs::undo::{self as job, Decision, Undo};
 use crate::ops::resolve::{Place, Selected, Wanted, resolve};
 use crate::ops::restore::undo::{Choice, End, Past};
-use crate::ops::restore::{self, Interrupted, Known, RestoreError, Where};
+use crate::ops::restore::{self, InterruptedRestore, Known, RestoreError, Where};
 use crate::report::restore::Outcome as Skip;
 
 /// What an interrupted restore that is taken back turns out to be, where it died early.
@@ -185,13 +185,13 @@ pub(super) fn report_beside<'a>(context: &Context, targets: impl Iterator<Item =
     }
 }
 
-fn known_interrupted(context: &Context) -> Vec<Interrupted> {
+fn known_interrupted(context: &Context) -> Vec<InterruptedRestore> {
     let configured = context.settings.sets.values().flat_map(|settings| settings.databases.values());
     let databases = configured.chain(context.settings.default_database.iter()).map(PathBuf::as_path);
     restore::interrupted(context.store().ok().as_ref().map(Repository::workspace), databases).unwrap_or_default()
 }
 
-fn report(context: &Context, interrupted: &Interrupted) {
+fn report(context: &Context, interrupted: &InterruptedRestore) {
     let note = &interrupted.note;
     let targets: Vec<String> = note.targets.iter().map(|target| quoted(&target.path)).collect();
     let undo = context.command_line(&["restore", "--undo", "--set", note.set.as_str(), "--to-original"]);

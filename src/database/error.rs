@@ -24,76 +24,77 @@ pub enum SourceError {
         /// What it is, with article: `a folder`.
         what: &'static str,
     },
-    /// The file has no bytes: nothing to back up, perhaps a `-wal` beside it that opening would delete.
+    /// The file has no bytes: nothing to back up, unless there is a `-wal` beside it, which SQLite would delete.
     Empty {
         /// The path as it was given.
         path: PathBuf,
-        /// Whether a `-wal` with content lies beside it.
+        /// Whether there is a `-wal` with content beside it.
         wal_beside: bool,
     },
     /// The file is not a SQLite database that can be opened: no header, encrypted, truncated, malformed schema.
     NotADatabase {
         /// The path as it was given.
         path: PathBuf,
-        /// What SQLite said, made printable.
+        /// SQLite's message, made printable.
         why: String,
     },
-    /// The file is a database, and reading it met damage.
+    /// The file is a database, and reading it found damage.
     Damaged {
         /// The path as it was given.
         path: PathBuf,
-        /// What SQLite said, made printable.
+        /// SQLite's message, made printable.
         why: String,
     },
-    /// An index and its table contradict each other, and nothing else is wrong: one of the two is.
+    /// An index and its table contradict each other, so one of them is wrong; there is no other damage.
     Contradicted {
         /// The path as it was given.
         path: PathBuf,
-        /// Which index, and which rows as far as they are known.
+        /// Which index, and which rows as far as known.
         why: String,
-        /// The statements that settle it in favor of the table.
+        /// The statements that rebuild the index from the table.
         rebuild: Vec<String>,
     },
-    /// SQLite lacks something that the file needs: a collation, function or module of its application, a newer release.
+    /// SQLite lacks something that the file needs: a collation, function or module of the application, or a newer
+    /// release.
     Unsupported {
         /// The path as it was given.
         path: PathBuf,
         /// What was being done, as a verb.
         action: &'static str,
-        /// What SQLite said, made printable.
+        /// SQLite's message, made printable.
         why: String,
     },
-    /// A process writes to a file of the database that has no name any more: what it commits is not where it is looked for, and is gone
-    /// when the process ends.
+    /// A process writes to a file of the database that was deleted: its commits do not reach the file at the path, and
+    /// are lost when the process ends.
     Unlinked {
         /// The path as it was given.
         path: PathBuf,
         /// Who has which file open.
         found: Unlinked,
     },
-    /// Another process held a lock for longer than we wait, or changed the file whenever we copied it.
+    /// Another process held a lock for longer than the timeout, or changed the file during every copy.
     Busy {
         /// The path as it was given.
         path: PathBuf,
-        /// What was waited for, and for how long.
+        /// What it waited for, and how long.
         why: String,
     },
-    /// One process kept all others out during the whole wait. In `locking_mode=EXCLUSIVE` it never lets go.
+    /// One process kept all others out during the whole wait. With `locking_mode=EXCLUSIVE` it never releases the lock.
     Exclusive {
         /// The path as it was given.
         path: PathBuf,
         /// The process.
         holder: Holder,
-        /// How long was waited.
+        /// How long it waited.
         waited: Duration,
     },
-    /// The system refused, or failed.
+    /// A system error.
     Io {
         /// The path as it was given.
         path: PathBuf,
         /// What was being done, as a verb: `read`, `open`, `copy`.
         action: &'static str,
-        /// What the system said.
+        /// The system's error.
         cause: io::Error,
     },
     /// The operation was asked to stop.
@@ -101,7 +102,7 @@ pub enum SourceError {
 }
 
 impl SourceError {
-    /// Names another file: what befell a private copy is told of the database that it is a copy of.
+    /// Reports a copy's error under the source's path.
     pub fn of(self, source: &Path) -> Self {
         let path = source.to_owned();
         match self {
@@ -120,10 +121,12 @@ impl SourceError {
         }
     }
 
-    /// Says whether it was this file, or a sidecar of it, that could not be read or written; a private copy in scratch is another.
+    /// Returns whether this file, or a sidecar of it, could not be read or written, as opposed to a private copy in
+    /// scratch.
     pub fn is_about(&self, source: &Path) -> bool {
         let Self::Io { path, .. } = self else { return false };
-        path == source || ["-wal", "-journal"].iter().any(|ending| *path == crate::database::sidecars::sidecar(source, ending))
+        path == source
+            || ["-wal", "-journal"].iter().any(|ending| *path == crate::database::sidecars::sidecar(source, ending))
     }
 }
 
@@ -133,7 +136,9 @@ impl fmt::Display for SourceError {
             Self::Missing(path) => write!(f, "no database at {}", quoted(path)),
             Self::NotAFile { path, what } => write!(f, "{} is {what}, not a database file", quoted(path)),
             Self::Empty { path, wal_beside: false } => write!(f, "{} is empty (0 bytes)", quoted(path)),
-            Self::Empty { path, wal_beside: true } => write!(f, "{} is empty (0 bytes), but a -wal with data lies beside it", quoted(path)),
+            Self::Empty { path, wal_beside: true } => {
+                write!(f, "{} is empty (0 bytes), but there is a -wal with data beside it", quoted(path))
+            }
             Self::NotADatabase { path, why } => write!(f, "{} is not a SQLite database: {why}", quoted(path)),
             Self::Damaged { path, why } => write!(f, "{} is damaged: {why}", quoted(path)),
             Self::Contradicted { path, why, .. } => write!(f, "{} is damaged: {why}", quoted(path)),
@@ -143,7 +148,12 @@ impl fmt::Display for SourceError {
             Self::Unlinked { path, found } => write!(f, "{} {found}", quoted(path)),
             Self::Busy { path, why } => write!(f, "{} is busy: {why}", quoted(path)),
             Self::Exclusive { path, holder, waited } => {
-                write!(f, "{} is busy: process {} has held it exclusively for {waited:?}", quoted(path), holder.shown())
+                write!(
+                    f,
+                    "{} is busy: process {} has held an exclusive lock for {waited:?}",
+                    quoted(path),
+                    holder.shown()
+                )
             }
             Self::Io { path, action, .. } => write!(f, "cannot {action} {}", quoted(path)),
             Self::Interrupted(interrupted) => interrupted.fmt(f),
@@ -168,37 +178,43 @@ impl From<Interrupted> for SourceError {
 }
 
 impl SourceError {
-    /// Says what an error of SQLite's means for the database at `path`. `action` is what was being done, as a verb.
+    /// Converts an SQLite error for the database at `path`. `action` is what was being done, as a verb.
     pub(super) fn from_sqlite(path: &Path, action: &'static str, error: &rusqlite::Error) -> Self {
         let (path, why) = (path.to_owned(), message(error));
         match error.sqlite_error_code() {
             Some(ErrorCode::DatabaseCorrupt) => Self::Damaged { path, why },
-            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::FileLockingProtocolFailed) => Self::Busy { path, why },
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::FileLockingProtocolFailed) => {
+                Self::Busy { path, why }
+            }
             Some(ErrorCode::OperationInterrupted) => Self::Interrupted(Interrupted),
             _ if is_full(error) => Self::Io { path, action, cause: io::Error::new(io::ErrorKind::StorageFull, why) },
-            Some(ErrorCode::OutOfMemory) => Self::Io { path, action, cause: io::Error::new(io::ErrorKind::OutOfMemory, why) },
+            Some(ErrorCode::OutOfMemory) => {
+                Self::Io { path, action, cause: io::Error::new(io::ErrorKind::OutOfMemory, why) }
+            }
             Some(ErrorCode::PermissionDenied | ErrorCode::ReadOnly) => {
                 Self::Io { path, action, cause: io::Error::new(io::ErrorKind::PermissionDenied, why) }
             }
-            Some(ErrorCode::SystemIoFailure | ErrorCode::CannotOpen) => Self::Io { path, action, cause: io::Error::other(why) },
+            Some(ErrorCode::SystemIoFailure | ErrorCode::CannotOpen) => {
+                Self::Io { path, action, cause: io::Error::other(why) }
+            }
             Some(ErrorCode::NotADatabase) => Self::NotADatabase { path, why },
             _ => Self::Unsupported { path, action, why },
         }
     }
 }
 
-/// Says whether there is no room. SQLite tells a `-shm` that cannot grow as an error of the disk, whatever the system said; what keeps it
-/// from growing is the file system that is full, or a quota.
+/// Returns whether there is no space. If a `-shm` cannot grow, SQLite reports a disk I/O error, whatever the system
+/// error was; the cause is a full file system or a quota.
 fn is_full(error: &rusqlite::Error) -> bool {
     error.sqlite_error_code() == Some(ErrorCode::DiskFull)
         || error.sqlite_error().is_some_and(|failure| failure.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE)
 }
 
-/// Returns what SQLite said, safe for a terminal. Its texts can hold anything that is in a damaged schema.
+/// Returns SQLite's message, safe for a terminal. It can contain any text of a damaged schema.
 pub(super) fn message(error: &rusqlite::Error) -> String {
     let text = match error {
         rusqlite::Error::SqliteFailure(failure, text) => match text {
-            // The backup API reports a code without a text; `not an error` would then be what is left over.
+            // The backup API returns a code without a text, so the message would be `not an error`.
             Some(text) if text != "not an error" => text.clone(),
             _ => rusqlite::ffi::code_to_str(failure.extended_code).to_owned(),
         },
@@ -213,59 +229,60 @@ fn quoted(path: &Path) -> String {
     format!("\"{}\"", printable(&path.to_string_lossy()))
 }
 
-/// Why a database cannot be replaced. The target is as it was, unless the variant says otherwise.
+/// Why a database cannot be replaced. The target is unchanged, unless the variant says otherwise.
 #[derive(Debug)]
 pub enum TargetError {
-    /// Another process held a lock for longer than we wait.
+    /// Another process held a lock for longer than the timeout.
     Busy {
         /// The target.
         path: PathBuf,
-        /// What was waited for, and for how long.
+        /// What it waited for, and how long.
         why: String,
     },
-    /// It cannot be replaced: a folder, an empty file in its place, somebody who has it open.
+    /// It cannot be replaced: a folder, an empty file at its path, a process that has it open.
     Refused {
         /// The target.
         path: PathBuf,
-        /// Why not.
+        /// The reason.
         why: String,
     },
-    /// It cannot be replaced under open connections, only as a file: another text encoding, another page size in WAL mode.
+    /// It can only be replaced as a file, not through open connections: another text encoding, another page size in WAL
+    /// mode.
     NeedsOffline {
         /// The target.
         path: PathBuf,
-        /// Why not.
+        /// The reason.
         why: String,
     },
-    /// Not every process can be seen, so that somebody may have it open.
+    /// Not every process is visible, so another one may have it open.
     Unproved {
         /// The target.
         path: PathBuf,
     },
-    /// This process is root's and may not give files away, and the database is another user's.
+    /// This process is root without permission to change owners, and the database belongs to another user.
     NotOwner {
         /// The target.
         path: PathBuf,
-        /// The number of the user whose it is.
+        /// The uid of the owner.
         owner: u32,
     },
-    /// Replacing it failed; SQLite rolled it back, or will at the next open.
+    /// Replacing it failed; SQLite rolled it back, or will do so at the next open.
     Failed {
         /// The target.
         path: PathBuf,
-        /// What SQLite said, made printable.
+        /// SQLite's message, made printable.
         why: String,
     },
-    /// The system refused, or failed.
+    /// A system error.
     Io {
         /// The target.
         path: PathBuf,
         /// What was being done, as a verb.
         action: &'static str,
-        /// What the system said.
+        /// The system's error.
         cause: io::Error,
     },
-    /// Making the safety copy of it failed.
+    /// Making the safety copy failed.
     Source(SourceError),
     /// The operation was asked to stop.
     Interrupted(Interrupted),
@@ -275,16 +292,20 @@ impl fmt::Display for TargetError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Busy { path, why } => write!(f, "{} is busy: {why}", quoted(path)),
-            Self::Refused { path, why } | Self::NeedsOffline { path, why } => write!(f, "{} cannot be replaced: {why}", quoted(path)),
+            Self::Refused { path, why } | Self::NeedsOffline { path, why } => {
+                write!(f, "{} cannot be replaced: {why}", quoted(path))
+            }
             Self::Unproved { path } => write!(
                 f,
-                "{} cannot be replaced: it cannot be proved that nobody has it open, since not every process can be seen (not root, or \
-                 inside a container)",
+                "{} cannot be replaced: another process may have it open, since not every process is visible (not \
+                 root, or inside a \
+                 container)",
                 quoted(path)
             ),
             Self::NotOwner { path, owner } => write!(
                 f,
-                "{} cannot be replaced: it belongs to user {owner}, and root without CAP_CHOWN would leave files beside it that this user cannot open",
+                "{} cannot be replaced: it belongs to user {owner}, and root without CAP_CHOWN would leave files \
+                 beside it that this user cannot open",
                 quoted(path)
             ),
             Self::Failed { path, why } => write!(f, "replacing {} failed: {why}", quoted(path)),
@@ -313,20 +334,20 @@ impl From<SourceError> for TargetError {
 }
 
 impl TargetError {
-    /// Says what an error of SQLite's means for the target at `path`. `action` is what was being done, as a verb.
+    /// Converts an SQLite error for the target at `path`. `action` is what was being done, as a verb.
     pub(in crate::database) fn from_sqlite(path: &Path, action: &'static str, error: &rusqlite::Error) -> Self {
         Self::of_copy(SourceError::from_sqlite(path, action, error))
     }
 
-    /// Says what an error of copying a locked target means for it.
+    /// Converts an error of copying a locked target.
     pub(super) fn of_copy(error: SourceError) -> Self {
         match error {
             SourceError::Busy { path, why } => Self::Busy { path, why },
             SourceError::Io { path, action, cause } => Self::Io { path, action, cause },
             SourceError::Interrupted(interrupted) => Self::Interrupted(interrupted),
-            SourceError::Damaged { path, why } | SourceError::NotADatabase { path, why } | SourceError::Unsupported { path, why, .. } => {
-                Self::Failed { path, why }
-            }
+            SourceError::Damaged { path, why }
+            | SourceError::NotADatabase { path, why }
+            | SourceError::Unsupported { path, why, .. } => Self::Failed { path, why },
             other => Self::Source(other),
         }
     }

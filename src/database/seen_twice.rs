@@ -1,7 +1,7 @@
 //! Damage counts only if it is seen twice, with every byte read in between.
 //!
-//! SQLite reports an EIO of the disk as a malformed database. Reading every byte by plain means tells the two apart: it fails with
-//! what the system says, and only what is seen again after it is evidence.
+//! SQLite reports an EIO of the disk as a malformed database. Reading every byte as a plain file distinguishes the two:
+//! it fails with the system's error, and only damage that is seen again afterwards is evidence.
 
 use std::io;
 use std::path::Path;
@@ -11,11 +11,12 @@ use crate::database::sidecars::{is_no_file, sidecar};
 use crate::platform::{PositionalIo as _, open_regular};
 use crate::progress::Progress;
 
-/// The main file of a database, and the sidecars that hold commits. The `-shm` is only an index, and SQLite makes it again.
+/// The main file of a database, and the sidecars that contain commits. The `-shm` is only an index that SQLite
+/// rebuilds.
 pub(in crate::database) const FILES: [&str; 3] = ["", "-wal", "-journal"];
 
-/// Runs an attempt, and if its outcome is damage, reads the files through and runs it once more. No connection of the attempt may be
-/// open when it has returned: the descriptors that reading through closes would take its locks with them.
+/// Runs an attempt, and if it finds damage, reads all files and runs it once more. The attempt must have closed its
+/// connections when it returns: the descriptors that the reading closes would drop their locks.
 pub(in crate::database) fn seen_twice<T>(
     mut attempt: impl FnMut() -> Result<T, SourceError>,
     is_damage: impl Fn(&Result<T, SourceError>) -> bool,
@@ -29,12 +30,13 @@ pub(in crate::database) fn seen_twice<T>(
     attempt()
 }
 
-/// Says whether an attempt failed because of damage.
+/// Returns whether an attempt failed because of damage.
 pub(in crate::database) fn is_damaged<T>(outcome: &Result<T, SourceError>) -> bool {
     matches!(outcome, Err(SourceError::Damaged { .. }))
 }
 
-/// Reads every byte of a database and its sidecars; fails if the disk does not return them. `named` is the path in the error.
+/// Reads every byte of a database and its sidecars; fails if the disk does not return them. `named` is the path in the
+/// error.
 ///
 /// No connection to the database may be open in this process, unless it is a private copy.
 pub(in crate::database) fn read_through(path: &Path, named: &Path, progress: &dyn Progress) -> Result<(), SourceError> {
@@ -43,7 +45,7 @@ pub(in crate::database) fn read_through(path: &Path, named: &Path, progress: &dy
         let failed = |cause| SourceError::Io { path: sidecar(named, ending), action: "read", cause };
         let file = match open_regular(&sidecar(path, ending)) {
             Ok(file) => file,
-            // The application removed its sidecar, or the file: the next attempt meets that.
+            // The application removed its sidecar, or the file: the next attempt detects that.
             Err(cause) if is_no_file(&cause) => continue,
             Err(cause) => return Err(failed(cause)),
         };

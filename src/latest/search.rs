@@ -1,4 +1,4 @@
-//! Looks for the archive: what there is of each database in the streams that are meant, and why the rest is not chosen.
+//! Searches the archive: what the relevant streams contain of each database, and why other archives are not chosen.
 
 use chrono::{DateTime, Utc};
 
@@ -9,7 +9,7 @@ use crate::names::{ArchiveName, Name};
 use crate::snapshot::{Brief, Snapshot};
 use crate::streams::{FileIdentity, Place, Stream};
 
-/// Returns whether files of other tools may be chosen: they are never the newest beside archives.
+/// Returns whether files of other tools may be chosen: they are never the newest if there are archives.
 pub(super) fn plain_counts(snapshots: &[Snapshot]) -> bool {
     snapshots.iter().all(Snapshot::is_plain)
 }
@@ -23,20 +23,20 @@ pub(super) fn is_usable(snapshot: &Snapshot, plain: bool, at: Option<DateTime<Ut
         && !is_later(snapshot, at)
 }
 
-/// Whole seconds: the time in an archive's own name finds it.
+/// Compares whole seconds, so that the time in an archive's own name finds it.
 fn is_later(snapshot: &Snapshot, at: Option<DateTime<Utc>>) -> bool {
     at.is_some_and(|at| snapshot.created_at.timestamp() > at.timestamp())
 }
 
-/// One database asked for, and what there is of it.
+/// A requested database, and its archives.
 struct Holding<'a> {
     asked: &'a Asked,
     index: usize,
-    /// The usable archives of the stream that is meant, newest first, and the database in each.
+    /// The usable archives of its stream, newest first, and the index of the database in each.
     usable: Vec<(&'a Snapshot, usize)>,
 }
 
-/// A question over the archives of its set.
+/// A request and the archives of its set.
 pub(super) struct Search<'a> {
     /// The archives of the set.
     snapshots: Vec<&'a Snapshot>,
@@ -52,7 +52,10 @@ impl<'a> Search<'a> {
 
     fn usable(&self) -> impl Iterator<Item = &'a Snapshot> + use<'a, '_> {
         let question = self.question;
-        self.snapshots.iter().copied().filter(move |snapshot| is_usable(snapshot, self.plain, question.at, question.now))
+        self.snapshots
+            .iter()
+            .copied()
+            .filter(move |snapshot| is_usable(snapshot, self.plain, question.at, question.now))
     }
 
     pub(super) fn decide(&self) -> Decision {
@@ -65,7 +68,8 @@ impl<'a> Search<'a> {
     fn decide_own(&self) -> Decision {
         let holdings: Vec<Holding<'a>> =
             self.question.asked.iter().enumerate().map(|(index, asked)| self.own_holding(index, asked)).collect();
-        let (found, empty): (Vec<Holding<'a>>, Vec<Holding<'a>>) = holdings.into_iter().partition(|holding| !holding.usable.is_empty());
+        let (found, empty): (Vec<Holding<'a>>, Vec<Holding<'a>>) =
+            holdings.into_iter().partition(|holding| !holding.usable.is_empty());
         let (mut none_yet, mut absent) = (Vec::new(), Vec::new());
         for holding in &empty {
             match self.why(holding.asked) {
@@ -97,16 +101,20 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// Nothing in the own streams: archives of others are taken only if the target was named and there is one
-    /// candidate.
+    /// If the own streams have nothing: archives of others are only used if the target was given and there is exactly
+    /// one candidate.
     fn decide_without_own(&self, none_yet: Vec<Name>, absent: Vec<Absent>, empty: &[Holding<'a>]) -> Decision {
         if absent.is_empty() {
             return Decision::NoneYet { databases: none_yet };
         }
-        let elsewhere =
-            |asked: &Asked| absent.iter().any(|absent| absent.database == asked.name && matches!(absent.why, Why::Elsewhere(_)));
-        let wanted: Vec<(usize, &Asked)> =
-            empty.iter().filter(|holding| elsewhere(holding.asked)).map(|holding| (holding.index, holding.asked)).collect();
+        let elsewhere = |asked: &Asked| {
+            absent.iter().any(|absent| absent.database == asked.name && matches!(absent.why, Why::Elsewhere(_)))
+        };
+        let wanted: Vec<(usize, &Asked)> = empty
+            .iter()
+            .filter(|holding| elsewhere(holding.asked))
+            .map(|holding| (holding.index, holding.asked))
+            .collect();
         if wanted.is_empty() || (wanted.len() < absent.len() && self.question.completeness == Completeness::All) {
             return Decision::OutOfReach { databases: absent };
         }
@@ -119,13 +127,17 @@ impl<'a> Search<'a> {
                 (take.none_yet, take.out_of_reach) = (none_yet, rest.collect());
                 Decision::Take(Box::new(take))
             }
-            _ => Decision::Elsewhere { candidates, databases: wanted.iter().map(|(_, asked)| asked.name.clone()).collect() },
+            _ => Decision::Elsewhere {
+                candidates,
+                databases: wanted.iter().map(|(_, asked)| asked.name.clone()).collect(),
+            },
         }
     }
 
     fn decide_from(&self, from: &From) -> Decision {
         let all: Vec<(usize, &Asked)> = self.question.asked.iter().enumerate().collect();
-        let held = |asked: &Asked| self.usable().any(|snapshot| self.member_from(snapshot, asked, Some(from)).is_some());
+        let held =
+            |asked: &Asked| self.usable().any(|snapshot| self.member_from(snapshot, asked, Some(from)).is_some());
         let (wanted, empty): (Vec<_>, Vec<_>) = all.into_iter().partition(|(_, asked)| held(asked));
         let (mut none_yet, mut absent) = (Vec::new(), Vec::new());
         for (_, asked) in &empty {
@@ -145,17 +157,22 @@ impl<'a> Search<'a> {
                     candidates => Decision::Elsewhere { candidates, databases },
                 }
             }
-            [_] if !absent.is_empty() && self.question.completeness == Completeness::All => Decision::OutOfReach { databases: absent },
+            [_] if !absent.is_empty() && self.question.completeness == Completeness::All => {
+                Decision::OutOfReach { databases: absent }
+            }
             [only] => {
                 let mut take = self.take_candidate(only, &wanted, Some(from));
                 (take.none_yet, take.out_of_reach) = (none_yet, absent);
                 Decision::Take(Box::new(take))
             }
-            _ => Decision::Elsewhere { candidates, databases: wanted.iter().map(|(_, asked)| asked.name.clone()).collect() },
+            _ => Decision::Elsewhere {
+                candidates,
+                databases: wanted.iter().map(|(_, asked)| asked.name.clone()).collect(),
+            },
         }
     }
 
-    /// Returns what there is of a database in the stream that is meant.
+    /// Returns the archives of a database in its stream.
     fn own_holding(&self, index: usize, asked: &'a Asked) -> Holding<'a> {
         let with = |path: Option<&str>| -> Vec<(&'a Snapshot, usize)> {
             let own = self.usable().filter(|snapshot| self.question.own.owns(&snapshot.host));
@@ -170,7 +187,7 @@ impl<'a> Search<'a> {
         if asked.path.is_none()
             && let Some((newest, member)) = usable.first()
         {
-            // The newest one says where it lies.
+            // The newest one gives its location.
             let place = newest.databases[*member].stream.place.clone();
             usable.retain(|(snapshot, member)| snapshot.databases[*member].stream.place == place);
         }
@@ -178,8 +195,8 @@ impl<'a> Search<'a> {
         Holding { asked, index, usable }
     }
 
-    /// Returns the own streams among which only the user can choose: a target was named, the databases are known by
-    /// name only, and this host has several paths for one of them.
+    /// Returns the own streams among which only the user can choose: a target was given, the databases are known only
+    /// by name, and this host has several paths for one of them.
     fn ambiguous(&self, found: &[Holding<'a>]) -> Option<Vec<Candidate>> {
         let by_name = |holding: &&Holding<'a>| holding.asked.path.is_none();
         if self.question.target == Target::Known || !found.iter().any(|holding| by_name(&holding)) {
@@ -193,7 +210,8 @@ impl<'a> Search<'a> {
         different.then_some(candidates)
     }
 
-    /// Returns the streams of other hosts and paths, and the own ones, that hold all of these databases: newest first.
+    /// Returns the streams of other hosts and paths, and the own ones, that contain all of these databases: newest
+    /// first.
     fn candidates(&self, wanted: &[(usize, &Asked)], from: Option<&From>) -> Vec<Candidate> {
         let mut candidates: Vec<Candidate> = Vec::new();
         for snapshot in self.usable() {
@@ -213,9 +231,11 @@ impl<'a> Search<'a> {
         candidates
     }
 
-    /// Returns which database of an archive is meant, whatever its host: by path, else by name.
+    /// Returns the requested database of an archive, whatever its host: by path, or else by name.
     fn member_from(&self, snapshot: &Snapshot, asked: &Asked, from: Option<&From>) -> Option<usize> {
-        let Some(from) = from else { return position(snapshot, asked, asked.path.as_deref()).or_else(|| named(snapshot, &asked.name)) };
+        let Some(from) = from else {
+            return position(snapshot, asked, asked.path.as_deref()).or_else(|| named(snapshot, &asked.name));
+        };
         if from.host.as_ref().is_some_and(|host| *host != snapshot.host) {
             return None;
         }
@@ -224,7 +244,7 @@ impl<'a> Search<'a> {
         };
         let at_path = |brief: &Brief| brief.stream.path() == Some(path) || brief.source.as_ref() == Some(path);
         let member = snapshot.databases.iter().position(at_path)?;
-        // One database of a set is enough to name the archives; the others are found by name.
+        // One database of a set is enough to identify the archives; the others are found by name.
         if self.question.asked.len() == 1 { Some(member) } else { named(snapshot, &asked.name) }
     }
 
@@ -232,10 +252,12 @@ impl<'a> Search<'a> {
         let usable = |asked: &Asked| -> Vec<(&'a Snapshot, usize)> {
             let place = candidate.places.iter().find(|(name, _)| *name == asked.name).map(|(_, place)| place);
             let of_candidate = self.usable().filter(|snapshot| snapshot.host == candidate.host);
-            let members = of_candidate.filter_map(|snapshot| self.member_from(snapshot, asked, from).map(|member| (snapshot, member)));
+            let members = of_candidate
+                .filter_map(|snapshot| self.member_from(snapshot, asked, from).map(|member| (snapshot, member)));
             members.filter(|(snapshot, member)| Some(&snapshot.databases[*member].stream.place) == place).collect()
         };
-        let found: Vec<Holding<'a>> = wanted.iter().map(|(index, asked)| Holding { asked, index: *index, usable: usable(asked) }).collect();
+        let found: Vec<Holding<'a>> =
+            wanted.iter().map(|(index, asked)| Holding { asked, index: *index, usable: usable(asked) }).collect();
         let (snapshot, members) = newest_of_all(&found).expect("a candidate holds all of them");
         Take { origin: Some(candidate.clone()), ..self.take(snapshot, members, &found) }
     }
@@ -261,7 +283,9 @@ impl<'a> Search<'a> {
                 }
             }
         }
-        let lost = streams.filter_map(|stream| self.lost(|known| known.stream.same_place(stream))).max_by_key(|lost| lost.created_at);
+        let lost = streams
+            .filter_map(|stream| self.lost(|known| known.stream.same_place(stream)))
+            .max_by_key(|lost| lost.created_at);
         Take {
             archive: chosen.name.clone(),
             created_at: chosen.created_at,
@@ -282,7 +306,7 @@ impl<'a> Search<'a> {
         lineage::in_use(self.snapshots.iter().copied(), stream, until)
     }
 
-    /// Returns the newest archive that this host remembers, that could be chosen, and that is not in the store.
+    /// Returns the newest archive that this host recorded, that could be chosen, and that is missing from the store.
     fn lost(&self, fits: impl Fn(&Remembered) -> bool) -> Option<Remembered> {
         let question = self.question;
         let is_there = |known: &Remembered| {
@@ -292,13 +316,14 @@ impl<'a> Search<'a> {
             })
         };
         let in_time = |known: &&Remembered| {
-            known.created_at <= question.now && question.at.is_none_or(|at| known.created_at.timestamp() <= at.timestamp())
+            known.created_at <= question.now
+                && question.at.is_none_or(|at| known.created_at.timestamp() <= at.timestamp())
         };
         let of_set = question.remembered.iter().filter(|known| known.stream.set == *question.set).filter(in_time);
         of_set.filter(|known| fits(known) && !is_there(known)).max_by_key(|known| known.created_at).cloned()
     }
 
-    /// Returns why nothing can be chosen for a database; `None` if no archive of the set holds it.
+    /// Returns why no archive can be chosen for a database; `None` if no archive of the set contains it.
     fn why(&self, asked: &Asked) -> Option<Why> {
         let question = self.question;
         let path = asked.path.as_deref();
@@ -318,7 +343,7 @@ impl<'a> Search<'a> {
             }
         };
         let holders = || self.snapshots.iter();
-        // A damaged one says more than a safety backup does.
+        // A damaged one is more informative than a safety backup.
         let telling = |why: &Why| matches!(why, Why::Damaged(_) | Why::Later(_) | Why::Future(_));
         let own: Vec<Why> = holders()
             .filter(is_own)
@@ -338,8 +363,10 @@ impl<'a> Search<'a> {
         if let Some(candidate) = self.candidates(&[(0, asked)], None).into_iter().next() {
             return Some(Why::Elsewhere(candidate));
         }
-        let others: Vec<Why> =
-            holders().filter(|snapshot| self.member_from(snapshot, asked, None).is_some()).map(|snapshot| reason(snapshot)).collect();
+        let others: Vec<Why> = holders()
+            .filter(|snapshot| self.member_from(snapshot, asked, None).is_some())
+            .map(|snapshot| reason(snapshot))
+            .collect();
         others.iter().find(|why| telling(why)).or(others.first()).cloned()
     }
 }
@@ -351,10 +378,12 @@ impl Holding<'_> {
     }
 }
 
-/// Returns the database of an archive that is asked for: by path if both know one, else by name.
+/// Returns the requested database of an archive: by path if both have one, or else by name.
 fn position(snapshot: &Snapshot, asked: &Asked, path: Option<&str>) -> Option<usize> {
     let fits = |brief: &Brief| match (&brief.stream.place, path) {
-        (Place::Path(recorded), Some(path)) => recorded == path || (!brief.resolved && Some(recorded) == asked.typed.as_ref()),
+        (Place::Path(recorded), Some(path)) => {
+            recorded == path || (!brief.resolved && Some(recorded) == asked.typed.as_ref())
+        }
         (Place::Name(name), Some(_)) => *name == asked.name,
         (_, None) => brief.name == asked.name,
     };
@@ -365,7 +394,7 @@ fn named(snapshot: &Snapshot, name: &Name) -> Option<usize> {
     snapshot.databases.iter().position(|brief| brief.name == *name)
 }
 
-/// Leaves the archives of the application that has the file, if applications of one stream can be told apart.
+/// Keeps only the archives of the application that has the file, if the applications of a stream can be distinguished.
 fn of_own_application(usable: &mut Vec<(&Snapshot, usize)>, file: Option<&FileIdentity>) {
     let marker = |(snapshot, member): &(&Snapshot, usize)| snapshot.databases[*member].stream.file.clone();
     let (Some(file), true) = (file, usable.iter().any(|found| marker(found).is_some())) else { return };
@@ -373,15 +402,17 @@ fn of_own_application(usable: &mut Vec<(&Snapshot, usize)>, file: Option<&FileId
     usable.retain(|found| marker(found) == own);
 }
 
-/// Returns the newest archive that holds all of the databases, and which of its databases each one is.
+/// Returns the newest archive that contains all of the databases, and the index of each in it.
 fn newest_of_all<'a>(found: &[Holding<'a>]) -> Option<(&'a Snapshot, Vec<(usize, usize)>)> {
     let (first, rest) = found.split_first()?;
     first.usable.iter().find_map(|(snapshot, member)| {
         let others = rest.iter().map(|holding| {
-            let member = holding.usable.iter().find(|(other, _)| other.name == snapshot.name).map(|(_, member)| *member)?;
+            let member =
+                holding.usable.iter().find(|(other, _)| other.name == snapshot.name).map(|(_, member)| *member)?;
             Some((holding.index, member))
         });
-        let members: Option<Vec<(usize, usize)>> = std::iter::once(Some((first.index, *member))).chain(others).collect();
+        let members: Option<Vec<(usize, usize)>> =
+            std::iter::once(Some((first.index, *member))).chain(others).collect();
         members.map(|members| (*snapshot, members))
     })
 }

@@ -1,4 +1,4 @@
-//! Which set a database belongs to, if neither the configuration nor a flag names it.
+//! Determines the set of a database, if neither the configuration nor a flag gives it.
 
 use std::collections::BTreeSet;
 
@@ -8,14 +8,14 @@ use crate::names::Name;
 use crate::snapshot::{Origin, Snapshot};
 use crate::streams::OwnHost;
 
-/// Which set is meant.
+/// The determined set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SetChoice {
     /// This one.
     One(Name),
     /// One of these.
     Several(Vec<Name>),
-    /// None has archives that fit.
+    /// None has matching archives.
     None,
 }
 
@@ -30,7 +30,8 @@ impl SetChoice {
     }
 }
 
-/// Returns the set of the store: of the own archives, else of all; files of other tools only if there is nothing else.
+/// Returns the only set of the store: of the own archives, or else of all; files of other tools count only if there is
+/// nothing else.
 pub fn only_set(snapshots: &[Snapshot], own: &OwnHost) -> SetChoice {
     let plain = plain_counts(snapshots);
     let good = |snapshot: &&Snapshot| snapshot.kind != Kind::Safety && (plain || !snapshot.is_plain());
@@ -44,8 +45,8 @@ pub fn only_set(snapshots: &[Snapshot], own: &OwnHost) -> SetChoice {
     }
 }
 
-/// Returns the set of the database at a resolved path: one whose archives of this host record the path; else the set of
-/// `name`; else the only one that has a database of that name.
+/// Returns the set of the database at a resolved path: one whose archives of this host record the path, or else the set
+/// `name`, or else the only one with a database of that name.
 pub fn set_of_path(snapshots: &[Snapshot], own: &OwnHost, path: &str, name: &Name) -> SetChoice {
     let known = || snapshots.iter().filter(|snapshot| !snapshot.is_plain() && snapshot.kind != Kind::Safety);
     let records = |snapshot: &&Snapshot| snapshot.databases.iter().any(|brief| brief.stream.path() == Some(path));
@@ -60,11 +61,20 @@ pub fn set_of_path(snapshots: &[Snapshot], own: &OwnHost, path: &str, name: &Nam
     if known().any(|snapshot| snapshot.set == *name) {
         return SetChoice::One(name.clone());
     }
-    SetChoice::of(known().filter(|snapshot| records(snapshot) || snapshot.brief(name.as_str()).is_some()).map(|found| &found.set).collect())
+    SetChoice::of(
+        known()
+            .filter(|snapshot| records(snapshot) || snapshot.brief(name.as_str()).is_some())
+            .map(|found| &found.set)
+            .collect(),
+    )
 }
 
-/// Puts archives of the old tool, which names no set, into the configured set that alone has databases of those names.
-pub fn adopt_old_archives<'a>(snapshots: &mut [Snapshot], sets: impl Iterator<Item = (&'a Name, Vec<&'a Name>)> + Clone) {
+/// Assigns archives of the old tool, which records no set, to the only configured set that has databases of those
+/// names.
+pub fn adopt_old_archives<'a>(
+    snapshots: &mut [Snapshot],
+    sets: impl Iterator<Item = (&'a Name, Vec<&'a Name>)> + Clone,
+) {
     for snapshot in snapshots.iter_mut().filter(|snapshot| snapshot.origin == Origin::Legacy) {
         let held = |names: &[&Name]| snapshot.databases.iter().all(|brief| names.contains(&&brief.name));
         let mut fitting = sets.clone().filter(|(_, names)| held(names));

@@ -1,4 +1,4 @@
-//! Examples of decisions, on archives that exist nowhere.
+//! Examples of decisions, with fictional archives.
 
 use chrono::TimeDelta;
 
@@ -6,7 +6,7 @@ use super::*;
 use crate::metadata::Kind;
 use crate::snapshot::{Brief, Origin};
 
-/// An archive of the set `shop` in a store of examples.
+/// An archive of the set `shop` in an example store.
 struct Example {
     snapshot: Snapshot,
 }
@@ -19,10 +19,10 @@ fn hour(hours: i64) -> DateTime<Utc> {
     DateTime::UNIX_EPOCH + TimeDelta::hours(hours)
 }
 
-/// Spoils an archive.
+/// Makes an archive unusable.
 type Change = fn(&mut Snapshot);
 
-/// Makes an archive that a host made at an hour, of databases at paths.
+/// Creates an archive that a host made at an hour, of databases at paths.
 fn archive(host: &str, hours: i64, databases: &[(&str, &str)]) -> Example {
     let set = name("shop");
     let host = HostLabel::new(host).unwrap();
@@ -65,7 +65,7 @@ fn decide_with(examples: Vec<Example>, asked: &[Asked], change: impl FnOnce(&mut
     decide_knowing(examples, asked, (None, &[]), change)
 }
 
-/// Decides the same with `--from` and with what the host remembers.
+/// Decides with `--from` and with records of this host.
 fn decide_knowing(
     examples: Vec<Example>,
     asked: &[Asked],
@@ -102,7 +102,7 @@ fn taken(decision: Decision) -> Take {
 const BOTH: [(&str, &str); 2] = [("users", "/u.db"), ("orders", "/o.db")];
 
 #[test]
-fn the_newest_that_holds_all_of_them_is_taken_and_newer_parts_are_mentioned() {
+fn the_newest_complete_archive_is_chosen_and_newer_partial_ones_are_reported() {
     let asked = [at("users", "/u.db"), at("orders", "/o.db")];
     let store = || vec![archive("me", 1, &BOTH), archive("me", 2, &BOTH), archive("me", 28, &BOTH[..1])];
     let take = taken(decide_with(store(), &asked, |_| {}));
@@ -110,14 +110,14 @@ fn the_newest_that_holds_all_of_them_is_taken_and_newer_parts_are_mentioned() {
     assert_eq!(take.newer.iter().map(|newer| newer.database.as_str()).collect::<Vec<_>>(), ["users"]);
     assert_eq!(take.members, [(0, 0), (1, 1)]);
     assert!(taken(decide_with(store(), &asked, |question| question.max_age = TimeDelta::hours(25))).too_old);
-    // One alone is taken from the part.
+    // A single one is restored from the partial archive.
     assert_eq!(taken(decide_with(store(), &asked[..1], |_| {})).archive.as_str(), "me-28.tar.gz");
     let at = |question: &mut Question<'_>| question.at = Some(hour(1));
     assert_eq!(taken(decide_with(store(), &asked, at)).archive.as_str(), "me-1.tar.gz");
 }
 
 #[test]
-fn what_may_not_be_chosen_is_the_latest_of_nothing() {
+fn unusable_archives_are_never_the_latest() {
     let changes: [(&str, Change); 4] = [
         ("damaged", |snapshot| snapshot.damaged = true),
         ("safety", |snapshot| snapshot.kind = Kind::Safety),
@@ -128,21 +128,27 @@ fn what_may_not_be_chosen_is_the_latest_of_nothing() {
         let asked = [at("users", "/u.db")];
         let store = vec![archive("me", 1, &BOTH), archive("me", 2, &BOTH).but(change)];
         assert_eq!(taken(decide_with(store, &asked, |_| {})).archive.as_str(), "me-1.tar.gz", "{what}");
-        let alone = decide_with(vec![archive("me", 1, &[("x", "/x.db")]), archive("me", 2, &BOTH).but(change)], &asked, |_| {});
+        let alone =
+            decide_with(vec![archive("me", 1, &[("x", "/x.db")]), archive("me", 2, &BOTH).but(change)], &asked, |_| {});
         assert!(matches!(alone, Decision::OutOfReach { .. }), "{what}: an archive of it exists: {alone:?}");
     }
 }
 
 #[test]
-fn other_hosts_and_paths_never_stand_for_the_own_stream() {
+fn other_hosts_and_paths_never_replace_the_own_stream() {
     let asked = [at("users", "/u.db")];
     let others = || vec![archive("other", 50, &BOTH), archive("me", 60, &[("users", "/elsewhere.db")])];
     let mut store = others();
     store.push(archive("me", 1, &BOTH));
     assert_eq!(taken(decide_with(store, &asked, |_| {})).archive.as_str(), "me-1.tar.gz");
 
-    let Decision::Elsewhere { candidates, .. } = decide_with(others(), &asked, |_| {}) else { panic!("taken in silence") };
-    assert_eq!(candidates.iter().map(|candidate| candidate.newest.as_str()).collect::<Vec<_>>(), ["me-60.tar.gz", "other-50.tar.gz"]);
+    let Decision::Elsewhere { candidates, .. } = decide_with(others(), &asked, |_| {}) else {
+        panic!("taken in silence")
+    };
+    assert_eq!(
+        candidates.iter().map(|candidate| candidate.newest.as_str()).collect::<Vec<_>>(),
+        ["me-60.tar.gz", "other-50.tar.gz"]
+    );
     let explicit = |question: &mut Question<'_>| question.target = Target::Explicit;
     assert!(matches!(decide_with(others(), &asked, explicit), Decision::Elsewhere { .. }), "one of two");
     let take = taken(decide_with(vec![archive("other", 50, &BOTH)], &asked, explicit));
@@ -150,7 +156,7 @@ fn other_hosts_and_paths_never_stand_for_the_own_stream() {
 }
 
 #[test]
-fn from_names_a_host_a_path_or_both() {
+fn from_selects_a_host_a_path_or_both() {
     let asked = [at("users", "/u.db")];
     let store = || vec![archive("a", 1, &BOTH), archive("a", 2, &[("users", "/x.db")]), archive("b", 3, &BOTH)];
     let from = |host: Option<&str>, path: Option<&str>| {
@@ -161,11 +167,14 @@ fn from_names_a_host_a_path_or_both() {
     assert_eq!(taken(from(None, Some("/x.db"))).archive.as_str(), "a-2.tar.gz");
     assert_eq!(taken(from(Some("a"), Some("/u.db"))).archive.as_str(), "a-1.tar.gz");
     assert!(matches!(from(None, Some("/u.db")), Decision::Elsewhere { candidates, .. } if candidates.len() == 2));
-    assert!(matches!(from(Some("c"), None), Decision::Elsewhere { candidates, .. } if candidates.len() == 3), "what there is");
+    assert!(
+        matches!(from(Some("c"), None), Decision::Elsewhere { candidates, .. } if candidates.len() == 3),
+        "what there is"
+    );
 }
 
 #[test]
-fn with_a_part_allowed_the_rest_is_named() {
+fn if_some_databases_are_enough_the_others_are_reported() {
     let asked = [at("users", "/u.db"), at("orders", "/o.db"), at("new", "/n.db")];
     let store = || vec![archive("me", 1, &BOTH[..1]), archive("other", 2, &BOTH)];
     let decision = decide_with(store(), &asked, |_| {});
@@ -187,37 +196,48 @@ fn archives_without_a_path_are_found_by_name_and_those_with_one_by_path() {
 }
 
 #[test]
-fn a_database_known_by_name_only_lies_where_the_newest_archive_says() {
+fn a_database_known_only_by_name_has_the_path_of_its_newest_archive() {
     let asked = [Asked::named(name("users"))];
     let store = || vec![archive("me", 1, &[("users", "/a.db")]), archive("me", 2, &[("users", "/b.db")])];
     assert_eq!(taken(decide_with(store(), &asked, |_| {})).archive.as_str(), "me-2.tar.gz");
     let explicit = decide_with(store(), &asked, |question| question.target = Target::Explicit);
     assert!(matches!(explicit, Decision::Elsewhere { candidates, .. } if candidates.len() == 2), "two of one name");
-    assert_eq!(included(&[archive("me", 1, &BOTH).snapshot], &name("shop"), &OwnHost::new(HostLabel::container()), None, hour(9)).len(), 2);
+    assert_eq!(
+        included(
+            &[archive("me", 1, &BOTH).snapshot],
+            &name("shop"),
+            &OwnHost::new(HostLabel::container()),
+            None,
+            hour(9)
+        )
+        .len(),
+        2
+    );
 }
 
 #[test]
-fn applications_that_share_a_stream_are_told_apart_by_their_file() {
+fn applications_that_share_a_stream_are_distinguished_by_their_file() {
     let users = [("users", "/u.db")];
     let store = || {
         let x = archive("me", 1, &users).of_file("x", false);
         vec![x, archive("me", 2, &users).of_file("y", false), archive("me", 3, &users).of_file("x", true)]
     };
     let asked = |file: &str| [Asked { file: Some(FileIdentity(file.into())), ..at("users", "/u.db") }];
-    let rivals: Vec<String> = taken(decide_with(store(), &asked("x"), |_| {})).rivals.iter().map(ToString::to_string).collect();
+    let rivals: Vec<String> =
+        taken(decide_with(store(), &asked("x"), |_| {})).rivals.iter().map(ToString::to_string).collect();
     assert_eq!(rivals, ["me-3.tar.gz", "me-2.tar.gz"]);
     let later = |question: &mut Question<'_>| question.now = hour(2 + 7 * 24);
     for (file, expected) in [("x", "me-3.tar.gz"), ("y", "me-2.tar.gz")] {
         let take = taken(decide_with(store(), &asked(file), later));
         assert_eq!((take.archive.as_str(), take.rivals.len()), (expected, 0), "{file}");
     }
-    // A rolling deployment makes a new file once.
+    // A rolling deployment creates a new file once.
     let rolling = vec![archive("me", 1, &users).of_file("x", false), archive("me", 2, &users).of_file("y", false)];
     assert_eq!(taken(decide_with(rolling, &asked("y"), |_| {})).rivals, []);
 }
 
 #[test]
-fn a_remembered_archive_that_is_not_there_is_missed_if_it_could_have_been_chosen() {
+fn a_recorded_archive_is_reported_missing_if_it_could_have_been_chosen() {
     let asked = [at("users", "/u.db")];
     let there = archive("me", 5, &BOTH).snapshot;
     let remembered = |hours: i64| Remembered {
@@ -229,7 +249,8 @@ fn a_remembered_archive_that_is_not_there_is_missed_if_it_could_have_been_chosen
     };
     let lost = |hours: i64, at: Option<DateTime<Utc>>| {
         let known = [remembered(hours)];
-        let decision = decide_knowing(vec![archive("me", 5, &BOTH)], &asked, (None, &known), |question| question.at = at);
+        let decision =
+            decide_knowing(vec![archive("me", 5, &BOTH)], &asked, (None, &known), |question| question.at = at);
         taken(decision).lost.is_some()
     };
     assert!(lost(6, None));
@@ -245,21 +266,30 @@ fn a_path_finds_its_set() {
     let other_set = archive("me", 2, &[("users", "/u.db")]).but(|snapshot| snapshot.set = name("blog"));
     let snapshots = [other_set.snapshot, archive("me", 1, &BOTH).snapshot];
     assert_eq!(set_of_path(&snapshots, &own, "/o.db", &name("o")), SetChoice::One(name("shop")));
-    assert_eq!(set_of_path(&snapshots, &own, "/u.db", &name("u")), SetChoice::Several(vec![name("blog"), name("shop")]));
+    assert_eq!(
+        set_of_path(&snapshots, &own, "/u.db", &name("u")),
+        SetChoice::Several(vec![name("blog"), name("shop")])
+    );
     assert_eq!(set_of_path(&snapshots, &own, "/u.db", &name("blog")), SetChoice::One(name("blog")));
-    assert_eq!(set_of_path(&snapshots, &own, "/n.db", &name("orders")), SetChoice::One(name("shop")), "by the name of a database");
+    assert_eq!(
+        set_of_path(&snapshots, &own, "/n.db", &name("orders")),
+        SetChoice::One(name("shop")),
+        "by the name of a database"
+    );
     assert_eq!(set_of_path(&snapshots, &own, "/n.db", &name("n")), SetChoice::None);
     assert_eq!(only_set(&snapshots[1..], &own), SetChoice::One(name("shop")));
     assert!(matches!(only_set(&snapshots, &own), SetChoice::Several(_)));
 }
 
 #[test]
-fn archives_of_the_old_tool_belong_to_the_set_that_alone_has_their_databases() {
+fn archives_of_the_old_tool_belong_to_the_only_set_with_their_databases() {
     let legacy = |snapshot: &mut Snapshot| (snapshot.origin, snapshot.set) = (Origin::Legacy, name("backup"));
     let adopted = |sets: &[(&str, &[&str])]| {
         let mut snapshots = [archive("me", 1, &BOTH).but(legacy).snapshot];
-        let sets: Vec<(Name, Vec<Name>)> =
-            sets.iter().map(|(set, names)| (name(set), names.iter().map(|database| name(database)).collect())).collect();
+        let sets: Vec<(Name, Vec<Name>)> = sets
+            .iter()
+            .map(|(set, names)| (name(set), names.iter().map(|database| name(database)).collect()))
+            .collect();
         adopt_old_archives(&mut snapshots, sets.iter().map(|(set, names)| (set, names.iter().collect())));
         snapshots[0].set.to_string()
     };

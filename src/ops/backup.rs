@@ -10,7 +10,7 @@ use super::inventory::{Reading, inventory};
 use super::pack::{Packed, Provenance, Request, Staged, pack};
 use super::resolve::in_store;
 use crate::clock::Clock;
-use crate::database::{Limits, Source, SourceError, is_about_index, is_blank, pin, probe, refuse_unlinked};
+use crate::database::{Source, SourceError, Timeouts, is_about_index, is_blank, pin, probe, refuse_unlinked};
 use crate::failure::Remedy;
 use crate::latest::Remembered;
 use crate::lineage;
@@ -384,7 +384,7 @@ pub struct Run<'a> {
     /// How archives are read that record no zone or no host.
     pub reading: &'a Reading,
     /// How long to wait.
-    pub limits: Limits,
+    pub limits: Timeouts,
     /// The folder for temporary files: copies are made there if the store has no room for them.
     pub temporary: &'a Path,
     /// Whether an archive with less than half of what its stream held is reported.

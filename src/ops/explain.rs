@@ -93,7 +93,7 @@ pub(crate) fn remedy_for_source(error: &SourceError) -> Option<Remedy> {
             "its -wal may hold the data: copy both files away before anything opens them, since SQLite would delete the -wal".into()
         }
         SourceError::Empty { .. } => "an application that was never started leaves such a file; there is nothing in it to back up".into(),
-        SourceError::NotADatabase { why, .. } if why.contains("cut off") => return Some(Remedy::RestoreCutOff),
+        SourceError::NotADatabase { why, .. } if why.contains("truncated") => return Some(Remedy::RestoreCutOff),
         SourceError::NotADatabase { path, .. } => {
             format!("if it is encrypted, back it up with its application; else see what it is with `file {}`", shown(path))
         }

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::Context as _;
 
 use crate::archive::Archive;
-use crate::database::{self, Limits, SourceError};
+use crate::database::{self, SourceError, Timeouts};
 use crate::platform::private_file;
 use crate::progress::Progress;
 
@@ -13,7 +13,7 @@ use crate::progress::Progress;
 /// where it has no sidecars. The originals are only read.
 ///
 /// Dies in between: a copy in scratch, which nothing trusts.
-pub fn recover(archive: &Archive, index: usize, copy: &Path, limits: &Limits, progress: &dyn Progress) -> anyhow::Result<Vec<String>> {
+pub fn recover(archive: &Archive, index: usize, copy: &Path, limits: &Timeouts, progress: &dyn Progress) -> anyhow::Result<Vec<String>> {
     let held = &archive.contents().databases[index];
     if held.sidecars.is_empty() {
         return Ok(Vec::new());

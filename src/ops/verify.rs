@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 
 use crate::archive::{Archive, ArchiveError, ReadDatabase};
-use crate::database::{self, Depth, Effort, Limits, SourceError};
+use crate::database::{self, Depth, Effort, SourceError, Timeouts};
 use crate::digest::Sha256;
 use crate::metadata::{DatabaseMetadata, Integrity, total_rows};
 use crate::names::{Name, printable};
@@ -152,7 +152,7 @@ pub fn verify(
                 Some(copy) => copy,
                 None => unpack(archive, index, held, scratch, threads, progress)?,
             };
-            match sidecars::recover(archive, index, &copy.path, &Limits::default(), progress) {
+            match sidecars::recover(archive, index, &copy.path, &Timeouts::default(), progress) {
                 Ok(done) => findings.extend(done.into_iter().map(|line| format!("{}: {line}", held.name))),
                 Err(error) => {
                     findings.push(format!("{}: {}", held.name, evidence(error)?));

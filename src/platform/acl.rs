@@ -1,4 +1,4 @@
-//! POSIX ACLs (acl(5)): the attributes of the kernel, and the short text form of `getfacl` and `setfacl` with numbers for names.
+//! POSIX ACLs (acl(5)): the kernel's attributes, and the short text form of `getfacl` and `setfacl` with numeric ids.
 
 use std::io;
 use std::path::Path;
@@ -6,16 +6,16 @@ use std::path::Path;
 use rustix::fs::{XattrFlags, getxattr, removexattr, setxattr};
 use rustix::io::Errno;
 
-/// The attribute that holds the rights of a file.
+/// The attribute with the rights of a file.
 pub(super) const ACCESS: &str = "system.posix_acl_access";
-/// The attribute that holds the rights of new files in a folder.
+/// The attribute with the rights of new files in a folder.
 const DEFAULT: &str = "system.posix_acl_default";
 /// The largest attribute that Linux allows.
 const MAX_BYTES: usize = 64 << 10;
 
 /// The version at the start of the attribute (`POSIX_ACL_XATTR_VERSION` in Linux's `posix_acl_xattr.h`).
 const VERSION: u32 = 2;
-/// The most entries that are read.
+/// The most entries to read.
 const MOST_ENTRIES: usize = 4096;
 
 /// An ACL.
@@ -26,7 +26,7 @@ pub struct Acl(Vec<Entry>);
 struct Entry {
     tag: u16,
     rights: u16,
-    /// The account; all ones where the tag needs none.
+    /// The account; all ones if the tag needs none.
     id: u32,
 }
 
@@ -37,11 +37,11 @@ const GROUP: u16 = 0x08;
 const MASK: u16 = 0x10;
 const OTHER: u16 = 0x20;
 
-/// The right to execute a file or to enter a folder.
+/// The right to execute a file or enter a folder.
 const EXECUTE: u16 = 1;
 
 impl Acl {
-    /// Reads the value of the attribute.
+    /// Parses the value of the attribute.
     pub fn from_attribute(value: &[u8]) -> Option<Self> {
         let (version, entries) = value.split_first_chunk::<4>()?;
         let (entries, rest) = entries.as_chunks::<8>();
@@ -56,7 +56,7 @@ impl Acl {
         Some(Self(entries.iter().map(entry).collect()))
     }
 
-    /// Returns the value of the attribute.
+    /// Formats the value of the attribute.
     pub fn to_attribute(&self) -> Vec<u8> {
         let mut value = VERSION.to_le_bytes().to_vec();
         for Entry { tag, rights, id } in &self.0 {
@@ -67,7 +67,7 @@ impl Acl {
         value
     }
 
-    /// Returns it as text: `user::rw-,user:10001:rw-,group::r--,mask::rw-,other::---`.
+    /// Formats it as text: `user::rw-,user:10001:rw-,group::r--,mask::rw-,other::---`.
     pub fn to_text(&self) -> String {
         let entry = |Entry { tag, rights, id }: &Entry| {
             let word = match *tag {
@@ -83,7 +83,7 @@ impl Acl {
         self.0.iter().map(entry).collect::<Vec<_>>().join(",")
     }
 
-    /// Reads the text form. The kernel checks the rest when it is set.
+    /// Parses the text form. The kernel checks the rest when it is set.
     pub fn from_text(text: &str) -> Option<Self> {
         let entry = |text: &str| {
             let [word, id, rights]: [&str; 3] = text.split(':').collect::<Vec<_>>().try_into().ok()?;
@@ -109,14 +109,15 @@ impl Acl {
         self.0.iter().find(|entry| entry.tag == tag).map(|entry| entry.rights.into())
     }
 
-    /// Returns what the owning group may do: the mask limits it.
+    /// Returns the rights of the owning group, limited by the mask.
     pub fn group_mode(&self) -> u32 {
         self.rights(OWNING_GROUP).unwrap_or(0) & self.rights(MASK).unwrap_or(7)
     }
 
-    /// Returns the mode of a file that cannot have the ACL: nobody may do more than with it.
+    /// Returns a mode for a file that cannot have the ACL; it never grants more than the ACL.
     ///
-    /// An account that the ACL names is one of the others without it: what the ACL withholds from it, nobody else gets either.
+    /// Without the ACL, an account that it names is one of the others: rights that the ACL denies to it are denied to
+    /// all others, too.
     pub fn mode_without(&self) -> u32 {
         let named = |wanted: u16| {
             let mask = self.rights(MASK).unwrap_or(7);
@@ -128,7 +129,7 @@ impl Acl {
         self.rights(OWNER).unwrap_or(6) << 6 | group << 3 | other
     }
 
-    /// Returns the same ACL without the right to execute: what a new file gets of the default ACL of its folder.
+    /// Returns the same ACL without the right to execute: what a new file gets from the default ACL of its folder.
     #[must_use]
     pub fn for_file(mut self) -> Self {
         for entry in &mut self.0 {
@@ -137,7 +138,7 @@ impl Acl {
         self
     }
 
-    /// Takes all rights away from the owning group and from others.
+    /// Removes all rights of the owning group and of others.
     pub fn narrow(&mut self) {
         for entry in self.0.iter_mut().filter(|entry| matches!(entry.tag, OWNING_GROUP | OTHER)) {
             entry.rights = 0;
@@ -145,14 +146,14 @@ impl Acl {
     }
 }
 
-/// Returns the default ACL of a folder; `None` if it has none, or the file system knows none.
+/// Returns the default ACL of a folder; `None` if it has none, or the file system does not support ACLs.
 pub fn default_acl(folder: &Path) -> io::Result<Option<Acl>> {
     let mut bytes = vec![0; MAX_BYTES];
     match getxattr(folder, DEFAULT, &mut bytes[..]) {
         Ok(length) => match Acl::from_attribute(&bytes[..length]) {
             Some(acl) => Ok(Some(acl).filter(|acl| !acl.0.is_empty())),
             None if length == 0 => Ok(None),
-            None => Err(io::Error::new(io::ErrorKind::InvalidData, "its default ACL has a form that is not known")),
+            None => Err(io::Error::new(io::ErrorKind::InvalidData, "its default ACL has an unknown format")),
         },
         Err(cause) if is_none(cause) => Ok(None),
         Err(cause) => Err(cause.into()),
@@ -164,7 +165,7 @@ pub fn set_acl(path: &Path, acl: &Acl) -> io::Result<()> {
     Ok(setxattr(path, ACCESS, &acl.to_attribute(), XattrFlags::empty())?)
 }
 
-/// Removes the ACL of a file, so that its mode says everything.
+/// Removes the ACL of a file, so that only its mode applies.
 pub fn without_acl(path: &Path) -> io::Result<()> {
     match removexattr(path, ACCESS) {
         Ok(()) => Ok(()),
@@ -182,7 +183,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_and_attribute_hold_the_same() {
+    fn text_and_attribute_are_equivalent() {
         let text = "user::rw-,user:10001:rw-,group::r--,group:7:r-x,mask::rw-,other::---";
         let acl = Acl::from_text(text).unwrap();
         assert_eq!(acl.to_text(), text);
@@ -200,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn without_the_acl_nobody_may_do_more_than_with_it() {
+    fn the_mode_without_the_acl_grants_no_more_than_the_acl() {
         let acl = |text| Acl::from_text(text).unwrap().mode_without();
         assert_eq!(acl("user::rw-,user:1:rw-,group::r--,mask::rw-,other::---"), 0o640);
         assert_eq!(acl("user::rw-,user:1:---,group::r--,mask::rw-,other::r--"), 0o600);

@@ -1,8 +1,8 @@
-//! Who may do what with a file: owner, group, mode, ACL and extended attributes, read from one file and set on another.
+//! Access rights of a file: owner, group, mode, ACL and extended attributes, read from one file and set on another.
 //!
-//! Nobody gets a right here that was not recorded: what cannot be set is left out and named, and the mode loses the rights
-//! that were meant for an owner or a group that cannot be set. A database is only looked up, never opened: closing a
-//! descriptor would drop SQLite's locks.
+//! No right is ever granted here that was not recorded: rights that cannot be set are omitted and reported, and the
+//! mode loses the rights that were meant for an owner or group that cannot be set. Databases are only examined with
+//! `stat`, never opened: closing a descriptor would drop SQLite's locks.
 
 use std::collections::BTreeSet;
 use std::ffi::{CString, OsStr};
@@ -18,7 +18,7 @@ use rustix::io::Errno;
 use super::acl::{ACCESS as ACL, Acl};
 use crate::metadata::{Account, RecordedRights};
 
-/// Attributes that are not copied: they describe the bytes of a file, or belong to a file system underneath.
+/// Attributes that are not copied: they describe the bytes of a file, or belong to an underlying file system.
 const NOT_COPIED: [&str; 4] = ["security.ima", "security.evm", "security.capability", "trusted."];
 
 /// Owner, group, mode, ACL and extended attributes of a file.
@@ -26,21 +26,21 @@ const NOT_COPIED: [&str; 4] = ["security.ima", "security.evm", "security.capabil
 pub struct FileRights {
     owner: u32,
     group: u32,
-    /// The permission bits. With an ACL those of the group are its mask.
+    /// The permission bits. With an ACL, the group bits are its mask.
     mode: u32,
     acl: Option<Acl>,
     attributes: Vec<(CString, Vec<u8>)>,
-    /// What could not be taken over from a record, as findings.
+    /// Rights that could not be taken from a record, as findings.
     lost: Vec<String>,
 }
 
 impl FileRights {
-    /// Looks a file up. Follows links.
+    /// Reads the rights of a file. Follows links.
     pub fn of(path: &Path) -> io::Result<Self> {
         let found = fs::metadata(path)?;
         let mut rights = Self::plain(found.uid(), found.gid(), found.mode() & 0o777);
         for name in names(|buffer| listxattr(path, buffer))? {
-            // An attribute that may not be read, or was removed since, cannot be kept.
+            // An attribute that may not be read, or was removed in the meantime, cannot be kept.
             let Ok(value) = value(|buffer| getxattr(path, name.as_c_str(), buffer)) else { continue };
             if name.as_bytes() == ACL.as_bytes() {
                 rights.acl = Acl::from_attribute(&value);
@@ -51,12 +51,12 @@ impl FileRights {
         Ok(rights)
     }
 
-    /// Returns an owner, a group and a mode.
+    /// Creates rights from an owner, a group and a mode.
     pub fn plain(owner: u32, group: u32, mode: u32) -> Self {
         Self { owner, group, mode: mode & 0o777, acl: None, attributes: Vec::new(), lost: Vec::new() }
     }
 
-    /// Returns what is recorded of the rights: names beside the numbers, no extended attributes.
+    /// Returns the record of these rights: names and numbers, no extended attributes.
     pub fn record(&self) -> RecordedRights {
         let account = |file: &str, id: u32| Account { name: name_of(file, id), id };
         RecordedRights {
@@ -67,14 +67,14 @@ impl FileRights {
         }
     }
 
-    /// Returns the rights for a new file in `folder`, as they were recorded, never more.
+    /// Returns the recorded rights for a new file in `folder`, never more than recorded.
     ///
-    /// An account is meant by its name; by its number where no name was recorded, or where nobody has the name and the number
-    /// here. An ACL names accounts by number only, so it counts only on the host where it was recorded. The rights of an account
-    /// that does not exist here go to nobody.
+    /// An account is identified by its name, or by its number if no name was recorded or if neither the name nor the
+    /// number is in use here. An ACL identifies accounts only by number, so it is only used on the host where it was
+    /// recorded. The rights of an account that does not exist here are dropped.
     pub fn of_record(recorded: &RecordedRights, folder: &Path, is_same_host: bool) -> io::Result<Self> {
         let folder = fs::metadata(folder)?;
-        // Without a record, or with one that cannot be read: the owner alone.
+        // Without a readable record, only the owner gets access.
         let mode = u32::from_str_radix(&recorded.mode, 8).map_or(0o600, |mode| mode & 0o777);
         let acl = recorded.acl.as_deref().map(|text| is_same_host.then(|| Acl::from_text(text)).flatten());
         let mut rights = Self::plain(folder.uid(), folder.gid(), mode);
@@ -89,19 +89,19 @@ impl FileRights {
         }
         match account(PASSWD, &recorded.owner) {
             Some(owner) => rights.owner = owner,
-            None => rights.lost.push(format!("its owner {} is not known here", recorded.owner)),
+            None => rights.lost.push(format!("its owner {} does not exist here", recorded.owner)),
         }
         match account(GROUP, &recorded.group) {
             Some(group) => rights.group = group,
             None => {
-                rights.lost.push(format!("its group {} is not known here", recorded.group));
+                rights.lost.push(format!("its group {} does not exist here", recorded.group));
                 rights.narrow();
             }
         }
         Ok(rights)
     }
 
-    /// Takes all rights away from the group and from others: they were meant for those who are not in another group.
+    /// Removes all rights of the group and of others: they were meant for accounts outside another group.
     fn narrow(&mut self) {
         match &mut self.acl {
             Some(acl) => acl.narrow(),
@@ -109,13 +109,13 @@ impl FileRights {
         }
     }
 
-    /// Gives them to a private file (0600), and returns what could not be set. Syncs nothing.
+    /// Applies them to a private file (0600), and returns those that could not be set. Syncs nothing.
     ///
-    /// Dies in between: a file with fewer rights than it should have.
+    /// Crash in between: the file has fewer rights than it should.
     pub fn apply(&self, file: &File) -> io::Result<Vec<String>> {
         let mut rights = self.clone();
         let mut lost = std::mem::take(&mut rights.lost);
-        // Closed for the others until everything is set, and without what the folder's default ACL brought.
+        // Closed to others until everything is set, and without the entries of the folder's default ACL.
         file.set_permissions(Permissions::from_mode(0o600))?;
         match fremovexattr(file, ACL) {
             Ok(()) | Err(Errno::NODATA | Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => {}
@@ -136,7 +136,7 @@ impl FileRights {
         }
         lost.extend(rights.set_attributes(file));
         if let Some(acl) = &rights.acl {
-            // Sets the mode, too.
+            // This also sets the mode.
             match fsetxattr(file, ACL, &acl.to_attribute(), XattrFlags::empty()) {
                 Ok(()) => return Ok(lost),
                 Err(cause) => lost.push(format!("its ACL could not be set: {}", io::Error::from(cause))),
@@ -155,7 +155,8 @@ impl FileRights {
                 lost.insert(format!("its attribute {} could not be set", String::from_utf8_lossy(name.as_bytes())));
             }
         }
-        // What the new file got from its folder and the old one did not have: a label decides about access, too.
+        // Attributes that the new file got from its folder and the old one did not have: a security label affects
+        // access, too.
         for name in names(|buffer| flistxattr(file, buffer)).unwrap_or_default() {
             let is_user = name.as_bytes().starts_with(b"user.");
             if is_user && self.attributes.iter().all(|(kept, _)| *kept != name) {
@@ -178,7 +179,7 @@ fn names(list: impl Fn(&mut [u8]) -> rustix::io::Result<usize>) -> io::Result<Ve
     Ok(names.filter(copied).filter_map(|name| CString::new(name).ok()).collect())
 }
 
-/// Reads into a buffer that is large enough: the kernel allows 64 KiB.
+/// Reads into a buffer that is large enough: the kernel's limit is 64 KiB.
 fn value(read: impl Fn(&mut [u8]) -> rustix::io::Result<usize>) -> rustix::io::Result<Vec<u8>> {
     let mut buffer = vec![0; 1 << 16];
     let bytes = read(&mut buffer)?;
@@ -189,7 +190,7 @@ fn value(read: impl Fn(&mut [u8]) -> rustix::io::Result<usize>) -> rustix::io::R
 const PASSWD: &str = "/etc/passwd";
 const GROUP: &str = "/etc/group";
 
-/// Returns the number of an account here; `None` where it does not exist, or where its number belongs to another one.
+/// Returns the number of an account here; `None` if it does not exist, or if its number belongs to another account.
 fn account(file: &str, account: &Account) -> Option<u32> {
     let Some(name) = &account.name else { return Some(account.id) };
     let all = accounts(file);
@@ -210,7 +211,7 @@ fn named(file: &str, id: u32) -> String {
     name_of(file, id).unwrap_or_else(|| id.to_string())
 }
 
-/// Reads the accounts of this machine (passwd(5), group(5)); those of a directory service have no names here.
+/// Reads the local accounts (passwd(5), group(5)); accounts of a directory service have no names here.
 fn accounts(file: &str) -> Vec<(String, u32)> {
     let bytes = fs::read(OsStr::from_bytes(file.as_bytes())).unwrap_or_default();
     let text = String::from_utf8_lossy(&bytes).into_owned();

@@ -1,4 +1,4 @@
-//! Which file a path means, and whether two paths mean the same one.
+//! Resolves paths, and compares the files that they refer to.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -10,16 +10,16 @@ use std::time::UNIX_EPOCH;
 
 use crate::streams::FileIdentity;
 
-/// How many symbolic links to nothing are followed.
+/// The most dangling symbolic links to follow.
 const MAX_LINKS: usize = 40;
 
-/// Returns a path without symbolic links. What does not exist is resolved as far as something exists, and a link to something
-/// that is missing leads to its name: the path is the same before and after a disk is unmounted.
+/// Returns a path without symbolic links. A missing path is resolved as far as it exists, and a dangling link is
+/// replaced by its target: the result is the same before and after a disk is unmounted.
 pub fn resolved(path: &Path) -> PathBuf {
     let mut path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let mut missing: Vec<OsString> = Vec::new();
     for _ in 0..MAX_LINKS {
-        // The deepest part that exists.
+        // The deepest existing part.
         let found = loop {
             match (fs::canonicalize(&path), path.parent(), path.file_name()) {
                 (Ok(found), ..) => break found,
@@ -44,7 +44,7 @@ pub fn resolved(path: &Path) -> PathBuf {
     path
 }
 
-/// Returns which file it is: the same for two names of one file, on this machine and as long as it exists.
+/// Returns the identity of a file: equal for two names of one file, on this machine and as long as it exists.
 pub fn file_id(found: &fs::Metadata) -> (u64, u64) {
     (found.dev(), found.ino())
 }
@@ -54,15 +54,15 @@ pub fn path_bytes(path: &Path) -> &[u8] {
     path.as_os_str().as_bytes()
 }
 
-/// Returns the path that has these bytes.
+/// Returns the path with these bytes.
 pub fn path_of_bytes(bytes: &[u8]) -> &Path {
     Path::new(OsStr::from_bytes(bytes))
 }
 
-/// What shows whether a file changed between two looks: which file it is, its size, and its times.
+/// Attributes that show whether a file changed: its identity, size and times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FileStamp {
-    /// Which file it is: see [`file_id`].
+    /// Its identity: see [`file_id`].
     pub id: (u64, u64),
     /// Its size.
     pub bytes: u64,
@@ -73,7 +73,7 @@ pub struct FileStamp {
 }
 
 impl FileStamp {
-    /// Takes the stamp from what was looked up.
+    /// Takes the stamp from file metadata.
     pub fn of(found: &fs::Metadata) -> Self {
         let nanoseconds = |seconds: i64, rest: i64| i128::from(seconds) * 1_000_000_000 + i128::from(rest);
         Self {
@@ -85,7 +85,7 @@ impl FileStamp {
     }
 }
 
-/// Returns what a thing is that is not a regular file; `None` for a regular file.
+/// Returns the type of a file that is not a regular one; `None` for a regular file.
 pub fn special_file(found: &fs::Metadata) -> Option<&'static str> {
     let kind = found.file_type();
     match () {
@@ -102,7 +102,7 @@ pub fn has_other_names(found: &fs::Metadata) -> bool {
     found.nlink() > 1
 }
 
-/// Returns whether a path is a name of an open file.
+/// Returns whether a path refers to an open file.
 pub fn is_named(file: &fs::File, path: &Path) -> io::Result<bool> {
     match fs::symlink_metadata(path) {
         Ok(named) => Ok(file_id(&named) == file_id(&file.metadata()?)),
@@ -111,7 +111,7 @@ pub fn is_named(file: &fs::File, path: &Path) -> io::Result<bool> {
     }
 }
 
-/// Returns whether two paths mean one file that exists.
+/// Returns whether two paths refer to the same existing file.
 pub fn same_file(one: &Path, other: &Path) -> io::Result<bool> {
     let id = |path: &Path| match fs::metadata(path) {
         Ok(found) => Ok(Some(file_id(&found))),
@@ -121,7 +121,8 @@ pub fn same_file(one: &Path, other: &Path) -> io::Result<bool> {
     Ok(id(one)?.is_some_and(|one| id(other).is_ok_and(|other| other == Some(one))))
 }
 
-/// Returns whether two paths are names of one file. A symbolic link is no name of what it leads to, and a missing file has none.
+/// Returns whether two paths are hard links to the same file. A symbolic link does not count as its target, and a
+/// missing file has no names.
 pub fn are_names_of_one_file(one: &Path, other: &Path) -> io::Result<bool> {
     let id = |path: &Path| match fs::symlink_metadata(path) {
         Ok(found) => Ok(Some(file_id(&found))),
@@ -132,9 +133,9 @@ pub fn are_names_of_one_file(one: &Path, other: &Path) -> io::Result<bool> {
     Ok(one.is_some() && one == id(other)?)
 }
 
-/// Returns whether there is no database at a path: no file, or one of 0 bytes that an application made and wrote
-/// nothing to, with no `-wal` and no `-journal` that holds anything. "Not there" needs ENOENT; every other error is
-/// one.
+/// Returns whether there is no database at a path: no file, or an empty one that an application created and wrote
+/// nothing to, without a `-wal` or `-journal` that contains data. "Missing" needs ENOENT; every other error is
+/// returned.
 pub fn is_missing(path: &Path) -> io::Result<bool> {
     let length = |path: &Path| match fs::metadata(path) {
         Ok(found) => Ok(Some(found.len())),
@@ -153,17 +154,17 @@ pub fn is_missing(path: &Path) -> io::Result<bool> {
     }
 }
 
-/// Returns which file lies at a path: its inode and its time of birth, so that a file that was removed and made again is
-/// another one. `None` if the file system gives no time of birth. Looks the path up, and opens nothing.
+/// Returns the identity of the file at a path: its inode and birth time, so that a file that was deleted and recreated
+/// differs. `None` if the file system has no birth time. Does not open the file.
 pub fn file_identity(path: &Path) -> io::Result<Option<FileIdentity>> {
     let found = fs::metadata(path)?;
     let born = found.created().ok().and_then(|born| born.duration_since(UNIX_EPOCH).ok());
     Ok(born.filter(|born| !born.is_zero()).map(|born| FileIdentity(format!("{}-{}", found.ino(), born.as_nanos()))))
 }
 
-/// Returns whether something is mounted at a path: its own mount, not one above it.
+/// Returns whether a path is a mount point itself, not just below one.
 pub fn is_mount_point(path: &Path) -> io::Result<bool> {
-    // A look inside: an automounter mounts now.
+    // Access the inside, so that an automounter mounts now.
     match fs::metadata(path.join(".")) {
         Ok(_) => {}
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(false),
@@ -171,14 +172,16 @@ pub fn is_mount_point(path: &Path) -> io::Result<bool> {
     }
     let path = fs::canonicalize(path)?;
     if let Ok(mounts) = fs::read("/proc/self/mountinfo") {
-        return Ok(mounts.split(|byte| *byte == b'\n').any(|line| mounted_at(line).is_some_and(|mounted| mounted == path)));
+        return Ok(mounts
+            .split(|byte| *byte == b'\n')
+            .any(|line| mounted_at(line).is_some_and(|mounted| mounted == path)));
     }
     let Some(parent) = path.parent() else { return Ok(true) };
     Ok(fs::metadata(&path)?.dev() != fs::metadata(parent)?.dev())
 }
 
-/// Returns the mount point of a line of mountinfo (proc(5)): the fifth field, spaces and the like as `\040`. `None` for an
-/// automounter that waits: nothing is mounted there yet.
+/// Returns the mount point from a line of mountinfo (proc(5)): the fifth field, with spaces and the like as `\040`.
+/// `None` for a waiting automounter: nothing is mounted there yet.
 fn mounted_at(line: &[u8]) -> Option<PathBuf> {
     let mut fields = line.split(|byte| *byte == b' ');
     let point = fields.nth(4)?;
@@ -205,7 +208,7 @@ fn without_escapes(text: &[u8]) -> Vec<u8> {
     plain
 }
 
-/// Returns the number of a group: a number as it is, a name out of `/etc/group`. `None` if no group has the name.
+/// Returns the gid of a group: a number unchanged, a name from `/etc/group`. `None` if the group does not exist.
 pub fn group_id(group: &str) -> io::Result<Option<u32>> {
     if let Ok(number) = group.parse() {
         return Ok(Some(number));
@@ -220,7 +223,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_path_is_the_same_with_and_without_what_it_leads_to() {
+    fn a_path_resolves_the_same_whether_or_not_its_target_exists() {
         let folder = tempfile::tempdir().unwrap();
         let root = fs::canonicalize(folder.path()).unwrap();
         fs::create_dir_all(root.join("disk/store")).unwrap();
@@ -240,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_of_mountinfo_names_its_mount_point() {
+    fn the_mount_point_is_parsed_from_a_line_of_mountinfo() {
         let line = br"36 35 98:0 /mnt1 /mnt/a\040disk rw,noatime master:1 - ext3 /dev/root rw";
         assert_eq!(mounted_at(line), Some("/mnt/a disk".into()));
         assert_eq!(mounted_at(b"36 35 0:9 / /mnt/usb rw - autofs systemd-1 rw"), None);
@@ -249,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn a_group_has_a_number() {
+    fn a_group_resolves_to_its_number() {
         assert_eq!((group_id("root").unwrap(), group_id("10002").unwrap()), (Some(0), Some(10002)));
         assert_eq!(group_id("no such group").unwrap(), None);
     }

@@ -1,12 +1,12 @@
-//! What a folder is mounted from.
+//! The file system type of a folder.
 
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-/// The types of `statfs` that stand for a file system on another machine, or one that others can change without our locks.
-/// Linux: `include/uapi/linux/magic.h`, and the headers of the file systems for those that are not in it.
+/// The `statfs` types of file systems on other machines, or of those that others can change without honoring our locks.
+/// Linux: `include/uapi/linux/magic.h`, and the headers of the file systems that are not listed there.
 const NETWORK: [u64; 15] = [
     0x6969,      // nfs
     0x517B,      // smbfs
@@ -22,18 +22,18 @@ const NETWORK: [u64; 15] = [
     0x4750_4653, // gpfs
     0x0116_1970, // gfs2
     0x7461_636F, // ocfs2
-    0x7C7C_6673, // prl_fs, a folder of the host of a virtual machine
+    0x7C7C_6673, // prl_fs, a host folder shared with a virtual machine
 ];
 /// `FUSE_SUPER_MAGIC`: sshfs, rclone, s3fs and virtiofs, but also ntfs-3g and mergerfs.
 const FUSE: u64 = 0x6573_5546;
 
-/// Returns whether others may use a folder whom our locks do not reach, because it is on a network file system.
+/// Returns whether a folder is on a network file system, where others may use it without seeing our locks.
 ///
-/// Of FUSE file systems only those on a block device (`fuseblk`) count as local: the others do not tell what is behind
-/// them, and age, which protects instead of locks, does no harm on a local one.
+/// Of FUSE file systems, only those on a block device (`fuseblk`) count as local. The others do not reveal what is
+/// behind them, and protecting by age instead of locks is harmless on a local one.
 pub fn is_network_file_system(path: &Path) -> io::Result<bool> {
     let kind = rustix::fs::statfs(path)?.f_type;
-    // The type of the field differs between architectures; all magic numbers have 32 bits.
+    // The type of the field depends on the architecture; all magic numbers have 32 bits.
     let kind = kind as u64 & 0xFFFF_FFFF;
     if kind != FUSE {
         return Ok(NETWORK.contains(&kind));
@@ -43,11 +43,11 @@ pub fn is_network_file_system(path: &Path) -> io::Result<bool> {
     Ok(type_of(&mounts, device).is_none_or(|kind| kind != "fuseblk"))
 }
 
-/// Returns the type of the file system on a device, out of `/proc/self/mountinfo` (proc_pid_mountinfo(5)).
+/// Returns the file system type of a device, from `/proc/self/mountinfo` (proc_pid_mountinfo(5)).
 fn type_of(mounts: &str, device: u64) -> Option<&str> {
     let wanted = format!("{}:{}", rustix::fs::major(device), rustix::fs::minor(device));
     let line = mounts.lines().find(|line| line.split(' ').nth(2) == Some(&wanted))?;
-    // The optional fields in front of it end with a dash.
+    // The optional fields before it end with a dash.
     line.split_once(" - ")?.1.split(' ').next()
 }
 
@@ -56,12 +56,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_folder_for_temporary_files_is_local_and_fuse_is_told_by_its_type() {
+    fn a_temporary_folder_is_local_and_fuse_is_classified_by_its_type() {
         assert!(!is_network_file_system(&std::env::temp_dir()).unwrap());
         assert!(is_network_file_system(Path::new("/no/such/folder")).is_err());
-        let mounts = "36 35 0:52 / /mnt/a rw,noatime master:1 - fuse.sshfs me@host: rw\n37 35 8:17 / /mnt/b rw - fuseblk /dev/sdb1 rw\n";
+        let mounts = "36 35 0:52 / /mnt/a rw,noatime master:1 - fuse.sshfs me@host: rw\n37 35 8:17 / /mnt/b rw - \
+                      fuseblk /dev/sdb1 rw\n";
         let device = rustix::fs::makedev;
-        assert_eq!([type_of(mounts, device(0, 52)), type_of(mounts, device(8, 17))], [Some("fuse.sshfs"), Some("fuseblk")]);
+        assert_eq!(
+            [type_of(mounts, device(0, 52)), type_of(mounts, device(8, 17))],
+            [Some("fuse.sshfs"), Some("fuseblk")]
+        );
         assert_eq!(type_of(mounts, device(8, 1)), None);
     }
 }

@@ -1,4 +1,4 @@
-//! A file that is held open and read at any place.
+//! An open file that is read at any offset.
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io;
@@ -9,16 +9,16 @@ use chrono::{DateTime, Utc};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
-/// Whether a symbolic link is followed.
+/// Whether to follow a symbolic link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Links {
-    /// To what it leads to.
+    /// Open its target.
     Follow,
-    /// No: opening it fails.
+    /// Fail.
     Refuse,
 }
 
-/// Opens a file for reading without waiting: a pipe has no writer yet, perhaps never.
+/// Opens a file for reading without blocking: a pipe may never get a writer.
 pub fn open_at_once(path: &Path, links: Links) -> io::Result<File> {
     let flags = match links {
         Links::Follow => OFlags::NONBLOCK,
@@ -30,16 +30,20 @@ pub fn open_at_once(path: &Path, links: Links) -> io::Result<File> {
 /// Opens a regular file for reading, and nothing else: no symbolic link, no pipe.
 pub fn open_regular(path: &Path) -> io::Result<File> {
     let file = open_at_once(path, Links::Refuse)?;
-    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")) }
+    if file.metadata()?.is_file() {
+        Ok(file)
+    } else {
+        Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"))
+    }
 }
 
-/// Opens a file for reading and writing without waiting; a symbolic link is refused.
+/// Opens a file for reading and writing without blocking; a symbolic link is refused.
 pub fn open_to_overwrite(path: &Path) -> io::Result<File> {
     let flags = OFlags::NONBLOCK | OFlags::NOFOLLOW;
     OpenOptions::new().read(true).write(true).custom_flags(flags.bits() as i32).open(path)
 }
 
-/// Returns whether opening failed because there is a socket, or a device that does not exist.
+/// Returns whether opening failed because the path is a socket, or a device that does not exist.
 pub fn is_no_file(cause: &io::Error) -> bool {
     cause.raw_os_error() == Some(Errno::NXIO.raw_os_error())
 }
@@ -52,7 +56,7 @@ pub struct OpenFile {
 }
 
 impl OpenFile {
-    /// Opens a regular file; a pipe or a device is refused without waiting for it.
+    /// Opens a regular file; a pipe or device is refused without blocking.
     pub fn open(path: &Path) -> io::Result<Self> {
         let file = open_at_once(path, Links::Follow)?;
         let found = file.metadata()?;

@@ -1,4 +1,4 @@
-//! Reading and writing at an offset, without moving the position of the file.
+//! Reads and writes at an offset, without moving the position of the file.
 
 use std::fs::File;
 use std::io;
@@ -10,7 +10,7 @@ pub trait PositionalIo {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
     /// Fills the whole buffer from `offset`, or fails with `UnexpectedEof`.
     fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()>;
-    /// Writes all bytes from `offset` on; the file grows if it is shorter.
+    /// Writes all bytes at `offset`; the file grows if necessary.
     fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
 }
 

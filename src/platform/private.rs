@@ -1,4 +1,4 @@
-//! Files and folders that nobody else may read, and names that survive a power cut.
+//! Files and folders that only their owner may read, and names that survive a power cut.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Read, Write as _};
@@ -9,17 +9,18 @@ use rustix::fs::OFlags;
 
 /// Creates a folder (0700). Fails if the name is taken.
 ///
-/// Dies in between: an empty folder, whose mode may lack bits that the umask took away.
+/// Crash in between: an empty folder, whose mode may lack bits that the umask removed.
 pub fn make_private_folder(path: &Path) -> io::Result<()> {
     DirBuilder::new().mode(0o700).create(path)?;
-    // The umask can only have taken bits away that we need ourselves.
+    // The umask can only have removed bits that the owner needs.
     fs::set_permissions(path, Permissions::from_mode(0o700)).inspect_err(|_| {
-        // Ours since a moment ago, and empty.
+        // Created by us a moment ago, and empty.
         let _ = fs::remove_dir(path);
     })
 }
 
-/// Creates a folder (0700) if it is missing; returns whether it was. Fails if something else has its name, a symbolic link too.
+/// Creates a folder (0700) if it is missing; returns whether it was. Fails if something else has its name, including a
+/// symbolic link.
 pub fn create_private_folder(path: &Path) -> io::Result<bool> {
     match make_private_folder(path) {
         Ok(()) => Ok(true),
@@ -31,22 +32,23 @@ pub fn create_private_folder(path: &Path) -> io::Result<bool> {
     }
 }
 
-/// Creates a folder and those above it (0700), as far as they are missing.
+/// Creates a folder and its missing parents (0700).
 pub fn create_private_folders(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
-/// Creates a file (0600) for reading and writing. Fails if the path exists, a symbolic link too.
+/// Creates a file (0600) for reading and writing. Fails if the path exists, even as a symbolic link.
 pub fn private_file(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path)
 }
 
-/// Creates a file (0600) for reading and writing, or empties the one that is there: the leftover of an interrupted run.
+/// Creates a file (0600) for reading and writing, or truncates an existing one, which is a leftover of an interrupted
+/// run.
 pub fn private_file_anew(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).create(true).truncate(true).mode(0o600).open(path)
 }
 
-/// Opens a file that is there to be locked, and creates it (0600) if it is missing. A symbolic link is refused.
+/// Opens a lock file, and creates it (0600) if it is missing. A symbolic link is refused.
 pub fn lock_file(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false).mode(0o600);
@@ -67,7 +69,7 @@ pub fn write_synced(path: &Path, source: &mut dyn Read) -> io::Result<()> {
     file.sync_all()
 }
 
-/// Syncs a folder, so that names made or removed in it survive a power cut.
+/// Syncs a folder, so that names created or removed in it survive a power cut.
 pub fn sync_folder(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }

@@ -1,4 +1,4 @@
-//! What processes have open, and what this one inherited.
+//! The open files of processes, and what this process inherited.
 
 use std::ffi::OsString;
 use std::fs;
@@ -20,59 +20,63 @@ pub fn host_name() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
-/// Takes the owner's bits out of the umask: with 0777 a file that we make could not be opened a second time.
+/// Removes the owner's bits from the umask: with 0777, a file that we create could not be opened again.
 ///
-/// The bits of the others stay as they are, for whatever this process starts.
+/// The bits of the others stay unchanged, for the processes that this one starts.
 pub fn keep_own_rights() {
     let inherited = umask(Mode::RWXG | Mode::RWXO);
     umask(inherited & (Mode::RWXG | Mode::RWXO));
 }
 
-/// Returns whether whoever started this process wants a signal to be ignored: `nohup`, or a shell that runs it in the background. False
-/// if the system does not tell.
+/// Returns whether this process was started with a signal ignored: by `nohup`, or by a shell in the background. False
+/// if the system does not report it.
 pub fn is_ignored(signal: i32) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    let mask = status
+        .lines()
+        .find_map(|line| line.strip_prefix("SigIgn:"))
+        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
     mask.is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
 }
 
-/// Waits until an input can be read, or is at its end. Returns false as soon as `stop` is true: a read would go on after a signal.
+/// Waits until an input is readable or at its end. Returns false as soon as `stop` is true: a read would continue after
+/// a signal.
 pub fn wait_for_input(input: impl AsFd, stop: impl Fn() -> bool) -> bool {
-    // A signal between the question and the wait is seen after this time.
+    // A signal between the check and the wait is noticed after this time.
     let moment = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
     while !stop() {
         match poll(&mut [PollFd::new(&input, PollFlags::IN)], Some(&moment)) {
             Ok(0) | Err(Errno::INTR) => {}
-            // What is wrong with it, the read says.
+            // The read reports the error.
             Ok(_) | Err(_) => return true,
         }
     }
     false
 }
 
-/// The inode of the first process namespace of a machine: in any other, there are processes that cannot be seen.
+/// The inode of the initial PID namespace: any other namespace hides processes.
 const FIRST_PID_NAMESPACE: u64 = 0xEFFF_FFFC;
 
-/// Returns whether all processes of the machine can be seen: not from inside a container.
+/// Returns whether all processes of the machine are visible, as they are not inside a container.
 pub fn sees_all_processes() -> bool {
     fs::metadata("/proc/self/ns/pid").is_ok_and(|namespace| namespace.ino() == FIRST_PID_NAMESPACE)
 }
 
-/// Returns the numbers of the processes that can be seen, without this one.
+/// Returns the PIDs of all visible processes except this one.
 pub fn other_processes() -> impl Iterator<Item = u32> {
     let own = std::process::id();
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).filter(move |pid| *pid != own)
 }
 
-/// Returns the name of a process as the kernel has it; empty if it cannot be read. It may hold any bytes.
+/// Returns the kernel's name of a process; empty if it cannot be read. It may contain any bytes.
 pub fn process_name(pid: u32) -> Vec<u8> {
     let mut name = fs::read(format!("/proc/{pid}/comm")).unwrap_or_default();
     name.truncate(name.trim_ascii_end().len());
     name
 }
 
-/// Returns whether looking at a process failed because it ended.
+/// Returns whether inspecting a process failed because it ended.
 pub fn is_no_process(cause: &io::Error) -> bool {
     cause.kind() == io::ErrorKind::NotFound || cause.raw_os_error() == Some(Errno::SRCH.raw_os_error())
 }
@@ -80,7 +84,7 @@ pub fn is_no_process(cause: &io::Error) -> bool {
 /// Returns whether a process has one of these files open. Opens none of them.
 pub fn has_open(pid: u32, files: &[(u64, u64)]) -> io::Result<bool> {
     for entry in fs::read_dir(format!("/proc/{pid}/fd"))? {
-        // `stat` through the link opens nothing. A descriptor that was closed meanwhile is none.
+        // `stat` through the link opens nothing. A descriptor that was closed in the meantime is skipped.
         match fs::metadata(entry?.path()) {
             Ok(open) if files.contains(&file_id(&open)) => return Ok(true),
             Ok(_) => {}
@@ -91,36 +95,37 @@ pub fn has_open(pid: u32, files: &[(u64, u64)]) -> io::Result<bool> {
     Ok(false)
 }
 
-/// Returns the path at which the open file behind a descriptor can be read, also if it has no name any more.
+/// Returns a path for reading the open file of a descriptor, even if the file was deleted.
 pub fn descriptor_path(pid: u32, descriptor: u32) -> String {
     format!("/proc/{pid}/fd/{descriptor}")
 }
 
-/// Returns which file lies behind a descriptor that a process may write to, if that file has no name any more.
+/// Returns the deleted file of a descriptor that a process may write to.
 pub fn deleted_file_written(pid: u32, descriptor: u32) -> Option<(u64, u64)> {
-    /// The permission in the mode of the link that means: open for writing.
+    /// The permission bit of the link that means open for writing.
     const OPEN_FOR_WRITING: u32 = 0o200;
     let link = descriptor_path(pid, descriptor);
     let is_written = fs::symlink_metadata(&link).is_ok_and(|link| link.permissions().mode() & OPEN_FOR_WRITING != 0);
     let open = fs::metadata(&link).ok()?;
-    // A file that is only called "… (deleted)" has a name.
+    // A file that is only named "… (deleted)" still has a link.
     (is_written && open.nlink() == 0).then(|| file_id(&open))
 }
 
-/// What the kernel writes behind the name of a file that has none any more.
+/// The kernel's suffix to the name of a deleted file.
 const DELETED: &[u8] = b" (deleted)";
 
-/// Returns the descriptors of a process that lead to deleted files, with the names that those had. A file whose name ends in
-/// " (deleted)" looks the same. One call for each descriptor: some processes have tens of thousands.
+/// Returns the descriptors of a process that refer to deleted files, with their former names. A file whose name ends in
+/// " (deleted)" looks the same. One system call per descriptor: some processes have tens of thousands.
 pub fn deleted_files(pid: u32) -> io::Result<Vec<(u32, PathBuf)>> {
-    let folder = openat(CWD, format!("/proc/{pid}/fd"), OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    let folder =
+        openat(CWD, format!("/proc/{pid}/fd"), OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
     let mut found = Vec::new();
     let mut buffer = Vec::with_capacity(256);
     for entry in Dir::read_from(&folder)? {
         let entry = entry?;
         let Some(descriptor) = entry.file_name().to_str().ok().and_then(|name| name.parse().ok()) else { continue };
         buffer.clear();
-        // One that was closed meanwhile is none.
+        // A descriptor that was closed in the meantime is skipped.
         let Ok(target) = readlinkat(&folder, entry.file_name(), buffer) else {
             buffer = Vec::with_capacity(256);
             continue;

@@ -1,4 +1,4 @@
-//! POSIX record locks, which SQLite uses, on the whole of a file; and which processes hold some.
+//! POSIX record locks on a whole file, as SQLite uses them, and the processes that hold them.
 
 use std::fs::{self, File};
 use std::io;
@@ -6,23 +6,23 @@ use std::io;
 use rustix::fs::{FlockOperation, fcntl_lock, makedev};
 use rustix::io::Errno;
 
-/// What a record lock keeps others from.
+/// What a record lock prevents others from doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LockKind {
-    /// From writing.
+    /// Writing.
     Shared,
-    /// From reading and writing.
+    /// Reading and writing.
     Exclusive,
 }
 
-/// What came of the attempt to lock a file.
+/// The result of trying to lock a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Locking {
     /// It is locked until this process closes any descriptor of the file.
     Held,
-    /// Its file system has no locks.
+    /// The file system has no locks.
     Unsupported,
-    /// Another process has a lock in the way.
+    /// Another process holds a conflicting lock.
     Denied,
 }
 
@@ -40,18 +40,18 @@ pub fn try_lock_records(file: &File, kind: LockKind) -> io::Result<Locking> {
     }
 }
 
-/// A record lock of some process.
+/// A record lock of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RecordLock {
     /// The process that holds it.
     pub pid: u32,
-    /// The file, as [`file_id`](super::file_id) gives it; on some file systems the kernel names another device here.
+    /// The file, as in [`file_id`](super::file_id); on some file systems the kernel reports another device here.
     pub file: (u64, u64),
-    /// Whether it keeps others from reading, too.
+    /// Whether it also prevents others from reading.
     pub is_exclusive: bool,
-    /// The first byte that is locked.
+    /// The first locked byte.
     pub first: u64,
-    /// The last byte that is locked.
+    /// The last locked byte.
     pub last: u64,
 }
 
@@ -70,6 +70,12 @@ fn parse(line: &str) -> Option<RecordLock> {
     let minor = u32::from_str_radix(parts.next()?, 16).ok()?;
     let inode: u64 = parts.next()?.parse().ok()?;
     let (first, last) = (words.next()?.parse().ok()?, words.next()?);
-    // `EOF` stands for the end of all files.
-    Some(RecordLock { pid, file: (makedev(major, minor), inode), is_exclusive, first, last: last.parse().unwrap_or(u64::MAX) })
+    // `EOF` means the largest possible offset.
+    Some(RecordLock {
+        pid,
+        file: (makedev(major, minor), inode),
+        is_exclusive,
+        first,
+        last: last.parse().unwrap_or(u64::MAX),
+    })
 }

@@ -1,4 +1,4 @@
-//! Who may do what with files and folders: the user of this process, owners, groups and modes.
+//! Access rights of files and folders: the user of this process, owners, groups and modes.
 
 use std::fs::{self, File, Metadata, Permissions};
 use std::io;
@@ -16,50 +16,51 @@ pub fn is_root() -> bool {
     geteuid().is_root()
 }
 
-/// Returns the number of the user who started this process.
+/// Returns the uid of the user who started this process.
 pub fn user_id() -> u32 {
     getuid().as_raw()
 }
 
-/// Returns the number of the user to whom a file belongs.
+/// Returns the uid of the owner of a file.
 pub fn owner(found: &Metadata) -> u32 {
     found.uid()
 }
 
-/// Returns the number of the group of a file.
+/// Returns the gid of the group of a file.
 pub fn group(found: &Metadata) -> u32 {
     found.gid()
 }
 
-/// Returns whether a file belongs to the user whose rights this process has.
+/// Returns whether a file belongs to the effective user of this process.
 pub fn is_own(found: &Metadata) -> bool {
     found.uid() == geteuid().as_raw()
 }
 
-/// Returns whether a file in a folder is from somebody whom this process trusts: root, its own user, or the owner of the folder.
+/// Returns whether the owner of a file in a folder is trusted by this process: root, its own user, or the owner of the
+/// folder.
 pub fn is_trusted(file: &Metadata, folder: &Path) -> io::Result<bool> {
     Ok(file.uid() == 0 || is_own(file) || file.uid() == fs::metadata(folder)?.uid())
 }
 
-/// Returns whether only the owner has any right.
+/// Returns whether only the owner has any rights.
 pub fn is_private(found: &Metadata) -> bool {
     found.mode() & 0o077 == 0
 }
 
-/// Returns whether a mode allows everything that another one does.
+/// Returns whether a file grants at least the rights of a mode.
 pub fn allows(found: &Metadata, mode: u32) -> bool {
     found.mode() & mode == mode
 }
 
-/// Returns whether anybody may replace the files of others in a folder: all may write, and there is no sticky bit.
+/// Returns whether any user may replace the files of others in a folder: it is world-writable and has no sticky bit.
 pub fn lets_anybody_replace(folder: &Metadata) -> bool {
     folder.mode() & 0o002 != 0 && folder.mode() & 0o1000 == 0
 }
 
-/// Who besides its owner may change a file.
+/// Who may change a file besides its owner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Writers {
-    /// Nobody else.
+    /// No one else.
     Owner,
     /// Its group.
     Group,
@@ -67,7 +68,7 @@ pub enum Writers {
     Everybody,
 }
 
-/// Returns who besides its owner may change a file.
+/// Returns who may change a file besides its owner.
 pub fn writers(found: &Metadata) -> Writers {
     match found.mode() & 0o022 {
         0 => Writers::Owner,
@@ -76,19 +77,19 @@ pub fn writers(found: &Metadata) -> Writers {
     }
 }
 
-/// Fails if files cannot be made in a folder: with the rights of this process, and with what the mount allows. A read-only one answers
-/// EROFS.
+/// Fails if files cannot be created in a folder, by the rights of this process or by the mount. A read-only mount
+/// returns EROFS.
 pub fn may_make_files_in(folder: &Path) -> io::Result<()> {
     Ok(accessat(CWD, folder, Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS)?)
 }
 
-/// Returns whether a file may be read and written: with the rights of this process, and with what the mount and the file allow.
+/// Returns whether a file can be read and written: by the rights of this process, the mount, and the file's own flags.
 pub fn may_read_and_write(path: &Path) -> bool {
     accessat(CWD, path, Access::READ_OK | Access::WRITE_OK, AtFlags::EACCESS).is_ok()
 }
 
-/// Returns whether this process may give files to other users: as root with CAP_CHOWN, which a unit of systemd or a container often
-/// takes away.
+/// Returns whether this process may give files to other users: as root with CAP_CHOWN, which systemd units and
+/// containers often drop.
 pub fn can_give_away() -> bool {
     is_root() && capabilities(None).is_ok_and(|sets| sets.effective.contains(CapabilitySet::CHOWN))
 }
@@ -98,11 +99,11 @@ pub fn set_mode(file: &File, mode: u32) -> io::Result<()> {
     file.set_permissions(Permissions::from_mode(mode))
 }
 
-/// Gives a file or folder its group, then its mode. If the group cannot be given, the mode loses the rights of the group, and the cause is
-/// returned: no other group gets them.
+/// Sets the group of a file or folder, then its mode. If the group cannot be set, the mode loses the group's rights,
+/// and the cause is returned: no other group gets them.
 pub fn give(path: &Path, mode: u32, group: Option<u32>) -> io::Result<()> {
     let found = fs::metadata(path)?;
-    // With a list, the mode's group bits would be its mask.
+    // With an ACL, the group bits of the mode would be its mask.
     without_acl(path)?;
     let given = match group {
         Some(group) if group != found.gid() => chown(path, None, Some(Gid::from_raw(group))).map_err(io::Error::from),
@@ -113,7 +114,9 @@ pub fn give(path: &Path, mode: u32, group: Option<u32>) -> io::Result<()> {
     given
 }
 
-/// Returns whether this process may give its files to a group.
+/// Returns whether this process may set this group on its files.
 pub fn may_give_to(group: u32) -> bool {
-    is_root() || getegid().as_raw() == group || getgroups().is_ok_and(|groups| groups.iter().any(|own| own.as_raw() == group))
+    is_root()
+        || getegid().as_raw() == group
+        || getgroups().is_ok_and(|groups| groups.iter().any(|own| own.as_raw() == group))
 }

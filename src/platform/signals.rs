@@ -9,14 +9,14 @@ use signal_hook::flag::{register, register_usize};
 
 use super::is_ignored;
 
-/// Stores the number of a signal that asks the process to end in `flag`, instead of ending it at once. One that whoever started the
-/// process wants to be ignored stays ignored.
+/// Stores the number of a termination signal in `flag`, instead of terminating at once. Signals that the process was
+/// started to ignore stay ignored.
 ///
 /// A write beyond RLIMIT_FSIZE then fails with EFBIG instead of killing the process. SIGPIPE is ignored by Rust.
 pub fn note_signals(flag: &Arc<AtomicUsize>) -> io::Result<()> {
     for signal in [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| !is_ignored(*signal)) {
         register_usize(signal, flag.clone(), signal.unsigned_abs() as usize)?;
     }
-    // Its flag is read by nobody: that there is a handler is enough.
+    // The flag is never read: installing a handler is enough.
     register(SIGXFSZ, Arc::default()).map(drop)
 }

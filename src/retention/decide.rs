@@ -1,8 +1,9 @@
-//! The decision: every archive as each of its streams sees it, then what keeps it as a whole.
+//! Decides what to keep: each archive as seen by each of its streams, then as a whole.
 //!
-//! Rules and floors run twice where archives are damaged: over the good ones, which decides about these, and over all, which
-//! decides about the damaged ones. Where shrinks begin is the same in both, and the damaged ones count for it. So a mark
-//! frees slots and opens shrinks, but never takes a slot away nor closes one.
+//! If archives are damaged, rules and floors run twice: over the good ones, which decides about these, and over all,
+//! which decides about the damaged ones. Shrinks start at the same archives in both runs, and the damaged ones count
+//! for them. So marking an archive as damaged frees slots and opens shrinks, but never takes a slot nor closes a
+//! shrink.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -20,7 +21,7 @@ use crate::snapshot::Snapshot;
 use crate::streams::Stream;
 
 impl Retention {
-    /// Decides what stays.
+    /// Decides which archives to keep.
     pub fn plan(&self, snapshots: &[Snapshot], scene: &Scene<'_>) -> Plan {
         let judged = snapshots.iter().filter(|snapshot| !snapshot.is_plain() || scene.plain.contains(&snapshot.name));
         let units = units(judged, scene.now);
@@ -42,7 +43,8 @@ impl Retention {
                 reasons[member.index].merge(decided);
             }
         }
-        plan.open_shrinks.sort_by(|a: &Shrink, b| b.created_at.cmp(&a.created_at).then_with(|| a.archive.cmp(&b.archive)));
+        plan.open_shrinks
+            .sort_by(|a: &Shrink, b| b.created_at.cmp(&a.created_at).then_with(|| a.archive.cmp(&b.archive)));
         for (unit, reasons) in units.iter().zip(reasons) {
             if scene.scope.coverage(unit.snapshot()) == Coverage::Nothing {
                 plan.left_alone += unit.names.len();
@@ -56,11 +58,11 @@ impl Retention {
     }
 }
 
-/// Decides about one archive, given what its streams say.
+/// Decides about one archive, given the reasons of its streams.
 fn judge(unit: &Unit<'_>, mut reasons: Reasons, scene: &Scene<'_>) -> (Action, Vec<Reason>) {
     let protections = scene.protections(unit);
     let condemned = unit.names.iter().all(|copy| scene.condemned.contains(&copy.name));
-    // With a shrink, what is from before it would lose its protection.
+    // Removing a shrink would unprotect the archives from before it.
     let is_shrink = [Reason::OpenShrink, Reason::RecentShrink].iter().any(|reason| reasons.keep.contains(reason));
     if condemned && protections.is_empty() && !is_shrink {
         return (Action::Remove, vec![Reason::StillDamaged]);
@@ -91,8 +93,8 @@ fn verdict(snapshot: &Snapshot, action: Action, reasons: &[Reason]) -> Verdict {
     }
 }
 
-/// Returns the eligible archives of each stream, newest first. Databases of other tools take no slot from archives, so they
-/// are streams of their own.
+/// Returns the eligible archives of each stream, newest first. Databases of other tools take no slots of archives, so
+/// they form separate streams.
 fn by_stream<'a>(units: &'a [Unit<'a>]) -> impl Iterator<Item = (&'a Stream, Vec<Member<'a>>)> {
     let mut found: BTreeMap<(&Stream, bool), Vec<Member<'_>>> = BTreeMap::new();
     for (index, unit) in units.iter().enumerate().filter(|(_, unit)| unit.is_eligible()) {
@@ -109,14 +111,14 @@ fn by_stream<'a>(units: &'a [Unit<'a>]) -> impl Iterator<Item = (&'a Stream, Vec
 /// What decides about the archives of one stream.
 struct Line<'a> {
     retention: &'a Retention,
-    /// What stays, if its database does not exist any more and somebody asked for the removal.
+    /// What to keep, if its database no longer exists and the removal was requested.
     gone: Option<GoneReach>,
     watches_shrinks: bool,
     now: DateTime<Utc>,
     zone: Tz,
 }
 
-/// Archives of a stream that rules and floors see alone, as of `now`.
+/// Archives of a stream to which rules and floors apply separately, as of `now`.
 struct Segment {
     range: Range<usize>,
     now: DateTime<Utc>,
@@ -130,7 +132,7 @@ impl Line<'_> {
         let mut segments = Vec::new();
         let (mut start, mut now) = (0, self.now);
         for at in open() {
-            // What came after it is judged alone, and what was before it alone, as of its time.
+            // The archives after it are judged separately, and so are those before it, as of its time.
             segments.push(Segment { range: start..at + 1, now });
             (start, now) = (at + 1, members[at].unit.snapshot().created_at);
         }
@@ -150,22 +152,30 @@ impl Line<'_> {
         (reasons, open().filter_map(|at| shrink::describe(&members[at])).collect())
     }
 
-    /// Collects what rules, floors and shrinks say, with the damaged archives or without them.
-    fn walks(&self, members: &[Member<'_>], segments: &[Segment], shrinks: &[(usize, Standing)], damaged: bool) -> Vec<Reasons> {
+    /// Collects the results of rules, floors and shrinks, with or without the damaged archives.
+    fn walks(
+        &self,
+        members: &[Member<'_>],
+        segments: &[Segment],
+        shrinks: &[(usize, Standing)],
+        damaged: bool,
+    ) -> Vec<Reasons> {
         let counts = |member: &Member<'_>| damaged || !member.unit.damaged;
         let mut reasons = vec![Reasons::default(); members.len()];
-        // With a shrink that is open, the newest from before it and the newest after it stay, whatever was asked for.
-        let keeps_nothing = self.gone == Some(GoneReach::RemoveAll) && shrinks.iter().all(|(_, standing)| *standing != Standing::Open);
+        // If a shrink is open, the newest archive before it and the newest after it are always kept.
+        let keeps_nothing =
+            self.gone == Some(GoneReach::RemoveAll) && shrinks.iter().all(|(_, standing)| *standing != Standing::Open);
         for (number, segment) in segments.iter().enumerate() {
             let positions = segment.range.clone().filter(|position| counts(&members[*position]));
-            let mut items: Vec<Item<'_>> = positions.map(|position| Item::new(position, &members[position], self.zone)).collect();
+            let mut items: Vec<Item<'_>> =
+                positions.map(|position| Item::new(position, &members[position], self.zone)).collect();
             if self.gone.is_some() {
                 for item in &mut items {
                     item.reasons.remove.push(Reason::Gone);
                 }
             } else {
                 self.apply(&mut items, segment.now);
-                // The files of what came after the segment count, too: one of them may be the one that shrank.
+                // The files of later segments count, too: one of them may be the one that shrank.
                 for later in &segments[..=number] {
                     walk::keep_other_files(&mut items, members[later.range.start].brief, later.now);
                 }
@@ -194,7 +204,7 @@ impl Line<'_> {
         reasons
     }
 
-    /// Applies rules or limits, and what stays of archives made before updates.
+    /// Applies rules or limits, and keeps archives made before updates.
     fn apply(&self, items: &mut [Item<'_>], now: DateTime<Utc>) {
         match self.retention {
             Retention::Rotate(policy) => {
@@ -207,7 +217,7 @@ impl Line<'_> {
         walk::keep_pre_update(items, now, self.zone);
     }
 
-    /// Turns what would be said of a damaged archive if it were good into what is said of it.
+    /// Converts the reasons that a damaged archive would have if it were good.
     fn of_damaged(&self, reasons: Reasons) -> Reasons {
         let mut keep = reasons.keep;
         let is_kept = !keep.is_empty();

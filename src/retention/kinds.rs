@@ -1,7 +1,7 @@
-//! What stays of archives that are made in bursts: `safety` before each restore, `pre-update` before each guarded command.
+//! Thins out archives that are made in bursts: `safety` before each restore, `pre-update` before each guarded command.
 //!
-//! A crash loop or a night of restores must neither fill the disk nor push out the one archive that everybody needs
-//! afterwards: that of the state before the first of them. So the newest few stay, and the first of every hour.
+//! A crash loop or a night of restores must neither fill the disk nor push out the one archive that is needed
+//! afterwards: the state before the first of them. So the newest few are kept, and the first of every hour.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -15,36 +15,38 @@ use crate::names::ArchiveName;
 use crate::snapshot::Snapshot;
 use crate::streams::Stream;
 
-/// How long the first of every hour stays.
+/// How long the first of every hour is kept.
 const FIRST_OF_HOUR: TimeDelta = TimeDelta::days(14);
 
-/// Why an archive of such a kind stays.
+/// Why such an archive is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Floor {
-    /// One of the newest: its place, from 1.
+    /// One of the newest, with its rank from 1.
     Last(u32),
     /// The first of its hour.
     FirstOfHour,
 }
 
-/// Returns for each of these times, newest first, why it stays; `None` if nothing keeps it.
+/// Returns for each of these times, newest first, why it is kept; `None` if nothing keeps it.
 pub(super) fn floors(times: &[DateTime<Utc>], last: u32, now: DateTime<Utc>, zone: Tz) -> Vec<Option<Floor>> {
     let hour_of = |at: &DateTime<Utc>| Rule::Hourly.period(&at.with_timezone(&zone));
-    // Newest first: what is entered last is the first of its hour.
+    // Newest first, so the last one inserted is the first of its hour.
     let first_of_hour: HashMap<_, usize> = times.iter().enumerate().map(|(index, at)| (hour_of(at), index)).collect();
     let floor = |(index, at): (usize, &DateTime<Utc>)| {
         let rank = u32::try_from(index + 1).unwrap_or(u32::MAX);
         match () {
             () if rank <= last => Some(Floor::Last(rank)),
-            () if first_of_hour.get(&hour_of(at)) == Some(&index) && is_in_reach(*at, now, zone) => Some(Floor::FirstOfHour),
+            () if first_of_hour.get(&hour_of(at)) == Some(&index) && is_in_reach(*at, now, zone) => {
+                Some(Floor::FirstOfHour)
+            }
             () => None,
         }
     };
     times.iter().enumerate().map(floor).collect()
 }
 
-/// Returns whether the hour of a moment reaches into the last 14 days. The hour as a whole counts, or its second archive
-/// would become the first one when that is too old.
+/// Returns whether the hour of a time overlaps the last 14 days. The whole hour counts, or its second archive would
+/// become the first when that one gets too old.
 fn is_in_reach(at: DateTime<Utc>, now: DateTime<Utc>, zone: Tz) -> bool {
     let local = at.with_timezone(&zone);
     let into = TimeDelta::minutes(local.minute().into())
@@ -53,12 +55,19 @@ fn is_in_reach(at: DateTime<Utc>, now: DateTime<Utc>, zone: Tz) -> bool {
     now - (at - into) < FIRST_OF_HOUR + TimeDelta::hours(1)
 }
 
-/// Returns the safety archives that a new one makes superfluous: of these streams alone, and in each neither one of the
-/// `last` newest nor the first of an hour of the last 14 days. Oldest first.
+/// Returns the safety archives that a new one makes superfluous: only those of these streams, and in each stream
+/// neither the `last` newest nor the first of an hour of the last 14 days. Oldest first.
 ///
-/// An archive stays if one of its streams needs it, or if it is pinned, held, or dated after `now`. As everywhere, pinned
-/// ones take no place, copies take one, and damaged ones take none but stay as if all damaged ones were good.
-pub fn superfluous_safety(snapshots: &[Snapshot], streams: &[Stream], last: u32, now: DateTime<Utc>, zone: Tz) -> Vec<ArchiveName> {
+/// An archive is kept if one of its streams needs it, or if it is pinned, held, or dated after `now`. As everywhere,
+/// pinned archives take no slot, copies share one, and damaged ones take none but are kept as if all damaged ones were
+/// good.
+pub fn superfluous_safety(
+    snapshots: &[Snapshot],
+    streams: &[Stream],
+    last: u32,
+    now: DateTime<Utc>,
+    zone: Tz,
+) -> Vec<ArchiveName> {
     let safety = snapshots.iter().filter(|snapshot| snapshot.kind == Kind::Safety && !snapshot.is_plain());
     let units = units(safety, now);
     let mut by_stream: BTreeMap<&Stream, Vec<usize>> = BTreeMap::new();
@@ -73,7 +82,8 @@ pub fn superfluous_safety(snapshots: &[Snapshot], streams: &[Stream], last: u32,
     let mut needed: Vec<bool> = units.iter().map(|unit| unit.pinned || unit.future || unit.held).collect();
     for members in by_stream.values() {
         for damaged in [false, true] {
-            let counted: Vec<usize> = members.iter().copied().filter(|index| damaged || !units[*index].damaged).collect();
+            let counted: Vec<usize> =
+                members.iter().copied().filter(|index| damaged || !units[*index].damaged).collect();
             let times: Vec<DateTime<Utc>> = counted.iter().map(|index| units[*index].snapshot().created_at).collect();
             for (index, floor) in counted.into_iter().zip(floors(&times, last, now, zone)) {
                 needed[index] |= floor.is_some() && units[index].damaged == damaged;
@@ -81,6 +91,7 @@ pub fn superfluous_safety(snapshots: &[Snapshot], streams: &[Stream], last: u32,
         }
     }
     let touches_no_other = |snapshot: &Snapshot| snapshot.databases.iter().all(|brief| streams.contains(&brief.stream));
-    let superfluous = units.iter().zip(needed).rev().filter(|(unit, needed)| !needed && touches_no_other(unit.snapshot()));
+    let superfluous =
+        units.iter().zip(needed).rev().filter(|(unit, needed)| !needed && touches_no_other(unit.snapshot()));
     superfluous.flat_map(|(unit, _)| &unit.names).map(|snapshot| snapshot.name.clone()).collect()
 }

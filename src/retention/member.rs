@@ -1,18 +1,18 @@
-//! An archive as one of its streams sees it.
+//! An archive as seen by one of its streams.
 
 use super::Reason;
 use super::unit::Unit;
 use crate::snapshot::Brief;
 
-/// An archive as one of its streams sees it.
+/// An archive as seen by one of its streams.
 pub(super) struct Member<'a> {
-    /// Its place among all archives.
+    /// Its index among all archives.
     pub(super) index: usize,
     pub(super) unit: &'a Unit<'a>,
     pub(super) brief: &'a Brief,
 }
 
-/// The reasons to keep an archive, and those to remove it.
+/// The reasons to keep and to remove an archive.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Reasons {
     pub(super) keep: Vec<Reason>,
@@ -20,14 +20,14 @@ pub(super) struct Reasons {
 }
 
 impl Reasons {
-    /// Adds a reason to keep, if it is not there yet.
+    /// Adds a reason to keep, unless it is already there.
     pub(super) fn keep(&mut self, reason: Reason) {
         if !self.keep.contains(&reason) {
             self.keep.push(reason);
         }
     }
 
-    /// Adds what another stream of the same archive says.
+    /// Adds the reasons of another stream of the same archive.
     pub(super) fn merge(&mut self, other: Self) {
         for reason in other.keep {
             self.keep(reason);

@@ -1,49 +1,51 @@
-//! Decides which archives stay. Never removes anything, and never looks at a clock or a file.
+//! Decides which archives to keep. Never removes anything, and never reads the clock or a file.
 //!
 //! `rotate` and `cleanup` with `--dry-run` print the [`Plan`]; without it they print the same plan and carry it out.
-//! Rules and limits run over each [`Stream`] by itself: the archives of one database. An archive stays if one of the
-//! databases in it needs it.
+//! Rules and limits apply to each [`Stream`] separately: the archives of one database. An archive is kept if one of its
+//! databases needs it.
 //!
-//! The rules of a [`Policy`] are applied in their order. Each walks the newest archive of each of its periods, newest
-//! first. One that an earlier rule keeps stays and is not counted; the walk ends when it counted as many as the rule
-//! says. So 7 daily, 4 weekly and 12 monthly are 23 archives and reach a year back.
+//! The rules of a [`Policy`] are applied in order. Each walks through the newest archives of its periods, newest first.
+//! Archives that an earlier rule keeps are not counted; the walk ends when it has counted as many as the rule keeps. So
+//! 7 daily, 4 weekly and 12 monthly are 23 archives and reach back a year.
 //!
 //! What protects the data:
 //!
-//! - A policy that keeps nothing cannot be made ([`EmptyPolicy`]).
-//! - Nothing is removed of which a part lies outside the [`Scope`]: other hosts' archives, other sets, databases of
-//!   other tools.
-//! - The newest good archive of a stream stays, whatever the rules say. Good is: not damaged, not a safety backup, not
-//!   dated in the future.
-//! - Pinned archives stay, and the rules do not see them: a pin neither takes a slot nor stands for a period.
-//! - What this run made stays, and so does what a running guard, restore or copy holds.
-//! - Archives dated after `now` stay and take no slot. A clock was wrong; nobody knows which.
-//! - Damaged archives take no slot: the newest of a period is its newest sound one. They stay as long as the rules would
-//!   keep them if all damaged ones were good.
-//! - No rule acts on safety backups; they are thinned out when one is made ([`superfluous_safety`]). Of those made before
-//!   updates the newest and the first of every hour stay besides what the rules keep (`kinds.rs`).
-//! - Nothing from before an open shrink is lost to the archives after it (`shrink.rs`).
-//! - What was copied from another file than the newest archive of its stream stays for a week: two applications may share
-//!   the stream and not know of each other.
-//! - Archives with one id are copies of one archive: they take one slot and have one verdict.
+//! - A policy that keeps nothing is rejected ([`EmptyPolicy`]).
+//! - An archive is never removed if a part of it is outside the [`Scope`]: archives of other hosts or sets, databases
+//!   of other tools.
+//! - The newest good archive of a stream is kept, whatever the rules say. Good means not damaged, not a safety backup,
+//!   and not dated in the future.
+//! - Pinned archives are kept, and the rules ignore them: a pin neither takes a slot nor represents a period.
+//! - The archives of this run are kept, and those held by a running guard, restore or copy.
+//! - Archives dated after `now` are kept and take no slot. A clock was wrong, and it is unknown which.
+//! - Damaged archives take no slot: the newest of a period is its newest sound one. They are kept as long as the rules
+//!   would keep them if all damaged ones were good.
+//! - No rule acts on safety backups; they are thinned out when one is created ([`superfluous_safety`]). Of the archives
+//!   made before updates, the newest and the first of every hour are kept in addition to those of the rules
+//!   (`kinds.rs`).
+//! - Archives from before an open shrink are never removed because of the archives after it (`shrink.rs`).
+//! - Archives copied from another file than the newest archive of their stream are kept for a week: two applications
+//!   may share the stream without knowing.
+//! - Archives with the same id are copies of one archive: they take one slot and have one verdict.
 //!
-//! What holds, as `tests/library/retention/` tries on ten thousand histories with all of this in them:
+//! Properties, which `tests/library/retention/` tests on ten thousand histories that include all of this:
 //!
-//! - What is kept stays kept when the same plan is made again, unless the newest archive was removed because it was read
-//!   again and is damaged: then another file can be the one that is in use.
+//! - Archives that are kept stay kept when the plan is made again, unless the newest archive was removed because it was
+//!   re-read and is damaged: then another file can be the one in use.
 //! - A longer reach never removes more.
-//! - A pin, a hold or an archive of another stream never costs an archive its place. An archive that is kept while none is
-//!   marked as damaged is kept whichever are marked. One more mark removes no *other* archive; it can remove the marked one,
-//!   if that was only kept in the place of other damaged ones.
-//! - Rotating after every backup leaves what rotating once at the end leaves, if the clock of the last run is not behind
-//!   an archive, and marks, pins and acceptances are the same all the time. A new archive never makes a rule want one that
-//!   it did not want before: a walk gets no longer when something is inserted before its end. It does not hold for
-//!   - archives of several files in one stream: which file is the newest one's changes, and with it what the week protects.
-//!     Rotating once can keep more.
-//!   - shrinks together with a clock that was set back: what was removed before is not there when an older shrink is
-//!     made later.
-//!   - a total size: a big archive that is gone leaves room for an older one that something else kept for a while, or that
-//!     was made later because a clock was set back. Rotating often can keep more, never less.
+//! - A pin, a hold or an archive of another stream never causes the removal of an archive. An archive that is kept when
+//!   none is marked as damaged is kept whichever are marked. Marking one more never removes *another* archive; it can
+//!   remove the marked one, if that was only kept in place of other damaged ones.
+//! - Rotating after every backup leaves the same archives as rotating once at the end, if the clock of the last run is
+//!   not behind an archive, and marks, pins and acceptances do not change. A new archive never makes a rule keep one
+//!   that it did not keep before: inserting an archive before the end of a walk never makes the walk longer.
+//!   Exceptions:
+//! - Archives of several files in one stream: the file of the newest archive changes, and so do the archives that the
+//!   week protects. Rotating once can keep more.
+//! - Shrinks combined with a clock that was set back: archives that were removed before are missing when an older
+//!   shrink is created later.
+//! - A total size: removing a big archive makes room for an older one that was kept for another reason for a while, or
+//!   that was created later because a clock was set back. Rotating often can keep more, never less.
 
 mod decide;
 mod kinds;
@@ -73,10 +75,10 @@ use crate::metadata::Kind;
 use crate::names::{ArchiveName, HostLabel, Name};
 use crate::streams::Stream;
 
-/// How many archives of the kind `pre-update` stay, whatever the rules say.
+/// How many archives of the kind `pre-update` are kept, whatever the rules say.
 pub const LAST_PRE_UPDATE: u32 = 5;
 
-/// How many archives each rule of a rotation keeps beyond those that the rules before it keep; 0 leaves a rule out.
+/// How many archives each rule of a rotation keeps in addition to those of the rules before it; 0 disables a rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Reach {
     /// The newest archives.
@@ -114,12 +116,12 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// Makes a policy, if any rule keeps something.
+    /// Creates a policy, if any rule keeps something.
     pub fn new(reach: Reach) -> Result<Self, EmptyPolicy> {
         if Rule::ALL.iter().all(|rule| reach.of(*rule) == 0) { Err(EmptyPolicy) } else { Ok(Self { reach }) }
     }
 
-    /// Returns how far its rules reach.
+    /// Returns the reach of its rules.
     pub fn reach(&self) -> &Reach {
         &self.reach
     }
@@ -137,22 +139,22 @@ impl fmt::Display for EmptyPolicy {
 
 impl std::error::Error for EmptyPolicy {}
 
-/// What `cleanup` removes: whatever one of these says. Without any, nothing.
+/// What `cleanup` removes: the archives that exceed any of these limits. Without limits, nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Limits {
-    /// This many of the newest good archives of a stream stay.
+    /// Keeps this many of the newest good archives of a stream.
     pub keep: Option<u32>,
     /// Older ones are removed.
     pub max_age: Option<Duration>,
-    /// The newest good archives of a stream that together take no more bytes than this stay; what the counts leave out
-    /// (pinned ones, safety backups) takes nothing of it.
+    /// Keeps the newest good archives of a stream that together take no more bytes than this; archives that do not
+    /// count (pinned ones, safety backups) do not use up any of it.
     pub max_size: Option<u64>,
 }
 
 /// What decides: the rules of `rotate`, or the limits of `cleanup`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Retention {
-    /// Grandfather, father, son.
+    /// Grandfather-father-son.
     Rotate(Policy),
     /// Count, age and size.
     Cleanup(Limits),
@@ -167,7 +169,7 @@ pub enum Action {
     Remove,
 }
 
-/// What happens to one archive, and every reason for it.
+/// What happens to one archive, and all reasons for it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Verdict {
     /// The archive.
@@ -186,52 +188,56 @@ pub struct Verdict {
     pub bytes: u64,
     /// Whether it is marked as damaged.
     pub damaged: bool,
-    /// Whether it stays.
+    /// Whether to keep or remove it.
     pub action: Action,
-    /// Why; never empty.
+    /// The reasons; never empty.
     pub reasons: Vec<Reason>,
 }
 
-/// All verdicts together, newest archive first.
+/// All verdicts, newest archive first.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Plan {
     /// One verdict for each archive in the scope.
     pub verdicts: Vec<Verdict>,
-    /// How many archives lie outside the scope: other hosts' and other sets'.
+    /// How many archives are outside the scope: those of other hosts and sets.
     pub left_alone: usize,
-    /// The shrinks in the scope that nobody accepted, newest first.
+    /// The shrinks in the scope that were not accepted, newest first.
     pub open_shrinks: Vec<Shrink>,
 }
 
 impl Plan {
-    /// Returns what stays, newest first.
+    /// Returns the archives to keep, newest first.
     pub fn kept(&self) -> impl Iterator<Item = &Verdict> {
         self.verdicts.iter().filter(|verdict| verdict.action == Action::Keep)
     }
 
-    /// Returns what goes, oldest first: in the order of removal, so that a run that is cut short has taken the least valuable.
+    /// Returns the archives to remove, oldest first: in the order of removal, so that an interrupted run has removed
+    /// the least valuable ones.
     pub fn removed(&self) -> impl Iterator<Item = &Verdict> {
         self.verdicts.iter().rev().filter(|verdict| verdict.action == Action::Remove)
     }
 
-    /// Returns the oldest archive to which one can go back afterwards: not damaged, no safety backup, not dated in the future.
+    /// Returns the oldest archive that can be restored afterwards: not damaged, not a safety backup, not dated in the
+    /// future.
     pub fn oldest(&self) -> Option<&Verdict> {
-        let usable = |verdict: &&Verdict| !verdict.damaged && verdict.kind != Kind::Safety && !verdict.reasons.contains(&Reason::Future);
+        let usable = |verdict: &&Verdict| {
+            !verdict.damaged && verdict.kind != Kind::Safety && !verdict.reasons.contains(&Reason::Future)
+        };
         self.kept().filter(usable).last()
     }
 
-    /// Returns the verdicts of one stream alone.
+    /// Returns the verdicts of a single stream.
     pub fn of_stream(&self, stream: &Stream) -> Plan {
         let verdicts = self.verdicts.iter().filter(|verdict| verdict.streams.contains(stream)).cloned();
         Plan { verdicts: verdicts.collect(), ..Plan::default() }
     }
 
-    /// Returns all streams of the plan, in order.
+    /// Returns all streams of the plan, sorted.
     pub fn streams(&self) -> BTreeSet<&Stream> {
         self.verdicts.iter().flat_map(|verdict| &verdict.streams).collect()
     }
 
-    /// Returns the oldest archive that a rule keeps: how far back this rule alone goes.
+    /// Returns the oldest archive that a rule keeps: how far back this rule alone reaches.
     pub fn reach_of(&self, rule: Rule) -> Option<&Verdict> {
         let by_rule = |reason: &Reason| match reason {
             Reason::Last { .. } => rule == Rule::Last,

@@ -1,14 +1,14 @@
-//! The calendar as retention sees it: stretches of local time, from each of which the newest archive counts.
+//! Calendar periods of retention: stretches of local time, from each of which the newest archive counts.
 //!
-//! A week is an ISO week and its year the ISO year: 2024-12-31 lies in week one of 2025. Every period carries
-//! its year, or January would match January.
+//! A week is an ISO week and its year the ISO year: 2024-12-31 is in week one of 2025. Every period includes its year,
+//! or January would match any January.
 
 use std::fmt;
 
 use chrono::{DateTime, Datelike as _, NaiveDate, Offset as _, Timelike as _};
 use chrono_tz::Tz;
 
-/// One rule of a rotation. The order is the one in which rules are applied.
+/// One rule of a rotation, in the order in which rules are applied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Rule {
     /// The newest archives, whenever they were made.
@@ -29,13 +29,15 @@ impl Rule {
     /// All rules, in the order in which they are applied.
     pub const ALL: [Rule; 6] = [Rule::Last, Rule::Hourly, Rule::Daily, Rule::Weekly, Rule::Monthly, Rule::Yearly];
 
-    /// Returns the period of this rule in which a moment lies; two moments have equal ones exactly when they share it.
-    /// `None` for [`Rule::Last`], to which each archive is its own period.
+    /// Returns the period of this rule that contains a time; two times have equal periods exactly if they share one.
+    /// `None` for [`Rule::Last`], for which each archive is its own period.
     pub fn period(self, at: &DateTime<Tz>) -> Option<Period> {
         let date = at.date_naive();
         match self {
             Rule::Last => None,
-            Rule::Hourly => Some(Period::Hour { date, hour: at.hour(), offset_seconds: at.offset().fix().local_minus_utc() }),
+            Rule::Hourly => {
+                Some(Period::Hour { date, hour: at.hour(), offset_seconds: at.offset().fix().local_minus_utc() })
+            }
             Rule::Daily => Some(Period::Day(date)),
             Rule::Weekly => Some(Period::Week { year: at.iso_week().year(), week: at.iso_week().week() }),
             Rule::Monthly => Some(Period::Month { year: at.year(), month: at.month() }),
@@ -43,7 +45,7 @@ impl Rule {
         }
     }
 
-    /// Returns the word of the flags and the configuration: `daily`.
+    /// Returns its name in flags and in the configuration: `daily`.
     pub fn as_str(self) -> &'static str {
         match self {
             Rule::Last => "last",
@@ -65,21 +67,21 @@ impl fmt::Display for Rule {
 /// A stretch of local time. Prints as `week 2026-W08`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Period {
-    /// An hour by the clock on the wall. In the night in which the clock is set back the same hour comes twice: two periods,
-    /// told apart by their offset, because they are two hours of work.
+    /// An hour of local time. In the night when the clocks go back, the same hour occurs twice: these are two periods,
+    /// distinguished by their offset, because they are two hours of work.
     Hour {
         /// The local date.
         date: NaiveDate,
         /// The hour, 0 to 23.
         hour: u32,
-        /// How far the local clock is ahead of UTC.
+        /// The offset of local time from UTC.
         offset_seconds: i32,
     },
     /// A local day, of 23 to 25 hours.
     Day(NaiveDate),
     /// An ISO week.
     Week {
-        /// The ISO year: the one that has the Thursday of the week.
+        /// The ISO year, which contains the Thursday of the week.
         year: i32,
         /// The week, 1 to 53.
         week: u32,
@@ -144,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn the_doubled_hour_is_two_periods_and_its_day_is_one() {
+    fn a_repeated_hour_is_two_periods_on_one_day() {
         let zone = Tz::Europe__Berlin;
         assert_eq!(printed(Rule::Hourly, "2025-10-26T00:30:00Z", zone), "hour 2025-10-26T02+02:00");
         assert_eq!(printed(Rule::Hourly, "2025-10-26T01:30:00Z", zone), "hour 2025-10-26T02+01:00");

@@ -1,4 +1,4 @@
-//! Why an archive is kept or removed, as values that print as short texts.
+//! The reasons to keep or remove an archive, which print as short texts.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,88 +7,89 @@ use bytesize::ByteSize;
 
 use super::period::{Period, Rule};
 
-/// One reason for a verdict. An archive has every one that applies.
+/// One reason for a verdict. An archive has all that apply.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reason {
     /// Keeps: no newer archive of its stream is good.
     NewestGood,
-    /// Keeps: a person pinned it.
+    /// Keeps: the user pinned it.
     Pinned,
-    /// Keeps: it is dated after the present, so some clock was wrong and its place is not known.
+    /// Keeps: it is dated in the future, so a clock was wrong and its place is unknown.
     Future,
-    /// Keeps: it is damaged, and the rules would keep it if it were not. It takes no slot.
+    /// Keeps: it is damaged, but the rules would keep it if it were not. It takes no slot.
     DamagedInReach,
     /// Keeps: this run made it.
     JustMade,
     /// Keeps: a running guard, restore or copy needs it.
     InUse,
-    /// Keeps: it holds less than half of what was there before, and nobody accepted that.
+    /// Keeps: it contains less than half of the previous contents, and that was not accepted.
     OpenShrink,
-    /// Keeps: it is a shrink whose rows came back, less than 30 days old.
+    /// Keeps: it is a shrink that was recovered from, less than 30 days old.
     RecentShrink,
-    /// Keeps: it is the newest good one before a shrink whose rows came back and that is less than 30 days old.
+    /// Keeps: it is the newest good one before a shrink that was recovered from and is less than 30 days old.
     BeforeShrink,
     /// Keeps: it was copied from another file than the newest one of its stream, less than 7 days ago.
     AnotherFile,
     /// Keeps: its set has an archive that a newer release of heirloom wrote.
     NewerFormat,
-    /// Keeps: locks do not reach whoever else uses this store, so age protects what may be in use.
+    /// Keeps: other hosts use this store without seeing our locks, so archives that may be in use are protected by
+    /// their age.
     TooYoung,
-    /// Keeps: the time of this run is ahead of the clock of this machine.
+    /// Keeps: the time of this run is ahead of the machine's clock.
     ClockAhead,
-    /// Keeps: it holds another database, about which this plan does not decide.
+    /// Keeps: it contains another database, which is outside this plan.
     OutOfScope,
     /// Keeps: it is one of the newest, whenever they were made.
     Last {
-        /// Its place, from 1.
+        /// Its rank, from 1.
         rank: u32,
         /// How many are kept.
         of: u32,
     },
-    /// Keeps: it is the newest of its period, and the period is within the reach of its rule.
+    /// Keeps: it is the newest of its period, which its rule reaches.
     NewestOf(Period),
-    /// Keeps: no rule or limit acts on safety backups.
+    /// Keeps: rules and limits never act on safety backups.
     Safety,
-    /// Keeps: it is one of the newest before an update, whatever the rules say.
+    /// Keeps: it is one of the newest made before an update, whatever the rules say.
     PreUpdate {
-        /// Its place, from 1.
+        /// Its rank, from 1.
         rank: u32,
         /// How many are kept.
         of: u32,
     },
-    /// Keeps: it is the first before an update of its hour, in the last 14 days.
+    /// Keeps: it is the first of its hour made before an update, in the last 14 days.
     FirstOfHour,
     /// Keeps: it is among the newest.
     WithinCount {
-        /// Its place, from 1.
+        /// Its rank, from 1.
         rank: u32,
         /// How many are kept.
         of: u32,
     },
     /// Keeps: it is not older than this.
     WithinAge(Duration),
-    /// Keeps: it and all newer ones together take no more than so many bytes.
+    /// Keeps: it and all newer ones together take no more than this many bytes.
     WithinSize(u64),
     /// Keeps: no limit was given.
     NoLimit,
 
-    /// Removes: it is damaged, and the rules would not keep it if it were not.
+    /// Removes: it is damaged, and the rules would not keep it even if it were not.
     Damaged,
-    /// Removes: it was read again just now, and it is damaged.
+    /// Removes: it was just read again, and is still damaged.
     StillDamaged,
-    /// Removes: its database is not there any more, and nothing was backed up for a long time.
+    /// Removes: its database no longer exists, and nothing was backed up for a long time.
     Gone,
-    /// Removes: it is not among the last so many.
+    /// Removes: it is not among the last N.
     BeyondLast(u32),
     /// Removes: the period has a newer one.
     NewerIn(Period),
-    /// Removes: it is the newest of its period, but this rule does not reach so far back.
+    /// Removes: it is the newest of its period, but this rule does not reach that far back.
     BeyondReach(Rule, u32),
-    /// Removes: so many newer ones exist.
+    /// Removes: there are N newer ones.
     BeyondCount(u32),
     /// Removes: it is older than this.
     OlderThan(Duration),
-    /// Removes: with all newer ones it takes more than so many bytes.
+    /// Removes: it and all newer ones together take more than this many bytes.
     BeyondSize(u64),
 }
 
@@ -131,7 +132,7 @@ impl fmt::Display for Reason {
     }
 }
 
-/// Prints a span of time as one number, in the largest unit that leaves no rest: `90d`, `26h`.
+/// Formats a span as one number, in the largest unit that divides it: `90d`, `26h`.
 fn span(span: Duration) -> String {
     let seconds = span.as_secs();
     let units = [(86_400, "d"), (3600, "h"), (60, "m")];

@@ -1,4 +1,4 @@
-//! What a plan has to know besides the archives, and whose archives it may touch.
+//! The input of a plan besides the archives, and the archives that it may remove.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,17 +12,17 @@ use crate::names::{ArchiveName, HostLabel, Name};
 use crate::snapshot::Snapshot;
 use crate::streams::Stream;
 
-/// Whose archives a plan may remove: those of which every database lies in the scope.
+/// The archives that a plan may remove: those whose databases are all in the scope.
 ///
-/// Archives without any database in it are counted and left alone. Those with some stay: the policy was not given for the
-/// others.
+/// Archives with no database in the scope are counted and left alone. Those with some are kept, because the policy does
+/// not apply to their other databases.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Scope {
-    /// Only streams of these hosts; of all if `None`.
+    /// Only streams of these hosts; of all hosts if `None`.
     pub hosts: Option<Vec<HostLabel>>,
-    /// Only streams of these sets; of all if `None`.
+    /// Only streams of these sets; of all sets if `None`.
     pub sets: Option<BTreeSet<Name>>,
-    /// Only streams at these resolved paths; at all if `None`.
+    /// Only streams at these resolved paths; at all paths if `None`.
     pub paths: Option<BTreeSet<String>>,
     /// Only these streams: those of the databases that were just backed up; all if `None`.
     pub streams: Option<BTreeSet<Stream>>,
@@ -34,7 +34,7 @@ impl Scope {
         Self::default()
     }
 
-    /// Returns how much of an archive lies in the scope.
+    /// Returns how much of an archive is in the scope.
     pub(super) fn coverage(&self, snapshot: &Snapshot) -> Coverage {
         let covered = snapshot.databases.iter().filter(|brief| self.covers(&brief.stream)).count();
         match covered {
@@ -53,55 +53,55 @@ impl Scope {
     }
 }
 
-/// How much of an archive lies in a scope.
+/// How much of an archive is in a scope.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Coverage {
     /// None of its databases: it is left alone.
     Nothing,
-    /// Some of its databases: it stays, because nobody asked about the others.
+    /// Some of its databases: it is kept, because the others were not part of the request.
     Part,
     /// All of its databases.
     Whole,
 }
 
-/// What stays of a stream whose database does not exist any more, if somebody asked for its removal.
+/// What to keep of a stream whose database no longer exists, if its removal was requested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum GoneReach {
     /// Only the newest good archive, and safety backups.
     KeepNewest,
-    /// Nothing. In a stream with an open shrink it is as `KeepNewest`: a shrink is accepted first.
+    /// Nothing. In a stream with an open shrink it works like `KeepNewest`: the shrink must be accepted first.
     RemoveAll,
 }
 
-/// What a plan has to know besides the archives.
+/// The input of a plan besides the archives.
 #[derive(Debug, Clone)]
 pub struct Scene<'a> {
-    /// The present.
+    /// The current time.
     pub now: DateTime<Utc>,
-    /// Where days, weeks, months and years begin and end.
+    /// The time zone of days, weeks, months and years.
     pub zone: Tz,
-    /// Whose archives may be removed.
+    /// The archives that may be removed.
     pub scope: Scope,
-    /// The archive that this run made: never removed, whatever its date.
+    /// The archive that this run created: never removed, whatever its date.
     pub made: Option<&'a ArchiveName>,
     /// Sets that have an archive in a newer format: nothing of them is removed.
     pub sealed: BTreeSet<Name>,
-    /// Nothing younger than this is removed: on stores that others use whom locks do not reach.
+    /// Archives younger than this are not removed: for stores whose other users do not see our locks.
     pub youngest: Option<TimeDelta>,
     /// The sets with `shrink = "off"`.
     pub shrinks_off: BTreeSet<Name>,
-    /// Databases of other tools that may be counted and removed, because somebody asked for it.
+    /// Databases of other tools that may be counted and removed, because that was requested.
     pub plain: BTreeSet<ArchiveName>,
-    /// Damaged archives that were read again just now, to be removed.
+    /// Damaged archives that were just read again and are to be removed.
     pub condemned: BTreeSet<ArchiveName>,
-    /// Streams whose database does not exist any more, if somebody asked for their removal.
+    /// Streams whose database no longer exists, if their removal was requested.
     pub gone: BTreeMap<Stream, GoneReach>,
-    /// Whether `now` is ahead of the clock of this machine: then nothing is removed.
+    /// Whether `now` is ahead of the machine's clock: then nothing is removed.
     pub ahead: bool,
 }
 
 impl Scene<'_> {
-    /// Everything in the store, with nothing special about it.
+    /// Everything in the store, without special conditions.
     pub fn new(now: DateTime<Utc>, zone: Tz) -> Self {
         Self {
             now,
@@ -118,14 +118,14 @@ impl Scene<'_> {
         }
     }
 
-    /// Returns the reason to keep a safety backup. Only where somebody asked for the removal of everything is there none.
+    /// Returns the reason to keep a safety backup. There is none only if the removal of everything was requested.
     pub(super) fn safety(&self, unit: &Unit<'_>) -> Option<Reason> {
         let snapshot = unit.snapshot();
         let gone = snapshot.databases.iter().all(|brief| self.gone.get(&brief.stream) == Some(&GoneReach::RemoveAll));
         (snapshot.kind == Kind::Safety && !gone).then_some(Reason::Safety)
     }
 
-    /// Returns what keeps an archive whatever its streams say, even one that is damaged beyond doubt.
+    /// Returns the reasons that keep an archive whatever its streams say, even if it is certainly damaged.
     pub(super) fn protections(&self, unit: &Unit<'_>) -> Vec<Reason> {
         let snapshot = unit.snapshot();
         let made = self.made.is_some_and(|made| unit.names.iter().any(|copy| copy.name == *made));

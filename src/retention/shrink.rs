@@ -1,11 +1,11 @@
 //! Databases that lost most of their rows: a failed migration, a wrong `DELETE`, an application that started empty.
 //!
-//! An archive records the most that its stream held since the last shrink (`previous`). One with less than half of that is
-//! a *shrink*. While a shrink is open, the archives from before it are as valuable as on the day it happened: rules and
-//! floors run over them alone, as of the time of the shrink, and over the shrink and what came after it alone. So nothing
-//! from before is lost to the rotation, and the store stays bounded.
+//! An archive records the maximum that its stream contained since the last shrink (`previous`). An archive with less
+//! than half of that is a *shrink*. While a shrink is open, the archives from before it are as valuable as on the day
+//! it happened: rules and floors apply to them separately, as of the time of the shrink, and separately to the shrink
+//! and the archives after it. So rotation removes nothing that the shrink made valuable, and the store stays bounded.
 //!
-//! A shrink is closed by a person (`accept`) or by a later archive that holds half of the rows again.
+//! A shrink is closed by the user (`accept`) or by a later archive that contains half of the rows again.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -15,14 +15,14 @@ use crate::names::{ArchiveName, Name};
 use crate::snapshot::{Brief, Snapshot};
 use crate::streams::Stream;
 
-/// From this many rows on a database is worth watching.
+/// The fewest rows of a database for which shrinks are detected.
 const FEWEST_ROWS: u64 = 1000;
-/// From this size on, in bytes, a database is worth watching.
+/// The smallest size of a database, in bytes, for which shrinks are detected.
 const FEWEST_BYTES: u64 = 1 << 20;
-/// How long a shrink whose rows came back keeps itself and the archive before it.
+/// How long a shrink that was recovered from is kept, with the archive before it.
 pub(super) const REMEMBERED: TimeDelta = TimeDelta::days(30);
 
-/// An archive with less than half of what its stream held.
+/// An archive with less than half of the previous contents of its stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Shrink {
     /// The archive.
@@ -33,29 +33,29 @@ pub struct Shrink {
     pub database: Name,
     /// When the archive was made.
     pub created_at: DateTime<Utc>,
-    /// The most that the stream held before.
+    /// The maximum that the stream contained before.
     pub before: Extent,
-    /// What this archive holds.
+    /// The contents of this archive.
     pub after: Extent,
 }
 
-/// Returns what a database in an archive holds; `None` if its size is not known.
+/// Returns the extent of a database in an archive; `None` if its size is unknown.
 fn extent(brief: &Brief) -> Option<Extent> {
     brief.bytes.map(|bytes| Extent { rows: brief.rows, bytes })
 }
 
-/// Returns what was there before, if `after` is a shrink: less than half of it, and it was worth watching.
+/// Returns the extent before, if `after` is a shrink: less than half of it, and large enough for detection.
 pub fn fell_from(before: &Extent, after: &Extent) -> Option<Extent> {
     let watched = before.rows.is_some_and(|rows| rows >= FEWEST_ROWS) || before.bytes >= FEWEST_BYTES;
     (watched && !is_half_of(after, before)).then_some(*before)
 }
 
-/// Returns what was there before, if a database in an archive is a shrink.
+/// Returns the extent before, if a database in an archive is a shrink.
 fn shrunk(brief: &Brief) -> Option<Extent> {
     fell_from(brief.previous.as_ref()?, &extent(brief)?)
 }
 
-/// Returns whether one extent is at least half of another: in rows, in bytes where rows are not known.
+/// Returns whether one extent is at least half of another: in rows, or in bytes if the rows are unknown.
 fn is_half_of(extent: &Extent, before: &Extent) -> bool {
     match (extent.rows, before.rows) {
         (Some(rows), Some(before)) => rows >= before.div_ceil(2),
@@ -63,7 +63,7 @@ fn is_half_of(extent: &Extent, before: &Extent) -> bool {
     }
 }
 
-/// Returns what the archive after this one records as `previous`: the most that the stream held since its last shrink.
+/// Returns what the archive after this one records as `previous`: the maximum of the stream since its last shrink.
 pub fn most_since_shrink(last: &Brief) -> Option<Extent> {
     let held = extent(last)?;
     if shrunk(last).is_some() {
@@ -78,32 +78,35 @@ pub fn most_since_shrink(last: &Brief) -> Option<Extent> {
     Some(last.previous.filter(more).unwrap_or(held))
 }
 
-/// How a shrink stands.
+/// The state of a shrink.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Standing {
-    /// Nobody said that it is meant, and the rows did not come back.
+    /// Not accepted, and the rows did not come back.
     Open,
     /// The rows came back.
     Recovered,
-    /// A person said that it is meant.
+    /// The user confirmed that it is intended.
     Accepted,
 }
 
-/// Returns the shrinks of a stream, newest first: their positions among the archives, which are newest first, and how they stand.
+/// Returns the shrinks of a stream, newest first, with their state. A shrink is given by its index among the archives,
+/// which are newest first.
 ///
-/// A damaged archive can be a shrink and can be accepted, but its rows are nothing that came back. Neither are those of an
-/// archive from after another shrink that is open: what is from before that one is judged alone.
+/// A damaged archive can be a shrink and can be accepted, but its rows do not count as recovered. Neither do those of
+/// an archive after another open shrink: the archives before that one are judged separately.
 pub(super) fn shrinks(members: &[Member<'_>]) -> Vec<(usize, Standing)> {
     let mut found = Vec::new();
     let mut accepted = false;
     let mut start = 0;
     for (at, member) in members.iter().enumerate() {
-        // Whoever accepts a shrink accepts those before it.
+        // Accepting a shrink accepts those before it.
         accepted |= member.unit.accepted;
         let Some(before) = shrunk(member.brief) else { continue };
         let standing = match () {
             () if accepted => Standing::Accepted,
-            () if members[start..at].iter().any(|later| !later.unit.damaged && had(later.brief, &before)) => Standing::Recovered,
+            () if members[start..at].iter().any(|later| !later.unit.damaged && had(later.brief, &before)) => {
+                Standing::Recovered
+            }
             () => Standing::Open,
         };
         if standing == Standing::Open {
@@ -114,14 +117,15 @@ pub(super) fn shrinks(members: &[Member<'_>]) -> Vec<(usize, Standing)> {
     found
 }
 
-/// Returns whether an archive after a shrink holds half again of what was there `before`, or records that one between them
-/// did: that one may have been removed since. The record of another shrink says nothing, it can be of the time before this one.
+/// Returns whether an archive after a shrink contains half of `before` again, or records that one between them did,
+/// which may have been removed since. The record of another shrink does not count, because it can be from before this
+/// one.
 fn had(later: &Brief, before: &Extent) -> bool {
     let recorded = later.previous.filter(|_| shrunk(later).is_none());
     extent(later).into_iter().chain(recorded).any(|held| is_half_of(&held, before))
 }
 
-/// Makes the description of a shrink.
+/// Creates the description of a shrink.
 pub(super) fn describe(member: &Member<'_>) -> Option<Shrink> {
     let (snapshot, brief) = (member.unit.snapshot(), member.brief);
     Some(Shrink {
@@ -134,10 +138,11 @@ pub(super) fn describe(member: &Member<'_>) -> Option<Shrink> {
     })
 }
 
-/// Returns the earlier shrinks of the same databases that accepting an archive accepts, newest first.
+/// Returns the earlier shrinks of the same databases that accepting an archive also accepts, newest first.
 ///
-/// Each gets a sidecar of its own: that of a newer archive goes with it, and the older shrink would be open again. One in which another
-/// database shrank as well is left out: a sidecar is for the whole archive, and nobody accepted that.
+/// Each gets its own sidecar: the sidecar of a newer archive is removed with that archive, and the older shrink would
+/// be open again. A shrink in which another database shrank as well is omitted: a sidecar applies to the whole archive,
+/// and the other shrink was not accepted.
 pub fn accepted_with(snapshots: &[Snapshot], archive: &Snapshot) -> Vec<ArchiveName> {
     let of_archive = |brief: &&Brief| archive.databases.iter().any(|own| own.stream == brief.stream);
     let fits = |snapshot: &&Snapshot| {

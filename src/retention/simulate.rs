@@ -1,4 +1,4 @@
-//! Plays a policy forward: what would exist after months of backups, without any being there.
+//! Simulates a policy: which archives would exist after months of backups.
 //!
 //! It rotates after every backup, with the function that decides about real archives.
 
@@ -13,12 +13,12 @@ use crate::names::Name;
 use crate::progress::{Interrupted, Progress};
 use crate::snapshot::Snapshot;
 
-/// The longest stretch that is played: a millennium.
+/// The longest simulated span: a millennium.
 const MAX_SPAN: Duration = Duration::from_secs(1000 * 366 * 86_400);
-/// The most backups that are played.
+/// The most simulated backups.
 const MAX_BACKUPS: u128 = 1_000_000;
 
-/// How often backups are made, and for how long. Both are exact spans: a day has 24 hours.
+/// How often backups are made, and over what span. Both are exact: a day has 24 hours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Schedule {
     every: TimeDelta,
@@ -26,10 +26,11 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// Makes a schedule of one backup `every` so often, over `span`.
+    /// Creates a schedule of one backup per interval `every`, over `span`.
     pub fn new(every: Duration, span: Duration) -> Result<Self, ImpossibleSchedule> {
-        let steps = span.as_nanos().checked_div(every.as_nanos()).filter(|steps| span <= MAX_SPAN && *steps < MAX_BACKUPS);
-        // A step that is longer than the whole span is never taken.
+        let steps =
+            span.as_nanos().checked_div(every.as_nanos()).filter(|steps| span <= MAX_SPAN && *steps < MAX_BACKUPS);
+        // An interval longer than the whole span is never reached.
         let every = TimeDelta::from_std(every.min(MAX_SPAN)).map_err(|_| ImpossibleSchedule)?;
         let steps = steps.and_then(|steps| i32::try_from(steps).ok()).ok_or(ImpossibleSchedule)?;
         Ok(Self { every, steps })
@@ -48,7 +49,7 @@ impl fmt::Display for ImpossibleSchedule {
 
 impl std::error::Error for ImpossibleSchedule {}
 
-/// What a simulation came to.
+/// The result of a simulation.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Simulation {
     /// When the first backup was made.
@@ -57,13 +58,13 @@ pub struct Simulation {
     pub to: DateTime<Utc>,
     /// How many were made.
     pub made: u32,
-    /// What exists at the end; removes nothing.
+    /// The archives at the end, as a plan that removes nothing.
     pub plan: Plan,
-    /// How many archives existed after each backup that changed their number.
+    /// The number of archives after each backup that changed it.
     pub counts: Vec<(DateTime<Utc>, usize)>,
 }
 
-/// Makes backups on a schedule that ends `now`, and rotates after each.
+/// Simulates backups on a schedule that ends at `now`, and rotates after each.
 pub fn simulate(
     policy: &Policy,
     schedule: &Schedule,
@@ -81,7 +82,7 @@ pub fn simulate(
         progress.checkpoint()?;
         let at = from + schedule.every * step;
         existing.push(Snapshot::simulated(&set, at));
-        // The plan is newest first; what exists is oldest first.
+        // The plan is newest first, `existing` oldest first.
         plan = retention.plan(&existing, &Scene::new(at, zone));
         let mut verdicts = plan.verdicts.iter().rev();
         existing.retain(|_| verdicts.next().is_some_and(|verdict| verdict.action == Action::Keep));

@@ -1,4 +1,4 @@
-//! An archive under all its names: copies with one id take one slot and have one verdict.
+//! One archive with all its names: copies with the same id take one slot and have one verdict.
 
 use std::collections::HashMap;
 
@@ -8,35 +8,35 @@ use crate::metadata::Kind;
 use crate::names::ArchiveId;
 use crate::snapshot::Snapshot;
 
-/// One archive, under all its names.
+/// One archive with all its names.
 pub(super) struct Unit<'a> {
-    /// The copies, in the order of their names; never empty.
+    /// The copies, sorted by name; never empty.
     pub(super) names: Vec<&'a Snapshot>,
     /// Whether one of them is pinned.
     pub(super) pinned: bool,
-    /// Whether somebody needs one of them.
+    /// Whether one of them is held.
     pub(super) held: bool,
     /// Whether all of them are damaged.
     pub(super) damaged: bool,
-    /// Whether the shrink in it is accepted, under any name.
+    /// Whether its shrink is accepted, under any name.
     pub(super) accepted: bool,
-    /// Whether it is dated after the present.
+    /// Whether it is dated in the future.
     pub(super) future: bool,
 }
 
 impl<'a> Unit<'a> {
-    /// Returns the first of the copies, which stands for all.
+    /// Returns the first of the copies, which represents all.
     pub(super) fn snapshot(&self) -> &'a Snapshot {
         self.names[0]
     }
 
-    /// Returns whether rules, floors and shrinks look at it. It is good if it is not damaged, too.
+    /// Returns whether rules, floors and shrinks consider it. If it is not damaged either, it is good.
     pub(super) fn is_eligible(&self) -> bool {
         !self.future && self.snapshot().kind != Kind::Safety
     }
 }
 
-/// Collects archives, newest first.
+/// Groups archives into units, newest first.
 pub(super) fn units<'a>(snapshots: impl Iterator<Item = &'a Snapshot>, now: DateTime<Utc>) -> Vec<Unit<'a>> {
     let mut order: Vec<&Snapshot> = snapshots.collect();
     order.sort_by(|a, b| a.newest_first(b));

@@ -1,4 +1,4 @@
-//! The rules of `rotate`, the limits of `cleanup`, and the floors under both, over some archives of one stream.
+//! The rules of `rotate`, the limits of `cleanup`, and the floors of both, applied to archives of one stream.
 
 use std::collections::HashSet;
 
@@ -14,7 +14,7 @@ use crate::streams::BOTH_IN_USE;
 
 /// An archive of a segment while its reasons are collected.
 pub(super) struct Item<'a> {
-    /// Its place among the archives of the stream.
+    /// Its index among the archives of the stream.
     pub(super) position: usize,
     pub(super) reasons: Reasons,
     unit: &'a Unit<'a>,
@@ -38,7 +38,7 @@ impl<'a> Item<'a> {
     }
 }
 
-/// Lets one rule of a rotation keep what it wants.
+/// Applies one rule of a rotation.
 pub(super) fn walk(rule: Rule, count: u32, items: &mut [Item<'_>]) {
     if count == 0 {
         return;
@@ -66,14 +66,15 @@ pub(super) fn walk(rule: Rule, count: u32, items: &mut [Item<'_>]) {
     }
 }
 
-/// Applies the limits of a cleanup. Each keeps the newest and lets the rest go, so an archive within all of them stays.
+/// Applies the limits of a cleanup. Each keeps the newest archives and removes the others; an archive is kept if it is
+/// within all limits.
 pub(super) fn limit(limits: &Limits, items: &mut [Item<'_>], now: DateTime<Utc>) {
     let mut rank: u32 = 0;
     let mut bytes: u64 = 0;
     for item in items.iter_mut().filter(|item| item.is_counted()) {
         rank = rank.saturating_add(1);
         bytes = bytes.saturating_add(item.unit.snapshot().bytes);
-        // An age limit beyond what the calendar can express is none.
+        // An age limit beyond the range of the calendar is no limit.
         let within = |age| now - item.created_at() <= TimeDelta::from_std(age).unwrap_or(TimeDelta::MAX);
         let said = [
             limits.keep.map(|of| (rank <= of, Reason::WithinCount { rank, of }, Reason::BeyondCount(of))),
@@ -90,7 +91,7 @@ pub(super) fn limit(limits: &Limits, items: &mut [Item<'_>], now: DateTime<Utc>)
     }
 }
 
-/// Keeps the newest archives made before updates, and the first of every hour; what this keeps changes no walk.
+/// Keeps the newest archives made before updates, and the first of every hour; this does not affect any walk.
 pub(super) fn keep_pre_update(items: &mut [Item<'_>], now: DateTime<Utc>, zone: Tz) {
     let fits = |item: &&mut Item<'_>| item.is_counted() && item.unit.snapshot().kind == Kind::PreUpdate;
     let of_kind: Vec<&mut Item<'_>> = items.iter_mut().filter(fits).collect();
@@ -103,7 +104,7 @@ pub(super) fn keep_pre_update(items: &mut [Item<'_>], now: DateTime<Utc>, zone: 
     }
 }
 
-/// Keeps what was copied from another file than the newest archive, as long as two applications count as both in use.
+/// Keeps archives copied from another file than the newest one, as long as two applications count as both in use.
 pub(super) fn keep_other_files(items: &mut [Item<'_>], newest: &Brief, now: DateTime<Utc>) {
     let Some(newest) = &newest.file else { return };
     for item in items.iter_mut().filter(|item| now - item.created_at() < BOTH_IN_USE) {

@@ -1,7 +1,7 @@
-//! Who else may read what lies in a local store.
+//! Access of other users to the files in a local store.
 //!
-//! Rights are given to a finished file while it still lies in a private folder: nobody sees it with others. Never more than was asked for:
-//! if the group cannot be given, the mode loses the group's rights.
+//! Rights are set on a finished file while it is still in a private folder, so it is never visible with other rights.
+//! It never gets more rights than requested: if the group cannot be set, the mode loses the group's rights.
 
 use std::fs::{self, File};
 use std::io;
@@ -9,27 +9,28 @@ use std::path::Path;
 
 use crate::platform;
 
-/// What the configuration says about the rights of archives, the files beside them, and the store's folder.
+/// The configured rights of archives, the files beside them, and the store's folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Access {
     /// The mode of a file.
     pub mode: Option<u32>,
-    /// The number of the group.
+    /// The gid.
     pub group: Option<u32>,
 }
 
 impl Access {
-    /// Returns the mode of a file: what was asked for; with a group alone its members may read.
+    /// Returns the mode of a file: the configured one, or group-readable if only a group is configured.
     fn file_mode(self) -> Option<u32> {
         self.mode.or(self.group.map(|_| 0o640))
     }
 
-    /// Returns the mode of the store's folder: who may read a file may enter it.
+    /// Returns the mode of the store's folder: users who may read a file may enter it.
     pub fn folder_mode(self) -> Option<u32> {
         self.file_mode().map(|mode| mode | (mode & 0o444) >> 2)
     }
 
-    /// Gives a file of the store its rights. `folder` is the store's, whose default access control list counts if nothing was asked for.
+    /// Sets the rights of a file in the store. `folder` is the store's; its default ACL applies if no rights are
+    /// configured.
     pub(super) fn grant(self, file: &Path, folder: &Path) -> io::Result<()> {
         let changed = match self.file_mode() {
             Some(mode) => platform::give(file, mode, self.group).map(|()| true)?,
@@ -41,7 +42,7 @@ impl Access {
         if changed { File::open(file)?.sync_all() } else { Ok(()) }
     }
 
-    /// Gives a folder of the store its rights: one that was made just now, or one that was closed to everybody else.
+    /// Sets the rights of a folder of the store that was just created, or that was closed to others.
     pub(super) fn open_folder(self, folder: &Path) -> io::Result<()> {
         match self.folder_mode() {
             Some(mode) => platform::give(folder, mode, self.group),
@@ -52,10 +53,15 @@ impl Access {
         }
     }
 
-    /// Opens an existing store's folder that is this user's and closed to everybody else, as one was made before somebody was to read it.
+    /// Opens an existing store folder to others if it belongs to this user and is closed, as a folder is that was
+    /// created before rights were configured.
     pub(super) fn open_closed_folder(self, folder: &Path) -> io::Result<()> {
         let Some(mode) = self.folder_mode() else { return Ok(()) };
         let found = fs::metadata(folder)?;
-        if platform::is_own(&found) && platform::is_private(&found) && mode & 0o077 != 0 { self.open_folder(folder) } else { Ok(()) }
+        if platform::is_own(&found) && platform::is_private(&found) && mode & 0o077 != 0 {
+            self.open_folder(folder)
+        } else {
+            Ok(())
+        }
     }
 }

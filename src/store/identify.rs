@@ -1,4 +1,4 @@
-//! The id of a store: read, and written by the first commit.
+//! The id of a store: reads it, and writes it with the first commit.
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher as _, Hasher as _};
@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use super::{ReadStore, Store, StoreError};
 use crate::identity::{FILE, Identity};
 
-/// The largest identity that is read, in bytes.
+/// The largest identity file to read, in bytes.
 const MAX_BYTES: u64 = 64 << 10;
 
 /// Returns the identity of a store; `None` if it has none yet.
@@ -20,7 +20,7 @@ pub fn identity(store: &dyn ReadStore) -> Result<Option<Identity>, StoreError> {
         Err(StoreError::NotFound { .. }) => return Ok(None),
         Err(error) => return Err(error),
     };
-    // A claim of the name by a run that died, where the file system has no hard links.
+    // An empty claim of the name, left by a crashed run on a file system without hard links.
     if file.bytes() == 0 {
         return Ok(None);
     }
@@ -31,19 +31,21 @@ pub fn identity(store: &dyn ReadStore) -> Result<Option<Identity>, StoreError> {
 
 /// Gives a store an id if it has none. The caller holds the lock of the repository, and commits an archive next.
 ///
-/// The file is written like an archive: whole and synced under its name, or not there, and never replaced. Dies before: a store
-/// without an id, which gets one at the next commit. Dies after: a store with an id that no host knows yet, which is no error.
+/// The file is written like an archive: it is complete and synced under its name, or absent, and never replaced. Crash
+/// before this: a store without an id, which gets one at the next commit. Crash after this: a store with an id that no
+/// host knows yet, which is not an error.
 pub fn identify(store: &dyn Store, made_by: &str, made_at: DateTime<Utc>) -> Result<(), StoreError> {
     if identity(store)?.is_some() {
         return Ok(());
     }
-    // The empty claim of a dead run. Dies after its removal: no id, as before.
+    // The empty claim of a crashed run. Crash after its removal: no id, as before.
     if store.stat(FILE)?.is_some_and(|found| found.bytes == 0) {
         store.remove(FILE)?;
     }
     let random = || RandomState::new().build_hasher().finish();
     let identity = Identity::new(made_by.to_owned(), made_at, &[random(), random(), u64::from(std::process::id())]);
-    let mut text = serde_json::to_vec_pretty(&identity).map_err(|cause| StoreError::io("write", FILE, store.location(), cause.into()))?;
+    let mut text = serde_json::to_vec_pretty(&identity)
+        .map_err(|cause| StoreError::io("write", FILE, store.location(), cause.into()))?;
     text.push(b'\n');
     match store.put(FILE, &text) {
         Err(StoreError::Exists { .. }) => Ok(()),

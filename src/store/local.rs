@@ -1,8 +1,8 @@
 //! A store in a local directory.
 //!
-//! Archives appear by `link` of a synced file, so that an existing file is never replaced and a crash shows
-//! all of an archive or none of it. Where the file system has no hard links, `renameat2` without replace, else
-//! a claim of the name with `O_EXCL` followed by a rename onto our own empty claim.
+//! Archives appear by `link` of a synced file, so an existing file is never replaced, and after a crash an archive is
+//! either complete or absent. On file systems without hard links, `renameat2` without replace is used, or else the name
+//! is claimed with `O_EXCL` and the file renamed onto our own empty claim.
 
 use std::fs;
 use std::io;
@@ -13,25 +13,25 @@ use super::access::Access;
 use super::{Capabilities, Entry, Found, ReadAt, ReadStore, Store, StoreError, Upload};
 use crate::names::is_file_name;
 use crate::platform::{
-    First, OpenFile, Published, are_names_of_one_file, create_private_folder, is_private, lets_anybody_replace, make_private_folder,
-    modified, parent, private_file, publish_new, sync_folder, write_synced,
+    First, OpenFile, Published, are_names_of_one_file, create_private_folder, is_private, lets_anybody_replace,
+    make_private_folder, modified, parent, private_file, publish_new, sync_folder, write_synced,
 };
 use crate::progress::Progress;
 
 /// The folder for scratch, locks and the activity log inside a store.
 const PRIVATE: &str = ".heirloom";
 
-/// A directory that keeps archives.
+/// A directory of archives.
 #[derive(Debug, Clone)]
 pub struct LocalStore {
     root: PathBuf,
     access: Access,
-    /// Why a file did not get the rights that were asked for, if one did not.
+    /// Why a file did not get the configured rights, if that happened.
     denied: Arc<Mutex<Option<String>>>,
 }
 
 impl LocalStore {
-    /// Opens a store that is there. Nothing is written: a read-only store can be listed, verified and restored from.
+    /// Opens an existing store. Writes nothing: a read-only store can be listed, verified and restored from.
     pub fn open(root: &Path) -> Result<Self, StoreError> {
         let store = Self { root: root.to_owned(), access: Access::default(), denied: Arc::default() };
         match fs::metadata(root) {
@@ -41,14 +41,14 @@ impl LocalStore {
         }
     }
 
-    /// Opens a store for writing and makes its folder (0700) where only that is missing. The folder above it must be there.
+    /// Opens a store for writing, and creates its folder (0700) if only that is missing. The parent folder must exist.
     pub fn create(root: &Path) -> Result<Self, StoreError> {
         Self::create_with(root, Access::default()).map(|(store, _)| store)
     }
 
-    /// Does the same with the rights that were asked for, and returns also whether the folder was made.
+    /// Like [`create`](Self::create), with the configured rights; also returns whether the folder was created.
     ///
-    /// Dies in between: an empty folder stays, which is a store without archives.
+    /// Crash in between: an empty folder stays, which is a store without archives.
     pub fn create_with(root: &Path, access: Access) -> Result<(Self, bool), StoreError> {
         let store = Self { root: root.to_owned(), access, denied: Arc::default() };
         let made = match make_private_folder(root) {
@@ -65,7 +65,7 @@ impl LocalStore {
         Ok((store, made))
     }
 
-    /// Says who else may read what is written from now on.
+    /// Sets who else may read files that are written from now on.
     #[must_use]
     pub fn with_access(self, access: Access) -> Self {
         Self { access, ..self }
@@ -78,21 +78,22 @@ impl LocalStore {
         }
     }
 
-    /// Returns the folder inside the store that nobody lists: for files that have no name yet, and the place of the workspace. It may be missing.
+    /// Returns the folder inside the store that listings skip: for files that have no name yet, and the workspace. It
+    /// may be missing.
     pub fn private(&self) -> PathBuf {
         self.root.join(PRIVATE)
     }
 
-    /// Creates the folder in which files lie until they get their names.
+    /// Creates the folder for files that have no final name yet.
     fn create_private(&self) -> Result<PathBuf, StoreError> {
         let path = self.private();
         create_private_folder(&path).map_err(|cause| self.failed("create", PRIVATE, cause))?;
         Ok(path)
     }
 
-    /// Returns whether a file does not get the mode that it is made with, as on FAT: there `chmod` has no effect.
+    /// Returns whether files do not get the mode that they are created with, as on FAT, where `chmod` has no effect.
     ///
-    /// Dies in between: an empty hidden file stays.
+    /// Crash in between: an empty hidden file stays.
     fn has_fixed_modes(&self) -> bool {
         let path = self.root.join(format!("{PRIVATE}-mode-{}", std::process::id()));
         let made = private_file(&path).and_then(|file| file.metadata());
@@ -102,7 +103,11 @@ impl LocalStore {
     }
 
     fn path(&self, name: &str) -> Result<PathBuf, StoreError> {
-        if is_file_name(name) { Ok(self.root.join(name)) } else { Err(self.failed("use", name, io::ErrorKind::InvalidFilename.into())) }
+        if is_file_name(name) {
+            Ok(self.root.join(name))
+        } else {
+            Err(self.failed("use", name, io::ErrorKind::InvalidFilename.into()))
+        }
     }
 
     fn unreachable(&self, cause: io::Error) -> StoreError {
@@ -112,23 +117,28 @@ impl LocalStore {
     fn failed(&self, action: &'static str, name: &str, cause: io::Error) -> StoreError {
         match cause.kind() {
             io::ErrorKind::AlreadyExists => StoreError::Exists { name: name.to_owned(), location: self.location() },
-            io::ErrorKind::NotFound if action != "create" => StoreError::NotFound { name: name.to_owned(), location: self.location() },
+            io::ErrorKind::NotFound if action != "create" => {
+                StoreError::NotFound { name: name.to_owned(), location: self.location() }
+            }
             _ => StoreError::io(action, name, self.location(), cause),
         }
     }
 
-    /// Gives `staged` the name, never replacing a file, and syncs the folder.
+    /// Gives `staged` the name without replacing a file, and syncs the folder.
     ///
-    /// Dies before the link: nothing is visible. Dies after it: the whole archive is, since `staged` was synced
-    /// before; the folder entry may still be lost in a power cut, and then the run was never reported as done.
-    /// The staged name goes only after the folder was synced: it may be the only durable one until then (a pending archive).
+    /// Crash before the link: nothing is visible. Crash after it: the archive is complete, since `staged` was synced
+    /// before. The folder entry may still be lost in a power cut, but then the run never reported success. The staged
+    /// name is removed only after the folder was synced: until then it may be the only durable one (a pending archive).
     fn link(&self, staged: &Path, path: &Path) -> io::Result<()> {
-        // Before it has a name that others can see. A file that cannot get its rights is as good, and stays closed.
-        self.note_denied(path, self.access.grant(staged, &self.root).and_then(|()| self.access.open_closed_folder(&self.root)));
+        // Before others can see its name. A file that cannot get its rights is still good, and stays closed to others.
+        self.note_denied(
+            path,
+            self.access.grant(staged, &self.root).and_then(|()| self.access.open_closed_folder(&self.root)),
+        );
         let published = publish_new(staged, path, First::Link)?;
         sync_folder(&self.root)?;
         if published == Published::Linked {
-            // If it stays, it takes nothing from the archive: scratch is removed later, a pending name is recognized as the same archive.
+            // Harmless if it stays: scratch is removed later, and a pending name is recognized as the same archive.
             let _ = fs::remove_file(staged);
         }
         Ok(())
@@ -140,8 +150,8 @@ impl ReadStore for LocalStore {
         self.root.to_string_lossy().into_owned()
     }
 
-    /// Not an atomic commit: without hard links and `renameat2` an empty claim has the name for a moment. A commit takes milliseconds here,
-    /// so that nothing is gained by doing without the lock.
+    /// Not an atomic commit: without hard links and `renameat2`, the name belongs to an empty claim for a moment. A
+    /// commit takes milliseconds here, so committing outside the lock would gain nothing.
     fn capabilities(&self) -> Capabilities {
         Capabilities { atomic_commit: false, readable_after_removal: true }
     }
@@ -150,9 +160,10 @@ impl ReadStore for LocalStore {
         let found = fs::metadata(&self.root).map_err(|cause| self.unreachable(cause))?;
         if lets_anybody_replace(&found) {
             let why = if self.has_fixed_modes() {
-                "everybody may replace files in it, and its mount sets the modes of all files; mount it with the option `umask=077`"
+                "any user may replace files in it, and its mount sets the modes of all files; mount it with the option \
+                 `umask=077`"
             } else {
-                "everybody may replace files in it; run `chmod o-w` on it"
+                "any user may replace files in it; run `chmod o-w` on it"
             };
             return Err(StoreError::Unsafe { location: self.location(), why });
         }
@@ -164,7 +175,7 @@ impl ReadStore for LocalStore {
         let mut entries = Vec::new();
         for entry in fs::read_dir(&self.root).map_err(unreachable)? {
             let entry = entry.map_err(unreachable)?;
-            // A name that is not UTF-8 is none that this tool gave.
+            // heirloom never creates a name that is not UTF-8.
             let Ok(name) = entry.file_name().into_string() else { continue };
             if name.starts_with('.') {
                 continue;
@@ -172,7 +183,7 @@ impl ReadStore for LocalStore {
             match entry.metadata() {
                 Ok(found) if found.is_file() => entries.push(entry_of(name, &found)),
                 Ok(_) => {}
-                // Removed since the folder was read, and only that: any other error makes the listing fail.
+                // Removed since the folder was read. Any other error makes the listing fail.
                 Err(cause) if cause.kind() == io::ErrorKind::NotFound => {}
                 Err(cause) => return Err(self.failed("look up", &name, cause)),
             }
@@ -190,13 +201,15 @@ impl ReadStore for LocalStore {
 
     fn open(&self, name: &str, _: Option<&Entry>) -> Result<Arc<dyn ReadAt>, StoreError> {
         let path = self.path(name)?;
-        OpenFile::open(&path).map(|file| Arc::new(file) as Arc<dyn ReadAt>).map_err(|cause| self.failed("open", name, cause))
+        OpenFile::open(&path)
+            .map(|file| Arc::new(file) as Arc<dyn ReadAt>)
+            .map_err(|cause| self.failed("open", name, cause))
     }
 
     fn stat(&self, name: &str) -> Result<Option<Entry>, StoreError> {
         match fs::symlink_metadata(self.path(name)?) {
             Ok(found) => Ok(Some(entry_of(name.to_owned(), &found))),
-            // "Gone" only while the store itself is there: an unmounted volume answers ENOENT for everything.
+            // "Gone" only if the store itself exists: an unmounted volume returns ENOENT for everything.
             Err(cause) if cause.kind() == io::ErrorKind::NotFound => match fs::metadata(&self.root) {
                 Ok(_) => Ok(None),
                 Err(cause) => Err(self.unreachable(cause)),
@@ -211,10 +224,11 @@ impl Store for LocalStore {
         let path = self.path(name)?;
         let private = self.create_private()?;
         let staged = private.join(format!("put-{}-{name}", std::process::id()));
-        // Dies before the link: a file below `.heirloom` stays; the next run that sweeps removes it (both hold the store's lock).
+        // Crash before the link: a file below `.heirloom` stays; the next cleanup of leftovers removes it (both hold
+        // the store's lock).
         let result = write_synced(&staged, &mut &*content).and_then(|()| self.link(&staged, &path));
         if result.is_err() {
-            // The error below is the one that counts; a leftover is swept later.
+            // The error below is the one that counts; the leftover is removed later.
             let _ = fs::remove_file(&staged);
         }
         result.map_err(|cause| self.failed("write", name, cause))
@@ -225,7 +239,8 @@ impl Store for LocalStore {
         self.link(upload.path(), &path).map_err(|cause| self.failed("write", name, cause))
     }
 
-    /// The file bears no token: it is our own if it has both names. NFS answers a link whose first answer was lost with "exists".
+    /// The file has no token: it is our own if it has both names. If the reply to a link is lost, NFS retries and
+    /// reports "exists".
     fn look_up(&self, name: &str, upload: &Upload) -> Result<Found, StoreError> {
         if self.stat(name)?.is_none() {
             return Ok(Found::Absent);
@@ -233,7 +248,9 @@ impl Store for LocalStore {
         let path = self.path(name)?;
         match are_names_of_one_file(upload.path(), &path) {
             // Its name may not be durable yet.
-            Ok(true) => sync_folder(&self.root).map(|()| Found::Same).map_err(|cause| self.failed("write", name, cause)),
+            Ok(true) => {
+                sync_folder(&self.root).map(|()| Found::Same).map_err(|cause| self.failed("write", name, cause))
+            }
             Ok(false) => Ok(Found::Other),
             Err(cause) => Err(StoreError::io("look up", name, self.location(), cause)),
         }
@@ -241,7 +258,8 @@ impl Store for LocalStore {
 
     fn remove(&self, name: &str) -> Result<(), StoreError> {
         let path = self.path(name)?;
-        // Dies before: it is there. Dies after: it is gone; until the folder is synced a power cut can bring it back whole.
+        // Crash before this: it still exists. Crash after this: it is gone, but until the folder is synced, a power cut
+        // can bring it back complete.
         fs::remove_file(&path).map_err(|cause| self.failed("remove", name, cause))?;
         sync_folder(&self.root).map_err(|cause| self.failed("sync after removing", name, cause))
     }

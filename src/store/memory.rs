@@ -1,4 +1,4 @@
-//! A store in memory, for tests of what stands on stores.
+//! An in-memory store, for tests of the layers above.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -12,7 +12,7 @@ use crate::digest::Sha256;
 use crate::names::is_file_name;
 use crate::progress::{Progress, Stage};
 
-/// How much is taken from a file between two looks at whether to stop.
+/// How much of a file is read between two checks for cancellation.
 const BLOCK: usize = 64 << 10;
 
 /// Keeps files in memory.
@@ -25,7 +25,7 @@ pub struct MemoryStore {
 #[derive(Default)]
 struct Files {
     by_name: BTreeMap<String, Object>,
-    /// How many files were written so far: the version of the next one.
+    /// The number of files written so far, used as the next version.
     written: u64,
 }
 
@@ -44,7 +44,7 @@ impl Default for MemoryStore {
 }
 
 impl MemoryStore {
-    /// Makes an empty store that can do this much and no more.
+    /// Creates an empty store with these capabilities and no others.
     pub fn with(capabilities: Capabilities) -> Self {
         Self { files: Arc::default(), capabilities }
     }
@@ -99,7 +99,7 @@ impl ReadAt for Vec<u8> {
     }
 }
 
-/// A file that is open. It looks the name up at each read if the store does not keep what was removed.
+/// An open file. Looks the name up at each read unless the store keeps removed files readable.
 struct OpenObject {
     name: String,
     object: Object,
@@ -108,7 +108,8 @@ struct OpenObject {
 
 impl ReadAt for OpenObject {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        let is_there = || self.store.files().by_name.get(&self.name).is_some_and(|object| object.version == self.object.version);
+        let is_there =
+            || self.store.files().by_name.get(&self.name).is_some_and(|object| object.version == self.object.version);
         if !self.store.capabilities.readable_after_removal && !is_there() {
             return Err(io::ErrorKind::NotFound.into());
         }
@@ -131,7 +132,12 @@ impl ReadStore for MemoryStore {
 
     fn list(&self) -> Result<Vec<Entry>, StoreError> {
         let files = self.files();
-        Ok(files.by_name.iter().filter(|(name, _)| !name.starts_with('.')).map(|(name, object)| entry(name, object)).collect())
+        Ok(files
+            .by_name
+            .iter()
+            .filter(|(name, _)| !name.starts_with('.'))
+            .map(|(name, object)| entry(name, object))
+            .collect())
     }
 
     fn open(&self, name: &str, known: Option<&Entry>) -> Result<Arc<dyn ReadAt>, StoreError> {
@@ -174,13 +180,15 @@ impl Store for MemoryStore {
             }
         }
         if content.len() as u64 != upload.bytes() || Sha256::of(&content) != upload.sha256().map_err(failed)? {
-            return Err(failed(io::Error::new(io::ErrorKind::InvalidData, "the file changed while it was sent")));
+            return Err(failed(io::Error::new(io::ErrorKind::InvalidData, "the file changed during the upload")));
         }
         self.insert(name, content, Some(upload.token()))
     }
 
     fn look_up(&self, name: &str, upload: &Upload) -> Result<Found, StoreError> {
-        let Some(Object { content, token, sha256, .. }) = self.files().by_name.get(name).cloned() else { return Ok(Found::Absent) };
+        let Some(Object { content, token, sha256, .. }) = self.files().by_name.get(name).cloned() else {
+            return Ok(Found::Absent);
+        };
         let kept = Kept { token, bytes: content.len() as u64, sha256 };
         upload.compare(&kept).map_err(|cause| self.failed("look up", name, cause))
     }

@@ -1,9 +1,9 @@
-//! Where archives are kept. A store knows files and names, not what is in them.
+//! Archive storage. A store knows files and names, but not their contents.
 //!
-//! [`Store`] is small, so that an object store can be one. Every implementation passes the contract in
-//! `tests/library/store_contract.rs`. Two rules protect the data: nothing is ever replaced, and "not there" is
-//! only said on a positive answer, never on an error. What only some services can do is one of the
-//! [`Capabilities`]. Readers get a [`ReadStore`], which can change nothing.
+//! [`Store`] is small, so that an object store can implement it. Every implementation passes the contract in
+//! `tests/library/store_contract.rs`. Two rules protect the data: nothing is ever replaced, and a file counts as
+//! missing only on a positive answer, never on an error. Features that only some services have are [`Capabilities`].
+//! Readers get a [`ReadStore`], which cannot change anything.
 
 mod access;
 mod identify;
@@ -29,17 +29,17 @@ use crate::identity::StoreId;
 use crate::names::is_file_name;
 use crate::progress::{Interrupted, Progress};
 
-/// How often a commit is tried whose answer was lost.
+/// How often a commit is tried if its reply is lost.
 const ATTEMPTS: u32 = 3;
 
-/// Bytes that can be read from several threads at any place. Whether they stay readable after their name was removed is one of the
-/// store's [`Capabilities`].
+/// Bytes that several threads can read at any offset. Whether they stay readable after the name was removed is one of
+/// the store's [`Capabilities`].
 pub trait ReadAt: Send + Sync {
     /// Reads up to `buffer.len()` bytes from `offset`; 0 means the end.
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
     /// Returns the number of bytes.
     fn bytes(&self) -> u64;
-    /// Returns how much one request should ask for, if each takes a round trip; `None` if small reads cost little.
+    /// Returns how much one request should read, if each takes a round trip; `None` if small reads are cheap.
     fn block_bytes(&self) -> Option<NonZeroUsize> {
         None
     }
@@ -70,68 +70,73 @@ pub struct Entry {
     pub bytes: u64,
     /// When it was last written.
     pub modified: DateTime<Utc>,
-    /// What the store calls this version of it. `None` if it names no versions.
+    /// The store's name for this version of it. `None` if the store has no versions.
     pub version: Option<String>,
 }
 
-/// What a store can do that not every service can.
+/// Optional capabilities of a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Capabilities {
-    /// A commit is one step that takes a free name or fails, for all who write to the store at the same time.
+    /// A commit atomically takes a free name or fails, even if several clients commit at the same time.
     pub atomic_commit: bool,
-    /// What is open can be read to its end after its name was removed. Without it, reading fails then.
+    /// An open file can be read to its end after its name was removed. Otherwise, reading fails.
     pub readable_after_removal: bool,
 }
 
-/// Finds and reads files by their names. All calls block.
+/// Finds and reads files by name. All calls block.
 pub trait ReadStore: Send + Sync + 'static {
-    /// Says where this is, for messages: `/app/backups`.
+    /// Returns the location for messages: `/app/backups`.
     fn location(&self) -> String;
-    /// Says what this store can do.
+    /// Returns the capabilities of this store.
     fn capabilities(&self) -> Capabilities {
         Capabilities::default()
     }
-    /// Refuses a place in which any user may replace the files of others.
+    /// Refuses a location in which any user may replace the files of others.
     fn refuse_strangers(&self) -> Result<(), StoreError> {
         Ok(())
     }
-    /// Lists the regular files, in no order. Hidden names and folders are left out. A store that is not there is [`StoreError::Unreachable`], never empty.
+    /// Lists the regular files in any order, except hidden names and folders. A missing store is
+    /// [`StoreError::Unreachable`], never empty.
     fn list(&self) -> Result<Vec<Entry>, StoreError>;
-    /// Returns the folder of this machine that the files lie in; `None` if they lie elsewhere.
+    /// Returns the local folder of the files; `None` if they are elsewhere.
     fn folder(&self) -> Option<&Path> {
         None
     }
-    /// Returns where a file lies, for what has to be read together with files beside it; `None` if it lies in no folder of this machine.
+    /// Returns the path of a file, for reading it together with files beside it; `None` if it is not in a local folder.
     fn place(&self, name: &str) -> Option<PathBuf> {
         self.folder().filter(|_| is_file_name(name)).map(|folder| folder.join(name))
     }
-    /// Returns why a file or the folder did not get the rights that were asked for, if one did not. It is closed to others then.
+    /// Returns why a file or the folder did not get the configured rights, if that happened. It is then closed to
+    /// others.
     fn denied(&self) -> Option<String> {
         None
     }
-    /// Opens a file for reading. `known` is what a listing or [`stat`](Self::stat) said about it: its size need not be asked for again, and
-    /// another version by the same name is [`StoreError::NotFound`].
+    /// Opens a file for reading. `known` is its entry from a listing or [`stat`](Self::stat): its size need not be
+    /// requested again, and another version of the same name is [`StoreError::NotFound`].
     fn open(&self, name: &str, known: Option<&Entry>) -> Result<Arc<dyn ReadAt>, StoreError>;
-    /// Looks one file up; `None` only where the store says that it is not there.
+    /// Looks one file up; `None` only if the store reports that it does not exist.
     fn stat(&self, name: &str) -> Result<Option<Entry>, StoreError>;
 }
 
-/// Keeps files under names. All calls block.
+/// Writes and removes files by name. All calls block.
 pub trait Store: ReadStore {
-    /// Writes a small file: durable and whole under its name, or not there at all. Fails with [`StoreError::Exists`] if the name is taken.
+    /// Writes a small file: durable and complete under its name, or absent. Fails with [`StoreError::Exists`] if the
+    /// name is taken.
     fn put(&self, name: &str, content: &[u8]) -> Result<(), StoreError>;
-    /// Removes a file, durably. Fails with [`StoreError::NotFound`] if it is not there.
+    /// Removes a file durably. Fails with [`StoreError::NotFound`] if it does not exist.
     fn remove(&self, name: &str) -> Result<(), StoreError>;
-    /// Tries once to give a finished file its name: as [`put`](Self::put), of a file that was synced already. Reports progress if it takes
-    /// long, and stops if it is asked to; then nothing has the name. [`StoreError::Unanswered`] means that it may have succeeded.
+    /// Tries once to give a finished file its name: like [`put`](Self::put), for a file that was already synced.
+    /// Reports progress if it takes long, and stops if cancelled; then no file has the name. [`StoreError::Unanswered`]
+    /// means that it may have succeeded.
     fn try_commit(&self, name: &str, upload: &Upload, progress: &dyn Progress) -> Result<(), StoreError>;
-    /// Says whether a name is that of this upload, of another file, or free.
+    /// Returns whether a name belongs to this upload, to another file, or is free.
     fn look_up(&self, name: &str, upload: &Upload) -> Result<Found, StoreError>;
 
-    /// Gives a finished file its name. If an answer was lost, or the name is taken (perhaps by an attempt whose answer was lost), the
-    /// name is looked up: our own file is success, no file is one more attempt, and any other file is [`StoreError::Exists`].
+    /// Gives a finished file its name. If a reply was lost, or the name is taken (perhaps by an attempt whose reply was
+    /// lost), the name is looked up: if it is our own file, the commit succeeded; if there is no file, it is retried;
+    /// any other file is [`StoreError::Exists`].
     ///
-    /// If the look-up fails too, the file may be there: the next listing shows it, whole.
+    /// If the lookup fails too, the file may exist: the next listing shows it, complete.
     fn commit(&self, name: &str, upload: &Upload, progress: &dyn Progress) -> Result<(), StoreError> {
         for attempt in 1.. {
             let failed = match self.try_commit(name, upload, progress) {
@@ -149,17 +154,17 @@ pub trait Store: ReadStore {
     }
 }
 
-/// Why a store did not do what was asked.
+/// Why a store operation failed.
 #[derive(Debug)]
 pub enum StoreError {
-    /// The place itself is not there or does not answer; an unmounted volume looks the same as a wrong path.
+    /// The location is missing or does not respond; an unmounted volume looks the same as a wrong path.
     Unreachable {
         /// Where the store should be.
         location: String,
-        /// What the system said.
+        /// The system's error.
         cause: io::Error,
     },
-    /// What lies at the path is not the store that it was, or is to be.
+    /// The path does not contain the expected store.
     Strange {
         /// The store.
         location: String,
@@ -168,61 +173,61 @@ pub enum StoreError {
     },
     /// No file of this name.
     NotFound {
-        /// The name that was asked for.
+        /// The requested name.
         name: String,
-        /// The store that was asked.
+        /// The store.
         location: String,
     },
     /// The name is taken; nothing was replaced.
     Exists {
-        /// The name that is taken.
+        /// The taken name.
         name: String,
-        /// The store it is in.
+        /// The store.
         location: String,
     },
-    /// The store's folder is open to others, who could swap files under us.
+    /// The store's folder is writable by others, who could swap files.
     Unsafe {
         /// The store.
         location: String,
         /// What is wrong with it.
         why: &'static str,
     },
-    /// The answer to a commit was lost: whether the file has its name is not known.
+    /// The reply to a commit was lost: it is unknown whether the file has its name.
     Unanswered {
-        /// The name that it was to get.
+        /// The name that it should get.
         name: String,
         /// The store.
         location: String,
-        /// What the system said.
+        /// The system's error.
         cause: io::Error,
     },
-    /// The operation was asked to stop, and nothing was committed.
+    /// The operation was cancelled, and nothing was committed.
     Interrupted(Interrupted),
     /// Any other failure.
     Io {
         /// What was being done, as a verb: `read`, `write`, `remove`.
         action: &'static str,
-        /// The file it was done to.
+        /// The file.
         name: String,
-        /// The store it is in.
+        /// The store.
         location: String,
-        /// What the system said.
+        /// The system's error.
         cause: io::Error,
     },
 }
 
-/// What is wrong with a path at which a store is known, or is to be mounted.
+/// What is wrong with the path of a known store, or of a required mount.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Strangeness {
-    /// Nothing is mounted at the path that the configuration demands.
+    /// Nothing is mounted at the path that the configuration requires.
     NotMounted(PathBuf),
-    /// A store was there, and the folder is gone.
+    /// A store was there, and the folder is missing.
     Gone,
     /// A store was there, and this folder has no id.
     NoId,
     /// A store was there, and this one has another id.
     OtherId(StoreId),
-    /// There is none, and it cannot be read whether one was there, for this reason.
+    /// There is none, and it cannot be determined whether one was there, for this reason.
     Unread(String),
 }
 
@@ -241,23 +246,46 @@ impl fmt::Display for StoreError {
                 let location = printable(location);
                 match why {
                     Strangeness::NotMounted(mount) => {
-                        write!(f, "nothing is mounted at \"{}\", where the store \"{location}\" is", printable(&mount.to_string_lossy()))
+                        write!(
+                            f,
+                            "nothing is mounted at \"{}\", which the store \"{location}\" requires",
+                            printable(&mount.to_string_lossy())
+                        )
                     }
-                    Strangeness::Gone => write!(f, "the store \"{location}\" is gone: this host has used one there"),
+                    Strangeness::Gone => {
+                        write!(f, "the store \"{location}\" is gone: this host has used one at that path")
+                    }
                     Strangeness::NoId => {
-                        write!(f, "\"{location}\" is not the store that this host has used there: it has no {}", crate::identity::FILE)
+                        write!(
+                            f,
+                            "\"{location}\" is not the store that this host has used at that path: it has no {}",
+                            crate::identity::FILE
+                        )
                     }
                     Strangeness::Unread(cause) => {
-                        write!(f, "cannot tell whether this host has used another store at \"{location}\": {}", printable(cause))
+                        write!(
+                            f,
+                            "cannot determine whether this host has used another store at \"{location}\": {}",
+                            printable(cause)
+                        )
                     }
-                    Strangeness::OtherId(id) => write!(f, "\"{location}\" is another store than this host has used there (its id is {id})"),
+                    Strangeness::OtherId(id) => {
+                        write!(
+                            f,
+                            "\"{location}\" is not the store that this host has used at that path (its id is {id})"
+                        )
+                    }
                 }
             }
-            Self::NotFound { name, location } => write!(f, "no \"{}\" in the store \"{}\"", printable(name), printable(location)),
-            Self::Exists { name, location } => write!(f, "\"{}\" is already in the store \"{}\"", printable(name), printable(location)),
+            Self::NotFound { name, location } => {
+                write!(f, "no \"{}\" in the store \"{}\"", printable(name), printable(location))
+            }
+            Self::Exists { name, location } => {
+                write!(f, "\"{}\" is already in the store \"{}\"", printable(name), printable(location))
+            }
             Self::Unsafe { location, why } => write!(f, "the store \"{}\" is not safe: {why}", printable(location)),
             Self::Unanswered { name, location, .. } => {
-                write!(f, "the store \"{}\" did not confirm that it has \"{}\"", printable(location), printable(name))
+                write!(f, "the store \"{}\" did not confirm the upload of \"{}\"", printable(location), printable(name))
             }
             Self::Interrupted(interrupted) => interrupted.fmt(f),
             Self::Io { action, name, location, .. } => {

@@ -1,4 +1,4 @@
-//! A finished file on its way into a store, and how a store recognizes it after an answer was lost.
+//! A finished file to upload, and how a store recognizes it if a reply was lost.
 
 use std::collections::hash_map::RandomState;
 use std::fmt;
@@ -10,14 +10,15 @@ use std::sync::OnceLock;
 
 use crate::digest::Sha256;
 
-/// A random number that a store keeps with a file. It tells this file from an equal one that another run committed.
+/// A random number that a store keeps with a file. It distinguishes the file from an equal one that another run
+/// committed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Token(u128);
 
 impl Token {
-    /// Makes a new one.
+    /// Creates a new one.
     pub fn random() -> Self {
-        // The keys of the standard library's hash maps come from the random number generator of the system.
+        // The keys of the standard library's hash maps come from the system's random number generator.
         let half = || u128::from(RandomState::new().build_hasher().finish());
         Self(half() << 64 | half())
     }
@@ -29,7 +30,7 @@ impl fmt::Display for Token {
     }
 }
 
-/// A finished and synced file that is to get a name in a store. One value for all attempts, so that all carry the same token.
+/// A finished and synced file that is to get a name in a store. All attempts share one value, and so the same token.
 #[derive(Debug)]
 pub struct Upload {
     path: PathBuf,
@@ -39,7 +40,7 @@ pub struct Upload {
 }
 
 impl Upload {
-    /// Looks the file up. Nobody may change it any more.
+    /// Prepares a file for upload. It must not change any more.
     pub fn of(path: &Path) -> io::Result<Self> {
         let bytes = fs::symlink_metadata(path)?.len();
         Ok(Self { path: path.to_owned(), bytes, token: Token::random(), sha256: OnceLock::new() })
@@ -60,24 +61,24 @@ impl Upload {
         self.token
     }
 
-    /// Returns the digest of the file. The first call reads the whole file: a store that links it never asks.
+    /// Returns the digest of the file. The first call reads the whole file: a store that links it never needs this.
     pub fn sha256(&self) -> io::Result<Sha256> {
         match self.sha256.get() {
             Some(known) => Ok(*known),
-            None => {
-                File::open(&self.path).and_then(|mut file| Sha256::of_reader(&mut file)).map(|found| *self.sha256.get_or_init(|| found))
-            }
+            None => File::open(&self.path)
+                .and_then(|mut file| Sha256::of_reader(&mut file))
+                .map(|found| *self.sha256.get_or_init(|| found)),
         }
     }
 
-    /// Compares the file with what a store keeps about one of the same name.
+    /// Compares the file with the stored attributes of one with the same name.
     pub fn compare(&self, kept: &Kept) -> io::Result<Found> {
         let same = kept.token == Some(self.token) && kept.bytes == self.bytes && kept.sha256 == self.sha256()?;
         Ok(if same { Found::Same } else { Found::Other })
     }
 }
 
-/// What a store keeps about a file.
+/// The attributes that a store keeps with a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Kept {
     /// The token that it was committed with.
@@ -88,12 +89,12 @@ pub struct Kept {
     pub sha256: Sha256,
 }
 
-/// What has the name of a file that was to be committed.
+/// The state of the name under which a file was to be committed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Found {
-    /// Nothing.
+    /// No file.
     Absent,
-    /// The file itself: an attempt succeeded although its answer was lost.
+    /// The file itself: an attempt succeeded although its reply was lost.
     Same,
     /// Another file.
     Other,

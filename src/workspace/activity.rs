@@ -1,8 +1,8 @@
-//! What was done when: `.heirloom/activity.db` in the workspace, for people and for `health`.
+//! The log of operations: `.heirloom/activity.db` in the workspace, for people and for `health`.
 //!
-//! It may be deleted at any time and nothing but history, and the memory of what was made, is lost. It never decides
-//! what is removed, and a log that cannot be written never fails an operation. One that is damaged is put aside and
-//! started anew.
+//! It may be deleted at any time: only the history and the memory of created archives are lost. It never decides what
+//! is removed, and a log that cannot be written never fails an operation. A damaged log is renamed and a new one
+//! started.
 
 mod made;
 
@@ -21,7 +21,7 @@ pub use crate::report::log::Activity;
 
 /// The file of the log in the workspace.
 const FILE: &str = "activity.db";
-/// How long to wait for another process that writes it.
+/// How long to wait for another process that is writing.
 const BUSY: Duration = Duration::from_secs(2);
 
 const SCHEMA: &str = "CREATE TABLE IF NOT EXISTS activity(
@@ -73,12 +73,13 @@ impl std::error::Error for LogError {
 }
 
 impl Workspace {
-    /// Appends to the log in the workspace. A damaged log is renamed to `activity.db.damaged` and a new one begun.
+    /// Appends to the log in the workspace. A damaged log is renamed to `activity.db.damaged` and a new one started.
     pub fn log(&self, activity: &Activity) -> Result<(), LogError> {
         let path = self.folder.join(FILE);
         match self.create().map_err(Cause::Io).and_then(|_| write(&path, activity)) {
             Err(Cause::Sqlite(cause)) if is_damage(&cause) => {
-                // Dies here: no log, which is as good as an empty one. A -journal of the damaged one must not meet the new one.
+                // Crash here: no log, which is the same as an empty one. A -journal of the damaged one must not be
+                // combined with the new one.
                 put_aside(&path).and_then(|()| write(&path, activity))
             }
             other => other,
@@ -86,7 +87,8 @@ impl Workspace {
         .map_err(|cause| LogError { path, cause })
     }
 
-    /// Reads the log, newest first; `since` leaves out what is older, `failed_only` what went well. No log is an empty log.
+    /// Reads the log, newest first; `since` omits older entries, `failed_only` successful ones. A missing log counts as
+    /// empty.
     pub fn activities(&self, since: Option<DateTime<Utc>>, failed_only: bool) -> Result<Vec<Activity>, LogError> {
         let path = self.folder.join(FILE);
         let result = (|| {
@@ -97,7 +99,8 @@ impl Workspace {
             }
             let connection = Connection::open_with_flags(&path, rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY)?;
             let mut statement = connection.prepare(
-                "SELECT at, seconds, command, kind, outcome, exit_code, set_name, archive, bytes, error, user, host FROM activity
+                "SELECT at, seconds, command, kind, outcome, exit_code, set_name, archive, bytes, error, user, host \
+                 FROM activity
                  WHERE at >= ?1 AND (NOT ?2 OR outcome NOT IN ('done', 'declined')) ORDER BY id DESC",
             )?;
             let rows = statement.query_map(params![since.map(rfc3339).unwrap_or_default(), failed_only], |row| {
@@ -124,7 +127,7 @@ impl Workspace {
 }
 
 fn open_for_writing(path: &Path) -> Result<Connection, Cause> {
-    // Made by us with its mode, before SQLite could make it with the umask's.
+    // We create it with its mode, before SQLite could create it with the umask's.
     match private_file(path) {
         Ok(file) => set_mode(&file, 0o600)?,
         Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists => {}
@@ -132,7 +135,7 @@ fn open_for_writing(path: &Path) -> Result<Connection, Cause> {
     }
     let connection = Connection::open_with_flags(path, rusqlite::OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     connection.busy_timeout(BUSY)?;
-    // History is worth no sync: losing the last line in a power cut loses nothing else.
+    // History does not need a sync: losing the last entry in a power cut loses nothing else.
     connection.execute_batch("PRAGMA synchronous=OFF;")?;
     let known: Option<i64> =
         connection.query_row("SELECT 1 FROM sqlite_schema WHERE name = 'activity'", [], |row| row.get(0)).optional()?;
@@ -145,7 +148,8 @@ fn open_for_writing(path: &Path) -> Result<Connection, Cause> {
 fn write(path: &Path, activity: &Activity) -> Result<(), Cause> {
     let connection = open_for_writing(path)?;
     connection.execute(
-        "INSERT INTO activity(at, seconds, command, kind, outcome, exit_code, set_name, archive, bytes, error, user, host)
+        "INSERT INTO activity(at, seconds, command, kind, outcome, exit_code, set_name, archive, bytes, error, user, \
+         host)
          VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
         params![
             rfc3339(activity.at),
@@ -215,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_appended_is_read_newest_first() {
+    fn entries_are_read_newest_first() {
         let folder = tempfile::tempdir().unwrap();
         let workspace = Workspace::at(folder.path());
         assert_eq!(workspace.activities(None, false).unwrap(), []);
@@ -229,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_log_is_put_aside_and_started_anew() {
+    fn a_damaged_log_is_renamed_and_a_new_one_started() {
         let folder = tempfile::tempdir().unwrap();
         let workspace = Workspace::at(folder.path());
         std::fs::write(folder.path().join(FILE), "no database ".repeat(100)).unwrap();

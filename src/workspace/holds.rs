@@ -1,7 +1,7 @@
-//! What running processes need: archives that must not be removed, and databases that a guarded command works on.
+//! Holds of running processes: archives that must not be removed, and databases that a guarded command works on.
 //!
-//! A hold is a small file in `holds/` of the workspace. Its process holds a `flock` on it, so it ends with the process and
-//! can never be stale: a file that nobody locks is of a run that is over, and says nothing.
+//! A hold is a small file in `holds/` of the workspace. Its process holds a `flock` on it, so it ends with the process
+//! and is never stale: a file without a lock belongs to a finished run, and is ignored.
 
 use std::collections::hash_map::RandomState;
 use std::fs::{self, File, TryLockError};
@@ -18,18 +18,19 @@ use crate::platform::private_file_anew;
 /// The folder inside the workspace.
 pub(super) const FOLDER: &str = "holds";
 
-/// What a hold is for.
+/// The contents of a hold.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Held {
     /// The command that holds it.
     pub command: String,
     /// The archives that it needs.
     pub archives: Vec<ArchiveName>,
-    /// The databases that a guarded command works on, without symbolic links. A backup of one of them is a `safety` backup.
+    /// The databases that a guarded command works on, without symbolic links. A backup of one of them is a `safety`
+    /// backup.
     pub guarded: Vec<PathBuf>,
 }
 
-/// A hold of this process; dropping it ends it.
+/// A hold of this process, which ends when dropped.
 #[derive(Debug)]
 pub struct Hold {
     path: PathBuf,
@@ -37,12 +38,14 @@ pub struct Hold {
 }
 
 impl Workspace {
-    /// Takes a hold. The caller holds the lock, or made the archives in this run: they cannot be removed in between.
+    /// Takes a hold. The caller holds the lock, or created the archives in this run: they cannot be removed in between.
     ///
-    /// Dies before the rename: a `put-` file, which the next cleanup of leftovers removes. Dies after it: a file without a lock.
+    /// Crash before the rename: a `put-` file, which the next cleanup of leftovers removes. Crash after it: a file
+    /// without a lock.
     pub fn hold(&self, held: &Held) -> io::Result<Hold> {
         let (folder, _) = self.create_subfolder(FOLDER)?;
-        // Process ids repeat across containers that share a store; the rename below must never meet another's hold.
+        // Process ids repeat across containers that share a store; the rename below must never replace another
+        // process's hold.
         let name = format!("{}-{:016x}.json", std::process::id(), RandomState::new().build_hasher().finish());
         let staged = self.folder.join(format!("put-hold-{name}"));
         let path = folder.join(name);
@@ -54,22 +57,23 @@ impl Workspace {
         Ok(Hold { path, _lock: file })
     }
 
-    /// Returns what running processes hold. A hold that cannot be read is an error: what it protects is not known.
+    /// Returns the holds of running processes. An unreadable hold is an error, because what it protects is unknown.
     pub fn held(&self) -> io::Result<Vec<Held>> {
         self.held_besides(None)
     }
 
-    /// Returns what running processes hold, without one hold of this process.
+    /// Returns the holds of running processes, except one hold of this process.
     pub fn held_besides(&self, own: Option<&Hold>) -> io::Result<Vec<Held>> {
         let mut found = Vec::new();
-        for path in files(&self.folder.join(FOLDER))?.into_iter().filter(|path| own.is_none_or(|own| own.path != *path)) {
+        for path in files(&self.folder.join(FOLDER))?.into_iter().filter(|path| own.is_none_or(|own| own.path != *path))
+        {
             let file = match File::open(&path) {
                 Ok(file) => file,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 Err(error) => return Err(error),
             };
             match file.try_lock_shared() {
-                // Nobody holds it.
+                // Its process has ended.
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => found.push(serde_json::from_reader(io::BufReader::new(&file))?),
                 Err(TryLockError::Error(error)) => return Err(error),
@@ -78,9 +82,10 @@ impl Workspace {
         Ok(found)
     }
 
-    /// Removes the files of holds that ended with their process; returns how many. The caller holds the lock.
+    /// Removes the files of holds whose process has ended; returns how many. The caller holds the lock.
     ///
-    /// A process that takes a hold renames a file that it has locked already, so a file here without a lock is never a new one.
+    /// A process that takes a hold renames a file that it has already locked, so a file here without a lock is never a
+    /// new one.
     pub fn remove_ended_holds(&self, _lock: &WorkspaceLock) -> io::Result<usize> {
         let mut removed = 0;
         for path in files(&self.folder.join(FOLDER))? {
@@ -103,7 +108,7 @@ impl Workspace {
 
 impl Drop for Hold {
     fn drop(&mut self) {
-        // If it cannot be removed, the lock ends all the same, and the file says nothing any more.
+        // If it cannot be removed, the lock still ends, and the file is ignored.
         let _ = fs::remove_file(&self.path);
     }
 }
@@ -126,7 +131,7 @@ mod tests {
     use crate::progress::Silent;
 
     #[test]
-    fn a_hold_counts_as_long_as_its_process_has_it() {
+    fn a_hold_counts_until_its_process_releases_it() {
         let folder = tempfile::tempdir().unwrap();
         let workspace = Workspace::at(folder.path());
         let ended = || workspace.remove_ended_holds(&workspace.lock(Duration::ZERO, &Silent).unwrap()).unwrap();
@@ -139,7 +144,7 @@ mod tests {
         drop(hold);
         assert_eq!(workspace.held().unwrap(), []);
 
-        // A process that died leaves its file, and no lock.
+        // A process that died leaves its file, but no lock.
         fs::write(folder.path().join(FOLDER).join("1-0.json"), "half a rec").unwrap();
         assert_eq!(workspace.held().unwrap(), []);
         assert_eq!(ended(), 1);

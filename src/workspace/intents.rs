@@ -1,8 +1,9 @@
-//! Notes beside the targets about a restore that is under way, so that a crash is reported and can be taken back.
+//! Notes beside the targets of a running restore, so that a crash is reported and can be undone.
 //!
-//! One file lies in the folder of each target and names all targets, so every command on one of them finds it, also in a
-//! new container or with another store. The run holds a `flock` on each: a note that nobody holds is of a run that died.
-//! A note only names a restore. What is restored by an undo comes from the safety archive of that restore, never from here.
+//! There is one file in the folder of each target, and it lists all targets, so every command on one of them finds it,
+//! even in a new container or with another store. The run holds a `flock` on each: a note without a lock belongs to a
+//! run that died. A note only identifies a restore. An undo restores from the safety archive of that restore, never
+//! from here.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
@@ -17,10 +18,10 @@ use crate::metadata::ReplacedTarget;
 use crate::names::{ArchiveName, HostLabel, Name};
 use crate::platform::{Links, is_trusted, open_at_once, parent, private_file_anew, resolved, sync_folder};
 
-/// The beginning of the names of these files.
+/// The prefix of the names of these files.
 const PREFIX: &str = ".heirloom-restore-";
 
-/// What a note says.
+/// The contents of a note.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Note {
     /// The id of the restore.
@@ -31,9 +32,9 @@ pub struct Note {
     pub host: HostLabel,
     /// The archive that is restored.
     pub archive: String,
-    /// When it began.
+    /// When it started.
     pub began_at: DateTime<Utc>,
-    /// How far it is.
+    /// How far it has progressed.
     pub phase: Phase,
     /// The store in whose workspace the safety archive is committed.
     pub store: Option<String>,
@@ -43,20 +44,20 @@ pub struct Note {
     pub targets: Vec<ReplacedTarget>,
 }
 
-/// How far a restore is.
+/// The progress of a restore.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
     /// No target was changed.
     Preparing,
-    /// Targets may be new or old.
+    /// Targets may be old or new.
     Replacing,
 }
 
-/// A restore that died.
+/// A restore whose process died.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Interrupted {
-    /// What it left word of.
+pub struct InterruptedRestore {
+    /// The note that it left.
     pub note: Note,
     files: Vec<PathBuf>,
 }
@@ -73,7 +74,7 @@ pub struct Intent {
 impl Intent {
     /// Writes the note into every folder, durably. `places` are the folders, each with a scratch folder in it.
     ///
-    /// Dies in between: some folders have the note and some do not, in the phase in which no target was changed.
+    /// Crash in between: some folders have the note and some do not, in the phase in which no target was changed.
     pub fn write(places: Vec<(PathBuf, PathBuf)>, note: Note) -> io::Result<Self> {
         let mut intent = Self { note, places, locks: Vec::new() };
         match intent.put() {
@@ -86,18 +87,19 @@ impl Intent {
         }
     }
 
-    /// Writes down that targets are replaced from now on, and how to take that back.
+    /// Records that targets are being replaced from now on, and how to undo that.
     ///
-    /// Dies in between: some folders say "preparing" still, and no target was changed. Whoever reads takes the later phase.
+    /// Crash in between: some folders still have "preparing", and no target was changed. Readers use the later phase.
     pub fn replacing(&mut self, safety: Option<ArchiveName>) -> io::Result<()> {
         self.note.phase = Phase::Replacing;
         self.note.safety = safety.or(self.note.safety.take());
         self.put()
     }
 
-    /// Removes the notes: everything is as it was, or everything is done.
+    /// Removes the notes: everything is unchanged, or everything is done.
     ///
-    /// Dies in between: the notes that stay report a restore that is complete; completing or taking it back is right all the same.
+    /// Crash in between: the remaining notes report a restore that is complete; completing or undoing it is still
+    /// correct.
     pub fn remove(&self) -> io::Result<()> {
         forget_files(self.places.iter().map(|(folder, _)| folder.join(file_name(&self.note.restore))))
     }
@@ -110,22 +112,23 @@ impl Intent {
             file.lock()?;
             file.write_all(&text)?;
             file.sync_all()?;
-            // Dies before the rename: scratch. After it: the whole note.
+            // Crash before the rename: a scratch file. Crash after it: the complete note.
             fs::rename(&staged, folder.join(file_name(&self.note.restore)))?;
             sync_folder(folder)?;
-            // The lock on an earlier version stays: a reader may have that one open.
+            // The lock on the earlier version is kept: a reader may have that one open.
             self.locks.push(file);
         }
         Ok(())
     }
 }
 
-/// Lists the restores that died and left word in these folders or beside their other targets, oldest first. Those that still run are left out.
+/// Lists the restores that died and left notes in these folders or beside their other targets, oldest first. Running
+/// ones are omitted.
 ///
-/// A folder that is not there holds no note. In a folder that others may write to, only notes of this user, of root and of the
+/// A missing folder contains no note. In a folder that others may write to, only notes of this user, of root and of the
 /// owner of the folder count.
-pub fn beside<'a>(folders: impl IntoIterator<Item = &'a Path>) -> io::Result<Vec<Interrupted>> {
-    let mut found: BTreeMap<String, Option<Interrupted>> = BTreeMap::new();
+pub fn beside<'a>(folders: impl IntoIterator<Item = &'a Path>) -> io::Result<Vec<InterruptedRestore>> {
+    let mut found: BTreeMap<String, Option<InterruptedRestore>> = BTreeMap::new();
     let mut looked_at: Vec<PathBuf> = Vec::new();
     let mut todo: Vec<PathBuf> = folders.into_iter().map(Path::to_owned).collect();
     while let Some(folder) = todo.pop() {
@@ -139,7 +142,8 @@ pub fn beside<'a>(folders: impl IntoIterator<Item = &'a Path>) -> io::Result<Vec
                 Read::Dead(note) => {
                     todo.extend(note.targets.iter().map(|target| parent(Path::new(&target.path)).to_owned()));
                     let entry = found.entry(note.restore.clone());
-                    let known = entry.or_insert_with(|| Some(Interrupted { note: note.clone(), files: Vec::new() }));
+                    let known =
+                        entry.or_insert_with(|| Some(InterruptedRestore { note: note.clone(), files: Vec::new() }));
                     if let Some(known) = known {
                         known.files.push(path);
                         if note.phase > known.note.phase {
@@ -151,24 +155,29 @@ pub fn beside<'a>(folders: impl IntoIterator<Item = &'a Path>) -> io::Result<Vec
         }
         looked_at.push(folder);
     }
-    let mut found: Vec<Interrupted> = found.into_values().flatten().collect();
+    let mut found: Vec<InterruptedRestore> = found.into_values().flatten().collect();
     found.sort_by(|a, b| a.note.began_at.cmp(&b.note.began_at).then_with(|| a.note.restore.cmp(&b.note.restore)));
     Ok(found)
 }
 
-/// Lists the restores that died while they replaced something: those that the workspace knows, and those beside `targets`.
-pub fn interrupted<'a>(workspace: Option<&Workspace>, targets: impl IntoIterator<Item = &'a Path>) -> io::Result<Vec<Interrupted>> {
+/// Lists the restores that died while replacing targets: those known to the workspace, and those beside `targets`.
+pub fn interrupted<'a>(
+    workspace: Option<&Workspace>,
+    targets: impl IntoIterator<Item = &'a Path>,
+) -> io::Result<Vec<InterruptedRestore>> {
     let mut folders: Vec<PathBuf> = targets.into_iter().map(|target| parent(&resolved(target)).to_owned()).collect();
     if let Some(workspace) = workspace {
         let unfinished = workspace.records()?.into_iter().filter(|record| record.state == records::State::Unfinished);
-        folders.extend(unfinished.flat_map(|record| record.targets).map(|target| parent(Path::new(&target.path)).to_owned()));
+        folders.extend(
+            unfinished.flat_map(|record| record.targets).map(|target| parent(Path::new(&target.path)).to_owned()),
+        );
     }
     let found = beside(folders.iter().map(PathBuf::as_path))?;
     Ok(found.into_iter().filter(|interrupted| interrupted.note.phase == Phase::Replacing).collect())
 }
 
-/// Removes the notes of an interrupted restore, after it was completed or taken back.
-pub fn forget(interrupted: &Interrupted) -> io::Result<()> {
+/// Removes the notes of an interrupted restore, after it was completed or undone.
+pub fn forget(interrupted: &InterruptedRestore) -> io::Result<()> {
     forget_files(interrupted.files.iter().cloned())
 }
 
@@ -181,12 +190,12 @@ enum Read {
 fn read(path: &Path, folder: &Path) -> io::Result<Read> {
     let file = match open_at_once(path, Links::Refuse) {
         Ok(file) => file,
-        // Another run finished meanwhile.
+        // Another run has finished it in the meantime.
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(Read::Nothing),
         Err(cause) => return Err(cause),
     };
     let trusted = is_trusted(&file.metadata()?, folder)?;
-    // Written whole or not at all: what cannot be read is no note.
+    // Notes are written atomically: a file that cannot be parsed is not a note.
     let Some(note) = serde_json::from_reader::<_, Note>(io::BufReader::new(&file)).ok().filter(|_| trusted) else {
         return Ok(Read::Nothing);
     };
@@ -200,7 +209,9 @@ fn read(path: &Path, folder: &Path) -> io::Result<Read> {
 fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
-        Err(cause) if matches!(cause.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => return Ok(Vec::new()),
+        Err(cause) if matches!(cause.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            return Ok(Vec::new());
+        }
         Err(cause) => return Err(cause),
     };
     let mut found = Vec::new();
@@ -252,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn a_note_counts_after_its_run_died_and_is_found_beside_every_target() {
+    fn a_note_of_a_dead_run_is_found_beside_every_target() {
         let world = tempfile::tempdir().unwrap();
         let folders = ["one", "two"].map(|name| world.path().join(name));
         let places = folders.clone().map(|folder| (folder.clone(), folder.join("scratch")));
@@ -275,6 +286,6 @@ mod tests {
         assert_eq!(found(&folders[0]), []);
 
         fs::write(folders[0].join(format!("{PREFIX}9.json")), "{\"restore\": 1").unwrap();
-        assert_eq!(found(&folders[0]), [], "what cannot be read is no note");
+        assert_eq!(found(&folders[0]), [], "an unreadable file is not a note");
     }
 }

@@ -1,7 +1,7 @@
-//! Remembers which store lies behind which path, so that an unmounted disk is not taken for a store that was never used.
+//! Remembers the store at each path, so that an unmounted disk is not mistaken for a store that was never used.
 //!
-//! One small file for each path, in `stores/` of the state directory. It may be deleted at any time: then the path counts as
-//! new, as on the first day. It decides nothing else.
+//! There is one small file for each path, in `stores/` of the state directory. It may be deleted at any time: the path
+//! then counts as new. It decides nothing else.
 
 use std::fs;
 use std::io::{self, Write as _};
@@ -22,7 +22,7 @@ pub struct KnownStores {
     state: PathBuf,
 }
 
-/// What is remembered of one path.
+/// The record of one path.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Memory {
     path: String,
@@ -40,18 +40,21 @@ impl KnownStores {
         let file = self.file(path);
         let text = match fs::read(&file) {
             Ok(text) => text,
-            Err(cause) if matches!(cause.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => return Ok(Vec::new()),
+            Err(cause) if matches!(cause.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                return Ok(Vec::new());
+            }
             Err(cause) => return Err(named(&file, &cause)),
         };
         serde_json::from_slice::<Memory>(&text).map(|memory| memory.ids).map_err(|cause| named(&file, &cause.into()))
     }
 
-    /// Remembers one more store at a path.
+    /// Records another store at a path.
     ///
-    /// Dies before the rename: the path is as known as before, and a file that the next call for this path replaces stays. Dies after it:
-    /// the store is known. It is in the store by then: the other way round, a store without its id would count as a lost one.
+    /// Crash before the rename: the path's record is unchanged, and a leftover file stays, which the next call for this
+    /// path replaces. Crash after it: the store is recorded. The id is in the store by then: in the opposite order, a
+    /// store without its id would count as lost.
     pub fn remember(&self, path: &Path, id: &StoreId) -> io::Result<()> {
-        // What cannot be read is replaced: it knows nothing any more.
+        // An unreadable record is replaced: it is of no use any more.
         let mut ids = self.at(path).unwrap_or_default();
         if ids.contains(id) {
             return Ok(());
@@ -86,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_accepted_at_a_path_stays_known_there_and_nowhere_else() {
+    fn a_store_accepted_at_a_path_is_known_only_there() {
         let folder = tempfile::tempdir().unwrap();
         let known = KnownStores::new(folder.path().join("state"));
         let id = |salt| StoreId::new("test", DateTime::UNIX_EPOCH, &[salt]);
@@ -99,7 +102,7 @@ mod tests {
         assert_eq!(known.at(Path::new("/mnt/usb")).unwrap(), []);
 
         fs::write(known.file(path), "{").unwrap();
-        assert!(known.at(path).is_err(), "what cannot be read is not the same as nothing");
+        assert!(known.at(path).is_err(), "an unreadable record is not an empty one");
         known.remember(path, &id(3)).unwrap();
         assert_eq!(known.at(path).unwrap(), [id(3)]);
         assert!(crate::platform::is_private(&fs::metadata(folder.path().join("state")).unwrap()));

@@ -1,7 +1,7 @@
 //! The lock of a repository: one run at a time commits, plans removals or removes.
 //!
-//! It is a `flock` on a file that stays, so it vanishes with the process that holds it and can never be stale.
-//! It is held for moments only; capturing and compressing happen outside of it.
+//! It is a `flock` on a permanent file, so it ends with the process that holds it and is never stale. It is held only
+//! for moments; capturing and compressing happen outside of it.
 
 use std::fmt;
 use std::fs::{File, TryLockError};
@@ -13,10 +13,10 @@ use super::Workspace;
 use crate::platform::{is_named, lock_file};
 use crate::progress::{Interrupted, Progress};
 
-/// How long to sleep between two tries.
+/// How long to sleep between two attempts.
 const PAUSE: Duration = Duration::from_millis(25);
 
-/// The exclusive lock of a workspace; dropping it lets go.
+/// The exclusive lock of a workspace, released when dropped.
 #[derive(Debug)]
 pub struct WorkspaceLock {
     _file: File,
@@ -25,21 +25,21 @@ pub struct WorkspaceLock {
 /// Its file in the workspace.
 pub(super) const FILE: &str = "lock";
 
-/// Why the lock was not had.
+/// Why the lock could not be taken.
 #[derive(Debug)]
 pub enum LockError {
-    /// Another run held it for longer than we wait.
+    /// Another run held it for longer than the timeout.
     Held {
         /// The lock file.
         path: PathBuf,
-        /// How long was waited.
+        /// How long it waited.
         waited: Duration,
     },
-    /// The system refused, or failed.
+    /// A system error.
     Io {
         /// The lock file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         cause: io::Error,
     },
     /// The operation was asked to stop.
@@ -69,7 +69,7 @@ impl std::error::Error for LockError {
 }
 
 impl Workspace {
-    /// Takes the lock, waiting for another run for at most `limit`.
+    /// Takes the lock, waiting up to `limit` for another run.
     pub fn lock(&self, limit: Duration, progress: &dyn Progress) -> Result<WorkspaceLock, LockError> {
         let path = self.folder.join(FILE);
         self.create().map_err(|cause| LockError::Io { path: path.clone(), cause })?;
@@ -79,9 +79,10 @@ impl Workspace {
     }
 }
 
-/// Opens and locks a file, waiting for another run for at most `limit`. `None` if `open` finds no file.
+/// Opens and locks a file, waiting up to `limit` for another run. `None` if `open` finds no file.
 ///
-/// Whoever held the lock may have removed the file: then the lock of that file is nobody's any more, and the path is opened again.
+/// The previous holder may have removed the file: then the lock of that file is meaningless, and the path is opened
+/// again.
 pub(super) fn lock_named(
     path: &Path,
     open: impl Fn() -> io::Result<Option<File>>,
@@ -102,7 +103,9 @@ pub(super) fn lock_named(
                 progress.checkpoint().map_err(LockError::Interrupted)?;
                 std::thread::sleep(PAUSE);
             }
-            Err(TryLockError::WouldBlock) => return Err(LockError::Held { path: path.to_owned(), waited: started.elapsed() }),
+            Err(TryLockError::WouldBlock) => {
+                return Err(LockError::Held { path: path.to_owned(), waited: started.elapsed() });
+            }
             Err(TryLockError::Error(cause)) if cause.kind() == io::ErrorKind::Interrupted => {}
             Err(TryLockError::Error(cause)) => return Err(failed(cause)),
         }
@@ -117,7 +120,7 @@ mod tests {
     use crate::progress::Silent;
 
     #[test]
-    fn the_second_run_is_refused_until_the_first_lets_go() {
+    fn the_second_run_is_refused_until_the_first_releases_the_lock() {
         let folder = tempfile::tempdir().unwrap();
         let workspace = Workspace::at(folder.path());
         let first = workspace.lock(Duration::ZERO, &Silent).unwrap();

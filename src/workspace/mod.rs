@@ -1,8 +1,9 @@
-//! The local folder of a repository: scratch, the lock, holds, pending archives, records of restores and the activity log.
-//!
-//! It is `.heirloom` in a local store, and a folder of the state directory for a store that is not on this machine. Everything in it
-//! but a pending archive may be lost: the archives are the truth. Beside it stand the notes that a restore leaves at its targets
-//! ([`intents`]) and the memory of which stores were used ([`known`]), which belong to no repository.
+//! The local folder of a repository: scratch, the lock, holds, pending archives, records of restores and the activity
+//! log.
+//! It is `.heirloom` in a local store, and a folder of the state directory for a remote store. Everything in it except
+//! pending archives may be lost: the archives are the source of truth. Outside of it are the notes that a restore
+//! leaves at its targets ([`intents`]) and the memory of used stores ([`known`]), which do not belong to a repository.
+//! repository.
 
 pub mod activity;
 pub mod holds;
@@ -33,19 +34,19 @@ pub struct Workspace {
 }
 
 impl Workspace {
-    /// Uses a folder, which need not exist; the folder above it must exist before something is written.
+    /// Uses a folder, which need not exist; its parent must exist before something is written.
     pub fn at(folder: impl Into<PathBuf>) -> Self {
         Self { folder: folder.into() }
     }
 
-    /// Returns the folder, which may be missing. Nothing outside of this module depends on the names in it.
+    /// Returns the folder, which may be missing. Nothing outside this module depends on the names in it.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
     /// Creates the folder (0700) if it is missing, and returns it. Fails if something else has its name.
     ///
-    /// Dies in between: an empty folder stays.
+    /// Crash in between: an empty folder stays.
     pub fn create(&self) -> io::Result<&Path> {
         match platform::create_private_folder(&self.folder) {
             Ok(_) => Ok(&self.folder),

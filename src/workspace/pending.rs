@@ -1,6 +1,7 @@
 //! Archives that are committed in the workspace and wait to be moved to the store: `pending/NAME`.
 //!
-//! From its commit on such an archive is durable and counts, so this folder is the one thing in a workspace that is no cache.
+//! Such an archive is durable and counts from its commit on, so this folder is the only part of a workspace that is not
+//! a cache.
 
 use std::collections::HashSet;
 use std::fs::{self, File};
@@ -18,13 +19,19 @@ use crate::progress::Progress;
 pub(super) const FOLDER: &str = "pending";
 
 impl Workspace {
-    /// Commits a finished and synced archive, under a name that is neither pending nor among `taken`.
+    /// Commits a finished and synced archive, under a name that is neither pending nor in `taken`.
     ///
-    /// Dies before the link: scratch, and no target was touched. Dies after it: a pending archive, which the next run sends.
-    pub fn commit_pending(&self, staged: &Path, wanted: &ArchiveName, taken: &HashSet<String>) -> io::Result<ArchiveName> {
+    /// Crash before the link: a scratch file, and no target was touched. Crash after it: a pending archive, which the
+    /// next run uploads.
+    pub fn commit_pending(
+        &self,
+        staged: &Path,
+        wanted: &ArchiveName,
+        taken: &HashSet<String>,
+    ) -> io::Result<ArchiveName> {
         let (folder, created) = self.create_subfolder(FOLDER)?;
         if created {
-            // Dies before the sync: nothing is in it yet.
+            // Crash before the sync: nothing is in it yet.
             sync_folder(&self.folder)?;
         }
         let mut name = wanted.clone();
@@ -34,7 +41,7 @@ impl Workspace {
                     Ok(named) => {
                         sync_folder(&folder)?;
                         if named == Published::Linked {
-                            // Its second name lies in scratch, which goes anyway.
+                            // Its second name is in scratch, which is removed anyway.
                             let _ = fs::remove_file(staged);
                         }
                         return Ok(name);
@@ -45,12 +52,13 @@ impl Workspace {
             }
             name = wanted.numbered(number);
         }
-        unreachable!("the numbers do not end")
+        unreachable!("the numbers never run out")
     }
 
-    /// Removes a pending archive because nothing that it holds was replaced, or because the store has it.
+    /// Removes a pending archive because none of its databases was replaced, or because the store has it.
     ///
-    /// Dies before: it stays, and holds what its source holds. Dies after: it is gone, and a power cut can bring it back whole.
+    /// Crash before this: it stays, with the same contents as its source. Crash after this: it is gone, but a power cut
+    /// can bring it back complete.
     pub fn discard_pending(&self, name: &ArchiveName) -> io::Result<()> {
         match fs::remove_file(self.pending_path(name)) {
             Err(cause) if cause.kind() != io::ErrorKind::NotFound => Err(cause),
@@ -75,13 +83,20 @@ impl Workspace {
         Ok(names)
     }
 
-    /// Locks a pending archive, so that one run sends it, waiting for another for at most `limit`. `None` if it is not pending any more.
-    pub fn lock_pending(&self, name: &ArchiveName, limit: Duration, progress: &dyn Progress) -> Result<Option<File>, LockError> {
+    /// Locks a pending archive, so that only one run uploads it, waiting up to `limit` for another run. `None` if it is
+    /// not pending any more.
+    pub fn lock_pending(
+        &self,
+        name: &ArchiveName,
+        limit: Duration,
+        progress: &dyn Progress,
+    ) -> Result<Option<File>, LockError> {
         let path = self.pending_path(name);
         let open = || match File::options().read(true).write(true).open(&path) {
             Ok(file) => Ok(Some(file)),
             Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(None),
-            // An interrupted run may have given it the rights of the store. Only NFS refuses to lock a file that is open for reading.
+            // An interrupted run may have given it the rights of the store. Only NFS refuses to lock a file that is
+            // open for reading.
             Err(cause) if cause.kind() == io::ErrorKind::PermissionDenied => File::open(&path).map(Some),
             Err(cause) => Err(cause),
         };

@@ -1,7 +1,7 @@
-//! What the workspace remembers of restores: `restores/ID.json`.
+//! Records of restores: `restores/ID.json` in the workspace.
 //!
-//! A cache. What an undo needs is in the metadata of the safety archives; this also knows restores that had none, and
-//! guarded commands that were not rolled back. A record that is lost or cannot be read takes no archive with it.
+//! A cache. An undo needs only the metadata of the safety archives; the records also list restores that had none, and
+//! guarded commands that were not rolled back. A lost or unreadable record does not affect any archive.
 
 use std::collections::hash_map::RandomState;
 use std::fs;
@@ -22,7 +22,7 @@ const FOLDER: &str = "restores";
 /// How many records are kept.
 const KEPT: usize = 200;
 
-/// What is remembered of one restore.
+/// The record of one restore.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
     /// Its id, which its safety archives carry too.
@@ -31,14 +31,14 @@ pub struct Record {
     pub set: Name,
     /// The host label.
     pub host: HostLabel,
-    /// The archive that was restored; of a guarded command the one that was made before it.
+    /// The archive that was restored; for a guarded command, the one that was created before it.
     pub archive: String,
     /// When it happened.
     pub at: DateTime<Utc>,
-    /// Its place among the records, for two of one moment; set when it is written first.
+    /// Its sequence number among the records, for two at the same time; set when it is first written.
     #[serde(default)]
     pub sequence: u64,
-    /// How far it came.
+    /// How far it got.
     pub state: State,
     /// The safety archive, if one was made.
     pub safety: Option<ArchiveName>,
@@ -46,35 +46,41 @@ pub struct Record {
     pub targets: Vec<ReplacedTarget>,
 }
 
-/// How far a restore came.
+/// How far a restore got.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
-    /// It began. Whether it died is known beside its targets.
+    /// It started. Its targets' notes show whether it died.
     Unfinished,
     /// Everything was restored.
     Finished,
-    /// It changed nothing, or what it changed was taken back: it does not count any more.
+    /// It changed nothing, or its changes were undone: it no longer counts.
     Void,
-    /// Not a restore: a guarded command failed, and what it changed stays.
+    /// Not a restore: a guarded command failed, and its changes stay.
     NotRolledBack,
 }
 
-/// Returns an id for a restore.
+/// Creates an id for a restore.
 pub fn new_id() -> String {
     format!("{:016x}", RandomState::new().build_hasher().finish())
 }
 
 impl Workspace {
-    /// Writes a record, over an older one of the same restore, and forgets the oldest ones beyond a number.
+    /// Writes a record, replacing an older one of the same restore, and removes the oldest ones beyond the limit.
     ///
-    /// Dies before the rename: a `put-` file, which the next cleanup of leftovers removes.
+    /// Crash before the rename: a `put-` file, which the next cleanup of leftovers removes.
     pub fn write_record(&self, record: &Record) -> io::Result<()> {
         let (folder, _) = self.create_subfolder(FOLDER)?;
         let name = format!("{}.json", record.restore);
         let sequence = match read(&folder.join(&name)) {
             Some(earlier) => earlier.sequence,
-            None => files(&folder)?.iter().filter_map(|path| read(path)).map(|other| other.sequence).max().unwrap_or(0).saturating_add(1),
+            None => files(&folder)?
+                .iter()
+                .filter_map(|path| read(path))
+                .map(|other| other.sequence)
+                .max()
+                .unwrap_or(0)
+                .saturating_add(1),
         };
         let record = &Record { sequence, ..record.clone() };
         let staged = self.folder.join(format!("put-record-{name}"));
@@ -126,7 +132,7 @@ fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(paths.into_iter().filter(|path| path.extension().is_some_and(|ending| ending == "json")).collect())
 }
 
-/// That an old record stays fails nothing.
+/// A record that cannot be removed is not an error.
 fn prune(folder: &Path) {
     let Ok(paths) = files(folder) else { return };
     if paths.len() <= KEPT {

@@ -1,7 +1,7 @@
-//! Private folders for what is not finished, and their removal after runs that died.
+//! Private folders for unfinished files, and their removal after runs that died.
 //!
-//! A run holds a `flock` on the `lock` file of its own scratch folder. Whoever gets that lock owns the folder:
-//! a sweeper that gets it knows that the run is dead. Nothing in a scratch folder is worth anything.
+//! A run holds a `flock` on the `lock` file of its own scratch folder. A process that gets that lock owns the folder,
+//! so a cleanup that gets it knows that the run is dead. Nothing in a scratch folder is worth keeping.
 
 use std::fs::{self, File, FileType};
 use std::io;
@@ -13,25 +13,26 @@ use super::{Workspace, WorkspaceLock};
 use crate::platform::{self, is_named, is_own, lock_file, make_private_folder};
 use crate::progress::Progress;
 
-/// The beginning of the names of scratch folders inside the workspace.
+/// The prefix of the names of scratch folders inside the workspace.
 const IN_WORKSPACE: &str = "run-";
-/// The beginning of the names of scratch folders beside a target.
+/// The prefix of the names of scratch folders beside a target.
 const BESIDE: &str = ".heirloom-run-";
-/// The beginning of the names of files that a store was writing.
+/// The prefix of the names of files that a store was writing.
 const STAGED: &str = "put-";
 /// The lock file in a scratch folder.
 const LOCK: &str = "lock";
 
-/// A private folder (0700) that is removed with everything in it when it is dropped.
+/// A private folder (0700) that is removed with its contents when it is dropped.
 #[derive(Debug)]
 pub struct Scratch {
     path: PathBuf,
-    /// `None` only while it is dropped.
+    /// `None` only while it is being dropped.
     lock: Option<File>,
 }
 
 impl Scratch {
-    /// Makes a scratch folder inside the folder of a target, on the same file system, so that a finished file can be renamed.
+    /// Creates a scratch folder inside the folder of a target, on the same file system, so that a finished file can be
+    /// renamed.
     pub fn beside(folder: &Path) -> io::Result<Self> {
         Self::make(folder, BESIDE)
     }
@@ -43,7 +44,7 @@ impl Scratch {
 
     fn make(folder: &Path, prefix: &str) -> io::Result<Self> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
-        // A sweeper can take a folder between its making and its locking; then the next name is tried.
+        // A cleanup can take a folder between its creation and its locking; then the next name is tried.
         for _ in 0..100 {
             let path = folder.join(format!("{prefix}{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed)));
             match make_private_folder(&path) {
@@ -55,7 +56,7 @@ impl Scratch {
                 Ok(Some(lock)) => return Ok(Self { path, lock: Some(lock) }),
                 Ok(None) => {}
                 Err(error) => {
-                    // Made just now and worthless; what cannot be removed here is swept by a later run.
+                    // Just created and empty; if it cannot be removed here, a later run does so.
                     let _ = fs::remove_dir_all(&path);
                     return Err(error);
                 }
@@ -66,23 +67,23 @@ impl Scratch {
 }
 
 impl Workspace {
-    /// Makes a scratch folder in the workspace.
+    /// Creates a scratch folder in the workspace.
     pub fn scratch(&self) -> io::Result<Scratch> {
         Scratch::make(self.create()?, IN_WORKSPACE)
     }
 
-    /// Removes the scratch and the unfinished files of dead runs; returns how many. The caller holds the lock.
+    /// Removes the scratch folders and unfinished files of dead runs; returns how many. The caller holds the lock.
     pub fn sweep_scratch(&self, _lock: &WorkspaceLock) -> io::Result<usize> {
-        let mut swept = sweep(candidates(&self.folder, IN_WORKSPACE, FileType::is_dir)?)?;
-        // Files are put under the lock, which the caller holds: the run that wrote this one is dead.
+        let mut removed = sweep(candidates(&self.folder, IN_WORKSPACE, FileType::is_dir)?)?;
+        // Such files are written under the lock, which the caller holds: the run that wrote this one is dead.
         for path in candidates(&self.folder, STAGED, FileType::is_file)? {
             fs::remove_file(&path)?;
-            swept += 1;
+            removed += 1;
         }
-        Ok(swept)
+        Ok(removed)
     }
 
-    /// Lists the scratch folders of dead runs, and removes none.
+    /// Lists the scratch folders of dead runs without removing them.
     pub fn leftovers(&self) -> io::Result<Vec<PathBuf>> {
         let mut dead = Vec::new();
         for path in candidates(&self.folder, IN_WORKSPACE, FileType::is_dir)? {
@@ -93,9 +94,9 @@ impl Workspace {
         Ok(dead)
     }
 
-    /// Removes what dead runs left, if nobody holds the lock.
+    /// Removes the leftovers of dead runs, if no other run holds the lock.
     ///
-    /// That something stays is no reason to fail a run: the next one sweeps again.
+    /// Leftovers that cannot be removed do not fail a run: the next one tries again.
     pub fn sweep(&self, progress: &dyn Progress) {
         if let Ok(lock) = self.lock(Duration::ZERO, progress) {
             let _ = self.sweep_scratch(&lock);
@@ -106,18 +107,18 @@ impl Workspace {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        // What stays is removed by the next run: its lock is free once this process is gone.
+        // The next run removes what stays: its lock is free once this process has ended.
         if let Some(lock) = self.lock.take() {
             let _ = remove_owned(&self.path, lock);
         }
     }
 }
 
-/// Removes a scratch folder with everything in it.
+/// Removes a scratch folder with its contents.
 ///
-/// First all but the lock file, under the lock, then the lock file after it was closed: FUSE and NFS keep a removed file that is
-/// still open under another name in the folder, which then cannot be removed. Nobody takes a folder over in between that
-/// anybody would miss: another run that gets the lock only removes it, too. Dies in between: a part of worthless data stays.
+/// First everything except the lock file, under the lock, then the lock file after it was closed: FUSE and NFS keep a
+/// removed file that is still open under another name in the folder, which then cannot be removed. A run that takes the
+/// lock in between does no harm, since it only removes the folder, too. Crash in between: some worthless data stays.
 fn remove_owned(path: &Path, lock: File) -> io::Result<()> {
     for entry in fs::read_dir(path)? {
         let entry = entry?;
@@ -134,7 +135,7 @@ fn remove_owned(path: &Path, lock: File) -> io::Result<()> {
     }
 }
 
-/// Takes a scratch folder's lock; `None` where somebody else has it or the folder is gone.
+/// Takes a scratch folder's lock; `None` if another process has it or the folder is gone.
 fn own(path: &Path) -> io::Result<Option<File>> {
     let lock_path = path.join(LOCK);
     let lock = match lock_file(&lock_path) {
@@ -147,42 +148,48 @@ fn own(path: &Path) -> io::Result<Option<File>> {
         Err(fs::TryLockError::WouldBlock) => return Ok(None),
         Err(fs::TryLockError::Error(error)) => return Err(error),
     }
-    // The lock counts only while its file still has its name: a sweeper may have removed it in between.
+    // The lock counts only while its file still has its name: another cleanup may have removed it in between.
     Ok(is_named(&lock, &lock_path)?.then_some(lock))
 }
 
 /// Removes the scratch folders that dead runs of this user left beside a target; returns how many.
 ///
-/// In a folder like `/tmp` others may have made folders of such a name, to have them removed, or something that they lead to.
+/// In a folder like `/tmp`, others may have created folders with such a name, to have them or the targets of links
+/// removed.
 pub fn sweep_beside(folder: &Path) -> io::Result<usize> {
     let mut folders = candidates(folder, BESIDE, FileType::is_dir)?;
     folders.retain(|path| fs::symlink_metadata(path).is_ok_and(|found| is_own(&found)));
     sweep(folders)
 }
 
-/// Removes the scratch that a restore left beside a database when it was killed: private copies, which may be large.
+/// Removes the scratch folder that a killed restore left beside a database: private copies, which may be large.
 ///
-/// Like every sweep it takes only what belongs to this user and is held by nobody, and what stays fails nothing.
+/// Like every cleanup, it only removes folders of this user that no process holds, and failures are ignored.
 pub fn sweep_beside_databases<'a>(databases: impl Iterator<Item = &'a Path>) {
     for database in databases {
-        // A restore writes through a link, and has its scratch where the file lies.
+        // A restore writes through a link, and has its scratch folder beside the actual file.
         if let Ok(file) = fs::canonicalize(database) {
             let _ = sweep_beside(platform::parent(&file));
         }
     }
 }
 
-/// Goes on after a folder that cannot be removed, and returns the first error at the end.
+/// Continues after a folder that cannot be removed, and returns the first error at the end.
 fn sweep(folders: Vec<PathBuf>) -> io::Result<usize> {
     let mut swept = Ok(0);
     for path in folders {
-        // The lock is held until everything is gone, so nobody can take the folder over in between.
-        // Dies in between: a part of worthless data stays, and the next sweep goes on.
+        // The lock is held until everything is gone, so no other process can take the folder over in between. Crash in
+        // between: some worthless data stays, and the next cleanup continues.
         let removed = own(&path).and_then(|lock| match lock {
             Some(lock) => match remove_owned(&path, lock) {
                 Ok(()) => Ok(1),
-                // A process has a removed file in it open (FUSE, NFS): it goes with that process, and the folder in a later run.
-                Err(error) if matches!(error.kind(), io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::ResourceBusy) => Ok(0),
+                // A process has a removed file in it open (FUSE, NFS): the file is removed with that process, and the
+                // folder in a later run.
+                Err(error)
+                    if matches!(error.kind(), io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::ResourceBusy) =>
+                {
+                    Ok(0)
+                }
                 Err(error) => Err(error),
             },
             None => Ok(0),
@@ -214,7 +221,7 @@ mod tests {
     use crate::progress::Silent;
 
     #[test]
-    fn a_sweep_spares_the_living_and_removes_the_dead() {
+    fn a_cleanup_removes_the_scratch_of_dead_runs_only() {
         let folder = tempfile::tempdir().unwrap();
         let workspace = Workspace::at(folder.path());
         let living = workspace.scratch().unwrap();

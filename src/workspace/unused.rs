@@ -1,4 +1,4 @@
-//! Removes a workspace in which nothing is left.
+//! Removes an unused workspace.
 
 use std::fs;
 use std::io;
@@ -8,10 +8,11 @@ use super::{Workspace, holds, lock, pending};
 use crate::progress::Silent;
 
 impl Workspace {
-    /// Removes the folder if nothing is in it but empty folders and the lock; returns whether it is gone. A missing one is gone.
+    /// Removes the folder if it contains only empty folders and the lock; returns whether it is gone. A missing folder
+    /// counts as gone.
     ///
-    /// Dies in between: a workspace that is empty or holds an empty lock file. Whoever came meanwhile and has scratch in it keeps it:
-    /// only empty folders are removed, and the file of the lock under the lock.
+    /// Crash in between: a workspace that is empty or contains an empty lock file. A run that started in the meantime
+    /// keeps its scratch: only empty folders are removed, and the lock file only under the lock.
     pub fn remove_if_unused(&self) -> io::Result<bool> {
         match fs::symlink_metadata(&self.folder) {
             Ok(_) => {}
@@ -21,7 +22,9 @@ impl Workspace {
         let Ok(_lock) = self.lock(Duration::ZERO, &Silent) else { return Ok(false) };
         for folder in [holds::FOLDER, pending::FOLDER] {
             match fs::remove_dir(self.folder.join(folder)) {
-                Err(cause) if !matches!(cause.kind(), io::ErrorKind::NotFound | io::ErrorKind::DirectoryNotEmpty) => return Err(cause),
+                Err(cause) if !matches!(cause.kind(), io::ErrorKind::NotFound | io::ErrorKind::DirectoryNotEmpty) => {
+                    return Err(cause);
+                }
                 _ => {}
             }
         }

@@ -112,7 +112,7 @@ fn a_full_text_index_that_knows_a_lost_row_is_damage() {
         let world = World::new();
         world.sql("app.db", &format!("CREATE VIRTUAL TABLE f USING {module}(t); INSERT INTO f VALUES('x'),('y'),('z');"));
         world.sql("app.db", if module == "fts4" { "DELETE FROM f_content WHERE docid=2" } else { "DELETE FROM f_content WHERE id=2" });
-        world.heirloom(["backup", "app.db"]).exits(13).says("1 documents whose rows are gone").says("heirloom list");
+        world.heirloom(["backup", "app.db"]).exits(13).says("1 document without a row").says("heirloom list");
     }
     // Nothing is left to rebuild it from.
     let world = World::new();

@@ -76,7 +76,7 @@ fn a_damaged_archive_that_was_named_in_part_is_called_damaged() {
     let archive = world.path("backups/f4_20260301T030000Z.tar.gz");
     let bytes = fs::read(&archive).unwrap();
     fs::write(&archive, &bytes[..300]).unwrap();
-    world.heirloom(["restore", "f4", "--to", "x.db"]).exits(12).says("f4_20260301T030000Z.tar.gz is damaged: it is cut short");
+    world.heirloom(["restore", "f4", "--to", "x.db"]).exits(12).says("f4_20260301T030000Z.tar.gz is damaged: it is truncated");
     fs::write(&archive, "no archive").unwrap();
     let ran = world.heirloom(["restore", "f4", "--to", "x.db"]).exits(12).says("f4_20260301T030000Z.tar.gz cannot be used: ");
     assert!(!ran.stderr.contains("empty"), "{}", ran.stderr);
@@ -87,14 +87,14 @@ fn a_tilde_that_nobody_replaced_is_no_volume_to_mount() {
     let world = World::new();
     world.database("app.db");
     for args in [&["backup", "app.db", "--dir", "~/backups"][..], &["list", "--dir", "~/backups"], &["restore", "--dir", "~/backups"]] {
-        let ran = world.heirloom(args).exits(16).says("the `~` was not replaced").says("$HOME/backups");
+        let ran = world.heirloom(args).exits(16).says("the `~` was not expanded").says("$HOME/backups");
         assert!(!ran.stderr.contains("mount it"), "{}", ran.stderr);
     }
-    world.heirloom(["backup", "~/app.db"]).exits(10).says("the `~` was not replaced").says("$HOME/app.db");
+    world.heirloom(["backup", "~/app.db"]).exits(10).says("the `~` was not expanded").says("$HOME/app.db");
     assert!(!world.path("~").exists());
     world.heirloom(["backup", "app.db"]).success();
-    world.heirloom(["restore", "latest", "--to", "~/x.db"]).exits(2).says("the `~` was not replaced");
-    world.heirloom(["restore", "$HOME/app.tar.gz", "--to", "x.db"]).exits(12).says("the `$HOME` was not replaced");
+    world.heirloom(["restore", "latest", "--to", "~/x.db"]).exits(2).says("the `~` was not expanded");
+    world.heirloom(["restore", "$HOME/app.tar.gz", "--to", "x.db"]).exits(12).says("the `$HOME` was not expanded");
     // Whoever has a folder of this name means it.
     fs::create_dir(world.path("~")).unwrap();
     world.heirloom(["backup", "app.db", "--dir", "~/backups"]).success();
@@ -125,7 +125,7 @@ fn what_is_cut_off_or_locked_is_not_called_encrypted_or_busy() {
     world.database("app.db");
     let bytes = fs::read(world.path("app.db")).unwrap();
     fs::write(world.path("cut.db"), &bytes[..60]).unwrap();
-    let ran = world.heirloom(["backup", "cut.db"]).exits(13).says("cut off");
+    let ran = world.heirloom(["backup", "cut.db"]).exits(13).says("truncated");
     assert!(!ran.stderr.contains("encrypted"), "{}", ran.stderr);
     fs::File::create(world.path("secret.db")).unwrap().write_all(&[0x5a; 8192]).unwrap();
     world.heirloom(["backup", "secret.db"]).exits(13).says("encrypted");

@@ -170,11 +170,11 @@ fn a_sidecar_that_does_not_fit_is_named_and_not_applied() {
     let mut flipped = good.clone();
     flipped[60] ^= 1;
     for (wal, says) in [
-        (pages, "has pages of 1024 bytes, and the database pages of 4096"),
+        (pages, "has pages of 1024 bytes, but the database has pages of 4096"),
         (utf16, "belongs to another database"),
         (later, "is newer than the file"),
-        (flipped, "holds no whole commit"),
-        (good[..16].to_vec(), "is cut off within its header"),
+        (flipped, "contains no complete commit"),
+        (good[..16].to_vec(), "is truncated within its header"),
         (vec![7; 5000], "has no valid header"),
     ] {
         fs::write(world.path("copy/db.sqlite3-wal"), &wal).unwrap();

@@ -124,7 +124,7 @@ fn a_new_store_is_accepted_once_and_two_disks_take_turns() {
 
     let strange = fs::read_to_string(world.path("backups/heirloom-store.json")).unwrap().replace(&first, &"0".repeat(32));
     fs::write(world.path("backups/heirloom-store.json"), strange).unwrap();
-    world.heirloom(["rotate"]).exits(16).says("another store").says(&"0".repeat(32));
+    world.heirloom(["rotate"]).exits(16).says("is not the store that this host has used").says(&"0".repeat(32));
     world.heirloom(["guard", "app.db", "--new-store", "--", "true"]).success();
     world.heirloom(["rotate"]).success();
 }
@@ -177,7 +177,7 @@ fn a_memory_that_could_not_be_read_made_another_store_on_the_system_disk() {
     fs::remove_file(&memory).unwrap();
     fs::create_dir(&memory).unwrap();
     fs::rename(world.path("backups"), world.path("away")).unwrap();
-    let refused = |args: &[&str]| world.heirloom(args).exits(16).says("cannot tell whether").says("--new-store");
+    let refused = |args: &[&str]| world.heirloom(args).exits(16).says("cannot determine whether").says("--new-store");
     refused(&["backup", "app.db"]);
     refused(&["restore", "--if-missing", "--if-backup-exists", "--to", "new.db"]);
     assert!(!world.path("backups").exists());

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Gives hostile and damaged archives to verify, show, list and restore.
+"""Runs verify, show, list and restore on hostile and damaged archives.
 
   hostile.py --bin BIN [--flips 1000] [--seed 1]
 
-Each of hostile_tars.py, with and without metadata, is refused, or restored to exactly the good rows; nothing outside
-the target changes, no scratch stays, it takes less than 64 MiB and 5 s, and no control character reaches the terminal.
-Then one byte after the other of a good archive, at --flips random places, is changed: verify finds each.
+Each archive of hostile_tars.py, with and without metadata, is refused, or restored to exactly the good rows. Nothing
+outside the target changes, no scratch stays, it takes less than 64 MiB and 5 s, and no control character reaches the terminal.
+Then single bytes of a good archive are changed, at --flips random offsets: verify detects each change.
 """
 import argparse, os, random, shutil, subprocess, sys, tempfile, threading, time
 
@@ -16,7 +16,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 
 
 def measured(args, cwd, env):
-    """Runs a command; returns exit code, both outputs, KiB of memory at most, seconds."""
+    """Runs a command; returns exit code, both outputs, peak memory in KiB, seconds."""
     began = time.time()
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         p = subprocess.Popen(args, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=out, stderr=err)
@@ -68,7 +68,7 @@ def go(a, work):
                 if took > 5: problems.append(f'{took:.1f} s')
                 if os.path.exists(f'{world}/new.db'):
                     try:
-                        # Without metadata nothing says what the rows were.
+                        # Without metadata, the rows are unknown.
                         if contents(f'{world}/new.db') != good_rows and not (form and name.startswith('other-rows')): problems.append('restored something else')
                     except ValueError as error: problems.append(f'restored damage: {error}')
                     if code: problems.append(f'exit {code}, and the target is there')
@@ -83,7 +83,7 @@ def go(a, work):
                 if problems:
                     bad += 1
                     print(f'FAIL {name} {form} {command[0]} exit {code}: {"; ".join(problems)}', flush=True)
-        # In the store, too: listing must not be led astray.
+        # In the store, too: listing must not be misled.
         for name in os.listdir(out): os.rename(f'{out}/{name}', f'{world}/backups/{name}')
         for command in (['list'], ['list', '--json'], ['verify', 'latest'], ['rotate', '--dry-run']):
             code, text, err, memory, took = measured([a.bin, *command], world, env)
@@ -94,7 +94,7 @@ def go(a, work):
             if memory > 65536 or took > 20: problems.append(f'{memory >> 10} MiB, {took:.1f} s')
             if problems:
                 bad += 1
-                print(f'FAIL {command} of a store full of them, exit {code}: {"; ".join(problems)}', flush=True)
+                print(f'FAIL {command} of a store full of hostile archives, exit {code}: {"; ".join(problems)}', flush=True)
         for name in os.listdir(f'{world}/backups'):
             if name not in (os.path.basename(good), '.heirloom', 'heirloom-store.json'): os.unlink(f'{world}/backups/{name}')
     print(f'# hostile archives: {cases} cases, {refused} refused, at most {peak / 1024:.0f} MiB and {slowest:.1f} s, findings {bad}', flush=True)

@@ -6,8 +6,8 @@
 Every archive is built from the good one's metadata and main member; with --bare without the metadata. The test is: the command
 exits non-zero (or restores exactly the good bytes), writes nothing outside its
 target and temp folders, leaves no temp file, stays under its memory and time
-limits, and says what is wrong. 'ok-*' archives are odd but legal: accept or
-refuse, but never half-do.
+limits, and reports the problem. 'ok-*' archives are odd but legal: accept or
+refuse them, but never in part.
 """
 import argparse, gzip, io, os, sqlite3, struct, tarfile, tempfile, zlib
 p = argparse.ArgumentParser(); p.add_argument('out'); p.add_argument('--good', required=True); p.add_argument('--member', required=True)
@@ -25,7 +25,7 @@ def tar(*members, end=True, fmt=tarfile.GNU_FORMAT, meta=None):
     for t, d in members:
         b.write(t.tobuf(fmt)); d = d or b''; b.write(d + b'\0' * (-len(d) % 512))
     return b.getvalue() + (b'\0' * 1024 if end else b'')
-# The offset of the header of the first member after the metadata.
+# The offset of the header of the first entry after the metadata.
 AT = 0 if a.bare else 512 + -(-len(META) // 512) * 512
 def sum_up(b): b[AT + 148:AT + 156] = b'        '; b[AT + 148:AT + 156] = b'%06o\0 ' % sum(b[AT:AT + 512]); return bytes(b)
 main = (ti(a.member), DATA); save('ok-control', tar(main)); save('duplicate-metadata', tar((ti('backup_metadata.json', size=len(META)), META), main)); save('metadata-huge', tar((ti('backup_metadata.json', size=1 << 30), b''), main, meta=False)); save('metadata-nested', tar((ti('backup_metadata.json', size=200000), b'[' * 200000), main, meta=False)); S = a.sentinel; up = '../' * 12 + S.lstrip('/')

@@ -1,8 +1,8 @@
-"""What must hold after any fault, judged from outside of the tool: tar, gzip, SHA-256 and another build of SQLite.
+"""Invariants that hold after any fault, checked from outside the tool: tar, gzip, SHA-256 and another build of SQLite.
 
-0 loss means: every archive that is listed verifies, none is missing beyond the policy, the source (or the target
-of a restore) is wholly old or wholly new and sound, exit 0 was given only for a durable, verified result, a failure
-has a message, the next run works, and no scratch stays after it.
+No loss means: every listed archive verifies, none is missing except by the policy, the source (or the target of a
+restore) is sound and entirely old or entirely new, exit code 0 means a durable, verified result, a failure has a
+message, the next run works, and no scratch is left after it.
 """
 import hashlib, io, json, os, re, shutil, sqlite3, subprocess, tarfile, tempfile, threading
 
@@ -14,7 +14,7 @@ _judged, _lock = {}, threading.Lock()
 
 def environment(now=NOW, **more):
     """A cleared environment with a fixed clock, and a host label: the machine may be a container."""
-    # Commands run in the folder of their world: each world has its own memory of stores.
+    # Commands run in the folder of their world, so each world has its own record of stores.
     env = {'PATH': os.environ['PATH'], 'HOME': '/nonexistent', 'HEIRLOOM_STATE_DIR': 'state', 'TZ': 'UTC', 'LC_ALL': 'C.UTF-8', 'USER': 'tester', 'HEIRLOOM_NOW': now,
            'HEIRLOOM_HOST': 'here'}
     env.update(more)
@@ -22,7 +22,7 @@ def environment(now=NOW, **more):
 
 
 def run(args, cwd, env=None, timeout=120, **more):
-    """Runs a command in a session of its own, so that one that hangs can be ended with its children and nothing else."""
+    """Runs a command in a new session, so that a hanging one can be killed with its children and nothing else."""
     p = subprocess.Popen(args, cwd=cwd, env=env or environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                          stderr=subprocess.PIPE, start_new_session=True, **more)
     try:
@@ -56,7 +56,7 @@ def contents(path, size=None):
 
 
 def contents_of_live(path):
-    """Digest of a database with its sidecars, taken from a copy, so that looking changes nothing."""
+    """Digest of a database with its sidecars, taken from a copy, so that reading changes nothing."""
     d = tempfile.mkdtemp(prefix='look-')
     try:
         for suffix in ('', '-wal', '-journal'):
@@ -68,7 +68,7 @@ def contents_of_live(path):
 
 
 def archive_contents(path):
-    """Reads an archive with gzip and tar alone, holds it against its metadata, and returns {database name: digest of its rows}."""
+    """Reads an archive with only gzip and tar, compares it with its metadata, and returns {database name: digest of its rows}."""
     key = sha256(path)
     with _lock:
         if key in _judged: return _judged[key]
@@ -80,7 +80,7 @@ def archive_contents(path):
         files = {m.name: t.extractfile(m).read() for m in members if m.isfile()}
     metadata = json.loads(files['backup_metadata.json'])
     if 'format' not in metadata:
-        # The tool that this one replaces: no digests, any order, one file for each database.
+        # The tool that heirloom replaces: no digests, any order, one file for each database.
         described = [{'name': n.removesuffix('.db'), 'file': n, 'bytes': len(b), 'sha256': hashlib.sha256(b).hexdigest()} for n, b in files.items() if n.endswith('.db')]
         metadata['databases'] = described
     elif members[0].name != 'backup_metadata.json': raise ValueError('the metadata is not first')
@@ -106,12 +106,12 @@ def archives(store):
 
 
 def pending(store):
-    """The archives that are committed in the workspace and not in the store yet: {name: sha256 of the file}."""
+    """The archives that are committed in the workspace but not in the store yet: {name: sha256 of the file}."""
     return archives(f'{store}/.heirloom/pending')
 
 
 def scratch(world):
-    """What runs left: scratch and notes beside targets, scratch, holds and pending archives in the store, staged files, temporary files."""
+    """The leftovers of runs: scratch and notes beside targets, scratch, holds and pending archives in the store, staged files, temporary files."""
     left = []
     for d in (world, f'{world}/tmp'):
         if os.path.isdir(d): left += [os.path.join(d, n) for n in os.listdir(d) if n.startswith('.heirloom-') or d.endswith('/tmp')]
@@ -128,7 +128,7 @@ def said(stderr):
 
 
 def judge_exit(code, stderr, log=''):
-    """Panics, silent failures, and exit 0 after a failed sync. `log` is what strace wrote."""
+    """Panics, silent failures, and exit 0 after a failed sync. `log` is the output of strace."""
     bad = []
     if code in (101, 134, 139, -6, -11) or code != 137 and b'panicked' in stderr: bad.append(f'panic: {said(stderr)}')
     if code == 124: bad.append('hangs')
@@ -136,11 +136,11 @@ def judge_exit(code, stderr, log=''):
     if code not in (0, 137) and not stderr.strip() and not mute: bad.append(f'exit {code} without a message')
     for m in re.finditer(r'(?:fsync|fdatasync)\(\d+<([^>]*)>(\(deleted\))?.*INJECTED.*$', log, re.M):
         path = m.group(1)
-        # EINTR is tried again; what SQLite makes for itself in scratch is worthless, and so are what is deleted and the log of activities
-        # (synced only where a killed run left its journal); a folder may be synced again (SQLite lets the error of its own sync of a
-        # folder go), a file may not: the kernel reports lost pages once.
+        # EINTR is retried. Files that SQLite creates in scratch are worthless, and so are deleted files and the
+        # activity log (synced only if a killed run left its journal). A folder may be synced again, because SQLite
+        # ignores errors of its own folder sync; a file may not, because the kernel reports lost pages only once.
         if 'EINTR' in m.group(0) or m.group(2) or re.search(r'/run-[^/]*(/[^/]*\.db[^/]*)?$|/\.heirloom-run-|/put-record-|/activity\.db(-journal)?$', path): continue
-        # The record of known stores is not part of the backup: if writing it failed, that is reported.
+        # The record of known stores is not part of the backup: a failure to write it is only reported.
         if re.search(r'/state/stores(/|$)', path) and b'cannot remember this store' in stderr: continue
         again = re.search(r'sync\(\d+<' + re.escape(path) + r'>\)\s*= 0', log[m.end():])
         if code == 0 and not (again and re.search(r'/(w|backups|\.heirloom)$', path)): bad.append(f'exit 0 although a sync failed: {m.group(0)}')
@@ -152,7 +152,7 @@ def judge_exit(code, stderr, log=''):
 
 
 def judge_store(store, before, may_go, allowed, broken=()):
-    """Every archive that was there is as it was (or gone as the policy says); every new one is whole. Returns (problems, new names).
+    """Every earlier archive is unchanged (or removed by the policy); every new one is complete. Returns (problems, new names).
 
     `allowed` maps the names of databases to the digests that a new archive may hold; `broken` names archives that were damaged on purpose.
     """
@@ -182,7 +182,7 @@ def judge_store(store, before, may_go, allowed, broken=()):
 
 
 def judge_modes(world, umask_free=True):
-    """What the tool makes is for its user alone."""
+    """Files that the tool creates are private to its user."""
     bad = []
     store = f'{world}/backups'
     for folder, folders, files in os.walk(store):
@@ -194,6 +194,6 @@ def judge_modes(world, umask_free=True):
 
 
 def verifies(binary, world, now=LATER, broken=()):
-    """The tool's own opinion of all archives."""
+    """The tool's own verification of all archives."""
     code, out, err = run([binary, 'verify', '--all'], world, environment(now, TMPDIR=f'{world}/tmp'))
     return [] if code == (13 if broken else 0) else [f'verify --all says {code}: {said(err)}']

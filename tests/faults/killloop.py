@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""SIGKILL at random moments, again and again, in one long-lived world that is never cleaned up.
+"""Sends SIGKILL at random moments, repeatedly, in one long-lived world that is never cleaned up.
 
   killloop.py --bin BIN [--scenario backup,rotate] [--kills 200] [--seed 1]
 
-Measures how long the command takes, then ends run after run after a random part of that. Between the kills, and
-after each, the world is judged as it is; every few kills a run is left alone, and then there must be no scratch.
-The database goes on changing between the runs: an archive may hold any state that there was, and no other.
+Measures how long the command takes, then kills runs after a random part of that time. After each kill the
+world is checked as it is; every few kills a run is left to finish, and then there must be no scratch.
+The database keeps changing between the runs: an archive may contain any of its states, and nothing else.
 """
 import argparse, os, random, shutil, subprocess, sys, tempfile, time
 
@@ -52,7 +52,7 @@ def loop(a, name, work, rnd, kills):
     states = scenario.states()
     hit = bad = ran = 0
     while hit < kills:
-        # So many kills in a row without anybody cleaning up, then one run that is left alone.
+        # Several kills in a row without cleanup, then one run that is left to finish.
         for _ in range(rnd.randrange(1, 11)):
             ran += 1
             before = archives(f'{world}/backups')
@@ -83,7 +83,7 @@ def loop(a, name, work, rnd, kills):
 
 
 def clock(minute):
-    """A time of its own for each run."""
+    """A different time for each run."""
     return f'2026-{3 + minute // 40320:02}-{1 + minute // 1440 % 28:02}T{minute // 60 % 24:02}:{minute % 60:02}:00Z'
 
 

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""What a machine runs out of, what it forbids, and what people press: each command under each, judged like any fault.
+"""Exhausted resources, denied permissions, and signals: runs each command under each, with the checks of any fault.
 
   limits.py --bin BIN [--only signals,full,...] [--sizes 25] [--ext4] [--seed 1]
 
-signals: SIGTERM, SIGINT, SIGHUP at random moments: exit 128+N or done, nothing left. full: a file system of each of
---sizes sizes, no inodes (tmpfs; with --ext4 also small ext4 images). limits: descriptors, memory, size of a file.
+signals: SIGTERM, SIGINT, SIGHUP at random moments: exit code 128+N or success, no leftovers. full: a file system of each of
+--sizes sizes, no inodes (tmpfs; with --ext4 also small ext4 images). limits: descriptors, memory, file size.
 folders: read-only, append-only, another user. umask: 000 and 777. output: standard output closed or full.
 """
 import argparse, os, random, resource, shutil, signal, subprocess, sys, tempfile, time
@@ -20,7 +20,8 @@ class Limits:
         self.a, self.rnd, self.bad, self.cases, self.refused = a, random.Random(a.seed), 0, 0, 0
         self.work = tempfile.mkdtemp(prefix='limits-', dir='/dev/shm' if os.access('/dev/shm', os.W_OK) else None)
         os.chmod(self.work, 0o755)
-        # Other users run it too, and the folder of the build may be root's own. Not below self.work, which may be mounted noexec.
+        # Other users run it too, and the build folder may be readable only by root. Not below self.work, which may be
+        # mounted noexec.
         self.programs = tempfile.mkdtemp(prefix='limits-bin-')
         os.chmod(self.programs, 0o755)
         self.a.bin = shutil.copy(self.a.bin, self.programs)
@@ -57,7 +58,7 @@ class Limits:
                     time.sleep(.004 + self.rnd.random() * .03)
                     p.send_signal(number)
                     out, err = p.communicate(timeout=60)
-                    # Before main has come to its handlers, the system ends it.
+                    # Before main has installed its handlers, the signal kills the process.
                     early = p.returncode == -number and not scratch(d)
                     problems = [] if p.returncode in (*s.codes, 128 + number) or early else [f'signal {number}']
                     problems += s.judge(d, 137 if early else p.returncode, err)
@@ -93,7 +94,7 @@ class Limits:
             problems = s.judge(mount, code, err)
             if code not in (*s.codes, 15, 3): problems.append(f'not 15: {said(err)}')
             problems += [f'scratch stays: {x}' for x in scratch(mount)]
-            # Room again, by moving to a larger place: the next run works.
+            # Free space again, by moving to a larger file system: the next run works.
             d = f'{self.work}/w'
             shutil.rmtree(d, ignore_errors=True)
             shutil.copytree(mount, d, symlinks=True, ignore=shutil.ignore_patterns('lost+found'))
@@ -110,8 +111,9 @@ class Limits:
             for what, limit, value in cases:
                 d = self.world(s)
                 code, out, err = s.go(d, preexec_fn=lambda: resource.setrlimit(limit, (value, value)))
-                # Without memory the loader or the allocator ends it: judged as a crash. So it is where not even the libraries can be opened.
-                # A panic (101) counts as that only at the smallest limit, where the compressor's own allocation fails; anywhere else it is a finding.
+                # Without memory, the loader or the allocator kills the process, which counts as a crash. So does
+                # failing to open the libraries. A panic (101) counts as a crash only at the smallest limit, where the
+                # compressor's own allocation fails; anywhere else it is a finding.
                 ended = what == 'memory' and code in (-6, -11, 127, 134) or code == 127 and b'shared librar' in err
                 ended = ended or what == 'memory' and code == 101 and value == 12 << 20
                 problems = s.judge(d, 137 if ended else code, err)
@@ -120,7 +122,7 @@ class Limits:
     def folders(self):
         for name in TARGETS:
             s = self.scenario(name)
-            # A store that cannot be written: looking and verifying work, everything else says so.
+            # A read-only store: reading and verifying work, everything else reports an error.
             d = self.world(s)
             subprocess.run(['mount', '--bind', f'{d}/backups', f'{d}/backups'], check=True)
             subprocess.run(['mount', '-o', 'remount,bind,ro', f'{d}/backups'], check=True)
@@ -134,7 +136,7 @@ class Limits:
                     if looked: problems.append(f'{look} on a read-only store: {said(why)}')
             finally: subprocess.run(['umount', f'{d}/backups'], check=True)
             self.report(f'{name}, read-only store', code, problems + s.settle(d))
-            # The whole world read-only, but for temporary files.
+            # The whole world read-only, except for temporary files.
             d = self.world(s)
             subprocess.run(['mount', '--bind', d, d], check=True)
             subprocess.run(['mount', '-o', 'remount,bind,ro', d], check=True)
@@ -143,7 +145,7 @@ class Limits:
                 problems = s.judge(d, code, err)
             finally: subprocess.run(['umount', d], check=True)
             self.report(f'{name}, all read-only', code, problems + s.settle(d))
-            # New files only: what was written stays.
+            # Append-only: existing files stay.
             d = self.world(s, tempfile.mkdtemp(prefix='append-', dir='/var/tmp'))
             if subprocess.run(['chattr', '+a', f'{d}/backups'], capture_output=True).returncode == 0:
                 code, out, err = s.go(d)
@@ -152,13 +154,13 @@ class Limits:
                 if name == 'backup' and code: problems.append(f'append-only store: {said(err)}')
                 self.report(f'{name}, append-only store', code, problems + s.settle(d))
             shutil.rmtree(d)
-            # Another user, who may not read the store (0700), or only read the source.
+            # Another user, who may not read the store (0700), or may only read the source.
             d = self.world(s)
             code, out, err = s.go(d, ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups'])
             problems = s.judge(d, code, err)
             if code == 0: problems.append('another user came into a folder of mode 0700')
             self.report(f'{name}, another user', code, problems + s.settle(d))
-        # Another user with a store of their own leaves nothing beside the database that would lock its owner out.
+        # Another user with a separate store leaves nothing beside the database that would lock its owner out.
         for name in ('backup', 'backup-idle-wal', 'backup-wal', 'backup-hot'):
             s = self.scenario(name)
             d = self.world(s)

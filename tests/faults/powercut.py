@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
-"""Cuts the power at any moment, on a real ext4 or xfs, without a device mapper.
+"""Simulates power cuts at any moment, on a real ext4 or xfs, without a device mapper.
 
   powercut.py --bin BIN [--scenario backup,rotate] [--cuts 300] [--fs ext4] [--seed 1] [--steps 4]
 
 An image is served by nbdkit (blocklog_plugin.py logs every write and flush), nbdfuse, a loop device and a mounted
-file system. The command runs in it some times; when it exits 0, that place of the log is noted as acknowledged.
-For each sampled place of the log a disk is made of everything that was flushed by then and a random part of what was
-written since (one write may be torn at --sector). It is mounted, and judged: nothing is lost, nothing that was
-acknowledged is undone: no archive, no restored
-database, no mark, no removal; and where one of two databases is new, the next command says so. Needs root, /dev/fuse, loop devices, nbdkit with its Python plugin, nbdfuse.
+file system. The command runs in it several times; when it exits with 0, that position of the log is recorded as acknowledged.
+For each sampled position of the log, a disk is built from everything that was flushed by then and a random part of
+the later writes (one write may be torn at --sector). It is mounted and checked: nothing is lost, and nothing that was
+acknowledged is undone (archives, restored databases, marks, removals); and if only one of two databases is new, the
+next command reports it. Needs root, /dev/fuse, loop devices, nbdkit with its Python plugin, nbdfuse.
 """
 import argparse, os, random, shutil, struct, subprocess, sys, tempfile, time
 
@@ -50,7 +50,7 @@ class Stack:
         raise RuntimeError(f'{path} does not appear')
 
     def __exit__(self, *_):
-        # A mount namespace that another harness makes meanwhile has copies of these mounts for as long as its command runs.
+        # Mount namespaces of other harnesses have copies of these mounts while their commands run.
         for args in (['umount', self.mount], ['losetup', '-d', self.loop], ['fusermount3', '-u', self.fuse]):
             for _ in range(600):
                 if b'busy' not in subprocess.run(args, capture_output=True).stderr: break
@@ -81,7 +81,7 @@ def one(a, name, rnd, cuts, work):
     base = f'{work}/base'
     shutil.copyfile(image, base)
     open(log, 'w').close()
-    # What must be there from an offset of the log on: (offset, the archives, the contents of the databases).
+    # The required state from an offset of the log on: (offset, the archives, the contents of the databases).
     states = {n: {s.old[n], *s.between.get(n, ())} for n in s.databases}
     acked = [(0, dict(s.before), dict(s.old), marks(f'{template}/backups'))]
     with Stack(work, image, log) as stack:
@@ -94,7 +94,7 @@ def one(a, name, rnd, cuts, work):
                 acked.append((os.path.getsize(log), acked[-1][1], s.contents(world), acked[-1][3]))
             code, out, err = s.go(world, now=f'2026-03-{1 + step:02}T03:00:00Z')
             if code not in (s.codes if not step else {*s.codes, *s.again_codes}): raise SystemExit(f'{name}: exit {code}: {said(err)}')
-            # Read before the look: what it needs from the disk is no part of the promise.
+            # Read before the check: what the check itself reads from the disk does not count.
             offset = os.path.getsize(log)
             databases = s.contents(world)
             for n, d in databases.items(): states[n].add(d)
@@ -103,12 +103,12 @@ def one(a, name, rnd, cuts, work):
     flushes = [i for i, r in enumerate(log_records) if r[0] == b'F']
     bad = 0
     points = sorted(rnd.randrange(1, len(log_records) + 1) for _ in range(cuts))
-    # At the same place as before: what is written down of a restore names it.
+    # At the same path as before: the notes of a restore contain it.
     cut, mount = f'{work}/cut', f'{work}/mount'
     os.makedirs(mount, exist_ok=True)
     for point in points:
         flushed = max((i for i in flushes if i < point), default=-1)
-        # A new file each time: one that is still mounted goes on being written to.
+        # A new file each time: one that is still mounted would still be written to.
         if os.path.exists(cut): os.unlink(cut)
         shutil.copyfile(base, cut)
         with open(cut, 'r+b') as f:
@@ -134,17 +134,17 @@ def one(a, name, rnd, cuts, work):
 
 
 def marks(store):
-    """What was said about archives: pins, and marks of damage."""
+    """The marks of archives: pins, and marks of damage."""
     return {n for n in os.listdir(store) if n.endswith(('.keep', '.damaged'))} if os.path.isdir(store) else set()
 
 
 def judge_cut(s, world, acknowledged, states):
-    """`acknowledged` is what had been promised at the moment of the cut, and before."""
+    """`acknowledged` is what was acknowledged before the cut."""
     _, there, databases, marked = acknowledged[-1]
     bad = [f'the acknowledged mark {n} IS GONE' for n in marked - marks(f'{world}/backups') if n.rpartition('.')[0] in archives(f'{world}/backups')]
     removed = {n for _, earlier, _, _ in acknowledged for n in earlier} - set(there)
     bad += [f'{n} was acknowledged as removed and is BACK' for n in removed & set(archives(f'{world}/backups'))]
-    # What was acknowledged as kept is there, unless a later run, whose end was not seen yet, was allowed to remove it.
+    # Acknowledged archives are there, unless a later run, whose end was not seen yet, was allowed to remove them.
     missing = [n for n in there if n not in archives(f'{world}/backups') and n not in s.may_go]
     bad += [f'LOST {n}' for n in missing]
     found, _ = judge_store(f'{world}/backups', {n: d for n, d in there.items() if n not in missing}, s.may_go, states, s.broken)
@@ -181,7 +181,7 @@ def main():
     cuts = failed = 0
     for name in a.scenario.split(','):
         work = tempfile.mkdtemp(prefix='cut-', dir='/dev/shm' if os.access('/dev/shm', os.W_OK) else None)
-        # Shared, so that an unmount here is one in the namespaces, too, that other tests make at the same time.
+        # Shared, so that an unmount here also applies in the namespaces that other tests create at the same time.
         must('mount', '--bind', work, work); must('mount', '--make-shared', work)
         try:
             n, bad = one(a, name, rnd, a.cuts, work)

@@ -1,19 +1,19 @@
 #!/usr/bin/env python3
-"""Several runs at once, writers that hammer and die, clocks that jump.
+"""Concurrent runs, writers that hammer and crash, clocks that jump.
 
   runs.py --bin BIN [--only together,hammer,online,swap,clock] [--rounds 10] [--seconds 10] [--seed 1]
 
 together: six backups at once; backups against rotate, cleanup and delete; verify and restore while rotate removes.
-hammer: writers that commit and get SIGKILLed while backups run; each archive is judged for tears, gaps and lost
-commits. online: restores under readers, none of which may see a mixture. swap: names that become links. clock: jumps back and forth, both nights on
-which clocks are changed, the 29th of February: retention never removes the newest good archive.
+hammer: writers that commit and get SIGKILLed while backups run; each archive is checked for torn transactions,
+gaps and lost commits. online: restores under readers, none of which may see a mixture. swap: names that become links. clock: jumps back and forth, both daylight
+saving changes, February 29: retention never removes the newest good archive.
 """
 import argparse, datetime, os, random, shutil, sqlite3, subprocess, sys, tarfile, tempfile, time
 
 from invariants import *
 from scenarios import advance, make_database
 
-# Each transaction keeps sum(acc.v) = 0 and adds one row to log(w, n), with n rising by one for each writer.
+# Each transaction keeps sum(acc.v) = 0 and adds one row to log(w, n), with n increasing by one for each writer.
 WRITER = r'''
 import os, random, sqlite3, sys
 db, w, ack = sys.argv[1], int(sys.argv[2]), sys.argv[3]
@@ -99,7 +99,7 @@ class Runs:
                     ended.append(p.returncode)
                     done[p.returncode] = done.get(p.returncode, 0) + 1
                     problems += judge_exit(p.returncode, err)
-                    # What was removed meanwhile is "no such backup"; what is locked is "try again".
+                    # Removed in the meantime means "no such backup"; locked means "try again".
                     if p.returncode not in ((0, 11, 12) if c[0] in ('delete', 'restore') else (0, 11)): problems.append(f'{c[0]} exits {p.returncode}: {said(err)}')
                 allowed = {'app': {state}}
                 found, new = judge_store(f'{d}/backups', before, set(before), allowed)
@@ -187,7 +187,7 @@ class Runs:
             print(f'# online, {mode}: {restores} restores ({busy} busy, {killed} killed), {seen} reads', flush=True)
 
     def swap(self):
-        """A process swaps names for links as fast as it can. Files elsewhere are neither written nor removed; a database that a link
+        """A process replaces names with links as fast as it can. Files elsewhere are neither written nor removed; a database that a link
         at the target names is the target then, and holds all of one state."""
         done = {}
         for n in range(self.a.rounds * 4):
@@ -198,7 +198,7 @@ class Runs:
             state, kept = contents_of_live(f'{d}/app.db'), archives(f'{d}/backups')
             advance(f'{d}/app.db', 2)
             newer = contents_of_live(f'{d}/app.db')
-            # What must not be touched: a database, a file with the look of an archive, a folder full of them.
+            # Must not be touched: a database, a file that looks like an archive, a folder full of them.
             shutil.copytree(f'{d}/backups', f'{d}/outside/backups')
             make_database(f'{d}/outside/victim.db', 'delete', 9, 60)
             shutil.copyfile(f'{d}/backups/{min(kept)}', f'{d}/outside/victim.tar.gz')
@@ -218,7 +218,8 @@ class Runs:
                     if os.path.exists(f'{d}/b.db'): os.unlink(f'{d}/b.db')
             finally: swapper.kill(); swapper.wait()
             now = {os.path.join(f, x): sha256(os.path.join(f, x)) for f, _, xs in os.walk(f'{d}/outside') for x in xs}
-            # A store that is a link is a store, and new archives, pins and the log may come to lie there: by the hand that swapped it.
+            # A link to a store is a valid store, so new archives, pins and the log may be written to where the
+            # swapper's link points.
             gone = [x for x in outside if x not in now or now[x] != outside[x]]
             if what == 'store': gone = [x for x in gone if '/backups/' not in x]
             if what in ('target', 'missing'): gone = [x for x in gone if not self.is_of(x, {state, newer})]
@@ -236,7 +237,8 @@ class Runs:
         at = datetime.datetime(2025, 10, 20, 1, 30, tzinfo=datetime.timezone.utc)
         steps = [datetime.timedelta(minutes=30)] * 20 + [datetime.timedelta(days=1)] * 14 + [datetime.timedelta(days=-15)] + [datetime.timedelta(hours=7)] * 12
         runs = 0
-        # Around both nights of Berlin, a leap day, and the turn of a year, with a clock that falls back in between.
+        # Around both clock changes in Berlin, a leap day, and the turn of a year, with a clock that is set back in
+        # between.
         for begin in ('2025-10-25T22:10:00', '2026-03-28T22:10:00', '2024-02-28T20:00:00', '2025-12-30T10:00:00'):
             at = datetime.datetime.fromisoformat(begin + '+00:00')
             for step in self.rnd.sample(steps, 25):
@@ -246,7 +248,7 @@ class Runs:
                 env = environment(now, TMPDIR=f'{d}/tmp', TZ='Europe/Berlin')
                 code, out, err = run([self.bin, 'backup', 'app.db'], d, env)
                 new = set(archives(f'{d}/backups')) - set(before)
-                # More than an hour before the newest archive: that is said, with exit 3.
+                # More than an hour before the newest archive: reported with exit code 3.
                 newest = max((datetime.datetime.strptime(n[4:20], '%Y%m%dT%H%M%SZ') for n in before), default=None)
                 behind = newest is not None and newest - at.replace(tzinfo=None) > datetime.timedelta(hours=1)
                 problems = judge_exit(code, err) + ([] if code == (3 if behind else 0) and len(new) == 1 else [f'backup exits {code}: {said(err)}'])

@@ -1,4 +1,4 @@
-"""What every operation under test has: how its world is made, the command, and what must be true afterwards."""
+"""The parts of an operation under test: how its world is created, the command, and what must be true afterwards."""
 import hashlib, os, shutil, sqlite3, subprocess, sys
 
 from invariants import *
@@ -48,7 +48,7 @@ c = sqlite3.connect(sys.argv[1], isolation_level=None)
 if sys.argv[2] == 'wal':
     c.execute('pragma wal_autocheckpoint=0'); c.execute('update t set generation = 77')
 elif sys.argv[2] == 'schema':
-    # Ended at the first page beyond the end of the file: the header is written by then.
+    # Killed at the first page beyond the end of the file: the header is written by then.
     size = os.path.getsize(sys.argv[1])
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, size)); signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
     c.execute('begin'); c.execute('create table more(x)'); c.execute('insert into more values(zeroblob(300000))'); c.execute('commit')
@@ -59,13 +59,13 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 
 def crash(path, mode):
-    """Leaves the sidecars of an application that died: a -wal with a commit, or a hot -journal (`schema`: of a change of the schema)."""
+    """Leaves the sidecars of an application that crashed: a -wal with a commit, or a hot -journal (`schema`: of a change of the schema)."""
     subprocess.run([sys.executable, '-c', CRASH, path, mode])
     if not os.path.getsize(path + ('-wal' if mode == 'wal' else '-journal')): raise SystemExit(f'{mode}: it did not die in time')
 
 
 def memory_of(world):
-    """The file in which this user remembers the stores at the path of the world's store (src/workspace/known.rs)."""
+    """The file in which this user's record of the stores is kept, at the path of the world's store (src/workspace/known.rs)."""
     return f"{world}/state/stores/{hashlib.sha256(os.path.realpath(f'{world}/backups').encode()).hexdigest()[:32]}.json"
 
 
@@ -100,14 +100,14 @@ class Scenario:
         advance(f'{world}/app.db', 4)
 
     def prepare(self, binary, template):
-        """Makes the template and remembers it."""
+        """Creates the template and records its state."""
         self.binary = binary
         self.build(binary, template)
         store = f'{template}/backups'
         self.before = archives(store)
         self.old = self.contents(template)
         self.files = {f: sha256(f'{template}/{f}') for p in self.databases.values() for f in (p, p + '-wal', p + '-journal') if os.path.exists(f'{template}/{f}')}
-        # What a run without a fault removes is what the policy allows to be missing.
+        # The archives that a run without a fault removes may be missing.
         world = template + '.clean'
         self.copy(template, world)
         code, out, err = self.go(world)
@@ -120,26 +120,26 @@ class Scenario:
         shutil.rmtree(world)
 
     def copy(self, template, world):
-        """Makes a world of its own out of the template."""
+        """Creates a new world from the template."""
         shutil.copytree(template, world, symlinks=True)
-        # What is remembered of a store belongs to its path.
+        # The record of a store belongs to its path.
         memory = f'{world}/state/stores'
         if os.path.isdir(memory):
             for name in os.listdir(memory): os.rename(f'{memory}/{name}', memory_of(world))
 
     def is_of_database(self, path):
-        """Says whether a file of the world is a database or a sidecar of one."""
+        """Returns whether a file of the world is a database or a sidecar of one."""
         return any(path == p + ending for p in self.databases.values() for ending in ('', '-wal', '-journal'))
 
     def look(self, world, path):
-        """The content of a database. Raises ValueError where it is damaged."""
+        """The content of a database. Raises ValueError if it is damaged."""
         return contents_of_live(f'{world}/{path}')
 
     def contents(self, world):
         return {n: self.look(world, p) for n, p in self.databases.items()}
 
     def states(self):
-        """The contents that each database may have at any moment."""
+        """The contents that each database may have at any time."""
         return {n: {self.old[n], self.new[n], *self.between.get(n, ())} for n in self.databases}
 
     def args(self): return [self.binary, *self.command]
@@ -153,11 +153,11 @@ class Scenario:
         return run([*self.inside, self.binary, *(self.again or self.command)], world, self.env(world, now))
 
     def done(self, world, new):
-        """What exit 0 promises. `new` names the archives that appeared."""
+        """Checks what exit code 0 guarantees. `new` lists the archives that appeared."""
         return []
 
     def judge_source(self, world, states=None):
-        """The databases as they lie. `states` replaces the two states that there are, where there were more."""
+        """Checks the databases in place. `states` replaces the two possible states, if there were more."""
         bad = []
         for name, path in self.databases.items():
             try: found = self.look(world, path)
@@ -175,13 +175,13 @@ class Scenario:
         return bad + self.evidence(world)
 
     def evidence(self, world):
-        """What else must hold at any moment, also after a power cut."""
+        """Other conditions that hold at any time, even after a power cut."""
         return []
 
     def judge(self, world, code, stderr, log=''):
-        """Right after the fault."""
+        """Checks right after the fault."""
         bad = judge_exit(code, stderr, log)
-        # A disk that does not answer is no evidence against anybody's bytes.
+        # A disk that does not respond is not evidence of damage.
         if code == 13 and 13 not in self.codes: bad.append(f'A FAULT IS CALLED DAMAGE: {said(stderr)}')
         found, new = judge_store(f'{world}/backups', self.before, self.may_go, self.states(), self.broken)
         bad += found + self.judge_source(world)
@@ -189,7 +189,7 @@ class Scenario:
         return bad
 
     def settle(self, world, states=None):
-        """The next run works, and after it there is no scratch and everything verifies."""
+        """Checks that the next run works, leaves no scratch, and that everything verifies."""
         code, out, err = self.go_again(world, self.now)
         bad = [f'the next run exits {code}: {said(err)}'] if code not in self.again_codes else []
         allowed = states or self.states()
@@ -201,7 +201,7 @@ class Scenario:
     def settled(self, world): return []
 
     def judge_mixture(self, world):
-        """Where several databases are written, what may be said of a state in which some are new."""
+        """The exit codes and messages allowed when only some of several databases are new."""
         return []
 
     def verified(self, world): return verifies(self.binary, world, broken=self.broken)

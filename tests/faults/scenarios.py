@@ -13,5 +13,5 @@ SCENARIOS = {s.name: s for s in (
     Health, HealthOfDamaged, Delete, Pin, Unpin, Accept, Rotate, Cleanup, Restore, RestoreWal, RestoreHot, RestoreMissing, RestoreStaleWal,
     RestoreTwo, RestoreHalf, RestoreThins, SendPending, RestoreOffline, RestoreOfflineHot, RestoreOfflineMissing, RestoreRights, RestoreRecorded, RestoreInPlace,
     RestoreInPlaceWal, RestoreInPlaceOffline, RestoreInPlaceTwo, LegacyRestore, Undo, Guard, GuardFails, GuardReuses)}
-# What this user can run.
+# The scenarios that this user can run.
 RUNNABLE = [name for name, scenario in SCENARIOS.items() if os.geteuid() == 0 or not scenario.needs_root]

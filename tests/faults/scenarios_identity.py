@@ -7,24 +7,24 @@ IDENTITY = 'heirloom-store.json'
 
 
 def identity_of(store):
-    """The id of a store; None without one. Raises ValueError where its file is not whole."""
+    """The id of a store; None without one. Raises ValueError if its file is incomplete."""
     if not os.path.exists(f'{store}/{IDENTITY}'): return None
     with open(f'{store}/{IDENTITY}') as f: return json.load(f)['id']
 
 
 def remembered(world):
-    """The ids that are remembered for the path of the world's store."""
+    """The ids recorded for the path of the world's store."""
     if not os.path.exists(memory_of(world)): return []
     with open(memory_of(world)) as f: return json.load(f)['ids']
 
 
 def is_said(words, stderr, log):
-    """Says whether a message was printed, or could not be."""
+    """Returns whether a message was printed, or could not be printed."""
     return words in stderr or re.search(r'write\(2.*INJECTED', log)
 
 
 class BackupFirst(Backup):
-    """The first backup of all: the store is made, gets its id before its first archive, and is remembered."""
+    """The very first backup: the store is created, gets its id before its first archive, and is recorded."""
     name, grows = 'backup-first', False
 
     def build(self, binary, world):
@@ -46,7 +46,7 @@ class BackupFirst(Backup):
 
 
 class BackupNewStore(BackupFirst):
-    """Another store at the path of a known one, asked for: it gets an id of its own, and both are known."""
+    """Another store at the path of a known one, on request: it gets a new id, and both are known."""
     name, command = 'backup-new-store', ['backup', 'app.db', '--new-store']
 
     def build(self, binary, world):
@@ -56,7 +56,7 @@ class BackupNewStore(BackupFirst):
         self.first = identity_of(f'{world}/first')
 
     def evidence(self, world):
-        # Between the first commit and the end of the run only the earlier one is known.
+        # Between the first commit and the end of the run, only the earlier one is known.
         bad = [line for line in super().evidence(world) if 'is remembered' not in line]
         if self.first not in remembered(world): bad.append('the earlier store was forgotten')
         return bad + (['the new store has the id of the earlier one'] if identity_of(f'{world}/backups') == self.first else [])
@@ -88,7 +88,7 @@ class BackupLostId(Backup):
     def verified(self, world): return []
 
     def judge(self, world, code, stderr, log=''):
-        # Where this user may not read the memory, nothing can have been remembered: a warning is all that there is.
+        # If this user may not read the record, nothing can have been recorded: there is only a warning.
         if is_said(b'cannot read which store was used before', stderr, log) and re.search(r'state/stores/.*EACCES.*INJECTED', log):
             self.excused.add(world)
             return []
@@ -99,7 +99,7 @@ class BackupLostId(Backup):
 
 
 class BackupGone(BackupLostId):
-    """A known store whose folder is gone: no other one is made at its path."""
+    """A known store whose folder is missing: no new one is created at its path."""
     name = 'backup-gone'
 
     def take(self, world): os.rename(f'{world}/backups', f'{world}/away')
@@ -108,7 +108,7 @@ class BackupGone(BackupLostId):
 
 
 class BackupUnmounted(BackupLostId):
-    """The empty folder of a mount point, where a disk with a known store was."""
+    """The empty folder of a mount point, where a disk with a known store was mounted."""
     name = 'backup-unmounted'
 
     def take(self, world):

@@ -1,4 +1,4 @@
-"""Files that a restore puts in place: with the rights that they had, and where they cannot be renamed."""
+"""Files that a restore puts in place: with their original rights, and on mount points, which cannot be renamed."""
 import struct
 
 from scenarios_restore import *
@@ -14,11 +14,11 @@ ATTRIBUTE = 'system.posix_acl_access'
 
 
 class RestoreRights(RestoreOffline):
-    """The file is replaced, and has an ACL and an attribute: at no moment does the file that has the name allow more."""
+    """The file is replaced, and has an ACL and an attribute: the file with the name never allows more."""
     name, mode = 'restore-rights', 'delete'
     acl = acl_of((OWNER, 6, NOBODY), (USER, 6, 10001), (GROUP, 4, NOBODY), (MASK, 6, NOBODY), (OTHER, 0, NOBODY))
     narrowed = acl_of((OWNER, 6, NOBODY), (USER, 6, 10001), (GROUP, 0, NOBODY), (MASK, 6, NOBODY), (OTHER, 0, NOBODY))
-    # Who is not root can give a file to nobody.
+    # Only root can give a file to another user.
     accounts = (1234, 5678) if os.geteuid() == 0 else (os.geteuid(), os.getegid())
 
     def break_target(self, world):
@@ -32,7 +32,7 @@ class RestoreRights(RestoreOffline):
         if os.path.exists(f'{world}/app.db'): os.chown(f'{world}/app.db', *self.accounts)
 
     def done(self, world, new):
-        # With an ACL the bits of the group are its mask.
+        # With an ACL, the group bits are its mask.
         return [line for line in super().done(world, new) if 'another mode' not in line]
 
     def rights(self, world):
@@ -47,7 +47,7 @@ class RestoreRights(RestoreOffline):
         if acl not in (None, self.acl, self.narrowed): bad.append('IT HAS ANOTHER ACL')
         if acl == self.acl and group != self.accounts[1]: bad.append('ANOTHER GROUP HAS THE RIGHTS OF ITS OWN')
         if owner not in (self.accounts[0], os.geteuid()): bad.append('IT HAS ANOTHER OWNER')
-        # A finished file waits for its name where nobody else can go.
+        # A finished file waits for its name in a folder that only the owner can enter.
         for n in os.listdir(world):
             if n.startswith('.heirloom-') and os.path.isdir(f'{world}/{n}') and os.stat(f'{world}/{n}').st_mode & 0o077: bad.append(f'{n} IS OPEN TO OTHERS')
         return bad
@@ -63,7 +63,7 @@ class RestoreRights(RestoreOffline):
 
 
 class RestoreRecorded(RestoreRights):
-    """The file is gone: the new one gets what was recorded of the old one's rights, and at no moment more."""
+    """The file is missing: the new one gets the recorded rights of the old one, and never more."""
     name, replaces, in_a_row, keeps_attributes = 'restore-recorded', False, {14}, False
     command, again = RestoreMissing.command, Restore.command
 
@@ -104,7 +104,7 @@ class RestoreInPlace(Restore):
             for suffix in ('-wal', '-journal') if path == 'host.db' else ():
                 if os.path.exists(f'{world}/app.db{suffix}'): shutil.copyfile(f'{world}/app.db{suffix}', f'{d}/x.db{suffix}')
             if path != 'host.db': return super().look(world, path)
-            # A mount point is emptied where another file would be gone.
+            # A mount point is emptied where another file would be removed.
             if not os.path.getsize(f'{d}/x.db'): return 'no database'
             with open(f'{d}/x.db', 'rb') as f: has_header = f.read(16) == b'SQLite format 3\0'
             try: return contents_of_live(f'{d}/x.db')
@@ -114,7 +114,7 @@ class RestoreInPlace(Restore):
         finally: shutil.rmtree(d, ignore_errors=True)
 
     def kept(self, world):
-        """Where the old file may be."""
+        """The possible locations of the old file."""
         return [f'{world}/host.db'] + [f'{world}/{f}/app.db' for f in os.listdir(world) if f.startswith('app.db.replaced-')]
 
     def evidence(self, world):
@@ -125,7 +125,7 @@ class RestoreInPlace(Restore):
 
 
 class RestoreInPlaceWal(RestoreInPlace):
-    """The -wal of the damaged file lies beside the mount point: replayed into the new content it would make a mixture."""
+    """The -wal of the damaged file is beside the mount point: replaying it into the new content would create a mixture."""
     name, mode, between = 'restore-in-place-wal', 'wal', {'host': {'no database'}}
 
     def break_host(self, world):
@@ -141,7 +141,7 @@ class RestoreInPlaceWal(RestoreInPlace):
 
 
 class RestoreInPlaceOffline(RestoreInPlace, RestoreOffline):
-    """A sound database that is a mount point: as long as its content is no database, the old one lies beside it."""
+    """A sound database that is a mount point: while its content is not a database, the old one is beside it."""
     name, mode, replaces, between = 'restore-in-place-offline', 'delete', True, {'host': {'no database'}}
     command = RestoreOffline.command
 
@@ -167,13 +167,13 @@ class RestoreInPlaceOffline(RestoreInPlace, RestoreOffline):
 
     def judge(self, world, code, stderr, log=''):
         bad = super().judge(world, code, stderr, log)
-        # One failure takes nothing away; a disk that goes on failing may leave the way back to the next run.
+        # A single failure loses nothing; if the disk keeps failing, rolling back may be left to the next run.
         if code != 137 and log.count('INJECTED') == 1 and self.has_no_database(world): bad.append(f'exit {code} and there is no database')
         return bad
 
 
 class RestoreInPlaceTwo(RestoreInPlace, RestoreTwo):
-    """Two databases, of which one is a damaged mount point: both or none, or the next command says that it was interrupted."""
+    """Two databases, of which one is a damaged mount point: both or none are restored, or the next command reports the interruption."""
     name, databases, between = 'restore-in-place-two', {'app': 'host.db', 'user': 'user.db'}, {'app': {'no database'}}
     command = RestoreTwo.command
 

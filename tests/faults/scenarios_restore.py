@@ -1,11 +1,11 @@
-"""What writes databases: restores of every kind, and commands that are guarded."""
+"""Operations that write databases: restores of every kind, and guarded commands."""
 import fcntl
 
 from scenario import *
 
 
 class Restore(Scenario):
-    """A database in rollback mode is replaced from inside."""
+    """A database in rollback mode is replaced in place."""
     name, keeps_source = 'restore', False
     command = ['restore', 'latest', '--to', 'app.db', '--force', '--busy-timeout', '1s']
     mode = 'delete'
@@ -22,7 +22,7 @@ class Restore(Scenario):
 
     def judge(self, world, code, stderr, log=''):
         bad = super().judge(world, code, stderr, log)
-        # A checkpoint that fails when SQLite closes leaves the -wal, which the commit has synced: nothing is lost by it.
+        # A failed checkpoint when SQLite closes leaves the -wal, which the commit has synced: nothing is lost.
         kept = [p for p in self.databases.values() if os.path.exists(f'{world}/{p}-wal') and os.path.getsize(f'{world}/{p}-wal')]
         checkpoint = lambda line: 'a sync failed' in line and any(f'/{p}>' in line or f'/{p}-wal>' in line for p in kept)
         return [line for line in bad if not checkpoint(line)]
@@ -39,7 +39,7 @@ class Restore(Scenario):
 
 
 class RestoreWal(Restore):
-    """A WAL database whose application died with a commit in its -wal."""
+    """A WAL database whose application crashed with a commit in its -wal."""
     name, mode = 'restore-wal', 'wal'
 
     def break_target(self, world):
@@ -65,7 +65,7 @@ class RestoreMissing(Restore):
 
 
 class RestoreStaleWal(RestoreMissing):
-    """The database is gone and its -wal is not: replayed into the new file it would make a mixture that looks sound."""
+    """The database is missing but its -wal exists: replaying it into the new file would create a mixture that looks sound."""
     name, mode = 'restore-stale-wal', 'wal'
 
     def break_target(self, world):
@@ -78,7 +78,7 @@ class RestoreStaleWal(RestoreMissing):
 
 
 class RestoreTwo(Restore):
-    """Two databases, one in each mode: both or none, or the next command says that it was interrupted."""
+    """Two databases, one in each mode: both or none are restored, or the next command reports the interruption."""
     name = 'restore-two'
     command = ['restore', 'latest', '--to-dir', '.', '--force', '--busy-timeout', '1s']
     databases = {'app': 'app.db', 'user': 'user.db'}
@@ -103,18 +103,18 @@ class RestoreTwo(Restore):
         if not self.is_mixed(world): return []
         _, _, said_next = run([*self.inside, self.binary, 'list'], world, self.env(world))
         if b'interrupted' not in said_next: return [f'one old, one new, and the next command does not say so: {said(said_next)}']
-        # Every other time the way back is taken first.
+        # Every other time, it is undone first.
         if os.stat(world).st_ino % 2: return []
         code, _, err = run([*self.inside, self.binary, 'restore', '--undo', '--force', '--to-dir', '.'], world, self.env(world))
         back = self.contents(world)
-        # What was not there before is moved aside.
+        # A file that did not exist before is moved aside.
         if code or any(d != self.old[n] for n, d in back.items()): return [f'the undo exits {code} and does not bring back what there was: {said(err)}']
         return []
 
 
 class Undo(Restore):
     name, repeats = 'undo', False
-    # Named, because the world is a copy: its database lies at another path than the restore that was made.
+    # Named explicitly, because the world is a copy: its database has another path than the one that was restored.
     command = ['restore', '--undo', 'app_20260227T000000Z.tar.gz', '--to', 'app.db', '--force', '--busy-timeout', '1s']
 
     def break_target(self, world):
@@ -126,7 +126,7 @@ class Undo(Restore):
 
 
 class RestoreHalf(RestoreTwo):
-    """Two databases, of which one is missing: it is made, the other is replaced."""
+    """Two databases, of which one is missing: it is created, the other is replaced."""
     name = 'restore-two-half'
     again = RestoreTwo.command
 
@@ -140,7 +140,7 @@ class RestoreHalf(RestoreTwo):
 
 
 class SendPending(Scenario):
-    """A safety backup waits in the workspace, and a backup sends it: it is never in neither place."""
+    """A safety backup waits in the workspace, and a backup uploads it: it is always in at least one place."""
     name, command = 'send-pending', ['backup', 'app.db']
 
     def build(self, binary, world):
@@ -152,7 +152,7 @@ class SendPending(Scenario):
             if code != 3: raise SystemExit(f'{self.name}: cannot prepare: exit {code} {said(err)}')
         self.waiting = set(pending(f'{world}/backups').values())
         if len(self.waiting) != 1: raise SystemExit(f'{self.name}: nothing is pending')
-        # What it holds was there before the restore.
+        # Its contents existed before the restore.
         shutil.copyfile(f'{world}/app.db', f'{world}/x.db')
         advance(f'{world}/x.db', 4)
         self.between = {'app': {contents_of_live(f'{world}/x.db')}}
@@ -170,7 +170,7 @@ class SendPending(Scenario):
 
 
 class RestoreThins(Restore):
-    """One more restore in a night of restores: it removes the safety backups that it makes superfluous, and no other."""
+    """One more restore in a night of restores: it removes the safety backups that it makes superfluous, and no others."""
     name = 'restore-thins'
 
     def break_target(self, world):
@@ -185,9 +185,9 @@ class RestoreThins(Restore):
 
 
 class RestoreOffline(Restore):
-    """The file is replaced: what its -wal holds is in the safety backup, and none of it is beside the new file."""
+    """The file is replaced: the contents of its -wal are in the safety backup, and not beside the new file."""
     name, mode = 'restore-offline', 'wal'
-    # Where not every process can be seen, as in a container, it has to be said.
+    # If not every process is visible, as in a container, this must be reported.
     command = [*Restore.command, '--offline', '--assume-unused']
 
     def break_target(self, world):
@@ -196,12 +196,13 @@ class RestoreOffline(Restore):
 
     def judge(self, world, code, stderr, log=''):
         bad = super().judge(world, code, stderr, log)
-        # The journal that the lock leaves is removed, and its folder synced, before the new file comes: no sync of it matters after all.
+        # The journal left by the lock is removed, and its folder synced, before the new file is put in place: none of
+        # its own syncs matters.
         return [line for line in bad if not (line.startswith('exit 0 although a sync failed') and '/app.db-journal>' in line)]
 
 
 class RestoreOfflineHot(RestoreOffline):
-    """The file is replaced, and a hot journal lies beside the old one."""
+    """The file is replaced, and there is a hot journal beside the old one."""
     name, mode = 'restore-offline-hot', 'delete'
 
     def break_target(self, world):
@@ -216,7 +217,7 @@ class RestoreOfflineMissing(RestoreMissing):
 
 
 class LegacyRestore(Restore):
-    """Both databases come out of an archive of the tool that this one replaces, over newer ones."""
+    """Both databases are restored from an archive of heirloom's predecessor, over newer ones."""
     name, databases = 'legacy-restore', LEGACY
     command = ['restore', 'archerytools_backup_20260220_030000.tar.gz', '--to-dir', '.', '--force', '--busy-timeout', '1s']
 
@@ -227,9 +228,9 @@ class LegacyRestore(Restore):
 
 
 class Guard(Scenario):
-    """A command that succeeds: what it did stays, and there is a backup of what was before."""
+    """A command that succeeds: its changes stay, and there is a backup of the earlier state."""
     name, keeps_source, grows = 'guard', False, True
-    # The command itself is not under test, and finds a disk that works.
+    # The command itself is not under test, and its disk works.
     tracing = ['-b', 'execve']
     change = "import sqlite3; c = sqlite3.connect('app.db', isolation_level=None); c.execute('update t set generation = 55')"
     command = ['guard', 'app.db', '--busy-timeout', '1s', '--', sys.executable, '-c', change]
@@ -240,7 +241,7 @@ class Guard(Scenario):
 
 
 class GuardFails(Guard):
-    """A command that changes everything and fails: exit 9 says that it is all back."""
+    """A command that changes everything and fails: exit code 9 means that everything was rolled back."""
     name, codes, again_codes = 'guard-fails', {9}, {9}
     command = [*Guard.command[:-1], Guard.change + '; raise SystemExit(9)']
 
@@ -253,7 +254,7 @@ class GuardFails(Guard):
         os.unlink(f'{world}/x.db')
 
     def go(self, world, prefix=(), now=NOW, **more):
-        # A run that failed before may have left what its command did.
+        # An earlier failed run may have left the changes of its command.
         self.was[world] = self.contents(world)
         return super().go(world, prefix, now, **more)
 
@@ -265,7 +266,7 @@ class GuardFails(Guard):
 
 
 class GuardReuses(GuardFails):
-    """The newest archive holds what the database holds: guard goes back to that one, and holds it."""
+    """The newest archive equals the database: guard rolls back to that archive, and holds it."""
     name = 'guard-reuses'
 
     def build(self, binary, world):

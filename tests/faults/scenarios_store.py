@@ -1,4 +1,4 @@
-"""Backups, and what looks at archives or removes them."""
+"""Backups, and operations that read or remove archives."""
 import re
 
 from scenario import *
@@ -9,7 +9,7 @@ class Backup(Scenario):
 
     def judge(self, world, code, stderr, log=''):
         bad = super().judge(world, code, stderr, log)
-        # A source that cannot be read is what the message is about, not the copy that was to be made of it.
+        # A message about an unreadable source is about the source, not about its copy.
         failed = re.search(r'read(?:64)?\(\d+<[^>]*/w/([^/>]*)>.*EIO.*INJECTED', log)
         if failed and code and failed[1].split('.db')[0] in self.databases and failed[1].encode() not in stderr and b'app.db"' not in stderr:
             bad.append(f'{failed[1]} could not be read, and the message does not name it: {said(stderr)}')
@@ -20,7 +20,7 @@ class Backup(Scenario):
 
 
 class BackupWal(Backup):
-    """A WAL database whose application died with a commit in its -wal."""
+    """A WAL database whose application crashed with a commit in its -wal."""
     name = 'backup-wal'
 
     def build(self, binary, world):
@@ -31,7 +31,7 @@ class BackupWal(Backup):
 
 
 class BackupIdleWal(Backup):
-    """A WAL database that no process has open: SQLite makes and removes the sidecars."""
+    """A WAL database that no process has open: SQLite creates and removes the sidecars."""
     name = 'backup-idle-wal'
 
     def build(self, binary, world):
@@ -50,7 +50,7 @@ class BackupHot(Backup):
 
 
 class BackupHotSchema(Backup):
-    """A hot journal, and a header that a change of the schema which was never committed has written already."""
+    """A hot journal, and a header that was already written by an uncommitted schema change."""
     name = 'backup-hot-schema'
 
     def build(self, binary, world):
@@ -75,7 +75,7 @@ class BackupVacuum(Backup):
 
 
 class BackupCleanup(Backup):
-    """Older archives are removed after the new one is there, and never before."""
+    """Older archives are removed only after the new one exists."""
     name, command = 'backup-cleanup', ['backup', 'app.db', '--cleanup', '--keep', '1']
 
     def judge(self, world, code, stderr, log=''):
@@ -91,7 +91,7 @@ class Verify(Scenario):
 
 
 class VerifyDamaged(Scenario):
-    """One of three archives is damaged: exit 0 is never right, and no good one is marked."""
+    """One of three archives is damaged: the exit code is never 0, and no good archive is marked."""
     name, command, codes, again_codes = 'verify-damaged', ['verify', '--all'], {13}, {13}
     broken = ('app_20260221T030000Z.tar.gz',)
 
@@ -164,12 +164,13 @@ class Accept(Scenario):
 
 
 class Health(Scenario):
-    """Everything is in order. What cannot be looked at is not, and it is not damaged either."""
+    """Everything is in order. An unreadable file is neither in order nor damaged."""
     name, command, again_codes = 'health', ['health', 'app.db', '--check', 'full', '--json'], {0}
 
     def build(self, binary, world):
         os.makedirs(f'{world}/tmp')
-        # Archives belong to the path of their database, and each case runs in a copy of this world: the database lies beside all of them.
+        # Archives belong to the path of their database, and each case runs in a copy of this world: the database is
+        # beside all of them.
         os.makedirs(f'{world}.shared')
         make_database(f'{world}.shared/app.db', 'delete', 0)
         os.symlink(f'{world}.shared/app.db', f'{world}/app.db')
@@ -180,13 +181,13 @@ class Health(Scenario):
 
     def go(self, world, prefix=(), now=NOW, **more):
         code, out, err = super().go(world, prefix, now, **more)
-        # Beside the world, for the judge.
+        # Outside the world, for the checks.
         with open(world + '.said', 'wb') as f: f.write(out)
         return code, out, err
 
     def judge(self, world, code, stderr, log=''):
         with open(world + '.said', 'rb') as f: out = f.read()
-        # What is not in order is the result, not an error.
+        # A problem is the result, not an error.
         bad = super().judge(world, code, stderr + (out or b'(standard output is broken)') if code in (20, 21) else stderr, log)
         for word in (b'malformed', b'is damaged', b'damaged:'):
             if word in out and 21 not in self.codes: bad.append(f'a fault is reported as damage: {said(out)}')
@@ -194,12 +195,12 @@ class Health(Scenario):
 
 
 class HealthOfDamaged(Health):
-    """The database is damaged in a place that only a complete check sees: whatever fails, all is not well."""
+    """The database is damaged where only a complete check finds it: whatever fails, it is never reported as sound."""
     name, codes, again_codes = 'health-damaged', {21}, {21}
 
     def build(self, binary, world):
         super().build(binary, world)
-        # The number of entries of the last page, an index page.
+        # The cell count of the last page, an index page.
         with open(f'{world}/app.db', 'r+b') as f:
             f.seek(os.path.getsize(f.name) - 4096 + 3); f.write(b'\x7f\x7f')
 
@@ -237,7 +238,7 @@ class Cleanup(Rotate):
 
 
 class LegacyVerify(Scenario):
-    """An archive of the tool that this one replaces: it records no digests, and its metadata comes last."""
+    """An archive of heirloom's predecessor: it has no digests, and its metadata comes last."""
     name, command = 'legacy-verify', ['verify', '--all']
     databases = LEGACY
 

@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""Fails, or kills at, every n-th file system call of a command (strace), and looks at the state after each.
+"""Fails or kills a command at its n-th file system call (strace), for every n, and checks the state after each.
 
   syscall_sweep.py --bin BIN --scenario backup,verify [--cases 1500] [--seed 1] [--pairs] [--only fsync:EIO,linkat:KILL]
 
-For every file system call that the command makes it is run once without a fault to count the calls (per thread),
-then once per (call, number, fault): the fault once, and from there on for ever (a `+` in the name of the case).
+The command runs once without a fault to count its file system calls (per thread), then once per (call, number,
+fault): with a single fault, and with the fault from there on forever (a `+` in the name of the case).
 Faults: an errno (the call is not carried out), KILL (SIGKILL instead of the call). A call can be limited to one
-file of the world: `--only pread64@app.db:EIO`. --cases takes that many of all, spread evenly over calls and faults, chosen
-by --seed; 0 means all. --pairs puts a second fault into the next run.
+file of the world: `--only pread64@app.db:EIO`. --cases selects that many, spread evenly over calls
+and faults and chosen by --seed; 0 means all. --pairs puts a second fault into the next run.
 Needs strace 5.3 or newer and permission to trace.
 """
 import argparse, collections, concurrent.futures as cf, os, random, re, shutil, sys, tempfile
@@ -17,9 +17,9 @@ from scenarios import RUNNABLE, SCENARIOS
 
 SPACE = 'openat mkdir mkdirat linkat link rename renameat renameat2 write pwrite64 writev fallocate ftruncate symlink fsync'.split()
 MUTATING = SPACE + 'unlink unlinkat rmdir fdatasync sync_file_range chmod fchmod fchmodat chown fchown fsetxattr fremovexattr utimensat flock fcntl copy_file_range'.split()
-# Not poll: the runtime of Rust makes it once, before main, and gives up where it fails.
+# Without poll: the Rust runtime calls it once before main, and aborts if it fails.
 READING = 'read pread64 statx newfstatat getdents64 lseek readlink faccessat2 access mmap'.split()
-# Process ids that are the same in each run, and so the names of scratch folders. Only root may.
+# The same process ids in each run, and thus the same names of scratch folders. Requires root.
 OWN_PIDS = ['unshare', '--pid', '--fork', '--mount-proc', '--propagation', 'slave'] if os.geteuid() == 0 and shutil.which('unshare') else []
 INTERRUPTIBLE = 'openat read write pread64 pwrite64 writev fsync fdatasync flock ftruncate fallocate'.split()
 
@@ -28,7 +28,7 @@ def faults(call):
     """The faults of a call as (name, lasting)."""
     yield 'EIO', False
     call, _, path = call.partition('@')
-    # A disk that goes on failing at one file.
+    # A disk that keeps failing for one file.
     if path and call in READING: yield 'EIO', True
     if call in SPACE: yield 'ENOSPC', False
     if call in INTERRUPTIBLE: yield 'EINTR', False
@@ -41,12 +41,12 @@ def faults(call):
 
 
 def is_disk(scenario, path):
-    """Says whether a file may lie on a dying disk of its own: a database, an archive, a private copy of a database."""
+    """Returns whether a file may be on a separate failing disk: a database, an archive, a private copy of a database."""
     return scenario.is_of_database(path) or path.endswith('.tar.gz') or re.search(r'\.heirloom(-|/)run-.*\.db$', path)
 
 
 def calls(scenario, template, work):
-    """How often each call is made, at most, by one thread."""
+    """The maximum number of times that one thread makes each call."""
     world = tempfile.mkdtemp(dir=work); d = f'{world}/w'
     scenario.copy(template, d)
     log = f'{world}/log'
@@ -57,8 +57,8 @@ def calls(scenario, template, work):
         m = re.match(r'(\d+) +(\w+)\((?:\d+<([^>]*)>)?', line)
         if not m: continue
         per[m.group(2), m.group(1)] += 1
-        # Threads count for themselves, so that the first sync of one and that of another would always fail together: by file, too.
-        # And a database or an archive is a disk of its own, perhaps a dying one.
+        # Threads count separately, so the first syncs of two threads would always fail together; hence also by file. A
+        # database or an archive may be on a separate, failing disk.
         path = os.path.relpath(m.group(3), d) if (m.group(3) or '').startswith(d) else ''
         if OWN_PIDS and path and (m.group(2) in ('fsync', 'fdatasync') or m.group(2) in ('read', 'pread64') and is_disk(scenario, path)):
             per[f'{m.group(2)}@{path}', ''] += 1
@@ -72,14 +72,14 @@ def inject(scenario, call, n, fault, lasting, log, world):
     what = 'signal=SIGKILL' if fault == 'KILL' else 'error=' + fault
     call, _, path = call.partition('@')
     only = ['-P', os.path.normpath(f'{world}/{path}')] if path else []
-    # With its filter strace never delivers the signal.
+    # With its filter, strace never delivers the signal.
     tracing = [word for word in scenario.tracing if fault != 'KILL' or word != '--seccomp-bpf']
     return [*(OWN_PIDS if path else []), 'strace', '-f', '-y', '-qq', *tracing, *only, '-o', log, '-e', f'trace={call}',
             '-e', f'inject={call}:{what}:when={n}' + ('+' if lasting else '')]
 
 
 def death(code, call):
-    """SIGKILL; and where memory is refused, the end that the runtime makes of it, which is judged as a crash."""
+    """SIGKILL, or an abort of the runtime because an allocation failed, which counts as a crash."""
     return 137 if code in (-9, 137) or call == 'mmap' and code in (-6, -11, 134, 139) else code
 
 
@@ -106,7 +106,7 @@ def one(a, scenario, template, case, second):
 
 
 def spread(cases, limit, rnd):
-    """Takes `limit` cases, evenly from all kinds of call and fault."""
+    """Selects `limit` cases, evenly over all kinds of call and fault."""
     if not limit or limit >= len(cases): return cases
     groups = collections.defaultdict(list)
     for c in cases: groups[c[0], c[2], c[3]].append(c)
@@ -148,7 +148,7 @@ def main():
                      for n in range(1, most + 1) if not only or (call, fault) in only or (call.partition('@')[0], fault) in only]
             plans.append((scenario, template, cases))
         share = [a.cases * len(c) // max(1, sum(len(c) for _, _, c in plans)) if a.cases else 0 for _, _, c in plans]
-        # A scenario with few calls still gets a fair part of the cases.
+        # A scenario with few calls still gets a fair share of the cases.
         if a.cases: share = [max(s, min(len(plans[i][2]), a.cases // (2 * len(plans)))) for i, s in enumerate(share)]
         for (scenario, template, cases), limit in zip(plans, share):
             chosen = spread(cases, limit, rnd)
@@ -164,7 +164,7 @@ def main():
                         print(f'FAIL {name} exit {code}: {"; ".join(bad)} {kept}', flush=True)
             print(f'# {scenario.name}: {len(chosen)} of {len(cases)} cases, {hit} hit, {bad_here} findings', flush=True)
             total += len(chosen); fired += hit; failed += bad_here
-        # A fault that never comes tests nothing.
+        # A fault that never occurs tests nothing.
         for fault, n in meant.items():
             if met[fault] < n / 2:
                 failed += 1

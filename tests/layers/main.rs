@@ -1,8 +1,8 @@
-//! Holds the layers of `src/lib.rs`: a file uses what is below its own layer, never above, never a neighbour adapter or
-//! another face.
+//! Checks the layers of `src/lib.rs`: a file may use the layers below its own, never those above, nor another adapter
+//! or face.
 //!
-//! `exceptions.txt` lists the breaches of today. It can only shrink: a new breach fails, and so does a line that is no
-//! longer needed. After a move of files `BLESS=1 cargo test --test layers` writes the list anew, if it does not grow.
+//! `exceptions.txt` lists the current breaches. It can only shrink: a new breach fails, and so does an unnecessary
+//! line. After moving files, `BLESS=1 cargo test --test layers` rewrites the list, if it does not grow.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 

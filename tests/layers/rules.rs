@@ -1,4 +1,4 @@
-//! The layers, and what may be named where.
+//! The layers, and what each may use.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +13,7 @@ enum Layer {
     Faces,
 }
 
-/// A module that is not named here is pure, which allows it the least.
+/// A module that is not listed here is pure, the strictest layer.
 fn layer(module: &str) -> Layer {
     match module {
         "platform" => Layer::Platform,
@@ -24,7 +24,7 @@ fn layer(module: &str) -> Layer {
     }
 }
 
-/// What lies outside of the crate, and the top modules that may name it.
+/// External crates and modules, and the top modules that may name them.
 const CONFINED: [(&str, &[&str]); 13] = [
     ("axum", &["server"]),
     ("clap", &["cli", "main"]),
@@ -41,7 +41,7 @@ const CONFINED: [(&str, &[&str]); 13] = [
     ("zstd", &["archive"]),
 ];
 
-/// What only the faces may do: print, ask the clock, read the environment.
+/// Reserved for the faces: printing, the clock, the environment.
 const OF_THE_FACES: [&str; 11] = [
     "std::env",
     "std::io::stdin",
@@ -56,10 +56,10 @@ const OF_THE_FACES: [&str; 11] = [
     "std::time::SystemTime::now",
 ];
 
-/// What pure modules may not do: files, processes, networks.
+/// Forbidden in pure modules: files, processes, networks.
 const NOT_PURE: [&str; 3] = ["std::fs", "std::net", "std::process"];
 
-/// What adapters may use of a neighbour: archives are read out of stores.
+/// What adapters may use of another adapter: archives are read from stores.
 const SHARED: [(&str, &str, &str); 1] = [("archive", "store", "ReadAt")];
 
 /// Every breach of a rule, as `file: what it does`.
@@ -92,7 +92,7 @@ pub fn breaches(tree: &Tree) -> BTreeSet<String> {
             }
         }
         if layer(top) < Layer::Faces {
-            // What to do about an error is a value there, and each face words it in its own way.
+            // The remedy for an error is a value there, and each face words it.
             let flags = source.texts.iter().flat_map(|text| flags(text));
             flags.for_each(|flag| breach(format!("names the flag {flag}, which belongs to the faces")));
         }
@@ -101,7 +101,7 @@ pub fn breaches(tree: &Tree) -> BTreeSet<String> {
         }
     }
     for (folder, names) in tree.circles() {
-        // A line for each name: a circle that loses a member is no new one.
+        // One line per name: a circle that loses a member is not a new one.
         found.extend(names.iter().map(|name| format!("{folder}/: {name} is in a circle")));
     }
     found
@@ -109,7 +109,9 @@ pub fn breaches(tree: &Tree) -> BTreeSet<String> {
 
 /// Returns the flags of command lines in a text literal: `--force`.
 fn flags(text: &str) -> impl Iterator<Item = &str> {
-    let starts = text.match_indices("--").filter(|(at, _)| !text[..*at].ends_with(|char: char| char.is_alphanumeric() || char == '-'));
+    let starts = text
+        .match_indices("--")
+        .filter(|(at, _)| !text[..*at].ends_with(|char: char| char.is_alphanumeric() || char == '-'));
     let flag = move |(at, _)| {
         let rest = &text[at + 2..];
         let end = rest.find(|char: char| !char.is_ascii_lowercase() && char != '-').unwrap_or(rest.len());
@@ -119,7 +121,8 @@ fn flags(text: &str) -> impl Iterator<Item = &str> {
 }
 
 fn between_modules(top: &str, used: &[String], item: &[String]) -> Option<String> {
-    let whole = || ["crate"].into_iter().chain(used.iter().chain(item).map(String::as_str)).collect::<Vec<_>>().join("::");
+    let whole =
+        || ["crate"].into_iter().chain(used.iter().chain(item).map(String::as_str)).collect::<Vec<_>>().join("::");
     let Some(other) = used.first() else {
         return match item.first().map(String::as_str) {
             None => Some("uses the root of the crate under another name".into()),
@@ -131,8 +134,9 @@ fn between_modules(top: &str, used: &[String], item: &[String]) -> Option<String
         return None;
     }
     let (mine, theirs) = (layer(top), layer(other));
-    let may_share =
-        SHARED.iter().any(|(user, used, shared)| *user == top && used == other && item.first().is_some_and(|item| item == shared));
+    let may_share = SHARED
+        .iter()
+        .any(|(user, used, shared)| *user == top && used == other && item.first().is_some_and(|item| item == shared));
     if theirs > mine {
         Some(format!("uses {}, which is above it", whole()))
     } else if mine == theirs && mine == Layer::Adapters && !may_share {
@@ -157,7 +161,9 @@ fn outside(top: &str, path: &[String]) -> Vec<String> {
         found.push(format!("names {name}, which belongs to the faces"));
     }
     if layer(top) == Layer::Pure {
-        found.extend(NOT_PURE.iter().filter(|prefix| within(prefix)).map(|prefix| format!("names {prefix}, but is pure")));
+        found.extend(
+            NOT_PURE.iter().filter(|prefix| within(prefix)).map(|prefix| format!("names {prefix}, but is pure")),
+        );
     }
     found
 }

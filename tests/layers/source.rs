@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 /// The code of one file.
 pub struct Source {
     tokens: Vec<String>,
-    /// Modules that are declared for tests only; their files are no part of the program.
+    /// Modules that are declared only for tests; their files are not part of the program.
     pub test_modules: BTreeSet<String>,
-    /// What `use` brings in: the whole path, and the name that it gets here.
+    /// The imports of `use`: the whole path, and the local name.
     pub imports: Vec<Import>,
-    /// Every path outside of `use`, as it stands there.
+    /// Every path outside of `use`, as written.
     pub paths: Vec<Vec<String>>,
     /// Text literals.
     pub texts: Vec<String>,
@@ -40,14 +40,15 @@ impl Source {
         source
     }
 
-    /// The names that `use` gives, with what they stand for.
+    /// The local names of `use`, with their paths.
     pub fn names(&self) -> BTreeMap<&str, &[String]> {
         self.imports.iter().filter_map(|import| Some((import.name.as_deref()?, import.path.as_slice()))).collect()
     }
 
-    /// Whether the code declares its own place in the tree: a module inside the file, or a file under another name.
+    /// Whether the code changes the module tree: a module inside the file, or a file under another name.
     pub fn moves_modules(&self) -> Option<&'static str> {
-        let pairs = |first: &str, third: &str| self.tokens.windows(3).any(|window| window[0] == first && window[2] == third);
+        let pairs =
+            |first: &str, third: &str| self.tokens.windows(3).any(|window| window[0] == first && window[2] == third);
         if pairs("mod", "{") {
             return Some("a module inside the file");
         }
@@ -81,12 +82,12 @@ impl Source {
     }
 }
 
-/// A `use` of a closure's captures (`use<'a>`) is no statement.
+/// A `use` for a closure's captures (`use<'a>`) is not a statement.
 fn is_statement(tokens: &[String], at: usize) -> bool {
     tokens.get(at + 1).is_some_and(|next| is_name(next) || next == "::" || next == "{")
 }
 
-/// `pub(crate)` and `pub(super)` name no module that is used.
+/// `pub(crate)` and `pub(super)` do not use a module.
 fn is_visibility(tokens: &[String], at: usize) -> bool {
     at > 1 && tokens[at - 1] == "(" && tokens[at - 2] == "pub"
 }
@@ -142,8 +143,7 @@ fn is_name(token: &str) -> bool {
     token.starts_with(|char: char| char.is_alphabetic() || char == '_') && token != "as"
 }
 
-/// Removes every item that is for tests only, and returns the names of modules among them that lie in files of their
-/// own.
+/// Removes every item that is only for tests, and returns the names of test modules in separate files.
 fn without_tests(tokens: Vec<String>) -> (Vec<String>, BTreeSet<String>) {
     const TEST: [&str; 7] = ["#", "[", "cfg", "(", "test", ")", "]"];
     let mut code = Vec::new();
@@ -176,8 +176,8 @@ fn without_tests(tokens: Vec<String>) -> (Vec<String>, BTreeSet<String>) {
     (code, modules)
 }
 
-/// Cuts a text into names, `::`, text literals and single characters. Comments, blanks, numbers and lifetimes are left
-/// out.
+/// Splits a text into names, `::`, text literals and single characters. Comments, blanks, numbers and lifetimes are
+/// skipped.
 fn tokens(text: &str) -> Vec<String> {
     let chars: Vec<char> = text.chars().collect();
     let at = |index: usize| chars.get(index).copied().unwrap_or('\0');
@@ -232,7 +232,7 @@ fn tokens(text: &str) -> Vec<String> {
                 while at(index).is_alphanumeric() || at(index) == '_' {
                     index += 1;
                 }
-                // A name of Rust's own, as `r#type`, is the name behind the mark.
+                // A raw identifier such as `r#type` is the name after the prefix.
                 let is_mark = index == start + 1 && char == 'r' && at(index) == '#';
                 if !is_mark && !char.is_numeric() {
                     tokens.push(chars[start..index].iter().collect());
@@ -258,7 +258,7 @@ fn end_of_text(chars: &[char], mut index: usize) -> usize {
     (index + 1).min(chars.len())
 }
 
-/// Where the text of a raw literal (`r#"…"#`, `br"…"`) starts, and what closes it.
+/// Where the text of a raw literal (`r#"…"#`, `br"…"`) starts, and its terminator.
 fn raw(chars: &[char], index: usize) -> Option<(usize, Vec<char>)> {
     let rest = &chars[index..];
     let prefix = rest.iter().take_while(|char| matches!(char, 'r' | 'b' | 'c')).count();

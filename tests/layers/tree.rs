@@ -1,4 +1,4 @@
-//! The modules of the crate, and which of them a path leads to: through `super`, `self`, other names and re-exports.
+//! The modules of the crate, and the module to which a path leads: through `super`, `self`, renames and re-exports.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,15 +10,15 @@ pub type Module = Vec<String>;
 pub struct Tree {
     pub sources: BTreeMap<String, Source>,
     files: BTreeMap<Module, String>,
-    /// The modules right below each.
+    /// The direct child modules of each module.
     children: BTreeMap<Module, BTreeSet<String>>,
 }
 
 /// What a path names.
 pub enum Named {
-    /// A module of this crate, and what is asked of it.
+    /// A module of this crate, and the item in it.
     Here { module: Module, item: Vec<String> },
-    /// Something of another crate, by its whole path.
+    /// An item of another crate, by its whole path.
     Elsewhere(Vec<String>),
 }
 
@@ -31,12 +31,15 @@ pub fn module(file: &str) -> Module {
 }
 
 impl Tree {
-    /// Reads the files, without those that are modules for tests.
+    /// Reads the files, except modules for tests.
     pub fn new(texts: &BTreeMap<String, String>) -> Self {
-        let mut sources: BTreeMap<String, Source> = texts.iter().map(|(file, text)| (file.clone(), Source::parse(text))).collect();
+        let mut sources: BTreeMap<String, Source> =
+            texts.iter().map(|(file, text)| (file.clone(), Source::parse(text))).collect();
         let of_tests: BTreeSet<Module> = sources
             .iter()
-            .flat_map(|(file, source)| source.test_modules.iter().map(|name| [module(file), vec![name.clone()]].concat()))
+            .flat_map(|(file, source)| {
+                source.test_modules.iter().map(|name| [module(file), vec![name.clone()]].concat())
+            })
             .collect();
         sources.retain(|file, _| !of_tests.iter().any(|test| module(file).starts_with(test)));
         let files: BTreeMap<Module, String> = sources.keys().map(|file| (module(file), file.clone())).collect();
@@ -56,12 +59,12 @@ impl Tree {
         let names = source.names();
         let imports = source.imports.iter().map(|import| import.path.clone());
         let whole = source.paths.iter().map(|path| match names.get(path[0].as_str()) {
-            // The name of an import that says the same again (`use a;` and `a::b`) is not followed for ever.
+            // An import that resolves to itself (`use a;` and `a::b`) is not followed forever.
             Some(full) if full[0] != path[0] || full.len() > 1 => [full, &path[1..]].concat(),
             _ => path.clone(),
         });
         let local = |path: &Vec<String>| path.len() == 1 && !matches!(path[0].as_str(), "crate" | "self" | "super");
-        // Outside of `use` a single name is a local one, a type or a keyword.
+        // Outside of `use`, a single name is a local one, a type or a keyword.
         imports.chain(whole.filter(|path| !local(path))).map(|path| self.resolve(&here, &path, 0)).collect()
     }
 
@@ -97,8 +100,11 @@ impl Tree {
                 continue;
             }
             let source = self.files.get(&at).map(|file| &self.sources[file]);
-            let exported = source.into_iter().flat_map(|source| &source.imports).find(|import| import.name.as_ref() == Some(first));
-            // A circle of re-exports does not compile; the bound only ends this test.
+            let exported = source
+                .into_iter()
+                .flat_map(|source| &source.imports)
+                .find(|import| import.name.as_ref() == Some(first));
+            // A cycle of re-exports does not compile; the bound only ends this test.
             if let Some(import) = exported.filter(|import| import.path != rest && depth < 8) {
                 return self.resolve(&at, &[&import.path, behind].concat(), depth + 1);
             }
@@ -138,7 +144,7 @@ impl Tree {
     }
 }
 
-/// Whether one use leads from a name to another, directly or not.
+/// Returns whether uses lead from one name to another, directly or not.
 fn reaches(edges: &BTreeMap<String, BTreeSet<String>>, from: &str, to: &str) -> bool {
     let mut seen = BTreeSet::new();
     let mut open = vec![from];

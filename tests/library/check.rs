@@ -1,4 +1,5 @@
-//! What is found in a copy: damage, what cannot be checked, rows that break a promise; and the facts that are recorded.
+//! The findings of checking a copy: damage, parts that cannot be checked, rows that break a constraint; and the
+//! recorded facts.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -15,7 +16,7 @@ use heirloom::database::{Checked, Depth, Effort, SourceError, check, count_rows,
 use heirloom::metadata::Integrity;
 use heirloom::progress::{Progress, Silent, Stage};
 
-/// A database in its own folder, made by a script of python that finds a connection in `c`.
+/// A database in its own folder, created by a Python script with a connection in `c`.
 struct Made {
     folder: tempfile::TempDir,
     path: PathBuf,
@@ -31,13 +32,15 @@ impl Made {
     }
 
     fn run(&self, script: &str) -> String {
-        let script = format!("import sqlite3, sys\nc = sqlite3.connect(sys.argv[1], isolation_level=None)\n{script}\nc.close()");
+        let script =
+            format!("import sqlite3, sys\nc = sqlite3.connect(sys.argv[1], isolation_level=None)\n{script}\nc.close()");
         let output = Command::new("python3").arg("-c").arg(script).arg(&self.path).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     }
 
-    /// Checks the copy, in one piece and in parts; whatever comes out, it is the same, and the file is as it was and alone.
+    /// Checks the copy, as a whole and in parts; both results must be equal, and the file unchanged and without
+    /// sidecars.
     fn check(&self, depth: Depth) -> Checked {
         let before = fs::read(&self.path).unwrap();
         let checked = check(&self.path, depth, Effort::single(), &Silent).unwrap();
@@ -49,7 +52,10 @@ impl Made {
     }
 
     fn names(&self) -> Vec<String> {
-        fs::read_dir(self.folder.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+        fs::read_dir(self.folder.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect()
     }
 
     fn damage(&self, at: usize, bytes: &[u8]) {
@@ -61,7 +67,8 @@ impl Made {
 
 const PLAIN: &str = r#"
 c.executescript("""CREATE TABLE t(a INTEGER PRIMARY KEY, b TEXT, c INT); CREATE INDEX tb ON t(b);
-WITH RECURSIVE i(x) AS (SELECT 1 UNION ALL SELECT x+1 FROM i WHERE x<2000) INSERT INTO t SELECT x, 'row ' || x, x FROM i;""")
+WITH RECURSIVE i(x) AS (SELECT 1 UNION ALL SELECT x+1 FROM i WHERE x<2000)
+INSERT INTO t SELECT x, 'row ' || x, x FROM i;""")
 "#;
 
 #[test]
@@ -72,7 +79,12 @@ fn a_sound_copy_is_ok_at_every_depth() {
             let checked = made.check(depth);
             assert_eq!(
                 checked,
-                Checked { integrity: Integrity::Ok, findings: vec![], foreign_key_violations: Some(0), rebuild: Vec::new() }
+                Checked {
+                    integrity: Integrity::Ok,
+                    findings: vec![],
+                    foreign_key_violations: Some(0),
+                    rebuild: Vec::new()
+                }
             );
         }
         assert_eq!(made.check(Depth::None).integrity, Integrity::Unchecked);
@@ -80,8 +92,9 @@ fn a_sound_copy_is_ok_at_every_depth() {
 }
 
 #[test]
-fn a_full_text_index_that_disagrees_with_its_text_must_be_rebuilt() {
-    let script = "c.executescript(\"CREATE VIRTUAL TABLE f USING fts5(x); INSERT INTO f VALUES('one two'),('three'); CREATE TABLE t(a)\")";
+fn a_full_text_index_that_contradicts_its_text_must_be_rebuilt() {
+    let script = "c.executescript(\"CREATE VIRTUAL TABLE f USING fts5(x); INSERT INTO f VALUES('one two'),('three'); \
+                  CREATE TABLE t(a)\")";
     let made = Made::new(script);
     assert_eq!(made.check(Depth::Full).integrity, Integrity::Ok);
     made.run("c.execute(\"UPDATE f_content SET c0='four' WHERE id=2\")");
@@ -90,16 +103,17 @@ fn a_full_text_index_that_disagrees_with_its_text_must_be_rebuilt() {
     assert!(checked.findings[0].starts_with("full-text index \"f\" "), "{:?}", checked.findings);
 }
 
-/// Changes a value in the table alone, so that the index over it disagrees.
+/// Changes a value only in the table, so that its index contradicts it.
 fn part_table_from_index(made: &Made) {
     let content = fs::read(&made.path).unwrap();
-    let places: Vec<usize> = content.windows(8).enumerate().filter(|(_, window)| *window == b"row 1999").map(|(at, _)| at).collect();
+    let places: Vec<usize> =
+        content.windows(8).enumerate().filter(|(_, window)| *window == b"row 1999").map(|(at, _)| at).collect();
     assert_eq!(places.len(), 2, "once in the table, once in the index");
     made.damage(places[0], b"row 1x99");
 }
 
 #[test]
-fn an_index_that_disagrees_with_its_table_is_damage_that_only_the_full_check_sees() {
+fn an_index_that_contradicts_its_table_is_damage_found_only_by_the_full_check() {
     let made = Made::new(PLAIN);
     part_table_from_index(&made);
     assert_eq!(made.check(Depth::Quick).integrity, Integrity::Ok);
@@ -109,7 +123,7 @@ fn an_index_that_disagrees_with_its_table_is_damage_that_only_the_full_check_see
 }
 
 #[test]
-fn a_broken_freelist_is_found_behind_a_view_that_hides_it() {
+fn a_broken_freelist_is_found_although_a_view_hides_it() {
     let made = Made::new(PLAIN);
     made.run("c.execute('DELETE FROM t WHERE a>100'); c.execute('CREATE VIEW v AS SELECT 1')");
     assert_eq!(made.check(Depth::Full).integrity, Integrity::Ok);
@@ -124,32 +138,36 @@ fn a_broken_freelist_is_found_behind_a_view_that_hides_it() {
     }
 }
 
-/// Makes rows of `t` break a promise that was made after they were written.
+/// Makes rows of `t` break a constraint that was added after they were written.
 fn promise(constraint: &str) -> String {
     format!(
         "c.execute('PRAGMA writable_schema=ON')
-c.execute(\"UPDATE sqlite_schema SET sql='CREATE TABLE t(a INTEGER PRIMARY KEY, b TEXT, c INT {constraint})' WHERE name='t'\")"
+c.execute(\"UPDATE sqlite_schema SET sql='CREATE TABLE t(a INTEGER PRIMARY KEY, b TEXT, c INT {constraint})' WHERE \
+name='t'\")"
     )
 }
 
 #[test]
-fn rows_that_break_a_promise_are_findings_and_no_damage() {
+fn rows_that_break_a_constraint_are_findings_but_not_damage() {
     for mode in ["delete", "wal"] {
         let made = Made::new(&format!("c.execute('PRAGMA journal_mode={mode}')\n{PLAIN}"));
         made.run("c.execute('UPDATE t SET c=NULL WHERE a=5')");
         made.run(&promise("NOT NULL"));
         let checked = made.check(Depth::Full);
-        assert_eq!((checked.integrity, checked.findings.as_slice()), (Integrity::Partial, ["NULL value in t.c".to_owned()].as_slice()));
+        assert_eq!(
+            (checked.integrity, checked.findings.as_slice()),
+            (Integrity::Partial, ["NULL value in t.c".to_owned()].as_slice())
+        );
         made.run("c.execute('PRAGMA ignore_check_constraints=ON'); c.execute('UPDATE t SET c=1 WHERE c IS NULL')");
         made.run(&promise("CHECK(c<>6 AND c<>7)"));
         let checked = made.check(Depth::Full);
         assert_eq!(checked.integrity, Integrity::Partial, "{:?}", checked.findings);
-        assert_eq!(checked.findings, ["CHECK constraint failed in t", "1 more rows of this kind"]);
+        assert_eq!(checked.findings, ["CHECK constraint failed in t", "1 more row of this kind"]);
     }
 }
 
 #[test]
-fn damage_is_found_behind_a_thousand_violations() {
+fn damage_is_found_among_a_thousand_violations() {
     let made = Made::new(PLAIN);
     made.run("c.execute('UPDATE t SET c=NULL WHERE a<1900')");
     made.run(&promise("NOT NULL"));
@@ -158,16 +176,17 @@ fn damage_is_found_behind_a_thousand_violations() {
     let checked = made.check(Depth::Full);
     assert_eq!(checked.integrity, Integrity::Damaged, "{:?}", checked.findings);
     assert!(checked.findings[0].contains("index \"tb\""), "damage comes first: {:?}", checked.findings);
-    assert_eq!(checked.findings.last().unwrap(), "1898 more rows of this kind");
+    assert_eq!(checked.findings.last().unwrap(), "1,898 more rows of this kind");
     assert!(checked.findings.len() <= 100);
 }
 
 #[test]
-fn what_only_the_application_knows_makes_a_check_partial_and_names_it() {
+fn a_missing_collation_or_function_makes_a_check_partial_and_is_named() {
     let made = Made::new(PLAIN);
     made.run(
         "c.create_collation('phonebook', lambda a, b: (a > b) - (a < b))
-c.executescript('CREATE TABLE names(n TEXT); CREATE INDEX nn ON names(n COLLATE phonebook); INSERT INTO names VALUES(1),(2),(3);')",
+c.executescript('CREATE TABLE names(n TEXT); CREATE INDEX nn ON names(n COLLATE phonebook); INSERT INTO names \
+VALUES(1),(2),(3);')",
     );
     let checked = made.check(Depth::Full);
     assert_eq!(checked.integrity, Integrity::Partial);
@@ -182,9 +201,10 @@ c.executescript('CREATE TABLE names(n TEXT); CREATE INDEX nn ON names(n COLLATE 
 }
 
 #[test]
-fn foreign_keys_are_counted_and_damage_nothing() {
+fn foreign_key_violations_are_counted_but_are_not_damage() {
     let made = Made::new(
-        "c.executescript('CREATE TABLE p(a INTEGER PRIMARY KEY); CREATE TABLE k(b REFERENCES p(a)); INSERT INTO k VALUES(1),(2),(NULL);')",
+        "c.executescript('CREATE TABLE p(a INTEGER PRIMARY KEY); CREATE TABLE k(b REFERENCES p(a)); INSERT INTO k \
+         VALUES(1),(2),(NULL);')",
     );
     let checked = made.check(Depth::Full);
     assert_eq!((checked.integrity, checked.foreign_key_violations), (Integrity::Ok, Some(2)));
@@ -197,9 +217,12 @@ fn foreign_keys_are_counted_and_damage_nothing() {
 }
 
 #[test]
-fn a_schema_that_cannot_be_read_is_damage_and_never_reaches_a_terminal_raw() {
+fn an_unreadable_schema_is_damage_and_its_text_is_made_printable() {
     let made = Made::new(PLAIN);
-    made.run(r#"c.execute('PRAGMA writable_schema=ON'); c.execute("UPDATE sqlite_schema SET sql='CREATE \x1b[31m TABLE' || x'ff' WHERE name='t'")"#);
+    made.run(
+        r#"c.execute('PRAGMA writable_schema=ON')
+c.execute("UPDATE sqlite_schema SET sql='CREATE \x1b[31m TABLE' || x'ff' WHERE name='t'")"#,
+    );
     let checked = made.check(Depth::Full);
     assert_eq!(checked.integrity, Integrity::Damaged);
     assert!(checked.findings[0].starts_with("malformed database schema"), "{:?}", checked.findings);
@@ -208,7 +231,7 @@ fn a_schema_that_cannot_be_read_is_damage_and_never_reaches_a_terminal_raw() {
 }
 
 #[test]
-fn a_truncated_copy_is_damaged_and_no_database_has_no_facts() {
+fn a_truncated_copy_is_damaged_and_another_file_has_no_facts() {
     let made = Made::new(PLAIN);
     let content = fs::read(&made.path).unwrap();
     fs::write(&made.path, &content[..content.len() / 2]).unwrap();
@@ -221,10 +244,12 @@ fn a_truncated_copy_is_damaged_and_no_database_has_no_facts() {
 #[test]
 fn facts_are_those_of_the_pragmas() {
     let made = Made::new(&format!(
-        "c.executescript('''PRAGMA page_size=1024; PRAGMA encoding=\"UTF-16be\"; PRAGMA auto_vacuum=INCREMENTAL; PRAGMA application_id=-7;
+        "c.executescript('''PRAGMA page_size=1024; PRAGMA encoding=\"UTF-16be\"; PRAGMA auto_vacuum=INCREMENTAL; \
+         PRAGMA application_id=-7;
 PRAGMA user_version=2147483647;''')
 c.execute('PRAGMA journal_mode=WAL')\n{PLAIN}
-c.executescript('''DELETE FROM t WHERE a>1000; CREATE VIEW v AS SELECT 1; CREATE TRIGGER r AFTER INSERT ON t BEGIN SELECT 1; END;
+c.executescript('''DELETE FROM t WHERE a>1000; CREATE VIEW v AS SELECT 1; CREATE TRIGGER r AFTER INSERT ON t BEGIN \
+SELECT 1; END;
 CREATE TABLE \"a\"\"b\"(x); CREATE TABLE s(x INTEGER PRIMARY KEY AUTOINCREMENT); INSERT INTO s VALUES(1);''')"
     ));
     let facts = facts(&made.path).unwrap();
@@ -233,7 +258,10 @@ CREATE TABLE \"a\"\"b\"(x); CREATE TABLE s(x INTEGER PRIMARY KEY AUTOINCREMENT);
     assert_eq!(facts.page_count.to_string(), pragma("page_count"));
     assert_eq!(facts.freelist_count.to_string(), pragma("freelist_count"));
     assert!(facts.freelist_count > 0);
-    assert_eq!((facts.encoding.as_str(), facts.journal_mode.as_str(), facts.auto_vacuum.as_str()), ("UTF-16be", "wal", "incremental"));
+    assert_eq!(
+        (facts.encoding.as_str(), facts.journal_mode.as_str(), facts.auto_vacuum.as_str()),
+        ("UTF-16be", "wal", "incremental")
+    );
     assert_eq!((facts.application_id, facts.user_version), (-7, i32::MAX));
     assert_eq!((facts.index_count, facts.trigger_count, facts.view_count), (1, 1, 1));
     assert_eq!(facts.tables, ["a\"b", "s", "t"]);
@@ -242,10 +270,11 @@ CREATE TABLE \"a\"\"b\"(x); CREATE TABLE s(x INTEGER PRIMARY KEY AUTOINCREMENT);
 }
 
 #[test]
-fn a_name_that_is_not_text_costs_one_count_and_nothing_else() {
+fn a_table_name_that_is_not_utf8_only_prevents_counting_that_table() {
     let made = Made::new(
         "c.execute('CREATE TABLE one(x)'); c.execute('CREATE TABLE two(x)'); c.execute('PRAGMA writable_schema=ON')
-c.execute(\"UPDATE sqlite_schema SET name=cast(x'ff' AS TEXT), tbl_name=cast(x'ff' AS TEXT), sql=cast(x'435245415445205441424c452022ff22287829' AS TEXT) WHERE name='one'\")",
+c.execute(\"UPDATE sqlite_schema SET name=cast(x'ff' AS TEXT), tbl_name=cast(x'ff' AS TEXT), \
+sql=cast(x'435245415445205441424c452022ff22287829' AS TEXT) WHERE name='one'\")",
     );
     assert_eq!(made.check(Depth::Full).integrity, Integrity::Ok);
     let facts = facts(&made.path).unwrap();
@@ -254,11 +283,12 @@ c.execute(\"UPDATE sqlite_schema SET name=cast(x'ff' AS TEXT), tbl_name=cast(x'f
 }
 
 #[test]
-fn the_digest_of_a_schema_is_that_of_its_texts() {
+fn the_digest_of_a_schema_depends_only_on_its_texts() {
     let digest = |made: &Made| facts(&made.path).unwrap().schema_sha256;
     let first = Made::new(PLAIN);
-    let same =
-        Made::new(&format!("c.execute('PRAGMA page_size=8192'); c.execute('CREATE TABLE gone(x)'); c.execute('DROP TABLE gone')\n{PLAIN}"));
+    let same = Made::new(&format!(
+        "c.execute('PRAGMA page_size=8192'); c.execute('CREATE TABLE gone(x)'); c.execute('DROP TABLE gone')\n{PLAIN}"
+    ));
     assert_eq!(digest(&first), digest(&same), "rows, pages and page size do not matter");
     same.run("c.execute('CREATE INDEX tc ON t(c)')");
     assert_ne!(digest(&first), digest(&same));
@@ -268,8 +298,10 @@ fn the_digest_of_a_schema_is_that_of_its_texts() {
 fn a_vacuum_keeps_everything_but_the_free_pages() {
     for (mode, auto) in [("wal", "NONE"), ("delete", "FULL"), ("wal", "INCREMENTAL")] {
         let made = Made::new(&format!(
-            "c.executescript('PRAGMA page_size=2048; PRAGMA encoding=\"UTF-16le\"; PRAGMA auto_vacuum={auto}; PRAGMA application_id=9; PRAGMA user_version=8;')
-c.execute('PRAGMA journal_mode={mode}')\n{PLAIN}\nc.execute('CREATE TABLE z AS SELECT randomblob(100000)'); c.execute('DROP TABLE z')
+            "c.executescript('PRAGMA page_size=2048; PRAGMA encoding=\"UTF-16le\"; PRAGMA auto_vacuum={auto}; PRAGMA \
+             application_id=9; PRAGMA user_version=8;')
+c.execute('PRAGMA journal_mode={mode}')\n{PLAIN}\nc.execute('CREATE TABLE z AS SELECT randomblob(100000)'); \
+c.execute('DROP TABLE z')
 c.execute('DELETE FROM t WHERE a%2')"
         ));
         fs::set_permissions(&made.path, fs::Permissions::from_mode(0o600)).unwrap();
@@ -284,7 +316,9 @@ c.execute('DELETE FROM t WHERE a%2')"
         assert_eq!(made.check(Depth::Full).integrity, Integrity::Ok);
         assert_eq!(fs::metadata(&made.path).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(
-            made.run("print(c.execute('PRAGMA journal_mode').fetchone()[0], c.execute('SELECT sum(a) FROM t').fetchone()[0])"),
+            made.run(
+                "print(c.execute('PRAGMA journal_mode').fetchone()[0], c.execute('SELECT sum(a) FROM t').fetchone()[0])"
+            ),
             format!("{mode} 1001000")
         );
     }
@@ -292,7 +326,9 @@ c.execute('DELETE FROM t WHERE a%2')"
 
 #[test]
 fn a_deep_check_reads_every_row() {
-    let made = Made::new("c.executescript('CREATE TABLE t(a INTEGER PRIMARY KEY, b BLOB); INSERT INTO t VALUES(1, zeroblob(20000))')");
+    let made = Made::new(
+        "c.executescript('CREATE TABLE t(a INTEGER PRIMARY KEY, b BLOB); INSERT INTO t VALUES(1, zeroblob(20000))')",
+    );
     assert_eq!(made.check(Depth::Deep).integrity, Integrity::Ok);
     made.run(
         "c.execute('PRAGMA writable_schema=ON')
@@ -301,11 +337,11 @@ c.execute(\"INSERT INTO sqlite_schema VALUES('table','v','v',0,'CREATE VIRTUAL T
     let checked = made.check(Depth::Deep);
     assert_eq!(checked.integrity, Integrity::Partial);
     assert_eq!(checked.findings, ["table \"v\" could not be read: no such module: nobody_knows"]);
-    assert_eq!(made.check(Depth::Full).integrity, Integrity::Ok, "its own tables would have been checked");
+    assert_eq!(made.check(Depth::Full).integrity, Integrity::Ok, "its shadow tables would have been checked");
     assert_eq!(count_rows(&made.path, &["t".into(), "v".into()], &Silent).unwrap(), [Some(1), None]);
 }
 
-/// Asks to stop when it is asked for the second time.
+/// Cancels at the second check for cancellation.
 struct Stop(AtomicU64);
 
 impl Progress for Stop {
@@ -317,22 +353,26 @@ impl Progress for Stop {
 }
 
 #[test]
-fn a_long_check_ends_when_it_is_asked_to() {
-    // A constraint that takes minutes: nothing but an interrupt ends it.
+fn a_long_check_can_be_cancelled() {
+    // A constraint that takes minutes to check: only an interrupt ends it.
     let made = Made::new(
-        "c.executescript('CREATE TABLE t(a); INSERT INTO t WITH RECURSIVE i(x) AS (SELECT 1 UNION ALL SELECT x+1 FROM i WHERE x<60000) SELECT x FROM i')
+        "c.executescript('CREATE TABLE t(a); INSERT INTO t WITH RECURSIVE i(x) AS (SELECT 1 UNION ALL SELECT x+1 FROM \
+         i WHERE x<60000) SELECT x FROM i')
 c.execute('PRAGMA writable_schema=ON')
 c.execute(\"UPDATE sqlite_schema SET sql='CREATE TABLE t(a CHECK(length(hex(zeroblob(3000000)))>a))'\")",
     );
     let started = Instant::now();
     for effort in [Effort::single(), Effort::threads(NonZeroUsize::new(3).unwrap())] {
-        assert!(matches!(check(&made.path, Depth::Full, effort, &Stop(AtomicU64::new(0))), Err(SourceError::Interrupted(_))));
+        assert!(matches!(
+            check(&made.path, Depth::Full, effort, &Stop(AtomicU64::new(0))),
+            Err(SourceError::Interrupted(_))
+        ));
     }
     assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
 }
 
 #[test]
-fn checks_run_side_by_side() {
+fn checks_run_in_parallel() {
     let made = Made::new(PLAIN);
     let path: &Path = &made.path;
     std::thread::scope(|scope| {

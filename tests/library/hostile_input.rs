@@ -1,7 +1,8 @@
-//! Properties of everything that reads what others wrote: archives of all forms, metadata, configuration, names.
+//! Properties of all code that reads untrusted input: archives of all forms, metadata, configuration, names.
 //!
-//! Whatever the bytes are: no panic, no hang, and nothing is taken for good that is not. `PROPTEST_CASES` sets how many are tried.
-//! `scripts/fuzz.sh` gives the same checks (`tests/library/hostile`) to libFuzzer, which finds what chance does not.
+//! For any bytes: no panic, no hang, and nothing bad is accepted as good. `PROPTEST_CASES` sets the number of cases.
+//! `scripts/fuzz.sh` runs the same checks (`tests/library/hostile`) with libFuzzer, which finds what random inputs do
+//! not.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -21,12 +22,13 @@ use proptest::sample::Index;
 
 use crate::hostile;
 
-/// An archive of this tool, gzipped and plain; the same content as one foreign gzip; a plain database.
+/// An archive of this tool, gzipped and plain; the same content as one gzip of another tool; a plain database.
 static SAMPLES: LazyLock<Vec<(&str, Vec<u8>)>> = LazyLock::new(|| {
     let folder = tempfile::tempdir().unwrap();
     let database = folder.path().join("app.db");
     let connection = rusqlite::Connection::open(&database).unwrap();
-    let rows = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 200) INSERT INTO t SELECT i, hex(i * i) FROM n;";
+    let rows = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 200) INSERT INTO t SELECT i, \
+                hex(i * i) FROM n;";
     connection.execute_batch(&format!("CREATE TABLE t(id INTEGER PRIMARY KEY, text TEXT); {rows}")).unwrap();
     connection.close().unwrap();
     let backup = |args: &[&str]| {
@@ -52,7 +54,7 @@ static SAMPLES: LazyLock<Vec<(&str, Vec<u8>)>> = LazyLock::new(|| {
     ]
 });
 
-/// Reads an archive as verify does; returns its databases, where all of it was accepted.
+/// Reads an archive as verify does; returns its databases if all of it was accepted.
 fn accepted(name: &str, bytes: Vec<u8>) -> Option<Vec<ReadDatabase>> {
     let threads = NonZeroUsize::new(2).unwrap();
     let archive = Opener::new(Tz::UTC).open(Arc::new(bytes), name, DateTime::UNIX_EPOCH).ok()?;
@@ -63,7 +65,7 @@ fn is_accepted(name: &str, bytes: Vec<u8>) -> bool {
     accepted(name, bytes).is_some()
 }
 
-/// A change to bytes: some replaced, some cut out, some repeated.
+/// A change to bytes: some replaced, some removed, some repeated.
 #[derive(Debug, Clone)]
 enum Change {
     Replace(Index, u8),
@@ -102,7 +104,7 @@ fn apply(bytes: &mut Vec<u8>, change: &Change) {
     }
 }
 
-/// Gives the bytes between the tar and the gzip a CRC that is right, so that what lies below is reached.
+/// Recompresses the bytes of a tar with a valid CRC, so that the code behind it is reached.
 fn repacked(tar: &[u8]) -> Vec<u8> {
     let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     gzip.write_all(tar).unwrap();
@@ -123,33 +125,43 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn a_changed_archive_is_never_taken_for_a_good_one(sample in 0_usize..3, changes in vec(change(), 1..6)) {
+    fn a_changed_archive_is_never_accepted_as_good(sample in 0_usize..3, changes in vec(change(), 1..6)) {
         let (name, good) = &SAMPLES[sample];
         let mut bytes = good.clone();
         changes.iter().for_each(|change| apply(&mut bytes, change));
         prop_assume!(bytes != *good);
         let read = accepted(name, bytes);
-        // A foreign gzip has a time in its header, and a bare tar texts and zeros, that no digest covers. Of ours every byte is covered.
+        // No digest covers the time in another tool's gzip header, or texts and zeros of a bare tar. Of our archives,
+        // every byte is covered.
         prop_assert!(read.is_none() || sample > 0, "{name} was accepted after {changes:?}");
-        prop_assert!(read.is_none() || read == accepted(name, good.clone()), "{name} gave another database after {changes:?}");
+        prop_assert!(read.is_none() || read == accepted(name, good.clone()), "{name} gave another database after \
+            {changes:?}");
     }
 
     #[test]
-    fn a_changed_tar_under_a_sound_gzip_gives_the_same_database_or_none(changes in vec(change(), 1..4)) {
+    fn a_changed_tar_in_a_valid_gzip_returns_the_same_database_or_none(changes in vec(change(), 1..4)) {
         let good = &SAMPLES[1].1;
         let mut bytes = good.clone();
         changes.iter().for_each(|change| apply(&mut bytes, change));
         prop_assume!(bytes != *good);
-        // What no digest covers (the note, the instructions) may differ: a plain digest finds accidents, not attackers.
+        // Parts without a digest (the note, the instructions) may differ: a plain digest detects accidents, not
+        // attackers.
         let read = accepted("repacked.tar.gz", repacked(&bytes));
         prop_assert!(read.is_none() || read == accepted("two.tar", good.clone()), "accepted after {changes:?}");
     }
 
     #[test]
-    fn any_bytes_under_any_ending_are_read_without_a_panic(bytes in vec(any::<u8>(), 0..4096), head in 0_usize..5, ending in 0_usize..4) {
-        let heads: [&[u8]; 5] = [b"", b"\x1f\x8b\x08\x04", b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff", b"SQLite format 3\0", b"backup_metadata.json\0"];
+    fn any_bytes_under_any_ending_are_read_without_a_panic(
+        bytes in vec(any::<u8>(), 0..4096),
+        head in 0_usize..5,
+        ending in 0_usize..4,
+    ) {
+        let gzip = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff";
+        let heads: [&[u8]; 5] =
+            [b"", b"\x1f\x8b\x08\x04", gzip, b"SQLite format 3\0", b"backup_metadata.json\0"];
         let whole = [heads[head], &bytes].concat();
-        prop_assert!(head == 3 || !is_accepted(["a.tar.gz", "a.tar", "a.db", "a.db.gz"][ending], whole.clone()) || ending > 1);
+        let name = ["a.tar.gz", "a.tar", "a.db", "a.db.gz"][ending];
+        prop_assert!(head == 3 || !is_accepted(name, whole.clone()) || ending > 1);
         is_accepted("b.tar.gz", repacked(&whole));
     }
 
@@ -164,7 +176,8 @@ proptest! {
 
     #[test]
     fn any_configuration_is_read_without_a_panic(
-        text in "([a-z_.]{1,12}|\\[{1,2}[a-z.\"]{0,12}\\]{0,2}|=|\"[^\"]{0,9}\"|[0-9]{1,25}|\\$[A-Z]{0,5}|[ \\n,{}'#]|\\PC){0,60}",
+        text in "([a-z_.]{1,12}|\\[{1,2}[a-z.\"]{0,12}\\]{0,2}|=|\"[^\"]{0,9}\"|[0-9]{1,25}|\\$[A-Z]{0,5}|[ \
+                 \\n,{}'#]|\\PC){0,60}",
     ) {
         hostile::config::check(text.as_bytes());
     }
@@ -175,7 +188,11 @@ proptest! {
     }
 
     #[test]
-    fn changed_seeds_of_the_fuzzers_break_no_promise(target in 0_usize..5, seed in any::<Index>(), changes in vec(change(), 0..5)) {
+    fn changed_seeds_of_the_fuzzers_violate_no_property(
+        target in 0_usize..5,
+        seed in any::<Index>(),
+        changes in vec(change(), 0..5),
+    ) {
         let (name, check) = TARGETS[target];
         let seeds = &SEEDS[target];
         let mut input = seeds[seed.index(seeds.len())].clone();
@@ -199,7 +216,7 @@ static SEEDS: LazyLock<[Vec<Vec<u8>>; 5]> =
     LazyLock::new(|| TARGETS.map(|(target, _)| hostile::seeds::of(target).into_iter().map(|(_, seed)| seed).collect()));
 
 #[test]
-fn the_seeds_of_the_fuzzers_keep_every_promise_and_most_archives_are_good() {
+fn the_seeds_of_the_fuzzers_satisfy_all_properties_and_most_archives_are_good() {
     for ((_, check), seeds) in TARGETS.iter().zip(SEEDS.iter()) {
         seeds.iter().for_each(|seed| check(seed));
     }
@@ -210,7 +227,8 @@ fn the_seeds_of_the_fuzzers_keep_every_promise_and_most_archives_are_good() {
     }
 }
 
-/// What the fuzzers and a reading of the code found; each was a panic, a wrong number, too much memory, or an archive that two tools read in two ways.
+/// Bugs found by the fuzzers and by code review; each was a panic, a wrong number, too much memory, or an archive that
+/// two tools read differently.
 mod found {
     use std::time::{Duration, Instant};
 
@@ -228,7 +246,7 @@ mod found {
     }
 
     #[test]
-    fn rows_and_sizes_beyond_what_can_be_added_up_have_no_sum() {
+    fn rows_and_sizes_that_overflow_have_no_sum() {
         let mut databases: Vec<_> = ["a.db", "b.db", "c.db"].map(|file| database(file, b"")).into();
         databases.iter_mut().for_each(|database| database.bytes = i64::MAX as u64 / 512 * 512);
         databases[0].tables = vec![TableMetadata { name: "t".into(), rows: Some(u64::MAX) }; 2];
@@ -258,7 +276,9 @@ mod found {
             let length = key.len() + value.len() + 3;
             format!("{} {key}={value}\n", length + (length + 1).to_string().len())
         };
-        for records in [record("path", "user_data.db") + &record("path", "app.db"), record("size", "512") + &record("size", "512")] {
+        for records in
+            [record("path", "user_data.db") + &record("path", "app.db"), record("size", "512") + &record("size", "512")]
+        {
             let mut tar = Vec::new();
             packing::append(&mut tar, b"pax", b'x', records.len() as u64, records.as_bytes());
             packing::append(&mut tar, b"user_data.db", b'0', 512, &[0; 512]);
@@ -278,30 +298,37 @@ mod found {
         let mut contents = [0; 512];
         contents[..18].copy_from_slice(b"SQLite format 3\0\x02\0");
         contents[28..32].copy_from_slice(&1_u32.to_be_bytes());
-        for (name, whole) in
-            [(&b"user_data.db\0"[..], true), (b"user_data.db", true), (b"user_data.db\0app.db\0", false), (b"user_data.db\0\0", false)]
-        {
+        for (name, whole) in [
+            (&b"user_data.db\0"[..], true),
+            (b"user_data.db", true),
+            (b"user_data.db\0app.db\0", false),
+            (b"user_data.db\0\0", false),
+        ] {
             let mut tar = Vec::new();
             packing::append(&mut tar, b"././@LongLink", b'L', name.len() as u64, name);
             packing::append(&mut tar, b"x", b'0', 512, &contents);
             tar.resize(tar.len() + 1024, 0);
             match opened(packing::gzip(&tar)) {
-                Ok(archive) => assert!(whole && archive.contents().databases[0].file == "user_data.db", "{name:?} was accepted"),
+                Ok(archive) => {
+                    assert!(whole && archive.contents().databases[0].file == "user_data.db", "{name:?} was accepted")
+                }
                 Err(error) => assert!(!whole && matches!(error, ArchiveError::Hostile { .. }), "{name:?}: {error}"),
             }
         }
     }
 
     #[test]
-    fn a_list_of_nothing_takes_no_memory() {
+    fn a_list_of_empty_items_takes_no_memory() {
         let mut one = sample(vec![database("app.db", b"one")]);
         one.databases[0].findings = vec![String::new(); 10_000];
         serde_json::from_slice::<Metadata>(&serde_json::to_vec(&one).unwrap()).unwrap();
         one.databases[0].findings.push(String::new());
         let error = serde_json::from_slice::<Metadata>(&serde_json::to_vec(&one).unwrap()).unwrap_err();
         assert!(error.to_string().contains("10000 findings"), "{error}");
-        // As a tree of values the metadata of the old tool takes many times its length.
-        let old = |rest: &str| format!(r#"{{"backup_name":"a","created_at":"2025-08-04T16:38:29","includes":{{}},"x":[0{rest}]}}"#);
+        // A parsed tree of the old tool's metadata takes many times the length of its text.
+        let old = |rest: &str| {
+            format!(r#"{{"backup_name":"a","created_at":"2025-08-04T16:38:29","includes":{{}},"x":[0{rest}]}}"#)
+        };
         let [.., small] = metadata::archives(old(&",0".repeat(100_000)).as_bytes());
         assert!(archives::read(&small, 1, Tz::UTC).is_some());
         let [.., large] = metadata::archives(old(&",0".repeat(200_000)).as_bytes());
@@ -309,7 +336,7 @@ mod found {
     }
 
     #[test]
-    fn wrong_promises_are_named_ten_times_and_no_more() {
+    fn at_most_ten_missing_databases_are_listed() {
         let mut one = sample(vec![database("app.db", b"one")]);
         one.includes = (0..1000).map(|number| (Name::new(format!("n{number}")).unwrap(), true)).collect();
         let [ours, ..] = metadata::archives(&serde_json::to_vec(&one).unwrap());
@@ -318,7 +345,7 @@ mod found {
     }
 
     #[test]
-    fn no_name_and_no_cause_fills_the_screen() {
+    fn names_and_causes_are_shortened_for_display() {
         let long = "n".repeat(50_000);
         let json = serde_json::to_string(&sample(vec![database("app.db", b"one")])).unwrap();
         for json in [json.replace("app.db", &long), json.replace("\"manual\"", &format!("\"{long}\""))] {
@@ -330,7 +357,7 @@ mod found {
     }
 
     #[test]
-    fn a_name_of_a_screen_is_refused() {
+    fn an_overlong_name_is_refused() {
         for (bytes, refused) in [(1000, false), (1025, true)] {
             let name = [&b"n".repeat(bytes)[..], b"\0"].concat();
             let mut tar = Vec::new();
@@ -343,7 +370,7 @@ mod found {
         }
     }
 
-    /// Members of 16 MiB are read as the format says, but not many at once: eight threads took 250 MB.
+    /// Members of 16 MiB are valid in the format, but not many at once: eight threads took 250 MB.
     #[test]
     fn the_largest_members_take_no_more_memory_than_one_does() {
         let folder = tempfile::tempdir().unwrap();
@@ -362,7 +389,17 @@ mod found {
         std::fs::write(folder.path().join("heirloom.toml"), "[backup]\nthreads = 8\n").unwrap();
 
         let mut timed = Command::new("/usr/bin/time");
-        timed.args(["-f", "%M", env!("CARGO_BIN_EXE_heirloom"), "--config", "heirloom.toml", "verify", "--depth", "quick", "large.tar.gz"]);
+        timed.args([
+            "-f",
+            "%M",
+            env!("CARGO_BIN_EXE_heirloom"),
+            "--config",
+            "heirloom.toml",
+            "verify",
+            "--depth",
+            "quick",
+            "large.tar.gz",
+        ]);
         if !crate::tools::installed("the memory that a large archive takes", &["time"]) {
             return;
         }
@@ -373,9 +410,9 @@ mod found {
         assert!(kilobytes < 64 * 1024, "{} MiB", kilobytes / 1024);
     }
 
-    /// A file of the longest that is read; counting its lines anew for each setting took minutes.
+    /// A file of the maximum length; recounting its lines for each setting took minutes.
     #[test]
-    fn a_long_configuration_is_read_at_once() {
+    fn a_long_configuration_is_read_quickly() {
         let started = Instant::now();
         for line in ["=1\n", "=\"x\"\n"] {
             let lines: String = (0..80_000).map(|number| format!("n{number:x}{line}")).collect();

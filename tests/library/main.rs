@@ -1,7 +1,12 @@
-//! The library, called as the operations call it: archives, live databases, stores and retention, without the command
-//! line.
+//! Tests of the library, called as the operations call it: archives, live databases, stores and retention, without the
+//! command line.
 
-#![allow(clippy::unwrap_used, clippy::print_stderr, clippy::print_stdout, reason = "a test may panic, and prints its figures")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    reason = "a test may panic, and prints its figures"
+)]
 
 mod archive_format;
 mod capture;

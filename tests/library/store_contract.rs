@@ -1,4 +1,4 @@
-//! The contract of [`Store`], run against every store we ship, and against stores that can do less.
+//! The contract of [`Store`], run against every store we ship, and against stores with fewer capabilities.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -9,13 +9,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use heirloom::progress::{Progress, Silent, Stage};
-use heirloom::store::{Capabilities, Entry, Found, LocalStore, MemoryStore, ReadAt, ReadStore, Store, StoreError, Upload};
+use heirloom::store::{
+    Capabilities, Entry, Found, LocalStore, MemoryStore, ReadAt, ReadStore, Store, StoreError, Upload,
+};
 
-/// A store in which every name of the contract is free.
+/// A store in which all names of the contract are free.
 trait Subject: Store + Clone {}
 impl<S: Store + Clone> Subject for S {}
 
-/// Progress that counts, and stops after some bytes.
+/// Progress that counts, and cancels after some bytes.
 #[derive(Default)]
 struct Counting {
     bytes: AtomicU64,
@@ -34,18 +36,18 @@ impl Progress for Counting {
     }
 }
 
-/// Which answer to a commit is lost.
+/// Which reply to a commit is lost.
 #[derive(Clone, Copy, PartialEq)]
 enum Lost {
     /// The request never arrived.
     Request,
-    /// It was carried out, and the answer did not arrive.
+    /// It was carried out, and the reply was lost.
     Answer,
-    /// It was carried out, the answer did not arrive, and somebody removed the file.
+    /// It was carried out, the reply was lost, and the file was removed by another client.
     AnswerAndFile,
 }
 
-/// A store whose first answers to commits are lost.
+/// A store whose first replies to commits are lost.
 #[derive(Clone)]
 struct Unreliable<S> {
     store: S,
@@ -89,7 +91,7 @@ impl<S: Subject> Store for Unreliable<S> {
             return self.store.try_commit(name, upload, progress);
         }
         if self.lost != Lost::Request {
-            // As a link on NFS: the first name stays until the answer is there.
+            // As with a link on NFS: the first name stays until the reply arrives.
             let kept = upload.path().with_extension("kept");
             fs::hard_link(upload.path(), &kept).unwrap();
             self.store.try_commit(name, upload, progress)?;
@@ -106,13 +108,18 @@ impl<S: Subject> Store for Unreliable<S> {
     }
 }
 
-/// Finished files that are to be committed.
+/// Finished files to commit.
 struct Staging(tempfile::TempDir);
 
 impl Staging {
     fn new(store: &impl Store) -> Self {
-        // A local store links: on its file system.
-        Self(store.folder().map_or_else(tempfile::tempdir, |folder| tempfile::tempdir_in(folder.parent().unwrap())).unwrap())
+        // A local store links, so they must be on its file system.
+        Self(
+            store
+                .folder()
+                .map_or_else(tempfile::tempdir, |folder| tempfile::tempdir_in(folder.parent().unwrap()))
+                .unwrap(),
+        )
     }
 
     fn file(&self, content: &[u8]) -> Upload {
@@ -163,7 +170,7 @@ fn a_taken_name_is_refused_and_nothing_is_replaced(store: &impl Subject) {
     let refused = store.commit("a.tar.gz", &staging.file(b"newer"), &Silent);
     assert!(matches!(refused, Err(StoreError::Exists { .. })));
     assert_eq!(content(store, "a.tar.gz"), b"old");
-    // Equal bytes of another run are another file: it may remove its own.
+    // The same bytes from another run are a different file: that run may remove its own.
     let refused = store.commit("a.tar.gz", &staging.file(b"old"), &Silent);
     assert!(matches!(refused, Err(StoreError::Exists { .. })));
 }
@@ -173,7 +180,7 @@ fn what_was_committed_is_there_whole_and_its_bytes_are_counted_where_they_are_se
     let (bytes, progress) = (vec![7; 300_000], Counting::default());
     store.commit("a.tar.gz", &staging.file(&bytes), &progress).unwrap();
     assert_eq!(content(store, "a.tar.gz"), bytes);
-    // Who links a file has nothing to count.
+    // A store that links a file has nothing to count.
     let sent = if store.folder().is_some() { 0 } else { 300_000 };
     assert_eq!(progress.bytes.into_inner(), sent);
 }
@@ -183,7 +190,7 @@ fn a_commit_that_is_stopped_leaves_nothing_to_find(store: &impl Subject) {
     let progress = Counting { stop_after: Some(100_000), ..Counting::default() };
     match store.commit("a.tar.gz", &staging.file(&vec![7; 300_000]), &progress) {
         Err(StoreError::Interrupted(_)) => assert_eq!(names(store), [""; 0]),
-        // It was over before anybody could stop it.
+        // It finished before it could be cancelled.
         done => assert!(done.is_ok() && store.folder().is_some()),
     }
 }
@@ -253,7 +260,7 @@ fn what_a_listing_said_opens_the_file(store: &impl Subject) {
     assert_eq!(store.open("a.tar.gz", Some(&listed)).unwrap().bytes(), 5);
     store.remove("a.tar.gz").unwrap();
     assert!(matches!(store.open("a.tar.gz", Some(&listed)), Err(StoreError::NotFound { .. })));
-    // Another version is not what was listed, where the store tells versions apart.
+    // Another version is not the listed one, if the store has versions.
     store.put("a.tar.gz", b"again").unwrap();
     let opened = store.open("a.tar.gz", Some(&listed));
     assert_eq!(opened.is_ok(), listed.version.is_none());
@@ -303,19 +310,21 @@ fn keeps_the_contract<S: Subject>(new: impl Fn() -> S) {
 }
 
 #[test]
-fn a_local_directory_keeps_the_contract() {
+fn a_local_directory_fulfils_the_contract() {
     let folder = tempfile::tempdir().unwrap();
     let stores = AtomicU64::new(0);
-    keeps_the_contract(|| LocalStore::create(&folder.path().join(stores.fetch_add(1, Ordering::Relaxed).to_string())).unwrap());
+    keeps_the_contract(|| {
+        LocalStore::create(&folder.path().join(stores.fetch_add(1, Ordering::Relaxed).to_string())).unwrap()
+    });
 }
 
 #[test]
-fn memory_keeps_the_contract() {
+fn the_memory_store_fulfils_the_contract() {
     keeps_the_contract(MemoryStore::default);
 }
 
 #[test]
-fn memory_that_can_do_less_keeps_the_contract() {
+fn memory_stores_with_fewer_capabilities_fulfil_the_contract() {
     keeps_the_contract(|| MemoryStore::with(Capabilities::default()));
 }
 
@@ -332,7 +341,7 @@ fn a_local_store_is_private_whatever_the_umask() {
 }
 
 #[test]
-fn a_folder_that_is_not_there_is_unreachable_and_never_empty() {
+fn a_missing_folder_is_unreachable_and_never_empty() {
     let folder = tempfile::tempdir().unwrap();
     let missing = folder.path().join("not/mounted");
     assert!(matches!(LocalStore::open(&missing), Err(StoreError::Unreachable { .. })));
@@ -345,7 +354,7 @@ fn a_folder_that_is_not_there_is_unreachable_and_never_empty() {
 }
 
 #[test]
-fn a_folder_in_which_anybody_replaces_files_is_refused() {
+fn a_folder_in_which_any_user_can_replace_files_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777)).unwrap();
     assert!(matches!(LocalStore::create(folder.path()), Err(StoreError::Unsafe { .. })));

@@ -1,4 +1,4 @@
-//! The bytes inside a file from front to back, decompressed if it is compressed, whoever compressed it.
+//! The decompressed contents of a file, read from front to back, whichever tool compressed it.
 
 use std::io::{self, BufRead as _, BufReader, Read as _};
 use std::sync::Arc;
@@ -9,10 +9,10 @@ use super::gzip;
 use crate::archive::error::{ArchiveError, damaged};
 use crate::store::ReadAt;
 
-/// How much is read at once.
+/// How many bytes are read at once.
 const CHUNK: usize = 256 * 1024;
 
-/// The bytes inside a file.
+/// The contents of a file.
 pub(crate) enum ByteStream {
     Plain(BufReader<Forward>),
     Gzip(Box<gzip::Stream>),
@@ -27,7 +27,7 @@ impl ByteStream {
         }
     }
 
-    /// Fills as much of the buffer as there is.
+    /// Fills the buffer as far as there is data.
     pub(crate) fn fill(&mut self, buffer: &mut [u8]) -> Result<usize, ArchiveError> {
         let mut filled = 0;
         while filled < buffer.len() {
@@ -45,17 +45,17 @@ impl ByteStream {
         Ok(filled)
     }
 
-    /// Fills the whole buffer.
+    /// Fills the whole buffer, or fails.
     pub(crate) fn fill_all(&mut self, buffer: &mut [u8]) -> Result<(), ArchiveError> {
-        if self.fill(buffer)? == buffer.len() { Ok(()) } else { Err(damaged("the tar is cut short")) }
+        if self.fill(buffer)? == buffer.len() { Ok(()) } else { Err(damaged("the tar is truncated")) }
     }
 
-    /// Leaves bytes out; those of an uncompressed file are not even read.
+    /// Skips bytes; those of an uncompressed file are not even read.
     pub(crate) fn skip(&mut self, mut bytes: u64) -> Result<(), ArchiveError> {
         if let Self::Plain(reader) = self {
             let at = reader.get_ref().at - reader.buffer().len() as u64;
             let end = reader.get_ref().source.bytes();
-            let to = at.checked_add(bytes).filter(|&to| to <= end).ok_or_else(|| damaged("the tar is cut short"))?;
+            let to = at.checked_add(bytes).filter(|&to| to <= end).ok_or_else(|| damaged("the tar is truncated"))?;
             reader.consume(reader.buffer().len());
             reader.get_mut().at = to;
             return Ok(());
@@ -69,7 +69,7 @@ impl ByteStream {
         Ok(())
     }
 
-    /// Returns how many bytes follow the compressed data; known once everything was read.
+    /// Returns how many bytes follow the compressed data; known only after everything was read.
     pub(crate) fn trailing(&self) -> u64 {
         match self {
             Self::Plain(_) => 0,

@@ -1,4 +1,4 @@
-//! Which codecs there are. Everything that depends on the codec is a `match` in this file.
+//! The codecs. Everything that depends on the codec is a `match` in this file.
 
 use super::gzip;
 use super::member::Member;
@@ -9,14 +9,14 @@ use crate::store::ReadAt;
 /// How an archive is compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Compression {
-    /// gzip members at a level of libdeflate, 1 to 12: `.tar.gz`.
+    /// gzip members at libdeflate level 1 to 12: `.tar.gz`.
     Gzip(u8),
     /// A plain tar: `.tar`.
     None,
 }
 
 impl Compression {
-    /// Returns the ending of an automatic name.
+    /// Returns the extension of an automatic name.
     pub fn ending(self) -> &'static str {
         match self {
             Self::Gzip(_) => ".tar.gz",
@@ -24,7 +24,7 @@ impl Compression {
         }
     }
 
-    /// Returns the codec; a plain tar has none.
+    /// Returns the codec; `None` for a plain tar.
     pub(crate) fn codec(self) -> Option<Codec> {
         match self {
             Self::Gzip(_) => Some(Codec::Gzip),
@@ -40,12 +40,13 @@ pub(crate) enum Codec {
 }
 
 impl Codec {
-    /// Returns the codec of a file by its first bytes; `None` if it is not compressed, or in a way that we cannot read.
+    /// Detects the codec from the first bytes; `None` if the file is not compressed, or uses a codec that we cannot
+    /// read.
     pub(crate) fn of(head: &[u8]) -> Option<Self> {
         head.starts_with(&gzip::MAGIC).then_some(Self::Gzip)
     }
 
-    /// Returns whether a file that begins like this claims to consist of members with their sizes, as ours do.
+    /// Returns whether a file that starts like this claims to consist of members that record their sizes, as ours do.
     pub(crate) fn has_sizes(self, head: &[u8]) -> bool {
         match self {
             Self::Gzip => gzip::has_extra_field(head),
@@ -59,36 +60,37 @@ impl Codec {
         }
     }
 
-    /// Appends one member that holds `input` uncompressed, so that its size depends on nothing but the size of `input`.
+    /// Appends one member that stores `input` uncompressed, so that its size depends only on the size of `input`.
     pub(crate) fn append_stored(self, input: &[u8], output: &mut Vec<u8>) {
         match self {
             Self::Gzip => gzip::append_stored(input, output),
         }
     }
 
-    /// Returns the size that a stored member has, and what it holds as far as that lies in `head`; `None` if it is not stored as we do it.
+    /// Returns the size of a stored member, and the part of its contents that is in `head`; `None` if it is not stored
+    /// the way we do it.
     pub(crate) fn stored_start(self, head: &[u8]) -> Option<(u32, &[u8])> {
         match self {
             Self::Gzip => Some((gzip::size_in_header(head.first_chunk()?)?, gzip::first_stored_block(head)?)),
         }
     }
 
-    /// Takes a stored member apart: the bytes it holds. `None` if it is not exactly what [`append_stored`](Self::append_stored) makes
-    /// of `bytes` bytes; an error if its checksum is wrong.
+    /// Unpacks a stored member. Returns `None` if it is not exactly what [`append_stored`](Self::append_stored) writes
+    /// for `bytes` bytes. Fails if its checksum is wrong.
     pub(crate) fn stored_contents(self, member: &[u8], bytes: usize) -> Result<Option<Vec<u8>>, ArchiveError> {
         match self {
             Self::Gzip => gzip::stored_contents(member, bytes).transpose().map_err(damaged),
         }
     }
 
-    /// Returns the size of what every member begins with.
+    /// Returns the size of a member header.
     pub(crate) fn header_bytes(self) -> usize {
         match self {
             Self::Gzip => gzip::HEADER_BYTES,
         }
     }
 
-    /// Returns the size of the member whose header begins `bytes`; `None` if it is no header of ours.
+    /// Returns the size of the member whose header starts `bytes`; `None` if it is not a header of ours.
     pub(crate) fn size_in_header(self, bytes: &[u8]) -> Option<u32> {
         match self {
             Self::Gzip => bytes.first_chunk().and_then(gzip::size_in_header),
@@ -96,7 +98,7 @@ impl Codec {
     }
 }
 
-/// Makes members.
+/// Compresses data into members.
 pub(crate) enum Encoder {
     Gzip(Box<gzip::Encoder>),
     /// A plain tar, which has no members.
@@ -111,7 +113,7 @@ impl Encoder {
         }
     }
 
-    /// Replaces `output` by what these bytes become in the file: members of at most [`MEMBER_BYTES`].
+    /// Replaces `output` with the compressed form of `input`: members of at most [`MEMBER_BYTES`].
     pub(crate) fn pack(&mut self, input: &[u8], output: &mut Vec<u8>) {
         output.clear();
         match self {
@@ -121,7 +123,7 @@ impl Encoder {
     }
 }
 
-/// Opens members.
+/// Decompresses members.
 pub(crate) enum Decoder {
     Gzip(gzip::Decoder),
 }
@@ -133,7 +135,7 @@ impl Decoder {
         }
     }
 
-    /// Opens a member into `output`, which it must fill exactly, and compares its checksum.
+    /// Decompresses a member into `output`, which it must fill exactly, and compares its checksum.
     pub(crate) fn open(&mut self, member: &[u8], output: &mut [u8]) -> Result<(), ArchiveError> {
         match self {
             Self::Gzip(decoder) => decoder.open(member, output).map_err(damaged),
@@ -141,22 +143,22 @@ impl Decoder {
     }
 }
 
-/// Walks over the members of a file without reading what is in them.
+/// Walks the members of a file without reading their contents.
 pub(crate) struct Members<'a> {
     codec: Codec,
     source: &'a dyn ReadAt,
     at: u64,
-    /// The one that was looked at and not taken yet.
+    /// The member that was peeked at and not taken yet.
     peeked: Option<Member>,
 }
 
 impl<'a> Members<'a> {
-    /// Begins at a place where a member should begin.
+    /// Starts at an offset where a member should start.
     pub(crate) fn new(codec: Codec, source: &'a dyn ReadAt, at: u64) -> Self {
         Self { codec, source, at, peeked: None }
     }
 
-    /// Returns where the next member begins.
+    /// Returns where the next member starts.
     pub(crate) fn at(&self) -> u64 {
         self.at
     }

@@ -12,7 +12,7 @@ pub(crate) struct Forward {
     pub(crate) at: u64,
 }
 
-/// Marks an error of the source itself, so that it is not taken for damage.
+/// Marks an error of the source itself, so that it is not reported as damage.
 #[derive(Debug)]
 pub(crate) struct SourceFailed(pub(crate) io::Error);
 
@@ -37,11 +37,11 @@ impl Read for Forward {
     }
 }
 
-/// Tells an error of the source from damage of a compressed stream.
+/// Separates an error of the source from damage in a compressed stream.
 pub(crate) fn unreadable(error: io::Error, stream: &str) -> ArchiveError {
     match error.downcast::<SourceFailed>() {
         Ok(failed) => ArchiveError::Io(failed.0),
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => damaged("it is cut short"),
-        Err(error) => damaged(format!("the {stream} is broken: {error}")),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => damaged("it is truncated"),
+        Err(error) => damaged(format!("the {stream} is corrupt: {error}")),
     }
 }

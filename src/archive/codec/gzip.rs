@@ -1,7 +1,7 @@
-//! gzip: members that know their own size, made and opened whole; and any gzip file as one stream.
+//! gzip: members that record their own size, written and read whole; and any gzip file as one stream.
 //!
-//! The header is always the same 16 bytes (no time, no name, one `IG` subfield) and then the size of the
-//! member. It is compared, not interpreted: gzip protects the contents of a member, but not its header.
+//! The header is always the same 16 bytes (no time, no name, one `IG` subfield), followed by the size of the member. It
+//! is compared, not interpreted: gzip protects the contents of a member, but not its header.
 
 use std::io::{self, BufRead as _, BufReader, Read as _};
 
@@ -14,27 +14,27 @@ use crate::archive::error::{ArchiveError, damaged};
 use crate::archive::limits::MAX_MEMBER_BYTES;
 use crate::store::ReadAt;
 
-/// How a gzip file begins.
+/// The first bytes of a gzip file.
 pub(crate) const MAGIC: [u8; 2] = [0x1f, 0x8b];
 
-/// Everything in front of the size: gzip, deflate, FEXTRA, no time, no hints, system unknown, XLEN 8, `IG`, 4 bytes.
+/// Everything before the size: gzip, deflate, FEXTRA, no time, no hints, system unknown, XLEN 8, `IG`, 4 bytes.
 const LEAD: [u8; 16] = [0x1f, 0x8b, 8, 4, 0, 0, 0, 0, 0, 255, 8, 0, b'I', b'G', 4, 0];
 /// The size of a header, in bytes.
 pub(crate) const HEADER_BYTES: usize = LEAD.len() + 4;
 /// The size of a trailer (CRC-32 and ISIZE), in bytes.
 const TRAILER_BYTES: usize = 8;
-/// The size of the header of a stored block on a byte boundary.
+/// The size of the header of a stored block that starts on a byte boundary.
 const STORED_HEADER: usize = 5;
-/// The most that a stored block holds.
+/// The most bytes that a stored block can hold.
 const STORED_MAX: usize = 0xffff;
-/// No deflate stream is expanded further than this.
+/// The highest compression ratio of deflate.
 const MAX_RATIO: u64 = 1032;
 
 /// Compresses blocks into members.
 pub(crate) struct Encoder(Compressor);
 
 impl Encoder {
-    /// Makes an encoder; `level` is taken into the range 1 to 12.
+    /// Creates an encoder; `level` is clamped to 1 to 12.
     pub(crate) fn new(level: u8) -> Self {
         let level = CompressionLvl::new(i32::from(level.clamp(1, 12))).expect("libdeflate knows the levels 1 to 12");
         Self(Compressor::new(level))
@@ -45,7 +45,10 @@ impl Encoder {
         let start = begin(output);
         let body = output.len();
         output.resize(body + self.0.deflate_compress_bound(input.len()), 0);
-        let packed = self.0.deflate_compress(input, &mut output[body..]).expect("the buffer is as large as libdeflate asked for");
+        let packed = self
+            .0
+            .deflate_compress(input, &mut output[body..])
+            .expect("the buffer is as large as libdeflate asked for");
         output.truncate(body + packed);
         end(start, input, output);
     }
@@ -56,7 +59,7 @@ pub(crate) fn stored_bytes(input: usize) -> usize {
     HEADER_BYTES + input + input.div_ceil(STORED_MAX).max(1) * STORED_HEADER + TRAILER_BYTES
 }
 
-/// Appends one member that holds `input` uncompressed, so that its size depends on nothing but the size of `input`.
+/// Appends one member that stores `input` uncompressed, so that its size depends only on the size of `input`.
 pub(crate) fn append_stored(input: &[u8], output: &mut Vec<u8>) {
     let start = begin(output);
     let mut blocks = input.chunks(STORED_MAX).peekable();
@@ -72,8 +75,8 @@ fn stored_header(bytes: usize, last: bool) -> [u8; STORED_HEADER] {
     [u8::from(last), length[0], length[1], !length[0], !length[1]]
 }
 
-/// Takes a stored member apart: the bytes it holds, or an error if their CRC is wrong. `None` if it is not what [`append_stored`] makes of
-/// `bytes` bytes.
+/// Unpacks a stored member; returns an error if its CRC is wrong, and `None` if it is not what [`append_stored`] writes
+/// for `bytes` bytes.
 pub(crate) fn stored_contents(member: &[u8], bytes: usize) -> Option<Result<Vec<u8>, &'static str>> {
     if member.len() != stored_bytes(bytes) || size_in_header(member.first_chunk()?)? as usize != member.len() {
         return None;
@@ -91,7 +94,7 @@ pub(crate) fn stored_contents(member: &[u8], bytes: usize) -> Option<Result<Vec<
     Some(check(&contents, trailer).map(|()| contents))
 }
 
-/// Returns the bytes that the first stored block of a member holds, as far as they are in `member`.
+/// Returns the contents of the first stored block of a member, as far as they are in `member`.
 pub(crate) fn first_stored_block(member: &[u8]) -> Option<&[u8]> {
     let block = member.get(HEADER_BYTES..)?;
     let header: &[u8; STORED_HEADER] = block.first_chunk()?;
@@ -101,7 +104,7 @@ pub(crate) fn first_stored_block(member: &[u8]) -> Option<&[u8]> {
     (*header == stored_header(bytes.into(), last)).then(|| &contents[..contents.len().min(bytes.into())])
 }
 
-/// Returns the size that a member's header gives for the whole member; `None` where it is no header of ours.
+/// Returns the size that a member's header gives for the whole member; `None` if it is not a header of ours.
 pub(crate) fn size_in_header(header: &[u8; HEADER_BYTES]) -> Option<u32> {
     let size = header.strip_prefix(&LEAD)?;
     let size = u32::from_le_bytes(size.try_into().ok()?);
@@ -113,20 +116,21 @@ pub(crate) fn has_extra_field(head: &[u8]) -> bool {
     head.get(3).is_some_and(|flags| flags & 4 != 0)
 }
 
-/// Returns the member that begins at a place, or `None` at the exact end of the file. Two small reads.
+/// Returns the member at an offset, or `None` at the exact end of the file. Two small reads.
 pub(crate) fn member_at(source: &dyn ReadAt, at: u64) -> Result<Option<Member>, ArchiveError> {
     let left = source.bytes().saturating_sub(at);
     if left == 0 {
         return Ok(None);
     }
     if left < (HEADER_BYTES + TRAILER_BYTES) as u64 {
-        return Err(damaged("it is cut short, or has something behind its end"));
+        return Err(damaged("it is truncated, or has data after its end"));
     }
     let mut header = [0; HEADER_BYTES];
     source.read_exact_at(&mut header, at)?;
-    let packed = size_in_header(&header).ok_or_else(|| damaged(format!("no gzip member begins at byte {at}, where one should")))?;
+    let packed = size_in_header(&header)
+        .ok_or_else(|| damaged(format!("no gzip member at byte {at}, where one is expected")))?;
     if u64::from(packed) > left {
-        return Err(damaged("it is cut short"));
+        return Err(damaged("it is truncated"));
     }
     let mut size = [0; 4];
     source.read_exact_at(&mut size, at + u64::from(packed) - 4)?;
@@ -137,11 +141,13 @@ pub(crate) fn member_at(source: &dyn ReadAt, at: u64) -> Result<Option<Member>, 
     Ok(Some(Member { at, packed, unpacked }))
 }
 
-/// Says whether a member of this size can hold that many bytes, before anything is allocated for either.
+/// Returns whether a member of this size can hold that many bytes; called before memory is allocated for either.
 fn can_hold(member: u32, unpacked: u32) -> bool {
     let (member, unpacked) = (u64::from(member), u64::from(unpacked));
-    // No encoder makes an eighth more of its input; a hostile one could, to have us allocate it.
-    (1..=MAX_MEMBER_BYTES as u64).contains(&unpacked) && unpacked <= member * MAX_RATIO && member <= unpacked + unpacked / 8 + 1024
+    // No honest encoder grows its input by an eighth; a hostile one could, to make us allocate memory.
+    (1..=MAX_MEMBER_BYTES as u64).contains(&unpacked)
+        && unpacked <= member * MAX_RATIO
+        && member <= unpacked + unpacked / 8 + 1024
 }
 
 /// Decompresses members.
@@ -152,12 +158,12 @@ impl Decoder {
         Self(Decompressor::new())
     }
 
-    /// Opens a member into `output`, which it must fill exactly; says what is wrong with it otherwise.
+    /// Decompresses a member into `output`, which it must fill exactly; otherwise returns what is wrong with it.
     pub(crate) fn open(&mut self, member: &[u8], output: &mut [u8]) -> Result<(), &'static str> {
         let (body, trailer) = member.split_at(member.len() - TRAILER_BYTES);
         match self.0.deflate_decompress(&body[HEADER_BYTES..], output) {
             Ok(bytes) if bytes == output.len() => {}
-            Ok(_) => return Err("a gzip member holds less than it says"),
+            Ok(_) => return Err("a gzip member holds fewer bytes than it declares"),
             Err(_) => return Err("a gzip member cannot be decompressed"),
         }
         check(output, trailer)
@@ -166,10 +172,10 @@ impl Decoder {
 
 /// Compares contents with the trailer of their member.
 fn check(contents: &[u8], trailer: &[u8]) -> Result<(), &'static str> {
-    if trailer == trailer_of(contents) { Ok(()) } else { Err("the CRC of a gzip member is wrong") }
+    if trailer == trailer_of(contents) { Ok(()) } else { Err("checksum mismatch in a gzip member") }
 }
 
-/// All members of a gzip file as one stream, and what lies behind them.
+/// All members of a gzip file as one stream, and the number of bytes after them.
 pub(crate) struct Stream {
     decoder: Option<GzDecoder<BufReader<Forward>>>,
     trailing: u64,
@@ -180,10 +186,10 @@ impl Stream {
         Self { decoder: Some(GzDecoder::new(reader)), trailing: 0 }
     }
 
-    /// Reads some of the contents; 0 is the end of the last member.
+    /// Reads some of the contents; returns 0 at the end of the last member.
     pub(crate) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         while let Some(decoder) = &mut self.decoder {
-            // 0 is the end of a member, and its CRC and size were right.
+            // 0 means the end of a member whose CRC and size were right.
             let count = decoder.read(buffer)?;
             if count > 0 {
                 return Ok(count);
@@ -198,14 +204,16 @@ impl Stream {
             let more = forward.source.read_exact_at(&mut magic, at);
             match more {
                 Ok(()) if magic == MAGIC => self.decoder = Some(GzDecoder::new(reader)),
-                Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => return Err(io::Error::other(SourceFailed(error))),
+                Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => {
+                    return Err(io::Error::other(SourceFailed(error)));
+                }
                 _ => self.trailing = forward.source.bytes().saturating_sub(at),
             }
         }
         Ok(0)
     }
 
-    /// Returns how many bytes follow the last member; known once everything was read.
+    /// Returns how many bytes follow the last member; known only after everything was read.
     pub(crate) fn trailing(&self) -> u64 {
         self.trailing
     }
@@ -255,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn a_member_gives_back_what_it_holds_and_nothing_else() {
+    fn a_member_returns_exactly_what_was_put_in() {
         let input = contents(100_000);
         let mut member = Vec::new();
         Encoder::new(1).append(&input, &mut member);
@@ -268,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn every_changed_byte_of_a_stored_member_is_found() {
+    fn every_changed_byte_of_a_stored_member_is_detected() {
         let input = contents(STORED_MAX + 10);
         let mut member = Vec::new();
         append_stored(&input, &mut member);
@@ -282,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn noise_grows_by_next_to_nothing() {
+    fn incompressible_input_hardly_grows() {
         let mut state = 1u64;
         let noise: Vec<u8> = std::iter::repeat_with(|| {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);

@@ -1,9 +1,10 @@
-//! Where a member lies and what it claims to hold.
+//! Position and declared sizes of a member.
 
-/// A member as the codec describes it, before it was read. Its sizes are possible together, and it ends within the file.
+/// A member as its headers describe it, before it is decompressed. Its sizes are plausible together, and it ends within
+/// the file.
 #[derive(Clone, Copy)]
 pub(crate) struct Member {
-    /// Where it begins in the file.
+    /// Where it starts in the file.
     pub(crate) at: u64,
     /// Its size in the file.
     pub(crate) packed: u32,
@@ -12,7 +13,7 @@ pub(crate) struct Member {
 }
 
 impl Member {
-    /// Returns where the next member begins.
+    /// Returns where the next member starts.
     pub(crate) fn end(&self) -> u64 {
         self.at + u64::from(self.packed)
     }

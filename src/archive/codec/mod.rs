@@ -1,7 +1,7 @@
-//! How the bytes of a tar become those of a file, and back.
+//! Converts between the bytes of a tar and those of a compressed file.
 //!
-//! A *member* is a piece that is compressed, read and checked on its own. The tar, the digests and the checks know members
-//! only; which codec made them is decided here, and what is particular to one codec stands in its file.
+//! A *member* is a piece that is compressed, read and checked on its own. The tar, the digests and the checks only deal
+//! with members. This module decides which codec made them; everything specific to one codec is in its own file.
 
 pub(crate) mod byte_stream;
 mod codecs;

@@ -1,8 +1,8 @@
-//! Reads format 1 as we write it: member by member, in parallel, and only those that are wanted.
+//! Reads format 1 as we write it: member by member, in parallel, and only the members that are wanted.
 //!
-//! The sizes that members claim are hints: each must land on the next member, or on the end of the file. Where a member lies
-//! in the tar follows from the sizes of those before it, and what must lie there from the metadata; a member that claims
-//! anything else is refused before anything is allocated for it.
+//! The sizes that members claim are hints: each must lead to the next member, or to the end of the file. The position
+//! of a member in the tar follows from the sizes of those before it, and its expected contents from the metadata. A
+//! member that claims anything else is refused before memory is allocated for it.
 
 use std::num::NonZeroUsize;
 use std::sync::{Mutex, PoisonError};
@@ -21,34 +21,40 @@ use crate::names::RESTORE_ENTRY;
 use crate::progress::Progress;
 use crate::store::ReadAt;
 
-/// How much a job holds unpacked, unless a single member is larger.
+/// How many uncompressed bytes a job holds, unless a single member is larger.
 const RUN_BYTES: usize = 1024 * 1024;
-/// More threads than this would wait for the one that hashes, and take memory.
+/// More threads than this would wait for the hashing thread, and use memory.
 const MAX_THREADS: usize = 8;
 
 /// Reads the databases of a file of members.
 pub(crate) struct MemberReader<'a> {
     pub(crate) codec: Codec,
     pub(crate) source: &'a dyn ReadAt,
-    /// Where the second member begins.
+    /// Where the second member starts.
     pub(crate) second: u64,
     pub(crate) databases: &'a [DatabaseMetadata],
-    /// For each database: whether it is read at all, and into which file.
+    /// For each database: whether it is read, and into which file.
     pub(crate) wanted: &'a [Wanted<'a>],
     pub(crate) reach: Reach,
-    /// Held while a file is written to.
+    /// Held while writing to a file.
     pub(crate) writing: Mutex<()>,
 }
 
 impl MemberReader<'_> {
-    /// Reads; returns every database that was wanted, in the order of the archive.
-    pub(crate) fn run(&self, threads: NonZeroUsize, progress: &dyn Progress) -> Result<Vec<ReadDatabase>, ArchiveError> {
-        let total = self.databases.iter().map(|database| database.bytes / RUN_BYTES as u64 + 1).fold(0, u64::saturating_add);
+    /// Reads the databases; returns those that were wanted, in the order of the archive.
+    pub(crate) fn run(
+        &self,
+        threads: NonZeroUsize,
+        progress: &dyn Progress,
+    ) -> Result<Vec<ReadDatabase>, ArchiveError> {
+        let total =
+            self.databases.iter().map(|database| database.bytes / RUN_BYTES as u64 + 1).fold(0, u64::saturating_add);
         let workers = threads.get().min(MAX_THREADS).min(usize::try_from(total).unwrap_or(usize::MAX));
-        let mut feeder = Feeder { walk: Members::new(self.codec, self.source, self.second), reader: self, next: Next::Header(0) };
+        let mut feeder =
+            Feeder { walk: Members::new(self.codec, self.source, self.second), reader: self, next: Next::Header(0) };
         let mut checker = Checker { reader: self, current: None, tail: Vec::new(), done: Vec::new() };
         pipeline::ordered(
-            // Enough that nobody waits for the one that hashes, whenever it loses its processor for a moment.
+            // Enough jobs that no thread waits for the hashing thread whenever that is preempted for a moment.
             (0..2 * workers + 4).map(|_| Job::default()).collect(),
             &mut (0..workers).map(|_| Worker::new(self.codec)).collect::<Vec<_>>(),
             |job| feeder.fill(job),
@@ -56,7 +62,8 @@ impl MemberReader<'_> {
             |job| {
                 progress.checkpoint()?;
                 if job.is_large() {
-                    // One at a time, and with no buffers that stay: all workers at it would hold hundreds of MiB.
+                    // One at a time, and without buffers that stay allocated: in all workers at once they would take
+                    // hundreds of MiB.
                     Worker::new(self.codec).unpack(self, job)?;
                     checker.check(job)?;
                     job.unpacked = Vec::new();
@@ -73,33 +80,33 @@ impl MemberReader<'_> {
     }
 }
 
-/// Some members in a row that are read together.
+/// A few consecutive members that are read together.
 #[derive(Default)]
 struct Job {
     content: Content,
-    /// Where the first one begins in the file.
+    /// Where the first one starts in the file.
     at: u64,
     members: Vec<Member>,
     unpacked: Vec<u8>,
-    /// How much of `unpacked` belongs to the database; the rest is the padding of the tar.
+    /// How much of `unpacked` belongs to the database; the rest is tar padding.
     live: usize,
 }
 
 impl Job {
-    /// Says whether it is a single member that holds more than a run. We write none such.
+    /// Returns whether this is a single member larger than a run. We never write such members.
     fn is_large(&self) -> bool {
         self.members.first().is_some_and(|member| member.unpacked as usize > RUN_BYTES)
     }
 }
 
-/// What a job holds.
+/// What a job contains.
 #[derive(Clone, Copy, Default)]
 enum Content {
     /// The tar header of a database.
     Header(usize),
-    /// A part of a database, from this byte of it.
+    /// Part of a database, starting at this byte of it.
     Data { index: usize, from: u64 },
-    /// What comes after the last database.
+    /// What follows the last database.
     #[default]
     Tail,
 }
@@ -112,7 +119,7 @@ enum Next {
     Tail { seen: u64 },
 }
 
-/// Cuts the file into jobs.
+/// Splits the file into jobs.
 struct Feeder<'a> {
     walk: Members<'a>,
     reader: &'a MemberReader<'a>,
@@ -132,7 +139,7 @@ impl Feeder<'_> {
                     }
                     let member = self.walk.next()?.ok_or_else(cut_short)?;
                     if member.unpacked as usize != TAR_BLOCK {
-                        return Err(damaged("a database does not begin where it should"));
+                        return Err(damaged("a database does not start at the expected place"));
                     }
                     job.members.push(member);
                     job.content = Content::Header(index);
@@ -156,7 +163,9 @@ impl Feeder<'_> {
                     let Some(member) = self.walk.next()? else { return Ok(false) };
                     let seen = seen + u64::from(member.unpacked);
                     if seen > MAX_TAIL_BYTES {
-                        return Err(ArchiveError::Hostile { why: "there is too much behind the last database".into() });
+                        return Err(ArchiveError::Hostile {
+                            why: "there is too much data after the last database".into(),
+                        });
                     }
                     job.members.push(member);
                     job.content = Content::Tail;
@@ -167,23 +176,24 @@ impl Feeder<'_> {
         }
     }
 
-    /// Collects members of a database into a job; returns how far they reach. They must end exactly where the database does.
+    /// Collects members of a database into a job and returns the offset they reach. They must end exactly where the
+    /// database ends.
     fn collect(&mut self, job: &mut Job, index: usize, from: u64) -> Result<u64, ArchiveError> {
         let end = padded(&self.reader.databases[index]);
         let mut to = from;
         let start = self.walk.at();
-        // Members of few bytes are larger packed, and there would be a million of them.
+        // Tiny members are larger compressed than uncompressed, and there could be a million of them.
         while to < end && to - from < RUN_BYTES as u64 && self.walk.at() - start < RUN_BYTES as u64 {
             let member = self.walk.peek()?.ok_or_else(cut_short)?;
             let after = to + u64::from(member.unpacked);
             if after > end {
                 return Err(damaged(format!(
-                    "\"{}\" is not of the size that the metadata gives",
+                    "\"{}\" does not have the size recorded in the metadata",
                     shown(&self.reader.databases[index].file)
                 )));
             }
             if after - from > RUN_BYTES as u64 && !job.members.is_empty() {
-                // It would make the job too large; the next one begins with it.
+                // It would make the job too large; the next job starts with it.
                 break;
             }
             self.walk.next()?;
@@ -205,10 +215,10 @@ impl Feeder<'_> {
 }
 
 fn cut_short() -> ArchiveError {
-    damaged("it is cut short")
+    damaged("it is truncated")
 }
 
-/// Decompresses on a thread of its own.
+/// Decompresses on its own thread.
 struct Worker {
     decoder: Decoder,
     packed: Vec<u8>,
@@ -222,7 +232,7 @@ impl Worker {
     fn unpack(&mut self, reader: &MemberReader, job: &mut Job) -> Result<(), ArchiveError> {
         let packed: usize = job.members.iter().map(|member| member.packed as usize).sum();
         let unpacked: usize = job.members.iter().map(|member| member.unpacked as usize).sum();
-        // Both are bounded by the walk: a run of about 1 MiB, or one member of at most 16 MiB.
+        // The walk bounds both: a run of about 1 MiB, or one member of at most 16 MiB.
         self.packed.resize(packed, 0);
         job.unpacked.resize(unpacked, 0);
         reader.source.read_exact_at(&mut self.packed, job.at)?;
@@ -236,7 +246,8 @@ impl Worker {
         if let Content::Data { index, from } = job.content
             && let Wanted::Into(file) = reader.wanted[index]
         {
-            // The kernel lets one write to a file at a time, and burns the processor of whoever waits; here the other one sleeps.
+            // The kernel lets one thread write to a file at a time and makes the others spin; with this mutex they
+            // sleep.
             let _alone = reader.writing.lock().unwrap_or_else(PoisonError::into_inner);
             positional_write::write_at(file, &job.unpacked[..job.live], from)?;
         }
@@ -244,7 +255,7 @@ impl Worker {
     }
 }
 
-/// Compares what was unpacked with the metadata, in the order of the archive.
+/// Compares the decompressed data with the metadata, in the order of the archive.
 struct Checker<'a> {
     reader: &'a MemberReader<'a>,
     current: Option<(usize, Hasher)>,
@@ -267,7 +278,7 @@ impl Checker<'_> {
             Content::Data { .. } => {
                 let (live, padding) = job.unpacked.split_at(job.live);
                 if padding.iter().any(|&byte| byte != 0) {
-                    return Err(damaged("the padding of the tar holds something"));
+                    return Err(damaged("the padding of the tar is not zero"));
                 }
                 if let Some((_, hasher)) = &mut self.current {
                     hasher.update(live);
@@ -298,20 +309,22 @@ impl Checker<'_> {
 fn compare(database: &DatabaseMetadata, hasher: Hasher) -> Result<ReadDatabase, ArchiveError> {
     let sha256 = hasher.finish();
     if sha256 != database.sha256 {
-        return Err(damaged(format!("\"{}\" does not have the sha256 that was recorded for it", shown(&database.file))));
+        return Err(damaged(format!("\"{}\" does not match its recorded SHA-256", shown(&database.file))));
     }
     Ok(ReadDatabase { bytes: database.bytes, sha256 })
 }
 
-/// Checks that a header is that of this entry.
+/// Checks that a header belongs to this entry.
 fn entry_is(header: &tar_header::Block, name: &str, bytes: Option<u64>) -> Result<u64, ArchiveError> {
     let found = tar_header::parse(header)?;
     if found.kind != EntryKind::File || found.name != name.as_bytes() {
         let name = String::from_utf8_lossy(&found.name);
-        return Err(ArchiveError::Hostile { why: format!("the entry \"{}\" is not the one that the metadata names", shown(&name)) });
+        return Err(ArchiveError::Hostile {
+            why: format!("the entry \"{}\" is not the one that the metadata names", shown(&name)),
+        });
     }
     if bytes.is_some_and(|bytes| bytes != found.bytes) {
-        return Err(damaged(format!("\"{}\" is not of the size that the metadata gives", shown(name))));
+        return Err(damaged(format!("\"{}\" does not have the size recorded in the metadata", shown(name))));
     }
     Ok(found.bytes)
 }
@@ -328,7 +341,7 @@ fn check_tail(tail: &[u8]) -> Result<(), ArchiveError> {
         return Err(cut());
     }
     if rest.iter().any(|&byte| byte != 0) {
-        return Err(ArchiveError::Hostile { why: "there is something behind the end of the tar".into() });
+        return Err(ArchiveError::Hostile { why: "there is data after the end of the tar".into() });
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Metadata of format 1: read strictly, and turned into what the operations see.
+//! Reads the metadata of format 1 strictly, and converts it for the operations.
 
 use std::collections::HashSet;
 
@@ -14,16 +14,16 @@ use crate::names::{ArchiveId, HostLabel, MAX_ENTRY_BYTES, METADATA_ENTRY, Name, 
 use crate::snapshot::{Contents, Held, Origin};
 use crate::store::ReadAt;
 
-/// Metadata of format 1 that was read out of the first member of a file.
+/// Metadata of format 1, read from the first member of a file.
 pub(crate) struct Described {
     pub(crate) contents: Contents,
-    /// Where the second member begins.
+    /// Where the second member starts.
     pub(crate) second: u64,
 }
 
-/// Reads the first member. `head` is the beginning of the file: all of a small first member, and enough to recognise any.
+/// Reads the first member. `head` is the start of the file: all of a small first member, and enough to recognise any.
 ///
-/// `None` if the first member is not as we write it.
+/// Returns `None` if the first member is not as we write it.
 pub(crate) fn first_member(codec: Codec, source: &dyn ReadAt, head: &[u8]) -> Result<Option<Described>, ArchiveError> {
     let Some((packed, start)) = codec.stored_start(head) else { return Ok(None) };
     let Some(block) = start.first_chunk() else { return Ok(None) };
@@ -36,7 +36,7 @@ pub(crate) fn first_member(codec: Codec, source: &dyn ReadAt, head: &[u8]) -> Re
     }
     let bytes = TAR_BLOCK + entry.bytes as usize;
     if u64::from(packed) > source.bytes() {
-        return Err(damaged("it is cut short"));
+        return Err(damaged("it is truncated"));
     }
     if packed as usize != codec.stored_bytes(bytes) {
         return Ok(None);
@@ -48,17 +48,17 @@ pub(crate) fn first_member(codec: Codec, source: &dyn ReadAt, head: &[u8]) -> Re
     let Some(contents) = codec.stored_contents(&first, bytes)? else { return Ok(None) };
     let json = &contents[TAR_BLOCK..];
     if format(json)?.is_none() {
-        return Err(damaged("the metadata claims no format"));
+        return Err(damaged("the metadata gives no format number"));
     }
     Ok(Some(Described { contents: read(json)?, second: packed.into() }))
 }
 
-/// Returns how many bytes a database takes in the tar behind its header.
+/// Returns how many bytes a database takes in the tar after its header.
 pub(crate) fn padded(database: &DatabaseMetadata) -> u64 {
     tar_header::padded(database.bytes).expect("sizes were checked when the metadata was read")
 }
 
-/// Says which format the metadata claims; `None` where it claims none, as the old tool's.
+/// Returns the format that the metadata claims; `None` if it claims none, as the old tool's does.
 pub(crate) fn format(json: &[u8]) -> Result<Option<u64>, ArchiveError> {
     #[derive(Deserialize)]
     struct Claim {
@@ -67,12 +67,12 @@ pub(crate) fn format(json: &[u8]) -> Result<Option<u64>, ArchiveError> {
     let claim: Claim = serde_json::from_slice(json).map_err(unreadable_json)?;
     match claim.format {
         Some(found) if found > u64::from(FORMAT) => Err(too_new(found, json)),
-        Some(0) => Err(damaged("the metadata claims format 0")),
+        Some(0) => Err(damaged("the metadata gives format 0")),
         format => Ok(format),
     }
 }
 
-/// Refuses metadata of a newer format. Set and host label are read as format 1 has them, in case they are still there.
+/// Refuses metadata of a newer format. Set and host label are read as in format 1, in case they are still there.
 fn too_new(found: u64, json: &[u8]) -> ArchiveError {
     let newer: serde_json::Value = serde_json::from_slice(json).unwrap_or_default();
     let text = |field: &str| newer.get(field).and_then(|value| value.as_str());
@@ -81,33 +81,33 @@ fn too_new(found: u64, json: &[u8]) -> ArchiveError {
     ArchiveError::FormatTooNew { found, set, host }
 }
 
-/// Reads metadata of format 1 and checks what reading the archive relies on.
+/// Reads metadata of format 1 and checks everything that reading the archive relies on.
 pub(crate) fn read(json: &[u8]) -> Result<Contents, ArchiveError> {
-    // The blanks behind the JSON hide a cut; the end of the line does not.
+    // The blanks after the JSON would hide a truncation; the missing newline does not.
     if !json.ends_with(b"\n") || !json.len().is_multiple_of(TAR_BLOCK) {
         return Err(damaged("the metadata is cut short"));
     }
     let metadata: Metadata = serde_json::from_slice(json).map_err(unreadable_json)?;
     if metadata.databases.is_empty() {
-        return Err(damaged("the metadata names no database"));
+        return Err(damaged("the metadata lists no database"));
     }
     let (mut entries, mut names) = (HashSet::from([METADATA_ENTRY, RESTORE_ENTRY]), HashSet::new());
     for database in &metadata.databases {
         let file = database.file.as_str();
         if !is_file_name(file) || file.len() > MAX_ENTRY_BYTES {
-            return Err(ArchiveError::Hostile { why: format!("\"{}\" cannot be the name of an entry", shown(file)) });
+            return Err(ArchiveError::Hostile { why: format!("\"{}\" is not a valid entry name", shown(file)) });
         }
         if !entries.insert(file) || !names.insert(&database.name) {
             return Err(ArchiveError::Hostile { why: format!("the metadata names \"{}\" twice", shown(file)) });
         }
         if tar_header::padded(database.bytes).is_none() {
-            return Err(ArchiveError::Hostile { why: format!("\"{}\" is of an impossible size", shown(file)) });
+            return Err(ArchiveError::Hostile { why: format!("\"{}\" has an impossible size", shown(file)) });
         }
     }
     Ok(contents(metadata, ArchiveId::of_metadata(json)))
 }
 
-/// Turns metadata into contents.
+/// Converts metadata into contents.
 fn contents(metadata: Metadata, id: ArchiveId) -> Contents {
     let there: HashSet<&Name> = metadata.databases.iter().map(|database| &database.name).collect();
     let wrong = metadata.includes.iter().filter(|(name, included)| **included != there.contains(name));

@@ -1,14 +1,15 @@
-//! How much room the metadata of an archive can need, before all of its numbers are known.
+//! How much space the metadata of an archive can need, before all of its numbers are known.
 
 use crate::archive::format::TAR_BLOCK;
 use crate::metadata::{Integrity, Kind, Metadata};
 
-/// What the findings of one database may need beyond those of the draft, in bytes.
+/// How much the findings of one database may add to those of the draft, in bytes.
 const FINDINGS_ROOM: usize = 8 * 1024;
 
-/// Returns the room that the final metadata can need: `draft` holds every name, path and table, and any numbers; those are taken at their longest.
+/// Returns how many bytes the final metadata can need. `draft` holds every name, path and table; each of its numbers is
+/// replaced by the longest possible one.
 ///
-/// Each database may get findings of 8 KiB beyond those that the draft holds.
+/// Each database may add 8 KiB of findings to those in the draft.
 pub fn metadata_room(draft: &Metadata) -> usize {
     let mut longest = draft.clone();
     longest.format = u32::MAX;

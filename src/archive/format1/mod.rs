@@ -1,4 +1,4 @@
-//! Archive format 1 as we write it: one member for the metadata, and others for the databases.
+//! Archive format 1 as we write it: one member for the metadata, followed by members for the databases.
 
 pub(crate) mod member_reader;
 pub(crate) mod metadata_reader;

@@ -1,8 +1,9 @@
-//! Reads what can still be read of a damaged archive, and says what cannot. Never calls anything good.
+//! Reads what is still readable in a damaged archive, and reports what is not. Never declares anything sound.
 //!
-//! A member that cannot be opened keeps its place, and the next one follows it. Where the header of a member is lost, the chain of
-//! sizes is cut: it is taken up again at the first header from which the sizes lead to the exact end of the file, and the place of
-//! what lies there is counted back from the tar header of a database or from `RESTORE.txt`. What has no certain place is left out.
+//! A member that cannot be decompressed keeps its place, and the next one follows it. If a member's header is lost, the
+//! chain of sizes is broken: it resumes at the first header from which the sizes lead to the exact end of the file. The
+//! position of those members is counted back from the tar header of a database or from `RESTORE.txt`. Members without a
+//! certain position are left out.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -20,23 +21,23 @@ use crate::names::RESTORE_ENTRY;
 use crate::progress::Progress;
 use crate::store::ReadAt;
 
-/// How much is searched for a header at once, in bytes.
+/// How many bytes are searched for a header at once.
 const CHUNK: usize = 1024 * 1024;
 
-/// The parts of a database that cannot be read, in bytes from its start, in order.
+/// The parts of a database that cannot be read, as byte ranges from its start, in order.
 pub type Unreadable = Vec<Range<u64>>;
 
 /// The databases of an archive of format 1, member by member.
 pub(crate) struct Salvage<'a> {
     pub(crate) codec: Codec,
     pub(crate) source: &'a dyn ReadAt,
-    /// Where the second member begins.
+    /// Where the second member starts.
     pub(crate) second: u64,
     pub(crate) databases: &'a [DatabaseMetadata],
     pub(crate) progress: &'a dyn Progress,
 }
 
-/// A member of the file, and where what it holds belongs.
+/// A member of the file, and the position of its contents.
 struct Piece {
     member: Member,
     /// Counted from the tar header of the first database; `None` if it is not certain.
@@ -50,7 +51,7 @@ impl Piece {
     }
 }
 
-/// Opens one member after the other.
+/// Decompresses one member after the other.
 struct Unpacker {
     decoder: Decoder,
     packed: Vec<u8>,
@@ -74,7 +75,7 @@ impl Unpacker {
 }
 
 impl Salvage<'_> {
-    /// Writes what can be read of one database into an empty file, where one is given.
+    /// Writes what can be read of one database into an empty file, if one is given.
     pub(crate) fn database(&self, index: usize, file: Option<&File>) -> Result<Unreadable, ArchiveError> {
         let start = self.header_place(index).saturating_add(TAR_BLOCK as u64);
         let end = start.saturating_add(self.databases[index].bytes);
@@ -89,7 +90,11 @@ impl Salvage<'_> {
             }
             let Some(contents) = unpacker.open(self.source, &piece.member)? else { continue };
             if let Some(file) = file {
-                positional_write::write_at(file, &contents[(from - place) as usize..(to - place) as usize], from - start)?;
+                positional_write::write_at(
+                    file,
+                    &contents[(from - place) as usize..(to - place) as usize],
+                    from - start,
+                )?;
             }
             self.progress.advance(to - from);
             read.push(from - start..to - start);
@@ -97,12 +102,12 @@ impl Salvage<'_> {
         Ok(rest(read, end - start))
     }
 
-    /// Returns the place of the tar header of a database, or that of the tail behind the last one.
+    /// Returns the position of a database's tar header, or of the tail after the last database.
     fn header_place(&self, index: usize) -> u64 {
         self.databases[..index].iter().map(|database| padded(database) + TAR_BLOCK as u64).fold(0, u64::saturating_add)
     }
 
-    /// Returns all members that can be found behind the first.
+    /// Returns all members that can be found after the first.
     fn pieces(&self) -> Result<Vec<Piece>, ArchiveError> {
         let (mut pieces, lost) = self.chain(self.second)?;
         self.find_places(&mut pieces, Some(0))?;
@@ -116,7 +121,7 @@ impl Salvage<'_> {
         Ok(pieces)
     }
 
-    /// Follows the sizes from here on; returns where they lead no further, if that is not the end of the file.
+    /// Follows the sizes from this offset. Also returns the offset where they stop, unless that is the end of the file.
     fn chain(&self, from: u64) -> Result<(Vec<Piece>, Option<u64>), ArchiveError> {
         let mut members = Members::new(self.codec, self.source, from);
         let mut pieces = Vec::new();
@@ -133,7 +138,7 @@ impl Salvage<'_> {
         }
     }
 
-    /// Searches for the first header behind a place from which the sizes lead to the exact end of the file.
+    /// Searches for the first header after an offset from which the sizes lead to the exact end of the file.
     fn chain_to_the_end(&self, lost: u64) -> Result<Option<u64>, ArchiveError> {
         let mut found = Vec::new();
         let mut at = lost + 1;
@@ -149,7 +154,7 @@ impl Salvage<'_> {
                     within_bounds(found.len())?;
                 }
             }
-            // A header that lies over the end of the chunk is seen in the next one.
+            // A header across the end of the chunk is found in the next chunk.
             at += (chunk.len() - (header_bytes - 1)) as u64;
         }
         let mut leads_to_end = HashSet::from([self.source.bytes()]);
@@ -163,7 +168,7 @@ impl Salvage<'_> {
         Ok(first)
     }
 
-    /// Says where the contents of each member belong. `first` is the place of the first one, where that is known.
+    /// Determines where the contents of each member belong. `first` is the position of the first one, if known.
     fn find_places(&self, pieces: &mut [Piece], first: Option<u64>) -> Result<(), ArchiveError> {
         let mut unpacker = Unpacker::new(self.codec);
         let mut next = first;
@@ -183,18 +188,21 @@ impl Salvage<'_> {
             let piece = &mut pieces[number];
             piece.place = next;
             if let Some(place) = next {
-                next = self.size_is_certain(&mut unpacker, piece, place)?.then(|| place.saturating_add(piece.unpacked()));
+                next =
+                    self.size_is_certain(&mut unpacker, piece, place)?.then(|| place.saturating_add(piece.unpacked()));
             }
         }
         Ok(())
     }
 
-    /// Says whether a member at a place holds what its trailer says: one that is damaged may be wrong about it.
+    /// Returns whether a member really holds as many bytes as its trailer says; the trailer of a damaged one may be
+    /// wrong.
     fn size_is_certain(&self, unpacker: &mut Unpacker, piece: &Piece, place: u64) -> Result<bool, ArchiveError> {
         Ok(self.expected_bytes(place) == Some(piece.unpacked()) || unpacker.open(self.source, &piece.member)?.is_some())
     }
 
-    /// Returns how many bytes a member holds that begins at a place, as we write archives; `None` behind the last database.
+    /// Returns how many bytes a member at a position holds in the archives that we write; `None` after the last
+    /// database.
     fn expected_bytes(&self, place: u64) -> Option<u64> {
         let mut header = 0;
         for database in self.databases {
@@ -211,29 +219,34 @@ impl Salvage<'_> {
         None
     }
 
-    /// Returns the place of a member that holds the tar header of a database or of what follows the last one.
+    /// Returns the position of a member that starts with the tar header of a database or of the tail.
     fn place_by_contents(&self, unpacker: &mut Unpacker, piece: &Piece) -> Result<Option<u64>, ArchiveError> {
         let is_last = piece.member.end() == self.source.bytes();
         if piece.unpacked() != TAR_BLOCK as u64 && !is_last {
             return Ok(None);
         }
-        let Some(block) = unpacker.open(self.source, &piece.member)?.and_then(<[u8]>::first_chunk::<TAR_BLOCK>) else { return Ok(None) };
+        let Some(block) = unpacker.open(self.source, &piece.member)?.and_then(<[u8]>::first_chunk::<TAR_BLOCK>) else {
+            return Ok(None);
+        };
         Ok(self.place_of_header(block))
     }
 
     fn place_of_header(&self, block: &Block) -> Option<u64> {
         let entry = tar_header::parse(block).ok()?;
-        let index = self.databases.iter().position(|database| database.file.as_bytes() == entry.name && database.bytes == entry.bytes);
+        let index = self
+            .databases
+            .iter()
+            .position(|database| database.file.as_bytes() == entry.name && database.bytes == entry.bytes);
         let tail = (entry.name == RESTORE_ENTRY.as_bytes()).then_some(self.databases.len());
         index.or(tail).map(|index| self.header_place(index))
     }
 }
 
 fn within_bounds(members: usize) -> Result<(), ArchiveError> {
-    if members > MAX_SALVAGED_MEMBERS { Err(damaged("it is in too many pieces to look for what is left")) } else { Ok(()) }
+    if members > MAX_SALVAGED_MEMBERS { Err(damaged("it is too fragmented to salvage")) } else { Ok(()) }
 }
 
-/// Returns what is missing between 0 and `bytes`.
+/// Returns the gaps between 0 and `bytes`.
 pub(crate) fn rest(mut read: Vec<Range<u64>>, bytes: u64) -> Unreadable {
     read.sort_unstable_by_key(|range| range.start);
     let mut reached = 0;
@@ -255,7 +268,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_missing_is_what_was_not_read() {
+    fn missing_ranges_are_those_that_were_not_read() {
         assert_eq!(rest(vec![5..7, 0..2, 2..3, 6..8], 10), [3..5, 8..10]);
         assert_eq!(rest(Vec::new(), 4), [Range { start: 0, end: 4 }]);
         assert!(rest(vec![0..2, 2..4], 4).is_empty());

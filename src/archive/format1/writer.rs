@@ -1,6 +1,6 @@
 //! Writes archive format 1.
 //!
-//! The metadata is the first entry but is known last: its place is reserved at the start and filled at the end.
+//! The metadata is the first entry but is known last, so space is reserved for it at the start and filled at the end.
 
 use std::fs::File;
 use std::io;
@@ -21,7 +21,7 @@ use crate::names::{MAX_ENTRY_BYTES, METADATA_ENTRY, RESTORE_ENTRY, is_file_name}
 use crate::platform::PositionalIo as _;
 use crate::progress::Progress;
 
-/// How an archive is written.
+/// How to write an archive.
 #[derive(Debug, Clone, Copy)]
 pub struct WriteOptions {
     /// The compression.
@@ -30,31 +30,37 @@ pub struct WriteOptions {
     pub threads: NonZeroUsize,
 }
 
-/// More threads than this would wait for the one that hashes, and take memory.
+/// More threads than this would wait for the hashing thread, and use memory.
 const MAX_THREADS: usize = 16;
 
-/// Writes one archive into a sink: a file, unless another one is named.
+/// Writes one archive into a sink, by default a file.
 pub struct Writer<S = FileSink> {
     sink: S,
     codec: Option<Codec>,
     room: usize,
     modified: u64,
-    /// One for each thread, kept from database to database.
+    /// One per thread, kept from database to database.
     encoders: Vec<Encoder>,
 }
 
 /// A run of blocks on its way through the threads.
 struct Run {
-    /// The bytes of the tar; its length is what is used of it.
+    /// The bytes of the tar; only the first `len` are used.
     input: Vec<u8>,
-    /// How many of them come from the database; the rest is the padding of the tar.
+    /// How many of them come from the database; the rest is tar padding.
     live: u64,
     output: Vec<u8>,
 }
 
 impl<S: Sink> Writer<S> {
-    /// Begins an archive in an empty sink and reserves `room` bytes for the metadata. `created_at` becomes the time of all entries.
-    pub fn create(mut sink: S, options: &WriteOptions, created_at: DateTime<Utc>, room: usize) -> Result<Self, ArchiveError> {
+    /// Starts an archive in an empty sink and reserves `room` bytes for the metadata. All entries get the time
+    /// `created_at`.
+    pub fn create(
+        mut sink: S,
+        options: &WriteOptions,
+        created_at: DateTime<Utc>,
+        room: usize,
+    ) -> Result<Self, ArchiveError> {
         if room == 0 || !room.is_multiple_of(TAR_BLOCK) || room as u64 > MAX_METADATA_BYTES {
             return Err(invalid("the room for the metadata must be a multiple of 512 up to 16 MiB"));
         }
@@ -66,10 +72,17 @@ impl<S: Sink> Writer<S> {
         Ok(Self { sink, codec, room, modified, encoders })
     }
 
-    /// Appends a database of exactly `bytes` bytes, read from the start of `source` by `pread`, and returns the digest of those bytes.
+    /// Appends a database of exactly `bytes` bytes, read from the start of `source` by `pread`, and returns the digest
+    /// of those bytes.
     ///
-    /// Fails where the source holds fewer bytes or more. Advances `progress` by bytes of the source.
-    pub fn add_database(&mut self, entry: &str, source: &File, bytes: u64, progress: &dyn Progress) -> Result<Sha256, ArchiveError> {
+    /// Fails if the source holds more or fewer bytes. Advances `progress` by bytes of the source.
+    pub fn add_database(
+        &mut self,
+        entry: &str,
+        source: &File,
+        bytes: u64,
+        progress: &dyn Progress,
+    ) -> Result<Sha256, ArchiveError> {
         if !is_file_name(entry) || entry.len() > MAX_ENTRY_BYTES {
             return Err(invalid("the name cannot be that of an archive entry"));
         }
@@ -78,8 +91,9 @@ impl<S: Sink> Writer<S> {
 
         let runs = usize::try_from(padded.div_ceil(MEMBER_BYTES as u64)).unwrap_or(usize::MAX);
         let workers = self.encoders.len().min(runs.max(1));
-        let jobs =
-            (0..workers.saturating_add(2).min(runs.max(1))).map(|_| Run { input: Vec::new(), live: 0, output: Vec::new() }).collect();
+        let jobs = (0..workers.saturating_add(2).min(runs.max(1)))
+            .map(|_| Run { input: Vec::new(), live: 0, output: Vec::new() })
+            .collect();
         let mut hasher = Hasher::default();
         let (mut read, sink) = (0, &mut self.sink);
         pipeline::ordered(
@@ -115,7 +129,7 @@ impl<S: Sink> Writer<S> {
         Ok(hasher.finish())
     }
 
-    /// Appends `RESTORE.txt` and writes the metadata into its room. The archive is complete now, but not synced.
+    /// Appends `RESTORE.txt` and fills in the metadata. The archive is then complete, but not synced.
     pub fn finish(mut self, metadata: &Metadata) -> Result<Finished<S>, ArchiveError> {
         let text = RESTORE_TEXT.as_bytes();
         let mut tail = tar_header::header(RESTORE_ENTRY, text.len() as u64, self.modified).to_vec();
@@ -130,7 +144,7 @@ impl<S: Sink> Writer<S> {
             return Err(ArchiveError::MetadataTooLarge { needed, room: self.room });
         }
         first.resize(TAR_BLOCK + self.room - 1, b' ');
-        // The end of the line is the end of the entry: a reader sees by it that nothing was cut off.
+        // The newline ends the entry: it shows a reader that nothing was cut off.
         first.push(b'\n');
         if let Some(codec) = self.codec {
             let mut member = Vec::with_capacity(codec.stored_bytes(first.len()));
@@ -156,7 +170,7 @@ fn invalid(what: &'static str) -> ArchiveError {
     ArchiveError::Io(io::Error::new(io::ErrorKind::InvalidInput, what))
 }
 
-/// An archive that is complete but perhaps not on the disk yet.
+/// An archive that is complete but perhaps not on disk yet.
 #[must_use = "an archive that is not synced must not be committed"]
 pub struct Finished<S = FileSink> {
     sink: S,
@@ -168,14 +182,15 @@ impl<S: Sink> Finished<S> {
         self.sink.bytes()
     }
 
-    /// Returns what it was written into.
+    /// Returns the sink that it was written into.
     pub fn into_sink(self) -> S {
         self.sink
     }
 }
 
 impl Finished {
-    /// Waits until the file is on the disk. Without this a power cut after the commit could leave a name for a file that is not whole.
+    /// Waits until the file is on disk. Without this, a power cut after the commit could leave a name for an incomplete
+    /// file.
     pub fn sync(&self) -> io::Result<()> {
         self.sink.sync()
     }

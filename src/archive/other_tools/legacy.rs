@@ -1,8 +1,8 @@
-//! Archives of the Python tool that this one replaces, and tars of other tools.
+//! Archives of the Python tool that heirloom replaces, and tars of other tools.
 //!
-//! Its metadata lies anywhere in the tar and has no `format`. It records no digests, counts of tables that may
-//! have been wrong when they were written, and times without a zone. What is in the archive counts; where
-//! the metadata says otherwise, that is an oddity and not an error.
+//! Its metadata can be anywhere in the tar and has no `format`. It has no digests, its row counts may have been wrong
+//! when they were written, and its times have no zone. The contents of the archive decide; metadata that disagrees is
+//! an oddity, not an error.
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
@@ -22,7 +22,7 @@ use crate::metadata::{Kind, TableMetadata};
 use crate::names::{ArchiveId, METADATA_ENTRY, Name, RESTORE_ENTRY, is_file_name};
 use crate::snapshot::{Contents, Held, Origin, Part, Sidecar};
 
-/// The databases that the old tool knew: their file, their name, their key in `includes`, and that of their statistics.
+/// The databases that the old tool knew: file, name, key in `includes`, key of the statistics.
 const KNOWN: [Known; 2] = [
     Known { file: "arrow_database.db", name: "arrow", included: "arrow_database", stats: "arrow_db_stats" },
     Known { file: "user_data.db", name: "user", included: "user_database", stats: "user_db_stats" },
@@ -49,7 +49,7 @@ struct OldMetadata {
     rest: BTreeMap<String, Value>,
 }
 
-/// What a scan over a tar found.
+/// The result of scanning a tar.
 pub(crate) enum Found {
     /// Metadata of format 1 as the first entry. The rest was not looked at.
     Format1(Box<Contents>),
@@ -61,17 +61,18 @@ pub(crate) enum Found {
 struct FoundDatabase {
     entry: TarEntry,
     known: Option<&'static Known>,
-    /// What its size says. Damage counts only where no sidecar can explain it: a checkpoint that had not ended leaves a short file.
+    /// The result of comparing its size with its header. Damage counts only if no sidecar can explain it: an unfinished
+    /// checkpoint leaves a short file.
     size: sqlite_file::SizeSaid,
 }
 
-/// What lies in a tar besides databases.
+/// An entry of a tar that is not a database.
 struct Other {
     name: String,
     bytes: u64,
 }
 
-/// Goes over a tar and says what it is.
+/// Scans a tar and determines what it is.
 pub(crate) fn scan(tar: &mut Tar, label: &FileLabel) -> Result<Found, ArchiveError> {
     let mut seen = HashSet::new();
     let mut metadata = None;
@@ -79,15 +80,17 @@ pub(crate) fn scan(tar: &mut Tar, label: &FileLabel) -> Result<Found, ArchiveErr
     while let Some(entry) = tar.next()? {
         let first = seen.is_empty();
         if !seen.insert(entry.name.clone()) {
-            return Err(ArchiveError::Hostile { why: format!("the entry \"{}\" is there twice", shown(&entry.name)) });
+            return Err(ArchiveError::Hostile { why: format!("the entry \"{}\" appears twice", shown(&entry.name)) });
         }
         if entry.name == METADATA_ENTRY {
             let json = read_metadata(tar, &entry)?;
             match metadata_reader::format(&json)? {
-                Some(_) if first && entry.raw == METADATA_ENTRY => return Ok(Found::Format1(Box::new(metadata_reader::read(&json)?))),
+                Some(_) if first && entry.raw == METADATA_ENTRY => {
+                    return Ok(Found::Format1(Box::new(metadata_reader::read(&json)?)));
+                }
                 Some(_) => return Err(damaged("the metadata is not the first entry")),
                 None if entry.bytes > MAX_LEGACY_METADATA_BYTES => {
-                    return Err(ArchiveError::Hostile { why: "the metadata is larger than 256 KiB, and of the old tool".into() });
+                    return Err(ArchiveError::Hostile { why: "the old tool's metadata is larger than 256 KiB".into() });
                 }
                 None => metadata = Some(parse(&json)?),
             }
@@ -103,10 +106,12 @@ pub(crate) fn scan(tar: &mut Tar, label: &FileLabel) -> Result<Found, ArchiveErr
             others.push(Other { name: entry.name, bytes: entry.bytes });
         }
     }
-    // Sidecars can lie before their database, and be as large as one.
+    // A sidecar can precede its database, and be as large as one.
     let is_sidecar = |other: &Other| held.iter().any(|found| sidecar_of(&found.entry.name, &other.name).is_some());
     if let Some(large) = others.iter().find(|other| other.bytes > MAX_UNKNOWN_ENTRY_BYTES && !is_sidecar(other)) {
-        return Err(ArchiveError::Hostile { why: format!("the entry \"{}\" is large and no database", shown(&large.name)) });
+        return Err(ArchiveError::Hostile {
+            why: format!("the entry \"{}\" is too large, and not a database", shown(&large.name)),
+        });
     }
     if metadata.is_some() {
         tar.refuse_folders()?;
@@ -120,12 +125,13 @@ pub(crate) fn scan(tar: &mut Tar, label: &FileLabel) -> Result<Found, ArchiveErr
     describe(metadata, held, others, oddities, label).map(|(contents, paths)| Found::Legacy(Box::new(contents), paths))
 }
 
-/// Returns the file name in a path of a tar.
+/// Returns the file name of a path in a tar.
 fn last_part(name: &str) -> &str {
     name.rsplit('/').next().unwrap_or(name)
 }
 
-/// Says what an entry is to a database in the same folder, where its name makes it a sidecar; `None` inside for the `-shm`.
+/// Returns whether an entry is a sidecar of a database in the same folder, by its name, and which; the inner value is
+/// `None` for the `-shm`.
 fn sidecar_of(database: &str, other: &str) -> Option<Option<Part>> {
     let ending = other.strip_prefix(database)?;
     if ending == "-shm" {
@@ -168,7 +174,7 @@ fn describe(
     let mut databases: Vec<Held> = Vec::new();
     let mut paths = Vec::new();
     for FoundDatabase { entry, known, size } in entries {
-        // With metadata, only what it could have named is a database of this archive.
+        // With metadata, only the files that it could have named are databases of this archive.
         if known.is_none() && metadata.is_some() {
             size?;
             others.push(Other { name: entry.name, bytes: entry.bytes });
@@ -177,7 +183,7 @@ fn describe(
         let mut sidecars = Vec::new();
         others.retain(|other| match sidecar_of(&entry.name, &other.name) {
             Some(part) => {
-                // An empty one is as good as none.
+                // An empty sidecar is the same as none.
                 sidecars.extend(part.filter(|_| other.bytes > 0).map(|part| Sidecar { part, bytes: other.bytes }));
                 false
             }
@@ -187,7 +193,7 @@ fn describe(
         if sidecars.is_empty() {
             oddities.extend(size?);
         }
-        // Of two files of one name the one that lies deeper is named by its folders, too.
+        // If two files have the same name, the name of the deeper one includes its folders.
         let (mut file, mut name) = named(last_part(&entry.name), known);
         if databases.iter().any(|other| other.name == name || other.file == file) {
             (file, name) = named(&entry.name.replace('/', "_"), known);
@@ -199,7 +205,16 @@ fn describe(
             (Some(metadata), Some(known)) => stats(metadata, known, &mut oddities),
             _ => (None, None),
         };
-        databases.push(Held { name, file, bytes: Some(entry.bytes), sha256: None, source: None, tables, table_count, sidecars });
+        databases.push(Held {
+            name,
+            file,
+            bytes: Some(entry.bytes),
+            sha256: None,
+            source: None,
+            tables,
+            table_count,
+            sidecars,
+        });
         paths.push(entry.name);
     }
     if databases.is_empty() {
@@ -217,20 +232,24 @@ fn describe(
         oddities.push(format!("{} more entries do not belong there; they are ignored", unnamed - MAX_ODDITIES));
     }
     let stem = stem(label.name);
-    // Without metadata nobody said that this is a backup: a tar of a volume, an archive of another tool.
+    // Without metadata nothing shows that this is a backup: it can be a tar of a volume, or an archive of another tool.
     let origin = if metadata.is_some() { Origin::Legacy } else { Origin::Plain };
     let id = metadata.as_ref().and_then(|metadata| metadata.id);
     let recorded = metadata.as_ref().and_then(|metadata| recorded_time(metadata.created_at.as_ref()?, label.zone));
     let named = time_of(stem, label.zone);
     if let (Some(metadata), None) = (&metadata, recorded) {
-        let found = metadata.created_at.as_ref().map(|found| format!(" ({})", shown(&found.to_string()))).unwrap_or_default();
+        let found =
+            metadata.created_at.as_ref().map(|found| format!(" ({})", shown(&found.to_string()))).unwrap_or_default();
         let instead = if named.is_some() { "the time in its name" } else { "the time of the file" };
         oddities.push(format!("the metadata gives no time{found}; {instead} is used"));
     }
     let backup_name = metadata.map_or_else(|| stem.to_owned(), |metadata| metadata.backup_name);
     let set = set_of(&backup_name);
     let created_at = recorded.or(named).unwrap_or(label.modified);
-    Ok((Contents { origin, backup_name, created_at, set, kind: Kind::Manual, databases, oddities, metadata: None, id }, paths))
+    Ok((
+        Contents { origin, backup_name, created_at, set, kind: Kind::Manual, databases, oddities, metadata: None, id },
+        paths,
+    ))
 }
 
 fn named(file: &str, known: Option<&Known>) -> (String, Name) {
@@ -246,30 +265,40 @@ fn compare_includes(metadata: &OldMetadata, databases: &[Held], oddities: &mut V
         let promised = metadata.includes.get(known.included).copied().unwrap_or(false);
         let there = databases.iter().any(|database| database.file == known.file);
         if promised && !there {
-            oddities.push(format!("the metadata promises \"{}\", which is not in the archive", known.file));
+            oddities.push(format!("the metadata lists \"{}\", which is not in the archive", known.file));
         } else if there && !promised {
             oddities.push(format!("\"{}\" is in the archive, but the metadata says that it is not", known.file));
         }
     }
-    let unknown = metadata.includes.iter().filter(|(key, included)| **included && KNOWN.iter().all(|known| known.included != key.as_str()));
+    let unknown = metadata
+        .includes
+        .iter()
+        .filter(|(key, included)| **included && KNOWN.iter().all(|known| known.included != key.as_str()));
     for (key, _) in unknown.take(MAX_ODDITIES) {
-        oddities.push(format!("the metadata promises \"{}\", which is unknown", shown(key)));
+        oddities.push(format!("the metadata lists \"{}\", which is unknown", shown(key)));
     }
 }
 
-/// Reads the statistics of one database: its tables with their rows, or their number. Errors that the old tool recorded promise nothing.
-fn stats(metadata: &OldMetadata, known: &Known, oddities: &mut Vec<String>) -> (Option<Vec<TableMetadata>>, Option<u64>) {
+/// Reads the statistics of one database: its tables with their rows, or only their number. Where the old tool recorded
+/// an error, nothing is known.
+fn stats(
+    metadata: &OldMetadata,
+    known: &Known,
+    oddities: &mut Vec<String>,
+) -> (Option<Vec<TableMetadata>>, Option<u64>) {
     let Some(stats) = metadata.rest.get(known.stats) else { return (None, None) };
     let negative = |value: &Value| value.as_f64().is_some_and(|number| number < 0.0);
     let counts = stats.get("tables").and_then(Value::as_object);
     if stats.get("table_count").is_some_and(negative) || counts.is_some_and(|tables| tables.values().any(negative)) {
-        oddities.push(format!("the metadata counts less than nothing in \"{}\"", known.file));
+        oddities.push(format!("the metadata gives a negative count for \"{}\"", known.file));
     }
-    let tables = counts.map(|tables| tables.iter().map(|(name, rows)| TableMetadata { name: name.clone(), rows: rows.as_u64() }).collect());
+    let tables = counts.map(|tables| {
+        tables.iter().map(|(name, rows)| TableMetadata { name: name.clone(), rows: rows.as_u64() }).collect()
+    });
     (tables, stats.get("table_count").and_then(Value::as_u64))
 }
 
-/// Reads a time of the metadata: with a zone, or without one and then in `zone`. A day alone, or a number, is no time.
+/// Parses a time of the metadata, with a zone or in `zone`. A date alone or a number is not a time.
 fn recorded_time(value: &Value, zone: Tz) -> Option<DateTime<Utc>> {
     let text = value.as_str()?;
     if let Ok(time) = DateTime::parse_from_rfc3339(text) {
@@ -289,7 +318,7 @@ mod tests {
         let recorded = |text: &str| recorded_time(&text.into(), zone).unwrap().to_string();
         assert_eq!(recorded("2025-08-04T16:38:29.591353"), "2025-08-04 14:38:29.591353 UTC");
         assert_eq!(recorded("2025-08-04T16:38:29+00:00"), "2025-08-04 16:38:29 UTC");
-        // Left out on the night of the change: an hour after 01:30 of winter time.
+        // Skipped when the clocks went forward: an hour after 01:30 winter time.
         assert_eq!(recorded("2025-03-30T02:30:00"), "2025-03-30 01:30:00 UTC");
         assert_eq!(recorded_time(&"yesterday".into(), zone), None);
     }

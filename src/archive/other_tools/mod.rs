@@ -1,4 +1,4 @@
-//! What other tools left behind: archives of the tool before this one, tars, and plain databases.
+//! Files of other tools: archives of heirloom's predecessor, tars, and plain databases.
 
 pub(crate) mod file_label;
 pub(crate) mod legacy;

@@ -1,4 +1,4 @@
-//! Plain databases: described by their name, and by what lies beside them.
+//! Plain databases, described by their name and their sidecars.
 
 use std::io;
 use std::path::Path;
@@ -24,7 +24,7 @@ pub(crate) fn describe(
     let set = set_of(stem);
     let file = label.name.strip_suffix(".gz").filter(|_| packed).unwrap_or(label.name);
     let file = if is_file_name(file) { file.to_owned() } else { format!("{set}.db") };
-    // With a sidecar the file itself may be shorter or longer than it will be.
+    // With a sidecar, the file itself may be shorter or longer than the recovered database.
     let oddities = if packed || !sidecars.is_empty() { None } else { sqlite_file::check_header(head, bytes, &file)? };
     let held = Held {
         name: set.clone(),
@@ -49,7 +49,7 @@ pub(crate) fn describe(
     })
 }
 
-/// Looks for what SQLite keeps beside a database. An empty file is as good as none.
+/// Looks for the sidecars of a database. An empty one is the same as none.
 pub(crate) fn sidecars_beside(database: &Path) -> io::Result<Vec<Sidecar>> {
     let mut found = Vec::new();
     for part in Part::ALL {
@@ -57,7 +57,9 @@ pub(crate) fn sidecars_beside(database: &Path) -> io::Result<Vec<Sidecar>> {
         path.push(part.ending());
         match std::fs::symlink_metadata(path) {
             Ok(file) if file.is_file() && file.len() > 0 => found.push(Sidecar { part, bytes: file.len() }),
-            Err(error) if !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidFilename) => return Err(error),
+            Err(error) if !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidFilename) => {
+                return Err(error);
+            }
             _ => {}
         }
     }

@@ -1,24 +1,24 @@
-//! Plain databases, as other tools leave them: what their first bytes say about their size.
+//! Plain databases of other tools: compares the size in the header with that of the file.
 
 use crate::archive::error::{ArchiveError, damaged, shown};
 
-/// How a database begins, and how much of it is looked at. <https://sqlite.org/fileformat2.html#the_database_header>
+/// The first bytes of a database. <https://sqlite.org/fileformat2.html#the_database_header>
 pub(crate) const MAGIC: &[u8; 16] = b"SQLite format 3\0";
-/// The size of the header of a database, in bytes.
+/// The size of a database header, in bytes.
 pub(crate) const HEADER_BYTES: usize = 100;
 
-/// Says whether a file begins as a database does.
+/// Returns whether a file starts like a database.
 pub(crate) fn is_database(head: &[u8]) -> bool {
     head.starts_with(MAGIC)
 }
 
-/// What is to be said of the size of a database: damage, or something odd.
+/// The result of checking the size of a database: damage, or an oddity.
 pub(crate) type SizeSaid = Result<Option<String>, ArchiveError>;
 
-/// Compares the size that a database gives in its header with the one it has; `file` names it in messages.
+/// Compares the size in a database header with the actual size; `file` is its name for messages.
 ///
-/// Fewer bytes are damage: a part is missing. More are odd, but SQLite ignores them, and so must we: the
-/// file may have been copied between a growth and its commit. Returns what is odd.
+/// Fewer bytes mean damage: a part is missing. More bytes are odd, but SQLite ignores them, so we do too: the file may
+/// have been copied after it grew and before the commit. Returns the oddity.
 pub(crate) fn check_header(head: &[u8], bytes: u64, file: &str) -> SizeSaid {
     if !is_database(head) || head.len() < HEADER_BYTES {
         return Err(damaged(format!("\"{}\" is not a SQLite database", shown(file))));
@@ -27,10 +27,11 @@ pub(crate) fn check_header(head: &[u8], bytes: u64, file: &str) -> SizeSaid {
     if bytes < expected {
         return Err(damaged(format!("\"{}\" is cut short: it has {bytes} bytes of {expected}", shown(file))));
     }
-    Ok((bytes > expected).then(|| format!("\"{}\" has {bytes} bytes, but its header counts only {expected}", shown(file))))
+    Ok((bytes > expected)
+        .then(|| format!("\"{}\" has {bytes} bytes, but its header counts only {expected}", shown(file))))
 }
 
-/// Returns the size that a header gives; `None` where it gives none (SQLite before 3.7.0 wrote it last).
+/// Returns the size that a header gives; `None` if it gives none (SQLite before 3.7.0 did not keep it up to date).
 pub(crate) fn size_in_header(head: &[u8]) -> Option<u64> {
     let number = |at: usize| head.get(at..at + 4).and_then(|bytes| bytes.try_into().ok()).map(u32::from_be_bytes);
     let page_size = match u16::from_be_bytes([*head.get(16)?, *head.get(17)?]) {
@@ -66,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_count_that_is_not_valid_is_not_believed() {
+    fn an_invalid_page_count_is_ignored() {
         for head in [head(4096, 0, 7, 7), head(4096, 3, 7, 6)] {
             assert_eq!(check_header(&head, 4096, "a.db").unwrap(), None);
         }
@@ -74,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_database_is_refused() {
+    fn a_file_that_is_not_a_database_is_refused() {
         for wrong in [&b""[..], b"I am not a database", &MAGIC[..]] {
             assert!(check_header(wrong, 4096, "a.db").is_err());
         }

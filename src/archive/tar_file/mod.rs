@@ -1,4 +1,4 @@
-//! Tar files: their headers, and a strict reading of any of them from front to back.
+//! Tar files: their headers, and a strict reader for any of them.
 
 pub(crate) mod tar_header;
 pub(crate) mod tar_stream;

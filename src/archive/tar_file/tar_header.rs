@@ -1,4 +1,4 @@
-//! Tar headers: the ones we write, and a strict reading of anybody's.
+//! Tar headers: writes ours, and reads those of any tool strictly.
 
 use tar::Header;
 
@@ -8,7 +8,7 @@ use crate::archive::format::TAR_BLOCK;
 /// A block of a tar.
 pub(crate) type Block = [u8; TAR_BLOCK];
 
-/// What the type flag of a header says.
+/// The entry type in a header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum EntryKind {
     /// A regular file.
@@ -23,7 +23,7 @@ pub(crate) enum EntryKind {
     LongName,
 }
 
-/// A header whose checksum and size field are sound. The name is still raw.
+/// A header whose checksum and size field are valid. The name is still raw.
 #[derive(Debug)]
 pub(crate) struct RawEntry {
     pub(crate) kind: EntryKind,
@@ -31,7 +31,7 @@ pub(crate) struct RawEntry {
     pub(crate) bytes: u64,
 }
 
-/// Makes the header of a regular file, mode 0600, owned by root. Sizes from 8 GiB on are written in base 256.
+/// Builds the header of a regular file, mode 0600, owned by root. Sizes of 8 GiB and more are written in base 256.
 pub(crate) fn header(name: &str, bytes: u64, modified: u64) -> Block {
     let mut header = Header::new_ustar();
     header.as_old_mut().name[..name.len()].copy_from_slice(name.as_bytes());
@@ -45,20 +45,20 @@ pub(crate) fn header(name: &str, bytes: u64, modified: u64) -> Block {
     *header.as_bytes()
 }
 
-/// Returns how many bytes an entry of this size takes behind its header, or `None` where no tar could be that large.
+/// Returns how many bytes an entry of this size takes after its header, or `None` if no tar could be that large.
 pub(crate) fn padded(bytes: u64) -> Option<u64> {
     bytes.checked_next_multiple_of(TAR_BLOCK as u64).filter(|&padded| padded <= i64::MAX as u64)
 }
 
-/// Says whether this can be a tar header: its checksum is right.
+/// Returns whether this can be a tar header: its checksum is right.
 pub(crate) fn is_header(block: &Block) -> bool {
     octal(&block[148..156]).is_some_and(|recorded| recorded == checksum(block))
 }
 
-/// Reads a header. Everything that is not a regular file, a folder or a known extension is refused.
+/// Parses a header. Refuses everything except regular files, folders and known extensions.
 pub(crate) fn parse(block: &Block) -> Result<RawEntry, ArchiveError> {
     if !is_header(block) {
-        return Err(ArchiveError::Damaged { why: "the checksum of a tar header is wrong".into() });
+        return Err(ArchiveError::Damaged { why: "checksum mismatch in a tar header".into() });
     }
     let header = Header::from_byte_slice(block);
     let mut name = field(&header.as_old().name).to_vec();
@@ -68,9 +68,11 @@ pub(crate) fn parse(block: &Block) -> Result<RawEntry, ArchiveError> {
             name = [prefix, b"/", &name].concat();
         }
     }
-    let refused = |what: &str| ArchiveError::Hostile { why: format!("the entry \"{}\" is {what}", shown(&String::from_utf8_lossy(&name))) };
+    let refused = |what: &str| ArchiveError::Hostile {
+        why: format!("the entry \"{}\" is {what}", shown(&String::from_utf8_lossy(&name))),
+    };
     let kind = match block[156] {
-        // Tars from before POSIX mark a folder by the slash alone.
+        // Tars from before POSIX mark a folder only by the trailing slash.
         b'0' | 0 if name.ends_with(b"/") => EntryKind::Folder,
         b'0' | 0 => EntryKind::File,
         b'5' => EntryKind::Folder,
@@ -82,7 +84,7 @@ pub(crate) fn parse(block: &Block) -> Result<RawEntry, ArchiveError> {
         b'3' | b'4' => return Err(refused("a device")),
         b'6' => return Err(refused("a named pipe")),
         b'S' => return Err(refused("a sparse file")),
-        _ => return Err(refused("of a type that no archive has")),
+        _ => return Err(refused("of an unsupported type")),
     };
     let bytes = size(&block[124..136]).ok_or_else(|| refused("of an impossible size"))?;
     Ok(RawEntry { kind, name, bytes })
@@ -93,7 +95,7 @@ fn field(bytes: &[u8]) -> &[u8] {
     bytes.split(|&byte| byte == 0).next().unwrap_or_default()
 }
 
-/// Reads a size: octal digits, or base 256 below 2^63.
+/// Parses a size: octal digits, or base 256 below 2^63.
 fn size(field: &[u8]) -> Option<u64> {
     if field[0] & 0x80 == 0 {
         return octal(field);
@@ -104,14 +106,14 @@ fn size(field: &[u8]) -> Option<u64> {
     (high_is_empty && value <= i64::MAX as u64).then_some(value)
 }
 
-/// Reads octal digits with blanks in front and a blank or NUL behind; no digits at all is no number.
+/// Parses octal digits with leading blanks and a trailing blank or NUL; no digits at all is not a number.
 fn octal(field: &[u8]) -> Option<u64> {
     let text = std::str::from_utf8(field).ok()?.trim_matches([' ', '\0']);
     let digits = text.bytes().all(|byte| (b'0'..=b'7').contains(&byte));
     if digits { u64::from_str_radix(text, 8).ok() } else { None }
 }
 
-/// Adds up the bytes of a header, its checksum field taken as blanks.
+/// Adds up the bytes of a header, with its checksum field counted as blanks.
 fn checksum(block: &Block) -> u64 {
     let outside = block[..148].iter().chain(&block[156..]);
     outside.map(|&byte| u64::from(byte)).sum::<u64>() + 8 * u64::from(b' ')
@@ -130,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn impossible_sizes_are_no_sizes() {
+    fn impossible_sizes_are_rejected() {
         for wrong in [
             &[0xff; 12][..],
             b"zzzzzzzzzzz\0",
@@ -147,12 +149,12 @@ mod tests {
     }
 
     #[test]
-    fn every_changed_byte_of_a_header_is_found() {
+    fn every_changed_byte_of_a_header_is_detected() {
         let good = header("user_data.db", 4096, 0);
         for at in 0..TAR_BLOCK {
             let mut bad = good;
             bad[at] ^= 1;
-            // The blank and the NUL that end the checksum carry nothing.
+            // The blank and the NUL that end the checksum carry no information.
             assert!(!is_header(&bad) || (154..156).contains(&at), "byte {at}");
         }
     }

@@ -1,7 +1,7 @@
-//! Reads any tar, compressed or not, from front to back: old archives, and ours after somebody compressed them anew.
+//! Reads any tar, compressed or not, from front to back: old archives, and ours if somebody recompressed them.
 //!
-//! Everything that could lead out of the folder, or make two readers see different things, is refused here:
-//! links, devices, folders, absolute paths, `..`, sizes that disagree, and anything behind the end.
+//! Everything that could escape the folder, or make two readers see different things, is refused here: links, devices,
+//! folders, absolute paths, `..`, contradicting sizes, and data after the end.
 
 use super::tar_header::{self, Block, EntryKind, padded};
 use crate::archive::codec::byte_stream::ByteStream;
@@ -15,18 +15,18 @@ const OCTAL_LIMIT: u64 = 1 << 33;
 /// One regular file in a tar.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TarEntry {
-    /// Its name as it stands.
+    /// Its name as stored.
     pub(crate) raw: String,
-    /// Its name without `./` in front.
+    /// Its name without leading `./`.
     pub(crate) name: String,
     /// Its size.
     pub(crate) bytes: u64,
 }
 
-/// Walks over the regular files of a tar.
+/// Walks the regular files of a tar.
 pub(crate) struct Tar {
     source: ByteStream,
-    /// What is left of the current entry.
+    /// The unread bytes of the current entry.
     left: u64,
     padding: u64,
     entries: usize,
@@ -46,7 +46,7 @@ impl Tar {
         Self { source, left: 0, padding: 0, entries: 0, folder: None }
     }
 
-    /// Returns the next regular file, or `None` once everything was read and the end is as it should be.
+    /// Returns the next regular file, or `None` once everything was read and the end is valid.
     pub(crate) fn next(&mut self) -> Result<Option<TarEntry>, ArchiveError> {
         self.skip_rest()?;
         let mut extension = Extension::default();
@@ -70,7 +70,9 @@ impl Tar {
             }
             let raw = tar_header::parse(&block)?;
             match raw.kind {
-                EntryKind::Pax | EntryKind::GlobalPax | EntryKind::LongName => self.extend(&mut extension, raw.kind, raw.bytes)?,
+                EntryKind::Pax | EntryKind::GlobalPax | EntryKind::LongName => {
+                    self.extend(&mut extension, raw.kind, raw.bytes)?
+                }
                 EntryKind::File | EntryKind::Folder => {
                     if let Some(entry) = self.begin(raw, std::mem::take(&mut extension))? {
                         return Ok(Some(entry));
@@ -80,7 +82,7 @@ impl Tar {
         }
     }
 
-    /// Reads the next bytes of the current entry; 0 at its end. Fails where the tar ends before.
+    /// Reads the next bytes of the current entry; returns 0 at its end. Fails if the tar ends before that.
     pub(crate) fn read(&mut self, buffer: &mut [u8]) -> Result<usize, ArchiveError> {
         let part = buffer.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
         self.source.fill_all(&mut buffer[..part])?;
@@ -88,12 +90,13 @@ impl Tar {
         Ok(part)
     }
 
-    /// Returns how many bytes follow the compressed data; known once [`next`](Self::next) said `None`.
+    /// Returns how many bytes follow the compressed data; known once [`next`](Self::next) returned `None`.
     pub(crate) fn trailing(&self) -> u64 {
         self.source.trailing()
     }
 
-    /// Refuses a tar in which a folder was passed over, besides the one that a tar of `.` begins with. Archives of ours and of the old tool hold none.
+    /// Refuses a tar that contained a folder, except the root folder of a tar of `.`. Our archives and those of the old
+    /// tool contain none.
     pub(crate) fn refuse_folders(&self) -> Result<(), ArchiveError> {
         match &self.folder {
             None => Ok(()),
@@ -109,19 +112,25 @@ impl Tar {
 
     fn begin(&mut self, raw: tar_header::RawEntry, extension: Extension) -> Result<Option<TarEntry>, ArchiveError> {
         let name = extension.name.unwrap_or(raw.name);
-        let name = String::from_utf8(name).map_err(|_| ArchiveError::Hostile { why: "the name of an entry is not UTF-8".into() })?;
+        let name = String::from_utf8(name)
+            .map_err(|_| ArchiveError::Hostile { why: "the name of an entry is not UTF-8".into() })?;
         let entry = safe(name, raw.kind)?;
         let bytes = extension.bytes.unwrap_or(raw.bytes);
         if bytes != raw.bytes && bytes < OCTAL_LIMIT {
             return Err(ArchiveError::Hostile { why: format!("\"{}\" has two sizes", shown(&entry.raw)) });
         }
-        let space =
-            padded(bytes).ok_or_else(|| ArchiveError::Hostile { why: format!("\"{}\" is of an impossible size", shown(&entry.raw)) })?;
+        let space = padded(bytes).ok_or_else(|| ArchiveError::Hostile {
+            why: format!("\"{}\" has an impossible size", shown(&entry.raw)),
+        })?;
         if raw.kind == EntryKind::Folder {
             if !matches!(entry.name.as_str(), "" | ".") {
                 self.folder.get_or_insert(entry.raw);
             }
-            return if bytes == 0 { Ok(None) } else { Err(ArchiveError::Hostile { why: "a folder with contents".into() }) };
+            return if bytes == 0 {
+                Ok(None)
+            } else {
+                Err(ArchiveError::Hostile { why: "a folder with contents".into() })
+            };
         }
         (self.left, self.padding) = (bytes, space - bytes);
         Ok(Some(TarEntry { bytes, ..entry }))
@@ -139,11 +148,13 @@ impl Tar {
         let mut body = vec![0; bytes as usize];
         self.source.fill_all(&mut body)?;
         self.source.skip(bytes.next_multiple_of(TAR_BLOCK as u64) - bytes)?;
-        // Readers differ in which of two they take.
-        let one_name = |extension: &Extension| if extension.name.is_some() { Err(refused("an entry has two names")) } else { Ok(()) };
+        // Readers differ in which of two they use.
+        let one_name = |extension: &Extension| {
+            if extension.name.is_some() { Err(refused("an entry has two names")) } else { Ok(()) }
+        };
         if kind == EntryKind::LongName {
             one_name(extension)?;
-            // It ends with one NUL. Of more, some readers make the end of the name, and some a part of it.
+            // It ends with one NUL. If there are more, some readers end the name there, and some make them part of it.
             let name = body.strip_suffix(&[0]).unwrap_or(&body);
             if name.contains(&0) {
                 return Err(refused("a long name holds a NUL"));
@@ -151,9 +162,11 @@ impl Tar {
             extension.name = Some(name.to_vec());
             return Ok(());
         }
-        for (key, value) in pax_records(&body).ok_or_else(|| refused("a pax header is broken"))? {
+        for (key, value) in pax_records(&body).ok_or_else(|| refused("a pax header is malformed"))? {
             match key {
-                b"path" | b"size" if kind == EntryKind::GlobalPax => return Err(refused("a global pax header names an entry")),
+                b"path" | b"size" if kind == EntryKind::GlobalPax => {
+                    return Err(refused("a global pax header names an entry"));
+                }
                 b"path" => {
                     one_name(extension)?;
                     extension.name = Some(value.to_vec());
@@ -170,14 +183,14 @@ impl Tar {
         Ok(())
     }
 
-    /// Checks that nothing but zeros follows the first block of zeros, at least one more block of them.
+    /// Checks that only zeros follow the first block of zeros, at least one more block of them.
     fn check_end(&mut self) -> Result<(), ArchiveError> {
         let mut block = [0; TAR_BLOCK];
         self.source.fill_all(&mut block)?;
         let mut seen = 0;
         loop {
             if block.iter().any(|&byte| byte != 0) {
-                return Err(ArchiveError::Hostile { why: "there is something behind the end of the tar".into() });
+                return Err(ArchiveError::Hostile { why: "there is data after the end of the tar".into() });
             }
             block.fill(0);
             let count = self.source.fill(&mut block)? as u64;
@@ -186,23 +199,23 @@ impl Tar {
                 return Ok(());
             }
             if seen > MAX_PADDING_BYTES {
-                return Err(ArchiveError::Hostile { why: "there is too much behind the end of the tar".into() });
+                return Err(ArchiveError::Hostile { why: "there is too much padding after the end of the tar".into() });
             }
         }
     }
 }
 
-/// Refuses names that lead elsewhere; what is left may still have folders in it, and is then never unpacked.
+/// Refuses names that escape the archive. Other names may still contain folders; such entries are never unpacked.
 fn safe(raw: String, kind: EntryKind) -> Result<TarEntry, ArchiveError> {
     let refused = |what: &str| ArchiveError::Hostile { why: format!("the entry \"{}\" {what}", shown(&raw)) };
     if raw.len() > MAX_ENTRY_NAME_BYTES || raw.chars().any(|char| char.is_control() || char == '\\') {
-        return Err(refused("has a name that no file of ours has"));
+        return Err(refused("has an invalid name"));
     }
     if raw.starts_with('/') {
         return Err(refused("has an absolute path"));
     }
     if raw.split('/').any(|part| part == "..") {
-        return Err(refused("leads out of the archive"));
+        return Err(refused("points outside the archive"));
     }
     let mut name = raw.as_str();
     while let Some(rest) = name.strip_prefix("./") {
@@ -215,7 +228,7 @@ fn safe(raw: String, kind: EntryKind) -> Result<TarEntry, ArchiveError> {
     Ok(TarEntry { raw, name, bytes: 0 })
 }
 
-/// Splits pax records: `LENGTH KEY=VALUE\n`, the length counting all of it (POSIX.1-2001, pax).
+/// Splits pax records: `LENGTH KEY=VALUE\n`, where the length counts the whole record (POSIX.1-2001, pax).
 fn pax_records(mut body: &[u8]) -> Option<Vec<(&[u8], &[u8])>> {
     let mut records = Vec::new();
     while !body.is_empty() {
@@ -234,7 +247,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_that_lead_elsewhere_are_refused() {
+    fn names_that_escape_the_archive_are_refused() {
         for wrong in ["/a", "..", "../a", "a/../b", "./../a", "a\nb", "a\u{1b}[2J", "a\\b", "", "./", "."] {
             assert!(safe(wrong.into(), EntryKind::File).is_err(), "{wrong:?}");
         }

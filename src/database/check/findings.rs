@@ -1,4 +1,4 @@
-//! What a check found, in the order in which it is reported, and the verdict that follows.
+//! The findings of a check, in reporting order, and the resulting verdict.
 
 use std::path::Path;
 
@@ -7,6 +7,7 @@ use rusqlite::ErrorCode;
 use crate::database::error::{SourceError, message};
 use crate::metadata::Integrity;
 use crate::names::printable;
+use crate::text::count;
 
 /// The most findings of one check.
 pub(super) const MOST_FINDINGS: usize = 100;
@@ -14,63 +15,72 @@ pub(super) const MOST_FINDINGS: usize = 100;
 /// The longest finding, in bytes.
 const LONGEST_FINDING: usize = 300;
 
-/// How integrity_check begins a line about a row that breaks a promise of its table, on a page that is in order.
-pub(super) const VIOLATIONS: [&str; 5] = ["NULL value in ", "CHECK constraint failed in ", "NUMERIC value in ", "TEXT value in ", "non-"];
+/// How integrity_check starts a line about a row that breaks a constraint of its table, on a page that is intact.
+pub(super) const VIOLATIONS: [&str; 5] =
+    ["NULL value in ", "CHECK constraint failed in ", "NUMERIC value in ", "TEXT value in ", "non-"];
 
-/// What a check said.
+/// The result of a check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Checked {
     /// The verdict.
     pub integrity: Integrity,
     /// Damage first, then what could not be checked, then violations; one printable line each, at most 100.
     pub findings: Vec<String>,
-    /// Rows that break a foreign key; `None` where that was not checked.
+    /// Rows that break a foreign key; `None` if that was not checked.
     pub foreign_key_violations: Option<u64>,
-    /// The statements that rebuild the indexes that are wrong, where nothing else is. With the verdict `Damaged` an index and its
-    /// table contradict each other, and a rebuild would settle that in favor of the table.
+    /// The statements that rebuild the broken indexes, if nothing else is wrong. With the verdict `Damaged`, an index
+    /// and its table contradict each other, and a rebuild would decide that in favor of the table.
     pub rebuild: Vec<String>,
 }
 
 impl Checked {
-    /// What is known of a copy that was not checked.
+    /// The value for a copy that was not checked.
     pub(super) fn not() -> Self {
-        Self { integrity: Integrity::Unchecked, findings: Vec::new(), foreign_key_violations: None, rebuild: Vec::new() }
+        Self {
+            integrity: Integrity::Unchecked,
+            findings: Vec::new(),
+            foreign_key_violations: None,
+            rebuild: Vec::new(),
+        }
     }
 
-    /// Says whether there are rows that break a promise of their table, on pages that are in order.
+    /// Returns whether there are rows that break a constraint of their table, on pages that are intact.
     pub fn has_violations(&self) -> bool {
         self.findings.iter().any(|finding| VIOLATIONS.iter().any(|beginning| finding.starts_with(beginning)))
     }
 }
 
-/// What was found so far.
+/// The findings so far.
 #[derive(Default)]
 pub(super) struct Found {
     pub(super) damage: Vec<String>,
     pub(super) unchecked: Vec<String>,
     pub(super) violations: Vec<String>,
     pub(super) more_violations: u64,
-    /// Indexes that must be rebuilt over tables that are sound.
+    /// Indexes that must be rebuilt over intact tables.
     pub(super) indexes: Vec<String>,
     pub(super) rebuild: Vec<String>,
-    /// What does not change the verdict.
+    /// Notes that do not change the verdict.
     pub(super) notes: Vec<String>,
-    /// The code of an error of the system's that integrity_check met and reported as a line, like damage.
+    /// The code of a system error that integrity_check met and reported as a line, like damage.
     pub(super) failure: Option<i32>,
 }
 
 impl Found {
-    /// Takes an error of SQLite's: damage is noted, what fails the check as a whole is returned as an error, and anything
-    /// else is returned as the reason why a part could not be checked.
+    /// Classifies an SQLite error: damage is noted, an error that fails the whole check is returned as `Err`, and any
+    /// other is returned as the reason why a part could not be checked.
     pub(super) fn note(&mut self, copy: &Path, error: rusqlite::Error) -> Result<Option<String>, SourceError> {
         match error.sqlite_error_code() {
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
                 self.damaged(message(&error));
                 Ok(None)
             }
-            Some(ErrorCode::OperationInterrupted | ErrorCode::SystemIoFailure | ErrorCode::CannotOpen | ErrorCode::OutOfMemory) => {
-                Err(SourceError::from_sqlite(copy, "check", &error))
-            }
+            Some(
+                ErrorCode::OperationInterrupted
+                | ErrorCode::SystemIoFailure
+                | ErrorCode::CannotOpen
+                | ErrorCode::OutOfMemory,
+            ) => Err(SourceError::from_sqlite(copy, "check", &error)),
             _ => Ok(Some(message(&error))),
         }
     }
@@ -81,7 +91,7 @@ impl Found {
         }
     }
 
-    /// Takes a row of integrity_check, which holds one line or several.
+    /// Takes a row of integrity_check, which contains one or more lines.
     pub(super) fn row(&mut self, row: &[u8]) {
         for line in String::from_utf8_lossy(row).lines() {
             if line.is_empty() || line == "ok" || line.starts_with("*** in database") {
@@ -108,9 +118,11 @@ impl Found {
         } else {
             Integrity::Partial
         };
-        let foreign = foreign_key_violations.filter(|&rows| rows > 0).map(|rows| format!("{rows} rows break a foreign key"));
-        let more = (self.more_violations > 0).then(|| format!("{} more rows of this kind", self.more_violations));
-        // The last lines are short and say what is left out: they keep their place.
+        let foreign =
+            foreign_key_violations.filter(|&rows| rows > 0).map(|rows| format!("{rows} rows break a foreign key"));
+        let more =
+            (self.more_violations > 0).then(|| format!("{} of this kind", count(self.more_violations, "more row")));
+        // The last lines are short and report what is left out, so they are never cut.
         let ends: Vec<String> = self.notes.into_iter().chain(foreign).collect();
         let findings = (self.damage.into_iter().chain(self.indexes).chain(self.unchecked).chain(self.violations))
             .take(MOST_FINDINGS - ends.len() - usize::from(more.is_some()))
@@ -122,18 +134,20 @@ impl Found {
     }
 }
 
-/// Returns the result code in a line of integrity_check, such as `Tree 2 page 5: unable to get the page. error code=266`,
-/// where it is one of the system's. A read beyond the end is not: the copy is private, so its file is too short.
+/// Returns the result code in a line of integrity_check, such as `Tree 2 page 5: unable to get the page. error
+/// code=266`, if it is a system error. A read beyond the end is not: the copy is private, so its file is too short.
 fn failure_in(line: &str) -> Option<i32> {
     let (_, code) = line.rsplit_once("error code")?;
     let code = code.trim_start_matches(['=', ' ']).parse().ok()?;
     let error = rusqlite::ffi::Error::new(code);
-    let failed =
-        matches!(error.code, ErrorCode::OperationInterrupted | ErrorCode::SystemIoFailure | ErrorCode::CannotOpen | ErrorCode::OutOfMemory);
+    let failed = matches!(
+        error.code,
+        ErrorCode::OperationInterrupted | ErrorCode::SystemIoFailure | ErrorCode::CannotOpen | ErrorCode::OutOfMemory
+    );
     (failed && code != rusqlite::ffi::SQLITE_IOERR_SHORT_READ).then_some(code)
 }
 
-/// Makes a line printable and cuts it to length.
+/// Makes a line printable and shortens it.
 fn finding(line: &str) -> String {
     let line = printable(line);
     let end = line.floor_char_boundary(LONGEST_FINDING);
@@ -144,9 +158,9 @@ fn finding(line: &str) -> String {
 mod tests {
     use super::*;
 
-    /// A sound archive was marked as damaged, because integrity_check tells a failed read as one of its lines.
+    /// An intact archive was marked as damaged, because integrity_check reports a failed read as one of its lines.
     #[test]
-    fn a_disk_that_does_not_answer_is_no_damage() {
+    fn a_failed_disk_read_is_not_damage() {
         assert_eq!(failure_in("Tree 2 page 5 cell 0: unable to get the page. error code=266"), Some(266));
         assert_eq!(failure_in("Tree 2 page 5: btreeInitPage() returns error code 7"), Some(7));
         assert_eq!(failure_in("Tree 2 page 5: btreeInitPage() returns error code 11"), None);

@@ -1,9 +1,9 @@
-//! Tells a broken index from broken data.
+//! Distinguishes broken indexes from broken data.
 //!
-//! An index repeats what its table holds, so an index that only lacks entries costs nothing but a rebuild: every row can be
-//! read. Where an index holds something that its table does not, or the two disagree about a row, one of them is wrong and
-//! `REINDEX` would hide which: that stays damage. Everything is decided by counting on a private copy: the entries in the
-//! b-tree of the index, the rows of the table, and the rows whose entry `integrity_check` does not find.
+//! An index repeats the data of its table, so an index that only lacks entries needs no more than a rebuild: every row
+//! is readable. If an index has an entry that its table lacks, or the two disagree about a row, one of them is wrong
+//! and `REINDEX` would hide which: that remains damage. All of it is decided by counting on a private copy: the entries
+//! in the b-tree of the index, the rows of the table, and the rows whose entry `integrity_check` does not find.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -19,18 +19,19 @@ use crate::database::sqlite::connection::open_private_to_write;
 use crate::database::sqlite::interrupt::watched;
 use crate::database::sqlite::names::{Raw, quoted_identifier, table_names, text};
 use crate::progress::Progress;
+use crate::text::count;
 
-/// How many rows are named that an index and its table disagree about.
+/// How many of the rows that an index and its table disagree about are listed.
 const NAMED_ROWS: usize = 10;
-/// The most lines that `integrity_check` of a single table gives.
+/// The most lines that `integrity_check` of a single table returns.
 const MOST_OF_ONE_TABLE: u64 = 100;
-/// How the finding about an index that lacks entries starts, or one about a full-text index.
+/// How a finding about an index that lacks entries starts, and one about a full-text index.
 const BEGINNINGS: [&str; 2] = ["index \"", "full-text index \""];
 
 /// What is wrong with one index.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::database) struct Wrong {
-    /// One line that says it.
+    /// The finding, as one line.
     pub(in crate::database) finding: String,
     /// The statement that rebuilds the index.
     pub(in crate::database) rebuild: String,
@@ -43,10 +44,14 @@ pub fn is_about_index(finding: &str) -> bool {
     BEGINNINGS.iter().any(|beginning| finding.starts_with(beginning))
 }
 
-/// Looks for indexes that explain all the damage in a copy. Returns `None` if there is more than that.
-pub(in crate::database) fn judge(copy: &Path, connection: &Connection, progress: &dyn Progress) -> rusqlite::Result<Option<Vec<Wrong>>> {
+/// Looks for indexes that explain all damage in a copy. Returns `None` if there is other damage.
+pub(in crate::database) fn judge(
+    copy: &Path,
+    connection: &Connection,
+    progress: &dyn Progress,
+) -> rusqlite::Result<Option<Vec<Wrong>>> {
     let mut seen = Seen::default();
-    // A view that was created last hides the freelist from the check of the whole file.
+    // If a view was created last, the check of the whole file skips the freelist.
     if seen.lines(connection, "PRAGMA integrity_check('sqlite_schema')", &[])? > 0 || !seen.whole(connection)? {
         return Ok(None);
     }
@@ -75,15 +80,17 @@ pub(in crate::database) fn judge(copy: &Path, connection: &Connection, progress:
     Ok(Some(wrong))
 }
 
-/// Looks for FTS5 indexes that do not match the table that they take their content from: `integrity_check` does not compare
-/// these (sqlite.org/fts5.html, "The 'integrity-check' Command"). Returns what could not be compared as notes.
+/// Looks for FTS5 indexes that do not match their external content table: `integrity_check` does not compare these
+/// (sqlite.org/fts5.html, "The 'integrity-check' Command"). Returns those that could not be compared as notes.
 pub(in crate::database) fn lagging(
     copy: &Path,
     connection: &Connection,
     progress: &dyn Progress,
 ) -> rusqlite::Result<(Vec<Wrong>, Vec<String>)> {
     let (mut wrong, mut notes) = (Vec::new(), Vec::new());
-    for table in full_text_tables(connection)?.into_iter().filter(|table| table.is_fts5 && table.content == Content::External) {
+    for table in
+        full_text_tables(connection)?.into_iter().filter(|table| table.is_fts5 && table.content == Content::External)
+    {
         match table.lags(copy, progress) {
             Ok(true) => wrong.extend(table.judge(connection)?),
             Ok(false) => {}
@@ -97,9 +104,9 @@ pub(in crate::database) fn lagging(
     Ok((wrong, notes))
 }
 
-/// Rebuilds indexes of a private copy by statements that a check returned.
+/// Rebuilds indexes of a private copy with the statements that a check returned.
 ///
-/// Whoever dies here leaves a private copy that nothing refers to yet. SQLite syncs the file when each statement commits.
+/// A crash here leaves a private copy that nothing refers to yet. SQLite syncs the file when each statement commits.
 pub fn rebuild(copy: &Path, statements: &[String], progress: &dyn Progress) -> Result<(), SourceError> {
     let failed = |error: rusqlite::Error| SourceError::from_sqlite(copy, "rebuild the indexes of", &error);
     let connection = open_private_to_write(copy).map_err(failed)?;
@@ -110,7 +117,7 @@ pub fn rebuild(copy: &Path, statements: &[String], progress: &dyn Progress) -> R
     if lies_alone(copy) {
         return Ok(());
     }
-    let cause = std::io::Error::other("its -wal could not be merged into it");
+    let cause = std::io::Error::other("its -wal could not be checkpointed");
     Err(SourceError::Io { path: copy.to_owned(), action: "rebuild the indexes of", cause })
 }
 
@@ -119,27 +126,27 @@ pub fn rebuild(copy: &Path, statements: &[String], progress: &dyn Progress) -> R
 struct Lacking {
     /// How many.
     rows: u64,
-    /// The first of them, counted from one in the order of the table.
+    /// The first of them, numbered from one in the order of the table.
     first: Vec<u64>,
 }
 
-/// What `integrity_check` says about indexes.
+/// The lines of `integrity_check` about indexes.
 #[derive(Debug, Default)]
 struct Seen {
     indexes: BTreeMap<Vec<u8>, Lacking>,
     full_text: bool,
-    /// Whether there is something that is not about an index.
+    /// Whether there is a line that is not about an index.
     other: bool,
 }
 
 impl Seen {
-    /// Reads all lines about the whole file or, where that cannot be checked in one, about each table. Returns `false` where
-    /// something else is wrong, or where there are too many lines to be sure.
+    /// Reads all lines about the whole file or, if that cannot be checked as a whole, about each table. Returns `false`
+    /// if something else is wrong, or if there are too many lines to be sure.
     fn whole(&mut self, connection: &Connection) -> rusqlite::Result<bool> {
         match self.lines(connection, &format!("PRAGMA integrity_check({})", i32::MAX), &[]) {
             Ok(_) => return Ok(!self.other),
             Err(error) if is_damage_or_interrupt(&error) => return Err(error),
-            // A collation or a module that only the application has.
+            // A collation or module that only the application has.
             Err(_) => *self = Self { other: self.other, ..Self::default() },
         }
         for table in table_names(connection)? {
@@ -147,7 +154,7 @@ impl Seen {
                 Ok(lines) if lines >= MOST_OF_ONE_TABLE => return Ok(false),
                 Ok(_) => {}
                 Err(error) if is_damage_or_interrupt(&error) => return Err(error),
-                // The check itself has noted that this table could not be checked.
+                // The check itself already noted that this table could not be checked.
                 Err(_) => {}
             }
         }
@@ -166,9 +173,10 @@ impl Seen {
         Ok(count)
     }
 
-    /// Takes one line. Returns whether it is about damage.
+    /// Parses one line. Returns whether it is about damage.
     fn line(&mut self, line: &[u8]) -> bool {
-        let is_violation = VIOLATIONS.iter().any(|start| line.starts_with(start.as_bytes())) && !line.starts_with(b"non-unique");
+        let is_violation =
+            VIOLATIONS.iter().any(|start| line.starts_with(start.as_bytes())) && !line.starts_with(b"non-unique");
         if line == b"ok" || is_violation {
             return false;
         }
@@ -189,7 +197,7 @@ impl Seen {
     }
 }
 
-/// Takes `row 17 missing from index by_text` apart. The number counts the rows of the table from one; it is no rowid.
+/// Parses `row 17 missing from index by_text`. The number counts the rows of the table from one; it is not a rowid.
 fn missing_row(line: &[u8]) -> Option<(u64, &[u8])> {
     let rest = line.strip_prefix(b"row ")?;
     let end = rest.iter().position(|byte| !byte.is_ascii_digit())?;
@@ -200,21 +208,29 @@ fn missing_row(line: &[u8]) -> Option<(u64, &[u8])> {
 fn is_damage_or_interrupt(error: &rusqlite::Error) -> bool {
     use ErrorCode::{CannotOpen, DatabaseCorrupt, NotADatabase, OperationInterrupted, OutOfMemory, SystemIoFailure};
     let code = error.sqlite_error_code();
-    matches!(code, Some(CannotOpen | DatabaseCorrupt | NotADatabase | OperationInterrupted | OutOfMemory | SystemIoFailure))
+    matches!(
+        code,
+        Some(CannotOpen | DatabaseCorrupt | NotADatabase | OperationInterrupted | OutOfMemory | SystemIoFailure)
+    )
 }
 
-/// Counts what an index holds and what it should hold. Returns `None` where that cannot be found out.
+/// Counts what an index contains and what it should contain. Returns `None` if that cannot be determined.
 fn of_index(connection: &Connection, index: &[u8], lacking: &Lacking) -> rusqlite::Result<Option<Wrong>> {
     let sql = "SELECT tbl_name, sql FROM sqlite_schema WHERE type='index' AND name=?1";
-    let found =
-        connection.query_row(sql, [Raw(index)], |row| Ok((row.get::<_, String>(0)?, row.get::<_, Option<String>>(1)?))).optional()?;
+    let found = connection
+        .query_row(sql, [Raw(index)], |row| Ok((row.get::<_, String>(0)?, row.get::<_, Option<String>>(1)?)))
+        .optional()?;
     let Some((table, definition)) = found else { return Ok(None) };
-    let condition = definition.as_deref().and_then(condition_of_partial_index).map(|condition| format!(" WHERE {condition}\n"));
+    let condition =
+        definition.as_deref().and_then(condition_of_partial_index).map(|condition| format!(" WHERE {condition}\n"));
     let source = format!("main.{} NOT INDEXED{}", quoted_identifier(&table), condition.unwrap_or_default());
     let count = |sql: &str, values: &[&dyn ToSql]| connection.query_row(sql, values, |row| row.get::<_, i64>(0));
     let rows = count(&format!("SELECT count(*) FROM {source}"), &[])?;
-    // The cells of its b-tree, inner pages included: no collation, condition or plan stands between this and the file.
-    let entries = count("SELECT coalesce(sum(ncell), 0) FROM dbstat WHERE name=?1 AND pagetype IN ('leaf', 'internal')", &[&Raw(index)])?;
+    // The cells of its b-tree, inner pages included, so that no collation, condition or query plan affects the count.
+    let entries = count(
+        "SELECT coalesce(sum(ncell), 0) FROM dbstat WHERE name=?1 AND pagetype IN ('leaf', 'internal')",
+        &[&Raw(index)],
+    )?;
     let missing = i64::try_from(lacking.rows).unwrap_or(i64::MAX);
     let without_row = entries - (rows - missing);
 
@@ -232,12 +248,12 @@ fn of_index(connection: &Connection, index: &[u8], lacking: &Lacking) -> rusqlit
     };
     if missing > 0 {
         let named = named_rows(connection, &table, lacking)?;
-        finding.push_str(&format!(", and lacks {missing} of the table's: {named}"));
+        finding.push_str(&format!(", and lacks {missing} of the table's rows: {named}"));
     }
     Ok(Some(Wrong { finding, rebuild, disputed: true }))
 }
 
-/// Names the first rows that an index lacks: by their rowids, else by their primary keys.
+/// Lists the first rows that an index lacks, by rowid or else by primary key.
 fn named_rows(connection: &Connection, table: &str, lacking: &Lacking) -> rusqlite::Result<String> {
     let columns = |sql: &str| -> rusqlite::Result<Vec<String>> {
         let mut statement = connection.prepare(sql)?;
@@ -255,7 +271,8 @@ fn named_rows(connection: &Connection, table: &str, lacking: &Lacking) -> rusqli
         let alias = ["rowid", "_rowid_", "oid"].into_iter().find(is_free);
         ("rowid", alias.map_or_else(|| "NULL".to_owned(), |alias| format!("CAST({alias} AS TEXT)")))
     };
-    let mut statement = connection.prepare(&format!("SELECT {key} FROM main.{} NOT INDEXED", quoted_identifier(table)))?;
+    let mut statement =
+        connection.prepare(&format!("SELECT {key} FROM main.{} NOT INDEXED", quoted_identifier(table)))?;
     let mut rows = statement.query([])?;
     let mut named = Vec::new();
     let mut number = 0;
@@ -273,14 +290,14 @@ fn named_rows(connection: &Connection, table: &str, lacking: &Lacking) -> rusqli
     Ok(format!("{what} {}{more}", named.join(", ")))
 }
 
-/// Where a full-text index takes its content from.
+/// Where a full-text index gets its content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Content {
-    /// From a table of its own.
+    /// From its own table.
     Own,
     /// From another table or view.
     External,
-    /// It holds none: the index is all there is.
+    /// It stores none: there is only the index.
     None,
 }
 
@@ -294,7 +311,8 @@ struct FullText {
 
 /// Returns the full-text tables of a database.
 fn full_text_tables(connection: &Connection) -> rusqlite::Result<Vec<FullText>> {
-    let mut statement = connection.prepare("SELECT name, sql FROM sqlite_schema WHERE type='table' AND rootpage=0 AND sql LIKE '%fts%'")?;
+    let mut statement = connection
+        .prepare("SELECT name, sql FROM sqlite_schema WHERE type='table' AND rootpage=0 AND sql LIKE '%fts%'")?;
     let mut rows = statement.query([])?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
@@ -322,21 +340,21 @@ fn has_table(connection: &Connection, name: &str) -> rusqlite::Result<bool> {
 }
 
 impl FullText {
-    /// Returns whether SQLite itself finds it damaged.
+    /// Returns whether SQLite itself reports it as damaged.
     fn fails(&self, connection: &Connection) -> rusqlite::Result<bool> {
         let mut seen = Seen::default();
         match seen.lines(connection, "SELECT * FROM pragma_integrity_check(?1)", &[&self.name]) {
             Ok(lines) => Ok(lines > 0),
             Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt) => Ok(true),
             Err(error) if is_damage_or_interrupt(&error) => Err(error),
-            // The check itself has noted that it could not be checked.
+            // The check itself already noted that it could not be checked.
             Err(_) => Ok(false),
         }
     }
 
-    /// Returns whether it does not match its external content.
+    /// Returns whether it differs from its external content.
     ///
-    /// The command is an INSERT, so that it needs a connection that could write. It writes nothing, and is rolled back.
+    /// The command is an INSERT, so it needs a writable connection. It writes nothing, and is rolled back.
     fn lags(&self, copy: &Path, progress: &dyn Progress) -> rusqlite::Result<bool> {
         if !self.is_fts5 || self.content != Content::External || !lies_alone(copy) {
             return Ok(false);
@@ -345,8 +363,9 @@ impl FullText {
         let table = quoted_identifier(&self.name);
         let command = format!("BEGIN; INSERT INTO main.{table}({table}, rank) VALUES('integrity-check', 1);");
         let asked = watched(&connection, progress, || connection.execute_batch(&command));
-        let asked =
-            asked.unwrap_or_else(|_| Err(rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_INTERRUPT), None)));
+        let asked = asked.unwrap_or_else(|_| {
+            Err(rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_INTERRUPT), None))
+        });
         if !connection.is_autocommit() {
             connection.execute_batch("ROLLBACK")?;
         }
@@ -357,7 +376,7 @@ impl FullText {
         }
     }
 
-    /// Says what is wrong with it, once something is. Returns `None` where nothing is left to rebuild it from.
+    /// Returns what is wrong with it, once something is. Returns `None` if there is nothing left to rebuild it from.
     fn judge(&self, connection: &Connection) -> rusqlite::Result<Option<Wrong>> {
         let name = &self.name;
         let (table, column) = (word(connection, name), word(connection, name));
@@ -369,18 +388,20 @@ impl FullText {
         };
         Ok(Some(match lost {
             0 => {
-                let finding =
-                    format!("full-text index \"{name}\" does not match its content, every row can be read; rebuild it with: {rebuild}");
+                let finding = format!(
+                    "full-text index \"{name}\" does not match its content, every row can be read; rebuild it with: \
+                     {rebuild}"
+                );
                 Wrong { finding, rebuild, disputed: false }
             }
             lost => {
-                let finding = format!("full-text index \"{name}\" knows {lost} documents whose rows are gone");
+                let finding = format!("full-text index \"{name}\" lists {} without a row", count(lost, "document"));
                 Wrong { finding, rebuild, disputed: true }
             }
         }))
     }
 
-    /// Counts the documents that the index knows and its own table does not have any more.
+    /// Counts the documents in the index whose rows are missing from its own table.
     fn without_content(&self, connection: &Connection) -> rusqlite::Result<u64> {
         if !has_table(connection, &format!("{}_docsize", self.name))? {
             return Ok(0);
@@ -406,10 +427,17 @@ mod tests {
             let damage: Vec<bool> = lines.iter().map(|line| seen.line(line.as_bytes())).collect();
             (seen, damage)
         };
-        let (lag, damage) =
-            seen(&["row 7 missing from index a b", "row 9 missing from index a b", "wrong # of entries in index a b", "ok"]);
+        let (lag, damage) = seen(&[
+            "row 7 missing from index a b",
+            "row 9 missing from index a b",
+            "wrong # of entries in index a b",
+            "ok",
+        ]);
         assert_eq!(damage, [true, true, true, false]);
-        assert_eq!((lag.other, lag.indexes[&b"a b"[..]].rows, &lag.indexes[&b"a b"[..]].first[..]), (false, 2, &[7, 9][..]));
+        assert_eq!(
+            (lag.other, lag.indexes[&b"a b"[..]].rows, &lag.indexes[&b"a b"[..]].first[..]),
+            (false, 2, &[7, 9][..])
+        );
         for line in [
             "row 7 values differ from index x",
             "non-unique entry in index x",

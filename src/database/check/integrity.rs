@@ -1,8 +1,8 @@
-//! Says whether a private copy is sound.
+//! Checks whether a private copy is sound.
 //!
-//! `integrity_check` alone does not say it: it leaves out the freelist where a view comes first in SQLite's list of tables, it
-//! stops as a whole where a collation or function is missing that only the application has, and it lists rows that
-//! break a NOT NULL or CHECK like damage. This file asks in parts, and keeps the three apart.
+//! `integrity_check` alone is not enough: it skips the freelist if a view comes first in SQLite's list of tables, it
+//! fails as a whole if a collation or function of the application is missing, and it lists rows that break a NOT NULL
+//! or CHECK constraint like damage. This file runs the checks separately, and keeps the three apart.
 
 use std::path::Path;
 
@@ -22,22 +22,23 @@ use crate::database::sqlite::names::{Raw, quoted_identifier, table_names};
 use crate::metadata::Integrity;
 use crate::progress::Progress;
 
-/// How thoroughly a copy is checked.
+/// How thoroughly to check a copy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Depth {
     /// Not at all.
     None,
-    /// `quick_check`: pages and rows, not indexes against tables.
+    /// `quick_check`: pages and rows, but not indexes against tables.
     Quick,
-    /// `integrity_check`, complete; it asks FTS and R*Tree tables too.
+    /// Complete `integrity_check`, including FTS and R*Tree tables.
     Full,
-    /// As `Full`, and every row of every table is read.
+    /// Like `Full`, and also reads every row of every table.
     Deep,
 }
 
-/// Checks a private copy, which is only read; damage is a value, not an error.
+/// Checks a private copy without changing it; damage is a value, not an error.
 ///
-/// Damage must be seen twice, with every byte read in between: SQLite takes an EIO of the disk for a malformed database.
+/// Damage must be seen twice, with every byte read in between: SQLite reports an EIO of the disk as a malformed
+/// database.
 pub fn check(copy: &Path, depth: Depth, effort: Effort, progress: &dyn Progress) -> Result<Checked, SourceError> {
     seen_twice(
         || check_once(copy, depth, effort, progress),
@@ -57,10 +58,12 @@ fn check_once(copy: &Path, depth: Depth, effort: Effort, progress: &dyn Progress
     let mut foreign_key_violations = None;
     let checksums = page_checksums::look(copy, progress).map_err(|cause| page_checksums::failed(copy, cause))?;
     if checksums.in_use && checksums.first_is_wrong {
-        found.notes.push("the page checksum is wrong on page 1, as in copies of older releases; a restore sets it".into());
+        found
+            .notes
+            .push("the page checksum is wrong on page 1, as in copies of older releases; a restore sets it".into());
     }
     watched(&connection, progress, || {
-        // Every error here is damage: a schema that cannot be read hides everything behind it.
+        // Every error here is damage: if the schema cannot be read, everything behind it is hidden.
         let schema = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()));
         match schema.and_then(|()| effort.prepare(&connection)) {
             Ok(()) => {}
@@ -68,7 +71,7 @@ fn check_once(copy: &Path, depth: Depth, effort: Effort, progress: &dyn Progress
         }
         let in_order = depth != Depth::Quick && all_in_order(copy, &connection, effort, progress);
         integrity(copy, &connection, pragma, in_order, &mut found)?;
-        // What a quick check finds may be a full-text index; it does not look for more.
+        // The findings of a quick check may be about a full-text index; it does not look for more.
         if depth != Depth::Quick || !found.damage.is_empty() {
             indexes(copy, &connection, &mut found, progress)?;
         }
@@ -81,13 +84,13 @@ fn check_once(copy: &Path, depth: Depth, effort: Effort, progress: &dyn Progress
         }
         if depth == Depth::Deep { read_rows(copy, &connection, &mut found) } else { Ok(()) }
     })??;
-    // Not before: it is no line of integrity_check, which indexes may explain.
+    // Not before this point: it is not a line of integrity_check, which indexes may explain.
     if let Some(line) = checksums.damage() {
         found.damage.insert(0, line);
         found.damage.truncate(MOST_FINDINGS);
     }
     match found.failure {
-        // A disk that does not answer is no evidence, and hides what the other lines would be about.
+        // A disk that does not respond is not evidence of damage, and hides what the other lines would be about.
         Some(code) => {
             let error = rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), None);
             Err(SourceError::from_sqlite(copy, "check", &error))
@@ -96,17 +99,22 @@ fn check_once(copy: &Path, depth: Depth, effort: Effort, progress: &dyn Progress
     }
 }
 
-/// Opens a copy read-only and immutable, or, where tables have CHECK constraints, so that these are checked as well.
+/// Opens a copy read-only and immutable; if tables have CHECK constraints, in a way that checks these too.
 fn open(copy: &Path) -> rusqlite::Result<Connection> {
     let connection = open_private(copy)?;
     let sql = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type='table' AND sql LIKE '%check%')";
-    // An error here is damage, and the check itself will meet it.
+    // An error here is damage, which the check itself reports.
     let constrained = connection.query_row(sql, [], |row| row.get(0)).unwrap_or(false);
     if constrained && lies_alone(copy) { open_private_with_checks(copy).or(Ok(connection)) } else { Ok(connection) }
 }
 
-/// Tells indexes that only have to be rebuilt from damage.
-fn indexes(copy: &Path, connection: &Connection, found: &mut Found, progress: &dyn Progress) -> Result<(), SourceError> {
+/// Separates indexes that only need a rebuild from damage.
+fn indexes(
+    copy: &Path,
+    connection: &Connection,
+    found: &mut Found,
+    progress: &dyn Progress,
+) -> Result<(), SourceError> {
     let judged = if found.failure.is_some() {
         return Ok(());
     } else if found.damage.is_empty() {
@@ -119,14 +127,14 @@ fn indexes(copy: &Path, connection: &Connection, found: &mut Found, progress: &d
     };
     let wrong = match judged {
         Ok(Some(wrong)) => wrong,
-        // There is more than that.
+        // There is other damage.
         Ok(None) => return Ok(()),
         Err(error) => return found.note(copy, error).map(drop),
     };
     found.rebuild = wrong.iter().map(|one| one.rebuild.clone()).collect();
     let (disputed, lacking): (Vec<_>, Vec<_>) = wrong.into_iter().partition(|one| one.disputed);
     if disputed.is_empty() {
-        // What SQLite says line by line about each missing entry is said by these.
+        // These findings replace SQLite's line for each missing entry.
         found.damage.clear();
     }
     found.damage.splice(0..0, disputed.into_iter().map(|one| one.finding));
@@ -135,14 +143,20 @@ fn indexes(copy: &Path, connection: &Connection, found: &mut Found, progress: &d
     Ok(())
 }
 
-/// Runs integrity_check or quick_check: over the whole file, unless its parts are known to be in order, over the freelist by itself,
-/// and where the whole file cannot be checked, table by table.
-fn integrity(copy: &Path, connection: &Connection, pragma: &str, in_order: bool, found: &mut Found) -> Result<(), SourceError> {
+/// Runs integrity_check or quick_check: on the whole file, unless its parts are known to be intact; on the freelist
+/// separately; and table by table if the whole file cannot be checked.
+fn integrity(
+    copy: &Path,
+    connection: &Connection,
+    pragma: &str,
+    in_order: bool,
+    found: &mut Found,
+) -> Result<(), SourceError> {
     let stopped = match if in_order { Ok(()) } else { whole(connection, pragma, found) } {
         Ok(()) => None,
         Err(error) => found.note(copy, error)?,
     };
-    // A view or virtual table that was created last hides the freelist from the check above.
+    // If a view or virtual table was created last, the check above skips the freelist.
     if let Err(error) = run(connection, &format!("PRAGMA {pragma}('sqlite_schema')"), &[], found) {
         let why = found.note(copy, error)?;
         found.unchecked.extend(why.map(|why| format!("the schema and the freelist could not be checked: {why}")));
@@ -158,7 +172,7 @@ fn integrity(copy: &Path, connection: &Connection, pragma: &str, in_order: bool,
         }
     };
     for table in tables {
-        // As a value, since the name may hold anything, also bytes that are not text.
+        // Passed as a value, since the name may contain anything, even invalid text.
         let sql = format!("SELECT * FROM pragma_{pragma}(?1)");
         if let Err(error) = run(connection, &sql, &[&Raw(&table)], found) {
             let why = found.note(copy, error)?;
@@ -172,18 +186,19 @@ fn integrity(copy: &Path, connection: &Connection, pragma: &str, in_order: bool,
     Ok(())
 }
 
-/// Checks the whole file; goes on behind the first hundred lines where those are violations only, and could hide damage.
+/// Checks the whole file. Continues after the first hundred lines if they are all violations, which could hide damage.
 fn whole(connection: &Connection, pragma: &str, found: &mut Found) -> rusqlite::Result<()> {
     let lines = run(connection, &format!("PRAGMA {pragma}({MOST_FINDINGS})"), &[], found)?;
     if lines >= MOST_FINDINGS && found.damage.is_empty() {
-        // Damage of pages comes first and was not there, so that this many lines cannot be held in memory together.
+        // Page damage comes first and there was none, so these lines are only counted: there may be too many to keep in
+        // memory.
         (found.violations, found.more_violations) = (Vec::new(), 0);
         run(connection, &format!("PRAGMA {pragma}({})", i32::MAX), &[], found)?;
     }
     Ok(())
 }
 
-/// Runs a check and returns the number of its rows.
+/// Runs a check and returns the number of rows it printed.
 fn run(connection: &Connection, sql: &str, values: &[&dyn ToSql], found: &mut Found) -> rusqlite::Result<usize> {
     let mut statement = connection.prepare(sql)?;
     let mut rows = statement.query(values)?;
@@ -220,11 +235,13 @@ fn read_rows(copy: &Path, connection: &Connection, found: &mut Found) -> Result<
     };
     for table in tables {
         let name = String::from_utf8_lossy(&table);
-        let read = connection.prepare(&format!("SELECT * FROM main.{}", quoted_identifier(&name))).and_then(|mut statement| {
-            let mut rows = statement.query([])?;
-            while rows.next()?.is_some() {}
-            Ok(())
-        });
+        let read = connection.prepare(&format!("SELECT * FROM main.{}", quoted_identifier(&name))).and_then(
+            |mut statement| {
+                let mut rows = statement.query([])?;
+                while rows.next()?.is_some() {}
+                Ok(())
+            },
+        );
         if let Err(error) = read {
             let why = found.note(copy, error)?;
             found.unchecked.extend(why.map(|why| format!("table \"{name}\" could not be read: {why}")));

@@ -1,31 +1,35 @@
-//! Reads the few things out of SQL that SQLite does not report: the condition of a partial index, the module of a virtual table.
+//! Extracts from SQL the few facts that SQLite does not report: the condition of a partial index, the module of a
+//! virtual table.
 
 use rusqlite::Connection;
 
 use crate::database::sqlite::names::quoted_identifier;
 
-/// Returns the condition of a partial index out of its `CREATE INDEX`.
+/// Returns the condition of a partial index from its `CREATE INDEX`.
 pub(in crate::database) fn condition_of_partial_index(sql: &str) -> Option<&str> {
-    words(sql).into_iter().find(|word| word.depth == 0 && word.text.eq_ignore_ascii_case("where")).map(|word| &sql[word.end..])
+    words(sql)
+        .into_iter()
+        .find(|word| word.depth == 0 && word.text.eq_ignore_ascii_case("where"))
+        .map(|word| &sql[word.end..])
 }
 
-/// Returns the module out of a `CREATE VIRTUAL TABLE`.
+/// Returns the module from a `CREATE VIRTUAL TABLE`.
 pub(in crate::database) fn module(sql: &str) -> Option<&str> {
     let words = words(sql);
     let using = words.iter().position(|word| word.depth == 0 && word.text.eq_ignore_ascii_case("using"))?;
     words.get(using + 1).map(|word| word.text)
 }
 
-/// Returns whether a full-text table was made without content of its own or another table's (`content=''`).
+/// Returns whether a full-text table was created without content (`content=''`).
 pub(in crate::database) fn is_contentless(sql: &str) -> bool {
     let dense: String = sql.chars().filter(|char| !char.is_whitespace()).collect::<String>().to_ascii_lowercase();
     ["content=''", "content=\"\"", "content=[]", "content=``"].iter().any(|option| dense.contains(option))
 }
 
-/// Returns a name as it can be typed in a statement, in quotes only where it needs them.
+/// Returns a name for use in a statement, quoted only if necessary.
 pub(in crate::database) fn word(connection: &Connection, name: &str) -> String {
-    let plain =
-        name.chars().all(|char| char.is_ascii_alphanumeric() || char == '_') && !name.starts_with(|char: char| char.is_ascii_digit());
+    let plain = name.chars().all(|char| char.is_ascii_alphanumeric() || char == '_')
+        && !name.starts_with(|char: char| char.is_ascii_digit());
     // `REINDEX nocase` would mean the collation.
     let collation = ["binary", "nocase", "rtrim"].iter().any(|collation| name.eq_ignore_ascii_case(collation));
     if plain && !collation && !name.is_empty() && connection.prepare(&format!("SELECT 1 AS {name}")).is_ok() {
@@ -35,10 +39,10 @@ pub(in crate::database) fn word(connection: &Connection, name: &str) -> String {
     }
 }
 
-/// A word outside of quotes and comments.
+/// A word outside quotes and comments.
 struct Word<'a> {
     text: &'a str,
-    /// How many parentheses are open around it.
+    /// The nesting depth of parentheses around it.
     depth: usize,
     /// Where it ends.
     end: usize,
@@ -77,7 +81,7 @@ fn words(sql: &str) -> Vec<Word<'_>> {
     words
 }
 
-/// Returns how many bytes there are up to the end of what `end` closes. A quote that is doubled closes and opens again.
+/// Returns the position after the delimiter `end`. A doubled quote closes and opens again.
 fn past(bytes: &[u8], from: usize, end: &[u8]) -> usize {
     let found = bytes[from.min(bytes.len())..].windows(end.len()).position(|window| window == end);
     found.map_or(bytes.len(), |found| from + found + end.len())
@@ -88,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_condition_of_a_partial_index_is_found_behind_its_columns() {
+    fn the_condition_of_a_partial_index_follows_its_columns() {
         for (sql, condition) in [
             ("CREATE INDEX i ON t(a)", None),
             ("CREATE INDEX i ON t(a) WHERE a > 1", Some(" a > 1")),
@@ -114,11 +118,16 @@ mod tests {
     }
 
     #[test]
-    fn names_are_quoted_where_a_statement_would_not_take_them() {
+    fn names_are_quoted_only_if_necessary() {
         let connection = Connection::open_in_memory().unwrap();
-        for (name, typed) in
-            [("by_text", "by_text"), ("order", "\"order\""), ("NoCase", "\"NoCase\""), ("a b", "\"a b\""), ("1a", "\"1a\""), ("", "\"\"")]
-        {
+        for (name, typed) in [
+            ("by_text", "by_text"),
+            ("order", "\"order\""),
+            ("NoCase", "\"NoCase\""),
+            ("a b", "\"a b\""),
+            ("1a", "\"1a\""),
+            ("", "\"\""),
+        ] {
             assert_eq!(word(&connection, name), typed);
         }
     }

@@ -1,4 +1,4 @@
-//! What there is to know about a copy: header, schema, rows.
+//! Facts about a copy: header, schema, row counts.
 
 use std::fs::{self, File};
 use std::io;
@@ -15,7 +15,8 @@ use crate::database::sqlite::names::{quoted_identifier, text};
 use crate::digest::{Hasher, Sha256};
 use crate::progress::{Progress, Silent};
 
-/// The facts that the metadata records. Field names and meanings as in [`DatabaseMetadata`](crate::metadata::DatabaseMetadata).
+/// The facts that the metadata records. Field names and meanings are those of
+/// [`DatabaseMetadata`](crate::metadata::DatabaseMetadata).
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[allow(missing_docs, reason = "each is documented at the metadata field of the same name")]
 pub struct Facts {
@@ -31,12 +32,12 @@ pub struct Facts {
     pub index_count: u64,
     pub trigger_count: u64,
     pub view_count: u64,
-    /// Tables in the order of their names, without `sqlite_...`.
+    /// Tables sorted by name, without `sqlite_...`.
     pub tables: Vec<String>,
 }
 
 impl Facts {
-    /// What is recorded of a copy that is too damaged to tell.
+    /// The facts of a copy that is too damaged to read.
     pub fn unknown() -> Self {
         let unknown = || "unknown".to_owned();
         Self {
@@ -59,8 +60,9 @@ impl Facts {
 
 /// Reads the facts of a private copy (read-only, immutable). Rows are not counted.
 ///
-/// The header alone answers most: no statement of SQLite's is needed that would parse a schema first. Fails where the schema is
-/// damaged, which must be seen twice, with every byte read in between: SQLite takes an EIO of the disk for a malformed database.
+/// Most of it comes from the header, without a statement that would make SQLite parse the schema. Fails if the schema
+/// is damaged, which must be seen twice, with every byte read in between: SQLite reports an EIO of the disk as a
+/// malformed database.
 pub fn facts(copy: &Path) -> Result<Facts, SourceError> {
     seen_twice(|| facts_once(copy), is_damaged, |_| read_through(copy, copy, &Silent))
 }
@@ -68,7 +70,9 @@ pub fn facts(copy: &Path) -> Result<Facts, SourceError> {
 fn facts_once(copy: &Path) -> Result<Facts, SourceError> {
     let header = header(copy)?;
     let mut schema = Schema::default();
-    open_private(copy).and_then(|connection| schema.read(&connection)).map_err(|error| SourceError::from_sqlite(copy, "read", &error))?;
+    open_private(copy)
+        .and_then(|connection| schema.read(&connection))
+        .map_err(|error| SourceError::from_sqlite(copy, "read", &error))?;
     schema.tables.sort_unstable();
     Ok(Facts {
         page_size: header.page_bytes(),
@@ -94,17 +98,20 @@ pub(in crate::database) fn schema_digest(connection: &Connection) -> rusqlite::R
     Ok(schema.digest.finish())
 }
 
-/// Counts the rows of each table of a private copy; `None` where that is impossible (unknown module, damage).
+/// Counts the rows of each table of a private copy; `None` if that is impossible (unknown module, damage).
 pub fn count_rows(copy: &Path, tables: &[String], progress: &dyn Progress) -> Result<Vec<Option<u64>>, SourceError> {
     let connection = open_private(copy).map_err(|error| SourceError::from_sqlite(copy, "read", &error))?;
     watched(&connection, progress, || {
         let count = |table: &String| {
             let sql = format!("SELECT count(*) FROM main.{}", quoted_identifier(table));
             let rows = || connection.query_row(&sql, [], |row| row.get::<_, i64>(0));
-            // What the attempt returns is an answer of SQLite's, which may be an error: here damage is no failure.
+            // The attempt returns SQLite's result as a value, because here damage is not a failure.
             let counted = seen_twice(
                 || Ok(rows()),
-                |answer| matches!(answer, Ok(Err(error)) if error.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt)),
+                |answer| match answer {
+                    Ok(Err(error)) => error.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt),
+                    _ => false,
+                },
                 |_| read_through(copy, copy, progress),
             );
             match counted? {
@@ -117,7 +124,7 @@ pub fn count_rows(copy: &Path, tables: &[String], progress: &dyn Progress) -> Re
     })?
 }
 
-/// Says whether an error is of the system or a wish to stop, and says nothing about the database.
+/// Returns whether an error is a system error or a cancellation, which says nothing about the database.
 fn is_failure(error: &rusqlite::Error) -> bool {
     use ErrorCode::{CannotOpen, OperationInterrupted, OutOfMemory, SystemIoFailure};
     matches!(error.sqlite_error_code(), Some(CannotOpen | OperationInterrupted | OutOfMemory | SystemIoFailure))
@@ -133,16 +140,17 @@ pub(in crate::database) fn header(copy: &Path) -> Result<Header, SourceError> {
     }
 }
 
-/// Returns the number of pages as SQLite sees it: the count in the header, unless an old release wrote it.
+/// Returns the number of pages as SQLite computes it: from the header, unless an old release wrote it.
 fn page_count(copy: &Path, header: &Header) -> Result<u64, SourceError> {
     if let Some(pages) = header.page_count() {
         return Ok(pages.into());
     }
-    let bytes = fs::metadata(copy).map_err(|cause| SourceError::Io { path: copy.to_owned(), action: "read", cause })?.len();
+    let bytes =
+        fs::metadata(copy).map_err(|cause| SourceError::Io { path: copy.to_owned(), action: "read", cause })?.len();
     Ok(bytes / u64::from(header.page_bytes()))
 }
 
-/// What the schema says.
+/// The contents of the schema.
 #[derive(Default)]
 struct Schema {
     digest: Hasher,
@@ -158,7 +166,8 @@ impl Schema {
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
             for column in 0..4 {
-                // A length in front of each text: no two schemas run together to the same bytes. NULL has a length that no text has.
+                // Each text is preceded by its length, so that no two schemas produce the same bytes. NULL has a length
+                // that no text has.
                 if let Some(text) = text(row.get_ref(column)?) {
                     self.digest.update(&(text.len() as u64).to_be_bytes());
                     self.digest.update(text);
@@ -183,7 +192,7 @@ impl Schema {
     }
 }
 
-/// Says whether a table is SQLite's own; its name is reserved in any case of letters.
+/// Returns whether a table is internal to SQLite; its name is reserved in upper and lower case.
 fn is_internal(name: &[u8]) -> bool {
     name.get(..7).is_some_and(|start| start.eq_ignore_ascii_case(b"sqlite_"))
 }

@@ -1,4 +1,4 @@
-//! What a database holds: header fields, schema, rows.
+//! Reads the contents of a database: header fields, schema, rows.
 
 pub(super) mod facts;
 pub(super) mod live_stats;

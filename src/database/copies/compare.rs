@@ -1,4 +1,4 @@
-//! Compares a replaced database with what replaced it, and makes copies of another page size.
+//! Compares a restored database with its copy, and converts copies to another page size.
 
 use std::fs::File;
 use std::io;
@@ -20,16 +20,17 @@ use crate::metadata::Integrity;
 use crate::platform::PositionalIo as _;
 use crate::progress::Silent;
 
-/// Where SQLite locks bytes of the file; the page that holds this byte never holds data and is never copied.
+/// The byte range that SQLite locks; the page with this byte never holds data and is never copied.
 const LOCK_BYTE: u64 = 1 << 30;
-/// How much is compared at once.
+/// How many bytes are compared at once.
 const BLOCK: usize = 1 << 20;
-/// Header fields that writing a database changes: journal mode, change counter, schema version, version-valid-for and SQLite's version.
+/// Header fields that change when a database is written: journal mode, change counter, schema version,
+/// version-valid-for and SQLite version.
 const FREE: [std::ops::Range<usize>; 5] = [FILE_VERSIONS, CHANGE_COUNTER, SCHEMA_VERSION, VALID_FOR, WRITER_VERSION];
 
-/// Says where two database files differ beyond the header fields that writing changes; `None` where they are the same.
+/// Returns where two database files differ beyond the header fields that writing changes; `None` if they do not.
 ///
-/// Both are read by `pread` through descriptors that stay open: nothing here closes a descriptor of a live database.
+/// Both are read with `pread` through descriptors that stay open: nothing here closes a descriptor of a live database.
 pub fn difference(wanted: &File, found: &File) -> io::Result<Option<String>> {
     let bytes = wanted.metadata()?.len();
     let found_bytes = found.metadata()?.len();
@@ -47,7 +48,7 @@ pub fn difference(wanted: &File, found: &File) -> io::Result<Option<String>> {
         if at == 0 {
             forgive_header(ours, theirs, bytes / page);
             if let Some(end) = page_checksums::checked_page_bytes(theirs).filter(|end| *end <= length) {
-                // Of a page whose header differs the checksum does, too.
+                // If the header of a page differs, so does its checksum.
                 ours[end - 8..end].copy_from_slice(&theirs[end - 8..end]);
             }
         }
@@ -62,10 +63,11 @@ pub fn difference(wanted: &File, found: &File) -> io::Result<Option<String>> {
     Ok(None)
 }
 
-/// Returns whether two private copies hold the same. `space` is a path for one more copy.
+/// Returns whether two private copies have the same content. `space` is a path for a temporary third copy.
 ///
-/// A database in WAL mode keeps its page size when another is restored into it, so a copy of another page size is rewritten
-/// as such a restore rewrites it, and that is compared. What cannot be rewritten is not the same.
+/// A database in WAL mode keeps its page size when another is restored into it. So a copy with another page size is
+/// rewritten as such a restore would do it, and the result is compared. Copies that cannot be rewritten count as
+/// different.
 pub fn same_content(wanted: &Path, found: &Path, space: &Path) -> io::Result<bool> {
     let found_file = File::open(found)?;
     let found_header = Header::read(&found_file)?;
@@ -77,7 +79,7 @@ pub fn same_content(wanted: &Path, found: &Path, space: &Path) -> io::Result<boo
         return Ok(false);
     }
     let same = difference(&File::open(space)?, &found_file)?.is_none();
-    // For the room; the scratch folder goes in any case.
+    // To free space; the scratch folder is removed in any case.
     let _ = std::fs::remove_file(space);
     Ok(same)
 }
@@ -92,7 +94,7 @@ fn forgive_header(ours: &mut [u8], theirs: &[u8], pages: u64) {
     for range in FREE {
         ours[range.clone()].copy_from_slice(&theirs[range]);
     }
-    // Old releases left the number of pages unset; SQLite enters the true one.
+    // Old releases left the page count unset; SQLite fills in the right one.
     if theirs[PAGE_COUNT] == u32::try_from(pages).unwrap_or(0).to_be_bytes() {
         ours[PAGE_COUNT].copy_from_slice(&theirs[PAGE_COUNT]);
     }
@@ -102,28 +104,37 @@ fn in_lock_page(at: u64, page: u64) -> bool {
     at / page == LOCK_BYTE / page
 }
 
-/// Returns the journal mode that the header of a private copy says.
+/// Returns the journal mode in the header of a private copy.
 pub(in crate::database) fn journal_mode_of(copy: &Path) -> io::Result<&'static str> {
     Ok(Header::read(&File::open(copy)?)?.journal_mode())
 }
 
-/// Rewrites a private copy with another page size into a new file, and makes sure that it holds the same. On failure says why.
+/// Rewrites a private copy with another page size into a new file, and verifies that the content is the same. Fails
+/// with the reason.
 pub(in crate::database) fn resize(copy: &Path, resized: &Path, page_size: u32) -> Result<(), String> {
-    // Not immutable: SQLite takes such a file for one in memory, and keeps its page size.
+    // Not immutable: SQLite treats such a file as in-memory, and keeps its page size.
     let connection = connect(copy, "mode=rw", OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(|error| message(&error))?;
     connection.pragma_update(None, "page_size", page_size).map_err(|error| message(&error))?;
     vacuum_into(&connection, resized).map_err(|error| message(&error))?;
     connection.close().map_err(|(_, error)| message(&error))?;
     set_checksums_as_in(copy, resized).map_err(|error| error.to_string())?;
 
-    let (old, new) = (facts(copy).map_err(|error| error.to_string())?, facts(resized).map_err(|error| error.to_string())?);
+    let (old, new) =
+        (facts(copy).map_err(|error| error.to_string())?, facts(resized).map_err(|error| error.to_string())?);
     let rows = |path| count_rows(path, &old.tables, &Silent).map_err(|error| error.to_string());
     // Not the digest of the schema: VACUUM lists tables before indexes.
     let known = |facts: &Facts| {
-        (facts.tables.clone(), facts.index_count, facts.trigger_count, facts.view_count, facts.user_version, facts.application_id)
+        (
+            facts.tables.clone(),
+            facts.index_count,
+            facts.trigger_count,
+            facts.view_count,
+            facts.user_version,
+            facts.application_id,
+        )
     };
     if known(&old) != known(&new) || rows(copy)? != rows(resized)? {
-        return Err("the rewritten copy does not hold the same".into());
+        return Err("the rewritten copy has different content".into());
     }
     match check(resized, Depth::Quick, Effort::single(), &Silent).map_err(|error| error.to_string())?.integrity {
         Integrity::Damaged => Err("the rewritten copy is damaged".into()),

@@ -1,7 +1,7 @@
-//! Brings a private copy of somebody's database into the state that SQLite would show of it, with what lay beside it.
+//! Recovers a private copy of a database with its sidecars, to the state that SQLite would show.
 //!
-//! A database without its `-wal` lacks commits, and one without its hot `-journal` holds half a transaction, which no integrity check
-//! finds. What does not belong to the database is left out, and named.
+//! A database without its `-wal` lacks commits, and one without its hot `-journal` contains half a transaction, which
+//! no integrity check finds. A sidecar that does not belong to the database is not applied, and is reported.
 
 use std::fs;
 use std::io;
@@ -14,30 +14,36 @@ use crate::database::error::SourceError;
 use crate::database::files::source_file::Located;
 use crate::database::format::journal::{SuperJournal, detach_super_journal, look_at_journal};
 use crate::database::format::wal::{Fit, look_at_wal};
-use crate::database::limits::Limits;
 use crate::database::sidecars::sidecar;
-use crate::database::snapshot::copy_with_sidecars::stage;
+use crate::database::snapshot::copy_with_sidecars::private_copy;
 use crate::database::sqlite::connection::connect;
 use crate::database::sqlite::interrupt::watched;
+use crate::database::timeouts::Timeouts;
 use crate::progress::Progress;
 use crate::snapshot::Part;
 
-/// Copies a database and its sidecars to `copy` and beside it, all of one moment. What lies there is replaced.
+/// Copies a database and its sidecars, all from the same moment, to `copy` and beside it. Existing files are replaced.
 ///
-/// No connection to the database may be open in this process. Fails where an application changes it all the time.
-pub fn copy_with_sidecars(database: &Path, copy: &Path, limits: &Limits, progress: &dyn Progress) -> Result<(), SourceError> {
-    stage(&Located::find(database, limits, progress)?, copy, limits, progress)?.keep();
+/// No connection to the database may be open in this process. Fails if an application keeps changing it.
+pub fn copy_with_sidecars(
+    database: &Path,
+    copy: &Path,
+    timeouts: &Timeouts,
+    progress: &dyn Progress,
+) -> Result<(), SourceError> {
+    private_copy(&Located::find(database, timeouts, progress)?, copy, timeouts, progress)?.keep();
     Ok(())
 }
 
-/// Recovers a private copy from what lies beside it, as SQLite would, and returns what was done, one printable line each. Afterwards
-/// nothing lies beside it.
+/// Recovers a private copy with its sidecars as SQLite would, and returns the actions taken, one printable line each.
+/// Afterwards no sidecars are left.
 ///
-/// A sidecar that does not belong to the copy is removed without being applied: a line says why. Syncs nothing.
+/// A sidecar that does not belong to the copy is removed without being applied; a line gives the reason. Syncs nothing.
 pub fn recover(copy: &Path, progress: &dyn Progress) -> Result<Vec<String>, SourceError> {
     let io = |action| move |cause| SourceError::Io { path: copy.to_owned(), action, cause };
     let mut done = Vec::new();
-    // Before the -wal, since SQLite rolls back first, and what the journal holds of the first page is what the -wal was written on.
+    // Before the -wal: SQLite rolls back first, and the -wal was written on top of the first page that the journal
+    // restores.
     let journal = apply(copy, Part::Journal, &mut done, progress)?;
     let wal = apply(copy, Part::Wal, &mut done, progress)?;
     if !journal && !wal {
@@ -45,7 +51,7 @@ pub fn recover(copy: &Path, progress: &dyn Progress) -> Result<Vec<String>, Sour
     }
     for ending in ["-journal", "-wal", "-shm"] {
         match fs::symlink_metadata(sidecar(copy, ending)) {
-            // SQLite brings it home, or rolls it back, and removes it.
+            // SQLite applies it or rolls it back, and removes it.
             Ok(left) if left.len() > 0 && ending != "-shm" => {
                 return Err(io("recover")(io::Error::other(format!("its {ending} could not be applied"))));
             }
@@ -57,7 +63,7 @@ pub fn recover(copy: &Path, progress: &dyn Progress) -> Result<Vec<String>, Sour
     Ok(done)
 }
 
-/// Applies one sidecar where it fits, and says whether it did. Otherwise it is removed.
+/// Applies one sidecar if it fits, and returns whether it did. Otherwise removes it.
 fn apply(copy: &Path, part: Part, done: &mut Vec<String>, progress: &dyn Progress) -> Result<bool, SourceError> {
     let ending = part.ending();
     let path = sidecar(copy, ending);
@@ -81,14 +87,20 @@ fn apply(copy: &Path, part: Part, done: &mut Vec<String>, progress: &dyn Progres
     };
     if part == Part::Journal {
         if detach_super_journal(&path).map_err(failed)? == SuperJournal::Gone {
-            done.push("its -journal is one of several databases and their super-journal is gone: taken for committed".into());
+            done.push(
+                "its -journal belongs to a transaction over several databases whose super-journal is gone: treated as \
+                 committed"
+                    .into(),
+            );
             return remove(copy, ending).map(|()| false);
         }
-        // SQLite would apply a -wal in the same breath, before anybody looked whether it fits.
+        // SQLite would apply a -wal in the same step, before we could check whether it fits.
         let aside = sidecar(copy, "-wal-aside");
         let wal = sidecar(copy, "-wal");
         let rename = |from: &Path, to: &Path| match fs::rename(from, to) {
-            Err(cause) if cause.kind() != io::ErrorKind::NotFound => Err(SourceError::Io { path: wal.clone(), action: "move", cause }),
+            Err(cause) if cause.kind() != io::ErrorKind::NotFound => {
+                Err(SourceError::Io { path: wal.clone(), action: "move", cause })
+            }
             _ => Ok(()),
         };
         rename(&wal, &aside)?;
@@ -102,18 +114,22 @@ fn apply(copy: &Path, part: Part, done: &mut Vec<String>, progress: &dyn Progres
     Ok(true)
 }
 
-/// Opens a copy as an application would, which rolls back or recovers it, and brings home what is in the `-wal`.
+/// Opens a copy as an application would, which rolls back or recovers it, and checkpoints the `-wal`.
 fn open_and_settle(copy: &Path, progress: &dyn Progress) -> Result<(), SourceError> {
     let failed = |error: rusqlite::Error| SourceError::from_sqlite(copy, "recover", &error);
     let connection = connect(copy, "mode=rw", OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(failed)?;
     let settle = |connection: &Connection| {
-        // Worthless until it is synced as a whole.
+        // It need not be durable until all of it is synced.
         connection.execute_batch("PRAGMA synchronous=OFF; BEGIN; PRAGMA schema_version; COMMIT;")?;
         connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0))
     };
     let busy = watched(&connection, progress, || settle(&connection))?.map_err(failed)?;
     connection.close().map_err(|(_, error)| failed(error))?;
-    if busy == 0 { Ok(()) } else { Err(SourceError::Busy { path: copy.to_owned(), why: "another process has it open".into() }) }
+    if busy == 0 {
+        Ok(())
+    } else {
+        Err(SourceError::Busy { path: copy.to_owned(), why: "another process has it open".into() })
+    }
 }
 
 fn remove(copy: &Path, ending: &str) -> Result<(), SourceError> {

@@ -1,4 +1,5 @@
-//! Decides how a source can be read without changing anything, and whether this process may write beside a file of another user.
+//! Decides how to read a source without changing anything, and whether this process may create files beside a file of
+//! another user.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,34 +12,34 @@ use crate::platform::{can_give_away, is_own, is_root, may_make_files_in, may_rea
 /// How a source is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::database) enum Way {
-    /// In place, by a connection that cannot write: a rollback-mode database. It needs no sidecars, and meets a hot
-    /// journal with an error instead of rolling it back.
+    /// In place, through a read-only connection: a rollback-mode database. Needs no sidecars, and fails on a hot
+    /// journal instead of rolling it back.
     ReadOnly,
-    /// In place, by a connection that could write: a WAL database, whose `-shm` every reader must write.
+    /// In place, through a writable connection: a WAL database, because every reader must write its `-shm`.
     Wal(Sidecars),
     /// From a private copy of the file and its sidecars.
     PrivateCopy,
 }
 
-/// Whose the sidecars of a WAL database are.
+/// Who owns the sidecars of a WAL database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::database) enum Sidecars {
-    /// There were none: SQLite makes them for us, and they go with us.
+    /// There were none: SQLite creates them for us, and we remove them.
     Ours,
-    /// An application's, living or dead: they stay as they are.
+    /// They belong to an application, running or crashed, and stay as they are.
     Theirs,
 }
 
-/// Chooses how a source is read from what lies there now.
+/// Chooses how to read a source from the files that exist now.
 ///
-/// In place needs a WAL database whose sidecars are both there and writable, or both absent and ours to make: made by
-/// another user than the owner they would lock the application out. A lone `-wal` belongs to nobody who lives, and a
-/// connection would leave a `-shm` beside it; a `-journal` beside a WAL database would be rolled back in place.
+/// In place requires a WAL database whose sidecars are either both there and writable, or both missing and creatable as
+/// its owner: sidecars of another user would lock the application out. A lone `-wal` was left by a crash, and a
+/// connection would leave a `-shm` beside it. A `-journal` beside a WAL database would be rolled back in place.
 pub(in crate::database) fn way(located: &Located) -> Result<Way, SourceError> {
     let find = |ending| find_sidecar(&located.path, ending).map_err(|cause| located.io("read the sidecars of", cause));
     let (wal, shm, journal) = (find("-wal")?, find("-shm")?, find("-journal")?);
     let header = located.header()?;
-    // SQLite uses a `-wal` that is there, whatever the header says.
+    // SQLite uses an existing `-wal`, whatever the header says.
     if !header.is_wal() && wal.is_none() {
         return Ok(Way::ReadOnly);
     }
@@ -53,36 +54,41 @@ pub(in crate::database) fn way(located: &Located) -> Result<Way, SourceError> {
     }
     match (wal, shm) {
         (None, None) if is_owner(&located.path) => Ok(Way::Wal(Sidecars::Ours)),
-        (Some(wal), Some(shm)) if [&wal, &shm].iter().all(|path| may_read_and_write(path)) => Ok(Way::Wal(Sidecars::Theirs)),
+        (Some(wal), Some(shm)) if [&wal, &shm].iter().all(|path| may_read_and_write(path)) => {
+            Ok(Way::Wal(Sidecars::Theirs))
+        }
         _ => Ok(Way::PrivateCopy),
     }
 }
 
-/// Says whether a source has a `-wal`, and no journal of a transaction that goes on or died.
+/// Returns whether a source has a `-wal`, and no journal of a running or crashed transaction.
 pub(in crate::database) fn has_only_a_wal(located: &Located) -> Result<bool, SourceError> {
     let find = |ending| find_sidecar(&located.path, ending).map_err(|cause| located.io("read the sidecars of", cause));
     let hot = |path: PathBuf| begins_with_data(&path).map_err(|cause| located.io("read the -journal of", cause));
     Ok(find("-wal")?.is_some() && !find("-journal")?.map(hot).transpose()?.unwrap_or(false))
 }
 
-/// Says whether sidecars that SQLite makes will belong to the owner of the file. As root it gives them to the owner, which needs
-/// CAP_CHOWN: a unit of systemd or a container often runs without it, and SQLite does not report that it failed.
+/// Returns whether sidecars that SQLite creates will belong to the owner of the file. As root, SQLite gives them to the
+/// owner, which needs CAP_CHOWN: systemd units and containers often run without it, and SQLite does not report the
+/// failure.
 fn is_owner(path: &Path) -> bool {
     can_give_away() || fs::metadata(path).is_ok_and(|found| is_own(&found))
 }
 
-/// Says whether the sidecars of a database belong to this user and the database to another one, whose applications they lock out.
+/// Returns whether the sidecars of a database belong to this user and the database to another one, whose applications
+/// would be locked out.
 ///
-/// They are this process's then: the last connection of an application took the old ones away after [`way`] had seen them.
+/// In that case this process created them: the last connection of an application removed the old ones after [`way`] had
+/// seen them.
 pub(in crate::database) fn locks_out_owner(path: &Path) -> bool {
     let belongs_to_us = |path: &Path| fs::symlink_metadata(path).map(|found| is_own(&found)).ok();
     belongs_to_us(&sidecar(path, "-shm")) == Some(true) && belongs_to_us(path) == Some(false)
 }
 
-/// Says why a database must not be replaced by this process, as far as that is a matter of owners: a journal, a `-wal` or a new file
-/// of root's would keep the owner's applications from opening it, after a kill for good.
+/// Returns why this process must not replace a database, as far as ownership is concerned: a journal, `-wal` or new
+/// file owned by root would keep the owner's applications from opening it, after a kill permanently.
 ///
-/// With both sidecars of WAL mode there, none is made.
+/// If both sidecars of WAL mode exist, none is created.
 pub(in crate::database) fn refuse_as_root(path: &Path) -> Result<(), TargetError> {
     let failed = |cause| TargetError::Io { path: path.to_owned(), action: "look at", cause };
     if !is_root() || is_owner(path) {

@@ -1,8 +1,8 @@
-//! The sole right of one operation to a file.
+//! Exclusive use of a file by one operation of this process.
 //!
-//! POSIX locks belong to the process: whoever opens and closes a file drops the locks of every connection to it. So one operation at a
-//! time works on a file, and only it knows when no connection is open. A second one in the same process (a supervisor runs several)
-//! waits for the first.
+//! POSIX locks belong to the process: opening and closing a file drops the locks of all its connections. So only one
+//! operation at a time works on a file, because only that one knows when no connection is open. A second operation in
+//! the same process (a supervisor runs several) waits for the first.
 
 use std::fs::Metadata;
 use std::sync::{Condvar, Mutex, PoisonError};
@@ -11,10 +11,10 @@ use std::time::{Duration, Instant};
 use crate::platform::file_id;
 use crate::progress::{Interrupted, Progress};
 
-/// How often a wait looks whether it was asked to stop.
+/// How often a wait checks for cancellation.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
-/// A file, whatever its names.
+/// A file, independent of its names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::database) struct FileId((u64, u64));
 
@@ -24,19 +24,20 @@ impl FileId {
     }
 }
 
-/// The files to which this process has, or is about to have, SQLite connections.
+/// The files to which this process has, or is about to open, SQLite connections.
 static CLAIMED: Mutex<Vec<FileId>> = Mutex::new(Vec::new());
-/// Wakes those that wait for one of them.
+/// Wakes the operations that wait for one of them.
 static RELEASED: Condvar = Condvar::new();
 
-/// The sole right of an operation to a file, until it is dropped.
+/// Exclusive use of a file by one operation, until dropped.
 #[derive(Debug)]
 pub(in crate::database) struct Claim(FileId);
 
 impl Claim {
-    /// Waits until no other operation of this process has the file; `None` if that takes longer than `busy` from `started` on.
+    /// Waits until no other operation of this process uses the file; `None` if that takes longer than `busy` from
+    /// `started`.
     ///
-    /// Whoever needs several files takes them in the order of their ids, so that no two operations wait for each other forever.
+    /// An operation on several files claims them in the order of their ids, so that no two operations deadlock.
     pub(in crate::database) fn wait(
         id: FileId,
         started: Instant,
@@ -56,7 +57,7 @@ impl Claim {
         Ok(Some(Self(id)))
     }
 
-    /// Says whether this is the right to a file.
+    /// Returns whether this claims the given file.
     pub(super) fn is_for(&self, id: FileId) -> bool {
         self.0 == id
     }

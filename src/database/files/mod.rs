@@ -1,4 +1,4 @@
-//! Finds the files of a database, and opens them only if that cannot harm anybody.
+//! Finds the files of a database, and opens them only if that is safe.
 
 pub(super) mod access;
 pub(super) mod claim;

@@ -1,4 +1,4 @@
-//! The bytes of the files that SQLite writes, read without SQLite.
+//! Parses the files that SQLite writes, without SQLite.
 
 pub(super) mod journal;
 pub(super) mod page_checksums;

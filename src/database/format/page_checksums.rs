@@ -1,10 +1,11 @@
 //! Checksums in the last 8 bytes of every page, as SQLite's checksum VFS keeps them (sqlite.org/cksumvfs.html).
 //!
-//! An application that uses them gets an I/O error for a page whose checksum is wrong. SQLite without that VFS copies the 8 bytes with
-//! the page, but writes the first page's header anew with each commit, and in VACUUM every page: whoever writes such a file then sets the
-//! checksums right. Where they do not hold, a page changed on the disk, which `integrity_check` cannot see.
+//! An application that uses them gets an I/O error for a page with a wrong checksum. SQLite without that VFS copies the
+//! 8 bytes with the page, but rewrites the header of the first page with each commit, and every page in VACUUM; after
+//! that, the checksums must be set again. Any other wrong checksum means that a page changed on the disk, which
+//! `integrity_check` cannot detect.
 //!
-//! Whether the 8 bytes are such checksums follows from the pages: they are where the checksums of most pages hold.
+//! Whether the 8 bytes are checksums is derived from the pages: they are if the checksums of most pages match.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -20,30 +21,30 @@ use crate::database::format::sqlite_header::{
 use crate::platform::PositionalIo as _;
 use crate::progress::{Interrupted, Progress};
 
-/// How many bytes of a page the checksum takes.
+/// The size of the checksum of a page, in bytes.
 const CHECKSUM_BYTES: usize = 8;
-/// How much is read at once.
+/// How many bytes are read at once.
 const BLOCK: usize = 1 << 20;
-/// Where SQLite locks bytes; the page with this byte never holds anything.
+/// The byte range that SQLite locks; the page with this byte is always empty.
 const LOCK_BYTE: u64 = 1 << 30;
-/// How many pages are named one by one.
+/// How many pages are listed individually.
 const NAMED: usize = 10;
 
-/// What the ends of the pages of a database say.
+/// What the last bytes of the pages of a database show.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(in crate::database) struct PageChecksums {
     /// Whether they are checksums.
     pub(in crate::database) in_use: bool,
-    /// Whether that of the first page is wrong.
+    /// Whether the checksum of the first page is wrong.
     pub(in crate::database) first_is_wrong: bool,
     /// The first of the other pages whose checksum is wrong.
     named: Vec<u64>,
-    /// How many of the other pages have a wrong one.
+    /// How many of the other pages have a wrong checksum.
     pub(in crate::database) wrong: u64,
 }
 
 impl PageChecksums {
-    /// Says which pages other than the first changed on the disk; `None` where none did.
+    /// Reports the pages other than the first that changed on the disk; `None` if none did.
     pub(in crate::database) fn damage(&self) -> Option<String> {
         if !self.in_use || self.wrong == 0 {
             return None;
@@ -56,7 +57,7 @@ impl PageChecksums {
     }
 }
 
-/// Returns the size of a page of which the last 8 bytes are free; `None` where other numbers of bytes are.
+/// Returns the page size if 8 bytes are reserved at the end of each page, otherwise `None`.
 pub(in crate::database) fn checked_page_bytes(page: &[u8]) -> Option<usize> {
     bytes_with_checksum(&Header::of_page(page)?)
 }
@@ -72,7 +73,7 @@ fn checksum(page: &[u8]) -> [u8; CHECKSUM_BYTES] {
     PairSum::default().little_endian(&page[..page.len() - CHECKSUM_BYTES]).to_le_bytes()
 }
 
-/// Says whether the checksum of a page holds.
+/// Returns whether the checksum of a page matches.
 pub(in crate::database) fn holds(page: &[u8]) -> bool {
     page.ends_with(&checksum(page))
 }
@@ -84,7 +85,7 @@ pub(in crate::database) fn set(page: &mut [u8]) {
     page[end..].copy_from_slice(&sum);
 }
 
-/// Reads the first page of a file where its pages may end with checksums.
+/// Reads the first page of a file if its pages may end with checksums.
 pub(in crate::database) fn first_page(file: &File) -> io::Result<Option<Vec<u8>>> {
     let header = match Header::read(file) {
         Ok(header) => header,
@@ -100,7 +101,7 @@ pub(in crate::database) fn first_page(file: &File) -> io::Result<Option<Vec<u8>>
     }
 }
 
-/// Looks at every page of a private copy. Costs nothing where no 8 bytes are free.
+/// Examines every page of a private copy. Free if no 8 bytes are reserved.
 pub(in crate::database) fn look(copy: &Path, progress: &dyn Progress) -> io::Result<PageChecksums> {
     let file = File::open(copy)?;
     let Some(first) = first_page(&file)? else { return Ok(PageChecksums::default()) };
@@ -110,7 +111,7 @@ pub(in crate::database) fn look(copy: &Path, progress: &dyn Progress) -> io::Res
         if number == 1 {
             return false;
         }
-        // A page of zeros has a checksum of zeros, and so has one of a database that uses none.
+        // A page of zeros has a checksum of zeros, in databases with and without checksums.
         empty += u64::from(page.iter().all(|&byte| byte == 0));
         if holds(page) {
             right += 1;
@@ -132,14 +133,14 @@ pub(in crate::database) fn set_first(copy: &Path) -> io::Result<()> {
     set_first_in(&OpenOptions::new().read(true).write(true).open(copy)?)
 }
 
-/// Sets the checksum of the first page of a file that nobody else writes to.
+/// Sets the checksum of the first page of a file that has no other writer.
 pub(in crate::database) fn set_first_in(file: &File) -> io::Result<()> {
     let Some(mut page) = first_page(file)? else { return Ok(()) };
     set(&mut page);
     file.write_all_at(&page[page.len() - CHECKSUM_BYTES..], (page.len() - CHECKSUM_BYTES) as u64)
 }
 
-/// Sets the checksums of all pages of a private copy that was written anew.
+/// Sets the checksums of all pages of a private copy that was rewritten.
 pub(in crate::database) fn set_all(copy: &Path, progress: &dyn Progress) -> io::Result<()> {
     let file = OpenOptions::new().read(true).write(true).open(copy)?;
     let Some(first) = first_page(&file)? else { return Ok(()) };
@@ -149,8 +150,13 @@ pub(in crate::database) fn set_all(copy: &Path, progress: &dyn Progress) -> io::
     })
 }
 
-/// Calls `each` with the number and the bytes of every page, and writes those back for which it returns `true`.
-fn pages(file: &File, page_bytes: usize, progress: &dyn Progress, mut each: impl FnMut(u64, &mut [u8]) -> bool) -> io::Result<()> {
+/// Calls `each` with the number and the bytes of every page, and writes back those for which it returns `true`.
+fn pages(
+    file: &File,
+    page_bytes: usize,
+    progress: &dyn Progress,
+    mut each: impl FnMut(u64, &mut [u8]) -> bool,
+) -> io::Result<()> {
     let end = file.metadata()?.len();
     let mut block = vec![0; BLOCK];
     let mut at = 0;
@@ -174,12 +180,12 @@ fn pages(file: &File, page_bytes: usize, progress: &dyn Progress, mut each: impl
     Ok(())
 }
 
-/// Marks an error as a wish to stop.
+/// Marks an error as a cancellation.
 fn stopped(interrupted: Interrupted) -> io::Error {
     io::Error::other(interrupted)
 }
 
-/// Makes an error about a private copy.
+/// Creates an error about a private copy.
 pub(in crate::database) fn failed(copy: &Path, cause: io::Error) -> SourceError {
     match cause.downcast::<Interrupted>() {
         Ok(interrupted) => SourceError::Interrupted(interrupted),
@@ -187,14 +193,14 @@ pub(in crate::database) fn failed(copy: &Path, cause: io::Error) -> SourceError 
     }
 }
 
-/// Sets the checksum of the first page of a private copy that SQLite wrote, where its pages have checksums.
+/// Sets the checksum of the first page of a private copy that SQLite wrote, if its pages have checksums.
 pub(in crate::database) fn settle(copy: &Path, progress: &dyn Progress) -> Result<(), SourceError> {
     let found = look(copy, progress).map_err(|cause| failed(copy, cause))?;
     if found.in_use { set_first(copy).map_err(|cause| failed(copy, cause)) } else { Ok(()) }
 }
 
-/// Sets the checksum of the first page of an unpacked copy, where it is the only one that is wrong: archives of older releases hold such
-/// copies. Says whether it did.
+/// Sets the checksum of the first page of an unpacked copy, if it is the only wrong one: archives of older releases
+/// contain such copies. Returns whether it did.
 pub fn set_missing_checksum(copy: &Path, progress: &dyn Progress) -> Result<bool, SourceError> {
     let found = look(copy, progress).map_err(|cause| failed(copy, cause))?;
     let missing = found.in_use && found.first_is_wrong && found.wrong == 0;
@@ -204,7 +210,8 @@ pub fn set_missing_checksum(copy: &Path, progress: &dyn Progress) -> Result<bool
     Ok(missing)
 }
 
-/// Returns the first page as a connection sees it; `None` where SQLite cannot read it, or was built without `sqlite_dbpage`.
+/// Returns the first page as a connection sees it; `None` if SQLite cannot read it, or was built without
+/// `sqlite_dbpage`.
 pub(in crate::database) fn seen_first_page(connection: &Connection) -> Option<Vec<u8>> {
     connection.query_row("SELECT data FROM sqlite_dbpage WHERE pgno = 1", [], |row| row.get(0)).ok()
 }
@@ -214,15 +221,16 @@ pub(in crate::database) fn seen_header(connection: &Connection) -> Option<Header
     Header::of_page(&seen_first_page(connection)?)
 }
 
-/// Says whether a page is a first page with a checksum that holds.
+/// Returns whether a page is a first page with a matching checksum.
 pub(in crate::database) fn is_first_and_holds(page: &[u8]) -> bool {
     checked_page_bytes(page) == Some(page.len()) && holds(page)
 }
 
-/// Enters the checksum that the first page of a private copy will have in the database that SQLite writes it into: SQLite takes the 8 bytes
-/// as they are, and changes the header.
+/// Sets the checksum of the first page of a private copy to the value that is right after SQLite wrote the page into
+/// the database: SQLite copies the 8 bytes unchanged, but changes the header.
 ///
-/// `old` is the header of that database as it is (`None`: it cannot be read), with writers kept out; nothing else may commit before.
+/// `old` is the current header of that database (`None`: it cannot be read). Writers are locked out; nothing else may
+/// commit before.
 pub(in crate::database) fn foresee(copy: &Path, old: Option<Header>, mode: JournalMode) -> io::Result<()> {
     let file = OpenOptions::new().read(true).write(true).open(copy)?;
     let Some(mut page) = first_page(&file)? else { return Ok(()) };
@@ -247,7 +255,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_page_holds_its_checksum_until_a_bit_changes() {
+    fn a_page_checksum_matches_until_a_bit_changes() {
         let mut page: Vec<u8> = (0..1024_u32).map(|at| (at * 7) as u8).collect();
         set(&mut page);
         assert!(holds(&page));

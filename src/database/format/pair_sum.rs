@@ -1,22 +1,22 @@
-//! The running sum that SQLite takes of the frames of a `-wal` and, in its checksum VFS, of each page.
+//! The running checksum that SQLite uses for the frames of a `-wal` and, in its checksum VFS, for each page.
 
-/// A sum over pairs of 32-bit words (sqlite.org/fileformat2.html, section 4.2).
+/// A checksum over pairs of 32-bit words (sqlite.org/fileformat2.html, section 4.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(in crate::database) struct PairSum(u32, u32);
 
 impl PairSum {
-    /// Goes on from a sum that was written down, its words in big-endian order.
+    /// Continues from a stored checksum, whose words are big-endian.
     pub(in crate::database) fn resume(written: [u8; 8]) -> Self {
         let [a, b, c, d, e, f, g, h] = written;
         Self(u32::from_be_bytes([a, b, c, d]), u32::from_be_bytes([e, f, g, h]))
     }
 
-    /// Adds bytes, in words of little-endian order; what follows the last whole pair of words is left out.
+    /// Adds bytes as little-endian words; bytes after the last whole pair of words are ignored.
     pub(in crate::database) fn little_endian(self, bytes: &[u8]) -> Self {
         self.add(bytes, u32::from_le_bytes)
     }
 
-    /// Adds bytes, in words of big-endian order; what follows the last whole pair of words is left out.
+    /// Adds bytes as big-endian words; bytes after the last whole pair of words are ignored.
     pub(in crate::database) fn big_endian(self, bytes: &[u8]) -> Self {
         self.add(bytes, u32::from_be_bytes)
     }
@@ -30,7 +30,7 @@ impl PairSum {
         self
     }
 
-    /// Returns the sum as the end of a page of the checksum VFS holds it.
+    /// Returns the checksum as the checksum VFS stores it at the end of a page.
     pub(in crate::database) fn to_le_bytes(self) -> [u8; 8] {
         let ([a, b, c, d], [e, f, g, h]) = (self.0.to_le_bytes(), self.1.to_le_bytes());
         [a, b, c, d, e, f, g, h]

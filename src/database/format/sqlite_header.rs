@@ -1,4 +1,5 @@
-//! The header of a database, its first 100 bytes (sqlite.org/fileformat2.html, section 1.3). Only this file knows where its fields are.
+//! The header of a database, its first 100 bytes (sqlite.org/fileformat2.html, section 1.3). Only this file knows the
+//! offsets of its fields.
 
 use std::fs::File;
 use std::io;
@@ -11,7 +12,8 @@ pub(in crate::database) const HEADER_BYTES: usize = 100;
 /// The first bytes of every database.
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 
-/// The fields that writing a database changes. The versions for writing and for reading are 1 for a rollback journal, 2 for WAL.
+/// The fields that change when a database is written. The file format read and write versions are 1 for a rollback
+/// journal, 2 for WAL.
 pub(in crate::database) const FILE_VERSIONS: Range<usize> = 18..20;
 pub(in crate::database) const CHANGE_COUNTER: Range<usize> = 24..28;
 pub(in crate::database) const PAGE_COUNT: Range<usize> = 28..32;
@@ -20,7 +22,7 @@ pub(in crate::database) const SCHEMA_VERSION: Range<usize> = 40..44;
 pub(in crate::database) const VALID_FOR: Range<usize> = 92..96;
 pub(in crate::database) const WRITER_VERSION: Range<usize> = 96..100;
 
-/// How a database keeps its transactions.
+/// How a database journals its transactions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::database) enum JournalMode {
     /// In a `-wal`.
@@ -30,7 +32,7 @@ pub(in crate::database) enum JournalMode {
 }
 
 impl JournalMode {
-    /// Returns the name that the pragma has for it: `wal`, or `delete` for every rollback mode.
+    /// Returns the pragma's name for it: `wal`, or `delete` for every rollback mode.
     pub(in crate::database) fn name(self) -> &'static str {
         match self {
             Self::Wal => "wal",
@@ -39,34 +41,35 @@ impl JournalMode {
     }
 }
 
-/// A header as it lies in a file, valid or not.
+/// A header as stored in a file, valid or not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::database) struct Header([u8; HEADER_BYTES]);
 
 impl Header {
-    /// Takes the header that a first page starts with; `None` if the bytes are too few.
+    /// Returns the header at the start of a first page; `None` if there are too few bytes.
     pub(in crate::database) fn of_page(page: &[u8]) -> Option<Self> {
         page.first_chunk().copied().map(Self)
     }
 
-    /// Reads the header through a descriptor that stays open. Fails with "unexpected end of file" if the file is too short.
+    /// Reads the header through a descriptor that stays open. Fails with "unexpected end of file" if the file is too
+    /// short.
     pub(in crate::database) fn read(file: &File) -> io::Result<Self> {
         let mut header = [0; HEADER_BYTES];
         file.read_exact_at(&mut header, 0)?;
         Ok(Self(header))
     }
 
-    /// Says whether bytes start as every database does.
+    /// Returns whether bytes start like a database.
     pub(in crate::database) fn is_one(start: &[u8]) -> bool {
         start.starts_with(MAGIC)
     }
 
-    /// Says whether this is the header of a database.
+    /// Returns whether this is the header of a database.
     pub(in crate::database) fn is_valid(&self) -> bool {
         Self::is_one(&self.0)
     }
 
-    /// Returns the page size in bytes. It is never 0, and a power of two only if the header is sound.
+    /// Returns the page size in bytes. It is never 0, but only a power of two if the header is valid.
     pub(in crate::database) fn page_bytes(&self) -> u32 {
         match u16::from_be_bytes([self.0[16], self.0[17]]) {
             0 | 1 => 65536,
@@ -74,7 +77,7 @@ impl Header {
         }
     }
 
-    /// Returns how many bytes are left free at the end of each page.
+    /// Returns how many bytes are reserved at the end of each page.
     pub(in crate::database) fn reserved_bytes(&self) -> usize {
         self.0[20].into()
     }
@@ -84,7 +87,7 @@ impl Header {
         if self.0[19] == 2 { JournalMode::Wal } else { JournalMode::Rollback }
     }
 
-    /// Says whether readers must look for a `-wal`.
+    /// Returns whether readers must look for a `-wal`.
     pub(in crate::database) fn is_wal(&self) -> bool {
         self.mode() == JournalMode::Wal
     }
@@ -94,22 +97,23 @@ impl Header {
         self.mode().name()
     }
 
-    /// Returns both versions of the file format, which say the journal mode.
+    /// Returns the read and write versions, which give the journal mode.
     pub(in crate::database) fn file_versions(&self) -> &[u8] {
         &self.0[FILE_VERSIONS]
     }
 
-    /// Returns how often the database was changed. In WAL mode it does not move with every commit, but it never falls.
+    /// Returns the change counter. In WAL mode it does not change with every commit, but it never decreases.
     pub(in crate::database) fn changes(&self) -> u32 {
         self.number(CHANGE_COUNTER.start)
     }
 
-    /// Returns the number of pages, if the header says it: SQLite before 3.7.0 left an old number there, or none.
+    /// Returns the number of pages, if the header has a valid one: SQLite before 3.7.0 left an old number there, or
+    /// none.
     pub(in crate::database) fn page_count(&self) -> Option<u32> {
         Some(self.page_count_field()).filter(|pages| *pages != 0 && self.changes() == self.number(VALID_FOR.start))
     }
 
-    /// Returns what lies where the number of pages belongs.
+    /// Returns the page count field, valid or not.
     pub(in crate::database) fn page_count_field(&self) -> u32 {
         self.number(PAGE_COUNT.start)
     }
@@ -133,12 +137,12 @@ impl Header {
         }
     }
 
-    /// Returns the number that stands for the text encoding.
+    /// Returns the code of the text encoding.
     pub(in crate::database) fn encoding_code(&self) -> u32 {
         self.number(56)
     }
 
-    /// Returns the text encoding as the pragma names it; `None` if there is none yet.
+    /// Returns the pragma's name for the text encoding; `None` if none is set yet.
     pub(in crate::database) fn encoding(&self) -> Option<&'static str> {
         match self.encoding_code() {
             1 => Some("UTF-8"),
@@ -177,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_count_of_an_old_release_does_not_count() {
+    fn a_page_count_of_an_old_release_is_ignored() {
         let mut header = [0; HEADER_BYTES];
         header[PAGE_COUNT].copy_from_slice(&7_u32.to_be_bytes());
         header[CHANGE_COUNTER].copy_from_slice(&3_u32.to_be_bytes());

@@ -1,7 +1,8 @@
-//! Reads a `-wal` by itself: whether it can be that of a database, and what it holds for it.
+//! Parses a `-wal`: whether it can belong to a database, and what it contains for it.
 //!
-//! SQLite asks only whether a sidecar is whole. One that was left by an older state, or by another database of the same name, is
-//! whole too, and SQLite applies it: rows of two databases in one file, which the integrity check can find in order.
+//! SQLite only checks that a sidecar is complete. One that was left by an older state, or by another database of the
+//! same name, is complete too, and SQLite applies it: rows of two databases in one file, which the integrity check may
+//! not detect.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -14,35 +15,36 @@ use super::sqlite_header::Header;
 /// The size of the header of a `-wal`, and of that of each frame in it (sqlite.org/fileformat2.html, section 4.1).
 const WAL_HEADER_BYTES: usize = 32;
 const FRAME_HEADER_BYTES: usize = 24;
-/// The first bytes of a `-wal`, but for the last bit, which gives the order of bytes in its checksums.
+/// The first bytes of a `-wal`, except the last bit, which gives the byte order of its checksums.
 const WAL_MAGIC: u32 = 0x377f_0682;
 /// The only version of the format.
 const WAL_VERSION: u32 = 3_007_000;
-/// The most pages that are counted one by one; a `-wal` of more is counted by its frames.
+/// The most pages that are counted individually; a larger `-wal` is counted by its frames.
 const MOST_PAGES: usize = 1 << 20;
 
-/// What a sidecar is to a database.
+/// How a sidecar relates to a database.
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::database) enum Fit {
-    /// It holds nothing that counts.
+    /// It contains nothing that counts.
     Nothing,
-    /// It belongs to the database, and holds this many pages for it.
+    /// It belongs to the database, and contains this many pages.
     Fits(u64),
-    /// It does not belong to the database as it is; why, after "its -wal".
+    /// It does not belong to the database in its current state; the reason, to follow "its -wal".
     Strange(String),
 }
 
-/// Reads a number of a `-wal` or a `-journal`.
+/// Reads a big-endian number of a `-wal` or a `-journal`.
 pub(super) fn number(bytes: &[u8], at: usize) -> u32 {
     u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
 }
 
-/// Says whether the first counter was reached after the second, or with it; counters start again at 0 after 2^32 changes.
+/// Returns whether the first counter value is equal to or later than the second; counters wrap around after 2^32
+/// changes.
 fn not_before(first: u32, second: u32) -> bool {
     first.wrapping_sub(second) < 1 << 31
 }
 
-/// Looks at the `-wal` of a database whose main file starts with `main`.
+/// Examines the `-wal` of a database whose main file starts with `main`.
 pub(in crate::database) fn look_at_wal(wal: &Path, main: &Header) -> io::Result<Fit> {
     let file = File::open(wal)?;
     if file.metadata()?.len() == 0 {
@@ -52,7 +54,7 @@ pub(in crate::database) fn look_at_wal(wal: &Path, main: &Header) -> io::Result<
     let strange = |why: &str| Ok(Fit::Strange(why.into()));
     let mut start = [0; WAL_HEADER_BYTES];
     if !fill(&mut reader, &mut start)? {
-        return strange("is cut off within its header");
+        return strange("is truncated within its header");
     }
     let sums = Sums { is_big_endian: number(&start, 0) & 1 == 1 };
     let running = sums.add(PairSum::default(), &start[..24]);
@@ -60,14 +62,18 @@ pub(in crate::database) fn look_at_wal(wal: &Path, main: &Header) -> io::Result<
         return strange("has no valid header");
     }
     if number(&start, 8) != main.page_bytes() {
-        return Ok(Fit::Strange(format!("has pages of {} bytes, and the database pages of {}", number(&start, 8), main.page_bytes())));
+        return Ok(Fit::Strange(format!(
+            "has pages of {} bytes, but the database has pages of {}",
+            number(&start, 8),
+            main.page_bytes()
+        )));
     }
     let frames = read_frames(&mut reader, &start, sums, running, main.page_bytes())?;
-    let Some(pages) = frames.pages else { return strange("holds no whole commit") };
+    let Some(pages) = frames.pages else { return strange("contains no complete commit") };
     Ok(frames.why_strange(main).map_or(Fit::Fits(pages), |why| Fit::Strange(why.into())))
 }
 
-/// The sums of a `-wal`, whose header says in which order the bytes of a word are added.
+/// The checksums of a `-wal`, whose header gives the byte order.
 #[derive(Clone, Copy)]
 struct Sums {
     is_big_endian: bool,
@@ -79,20 +85,21 @@ impl Sums {
     }
 }
 
-/// What the frames of a `-wal` hold.
+/// The contents of the frames of a `-wal`.
 #[derive(Default)]
 struct Frames {
-    /// How many pages the commits in it hold; `None` if there is no whole commit.
+    /// How many pages its commits contain; `None` if there is no complete commit.
     pages: Option<u64>,
     /// The number of pages of the database after the last commit.
     size: u32,
-    /// The first page after the last commit that wrote it.
+    /// The first page as of the last commit that wrote it.
     last_header: Option<Header>,
     /// The change counter in the oldest first page.
     oldest_changes: Option<u32>,
 }
 
-/// Reads the frames. One counts if it carries the salts of the header and continues its checksum, and a commit follows it or is on it.
+/// Reads the frames. A frame counts if it has the salts of the header and continues its checksum, and it is a commit or
+/// one follows.
 fn read_frames(
     reader: &mut impl io::Read,
     start: &[u8; WAL_HEADER_BYTES],
@@ -127,10 +134,10 @@ fn read_frames(
 }
 
 impl Frames {
-    /// Says why they cannot be those of the database whose main file starts with `main`.
+    /// Returns why they cannot belong to the database whose main file starts with `main`.
     fn why_strange(&self, main: &Header) -> Option<&'static str> {
         let Some(last) = &self.last_header else {
-            // A commit that changes the number of pages writes the first one.
+            // A commit that changes the number of pages writes the first page.
             let is_resized = main.page_count().is_some_and(|pages| pages != self.size);
             return is_resized.then_some("is older than the file, or belongs to another database");
         };
@@ -140,9 +147,9 @@ impl Frames {
         if !not_before(last.changes(), main.changes()) || last.schema_version() < main.schema_version() {
             return Some("is older than the file, or belongs to another database");
         }
-        // Its first commit was made on what the main file then held.
+        // Its first commit was made on top of the state of the main file at that time.
         let is_newer = self.oldest_changes.is_some_and(|oldest| !not_before(main.changes().wrapping_add(1), oldest));
-        is_newer.then_some("is newer than the file: what lies between the two is missing")
+        is_newer.then_some("is newer than the file: changes between the two are missing")
     }
 }
 
@@ -150,7 +157,7 @@ fn written(bytes: &[u8]) -> PairSum {
     PairSum::resume(std::array::from_fn(|index| bytes[index]))
 }
 
-/// Fills a buffer; `false` where the file ends before.
+/// Fills a buffer; returns `false` if the file ends before that.
 pub(super) fn fill(reader: &mut impl io::Read, buffer: &mut [u8]) -> io::Result<bool> {
     match reader.read_exact(buffer) {
         Ok(()) => Ok(true),

@@ -1,7 +1,7 @@
-//! Says which processes have a database open.
+//! Finds the processes that have a database open.
 //!
-//! An idle connection to a rollback-mode database holds no lock at all; only the open files of every process tell. Locks
-//! name processes whose files we may not look at.
+//! An idle connection to a rollback-mode database holds no lock at all and shows only in the open files of its process.
+//! Locks reveal processes whose open files we may not see.
 
 use std::fs;
 use std::io;
@@ -9,26 +9,28 @@ use std::path::Path;
 
 use crate::database::sidecars::{SIDECARS, existing};
 use crate::names::printable;
-use crate::platform::{file_id, has_open, is_no_process, other_processes, process_name, record_locks, sees_all_processes};
+use crate::platform::{
+    file_id, has_open, is_no_process, other_processes, process_name, record_locks, sees_all_processes,
+};
 
-/// The first of the bytes that every reader of a database locks.
+/// The first byte of the range that every reader of a database locks.
 const SHARED_FIRST: u64 = (1 << 30) + 2;
 
-/// Who has a database open.
+/// The processes that have a database open.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Holders {
-    /// The processes, by their numbers.
+    /// The processes.
     pub processes: Vec<Holder>,
-    /// Whether every process could be seen: not as an ordinary user, and not inside a container.
+    /// Whether every process could be inspected: not as an ordinary user, and not inside a container.
     pub complete: bool,
 }
 
 /// A process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Holder {
-    /// Its number.
+    /// Its PID.
     pub pid: u32,
-    /// Its name, safe for a terminal; empty where it cannot be read.
+    /// Its name, safe for a terminal; empty if it cannot be read.
     pub name: String,
 }
 
@@ -37,14 +39,15 @@ impl Holder {
         Self { pid, name: name(pid) }
     }
 
-    /// Returns number and name: `1234 (app)`.
+    /// Returns PID and name: `1234 (app)`.
     pub fn shown(&self) -> String {
         if self.name.is_empty() { self.pid.to_string() } else { format!("{} ({})", self.pid, self.name) }
     }
 }
 
-/// Finds the one other process that keeps all others out of a database: it holds a write lock on the bytes that every reader locks
-/// (sqlite.org/lockingv3.html). A commit does so for a moment, `locking_mode=EXCLUSIVE` until the connection is closed.
+/// Finds the single other process that keeps all others out of a database: it holds a write lock on the bytes that
+/// every reader locks (sqlite.org/lockingv3.html). A commit does so for a moment, `locking_mode=EXCLUSIVE` until the
+/// connection is closed.
 pub(in crate::database) fn exclusive_holder(path: &Path) -> Option<Holder> {
     let file = file_id(&fs::metadata(path).ok()?);
     let held = record_locks()
@@ -54,7 +57,7 @@ pub(in crate::database) fn exclusive_holder(path: &Path) -> Option<Holder> {
     held.map(|lock| lock.pid).filter(|pid| *pid != std::process::id()).map(Holder::of)
 }
 
-/// Finds the processes, other than this one, that have a database or one of its sidecars open. Opens none of these files.
+/// Finds the other processes that have a database or one of its sidecars open. Opens none of these files.
 pub fn holders(path: &Path) -> io::Result<Holders> {
     let mut files = Vec::new();
     for file in [path.to_owned()].into_iter().chain(existing(path, &SIDECARS)?) {
@@ -75,7 +78,7 @@ pub(in crate::database) fn holders_of(files: &[(u64, u64)]) -> Holders {
         match has_open(pid, files) {
             Ok(true) => pids.push(pid),
             Ok(false) => {}
-            // A process that ended meanwhile holds nothing.
+            // A process that has ended holds nothing.
             Err(cause) if is_no_process(&cause) => {}
             Err(_) => complete = false,
         }

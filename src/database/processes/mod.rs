@@ -1,4 +1,4 @@
-//! Which other processes use the files of a database.
+//! Finds other processes that use the files of a database.
 
 pub(super) mod holders;
 pub(super) mod unlinked;

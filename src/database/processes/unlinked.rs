@@ -1,10 +1,11 @@
-//! Finds files of a database that were deleted while a process writes to them.
+//! Finds deleted files of a database that a process still writes to.
 //!
-//! Whoever deletes the `-wal` and `-shm` of a running application, or replaces its database by another file, leaves it with files that have
-//! no name. It goes on, every commit succeeds, and what lies at the path is an old state, or an empty one. Only the open files of the
-//! processes show it, and only to root and to the user of the process: what cannot be seen is not reported.
+//! Deleting the `-wal` and `-shm` of a running application, or replacing its database with another file, leaves the
+//! application with deleted files. It continues and every commit succeeds, but the path has an old state, or an empty
+//! one. Only the open files of the processes show this, and only to root and to the user of the process: problems that
+//! cannot be seen are not reported.
 //!
-//! This opens none of these files; a look at 10,000 descriptors takes 20 ms of processor time (measured).
+//! Opens none of these files; scanning 10,000 descriptors takes 20 ms of CPU time (measured).
 
 use std::fmt;
 use std::fs;
@@ -14,10 +15,10 @@ use super::holders::name;
 use crate::database::sidecars::sidecar;
 use crate::platform::{deleted_file_written, deleted_files, descriptor_path, has_open, other_processes, record_locks};
 
-/// A process that writes to files of a database that have no name.
+/// A process that writes to deleted files of a database.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unlinked {
-    /// The number of the process.
+    /// Its PID.
     pub pid: u32,
     /// Its name, safe for a terminal; empty if it cannot be read.
     pub process: String,
@@ -25,12 +26,12 @@ pub struct Unlinked {
     pub main: Option<u32>,
     /// Its descriptor of the deleted `-wal`.
     pub wal: Option<u32>,
-    /// Its descriptor of the deleted `-shm`. Alone it loses nothing by itself: whoever opens the database next makes
-    /// another one, and both write to the `-wal` without knowing of each other.
+    /// Its descriptor of the deleted `-shm`. This alone loses nothing, but the next program to open the database
+    /// creates another one, and both write to the `-wal` without coordination.
     pub shm: Option<u32>,
 }
 
-/// Looks at the open files of every process but this one.
+/// Inspects the open files of all other processes.
 pub(in crate::database) fn find(path: &Path, main: (u64, u64)) -> Option<Unlinked> {
     other_processes().find_map(|pid| in_process(pid, path, main))
 }
@@ -44,7 +45,9 @@ fn in_process(pid: u32, path: &Path, main: (u64, u64)) -> Option<Unlinked> {
         if !is_main && !is_shm && named.file_name() != wal_path.file_name() {
             continue;
         }
-        let Some((_, inode)) = deleted_file_written(pid, descriptor).filter(|(device, _)| *device == main.0) else { continue };
+        let Some((_, inode)) = deleted_file_written(pid, descriptor).filter(|(device, _)| *device == main.0) else {
+            continue;
+        };
         if is_main {
             deleted_main = Some(descriptor);
             main_inode = inode;
@@ -59,18 +62,21 @@ fn in_process(pid: u32, path: &Path, main: (u64, u64)) -> Option<Unlinked> {
         }
     }
     // In a container the same file has another path: then the process must have this very database open.
-    if (deleted_wal.or(deleted_shm)).is_none() && foreign_wal.or(foreign_shm).is_some() && has_open(pid, &[main]).unwrap_or(false) {
+    if (deleted_wal.or(deleted_shm)).is_none()
+        && foreign_wal.or(foreign_shm).is_some()
+        && has_open(pid, &[main]).unwrap_or(false)
+    {
         (deleted_wal, deleted_shm) = (foreign_wal, foreign_shm);
     }
-    // SQLite keeps a lock on the main file for as long as it uses a -wal. A child that inherited the descriptors has none.
+    // SQLite keeps a lock on the main file while it uses a -wal. A child that inherited the descriptors has none.
     deleted_wal = deleted_wal.filter(|_| has_lock(pid, main_inode));
     deleted_shm = deleted_shm.filter(|_| reads(pid, main_inode));
     let found = Unlinked { pid, process: String::new(), main: deleted_main, wal: deleted_wal, shm: deleted_shm };
     (found.main.or(found.wal).or(found.shm).is_some()).then(|| Unlinked { process: name(pid), ..found })
 }
 
-/// Says whether a process has the lock of a connection that goes on. The last one to close the database locks all
-/// others out, deletes the `-shm`, and closes it only then.
+/// Returns whether a process has the lock of a connection that stays open. The last one to close the database locks all
+/// others out, deletes the `-shm`, and only then closes it.
 fn reads(pid: u32, inode: u64) -> bool {
     let locks = record_locks().unwrap_or_default();
     let own = || locks.iter().filter(|lock| (lock.pid, lock.file.1) == (pid, inode));
@@ -82,11 +88,12 @@ fn has_lock(pid: u32, inode: u64) -> bool {
 }
 
 impl Unlinked {
-    /// Returns how to save what only the process has. Its `-wal` holds what was committed since the last checkpoint.
+    /// Returns how to save the data that only the process has. Its `-wal` holds the commits since the last checkpoint.
     pub fn rescue(&self, path: &Path) -> String {
         if self.main.or(self.wal).is_none() {
             return format!(
-                "open it with no other program; stop process {}, which then writes its -wal into the database, and try again",
+                "open it with no other program; stop process {}, so that it checkpoints its -wal into the database, \
+                 and try again",
                 self.pid
             );
         }
@@ -98,7 +105,8 @@ impl Unlinked {
         let mut commands = vec![format!("cp {main} {}", word(&copy))];
         commands.extend(self.wal.map(|wal| format!("cp {} {}", open(wal), word(&sidecar(&copy, "-wal")))));
         format!(
-            "before process {} is stopped, and while nothing is written, save what only it has: {}; then stop it and compare the copy \
+            "before process {} is stopped, and while nothing is written, save what only it has: {}; then stop it and \
+             compare the copy \
              with the database",
             self.pid,
             commands.join(" && ")
@@ -112,7 +120,8 @@ impl fmt::Display for Unlinked {
         if self.main.or(self.wal).is_none() {
             return write!(
                 f,
-                "is not safe to open: its -shm was deleted while process {pid} ({process}) uses it; a second program would damage it"
+                "is not safe to open: its -shm was deleted while process {pid} ({process}) uses it; another program \
+                 that opens it would damage it"
             );
         }
         let files = match (self.main, self.wal) {
@@ -120,6 +129,10 @@ impl fmt::Display for Unlinked {
             (Some(_), None) => "file was",
             (None, _) => "-wal was",
         };
-        write!(f, "is incomplete: its {files} deleted while process {pid} ({process}) writes to it; what it commits is lost when it ends")
+        write!(
+            f,
+            "is incomplete: its {files} deleted while process {pid} ({process}) writes to it; its commits are lost \
+             when it ends"
+        )
     }
 }

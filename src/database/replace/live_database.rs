@@ -1,16 +1,19 @@
-//! Replaces a live database from inside, through SQLite's backup API.
+//! Replaces a live database in place, through SQLite's backup API.
 //!
-//! Renaming a file over a database is how data is lost: whoever has it open goes on with the deleted file, and a `-wal` or
-//! `-journal` left beside it is replayed into the new one. From inside, readers and writers see all of the old or all of the
-//! new state, also when the process is killed at any call: until the commit SQLite's own journal or WAL holds the way back.
+//! Renaming a file over a database loses data: processes that have it open continue with the deleted file, and a `-wal`
+//! or `-journal` left beside it is replayed into the new one. In place, readers and writers see either the old or the
+//! new state as a whole, even if the process is killed at any call: until the commit, SQLite's own journal or WAL can
+//! roll back.
 //!
-//! In order: [`Replacement::open`], [`lock`](Replacement::lock) (no commit of others from here on), [`Locked::copy_to`] (the
-//! safety copy), [`Locked::write`] (everything but the commit), [`Written::commit`], [`Committed::compare`],
-//! [`Replacement::judge`], [`Replacement::close`]. Dropping anything before the commit leaves the old state.
+//! The order: [`Replacement::open`], [`lock`](Replacement::lock) (nothing else can commit from here on),
+//! [`Locked::copy_to`] (the safety copy), [`Locked::write`] (everything but the commit), [`Written::commit`],
+//! [`Committed::compare`], [`Replacement::judge`], [`Replacement::close`]. Dropping any of them before the commit keeps
+//! the old state.
 //!
-//! WAL: one connection holds the write lock through a backup of zero pages, a second one reads the old state beside it.
-//! The commit itself lets the lock go, so the second connection pins the new state at once, and what it pinned is compared.
-//! Rollback modes: one connection holds the exclusive lock across transactions (`locking_mode=EXCLUSIVE`) until it is closed.
+//! WAL: one connection holds the write lock through a backup of zero pages, a second one reads the old state. The
+//! commit itself releases the lock, so the second connection pins the new state at once, and the pinned state is
+//! compared. Rollback modes: one connection holds the exclusive lock across transactions (`locking_mode=EXCLUSIVE`)
+//! until it is closed.
 
 use std::fs::{self, File};
 use std::io;
@@ -21,7 +24,7 @@ use rusqlite::backup::{Backup, StepResult};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
-use super::lock_wait::Waiting;
+use super::lock_wait::LockWait;
 use super::target::{Target, TargetState};
 use crate::database::copies::compare::{self, difference};
 use crate::database::error::TargetError;
@@ -30,23 +33,23 @@ use crate::database::files::claim::Claim;
 use crate::database::files::source_file::Located;
 use crate::database::format::page_checksums;
 use crate::database::format::sqlite_header::{Header, JournalMode};
-use crate::database::limits::Limits;
 use crate::database::sidecars::sidecar;
 use crate::database::sqlite::connection::{connect, open_private};
 use crate::database::sqlite::paged_copy::{Patience, copy_pages, pages_per_step};
 use crate::database::sqlite::transaction::{begin, is_busy, roll_back};
+use crate::database::timeouts::Timeouts;
 use crate::platform::{PositionalIo as _, open_regular};
 use crate::progress::{Progress, Stage};
 
-/// How long SQLite itself waits for a lock: shortly, since its pauses grow to where a busy writer always comes first.
+/// How long SQLite itself waits for a lock. Short, since its pauses grow until a busy writer always wins.
 const LOCK_WAIT: Duration = Duration::from_millis(10);
-/// How long one try for the exclusive lock waits for readers that were there before it; later ones wait behind it.
+/// How long one attempt at the exclusive lock waits for existing readers; new ones queue behind it.
 const READERS_WAIT: Duration = Duration::from_millis(500);
 
-/// A database that is going to be replaced, opened together with what replaces it. Nothing is locked yet.
+/// A database that is about to be replaced, opened together with its replacement. Nothing is locked yet.
 ///
-/// The order of the fields is the order in which they go, and it matters: the journal is tidied up while the lock is held,
-/// the plain descriptor is closed after every connection, since closing it drops their locks.
+/// Fields are dropped in this order, and it matters: the journal is removed while the lock is held, and the plain
+/// descriptor is closed after all connections, since closing it drops their locks.
 pub struct Replacement {
     journal: EmptyJournal,
     staged: Connection,
@@ -59,35 +62,41 @@ pub struct Replacement {
     /// Whether the pages of the copy have checksums.
     checked: bool,
     source: PathBuf,
-    /// The data version that the target's connection has seen last before its own commit, where that is certain.
+    /// The data version that the target's connection saw last before its own commit, if that is certain.
     own_version: Option<i64>,
-    /// The right to the file; `None` if nothing was there.
+    /// The claim on the file; `None` if there was no file.
     _claim: Option<Claim>,
 }
 
-/// What comparing said.
+/// The result of the comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Compared {
-    /// The database holds what was to be restored, page by page.
+    /// The database equals the restored copy, page by page.
     Same,
-    /// Another process committed right after the replacement, so that a difference proves nothing (WAL only).
+    /// Another process committed right after the replacement, so a difference proves nothing (WAL only).
     Overtaken,
 }
 
 impl Replacement {
-    /// Opens the target, which must exist and be usable, and the private copy that is to replace it. Changes nothing but what any
-    /// reader would: SQLite rolls back or recovers what a crashed application left.
+    /// Opens the target, which must exist and be usable, and the private copy that is to replace it. Changes no more
+    /// than any reader would: SQLite rolls back or recovers what a crashed application left.
     ///
-    /// Another page size cannot be written into a WAL database: then the copy is rewritten beside `staged` with the page size of the
-    /// target. Another text encoding is refused: connections that are open would go on in the wrong one.
-    pub fn open(target: &Target, staged: &Path, limits: &Limits, progress: &dyn Progress) -> Result<Self, TargetError> {
+    /// Another page size cannot be written into a WAL database, so the copy is then rewritten beside `staged` with the
+    /// page size of the target. Another text encoding is refused: open connections would continue with the wrong one.
+    pub fn open(
+        target: &Target,
+        staged: &Path,
+        timeouts: &Timeouts,
+        progress: &dyn Progress,
+    ) -> Result<Self, TargetError> {
         let path = target.path.clone();
         let failed = |error: rusqlite::Error| TargetError::from_sqlite(&path, "open", &error);
-        let waiting = Waiting::new(&path, limits, progress);
+        let waiting = LockWait::new(&path, timeouts, progress);
         refuse_as_root(&path)?;
-        let claim = claim(target, limits, progress)?;
+        let claim = claim(target, timeouts, progress)?;
         // Opened before every connection, closed after the last: see above.
-        let file = open_regular(&path).map_err(|cause| TargetError::Io { path: path.clone(), action: "open", cause })?;
+        let file =
+            open_regular(&path).map_err(|cause| TargetError::Io { path: path.clone(), action: "open", cause })?;
         let connection = waiting.get(|| open_writable(&path))?;
         let mode = waiting.get(|| mode(&connection, &file))?;
         if connection.is_readonly("main").map_err(failed)? {
@@ -114,24 +123,28 @@ impl Replacement {
     }
 
     /// Makes the copy fit the target, or refuses.
-    fn fit(&mut self, staged: &Path, waiting: &Waiting<'_>) -> Result<(), TargetError> {
+    fn fit(&mut self, staged: &Path, waiting: &LockWait<'_>) -> Result<(), TargetError> {
         let failed = |error: rusqlite::Error| TargetError::from_sqlite(&self.path, "open", &error);
         let needs_offline = |why: String| TargetError::NeedsOffline { path: self.path.clone(), why };
         if number(&self.staged, "PRAGMA page_count").map_err(failed)? == 0 {
-            let why = "what was to be restored is an empty file, not a database".into();
+            let why = "the copy to restore is an empty file, not a database".into();
             return Err(TargetError::Refused { path: self.path.clone(), why });
         }
-        let (old, new) = (waiting.get(|| encoding(&self.target, &self.file))?, encoding_name(&self.staged).map_err(failed)?);
+        let (old, new) =
+            (waiting.get(|| encoding(&self.target, &self.file))?, encoding_name(&self.staged).map_err(failed)?);
         if old.as_ref().is_some_and(|old| *old != new) {
             let old = old.unwrap_or_default();
             let why = format!("its text encoding is {old}, the archive's is {new}, and open connections would break");
             return Err(needs_offline(why));
         }
-        let (old, new) = (waiting.get(|| number(&self.target, "PRAGMA page_size"))?, page_bytes(&self.staged).map_err(failed)?);
+        let (old, new) =
+            (waiting.get(|| number(&self.target, "PRAGMA page_size"))?, page_bytes(&self.staged).map_err(failed)?);
         if self.mode == JournalMode::Wal && old != new {
             let resized = sidecar(staged, "-resized");
             compare::resize(staged, &resized, old).map_err(|why| {
-                needs_offline(format!("its page size is {old}, the archive's is {new}, and the archive's data cannot be rewritten: {why}"))
+                needs_offline(format!(
+                    "its page size is {old}, the archive's is {new}, and the archive's data cannot be rewritten: {why}"
+                ))
             })?;
             self.staged = open_private(&resized).map_err(failed)?;
             self.source.clone_from(&resized);
@@ -140,27 +153,33 @@ impl Replacement {
         Ok(())
     }
 
-    /// Says whether the copy was rewritten with the page size of the target.
+    /// Returns whether the copy was rewritten with the page size of the target.
     pub fn is_resized(&self) -> bool {
         self.resized.is_some()
     }
 
-    /// Returns the journal mode before and after: the archive's, except that a WAL database stays one.
+    /// Returns the journal mode before and after: that of the archive, except that a WAL database stays in WAL mode.
     pub fn journal_modes(&self) -> Result<(&'static str, &'static str), TargetError> {
         let before = self.mode.name();
         let failed = |cause| TargetError::Io { path: self.source.clone(), action: "read", cause };
-        let after = if self.mode == JournalMode::Wal { before } else { compare::journal_mode_of(&self.source).map_err(failed)? };
+        let after = if self.mode == JournalMode::Wal {
+            before
+        } else {
+            compare::journal_mode_of(&self.source).map_err(failed)?
+        };
         Ok((before, after))
     }
 
-    /// Takes the write side: no commit of another process from here on. Waits for at most `limits.busy`; then the target is unchanged.
-    pub fn lock(&mut self, limits: &Limits, progress: &dyn Progress) -> Result<Locked<'_>, TargetError> {
-        let waiting = Waiting::new(&self.path, limits, progress);
+    /// Takes the write lock: no other process can commit from here on. Waits up to `timeouts.busy`; after a timeout the
+    /// target is unchanged.
+    pub fn lock(&mut self, timeouts: &Timeouts, progress: &dyn Progress) -> Result<Locked<'_>, TargetError> {
+        let waiting = LockWait::new(&self.path, timeouts, progress);
         let page_bytes = page_bytes(&self.staged).map_err(|error| waiting.failed(&error))?;
         match (self.mode, &self.reader) {
             (JournalMode::Wal, Some(reader)) => {
-                // With writers kept out for a moment, both connections note which state they have seen last. If nobody commits until
-                // the lock is had for good, a difference in that number after our own commit means a commit of somebody else.
+                // With writers locked out for a moment, both connections note the state that they saw last. If nothing
+                // else commits until the lock is finally taken, a difference in that number after our own commit means
+                // that another process committed.
                 waiting.until(|| begin(reader, "BEGIN IMMEDIATE").map(|()| true))?;
                 let seen = data_version(reader).and_then(|reader| Ok((reader, data_version(&self.target)?)));
                 roll_back(reader).map_err(|error| waiting.failed(&error))?;
@@ -172,16 +191,23 @@ impl Replacement {
                 begin(reader, "BEGIN; PRAGMA schema_version;").map_err(|error| waiting.failed(&error))?;
                 if self.checked {
                     let seen = page_checksums::seen_header(reader);
-                    foresee(&self.staged, &self.source, seen, self.mode).map_err(|cause| to_copy(&self.source, cause))?;
+                    foresee(&self.staged, &self.source, seen, self.mode)
+                        .map_err(|cause| to_copy(&self.source, cause))?;
                 }
                 let settled = data_version(reader).map_err(|error| waiting.failed(&error))? == quiet;
                 self.own_version = settled.then_some(own);
-                Ok(Locked { path: &self.path, source: &self.source, checked: self.checked, page_bytes, hold: Hold::Wal { backup, reader } })
+                Ok(Locked {
+                    path: &self.path,
+                    source: &self.source,
+                    checked: self.checked,
+                    page_bytes,
+                    hold: Hold::Wal { backup, reader },
+                })
             }
             _ => {
-                // First against the other writers, by looking often, and holding nothing meanwhile that they wait for. Then against the
-                // readers, by waiting within one try: as long as it lasts, no new ones come in. In this locking mode locks stay after
-                // COMMIT, until the connection is closed.
+                // First against other writers: retry often, and hold nothing that they wait for in between. Then
+                // against readers: wait within one attempt, which keeps new ones out while it lasts. In this locking
+                // mode, locks stay after COMMIT until the connection is closed.
                 self.target.busy_timeout(Duration::ZERO).map_err(|error| waiting.failed(&error))?;
                 waiting.until(|| begin(&self.target, "BEGIN IMMEDIATE").map(|()| true))?;
                 self.target.execute_batch("PRAGMA locking_mode=EXCLUSIVE").map_err(|error| waiting.failed(&error))?;
@@ -189,13 +215,14 @@ impl Replacement {
                 waiting.until(|| self.target.execute_batch("COMMIT").map(|()| true))?;
                 waiting.until(|| begin(&self.target, "BEGIN EXCLUSIVE; COMMIT;").map(|()| true))?;
                 if mode(&self.target, &self.file).map_err(|error| waiting.failed(&error))? == JournalMode::Wal {
-                    let why = "it was switched to WAL mode at this moment; try again".into();
+                    let why = "it was just switched to WAL mode; try again".into();
                     return Err(TargetError::Busy { path: self.path.clone(), why });
                 }
                 self.journal.ours = true;
                 if self.checked {
                     let seen = Header::read(&self.file).ok();
-                    foresee(&self.staged, &self.source, seen, self.mode).map_err(|cause| to_copy(&self.source, cause))?;
+                    foresee(&self.staged, &self.source, seen, self.mode)
+                        .map_err(|cause| to_copy(&self.source, cause))?;
                 }
                 let hold = Hold::Rollback { staged: &self.staged, target: &mut self.target, file: &self.file };
                 Ok(Locked { path: &self.path, source: &self.source, checked: self.checked, page_bytes, hold })
@@ -203,21 +230,27 @@ impl Replacement {
         }
     }
 
-    /// Decides what the result of [`Committed::compare`] means. In WAL mode a difference proves nothing where another process committed since.
+    /// Decides what the result of [`Committed::compare`] means. In WAL mode a difference proves nothing if another
+    /// process has committed since.
     pub fn judge(&self, difference: Option<String>) -> Result<Compared, TargetError> {
         let Some(difference) = difference else { return Ok(Compared::Same) };
         if self.mode == JournalMode::Wal {
-            let now = data_version(&self.target).map_err(|error| TargetError::from_sqlite(&self.path, "read", &error))?;
+            let now =
+                data_version(&self.target).map_err(|error| TargetError::from_sqlite(&self.path, "read", &error))?;
             if self.own_version != Some(now) {
                 return Ok(Compared::Overtaken);
             }
         }
-        Err(TargetError::Failed { path: self.path.clone(), why: format!("it was written, but reads back differently: {difference}") })
+        Err(TargetError::Failed {
+            path: self.path.clone(),
+            why: format!("it was written, but differs when read back: {difference}"),
+        })
     }
 
-    /// Writes the safety copy back after the commit, because something else failed. In rollback mode the lock was never let go.
-    pub fn put_back(&mut self, copy: &Path, limits: &Limits, progress: &dyn Progress) -> Result<(), TargetError> {
-        let waiting = Waiting::new(&self.path, limits, progress);
+    /// Writes the safety copy back after the commit, because something else failed. In rollback mode the lock was never
+    /// released.
+    pub fn put_back(&mut self, copy: &Path, timeouts: &Timeouts, progress: &dyn Progress) -> Result<(), TargetError> {
+        let waiting = LockWait::new(&self.path, timeouts, progress);
         if let Some(reader) = &self.reader {
             roll_back(reader).map_err(|error| waiting.failed(&error))?;
         }
@@ -230,23 +263,23 @@ impl Replacement {
         waiting.until(|| Ok(backup.step(-1)? == StepResult::Done))?;
         drop(backup);
         if self.mode == JournalMode::Rollback {
-            // The archive may have brought WAL mode with it.
+            // The archive may have switched it to WAL mode.
             waiting.until(|| leave_wal(&self.target))?;
         }
         Ok(())
     }
 
-    /// Closes everything, lets go of the lock and syncs the folder. The restore is durable when this has returned.
+    /// Closes everything, releases the lock and syncs the folder. The restore is durable when this has returned.
     pub fn close(self) -> Result<(), TargetError> {
         let path = self.path.clone();
         let failed = |cause| TargetError::Io { path: path.clone(), action: "sync the folder of", cause };
-        // Dies here: the new state, perhaps with a -wal or an empty journal that the next connection takes care of.
+        // Crash here: the new state, perhaps with a -wal or an empty journal that the next connection handles.
         drop(self);
         File::open(path.parent().unwrap_or(Path::new("/"))).and_then(|folder| folder.sync_all()).map_err(failed)
     }
 }
 
-/// A locked target that still has its old state.
+/// A locked target in its old state.
 pub struct Locked<'a> {
     path: &'a Path,
     source: &'a Path,
@@ -255,7 +288,7 @@ pub struct Locked<'a> {
     hold: Hold<'a>,
 }
 
-/// What holds the lock.
+/// The means by which the lock is held.
 enum Hold<'a> {
     Wal { backup: Backup<'a, 'a>, reader: &'a Connection },
     Rollback { staged: &'a Connection, target: &'a mut Connection, file: &'a File },
@@ -271,23 +304,28 @@ impl<'a> Locked<'a> {
         copy_whole(old, copy, self.path, progress)
     }
 
-    /// Writes the new state, all but the commit: readers still see the old one, a process that dies leaves the old one.
+    /// Writes the new state except for the commit: readers still see the old one, and a crash leaves the old one.
     pub fn write(self, progress: &dyn Progress) -> Result<Written<'a>, TargetError> {
         let failed = |error: rusqlite::Error| TargetError::from_sqlite(self.path, "write", &error);
         let (backup, after) = match self.hold {
             Hold::Wal { backup, reader } => (backup, After::Wal { reader }),
-            Hold::Rollback { staged, target, file } => (Backup::new(staged, target).map_err(failed)?, After::Rollback { file }),
+            Hold::Rollback { staged, target, file } => {
+                (Backup::new(staged, target).map_err(failed)?, After::Rollback { file })
+            }
         };
         let mut left = match backup.step(0).map_err(failed)? {
             StepResult::More => backup.progress().remaining,
             _ => return Err(TargetError::Busy { path: self.path.to_owned(), why: "the lock on it was lost".into() }),
         };
         let step = pages_per_step(self.page_bytes);
-        // The step that copies the last page commits.
+        // The step that copies the last page also commits.
         while left > 1 {
             progress.checkpoint().map_err(TargetError::Interrupted)?;
             if backup.step(step.min(left - 1)).map_err(failed)? != StepResult::More {
-                return Err(TargetError::Busy { path: self.path.to_owned(), why: "another process kept it from being written".into() });
+                return Err(TargetError::Busy {
+                    path: self.path.to_owned(),
+                    why: "another process prevented writing it".into(),
+                });
             }
             let now = backup.progress().remaining;
             progress.advance(u64::from(left.abs_diff(now)) * u64::from(self.page_bytes));
@@ -297,7 +335,7 @@ impl<'a> Locked<'a> {
     }
 }
 
-/// A locked target in which the new state waits for its commit.
+/// A locked target whose new state is written but not committed.
 pub struct Written<'a> {
     path: &'a Path,
     source: &'a Path,
@@ -313,21 +351,21 @@ enum After<'a> {
 }
 
 impl<'a> Written<'a> {
-    /// Commits: the one instant from which everybody sees the new state, durably.
+    /// Commits. From this instant all readers see the new state, durably.
     ///
-    /// Dies before: SQLite rolls back, the old state. Dies after: the new state.
+    /// Crash before this: SQLite rolls back to the old state. Crash after this: the new state.
     pub fn commit(self) -> Result<Committed<'a>, TargetError> {
         let failed = |error: &rusqlite::Error| TargetError::from_sqlite(self.path, "write", error);
         match self.backup.step(-1) {
             Ok(StepResult::Done) => {}
             Ok(_) => {
-                let why = "another process kept the replacement from being committed".into();
+                let why = "another process prevented the commit".into();
                 return Err(TargetError::Busy { path: self.path.to_owned(), why });
             }
             Err(error) => return Err(failed(&error)),
         }
         if let After::Wal { reader } = self.after {
-            // At once: the commit has let the lock go.
+            // At once: the commit has released the lock.
             let pinned = roll_back(reader).and_then(|()| begin(reader, "BEGIN; PRAGMA schema_version;"));
             pinned.map_err(|error| failed(&error))?;
         }
@@ -336,7 +374,7 @@ impl<'a> Written<'a> {
     }
 }
 
-/// A target that has its new state. In rollback mode the lock is still held.
+/// A target with its new state. In rollback mode the lock is still held.
 pub struct Committed<'a> {
     path: &'a Path,
     source: &'a Path,
@@ -345,9 +383,10 @@ pub struct Committed<'a> {
 }
 
 impl Committed<'_> {
-    /// Compares what is there now with what was to be restored, page by page, and says where they differ. `space` is a path for a private copy.
+    /// Compares the current state with the restored copy, page by page, and returns where they differ. `space` is a
+    /// path for a temporary private copy.
     ///
-    /// What it means is for [`Replacement::judge`] to say.
+    /// [`Replacement::judge`] decides what the result means.
     pub fn compare(&self, space: &Path, progress: &dyn Progress) -> Result<Option<String>, TargetError> {
         let failed = |cause| TargetError::Io { path: self.path.to_owned(), action: "read back", cause };
         let wanted = File::open(self.source).map_err(failed)?;
@@ -366,7 +405,7 @@ impl Committed<'_> {
                 copy_whole(reader, space, self.path, progress)?;
                 let found = File::open(space).map_err(failed)?;
                 let difference = difference(&wanted, &found).map_err(failed);
-                // The scratch folder goes soon; this is for the room.
+                // To free space; the scratch folder is removed soon anyway.
                 let _ = fs::remove_file(space);
                 difference
             }
@@ -374,22 +413,22 @@ impl Committed<'_> {
     }
 }
 
-/// Takes the right to the file of a target, also to an empty one.
-fn claim(target: &Target, limits: &Limits, progress: &dyn Progress) -> Result<Option<Claim>, TargetError> {
+/// Claims the file of a target, even an empty one.
+fn claim(target: &Target, timeouts: &Timeouts, progress: &dyn Progress) -> Result<Option<Claim>, TargetError> {
     if let TargetState::Database(_) = target.state {
-        return Ok(Some(Located::find(&target.path, limits, progress)?.into_claim()));
+        return Ok(Some(Located::find(&target.path, timeouts, progress)?.into_claim()));
     }
     let Some(id) = target.id else { return Ok(None) };
-    let claim = Claim::wait(id, Instant::now(), limits.busy, progress).map_err(TargetError::Interrupted)?;
-    let why = || format!("another operation of this process has worked on it for {:?}", limits.busy);
+    let claim = Claim::wait(id, Instant::now(), timeouts.busy, progress).map_err(TargetError::Interrupted)?;
+    let why = || format!("another operation of this process has worked on it for {:?}", timeouts.busy);
     claim.map(Some).ok_or_else(|| TargetError::Busy { path: target.path.clone(), why: why() })
 }
 
-/// Enters the checksum that the first page of the copy will have in the target, whose writers are kept out. Where the target's first page
-/// cannot be read the checksum becomes wrong, which the comparison after the commit finds.
+/// Sets the checksum that the first page of the copy will have in the target, whose writers are locked out. If the
+/// target's first page cannot be read, the checksum becomes wrong, which the comparison after the commit finds.
 fn foresee(staged: &Connection, source: &Path, seen: Option<Header>, mode: JournalMode) -> io::Result<()> {
     page_checksums::foresee(source, seen, mode)?;
-    // The connection has read the page as it was.
+    // The connection has cached the old page.
     staged.release_memory().map_err(io::Error::other)
 }
 
@@ -398,14 +437,20 @@ fn to_copy(copy: &Path, cause: io::Error) -> TargetError {
 }
 
 /// Copies the whole state that a connection sees into a new private file, and returns its size.
-pub(in crate::database) fn copy_whole(from: &Connection, copy: &Path, path: &Path, progress: &dyn Progress) -> Result<u64, TargetError> {
+pub(in crate::database) fn copy_whole(
+    from: &Connection,
+    copy: &Path,
+    path: &Path,
+    progress: &dyn Progress,
+) -> Result<u64, TargetError> {
     let page_bytes = page_bytes(from).map_err(|error| TargetError::from_sqlite(path, "copy", &error))?;
-    let bytes = copy_pages(from, path, copy, page_bytes, Patience::Never, &Uncounted(progress)).map_err(TargetError::of_copy)?;
+    let bytes = copy_pages(from, path, copy, page_bytes, Patience::Never, &Uncounted(progress))
+        .map_err(TargetError::of_copy)?;
     page_checksums::settle(copy, progress)?;
     Ok(bytes)
 }
 
-/// Passes on the wish to stop, and counts nothing: the stage counts the bytes of the replacement, or none.
+/// Passes on cancellation, but counts nothing: this stage counts the bytes of the replacement, or none.
 struct Uncounted<'a>(&'a dyn Progress);
 
 impl Progress for Uncounted<'_> {
@@ -417,7 +462,8 @@ impl Progress for Uncounted<'_> {
     }
 }
 
-/// The journal that a commit under an exclusive lock leaves: its header zeroed and synced. It is removed before the lock goes.
+/// The journal that a commit under an exclusive lock leaves, with its header zeroed and synced. It is removed before
+/// the lock is released.
 struct EmptyJournal {
     path: PathBuf,
     ours: bool,
@@ -425,31 +471,38 @@ struct EmptyJournal {
 
 impl Drop for EmptyJournal {
     fn drop(&mut self) {
-        // One that begins with data is the way back to the old state: it stays, whatever happened. This is SQLite's own test.
+        // A journal that starts with data can restore the old state: it always stays. This is SQLite's own test.
         let mut first = [0];
-        if self.ours && open_regular(&self.path).and_then(|journal| journal.read_at(&mut first, 0)).is_ok() && first == [0] {
+        if self.ours
+            && open_regular(&self.path).and_then(|journal| journal.read_at(&mut first, 0)).is_ok()
+            && first == [0]
+        {
             let _ = fs::remove_file(&self.path);
         }
     }
 }
 
-/// Opens a database for being written as a whole. Fails where SQLite cannot read its header, also where it is cut off.
+/// Opens a database that is to be overwritten as a whole. Fails if SQLite cannot read its header, or if it is
+/// truncated.
 pub(in crate::database) fn open_writable(path: &Path) -> rusqlite::Result<Connection> {
     let connection = connect(path, "mode=rw", OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     connection.busy_timeout(LOCK_WAIT)?;
     connection.query_row("PRAGMA schema_version", [], |_| Ok(()))?;
-    // Only now, since this would let a file that is cut off pass: a damaged schema must not keep it from being replaced.
+    // Only now, since this would let a truncated file pass. Needed because a damaged schema must not prevent replacing
+    // it.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, false)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_WRITABLE_SCHEMA, true)?;
-    // With FULL a power cut could undo a finished restore, where the removal of the journal is the commit: it is not synced.
+    // With FULL, a power cut could undo a finished restore if the commit is the removal of the journal, which is not
+    // synced.
     match connection.execute_batch("PRAGMA synchronous=EXTRA") {
         Err(error) if is_busy(&error) => Err(error),
-        // A schema that cannot be read at all leaves FULL. Under an exclusive lock, and in WAL mode, that is enough: there the commit is synced.
+        // If the schema cannot be read at all, FULL stays. Under an exclusive lock, and in WAL mode, that is enough:
+        // there the commit is synced.
         _ => Ok(connection),
     }
 }
 
-/// Changes to rollback mode, and says whether that is in force.
+/// Switches to rollback mode, and returns whether that mode is in effect.
 pub(in crate::database) fn leave_wal(connection: &Connection) -> rusqlite::Result<bool> {
     let mut statement = connection.prepare("PRAGMA journal_mode=DELETE")?;
     let mut rows = statement.query([])?;
@@ -461,7 +514,7 @@ pub(in crate::database) fn leave_wal(connection: &Connection) -> rusqlite::Resul
     Ok(left)
 }
 
-/// Returns the journal mode in force. Where the schema is too damaged to ask, the header of the main file says it.
+/// Returns the journal mode in effect. If the schema is too damaged to ask SQLite, it comes from the header.
 fn mode(connection: &Connection, file: &File) -> rusqlite::Result<JournalMode> {
     let named = connection.query_row("PRAGMA journal_mode", [], |row| row.get::<_, String>(0));
     match named {
@@ -471,13 +524,13 @@ fn mode(connection: &Connection, file: &File) -> rusqlite::Result<JournalMode> {
     }
 }
 
-/// Returns the text encoding of a target; `None` where it has no content that would have one.
+/// Returns the text encoding of a target; `None` if it has no content that would have one.
 fn encoding(connection: &Connection, file: &File) -> rusqlite::Result<Option<String>> {
     let (pages, name) = (number(connection, "PRAGMA page_count"), encoding_name(connection));
     match (pages, name) {
         (Ok(0), _) => Ok(None),
         (Ok(_), Ok(name)) => Ok(Some(name)),
-        // Too damaged to ask.
+        // Too damaged to ask SQLite.
         (Err(error), _) | (_, Err(error)) if is_busy(&error) => Err(error),
         _ => Ok(Header::read(file).ok().and_then(|header| header.encoding()).map(str::to_owned)),
     }

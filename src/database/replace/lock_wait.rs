@@ -1,33 +1,36 @@
-//! Waits for the locks of other processes, within a limit and until asked to stop.
+//! Waits for the locks of other processes, with a timeout and until cancelled.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::database::error::TargetError;
-use crate::database::limits::{Limits, pause};
 use crate::database::processes::holders::exclusive_holder;
 use crate::database::sqlite::transaction::is_busy;
+use crate::database::timeouts::{Timeouts, pause};
 use crate::progress::Progress;
 
-/// How long to sleep between two tries for a lock.
+/// How long to sleep between two attempts at a lock.
 const PAUSE: Duration = Duration::from_micros(300);
 
 /// Waits for a lock.
-pub(in crate::database) struct Waiting<'a> {
+pub(in crate::database) struct LockWait<'a> {
     path: &'a Path,
     started: Instant,
-    limits: &'a Limits,
+    timeouts: &'a Timeouts,
     progress: &'a dyn Progress,
 }
 
-impl<'a> Waiting<'a> {
-    /// Starts the clock.
-    pub(in crate::database) fn new(path: &'a Path, limits: &'a Limits, progress: &'a dyn Progress) -> Self {
-        Self { path, started: Instant::now(), limits, progress }
+impl<'a> LockWait<'a> {
+    /// Starts the timeout.
+    pub(in crate::database) fn new(path: &'a Path, timeouts: &'a Timeouts, progress: &'a dyn Progress) -> Self {
+        Self { path, started: Instant::now(), timeouts, progress }
     }
 
-    /// Tries until it succeeds. "Busy", as an error or as `false`, is tried again until time is up.
-    pub(in crate::database) fn until(&self, mut attempt: impl FnMut() -> rusqlite::Result<bool>) -> Result<(), TargetError> {
+    /// Retries until it succeeds. "Busy", as an error or as `false`, is retried until the timeout.
+    pub(in crate::database) fn until(
+        &self,
+        mut attempt: impl FnMut() -> rusqlite::Result<bool>,
+    ) -> Result<(), TargetError> {
         loop {
             match attempt() {
                 Ok(true) => return Ok(()),
@@ -35,18 +38,21 @@ impl<'a> Waiting<'a> {
                 Err(error) if is_busy(&error) => {}
                 Err(error) => return Err(self.failed(&error)),
             }
-            if self.started.elapsed() > self.limits.busy {
+            if self.started.elapsed() > self.timeouts.busy {
                 let who = exclusive_holder(self.path)
                     .map_or_else(|| "another process".to_owned(), |holder| format!("process {}", holder.shown()));
-                let why = format!("{who} has held a lock on it for {:?}; it was not changed", self.limits.busy);
+                let why = format!("{who} has held a lock on it for {:?}; it was not changed", self.timeouts.busy);
                 return Err(TargetError::Busy { path: self.path.to_owned(), why });
             }
             pause(PAUSE, self.progress).map_err(TargetError::Interrupted)?;
         }
     }
 
-    /// Tries until it gives something.
-    pub(in crate::database) fn get<T>(&self, mut attempt: impl FnMut() -> rusqlite::Result<T>) -> Result<T, TargetError> {
+    /// Retries until it returns a value.
+    pub(in crate::database) fn get<T>(
+        &self,
+        mut attempt: impl FnMut() -> rusqlite::Result<T>,
+    ) -> Result<T, TargetError> {
         let mut result = None;
         self.until(|| {
             result = Some(attempt()?);
@@ -55,7 +61,7 @@ impl<'a> Waiting<'a> {
         Ok(result.expect("the loop ends with a result"))
     }
 
-    /// Makes an error about this database.
+    /// Creates an error about this database.
     pub(in crate::database) fn failed(&self, error: &rusqlite::Error) -> TargetError {
         TargetError::from_sqlite(self.path, "lock", error)
     }

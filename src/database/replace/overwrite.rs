@@ -1,8 +1,9 @@
-//! Replaces the content of a file that cannot be renamed: a single file as a mount point (`docker run -v ./app.db:/app/app.db`).
+//! Replaces the content of a file that cannot be renamed: a single file that is a mount point (`docker run -v
+//! ./app.db:/app/app.db`).
 //!
-//! A copy of the old content lies in a folder beside it first, synced. The header goes first and comes last, so that whoever
-//! opens the file in between, also after a crash, finds no database, which is loud, and never a mixture. Such a file is not
-//! usable, so that a second restore does the same again and completes it.
+//! A synced copy of the old content is kept in a folder beside it. The header is removed first and written last, so
+//! that any process that opens the file in between, or after a crash, gets an error (no database) and never a mixture.
+//! Such a file is unusable, so a second restore takes the same path again and completes it.
 
 use std::fs::{self, File};
 use std::io::{self, Read as _};
@@ -20,23 +21,25 @@ pub(in crate::database) fn keep_copy(path: &Path, copy: &Path) -> io::Result<()>
     to.sync_all()
 }
 
-/// Writes the content of `from` into a file that nobody has open, under an exclusive lock that SQLite respects.
+/// Writes the content of `from` into a file that no process has open, under an exclusive lock that SQLite respects.
 ///
 /// No connection of this process to the file may be open: closing this descriptor would drop its locks.
 pub(in crate::database) fn overwrite(path: &Path, from: &Path) -> Result<(), TargetError> {
     let failed = |cause| TargetError::Io { path: path.to_owned(), action: "write", cause };
     let file = open_to_overwrite(path).map_err(failed)?;
     match try_lock_records(&file, LockKind::Exclusive).map_err(failed)? {
-        // Without locks: that no process has it open was looked up.
+        // A file system without locks: the caller already checked that no process has it open.
         Locking::Held | Locking::Unsupported => {}
-        Locking::Denied => return Err(TargetError::Busy { path: path.to_owned(), why: "another process holds a lock on it".into() }),
+        Locking::Denied => {
+            return Err(TargetError::Busy { path: path.to_owned(), why: "another process holds a lock on it".into() });
+        }
     }
     write_into(&file, from).map_err(failed)
 }
 
 /// Writes the content of `from` into an open, locked file and syncs it.
 ///
-/// Dies before the last step: a file without a header, no database. Dies after it: the new content, whole.
+/// Crash before the last step: a file without a header, not a database. Crash after it: the new content, complete.
 pub(in crate::database) fn write_into(file: &File, from: &Path) -> io::Result<()> {
     file.write_all_at(&[0; HEADER_BYTES], 0)?;
     file.sync_all()?;
@@ -56,20 +59,24 @@ pub(in crate::database) fn write_into(file: &File, from: &Path) -> io::Result<()
             Err(cause) => return Err(cause),
         }
     }
-    // Shortened only now: until here a failure can bring the old content back without needing room.
+    // Truncated only now: until here a failure can restore the old content without needing space.
     file.set_len(at)?;
     file.sync_all()?;
     file.write_all_at(&header, 0)?;
     file.sync_all()
 }
 
-/// Says whether an error means that a file is a mount point.
+/// Returns whether an error means that a file is a mount point.
 pub(in crate::database) fn is_mounted(error: &TargetError) -> bool {
     matches!(error, TargetError::Io { cause, .. } if cause.kind() == io::ErrorKind::ResourceBusy)
 }
 
-/// Renames `from` onto `path`; where that is a mount point, its content is replaced.
-pub(in crate::database) fn rename_or_overwrite(from: &Path, path: &Path, action: &'static str) -> Result<(), TargetError> {
+/// Renames `from` onto `path`; if that is a mount point, replaces its content.
+pub(in crate::database) fn rename_or_overwrite(
+    from: &Path,
+    path: &Path,
+    action: &'static str,
+) -> Result<(), TargetError> {
     match fs::rename(from, path) {
         Err(cause) if cause.kind() == io::ErrorKind::ResourceBusy => overwrite(path, from),
         result => result.map_err(|cause| TargetError::Io { path: path.to_owned(), action, cause }),

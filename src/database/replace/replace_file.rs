@@ -1,10 +1,10 @@
-//! Puts a database file in place where nothing can be replaced from inside: the target is missing, is not usable, or
-//! `--offline` was asked for.
+//! Replaces a database file that cannot be updated through SQLite: the target is missing or unusable, or `--offline`
+//! was given.
 //!
-//! Two things must never meet: a new file and the `-wal` or `-journal` of an old one (SQLite would replay it), and an old
-//! file without its own (it would lose what was committed, or keep half a transaction). So an old file goes first and
-//! its sidecars after it, into a folder beside the target where they stay together, and only then the new file comes.
-//! Whoever looks in between finds no database, which is loud, and never a wrong one.
+//! These two must never be combined: a new file with the `-wal` or `-journal` of an old one (SQLite would replay it),
+//! and an old file without its own (it would lose commits, or keep half a transaction). So the old file is moved first
+//! and its sidecars after it, into a folder beside the target where they stay together, and only then the new file is
+//! put in place. A process that looks in between finds no database, which is an obvious error, and never a wrong one.
 
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io;
@@ -13,38 +13,44 @@ use std::path::{Path, PathBuf};
 use rusqlite::Connection;
 
 use super::live_database::{copy_whole, leave_wal, open_writable};
-use super::lock_wait::Waiting;
+use super::lock_wait::LockWait;
 use super::overwrite::{is_mounted, keep_copy, overwrite, rename_or_overwrite, write_into};
 use super::target::Target;
 use crate::database::error::TargetError;
 use crate::database::files::access::refuse_as_root;
 use crate::database::files::source_file::Located;
 use crate::database::format::page_checksums;
-use crate::database::limits::Limits;
 use crate::database::processes::holders::{Holder, holders, holders_of};
 use crate::database::sidecars::{SIDECARS, existing, is_no_file, sidecar};
 use crate::database::sqlite::transaction::begin;
+use crate::database::timeouts::Timeouts;
 use crate::platform::{
-    FileRights, First, PositionalIo as _, Published, file_id, group, make_private_folder, open_regular, owner, path_bytes, path_of_bytes,
-    publish_new,
+    FileRights, First, PositionalIo as _, Published, file_id, group, make_private_folder, open_regular, owner,
+    path_bytes, path_of_bytes, publish_new,
 };
 use crate::progress::Progress;
 
-/// The mode of a database that was not there before, and of which no mode was recorded.
+/// The mode of a database that did not exist before, if no mode was recorded.
 const NEW_FILE_MODE: u32 = 0o600;
-/// The longest name that a file or a folder can have, in bytes.
+/// The longest name of a file or folder, in bytes.
 const MAX_FILE_NAME_BYTES: usize = 255;
 
-/// Puts `staged`, a private file on the same file system, where nothing is, and returns the folder into which left-over sidecars were moved.
+/// Puts `staged`, a private file on the same file system, where no file exists, and returns the folder to which
+/// leftover sidecars were moved.
 ///
-/// `stamp` goes into the name of that folder. Fails where a file of that name appeared meanwhile. Without recorded rights the
-/// file is for the owner of the folder alone.
-pub fn place_new(target: &Target, staged: &Path, rights: Option<&FileRights>, stamp: &str) -> Result<Placed, TargetError> {
+/// `stamp` becomes part of the name of that folder. Fails if a file of that name appeared in the meantime. Without
+/// recorded rights, only the owner of the folder can access the file.
+pub fn place_new(
+    target: &Target,
+    staged: &Path,
+    rights: Option<&FileRights>,
+    stamp: &str,
+) -> Result<Placed, TargetError> {
     let steps = Steps { path: &target.path };
     let folder = fs::metadata(steps.folder()).map_err(steps.io("look at the folder of"))?;
     let unset = match rights {
         Some(rights) => prepare(staged, rights).map_err(steps.io("prepare"))?,
-        // Who makes a file in another user's folder without being root never could give it away.
+        // Without root, a file in another user's folder could never be given to that user.
         None => prepare(staged, &FileRights::plain(owner(&folder), group(&folder), NEW_FILE_MODE))
             .map(|_| Vec::new())
             .map_err(steps.io("prepare"))?,
@@ -58,13 +64,13 @@ pub fn place_new(target: &Target, staged: &Path, rights: Option<&FileRights>, st
 /// A file that was put in place.
 #[derive(Debug)]
 pub struct Placed {
-    /// The folder that holds what was moved aside.
+    /// The folder with the files that were moved aside.
     pub aside: Option<PathBuf>,
     /// Which of its rights could not be set.
     pub unset: Vec<String>,
 }
 
-/// Moves an unusable file and its sidecars aside, puts `staged` in its place, and returns the folder that holds the old ones.
+/// Moves an unusable file and its sidecars aside, puts `staged` in its place, and returns the folder with the old ones.
 ///
 /// Refuses while a process is known to have the old file open.
 pub fn place_over_unusable(target: &Target, staged: &Path, stamp: &str) -> Result<Placed, TargetError> {
@@ -76,34 +82,37 @@ pub fn place_over_unusable(target: &Target, staged: &Path, stamp: &str) -> Resul
     let mut files = vec![target.path.clone()];
     files.extend(existing(&target.path, &SIDECARS).map_err(steps.io("look beside"))?);
     let aside = match steps.set_aside(&files, stamp) {
-        // The rights stay with the file.
-        Err(error) if is_mounted(&error) => return Ok(Placed { aside: Some(steps.replace_in_place(staged, stamp)?), unset: Vec::new() }),
+        // The file keeps its rights.
+        Err(error) if is_mounted(&error) => {
+            return Ok(Placed { aside: Some(steps.replace_in_place(staged, stamp)?), unset: Vec::new() });
+        }
         aside => aside?,
     };
     steps.put(staged).inspect_err(|_| steps.give_up(&aside))?;
     Ok(Placed { aside: Some(aside), unset })
 }
 
-/// Moves a database and its sidecars aside, puts nothing in its place, and returns the folder that holds them. A mount point
+/// Moves a database and its sidecars aside, puts nothing in its place, and returns the folder with them. A mount point
 /// cannot be moved: it is copied aside and emptied, and an empty file counts as a missing database.
 ///
-/// Refuses while a process is known to have it open. Dies in between: see [`place_over_unusable`]; nothing is ever deleted.
+/// Refuses if a process is known to have it open. Crash in between: see [`place_over_unusable`]; nothing is ever
+/// deleted.
 pub fn set_aside(target: &Target, stamp: &str) -> Result<PathBuf, TargetError> {
     refuse_holders(&target.path, Proof::NoneKnown)?;
     let steps = Steps { path: &target.path };
     let mut files = vec![target.path.clone()];
     files.extend(existing(&target.path, &SIDECARS).map_err(steps.io("look beside"))?);
     match steps.set_aside(&files, stamp) {
-        // Written from an empty file.
+        // Replaced with an empty file.
         Err(error) if is_mounted(&error) => steps.replace_in_place(Path::new("/dev/null"), stamp),
         aside => aside,
     }
 }
 
-/// Takes back [`set_aside`].
+/// Undoes [`set_aside`].
 pub fn bring_back(target: &Target, aside: &Path) -> Result<(), TargetError> {
     let steps = Steps { path: &target.path };
-    // A mount point that was emptied is still there. Its content comes before the sidecars: SQLite would delete them beside
+    // An emptied mount point still exists. Its content is restored before the sidecars: SQLite would delete them beside
     // an empty file.
     match fs::symlink_metadata(&target.path) {
         Ok(found) if found.is_file() && found.len() == 0 => steps.bring_back_in_place(aside),
@@ -112,18 +121,22 @@ pub fn bring_back(target: &Target, aside: &Path) -> Result<(), TargetError> {
     }
 }
 
-/// Takes back [`place_new`] or [`place_over_unusable`]: moves the new file to `away` in scratch, and the old files from `aside` home.
+/// Undoes [`place_new`] or [`place_over_unusable`]: moves the new file to `away` in scratch, and the old files from
+/// `aside` back.
 pub fn take_away(target: &Target, away: &Path, aside: Option<&Path>) -> Result<(), TargetError> {
     let steps = Steps { path: &target.path };
     match (fs::rename(&target.path, away), aside) {
-        (Err(cause), Some(aside)) if cause.kind() == io::ErrorKind::ResourceBusy => return steps.bring_back_in_place(aside),
+        (Err(cause), Some(aside)) if cause.kind() == io::ErrorKind::ResourceBusy => {
+            return steps.bring_back_in_place(aside);
+        }
         (moved, _) => moved.map_err(steps.io("take back"))?,
     }
     steps.sync()?;
     aside.map_or(Ok(()), |aside| steps.bring_home(aside))
 }
 
-/// Takes back [`Offline::replace`]: puts the copy of the old state in place of the new file. Nobody can have opened that yet but by chance.
+/// Undoes [`Offline::replace`]: puts the copy of the old state in place of the new file. A process can have opened the
+/// new file only by chance.
 pub fn exchange(target: &Target, copy: &Path) -> Result<(), TargetError> {
     let steps = Steps { path: &target.path };
     let now = FileRights::of(&target.path).map_err(steps.io("look at"))?;
@@ -132,11 +145,11 @@ pub fn exchange(target: &Target, copy: &Path) -> Result<(), TargetError> {
     steps.sync()
 }
 
-/// A database that nobody has open, locked, so that its file can be replaced.
+/// A database that no process has open, locked so that its file can be replaced.
 pub struct Offline {
-    // The order matters: a descriptor that is closed takes the locks of the connection with it.
+    // The order matters: closing the descriptor drops the locks of the connection.
     connection: Connection,
-    // After the connection, whose locks would go with it.
+    // After the connection, whose locks it would drop.
     file: File,
     path: PathBuf,
     old: Metadata,
@@ -144,27 +157,35 @@ pub struct Offline {
 }
 
 impl Offline {
-    /// Takes a database out of use: everything that lies in its sidecars is brought home, and nobody else gets in.
+    /// Takes a database out of use: its sidecars are applied to it, and no other process can open it.
     ///
-    /// Refuses where somebody has it open, or where the proof that nobody does cannot be had.
-    pub fn lock(target: &Target, proof: Proof, limits: &Limits, progress: &dyn Progress) -> Result<Self, TargetError> {
+    /// Refuses if a process has it open, or if it cannot be proved that none does.
+    pub fn lock(
+        target: &Target,
+        proof: Proof,
+        timeouts: &Timeouts,
+        progress: &dyn Progress,
+    ) -> Result<Self, TargetError> {
         let path = target.path.clone();
         let failed = |error: rusqlite::Error| TargetError::from_sqlite(&path, "lock", &error);
         refuse_holders(&path, proof)?;
         refuse_as_root(&path)?;
-        let located = Located::find(&path, limits, progress)?;
+        let located = Located::find(&path, timeouts, progress)?;
         let old = fs::metadata(&path).map_err(Steps { path: &path }.io("look at"))?;
         let file = OpenOptions::new().read(true).write(true).open(&path).map_err(Steps { path: &path }.io("open"))?;
-        let waiting = Waiting::new(&path, limits, progress);
-        // Leaving WAL mode changes the header, of which page 1 may hold a checksum.
-        let has_checksum = page_checksums::first_page(&file).ok().flatten().is_some_and(|page| page_checksums::holds(&page));
+        let waiting = LockWait::new(&path, timeouts, progress);
+        // Leaving WAL mode changes the header, and page 1 may have a checksum.
+        let has_checksum =
+            page_checksums::first_page(&file).ok().flatten().is_some_and(|page| page_checksums::holds(&page));
         let connection = waiting.get(|| open_writable(&path))?;
         connection.pragma_update(None, "locking_mode", "EXCLUSIVE").map_err(failed)?;
-        // Leaving WAL mode brings the -wal home and removes it. Dies after that: the old content, in rollback mode.
-        waiting.until(|| Ok(leave_wal(&connection)? && begin(&connection, "BEGIN EXCLUSIVE; COMMIT;").map(|()| true)?))?;
+        // Leaving WAL mode checkpoints the -wal and removes it. Crash after that: the old content, in rollback mode.
+        waiting
+            .until(|| Ok(leave_wal(&connection)? && begin(&connection, "BEGIN EXCLUSIVE; COMMIT;").map(|()| true)?))?;
         Steps { path: &path }.remove_left_wal()?;
         if has_checksum {
-            // Dies before: the old content in rollback mode, of which page 1 is refused by an application that checks it.
+            // Crash before this: the old content in rollback mode; an application that verifies checksums rejects its
+            // page 1.
             page_checksums::set_first_in(&file).map_err(Steps { path: &path }.io("write"))?;
         }
         Ok(Self { connection, file, path, old, _located: located })
@@ -175,10 +196,12 @@ impl Offline {
         copy_whole(&self.connection, copy, &self.path, progress)
     }
 
-    /// Puts `staged` in place of the file. It counts, and is there after a power cut, when [`Replaced::settle`] has returned.
+    /// Puts `staged` in place of the file. This is final and survives a power cut once [`Replaced::settle`] has
+    /// returned.
     ///
-    /// Dies before the rename: the old file, which has no sidecars. Dies after: the new one. A mount point is not renamed: its old
-    /// content is copied into a folder whose name has `stamp` in it, and then replaced, see `overwrite.rs`.
+    /// Crash before the rename: the old file, which has no sidecars. Crash after this: the new one. A mount point is
+    /// not renamed: its old content is copied into a folder whose name contains `stamp`, and then replaced, see
+    /// `overwrite.rs`.
     pub fn replace(self, staged: &Path, stamp: &str) -> Result<Replaced, TargetError> {
         let steps = Steps { path: &self.path };
         let rights = FileRights::of(&self.path).map_err(steps.io("look at"))?;
@@ -211,23 +234,24 @@ pub struct Replaced {
 }
 
 impl Replaced {
-    /// Makes it durable, and returns who opened the old file at this very moment and has to be started again.
+    /// Makes it durable, and returns the processes that opened the old file at this very moment and must be restarted.
     ///
-    /// On an error the new file is there all the same: [`exchange`] takes it back.
+    /// After an error the new file is still in place: [`exchange`] undoes that.
     pub fn settle(self) -> Result<Vec<Holder>, TargetError> {
         let Offline { old, path, .. } = &self.offline;
         Steps { path }.sync()?;
-        // The lock on the old file is still held: who opened it waits, and can be found before it goes on.
+        // The lock on the old file is still held: processes that opened it are waiting, and can be found before they
+        // continue.
         Ok(holders_of(&[file_id(old)]).processes)
     }
 }
 
-/// How sure one must be that nobody has a database open.
+/// How certain it must be that no process has a database open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Proof {
-    /// Nobody is known to have it open.
+    /// No process is known to have it open.
     NoneKnown,
-    /// Every process was looked at.
+    /// Every process was inspected.
     AllSeen,
 }
 
@@ -245,7 +269,7 @@ fn refuse_holders(path: &Path, proof: Proof) -> Result<(), TargetError> {
     Ok(())
 }
 
-/// Gives a finished file its rights and syncs it. Returns what could not be set.
+/// Sets the rights of a finished file and syncs it. Returns those that could not be set.
 fn prepare(staged: &Path, rights: &FileRights) -> io::Result<Vec<String>> {
     let file = File::open(staged)?;
     let unset = rights.apply(&file)?;
@@ -274,9 +298,10 @@ impl Steps<'_> {
 
     /// Moves files into a new private folder beside the target, in this order: the main file before its sidecars.
     ///
-    /// Dies in between: the main file is gone from its place, nobody opens half of it; what was moved lies in the folder, the rest
-    /// beside the place. Each is first linked into the folder where the file system can do that, so that the folder is whole
-    /// before anything is taken away: an application that starts at this moment would delete a `-wal` that lies alone.
+    /// Crash in between: the main file is gone from its path, so half of it cannot be opened; the moved files are in
+    /// the folder, the others still beside the path. If the file system allows it, each is first hard-linked into the
+    /// folder, so that the folder is complete before anything is removed: an application that starts at this moment
+    /// would delete a lone `-wal`.
     fn set_aside(&self, files: &[PathBuf], stamp: &str) -> Result<PathBuf, TargetError> {
         let aside = self.make_folder(stamp)?;
         self.move_into(&aside, files).inspect_err(|_| self.give_up(&aside))?;
@@ -294,24 +319,27 @@ impl Steps<'_> {
             let moved = if linked { fs::remove_file(file) } else { fs::rename(file, place(file)) };
             match moved {
                 Ok(()) => {}
-                // The -shm goes with the last connection of a reader that was just there.
+                // The -shm disappears with the last connection of a reader that was just there.
                 Err(cause) if cause.kind() == io::ErrorKind::NotFound => {}
                 Err(cause) => return Err(self.io("move aside")(cause)),
             }
-            // One after the other also for a power cut: the main file must not come back without its sidecars.
+            // One after the other, to be safe in a power cut: the main file must not reappear without its sidecars.
             self.sync()?;
         }
         Ok(())
     }
 
-    /// Removes what an earlier run could not remove when it left WAL mode: a `-wal` of 0 bytes and its index.
+    /// Removes what an earlier run could not remove after leaving WAL mode: a `-wal` of 0 bytes and its index.
     ///
-    /// SQLite takes an empty `-wal` for none, and so leaves it; it holds no commit. Dies in between: the old file, which needs neither.
-    /// The folder is synced before the new file comes, so that no power cut brings an older state of them back beside it.
+    /// SQLite treats an empty `-wal` as missing, and leaves it; it contains no commit. Crash in between: the old file,
+    /// which needs neither. The folder is synced before the new file is put in place, so that no power cut brings back
+    /// an older state of them beside it.
     fn remove_left_wal(&self) -> Result<(), TargetError> {
         for left in existing(self.path, &["-wal", "-shm"]).map_err(self.io("look beside"))? {
-            if left == sidecar(self.path, "-wal") && fs::symlink_metadata(&left).map_err(self.io("look beside"))?.len() > 0 {
-                let why = format!("\"{}\" stays beside it", left.display());
+            if left == sidecar(self.path, "-wal")
+                && fs::symlink_metadata(&left).map_err(self.io("look beside"))?.len() > 0
+            {
+                let why = format!("\"{}\" is still beside it", left.display());
                 return Err(TargetError::Refused { path: self.path.to_owned(), why });
             }
             fs::remove_file(&left).map_err(self.io("remove the sidecars of"))?;
@@ -319,15 +347,16 @@ impl Steps<'_> {
         Ok(())
     }
 
-    /// Removes the journal that locking left, its header zeroed: where the disk lost those zeros, a power cut would bring back a
-    /// journal of the old file, and it would be rolled back into the new one. An earlier run may have removed it, and failed to sync.
+    /// Removes the journal that locking left, with its header zeroed. If the disk lost those zeros, a power cut would
+    /// bring back a journal of the old file, and it would be rolled back into the new one. An earlier run may have
+    /// removed it, and failed to sync.
     fn remove_empty_journal(&self) -> Result<(), TargetError> {
         let journal = sidecar(self.path, "-journal");
         let mut first = [0];
         match open_regular(&journal).and_then(|file| file.read_at(&mut first, 0)) {
             Ok(_) if first == [0] => fs::remove_file(&journal).map_err(self.io("remove the -journal of"))?,
             Ok(_) => {
-                let why = format!("\"{}\" holds a transaction that was not finished", journal.display());
+                let why = format!("\"{}\" contains an unfinished transaction", journal.display());
                 return Err(TargetError::Refused { path: self.path.to_owned(), why });
             }
             Err(cause) if is_no_file(&cause) => {}
@@ -336,7 +365,7 @@ impl Steps<'_> {
         self.sync()
     }
 
-    /// Returns where the main file lies in a folder beside the target.
+    /// Returns the path of the main file in a folder beside the target.
     fn in_folder(&self, aside: &Path) -> PathBuf {
         aside.join(self.path.file_name().expect("a resolved path has a file name"))
     }
@@ -349,24 +378,26 @@ impl Steps<'_> {
         Ok(aside)
     }
 
-    /// Replaces the content of a file that is a mount point and that nobody has open, and returns the folder that holds the old content and the sidecars.
+    /// Replaces the content of a file that is a mount point and that no process has open, and returns the folder with
+    /// the old content and the sidecars.
     ///
-    /// The sidecars go before the content: they must not meet the new one. Dies before that: the old file, whose sidecars are
-    /// beside it or in the folder, with a copy of it. Dies later: see [`super::overwrite`].
+    /// The sidecars are moved before the content is replaced: they must not be combined with the new one. Crash before
+    /// that: the old file, whose sidecars are beside it or in the folder, with a copy of it. Crash later: see
+    /// [`super::overwrite`].
     fn replace_in_place(&self, staged: &Path, stamp: &str) -> Result<PathBuf, TargetError> {
         let aside = self.keep_aside(stamp)?;
         let sidecars = existing(self.path, &SIDECARS).map_err(self.io("look beside"))?;
         let written = self.move_into(&aside, &sidecars).and_then(|()| overwrite(self.path, staged));
         written.inspect_err(|_| {
-            // What cannot be brought home stays in the folder.
+            // Files that cannot be moved back stay in the folder.
             let _ = self.bring_back_in_place(&aside);
         })?;
         Ok(aside)
     }
 
-    /// Takes back [`Steps::replace_in_place`]: the old content first, then the sidecars that belong to it.
+    /// Undoes [`Steps::replace_in_place`]: restores the old content first, then its sidecars.
     ///
-    /// Dies in between: no database, or the old one without its sidecars; what is missing lies in the folder.
+    /// Crash in between: no database, or the old one without its sidecars; the missing files are in the folder.
     fn bring_back_in_place(&self, aside: &Path) -> Result<(), TargetError> {
         let copy = self.in_folder(aside);
         overwrite(self.path, &copy)?;
@@ -374,19 +405,23 @@ impl Steps<'_> {
         self.bring_home(aside)
     }
 
-    /// Brings what was set aside home after a failure. What cannot be brought stays in the folder, whole.
+    /// Moves the files that were set aside back after a failure. Files that cannot be moved stay in the folder,
+    /// complete.
     fn give_up(&self, aside: &Path) {
         let _ = self.bring_home(aside);
     }
 
     /// Moves the files of a folder beside the target back to it.
     ///
-    /// Dies in between: no main file, and its sidecars at home or in the folder. The main file comes last, to sidecars that are there.
+    /// Crash in between: no main file, with its sidecars beside the target or in the folder. The main file is moved
+    /// last, when its sidecars are there.
     fn bring_home(&self, aside: &Path) -> Result<(), TargetError> {
         let main = aside.join(self.path.file_name().expect("a resolved path has a file name"));
-        for (ending, old) in SIDECARS.iter().map(|ending| (*ending, sidecar(&main, ending))).chain([("", main.clone())]) {
+        for (ending, old) in SIDECARS.iter().map(|ending| (*ending, sidecar(&main, ending))).chain([("", main.clone())])
+        {
             let home = sidecar(self.path, ending);
-            // One that was not taken away yet lies at both places: renaming one onto the other would do nothing.
+            // A file that was linked but not yet removed is in both places: renaming one onto the other would do
+            // nothing.
             let is_there = |path: &Path| fs::symlink_metadata(path).map(|found| file_id(&found)).ok();
             let moved = match is_there(&old) {
                 Some(file) if is_there(&home) == Some(file) => fs::remove_file(&old),
@@ -398,7 +433,7 @@ impl Steps<'_> {
                 Err(cause) => return Err(self.io("put back")(cause)),
             }
         }
-        // Empty now; that it stays would do no harm.
+        // Empty now; harmless if it stays.
         let _ = fs::remove_dir(aside);
         Ok(())
     }
@@ -407,7 +442,7 @@ impl Steps<'_> {
         for number in 1..100 {
             let ending = if number == 1 { format!(".replaced-{stamp}") } else { format!(".replaced-{stamp}-{number}") };
             let name = path_bytes(self.path.file_name().expect("a resolved path has a file name").as_ref());
-            // Cut where a folder could not have the whole name.
+            // Shortened if the whole name would be too long.
             let name = &name[..name.len().min(MAX_FILE_NAME_BYTES - ending.len())];
             let folder = self.folder().join(path_of_bytes(&[name, ending.as_bytes()].concat()));
             match make_private_folder(&folder) {
@@ -424,14 +459,17 @@ impl Steps<'_> {
 
     /// Gives the new file its name, never over another file, and syncs the folder. On an error the name is free again.
     fn put(&self, staged: &Path) -> Result<(), TargetError> {
-        // Nothing of an older database may lie there now: an application could have begun one.
+        // No sidecar of an older database may be there now: an application could have created one.
         if let Some(left) = existing(self.path, &["-wal", "-journal"]).map_err(self.io("look beside"))?.first() {
-            let why = format!("\"{}\" appeared meanwhile", left.display());
+            let why = format!("\"{}\" appeared in the meantime", left.display());
             return Err(TargetError::Refused { path: self.path.to_owned(), why });
         }
-        let appeared = || TargetError::Refused { path: self.path.to_owned(), why: "a file of that name appeared meanwhile".into() };
+        let appeared = || TargetError::Refused {
+            path: self.path.to_owned(),
+            why: "a file of that name appeared in the meantime".into(),
+        };
         match publish_new(staged, self.path, First::Rename) {
-            // No success was reported yet. If it cannot be taken back, it is the new file, and whole.
+            // No success was reported yet. If it cannot be undone, the new file is in place, and complete.
             Ok(published) => {
                 self.sync().inspect_err(|_| {
                     let _ = match published {
@@ -441,7 +479,7 @@ impl Steps<'_> {
                     let _ = self.sync();
                 })?;
                 if published == Published::Linked {
-                    // It may stay: the scratch folder goes with it.
+                    // Harmless if it stays: the scratch folder is removed with it.
                     let _ = fs::remove_file(staged);
                 }
                 Ok(())

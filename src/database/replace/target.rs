@@ -1,6 +1,6 @@
-//! Looks at the place where a database is to be restored. Changes nothing there.
+//! Examines the path to which a database is to be restored. Changes nothing there.
 //!
-//! A restore writes through a symbolic link: the file that the link names is the target, and the link stays.
+//! A restore writes through a symbolic link: the file that the link points to is the target, and the link stays.
 
 use std::fs;
 use std::io;
@@ -16,81 +16,83 @@ use crate::database::files::access::{Way, way};
 use crate::database::files::claim::FileId;
 use crate::database::files::source_file::Located;
 use crate::database::format::sqlite_header::Header;
-use crate::database::limits::Limits;
 use crate::database::sidecars::{SIDECARS, existing, sidecar};
 use crate::database::sqlite::connection::Live;
 use crate::database::sqlite::interrupt::watched;
+use crate::database::timeouts::Timeouts;
 use crate::platform::special_file;
 use crate::progress::{Progress, Silent, Stage};
 
-/// How long the rows of a target are counted for the plan.
+/// How long counting the rows of a target for the plan may take.
 const COUNT_LIMIT: Duration = Duration::from_secs(2);
-/// How many symbolic links are followed, as the kernel does it.
+/// The most symbolic links to follow, like the kernel's limit.
 const MAX_LINKS: usize = 40;
 
-/// The place where a database is to be restored, and what lies there.
+/// The path to which a database is to be restored, and what is there now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
     /// The path as it was given.
     pub given: PathBuf,
     /// The path without links: this file is written.
     pub path: PathBuf,
-    /// What lies there.
+    /// What is there.
     pub state: TargetState,
-    /// The size of the main file; 0 where it is missing.
+    /// The size of the main file; 0 if it is missing.
     pub bytes: u64,
     /// When the main file or its `-wal` was last written.
     pub modified: Option<DateTime<Utc>>,
     pub(super) id: Option<FileId>,
 }
 
-/// What lies where a database is to be restored.
+/// What exists at the path to which a database is to be restored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TargetState {
-    /// Nothing has the name. The sidecars of an older database may lie there.
+    /// There is no file. Sidecars of an older database may exist.
     Missing {
         /// Those sidecars.
         leftovers: Vec<PathBuf>,
     },
-    /// A file without bytes: an application made it and wrote nothing yet. It may have it open.
+    /// An empty file: an application created it and wrote nothing yet. It may have it open.
     Empty,
-    /// A database that SQLite opens, also one that is damaged further inside.
+    /// A database that SQLite opens, including one that is damaged further inside.
     Database(TargetFacts),
-    /// A file that SQLite cannot open as a database: no header, cut off, encrypted, or empty beside a sidecar with data.
+    /// A file that SQLite cannot open as a database: no header, truncated, encrypted, or empty beside a sidecar with
+    /// data.
     Unusable {
         /// What is wrong with it.
         why: String,
     },
 }
 
-/// What the plan says about a database that is going to be replaced. `None` where it could not be read without changing it.
+/// What the plan shows about a database that is to be replaced. `None` if it could not be read without changing it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TargetFacts {
     /// The journal mode of its header: `wal` or `delete`.
     pub journal_mode: &'static str,
     /// The number of its tables.
     pub tables: Option<u64>,
-    /// The rows of all its tables; `None` also where counting took too long.
+    /// The rows of all its tables; `None` also if counting took too long.
     pub rows: Option<u64>,
-    /// The rows of each table; `None` if one cannot be counted. Empty if the tables cannot be read, or counting takes too long.
+    /// The rows of each table; `None` if one cannot be counted. Empty if the tables cannot be read, or counting takes
+    /// too long.
     pub rows_by_table: Vec<(String, Option<u64>)>,
     /// Its schema.
     pub schema: Option<SchemaFacts>,
 }
 
 impl Target {
-    /// Says whether two targets are one file.
+    /// Returns whether two targets are the same file.
     pub fn same_file(&self, other: &Target) -> bool {
         self.path == other.path || (self.id.is_some() && self.id == other.id)
     }
 
-    /// Returns what targets are sorted by before they are locked: everybody who locks several takes them in this order.
+    /// Returns the sort key for locking several targets: all operations lock them in this order.
     pub fn lock_order(&self) -> impl Ord + use<> {
         (self.id, self.path.clone())
     }
 }
 
-/// Looks at a target. Refuses what is no file: a folder, a pipe, a device.
+/// Examines a target. Refuses anything but a file: a folder, a pipe, a device.
 ///
 /// Waits for another operation of this process that works on the database.
 pub fn look_at(given: &Path) -> Result<Target, TargetError> {
@@ -114,13 +116,18 @@ pub fn look_at(given: &Path) -> Result<Target, TargetError> {
         given: given.to_owned(),
         state,
         bytes: metadata.len(),
-        modified: [Some(&metadata), wal.as_ref()].into_iter().flatten().filter_map(|found| found.modified().ok()).max().map(DateTime::from),
+        modified: [Some(&metadata), wal.as_ref()]
+            .into_iter()
+            .flatten()
+            .filter_map(|found| found.modified().ok())
+            .max()
+            .map(DateTime::from),
         id: Some(FileId::of(&metadata)),
         path,
     })
 }
 
-/// Follows links to the file that a path means; the file itself need not be there, its folder must.
+/// Follows links to the actual file of a path. The file need not exist, but its folder must.
 fn resolve(given: &Path) -> io::Result<PathBuf> {
     let mut path = std::path::absolute(given)?;
     for _ in 0..MAX_LINKS {
@@ -137,11 +144,11 @@ fn resolve(given: &Path) -> io::Result<PathBuf> {
     Err(io::Error::other("too many symbolic links"))
 }
 
-/// Judges a file of 0 bytes. SQLite would delete a `-wal` or a `-journal` beside it, with whatever is in them.
+/// Classifies a file of 0 bytes. SQLite would delete a `-wal` or a `-journal` beside it, with the data in them.
 fn empty(path: &Path) -> io::Result<TargetState> {
     for sidecar in existing(path, &["-journal", "-wal"])? {
         if fs::symlink_metadata(&sidecar)?.len() > 0 {
-            let why = "it is empty (0 bytes), but a -wal or -journal with data lies beside it".into();
+            let why = "it is empty (0 bytes), but there is a -wal or -journal with data beside it".into();
             return Ok(TargetState::Unusable { why });
         }
     }
@@ -149,19 +156,25 @@ fn empty(path: &Path) -> io::Result<TargetState> {
 }
 
 fn of_file(path: &Path) -> Result<TargetState, TargetError> {
-    let located = match Located::find(path, &Limits::default(), &Silent) {
+    let located = match Located::find(path, &Timeouts::default(), &Silent) {
         Ok(located) => located,
         Err(SourceError::NotADatabase { why, .. }) => return Ok(TargetState::Unusable { why }),
         Err(error) => return Err(error.into()),
     };
     let header = located.header()?;
-    let mut facts = TargetFacts { journal_mode: header.journal_mode(), tables: None, rows: None, rows_by_table: Vec::new(), schema: None };
+    let mut facts = TargetFacts {
+        journal_mode: header.journal_mode(),
+        tables: None,
+        rows: None,
+        rows_by_table: Vec::new(),
+        schema: None,
+    };
     let way = way(&located)?;
-    // What needs a recovery is not opened for a plan: that would already change it.
+    // A database that needs recovery is not opened for a plan: that would already change it.
     if way == Way::PrivateCopy {
         return Ok(TargetState::Database(facts));
     }
-    // SQLite says "malformed" for some errors of the disk, too: what is called cut off must be seen to be.
+    // SQLite reports some disk errors as "malformed", too, so truncation is confirmed before it is reported.
     let unusable = |error: &rusqlite::Error| {
         let proved = match error.sqlite_error_code() {
             Some(ErrorCode::NotADatabase) => true,
@@ -170,7 +183,7 @@ fn of_file(path: &Path) -> Result<TargetState, TargetError> {
         };
         proved.then(|| TargetState::Unusable { why: message(error) })
     };
-    // Whatever else is in the way of reading it (a lock, a hot journal) is no reason against a plan.
+    // Other reasons why it cannot be read (a lock, a hot journal) do not prevent a plan.
     let Ok(live) = Live::open(&located.path, way) else { return Ok(TargetState::Database(facts)) };
     let connection = live.connection();
     if let Err(error) = connection.query_row("PRAGMA schema_version", [], |_| Ok(())) {
@@ -186,15 +199,15 @@ fn of_file(path: &Path) -> Result<TargetState, TargetError> {
     Ok(TargetState::Database(facts))
 }
 
-/// Says whether a file is shorter than its header says.
+/// Returns whether a file is shorter than its header says.
 fn is_cut_off(path: &Path, header: &Header) -> bool {
     let bytes = u64::from(header.page_count_field()) * u64::from(header.page_bytes());
     fs::metadata(path).is_ok_and(|file| file.len() < bytes)
 }
 
 fn tables(connection: &Connection) -> rusqlite::Result<Vec<String>> {
-    let mut statement =
-        connection.prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'")?;
+    let mut statement = connection
+        .prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'")?;
     statement.query_map([], |row| row.get(0))?.collect()
 }
 
@@ -204,14 +217,14 @@ fn count(connection: &Connection, tables: Vec<String>) -> Vec<(String, Option<u6
     let rows = |table: String| {
         let sql = format!("SELECT count(*) FROM \"{}\"", table.replace('"', "\"\""));
         let counted = connection.query_row(&sql, [], |row| row.get::<_, i64>(0)).ok().map(i64::unsigned_abs);
-        // An interrupted statement says nothing about its table.
+        // The result of an interrupted statement is meaningless.
         (!deadline.cancelled()).then_some((table, counted))
     };
     let counted = watched(connection, &deadline, || tables.into_iter().map(rows).collect::<Option<Vec<_>>>());
     counted.ok().flatten().unwrap_or_default()
 }
 
-/// Asks to stop when its time has come.
+/// Cancels when its time is up.
 struct Deadline(Instant);
 
 impl Progress for Deadline {

@@ -1,4 +1,4 @@
-//! A pinned database, and the copy of it that is made while others write.
+//! A pinned database, and copying it while others write.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,9 +7,9 @@ use super::copy_with_sidecars::PrivateCopy;
 use crate::database::error::SourceError;
 use crate::database::files::source_file::Located;
 use crate::database::format::page_checksums;
-use crate::database::limits::Limits;
 use crate::database::sqlite::connection::Live;
 use crate::database::sqlite::paged_copy::{Patience, copy_pages};
+use crate::database::timeouts::Timeouts;
 use crate::names::Name;
 use crate::progress::Progress;
 
@@ -22,20 +22,20 @@ pub struct Source {
     pub path: PathBuf,
 }
 
-/// What copying a database gave.
+/// The result of copying a database.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Copied {
     /// The size of the copy.
     pub bytes: u64,
-    /// What is damaged in the source, and no longer shows in the copy; one printable line each.
+    /// Damage in the source that no longer shows in the copy; one printable line each.
     pub damage: Vec<String>,
 }
 
-/// A database held at one point in time by a read transaction, or a private copy of it and its sidecars.
+/// A database pinned at one point in time by a read transaction, or a private copy of it and its sidecars.
 pub struct PinnedDatabase {
     pub(in crate::database) bytes: u64,
     pub(in crate::database) page_bytes: u32,
-    // The order matters: the connection goes first, then the copy under it, then the right to the file.
+    // The order matters: the connection is dropped first, then the copy it is open on, then the claim on the file.
     pub(in crate::database) live: Live,
     pub(in crate::database) _staged: Option<PrivateCopy>,
     pub(in crate::database) located: Located,
@@ -52,20 +52,25 @@ impl PinnedDatabase {
         self.page_bytes.into()
     }
 
-    /// Copies the pinned state into a new file (mode 0600), lets go of the source, and returns the size of the copy.
+    /// Copies the pinned state into a new file (mode 0600), releases the source, and returns the size of the copy.
     ///
-    /// On failure the target is removed. A process that dies here leaves a half copy in its scratch folder, which nothing trusts.
-    pub fn copy_to(self, target: &Path, limits: &Limits, progress: &dyn Progress) -> Result<u64, SourceError> {
-        self.copy_and_look(target, limits, progress).map(|copied| copied.bytes)
+    /// On failure the target is removed. A crash leaves a partial copy in its scratch folder, which is never used.
+    pub fn copy_to(self, target: &Path, timeouts: &Timeouts, progress: &dyn Progress) -> Result<u64, SourceError> {
+        self.copy_and_look(target, timeouts, progress).map(|copied| copied.bytes)
     }
 
-    /// Does the same, and says what was found damaged of what no check of the copy can see.
-    pub fn copy_and_look(self, target: &Path, limits: &Limits, progress: &dyn Progress) -> Result<Copied, SourceError> {
+    /// Like [`copy_to`](Self::copy_to), but also returns the damage that no check of the copy can find.
+    pub fn copy_and_look(
+        self,
+        target: &Path,
+        timeouts: &Timeouts,
+        progress: &dyn Progress,
+    ) -> Result<Copied, SourceError> {
         let connection = self.live.connection();
-        let patience = Patience::Within(limits);
+        let patience = Patience::Within(timeouts);
         let bytes = copy_pages(connection, &self.located.given, target, self.page_bytes, patience, progress)?;
         let first = page_checksums::seen_first_page(connection);
-        // In rollback mode the pin keeps writers from committing: it goes before anything else is done.
+        // In rollback mode the pin keeps writers from committing, so it is dropped before anything else is done.
         drop(self);
         let damage = settle_first_page(target, first.as_deref(), progress).inspect_err(|_| {
             let _ = fs::remove_file(target);
@@ -74,8 +79,13 @@ impl PinnedDatabase {
     }
 }
 
-/// Sets the checksum of the first page of a copy, whose header SQLite wrote anew. Not where it was wrong in the source: says so instead.
-fn settle_first_page(target: &Path, source: Option<&[u8]>, progress: &dyn Progress) -> Result<Vec<String>, SourceError> {
+/// Sets the checksum of the first page of a copy, whose header SQLite rewrote. If it was wrong in the source, reports
+/// that instead.
+fn settle_first_page(
+    target: &Path,
+    source: Option<&[u8]>,
+    progress: &dyn Progress,
+) -> Result<Vec<String>, SourceError> {
     let failed = |cause| page_checksums::failed(target, cause);
     if !page_checksums::look(target, progress).map_err(failed)?.in_use {
         return Ok(Vec::new());

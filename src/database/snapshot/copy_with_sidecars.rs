@@ -1,10 +1,10 @@
-//! Copies a database that cannot be read in place, with its sidecars, to where it can.
+//! Copies a database that cannot be read in place, with its sidecars, to a private folder.
 //!
-//! The copy counts only if inode, size, modification and change time of every file were the same before and after: that
-//! is what SQLite's own recovery needs, files that belong together. One change is harmless: a `-wal` that only grew, while
-//! the main file stood still and thus no checkpoint ran. Its copy, made last, ends somewhere behind the last commit of the moment
-//! it was begun, and recovery stops at the last whole commit (sqlite.org/fileformat2.html, section 4). `immutable=1` on the source itself is never right:
-//! it silently leaves out what is in the `-wal`.
+//! The copy counts only if inode, size, modification and change time of every file were the same before and after:
+//! SQLite's own recovery needs files that belong together. One change is harmless: a `-wal` that only grew while the
+//! main file was unchanged, so that no checkpoint ran. It is copied last, its copy ends somewhere after the last commit
+//! at the start of the copy, and recovery stops at the last complete commit (sqlite.org/fileformat2.html, section 4).
+//! `immutable=1` on the source itself is never right: it silently ignores the `-wal`.
 
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
@@ -14,21 +14,21 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use super::kept_out::KeptOut;
 use crate::database::error::SourceError;
 use crate::database::files::source_file::Located;
-use crate::database::limits::{Limits, pause};
 use crate::database::seen_twice::{FILES, read_through};
 use crate::database::sidecars::{is_no_file, sidecar};
+use crate::database::timeouts::{Timeouts, pause};
 use crate::platform::{FileStamp, LockKind, Locking, PositionalIo as _, open_regular, private_file, try_lock_records};
 use crate::progress::Progress;
 
-/// The main file before the `-wal`: what a checkpoint could move from one to the other must not be missed.
+/// The main file before the `-wal`: pages that a checkpoint moves from one to the other must not be missed.
 const COPYING_ORDER: [usize; 3] = [2, 0, 1];
 /// The size of the header of a `-wal`.
 const WAL_HEADER_BYTES: usize = 32;
-/// What SQLite may leave beside a private copy.
+/// The files that SQLite may leave beside a private copy.
 const LEFT_BESIDE: [&str; 4] = ["", "-wal", "-journal", "-shm"];
-/// Time stamps of files move in ticks; a file that changed this recently could change again without a trace.
+/// File timestamps have a granularity; a file that changed this recently could change again with the same timestamp.
 const TICK: Duration = Duration::from_millis(50);
-/// The fewest copies that are tried while the files keep changing.
+/// The minimum number of attempts while the files keep changing.
 const FEWEST_TRIES: u32 = 3;
 
 /// A private copy of a database and its sidecars; removed when dropped.
@@ -41,14 +41,14 @@ impl PrivateCopy {
         &self.0
     }
 
-    /// Reads every byte of the copy; fails where the disk does not give them. No connection to it may be open.
+    /// Reads every byte of the copy; fails if the disk does not return them. No connection to it may be open.
     pub(in crate::database) fn read_through(&self, progress: &dyn Progress) -> Result<(), SourceError> {
         read_through(&self.0, &self.0, progress)
     }
 }
 
 impl PrivateCopy {
-    /// Leaves the copy where it is, for good.
+    /// Keeps the copy permanently.
     pub(in crate::database) fn keep(mut self) {
         self.0 = PathBuf::new();
     }
@@ -60,17 +60,17 @@ impl Drop for PrivateCopy {
             return;
         }
         for ending in LEFT_BESIDE {
-            // The scratch folder is removed as a whole later, so that a failure here costs nothing but room.
+            // The scratch folder is removed as a whole later, so a failure here only costs space.
             let _ = fs::remove_file(sidecar(&self.0, ending));
         }
     }
 }
 
 /// Copies a source to `target` in a private folder; no connection to the source may be open in this process.
-pub(in crate::database) fn stage(
+pub(in crate::database) fn private_copy(
     located: &Located,
     target: &Path,
-    limits: &Limits,
+    timeouts: &Timeouts,
     progress: &dyn Progress,
 ) -> Result<PrivateCopy, SourceError> {
     let started = Instant::now();
@@ -83,14 +83,15 @@ pub(in crate::database) fn stage(
         }
         let why = match attempt {
             Attempt::Whole => return Ok(staged),
-            Attempt::Locked => format!("another process has held a lock on it for {:?}", limits.busy),
+            Attempt::Locked => format!("another process has held a lock on it for {:?}", timeouts.busy),
             Attempt::Moved => format!(
-                "it cannot be read in place, and it changed during each of {tries} copies; the owner of the file can back it up in place"
+                "it cannot be read in place, and it changed during each of {tries} copies; run the backup as the owner \
+                 of the file, who can read it in place"
             ),
         };
-        if tries >= FEWEST_TRIES && started.elapsed() > limits.busy {
+        if tries >= FEWEST_TRIES && started.elapsed() > timeouts.busy {
             return Err(match kept_out {
-                Some(kept_out) => kept_out.give_up(located, limits, why),
+                Some(kept_out) => kept_out.give_up(located, timeouts, why),
                 None => SourceError::Busy { path: located.given.clone(), why },
             });
         }
@@ -99,17 +100,17 @@ pub(in crate::database) fn stage(
     unreachable!("the loop ends by returning")
 }
 
-/// How one attempt to copy ended.
+/// The result of one attempt to copy.
 enum Attempt {
-    /// Every file is as it was before.
+    /// No file changed.
     Whole,
-    /// A file changed meanwhile.
+    /// A file changed during the copy.
     Moved,
-    /// Another process writes, or keeps all others out.
+    /// Another process is writing, or holds an exclusive lock.
     Locked,
 }
 
-/// Returns whether a file changed so recently that another change would not move its time.
+/// Returns whether the file changed so recently that another change might not change its timestamp.
 fn is_fresh(stamp: &FileStamp) -> bool {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_nanos().cast_signed());
     (now - stamp.modified).unsigned_abs() < TICK.as_nanos()
@@ -117,16 +118,16 @@ fn is_fresh(stamp: &FileStamp) -> bool {
 
 fn copy(located: &Located, target: &Path, progress: &dyn Progress) -> Result<Attempt, SourceError> {
     let failed = |action| move |cause| located.io(action, cause);
-    // The lock goes with this descriptor, and with every other on the file in this process: hence the claim.
+    // Closing this descriptor drops the lock, and all other locks of this process on the file: hence the claim.
     let main = located.open_file()?;
     match try_lock_records(&main, LockKind::Shared).map_err(failed("lock"))? {
-        // Without locks the comparison alone decides.
+        // A file system without locks: only the comparison decides.
         Locking::Held | Locking::Unsupported => {}
         Locking::Denied => return Ok(Attempt::Locked),
     }
     let before = stamps(&located.path).map_err(failed("read"))?;
     let opened = FileStamp::of(&main.metadata().map_err(failed("read"))?);
-    // What a -wal does in one tick does not matter, see below.
+    // Changes to the -wal within one tick do not matter, see below.
     let unsettled = [&before[0], &before[2]].into_iter().flatten().any(is_fresh);
     if before[0].as_ref() != Some(&opened) || unsettled {
         return Ok(Attempt::Moved);
@@ -158,7 +159,7 @@ fn copy(located: &Located, target: &Path, progress: &dyn Progress) -> Result<Att
     Ok(if whole { Attempt::Whole } else { Attempt::Moved })
 }
 
-/// Reads the header of a `-wal`: its salts change whenever it is written from the beginning again.
+/// Reads the header of a `-wal`: its salts change whenever it restarts from the beginning.
 fn wal_header(file: &File) -> io::Result<Vec<u8>> {
     let mut header = vec![0; WAL_HEADER_BYTES];
     let bytes = file.read_at(&mut header, 0)?;
@@ -166,7 +167,7 @@ fn wal_header(file: &File) -> io::Result<Vec<u8>> {
     Ok(header)
 }
 
-/// Takes the stamps of all parts.
+/// Returns the stamps of all parts.
 fn stamps(path: &Path) -> io::Result<[Option<FileStamp>; 3]> {
     let mut stamps = [None, None, None];
     for (stamp, ending) in stamps.iter_mut().zip(FILES) {
@@ -195,7 +196,7 @@ fn copy_bytes(located: &Located, mut source: &File, target: &Path, progress: &dy
     }
 }
 
-/// Removes a file of an attempt before.
+/// Removes a file of an earlier attempt.
 fn remove(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),

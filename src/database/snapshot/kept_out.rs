@@ -1,30 +1,30 @@
-//! A wait for another process that keeps readers out of a database.
+//! Waits for another process that keeps readers out of a database.
 
 use std::time::Duration;
 
 use crate::database::error::SourceError;
 use crate::database::files::source_file::Located;
-use crate::database::limits::Limits;
 use crate::database::processes::holders::{Holder, exclusive_holder};
+use crate::database::timeouts::Timeouts;
 
-/// From this wait on, one process that has kept all others out from the start to the end is not only writing.
+/// After this wait, a process that kept all others out the whole time is not just committing.
 const LONG_WAIT: Duration = Duration::from_millis(500);
 
 /// A wait for another process that keeps readers out.
 pub(super) struct KeptOut(Option<Holder>);
 
 impl KeptOut {
-    /// Notes who does so at its start.
+    /// Records the holder at the start of the wait.
     pub(super) fn new(located: &Located) -> Self {
         Self(exclusive_holder(&located.path))
     }
 
-    /// Ends it: one process that did so at the start and at the end does not only write.
-    pub(super) fn give_up(&self, located: &Located, limits: &Limits, why: String) -> SourceError {
+    /// Ends the wait: a process that was the holder at the start and at the end is not just committing.
+    pub(super) fn give_up(&self, located: &Located, timeouts: &Timeouts, why: String) -> SourceError {
         let path = located.given.clone();
         match exclusive_holder(&located.path) {
-            Some(holder) if self.0.as_ref() == Some(&holder) && limits.busy >= LONG_WAIT => {
-                SourceError::Exclusive { path, holder, waited: limits.busy }
+            Some(holder) if self.0.as_ref() == Some(&holder) && timeouts.busy >= LONG_WAIT => {
+                SourceError::Exclusive { path, holder, waited: timeouts.busy }
             }
             Some(holder) => SourceError::Busy { path, why: format!("{why} (process {})", holder.shown()) },
             None => SourceError::Busy { path, why },

@@ -1,4 +1,4 @@
-//! Stops statements that take long.
+//! Interrupts long-running statements.
 
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
@@ -8,7 +8,7 @@ use rusqlite::Connection;
 
 use crate::progress::{Interrupted, Progress};
 
-/// Runs statements that take long, and interrupts them when the operation is asked to stop.
+/// Runs long statements, and interrupts them when the operation is cancelled.
 pub(in crate::database) fn watched<T>(
     connection: &Connection,
     progress: &dyn Progress,
@@ -18,10 +18,10 @@ pub(in crate::database) fn watched<T>(
     let handle = connection.get_interrupt_handle();
     thread::scope(|scope| {
         let (done, ended) = mpsc::channel::<()>();
-        // Where no thread can be had, the statements run on; a request to stop then waits for their end.
+        // If no thread can be spawned, the statements cannot be interrupted; a cancellation then waits for their end.
         let _ = thread::Builder::new().spawn_scoped(scope, move || {
             while ended.recv_timeout(Duration::from_millis(50)) == Err(RecvTimeoutError::Timeout) {
-                // Again and again: an interrupt between two statements is lost.
+                // Repeatedly: an interrupt between two statements is lost.
                 if progress.cancelled() {
                     handle.interrupt();
                 }

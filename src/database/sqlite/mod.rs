@@ -1,4 +1,4 @@
-//! What every call into SQLite shares: connections, transactions, interruption, names.
+//! What all calls into SQLite share: connections, transactions, interruption, names.
 
 pub(super) mod connection;
 pub(super) mod interrupt;

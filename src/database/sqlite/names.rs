@@ -1,9 +1,9 @@
-//! Names and texts as they are in a schema, which may hold anything, also bytes that are not text.
+//! Names and texts of a schema, which may contain anything, even invalid UTF-8.
 
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ToSql};
 
-/// A text as it is in the database, valid or not.
+/// A text of the database, valid UTF-8 or not.
 pub(in crate::database) struct Raw<'a>(pub(in crate::database) &'a [u8]);
 
 impl ToSql for Raw<'_> {
@@ -12,14 +12,14 @@ impl ToSql for Raw<'_> {
     }
 }
 
-/// Returns the names that a query gives, as they are in the schema.
+/// Returns the names that a query yields, unchanged.
 pub(in crate::database) fn names(connection: &Connection, sql: &str) -> rusqlite::Result<Vec<Vec<u8>>> {
     let mut statement = connection.prepare(sql)?;
     let names = statement.query_map([], |row| Ok(text(row.get_ref(0)?).unwrap_or_default().to_owned()))?;
     names.collect()
 }
 
-/// Returns the names of all tables as they are in the schema, SQLite's own among them.
+/// Returns the names of all tables unchanged, including SQLite's own.
 pub(in crate::database) fn table_names(connection: &Connection) -> rusqlite::Result<Vec<Vec<u8>>> {
     names(connection, "SELECT name FROM sqlite_schema WHERE type='table'")
 }

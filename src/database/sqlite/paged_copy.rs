@@ -9,19 +9,19 @@ use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use crate::database::error::{SourceError, message};
-use crate::database::limits::{Limits, pause};
+use crate::database::timeouts::{Timeouts, pause};
 use crate::platform::private_file;
 use crate::progress::Progress;
 
-/// How much is copied between two looks at the clock, in bytes. The size of a step does not change the speed.
+/// How many bytes are copied between two checks of the clock. The step size does not affect the speed.
 const STEP_BYTES: u32 = 4 << 20;
 
-/// What a copy does if a lock is in its way.
+/// What a copy does if it meets a lock.
 #[derive(Clone, Copy)]
 pub(in crate::database) enum Patience<'a> {
     /// It waits.
-    Within(&'a Limits),
-    /// It fails: this process holds the lock itself.
+    Within(&'a Timeouts),
+    /// It fails: this process itself holds the lock.
     Never,
 }
 
@@ -30,11 +30,11 @@ pub(in crate::database) fn pages_per_step(page_bytes: u32) -> i32 {
     i32::try_from((STEP_BYTES / page_bytes.max(1)).max(1)).expect("at most 8192 pages")
 }
 
-/// Copies everything into a new file (mode 0600) and returns its size. `source` is the path for errors about what is copied.
+/// Copies everything into a new file (mode 0600) and returns its size. `source` is the path that errors name.
 ///
-/// The connection must hold a read transaction, so that the copy never starts over. The copy is not synced, and the checksum of its
-/// first page, where its pages have checksums, is not right yet. On failure the target is removed. A process that dies here leaves
-/// a half copy in its scratch folder, which nothing trusts.
+/// The connection must hold a read transaction, so that the copy never restarts. The copy is not synced, and if its
+/// pages have checksums, that of its first page is not right yet. On failure the target is removed. A crash leaves a
+/// partial copy in its scratch folder, which is never used.
 pub(in crate::database) fn copy_pages(
     from: &Connection,
     source: &Path,
@@ -63,9 +63,10 @@ fn fill(
     let backup = Backup::new(from, &mut copy).map_err(to_target)?;
     let pages = step_through(&backup, source, target, page_bytes, patience, progress)?;
     drop(backup);
-    // Nothing was read through this connection: in WAL mode that would have made sidecars beside the copy.
+    // Nothing was read through this connection: in WAL mode that would have created sidecars beside the copy.
     copy.close().map_err(|(_, error)| to_target(error))?;
-    let bytes = fs::metadata(target).map_err(|cause| SourceError::Io { path: target.to_owned(), action: "read", cause })?.len();
+    let bytes =
+        fs::metadata(target).map_err(|cause| SourceError::Io { path: target.to_owned(), action: "read", cause })?.len();
     if bytes != pages * u64::from(page_bytes) {
         let cause = io::Error::other(format!("the copy has {bytes} bytes instead of {pages} pages of {page_bytes}"));
         return Err(SourceError::Io { path: target.to_owned(), action: "write", cause });
@@ -100,24 +101,24 @@ fn step_through(
         match (result, patience) {
             (StepResult::Done, _) => return Ok(pages),
             (StepResult::More, _) => {}
-            (_, Patience::Never) => return Err(busy("another process keeps it from being copied".into())),
-            (_, Patience::Within(limits)) if moved.elapsed() > limits.stalled => {
-                return Err(busy(format!("a lock has held up the copy for {:?}", limits.stalled)));
+            (_, Patience::Never) => return Err(busy("another process prevents copying it".into())),
+            (_, Patience::Within(timeouts)) if moved.elapsed() > timeouts.stalled => {
+                return Err(busy(format!("a lock has blocked the copy for {:?}", timeouts.stalled)));
             }
             (_, Patience::Within(_)) => {
                 waits += 1;
                 pause(Duration::from_millis(10 * waits.min(10)), progress)?;
             }
         }
-        if let Patience::Within(limits) = patience
-            && started.elapsed() > limits.total
+        if let Patience::Within(timeouts) = patience
+            && started.elapsed() > timeouts.total
         {
-            return Err(busy(format!("the copy did not end within {:?}", limits.total)));
+            return Err(busy(format!("the copy did not finish within {:?}", timeouts.total)));
         }
     }
 }
 
-/// Opens the new file without anything that would make it durable: it is worthless until its archive is.
+/// Opens the new file without durability: it is worthless until its archive is durable.
 fn open_target(target: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(target, flags)?;
@@ -125,11 +126,11 @@ fn open_target(target: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-/// Tells an error of the source from one of the target: the backup API reports both through the target.
+/// Separates an error of the source from one of the target: the backup API reports both through the target.
 fn copy_error(source: &Path, target: &Path, error: &rusqlite::Error) -> SourceError {
     use rusqlite::ffi;
     let code = error.sqlite_error().map(|error| error.extended_code);
-    // CORRUPTFS is what an EIO of a read is called, and nothing is read from the new file.
+    // SQLite reports an EIO of a read as CORRUPTFS, and nothing is read from the new file.
     let reading = [
         ffi::SQLITE_IOERR_READ,
         ffi::SQLITE_IOERR_CORRUPTFS,

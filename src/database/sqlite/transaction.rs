@@ -1,12 +1,12 @@
-//! Transactions, and what the errors that end them mean.
+//! Transactions, and the meaning of the errors that end them.
 
 use rusqlite::{Connection, ErrorCode};
 
-/// Begins a read transaction, and makes it a real one by reading. The version is in the header: the schema itself is not parsed, so
-/// that a damaged one can still be copied and kept.
+/// Begins a read transaction, and reads once to make it effective. The version is in the header: the schema is not
+/// parsed, so a damaged one can still be copied and kept.
 pub(in crate::database) const PIN: &str = "BEGIN; PRAGMA schema_version;";
 
-/// Begins a transaction; on failure there is none.
+/// Begins a transaction; after a failure there is none.
 pub(in crate::database) fn begin(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
     connection.execute_batch(sql).inspect_err(|_| {
         let _ = roll_back(connection);
@@ -18,12 +18,16 @@ pub(in crate::database) fn roll_back(connection: &Connection) -> rusqlite::Resul
     if connection.is_autocommit() { Ok(()) } else { connection.execute_batch("ROLLBACK") }
 }
 
-/// Says whether an error passes when another process lets go of its lock.
+/// Returns whether an error goes away when another process releases its lock.
 pub(in crate::database) fn is_busy(error: &rusqlite::Error) -> bool {
-    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::FileLockingProtocolFailed))
+    matches!(
+        error.sqlite_error_code(),
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::FileLockingProtocolFailed)
+    )
 }
 
-/// Says whether an error means that reading in place would need to write: a hot journal, sidecars that cannot be made.
-pub(in crate::database) fn needs_staging(error: &rusqlite::Error) -> bool {
+/// Returns whether an error means that reading in place would have to write: a hot journal, sidecars that cannot be
+/// created.
+pub(in crate::database) fn needs_private_copy(error: &rusqlite::Error) -> bool {
     matches!(error.sqlite_error_code(), Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied))
 }

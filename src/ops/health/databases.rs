@@ -2,7 +2,7 @@
 
 use super::shrinkage::Extent;
 use super::{CLOCK_TOLERANCE, Check, DatabaseFacts, Examined, Facts, State, StoreFacts, Subject};
-use crate::database::{Glance, SourceError};
+use crate::database::{LiveStats, SourceError};
 use crate::metadata::Integrity;
 use crate::names::printable;
 use crate::ops::explain::remedy_for_source;
@@ -127,7 +127,7 @@ fn foreign_keys(subject: &Subject, examined: &Examined) -> Option<Check> {
 }
 
 /// Counts tables and rows, and compares them with the newest backups: what vanished now is still in there.
-fn contents(subject: &Subject, glance: &Glance, examined: &Examined, archived: &[Archived<'_>]) -> Check {
+fn contents(subject: &Subject, glance: &LiveStats, examined: &Examined, archived: &[Archived<'_>]) -> Check {
     let rows = match examined {
         Examined::Copy { rows, .. } => *rows,
         Examined::Not | Examined::Failed(_) | Examined::Unread(_) => None,
@@ -155,7 +155,7 @@ fn contents(subject: &Subject, glance: &Glance, examined: &Examined, archived: &
     check
 }
 
-fn size(subject: &Subject, glance: &Glance, archived: &[Archived<'_>], facts: &Facts) -> Check {
+fn size(subject: &Subject, glance: &LiveStats, archived: &[Archived<'_>], facts: &Facts) -> Check {
     let newest = archived.first().and_then(|(archive, brief)| Some((archive, brief.bytes?)));
     let told = text::bytes(glance.bytes);
     let check = match newest {
@@ -191,7 +191,7 @@ fn pace(newest_bytes: u64, archived: &[Archived<'_>]) -> Option<u64> {
     (days >= 1.0 && grown > 0).then(|| (grown as f64 / days) as u64)
 }
 
-fn free_pages(subject: &Subject, glance: &Glance) -> Check {
+fn free_pages(subject: &Subject, glance: &LiveStats) -> Check {
     let free = glance.free_pages * glance.page_bytes;
     let share = if glance.bytes == 0 { 0.0 } else { free as f64 / glance.bytes as f64 };
     let check = Check::ok("free_pages", subject, format!("{:.0}%, {}", share * 100.0, text::bytes(free)));
@@ -204,7 +204,7 @@ fn free_pages(subject: &Subject, glance: &Glance) -> Check {
     check.measure(DATABASE_FREE_BYTES, free as f64)
 }
 
-fn wal(subject: &Subject, glance: &Glance) -> Option<Check> {
+fn wal(subject: &Subject, glance: &LiveStats) -> Option<Check> {
     let bytes = glance.wal_bytes?;
     let told = text::bytes(bytes);
     let check = if bytes > WAL_BYTES && bytes / 2 > glance.bytes {

@@ -9,7 +9,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{DatabaseFacts, Examined, Facts, Space, StoreFacts};
 use crate::clock::Clock;
-use crate::database::{self, Depth, Effort, Glance, Limits, Source, SourceError};
+use crate::database::{self, Depth, Effort, LiveStats, Source, SourceError, Timeouts};
 use crate::failure::is_interruption;
 use crate::metadata::{Integrity, Kind, counted_rows};
 use crate::names::{HostLabel, Name};
@@ -218,7 +218,7 @@ fn recorded(request: &Request<'_>, inventory: &Inventory, stale: &[Stale], only:
 
 fn look(request: &Request<'_>, set: Name, source: Source, stream: Stream, progress: &dyn Progress) -> Result<DatabaseFacts, Interrupted> {
     progress.checkpoint()?;
-    let seen = database::refuse_unlinked(&source.path).and_then(|()| database::glance(&source.path, BUSY, progress));
+    let seen = database::refuse_unlinked(&source.path).and_then(|()| database::live_stats(&source.path, BUSY, progress));
     let glance = match seen {
         Err(SourceError::Interrupted(interrupted)) => return Err(interrupted),
         other => other,
@@ -258,11 +258,11 @@ fn look(request: &Request<'_>, set: Name, source: Source, stream: Stream, progre
 }
 
 /// Copies a database into scratch and checks the copy.
-fn examine(request: &Request<'_>, source: &Source, seen: &Glance, progress: &dyn Progress) -> Result<Examined, SourceError> {
+fn examine(request: &Request<'_>, source: &Source, seen: &LiveStats, progress: &dyn Progress) -> Result<Examined, SourceError> {
     let Some(scratch) = scratch(request, seen.bytes) else {
         return Ok(Examined::Failed("there is no room for a copy, neither in the store nor in the folder for temporary files".into()));
     };
-    let limits = Limits { busy: BUSY, ..Limits::default() };
+    let limits = Timeouts { busy: BUSY, ..Timeouts::default() };
     let pinned = database::pin(std::slice::from_ref(source), scratch.path(), request.clock, &limits, progress)?;
     let copy = scratch.path().join("copy.db");
     for database in pinned.databases {

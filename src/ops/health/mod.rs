@@ -14,7 +14,7 @@ use std::path::PathBuf;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::database::{Checked, Glance, SourceError};
+use crate::database::{Checked, LiveStats, SourceError};
 use crate::names::Name;
 use crate::ops::inventory::Inventory;
 use crate::ops::restore;
@@ -58,7 +58,7 @@ pub struct StoreFacts {
     /// The activity log, newest first, empty where there is none; or why it cannot be read.
     pub log: Result<Vec<Activity>, String>,
     /// The restores that died in the middle, oldest first; or why that is not known.
-    pub interrupted: Result<Vec<restore::Interrupted>, String>,
+    pub interrupted: Result<Vec<restore::InterruptedRestore>, String>,
     /// The shrinks that nobody accepted.
     pub open_shrinks: Vec<Shrink>,
     /// Streams of this host that get no archives any more.
@@ -96,7 +96,7 @@ pub struct DatabaseFacts {
     /// The disk it is on.
     pub device: Option<u64>,
     /// What was seen of it, or why nothing could be.
-    pub glance: Result<Glance, SourceError>,
+    pub glance: Result<LiveStats, SourceError>,
     /// What the check of a copy said.
     pub examined: Examined,
 }

@@ -28,7 +28,7 @@ fn brief(database: &str) -> Brief {
 }
 
 fn database() -> DatabaseFacts {
-    let glance = Glance { bytes: 100_000, page_bytes: 4096, free_pages: 0, journal_mode: "wal", wal_bytes: None, tables: Some(3) };
+    let glance = LiveStats { bytes: 100_000, page_bytes: 4096, free_pages: 0, journal_mode: "wal", wal_bytes: None, tables: Some(3) };
     let checked = Checked { integrity: Integrity::Ok, findings: Vec::new(), foreign_key_violations: Some(0), rebuild: Vec::new() };
     DatabaseFacts {
         set: name("app"),
@@ -86,7 +86,7 @@ fn store(facts: &mut Facts) -> &mut StoreFacts {
     facts.store.as_mut().unwrap()
 }
 
-fn glance(facts: &mut Facts) -> &mut Glance {
+fn glance(facts: &mut Facts) -> &mut LiveStats {
     facts.databases[0].glance.as_mut().unwrap()
 }
 
@@ -293,7 +293,7 @@ fn the_check_of_a_copy_is_told_by_what_can_be_done_about_it() {
 fn free_pages_get_an_advice_and_a_swollen_wal_a_warning() {
     let mut facts = facts(vec![archive(1)]);
     assert_eq!(check(&facts, "free_pages").remedy, None);
-    *glance(&mut facts) = Glance { bytes: 8 << 20, free_pages: 600, ..glance(&mut facts).clone() };
+    *glance(&mut facts) = LiveStats { bytes: 8 << 20, free_pages: 600, ..glance(&mut facts).clone() };
     let found = check(&facts, "free_pages");
     assert!(found.state == State::Ok && matches!(found.remedy, Some(Advice::Words(words)) if words.contains("VACUUM")));
 

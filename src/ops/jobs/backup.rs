@@ -8,7 +8,7 @@ use chrono::TimeDelta;
 use super::retention::after_backup;
 use super::{Chosen, Surroundings};
 use crate::config::ShrinkWatch;
-use crate::database::{Limits, Source};
+use crate::database::{Source, Timeouts};
 use crate::names::{ArchiveName, Name};
 use crate::ops::Repository;
 use crate::ops::backup::{self, Finding, Made, Note, Plan, Run};
@@ -104,7 +104,7 @@ pub fn run(
     let run = Run {
         clock: around.clock,
         reading: &reading,
-        limits: Limits { busy: wait, ..Limits::default() },
+        limits: Timeouts { busy: wait, ..Timeouts::default() },
         temporary: around.temporary,
         hold: None,
         watch_shrinks: around.settings.sets.get(&plan.request.set).is_none_or(|set| set.shrink == ShrinkWatch::Warn),

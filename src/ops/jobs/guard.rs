@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{Chosen, Surroundings};
 use crate::archive::Compression;
 use crate::config::Check;
-use crate::database::{Depth, Limits, SourceError, is_blank, probe};
+use crate::database::{Depth, SourceError, Timeouts, is_blank, probe};
 use crate::failure::{Failure, Remedy, Unrestored};
 use crate::metadata::Kind;
 use crate::names::printable;
@@ -87,8 +87,8 @@ impl<'a> How<'a> {
         Self { reading: around.reading(None), around, wait }
     }
 
-    fn limits(&self) -> Limits {
-        Limits { busy: self.wait, ..Limits::default() }
+    fn limits(&self) -> Timeouts {
+        Timeouts { busy: self.wait, ..Timeouts::default() }
     }
 
     /// Returns how the backup before the command is made.

@@ -24,7 +24,7 @@ use crate::ops::pending;
 use crate::platform::parent;
 use crate::progress::Progress;
 use crate::workspace::Scratch;
-use crate::workspace::intents::{Intent, Interrupted, Note, Phase, beside, forget};
+use crate::workspace::intents::{Intent, InterruptedRestore, Note, Phase, beside, forget};
 use crate::workspace::records::{self, Record, State};
 
 /// Keeps what an undo or the next run needs.
@@ -41,9 +41,9 @@ pub(super) struct Keeper<'a> {
     intent: Option<Intent>,
     safety: Option<ArchiveName>,
     /// Whether this run completes an interrupted one and goes on under its id.
-    adopted: Option<Interrupted>,
+    adopted: Option<InterruptedRestore>,
     /// Interrupted restores that this one makes obsolete.
-    obsolete: Vec<Interrupted>,
+    obsolete: Vec<InterruptedRestore>,
     warnings: Vec<String>,
 }
 
@@ -227,14 +227,14 @@ impl<'a> Keeper<'a> {
     }
 
     /// Ends an interrupted restore that had changed nothing: its safety archive holds what its targets held then, and goes.
-    fn clear_unchanged(&mut self, old: &Interrupted) {
+    fn clear_unchanged(&mut self, old: &InterruptedRestore) {
         if let Some(store) = self.options.workspace {
             discard_of(store, &old.note.restore, &self.options.upkeep.reading);
         }
         self.clear(old, State::Void);
     }
 
-    fn clear(&mut self, old: &Interrupted, state: State) {
+    fn clear(&mut self, old: &InterruptedRestore, state: State) {
         let marked = self.options.workspace.map_or(Ok(()), |store| store.workspace().set_record_state(&old.note.restore, state));
         if let Err(error) = marked.and_then(|()| forget(old)) {
             self.warnings.push(format!("the note about an interrupted restore could not be removed: {error}"));

@@ -18,7 +18,7 @@ mod schema;
 mod targets;
 pub mod undo;
 
-pub use crate::workspace::intents::{Interrupted, Note, beside, forget, interrupted};
+pub use crate::workspace::intents::{InterruptedRestore, Note, beside, forget, interrupted};
 pub use damage::Damage;
 pub use error::RestoreError;
 pub use execute::{Report, Restored, execute};

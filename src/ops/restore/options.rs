@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use crate::clock::Clock;
-use crate::database::{Depth, Limits};
+use crate::database::{Depth, Timeouts};
 use crate::names::Name;
 use crate::ops::Repository;
 use crate::ops::pack::Host;
@@ -31,7 +31,7 @@ pub struct Options<'a> {
     /// Which older safety backups stay.
     pub upkeep: Upkeep,
     /// How long to wait for locks.
-    pub limits: Limits,
+    pub limits: Timeouts,
     /// The folder for temporary files: copies are made there if the disk of a target has no room for them.
     pub temporary: PathBuf,
     /// How many threads compute.

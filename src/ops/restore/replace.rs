@@ -12,7 +12,7 @@ use anyhow::anyhow;
 use super::keep::Keeper;
 use super::options::{Options, Safety};
 use super::plan::{Method, Removal, Step};
-use crate::database::{self, Committed, Compared, Limits, Locked, Offline, Replacement, Source, TargetError, TargetState, Written};
+use crate::database::{self, Committed, Compared, Locked, Offline, Replacement, Source, TargetError, TargetState, Timeouts, Written};
 use crate::names::{ArchiveName, printable};
 use crate::ops::pack::{Provenance, Staged};
 use crate::platform::FileRights;
@@ -102,7 +102,7 @@ impl<'a> Target<'a> {
     }
 
     /// Locks what can be locked.
-    fn lock(&mut self, limits: &Limits, progress: &dyn Progress) -> Result<LockedTarget<'_>, TargetError> {
+    fn lock(&mut self, limits: &Timeouts, progress: &dyn Progress) -> Result<LockedTarget<'_>, TargetError> {
         let step = self.work.step;
         let state = match (step.method, &mut self.replacement) {
             (Method::Offline(proof), _) => State::OutOfUse(Offline::lock(&step.target, proof, limits, progress)?),
@@ -123,7 +123,7 @@ impl<'a> Target<'a> {
     }
 
     /// Takes back what was changed.
-    fn take_back(self, limits: &Limits) -> Result<(), TargetError> {
+    fn take_back(self, limits: &Timeouts) -> Result<(), TargetError> {
         let (work, target) = (self.work, &self.work.step.target);
         match (self.change, self.replacement) {
             (Change::Nothing, _) => Ok(()),
@@ -143,7 +143,7 @@ impl<'a> Target<'a> {
 }
 
 /// Replaces a database by its safety copy, whatever it is by now.
-fn put_back_anew(work: &Work<'_>, limits: &Limits) -> Result<(), TargetError> {
+fn put_back_anew(work: &Work<'_>, limits: &Timeouts) -> Result<(), TargetError> {
     let target = database::look_at(&work.step.target.path)?;
     let mut replacement = Replacement::open(&target, &work.safety, limits, &Silent)?;
     replacement.lock(limits, &Silent)?.write(&Silent)?.commit()?;

@@ -21,7 +21,7 @@ use crate::platform::parent;
 use crate::progress::Progress;
 use crate::snapshot::Snapshot;
 use crate::streams::{OwnHost, Place};
-use crate::workspace::intents::{Interrupted, beside};
+use crate::workspace::intents::{InterruptedRestore, beside};
 use crate::workspace::records::{Record, State};
 
 /// Which restores are meant.
@@ -151,7 +151,7 @@ impl History {
     }
 
     /// Puts together what archives, records and notes say. The archives are newest first.
-    pub fn of(snapshots: &[Snapshot], records: Vec<Record>, notes: Vec<Interrupted>) -> Self {
+    pub fn of(snapshots: &[Snapshot], records: Vec<Record>, notes: Vec<InterruptedRestore>) -> Self {
         let mut restores: BTreeMap<String, Past> = BTreeMap::new();
         let mut pasts = Vec::new();
         let mut safeties: Vec<&Snapshot> =
@@ -200,7 +200,7 @@ impl History {
                 }
             }
         }
-        for Interrupted { note, .. } in notes {
+        for InterruptedRestore { note, .. } in notes {
             let known = restores.remove(&note.restore);
             if note.phase == crate::workspace::intents::Phase::Preparing {
                 // It changed nothing. Its note goes with the next restore or undo on its targets.

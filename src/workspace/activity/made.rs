@@ -1,8 +1,9 @@
-//! What this host remembers making: of each stream the newest archive.
+//! The newest archive of each stream that this host created.
 //!
-//! A listing cannot show that an archive is missing from it: a store that was rolled back, a mount of yesterday, a
-//! synchroniser that lags. So the newest one of each stream is noted beside the log once it is committed, and `latest`
-//! asks if it is not there. It is only a memory: one that is lost or cannot be read says nothing.
+//! A listing cannot show that an archive is missing from it, as in a store that was rolled back, yesterday's mount, or
+//! a synchronization that lags behind. So the newest archive of each stream is recorded beside the log once it is
+//! committed, and `latest` asks for confirmation if it is missing. This is only a memory: a lost or unreadable record
+//! has no effect.
 
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OpenFlags, params};
@@ -14,9 +15,10 @@ use crate::names::{ArchiveId, ArchiveName, HostLabel, Name};
 use crate::streams::{FileIdentity, Place, Stream};
 use crate::workspace::Workspace;
 
-const SCHEMA: &str = "CREATE TABLE IF NOT EXISTS made(stream TEXT PRIMARY KEY, archive TEXT NOT NULL, note TEXT NOT NULL);";
+const SCHEMA: &str =
+    "CREATE TABLE IF NOT EXISTS made(stream TEXT PRIMARY KEY, archive TEXT NOT NULL, note TEXT NOT NULL);";
 
-/// A note as it is stored.
+/// A record as stored.
 #[derive(Serialize, Deserialize)]
 struct Note {
     set: Name,
@@ -57,7 +59,7 @@ impl Note {
 }
 
 impl Workspace {
-    /// Notes the newest archives of their streams, all or none.
+    /// Records the newest archives of their streams, all or none.
     pub fn remember(&self, made: &[Remembered]) -> Result<(), LogError> {
         let path = self.folder.join(FILE);
         let write = || -> Result<(), Cause> {
@@ -69,15 +71,16 @@ impl Workspace {
                 let note = Note::of(made);
                 let stream = json(&(&note.set, &note.host, &note.path, &note.database, &note.file))?;
                 let (archive, note) = (made.archive.as_str(), json(&note)?);
-                transaction.execute("INSERT OR REPLACE INTO made VALUES(?1, ?2, ?3)", params![stream, archive, note])?;
+                transaction
+                    .execute("INSERT OR REPLACE INTO made VALUES(?1, ?2, ?3)", params![stream, archive, note])?;
             }
-            // Dies before this: what was remembered before stays.
+            // Crash before this: the earlier records stay.
             Ok(transaction.commit()?)
         };
         write().map_err(|cause| LogError { path, cause })
     }
 
-    /// Returns what this host remembers. What cannot be read is not remembered.
+    /// Returns the recorded archives. Unreadable records are omitted.
     pub fn remembered(&self) -> Vec<Remembered> {
         let read = || -> rusqlite::Result<Vec<String>> {
             let connection = Connection::open_with_flags(self.folder.join(FILE), OpenFlags::SQLITE_OPEN_READ_ONLY)?;
@@ -88,7 +91,7 @@ impl Workspace {
         notes.iter().filter_map(|note| serde_json::from_str::<Note>(note).ok().map(Note::read)).collect()
     }
 
-    /// Forgets an archive, because it is removed on purpose. If that fails, `latest` asks about it, and no more.
+    /// Forgets an archive that is removed on purpose. If that fails, `latest` asks about it, and nothing else happens.
     pub fn forget(&self, archive: &ArchiveName) {
         let write = || -> rusqlite::Result<usize> {
             let connection = Connection::open_with_flags(self.folder.join(FILE), OpenFlags::SQLITE_OPEN_READ_WRITE)?;
@@ -108,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_newest_of_each_stream_is_remembered_until_it_is_forgotten() {
+    fn the_newest_archive_of_each_stream_is_remembered_until_forgotten() {
         let folder = tempfile::tempdir().unwrap();
         let workspace = Workspace::at(folder.path());
         assert_eq!(workspace.remembered(), []);

@@ -83,7 +83,7 @@ fn demo_data_never_overwrites() {
         assert!(ran.stdout.contains("a folder"), "{}", ran.stdout);
         assert_eq!(stage.world.ask("a folder/user_data.db", "SELECT count(*) FROM bows"), "7");
         assert_eq!(stage.world.ask("a folder/arrow_database.db", "PRAGMA journal_mode"), "wal");
-        stage.run(DEMO, &["a folder"]).exits(14).says("already there");
+        stage.run(DEMO, &["a folder"]).exits(14).says("already exists");
         assert_eq!(stage.world.ask("a folder/user_data.db", "SELECT count(*) FROM users"), "7");
         for rows in ["many", "-1", ""] {
             stage.run(DEMO, &["--rows", rows, "other"]).exits(2).says("--rows");

@@ -1,4 +1,4 @@
-//! Archives, written and read: round trips, other people's tools, and damage of every byte.
+//! Writes and reads archives: round trips, other tools, and damage to every byte.
 
 #![allow(clippy::unwrap_used, reason = "a test may end in a panic")]
 
@@ -17,7 +17,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use chrono::{DateTime, Utc};
 use heirloom::archive::format::MEMBER_BYTES;
-use heirloom::archive::{Archive, ArchiveError, Compression, FileSink, Opener, ReadDatabase, WriteOptions, Writer, metadata_room};
+use heirloom::archive::{
+    Archive, ArchiveError, Compression, FileSink, Opener, ReadDatabase, WriteOptions, Writer, metadata_room,
+};
 use heirloom::digest::Sha256;
 use heirloom::metadata::{DatabaseMetadata, FORMAT, Integrity, Kind, Metadata, TableMetadata};
 use heirloom::names::Name;
@@ -27,7 +29,7 @@ use heirloom::store::ReadAt;
 
 const THREADS: NonZeroUsize = NonZeroUsize::new(3).unwrap();
 
-/// An archive in memory, which counts what is read of it.
+/// An archive in memory, which counts how much of it is read.
 struct Bytes {
     bytes: Vec<u8>,
     read: AtomicU64,
@@ -63,7 +65,7 @@ fn name(text: &str) -> Name {
     Name::new(text).unwrap()
 }
 
-/// Bytes that compress about as a database does.
+/// Bytes that compress about as well as a database.
 fn contents(bytes: usize, seed: u64) -> Vec<u8> {
     let mut state = seed;
     let mut contents = Vec::with_capacity(bytes + 8);
@@ -147,10 +149,16 @@ fn bytes_of(file: &File) -> Vec<u8> {
     bytes
 }
 
-fn write_with(databases: &[(&str, Vec<u8>)], metadata: &Metadata, compression: Compression, threads: NonZeroUsize) -> Vec<u8> {
+fn write_with(
+    databases: &[(&str, Vec<u8>)],
+    metadata: &Metadata,
+    compression: Compression,
+    threads: NonZeroUsize,
+) -> Vec<u8> {
     let file = tempfile::tempfile().unwrap();
     let options = WriteOptions { compression, threads };
-    let mut writer = Writer::create(FileSink::new(file.try_clone().unwrap()), &options, time(), metadata_room(metadata)).unwrap();
+    let mut writer =
+        Writer::create(FileSink::new(file.try_clone().unwrap()), &options, time(), metadata_room(metadata)).unwrap();
     for (entry, contents) in databases {
         let digest = writer.add_database(entry, &file_with(contents), contents.len() as u64, &Silent).unwrap();
         assert_eq!(digest, Sha256::of(contents));
@@ -173,7 +181,7 @@ fn open_as(archive: impl Into<Vec<u8>>, file_name: &str) -> Result<Archive, Arch
     Opener::new(chrono_tz::UTC).open(Bytes::new(archive), file_name, time())
 }
 
-/// Opens and reads all of an archive: what a verify does first.
+/// Opens an archive and reads all of it: the first step of a verify.
 fn read(archive: impl Into<Vec<u8>>) -> Result<Vec<ReadDatabase>, ArchiveError> {
     Ok(open(archive)?.read_through(THREADS, &Silent)?.databases)
 }
@@ -195,7 +203,7 @@ fn set(sizes: &[usize]) -> Vec<(&'static str, Vec<u8>)> {
 }
 
 #[test]
-fn databases_of_any_size_come_back_as_they_were() {
+fn databases_of_any_size_are_restored_unchanged() {
     for bytes in [
         512,
         4096,
@@ -227,11 +235,12 @@ fn databases_of_any_size_come_back_as_they_were() {
 }
 
 #[test]
-fn the_same_input_gives_the_same_archive_whatever_the_number_of_threads() {
+fn the_number_of_threads_does_not_change_the_archive() {
     let databases = set(&[3_000_000, 700_001]);
     let one = write_with(&databases, &metadata(&databases), Compression::Gzip(5), NonZeroUsize::MIN);
     for threads in 2..6 {
-        let more = write_with(&databases, &metadata(&databases), Compression::Gzip(5), NonZeroUsize::new(threads).unwrap());
+        let more =
+            write_with(&databases, &metadata(&databases), Compression::Gzip(5), NonZeroUsize::new(threads).unwrap());
         assert!(one == more, "{threads} threads");
     }
 }
@@ -272,7 +281,7 @@ assert all(m.mode == 0o600 and m.uid == 0 and m.mtime == 1754325509 for m in mem
 }
 
 #[test]
-fn archives_that_were_compressed_anew_or_unpacked_to_a_tar_are_still_format_1() {
+fn recompressed_and_decompressed_archives_are_still_format_1() {
     let databases = set(&[300_000, 5000]);
     let tar = gunzip(&write(&databases, Compression::Gzip(5)));
     let anew = gzip(&tar);
@@ -285,7 +294,7 @@ fn archives_that_were_compressed_anew_or_unpacked_to_a_tar_are_still_format_1() 
 }
 
 #[test]
-fn a_tar_that_was_unpacked_half_way_is_named_as_such() {
+fn a_decompressed_file_with_a_gz_name_is_reported_as_such() {
     let tar = gunzip(&write(&set(&[5000]), Compression::Gzip(5)));
     let refused = open_as(tar, "app.tar.gz").err().unwrap();
     assert!(refused.to_string().contains("its name says that it is compressed"), "{refused}");
@@ -303,10 +312,10 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// A changed byte is either found or changes nothing: some bits of a deflate stream mean nothing (the padding behind
-/// its last code), and some codes can be said in two ways.
+/// A changed byte is either detected or has no effect: some bits of a deflate stream are unused (the padding after its
+/// last code), and some codes have two encodings.
 #[test]
-fn every_changed_byte_is_found_or_changes_no_data() {
+fn every_changed_byte_is_detected_or_changes_no_data() {
     let databases = set(&[6000, 1025]);
     let good = write(&databases, Compression::Gzip(5));
     let expected = read(good.clone()).unwrap();
@@ -317,10 +326,16 @@ fn every_changed_byte_is_found_or_changes_no_data() {
             let mut bad = good.clone();
             bad[at] ^= change;
             match read(bad) {
-                Err(error) => assert!(error.is_evidence() || matches!(error, ArchiveError::FormatTooNew { .. }), "byte {at}: {error}"),
+                Err(error) => assert!(
+                    error.is_evidence() || matches!(error, ArchiveError::FormatTooNew { .. }),
+                    "byte {at}: {error}"
+                ),
                 Ok(read) => {
                     assert_eq!(read, expected, "byte {at} ^ {change:#x}");
-                    assert!(in_data.iter().any(|member| member.contains(&at)), "byte {at} ^ {change:#x} went unnoticed");
+                    assert!(
+                        in_data.iter().any(|member| member.contains(&at)),
+                        "byte {at} ^ {change:#x} went unnoticed"
+                    );
                     silent += 1;
                 }
             }
@@ -329,7 +344,7 @@ fn every_changed_byte_is_found_or_changes_no_data() {
     assert!(silent < 60, "{silent} changes went unnoticed");
 }
 
-/// Returns where the deflate streams of all members but the first lie.
+/// Returns the ranges of the deflate streams of all members except the first.
 fn data_members(archive: &[u8]) -> Vec<std::ops::Range<usize>> {
     let mut members = Vec::new();
     let mut at = 0;
@@ -344,7 +359,7 @@ fn data_members(archive: &[u8]) -> Vec<std::ops::Range<usize>> {
 }
 
 #[test]
-fn an_archive_cut_at_any_byte_or_with_one_more_is_found() {
+fn truncation_at_any_byte_and_extra_bytes_are_detected() {
     let databases = set(&[3000, 1025]);
     let good = write(&databases, Compression::Gzip(5));
     for length in 0..good.len() {
@@ -363,7 +378,7 @@ fn an_archive_cut_at_any_byte_or_with_one_more_is_found() {
 }
 
 #[test]
-fn opening_takes_one_small_read_and_unpacking_one_database_leaves_the_others_alone() {
+fn opening_takes_one_small_read_and_unpacking_reads_only_that_database() {
     let databases = set(&[4_000_000, 20_000, 4_000_000]);
     let bytes = Bytes::new(write(&databases, Compression::Gzip(1)));
     let archive = Opener::new(chrono_tz::UTC).open(bytes.clone(), "a.tar.gz", time()).unwrap();
@@ -382,7 +397,7 @@ fn one_database_opens_with_a_single_read() {
 }
 
 #[test]
-fn the_longest_metadata_fits_the_room_and_one_that_does_not_fails_the_backup() {
+fn the_longest_metadata_fits_and_metadata_beyond_the_reserved_space_fails_the_backup() {
     let databases = set(&[5000, 5000]);
     let draft = metadata(&databases);
     let mut longest = draft.clone();
@@ -403,7 +418,8 @@ fn the_longest_metadata_fits_the_room_and_one_that_does_not_fails_the_backup() {
     let finish = |metadata: &Metadata| {
         let file = tempfile::tempfile().unwrap();
         let options = WriteOptions { compression: Compression::Gzip(5), threads: THREADS };
-        let mut writer = Writer::create(FileSink::new(file.try_clone().unwrap()), &options, time(), metadata_room(&draft)).unwrap();
+        let mut writer =
+            Writer::create(FileSink::new(file.try_clone().unwrap()), &options, time(), metadata_room(&draft)).unwrap();
         for (entry, contents) in &databases {
             writer.add_database(entry, &file_with(contents), contents.len() as u64, &Silent).unwrap();
         }
@@ -416,12 +432,15 @@ fn the_longest_metadata_fits_the_room_and_one_that_does_not_fails_the_backup() {
     assert!(matches!(finish(&longest), Err(ArchiveError::MetadataTooLarge { .. })));
 }
 
-/// Real archives of other tools: what `tar` and `gzip` make of real files.
+/// Real archives of other tools: made with `tar` and `gzip` from real files.
 #[test]
 fn plain_databases_and_tars_of_databases_are_read() {
     let folder = tempfile::tempdir().unwrap();
     let database = folder.path().join("user_data.db");
-    rusqlite::Connection::open(&database).unwrap().execute_batch("CREATE TABLE a(b); INSERT INTO a VALUES(zeroblob(100000));").unwrap();
+    rusqlite::Connection::open(&database)
+        .unwrap()
+        .execute_batch("CREATE TABLE a(b); INSERT INTO a VALUES(zeroblob(100000));")
+        .unwrap();
     let expected = fs::read(&database).unwrap();
     let compressed = gzip(&expected);
 
@@ -435,13 +454,24 @@ fn plain_databases_and_tars_of_databases_are_read() {
     assert_eq!((packed.contents().databases[0].file.as_str(), packed.contents().databases[0].bytes), ("app.db", None));
     assert_eq!(unpack(&packed, &[0]).unwrap(), std::slice::from_ref(&expected));
     for length in [compressed.len() - 1, compressed.len() - 9, compressed.len() / 2] {
-        let cut = open_as(&compressed[..length], "app.db.gz").and_then(|archive| archive.read_through(THREADS, &Silent));
+        let cut =
+            open_as(&compressed[..length], "app.db.gz").and_then(|archive| archive.read_through(THREADS, &Silent));
         assert!(cut.unwrap_err().is_evidence(), "{length}");
     }
-    let more = open_as([&compressed[..], b"junk"].concat(), "app.db.gz").unwrap().read_through(THREADS, &Silent).unwrap();
+    let more =
+        open_as([&compressed[..], b"junk"].concat(), "app.db.gz").unwrap().read_through(THREADS, &Silent).unwrap();
     assert_eq!(more.oddities.len(), 1);
 
-    let tar = Command::new("tar").arg("czf").arg("-").arg("-C").arg(folder.path()).arg(".").stderr(Stdio::null()).output().unwrap().stdout;
+    let tar = Command::new("tar")
+        .arg("czf")
+        .arg("-")
+        .arg("-C")
+        .arg(folder.path())
+        .arg(".")
+        .stderr(Stdio::null())
+        .output()
+        .unwrap()
+        .stdout;
     let legacy = open_as(tar, "archerytools_backup_20250804_163829.tar.gz").unwrap();
     assert_eq!((legacy.contents().origin, legacy.contents().set.as_str()), (Origin::Plain, "archerytools"));
     assert_eq!(legacy.contents().databases[0].name.as_str(), "user");

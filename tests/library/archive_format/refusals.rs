@@ -1,9 +1,9 @@
-//! What ends writing or reading: interruptions, disks that are full or fail, metadata that does not fit.
+//! Errors while writing or reading: cancellation, full or failing disks, metadata that does not fit.
 
 use super::*;
 
 #[test]
-fn a_copy_that_is_shorter_or_longer_than_said_is_an_error() {
+fn a_copy_of_another_size_than_declared_is_an_error() {
     let contents = contents(2_000_000, 1);
     for (said, threads) in [(1_999_999, 3), (2_000_001, 3), (1_999_999, 1), (2_000_001, 1), (0, 2), (10_000_000, 2)] {
         let options = WriteOptions { compression: Compression::Gzip(1), threads: NonZeroUsize::new(threads).unwrap() };
@@ -13,7 +13,7 @@ fn a_copy_that_is_shorter_or_longer_than_said_is_an_error() {
     }
 }
 
-/// Asks to stop after a number of bytes.
+/// Cancels after a number of bytes.
 struct StopAfter {
     left: AtomicU64,
 }
@@ -32,7 +32,7 @@ impl Progress for StopAfter {
 }
 
 #[test]
-fn a_request_to_stop_ends_writing_and_reading_at_any_point() {
+fn writing_and_reading_can_be_cancelled_at_any_point() {
     let databases = set(&[5_000_000]);
     let archive = open(write(&databases, Compression::Gzip(1))).unwrap();
     for after in [0, 1, 1_500_000, 3_000_000, 4_000_000] {
@@ -59,7 +59,7 @@ fn a_full_disk_is_an_error_and_not_a_hang() {
     assert!(matches!(error, ArchiveError::Io(_)) && !error.is_evidence(), "{error}");
 }
 
-/// Fails every read behind a place, as a disk does.
+/// Fails every read after an offset, as a disk does.
 struct Broken {
     inner: Arc<Bytes>,
     from: u64,
@@ -67,7 +67,11 @@ struct Broken {
 
 impl ReadAt for Broken {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        if offset + buffer.len() as u64 > self.from { Err(io::Error::from_raw_os_error(5)) } else { self.inner.read_at(buffer, offset) }
+        if offset + buffer.len() as u64 > self.from {
+            Err(io::Error::from_raw_os_error(5))
+        } else {
+            self.inner.read_at(buffer, offset)
+        }
     }
 
     fn bytes(&self) -> u64 {
@@ -76,13 +80,15 @@ impl ReadAt for Broken {
 }
 
 #[test]
-fn a_failing_disk_is_never_called_damage() {
+fn a_failing_disk_is_never_reported_as_damage() {
     let ours = write(&set(&[2_000_000]), Compression::Gzip(1));
     for (bytes, name) in [(gzip(&gunzip(&ours)), "a.tar.gz"), (gunzip(&ours), "a.tar"), (ours, "a.tar.gz")] {
         let inner = Bytes::new(bytes);
         for part in 0..20 {
             let source = Arc::new(Broken { inner: inner.clone(), from: inner.bytes() * part / 20 });
-            let result = Opener::new(chrono_tz::UTC).open(source, name, time()).and_then(|archive| archive.read_through(THREADS, &Silent));
+            let result = Opener::new(chrono_tz::UTC)
+                .open(source, name, time())
+                .and_then(|archive| archive.read_through(THREADS, &Silent));
             let error = result.unwrap_err();
             assert!(matches!(error, ArchiveError::Io(_)), "{name} {part}: {error}");
         }
@@ -99,32 +105,32 @@ fn a_newer_format_is_refused_by_name() {
     assert!(matches!(read(gzip(&gunzip(&archive))), Err(ArchiveError::FormatTooNew { found: 2, .. })));
 }
 
-/// What the metadata says must be what is there; each of these says something else.
+/// The metadata must match the archive; each of these contradicts it.
 #[test]
 fn metadata_that_disagrees_with_the_archive_is_refused() {
     let databases = set(&[5000, 6000]);
-    let lies: [fn(&mut Metadata); 8] = [
-        |lie| lie.databases[1].sha256 = Sha256::of(b"another"),
-        |lie| lie.databases[1].bytes += 1,
-        |lie| lie.databases[0].bytes = u64::MAX,
-        |lie| lie.databases[0].file = "other.db".into(),
-        |lie| lie.databases[0].file = "../../arrow.db".into(),
-        |lie| lie.databases.swap(0, 1),
-        |lie| lie.databases.truncate(1),
-        |lie| lie.databases.clear(),
+    let changes: [fn(&mut Metadata); 8] = [
+        |changed| changed.databases[1].sha256 = Sha256::of(b"another"),
+        |changed| changed.databases[1].bytes += 1,
+        |changed| changed.databases[0].bytes = u64::MAX,
+        |changed| changed.databases[0].file = "other.db".into(),
+        |changed| changed.databases[0].file = "../../arrow.db".into(),
+        |changed| changed.databases.swap(0, 1),
+        |changed| changed.databases.truncate(1),
+        |changed| changed.databases.clear(),
     ];
-    for (number, lie) in lies.iter().enumerate() {
+    for (number, change) in changes.iter().enumerate() {
         let mut metadata = metadata(&databases);
-        lie(&mut metadata);
+        change(&mut metadata);
         let archive = write_with(&databases, &metadata, Compression::Gzip(5), THREADS);
         for archive in [archive.clone(), gzip(&gunzip(&archive))] {
             let error = read(archive).unwrap_err();
-            assert!(error.is_evidence(), "lie {number}: {error}");
+            assert!(error.is_evidence(), "change {number}: {error}");
         }
     }
 }
 
-/// Makes the tar anew, with another text as its metadata, and compresses it.
+/// Rebuilds the tar with another text as its metadata, and compresses it.
 fn with_metadata(archive: &[u8], change: impl Fn(Vec<u8>) -> Vec<u8>) -> Vec<u8> {
     let tar = gunzip(archive);
     let mut builder = tar::Builder::new(Vec::new());
@@ -144,17 +150,18 @@ fn with_metadata(archive: &[u8], change: impl Fn(Vec<u8>) -> Vec<u8>) -> Vec<u8>
 }
 
 #[test]
-fn metadata_that_was_cut_in_its_padding_or_does_not_parse_is_refused() {
+fn metadata_truncated_in_its_padding_or_invalid_is_refused() {
     let good = write(&set(&[5000]), Compression::Gzip(5));
     read(with_metadata(&good, |json| json)).unwrap();
-    let deep = |unknown: &str| format!("{{\"format\": 1, \"{unknown}\": {}{}}}\n", "[".repeat(200_000), "]".repeat(200_000));
+    let deep =
+        |unknown: &str| format!("{{\"format\": 1, \"{unknown}\": {}{}}}\n", "[".repeat(200_000), "]".repeat(200_000));
     type Change<'a> = &'a dyn Fn(Vec<u8>) -> Vec<u8>;
     let changes: [(&str, Change); 7] = [
         ("half", &(|json| json[..json.len() / 2].to_vec())),
         ("a block less", &(|json| json[..json.len() - 512].to_vec())),
         ("nothing", &(|_| Vec::new())),
         ("deep", &(|_| deep("includes").into_bytes())),
-        ("deep in a field that nobody knows", &(|_| deep("x").into_bytes())),
+        ("deep in an unknown field", &(|_| deep("x").into_bytes())),
         ("not UTF-8", &(|json| [&json[..1], b"\"\xff\": 1, ", &json[1..]].concat())),
         ("capital digests", &(|json| String::from_utf8(json).unwrap().replace("a", "A").into_bytes())),
     ];

@@ -1,8 +1,8 @@
-//! What is read of damaged archives: never anything else than what was in them.
+//! Salvaging damaged archives: only ever returns data that was in them.
 
 use super::*;
 
-/// Zeros, changes or removes some bytes of an archive behind its first member.
+/// Zeros, changes or removes some bytes of an archive after its first member.
 fn damage(archive: &[u8], seed: u64) -> Vec<u8> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let mut next = |bound: usize| {
@@ -21,7 +21,7 @@ fn damage(archive: &[u8], seed: u64) -> Vec<u8> {
             0 => bytes[at] ^= 1 << next(8),
             1 => bytes[at..at + length].fill(0),
             2 => drop(bytes.drain(at..at + length)),
-            // A part of it where another one belongs.
+            // Part of it overwrites another part.
             _ => {
                 let from = first + next(bytes.len() - length - first);
                 bytes.copy_within(from..from + length, at);
@@ -47,8 +47,8 @@ fn what_is_read_of_a_damaged_archive_is_what_was_in_it() {
             for range in &unreadable {
                 expected[range.start as usize..range.end as usize].fill(0);
             }
-            assert!(read == expected, "{seed}: what was read of {index} is not what was there");
-            // Without a file it says the same: this is what the plan of a restore shows.
+            assert!(read == expected, "{seed}: the data read of {index} was not in the archive");
+            // Without a file it returns the same: the plan of a restore shows this.
             assert_eq!(opened.salvage(index, None, &Silent).unwrap(), unreadable);
             assert!(unreadable.is_empty() || opened.check(index, THREADS, &Silent).is_err(), "{seed}");
             whole += usize::from(unreadable.is_empty());

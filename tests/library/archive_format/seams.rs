@@ -1,4 +1,5 @@
-//! The places where encryption and remote stores will sit: sinks that cannot go back, and sources where each read is a request.
+//! The places where encryption and remote stores will be added: sinks that cannot seek back, and sources where each
+//! read is a request.
 
 use std::collections::BTreeSet;
 use std::sync::Mutex;
@@ -7,7 +8,7 @@ use heirloom::archive::Sink;
 
 use super::*;
 
-/// Takes parts in order and sends each away; only the reserved bytes are held back.
+/// Takes parts in order and sends each one immediately; only the reserved bytes are held back.
 #[derive(Default)]
 struct Parts {
     reserved: Option<u64>,
@@ -39,7 +40,7 @@ impl Sink for Parts {
 }
 
 #[test]
-fn an_archive_is_the_same_in_a_sink_that_cannot_go_back() {
+fn a_sink_that_cannot_seek_back_gets_the_same_archive() {
     let databases = [("a.db", contents(3 * MEMBER_BYTES + 700, 1)), ("b.db", contents(4096, 2))];
     let metadata = metadata(&databases);
     for compression in [Compression::Gzip(5), Compression::None] {
@@ -57,7 +58,7 @@ fn an_archive_is_the_same_in_a_sink_that_cannot_go_back() {
     }
 }
 
-/// A source where each read is a request, which remembers the places that were asked for.
+/// A source where each read is a request, which records the requested offsets.
 struct Distant {
     bytes: Vec<u8>,
     asked: Mutex<Vec<u64>>,
@@ -81,7 +82,7 @@ impl ReadAt for Distant {
 }
 
 #[test]
-fn a_distant_archive_is_read_in_blocks_and_described_by_one_request() {
+fn a_remote_archive_is_read_in_blocks_and_described_with_one_request() {
     let databases = [("a.db", contents(8 * MEMBER_BYTES, 1)), ("b.db", contents(5 * MEMBER_BYTES + 4096, 2))];
     for compression in [Compression::Gzip(5), Compression::None] {
         let bytes = write(&databases, compression);
@@ -92,7 +93,8 @@ fn a_distant_archive_is_read_in_blocks_and_described_by_one_request() {
         }
         archive.read_through(THREADS, &Silent).unwrap();
         let asked = source.asked.lock().unwrap().clone();
-        let blocks: BTreeSet<u64> = (0..bytes.len().div_ceil(BLOCK) as u64).map(|number| number * BLOCK as u64).collect();
+        let blocks: BTreeSet<u64> =
+            (0..bytes.len().div_ceil(BLOCK) as u64).map(|number| number * BLOCK as u64).collect();
         assert!(asked.iter().all(|place| blocks.contains(place)), "every request is for a block: {asked:?}");
         assert!(asked.len() <= blocks.len() + blocks.len() / 4, "{} requests for {} blocks", asked.len(), blocks.len());
         assert!(archive.contents().databases.len() == 2);

@@ -1,4 +1,4 @@
-//! Sources that belong to another user, or forbid writing.
+//! Sources that belong to another user, or are read-only.
 
 use super::*;
 
@@ -12,7 +12,7 @@ fn backup_as_another_user() {
     let before = sidecars();
     match world.pin(&[&path], &IMPATIENT) {
         Ok((databases, _)) => {
-            // Made by this user they would keep the application from writing, from now until we are done.
+            // Files created by this user would prevent the application from writing until we are done.
             assert_eq!(sidecars(), before);
             println!("\nrows {}", transfers(&world.copy_all(databases, &IMPATIENT)[0]));
         }
@@ -34,17 +34,17 @@ fn as_another_user(path: &Path) -> String {
 }
 
 #[test]
-fn another_user_reads_what_may_be_read_and_leaves_nothing_behind() {
+fn another_user_reads_readable_databases_and_leaves_nothing_behind() {
     if !crate::tools::have("a database of another user is backed up", &["setpriv"]) {
         return;
     }
-    // (mode of the folder, of the files, journal mode, state of the database, what comes out)
+    // (mode of the folder, mode of the files, journal mode, state of the database, expected output)
     for (folder, files, mode, state, expected) in [
         (0o755, 0o644, "wal", "rest", "rows 0"),
         (0o755, 0o644, "delete", "rest", "rows 0"),
         (0o755, 0o644, "wal", "crash", "rows 29"),
         (0o755, 0o644, "delete", "crash", "rows 0"),
-        // Everything may be written, but sidecars of the other user would lock the application out.
+        // Everything is writable, but sidecars of the other user would lock the application out.
         (0o777, 0o666, "wal", "rest", "rows 0"),
         (0o777, 0o666, "wal", "crash", "rows 29"),
         (0o777, 0o666, "delete", "crash", "rows 0"),
@@ -67,7 +67,7 @@ fn another_user_reads_what_may_be_read_and_leaves_nothing_behind() {
     }
 }
 
-/// Commits all the time and never checkpoints.
+/// Commits continuously and never checkpoints.
 const GROW: &str = r#"
 import sqlite3, sys, threading, time
 c = sqlite3.connect(sys.argv[1], isolation_level=None)
@@ -77,12 +77,13 @@ threading.Thread(target=lambda: (sys.stdin.read(), done.set()), daemon=True).sta
 n = 0
 while not done.is_set():
     n += 1
-    c.execute("BEGIN"); c.execute("INSERT INTO log VALUES(?)", (n,)); c.execute("UPDATE counter SET n=?", (n,)); c.execute("COMMIT")
+    c.execute("BEGIN"); c.execute("INSERT INTO log VALUES(?)", (n,))
+    c.execute("UPDATE counter SET n=?", (n,)); c.execute("COMMIT")
     if n == 20: print("ready", flush=True)
 "#;
 
 #[test]
-fn another_user_gets_one_state_of_a_wal_that_grows() {
+fn another_user_gets_a_consistent_state_of_a_growing_wal() {
     if !crate::tools::have("a database of another user is backed up", &["setpriv"]) {
         return;
     }
@@ -92,28 +93,33 @@ fn another_user_gets_one_state_of_a_wal_that_grows() {
     let writer = Beside::start(GROW, &[&path]);
     for _ in 0..3 {
         let said = as_another_user(&path);
-        let rows: i64 = said.lines().find_map(|line| line.strip_prefix("rows ")).unwrap_or_else(|| panic!("{said}")).parse().unwrap();
+        let rows: i64 = said
+            .lines()
+            .find_map(|line| line.strip_prefix("rows "))
+            .unwrap_or_else(|| panic!("{said}"))
+            .parse()
+            .unwrap();
         assert!(rows >= 20);
     }
     writer.finish();
 }
 
 #[test]
-fn a_file_that_forbids_writing_is_read() {
+fn a_read_only_file_can_be_backed_up() {
     let world = World::new();
     let path = world.database("app.db", "wal");
     fs::set_permissions(&path, Permissions::from_mode(0o444)).unwrap();
     let before = world.state();
     world.copy(&path).unwrap();
     assert_eq!(world.state(), before);
-    // The write version of the header: a file that SQLite reads and never writes.
+    // The write version in the header: a file that SQLite reads but never writes.
     let other = world.database("other.db", "delete");
     let mut bytes = fs::read(&other).unwrap();
     bytes[18] = 9;
     fs::write(&other, &bytes).unwrap();
     let before = world.state();
     let (databases, consistent) = world.pin(&[&other, &path], &LIMITS).unwrap();
-    assert!(consistent, "nobody can write the one, the other was locked");
+    assert!(consistent, "one is read-only, the other was locked");
     assert_eq!(world.copy_all(databases, &LIMITS).len(), 2);
     assert_eq!(world.state(), before);
     assert_eq!(OsStr::from_bytes(b"app.db"), path.file_name().unwrap());

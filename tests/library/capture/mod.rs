@@ -1,6 +1,12 @@
-//! Live databases, written by other processes (python3), are copied: the copy is one state, and the source is left as it was.
+//! Copies live databases while other processes (python3) write to them: the copy shows one state, and the source is
+//! unchanged.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr, reason = "a test may panic, and says what it saw")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test may panic, and says what it saw"
+)]
 
 mod another_user;
 mod one_process;
@@ -18,22 +24,24 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use heirloom::clock::Clock;
-use heirloom::database::{Depth, Effort, Limits, PinnedDatabase, Source, SourceError, check, pin};
+use heirloom::database::{Depth, Effort, PinnedDatabase, Source, SourceError, Timeouts, check, pin};
 use heirloom::metadata::Integrity;
 use heirloom::names::Name;
 use heirloom::progress::{Progress, Silent, Stage};
 
-const LIMITS: Limits = Limits { busy: Duration::from_secs(20), stalled: Duration::from_secs(20), total: Duration::from_secs(60) };
-const IMPATIENT: Limits = Limits { busy: Duration::from_millis(300), ..LIMITS };
+const LIMITS: Timeouts =
+    Timeouts { busy: Duration::from_secs(20), stalled: Duration::from_secs(20), total: Duration::from_secs(60) };
+const IMPATIENT: Timeouts = Timeouts { busy: Duration::from_millis(300), ..LIMITS };
 
-/// Accounts whose balances sum to 5000, and a log without a gap whose last number is the counter.
+/// Accounts whose balances sum to 5000, and a log without gaps whose last number is the counter.
 const MAKE: &str = r#"
 import sqlite3, sys
 c = sqlite3.connect(sys.argv[1], isolation_level=None)
 c.execute("PRAGMA journal_mode=" + sys.argv[2])
 c.executescript("""BEGIN; CREATE TABLE account(id INTEGER PRIMARY KEY, balance INT NOT NULL, pad BLOB);
 CREATE TABLE log(n INTEGER PRIMARY KEY); CREATE TABLE counter(n INT); INSERT INTO counter VALUES(0);
-WITH RECURSIVE i(x) AS (SELECT 0 UNION ALL SELECT x+1 FROM i WHERE x<49) INSERT INTO account SELECT x, 100, randomblob(20000) FROM i; COMMIT;""")
+WITH RECURSIVE i(x) AS (SELECT 0 UNION ALL SELECT x+1 FROM i WHERE x<49)
+INSERT INTO account SELECT x, 100, randomblob(20000) FROM i; COMMIT;""")
 c.close()
 "#;
 
@@ -60,9 +68,9 @@ while not done.is_set():
 print(n, flush=True)
 "#;
 
-/// Makes a database of 1 MB one of 33 MB.
-const BALLAST: &str =
-    "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('CREATE TABLE ballast AS SELECT zeroblob(32000000)')";
+/// Grows a database from 1 MB to 33 MB.
+const BALLAST: &str = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('CREATE TABLE ballast AS \
+                       SELECT zeroblob(32000000)')";
 
 const COUNT: &str = "import sqlite3, sys; print(sqlite3.connect(sys.argv[1]).execute(sys.argv[2]).fetchone()[0])";
 
@@ -73,13 +81,14 @@ fn python<A: AsRef<OsStr>>(script: &str, arguments: &[A]) -> String {
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
-/// A python process that runs beside the test; it said `ready`, and ends when its input is closed.
+/// A python process that runs during the test; it has printed `ready`, and ends when its input is closed.
 struct Beside(Child);
 
 impl Beside {
     fn start<A: AsRef<OsStr>>(script: &str, arguments: &[A]) -> Self {
         let mut command = Command::new("python3");
-        let mut child = command.arg("-c").arg(script).args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut child =
+            command.arg("-c").arg(script).args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         let mut output = BufReader::with_capacity(1, child.stdout.take().unwrap());
         output.read_line(&mut line).unwrap();
@@ -106,7 +115,7 @@ impl Drop for Beside {
 
 struct World {
     _folder: tempfile::TempDir,
-    /// Where the databases are.
+    /// The folder of the databases.
     live: PathBuf,
     scratch: PathBuf,
 }
@@ -130,14 +139,19 @@ impl World {
         path
     }
 
-    /// Everything about the files of the live folder that a backup could change. The `-shm` is only an index: it has to be there.
+    /// Everything about the files of the live folder that a backup could change. The `-shm` is only an index: it only
+    /// has to exist.
     fn state(&self) -> BTreeMap<PathBuf, (Vec<u8>, i64, i64)> {
         let entries = fs::read_dir(&self.live).unwrap().map(|entry| entry.unwrap().path());
         entries
             .map(|path| {
                 let metadata = fs::symlink_metadata(&path).unwrap();
                 let index = path.to_string_lossy().ends_with("-shm");
-                let bytes = if metadata.is_file() && !index && metadata.len() < 1 << 30 { fs::read(&path).unwrap() } else { Vec::new() };
+                let bytes = if metadata.is_file() && !index && metadata.len() < 1 << 30 {
+                    fs::read(&path).unwrap()
+                } else {
+                    Vec::new()
+                };
                 let modified = if index { (0, 0) } else { (metadata.mtime(), metadata.mtime_nsec()) };
                 (path, (bytes, modified.0, modified.1))
             })
@@ -148,20 +162,26 @@ impl World {
         self.state().keys().map(|path| path.file_name().unwrap().to_string_lossy().into_owned()).collect()
     }
 
-    fn pin(&self, paths: &[&Path], limits: &Limits) -> Result<(Vec<PinnedDatabase>, bool), SourceError> {
+    fn pin(&self, paths: &[&Path], limits: &Timeouts) -> Result<(Vec<PinnedDatabase>, bool), SourceError> {
         let source = |path: &&Path| Source { name: Name::from_path(path), path: path.to_path_buf() };
-        let pinned = pin(&paths.iter().map(source).collect::<Vec<_>>(), &self.scratch, &Clock::new(chrono::Utc::now), limits, &Silent)?;
+        let pinned = pin(
+            &paths.iter().map(source).collect::<Vec<_>>(),
+            &self.scratch,
+            &Clock::new(chrono::Utc::now),
+            limits,
+            &Silent,
+        )?;
         Ok((pinned.databases, pinned.consistent))
     }
 
     /// Backs up one database into the scratch folder.
     fn copy(&self, path: &Path) -> Result<PathBuf, SourceError> {
         let (databases, consistent) = self.pin(&[path], &IMPATIENT)?;
-        assert!(consistent, "one database is always consistent");
+        assert!(consistent, "a single database is always consistent");
         Ok(self.copy_all(databases, &IMPATIENT).remove(0))
     }
 
-    fn copy_all(&self, databases: Vec<PinnedDatabase>, limits: &Limits) -> Vec<PathBuf> {
+    fn copy_all(&self, databases: Vec<PinnedDatabase>, limits: &Timeouts) -> Vec<PathBuf> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let copy = |database: PinnedDatabase| {
             let target = self.scratch.join(format!("copy-{}.db", NEXT.fetch_add(1, Ordering::Relaxed)));
@@ -175,7 +195,7 @@ impl World {
         databases.into_iter().map(copy).collect()
     }
 
-    /// What is in the scratch folder beside the copies: nothing may be.
+    /// The files in the scratch folder besides the copies, which should be none.
     fn leftovers(&self) -> Vec<String> {
         let names = fs::read_dir(&self.scratch).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
         names.filter(|name| !(name.starts_with("copy-") && name.ends_with(".db"))).collect()
@@ -186,7 +206,7 @@ fn count(copy: &Path, sql: &str) -> i64 {
     python(COUNT, &[copy.as_os_str(), sql.as_ref()]).parse().unwrap()
 }
 
-/// Says whether a copy shows one state of a database under `WRITE`, and how far that was.
+/// Checks that a copy shows one state of a database under `WRITE`, and returns its counter.
 fn transfers(copy: &Path) -> i64 {
     assert_eq!(check(copy, Depth::Full, Effort::single(), &Silent).unwrap().integrity, Integrity::Ok);
     assert_eq!(count(copy, "SELECT sum(balance) FROM account"), 5000);
@@ -197,7 +217,7 @@ fn transfers(copy: &Path) -> i64 {
 }
 
 #[test]
-fn a_database_at_rest_is_left_byte_for_byte_and_alone() {
+fn an_idle_database_is_left_unchanged_without_sidecars() {
     for mode in ["delete", "persist", "truncate", "wal"] {
         let world = World::new();
         let path = world.database("app.db", mode);
@@ -212,9 +232,10 @@ fn a_database_at_rest_is_left_byte_for_byte_and_alone() {
 }
 
 #[test]
-fn a_set_at_rest_is_left_byte_for_byte_and_alone() {
+fn an_idle_set_is_left_unchanged_without_sidecars() {
     let world = World::new();
-    let paths = [world.database("wal.db", "wal"), world.database("other.db", "delete"), world.database("third.db", "wal")];
+    let paths =
+        [world.database("wal.db", "wal"), world.database("other.db", "delete"), world.database("third.db", "wal")];
     let before = world.state();
     let (databases, consistent) = world.pin(&[&paths[0], &paths[1], &paths[2]], &LIMITS).unwrap();
     assert!(consistent);
@@ -222,7 +243,7 @@ fn a_set_at_rest_is_left_byte_for_byte_and_alone() {
     assert_eq!(world.state(), before);
 }
 
-/// Commits rows and dies without closing: with `-wal` and `-shm`, or with a hot journal.
+/// Commits rows and exits without closing: leaves `-wal` and `-shm`, or a hot journal.
 const CRASH: &str = r#"
 import os, sqlite3, sys
 c = sqlite3.connect(sys.argv[1], isolation_level=None)
@@ -256,7 +277,7 @@ fn the_wal_of_an_application_that_crashed_is_read_and_kept() {
 }
 
 #[test]
-fn a_hot_journal_is_rolled_back_in_the_copy_alone() {
+fn a_hot_journal_is_rolled_back_only_in_the_copy() {
     for mode in ["delete", "persist"] {
         let world = World::new();
         let path = world.database("app.db", mode);
@@ -273,7 +294,7 @@ fn a_hot_journal_is_rolled_back_in_the_copy_alone() {
     }
 }
 
-/// Commits rows, and keeps its connection until its input is closed; then it writes once more.
+/// Commits rows, and keeps its connection open until its input is closed; then it writes once more.
 const IDLE: &str = r#"
 import sqlite3, sys
 c = sqlite3.connect(sys.argv[1], isolation_level=None)
@@ -286,7 +307,7 @@ c.execute("INSERT INTO log VALUES(30)")
 "#;
 
 #[test]
-fn the_wal_of_a_living_application_is_read_and_kept() {
+fn the_wal_of_a_running_application_is_read_and_kept() {
     let world = World::new();
     let path = world.database("app.db", "wal");
     let application = Beside::start(IDLE, &[&path]);
@@ -300,16 +321,19 @@ fn the_wal_of_a_living_application_is_read_and_kept() {
 }
 
 #[test]
-fn an_application_that_comes_while_we_copy_keeps_what_it_wrote() {
+fn an_application_that_starts_during_a_copy_keeps_its_commits() {
     let world = World::new();
     let path = world.database("app.db", "wal");
     let (databases, _) = world.pin(&[&path], &LIMITS).unwrap();
-    python("import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('INSERT INTO log VALUES(1)'); c.commit()", &[&path]);
+    python(
+        "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('INSERT INTO log VALUES(1)'); c.commit()",
+        &[&path],
+    );
     let wal = fs::read(world.path("app.db-wal")).unwrap();
     assert!(!wal.is_empty());
     let copies = world.copy_all(databases, &LIMITS);
-    assert_eq!(count(&copies[0], "SELECT count(*) FROM log"), 0, "the state of the moment of the pin");
-    assert_eq!(fs::read(world.path("app.db-wal")).unwrap(), wal, "nothing is checkpointed that was there when we closed");
+    assert_eq!(count(&copies[0], "SELECT count(*) FROM log"), 0, "the state when it was pinned");
+    assert_eq!(fs::read(world.path("app.db-wal")).unwrap(), wal, "closing did not checkpoint the application's -wal");
     assert_eq!(count(&path, "SELECT count(*) FROM log"), 1);
 }
 
@@ -318,15 +342,16 @@ fn copies_beside_a_fast_writer_end_and_each_is_one_state() {
     for mode in ["wal", "delete"] {
         let world = World::new();
         let path = world.database("app.db", mode);
-        // Larger than a step of the copy: without the read transaction every commit between two steps would start it over.
+        // Larger than a step of the copy: without the read transaction, every commit between two steps would restart
+        // it.
         python(BALLAST, &[&path]);
         let writer = Beside::start(WRITE, &[&path]);
         let mut last = 0;
         for _ in 0..5 {
             let (databases, _) = world.pin(&[&path], &LIMITS).unwrap();
-            let copies = world.copy_all(databases, &Limits { total: Duration::from_secs(15), ..LIMITS });
+            let copies = world.copy_all(databases, &Timeouts { total: Duration::from_secs(15), ..LIMITS });
             let now = transfers(&copies[0]);
-            assert!(now >= last, "{mode}: time runs forward");
+            assert!(now >= last, "{mode}: an older state after a newer one");
             last = now;
         }
         let written: i64 = writer.finish().parse().unwrap();
@@ -336,18 +361,19 @@ fn copies_beside_a_fast_writer_end_and_each_is_one_state() {
     }
 }
 
-/// Makes two databases for `MOVE`.
+/// Creates two databases for `MOVE`.
 const MAKE_TWO: &str = r#"
 import sqlite3, sys
 for path, start in ((sys.argv[1], 100), (sys.argv[2], 0)):
     c = sqlite3.connect(path, isolation_level=None)
     c.execute("PRAGMA journal_mode=" + sys.argv[3])
-    c.executescript("CREATE TABLE acc(id INTEGER PRIMARY KEY, v INT); CREATE TABLE tx(id TEXT PRIMARY KEY); CREATE TABLE pad(x);"
+    c.executescript("CREATE TABLE acc(id INTEGER PRIMARY KEY, v INT); CREATE TABLE tx(id TEXT PRIMARY KEY);"
+                    "CREATE TABLE pad(x);"
                     "INSERT INTO pad VALUES(randomblob(2000000));")
     c.executemany("INSERT INTO acc VALUES(?,?)", [(i, start) for i in range(10)])
 "#;
 
-/// Moves money from the first to the second: in one transaction over both, or the debit first and then the credit.
+/// Moves money from the first to the second: in one transaction on both, or first the debit and then the credit.
 const MOVE: &str = r#"
 import random, sqlite3, sys, threading, time
 done = threading.Event()
@@ -375,7 +401,7 @@ while not done.is_set():
 print(n, flush=True)
 "#;
 
-/// Prints `right` where two copies show one moment.
+/// Prints `right` if two copies show the same point in time.
 const JUDGE: &str = r#"
 import sqlite3, sys
 a, b = [sqlite3.connect(path) for path in sys.argv[1:]]
@@ -385,13 +411,14 @@ print("right" if total == 1000 and credits <= debits else f"total {total}, credi
 "#;
 
 #[test]
-fn a_set_shows_one_moment_whatever_moves_between_its_databases() {
+fn a_set_shows_one_moment_while_transactions_span_its_databases() {
     let rounds: usize = std::env::var("HEIRLOOM_TEST_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(20);
     for (mode, kind) in [("wal", "attach"), ("wal", "causal"), ("delete", "attach"), ("delete", "causal")] {
         let world = World::new();
         let (a, b) = (world.path("a.db"), world.path("b.db"));
         python(MAKE_TWO, &[a.as_os_str(), b.as_os_str(), mode.as_ref()]);
-        let arguments = |who: &'static str| [a.as_os_str().to_owned(), b.as_os_str().to_owned(), kind.into(), who.into()];
+        let arguments =
+            |who: &'static str| [a.as_os_str().to_owned(), b.as_os_str().to_owned(), kind.into(), who.into()];
         let movers = ["x", "y"].map(|who| Beside::start(MOVE, &arguments(who)));
         let mut longest = Duration::ZERO;
         for round in 0..rounds {
@@ -404,12 +431,12 @@ fn a_set_shows_one_moment_whatever_moves_between_its_databases() {
             copies.iter().for_each(|copy| fs::remove_file(copy).unwrap());
         }
         let moved: i64 = movers.into_iter().map(|mover| mover.finish().parse::<i64>().unwrap()).sum();
-        assert!(moved > i64::try_from(rounds).unwrap(), "{mode} {kind}: the movers stood still");
+        assert!(moved > i64::try_from(rounds).unwrap(), "{mode} {kind}: the writers made no progress");
         eprintln!("{mode} {kind}: {rounds} snapshots, {moved} moves, longest pin {longest:?}");
     }
 }
 
-/// Asks to stop once so much was copied.
+/// Cancels once this much was copied.
 struct StopAfter {
     bytes: u64,
     seen: AtomicU64,
@@ -429,14 +456,18 @@ impl Progress for StopAfter {
 fn an_interrupted_copy_leaves_no_target_and_no_sidecars() {
     let world = World::new();
     let path = world.database("app.db", "wal");
-    python("import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('CREATE TABLE big AS SELECT zeroblob(20000000)')", &[&path]);
+    python(
+        "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('CREATE TABLE big AS SELECT \
+         zeroblob(20000000)')",
+        &[&path],
+    );
     let before = world.state();
     let (mut databases, _) = world.pin(&[&path], &LIMITS).unwrap();
     let stop = StopAfter { bytes: 4 << 20, seen: AtomicU64::new(0) };
     let target = world.scratch.join("target.db");
     let error = databases.remove(0).copy_to(&target, &LIMITS, &stop).unwrap_err();
     assert!(matches!(error, SourceError::Interrupted(_)));
-    assert!(stop.seen.load(Ordering::Relaxed) < 20_000_000, "it stopped on the way");
+    assert!(stop.seen.load(Ordering::Relaxed) < 20_000_000, "it stopped during the copy");
     assert_eq!(world.leftovers(), [""; 0]);
     assert_eq!(world.state(), before);
 }

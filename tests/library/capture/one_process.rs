@@ -5,7 +5,7 @@ use std::thread;
 
 use super::*;
 
-/// Reports each question whether to stop: a wait asks it, and an operation that fails at once does not.
+/// Reports each check for cancellation: a wait makes one, an operation that fails at once does not.
 struct Asked(Sender<()>);
 
 impl Progress for Asked {
@@ -13,7 +13,7 @@ impl Progress for Asked {
     fn advance(&self, _: u64) {}
 
     fn cancelled(&self) -> bool {
-        // Nobody listens any more once the wait was seen.
+        // There is no receiver any more once the wait was seen.
         let _ = self.0.send(());
         false
     }
@@ -25,7 +25,7 @@ fn two_operations_on_one_database_wait_for_each_other() {
     for mode in ["wal", "delete"] {
         let world = World::new();
         let (path, other) = (world.database("app.db", mode), world.database("other.db", mode));
-        // In the opposite order of each other: the files are taken in one order all the same.
+        // Each in the opposite order: the files are still claimed in the same order.
         let (first, consistent) = world.pin(&[&path, &other], &LIMITS).unwrap();
         assert!(consistent);
         let (asked, is_asked) = mpsc::channel();
@@ -46,11 +46,11 @@ fn two_operations_on_one_database_wait_for_each_other() {
 }
 
 #[test]
-fn an_operation_that_waits_for_another_one_gives_up_in_time() {
+fn waiting_for_another_operation_ends_at_the_timeout() {
     let world = World::new();
     let path = world.database("app.db", "wal");
     let (first, _) = world.pin(&[&path], &LIMITS).unwrap();
-    let refused = world.pin(&[&path], &Limits { busy: Duration::ZERO, ..LIMITS }).map(|_| ());
+    let refused = world.pin(&[&path], &Timeouts { busy: Duration::ZERO, ..LIMITS }).map(|_| ());
     assert!(matches!(refused, Err(SourceError::Busy { .. })), "{refused:?}");
     drop(first);
     world.copy(&path).unwrap();

@@ -1,9 +1,9 @@
-//! Sources that are refused: no databases, the same one twice, locked for too long, with a -wal of another.
+//! Sources that are refused: not a database, the same one twice, locked for too long, with another database's -wal.
 
 use super::*;
 
 #[test]
-fn what_is_no_database_file_is_refused_at_once_and_left_alone() {
+fn a_file_that_is_not_a_database_is_refused_and_unchanged() {
     let world = World::new();
     fs::create_dir(world.path("folder.db")).unwrap();
     assert!(Command::new("mkfifo").arg(world.path("fifo.db")).status().unwrap().success());
@@ -29,27 +29,35 @@ fn what_is_no_database_file_is_refused_at_once_and_left_alone() {
         ("dangling.db", "no database at "),
         ("missing.db", "no database at "),
         ("loop.db", "cannot open "),
-        ("sparse.db", "its first bytes are not those of a SQLite database"),
-        ("text.db", "its first bytes are not those of a SQLite database"),
-        ("cut.db", "it is cut off within its header, after 27 bytes"),
+        ("sparse.db", "it does not start with a SQLite header"),
+        ("text.db", "it does not start with a SQLite header"),
+        ("cut.db", "it is truncated within its header, after 27 bytes"),
         ("nothing.db", "nothing.db\" is empty (0 bytes)"),
-        ("lost.db", "lost.db\" is empty (0 bytes), but a -wal with data lies beside it"),
+        ("lost.db", "lost.db\" is empty (0 bytes), but there is a -wal with data beside it"),
     ] {
         let started = Instant::now();
         let error = world.copy(&world.path(name)).unwrap_err().to_string();
         assert!(error.contains(expected) && error.contains(name), "{name}: {error}");
         assert!(started.elapsed() < Duration::from_secs(1), "{name}");
     }
-    assert!(matches!(world.copy(&path), Err(SourceError::Io { .. })), "a pipe as -wal would hang SQLite");
+    assert!(matches!(world.copy(&path), Err(SourceError::Io { .. })), "a pipe as -wal would block SQLite");
     assert_eq!(world.names(), names);
     assert_eq!(fs::read(world.path("lost.db-wal")).unwrap(), b"the data");
 }
 
 #[test]
-fn a_name_is_only_a_name() {
+fn special_characters_in_file_names_have_no_effect() {
     let world = World::new();
-    let names: [&[u8]; 8] =
-        [b":memory:", b"file:x?mode=memory", b"a%20b", b"new\nline.db", b"q?immutable=1#x&y.db", b"-rf.db", b"\xff\xfe.db", b"a'b\".db"];
+    let names: [&[u8]; 8] = [
+        b":memory:",
+        b"file:x?mode=memory",
+        b"a%20b",
+        b"new\nline.db",
+        b"q?immutable=1#x&y.db",
+        b"-rf.db",
+        b"\xff\xfe.db",
+        b"a'b\".db",
+    ];
     let plain = world.database("plain.db", "wal");
     for name in names {
         let path = world.path(std::ffi::OsString::from_vec(name.to_vec()));
@@ -63,7 +71,7 @@ fn a_name_is_only_a_name() {
 }
 
 #[test]
-fn the_sidecars_of_a_linked_database_lie_beside_its_target() {
+fn the_sidecars_of_a_linked_database_are_beside_its_target() {
     let world = World::new();
     let path = world.database("real.db", "wal");
     python(CRASH, &[path.as_os_str(), "wal".as_ref()]);
@@ -82,7 +90,7 @@ fn the_same_file_twice_in_a_set_is_refused() {
     fs::hard_link(&path, &again).unwrap();
     let error = world.pin(&[&path, &again], &LIMITS).map(|_| ()).unwrap_err();
     assert!(error.to_string().contains("again.db"), "{error}");
-    // The refusal lets go of the first as well.
+    // The refusal releases the first one as well.
     world.copy(&again).unwrap();
 }
 
@@ -98,7 +106,7 @@ sys.stdin.read()
 "#;
 
 #[test]
-fn a_lock_that_stays_ends_in_a_refusal_that_names_the_file() {
+fn a_permanent_lock_is_reported_with_the_file() {
     for (mode, begin, locking) in [("delete", "BEGIN EXCLUSIVE", "normal"), ("wal", "BEGIN IMMEDIATE", "exclusive")] {
         let world = World::new();
         let path = world.database("app.db", mode);
@@ -116,7 +124,7 @@ fn a_lock_that_stays_ends_in_a_refusal_that_names_the_file() {
 }
 
 #[test]
-fn a_set_waits_for_a_writer_and_gives_up_in_time() {
+fn a_set_waits_for_a_writer_until_the_timeout() {
     let world = World::new();
     let paths = [world.database("a.db", "wal"), world.database("b.db", "wal")];
     let holder = Beside::start(HOLD, &[paths[1].as_os_str(), "BEGIN IMMEDIATE".as_ref(), "normal".as_ref()]);
@@ -128,8 +136,9 @@ fn a_set_waits_for_a_writer_and_gives_up_in_time() {
     assert!(world.pin(&[&paths[0], &paths[1]], &LIMITS).unwrap().1);
 }
 
-/// Changes the header in the -wal, and dies.
-const CRASH_IN_HEADER: &str = "import os, sqlite3, sys; sqlite3.connect(sys.argv[1]).execute('PRAGMA user_version=7'); os._exit(0)";
+/// Changes the header in the -wal, and exits without closing.
+const CRASH_IN_HEADER: &str =
+    "import os, sqlite3, sys; sqlite3.connect(sys.argv[1]).execute('PRAGMA user_version=7'); os._exit(0)";
 
 #[test]
 fn a_wal_that_is_older_than_its_database_is_refused() {
@@ -137,7 +146,10 @@ fn a_wal_that_is_older_than_its_database_is_refused() {
     let path = world.database("app.db", "wal");
     python(CRASH_IN_HEADER, &[&path]);
     let wal = fs::read(world.path("app.db-wal")).unwrap();
-    python("import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('CREATE VIEW newer AS SELECT 1'); c.close()", &[&path]);
+    python(
+        "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('CREATE VIEW newer AS SELECT 1'); c.close()",
+        &[&path],
+    );
     fs::write(world.path("app.db-wal"), wal).unwrap();
     let before = world.state();
     let error = world.copy(&path).unwrap_err();

@@ -1,4 +1,5 @@
-//! Archives of every origin: what is accepted is what was recorded, is the same every time, and is what `tar` sees.
+//! Archives of any origin: accepted data equals the recorded data, is the same on every read, and matches what `tar`
+//! reads.
 
 use std::fs::File;
 use std::io::Read;
@@ -16,17 +17,17 @@ use heirloom::snapshot::{Contents, Origin};
 
 use super::recipe::Given;
 
-/// The longest text about an archive that a person is shown in one piece, in bytes.
+/// The longest text about an archive that is shown in one piece, in bytes.
 const LONGEST: usize = 2000;
-/// The most lines that are said about one archive.
+/// The most lines about one archive.
 const MOST: usize = 100;
-/// What is unpacked, too; more would make a case slow.
+/// How much is also unpacked; more would make a case slow.
 const SMALL: u64 = 1 << 20;
 
 /// Checks one file.
 pub fn check(given: &Given) {
     let once = read(given, 1, Tz::UTC);
-    // Threads are slow to make; every fifth case is enough to see whether they matter.
+    // Threads are slow to spawn; every fifth case is enough to see whether they make a difference.
     let again = read(given, if given.bytes.len().is_multiple_of(5) { 3 } else { 1 }, Tz::Europe__Stockholm);
     let (Some((contents, databases)), Some((_, same))) = (&once, &again) else {
         assert!(once.is_none() && again.is_none(), "accepted once, and refused once");
@@ -34,8 +35,12 @@ pub fn check(given: &Given) {
     };
     assert_eq!(databases, same, "two readings gave two results");
     for (held, read) in contents.databases.iter().zip(databases) {
-        assert!(held.sha256.is_none_or(|recorded| recorded == read.sha256), "{} has another digest than was recorded", held.file);
-        assert!(held.bytes.is_none_or(|bytes| bytes == read.bytes), "{} has another size than was recorded", held.file);
+        assert!(
+            held.sha256.is_none_or(|recorded| recorded == read.sha256),
+            "{} does not match its recorded digest",
+            held.file
+        );
+        assert!(held.bytes.is_none_or(|bytes| bytes == read.bytes), "{} does not match its recorded size", held.file);
     }
     if databases.iter().map(|read| read.bytes).sum::<u64>() <= SMALL {
         let unpacked = unpack(given, databases);
@@ -45,7 +50,7 @@ pub fn check(given: &Given) {
     }
 }
 
-/// Reads a file as verify does; returns what it holds, where all of it was accepted.
+/// Reads a file as verify does; returns its contents if all of it was accepted.
 pub fn read(given: &Given, threads: usize, zone: Tz) -> Option<(Contents, Vec<ReadDatabase>)> {
     let archive = open(given, zone)?;
     let contents = archive.contents().clone();
@@ -68,23 +73,27 @@ fn open(given: &Given, zone: Tz) -> Option<Archive> {
     opened.map_err(|error| refused(&error)).ok()
 }
 
-/// Bytes in memory cannot fail to be read: every refusal is about what they are.
+/// Reading bytes in memory cannot fail: every refusal is about their contents.
 fn refused(error: &ArchiveError) {
     line(&error.to_string());
     assert!(error.is_evidence() || matches!(error, ArchiveError::FormatTooNew { .. }), "{error:?}");
 }
 
 fn line(text: &str) {
-    assert!(printable(text) == text, "{text:?} steers a terminal");
+    assert!(printable(text) == text, "{text:?} contains terminal controls");
     assert!(text.len() <= LONGEST, "a line of {} bytes", text.len());
 }
 
-/// What is shown and used of an archive, whether its data is good or not.
+/// Checks the parts of an archive that are shown and used whether its data is good or not.
 pub fn presentable(given: &Given, contents: &Contents) {
     assert!(!contents.databases.is_empty());
     for (index, held) in contents.databases.iter().enumerate() {
         assert!(is_file_name(&held.file), "{:?}", held.file);
-        assert!(contents.databases[..index].iter().all(|other| other.name != held.name), "two databases \"{}\"", held.name);
+        assert!(
+            contents.databases[..index].iter().all(|other| other.name != held.name),
+            "two databases \"{}\"",
+            held.name
+        );
     }
     contents.oddities.iter().for_each(|oddity| line(oddity));
     assert!(contents.oddities.len() <= MOST, "{} oddities", contents.oddities.len());
@@ -92,7 +101,9 @@ pub fn presentable(given: &Given, contents: &Contents) {
     let snapshot = summarize(name, given.bytes.len() as u64, contents, Marks::default(), &HostLabel::container());
     let bytes = sum(contents.databases.iter().map(|held| held.bytes));
     assert!(snapshot.unpacked_bytes().is_none_or(|sum| bytes == Some(sum.into())), "a wrong sum of sizes");
-    for (brief, facts) in snapshot.databases.iter().zip(contents.metadata.iter().flat_map(|metadata| &metadata.databases)) {
+    for (brief, facts) in
+        snapshot.databases.iter().zip(contents.metadata.iter().flat_map(|metadata| &metadata.databases))
+    {
         let rows = sum(facts.tables.iter().map(|table| table.rows));
         assert!(brief.rows.is_none_or(|sum| rows == Some(sum.into())), "a wrong sum of rows");
     }
@@ -113,7 +124,10 @@ fn unpack(given: &Given, databases: &[ReadDatabase]) -> Vec<Vec<u8>> {
     let contents = |file: &File, read: &ReadDatabase| {
         let mut bytes = vec![0; read.bytes as usize];
         file.read_exact_at(&mut bytes, 0).unwrap();
-        assert!(file.metadata().unwrap().len() == read.bytes && Sha256::of(&bytes) == read.sha256, "other bytes were unpacked");
+        assert!(
+            file.metadata().unwrap().len() == read.bytes && Sha256::of(&bytes) == read.sha256,
+            "other bytes were unpacked"
+        );
         bytes
     };
     for (index, read) in databases.iter().enumerate().filter(|_| databases.len() > 1) {
@@ -127,11 +141,14 @@ fn unpack(given: &Given, databases: &[ReadDatabase]) -> Vec<Vec<u8>> {
 /// The archive outlives the tool: any tar finds the same bytes under the same names.
 fn as_tar_sees_it(given: &Given, contents: &Contents, unpacked: &[Vec<u8>]) {
     let bytes = &given.bytes[..];
-    let stream: Box<dyn Read> =
-        if bytes.starts_with(&[0x1f, 0x8b]) { Box::new(flate2::read::MultiGzDecoder::new(bytes)) } else { Box::new(bytes) };
+    let stream: Box<dyn Read> = if bytes.starts_with(&[0x1f, 0x8b]) {
+        Box::new(flate2::read::MultiGzDecoder::new(bytes))
+    } else {
+        Box::new(bytes)
+    };
     let mut seen = Vec::new();
     for entry in tar::Archive::new(stream).entries().unwrap() {
-        // Behind the last database there may be something that is no gzip; gzip warns, and we call it odd.
+        // Data after the last database may not be gzip; gzip warns, and we report an oddity.
         let Ok(mut entry) = entry else { break };
         let name = String::from_utf8_lossy(&entry.path_bytes()).trim_start_matches("./").to_owned();
         if contents.databases.iter().any(|held| held.file == name) {

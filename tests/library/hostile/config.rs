@@ -1,12 +1,13 @@
-//! Configuration: whatever is written, every problem is one printable line at a place that exists, and what is accepted reads back.
+//! Configurations: for any text, every problem is one printable line about an existing place, and accepted settings
+//! survive write and read.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::Path;
 
 use heirloom::config::{
-    DotEnv, Expanded, FileLayer, Key, Layers, Look, Origin, Problem, Settings, Value, Variables, age_text, database_path, expand,
-    parse_age, parse_size,
+    DotEnv, Expanded, FileLayer, Key, Layers, Look, Origin, Problem, Settings, Value, Variables, age_text,
+    database_path, expand, parse_age, parse_size,
 };
 use heirloom::failure::Remedy;
 use heirloom::names::{ArchiveName, Name, is_file_name, printable};
@@ -21,25 +22,34 @@ pub fn check(input: &[u8]) {
     problems.iter().for_each(|problem| presentable(problem, &text));
     let read = DotEnv::parse(&dotenv);
     let lines = dotenv.matches('\n').count() + 1;
-    assert!(read.warnings.iter().all(|&(line, _)| (1..=lines).contains(&line)), "a warning about a line that is not there");
+    assert!(
+        read.warnings.iter().all(|&(line, _)| (1..=lines).contains(&line)),
+        "a warning about a line that is not there"
+    );
 
-    let environment =
-        |name: &str| (!name.len().is_multiple_of(3) && !value.is_empty()).then(|| OsString::from_vec(value.clone().into_bytes()));
+    let environment = |name: &str| {
+        (!name.len().is_multiple_of(3) && !value.is_empty()).then(|| OsString::from_vec(value.clone().into_bytes()))
+    };
     let variables = Variables::new(&environment, read);
     let look = |path: &Path| if path.as_os_str().len().is_multiple_of(2) { Look::Missing } else { Look::There(None) };
     let zone = || Some(url.clone());
-    let effective = Layers { file: Some(&layer), variables: &variables, flags: &[], look: &look, system_zone: &zone }.merge();
+    let effective =
+        Layers { file: Some(&layer), variables: &variables, flags: &[], look: &look, system_zone: &zone }.merge();
     effective.problems.iter().chain(&effective.refused_database).for_each(|problem| presentable(problem, &text));
-    effective.warnings.iter().for_each(|warning| assert!(printable(warning) == *warning, "{warning:?} steers a terminal"));
+    effective
+        .warnings
+        .iter()
+        .for_each(|warning| assert!(printable(warning) == *warning, "{warning:?} contains terminal controls"));
     assert!(!effective.settings.store.as_os_str().is_empty());
     for key in Key::ALL {
         let Some(shown) = key.get(&effective.settings) else { continue };
         let text = shown.to_string();
-        assert!(printable(&text) == text, "{text:?} steers a terminal");
-        // A size is shown as it would be written.
+        assert!(printable(&text) == text, "{text:?} contains terminal controls");
+        // A size is formatted as it would be written.
         let written = if let Value::Bytes(_) = shown { Value::Text(text) } else { shown.clone() };
         let mut settings = Settings::default();
-        key.set(&written, &mut settings).unwrap_or_else(|why| panic!("{key} = {shown} is in force, but is refused: {why}"));
+        key.set(&written, &mut settings)
+            .unwrap_or_else(|why| panic!("{key} = {shown} is in force, but is refused: {why}"));
         assert_eq!(key.get(&settings), Some(shown), "{key}");
     }
 
@@ -80,7 +90,7 @@ fn presentable(problem: &Problem, text: &str) {
         other => format!("{other:?}"),
     };
     for shown in [problem.to_string(), remedy] {
-        assert!(printable(&shown) == shown, "{shown:?} steers a terminal");
+        assert!(printable(&shown) == shown, "{shown:?} contains terminal controls");
     }
     if let Some(Origin::File { line, .. }) = problem.place.as_deref() {
         assert!((1..=text.matches('\n').count() + 1).contains(line), "line {line} is not there");

@@ -1,4 +1,4 @@
-//! Databases as somebody left them: checking and describing them ends with an answer.
+//! Databases of any content: checking and describing them always returns a result.
 
 use std::io::Write as _;
 
@@ -15,7 +15,10 @@ pub fn check(bytes: &[u8]) {
     let path = file.path();
     let checked = database::check(path, Depth::Full, Effort::threads(THREADS), &Silent);
     if let Ok(checked) = &checked {
-        assert!(checked.findings.iter().all(|finding| printable(finding) == *finding), "a finding steers a terminal");
+        assert!(
+            checked.findings.iter().all(|finding| printable(finding) == *finding),
+            "a finding contains terminal controls"
+        );
     }
     if let Ok(facts) = database::facts(path)
         && let Ok(rows) = database::count_rows(path, &facts.tables, &Silent)
@@ -24,5 +27,8 @@ pub fn check(bytes: &[u8]) {
     }
     let beside = std::fs::read_dir(path.parent().unwrap()).unwrap().flatten();
     let name = path.file_name().unwrap().to_string_lossy().into_owned() + "-";
-    assert!(!beside.into_iter().any(|entry| entry.file_name().to_string_lossy().starts_with(&name)), "a sidecar was left");
+    assert!(
+        !beside.into_iter().any(|entry| entry.file_name().to_string_lossy().starts_with(&name)),
+        "a sidecar was left"
+    );
 }

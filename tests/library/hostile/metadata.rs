@@ -1,4 +1,4 @@
-//! Metadata: what is read is written and read again as the same, and no archive with it misleads.
+//! Metadata: accepted metadata survives write and read, and archives with it do not mislead.
 
 use std::sync::Arc;
 
@@ -11,12 +11,12 @@ use super::archives;
 use super::packing::{self, BLOCK};
 use super::recipe::Given;
 
-/// Checks one JSON text, alone and at the beginning of archives of all forms.
+/// Checks a JSON text, alone and at the start of archives of all forms.
 pub fn check(json: &[u8]) {
     if let Ok(metadata) = serde_json::from_slice::<Metadata>(json) {
         let text = serde_json::to_string(&metadata).unwrap();
         let again: Metadata = serde_json::from_str(&text).unwrap();
-        // Times are written to the microsecond.
+        // Times are written with microseconds.
         assert_eq!(again, Metadata { created_at: metadata.created_at.trunc_subsecs(6), ..metadata });
         assert_eq!(serde_json::to_string(&again).unwrap(), text);
     }
@@ -25,7 +25,7 @@ pub fn check(json: &[u8]) {
     }
 }
 
-/// The archives that this could be the metadata of: ours, ours without compression, and one of the old tool.
+/// The archives that can contain this metadata: ours, ours without compression, and one of the old tool.
 pub fn archives(json: &[u8]) -> [Given; 3] {
     let mut padded = json.to_vec();
     padded.resize((json.len() + 1).next_multiple_of(BLOCK) - 1, b' ');

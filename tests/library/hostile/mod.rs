@@ -1,6 +1,6 @@
-//! What must hold for everything that others wrote: one check for each kind of input, each takes any bytes.
+//! Properties of all code that reads untrusted input: one check per kind of input, each takes any bytes.
 //!
-//! `tests/library/hostile_input.rs` calls them with random inputs, `tests/fuzz` with those that libFuzzer finds.
+//! `tests/library/hostile_input.rs` calls them with random inputs, `tests/fuzz` with inputs that libFuzzer finds.
 
 pub mod archives;
 pub mod config;

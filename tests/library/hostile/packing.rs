@@ -1,11 +1,11 @@
-//! Wraps bytes so that what lies inside is reached: right checksums of tar headers, right CRCs, right sizes of members.
+//! Wraps bytes so that the code behind the checksums is reached: valid tar header checksums, CRCs and member sizes.
 
 use std::io::Write as _;
 
 /// The size of a tar block, in bytes.
 pub const BLOCK: usize = 512;
 
-/// Makes a tar header with a right checksum; a name that is too long is cut.
+/// Builds a tar header with a valid checksum; a name that is too long is truncated.
 pub fn header(name: &[u8], kind: u8, bytes: u64) -> [u8; BLOCK] {
     let mut header = tar::Header::new_ustar();
     let name = &name[..name.len().min(100)];
@@ -27,7 +27,7 @@ pub fn append(tar: &mut Vec<u8>, name: &[u8], kind: u8, claimed: u64, contents: 
     tar.resize(tar.len().next_multiple_of(BLOCK), 0);
 }
 
-/// Returns where the entries of a tar begin, as far as their sizes lead, and where the last one ends.
+/// Returns where the entries of a tar start, as far as their sizes lead, and where the last one ends.
 fn entries(tar: &[u8]) -> Vec<usize> {
     let mut starts = vec![0];
     let mut at = 0_usize;
@@ -41,7 +41,7 @@ fn entries(tar: &[u8]) -> Vec<usize> {
     starts
 }
 
-/// Gives every header the checksum that is right for it.
+/// Sets the right checksum in every header.
 pub fn mend_checksums(tar: &mut [u8]) {
     let starts = entries(tar);
     for &at in &starts[..starts.len() - 1] {
@@ -59,7 +59,8 @@ pub fn gzip(bytes: &[u8]) -> Vec<u8> {
     gzip.finish().unwrap()
 }
 
-/// Compresses as format 1 does: the first entry as a stored member, a member for each header, data in members of this size.
+/// Compresses as format 1 does: the first entry as a stored member, one member for each header, data in members of this
+/// size.
 pub fn members(tar: &[u8], member: usize) -> Vec<u8> {
     let starts = entries(tar);
     let first = starts.get(1).map_or(tar.len(), |&end| end);

@@ -1,7 +1,8 @@
-//! Archives out of few bytes: each byte decides something, so that a changed byte is a changed archive and not only a wrong CRC.
+//! Builds archives from a few bytes: each byte decides something, so that a changed byte is a changed archive and not
+//! only a wrong CRC.
 //!
-//! What is missing at the end of a recipe counts as zeros, and zeros are the good choice everywhere: an empty recipe is nearly a
-//! good archive, and one of few bytes is one with few oddities.
+//! Missing bytes at the end of a recipe count as zeros, and zero is the good choice everywhere: an empty recipe is
+//! almost a good archive, and a short one has few oddities.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use heirloom::names::{METADATA_ENTRY, Name, RESTORE_ENTRY};
 
 use super::packing::{self, BLOCK};
 
-/// A file as a store would give it.
+/// A file as a store would return it.
 pub struct Given {
     /// Its bytes.
     pub bytes: Arc<Vec<u8>>,
@@ -21,7 +22,7 @@ pub struct Given {
     pub name: String,
 }
 
-/// Takes an input apart from front to back.
+/// Consumes an input from front to back.
 struct Recipe<'a>(&'a [u8]);
 
 impl<'a> Recipe<'a> {
@@ -75,7 +76,8 @@ const ENTRIES: [&[u8]; 20] = [
 ];
 const KEYS: [&[u8]; 6] = [b"path", b"size", b"mtime", b"comment", b"GNU.sparse.size", b"linkpath"];
 
-/// Makes a file of an input. The first byte says how much of it is made: nothing, its wrapping, its checksums too, or all by the recipe.
+/// Builds a file from an input. The first byte decides how much of it is built: nothing, its wrapping, also its
+/// checksums, or everything from the recipe.
 pub fn given(input: &[u8]) -> Given {
     let mut recipe = Recipe(input);
     let (form, name) = (recipe.byte(), recipe.byte());
@@ -100,7 +102,7 @@ pub fn given(input: &[u8]) -> Given {
     Given { bytes: Arc::new(bytes), name }
 }
 
-/// Puts a tar into a container, and changes bytes of both.
+/// Wraps a tar in a container, and changes bytes of both.
 fn wrapped(recipe: &mut Recipe, tar: impl FnOnce(&mut Recipe) -> Vec<u8>) -> Vec<u8> {
     let (container, size, changes) = (recipe.byte(), recipe.byte(), recipe.byte());
     let inside: Vec<_> = (0..changes % 4).map(|_| (recipe.word(), recipe.byte())).collect();
@@ -128,7 +130,7 @@ fn change(bytes: &mut [u8], changes: &[(usize, u8)]) {
     }
 }
 
-/// A database of the archive, as far as its metadata is concerned.
+/// A database of the archive, as described in its metadata.
 struct Part {
     file: String,
     contents: Vec<u8>,
@@ -166,7 +168,7 @@ fn cooked(recipe: &mut Recipe) -> Vec<u8> {
             packing::append(&mut tar, METADATA_ENTRY.as_bytes(), b'0', json.len() as u64, &json);
         }
         if kind % 4 == 0 && end & 1 == 0 {
-            // It may claim to be longer than all that follows.
+            // It may claim to be longer than all following data.
             let claimed = [5, 5, 4, 600, 5000, 1 << 21, 1 << 40, u64::MAX >> 1][usize::from(end >> 4) % 8];
             packing::append(&mut tar, RESTORE_ENTRY.as_bytes(), b'0', claimed, b"text\n");
         }
@@ -272,7 +274,7 @@ fn contents(recipe: &mut Recipe) -> Vec<u8> {
             recipe.bytes(count).to_vec()
         }
         6 => vec![recipe.byte(); recipe.word()],
-        // Large ones are slow, and so they are rare.
+        // Large ones are slow, and therefore rare.
         _ if recipe.byte() == 0xa5 => vec![recipe.byte(); 1 << (recipe.byte() % 26)],
         _ => Vec::new(),
     }
@@ -305,7 +307,7 @@ fn described(part: &Part) -> DatabaseMetadata {
     database
 }
 
-/// Makes metadata that fits these databases.
+/// Creates metadata that matches these databases.
 pub fn sample(databases: Vec<DatabaseMetadata>) -> Metadata {
     Metadata {
         format: FORMAT,
@@ -324,7 +326,7 @@ pub fn sample(databases: Vec<DatabaseMetadata>) -> Metadata {
     }
 }
 
-/// Makes the metadata of one database.
+/// Creates the metadata of one database.
 pub fn database(file: &str, contents: &[u8]) -> DatabaseMetadata {
     DatabaseMetadata {
         name: Name::from_path(Path::new(file)),
@@ -372,7 +374,8 @@ fn old_json(kind: u8) -> Vec<u8> {
         "includes": {"arrow_database": kind & 64 != 0, "user_database": user},
     });
     if stats {
-        json["user_db_stats"] = serde_json::json!({"table_count": 1, "tables": {"users": 40, "broken": "unknown", "less": -1}});
+        json["user_db_stats"] =
+            serde_json::json!({"table_count": 1, "tables": {"users": 40, "broken": "unknown", "less": -1}});
     }
     json.to_string().into_bytes()
 }

@@ -1,4 +1,4 @@
-//! Where the search begins: inputs of every kind, most of them good, made by the program itself.
+//! The initial inputs of the search: of every kind, most of them good, created by the program itself.
 
 use heirloom::config::EXAMPLE;
 
@@ -17,20 +17,20 @@ pub fn of(target: &str) -> Vec<(String, Vec<u8>)> {
     seeds.into_iter().enumerate().map(|(index, bytes)| (format!("seed-{index}"), bytes)).collect()
 }
 
-/// Recipes: form, name, two bytes about plain databases, container, size of members, changes, kind, end, then the entries.
+/// Recipes: form, name, two bytes about plain databases, container, member size, changes, kind, end, then the entries.
 fn archives() -> Vec<Vec<u8>> {
     let mut seeds = Vec::new();
     for container in 0..4 {
         let head = [0, [0, 0, 0, 1][usize::from(container)], 0, 0, container, 0, 0, 0, 0];
         seeds.push([&head[..], &[0, 0, 0, 0, 1, 0]].concat());
         seeds.push([&head[..], &[0, 0, 0, 0, 9, 0, 0, 3, 0, 6, 7, 0, 40]].concat());
-        // Two pax records, a long name, and what they belong to.
+        // Two pax records, a long name, and the entries they belong to.
         seeds.push([&head[..], &[3, 1, 2, 255, 3, b'0', b'.', b'5', 3, 1, 0, 0, 0, 0, 2, 0]].concat());
         seeds.push([&head[..], &[4, 0, 0, 0, 0, 4, 3, b'a', b'b', b'c', 0, 2, 0, 4, 1, b'd']].concat());
     }
     // A large entry of zeros.
     seeds.push(vec![0, 0, 0, 0, 0, 8, 0, 0, 0, 0, 0, 0, 7, 0xa5, 0, 21]);
-    // What the recipe makes of them, as it stands and only wrapped.
+    // The output of the recipe, unchanged and only wrapped.
     for seed in seeds.clone() {
         let bytes = recipe::given(&seed).bytes;
         seeds.push([&[4, 0], &bytes[..bytes.len().min(20_000)]].concat());
@@ -61,7 +61,8 @@ fn legacy() -> Vec<Vec<u8>> {
 fn metadata() -> Vec<Vec<u8>> {
     let one = recipe::sample(vec![recipe::database("app.db", b"one")]);
     let two = recipe::sample(vec![recipe::database("app.db", b"one"), recipe::database("user_data.db", b"two")]);
-    let old = br#"{"backup_name": "archerytools_backup_20250804_163829", "created_at": "2025-08-04T16:38:29.591353", "version": "1.0.0",
+    let old = br#"{"backup_name": "archerytools_backup_20250804_163829", "created_at": "2025-08-04T16:38:29.591353",
+ "version": "1.0.0",
  "includes": {"arrow_database": false, "user_database": true},
  "user_db_stats": {"file_size_mb": 0.0078125, "table_count": 1, "tables": {"users": 40, "gone": "unknown"}},
  "arrow_db_stats": {"error": "database is locked"}}"#;
@@ -76,11 +77,14 @@ fn metadata() -> Vec<Vec<u8>> {
 }
 
 fn config() -> Vec<Vec<u8>> {
-    let commented = EXAMPLE.lines().map(|line| line.strip_prefix("# ").or(line.strip_prefix('#')).unwrap_or(line).to_owned() + "\n");
-    let file = "[store]\ndir = \"$STORE/backups\"\n[retention]\nkeep = 3\nmax_age = \"90d\"\nmax_size = \"20GB\"\ntime_zone = \"Europe/Berlin\"\n\
+    let commented = EXAMPLE
+        .lines()
+        .map(|line| line.strip_prefix("# ").or(line.strip_prefix('#')).unwrap_or(line).to_owned() + "\n");
+    let file = "[store]\ndir = \"$STORE/backups\"\n[retention]\nkeep = 3\nmax_age = \"90d\"\nmax_size = \
+                \"20GB\"\ntime_zone = \"Europe/Berlin\"\n\
         [sets.app.databases]\nuser = [\"$HOME/a.db\", \"${DATA}/a.db\"]\nother = \"/var/lib/b.db\"\n";
-    let dotenv =
-        "# secrets\nexport DATABASE_URL=\"sqlite:////app/app.db\"\nMAX_DATABASE_BACKUPS = 5 # five\nKEY='a\nb'\nNAME\nQUOTED=\"a\\nb\\t\"";
+    let dotenv = "# secrets\nexport DATABASE_URL=\"sqlite:////app/app.db\"\nMAX_DATABASE_BACKUPS = 5 # \
+                  five\nKEY='a\nb'\nNAME\nQUOTED=\"a\\nb\\t\"";
     vec![
         EXAMPLE.as_bytes().to_vec(),
         commented.collect::<String>().into_bytes(),
@@ -94,10 +98,12 @@ fn config() -> Vec<Vec<u8>> {
 fn databases() -> Vec<Vec<u8>> {
     let schemas = [
         "CREATE TABLE t(x); CREATE TABLE \u{e4}\u{f6}\u{fc}\u{df}\u{e4}\u{f6}\u{fc}\u{df}(x)",
-        "PRAGMA auto_vacuum=1; CREATE TABLE t(id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE CHECK (length(text) > 0)); \
+        "PRAGMA auto_vacuum=1; CREATE TABLE t(id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE CHECK (length(text) > \
+         0)); \
          INSERT INTO t VALUES (1, 'one'), (2, 'two'); CREATE VIEW v AS SELECT * FROM t; \
          CREATE TRIGGER r AFTER INSERT ON t BEGIN DELETE FROM t WHERE id = 3; END;",
-        "PRAGMA encoding='UTF-16le'; CREATE TABLE a(x PRIMARY KEY) WITHOUT ROWID; INSERT INTO a VALUES (zeroblob(2000)); \
+        "PRAGMA encoding='UTF-16le'; CREATE TABLE a(x PRIMARY KEY) WITHOUT ROWID; INSERT INTO a VALUES \
+         (zeroblob(2000)); \
          CREATE TABLE b(y REFERENCES a(x)); INSERT INTO b VALUES (7);",
     ];
     let made = schemas.map(|schema| {

@@ -1,6 +1,11 @@
-//! Replaces real databases that other processes read and write, crash in, and hold.
+//! Replaces real databases that other processes read, write and lock, and in which they crash.
 
-#![allow(clippy::unwrap_used, clippy::print_stderr, clippy::print_stdout, reason = "a test may end in a panic, and tells its figures")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    reason = "a test may panic, and prints its figures"
+)]
 
 mod targets;
 
@@ -14,16 +19,17 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use heirloom::database::{
-    Compared, Limits, Offline, Proof, Replacement, Target, TargetError, TargetState, holders, look_at, place_new, place_over_unusable,
+    Compared, Offline, Proof, Replacement, Target, TargetError, TargetState, Timeouts, holders, look_at, place_new,
+    place_over_unusable,
 };
 use heirloom::progress::Silent;
 use rusqlite::Connection;
 
-fn limits(busy: Duration) -> Limits {
-    Limits { busy, ..Limits::default() }
+fn limits(busy: Duration) -> Timeouts {
+    Timeouts { busy, ..Timeouts::default() }
 }
 
-/// Makes a database of one generation: every row says which, so that a mixture shows.
+/// Creates a database of one generation: every row contains it, so that a mixture is detected.
 fn make(path: &Path, mode: &str, generation: u32, rows: u32) {
     make_with(path, mode, generation, rows, "");
 }
@@ -36,7 +42,8 @@ fn make_with(path: &Path, mode: &str, generation: u32, rows: u32, pragmas: &str)
         .execute_batch(&format!(
             "BEGIN; CREATE TABLE t(generation, pad); CREATE INDEX i ON t(generation); CREATE TABLE counter(n);
              INSERT INTO counter VALUES(0);
-             WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n+1 FROM r WHERE n < {rows}) INSERT INTO t SELECT {generation}, randomblob(300) FROM r; COMMIT"
+             WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n+1 FROM r WHERE n < {rows}) INSERT INTO t SELECT \
+             {generation}, randomblob(300) FROM r; COMMIT"
         ))
         .unwrap();
     connection.close().unwrap();
@@ -49,7 +56,7 @@ fn staged(folder: &Path, name: &str, from: &Path) -> PathBuf {
     copy
 }
 
-/// What a reader sees: generation, rows, whether all rows are of one generation, and the check.
+/// The state as a reader sees it: generation, rows, whether all rows are of one generation, and the check.
 fn state(path: &Path) -> (u32, u32) {
     let connection = Connection::open(path).unwrap();
     let seen = connection
@@ -67,7 +74,7 @@ fn counter(path: &Path) -> u64 {
     connection.query_row("SELECT n FROM counter", [], |row| row.get::<_, i64>(0)).unwrap().unsigned_abs()
 }
 
-/// Replaces a database from inside, with a safety copy, and returns what comparing said.
+/// Replaces a database in place, with a safety copy, and returns the result of the comparison.
 fn replace(target: &Path, copy: &Path, safety: &Path, busy: Duration) -> Result<Compared, TargetError> {
     let mut replacement = Replacement::open(&look_at(target)?, copy, &limits(busy), &Silent)?;
     let locked = replacement.lock(&limits(busy), &Silent)?;
@@ -88,7 +95,7 @@ fn no_sidecars(path: &Path) {
     }
 }
 
-/// A python process at work on a database; it prints lines until it is told to stop by closing its stdin.
+/// A python process working on a database; it prints lines until its stdin is closed.
 struct Worker {
     child: Child,
     lines: BufReader<ChildStdout>,
@@ -114,7 +121,7 @@ impl Worker {
         Self { child, lines }
     }
 
-    /// Tells it to stop and returns what it printed.
+    /// Stops it and returns what it printed.
     fn stop(mut self) -> Vec<String> {
         drop(self.child.stdin.take());
         let lines = self.lines.lines().map(Result::unwrap).collect();
@@ -144,7 +151,7 @@ while going():
 say('reads', reads); say('mixed', mixed); say('errors', errors); say('states', len(seen))
 ";
 
-/// Counts up; says each number only after its commit.
+/// Counts up; prints each number only after its commit.
 const WRITER: &str = "
 say('ready')
 while going():
@@ -157,10 +164,13 @@ while going():
 ";
 
 fn number(lines: &[String], word: &str) -> u64 {
-    lines.iter().find_map(|line| line.strip_prefix(word)?.trim().parse().ok()).unwrap_or_else(|| panic!("no {word} in {lines:?}"))
+    lines
+        .iter()
+        .find_map(|line| line.strip_prefix(word)?.trim().parse().ok())
+        .unwrap_or_else(|| panic!("no {word} in {lines:?}"))
 }
 
-/// 50 restores of two generations in turn, under two readers and a writer.
+/// Restores two generations in turn, 50 times, with two readers and a writer.
 fn under_fire(mode: &str) {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
@@ -180,9 +190,13 @@ fn under_fire(mode: &str) {
             Compared::Same => {}
             Compared::Overtaken => overtaken += 1,
         }
-        assert_eq!(state(&safety).0 as usize, round % 2 + 1, "the safety copy of round {round} is of the other generation");
+        assert_eq!(
+            state(&safety).0 as usize,
+            round % 2 + 1,
+            "the safety copy of round {round} is of the other generation"
+        );
         last.push(counter(&safety));
-        // The writer shall come in between two restores.
+        // Gives the writer time to commit between two restores.
         std::thread::sleep(Duration::from_millis(15));
     }
     let elapsed = started.elapsed();
@@ -195,17 +209,25 @@ fn under_fire(mode: &str) {
         reads += number(&said, "reads");
         states = states.max(number(&said, "states"));
     }
-    assert!(reads > 100 && states == 2 && commits.len() > 50, "{reads} reads of {states} states, {} commits: no test", commits.len());
+    assert!(
+        reads > 100 && states == 2 && commits.len() > 50,
+        "{reads} reads of {states} states, {} commits: no test",
+        commits.len()
+    );
 
-    // Every number that was said is the last one before a restore, which its safety copy has, or is followed by the next.
+    // Every printed number is the last one before a restore, whose safety copy has it, or is followed by the next.
     let numbers: Vec<u64> = commits.iter().map(|line| line.parse().unwrap()).collect();
     let ends: Vec<u64> = numbers.windows(2).filter(|pair| pair[1] != pair[0] + 1).map(|pair| pair[0]).collect();
     let kept: Vec<u64> = last.iter().copied().filter(|number| *number > 0).collect();
     assert!(numbers.windows(2).all(|pair| pair[1] == pair[0] + 1 || pair[1] == 1), "the counter jumped: {numbers:?}");
     let mut rest = kept.iter();
-    assert!(ends.iter().all(|end| rest.any(|kept| kept == end)), "a commit between safety copy and restore was lost: {ends:?} {kept:?}");
+    assert!(
+        ends.iter().all(|end| rest.any(|kept| kept == end)),
+        "a commit between safety copy and restore was lost: {ends:?} {kept:?}"
+    );
     eprintln!(
-        "{mode}: 50 restores in {elapsed:?} under {reads} reads (0 mixed) and {} commits (0 lost); {overtaken} overtaken",
+        "{mode}: 50 restores in {elapsed:?} under {reads} reads (0 mixed) and {} commits (0 lost); {overtaken} \
+         overtaken",
         commits.len()
     );
     assert_eq!(state(&live), (1, 300));
@@ -221,7 +243,8 @@ fn readers_of_a_rollback_database_see_all_of_the_old_or_all_of_the_new() {
     under_fire("delete");
 }
 
-/// Commits into the -wal and dies without a checkpoint, or dies in the middle of a transaction that has spilled.
+/// Commits into the -wal and exits without a checkpoint, or exits in the middle of a transaction that has spilled to
+/// disk.
 const CRASHER: &str = "
 c.execute('PRAGMA wal_autocheckpoint=0')
 c.execute('PRAGMA cache_size=5')
@@ -235,7 +258,7 @@ time.sleep(60)
 ";
 
 #[test]
-fn what_a_crashed_application_left_is_not_replayed() {
+fn the_sidecars_of_a_crashed_application_are_not_replayed() {
     for mode in ["wal", "delete"] {
         for rows in [1, 3000] {
             let folder = tempfile::tempdir().unwrap();
@@ -245,38 +268,55 @@ fn what_a_crashed_application_left_is_not_replayed() {
             Worker::start(CRASHER, &live).kill();
             let left = live.with_file_name(if mode == "wal" { "live.db-wal" } else { "live.db-journal" });
             assert!(fs::metadata(&left).unwrap().len() > 1000, "nothing was left: no test");
-            // A plan must not roll back or check in anything.
+            // A plan must neither roll back nor checkpoint anything.
             let before = fs::read(&left).unwrap();
             look_at(&live).unwrap();
             assert_eq!(fs::read(&left).unwrap(), before);
 
             let safety = folder.path().join("safety");
-            assert_eq!(replace(&live, &staged(folder.path(), "s", &archive), &safety, Duration::ZERO).unwrap(), Compared::Same);
+            assert_eq!(
+                replace(&live, &staged(folder.path(), "s", &archive), &safety, Duration::ZERO).unwrap(),
+                Compared::Same
+            );
 
             no_sidecars(&live);
             assert_eq!(state(&live), (2, rows));
             let old = Connection::open(&safety).unwrap();
             let kept: u32 = old.query_row("SELECT count(*) FROM t", [], |row| row.get(0)).unwrap();
-            assert_eq!(kept, if mode == "wal" { 600 } else { 300 }, "the safety copy has what was committed, and no more");
+            assert_eq!(
+                kept,
+                if mode == "wal" { 600 } else { 300 },
+                "the safety copy has what was committed, and no more"
+            );
         }
     }
 }
 
 #[test]
-fn a_busy_target_is_waited_for_and_then_left_alone() {
-    for (mode, begin) in
-        [("wal", "BEGIN IMMEDIATE"), ("delete", "BEGIN IMMEDIATE"), ("delete", "BEGIN EXCLUSIVE"), ("delete", "BEGIN; SELECT * FROM t")]
-    {
+fn a_busy_target_is_unchanged_after_the_timeout() {
+    for (mode, begin) in [
+        ("wal", "BEGIN IMMEDIATE"),
+        ("delete", "BEGIN IMMEDIATE"),
+        ("delete", "BEGIN EXCLUSIVE"),
+        ("delete", "BEGIN; SELECT * FROM t"),
+    ] {
         let folder = tempfile::tempdir().unwrap();
         let (live, archive) = (folder.path().join("live.db"), folder.path().join("archive.db"));
         make(&live, mode, 1, 300);
         make(&archive, mode, 2, 900);
         let holding: Vec<String> = begin.split("; ").map(|sql| format!("c.execute('{sql}').fetchone()\n")).collect();
-        let holder =
-            Worker::start(&format!("{}say('ready')\nwhile going(): time.sleep(0.01)\nc.execute('ROLLBACK')", holding.concat()), &live);
+        let holder = Worker::start(
+            &format!("{}say('ready')\nwhile going(): time.sleep(0.01)\nc.execute('ROLLBACK')", holding.concat()),
+            &live,
+        );
         let before = fs::read(&live).unwrap();
 
-        let refused = replace(&live, &staged(folder.path(), "s", &archive), &folder.path().join("safety"), Duration::from_millis(300));
+        let refused = replace(
+            &live,
+            &staged(folder.path(), "s", &archive),
+            &folder.path().join("safety"),
+            Duration::from_millis(300),
+        );
 
         assert!(matches!(refused, Err(TargetError::Busy { .. })), "{mode} {begin}: {:?}", refused.map(|_| ()));
         assert_eq!(fs::read(&live).unwrap(), before);
@@ -291,7 +331,7 @@ fn a_busy_target_is_waited_for_and_then_left_alone() {
 }
 
 #[test]
-fn a_reader_in_wal_mode_keeps_its_view_and_does_not_hold_up_the_restore() {
+fn a_reader_in_wal_mode_keeps_its_snapshot_and_does_not_block_the_restore() {
     let folder = tempfile::tempdir().unwrap();
     let (live, archive) = (folder.path().join("live.db"), folder.path().join("archive.db"));
     make(&live, "wal", 1, 300);
@@ -311,7 +351,7 @@ say(c.execute('SELECT sum(generation) FROM t').fetchone()[0], c.execute('PRAGMA 
 }
 
 #[test]
-fn another_page_size_is_no_obstacle() {
+fn a_database_with_another_page_size_is_replaced() {
     for mode in ["wal", "delete"] {
         for (old, new) in [(4096, 1024), (1024, 4096), (512, 65536), (65536, 512)] {
             let folder = tempfile::tempdir().unwrap();
@@ -319,24 +359,29 @@ fn another_page_size_is_no_obstacle() {
             make_with(&live, mode, 1, 300, &format!("PRAGMA page_size={old}"));
             make_with(&archive, mode, 2, 900, &format!("PRAGMA page_size={new}; PRAGMA user_version=42"));
             let idle = Worker::start(
-                "c.execute('SELECT * FROM t').fetchall()\nsay('ready')\nwhile going(): time.sleep(0.01)\nsay(c.execute('SELECT count(*) FROM t').fetchone()[0])",
+                "c.execute('SELECT * FROM t').fetchall()\nsay('ready')\nwhile going(): \
+                 time.sleep(0.01)\nsay(c.execute('SELECT count(*) FROM t').fetchone()[0])",
                 &live,
             );
 
             let safety = folder.path().join("safety");
-            assert_eq!(replace(&live, &staged(folder.path(), "s", &archive), &safety, Duration::from_secs(5)).unwrap(), Compared::Same);
+            assert_eq!(
+                replace(&live, &staged(folder.path(), "s", &archive), &safety, Duration::from_secs(5)).unwrap(),
+                Compared::Same
+            );
 
             assert_eq!(idle.stop(), ["900"], "{mode} {old} to {new}");
             assert_eq!((state(&live), state(&safety)), ((2, 900), (1, 300)));
             let connection = Connection::open(&live).unwrap();
-            let pragma = |name: &str| connection.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, u32>(0)).unwrap();
+            let pragma =
+                |name: &str| connection.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, u32>(0)).unwrap();
             assert_eq!(pragma("page_size"), if mode == "wal" { old } else { new });
             assert_eq!(pragma("user_version"), 42);
         }
     }
 }
 
-/// A copy could not be rewritten with the page size of its target, because the name of the folder was to be UTF-8.
+/// A copy could not be rewritten with the page size of its target, because the folder name had to be UTF-8.
 #[test]
 fn a_copy_is_rewritten_in_a_folder_whose_name_is_not_utf8() {
     let folder = tempfile::tempdir().unwrap();
@@ -353,16 +398,24 @@ fn a_copy_is_rewritten_in_a_folder_whose_name_is_not_utf8() {
 }
 
 #[test]
-fn the_journal_mode_becomes_the_archives_except_that_wal_stays() {
-    for (old, new, after) in [("wal", "delete", "wal"), ("delete", "wal", "wal"), ("delete", "delete", "delete"), ("wal", "wal", "wal")] {
+fn the_journal_mode_is_taken_from_the_archive_except_that_wal_stays() {
+    for (old, new, after) in
+        [("wal", "delete", "wal"), ("delete", "wal", "wal"), ("delete", "delete", "delete"), ("wal", "wal", "wal")]
+    {
         let folder = tempfile::tempdir().unwrap();
         let (live, archive) = (folder.path().join("live.db"), folder.path().join("archive.db"));
         make(&live, old, 1, 300);
         make(&archive, new, 2, 900);
         let copy = staged(folder.path(), "s", &archive);
         let target = look_at(&live).unwrap();
-        assert!(matches!(&target.state, TargetState::Database(facts) if facts.rows == Some(301) && facts.journal_mode == old));
-        assert_eq!(Replacement::open(&target, &copy, &limits(Duration::ZERO), &Silent).unwrap().journal_modes().unwrap(), (old, after));
+        assert!(matches!(
+            &target.state,
+            TargetState::Database(facts) if facts.rows == Some(301) && facts.journal_mode == old
+        ));
+        assert_eq!(
+            Replacement::open(&target, &copy, &limits(Duration::ZERO), &Silent).unwrap().journal_modes().unwrap(),
+            (old, after)
+        );
 
         replace(&live, &copy, &folder.path().join("safety"), Duration::ZERO).unwrap();
 
@@ -376,14 +429,17 @@ fn the_journal_mode_becomes_the_archives_except_that_wal_stays() {
 }
 
 #[test]
-fn a_committed_replacement_can_be_put_back_from_its_safety_copy() {
+fn a_committed_replacement_can_be_rolled_back_from_its_safety_copy() {
     for (mode, archive_mode) in [("wal", "wal"), ("delete", "delete"), ("delete", "wal")] {
         let folder = tempfile::tempdir().unwrap();
-        let (live, archive, safety) = (folder.path().join("live.db"), folder.path().join("archive.db"), folder.path().join("safety"));
+        let (live, archive, safety) =
+            (folder.path().join("live.db"), folder.path().join("archive.db"), folder.path().join("safety"));
         make(&live, mode, 1, 300);
         make(&archive, archive_mode, 2, 900);
         let before = look_at(&live).unwrap();
-        let mut replacement = Replacement::open(&before, &staged(folder.path(), "s", &archive), &limits(Duration::ZERO), &Silent).unwrap();
+        let mut replacement =
+            Replacement::open(&before, &staged(folder.path(), "s", &archive), &limits(Duration::ZERO), &Silent)
+                .unwrap();
         let locked = replacement.lock(&limits(Duration::ZERO), &Silent).unwrap();
         locked.copy_to(&safety, &Silent).unwrap();
         let _ = locked.write(&Silent).unwrap().commit().unwrap();
@@ -401,10 +457,15 @@ fn a_replacement_that_is_dropped_before_its_commit_changes_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let (live, archive) = (folder.path().join("live.db"), folder.path().join("archive.db"));
         make(&live, mode, 1, 300);
-        // More than SQLite keeps in memory, so that it spills.
+        // More than SQLite keeps in memory, so that it spills to disk.
         make(&archive, mode, 2, 30_000);
-        let mut replacement =
-            Replacement::open(&look_at(&live).unwrap(), &staged(folder.path(), "s", &archive), &limits(Duration::ZERO), &Silent).unwrap();
+        let mut replacement = Replacement::open(
+            &look_at(&live).unwrap(),
+            &staged(folder.path(), "s", &archive),
+            &limits(Duration::ZERO),
+            &Silent,
+        )
+        .unwrap();
         drop(replacement.lock(&limits(Duration::ZERO), &Silent).unwrap().write(&Silent).unwrap());
         drop(replacement);
         assert_eq!(state(&live), (1, 300));
@@ -412,7 +473,7 @@ fn a_replacement_that_is_dropped_before_its_commit_changes_nothing() {
     }
 }
 
-/// Runs in a process of its own, which the test below kills.
+/// Runs in a separate process, which the test below kills.
 #[test]
 #[ignore = "the victim of the test below"]
 fn victim() {
@@ -423,7 +484,8 @@ fn victim() {
     for round in 0.. {
         let safety = folder.join("safety");
         let _ = fs::remove_file(&safety);
-        replace(&live, &folder.join(if round % 2 == 0 { "s2" } else { "s1" }), &safety, Duration::from_secs(30)).unwrap();
+        replace(&live, &folder.join(if round % 2 == 0 { "s2" } else { "s1" }), &safety, Duration::from_secs(30))
+            .unwrap();
     }
 }
 
@@ -435,7 +497,9 @@ fn a_process_killed_in_the_middle_leaves_all_of_the_old_or_all_of_the_new() {
     for round in 0..60_u64 {
         let mode = if round % 2 == 0 { "wal" } else { "delete" };
         let (first, second, live) = (folder.join("1.db"), folder.join("2.db"), folder.join("live.db"));
-        for left in ["1.db", "2.db", "live.db", "live.db-wal", "live.db-shm", "live.db-journal", "safety", "safety.compare"] {
+        for left in
+            ["1.db", "2.db", "live.db", "live.db-wal", "live.db-shm", "live.db-journal", "safety", "safety.compare"]
+        {
             let _ = fs::remove_file(folder.join(left));
         }
         make(&first, mode, 1, 300);
@@ -456,7 +520,9 @@ fn a_process_killed_in_the_middle_leaves_all_of_the_old_or_all_of_the_new() {
         child.wait().unwrap();
 
         with_sidecar += u32::from(
-            ["live.db-wal", "live.db-journal"].iter().any(|name| fs::metadata(folder.join(name)).is_ok_and(|file| file.len() > 0)),
+            ["live.db-wal", "live.db-journal"]
+                .iter()
+                .any(|name| fs::metadata(folder.join(name)).is_ok_and(|file| file.len() > 0)),
         );
         match state(&live) {
             (1, 300) => old += 1,
@@ -468,9 +534,10 @@ fn a_process_killed_in_the_middle_leaves_all_of_the_old_or_all_of_the_new() {
     assert!(old > 0 && new > 0 && with_sidecar > 0, "the kills hit nothing: {old} old, {new} new, {with_sidecar}");
 }
 
-/// SQLite calls an error of the disk "malformed" on the way; only what is seen to be cut off is moved aside as unusable.
+/// SQLite reports some disk errors as "malformed"; only a file that is confirmed to be truncated is moved aside as
+/// unusable.
 #[test]
-fn an_error_of_the_disk_does_not_make_a_database_unusable() {
+fn a_disk_error_does_not_make_a_database_unusable() {
     if !crate::tools::installed("an error of the disk does not make a database unusable", &["strace"]) {
         return;
     }
@@ -481,7 +548,16 @@ fn an_error_of_the_disk_does_not_make_a_database_unusable() {
     let mut looked = 0;
     for number in 1..40 {
         let output = Command::new("strace")
-            .args(["-f", "-qq", "-o", "/dev/null", "-e", "trace=pread64", "-e", &format!("inject=pread64:error=EIO:when={number}")])
+            .args([
+                "-f",
+                "-qq",
+                "-o",
+                "/dev/null",
+                "-e",
+                "trace=pread64",
+                "-e",
+                &format!("inject=pread64:error=EIO:when={number}"),
+            ])
             .arg(std::env::current_exe().unwrap())
             .args(["--exact", "replace::looker", "--ignored", "--nocapture"])
             .env("VICTIM", folder.path())
@@ -489,13 +565,13 @@ fn an_error_of_the_disk_does_not_make_a_database_unusable() {
             .unwrap();
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(!said.contains("Unusable"), "read {number}: {said}");
-        // The first reads are those of the loader, which does not come that far.
+        // The first reads are those of the loader, which fails before that.
         looked += u32::from(said.contains("running 1 test"));
     }
     assert!(looked > 20, "the test that looks ran only {looked} times");
 }
 
-/// Looks at a target in a process of its own, whose reads the test above lets fail.
+/// Examines a target in a separate process, whose reads the test above makes fail.
 #[test]
 #[ignore = "the victim of the test above"]
 fn looker() {

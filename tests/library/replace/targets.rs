@@ -24,14 +24,19 @@ fn another_text_encoding_needs_offline() {
 }
 
 #[test]
-fn offline_refuses_while_somebody_has_it_open_even_idle() {
+fn offline_refuses_while_a_process_has_it_open_even_idle() {
     for mode in ["wal", "delete"] {
         let folder = tempfile::tempdir().unwrap();
         let live = folder.path().join("live.db");
         make(&live, mode, 1, 300);
-        let idle = Worker::start("c.execute('SELECT 1 FROM t').fetchall()\nsay('ready')\nwhile going(): time.sleep(0.01)", &live);
-        let refused =
-            Offline::lock(&look_at(&live).unwrap(), Proof::NoneKnown, &limits(Duration::ZERO), &Silent).err().unwrap().to_string();
+        let idle = Worker::start(
+            "c.execute('SELECT 1 FROM t').fetchall()\nsay('ready')\nwhile going(): time.sleep(0.01)",
+            &live,
+        );
+        let refused = Offline::lock(&look_at(&live).unwrap(), Proof::NoneKnown, &limits(Duration::ZERO), &Silent)
+            .err()
+            .unwrap()
+            .to_string();
         assert!(refused.contains(&format!("process {} (python3) has it open", idle.child.id())), "{refused}");
         idle.stop();
         assert_eq!(state(&live), (1, 300));
@@ -39,19 +44,19 @@ fn offline_refuses_while_somebody_has_it_open_even_idle() {
 }
 
 #[test]
-fn offline_says_when_it_cannot_prove_that_nobody_has_it_open() {
+fn offline_reports_if_it_cannot_prove_that_no_process_has_it_open() {
     let folder = tempfile::tempdir().unwrap();
     let live = folder.path().join("live.db");
     make(&live, "delete", 1, 300);
     let proved = Offline::lock(&look_at(&live).unwrap(), Proof::AllSeen, &limits(Duration::ZERO), &Silent);
     assert_eq!(proved.is_ok(), holders(&live).unwrap().complete);
-    // As an ordinary user one cannot look at the files of others.
+    // An ordinary user cannot see the open files of other users.
     let refused = proved.err().map(|error| error.to_string());
-    assert!(refused.is_none_or(|why| why.contains("cannot be proved")));
+    assert!(refused.is_none_or(|why| why.contains("not every process is visible")));
 }
 
 #[test]
-fn offline_brings_home_what_a_crash_left() {
+fn offline_recovers_the_sidecars_of_a_crash() {
     for mode in ["wal", "delete"] {
         let folder = tempfile::tempdir().unwrap();
         let (live, archive) = (folder.path().join("live.db"), folder.path().join("archive.db"));
@@ -59,19 +64,22 @@ fn offline_brings_home_what_a_crash_left() {
         make(&archive, "wal", 2, 900);
         fs::set_permissions(&live, fs::Permissions::from_mode(0o640)).unwrap();
         Worker::start(CRASHER, &live).kill();
-        let offline = Offline::lock(&look_at(&live).unwrap(), Proof::NoneKnown, &limits(Duration::ZERO), &Silent).unwrap();
+        let offline =
+            Offline::lock(&look_at(&live).unwrap(), Proof::NoneKnown, &limits(Duration::ZERO), &Silent).unwrap();
         let safety = folder.path().join("safety");
         offline.copy_to(&safety, &Silent).unwrap();
         offline.replace(&staged(folder.path(), "s", &archive), "x").unwrap().settle().unwrap();
         assert_eq!(state(&live), (2, 900));
-        let kept: u32 = Connection::open(&safety).unwrap().query_row("SELECT count(*) FROM t", [], |row| row.get(0)).unwrap();
+        let kept: u32 =
+            Connection::open(&safety).unwrap().query_row("SELECT count(*) FROM t", [], |row| row.get(0)).unwrap();
         assert_eq!(kept, if mode == "wal" { 600 } else { 300 });
         assert_eq!(fs::metadata(&live).unwrap().mode() & 0o777, 0o640);
         no_sidecars(&live);
     }
 }
 
-/// SQLite leaves these where leaving WAL mode failed halfway: with a header of rollback mode it takes an empty -wal for none.
+/// SQLite leaves these files if leaving WAL mode failed halfway: with a rollback-mode header it treats an empty -wal as
+/// missing.
 #[test]
 fn offline_removes_an_empty_wal_and_never_one_with_commits() {
     let folder = tempfile::tempdir().unwrap();
@@ -86,7 +94,7 @@ fn offline_removes_an_empty_wal_and_never_one_with_commits() {
     assert_eq!(state(&live), (2, 900));
     no_sidecars(&live);
 
-    // The header says rollback mode, the -wal holds 300 rows more: they are brought home.
+    // The header is in rollback mode, but the -wal contains 300 more rows: they are checkpointed.
     fs::remove_file(&live).unwrap();
     make(&live, "wal", 1, 300);
     Worker::start(CRASHER, &live).kill();
@@ -94,14 +102,16 @@ fn offline_removes_an_empty_wal_and_never_one_with_commits() {
     file.write_all_at(&[1, 1], 18).unwrap();
     let safety = folder.path().join("safety");
     lock().copy_to(&safety, &Silent).unwrap();
-    let kept: u32 = Connection::open(&safety).unwrap().query_row("SELECT count(*) FROM t", [], |row| row.get(0)).unwrap();
+    let kept: u32 =
+        Connection::open(&safety).unwrap().query_row("SELECT count(*) FROM t", [], |row| row.get(0)).unwrap();
     assert_eq!(kept, 600);
 }
 
 #[test]
 fn a_symbolic_link_is_written_through() {
     let folder = tempfile::tempdir().unwrap();
-    let (real, link, archive) = (folder.path().join("real.db"), folder.path().join("link.db"), folder.path().join("archive.db"));
+    let (real, link, archive) =
+        (folder.path().join("real.db"), folder.path().join("link.db"), folder.path().join("archive.db"));
     make(&real, "delete", 1, 300);
     make(&archive, "delete", 2, 900);
     std::os::unix::fs::symlink("real.db", &link).unwrap();
@@ -109,7 +119,7 @@ fn a_symbolic_link_is_written_through() {
     assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
     assert_eq!(state(&real), (2, 900));
 
-    // A link to nowhere names the file that is made.
+    // A dangling link names the file that is created.
     let dangling = folder.path().join("dangling.db");
     std::os::unix::fs::symlink("made.db", &dangling).unwrap();
     let target = look_at(&dangling).unwrap();
@@ -127,7 +137,7 @@ fn folders_and_pipes_are_refused() {
 }
 
 #[test]
-fn sidecars_of_a_database_that_is_gone_are_set_aside() {
+fn sidecars_of_a_missing_database_are_moved_aside() {
     let folder = tempfile::tempdir().unwrap();
     let (live, archive) = (folder.path().join("live.db"), folder.path().join("archive.db"));
     make(&live, "wal", 1, 300);
@@ -137,7 +147,8 @@ fn sidecars_of_a_database_that_is_gone_are_set_aside() {
     fs::remove_file(&live).unwrap();
 
     let target = look_at(&live).unwrap();
-    let aside = place_new(&target, &staged(folder.path(), "s", &archive), None, "20260301T030000Z").unwrap().aside.unwrap();
+    let aside =
+        place_new(&target, &staged(folder.path(), "s", &archive), None, "20260301T030000Z").unwrap().aside.unwrap();
 
     assert_eq!(aside, folder.path().canonicalize().unwrap().join("live.db.replaced-20260301T030000Z"));
     assert_eq!(fs::read(aside.join("live.db-wal")).unwrap(), wal);
@@ -147,13 +158,16 @@ fn sidecars_of_a_database_that_is_gone_are_set_aside() {
 }
 
 #[test]
-fn a_new_file_never_takes_the_place_of_one_that_appeared_meanwhile() {
+fn a_new_file_never_replaces_one_that_appeared_in_the_meantime() {
     let folder = tempfile::tempdir().unwrap();
     let (live, archive) = (folder.path().join("live.db"), folder.path().join("archive.db"));
     make(&archive, "delete", 2, 900);
     let target = look_at(&live).unwrap();
     make(&live, "delete", 1, 300);
-    assert!(matches!(place_new(&target, &staged(folder.path(), "s", &archive), None, "x"), Err(TargetError::Refused { .. })));
+    assert!(matches!(
+        place_new(&target, &staged(folder.path(), "s", &archive), None, "x"),
+        Err(TargetError::Refused { .. })
+    ));
     assert_eq!(state(&live), (1, 300));
 }
 
@@ -196,32 +210,40 @@ fn an_unusable_file_is_kept_as_evidence_with_its_sidecars() {
 }
 
 #[test]
-fn damage_further_inside_does_not_keep_a_database_from_being_replaced() {
+fn a_database_with_damage_further_inside_can_be_replaced() {
     for mode in ["wal", "delete"] {
         let folder = tempfile::tempdir().unwrap();
         let (live, archive) = (folder.path().join("live.db"), folder.path().join("archive.db"));
         make(&live, mode, 1, 300);
         make(&archive, mode, 2, 900);
         let mut bytes = fs::read(&live).unwrap();
-        // The schema page behind its header, and a page of a table.
+        // The schema page after its header, and a page of a table.
         bytes[100..140].fill(0x55);
         bytes[3 * 4096..4 * 4096].fill(0xaa);
         fs::write(&live, &bytes).unwrap();
         let safety = folder.path().join("safety");
-        assert_eq!(replace(&live, &staged(folder.path(), "s", &archive), &safety, Duration::ZERO).unwrap(), Compared::Same);
+        assert_eq!(
+            replace(&live, &staged(folder.path(), "s", &archive), &safety, Duration::ZERO).unwrap(),
+            Compared::Same
+        );
         assert_eq!(state(&live), (2, 900));
-        assert_eq!(fs::read(&safety).unwrap()[3 * 4096..4 * 4096], bytes[3 * 4096..4 * 4096], "the safety copy is the evidence");
+        assert_eq!(
+            fs::read(&safety).unwrap()[3 * 4096..4 * 4096],
+            bytes[3 * 4096..4 * 4096],
+            "the safety copy is the evidence"
+        );
     }
 }
 
 #[test]
-fn an_empty_file_that_an_application_has_open_is_filled_from_inside() {
+fn an_empty_file_that_an_application_has_open_is_filled_in_place() {
     let folder = tempfile::tempdir().unwrap();
     let (live, archive) = (folder.path().join("live.db"), folder.path().join("archive.db"));
     fs::write(&live, "").unwrap();
     make(&archive, "delete", 2, 900);
     let application = Worker::start(
-        "c.execute('SELECT 1')\nsay('ready')\nwhile going(): time.sleep(0.01)\nsay(c.execute('SELECT count(*) FROM t').fetchone()[0])",
+        "c.execute('SELECT 1')\nsay('ready')\nwhile going(): time.sleep(0.01)\nsay(c.execute('SELECT count(*) FROM \
+         t').fetchone()[0])",
         &live,
     );
     let target = look_at(&live).unwrap();

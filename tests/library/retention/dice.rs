@@ -1,4 +1,4 @@
-//! Numbers that look random and are the same for the same seed (splitmix64).
+//! Pseudo-random numbers, reproducible by seed (splitmix64).
 
 use chrono::TimeDelta;
 
@@ -21,7 +21,7 @@ impl Dice {
         mixed ^ (mixed >> 31)
     }
 
-    /// Returns a number from `low` to `high`, both included.
+    /// Returns a number from `low` to `high`, inclusive.
     pub fn between(&mut self, low: u64, high: u64) -> u64 {
         low + self.next() % (high - low + 1)
     }

@@ -66,7 +66,7 @@ fn the_worked_example_800_days_of_daily_backups_leave_these_23() {
         ]
     );
     assert_eq!(once.removed().count(), 777);
-    assert_eq!(once.removed().next().unwrap().created_at, utc("2023-12-23T03:00:00Z"), "the oldest goes first");
+    assert_eq!(once.removed().next().unwrap().created_at, utc("2023-12-23T03:00:00Z"), "the oldest is removed first");
 
     let mut existing: Vec<Snapshot> = Vec::new();
     for made in &archives {
@@ -74,12 +74,16 @@ fn the_worked_example_800_days_of_daily_backups_leave_these_23() {
         let plan = retention.plan(&existing, &Scene::new(made.created_at, Tz::UTC));
         existing.retain(|archive| plan.kept().any(|verdict| verdict.archive == archive.name));
     }
-    assert_eq!(table(&retention.plan(&existing, &Scene::new(now, Tz::UTC))), table(&once), "daily rotation leaves something else");
+    assert_eq!(
+        table(&retention.plan(&existing, &Scene::new(now, Tz::UTC))),
+        table(&once),
+        "daily rotation has a different result"
+    );
     assert_eq!(existing.len(), 23);
 }
 
 #[test]
-fn the_simulation_ends_where_the_real_rotation_ends() {
+fn the_simulation_has_the_same_result_as_the_real_rotation() {
     let now = utc("2026-03-01T03:00:00Z");
     let day = Duration::from_secs(86_400);
     let played = simulate(&policy(GFS), &Schedule::new(day, day * 799).unwrap(), now, Tz::UTC, &Silent).unwrap();
@@ -92,11 +96,14 @@ fn the_simulation_ends_where_the_real_rotation_ends() {
     assert_eq!(played.plan.reach_of(Rule::Weekly).unwrap().created_at, utc("2026-02-01T03:00:00Z"));
     assert_eq!(played.plan.oldest().unwrap().created_at, utc("2025-02-28T03:00:00Z"));
     assert!(Schedule::new(Duration::ZERO, day).is_err() && Schedule::new(day, Duration::MAX).is_err());
-    assert_eq!(simulate(&policy(GFS), &Schedule::new(Duration::MAX, day).unwrap(), now, Tz::UTC, &Silent).unwrap().made, 1);
+    assert_eq!(
+        simulate(&policy(GFS), &Schedule::new(Duration::MAX, day).unwrap(), now, Tz::UTC, &Silent).unwrap().made,
+        1
+    );
 }
 
 #[test]
-fn no_week_is_lost_at_new_year() {
+fn no_week_is_skipped_at_new_year() {
     let archives = daily("2025-01-05T03:00:00Z", 30);
     let weekly = Retention::Rotate(policy(Reach { weekly: 4, ..Reach::default() }));
     let plan = weekly.plan(&archives, &Scene::new(utc("2025-01-05T04:00:00Z"), Tz::UTC));
@@ -105,19 +112,22 @@ fn no_week_is_lost_at_new_year() {
 }
 
 #[test]
-fn a_night_with_a_doubled_hour_has_25_hours() {
+fn a_day_with_a_repeated_hour_has_25_hourly_backups() {
     let zone = Tz::Europe__Berlin;
     let end = utc("2025-10-26T22:30:00Z");
-    let archives: Vec<Snapshot> = (0..40).map(|hours| archive("app", &["app"], end - TimeDelta::hours(hours))).collect();
-    let hourly = Retention::Rotate(policy(Reach { hourly: 25, ..Reach::default() })).plan(&archives, &Scene::new(end, zone));
+    let archives: Vec<Snapshot> =
+        (0..40).map(|hours| archive("app", &["app"], end - TimeDelta::hours(hours))).collect();
+    let hourly =
+        Retention::Rotate(policy(Reach { hourly: 25, ..Reach::default() })).plan(&archives, &Scene::new(end, zone));
     assert_eq!(hourly.oldest().unwrap().created_at, utc("2025-10-25T22:30:00Z"), "the local midnight before");
-    let daily = Retention::Rotate(policy(Reach { daily: 2, ..Reach::default() })).plan(&archives, &Scene::new(end, zone));
+    let daily =
+        Retention::Rotate(policy(Reach { daily: 2, ..Reach::default() })).plan(&archives, &Scene::new(end, zone));
     let kept: Vec<_> = daily.kept().map(|verdict| verdict.created_at).collect();
     assert_eq!(kept, [end, utc("2025-10-25T21:30:00Z")]);
 }
 
 #[test]
-fn a_damaged_archive_takes_no_slot_and_its_period_has_another() {
+fn a_damaged_archive_takes_no_slot_and_its_period_keeps_another() {
     let mut archives = daily("2026-03-01T03:00:00Z", 5);
     let mut afternoon = archive("app", &["app"], utc("2026-02-27T15:00:00Z"));
     afternoon.damaged = true;
@@ -135,7 +145,7 @@ fn a_damaged_archive_takes_no_slot_and_its_period_has_another() {
     );
     assert_eq!(plan.kept().last().unwrap().created_at, utc("2026-02-27T03:00:00Z"));
 
-    // Beyond the reach it would go, damaged or not.
+    // Beyond the reach it would be removed, damaged or not.
     let two = Retention::Rotate(policy(Reach { daily: 2, ..Reach::default() }));
     let plan = two.plan(&archives, &Scene::new(utc("2026-03-01T04:00:00Z"), Tz::UTC));
     let damaged = plan.removed().find(|verdict| verdict.damaged).unwrap();
@@ -143,7 +153,7 @@ fn a_damaged_archive_takes_no_slot_and_its_period_has_another() {
 }
 
 #[test]
-fn thirty_days_of_damaged_backups_cost_no_good_one() {
+fn thirty_days_of_damaged_backups_never_remove_a_good_one() {
     let mut archives = daily("2026-03-01T03:00:00Z", 60);
     for archive in &mut archives[30..] {
         archive.damaged = true;
@@ -153,7 +163,11 @@ fn thirty_days_of_damaged_backups_cost_no_good_one() {
     assert_eq!(plan.kept().filter(|verdict| verdict.damaged).count(), 7 + 4 + 1, "what the rules keep of 30 days");
     let newest_good = plan.kept().find(|verdict| !verdict.damaged).unwrap();
     assert_eq!((newest_good.created_at, newest_good.reasons[0].clone()), (last_good, Reason::NewestGood));
-    assert_eq!(plan.kept().filter(|verdict| !verdict.damaged).count(), 7 + 3, "seven days and what is older in 30 days");
+    assert_eq!(
+        plan.kept().filter(|verdict| !verdict.damaged).count(),
+        7 + 3,
+        "seven days and what is older in 30 days"
+    );
 }
 
 #[test]
@@ -161,7 +175,11 @@ fn a_clock_that_is_years_behind_removes_nothing() {
     let archives = daily("2026-03-01T03:00:00Z", 100);
     for retention in [
         Retention::Rotate(policy(GFS)),
-        Retention::Cleanup(heirloom::retention::Limits { keep: Some(1), max_age: Some(Duration::ZERO), ..Default::default() }),
+        Retention::Cleanup(heirloom::retention::Limits {
+            keep: Some(1),
+            max_age: Some(Duration::ZERO),
+            ..Default::default()
+        }),
     ] {
         let plan = retention.plan(&archives, &Scene::new(utc("1970-01-01T00:00:09Z"), Tz::UTC));
         assert_eq!(plan.removed().count(), 0);
@@ -170,7 +188,7 @@ fn a_clock_that_is_years_behind_removes_nothing() {
 }
 
 #[test]
-fn a_policy_that_keeps_nothing_cannot_be_made() {
+fn a_policy_that_keeps_nothing_is_rejected() {
     assert_eq!(Policy::new(Reach::default()), Err(EmptyPolicy));
 }
 
@@ -178,8 +196,9 @@ fn a_policy_that_keeps_nothing_cannot_be_made() {
 fn ten_thousand_archives_in_many_groups_take_well_under_a_second() {
     let end = utc("2026-03-01T03:00:00Z");
     let sets: Vec<String> = (0..500).map(|number| format!("set{number}")).collect();
-    let archives: Vec<Snapshot> =
-        (0..10_000_i64).map(|number| archive(&sets[number as usize % 500], &["a", "b"], end - TimeDelta::hours(number))).collect();
+    let archives: Vec<Snapshot> = (0..10_000_i64)
+        .map(|number| archive(&sets[number as usize % 500], &["a", "b"], end - TimeDelta::hours(number)))
+        .collect();
     let started = std::time::Instant::now();
     let plan = Retention::Rotate(policy(GFS)).plan(&archives, &Scene::new(Utc::now(), Tz::Europe__Berlin));
     let took = started.elapsed();

@@ -1,4 +1,5 @@
-//! Random histories: what a store holds if nothing was ever removed, and a plan for it with all that a plan can know.
+//! Random histories: the contents of a store from which nothing was removed, and a plan for it with every possible
+//! input.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
@@ -13,9 +14,15 @@ use heirloom::streams::Stream;
 use super::dice::{DAY, Dice, seconds};
 use super::world::World;
 
-/// The rules in their order, and a format that is equal exactly within one period of each.
-pub const RULES: [(&str, &str); 6] =
-    [("last", ""), ("hourly", "%Y-%m-%dT%H%:z"), ("daily", "%Y-%m-%d"), ("weekly", "%G-W%V"), ("monthly", "%Y-%m"), ("yearly", "%Y")];
+/// The rules in order, each with a format that is equal exactly within one period.
+pub const RULES: [(&str, &str); 6] = [
+    ("last", ""),
+    ("hourly", "%Y-%m-%dT%H%:z"),
+    ("daily", "%Y-%m-%d"),
+    ("weekly", "%G-W%V"),
+    ("monthly", "%Y-%m"),
+    ("yearly", "%Y"),
+];
 
 pub fn reach_of(reach: &Reach, rule: &str) -> u32 {
     match rule {
@@ -28,7 +35,7 @@ pub fn reach_of(reach: &Reach, rule: &str) -> u32 {
     }
 }
 
-/// A policy or limits, open for the second implementation.
+/// A policy or limits, readable by the second implementation.
 #[derive(Debug, Clone)]
 pub enum Decider {
     Rotate(Reach),
@@ -48,9 +55,9 @@ impl Decider {
 #[derive(Debug, Clone)]
 pub struct History {
     pub seed: u64,
-    /// In the order in which they were made, which is not always that of their dates.
+    /// In the order of creation, which is not always the order of dates.
     pub archives: Vec<Snapshot>,
-    /// What a plan knows besides; `made` is apart.
+    /// The other inputs of a plan, except `made`.
     pub scene: Scene<'static>,
     pub made: Option<ArchiveName>,
     pub rotate: Decider,
@@ -67,7 +74,7 @@ impl History {
     }
 }
 
-/// Calls `test` with every seed: ten thousand, or what the environment says.
+/// Calls `test` with every seed: ten thousand, or the number in the environment.
 pub fn each_seed(mut test: impl FnMut(u64)) {
     let number = |name: &str, default| std::env::var(name).map_or(default, |text| text.parse::<u64>().unwrap());
     let first = number("HEIRLOOM_SEED", 1);
@@ -92,7 +99,7 @@ pub fn archive(set: &str, databases: &[&str], at: DateTime<Utc>) -> Snapshot {
     Snapshot { bytes: 1000, databases, ..Snapshot::simulated(&set, at) }
 }
 
-/// Makes the history of a seed.
+/// Creates the history of a seed.
 pub fn history(seed: u64) -> History {
     let mut world = World::new(seed);
     let longest = world.dice.pick(&[8, 15, 30, 50]);
@@ -122,7 +129,8 @@ pub fn history(seed: u64) -> History {
 }
 
 fn scene(dice: &mut Dice, archives: &[Snapshot], now: DateTime<Utc>, zone: Tz) -> Scene<'static> {
-    let streams: BTreeSet<&Stream> = archives.iter().flat_map(|archive| &archive.databases).map(|brief| &brief.stream).collect();
+    let streams: BTreeSet<&Stream> =
+        archives.iter().flat_map(|archive| &archive.databases).map(|brief| &brief.stream).collect();
     let some = |dice: &mut Dice, percent: u64| -> Vec<Stream> {
         streams.iter().filter(|_| dice.chance(percent)).map(|stream| (*stream).clone()).collect()
     };
@@ -131,9 +139,17 @@ fn scene(dice: &mut Dice, archives: &[Snapshot], now: DateTime<Utc>, zone: Tz) -
     let gone = if dice.chance(10) { some(dice, 50) } else { Vec::new() };
     Scene {
         scope: scope(dice, archives),
-        sealed: if dice.chance(4) { some(dice, 30).into_iter().map(|stream| stream.set).collect() } else { BTreeSet::new() },
+        sealed: if dice.chance(4) {
+            some(dice, 30).into_iter().map(|stream| stream.set).collect()
+        } else {
+            BTreeSet::new()
+        },
         youngest: dice.chance(8).then(|| TimeDelta::hours(24)),
-        shrinks_off: if dice.chance(8) { some(dice, 50).into_iter().map(|stream| stream.set).collect() } else { BTreeSet::new() },
+        shrinks_off: if dice.chance(8) {
+            some(dice, 50).into_iter().map(|stream| stream.set).collect()
+        } else {
+            BTreeSet::new()
+        },
         plain: names(archives.iter().filter(|archive| plain && archive.is_plain() && dice.chance(70))),
         condemned: names(archives.iter().filter(|archive| condemned && archive.damaged && dice.chance(70))),
         gone: gone
@@ -166,7 +182,8 @@ fn scope(dice: &mut Dice, archives: &[Snapshot]) -> Scope {
 
 pub fn reach(dice: &mut Dice) -> Reach {
     let mut count = || if dice.chance(60) { 0 } else { dice.between(1, 3) as u32 };
-    let reach = Reach { last: count(), hourly: count(), daily: count(), weekly: count(), monthly: count(), yearly: count() };
+    let reach =
+        Reach { last: count(), hourly: count(), daily: count(), weekly: count(), monthly: count(), yearly: count() };
     if reach == Reach::default() { Reach { daily: 7, weekly: 4, monthly: 12, ..reach } } else { reach }
 }
 

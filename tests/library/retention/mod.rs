@@ -1,7 +1,8 @@
-//! Retention against a slow, obviously right second implementation, by properties, and by examples with their exact dates.
+//! Tests retention against a slow, obviously correct second implementation, with properties, and with examples with
+//! exact dates.
 //!
-//! Ten thousand random histories each; a failure names its seed. `HEIRLOOM_SEED=n` starts elsewhere, `HEIRLOOM_HISTORIES=n`
-//! tries more.
+//! Each test uses ten thousand random histories; a failure prints its seed. `HEIRLOOM_SEED=n` starts at another seed,
+//! `HEIRLOOM_HISTORIES=n` changes the number.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test may panic, and prints its seeds")]
 

@@ -1,4 +1,4 @@
-//! What must hold for every history.
+//! Properties of every history.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -22,10 +22,14 @@ fn left(archives: &[Snapshot], removed: &Names) -> Vec<Snapshot> {
     archives.iter().filter(|archive| !removed.contains(archive.name.as_str())).cloned().collect()
 }
 
-/// Returns what would be removed, and panics where a verdict has no reason.
+/// Returns the archives that would be removed, and panics if a verdict has no reason.
 fn removed_by(decider: &Decider, history: &History, archives: &[Snapshot]) -> Names {
     let plan = decider.plan(archives, &history.scene());
-    assert!(plan.verdicts.iter().all(|verdict| !verdict.reasons.is_empty()), "seed {}: a verdict without a reason", history.seed);
+    assert!(
+        plan.verdicts.iter().all(|verdict| !verdict.reasons.is_empty()),
+        "seed {}: a verdict without a reason",
+        history.seed
+    );
     removed(&plan)
 }
 
@@ -49,24 +53,32 @@ fn nothing_differs_from_the_slow_implementation() {
         }
     });
     println!("{count} removals");
-    assert!(count > 60_000, "the histories are too tame: {count} removals");
+    assert!(count > 60_000, "the histories are too uniform: {count} removals");
 }
 
-/// Panics where a reason to remove keeps, or a reason to keep removes.
+/// Panics if a kept archive has a reason to remove, or a removed one a reason to keep.
 fn assert_reasons_fit(seed: u64, plan: &Plan) {
     for verdict in &plan.verdicts {
         let texts: Vec<String> = verdict.reasons.iter().map(ToString::to_string).collect();
         let removes = ["damaged", "damaged, read again", "its database is gone"];
         let is_removal = |text: &String| {
-            removes.contains(&text.as_str()) || ["beyond ", "newer one", "older than"].iter().any(|start| text.starts_with(start))
+            removes.contains(&text.as_str())
+                || ["beyond ", "newer one", "older than"].iter().any(|start| text.starts_with(start))
         };
         let fits = texts.iter().all(|text| is_removal(text) == (verdict.action == Action::Remove));
         assert!(fits, "seed {seed}: {} {texts:?}", verdict.archive);
     }
 }
 
-/// Panics where a plan removes what nothing may remove, judged from outside: only what an archive is, not what rules say.
-pub fn assert_nothing_precious(seed: u64, archives: &[Snapshot], scene: &Scene<'_>, decider: &Decider, removed: &Names) {
+/// Panics if a plan removes an archive that must never be removed, judged independently: only by its attributes, not by
+/// the rules.
+pub fn assert_nothing_protected(
+    seed: u64,
+    archives: &[Snapshot],
+    scene: &Scene<'_>,
+    decider: &Decider,
+    removed: &Names,
+) {
     let store = Store::new(archives);
     let stays = |archive: &Snapshot| !removed.contains(archive.name.as_str());
     for archive in archives.iter().filter(|archive| !stays(archive)) {
@@ -75,31 +87,39 @@ pub fn assert_nothing_precious(seed: u64, archives: &[Snapshot], scene: &Scene<'
         assert!(!store.held(archive), "{what} held");
         assert!(!store.pinned(archive), "{what} pinned");
         assert!(archive.created_at <= scene.now, "{what} dated in the future");
-        assert!(!scene.ahead && !scene.sealed.contains(&archive.set), "{what} in a store that is left alone");
+        assert!(!scene.ahead && !scene.sealed.contains(&archive.set), "{what} in a store where nothing may be removed");
         let copies = || store.copies(archive);
-        assert!(copies().all(|copy| scene.made != Some(&copy.name)), "{what} what this run made");
-        assert!(copies().all(|copy| !stays(copy)), "{what} removed alone among its copies");
+        assert!(copies().all(|copy| scene.made != Some(&copy.name)), "{what} an archive that this run created");
+        assert!(copies().all(|copy| !stays(copy)), "{what} without its copies");
         let condemned = copies().all(|copy| scene.condemned.contains(&copy.name));
         for stream in archive.databases.iter().map(|brief| &brief.stream) {
-            assert!(slow::covers(&scene.scope, stream), "{what} another's");
+            assert!(slow::covers(&scene.scope, stream), "{what} of another stream");
             let gone = scene.gone.get(stream);
             let newest_good = !archives
                 .iter()
                 .filter(|other| other.is_plain() == archive.is_plain() && slow::brief(other, stream).is_some())
                 .any(|other| newer(other, archive) && store.good(other, scene.now) && stays(other));
             let removes_all = gone == Some(&heirloom::retention::GoneReach::RemoveAll);
-            assert!(!newest_good || !store.good(archive, scene.now) || removes_all, "{what} the newest good one of {stream:?}");
+            assert!(
+                !newest_good || !store.good(archive, scene.now) || removes_all,
+                "{what} the newest good one of {stream:?}"
+            );
             assert!(archive.kind != Kind::Safety || removes_all || condemned, "{what} a safety backup");
         }
     }
-    let streams: BTreeSet<&Stream> =
-        archives.iter().filter(|archive| !stays(archive)).flat_map(|archive| &archive.databases).map(|brief| &brief.stream).collect();
+    let streams: BTreeSet<&Stream> = archives
+        .iter()
+        .filter(|archive| !stays(archive))
+        .flat_map(|archive| &archive.databases)
+        .map(|brief| &brief.stream)
+        .collect();
     for stream in streams.into_iter().filter(|stream| !scene.gone.contains_key(stream)) {
         assert_nothing_from_before_a_shrink(seed, &store, stream, scene, decider, removed);
     }
 }
 
-/// Panics where a plan removes an open shrink, or what the rules would have kept on its day from before it.
+/// Panics if a plan removes an open shrink, or an archive from before it that the rules would have kept on the day of
+/// the shrink.
 fn assert_nothing_from_before_a_shrink(
     seed: u64,
     store: &Store<'_>,
@@ -109,10 +129,22 @@ fn assert_nothing_from_before_a_shrink(
     removed: &Names,
 ) {
     for shrink in slow::Line::new(store, stream, false, scene).open {
-        assert!(!removed.contains(shrink.name.as_str()), "seed {seed}: {decider:?} removes the open shrink {}", shrink.name);
-        let is_before = |other: &&Snapshot| newer(shrink, other) && !slow::same(shrink, other) && slow::brief(other, stream).is_some();
-        let may_go = |archive: &&Snapshot| archive.is_plain() || archive.kind == Kind::Safety || scene.condemned.contains(&archive.name);
-        let suspects = store.all.iter().filter(is_before).filter(|archive| removed.contains(archive.name.as_str()) && !may_go(archive));
+        assert!(
+            !removed.contains(shrink.name.as_str()),
+            "seed {seed}: {decider:?} removes the open shrink {}",
+            shrink.name
+        );
+        let is_before = |other: &&Snapshot| {
+            newer(shrink, other) && !slow::same(shrink, other) && slow::brief(other, stream).is_some()
+        };
+        let may_go = |archive: &&Snapshot| {
+            archive.is_plain() || archive.kind == Kind::Safety || scene.condemned.contains(&archive.name)
+        };
+        let suspects = store
+            .all
+            .iter()
+            .filter(is_before)
+            .filter(|archive| removed.contains(archive.name.as_str()) && !may_go(archive));
         let suspects: Vec<&str> = suspects.map(|archive| archive.name.as_str()).collect();
         if suspects.is_empty() {
             continue;
@@ -123,25 +155,29 @@ fn assert_nothing_from_before_a_shrink(
         }
         let then = slow::removed(&before, decider, &Scene::new(shrink.created_at, scene.zone));
         for name in suspects {
-            assert!(then.contains(name), "seed {seed}: {decider:?} removes {name} from before the open shrink {}", shrink.name);
+            assert!(
+                then.contains(name),
+                "seed {seed}: {decider:?} removes {name} from before the open shrink {}",
+                shrink.name
+            );
         }
     }
 }
 
 #[test]
-fn nothing_precious_is_removed() {
+fn nothing_protected_is_removed() {
     each(|history| {
         for decider in history.both() {
             let removed = removed_by(decider, history, &history.archives);
-            assert_nothing_precious(history.seed, &history.archives, &history.scene(), decider, &removed);
+            assert_nothing_protected(history.seed, &history.archives, &history.scene(), decider, &removed);
         }
     });
 }
 
 #[test]
-fn twice_is_once() {
+fn repeating_a_plan_removes_nothing_more() {
     each(|history| {
-        // A condemned archive can be the newest one, and then another file is in use afterwards.
+        // A condemned archive can be the newest one; after its removal, another file is in use.
         let mut history = history.clone();
         history.scene.condemned.clear();
         for decider in history.both() {
@@ -191,12 +227,17 @@ fn a_longer_reach_never_removes_more() {
         for (shorter, longer) in history.both().into_iter().zip(&longer) {
             let more = removed_by(shorter, history, &history.archives);
             let less = removed_by(longer, history, &history.archives);
-            assert!(less.is_subset(&more), "seed {}: only {longer:?} removes {:?}", history.seed, less.difference(&more));
+            assert!(
+                less.is_subset(&more),
+                "seed {}: only {longer:?} removes {:?}",
+                history.seed,
+                less.difference(&more)
+            );
         }
     });
 }
 
-/// Returns what is removed after a change to one archive; which one depends on the history alone.
+/// Returns the removed archives after a change to one archive, which is chosen by the history.
 fn removed_after(history: &History, decider: &Decider, change: impl Fn(&mut Snapshot)) -> Names {
     let mut archives = history.archives.clone();
     change(&mut archives[one_of(history)]);
@@ -207,14 +248,14 @@ fn one_of(history: &History) -> usize {
     Dice::new(history.seed ^ 0x0b1e).index(history.archives.len())
 }
 
-/// Leaves out an archive and its copies.
+/// Removes an archive and its copies from the names.
 fn without(mut names: Names, one: &Snapshot, history: &History) -> Names {
     names.retain(|name| !history.archives.iter().any(|other| other.name.as_str() == name && slow::same(other, one)));
     names
 }
 
 #[test]
-fn a_pin_never_costs_another_archive_its_place_and_a_hold_changes_nothing_for_others() {
+fn a_pin_never_removes_another_archive_and_a_hold_does_not_affect_others() {
     each(|history| {
         let one = &history.archives[one_of(history)];
         for decider in history.both() {
@@ -228,9 +269,9 @@ fn a_pin_never_costs_another_archive_its_place_and_a_hold_changes_nothing_for_ot
 }
 
 #[test]
-fn a_damage_mark_never_removes_another_archive_and_all_of_them_remove_nothing() {
+fn a_damage_mark_never_removes_another_archive() {
     each(|history| {
-        // Who condemns an archive removes it because of its mark.
+        // A condemned archive is removed because of its mark, on request.
         let mut history = history.clone();
         history.scene.condemned.clear();
         let one = &history.archives[one_of(&history)];
@@ -248,7 +289,7 @@ fn a_damage_mark_never_removes_another_archive_and_all_of_them_remove_nothing() 
 }
 
 #[test]
-fn another_host_in_the_store_changes_nothing() {
+fn another_host_in_the_store_has_no_effect() {
     each(|history| {
         let host = history.archives[0].host.clone();
         let own: Vec<Snapshot> = history.archives.iter().filter(|archive| archive.host == host).cloned().collect();
@@ -264,15 +305,17 @@ fn another_host_in_the_store_changes_nothing() {
 }
 
 #[test]
-fn the_histories_hold_what_they_promise() {
+fn the_histories_cover_all_cases() {
     let mut found: std::collections::BTreeMap<&str, usize> = std::collections::BTreeMap::new();
     each(|history| {
         let (archives, scene) = (&history.archives, &history.scene);
         let wall = |archive: &Snapshot| archive.created_at.with_timezone(&scene.zone).naive_local();
         let two = |test: &dyn Fn(&Snapshot, &Snapshot) -> bool| archives.windows(2).any(|two| test(&two[0], &two[1]));
         let any = |test: &dyn Fn(&Snapshot) -> bool| archives.iter().any(test);
-        let brief = |test: &dyn Fn(&heirloom::snapshot::Brief) -> bool| any(&|archive| archive.databases.iter().any(test));
-        let streams: BTreeSet<&Stream> = archives.iter().flat_map(|archive| &archive.databases).map(|brief| &brief.stream).collect();
+        let brief =
+            |test: &dyn Fn(&heirloom::snapshot::Brief) -> bool| any(&|archive| archive.databases.iter().any(test));
+        let streams: BTreeSet<&Stream> =
+            archives.iter().flat_map(|archive| &archive.databases).map(|brief| &brief.stream).collect();
         let open = || history.rotate.plan(archives, &Scene::new(scene.now, scene.zone)).open_shrinks;
         let mut note = |what, holds| *found.entry(what).or_default() += usize::from(holds);
         note("equal times", two(&|a, b| a.created_at == b.created_at));
@@ -282,7 +325,8 @@ fn the_histories_hold_what_they_promise() {
         note("safety backups alone", archives.iter().all(|archive| archive.kind == Kind::Safety));
         note("pre-update", any(&|archive| archive.kind == Kind::PreUpdate));
         note("several hosts", two(&|a, b| a.host != b.host));
-        let under = |folder: &str| streams.iter().any(|stream| stream.path().is_some_and(|path| path.starts_with(folder)));
+        let under =
+            |folder: &str| streams.iter().any(|stream| stream.path().is_some_and(|path| path.starts_with(folder)));
         note("several paths", under("/srv/one") && under("/srv/two"));
         note("streams by file", brief(&|brief| brief.stream.file.is_some()));
         note("several files in a stream", {
@@ -291,7 +335,10 @@ fn the_histories_hold_what_they_promise() {
             };
             streams.iter().any(|stream| files(stream).len() > 1)
         });
-        note("a set that changed", two(&|a, b| a.set == b.set && a.host == b.host && a.set_databases != b.set_databases));
+        note(
+            "a set that changed",
+            two(&|a, b| a.set == b.set && a.host == b.host && a.set_databases != b.set_databases),
+        );
         note("partial archives", any(&|archive| archive.databases.len() < archive.set_databases.len()));
         note("plain files", any(&Snapshot::is_plain));
         note("plain files included", !scene.plain.is_empty());
@@ -309,7 +356,8 @@ fn the_histories_hold_what_they_promise() {
         note(
             "a scope with a part of an archive",
             any(&|archive| {
-                let covered = archive.databases.iter().filter(|brief| slow::covers(&scene.scope, &brief.stream)).count();
+                let covered =
+                    archive.databases.iter().filter(|brief| slow::covers(&scene.scope, &brief.stream)).count();
                 covered > 0 && covered < archive.databases.len()
             }),
         );

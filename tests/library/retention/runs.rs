@@ -1,5 +1,5 @@
-//! Runs: several hosts, each of which runs `backup && rotate` or `backup && cleanup` on the archives that all of them share, and
-//! sometimes `rotate` alone. Each removes what its plan says, and the next one finds what is left.
+//! Runs of several hosts, each of which runs `backup && rotate` or `backup && cleanup`, and sometimes only `rotate`, on
+//! the archives that they share. Each removes what its plan says, and the next one starts with the remaining archives.
 
 use std::collections::BTreeSet;
 
@@ -9,11 +9,11 @@ use heirloom::snapshot::Snapshot;
 use heirloom::streams::Stream;
 
 use super::histories::{Decider, each_seed, history, limits, reach};
-use super::properties::{assert_nothing_precious, removed};
+use super::properties::{assert_nothing_protected, removed};
 use super::slow;
 use super::world::World;
 
-/// What is counted over all runs.
+/// Counters over all runs.
 #[derive(Debug, Default)]
 struct Seen {
     runs: usize,
@@ -25,12 +25,12 @@ struct Seen {
 }
 
 #[test]
-fn backup_and_rotate_on_several_hosts_remove_nothing_precious() {
+fn backup_and_rotate_on_several_hosts_never_remove_protected_archives() {
     let mut seen = Seen::default();
     each_seed(|seed| run(seed, &mut seen));
     println!("{seen:#?}");
-    assert!(seen.removed > 20_000 && seen.beside_other_hosts > 5000, "the runs are too tame");
-    assert!(seen.beside_open_shrinks > 3000 && seen.by_file > 3000, "the runs are too tame");
+    assert!(seen.removed > 20_000 && seen.beside_other_hosts > 5000, "the runs are too uniform");
+    assert!(seen.beside_open_shrinks > 3000 && seen.by_file > 3000, "the runs are too uniform");
 }
 
 fn run(seed: u64, seen: &mut Seen) {
@@ -44,7 +44,7 @@ fn run(seed: u64, seen: &mut Seen) {
         world.meddle();
         let streams: BTreeSet<Stream> = made.databases.iter().map(|brief| brief.stream.clone()).collect();
         seen.by_file += usize::from(streams.iter().any(|stream| stream.file.is_some()));
-        // A damaged database must not push good archives of it out.
+        // A damaged database must not push out good archives of itself.
         if !made.damaged {
             let scene = Scene {
                 scope: Scope { streams: Some(streams.clone()), ..Scope::everything() },
@@ -64,11 +64,11 @@ fn run(seed: u64, seen: &mut Seen) {
 fn carry_out(seed: u64, store: &mut Vec<Snapshot>, decider: &Decider, scene: &Scene<'_>, seen: &mut Seen) {
     let plan = decider.plan(store, scene);
     let removed = removed(&plan);
-    // Of every second one, for the time that it takes.
+    // Only for every second one, because it takes long.
     if seed.is_multiple_of(2) {
         assert_eq!(removed, slow::removed(store, decider, scene), "seed {seed}: {decider:?}");
     }
-    assert_nothing_precious(seed, store, scene, decider, &removed);
+    assert_nothing_protected(seed, store, scene, decider, &removed);
     seen.runs += 1;
     seen.removed += removed.len();
     seen.beside_other_hosts += usize::from(plan.left_alone > 0 && !removed.is_empty());
@@ -79,7 +79,7 @@ fn carry_out(seed: u64, store: &mut Vec<Snapshot>, decider: &Decider, scene: &Sc
     }
 }
 
-/// What a history has that makes the end depend on when what was removed.
+/// The features of a history that make the result depend on when archives were removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Class {
     shrinks: bool,
@@ -88,17 +88,18 @@ struct Class {
     sized: bool,
 }
 
-/// A run after every backup, each by the clock of its time, then one at the end; against the one at the end alone.
+/// Compares a run after every backup, each with the clock of its time, and one at the end, with a single run at the
+/// end.
 #[test]
-fn rotating_after_every_backup_leaves_what_rotating_once_leaves() {
+fn rotating_after_every_backup_has_the_same_result_as_rotating_once() {
     let mut found: std::collections::BTreeMap<Class, usize> = std::collections::BTreeMap::new();
     each_seed(|seed| {
         let history = history(seed);
-        // A copy can only be made of what is still there, and is not marked apart from it.
+        // Only an existing archive can be copied, and a copy is not marked separately.
         let mut ids = BTreeSet::new();
         let archives: Vec<Snapshot> =
             history.archives.iter().filter(|archive| archive.id.is_none_or(|id| ids.insert(id))).cloned().collect();
-        // A clock that is behind at the end would call archives future that an earlier run has removed.
+        // A clock that is behind at the end would see archives in the future that an earlier run has removed.
         let newest = archives.iter().map(|archive| archive.created_at).max().unwrap();
         let end = Scene::new(history.scene.now.max(newest), history.scene.zone);
         let decider = history.both()[seed as usize % 2];
@@ -110,7 +111,11 @@ fn rotating_after_every_backup_leaves_what_rotating_once_leaves() {
         }
         let gone = removed(&decider.plan(&existing, &end));
         let names = |archives: &[Snapshot], gone: &BTreeSet<String>| -> BTreeSet<String> {
-            archives.iter().map(|archive| archive.name.as_str().to_owned()).filter(|name| !gone.contains(name)).collect()
+            archives
+                .iter()
+                .map(|archive| archive.name.as_str().to_owned())
+                .filter(|name| !gone.contains(name))
+                .collect()
         };
         let often = names(&existing, &gone);
         let once = names(&archives, &removed(&decider.plan(&archives, &end)));
@@ -118,30 +123,36 @@ fn rotating_after_every_backup_leaves_what_rotating_once_leaves() {
         *found.entry(class).or_default() += 1;
         let what = format!("seed {seed}: {decider:?}, {class:?}, end {}, {}", end.now, end.zone);
         match class {
-            // An older shrink that is made later, by a clock that was set back, finds less than there was.
+            // An older shrink that is created later, by a clock that was set back, finds fewer archives.
             Class { shrinks: true, clock_back: true, .. } => {}
-            // A big archive that is gone leaves room for an older one that something else kept for a while.
+            // Removing a big archive makes room for an older one that was kept for another reason for a while.
             Class { files: false, sized: true, .. } => assert!(once.is_subset(&often), "{what}"),
             Class { files: false, sized: false, .. } => assert_eq!(often, once, "{what}"),
-            // Which file is the newest one's changes, and with it what the week protects.
+            // The file of the newest archive changes, and so do the archives that the week protects.
             Class { shrinks: false, files: true, sized: false, .. } => assert!(often.is_subset(&once), "{what}"),
             _ => {}
         }
     });
     println!("{found:#?}");
     let plain: usize = found.iter().filter(|(class, _)| !class.shrinks && !class.files).map(|(_, count)| count).sum();
-    assert!(found.len() == 16 && plain > 3000, "the histories are too much alike");
+    assert!(found.len() == 16 && plain > 3000, "the histories are too uniform");
 }
 
 fn class(archives: &[Snapshot], decider: &Decider) -> Class {
-    let briefs = || archives.iter().filter(|archive| archive.kind != Kind::Safety).flat_map(|archive| &archive.databases);
+    let briefs =
+        || archives.iter().filter(|archive| archive.kind != Kind::Safety).flat_map(|archive| &archive.databases);
     let is_shrink = |brief: &heirloom::snapshot::Brief| {
         let after = brief.bytes.map(|bytes| Extent { rows: brief.rows, bytes });
-        brief.previous.zip(after).is_some_and(|(before, after)| heirloom::retention::fell_from(&before, &after).is_some())
+        brief
+            .previous
+            .zip(after)
+            .is_some_and(|(before, after)| heirloom::retention::fell_from(&before, &after).is_some())
     };
     Class {
         shrinks: briefs().any(is_shrink),
-        files: briefs().any(|a| a.file.is_some() && briefs().any(|b| a.stream == b.stream && b.file.is_some() && a.file != b.file)),
+        files: briefs().any(|a| {
+            a.file.is_some() && briefs().any(|b| a.stream == b.stream && b.file.is_some() && a.file != b.file)
+        }),
         clock_back: !archives.is_sorted_by_key(|archive| archive.created_at),
         sized: matches!(decider, Decider::Cleanup(Limits { max_size: Some(_), .. })),
     }

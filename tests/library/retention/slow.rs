@@ -1,5 +1,5 @@
-//! The second implementation: no sorting, no walks, no state between rules but what is kept. Every sentence of the contract
-//! is a question about all other archives.
+//! The second implementation: no sorting, no walks, no state between rules except which archives are kept. Every
+//! sentence of the contract is a question about all other archives.
 
 use std::collections::BTreeSet;
 
@@ -21,10 +21,10 @@ pub fn same(a: &Snapshot, b: &Snapshot) -> bool {
     a.name == b.name || a.id.is_some() && a.id == b.id
 }
 
-/// All archives, with what a question needs to know about copies.
+/// All archives, with precomputed facts about copies.
 pub struct Store<'a> {
     pub all: &'a [Snapshot],
-    /// The ids that two names have. Most archives have no copy, and all of this is asked very often.
+    /// The ids that have several names. Most archives have no copy, and this is looked up very often.
     copied: Vec<ArchiveId>,
 }
 
@@ -56,17 +56,17 @@ impl<'a> Store<'a> {
         self.copies(archive).any(|copy| copy.accepted)
     }
 
-    /// Whether it stands for all of its copies.
+    /// Returns whether it represents all of its copies.
     pub fn is_first(&self, archive: &'a Snapshot) -> bool {
         !self.copies(archive).any(|copy| copy.name < archive.name)
     }
 
-    /// The copy that stands for all.
+    /// Returns the copy that represents all.
     pub fn first(&self, archive: &'a Snapshot) -> &'a Snapshot {
         self.copies(archive).find(|copy| self.is_first(copy)).unwrap()
     }
 
-    /// Whether somebody could go back to it without naming it.
+    /// Returns whether it can be restored without being named.
     pub fn good(&self, archive: &'a Snapshot, now: DateTime<Utc>) -> bool {
         !self.damaged(archive) && archive.kind != Kind::Safety && archive.created_at <= now
     }
@@ -76,7 +76,7 @@ pub fn brief<'a>(archive: &'a Snapshot, stream: &Stream) -> Option<&'a Brief> {
     archive.databases.iter().find(|brief| brief.stream == *stream)
 }
 
-/// Whether a plan decides about a stream.
+/// Returns whether a plan decides about a stream.
 pub fn covers(scope: &Scope, stream: &Stream) -> bool {
     let host = match &scope.hosts {
         Some(hosts) => hosts.contains(&stream.host),
@@ -88,17 +88,25 @@ pub fn covers(scope: &Scope, stream: &Stream) -> bool {
     host && set && path && named
 }
 
-/// Returns the names of the archives that are removed.
+/// Returns the names of the removed archives.
 pub fn removed(all: &[Snapshot], decider: &Decider, scene: &Scene<'_>) -> BTreeSet<String> {
     let store = Store::new(all);
     let mut needed: BTreeSet<&str> = BTreeSet::new();
     let mut shrinks: BTreeSet<&str> = BTreeSet::new();
-    let streams: BTreeSet<&Stream> = all.iter().flat_map(|archive| &archive.databases).map(|brief| &brief.stream).collect();
+    let streams: BTreeSet<&Stream> =
+        all.iter().flat_map(|archive| &archive.databases).map(|brief| &brief.stream).collect();
     for stream in streams {
         for plain in [false, true].into_iter().filter(|plain| !plain || !scene.plain.is_empty()) {
             let line = Line::new(&store, stream, plain, scene);
-            needed.extend(line.archives.iter().filter(|archive| line.needs(archive, decider)).map(|archive| archive.name.as_str()));
-            let is_shrink = |archive: &&&Snapshot| line.open.iter().any(|open| same(open, archive)) || line.is_recent_recovery(archive);
+            needed.extend(
+                line.archives
+                    .iter()
+                    .filter(|archive| line.needs(archive, decider))
+                    .map(|archive| archive.name.as_str()),
+            );
+            let is_shrink = |archive: &&&Snapshot| {
+                line.open.iter().any(|open| same(open, archive)) || line.is_recent_recovery(archive)
+            };
             shrinks.extend(line.archives.iter().filter(is_shrink).map(|archive| archive.name.as_str()));
         }
     }
@@ -106,7 +114,8 @@ pub fn removed(all: &[Snapshot], decider: &Decider, scene: &Scene<'_>) -> BTreeS
         let copies = || store.copies(archive);
         let covered = archive.databases.iter().filter(|brief| covers(&scene.scope, &brief.stream)).count();
         let said = |names: &BTreeSet<&str>| copies().any(|copy| names.contains(copy.name.as_str()));
-        let all_gone = archive.databases.iter().all(|brief| scene.gone.get(&brief.stream) == Some(&GoneReach::RemoveAll));
+        let all_gone =
+            archive.databases.iter().all(|brief| scene.gone.get(&brief.stream) == Some(&GoneReach::RemoveAll));
         let stays = archive.is_plain() && !scene.plain.contains(&archive.name)
             || covered < archive.databases.len()
             || store.pinned(archive)
@@ -122,13 +131,13 @@ pub fn removed(all: &[Snapshot], decider: &Decider, scene: &Scene<'_>) -> BTreeS
     all.iter().filter(is_removed).map(|archive| archive.name.as_str().to_owned()).collect()
 }
 
-/// What rules and floors look at of one stream, in no order.
+/// The archives of one stream that rules and floors consider, in no order.
 pub struct Line<'a> {
     store: &'a Store<'a>,
     stream: &'a Stream,
     archives: Vec<&'a Snapshot>,
     scene: &'a Scene<'a>,
-    /// The shrinks that nobody accepted and whose rows did not come back.
+    /// The shrinks that were not accepted and not recovered from.
     pub open: Vec<&'a Snapshot>,
 }
 
@@ -142,9 +151,11 @@ impl<'a> Line<'a> {
                 && brief(archive, stream).is_some()
                 && store.is_first(archive)
         };
-        let mut line = Self { store, stream, archives: store.all.iter().filter(counts).collect(), scene, open: Vec::new() };
-        // Newest first, because what came after an open one is nothing to those before it.
-        let mut left: Vec<&Snapshot> = line.archives.iter().copied().filter(|archive| line.lost(archive).is_some()).collect();
+        let mut line =
+            Self { store, stream, archives: store.all.iter().filter(counts).collect(), scene, open: Vec::new() };
+        // Newest first, because archives after an open shrink do not matter for those before it.
+        let mut left: Vec<&Snapshot> =
+            line.archives.iter().copied().filter(|archive| line.lost(archive).is_some()).collect();
         while !left.is_empty() {
             let newest = (0..left.len()).find(|&this| !left.iter().any(|other| newer(other, left[this]))).unwrap();
             let shrink = left.swap_remove(newest);
@@ -159,7 +170,7 @@ impl<'a> Line<'a> {
         brief(archive, self.stream).unwrap()
     }
 
-    /// What an archive lost more than half of.
+    /// The extent of which an archive lost more than half.
     fn lost(&self, archive: &'a Snapshot) -> Option<Extent> {
         let (before, bytes) = (self.brief(archive).previous?, self.brief(archive).bytes?);
         let worth_watching = before.rows.is_some_and(|rows| rows >= 1000) || before.bytes >= 1 << 20;
@@ -174,11 +185,13 @@ impl<'a> Line<'a> {
     fn came_back(&self, shrink: &'a Snapshot) -> bool {
         let before = self.lost(shrink).unwrap();
         let alone = |later: &&&Snapshot| !self.open.iter().any(|open| newer(open, shrink) && !newer(open, later));
-        self.archives.iter().filter(|later| newer(later, shrink) && !self.store.damaged(later)).filter(alone).any(|later| {
-            let brief = self.brief(later);
-            brief.bytes.is_some_and(|bytes| half_again(Extent { rows: brief.rows, bytes }, before))
-                || self.lost(later).is_none() && brief.previous.is_some_and(|previous| half_again(previous, before))
-        })
+        self.archives.iter().filter(|later| newer(later, shrink) && !self.store.damaged(later)).filter(alone).any(
+            |later| {
+                let brief = self.brief(later);
+                brief.bytes.is_some_and(|bytes| half_again(Extent { rows: brief.rows, bytes }, before))
+                    || self.lost(later).is_none() && brief.previous.is_some_and(|previous| half_again(previous, before))
+            },
+        )
     }
 
     fn is_recent_recovery(&self, shrink: &'a Snapshot) -> bool {
@@ -186,7 +199,7 @@ impl<'a> Line<'a> {
         young && self.lost(shrink).is_some() && !self.is_accepted(shrink) && self.came_back(shrink)
     }
 
-    /// The present, for what is from before an open shrink the time of that.
+    /// The current time, or for archives from before an open shrink the time of that shrink.
     fn as_of(&self, archive: &Snapshot) -> DateTime<Utc> {
         let later = self.open.iter().filter(|shrink| newer(shrink, archive));
         later.map(|shrink| shrink.created_at).min().unwrap_or(self.scene.now)
@@ -194,10 +207,12 @@ impl<'a> Line<'a> {
 
     fn needs(&self, archive: &'a Snapshot, decider: &Decider) -> bool {
         let open = &self.open;
-        // A damaged one is judged as if all were good, a good one as if no damaged one existed.
+        // A damaged archive is judged as if all were good, a good one as if there were no damaged ones.
         let with_damaged = self.store.damaged(archive);
-        let world: Vec<&Snapshot> = self.archives.iter().copied().filter(|other| with_damaged || !self.store.damaged(other)).collect();
-        // Whether an open shrink lies between them: what was before it, and it with what came after it, see nothing of each other.
+        let world: Vec<&Snapshot> =
+            self.archives.iter().copied().filter(|other| with_damaged || !self.store.damaged(other)).collect();
+        // Whether an open shrink is between them: the archives before it, and the shrink with those after it, are
+        // judged separately.
         let apart = |a: &Snapshot, b: &Snapshot| {
             open.iter().any(|shrink| !newer(shrink, a) && newer(shrink, b) || !newer(shrink, b) && newer(shrink, a))
         };
@@ -220,10 +235,12 @@ impl<'a> Line<'a> {
         let counted: Vec<&Snapshot> = peers.iter().copied().filter(|other| !self.store.pinned(other)).collect();
         let by_rules = counted.iter().any(|other| same(other, archive))
             && match decider {
-                Decider::Rotate(reach) => rotated(&counted, |rule| reach_of(reach, rule), self.scene.zone).contains(archive.name.as_str()),
+                Decider::Rotate(reach) => {
+                    rotated(&counted, |rule| reach_of(reach, rule), self.scene.zone).contains(archive.name.as_str())
+                }
                 Decider::Cleanup(limits) => within(archive, &counted, limits, now),
             };
-        // Before each open shrink after it alone, as of that, and now.
+        // Separately as of each later open shrink, and as of now.
         let by_file = open.iter().filter(|shrink| newer(shrink, archive)).any(|shrink| {
             let before = self.archives.iter().filter(|other| newer(shrink, other)).copied().collect();
             self.is_of_another_file(archive, before, shrink.created_at)
@@ -245,7 +262,7 @@ impl<'a> Line<'a> {
     }
 }
 
-/// Whether something is at least half of what was there before: in rows, in bytes where the rows of one are not known.
+/// Returns whether an extent is at least half of an earlier one: in rows, or in bytes if the rows of one are unknown.
 fn half_again(extent: Extent, before: Extent) -> bool {
     match (extent.rows, before.rows) {
         (Some(rows), Some(before)) => rows * 2 >= before,
@@ -258,7 +275,7 @@ fn is_before_update(archive: &Snapshot, counted: &[&Snapshot], now: DateTime<Utc
     of_kind().any(|other| same(other, archive)) && in_a_burst(archive, of_kind().copied().collect(), 5, now, zone)
 }
 
-/// Whether it is one of the last few of these, or the first of an hour that reaches into the last 14 days.
+/// Returns whether it is one of the last few of these, or the first of an hour that overlaps the last 14 days.
 pub fn in_a_burst(archive: &Snapshot, all: Vec<&Snapshot>, last: usize, now: DateTime<Utc>, zone: Tz) -> bool {
     let hour = |archive: &Snapshot| archive.created_at.with_timezone(&zone).format(RULES[1].1).to_string();
     let local = archive.created_at.with_timezone(&zone);
@@ -278,12 +295,15 @@ fn rotated(counted: &[&Snapshot], count: impl Fn(&str) -> u32, zone: Tz) -> BTre
         let candidates: Vec<(&Snapshot, String)> = counted.iter().map(|archive| (*archive, key(archive))).collect();
         let mut firsts: Vec<&Snapshot> = candidates
             .iter()
-            .filter(|(archive, key)| !candidates.iter().any(|(other, other_key)| other_key == key && newer(other, archive)))
+            .filter(|(archive, key)| {
+                !candidates.iter().any(|(other, other_key)| other_key == key && newer(other, archive))
+            })
             .map(|(archive, _)| *archive)
             .collect();
         let mut left = count(rule);
         while left > 0 && !firsts.is_empty() {
-            let newest = (0..firsts.len()).find(|&this| !firsts.iter().any(|other| newer(other, firsts[this]))).unwrap();
+            let newest =
+                (0..firsts.len()).find(|&this| !firsts.iter().any(|other| newer(other, firsts[this]))).unwrap();
             let archive = firsts.swap_remove(newest);
             if kept.insert(archive.name.as_str().to_owned()) {
                 left -= 1;
@@ -297,5 +317,7 @@ fn within(archive: &Snapshot, counted: &[&Snapshot], limits: &Limits, now: DateT
     let young = limits.max_age.is_none_or(|age| now - archive.created_at <= TimeDelta::from_std(age).unwrap());
     let ahead: Vec<&&Snapshot> = counted.iter().filter(|other| newer(other, archive)).collect();
     let bytes: u64 = ahead.iter().map(|other| other.bytes).sum::<u64>() + archive.bytes;
-    young && limits.keep.is_none_or(|keep| ahead.len() < keep as usize) && limits.max_size.is_none_or(|most| bytes <= most)
+    young
+        && limits.keep.is_none_or(|keep| ahead.len() < keep as usize)
+        && limits.max_size.is_none_or(|most| bytes <= most)
 }

@@ -1,4 +1,4 @@
-//! The contract's own cases: shrinks, gone databases, two applications, a scope, each as a short story.
+//! The cases of the contract: shrinks, missing databases, two applications, a scope, each as a short story.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -23,7 +23,7 @@ fn at(hours: i64) -> DateTime<Utc> {
     utc(NOON) + TimeDelta::hours(hours)
 }
 
-/// An archive every hour with these rows.
+/// An archive every hour, with these row counts.
 fn hourly(rows: &[u64]) -> Vec<Snapshot> {
     let mut archives: Vec<Snapshot> = Vec::new();
     for (hour, rows) in (0..).zip(rows) {
@@ -44,7 +44,7 @@ fn reasons(plan: &Plan, hour: i64) -> Vec<Reason> {
 }
 
 #[test]
-fn sixty_hours_after_a_loss_what_is_from_before_is_there_and_the_store_is_bounded() {
+fn sixty_hours_after_a_loss_earlier_archives_are_kept_and_the_store_is_bounded() {
     let mut rows = vec![10_000; 20];
     rows.extend([100; 60]);
     let made = hourly(&rows);
@@ -61,7 +61,7 @@ fn sixty_hours_after_a_loss_what_is_from_before_is_there_and_the_store_is_bounde
     assert_eq!(plan.open_shrinks.len(), 1);
     assert_eq!((plan.open_shrinks[0].before.rows, plan.open_shrinks[0].after.rows), (Some(10_000), Some(100)));
 
-    // Accepted by the newest, which accepts the earlier ones of the database.
+    // Accepted with the newest one, which accepts the earlier ones of the database.
     let newest = store.last().unwrap().clone();
     let accepted: Vec<String> = accepted_with(&store, &newest).iter().map(ToString::to_string).collect();
     assert_eq!(accepted, [plan.open_shrinks[0].archive.to_string()]);
@@ -71,25 +71,29 @@ fn sixty_hours_after_a_loss_what_is_from_before_is_there_and_the_store_is_bounde
 }
 
 #[test]
-fn losses_of_a_third_every_hour_are_seen() {
+fn losing_a_third_every_hour_is_detected() {
     let made = hourly(&[10_000, 7000, 4900, 3430, 2401, 1680]);
     let plan = keep(1).plan(&made, &Scene::new(at(5), Tz::UTC));
-    // 4,900 is less than half of 10,000, and 2,401 less than half of 4,900: each starts anew.
-    let shrinks: Vec<i64> = plan.open_shrinks.iter().map(|shrink| (shrink.created_at - utc(NOON)).num_hours()).collect();
+    // 4,900 is less than half of 10,000, and 2,401 less than half of 4,900: each starts a new comparison.
+    let shrinks: Vec<i64> =
+        plan.open_shrinks.iter().map(|shrink| (shrink.created_at - utc(NOON)).num_hours()).collect();
     assert_eq!(shrinks, [4, 2]);
     assert_eq!(hours(&plan), [5, 4, 3, 2, 1]);
 }
 
 #[test]
-fn rows_that_came_back_close_a_shrink_and_are_remembered_for_30_days() {
+fn recovered_rows_close_a_shrink_which_is_kept_for_30_days() {
     let made = hourly(&[10_000, 9000, 100, 9000, 9500]);
     let plan = |at| keep(1).plan(&made, &Scene::new(at, Tz::UTC));
     assert_eq!(hours(&plan(at(4))), [4, 2, 1]);
-    assert_eq!((reasons(&plan(at(4)), 2), reasons(&plan(at(4)), 1)), (vec![Reason::RecentShrink], vec![Reason::BeforeShrink]));
+    assert_eq!(
+        (reasons(&plan(at(4)), 2), reasons(&plan(at(4)), 1)),
+        (vec![Reason::RecentShrink], vec![Reason::BeforeShrink])
+    );
     assert_eq!(hours(&plan(at(2) + TimeDelta::days(30))), [4]);
     assert_eq!(plan(at(4)).open_shrinks, []);
 
-    // The archive that proved it may go later: the ones after it record what it held.
+    // The archive that proved the recovery may be removed later: the ones after it record its extent.
     let mut rows = vec![10_000, 100, 6000];
     rows.extend([4500, 4000, 3500]);
     let mut made = hourly(&rows);
@@ -98,14 +102,14 @@ fn rows_that_came_back_close_a_shrink_and_are_remembered_for_30_days() {
 }
 
 #[test]
-fn a_mark_on_a_shrink_does_not_end_the_protection_of_others() {
+fn marking_a_shrink_as_damaged_does_not_end_its_protection_of_others() {
     let mut made = hourly(&[10_000, 10_000, 100, 110, 120, 130]);
     let before = hours(&keep(2).plan(&made, &Scene::new(at(5), Tz::UTC)));
     assert_eq!(before, [5, 4, 2, 1, 0]);
     made[2].damaged = true;
     let mut scene = Scene::new(at(5), Tz::UTC);
     assert_eq!(hours(&keep(2).plan(&made, &scene)), before);
-    // Nor does `cleanup --damaged`, as long as nobody accepted it.
+    // Neither does `cleanup --damaged`, as long as it is not accepted.
     scene.condemned.insert(made[2].name.clone());
     assert_eq!(hours(&keep(2).plan(&made, &scene)), before);
     made[2].accepted = true;
@@ -114,7 +118,7 @@ fn a_mark_on_a_shrink_does_not_end_the_protection_of_others() {
 }
 
 #[test]
-fn what_is_left_of_a_gone_database_is_its_newest_archive_and_what_an_open_shrink_needs() {
+fn a_removed_database_keeps_its_newest_archive_and_those_of_an_open_shrink() {
     let stream = |archives: &[Snapshot]| archives[0].databases[0].stream.clone();
     let gone = |archives: &[Snapshot], reach| {
         let scene = Scene { gone: BTreeMap::from([(stream(archives), reach)]), ..Scene::new(at(2400), Tz::UTC) };
@@ -123,14 +127,14 @@ fn what_is_left_of_a_gone_database_is_its_newest_archive_and_what_an_open_shrink
     let whole = hourly(&[10_000; 5]);
     assert_eq!(gone(&whole, GoneReach::KeepNewest), [4]);
     assert_eq!(gone(&whole, GoneReach::RemoveAll), [0_i64; 0]);
-    // The application started empty, and then somebody took it away.
+    // The application started with an empty database, which was removed later.
     let lost = hourly(&[10_000, 10_000, 0, 0]);
     assert_eq!(gone(&lost, GoneReach::KeepNewest), [3, 2, 1]);
     assert_eq!(gone(&lost, GoneReach::RemoveAll), [3, 2, 1]);
 }
 
 #[test]
-fn the_newest_copy_of_another_tool_takes_no_slot_even_where_it_is_included() {
+fn the_newest_copy_of_another_tool_takes_no_slot_even_if_included() {
     let mut made = hourly(&[10, 10, 10]);
     let mut plain = archive("app", &["app"], at(3));
     plain.origin = heirloom::snapshot::Origin::Plain;
@@ -143,7 +147,7 @@ fn the_newest_copy_of_another_tool_takes_no_slot_even_where_it_is_included() {
 }
 
 #[test]
-fn a_policy_for_one_database_removes_no_archive_that_holds_another_one() {
+fn a_policy_for_one_database_never_removes_an_archive_with_another_one() {
     let path = |path: &str| Place::Path(path.to_owned());
     let mut made: Vec<Snapshot> = (0..4).map(|hour| archive("shop", &["orders", "users"], at(hour))).collect();
     for archive in &mut made {
@@ -161,8 +165,8 @@ fn a_policy_for_one_database_removes_no_archive_that_holds_another_one() {
 }
 
 #[test]
-fn what_another_file_left_in_a_stream_stays_for_a_week_also_before_a_shrink() {
-    // The application starts with an empty file, and after that nothing is backed up for a while.
+fn archives_of_another_file_in_a_stream_are_kept_for_a_week_even_before_a_shrink() {
+    // The application starts with an empty file, and then nothing is backed up for a while.
     let mut made = hourly(&[10_000, 10_000, 0, 0]);
     for (hour, archive) in made.iter_mut().enumerate() {
         archive.databases[0].file = Some(FileIdentity(if hour < 2 { "x" } else { "y" }.into()));
@@ -188,7 +192,7 @@ fn an_age_limit_removes_nothing_from_before_an_open_shrink() {
 }
 
 #[test]
-fn the_stream_of_another_host_with_the_same_name_is_left_alone() {
+fn the_stream_of_another_host_with_the_same_name_is_not_affected() {
     let mut made = hourly(&[10; 6]);
     let there = HostLabel::new("there").unwrap();
     for archive in &mut made[..3] {

@@ -1,6 +1,6 @@
-//! Applications on several hosts that back up into one store, and what goes wrong with them: a clock that steps, rows that are
-//! lost and come back, databases that join or leave a set, files that are replaced, two applications that do not know of
-//! each other, marks, pins, holds, copies, and files of other tools.
+//! Applications on several hosts that back up into one store, with everything that can go wrong: clocks that step, rows
+//! that are lost and come back, databases that join or leave a set, files that are replaced, two applications that
+//! share a stream without knowing, marks, pins, holds, copies, and files of other tools.
 
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
@@ -18,17 +18,17 @@ const ZONES: [Tz; 9] = [
     Tz::Europe__Berlin,
     Tz::America__New_York,
     Tz::Australia__Sydney,
-    // Half an hour of summer time.
+    // Half an hour of daylight saving.
     Tz::Australia__Lord_Howe,
-    // Set back at midnight: a day that has 23:30 twice.
+    // Set back at midnight: a day with 23:30 twice.
     Tz::America__Santiago,
     Tz::America__St_Johns,
     Tz::Asia__Kolkata,
-    // Without a 2011-12-30.
+    // Skips 2011-12-30.
     Tz::Pacific__Apia,
 ];
 
-/// Shortly before something odd happens, and where.
+/// A time shortly before something odd happens, and the zone.
 const STARTS: [(&str, Tz); 17] = [
     ("2025-03-29T12:00:00Z", Tz::Europe__Berlin),
     ("2025-10-25T12:00:00Z", Tz::Europe__Berlin),
@@ -49,7 +49,7 @@ const STARTS: [(&str, Tz); 17] = [
     ("2026-01-25T03:00:00Z", Tz::UTC),
 ];
 
-/// How often something goes wrong, in percent of the backups.
+/// The probability of problems, in percent of the backups.
 #[derive(Debug, Clone, Copy)]
 pub struct Troubles {
     pub clock: u64,
@@ -58,7 +58,7 @@ pub struct Troubles {
     pub shrinks: u64,
     /// Files that are replaced.
     pub files: u64,
-    /// Databases that join or leave a set, and backups of a part of it.
+    /// Databases that join or leave a set, and partial backups.
     pub sets: u64,
     pub copies: u64,
     /// Files of other tools.
@@ -71,18 +71,18 @@ pub struct Troubles {
 struct Database {
     name: Name,
     path: String,
-    /// What it holds in good times.
+    /// Its rows in normal times.
     usual: u64,
     rows: u64,
     file: Option<FileIdentity>,
 }
 
-/// What backs up one set.
+/// One configured backup of a set.
 struct App {
     host: HostLabel,
     set: Name,
     databases: Vec<Database>,
-    /// The old tool, which recorded neither a path nor a file.
+    /// The old tool, which recorded neither path nor file.
     is_old_tool: bool,
 }
 
@@ -93,9 +93,9 @@ pub struct World {
     pub clock: DateTime<Utc>,
     pub step: u64,
     apps: Vec<App>,
-    /// What the store holds, newest first.
+    /// The contents of the store, newest first.
     pub store: Vec<Snapshot>,
-    /// The names of all archives in the order in which they were made.
+    /// The names of all archives in order of creation.
     pub order: Vec<ArchiveName>,
     made: u64,
     files: u64,
@@ -134,11 +134,11 @@ impl World {
         world
     }
 
-    /// Makes the applications: one, and with some chance others that differ from it in one thing.
+    /// Creates the applications: one, and by chance others that differ from it in one respect.
     fn settle(&mut self) {
         self.settle_app("web", "/srv/one", "shop", false);
         let others = [
-            // Another host, another path, the same application twice, another set, and before all of them the old tool.
+            // Another host, another path, the same application twice, another set, and the old tool before all of them.
             ("db", "/srv/one", "shop", false),
             ("web", "/srv/two", "shop", false),
             ("web", "/srv/one", "shop", false),
@@ -155,7 +155,12 @@ impl World {
     fn settle_app(&mut self, host: &str, folder: &str, set: &str, is_old_tool: bool) {
         let names: &[&str] = if set == "blog" { &["users"] } else { &["orders", "users"] };
         let databases = names.iter().map(|name| self.database(folder, name, is_old_tool)).collect();
-        self.apps.push(App { host: HostLabel::new(host).unwrap(), set: Name::new(set).unwrap(), databases, is_old_tool });
+        self.apps.push(App {
+            host: HostLabel::new(host).unwrap(),
+            set: Name::new(set).unwrap(),
+            databases,
+            is_old_tool,
+        });
     }
 
     fn database(&mut self, folder: &str, name: &str, is_old_tool: bool) -> Database {
@@ -169,7 +174,7 @@ impl World {
         FileIdentity(format!("file {}", self.files))
     }
 
-    /// Lets time pass until the next backup.
+    /// Advances the time to the next backup.
     pub fn wait(&mut self) {
         let step = self.step;
         self.clock += seconds(step);
@@ -185,21 +190,26 @@ impl World {
         }
     }
 
-    /// Makes a backup of one application, as it is by now.
+    /// Backs up one application in its current state.
     pub fn backup(&mut self) -> Snapshot {
         let number = self.dice.index(self.apps.len());
         self.change(number);
         let is_partial = self.dice.chance(self.troubles.sets);
-        let kind = if self.dice.chance(self.troubles.kinds) { self.dice.pick(&[Kind::PreUpdate, Kind::Safety]) } else { Kind::Manual };
+        let kind = if self.dice.chance(self.troubles.kinds) {
+            self.dice.pick(&[Kind::PreUpdate, Kind::Safety])
+        } else {
+            Kind::Manual
+        };
         let app = &self.apps[number];
         let only = is_partial.then(|| self.dice.index(app.databases.len()));
         let brief = |database: &Database| {
-            let place = if app.is_old_tool { Place::Name(database.name.clone()) } else { Place::Path(database.path.clone()) };
+            let place =
+                if app.is_old_tool { Place::Name(database.name.clone()) } else { Place::Path(database.path.clone()) };
             let stream = Stream { set: app.set.clone(), host: app.host.clone(), place, file: None };
             let before = lineage::before(&self.store, &stream, &database.name, database.file.as_ref(), self.clock);
             Brief {
                 bytes: Some(database.rows * 90),
-                // An index of a module that only the application has: nobody knows the rows.
+                // An index of a module that only the application has: the rows are unknown.
                 rows: (database.usual != 1500 || database.rows.is_multiple_of(2)).then_some(database.rows),
                 stream: Stream { file: database.file.clone().filter(|_| before.by_file), ..stream },
                 source: (!app.is_old_tool).then(|| database.path.clone()),
@@ -227,7 +237,7 @@ impl World {
         made
     }
 
-    /// Lets rows, files and databases come and go.
+    /// Changes rows, files and databases.
     fn change(&mut self, number: usize) {
         let Troubles { shrinks, files, sets, .. } = self.troubles;
         if self.dice.chance(sets / 2) {
@@ -235,7 +245,8 @@ impl World {
             match app.databases.iter().position(|database| database.name.as_str() == "logs") {
                 Some(index) => drop(app.databases.remove(index)),
                 None => {
-                    let (folder, is_old_tool) = (app.databases[0].path.rsplit_once('/').unwrap().0.to_owned(), app.is_old_tool);
+                    let (folder, is_old_tool) =
+                        (app.databases[0].path.rsplit_once('/').unwrap().0.to_owned(), app.is_old_tool);
                     let logs = self.database(&folder, "logs", is_old_tool);
                     self.apps[number].databases.push(logs);
                 }
@@ -258,7 +269,7 @@ impl World {
         }
     }
 
-    /// What people and other tools do between two backups.
+    /// The actions of people and other tools between two backups.
     pub fn meddle(&mut self) {
         let Troubles { marks, shrinks, copies, plain, .. } = self.troubles;
         if self.dice.chance(plain) {
@@ -286,7 +297,7 @@ impl World {
                 _ => archive.damaged = !archive.damaged,
             }
         }
-        // Rarely, or there would be no open shrinks to see.
+        // Rarely, or there would be no open shrinks.
         archive.accepted |= self.dice.chance(shrinks / 5);
     }
 
@@ -295,7 +306,14 @@ impl World {
         let brief = Brief::simulated(&set, &host, &Name::new(self.dice.pick(&["orders", "users"])).unwrap());
         let name = ArchiveName::automatic(&set, self.clock, ".db");
         let databases = vec![brief];
-        let mut plain = Snapshot { name, host, origin: Origin::Plain, databases, bytes: 500, ..Snapshot::simulated(&set, self.clock) };
+        let mut plain = Snapshot {
+            name,
+            host,
+            origin: Origin::Plain,
+            databases,
+            bytes: 500,
+            ..Snapshot::simulated(&set, self.clock)
+        };
         self.free_name(&mut plain);
         self.put(plain);
     }

@@ -1,4 +1,4 @@
-//! Databases that were unpacked. SQLite itself is not instrumented; what is looked for is our side of it.
+//! Unpacked databases. SQLite itself is not instrumented; the search is for bugs on our side.
 
 #![cfg_attr(fuzzing, no_main)]
 

@@ -1,4 +1,4 @@
-//! The reader of what older tools left: their archives, plain databases, names that tell a time.
+//! The reader for files of older tools: their archives, plain databases, and names that contain a time.
 
 #![cfg_attr(fuzzing, no_main)]
 

@@ -1,4 +1,4 @@
-//! Metadata, and archives that begin with it.
+//! Metadata, and archives that start with it.
 
 #![cfg_attr(fuzzing, no_main)]
 

@@ -1,4 +1,4 @@
-//! How long an operation waits, and how it waits so that it can be stopped.
+//! Timeouts, and waits that can be cancelled.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -7,7 +7,7 @@ use crate::progress::{Interrupted, Progress};
 
 /// How long to wait.
 #[derive(Debug, Clone, Copy)]
-pub struct Limits {
+pub struct Timeouts {
     /// For a lock that another process holds.
     pub busy: Duration,
     /// For one more page of a copy.
@@ -16,13 +16,13 @@ pub struct Limits {
     pub total: Duration,
 }
 
-impl Default for Limits {
+impl Default for Timeouts {
     fn default() -> Self {
         Self { busy: Duration::from_secs(60), stalled: Duration::from_secs(300), total: Duration::from_secs(24 * 3600) }
     }
 }
 
-/// Waits, and stops early with [`Interrupted`] where that is asked for.
+/// Waits, and returns early with [`Interrupted`] if that is requested.
 pub(in crate::database) fn pause(wait: Duration, progress: &dyn Progress) -> Result<(), Interrupted> {
     let end = Instant::now() + wait;
     loop {
