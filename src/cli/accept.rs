@@ -12,10 +12,10 @@ use crate::store::StoreError;
 
 /// Accept that an archive holds far less than the ones before it
 ///
-/// An archive with less than half of the rows that its database held before is a shrink. Until it is accepted, or until a
-/// later archive holds half of the rows again, nothing from before it is removed, and `rotate` and `health` report it.
-/// Accepting it creates an empty `ARCHIVE.accepted` beside it; earlier shrinks of the same databases are accepted with it.
-/// Nothing happens if there is no shrink to accept.
+/// An archive with less than half of the rows that its database held before is a shrink. Until it is accepted, or until
+/// a later archive holds half of the rows again, nothing from before it is removed, and `rotate` and `health` report
+/// it. Accepting it creates an empty `ARCHIVE.accepted` beside it; earlier shrinks of the same databases are accepted
+/// with it. Nothing happens if there is no shrink to accept.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Example:
   heirloom accept shop_20260301T030000Z
@@ -42,15 +42,20 @@ pub(super) fn run(args: &AcceptArgs, context: &mut Context) -> anyhow::Result<Ou
         let gone = || StoreError::NotFound { name: name.to_string(), location: store.location() };
         return Err(unread.map_or_else(|| gone().into(), |unread| ResolveError::from(unread).into()));
     };
-    let scene = Scene { shrinks_off: shrinks_off(&context.settings), ..Scene::new(context.clock.now(), context.settings.time_zone) };
+    let scene = Scene {
+        shrinks_off: shrinks_off(&context.settings),
+        ..Scene::new(context.clock.now(), context.settings.time_zone)
+    };
     let open = Retention::Cleanup(Limits::default()).plan(&snapshots, &scene).open_shrinks;
     // This archive and those before it, of its own databases.
-    let concerned =
-        |shrink: &&Shrink| shrink.created_at <= snapshot.created_at && snapshot.databases.iter().any(|brief| brief.stream == shrink.stream);
+    let concerned = |shrink: &&Shrink| {
+        shrink.created_at <= snapshot.created_at && snapshot.databases.iter().any(|brief| brief.stream == shrink.stream)
+    };
     let accepted: Vec<&Shrink> = open.iter().filter(concerned).collect();
     let mut changed = false;
     if !accepted.is_empty() {
-        // The older ones first: if we die in between, the shrink of the one asked for is still open, and the next run does the rest.
+        // The older ones first: if we die in between, the shrink of the one asked for is still open, and the next run
+        // does the rest.
         for older in accepted_with(&snapshots, snapshot) {
             locked.accept(&older)?;
         }
@@ -62,7 +67,8 @@ pub(super) fn run(args: &AcceptArgs, context: &mut Context) -> anyhow::Result<Ou
         return Ok(Outcome::Done);
     }
     if accepted.is_empty() {
-        let why = if snapshot.accepted { "it was accepted before" } else { "it is not a shrink, and none before it is open" };
+        let why =
+            if snapshot.accepted { "it was accepted before" } else { "it is not a shrink, and none before it is open" };
         context.ui.note(format!("nothing to accept in {name}: {why}"));
         return Ok(Outcome::Done);
     }

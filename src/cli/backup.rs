@@ -34,8 +34,8 @@ use crate::store::StoreError;
 
 /// Back up databases into one verified archive
 ///
-/// Copies each database as it is at one point in time while applications keep writing, checks the copy, compresses it, reads the archive
-/// back, and only then gives it its name. The databases themselves are not changed.
+/// Copies each database as it is at one point in time while applications keep writing, checks the copy, compresses it,
+/// reads the archive back, and only then gives it its name. The databases themselves are not changed.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
   heirloom backup app.db                         back up one file into ./backups
@@ -76,8 +76,8 @@ pub struct BackupArgs {
     if_exists: bool,
     /// Do nothing if every database has a good archive younger than this, such as 20h
     ///
-    /// Makes a second schedule harmless. Only archives of the same set, host and path count. Plain databases and archives of other tools do not
-    /// count, nor do safety backups, damaged archives and those dated in the future.
+    /// Makes a second schedule harmless. Only archives of the same set, host and path count. Plain databases and
+    /// archives of other tools do not count, nor do safety backups, damaged archives and those dated in the future.
     #[arg(long, value_name = "AGE", value_parser = humantime::parse_duration)]
     if_older_than: Option<Duration>,
     /// Print what would be backed up, and stop
@@ -156,7 +156,11 @@ pub(super) fn run(args: &BackupArgs, context: &mut Context) -> anyhow::Result<Ou
     let chosen = args.choice.choose(context)?;
     let several = chosen.len() > 1;
     if several && args.name.is_some() {
-        return Err(Failure::usage("--name names one archive, and several sets are backed up", "choose one with `--set NAME`").into());
+        return Err(Failure::usage(
+            "--name names one archive, and several sets are backed up",
+            "choose one with `--set NAME`",
+        )
+        .into());
     }
     if args.new_store {
         context.stores.accept_new();
@@ -194,12 +198,21 @@ pub(super) fn run(args: &BackupArgs, context: &mut Context) -> anyhow::Result<Ou
     Ok(if failed > 0 || problems { Outcome::Problems } else { Outcome::Done })
 }
 
-fn one_set(args: &BackupArgs, context: &mut Context, store: &mut Option<Repository>, chosen: Chosen) -> anyhow::Result<(Backup, Outcome)> {
+fn one_set(
+    args: &BackupArgs,
+    context: &mut Context,
+    store: &mut Option<Repository>,
+    chosen: Chosen,
+) -> anyhow::Result<(Backup, Outcome)> {
     let set = chosen.set.clone();
     let if_missing = if args.if_exists { IfMissing::Skip } else { IfMissing::Fail };
     let plan = backup::plan(chosen.sources, if_missing, request(args, context, set.clone(), chosen.absent)?)?;
     let lost = tell_missing(&plan, context)?;
-    let outcome = if lost.is_empty() && plan.empty.is_empty() && plan.unreadable.is_empty() { Outcome::Done } else { Outcome::Problems };
+    let outcome = if lost.is_empty() && plan.empty.is_empty() && plan.unreadable.is_empty() {
+        Outcome::Done
+    } else {
+        Outcome::Problems
+    };
     if plan.sources.is_empty() {
         let skipped = SkippedMissing { outcome: Skip::SkippedMissing, set, databases: Vec::new(), lost };
         return Ok((Backup::SkippedMissing(skipped), outcome));
@@ -249,15 +262,23 @@ fn one_set(args: &BackupArgs, context: &mut Context, store: &mut Option<Reposito
     let Some(retained) = done.retained else { return Ok((Backup::Made(document), outcome)) };
     let (retained, removed) = retained
         .and_then(|report| super::retain::tell_after_backup(&report, &done.made, store, context))
-        .with_context(|| format!("the backup is complete (\"{}\"), but older ones could not be removed", done.made.packed.archive))?;
+        .with_context(|| {
+            format!("the backup is complete (\"{}\"), but older ones could not be removed", done.made.packed.archive)
+        })?;
     document.retention = Some(retained);
     Ok((Backup::Made(document), if outcome == Outcome::Done { removed } else { outcome }))
 }
 
 /// Returns the archive that makes this backup unnecessary, if that was asked for and there is one.
-fn young_enough(args: &BackupArgs, plan: &Plan, store: Option<&Repository>, context: &Context) -> anyhow::Result<Option<Snapshot>> {
+fn young_enough(
+    args: &BackupArgs,
+    plan: &Plan,
+    store: Option<&Repository>,
+    context: &Context,
+) -> anyhow::Result<Option<Snapshot>> {
     let Some(age) = args.if_older_than else { return Ok(None) };
-    let young = |store: &Repository| job::young_enough(plan, age, store, &context.surroundings(), &context.ui.progress());
+    let young =
+        |store: &Repository| job::young_enough(plan, age, store, &context.surroundings(), &context.ui.progress());
     match store.map_or_else(|| context.store().map(Cow::Owned), |store| Ok(Cow::Borrowed(store))) {
         Ok(store) => young(&store),
         // A dry run: where there is no store yet, there is no archive.
@@ -266,7 +287,8 @@ fn young_enough(args: &BackupArgs, plan: &Plan, store: Option<&Repository>, cont
     }
 }
 
-/// Tells which databases are not there, and returns those of which archives exist: they were lost, and this is no first deployment.
+/// Tells which databases are not there, and returns those of which archives exist: they were lost, and this is no first
+/// deployment.
 fn tell_missing(plan: &Plan, context: &Context) -> anyhow::Result<Vec<Name>> {
     let lost = job::lost(plan, || context.store(), &context.surroundings(), &context.ui.progress())?;
     for missing in &plan.missing {
@@ -274,9 +296,18 @@ fn tell_missing(plan: &Plan, context: &Context) -> anyhow::Result<Vec<Name>> {
         match lost.iter().find(|(name, _)| *name == missing.name) {
             None => context.ui.note(format!("no database at {path} yet: skipped")),
             Some((_, archive)) => {
-                let words = ["restore", archive.as_str(), "--only", missing.name.as_str(), "--to", &missing.path.to_string_lossy()];
+                let words = [
+                    "restore",
+                    archive.as_str(),
+                    "--only",
+                    missing.name.as_str(),
+                    "--to",
+                    &missing.path.to_string_lossy(),
+                ];
                 let command = context.command_line(&words);
-                context.ui.warning(format!("no database at {path}, but archives of it exist; restore it with: {command}"));
+                context
+                    .ui
+                    .warning(format!("no database at {path}, but archives of it exist; restore it with: {command}"));
             }
         }
     }
@@ -288,7 +319,9 @@ pub(super) fn tell_denied(store: &Repository, context: &Context) -> bool {
     let denied = store.store().denied();
     if let Some(why) = &denied {
         let check = context.command_line(&["config", "check"]);
-        context.ui.warning(format!("the mode or group of [store] could not be given to {why}; `{check}` says what is needed"));
+        context.ui.warning(format!(
+            "the mode or group of [store] could not be given to {why}; `{check}` says what is needed"
+        ));
     }
     denied.is_some()
 }
@@ -298,7 +331,10 @@ fn retention(args: &BackupArgs, context: &Context) -> Result<Option<Retention>, 
     Ok(if args.rotate {
         Some(Retention::Rotate(configured_policy(&context.settings)?))
     } else if args.cleanup {
-        Some(Retention::Cleanup(limits_of(retention::Limits { keep: args.keep, ..retention::Limits::default() }, &context.settings)))
+        Some(Retention::Cleanup(limits_of(
+            retention::Limits { keep: args.keep, ..retention::Limits::default() },
+            &context.settings,
+        )))
     } else {
         None
     })
@@ -307,8 +343,11 @@ fn retention(args: &BackupArgs, context: &Context) -> Result<Option<Retention>, 
 fn request(args: &BackupArgs, context: &Context, set: Name, absent: Vec<Name>) -> anyhow::Result<Request> {
     let settings = &context.settings.backup;
     let compressed = settings.compress && !args.no_compress || args.compression_level.is_some();
-    let compression =
-        if compressed { Compression::Gzip(args.compression_level.unwrap_or(settings.compression_level)) } else { Compression::None };
+    let compression = if compressed {
+        Compression::Gzip(args.compression_level.unwrap_or(settings.compression_level))
+    } else {
+        Compression::None
+    };
     Ok(Request {
         set,
         kind: args.kind.into(),
@@ -332,8 +371,9 @@ fn request(args: &BackupArgs, context: &Context, set: Name, absent: Vec<Name>) -
 fn chosen_name(name: &str, compressed: bool) -> Result<ArchiveName, Failure> {
     let ending = if compressed { ".tar.gz" } else { ".tar" };
     let file = if name.ends_with(ending) { name.to_owned() } else { format!("{name}{ending}") };
-    ArchiveName::new(file)
-        .map_err(|error| Failure::usage(error.to_string(), "use letters, digits, dots, dashes and underscores, and no slash"))
+    ArchiveName::new(file).map_err(|error| {
+        Failure::usage(error.to_string(), "use letters, digits, dots, dashes and underscores, and no slash")
+    })
 }
 
 fn tell_plan(ui: &mut Ui, plan: &Plan, store: &Path, typed: &Invocation) {
@@ -344,12 +384,24 @@ fn tell_plan(ui: &mut Ui, plan: &Plan, store: &Path, typed: &Invocation) {
         ui.result(format!("would back up {} as \"{}\"", super::context::quoted(&source.path), source.name));
     }
     for source in &plan.empty {
-        ui.warning(format!("{}: {} is empty (0 bytes) and would be left out", source.name, super::context::quoted(&source.path)));
+        ui.warning(format!(
+            "{}: {} is empty (0 bytes) and would be left out",
+            source.name,
+            super::context::quoted(&source.path)
+        ));
     }
     for LeftOut { source, why, remedy } in &plan.unreadable {
-        ui.warning(format!("{}: it would be left out: {}", source.name, remedy::with_hint(why, remedy.as_ref(), typed)));
+        ui.warning(format!(
+            "{}: it would be left out: {}",
+            source.name,
+            remedy::with_hint(why, remedy.as_ref(), typed)
+        ));
     }
-    ui.result(format!("into the store {}, set \"{}\" (dry run, nothing written)", super::context::quoted(store), plan.request.set));
+    ui.result(format!(
+        "into the store {}, set \"{}\" (dry run, nothing written)",
+        super::context::quoted(store),
+        plan.request.set
+    ));
 }
 
 /// Prints what was made, and what a person should know about it.
@@ -436,14 +488,19 @@ fn note_text(note: &Note, made: &Made, context: &Context) -> String {
             context.command_line(&["accept", made.packed.archive.as_str()])
         ),
         Note::Empty { database, path } => {
-            format!("{database}: {} is empty (0 bytes) and was left out; the others are backed up", super::context::quoted(path))
+            format!(
+                "{database}: {} is empty (0 bytes) and was left out; the others are backed up",
+                super::context::quoted(path)
+            )
         }
         Note::Unreadable { database, why, remedy, .. } => {
             let why = remedy::with_hint(why, remedy.as_ref(), &context.typed);
             format!("{database}: left out, the others are backed up: {why}")
         }
         Note::Guarded { database } => {
-            format!("{database}: a guarded command is running, so this backup is of the kind safety and never the latest")
+            format!(
+                "{database}: a guarded command is running, so this backup is of the kind safety and never the latest"
+            )
         }
     }
 }

@@ -13,7 +13,8 @@ use crate::progress::{Progress, Stage};
 /// The stages of a backup.
 pub(super) const BACKUP: &[Stage] = &[Stage::Copy, Stage::Pack, Stage::ReadBack, Stage::Commit];
 /// The stages of a restore that replaces something and takes a safety backup first.
-pub(super) const REPLACE: &[Stage] = &[Stage::Unpack, Stage::Check, Stage::Copy, Stage::Pack, Stage::ReadBack, Stage::Replace];
+pub(super) const REPLACE: &[Stage] =
+    &[Stage::Unpack, Stage::Check, Stage::Copy, Stage::Pack, Stage::ReadBack, Stage::Replace];
 /// The stages of a restore that takes no safety backup.
 pub(super) const RESTORE: &[Stage] = &[Stage::Unpack, Stage::Check, Stage::Replace];
 
@@ -128,9 +129,20 @@ mod tests {
     fn the_position_in_an_operation_never_goes_back() {
         let bar = |overall| Bar::new(false, Arc::default(), overall);
         let replace = bar(Overall::Stages(REPLACE));
-        let stages =
-            [Stage::Archives, Stage::Unpack, Stage::Check, Stage::Copy, Stage::Check, Stage::ReadBack, Stage::Replace, Stage::Upload];
-        assert_eq!(stages.map(|stage| replace.position(stage)), ["", "1/6 ", "2/6 ", "3/6 ", "3/6 ", "5/6 ", "6/6 ", "6/6 "]);
+        let stages = [
+            Stage::Archives,
+            Stage::Unpack,
+            Stage::Check,
+            Stage::Copy,
+            Stage::Check,
+            Stage::ReadBack,
+            Stage::Replace,
+            Stage::Upload,
+        ];
+        assert_eq!(
+            stages.map(|stage| replace.position(stage)),
+            ["", "1/6 ", "2/6 ", "3/6 ", "3/6 ", "5/6 ", "6/6 ", "6/6 "]
+        );
         assert_eq!(bar(Overall::Archive { number: 3, of: 12 }).position(Stage::Check), "3/12 ");
         assert_eq!(bar(Overall::Archive { number: 1, of: 1 }).position(Stage::Check), "");
         assert_eq!(bar(Overall::Unknown).position(Stage::Check), "");

@@ -12,15 +12,16 @@ use crate::retention::{Limits, Retention};
 /// Remove archives beyond a number, an age or a total size, and leftovers of interrupted runs
 ///
 /// An archive is removed if it is beyond one of the limits. Limits apply to each stream separately: the archives of one
-/// database, known by set, host label and path. Without limits only leftovers of interrupted runs are removed. With one of --keep,
-/// --max-age and --max-size only the limits on the command line apply, none of the configuration. Only streams of this host are touched, and with
-/// configured sets only theirs.
+/// database, known by set, host label and path. Without limits only leftovers of interrupted runs are removed. With one
+/// of --keep, --max-age and --max-size only the limits on the command line apply, none of the configuration. Only
+/// streams of this host are touched, and with configured sets only theirs.
 ///
-/// The newest good archive of a stream always stays, and so do pinned archives, those dated in the future, those from before
-/// a shrink that was not accepted, plain databases and files that are not archives. No limit applies to safety backups. On a
-/// network file system nothing younger than 24 hours is removed.
+/// The newest good archive of a stream always stays, and so do pinned archives, those dated in the future, those from
+/// before a shrink that was not accepted, plain databases and files that are not archives. No limit applies to safety
+/// backups. On a network file system nothing younger than 24 hours is removed.
 ///
-/// At a terminal it prints the plan and asks before it removes anything, unless --force is given; elsewhere it does not ask.
+/// At a terminal it prints the plan and asks before it removes anything, unless --force is given; elsewhere it does not
+/// ask.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
   heirloom cleanup --keep 10
@@ -37,8 +38,9 @@ pub struct CleanupArgs {
     keep: Option<u32>,
     /// Remove archives that are older, such as 90d
     ///
-    /// A clock that is ahead makes every archive older: on a local store nothing shows that it is wrong, and what is too
-    /// old by it is removed, down to the newest good archive of each stream. Use --keep if the clock cannot be trusted.
+    /// A clock that is ahead makes every archive older: on a local store nothing shows that it is wrong, and what is
+    /// too old by it is removed, down to the newest good archive of each stream. Use --keep if the clock cannot be
+    /// trusted.
     #[arg(long, value_name = "AGE", value_parser = humantime::parse_duration, help_heading = "Limits")]
     max_age: Option<Duration>,
     /// Keep the newest archives of each stream that together are no larger, such as 20GB
@@ -66,5 +68,8 @@ pub(super) fn run(args: &CleanupArgs, context: &mut Context) -> anyhow::Result<O
 }
 
 fn limits(args: &CleanupArgs, context: &Context) -> Limits {
-    limits_of(Limits { keep: args.keep, max_age: args.max_age, max_size: args.max_size.map(|size| size.as_u64()) }, &context.settings)
+    limits_of(
+        Limits { keep: args.keep, max_age: args.max_age, max_size: args.max_size.map(|size| size.as_u64()) },
+        &context.settings,
+    )
 }

@@ -9,8 +9,8 @@ use super::{Cli, Context, Outcome};
 
 /// Print the completion script of a shell
 ///
-/// The scripts complete commands, options and values. Archive names of the store are completed by the shells that ask the program
-/// itself: `source <(COMPLETE=bash heirloom)`, likewise with zsh, fish, elvish and powershell.
+/// The scripts complete commands, options and values. Archive names of the store are completed by the shells that ask
+/// the program itself: `source <(COMPLETE=bash heirloom)`, likewise with zsh, fish, elvish and powershell.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
   heirloom completions bash > /etc/bash_completion.d/heirloom

@@ -23,9 +23,10 @@ use crate::store::{StoreError, Strangeness};
 
 /// Create, show or check the configuration
 ///
-/// Settings come from flags, the environment, a `.env` file in the working directory and one configuration file, in this order of precedence.
-/// The file is the one that `--config` or HEIRLOOM_CONFIG names, else the first of ./heirloom.toml,
-/// $XDG_CONFIG_HOME/heirloom/heirloom.toml and /etc/heirloom/heirloom.toml. heirloom.toml(5) explains all of it.
+/// Settings come from flags, the environment, a `.env` file in the working directory and one configuration file, in
+/// this order of precedence. The file is the one that `--config` or HEIRLOOM_CONFIG names, else the first of
+/// ./heirloom.toml, $XDG_CONFIG_HOME/heirloom/heirloom.toml and /etc/heirloom/heirloom.toml. heirloom.toml(5) explains
+/// all of it.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
   heirloom config init   create a commented ./heirloom.toml
@@ -69,7 +70,8 @@ struct CheckArgs {}
 
 /// Write a commented configuration file
 ///
-/// Every line in it is a comment that shows the default, so that it changes nothing until you edit it. An existing file is never replaced.
+/// Every line in it is a comment that shows the default, so that it changes nothing until you edit it. An existing file
+/// is never replaced.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
   heirloom config init
@@ -275,7 +277,8 @@ fn tests(context: &Context) -> Vec<Tested> {
         };
         tested.push(Tested::good("configuration", message));
     }
-    tested.extend(effective.warnings.iter().map(|warning| Tested::odd("configuration", printable(warning).into_owned())));
+    tested
+        .extend(effective.warnings.iter().map(|warning| Tested::odd("configuration", printable(warning).into_owned())));
 
     let sets = &context.settings.sets;
     let store = &context.settings.store;
@@ -294,7 +297,10 @@ fn tests(context: &Context) -> Vec<Tested> {
             }
             (None, Some(refused)) => tested.push(Tested::bad("default_database", refused.into())),
             (None, None) if effective.problems.is_empty() => {
-                tested.push(Tested::odd("sets", "no database is configured: `backup` needs one on its command line".into()));
+                tested.push(Tested::odd(
+                    "sets",
+                    "no database is configured: `backup` needs one on its command line".into(),
+                ));
             }
             (None, None) => {}
         }
@@ -315,7 +321,8 @@ fn test_database(what: String, path: &Path) -> Tested {
     }
 }
 
-/// Warns of a database that lies among the archives. Nothing removes it, but it looks like a copy of another tool there.
+/// Warns of a database that lies among the archives. Nothing removes it, but it looks like a copy of another tool
+/// there.
 fn test_folder(what: String, path: &Path, store: &Path) -> Option<Tested> {
     let folder = platform::resolved(path).parent().map(Path::to_owned)?;
     (folder == platform::resolved(store)).then(|| {
@@ -360,10 +367,15 @@ fn test_rights(context: &Context) -> Option<Tested> {
         && !may_give_to(group)
     {
         let message = format!("this user is not in the group {}, so archives stay closed to it", quoted(name));
-        return Some(Tested::odd(what, format!("{message}; run `usermod --append --groups` as root, and log in again")));
+        return Some(Tested::odd(
+            what,
+            format!("{message}; run `usermod --append --groups` as root, and log in again"),
+        ));
     }
     let root = &settings.store;
-    let Ok(found) = fs::metadata(root) else { return Some(Tested::good(what, format!("new archives are {:04o}", mode & 0o666))) };
+    let Ok(found) = fs::metadata(root) else {
+        return Some(Tested::good(what, format!("new archives are {:04o}", mode & 0o666)));
+    };
     // What a backup changes by itself, see `Access`.
     let closed = platform::is_private(&found) && platform::is_own(&found);
     let group = access.group.filter(|group| *group != platform::group(&found));
@@ -372,7 +384,13 @@ fn test_rights(context: &Context) -> Option<Tested> {
     } else {
         let word = crate::ops::restore::shell_word(&root.to_string_lossy());
         let chgrp = group.map(|group| format!("chgrp {group} {word} && ")).unwrap_or_default();
-        Tested::odd(what, format!("{} cannot be entered by all who may read archives; run `{chgrp}chmod {mode:04o} {word}`", quoted(root)))
+        Tested::odd(
+            what,
+            format!(
+                "{} cannot be entered by all who may read archives; run `{chgrp}chmod {mode:04o} {word}`",
+                quoted(root)
+            ),
+        )
     })
 }
 
@@ -380,12 +398,18 @@ fn test_rights(context: &Context) -> Option<Tested> {
 fn test_store(context: &Context) -> Tested {
     let root = context.settings.store.as_path();
     let what = Key::StoreDir.to_string();
-    let unreachable = |cause: io::Error| StoreError::Unreachable { location: root.to_string_lossy().into_owned(), cause };
+    let unreachable =
+        |cause: io::Error| StoreError::Unreachable { location: root.to_string_lossy().into_owned(), cause };
     let writable = |folder: &Path| platform::may_make_files_in(folder).map_err(unreachable);
     let outcome = match context.store() {
-        Ok(store) => store.store().refuse_strangers().and_then(|()| writable(root)).map(|()| format!("{} can be written", quoted(root))),
+        Ok(store) => store
+            .store()
+            .refuse_strangers()
+            .and_then(|()| writable(root))
+            .map(|()| format!("{} can be written", quoted(root))),
         Err(StoreError::Unreachable { cause, .. })
-            if cause.kind() == io::ErrorKind::NotFound && fs::metadata(parent(root)).is_ok_and(|found| found.is_dir()) =>
+            if cause.kind() == io::ErrorKind::NotFound
+                && fs::metadata(parent(root)).is_ok_and(|found| found.is_dir()) =>
         {
             writable(parent(root)).map(|()| format!("{} is not there yet; the first backup makes it", quoted(root)))
         }
@@ -413,13 +437,16 @@ fn init(args: &InitArgs, context: &mut Context) -> anyhow::Result<Outcome> {
         }
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => {
             let folder = quoted(parent(file));
-            return Err(
-                Failure::usage(format!("cannot write {}: there is no folder {folder}", quoted(file)), "make the folder first").into()
-            );
+            return Err(Failure::usage(
+                format!("cannot write {}: there is no folder {folder}", quoted(file)),
+                "make the folder first",
+            )
+            .into());
         }
         Err(cause) => return Err(cause).with_context(|| format!("cannot write {}", quoted(file))),
     };
-    let written = opened.write_all(EXAMPLE.as_bytes()).and_then(|()| opened.sync_all()).and_then(|()| sync_folder(parent(file)));
+    let written =
+        opened.write_all(EXAMPLE.as_bytes()).and_then(|()| opened.sync_all()).and_then(|()| sync_folder(parent(file)));
     if let Err(cause) = written {
         // Ours since a moment ago, and of no use as it is.
         let _ = fs::remove_file(file);

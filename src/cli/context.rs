@@ -56,7 +56,8 @@ pub struct Context {
 }
 
 impl Context {
-    /// Gathers everything and tells what is odd about the configuration. Nothing is written. Fails where the configuration cannot be used.
+    /// Gathers everything and tells what is odd about the configuration. Nothing is written. Fails where the
+    /// configuration cannot be used.
     pub fn new(args: &GlobalArgs, typed: &Invocation) -> anyhow::Result<Self> {
         let context = Self::gather(args, typed)?;
         context.configuration.require()?;
@@ -70,7 +71,10 @@ impl Context {
     pub fn gather(args: &GlobalArgs, typed: &Invocation) -> anyhow::Result<Self> {
         let ui = Ui::new(args);
         if !sqlite_is_new_enough() {
-            anyhow::bail!("SQLite {} is too old: it can damage a database in WAL mode; 3.51.3 or newer is needed", sqlite_version());
+            anyhow::bail!(
+                "SQLite {} is too old: it can damage a database in WAL mode; 3.51.3 or newer is needed",
+                sqlite_version()
+            );
         }
         // The flag ends the run at its next checkpoint, with its scratch removed.
         platform::note_signals(&ui.signal_flag())?;
@@ -107,7 +111,8 @@ impl Context {
         self.stores.open(&self.settings.store, self)
     }
 
-    /// Opens the store for writing and makes its folder where only that is missing. A store that gets no archive is removed at the end.
+    /// Opens the store for writing and makes its folder where only that is missing. A store that gets no archive is
+    /// removed at the end.
     pub fn store_for_writing(&self) -> anyhow::Result<Repository> {
         self.stores.create(&self.settings.store, self)
     }
@@ -147,7 +152,10 @@ impl Context {
 
     /// Returns how many threads may compute.
     pub fn threads(&self) -> std::num::NonZeroUsize {
-        self.settings.backup.threads.unwrap_or_else(|| thread::available_parallelism().unwrap_or(std::num::NonZeroUsize::MIN))
+        self.settings
+            .backup
+            .threads
+            .unwrap_or_else(|| thread::available_parallelism().unwrap_or(std::num::NonZeroUsize::MIN))
     }
 }
 
@@ -157,7 +165,10 @@ fn set_time() -> anyhow::Result<Option<DateTime<Utc>>> {
         Some(text) => DateTime::parse_from_rfc3339(&text)
             .map(|time| Some(time.to_utc()))
             .map_err(|error| {
-                Failure::usage(format!("HEIRLOOM_NOW=\"{}\" is no time: {error}", printable(&text)), "write it as 2026-03-01T03:00:00Z")
+                Failure::usage(
+                    format!("HEIRLOOM_NOW=\"{}\" is no time: {error}", printable(&text)),
+                    "write it as 2026-03-01T03:00:00Z",
+                )
             })
             .context("cannot tell the time"),
     }
@@ -171,7 +182,8 @@ fn in_container() -> bool {
 }
 
 fn user() -> String {
-    let from_environment = ["LOGNAME", "USER"].iter().find_map(|name| std::env::var(name).ok().filter(|user| !user.is_empty()));
+    let from_environment =
+        ["LOGNAME", "USER"].iter().find_map(|name| std::env::var(name).ok().filter(|user| !user.is_empty()));
     let id = platform::user_id();
     // cron and containers often set neither.
     from_environment.or_else(|| platform::user_name(id)).unwrap_or_else(|| format!("uid {id}"))

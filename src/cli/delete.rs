@@ -17,9 +17,9 @@ use crate::store::StoreError;
 /// Delete archives for good
 ///
 /// Asks at a terminal; elsewhere `--force` is needed. It refuses pinned archives, those that a running command needs, a
-/// shrink that was not accepted (see `heirloom accept`), the last good archive of a database (known by set, host label and
-/// path), and a plain file that is a configured or recorded database, is open, or has a -wal, -journal or -shm beside it.
-/// A copy under another name counts as another archive.
+/// shrink that was not accepted (see `heirloom accept`), the last good archive of a database (known by set, host label
+/// and path), and a plain file that is a configured or recorded database, is open, or has a -wal, -journal or -shm
+/// beside it. A copy under another name counts as another archive.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
   heirloom delete shop_20260301T030000Z.tar.gz
@@ -54,10 +54,13 @@ pub(super) fn run(args: &DeleteArgs, context: &mut Context) -> anyhow::Result<Ou
     let plan = |context: &Context| -> anyhow::Result<delete::Plan> {
         let mut found = inventory(&store, &context.reading(), &context.ui.progress())?;
         mark_held(&mut found.snapshots, store.workspace())?;
-        if let Some(unknown) = names.iter().find(|name| found.snapshots.iter().all(|snapshot| snapshot.name != **name)) {
+        if let Some(unknown) = names.iter().find(|name| found.snapshots.iter().all(|snapshot| snapshot.name != **name))
+        {
             // Another run may have removed it since it was looked up.
             if store.store().stat(unknown.as_str())?.is_none() {
-                return Err(StoreError::NotFound { name: unknown.as_str().to_owned(), location: store.location() }.into());
+                return Err(
+                    StoreError::NotFound { name: unknown.as_str().to_owned(), location: store.location() }.into()
+                );
             }
             let hint = "it is not an archive that this release can read; remove it with `rm` if you are sure";
             return Err(Failure::usage(format!("\"{unknown}\" is not a heirloom archive"), hint).into());
@@ -65,7 +68,8 @@ pub(super) fn run(args: &DeleteArgs, context: &mut Context) -> anyhow::Result<Ou
         let databases = configured_databases(&context.settings);
         let sources = Sources::new(databases.iter().map(|path| path.as_path()), &found.snapshots);
         let (names, shrinks_off) = (names.as_slice(), &shrinks_off(&context.settings));
-        let request = delete::Request { names, last, shrinks_off, sources: &sources, repository: &store, clock: &context.clock };
+        let request =
+            delete::Request { names, last, shrinks_off, sources: &sources, repository: &store, clock: &context.clock };
         delete::plan(&found.snapshots, &request).map_err(|error| refused(error, context))
     };
     let planned = plan(context)?;
@@ -85,11 +89,17 @@ pub(super) fn run(args: &DeleteArgs, context: &mut Context) -> anyhow::Result<Ou
         }
         return Ok(Outcome::Done);
     }
-    if !args.force && !context.ui.confirm(&format!("Delete {} for good?", text::count(planned.remove.len() as u64, "archive")))? {
-        return Err(Failure::usage("not confirmed, nothing was deleted", "answer y at a terminal, or use `--force`").into());
+    if !args.force
+        && !context.ui.confirm(&format!("Delete {} for good?", text::count(planned.remove.len() as u64, "archive")))?
+    {
+        return Err(
+            Failure::usage("not confirmed, nothing was deleted", "answer y at a terminal, or use `--force`").into()
+        );
     }
     let removed = delete::execute(&store, || plan(context), Duration::from_secs(60), &context.ui.progress())?;
-    context.records.extend(removed.iter().map(|name| Record { archive: Some(name.as_str().to_owned()), ..Record::default() }));
+    context
+        .records
+        .extend(removed.iter().map(|name| Record { archive: Some(name.as_str().to_owned()), ..Record::default() }));
     if context.ui.is_json() {
         context.ui.document(&Deletion::Done { removed: removed.clone() });
     }
@@ -106,7 +116,9 @@ fn refused(error: anyhow::Error, context: &Context) -> anyhow::Error {
     let hint = match &why {
         Refusal::Pinned => format!("take the pin off first: {}", context.command_line(&["unpin", archive.as_str()])),
         Refusal::InUse => "wait for the other command to end and try again".into(),
-        Refusal::OpenShrink => format!("if the loss is meant, accept it first: {}", context.command_line(&["accept", archive.as_str()])),
+        Refusal::OpenShrink => {
+            format!("if the loss is meant, accept it first: {}", context.command_line(&["accept", archive.as_str()]))
+        }
         Refusal::LastGood(_) => {
             let insist = context.command_line(&["delete", archive.as_str(), "--even-last"]);
             format!("make a new backup first, or insist: {insist}")

@@ -11,7 +11,8 @@ use crate::ops::explain::explain;
 use crate::report::error::{ErrorDocument, ErrorReport};
 
 /// What `--version` says: the release, and that of the SQLite that is linked in.
-pub static VERSION: LazyLock<String> = LazyLock::new(|| format!("{} (SQLite {})", env!("CARGO_PKG_VERSION"), sqlite_version()));
+pub static VERSION: LazyLock<String> =
+    LazyLock::new(|| format!("{} (SQLite {})", env!("CARGO_PKG_VERSION"), sqlite_version()));
 
 /// The table that `--help` ends with.
 pub const CODES: &str = "\

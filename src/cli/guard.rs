@@ -34,15 +34,16 @@ const ANSWER: Duration = Duration::from_secs(10);
 
 /// Run a command, and roll the databases back if it fails
 ///
-/// Backs up first (kind pre-update); without a good backup the command is not run. Afterwards the databases must be there and sound, and
-/// the health checks must pass. If the command or a check fails and a database has changed, the
-/// backup is restored; what the command left is saved in a safety backup. Databases that did not change are not touched.
+/// Backs up first (kind pre-update); without a good backup the command is not run. Afterwards the databases must be
+/// there and sound, and the health checks must pass. If the command or a check fails and a database has changed, the
+/// backup is restored; what the command left is saved in a safety backup. Databases that did not change are not
+/// touched.
 ///
 /// A rollback also removes what other processes wrote since the backup: stop them first, or keep that time short.
 ///
-/// Input and output of the command pass through. SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1 and SIGUSR2 are forwarded to it. Without a
-/// terminal it runs in a process group of its own, and signals reach everything it started; at
-/// a terminal --timeout ends the command alone. Once it has ended, signals do not stop a rollback.
+/// Input and output of the command pass through. SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1 and SIGUSR2 are forwarded to
+/// it. Without a terminal it runs in a process group of its own, and signals reach everything it started; at a terminal
+/// --timeout ends the command alone. Once it has ended, signals do not stop a rollback.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
   heirloom guard -- ./manage.py migrate
@@ -128,8 +129,12 @@ impl Verdict {
 pub(super) fn run(args: &GuardArgs, context: &mut Context) -> anyhow::Result<Outcome> {
     let url = args.health_url.as_deref().map(Url::parse).transpose()?;
     let chosen = args.choice.choose(context)?;
-    let nothing_run =
-        || Failure::new(FailureKind::GuardFailed, "there is no good backup, so that the command was not run; nothing was changed");
+    let nothing_run = || {
+        Failure::new(
+            FailureKind::GuardFailed,
+            "there is no good backup, so that the command was not run; nothing was changed",
+        )
+    };
     if args.new_store {
         context.stores.accept_new();
     }
@@ -187,10 +192,16 @@ fn back_up(args: &GuardArgs, context: &mut Context, store: &Repository, chosen: 
     let if_missing = if args.if_exists { IfMissing::Skip } else { IfMissing::Fail };
     let plan = job::plan(chosen, note, if_missing, args.busy_timeout, store, &context.surroundings())?;
     for missing in &plan.missing {
-        step(context, format!("no database at {} yet: there is nothing to go back to", super::context::quoted(&missing.path)));
+        step(
+            context,
+            format!("no database at {} yet: there is nothing to go back to", super::context::quoted(&missing.path)),
+        );
     }
     if plan.sources.is_empty() {
-        let none = Failure::usage("none of the databases exists yet", "run the command without guard, or name a database that exists");
+        let none = Failure::usage(
+            "none of the databases exists yet",
+            "run the command without guard, or name a database that exists",
+        );
         return Err(none.into());
     }
     super::undo::report_beside(context, plan.sources.iter().map(|source| source.path.as_path()), None);
@@ -207,7 +218,9 @@ fn back_up(args: &GuardArgs, context: &mut Context, store: &Repository, chosen: 
     step(
         context,
         match before.reused {
-            true => format!("{} ({databases}) did not change since {}: no new backup is made", set, before.packed.archive),
+            true => {
+                format!("{} ({databases}) did not change since {}: no new backup is made", set, before.packed.archive)
+            }
             false => format!("backed up {} ({databases}) as {}", set, before.packed.archive),
         },
     );
@@ -220,7 +233,9 @@ fn tell_end(args: &GuardArgs, context: &Context, ended: Ended, took: Duration) {
         return step(context, format!("the command succeeded after {seconds:.1} s"));
     }
     let how = match ended {
-        Ended { timed_out: true, .. } => format!("did not end within {}", humantime::format_duration(args.timeout.unwrap_or(took))),
+        Ended { timed_out: true, .. } => {
+            format!("did not end within {}", humantime::format_duration(args.timeout.unwrap_or(took)))
+        }
         Ended { signal: Some(signal), .. } => format!("was ended by signal {signal} after {seconds:.1} s"),
         Ended { code, .. } => format!("failed with exit code {} after {seconds:.1} s", code.unwrap_or_default()),
     };
@@ -325,9 +340,12 @@ fn answer(
         }
         Answer::Leave(touched) => {
             touched.iter().for_each(|one| not_rolled_back(args, context, store, one));
-            let names: Vec<String> = touched.iter().flat_map(|one| guard::changed(one.seen)).map(|name| name.to_string()).collect();
+            let names: Vec<String> =
+                touched.iter().flat_map(|one| guard::changed(one.seen)).map(|name| name.to_string()).collect();
             let command = commands(args, context, touched.iter().map(|one| one.before));
-            context.ui.warning(format!("{} changed and was not rolled back; roll back with: {command}", names.join(", ")));
+            context
+                .ui
+                .warning(format!("{} changed and was not rolled back; roll back with: {command}", names.join(", ")));
             return Ok((Rollback::NotWanted, Vec::new()));
         }
         Answer::RollBack(touched) => touched,
@@ -358,11 +376,18 @@ fn answer(
         if let (Some(why), Some(safety)) = (&report.pending, &report.safety) {
             super::pending::warn(context, &[safety.as_str()], why);
         }
-        let kept = report.safety.as_ref().map(|safety| format!("; what the command left is saved as {safety}")).unwrap_or_default();
+        let kept = report
+            .safety
+            .as_ref()
+            .map(|safety| format!("; what the command left is saved as {safety}"))
+            .unwrap_or_default();
         step(context, format!("{} rolled back and verified{kept}", names.join(", ")));
         for restored in &report.databases {
             if let Some(aside) = &restored.aside {
-                step(context, format!("what the command left of {} is in {}", restored.name, super::context::quoted(aside)));
+                step(
+                    context,
+                    format!("what the command left of {} is in {}", restored.name, super::context::quoted(aside)),
+                );
             }
         }
         reports.push(report);

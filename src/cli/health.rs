@@ -19,11 +19,12 @@ use crate::report::quantity::{BACKUP_TIME, Quantity, VERIFIED_TIME};
 
 /// Check the health of databases and backups
 ///
-/// Prints a line for each set and for the store, and below it what is wrong and what to do; with -v a line for each check.
-/// Nothing is changed or repaired. Without names or a configuration the archives of this host say which databases there are.
+/// Prints a line for each set and for the store, and below it what is wrong and what to do; with -v a line for each
+/// check. Nothing is changed or repaired. Without names or a configuration the archives of this host say which
+/// databases there are.
 ///
-/// A backup counts for a database only if it was made under the same set, host label and path. Archives of other hosts are
-/// counted in one line and judged where they come from. Plain databases and archives of other tools prove nothing.
+/// A backup counts for a database only if it was made under the same set, host label and path. Archives of other hosts
+/// are counted in one line and judged where they come from. Plain databases and archives of other tools prove nothing.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
   heirloom health
@@ -102,7 +103,11 @@ fn report(args: &HealthArgs, context: &Context) -> anyhow::Result<Report> {
         report.checks.retain(|check| check.subject.database().is_some());
         // "All is well" about nothing would let an application start on anything.
         if report.checks.is_empty() {
-            return Err(Failure::usage("no database is known", "name a file, or configure the databases (`heirloom config init`)").into());
+            return Err(Failure::usage(
+                "no database is known",
+                "name a file, or configure the databases (`heirloom config init`)",
+            )
+            .into());
         }
     }
     Ok(report)
@@ -144,8 +149,8 @@ fn tell(args: &HealthArgs, report: &Report, context: &mut Context) -> anyhow::Re
     })
 }
 
-/// Prints a line for each set and for the store, and below it what is not in order; with `--verbose` a line for each check, with
-/// `--quiet` only what is not in order.
+/// Prints a line for each set and for the store, and below it what is not in order; with `--verbose` a line for each
+/// check, with `--quiet` only what is not in order.
 fn lines(report: &Report, ui: &mut Ui) {
     if ui.is_verbose() {
         return every_check(report, ui);
@@ -159,7 +164,8 @@ fn lines(report: &Report, ui: &mut Ui) {
         let of_set: Vec<&Check> = report.checks.iter().filter(|check| check.subject.set() == set).collect();
         let worst = of_set.iter().map(|check| check.state).max().unwrap_or(State::Ok);
         if ui.tells() || worst > State::Ok {
-            let summary = if set.is_some() { set_summary(&of_set, report.at) } else { store_summary(&of_set, &report.store) };
+            let summary =
+                if set.is_some() { set_summary(&of_set, report.at) } else { store_summary(&of_set, &report.store) };
             let front = format!("{:widest$}  {}  ", name(set), state_word(worst, ui));
             ui.column(&front, &summary.join(" · "));
         }
@@ -176,15 +182,18 @@ fn lines(report: &Report, ui: &mut Ui) {
 
 /// Returns what a set is like in a few words: `2 databases`, `backed up 3 hours ago`, `verified 2 days ago`.
 fn set_summary(checks: &[&Check], at: DateTime<Utc>) -> Vec<String> {
-    let databases: BTreeSet<_> = checks.iter().filter_map(|check| Some((check.subject.database()?, check.subject.path()))).collect();
+    let databases: BTreeSet<_> =
+        checks.iter().filter_map(|check| Some((check.subject.database()?, check.subject.path()))).collect();
     let measured = |quantity: &Quantity| {
         let measures = checks.iter().flat_map(|check| &check.measures);
-        let seconds = measures.filter(|measure| measure.quantity.name == quantity.name).map(|measure| measure.value).next()?;
+        let seconds =
+            measures.filter(|measure| measure.quantity.name == quantity.name).map(|measure| measure.value).next()?;
         DateTime::from_timestamp(seconds as i64, 0).map(|time| text::age(time, at))
     };
     // What is not in order has a line of its own.
     let verified = checks.iter().find(|check| check.name == "verified" && check.state == State::Ok);
-    let verified = verified.map(|_| measured(&VERIFIED_TIME).map_or_else(|| "verified when made".into(), |age| format!("verified {age}")));
+    let verified = verified
+        .map(|_| measured(&VERIFIED_TIME).map_or_else(|| "verified when made".into(), |age| format!("verified {age}")));
     let count = (!databases.is_empty()).then(|| text::count(databases.len() as u64, "database"));
     let damaged = checks.iter().find(|check| check.name == "damaged" && check.state > State::Ok);
     [
@@ -199,8 +208,10 @@ fn set_summary(checks: &[&Check], at: DateTime<Utc>) -> Vec<String> {
 }
 
 fn store_summary(checks: &[&Check], store: &str) -> Vec<String> {
-    let free =
-        checks.iter().find(|check| check.name == "free_space").map(|check| check.value.split(',').next().unwrap_or_default().to_owned());
+    let free = checks
+        .iter()
+        .find(|check| check.name == "free_space")
+        .map(|check| check.value.split(',').next().unwrap_or_default().to_owned());
     [Some(printable(store).into_owned()), free].into_iter().flatten().collect()
 }
 

@@ -30,14 +30,19 @@ pub(super) fn nagios(report: &Report) -> String {
     let mut status = match wrong.as_slice() {
         [] => format!("{} in order", text::count(report.checks.len() as u64, "check")),
         wrong => {
-            let told: Vec<String> =
-                wrong.iter().map(|check| format!("{} {}: {}", check.subject, check.name.replace('_', " "), check.value)).collect();
+            let told: Vec<String> = wrong
+                .iter()
+                .map(|check| format!("{} {}: {}", check.subject, check.name.replace('_', " "), check.value))
+                .collect();
             told.join("; ")
         }
     };
     status.truncate(status.floor_char_boundary(LONGEST_STATUS));
-    let data: Vec<String> =
-        report.checks.iter().flat_map(|check| check.measures.iter().filter_map(|measure| performance(check, measure))).collect();
+    let data: Vec<String> = report
+        .checks
+        .iter()
+        .flat_map(|check| check.measures.iter().filter_map(|measure| performance(check, measure)))
+        .collect();
     // A bar separates the text from the data.
     format!("HEIRLOOM {word} - {} | {}", printable(&status).replace('|', "/"), data.join(" "))
 }
@@ -63,7 +68,8 @@ fn performance(check: &Check, measure: &Measure) -> Option<String> {
 
 /// Returns the report in the text exposition format of Prometheus.
 pub(super) fn prometheus(report: &Report) -> String {
-    let store = std::path::absolute(&report.store).map_or_else(|_| report.store.clone(), |path| path.to_string_lossy().into_owned());
+    let store = std::path::absolute(&report.store)
+        .map_or_else(|_| report.store.clone(), |path| path.to_string_lossy().into_owned());
     let mut text = String::new();
     let mut family = |name: &str, help: &str, samples: &[(String, f64)]| {
         let _ = write!(text, "# HELP heirloom_{name} {help}\n# TYPE heirloom_{name} gauge\n");
@@ -84,7 +90,11 @@ pub(super) fn prometheus(report: &Report) -> String {
 
     let at = report.at.timestamp_micros() as f64 / 1e6;
     family("health_timestamp_seconds", "When the checks were made, in seconds since 1970.", &[(labels(&[]), at)]);
-    family("health_state", "The worst state of all checks: 0 ok, 1 warning, 2 critical.", &[(labels(&[]), report.state() as u8 as f64)]);
+    family(
+        "health_state",
+        "The worst state of all checks: 0 ok, 1 warning, 2 critical.",
+        &[(labels(&[]), report.state() as u8 as f64)],
+    );
     let states: Vec<(String, f64)> = report
         .checks
         .iter()
@@ -113,7 +123,11 @@ pub(super) fn prometheus(report: &Report) -> String {
             .filter(|(_, measure)| measure.quantity == quantity)
             .map(|(check, measure)| {
                 let ([set, database], path) = of(check);
-                let pairs = [("set", set.as_str()), ("database", database.as_str()), ("path", path.as_deref().unwrap_or_default())];
+                let pairs = [
+                    ("set", set.as_str()),
+                    ("database", database.as_str()),
+                    ("path", path.as_deref().unwrap_or_default()),
+                ];
                 let pairs: Vec<(&str, &str)> = pairs.into_iter().filter(|(_, value)| !value.is_empty()).collect();
                 (labels(&pairs), measure.value)
             })
@@ -136,8 +150,11 @@ pub(super) fn write_for_others(file: &Path, text: &str) -> anyhow::Result<()> {
     match fs::symlink_metadata(file) {
         Ok(found) if !found.is_file() => {
             // A device or a link would be replaced by a file.
-            return Err(io::Error::new(io::ErrorKind::AlreadyExists, "something that is not a regular file has the name"))
-                .with_context(failed);
+            return Err(io::Error::new(
+                io::ErrorKind::AlreadyExists,
+                "something that is not a regular file has the name",
+            ))
+            .with_context(failed);
         }
         Err(cause) if cause.kind() != io::ErrorKind::NotFound => return Err(cause).with_context(failed),
         _ => {}

@@ -32,7 +32,10 @@ impl Url {
             Some(at) => (&rest[..at], format!("/{}", &rest[at..])),
             None => (rest, "/".to_owned()),
         };
-        if text.chars().any(|char| char.is_whitespace() || char.is_control()) || authority.is_empty() || authority.contains('@') {
+        if text.chars().any(|char| char.is_whitespace() || char.is_control())
+            || authority.is_empty()
+            || authority.contains('@')
+        {
             return Err(wrong("write http://host:port/path, without user and password"));
         }
         let port = match authority.rsplit_once(':') {
@@ -56,7 +59,10 @@ impl Url {
             io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => format!("no answer within {timeout:?}"),
             _ => error.to_string(),
         })?;
-        let code = status.strip_prefix("HTTP/1.").and_then(|rest| rest.split_whitespace().nth(1)).and_then(|code| code.parse::<u16>().ok());
+        let code = status
+            .strip_prefix("HTTP/1.")
+            .and_then(|rest| rest.split_whitespace().nth(1))
+            .and_then(|code| code.parse::<u16>().ok());
         match code {
             Some(200..=399) => Ok(()),
             Some(code) => Err(format!("status {code}")),
@@ -83,8 +89,9 @@ impl Url {
         let version = env!("CARGO_PKG_VERSION");
         let (path, host) = (&self.path, &self.authority);
         // In one piece: some servers answer to the first packet, whatever is in it.
-        let request =
-            format!("GET {path} HTTP/1.0\r\nHost: {host}\r\nUser-Agent: heirloom/{version}\r\nAccept: */*\r\nConnection: close\r\n\r\n");
+        let request = format!(
+            "GET {path} HTTP/1.0\r\nHost: {host}\r\nUser-Agent: heirloom/{version}\r\nAccept: */*\r\nConnection: close\r\n\r\n"
+        );
         stream.write_all(request.as_bytes())?;
         let mut line = Vec::new();
         BufReader::new(stream.take(MAX_STATUS_BYTES)).read_until(b'\n', &mut line)?;

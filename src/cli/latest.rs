@@ -8,7 +8,9 @@ use chrono::{SecondsFormat, TimeDelta};
 use super::remedy::choose_one;
 use super::{Context, text};
 use crate::failure::Failure;
-use crate::latest::{Absent, Asked, Candidate, Completeness, Decision, From, MAX_AGE, Newer, Question, Remembered, Take, Target, Why};
+use crate::latest::{
+    Absent, Asked, Candidate, Completeness, Decision, From, MAX_AGE, Newer, Question, Remembered, Take, Target, Why,
+};
 use crate::names::{ArchiveName, Name, printable};
 use crate::ops::Repository;
 use crate::ops::inventory::{Inventory, Reading};
@@ -32,18 +34,25 @@ pub(super) fn find(text: &str, set: Option<&Name>, command: &str, context: &Cont
     let settled = settle(meant(set, &[], around), &[], None, None, &found, around)?;
     let asked: Vec<Asked> = settled.databases.iter().map(meant::Database::asked).collect();
     let remembered = remembered(&store, &found);
-    let question =
-        Question { target: Target::Explicit, completeness: Completeness::Possible, ..question(&settled, &asked, &remembered, context) };
+    let question = Question {
+        target: Target::Explicit,
+        completeness: Completeness::Possible,
+        ..question(&settled, &asked, &remembered, context)
+    };
     let words = |archive: &ArchiveName| context.command_line(&[command, archive.as_str()]);
     let (answer, mut passed_over) = decide_quietly(&store, &found, &question, &reading, context)?;
     // `verify` reports those that cannot be described by itself, the older ones too.
-    passed_over.retain(|passed| command != "verify" || found.snapshots.iter().any(|snapshot| snapshot.name.as_str() == passed.archive));
+    passed_over.retain(|passed| {
+        command != "verify" || found.snapshots.iter().any(|snapshot| snapshot.name.as_str() == passed.archive)
+    });
     mention_passed_over(&passed_over, context);
     let chosen = match answer {
         Answer::Chosen(chosen) => chosen,
         Answer::Refused(Decision::Elsewhere { candidates, databases }) => {
             let commands: Vec<String> = candidates.iter().map(|candidate| words(&candidate.newest)).collect();
-            return Err(Failure::no_backup(elsewhere_text(&databases, &candidates, context), choose_one(&commands)).into());
+            return Err(
+                Failure::no_backup(elsewhere_text(&databases, &candidates, context), choose_one(&commands)).into()
+            );
         }
         Answer::Refused(decision) => return Err(refused(&decision, &question, &found, context).into()),
     };
@@ -62,7 +71,12 @@ pub(super) fn find(text: &str, set: Option<&Name>, command: &str, context: &Cont
 }
 
 /// Returns the question with what every command asks alike.
-pub(super) fn question<'a>(settled: &'a Settled, asked: &'a [Asked], remembered: &'a [Remembered], context: &'a Context) -> Question<'a> {
+pub(super) fn question<'a>(
+    settled: &'a Settled,
+    asked: &'a [Asked],
+    remembered: &'a [Remembered],
+    context: &'a Context,
+) -> Question<'a> {
     let max_age = context.settings.health.max_backup_age.and_then(|age| TimeDelta::from_std(age).ok());
     Question {
         set: &settled.set,
@@ -106,7 +120,9 @@ fn decide_quietly(
     {
         let name = &chosen.take.archive;
         let verify = context.command_line(&["verify", name.as_str()]);
-        context.ui.warning(format!("{name} is marked as damaged, but was read and is sound; `{verify}` removes a mark that verify made"));
+        context.ui.warning(format!(
+            "{name} is marked as damaged, but was read and is sound; `{verify}` removes a mark that verify made"
+        ));
     }
     Ok((answer, passed_over))
 }
@@ -131,7 +147,8 @@ pub(super) fn scratch(store: Option<&Repository>, context: &Context) -> anyhow::
     let _ = sweep_beside(&folder);
     match in_store {
         Some(Ok(scratch)) => Ok(scratch),
-        _ => Scratch::beside(&folder).with_context(|| format!("cannot make a scratch folder in \"{}\"", folder.display())),
+        _ => Scratch::beside(&folder)
+            .with_context(|| format!("cannot make a scratch folder in \"{}\"", folder.display())),
     }
 }
 
@@ -168,17 +185,25 @@ fn none_yet(databases: &[Name], question: &Question<'_>, found: &Inventory, cont
     let message = format!("no backup{what} in the store \"{store}\"");
     let hint = if !found.foreign.is_empty() {
         // One of them may be a backup that nobody can read.
-        format!("some files there are not archives, or cannot be read; look at them: {}", context.command_line(&["list"]))
+        format!(
+            "some files there are not archives, or cannot be read; look at them: {}",
+            context.command_line(&["list"])
+        )
     } else if found.snapshots.is_empty() {
         "the store is empty; name another with `--dir`".into()
     } else if set_is_there {
         let newest: Vec<&str> = found.snapshots.iter().take(5).map(|snapshot| snapshot.name.as_str()).collect();
         format!("there are: {}", newest.join(", "))
     } else {
-        let sets: std::collections::BTreeSet<&str> = found.snapshots.iter().map(|snapshot| snapshot.set.as_str()).collect();
+        let sets: std::collections::BTreeSet<&str> =
+            found.snapshots.iter().map(|snapshot| snapshot.set.as_str()).collect();
         let sets: Vec<&str> = sets.into_iter().collect();
         match question.asked.first().and_then(|asked| asked.path.as_deref()) {
-            None => format!("the set \"{}\" has no archive; choose another one: --set {}", question.set, sets.join(", --set ")),
+            None => format!(
+                "the set \"{}\" has no archive; choose another one: --set {}",
+                question.set,
+                sets.join(", --set ")
+            ),
             Some(path) => {
                 let command = |set: &&str| context.command_line(&["restore", "--set", set, "--to", path]);
                 let commands: Vec<String> = sets.iter().map(command).collect();
@@ -201,7 +226,10 @@ pub(super) fn absent_text(absent: &Absent, question: &Question<'_>, context: &Co
         Why::Plain(archive) => format!("only a file of another tool holds \"{name}\": {archive}"),
         Why::Later(_) => {
             let at = question.at.unwrap_or(question.now).to_rfc3339_opts(SecondsFormat::Secs, true);
-            format!("no good archive with \"{name}\" at or before {at} in the store \"{}\"", location(&context.surroundings()))
+            format!(
+                "no good archive with \"{name}\" at or before {at} in the store \"{}\"",
+                location(&context.surroundings())
+            )
         }
         Why::Lost(lost) => {
             let age = text::age(lost.created_at, context.now);
@@ -223,7 +251,9 @@ pub(super) fn absent_command(absent: &Absent, context: &Context) -> String {
             let from = from_word(candidate, std::slice::from_ref(candidate), context);
             context.command_line(&["restore", "--only", name, "--from", from.as_str()])
         }
-        Why::Damaged(archive) => context.command_line(&["restore", archive.as_str(), "--only", name, "--allow-damaged"]),
+        Why::Damaged(archive) => {
+            context.command_line(&["restore", archive.as_str(), "--only", name, "--allow-damaged"])
+        }
         Why::Future(archive) | Why::Safety(archive) | Why::Plain(archive) => {
             context.command_line(&["restore", archive.as_str(), "--only", name])
         }
@@ -270,8 +300,9 @@ pub(super) fn from_word(candidate: &Candidate, all: &[Candidate], context: &Cont
         crate::streams::Place::Path(path) => Some(path),
         crate::streams::Place::Name(_) => None,
     });
-    let path =
-        paths.max_by_key(|path| all.iter().filter(|other| !other.places.iter().any(|(_, place)| place.to_string() == **path)).count());
+    let path = paths.max_by_key(|path| {
+        all.iter().filter(|other| !other.places.iter().any(|(_, place)| place.to_string() == **path)).count()
+    });
     match path {
         None => candidate.host.to_string(),
         Some(path) => {
@@ -289,7 +320,9 @@ pub(super) fn from(text: &str) -> Result<From, Failure> {
             .map_err(|error| Failure::usage(error.to_string(), "write --from HOST, --from PATH or --from HOST:PATH"))
     };
     match text.split_once(":/") {
-        Some((host, rest)) if !host.contains('/') => Ok(From { host: Some(label(host)?), path: Some(path(&format!("/{rest}"))) }),
+        Some((host, rest)) if !host.contains('/') => {
+            Ok(From { host: Some(label(host)?), path: Some(path(&format!("/{rest}"))) })
+        }
         _ if text.contains('/') => Ok(From { host: None, path: Some(path(text)) }),
         _ => Ok(From { host: Some(label(text)?), path: None }),
     }

@@ -16,8 +16,8 @@ use crate::snapshot::{Origin, Snapshot};
 
 /// List the archives of the store, newest first
 ///
-/// Every line comes from the archive itself; there is no index that could be out of date. If the store has archives of several
-/// hosts or paths under one set, they are listed under a heading each: set, host label and path.
+/// Every line comes from the archive itself; there is no index that could be out of date. If the store has archives of
+/// several hosts or paths under one set, they are listed under a heading each: set, host label and path.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
   heirloom list
@@ -67,10 +67,12 @@ pub(super) fn run(args: &ListArgs, context: &mut Context) -> anyhow::Result<Outc
     Ok(Outcome::Done)
 }
 
-/// Prints a table of all archives, or a heading and a table for each group where the name of a set does not say which is meant.
+/// Prints a table of all archives, or a heading and a table for each group where the name of a set does not say which
+/// is meant.
 fn tables(context: &mut Context, found: &Inventory, copies: &[Option<ArchiveName>]) {
     // What other tools left belongs to no host.
-    let (plain, ours): (Vec<usize>, Vec<usize>) = (0..found.snapshots.len()).partition(|index| found.snapshots[*index].is_plain());
+    let (plain, ours): (Vec<usize>, Vec<usize>) =
+        (0..found.snapshots.len()).partition(|index| found.snapshots[*index].is_plain());
     let groups = groups(ours.iter().map(|index| found.snapshots[*index].streams()));
     if !are_ambiguous(&groups) {
         let all: Vec<usize> = (0..found.snapshots.len()).collect();
@@ -89,7 +91,13 @@ fn tables(context: &mut Context, found: &Inventory, copies: &[Option<ArchiveName
     }
 }
 
-fn table(context: &mut Context, found: &Inventory, copies: &[Option<ArchiveName>], members: &[usize], foreign: &[Foreign]) {
+fn table(
+    context: &mut Context,
+    found: &Inventory,
+    copies: &[Option<ArchiveName>],
+    members: &[usize],
+    foreign: &[Foreign],
+) {
     if members.is_empty() && foreign.is_empty() {
         return;
     }
@@ -159,7 +167,9 @@ fn copies(snapshots: &[Snapshot]) -> Vec<Option<ArchiveName>> {
     }
     snapshots
         .iter()
-        .map(|snapshot| originals.get(&snapshot.id?).filter(|name| ***name != snapshot.name).map(|name| (*name).clone()))
+        .map(|snapshot| {
+            originals.get(&snapshot.id?).filter(|name| ***name != snapshot.name).map(|name| (*name).clone())
+        })
         .collect()
 }
 
@@ -190,7 +200,11 @@ pub(super) fn states(snapshot: &Snapshot) -> Vec<&'static str> {
 fn summary(location: &str, shown: usize, all: usize, bytes: u64) -> String {
     let part = if shown < all { format!("{} of ", text::thousands(shown as u64)) } else { String::new() };
     let (location, bytes) = (printable(location), text::bytes(bytes));
-    format!("{part}{} in the store \"{location}\", {bytes}{}", text::count(all as u64, "archive"), if shown < all { " in all" } else { "" })
+    format!(
+        "{part}{} in the store \"{location}\", {bytes}{}",
+        text::count(all as u64, "archive"),
+        if shown < all { " in all" } else { "" }
+    )
 }
 
 fn document(location: String, found: &Inventory, copies: &[Option<ArchiveName>]) -> List {
@@ -206,7 +220,9 @@ fn document(location: String, found: &Inventory, copies: &[Option<ArchiveName>])
     });
     List {
         store: location,
-        archives: archives.map(|(snapshot, original)| Listed { archive: snapshot.into(), copy_of: original.clone() }).collect(),
+        archives: archives
+            .map(|(snapshot, original)| Listed { archive: snapshot.into(), copy_of: original.clone() })
+            .collect(),
         foreign: foreign.collect(),
     }
 }

@@ -78,9 +78,14 @@ fn since(text: &str, now: DateTime<Utc>) -> Result<DateTime<Utc>, Failure> {
     if let Ok(time) = DateTime::parse_from_rfc3339(text) {
         return Ok(time.to_utc());
     }
-    let span = humantime::parse_duration(text).ok().and_then(|span| now.checked_sub_signed(chrono::TimeDelta::from_std(span).ok()?));
+    let span = humantime::parse_duration(text)
+        .ok()
+        .and_then(|span| now.checked_sub_signed(chrono::TimeDelta::from_std(span).ok()?));
     span.ok_or_else(|| {
-        Failure::usage(format!("\"{}\" is no time", printable(text)), "write a span (7d, 12h) or a time (2026-03-01T03:00:00Z)")
+        Failure::usage(
+            format!("\"{}\" is no time", printable(text)),
+            "write a span (7d, 12h) or a time (2026-03-01T03:00:00Z)",
+        )
     })
 }
 
@@ -99,7 +104,8 @@ pub struct Record {
     pub outcome: Option<Outcome>,
 }
 
-/// Writes a command that ended into the log of its store. Where there is no store, there is nothing to write to; a log that cannot be written is a warning.
+/// Writes a command that ended into the log of its store. Where there is no store, there is nothing to write to; a log
+/// that cannot be written is a warning.
 pub(super) fn write(command: &str, result: &anyhow::Result<Outcome>, started: Instant, context: &mut Context) {
     let Ok(store) = context.store() else { return };
     let words = |outcome: Outcome| match outcome {

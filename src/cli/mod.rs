@@ -126,8 +126,11 @@ pub fn main() -> u8 {
         Err(error) => return exit::usage(&error),
     };
     // `config` is what one repairs a broken configuration with.
-    let gathered =
-        if matches!(cli.command, Command::Config(_)) { Context::gather(&cli.global, &typed) } else { Context::new(&cli.global, &typed) };
+    let gathered = if matches!(cli.command, Command::Config(_)) {
+        Context::gather(&cli.global, &typed)
+    } else {
+        Context::new(&cli.global, &typed)
+    };
     let mut context = match gathered {
         Ok(context) => context,
         Err(error) => {
@@ -200,7 +203,9 @@ fn dispatch(command: &Command, context: &mut Context) -> anyhow::Result<Outcome>
         Command::Completions(args) => return completions::run(args, context),
     };
     let result = match (command, result) {
-        (Command::Backup(_) | Command::Rotate(_) | Command::Cleanup(_), Ok(Outcome::Done)) if pending::warn_of_rest(context) => {
+        (Command::Backup(_) | Command::Rotate(_) | Command::Cleanup(_), Ok(Outcome::Done))
+            if pending::warn_of_rest(context) =>
+        {
             Ok(Outcome::Problems)
         }
         // What an earlier run left is no reason for a deployment to stop.

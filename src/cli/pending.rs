@@ -16,7 +16,8 @@ pub(super) fn send(context: &Context, wait: Duration) {
     }
     let upkeep = Upkeep { last: context.settings.retention.safety, reading: context.reading(), ahead: context.ahead };
     let progress = context.ui.progress();
-    let sent = context.store_for_writing().and_then(|store| pending::send(&store, &upkeep, &context.clock, wait, &progress));
+    let sent =
+        context.store_for_writing().and_then(|store| pending::send(&store, &upkeep, &context.clock, wait, &progress));
     match sent {
         Ok(sent) => {
             for (_, name) in &sent.moved {

@@ -65,6 +65,10 @@ fn change(text: &str, pin: Pin, context: &mut Context) -> anyhow::Result<Outcome
     if context.ui.is_json() {
         context.ui.document(&Pinned { archive: name.clone(), pinned, changed });
     }
-    context.ui.summary(format!("{name} is {}{}", if changed { "" } else { "already " }, if pinned { "pinned" } else { "not pinned" }));
+    context.ui.summary(format!(
+        "{name} is {}{}",
+        if changed { "" } else { "already " },
+        if pinned { "pinned" } else { "not pinned" }
+    ));
     Ok(Outcome::Done)
 }

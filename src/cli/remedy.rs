@@ -19,11 +19,20 @@ pub(super) fn hint(remedy: &Remedy, typed: &Invocation) -> String {
         }
         Remedy::CheckPath => "check the path".into(),
         Remedy::RestoreCutOff => {
-            format!("a copy that was interrupted, or a full disk, leaves such a file; restore the last good backup ({})", list())
+            format!(
+                "a copy that was interrupted, or a full disk, leaves such a file; restore the last good backup ({})",
+                list()
+            )
         }
-        Remedy::CopyAwayAndRestore => format!("copy the file and its -wal away first; {} shows the last good backup", list()),
+        Remedy::CopyAwayAndRestore => {
+            format!("copy the file and its -wal away first; {} shows the last good backup", list())
+        }
         Remedy::RestoreOrKeepDamaged if typed.is_one_of(&["backup"]) => {
-            format!("keep the file; restore the last good backup ({}), or keep a damaged copy: {}", list(), again("--keep-damaged"))
+            format!(
+                "keep the file; restore the last good backup ({}), or keep a damaged copy: {}",
+                list(),
+                again("--keep-damaged")
+            )
         }
         Remedy::RestoreOrKeepDamaged => {
             let (list, keep) = (list(), typed.quoted(&["backup", "--keep-damaged"]));
@@ -37,7 +46,9 @@ pub(super) fn hint(remedy: &Remedy, typed: &Invocation) -> String {
 
         Remedy::ReplaceOffline => format!("stop what uses it, then replace the file itself: {}", again("--offline")),
         Remedy::RunAsOwner { owner } => {
-            format!("run the same command as its owner, with `setpriv --reuid={owner} --clear-groups` before it, or as root with CAP_CHOWN")
+            format!(
+                "run the same command as its owner, with `setpriv --reuid={owner} --clear-groups` before it, or as root with CAP_CHOWN"
+            )
         }
         Remedy::ProveUnused => format!(
             "restore without `--offline`, run it as root on the host, or, if you are sure that nobody has it open, run: {}",
@@ -47,9 +58,16 @@ pub(super) fn hint(remedy: &Remedy, typed: &Invocation) -> String {
         Remedy::Decrypt => "decrypt it with `age --decrypt -i KEY ARCHIVE > FILE.tar.gz` and name that file".into(),
         Remedy::UpdateHeirloom => "install a newer heirloom".into(),
         Remedy::ListArchives => format!("run {} to see which archives there are", list()),
-        Remedy::ChooseAnotherArchive { unchanged } => format!("{}choose another archive ({})", nothing(*unchanged), list()),
+        Remedy::ChooseAnotherArchive { unchanged } => {
+            format!("{}choose another archive ({})", nothing(*unchanged), list())
+        }
         Remedy::ChooseAnotherOrDamaged { unchanged } => {
-            format!("{}choose another archive ({}), or take this one: {}", nothing(*unchanged), list(), again("--allow-damaged"))
+            format!(
+                "{}choose another archive ({}), or take this one: {}",
+                nothing(*unchanged),
+                list(),
+                again("--allow-damaged")
+            )
         }
         Remedy::ChooseFrom(names) => format!("there are: {}", names.join(", ")),
         Remedy::ChooseSet(sets) => {
@@ -63,13 +81,18 @@ pub(super) fn hint(remedy: &Remedy, typed: &Invocation) -> String {
             list(),
             shell_word(archive)
         ),
-        Remedy::TryAgainOrNameInFull => format!("try again; or choose an archive from {} and type its full name", list()),
+        Remedy::TryAgainOrNameInFull => {
+            format!("try again; or choose an archive from {} and type its full name", list())
+        }
 
         Remedy::NameAnotherStore => "it holds no archives; name another store with `--dir`".into(),
         Remedy::MountOrNameStore => "mount it, or name another folder with `--dir`".into(),
         Remedy::MountOrNewStore => {
-            let accept =
-                if typed.is_one_of(&["backup", "guard"]) { again("--new-store") } else { typed.command(&["backup", "--new-store"]) };
+            let accept = if typed.is_one_of(&["backup", "guard"]) {
+                again("--new-store")
+            } else {
+                typed.command(&["backup", "--new-store"])
+            };
             format!("mount the disk it is on; if this is meant to be a new store, run once: {accept}")
         }
         Remedy::NotAFolder { file } => {
@@ -111,11 +134,16 @@ pub(super) fn hint(remedy: &Remedy, typed: &Invocation) -> String {
             bytesize::ByteSize(*missing),
             shell_word(folder)
         ),
-        Remedy::FreeSpace => "free some space on the disk of that file (`df -h`), or use a folder on another disk with `--dir`; \
+        Remedy::FreeSpace => {
+            "free some space on the disk of that file (`df -h`), or use a folder on another disk with `--dir`; \
                               nothing that was there before was changed"
-            .into(),
+                .into()
+        }
         Remedy::NameStoreOrNoSafety => {
-            format!("name a folder that can be written with `--dir`, or go without a way back: {}", again("--no-safety-backup"))
+            format!(
+                "name a folder that can be written with `--dir`, or go without a way back: {}",
+                again("--no-safety-backup")
+            )
         }
         Remedy::LeaveIndexes => "leave out `--rebuild-indexes`: then it is restored as it is".into(),
         Remedy::RestoreIt { archive } => format!("restore it: {}", typed.command(&["restore", archive])),
@@ -127,7 +155,10 @@ pub(super) fn hint(remedy: &Remedy, typed: &Invocation) -> String {
             format!("name the file: {}", typed.command(&words))
         }
         Remedy::NothingToUndo => {
-            format!("a safety backup is made when a restore replaces a database; see {}, or name the store with `--dir`", list())
+            format!(
+                "a safety backup is made when a restore replaces a database; see {}, or name the store with `--dir`",
+                list()
+            )
         }
         Remedy::SetVariableOrNameStore { variable } => format!("set {variable}, or name the store with `--dir`"),
         Remedy::CheckConfiguration => format!("run {} to see all of them", command(&["config", "check"])),

@@ -17,11 +17,11 @@ use chrono_tz::Tz;
 
 /// Restore databases from an archive
 ///
-/// Unpacks the databases, checks them, and shows what is replaced by what. What is replaced is saved in a safety backup first, which
-/// `heirloom restore --undo` restores. A database that an application has open is replaced in one transaction: readers and writers see the
-/// old state or the new one. Of several databases all are replaced, or none. A symbolic link stays, and the file that it names is
-/// replaced. If the archive is named by a path, the safety backup is stored in the configured store, or without one in the folder of that
-/// archive.
+/// Unpacks the databases, checks them, and shows what is replaced by what. What is replaced is saved in a safety backup
+/// first, which `heirloom restore --undo` restores. A database that an application has open is replaced in one
+/// transaction: readers and writers see the old state or the new one. Of several databases all are replaced, or none. A
+/// symbolic link stays, and the file that it names is replaced. If the archive is named by a path, the safety backup is
+/// stored in the configured store, or without one in the folder of that archive.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
   heirloom restore           the newest archive
@@ -44,7 +44,8 @@ pub struct RestoreArgs {
     /// latest archive
     #[arg(value_name = "ARCHIVE", add = super::complete::archives())]
     pub(super) archive: Option<String>,
-    /// The newest archive at or before this time: 2026-03-01T03:00:00Z, '2026-03-01 03:00', or 2026-03-01 for the end of that day
+    /// The newest archive at or before this time: 2026-03-01T03:00:00Z, '2026-03-01 03:00', or 2026-03-01 for the end
+    /// of that day
     #[arg(long, value_name = "TIME")]
     pub(super) at: Option<String>,
     /// With `latest` or --at: archives of another host, of a database at another path, or both: HOST, PATH or HOST:PATH

@@ -91,7 +91,8 @@ pub(super) fn carry_out(args: &RestoreArgs, context: &mut Context, job: Job<'_>)
     };
     let _hold = hold(selected, workspace.as_ref());
     let stages = if safety.is_some() { bar::REPLACE } else { bar::RESTORE };
-    let report = restore::execute(&selected.archive, &plan, &options, &context.ui.progress_in(Overall::Stages(stages)))?;
+    let report =
+        restore::execute(&selected.archive, &plan, &options, &context.ui.progress_in(Overall::Stages(stages)))?;
     // Only before anything is replaced does it give way to a signal.
     context.ui.untouched(None);
     context.records.push(Record {
@@ -120,7 +121,11 @@ pub(super) fn carry_out(args: &RestoreArgs, context: &mut Context, job: Job<'_>)
 
 /// Returns which older safety backups stay.
 pub(super) fn upkeep(context: &Context, args: &RestoreArgs) -> Upkeep {
-    Upkeep { last: context.settings.retention.safety, reading: context.reading_in(args.time_zone), ahead: context.ahead }
+    Upkeep {
+        last: context.settings.retention.safety,
+        reading: context.reading_in(args.time_zone),
+        ahead: context.ahead,
+    }
 }
 
 /// Asks at a terminal; elsewhere `--force` has to have answered.
@@ -131,8 +136,13 @@ fn confirm(args: &RestoreArgs, context: &Context, plan: &restore::Plan) -> anyho
         let path = replaced.first().map(|target| target.given.clone()).unwrap_or_default();
         return Err(RestoreError::NotConfirmed { path }.into());
     }
-    let names: Vec<String> = replaced.iter().map(|target| printable(&target.given.to_string_lossy()).into_owned()).collect();
-    let safety = if makes_safety_backup(plan, args.wish()) { " A safety backup is taken first." } else { " This cannot be undone." };
+    let names: Vec<String> =
+        replaced.iter().map(|target| printable(&target.given.to_string_lossy()).into_owned()).collect();
+    let safety = if makes_safety_backup(plan, args.wish()) {
+        " A safety backup is taken first."
+    } else {
+        " This cannot be undone."
+    };
     if context.ui.confirm(&format!("Replace {}?{safety}", names.join(", ")))? {
         return Ok(());
     }
@@ -140,10 +150,16 @@ fn confirm(args: &RestoreArgs, context: &Context, plan: &restore::Plan) -> anyho
 }
 
 /// Opens the store whose workspace gets the safety backup and the record.
-fn workspace(args: &RestoreArgs, context: &Context, place: &Place, plan: &restore::Plan) -> anyhow::Result<Option<Repository>> {
+fn workspace(
+    args: &RestoreArgs,
+    context: &Context,
+    place: &Place,
+    plan: &restore::Plan,
+) -> anyhow::Result<Option<Repository>> {
     let is_named = *context.configuration.effective.origin(Key::StoreDir) != Origin::Default;
     let naming = if is_named { Naming::Named } else { Naming::Usual };
-    let (open, create) = (|root: &Path| context.stores.open(root, context), |root: &Path| context.stores.create(root, context));
+    let (open, create) =
+        (|root: &Path| context.stores.open(root, context), |root: &Path| context.stores.create(root, context));
     safety_store(plan, args.wish(), place, naming, &context.surroundings(), open, create)
 }
 

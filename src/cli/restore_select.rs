@@ -15,7 +15,9 @@ use crate::latest::{Asked, Candidate, Completeness, Decision, From, Question, Ta
 use crate::names::{ArchiveName, Name, printable};
 use crate::ops::Repository;
 use crate::ops::inventory::{Inventory, Reading, inventory};
-use crate::ops::jobs::first_deployment::{all_known_targets_exist, is_nothing, is_of_others, leave_the_missing, was_never_made};
+use crate::ops::jobs::first_deployment::{
+    all_known_targets_exist, is_nothing, is_of_others, leave_the_missing, was_never_made,
+};
 use crate::ops::jobs::meant::{self, Database, Meant, Settled};
 use crate::ops::latest::{Answer, Chosen};
 use crate::ops::resolve::{Selected, Wanted, in_store, resolve};
@@ -73,7 +75,10 @@ impl Found {
 
     fn no_backup(databases: &[Name]) -> Self {
         let of = if databases.is_empty() { String::new() } else { format!(" of {}", quoted_names(databases)) };
-        Self::Nothing { outcome: Skip::SkippedNoBackup, words: format!("there is no backup{of} yet, nothing was restored") }
+        Self::Nothing {
+            outcome: Skip::SkippedNoBackup,
+            words: format!("there is no backup{of} yet, nothing was restored"),
+        }
     }
 }
 
@@ -102,15 +107,20 @@ pub(super) fn select(args: &RestoreArgs, context: &Context, reading: &Reading) -
         (Err(error), Some(text)) if known.is_none() && means_itself(text, args) && was_never_made(&error, around) => {
             return no_backup_of(text, args, context);
         }
-        (store, Some(text)) if known.is_none() && (store.is_err() || is_archive(text)) => return named(text, args, context, reading),
+        (store, Some(text)) if known.is_none() && (store.is_err() || is_archive(text)) => {
+            return named(text, args, context, reading);
+        }
         (Err(error), _) if args.if_backup_exists && was_never_made(&error, around) => return Ok(Found::no_backup(&[])),
         (store, _) => store?,
     };
     let found = meant::listing(&store, reading, around, &context.ui.progress())?;
     let known = match (known.take(), argument) {
-        (None, Some(text)) if meant::is_recorded(&found.snapshots, &meant::resolved(Path::new(text))) => {
-            Meant { set: args.set.clone(), databases: vec![Database::at(Path::new(text))], by_path: true, ..Meant::default() }
-        }
+        (None, Some(text)) if meant::is_recorded(&found.snapshots, &meant::resolved(Path::new(text))) => Meant {
+            set: args.set.clone(),
+            databases: vec![Database::at(Path::new(text))],
+            by_path: true,
+            ..Meant::default()
+        },
         (None, Some(text)) if means_itself(text, args) && !is_within(text, &context.settings.store) => {
             return no_backup_of(text, args, context);
         }
@@ -145,7 +155,8 @@ fn no_backup_of(text: &str, args: &RestoreArgs, context: &Context) -> anyhow::Re
     let store = quoted(&context.settings.store);
     let message = format!("no backup of {} in the store {store}", quoted(Path::new(text)));
     let command = context.command_line(&["restore", text, "--to", "FILE"]);
-    let hint = format!("name the store of its backups with `--dir`; if this file is the copy to restore from, run: {command}");
+    let hint =
+        format!("name the store of its backups with `--dir`; if this file is the copy to restore from, run: {command}");
     Err(Failure::no_backup(message, hint).into())
 }
 
@@ -170,7 +181,9 @@ fn named(text: &str, args: &RestoreArgs, context: &Context, reading: &Reading) -
     let wanted = Wanted { text: text.to_owned(), set: args.set.clone() };
     let list = || inventory(&context.store()?, reading, &context.ui.progress());
     match resolve(|| context.store(), &wanted, reading, &context.ui.progress()) {
-        Err(error) if args.if_backup_exists && is_nothing(&error, args.set.as_ref(), &context.surroundings(), list)? => {
+        Err(error)
+            if args.if_backup_exists && is_nothing(&error, args.set.as_ref(), &context.surroundings(), list)? =>
+        {
             Ok(Found::no_backup(&[]))
         }
         selected => Ok(Found::Archive(Box::new(Selection::whole(selected?, args)?))),
@@ -193,7 +206,8 @@ impl Search<'_> {
         let (args, context, settled) = (self.args, self.context, self.settled);
         let asked: Vec<Asked> = settled.databases.iter().map(Database::asked).collect();
         let remembered = crate::ops::latest::remembered(self.store, self.found);
-        let target = if matches!(args.place(), Where::File(_) | Where::Folder(_)) { Target::Explicit } else { Target::Known };
+        let target =
+            if matches!(args.place(), Where::File(_) | Where::Folder(_)) { Target::Explicit } else { Target::Known };
         let completeness = if args.if_missing { Completeness::Possible } else { Completeness::All };
         let mut from = args.from.as_deref().map(latest::from).transpose()?;
         let mut answered = false;
@@ -207,12 +221,15 @@ impl Search<'_> {
             };
             match latest::decide(self.store, self.found, &question, self.reading, context)? {
                 Answer::Chosen(chosen) => return self.accept(*chosen),
-                Answer::Refused(Decision::NoneYet { databases }) if args.if_backup_exists && self.found.foreign.is_empty() => {
+                Answer::Refused(Decision::NoneYet { databases })
+                    if args.if_backup_exists && self.found.foreign.is_empty() =>
+                {
                     return Ok(Found::no_backup(&databases));
                 }
                 Answer::Refused(decision) if args.fresh && is_of_others(&decision) => return Ok(Found::no_backup(&[])),
                 Answer::Refused(Decision::Elsewhere { candidates, databases }) => {
-                    let choices: Vec<String> = candidates.iter().map(|candidate| latest::candidate_text(candidate, context)).collect();
+                    let choices: Vec<String> =
+                        candidates.iter().map(|candidate| latest::candidate_text(candidate, context)).collect();
                     let chosen = if answered { None } else { self.ask(&databases, &candidates, &choices)? };
                     let Some(candidate) = chosen else { return Err(self.elsewhere(&databases, &candidates).into()) };
                     let path = candidate.places.iter().find_map(|(_, place)| match place {
@@ -222,12 +239,19 @@ impl Search<'_> {
                     from = Some(From { host: Some(candidate.host.clone()), path });
                     answered = true;
                 }
-                Answer::Refused(decision) => return Err(latest::refused(&decision, &question, self.found, context).into()),
+                Answer::Refused(decision) => {
+                    return Err(latest::refused(&decision, &question, self.found, context).into());
+                }
             }
         }
     }
 
-    fn ask<'c>(&self, databases: &[Name], candidates: &'c [Candidate], choices: &[String]) -> Result<Option<&'c Candidate>, Interrupted> {
+    fn ask<'c>(
+        &self,
+        databases: &[Name],
+        candidates: &'c [Candidate],
+        choices: &[String],
+    ) -> Result<Option<&'c Candidate>, Interrupted> {
         if !self.context.ui.can_ask() {
             return Ok(None);
         }
@@ -262,13 +286,16 @@ impl Search<'_> {
             }
             context.ui.warning(&words);
             if !context.ui.confirm(&format!("Restore {}, which is older?", take.archive))? {
-                return Err(Failure::usage("not confirmed, nothing was changed", "answer y to restore the older one").into());
+                return Err(
+                    Failure::usage("not confirmed, nothing was changed", "answer y to restore the older one").into()
+                );
             }
         } else if let Some(lost) = &take.lost {
             context.ui.warning(latest::lost_text(lost, &take, context));
         }
         let left_out = self.mention_what_is_not_in_it(&take);
-        let assigned = take.members.iter().filter_map(|(asked, member)| Some((*member, self.target(*asked, *member, &selected)?)));
+        let assigned =
+            take.members.iter().filter_map(|(asked, member)| Some((*member, self.target(*asked, *member, &selected)?)));
         let assigned = assigned.collect();
         let mut members: Vec<usize> = take.members.iter().map(|(_, member)| *member).collect();
         members.sort_unstable();
@@ -344,7 +371,8 @@ impl Search<'_> {
             }
         }
         let question = Question { at: self.at, ..latest::question(self.settled, &[], &[], context) };
-        for absent in take.out_of_reach.iter().filter(|absent| !args.fresh || !matches!(absent.why, Why::Elsewhere(_))) {
+        for absent in take.out_of_reach.iter().filter(|absent| !args.fresh || !matches!(absent.why, Why::Elsewhere(_)))
+        {
             let why = latest::absent_text(absent, &question, context);
             let command = latest::absent_command(absent, context);
             context.ui.warning(format!("\"{}\" was not restored: {why}; to restore it: {command}", absent.database));

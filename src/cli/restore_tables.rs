@@ -22,7 +22,8 @@ pub(super) struct Changes {
     unknown: u64,
 }
 
-/// Compares the tables in an archive with those of the database that is replaced; `None` if one side could not be counted.
+/// Compares the tables in an archive with those of the database that is replaced; `None` if one side could not be
+/// counted.
 pub(super) fn changes(after: &[TableMetadata], before: &TargetFacts) -> Option<Changes> {
     if before.tables != Some(before.rows_by_table.len() as u64) {
         return None;
@@ -36,7 +37,9 @@ pub(super) fn changes(after: &[TableMetadata], before: &TargetFacts) -> Option<C
         match (old.remove(&key(&table.name)), table.rows) {
             (None, rows) => changes.differs(&table.name, format!("new, {}", text::rows(rows)), rows),
             (Some((_, Some(was))), Some(is)) if was == is => changes.same += 1,
-            (Some((_, Some(was))), Some(is)) => changes.differs(&table.name, text::change(was, is), Some(was.abs_diff(is))),
+            (Some((_, Some(was))), Some(is)) => {
+                changes.differs(&table.name, text::change(was, is), Some(was.abs_diff(is)))
+            }
             _ => changes.unknown += 1,
         }
     }
@@ -74,7 +77,9 @@ impl Changes {
             (0, 0) if total == 0 => return "no tables, as now".into(),
             (0, 0) => Vec::new(),
             (0, 1) if total == 1 => vec!["its table has the same number of rows as now".into()],
-            (0, same) if same == total => vec![format!("all {} tables have the same number of rows as now", text::thousands(same))],
+            (0, same) if same == total => {
+                vec![format!("all {} tables have the same number of rows as now", text::thousands(same))]
+            }
             (0, same) => vec![same_rows(same)],
             (_, 0) => vec![differ(differing)],
             (_, same) => vec![differ(differing), same_rows(same)],
@@ -100,7 +105,8 @@ mod tests {
     use super::*;
 
     fn compared(after: &[(&str, Option<u64>)], before: &[(&str, Option<u64>)]) -> Changes {
-        let after: Vec<TableMetadata> = after.iter().map(|(name, rows)| TableMetadata { name: (*name).into(), rows: *rows }).collect();
+        let after: Vec<TableMetadata> =
+            after.iter().map(|(name, rows)| TableMetadata { name: (*name).into(), rows: *rows }).collect();
         let rows_by_table: Vec<_> = before.iter().map(|(name, rows)| ((*name).to_owned(), *rows)).collect();
         let tables = Some(rows_by_table.len() as u64);
         changes(&after, &TargetFacts { journal_mode: "wal", tables, rows: None, rows_by_table, schema: None }).unwrap()
@@ -112,11 +118,27 @@ mod tests {
 
     #[test]
     fn only_tables_that_differ_are_listed_the_largest_change_first() {
-        let after = [("Album", Some(347)), ("Invoice", Some(412)), ("InvoiceLine", Some(2240)), ("genre", Some(25)), ("Tag", Some(5))];
-        let before = [("Album", Some(347)), ("Invoice", Some(413)), ("InvoiceLine", Some(0)), ("Genre", Some(25)), ("Log", Some(9))];
+        let after = [
+            ("Album", Some(347)),
+            ("Invoice", Some(412)),
+            ("InvoiceLine", Some(2240)),
+            ("genre", Some(25)),
+            ("Tag", Some(5)),
+        ];
+        let before = [
+            ("Album", Some(347)),
+            ("Invoice", Some(413)),
+            ("InvoiceLine", Some(0)),
+            ("Genre", Some(25)),
+            ("Log", Some(9)),
+        ];
         let changes = compared(&after, &before);
-        let shown =
-            ["InvoiceLine  0 → 2,240 (+2,240)", "Log          removed, 9 rows", "Tag          new, 5 rows", "Invoice      413 → 412 (-1)"];
+        let shown = [
+            "InvoiceLine  0 → 2,240 (+2,240)",
+            "Log          removed, 9 rows",
+            "Tag          new, 5 rows",
+            "Invoice      413 → 412 (-1)",
+        ];
         assert_eq!(lines(&changes, false), shown);
         assert_eq!(changes.summary(), "4 tables differ, 2 have the same number of rows");
     }
@@ -136,9 +158,13 @@ mod tests {
     fn what_is_unknown_is_not_called_the_same() {
         let changes = compared(&[("a", None), ("b", Some(1))], &[("a", Some(3)), ("b", Some(1))]);
         assert_eq!(changes.summary(), "1 has the same number of rows, 1 cannot be counted");
-        assert_eq!(compared(&[("a", Some(1))], &[("a", Some(1))]).summary(), "its table has the same number of rows as now");
+        assert_eq!(
+            compared(&[("a", Some(1))], &[("a", Some(1))]).summary(),
+            "its table has the same number of rows as now"
+        );
         assert_eq!(compared(&[("a", None)], &[("a", None)]).summary(), "1 cannot be counted");
-        let uncounted = TargetFacts { journal_mode: "wal", tables: Some(3), rows: None, rows_by_table: Vec::new(), schema: None };
+        let uncounted =
+            TargetFacts { journal_mode: "wal", tables: Some(3), rows: None, rows_by_table: Vec::new(), schema: None };
         assert!(super::changes(&[], &uncounted).is_none());
     }
 }

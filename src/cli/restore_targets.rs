@@ -24,7 +24,11 @@ pub(super) fn targets(
             if let (true, Some((_, host))) = (context.ui.can_ask(), &recorded) {
                 let paths = chosen.iter().filter_map(|index| contents.databases[*index].source.as_deref());
                 let paths: Vec<String> = paths.map(super::context::quoted).collect();
-                if context.ui.confirm(&format!("Restore to {}, recorded on the host {}?", paths.join(" and "), printable(host)))? {
+                if context.ui.confirm(&format!(
+                    "Restore to {}, recorded on the host {}?",
+                    paths.join(" and "),
+                    printable(host)
+                ))? {
                     return Ok(restore::targets(contents, chosen, &Where::Original, known, shown)?);
                 }
             }
@@ -35,7 +39,11 @@ pub(super) fn targets(
 }
 
 /// Refuses to restore a file onto itself, by whatever names.
-pub(super) fn refuse_source(selected: &Selected, targets: &[(usize, PathBuf)], context: &Context) -> anyhow::Result<()> {
+pub(super) fn refuse_source(
+    selected: &Selected,
+    targets: &[(usize, PathBuf)],
+    context: &Context,
+) -> anyhow::Result<()> {
     let source = match &selected.place {
         Place::Store => context.settings.store.join(selected.snapshot.name.as_str()),
         Place::Path(path) => path.clone(),
@@ -58,9 +66,10 @@ pub(super) fn warn_of_other_origin(selected: &Selected, plan: &restore::Plan, co
         let path = brief.stream.path().filter(|path| other_host || *path != target);
         if other_host || path.is_some() {
             let from = path.map(|path| format!(", \"{}\"", printable(path))).unwrap_or_default();
-            context
-                .ui
-                .warning(format!("{} comes from {}{from}; it goes to \"{target}\" on {}", brief.name, snapshot.host, context.host.label));
+            context.ui.warning(format!(
+                "{} comes from {}{from}; it goes to \"{target}\" on {}",
+                brief.name, snapshot.host, context.host.label
+            ));
         }
     }
 }

@@ -17,7 +17,14 @@ use crate::snapshot::Snapshot;
 const NAMED: usize = 5;
 
 /// Shows the plan: a dry run as the result, else as what precedes the question.
-pub(super) fn plan(context: &mut Context, snapshot: &Snapshot, shown: &str, plan: &Plan, dry_run: bool, title: Option<&str>) {
+pub(super) fn plan(
+    context: &mut Context,
+    snapshot: &Snapshot,
+    shown: &str,
+    plan: &Plan,
+    dry_run: bool,
+    title: Option<&str>,
+) {
     if context.ui.is_json() {
         if dry_run {
             context.ui.document(&reports::plan(snapshot, shown, plan, title));
@@ -33,7 +40,11 @@ pub(super) fn plan(context: &mut Context, snapshot: &Snapshot, shown: &str, plan
         lines.extend(step_lines(context, step));
     }
     for removal in &plan.removals {
-        lines.push(format!("  {}: {} did not exist before and is moved aside", removal.name, quoted(&removal.target.path)));
+        lines.push(format!(
+            "  {}: {} did not exist before and is moved aside",
+            removal.name,
+            quoted(&removal.target.path)
+        ));
         lines.extend(holders_line(&removal.holders, "stop it first"));
     }
     lines.extend(plan.skipped.iter().map(|(name, path)| format!("  {name}: {} exists and is kept", quoted(path))));
@@ -45,7 +56,10 @@ pub(super) fn plan(context: &mut Context, snapshot: &Snapshot, shown: &str, plan
     } else {
         lines.iter().for_each(|line| context.ui.detail(line));
         // Also where nobody is asked, with `--force`.
-        plan.steps.iter().filter_map(|step| in_use(&step.target.given, &step.holders)).for_each(|line| context.ui.note(line));
+        plan.steps
+            .iter()
+            .filter_map(|step| in_use(&step.target.given, &step.holders))
+            .for_each(|line| context.ui.note(line));
     }
 }
 
@@ -61,26 +75,42 @@ fn step_lines(context: &Context, step: &Step) -> Vec<String> {
     let size = step.held.bytes.map_or_else(|| "size unknown".into(), text::bytes);
     let mut lines = vec![format!("  {name} to {target}: {size}, {}", text::rows(step.rows_after()))];
     if let Some(damage) = &step.damage {
-        lines.push(format!("    {}: {} ({})", context.ui.paint_stderr(Tone::Bad, "damaged"), damage.lost(), damage.why));
+        lines.push(format!(
+            "    {}: {} ({})",
+            context.ui.paint_stderr(Tone::Bad, "damaged"),
+            damage.lost(),
+            damage.why
+        ));
     }
-    let modified = step.target.modified.map(|time| format!(", written {}", text::age(time, context.now))).unwrap_or_default();
+    let modified =
+        step.target.modified.map(|time| format!(", written {}", text::age(time, context.now))).unwrap_or_default();
     let bytes = text::bytes(step.target.bytes);
     match &step.target.state {
         TargetState::Missing { leftovers } if leftovers.is_empty() => lines.push("    a new file".into()),
-        TargetState::Missing { .. } => lines.push("    a new file; leftovers of an older database are moved aside".into()),
+        TargetState::Missing { .. } => {
+            lines.push("    a new file; leftovers of an older database are moved aside".into())
+        }
         TargetState::Empty => lines.push("    fills an empty file".into()),
         TargetState::Database(facts) => {
             let rows = text::rows(facts.rows);
             let how = if matches!(step.method, Method::Offline(_)) { " (the file itself, offline)" } else { "" };
-            lines.push(format!("    {}{how}: {bytes}, {rows}{modified}", context.ui.paint_stderr(Tone::Bad, "replaces")));
+            lines.push(format!(
+                "    {}{how}: {bytes}, {rows}{modified}",
+                context.ui.paint_stderr(Tone::Bad, "replaces")
+            ));
         }
         TargetState::Unusable { why } => {
-            lines.push(format!("    moves aside a file that is not a usable database ({}): {bytes}{modified}", printable(why)));
+            lines.push(format!(
+                "    moves aside a file that is not a usable database ({}): {bytes}{modified}",
+                printable(why)
+            ));
         }
     }
     lines.extend(table_lines(context, step));
     lines.extend(schema_line(step.schema.as_ref()));
-    if step.target.given != step.target.path && std::path::absolute(&step.target.given).is_ok_and(|given| given != step.target.path) {
+    if step.target.given != step.target.path
+        && std::path::absolute(&step.target.given).is_ok_and(|given| given != step.target.path)
+    {
         lines.push(format!("    the file is {}", quoted(&step.target.path)));
     }
     lines.extend(holders(step));
@@ -89,7 +119,9 @@ fn step_lines(context: &Context, step: &Step) -> Vec<String> {
 
 /// Says how the rows of each table change, if a database is replaced and the archive says what it holds.
 fn table_lines(context: &Context, step: &Step) -> Vec<String> {
-    let (TargetState::Database(facts), Some(after)) = (&step.target.state, &step.held.tables) else { return Vec::new() };
+    let (TargetState::Database(facts), Some(after)) = (&step.target.state, &step.held.tables) else {
+        return Vec::new();
+    };
     let Some(changes) = restore_tables::changes(after, facts) else {
         return vec!["    tables not compared: their rows could not be counted, or not in time".into()];
     };
@@ -123,7 +155,8 @@ fn schema_line(difference: Option<&Difference>) -> Option<String> {
 }
 
 fn processes(holders: &Holders) -> Option<String> {
-    let named: Vec<String> = holders.processes.iter().take(NAMED).map(|holder| format!("{} ({})", holder.name, holder.pid)).collect();
+    let named: Vec<String> =
+        holders.processes.iter().take(NAMED).map(|holder| format!("{} ({})", holder.name, holder.pid)).collect();
     let others = holders.processes.len().saturating_sub(NAMED);
     let others = if others > 0 { format!(" and {others} more") } else { String::new() };
     (!named.is_empty()).then(|| format!("{}{others}", named.join(", ")))
@@ -132,7 +165,8 @@ fn processes(holders: &Holders) -> Option<String> {
 /// Returns what is true of the targets until the restore is done, as a clause: `app.db is unchanged`.
 pub(super) fn untouched(plan: &Plan) -> String {
     let exists = |target: &&database::Target| !matches!(target.state, TargetState::Missing { .. });
-    let there: Vec<String> = plan.targets().filter(exists).map(|target| printable(&target.given.to_string_lossy()).into_owned()).collect();
+    let there: Vec<String> =
+        plan.targets().filter(exists).map(|target| printable(&target.given.to_string_lossy()).into_owned()).collect();
     match there.as_slice() {
         [] => "nothing was restored".into(),
         [one] => format!("{one} is unchanged"),
@@ -151,7 +185,14 @@ pub(super) struct Around<'a> {
 }
 
 /// Shows what was done.
-pub(super) fn report(context: &mut Context, snapshot: &Snapshot, shown: &str, plan: &Plan, report: &Report, around: &Around<'_>) {
+pub(super) fn report(
+    context: &mut Context,
+    snapshot: &Snapshot,
+    shown: &str,
+    plan: &Plan,
+    report: &Report,
+    around: &Around<'_>,
+) {
     let Around { undo, title, left_out } = *around;
     for warning in &report.warnings {
         context.ui.warning(warning);
@@ -189,18 +230,25 @@ pub(super) fn report(context: &mut Context, snapshot: &Snapshot, shown: &str, pl
         }
     }
     for (name, path, aside) in &report.removed {
-        context.ui.line(format!("  {name}: {} did not exist before and was moved into {}", quoted(path), quoted(aside)));
+        context.ui.line(format!(
+            "  {name}: {} did not exist before and was moved into {}",
+            quoted(path),
+            quoted(aside)
+        ));
     }
     for (name, path) in &plan.skipped {
         context.ui.line(format!("  {name}: {} exists and was kept", quoted(path)));
     }
     for (done, _) in report.databases.iter().zip(&plan.steps).filter(|(_, step)| step.damage.is_some()) {
         let command = format!("sqlite3 {} .recover", shell_word(&done.target.to_string_lossy()));
-        context.ui.note(format!("{} is damaged; to recover what is left, run: {command} > {}.sql", done.name, done.name));
+        context
+            .ui
+            .note(format!("{} is damaged; to recover what is left, run: {command} > {}.sql", done.name, done.name));
     }
     for done in &report.databases {
         let holders = still_in_use(&done.target);
-        let restart = in_use(&done.target, &holders).map(|line| format!("{line}: restart it: it may still use what it has in memory"));
+        let restart = in_use(&done.target, &holders)
+            .map(|line| format!("{line}: restart it: it may still use what it has in memory"));
         restart.into_iter().for_each(|line| context.ui.note(line));
     }
     if let (Some(safety), Some(undo)) = (&report.safety, undo) {
@@ -219,7 +267,11 @@ pub(super) fn already_there(context: &mut Context, snapshot: &Snapshot, shown: &
     }
     let targets: Vec<String> = plan.steps.iter().map(|step| quoted(&step.target.given)).collect();
     let verb = if targets.len() == 1 { "holds" } else { "hold" };
-    context.ui.line(format!("{} already {verb} the contents of {}; nothing was changed", targets.join(", "), printable(shown)));
+    context.ui.line(format!(
+        "{} already {verb} the contents of {}; nothing was changed",
+        targets.join(", "),
+        printable(shown)
+    ));
 }
 
 /// Returns who has a database open now, as far as that can be seen.

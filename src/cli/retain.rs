@@ -41,9 +41,9 @@ pub(super) struct RetainArgs {
     include_plain: bool,
     /// Keep only the newest archive of databases that no longer exist and got no archive for this long, such as 90d
     ///
-    /// A database counts as gone if the system says that nothing lies at its recorded path, and only on the host that it was
-    /// backed up on. An archive that holds other databases, too, stays if the rules or limits of this run keep it for one of
-    /// them: use `rotate --gone` for a set that lost one of its databases.
+    /// A database counts as gone if the system says that nothing lies at its recorded path, and only on the host that
+    /// it was backed up on. An archive that holds other databases, too, stays if the rules or limits of this run keep
+    /// it for one of them: use `rotate --gone` for a set that lost one of its databases.
     #[arg(long, value_name = "AGE", value_parser = humantime::parse_duration)]
     gone: Option<Duration>,
     /// With --gone: remove the newest archive, too; asks, or needs --force
@@ -68,7 +68,11 @@ impl RetainArgs {
 
     /// Returns whose archives are meant.
     fn whose(&self) -> Whose<'_> {
-        Whose { databases: &self.databases, set: self.set.as_ref(), hosts: if self.all_hosts { Hosts::All } else { Hosts::Own } }
+        Whose {
+            databases: &self.databases,
+            set: self.set.as_ref(),
+            hosts: if self.all_hosts { Hosts::All } else { Hosts::Own },
+        }
     }
 
     fn wanted(&self, retention: Retention) -> Wanted<'_> {
@@ -102,7 +106,12 @@ pub(super) enum Damaged {
 }
 
 /// Plans, shows, asks at a terminal, and removes.
-pub(super) fn carry_out(args: &RetainArgs, retention: Retention, damaged: Damaged, context: &mut Context) -> anyhow::Result<Outcome> {
+pub(super) fn carry_out(
+    args: &RetainArgs,
+    retention: Retention,
+    damaged: Damaged,
+    context: &mut Context,
+) -> anyhow::Result<Outcome> {
     // A store that is not there is an error; only one that is there is looked at with the eyes of a writer.
     let mut store = context.store()?;
     if !args.dry_run {
@@ -111,9 +120,11 @@ pub(super) fn carry_out(args: &RetainArgs, retention: Retention, damaged: Damage
     args.whose().refuse_unknown(&store, args.time_zone, &context.surroundings(), &context.ui.progress())?;
     let asks = context.ui.can_ask() && !args.force;
     if args.all && !args.dry_run && !asks && !args.force {
-        return Err(
-            Failure::usage("--all removes the last archives of databases that are gone", "answer at a terminal, or use `--force`").into()
-        );
+        return Err(Failure::usage(
+            "--all removes the last archives of databases that are gone",
+            "answer at a terminal, or use `--force`",
+        )
+        .into());
     }
     let mut request = args.wanted(retention).request(&store, &context.surroundings())?;
     let mut unread = false;
@@ -133,7 +144,8 @@ pub(super) fn carry_out(args: &RetainArgs, retention: Retention, damaged: Damage
                 0
             }
         };
-        let shown = Shown { store: store.location(), plan: &outlook.plan, fates: None, seen: &outlook.seen, leftovers, zone };
+        let shown =
+            Shown { store: store.location(), plan: &outlook.plan, fates: None, seen: &outlook.seen, leftovers, zone };
         show(&shown, &args.of(), context);
         if args.dry_run {
             name_kept(&outlook.seen, true, context);
@@ -149,7 +161,14 @@ pub(super) fn carry_out(args: &RetainArgs, retention: Retention, damaged: Damage
 
     let report = retain::execute(&store, &request, agreed.as_ref(), LOCK_WAIT, &context.ui.progress())?;
     let leftovers = *report.leftovers.as_ref().unwrap_or(&0);
-    let shown = Shown { store: store.location(), plan: &report.plan, fates: Some(&report.fates), seen: &report.seen, leftovers, zone };
+    let shown = Shown {
+        store: store.location(),
+        plan: &report.plan,
+        fates: Some(&report.fates),
+        seen: &report.seen,
+        leftovers,
+        zone,
+    };
     match agreed {
         None => show(&shown, &args.of(), context),
         // The plan was shown already; now only what was done is news.
@@ -161,11 +180,14 @@ pub(super) fn carry_out(args: &RetainArgs, retention: Retention, damaged: Damage
     Ok(if unread { Outcome::Problems } else { outcome })
 }
 
-/// Reports what reading the damaged archives again showed, and takes the marks of sound ones away. Returns whether one could not be read.
+/// Reports what reading the damaged archives again showed, and takes the marks of sound ones away. Returns whether one
+/// could not be read.
 fn report_reread(found: &Reread, store: &Repository, dry_run: bool, context: &Context) -> anyhow::Result<bool> {
     for name in &found.irreplaceable {
         let delete = context.command_line(&["delete", name.as_str()]);
-        context.ui.warning(format!("\"{name}\" is damaged and stays: there is no good archive of its databases; to remove it: {delete}"));
+        context.ui.warning(format!(
+            "\"{name}\" is damaged and stays: there is no good archive of its databases; to remove it: {delete}"
+        ));
     }
     for (name, error) in &found.unread {
         context.ui.warning(format!("\"{name}\" stays: it could not be read: {error:#}"));
@@ -225,7 +247,8 @@ pub(super) fn tell_after_backup(
     Ok((document, finish(report, Some(&made.packed.archive), context)?))
 }
 
-/// Warns of everything that did not go as planned, and returns how the command ends. `made` is the archive of this very run.
+/// Warns of everything that did not go as planned, and returns how the command ends. `made` is the archive of this very
+/// run.
 fn finish(report: &Report, made: Option<&ArchiveName>, context: &mut Context) -> anyhow::Result<Outcome> {
     for ((archive, fate), verdict) in report.fates.iter().zip(report.plan.removed()) {
         if matches!(fate, Fate::Removed | Fate::Failed(_)) {
@@ -261,9 +284,9 @@ fn finish(report: &Report, made: Option<&ArchiveName>, context: &mut Context) ->
     let sealed: Vec<String> = report.seen.sealed.iter().map(|set| format!("\"{set}\"")).collect();
     if !sealed.is_empty() {
         let sets = sealed.join(", ");
-        context
-            .ui
-            .warning(format!("archives of {sets} were written by a newer heirloom, so nothing of {sets} was removed; update heirloom"));
+        context.ui.warning(format!(
+            "archives of {sets} were written by a newer heirloom, so nothing of {sets} was removed; update heirloom"
+        ));
     }
     if kept_for(&Reason::ClockAhead) {
         context.ui.warning("HEIRLOOM_NOW is ahead of the clock of this machine, so nothing was removed");

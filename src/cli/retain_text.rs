@@ -33,8 +33,11 @@ pub(super) fn show(shown: &Shown<'_>, of: &str, context: &mut Context) {
 
 /// Names the archives that are dated in the future: they stay until they are deleted.
 pub(super) fn warn_of_future(plan: &Plan, context: &Context) {
-    let future: Vec<&str> =
-        plan.kept().filter(|verdict| verdict.reasons.contains(&Reason::Future)).map(|verdict| verdict.archive.as_str()).collect();
+    let future: Vec<&str> = plan
+        .kept()
+        .filter(|verdict| verdict.reasons.contains(&Reason::Future))
+        .map(|verdict| verdict.archive.as_str())
+        .collect();
     if !future.is_empty() {
         let delete = context.command_line(&[&["delete"][..], &future].concat());
         let (are, its) = if future.len() == 1 { ("is", "its date is") } else { ("are", "their dates are") };
@@ -43,7 +46,8 @@ pub(super) fn warn_of_future(plan: &Plan, context: &Context) {
     }
 }
 
-/// Returns a table of all verdicts, or a heading and a table for each group where the name of a set does not say which is meant.
+/// Returns a table of all verdicts, or a heading and a table for each group where the name of a set does not say which
+/// is meant.
 fn tables(shown: &Shown<'_>, context: &Context) -> Vec<String> {
     let verdicts = &shown.plan.verdicts;
     // Verdicts come newest first, fates oldest first.
@@ -56,7 +60,8 @@ fn tables(shown: &Shown<'_>, context: &Context) -> Vec<String> {
         })
         .collect();
     let table = |members: &[usize]| {
-        let members: Vec<(&Verdict, Option<&Fate>)> = members.iter().map(|index| (&verdicts[*index], fates[*index])).collect();
+        let members: Vec<(&Verdict, Option<&Fate>)> =
+            members.iter().map(|index| (&verdicts[*index], fates[*index])).collect();
         if context.ui.wants_details() { each(&members, shown, context) } else { by_reason(&members, shown, context) }
     };
     let groups = groups(verdicts.iter().map(|verdict| verdict.streams.iter().collect()));
@@ -93,7 +98,8 @@ fn each(members: &[(&Verdict, Option<&Fate>)], shown: &Shown<'_>, context: &Cont
 /// Returns a line for each reason: how many archives it is the reason for, from when to when. What is kept comes first.
 fn by_reason(members: &[(&Verdict, Option<&Fate>)], shown: &Shown<'_>, context: &Context) -> String {
     let mut lines: Vec<(String, String, Vec<&Verdict>)> = Vec::new();
-    let (kept, removed): (Vec<_>, Vec<_>) = members.iter().copied().partition(|(verdict, _)| verdict.action == Action::Keep);
+    let (kept, removed): (Vec<_>, Vec<_>) =
+        members.iter().copied().partition(|(verdict, _)| verdict.action == Action::Keep);
     for (verdict, fate) in kept.into_iter().chain(removed) {
         let (word, why) = (verdict_text(verdict, fate, context), main_reason(verdict));
         match lines.iter_mut().find(|line| (&line.0, &line.1) == (&word, &why)) {
@@ -122,7 +128,8 @@ fn by_reason(members: &[(&Verdict, Option<&Fate>)], shown: &Shown<'_>, context: 
     context.ui.table_text(&table)
 }
 
-/// Returns the reasons of a verdict without what is particular to one archive: the first rule that keeps it, or all that let it go.
+/// Returns the reasons of a verdict without what is particular to one archive: the first rule that keeps it, or all
+/// that let it go.
 fn main_reason(verdict: &Verdict) -> String {
     let rule = |reason: &Reason| match reason {
         Reason::Last { of, .. } => Some(format!("last {of}")),
@@ -182,8 +189,8 @@ pub(super) fn stale_text(stale: &Stale, context: &Context) -> String {
     format!("{}: the newest archive is from {age}; {then}", text::stream(&stale.stream))
 }
 
-/// Prints a line about a plan always, because it was asked for or a question follows, and about what was done for people only: cron
-/// has nothing to mail.
+/// Prints a line about a plan always, because it was asked for or a question follows, and about what was done for
+/// people only: cron has nothing to mail.
 fn print(shown: &Shown<'_>, line: String, context: &mut Context) {
     if shown.fates.is_none() { context.ui.result(line) } else { context.ui.summary(line) }
 }
@@ -226,7 +233,8 @@ pub(super) fn show_end(shown: &Shown<'_>, context: &mut Context) {
     }
     let foreign = shown.seen.foreign.len() as u64;
     if foreign > 0 {
-        lines.push(format!("{} left alone: not a heirloom archive (see `heirloom list`)", text::count(foreign, "file")));
+        lines
+            .push(format!("{} left alone: not a heirloom archive (see `heirloom list`)", text::count(foreign, "file")));
     }
     for line in lines {
         print(shown, line, context);
@@ -248,8 +256,12 @@ pub(super) fn how_far_back(plan: &Plan, now: DateTime<Utc>, zone: Tz) -> Option<
     let by_rule = Rule::ALL.into_iter().filter_map(|rule| {
         let oldest = plan.reach_of(rule)?;
         Some(match rule {
-            Rule::Last => format!("every backup back to {}", oldest.created_at.with_timezone(&zone).format("%Y-%m-%d %H:%M")),
-            Rule::Hourly => format!("hourly back to {}", oldest.created_at.with_timezone(&zone).format("%Y-%m-%d %H:%M")),
+            Rule::Last => {
+                format!("every backup back to {}", oldest.created_at.with_timezone(&zone).format("%Y-%m-%d %H:%M"))
+            }
+            Rule::Hourly => {
+                format!("hourly back to {}", oldest.created_at.with_timezone(&zone).format("%Y-%m-%d %H:%M"))
+            }
             Rule::Daily => format!("daily back to {}", date(oldest)),
             Rule::Weekly => format!("weekly back to {}", date(oldest)),
             Rule::Monthly => format!("monthly back to {}", date(oldest)),

@@ -15,18 +15,19 @@ use chrono_tz::Tz;
 
 /// Remove archives that the rotation does not keep (grandfather-father-son)
 ///
-/// Every rule keeps the newest archive of each of its periods, newest period first, beyond what the rules before it keep.
-/// So 7 daily, 4 weekly and 12 monthly are 23 archives and reach a year back. Weeks begin on Monday.
+/// Every rule keeps the newest archive of each of its periods, newest period first, beyond what the rules before it
+/// keep. So 7 daily, 4 weekly and 12 monthly are 23 archives and reach a year back. Weeks begin on Monday.
 ///
-/// The rules apply to each stream separately: the archives of one database, known by set, host label and path. Only streams
-/// of this host are touched, and with configured sets only theirs.
+/// The rules apply to each stream separately: the archives of one database, known by set, host label and path. Only
+/// streams of this host are touched, and with configured sets only theirs.
 ///
 /// With one of the --keep flags only the rules on the command line apply, none of the configuration. The newest good
-/// archive of a stream always stays, and so do pinned archives, those dated in the future, those from before a shrink that
-/// was not accepted, plain databases and files that are not archives. On a network file system nothing younger than 24
-/// hours is removed.
+/// archive of a stream always stays, and so do pinned archives, those dated in the future, those from before a shrink
+/// that was not accepted, plain databases and files that are not archives. On a network file system nothing younger
+/// than 24 hours is removed.
 ///
-/// At a terminal it prints the plan and asks before it removes anything, unless --force is given; elsewhere it does not ask.
+/// At a terminal it prints the plan and asks before it removes anything, unless --force is given; elsewhere it does not
+/// ask.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
   heirloom rotate --dry-run
@@ -81,7 +82,8 @@ pub(super) fn run(args: &RotateArgs, context: &mut Context) -> anyhow::Result<Ou
 }
 
 fn policy(args: &RotateArgs, context: &Context) -> Result<Policy, Failure> {
-    let flags = [args.keep_last, args.keep_hourly, args.keep_daily, args.keep_weekly, args.keep_monthly, args.keep_yearly];
+    let flags =
+        [args.keep_last, args.keep_hourly, args.keep_daily, args.keep_weekly, args.keep_monthly, args.keep_yearly];
     let reach = if flags.iter().any(Option::is_some) {
         let [last, hourly, daily, weekly, monthly, yearly] = flags.map(Option::unwrap_or_default);
         Reach { last, hourly, daily, weekly, monthly, yearly }
@@ -93,8 +95,8 @@ fn policy(args: &RotateArgs, context: &Context) -> Result<Policy, Failure> {
 }
 
 fn play(args: &RotateArgs, policy: &Policy, span: Duration, context: &mut Context) -> anyhow::Result<Outcome> {
-    let schedule =
-        Schedule::new(args.every, span).map_err(|error| Failure::usage(error.to_string(), "use a shorter span or a longer step"))?;
+    let schedule = Schedule::new(args.every, span)
+        .map_err(|error| Failure::usage(error.to_string(), "use a shorter span or a longer step"))?;
     let zone = args.retain.zone(context);
     let played = simulate(policy, &schedule, context.now, zone, &context.ui.progress())?;
     if context.ui.is_json() {
@@ -126,7 +128,11 @@ fn show(played: &Simulation, policy: &Policy, args: &RotateArgs, zone: Tz, conte
         date(played.to),
         zone.name()
     ));
-    ui.result(format!("{} made, {} exist at the end", text::count(played.made.into(), "backup"), played.plan.kept().count()));
+    ui.result(format!(
+        "{} made, {} exist at the end",
+        text::count(played.made.into(), "backup"),
+        played.plan.kept().count()
+    ));
     ui.result(format!("over time: {}", over_time(played, zone)));
     if let Some(line) = how_far_back(&played.plan, context.now, zone) {
         context.ui.result(line);
@@ -140,6 +146,7 @@ fn over_time(played: &Simulation, zone: Tz) -> String {
     let mut indexes: Vec<usize> = (0..SHOWN).map(|step| last * step / (SHOWN - 1)).collect();
     indexes.dedup();
     let moments = indexes.iter().filter_map(|index| played.counts.get(*index));
-    let told: Vec<String> = moments.map(|(at, archives)| format!("{archives} on {}", at.with_timezone(&zone).format("%Y-%m-%d"))).collect();
+    let told: Vec<String> =
+        moments.map(|(at, archives)| format!("{archives} on {}", at.with_timezone(&zone).format("%Y-%m-%d"))).collect();
     told.join(", ")
 }

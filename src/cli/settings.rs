@@ -47,10 +47,19 @@ impl Configuration {
             problems.extend(found);
             layer
         });
-        let flags: Vec<Flag> =
-            args.dir.iter().map(|dir| Flag { key: Key::StoreDir, value: Value::Path(dir.clone()), name: "--dir" }).collect();
+        let flags: Vec<Flag> = args
+            .dir
+            .iter()
+            .map(|dir| Flag { key: Key::StoreDir, value: Value::Path(dir.clone()), name: "--dir" })
+            .collect();
         let system_zone = || iana_time_zone::get_timezone().ok();
-        let layers = Layers { file: layer.as_ref(), variables: &variables, flags: &flags, look: &look, system_zone: &system_zone };
+        let layers = Layers {
+            file: layer.as_ref(),
+            variables: &variables,
+            flags: &flags,
+            look: &look,
+            system_zone: &system_zone,
+        };
         let mut effective = layers.merge();
         if let (true, Some(risk)) = (variables.used_dotenv(), dotenv.risk) {
             problems.push(unsafe_file(Path::new(".env"), risk));
@@ -231,7 +240,8 @@ fn read_text(path: &Path) -> Result<Found, ReadError> {
             return Err(ReadError::Missing);
         }
         Err(cause) => {
-            // A folder that we may not even look into is another user's: under `sudo -u app`, HOME is often still root's.
+            // A folder that we may not even look into is another user's: under `sudo -u app`, HOME is often still
+            // root's.
             let hidden = fs::symlink_metadata(path).is_err_and(|cause| cause.kind() == io::ErrorKind::PermissionDenied);
             let socket = platform::is_no_file(&cause);
             return Err(if hidden {

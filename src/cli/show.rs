@@ -49,7 +49,9 @@ fn tell(context: &mut Context, selected: &Selected) {
     let snapshot = &selected.snapshot;
     let contents = selected.archive.contents();
     let place = match &selected.place {
-        Place::Store if snapshot.pending => context.settings.store.join(".heirloom/pending").join(snapshot.name.as_str()),
+        Place::Store if snapshot.pending => {
+            context.settings.store.join(".heirloom/pending").join(snapshot.name.as_str())
+        }
         Place::Store => context.settings.store.join(snapshot.name.as_str()),
         Place::Path(path) => path.clone(),
     };
@@ -79,14 +81,18 @@ fn tell(context: &mut Context, selected: &Selected) {
         if let Some(note) = &metadata.note {
             rows.push(("note", printable(note).into_owned()));
         }
-        let left_out: Vec<&str> = metadata.includes.iter().filter(|(_, included)| !**included).map(|(name, _)| name.as_str()).collect();
+        let left_out: Vec<&str> =
+            metadata.includes.iter().filter(|(_, included)| !**included).map(|(name, _)| name.as_str()).collect();
         if !left_out.is_empty() {
             rows.push(("not in it", left_out.join(", ")));
         }
     }
     if let Some(replaces) = &snapshot.replaces {
         let targets: Vec<_> = replaces.targets.iter().map(replaced).collect();
-        rows.push(("made before", format!("restore {} of {}", printable(&replaces.restore), printable(&replaces.archive))));
+        rows.push((
+            "made before",
+            format!("restore {} of {}", printable(&replaces.restore), printable(&replaces.archive)),
+        ));
         rows.push(("replaces", targets.join(", ")));
     }
     rows.extend(contents.oddities.iter().map(|oddity| ("odd", printable(oddity).into_owned())));
@@ -97,7 +103,9 @@ fn tell(context: &mut Context, selected: &Selected) {
         let facts = contents.metadata.as_ref().and_then(|metadata| metadata.databases.get(index));
         let mut rows = vec![("database", held.name.to_string()), ("file", printable(&held.file).into_owned())];
         rows.extend(held.source.as_ref().map(|source| ("from", printable(source).into_owned())));
-        let resolved = facts.and_then(|facts| facts.source_resolved.as_ref()).filter(|resolved| held.source.as_ref() != Some(resolved));
+        let resolved = facts
+            .and_then(|facts| facts.source_resolved.as_ref())
+            .filter(|resolved| held.source.as_ref() != Some(resolved));
         rows.extend(resolved.map(|resolved| ("resolved path", printable(resolved).into_owned())));
         rows.extend(facts.and_then(|facts| facts.previous).map(|previous| ("previous", extent(&previous))));
         rows.extend(held.bytes.map(|bytes| ("size", text::bytes(bytes))));

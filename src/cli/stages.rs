@@ -73,6 +73,9 @@ mod tests {
         let labels: Vec<&str> = ended.iter().map(|(_, label)| label.as_str()).collect();
         assert_eq!(labels, ["Copy app 10", "Copy users 20", "Commit app 0"]);
         assert!(ended.iter().map(|(took, _)| *took).sum::<Duration>() <= started.elapsed());
-        assert_eq!(lines(&[(Duration::from_millis(1234), "copy app".into())]).collect::<Vec<_>>(), ["     1.2 s  copy app"]);
+        assert_eq!(
+            lines(&[(Duration::from_millis(1234), "copy app".into())]).collect::<Vec<_>>(),
+            ["     1.2 s  copy app"]
+        );
     }
 }

@@ -91,7 +91,9 @@ impl Stores {
             let Ok(Some(identity)) = identity(store.store()) else { continue };
             let remembered = match &self.known {
                 Some(known) => known.remember(&platform::resolved(&root), &identity.id),
-                None => Err(std::io::Error::new(std::io::ErrorKind::NotFound, "there is no HOME and no HEIRLOOM_STATE_DIR")),
+                None => {
+                    Err(std::io::Error::new(std::io::ErrorKind::NotFound, "there is no HOME and no HEIRLOOM_STATE_DIR"))
+                }
             };
             if let Err(cause) = remembered {
                 let said = format!(
@@ -120,17 +122,19 @@ fn state_directory() -> Option<PathBuf> {
             return Some("/var/lib/heirloom".into());
         }
         let state = folder("XDG_STATE_HOME").filter(|path| path.is_absolute());
-        let state = state.or_else(|| folder("HOME").filter(|path| path.is_absolute()).map(|home| home.join(".local/state")));
+        let state =
+            state.or_else(|| folder("HOME").filter(|path| path.is_absolute()).map(|home| home.join(".local/state")));
         state.map(|state| state.join("heirloom"))
     };
     folder("HEIRLOOM_STATE_DIR").or_else(of_user)
 }
 
-/// Returns what must be mounted for a store: what the configuration says, unless a flag or a variable names a store elsewhere.
+/// Returns what must be mounted for a store: what the configuration says, unless a flag or a variable names a store
+/// elsewhere.
 fn mount(root: &Path, context: &Context) -> Option<PathBuf> {
     let mount = context.settings.store_mount.clone()?;
-    let is_configured =
-        root == context.settings.store && matches!(context.configuration.effective.origin(Key::StoreDir), Origin::File { .. });
+    let is_configured = root == context.settings.store
+        && matches!(context.configuration.effective.origin(Key::StoreDir), Origin::File { .. });
     (is_configured || is_below(root, &mount)).then_some(mount)
 }
 
@@ -141,13 +145,18 @@ pub(super) fn is_below(root: &Path, mount: &Path) -> bool {
 
 /// Returns who else may read the archives. Fails if the group does not exist.
 pub(super) fn access(context: &Context) -> Result<Access, Failure> {
-    let Some(name) = &context.settings.store_group else { return Ok(Access { mode: context.settings.store_mode, group: None }) };
+    let Some(name) = &context.settings.store_group else {
+        return Ok(Access { mode: context.settings.store_mode, group: None });
+    };
     match platform::group_id(name) {
         Ok(Some(group)) => Ok(Access { mode: context.settings.store_mode, group: Some(group) }),
         Ok(None) => {
             let message = format!("store.group: there is no group \"{}\" in /etc/group", printable(name));
             Err(Failure::usage(message, format!("create it with `groupadd {}`, or write its number", printable(name))))
         }
-        Err(cause) => Err(Failure::usage(format!("store.group: cannot read /etc/group: {cause}"), "write the number of the group")),
+        Err(cause) => Err(Failure::usage(
+            format!("store.group: cannot read /etc/group: {cause}"),
+            "write the number of the group",
+        )),
     }
 }

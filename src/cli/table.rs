@@ -1,4 +1,5 @@
-//! Tables that fit the terminal: less important columns drop out, long names are shortened in the middle, no word is split.
+//! Tables that fit the terminal: less important columns drop out, long names are shortened in the middle, no word is
+//! split.
 //!
 //! Without a terminal nothing is left out: what a script reads is complete.
 
@@ -229,7 +230,9 @@ mod tests {
         assert_eq!(titles(Some(90)), "ARCHIVE AGE MADE WHY");
         assert_eq!(titles(Some(80)), "ARCHIVE AGE WHY");
         assert_eq!(titles(Some(60)), "ARCHIVE AGE WHY");
-        assert!(table().lines(None, str::to_owned)[1].contains("before-the-big-migration-of-the-orders-table-2026.tar.gz"));
+        assert!(
+            table().lines(None, str::to_owned)[1].contains("before-the-big-migration-of-the-orders-table-2026.tar.gz")
+        );
     }
 
     #[test]

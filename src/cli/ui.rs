@@ -151,7 +151,8 @@ impl Ui {
         }
     }
 
-    /// Prints a line on stdout that reports a success: at a terminal or with `--verbose`, so that cron has nothing to mail.
+    /// Prints a line on stdout that reports a success: at a terminal or with `--verbose`, so that cron has nothing to
+    /// mail.
     pub fn summary(&mut self, text: impl AsRef<str>) {
         if self.tells() && (self.stdout_width.is_some() || self.verbose) {
             self.stdout(text.as_ref());
@@ -170,7 +171,8 @@ impl Ui {
         self.stdout(text.as_ref());
     }
 
-    /// Prints a value behind its label, which was asked for, with `--quiet` too. A value of one word is shortened if that is allowed.
+    /// Prints a value behind its label, which was asked for, with `--quiet` too. A value of one word is shortened if
+    /// that is allowed.
     pub(super) fn fact(&mut self, label: &str, value: &str, may_shorten: bool) {
         let shown = self.paint(Tone::Dim, &format!("{label:<LABEL$}"));
         let room = self.stdout_width.map_or(usize::MAX, |width| width.saturating_sub(LABEL + GAP.len()));
@@ -178,8 +180,8 @@ impl Ui {
         self.column(&format!("{shown}{GAP}"), &value);
     }
 
-    /// Prints a text behind the columns in front of it, which was asked for, with `--quiet` too. If there is no room, it is wrapped
-    /// in its own column, or at the edge if that is narrow or one of its words is too long for it.
+    /// Prints a text behind the columns in front of it, which was asked for, with `--quiet` too. If there is no room,
+    /// it is wrapped in its own column, or at the edge if that is narrow or one of its words is too long for it.
     pub(super) fn column(&mut self, front: &str, text: &str) {
         let indent = display_width(front);
         let room = self.stdout_width.map_or(usize::MAX, |width| width.saturating_sub(indent));
@@ -326,7 +328,8 @@ impl Ui {
         Ok(if read.is_ok() { answer } else { String::new() })
     }
 
-    /// Says what an interruption leaves as it was from now on, as a clause: `app.db is unchanged`. Nothing may be changed meanwhile.
+    /// Says what an interruption leaves as it was from now on, as a clause: `app.db is unchanged`. Nothing may be
+    /// changed meanwhile.
     pub fn untouched(&mut self, what: Option<String>) {
         self.untouched = what;
     }

@@ -63,7 +63,11 @@ fn take_back(args: &RestoreArgs, context: &mut Context, selected: &Selected, pas
     let takes_back = past.restore.clone().filter(|_| past.end == End::Interrupted);
     let set = Some(past.set.clone());
     // A safety backup keeps what it finds, damaged or not.
-    carry_out(args, context, Job { set, allow_damaged: true, takes_back, title: Some(title), ..Job::new(selected, plan, shown) })
+    carry_out(
+        args,
+        context,
+        Job { set, allow_damaged: true, takes_back, title: Some(title), ..Job::new(selected, plan, shown) },
+    )
 }
 
 /// Goes back to a safety archive that is named. It needs no record; other archives are restored, not undone.
@@ -106,31 +110,53 @@ fn offline(args: &RestoreArgs) -> Option<Proof> {
 /// Says why nothing is undone, and what to type instead.
 fn refusal(choice: Choice, context: &Context, store: &Repository) -> RestoreError {
     let age = |past: &Past| text::age(past.at, context.now);
-    let of = |past: &Past| past.archive.as_ref().map(|archive| format!(" from {}", printable(archive))).unwrap_or_default();
+    let of =
+        |past: &Past| past.archive.as_ref().map(|archive| format!(" from {}", printable(archive))).unwrap_or_default();
     let paths = |past: &Past| past.targets.iter().map(|target| quoted(&target.path)).collect::<Vec<_>>().join(", ");
     let older = context.command_line(&["restore", "--undo", "SAFETY-BACKUP"]);
     match choice {
         Choice::NoWayBack(past) if past.end == End::NotRolledBack => {
             let archive = past.archive.clone().unwrap_or_default();
-            let why =
-                format!("the newest change of {} is a guarded command that failed and was not rolled back ({})", past.set, age(&past));
+            let why = format!(
+                "the newest change of {} is a guarded command that failed and was not rolled back ({})",
+                past.set,
+                age(&past)
+            );
             RestoreError::CannotUndo {
                 why,
-                remedy: format!("roll it back: {}", context.command_line(&["restore", &archive, "--to-original", "--force"])).into(),
+                remedy: format!(
+                    "roll it back: {}",
+                    context.command_line(&["restore", &archive, "--to-original", "--force"])
+                )
+                .into(),
             }
         }
         Choice::NoWayBack(past) if past.end == End::Interrupted => {
-            let why =
-                format!("the interrupted restore of {}{} ({}) has no safety backup in this store", paths(&past), of(&past), age(&past));
+            let why = format!(
+                "the interrupted restore of {}{} ({}) has no safety backup in this store",
+                paths(&past),
+                of(&past),
+                age(&past)
+            );
             let elsewhere = past.store.filter(|other| !store.is_at(Path::new(other)));
             let hint = elsewhere.map_or_else(
                 || format!("restore all of its databases again: {}", context.typed.quoted(&["restore"])),
-                |other| format!("name the store that it used: heirloom restore --undo --dir {}", restore::shell_word(&other)),
+                |other| {
+                    format!(
+                        "name the store that it used: heirloom restore --undo --dir {}",
+                        restore::shell_word(&other)
+                    )
+                },
             );
             RestoreError::CannotUndo { why, remedy: hint.into() }
         }
         Choice::NoWayBack(past) => {
-            let why = format!("the restore of {}{}, {}, had no safety backup, so it cannot be undone", paths(&past), of(&past), age(&past));
+            let why = format!(
+                "the restore of {}{}, {}, had no safety backup, so it cannot be undone",
+                paths(&past),
+                of(&past),
+                age(&past)
+            );
             let list = context.command_line(&["list"]);
             RestoreError::CannotUndo {
                 why,
@@ -138,8 +164,15 @@ fn refusal(choice: Choice, context: &Context, store: &Repository) -> RestoreErro
             }
         }
         Choice::Overtaken(past, newer) => {
-            let why = format!("a newer restore of {}{} ({}) has replaced {}", newer.set, of(&newer), age(&newer), paths(&newer));
-            let first = newer.safety.as_ref().map(|safety| context.command_line(&["restore", "--undo", safety.as_str()]));
+            let why = format!(
+                "a newer restore of {}{} ({}) has replaced {}",
+                newer.set,
+                of(&newer),
+                age(&newer),
+                paths(&newer)
+            );
+            let first =
+                newer.safety.as_ref().map(|safety| context.command_line(&["restore", "--undo", safety.as_str()]));
             let hint = first.map_or_else(
                 || format!("undo an older restore by its safety backup: {older}"),
                 |first| format!("undo that one first: {first}"),
@@ -150,9 +183,16 @@ fn refusal(choice: Choice, context: &Context, store: &Repository) -> RestoreErro
         Choice::Updated(past, update) => {
             let why = format!("a command was guarded since the restore of {}{} ({})", past.set, of(&past), age(&past));
             let before = context.command_line(&["restore", update.as_str(), "--to-original", "--force"]);
-            let anyway = past.safety.as_ref().map(|safety| context.command_line(&["restore", "--undo", safety.as_str(), "--force"]));
-            let anyway = anyway.map(|command| format!("; to go back to before that restore: {command}")).unwrap_or_default();
-            RestoreError::CannotUndo { why, remedy: format!("to go back to before the guarded command: {before}{anyway}").into() }
+            let anyway = past
+                .safety
+                .as_ref()
+                .map(|safety| context.command_line(&["restore", "--undo", safety.as_str(), "--force"]));
+            let anyway =
+                anyway.map(|command| format!("; to go back to before that restore: {command}")).unwrap_or_default();
+            RestoreError::CannotUndo {
+                why,
+                remedy: format!("to go back to before the guarded command: {before}{anyway}").into(),
+            }
         }
         Choice::SeveralSets(sets) => {
             let names: Vec<&str> = sets.iter().map(Name::as_str).collect();
@@ -160,14 +200,16 @@ fn refusal(choice: Choice, context: &Context, store: &Repository) -> RestoreErro
             let first = names.first().copied().unwrap_or("NAME");
             RestoreError::AmbiguousUndo {
                 why,
-                remedy: format!("name the set: {}", context.command_line(&["restore", "--undo", "--set", first])).into(),
+                remedy: format!("name the set: {}", context.command_line(&["restore", "--undo", "--set", first]))
+                    .into(),
             }
         }
         Choice::Nothing | Choice::TakeBack(..) => RestoreError::NothingToUndo { location: store.location() },
     }
 }
 
-/// Reports restores that died while they replaced something: those that the store knows, and those beside configured databases.
+/// Reports restores that died while they replaced something: those that the store knows, and those beside configured
+/// databases.
 pub(super) fn report_interrupted(context: &Context) {
     for interrupted in known_interrupted(context) {
         report(context, &interrupted);
@@ -195,10 +237,10 @@ fn report(context: &Context, interrupted: &InterruptedRestore) {
     let note = &interrupted.note;
     let targets: Vec<String> = note.targets.iter().map(|target| quoted(&target.path)).collect();
     let undo = context.command_line(&["restore", "--undo", "--set", note.set.as_str(), "--to-original"]);
-    let way_back = note
-        .safety
-        .as_ref()
-        .map_or_else(|| "it made no safety backup, so restore again".into(), |_| format!("undo it with `{undo}`, or restore again"));
+    let way_back = note.safety.as_ref().map_or_else(
+        || "it made no safety backup, so restore again".into(),
+        |_| format!("undo it with `{undo}`, or restore again"),
+    );
     context.ui.warning(format!(
         "a restore of {} was interrupted ({}): of {} some may be new and some old; {way_back}",
         printable(&note.archive),

@@ -19,9 +19,9 @@ use crate::store::StoreError;
 
 /// Prove that archives can be restored
 ///
-/// Reads every byte, compares every digest, unpacks the databases into a scratch folder, checks them, and compares them with the metadata
-/// of the archive. A damaged archive gets a `.damaged` mark beside it: retention does not count it and restore refuses it. A later clean
-/// verify removes the mark. An I/O error proves no damage and marks nothing.
+/// Reads every byte, compares every digest, unpacks the databases into a scratch folder, checks them, and compares them
+/// with the metadata of the archive. A damaged archive gets a `.damaged` mark beside it: retention does not count it
+/// and restore refuses it. A later clean verify removes the mark. An I/O error proves no damage and marks nothing.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
   heirloom verify
@@ -82,7 +82,11 @@ pub(super) fn run(args: &VerifyArgs, context: &mut Context) -> anyhow::Result<Ou
         match looked.result {
             Ok(verified) => {
                 let outcome = if verified.state == State::Good { Outcome::Done } else { Outcome::Found(13) };
-                context.records.push(Record { archive: Some(looked.shown.clone()), outcome: Some(outcome), ..Record::default() });
+                context.records.push(Record {
+                    archive: Some(looked.shown.clone()),
+                    outcome: Some(outcome),
+                    ..Record::default()
+                });
                 damaged += usize::from(verified.state == State::Damaged);
                 remember(context, looked.home.as_ref(), &verified, depth);
                 tell(context, &looked.shown, &verified);
@@ -91,7 +95,11 @@ pub(super) fn run(args: &VerifyArgs, context: &mut Context) -> anyhow::Result<Ou
             Err(error) if is_interruption(&error) => return Err(error),
             Err(error) => {
                 let error = error.context(format!("cannot verify \"{}\"", printable(&looked.shown)));
-                documents.push(VerifiedArchive { archive: looked.shown, state: "unknown", findings: vec![format!("{error:#}")] });
+                documents.push(VerifiedArchive {
+                    archive: looked.shown,
+                    state: "unknown",
+                    findings: vec![format!("{error:#}")],
+                });
                 if let Some(earlier) = failed.replace(error) {
                     super::exit::report(&earlier, &context.typed, &mut context.ui);
                 }
@@ -126,11 +134,17 @@ fn look_at_named(args: &VerifyArgs, context: &Context) -> anyhow::Result<Vec<Loo
     Ok(looked)
 }
 
-/// Reports which archives cannot be the newest because they cannot even be described: "ok" about an older one must not hide them.
+/// Reports which archives cannot be the newest because they cannot even be described: "ok" about an older one must not
+/// hide them.
 fn warn_of_unreadable(context: &Context) -> anyhow::Result<()> {
     let found = inventory(&context.store()?, &context.reading(), &context.ui.progress())?;
     for foreign in found.foreign.iter().filter(|foreign| foreign.is_damaged()) {
-        context.ui.warning(format!("{}: {}; see {}", foreign.name, foreign.why, context.typed.quoted(&["verify", "--all"])));
+        context.ui.warning(format!(
+            "{}: {}; see {}",
+            foreign.name,
+            foreign.why,
+            context.typed.quoted(&["verify", "--all"])
+        ));
     }
     Ok(())
 }
@@ -148,7 +162,8 @@ fn look_at_all(args: &VerifyArgs, context: &Context) -> anyhow::Result<Vec<Looke
     // An archive that cannot even be described belongs to no set; it is looked at with all of them.
     let is_broken = |foreign: &&Foreign| foreign.is_damaged() || foreign.is_unread() || foreign.lacks_key();
     let broken = found.foreign.iter().filter(is_broken).filter(|_| args.set.is_none());
-    let names: Vec<&str> = of_set.map(|snapshot| snapshot.name.as_str()).chain(broken.map(|foreign| foreign.name.as_str())).collect();
+    let names: Vec<&str> =
+        of_set.map(|snapshot| snapshot.name.as_str()).chain(broken.map(|foreign| foreign.name.as_str())).collect();
     for (index, name) in names.iter().copied().enumerate() {
         let overall = Overall::Archive { number: index + 1, of: names.len() };
         looked.push(match in_store(&store, name, &reading) {
@@ -171,7 +186,13 @@ fn home_of(context: &Context, text: &str) -> Option<(Repository, ArchiveName)> {
 fn look(args: &VerifyArgs, context: &Context, selected: Selected, overall: Overall) -> anyhow::Result<Looked> {
     let store = context.store().ok();
     let scratch = super::latest::scratch(store.as_ref(), context)?;
-    let verified = verify(&selected.archive, args.depth.into(), scratch.path(), context.threads(), &context.ui.progress_in(overall));
+    let verified = verify(
+        &selected.archive,
+        args.depth.into(),
+        scratch.path(),
+        context.threads(),
+        &context.ui.progress_in(overall),
+    );
     let name = selected.snapshot.name;
     let (shown, home) = match selected.place {
         Place::Store => (name.as_str().to_owned(), store.map(|store| (store, name))),
@@ -180,7 +201,8 @@ fn look(args: &VerifyArgs, context: &Context, selected: Selected, overall: Overa
     Ok(Looked { shown, home, result: verified })
 }
 
-/// Sets or removes the mark beside the archive. A mark that cannot be written is a warning: the verdict stands without it.
+/// Sets or removes the mark beside the archive. A mark that cannot be written is a warning: the verdict stands without
+/// it.
 fn remember(context: &Context, home: Option<&(Repository, ArchiveName)>, verified: &Verified, depth: VerifyDepth) {
     let Some((store, name)) = home else { return };
     match job::remember(store, name, verified, depth, &context.ui.progress()) {
@@ -235,9 +257,14 @@ fn proofs(examined: &[Examined]) -> Vec<String> {
 /// Returns what was checked of one database.
 fn details(one: &Examined) -> String {
     let compared = if one.is_compared { "as recorded" } else { "not recorded" };
-    let mut words = vec![text::bytes(one.bytes), format!("sha256 {} {compared}", shortened(&one.sha256.to_string(), 17))];
+    let mut words =
+        vec![text::bytes(one.bytes), format!("sha256 {} {compared}", shortened(&one.sha256.to_string(), 17))];
     words.extend(one.integrity.map(|integrity| format!("integrity {integrity}")));
-    words.extend(one.counted.map(|(tables, rows)| format!("{} in {} as recorded", text::count(rows, "row"), text::count(tables, "table"))));
+    words.extend(
+        one.counted.map(|(tables, rows)| {
+            format!("{} in {} as recorded", text::count(rows, "row"), text::count(tables, "table"))
+        }),
+    );
     format!("{}: {}", one.name, words.join(", "))
 }
 

@@ -1,9 +1,10 @@
-//! Wraps prose at words. A command stays one that can be pasted: where it has to be wrapped, its line ends in a backslash.
+//! Wraps prose at words. A command stays one that can be pasted: where it has to be wrapped, its line ends in a
+//! backslash.
 
 use textwrap::core::display_width;
 
-/// Returns the text with no line wider than `width` if its words allow it. Further lines are indented as the first one, by
-/// `hang` more.
+/// Returns the text with no line wider than `width` if its words allow it. Further lines are indented as the first one,
+/// by `hang` more.
 pub(super) fn wrap(text: &str, width: usize, hang: usize) -> String {
     text.lines().map(|line| wrap_line(line, width, hang)).collect::<Vec<_>>().join("\n")
 }
@@ -92,14 +93,18 @@ mod tests {
         assert_eq!(wrap(text, 80, 2), text);
         assert_eq!(wrap(text, 12, 2), "  one two\n    three\n    four\n    five");
         assert_eq!(wrap("  one a/path/of/21/columns", 21, 2), "  one\na/path/of/21/columns");
-        assert_eq!(wrap("a /very/long/path/that/cannot/be/wrapped b", 10, 0), "a\n/very/long/path/that/cannot/be/wrapped\nb");
+        assert_eq!(
+            wrap("a /very/long/path/that/cannot/be/wrapped b", 10, 0),
+            "a\n/very/long/path/that/cannot/be/wrapped\nb"
+        );
     }
 
     #[test]
     fn a_command_that_is_wrapped_can_still_be_pasted() {
         for width in 30..120 {
             let wrapped = wrap(HINT, width, 6);
-            let pasted = wrapped.split('`').nth(1).unwrap().replace("\\\n", "").split_whitespace().collect::<Vec<_>>().join(" ");
+            let pasted =
+                wrapped.split('`').nth(1).unwrap().replace("\\\n", "").split_whitespace().collect::<Vec<_>>().join(" ");
             assert_eq!(pasted, "heirloom accept shop_20261126T020459Z.tar.gz --config heirloom.toml", "{wrapped}");
             let within = |line: &str| display_width(line) <= width || line.trim_start().split(' ').count() <= 2;
             assert!(wrapped.lines().all(within), "{width}\n{wrapped}");
@@ -107,6 +112,9 @@ mod tests {
         }
         let bare = wrap("restore it with: heirloom restore app.db --only app --to /srv/app.db", 40, 0);
         assert_eq!(bare, "restore it with: heirloom restore \\\napp.db --only app --to /srv/app.db");
-        assert_eq!(wrap("run: heirloom list --dir '/a b/c d/e f'", 20, 0), "run: heirloom list \\\n--dir '/a b/c d/e f'");
+        assert_eq!(
+            wrap("run: heirloom list --dir '/a b/c d/e f'", 20, 0),
+            "run: heirloom list \\\n--dir '/a b/c d/e f'"
+        );
     }
 }

@@ -13,9 +13,9 @@ pub struct DotEnv {
 }
 
 impl DotEnv {
-    /// Reads `NAME=value` lines: blanks around the `=`, an optional `export`, `#` comments, values in single quotes (verbatim)
-    /// or double quotes (with `\n`, `\t`, `\"`, `\\`), both over several lines. Nothing is expanded. The last assignment of a name wins.
-    /// A line that cannot be read is left out, with a warning.
+    /// Reads `NAME=value` lines: blanks around the `=`, an optional `export`, `#` comments, values in single quotes
+    /// (verbatim) or double quotes (with `\n`, `\t`, `\"`, `\\`), both over several lines. Nothing is expanded. The
+    /// last assignment of a name wins. A line that cannot be read is left out, with a warning.
     pub fn parse(text: &str) -> Self {
         let mut found = Self::default();
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
@@ -62,7 +62,8 @@ fn assignment(text: &str) -> (Assignment<'_>, &str) {
     }
     let value = value.trim_start();
     if let Some(quote) = value.chars().next().filter(|first| matches!(first, '"' | '\'')) {
-        // `value` lies inside `text`: the offset of one in the other is where the quoted text starts, which may span several lines.
+        // `value` lies inside `text`: the offset of one in the other is where the quoted text starts, which may span
+        // several lines.
         let start = value.as_ptr() as usize - text.as_ptr() as usize + 1;
         return match quoted(&text[start..], quote) {
             Some((value, rest)) => {
@@ -74,7 +75,8 @@ fn assignment(text: &str) -> (Assignment<'_>, &str) {
             None => (Err("has an unclosed quote"), after),
         };
     }
-    let comment = value.char_indices().find(|(at, char)| *char == '#' && (*at == 0 || value[..*at].ends_with([' ', '\t'])));
+    let comment =
+        value.char_indices().find(|(at, char)| *char == '#' && (*at == 0 || value[..*at].ends_with([' ', '\t'])));
     let value = comment.map_or(value, |(at, _)| &value[..at]).trim_end();
     (Ok(Some((name, value.to_owned()))), after)
 }

@@ -120,7 +120,8 @@ impl Reader {
             let section: &str = name.get_ref();
             if section == "sets" {
                 self.sets(value);
-            } else if let Some(key) = Key::ALL.into_iter().find(|key| key.section().is_empty() && key.name() == section) {
+            } else if let Some(key) = Key::ALL.into_iter().find(|key| key.section().is_empty() && key.name() == section)
+            {
                 self.setting(key, name, value);
             } else if Key::ALL.iter().any(|key| key.section() == section) {
                 self.section(section, value);
@@ -171,8 +172,12 @@ impl Reader {
                     self.databases(&set, inner.span(), value);
                 } else if text == "shrink" {
                     match value.get_ref() {
-                        DeValue::String(text) if text == "warn" => self.layer.shrinks.push((set.clone(), ShrinkWatch::Warn)),
-                        DeValue::String(text) if text == "off" => self.layer.shrinks.push((set.clone(), ShrinkWatch::Off)),
+                        DeValue::String(text) if text == "warn" => {
+                            self.layer.shrinks.push((set.clone(), ShrinkWatch::Warn))
+                        }
+                        DeValue::String(text) if text == "off" => {
+                            self.layer.shrinks.push((set.clone(), ShrinkWatch::Off))
+                        }
                         other => {
                             let found = scalar(other).unwrap_or_else(|_| Value::Text(kind(other).to_owned()));
                             self.problem(value.span(), format!("{key}.shrink"), not("\"warn\" or \"off\"", &found));
@@ -180,7 +185,8 @@ impl Reader {
                     }
                 } else {
                     any = true;
-                    let message = unknown("is not a setting of a set", text, ["databases", "shrink"].into_iter(), |_| false);
+                    let message =
+                        unknown("is not a setting of a set", text, ["databases", "shrink"].into_iter(), |_| false);
                     self.problem(inner.span(), format!("{key}.{}", shown(text)), message);
                 }
             }
@@ -225,8 +231,14 @@ impl Reader {
         }
     }
 
-    /// Accepts the name of a set or a database; two that differ only in upper and lower case would be one file on some systems.
-    fn name(&mut self, name: &Spanned<std::borrow::Cow<'_, str>>, above: &str, taken: &mut HashMap<String, Name>) -> Option<Name> {
+    /// Accepts the name of a set or a database; two that differ only in upper and lower case would be one file on some
+    /// systems.
+    fn name(
+        &mut self,
+        name: &Spanned<std::borrow::Cow<'_, str>>,
+        above: &str,
+        taken: &mut HashMap<String, Name>,
+    ) -> Option<Name> {
         let key = || format!("{above}.{}", shown(name.get_ref()));
         let accepted = match Name::new(name.get_ref().as_ref()) {
             Err(invalid) => Err(invalid.to_string()),
@@ -290,10 +302,18 @@ fn shown(key: &str) -> String {
     printable(key).chars().take(64).collect()
 }
 
-/// Reports an unknown name and suggests a known one: a similar one of the same table, else the same one in another table.
-fn unknown<'k>(what: &str, name: &str, siblings: impl Iterator<Item = &'k str>, elsewhere: impl Fn(&Key) -> bool) -> String {
+/// Reports an unknown name and suggests a known one: a similar one of the same table, else the same one in another
+/// table.
+fn unknown<'k>(
+    what: &str,
+    name: &str,
+    siblings: impl Iterator<Item = &'k str>,
+    elsewhere: impl Fn(&Key) -> bool,
+) -> String {
     let close = siblings
-        .map(|sibling| (strsim::damerau_levenshtein(sibling, &name.chars().take(64).collect::<String>().to_lowercase()), sibling))
+        .map(|sibling| {
+            (strsim::damerau_levenshtein(sibling, &name.chars().take(64).collect::<String>().to_lowercase()), sibling)
+        })
         .filter(|(distance, sibling)| *distance <= (sibling.len() / 3).max(1))
         .min();
     match (close, Key::ALL.into_iter().find(elsewhere)) {
@@ -321,18 +341,36 @@ mod tests {
             ("[retentoin]\nkeep = 3", "heirloom.toml:1: retentoin: is not a section; did you mean \"retention\"?"),
             ("keep = 3", "heirloom.toml:1: keep: is not a section here; it belongs in [retention]"),
             ("[store]\nkeep = 3", "heirloom.toml:2: store.keep: is not a setting here; it belongs in [retention]"),
-            ("\n\n[retention]\nkeep = 0", "heirloom.toml:4: retention.keep: must be a whole number from 1 to 4294967295, not 0"),
+            (
+                "\n\n[retention]\nkeep = 0",
+                "heirloom.toml:4: retention.keep: must be a whole number from 1 to 4294967295, not 0",
+            ),
             ("[retention]\nkeep = -1", "heirloom.toml:2: retention.keep: must be a whole number"),
-            ("[retention]\nkeep = \"10\"", "heirloom.toml:2: retention.keep: must be a whole number from 1 to 4294967295, not \"10\""),
-            ("[retention]\nkeep = 1.5", "heirloom.toml:2: retention.keep: must be a single value, not a decimal number"),
+            (
+                "[retention]\nkeep = \"10\"",
+                "heirloom.toml:2: retention.keep: must be a whole number from 1 to 4294967295, not \"10\"",
+            ),
+            (
+                "[retention]\nkeep = 1.5",
+                "heirloom.toml:2: retention.keep: must be a single value, not a decimal number",
+            ),
             ("[retention]\nkeep = 99999999999999999999", "heirloom.toml:2: retention.keep: must be a smaller number"),
             ("[retention]\nmax_age = \"soon\"", "heirloom.toml:2: retention.max_age: must be an age like \"90d\""),
             ("[retention]\nmax_age = 90", "heirloom.toml:2: retention.max_age: must be an age"),
             ("[retention]\nmax_size = \"big\"", "heirloom.toml:2: retention.max_size: must be a size like \"20GB\""),
             ("[retention]\nmax_size = 0", "heirloom.toml:2: retention.max_size: must be a size"),
-            ("[retention]\ntime_zone = \"Mars\"", "heirloom.toml:2: retention.time_zone: must be \"local\", \"UTC\" or a name"),
-            ("[backup]\ncheck = \"fast\"", "heirloom.toml:2: backup.check: must be \"full\", \"quick\" or \"none\", not \"fast\""),
-            ("[backup]\ncompression_level = 13", "heirloom.toml:2: backup.compression_level: must be a whole number from 1 to 12, not 13"),
+            (
+                "[retention]\ntime_zone = \"Mars\"",
+                "heirloom.toml:2: retention.time_zone: must be \"local\", \"UTC\" or a name",
+            ),
+            (
+                "[backup]\ncheck = \"fast\"",
+                "heirloom.toml:2: backup.check: must be \"full\", \"quick\" or \"none\", not \"fast\"",
+            ),
+            (
+                "[backup]\ncompression_level = 13",
+                "heirloom.toml:2: backup.compression_level: must be a whole number from 1 to 12, not 13",
+            ),
             ("[backup]\nthreads = 0", "heirloom.toml:2: backup.threads: must be a whole number from 1 to 1024, not 0"),
             ("[backup]\nvacuum = \"yes\"", "heirloom.toml:2: backup.vacuum: must be true or false, not \"yes\""),
             ("[health]\nmax_backup_age = \"0h\"", "heirloom.toml:2: health.max_backup_age: must be an age"),
@@ -344,10 +382,16 @@ mod tests {
             ("sets = 1", "heirloom.toml:1: sets: must be a table"),
             ("[sets.a]", "heirloom.toml:1: sets.a: names no databases"),
             ("[sets.a.databases]", "heirloom.toml:1: sets.a.databases: names no databases"),
-            ("[sets.a]\ndatabase.x = 'y'", "heirloom.toml:2: sets.a.database: is not a setting of a set; did you mean \"databases\"?"),
+            (
+                "[sets.a]\ndatabase.x = 'y'",
+                "heirloom.toml:2: sets.a.database: is not a setting of a set; did you mean \"databases\"?",
+            ),
             ("[sets.a]\ndatabases = 3", "heirloom.toml:2: sets.a.databases: must be a table"),
             ("[sets.a.databases]\nx = []", "heirloom.toml:2: sets.a.databases.x: names no path"),
-            ("[sets.a.databases]\nx = [\n'a',\n3]", "heirloom.toml:4: sets.a.databases.x: must be a path or a list of paths, not a number"),
+            (
+                "[sets.a.databases]\nx = [\n'a',\n3]",
+                "heirloom.toml:4: sets.a.databases.x: must be a path or a list of paths, not a number",
+            ),
             ("[sets.a.databases]\nx = ''", "heirloom.toml:2: sets.a.databases.x: must be a path"),
             ("[sets.a.databases]\n'../x' = 'a'", "heirloom.toml:2: sets.a.databases.../x: \"../x\" cannot be a name"),
             ("[sets.'a b'.databases]\nx = 'a'", "heirloom.toml:1: sets.a b: \"a b\" cannot be a name"),
@@ -355,7 +399,10 @@ mod tests {
                 "[sets.a.databases]\nx = 'a'\nX = 'b'",
                 "heirloom.toml:3: sets.a.databases.X: differs from \"x\" only in upper and lower case",
             ),
-            ("[sets.a.databases]\nx='1'\n[sets.A.databases]\nx='1'", "heirloom.toml:3: sets.A: differs from \"a\" only in"),
+            (
+                "[sets.a.databases]\nx='1'\n[sets.A.databases]\nx='1'",
+                "heirloom.toml:3: sets.A: differs from \"a\" only in",
+            ),
             ("[store]\ndir = 'a'\ndir = 'b'", "heirloom.toml:3: duplicate key"),
             ("[store]\ndir = ", "heirloom.toml:2: "),
             ("[store\ndir = 'a'", "heirloom.toml:1: "),
@@ -364,7 +411,10 @@ mod tests {
         ];
         for (text, expected) in table {
             let found = problems(text);
-            assert!(found.len() == 1 && found[0].starts_with(expected), "{text:?}\n  expected {expected}\n  found {found:?}");
+            assert!(
+                found.len() == 1 && found[0].starts_with(expected),
+                "{text:?}\n  expected {expected}\n  found {found:?}"
+            );
         }
     }
 
@@ -378,7 +428,11 @@ mod tests {
     #[test]
     fn the_example_says_the_defaults_and_every_key() {
         let (layer, problems) = FileLayer::parse(Path::new("x"), EXAMPLE);
-        assert_eq!((layer.settings.len(), layer.databases.len(), problems.len()), (0, 0, 0), "the written file changes nothing");
+        assert_eq!(
+            (layer.settings.len(), layer.databases.len(), problems.len()),
+            (0, 0, 0),
+            "the written file changes nothing"
+        );
 
         let active: String = EXAMPLE
             .lines()
@@ -388,7 +442,12 @@ mod tests {
         assert_eq!(problems, []);
         assert_eq!(layer.databases.len(), 2);
         for key in Key::ALL {
-            let found = layer.settings.iter().filter(|(found, _, _)| *found == key).map(|(_, value, _)| value).collect::<Vec<_>>();
+            let found = layer
+                .settings
+                .iter()
+                .filter(|(found, _, _)| *found == key)
+                .map(|(_, value, _)| value)
+                .collect::<Vec<_>>();
             let [value] = found[..] else { panic!("{key} is in the example {} times", found.len()) };
             let mut settings = Settings::default();
             key.set(value, &mut settings).unwrap();

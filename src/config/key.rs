@@ -149,7 +149,8 @@ impl Key {
         }
     }
 
-    /// Sets a value, or returns what a valid one looks like. `"local"` as a time zone changes nothing: the caller knows the host's zone.
+    /// Sets a value, or returns what a valid one looks like. `"local"` as a time zone changes nothing: the caller knows
+    /// the host's zone.
     pub fn set(self, value: &Value, settings: &mut Settings) -> Result<(), String> {
         let Settings { backup, retention, health, .. } = settings;
         match self {
@@ -239,7 +240,8 @@ impl Key {
         }
     }
 
-    /// Reads the text of an environment variable as the kind of value that the setting accepts; anything else stays a string.
+    /// Reads the text of an environment variable as the kind of value that the setting accepts; anything else stays a
+    /// string.
     pub(super) fn value_of(self, text: &str) -> Value {
         let trimmed = text.trim();
         let as_text = || Value::Text(trimmed.to_owned());
@@ -249,7 +251,13 @@ impl Key {
                 "false" | "0" | "no" | "off" => Value::Switch(false),
                 _ => as_text(),
             },
-            Self::Host | Self::FormerHosts | Self::Check | Self::TimeZone | Self::MaxAge | Self::MaxSize | Self::MaxBackupAge => as_text(),
+            Self::Host
+            | Self::FormerHosts
+            | Self::Check
+            | Self::TimeZone
+            | Self::MaxAge
+            | Self::MaxSize
+            | Self::MaxBackupAge => as_text(),
             Self::StoreDir | Self::StoreMount => Value::Path(text.into()),
             Self::StoreMode | Self::StoreGroup => as_text(),
             _ => trimmed.parse().map_or_else(|_| as_text(), Value::Number),
@@ -328,7 +336,11 @@ fn switch(value: &Value) -> Result<bool, String> {
     if let Value::Switch(switch) = value { Ok(*switch) } else { Err(not("true or false", value)) }
 }
 
-fn number<N: TryFrom<i64> + TryInto<i64> + fmt::Display + Copy + PartialOrd>(value: &Value, least: N, most: N) -> Result<N, String> {
+fn number<N: TryFrom<i64> + TryInto<i64> + fmt::Display + Copy + PartialOrd>(
+    value: &Value,
+    least: N,
+    most: N,
+) -> Result<N, String> {
     let fits = |number: &N| (least..=most).contains(number);
     match value {
         Value::Number(number) => N::try_from(*number).ok().filter(fits),
@@ -368,7 +380,8 @@ pub fn parse_age(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// Reads a size in bytes: `20GB` (powers of 1000), `512MiB` (powers of 1024), `1048576`; greater than 0. Also for flags.
+/// Reads a size in bytes: `20GB` (powers of 1000), `512MiB` (powers of 1024), `1048576`; greater than 0. Also for
+/// flags.
 pub fn parse_size(text: &str) -> Result<u64, String> {
     match text.trim().parse::<bytesize::ByteSize>() {
         Ok(size) if size.as_u64() > 0 => Ok(size.as_u64()),
@@ -400,7 +413,8 @@ fn size_text(bytes: u64) -> String {
         (1_000, "KB"),
         (1 << 10, "KiB"),
     ];
-    let (unit, letters) = UNITS.into_iter().find(|(unit, _)| bytes > 0 && bytes.is_multiple_of(*unit)).unwrap_or((1, "B"));
+    let (unit, letters) =
+        UNITS.into_iter().find(|(unit, _)| bytes > 0 && bytes.is_multiple_of(*unit)).unwrap_or((1, "B"));
     format!("{}{letters}", bytes / unit)
 }
 

@@ -1,4 +1,5 @@
-//! Which value wins: default, file, `.env`, environment, flag, each overrides the one before; with the origin of each value.
+//! Which value wins: default, file, `.env`, environment, flag, each overrides the one before; with the origin of each
+//! value.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -52,8 +53,8 @@ pub struct Effective {
     databases: BTreeMap<(Name, Name), Origin>,
     /// The origin of `default_database`.
     pub default_database: Origin,
-    /// Why `DATABASE_PATH` or `DATABASE_URL` cannot be used. A problem only for a command that needs it: an application's
-    /// `DATABASE_URL` may well mean another kind of database.
+    /// Why `DATABASE_PATH` or `DATABASE_URL` cannot be used. A problem only for a command that needs it: an
+    /// application's `DATABASE_URL` may well mean another kind of database.
     pub refused_database: Option<Problem>,
     /// What a person should know, without effect on the settings.
     pub warnings: Vec<String>,
@@ -113,17 +114,24 @@ impl Layers<'_> {
             return Ok(Some((flag.value.clone(), Origin::Flag(flag.name))));
         }
         if let Some((text, origin)) = self.variables.first(key.variables()) {
-            let value = if key == Key::StoreDir { Value::Path(text.into()) } else { key.value_of(&text.to_string_lossy()) };
+            let value =
+                if key == Key::StoreDir { Value::Path(text.into()) } else { key.value_of(&text.to_string_lossy()) };
             return Ok(Some((value, origin)));
         }
         let Some(file) = self.file else { return Ok(None) };
         let Some((_, value, line)) = file.settings.iter().find(|(found, _, _)| *found == key) else { return Ok(None) };
         match (key, value) {
             (Key::StoreDir | Key::StoreMount, Value::Text(text)) => {
-                let problem =
-                    |message| Problem { place: Some(file.origin(*line, Vec::new()).into()), key: key.to_string(), message, remedy: None };
+                let problem = |message| Problem {
+                    place: Some(file.origin(*line, Vec::new()).into()),
+                    key: key.to_string(),
+                    message,
+                    remedy: None,
+                };
                 match expand(text, |name| self.lookup(name)).map_err(problem)? {
-                    Expanded::Path(path, variables) => Ok(Some((Value::Path(file.folder().join(path)), file.origin(*line, variables)))),
+                    Expanded::Path(path, variables) => {
+                        Ok(Some((Value::Path(file.folder().join(path)), file.origin(*line, variables))))
+                    }
                     Expanded::Unset(variable) => Err(Problem {
                         remedy: Some(match key {
                             Key::StoreDir => Remedy::SetVariableOrNameStore { variable: variable.clone() },
@@ -193,8 +201,9 @@ impl Layers<'_> {
             return Err(problem(format!("no usable path: {} not set", unset.join(", ")), Some(hint.into())));
         };
         let set = effective.settings.sets.entry(database.set.clone()).or_default();
-        let same =
-            |other: &PathBuf| other == &path || matches!(found, Look::There(Some(id)) if (self.look)(other) == Look::There(Some(id)));
+        let same = |other: &PathBuf| {
+            other == &path || matches!(found, Look::There(Some(id)) if (self.look)(other) == Look::There(Some(id)))
+        };
         if let Some((other, _)) = set.databases.iter().find(|(_, other)| same(other)) {
             let path = printable(&path.to_string_lossy()).into_owned();
             return Err(problem(format!("is the same file as \"{other}\" of this set (\"{path}\")"), None));
@@ -203,7 +212,9 @@ impl Layers<'_> {
         if found == Look::Missing && !passed.is_empty() {
             set.alternatives.insert(database.name.clone(), passed);
         }
-        effective.databases.insert((database.set.clone(), database.name.clone()), file.origin(database.line, variables));
+        effective
+            .databases
+            .insert((database.set.clone(), database.name.clone()), file.origin(database.line, variables));
         Ok(())
     }
 
@@ -224,7 +235,10 @@ impl Layers<'_> {
                     place: Some(origin.clone().into()),
                     key: String::new(),
                     message: why.to_owned(),
-                    remedy: Some("name the database on the command line, in DATABASE_PATH, or in a set of the configuration".into()),
+                    remedy: Some(
+                        "name the database on the command line, in DATABASE_PATH, or in a set of the configuration"
+                            .into(),
+                    ),
                 });
             }
         }
@@ -254,15 +268,22 @@ mod tests {
         fn merge(&self) -> Effective {
             let (layer, problems) = FileLayer::parse(Path::new("/etc/h/heirloom.toml"), self.file);
             assert_eq!(problems, []);
-            let environment =
-                |name: &str| self.environment.iter().find(|(found, _)| *found == name).map(|(_, value)| OsString::from(value));
+            let environment = |name: &str| {
+                self.environment.iter().find(|(found, _)| *found == name).map(|(_, value)| OsString::from(value))
+            };
             let look = |path: &Path| match self.disk.iter().find(|(found, _)| path == Path::new(found)) {
                 Some((_, inode)) => Look::There(Some((1, *inode))),
                 None => Look::Missing,
             };
             let variables = Variables::new(&environment, DotEnv::parse(self.dotenv));
             let system_zone = || Some("Asia/Tokyo".to_owned());
-            let layers = Layers { file: Some(&layer), variables: &variables, flags: &self.flags, look: &look, system_zone: &system_zone };
+            let layers = Layers {
+                file: Some(&layer),
+                variables: &variables,
+                flags: &self.flags,
+                look: &look,
+                system_zone: &system_zone,
+            };
             layers.merge()
         }
 
@@ -279,7 +300,8 @@ mod tests {
     fn each_layer_beats_the_one_before_and_its_origin_is_kept() {
         let file = "[store]\ndir = 'file'\n[retention]\nkeep = 3";
         let dotenv = "\nBACKUP_DIR=dot\nMAX_DATABASE_BACKUPS=4";
-        let environment: &[(&str, &str)] = &[("BACKUP_DIR", "env"), ("HEIRLOOM_DIR", "strong"), ("COMPRESS_BACKUPS", "No")];
+        let environment: &[(&str, &str)] =
+            &[("BACKUP_DIR", "env"), ("HEIRLOOM_DIR", "strong"), ("COMPRESS_BACKUPS", "No")];
         let found = |host: Host| {
             let effective = host.merge();
             assert_eq!(effective.problems, []);
@@ -293,8 +315,14 @@ mod tests {
             found(Host { file, dotenv, environment: &[("BACKUP_DIR", "env")], ..Host::default() }),
             pair("env", "environment variable BACKUP_DIR")
         );
-        assert_eq!(found(Host { file, dotenv, environment, ..Host::default() }), pair("strong", "environment variable HEIRLOOM_DIR"));
-        assert_eq!(found(Host { file, dotenv, environment, flags: dir_flag(), ..Host::default() }), pair("flag", "--dir"));
+        assert_eq!(
+            found(Host { file, dotenv, environment, ..Host::default() }),
+            pair("strong", "environment variable HEIRLOOM_DIR")
+        );
+        assert_eq!(
+            found(Host { file, dotenv, environment, flags: dir_flag(), ..Host::default() }),
+            pair("flag", "--dir")
+        );
 
         let all = Host { file, dotenv, environment, ..Host::default() }.merge();
         assert_eq!((all.settings.retention.keep, all.settings.backup.compress), (Some(4), false));
@@ -310,7 +338,9 @@ mod tests {
 
     #[test]
     fn the_variables_of_applications_are_taken_as_they_stand() {
-        for (text, compress) in [("true", true), ("1", true), ("YES", true), ("on", true), ("false", false), ("0", false), ("no", false)] {
+        for (text, compress) in
+            [("true", true), ("1", true), ("YES", true), ("on", true), ("false", false), ("0", false), ("no", false)]
+        {
             let environment: &'static [(&str, &str)] = Vec::leak(vec![
                 ("COMPRESS_BACKUPS", text),
                 ("AUTO_BACKUP_ENABLED", "maybe"),
@@ -330,14 +360,19 @@ mod tests {
     #[test]
     fn a_wrong_variable_is_named_and_a_stronger_layer_gets_past_it() {
         let host = Host { environment: &[("MAX_DATABASE_BACKUPS", "ten")], ..Host::default() };
-        let expected =
-            "environment variable MAX_DATABASE_BACKUPS: retention.keep: must be a whole number from 1 to 4294967295, not \"ten\"";
+        let expected = "environment variable MAX_DATABASE_BACKUPS: retention.keep: must be a whole number from 1 to 4294967295, not \"ten\"";
         assert_eq!(host.problems(), [expected]);
         let host = Host { dotenv: "#\nCOMPRESS_BACKUPS=perhaps", ..Host::default() };
-        assert_eq!(host.problems(), [".env:2 (COMPRESS_BACKUPS): backup.compress: must be true or false, not \"perhaps\""]);
+        assert_eq!(
+            host.problems(),
+            [".env:2 (COMPRESS_BACKUPS): backup.compress: must be true or false, not \"perhaps\""]
+        );
 
         let file = "[store]\ndir = '$NOWHERE/x'";
-        assert_eq!(Host { file, ..Host::default() }.problems(), ["/etc/h/heirloom.toml:2: store.dir: the variable NOWHERE is not set"]);
+        assert_eq!(
+            Host { file, ..Host::default() }.problems(),
+            ["/etc/h/heirloom.toml:2: store.dir: the variable NOWHERE is not set"]
+        );
         assert_eq!(Host { file, flags: dir_flag(), ..Host::default() }.problems(), Vec::<String>::new());
     }
 
@@ -365,9 +400,19 @@ mod tests {
             ..Host::default()
         };
         assert_eq!(user(&host), ("/v.db".into(), format!("{line} ($USER_DATABASE_PATH)")));
-        let host = Host { file: SET, disk: &[("/app/user.db", 1), ("/d.db", 2)], dotenv: "USER_DATABASE_PATH=/d.db", ..Host::default() };
+        let host = Host {
+            file: SET,
+            disk: &[("/app/user.db", 1), ("/d.db", 2)],
+            dotenv: "USER_DATABASE_PATH=/d.db",
+            ..Host::default()
+        };
         assert_eq!(user(&host).0, Path::new("/d.db"));
-        let host = Host { file: SET, disk: &[("/app/user.db", 1)], environment: &[("USER_DATABASE_PATH", "/gone.db")], ..Host::default() };
+        let host = Host {
+            file: SET,
+            disk: &[("/app/user.db", 1)],
+            environment: &[("USER_DATABASE_PATH", "/gone.db")],
+            ..Host::default()
+        };
         assert_eq!(user(&host).0, Path::new("/app/user.db"));
     }
 
@@ -385,7 +430,10 @@ mod tests {
     fn the_same_file_twice_in_one_set_is_refused() {
         let file = "[sets.a.databases]\nx = '/1.db'\ny = '/link.db'\n[sets.b.databases]\nx = '/1.db'";
         let host = Host { file, disk: &[("/1.db", 7), ("/link.db", 7)], ..Host::default() };
-        assert_eq!(host.problems(), ["/etc/h/heirloom.toml:3: sets.a.databases.y: is the same file as \"x\" of this set (\"/link.db\")"]);
+        assert_eq!(
+            host.problems(),
+            ["/etc/h/heirloom.toml:3: sets.a.databases.y: is the same file as \"x\" of this set (\"/link.db\")"]
+        );
         let host = Host { file: "[sets.a.databases]\nx = '/1.db'\ny = '/1.db'", ..Host::default() };
         assert_eq!(host.problems().len(), 1, "also where it is not there yet");
         let host = Host { file, disk: &[("/1.db", 7), ("/link.db", 8)], ..Host::default() };
@@ -400,8 +448,14 @@ mod tests {
             (effective.settings.default_database, effective.refused_database.map(|problem| problem.to_string()))
         };
         assert_eq!(database(&[], ""), (None, None));
-        assert_eq!(database(&[("DATABASE_PATH", "a.db"), ("DATABASE_URL", "sqlite:///b.db")], ""), (Some("a.db".into()), None));
-        assert_eq!(database(&[("DATABASE_URL", "sqlite:///../b.db")], "DATABASE_PATH=c.db"), (Some("../b.db".into()), None));
+        assert_eq!(
+            database(&[("DATABASE_PATH", "a.db"), ("DATABASE_URL", "sqlite:///b.db")], ""),
+            (Some("a.db".into()), None)
+        );
+        assert_eq!(
+            database(&[("DATABASE_URL", "sqlite:///../b.db")], "DATABASE_PATH=c.db"),
+            (Some("../b.db".into()), None)
+        );
         assert_eq!(database(&[], "DATABASE_URL=sqlite:////c.db"), (Some("/c.db".into()), None));
         let (path, refused) = database(&[("DATABASE_URL", "postgres://app:hunter2@db/app")], "");
         assert_eq!(path, None);
@@ -422,7 +476,10 @@ mod tests {
             zone("[retention]\ntime_zone = 'local'", &[("TZ", "Europe/Berlin")]),
             (Tz::Europe__Berlin, "environment variable TZ".into(), 0)
         );
-        assert_eq!(zone("[retention]\ntime_zone = 'UTC'", &[("TZ", "CET-1CEST")]), (Tz::UTC, "/etc/h/heirloom.toml:2".into(), 0));
+        assert_eq!(
+            zone("[retention]\ntime_zone = 'UTC'", &[("TZ", "CET-1CEST")]),
+            (Tz::UTC, "/etc/h/heirloom.toml:2".into(), 0)
+        );
         assert_eq!(zone("", &[("TZ", "CET-1CEST")]), (Tz::UTC, "environment variable TZ".into(), 1));
     }
 

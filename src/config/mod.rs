@@ -1,8 +1,8 @@
 //! The settings: their values, the text of `heirloom.toml`, the variables, and which of them wins.
 //!
-//! Everything here is pure: the text of the file, the variables and what exists on the disk are arguments that tests can
-//! set. [`Layers::merge`] returns the [`Effective`] settings with the [`Origin`] of each; the face finds and reads the
-//! files (`cli/settings.rs`).
+//! Everything here is pure: the text of the file, the variables and what exists on the disk are arguments that tests
+//! can set. [`Layers::merge`] returns the [`Effective`] settings with the [`Origin`] of each; the face finds and reads
+//! the files (`cli/settings.rs`).
 //!
 //! Nothing is guessed: an unknown key, an invalid value and a missing variable are
 //! [`Problem`]s that name their place, because a backup that runs with other settings than the written ones is
@@ -70,7 +70,8 @@ pub struct Settings {
 /// The databases of one set.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct SetSettings {
-    /// Name and path of each database, in the order of their names. The path is the first candidate that exists, else the last one.
+    /// Name and path of each database, in the order of their names. The path is the first candidate that exists, else
+    /// the last one.
     pub databases: BTreeMap<Name, PathBuf>,
     /// The other candidates of databases that exist at none of their candidates.
     pub alternatives: BTreeMap<Name, Vec<PathBuf>>,
@@ -88,8 +89,8 @@ pub enum ShrinkWatch {
     Off,
 }
 
-/// The default compression level. 4 takes a tenth less time, but does not search for a better match one byte on: records of
-/// small rows become up to a tenth larger (measured: 10 % and 1.5 %).
+/// The default compression level. 4 takes a tenth less time, but does not search for a better match one byte on:
+/// records of small rows become up to a tenth larger (measured: 10 % and 1.5 %).
 pub const DEFAULT_LEVEL: u8 = 5;
 
 /// How backups are made.
@@ -162,7 +163,13 @@ impl Default for Settings {
             store_mount: None,
             store_mode: None,
             store_group: None,
-            backup: BackupSettings { check: Check::Full, vacuum: false, compress: true, compression_level: DEFAULT_LEVEL, threads: None },
+            backup: BackupSettings {
+                check: Check::Full,
+                vacuum: false,
+                compress: true,
+                compression_level: DEFAULT_LEVEL,
+                threads: None,
+            },
             retention: RetentionSettings {
                 keep: None,
                 max_age: None,

@@ -8,14 +8,15 @@ use std::path::PathBuf;
 
 const NOT_SQLITE: &str = "is not a SQLite URL (sqlite:///relative.db or sqlite:////absolute.db)";
 const IN_MEMORY: &str = "is an in-memory database; there is no file to back up";
-const FILE_WITH_HOST: &str = "has a host in front of its path; an absolute path takes three slashes (file:///app/app.db)";
+const FILE_WITH_HOST: &str =
+    "has a host in front of its path; an absolute path takes three slashes (file:///app/app.db)";
 const WITH_HOST: &str = "has a host or a user in front of its path, which a SQLite URL does not have";
 
 /// Returns the path that a URL names, as SQLAlchemy and others read it, or why it names none.
 ///
-/// `sqlite:///app.db` and `sqlite:///../app.db` are relative, `sqlite:////app/app.db` is absolute;
-/// `sqlite+aiosqlite:` and other drivers are the same. Also `sqlite:app.db` and `sqlite://app.db` as of sqlx, and `file:app.db`
-/// as of SQLite itself. Percent escapes are decoded; what follows a `?` or `#` is dropped.
+/// `sqlite:///app.db` and `sqlite:///../app.db` are relative, `sqlite:////app/app.db` is absolute; `sqlite+aiosqlite:`
+/// and other drivers are the same. Also `sqlite:app.db` and `sqlite://app.db` as of sqlx, and `file:app.db` as of
+/// SQLite itself. Percent escapes are decoded; what follows a `?` or `#` is dropped.
 pub fn database_path(url: &str) -> Result<PathBuf, &'static str> {
     let (scheme, rest) = url.trim().split_once(':').ok_or(NOT_SQLITE)?;
     let scheme = scheme.to_ascii_lowercase();
@@ -29,7 +30,11 @@ pub fn database_path(url: &str) -> Result<PathBuf, &'static str> {
             let path = sqlite(rest)?;
             // SQLAlchemy's way to pass on a URI of SQLite: `sqlite:///file:app.db?uri=true`.
             match path.strip_prefix("file:") {
-                Some(uri) if query.split('&').any(|option| option.eq_ignore_ascii_case("uri=true") || option == "uri=1") => file(uri)?,
+                Some(uri)
+                    if query.split('&').any(|option| option.eq_ignore_ascii_case("uri=true") || option == "uri=1") =>
+                {
+                    file(uri)?
+                }
                 _ => path,
             }
         }
@@ -71,7 +76,9 @@ fn file(rest: &str) -> Result<&str, &'static str> {
 fn decoded(text: &str) -> Option<Vec<u8>> {
     let mut bytes = text.bytes();
     let mut decoded = Vec::with_capacity(text.len());
-    let digit = |byte: Option<u8>| byte.and_then(|byte| char::from(byte).to_digit(16)).and_then(|digit| u8::try_from(digit).ok());
+    let digit = |byte: Option<u8>| {
+        byte.and_then(|byte| char::from(byte).to_digit(16)).and_then(|digit| u8::try_from(digit).ok())
+    };
     while let Some(byte) = bytes.next() {
         decoded.push(if byte == b'%' { digit(bytes.next())? << 4 | digit(bytes.next())? } else { byte });
     }

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 
 use super::{DotEnv, Origin};
 
-/// Where variables are looked up: the environment first, the `.env` file where it has none. Empty values count as unset.
+/// Where variables are looked up: the environment first, the `.env` file where it has none. Empty values count as
+/// unset.
 pub struct Variables<'a> {
     pub(super) environment: &'a dyn Fn(&str) -> Option<OsString>,
     pub(super) dotenv: DotEnv,
@@ -54,7 +55,8 @@ pub enum Expanded {
     Unset(String),
 }
 
-/// Replaces `$NAME` and `${NAME}` in the text of a path; `$$` is a dollar sign. Fails if a dollar sign is followed by anything else.
+/// Replaces `$NAME` and `${NAME}` in the text of a path; `$$` is a dollar sign. Fails if a dollar sign is followed by
+/// anything else.
 pub fn expand(text: &str, lookup: impl Fn(&str) -> Option<OsString>) -> Result<Expanded, String> {
     if text.is_empty() {
         return Err("must be a path, not an empty string".into());
@@ -77,7 +79,9 @@ pub fn expand(text: &str, lookup: impl Fn(&str) -> Option<OsString>) -> Result<E
         }
         let (name, after) = match after.strip_prefix('{') {
             Some(braced) => braced.split_once('}').ok_or("has an unclosed \"${\"")?,
-            None => after.split_at(after.len() - after.trim_start_matches(|char: char| char.is_ascii_alphanumeric() || char == '_').len()),
+            None => after.split_at(
+                after.len() - after.trim_start_matches(|char: char| char.is_ascii_alphanumeric() || char == '_').len(),
+            ),
         };
         let fits = name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
             && name.chars().all(|char| char.is_ascii_alphanumeric() || char == '_');
@@ -118,7 +122,10 @@ mod tests {
             ("a$$b", "a$b"),
             ("a~", "a~"),
         ] {
-            assert!(matches!(expand(text, lookup), Ok(Expanded::Path(found, _)) if found == *std::path::Path::new(path)), "{text}");
+            assert!(
+                matches!(expand(text, lookup), Ok(Expanded::Path(found, _)) if found == *std::path::Path::new(path)),
+                "{text}"
+            );
         }
         assert_eq!(expand("$NOPE/x", lookup), Ok(Expanded::Unset("NOPE".into())));
         assert_eq!(expand("${EMPTY}", lookup), Ok(Expanded::Unset("EMPTY".into())));
@@ -134,9 +141,16 @@ mod tests {
             "DATABASE_PATH" => Some("".into()),
             _ => None,
         };
-        let variables = Variables::new(&environment, DotEnv::parse("BACKUP_DIR=/dot\nHEIRLOOM_DIR=/strong\nDATABASE_PATH=a.db"));
-        assert_eq!(variables.get("BACKUP_DIR"), Some(("/real".into(), Origin::Environment { variable: "BACKUP_DIR".into() })));
+        let variables =
+            Variables::new(&environment, DotEnv::parse("BACKUP_DIR=/dot\nHEIRLOOM_DIR=/strong\nDATABASE_PATH=a.db"));
+        assert_eq!(
+            variables.get("BACKUP_DIR"),
+            Some(("/real".into(), Origin::Environment { variable: "BACKUP_DIR".into() }))
+        );
         assert_eq!(variables.first(&["HEIRLOOM_DIR", "BACKUP_DIR"]).map(|(value, _)| value), Some("/real".into()));
-        assert_eq!(variables.get("DATABASE_PATH"), Some(("a.db".into(), Origin::DotEnv { line: 3, variable: "DATABASE_PATH".into() })));
+        assert_eq!(
+            variables.get("DATABASE_PATH"),
+            Some(("a.db".into(), Origin::DotEnv { line: 3, variable: "DATABASE_PATH".into() }))
+        );
     }
 }

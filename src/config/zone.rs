@@ -18,7 +18,8 @@ pub struct LocalZone {
 
 /// Finds the zone of the host: the variable `TZ`, else the system's setting (a name like `Europe/Berlin`), else UTC.
 ///
-/// `TZ` may be a name, with or without a colon in front, or a path into the zone files. A rule like `CET-1CEST` is not supported.
+/// `TZ` may be a name, with or without a colon in front, or a path into the zone files. A rule like `CET-1CEST` is not
+/// supported.
 pub fn local_zone(variables: &Variables<'_>, system: &dyn Fn() -> Option<String>) -> LocalZone {
     // Only the environment: the `.env` of an application describes the application's clock, not the host's.
     if let Some(value) = (variables.environment)("TZ").filter(|value| !value.is_empty()) {
@@ -28,13 +29,19 @@ pub fn local_zone(variables: &Variables<'_>, system: &dyn Fn() -> Option<String>
             let text = printable(&text);
             format!("TZ=\"{text}\" is not a time zone; using UTC (set it, or retention.time_zone, to a name like Europe/Berlin)")
         });
-        return LocalZone { zone: zone.unwrap_or(Tz::UTC), origin: Origin::Environment { variable: "TZ".into() }, warning };
+        return LocalZone {
+            zone: zone.unwrap_or(Tz::UTC),
+            origin: Origin::Environment { variable: "TZ".into() },
+            warning,
+        };
     }
     match system() {
         None => LocalZone { zone: Tz::UTC, origin: Origin::Default, warning: None },
         Some(name) => {
             let zone = zone_of(&name);
-            let warning = zone.is_none().then(|| format!("the time zone of this host, \"{}\", is unknown; using UTC", printable(&name)));
+            let warning = zone
+                .is_none()
+                .then(|| format!("the time zone of this host, \"{}\", is unknown; using UTC", printable(&name)));
             LocalZone { zone: zone.unwrap_or(Tz::UTC), origin: Origin::System, warning }
         }
     }
@@ -64,10 +71,18 @@ mod tests {
 
     #[test]
     fn the_variable_beats_the_system_and_its_forms_are_understood() {
-        for text in ["Europe/Berlin", ":Europe/Berlin", "/usr/share/zoneinfo/Europe/Berlin", ":/usr/share/zoneinfo/posix/Europe/Berlin"] {
+        for text in [
+            "Europe/Berlin",
+            ":Europe/Berlin",
+            "/usr/share/zoneinfo/Europe/Berlin",
+            ":/usr/share/zoneinfo/posix/Europe/Berlin",
+        ] {
             assert_eq!(zone(text, Some("Asia/Tokyo")).zone, Tz::Europe__Berlin, "{text}");
         }
-        assert_eq!(zone("", Some("Asia/Tokyo")), LocalZone { zone: Tz::Asia__Tokyo, origin: Origin::System, warning: None });
+        assert_eq!(
+            zone("", Some("Asia/Tokyo")),
+            LocalZone { zone: Tz::Asia__Tokyo, origin: Origin::System, warning: None }
+        );
         assert_eq!(zone("", None), LocalZone { zone: Tz::UTC, origin: Origin::Default, warning: None });
         assert_eq!(zone("UTC0", None).warning, None);
     }

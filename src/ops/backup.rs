@@ -72,8 +72,11 @@ pub fn plan(sources: Vec<Source>, if_missing: IfMissing, mut request: Request) -
     for source in sources {
         match std::fs::metadata(&source.path) {
             Ok(found) if found.is_file() && found.len() == 0 => {
-                let blank =
-                    is_blank(&source.path).map_err(|cause| SourceError::Io { path: source.path.clone(), action: "look at", cause })?;
+                let blank = is_blank(&source.path).map_err(|cause| SourceError::Io {
+                    path: source.path.clone(),
+                    action: "look at",
+                    cause,
+                })?;
                 if blank && if_missing == IfMissing::Skip { missing.push(source) } else { empty.push(source) }
             }
             Ok(_) => match probe(&source.path) {
@@ -113,7 +116,12 @@ fn left_out(source: Source, error: &SourceError) -> LeftOut {
 }
 
 /// Returns the newest archive of each database that is not there: then it is no first deployment.
-pub fn lost<'a>(missing: &'a [Source], set: &Name, host: &OwnHost, archives: &'a [Snapshot]) -> Vec<(&'a Source, &'a ArchiveName)> {
+pub fn lost<'a>(
+    missing: &'a [Source],
+    set: &Name,
+    host: &OwnHost,
+    archives: &'a [Snapshot],
+) -> Vec<(&'a Source, &'a ArchiveName)> {
     let newest = |source: &'a Source| {
         let own = stream_of(source, set, &host.label);
         let is_of = |brief: &Brief| {
@@ -236,7 +244,8 @@ pub fn own_stream(source: &Source, set: &Name, host: &HostLabel, archives: &[Sna
     Stream { file: file.filter(|_| before.by_file), ..stream }
 }
 
-/// How far a backup may be dated before the newest archive of its stream without a word: clocks are corrected by seconds.
+/// How far a backup may be dated before the newest archive of its stream without a word: clocks are corrected by
+/// seconds.
 const BEHIND: TimeDelta = TimeDelta::hours(1);
 
 /// Carries the plan out. On an error nothing is visible in the store and no scratch is left.
@@ -249,8 +258,9 @@ pub fn execute(repository: &Repository, plan: &Plan, run: &Run<'_>, progress: &d
     workspace.create()?;
     workspace.sweep(progress);
     sweep_beside_databases(plan.sources.iter().map(|source| source.path.as_path()));
-    let scratch =
-        workspace.scratch().with_context(|| format!("cannot make a scratch folder in the store \"{}\"", repository.location()))?;
+    let scratch = workspace
+        .scratch()
+        .with_context(|| format!("cannot make a scratch folder in the store \"{}\"", repository.location()))?;
 
     // Before the pin, which keeps the writers of a rollback-mode database waiting.
     let known = inventory(repository, run.reading, progress)?.snapshots;
@@ -267,7 +277,9 @@ pub fn execute(repository: &Repository, plan: &Plan, run: &Run<'_>, progress: &d
     let elsewhere = if plan.request.vacuum { room_for_copies(workspace.folder(), total, run.temporary) } else { None };
     let folder = elsewhere.as_ref().unwrap_or(&scratch).path();
     let (mut staged, mut streams, mut notes) = (Vec::new(), Vec::new(), Vec::new());
-    notes.extend(plan.empty.iter().map(|source| Note::Empty { database: source.name.clone(), path: source.path.clone() }));
+    notes.extend(
+        plan.empty.iter().map(|source| Note::Empty { database: source.name.clone(), path: source.path.clone() }),
+    );
     notes.extend(plan.unreadable.iter().map(|LeftOut { source, why, remedy }| Note::Unreadable {
         database: source.name.clone(),
         path: source.path.clone(),
@@ -315,21 +327,31 @@ pub fn execute(repository: &Repository, plan: &Plan, run: &Run<'_>, progress: &d
     Ok(Made { packed, streams, notes, findings })
 }
 
-/// Returns what the checks found, and says what of it the last archive of each stream has too. The archives are newest first.
-fn findings(repository: &Repository, packed: &Packed, streams: &[Stream], known: &[Snapshot], reading: &Reading) -> Vec<Finding> {
+/// Returns what the checks found, and says what of it the last archive of each stream has too. The archives are newest
+/// first.
+fn findings(
+    repository: &Repository,
+    packed: &Packed,
+    streams: &[Stream],
+    known: &[Snapshot],
+    reading: &Reading,
+) -> Vec<Finding> {
     let made = packed.metadata.databases.iter().zip(streams).filter(|(database, _)| !database.findings.is_empty());
     let of_one = |(database, stream): (&DatabaseMetadata, &Stream)| {
         let damaged = database.integrity == Integrity::Damaged;
         // An archive that cannot be read says nothing: then all is new.
-        let before = if damaged { None } else { last_of(repository, stream, known, packed.metadata.created_at, reading) };
+        let before =
+            if damaged { None } else { last_of(repository, stream, known, packed.metadata.created_at, reading) };
         let is_known = |text: &String| before.as_ref().is_some_and(|before| before.findings.contains(text));
-        let finding = |text: &String| Finding { database: database.name.clone(), text: text.clone(), is_new: !is_known(text) };
+        let finding =
+            |text: &String| Finding { database: database.name.clone(), text: text.clone(), is_new: !is_known(text) };
         database.findings.iter().map(finding).collect::<Vec<_>>()
     };
     made.flat_map(of_one).collect()
 }
 
-/// Reads what the last archive of a stream says about its database. A safety backup is not checked as thoroughly and does not count.
+/// Reads what the last archive of a stream says about its database. A safety backup is not checked as thoroughly and
+/// does not count.
 fn last_of(
     repository: &Repository,
     stream: &Stream,
@@ -346,8 +368,8 @@ fn last_of(
     selected.archive.contents().metadata.as_ref()?.databases.get(index).cloned()
 }
 
-/// Returns a folder for the copies before VACUUM, if the store may have no room for them beside the vacuumed ones and the folder for
-/// temporary files has. The check that VACUUM would defeat needs a whole copy.
+/// Returns a folder for the copies before VACUUM, if the store may have no room for them beside the vacuumed ones and
+/// the folder for temporary files has. The check that VACUUM would defeat needs a whole copy.
 fn room_for_copies(workspace: &Path, bytes: u64, temporary: &Path) -> Option<Scratch> {
     // That an old leftover stays is no reason to fail a backup.
     let _ = sweep_beside(temporary);
@@ -419,7 +441,8 @@ pub fn name_sources(paths: &[PathBuf]) -> Vec<Source> {
             let stem = &base.as_str()[..base.as_str().len().min(crate::names::MAX_NAME_BYTES - suffix.len())];
             Name::new(format!("{stem}{suffix}")).ok()
         });
-        let name = std::iter::once(base.clone()).chain(numbered).find(|name| !taken(name)).expect("the numbers do not end");
+        let name =
+            std::iter::once(base.clone()).chain(numbered).find(|name| !taken(name)).expect("the numbers do not end");
         sources.push(Source { name, path: path.clone() });
     }
     sources

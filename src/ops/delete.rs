@@ -1,7 +1,7 @@
 //! Removes archives that a person names, and refuses to remove what nothing could replace.
 //!
-//! Refused are pinned archives and those in use, a shrink that nobody accepted, the last good archive of a stream, and a
-//! plain file that may be a live database. A copy under another name (the same id) stands for the archive.
+//! Refused are pinned archives and those in use, a shrink that nobody accepted, the last good archive of a stream, and
+//! a plain file that may be a live database. A copy under another name (the same id) stands for the archive.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -57,7 +57,9 @@ impl fmt::Display for DeleteError {
             Refusal::Pinned => write!(f, "\"{archive}\" is pinned"),
             Refusal::InUse => write!(f, "\"{archive}\" is in use by another command"),
             Refusal::OpenShrink => write!(f, "\"{archive}\" is a shrink that was not accepted"),
-            Refusal::LastGood(stream) => write!(f, "\"{archive}\" is the last good archive of {}", text::stream(stream)),
+            Refusal::LastGood(stream) => {
+                write!(f, "\"{archive}\" is the last good archive of {}", text::stream(stream))
+            }
             Refusal::Live(why) => write!(f, "\"{archive}\" may be a live database: {why}"),
         }
     }
@@ -138,8 +140,8 @@ pub fn plan(snapshots: &[Snapshot], request: &Request<'_>) -> anyhow::Result<Pla
     Ok(Plan { remove })
 }
 
-/// Plans again under the lock, because another run may have removed other good archives meanwhile, and carries that plan out, oldest
-/// first; the first failure ends it. Returns what was removed.
+/// Plans again under the lock, because another run may have removed other good archives meanwhile, and carries that
+/// plan out, oldest first; the first failure ends it. Returns what was removed.
 ///
 /// Dies in between: each archive is there whole or gone whole.
 pub fn execute(

@@ -32,7 +32,8 @@ fn meaning_of_chain(error: &anyhow::Error) -> Meaning {
     // A full disk decides wherever in the chain it stands: the cure is the same.
     if error.chain().any(is_no_space) {
         let restore = error.chain().find_map(|cause| cause.downcast_ref::<RestoreError>());
-        let remedy = restore.filter(|error| matches!(error, RestoreError::NoRoom { .. })).and_then(|error| of_restore(error).1);
+        let remedy =
+            restore.filter(|error| matches!(error, RestoreError::NoRoom { .. })).and_then(|error| of_restore(error).1);
         return (FailureKind::NoSpace, Some(remedy.unwrap_or(Remedy::FreeSpace)));
     }
     error.chain().find_map(meaning_of).unwrap_or((FailureKind::Failed, None))
@@ -139,7 +140,10 @@ fn of_target(error: &TargetError) -> Option<Meaning> {
     Some(match error {
         TargetError::Busy { .. } => (
             FailureKind::Busy,
-            Some("stop what uses it, or try again later; an application in `locking_mode=EXCLUSIVE` never lets go".into()),
+            Some(
+                "stop what uses it, or try again later; an application in `locking_mode=EXCLUSIVE` never lets go"
+                    .into(),
+            ),
         ),
         TargetError::Refused { .. } => (FailureKind::TargetInUse, None),
         TargetError::NeedsOffline { .. } => (FailureKind::TargetInUse, Some(Remedy::ReplaceOffline)),
@@ -174,7 +178,9 @@ fn of_lock(error: &LockError) -> Option<Meaning> {
 
 fn of_store(error: &StoreError) -> Option<Meaning> {
     Some(match error {
-        StoreError::Unreachable { location, cause } => (FailureKind::StoreUnreachable, Some(remedy_for_unreachable(location, cause))),
+        StoreError::Unreachable { location, cause } => {
+            (FailureKind::StoreUnreachable, Some(remedy_for_unreachable(location, cause)))
+        }
         StoreError::Strange { why: Strangeness::NotMounted(_), .. } => {
             (FailureKind::StoreUnreachable, Some("mount it and try again".into()))
         }
@@ -208,10 +214,18 @@ fn remedy_for_unreachable(location: &str, cause: &io::Error) -> Remedy {
 
 fn of_resolve(error: &ResolveError) -> Meaning {
     match error {
-        ResolveError::NotFound { available, .. } if available.is_empty() => (FailureKind::NoBackup, Some(Remedy::NameAnotherStore)),
-        ResolveError::NotFound { available, .. } => (FailureKind::NoBackup, Some(Remedy::ChooseFrom(available.clone()))),
-        ResolveError::Excluded { name, readable: true, .. } => (FailureKind::NoBackup, Some(Remedy::NameInFull { archive: name.clone() })),
-        ResolveError::Excluded { .. } => (FailureKind::NoBackup, Some(Remedy::ChooseAnotherArchive { unchanged: false })),
+        ResolveError::NotFound { available, .. } if available.is_empty() => {
+            (FailureKind::NoBackup, Some(Remedy::NameAnotherStore))
+        }
+        ResolveError::NotFound { available, .. } => {
+            (FailureKind::NoBackup, Some(Remedy::ChooseFrom(available.clone())))
+        }
+        ResolveError::Excluded { name, readable: true, .. } => {
+            (FailureKind::NoBackup, Some(Remedy::NameInFull { archive: name.clone() }))
+        }
+        ResolveError::Excluded { .. } => {
+            (FailureKind::NoBackup, Some(Remedy::ChooseAnotherArchive { unchanged: false }))
+        }
         ResolveError::Ambiguous { choices, .. } => (FailureKind::Usage, Some(Remedy::TypeMore(choices.clone()))),
         ResolveError::Unread { .. } => (FailureKind::Failed, Some(Remedy::TryAgainOrNameInFull)),
     }
@@ -225,7 +239,10 @@ fn of_restore(error: &RestoreError) -> Meaning {
         RestoreError::NoTarget { name, recorded, archive } => {
             let example = recorded.as_ref().map_or_else(|| format!("{name}.db"), |(path, _)| path.clone());
             let (archive, database) = (archive.clone(), name.clone());
-            (FailureKind::Usage, Remedy::NameTarget(Box::new(Unplaced { archive, database, example, recorded: recorded.is_some() })))
+            (
+                FailureKind::Usage,
+                Remedy::NameTarget(Box::new(Unplaced { archive, database, example, recorded: recorded.is_some() })),
+            )
         }
         RestoreError::OneFileForSeveral { names } => match names.first() {
             Some(first) => (FailureKind::Usage, Remedy::ChooseDatabaseOrFolder { database: first.clone() }),
@@ -242,9 +259,10 @@ fn of_restore(error: &RestoreError) -> Meaning {
         RestoreError::NothingLeft { .. } => (FailureKind::Damaged, Remedy::ChooseAnotherArchive { unchanged: true }),
         RestoreError::NotRebuilt { cause, .. } => (explain(cause).kind, Remedy::LeaveIndexes),
         RestoreError::NotConfirmed { .. } => (FailureKind::TargetExists, Remedy::ConfirmReplacing),
-        RestoreError::NoRoom { folder, needed, free, .. } => {
-            (FailureKind::NoSpace, Remedy::FreeTargetSpace { folder: folder.clone(), missing: needed.saturating_sub(*free) })
-        }
+        RestoreError::NoRoom { folder, needed, free, .. } => (
+            FailureKind::NoSpace,
+            Remedy::FreeTargetSpace { folder: folder.clone(), missing: needed.saturating_sub(*free) },
+        ),
         RestoreError::NoSafetyStore { .. } => (FailureKind::Failed, Remedy::NameStoreOrNoSafety),
         RestoreError::CannotUndo { remedy, .. } => (FailureKind::NoBackup, remedy.clone()),
         RestoreError::AmbiguousUndo { remedy, .. } => (FailureKind::Usage, remedy.clone()),

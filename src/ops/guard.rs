@@ -1,9 +1,9 @@
 //! What stands behind `guard`: a backup before a command, a look at the databases after it, and the way back.
 //!
-//! The way back is the archive made before, or the newest good one where that holds the same. It is held and kept open, so
-//! no retention and no `rm` takes it away. It is restored as every archive is: what the command left goes into a safety
-//! backup first, live databases are replaced from inside, several of a set all or none. A database that holds what it held
-//! before is left alone.
+//! The way back is the archive made before, or the newest good one where that holds the same. It is held and kept open,
+//! so no retention and no `rm` takes it away. It is restored as every archive is: what the command left goes into a
+//! safety backup first, live databases are replaced from inside, several of a set all or none. A database that holds
+//! what it held before is left alone.
 
 use std::fs::{self, File};
 use std::io;
@@ -36,7 +36,8 @@ pub struct Before {
     pub reused: bool,
     /// The guarded databases that are in that archive.
     pub sources: Vec<Source>,
-    /// The databases that did not exist. What the command makes of them is nobody's old state, so that they are never taken back.
+    /// The databases that did not exist. What the command makes of them is nobody's old state, so that they are never
+    /// taken back.
     pub missing: Vec<Source>,
     /// The rights of each database, for one that has to be made anew.
     files: Vec<Option<FileRights>>,
@@ -95,7 +96,8 @@ pub fn back_up(repository: &Repository, plan: &Plan, run: &Run<'_>, progress: &d
         Some((selected, indexes, hold)) => (selected, indexes, hold, true),
         None => {
             let packed = backup::execute(repository, plan, run, progress)?.packed;
-            // It cannot be removed before the hold is taken: it is the newest good one, and every other backup is a safety backup by now.
+            // It cannot be removed before the hold is taken: it is the newest good one, and every other backup is a
+            // safety backup by now.
             let hold = take_hold(repository, vec![packed.archive.clone()], Vec::new())?;
             let selected = in_store(repository, packed.archive.as_str(), run.reading)?;
             (selected, (0..plan.sources.len()).collect(), hold, false)
@@ -114,7 +116,11 @@ pub fn back_up(repository: &Repository, plan: &Plan, run: &Run<'_>, progress: &d
     })
 }
 
-fn take_hold(repository: &Repository, archives: Vec<ArchiveName>, guarded: Vec<std::path::PathBuf>) -> anyhow::Result<Hold> {
+fn take_hold(
+    repository: &Repository,
+    archives: Vec<ArchiveName>,
+    guarded: Vec<std::path::PathBuf>,
+) -> anyhow::Result<Hold> {
     let held = Held { command: "guard".into(), archives, guarded };
     repository.workspace().hold(&held).context("cannot hold the archive of the guarded databases")
 }
@@ -131,14 +137,20 @@ fn same_archive(
     let newest_of = |source: &Source| {
         let stream = backup::own_stream(source, set, host, &found, now);
         let of_stream = |snapshot: &&Snapshot| snapshot.databases.iter().any(|brief| brief.stream == stream);
-        found.iter().filter(of_stream).find(|snapshot| snapshot.is_good() && snapshot.created_at <= now).zip(Some(stream))
+        found
+            .iter()
+            .filter(of_stream)
+            .find(|snapshot| snapshot.is_good() && snapshot.created_at <= now)
+            .zip(Some(stream))
     };
     let Some(newest) = plan.sources.iter().map(newest_of).collect::<Option<Vec<_>>>() else { return Ok(None) };
     let Some((candidate, _)) = newest.first() else { return Ok(None) };
     if candidate.origin != Origin::Format1 || newest.iter().any(|(snapshot, _)| snapshot.name != candidate.name) {
         return Ok(None);
     }
-    let index = |(_, stream): &(&Snapshot, crate::streams::Stream)| candidate.databases.iter().position(|brief| brief.stream == *stream);
+    let index = |(_, stream): &(&Snapshot, crate::streams::Stream)| {
+        candidate.databases.iter().position(|brief| brief.stream == *stream)
+    };
     let Some(indexes) = newest.iter().map(index).collect::<Option<Vec<usize>>>() else { return Ok(None) };
 
     let hold = {
@@ -171,7 +183,13 @@ fn same_archive(
 /// Looks at every database of a set: is it there, is it sound, does it hold what it held?
 ///
 /// An error means that this could not be found out (a lock, an I/O error), not that something is wrong with a database.
-pub fn look(repository: &Repository, before: &Before, check: Depth, run: &Run<'_>, progress: &dyn Progress) -> anyhow::Result<Vec<Seen>> {
+pub fn look(
+    repository: &Repository,
+    before: &Before,
+    check: Depth,
+    run: &Run<'_>,
+    progress: &dyn Progress,
+) -> anyhow::Result<Vec<Seen>> {
     let scratch = repository.workspace().scratch().context("cannot make a scratch folder in the store")?;
     let mut seen = Vec::new();
     for (index, source) in before.sources.iter().enumerate() {
@@ -212,15 +230,24 @@ fn copy_and_check(
         Err(error @ (SourceError::Missing(_) | SourceError::NotAFile { .. } | SourceError::Empty { .. })) => {
             Ok(Some(State::Gone(error.to_string())))
         }
-        Err(SourceError::NotADatabase { why, .. } | SourceError::Damaged { why, .. } | SourceError::Unsupported { why, .. }) => {
-            Ok(Some(State::Damaged(why)))
-        }
+        Err(
+            SourceError::NotADatabase { why, .. }
+            | SourceError::Damaged { why, .. }
+            | SourceError::Unsupported { why, .. },
+        ) => Ok(Some(State::Damaged(why))),
         Err(error) => Err(error),
     }
 }
 
-/// Compares a copy taken now with the one in the archive. Copies are made alike, so that equal content mostly means equal bytes.
-fn is_same(archive: &Archive, index: usize, copy: &Path, scratch: &Path, progress: &dyn Progress) -> anyhow::Result<bool> {
+/// Compares a copy taken now with the one in the archive. Copies are made alike, so that equal content mostly means
+/// equal bytes.
+fn is_same(
+    archive: &Archive,
+    index: usize,
+    copy: &Path,
+    scratch: &Path,
+    progress: &dyn Progress,
+) -> anyhow::Result<bool> {
     let metadata = archive.contents().metadata.as_ref().context("the archive has no metadata")?;
     let recorded: &DatabaseMetadata = &metadata.databases[index];
     let bytes = fs::metadata(copy).context("cannot look at the copy")?.len();
@@ -233,7 +260,12 @@ fn is_same(archive: &Archive, index: usize, copy: &Path, scratch: &Path, progres
     }
     // Perhaps only fields of the header differ that are no content, or the page size that a WAL database keeps.
     let old = scratch.join(format!("before-{index}.db"));
-    let file = fs::OpenOptions::new().read(true).write(true).create_new(true).open(&old).context("cannot create a scratch file")?;
+    let file = fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create_new(true)
+        .open(&old)
+        .context("cannot create a scratch file")?;
     progress.begin(Stage::Unpack, recorded.name.as_str(), bytes);
     archive.unpack(&[(index, &file)], std::num::NonZeroUsize::MIN, progress).context("cannot unpack the archive")?;
     let resized = scratch.join(format!("resized-{index}.db"));
@@ -246,17 +278,29 @@ fn is_same(archive: &Archive, index: usize, copy: &Path, scratch: &Path, progres
 /// Puts the databases back that are not as they were, and looks at them again. On an error says what state they are in.
 ///
 /// A signal does not stop this: half a way back is the worst place to be. `options.safety` must be a store.
-pub fn roll_back(repository: &Repository, before: &Before, seen: &[Seen], options: &Options<'_>, run: &Run<'_>) -> anyhow::Result<Report> {
+pub fn roll_back(
+    repository: &Repository,
+    before: &Before,
+    seen: &[Seen],
+    options: &Options<'_>,
+    run: &Run<'_>,
+) -> anyhow::Result<Report> {
     let changed = |number: &usize| seen[*number].state != State::Same;
     let target = |number: usize| (before.indexes[number], before.sources[number].path.clone());
     let targets = (0..before.sources.len()).filter(changed).map(target).collect();
     let plan = restore::plan(before.archive.contents(), targets, None, false)?;
     let mut report = restore::execute(&before.archive, &plan, options, &crate::progress::Silent)?;
     for step in &plan.steps {
-        let old = before.indexes.iter().position(|index| *index == step.index).and_then(|number| before.files[number].as_ref());
-        // A file that was gone is made anew: it gets what the old one had, its attributes too, which is no wider than it was.
+        let old = before
+            .indexes
+            .iter()
+            .position(|index| *index == step.index)
+            .and_then(|number| before.files[number].as_ref());
+        // A file that was gone is made anew: it gets what the old one had, its attributes too, which is no wider than
+        // it was.
         if let (Method::Create, Some(old)) = (step.method, old) {
-            let unset = give_back(&step.target.path, old).unwrap_or_else(|cause| vec![format!("its rights could not be set: {cause}")]);
+            let unset = give_back(&step.target.path, old)
+                .unwrap_or_else(|cause| vec![format!("its rights could not be set: {cause}")]);
             report.warnings.extend(unset.iter().map(|what| format!("{}: {what}", step.held.name)));
         }
     }
@@ -264,7 +308,9 @@ pub fn roll_back(repository: &Repository, before: &Before, seen: &[Seen], option
         match (seen.trouble(), &seen.state) {
             (Some(trouble), _) => return Err(anyhow::anyhow!(trouble).context("rolled back, but not sound afterwards")),
             (None, State::Changed) => {
-                report.warnings.push(format!("{}: another process has written to it since it was rolled back", seen.source.name));
+                report
+                    .warnings
+                    .push(format!("{}: another process has written to it since it was rolled back", seen.source.name));
             }
             (None, _) => {}
         }
@@ -286,8 +332,14 @@ pub fn changed(seen: &[Seen]) -> Vec<Name> {
     seen.iter().filter(|seen| seen.state != State::Same).map(|seen| seen.source.name.clone()).collect()
 }
 
-/// Records that a guarded command failed and what it changed stays, so that an undo does not take back an older restore instead.
-pub fn record_not_rolled_back(repository: &Repository, before: &Before, seen: &[Seen], options: &Options<'_>) -> anyhow::Result<()> {
+/// Records that a guarded command failed and what it changed stays, so that an undo does not take back an older restore
+/// instead.
+pub fn record_not_rolled_back(
+    repository: &Repository,
+    before: &Before,
+    seen: &[Seen],
+    options: &Options<'_>,
+) -> anyhow::Result<()> {
     let changed = seen.iter().filter(|seen| seen.state != State::Same).map(|seen| &seen.source);
     let target = |source: &Source| ReplacedTarget {
         name: source.name.clone(),

@@ -100,7 +100,8 @@ pub struct Newer {
 }
 
 impl Inventory {
-    /// Returns the sets that have an archive in a newer format under one of these host labels, or under one that is not known.
+    /// Returns the sets that have an archive in a newer format under one of these host labels, or under one that is not
+    /// known.
     pub fn sets_of_newer_formats(&self, of_host: impl Fn(&HostLabel) -> bool) -> BTreeSet<Name> {
         let newer = self.foreign.iter().filter_map(Foreign::newer);
         newer.filter(|newer| newer.host.as_ref().is_none_or(&of_host)).map(|newer| newer.set.clone()).collect()
@@ -108,12 +109,14 @@ impl Inventory {
 
     /// Returns an archive that the system failed to read and that may be as new as `than`, and no newer than `until`.
     ///
-    /// Whoever takes the newest must ask: an older one in its place would be a state that nobody wanted. A name that tells a time
-    /// tells it in UTC or, of old tools, in some zone.
+    /// Whoever takes the newest must ask: an older one in its place would be a state that nobody wanted. A name that
+    /// tells a time tells it in UTC or, of old tools, in some zone.
     pub fn unread_as_new_as(&self, than: Option<DateTime<Utc>>, until: Option<DateTime<Utc>>) -> Option<&Foreign> {
         let (zones, unread) = (TimeDelta::days(1), self.foreign.iter().filter(|foreign| foreign.is_unread()));
         let told = |foreign: &Foreign| time_in_name(&foreign.name).map(|time| time.and_utc());
-        let matters = |time: DateTime<Utc>| than.is_none_or(|than| time > than - zones) && until.is_none_or(|until| time < until + zones);
+        let matters = |time: DateTime<Utc>| {
+            than.is_none_or(|than| time > than - zones) && until.is_none_or(|until| time < until + zones)
+        };
         unread.into_iter().find(|foreign| told(foreign).is_none_or(matters))
     }
 }
@@ -151,7 +154,8 @@ enum Described {
     Foreign(Foreign),
 }
 
-/// Describes every entry that can be an archive, in the order of the entries. Returns the error of the earliest entry that has one.
+/// Describes every entry that can be an archive, in the order of the entries. Returns the error of the earliest entry
+/// that has one.
 fn describe_all(
     store: &dyn ReadStore,
     entries: &[Entry],
@@ -297,14 +301,15 @@ pub fn summarize(name: ArchiveName, bytes: u64, contents: &Contents, marks: Mark
     }
 }
 
-/// Returns the set of an archive. Releases before streams replaced characters of a file name without adding a digest: an
-/// archive of such a database belongs to the set that a backup of the same path makes today.
+/// Returns the set of an archive. Releases before streams replaced characters of a file name without adding a digest:
+/// an archive of such a database belongs to the set that a backup of the same path makes today.
 fn set_of(contents: &Contents) -> Name {
     match (&contents.metadata, contents.databases.as_slice()) {
         (Some(metadata), [held]) if metadata.host_label.is_none() && held.name == contents.set => {
             let path = held.source.as_deref().map(Path::new);
             let before = path.map(Name::from_path_without_digest);
-            path.filter(|_| before.as_ref() == Some(&contents.set)).map_or_else(|| contents.set.clone(), Name::from_path)
+            path.filter(|_| before.as_ref() == Some(&contents.set))
+                .map_or_else(|| contents.set.clone(), Name::from_path)
         }
         _ => contents.set.clone(),
     }

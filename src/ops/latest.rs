@@ -89,7 +89,10 @@ pub fn choose(
             None => sound.push(marked),
             Some(why) => {
                 passed_over.push(PassedOver { archive: marked.as_str().to_owned(), why });
-                snapshots.iter_mut().filter(|snapshot| snapshot.name == marked).for_each(|snapshot| snapshot.damaged = true);
+                snapshots
+                    .iter_mut()
+                    .filter(|snapshot| snapshot.name == marked)
+                    .for_each(|snapshot| snapshot.damaged = true);
             }
         }
     }
@@ -167,7 +170,8 @@ fn unreadable(inventory: &Inventory, take: Option<&Take>, question: &Question<'_
     let newer = |foreign: &&Foreign| {
         let made = time_in_name(&foreign.name).map(|time| time.and_utc());
         made.is_none_or(|made| {
-            take.is_none_or(|take| made > take.created_at) && question.at.is_none_or(|at| made.timestamp() <= at.timestamp())
+            take.is_none_or(|take| made > take.created_at)
+                && question.at.is_none_or(|at| made.timestamp() <= at.timestamp())
         })
     };
     let found = inventory.foreign.iter().filter(of_set).filter(newer);

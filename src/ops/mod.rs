@@ -1,4 +1,5 @@
-//! Operations: each makes a plan from values, then carries out exactly that plan through the adapters. They never print and never ask.
+//! Operations: each makes a plan from values, then carries out exactly that plan through the adapters. They never print
+//! and never ask.
 
 pub mod backup;
 pub mod delete;

@@ -62,7 +62,8 @@ pub fn at_path(path: &Path, reading: &Reading) -> anyhow::Result<Selected> {
     let (bytes, modified) = (crate::store::ReadAt::bytes(&file), file.modified());
     let archive = reading.opener.open_at(Arc::new(file), Some(path), &file_name, modified).with_context(shown)?;
     // A file by another name is as good an archive; it only cannot be one of a store.
-    let name = ArchiveName::new(file_name.as_str()).or_else(|_| ArchiveName::new(format!("{}.gz", Name::from_path(path))))?;
+    let name =
+        ArchiveName::new(file_name.as_str()).or_else(|_| ArchiveName::new(format!("{}.gz", Name::from_path(path))))?;
     let has = |ending: &str| {
         let mut beside = path.as_os_str().to_owned();
         beside.push(ending);

@@ -1,8 +1,9 @@
 //! Safety archives that are committed in the workspace and wait to be moved to the store.
 //!
 //! A restore locks its targets while it commits what they hold. A store can be slow, or locked by another run, so that
-//! commit is made in `pending/` of the workspace: from it on the archive is durable and counts. It moves to the store after
-//! the locks of the targets are released. If that fails, it is shown as pending and the next run that writes sends it.
+//! commit is made in `pending/` of the workspace: from it on the archive is durable and counts. It moves to the store
+//! after the locks of the targets are released. If that fails, it is shown as pending and the next run that writes
+//! sends it.
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
@@ -72,9 +73,15 @@ pub fn add(repository: &Repository, reading: &Reading, snapshots: &mut Vec<Snaps
     Ok(())
 }
 
-/// Moves all pending archives to the store, oldest name first, and removes safety archives of the same streams that they make
-/// superfluous, under the lock. The first failure ends it; what was not moved stays pending.
-pub fn send(repository: &Repository, upkeep: &Upkeep, clock: &Clock, wait: Duration, progress: &dyn Progress) -> anyhow::Result<Sent> {
+/// Moves all pending archives to the store, oldest name first, and removes safety archives of the same streams that
+/// they make superfluous, under the lock. The first failure ends it; what was not moved stays pending.
+pub fn send(
+    repository: &Repository,
+    upkeep: &Upkeep,
+    clock: &Clock,
+    wait: Duration,
+    progress: &dyn Progress,
+) -> anyhow::Result<Sent> {
     let mut sent = Sent::default();
     if repository.workspace().pending_names()?.is_empty() {
         return Ok(sent);
@@ -96,11 +103,12 @@ pub fn send(repository: &Repository, upkeep: &Upkeep, clock: &Clock, wait: Durat
     Ok(sent)
 }
 
-/// Gives one archive its name in the store, and takes its pending name away once that is durable. `None` if another run sent it meanwhile.
+/// Gives one archive its name in the store, and takes its pending name away once that is durable. `None` if another run
+/// sent it meanwhile.
 ///
-/// Dies before the commit: pending. Dies after it: in the store and pending; the next run recognizes it by its id. The pending
-/// name goes after the folder of the store was synced, so no power cut can lose both. One that brings the pending name back
-/// does no harm, so its removal needs no sync.
+/// Dies before the commit: pending. Dies after it: in the store and pending; the next run recognizes it by its id. The
+/// pending name goes after the folder of the store was synced, so no power cut can lose both. One that brings the
+/// pending name back does no harm, so its removal needs no sync.
 fn move_to_store(
     repository: &Repository,
     committer: &Committer<'_>,
@@ -119,12 +127,20 @@ fn move_to_store(
         Ok(Taken::IsSame)
     };
     let moved = committer.commit(&repository.workspace().pending_path(name), name, taken, progress)?;
-    repository.workspace().discard_pending(name).context("cannot remove the pending name of an archive that is in the store")?;
+    repository
+        .workspace()
+        .discard_pending(name)
+        .context("cannot remove the pending name of an archive that is in the store")?;
     Ok(Some(moved))
 }
 
 /// Returns whether an archive of the store is the pending one.
-fn is_same(repository: &Repository, name_in_store: &str, pending: &ArchiveName, reading: &Reading) -> anyhow::Result<bool> {
+fn is_same(
+    repository: &Repository,
+    name_in_store: &str,
+    pending: &ArchiveName,
+    reading: &Reading,
+) -> anyhow::Result<bool> {
     let there = in_store(repository, name_in_store, reading).ok().and_then(|selected| selected.snapshot.id);
     let here = open(repository, pending.as_str(), reading)?.and_then(|selected| selected.snapshot.id);
     Ok(there.is_some() && there == here)
@@ -132,8 +148,15 @@ fn is_same(repository: &Repository, name_in_store: &str, pending: &ArchiveName, 
 
 /// Removes what the archives that were just moved make superfluous.
 ///
-/// Dies in between: each archive is there whole or gone whole, the oldest go first, and the next safety archive goes on.
-fn thin_out(locked: &LockedStore<'_>, upkeep: &Upkeep, now: DateTime<Utc>, sent: &mut Sent, progress: &dyn Progress) -> anyhow::Result<()> {
+/// Dies in between: each archive is there whole or gone whole, the oldest go first, and the next safety archive goes
+/// on.
+fn thin_out(
+    locked: &LockedStore<'_>,
+    upkeep: &Upkeep,
+    now: DateTime<Utc>,
+    sent: &mut Sent,
+    progress: &dyn Progress,
+) -> anyhow::Result<()> {
     if sent.moved.is_empty() || upkeep.ahead {
         return Ok(());
     }
@@ -141,7 +164,8 @@ fn thin_out(locked: &LockedStore<'_>, upkeep: &Upkeep, now: DateTime<Utc>, sent:
     mark_held(&mut snapshots, locked.repository().workspace())?;
     let moved: HashSet<&ArchiveName> = sent.moved.iter().map(|(_, name)| name).collect();
     let of_moved = snapshots.iter().filter(|snapshot| moved.contains(&snapshot.name));
-    let streams: BTreeSet<Stream> = of_moved.flat_map(|snapshot| snapshot.databases.iter().map(|brief| brief.stream.clone())).collect();
+    let streams: BTreeSet<Stream> =
+        of_moved.flat_map(|snapshot| snapshot.databases.iter().map(|brief| brief.stream.clone())).collect();
     let streams: Vec<Stream> = streams.into_iter().collect();
     for name in superfluous_safety(&snapshots, &streams, upkeep.last, now, upkeep.reading.opener.zone) {
         match locked.remove_archive(&name) {

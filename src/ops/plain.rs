@@ -1,7 +1,8 @@
 //! Plain databases in a store: which of them may be removed, if somebody asks for it.
 //!
-//! A store can be the folder of an application. A file that looks like a copy of another tool may then be a live database,
-//! so everything that can show that it is one is looked at, and what cannot be found out counts as if it were.
+//! A store can be the folder of an application. A file that looks like a copy of another tool may then be a live
+//! database, so everything that can show that it is one is looked at, and what cannot be found out counts as if it
+//! were.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -91,9 +92,15 @@ impl fmt::Display for Spared {
                 write!(f, "it is open in {}", shown.collect::<Vec<_>>().join(", "))
             }
             Self::Unknown(path) => {
-                write!(f, "it may be \"{}\", which could not be looked up (run as root)", printable(&path.to_string_lossy()))
+                write!(
+                    f,
+                    "it may be \"{}\", which could not be looked up (run as root)",
+                    printable(&path.to_string_lossy())
+                )
             }
-            Self::Unproved => f.write_str("not all processes can be seen, so it may be open in one (run as root, outside of a container)"),
+            Self::Unproved => f.write_str(
+                "not all processes can be seen, so it may be open in one (run as root, outside of a container)",
+            ),
         }
     }
 }

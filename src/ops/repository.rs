@@ -1,7 +1,7 @@
 //! What every operation works on: a store and its workspace.
 //!
-//! Whoever has a repository can read the store. What changes it is reached in two ways only: [`LockedStore`] removes and marks,
-//! [`Committer`] adds archives.
+//! Whoever has a repository can read the store. What changes it is reached in two ways only: [`LockedStore`] removes
+//! and marks, [`Committer`] adds archives.
 
 mod committer;
 mod locked_store;
@@ -46,10 +46,11 @@ impl Repository {
         &*self.store
     }
 
-    /// Opens an archive that is read to its end. Where a removal would end that, the archive is held until it is closed.
+    /// Opens an archive that is read to its end. Where a removal would end that, the archive is held until it is
+    /// closed.
     ///
-    /// The hold is taken without the lock: a run that plans its removals at this moment may still remove the archive. Then opening or
-    /// reading it fails, and whoever reads an archive replaces nothing before all of it was read.
+    /// The hold is taken without the lock: a run that plans its removals at this moment may still remove the archive.
+    /// Then opening or reading it fails, and whoever reads an archive replaces nothing before all of it was read.
     pub fn open(&self, name: &ArchiveName, known: Option<&Entry>) -> Result<Arc<dyn ReadAt>, StoreError> {
         if self.store.capabilities().readable_after_removal {
             return self.store.open(name.as_str(), known);
@@ -71,10 +72,13 @@ impl Repository {
         self.store.location()
     }
 
-    /// Returns where the store is, so that another process finds it: an absolute path, or what a remote store is named by.
+    /// Returns where the store is, so that another process finds it: an absolute path, or what a remote store is named
+    /// by.
     pub fn address(&self) -> String {
         match self.store.folder() {
-            Some(folder) => std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned()).to_string_lossy().into_owned(),
+            Some(folder) => {
+                std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned()).to_string_lossy().into_owned()
+            }
             None => self.store.location(),
         }
     }
@@ -92,8 +96,8 @@ impl Repository {
         self.store.folder().is_some_and(|folder| folder == path || platform::resolved(folder) == path)
     }
 
-    /// Prepares to commit archives: gives the store an id if it has none, and takes the lock if a commit needs it, waiting for another run
-    /// for at most `wait`. `made_by` and `now` are written into the id.
+    /// Prepares to commit archives: gives the store an id if it has none, and takes the lock if a commit needs it,
+    /// waiting for another run for at most `wait`. `made_by` and `now` are written into the id.
     pub fn committer(
         &self,
         made_by: &HostLabel,

@@ -31,7 +31,8 @@ pub struct Reread {
     pub unread: Vec<(ArchiveName, anyhow::Error)>,
 }
 
-/// Reads all archives of a scope that count as damaged. Changes nothing; only an interruption or a listing that fails is an error.
+/// Reads all archives of a scope that count as damaged. Changes nothing; only an interruption or a listing that fails
+/// is an error.
 pub fn reread(
     repository: &Repository,
     reading: &Reading,

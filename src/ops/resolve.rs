@@ -55,7 +55,8 @@ pub enum ResolveError {
         /// What it fits.
         choices: Vec<String>,
     },
-    /// The system failed to read one that may be the one that is meant. An older one in its place would be the wrong state.
+    /// The system failed to read one that may be the one that is meant. An older one in its place would be the wrong
+    /// state.
     Unread {
         /// The one that could not be read.
         name: String,
@@ -67,12 +68,16 @@ pub enum ResolveError {
 impl fmt::Display for ResolveError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotFound { what, location, .. } => write!(f, "no {} in the store \"{}\"", printable(what), printable(location)),
+            Self::NotFound { what, location, .. } => {
+                write!(f, "no {} in the store \"{}\"", printable(what), printable(location))
+            }
             Self::Excluded { text, name, why, .. } => {
                 write!(f, "no archive for \"{}\" can be taken: {} {why}", printable(text), printable(name))
             }
             Self::Ambiguous { text, .. } => write!(f, "\"{}\" is the beginning of several archives", printable(text)),
-            Self::Unread { name, why } => write!(f, "\"{}\" may be the archive that is meant, and cannot be read: {why}", printable(name)),
+            Self::Unread { name, why } => {
+                write!(f, "\"{}\" may be the archive that is meant, and cannot be read: {why}", printable(name))
+            }
         }
     }
 }
@@ -149,7 +154,12 @@ fn beginning_with(
         }
         [] => {
             let available = all.iter().take(5).map(|snapshot| snapshot.name.to_string()).collect();
-            Err(ResolveError::NotFound { what: format!("archive \"{text}\""), location: repository.location(), available }.into())
+            Err(ResolveError::NotFound {
+                what: format!("archive \"{text}\""),
+                location: repository.location(),
+                available,
+            }
+            .into())
         }
         several => {
             let choices = several.iter().take(5).map(|snapshot| snapshot.name.to_string()).collect();
@@ -160,7 +170,12 @@ fn beginning_with(
 
 /// Returns the newest archive that begins like this and is not taken for it, and why.
 fn excluded(found: &Inventory, text: &str) -> Option<ResolveError> {
-    let error = |name: &str, why, readable| ResolveError::Excluded { text: text.to_owned(), name: name.to_owned(), why, readable };
+    let error = |name: &str, why, readable| ResolveError::Excluded {
+        text: text.to_owned(),
+        name: name.to_owned(),
+        why,
+        readable,
+    };
     if let Some(snapshot) = found.snapshots.iter().find(|snapshot| snapshot.name.as_str().starts_with(text)) {
         let why = match snapshot {
             Snapshot { damaged: true, .. } => "is marked as damaged".to_owned(),

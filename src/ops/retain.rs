@@ -1,7 +1,8 @@
 //! Carries retention out: `rotate` and `cleanup`, which differ only in what decides.
 //!
-//! The plan is made from the archives of the store while its lock is held, so that no backup commits in between. A listing
-//! that fails ends the run before anything is removed: a store that shows few archives by an error must not be rotated.
+//! The plan is made from the archives of the store while its lock is held, so that no backup commits in between. A
+//! listing that fails ends the run before anything is removed: a store that shows few archives by an error must not be
+//! rotated.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -78,7 +79,9 @@ pub struct Plain {
 pub fn youngest(repository: &Repository) -> anyhow::Result<Option<TimeDelta>> {
     let Some(root) = repository.store().folder() else { return Ok(Some(YOUNGEST)) };
     let network = platform::is_network_file_system(root);
-    let network = network.with_context(|| format!("cannot find out which file system \"{}\" is on", printable(&root.to_string_lossy())))?;
+    let network = network.with_context(|| {
+        format!("cannot find out which file system \"{}\" is on", printable(&root.to_string_lossy()))
+    })?;
     Ok(network.then_some(YOUNGEST))
 }
 
@@ -113,7 +116,8 @@ pub struct Seen {
 pub struct Report {
     /// The plan that was carried out.
     pub plan: Plan,
-    /// What became of each archive that the plan removes, oldest first; shorter than the plan where the run was stopped.
+    /// What became of each archive that the plan removes, oldest first; shorter than the plan where the run was
+    /// stopped.
     pub fates: Vec<(ArchiveName, Fate)>,
     /// What else was seen.
     pub seen: Seen,
@@ -173,12 +177,13 @@ pub fn plan(repository: &Repository, request: &Request, progress: &dyn Progress)
     Ok(Outlook { plan, seen, leftovers: repository.workspace().leftovers().map(|found| found.len()) })
 }
 
-/// Plans and removes under the lock, which is waited for at most `wait`, oldest archive first. One that cannot be removed is reported, and the others go on.
+/// Plans and removes under the lock, which is waited for at most `wait`, oldest archive first. One that cannot be
+/// removed is reported, and the others go on.
 ///
 /// What a person `agreed` to bounds what is removed: only what this plan removes too.
 ///
-/// Dies anywhere: each archive is there whole or gone whole, what is gone was older than what the plan still removes, and
-/// everything that the plan keeps is there. The next run makes the same plan for the rest.
+/// Dies anywhere: each archive is there whole or gone whole, what is gone was older than what the plan still removes,
+/// and everything that the plan keeps is there. The next run makes the same plan for the rest.
 pub fn execute(
     repository: &Repository,
     request: &Request,
@@ -200,7 +205,11 @@ pub fn execute(
             break;
         }
         let agreed = agreed.as_ref().is_none_or(|names| names.binary_search(&&verdict.archive).is_ok());
-        let fate = if agreed { live(verdict, repository, &seen).unwrap_or_else(|| remove(&locked, verdict)) } else { Fate::NotAgreed };
+        let fate = if agreed {
+            live(verdict, repository, &seen).unwrap_or_else(|| remove(&locked, verdict))
+        } else {
+            Fate::NotAgreed
+        };
         fates.push((verdict.archive.clone(), fate));
         progress.advance(1);
     }
@@ -208,7 +217,8 @@ pub fn execute(
     Ok(Report { plan, fates, seen, leftovers })
 }
 
-/// Returns what becomes of a plain database that may be a live one by now: an application may have opened it since the listing.
+/// Returns what becomes of a plain database that may be a live one by now: an application may have opened it since the
+/// listing.
 fn live(verdict: &Verdict, repository: &Repository, seen: &Seen) -> Option<Fate> {
     if !seen.plain.contains(&verdict.archive) {
         return None;

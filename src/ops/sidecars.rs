@@ -9,11 +9,17 @@ use crate::database::{self, SourceError, Timeouts};
 use crate::platform::private_file;
 use crate::progress::Progress;
 
-/// Recovers the database at an index of the archive, which was unpacked to `copy`. Returns what was done, one printable line each; nothing
-/// where it has no sidecars. The originals are only read.
+/// Recovers the database at an index of the archive, which was unpacked to `copy`. Returns what was done, one printable
+/// line each; nothing where it has no sidecars. The originals are only read.
 ///
 /// Dies in between: a copy in scratch, which nothing trusts.
-pub fn recover(archive: &Archive, index: usize, copy: &Path, limits: &Timeouts, progress: &dyn Progress) -> anyhow::Result<Vec<String>> {
+pub fn recover(
+    archive: &Archive,
+    index: usize,
+    copy: &Path,
+    limits: &Timeouts,
+    progress: &dyn Progress,
+) -> anyhow::Result<Vec<String>> {
     let held = &archive.contents().databases[index];
     if held.sidecars.is_empty() {
         return Ok(Vec::new());

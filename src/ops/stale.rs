@@ -49,10 +49,17 @@ pub enum Whereabouts {
     Unknown,
 }
 
-/// Finds the streams of this host whose newest archive is older than `after`. Looks their databases up, and opens nothing.
+/// Finds the streams of this host whose newest archive is older than `after`. Looks their databases up, and opens
+/// nothing.
 ///
 /// `rotation` is the policy of `rotate`, if there is one.
-pub fn stale(snapshots: &[Snapshot], own: &OwnHost, rotation: Option<Policy>, scene: &Scene<'_>, after: TimeDelta) -> Vec<Stale> {
+pub fn stale(
+    snapshots: &[Snapshot],
+    own: &OwnHost,
+    rotation: Option<Policy>,
+    scene: &Scene<'_>,
+    after: TimeDelta,
+) -> Vec<Stale> {
     let mut newest: BTreeMap<&Stream, DateTime<Utc>> = BTreeMap::new();
     for snapshot in snapshots.iter().filter(|snapshot| !snapshot.is_plain() && own.owns(&snapshot.host)) {
         for brief in &snapshot.databases {
@@ -78,7 +85,8 @@ pub fn stale(snapshots: &[Snapshot], own: &OwnHost, rotation: Option<Policy>, sc
     let rotate = rotation.map(|policy| Retention::Rotate(policy).plan(snapshots, &scene));
     for stale in &mut found {
         let superfluous = |plan: &Plan| {
-            let fits = |verdict: &&Verdict| verdict.reasons.contains(&Reason::Gone) && verdict.streams.contains(&stale.stream);
+            let fits =
+                |verdict: &&Verdict| verdict.reasons.contains(&Reason::Gone) && verdict.streams.contains(&stale.stream);
             plan.removed().filter(fits).count()
         };
         (stale.superfluous, stale.remedy) = match (superfluous(&cleanup), rotate.as_ref().map_or(0, superfluous)) {

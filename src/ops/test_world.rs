@@ -1,4 +1,5 @@
-//! A database, a store and a workspace for the tests of the operations, which run on each store. Compiled with `#[cfg(test)]` only.
+//! A database, a store and a workspace for the tests of the operations, which run on each store. Compiled with
+//! `#[cfg(test)]` only.
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -192,7 +193,8 @@ impl World {
     /// Returns the names of the files in the store, in order, without its id.
     pub fn files(&self) -> Vec<String> {
         let entries = self.store.store.list().unwrap();
-        let mut names: Vec<String> = entries.into_iter().map(|entry| entry.name).filter(|name| name != crate::identity::FILE).collect();
+        let mut names: Vec<String> =
+            entries.into_iter().map(|entry| entry.name).filter(|name| name != crate::identity::FILE).collect();
         names.sort();
         names
     }

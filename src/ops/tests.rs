@@ -284,7 +284,8 @@ fn a_backup_that_is_stopped_leaves_nothing_in_the_store(world: World) {
         watch_shrinks: true,
         hold: None,
     };
-    let stages: &[Stage] = if world.store.folder().is_some() { &[Stage::ReadBack] } else { &[Stage::ReadBack, Stage::Upload] };
+    let stages: &[Stage] =
+        if world.store.folder().is_some() { &[Stage::ReadBack] } else { &[Stage::ReadBack, Stage::Upload] };
     for stage in stages {
         let progress = StopIn(*stage, Default::default());
         let stopped = backup::execute(&world.repository(), &world.plan(at(FIRST)), &run, &progress).unwrap_err();

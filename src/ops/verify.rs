@@ -53,7 +53,8 @@ pub struct Verified {
     pub state: State,
     /// What is wrong or odd, one printable line each.
     pub findings: Vec<String>,
-    /// What was read and checked of each database, in the order of the archive; empty if the archive cannot be read to its end.
+    /// What was read and checked of each database, in the order of the archive; empty if the archive cannot be read to
+    /// its end.
     pub examined: Vec<Examined>,
 }
 
@@ -70,7 +71,8 @@ pub struct Examined {
     pub is_compared: bool,
     /// The result of the integrity check; `None` if it was not unpacked.
     pub integrity: Option<Integrity>,
-    /// The number of its tables and of their rows, if the archive records them and both were counted again and are the same.
+    /// The number of its tables and of their rows, if the archive records them and both were counted again and are the
+    /// same.
     pub counted: Option<(u64, u64)>,
 }
 
@@ -94,7 +96,8 @@ impl State {
 }
 
 impl Verified {
-    /// Turns the error that ended the reading of an archive into a verdict about it, if it is evidence; passes on every other error.
+    /// Turns the error that ended the reading of an archive into a verdict about it, if it is evidence; passes on every
+    /// other error.
     pub fn refused(error: anyhow::Error) -> anyhow::Result<Self> {
         // What the callers say about it names the archive already.
         let error = error.downcast::<ArchiveError>().map_or_else(|error| error, anyhow::Error::from);
@@ -102,8 +105,8 @@ impl Verified {
     }
 }
 
-/// Returns what an error says about the bytes of an archive; errors on the way to them are passed on. The one place that decides what
-/// counts as damage.
+/// Returns what an error says about the bytes of an archive; errors on the way to them are passed on. The one place
+/// that decides what counts as damage.
 fn evidence(error: anyhow::Error) -> anyhow::Result<String> {
     let shown = |error: &dyn std::error::Error| Ok(printable(&error.to_string()).into_owned());
     match (error.downcast_ref::<ArchiveError>(), error.downcast_ref::<SourceError>()) {
@@ -126,20 +129,28 @@ pub fn verify(
     let total = contents.databases.iter().filter_map(|database| database.bytes).fold(0, u64::saturating_add);
     let name = &contents.backup_name;
 
-    // Of most archives the one database: then this is the only time that it is decompressed. The others come one by one, for the room.
-    let mut unpacked = if depth > VerifyDepth::Quick { Some(Unpacked::new(scratch.join("verify-0.db"))?) } else { None };
+    // Of most archives the one database: then this is the only time that it is decompressed. The others come one by
+    // one, for the room.
+    let mut unpacked =
+        if depth > VerifyDepth::Quick { Some(Unpacked::new(scratch.join("verify-0.db"))?) } else { None };
     progress.begin(Stage::ReadBack, name, total);
-    let mut examined: Vec<Examined> = match archive.read_through_into(unpacked.as_ref().map(|copy| &copy.file), threads, progress) {
-        Ok(read) => {
-            findings.extend(read.oddities);
-            contents.databases.iter().zip(read.databases).map(|(held, read)| Examined::by_digest(held, read)).collect()
-        }
-        Err(error) => {
-            let refused = Verified::refused(error.into())?;
-            findings.extend(refused.findings);
-            return Ok(Verified { findings, ..refused });
-        }
-    };
+    let mut examined: Vec<Examined> =
+        match archive.read_through_into(unpacked.as_ref().map(|copy| &copy.file), threads, progress) {
+            Ok(read) => {
+                findings.extend(read.oddities);
+                contents
+                    .databases
+                    .iter()
+                    .zip(read.databases)
+                    .map(|(held, read)| Examined::by_digest(held, read))
+                    .collect()
+            }
+            Err(error) => {
+                let refused = Verified::refused(error.into())?;
+                findings.extend(refused.findings);
+                return Ok(Verified { findings, ..refused });
+            }
+        };
     let mut damaged = false;
     for (index, held) in contents.databases.iter().enumerate() {
         let facts = contents.metadata.as_ref().and_then(|metadata| metadata.databases.get(index));
@@ -195,7 +206,8 @@ fn unpack(
 enum Counted {
     /// Everything is as recorded.
     AsRecorded,
-    /// Our own metadata was taken from these very bytes, so a difference is damage; the old tool counted in the live file.
+    /// Our own metadata was taken from these very bytes, so a difference is damage; the old tool counted in the live
+    /// file.
     Differs,
     /// A damaged database is not counted.
     No,
@@ -204,7 +216,14 @@ enum Counted {
 impl Examined {
     fn by_digest(held: &Held, read: ReadDatabase) -> Self {
         let ReadDatabase { bytes, sha256 } = read;
-        Self { name: held.name.clone(), bytes, sha256, is_compared: held.sha256.is_some(), integrity: None, counted: None }
+        Self {
+            name: held.name.clone(),
+            bytes,
+            sha256,
+            is_compared: held.sha256.is_some(),
+            integrity: None,
+            counted: None,
+        }
     }
 }
 
@@ -232,7 +251,12 @@ fn examine(
 }
 
 /// Compares a sound copy with what the metadata says of it.
-pub fn differences(copy: &Path, held: &Held, promised: Option<&DatabaseMetadata>, progress: &dyn Progress) -> anyhow::Result<Vec<String>> {
+pub fn differences(
+    copy: &Path,
+    held: &Held,
+    promised: Option<&DatabaseMetadata>,
+    progress: &dyn Progress,
+) -> anyhow::Result<Vec<String>> {
     let facts = database::facts(copy)?;
     let mut differences = Vec::new();
     let mut compare = |what: &str, promised: String, found: String| {

@@ -112,7 +112,15 @@ pub struct Check {
 
 impl Check {
     pub(crate) fn new(name: &'static str, subject: &Subject, state: State, value: impl Into<String>) -> Self {
-        Self { name, subject: subject.clone(), state, value: value.into(), measures: Vec::new(), remedy: None, advice: None }
+        Self {
+            name,
+            subject: subject.clone(),
+            state,
+            value: value.into(),
+            measures: Vec::new(),
+            remedy: None,
+            advice: None,
+        }
     }
 
     pub(crate) fn ok(name: &'static str, subject: &Subject, value: impl Into<String>) -> Self {

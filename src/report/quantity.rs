@@ -59,23 +59,38 @@ pub(crate) const DATABASE_BYTES: Quantity =
     quantity("database_size_bytes", Unit::Bytes, "Size of the live database, with what is only in its WAL yet.");
 pub(crate) const DATABASE_FREE_BYTES: Quantity =
     quantity("database_free_bytes", Unit::Bytes, "Bytes in pages of the live database that hold nothing.");
-pub(crate) const DATABASE_WAL_BYTES: Quantity = quantity("database_wal_bytes", Unit::Bytes, "Size of the WAL of the live database.");
+pub(crate) const DATABASE_WAL_BYTES: Quantity =
+    quantity("database_wal_bytes", Unit::Bytes, "Size of the WAL of the live database.");
 pub(crate) const DATABASE_TABLES: Quantity = quantity("database_tables", Unit::Count, "Tables of the live database.");
-pub(crate) const DATABASE_ROWS: Quantity = quantity("database_rows", Unit::Count, "Rows of all tables of the live database.");
+pub(crate) const DATABASE_ROWS: Quantity =
+    quantity("database_rows", Unit::Count, "Rows of all tables of the live database.");
 pub(crate) const FOREIGN_KEY_VIOLATIONS: Quantity =
     quantity("database_foreign_key_violations", Unit::Count, "Rows of the live database that break a foreign key.");
 pub(crate) const BACKUP_AGE: Quantity =
     quantity("backup_age_seconds", Unit::Seconds, "Age of the newest good backup at the time of the check.");
 /// When the newest good backup was made, in seconds since 1970.
-pub const BACKUP_TIME: Quantity =
-    quantity("backup_newest_timestamp_seconds", Unit::Timestamp, "Time of the newest good backup, in seconds since 1970.");
+pub const BACKUP_TIME: Quantity = quantity(
+    "backup_newest_timestamp_seconds",
+    Unit::Timestamp,
+    "Time of the newest good backup, in seconds since 1970.",
+);
 /// When an archive of the set was verified last, in seconds since 1970.
-pub const VERIFIED_TIME: Quantity =
-    quantity("backup_verified_timestamp_seconds", Unit::Timestamp, "Time of the last clean verify of an archive, in seconds since 1970.");
+pub const VERIFIED_TIME: Quantity = quantity(
+    "backup_verified_timestamp_seconds",
+    Unit::Timestamp,
+    "Time of the last clean verify of an archive, in seconds since 1970.",
+);
 pub(crate) const BACKUP_ARCHIVES: Quantity = quantity("backup_archives", Unit::Count, "Archives of the set.");
-pub(crate) const BACKUP_BYTES: Quantity = quantity("backup_size_bytes", Unit::Bytes, "Size of all archives of the set.");
-pub(crate) const DAMAGED_ARCHIVES: Quantity = quantity("backup_damaged_archives", Unit::Count, "Damaged archives of the set.");
-pub(crate) const FREE_BYTES: Quantity =
-    Quantity { bad: Bad::Below, ..quantity("store_free_bytes", Unit::Bytes, "Free space on the file system of the store.") };
-pub(crate) const NEEDED_BYTES: Quantity =
-    quantity("store_needed_bytes", Unit::Bytes, "Space that the next two backups need, with the copies they are made of.");
+pub(crate) const BACKUP_BYTES: Quantity =
+    quantity("backup_size_bytes", Unit::Bytes, "Size of all archives of the set.");
+pub(crate) const DAMAGED_ARCHIVES: Quantity =
+    quantity("backup_damaged_archives", Unit::Count, "Damaged archives of the set.");
+pub(crate) const FREE_BYTES: Quantity = Quantity {
+    bad: Bad::Below,
+    ..quantity("store_free_bytes", Unit::Bytes, "Free space on the file system of the store.")
+};
+pub(crate) const NEEDED_BYTES: Quantity = quantity(
+    "store_needed_bytes",
+    Unit::Bytes,
+    "Space that the next two backups need, with the copies they are made of.",
+);

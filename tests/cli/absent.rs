@@ -20,7 +20,10 @@ fn an_empty_database_of_a_set_does_not_stop_the_others() {
     set(&world, &["good", "empty"]);
     let ran = world.heirloom(["backup", "--json"]).exits(3).says("\"empty.db\" is empty");
     let document = ran.json();
-    assert_eq!(document["notes"], serde_json::json!([{"kind": "empty", "database": "empty", "path": document["notes"][0]["path"]}]));
+    assert_eq!(
+        document["notes"],
+        serde_json::json!([{"kind": "empty", "database": "empty", "path": document["notes"][0]["path"]}])
+    );
     assert_eq!(document["databases"].as_array().unwrap().len(), 1);
     let shown = world.heirloom(["show", "latest", "--json"]).success().json();
     assert!(shown.to_string().contains("\"empty\":false"), "{shown}");
@@ -48,9 +51,13 @@ fn an_encrypted_database_of_a_set_stopped_the_backup_of_the_others() {
     world.database("good.db");
     fs::write(world.path("secret.db"), [0x5a; 8192]).unwrap();
     set(&world, &["good", "secret"]);
-    let ran = world.heirloom(["backup", "--json"]).exits(3).says("\"secret.db\" is not a SQLite database").says("encrypted");
+    let ran =
+        world.heirloom(["backup", "--json"]).exits(3).says("\"secret.db\" is not a SQLite database").says("encrypted");
     let document = ran.json();
-    assert_eq!((document["notes"][0]["kind"].as_str(), document["notes"][0]["database"].as_str()), (Some("unreadable"), Some("secret")));
+    assert_eq!(
+        (document["notes"][0]["kind"].as_str(), document["notes"][0]["database"].as_str()),
+        (Some("unreadable"), Some("secret"))
+    );
     assert_eq!(document["databases"].as_array().unwrap().len(), 1);
     let shown = world.heirloom(["show", "latest", "--json"]).success().json();
     assert!(shown.to_string().contains("\"secret\":false"), "{shown}");
@@ -76,7 +83,11 @@ fn a_database_that_was_lost_is_no_first_deployment() {
         let ran = world.at("2026-03-02").heirloom(["backup", "app.db", "--if-exists", "--json"]).exits(3);
         let ran = ran.says("archives of it exist").says(hint);
         assert_eq!(ran.json()["lost"], serde_json::json!(["app"]));
-        world.heirloom(["guard", "app.db", "--if-exists", "--", "touch", "ran"]).exits(125).says("archives of it exist").says(hint);
+        world
+            .heirloom(["guard", "app.db", "--if-exists", "--", "touch", "ran"])
+            .exits(125)
+            .says("archives of it exist")
+            .says(hint);
         assert!(!world.path("ran").exists());
         let words: Vec<&str> = hint.split(' ').skip(1).chain(["--force"]).collect();
         world.heirloom(words).success();
@@ -102,7 +113,8 @@ fn one_lost_database_of_a_set_is_named_and_the_others_are_backed_up() {
     assert!(ran.stderr.contains("b.db") && !ran.stderr.contains("c.db\", but"), "{}", ran.stderr);
 }
 
-/// An application with a database in WAL mode, as a process of its own. It holds `rows` rows, of which one is checkpointed.
+/// An application with a database in WAL mode, as a process of its own. It holds `rows` rows, of which one is
+/// checkpointed.
 struct Application(std::process::Child);
 
 impl Application {
@@ -145,12 +157,20 @@ fn a_wal_that_was_deleted_under_the_application_is_not_a_backup_of_less() {
     world.heirloom(["backup", "other.db", "--dir", "others"]).success();
     let application = Application::start(&world, LOSES_ITS_WAL);
     let pid = application.0.id();
-    let refused = world.heirloom(["backup", "app.db"]).exits(13).says(&format!("process {pid} (python3)")).says("-wal was deleted");
+    let refused = world
+        .heirloom(["backup", "app.db"])
+        .exits(13)
+        .says(&format!("process {pid} (python3)"))
+        .says("-wal was deleted");
     let restore = ["restore", "latest", "--dir", "others", "--to", "app.db", "--force"];
     world.heirloom(restore).exits(13).says("-wal was deleted");
     assert_eq!(world.files("."), ["app.db", "other.db", "others"], "no archive, no store, no sidecar");
     let health = world.heirloom(["health", "app.db"]).exits(21);
-    assert!(health.stdout.contains("-wal was deleted") && health.stdout.contains(&format!("/proc/{pid}/fd/")), "{}", health.stdout);
+    assert!(
+        health.stdout.contains("-wal was deleted") && health.stdout.contains(&format!("/proc/{pid}/fd/")),
+        "{}",
+        health.stdout
+    );
     world.heirloom(["guard", "app.db", "--", "true"]).exits(125).says("-wal was deleted");
 
     // What the hint says brings every row back.
@@ -172,9 +192,16 @@ fn a_shm_that_was_deleted_under_the_application_was_opened_beside_it() {
     world.heirloom(["backup", "other.db", "--dir", "others"]).success();
     let application = Application::start(&world, &LOSES_ITS_WAL.replace("os.unlink('app.db-wal'); ", ""));
     let pid = application.0.id();
-    let ran = world.heirloom(["backup", "app.db"]).exits(13).says(&format!("process {pid} (python3)")).says("-shm was deleted");
+    let ran = world
+        .heirloom(["backup", "app.db"])
+        .exits(13)
+        .says(&format!("process {pid} (python3)"))
+        .says("-shm was deleted");
     let _ran = ran.says(&format!("stop process {pid}"));
-    world.heirloom(["restore", "latest", "--dir", "others", "--to", "app.db", "--force"]).exits(13).says("-shm was deleted");
+    world
+        .heirloom(["restore", "latest", "--dir", "others", "--to", "app.db", "--force"])
+        .exits(13)
+        .says("-shm was deleted");
     world.heirloom(["guard", "app.db", "--", "true"]).exits(125).says("-shm was deleted");
     let health = world.heirloom(["health", "app.db"]).exits(21);
     assert!(health.stdout.contains("-shm was deleted"), "{}", health.stdout);
@@ -195,8 +222,10 @@ fn end(mut application: Application) {
 #[test]
 fn a_database_that_was_replaced_under_the_application_is_another_one() {
     let world = World::new();
-    let script = LOSES_ITS_WAL
-        .replace("os.unlink('app.db-wal'); os.unlink('app.db-shm')", "[os.unlink('app.db' + s) for s in ('', '-wal', '-shm')]");
+    let script = LOSES_ITS_WAL.replace(
+        "os.unlink('app.db-wal'); os.unlink('app.db-shm')",
+        "[os.unlink('app.db' + s) for s in ('', '-wal', '-shm')]",
+    );
     let application = Application::start(&world, &script);
     world.database("app.db");
     let ran = world.heirloom(["backup", "app.db"]).exits(13).says("its file and its -wal were deleted");
@@ -209,7 +238,8 @@ fn a_database_that_was_replaced_under_the_application_is_another_one() {
     world.heirloom(["backup", "app.db"]).success();
 }
 
-/// What looks like it and is none: a reader of the old file, a child that inherited descriptors of a `-wal` that is gone, another database.
+/// What looks like it and is none: a reader of the old file, a child that inherited descriptors of a `-wal` that is
+/// gone, another database.
 #[test]
 fn descriptors_that_nobody_writes_through_stop_no_backup() {
     let world = World::new();

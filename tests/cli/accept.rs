@@ -44,7 +44,11 @@ fn a_shrink_is_reported_with_the_command_that_accepts_it() {
     let world = shrunken();
     let accept = format!("heirloom accept {SHRINK} --dir backups");
     let ran = world.heirloom(["rotate", "--dir", "backups", "--keep-last", "1"]).exits(3);
-    assert!(ran.stderr.contains("rows fell from 15,607 to 4,652 (-70%)") && ran.stderr.contains(&accept), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("rows fell from 15,607 to 4,652 (-70%)") && ran.stderr.contains(&accept),
+        "{}",
+        ran.stderr
+    );
     assert_eq!(world.archives().len(), 3, "of before the newest, the shrink, and of after it the newest");
     world.heirloom(["cleanup", "--keep", "1"]).exits(3);
     assert_eq!(world.archives().len(), 3);
@@ -52,7 +56,11 @@ fn a_shrink_is_reported_with_the_command_that_accepts_it() {
     assert_eq!(found["state"], "warning");
     assert!(found["value"].as_str().unwrap().contains("rows fell from 15,607 to 4,652 (-70%)"), "{found}");
     assert!(found["advice"].as_str().unwrap().contains(&format!("heirloom accept {SHRINK}")), "{found}");
-    world.heirloom(["delete", SHRINK, "--force"]).exits(14).says("not accepted").says(&format!("heirloom accept {SHRINK}"));
+    world
+        .heirloom(["delete", SHRINK, "--force"])
+        .exits(14)
+        .says("not accepted")
+        .says(&format!("heirloom accept {SHRINK}"));
 }
 
 #[test]
@@ -68,7 +76,11 @@ fn an_accepted_shrink_is_quiet_and_what_was_before_it_goes() {
     world.heirloom(["cleanup", "--keep", "2"]).success();
     assert_eq!(world.archives(), [SHRINK, "app_20260304T030000Z.tar.gz"]);
     world.heirloom(["delete", SHRINK, "--force"]).success();
-    assert_eq!(world.files("backups"), [".heirloom", "app_20260304T030000Z.tar.gz", "heirloom-store.json"], "its mark went with it");
+    assert_eq!(
+        world.files("backups"),
+        [".heirloom", "app_20260304T030000Z.tar.gz", "heirloom-store.json"],
+        "its mark went with it"
+    );
 }
 
 #[test]
@@ -77,7 +89,10 @@ fn a_later_archive_accepts_the_shrinks_before_it() {
     let document = world.heirloom(["accept", "latest", "--json"]).success().json();
     assert_eq!((&document["archive"], &document["changed"]), (&"app_20260304T030000Z.tar.gz".into(), &true.into()));
     assert_eq!(document["shrinks"][0]["archive"], SHRINK);
-    assert!(world.path(format!("backups/{SHRINK}.accepted")).exists(), "a sidecar of its own: the newer archive may go first");
+    assert!(
+        world.path(format!("backups/{SHRINK}.accepted")).exists(),
+        "a sidecar of its own: the newer archive may go first"
+    );
     world.heirloom(["delete", "app_20260304T030000Z.tar.gz", "--force"]).success();
     world.heirloom(["rotate"]).success();
     world.heirloom(["cleanup", "--keep", "1"]).success();
@@ -132,7 +147,8 @@ fn rows_that_came_back_close_a_shrink() {
 #[test]
 fn a_queue_may_shrink_if_its_set_says_so() {
     let mut world = World::new();
-    fs::write(world.path("heirloom.toml"), "[sets.app]\nshrink = 'off'\n[sets.app.databases]\napp = 'app.db'\n").unwrap();
+    fs::write(world.path("heirloom.toml"), "[sets.app]\nshrink = 'off'\n[sets.app.databases]\napp = 'app.db'\n")
+        .unwrap();
     for (day, count) in [(1, 5_000), (2, 10)] {
         notes(&world, count);
         world.at(&format!("2026-03-0{day}T03:00:00Z")).heirloom(["backup"]).success();

@@ -1,4 +1,5 @@
-//! Real applications judge what a restore and its undo leave: `tests/applications/*.py`, each with its library from PyPI.
+//! Real applications judge what a restore and its undo leave: `tests/applications/*.py`, each with its library from
+//! PyPI.
 //!
 //! The application has the database open and writes all the time. `scripts/check.sh` installs the
 //! packages and names the interpreter in `HEIRLOOM_TEST_PYTHON`.
@@ -63,7 +64,13 @@ impl Drop for Application {
 
 /// Runs the tool beside the database of an application, with the real clock.
 fn output(world: &World, arguments: &[&str]) -> Ran {
-    world.run(world.command(["--dir", "backups"]).args(arguments).env("HEIRLOOM_CONFIG", "/dev/null").env_remove("HEIRLOOM_NOW"))
+    world.run(
+        world
+            .command(["--dir", "backups"])
+            .args(arguments)
+            .env("HEIRLOOM_CONFIG", "/dev/null")
+            .env_remove("HEIRLOOM_NOW"),
+    )
 }
 
 /// Runs the tool, which ends with this code, and returns what it prints on stderr.
@@ -72,7 +79,8 @@ fn heirloom(world: &World, arguments: &[&str], exit: i32) -> String {
     output(world, arguments).exits(exit).stderr
 }
 
-/// Backs up, restores and undoes under an application that writes, which judges each state; then once more after a restart.
+/// Backs up, restores and undoes under an application that writes, which judges each state; then once more after a
+/// restart.
 fn restores_under(script: &str) {
     let world = World::new();
     let database = world.path("app.db");
@@ -84,7 +92,8 @@ fn restores_under(script: &str) {
     assert_eq!(application.ask("add bob"), "bob");
 
     heirloom(&world, &["restore", "app.db", "--force"], 0);
-    let judged = |application: &mut Application| ["judge", "find alice", "find bob"].map(|question| application.ask(question));
+    let judged =
+        |application: &mut Application| ["judge", "find alice", "find bob"].map(|question| application.ask(question));
     assert_eq!(judged(&mut application), ["sound", "found", "not found"]);
 
     heirloom(&world, &["restore", "--undo", "--force"], 0);

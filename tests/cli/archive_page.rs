@@ -1,4 +1,5 @@
-//! Holds `man/heirloom-archive.5` against the archives that the tool writes, and the archives against the system's own tools.
+//! Holds `man/heirloom-archive.5` against the archives that the tool writes, and the archives against the system's own
+//! tools.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -18,7 +19,10 @@ fn archive() -> (World, PathBuf, Value) {
     let folder = world.work();
     let real = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus/real/chinook.sqlite");
     fs::copy(real, folder.join("chinook.sqlite")).unwrap();
-    world.sql("second.db", "PRAGMA journal_mode=WAL; CREATE TABLE t(x); INSERT INTO t VALUES(1), (2); CREATE VIEW v AS SELECT x FROM t;");
+    world.sql(
+        "second.db",
+        "PRAGMA journal_mode=WAL; CREATE TABLE t(x); INSERT INTO t VALUES(1), (2); CREATE VIEW v AS SELECT x FROM t;",
+    );
     let backup = ["backup", "chinook.sqlite", "second.db", "--set", "shop", "--json", "--note", "a note"];
     let document = world.heirloom(backup).success().json();
     let archive = folder.join(document["archive"].as_str().unwrap());
@@ -63,7 +67,9 @@ fn the_page_describes_exactly_the_fields_that_are_written() {
     full.databases[0].acl = Some(String::new());
     full.databases[0].previous = Some(Extent { rows: None, bytes: 0 });
     let full = serde_json::to_value(full).unwrap();
-    let more = |full: &Value, first: &Value| -> BTreeSet<String> { fields(full).difference(&fields(first)).cloned().collect() };
+    let more = |full: &Value, first: &Value| -> BTreeSet<String> {
+        fields(full).difference(&fields(first)).cloned().collect()
+    };
     let mut sometimes = more(&full, &metadata);
     sometimes.extend(more(&full["databases"][0], &metadata["databases"][0]));
     assert_eq!(described(&page, "Only in some archives"), sometimes);
@@ -76,7 +82,10 @@ fn tar_and_sqlite3_alone_restore_it() {
     fs::create_dir(folder.join("restored")).unwrap();
     let archive = archive.to_str().unwrap();
     let entries = run(&folder, "tar", &["tzf", archive]);
-    assert_eq!(entries.lines().collect::<Vec<_>>(), ["backup_metadata.json", "chinook.sqlite", "second.db", "RESTORE.txt"]);
+    assert_eq!(
+        entries.lines().collect::<Vec<_>>(),
+        ["backup_metadata.json", "chinook.sqlite", "second.db", "RESTORE.txt"]
+    );
     run(&folder, "gzip", &["-t", archive]);
     run(&folder, "tar", &["xzf", archive, "-C", "restored"]);
     for database in metadata["databases"].as_array().unwrap() {
@@ -91,7 +100,10 @@ fn tar_and_sqlite3_alone_restore_it() {
     let sums = run(
         &folder,
         "sh",
-        &["-c", &format!("tar xzOf '{archive}' chinook.sqlite | sha256sum; tar xzOf '{archive}' second.db | sha256sum")],
+        &[
+            "-c",
+            &format!("tar xzOf '{archive}' chinook.sqlite | sha256sum; tar xzOf '{archive}' second.db | sha256sum"),
+        ],
     );
     let sums: Vec<&str> = sums.lines().map(|line| line.split_whitespace().next().unwrap()).collect();
     let recorded: Vec<&str> =
@@ -127,7 +139,8 @@ print(json.dumps([names, sums]))
 "#;
     let printed = run(&folder, "python3", &["-c", script, archive.to_str().unwrap()]);
     let printed: Value = serde_json::from_str(&printed).unwrap();
-    let recorded: Vec<&Value> = metadata["databases"].as_array().unwrap().iter().map(|database| &database["sha256"]).collect();
+    let recorded: Vec<&Value> =
+        metadata["databases"].as_array().unwrap().iter().map(|database| &database["sha256"]).collect();
     assert_eq!(printed[0][0], "backup_metadata.json");
     assert_eq!(printed[1].as_array().unwrap().iter().collect::<Vec<_>>(), recorded);
 }

@@ -35,7 +35,10 @@ fn a_second_archive_of_the_same_second_gets_a_number() {
     for _ in 0..3 {
         world.heirloom(["backup", "app.db"]).success();
     }
-    assert_eq!(world.archives(), ["app_20260301T030000Z-2.tar.gz", "app_20260301T030000Z-3.tar.gz", "app_20260301T030000Z.tar.gz"]);
+    assert_eq!(
+        world.archives(),
+        ["app_20260301T030000Z-2.tar.gz", "app_20260301T030000Z-3.tar.gz", "app_20260301T030000Z.tar.gz"]
+    );
 }
 
 #[test]
@@ -145,7 +148,10 @@ fn archives_are_private() {
     world.database("app.db");
     world.heirloom(["backup", "app.db"]).success();
     let mode = |path: &str| fs::metadata(world.path(path)).unwrap().permissions().mode() & 0o7777;
-    assert_eq!((mode("backups"), mode("backups/app_20260301T030000Z.tar.gz"), mode("backups/.heirloom")), (0o700, 0o600, 0o700));
+    assert_eq!(
+        (mode("backups"), mode("backups/app_20260301T030000Z.tar.gz"), mode("backups/.heirloom")),
+        (0o700, 0o600, 0o700)
+    );
 }
 
 #[test]
@@ -194,7 +200,10 @@ fn older_archives_go_only_after_a_good_backup() {
     world.at("2026-03-07");
     let document = world.heirloom(["backup", "app.db", "--cleanup", "--keep", "2", "--json"]).success().json();
     // The damaged one takes no slot, and stays as long as the rules would keep it if it were good.
-    assert_eq!(world.archives(), ["app_20260305T000000Z.tar.gz", "app_20260306T000000Z.tar.gz", "app_20260307T000000Z.tar.gz"]);
+    assert_eq!(
+        world.archives(),
+        ["app_20260305T000000Z.tar.gz", "app_20260306T000000Z.tar.gz", "app_20260307T000000Z.tar.gz"]
+    );
     assert_eq!(document["retention"]["remove"].as_array().unwrap().len(), 4);
     world.at("2026-03-08").heirloom(["backup", "app.db", "--rotate"]).success();
     assert_eq!(world.archives().len(), 4);
@@ -220,7 +229,8 @@ fn a_young_archive_of_the_same_databases_is_enough() {
     world.at("2026-03-01T23:00:00Z").heirloom(backup).success();
     assert_eq!(world.archives().len(), 2);
 
-    // Neither another set, nor another database of the set, nor a damaged archive, nor one from the future stands for this one.
+    // Neither another set, nor another database of the set, nor a damaged archive, nor one from the future stands for
+    // this one.
     world.at("2026-03-02T12:00:00Z").heirloom(["backup", "app.db", "b.db", "--set", "shop"]).success();
     world.heirloom(["backup", "b.db", "--set", "app"]).success();
     fs::write(world.path("backups/app_20260301T230000Z.tar.gz.damaged"), "").unwrap();
@@ -233,7 +243,10 @@ fn a_young_archive_of_the_same_databases_is_enough() {
     let document = world.heirloom(backup.into_iter().chain(["--json"])).success().json();
     assert_eq!(document["outcome"], "skipped_recent");
     world.database("c.db");
-    let document = world.heirloom(["backup", "app.db", "c.db", "--set", "app", "--if-older-than", "20h", "--json"]).success().json();
+    let document = world
+        .heirloom(["backup", "app.db", "c.db", "--set", "app", "--if-older-than", "20h", "--json"])
+        .success()
+        .json();
     assert_eq!(document["outcome"], serde_json::Value::Null, "c was never backed up");
 }
 
@@ -259,7 +272,8 @@ fn thirty_days_of_a_damaged_database_remove_no_good_backup() {
     for keep in [false, true] {
         let mut world = World::new();
         let path = world.database("app.db");
-        fs::write(world.path("heirloom.toml"), "[retention]\nlast = 1\ndaily = 3\nweekly = 0\nmonthly = 0\nkeep = 2\n").unwrap();
+        fs::write(world.path("heirloom.toml"), "[retention]\nlast = 1\ndaily = 3\nweekly = 0\nmonthly = 0\nkeep = 2\n")
+            .unwrap();
         for day in 1..=5 {
             world.at(&format!("2026-03-{day:02}T03:00:00Z")).heirloom(["backup", "app.db", "--rotate"]).success();
         }
@@ -271,7 +285,13 @@ fn thirty_days_of_a_damaged_database_remove_no_good_backup() {
         let start: chrono::DateTime<chrono::Utc> = "2026-03-06T03:00:00Z".parse().unwrap();
         for day in 0..30 {
             world.at(&(start + chrono::TimeDelta::days(day)).format("%Y-%m-%dT%H:%M:%SZ").to_string());
-            let code = world.heirloom(["backup", "app.db", "--rotate"].iter().chain(if keep { &["--keep-damaged"][..] } else { &[] })).code;
+            let code = world
+                .heirloom(["backup", "app.db", "--rotate"].iter().chain(if keep {
+                    &["--keep-damaged"][..]
+                } else {
+                    &[]
+                }))
+                .code;
             assert_eq!(code, if keep { 3 } else { 13 });
             // What else people have in cron goes on, too.
             world.heirloom(["rotate"]).success();
@@ -293,8 +313,16 @@ fn verbose_lists_the_stages_with_their_times() {
     let world = World::new();
     world.database("app.db");
     let ran = world.heirloom(["backup", "app.db", "-v", "--check", "none"]).success();
-    let stages: Vec<&str> = ran.stderr.lines().filter_map(|line| line.split_once(" s  ")).map(|(_, label)| label).collect();
-    let expected = ["read the store", "wait for locks", "copy app, 12.0 KiB", "hash + compress, 12.0 KiB", "read back, 12.0 KiB", "commit"];
+    let stages: Vec<&str> =
+        ran.stderr.lines().filter_map(|line| line.split_once(" s  ")).map(|(_, label)| label).collect();
+    let expected = [
+        "read the store",
+        "wait for locks",
+        "copy app, 12.0 KiB",
+        "hash + compress, 12.0 KiB",
+        "read back, 12.0 KiB",
+        "commit",
+    ];
     assert_eq!(stages, expected, "{}", ran.stderr);
     let quiet = world.heirloom(["backup", "app.db"]).success();
     assert_eq!(quiet.stderr, "", "only -v prints them");
@@ -308,7 +336,9 @@ fn the_log_names_the_user_whom_the_environment_does_not_name() {
     let user = world.heirloom(["log", "--json"]).success().json()["activities"][0]["user"].as_str().unwrap().to_owned();
     let id = rustix::process::geteuid().as_raw();
     let passwd = std::fs::read_to_string("/etc/passwd").unwrap();
-    let known =
-        passwd.lines().map(|line| line.split(':').collect::<Vec<_>>()).find(|fields| fields.get(2) == Some(&id.to_string().as_str()));
+    let known = passwd
+        .lines()
+        .map(|line| line.split(':').collect::<Vec<_>>())
+        .find(|fields| fields.get(2) == Some(&id.to_string().as_str()));
     assert_eq!(user, known.map_or_else(|| format!("uid {id}"), |fields| fields[0].to_owned()));
 }

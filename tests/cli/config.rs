@@ -30,10 +30,19 @@ fn a_wrong_file_stops_every_command_and_names_file_line_and_key() {
     for (text, says) in [
         ("[retention]\nkep = 3\n", "heirloom.toml:2: retention.kep: is not a setting; did you mean \"keep\"?"),
         ("[retention]\nkeep = 0\n", "heirloom.toml:2: retention.keep: must be a whole number from 1"),
-        ("[backup]\n\ncompression_level = 13\n", "heirloom.toml:3: backup.compression_level: must be a whole number from 1 to 12, not 13"),
-        ("[sets.a.databases]\nx = '$NOT_SET'\n", "heirloom.toml:2: sets.a.databases.x: no usable path: NOT_SET not set"),
+        (
+            "[backup]\n\ncompression_level = 13\n",
+            "heirloom.toml:3: backup.compression_level: must be a whole number from 1 to 12, not 13",
+        ),
+        (
+            "[sets.a.databases]\nx = '$NOT_SET'\n",
+            "heirloom.toml:2: sets.a.databases.x: no usable path: NOT_SET not set",
+        ),
         ("[sets.a.databases]\n'../x' = 'y'\n", "heirloom.toml:2: sets.a.databases.../x: \"../x\" cannot be a name"),
-        ("[sets.a.databases]\nx = 'app.db'\ny = './app.db'\n", "heirloom.toml:3: sets.a.databases.y: is the same file as \"x\""),
+        (
+            "[sets.a.databases]\nx = 'app.db'\ny = './app.db'\n",
+            "heirloom.toml:3: sets.a.databases.y: is the same file as \"x\"",
+        ),
         ("[store\n", "heirloom.toml:1: "),
         ("[store]\nx = 1\n[bakcup]\ny = 2\n", "heirloom.toml:2: store.x: is not a setting (and 1 more problem)"),
         ("[store]\ndir = '\u{1b}[2J'\nx = 1", "heirloom.toml:2: "),
@@ -55,12 +64,20 @@ fn a_wrong_file_stops_every_command_and_names_file_line_and_key() {
 fn each_layer_beats_the_one_before() {
     let mut world = World::new();
     assert_eq!(setting(&shown(&world), "store.dir"), ("backups".into(), "default".into()));
-    write(&world, "heirloom.toml", "[store]\ndir = 'file'\n[retention]\nkeep = 3\nmax_age = '90d'\nmax_size = '20GB'\n");
+    write(
+        &world,
+        "heirloom.toml",
+        "[store]\ndir = 'file'\n[retention]\nkeep = 3\nmax_age = '90d'\nmax_size = '20GB'\n",
+    );
     let ran = shown(&world);
     assert_eq!(setting(&ran, "store.dir"), ("file".into(), "file".into()));
     assert_eq!(setting(&ran, "retention.max_size"), (20_000_000_000_u64.into(), "file".into()));
     assert_eq!(setting(&ran, "retention.max_age").0, "90d");
-    write(&world, ".env", "# settings of the application\nSECRET=hunter2\nexport BACKUP_DIR=\"dot\" # here\nMAX_DATABASE_BACKUPS=4\n");
+    write(
+        &world,
+        ".env",
+        "# settings of the application\nSECRET=hunter2\nexport BACKUP_DIR=\"dot\" # here\nMAX_DATABASE_BACKUPS=4\n",
+    );
     let ran = shown(&world);
     assert_eq!(setting(&ran, "store.dir"), ("dot".into(), "dotenv".into()));
     assert_eq!(setting(&ran, "retention.keep"), (4.into(), "dotenv".into()));
@@ -85,7 +102,10 @@ fn the_first_file_that_exists_is_the_only_one() {
     let ran = shown(&world);
     assert_eq!(setting(&ran, "retention.keep").0, 1);
     let (dir, _) = setting(&ran, "store.dir");
-    assert!(dir.as_str().unwrap().ends_with("/home/.config/heirloom/archives"), "relative to the folder of the file: {dir}");
+    assert!(
+        dir.as_str().unwrap().ends_with("/home/.config/heirloom/archives"),
+        "relative to the folder of the file: {dir}"
+    );
 
     let xdg = world.path("xdg");
     fs::create_dir_all(xdg.join("heirloom")).unwrap();
@@ -101,9 +121,15 @@ fn the_first_file_that_exists_is_the_only_one() {
     assert_eq!(setting(&ran, "retention.keep").0, 3);
     let ran = world.heirloom(["config", "show", "--json", "--config", "/dev/null"]).success();
     assert_eq!((setting(&ran, "retention.keep").0, ran.json()["file"].clone()), (Value::Null, Value::Null));
-    world.heirloom(["list", "--config", "nope.toml"]).exits(2).says("--config: there is no configuration file \"nope.toml\"");
+    world
+        .heirloom(["list", "--config", "nope.toml"])
+        .exits(2)
+        .says("--config: there is no configuration file \"nope.toml\"");
     world.env("HEIRLOOM_CONFIG", "nope.toml");
-    world.heirloom(["list"]).exits(2).says("environment variable HEIRLOOM_CONFIG: there is no configuration file \"nope.toml\"");
+    world
+        .heirloom(["list"])
+        .exits(2)
+        .says("environment variable HEIRLOOM_CONFIG: there is no configuration file \"nope.toml\"");
     world.env("HEIRLOOM_CONFIG", "");
     assert_eq!(setting(&shown(&world), "retention.keep").0, 3, "an empty variable is unset");
 }
@@ -132,7 +158,10 @@ fn what_is_no_text_file_is_refused_at_once() {
     assert_eq!(shown(&world).stderr, "", "a folder .env is none of our business");
     fs::remove_dir(&dotenv).unwrap();
     assert!(Command::new("mkfifo").arg(&dotenv).status().unwrap().success());
-    world.heirloom(["config", "show"]).success().says("warning: cannot use \".env\": it is not a regular file; it is ignored");
+    world
+        .heirloom(["config", "show"])
+        .success()
+        .says("warning: cannot use \".env\": it is not a regular file; it is ignored");
 }
 
 #[test]
@@ -144,7 +173,11 @@ fn root_uses_no_file_that_others_may_change() {
     let open_to = |name: &str, mode: u32| fs::set_permissions(world.path(name), Permissions::from_mode(mode)).unwrap();
     write(&world, "heirloom.toml", "");
     open_to("heirloom.toml", 0o664);
-    world.heirloom(["list"]).exits(2).says("\"heirloom.toml\" is not safe to use as root: its group may change it").says("chmod go-w");
+    world
+        .heirloom(["list"])
+        .exits(2)
+        .says("\"heirloom.toml\" is not safe to use as root: its group may change it")
+        .says("chmod go-w");
     open_to("heirloom.toml", 0o602);
     world.heirloom(["list"]).exits(2).says("everybody may change it");
     open_to("heirloom.toml", 0o644);
@@ -158,9 +191,11 @@ fn root_uses_no_file_that_others_may_change() {
 
 #[test]
 fn database_path_and_url_stand_for_the_argument_of_backup() {
-    for (name, value) in
-        [("DATABASE_PATH", "app.db"), ("DATABASE_URL", "sqlite:///app.db"), ("DATABASE_URL", "sqlite+aiosqlite:///./app.db")]
-    {
+    for (name, value) in [
+        ("DATABASE_PATH", "app.db"),
+        ("DATABASE_URL", "sqlite:///app.db"),
+        ("DATABASE_URL", "sqlite+aiosqlite:///./app.db"),
+    ] {
         let mut world = World::new();
         world.database("app.db");
         world.env(name, value);
@@ -182,7 +217,8 @@ fn database_path_and_url_stand_for_the_argument_of_backup() {
 fn the_databases_of_a_set_come_from_variables_and_paths() {
     let mut world = World::new();
     world.database("dev.db");
-    let text = "[sets.archerytools.databases]\nuser = ['$USER_DATABASE_PATH', '/app/user_data/user_data.db', 'dev.db']\n";
+    let text =
+        "[sets.archerytools.databases]\nuser = ['$USER_DATABASE_PATH', '/app/user_data/user_data.db', 'dev.db']\n";
     write(&world, "heirloom.toml", text);
     let key = "sets.archerytools.databases.user";
     assert_eq!(setting(&shown(&world), key).0, "dev.db");
@@ -200,7 +236,11 @@ fn check_lists_everything_that_is_wrong_and_writes_nothing() {
     let mut world = World::new();
     world.database("good.db");
     world.heirloom(["config", "check"]).success();
-    write(&world, "text.db", "this is no database, and longer than a header of a hundred bytes would be if it were one, which it is not");
+    write(
+        &world,
+        "text.db",
+        "this is no database, and longer than a header of a hundred bytes would be if it were one, which it is not",
+    );
     write(&world, "empty.db", "");
     let set = "[sets.a.databases]\ngood = 'good.db'\n";
     write(&world, "heirloom.toml", set);
@@ -212,7 +252,11 @@ fn check_lists_everything_that_is_wrong_and_writes_nothing() {
     );
     assert_eq!(world.heirloom(["config", "check", "--quiet"]).success().stdout, "");
 
-    write(&world, "heirloom.toml", &format!("{set}gone = 'gone.db'\nempty = 'empty.db'\nfolder = '.'\ntext = 'text.db'\n"));
+    write(
+        &world,
+        "heirloom.toml",
+        &format!("{set}gone = 'gone.db'\nempty = 'empty.db'\nfolder = '.'\ntext = 'text.db'\n"),
+    );
     let checked = world.heirloom(["config", "check", "--json", "--dir", "/nowhere/backups"]).exits(10);
     let document = checked.json();
     let codes: Vec<(&str, u64)> = document["checks"]
@@ -242,7 +286,9 @@ fn check_lists_everything_that_is_wrong_and_writes_nothing() {
     world.heirloom(["config", "check", "--dir", "open"]).exits(16);
     world.env("MAX_DATABASE_BACKUPS", "ten");
     let checked = world.heirloom(["config", "check", "--dir", "/nowhere/backups"]).exits(2);
-    assert!(checked.stdout.contains("MAX_DATABASE_BACKUPS: retention.keep") && checked.stdout.contains("/nowhere/backups"));
+    assert!(
+        checked.stdout.contains("MAX_DATABASE_BACKUPS: retention.keep") && checked.stdout.contains("/nowhere/backups")
+    );
     assert_eq!(world.files("."), ["empty.db", "good.db", "heirloom.toml", "open", "text.db"]);
 }
 
@@ -289,13 +335,16 @@ fn the_man_page_explains_every_key_and_variable_and_no_other() {
     let mut explained = explained(&page);
     // The keys above all tables.
     explained.iter_mut().filter(|(section, _)| section == "KEYS").for_each(|(section, _)| section.clear());
-    let mut variables: Vec<String> = explained.extract_if(.., |(section, _)| section == "ENVIRONMENT").map(|(_, name)| name).collect();
-    let keys: Vec<(String, String)> = Key::ALL.iter().map(|key| (key.section().to_owned(), key.name().to_owned())).collect();
+    let mut variables: Vec<String> =
+        explained.extract_if(.., |(section, _)| section == "ENVIRONMENT").map(|(_, name)| name).collect();
+    let keys: Vec<(String, String)> =
+        Key::ALL.iter().map(|key| (key.section().to_owned(), key.name().to_owned())).collect();
     assert_eq!(explained, keys);
 
     let others = ["HEIRLOOM_CONFIG", "HEIRLOOM_NOW", "HEIRLOOM_STATE_DIR", "DATABASE_PATH", "DATABASE_URL", "TZ"];
     let reserved = ["AUTO_BACKUP_ENABLED", "AUTO_BACKUP_INTERVAL_HOURS", "BACKUP_ON_STARTUP"];
-    let mut known: Vec<&str> = Key::ALL.iter().flat_map(|key| key.variables()).copied().chain(others).chain(reserved).collect();
+    let mut known: Vec<&str> =
+        Key::ALL.iter().flat_map(|key| key.variables()).copied().chain(others).chain(reserved).collect();
     known.sort_unstable();
     variables.sort_unstable();
     assert_eq!(variables, known);
@@ -325,7 +374,8 @@ fn a_name_that_is_not_configured_is_never_left_out_in_silence() {
     let world = World::new();
     world.database("user.db");
     world.database("arrow.db");
-    std::fs::write(world.path("heirloom.toml"), "[sets.shop.databases]\nuser = \"user.db\"\narrow = \"arrow.db\"\n").unwrap();
+    std::fs::write(world.path("heirloom.toml"), "[sets.shop.databases]\nuser = \"user.db\"\narrow = \"arrow.db\"\n")
+        .unwrap();
     for args in [&["backup", "--only", "user", "--only", "typo"][..], &["backup", "user", "--only", "typo"]] {
         world.heirloom(args).exits(2).says("typo").says("shop/user");
     }

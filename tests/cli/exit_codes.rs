@@ -15,7 +15,9 @@ fn failed_is_1_where_no_other_code_fits() {
     let world = World::new();
     let path = world.database("app.db");
     fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
-    let chmod = |path: &std::path::Path| fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let chmod = |path: &std::path::Path| {
+        fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap()
+    };
     chmod(world.work().parent().unwrap());
     let store = world.path("store");
     fs::create_dir(&store).unwrap();
@@ -24,7 +26,10 @@ fn failed_is_1_where_no_other_code_fits() {
     let binary = world.path("heirloom");
     fs::copy(env!("CARGO_BIN_EXE_heirloom"), &binary).unwrap();
     let mut command = Command::new("setpriv");
-    command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(&binary).args(["backup", "app.db", "--dir", "store"]);
+    command
+        .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
+        .arg(&binary)
+        .args(["backup", "app.db", "--dir", "store"]);
     command.current_dir(world.work()).env_clear();
     world.run(&mut command).exits(1).says("app.db").says("denied");
     assert_eq!(world.files("store").iter().filter(|name| name.contains("tar")).count(), 0);
@@ -65,8 +70,11 @@ fn a_full_disk_is_15_and_leaves_what_was_there() {
     if !have("a full disk ends with 15", &["mount"]) {
         return;
     }
-    let mounted =
-        Command::new("mount").args(["-t", "tmpfs", "-o", "size=1m", "tmpfs"]).arg(&store).status().is_ok_and(|status| status.success());
+    let mounted = Command::new("mount")
+        .args(["-t", "tmpfs", "-o", "size=1m", "tmpfs"])
+        .arg(&store)
+        .status()
+        .is_ok_and(|status| status.success());
     if !mounted {
         not_tested("a full disk ends with 15", "the right to mount");
         return;
@@ -89,7 +97,8 @@ fn a_signal_is_128_and_its_number_and_leaves_nothing() {
     holder.execute_batch("BEGIN EXCLUSIVE").unwrap();
     for (name, code) in [("TERM", 143), ("INT", 130), ("HUP", 129)] {
         let child = world.command(["backup", "app.db"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        // It waits for the lock by now, or has not begun: either way it must end by the signal's code, with nothing left.
+        // It waits for the lock by now, or has not begun: either way it must end by the signal's code, with nothing
+        // left.
         std::thread::sleep(Duration::from_millis(400));
         assert!(Command::new("kill").args([&format!("-{name}"), &child.id().to_string()]).status().unwrap().success());
         world.ran(format!("kill -{name}"), child.wait_with_output().unwrap()).exits(code);
@@ -100,7 +109,8 @@ fn a_signal_is_128_and_its_number_and_leaves_nothing() {
 #[test]
 fn errors_are_objects_where_json_is_asked_for() {
     let world = World::new();
-    let error: serde_json::Value = serde_json::from_str(&world.heirloom(["backup", "missing.db", "--json"]).exits(10).stderr).unwrap();
+    let error: serde_json::Value =
+        serde_json::from_str(&world.heirloom(["backup", "missing.db", "--json"]).exits(10).stderr).unwrap();
     assert_eq!(error["error"]["kind"], "no_database");
     assert!(error["error"]["message"].as_str().unwrap().contains("missing.db"));
     assert!(error["error"]["hint"].is_string());
@@ -124,12 +134,19 @@ fn an_encrypted_archive_without_a_key_is_17_and_no_damage() {
     world.database("app.db");
     world.at("2026-03-01T03:00:00Z").heirloom(["backup", "app.db"]).success();
     let encrypted = "app_20260302T030000Z.tar.gz";
-    fs::write(world.path(format!("backups/{encrypted}")), b"age-encryption.org/v1\n-> X25519 abc\n--- mac\n\x00\x01\x02").unwrap();
+    fs::write(
+        world.path(format!("backups/{encrypted}")),
+        b"age-encryption.org/v1\n-> X25519 abc\n--- mac\n\x00\x01\x02",
+    )
+    .unwrap();
     world.at("2026-03-03T03:00:00Z");
 
     let document = world.heirloom(["list", "--json"]).success().json();
     let foreign = &document["foreign"][0];
-    assert_eq!((&foreign["file"], &foreign["key_missing"], &foreign["damaged"]), (&encrypted.into(), &true.into(), &false.into()));
+    assert_eq!(
+        (&foreign["file"], &foreign["key_missing"], &foreign["damaged"]),
+        (&encrypted.into(), &true.into(), &false.into())
+    );
     assert!(world.heirloom(["list"]).success().stdout.contains("no key"));
 
     let ran = world.heirloom(["verify", encrypted, "--json"]).exits(17);

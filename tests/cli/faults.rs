@@ -34,7 +34,12 @@ fn harness(promise: &str, needs: &[&str], script: &str, args: &[&str]) {
 #[test]
 fn any_file_system_call_may_fail_or_be_the_last() {
     let cases = std::env::var("HEIRLOOM_FAULTS_CASES").unwrap_or_else(|_| "1600".into());
-    harness("a failed file system call, or a kill at one, loses nothing", &["strace", "gzip"], "syscall_sweep.py", &["--cases", &cases]);
+    harness(
+        "a failed file system call, or a kill at one, loses nothing",
+        &["strace", "gzip"],
+        "syscall_sweep.py",
+        &["--cases", &cases],
+    );
 }
 
 #[test]
@@ -77,7 +82,12 @@ fn too_few_descriptors_or_too_little_memory_lose_nothing() {
 #[test]
 fn folders_that_cannot_be_written_and_other_users_lose_nothing() {
     let needs = &[ROOT, "mount", "chattr", "setpriv"];
-    harness("read-only and append-only folders, other users, any umask", needs, "limits.py", &["--only", "folders,umask"]);
+    harness(
+        "read-only and append-only folders, other users, any umask",
+        needs,
+        "limits.py",
+        &["--only", "folders,umask"],
+    );
 }
 
 #[test]
@@ -105,7 +115,11 @@ fn every_planted_bug_still_applies() {
     for patch in std::fs::read_dir(root.join("tests/faults/planted")).unwrap() {
         let patch = patch.unwrap().path();
         let text = std::fs::read_to_string(&patch).unwrap();
-        assert!(text.lines().nth(1).unwrap_or_default().starts_with("caught by: "), "{} names no harness", patch.display());
+        assert!(
+            text.lines().nth(1).unwrap_or_default().starts_with("caught by: "),
+            "{} names no harness",
+            patch.display()
+        );
         let applies = Command::new("git").args(["apply", "--check"]).arg(&patch).current_dir(root).output().unwrap();
         assert!(applies.status.success(), "{}: {}", patch.display(), String::from_utf8_lossy(&applies.stderr));
         patches += 1;

@@ -20,7 +20,9 @@ fn each_run_on_fuse_left_its_scratch_folder_and_rotate_ended_with_3() {
     world.heirloom(["backup", "app.db", "--dir", "m/S"]).success();
     let left = |folder: &str| {
         let names = world.files(folder).into_iter();
-        names.filter(|name| name.starts_with("run-") || name.starts_with(".heirloom-run-") || name.starts_with(".fuse")).collect::<Vec<_>>()
+        names
+            .filter(|name| name.starts_with("run-") || name.starts_with(".heirloom-run-") || name.starts_with(".fuse"))
+            .collect::<Vec<_>>()
     };
     assert_eq!(left("m/S/.heirloom"), [""; 0]);
     world.heirloom(["rotate", "--dir", "m/S", "--keep-daily=7"]).success();
@@ -207,7 +209,8 @@ fn an_undo_at_a_mount_point_was_busy() {
     world.at("2026-03-04").heirloom(["restore", "--undo", "--set", "pair", "--force"]).success();
     assert_eq!(world.ask("c/user.db", "SELECT count(*) FROM notes"), "0");
     assert_eq!(fs::read(world.path("host/app.db")).unwrap(), b"", "what was not a database before is none now");
-    let kept: Vec<_> = asides(&world).iter().map(|aside| fs::read(world.path("c").join(aside).join("app.db")).unwrap()).collect();
+    let kept: Vec<_> =
+        asides(&world).iter().map(|aside| fs::read(world.path("c").join(aside).join("app.db")).unwrap()).collect();
     assert!(kept.len() == 2 && kept.contains(&damaged), "{:?}", world.files("c"));
     world.at("2026-03-05").heirloom(["restore", "latest", "--set", "pair", "--force"]).success();
     assert_eq!(world.ask("host/app.db", "SELECT count(*) FROM notes"), "100");

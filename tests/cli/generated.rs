@@ -1,4 +1,5 @@
-//! The pages in `man/` and the scripts in `completions/` are what this build would render. To accept a change: `BLESS=1 cargo test --test cli generated`.
+//! The pages in `man/` and the scripts in `completions/` are what this build would render. To accept a change: `BLESS=1
+//! cargo test --test cli generated`.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -87,7 +88,8 @@ fn page(command: &Command, name: &str, siblings: &[String]) -> Vec<u8> {
     page
 }
 
-/// Cuts the text behind the options into its parts: "Examples:" and "Exit codes:" open one each, everything else is notes.
+/// Cuts the text behind the options into its parts: "Examples:" and "Exit codes:" open one each, everything else is
+/// notes.
 fn sections(help: &str) -> Vec<(String, Vec<&str>)> {
     let mut sections: Vec<(String, Vec<&str>)> = Vec::new();
     for paragraph in help.split("\n\n").filter(|paragraph| !paragraph.trim().is_empty()) {
@@ -106,7 +108,8 @@ fn man_pages() -> BTreeMap<String, Vec<u8>> {
     root.build();
     let visible: Vec<&Command> = root.get_subcommands().filter(|command| !command.is_hide_set()).collect();
     let name = |command: &Command| format!("heirloom-{}", command.get_name());
-    let names: Vec<String> = std::iter::once("heirloom".to_owned()).chain(visible.iter().map(|command| name(command))).collect();
+    let names: Vec<String> =
+        std::iter::once("heirloom".to_owned()).chain(visible.iter().map(|command| name(command))).collect();
     let mut pages = BTreeMap::from([("heirloom.1".to_owned(), page(&root, "heirloom", &names))]);
     for command in visible {
         pages.insert(format!("{}.1", name(command)), page(command, &name(command), &["heirloom".to_owned()]));
@@ -138,7 +141,8 @@ fn compare(folder: &str, rendered: BTreeMap<String, Vec<u8>>, by_hand: &[&str]) 
         }
         rendered.iter().for_each(|(name, bytes)| fs::write(folder.join(name), bytes).unwrap());
     }
-    let mut found: Vec<String> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let mut found: Vec<String> =
+        fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     found.retain(|name| !by_hand.contains(&name.as_str()));
     found.sort();
     let expected: Vec<&String> = rendered.keys().collect();

@@ -35,8 +35,12 @@ fn content(world: &World) -> String {
 
 fn kinds(world: &World) -> Vec<String> {
     let document = world.heirloom(["list", "--json"]).success().json();
-    let mut kinds: Vec<String> =
-        document["archives"].as_array().unwrap().iter().map(|archive| archive["kind"].as_str().unwrap().to_owned()).collect();
+    let mut kinds: Vec<String> = document["archives"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|archive| archive["kind"].as_str().unwrap().to_owned())
+        .collect();
     kinds.sort();
     kinds
 }
@@ -44,7 +48,8 @@ fn kinds(world: &World) -> Vec<String> {
 #[test]
 fn a_command_that_succeeds_keeps_what_it_did() {
     in_both_modes(|world| {
-        let ran = guard(&world, &[], "sqlite3 app.db \"DELETE FROM notes WHERE id > 10\" && echo out && echo err >&2").success();
+        let ran = guard(&world, &[], "sqlite3 app.db \"DELETE FROM notes WHERE id > 10\" && echo out && echo err >&2")
+            .success();
         assert_eq!(ran.stdout, "out\n", "the output of the command passes through, and nothing else");
         assert!(ran.stderr.contains("err\n") && ran.stderr.contains("everything is healthy"), "{}", ran.stderr);
         assert_eq!(world.ask("app.db", "SELECT count(*) FROM notes"), "10");
@@ -57,7 +62,8 @@ fn a_command_that_succeeds_keeps_what_it_did() {
 fn a_command_that_fails_is_undone_and_what_it_left_is_kept() {
     in_both_modes(|world| {
         let (before, mode) = (content(&world), world.ask("app.db", "PRAGMA journal_mode"));
-        let ran = guard(&world, &[], "sqlite3 app.db 'DELETE FROM notes WHERE id > 10; CREATE TABLE half(x)'; exit 9").exits(9);
+        let ran = guard(&world, &[], "sqlite3 app.db 'DELETE FROM notes WHERE id > 10; CREATE TABLE half(x)'; exit 9")
+            .exits(9);
         let ran = ran.says("failed with exit code 9").says("app rolled back and verified");
         assert!(!ran.stderr.contains("error:"), "{}", ran.stderr);
         assert_eq!(content(&world), before);
@@ -88,7 +94,9 @@ fn a_command_that_changed_nothing_is_not_undone() {
 fn only_the_journal_mode_is_no_change() {
     let world = World::new();
     world.database("app.db");
-    guard(&world, &[], "sqlite3 app.db 'PRAGMA journal_mode=WAL' >/dev/null; exit 3").exits(3).says("nothing to roll back");
+    guard(&world, &[], "sqlite3 app.db 'PRAGMA journal_mode=WAL' >/dev/null; exit 3")
+        .exits(3)
+        .says("nothing to roll back");
     assert_eq!(kinds(&world), ["pre-update"]);
 }
 
@@ -107,8 +115,9 @@ fn damage_is_undone_also_where_the_command_succeeded() {
     in_both_modes(|world| {
         let before = content(&world);
         for (seek, count) in [(1, 2), (0, 1)] {
-            let script =
-                format!("rm -f app.db-wal app.db-shm; dd if=/dev/urandom of=app.db bs=4096 seek={seek} count={count} conv=notrunc 2>&1");
+            let script = format!(
+                "rm -f app.db-wal app.db-shm; dd if=/dev/urandom of=app.db bs=4096 seek={seek} count={count} conv=notrunc 2>&1"
+            );
             guard(&world, &[], &script).exits(1).says("is damaged").says("rolled back and verified");
             assert_eq!(content(&world), before);
         }
@@ -166,7 +175,9 @@ fn a_health_command_decides() {
         guard(&world, &options, change).exits(1).says("the health command failed with exit code 1");
         assert_eq!(content(&world), before);
         guard(&world, &options, "sqlite3 app.db 'DELETE FROM notes WHERE id > 60'").success();
-        guard(&world, &["--health-command", "sleep 60", "--health-timeout", "1s"], "true").exits(1).says("did not end in time");
+        guard(&world, &["--health-command", "sleep 60", "--health-timeout", "1s"], "true")
+            .exits(1)
+            .says("did not end in time");
         guard(&world, &["--health-command", "exit 3", "--health-timeout", "0s"], "exit 7").exits(7);
     });
 }
@@ -192,7 +203,8 @@ pub fn server(statuses: &'static [&'static str]) -> String {
                 request.push(byte[0]);
             }
             assert!(request.starts_with(b"GET /health HTTP/1.0\r\nHost: 127.0.0.1:"));
-            write!(stream, "HTTP/1.1 {}\r\nContent-Length: 0\r\n\r\n", statuses[number.min(statuses.len() - 1)]).unwrap();
+            write!(stream, "HTTP/1.1 {}\r\nContent-Length: 0\r\n\r\n", statuses[number.min(statuses.len() - 1)])
+                .unwrap();
         }
     });
     url
@@ -253,12 +265,29 @@ fn what_cannot_be_put_back_is_125_and_told() {
     let world = World::new();
     world.database("app.db");
     // Somebody has the database locked after the command: nothing is known about it.
-    let mut holder =
-        Command::new("sqlite3").current_dir(world.work()).arg("app.db").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut holder = Command::new("sqlite3")
+        .current_dir(world.work())
+        .arg("app.db")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
     let mut input = holder.stdin.take().unwrap();
-    fs::write(world.path("lock.sql"), "PRAGMA locking_mode=EXCLUSIVE; BEGIN EXCLUSIVE; DELETE FROM notes; SELECT 'locked';\n").unwrap();
-    let mut command =
-        world.command(["guard", "app.db", "--busy-timeout", "1s", "--", "sh", "-c", "touch go; until [ -e locked ]; do sleep 0.02; done"]);
+    fs::write(
+        world.path("lock.sql"),
+        "PRAGMA locking_mode=EXCLUSIVE; BEGIN EXCLUSIVE; DELETE FROM notes; SELECT 'locked';\n",
+    )
+    .unwrap();
+    let mut command = world.command([
+        "guard",
+        "app.db",
+        "--busy-timeout",
+        "1s",
+        "--",
+        "sh",
+        "-c",
+        "touch go; until [ -e locked ]; do sleep 0.02; done",
+    ]);
     let running = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     while !world.path("go").exists() {
         thread::sleep(Duration::from_millis(10));
@@ -287,9 +316,16 @@ fn only_what_changed_is_put_back() {
     world.sql("b.db", "PRAGMA journal_mode=WAL; CREATE TABLE b(x); INSERT INTO b VALUES(1);");
     world.sql("c.db", "CREATE TABLE c(x); INSERT INTO c VALUES(1);");
     let script = "sqlite3 app.db 'DELETE FROM notes'; sqlite3 c.db 'UPDATE c SET x = 2'; exit 2";
-    let document = world.heirloom(["guard", "app.db", "b.db", "c.db", "--set", "all", "--json", "--", "sh", "-c", script]).exits(2).json();
-    assert_eq!((world.ask("app.db", "SELECT count(*) FROM notes"), world.ask("c.db", "SELECT x FROM c")), ("100".into(), "1".into()));
-    let states: Vec<&str> = document["databases"].as_array().unwrap().iter().map(|one| one["state"].as_str().unwrap()).collect();
+    let document = world
+        .heirloom(["guard", "app.db", "b.db", "c.db", "--set", "all", "--json", "--", "sh", "-c", script])
+        .exits(2)
+        .json();
+    assert_eq!(
+        (world.ask("app.db", "SELECT count(*) FROM notes"), world.ask("c.db", "SELECT x FROM c")),
+        ("100".into(), "1".into())
+    );
+    let states: Vec<&str> =
+        document["databases"].as_array().unwrap().iter().map(|one| one["state"].as_str().unwrap()).collect();
     assert_eq!(states, ["changed", "same", "changed"]);
     let safety = document["safety_backups"][0].as_str().unwrap();
     let shown = world.heirloom(["show", safety, "--json"]).success().stdout;
@@ -300,7 +336,9 @@ fn only_what_changed_is_put_back() {
 fn the_document_is_alone_on_stdout() {
     let world = World::new();
     world.database("app.db");
-    let ran = guard(&world, &["--json", "--health-command", "echo healthy?; false", "--health-timeout", "0s"], "echo noise").exits(1);
+    let ran =
+        guard(&world, &["--json", "--health-command", "echo healthy?; false", "--health-timeout", "0s"], "echo noise")
+            .exits(1);
     let document = ran.json();
     assert!(ran.stderr.contains("noise\n") && ran.stderr.contains("healthy?\n"), "{}", ran.stderr);
     assert_eq!(
@@ -323,7 +361,16 @@ fn a_first_deployment_has_nothing_to_go_back_to() {
     let world = World::new();
     world.database("app.db");
     let run = |world: &World| {
-        world.heirloom(["guard", "app.db", "new.db", "--if-exists", "--", "sh", "-c", "sqlite3 new.db 'CREATE TABLE t(x)'; exit 1"])
+        world.heirloom([
+            "guard",
+            "app.db",
+            "new.db",
+            "--if-exists",
+            "--",
+            "sh",
+            "-c",
+            "sqlite3 new.db 'CREATE TABLE t(x)'; exit 1",
+        ])
     };
     run(&world).exits(1).says("new.db").says("nothing to roll back");
     assert_eq!(world.ask("new.db", "SELECT count(*) FROM t"), "0", "nobody asked for it to be deleted");
@@ -334,7 +381,8 @@ fn a_first_deployment_has_nothing_to_go_back_to() {
 fn signals_are_forwarded() {
     let world = World::new();
     world.database("app.db");
-    let script = "for s in INT HUP QUIT USR1 USR2; do trap \"echo $s >> got\" $s; done; trap 'echo TERM >> got; exit 7' TERM
+    let script =
+        "for s in INT HUP QUIT USR1 USR2; do trap \"echo $s >> got\" $s; done; trap 'echo TERM >> got; exit 7' TERM
         sqlite3 app.db 'DELETE FROM notes'; touch ready; while :; do sleep 0.02; done";
     let mut command = world.command(["guard", "app.db", "--", "sh", "-c", script]);
     let running = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -343,7 +391,9 @@ fn signals_are_forwarded() {
     }
     let got = || fs::read_to_string(world.path("got")).unwrap_or_default();
     for signal in ["INT", "HUP", "QUIT", "USR1", "USR2", "TERM"] {
-        assert!(Command::new("kill").args([format!("-{signal}"), running.id().to_string()]).status().unwrap().success());
+        assert!(
+            Command::new("kill").args([format!("-{signal}"), running.id().to_string()]).status().unwrap().success()
+        );
         let deadline = Instant::now() + Duration::from_secs(20);
         while !got().contains(signal) {
             assert!(Instant::now() < deadline, "SIG{signal} did not arrive: {}", got());
@@ -360,7 +410,8 @@ fn signals_are_forwarded() {
 #[test]
 fn a_live_reader_sees_the_rollback() {
     in_both_modes(|world| {
-        // An application that stays connected through update and rollback sees the old content again, without a restart.
+        // An application that stays connected through update and rollback sees the old content again, without a
+        // restart.
         let connection = rusqlite::Connection::open(world.path("app.db")).unwrap();
         connection.busy_timeout(Duration::from_secs(20)).unwrap();
         let count = || connection.query_row("SELECT count(*) FROM notes", [], |row| row.get::<_, i64>(0)).unwrap();
@@ -375,7 +426,14 @@ fn nohup_holds_for_guard_and_its_command() {
     let world = World::new();
     world.database("app.db");
     let mut command = Command::new("nohup");
-    let template = world.command(["guard", "app.db", "--", "sh", "-c", "touch ready; until [ -e go ]; do sleep 0.02; done; touch done"]);
+    let template = world.command([
+        "guard",
+        "app.db",
+        "--",
+        "sh",
+        "-c",
+        "touch ready; until [ -e go ]; do sleep 0.02; done; touch done",
+    ]);
     command.arg(template.get_program()).args(template.get_args()).current_dir(world.work()).env_clear();
     template.get_envs().for_each(|(name, value)| {
         command.env(name, value.unwrap());

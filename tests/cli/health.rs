@@ -57,9 +57,16 @@ fn a_fresh_store_is_in_order() {
     let shown = world.heirloom(["health"]).exits(0).stdout;
     assert!(shown.starts_with("app    ok        1 database · backed up 1 hour ago"), "{shown}");
     let shown = world.heirloom(["health", "-v"]).exits(0).stdout;
-    assert!(shown.contains("ok        database app  integrity     ok") && shown.contains("[world]/work/app.db"), "{shown}");
+    assert!(
+        shown.contains("ok        database app  integrity     ok") && shown.contains("[world]/work/app.db"),
+        "{shown}"
+    );
     assert_eq!(world.heirloom(["health", "-q"]).exits(0).stdout, "", "cron has nothing to mail");
-    assert_eq!(world.heirloom(["log", "--json"]).json()["activities"].as_array().unwrap().len(), 1, "looking is not logged");
+    assert_eq!(
+        world.heirloom(["log", "--json"]).json()["activities"].as_array().unwrap().len(),
+        1,
+        "looking is not logged"
+    );
 }
 
 #[test]
@@ -73,7 +80,12 @@ fn a_stale_store_is_a_warning_and_then_critical() {
     world.at("2026-03-09T06:00:00Z");
     let ran = health(&world).exits(21);
     assert_eq!(wrong(&ran), ["backup_age: critical"]);
-    assert!(check(&ran, "backup_age")["value"].as_str().unwrap().contains("4 days old, limit 49 hours (usually one every 24 hours)"));
+    assert!(
+        check(&ran, "backup_age")["value"]
+            .as_str()
+            .unwrap()
+            .contains("4 days old, limit 49 hours (usually one every 24 hours)")
+    );
     fs::write(world.path("heirloom.toml"), "[health]\nmax_backup_age = '30d'\n").unwrap();
     health(&world).exits(0);
 }
@@ -91,7 +103,9 @@ fn a_damaged_database_is_critical() {
     assert!(wrong(&ran).contains(&"integrity: critical".to_owned()), "{:?}", wrong(&ran));
     let advice = check(&ran, "integrity")["advice"].as_str().unwrap().to_owned();
     assert!(advice.contains("app_20260301T030000Z.tar.gz"), "it names the backup that helps: {advice}");
-    assert!(!wrong(&world.heirloom(["health", "--json", "--check", "none"])).contains(&"integrity: critical".to_owned()));
+    assert!(
+        !wrong(&world.heirloom(["health", "--json", "--check", "none"])).contains(&"integrity: critical".to_owned())
+    );
     fs::write(&path, "no database any more").unwrap();
     assert_eq!(wrong(&health(&world).exits(21)), ["database: critical"]);
 }
@@ -112,7 +126,10 @@ fn a_shrunken_database_is_critical_before_and_after_the_next_backup() {
     daily(&mut world, 4..=4);
     let ran = health(&world).exits(20);
     assert_eq!(wrong(&ran), ["shrunken: warning"], "still less than a day before");
-    assert!(check(&ran, "shrunken")["advice"].as_str().unwrap().contains("heirloom pin app_20260302T030000Z.tar.gz"), "the last full one");
+    assert!(
+        check(&ran, "shrunken")["advice"].as_str().unwrap().contains("heirloom pin app_20260302T030000Z.tar.gz"),
+        "the last full one"
+    );
     daily(&mut world, 5..=5);
     assert_eq!(wrong(&health(&world).exits(0)), [""; 0]);
 }
@@ -140,7 +157,11 @@ fn a_damaged_archive_is_critical_where_it_is_the_newest() {
     let mut bytes = fs::read(&newest).unwrap();
     bytes[members[0] + 600..members[0] + 700].fill(0);
     fs::write(&newest, bytes).unwrap();
-    assert_eq!(wrong(&health(&world).exits(21)), ["damaged: critical"], "its description cannot be read: no verify is needed to see that");
+    assert_eq!(
+        wrong(&health(&world).exits(21)),
+        ["damaged: critical"],
+        "its description cannot be read: no verify is needed to see that"
+    );
 }
 
 #[test]
@@ -149,7 +170,8 @@ fn a_nearly_full_disk_is_a_warning_and_then_critical() {
     world.sql("app.db", "INSERT INTO notes(text) SELECT hex(randomblob(2000)) FROM notes, (SELECT 1 UNION SELECT 2)");
     let store = world.path("backups");
     fs::create_dir(&store).unwrap();
-    let mount = |args: &[&str]| Command::new("mount").args(args).arg(&store).status().is_ok_and(|status| status.success());
+    let mount =
+        |args: &[&str]| Command::new("mount").args(args).arg(&store).status().is_ok_and(|status| status.success());
     if !have("a nearly full disk is reported", &["mount"]) {
         return;
     }
@@ -163,8 +185,11 @@ fn a_nearly_full_disk_is_a_warning_and_then_critical() {
         let needed = |ran: &Ran| check(ran, "free_space")["measures"].clone();
         let measures = needed(&health(&world));
         let number = |name: &str, part: &str| measures[name][part].as_f64().unwrap() as u64;
-        let (free, two, one) =
-            (number("store_free_bytes", "value"), number("store_free_bytes", "warning"), number("store_free_bytes", "critical"));
+        let (free, two, one) = (
+            number("store_free_bytes", "value"),
+            number("store_free_bytes", "warning"),
+            number("store_free_bytes", "critical"),
+        );
         fs::write(store.join("filler"), vec![0; (free - (one + two) / 2) as usize]).unwrap();
         let ran = health(&world).exits(20);
         assert!(wrong(&ran).contains(&"free_space: warning".to_owned()), "{:?}", wrong(&ran));
@@ -217,7 +242,8 @@ fn an_interrupted_restore_is_critical() {
     let mut world = world();
     daily(&mut world, 1..=1);
     // As a run leaves it that was killed between its first and its second commit.
-    let target = |name: &str| serde_json::json!({"name": name, "path": world.path(format!("{name}.db")), "missing": false});
+    let target =
+        |name: &str| serde_json::json!({"name": name, "path": world.path(format!("{name}.db")), "missing": false});
     let note = serde_json::json!({
         "restore": "0123", "set": "app", "host": "here", "archive": "app_20260301T030000Z.tar.gz",
         "began_at": "2026-03-01T03:30:00Z", "phase": "replacing", "targets": [target("app"), target("other")],
@@ -240,11 +266,17 @@ fn which_databases_are_looked_at() {
     let looked_at = |ran: &Ran| -> Vec<String> {
         let document = ran.json();
         let checks = document["checks"].as_array().unwrap().iter().filter(|check| check["check"] == "database");
-        checks.map(|check| format!("{}/{}", check["set"].as_str().unwrap(), check["database"].as_str().unwrap())).collect()
+        checks
+            .map(|check| format!("{}/{}", check["set"].as_str().unwrap(), check["database"].as_str().unwrap()))
+            .collect()
     };
     assert_eq!(looked_at(&health(&world).exits(0)), ["a/a", "shop/a", "shop/b"], "as recorded");
     assert_eq!(looked_at(&world.heirloom(["health", "--json", "--set", "shop"]).exits(0)), ["shop/a", "shop/b"]);
-    assert_eq!(looked_at(&world.heirloom(["health", "--json", "b.db"]).exits(0)), ["shop/b"], "its backups are those of the set");
+    assert_eq!(
+        looked_at(&world.heirloom(["health", "--json", "b.db"]).exits(0)),
+        ["shop/b"],
+        "its backups are those of the set"
+    );
     world.env("DATABASE_PATH", "a.db");
     assert_eq!(looked_at(&health(&world).exits(0)), ["a/a"]);
     fs::write(world.path("heirloom.toml"), "[sets.shop.databases]\nb = 'b.db'\n").unwrap();
@@ -279,7 +311,12 @@ fn nagios_gets_its_line_and_its_codes() {
         assert!(number.parse::<f64>().is_ok() && value.matches(';').count() == 3, "{item}");
     }
     world.at("2026-03-02T06:00:00Z");
-    assert!(nagios(&world).exits(1).stdout.starts_with("HEIRLOOM WARNING - set app backup age: the newest good backup is 27 hours old"));
+    assert!(
+        nagios(&world)
+            .exits(1)
+            .stdout
+            .starts_with("HEIRLOOM WARNING - set app backup age: the newest good backup is 27 hours old")
+    );
     fs::remove_dir_all(world.path("backups")).unwrap();
     world.heirloom(["health", "app.db", "--nagios"]).exits(2);
     fs::write(world.path("heirloom.toml"), "[store]\nkeep = 3\n").unwrap();
@@ -288,8 +325,8 @@ fn nagios_gets_its_line_and_its_codes() {
     world.heirloom(["health", "--output", "x"]).exits(2);
 }
 
-/// Holds a text against the exposition format: HELP and TYPE once in front of the samples of a family, families in one piece, no sample twice,
-/// labels escaped. Returns the samples.
+/// Holds a text against the exposition format: HELP and TYPE once in front of the samples of a family, families in one
+/// piece, no sample twice, labels escaped. Returns the samples.
 fn samples(text: &str) -> Vec<(String, f64)> {
     let mut families: Vec<&str> = Vec::new();
     let mut samples: Vec<(String, f64)> = Vec::new();
@@ -340,7 +377,11 @@ fn prometheus_gets_what_it_can_parse() {
     let samples = samples(&ran.stdout);
     let store = "store=\"[world]/work/back\\\\ups \\\"here\\\"\\n\"";
     let value = |key: &str| {
-        samples.iter().find(|(found, _)| *found == key.replace("STORE", store)).unwrap_or_else(|| panic!("{key}: {samples:#?}")).1
+        samples
+            .iter()
+            .find(|(found, _)| *found == key.replace("STORE", store))
+            .unwrap_or_else(|| panic!("{key}: {samples:#?}"))
+            .1
     };
     assert_eq!(value("heirloom_health_state{STORE}"), 1.0);
     assert_eq!(value("heirloom_check_state{check=\"backup_age\",set=\"shop\",database=\"\",STORE}"), 1.0);

@@ -1,4 +1,5 @@
-//! An index is not the data: what only has to be rebuilt is backed up and restored, what contradicts its table is damage.
+//! An index is not the data: what only has to be rebuilt is backed up and restored, what contradicts its table is
+//! damage.
 
 use rusqlite::Connection;
 
@@ -28,7 +29,9 @@ fn without_indexes(world: &World, sql: &str) {
         .unwrap();
     let kept: Vec<[rusqlite::types::Value; 5]> = {
         let mut statement = connection.prepare("SELECT * FROM temp.kept").unwrap();
-        let rows = statement.query_map([], |row| Ok([row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?])).unwrap();
+        let rows = statement
+            .query_map([], |row| Ok([row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?]))
+            .unwrap();
         rows.map(Result::unwrap).collect()
     };
     connection.close().unwrap();
@@ -43,11 +46,14 @@ fn without_indexes(world: &World, sql: &str) {
 
 /// Returns what the newest archive says about the integrity of its database.
 fn recorded(world: &World) -> String {
-    world.heirloom(["show", "--json"]).success().json()["metadata"]["databases"][0]["integrity"].as_str().unwrap().to_owned()
+    world.heirloom(["show", "--json"]).success().json()["metadata"]["databases"][0]["integrity"]
+        .as_str()
+        .unwrap()
+        .to_owned()
 }
 
-/// Backs up, and demands that the database counts as one whose indexes must be rebuilt, that it is reported once, and that
-/// every command takes it for good.
+/// Backs up, and demands that the database counts as one whose indexes must be rebuilt, that it is reported once, and
+/// that every command takes it for good.
 #[track_caller]
 fn must_be_rebuilt(world: &mut World, statement: &str) {
     let ran = world.heirloom(["backup", "app.db"]).exits(3).says("every row can be read").says(statement);
@@ -110,8 +116,14 @@ fn a_full_text_index_that_is_broken_over_sound_tables_must_be_rebuilt() {
 fn a_full_text_index_that_knows_a_lost_row_is_damage() {
     for module in ["fts4", "fts5"] {
         let world = World::new();
-        world.sql("app.db", &format!("CREATE VIRTUAL TABLE f USING {module}(t); INSERT INTO f VALUES('x'),('y'),('z');"));
-        world.sql("app.db", if module == "fts4" { "DELETE FROM f_content WHERE docid=2" } else { "DELETE FROM f_content WHERE id=2" });
+        world.sql(
+            "app.db",
+            &format!("CREATE VIRTUAL TABLE f USING {module}(t); INSERT INTO f VALUES('x'),('y'),('z');"),
+        );
+        world.sql(
+            "app.db",
+            if module == "fts4" { "DELETE FROM f_content WHERE docid=2" } else { "DELETE FROM f_content WHERE id=2" },
+        );
         world.heirloom(["backup", "app.db"]).exits(13).says("1 document without a row").says("heirloom list");
     }
     // Nothing is left to rebuild it from.
@@ -153,7 +165,12 @@ fn a_b_tree_index_that_lacks_entries_must_be_rebuilt() {
 fn an_index_that_lacks_thousands_of_entries_is_one_finding() {
     let world = World::new();
     let late = "WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < 5000) INSERT INTO t SELECT i, 'n' || i FROM n";
-    lagging(&world, "CREATE TABLE t(a INTEGER PRIMARY KEY, b TEXT); INSERT INTO t VALUES(1, 'x')", "CREATE INDEX i ON t(b)", late);
+    lagging(
+        &world,
+        "CREATE TABLE t(a INTEGER PRIMARY KEY, b TEXT); INSERT INTO t VALUES(1, 'x')",
+        "CREATE INDEX i ON t(b)",
+        late,
+    );
     let json = world.heirloom(["backup", "app.db", "--json"]).exits(3).json();
     assert_eq!(json["findings"].as_array().unwrap().len(), 1);
     assert!(json["findings"][0]["finding"].as_str().unwrap().contains("lacks 4999 entries"), "{json}");
@@ -174,7 +191,10 @@ fn a_row_that_is_missing_from_an_index_of_equal_size_is_damage() {
     ran.says("heirloom list").says("sqlite3 app.db 'REINDEX by_b'");
     assert_eq!(world.archives(), [""; 0]);
     world.heirloom(["backup", "app.db", "--keep-damaged"]).exits(3);
-    assert_eq!(world.heirloom(["show", world.archives()[0].as_str(), "--json"]).json()["metadata"]["databases"][0]["integrity"], "damaged");
+    assert_eq!(
+        world.heirloom(["show", world.archives()[0].as_str(), "--json"]).json()["metadata"]["databases"][0]["integrity"],
+        "damaged"
+    );
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! What `rotate`, `cleanup` and `delete` leave alone or remove besides the rules: clocks, damage, databases that are gone,
-//! archives of newer releases.
+//! What `rotate`, `cleanup` and `delete` leave alone or remove besides the rules: clocks, damage, databases that are
+//! gone, archives of newer releases.
 
 use std::fs;
 use std::process::Command;
@@ -8,7 +8,8 @@ use serde_json::Value;
 
 use crate::world::{Ran, World};
 
-/// Makes a backup of `app.db` on each of these days of March 2026 at 03:00, and sets the clock to an hour after the last.
+/// Makes a backup of `app.db` on each of these days of March 2026 at 03:00, and sets the clock to an hour after the
+/// last.
 fn daily(days: std::ops::RangeInclusive<u32>) -> World {
     let mut world = World::new();
     world.database("app.db");
@@ -36,7 +37,10 @@ fn a_time_that_is_ahead_of_the_clock_removes_nothing() {
         world.heirloom(args).exits(3).says("HEIRLOOM_NOW is ahead of the clock");
         let planned = world.heirloom(args.iter().chain(&["--dry-run", "--json"])).success().json();
         assert_eq!(planned["remove"].as_array().unwrap().len(), 0);
-        assert!(reasons(&planned["keep"]).iter().all(|reason| reason == "HEIRLOOM_NOW is ahead of the clock"), "{planned}");
+        assert!(
+            reasons(&planned["keep"]).iter().all(|reason| reason == "HEIRLOOM_NOW is ahead of the clock"),
+            "{planned}"
+        );
     }
     world.heirloom(["backup", "app.db", "--cleanup", "--keep", "1"]).exits(3);
     assert_eq!(world.archives().len(), 5);
@@ -50,14 +54,16 @@ fn a_clock_that_was_set_back_takes_nothing_that_was_just_made() {
     let mut world = daily(10..=14);
     for args in [&["--rotate"][..], &["--cleanup", "--keep", "1"]] {
         world.at("2026-03-05T03:00:00Z");
-        let document = world.heirloom(["backup", "app.db", "--json"].iter().chain(args)).exits(3).says("check the clock").json();
+        let document =
+            world.heirloom(["backup", "app.db", "--json"].iter().chain(args)).exits(3).says("check the clock").json();
         let made = document["archive"].as_str().unwrap().to_owned();
         assert!(world.path(&made).exists(), "{args:?}: {made}");
         assert_eq!(document["notes"][0]["kind"], "clock_behind");
     }
     let ran = world.heirloom(["rotate"]).success();
     assert!(
-        ran.stderr.contains("5 archives are dated in the future") && ran.stderr.contains("heirloom delete app_20260314T030000Z.tar.gz"),
+        ran.stderr.contains("5 archives are dated in the future")
+            && ran.stderr.contains("heirloom delete app_20260314T030000Z.tar.gz"),
         "{}",
         ran.stderr
     );
@@ -104,8 +110,10 @@ fn a_set_with_an_archive_of_a_newer_release_is_left_alone() {
     of_the_future(&world, "app_20260305T030000Z.tar.gz", "app", "web-2");
     world.heirloom(["cleanup", "--keep", "3", "--set", "app"]).success();
     fs::write(world.path("backup_metadata.json"), r#"{"format": 2}"#).unwrap();
-    let tar =
-        Command::new("tar").current_dir(world.work()).args(["czf", "backups/app_20260305T030001Z.tar.gz", "backup_metadata.json"]).status();
+    let tar = Command::new("tar")
+        .current_dir(world.work())
+        .args(["czf", "backups/app_20260305T030001Z.tar.gz", "backup_metadata.json"])
+        .status();
     assert!(tar.unwrap().success());
     world.heirloom(["cleanup", "--keep", "1", "--set", "app"]).exits(3).says("\"app\"");
 }
@@ -125,7 +133,11 @@ fn archives_of_a_database_that_is_gone_can_be_given_up() {
     world.at("2026-06-10T03:00:00Z").heirloom(["backup", "kept.db"]).success();
 
     let ran = world.heirloom(["rotate", "--dry-run", "--keep-last", "9"]).success();
-    assert!(ran.stderr.contains("app on here") && ran.stderr.contains("heirloom cleanup --gone 90d --set app"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("app on here") && ran.stderr.contains("heirloom cleanup --gone 90d --set app"),
+        "{}",
+        ran.stderr
+    );
     let health = world.heirloom(["health", "kept.db", "--json"]);
     let stale = check(&health, "stale").unwrap();
     assert_eq!((stale["state"].as_str(), stale["set"].as_str()), (Some("warning"), None));
@@ -167,12 +179,18 @@ fn a_database_that_left_its_set_does_not_keep_its_archives_for_ever() {
     fs::remove_file(world.path("b.db")).unwrap();
     let of_b = |world: &World| {
         let document = world.heirloom(["list", "--json"]).success().json();
-        document["archives"].as_array().unwrap().iter().filter(|archive| archive["databases"].as_array().unwrap().len() == 2).count()
+        document["archives"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|archive| archive["databases"].as_array().unwrap().len() == 2)
+            .count()
     };
     assert!(of_b(&world) > 10, "rules run over the archives of b by themselves");
     let ran = world.heirloom(["rotate"]).success();
     assert!(
-        ran.stderr.contains("/b.db: the newest archive is from 3 months ago") && ran.stderr.contains("--gone 90d --set shop"),
+        ran.stderr.contains("/b.db: the newest archive is from 3 months ago")
+            && ran.stderr.contains("--gone 90d --set shop"),
         "{}",
         ran.stderr
     );
@@ -260,7 +278,11 @@ fn the_last_good_archive_of_each_database_is_deleted_on_insistence_only() {
     for site in ["site1", "site2"] {
         let ran = world.heirloom(["delete", &format!("{site}.tar.gz"), "--force", "--dir", "backups"]).exits(14);
         assert!(ran.stderr.contains(&format!("{site}/app.db")), "{}", ran.stderr);
-        assert!(ran.stderr.contains(&format!("heirloom delete {site}.tar.gz --even-last --dir backups")), "{}", ran.stderr);
+        assert!(
+            ran.stderr.contains(&format!("heirloom delete {site}.tar.gz --even-last --dir backups")),
+            "{}",
+            ran.stderr
+        );
     }
     world.heirloom(["backup", "site1/app.db"]).success();
     world.heirloom(["delete", "site1.tar.gz", "--force"]).success();
@@ -313,14 +335,16 @@ fn the_configuration_says_where_the_host_label_comes_from() {
         settings.as_array().unwrap().iter().find(|row| row["key"] == "host").unwrap().clone()
     };
     let found = host(&world);
-    let in_container = fs::symlink_metadata("/.dockerenv").is_ok() || fs::symlink_metadata("/run/.containerenv").is_ok();
+    let in_container =
+        fs::symlink_metadata("/.dockerenv").is_ok() || fs::symlink_metadata("/run/.containerenv").is_ok();
     if in_container {
         assert_eq!((&found["value"], &found["origin"]), (&"container".into(), &"container".into()));
     } else {
         assert_eq!(found["origin"], "host");
     }
     let mut command = world.command(["config", "show", "--json"]);
-    let settings = world.run(command.env_remove("HEIRLOOM_HOST").env("KUBERNETES_SERVICE_HOST", "10.0.0.1")).success().json();
+    let settings =
+        world.run(command.env_remove("HEIRLOOM_HOST").env("KUBERNETES_SERVICE_HOST", "10.0.0.1")).success().json();
     let row = settings["settings"].as_array().unwrap().iter().find(|row| row["key"] == "host").unwrap().clone();
     assert_eq!((&row["value"], &row["origin"]), (&"container".into(), &"container".into()));
     fs::write(world.path("heirloom.toml"), "host = 'web'\n").unwrap();

@@ -50,7 +50,8 @@ fn shop() -> World {
     let world = World::new();
     database(&world, "users.db", 10);
     database(&world, "orders.db", 20);
-    fs::write(world.path("heirloom.toml"), "[sets.shop.databases]\nusers = \"users.db\"\norders = \"orders.db\"\n").unwrap();
+    fs::write(world.path("heirloom.toml"), "[sets.shop.databases]\nusers = \"users.db\"\norders = \"orders.db\"\n")
+        .unwrap();
     world
 }
 
@@ -66,7 +67,11 @@ fn a_partial_archive_was_the_latest() {
         remove(&world, &["users.db", "orders.db"]);
         let deploy = ["restore", "latest", "--if-missing", "--if-backup-exists"];
         world.heirloom(deploy).success().says("shop_20260301T040000Z.tar.gz is newer").says("users");
-        assert_eq!((notes(&world, "users.db"), notes(&world, "orders.db")), ("10".into(), "20".into()), "configured: {configured}");
+        assert_eq!(
+            (notes(&world, "users.db"), notes(&world, "orders.db")),
+            ("10".into(), "20".into()),
+            "configured: {configured}"
+        );
         // Only the one that is missing, from the newest archive that holds it.
         remove(&world, &["users.db"]);
         assert_eq!(taken(&world, &["--if-missing"]), "shop_20260301T040000Z.tar.gz");
@@ -82,7 +87,8 @@ fn a_full_archive_that_is_much_older_than_a_partial_one_is_not_taken_unasked() {
     world.at("2026-03-02T05:00:01Z").heirloom(["backup", "--only", "users"]).success();
     remove(&world, &["users.db", "orders.db"]);
 
-    let ran = world.heirloom(["restore", "--if-missing", "--config", "heirloom.toml"]).exits(12).says("newer by 26 hours");
+    let ran =
+        world.heirloom(["restore", "--if-missing", "--config", "heirloom.toml"]).exits(12).says("newer by 26 hours");
     assert!(!world.path("users.db").exists());
     paste(&world, &ran, "--only users").success();
     assert_eq!((notes(&world, "users.db"), world.path("orders.db").exists()), ("10".into(), false));
@@ -103,7 +109,8 @@ fn databases_that_are_in_no_archive_together_are_named_one_by_one() {
     world.at("2026-03-01T04:00:00Z").heirloom(["backup", "--only", "users"]).success();
     remove(&world, &["users.db", "orders.db"]);
     for flags in [&["restore"][..], &["restore", "--if-missing"]] {
-        let ran = world.heirloom(flags).exits(12).says("no archive holds all of them").says("shop_20260301T030000Z.tar.gz");
+        let ran =
+            world.heirloom(flags).exits(12).says("no archive holds all of them").says("shop_20260301T030000Z.tar.gz");
         paste(&world, &ran, "--only orders").success();
         paste(&world, &ran, "--only users").success();
         remove(&world, &["users.db", "orders.db"]);
@@ -213,7 +220,8 @@ fn with_a_named_target_the_only_other_host_is_taken_and_named_and_one_of_two_is_
     world.at("2026-03-02").env("HEIRLOOM_HOST", "web-2").heirloom(["backup", "app.db"]).success();
     world.env("HEIRLOOM_HOST", "web-3");
     remove(&world, &["copy.db"]);
-    let ran = world.heirloom(["restore", "--to", "copy.db"]).exits(12).says("heirloom restore --to copy.db --from web-2\n");
+    let ran =
+        world.heirloom(["restore", "--to", "copy.db"]).exits(12).says("heirloom restore --to copy.db --from web-2\n");
     assert!(ran.stderr.contains("heirloom restore --to copy.db --from web-1"), "{}", ran.stderr);
     assert!(!world.path("copy.db").exists());
     world.heirloom(["show", "latest"]).exits(12).says("heirloom show app_20260302T000000Z.tar.gz");
@@ -263,7 +271,8 @@ fn without_a_configuration_the_newest_archive_says_where_its_databases_belong() 
 #[test]
 fn a_renamed_host_goes_on_with_its_archives() {
     let mut world = two_hosts();
-    fs::write(world.path("heirloom.toml"), "former_hosts = [\"web-1\"]\n[sets.app.databases]\napp = \"app.db\"\n").unwrap();
+    fs::write(world.path("heirloom.toml"), "former_hosts = [\"web-1\"]\n[sets.app.databases]\napp = \"app.db\"\n")
+        .unwrap();
     world.env("HEIRLOOM_HOST", "web");
     assert_eq!(taken(&world, &[]), "app_20260301T030000Z.tar.gz");
 }
@@ -292,7 +301,10 @@ fn an_archive_dated_in_the_future_was_the_latest() {
     assert_eq!(taken(&world, &["--at", "2029-01-01"]), "app_20260301T030000Z.tar.gz");
     assert_eq!(taken(&world, &["app_2028"]), "app_20280301T000000Z.tar.gz", "named, it can be used");
     remove(&world, &["backups/app_20260301T030000Z.tar.gz"]);
-    world.heirloom(["restore", "--if-missing", "--if-backup-exists", "--to", "x.db"]).exits(12).says("dated in the future");
+    world
+        .heirloom(["restore", "--if-missing", "--if-backup-exists", "--to", "x.db"])
+        .exits(12)
+        .says("dated in the future");
 }
 
 #[test]
@@ -303,7 +315,10 @@ fn the_time_in_an_archive_s_name_did_not_find_it() {
     for at in ["2026-03-01T03:00:00Z", "20260301T030000Z", "2026-03-01 03:00", "2026-03-01T03:00:00.1Z"] {
         world.at("2026-03-02").heirloom(["restore", "--at", at, "--to", "then.db", "--force"]).success();
     }
-    world.heirloom(["restore", "--at", "2026-03-01T02:59:59Z", "--to", "then.db"]).exits(12).says("at or before 2026-03-01T02:59:59Z");
+    world
+        .heirloom(["restore", "--at", "2026-03-01T02:59:59Z", "--to", "then.db"])
+        .exits(12)
+        .says("at or before 2026-03-01T02:59:59Z");
 }
 
 #[test]
@@ -319,7 +334,13 @@ time.sleep(1.2)
 c.execute(\"INSERT INTO notes VALUES(1000,'late')\")
 print(datetime.datetime.now(datetime.timezone.utc).isoformat(),flush=True)
 c.execute('COMMIT')";
-    let mut writer = Command::new("python3").args(["-c", script]).arg(&path).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut writer = Command::new("python3")
+        .args(["-c", script])
+        .arg(&path)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
     use std::io::{BufRead as _, BufReader};
     let mut lines = BufReader::new(writer.stdout.take().unwrap()).lines();
     assert_eq!(lines.next().unwrap().unwrap(), "ready");
@@ -350,13 +371,17 @@ fn two_applications_under_one_name_took_each_other_s_archive() {
     swap("x.db", "y.db");
     let third = world.at("2026-03-03").heirloom(["backup", "app.db"]);
     if third.code == 0 {
-        crate::tools::cannot_be_tested_here("a file that took the place of another", "this file system gives no time of birth");
+        crate::tools::cannot_be_tested_here(
+            "a file that took the place of another",
+            "this file system gives no time of birth",
+        );
         return;
     }
     third.exits(3).says("host = ");
 
     world.at("2026-03-04");
-    let ran = world.heirloom(["restore", "--force"]).exits(12).says("host = \"NAME\"").says("app_20260303T000000Z.tar.gz");
+    let ran =
+        world.heirloom(["restore", "--force"]).exits(12).says("host = \"NAME\"").says("app_20260303T000000Z.tar.gz");
     world.heirloom(["verify", "latest"]).exits(12);
     paste(&world, &ran, "app_20260302T000000Z.tar.gz").success();
     assert_eq!(notes(&world, "app.db"), "5");
@@ -374,7 +399,10 @@ fn a_mark_alone_hid_a_good_archive() {
     world.at("2026-03-02").heirloom(["backup", "app.db"]).success();
     fs::write(world.path("backups/app_20260302T000000Z.tar.gz.damaged"), "").unwrap();
     remove(&world, &["app.db"]);
-    world.heirloom(["restore"]).success().says("app_20260302T000000Z.tar.gz is marked as damaged, but was read and is sound");
+    world
+        .heirloom(["restore"])
+        .success()
+        .says("app_20260302T000000Z.tar.gz is marked as damaged, but was read and is sound");
     assert_eq!(notes(&world, "app.db"), "5");
     assert!(world.path("backups/app_20260302T000000Z.tar.gz.damaged").exists(), "the mark is the business of verify");
 
@@ -395,8 +423,10 @@ fn an_archive_that_is_missing_from_the_store_was_not_missed() {
     let kept = fs::read(&newest).unwrap();
     fs::remove_file(&newest).unwrap();
     remove(&world, &["app.db"]);
-    let ran =
-        world.heirloom(["restore", "--if-missing", "--if-backup-exists"]).exits(2).says("remembers making app_20260302T000000Z.tar.gz");
+    let ran = world
+        .heirloom(["restore", "--if-missing", "--if-backup-exists"])
+        .exits(2)
+        .says("remembers making app_20260302T000000Z.tar.gz");
     assert!(!world.path("app.db").exists());
     assert_eq!(taken(&world, &["--at", "2026-03-01"]), "app_20260301T030000Z.tar.gz", "it is not about that time");
     assert_eq!(taken(&world, &["app_20260301"]), "app_20260301T030000Z.tar.gz");

@@ -32,10 +32,18 @@ fn a_limit_and_a_set_leave_archives_out() {
     world.heirloom(["backup", "other.db"]).success();
     let names = |args: &[&str]| -> Vec<String> {
         let document = world.heirloom(args).success().json();
-        document["archives"].as_array().unwrap().iter().map(|archive| archive["archive"].as_str().unwrap().to_owned()).collect()
+        document["archives"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|archive| archive["archive"].as_str().unwrap().to_owned())
+            .collect()
     };
     assert_eq!(names(&["list", "--json", "--set", "other"]), ["other_20260301T000000Z.tar.gz"]);
-    assert_eq!(names(&["list", "--json", "--limit", "2"]), ["other_20260301T000000Z.tar.gz", "app_20260228T000000Z.tar.gz"]);
+    assert_eq!(
+        names(&["list", "--json", "--limit", "2"]),
+        ["other_20260301T000000Z.tar.gz", "app_20260228T000000Z.tar.gz"]
+    );
 }
 
 #[test]
@@ -110,8 +118,14 @@ fn the_log_tells_what_was_done_and_can_be_deleted() {
     assert_eq!(activities[0]["exit_code"], 10);
     assert!(activities[0]["error"].as_str().unwrap().contains("missing.db"));
     assert_eq!(activities[1]["archive"], "app_20260228T000000Z.tar.gz");
-    assert_eq!(world.heirloom(["log", "--json", "--failed"]).success().json()["activities"].as_array().unwrap().len(), 1);
-    assert_eq!(world.heirloom(["log", "--json", "--since", "36h"]).success().json()["activities"].as_array().unwrap().len(), 2);
+    assert_eq!(
+        world.heirloom(["log", "--json", "--failed"]).success().json()["activities"].as_array().unwrap().len(),
+        1
+    );
+    assert_eq!(
+        world.heirloom(["log", "--json", "--since", "36h"]).success().json()["activities"].as_array().unwrap().len(),
+        2
+    );
     world.heirloom(["log", "--since", "soon"]).exits(2).says("soon");
 
     fs::write(world.path("backups/.heirloom/activity.db"), "damaged ".repeat(600)).unwrap();
@@ -132,7 +146,10 @@ fn a_name_without_its_ending_is_a_name_in_full() {
     std::fs::write(world.path("backups/good.tar.gz.damaged"), "").unwrap();
     assert!(world.heirloom(["show", "good"]).success().stdout.contains("good.tar.gz"));
     world.heirloom(["restore", "good", "--force"]).exits(13).says("good.tar.gz");
-    assert!(world.heirloom(["show", "goo"]).success().stdout.contains("good-2.tar.gz"), "what only begins so is never damaged");
+    assert!(
+        world.heirloom(["show", "goo"]).success().stdout.contains("good-2.tar.gz"),
+        "what only begins so is never damaged"
+    );
 }
 
 #[test]

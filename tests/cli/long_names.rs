@@ -12,7 +12,9 @@ fn long(bytes: usize) -> String {
 /// A file name has 255 bytes at most: of 250, the `-wal` fits and the `-journal` does not; of 255, none does.
 #[test]
 fn a_database_with_a_long_name_is_backed_up_and_restored() {
-    for (bytes, mode) in [(247, "DELETE"), (248, "DELETE"), (250, "DELETE"), (250, "WAL"), (251, "WAL"), (255, "DELETE")] {
+    for (bytes, mode) in
+        [(247, "DELETE"), (248, "DELETE"), (250, "DELETE"), (250, "WAL"), (251, "WAL"), (255, "DELETE")]
+    {
         let mut world = World::new();
         let name = long(bytes);
         world.database("short.db");

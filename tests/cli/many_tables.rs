@@ -13,13 +13,16 @@ const TABLES: u32 = 100_000;
 /// The smallest page there is, so that the tables need 50 MB.
 const PAGE: u32 = 512;
 
-/// Writes a database of empty tables: its schema as rows, and an empty leaf for each. `CREATE TABLE` itself takes minutes for so many.
+/// Writes a database of empty tables: its schema as rows, and an empty leaf for each. `CREATE TABLE` itself takes
+/// minutes for so many.
 fn make(world: &World, name: &str) {
     let path = world.path(name);
     let mut before = 70_000;
     let pages = loop {
         let connection = Connection::open(&path).unwrap();
-        connection.execute_batch(&format!("PRAGMA page_size={PAGE}; CREATE TABLE seed(x); PRAGMA writable_schema=ON; BEGIN;")).unwrap();
+        connection
+            .execute_batch(&format!("PRAGMA page_size={PAGE}; CREATE TABLE seed(x); PRAGMA writable_schema=ON; BEGIN;"))
+            .unwrap();
         let mut insert = connection.prepare("INSERT INTO sqlite_schema VALUES ('table', ?1, ?1, ?2, ?3)").unwrap();
         for number in 0..TABLES {
             let table = format!("customer_{number:06}");
@@ -53,7 +56,10 @@ fn a_hundred_thousand_tables_are_backed_up_verified_and_restored() {
     world.heirloom(["backup", "app.db"]).success();
     world.heirloom(["verify"]).success();
     world.heirloom(["restore", "latest", "--to", "new.db"]).success();
-    assert_eq!(world.ask("new.db", "SELECT count(*) FROM sqlite_schema WHERE name LIKE 'customer%'"), TABLES.to_string());
+    assert_eq!(
+        world.ask("new.db", "SELECT count(*) FROM sqlite_schema WHERE name LIKE 'customer%'"),
+        TABLES.to_string()
+    );
     let shown = world.heirloom(["show", "--json"]).success().json();
     assert_eq!(shown["metadata"]["databases"][0]["integrity"], "ok");
     assert_eq!(shown["metadata"]["databases"][0]["tables"].as_array().unwrap().len(), TABLES as usize + 1);

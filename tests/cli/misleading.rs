@@ -45,7 +45,10 @@ c.execute('pragma journal_mode={mode}'); c.execute(\"insert into notes(text) val
             ),
         );
         let pid = application.0.id();
-        let ran = world.heirloom(["backup", "app.db", "--busy-timeout", "600ms"]).exits(11).says(&format!("process {pid} (python3"));
+        let ran = world
+            .heirloom(["backup", "app.db", "--busy-timeout", "600ms"])
+            .exits(11)
+            .says(&format!("process {pid} (python3"));
         let ran = ran.says("locking_mode=EXCLUSIVE").says("waiting does not help");
         assert!(!ran.stderr.contains("less busy"), "{}", ran.stderr);
     }
@@ -59,7 +62,11 @@ fn an_unknown_collation_is_no_unusable_database() {
         "CREATE TABLE v(x TEXT); CREATE INDEX j ON v(x COLLATE NOCASE); INSERT INTO v VALUES('x'); PRAGMA writable_schema=ON;
          UPDATE sqlite_schema SET sql='CREATE INDEX j ON v(x COLLATE app)' WHERE name='j';",
     );
-    let ran = world.heirloom(["backup", "app.db", "--vacuum"]).success().says("cannot vacuum \"app.db\"").says("only its application has");
+    let ran = world
+        .heirloom(["backup", "app.db", "--vacuum"])
+        .success()
+        .says("cannot vacuum \"app.db\"")
+        .says("only its application has");
     assert!(!ran.stderr.contains("not a usable") && !ran.stderr.contains(".heirloom"), "{}", ran.stderr);
 }
 
@@ -70,15 +77,20 @@ fn a_damaged_archive_that_was_named_in_part_is_called_damaged() {
     world.heirloom(["backup", "f4.db"]).success();
     fs::write(world.path("backups/f4_20260301T030000Z.tar.gz.damaged"), "by me").unwrap();
     let ran = world.heirloom(["restore", "f4", "--to", "x.db"]).exits(12);
-    let ran = ran.says("f4_20260301T030000Z.tar.gz is marked as damaged").says("heirloom verify f4_20260301T030000Z.tar.gz");
+    let ran =
+        ran.says("f4_20260301T030000Z.tar.gz is marked as damaged").says("heirloom verify f4_20260301T030000Z.tar.gz");
     assert!(!ran.stderr.contains("no archive \"f4\""), "{}", ran.stderr);
     // So is one that cannot even be described.
     let archive = world.path("backups/f4_20260301T030000Z.tar.gz");
     let bytes = fs::read(&archive).unwrap();
     fs::write(&archive, &bytes[..300]).unwrap();
-    world.heirloom(["restore", "f4", "--to", "x.db"]).exits(12).says("f4_20260301T030000Z.tar.gz is damaged: it is truncated");
+    world
+        .heirloom(["restore", "f4", "--to", "x.db"])
+        .exits(12)
+        .says("f4_20260301T030000Z.tar.gz is damaged: it is truncated");
     fs::write(&archive, "no archive").unwrap();
-    let ran = world.heirloom(["restore", "f4", "--to", "x.db"]).exits(12).says("f4_20260301T030000Z.tar.gz cannot be used: ");
+    let ran =
+        world.heirloom(["restore", "f4", "--to", "x.db"]).exits(12).says("f4_20260301T030000Z.tar.gz cannot be used: ");
     assert!(!ran.stderr.contains("empty"), "{}", ran.stderr);
 }
 
@@ -86,7 +98,11 @@ fn a_damaged_archive_that_was_named_in_part_is_called_damaged() {
 fn a_tilde_that_nobody_replaced_is_no_volume_to_mount() {
     let world = World::new();
     world.database("app.db");
-    for args in [&["backup", "app.db", "--dir", "~/backups"][..], &["list", "--dir", "~/backups"], &["restore", "--dir", "~/backups"]] {
+    for args in [
+        &["backup", "app.db", "--dir", "~/backups"][..],
+        &["list", "--dir", "~/backups"],
+        &["restore", "--dir", "~/backups"],
+    ] {
         let ran = world.heirloom(args).exits(16).says("the `~` was not expanded").says("$HOME/backups");
         assert!(!ran.stderr.contains("mount it"), "{}", ran.stderr);
     }
@@ -154,7 +170,9 @@ fn a_hint_forgot_the_store_the_configuration_and_the_set() {
     let mut bytes = fs::read(&path).unwrap();
     bytes[700] ^= 0xff;
     fs::write(&path, bytes).unwrap();
-    run(&["show", &archive, "--set", "shop"]).exits(13).says("`heirloom list --set shop --config my.toml --dir 'the store'`");
+    run(&["show", &archive, "--set", "shop"])
+        .exits(13)
+        .says("`heirloom list --set shop --config my.toml --dir 'the store'`");
 }
 
 #[test]

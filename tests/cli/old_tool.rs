@@ -46,25 +46,39 @@ fn metadata(created_at: Option<Value>) -> Vec<u8> {
 
 #[test]
 fn an_archive_whose_metadata_gives_no_time_is_restored() {
-    for created_at in [Some(json!("2025-08-04")), Some(json!(1_754_325_509)), Some(json!("")), Some(json!("soon")), Some(Value::Null), None]
-    {
+    for created_at in [
+        Some(json!("2025-08-04")),
+        Some(json!(1_754_325_509)),
+        Some(json!("")),
+        Some(json!("soon")),
+        Some(Value::Null),
+        None,
+    ] {
         let world = World::new();
         let database = fs::read(world.database("user_data.db")).unwrap();
-        let entries = [entry("user_data.db", &database, 0), entry("backup_metadata.json", &metadata(created_at.clone()), 0)];
+        let entries =
+            [entry("user_data.db", &database, 0), entry("backup_metadata.json", &metadata(created_at.clone()), 0)];
         archive(&world, NAMED, &entries);
         let unnamed = "old.tar.gz";
         archive(&world, unnamed, &entries);
-        let touched = Command::new("touch").args(["-d", "2025-09-01T10:00:00Z"]).arg(world.path("backups").join(unnamed)).status();
+        let touched = Command::new("touch")
+            .args(["-d", "2025-09-01T10:00:00Z"])
+            .arg(world.path("backups").join(unnamed))
+            .status();
         assert!(touched.unwrap().success());
 
-        for (name, time, from) in
-            [(NAMED, "2025-08-04T16:38:29", "the time in its name"), (unnamed, "2025-09-01T10:00:00", "the time of the file")]
-        {
+        for (name, time, from) in [
+            (NAMED, "2025-08-04T16:38:29", "the time in its name"),
+            (unnamed, "2025-09-01T10:00:00", "the time of the file"),
+        ] {
             let shown = world.heirloom(["show", name, "--json"]).success().json();
             assert!(shown["created_at"].as_str().unwrap().starts_with(time), "{created_at:?}: {}", shown["created_at"]);
             let document = world.heirloom(["verify", name, "--json"]).success().json();
             let findings = document["archives"][0]["findings"].to_string();
-            assert!(findings.contains("the metadata gives no time") && findings.contains(from), "{created_at:?}: {findings}");
+            assert!(
+                findings.contains("the metadata gives no time") && findings.contains(from),
+                "{created_at:?}: {findings}"
+            );
             world.heirloom(["restore", name, "--to", "back.db", "--force"]).success();
             assert_eq!(world.ask("back.db", "SELECT count(*) FROM notes"), "100");
         }
@@ -89,13 +103,21 @@ fn bytes_behind_the_last_page_of_a_database_are_a_finding() {
         let world = World::new();
         world.sql("user_data.db", &format!("PRAGMA page_size={pages}; PRAGMA journal_mode={mode};"));
         let database = fs::read(world.database("user_data.db")).unwrap();
-        archive(&world, NAMED, &[entry("user_data.db", &database, 1024), entry("backup_metadata.json", &metadata(None), 0)]);
+        archive(
+            &world,
+            NAMED,
+            &[entry("user_data.db", &database, 1024), entry("backup_metadata.json", &metadata(None), 0)],
+        );
         for depth in ["quick", "standard", "deep"] {
             let document = world.heirloom(["verify", NAMED, "--depth", depth, "--json"]).success().json();
             assert_eq!(document["archives"][0]["state"], "ok");
             let findings = document["archives"][0]["findings"].to_string();
             assert!(
-                findings.contains(&format!("{} bytes, but its header counts only {}", database.len() + 1024, database.len())),
+                findings.contains(&format!(
+                    "{} bytes, but its header counts only {}",
+                    database.len() + 1024,
+                    database.len()
+                )),
                 "{findings}"
             );
         }

@@ -7,12 +7,15 @@ use crate::world::World;
 
 const DAYS: [&str; 4] = ["01", "02", "03", "04"];
 
-/// Puts what other tools leave into the store: a tar of a volume, a plain database, a compressed one, an SQL dump's neighbours.
+/// Puts what other tools leave into the store: a tar of a volume, a plain database, a compressed one, an SQL dump's
+/// neighbours.
 fn fill(world: &World) -> Vec<String> {
     fs::create_dir_all(world.path("backups")).unwrap();
     world.sql("v/db.sqlite3", "CREATE TABLE t(x); INSERT INTO t VALUES (7);");
     fs::write(world.path("v/rsa_key.pem"), "key").unwrap();
-    let shell = |script: String| assert!(Command::new("sh").args(["-c", &script]).current_dir(world.work()).status().unwrap().success());
+    let shell = |script: String| {
+        assert!(Command::new("sh").args(["-c", &script]).current_dir(world.work()).status().unwrap().success())
+    };
     for day in DAYS {
         shell(format!("tar czf backups/vaultwarden_202603{day}_040000.tar.gz -C v db.sqlite3 rsa_key.pem"));
         shell(format!("tar cf backups/volume-202603{day}_040000.tar -C v ."));

@@ -104,8 +104,8 @@ impl Watch {
     }
 }
 
-/// SQLite gives its sidecars to the owner of the database only as root with CAP_CHOWN. Made by a root without it, they lock the
-/// application out as long as they are there, and after a kill for good.
+/// SQLite gives its sidecars to the owner of the database only as root with CAP_CHOWN. Made by a root without it, they
+/// lock the application out as long as they are there, and after a kill for good.
 #[test]
 fn root_without_chown_makes_no_sidecars_beside_the_database_of_another_user() {
     if !is_root() {
@@ -192,7 +192,9 @@ fn root_obeys_no_configuration_of_another_user() {
     };
     write("heirloom.toml", "[store]\ndir = \"/tmp/theirs\"\n");
     let ran = world.heirloom(["list"]).exits(2);
-    ran.says("\"heirloom.toml\" is not safe to use as root: it belongs to user 65534").says("chown root heirloom.toml").says("--config");
+    ran.says("\"heirloom.toml\" is not safe to use as root: it belongs to user 65534")
+        .says("chown root heirloom.toml")
+        .says("--config");
     // Naming it says that it is meant.
     world.heirloom(["list", "--config", "heirloom.toml"]).exits(16).says("/tmp/theirs");
     chown(world.path("heirloom.toml"), Some(0), None).unwrap();
@@ -209,7 +211,11 @@ fn root_obeys_no_configuration_of_another_user() {
     write(".env", "OTHER=1\n");
     world.heirloom(["config", "show"]).success();
     write(".env", "BACKUP_DIR=/tmp/theirs\n");
-    world.heirloom(["list"]).exits(2).says("\".env\" is not safe to use as root: it belongs to user 65534").says("chown root .env");
+    world
+        .heirloom(["list"])
+        .exits(2)
+        .says("\".env\" is not safe to use as root: it belongs to user 65534")
+        .says("chown root .env");
     write(".env", "HEIRLOOM_CONFIG=own.toml\n");
     world.heirloom(["list"]).exits(2).says("\".env\" is not safe");
     chown(world.path(".env"), Some(0), None).unwrap();

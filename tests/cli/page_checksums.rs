@@ -1,5 +1,5 @@
-//! Databases whose pages end with checksums: the application reads them through SQLite's checksum VFS, the real one, from the PyPI
-//! package `apsw`. Where it is missing the test says so; in CI (`CI=true`) that is a failure.
+//! Databases whose pages end with checksums: the application reads them through SQLite's checksum VFS, the real one,
+//! from the PyPI package `apsw`. Where it is missing the test says so; in CI (`CI=true`) that is a failure.
 
 use std::fs;
 use std::process::{Child, Command, Output, Stdio};
@@ -20,7 +20,11 @@ def connect(name):
 
 fn python(world: &World, script: &str) -> Command {
     let mut command = tools::python();
-    command.args(["-c", &format!("{LOAD}{script}")]).current_dir(world.work()).stdin(Stdio::piped()).stdout(Stdio::piped());
+    command
+        .args(["-c", &format!("{LOAD}{script}")])
+        .current_dir(world.work())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped());
     command
 }
 
@@ -152,7 +156,10 @@ fn an_application_that_has_it_open_can_read_what_was_restored_from_inside() {
         make(&world, "app.db", mode, 300);
         world.heirloom(["backup", "app.db", "--name", "one"]).success();
         // The header moves on, by commits that write the first page and by those that do not.
-        run(&world, "c = connect('app.db'); c.execute('create table u(x); insert into t(x) values(1)'); c.execute('drop table u')");
+        run(
+            &world,
+            "c = connect('app.db'); c.execute('create table u(x); insert into t(x) values(1)'); c.execute('drop table u')",
+        );
         let mut application = Application::start(&world, "app.db");
         assert_eq!(application.rows(), "301");
         world.heirloom(["restore", "one", "--force"]).success();

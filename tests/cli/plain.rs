@@ -9,7 +9,8 @@ use crate::world::World;
 
 const COPY: &str = "app_20260101_000000.db";
 
-/// The ways in which the folder of an application is its store: arguments that back up, the store, and the database in it.
+/// The ways in which the folder of an application is its store: arguments that back up, the store, and the database in
+/// it.
 fn ordinary_configurations() -> [(World, &'static [&'static str], &'static str, &'static str); 3] {
     let mut environment = World::new();
     environment.env("BACKUP_DIR", ".");
@@ -67,7 +68,10 @@ fn a_database_that_was_just_written_to_is_no_recent_backup() {
         let health = world.at("2026-03-03T06:00:00Z").heirloom(["health", "--dir", store, "--json", database]);
         let checks = health.json()["checks"].as_array().unwrap().clone();
         let age = checks.iter().find(|check| check["check"] == "backup_age").unwrap();
-        assert_eq!((age["state"].as_str(), age["measures"]["backup_age_seconds"]["value"].as_f64()), (Some("critical"), Some(183_600.0)));
+        assert_eq!(
+            (age["state"].as_str(), age["measures"]["backup_age_seconds"]["value"].as_f64()),
+            (Some("critical"), Some(183_600.0))
+        );
         let again: Vec<&str> = backup.iter().copied().chain(["--if-older-than", "20h", "--json"]).collect();
         let document = world.heirloom(again).success().json();
         assert_eq!(document["outcome"], Value::Null, "{backup:?}: {document}");
@@ -79,7 +83,8 @@ fn config_check_warns_of_a_database_among_the_archives() {
     let [.., (world, _, _, database)] = ordinary_configurations();
     world.database(database);
     let document = world.heirloom(["config", "check", "--json"]).success().json();
-    let found = document["checks"].as_array().unwrap().iter().find(|check| check["state"] == "warning").unwrap().clone();
+    let found =
+        document["checks"].as_array().unwrap().iter().find(|check| check["state"] == "warning").unwrap().clone();
     assert!(found["message"].as_str().unwrap().contains("data/app.db\" lies in the folder of the store"), "{found}");
     fs::write(world.path("heirloom.toml"), "[sets.app.databases]\napp = 'data/app.db'\n").unwrap();
     let document = world.heirloom(["config", "check", "--json"]).success().json();
@@ -100,7 +105,8 @@ fn what_other_tools_left_is_listed_verified_and_restored_and_never_counted() {
     assert!(tar.unwrap().success());
     world.at("2026-03-02T03:00:00Z");
     let document = world.heirloom(["list", "--json"]).success().json();
-    let origins: Vec<&str> = document["archives"].as_array().unwrap().iter().map(|archive| archive["origin"].as_str().unwrap()).collect();
+    let origins: Vec<&str> =
+        document["archives"].as_array().unwrap().iter().map(|archive| archive["origin"].as_str().unwrap()).collect();
     assert_eq!(origins, ["plain", "plain", "heirloom"]);
     world.heirloom(["verify", "app_20260302T000000Z.db", "volume_20260302_000000.tar.gz"]).success();
     world.heirloom(["restore", "app_20260302T000000Z.db", "--to", "again.db"]).success();
@@ -109,7 +115,8 @@ fn what_other_tools_left_is_listed_verified_and_restored_and_never_counted() {
     assert_eq!((document["keep"].as_array().unwrap().len(), document["left_alone"].as_u64()), (1, Some(0)));
     assert_eq!(world.files("backups").len(), 5, "all of them, the private folder and the id of the store");
     let health = world.heirloom(["health", "--json"]).exits(0).json();
-    let of = |name: &str| health["checks"].as_array().unwrap().iter().find(|check| check["check"] == name).unwrap().clone();
+    let of =
+        |name: &str| health["checks"].as_array().unwrap().iter().find(|check| check["check"] == name).unwrap().clone();
     assert_eq!(of("backup_age")["measures"]["backup_age_seconds"]["value"], 86_400.0);
     assert_eq!(of("archives")["measures"]["backup_archives"]["value"], 1.0);
     assert!(of("plain")["value"].as_str().unwrap().starts_with("2 files of other tools"));
@@ -121,7 +128,11 @@ fn plain_databases_are_removed_if_somebody_asks_for_it_and_live_ones_never() {
     world.database("app.db");
     world.database("recorded.db");
     world.at("2026-03-01T03:00:00Z").heirloom(["backup", "recorded.db", "--dir", "."]).success();
-    fs::write(world.path("heirloom.toml"), "[sets.app.databases]\napp = 'app.db'\n[sets.copy.databases]\nx = 'app.db'\n").unwrap();
+    fs::write(
+        world.path("heirloom.toml"),
+        "[sets.app.databases]\napp = 'app.db'\n[sets.copy.databases]\nx = 'app.db'\n",
+    )
+    .unwrap();
     for name in ["copy_20251228_000000.db", "copy_20251229_000000.db", "copy_20251230_000000.db"] {
         fs::copy(world.path("app.db"), world.path(name)).unwrap();
         assert!(std::process::Command::new("gzip").arg(world.path(name)).status().unwrap().success());
@@ -130,9 +141,11 @@ fn plain_databases_are_removed_if_somebody_asks_for_it_and_live_ones_never() {
     for name in ["copy_20260101_000000.db", "copy_20260102_000000.db", "copy_20260103_000000.db"] {
         fs::copy(world.path("app.db"), world.path(name)).unwrap();
     }
-    for (name, sidecar) in
-        [("copy_20260104_000000.db", "-wal"), ("copy_20260105_000000.db", "-journal"), ("copy_20260106_000000.db", "-shm")]
-    {
+    for (name, sidecar) in [
+        ("copy_20260104_000000.db", "-wal"),
+        ("copy_20260105_000000.db", "-journal"),
+        ("copy_20260106_000000.db", "-shm"),
+    ] {
         fs::copy(world.path("app.db"), world.path(name)).unwrap();
         fs::write(world.path(format!("{name}{sidecar}")), "").unwrap();
     }
@@ -146,7 +159,9 @@ fn plain_databases_are_removed_if_somebody_asks_for_it_and_live_ones_never() {
     let before = world.files(".");
     world.at("2026-03-02T03:00:00Z").heirloom(["cleanup", "--keep", "1", "--dir", ".", "--set", "copy"]).success();
     assert_eq!(world.files("."), before, "nobody asked for it");
-    let ran = world.heirloom(["cleanup", "--keep", "1", "--dir", ".", "--set", "copy", "--include-plain", "--json"]).success();
+    let ran = world
+        .heirloom(["cleanup", "--keep", "1", "--dir", ".", "--set", "copy", "--include-plain", "--json"])
+        .success();
     let mut held = held.unwrap();
     held.kill().unwrap();
     held.wait().unwrap();
@@ -157,14 +172,18 @@ fn plain_databases_are_removed_if_somebody_asks_for_it_and_live_ones_never() {
         .iter()
         .map(|kept| (kept["archive"].as_str().unwrap().to_owned(), kept["why"].as_str().unwrap().to_owned()))
         .collect();
-    let why = |name: &str| kept.iter().find(|(archive, _)| archive == name).map_or("removable", |(_, why)| why.as_str());
+    let why =
+        |name: &str| kept.iter().find(|(archive, _)| archive == name).map_or("removable", |(_, why)| why.as_str());
     assert!(why("app.db").contains("configured database"), "{kept:?}");
     assert!(why("recorded.db").contains("archives were copied from"), "{kept:?}");
     assert_eq!(why("copy_20260104_000000.db"), "a -wal lies beside it");
     assert_eq!(why("copy_20260105_000000.db"), "a -journal lies beside it");
     assert_eq!(why("copy_20260106_000000.db"), "a -shm lies beside it");
     assert!(why("copy_20260107_000000.db").starts_with("it is open in sleep ("), "{kept:?}");
-    assert!(why("copy_20260109_000000.db").contains("configured database"), "the same file under another name: {kept:?}");
+    assert!(
+        why("copy_20260109_000000.db").contains("configured database"),
+        "the same file under another name: {kept:?}"
+    );
     assert!(why("copy_20260110_000000.db").contains("archives were copied from"), "{kept:?}");
     let left = world.files(".");
     let gone: Vec<&str> = before.iter().filter(|name| !left.contains(name)).map(String::as_str).collect();
@@ -172,7 +191,10 @@ fn plain_databases_are_removed_if_somebody_asks_for_it_and_live_ones_never() {
     if why("copy_20260101_000000.db").starts_with("not all processes can be seen") {
         // What is packed is no live database; the newest of those that are counted stays.
         assert_eq!(gone, packed);
-        crate::tools::cannot_be_tested_here("plain files that nobody has open are removed", "not all processes can be seen");
+        crate::tools::cannot_be_tested_here(
+            "plain files that nobody has open are removed",
+            "not all processes can be seen",
+        );
     } else {
         let plain = ["copy_20251230_000000.db.gz", "copy_20260101_000000.db", "copy_20260102_000000.db"];
         assert_eq!(gone, [&packed[..], &plain].concat());

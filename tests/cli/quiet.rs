@@ -36,7 +36,8 @@ fn what_the_last_archive_knows_is_printed_only_when_asked_for() {
     world.at("2026-03-03");
     world.heirloom(["backup", "app.db", "-v"]).success().says(collation).says(keys);
     let json = world.heirloom(["backup", "app.db", "--json"]).success().json();
-    let findings: Vec<bool> = json["findings"].as_array().unwrap().iter().map(|one| one["new"].as_bool().unwrap()).collect();
+    let findings: Vec<bool> =
+        json["findings"].as_array().unwrap().iter().map(|one| one["new"].as_bool().unwrap()).collect();
     assert_eq!(findings, [false, false]);
     let show = world.heirloom(["show"]).success().stdout;
     assert!(show.contains(collation) && show.contains(keys), "{show}");

@@ -13,8 +13,11 @@ use crate::tools::installed;
 use crate::world::World;
 
 /// Blocks that are not run: how they start, and why.
-const NOT_RUN: [(&str, &str); 3] =
-    [("scripts/demo.sh", "builds a release"), ("scripts/check.sh", "runs this test"), ("cargo install", "builds a release")];
+const NOT_RUN: [(&str, &str); 3] = [
+    ("scripts/demo.sh", "builds a release"),
+    ("scripts/check.sh", "runs this test"),
+    ("cargo install", "builds a release"),
+];
 
 /// A code block: its language, and its text.
 struct Block {
@@ -36,9 +39,13 @@ fn blocks(page: &str) -> Vec<Block> {
 fn scripts(block: &Block) -> Vec<String> {
     match block.language.as_str() {
         "console" => block.text.lines().filter_map(|line| line.strip_prefix("$ ")).map(str::to_owned).collect(),
-        "crontab" => block.text.lines().map(|line| line.split_whitespace().skip(5).collect::<Vec<_>>().join(" ")).collect(),
+        "crontab" => {
+            block.text.lines().map(|line| line.split_whitespace().skip(5).collect::<Vec<_>>().join(" ")).collect()
+        }
         "sh" => vec![block.text.clone()],
-        "toml" => vec![format!("cat > readme.toml <<'END'\n{}END\nheirloom --config readme.toml config show", block.text)],
+        "toml" => {
+            vec![format!("cat > readme.toml <<'END'\n{}END\nheirloom --config readme.toml config show", block.text)]
+        }
         other => panic!("a block in {other:?}; this test knows sh, console, crontab and toml"),
     }
 }
@@ -146,9 +153,12 @@ fn every_example_of_the_help_is_taken() {
     for command in Cli::command().get_subcommands() {
         let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
         // What stands behind two blanks explains the command.
-        let lines = help.lines().filter_map(|line| line.strip_prefix("  ").filter(|line| line.starts_with("heirloom ")));
+        let lines =
+            help.lines().filter_map(|line| line.strip_prefix("  ").filter(|line| line.starts_with("heirloom ")));
         let examples: Vec<String> = lines
-            .map(|line| line.split("  ").next().unwrap().split(" | ").next().unwrap().split(" > ").next().unwrap().to_owned())
+            .map(|line| {
+                line.split("  ").next().unwrap().split(" | ").next().unwrap().split(" > ").next().unwrap().to_owned()
+            })
             .collect();
         count += examples.len();
         all_are_taken(&examples, command.get_name());

@@ -80,7 +80,11 @@ fn a_dry_run_shows_the_plan_and_changes_nothing() {
     let world = changed();
     let before = fs::read(world.path("app.db")).unwrap();
     let ran = world.heirloom(["restore", "--dry-run"]).success();
-    assert!(ran.stdout.contains("replaces") && ran.stdout.contains("50 rows") && ran.stdout.contains("100 rows"), "{}", ran.stdout);
+    assert!(
+        ran.stdout.contains("replaces") && ran.stdout.contains("50 rows") && ran.stdout.contains("100 rows"),
+        "{}",
+        ran.stdout
+    );
     let document = world.heirloom(["restore", "--dry-run", "--json"]).success().json();
     assert_eq!(document["databases"][0]["method"], "replaced");
     assert_eq!(fs::read(world.path("app.db")).unwrap(), before);
@@ -92,11 +96,15 @@ fn a_dry_run_shows_the_plan_and_changes_nothing() {
 fn at_takes_the_newest_at_or_before_a_time() {
     let mut world = changed();
     world.heirloom(["backup", "app.db"]).success();
-    for (at, rows) in [("2026-03-01T03:00:00Z", "100"), ("2026-03-01", "100"), ("2026-03-02", "50"), ("2026-03-02 00:00", "50")] {
+    for (at, rows) in
+        [("2026-03-01T03:00:00Z", "100"), ("2026-03-01", "100"), ("2026-03-02", "50"), ("2026-03-02 00:00", "50")]
+    {
         world.heirloom(["restore", "--at", at, "--to", "then.db", "--force"]).success();
         assert_eq!(notes(&world, "then.db"), rows, "{at}");
     }
-    world.heirloom(["restore", "--at", "2026-03-02 00:30", "--time-zone", "Europe/Berlin", "--to", "then.db", "--force"]).success();
+    world
+        .heirloom(["restore", "--at", "2026-03-02 00:30", "--time-zone", "Europe/Berlin", "--to", "then.db", "--force"])
+        .success();
     assert_eq!(notes(&world, "then.db"), "100");
     world.at("2026-04-01");
     world.heirloom(["restore", "--at", "2026-02-01", "--to", "then.db"]).exits(12).says("2026-02-01");
@@ -117,7 +125,8 @@ fn safety_and_damaged_archives_are_never_taken_unasked() {
     world.heirloom(["restore", "latest", "--force"]).exits(12).says("is damaged");
 }
 
-/// Flips a bit in the database of an archive. The second member is the first of the database; the metadata before it stays readable.
+/// Flips a bit in the database of an archive. The second member is the first of the database; the metadata before it
+/// stays readable.
 pub fn flip(archive: &Path) {
     let mut bytes = fs::read(archive).unwrap();
     let second = bytes.windows(3).enumerate().skip(1).find(|(_, window)| *window == [0x1f, 0x8b, 8]).unwrap().0;
@@ -205,20 +214,26 @@ fn none_is_replaced_when_one_cannot_be_put_in_place() {
     // A set of a live database and one whose place is not there any more: the folder can be seen and not written.
     fs::create_dir(world.path("elsewhere")).unwrap();
     fs::rename(world.path("orders.db"), world.path("elsewhere/orders.db")).unwrap();
-    fs::write(world.path("heirloom.toml"), "[sets.shop.databases]\nusers = \"users.db\"\norders = \"/proc/orders.db\"\n").unwrap();
+    fs::write(
+        world.path("heirloom.toml"),
+        "[sets.shop.databases]\nusers = \"users.db\"\norders = \"/proc/orders.db\"\n",
+    )
+    .unwrap();
     let ran = world.heirloom(["restore", "--force"]);
     assert_ne!(ran.code, 0);
     assert_eq!(notes(&world, "users.db"), "50");
     assert_eq!(world.archives().len(), 1);
 }
 
-/// Kills real runs over two databases at random moments: both old, both new, or told by the next command and undone by it.
+/// Kills real runs over two databases at random moments: both old, both new, or told by the next command and undone by
+/// it.
 #[test]
 fn a_killed_restore_of_several_is_all_old_all_new_or_told() {
     let (mut old, mut new, mut told) = (0, 0, 0);
     for round in 0..24_u64 {
         let mut world = shop();
-        let mut child = world.command(["restore", "--force"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let mut child =
+            world.command(["restore", "--force"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         std::thread::sleep(std::time::Duration::from_micros(3_000 + round * 4_500));
         child.kill().unwrap();
         child.wait().unwrap();
@@ -265,7 +280,9 @@ fn deployments_restore_only_what_is_missing() {
     world.heirloom(["restore", "--dir", "empty", "--to", "new.db", "--if-backup-exists"]).success();
     world.heirloom(["restore", "--dir", "gone", "--to", "new.db", "--if-missing"]).exits(16);
     world.heirloom(["restore", "--dir", "gone", "--to", "new.db", "--if-backup-exists"]).success();
-    world.heirloom(["restore", "--dir", "un/mounted", "--to", "new.db", "--if-missing", "--if-backup-exists"]).exits(16);
+    world
+        .heirloom(["restore", "--dir", "un/mounted", "--to", "new.db", "--if-missing", "--if-backup-exists"])
+        .exits(16);
 }
 
 #[test]
@@ -308,7 +325,8 @@ fn without_a_known_target_the_whole_command_is_told() {
 fn an_archive_at_a_path_keeps_its_safety_backup_beside_it() {
     let world = changed();
     fs::rename(world.path("backups"), world.path("usb")).unwrap();
-    let ran = world.heirloom(["restore", "usb/app_20260301T030000Z.tar.gz", "--to", "app.db", "--force", "--json"]).success();
+    let ran =
+        world.heirloom(["restore", "usb/app_20260301T030000Z.tar.gz", "--to", "app.db", "--force", "--json"]).success();
     assert_eq!(ran.json()["undo"], "heirloom restore --undo --dir usb");
     assert!(world.path("usb/app_20260302T000000Z.tar.gz").exists());
     assert!(!world.path("backups").exists());
@@ -323,7 +341,10 @@ fn a_target_that_is_no_database_is_kept_beside() {
     let document = world.heirloom(["restore", "--force", "--json"]).success().json();
     let aside = document["databases"][0]["set_aside"].as_str().unwrap().to_owned();
     assert!(aside.ends_with("app.db.replaced-20260302T000000Z"), "{aside}");
-    assert_eq!(fs::read(world.path("app.db.replaced-20260302T000000Z/app.db")).unwrap(), b"not a database, but perhaps somebody's");
+    assert_eq!(
+        fs::read(world.path("app.db.replaced-20260302T000000Z/app.db")).unwrap(),
+        b"not a database, but perhaps somebody's"
+    );
     assert_eq!(notes(&world, "app.db"), "100");
     assert_eq!(document["undo"], Value::Null);
 }
@@ -380,11 +401,18 @@ fn a_live_database_is_replaced_under_its_reader() {
 fn the_plan_lists_the_tables_that_differ_with_their_rows() {
     let world = World::new();
     world.database("app.db");
-    world.sql("app.db", "CREATE TABLE kept(x); CREATE TABLE gone(x); INSERT INTO kept VALUES(1); INSERT INTO gone VALUES(1);");
+    world.sql(
+        "app.db",
+        "CREATE TABLE kept(x); CREATE TABLE gone(x); INSERT INTO kept VALUES(1); INSERT INTO gone VALUES(1);",
+    );
     world.heirloom(["backup", "app.db"]).success();
-    world.sql("app.db", "DELETE FROM notes WHERE id > 10; DROP TABLE gone; CREATE TABLE later(x); UPDATE kept SET x = 2;");
+    world.sql(
+        "app.db",
+        "DELETE FROM notes WHERE id > 10; DROP TABLE gone; CREATE TABLE later(x); UPDATE kept SET x = 2;",
+    );
     let plan = world.heirloom(["restore", "--dry-run"]).success().stdout;
-    let start = plan.lines().position(|line| line.trim_start().starts_with("notes")).unwrap_or_else(|| panic!("{plan}"));
+    let start =
+        plan.lines().position(|line| line.trim_start().starts_with("notes")).unwrap_or_else(|| panic!("{plan}"));
     let lines: Vec<&str> = plan.lines().skip(start).take(4).collect();
     assert_eq!(
         lines,

@@ -123,7 +123,8 @@ fn root_restored_a_missing_file_that_the_group_of_the_application_could_not_open
     assert!(!ran.stderr.contains("could not be set"), "{}", ran.stderr);
 }
 
-/// Without the right to give files away: the owner's rights stay, nobody else gets those that were meant for another group.
+/// Without the right to give files away: the owner's rights stay, nobody else gets those that were meant for another
+/// group.
 #[test]
 fn who_cannot_give_the_file_to_its_group_opens_it_to_nobody() {
     if !have("a group keeps its rights", &["setpriv"]) {
@@ -138,7 +139,10 @@ fn who_cannot_give_the_file_to_its_group_opens_it_to_nobody() {
     let inner = world.command(["restore", "latest"]);
     let mut command = std::process::Command::new("setpriv");
     command.args(["--bounding-set=-chown", "--inh-caps=-chown"]).arg(inner.get_program()).args(inner.get_args());
-    command.current_dir(world.work()).env_clear().envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    command
+        .current_dir(world.work())
+        .env_clear()
+        .envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?))));
     let ran = world.run(&mut command).success();
     let found = fs::metadata(world.path("app.db")).unwrap();
     assert_eq!((found.gid(), found.mode() & 0o777), (0, 0o600), "{}", ran.stderr);

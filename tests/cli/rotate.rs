@@ -48,7 +48,11 @@ fn cron_gets_no_mail_and_a_dry_run_says_everything() {
     let mut world = World::new();
     backups(&mut world, 1..=3);
     let told = world.heirloom(["cleanup", "--keep", "2", "--dry-run"]).success();
-    assert!(told.stdout.contains("newest good, newest 1 of 2") && told.stdout.contains("beyond the newest 2"), "{}", told.stdout);
+    assert!(
+        told.stdout.contains("newest good, newest 1 of 2") && told.stdout.contains("beyond the newest 2"),
+        "{}",
+        told.stdout
+    );
     assert!(
         told.stdout.contains("keep 2 archives") && told.stdout.contains("oldest archive from 2026-03-02 (1 day ago)"),
         "{}",
@@ -156,7 +160,8 @@ fn a_simulation_needs_no_store() {
     assert_eq!(world.files("."), [""; 0]);
 }
 
-/// A backup and a rotation each day of a year, through the binary; at each month's end the archives are what the plan says.
+/// A backup and a rotation each day of a year, through the binary; at each month's end the archives are what the plan
+/// says.
 #[test]
 fn a_year_of_daily_backups_and_rotations() {
     let mut world = World::new();
@@ -178,9 +183,9 @@ fn a_year_of_daily_backups_and_rotations() {
     assert_eq!(
         dates,
         [
-            "20250331", "20250430", "20250531", "20250630", "20250731", "20250831", "20250930", "20251031", "20251130", "20251231",
-            "20260131", "20260201", "20260208", "20260215", "20260222", "20260223", "20260224", "20260225", "20260226", "20260227",
-            "20260228", "20260301"
+            "20250331", "20250430", "20250531", "20250630", "20250731", "20250831", "20250930", "20251031", "20251130",
+            "20251231", "20260131", "20260201", "20260208", "20260215", "20260222", "20260223", "20260224", "20260225",
+            "20260226", "20260227", "20260228", "20260301"
         ]
     );
     world.heirloom(["verify", "--all"]).success();

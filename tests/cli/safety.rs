@@ -23,7 +23,8 @@ fn notes(world: &World, name: &str) -> String {
 
 /// Holds the lock of the store, as another run does that commits to a slow one.
 fn lock_store(world: &World) -> File {
-    let lock = File::options().create(true).truncate(false).write(true).open(world.path("backups/.heirloom/lock")).unwrap();
+    let lock =
+        File::options().create(true).truncate(false).write(true).open(world.path("backups/.heirloom/lock")).unwrap();
     lock.lock().unwrap();
     lock
 }
@@ -72,7 +73,10 @@ fn a_safety_backup_that_cannot_reach_the_store_is_pending_until_the_next_run() {
 
     // It is listed, shown, and found by name and by an undo.
     let list = world.heirloom(["list", "--json"]).success().json();
-    assert_eq!((&list["archives"][0]["archive"], &list["archives"][0]["pending"]), (&safety.as_str().into(), &true.into()));
+    assert_eq!(
+        (&list["archives"][0]["archive"], &list["archives"][0]["pending"]),
+        (&safety.as_str().into(), &true.into())
+    );
     assert_eq!(kind_of(&world, &safety), "safety");
     world.at("2026-03-03");
     world.heirloom(["restore", &safety, "--to", "look.db"]).success().says("1 safety backup pending");
@@ -89,7 +93,11 @@ fn a_safety_backup_that_cannot_reach_the_store_is_pending_until_the_next_run() {
         assert!(pending.iter().all(|name| world.archives().contains(name)), "{:?}", world.archives());
         // Pending again, for the next command.
         if number < 2 {
-            fs::rename(world.path(format!("backups/{safety}")), world.path(format!("backups/.heirloom/pending/{safety}"))).unwrap();
+            fs::rename(
+                world.path(format!("backups/{safety}")),
+                world.path(format!("backups/.heirloom/pending/{safety}")),
+            )
+            .unwrap();
         }
     }
     assert_eq!(world.leftovers(), [""; 0]);
@@ -100,7 +108,8 @@ fn one_that_died_between_its_two_names_is_not_sent_twice() {
     let world = changed();
     world.heirloom(["restore", "--force"]).success();
     let safety = world.archives()[1].clone();
-    fs::hard_link(world.path(format!("backups/{safety}")), world.path(format!("backups/.heirloom/pending/{safety}"))).unwrap();
+    fs::hard_link(world.path(format!("backups/{safety}")), world.path(format!("backups/.heirloom/pending/{safety}")))
+        .unwrap();
     assert_eq!(world.heirloom(["list", "--json"]).success().json()["archives"].as_array().unwrap().len(), 2);
     world.heirloom(["cleanup", "--force"]).success();
     assert_eq!((world.pending().len(), world.archives().len()), (0, 2));
@@ -135,7 +144,12 @@ fn restores_to_elsewhere_push_out_no_safety_backup_of_production() {
         world.heirloom(["restore", "app_20260301T030000Z.tar.gz", "--to", "look.db", "--force"]).success();
     }
     assert!(world.archives().contains(&of_production));
-    assert_eq!(world.archives().len(), 2 + 3, "of the other path the two newest and the first of the hour: {:?}", world.archives());
+    assert_eq!(
+        world.archives().len(),
+        2 + 3,
+        "of the other path the two newest and the first of the hour: {:?}",
+        world.archives()
+    );
 }
 
 #[test]
@@ -237,7 +251,9 @@ fn guard_makes_no_backup_where_the_newest_one_holds_the_same() {
 #[test]
 fn the_archive_that_guard_goes_back_to_may_be_removed_meanwhile() {
     let world = changed();
-    guard_with(&world, "rm backups/*.tar.gz; sqlite3 app.db 'DELETE FROM notes'; exit 3").exits(3).says("rolled back and verified");
+    guard_with(&world, "rm backups/*.tar.gz; sqlite3 app.db 'DELETE FROM notes'; exit 3")
+        .exits(3)
+        .says("rolled back and verified");
     assert_eq!(notes(&world, "app.db"), "50");
 }
 
@@ -247,7 +263,19 @@ fn the_way_back_after_the_folder_is_gone_works() {
     fs::create_dir(world.path("data")).unwrap();
     world.database("data/app.db");
     fs::write(world.path("own.toml"), "[sets.mine.databases]\napp = \"data/app.db\"\n").unwrap();
-    let ran = world.heirloom(["guard", "--config", "own.toml", "--dir", "store", "--set", "mine", "--", "sh", "-c", "rm -rf data"]);
+    let ran = world.heirloom([
+        "guard",
+        "--config",
+        "own.toml",
+        "--dir",
+        "store",
+        "--set",
+        "mine",
+        "--",
+        "sh",
+        "-c",
+        "rm -rf data",
+    ]);
     let ran = ran.exits(125).says("mkdir -p").says("--config own.toml --dir store");
     let (_, command) = ran.stderr.split_once("roll back with: ").unwrap();
     let command = command.lines().next().unwrap().replace("[world]", world.work().parent().unwrap().to_str().unwrap());
@@ -289,7 +317,11 @@ fn a_guard_inside_of_a_guarded_command_makes_nothing_that_is_the_latest() {
     let script = "sqlite3 app.db 'DELETE FROM notes WHERE id > 10' && HEIRLOOM guard app.db -- true && exit 7";
     guard_with(&world, script).exits(7).says("rolled back and verified");
     let kinds: Vec<String> = world.archives().iter().map(|name| kind_of(&world, name)).collect();
-    assert_eq!(kinds.iter().filter(|kind| *kind == "safety").count(), 2, "what the inner one made, and what was left: {kinds:?}");
+    assert_eq!(
+        kinds.iter().filter(|kind| *kind == "safety").count(),
+        2,
+        "what the inner one made, and what was left: {kinds:?}"
+    );
     world.heirloom(["restore", "--to", "new.db"]).success();
     assert_eq!(notes(&world, "new.db"), "51");
 }

@@ -37,7 +37,8 @@ fn change(world: &World, name: &str, edit: impl FnOnce(&mut Vec<u8>)) {
     fs::write(&path, bytes).unwrap();
 }
 
-/// Returns where the members of an archive lie. The first one holds the metadata, the second one the tar header of the first database.
+/// Returns where the members of an archive lie. The first one holds the metadata, the second one the tar header of the
+/// first database.
 fn members(archive: &[u8]) -> Vec<Range<usize>> {
     let mut members = Vec::new();
     let mut at = 0;
@@ -49,7 +50,8 @@ fn members(archive: &[u8]) -> Vec<Range<usize>> {
     members
 }
 
-/// Returns the numbers of the pages that differ between two files, which are of one size, and demands that they are zero in the second.
+/// Returns the numbers of the pages that differ between two files, which are of one size, and demands that they are
+/// zero in the second.
 #[track_caller]
 fn zeroed(world: &World, before: &str, after: &str) -> Vec<u64> {
     let (before, after) = (fs::read(world.path(before)).unwrap(), fs::read(world.path(after)).unwrap());
@@ -74,7 +76,10 @@ fn what_can_be_read_of_a_damaged_archive_comes_back_and_the_rest_is_named() {
     let plan = world.heirloom(["restore", ARCHIVE, "--to", "back.db", "--allow-damaged", "--dry-run"]).success();
     assert!(plan.stdout.contains("damaged: pages 513-768 of 13"), "{}", plan.stdout);
     assert!(plan.stdout.contains("gzip member"), "{}", plan.stdout);
-    let plan = world.heirloom(["restore", ARCHIVE, "--to", "back.db", "--allow-damaged", "--dry-run", "--json"]).success().json();
+    let plan = world
+        .heirloom(["restore", ARCHIVE, "--to", "back.db", "--allow-damaged", "--dry-run", "--json"])
+        .success()
+        .json();
     assert_eq!(plan["databases"][0]["unreadable_pages"], serde_json::json!([[513, 768]]));
 
     let ran = world.heirloom(["restore", ARCHIVE, "--to", "back.db", "--allow-damaged"]).exits(3);
@@ -180,7 +185,10 @@ fn without_its_first_page_nothing_is_restored() {
         let first = members(bytes)[2].clone();
         bytes[first.start + 5000] ^= 0x10;
     });
-    world.heirloom(["restore", ARCHIVE, "--allow-damaged", "--force"]).exits(13).says("is no database: pages 1-256 of 13");
+    world
+        .heirloom(["restore", ARCHIVE, "--allow-damaged", "--force"])
+        .exits(13)
+        .says("is no database: pages 1-256 of 13");
     assert!(fs::read(world.path("app.db")).unwrap() == before);
     assert_eq!(world.archives().len(), 1);
 }

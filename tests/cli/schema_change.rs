@@ -45,7 +45,10 @@ fn the_plan_and_the_end_of_a_restore_say_what_the_schema_loses() {
     assert!(left.is_empty(), "{left:?}");
 
     let mut world = changed(3, 10);
-    assert_eq!(world.heirloom(["restore", "latest", "--force", "--json"]).success().json()["databases"][0]["schema"], schema);
+    assert_eq!(
+        world.heirloom(["restore", "latest", "--force", "--json"]).success().json()["databases"][0]["schema"],
+        schema
+    );
     // The other way round, and nothing where nothing changes.
     world.at("2026-03-03");
     let undo = world.heirloom(["restore", "--undo", "--force"]).success();
@@ -64,7 +67,10 @@ fn the_plan_and_the_end_of_a_restore_say_what_the_schema_loses() {
 fn a_large_database_is_not_unpacked_for_a_dry_run() {
     let world = changed(70, 1_000_000);
     let plan = world.heirloom(["restore", "latest", "--dry-run"]).success();
-    says(&plan, "user_version: archive 5, database 9; table \"new\" is removed; table \"old\" is added; columns not compared");
+    says(
+        &plan,
+        "user_version: archive 5, database 9; table \"new\" is removed; table \"old\" is added; columns not compared",
+    );
     says(&world.heirloom(["restore", "latest", "--force"]).success(), LINE);
 }
 

@@ -24,7 +24,8 @@ fn copy_with_wal(world: &World, to: &str) {
     copy(world, "app.db", to, &["", "-wal", "-shm"]);
 }
 
-/// Copies a database in the middle of a transaction that has begun to write pages: the sum of all accounts is 200,000 before and after it.
+/// Copies a database in the middle of a transaction that has begun to write pages: the sum of all accounts is 200,000
+/// before and after it.
 fn copy_with_journal(world: &World, to: &str) {
     let application = Connection::open(world.path("bank.db")).unwrap();
     application
@@ -116,7 +117,11 @@ fn a_tar_of_a_volume_is_restored_with_its_sidecars() {
     for archive in ["./vol.tar.gz", "./vol.tar", "./pax.tar.gz"] {
         let verified = world.heirloom(["verify", archive]).success();
         assert_eq!(verified.stderr.matches("from the -wal").count(), 2, "{}", verified.stderr);
-        assert!(!verified.stderr.contains("-wal\" does not belong") && !verified.stderr.contains("-shm"), "{}", verified.stderr);
+        assert!(
+            !verified.stderr.contains("-wal\" does not belong") && !verified.stderr.contains("-shm"),
+            "{}",
+            verified.stderr
+        );
         fs::create_dir(world.path("out")).unwrap();
         world.heirloom(["restore", archive, "--to-dir", "out"]).success();
         assert_eq!(world.ask("out/db.sqlite3", ROWS), "1,2,3");
@@ -155,14 +160,19 @@ fn a_sidecar_that_does_not_fit_is_named_and_not_applied() {
     let world = World::new();
     copy_with_wal(&world, "copy/db.sqlite3");
     let good = fs::read(world.path("copy/db.sqlite3-wal")).unwrap();
-    // Another database, whose schema is older; another page size; a state before the file; a state after what the file holds.
+    // Another database, whose schema is older; another page size; a state before the file; a state after what the file
+    // holds.
     let wal_of = |name: &str, sql: &str| {
         let application = Connection::open(world.path(name)).unwrap();
         application.execute_batch(sql).unwrap();
         fs::read(world.path(format!("{name}-wal"))).unwrap()
     };
-    let pages = wal_of("p.db", "PRAGMA page_size=1024; PRAGMA journal_mode=WAL; CREATE TABLE t(x); INSERT INTO t VALUES (9)");
-    let utf16 = wal_of("u.db", "PRAGMA encoding='UTF-16'; PRAGMA journal_mode=WAL; CREATE TABLE t(x); INSERT INTO t VALUES (9)");
+    let pages =
+        wal_of("p.db", "PRAGMA page_size=1024; PRAGMA journal_mode=WAL; CREATE TABLE t(x); INSERT INTO t VALUES (9)");
+    let utf16 = wal_of(
+        "u.db",
+        "PRAGMA encoding='UTF-16'; PRAGMA journal_mode=WAL; CREATE TABLE t(x); INSERT INTO t VALUES (9)",
+    );
     let later = wal_of(
         "l.db",
         "CREATE TABLE a(x); CREATE TABLE b(x); CREATE TABLE c(x); CREATE TABLE d(x); PRAGMA journal_mode=WAL; CREATE TABLE t(x);",
@@ -195,7 +205,11 @@ fn a_sidecar_that_does_not_fit_is_named_and_not_applied() {
     copy(&world, "app.db", "copy/db.sqlite3", &[""]);
     fs::write(world.path("copy/db.sqlite3-wal"), &good).unwrap();
     let said = restored(&world, "copy/db.sqlite3", ROWS, "1,2,3");
-    assert_eq!(said.matches("is older than the file, or belongs to another database; it was not applied").count(), 2, "{said}");
+    assert_eq!(
+        said.matches("is older than the file, or belongs to another database; it was not applied").count(),
+        2,
+        "{said}"
+    );
 }
 
 #[test]
@@ -230,7 +244,13 @@ fn a_journal_of_several_databases_leaves_their_super_journal_alone() {
     let magic = journal[..8].to_vec();
     journal.resize(journal.len().next_multiple_of(512), 0);
     let sum: u32 = name.bytes().map(u32::from).sum();
-    for part in [&(262_145_u32).to_be_bytes()[..], name.as_bytes(), &(name.len() as u32).to_be_bytes(), &sum.to_be_bytes(), &magic] {
+    for part in [
+        &(262_145_u32).to_be_bytes()[..],
+        name.as_bytes(),
+        &(name.len() as u32).to_be_bytes(),
+        &sum.to_be_bytes(),
+        &magic,
+    ] {
         journal.extend_from_slice(part);
     }
     fs::write(world.path("copy/a.db-journal"), &journal).unwrap();

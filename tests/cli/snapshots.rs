@@ -1,8 +1,9 @@
-//! The output of every command, pinned: `snapshots/*.snap`. To accept a change: `INSTA_UPDATE=always cargo test --test cli snapshots`.
+//! The output of every command, pinned: `snapshots/*.snap`. To accept a change: `INSTA_UPDATE=always cargo test --test
+//! cli snapshots`.
 //!
-//! [`TEXTS`] are taken at a terminal of 60, 80 and 120 columns, in one file each; helps at 80; [`DOCUMENTS`] as JSON with sorted keys,
-//! so that the order of fields is no part of it. What differs from run to run is replaced by its name in brackets, or by as many
-//! signs where the layout depends on it.
+//! [`TEXTS`] are taken at a terminal of 60, 80 and 120 columns, in one file each; helps at 80; [`DOCUMENTS`] as JSON
+//! with sorted keys, so that the order of fields is no part of it. What differs from run to run is replaced by its name
+//! in brackets, or by as many signs where the layout depends on it.
 
 use std::path::Path;
 
@@ -114,7 +115,10 @@ fn several_sets(world: &mut World) {
     one_database(world);
     world.database("customers-and-their-orders.db");
     for day in ["2026-01-15", "2026-02-26", "2026-02-27", "2026-02-28"] {
-        world.at(day).heirloom(["backup", "app.db", "customers-and-their-orders.db", "--set", "online-shop-of-the-company"]).success();
+        world
+            .at(day)
+            .heirloom(["backup", "app.db", "customers-and-their-orders.db", "--set", "online-shop-of-the-company"])
+            .success();
         world.heirloom(["backup", "app.db", "--kind", "scheduled"]).success();
     }
     world.heirloom(["pin", "app_20260227T000000Z.tar.gz"]).success();
@@ -190,7 +194,8 @@ const PLAIN: [&str; 2] = ["--progress", "never"];
 fn masked(text: &str, world: &World) -> String {
     let machine = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let text = text.replace(world.root(), &"x".repeat(world.root().len()));
-    let lines = text.lines().map(|line| masked_line(&line.replace(&machine, "[machine]"))).collect::<Vec<_>>().join("\n");
+    let lines =
+        text.lines().map(|line| masked_line(&line.replace(&machine, "[machine]"))).collect::<Vec<_>>().join("\n");
     without_free_space(&lines)
 }
 
@@ -269,7 +274,11 @@ fn no_word_is_split_where_there_is_little_room() {
 fn helps() -> Vec<Vec<String>> {
     use clap::CommandFactory as _;
     let visible = |command: &clap::Command| {
-        command.get_subcommands().filter(|one| !one.is_hide_set()).map(|one| one.get_name().to_owned()).collect::<Vec<_>>()
+        command
+            .get_subcommands()
+            .filter(|one| !one.is_hide_set())
+            .map(|one| one.get_name().to_owned())
+            .collect::<Vec<_>>()
     };
     let cli = heirloom::cli::Cli::command();
     let mut helps = vec![Vec::new()];
@@ -291,16 +300,20 @@ fn the_help_of_each_command_is_what_it_was() {
         let widest = words(&help(200).text);
         for columns in WIDTHS {
             let shown = help(columns);
-            let too_wide: Vec<&str> = shown.text.lines().filter(|line| line.chars().count() > usize::from(columns)).collect();
+            let too_wide: Vec<&str> =
+                shown.text.lines().filter(|line| line.chars().count() > usize::from(columns)).collect();
             assert_eq!(too_wide, [""; 0], "{command:?} is wider than {columns} columns");
             assert_eq!(words(&shown.text), widest, "{command:?} splits a word at {columns} columns");
         }
         // What is the same everywhere is shown once.
         let text = help(80).text;
         let common = text.find("Common options:").unwrap();
-        let rest =
-            text[common..].find("\n\nExample").or_else(|| text[common..].find("\n\nExit codes")).map_or("", |at| &text[common + at..]);
-        let shown = if command.is_empty() { text.clone() } else { format!("{}[common options]{rest}", &text[..common]) };
+        let rest = text[common..]
+            .find("\n\nExample")
+            .or_else(|| text[common..].find("\n\nExit codes"))
+            .map_or("", |at| &text[common + at..]);
+        let shown =
+            if command.is_empty() { text.clone() } else { format!("{}[common options]{rest}", &text[..common]) };
         all += &format!("######## heirloom {}\n{shown}\n", command.join(" "));
     }
     compare(&[("helps", one_database, &[])], |_| all.clone());
@@ -326,8 +339,19 @@ fn the_document_of_each_command_is_what_it_was() {
 
 /// Replaces what differs between machines and runs.
 fn without_what_varies(value: &mut Value) {
-    const VARYING: [&str; 11] =
-        ["file_id", "group", "id", "mode", "owner", "schema_sha256", "seconds", "sha256", "sqlite_version", "store_id", "version"];
+    const VARYING: [&str; 11] = [
+        "file_id",
+        "group",
+        "id",
+        "mode",
+        "owner",
+        "schema_sha256",
+        "seconds",
+        "sha256",
+        "sqlite_version",
+        "store_id",
+        "version",
+    ];
     match value {
         Value::Object(fields) => {
             for (name, field) in fields.iter_mut() {

@@ -18,7 +18,9 @@ fn eight(world: &World, mode: &str) {
     let numbers = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 8)";
     world.sql(
         "d/app.db",
-        &format!("PRAGMA journal_mode={mode}; CREATE TABLE t(x); INSERT INTO t {numbers} SELECT randomblob(1000000) FROM n"),
+        &format!(
+            "PRAGMA journal_mode={mode}; CREATE TABLE t(x); INSERT INTO t {numbers} SELECT randomblob(1000000) FROM n"
+        ),
     );
 }
 
@@ -64,7 +66,8 @@ fn a_full_disk_of_the_target_was_answered_with_the_advice_to_use_another_store()
     world.heirloom(["backup", "d/app.db"]).success();
     world.sql("d/app.db", "UPDATE t SET x = zeroblob(1000000) WHERE rowid = 3");
     let ran = world.heirloom(["restore", "latest", "--force"]).exits(15);
-    let ran = ran.says("not enough space on the disk of \"[world]/work/d\"").says("are needed there").says("`--to FILE`");
+    let ran =
+        ran.says("not enough space on the disk of \"[world]/work/d\"").says("are needed there").says("`--to FILE`");
     assert!(!ran.stderr.contains("--dir"), "{}", ran.stderr);
     assert_eq!(world.ask("d/app.db", "SELECT count(*) FROM t WHERE x = zeroblob(1000000)"), "1");
 }

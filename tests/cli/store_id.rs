@@ -1,4 +1,5 @@
-//! A store that is not the one it was: a disk that is not mounted, one that was exchanged, and stores that are made for nothing.
+//! A store that is not the one it was: a disk that is not mounted, one that was exchanged, and stores that are made for
+//! nothing.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -122,7 +123,8 @@ fn a_new_store_is_accepted_once_and_two_disks_take_turns() {
     world.heirloom(["backup", "app.db"]).success();
     assert_eq!(id(&world, "backups"), first, "an id is never replaced");
 
-    let strange = fs::read_to_string(world.path("backups/heirloom-store.json")).unwrap().replace(&first, &"0".repeat(32));
+    let strange =
+        fs::read_to_string(world.path("backups/heirloom-store.json")).unwrap().replace(&first, &"0".repeat(32));
     fs::write(world.path("backups/heirloom-store.json"), strange).unwrap();
     world.heirloom(["rotate"]).exits(16).says("is not the store that this host has used").says(&"0".repeat(32));
     world.heirloom(["guard", "app.db", "--new-store", "--", "true"]).success();
@@ -139,10 +141,14 @@ fn a_store_from_before_gets_its_id_without_complaint() {
     for args in [&["list"][..], &["rotate"], &["health", "--check", "none", "-q"]] {
         assert_ne!(world.heirloom(args).code, 16, "{args:?}");
     }
-    assert!(!world.path("../state").exists() && !world.path("backups/heirloom-store.json").exists(), "only a commit makes them");
+    assert!(
+        !world.path("../state").exists() && !world.path("backups/heirloom-store.json").exists(),
+        "only a commit makes them"
+    );
     let ran = world.heirloom(["backup", "app.db"]).success();
     assert_eq!((ran.stdout.as_str(), ran.stderr.as_str()), ("", ""));
-    let document: Value = serde_json::from_slice(&fs::read(world.path("backups/heirloom-store.json")).unwrap()).unwrap();
+    let document: Value =
+        serde_json::from_slice(&fs::read(world.path("backups/heirloom-store.json")).unwrap()).unwrap();
     assert_eq!(document["made_at"], "2026-03-01T03:00:00.000000Z");
     assert!(document["made_by"].as_str().unwrap().ends_with(" on here"), "{document}");
     let mode = |path: &str| fs::metadata(world.path(path)).unwrap().permissions().mode() & 0o777;
@@ -210,11 +216,17 @@ fn a_mount_point_is_demanded() {
     fs::create_dir(world.path("a disk")).unwrap();
     let config = "[store]\nmount = 'a disk'\ndir = 'a disk/store'\n[sets.app.databases]\napp = 'app.db'\n";
     fs::write(world.path("heirloom.toml"), config).unwrap();
-    for args in [&["backup"][..], &["list"], &["rotate"], &["restore", "--if-missing", "--if-backup-exists", "--to", "x.db"]] {
+    for args in
+        [&["backup"][..], &["list"], &["rotate"], &["restore", "--if-missing", "--if-backup-exists", "--to", "x.db"]]
+    {
         world.heirloom(args).exits(16).says("nothing is mounted at \"a disk\"");
     }
     let checked = world.heirloom(["config", "check"]).exits(16);
-    assert!(checked.stdout.contains("store.mount") && checked.stdout.contains("nothing is mounted"), "{}", checked.stdout);
+    assert!(
+        checked.stdout.contains("store.mount") && checked.stdout.contains("nothing is mounted"),
+        "{}",
+        checked.stdout
+    );
     world.heirloom(["health", "--check", "none"]).exits(21);
     assert_eq!(world.files("a disk"), [""; 0]);
     {
@@ -250,7 +262,13 @@ fn a_store_is_made_by_its_first_commit_only() {
     world.heirloom(["backup", "app.db", "--dry-run"]).success();
     world.heirloom(["guard", "gone.db", "--", "true"]).exits(125);
     world.heirloom(["guard", "text.db", "--", "true"]).exits(125);
-    for args in [&["health", "app.db"][..], &["list"], &["rotate"], &["verify"], &["restore", "--if-missing", "--if-backup-exists"]] {
+    for args in [
+        &["health", "app.db"][..],
+        &["list"],
+        &["rotate"],
+        &["verify"],
+        &["restore", "--if-missing", "--if-backup-exists"],
+    ] {
         world.heirloom(args);
     }
     world.env("DATABASE_PATH", "data/app.db");

@@ -12,7 +12,8 @@ fn mode(world: &World, path: &str) -> u32 {
 }
 
 fn configure(world: &World, store: &str) {
-    fs::write(world.path("heirloom.toml"), format!("[sets.app.databases]\napp = 'app.db'\n[store]\n{store}\n")).unwrap();
+    fs::write(world.path("heirloom.toml"), format!("[sets.app.databases]\napp = 'app.db'\n[store]\n{store}\n"))
+        .unwrap();
 }
 
 const ARCHIVE: &str = "backups/app_20260301T030000Z.tar.gz";
@@ -148,7 +149,11 @@ fn the_default_acl_of_the_folder_is_honoured() {
     // A store that is made below a folder with a default ACL can be entered.
     fs::remove_file(world.path("heirloom.toml")).unwrap();
     world.heirloom(["backup", "app.db", "--dir", "backups/more"]).success();
-    assert!(acl(&world, "backups/more").contains("user:10001:r-x group::--- mask::r-x other::---"), "{}", acl(&world, "backups/more"));
+    assert!(
+        acl(&world, "backups/more").contains("user:10001:r-x group::--- mask::r-x other::---"),
+        "{}",
+        acl(&world, "backups/more")
+    );
 }
 
 #[test]

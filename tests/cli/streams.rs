@@ -40,7 +40,11 @@ fn two_sites_with_one_file_name_keep_their_archives() {
     world.at("2026-03-01T03:00:00Z").heirloom(["backup", "site1/db.sqlite3"]).success();
     world.at("2026-03-02T03:00:00Z");
     let ran = world.heirloom(["backup", "site2/db.sqlite3"]).success();
-    assert!(ran.stderr.contains("site1/db.sqlite3") && ran.stderr.contains("stay apart"), "a new stream says so: {}", ran.stderr);
+    assert!(
+        ran.stderr.contains("site1/db.sqlite3") && ran.stderr.contains("stay apart"),
+        "a new stream says so: {}",
+        ran.stderr
+    );
     for args in [&["rotate", "--keep-last", "1"][..], &["cleanup", "--keep", "1"], &["rotate"]] {
         world.heirloom(args).success();
         assert_eq!(world.archives().len(), 2, "{args:?}: each is the newest of its stream");
@@ -57,8 +61,9 @@ fn two_sites_with_one_file_name_keep_their_archives() {
 #[test]
 fn a_young_archive_of_another_site_does_not_stand_for_this_one() {
     let world = sites(&["site1", "site2"]);
-    let backup =
-        |site: &str| world.heirloom(["backup", &format!("{site}/db.sqlite3"), "--if-older-than", "20h", "--json"]).success().json();
+    let backup = |site: &str| {
+        world.heirloom(["backup", &format!("{site}/db.sqlite3"), "--if-older-than", "20h", "--json"]).success().json()
+    };
     assert_eq!(backup("site1")["outcome"], Value::Null);
     assert_eq!(backup("site2")["outcome"], Value::Null, "it was never backed up");
     assert_eq!(backup("site1")["outcome"], "skipped_recent");
@@ -88,7 +93,8 @@ fn two_hosts_with_one_store_and_one_set_keep_their_archives() {
     let document = on_host(&world, "web-1", &["cleanup", "--keep", "1", "--dry-run", "--json"]).success().json();
     assert_eq!((names(&document["keep"]).len(), names(&document["remove"]).len()), (1, own - 1));
     assert_eq!(document["left_alone"], own);
-    let document = on_host(&world, "web-1", &["cleanup", "--keep", "1", "--all-hosts", "--dry-run", "--json"]).success().json();
+    let document =
+        on_host(&world, "web-1", &["cleanup", "--keep", "1", "--all-hosts", "--dry-run", "--json"]).success().json();
     assert_eq!((names(&document["keep"]).len(), names(&document["remove"]).len()), (2, 2 * own - 2));
 }
 
@@ -154,8 +160,12 @@ fn made_old(world: &World, archive: &str, edit: impl Fn(&mut Value)) {
         }
     }
     edit(&mut metadata);
-    let entries: Vec<String> =
-        metadata["databases"].as_array().unwrap().iter().map(|database| database["file"].as_str().unwrap().to_owned()).collect();
+    let entries: Vec<String> = metadata["databases"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|database| database["file"].as_str().unwrap().to_owned())
+        .collect();
     let mut json = metadata.to_string();
     let padded = (json.len() + 1).next_multiple_of(512);
     json.extend(std::iter::repeat_n(' ', padded - json.len() - 1));
@@ -182,12 +192,19 @@ fn archives_of_releases_before_streams_fall_into_the_right_ones() {
     }
     world.at("2026-03-03T04:00:00Z").heirloom(["verify", "--all"]).success();
     let document = world.heirloom(["cleanup", "--keep", "2", "--json"]).success().json();
-    assert_eq!(names(&document["remove"]), ["app_20260301T030000Z.tar.gz"], "one stream, though two archives name a link");
+    assert_eq!(
+        names(&document["remove"]),
+        ["app_20260301T030000Z.tar.gz"],
+        "one stream, though two archives name a link"
+    );
     // One that another machine made is another host's.
     world.at("2026-03-04T03:00:00Z").heirloom(["backup", "app.db"]).success();
     made_old(&world, "app_20260304T030000Z.tar.gz", |metadata| metadata["host"] = "elsewhere".into());
     let document = world.heirloom(["cleanup", "--keep", "1", "--json"]).success().json();
-    assert_eq!((&document["left_alone"], names(&document["keep"])), (&1.into(), vec!["app_20260303T030000Z.tar.gz".to_owned()]));
+    assert_eq!(
+        (&document["left_alone"], names(&document["keep"])),
+        (&1.into(), vec!["app_20260303T030000Z.tar.gz".to_owned()])
+    );
 }
 
 #[test]
@@ -202,7 +219,11 @@ fn a_set_that_gains_a_database_needs_no_rule() {
         let backup = ["backup"].iter().chain(databases).chain(&["--set", "shop", "--rotate"]);
         world.heirloom(backup).success();
     }
-    assert!(world.archives().len() <= 14, "archives of the old shape are rotated like the others: {:?}", world.archives());
+    assert!(
+        world.archives().len() <= 14,
+        "archives of the old shape are rotated like the others: {:?}",
+        world.archives()
+    );
     world.heirloom(["verify", "--all"]).success();
     world.heirloom(["health"]).exits(0);
 }
@@ -218,7 +239,8 @@ fn hosts_and_paths_are_headings_where_a_set_has_more_than_one() {
     world.at("2026-03-02T03:00:00Z").heirloom(["backup", "site2/db.sqlite3"]).success();
     on_host(&world, "web-2", &["backup", "site2/db.sqlite3"]).success();
     let list = world.heirloom(["list"]).success().stdout;
-    let headings = |text: &str| text.lines().filter(|line| line.starts_with("db on ")).map(str::to_owned).collect::<Vec<_>>();
+    let headings =
+        |text: &str| text.lines().filter(|line| line.starts_with("db on ")).map(str::to_owned).collect::<Vec<_>>();
     let expected = |hosts: &[(&str, &str)]| -> Vec<String> {
         hosts.iter().map(|(host, site)| format!("db on {host}, [world]/work/{site}/db.sqlite3")).collect()
     };
@@ -242,8 +264,12 @@ fn hosts_and_paths_are_headings_where_a_set_has_more_than_one() {
     assert_eq!(paths.len(), 2, "{paths:?}");
     assert!(of("other_hosts")[0]["value"].as_str().unwrap().starts_with("1 archive of web-2"));
     let metrics = world.heirloom(["health", "--prometheus"]).exits(0).stdout;
-    let samples: Vec<&str> =
-        metrics.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.rsplit_once(' ')).map(|(key, _)| key).collect();
+    let samples: Vec<&str> = metrics
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .filter_map(|line| line.rsplit_once(' '))
+        .map(|(key, _)| key)
+        .collect();
     let unique: std::collections::BTreeSet<&&str> = samples.iter().collect();
     assert_eq!(unique.len(), samples.len(), "no series twice: {metrics}");
 }
@@ -307,7 +333,8 @@ fn two_applications_under_one_name_get_their_own_streams_and_a_warning() {
     assert_eq!(codes, [0, 0, 3, 3, 3, 3], "from the third on it is known");
     world.at("2026-03-01T06:00:00Z");
     let health = world.heirloom(["health", "app.db", "--json"]).exits(20).json();
-    let check = health["checks"].as_array().unwrap().iter().find(|check| check["check"] == "two_applications").unwrap().clone();
+    let check =
+        health["checks"].as_array().unwrap().iter().find(|check| check["check"] == "two_applications").unwrap().clone();
     assert!(check["advice"].as_str().unwrap().contains("host = \"NAME\""), "{check}");
     let plan = world.heirloom(["rotate", "--dry-run"]).success().stdout;
     assert!(plan.contains("(another file)"), "{plan}");
@@ -324,7 +351,10 @@ fn the_backups_of_another_host_or_path_are_no_backups_of_this_database() {
     world.heirloom(["backup", "site1/db.sqlite3"]).success();
     let none = ("critical".to_owned(), "no backup".to_owned());
     assert_eq!(state(world.heirloom(["health", "site2/db.sqlite3", "--json"]).exits(21), "backup_age"), none);
-    assert_eq!(state(on_host(&world, "web-2", &["health", "site1/db.sqlite3", "--json"]).exits(21), "backup_age"), none);
+    assert_eq!(
+        state(on_host(&world, "web-2", &["health", "site1/db.sqlite3", "--json"]).exits(21), "backup_age"),
+        none
+    );
     world.heirloom(["health", "site1/db.sqlite3"]).exits(0);
     // A host whose archives are not here has nothing to judge, and that is not in order either.
     let (found, value) = state(on_host(&world, "nas", &["health", "--json"]).exits(21), "store");

@@ -40,7 +40,11 @@ fn a_database_that_was_moved_came_back_under_its_old_name() {
     world.env("DATABASE_PATH", "prod.db").heirloom(["restore", "--if-missing"]).success();
     assert!(!world.path("app.db").exists());
     fs::remove_file(world.path("prod.db")).unwrap();
-    world.heirloom(["restore", "--if-missing"]).exits(12).says("\"prod\"").says("heirloom restore --set app --to [world]/work/prod.db");
+    world
+        .heirloom(["restore", "--if-missing"])
+        .exits(12)
+        .says("\"prod\"")
+        .says("heirloom restore --set app --to [world]/work/prod.db");
     world.heirloom(["restore", "--if-missing", "--if-backup-exists"]).success();
     world.heirloom(["restore", "app_20260301T030000Z.tar.gz"]).exits(2).says("--to-original");
     assert!(!world.path("app.db").exists() && !world.path("prod.db").exists());
@@ -58,7 +62,8 @@ fn a_recorded_path_counts_only_where_nothing_else_names_a_database() {
     fs::remove_file(world.path("app.db")).unwrap();
     fs::write(world.path("heirloom.toml"), "[sets.shop.databases]\nusers = \"users.db\"\n").unwrap();
     let ran = world.heirloom(["restore", "--set", "app", "--config", "heirloom.toml"]).exits(2);
-    let command = "heirloom restore app_20260301T030000Z.tar.gz --only app --to [world]/work/app.db --config heirloom.toml";
+    let command =
+        "heirloom restore app_20260301T030000Z.tar.gz --only app --to [world]/work/app.db --config heirloom.toml";
     assert!(ran.stderr.contains(command), "{}", ran.stderr);
     assert!(!world.path("app.db").exists());
     fs::remove_file(world.path("heirloom.toml")).unwrap();
@@ -121,7 +126,8 @@ fn a_database_of_the_configuration_is_meant_by_its_path_and_by_its_name() {
     for name in ["users.db", "orders.db"] {
         world.database(name);
     }
-    fs::write(world.path("heirloom.toml"), "[sets.shop.databases]\nusers = \"users.db\"\norders = \"orders.db\"\n").unwrap();
+    fs::write(world.path("heirloom.toml"), "[sets.shop.databases]\nusers = \"users.db\"\norders = \"orders.db\"\n")
+        .unwrap();
     world.heirloom(["backup"]).success();
     for text in ["users.db", "users"] {
         fs::remove_file(world.path("users.db")).unwrap();
@@ -194,7 +200,11 @@ fn a_typing_error_looked_like_an_empty_store() {
     }
     world.heirloom(["backup", "users.db", "orders.db", "--set", "shop"]).success();
     for command in [&["list"][..], &["show", "latest"], &["verify"], &["verify", "--all"]] {
-        world.heirloom(command.iter().chain(&["--set", "typo"])).exits(12).says("\"typo\"").says("there are the sets: shop");
+        world
+            .heirloom(command.iter().chain(&["--set", "typo"]))
+            .exits(12)
+            .says("\"typo\"")
+            .says("there are the sets: shop");
     }
     world.heirloom(["restore", "--set", "typo"]).exits(12).says("shop");
     world.heirloom(["restore", "--only", "typo"]).exits(12).says("no database \"typo\"").says("orders, users");
@@ -209,7 +219,8 @@ fn on_a_fresh_disk_the_archive_tells_which_candidate_was_used() {
     let world = World::new();
     fs::create_dir(world.path("data")).unwrap();
     world.database("data/app.db");
-    fs::write(world.path("heirloom.toml"), "[sets.app.databases]\napp = [\"$APP\", \"data/app.db\", \"app.db\"]\n").unwrap();
+    fs::write(world.path("heirloom.toml"), "[sets.app.databases]\napp = [\"$APP\", \"data/app.db\", \"app.db\"]\n")
+        .unwrap();
     world.heirloom(["backup"]).success();
     fs::remove_file(world.path("data/app.db")).unwrap();
     world.heirloom(["restore", "--if-missing"]).success();
@@ -279,7 +290,13 @@ fn rows_that_cannot_be_counted_are_called_unknown() {
     );
     world.heirloom(["backup", "app.db"]);
     let plan = world.heirloom(["restore", "latest", "--dry-run"]).success();
-    assert_eq!((plan.stdout.clone() + &plan.stderr).matches("rows unknown").count(), 2, "{}{}", plan.stdout, plan.stderr);
+    assert_eq!(
+        (plan.stdout.clone() + &plan.stderr).matches("rows unknown").count(),
+        2,
+        "{}{}",
+        plan.stdout,
+        plan.stderr
+    );
     world.sql("app.db", "INSERT INTO t VALUES(2)");
     let done = world.heirloom(["restore", "latest", "--force"]).success();
     assert!((done.stdout.clone() + &done.stderr).contains("rows unknown"), "{}{}", done.stdout, done.stderr);

@@ -41,7 +41,8 @@ fn run(columns: u16, command: &mut Command, typed: &str, interrupt_at: Option<&s
     let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
     grantpt(&master).unwrap();
     unlockpt(&master).unwrap();
-    let slave = open(ptsname(&master, Vec::new()).unwrap(), OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty());
+    let slave =
+        open(ptsname(&master, Vec::new()).unwrap(), OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty());
     let slave = File::from(slave.unwrap());
     tcsetwinsize(&slave, Winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 }).unwrap();
     // What is typed is not shown: it would stand before the prompt that it answers.
@@ -86,7 +87,9 @@ fn plain(written: &str) -> String {
     let mut chars = written.chars().peekable();
     while let Some(char) = chars.next() {
         match char {
-            '\u{1b}' if chars.next_if_eq(&'[').is_some() => while chars.next().is_some_and(|char| !char.is_ascii_alphabetic()) {},
+            '\u{1b}' if chars.next_if_eq(&'[').is_some() => {
+                while chars.next().is_some_and(|char| !char.is_ascii_alphabetic()) {}
+            }
             '\r' if chars.peek() == Some(&'\n') => {}
             '\r' => text.truncate(text.rfind('\n').map_or(0, |end| end + 1)),
             char => text.push(char),
@@ -122,7 +125,11 @@ fn a_prompt_is_answered_by_what_is_typed() {
     assert_eq!(rows(), "10");
     let log = world.heirloom(["log", "--json"]).json();
     assert_eq!(log["activities"][0]["outcome"], "declined", "{log}");
-    assert_eq!(world.heirloom(["log", "--failed", "--json"]).json()["activities"], serde_json::json!([]), "that is no failure");
+    assert_eq!(
+        world.heirloom(["log", "--failed", "--json"]).json()["activities"],
+        serde_json::json!([]),
+        "that is no failure"
+    );
     let accepted = run_at(80, &mut world.command(["restore", "latest"]), "y\n");
     assert_eq!((accepted.code, rows().as_str()), (0, "100"), "{}", accepted.text);
 }
@@ -150,10 +157,18 @@ fn progress_is_that_of_the_whole_operation() {
     }
     world.sql("app.db", "DELETE FROM notes WHERE id > 10");
     let restore = run_at(60, &mut world.command(["restore", "latest", "--force"]), "");
-    assert!(restore.written.contains("2/6 checking app") && restore.written.contains("6/6 replacing app"), "{:?}", restore.written);
+    assert!(
+        restore.written.contains("2/6 checking app") && restore.written.contains("6/6 replacing app"),
+        "{:?}",
+        restore.written
+    );
     let verify = run_at(60, &mut world.command(["verify", "--all"]), "");
     assert!(verify.written.contains("2/2 checking app"), "{:?}", verify.written);
     for screen in [backup, restore, verify] {
-        assert!(!screen.written.contains("0/0") && !screen.written.contains("0 B/0 B"), "a bar of nothing: {:?}", screen.written);
+        assert!(
+            !screen.written.contains("0/0") && !screen.written.contains("0 B/0 B"),
+            "a bar of nothing: {:?}",
+            screen.written
+        );
     }
 }

@@ -26,7 +26,8 @@ pub fn installed(promise: &str, programs: &[&str]) -> bool {
 
 /// Reports whether Python has these modules. If not, the test is recorded as not run.
 pub fn have_modules(promise: &str, modules: &str) -> bool {
-    let found = python().args(["-c", &format!("import {modules}")]).output().is_ok_and(|output| output.status.success());
+    let found =
+        python().args(["-c", &format!("import {modules}")]).output().is_ok_and(|output| output.status.success());
     if !found {
         not_tested(promise, &format!("the Python packages {modules}"));
     }
@@ -46,7 +47,9 @@ pub fn is_root() -> bool {
 /// Reports whether a program is installed.
 pub fn is_installed(program: &str) -> bool {
     let folders = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&folders).chain(["/sbin", "/usr/sbin"].map(PathBuf::from)).any(|folder| folder.join(program).is_file())
+    std::env::split_paths(&folders)
+        .chain(["/sbin", "/usr/sbin"].map(PathBuf::from))
+        .any(|folder| folder.join(program).is_file())
 }
 
 /// Records that this test did not run because something is missing. In CI (`CI=true`), where everything is installed,
@@ -91,7 +94,8 @@ impl Mounted {
     /// Mounts with this command, whose last argument is the mount point.
     #[track_caller]
     pub fn new<S: AsRef<OsStr>>(program: &str, args: impl IntoIterator<Item = S>, on: &Path) -> Self {
-        let args: Vec<_> = args.into_iter().map(|arg| arg.as_ref().to_owned()).chain([on.as_os_str().to_owned()]).collect();
+        let args: Vec<_> =
+            args.into_iter().map(|arg| arg.as_ref().to_owned()).chain([on.as_os_str().to_owned()]).collect();
         run(program, args);
         Self(on.to_owned())
     }

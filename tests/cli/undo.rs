@@ -67,7 +67,8 @@ fn newest_safety(world: &World) -> String {
     safety["archive"].as_str().unwrap().to_owned()
 }
 
-/// Makes the restore of this safety archive one that died while it replaced its targets: the note beside them, no finished record.
+/// Makes the restore of this safety archive one that died while it replaced its targets: the note beside them, no
+/// finished record.
 fn interrupt(world: &World, safety: &str, set: &str) {
     let replaces = replaces(world, safety);
     let id = replaces["restore"].as_str().unwrap();
@@ -95,9 +96,17 @@ fn an_undo_names_what_it_takes_back() {
     let mut world = restored();
     world.at("2026-03-02T00:05:00Z");
     let ran = world.heirloom(["restore", "--undo", "--dry-run"]).success();
-    assert!(ran.stdout.contains("undo the restore of app from app_20260301T030000Z.tar.gz, 5 minutes ago"), "{}", ran.stdout);
+    assert!(
+        ran.stdout.contains("undo the restore of app from app_20260301T030000Z.tar.gz, 5 minutes ago"),
+        "{}",
+        ran.stdout
+    );
     let ran = undo(&world, &[]).success();
-    assert!(ran.stdout.contains("undo the restore of app from app_20260301T030000Z.tar.gz, 5 minutes ago"), "{}", ran.stdout);
+    assert!(
+        ran.stdout.contains("undo the restore of app from app_20260301T030000Z.tar.gz, 5 minutes ago"),
+        "{}",
+        ran.stdout
+    );
     assert_eq!(notes(&world, "app.db"), "50");
 }
 
@@ -222,7 +231,10 @@ fn a_named_safety_backup_needs_no_record_and_no_other_archive_is_undone() {
     fs::remove_dir_all(world.path("backups/.heirloom")).unwrap();
     undo(&world, &[&first]).success();
     assert_eq!(notes(&world, "app.db"), "50");
-    undo(&world, &["app_20260301T030000Z.tar.gz"]).exits(2).says("not a safety backup").says("heirloom restore app_20260301T030000Z");
+    undo(&world, &["app_20260301T030000Z.tar.gz"])
+        .exits(2)
+        .says("not a safety backup")
+        .says("heirloom restore app_20260301T030000Z");
 }
 
 #[test]
@@ -269,7 +281,10 @@ fn after_guard_without_rollback_no_older_failed_state_is_brought_back() {
     world.sql("app.db", "INSERT INTO notes VALUES (999, 'x')");
     fail(&world, 30, &["--no-rollback"]);
     fs::remove_dir_all(world.path("backups/.heirloom")).unwrap();
-    undo(&world, &[]).exits(12).says("a command was guarded since").says("heirloom restore app_20260303T000000Z.tar.gz");
+    undo(&world, &[])
+        .exits(12)
+        .says("a command was guarded since")
+        .says("heirloom restore app_20260303T000000Z.tar.gz");
     assert_eq!(notes(&world, "app.db"), "30");
 }
 
@@ -390,10 +405,17 @@ fn an_interrupted_restore_is_found_beside_its_targets_with_another_store() {
     fs::write(world.path("orders.db"), was).unwrap();
     interrupt(&world, &safety, "shop");
     world.at("2026-03-03");
-    world.heirloom(["backup", "users.db", "orders.db", "--set", "shop", "--dir", "new"]).success().says("was interrupted");
-    fs::write(world.path("heirloom.toml"), "[sets.shop.databases]\nusers = \"users.db\"\norders = \"orders.db\"\n").unwrap();
+    world
+        .heirloom(["backup", "users.db", "orders.db", "--set", "shop", "--dir", "new"])
+        .success()
+        .says("was interrupted");
+    fs::write(world.path("heirloom.toml"), "[sets.shop.databases]\nusers = \"users.db\"\norders = \"orders.db\"\n")
+        .unwrap();
     world.heirloom(["list", "--dir", "new"]).success().says("was interrupted");
-    undo(&world, &["--dir", "new"]).exits(12).says("has no safety backup in this store").says("--dir [world]/work/backups");
+    undo(&world, &["--dir", "new"])
+        .exits(12)
+        .says("has no safety backup in this store")
+        .says("--dir [world]/work/backups");
     assert_eq!(intents(&world).len(), 1);
     // A restore of the whole set completes it.
     world.heirloom(["restore", "--force", "--dir", "new"]).success();

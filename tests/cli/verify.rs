@@ -47,7 +47,10 @@ fn damage_is_marked_and_a_later_clean_check_takes_the_mark_away() {
     world.heirloom(["show", "latest"]).exits(12);
     flip(&path, middle);
     world.heirloom(["verify", ARCHIVE, "--depth", "quick"]).success();
-    assert!(world.files("backups").contains(&format!("{ARCHIVE}.damaged")), "a quicker look does not refute a deeper one");
+    assert!(
+        world.files("backups").contains(&format!("{ARCHIVE}.damaged")),
+        "a quicker look does not refute a deeper one"
+    );
     world.heirloom(["verify", ARCHIVE]).success();
     assert!(!world.files("backups").contains(&format!("{ARCHIVE}.damaged")));
 }
@@ -69,7 +72,8 @@ fn all_archives_are_looked_at_and_one_bad_one_decides() {
     fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(700).unwrap();
     fs::write(world.path("backups/photos.tar.gz"), "something else").unwrap();
     let document = world.heirloom(["verify", "--all", "--json"]).exits(13).json();
-    let states: Vec<&str> = document["archives"].as_array().unwrap().iter().map(|archive| archive["state"].as_str().unwrap()).collect();
+    let states: Vec<&str> =
+        document["archives"].as_array().unwrap().iter().map(|archive| archive["state"].as_str().unwrap()).collect();
     assert_eq!(states, ["ok", "damaged"], "what is not ours is not called damaged");
     world.heirloom(["verify"]).success().says(ARCHIVE).says("--all");
 }
@@ -93,7 +97,8 @@ fn every_flipped_byte_of_an_archive_is_found() {
 fn a_read_only_store_can_be_verified() {
     let world = one_archive();
     let store = world.path("backups");
-    let mount = |args: &[&str]| Command::new("mount").args(args).arg(&store).status().is_ok_and(|status| status.success());
+    let mount =
+        |args: &[&str]| Command::new("mount").args(args).arg(&store).status().is_ok_and(|status| status.success());
     if !have("a read-only store can be verified", &["mount"]) {
         return;
     }
@@ -134,8 +139,11 @@ with gzip.open("backups/backup-2025-08-06-030000.db.gz", "wb") as f: f.write(ope
         .iter()
         .map(|archive| (archive["created_at"].as_str().unwrap(), archive["origin"].as_str().unwrap()))
         .collect();
-    let expected =
-        [("2025-08-06T03:00:00.000000Z", "plain"), ("2025-08-05T03:00:00.000000Z", "plain"), ("2025-08-04T16:38:29.591353Z", "old_tool")];
+    let expected = [
+        ("2025-08-06T03:00:00.000000Z", "plain"),
+        ("2025-08-05T03:00:00.000000Z", "plain"),
+        ("2025-08-04T16:38:29.591353Z", "old_tool"),
+    ];
     assert_eq!(seen, expected);
     let document = world.heirloom(["verify", "--all", "--json"]).success().json();
     assert_eq!(document["archives"].as_array().unwrap().len(), 3);

@@ -1,4 +1,5 @@
-//! Runs the operators' stories of `tests/workflows/`: scripts of commands on real databases, and what must hold after each.
+//! Runs the operators' stories of `tests/workflows/`: scripts of commands on real databases, and what must hold after
+//! each.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 

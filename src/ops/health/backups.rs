@@ -8,13 +8,16 @@ use crate::metadata::Kind;
 use crate::names::{Name, printable, time_in_name};
 use crate::ops::inventory::Foreign;
 use crate::report::health::Advice;
-use crate::report::quantity::{BACKUP_AGE, BACKUP_ARCHIVES, BACKUP_BYTES, BACKUP_TIME, DAMAGED_ARCHIVES, VERIFIED_TIME};
+use crate::report::quantity::{
+    BACKUP_AGE, BACKUP_ARCHIVES, BACKUP_BYTES, BACKUP_TIME, DAMAGED_ARCHIVES, VERIFIED_TIME,
+};
 use crate::snapshot::{Brief, Snapshot};
 use crate::streams::{BOTH_IN_USE, Stream};
 use crate::text;
 use crate::workspace::Activity;
 
-/// Backups closer together than this are one, when the usual interval is learned: tries, or a backup before every step of an update.
+/// Backups closer together than this are one, when the usual interval is learned: tries, or a backup before every step
+/// of an update.
 const BURST: TimeDelta = TimeDelta::minutes(10);
 /// How many of the newest gaps between backups are looked at: older ones are wide because `rotate` thinned them out.
 const GAPS: usize = 10;
@@ -38,15 +41,25 @@ pub(super) fn judge(set: &Name, store: &StoreFacts, facts: &Facts) -> Vec<Check>
     let subject = Subject::Set(set.clone());
     let watched: Vec<&DatabaseFacts> = facts.databases.iter().filter(|database| database.set == *set).collect();
     let all: Vec<&Snapshot> = facts.own(store).filter(|snapshot| snapshot.set == *set).collect();
-    let concerns =
-        |snapshot: &&Snapshot| watched.is_empty() || watched.iter().any(|database| database.brief_in(snapshot, &facts.host).is_some());
-    let backups: Vec<&Snapshot> =
-        all.iter().copied().filter(|snapshot| snapshot.kind != Kind::Safety).filter(|snapshot| concerns(snapshot)).collect();
+    let concerns = |snapshot: &&Snapshot| {
+        watched.is_empty() || watched.iter().any(|database| database.brief_in(snapshot, &facts.host).is_some())
+    };
+    let backups: Vec<&Snapshot> = all
+        .iter()
+        .copied()
+        .filter(|snapshot| snapshot.kind != Kind::Safety)
+        .filter(|snapshot| concerns(snapshot))
+        .collect();
     let horizon = facts.now + CLOCK_TOLERANCE;
-    let good: Vec<&Snapshot> = backups.iter().copied().filter(|snapshot| snapshot.is_good() && snapshot.created_at <= horizon).collect();
+    let good: Vec<&Snapshot> =
+        backups.iter().copied().filter(|snapshot| snapshot.is_good() && snapshot.created_at <= horizon).collect();
     let lines = lines(&watched, &good, facts);
-    let unreadable: Vec<&Foreign> =
-        store.inventory.foreign.iter().filter(|foreign| foreign.is_damaged() && belongs_to(&foreign.name, set)).collect();
+    let unreadable: Vec<&Foreign> = store
+        .inventory
+        .foreign
+        .iter()
+        .filter(|foreign| foreign.is_damaged() && belongs_to(&foreign.name, set))
+        .collect();
     let log = store.log.as_deref().unwrap_or_default();
 
     let mut checks = vec![age(&subject, &backups, &good, &lines, log, facts)];
@@ -69,12 +82,18 @@ fn lines<'a>(watched: &[&DatabaseFacts], good: &[&'a Snapshot], facts: &Facts) -
         let briefs = good.first().map(|newest| newest.databases.as_slice()).unwrap_or_default();
         let of_brief = |brief: &Brief| {
             let stream = brief.stream.clone();
-            line(brief.name.to_string(), stream.clone(), &|snapshot| snapshot.databases.iter().find(|other| other.stream == stream))
+            line(brief.name.to_string(), stream.clone(), &|snapshot| {
+                snapshot.databases.iter().find(|other| other.stream == stream)
+            })
         };
         return briefs.iter().map(of_brief).collect();
     }
     let of_database = |database: &&DatabaseFacts| {
-        let path = if database.has_twin { format!(" ({})", printable(&database.path.to_string_lossy())) } else { String::new() };
+        let path = if database.has_twin {
+            format!(" ({})", printable(&database.path.to_string_lossy()))
+        } else {
+            String::new()
+        };
         let name = format!("{}{path}", database.name);
         line(name, database.stream.clone(), &|snapshot| database.brief_in(snapshot, &facts.host))
     };
@@ -88,17 +107,27 @@ pub(super) fn belongs_to(file: &str, set: &Name) -> bool {
         .is_some_and(|rest| rest.starts_with(|first: char| first.is_ascii_digit()))
 }
 
-fn age(subject: &Subject, backups: &[&Snapshot], good: &[&Snapshot], lines: &[Line<'_>], log: &[Activity], facts: &Facts) -> Check {
+fn age(
+    subject: &Subject,
+    backups: &[&Snapshot],
+    good: &[&Snapshot],
+    lines: &[Line<'_>],
+    log: &[Activity],
+    facts: &Facts,
+) -> Check {
     let critical = |shown: String| Check::new("backup_age", subject, State::Critical, shown);
     if good.is_empty() {
         return match backups {
             [] => critical("no backup".into()).advise(Advice::FirstBackupOfSet),
-            [newest, ..] if newest.damaged => critical(format!("no good backup, {} damaged", backups.len())).advise(Advice::BackUpNow),
+            [newest, ..] if newest.damaged => {
+                critical(format!("no good backup, {} damaged", backups.len())).advise(Advice::BackUpNow)
+            }
             [..] => Check::new("backup_age", subject, State::Warning, "not known: all backups are dated in the future")
                 .advise("set the clock of this host"),
         };
     }
-    // A set is as old as the oldest of the newest backups of its databases: one of them alone may have been backed up since.
+    // A set is as old as the oldest of the newest backups of its databases: one of them alone may have been backed up
+    // since.
     let mut newest = (good[0].created_at, None);
     for line in lines {
         match line.archives.first() {
@@ -123,7 +152,12 @@ fn age(subject: &Subject, backups: &[&Snapshot], good: &[&Snapshot], lines: &[Li
         Check::ok("backup_age", subject, format!("{shown} old, limit {} ({why})", text::measured(warning)))
     };
     check
-        .measure_within(BACKUP_AGE, age.num_seconds() as f64, warning.num_seconds() as f64, critical.num_seconds() as f64)
+        .measure_within(
+            BACKUP_AGE,
+            age.num_seconds() as f64,
+            warning.num_seconds() as f64,
+            critical.num_seconds() as f64,
+        )
         .measure(BACKUP_TIME, seconds(created_at))
 }
 
@@ -134,14 +168,16 @@ fn limits(configured: Option<TimeDelta>, times: Vec<DateTime<Utc>>) -> ([TimeDel
     }
     match usual_interval(times) {
         // One that is late is no alarm yet; one that is missing is.
-        Some(usual) => {
-            ([usual * 2 + TimeDelta::hours(1), usual * 4 + TimeDelta::hours(2)], format!("usually one every {}", text::measured(usual)))
-        }
+        Some(usual) => (
+            [usual * 2 + TimeDelta::hours(1), usual * 4 + TimeDelta::hours(2)],
+            format!("usually one every {}", text::measured(usual)),
+        ),
         None => (DEFAULT_AGE, "assuming one a day".into()),
     }
 }
 
-/// Returns when backups of a set were made: those that are there, and those that the log remembers though they were removed since.
+/// Returns when backups of a set were made: those that are there, and those that the log remembers though they were
+/// removed since.
 fn times(subject: &Subject, good: &[&Snapshot], log: &[Activity], now: DateTime<Utc>) -> Vec<DateTime<Utc>> {
     let set = subject.set().map(Name::as_str);
     let logged = log.iter().filter(|entry| {
@@ -164,15 +200,18 @@ fn usual_interval(mut times: Vec<DateTime<Utc>>) -> Option<TimeDelta> {
     (gaps.len() >= FEWEST_GAPS).then(|| gaps[(gaps.len() - 1) / 2])
 }
 
-/// Reports what vanished: shrinks that nobody accepted, and losses since yesterday that are too small or too new to be one.
+/// Reports what vanished: shrinks that nobody accepted, and losses since yesterday that are too small or too new to be
+/// one.
 fn shrunken(subject: &Subject, lines: &[Line<'_>], store: &StoreFacts, facts: &Facts) -> Option<Check> {
     let mut found: Vec<(State, String)> = Vec::new();
     let mut advice: Vec<Advice> = Vec::new();
     let mut compared = false;
     for line in lines {
         let lost = lost(line, &mut compared);
-        let open =
-            store.open_shrinks.iter().find(|shrink| shrink.stream.same_place(&line.stream) && shrink.stream.file == line.stream.file);
+        let open = store
+            .open_shrinks
+            .iter()
+            .find(|shrink| shrink.stream.same_place(&line.stream) && shrink.stream.file == line.stream.file);
         if let Some(shrink) = open {
             let (age, fell) = (text::age(shrink.created_at, facts.now), text::fell(&shrink.before, &shrink.after));
             let state = lost.as_ref().map_or(State::Warning, |(state, ..)| State::Warning.max(*state));
@@ -190,8 +229,8 @@ fn shrunken(subject: &Subject, lines: &[Line<'_>], store: &StoreFacts, facts: &F
     Some(Check::new("shrunken", subject, state, format!("in the newest backup, {shown}")).advise(Advice::All(advice)))
 }
 
-/// Compares the newest archive of a database with those of the day before it, back to one that was accepted. Returns what is
-/// missing, and the newest archive that still has it.
+/// Compares the newest archive of a database with those of the day before it, back to one that was accepted. Returns
+/// what is missing, and the newest archive that still has it.
 fn lost<'a>(line: &Line<'a>, compared: &mut bool) -> Option<(State, String, &'a Snapshot)> {
     let (newest, brief) = line.archives.first()?;
     if newest.accepted {
@@ -211,8 +250,9 @@ fn lost<'a>(line: &Line<'a>, compared: &mut bool) -> Option<(State, String, &'a 
 
 /// Reports that another application backs up another file under the same set, host and path.
 fn two_applications(subject: &Subject, watched: &[&DatabaseFacts], all: &[&Snapshot], facts: &Facts) -> Option<Check> {
-    let recent =
-        |snapshot: &&&Snapshot| snapshot.created_at <= facts.now + CLOCK_TOLERANCE && facts.now - snapshot.created_at < BOTH_IN_USE;
+    let recent = |snapshot: &&&Snapshot| {
+        snapshot.created_at <= facts.now + CLOCK_TOLERANCE && facts.now - snapshot.created_at < BOTH_IN_USE
+    };
     let briefs: Vec<&Brief> = all.iter().filter(recent).flat_map(|snapshot| &snapshot.databases).collect();
     let shares = |database: &&&DatabaseFacts| {
         let of_place = || briefs.iter().filter(|brief| brief.stream.same_place(&database.stream));
@@ -220,12 +260,22 @@ fn two_applications(subject: &Subject, watched: &[&DatabaseFacts], all: &[&Snaps
         by_file.is_some_and(|file| of_place().any(|brief| brief.file.as_ref().is_some_and(|other| other != file)))
     };
     let shared = watched.iter().find(shares)?;
-    let value = format!("another application backs up another file as {}", text::stream(&Stream { file: None, ..shared.stream.clone() }));
-    let advice = "give each application its own label: add the line host = \"NAME\" to its configuration, or set HEIRLOOM_HOST";
+    let value = format!(
+        "another application backs up another file as {}",
+        text::stream(&Stream { file: None, ..shared.stream.clone() })
+    );
+    let advice =
+        "give each application its own label: add the line host = \"NAME\" to its configuration, or set HEIRLOOM_HOST";
     Some(Check::new("two_applications", subject, State::Warning, value).advise(advice))
 }
 
-fn damaged(subject: &Subject, all: &[&Snapshot], good: &[&Snapshot], lines: &[Line<'_>], unreadable: &[&Foreign]) -> Option<Check> {
+fn damaged(
+    subject: &Subject,
+    all: &[&Snapshot],
+    good: &[&Snapshot],
+    lines: &[Line<'_>],
+    unreadable: &[&Foreign],
+) -> Option<Check> {
     let marked: Vec<&Snapshot> = all.iter().copied().filter(|snapshot| snapshot.damaged).collect();
     let count = marked.len() + unreadable.len();
     if all.is_empty() && count == 0 {
@@ -240,7 +290,8 @@ fn damaged(subject: &Subject, all: &[&Snapshot], good: &[&Snapshot], lines: &[Li
     let unreadable_is_newest = unreadable.iter().filter_map(time_of).max().is_some_and(|time| Some(time) > newest_good);
     let is_newest = |line: &Line<'_>| {
         let newest_good = line.archives.first().map(|(snapshot, _)| snapshot.created_at);
-        let of_line = |snapshot: &&&Snapshot| snapshot.databases.iter().any(|brief| brief.stream.same_place(&line.stream));
+        let of_line =
+            |snapshot: &&&Snapshot| snapshot.databases.iter().any(|brief| brief.stream.same_place(&line.stream));
         marked.iter().filter(of_line).any(|snapshot| Some(snapshot.created_at) > newest_good)
     };
     let marked_is_newest = lines.iter().any(is_newest) || good.is_empty() && !marked.is_empty();
@@ -270,14 +321,17 @@ fn verified(subject: &Subject, all: &[&Snapshot], log: &[Activity], facts: &Fact
     let of_set = |entry: &&Activity| {
         let file = entry.archive.as_deref().map(|archive| archive.rsplit('/').next().unwrap_or(archive));
         entry.set.as_deref() == Some(set.as_str())
-            || file.is_some_and(|file| belongs_to(file, set) || all.iter().any(|snapshot| snapshot.name.as_str() == file))
+            || file
+                .is_some_and(|file| belongs_to(file, set) || all.iter().any(|snapshot| snapshot.name.as_str() == file))
     };
     let clean = |entry: &&Activity| entry.command == "verify" && entry.outcome == "done";
     let last = log.iter().filter(clean).filter(of_set).map(|entry| entry.at).max();
-    // A set that is new to the store gets the same time until the first verify: each archive was read back when it was made.
+    // A set that is new to the store gets the same time until the first verify: each archive was read back when it was
+    // made.
     let since = last.unwrap_or_else(|| all.last().map_or(beginning, |oldest| oldest.created_at.max(beginning)));
     let check = if now - since > VERIFIED {
-        let shown = last.map_or_else(|| "no verify succeeded yet".to_owned(), |last| format!("last {}", text::age(last, now)));
+        let shown =
+            last.map_or_else(|| "no verify succeeded yet".to_owned(), |last| format!("last {}", text::age(last, now)));
         Check::new("verified", subject, State::Warning, shown).advise(Advice::Verify)
     } else {
         Check::ok("verified", subject, last.map_or_else(|| "when it was made".to_owned(), |last| text::age(last, now)))

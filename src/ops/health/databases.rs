@@ -32,7 +32,8 @@ pub(super) fn judge(database: &DatabaseFacts, facts: &Facts) -> Vec<Check> {
     };
     // Newest first; what is damaged or dated in the future proves nothing.
     let archived: Vec<Archived<'_>> = facts.store.iter().flat_map(|store| archived(database, store, facts)).collect();
-    let mut checks = vec![Check::ok("database", &subject, format!("opens, {}", printable(&database.path.to_string_lossy())))];
+    let mut checks =
+        vec![Check::ok("database", &subject, format!("opens, {}", printable(&database.path.to_string_lossy())))];
     checks.extend(integrity(&subject, &database.examined, &archived));
     checks.extend(foreign_keys(&subject, &database.examined));
     checks.push(contents(&subject, glance, &database.examined, &archived));
@@ -49,7 +50,11 @@ pub(super) fn judge(database: &DatabaseFacts, facts: &Facts) -> Vec<Check> {
 /// An archive that holds the database, and what it says about it.
 type Archived<'a> = (&'a Snapshot, &'a Brief);
 
-fn archived<'a>(database: &'a DatabaseFacts, store: &'a StoreFacts, facts: &'a Facts) -> impl Iterator<Item = Archived<'a>> {
+fn archived<'a>(
+    database: &'a DatabaseFacts,
+    store: &'a StoreFacts,
+    facts: &'a Facts,
+) -> impl Iterator<Item = Archived<'a>> {
     let proves = |snapshot: &&Snapshot| snapshot.is_good() && snapshot.created_at <= facts.now + CLOCK_TOLERANCE;
     let own = facts.own(store).filter(proves);
     own.filter_map(|snapshot| database.brief_in(snapshot, &facts.host).map(|brief| (snapshot, brief)))
@@ -65,9 +70,10 @@ fn unusable(subject: &Subject, error: &SourceError) -> Check {
         // The application is at work: that is no illness.
         SourceError::Busy { .. } | SourceError::Exclusive { .. } => (State::Warning, remedy()),
         SourceError::Missing(_) => (State::Critical, Some(Advice::RestoreMissing)),
-        SourceError::Io { .. } => {
-            (State::Critical, Some("look at the disk, and at the permissions: run it as the owner of the database".into()))
-        }
+        SourceError::Io { .. } => (
+            State::Critical,
+            Some("look at the disk, and at the permissions: run it as the owner of the database".into()),
+        ),
         // A restore would replace what is there beside what only the process has.
         SourceError::Unlinked { .. } => (State::Critical, remedy()),
         other => (State::Critical, Some(Advice::RestoreUnusable(remedy_for_source(other)))),
@@ -97,11 +103,13 @@ fn integrity(subject: &Subject, examined: &Examined, archived: &[Archived<'_>]) 
     let told = if more > 0 { format!("{findings}; and {more} more") } else { findings };
     Some(match checked.integrity {
         Integrity::Damaged => {
-            let advice = Advice::CopyAwayAndRestore { newest: archived.first().map(|(archive, _)| archive.name.clone()) };
+            let advice =
+                Advice::CopyAwayAndRestore { newest: archived.first().map(|(archive, _)| archive.name.clone()) };
             Check::new("integrity", subject, State::Critical, format!("damaged: {told}")).advise(advice)
         }
         Integrity::Indexes => {
-            Check::new("integrity", subject, State::Warning, format!("every row can be read, but: {told}")).advise(Advice::RebuildIndexes)
+            Check::new("integrity", subject, State::Warning, format!("every row can be read, but: {told}"))
+                .advise(Advice::RebuildIndexes)
         }
         Integrity::Partial if checked.has_violations() => {
             Check::new("integrity", subject, State::Warning, format!("not damaged, but: {told}"))
@@ -134,7 +142,9 @@ fn contents(subject: &Subject, glance: &LiveStats, examined: &Examined, archived
     };
     let before = archived.first().map(|(_, brief)| Extent::archived(brief));
     let now = Extent { bytes: Some(glance.bytes), tables: glance.tables, rows };
-    let mut told = glance.tables.map_or_else(|| "tables unknown: not readable in place".to_owned(), |tables| text::count(tables, "table"));
+    let mut told = glance
+        .tables
+        .map_or_else(|| "tables unknown: not readable in place".to_owned(), |tables| text::count(tables, "table"));
     if let Some(rows) = rows {
         told = format!("{told}, {}", text::count(rows, "row"));
     }
@@ -164,8 +174,12 @@ fn size(subject: &Subject, glance: &LiveStats, archived: &[Archived<'_>], facts:
             let age = text::age(archive.created_at, facts.now);
             let change = match glance.bytes.cmp(&before) {
                 std::cmp::Ordering::Equal => format!("as in the backup of {age}"),
-                std::cmp::Ordering::Greater => format!("{} more than in the backup of {age}", text::bytes(glance.bytes - before)),
-                std::cmp::Ordering::Less => format!("{} less than in the backup of {age}", text::bytes(before - glance.bytes)),
+                std::cmp::Ordering::Greater => {
+                    format!("{} more than in the backup of {age}", text::bytes(glance.bytes - before))
+                }
+                std::cmp::Ordering::Less => {
+                    format!("{} less than in the backup of {age}", text::bytes(before - glance.bytes))
+                }
             };
             let pace = pace(before, archived).map(|pace| format!(", {} a day", text::bytes(pace))).unwrap_or_default();
             let value = format!("{told}, {change}{pace}");
@@ -197,7 +211,9 @@ fn free_pages(subject: &Subject, glance: &LiveStats) -> Check {
     let check = Check::ok("free_pages", subject, format!("{:.0}%, {}", share * 100.0, text::bytes(free)));
     // An advice and no warning: nothing is at risk.
     let check = if share > FREE_SHARE && free > FREE_BYTES {
-        check.advise("VACUUM gives the space back, when the application can spare the database for as long as that takes")
+        check.advise(
+            "VACUUM gives the space back, when the application can spare the database for as long as that takes",
+        )
     } else {
         check
     };

@@ -88,10 +88,14 @@ pub fn gather(request: &Request<'_>, progress: &dyn Progress) -> Result<Facts, I
             own && snapshot.databases.iter().any(|brief| !is_given_up(&brief.stream, stale))
         };
         let own = inventory.snapshots.iter().filter(own);
-        sets.extend(own.map(|snapshot| &snapshot.set).filter(|set| only.as_ref().is_none_or(|only| only == *set)).cloned());
+        sets.extend(
+            own.map(|snapshot| &snapshot.set).filter(|set| only.as_ref().is_none_or(|only| only == *set)).cloned(),
+        );
         sets.extend(only.clone());
     }
-    let twins = |set: &Name, name: &Name| databases.iter().filter(|(other, source)| other == set && source.name == *name).count() > 1;
+    let twins = |set: &Name, name: &Name| {
+        databases.iter().filter(|(other, source)| other == set && source.name == *name).count() > 1
+    };
     let mut found = Vec::new();
     for (set, source) in &databases {
         let snapshots = inventory.map(|inventory| inventory.snapshots.as_slice()).unwrap_or_default();
@@ -110,7 +114,11 @@ pub fn gather(request: &Request<'_>, progress: &dyn Progress) -> Result<Facts, I
     })
 }
 
-fn store_facts(request: &Request<'_>, now: DateTime<Utc>, progress: &dyn Progress) -> Result<Result<StoreFacts, String>, Interrupted> {
+fn store_facts(
+    request: &Request<'_>,
+    now: DateTime<Utc>,
+    progress: &dyn Progress,
+) -> Result<Result<StoreFacts, String>, Interrupted> {
     let told = |error: &dyn std::error::Error| match error.source() {
         Some(cause) => format!("{error}: {cause}"),
         None => error.to_string(),
@@ -151,10 +159,13 @@ fn store_facts(request: &Request<'_>, now: DateTime<Utc>, progress: &dyn Progres
 
 fn watched(request: &Request<'_>, inventory: Option<&Inventory>, stale: &[Stale]) -> Vec<(Name, Source)> {
     match &request.watched {
-        Watched::Sets(sets) => {
-            sets.iter().flat_map(|(set, sources)| sources.iter().map(move |source| (set.clone(), source.clone()))).collect()
+        Watched::Sets(sets) => sets
+            .iter()
+            .flat_map(|(set, sources)| sources.iter().map(move |source| (set.clone(), source.clone())))
+            .collect(),
+        Watched::Files(set, sources) => {
+            sources.iter().map(|source| (set_of(request, set, source, inventory), source.clone())).collect()
         }
-        Watched::Files(set, sources) => sources.iter().map(|source| (set_of(request, set, source, inventory), source.clone())).collect(),
         Watched::Recorded { set, only } => match inventory {
             Some(inventory) => {
                 let mut found = recorded(request, inventory, stale, set.as_ref());
@@ -166,17 +177,19 @@ fn watched(request: &Request<'_>, inventory: Option<&Inventory>, stale: &[Stale]
     }
 }
 
-/// Returns the set that a file belongs to: the given one, or, where this host has no archive of it in that, the one that has.
+/// Returns the set that a file belongs to: the given one, or, where this host has no archive of it in that, the one
+/// that has.
 fn set_of(request: &Request<'_>, given: &Name, source: &Source, inventory: Option<&Inventory>) -> Name {
     let snapshots = inventory.map(|inventory| inventory.snapshots.as_slice()).unwrap_or_default();
     let path = platform::resolved(&source.path).to_string_lossy().into_owned();
     let holds = |stream: &&Stream| request.host.owns(&stream.host) && stream.path() == Some(path.as_str());
-    let sets: Vec<&Name> = snapshots.iter().flat_map(Snapshot::streams).filter(holds).map(|stream| &stream.set).collect();
+    let sets: Vec<&Name> =
+        snapshots.iter().flat_map(Snapshot::streams).filter(holds).map(|stream| &stream.set).collect();
     if sets.contains(&given) { given.clone() } else { sets.first().map_or_else(|| given.clone(), |set| (*set).clone()) }
 }
 
-/// Returns whether somebody gave a database up: it is gone, got no archive for 90 days, and nothing is left but the newest
-/// one and what other databases need.
+/// Returns whether somebody gave a database up: it is gone, got no archive for 90 days, and nothing is left but the
+/// newest one and what other databases need.
 fn is_given_up(stream: &Stream, stale: &[Stale]) -> bool {
     stale.iter().any(|stale| stale.stream == *stream && stale.database == Whereabouts::Gone && stale.superfluous == 0)
 }
@@ -200,7 +213,8 @@ fn recorded(request: &Request<'_>, inventory: &Inventory, stale: &[Stale], only:
             let Some(path) = brief.source.as_ref().filter(|path| Path::new(path).is_absolute()) else { continue };
             let resolved = |path: &Path| platform::resolved(path);
             let source = Source { name: brief.name.clone(), path: path.into() };
-            let mut same_name = found.iter().filter(|(set, other)| *set == snapshot.set && other.name == source.name).peekable();
+            let mut same_name =
+                found.iter().filter(|(set, other)| *set == snapshot.set && other.name == source.name).peekable();
             let is_first = same_name.peek().is_none();
             if same_name.any(|(_, other)| resolved(&other.path) == resolved(&source.path)) {
                 continue;
@@ -212,13 +226,22 @@ fn recorded(request: &Request<'_>, inventory: &Inventory, stale: &[Stale], only:
             }
         }
     }
-    found.sort_by(|(set, source), (other, another)| (set, &source.name, &source.path).cmp(&(other, &another.name, &another.path)));
+    found.sort_by(|(set, source), (other, another)| {
+        (set, &source.name, &source.path).cmp(&(other, &another.name, &another.path))
+    });
     found
 }
 
-fn look(request: &Request<'_>, set: Name, source: Source, stream: Stream, progress: &dyn Progress) -> Result<DatabaseFacts, Interrupted> {
+fn look(
+    request: &Request<'_>,
+    set: Name,
+    source: Source,
+    stream: Stream,
+    progress: &dyn Progress,
+) -> Result<DatabaseFacts, Interrupted> {
     progress.checkpoint()?;
-    let seen = database::refuse_unlinked(&source.path).and_then(|()| database::live_stats(&source.path, BUSY, progress));
+    let seen =
+        database::refuse_unlinked(&source.path).and_then(|()| database::live_stats(&source.path, BUSY, progress));
     let glance = match seen {
         Err(SourceError::Interrupted(interrupted)) => return Err(interrupted),
         other => other,
@@ -258,9 +281,16 @@ fn look(request: &Request<'_>, set: Name, source: Source, stream: Stream, progre
 }
 
 /// Copies a database into scratch and checks the copy.
-fn examine(request: &Request<'_>, source: &Source, seen: &LiveStats, progress: &dyn Progress) -> Result<Examined, SourceError> {
+fn examine(
+    request: &Request<'_>,
+    source: &Source,
+    seen: &LiveStats,
+    progress: &dyn Progress,
+) -> Result<Examined, SourceError> {
     let Some(scratch) = scratch(request, seen.bytes) else {
-        return Ok(Examined::Failed("there is no room for a copy, neither in the store nor in the folder for temporary files".into()));
+        return Ok(Examined::Failed(
+            "there is no room for a copy, neither in the store nor in the folder for temporary files".into(),
+        ));
     };
     let limits = Timeouts { busy: BUSY, ..Timeouts::default() };
     let pinned = database::pin(std::slice::from_ref(source), scratch.path(), request.clock, &limits, progress)?;
@@ -270,7 +300,8 @@ fn examine(request: &Request<'_>, source: &Source, seen: &LiveStats, progress: &
         database.copy_to(&copy, &limits, progress)?;
     }
     progress.begin(Stage::Check, source.name.as_str(), 0);
-    let checked = database::check(&copy, request.depth, Effort::single(), progress).map_err(|error| error.of(&source.path))?;
+    let checked =
+        database::check(&copy, request.depth, Effort::single(), progress).map_err(|error| error.of(&source.path))?;
     let rows = match database::facts(&copy) {
         Ok(facts) => {
             let rows = database::count_rows(&copy, &facts.tables, progress)?;
@@ -283,7 +314,8 @@ fn examine(request: &Request<'_>, source: &Source, seen: &LiveStats, progress: &
     Ok(Examined::Copy { checked, rows })
 }
 
-/// Makes scratch where twice the size of the copy is free: a check must not be what fills a disk. In the store, or else among the temporary files.
+/// Makes scratch where twice the size of the copy is free: a check must not be what fills a disk. In the store, or else
+/// among the temporary files.
 fn scratch(request: &Request<'_>, bytes: u64) -> Option<Scratch> {
     let has_room = |folder: &Path| platform::free_bytes(folder).ok().is_none_or(|free| free / 2 >= bytes);
     let in_store = || {

@@ -1,8 +1,9 @@
 //! Says how databases and backups are, before somebody needs them.
 //!
 //! [`gather`] collects facts through the adapters, [`judge`] turns them into [`Check`]s and is pure: snapshots, log
-//! entries, database facts, free space and the time are values. What is wrong is a check and never an error: a
-//! store that cannot be reached or a database that is gone are what health is there to say. Nothing is repaired, marked or logged.
+//! entries, database facts, free space and the time are values. What is wrong is a check and never an error: a store
+//! that cannot be reached or a database that is gone are what health is there to say. Nothing is repaired, marked or
+//! logged.
 
 mod backups;
 mod databases;
@@ -28,7 +29,8 @@ use crate::workspace::Activity;
 pub use crate::report::health::{Check, Report, State, Subject};
 pub use gather::{Request, Watched, gather};
 
-/// How far ahead of the clock an archive may be dated before it counts as one of the future: clocks of several hosts differ.
+/// How far ahead of the clock an archive may be dated before it counts as one of the future: clocks of several hosts
+/// differ.
 const CLOCK_TOLERANCE: TimeDelta = TimeDelta::minutes(5);
 
 /// Everything that the checks are made of.
@@ -160,7 +162,9 @@ pub fn judge(facts: &Facts) -> Report {
             }
             checks.extend(store::judge(store, facts));
         }
-        Err(why) => checks.push(Check::new("store", &Subject::Store, State::Critical, why.clone()).advise(Advice::MountStore)),
+        Err(why) => {
+            checks.push(Check::new("store", &Subject::Store, State::Critical, why.clone()).advise(Advice::MountStore))
+        }
     }
     Report { at: facts.now, store: facts.location.clone(), checks }
 }

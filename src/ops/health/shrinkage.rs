@@ -9,7 +9,8 @@ use chrono::TimeDelta;
 const FEWEST_ROWS: u64 = 10;
 /// Smaller databases may halve without a word.
 const FEWEST_BYTES: u64 = 64 << 10;
-/// How long before an archive the others reach that it is compared with: what vanished at night is still said the next morning, whatever the interval.
+/// How long before an archive the others reach that it is compared with: what vanished at night is still said the next
+/// morning, whatever the interval.
 const REACH: TimeDelta = TimeDelta::hours(24);
 
 /// How much there is in a database; `None` for what is not known.
@@ -26,7 +27,8 @@ impl Extent {
         Self { bytes: brief.bytes, tables: brief.tables, rows: brief.rows }
     }
 
-    /// Returns the most that there was of each in an archive, those of the day before it, and the one before it. Newest first.
+    /// Returns the most that there was of each in an archive, those of the day before it, and the one before it. Newest
+    /// first.
     pub(super) fn most<'a>(mut archives: impl Iterator<Item = (&'a Snapshot, &'a Brief)>) -> Option<Self> {
         let (newest, first) = archives.next()?;
         let near = archives.take_while(|(archive, _)| newest.created_at - archive.created_at <= REACH);
@@ -37,7 +39,8 @@ impl Extent {
         }))
     }
 
-    /// Says what is missing now that was there before. Where rows are known on both sides the size says nothing: VACUUM shrinks it too.
+    /// Says what is missing now that was there before. Where rows are known on both sides the size says nothing: VACUUM
+    /// shrinks it too.
     pub(super) fn lost_since(self, before: Self) -> Option<(State, String)> {
         let pair = |before: Option<u64>, now: Option<u64>| before.zip(now);
         let (rows, tables) = (pair(before.rows, self.rows), pair(before.tables, self.tables));
@@ -54,7 +57,8 @@ impl Extent {
             return Some((State::Warning, format!("{} left of {before}", text::count(now, "table"))));
         }
         let bytes = pair(before.bytes, self.bytes).filter(|_| rows.is_none());
-        if let Some((before, now)) = bytes.filter(|(before, now)| *before >= FEWEST_BYTES && *now < before.div_ceil(2)) {
+        if let Some((before, now)) = bytes.filter(|(before, now)| *before >= FEWEST_BYTES && *now < before.div_ceil(2))
+        {
             return Some((State::Warning, format!("{} left of {}", text::bytes(now), text::bytes(before))));
         }
         None

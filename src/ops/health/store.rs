@@ -37,7 +37,8 @@ pub(super) fn judge(store: &StoreFacts, facts: &Facts) -> Vec<Check> {
     checks
 }
 
-/// What backups of all sets need: each archive stays, and the copies that it is made of are gone before the next set's are made.
+/// What backups of all sets need: each archive stays, and the copies that it is made of are gone before the next set's
+/// are made.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Need {
     archives: u64,
@@ -80,9 +81,15 @@ impl Need {
 fn space_left(space: Space, store: &StoreFacts, facts: &Facts) -> Check {
     let need = Need::of(store, facts);
     let [one, two] = [need.rounds(1), need.rounds(2)];
-    let told = format!("{} of {} free, the next two backups need {}", text::bytes(space.free), text::bytes(space.total), text::bytes(two));
+    let told = format!(
+        "{} of {} free, the next two backups need {}",
+        text::bytes(space.free),
+        text::bytes(space.total),
+        text::bytes(two)
+    );
     let check = if space.free < one {
-        Check::new("free_space", &Subject::Store, State::Critical, format!("{told}: the next one will fail")).advise(Advice::MakeRoom)
+        Check::new("free_space", &Subject::Store, State::Critical, format!("{told}: the next one will fail"))
+            .advise(Advice::MakeRoom)
     } else if space.free < two {
         Check::new("free_space", &Subject::Store, State::Warning, told).advise(Advice::MakeRoom)
     } else {
@@ -94,7 +101,11 @@ fn space_left(space: Space, store: &StoreFacts, facts: &Facts) -> Check {
 /// Compares the clock with the archives: one that is behind lets backups look fresh for ever.
 fn clock(store: &StoreFacts, facts: &Facts) -> Check {
     let watched = |set: &Name| facts.sets.contains(set);
-    let newest = facts.own(store).filter(|snapshot| watched(&snapshot.set)).map(|snapshot| (snapshot.created_at, &snapshot.name)).max();
+    let newest = facts
+        .own(store)
+        .filter(|snapshot| watched(&snapshot.set))
+        .map(|snapshot| (snapshot.created_at, &snapshot.name))
+        .max();
     match newest {
         Some((created_at, name)) if created_at > facts.now + CLOCK_TOLERANCE => {
             let value = format!("{} behind the newest archive ({name})", text::measured(created_at - facts.now));
@@ -107,7 +118,8 @@ fn clock(store: &StoreFacts, facts: &Facts) -> Check {
 
 /// Counts the archives of other hosts: they decide nothing here.
 fn other_hosts(store: &StoreFacts, facts: &Facts) -> Option<Check> {
-    let others = store.inventory.snapshots.iter().filter(|snapshot| !snapshot.is_plain() && !facts.host.owns(&snapshot.host));
+    let others =
+        store.inventory.snapshots.iter().filter(|snapshot| !snapshot.is_plain() && !facts.host.owns(&snapshot.host));
     let (mut count, mut hosts) = (0, BTreeSet::new());
     for snapshot in others {
         count += 1;
@@ -129,8 +141,11 @@ fn plain(store: &StoreFacts) -> Option<Check> {
 fn newer_format(store: &StoreFacts) -> Option<Check> {
     let newer: Vec<&Foreign> = store.inventory.foreign.iter().filter(|foreign| foreign.newer().is_some()).collect();
     let first = newer.first()?;
-    let value =
-        format!("{} written by a newer heirloom, the first is {}", text::count(newer.len() as u64, "archive"), printable(&first.name));
+    let value = format!(
+        "{} written by a newer heirloom, the first is {}",
+        text::count(newer.len() as u64, "archive"),
+        printable(&first.name)
+    );
     let check = Check::new("newer_format", &Subject::Store, State::Warning, value);
     Some(check.advise("update heirloom on this host; until then nothing of the same sets is removed"))
 }
@@ -139,18 +154,23 @@ fn newer_format(store: &StoreFacts) -> Option<Check> {
 fn stale(store: &StoreFacts, facts: &Facts) -> Option<Check> {
     // The age of one that is watched and there is reported already.
     let is_watched = |stale: &Stale| facts.databases.iter().any(|database| database.stream == stale.stream);
-    let is_news = |stale: &&Stale| if stale.database == Whereabouts::Gone { stale.superfluous > 0 } else { !is_watched(stale) };
+    let is_news =
+        |stale: &&Stale| if stale.database == Whereabouts::Gone { stale.superfluous > 0 } else { !is_watched(stale) };
     let old: Vec<&Stale> = store.stale.iter().filter(is_news).collect();
     // One whose database is gone first: something can be done about it.
     let first = old.iter().find(|stale| stale.database == Whereabouts::Gone).or(old.first())?;
     let number = text::count(old.len() as u64, "database");
-    let value =
-        format!("{number} without a new archive for 90 days: {}, {}", text::stream(&first.stream), text::age(first.newest, facts.now));
+    let value = format!(
+        "{number} without a new archive for 90 days: {}, {}",
+        text::stream(&first.stream),
+        text::age(first.newest, facts.now)
+    );
     let set = &first.stream.set;
     Some(match first.database {
         Whereabouts::Gone => {
             let by = if first.remedy == Remedy::Cleanup { Remover::Cleanup } else { Remover::Rotate };
-            Check::new("stale", &Subject::Store, State::Warning, value).advise(Advice::RemoveGone { set: set.clone(), by })
+            Check::new("stale", &Subject::Store, State::Warning, value)
+                .advise(Advice::RemoveGone { set: set.clone(), by })
         }
         Whereabouts::There => {
             let path = first.stream.path().unwrap_or_default().into();
@@ -195,8 +215,12 @@ fn unreadable(store: &StoreFacts, facts: &Facts) -> Option<Check> {
 fn unread(store: &StoreFacts) -> Option<Check> {
     let unread: Vec<&Foreign> = store.inventory.foreign.iter().filter(|foreign| foreign.is_unread()).collect();
     let first = unread.first()?;
-    let value =
-        format!("{} could not be read, the first is {}: {}", text::count(unread.len() as u64, "file"), printable(&first.name), first.why);
+    let value = format!(
+        "{} could not be read, the first is {}: {}",
+        text::count(unread.len() as u64, "file"),
+        printable(&first.name),
+        first.why
+    );
     Some(
         Check::new("unread", &Subject::Store, State::Critical, value)
             .advise("look at the disk (`dmesg`, `smartctl`), and copy the archives elsewhere while that works"),
@@ -208,7 +232,12 @@ fn interrupted(store: &StoreFacts, facts: &Facts) -> Option<Check> {
     let newest = match &store.interrupted {
         Ok(interrupted) => interrupted.last()?,
         Err(why) => {
-            return Some(Check::new("restore", &Subject::Store, State::Warning, format!("cannot tell whether one was interrupted: {why}")));
+            return Some(Check::new(
+                "restore",
+                &Subject::Store,
+                State::Warning,
+                format!("cannot tell whether one was interrupted: {why}"),
+            ));
         }
     };
     let targets: Vec<String> = newest.note.targets.iter().map(|target| target.name.to_string()).collect();
@@ -230,9 +259,12 @@ fn last_run(store: &StoreFacts, facts: &Facts) -> Option<Check> {
             return Some(check.advise("it holds nothing but history: it may be removed"));
         }
     };
-    let concerns = |set: &Option<String>| set.as_deref().is_none_or(|set| facts.sets.iter().any(|watched| watched.as_str() == set));
+    let concerns = |set: &Option<String>| {
+        set.as_deref().is_none_or(|set| facts.sets.iter().any(|watched| watched.as_str() == set))
+    };
     // A command line that was mistyped is no backup that failed.
-    let last = log.iter().find(|entry| entry.command == "backup" && entry.exit_code != USAGE && concerns(&entry.set))?;
+    let last =
+        log.iter().find(|entry| entry.command == "backup" && entry.exit_code != USAGE && concerns(&entry.set))?;
     let age = text::age(last.at, facts.now);
     if last.outcome == "done" {
         return Some(Check::ok("last_run", &Subject::Store, format!("the last backup went well, {age}")));

@@ -28,8 +28,20 @@ fn brief(database: &str) -> Brief {
 }
 
 fn database() -> DatabaseFacts {
-    let glance = LiveStats { bytes: 100_000, page_bytes: 4096, free_pages: 0, journal_mode: "wal", wal_bytes: None, tables: Some(3) };
-    let checked = Checked { integrity: Integrity::Ok, findings: Vec::new(), foreign_key_violations: Some(0), rebuild: Vec::new() };
+    let glance = LiveStats {
+        bytes: 100_000,
+        page_bytes: 4096,
+        free_pages: 0,
+        journal_mode: "wal",
+        wal_bytes: None,
+        tables: Some(3),
+    };
+    let checked = Checked {
+        integrity: Integrity::Ok,
+        findings: Vec::new(),
+        foreign_key_violations: Some(0),
+        rebuild: Vec::new(),
+    };
     DatabaseFacts {
         set: name("app"),
         name: name("app"),
@@ -93,7 +105,12 @@ fn glance(facts: &mut Facts) -> &mut LiveStats {
 #[track_caller]
 fn check(facts: &Facts, wanted: &str) -> Check {
     let report = judge(facts);
-    report.checks.iter().find(|check| check.name == wanted).unwrap_or_else(|| panic!("no {wanted} in {:#?}", report.checks)).clone()
+    report
+        .checks
+        .iter()
+        .find(|check| check.name == wanted)
+        .unwrap_or_else(|| panic!("no {wanted} in {:#?}", report.checks))
+        .clone()
 }
 
 #[track_caller]
@@ -111,7 +128,8 @@ fn everything_in_order_needs_no_advice() {
 
 #[test]
 fn an_age_is_judged_by_the_setting_or_the_habit_or_a_day() {
-    let ages = |first: i64, every: i64, count: i64| (0..count).map(|index| archive(first + index * every)).collect::<Vec<_>>();
+    let ages =
+        |first: i64, every: i64, count: i64| (0..count).map(|index| archive(first + index * every)).collect::<Vec<_>>();
     let cases: [(Vec<Snapshot>, Option<i64>, State); 14] = [
         // Too few to learn from: once a day is assumed.
         (ages(26, 24, 2), None, State::Ok),
@@ -144,7 +162,11 @@ fn a_rotation_that_thins_out_and_a_burst_do_not_change_the_habit() {
     let days = (0..7).chain((1..5).map(|week| 6 + week * 7)).chain((1..13).map(|month| 34 + month * 30));
     let mut thinned = facts(days.map(|day| archive(50 + day * 24)).collect());
     assert_eq!(state(&thinned, "backup_age"), State::Warning);
-    assert!(check(&thinned, "backup_age").value.contains("usually one every 24 hours"), "{}", check(&thinned, "backup_age").value);
+    assert!(
+        check(&thinned, "backup_age").value.contains("usually one every 24 hours"),
+        "{}",
+        check(&thinned, "backup_age").value
+    );
 
     // Removed ones are remembered by the log: one an hour, of which one a day is kept.
     store(&mut thinned).log = Ok((50..100).map(|hours| backup(hours, "done")).collect());
@@ -182,7 +204,11 @@ fn a_damaged_archive_with_a_good_newer_one_is_a_warning() {
 
     let unread = Foreign { state: Unusable::Unread, ..foreign("app_20260301T000000Z.tar.gz") };
     store(&mut unreadable).inventory.foreign = vec![unread];
-    assert_eq!((state(&unreadable, "damaged"), state(&unreadable, "unread")), (State::Ok, State::Critical), "an I/O error is no damage");
+    assert_eq!(
+        (state(&unreadable, "damaged"), state(&unreadable, "unread")),
+        (State::Ok, State::Critical),
+        "an I/O error is no damage"
+    );
 }
 
 #[test]
@@ -240,7 +266,9 @@ fn what_vanished_within_a_day_is_said_for_a_day() {
         snapshot.databases[0].rows = Some(0);
         snapshot
     };
-    let hourly = |first: i64| facts((first..first + 40).map(|hours| if hours < 20 { emptied(hours) } else { archive(hours) }).collect());
+    let hourly = |first: i64| {
+        facts((first..first + 40).map(|hours| if hours < 20 { emptied(hours) } else { archive(hours) }).collect())
+    };
     assert_eq!(state(&hourly(0), "shrunken"), State::Critical);
     assert!(check(&hourly(0), "shrunken").value.contains("no row is left of 1000"));
     let later = facts((0..40).map(|hours| if hours < 30 { emptied(hours) } else { archive(hours) }).collect());
@@ -277,8 +305,14 @@ fn the_check_of_a_copy_is_told_by_what_can_be_done_about_it() {
     };
     assert_eq!(state(&with(Integrity::Damaged, &["page 3 is never used"], None), "integrity"), State::Critical);
     assert_eq!(state(&with(Integrity::Partial, &["NULL value in t.x"], None), "integrity"), State::Warning);
-    assert_eq!(state(&with(Integrity::Partial, &["table \"t\" could not be checked: no such collation"], None), "integrity"), State::Ok);
-    assert_eq!(state(&with(Integrity::Indexes, &["index \"i\" of table \"t\" lacks 1 entry"], None), "integrity"), State::Warning);
+    assert_eq!(
+        state(&with(Integrity::Partial, &["table \"t\" could not be checked: no such collation"], None), "integrity"),
+        State::Ok
+    );
+    assert_eq!(
+        state(&with(Integrity::Indexes, &["index \"i\" of table \"t\" lacks 1 entry"], None), "integrity"),
+        State::Warning
+    );
     assert_eq!(state(&with(Integrity::Ok, &[], Some(1)), "foreign_keys"), State::Warning);
     let mut failed = facts(vec![archive(1)]);
     failed.databases[0].examined = Examined::Failed("no room".into());
@@ -314,7 +348,8 @@ fn growth_is_told_and_a_database_that_exploded_is_a_warning() {
     glance(&mut month).bytes = 131 << 20;
     let found = check(&month, "size");
     assert!(
-        found.state == State::Ok && found.value.ends_with("1.0 MiB more than in the backup of 0 seconds ago, 1.0 MiB a day"),
+        found.state == State::Ok
+            && found.value.ends_with("1.0 MiB more than in the backup of 0 seconds ago, 1.0 MiB a day"),
         "{}",
         found.value
     );
@@ -325,7 +360,9 @@ fn growth_is_told_and_a_database_that_exploded_is_a_warning() {
 #[test]
 fn room_is_needed_for_two_archives_and_the_copies() {
     let mut facts = facts(vec![archive(1)]);
-    for (free, expected) in [(102_000, State::Ok), (101_999, State::Warning), (101_000, State::Warning), (100_999, State::Critical)] {
+    for (free, expected) in
+        [(102_000, State::Ok), (101_999, State::Warning), (101_000, State::Warning), (100_999, State::Critical)]
+    {
         store(&mut facts).space = Some(Space { free, total: GIB });
         assert_eq!(state(&facts, "free_space"), expected, "{free}");
     }

@@ -46,8 +46,8 @@ pub fn lost(
     Ok(lost.into_iter().map(|(source, archive)| (source.name.clone(), archive.clone())).collect())
 }
 
-/// Returns the archive that makes a backup unnecessary, of the database whose newest good one is the oldest: every database
-/// has one in its own stream that is younger than `age`. One that is dated in the future proves nothing.
+/// Returns the archive that makes a backup unnecessary, of the database whose newest good one is the oldest: every
+/// database has one in its own stream that is younger than `age`. One that is dated in the future proves nothing.
 pub fn young_enough(
     plan: &Plan,
     age: Duration,
@@ -59,7 +59,8 @@ pub fn young_enough(
     let now = around.clock.now();
     let age = TimeDelta::from_std(age).unwrap_or(TimeDelta::MAX);
     let found = inventory(repository, &around.reading(None), progress)?.snapshots;
-    let young = |snapshot: &&Snapshot| snapshot.is_good() && snapshot.created_at <= now && now - snapshot.created_at < age;
+    let young =
+        |snapshot: &&Snapshot| snapshot.is_good() && snapshot.created_at <= now && now - snapshot.created_at < age;
     let mut oldest: Option<&Snapshot> = None;
     for source in &plan.sources {
         let stream = backup::own_stream(source, &plan.request.set, &around.host.label, &found, now);
@@ -85,12 +86,14 @@ pub struct Done {
 impl Done {
     /// Says whether somebody has to look at it.
     pub fn has_problems(&self) -> bool {
-        self.made.packed.is_damaged() || self.made.notes.iter().any(Note::is_problem) || self.made.findings.iter().any(Finding::is_problem)
+        self.made.packed.is_damaged()
+            || self.made.notes.iter().any(Note::is_problem)
+            || self.made.findings.iter().any(Finding::is_problem)
     }
 }
 
-/// Backs a set up, waiting for locks for at most `wait`, and removes what `retention` does not keep, unless the new archive
-/// is damaged: a damaged database must not push good archives of it out.
+/// Backs a set up, waiting for locks for at most `wait`, and removes what `retention` does not keep, unless the new
+/// archive is damaged: a damaged database must not push good archives of it out.
 pub fn run(
     plan: &Plan,
     retention: Option<Retention>,
@@ -111,7 +114,8 @@ pub fn run(
     };
     let made = backup::execute(repository, plan, &run, progress)?;
     let took = started.elapsed();
-    let retained =
-        retention.filter(|_| !made.packed.is_damaged()).map(|retention| after_backup(retention, &made, repository, around, progress));
+    let retained = retention
+        .filter(|_| !made.packed.is_damaged())
+        .map(|retention| after_backup(retention, &made, repository, around, progress));
     Ok(Done { made, took, retained })
 }

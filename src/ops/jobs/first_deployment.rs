@@ -1,4 +1,5 @@
-//! What a restore leaves alone, and when it has nothing to do: targets that exist, and databases that have no backup yet.
+//! What a restore leaves alone, and when it has nothing to do: targets that exist, and databases that have no backup
+//! yet.
 //!
 //! A first deployment must not fail, and a store that cannot be read must not look like one.
 
@@ -17,12 +18,22 @@ use crate::snapshot::Snapshot;
 use crate::store::StoreError;
 
 /// Says whether every target that is known without an archive exists, so that none needs to be looked for.
-pub fn all_known_targets_exist(place: &Where, only: &[Name], meant: Option<&Meant>, around: &Surroundings<'_>) -> anyhow::Result<bool> {
+pub fn all_known_targets_exist(
+    place: &Where,
+    only: &[Name],
+    meant: Option<&Meant>,
+    around: &Surroundings<'_>,
+) -> anyhow::Result<bool> {
     let paths: Option<Vec<PathBuf>> = match (place, meant) {
         (Where::File(path), _) => Some(vec![path.clone()]),
         (Where::Known, Some(meant)) if !meant.one_of.is_empty() => {
             let databases = meant.one_of.iter().flat_map(|set| &around.settings.sets[set].databases);
-            Some(databases.filter(|(name, _)| only.is_empty() || only.contains(name)).map(|(_, path)| path.clone()).collect())
+            Some(
+                databases
+                    .filter(|(name, _)| only.is_empty() || only.contains(name))
+                    .map(|(_, path)| path.clone())
+                    .collect(),
+            )
         }
         (Where::Known, Some(meant)) => meant.databases.iter().map(|database| database.path.clone()).collect(),
         _ => None,
@@ -37,7 +48,12 @@ pub fn all_known_targets_exist(place: &Where, only: &[Name], meant: Option<&Mean
 }
 
 /// Leaves the databases whose targets are missing. A target that is not known is not known to be there.
-pub fn leave_the_missing(settled: &mut Settled, place: &Where, found: &Inventory, around: &Surroundings<'_>) -> anyhow::Result<()> {
+pub fn leave_the_missing(
+    settled: &mut Settled,
+    place: &Where,
+    found: &Inventory,
+    around: &Surroundings<'_>,
+) -> anyhow::Result<()> {
     let mut missing = Vec::new();
     for database in &settled.databases {
         let is_missing = match known_target(database, &settled.set, place, &found.snapshots, around) {
@@ -58,7 +74,13 @@ fn looks_missing(path: &Path) -> anyhow::Result<bool> {
 }
 
 /// Returns where a database would go, as far as that is known before an archive was chosen.
-fn known_target(database: &Database, set: &Name, place: &Where, found: &[Snapshot], around: &Surroundings<'_>) -> Option<PathBuf> {
+fn known_target(
+    database: &Database,
+    set: &Name,
+    place: &Where,
+    found: &[Snapshot],
+    around: &Surroundings<'_>,
+) -> Option<PathBuf> {
     let label = &around.host.label;
     let of_set = || found.iter().filter(|snapshot| snapshot.set == *set && snapshot.is_good());
     let holds = |snapshot: &&Snapshot| snapshot.brief(database.name.as_str()).is_some();
@@ -86,8 +108,8 @@ fn known_target(database: &Database, set: &Name, place: &Where, found: &[Snapsho
     }
 }
 
-/// Returns whether an error means that the store of the settings was never made. An unmounted volume looks the same; that
-/// the folder above it is there is a sign that it was not.
+/// Returns whether an error means that the store of the settings was never made. An unmounted volume looks the same;
+/// that the folder above it is there is a sign that it was not.
 pub fn was_never_made(error: &StoreError, around: &Surroundings<'_>) -> bool {
     match error {
         StoreError::Unreachable { cause, .. } if cause.kind() == io::ErrorKind::NotFound => {
@@ -97,8 +119,8 @@ pub fn was_never_made(error: &StoreError, around: &Surroundings<'_>) -> bool {
     }
 }
 
-/// Says whether an archive that was named and not found means that there is nothing to restore, and nothing worse. `list`
-/// lists the store; `set` is the set that was named.
+/// Says whether an archive that was named and not found means that there is nothing to restore, and nothing worse.
+/// `list` lists the store; `set` is the set that was named.
 pub fn is_nothing(
     error: &anyhow::Error,
     set: Option<&Name>,
@@ -123,7 +145,9 @@ pub fn is_nothing(
 pub fn is_of_others(decision: &Decision) -> bool {
     match decision {
         Decision::Elsewhere { .. } => true,
-        Decision::OutOfReach { databases } => databases.iter().all(|Absent { why, .. }| matches!(why, Why::Elsewhere(_))),
+        Decision::OutOfReach { databases } => {
+            databases.iter().all(|Absent { why, .. }| matches!(why, Why::Elsewhere(_)))
+        }
         _ => false,
     }
 }

@@ -1,5 +1,5 @@
-//! The decisions of `guard`: what is backed up before the command, what is done about the databases after it, and the way
-//! back of one set.
+//! The decisions of `guard`: what is backed up before the command, what is done about the databases after it, and the
+//! way back of one set.
 
 use std::time::Duration;
 
@@ -64,7 +64,11 @@ pub fn plan(
         probe(&source.path)?;
         return Err(SourceError::NotADatabase { path: source.path.clone(), why: why.clone() }.into());
     }
-    let known = if plan.missing.is_empty() { Vec::new() } else { inventory(repository, &around.reading(None), &Silent)?.snapshots };
+    let known = if plan.missing.is_empty() {
+        Vec::new()
+    } else {
+        inventory(repository, &around.reading(None), &Silent)?.snapshots
+    };
     if let Some((source, archive)) = backup::lost(&plan.missing, &plan.request.set, around.host, &known).first() {
         let target = source.path.to_string_lossy().into_owned();
         let message = format!("no database at \"{}\", but archives of it exist", printable(&target));
@@ -118,7 +122,11 @@ impl<'a> How<'a> {
             safety: Safety::Into(repository),
             workspace: Some(repository),
             takes_back: None,
-            upkeep: Upkeep { last: self.around.settings.retention.safety, reading: self.around.reading(None), ahead: self.around.ahead },
+            upkeep: Upkeep {
+                last: self.around.settings.retention.safety,
+                reading: self.around.reading(None),
+                ahead: self.around.ahead,
+            },
             limits: self.limits(),
             temporary: self.around.temporary.to_owned(),
             threads: self.around.threads,

@@ -72,7 +72,10 @@ impl Database {
         Asked {
             name: self.name.clone(),
             path: self.path.as_deref().map(resolved),
-            typed: self.path.as_deref().and_then(|path| Some(std::path::absolute(path).ok()?.to_string_lossy().into_owned())),
+            typed: self
+                .path
+                .as_deref()
+                .and_then(|path| Some(std::path::absolute(path).ok()?.to_string_lossy().into_owned())),
             others: self.alternatives.iter().map(|path| resolved(path)).collect(),
             file,
         }
@@ -104,7 +107,9 @@ pub fn meant(set: Option<&Name>, only: &[Name], around: &Surroundings<'_>) -> Me
                 // A database that left the configuration is known to its archives.
                 let set = set.cloned().or_else(|| configured.keys().next().filter(|_| configured.len() == 1).cloned());
                 let of = set.as_ref().and_then(|set| configured.get(set));
-                let database = |name: &Name| of.map_or_else(|| Database::named(name), |settings| Database::configured(settings, name));
+                let database = |name: &Name| {
+                    of.map_or_else(|| Database::named(name), |settings| Database::configured(settings, name))
+                };
                 Meant { set, databases: only.iter().map(database).collect(), ..Meant::default() }
             }
         },
@@ -120,15 +125,24 @@ pub fn meant(set: Option<&Name>, only: &[Name], around: &Surroundings<'_>) -> Me
 fn of_set(set: &Name, only: &[Name], around: &Surroundings<'_>) -> Meant {
     let settings = &around.settings.sets[set];
     let chosen = settings.databases.keys().filter(|name| only.is_empty() || only.contains(name));
-    Meant { set: Some(set.clone()), databases: chosen.map(|name| Database::configured(settings, name)).collect(), ..Meant::default() }
+    Meant {
+        set: Some(set.clone()),
+        databases: chosen.map(|name| Database::configured(settings, name)).collect(),
+        ..Meant::default()
+    }
 }
 
 /// Returns the database of the configuration that an argument means: its path, or its name.
-pub fn configured_database(text: &str, set: Option<&Name>, around: &Surroundings<'_>) -> Result<Option<Meant>, Failure> {
+pub fn configured_database(
+    text: &str,
+    set: Option<&Name>,
+    around: &Surroundings<'_>,
+) -> Result<Option<Meant>, Failure> {
     let path = resolved(Path::new(text));
     let sets = || around.settings.sets.iter().filter(|(name, _)| set.is_none_or(|set| set == *name));
     let at_path = |(name, settings): (&Name, &SetSettings)| {
-        let database = settings.databases.iter().find(|(_, at)| resolved(at) == path).map(|(database, _)| database.clone());
+        let database =
+            settings.databases.iter().find(|(_, at)| resolved(at) == path).map(|(database, _)| database.clone());
         database.map(|database| (name.clone(), database))
     };
     let by_name = |(name, settings): (&Name, &SetSettings)| {
@@ -144,7 +158,10 @@ pub fn configured_database(text: &str, set: Option<&Name>, around: &Surroundings
         [(set, database)] => Ok(Some(of_set(set, std::slice::from_ref(database), around))),
         several => {
             let choices = several.iter().map(|(set, _)| set.clone()).collect();
-            Err(Failure::usage(format!("several sets have the database \"{}\"", printable(text)), Remedy::ChooseSet(choices)))
+            Err(Failure::usage(
+                format!("several sets have the database \"{}\"", printable(text)),
+                Remedy::ChooseSet(choices),
+            ))
         }
     }
 }
@@ -203,17 +220,29 @@ pub fn settle(
     }
     refuse_unknown(only, &set, snapshots, around)?;
     if databases.is_empty() {
-        let named = if only.is_empty() { included(snapshots, &set, around.host, at, around.clock.now()) } else { only.to_vec() };
+        let named = if only.is_empty() {
+            included(snapshots, &set, around.host, at, around.clock.now())
+        } else {
+            only.to_vec()
+        };
         databases = named.iter().map(Database::named).collect();
     }
     Ok(Settled { set, databases })
 }
 
 /// A target that is a database of the configuration, or one that archives of this host record, names the database.
-fn pinned_by_target(meant: Meant, only: &[Name], to: Option<&Path>, snapshots: &[Snapshot], around: &Surroundings<'_>) -> Meant {
+fn pinned_by_target(
+    meant: Meant,
+    only: &[Name],
+    to: Option<&Path>,
+    snapshots: &[Snapshot],
+    around: &Surroundings<'_>,
+) -> Meant {
     let Some(to) = to.filter(|_| only.is_empty() && !meant.by_path) else { return meant };
     let path = resolved(to);
-    for (set, settings) in around.settings.sets.iter().filter(|(set, _)| meant.set.as_ref().is_none_or(|meant| meant == *set)) {
+    for (set, settings) in
+        around.settings.sets.iter().filter(|(set, _)| meant.set.as_ref().is_none_or(|meant| meant == *set))
+    {
         if let Some((name, _)) = settings.databases.iter().find(|(_, at)| resolved(at) == path) {
             return of_set(set, std::slice::from_ref(name), around);
         }
@@ -240,14 +269,16 @@ fn set_of(meant: &Meant, to: Option<&Path>, snapshots: &[Snapshot], around: &Sur
         }
     }
     if !meant.one_of.is_empty() {
-        let there: Vec<Name> = meant.one_of.iter().filter(|set| snapshots.iter().any(|snapshot| snapshot.set == **set)).cloned().collect();
+        let there: Vec<Name> =
+            meant.one_of.iter().filter(|set| snapshots.iter().any(|snapshot| snapshot.set == **set)).cloned().collect();
         return match there.as_slice() {
             [only] => Ok(only.clone()),
             [] => Err(several_sets(&meant.one_of, around).into()),
             several => Err(several_sets(several, around).into()),
         };
     }
-    let named: Vec<&Name> = meant.databases.iter().filter(|database| database.path.is_none()).map(|database| &database.name).collect();
+    let named: Vec<&Name> =
+        meant.databases.iter().filter(|database| database.path.is_none()).map(|database| &database.name).collect();
     let choice = match only_set(snapshots, around.host) {
         SetChoice::Several(sets) if !named.is_empty() => {
             let holds = |set: &&Name| named.iter().all(|name| names_in(set, snapshots).contains(name));
@@ -295,12 +326,15 @@ fn several_sets(sets: &[Name], around: &Surroundings<'_>) -> Failure {
 /// Returns the databases that the archives of a set name.
 fn names_in<'a>(set: &Name, snapshots: &'a [Snapshot]) -> BTreeSet<&'a Name> {
     let of_set = snapshots.iter().filter(|snapshot| snapshot.set == *set);
-    of_set.flat_map(|snapshot| snapshot.databases.iter().map(|brief| &brief.name).chain(&snapshot.set_databases)).collect()
+    of_set
+        .flat_map(|snapshot| snapshot.databases.iter().map(|brief| &brief.name).chain(&snapshot.set_databases))
+        .collect()
 }
 
 fn in_no_set(named: &[&Name], sets: &[Name], snapshots: &[Snapshot]) -> Failure {
     let names: Vec<String> = named.iter().map(|name| format!("\"{name}\"")).collect();
-    let known = sets.iter().flat_map(|set| names_in(set, snapshots).into_iter().map(move |name| format!("{set}/{name}")));
+    let known =
+        sets.iter().flat_map(|set| names_in(set, snapshots).into_iter().map(move |name| format!("{set}/{name}")));
     Failure::no_backup(format!("no set has the database {}", names.join(" and ")), Remedy::ChooseFrom(known.collect()))
 }
 
@@ -312,7 +346,10 @@ fn refuse_unknown(only: &[Name], set: &Name, snapshots: &[Snapshot], around: &Su
     match only.iter().find(|name| !known.contains(name)) {
         Some(unknown) if !known.is_empty() => {
             let known = known.iter().map(ToString::to_string).collect();
-            Err(Failure::no_backup(format!("no database \"{unknown}\" in the set \"{set}\""), Remedy::ChooseFrom(known)))
+            Err(Failure::no_backup(
+                format!("no database \"{unknown}\" in the set \"{set}\""),
+                Remedy::ChooseFrom(known),
+            ))
         }
         _ => Ok(()),
     }

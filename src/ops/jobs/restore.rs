@@ -34,8 +34,8 @@ pub fn makes_safety_backup(plan: &Plan, wish: Wish) -> bool {
     plan.needs_safety_backup() && wish == Wish::Safe
 }
 
-/// Opens the store whose workspace gets the safety backup and the record: that of the settings if it was named, else the
-/// folder of the archive, which lies at `place`.
+/// Opens the store whose workspace gets the safety backup and the record: that of the settings if it was named, else
+/// the folder of the archive, which lies at `place`.
 ///
 /// If nothing is replaced that could be kept, a store that is not there or cannot be written is no obstacle.
 pub fn safety_store(
@@ -67,8 +67,8 @@ pub fn safety_store(
     }
 }
 
-/// Returns the set under which the safety backup is kept: the configured one that all targets belong to, else that of the
-/// archive. An undo looks for the set of its targets.
+/// Returns the set under which the safety backup is kept: the configured one that all targets belong to, else that of
+/// the archive. An undo looks for the set of its targets.
 pub fn set_of_targets(plan: &Plan, archive: &Name, around: &Surroundings<'_>) -> Name {
     let configured = &around.settings.sets;
     let belongs = |set: &Name| {
@@ -80,8 +80,8 @@ pub fn set_of_targets(plan: &Plan, archive: &Name, around: &Surroundings<'_>) ->
     sets.find(|set| belongs(set)).unwrap_or(archive).clone()
 }
 
-/// Keeps the archive from being removed while it is restored. It is open already, so a store that cannot be written is no
-/// obstacle.
+/// Keeps the archive from being removed while it is restored. It is open already, so a store that cannot be written is
+/// no obstacle.
 pub fn hold(selected: &Selected, workspace: Option<&Repository>) -> Option<Hold> {
     let store = workspace.filter(|_| selected.place == Place::Store && !selected.snapshot.pending)?;
     let held = Held { command: "restore".into(), archives: vec![selected.snapshot.name.clone()], guarded: Vec::new() };

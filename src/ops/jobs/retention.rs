@@ -82,7 +82,8 @@ pub enum Hosts {
 }
 
 impl Whose<'_> {
-    /// Returns whose archives may be removed: this host's, of the sets or files that were named, else of those configured.
+    /// Returns whose archives may be removed: this host's, of the sets or files that were named, else of those
+    /// configured.
     pub fn scope(&self, around: &Surroundings<'_>) -> Scope {
         let own = around.host.former.iter().chain([&around.host.label]).cloned().collect();
         let configured = &around.settings.sets;
@@ -93,7 +94,8 @@ impl Whose<'_> {
                 None if !self.databases.is_empty() || configured.is_empty() => None,
                 None => Some(configured.keys().cloned().collect()),
             },
-            paths: (!self.databases.is_empty()).then(|| self.databases.iter().map(|given| self.path(given, around.settings)).collect()),
+            paths: (!self.databases.is_empty())
+                .then(|| self.databases.iter().map(|given| self.path(given, around.settings)).collect()),
             streams: None,
         }
     }
@@ -103,7 +105,9 @@ impl Whose<'_> {
         let sets = settings.sets.iter().filter(|(set, _)| self.set.is_none_or(|wanted| wanted == *set));
         let mut databases = sets.flat_map(|(_, set)| &set.databases);
         let is_file = std::fs::symlink_metadata(given).is_ok();
-        let named = databases.find(|(name, _)| !is_file && given.to_str() == Some(name.as_str())).map(|(_, path)| path.as_path());
+        let named = databases
+            .find(|(name, _)| !is_file && given.to_str() == Some(name.as_str()))
+            .map(|(_, path)| path.as_path());
         resolved(named.unwrap_or(given)).to_string_lossy().into_owned()
     }
 
@@ -127,7 +131,8 @@ impl Whose<'_> {
                 let known: BTreeSet<&str> = streams().filter_map(|stream| stream.path()).collect();
                 let known: Vec<_> = known.into_iter().map(printable).collect();
                 let location = repository.location();
-                let message = format!("no archive of \"{}\" in the store \"{}\"", printable(&path), printable(&location));
+                let message =
+                    format!("no archive of \"{}\" in the store \"{}\"", printable(&path), printable(&location));
                 let advice = match known.as_slice() {
                     [] => "the store has no archives".into(),
                     known => format!("there are archives of: {}", known.join(", ")),
@@ -195,7 +200,8 @@ fn asked(repository: &Repository, around: &Surroundings<'_>) -> anyhow::Result<A
 
 /// Removes what a backup makes superfluous, of its own streams only.
 ///
-/// The new archive is committed by now, whatever happens here. The plan is made under the lock, so it sees that archive.
+/// The new archive is committed by now, whatever happens here. The plan is made under the lock, so it sees that
+/// archive.
 pub fn after_backup(
     retention: Retention,
     made: &Made,
@@ -252,7 +258,10 @@ mod tests {
         assert_eq!(own.hosts.map(|hosts| hosts.len()), Some(2), "earlier labels are this host's, too");
         assert_eq!(own.sets, Some(BTreeSet::from([name("shop")])));
         assert_eq!(scope(&settings, Whose { hosts: Hosts::All, ..all }).hosts, None);
-        assert_eq!(scope(&settings, Whose { set: Some(&name("other")), ..all }).sets, Some(BTreeSet::from([name("other")])));
+        assert_eq!(
+            scope(&settings, Whose { set: Some(&name("other")), ..all }).sets,
+            Some(BTreeSet::from([name("other")]))
+        );
         let databases = ["app".into()];
         let named = scope(&settings, Whose { databases: &databases, ..all });
         assert_eq!((named.sets, named.paths), (None, Some(["/srv/app.db".to_owned()].into())));

@@ -38,14 +38,16 @@ impl Selection<'_> {
 
     /// Decides which sets and databases are meant. At least one set, each with at least one database.
     pub fn choose(&self, settings: &Settings) -> Result<Vec<Chosen>, Failure> {
-        let by_name: Option<Vec<(Name, Name)>> = self.databases.iter().map(|argument| self.configured(argument, settings)).collect();
+        let by_name: Option<Vec<(Name, Name)>> =
+            self.databases.iter().map(|argument| self.configured(argument, settings)).collect();
         match by_name {
             Some(names) if !names.is_empty() => {
                 let set = names[0].0.clone();
                 if names.iter().any(|(other, _)| *other != set) {
                     return Err(Failure::usage("the databases belong to different sets", Remedy::OneSetAtATime));
                 }
-                let only: Vec<Name> = names.into_iter().map(|(_, name)| name).chain(self.only.iter().cloned()).collect();
+                let only: Vec<Name> =
+                    names.into_iter().map(|(_, name)| name).chain(self.only.iter().cloned()).collect();
                 if let Some(unknown) = only.iter().find(|name| !settings.sets[&set].databases.contains_key(name)) {
                     return Err(no_such_database(settings, unknown));
                 }
@@ -64,7 +66,8 @@ impl Selection<'_> {
     fn configured(&self, argument: &Path, settings: &Settings) -> Option<(Name, Name)> {
         let name = Name::new(argument.to_str()?).ok()?;
         let is_meant = |set: &Name| self.set.is_none_or(|wanted| wanted == set);
-        let mut sets = settings.sets.iter().filter(|(set, settings)| is_meant(set) && settings.databases.contains_key(&name));
+        let mut sets =
+            settings.sets.iter().filter(|(set, settings)| is_meant(set) && settings.databases.contains_key(&name));
         sets.next().map(|(set, _)| (set.clone(), name))
     }
 
@@ -111,7 +114,8 @@ fn of_settings(settings: &Settings, set: &Name, only: &[Name]) -> Chosen {
 }
 
 fn split(sources: Vec<Source>, only: &[Name]) -> (Vec<Source>, Vec<Name>) {
-    let (chosen, left): (Vec<Source>, Vec<Source>) = sources.into_iter().partition(|source| only.contains(&source.name));
+    let (chosen, left): (Vec<Source>, Vec<Source>) =
+        sources.into_iter().partition(|source| only.contains(&source.name));
     (chosen, left.into_iter().map(|source| source.name).collect())
 }
 
@@ -136,14 +140,18 @@ mod tests {
     fn settings() -> Settings {
         let mut settings = Settings::default();
         for (set, databases) in [("shop", ["app", "log"].as_slice()), ("blog", ["posts"].as_slice())] {
-            let paths = databases.iter().map(|database| (name(database), PathBuf::from(format!("/srv/{database}.db")))).collect();
+            let paths = databases
+                .iter()
+                .map(|database| (name(database), PathBuf::from(format!("/srv/{database}.db"))))
+                .collect();
             settings.sets.entry(name(set)).or_default().databases = paths;
         }
         settings
     }
 
     fn shown(chosen: Vec<Chosen>) -> Vec<String> {
-        let names = |sources: &[Source]| sources.iter().map(|source| source.name.to_string()).collect::<Vec<_>>().join("+");
+        let names =
+            |sources: &[Source]| sources.iter().map(|source| source.name.to_string()).collect::<Vec<_>>().join("+");
         chosen.iter().map(|chosen| format!("{}: {}", chosen.set, names(&chosen.sources))).collect()
     }
 
@@ -159,7 +167,10 @@ mod tests {
         let databases = ["app".into()];
         assert_eq!(shown(Selection { databases: &databases, ..all }.choose(&settings).unwrap()), ["shop: app"]);
         let databases = ["app.db".into(), "other.db".into()];
-        assert_eq!(shown(Selection { databases: &databases, ..all }.choose(&settings).unwrap()), ["databases: app+other"]);
+        assert_eq!(
+            shown(Selection { databases: &databases, ..all }.choose(&settings).unwrap()),
+            ["databases: app+other"]
+        );
     }
 
     #[test]
@@ -168,7 +179,10 @@ mod tests {
         let all = Selection::default();
         let only = [name("log"), name("lgo")];
         let refused = Selection { only: &only, ..all }.choose(&settings).unwrap_err();
-        assert_eq!(refused.remedy, Some(Remedy::ChooseFrom(vec!["blog/posts".into(), "shop/app".into(), "shop/log".into()])));
+        assert_eq!(
+            refused.remedy,
+            Some(Remedy::ChooseFrom(vec!["blog/posts".into(), "shop/app".into(), "shop/log".into()]))
+        );
         let databases = ["app".into(), "posts".into()];
         let refused = Selection { databases: &databases, ..all }.choose(&settings).unwrap_err();
         assert_eq!(refused.remedy, Some(Remedy::OneSetAtATime));

@@ -58,7 +58,9 @@ fn around<T>(now: &str, act: impl FnOnce(&Surroundings<'_>) -> T) -> T {
 fn a_backup_is_unnecessary_while_each_database_has_a_young_good_archive(world: World) {
     let made = world.back_up(FIRST);
     let young = |now: &str| {
-        let found = around(now, |around| backup::young_enough(&world.plan(at(now)), HOUR, &world.repository(), around, &Silent));
+        let found = around(now, |around| {
+            backup::young_enough(&world.plan(at(now)), HOUR, &world.repository(), around, &Silent)
+        });
         found.unwrap().map(|snapshot| snapshot.name)
     };
     assert_eq!(young("2026-03-01T03:59:59Z"), Some(made.clone()));
@@ -73,7 +75,9 @@ fn a_backup_removes_what_it_makes_superfluous_and_nothing_of_other_databases(wor
     let mut plan = world.plan(at("2026-03-06T03:00:00Z"));
     plan.request.set = Name::new("other").unwrap();
     let keep_one = Some(Retention::Cleanup(Limits { keep: Some(1), ..Limits::default() }));
-    let run = |plan| around("2026-03-06T03:00:00Z", |around| backup::run(plan, keep_one, HOUR, &world.repository(), around, &Silent));
+    let run = |plan| {
+        around("2026-03-06T03:00:00Z", |around| backup::run(plan, keep_one, HOUR, &world.repository(), around, &Silent))
+    };
     assert!(run(&plan).unwrap().retained.unwrap().unwrap().fates.is_empty());
     let done = run(&world.plan(at("2026-03-06T03:00:00Z"))).unwrap();
     assert!(!done.has_problems());
@@ -89,7 +93,8 @@ fn a_database_that_is_missing_is_lost_only_if_there_is_an_archive_of_it(world: W
         plan.missing = std::mem::take(&mut plan.sources);
         plan
     };
-    let lost = |plan: &_| around(FIRST, |around| backup::lost(plan, || Ok(world.repository()), around, &Silent)).unwrap();
+    let lost =
+        |plan: &_| around(FIRST, |around| backup::lost(plan, || Ok(world.repository()), around, &Silent)).unwrap();
     assert_eq!(lost(&plan(&world)), []);
     let made = world.back_up(FIRST);
     assert_eq!(lost(&plan(&world)), [(Name::new("app").unwrap(), made)]);
@@ -109,9 +114,13 @@ fn a_restore_without_anything_to_keep_needs_no_store(world: World) {
     let there = plan(contents, vec![(0, world.database())], None, false).unwrap();
     let missing = plan(contents, vec![(0, world.database().with_file_name("new.db"))], None, false).unwrap();
     let cannot = |_: &std::path::Path| anyhow::bail!("it cannot be written");
-    let never = |_: &std::path::Path| Err(StoreError::Unreachable { location: String::new(), cause: std::io::ErrorKind::NotFound.into() });
+    let never = |_: &std::path::Path| {
+        Err(StoreError::Unreachable { location: String::new(), cause: std::io::ErrorKind::NotFound.into() })
+    };
     let open = |plan, wish| {
-        around(FIRST, |around| restore::safety_store(plan, wish, &Place::Store, restore::Naming::Usual, around, never, cannot))
+        around(FIRST, |around| {
+            restore::safety_store(plan, wish, &Place::Store, restore::Naming::Usual, around, never, cannot)
+        })
     };
     assert!(open(&missing, restore::Wish::Safe).unwrap().is_none());
     assert!(open(&there, restore::Wish::NoWayBack).unwrap().is_none());
@@ -129,8 +138,12 @@ fn only_a_set_that_a_failed_command_changed_is_rolled_back(world: World) {
         world.execute("INSERT INTO t VALUES (1)");
         let seen = [how.look(&repository, &before[0]).unwrap()];
         assert!(matches!(answer(Health::Good, Rollback::Wanted, &before, &seen), Answer::NotNeeded));
-        assert!(matches!(answer(Health::Bad, Rollback::Declined, &before, &seen), Answer::Leave(touched) if touched.len() == 1));
-        let Answer::RollBack(touched) = answer(Health::Bad, Rollback::Wanted, &before, &seen) else { panic!("it stays") };
+        assert!(
+            matches!(answer(Health::Bad, Rollback::Declined, &before, &seen), Answer::Leave(touched) if touched.len() == 1)
+        );
+        let Answer::RollBack(touched) = answer(Health::Bad, Rollback::Wanted, &before, &seen) else {
+            panic!("it stays")
+        };
         how.roll_back(&repository, &touched[0]).unwrap();
         assert_eq!(world.rows(), 0);
     });
@@ -190,7 +203,10 @@ fn a_store_that_cannot_be_read_is_no_first_deployment() {
             temporary: &std::env::temp_dir(),
             threads,
         };
-        first_deployment::was_never_made(&StoreError::Unreachable { location: store.into(), cause: kind.into() }, &around)
+        first_deployment::was_never_made(
+            &StoreError::Unreachable { location: store.into(), cause: kind.into() },
+            &around,
+        )
     };
     assert!(never_made("store", std::io::ErrorKind::NotFound));
     assert!(!never_made("store", std::io::ErrorKind::PermissionDenied));

@@ -17,8 +17,8 @@ use crate::ops::restore::{self, Plan, RestoreError, Where};
 use crate::platform::{parent, resolved};
 use crate::progress::Progress;
 
-/// Returns which restores are meant: of the set that was named, else of the configured ones; to the place that was named,
-/// else to the configured databases.
+/// Returns which restores are meant: of the set that was named, else of the configured ones; to the place that was
+/// named, else to the configured databases.
 pub fn scope(set: Option<&Name>, place: &Where, around: &Surroundings<'_>) -> Scope {
     let configured = &around.settings.sets;
     let sets: Option<BTreeSet<Name>> = match set {
@@ -26,8 +26,10 @@ pub fn scope(set: Option<&Name>, place: &Where, around: &Surroundings<'_>) -> Sc
         None => Some(configured.keys().cloned().collect()).filter(|sets: &BTreeSet<Name>| !sets.is_empty()),
     };
     let is_meant = |set: &Name| sets.as_ref().is_none_or(|sets| sets.contains(set));
-    let of_sets = configured.iter().filter(|(set, _)| is_meant(set)).flat_map(|(_, settings)| settings.databases.values());
-    let paths: Vec<PathBuf> = of_sets.chain(around.settings.default_database.iter()).map(|path| resolved(path)).collect();
+    let of_sets =
+        configured.iter().filter(|(set, _)| is_meant(set)).flat_map(|(_, settings)| settings.databases.values());
+    let paths: Vec<PathBuf> =
+        of_sets.chain(around.settings.default_database.iter()).map(|path| resolved(path)).collect();
     let targets = match place {
         Where::File(path) => Targets::Files(vec![resolved(path)]),
         Where::Folder(path) => Targets::Folder(resolved(path)),
@@ -54,7 +56,12 @@ pub enum Decision {
 }
 
 /// Chooses the newest restore of a scope that can be taken back.
-pub fn select_undo(repository: &Repository, scope: &Scope, reading: &Reading, progress: &dyn Progress) -> anyhow::Result<Decision> {
+pub fn select_undo(
+    repository: &Repository,
+    scope: &Scope,
+    reading: &Reading,
+    progress: &dyn Progress,
+) -> anyhow::Result<Decision> {
     let (past, safety) = match History::read(repository, scope, reading, progress)?.choose(scope) {
         Choice::TakeBack(past, safety) => (past, safety),
         other => return Ok(Decision::Refuse(Box::new(other))),
@@ -66,14 +73,16 @@ pub fn select_undo(repository: &Repository, scope: &Scope, reading: &Reading, pr
     Ok(Decision::TakeBack(Box::new(Undo { past, selected })))
 }
 
-/// Returns the restore that a safety archive was made for, if it says so; `text` is how the archive was named. Fails if it
-/// is no safety archive, or one of another host: its paths are those of that host.
+/// Returns the restore that a safety archive was made for, if it says so; `text` is how the archive was named. Fails if
+/// it is no safety archive, or one of another host: its paths are those of that host.
 pub fn past_of(selected: &Selected, text: &str, around: &Surroundings<'_>) -> anyhow::Result<Option<Past>> {
     let Some(replaces) = &selected.snapshot.replaces else { return Ok(None) };
     let snapshot = &selected.snapshot;
     if !around.host.owns(&snapshot.host) {
         let why = format!("\"{}\" was made on the host \"{}\"", snapshot.name, snapshot.host);
-        return Err(RestoreError::CannotUndo { why, remedy: Remedy::UndoToOriginal { archive: text.to_owned() } }.into());
+        return Err(
+            RestoreError::CannotUndo { why, remedy: Remedy::UndoToOriginal { archive: text.to_owned() } }.into()
+        );
     }
     let folders: Vec<&Path> = replaces.targets.iter().map(|target| parent(Path::new(&target.path))).collect();
     let interrupted = restore::beside(folders)?.iter().any(|old| old.note.restore == replaces.restore);
@@ -100,14 +109,20 @@ pub fn require_safety(selected: &Selected, text: &str) -> Result<(), Failure> {
     Err(Failure::usage(message, Remedy::RestoreIt { archive: text.to_owned() }))
 }
 
-/// Plans to take a restore back from its safety archive: what was there before goes back, and what was not is moved aside.
+/// Plans to take a restore back from its safety archive: what was there before goes back, and what was not is moved
+/// aside.
 pub fn plan(past: &Past, selected: &Selected, offline: Option<Proof>) -> anyhow::Result<Plan> {
     let contents = selected.archive.contents();
     let (mut targets, mut removals) = (Vec::new(), Vec::new());
     for target in &past.targets {
         if target.path.contains(char::REPLACEMENT_CHARACTER) {
-            let why = format!("the path of \"{}\" cannot be written in metadata: \"{}\"", target.name, printable(&target.path));
-            let remedy = Remedy::UndoToFile { archive: selected.snapshot.name.to_string(), database: target.name.clone() };
+            let why = format!(
+                "the path of \"{}\" cannot be written in metadata: \"{}\"",
+                target.name,
+                printable(&target.path)
+            );
+            let remedy =
+                Remedy::UndoToFile { archive: selected.snapshot.name.to_string(), database: target.name.clone() };
             return Err(RestoreError::CannotUndo { why, remedy }.into());
         }
         if target.missing {

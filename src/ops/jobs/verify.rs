@@ -23,7 +23,8 @@ pub enum Mark {
     Unchanged,
 }
 
-/// Sets the mark beside a damaged archive, and takes that of a good one away. The lock is only taken if the mark is wrong.
+/// Sets the mark beside a damaged archive, and takes that of a good one away. The lock is only taken if the mark is
+/// wrong.
 pub fn remember(
     repository: &Repository,
     name: &ArchiveName,
@@ -43,11 +44,13 @@ pub fn remember(
     })
 }
 
-/// Turns what an archive is refused for into a verdict. An archive that cannot be read fails alone; every other error is
-/// passed on.
+/// Turns what an archive is refused for into a verdict. An archive that cannot be read fails alone; every other error
+/// is passed on.
 pub fn refused(error: anyhow::Error) -> anyhow::Result<anyhow::Result<Verified>> {
     match Verified::refused(error) {
-        Err(error) if error.downcast_ref().is_none_or(|error| matches!(error, ArchiveError::Interrupted(_))) => Err(error),
+        Err(error) if error.downcast_ref().is_none_or(|error| matches!(error, ArchiveError::Interrupted(_))) => {
+            Err(error)
+        }
         alone => Ok(alone),
     }
 }

@@ -17,7 +17,8 @@ use crate::progress::{Progress, Stage};
 impl Staged {
     /// Checks the copy, and adds what was found when it was made.
     pub(super) fn check(&self, depth: Depth, effort: Effort, progress: &dyn Progress) -> Result<Checked, SourceError> {
-        let mut checked = database::check(&self.copy, depth, effort, progress).map_err(|error| error.of(&self.source))?;
+        let mut checked =
+            database::check(&self.copy, depth, effort, progress).map_err(|error| error.of(&self.source))?;
         if !self.damage.is_empty() {
             checked.integrity = Integrity::Damaged;
             checked.findings.splice(0..0, self.damage.iter().cloned());
@@ -91,7 +92,8 @@ pub(super) fn write_and_check(
 
     let mut examined = examined.into_inner().unwrap_or_else(PoisonError::into_inner);
     examined.sort_by_key(|(index, _)| *index);
-    // What the check says comes first: it is the reason why writing was stopped. An interruption of a check is only the echo of another failure.
+    // What the check says comes first: it is the reason why writing was stopped. An interruption of a check is only the
+    // echo of another failure.
     let mut checks = Vec::new();
     let mut interrupted = None;
     for (_, result) in examined {

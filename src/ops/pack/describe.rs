@@ -19,7 +19,9 @@ const FINDINGS_BYTES: usize = 4096;
 /// Reads the facts of a copy; of a damaged one that is to be kept, as far as they can be read.
 pub(super) fn draft(staged: &Staged, keep_damaged: bool) -> Result<Facts, SourceError> {
     match database::facts(&staged.copy) {
-        Err(SourceError::Damaged { .. } | SourceError::NotADatabase { .. } | SourceError::Unsupported { .. }) if keep_damaged => {
+        Err(SourceError::Damaged { .. } | SourceError::NotADatabase { .. } | SourceError::Unsupported { .. })
+            if keep_damaged =>
+        {
             Ok(Facts::unknown())
         }
         other => other.map_err(|error| error.of(&staged.source)),
@@ -70,7 +72,8 @@ pub(super) fn describe(databases: &[Staged], facts: Vec<Facts>, request: &Reques
         });
     }
     let present = databases.iter().map(|staged| (staged.name.clone(), true));
-    let includes: BTreeMap<Name, bool> = request.absent.iter().map(|name| (name.clone(), false)).chain(present).collect();
+    let includes: BTreeMap<Name, bool> =
+        request.absent.iter().map(|name| (name.clone(), false)).chain(present).collect();
     Metadata {
         format: FORMAT,
         backup_name: backup_name.to_owned(),

@@ -61,7 +61,8 @@ pub struct Built {
     pub metadata: Metadata,
 }
 
-/// Makes an archive and commits it to the store. On an error nothing is visible in the store, and the copies are worthless.
+/// Makes an archive and commits it to the store. On an error nothing is visible in the store, and the copies are
+/// worthless.
 pub fn pack(
     repository: &Repository,
     scratch: &Scratch,
@@ -75,7 +76,12 @@ pub fn pack(
 }
 
 /// Makes an archive in scratch. Dies anywhere: scratch, which the next run removes.
-pub fn build(scratch: &Scratch, mut databases: Vec<Staged>, request: &Request, progress: &dyn Progress) -> anyhow::Result<Built> {
+pub fn build(
+    scratch: &Scratch,
+    mut databases: Vec<Staged>,
+    request: &Request,
+    progress: &dyn Progress,
+) -> anyhow::Result<Built> {
     let ending = request.compression.ending();
     let automatic = || ArchiveName::automatic(&request.set, request.created_at, ending);
     let name = request.name.clone().unwrap_or_else(automatic);
@@ -92,13 +98,14 @@ pub fn build(scratch: &Scratch, mut databases: Vec<Staged>, request: &Request, p
     let path = scratch.path().join("archive");
     let file = private_file(&path).context("cannot create the archive")?;
     let options = WriteOptions { compression: request.compression, threads: request.threads };
-    let mut writer =
-        Writer::create(FileSink::new(file), &options, request.created_at, metadata_room(&metadata)).context("cannot create the archive")?;
+    let mut writer = Writer::create(FileSink::new(file), &options, request.created_at, metadata_room(&metadata))
+        .context("cannot create the archive")?;
 
     let total = databases.iter().map(|staged| staged.bytes).sum();
     progress.begin(Stage::Pack, request.set.as_str(), total);
     let written = File::open(&path).context("cannot open the archive")?;
-    let (digests, checks) = while_syncing(&[&written], || write_and_check(&mut writer, &databases, &metadata, request, progress))?;
+    let (digests, checks) =
+        while_syncing(&[&written], || write_and_check(&mut writer, &databases, &metadata, request, progress))?;
     for (index, (sha256, check)) in digests.into_iter().zip(checks).enumerate() {
         enter(&mut metadata.databases[index], sha256, check, &vacuumed[index]);
     }
@@ -107,9 +114,12 @@ pub fn build(scratch: &Scratch, mut databases: Vec<Staged>, request: &Request, p
     // The disk writes while the processors read: both must have ended well before the commit.
     std::thread::scope(|scope| {
         let synced = std::thread::Builder::new().spawn_scoped(scope, || finished.sync());
-        let read = read_back(&path, &metadata, request, progress).context("the finished archive could not be read back");
+        let read =
+            read_back(&path, &metadata, request, progress).context("the finished archive could not be read back");
         let synced = match synced {
-            Ok(thread) => thread.join().unwrap_or_else(|_| Err(std::io::Error::other("the thread that synced it panicked"))),
+            Ok(thread) => {
+                thread.join().unwrap_or_else(|_| Err(std::io::Error::other("the thread that synced it panicked")))
+            }
             // Where the system gives no thread, it is done here.
             Err(_) => finished.sync(),
         };
@@ -122,7 +132,11 @@ pub fn build(scratch: &Scratch, mut databases: Vec<Staged>, request: &Request, p
 /// Opens the finished file as a reader would and reads every byte of it.
 fn read_back(path: &Path, metadata: &Metadata, request: &Request, progress: &dyn Progress) -> anyhow::Result<()> {
     let file = OpenFile::open(path)?;
-    progress.begin(Stage::ReadBack, request.set.as_str(), metadata.databases.iter().map(|database| database.bytes).sum());
+    progress.begin(
+        Stage::ReadBack,
+        request.set.as_str(),
+        metadata.databases.iter().map(|database| database.bytes).sum(),
+    );
     let archive = Opener::new(Tz::UTC).open(Arc::new(file), "archive", request.created_at)?;
     if archive.contents().metadata.as_ref() != Some(metadata) {
         return Err(anyhow!("its metadata is not what was written"));

@@ -18,8 +18,14 @@ pub(super) enum Vacuumed {
     Failed(String),
 }
 
-/// Checks a copy, and vacuums it where it is sound: VACUUM would hide some damage. Where SQLite cannot, the copy stays as it is.
-pub(super) fn vacuum(staged: &mut Staged, target: &Path, request: &Request, progress: &dyn Progress) -> anyhow::Result<Vacuumed> {
+/// Checks a copy, and vacuums it where it is sound: VACUUM would hide some damage. Where SQLite cannot, the copy stays
+/// as it is.
+pub(super) fn vacuum(
+    staged: &mut Staged,
+    target: &Path,
+    request: &Request,
+    progress: &dyn Progress,
+) -> anyhow::Result<Vacuumed> {
     progress.begin(Stage::Check, staged.name.as_str(), 0);
     let checked = staged.check(request.check, Effort::threads(request.threads), progress)?;
     if checked.integrity == Integrity::Damaged {

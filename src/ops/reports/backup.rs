@@ -24,8 +24,8 @@ pub fn planned(plan: &Plan, store: &Path) -> report::Planned {
     }
 }
 
-/// Reports an archive that was made; `lost` are databases that are gone although archives of them exist, and `words` gives
-/// the words of the face for a remedy.
+/// Reports an archive that was made; `lost` are databases that are gone although archives of them exist, and `words`
+/// gives the words of the face for a remedy.
 pub fn made(
     made: &backup::Made,
     repository: &Repository,
@@ -34,7 +34,11 @@ pub fn made(
     words: &dyn Fn(&Remedy) -> String,
 ) -> report::Made {
     let metadata = &made.packed.metadata;
-    let finding = |one: &backup::Finding| report::Finding { database: one.database.clone(), finding: one.text.clone(), new: one.is_new };
+    let finding = |one: &backup::Finding| report::Finding {
+        database: one.database.clone(),
+        finding: one.text.clone(),
+        new: one.is_new,
+    };
     report::Made {
         archive: repository.path_of(made.packed.archive.as_str()),
         backup_name: metadata.backup_name.clone(),

@@ -55,7 +55,8 @@ pub fn retained(progressed: &Progressed<'_>) -> report::Retained {
         bytes: foreign.bytes,
         why: foreign.why.clone(),
     });
-    let plain_kept = seen.spared.iter().map(|(archive, why)| report::PlainKept { archive: archive.clone(), why: why.to_string() });
+    let plain_kept =
+        seen.spared.iter().map(|(archive, why)| report::PlainKept { archive: archive.clone(), why: why.to_string() });
     report::Retained {
         store: progressed.store.clone(),
         dry_run: progressed.fates.is_none(),
@@ -104,7 +105,11 @@ pub fn simulated(played: &Simulation, every: Duration, zone: Tz) -> report::Simu
             time_zone: zone.name().to_owned(),
         },
         keep: keep.collect(),
-        counts: played.counts.iter().map(|(date, archives)| report::SimulatedCount { date: *date, archives: *archives }).collect(),
+        counts: played
+            .counts
+            .iter()
+            .map(|(date, archives)| report::SimulatedCount { date: *date, archives: *archives })
+            .collect(),
         oldest: played.plan.oldest().map(|verdict| verdict.created_at),
     }
 }

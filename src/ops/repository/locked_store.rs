@@ -1,8 +1,8 @@
 //! What only the holder of a repository's lock may do: remove archives, and set or remove the marks beside them.
 //!
-//! The marks are plain, visible files: `.keep` pins an archive, `.accepted` accepts its shrink, `.damaged` says that verify found it
-//! damaged. Removing an archive removes the archive first and its marks after it: a run that dies in between leaves marks without
-//! an archive, never an archive without its marks.
+//! The marks are plain, visible files: `.keep` pins an archive, `.accepted` accepts its shrink, `.damaged` says that
+//! verify found it damaged. Removing an archive removes the archive first and its marks after it: a run that dies in
+//! between leaves marks without an archive, never an archive without its marks.
 
 use std::io;
 
@@ -75,7 +75,9 @@ impl<'a> LockedStore<'a> {
         }
         let source = store.open(&mark, None)?;
         let mut beginning = vec![0; 64.min(usize::try_from(source.bytes()).unwrap_or(64))];
-        source.read_exact_at(&mut beginning, 0).map_err(|cause| StoreError::io("read", &mark, store.location(), cause))?;
+        source
+            .read_exact_at(&mut beginning, 0)
+            .map_err(|cause| StoreError::io("read", &mark, store.location(), cause))?;
         let line = String::from_utf8_lossy(&beginning).lines().next().unwrap_or_default().to_owned();
         match line.strip_prefix(VERIFY) {
             Some(depth) if depths.contains(&depth) => take_away(store, &mark),
@@ -83,8 +85,8 @@ impl<'a> LockedStore<'a> {
         }
     }
 
-    /// Removes an archive and then its marks, and makes this host forget that it made it: what is removed on purpose is not
-    /// missed. Fails with [`StoreError::NotFound`] where the archive is gone already.
+    /// Removes an archive and then its marks, and makes this host forget that it made it: what is removed on purpose is
+    /// not missed. Fails with [`StoreError::NotFound`] where the archive is gone already.
     pub fn remove_archive(&self, name: &ArchiveName) -> Result<(), StoreError> {
         self.repository.workspace().forget(name);
         // Dies here, or fails to remove it: the archive is there as before, and only the memory of it is gone.

@@ -1,4 +1,5 @@
-//! What cannot be read of the databases of a damaged archive: shown before anybody is asked, and named again afterwards.
+//! What cannot be read of the databases of a damaged archive: shown before anybody is asked, and named again
+//! afterwards.
 
 use std::ops::RangeInclusive;
 
@@ -19,7 +20,8 @@ pub struct Damage {
 }
 
 impl Damage {
-    /// Returns the numbers of the pages that become zeros, whole or in part; `None` where the size of a page is not known.
+    /// Returns the numbers of the pages that become zeros, whole or in part; `None` where the size of a page is not
+    /// known.
     pub fn pages(&self) -> Option<Vec<RangeInclusive<u64>>> {
         let (_, page) = self.sizes?;
         // One page can end one range and begin the next.
@@ -66,11 +68,16 @@ mod tests {
     fn pages_are_named_once_and_in_ranges() {
         let damage = |unreadable, sizes| Damage { why: String::new(), unreadable, sizes };
         let sizes = Some((40_960, 4096));
-        assert_eq!(damage(vec![0..4096, 10_000..10_010, 12_000..12_300], sizes).lost(), "pages 1, 3-4 of 10 cannot be read");
+        assert_eq!(
+            damage(vec![0..4096, 10_000..10_010, 12_000..12_300], sizes).lost(),
+            "pages 1, 3-4 of 10 cannot be read"
+        );
         assert_eq!(damage(vec![4096..8192, 8192..40_960], sizes).lost(), "pages 2-10 of 10 cannot be read");
         assert_eq!(damage(vec![5..10, 12..13], None).lost(), "bytes 5-9, 12 cannot be read");
         assert_eq!(damage(Vec::new(), sizes).pages(), Some(Vec::new()));
         let many = (0..12).map(|number| number * 8192..number * 8192 + 1).collect();
-        assert!(damage(many, Some((100 * 4096, 4096))).lost().ends_with("17, 19 and 2 more ranges of 100 cannot be read"));
+        assert!(
+            damage(many, Some((100 * 4096, 4096))).lost().ends_with("17, 19 and 2 more ranges of 100 cannot be read")
+        );
     }
 }

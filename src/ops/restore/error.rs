@@ -123,24 +123,43 @@ impl fmt::Display for RestoreError {
                 write!(f, "where shall \"{name}\" go? it was backed up on the host \"{}\"", printable(host))
             }
             Self::NoTarget { name, .. } => write!(f, "where shall \"{name}\" go? the archive does not say"),
-            Self::OneFileForSeveral { names } => write!(f, "one file was named as the target of several databases: {}", join(names)),
+            Self::OneFileForSeveral { names } => {
+                write!(f, "one file was named as the target of several databases: {}", join(names))
+            }
             Self::Collision { path } => write!(f, "two databases would meet at {}", quoted(path)),
-            Self::SourceIsTarget { path } => write!(f, "{} is both the source and the target of this restore", quoted(path)),
+            Self::SourceIsTarget { path } => {
+                write!(f, "{} is both the source and the target of this restore", quoted(path))
+            }
             Self::NoFolder { path } => write!(f, "there is no folder {} to restore into", quoted(path)),
             Self::Damaged { archive } => write!(f, "the archive \"{}\" is marked as damaged", printable(archive)),
-            Self::Unsound { name, findings } => write!(f, "\"{name}\" in the archive is not sound: {}", findings.join("; ")),
-            Self::NothingLeft { name, why } => write!(f, "what is left of \"{name}\" in the archive is no database: {why}"),
-            Self::NotRebuilt { name, .. } => write!(f, "the indexes of \"{name}\" cannot be rebuilt, nothing was changed"),
+            Self::Unsound { name, findings } => {
+                write!(f, "\"{name}\" in the archive is not sound: {}", findings.join("; "))
+            }
+            Self::NothingLeft { name, why } => {
+                write!(f, "what is left of \"{name}\" in the archive is no database: {why}")
+            }
+            Self::NotRebuilt { name, .. } => {
+                write!(f, "the indexes of \"{name}\" cannot be rebuilt, nothing was changed")
+            }
             Self::NotConfirmed { path } => write!(f, "{} exists, and would be replaced", quoted(path)),
             Self::NoRoom { folder, needed, free, .. } => {
                 let (needed, free) = (bytesize::ByteSize(*needed), bytesize::ByteSize(*free));
-                write!(f, "not enough space on the disk of \"{folder}\", nothing was changed: {needed} are needed there, {free} are free")
+                write!(
+                    f,
+                    "not enough space on the disk of \"{folder}\", nothing was changed: {needed} are needed there, {free} are free"
+                )
             }
             Self::NoSafetyStore { location, .. } => {
-                write!(f, "the safety backup of what is replaced cannot be kept in the store \"{}\"", printable(location))
+                write!(
+                    f,
+                    "the safety backup of what is replaced cannot be kept in the store \"{}\"",
+                    printable(location)
+                )
             }
             Self::CannotUndo { why, .. } | Self::AmbiguousUndo { why, .. } => f.write_str(why),
-            Self::NothingToUndo { location } => write!(f, "no restore to undo in the store \"{}\"", printable(location)),
+            Self::NothingToUndo { location } => {
+                write!(f, "no restore to undo in the store \"{}\"", printable(location))
+            }
         }
     }
 }

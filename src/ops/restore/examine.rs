@@ -47,7 +47,8 @@ pub(super) fn examine(
     }
     let matches = examination.compare()?;
     let rebuilt = examination.rebuild_indexes(&checked)?;
-    let bytes = if rebuilt { fs::metadata(&work.copy).context("cannot look at the rebuilt database")?.len() } else { bytes };
+    let bytes =
+        if rebuilt { fs::metadata(&work.copy).context("cannot look at the rebuilt database")?.len() } else { bytes };
     if let Some(rows) = step.rows_after().filter(|_| matches && !rebuilt) {
         return Ok((bytes, Some(rows)));
     }
@@ -90,8 +91,9 @@ impl Examination<'_> {
         if step.damage.is_some() && !step.held.sidecars.is_empty() {
             self.warn(["what lies beside it was not applied, since it is damaged".into()]);
         } else {
-            let done = sidecars::recover(self.archive, step.index, &self.work.copy, &self.options.limits, self.progress)
-                .with_context(|| format!("cannot recover \"{}\" from what lies beside it", step.held.name))?;
+            let done =
+                sidecars::recover(self.archive, step.index, &self.work.copy, &self.options.limits, self.progress)
+                    .with_context(|| format!("cannot recover \"{}\" from what lies beside it", step.held.name))?;
             self.warn(done);
         }
         if step.damage.is_none() && database::set_missing_checksum(&self.work.copy, self.progress)? {
@@ -105,22 +107,29 @@ impl Examination<'_> {
         let step = self.work.step;
         let Some(damage) = &step.damage else { return Ok(()) };
         if let Err(SourceError::NotADatabase { why, .. }) = database::probe(&self.work.copy) {
-            return Err(RestoreError::NothingLeft { name: step.held.name.clone(), why: format!("{} ({why})", damage.lost()) }.into());
+            return Err(RestoreError::NothingLeft {
+                name: step.held.name.clone(),
+                why: format!("{} ({why})", damage.lost()),
+            }
+            .into());
         }
         let zero = if damage.unreadable.is_empty() { "" } else { "; they are zero" };
         self.refuse(vec![format!("{}{zero} ({})", damage.lost(), damage.why)])
     }
 
-    /// Runs the integrity check; that of a database that is known to be damaged is a part of the result and always runs.
+    /// Runs the integrity check; that of a database that is known to be damaged is a part of the result and always
+    /// runs.
     fn check(&self) -> anyhow::Result<Checked> {
         let step = self.work.step;
         let full = step.damage.is_some() && self.options.check == Depth::None || self.options.rebuild_indexes;
         let depth = if full { Depth::Full } else { self.options.check };
         match database::check(&self.work.copy, depth, Effort::threads(self.options.threads), self.progress) {
             // Without the path of the copy in scratch, which helps nobody.
-            Err(SourceError::NotADatabase { why, .. } | SourceError::Damaged { why, .. } | SourceError::Unsupported { why, .. }) => {
-                Err(RestoreError::Unsound { name: step.held.name.clone(), findings: vec![why] }.into())
-            }
+            Err(
+                SourceError::NotADatabase { why, .. }
+                | SourceError::Damaged { why, .. }
+                | SourceError::Unsupported { why, .. },
+            ) => Err(RestoreError::Unsound { name: step.held.name.clone(), findings: vec![why] }.into()),
             Err(error) => Err(anyhow!(error)),
             Ok(checked) => Ok(checked),
         }
@@ -164,9 +173,12 @@ impl Examination<'_> {
         let name = &work.step.held.name;
         let failed = |cause: anyhow::Error| RestoreError::NotRebuilt { name: name.clone(), cause };
         let named = |error: SourceError| error.of(&work.step.target.given);
-        database::rebuild(&work.copy, &checked.rebuild, progress).map_err(named).map_err(|error| failed(error.into()))?;
+        database::rebuild(&work.copy, &checked.rebuild, progress)
+            .map_err(named)
+            .map_err(|error| failed(error.into()))?;
         progress.begin(Stage::Check, name.as_str(), 0);
-        let again = database::check(&work.copy, Depth::Full, Effort::threads(self.options.threads), progress).map_err(named)?;
+        let again =
+            database::check(&work.copy, Depth::Full, Effort::threads(self.options.threads), progress).map_err(named)?;
         if matches!(again.integrity, Integrity::Damaged | Integrity::Indexes) {
             let unsound = RestoreError::Unsound { name: name.clone(), findings: again.findings };
             return Err(failed(unsound.into()).into());

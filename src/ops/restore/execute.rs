@@ -59,16 +59,24 @@ pub struct Restored {
 }
 
 /// Carries the plan out. On an error every target is as it was, unless the error says otherwise.
-pub fn execute(archive: &Archive, plan: &Plan, options: &Options<'_>, progress: &dyn Progress) -> anyhow::Result<Report> {
+pub fn execute(
+    archive: &Archive,
+    plan: &Plan,
+    options: &Options<'_>,
+    progress: &dyn Progress,
+) -> anyhow::Result<Report> {
     let mut warnings = Vec::new();
     let scratches = scratches(plan)?;
     let elsewhere = arrange(plan, options.workspace, &options.temporary)?;
     let (work, files, leaving) = prepare(archive, plan, options, &scratches, elsewhere.as_ref())?;
     // What an existing database is rewritten from needs no sync: it is worthless after a power cut.
-    let placed = work.iter().zip(&files).filter(|(work, _)| work.step.method != Method::Inside).map(|(_, (_, file))| file);
+    let placed =
+        work.iter().zip(&files).filter(|(work, _)| work.step.method != Method::Inside).map(|(_, (_, file))| file);
     let mut rows = while_syncing(&placed.collect::<Vec<_>>(), || {
         unpack(archive, plan, &files, options, progress)?;
-        work.iter().map(|work| examine(archive, work, options, progress, &mut warnings)).collect::<anyhow::Result<Vec<_>>>()
+        work.iter()
+            .map(|work| examine(archive, work, options, progress, &mut warnings))
+            .collect::<anyhow::Result<Vec<_>>>()
     })?;
     progress.checkpoint()?;
 
@@ -84,15 +92,16 @@ pub fn execute(archive: &Archive, plan: &Plan, options: &Options<'_>, progress: 
     let done = replace(&in_lock_order, &leaving, options, &mut keeper, progress)?;
     warnings.extend(done.warnings);
     warnings.extend(keeper.warnings());
-    let databases = plan.steps.iter().zip(rows.drain(..)).zip(done.databases).map(|((step, (bytes, rows)), done)| Restored {
-        name: step.held.name.clone(),
-        target: step.target.path.clone(),
-        bytes,
-        rows,
-        method: step.method,
-        journal_modes: done.journal_modes,
-        aside: done.aside,
-    });
+    let databases =
+        plan.steps.iter().zip(rows.drain(..)).zip(done.databases).map(|((step, (bytes, rows)), done)| Restored {
+            name: step.held.name.clone(),
+            target: step.target.path.clone(),
+            bytes,
+            rows,
+            method: step.method,
+            journal_modes: done.journal_modes,
+            aside: done.aside,
+        });
     let removed = plan.removals.iter().zip(done.removed);
     let mut report = Report {
         databases: databases.collect(),
@@ -120,13 +129,15 @@ fn send(report: &mut Report, options: &Options<'_>, progress: &dyn Progress) {
     }
 }
 
-/// Returns the names that a safety archive must not get. A store that cannot be listed now refuses them when the archive is sent.
+/// Returns the names that a safety archive must not get. A store that cannot be listed now refuses them when the
+/// archive is sent.
 fn names_in_store(options: &Options<'_>) -> HashSet<String> {
     let Safety::Into(store) = options.safety else { return HashSet::new() };
     store.store().list().unwrap_or_default().into_iter().map(|entry| entry.name).collect()
 }
 
-/// Returns whether every target holds already what is to be restored. Looks at copies, and only at targets of the right size.
+/// Returns whether every target holds already what is to be restored. Looks at copies, and only at targets of the right
+/// size.
 fn is_there(work: &[Work<'_>], options: &Options<'_>, progress: &dyn Progress) -> anyhow::Result<bool> {
     for one in work {
         if !matches!(one.step.target.state, TargetState::Database(_)) || !holds(one, options, progress)? {
@@ -219,10 +230,18 @@ fn recorded_rights(archive: &Archive, step: &Step, options: &Options<'_>) -> any
     rights.map(Some).context("cannot look at the folder of a target")
 }
 
-/// Unpacks all databases. Digests and sizes are compared on the way, but for those of which the plan says that they are damaged.
-fn unpack(archive: &Archive, plan: &Plan, files: &[Unpacked], options: &Options<'_>, progress: &dyn Progress) -> anyhow::Result<()> {
+/// Unpacks all databases. Digests and sizes are compared on the way, but for those of which the plan says that they are
+/// damaged.
+fn unpack(
+    archive: &Archive,
+    plan: &Plan,
+    files: &[Unpacked],
+    options: &Options<'_>,
+    progress: &dyn Progress,
+) -> anyhow::Result<()> {
     let damaged = |index: usize| plan.steps.iter().any(|step| step.index == index && step.damage.is_some());
-    let (broken, whole): (Vec<_>, Vec<_>) = files.iter().map(|(index, file)| (*index, file)).partition(|(index, _)| damaged(*index));
+    let (broken, whole): (Vec<_>, Vec<_>) =
+        files.iter().map(|(index, file)| (*index, file)).partition(|(index, _)| damaged(*index));
     let total = plan.steps.iter().filter_map(|step| step.held.bytes).fold(0, u64::saturating_add);
     progress.begin(Stage::Unpack, &archive.contents().backup_name, total);
     let failed = || format!("cannot unpack \"{}\"", printable(&options.archive));

@@ -1,9 +1,9 @@
 //! What is kept of a restore besides its databases: the notes beside its targets, its safety archive, its record.
 //!
-//! In order: [`announce`](Keeper::announce) (notes: nothing was changed yet), [`keep`](Keeper::keep) (the safety archive is
-//! committed in the workspace), [`replacing`](Keeper::replacing) (notes: from here on targets may be new), and then
-//! [`finish`](Keeper::finish) or [`unchanged`](Keeper::unchanged). No step touches the store or waits for its lock: the
-//! targets are locked meanwhile.
+//! In order: [`announce`](Keeper::announce) (notes: nothing was changed yet), [`keep`](Keeper::keep) (the safety
+//! archive is committed in the workspace), [`replacing`](Keeper::replacing) (notes: from here on targets may be new),
+//! and then [`finish`](Keeper::finish) or [`unchanged`](Keeper::unchanged). No step touches the store or waits for its
+//! lock: the targets are locked meanwhile.
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -48,7 +48,12 @@ pub(super) struct Keeper<'a> {
 }
 
 impl<'a> Keeper<'a> {
-    pub(super) fn new(options: &'a Options<'a>, plan: &'a Plan, scratches: &BTreeMap<PathBuf, Scratch>, taken: HashSet<String>) -> Self {
+    pub(super) fn new(
+        options: &'a Options<'a>,
+        plan: &'a Plan,
+        scratches: &BTreeMap<PathBuf, Scratch>,
+        taken: HashSet<String>,
+    ) -> Self {
         Self {
             options,
             plan,
@@ -72,11 +77,12 @@ impl<'a> Keeper<'a> {
 
     /// Writes down which targets are going to be replaced. The caller has locked those that can be locked.
     ///
-    /// An interrupted restore of this set to nothing but these targets is completed by this one: it goes on under the same id, so that
-    /// an undo goes back to before both of them, and never to a mixture.
+    /// An interrupted restore of this set to nothing but these targets is completed by this one: it goes on under the
+    /// same id, so that an undo goes back to before both of them, and never to a mixture.
     pub(super) fn announce(&mut self) -> anyhow::Result<()> {
         self.began_at = self.options.clock.now();
-        let found = beside(self.places.iter().map(|(folder, _)| folder.as_path())).context("cannot look for interrupted restores")?;
+        let found = beside(self.places.iter().map(|(folder, _)| folder.as_path()))
+            .context("cannot look for interrupted restores")?;
         let mut before: BTreeMap<String, bool> = BTreeMap::new();
         for old in found {
             let covered = is_covered(self.plan, &old.note);
@@ -101,15 +107,16 @@ impl<'a> Keeper<'a> {
         let of_removal = self.plan.removals.iter().map(|removal| (&removal.name, &removal.target));
         let target = |(name, target): (&crate::names::Name, &crate::database::Target)| {
             let path = target.path.to_string_lossy().into_owned();
-            // What is no database holds nothing to go back to; a file that cannot be used is moved aside and stays there.
+            // What is no database holds nothing to go back to; a file that cannot be used is moved aside and stays
+            // there.
             let missing = before.get(&path).copied().unwrap_or(!matches!(target.state, TargetState::Database(_)));
             ReplacedTarget { name: name.clone(), path, missing }
         };
         self.targets = of_step.chain(of_removal).map(target).collect();
         self.record(State::Unfinished);
         // One new file appears whole or not at all.
-        let is_one_new_file =
-            self.plan.removals.is_empty() && matches!(self.plan.steps.as_slice(), [step] if step.method == Method::Create);
+        let is_one_new_file = self.plan.removals.is_empty()
+            && matches!(self.plan.steps.as_slice(), [step] if step.method == Method::Create);
         if is_one_new_file && self.adopted.is_none() {
             return Ok(());
         }
@@ -125,11 +132,14 @@ impl<'a> Keeper<'a> {
             targets: self.targets.clone(),
         };
         let intent = Intent::write(self.places.clone(), note);
-        self.intent = Some(intent.context("cannot write down what is going to be replaced; nothing was changed").inspect_err(|_| {
-            if self.adopted.is_none() {
-                self.forget_record();
-            }
-        })?);
+        self.intent =
+            Some(intent.context("cannot write down what is going to be replaced; nothing was changed").inspect_err(
+                |_| {
+                    if self.adopted.is_none() {
+                        self.forget_record();
+                    }
+                },
+            )?);
         Ok(())
     }
 
@@ -161,8 +171,12 @@ impl<'a> Keeper<'a> {
         };
         let unkept = |cause| RestoreError::NoSafetyStore { location: store.location(), cause };
         let scratch = store.workspace().scratch().map_err(|cause| unkept(cause.into()))?;
-        let built = build(&scratch, staged, &request, progress).context("the safety backup failed, nothing was changed")?;
-        let name = store.workspace().commit_pending(&built.path, &built.name, &self.taken).map_err(|cause| unkept(cause.into()))?;
+        let built =
+            build(&scratch, staged, &request, progress).context("the safety backup failed, nothing was changed")?;
+        let name = store
+            .workspace()
+            .commit_pending(&built.path, &built.name, &self.taken)
+            .map_err(|cause| unkept(cause.into()))?;
         // Of an adopted restore the earlier one stays the way back.
         self.safety.get_or_insert_with(|| name.clone());
         Ok(Some(name))
@@ -171,7 +185,10 @@ impl<'a> Keeper<'a> {
     /// Writes down that targets may be new from now on.
     pub(super) fn replacing(&mut self) -> anyhow::Result<()> {
         let safety = self.safety.clone();
-        self.intent.as_mut().map_or(Ok(()), |intent| intent.replacing(safety)).context("cannot write down that targets are being replaced")
+        self.intent
+            .as_mut()
+            .map_or(Ok(()), |intent| intent.replacing(safety))
+            .context("cannot write down that targets are being replaced")
     }
 
     /// Removes what was kept, because every target is as it was. `made` is the safety archive of this run.
@@ -191,15 +208,20 @@ impl<'a> Keeper<'a> {
 
     /// Records that everything was restored and removes the notes. The targets are durable, and not locked any more.
     ///
-    /// Dies before the notes are removed: the next command reports an interrupted restore that was in fact complete; an undo of it is
-    /// right all the same.
+    /// Dies before the notes are removed: the next command reports an interrupted restore that was in fact complete; an
+    /// undo of it is right all the same.
     pub(super) fn finish(&mut self) -> anyhow::Result<()> {
-        self.record(if self.options.takes_back.is_some() && self.adopted.is_some() { State::Void } else { State::Finished });
+        self.record(if self.options.takes_back.is_some() && self.adopted.is_some() {
+            State::Void
+        } else {
+            State::Finished
+        });
         if let Some(intent) = self.intent.take() {
             intent.remove().context("everything was restored, but the note about it could not be removed")?;
         }
         if let Some(old) = self.adopted.take() {
-            forget(&old).context("everything was restored, but the note about an interrupted restore could not be removed")?;
+            forget(&old)
+                .context("everything was restored, but the note about an interrupted restore could not be removed")?;
         }
         for old in std::mem::take(&mut self.obsolete) {
             self.clear(&old, State::Void);
@@ -209,8 +231,10 @@ impl<'a> Keeper<'a> {
 
     /// Ends the interrupted restores on these targets, which hold everything that is to be restored already.
     pub(super) fn already_there(&mut self) -> anyhow::Result<()> {
-        let found = beside(self.places.iter().map(|(folder, _)| folder.as_path())).context("cannot look for interrupted restores")?;
-        for old in found.into_iter().filter(|old| old.note.set == self.options.set && is_covered(self.plan, &old.note)) {
+        let found = beside(self.places.iter().map(|(folder, _)| folder.as_path()))
+            .context("cannot look for interrupted restores")?;
+        for old in found.into_iter().filter(|old| old.note.set == self.options.set && is_covered(self.plan, &old.note))
+        {
             match old.note.phase {
                 Phase::Preparing => self.clear_unchanged(&old),
                 // It came to its end, or nothing of it has to be taken back.
@@ -226,7 +250,8 @@ impl<'a> Keeper<'a> {
         std::mem::take(&mut self.warnings)
     }
 
-    /// Ends an interrupted restore that had changed nothing: its safety archive holds what its targets held then, and goes.
+    /// Ends an interrupted restore that had changed nothing: its safety archive holds what its targets held then, and
+    /// goes.
     fn clear_unchanged(&mut self, old: &InterruptedRestore) {
         if let Some(store) = self.options.workspace {
             discard_of(store, &old.note.restore, &self.options.upkeep.reading);
@@ -235,7 +260,8 @@ impl<'a> Keeper<'a> {
     }
 
     fn clear(&mut self, old: &InterruptedRestore, state: State) {
-        let marked = self.options.workspace.map_or(Ok(()), |store| store.workspace().set_record_state(&old.note.restore, state));
+        let marked =
+            self.options.workspace.map_or(Ok(()), |store| store.workspace().set_record_state(&old.note.restore, state));
         if let Err(error) = marked.and_then(|()| forget(old)) {
             self.warnings.push(format!("the note about an interrupted restore could not be removed: {error}"));
         }
@@ -273,7 +299,10 @@ impl<'a> Keeper<'a> {
 fn discard_of(repository: &Repository, restore: &str, reading: &crate::ops::inventory::Reading) {
     for name in repository.workspace().pending_names().unwrap_or_default() {
         let of_restore = pending::open(repository, name.as_str(), reading).ok().flatten();
-        if of_restore.and_then(|selected| selected.snapshot.replaces).is_some_and(|replaces| replaces.restore == restore) {
+        if of_restore
+            .and_then(|selected| selected.snapshot.replaces)
+            .is_some_and(|replaces| replaces.restore == restore)
+        {
             let _ = repository.workspace().discard_pending(&name);
         }
     }

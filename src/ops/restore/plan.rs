@@ -91,7 +91,8 @@ impl Plan {
 }
 
 impl Step {
-    /// Says whether what it replaces can be backed up first: a missing or empty file holds nothing, an unusable one is kept beside.
+    /// Says whether what it replaces can be backed up first: a missing or empty file holds nothing, an unusable one is
+    /// kept beside.
     pub fn needs_safety_backup(&self) -> bool {
         matches!(self.target.state, TargetState::Database(_))
     }
@@ -121,7 +122,12 @@ pub fn choose(contents: &Contents, only: &[Name]) -> Result<Vec<usize>, RestoreE
 }
 
 /// Makes the plan. With `if_missing`, targets that exist are left alone.
-pub fn plan(contents: &Contents, targets: Vec<(usize, PathBuf)>, offline: Option<Proof>, if_missing: bool) -> anyhow::Result<Plan> {
+pub fn plan(
+    contents: &Contents,
+    targets: Vec<(usize, PathBuf)>,
+    offline: Option<Proof>,
+    if_missing: bool,
+) -> anyhow::Result<Plan> {
     let mut plan = Plan { steps: Vec::new(), removals: Vec::new(), gone: Vec::new(), skipped: Vec::new() };
     for (index, path) in targets {
         let held = contents.databases[index].clone();
@@ -131,8 +137,12 @@ pub fn plan(contents: &Contents, targets: Vec<(usize, PathBuf)>, offline: Option
         {
             return Err(RestoreError::NoFolder { path: folder.to_owned() }.into());
         }
-        // Its process would go on and write pages of its own -wal over what was restored. One whose whole file is gone writes nothing here.
-        if !if_missing && let Err(error @ SourceError::Unlinked { found: Unlinked { main: None, .. }, .. }) = refuse_unlinked(&path) {
+        // Its process would go on and write pages of its own -wal over what was restored. One whose whole file is gone
+        // writes nothing here.
+        if !if_missing
+            && let Err(error @ SourceError::Unlinked { found: Unlinked { main: None, .. }, .. }) =
+                refuse_unlinked(&path)
+        {
             return Err(error.into());
         }
         let target = database::look_at(&path)?;
@@ -177,8 +187,9 @@ fn refuse_collisions(plan: &Plan) -> Result<(), RestoreError> {
     for (number, step) in plan.steps.iter().enumerate() {
         let path = &step.target.path;
         let twice = plan.steps[..number].iter().any(|other| other.target.same_file(&step.target));
-        let beside = base(path)
-            .is_some_and(|base| plan.steps.iter().any(|other| other.target.path == base) || std::fs::symlink_metadata(&base).is_ok());
+        let beside = base(path).is_some_and(|base| {
+            plan.steps.iter().any(|other| other.target.path == base) || std::fs::symlink_metadata(&base).is_ok()
+        });
         if twice || beside {
             return Err(RestoreError::Collision { path: path.clone() });
         }

@@ -1,9 +1,9 @@
 //! Replaces all databases of a plan, or none.
 //!
-//! In order: lock all, note beside each target that nothing was changed yet, copy what they hold, commit that copy in the
-//! workspace, write all but the commits, note that targets may be new, put files in place, commit, compare, let go of the
-//! locks, remove the notes. Until the second note an error changes nothing; after it, what was done is taken back in
-//! reverse. A process that dies after it leaves the note, which the next command finds.
+//! In order: lock all, note beside each target that nothing was changed yet, copy what they hold, commit that copy in
+//! the workspace, write all but the commits, note that targets may be new, put files in place, commit, compare, let go
+//! of the locks, remove the notes. Until the second note an error changes nothing; after it, what was done is taken
+//! back in reverse. A process that dies after it leaves the note, which the next command finds.
 
 use std::path::PathBuf;
 
@@ -12,7 +12,9 @@ use anyhow::anyhow;
 use super::keep::Keeper;
 use super::options::{Options, Safety};
 use super::plan::{Method, Removal, Step};
-use crate::database::{self, Committed, Compared, Locked, Offline, Replacement, Source, TargetError, TargetState, Timeouts, Written};
+use crate::database::{
+    self, Committed, Compared, Locked, Offline, Replacement, Source, TargetError, TargetState, Timeouts, Written,
+};
 use crate::names::{ArchiveName, printable};
 use crate::ops::pack::{Provenance, Staged};
 use crate::platform::FileRights;
@@ -58,7 +60,8 @@ pub(super) struct DoneOne {
     pub(super) aside: Option<PathBuf>,
 }
 
-/// One target from the first connection to the end: what is restored there, and what has to be taken back after a failure.
+/// One target from the first connection to the end: what is restored there, and what has to be taken back after a
+/// failure.
 struct Target<'a> {
     work: &'a Work<'a>,
     /// The connections, if a database is replaced from inside.
@@ -87,8 +90,14 @@ enum Change {
 
 impl<'a> Target<'a> {
     /// Opens a database that is replaced from inside. Nothing is locked.
-    fn open(work: &'a Work<'a>, options: &Options<'_>, warnings: &mut Vec<String>, progress: &dyn Progress) -> Result<Self, TargetError> {
-        let mut target = Self { work, replacement: None, change: Change::Nothing, difference: None, done: DoneOne::default() };
+    fn open(
+        work: &'a Work<'a>,
+        options: &Options<'_>,
+        warnings: &mut Vec<String>,
+        progress: &dyn Progress,
+    ) -> Result<Self, TargetError> {
+        let mut target =
+            Self { work, replacement: None, change: Change::Nothing, difference: None, done: DoneOne::default() };
         if work.step.method == Method::Inside {
             let replacement = Replacement::open(&work.step.target, &work.copy, &options.limits, progress)?;
             target.done.journal_modes = Some(replacement.journal_modes()?);
@@ -117,7 +126,8 @@ impl<'a> Target<'a> {
         let Some(replacement) = &self.replacement else { return Ok(()) };
         if replacement.judge(self.difference.take())? == Compared::Overtaken {
             let name = &self.work.step.held.name;
-            warnings.push(format!("{name}: another process wrote to it at once, so it could not be compared page by page"));
+            warnings
+                .push(format!("{name}: another process wrote to it at once, so it could not be compared page by page"));
         }
         Ok(())
     }
@@ -131,7 +141,8 @@ impl<'a> Target<'a> {
             (_, Some(_)) if target.state == TargetState::Empty => Ok(()),
             (Change::Committed, Some(mut replacement)) => replacement.put_back(&work.safety, limits, &Silent),
             (Change::Uncertain, replacement) => {
-                // A connection that met an error is of no use any more: a new one first rolls back what there is to roll back.
+                // A connection that met an error is of no use any more: a new one first rolls back what there is to
+                // roll back.
                 drop(replacement);
                 put_back_anew(work, limits)
             }
@@ -150,7 +161,8 @@ fn put_back_anew(work: &Work<'_>, limits: &Timeouts) -> Result<(), TargetError> 
     replacement.close()
 }
 
-/// A target on its way through the steps, and how far it is. Dropped before its commit it lets go of the lock, with the old state.
+/// A target on its way through the steps, and how far it is. Dropped before its commit it lets go of the lock, with the
+/// old state.
 struct LockedTarget<'a> {
     work: &'a Work<'a>,
     state: State<'a>,
@@ -222,11 +234,12 @@ impl LockedTarget<'_> {
                 let replaced = offline.replace(&self.work.copy, stamp)?;
                 self.state = State::Exchanged(replaced.aside.clone());
                 self.warn_of(&replaced.unset, warnings);
-                warnings.extend(
-                    replaced.settle()?.into_iter().map(|holder| {
-                        format!("process {} ({}) opened the old file at this very moment: restart it", holder.pid, holder.name)
-                    }),
-                );
+                warnings.extend(replaced.settle()?.into_iter().map(|holder| {
+                    format!(
+                        "process {} ({}) opened the old file at this very moment: restart it",
+                        holder.pid, holder.name
+                    )
+                }));
             }
             other => self.state = other,
         }
@@ -297,7 +310,14 @@ impl Moved<'_> {
         let database = pinned.databases.into_iter().next().expect("one was pinned");
         let bytes = database.copy_to(safety, &options.limits, progress)?;
         let provenance = Provenance::of(&source.path);
-        Ok(Some(Staged { name: source.name, source: source.path, copy: safety.clone(), bytes, provenance, damage: Vec::new() }))
+        Ok(Some(Staged {
+            name: source.name,
+            source: source.path,
+            copy: safety.clone(),
+            bytes,
+            provenance,
+            damage: Vec::new(),
+        }))
     }
 }
 
@@ -350,7 +370,8 @@ pub(super) fn replace(
     Ok(done)
 }
 
-/// Does everything that changes no target: the first note, the safety archive, the new content without its commit, the second note.
+/// Does everything that changes no target: the first note, the safety archive, the new content without its commit, the
+/// second note.
 fn prepare(
     targets: &mut [LockedTarget<'_>],
     moved: &[Moved<'_>],
@@ -372,7 +393,8 @@ fn prepare(
 
 /// Copies what the targets hold, in the order of the plan.
 ///
-/// Without a safety archive the copies of several are made all the same: a failure at the second brings the first back from its copy.
+/// Without a safety archive the copies of several are made all the same: a failure at the second brings the first back
+/// from its copy.
 fn copy_old(
     targets: &[LockedTarget<'_>],
     moved: &[Moved<'_>],
@@ -394,9 +416,14 @@ fn copy_old(
     Ok(staged)
 }
 
-/// Changes the targets: first new files where no database was, then those that nobody has open, then what is moved aside, and then one
-/// commit after the other. What was committed is compared when all are.
-fn change(targets: &mut [LockedTarget<'_>], moved: &mut [Moved<'_>], stamp: &str, warnings: &mut Vec<String>) -> Result<(), TargetError> {
+/// Changes the targets: first new files where no database was, then those that nobody has open, then what is moved
+/// aside, and then one commit after the other. What was committed is compared when all are.
+fn change(
+    targets: &mut [LockedTarget<'_>],
+    moved: &mut [Moved<'_>],
+    stamp: &str,
+    warnings: &mut Vec<String>,
+) -> Result<(), TargetError> {
     targets.iter_mut().try_for_each(|one| one.place(stamp, warnings))?;
     targets.iter_mut().try_for_each(|one| one.exchange(stamp, warnings))?;
     moved.iter_mut().try_for_each(|one| one.move_aside(stamp))?;
@@ -410,8 +437,11 @@ fn take_back(targets: Vec<Target<'_>>, moved: Vec<Moved<'_>>, options: &Options<
     let mut note = |target: &database::Target, result: Result<(), TargetError>| {
         let Err(error) = result else { return };
         let path = printable(&target.path.to_string_lossy()).into_owned();
-        let kept =
-            if matches!(options.safety, Safety::Into(_)) { "its old content is in the safety backup" } else { "there is no safety backup" };
+        let kept = if matches!(options.safety, Safety::Into(_)) {
+            "its old content is in the safety backup"
+        } else {
+            "there is no safety backup"
+        };
         trouble.push(format!("\"{path}\" may have been replaced and could not be rolled back ({error}); {kept}"));
     };
     // Those that are committed first: their locks are still held, in rollback mode.

@@ -1,8 +1,8 @@
 //! Decides where a restore works, so that it needs little room beside its targets.
 //!
-//! A file that is put in place is made beside its target, because it is renamed. What an existing database is rewritten from,
-//! the copy of its old state and the copy that is compared are not: they go to the workspace, or to another folder that has
-//! room. What remains beside such a target is its own journal or `-wal`.
+//! A file that is put in place is made beside its target, because it is renamed. What an existing database is rewritten
+//! from, the copy of its old state and the copy that is compared are not: they go to the workspace, or to another
+//! folder that has room. What remains beside such a target is its own journal or `-wal`.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -20,9 +20,13 @@ use crate::workspace::scratch::{Scratch, sweep_beside};
 /// The bytes that are needed on each device, with a folder on it.
 type Needs = BTreeMap<u64, (PathBuf, u64)>;
 
-/// Fails with "not enough space" before anything is written, if that can be foreseen. Returns the scratch folder for what an existing
-/// database is rewritten from; `None` if that is to lie beside the target.
-pub(super) fn arrange(plan: &Plan, workspace: Option<&Repository>, temporary: &Path) -> anyhow::Result<Option<Scratch>> {
+/// Fails with "not enough space" before anything is written, if that can be foreseen. Returns the scratch folder for
+/// what an existing database is rewritten from; `None` if that is to lie beside the target.
+pub(super) fn arrange(
+    plan: &Plan,
+    workspace: Option<&Repository>,
+    temporary: &Path,
+) -> anyhow::Result<Option<Scratch>> {
     // Also if this run works elsewhere; that an old leftover stays is no reason to fail a restore.
     let _ = sweep_beside(temporary);
     let mut needs = Needs::new();
@@ -51,7 +55,8 @@ pub(super) fn arrange(plan: &Plan, workspace: Option<&Repository>, temporary: &P
     }
     // Not on a network: a lock of the target is held while the old state is copied.
     let is_local = |folder: &Path| is_network_file_system(folder).is_ok_and(|network| !network);
-    if let Some(private) = workspace.map(Repository::workspace).filter(|workspace| workspace.create().is_ok_and(is_local))
+    if let Some(private) =
+        workspace.map(Repository::workspace).filter(|workspace| workspace.create().is_ok_and(is_local))
         && fits(&needs, private.folder(), total)?
         && let Ok(scratch) = private.scratch()
     {

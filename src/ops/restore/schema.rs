@@ -19,20 +19,34 @@ const CHEAP: u64 = 64 << 20;
 
 /// Notes in each step of a plan what changes in the schema, if something is replaced and its schema is known.
 ///
-/// `folder` takes the unpacked databases for the time of the look. That one cannot be unpacked is no error here: the restore
-/// itself will meet it.
-pub fn compare_schemas(archive: &Archive, mut plan: Plan, folder: &Path, threads: NonZeroUsize, progress: &dyn Progress) -> Plan {
+/// `folder` takes the unpacked databases for the time of the look. That one cannot be unpacked is no error here: the
+/// restore itself will meet it.
+pub fn compare_schemas(
+    archive: &Archive,
+    mut plan: Plan,
+    folder: &Path,
+    threads: NonZeroUsize,
+    progress: &dyn Progress,
+) -> Plan {
     for step in &mut plan.steps {
         step.schema = change(archive, step, folder, threads, progress);
     }
     plan
 }
 
-fn change(archive: &Archive, step: &Step, folder: &Path, threads: NonZeroUsize, progress: &dyn Progress) -> Option<Difference> {
+fn change(
+    archive: &Archive,
+    step: &Step,
+    folder: &Path,
+    threads: NonZeroUsize,
+    progress: &dyn Progress,
+) -> Option<Difference> {
     let TargetState::Database(facts) = &step.target.state else { return None };
     let before = facts.schema.as_ref()?;
     let promised = archive.contents().metadata.as_ref().and_then(|metadata| metadata.databases.get(step.index));
-    if promised.is_some_and(|promised| promised.schema_sha256 == before.digest && promised.user_version == before.schema.user_version) {
+    if promised.is_some_and(|promised| {
+        promised.schema_sha256 == before.digest && promised.user_version == before.schema.user_version
+    }) {
         return Some(Difference { columns_compared: true, ..Difference::default() });
     }
     let is_cheap = step.held.bytes.is_some_and(|bytes| bytes <= CHEAP) && step.damage.is_none();
@@ -45,7 +59,13 @@ fn change(archive: &Archive, step: &Step, folder: &Path, threads: NonZeroUsize, 
 }
 
 /// Unpacks a database into scratch, which goes at the end, and reads its schema.
-fn unpacked(archive: &Archive, step: &Step, folder: &Path, threads: NonZeroUsize, progress: &dyn Progress) -> Option<Schema> {
+fn unpacked(
+    archive: &Archive,
+    step: &Step,
+    folder: &Path,
+    threads: NonZeroUsize,
+    progress: &dyn Progress,
+) -> Option<Schema> {
     // Dies below: a scratch folder stays, which the next look removes.
     let _ = sweep_beside(folder);
     let scratch = Scratch::beside(folder).ok()?;

@@ -57,9 +57,9 @@ pub fn targets(
             // The name was validated as one component of a path when the archive was opened.
             Where::Folder(folder) => Some(folder.join(&held.file)),
             Where::Original => held.source.as_ref().map(PathBuf::from),
-            Where::Known => {
-                assigned(*index, known).or_else(|| configured(contents, held, known)).or_else(|| recorded_here(contents, held, known))
-            }
+            Where::Known => assigned(*index, known)
+                .or_else(|| configured(contents, held, known))
+                .or_else(|| recorded_here(contents, held, known)),
         };
         found.map(|path| (*index, path)).ok_or_else(|| RestoreError::NoTarget {
             name: held.name.clone(),

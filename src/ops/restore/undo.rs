@@ -1,8 +1,8 @@
 //! Finds the restore that an undo takes back.
 //!
 //! What an undo needs is in the metadata of the safety archives, so a fresh workspace is enough. The records of the
-//! workspace also know what no archive tells: restores without a safety backup, and guarded commands that were not rolled
-//! back. Those cannot be undone, and an older restore is never taken in their place.
+//! workspace also know what no archive tells: restores without a safety backup, and guarded commands that were not
+//! rolled back. Those cannot be undone, and an older restore is never taken in their place.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
@@ -132,9 +132,15 @@ impl History {
     /// Reads the archives of the store, the pending ones, the records and the notes beside targets.
     ///
     /// An archive that the system failed to read and that may be the newest safety backup is an error.
-    pub fn read(repository: &Repository, scope: &Scope, reading: &Reading, progress: &dyn Progress) -> anyhow::Result<Self> {
+    pub fn read(
+        repository: &Repository,
+        scope: &Scope,
+        reading: &Reading,
+        progress: &dyn Progress,
+    ) -> anyhow::Result<Self> {
         let found = inventory(repository, reading, progress)?;
-        let newest = found.snapshots.iter().find(|snapshot| snapshot.kind == Kind::Safety).map(|snapshot| snapshot.created_at);
+        let newest =
+            found.snapshots.iter().find(|snapshot| snapshot.kind == Kind::Safety).map(|snapshot| snapshot.created_at);
         if let Some(unread) = found.unread_as_new_as(newest, None) {
             return Err(ResolveError::from(unread).into());
         }
@@ -144,7 +150,10 @@ impl History {
         let mut folders: BTreeSet<&Path> = scope.targets.folders().into_iter().collect();
         let unfinished = records.iter().filter(|record| record.state == State::Unfinished);
         folders.extend(unfinished.flat_map(|record| &record.targets).map(|target| parent(Path::new(&target.path))));
-        let of_safety = snapshots.iter().filter(|snapshot| snapshot.kind == Kind::Safety).filter_map(|snapshot| snapshot.replaces.as_ref());
+        let of_safety = snapshots
+            .iter()
+            .filter(|snapshot| snapshot.kind == Kind::Safety)
+            .filter_map(|snapshot| snapshot.replaces.as_ref());
         folders.extend(of_safety.flat_map(|replaces| &replaces.targets).map(|target| parent(Path::new(&target.path))));
         let notes = beside(folders).context("cannot look for interrupted restores")?;
         Ok(Self::of(&snapshots, records, notes))
@@ -222,8 +231,13 @@ impl History {
         pasts.extend(restores.into_values());
         pasts.sort_by_key(|past| std::cmp::Reverse((past.at, past.sequence, number(past))));
         let before_update = |snapshot: &&Snapshot| snapshot.kind == Kind::PreUpdate && snapshot.is_good();
-        let paths = |snapshot: &Snapshot| snapshot.databases.iter().filter_map(|brief| brief.stream.path().map(str::to_owned)).collect();
-        let updates = snapshots.iter().filter(before_update).map(|update| (update.name.clone(), update.created_at, paths(update)));
+        let paths = |snapshot: &Snapshot| {
+            snapshot.databases.iter().filter_map(|brief| brief.stream.path().map(str::to_owned)).collect()
+        };
+        let updates = snapshots
+            .iter()
+            .filter(before_update)
+            .map(|update| (update.name.clone(), update.created_at, paths(update)));
         Self { updates: updates.collect(), pasts }
     }
 
@@ -239,15 +253,23 @@ impl History {
         if sets.len() > 1 {
             return Choice::SeveralSets(sets.into_iter().cloned().collect());
         }
-        let Some(past) = fitting.iter().find(|past| past.end == End::Interrupted).or(fitting.first()) else { return Choice::Nothing };
-        let shares = |other: &Past| other.targets.iter().any(|target| past.targets.iter().any(|own| own.path == target.path));
-        let is_newer = |other: &&Past| other.at > past.at && other.restore != past.restore && !meant(other) && shares(other);
+        let Some(past) = fitting.iter().find(|past| past.end == End::Interrupted).or(fitting.first()) else {
+            return Choice::Nothing;
+        };
+        let shares =
+            |other: &Past| other.targets.iter().any(|target| past.targets.iter().any(|own| own.path == target.path));
+        let is_newer =
+            |other: &&Past| other.at > past.at && other.restore != past.restore && !meant(other) && shares(other);
         if let Some(newer) = self.pasts.iter().filter(own).find(is_newer) {
             return Choice::Overtaken((*past).clone(), newer.clone());
         }
-        let (End::Finished | End::Interrupted, Some(safety)) = (&past.end, &past.safety) else { return Choice::NoWayBack((*past).clone()) };
-        let updated =
-            self.updates.iter().find(|(_, at, paths)| *at > past.at && past.targets.iter().any(|target| paths.contains(&target.path)));
+        let (End::Finished | End::Interrupted, Some(safety)) = (&past.end, &past.safety) else {
+            return Choice::NoWayBack((*past).clone());
+        };
+        let updated = self
+            .updates
+            .iter()
+            .find(|(_, at, paths)| *at > past.at && past.targets.iter().any(|target| paths.contains(&target.path)));
         match updated {
             Some((update, ..)) if past.end == End::Finished => Choice::Updated((*past).clone(), update.clone()),
             _ => Choice::TakeBack((*past).clone(), safety.clone()),
@@ -287,7 +309,10 @@ fn of_older_release(snapshot: &Snapshot) -> Option<Past> {
 
 /// Orders archives by time, and those of one moment by the number behind their names: `-2` is the second.
 fn older_first(a: &Snapshot, b: &Snapshot) -> Ordering {
-    a.created_at.cmp(&b.created_at).then_with(|| a.name.number().cmp(&b.name.number())).then_with(|| a.name.cmp(&b.name))
+    a.created_at
+        .cmp(&b.created_at)
+        .then_with(|| a.name.number().cmp(&b.name.number()))
+        .then_with(|| a.name.cmp(&b.name))
 }
 
 /// Of one moment, what cannot be undone counts as the newest: nothing older is taken in its place.

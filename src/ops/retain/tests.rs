@@ -54,7 +54,10 @@ fn one_failed_removal_is_reported_and_the_others_go_on(mut world: World) {
     assert!(report.has_failures());
     let removed: Vec<&Verdict> = report.plan.removed().collect();
     assert_eq!(report.freed_bytes(), removed[0].bytes + removed[2].bytes);
-    assert_eq!(world.files(), ["app_20260302T030000Z.tar.gz", "app_20260304T030000Z.tar.gz", "app_20260305T030000Z.tar.gz"]);
+    assert_eq!(
+        world.files(),
+        ["app_20260302T030000Z.tar.gz", "app_20260304T030000Z.tar.gz", "app_20260305T030000Z.tar.gz"]
+    );
 }
 
 fn a_pin_that_is_set_while_archives_are_removed_counts(mut world: World) {

@@ -11,7 +11,8 @@ fn held(stage: &Stage, archive: &str) -> String {
     let document = stage.world.heirloom(["list", "--json"]).success().json();
     let archives = document["archives"].as_array().unwrap().clone();
     let found = archives.into_iter().find(|found| found["archive"].as_str().unwrap().starts_with(archive)).unwrap();
-    let names = found["databases"].as_array().unwrap().iter().map(|database| database["name"].as_str().unwrap().to_owned());
+    let names =
+        found["databases"].as_array().unwrap().iter().map(|database| database["name"].as_str().unwrap().to_owned());
     names.collect::<Vec<_>>().join(" ")
 }
 
@@ -27,7 +28,10 @@ fn backups_hold_what_was_asked_for() {
         stage.run(BACKUP, &["--name=both", "--only", "user", "--only=arrow"]).success();
         stage.run(BACKUP, &["--name", "behind", "--", "--kind", "scheduled", "--only", "user"]).success();
         assert_eq!(held(&stage, "archerytools_"), "arrow user");
-        assert_eq!([held(&stage, "users"), held(&stage, "arrows"), held(&stage, "both")], ["user", "arrow", "arrow user"]);
+        assert_eq!(
+            [held(&stage, "users"), held(&stage, "arrows"), held(&stage, "both")],
+            ["user", "arrow", "arrow user"]
+        );
         assert_eq!(held(&stage, "behind"), "user");
         stage.run(BACKUP, &["--bow-db-only"]).exits(2).says("bow");
     });
@@ -102,7 +106,10 @@ fn damaged_stage(stage: &Stage) {
 }
 
 fn rows(stage: &Stage) -> [String; 2] {
-    [stage.world.ask("user_data.db", "SELECT count(*) FROM bows"), stage.world.ask("arrow_database.db", "SELECT count(*) FROM arrows")]
+    [
+        stage.world.ask("user_data.db", "SELECT count(*) FROM bows"),
+        stage.world.ask("arrow_database.db", "SELECT count(*) FROM arrows"),
+    ]
 }
 
 #[test]
@@ -158,7 +165,11 @@ fn a_container_is_restored_from_within() {
         fs::remove_file(inside.join("user_data.db")).unwrap();
         stage.run(RESTORE, &["--container", "archerytools", "--latest", "--user-db-only"]).success();
         assert!(inside.join("user_data.db").exists());
-        assert!(stage.calls().ends_with("docker exec archerytools heirloom restore latest --only=user\n"), "{}", stage.calls());
+        assert!(
+            stage.calls().ends_with("docker exec archerytools heirloom restore latest --only=user\n"),
+            "{}",
+            stage.calls()
+        );
         assert!(stage.run(RESTORE, &["--container", "archerytools", "--list"]).success().stdout.contains("good"));
     });
 }

@@ -1,4 +1,5 @@
-//! What is in `scripts/`, run for real: every shell script with bash and with dash, `docker` and `podman` played by `stub/engine`.
+//! What is in `scripts/`, run for real: every shell script with bash and with dash, `docker` and `podman` played by
+//! `stub/engine`.
 
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test may panic, and says what it skipped")]
 

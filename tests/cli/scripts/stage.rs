@@ -82,9 +82,11 @@ impl Stage {
     }
 }
 
-/// Flips a bit in the first database of an archive: the first gzip member is the metadata, the second one that header of tar, the third is data.
+/// Flips a bit in the first database of an archive: the first gzip member is the metadata, the second one that header
+/// of tar, the third is data.
 pub fn flip_in_database(archive: &mut [u8]) {
-    let members: Vec<usize> = (0..archive.len() - 4).filter(|at| archive[*at..].starts_with(&[0x1f, 0x8b, 8, 4])).collect();
+    let members: Vec<usize> =
+        (0..archive.len() - 4).filter(|at| archive[*at..].starts_with(&[0x1f, 0x8b, 8, 4])).collect();
     archive[members[2] + 100] ^= 0x10;
 }
 
@@ -105,8 +107,17 @@ fn every_script_explains_itself_and_refuses_what_it_does_not_know() {
             let name = path.file_name().unwrap().to_str().unwrap();
             // Those are for the developers of the project.
             if path.extension().is_none_or(|ending| ending != "sh")
-                || ["bench.sh", "check.sh", "demo.sh", "fuzz.sh", "install-test-tools.sh", "planted.sh", "strings.sh", "torture.sh"]
-                    .contains(&name)
+                || [
+                    "bench.sh",
+                    "check.sh",
+                    "demo.sh",
+                    "fuzz.sh",
+                    "install-test-tools.sh",
+                    "planted.sh",
+                    "strings.sh",
+                    "torture.sh",
+                ]
+                .contains(&name)
             {
                 continue;
             }

@@ -7,7 +7,8 @@ use super::stage::{Stage, flip_in_database, with_every_shell};
 const START: &str = "start-with-restore.sh";
 
 fn start(stage: &Stage, options: &[&str]) -> crate::world::Ran {
-    let args: Vec<&str> = options.iter().chain(&["--", "sh", "-c", "echo started \"$0\" \"$@\"; exit 42", "a b", "c"]).copied().collect();
+    let args: Vec<&str> =
+        options.iter().chain(&["--", "sh", "-c", "echo started \"$0\" \"$@\"; exit 42", "a b", "c"]).copied().collect();
     stage.run(START, &args)
 }
 
@@ -107,7 +108,11 @@ fn configured_databases_are_restored_together() {
         stage.world.sql("arrow_database.db", "INSERT INTO arrows VALUES(1000, 'a', 'b', 1, 1)");
         start(&stage, &[]).exits(42);
         assert_eq!(stage.world.ask("user_data.db", "SELECT count(*) FROM users"), "50");
-        assert_eq!(stage.world.ask("arrow_database.db", "SELECT count(*) FROM arrows"), "51", "what exists is left alone");
+        assert_eq!(
+            stage.world.ask("arrow_database.db", "SELECT count(*) FROM arrows"),
+            "51",
+            "what exists is left alone"
+        );
         fs::remove_file(stage.world.path("user_data.db")).unwrap();
         fs::remove_dir_all(stage.world.path("backups")).unwrap();
         start(&stage, &[]).exits(16).says("is gone");

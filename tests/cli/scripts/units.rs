@@ -24,7 +24,11 @@ fn systemd_accepts_the_units() {
         let text = fs::read_to_string(&path).unwrap();
         let target = folder.path().join(path.file_name().unwrap());
         // Verify wants the program to be there; on a real host it is found in /usr/bin or /usr/local/bin.
-        fs::write(&target, text.replace("ExecStart=heirloom ", concat!("ExecStart=", env!("CARGO_BIN_EXE_heirloom"), " "))).unwrap();
+        fs::write(
+            &target,
+            text.replace("ExecStart=heirloom ", concat!("ExecStart=", env!("CARGO_BIN_EXE_heirloom"), " ")),
+        )
+        .unwrap();
         paths.push(target);
     }
     assert_eq!(paths.len(), 4);
@@ -40,7 +44,8 @@ fn systemd_accepts_the_units() {
 fn command_lines(text: &str) -> Vec<Vec<String>> {
     let mut lines = Vec::new();
     for line in text.lines().filter(|line| !line.trim_start().starts_with('#')) {
-        if let Some((_, rest)) = line.split_once("heirloom ").filter(|(before, _)| !before.contains('=') || before.ends_with("ExecStart="))
+        if let Some((_, rest)) =
+            line.split_once("heirloom ").filter(|(before, _)| !before.contains('=') || before.ends_with("ExecStart="))
         {
             lines.push(rest.split_whitespace().map(str::to_owned).collect());
         }
@@ -74,7 +79,8 @@ fn scheduled_commands_run_as_written() {
     assert_eq!(world.archives().len(), 1, "the second schedule found a young archive");
 }
 
-/// Root without CAP_CHOWN cannot give the sidecars that SQLite makes to the owner of the database, whose application they lock out then.
+/// Root without CAP_CHOWN cannot give the sidecars that SQLite makes to the owner of the database, whose application
+/// they lock out then.
 #[test]
 fn the_unit_for_backups_leaves_nothing_beside_the_database_of_another_user() {
     if !have("the unit for backups leaves nothing beside a database of another user", &["setpriv"]) {
@@ -82,7 +88,8 @@ fn the_unit_for_backups_leaves_nothing_beside_the_database_of_another_user() {
     }
     let text = fs::read_to_string(scripts().join("systemd/heirloom-backup.service")).unwrap();
     let kept = text.lines().find_map(|line| line.strip_prefix("CapabilityBoundingSet=")).unwrap();
-    let kept: Vec<String> = kept.split_whitespace().map(|name| format!("+{}", name.trim_start_matches("CAP_").to_lowercase())).collect();
+    let kept: Vec<String> =
+        kept.split_whitespace().map(|name| format!("+{}", name.trim_start_matches("CAP_").to_lowercase())).collect();
     let kept = format!("-all,{}", kept.join(","));
 
     let world = World::new();
@@ -100,21 +107,35 @@ fn the_unit_for_backups_leaves_nothing_beside_the_database_of_another_user() {
     }
     std::os::unix::fs::chown(world.path("data"), Some(65534), Some(65534)).unwrap();
     let config = world.path("heirloom.toml");
-    fs::write(&config, "[sets.app.databases]\nmain = \"data/app.db\"\ncrashed = \"data/crashed.db\"\n[store]\ndir = \"backups\"\n")
-        .unwrap();
+    fs::write(
+        &config,
+        "[sets.app.databases]\nmain = \"data/app.db\"\ncrashed = \"data/crashed.db\"\n[store]\ndir = \"backups\"\n",
+    )
+    .unwrap();
 
     let watch = inotify::init(CreateFlags::NONBLOCK).unwrap();
     inotify::add_watch(&watch, world.path("data"), WatchFlags::CREATE | WatchFlags::DELETE).unwrap();
     for line in command_lines(&text) {
-        let line = line.into_iter().map(|word| if word == "/etc/heirloom/heirloom.toml" { config.to_str().unwrap().into() } else { word });
+        let line = line
+            .into_iter()
+            .map(|word| if word == "/etc/heirloom/heirloom.toml" { config.to_str().unwrap().into() } else { word });
         let inner = world.command(line);
         let mut command = Command::new("setpriv");
-        command.args([format!("--bounding-set={kept}"), format!("--inh-caps={kept}")]).arg(inner.get_program()).args(inner.get_args());
-        command.current_dir(world.work()).env_clear().envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        command
+            .args([format!("--bounding-set={kept}"), format!("--inh-caps={kept}")])
+            .arg(inner.get_program())
+            .args(inner.get_args());
+        command
+            .current_dir(world.work())
+            .env_clear()
+            .envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?))));
         world.run(&mut command).success();
     }
     let mut buffer = [MaybeUninit::uninit(); 4096];
-    assert!(inotify::Reader::new(watch, &mut buffer).next().is_err(), "something was made or removed beside the databases");
+    assert!(
+        inotify::Reader::new(watch, &mut buffer).next().is_err(),
+        "something was made or removed beside the databases"
+    );
     for (name, file) in [("main", "main.db"), ("crashed", "crashed.db")] {
         world.heirloom(["restore", "latest", "--config", "heirloom.toml", "--only", name, "--to", file]).success();
         assert_eq!(world.ask(file, "SELECT count(*) FROM notes"), "50", "{name}");

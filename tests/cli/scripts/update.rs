@@ -27,7 +27,10 @@ fn an_update_that_works_keeps_what_it_did_and_removes_dangling_images() {
         let up = format!("sqlite3 '{}' 'CREATE TABLE new(x)'", stage.world.path("user_data.db").display());
         run(&stage, &["--health-command", "true"], &up).success().says("updated");
         assert_eq!(stage.world.ask("user_data.db", "SELECT count(*) FROM new"), "0");
-        assert_eq!(stage.calls(), "docker compose config --quiet\ndocker compose up -d --build\ndocker image prune --force\n");
+        assert_eq!(
+            stage.calls(),
+            "docker compose config --quiet\ndocker compose up -d --build\ndocker image prune --force\n"
+        );
         assert_eq!(stage.world.archives().len(), 1);
         run(&stage, &["--no-prune", "--", "true"], "").success();
         assert_eq!(stage.calls().lines().count(), 3, "{}", stage.calls());
@@ -80,7 +83,11 @@ fn nothing_is_updated_where_something_is_wrong_before() {
     with_every_shell(|stage| {
         stage.demo_here();
         let mut command = stage.command(UPDATE, &[]);
-        stage.world.run(command.env("STUB_FAIL", "compose config").env("STUB_UP", "touch ran")).exits(2).says("compose file");
+        stage
+            .world
+            .run(command.env("STUB_FAIL", "compose config").env("STUB_UP", "touch ran"))
+            .exits(2)
+            .says("compose file");
         fs::write(stage.world.path("heirloom.toml"), "[nonsense]\n").unwrap();
         run(&stage, &[], "touch ran").exits(2).says("configuration of heirloom");
         fs::remove_file(stage.world.path("heirloom.toml")).unwrap();
@@ -112,7 +119,9 @@ fn a_service_is_backed_up_and_rolled_back_from_within() {
         assert!(stage.calls().contains("docker compose stop api\n"));
         run(&stage, &["--service", "api", "--health-command", "false", "--health-timeout", "1s"], &up).exits(1);
         assert!(!lost());
-        run(&stage, &["--service", "api", "--no-rollback"], &format!("{up}; exit 5")).exits(5).says("restore archerytools_");
+        run(&stage, &["--service", "api", "--no-rollback"], &format!("{up}; exit 5"))
+            .exits(5)
+            .says("restore archerytools_");
         assert!(lost());
         run(&stage, &["--service", "other"], "touch ran").exits(2);
         assert!(!stage.engine().join("ran").exists());

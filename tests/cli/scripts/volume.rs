@@ -15,7 +15,10 @@ fn volume(stage: &Stage) -> PathBuf {
     let volume = stage.engine().join("volumes/app-data");
     fs::create_dir(volume.join("more data")).unwrap();
     for name in ["app.db", "more data/users.sqlite"] {
-        Connection::open(volume.join(name)).unwrap().execute_batch("CREATE TABLE t(x); INSERT INTO t VALUES(1);").unwrap();
+        Connection::open(volume.join(name))
+            .unwrap()
+            .execute_batch("CREATE TABLE t(x); INSERT INTO t VALUES(1);")
+            .unwrap();
     }
     fs::write(volume.join("notes.txt"), "no database").unwrap();
     volume
@@ -86,7 +89,11 @@ fn a_volume_is_deleted_after_its_last_backup_only() {
 fn a_volume_without_databases_goes_only_when_that_is_said() {
     with_every_shell(|stage| {
         stage.run(MANAGE, &["create", "empty"]).success();
-        stage.run(MANAGE, &["delete", "empty", "--force"]).exits(10).says("no SQLite database").says("--without-backup");
+        stage
+            .run(MANAGE, &["delete", "empty", "--force"])
+            .exits(10)
+            .says("no SQLite database")
+            .says("--without-backup");
         stage.run(MANAGE, &["delete", "empty", "--force", "--without-backup"]).success();
         let mut command = stage.command(MANAGE, &["create", "other"]);
         stage.world.run(command.env("STUB_FAIL", "volume create")).exits(1).says("could not create the volume");
@@ -99,7 +106,10 @@ fn a_volume_is_restored_after_a_question() {
         let volume = volume(&stage);
         stage.run(MANAGE, &["backup", "app-data"]).success();
         let ask = |name: &str| -> i64 {
-            Connection::open(volume.join(name)).unwrap().query_row("SELECT count(*) FROM t", [], |row| row.get(0)).unwrap()
+            Connection::open(volume.join(name))
+                .unwrap()
+                .query_row("SELECT count(*) FROM t", [], |row| row.get(0))
+                .unwrap()
         };
         Connection::open(volume.join("app.db")).unwrap().execute_batch("DELETE FROM t").unwrap();
         fs::remove_file(volume.join("more data/users.sqlite")).unwrap();
