@@ -10,6 +10,11 @@ use crate::metadata::Extent;
 use crate::names::printable;
 use crate::streams::Stream;
 
+/// Returns a path as it is shown to people: in quotes, without anything that steers a terminal.
+pub fn quoted(path: impl AsRef<Path>) -> String {
+    format!("\"{}\"", printable(&path.as_ref().to_string_lossy()))
+}
+
 /// Quotes a word for a shell if necessary.
 pub fn shell_word(word: &str) -> String {
     let word = printable(word);

@@ -8,14 +8,14 @@ use std::time::Duration;
 use anyhow::Context as _;
 
 use super::bar::Overall;
+use super::check_arg::CheckArg;
 use super::choice::ChoiceArgs;
 use super::invocation::Invocation;
-use super::log::Record;
+use super::record::Record;
 use super::stages::{self, Stages};
 use super::ui::Tone;
 use super::{Context, Outcome, Ui, bar, remedy, text};
 use crate::archive::Compression;
-use crate::config::Check;
 use crate::database::Depth;
 use crate::failure::{Failure, is_interruption};
 use crate::metadata::Kind;
@@ -128,28 +128,6 @@ impl From<KindArg> for Kind {
     }
 }
 
-/// How thoroughly a copy is checked, as a flag.
-#[derive(clap::ValueEnum, Debug, Clone, Copy)]
-pub enum CheckArg {
-    /// Everything SQLite can check
-    Full,
-    /// Pages and rows, not indexes against tables
-    Quick,
-    /// Nothing; the archive is still read back
-    None,
-}
-
-impl CheckArg {
-    /// Returns the depth that a flag asks for, else that of the configuration.
-    pub fn depth(flag: Option<Self>, configured: Check) -> Depth {
-        match (flag, configured) {
-            (Some(CheckArg::Full), _) | (None, Check::Full) => Depth::Full,
-            (Some(CheckArg::Quick), _) | (None, Check::Quick) => Depth::Quick,
-            (Some(CheckArg::None), _) | (None, Check::None) => Depth::None,
-        }
-    }
-}
-
 pub(super) fn run(args: &BackupArgs, context: &mut Context) -> anyhow::Result<Outcome> {
     // A policy that keeps nothing is refused before any work is done.
     retention(args, context)?;
@@ -234,7 +212,7 @@ fn one_set(
         return Ok((Backup::Planned(reports::planned(&plan, &context.settings.store)), outcome));
     };
 
-    super::undo::report_beside(context, plan.sources.iter().map(|source| source.path.as_path()), None);
+    super::interrupted::report_beside(context, plan.sources.iter().map(|source| source.path.as_path()), None);
     let record = Record { kind: Some(plan.request.kind.to_string()), set: Some(set.to_string()), ..Record::default() };
     let retention = retention(args, context)?;
     let progress = Stages::new(context.ui.progress_in(Overall::Stages(bar::BACKUP)));
@@ -292,7 +270,7 @@ fn young_enough(
 fn tell_missing(plan: &Plan, context: &Context) -> anyhow::Result<Vec<Name>> {
     let lost = job::lost(plan, || context.store(), &context.surroundings(), &context.ui.progress())?;
     for missing in &plan.missing {
-        let path = super::context::quoted(&missing.path);
+        let path = crate::text::quoted(&missing.path);
         match lost.iter().find(|(name, _)| *name == missing.name) {
             None => context.ui.note(format!("no database at {path} yet: skipped")),
             Some((_, archive)) => {
@@ -381,13 +359,13 @@ fn tell_plan(ui: &mut Ui, plan: &Plan, store: &Path, typed: &Invocation) {
         return;
     }
     for source in &plan.sources {
-        ui.result(format!("would back up {} as \"{}\"", super::context::quoted(&source.path), source.name));
+        ui.result(format!("would back up {} as \"{}\"", crate::text::quoted(&source.path), source.name));
     }
     for source in &plan.empty {
         ui.warning(format!(
             "{}: {} is empty (0 bytes) and would be left out",
             source.name,
-            super::context::quoted(&source.path)
+            crate::text::quoted(&source.path)
         ));
     }
     for LeftOut { source, why, remedy } in &plan.unreadable {
@@ -399,7 +377,7 @@ fn tell_plan(ui: &mut Ui, plan: &Plan, store: &Path, typed: &Invocation) {
     }
     ui.result(format!(
         "into the store {}, set \"{}\" (dry run, nothing written)",
-        super::context::quoted(store),
+        crate::text::quoted(store),
         plan.request.set
     ));
 }
@@ -490,7 +468,7 @@ fn note_text(note: &Note, made: &Made, context: &Context) -> String {
         Note::Empty { database, path } => {
             format!(
                 "{database}: {} is empty (0 bytes) and was left out; the others are backed up",
-                super::context::quoted(path)
+                crate::text::quoted(path)
             )
         }
         Note::Unreadable { database, why, remedy, .. } => {

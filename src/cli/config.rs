@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
-use super::context::quoted;
 use super::settings::FILE_NAME;
 use super::stores::{access, is_below};
 use super::table::{Column, Table};
@@ -20,6 +19,7 @@ use crate::ops::explain::explain;
 use crate::platform::{self, is_mount_point, may_give_to, parent, sync_folder};
 use crate::report::config::{self as report, Setting, SettingValue};
 use crate::store::{StoreError, Strangeness};
+use crate::text::quoted;
 
 /// Create, show or check the configuration
 ///
@@ -358,7 +358,7 @@ fn test_mount(context: &Context) -> Option<Tested> {
 fn test_rights(context: &Context) -> Option<Tested> {
     let settings = &context.settings;
     let what = if settings.store_group.is_some() { Key::StoreGroup } else { Key::StoreMode }.to_string();
-    let access = match access(context) {
+    let access = match access(&context.scene()) {
         Ok(access) => access,
         Err(error) => return Some(Tested::bad(what, error.into())),
     };

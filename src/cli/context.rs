@@ -1,6 +1,6 @@
 //! Everything that a command takes from its surroundings, gathered once: clock, host, user, settings, signals.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::thread;
 
 use anyhow::Context as _;
@@ -8,9 +8,9 @@ use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 
 use super::invocation::Invocation;
-use super::log::Record;
+use super::record::Record;
 use super::settings::{Configuration, variable};
-use super::stores::Stores;
+use super::stores::{Scene, Stores};
 use super::{GlobalArgs, Ui};
 use crate::clock::Clock;
 use crate::config::Settings;
@@ -108,13 +108,28 @@ impl Context {
 
     /// Opens the store for reading. It must be there, and be the one that this host has used there.
     pub fn store(&self) -> Result<Repository, StoreError> {
-        self.stores.open(&self.settings.store, self)
+        self.open_store(&self.settings.store)
     }
 
     /// Opens the store for writing and makes its folder where only that is missing. A store that gets no archive is
     /// removed at the end.
     pub fn store_for_writing(&self) -> anyhow::Result<Repository> {
-        self.stores.create(&self.settings.store, self)
+        self.create_store(&self.settings.store)
+    }
+
+    /// Opens a store at a path.
+    pub fn open_store(&self, root: &Path) -> Result<Repository, StoreError> {
+        self.stores.open(root, &self.scene())
+    }
+
+    /// Opens a store at a path for writing, and makes its folder if only that is missing.
+    pub fn create_store(&self, root: &Path) -> anyhow::Result<Repository> {
+        self.stores.create(root, &self.scene())
+    }
+
+    /// Returns what opening a store depends on.
+    pub(super) fn scene(&self) -> Scene<'_> {
+        Scene { settings: &self.settings, configuration: &self.configuration, ui: &self.ui }
     }
 
     /// Returns what the jobs of this run need.
@@ -187,9 +202,4 @@ fn user() -> String {
     let id = platform::user_id();
     // cron and containers often set neither.
     from_environment.or_else(|| platform::user_name(id)).unwrap_or_else(|| format!("uid {id}"))
-}
-
-/// Returns a path as it is shown to people: in quotes, without anything that steers a terminal.
-pub fn quoted(path: impl Into<PathBuf>) -> String {
-    format!("\"{}\"", printable(&path.into().to_string_lossy()))
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::log::Record;
+use super::record::Record;
 use super::{Context, Outcome, text};
 use crate::failure::{Failure, FailureKind};
 use crate::names::{ArchiveName, printable};

@@ -12,7 +12,7 @@ use anyhow::Context as _;
 use super::bar::{self, Overall};
 use super::choice::ChoiceArgs;
 use super::http::Url;
-use super::log::Record;
+use super::record::Record;
 use super::ui::Tone;
 use super::{Context, Outcome, text};
 use crate::failure::{Failure, FailureKind};
@@ -194,7 +194,7 @@ fn back_up(args: &GuardArgs, context: &mut Context, store: &Repository, chosen: 
     for missing in &plan.missing {
         step(
             context,
-            format!("no database at {} yet: there is nothing to go back to", super::context::quoted(&missing.path)),
+            format!("no database at {} yet: there is nothing to go back to", crate::text::quoted(&missing.path)),
         );
     }
     if plan.sources.is_empty() {
@@ -204,7 +204,7 @@ fn back_up(args: &GuardArgs, context: &mut Context, store: &Repository, chosen: 
         );
         return Err(none.into());
     }
-    super::undo::report_beside(context, plan.sources.iter().map(|source| source.path.as_path()), None);
+    super::interrupted::report_beside(context, plan.sources.iter().map(|source| source.path.as_path()), None);
     let progress = context.ui.progress_in(Overall::Stages(bar::BACKUP));
     let before = guard::back_up(store, &plan, &args.how(context).run(), &progress)?;
     context.records.push(Record {
@@ -386,7 +386,7 @@ fn answer(
             if let Some(aside) = &restored.aside {
                 step(
                     context,
-                    format!("what the command left of {} is in {}", restored.name, super::context::quoted(aside)),
+                    format!("what the command left of {} is in {}", restored.name, crate::text::quoted(aside)),
                 );
             }
         }

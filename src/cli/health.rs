@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use chrono::{DateTime, Utc};
 
-use super::backup::CheckArg;
+use super::check_arg::CheckArg;
 use super::choice::ChoiceArgs;
 use super::health_metrics::{nagios, prometheus, write_for_others};
 use super::ui::Tone;

@@ -7,12 +7,12 @@ use std::path::Path;
 
 use anyhow::Context as _;
 
-use super::context::quoted;
 use super::text;
 use crate::names::printable;
 use crate::ops::health::{Check, Report, State};
 use crate::platform::{parent, public_file, set_mode, sync_folder};
 use crate::report::quantity::{Bad, Measure, Quantity, Unit};
+use crate::text::quoted;
 
 /// The longest text of a status line; Nagios cuts at 4 KiB, and the performance data must still fit in.
 const LONGEST_STATUS: usize = 800;

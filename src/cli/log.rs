@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 
 use super::exit::{Outcome, exit_code};
+use super::record::Record;
 use super::table::{Column, Table};
 use super::ui::Tone;
 use super::{Context, text};
@@ -87,21 +88,6 @@ fn since(text: &str, now: DateTime<Utc>) -> Result<DateTime<Utc>, Failure> {
             "write a span (7d, 12h) or a time (2026-03-01T03:00:00Z)",
         )
     })
-}
-
-/// What a command tells the log about itself.
-#[derive(Debug, Clone, Default)]
-pub struct Record {
-    /// The kind of the archive it made.
-    pub kind: Option<String>,
-    /// The set it was about.
-    pub set: Option<String>,
-    /// The archive it was about.
-    pub archive: Option<String>,
-    /// The size of that archive.
-    pub bytes: Option<u64>,
-    /// How it ended for this archive, where that is not how the whole command ended.
-    pub outcome: Option<Outcome>,
 }
 
 /// Writes a command that ended into the log of its store. Where there is no store, there is nothing to write to; a log

@@ -5,6 +5,7 @@
 mod accept;
 mod backup;
 mod bar;
+mod check_arg;
 mod choice;
 mod cleanup;
 mod complete;
@@ -17,15 +18,18 @@ mod guard;
 mod health;
 mod health_metrics;
 mod http;
+mod interrupted;
 mod invocation;
 mod latest;
 mod list;
 mod log;
 mod pending;
 mod pin;
+mod record;
 mod remedy;
 mod restore;
 mod restore_apply;
+mod restore_args;
 mod restore_select;
 mod restore_tables;
 mod restore_targets;
@@ -99,7 +103,7 @@ pub struct GlobalArgs {
 #[allow(missing_docs, reason = "the help of a command is the doc comment of its arguments")]
 pub enum Command {
     Backup(backup::BackupArgs),
-    Restore(Box<restore::RestoreArgs>),
+    Restore(Box<restore_args::RestoreArgs>),
     List(list::ListArgs),
     Show(show::ShowArgs),
     Verify(verify::VerifyArgs),
@@ -169,7 +173,7 @@ fn dispatch(command: &Command, context: &mut Context) -> anyhow::Result<Outcome>
         // Health tells it among its checks.
         Command::Config(_) | Command::Completions(_) | Command::Health(_) => {}
         Command::Restore(args) if args.is_undo() => {}
-        _ => undo::report_interrupted(context),
+        _ => interrupted::report_all(context),
     }
     match command {
         // A restore and a guarded command wait for nobody: they try again when they have a safety backup of their own.

@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use super::backup::CheckArg;
 use super::bar::Overall;
-use super::log::Record;
-use super::restore::RestoreArgs;
+use super::check_arg::CheckArg;
+use super::record::Record;
+use super::restore_args::RestoreArgs;
 use super::restore_select::LeftOut;
 use super::restore_text as tell;
 use super::{Context, Outcome, bar};
@@ -59,7 +59,11 @@ pub(super) fn carry_out(args: &RestoreArgs, context: &mut Context, job: Job<'_>)
     // Nothing is placed from there: it only takes a small database for a look.
     let scratch = std::env::temp_dir();
     let plan = restore::compare_schemas(&selected.archive, plan, &scratch, context.threads(), &context.ui.progress());
-    super::undo::report_beside(context, plan.targets().map(|target| target.path.as_path()), takes_back.as_deref());
+    super::interrupted::report_beside(
+        context,
+        plan.targets().map(|target| target.path.as_path()),
+        takes_back.as_deref(),
+    );
     tell::plan(context, &selected.snapshot, &shown, &plan, args.dry_run, title.as_deref());
     if args.dry_run {
         return Ok(Carried::Through(left_out.outcome()));
@@ -158,8 +162,7 @@ fn workspace(
 ) -> anyhow::Result<Option<Repository>> {
     let is_named = *context.configuration.effective.origin(Key::StoreDir) != Origin::Default;
     let naming = if is_named { Naming::Named } else { Naming::Usual };
-    let (open, create) =
-        (|root: &Path| context.stores.open(root, context), |root: &Path| context.stores.create(root, context));
+    let (open, create) = (|root: &Path| context.open_store(root), |root: &Path| context.create_store(root));
     safety_store(plan, args.wish(), place, naming, &context.surroundings(), open, create)
 }
 

@@ -4,10 +4,9 @@ use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, SecondsFormat, Utc};
 
-use super::context::quoted;
 use super::latest::{self, quoted_names};
 use super::remedy::choose_one;
-use super::restore::RestoreArgs;
+use super::restore_args::RestoreArgs;
 use super::{Context, Outcome, text};
 use crate::database::probe;
 use crate::failure::Failure;
@@ -24,6 +23,7 @@ use crate::ops::resolve::{Selected, Wanted, in_store, resolve};
 use crate::ops::restore::{self, Where};
 use crate::progress::Interrupted;
 use crate::report::restore::Outcome as Skip;
+use crate::text::quoted;
 
 /// What is restored.
 pub(super) struct Selection {

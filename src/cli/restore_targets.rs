@@ -23,7 +23,7 @@ pub(super) fn targets(
         Err(RestoreError::NoTarget { name, recorded, archive }) => {
             if let (true, Some((_, host))) = (context.ui.can_ask(), &recorded) {
                 let paths = chosen.iter().filter_map(|index| contents.databases[*index].source.as_deref());
-                let paths: Vec<String> = paths.map(super::context::quoted).collect();
+                let paths: Vec<String> = paths.map(crate::text::quoted).collect();
                 if context.ui.confirm(&format!(
                     "Restore to {}, recorded on the host {}?",
                     paths.join(" and "),

@@ -1,17 +1,17 @@
 //! What `heirloom restore` shows: the plan before, and what was done after.
 
-use super::context::quoted;
 use super::restore_select::LeftOut;
 use super::ui::Tone;
-use super::{Context, restore_tables, text};
+use super::{Context, Outcome, restore_tables, text};
 use crate::database::{self, Holders, TargetState};
 use crate::metadata::Kind;
 use crate::names::printable;
 use crate::ops::reports::{self, schema_after};
 use crate::ops::restore::{Method, Plan, Report, Step, shell_word};
-use crate::report::restore::Restored;
+use crate::report::restore::{Outcome as Skip, Restored, Skipped};
 use crate::schema_diff::Difference;
 use crate::snapshot::Snapshot;
+use crate::text::quoted;
 
 /// How many processes are named.
 const NAMED: usize = 5;
@@ -277,4 +277,13 @@ pub(super) fn already_there(context: &mut Context, snapshot: &Snapshot, shown: &
 /// Returns who has a database open now, as far as that can be seen.
 fn still_in_use(path: &std::path::Path) -> Holders {
     database::holders(path).unwrap_or_default()
+}
+
+/// Reports that nothing had to be done.
+pub(super) fn skipped(context: &mut Context, outcome: Skip, words: &str) -> Outcome {
+    if context.ui.is_json() {
+        context.ui.document(&Skipped::new(outcome));
+    }
+    context.ui.summary(words);
+    Outcome::Done
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chrono_tz::Tz;
 
-use super::log::Record;
+use super::record::Record;
 use super::retain_text::{show, show_end, stale_text, warn_of_future};
 use super::{Context, Outcome, text};
 use crate::failure::Failure;

@@ -9,10 +9,10 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use super::GlobalArgs;
-use super::context::quoted;
 use crate::config::{DotEnv, Effective, FileLayer, Flag, Key, Layers, Look, Origin, Problem, Value, Variables};
 use crate::failure::{Failure, FailureKind, Remedy};
 use crate::platform::{self, Links, Writers};
+use crate::text::quoted;
 
 /// The largest configuration file that is read, in bytes.
 const MAX_BYTES: u64 = 1 << 20;

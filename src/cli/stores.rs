@@ -3,9 +3,9 @@
 use std::cell::{Cell, RefCell};
 use std::path::{Path, PathBuf};
 
-use super::settings::variable;
-use super::{Context, Ui};
-use crate::config::{Key, Origin};
+use super::Ui;
+use super::settings::{Configuration, variable};
+use crate::config::{Key, Origin, Settings};
 use crate::failure::Failure;
 use crate::names::printable;
 use crate::ops::Repository;
@@ -13,6 +13,16 @@ use crate::ops::reach::{self, Expected};
 use crate::platform;
 use crate::store::{Access, StoreError, identity};
 use crate::workspace::known::KnownStores;
+
+/// What opening a store depends on.
+pub(super) struct Scene<'a> {
+    /// The settings in force.
+    pub(super) settings: &'a Settings,
+    /// Where the settings come from.
+    pub(super) configuration: &'a Configuration,
+    /// The terminal.
+    pub(super) ui: &'a Ui,
+}
 
 /// What a run knows of stores.
 pub struct Stores {
@@ -50,27 +60,27 @@ impl Stores {
         self.accepts_new.set(true);
     }
 
-    pub(super) fn open(&self, root: &Path, context: &Context) -> Result<Repository, StoreError> {
+    pub(super) fn open(&self, root: &Path, scene: &Scene<'_>) -> Result<Repository, StoreError> {
         // A group that is not known gets nothing, and is no reason against reading.
-        let access = access(context).unwrap_or_default();
-        self.expected(root, access, context).open(root)
+        let access = access(scene).unwrap_or_default();
+        self.expected(root, access, scene).open(root)
     }
 
-    pub(super) fn create(&self, root: &Path, context: &Context) -> anyhow::Result<Repository> {
-        let (store, made) = self.expected(root, access(context)?, context).create(root)?;
+    pub(super) fn create(&self, root: &Path, scene: &Scene<'_>) -> anyhow::Result<Repository> {
+        let (store, made) = self.expected(root, access(scene)?, scene).create(root)?;
         let had_id = identity(store.store())?.is_some();
         self.written.borrow_mut().push(Written { root: root.to_owned(), store: store.clone(), made, had_id });
         Ok(store)
     }
 
-    fn expected(&self, root: &Path, access: Access, context: &Context) -> Expected {
-        let mut expected = Expected { mount: mount(root, context), access, ..Expected::default() };
+    fn expected(&self, root: &Path, access: Access, scene: &Scene<'_>) -> Expected {
+        let mut expected = Expected { mount: mount(root, scene), access, ..Expected::default() };
         if let Some(known) = self.known.as_ref().filter(|_| !self.accepts_new.get()) {
             match known.at(&platform::resolved(root)) {
                 Ok(ids) => expected.ids = ids,
                 Err(cause) => {
                     if !self.warned.replace(true) {
-                        context.ui.warning(format!("cannot read which store was used before: {cause}"));
+                        scene.ui.warning(format!("cannot read which store was used before: {cause}"));
                     }
                     // Where this user may never read, nothing was remembered either.
                     if !is_lasting(&cause) {
@@ -131,10 +141,10 @@ fn state_directory() -> Option<PathBuf> {
 
 /// Returns what must be mounted for a store: what the configuration says, unless a flag or a variable names a store
 /// elsewhere.
-fn mount(root: &Path, context: &Context) -> Option<PathBuf> {
-    let mount = context.settings.store_mount.clone()?;
-    let is_configured = root == context.settings.store
-        && matches!(context.configuration.effective.origin(Key::StoreDir), Origin::File { .. });
+fn mount(root: &Path, scene: &Scene<'_>) -> Option<PathBuf> {
+    let mount = scene.settings.store_mount.clone()?;
+    let is_configured = root == scene.settings.store
+        && matches!(scene.configuration.effective.origin(Key::StoreDir), Origin::File { .. });
     (is_configured || is_below(root, &mount)).then_some(mount)
 }
 
@@ -144,12 +154,12 @@ pub(super) fn is_below(root: &Path, mount: &Path) -> bool {
 }
 
 /// Returns who else may read the archives. Fails if the group does not exist.
-pub(super) fn access(context: &Context) -> Result<Access, Failure> {
-    let Some(name) = &context.settings.store_group else {
-        return Ok(Access { mode: context.settings.store_mode, group: None });
+pub(super) fn access(scene: &Scene<'_>) -> Result<Access, Failure> {
+    let Some(name) = &scene.settings.store_group else {
+        return Ok(Access { mode: scene.settings.store_mode, group: None });
     };
     match platform::group_id(name) {
-        Ok(Some(group)) => Ok(Access { mode: context.settings.store_mode, group: Some(group) }),
+        Ok(Some(group)) => Ok(Access { mode: scene.settings.store_mode, group: Some(group) }),
         Ok(None) => {
             let message = format!("store.group: there is no group \"{}\" in /etc/group", printable(name));
             Err(Failure::usage(message, format!("create it with `groupadd {}`, or write its number", printable(name))))

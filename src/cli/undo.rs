@@ -1,11 +1,11 @@
-//! `heirloom restore --undo`, and the report of restores that were interrupted.
+//! `heirloom restore --undo`.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use super::context::quoted;
-use super::restore::{RestoreArgs, skipped};
 use super::restore_apply::{Carried, Job, carry_out};
+use super::restore_args::RestoreArgs;
+use super::restore_text::skipped;
 use super::{Context, Outcome, text};
 use crate::database::Proof;
 use crate::names::{Name, printable};
@@ -14,8 +14,9 @@ use crate::ops::inventory::Reading;
 use crate::ops::jobs::undo::{self as job, Decision, Undo};
 use crate::ops::resolve::{Place, Selected, Wanted, resolve};
 use crate::ops::restore::undo::{Choice, End, Past};
-use crate::ops::restore::{self, InterruptedRestore, Known, RestoreError, Where};
+use crate::ops::restore::{self, Known, RestoreError, Where};
 use crate::report::restore::Outcome as Skip;
+use crate::text::quoted;
 
 /// What an interrupted restore that is taken back turns out to be, where it died early.
 const NOTHING_CHANGED: &str = "the interrupted restore had changed nothing; its note is removed";
@@ -206,45 +207,4 @@ fn refusal(choice: Choice, context: &Context, store: &Repository) -> RestoreErro
         }
         Choice::Nothing | Choice::TakeBack(..) => RestoreError::NothingToUndo { location: store.location() },
     }
-}
-
-/// Reports restores that died while they replaced something: those that the store knows, and those beside configured
-/// databases.
-pub(super) fn report_interrupted(context: &Context) {
-    for interrupted in known_interrupted(context) {
-        report(context, &interrupted);
-    }
-}
-
-/// Reports those beside further databases, which a command is about; `taken_back` is the one that it takes back itself.
-pub(super) fn report_beside<'a>(context: &Context, targets: impl Iterator<Item = &'a Path>, taken_back: Option<&str>) {
-    let Ok(found) = restore::interrupted(None, targets) else { return };
-    let known = if found.is_empty() { Vec::new() } else { known_interrupted(context) };
-    for interrupted in found {
-        if !known.contains(&interrupted) && taken_back != Some(interrupted.note.restore.as_str()) {
-            report(context, &interrupted);
-        }
-    }
-}
-
-fn known_interrupted(context: &Context) -> Vec<InterruptedRestore> {
-    let configured = context.settings.sets.values().flat_map(|settings| settings.databases.values());
-    let databases = configured.chain(context.settings.default_database.iter()).map(PathBuf::as_path);
-    restore::interrupted(context.store().ok().as_ref().map(Repository::workspace), databases).unwrap_or_default()
-}
-
-fn report(context: &Context, interrupted: &InterruptedRestore) {
-    let note = &interrupted.note;
-    let targets: Vec<String> = note.targets.iter().map(|target| quoted(&target.path)).collect();
-    let undo = context.command_line(&["restore", "--undo", "--set", note.set.as_str(), "--to-original"]);
-    let way_back = note.safety.as_ref().map_or_else(
-        || "it made no safety backup, so restore again".into(),
-        |_| format!("undo it with `{undo}`, or restore again"),
-    );
-    context.ui.warning(format!(
-        "a restore of {} was interrupted ({}): of {} some may be new and some old; {way_back}",
-        printable(&note.archive),
-        text::age(note.began_at, context.now),
-        targets.join(", "),
-    ));
 }

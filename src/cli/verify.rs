@@ -1,7 +1,7 @@
 //! `heirloom verify`.
 
 use super::bar::Overall;
-use super::log::Record;
+use super::record::Record;
 use super::table::shortened;
 use super::ui::Tone;
 use super::{Context, Outcome, text};
