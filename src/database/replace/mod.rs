@@ -5,3 +5,4 @@ pub(super) mod lock_wait;
 pub(super) mod overwrite;
 pub(super) mod replace_file;
 pub(super) mod target;
+mod target_connection;

@@ -12,10 +12,11 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
 
-use super::live_database::{copy_whole, leave_wal, open_writable};
+use super::live_database::copy_whole;
 use super::lock_wait::LockWait;
 use super::overwrite::{is_mounted, keep_copy, overwrite, rename_or_overwrite, write_into};
 use super::target::Target;
+use super::target_connection::{leave_wal, open_writable};
 use crate::database::error::TargetError;
 use crate::database::files::access::refuse_as_root;
 use crate::database::files::source_file::Located;
