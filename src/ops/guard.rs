@@ -353,7 +353,7 @@ pub fn record_not_rolled_back(
         archive: before.packed.archive.as_str().to_owned(),
         at: options.clock.now(),
         sequence: 0,
-        state: records::State::NotRolledBack,
+        state: records::RecordState::NotRolledBack,
         safety: None,
         targets: changed.map(target).collect(),
     };

@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 
 use super::inventory::{Foreign, Inventory, Reading};
 use super::resolve::{ResolveError, Selected, in_store};
-use super::verify::{State, Verified, VerifyDepth, verify};
+use super::verify::{ArchiveState, Verified, VerifyDepth, verify};
 use crate::failure::is_interruption;
 use crate::latest::{Decision, Question, Remembered, Take, decide};
 use crate::metadata::Integrity;
@@ -144,7 +144,7 @@ fn findings(
         }
         let scratch = (prove.scratch)()?;
         let verified = verify(&selected.archive, VerifyDepth::Standard, scratch.path(), prove.threads, progress)?;
-        Ok((verified.state == State::Damaged).then(|| verified.findings.join("; ")))
+        Ok((verified.state == ArchiveState::Damaged).then(|| verified.findings.join("; ")))
     };
     match read() {
         Err(error) if is_interruption(&error) => Err(error),

@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 
 use super::inventory::{Reading, inventory};
 use super::resolve::in_store;
-use super::verify::{State, Verified, VerifyDepth, verify};
+use super::verify::{ArchiveState, Verified, VerifyDepth, verify};
 use crate::failure::is_interruption;
 use crate::names::ArchiveName;
 use crate::ops::Repository;
@@ -48,8 +48,8 @@ pub fn reread(
     for snapshot in snapshots.iter().filter(marked) {
         let name = snapshot.name.clone();
         match look(repository, reading, &name, threads, progress) {
-            Ok(Verified { state: State::Good, .. }) => found.sound.push(name),
-            Ok(Verified { state: State::Damaged, .. }) => {
+            Ok(Verified { state: ArchiveState::Good, .. }) => found.sound.push(name),
+            Ok(Verified { state: ArchiveState::Damaged, .. }) => {
                 let has_better = |stream: &Stream| {
                     let of_stream = |other: &&Snapshot| other.databases.iter().any(|brief| brief.stream == *stream);
                     snapshots.iter().filter(of_stream).any(Snapshot::is_good)

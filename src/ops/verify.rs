@@ -50,7 +50,7 @@ impl VerifyDepth {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verified {
     /// The verdict.
-    pub state: State,
+    pub state: ArchiveState,
     /// What is wrong or odd, one printable line each.
     pub findings: Vec<String>,
     /// What was read and checked of each database, in the order of the archive; empty if the archive cannot be read to
@@ -78,14 +78,14 @@ pub struct Examined {
 
 /// The verdict about an archive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
+pub enum ArchiveState {
     /// It can be restored.
     Good,
     /// It is damaged, on positive evidence.
     Damaged,
 }
 
-impl State {
+impl ArchiveState {
     /// Returns the word that text and JSON use.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -101,7 +101,11 @@ impl Verified {
     pub fn refused(error: anyhow::Error) -> anyhow::Result<Self> {
         // What the callers say about it names the archive already.
         let error = error.downcast::<ArchiveError>().map_or_else(|error| error, anyhow::Error::from);
-        evidence(error).map(|finding| Self { state: State::Damaged, findings: vec![finding], examined: Vec::new() })
+        evidence(error).map(|finding| Self {
+            state: ArchiveState::Damaged,
+            findings: vec![finding],
+            examined: Vec::new(),
+        })
     }
 }
 
@@ -183,7 +187,7 @@ pub fn verify(
             }
         }
     }
-    Ok(Verified { state: if damaged { State::Damaged } else { State::Good }, findings, examined })
+    Ok(Verified { state: if damaged { ArchiveState::Damaged } else { ArchiveState::Good }, findings, examined })
 }
 
 /// Unpacks one database.

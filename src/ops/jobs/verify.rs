@@ -6,7 +6,7 @@ use crate::archive::ArchiveError;
 use crate::names::ArchiveName;
 use crate::ops::Repository;
 use crate::ops::inventory::DAMAGED;
-use crate::ops::verify::{State, Verified, VerifyDepth};
+use crate::ops::verify::{ArchiveState, Verified, VerifyDepth};
 use crate::progress::Progress;
 
 /// How long another run may hold the lock.
@@ -33,14 +33,14 @@ pub fn remember(
     progress: &dyn Progress,
 ) -> anyhow::Result<Mark> {
     let is_marked = repository.store().stat(&format!("{name}{DAMAGED}"))?.is_some();
-    if is_marked == (verified.state == State::Damaged) {
+    if is_marked == (verified.state == ArchiveState::Damaged) {
         return Ok(Mark::Unchanged);
     }
     let locked = repository.lock(LOCK_WAIT, progress)?;
     Ok(match verified.state {
-        State::Damaged if locked.mark_damaged(name, depth.as_str(), &verified.findings)? => Mark::Set,
-        State::Good if locked.clear_damaged(name, &depth.and_shallower())? => Mark::Removed,
-        State::Damaged | State::Good => Mark::Unchanged,
+        ArchiveState::Damaged if locked.mark_damaged(name, depth.as_str(), &verified.findings)? => Mark::Set,
+        ArchiveState::Good if locked.clear_damaged(name, &depth.and_shallower())? => Mark::Removed,
+        ArchiveState::Damaged | ArchiveState::Good => Mark::Unchanged,
     })
 }
 

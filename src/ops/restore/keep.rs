@@ -25,7 +25,7 @@ use crate::platform::parent;
 use crate::progress::Progress;
 use crate::workspace::Scratch;
 use crate::workspace::intents::{Intent, InterruptedRestore, Note, Phase, beside, forget};
-use crate::workspace::records::{self, Record, State};
+use crate::workspace::records::{self, Record, RecordState};
 
 /// Keeps what an undo or the next run needs.
 pub(super) struct Keeper<'a> {
@@ -113,7 +113,7 @@ impl<'a> Keeper<'a> {
             ReplacedTarget { name: name.clone(), path, missing }
         };
         self.targets = of_step.chain(of_removal).map(target).collect();
-        self.record(State::Unfinished);
+        self.record(RecordState::Unfinished);
         // One new file appears whole or not at all.
         let is_one_new_file = self.plan.removals.is_empty()
             && matches!(self.plan.steps.as_slice(), [step] if step.method == Method::Create);
@@ -212,9 +212,9 @@ impl<'a> Keeper<'a> {
     /// undo of it is right all the same.
     pub(super) fn finish(&mut self) -> anyhow::Result<()> {
         self.record(if self.options.takes_back.is_some() && self.adopted.is_some() {
-            State::Void
+            RecordState::Void
         } else {
-            State::Finished
+            RecordState::Finished
         });
         if let Some(intent) = self.intent.take() {
             intent.remove().context("everything was restored, but the note about it could not be removed")?;
@@ -224,7 +224,7 @@ impl<'a> Keeper<'a> {
                 .context("everything was restored, but the note about an interrupted restore could not be removed")?;
         }
         for old in std::mem::take(&mut self.obsolete) {
-            self.clear(&old, State::Void);
+            self.clear(&old, RecordState::Void);
         }
         Ok(())
     }
@@ -238,8 +238,8 @@ impl<'a> Keeper<'a> {
             match old.note.phase {
                 Phase::Preparing => self.clear_unchanged(&old),
                 // It came to its end, or nothing of it has to be taken back.
-                Phase::Replacing if self.options.takes_back.is_some() => self.clear(&old, State::Void),
-                Phase::Replacing => self.clear(&old, State::Finished),
+                Phase::Replacing if self.options.takes_back.is_some() => self.clear(&old, RecordState::Void),
+                Phase::Replacing => self.clear(&old, RecordState::Finished),
             }
         }
         Ok(())
@@ -256,10 +256,10 @@ impl<'a> Keeper<'a> {
         if let Some(store) = self.options.workspace {
             discard_of(store, &old.note.restore, &self.options.upkeep.reading);
         }
-        self.clear(old, State::Void);
+        self.clear(old, RecordState::Void);
     }
 
-    fn clear(&mut self, old: &InterruptedRestore, state: State) {
+    fn clear(&mut self, old: &InterruptedRestore, state: RecordState) {
         let marked =
             self.options.workspace.map_or(Ok(()), |store| store.workspace().set_record_state(&old.note.restore, state));
         if let Err(error) = marked.and_then(|()| forget(old)) {
@@ -268,7 +268,7 @@ impl<'a> Keeper<'a> {
     }
 
     /// Writes the record. A workspace that cannot be written has none: the safety archive carries what an undo needs.
-    fn record(&mut self, state: State) {
+    fn record(&mut self, state: RecordState) {
         let Some(store) = self.options.workspace else { return };
         let record = Record {
             restore: self.id.clone(),
@@ -282,7 +282,7 @@ impl<'a> Keeper<'a> {
             targets: self.targets.clone(),
         };
         if let Err(error) = store.workspace().write_record(&record).map_err(anyhow::Error::from)
-            && state != State::Unfinished
+            && state != RecordState::Unfinished
         {
             self.warnings.push(format!("the restore could not be recorded in the workspace: {error:#}"));
         }

@@ -114,9 +114,9 @@ impl<'a> Target<'a> {
     fn lock(&mut self, limits: &Timeouts, progress: &dyn Progress) -> Result<LockedTarget<'_>, TargetError> {
         let step = self.work.step;
         let state = match (step.method, &mut self.replacement) {
-            (Method::Offline(proof), _) => State::OutOfUse(Offline::lock(&step.target, proof, limits, progress)?),
-            (Method::Inside, Some(replacement)) => State::Locked(replacement.lock(limits, progress)?),
-            _ => State::Vacant,
+            (Method::Offline(proof), _) => TargetStep::OutOfUse(Offline::lock(&step.target, proof, limits, progress)?),
+            (Method::Inside, Some(replacement)) => TargetStep::Locked(replacement.lock(limits, progress)?),
+            _ => TargetStep::Vacant,
         };
         Ok(LockedTarget { work: self.work, state, difference: None })
     }
@@ -165,13 +165,13 @@ fn put_back_anew(work: &Work<'_>, limits: &Timeouts) -> Result<(), TargetError> 
 /// old state.
 struct LockedTarget<'a> {
     work: &'a Work<'a>,
-    state: State<'a>,
+    state: TargetStep<'a>,
     difference: Option<String>,
 }
 
 /// How far a target is.
 #[allow(clippy::large_enum_variant, reason = "there are as many of them as databases in a set")]
-enum State<'a> {
+enum TargetStep<'a> {
     /// There is nothing to lock: the file is missing, or is no database.
     Vacant,
     /// Nobody has it open, and nobody gets in.
@@ -196,8 +196,8 @@ impl LockedTarget<'_> {
         let (step, copy) = (self.work.step, self.work.safety.clone());
         progress.begin(Stage::Copy, step.held.name.as_str(), 0);
         let bytes = match &self.state {
-            State::OutOfUse(offline) => offline.copy_to(&copy, progress)?,
-            State::Locked(locked) => locked.copy_to(&copy, progress)?,
+            TargetStep::OutOfUse(offline) => offline.copy_to(&copy, progress)?,
+            TargetStep::Locked(locked) => locked.copy_to(&copy, progress)?,
             _ => return Ok(None),
         };
         let source = step.target.path.clone();
@@ -207,8 +207,8 @@ impl LockedTarget<'_> {
 
     /// Writes the new content, all but the commit.
     fn write(&mut self, progress: &dyn Progress) -> Result<(), TargetError> {
-        self.state = match std::mem::replace(&mut self.state, State::Vacant) {
-            State::Locked(locked) => State::Written(locked.write(progress)?),
+        self.state = match std::mem::replace(&mut self.state, TargetStep::Vacant) {
+            TargetStep::Locked(locked) => TargetStep::Written(locked.write(progress)?),
             other => other,
         };
         Ok(())
@@ -222,17 +222,17 @@ impl LockedTarget<'_> {
             Method::SetAside => database::place_over_unusable(target, copy, stamp)?,
             Method::Inside | Method::Offline(_) => return Ok(()),
         };
-        self.state = State::Placed(aside);
+        self.state = TargetStep::Placed(aside);
         self.warn_of(&unset, warnings);
         Ok(())
     }
 
     /// Replaces the file of a database that nobody has open.
     fn exchange(&mut self, stamp: &str, warnings: &mut Vec<String>) -> Result<(), TargetError> {
-        match std::mem::replace(&mut self.state, State::Vacant) {
-            State::OutOfUse(offline) => {
+        match std::mem::replace(&mut self.state, TargetStep::Vacant) {
+            TargetStep::OutOfUse(offline) => {
                 let replaced = offline.replace(&self.work.copy, stamp)?;
-                self.state = State::Exchanged(replaced.aside.clone());
+                self.state = TargetStep::Exchanged(replaced.aside.clone());
                 self.warn_of(&replaced.unset, warnings);
                 warnings.extend(replaced.settle()?.into_iter().map(|holder| {
                     format!(
@@ -248,8 +248,8 @@ impl LockedTarget<'_> {
 
     /// Commits what was written.
     fn commit(&mut self) -> Result<(), TargetError> {
-        self.state = match std::mem::replace(&mut self.state, State::Uncertain) {
-            State::Written(written) => State::Committed(written.commit()?),
+        self.state = match std::mem::replace(&mut self.state, TargetStep::Uncertain) {
+            TargetStep::Written(written) => TargetStep::Committed(written.commit()?),
             other => other,
         };
         Ok(())
@@ -257,7 +257,7 @@ impl LockedTarget<'_> {
 
     /// Compares what was committed with what was to be restored.
     fn compare(&mut self) -> Result<(), TargetError> {
-        if let State::Committed(committed) = &self.state {
+        if let TargetStep::Committed(committed) = &self.state {
             self.difference = committed.compare(&self.work.space, &Silent)?;
         }
         Ok(())
@@ -271,11 +271,13 @@ impl LockedTarget<'_> {
     /// Lets go, and returns what was changed, the folder of what was moved aside, and what comparing found.
     fn end(self) -> (Change, Option<PathBuf>, Option<String>) {
         let (change, aside) = match self.state {
-            State::Vacant | State::OutOfUse(_) | State::Locked(_) | State::Written(_) => (Change::Nothing, None),
-            State::Placed(aside) => (Change::Placed(aside.clone()), aside),
-            State::Exchanged(aside) => (Change::Exchanged, aside),
-            State::Committed(_) => (Change::Committed, None),
-            State::Uncertain => (Change::Uncertain, None),
+            TargetStep::Vacant | TargetStep::OutOfUse(_) | TargetStep::Locked(_) | TargetStep::Written(_) => {
+                (Change::Nothing, None)
+            }
+            TargetStep::Placed(aside) => (Change::Placed(aside.clone()), aside),
+            TargetStep::Exchanged(aside) => (Change::Exchanged, aside),
+            TargetStep::Committed(_) => (Change::Committed, None),
+            TargetStep::Uncertain => (Change::Uncertain, None),
         };
         (change, aside, self.difference)
     }

@@ -22,7 +22,7 @@ use crate::progress::Progress;
 use crate::snapshot::Snapshot;
 use crate::streams::{OwnHost, Place};
 use crate::workspace::intents::{InterruptedRestore, beside};
-use crate::workspace::records::{Record, State};
+use crate::workspace::records::{Record, RecordState};
 
 /// Which restores are meant.
 #[derive(Debug, Clone)]
@@ -148,7 +148,7 @@ impl History {
         pending::add(repository, reading, &mut snapshots)?;
         let records = repository.workspace().records().context("cannot read the records of restores")?;
         let mut folders: BTreeSet<&Path> = scope.targets.folders().into_iter().collect();
-        let unfinished = records.iter().filter(|record| record.state == State::Unfinished);
+        let unfinished = records.iter().filter(|record| record.state == RecordState::Unfinished);
         folders.extend(unfinished.flat_map(|record| &record.targets).map(|target| parent(Path::new(&target.path))));
         let of_safety = snapshots
             .iter()
@@ -188,11 +188,11 @@ impl History {
         }
         for record in records {
             match record.state {
-                State::Void => drop(restores.remove(&record.restore)),
+                RecordState::Void => drop(restores.remove(&record.restore)),
                 // Whether it died is known from its notes; one that still runs does not count yet.
-                State::Unfinished => {}
-                State::Finished | State::NotRolledBack => {
-                    let end = if record.state == State::Finished { End::Finished } else { End::NotRolledBack };
+                RecordState::Unfinished => {}
+                RecordState::Finished | RecordState::NotRolledBack => {
+                    let end = if record.state == RecordState::Finished { End::Finished } else { End::NotRolledBack };
                     let past = restores.entry(record.restore.clone()).or_insert_with(|| Past {
                         restore: Some(record.restore),
                         set: record.set,
