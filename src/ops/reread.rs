@@ -1,4 +1,5 @@
-//! Reads archives that are marked as damaged once more: what `cleanup --damaged` removes is damaged beyond doubt.
+//! Rereads archives that are marked as damaged, so that `cleanup --damaged` removes only archives that are really
+//! damaged.
 
 use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
@@ -21,18 +22,18 @@ pub const DEPTH: VerifyDepth = VerifyDepth::Standard;
 /// What was found.
 #[derive(Debug, Default)]
 pub struct Reread {
-    /// Damaged on positive evidence, and each of their databases has a good archive: these can go.
+    /// Damaged on positive evidence, and each of their databases has a good archive: these can be removed.
     pub condemned: BTreeSet<ArchiveName>,
     /// Damaged, but nothing better of one of their databases exists: these stay.
     pub irreplaceable: Vec<ArchiveName>,
-    /// Good: their marks can go.
+    /// Good: their marks can be removed.
     pub sound: Vec<ArchiveName>,
-    /// Not readable just now, which is no evidence.
+    /// Not readable at the moment, which is not evidence of damage.
     pub unread: Vec<(ArchiveName, anyhow::Error)>,
 }
 
-/// Reads all archives of a scope that count as damaged. Changes nothing; only an interruption or a listing that fails
-/// is an error.
+/// Reads all archives of a scope that count as damaged. Changes nothing; only an interruption or a failed listing is an
+/// error.
 pub fn reread(
     repository: &Repository,
     reading: &Reading,
