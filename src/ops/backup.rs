@@ -91,7 +91,7 @@ pub fn plan(sources: Vec<Source>, if_missing: IfMissing, mut request: Request) -
             Err(cause) => return Err(SourceError::Io { path: source.path, action: "look at", cause }),
         }
     }
-    // If there is nothing else to back up, it fails the backup; looking at it gives the error.
+    // If there is nothing else to back up, keep them: opening them reports the error.
     if present.is_empty() {
         present.append(&mut empty);
         present.extend(unreadable.drain(..).map(|unreadable: LeftOut| unreadable.source));
@@ -401,7 +401,7 @@ fn remember(repository: &Repository, packed: &Packed, streams: &[Stream], readin
 /// What a backup needs to know besides its plan.
 #[derive(Debug, Clone, Copy)]
 pub struct Run<'a> {
-    /// Returns the time at which the snapshot is pinned.
+    /// Gives the time at which the snapshot is pinned.
     pub clock: &'a Clock,
     /// How archives are read that record no zone or no host.
     pub reading: &'a Reading,

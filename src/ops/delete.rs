@@ -127,7 +127,7 @@ pub fn plan(snapshots: &[Snapshot], request: &Request<'_>) -> anyhow::Result<Pla
         if request.last == LastGood::Remove || !snapshot.is_good() {
             continue;
         }
-        // An archive dated in the future replaces only others dated in the future.
+        // An archive dated in the future counts only for others dated in the future.
         let is_future = |other: &Snapshot| other.created_at > now;
         let counts = |other: &&Snapshot| other.is_good() && (is_future(snapshot) || !is_future(other));
         for brief in &snapshot.databases {

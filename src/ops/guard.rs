@@ -214,7 +214,7 @@ fn copy_and_check(
     run: &Run<'_>,
     progress: &dyn Progress,
 ) -> Result<Option<State>, SourceError> {
-    let folder = copy.parent().expect("the copy lies in the scratch folder");
+    let folder = copy.parent().expect("the copy is in the scratch folder");
     let copied = pin(std::slice::from_ref(source), folder, run.clock, &run.limits, progress).and_then(|pinned| {
         let database = pinned.databases.into_iter().next().expect("one was pinned");
         progress.begin(Stage::Copy, source.name.as_str(), database.bytes());

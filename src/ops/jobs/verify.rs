@@ -1,4 +1,4 @@
-//! What a verify leaves behind: the mark beside an archive.
+//! Sets or removes the mark that verify keeps beside an archive.
 
 use std::time::Duration;
 
@@ -17,14 +17,13 @@ const LOCK_WAIT: Duration = Duration::from_secs(10);
 pub enum Mark {
     /// It was set.
     Set,
-    /// It was taken away.
+    /// It was removed.
     Removed,
-    /// It says already what was found, or was set by a deeper look.
+    /// It is already correct, or was set by a deeper check.
     Unchanged,
 }
 
-/// Sets the mark beside a damaged archive, and takes that of a good one away. The lock is only taken if the mark is
-/// wrong.
+/// Sets the mark of a damaged archive, and removes that of a good one. The lock is only taken if the mark is wrong.
 pub fn remember(
     repository: &Repository,
     name: &ArchiveName,
@@ -44,8 +43,8 @@ pub fn remember(
     })
 }
 
-/// Turns what an archive is refused for into a verdict. An archive that cannot be read fails alone; every other error
-/// is passed on.
+/// Turns the error that refuses an archive into a verdict. An archive that cannot be read fails alone; other errors are
+/// passed on.
 pub fn refused(error: anyhow::Error) -> anyhow::Result<anyhow::Result<Verified>> {
     match Verified::refused(error) {
         Err(error) if error.downcast_ref().is_none_or(|error| matches!(error, ArchiveError::Interrupted(_))) => {
