@@ -85,7 +85,7 @@ impl fmt::Display for Spared {
         match self {
             Self::Source => f.write_str("it is a configured database, or one that archives were copied from"),
             Self::Link => f.write_str("it is a link, or has another name"),
-            Self::Sidecar(ending) => write!(f, "a {ending} is beside it"),
+            Self::Sidecar(ending) => write!(f, "a {ending} lies beside it"),
             Self::Open(holders) => {
                 let shown = holders.iter().map(|holder| format!("{} ({})", printable(&holder.name), holder.pid));
                 write!(f, "it is open in {}", shown.collect::<Vec<_>>().join(", "))
