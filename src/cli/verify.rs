@@ -13,7 +13,7 @@ use crate::ops::inventory::{Foreign, inventory};
 use crate::ops::jobs::meant;
 use crate::ops::jobs::verify::{self as job, Mark};
 use crate::ops::resolve::{Place, Selected, in_store};
-use crate::ops::verify::{Examined, State, Verified, VerifyDepth, verify};
+use crate::ops::verify::{ArchiveState, Examined, Verified, VerifyDepth, verify};
 use crate::report::archives::{Verification, VerifiedArchive};
 use crate::store::StoreError;
 
@@ -81,13 +81,13 @@ pub(super) fn run(args: &VerifyArgs, context: &mut Context) -> anyhow::Result<Ou
     for looked in looked {
         match looked.result {
             Ok(verified) => {
-                let outcome = if verified.state == State::Good { Outcome::Done } else { Outcome::Found(13) };
+                let outcome = if verified.state == ArchiveState::Good { Outcome::Done } else { Outcome::Found(13) };
                 context.records.push(Record {
                     archive: Some(looked.shown.clone()),
                     outcome: Some(outcome),
                     ..Record::default()
                 });
-                damaged += usize::from(verified.state == State::Damaged);
+                damaged += usize::from(verified.state == ArchiveState::Damaged);
                 remember(context, looked.home.as_ref(), &verified, depth);
                 tell(context, &looked.shown, &verified);
                 documents.push(document(&looked.shown, &verified));
@@ -216,7 +216,7 @@ fn tell(context: &mut Context, shown: &str, verified: &Verified) {
     let ui = &mut context.ui;
     let shown = printable(shown).into_owned();
     match verified.state {
-        State::Good => {
+        ArchiveState::Good => {
             let state = ui.paint(Tone::Good, "ok");
             ui.line(format!("{state}  {shown} · {}", proofs(&verified.examined).join(" · ")));
             if ui.is_verbose() {
@@ -224,7 +224,7 @@ fn tell(context: &mut Context, shown: &str, verified: &Verified) {
             }
             verified.findings.iter().for_each(|finding| ui.warning(format!("{shown}: {finding}")));
         }
-        State::Damaged => {
+        ArchiveState::Damaged => {
             // Which archive it is, the sentence says.
             let finding = |finding: &String| finding.trim_start_matches("the archive is damaged: ").to_owned();
             let findings = verified.findings.iter().map(finding).collect::<Vec<_>>().join("; ");

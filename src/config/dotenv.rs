@@ -62,7 +62,7 @@ fn assignment(text: &str) -> (Assignment<'_>, &str) {
     }
     let value = value.trim_start();
     if let Some(quote) = value.chars().next().filter(|first| matches!(first, '"' | '\'')) {
-        // `value` lies inside `text`: the offset of one in the other is where the quoted text starts, which may span
+        // `value` is a slice of `text`: the offset of one in the other is where the quoted text starts, which may span
         // several lines.
         let start = value.as_ptr() as usize - text.as_ptr() as usize + 1;
         return match quoted(&text[start..], quote) {

@@ -33,7 +33,7 @@ pub struct FileLayer {
 pub(super) struct FileDatabase {
     pub(super) set: Name,
     pub(super) name: Name,
-    /// Where it may be, best first; never empty.
+    /// The candidate paths, best first; never empty.
     pub(super) candidates: Vec<String>,
     pub(super) line: usize,
 }

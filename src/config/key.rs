@@ -314,7 +314,7 @@ fn path(value: &Value) -> Result<PathBuf, String> {
     }
 }
 
-/// The mode of a file: its owner reads and writes, its group may, others read at most, and nobody executes.
+/// The mode of a file: its owner reads and writes, its group may, others read at most, and it is not executable.
 fn mode(value: &Value) -> Result<u32, String> {
     let mode = match value {
         Value::Text(text) if text.bytes().all(|byte| byte.is_ascii_digit()) => u32::from_str_radix(text, 8).ok(),

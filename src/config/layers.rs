@@ -56,7 +56,7 @@ pub struct Effective {
     /// Why `DATABASE_PATH` or `DATABASE_URL` cannot be used. A problem only for a command that needs it: an
     /// application's `DATABASE_URL` may well mean another kind of database.
     pub refused_database: Option<Problem>,
-    /// What a person should know, without effect on the settings.
+    /// Warnings that do not affect the settings.
     pub warnings: Vec<String>,
     /// What must be fixed before any command runs.
     pub problems: Vec<Problem>,

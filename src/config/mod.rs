@@ -4,9 +4,8 @@
 //! can set. [`Layers::merge`] returns the [`Effective`] settings with the [`Origin`] of each; the face finds and reads
 //! the files (`cli/settings.rs`).
 //!
-//! Nothing is guessed: an unknown key, an invalid value and a missing variable are
-//! [`Problem`]s that name their place, because a backup that runs with other settings than the written ones is
-//! noticed on the day of the restore.
+//! Nothing is guessed: an unknown key, an invalid value and a missing variable are [`Problem`]s that name their place,
+//! because a backup that ran with the wrong settings is noticed only on the day of the restore.
 
 mod dotenv;
 mod file;

@@ -31,11 +31,11 @@ use crate::workspace::scratch::{Scratch, sweep_beside, sweep_beside_databases};
 pub struct Plan {
     /// The databases that are backed up.
     pub sources: Vec<Source>,
-    /// The databases that are not there, where that was allowed.
+    /// The databases that do not exist, if that was allowed.
     pub missing: Vec<Source>,
-    /// The databases of 0 bytes among others that can be backed up.
+    /// The databases of 0 bytes, if others can be backed up.
     pub empty: Vec<Source>,
-    /// The files among others that can be backed up that are no databases, or that this user may not read, and why.
+    /// The files that are not databases or that this user may not read, and why, if others can be backed up.
     pub unreadable: Vec<LeftOut>,
     /// How the archive is made; `absent` names the missing, empty and unreadable ones and those that were not chosen.
     pub request: Request,
@@ -63,9 +63,9 @@ pub enum IfMissing {
 
 /// Decides what is backed up. Looks at the paths, changes nothing.
 ///
-/// A file of 0 bytes, or one that is encrypted or may not be read, keeps no other database from being backed up. Where
-/// missing ones are passed over, one of 0 bytes counts as missing if nothing with data lies beside it: an application
-/// that was never used leaves such a file.
+/// A file of 0 bytes, or one that is encrypted or unreadable, does not stop the backup of the others. If missing
+/// databases are skipped, one of 0 bytes counts as missing unless a file with data is beside it: an application that
+/// was never used leaves such a file.
 pub fn plan(sources: Vec<Source>, if_missing: IfMissing, mut request: Request) -> Result<Plan, SourceError> {
     let mut present = Vec::new();
     let (mut missing, mut empty, mut unreadable) = (Vec::new(), Vec::new(), Vec::new());
@@ -81,7 +81,7 @@ pub fn plan(sources: Vec<Source>, if_missing: IfMissing, mut request: Request) -
             }
             Ok(_) => match probe(&source.path) {
                 Err(error) if is_unreadable(&error) => unreadable.push(left_out(source, &error)),
-                // Whatever else is wrong is found again when it is opened.
+                // Other errors are found again when it is opened.
                 _ => present.push(source),
             },
             Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => match if_missing {
@@ -91,7 +91,7 @@ pub fn plan(sources: Vec<Source>, if_missing: IfMissing, mut request: Request) -
             Err(cause) => return Err(SourceError::Io { path: source.path, action: "look at", cause }),
         }
     }
-    // With nothing else to back up there is nothing that it could stop; looking at it says what it is.
+    // If there is nothing else to back up, keep them: opening them reports the error.
     if present.is_empty() {
         present.append(&mut empty);
         present.extend(unreadable.drain(..).map(|unreadable: LeftOut| unreadable.source));
@@ -101,7 +101,7 @@ pub fn plan(sources: Vec<Source>, if_missing: IfMissing, mut request: Request) -
     Ok(Plan { sources: present, missing, empty, unreadable, request })
 }
 
-/// Says whether nothing of a database can be read: no file that SQLite knows, or none that this user may open.
+/// Returns whether a database cannot be read at all: it is not a SQLite file, or this user may not open it.
 fn is_unreadable(error: &SourceError) -> bool {
     match error {
         SourceError::NotADatabase { .. } => true,
@@ -115,7 +115,7 @@ fn left_out(source: Source, error: &SourceError) -> LeftOut {
     LeftOut { source, why: format!("{error}{cause}"), remedy: remedy_for_source(error) }
 }
 
-/// Returns the newest archive of each database that is not there: then it is no first deployment.
+/// Returns the newest archive of each missing database: if there is one, this is not a first deployment.
 pub fn lost<'a>(
     missing: &'a [Source],
     set: &Name,
@@ -134,16 +134,16 @@ pub fn lost<'a>(
     missing.iter().filter_map(newest).collect()
 }
 
-/// What a backup made, and what the archives that were there say about it.
+/// What a backup made, and how it compares with the existing archives.
 #[derive(Debug, Clone)]
 pub struct Made {
     /// The archive.
     pub packed: Packed,
     /// The stream of each database, in the order of the plan.
     pub streams: Vec<Stream>,
-    /// What a person should know.
+    /// Warnings for the user.
     pub notes: Vec<Note>,
-    /// What the checks found, with what is known already.
+    /// What the checks found, including what was known before.
     pub findings: Vec<Finding>,
 }
 
@@ -154,18 +154,18 @@ pub struct Finding {
     pub database: Name,
     /// One printable line.
     pub text: String,
-    /// Whether the last archive of its stream does not have it. What is damaged is never known.
+    /// Whether it is new compared with the last archive of its stream. Damage always counts as new.
     pub is_new: bool,
 }
 
 impl Finding {
-    /// Returns whether it is a problem: an index that must be rebuilt, which was not known.
+    /// Returns whether it is a problem: an index that must be rebuilt and that was not reported before.
     pub fn is_problem(&self) -> bool {
         self.is_new && is_about_index(&self.text)
     }
 }
 
-/// What the archives that were there say about a new one.
+/// What comparing a new archive with the existing ones shows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Note {
     /// Another application backs up another file under the same set, host and path.
@@ -186,7 +186,7 @@ pub enum Note {
     OtherPath {
         /// The database.
         database: Name,
-        /// The path of the archives that were there.
+        /// The path of the existing archives.
         path: String,
     },
     /// It holds less than half of what its stream held.
@@ -205,7 +205,7 @@ pub enum Note {
         /// Where it is.
         path: PathBuf,
     },
-    /// Nothing of it can be read, and it was left out.
+    /// It cannot be read at all, and was left out.
     Unreadable {
         /// The database.
         database: Name,
@@ -224,13 +224,13 @@ pub enum Note {
 }
 
 impl Note {
-    /// Returns whether it is a problem: something that a person has to look at.
+    /// Returns whether it is a problem that the user has to look at.
     pub fn is_problem(&self) -> bool {
         !matches!(self, Note::OtherPath { .. } | Note::Guarded { .. })
     }
 }
 
-/// Returns the stream of a database that is at hand, without the file.
+/// Returns the stream of a database, without the file identity.
 pub fn stream_of(source: &Source, set: &Name, host: &HostLabel) -> Stream {
     let path = platform::resolved(&source.path).to_string_lossy().into_owned();
     Stream { set: set.clone(), host: host.clone(), place: Place::Path(path), file: None }
@@ -244,7 +244,7 @@ pub fn own_stream(source: &Source, set: &Name, host: &HostLabel, archives: &[Sna
     Stream { file: file.filter(|_| before.by_file), ..stream }
 }
 
-/// How far a backup may be dated before the newest archive of its stream without a word: clocks are corrected by
+/// How far a backup may be dated before the newest archive of its stream without a warning: clocks are corrected by
 /// seconds.
 const BEHIND: TimeDelta = TimeDelta::hours(1);
 
@@ -303,7 +303,7 @@ pub fn execute(repository: &Repository, plan: &Plan, run: &Run<'_>, progress: &d
         notes.extend(behind.map(|newest| Note::Behind { database: database.clone(), newest }));
         notes.extend(before.other_path.map(|path| Note::OtherPath { database: database.clone(), path }));
         let path = provenance.resolved.as_deref().map(Path::new);
-        // What is copied in the middle of a guarded command is nothing to go back to once the command was rolled back.
+        // A copy made during a guarded command must not be restored after that command was rolled back.
         let is_guarded = guarded.iter().flat_map(|held| &held.guarded).any(|guarded| Some(guarded.as_path()) == path);
         if is_guarded {
             request.kind = Kind::Safety;
@@ -327,7 +327,7 @@ pub fn execute(repository: &Repository, plan: &Plan, run: &Run<'_>, progress: &d
     Ok(Made { packed, streams, notes, findings })
 }
 
-/// Returns what the checks found, and says what of it the last archive of each stream has too. The archives are newest
+/// Returns what the checks found, and whether the last archive of each stream has it too. The archives are newest
 /// first.
 fn findings(
     repository: &Repository,
@@ -339,7 +339,7 @@ fn findings(
     let made = packed.metadata.databases.iter().zip(streams).filter(|(database, _)| !database.findings.is_empty());
     let of_one = |(database, stream): (&DatabaseMetadata, &Stream)| {
         let damaged = database.integrity == Integrity::Damaged;
-        // An archive that cannot be read says nothing: then all is new.
+        // If the archive cannot be read, everything counts as new.
         let before =
             if damaged { None } else { last_of(repository, stream, known, packed.metadata.created_at, reading) };
         let is_known = |text: &String| before.as_ref().is_some_and(|before| before.findings.contains(text));
@@ -350,7 +350,7 @@ fn findings(
     made.flat_map(of_one).collect()
 }
 
-/// Reads what the last archive of a stream says about its database. A safety backup is not checked as thoroughly and
+/// Reads what the last archive of a stream records about its database. A safety backup is checked less thoroughly and
 /// does not count.
 fn last_of(
     repository: &Repository,
@@ -371,7 +371,7 @@ fn last_of(
 /// Returns a folder for the copies before VACUUM, if the store may have no room for them beside the vacuumed ones and
 /// the folder for temporary files has. The check that VACUUM would defeat needs a whole copy.
 fn room_for_copies(workspace: &Path, bytes: u64, temporary: &Path) -> Option<Scratch> {
-    // That an old leftover stays is no reason to fail a backup.
+    // A leftover that cannot be removed must not fail a backup.
     let _ = sweep_beside(temporary);
     let is_short = platform::free_bytes(workspace).is_ok_and(|free| free < bytes.saturating_mul(2));
     if !is_short || platform::free_bytes(temporary).ok()? < bytes {
@@ -380,8 +380,8 @@ fn room_for_copies(workspace: &Path, bytes: u64, temporary: &Path) -> Option<Scr
     Scratch::beside(temporary).ok()
 }
 
-/// Notes a new archive as the newest of its streams, so that `latest` can tell when it is missing. Without the note,
-/// which nothing but that rests on, the backup is as good.
+/// Records a new archive as the newest of its streams, so that `latest` notices if it goes missing. Nothing else uses
+/// this record, so the backup is good without it.
 fn remember(repository: &Repository, packed: &Packed, streams: &[Stream], reading: &Reading) {
     if packed.metadata.kind == Kind::Safety || packed.is_damaged() {
         return;
@@ -394,14 +394,14 @@ fn remember(repository: &Repository, packed: &Packed, streams: &[Stream], readin
         id,
         created_at: packed.metadata.created_at,
     });
-    // Dies before this, or fails: the archive is committed, and not remembered.
+    // Crash before this, or failure: the archive is committed but not recorded.
     let _ = repository.workspace().remember(&made.collect::<Vec<_>>());
 }
 
 /// What a backup needs to know besides its plan.
 #[derive(Debug, Clone, Copy)]
 pub struct Run<'a> {
-    /// Tells when the snapshot is pinned.
+    /// Gives the time at which the snapshot is pinned.
     pub clock: &'a Clock,
     /// How archives are read that record no zone or no host.
     pub reading: &'a Reading,
@@ -411,7 +411,7 @@ pub struct Run<'a> {
     pub temporary: &'a Path,
     /// Whether an archive with less than half of what its stream held is reported.
     pub watch_shrinks: bool,
-    /// The hold of the guard that asks for the backup: its own databases are not guarded by another.
+    /// The hold of the guard that runs this backup; its databases do not count as guarded by another.
     pub hold: Option<&'a Hold>,
 }
 
@@ -430,7 +430,7 @@ fn refuse_taken(repository: &Repository, name: &ArchiveName) -> Result<(), Store
     }
 }
 
-/// Names databases that were given as paths: by their file names, a second one of a name by a number behind it.
+/// Names databases that were given as paths: by file name, with a number appended if the name is taken.
 pub fn name_sources(paths: &[PathBuf]) -> Vec<Source> {
     let mut sources: Vec<Source> = Vec::new();
     for path in paths {

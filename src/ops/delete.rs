@@ -1,7 +1,7 @@
-//! Removes archives that a person names, and refuses to remove what nothing could replace.
+//! Removes archives that the user names, and refuses to remove the only good copy of something.
 //!
-//! Refused are pinned archives and those in use, a shrink that nobody accepted, the last good archive of a stream, and
-//! a plain file that may be a live database. A copy under another name (the same id) stands for the archive.
+//! It refuses archives that are pinned or in use, a shrink that was not accepted, the last good archive of a stream,
+//! and a plain file that may be a live database. A copy under another name (the same id) replaces the archive.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -33,7 +33,7 @@ pub enum Refusal {
     Pinned,
     /// A running process needs it.
     InUse,
-    /// It holds far less than the archives before it, and nobody accepted that.
+    /// It holds far less than the archives before it, and that was not accepted.
     OpenShrink,
     /// Afterwards the stream would have no good archive.
     LastGood(Stream),
@@ -76,7 +76,7 @@ pub enum LastGood {
     Remove,
 }
 
-/// What a decision about a removal has to know besides the archives.
+/// What the decision about a removal needs besides the archives.
 pub struct Request<'a> {
     /// The archives to remove.
     pub names: &'a [ArchiveName],
@@ -111,7 +111,7 @@ pub fn plan(snapshots: &[Snapshot], request: &Request<'_>) -> anyhow::Result<Pla
         }
         if snapshot.is_plain() {
             match spared(request.repository, &snapshot.name, request.sources)? {
-                // A person named this very file; what cannot be found out does not keep it.
+                // The user named this file, so an incomplete look-up does not keep it.
                 Some(why) if !why.is_doubt() => return refused(Refusal::Live(why)),
                 None | Some(_) => continue,
             }
@@ -127,7 +127,7 @@ pub fn plan(snapshots: &[Snapshot], request: &Request<'_>) -> anyhow::Result<Pla
         if request.last == LastGood::Remove || !snapshot.is_good() {
             continue;
         }
-        // What is dated in the future stands for nothing but for others of its kind.
+        // An archive dated in the future counts only for others dated in the future.
         let is_future = |other: &Snapshot| other.created_at > now;
         let counts = |other: &&Snapshot| other.is_good() && (is_future(snapshot) || !is_future(other));
         for brief in &snapshot.databases {
@@ -140,10 +140,10 @@ pub fn plan(snapshots: &[Snapshot], request: &Request<'_>) -> anyhow::Result<Pla
     Ok(Plan { remove })
 }
 
-/// Plans again under the lock, because another run may have removed other good archives meanwhile, and carries that
-/// plan out, oldest first; the first failure ends it. Returns what was removed.
+/// Plans again under the lock, because another run may have removed other good archives meanwhile, and executes that
+/// plan, oldest first, up to the first failure. Returns what was removed.
 ///
-/// Dies in between: each archive is there whole or gone whole.
+/// Crash in between: each archive is complete or completely removed.
 pub fn execute(
     repository: &Repository,
     plan: impl FnOnce() -> anyhow::Result<Plan>,

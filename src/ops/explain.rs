@@ -1,4 +1,4 @@
-//! Which typed error means what: its kind, and what can be done about it. Faces word the result.
+//! Maps typed errors to their kind and to a remedy. The command line words the result.
 
 use std::error::Error;
 use std::io;
@@ -29,7 +29,7 @@ pub fn explain(error: &anyhow::Error) -> Failure {
 
 /// Finds the first error of the chain that has a meaning of its own.
 fn meaning_of_chain(error: &anyhow::Error) -> Meaning {
-    // A full disk decides wherever in the chain it stands: the cure is the same.
+    // A full disk wins anywhere in the chain: the remedy is the same.
     if error.chain().any(is_no_space) {
         let restore = error.chain().find_map(|cause| cause.downcast_ref::<RestoreError>());
         let remedy =
@@ -120,7 +120,7 @@ pub(crate) fn remedy_for_source(error: &SourceError) -> Option<Remedy> {
     Some(Remedy::Advice(advice))
 }
 
-/// Returns what can be done about a path where nothing is: often it is nearly right.
+/// Returns a hint for a path at which nothing exists: often it is nearly right.
 fn remedy_for_missing(path: &Path) -> Remedy {
     if let Some(advice) = unexpanded(path) {
         return Remedy::Advice(advice);
@@ -196,7 +196,7 @@ fn of_store(error: &StoreError) -> Option<Meaning> {
     })
 }
 
-/// Returns what can be done about a store that cannot be reached: not each is a volume to mount.
+/// Returns a hint for a store that cannot be reached: not every store is a volume to mount.
 fn remedy_for_unreachable(location: &str, cause: &io::Error) -> Remedy {
     let path = Path::new(location);
     if let Some(advice) = unexpanded(path) {

@@ -1,9 +1,9 @@
-//! What stands behind `guard`: a backup before a command, a look at the databases after it, and the way back.
+//! Implements `guard`: a backup before a command, a check of the databases after it, and the rollback.
 //!
-//! The way back is the archive made before, or the newest good one where that holds the same. It is held and kept open,
-//! so no retention and no `rm` takes it away. It is restored as every archive is: what the command left goes into a
-//! safety backup first, live databases are replaced from inside, several of a set all or none. A database that holds
-//! what it held before is left alone.
+//! A rollback restores the archive made before the command, or the newest good one if its content is the same. That
+//! archive is held and kept open, so neither retention nor `rm` removes it. It is restored like any archive: what the
+//! command left goes into a safety backup first, live databases are replaced from inside, several of a set all or none.
+//! A database that did not change is left alone.
 
 use std::fs::{self, File};
 use std::io;
@@ -32,33 +32,32 @@ use crate::workspace::{Held, Hold};
 pub struct Before {
     /// The archive of it.
     pub packed: Packed,
-    /// Whether it was there already.
+    /// Whether it existed already.
     pub reused: bool,
     /// The guarded databases that are in that archive.
     pub sources: Vec<Source>,
-    /// The databases that did not exist. What the command makes of them is nobody's old state, so that they are never
-    /// taken back.
+    /// The databases that did not exist. They have no earlier state, so they are never rolled back.
     pub missing: Vec<Source>,
-    /// The rights of each database, for one that has to be made anew.
+    /// The permissions of each database, in case it has to be recreated.
     files: Vec<Option<FileRights>>,
-    /// The archive, open: whoever removes it takes nothing away.
+    /// The archive, held open: it stays readable even if it is removed.
     archive: Archive,
-    /// Where in the archive each database is.
+    /// The index of each database in the archive.
     indexes: Vec<usize>,
     /// Until the guard ends: the archive stays, and backups of these databases are safety backups.
     _holds: [Hold; 2],
 }
 
-/// What became of one database.
+/// The state of one database after the command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum State {
-    /// It holds what it held before.
+    /// Its content is unchanged.
     Same,
-    /// It is sound and holds something else.
+    /// It is sound and its content changed.
     Changed,
-    /// It is there and is no sound database any more.
+    /// It exists and is damaged.
     Damaged(String),
-    /// It is not there any more, or is no file, or an empty one.
+    /// It is missing, not a file, or empty.
     Gone(String),
 }
 
@@ -67,12 +66,12 @@ pub enum State {
 pub struct Seen {
     /// The database.
     pub source: Source,
-    /// What became of it.
+    /// Its state.
     pub state: State,
 }
 
 impl Seen {
-    /// Says what is wrong with it, if anything is.
+    /// Returns what is wrong with it, if anything.
     pub fn trouble(&self) -> Option<String> {
         let path = printable(&self.source.path.to_string_lossy()).into_owned();
         match &self.state {
@@ -85,10 +84,11 @@ impl Seen {
 
 /// Backs up before the command. The plan must not vacuum: the archive is compared with the database afterwards.
 ///
-/// Where the newest good archive of the databases holds the same, that one is the way back, and none is made.
+/// If the newest good archive of the databases has the same content, it is used for the rollback and no new one is
+/// made.
 pub fn back_up(repository: &Repository, plan: &Plan, run: &Run<'_>, progress: &dyn Progress) -> anyhow::Result<Before> {
     let files = plan.sources.iter().map(|source| FileRights::of(&source.path).ok()).collect();
-    // From before the backup: what others back up from here on is nothing to go back to.
+    // Taken before the backup: backups that others make from here on must not be used for a rollback.
     let guarded = plan.sources.iter().map(|source| resolved(&source.path)).collect();
     let guarding = take_hold(repository, Vec::new(), guarded)?;
     let run = &Run { hold: Some(&guarding), ..*run };
@@ -96,8 +96,8 @@ pub fn back_up(repository: &Repository, plan: &Plan, run: &Run<'_>, progress: &d
         Some((selected, indexes, hold)) => (selected, indexes, hold, true),
         None => {
             let packed = backup::execute(repository, plan, run, progress)?.packed;
-            // It cannot be removed before the hold is taken: it is the newest good one, and every other backup is a
-            // safety backup by now.
+            // It cannot be removed before the hold is taken: it is the newest good one, and all other backups are
+            // safety backups from now on.
             let hold = take_hold(repository, vec![packed.archive.clone()], Vec::new())?;
             let selected = in_store(repository, packed.archive.as_str(), run.reading)?;
             (selected, (0..plan.sources.len()).collect(), hold, false)
@@ -154,7 +154,7 @@ fn same_archive(
     let Some(indexes) = newest.iter().map(index).collect::<Option<Vec<usize>>>() else { return Ok(None) };
 
     let hold = {
-        // Nobody removes it between this look and the hold.
+        // It cannot be removed between this check and the hold.
         let _locked = repository.lock(run.limits.busy, progress)?;
         if repository.store().stat(candidate.name.as_str())?.is_none() {
             return Ok(None);
@@ -199,7 +199,7 @@ pub fn look(
             None if is_same(&before.archive, before.indexes[index], &copy, scratch.path(), progress)? => State::Same,
             None => State::Changed,
         };
-        // For the room; the folder goes in any case.
+        // Frees space early; the folder is removed in any case.
         let _ = fs::remove_file(&copy);
         seen.push(Seen { source: source.clone(), state });
     }
@@ -214,7 +214,7 @@ fn copy_and_check(
     run: &Run<'_>,
     progress: &dyn Progress,
 ) -> Result<Option<State>, SourceError> {
-    let folder = copy.parent().expect("the copy lies in the scratch folder");
+    let folder = copy.parent().expect("the copy is in the scratch folder");
     let copied = pin(std::slice::from_ref(source), folder, run.clock, &run.limits, progress).and_then(|pinned| {
         let database = pinned.databases.into_iter().next().expect("one was pinned");
         progress.begin(Stage::Copy, source.name.as_str(), database.bytes());
@@ -258,7 +258,7 @@ fn is_same(
     if bytes != recorded.bytes && database::page_size(copy).is_ok_and(|size| size == u64::from(recorded.page_size)) {
         return Ok(false);
     }
-    // Perhaps only fields of the header differ that are no content, or the page size that a WAL database keeps.
+    // Perhaps only header fields without content differ, or the page size, which a WAL database keeps.
     let old = scratch.join(format!("before-{index}.db"));
     let file = fs::OpenOptions::new()
         .read(true)
@@ -270,14 +270,14 @@ fn is_same(
     archive.unpack(&[(index, &file)], std::num::NonZeroUsize::MIN, progress).context("cannot unpack the archive")?;
     let resized = scratch.join(format!("resized-{index}.db"));
     let same = database::same_content(&old, copy, &resized).context("cannot compare with the archive")?;
-    // For the room; the folder goes in any case.
+    // Frees space early; the folder is removed in any case.
     let _ = fs::remove_file(&old);
     Ok(same)
 }
 
-/// Puts the databases back that are not as they were, and looks at them again. On an error says what state they are in.
+/// Rolls back the databases that changed, and checks them again. An error names the state they are in.
 ///
-/// A signal does not stop this: half a way back is the worst place to be. `options.safety` must be a store.
+/// A signal does not stop this: half a rollback is the worst outcome. `options.safety` must be a store.
 pub fn roll_back(
     repository: &Repository,
     before: &Before,
@@ -296,8 +296,7 @@ pub fn roll_back(
             .iter()
             .position(|index| *index == step.index)
             .and_then(|number| before.files[number].as_ref());
-        // A file that was gone is made anew: it gets what the old one had, its attributes too, which is no wider than
-        // it was.
+        // A file that was gone is recreated with the permissions and attributes of the old one, no wider than before.
         if let (Method::Create, Some(old)) = (step.method, old) {
             let unset = give_back(&step.target.path, old)
                 .unwrap_or_else(|cause| vec![format!("its rights could not be set: {cause}")]);
@@ -318,7 +317,7 @@ pub fn roll_back(
     Ok(report)
 }
 
-/// Gives a file that was made anew the rights that the old one had, and returns what could not be set.
+/// Gives a recreated file the permissions of the old one, and returns what could not be set.
 fn give_back(path: &Path, old: &FileRights) -> io::Result<Vec<String>> {
     // A restore sets what the archive records; the application may have it open by now.
     if FileRights::of(path)? == *old {
@@ -327,12 +326,12 @@ fn give_back(path: &Path, old: &FileRights) -> io::Result<Vec<String>> {
     old.apply(&File::open(path)?)
 }
 
-/// Returns the names of the databases that are not as they were.
+/// Returns the names of the databases that changed.
 pub fn changed(seen: &[Seen]) -> Vec<Name> {
     seen.iter().filter(|seen| seen.state != State::Same).map(|seen| seen.source.name.clone()).collect()
 }
 
-/// Records that a guarded command failed and what it changed stays, so that an undo does not take back an older restore
+/// Records that a guarded command failed and its changes were kept, so that an undo does not undo an older restore
 /// instead.
 pub fn record_not_rolled_back(
     repository: &Repository,
@@ -353,7 +352,7 @@ pub fn record_not_rolled_back(
         archive: before.packed.archive.as_str().to_owned(),
         at: options.clock.now(),
         sequence: 0,
-        state: records::State::NotRolledBack,
+        state: records::RecordState::NotRolledBack,
         safety: None,
         targets: changed.map(target).collect(),
     };

@@ -1,4 +1,4 @@
-//! What archives a store holds, read from the archives themselves. There is no index that could be wrong.
+//! Lists the archives of a store, read from the archives themselves. There is no index that could be wrong.
 
 use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
@@ -28,7 +28,7 @@ pub struct Reading {
     pub host: HostLabel,
 }
 
-/// The archives of a store, and the files that look like archives and are none.
+/// The archives of a store, and the files that look like archives but are not.
 #[derive(Debug, Clone, Default)]
 pub struct Inventory {
     /// The archives, newest first, equal times by name.
@@ -37,14 +37,14 @@ pub struct Inventory {
     pub foreign: Vec<Foreign>,
 }
 
-/// A file that is not provably an archive of ours or of a tool that we know.
+/// A file that is not proven to be a heirloom archive or one of a known tool.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Foreign {
     /// Its name, as the store has it.
     pub name: String,
     /// Its size.
     pub bytes: u64,
-    /// Why it is no archive to us.
+    /// Why it is not an archive.
     pub why: String,
     /// What that means.
     pub state: Unusable,
@@ -53,7 +53,7 @@ pub struct Foreign {
 /// Why a file of a store cannot be used as an archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Unusable {
-    /// It is something else.
+    /// It is not an archive.
     Foreign,
     /// It seems to be a damaged archive rather than something else: its name carries a time, and there is evidence.
     Damaged,
@@ -95,7 +95,7 @@ impl Foreign {
 pub struct Newer {
     /// Its set: out of its description, else out of its name.
     pub set: Name,
-    /// Its host label; any may be meant where it cannot be read.
+    /// Its host label; `None` if it cannot be read, so it may be any.
     pub host: Option<HostLabel>,
 }
 
@@ -109,8 +109,8 @@ impl Inventory {
 
     /// Returns an archive that the system failed to read and that may be as new as `than`, and no newer than `until`.
     ///
-    /// Whoever takes the newest must ask: an older one in its place would be a state that nobody wanted. A name that
-    /// tells a time tells it in UTC or, of old tools, in some zone.
+    /// Every choice of the newest archive must check this: an older one in its place would be the wrong state. A time
+    /// in a name is in UTC or, for old tools, in an unknown zone.
     pub fn unread_as_new_as(&self, than: Option<DateTime<Utc>>, until: Option<DateTime<Utc>>) -> Option<&Foreign> {
         let (zones, unread) = (TimeDelta::days(1), self.foreign.iter().filter(|foreign| foreign.is_unread()));
         let told = |foreign: &Foreign| time_in_name(&foreign.name).map(|time| time.and_utc());
@@ -121,15 +121,15 @@ impl Inventory {
     }
 }
 
-/// How many descriptions of a distant store are read side by side: each takes a round trip or two.
+/// How many descriptions of a remote store are read in parallel: each takes a round trip or two.
 const SIDE_BY_SIDE: usize = 16;
-/// The same for files of this machine, where only processors are waited for, and how many each thread must be worth.
+/// The same for local files, which are limited by the processors, and the minimum number of files per thread.
 const SIDE_BY_SIDE_LOCALLY: usize = 4;
 const WORTH_A_THREAD: usize = 100;
 
-/// Reads the description of every archive in a store, side by side: one small read each if it is of format 1.
+/// Reads the description of every archive in a store in parallel: one small read each for format 1.
 ///
-/// An error of the store ends it: a listing that is short by an error must never look like a store with few archives.
+/// An error of the store fails the listing: an incomplete listing must never look like a store with few archives.
 pub fn inventory(repository: &Repository, reading: &Reading, progress: &dyn Progress) -> anyhow::Result<Inventory> {
     let store = repository.store();
     let entries = store.list()?;
@@ -173,7 +173,7 @@ fn describe_all(
             let described = describe(store, entry, names, reading, progress);
             progress.advance(1);
             if described.is_err() {
-                // Nobody begins another one. Those before it are begun, and theirs is the earlier error.
+                // No thread starts another one. Those before it have started, and their error comes first.
                 next.store(entries.len(), Ordering::Relaxed);
             }
             own.push((index, described));
@@ -186,7 +186,7 @@ fn describe_all(
     };
     thread::scope(|scope| {
         for _ in 1..threads {
-            // If no thread can be spawned, this one does all.
+            // If no thread can be spawned, this one does all the work.
             let _ = thread::Builder::new().spawn_scoped(scope, work);
         }
         work();
@@ -196,7 +196,7 @@ fn describe_all(
     results.into_iter().filter_map(|(_, described)| described.transpose()).collect()
 }
 
-/// Reads the description of one file; `None` if its name is not that of an archive, or if it is not there any more.
+/// Reads the description of one file; `None` if its name is not that of an archive, or if it no longer exists.
 fn describe(
     store: &dyn ReadStore,
     entry: &Entry,
@@ -224,7 +224,7 @@ fn describe(
     }))
 }
 
-/// Says why a file cannot be used as an archive.
+/// Returns why a file cannot be used as an archive.
 fn foreign(entry: &Entry, error: ArchiveError) -> Foreign {
     let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
     let why = printable(&format!("{error}{cause}")).into_owned();
@@ -235,14 +235,14 @@ fn foreign(entry: &Entry, error: ArchiveError) -> Foreign {
         ArchiveError::Io(_) => Unusable::Unread,
         ArchiveError::KeyMissing => Unusable::KeyMissing,
         ArchiveError::NotAnArchive { .. } => Unusable::Foreign,
-        // A name with a time is that of an archive; of any other nobody said that it is one.
+        // A name with a time is that of an archive; any other name proves nothing.
         _ if time_in_name(&entry.name).is_some() => Unusable::Damaged,
         _ => Unusable::Foreign,
     };
     Foreign { name: entry.name.clone(), bytes: entry.bytes, why, state }
 }
 
-/// The sidecars that lie beside an archive.
+/// The sidecars beside an archive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Marks {
     /// `.keep`
@@ -253,7 +253,7 @@ pub struct Marks {
     pub accepted: bool,
 }
 
-/// Makes the small form of an archive's description. `host` is where archives that record none come from.
+/// Makes the snapshot of an archive from its description. `host` stands for those that record none.
 pub fn summarize(name: ArchiveName, bytes: u64, contents: &Contents, marks: Marks, host: &HostLabel) -> Snapshot {
     let metadata = contents.metadata.as_ref();
     let host = metadata.map_or_else(|| host.clone(), Metadata::label);
@@ -315,7 +315,7 @@ fn set_of(contents: &Contents) -> Name {
     }
 }
 
-/// Returns the name of a database, which is that of its set where both come from one file name.
+/// Returns the name of a database, which is that of its set if both come from one file name.
 fn renamed(held: &Held, contents: &Contents, set: &Name) -> Name {
     if contents.databases.len() == 1 && held.name == contents.set { set.clone() } else { held.name.clone() }
 }

@@ -1,11 +1,11 @@
-//! Carries out what [`crate::latest`] decides: reads the archive that was chosen, and proves one that is marked as
-//! damaged before it is passed over.
+//! Executes what [`crate::latest`] decides: opens the chosen archive, and verifies one that is marked as damaged before
+//! it is skipped.
 
 use std::num::NonZeroUsize;
 
 use super::inventory::{Foreign, Inventory, Reading};
 use super::resolve::{ResolveError, Selected, in_store};
-use super::verify::{State, Verified, VerifyDepth, verify};
+use super::verify::{ArchiveState, Verified, VerifyDepth, verify};
 use crate::failure::is_interruption;
 use crate::latest::{Decision, Question, Remembered, Take, decide};
 use crate::metadata::Integrity;
@@ -14,7 +14,7 @@ use crate::ops::Repository;
 use crate::progress::Progress;
 use crate::workspace::Scratch;
 
-/// What is needed to read an archive from end to end.
+/// What reading a whole archive needs.
 pub struct Prove<'a> {
     /// Makes a private folder to unpack into; called only if a marked archive has to be read.
     pub scratch: &'a dyn Fn() -> anyhow::Result<Scratch>,
@@ -59,7 +59,7 @@ pub fn choose(
     prove: &Prove<'_>,
     progress: &dyn Progress,
 ) -> anyhow::Result<(Answer, Vec<PassedOver>)> {
-    // A mark counts once the archive was read. Until then it is taken for sound.
+    // A mark counts only after the archive was read. Until then the archive counts as sound.
     let mut snapshots = inventory.snapshots.clone();
     let mut unread: Vec<ArchiveName> = Vec::new();
     for snapshot in snapshots.iter_mut().filter(|snapshot| snapshot.damaged && snapshot.set == *question.set) {
@@ -98,14 +98,14 @@ pub fn choose(
     }
 }
 
-/// Returns what this host remembers about archives that the listing does not show in any form.
+/// Returns the archives that this host recorded and that the listing does not show in any form.
 pub fn remembered(repository: &Repository, inventory: &Inventory) -> Vec<Remembered> {
     let mut known = repository.workspace().remembered();
     known.retain(|known| inventory.foreign.iter().all(|foreign| foreign.name != known.archive.as_str()));
     known
 }
 
-/// Returns the archives that a decision rests on.
+/// Returns the archives that a decision depends on.
 fn mentioned(decision: &Decision) -> Vec<ArchiveName> {
     match decision {
         Decision::Take(take) => {
@@ -144,7 +144,7 @@ fn findings(
         }
         let scratch = (prove.scratch)()?;
         let verified = verify(&selected.archive, VerifyDepth::Standard, scratch.path(), prove.threads, progress)?;
-        Ok((verified.state == State::Damaged).then(|| verified.findings.join("; ")))
+        Ok((verified.state == ArchiveState::Damaged).then(|| verified.findings.join("; ")))
     };
     match read() {
         Err(error) if is_interruption(&error) => Err(error),

@@ -1,4 +1,4 @@
-//! Opens one archive: of the store by its full name, or at a path.
+//! Opens one archive: from the store by its full name, or at a path.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,13 +17,13 @@ use crate::store::StoreError;
 pub struct Selected {
     /// Its description, with its name in the store or its file name.
     pub snapshot: Snapshot,
-    /// The archive, held open: removing it does not hurt whoever reads it.
+    /// The archive, held open: it stays readable even if it is removed.
     pub archive: Archive,
-    /// Where it lies.
+    /// Where it is.
     pub place: Place,
 }
 
-/// Where an archive lies.
+/// Where an archive is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
     /// In the store.
@@ -48,7 +48,7 @@ pub fn in_store(repository: &Repository, name: &str, reading: &Reading) -> anyho
     Ok(Selected { snapshot, archive, place: Place::Store })
 }
 
-/// Opens an archive at a path. The marks beside it count as they do in a store.
+/// Opens an archive at a path. The marks beside it count as in a store.
 pub fn at_path(path: &Path, reading: &Reading) -> anyhow::Result<Selected> {
     let shown = || format!("cannot open \"{}\"", printable(&path.to_string_lossy()));
     let file_name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -61,7 +61,7 @@ pub fn at_path(path: &Path, reading: &Reading) -> anyhow::Result<Selected> {
     };
     let (bytes, modified) = (crate::store::ReadAt::bytes(&file), file.modified());
     let archive = reading.opener.open_at(Arc::new(file), Some(path), &file_name, modified).with_context(shown)?;
-    // A file by another name is as good an archive; it only cannot be one of a store.
+    // An archive may have any file name outside a store.
     let name =
         ArchiveName::new(file_name.as_str()).or_else(|_| ArchiveName::new(format!("{}.gz", Name::from_path(path))))?;
     let has = |ending: &str| {

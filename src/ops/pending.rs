@@ -1,9 +1,9 @@
 //! Safety archives that are committed in the workspace and wait to be moved to the store.
 //!
-//! A restore locks its targets while it commits what they hold. A store can be slow, or locked by another run, so that
-//! commit is made in `pending/` of the workspace: from it on the archive is durable and counts. It moves to the store
+//! A restore locks its targets while it commits what they hold. A store can be slow, or locked by another run, so the
+//! commit goes to `pending/` of the workspace: from then on the archive is durable and counts. It moves to the store
 //! after the locks of the targets are released. If that fails, it is shown as pending and the next run that writes
-//! sends it.
+//! moves it.
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
@@ -26,29 +26,29 @@ use crate::snapshot::Snapshot;
 use crate::store::StoreError;
 use crate::streams::Stream;
 
-/// How many safety archives stay when one more is made.
+/// How many older safety archives are kept when one is made.
 #[derive(Debug, Clone)]
 pub struct Upkeep {
     /// How many of the newest of each stream.
     pub last: u32,
     /// How archives are read that record no zone or no host.
     pub reading: Reading,
-    /// Whether the time of this run is ahead of the clock of this machine: then nothing is removed.
+    /// Whether the time of this run is ahead of this machine's clock: then nothing is removed.
     pub ahead: bool,
 }
 
-/// What became of pending archives.
+/// Result of moving pending archives.
 #[derive(Debug, Default)]
 pub struct Sent {
     /// The name in the workspace, and the name in the store.
     pub moved: Vec<(ArchiveName, ArchiveName)>,
-    /// Older safety archives that were removed because newer ones made them superfluous.
+    /// Older safety archives that were removed because newer ones replace them.
     pub removed: Vec<ArchiveName>,
-    /// What a person should know.
+    /// Warnings for the user.
     pub warnings: Vec<String>,
 }
 
-/// Opens a pending archive by its full name; `None` if there is none of this name.
+/// Opens a pending archive by its full name; `None` if it does not exist.
 pub fn open(repository: &Repository, name: &str, reading: &Reading) -> anyhow::Result<Option<Selected>> {
     let Ok(name) = ArchiveName::new(name) else { return Ok(None) };
     let shown = || format!("cannot open the pending archive \"{}\"", printable(name.as_str()));
@@ -59,7 +59,7 @@ pub fn open(repository: &Repository, name: &str, reading: &Reading) -> anyhow::R
     Ok(Some(Selected { snapshot: Snapshot { pending: true, ..snapshot }, archive, place: Place::Store }))
 }
 
-/// Adds the pending archives to those of the store, newest first. One that was just sent is there already.
+/// Adds the pending archives to those of the store, newest first. One that was just moved is there already.
 pub fn add(repository: &Repository, reading: &Reading, snapshots: &mut Vec<Snapshot>) -> anyhow::Result<()> {
     let names = repository.workspace().pending_names().context("cannot list the pending archives")?;
     for name in names {
@@ -74,7 +74,7 @@ pub fn add(repository: &Repository, reading: &Reading, snapshots: &mut Vec<Snaps
 }
 
 /// Moves all pending archives to the store, oldest name first, and removes safety archives of the same streams that
-/// they make superfluous, under the lock. The first failure ends it; what was not moved stays pending.
+/// they replace, under the lock. Stops at the first failure; what was not moved stays pending.
 pub fn send(
     repository: &Repository,
     upkeep: &Upkeep,
@@ -87,7 +87,7 @@ pub fn send(
         return Ok(sent);
     }
     let committer = repository.committer(&upkeep.reading.host, clock.now(), wait, progress)?;
-    // Another run may have sent some while this one waited.
+    // Another run may have moved some while this one waited.
     for name in repository.workspace().pending_names()? {
         if let Some(moved) = move_to_store(repository, &committer, &name, &upkeep.reading, wait, progress)? {
             sent.moved.push((name, moved));
@@ -103,12 +103,12 @@ pub fn send(
     Ok(sent)
 }
 
-/// Gives one archive its name in the store, and takes its pending name away once that is durable. `None` if another run
-/// sent it meanwhile.
+/// Gives one archive its name in the store, and removes its pending name once that is durable. `None` if another run
+/// moved it meanwhile.
 ///
-/// Dies before the commit: pending. Dies after it: in the store and pending; the next run recognizes it by its id. The
-/// pending name goes after the folder of the store was synced, so no power cut can lose both. One that brings the
-/// pending name back does no harm, so its removal needs no sync.
+/// Crash before the commit: pending. Crash after it: in the store and pending; the next run recognizes it by its id.
+/// The pending name is removed after the folder of the store was synced, so no power cut can lose both. A power cut
+/// that brings the pending name back does no harm, so its removal needs no sync.
 fn move_to_store(
     repository: &Repository,
     committer: &Committer<'_>,
@@ -117,7 +117,7 @@ fn move_to_store(
     wait: Duration,
     progress: &dyn Progress,
 ) -> anyhow::Result<Option<ArchiveName>> {
-    // Commits need no lock in some stores: two runs that send the same archive would make two of it.
+    // Some stores commit without a lock: two runs that move the same archive would make two of it.
     let Some(_sending) = repository.workspace().lock_pending(name, wait, progress)? else { return Ok(None) };
     let taken = |candidate: &ArchiveName| {
         if !is_same(repository, candidate.as_str(), name, reading)? {
@@ -146,10 +146,9 @@ fn is_same(
     Ok(there.is_some() && there == here)
 }
 
-/// Removes what the archives that were just moved make superfluous.
+/// Removes the safety archives that the ones just moved replace.
 ///
-/// Dies in between: each archive is there whole or gone whole, the oldest go first, and the next safety archive goes
-/// on.
+/// Crash in between: each archive is complete or completely removed, oldest first; the next safety archive continues.
 fn thin_out(
     locked: &LockedStore<'_>,
     upkeep: &Upkeep,

@@ -1,8 +1,7 @@
-//! Plain databases in a store: which of them may be removed, if somebody asks for it.
+//! Decides which plain databases in a store may be removed on request.
 //!
 //! A store can be the folder of an application. A file that looks like a copy of another tool may then be a live
-//! database, so everything that can show that it is one is looked at, and what cannot be found out counts as if it
-//! were.
+//! database, so every sign of that is checked, and a check that fails counts as a sign.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -18,7 +17,7 @@ use crate::snapshot::Snapshot;
 
 /// How a database file begins.
 const MAGIC: &[u8] = b"SQLite format 3\0";
-/// What SQLite puts beside a database that is in use, or that was not closed.
+/// The files SQLite keeps beside a database that is in use or was not closed.
 const SIDECARS: [&str; 3] = ["-wal", "-journal", "-shm"];
 
 /// The databases that a plain file must not be: configured ones, and those that archives record.
@@ -26,12 +25,12 @@ const SIDECARS: [&str; 3] = ["-wal", "-journal", "-shm"];
 pub struct Sources {
     paths: BTreeSet<PathBuf>,
     files: BTreeSet<(u64, u64)>,
-    /// One that could not be looked up: it may be any file.
+    /// A database that could not be looked up: it may be any file.
     unknown: Option<PathBuf>,
 }
 
 impl Sources {
-    /// Looks these databases up, and those that the archives were copied from. One that is not there has only a path.
+    /// Looks up these databases and those that the archives were copied from. A missing one has only a path.
     pub fn new<'a>(configured: impl IntoIterator<Item = &'a Path>, snapshots: &[Snapshot]) -> Self {
         let mut sources = Self::default();
         for path in configured {
@@ -68,14 +67,14 @@ pub enum Spared {
     Sidecar(&'static str),
     /// Processes have it open.
     Open(Vec<Holder>),
-    /// Not every process can be seen, so that it may be open.
+    /// Not every process is visible, so it may be open.
     Unproved,
     /// This configured or recorded database could not be looked up, and may be the same file.
     Unknown(PathBuf),
 }
 
 impl Spared {
-    /// Returns whether nothing speaks against its removal but that something could not be found out.
+    /// Returns whether the only reason against its removal is that a check could not be completed.
     pub fn is_doubt(&self) -> bool {
         matches!(self, Self::Unproved | Self::Unknown(_))
     }
@@ -105,11 +104,11 @@ impl fmt::Display for Spared {
     }
 }
 
-/// Returns why a plain database in a store must not be removed; `None` if nothing speaks against it.
+/// Returns why a plain database in a store must not be removed; `None` if it may be removed.
 ///
 /// Opens the file to see whether it is a database: no SQLite connection of this process may be open to it.
 pub fn spared(repository: &Repository, name: &ArchiveName, sources: &Sources) -> anyhow::Result<Option<Spared>> {
-    // What lies in no folder of this machine is no live database.
+    // A store that is not a local folder holds no live database.
     let Some(path) = repository.store().place(name.as_str()) else { return Ok(None) };
     let found = match fs::symlink_metadata(&path) {
         // Another run removed it.
@@ -136,7 +135,7 @@ pub fn spared(repository: &Repository, name: &ArchiveName, sources: &Sources) ->
     if !holders.processes.is_empty() {
         return Ok(Some(Spared::Open(holders.processes)));
     }
-    // What is packed cannot be the live database of an application.
+    // A compressed file cannot be a live database.
     let doubt = sources.unknown.clone().map(Spared::Unknown).or((!holders.complete).then_some(Spared::Unproved));
     if doubt.is_some() && is_database(repository, name)? { Ok(doubt) } else { Ok(None) }
 }

@@ -1,5 +1,5 @@
-//! Opens a store only if it is the one that is meant: a disk that is not mounted leaves an empty folder, and a backup
-//! into that is a backup on the wrong disk, hidden as soon as the right one is there again.
+//! Opens a store only if it is the expected one: a disk that is not mounted leaves an empty folder, and a backup into
+//! that folder is on the wrong disk and hidden once the right one is mounted again.
 
 use std::fs;
 use std::io;
@@ -16,8 +16,7 @@ use crate::store::{self, Access, LocalStore, StoreError, Strangeness};
 pub struct Expected {
     /// The ids of the stores that were accepted there; none if the path was never used.
     pub ids: Vec<StoreId>,
-    /// Why it cannot be read whether a store was accepted there. Then a store with an id is taken, and no new one is
-    /// made.
+    /// Why the accepted stores could not be read. Then a store with an id is accepted, and no new one is made.
     pub unread: Option<String>,
     /// What must be mounted.
     pub mount: Option<PathBuf>,
@@ -26,7 +25,7 @@ pub struct Expected {
 }
 
 impl Expected {
-    /// Opens the store that is there. Nothing is written.
+    /// Opens the existing store. Nothing is written.
     pub fn open(&self, root: &Path) -> Result<Repository, StoreError> {
         self.mounted(root)?;
         let store = match LocalStore::open(root) {
@@ -82,11 +81,11 @@ fn is_missing(cause: &io::Error) -> bool {
     matches!(cause.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
-/// Removes a store that this run made and in which it committed nothing, as far as it holds nothing of anybody's: a
-/// store is made by its first commit. Returns whether it is gone.
+/// Removes a store that this run made without committing to it, if it is still empty: a store is made by its first
+/// commit. Returns whether it is gone.
 ///
-/// Dies in between: an empty folder, or one with an empty `.heirloom`, which is a store without archives. Whoever came
-/// meanwhile and has scratch in it keeps it: only empty folders are removed, and the lock's file under the lock.
+/// Crash in between: an empty folder, or one with an empty `.heirloom`, which is a store without archives. Another run
+/// that has scratch in it by now keeps it: only empty folders are removed, and the lock file under the lock.
 pub fn unmake(repository: &Repository) -> io::Result<bool> {
     let Some(root) = repository.store().folder() else { return Ok(false) };
     match fs::symlink_metadata(root.join(identity::FILE)) {

@@ -1,7 +1,7 @@
 //! What every operation works on: a store and its workspace.
 //!
-//! Whoever has a repository can read the store. What changes it is reached in two ways only: [`LockedStore`] removes
-//! and marks, [`Committer`] adds archives.
+//! A repository allows reading the store. Only two types change it: [`LockedStore`] removes and marks, [`Committer`]
+//! adds archives.
 
 mod committer;
 mod locked_store;
@@ -22,7 +22,7 @@ use crate::progress::Progress;
 use crate::store::{Entry, LocalStore, ReadAt, ReadStore, Store, StoreError};
 use crate::workspace::{Held, Hold, LockError, Workspace};
 
-/// A store with the workspace of this host for it. Cloning it opens nothing again.
+/// A store with the workspace of this host for it. Clones share what is open.
 #[derive(Clone)]
 pub struct Repository {
     store: Arc<dyn Store>,
@@ -46,17 +46,17 @@ impl Repository {
         &*self.store
     }
 
-    /// Opens an archive that is read to its end. Where a removal would end that, the archive is held until it is
+    /// Opens an archive that is read to its end. If a removal would break the reading, the archive is held until it is
     /// closed.
     ///
     /// The hold is taken without the lock: a run that plans its removals at this moment may still remove the archive.
-    /// Then opening or reading it fails, and whoever reads an archive replaces nothing before all of it was read.
+    /// Then opening or reading it fails, and nothing is replaced before all of an archive was read.
     pub fn open(&self, name: &ArchiveName, known: Option<&Entry>) -> Result<Arc<dyn ReadAt>, StoreError> {
         if self.store.capabilities().readable_after_removal {
             return self.store.open(name.as_str(), known);
         }
         let held = Held { command: "read".into(), archives: vec![name.clone()], guarded: Vec::new() };
-        // Without one the archive can be read, too, as long as nobody removes it.
+        // Without a hold the archive can still be read, as long as it is not removed.
         let hold = self.workspace.hold(&held).ok();
         let file = self.store.open(name.as_str(), known)?;
         Ok(Arc::new(HeldFile { file, _hold: hold }))
@@ -72,8 +72,7 @@ impl Repository {
         self.store.location()
     }
 
-    /// Returns where the store is, so that another process finds it: an absolute path, or what a remote store is named
-    /// by.
+    /// Returns the location of the store for another process: an absolute path, or the name of a remote store.
     pub fn address(&self) -> String {
         match self.store.folder() {
             Some(folder) => {
@@ -91,7 +90,7 @@ impl Repository {
         }
     }
 
-    /// Returns whether the store lies at a path.
+    /// Returns whether the store is at a path.
     pub fn is_at(&self, path: &Path) -> bool {
         self.store.folder().is_some_and(|folder| folder == path || platform::resolved(folder) == path)
     }
@@ -114,7 +113,7 @@ impl Repository {
     }
 }
 
-/// An open file that nobody removes while it is open.
+/// An open file that is held: no run removes it while it is open.
 struct HeldFile {
     file: Arc<dyn ReadAt>,
     _hold: Option<Hold>,

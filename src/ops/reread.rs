@@ -1,11 +1,12 @@
-//! Reads archives that are marked as damaged once more: what `cleanup --damaged` removes is damaged beyond doubt.
+//! Rereads archives that are marked as damaged, so that `cleanup --damaged` removes only archives that are really
+//! damaged.
 
 use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 
 use super::inventory::{Reading, inventory};
 use super::resolve::in_store;
-use super::verify::{State, Verified, VerifyDepth, verify};
+use super::verify::{ArchiveState, Verified, VerifyDepth, verify};
 use crate::failure::is_interruption;
 use crate::names::ArchiveName;
 use crate::ops::Repository;
@@ -21,18 +22,18 @@ pub const DEPTH: VerifyDepth = VerifyDepth::Standard;
 /// What was found.
 #[derive(Debug, Default)]
 pub struct Reread {
-    /// Damaged on positive evidence, and each of their databases has a good archive: these can go.
+    /// Damaged on positive evidence, and each of their databases has a good archive: these can be removed.
     pub condemned: BTreeSet<ArchiveName>,
     /// Damaged, but nothing better of one of their databases exists: these stay.
     pub irreplaceable: Vec<ArchiveName>,
-    /// Good: their marks can go.
+    /// Good: their marks can be removed.
     pub sound: Vec<ArchiveName>,
-    /// Not readable just now, which is no evidence.
+    /// Not readable at the moment, which is not evidence of damage.
     pub unread: Vec<(ArchiveName, anyhow::Error)>,
 }
 
-/// Reads all archives of a scope that count as damaged. Changes nothing; only an interruption or a listing that fails
-/// is an error.
+/// Reads all archives of a scope that count as damaged. Changes nothing; only an interruption or a failed listing is an
+/// error.
 pub fn reread(
     repository: &Repository,
     reading: &Reading,
@@ -48,8 +49,8 @@ pub fn reread(
     for snapshot in snapshots.iter().filter(marked) {
         let name = snapshot.name.clone();
         match look(repository, reading, &name, threads, progress) {
-            Ok(Verified { state: State::Good, .. }) => found.sound.push(name),
-            Ok(Verified { state: State::Damaged, .. }) => {
+            Ok(Verified { state: ArchiveState::Good, .. }) => found.sound.push(name),
+            Ok(Verified { state: ArchiveState::Damaged, .. }) => {
                 let has_better = |stream: &Stream| {
                     let of_stream = |other: &&Snapshot| other.databases.iter().any(|brief| brief.stream == *stream);
                     snapshots.iter().filter(of_stream).any(Snapshot::is_good)

@@ -1,7 +1,7 @@
-//! Finds the archive that a person names: by a path, by its name, or by the beginning of its name.
+//! Finds the archive that the user names: by a path, by its name, or by the beginning of its name.
 //!
-//! What is chosen by a part of its name is never a safety backup and never damaged: those are only taken when they are
-//! named in full. What `latest` means is decided in [`crate::latest`].
+//! A partial name never selects a safety backup or a damaged archive: those must be named in full. What `latest` means
+//! is decided in [`crate::latest`].
 
 use std::fmt;
 use std::path::Path;
@@ -16,7 +16,7 @@ use crate::progress::Progress;
 use crate::snapshot::Snapshot;
 use crate::store::StoreError;
 
-/// What the user said.
+/// What the user asked for.
 #[derive(Debug, Clone, Default)]
 pub struct Wanted {
     /// A path, a name or its beginning.
@@ -28,31 +28,31 @@ pub struct Wanted {
 /// Why no archive was chosen.
 #[derive(Debug)]
 pub enum ResolveError {
-    /// Nothing fits.
+    /// Nothing matches.
     NotFound {
         /// What was looked for.
         what: String,
         /// Where.
         location: String,
-        /// What there is instead, newest first.
+        /// What exists instead, newest first.
         available: Vec<String>,
     },
-    /// The beginning of a name fits only what is not taken without its full name.
+    /// The beginning of a name matches only archives that must be named in full.
     Excluded {
-        /// What was typed.
+        /// What the user typed.
         text: String,
-        /// What it fits, the newest of it.
+        /// The newest match.
         name: String,
-        /// Why that is not taken.
+        /// Why it must be named in full.
         why: String,
-        /// Whether it can be described, so that its full name is of use.
+        /// Whether it can be read, so that using its full name helps.
         readable: bool,
     },
-    /// The beginning of a name fits several.
+    /// The beginning of a name matches several.
     Ambiguous {
-        /// What was typed.
+        /// What the user typed.
         text: String,
-        /// What it fits.
+        /// The matches.
         choices: Vec<String>,
     },
     /// The system failed to read one that may be the one that is meant. An older one in its place would be the wrong
@@ -60,7 +60,7 @@ pub enum ResolveError {
     Unread {
         /// The one that could not be read.
         name: String,
-        /// What the system said.
+        /// The error of the system.
         why: String,
     },
 }
@@ -90,7 +90,7 @@ impl From<&Foreign> for ResolveError {
     }
 }
 
-/// Finds and opens the archive. `open_store` is only called where the store is needed.
+/// Finds and opens the archive. `open_store` is only called if the store is needed.
 pub fn resolve(
     open_store: impl FnOnce() -> Result<Repository, StoreError>,
     wanted: &Wanted,
@@ -109,7 +109,7 @@ pub fn resolve(
                     in_store(&store, name.as_str(), reading)
                 }
             },
-            // An archive that lies here can be used without a store.
+            // An archive at a path needs no store.
             Err(_) if is_file(Path::new(text)) => at_path(Path::new(text), reading),
             Err(error) => Err(error.into()),
         },
@@ -129,7 +129,7 @@ fn beginning_with(
 ) -> anyhow::Result<ArchiveName> {
     let found = inventory(repository, reading, progress)?;
     let all = &found.snapshots;
-    // Named in full, only without the ending: that one, whatever it is and whatever else begins like it.
+    // Named in full without the ending: exactly that one, even if other names begin with it.
     let mut named = all.iter().filter(|snapshot| snapshot.name.stem() == text);
     if let (Some(only), None) = (named.next(), named.next()) {
         return Ok(only.name.clone());
@@ -168,7 +168,7 @@ fn beginning_with(
     }
 }
 
-/// Returns the newest archive that begins like this and is not taken for it, and why.
+/// Returns the newest archive whose name begins like this but which must be named in full, and why.
 fn excluded(found: &Inventory, text: &str) -> Option<ResolveError> {
     let error = |name: &str, why, readable| ResolveError::Excluded {
         text: text.to_owned(),

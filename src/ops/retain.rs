@@ -1,8 +1,8 @@
-//! Carries retention out: `rotate` and `cleanup`, which differ only in what decides.
+//! Executes retention: `rotate` and `cleanup`, which differ only in the rules.
 //!
 //! The plan is made from the archives of the store while its lock is held, so that no backup commits in between. A
-//! listing that fails ends the run before anything is removed: a store that shows few archives by an error must not be
-//! rotated.
+//! failed listing ends the run before anything is removed: a store that lists few archives because of an error must not
+//! be rotated.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -27,13 +27,13 @@ use crate::store::StoreError;
 use crate::streams::OwnHost;
 use crate::workspace::Workspace;
 
-/// How long archives stay on a store that others use whom locks do not reach.
+/// How long archives are kept on a store shared with hosts that locks do not reach.
 const YOUNGEST: TimeDelta = TimeDelta::hours(24);
 
 /// What to keep, and of what.
 #[derive(Debug, Clone)]
 pub struct Request {
-    /// What decides.
+    /// The rules.
     pub retention: Retention,
     /// Whose archives may be removed.
     pub scope: Scope,
@@ -41,20 +41,20 @@ pub struct Request {
     pub made: Option<ArchiveName>,
     /// The sets with `shrink = "off"`.
     pub shrinks_off: BTreeSet<Name>,
-    /// The clock: the plan is made when its turn comes, which may be long after the run began.
+    /// The clock: the plan may be made long after the run started.
     pub clock: Clock,
     /// Whether it is ahead of the clock of this machine.
     pub ahead: bool,
     /// Where days begin and end, and how archives are read that record no zone or no host.
     pub reading: Reading,
-    /// What is special about this run.
+    /// Options of this run.
     pub asked: Asked,
 }
 
-/// What is special about a run; by default nothing.
+/// Options of a run; all off by default.
 #[derive(Debug, Clone, Default)]
 pub struct Asked {
-    /// The labels of this host: whose streams are looked at for those that get no archives any more.
+    /// The labels of this host: only its streams are checked for missing new archives.
     pub own: Option<OwnHost>,
     /// The policy of `rotate` in the configuration.
     pub rotation: Option<Policy>,
@@ -62,20 +62,20 @@ pub struct Asked {
     pub gone: Option<(TimeDelta, GoneReach)>,
     /// Plain databases are counted and removed.
     pub plain: Option<Plain>,
-    /// Damaged archives that were read once more just now.
+    /// Damaged archives that were just reread.
     pub condemned: BTreeSet<ArchiveName>,
     /// Nothing younger is removed.
     pub youngest: Option<TimeDelta>,
 }
 
-/// What is needed to tell a live database from a copy of another tool.
+/// What distinguishes a live database from a copy of another tool.
 #[derive(Debug, Clone)]
 pub struct Plain {
     /// The configured databases.
     pub configured: Vec<std::path::PathBuf>,
 }
 
-/// Returns what age nothing is removed below, if others may use the folder of a store whom locks do not reach.
+/// Returns the minimum age for removals, if hosts that locks do not reach may use the folder of a store.
 pub fn youngest(repository: &Repository) -> anyhow::Result<Option<TimeDelta>> {
     let Some(root) = repository.store().folder() else { return Ok(Some(YOUNGEST)) };
     let network = platform::is_network_file_system(root);
@@ -90,20 +90,20 @@ pub fn youngest(repository: &Repository) -> anyhow::Result<Option<TimeDelta>> {
 pub struct Outlook {
     /// What happens to each archive.
     pub plan: Plan,
-    /// What else was seen.
+    /// What else was found.
     pub seen: Seen,
-    /// How many leftovers of dead runs would be swept, or why that cannot be told.
+    /// How many leftovers of interrupted runs would be removed, or why that is unknown.
     pub leftovers: io::Result<usize>,
 }
 
-/// What a run saw besides the archives that it decides about.
+/// What a run found besides the archives that it decides about.
 #[derive(Debug, Default)]
 pub struct Seen {
-    /// Files that look like archives and are none. They are left alone.
+    /// Files that look like archives but are not. They are left alone.
     pub foreign: Vec<Foreign>,
-    /// Plain databases that stay although somebody asked for their removal.
+    /// Plain databases that are kept although their removal was requested.
     pub spared: Vec<(ArchiveName, Spared)>,
-    /// Streams of the scope that get no archives any more.
+    /// Streams of the scope that no longer get archives.
     pub stale: Vec<Stale>,
     /// The sets of which nothing is removed, because a newer release wrote an archive of theirs.
     pub sealed: BTreeSet<Name>,
@@ -116,27 +116,26 @@ pub struct Seen {
 pub struct Report {
     /// The plan that was carried out.
     pub plan: Plan,
-    /// What became of each archive that the plan removes, oldest first; shorter than the plan where the run was
-    /// stopped.
+    /// The result for each archive that the plan removes, oldest first; shorter than the plan if the run was stopped.
     pub fates: Vec<(ArchiveName, Fate)>,
-    /// What else was seen.
+    /// What else was found.
     pub seen: Seen,
-    /// How many leftovers of dead runs were swept, or why they were not.
+    /// How many leftovers of interrupted runs were removed, or why they were not.
     pub leftovers: io::Result<usize>,
 }
 
-/// What became of an archive that was to be removed.
+/// The result for an archive that was to be removed.
 #[derive(Debug)]
 pub enum Fate {
-    /// It is removed.
+    /// Removed.
     Removed,
-    /// Somebody else had removed it.
+    /// Another run had removed it.
     GoneAlready,
-    /// It stays: a pin was set after the listing.
+    /// Kept: it was pinned after the listing.
     PinnedMeanwhile,
-    /// It stays: it may be a live database.
+    /// Kept: it may be a live database.
     Spared(Spared),
-    /// It stays: it was not in the plan that was agreed to. The next run decides again.
+    /// Kept: it was not in the plan that the user accepted. The next run decides again.
     NotAgreed,
     /// It could not be removed.
     Failed(StoreError),
@@ -165,7 +164,7 @@ impl Report {
         removed.map(|(verdict, _)| verdict.bytes).sum()
     }
 
-    /// Says whether something that should have been removed is still there because it could not be removed.
+    /// Returns whether a removal failed.
     pub fn has_failures(&self) -> bool {
         self.leftovers.is_err() || self.fates.iter().any(|(_, fate)| matches!(fate, Fate::Failed(_)))
     }
@@ -177,13 +176,13 @@ pub fn plan(repository: &Repository, request: &Request, progress: &dyn Progress)
     Ok(Outlook { plan, seen, leftovers: repository.workspace().leftovers().map(|found| found.len()) })
 }
 
-/// Plans and removes under the lock, which is waited for at most `wait`, oldest archive first. One that cannot be
-/// removed is reported, and the others go on.
+/// Plans and removes under the lock, oldest archive first; waits for the lock for at most `wait`. A removal that fails
+/// is reported, and the others continue.
 ///
-/// What a person `agreed` to bounds what is removed: only what this plan removes too.
+/// If the user `agreed` to a plan, only archives in that plan are removed.
 ///
-/// Dies anywhere: each archive is there whole or gone whole, what is gone was older than what the plan still removes,
-/// and everything that the plan keeps is there. The next run makes the same plan for the rest.
+/// Crash anywhere: each archive is complete or completely removed, what is gone was older than what the plan still
+/// removes, and everything that the plan keeps is there. The next run makes the same plan for the rest.
 pub fn execute(
     repository: &Repository,
     request: &Request,
@@ -217,8 +216,7 @@ pub fn execute(
     Ok(Report { plan, fates, seen, leftovers })
 }
 
-/// Returns what becomes of a plain database that may be a live one by now: an application may have opened it since the
-/// listing.
+/// Checks a plain database again before its removal: an application may have opened it since the listing.
 fn live(verdict: &Verdict, repository: &Repository, seen: &Seen) -> Option<Fate> {
     if !seen.plain.contains(&verdict.archive) {
         return None;
@@ -249,7 +247,7 @@ fn decide(repository: &Repository, request: &Request, progress: &dyn Progress) -
             }
         }
     }
-    // An archive of this very run is not dated in the future, even if the clock was set back since.
+    // An archive of this run is not dated in the future, even if the clock was set back since.
     let made = found.snapshots.iter().find(|snapshot| Some(&snapshot.name) == request.made.as_ref());
     let now = request.clock.now();
     let now = made.map_or(now, |made| now.max(made.created_at));
@@ -298,7 +296,7 @@ pub fn mark_held(snapshots: &mut [Snapshot], workspace: &Workspace) -> anyhow::R
     Ok(())
 }
 
-/// Removes one archive and its marks, in the order that [`LockedStore::remove_archive`] argues for.
+/// Removes one archive and its marks, in the order that [`LockedStore::remove_archive`] explains.
 fn remove(locked: &LockedStore<'_>, verdict: &Verdict) -> Fate {
     // `touch x.keep` needs no lock: a pin that came after the listing still counts.
     match locked.repository().store().stat(&format!("{}{KEEP}", verdict.archive)) {

@@ -1,4 +1,4 @@
-//! Takes what SQLite kept beside a database of another tool into scratch, and recovers the unpacked database from it.
+//! Copies the SQLite sidecars of another tool's database into scratch, and recovers the unpacked database from them.
 
 use std::path::Path;
 
@@ -10,9 +10,9 @@ use crate::platform::private_file;
 use crate::progress::Progress;
 
 /// Recovers the database at an index of the archive, which was unpacked to `copy`. Returns what was done, one printable
-/// line each; nothing where it has no sidecars. The originals are only read.
+/// line each; nothing if it has no sidecars. The originals are only read.
 ///
-/// Dies in between: a copy in scratch, which nothing trusts.
+/// Crash in between: a copy in scratch, which nothing uses.
 pub fn recover(
     archive: &Archive,
     index: usize,
@@ -25,7 +25,7 @@ pub fn recover(
         return Ok(Vec::new());
     }
     if let Some(place) = archive.place_with_sidecars() {
-        // An application may have them open: the file that was unpacked and its sidecars need not be of one moment.
+        // An application may have them open: the unpacked file and its sidecars may be from different moments.
         database::copy_with_sidecars(place, copy, limits, progress)?;
     } else {
         for sidecar in &held.sidecars {
@@ -38,7 +38,7 @@ pub fn recover(
     database::recover(copy, progress).map_err(|error| named(error, archive, &held.file))
 }
 
-/// Names the database instead of the copy in scratch, which says nothing to anybody.
+/// Names the database instead of the copy in scratch, which means nothing to the user.
 fn named(error: SourceError, archive: &Archive, file: &str) -> anyhow::Error {
     match error {
         SourceError::Io { .. } | SourceError::Interrupted(_) => error.into(),

@@ -1,4 +1,4 @@
-//! Streams that get no new archives any more: a database that moved, was given up, or is not backed up.
+//! Finds streams that no longer get archives: the database moved, was abandoned, or is not backed up.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -21,7 +21,7 @@ pub struct Stale {
     pub stream: Stream,
     /// When its newest archive was made.
     pub newest: DateTime<Utc>,
-    /// How many archives would go if only the newest one of each stream whose database is gone stayed.
+    /// How many archives would be removed if streams whose database is gone kept only their newest one.
     pub superfluous: usize,
     /// Which command removes them.
     pub remedy: Remedy,
@@ -34,16 +34,16 @@ pub struct Stale {
 pub enum Remedy {
     /// `cleanup --gone`: no other database is in its archives.
     Cleanup,
-    /// `rotate --gone`: its archives hold others, too, whose rules have to decide at the same time.
+    /// `rotate --gone`: its archives hold other databases too, whose rules also decide.
     Rotate,
 }
 
 /// Whether a database is still where it was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Whereabouts {
-    /// Something lies at its path.
+    /// Something exists at its path.
     There,
-    /// The system says that nothing lies at its path.
+    /// The system reports that nothing exists at its path.
     Gone,
     /// Its path is not recorded, or could not be looked up.
     Unknown,
@@ -98,7 +98,7 @@ pub fn stale(
 }
 
 fn whereabouts(stream: &Stream) -> Whereabouts {
-    // A path whose bytes were replaced, or that was typed as relative, says nothing about a file.
+    // A path with replaced bytes, or a relative one, does not identify a file.
     let known = stream.path().filter(|path| Path::new(path).is_absolute() && !path.contains('\u{FFFD}'));
     match known.map(fs::symlink_metadata) {
         Some(Ok(_)) => Whereabouts::There,

@@ -1,4 +1,4 @@
-//! Keeps the disk busy while the processors are.
+//! Syncs files in the background while they are written.
 
 use std::fs::File;
 use std::io;
@@ -7,14 +7,14 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 
-/// How often what was written so far is handed to the disk.
+/// How often written data is synced.
 const INTERVAL: Duration = Duration::from_millis(200);
 
-/// Works while another thread syncs what was written to these files so far, again and again.
+/// Runs `work` while another thread repeatedly syncs these files.
 ///
 /// The sync at the end is short then; without this, other processes that commit to the same disk wait for it (0.2 s per
-/// half a GB). It replaces no sync: whoever needs the files to be durable syncs them once more. But its errors must be
-/// taken from here, since the system tells each only once.
+/// half a GB). It does not replace the final sync: a caller that needs the files to be durable syncs them again. Its
+/// errors must be taken from here, since the system reports each only once.
 pub(super) fn while_syncing<T>(files: &[&File], work: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
     thread::scope(|scope| {
         let (done, ended) = mpsc::channel::<()>();
@@ -26,7 +26,7 @@ pub(super) fn while_syncing<T>(files: &[&File], work: impl FnOnce() -> anyhow::R
         });
         let result = work()?;
         drop(done);
-        // Where the system gives no thread, nothing was synced yet, and nothing is lost.
+        // If no thread can be spawned, nothing was synced early, and nothing is lost.
         if let Ok(thread) = syncing {
             thread
                 .join()

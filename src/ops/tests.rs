@@ -11,7 +11,7 @@ use super::resolve::{Wanted, in_store, resolve};
 use super::restore::{self, Options, Safety};
 use super::retain::{self, Asked};
 use super::test_world::{World, host, on_each_store, reading};
-use super::verify::{State, VerifyDepth, verify};
+use super::verify::{ArchiveState, VerifyDepth, verify};
 use super::{Repository, backup, delete, guard, pack, pending};
 use crate::clock::Clock;
 use crate::database::Depth;
@@ -93,7 +93,7 @@ fn what_was_backed_up_is_found_verified_and_restored_after_a_safety_backup(world
     assert_eq!(selected.snapshot.name, made);
     let scratch = repository.workspace().scratch().unwrap();
     let verified = verify(&selected.archive, VerifyDepth::Deep, scratch.path(), NonZeroUsize::MIN, &Silent).unwrap();
-    assert_eq!(verified.state, State::Good, "{:?}", verified.findings);
+    assert_eq!(verified.state, ArchiveState::Good, "{:?}", verified.findings);
 
     let plan = restore::plan(selected.archive.contents(), vec![(0, world.database())], None, false).unwrap();
     let report = restore::execute(&selected.archive, &plan, &options(&repository), &Silent).unwrap();

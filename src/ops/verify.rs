@@ -1,7 +1,7 @@
 //! Proves that an archive can be restored, by doing what a restore does up to the last step.
 //!
-//! What is found is a value. Only evidence about the bytes themselves counts as damage; an error on the way
-//! to them (a disk that does not answer) leaves the archive as it was and is told as an error.
+//! What is found is a value. Only evidence about the bytes themselves counts as damage; an error in reaching them (a
+//! disk that does not answer) leaves the archive unmarked and is returned as an error.
 
 use std::fs::File;
 use std::num::NonZeroUsize;
@@ -19,14 +19,14 @@ use crate::platform::private_file;
 use crate::progress::{Progress, Stage};
 use crate::snapshot::Held;
 
-/// How deep verify looks.
+/// How thoroughly verify checks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum VerifyDepth {
     /// Structure and digests.
     Quick,
     /// Unpacked, integrity checked, facts compared with the metadata.
     Standard,
-    /// Every row read, too.
+    /// Also reads every row.
     Deep,
 }
 
@@ -46,14 +46,14 @@ impl VerifyDepth {
     }
 }
 
-/// What verify says of an archive.
+/// The result of verifying an archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verified {
     /// The verdict.
-    pub state: State,
+    pub state: ArchiveState,
     /// What is wrong or odd, one printable line each.
     pub findings: Vec<String>,
-    /// What was read and checked of each database, in the order of the archive; empty if the archive cannot be read to
+    /// What was read and checked in each database, in the order of the archive; empty if the archive cannot be read to
     /// its end.
     pub examined: Vec<Examined>,
 }
@@ -78,14 +78,14 @@ pub struct Examined {
 
 /// The verdict about an archive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
+pub enum ArchiveState {
     /// It can be restored.
     Good,
     /// It is damaged, on positive evidence.
     Damaged,
 }
 
-impl State {
+impl ArchiveState {
     /// Returns the word that text and JSON use.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -99,9 +99,13 @@ impl Verified {
     /// Turns the error that ended the reading of an archive into a verdict about it, if it is evidence; passes on every
     /// other error.
     pub fn refused(error: anyhow::Error) -> anyhow::Result<Self> {
-        // What the callers say about it names the archive already.
+        // The callers' messages name the archive already.
         let error = error.downcast::<ArchiveError>().map_or_else(|error| error, anyhow::Error::from);
-        evidence(error).map(|finding| Self { state: State::Damaged, findings: vec![finding], examined: Vec::new() })
+        evidence(error).map(|finding| Self {
+            state: ArchiveState::Damaged,
+            findings: vec![finding],
+            examined: Vec::new(),
+        })
     }
 }
 
@@ -116,7 +120,7 @@ fn evidence(error: anyhow::Error) -> anyhow::Result<String> {
     }
 }
 
-/// Verifies an archive. `scratch` makes a private folder where databases must be unpacked; it is asked only then.
+/// Verifies an archive. `scratch` makes a private folder; called only if databases must be unpacked.
 pub fn verify(
     archive: &Archive,
     depth: VerifyDepth,
@@ -129,8 +133,8 @@ pub fn verify(
     let total = contents.databases.iter().filter_map(|database| database.bytes).fold(0, u64::saturating_add);
     let name = &contents.backup_name;
 
-    // Of most archives the one database: then this is the only time that it is decompressed. The others come one by
-    // one, for the room.
+    // Most archives hold one database, which is then decompressed only once. Others are unpacked one by one to save
+    // space.
     let mut unpacked =
         if depth > VerifyDepth::Quick { Some(Unpacked::new(scratch.join("verify-0.db"))?) } else { None };
     progress.begin(Stage::ReadBack, name, total);
@@ -183,7 +187,7 @@ pub fn verify(
             }
         }
     }
-    Ok(Verified { state: if damaged { State::Damaged } else { State::Good }, findings, examined })
+    Ok(Verified { state: if damaged { ArchiveState::Damaged } else { ArchiveState::Good }, findings, examined })
 }
 
 /// Unpacks one database.
@@ -201,7 +205,7 @@ fn unpack(
     Ok(copy)
 }
 
-/// What counting again gave.
+/// The result of counting again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Counted {
     /// Everything is as recorded.
@@ -227,7 +231,7 @@ impl Examined {
     }
 }
 
-/// Checks a database and compares it with what the metadata promises.
+/// Checks a database and compares it with the metadata.
 fn examine(
     copy: &Unpacked,
     held: &Held,

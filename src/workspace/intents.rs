@@ -167,7 +167,8 @@ pub fn interrupted<'a>(
 ) -> io::Result<Vec<InterruptedRestore>> {
     let mut folders: Vec<PathBuf> = targets.into_iter().map(|target| parent(&resolved(target)).to_owned()).collect();
     if let Some(workspace) = workspace {
-        let unfinished = workspace.records()?.into_iter().filter(|record| record.state == records::State::Unfinished);
+        let unfinished =
+            workspace.records()?.into_iter().filter(|record| record.state == records::RecordState::Unfinished);
         folders.extend(
             unfinished.flat_map(|record| record.targets).map(|target| parent(Path::new(&target.path)).to_owned()),
         );

@@ -39,7 +39,7 @@ pub struct Record {
     #[serde(default)]
     pub sequence: u64,
     /// How far it got.
-    pub state: State,
+    pub state: RecordState,
     /// The safety archive, if one was made.
     pub safety: Option<ArchiveName>,
     /// Its targets.
@@ -49,7 +49,7 @@ pub struct Record {
 /// How far a restore got.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum State {
+pub enum RecordState {
     /// It started. Its targets' notes show whether it died.
     Unfinished,
     /// Everything was restored.
@@ -110,7 +110,7 @@ impl Workspace {
     }
 
     /// Changes the state of a record, if there is one.
-    pub fn set_record_state(&self, restore: &str, state: State) -> io::Result<()> {
+    pub fn set_record_state(&self, restore: &str, state: RecordState) -> io::Result<()> {
         match read(&self.folder.join(FOLDER).join(format!("{restore}.json"))) {
             Some(record) => self.write_record(&Record { state, ..record }),
             None => Ok(()),

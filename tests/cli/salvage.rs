@@ -188,7 +188,7 @@ fn without_its_first_page_nothing_is_restored() {
     world
         .heirloom(["restore", ARCHIVE, "--allow-damaged", "--force"])
         .exits(13)
-        .says("is no database: pages 1-256 of 13");
+        .says("cannot be salvaged: pages 1-256 of 13");
     assert!(fs::read(world.path("app.db")).unwrap() == before);
     assert_eq!(world.archives().len(), 1);
 }

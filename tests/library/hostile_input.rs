@@ -265,7 +265,7 @@ mod found {
                     NonZeroUsize::MIN,
                     &Silent,
                 );
-                assert_eq!(verified.unwrap().state, heirloom::ops::verify::State::Damaged);
+                assert_eq!(verified.unwrap().state, heirloom::ops::verify::ArchiveState::Damaged);
             }
         }
     }

@@ -1,4 +1,4 @@
-# Seven restores in one night, into production and beside it: the state before the first of them can still be had.
+# Seven restores in one night, into production and beside it: the state before the first of them can still be restored.
 . "$LIB"
 on shop
 database app.db 10

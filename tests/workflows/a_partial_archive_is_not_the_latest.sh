@@ -13,7 +13,7 @@ rm users.db orders.db
 ends 0 heirloom restore latest --if-missing --if-backup-exists
 holds users.db 10
 holds orders.db 20
-# Two days later the partial one is much newer: nobody is given old users in silence.
+# Two days later the partial one is much newer: old users are not restored silently.
 later 172800
 sql users.db "INSERT INTO t(x) VALUES('much later')"
 ends 0 heirloom backup --only users

@@ -1,4 +1,4 @@
-# Every deployment is a folder of its own, "current" points to the newest, and the database lies in "shared". That is one
+# Every deployment is a folder of its own, "current" points to the newest, and the database is in "shared". That is one
 # database, whatever the release.
 . "$LIB"
 on web

@@ -1,4 +1,4 @@
-# Somebody adds a second line to the crontab, for another database of the same name: neither keeps the other from its backup.
+# Somebody adds a second line to the crontab, for another database of the same name: both databases are backed up.
 . "$LIB"
 on web
 mkdir one two

@@ -1,5 +1,5 @@
 # The configuration of one tenant is copied for a second one, with the same store. The second never gets the first one's data
-# because nobody was asked.
+# without asking.
 . "$LIB"
 on tenant-1
 mkdir data

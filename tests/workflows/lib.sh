@@ -1,4 +1,4 @@
-# Words for the stories in this folder. Each story runs in an empty folder of its own, with the clock set.
+# Functions for the workflows in this folder. Each runs in its own empty folder, with the clock set.
 # shellcheck shell=sh
 
 # The set time, in seconds since 1970.

@@ -1,5 +1,5 @@
 # Two replicas were set up with the same HEIRLOOM_HOST, the same path and one store, and each has a database of its own.
-# From the second backup on they are told apart by their files, both keep their 23 archives, and both are told so.
+# From the second backup on they are distinguished by their files, both keep their 23 archives, and both are warned.
 . "$LIB"
 on replicas
 mkdir 1 2

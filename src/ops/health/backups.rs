@@ -23,14 +23,15 @@ const BURST: TimeDelta = TimeDelta::minutes(10);
 const GAPS: usize = 10;
 /// The fewest gaps that make an interval usual: three backups.
 const FEWEST_GAPS: usize = 2;
-/// How old a backup may be where nobody said it and too few show it: once a day, with two hours to spare; twice that.
+/// How old a backup may be if no limit is set and there are too few to learn from: once a day, with two hours to spare;
+/// twice that.
 const DEFAULT_AGE: [TimeDelta; 2] = [TimeDelta::hours(26), TimeDelta::hours(50)];
 /// How long ago an archive of a set should have been verified at the most.
 const VERIFIED: TimeDelta = TimeDelta::days(30);
 
 /// The good archives of one database, newest first, with what each says about it.
 struct Line<'a> {
-    /// What people call it.
+    /// Its display name.
     name: String,
     archives: Vec<(&'a Snapshot, &'a Brief)>,
     stream: Stream,
@@ -100,7 +101,7 @@ fn lines<'a>(watched: &[&DatabaseFacts], good: &[&'a Snapshot], facts: &Facts) -
     watched.iter().map(of_database).collect()
 }
 
-/// Says whether a file name that cannot be read as an archive is one that an archive of a set would have.
+/// Returns whether the name of an unreadable file is one that an archive of a set would have.
 pub(super) fn belongs_to(file: &str, set: &Name) -> bool {
     file.strip_prefix(set.as_str())
         .and_then(|rest| rest.strip_prefix('_'))
@@ -161,7 +162,7 @@ fn age(
         .measure(BACKUP_TIME, seconds(created_at))
 }
 
-/// Returns the ages from which on a backup is too old and far too old, and how that is known.
+/// Returns the ages at which a backup is too old and far too old, and where they come from.
 fn limits(configured: Option<TimeDelta>, times: Vec<DateTime<Utc>>) -> ([TimeDelta; 2], String) {
     if let Some(limit) = configured {
         return ([limit, limit * 2], "max_backup_age".into());
@@ -200,7 +201,7 @@ fn usual_interval(mut times: Vec<DateTime<Utc>>) -> Option<TimeDelta> {
     (gaps.len() >= FEWEST_GAPS).then(|| gaps[(gaps.len() - 1) / 2])
 }
 
-/// Reports what vanished: shrinks that nobody accepted, and losses since yesterday that are too small or too new to be
+/// Reports missing data: shrinks that were not accepted, and losses since yesterday that are too small or too new to be
 /// one.
 fn shrunken(subject: &Subject, lines: &[Line<'_>], store: &StoreFacts, facts: &Facts) -> Option<Check> {
     let mut found: Vec<(State, String)> = Vec::new();
@@ -312,7 +313,7 @@ fn damaged(
     Some(check.measure(DAMAGED_ARCHIVES, count as f64))
 }
 
-/// Looks up the last clean verify of any archive of the set. Without a log nothing is known, and nothing said.
+/// Looks up the last clean verify of any archive of the set. Without a log, nothing is known or reported.
 fn verified(subject: &Subject, all: &[&Snapshot], log: &[Activity], facts: &Facts) -> Option<Check> {
     let now = facts.now;
     let set = subject.set()?;

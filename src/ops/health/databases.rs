@@ -13,14 +13,14 @@ use crate::report::quantity::{
 use crate::snapshot::{Brief, Snapshot};
 use crate::text;
 
-/// From this share of free pages on, and this many bytes in them, VACUUM is worth a word.
+/// From this share of free pages on, and this many bytes in them, VACUUM is suggested.
 const FREE_SHARE: f64 = 0.25;
 const FREE_BYTES: u64 = 1 << 20;
-/// A `-wal` above this size, and twice as large as its database, is one that nobody can checkpoint.
+/// A `-wal` above this size, and twice as large as its database, is not being checkpointed.
 const WAL_BYTES: u64 = 16 << 20;
-/// A database that doubled since its newest backup, and grew by this much, surprises.
+/// A database that doubled since its newest backup, and grew by this much, is reported.
 const GROWTH_BYTES: u64 = 64 << 20;
-/// How many findings of a check are told.
+/// How many findings of a check are shown.
 const FINDINGS: usize = 3;
 
 /// Judges one database.
@@ -61,13 +61,13 @@ fn archived<'a>(
 }
 
 fn unusable(subject: &Subject, error: &SourceError) -> Check {
-    let told = match std::error::Error::source(error) {
+    let summary = match std::error::Error::source(error) {
         Some(cause) => format!("{error}: {cause}"),
         None => error.to_string(),
     };
     let remedy = || remedy_for_source(error).map(Advice::Remedy);
     let (state, advice) = match error {
-        // The application is at work: that is no illness.
+        // The application is using it: not a problem.
         SourceError::Busy { .. } | SourceError::Exclusive { .. } => (State::Warning, remedy()),
         SourceError::Missing(_) => (State::Critical, Some(Advice::RestoreMissing)),
         SourceError::Io { .. } => (
@@ -78,7 +78,7 @@ fn unusable(subject: &Subject, error: &SourceError) -> Check {
         SourceError::Unlinked { .. } => (State::Critical, remedy()),
         other => (State::Critical, Some(Advice::RestoreUnusable(remedy_for_source(other)))),
     };
-    let check = Check::new("database", subject, state, told);
+    let check = Check::new("database", subject, state, summary);
     match advice {
         Some(advice) => check.advise(advice),
         None => check,
@@ -100,23 +100,23 @@ fn integrity(subject: &Subject, examined: &Examined, archived: &[Archived<'_>]) 
     };
     let findings = checked.findings.iter().take(FINDINGS).cloned().collect::<Vec<_>>().join("; ");
     let more = checked.findings.len().saturating_sub(FINDINGS);
-    let told = if more > 0 { format!("{findings}; and {more} more") } else { findings };
+    let summary = if more > 0 { format!("{findings}; and {more} more") } else { findings };
     Some(match checked.integrity {
         Integrity::Damaged => {
             let advice =
                 Advice::CopyAwayAndRestore { newest: archived.first().map(|(archive, _)| archive.name.clone()) };
-            Check::new("integrity", subject, State::Critical, format!("damaged: {told}")).advise(advice)
+            Check::new("integrity", subject, State::Critical, format!("damaged: {summary}")).advise(advice)
         }
         Integrity::Indexes => {
-            Check::new("integrity", subject, State::Warning, format!("every row can be read, but: {told}"))
+            Check::new("integrity", subject, State::Warning, format!("every row can be read, but: {summary}"))
                 .advise(Advice::RebuildIndexes)
         }
         Integrity::Partial if checked.has_violations() => {
-            Check::new("integrity", subject, State::Warning, format!("not damaged, but: {told}"))
+            Check::new("integrity", subject, State::Warning, format!("not damaged, but: {summary}"))
                 .advise("rows break a promise of their table; an application may stumble over them, a restore will not")
         }
         // Only the application has the missing collation or module: there is nothing that an administrator could do.
-        Integrity::Partial => Check::ok("integrity", subject, format!("ok as far as it can be checked: {told}")),
+        Integrity::Partial => Check::ok("integrity", subject, format!("ok as far as it can be checked: {summary}")),
         Integrity::Ok | Integrity::Unchecked => Check::ok("integrity", subject, "ok"),
     })
 }
@@ -142,15 +142,15 @@ fn contents(subject: &Subject, glance: &LiveStats, examined: &Examined, archived
     };
     let before = archived.first().map(|(_, brief)| Extent::archived(brief));
     let now = Extent { bytes: Some(glance.bytes), tables: glance.tables, rows };
-    let mut told = glance
+    let mut summary = glance
         .tables
         .map_or_else(|| "tables unknown: not readable in place".to_owned(), |tables| text::count(tables, "table"));
     if let Some(rows) = rows {
-        told = format!("{told}, {}", text::count(rows, "row"));
+        summary = format!("{summary}, {}", text::count(rows, "row"));
     }
     let lost = before.and_then(|before| now.lost_since(before)).zip(archived.first());
     let mut check = match lost {
-        None => Check::ok("contents", subject, told),
+        None => Check::ok("contents", subject, summary),
         Some(((state, lost), (newest, _))) => {
             let advice = Advice::PinLatest { archive: newest.name.clone() };
             Check::new("contents", subject, state, format!("{lost} since the newest backup")).advise(advice)
@@ -167,9 +167,9 @@ fn contents(subject: &Subject, glance: &LiveStats, examined: &Examined, archived
 
 fn size(subject: &Subject, glance: &LiveStats, archived: &[Archived<'_>], facts: &Facts) -> Check {
     let newest = archived.first().and_then(|(archive, brief)| Some((archive, brief.bytes?)));
-    let told = text::bytes(glance.bytes);
+    let summary = text::bytes(glance.bytes);
     let check = match newest {
-        None => Check::ok("size", subject, told),
+        None => Check::ok("size", subject, summary),
         Some((archive, before)) => {
             let age = text::age(archive.created_at, facts.now);
             let change = match glance.bytes.cmp(&before) {
@@ -182,7 +182,7 @@ fn size(subject: &Subject, glance: &LiveStats, archived: &[Archived<'_>], facts:
                 }
             };
             let pace = pace(before, archived).map(|pace| format!(", {} a day", text::bytes(pace))).unwrap_or_default();
-            let value = format!("{told}, {change}{pace}");
+            let value = format!("{summary}, {change}{pace}");
             if glance.bytes / 2 > before && glance.bytes - before > GROWTH_BYTES {
                 Check::new("size", subject, State::Warning, value).advise(
                     "it more than doubled; see what fills it before the disk is full, with `sqlite3_analyzer` or `PRAGMA page_count`",
@@ -222,18 +222,18 @@ fn free_pages(subject: &Subject, glance: &LiveStats) -> Check {
 
 fn wal(subject: &Subject, glance: &LiveStats) -> Option<Check> {
     let bytes = glance.wal_bytes?;
-    let told = text::bytes(bytes);
+    let summary = text::bytes(bytes);
     let check = if bytes > WAL_BYTES && bytes / 2 > glance.bytes {
-        Check::new("wal", subject, State::Warning, format!("{told}, far more than the database")).advise(
+        Check::new("wal", subject, State::Warning, format!("{summary}, far more than the database")).advise(
             "a reader that never ends keeps it from being checkpointed: end it, then `PRAGMA wal_checkpoint(TRUNCATE)` in the application",
         )
     } else {
-        Check::ok("wal", subject, told)
+        Check::ok("wal", subject, summary)
     };
     Some(check.measure(DATABASE_WAL_BYTES, bytes as f64))
 }
 
-/// Says whether one broken disk would take database and backups. Only an advice: it is how everybody begins.
+/// Reports if database and backups are on one disk. Only advice: most setups start this way.
 fn place(subject: &Subject, device: u64, store: &StoreFacts) -> Option<Check> {
     Some(if store.device? == device {
         Check::ok("place", subject, "on the disk of the store: keep copies of the archives on another disk, too")

@@ -26,7 +26,7 @@ use crate::store::StoreError;
 use crate::streams::{OwnHost, Stream};
 use crate::workspace::Scratch;
 
-/// How long a database that is busy is waited for: health is asked often, by things that wait for the answer.
+/// How long to wait for a busy database: health runs often, and its callers wait for the answer.
 const BUSY: Duration = Duration::from_secs(5);
 /// How far back the log is read.
 const LOG_REACH: TimeDelta = TimeDelta::days(366);
@@ -73,7 +73,7 @@ pub struct Request<'a> {
     pub shrinks_off: BTreeSet<Name>,
 }
 
-/// Collects everything. What cannot be had is a fact; only an interruption is an error.
+/// Collects everything. What cannot be read is a fact; only an interruption is an error.
 pub fn gather(request: &Request<'_>, progress: &dyn Progress) -> Result<Facts, Interrupted> {
     let now = request.clock.now();
     let store = store_facts(request, now, progress)?;
@@ -188,8 +188,8 @@ fn set_of(request: &Request<'_>, given: &Name, source: &Source, inventory: Optio
     if sets.contains(&given) { given.clone() } else { sets.first().map_or_else(|| given.clone(), |set| (*set).clone()) }
 }
 
-/// Returns whether somebody gave a database up: it is gone, got no archive for 90 days, and nothing is left but the
-/// newest one and what other databases need.
+/// Returns whether a database was abandoned: it is gone, got no archive for 90 days, and nothing is left but the newest
+/// one and what other databases need.
 fn is_given_up(stream: &Stream, stale: &[Stale]) -> bool {
     stale.iter().any(|stale| stale.stream == *stream && stale.database == Whereabouts::Gone && stale.superfluous == 0)
 }

@@ -1,9 +1,8 @@
-//! Says how databases and backups are, before somebody needs them.
+//! Checks the health of databases and backups.
 //!
 //! [`gather`] collects facts through the adapters, [`judge`] turns them into [`Check`]s and is pure: snapshots, log
-//! entries, database facts, free space and the time are values. What is wrong is a check and never an error: a store
-//! that cannot be reached or a database that is gone are what health is there to say. Nothing is repaired, marked or
-//! logged.
+//! entries, database facts, free space and the time are values. What is wrong is a check and never an error: reporting
+//! an unreachable store or a missing database is the purpose of health. Nothing is repaired, marked or logged.
 
 mod backups;
 mod databases;
@@ -55,19 +54,19 @@ pub struct Facts {
 /// What is known of the store.
 #[derive(Debug)]
 pub struct StoreFacts {
-    /// What lies in it.
+    /// Its contents.
     pub inventory: Inventory,
     /// The activity log, newest first, empty where there is none; or why it cannot be read.
     pub log: Result<Vec<Activity>, String>,
-    /// The restores that died in the middle, oldest first; or why that is not known.
+    /// The interrupted restores, oldest first; or why that is not known.
     pub interrupted: Result<Vec<restore::InterruptedRestore>, String>,
-    /// The shrinks that nobody accepted.
+    /// The shrinks that were not accepted.
     pub open_shrinks: Vec<Shrink>,
     /// Streams of this host that get no archives any more.
     pub stale: Vec<Stale>,
     /// How many safety backups wait to be sent to the store; or why that is not known.
     pub pending: Result<usize, String>,
-    /// The room on its file system; `None` where the system does not tell.
+    /// The room on its file system; `None` if the system does not report it.
     pub space: Option<Space>,
     /// The disk it is on.
     pub device: Option<u64>,
@@ -97,9 +96,9 @@ pub struct DatabaseFacts {
     pub has_twin: bool,
     /// The disk it is on.
     pub device: Option<u64>,
-    /// What was seen of it, or why nothing could be.
+    /// What was found, or why it could not be read.
     pub glance: Result<LiveStats, SourceError>,
-    /// What the check of a copy said.
+    /// The result of checking a copy.
     pub examined: Examined,
 }
 

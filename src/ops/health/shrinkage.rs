@@ -1,13 +1,13 @@
-//! Says whether data seems to have vanished between two looks at a database.
+//! Detects data that seems to be missing between two states of a database.
 
 use super::State;
 use crate::snapshot::{Brief, Snapshot};
 use crate::text;
 use chrono::TimeDelta;
 
-/// Fewer rows than this may halve without a word: a queue, a handful of test rows.
+/// Fewer rows than this may halve without a warning: a queue, a few test rows.
 const FEWEST_ROWS: u64 = 10;
-/// Smaller databases may halve without a word.
+/// Smaller databases may halve without a warning.
 const FEWEST_BYTES: u64 = 64 << 10;
 /// How long before an archive the others reach that it is compared with: what vanished at night is still said the next
 /// morning, whatever the interval.

@@ -1,4 +1,4 @@
-//! Judges what all sets share: the room, the clock, and how the last run ended.
+//! Judges what all sets share: the free space, the clock, and how the last run ended.
 
 use std::collections::BTreeSet;
 
@@ -81,19 +81,19 @@ impl Need {
 fn space_left(space: Space, store: &StoreFacts, facts: &Facts) -> Check {
     let need = Need::of(store, facts);
     let [one, two] = [need.rounds(1), need.rounds(2)];
-    let told = format!(
+    let summary = format!(
         "{} of {} free, the next two backups need {}",
         text::bytes(space.free),
         text::bytes(space.total),
         text::bytes(two)
     );
     let check = if space.free < one {
-        Check::new("free_space", &Subject::Store, State::Critical, format!("{told}: the next one will fail"))
+        Check::new("free_space", &Subject::Store, State::Critical, format!("{summary}: the next one will fail"))
             .advise(Advice::MakeRoom)
     } else if space.free < two {
-        Check::new("free_space", &Subject::Store, State::Warning, told).advise(Advice::MakeRoom)
+        Check::new("free_space", &Subject::Store, State::Warning, summary).advise(Advice::MakeRoom)
     } else {
-        Check::ok("free_space", &Subject::Store, told)
+        Check::ok("free_space", &Subject::Store, summary)
     };
     check.measure_within(FREE_BYTES, space.free as f64, two as f64, one as f64).measure(NEEDED_BYTES, two as f64)
 }
@@ -227,7 +227,7 @@ fn unread(store: &StoreFacts) -> Option<Check> {
     )
 }
 
-/// Tells of restores that died between two databases.
+/// Reports restores that were interrupted between two databases.
 fn interrupted(store: &StoreFacts, facts: &Facts) -> Option<Check> {
     let newest = match &store.interrupted {
         Ok(interrupted) => interrupted.last()?,

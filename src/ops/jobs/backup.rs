@@ -19,14 +19,14 @@ use crate::retention::Retention;
 use crate::snapshot::Snapshot;
 use crate::store::StoreError;
 
-/// Says whether there is anything that could be committed: a store is made by its first commit, not for nothing.
+/// Returns whether there is anything to commit: a store is made by its first commit.
 pub fn has_databases(chosen: &[Chosen]) -> bool {
     let is_there = |source: &Source| !matches!(std::fs::metadata(&source.path), Err(cause) if cause.kind() == io::ErrorKind::NotFound);
     chosen.iter().flat_map(|set| &set.sources).any(is_there)
 }
 
-/// Returns the databases of a plan that do not exist although archives of them do: they were lost, and this is no first
-/// deployment. With each comes its newest archive.
+/// Returns the missing databases of a plan that have archives, each with its newest: they were lost, and this is not a
+/// first deployment.
 pub fn lost(
     plan: &Plan,
     store: impl FnOnce() -> Result<Repository, StoreError>,
@@ -55,7 +55,7 @@ pub fn young_enough(
     around: &Surroundings<'_>,
     progress: &dyn Progress,
 ) -> anyhow::Result<Option<Snapshot>> {
-    // What this run did before may have taken hours.
+    // Earlier steps of this run may have taken hours.
     let now = around.clock.now();
     let age = TimeDelta::from_std(age).unwrap_or(TimeDelta::MAX);
     let found = inventory(repository, &around.reading(None), progress)?.snapshots;
@@ -77,14 +77,14 @@ pub fn young_enough(
 pub struct Done {
     /// The archive that was made.
     pub made: Made,
-    /// How long that took.
+    /// The duration.
     pub took: Duration,
-    /// What was removed afterwards, if that was asked for. That it failed takes nothing away from the backup.
+    /// What was removed afterwards, if requested. A failure here does not affect the backup.
     pub retained: Option<anyhow::Result<retain::Report>>,
 }
 
 impl Done {
-    /// Says whether somebody has to look at it.
+    /// Returns whether the user has to look at it.
     pub fn has_problems(&self) -> bool {
         self.made.packed.is_damaged()
             || self.made.notes.iter().any(Note::is_problem)
@@ -93,7 +93,7 @@ impl Done {
 }
 
 /// Backs a set up, waiting for locks for at most `wait`, and removes what `retention` does not keep, unless the new
-/// archive is damaged: a damaged database must not push good archives of it out.
+/// archive is damaged: a damaged database must not displace its good archives.
 pub fn run(
     plan: &Plan,
     retention: Option<Retention>,

@@ -1,5 +1,4 @@
-//! What a restore leaves alone, and when it has nothing to do: targets that exist, and databases that have no backup
-//! yet.
+//! Decides what a restore skips: targets that exist, and databases that have no backup yet.
 //!
 //! A first deployment must not fail, and a store that cannot be read must not look like one.
 
@@ -17,7 +16,7 @@ use crate::platform::{self, parent};
 use crate::snapshot::Snapshot;
 use crate::store::StoreError;
 
-/// Says whether every target that is known without an archive exists, so that none needs to be looked for.
+/// Returns whether every target that is known without an archive exists, so that no archive is needed.
 pub fn all_known_targets_exist(
     place: &Where,
     only: &[Name],
@@ -47,7 +46,7 @@ pub fn all_known_targets_exist(
     Ok(!paths.is_empty())
 }
 
-/// Leaves the databases whose targets are missing. A target that is not known is not known to be there.
+/// Keeps the databases whose targets are missing. An unknown target counts as missing.
 pub fn leave_the_missing(
     settled: &mut Settled,
     place: &Where,
@@ -108,8 +107,8 @@ fn known_target(
     }
 }
 
-/// Returns whether an error means that the store of the settings was never made. An unmounted volume looks the same;
-/// that the folder above it is there is a sign that it was not.
+/// Returns whether an error means that the configured store was never made. A missing parent folder suggests an
+/// unmounted volume instead.
 pub fn was_never_made(error: &StoreError, around: &Surroundings<'_>) -> bool {
     match error {
         StoreError::Unreachable { cause, .. } if cause.kind() == io::ErrorKind::NotFound => {
@@ -119,8 +118,8 @@ pub fn was_never_made(error: &StoreError, around: &Surroundings<'_>) -> bool {
     }
 }
 
-/// Says whether an archive that was named and not found means that there is nothing to restore, and nothing worse.
-/// `list` lists the store; `set` is the set that was named.
+/// Returns whether an archive that was named and not found only means that there is nothing to restore. `list` lists
+/// the store; `set` is the set that was named.
 pub fn is_nothing(
     error: &anyhow::Error,
     set: Option<&Name>,
@@ -135,13 +134,13 @@ pub fn is_nothing(
     if !matches!(error.downcast_ref::<ResolveError>(), Some(ResolveError::NotFound { .. })) {
         return Ok(false);
     }
-    // If there are archives that only cannot be used, somebody has to know.
+    // If there are archives that cannot be used, the user must know.
     let found = list()?;
     let of_set = |snapshot: &Snapshot| set.is_none_or(|wanted| *wanted == snapshot.set);
     Ok(!found.snapshots.iter().any(|snapshot| snapshot.damaged && of_set(snapshot)) && found.foreign.is_empty())
 }
 
-/// Returns whether only archives of other hosts and paths stand against a first deployment.
+/// Returns whether only archives of other hosts and paths were found.
 pub fn is_of_others(decision: &Decision) -> bool {
     match decision {
         Decision::Elsewhere { .. } => true,

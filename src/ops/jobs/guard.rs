@@ -19,7 +19,7 @@ use crate::ops::pending::Upkeep;
 use crate::ops::restore::{Options, Report, Safety};
 use crate::progress::Silent;
 
-/// Returns how thoroughly is checked: that databases are sound afterwards is half of what guard is for.
+/// Returns how thoroughly guard checks: sound databases afterwards are half of its purpose.
 pub fn depth(configured: Check) -> Depth {
     match configured {
         Check::Full => Depth::Full,
@@ -27,7 +27,7 @@ pub fn depth(configured: Check) -> Depth {
     }
 }
 
-/// Plans the backup before the command. Fails if there would be no way back for a database that exists or existed.
+/// Plans the backup before the command. Fails if a database that exists or existed could not be rolled back.
 pub fn plan(
     chosen: Chosen,
     note: String,
@@ -56,7 +56,7 @@ pub fn plan(
         lock_wait: wait,
     };
     let plan = backup::plan(chosen.sources, if_missing, request)?;
-    // There is nothing to go back to.
+    // There is nothing to roll back to.
     if let Some(empty) = plan.empty.first() {
         return Err(SourceError::Empty { path: empty.path.clone(), wal_beside: !is_blank(&empty.path)? }.into());
     }
@@ -78,7 +78,7 @@ pub fn plan(
     Ok(plan)
 }
 
-/// How a backup, a look and a rollback are carried out.
+/// How the backup, the check and the rollback are done.
 pub struct How<'a> {
     around: Surroundings<'a>,
     reading: Reading,
@@ -107,7 +107,7 @@ impl<'a> How<'a> {
         }
     }
 
-    /// Looks at the databases of a set after the command.
+    /// Checks the databases of a set after the command.
     pub fn look(&self, repository: &Repository, before: &Before) -> anyhow::Result<Vec<Seen>> {
         guard::look(repository, before, depth(self.around.settings.backup.check), &self.run(), &Silent)
     }
@@ -141,14 +141,14 @@ impl<'a> How<'a> {
         guard::roll_back(repository, touched.before, touched.seen, &options, &self.run())
     }
 
-    /// Records that what the command changed stays.
+    /// Records that the changes of the command were kept.
     pub fn record_not_rolled_back(&self, repository: &Repository, touched: &Touched<'_>) -> anyhow::Result<()> {
         let options = self.options(repository, touched.before);
         guard::record_not_rolled_back(repository, touched.before, touched.seen, &options)
     }
 }
 
-/// A set of which a database is not as it was.
+/// A set with a database that changed.
 pub struct Touched<'a> {
     /// The set before the command.
     pub before: &'a Before,
@@ -156,13 +156,13 @@ pub struct Touched<'a> {
     pub seen: &'a [Seen],
 }
 
-/// What is done about the databases.
+/// What happens to the databases.
 pub enum Answer<'a> {
-    /// Nothing failed: they stay as the command left them.
+    /// Nothing failed: they keep the changes of the command.
     NotNeeded,
-    /// Something failed, and they hold what they held before.
+    /// Something failed, and they are unchanged.
     NothingChanged,
-    /// Something failed, and a person decides about these.
+    /// Something failed, and the user decides about these.
     Leave(Vec<Touched<'a>>),
     /// These are rolled back.
     RollBack(Vec<Touched<'a>>),
@@ -177,12 +177,12 @@ pub enum Health {
     Bad,
 }
 
-/// Whether databases are rolled back without asking anybody.
+/// Whether databases are rolled back without asking.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rollback {
     /// They are.
     Wanted,
-    /// Somebody wants to decide.
+    /// The user decides.
     Declined,
 }
 

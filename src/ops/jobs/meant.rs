@@ -1,4 +1,4 @@
-//! Which databases `latest` is asked for: those of the configuration, of the environment, of an argument, else those
+//! Finds the databases that `latest` is for: those of the configuration, the environment or an argument, else those
 //! that the archives name.
 
 use std::collections::BTreeSet;
@@ -25,24 +25,24 @@ pub struct Database {
     pub name: Name,
     /// Where it belongs, as it was given.
     pub path: Option<PathBuf>,
-    /// Where else it may have been, if nothing lies at any of these places.
+    /// The other candidate paths, if nothing exists at any of them.
     pub alternatives: Vec<PathBuf>,
 }
 
 /// What is known without the archives.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Meant {
-    /// The set, if it is settled.
+    /// The set, if it is known.
     pub set: Option<Name>,
     /// The databases; empty if the archives name them.
     pub databases: Vec<Database>,
-    /// The configured sets of which it is one, if that is not settled.
+    /// The configured sets it may be, if it is not known.
     pub one_of: Vec<Name>,
-    /// Whether the databases are one that a path names, so that the path finds the set.
+    /// Whether there is one database, named by its path, which determines the set.
     pub by_path: bool,
 }
 
-/// What the set and its databases turned out to be.
+/// The set and its databases, once known.
 pub struct Settled {
     /// The set.
     pub set: Name,
@@ -104,7 +104,7 @@ pub fn meant(set: Option<&Name>, only: &[Name], around: &Surroundings<'_>) -> Me
                 Meant { set: set.cloned(), databases: vec![Database::at(path)], by_path: true, ..Meant::default() }
             }
             _ => {
-                // A database that left the configuration is known to its archives.
+                // A database that was removed from the configuration is found through its archives.
                 let set = set.cloned().or_else(|| configured.keys().next().filter(|_| configured.len() == 1).cloned());
                 let of = set.as_ref().and_then(|set| configured.get(set));
                 let database = |name: &Name| {
@@ -171,7 +171,7 @@ pub fn is_recorded(snapshots: &[Snapshot], path: &str) -> bool {
     archives(snapshots).flat_map(|snapshot| &snapshot.databases).any(|brief| brief.stream.path() == Some(path))
 }
 
-/// Returns what can tell where a database belongs: a safety backup may be of any file that a restore was sent to.
+/// Returns the archives that show where a database belongs. Safety backups do not: they may be of any restore target.
 fn archives(snapshots: &[Snapshot]) -> impl Iterator<Item = &Snapshot> {
     snapshots.iter().filter(|snapshot| !snapshot.is_plain() && snapshot.kind != Kind::Safety)
 }
@@ -189,8 +189,8 @@ pub fn listing(
     Ok(found)
 }
 
-/// Settles which set and which databases are meant, now that the archives are known. `to` is the file that was named as
-/// the target.
+/// Determines the set and the databases, now that the archives are known. `to` is the file that was named as the
+/// target.
 pub fn settle(
     meant: Meant,
     only: &[Name],

@@ -1,7 +1,7 @@
-//! Jobs: what the command line, a supervisor and a server decide alike.
+//! Jobs: decisions shared by the command line, a supervisor and a server.
 //!
-//! A face passes values down, words what comes back, asks and prints. What is selected, kept, removed or protected is
-//! decided here. Nothing here prints, and no remedy names a flag.
+//! The caller passes values, words the results, asks and prints. The jobs decide what is selected, kept, removed or
+//! protected. Nothing here prints, and no remedy names a flag.
 
 pub mod backup;
 pub mod first_deployment;

@@ -1,4 +1,4 @@
-//! What protects a restore: the store of its safety backup, the set of that backup, and the hold on the archive.
+//! Protects a restore: chooses the store and the set of its safety backup, and holds the archive.
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ use crate::platform::{parent, resolved};
 use crate::store::StoreError;
 use crate::workspace::{Held, Hold};
 
-/// Whether somebody named the store, or it is the usual one.
+/// Whether the store was named or is the default.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Naming {
     /// It was named.
@@ -23,21 +23,21 @@ pub enum Naming {
 /// Whether a safety backup was declined.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wish {
-    /// It is made if anything is replaced that can be kept.
+    /// It is made if anything that is replaced can be backed up.
     Safe,
-    /// It was declined: there is no way back.
+    /// It was declined: the restore cannot be undone.
     NoWayBack,
 }
 
-/// Says whether a safety backup is made.
+/// Returns whether a safety backup is made.
 pub fn makes_safety_backup(plan: &Plan, wish: Wish) -> bool {
     plan.needs_safety_backup() && wish == Wish::Safe
 }
 
 /// Opens the store whose workspace gets the safety backup and the record: that of the settings if it was named, else
-/// the folder of the archive, which lies at `place`.
+/// the folder of the archive, which is at `place`.
 ///
-/// If nothing is replaced that could be kept, a store that is not there or cannot be written is no obstacle.
+/// If there is nothing to back up, a missing or read-only store is not an error.
 pub fn safety_store(
     plan: &Plan,
     wish: Wish,
@@ -52,7 +52,7 @@ pub fn safety_store(
         _ => &around.settings.store,
     };
     if !makes_safety_backup(plan, wish) {
-        // Only for the record, which must not make a folder in a place that is none of ours.
+        // Only for the record, which must not create a folder outside a store.
         let known = *place == Place::Store || naming == Naming::Named;
         let opened = Some(root).filter(|_| known).and_then(|root| open(root).ok());
         return Ok(opened.filter(|store| store.workspace().create().is_ok()));
@@ -80,8 +80,7 @@ pub fn set_of_targets(plan: &Plan, archive: &Name, around: &Surroundings<'_>) ->
     sets.find(|set| belongs(set)).unwrap_or(archive).clone()
 }
 
-/// Keeps the archive from being removed while it is restored. It is open already, so a store that cannot be written is
-/// no obstacle.
+/// Keeps the archive from being removed while it is restored. It is open already, so a read-only store is not an error.
 pub fn hold(selected: &Selected, workspace: Option<&Repository>) -> Option<Hold> {
     let store = workspace.filter(|_| selected.place == Place::Store && !selected.snapshot.pending)?;
     let held = Held { command: "restore".into(), archives: vec![selected.snapshot.name.clone()], guarded: Vec::new() };

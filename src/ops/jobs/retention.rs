@@ -1,4 +1,4 @@
-//! What a run that removes archives is about: whose archives, by which rules, and what is special about it.
+//! Builds the request of a run that removes archives: its scope, rules and options.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -49,7 +49,7 @@ pub fn limits_of(given: Limits, settings: &Settings) -> Limits {
     if given == Limits::default() { configured } else { given }
 }
 
-/// Returns the sets whose shrinks are not watched.
+/// Returns the sets with `shrink = "off"`.
 pub fn shrinks_off(settings: &Settings) -> BTreeSet<Name> {
     let off = settings.sets.iter().filter(|(_, set)| set.shrink == ShrinkWatch::Off);
     off.map(|(name, _)| name.clone()).collect()
@@ -61,7 +61,7 @@ pub fn configured_databases(settings: &Settings) -> Vec<PathBuf> {
     databases.chain(&settings.default_database).cloned().collect()
 }
 
-/// Whose archives a run is about.
+/// The scope of a run.
 #[derive(Debug, Clone, Copy)]
 pub struct Whose<'a> {
     /// Only those of these database files, or of these databases of the settings; empty for all.
@@ -72,7 +72,7 @@ pub struct Whose<'a> {
     pub hosts: Hosts,
 }
 
-/// Of which hosts archives are removed.
+/// The hosts whose archives are removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Hosts {
     /// Of this one, under all of its labels.
@@ -111,7 +111,7 @@ impl Whose<'_> {
         resolved(named.unwrap_or(given)).to_string_lossy().into_owned()
     }
 
-    /// Refuses a set or a database that there is no archive of: a typing error must not look like an empty store.
+    /// Refuses a set or a database that there is no archive of: a typo must not look like an empty store.
     pub fn refuse_unknown(
         &self,
         repository: &Repository,
@@ -144,12 +144,12 @@ impl Whose<'_> {
     }
 }
 
-/// What a run that removes archives was asked for.
+/// The options of a run that removes archives.
 #[derive(Debug, Clone)]
 pub struct Wanted<'a> {
-    /// What decides.
+    /// The rules.
     pub retention: Retention,
-    /// Whose archives it is about.
+    /// Its scope.
     pub whose: Whose<'a>,
     /// Databases that are gone and got no archive for this long are reduced to this.
     pub gone: Option<(Duration, GoneReach)>,
@@ -192,13 +192,13 @@ impl Wanted<'_> {
     }
 }
 
-/// Returns what every run asks for.
+/// Returns the part of the request that all runs share.
 fn asked(repository: &Repository, around: &Surroundings<'_>) -> anyhow::Result<Asked> {
     let rotation = configured_policy(around.settings).ok();
     Ok(Asked { rotation, youngest: retain::youngest(repository)?, ..Asked::default() })
 }
 
-/// Removes what a backup makes superfluous, of its own streams only.
+/// Applies retention after a backup, to its own streams only.
 ///
 /// The new archive is committed by now, whatever happens here. The plan is made under the lock, so it sees that
 /// archive.

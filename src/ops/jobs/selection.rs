@@ -1,4 +1,4 @@
-//! Which databases a job reads that backs up, guards or watches: those that were named, else those of the settings.
+//! Selects the databases to back up, guard or watch: those that were named, else those of the settings.
 
 use std::path::{Path, PathBuf};
 
@@ -13,7 +13,7 @@ use crate::ops::backup;
 pub struct Selection<'a> {
     /// Database files, or names of databases of the settings.
     pub databases: &'a [PathBuf],
-    /// The set: which of the configured ones, or what several files are called together.
+    /// The set: a configured one, or a name for several files.
     pub set: Option<&'a Name>,
     /// Only these databases of the set.
     pub only: &'a [Name],
@@ -31,7 +31,7 @@ pub struct Chosen {
 }
 
 impl Selection<'_> {
-    /// Says whether neither a name nor the settings say which databases are meant.
+    /// Returns whether neither an argument nor the settings name a database.
     pub fn is_open(&self, settings: &Settings) -> bool {
         self.databases.is_empty() && settings.sets.is_empty() && settings.default_database.is_none()
     }
@@ -79,7 +79,7 @@ impl Selection<'_> {
             return Err(Failure::usage("no such set in the configuration", Remedy::ChooseFrom(known)));
         }
         let holds = |set: &Name, name: &Name| configured[set].databases.contains_key(name);
-        // One name too many is an error: leaving it out would silently back up less.
+        // An unknown name is an error: ignoring it would silently back up less.
         if let Some(unknown) = self.only.iter().find(|name| !sets.iter().any(|set| holds(set, name))) {
             return Err(no_such_database(settings, unknown));
         }

@@ -1,4 +1,4 @@
-//! What the jobs of a run take from their face.
+//! What the caller passes to the jobs of a run.
 
 use std::num::NonZeroUsize;
 use std::path::Path;
@@ -27,7 +27,7 @@ pub struct Surroundings<'a> {
     pub ahead: bool,
     /// The folder for temporary files.
     pub temporary: &'a Path,
-    /// How many threads may compute.
+    /// The number of worker threads.
     pub threads: NonZeroUsize,
 }
 

@@ -16,7 +16,7 @@ use crate::ops::resolve::{Place, Selected, in_store};
 use crate::ops::restore::undo::Choice;
 use crate::ops::restore::{RestoreError, Where, plan};
 use crate::ops::test_world::{World, host, on_each_store, reading};
-use crate::ops::verify::{State, Verified, VerifyDepth};
+use crate::ops::verify::{ArchiveState, Verified, VerifyDepth};
 use crate::progress::Silent;
 use crate::retention::{Limits, Retention};
 use crate::store::StoreError;
@@ -155,7 +155,7 @@ fn a_mark_says_what_was_found_last(world: World) {
         let verified = Verified { state, findings: vec!["bad".to_owned()], examined: Vec::new() };
         verify::remember(&world.repository(), &made, &verified, VerifyDepth::Deep, &Silent).unwrap()
     };
-    let (good, damaged) = (State::Good, State::Damaged);
+    let (good, damaged) = (ArchiveState::Good, ArchiveState::Damaged);
     assert_eq!([good, damaged, damaged].map(remember), [Mark::Unchanged, Mark::Set, Mark::Unchanged]);
     assert!(world.snapshots()[0].damaged);
     assert_eq!([good, good].map(remember), [Mark::Removed, Mark::Unchanged]);

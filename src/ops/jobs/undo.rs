@@ -1,4 +1,4 @@
-//! Which restore an undo takes back, and to where.
+//! Chooses the restore to undo, and the targets.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -39,23 +39,23 @@ pub fn scope(set: Option<&Name>, place: &Where, around: &Surroundings<'_>) -> Sc
     Scope { host: around.host.clone(), sets, targets }
 }
 
-/// A restore that can be taken back, and its safety archive.
+/// A restore that can be undone, and its safety archive.
 pub struct Undo {
     /// The restore.
     pub past: Past,
-    /// What was there before it.
+    /// The contents before it.
     pub selected: Selected,
 }
 
 /// What an undo does.
 pub enum Decision {
-    /// It takes this restore back.
+    /// It undoes this restore.
     TakeBack(Box<Undo>),
     /// Nothing, for this reason.
     Refuse(Box<Choice>),
 }
 
-/// Chooses the newest restore of a scope that can be taken back.
+/// Chooses the newest restore of a scope that can be undone.
 pub fn select_undo(
     repository: &Repository,
     scope: &Scope,
@@ -109,8 +109,7 @@ pub fn require_safety(selected: &Selected, text: &str) -> Result<(), Failure> {
     Err(Failure::usage(message, Remedy::RestoreIt { archive: text.to_owned() }))
 }
 
-/// Plans to take a restore back from its safety archive: what was there before goes back, and what was not is moved
-/// aside.
+/// Plans to undo a restore from its safety archive: previous databases are restored, new ones are moved aside.
 pub fn plan(past: &Past, selected: &Selected, offline: Option<Proof>) -> anyhow::Result<Plan> {
     let contents = selected.archive.contents();
     let (mut targets, mut removals) = (Vec::new(), Vec::new());

@@ -1,4 +1,4 @@
-//! What a verify leaves behind: the mark beside an archive.
+//! Sets or removes the mark that verify keeps beside an archive.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use crate::archive::ArchiveError;
 use crate::names::ArchiveName;
 use crate::ops::Repository;
 use crate::ops::inventory::DAMAGED;
-use crate::ops::verify::{State, Verified, VerifyDepth};
+use crate::ops::verify::{ArchiveState, Verified, VerifyDepth};
 use crate::progress::Progress;
 
 /// How long another run may hold the lock.
@@ -17,14 +17,13 @@ const LOCK_WAIT: Duration = Duration::from_secs(10);
 pub enum Mark {
     /// It was set.
     Set,
-    /// It was taken away.
+    /// It was removed.
     Removed,
-    /// It says already what was found, or was set by a deeper look.
+    /// It is already correct, or was set by a deeper check.
     Unchanged,
 }
 
-/// Sets the mark beside a damaged archive, and takes that of a good one away. The lock is only taken if the mark is
-/// wrong.
+/// Sets the mark of a damaged archive, and removes that of a good one. The lock is only taken if the mark is wrong.
 pub fn remember(
     repository: &Repository,
     name: &ArchiveName,
@@ -33,19 +32,19 @@ pub fn remember(
     progress: &dyn Progress,
 ) -> anyhow::Result<Mark> {
     let is_marked = repository.store().stat(&format!("{name}{DAMAGED}"))?.is_some();
-    if is_marked == (verified.state == State::Damaged) {
+    if is_marked == (verified.state == ArchiveState::Damaged) {
         return Ok(Mark::Unchanged);
     }
     let locked = repository.lock(LOCK_WAIT, progress)?;
     Ok(match verified.state {
-        State::Damaged if locked.mark_damaged(name, depth.as_str(), &verified.findings)? => Mark::Set,
-        State::Good if locked.clear_damaged(name, &depth.and_shallower())? => Mark::Removed,
-        State::Damaged | State::Good => Mark::Unchanged,
+        ArchiveState::Damaged if locked.mark_damaged(name, depth.as_str(), &verified.findings)? => Mark::Set,
+        ArchiveState::Good if locked.clear_damaged(name, &depth.and_shallower())? => Mark::Removed,
+        ArchiveState::Damaged | ArchiveState::Good => Mark::Unchanged,
     })
 }
 
-/// Turns what an archive is refused for into a verdict. An archive that cannot be read fails alone; every other error
-/// is passed on.
+/// Turns the error that refuses an archive into a verdict. An archive that cannot be read fails alone; other errors are
+/// passed on.
 pub fn refused(error: anyhow::Error) -> anyhow::Result<anyhow::Result<Verified>> {
     match Verified::refused(error) {
         Err(error) if error.downcast_ref().is_none_or(|error| matches!(error, ArchiveError::Interrupted(_))) => {

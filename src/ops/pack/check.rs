@@ -41,7 +41,7 @@ pub(super) fn damaged(staged: &Staged, checked: &Checked) -> SourceError {
     }
 }
 
-/// What the check of one copy gave.
+/// The result of checking one copy.
 pub(super) struct Examined {
     pub(super) checked: Checked,
     pub(super) rows: Vec<Option<u64>>,
@@ -60,7 +60,7 @@ pub(super) fn write_and_check(
     let next = AtomicUsize::new(0);
     let examined: Mutex<Vec<(usize, Result<Examined, SourceError>)>> = Mutex::default();
     let checkers = databases.len().min(request.threads.get());
-    // Compression keeps the processors busy, too: with two, parts side by side would only cost more.
+    // Compression also uses the processors: with two, checking in parallel would only cost more.
     let half = NonZeroUsize::new(request.threads.get() / 2).unwrap_or(NonZeroUsize::MIN);
     let effort = Effort::threads(half).shared(checkers);
     let check_the_rest = || {
@@ -75,7 +75,7 @@ pub(super) fn write_and_check(
 
     let digests = std::thread::scope(|scope| {
         for _ in 0..checkers {
-            // Where no thread can be had, this one checks after it has written.
+            // If no thread can be spawned, this thread runs the checks after writing.
             let _ = std::thread::Builder::new().spawn_scoped(scope, check_the_rest);
         }
         let digests = databases.iter().zip(&metadata.databases).map(|(staged, described)| {
@@ -92,8 +92,8 @@ pub(super) fn write_and_check(
 
     let mut examined = examined.into_inner().unwrap_or_else(PoisonError::into_inner);
     examined.sort_by_key(|(index, _)| *index);
-    // What the check says comes first: it is the reason why writing was stopped. An interruption of a check is only the
-    // echo of another failure.
+    // The error of the check comes first: it is why writing was stopped. A cancelled check is a consequence of another
+    // failure, not its cause.
     let mut checks = Vec::new();
     let mut interrupted = None;
     for (_, result) in examined {

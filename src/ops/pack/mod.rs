@@ -1,8 +1,8 @@
 //! Makes an archive out of private copies: checks, hashes and compresses them at the same time, reads the
 //! result back, and commits it. Every archive is made here: backups, safety backups, backups before an update.
 //!
-//! The archive counts from one instant on: the link of the finished, synced and read-back file into the store.
-//! Before it, all there is lies in scratch; a run that dies leaves nothing that `list` would show.
+//! The archive counts from the link of the finished, synced and read-back file into the store. Before that, everything
+//! is in scratch; a crash leaves nothing that `list` would show.
 
 mod check;
 mod describe;
@@ -42,7 +42,7 @@ pub struct Packed {
 }
 
 impl Packed {
-    /// Says whether a damaged database was archived.
+    /// Returns whether a damaged database was archived.
     pub fn is_damaged(&self) -> bool {
         self.metadata.databases.iter().any(|database| database.integrity == Integrity::Damaged)
     }
@@ -53,7 +53,7 @@ impl Packed {
 pub struct Built {
     /// The file, in scratch.
     pub path: PathBuf,
-    /// The name that it should get, where that is free.
+    /// The name that it should get, if that is free.
     pub name: ArchiveName,
     /// Its size.
     pub bytes: u64,
@@ -75,7 +75,7 @@ pub fn pack(
     Ok(Packed { archive, bytes: built.bytes, metadata: built.metadata })
 }
 
-/// Makes an archive in scratch. Dies anywhere: scratch, which the next run removes.
+/// Makes an archive in scratch. Crash anywhere: scratch, which the next run removes.
 pub fn build(
     scratch: &Scratch,
     mut databases: Vec<Staged>,
@@ -111,7 +111,7 @@ pub fn build(
     }
     let finished = writer.finish(&metadata).context("cannot finish the archive")?;
 
-    // The disk writes while the processors read: both must have ended well before the commit.
+    // Syncing and reading back run in parallel: both must succeed before the commit.
     std::thread::scope(|scope| {
         let synced = std::thread::Builder::new().spawn_scoped(scope, || finished.sync());
         let read =
@@ -120,7 +120,7 @@ pub fn build(
             Ok(thread) => {
                 thread.join().unwrap_or_else(|_| Err(std::io::Error::other("the thread that synced it panicked")))
             }
-            // Where the system gives no thread, it is done here.
+            // If no thread can be spawned, it is done here.
             Err(_) => finished.sync(),
         };
         read.and(synced.context("cannot sync the archive"))
@@ -145,7 +145,7 @@ fn read_back(path: &Path, metadata: &Metadata, request: &Request, progress: &dyn
     Ok(())
 }
 
-/// Gives the archive its name. From the return on it is durable and counts.
+/// Gives the archive its name. Once this returns, it is durable and counts.
 fn commit(
     repository: &Repository,
     path: &Path,
@@ -153,7 +153,7 @@ fn commit(
     request: &Request,
     progress: &dyn Progress,
 ) -> anyhow::Result<ArchiveName> {
-    // Another run of the same second has the automatic name; a name that the user chose is not ours to change.
+    // Another run of the same second has the automatic name; a name that the user chose is not changed.
     progress.begin(Stage::Commit, request.set.as_str(), 0);
     let taken = if request.name.is_none() { Taken::TryNext } else { Taken::Refuse };
     let committer = repository.committer(&request.host.label, request.created_at, request.lock_wait, progress)?;

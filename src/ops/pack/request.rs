@@ -72,7 +72,7 @@ pub struct Request {
     pub kind: Kind,
     /// The name the user chose; without one it is made of set and time.
     pub name: Option<ArchiveName>,
-    /// What the user wants to remember.
+    /// The note of the user.
     pub note: Option<String>,
     /// The host.
     pub host: Host,

@@ -10,7 +10,7 @@ use crate::database::{self, Effort, SourceError};
 use crate::metadata::Integrity;
 use crate::progress::{Progress, Stage};
 
-/// What became of the wish to vacuum.
+/// Result of the requested VACUUM.
 #[derive(Debug, Clone)]
 pub(super) enum Vacuumed {
     No,
@@ -18,8 +18,8 @@ pub(super) enum Vacuumed {
     Failed(String),
 }
 
-/// Checks a copy, and vacuums it where it is sound: VACUUM would hide some damage. Where SQLite cannot, the copy stays
-/// as it is.
+/// Checks a copy, and vacuums it if it is sound: VACUUM would hide some damage. If SQLite cannot, the copy stays as it
+/// is.
 pub(super) fn vacuum(
     staged: &mut Staged,
     target: &Path,
@@ -37,14 +37,14 @@ pub(super) fn vacuum(
     }
     match database::vacuum(&staged.copy, target) {
         Ok(()) => {
-            // For the room; the folder goes in any case.
+            // Frees space early; the folder is removed in any case.
             let _ = std::fs::remove_file(&staged.copy);
             target.clone_into(&mut staged.copy);
             staged.bytes = std::fs::metadata(&staged.copy).context("cannot look at the vacuumed copy")?.len();
             Ok(Vacuumed::Yes)
         }
         Err(SourceError::Interrupted(interrupted)) => Err(interrupted.into()),
-        // A full disk is no reason to fail a backup that needs no VACUUM: the copy is still there as it was.
+        // A full disk must not fail a backup that does not need VACUUM: the copy is still there as it was.
         Err(error) => Ok(Vacuumed::Failed(format!("not vacuumed: {}", error.of(&staged.source)))),
     }
 }

@@ -10,8 +10,8 @@ use crate::report::restore as report;
 use crate::schema_diff::Difference;
 use crate::snapshot::Snapshot;
 
-/// Reports what a restore of an archive would do; `archive` is its name or path, `undo_of` what an undo would take
-/// back.
+/// Reports what a restore of an archive would do; `archive` is its name or path, `undo_of` the restore that would be
+/// undone.
 pub fn plan(snapshot: &Snapshot, archive: &str, plan: &Plan, undo_of: Option<&str>) -> report::Planned {
     let removals = plan.removals.iter();
     report::Planned {
@@ -25,7 +25,7 @@ pub fn plan(snapshot: &Snapshot, archive: &str, plan: &Plan, undo_of: Option<&st
     }
 }
 
-/// Reports that every target held already what was to be restored.
+/// Reports that every target already held what was to be restored.
 pub fn unchanged(snapshot: &Snapshot, archive: &str, plan: &Plan, done: &Report) -> report::Unchanged {
     report::Unchanged {
         outcome: report::Outcome::Unchanged,
@@ -40,8 +40,7 @@ pub fn unchanged(snapshot: &Snapshot, archive: &str, plan: &Plan, done: &Report)
     }
 }
 
-/// Reports what was restored. What was asked for and is not in it, what an undo took back, and how to take this back,
-/// is the caller's to add.
+/// Reports what was restored. The caller adds what was missing, what an undo reverted, and how to undo this.
 pub fn restored(snapshot: &Snapshot, archive: &str, plan: &Plan, done: &Report) -> report::Restored {
     report::Restored {
         outcome: report::Outcome::Restored,

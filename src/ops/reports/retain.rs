@@ -10,7 +10,7 @@ use crate::ops::stale::{Stale, Whereabouts};
 use crate::report::retain as report;
 use crate::retention::{Plan, Simulation};
 
-/// A plan, and what became of it so far.
+/// A plan, and its results so far.
 pub struct Progressed<'a> {
     /// The store.
     pub store: String,
@@ -18,7 +18,7 @@ pub struct Progressed<'a> {
     pub plan: &'a Plan,
     /// What was done, oldest first; `None` as long as nothing was.
     pub fates: Option<&'a [(ArchiveName, Fate)]>,
-    /// What else was seen.
+    /// What else was found.
     pub seen: &'a Seen,
     /// How many leftovers of interrupted runs were removed, or would be.
     pub leftovers: usize,
@@ -27,7 +27,7 @@ pub struct Progressed<'a> {
 }
 
 impl Progressed<'_> {
-    /// Returns what became of a removal of the plan.
+    /// Returns the result of a removal of the plan.
     pub fn fate(&self, removal: usize) -> Option<&Fate> {
         self.fates.and_then(|fates| fates.get(removal)).map(|(_, fate)| fate)
     }
@@ -39,7 +39,7 @@ impl Progressed<'_> {
     }
 }
 
-/// Reports a plan and what became of it.
+/// Reports a plan and its results.
 pub fn retained(progressed: &Progressed<'_>) -> report::Retained {
     let Progressed { plan, seen, .. } = progressed;
     let removals = plan.removed().enumerate().map(|(removal, verdict)| {

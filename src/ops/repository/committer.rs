@@ -1,19 +1,18 @@
-//! Adds archives to a store: under the lock, or without it where the store commits atomically.
+//! Adds archives to a store: under the lock, or without it if the store commits atomically.
 //!
 //! A commit to a store on another machine can take hours, and the lock must not be held for that long. Without it, a
 //! commit may fall between the listing and the removals of a run that rotates, cleans up or deletes. That is safe
 //! because
 //! - nothing is overwritten: the store gives the name to one writer, whoever else commits;
-//! - that run removes only what it listed. The new archive is not in its listing, or is there whole: no order of the
-//!   two shows half of it;
+//! - that run removes only what it listed. The new archive is not in its listing, or is complete: neither order shows
+//!   half of it;
 //! - the result is that of the removals before the commit. Each plan keeps the newest good archive of each stream of
-//!   its listing, so that something to go back to stays even if the new archive is a shrink or damaged; the next plan
-//!   sees both;
+//!   its listing, so a usable archive remains even if the new one is a shrink or damaged; the next plan sees both;
 //! - what a later run may do to the new archive is the same with and without the lock, which ends with the commit: the
-//!   run that made it names it in its own rotation (`made`), nothing younger than a day is removed where others write
-//!   who do not know our locks (`youngest`), and a command that needs it later takes a hold while it is the newest of
-//!   its stream;
-//! - marks are set by name under the lock, and only beside an archive that is there.
+//!   run that made it names it in its own rotation (`made`), nothing younger than a day is removed if others that do
+//!   not use our locks write there (`youngest`), and a command that needs it later takes a hold while it is the newest
+//!   of its stream;
+//! - marks are set by name under the lock, and only beside an existing archive.
 //!
 //! The id of a store is written under the lock in any case: it is one small file, and only the first commit writes it.
 
@@ -38,7 +37,7 @@ pub struct Committer<'a> {
 }
 
 impl<'a> Committer<'a> {
-    /// Dies in between: a store with an id and without an archive, which no host knows by that id yet.
+    /// Crash in between: a store with an id and without an archive, which no host knows by that id yet.
     pub(super) fn new(
         repository: &'a Repository,
         made_by: &HostLabel,
@@ -55,10 +54,10 @@ impl<'a> Committer<'a> {
         Ok(Self { repository, locked: Some(locked).filter(|_| !is_atomic) })
     }
 
-    /// Gives a finished and synced file its name and returns it. If another file has the name, `taken` decides. From
-    /// the return on the archive is durable and counts.
+    /// Gives a finished and synced file its name and returns it. If another file has the name, `taken` decides. Once
+    /// this returns, the archive is durable and counts.
     ///
-    /// Dies in between: the archive is in the store whole, or not there.
+    /// Crash in between: the archive is complete in the store, or not there.
     pub fn commit(
         &self,
         path: &Path,
@@ -82,7 +81,7 @@ impl<'a> Committer<'a> {
         Ok(candidate)
     }
 
-    /// Returns the lock for what follows the commits, and takes it if it was not needed for them.
+    /// Returns the lock for what follows the commits; takes it if the commits did not need it.
     pub fn into_locked(self, wait: Duration, progress: &dyn Progress) -> Result<LockedStore<'a>, LockError> {
         match self.locked {
             Some(locked) => Ok(locked),

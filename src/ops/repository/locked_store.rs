@@ -1,8 +1,8 @@
-//! What only the holder of a repository's lock may do: remove archives, and set or remove the marks beside them.
+//! Changes that need a repository's lock: removing archives, and setting or removing the marks beside them.
 //!
-//! The marks are plain, visible files: `.keep` pins an archive, `.accepted` accepts its shrink, `.damaged` says that
-//! verify found it damaged. Removing an archive removes the archive first and its marks after it: a run that dies in
-//! between leaves marks without an archive, never an archive without its marks.
+//! The marks are plain, visible files: `.keep` pins an archive, `.accepted` accepts its shrink, `.damaged` records that
+//! verify found it damaged. Removing an archive removes the archive first and its marks after it: a crash in between
+//! leaves marks without an archive, never an archive without its marks.
 
 use std::io;
 
@@ -20,7 +20,7 @@ pub const DAMAGED: &str = ".damaged";
 /// The ending of the sidecar that accepts a shrink.
 pub const ACCEPTED: &str = ".accepted";
 
-/// The beginning of a `.damaged` mark that verify wrote. One that a person made is never removed by it.
+/// The beginning of a `.damaged` mark that verify wrote. Verify never removes one that the user made.
 const VERIFY: &str = "heirloom verify ";
 
 /// A repository whose lock this run holds; dropping it releases the lock.
@@ -51,7 +51,7 @@ impl<'a> LockedStore<'a> {
         put(self.store(), &format!("{name}{KEEP}"), "")
     }
 
-    /// Takes the pin off; returns whether there was one.
+    /// Removes the pin; returns whether there was one.
     pub fn unpin(&self, name: &ArchiveName) -> Result<bool, StoreError> {
         take_away(self.store(), &format!("{name}{KEEP}"))
     }
@@ -67,7 +67,7 @@ impl<'a> LockedStore<'a> {
         put(self.store(), &format!("{name}{DAMAGED}"), &format!("{VERIFY}{depth}\n{}\n", findings.join("\n")))
     }
 
-    /// Takes the mark away that a check of one of these depths set; returns whether there was one.
+    /// Removes the mark if a check of one of these depths set it; returns whether there was one.
     pub fn clear_damaged(&self, name: &ArchiveName, depths: &[&str]) -> Result<bool, StoreError> {
         let (store, mark) = (self.store(), format!("{name}{DAMAGED}"));
         if store.stat(&mark)?.is_none() {
@@ -85,20 +85,20 @@ impl<'a> LockedStore<'a> {
         }
     }
 
-    /// Removes an archive and then its marks, and makes this host forget that it made it: what is removed on purpose is
-    /// not missed. Fails with [`StoreError::NotFound`] where the archive is gone already.
+    /// Removes an archive and then its marks, and this host's record of making it, so that it is not reported as
+    /// missing. Fails with [`StoreError::NotFound`] if the archive is gone already.
     pub fn remove_archive(&self, name: &ArchiveName) -> Result<(), StoreError> {
         self.repository.workspace().forget(name);
-        // Dies here, or fails to remove it: the archive is there as before, and only the memory of it is gone.
+        // Crash here, or failure to remove it: the archive is unchanged, and only the record of it is gone.
         self.store().remove(name.as_str())?;
-        // Dies here: marks stay beside no archive. They are small, visible, and hold no data.
+        // Crash here: marks stay without an archive. They are small, visible, and hold no data.
         for ending in [KEEP, DAMAGED, ACCEPTED] {
             take_away(self.store(), &format!("{name}{ending}"))?;
         }
         Ok(())
     }
 
-    /// Removes the scratch of dead runs; returns how many folders and files.
+    /// Removes the scratch of interrupted runs; returns how many folders and files.
     pub fn sweep_scratch(&self) -> io::Result<usize> {
         self.repository.workspace().sweep_scratch(&self.lock)
     }

@@ -1,5 +1,4 @@
-//! What cannot be read of the databases of a damaged archive: shown before anybody is asked, and named again
-//! afterwards.
+//! The unreadable parts of the databases in a damaged archive: shown before the prompt and again afterwards.
 
 use std::ops::RangeInclusive;
 
@@ -8,23 +7,22 @@ use crate::archive::Unreadable;
 /// How many ranges of pages are named one by one.
 const NAMED: usize = 10;
 
-/// Why a database in an archive is damaged, and what cannot be read of it.
+/// Why a database in an archive is damaged, and which parts are unreadable.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Damage {
     /// What was found first.
     pub why: String,
     /// The parts of the database that become zeros.
     pub unreadable: Unreadable,
-    /// The size of the database and of its pages, where they are known.
+    /// The size of the database and of its pages, if known.
     pub(super) sizes: Option<(u64, u64)>,
 }
 
 impl Damage {
-    /// Returns the numbers of the pages that become zeros, whole or in part; `None` where the size of a page is not
-    /// known.
+    /// Returns the numbers of the pages that become zeros, whole or in part; `None` if the page size is unknown.
     pub fn pages(&self) -> Option<Vec<RangeInclusive<u64>>> {
         let (_, page) = self.sizes?;
-        // One page can end one range and begin the next.
+        // A page can end one range and start the next.
         let mut pages: Vec<RangeInclusive<u64>> = Vec::new();
         for range in &self.unreadable {
             let (first, last) = (range.start / page + 1, range.end.div_ceil(page));

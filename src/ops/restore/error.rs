@@ -16,11 +16,11 @@ pub enum RestoreError {
         /// Those it holds.
         available: Vec<Name>,
     },
-    /// Nobody said where this database goes, and nothing is known about it.
+    /// No target was given for this database, and none is known.
     NoTarget {
         /// The database.
         name: Name,
-        /// The path recorded in the archive, and the host that it is about.
+        /// The recorded path, and its host.
         recorded: Option<(String, String)>,
         /// The archive, as it can be typed.
         archive: String,
@@ -40,7 +40,7 @@ pub enum RestoreError {
         /// The file.
         path: PathBuf,
     },
-    /// The folder of a target is not there.
+    /// The folder of a target does not exist.
     NoFolder {
         /// The folder.
         path: PathBuf,
@@ -57,7 +57,7 @@ pub enum RestoreError {
         /// What was found.
         findings: Vec<String>,
     },
-    /// What can be read of a damaged database is no database any more.
+    /// The readable part of a damaged database is not a usable database.
     NothingLeft {
         /// The database.
         name: Name,
@@ -84,29 +84,29 @@ pub enum RestoreError {
     },
     /// The safety backup cannot be kept.
     NoSafetyStore {
-        /// Where it should go.
+        /// Its store.
         location: String,
         /// Why not.
         cause: anyhow::Error,
     },
-    /// Something exists, and nobody said that it may be replaced.
+    /// A target exists, and replacing it was not confirmed.
     NotConfirmed {
         /// The first target that would be replaced.
         path: PathBuf,
     },
-    /// There is no safety backup to go back to.
+    /// There is no safety backup to restore.
     NothingToUndo {
         /// The store that was searched.
         location: String,
     },
-    /// The newest restore cannot be undone, or not without being named. An older one is never taken in its place.
+    /// The newest restore cannot be undone, or only if it is named. An older one is never used instead.
     CannotUndo {
         /// Why.
         why: String,
         /// What can be done instead.
         remedy: Remedy,
     },
-    /// Restores of several sets could be meant.
+    /// Restores of several sets match.
     AmbiguousUndo {
         /// Which.
         why: String,
@@ -120,13 +120,19 @@ impl fmt::Display for RestoreError {
         match self {
             Self::NoSuchDatabase { name, .. } => write!(f, "the archive holds no database \"{name}\""),
             Self::NoTarget { name, recorded: Some((_, host)), .. } => {
-                write!(f, "where shall \"{name}\" go? it was backed up on the host \"{}\"", printable(host))
+                write!(
+                    f,
+                    "no restore target known for \"{name}\": it was backed up on the host \"{}\"",
+                    printable(host)
+                )
             }
-            Self::NoTarget { name, .. } => write!(f, "where shall \"{name}\" go? the archive does not say"),
+            Self::NoTarget { name, .. } => {
+                write!(f, "no restore target known for \"{name}\": the archive records none")
+            }
             Self::OneFileForSeveral { names } => {
                 write!(f, "one file was named as the target of several databases: {}", join(names))
             }
-            Self::Collision { path } => write!(f, "two databases would meet at {}", quoted(path)),
+            Self::Collision { path } => write!(f, "two databases would be restored to {}", quoted(path)),
             Self::SourceIsTarget { path } => {
                 write!(f, "{} is both the source and the target of this restore", quoted(path))
             }
@@ -136,7 +142,7 @@ impl fmt::Display for RestoreError {
                 write!(f, "\"{name}\" in the archive is not sound: {}", findings.join("; "))
             }
             Self::NothingLeft { name, why } => {
-                write!(f, "what is left of \"{name}\" in the archive is no database: {why}")
+                write!(f, "\"{name}\" in the archive cannot be salvaged: {why}")
             }
             Self::NotRebuilt { name, .. } => {
                 write!(f, "the indexes of \"{name}\" cannot be rebuilt, nothing was changed")

@@ -14,13 +14,13 @@ use crate::ops::sidecars;
 use crate::ops::verify::differences;
 use crate::progress::{Progress, Stage};
 
-/// How many findings are shown of a database that is known to be damaged: each page that is missing brings several.
+/// How many findings are shown for a database that is known to be damaged: each missing page causes several.
 const SHOWN_OF_DAMAGE: usize = 10;
 
 /// The size of an unpacked database and its rows, as far as they are known.
 pub(super) type Examined = (u64, Option<u64>);
 
-/// Completes an unpacked database, checks it and compares it. What is no reason to refuse it goes into `warnings`.
+/// Completes an unpacked database, checks it and compares it. Findings that do not refuse it go into `warnings`.
 pub(super) fn examine(
     archive: &Archive,
     work: &Work<'_>,
@@ -89,11 +89,11 @@ impl Examination<'_> {
     fn complete(&mut self) -> anyhow::Result<()> {
         let step = self.work.step;
         if step.damage.is_some() && !step.held.sidecars.is_empty() {
-            self.warn(["what lies beside it was not applied, since it is damaged".into()]);
+            self.warn(["its sidecars were not applied, because it is damaged".into()]);
         } else {
             let done =
                 sidecars::recover(self.archive, step.index, &self.work.copy, &self.options.limits, self.progress)
-                    .with_context(|| format!("cannot recover \"{}\" from what lies beside it", step.held.name))?;
+                    .with_context(|| format!("cannot recover \"{}\" from its sidecars", step.held.name))?;
             self.warn(done);
         }
         if step.damage.is_none() && database::set_missing_checksum(&self.work.copy, self.progress)? {
@@ -124,7 +124,7 @@ impl Examination<'_> {
         let full = step.damage.is_some() && self.options.check == Depth::None || self.options.rebuild_indexes;
         let depth = if full { Depth::Full } else { self.options.check };
         match database::check(&self.work.copy, depth, Effort::threads(self.options.threads), self.progress) {
-            // Without the path of the copy in scratch, which helps nobody.
+            // Without the path of the copy in scratch, which does not help the user.
             Err(
                 SourceError::NotADatabase { why, .. }
                 | SourceError::Damaged { why, .. }

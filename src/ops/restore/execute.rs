@@ -1,4 +1,4 @@
-//! Carries a plan out: prepare, lock, keep what is there, write, commit, compare.
+//! Executes a plan: prepare, lock, back up the targets, write, commit, compare.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
@@ -25,17 +25,17 @@ use crate::workspace::scratch::{Scratch, sweep_beside};
 /// What a restore did.
 #[derive(Debug, Clone, Default)]
 pub struct Report {
-    /// Whether every target held already what was to be restored, so that nothing was changed.
+    /// Whether every target already held what was to be restored, so that nothing was changed.
     pub already_there: bool,
     /// The databases that were restored, in the order of the plan.
     pub databases: Vec<Restored>,
     /// The databases that were moved aside, and the folders that hold them.
     pub removed: Vec<(Name, PathBuf, PathBuf)>,
-    /// The safety backup of what was there before.
+    /// The safety backup of the previous contents.
     pub safety: Option<ArchiveName>,
-    /// Why the safety backup still lies in the workspace, if it does.
+    /// Why the safety backup is still in the workspace, if it is.
     pub pending: Option<String>,
-    /// What a person should know, one printable line each.
+    /// Warnings for the user, one printable line each.
     pub warnings: Vec<String>,
 }
 
@@ -58,7 +58,7 @@ pub struct Restored {
     pub aside: Option<PathBuf>,
 }
 
-/// Carries the plan out. On an error every target is as it was, unless the error says otherwise.
+/// Executes the plan. On an error every target is as it was, unless the error says otherwise.
 pub fn execute(
     archive: &Archive,
     plan: &Plan,
@@ -114,9 +114,9 @@ pub fn execute(
     Ok(report)
 }
 
-/// Moves the safety archive to the store. Nothing is locked any more but the store itself.
+/// Moves the safety archive to the store. Only the store is still locked.
 ///
-/// Dies anywhere: the restore is done, and the archive is in the workspace or in the store.
+/// Crash anywhere: the restore is done, and the archive is in the workspace or in the store.
 fn send(report: &mut Report, options: &Options<'_>, progress: &dyn Progress) {
     let (Some(made), Safety::Into(store)) = (&report.safety, options.safety) else { return };
     match pending::send(store, &options.upkeep, &options.clock, options.limits.busy, progress) {
@@ -136,7 +136,7 @@ fn names_in_store(options: &Options<'_>) -> HashSet<String> {
     store.store().list().unwrap_or_default().into_iter().map(|entry| entry.name).collect()
 }
 
-/// Returns whether every target holds already what is to be restored. Looks at copies, and only at targets of the right
+/// Returns whether every target already holds what is to be restored. Compares copies, and only targets of the right
 /// size.
 fn is_there(work: &[Work<'_>], options: &Options<'_>, progress: &dyn Progress) -> anyhow::Result<bool> {
     for one in work {
@@ -165,21 +165,21 @@ fn holds(one: &Work<'_>, options: &Options<'_>, progress: &dyn Progress) -> anyh
         Ok(Some(_)) => {}
         Ok(None) => return Ok(false),
         Err(error @ (SourceError::Busy { .. } | SourceError::Interrupted(_))) => return Err(error.into()),
-        // Whatever else keeps it from being read (damage, a lock file, a full disk) is no reason against replacing it.
+        // Other reasons that it cannot be read (damage, a lock file, a full disk) do not prevent replacing it.
         Err(_) => return Ok(false),
     }
     let resized = parent(&one.copy).join(format!("{}.resized", one.number));
     let same = database::same_content(&one.copy, &one.space, &resized).unwrap_or(false);
-    // For the room, and for the comparison after the replacement.
+    // Frees space; the path is used again for the comparison after the replacement.
     std::fs::remove_file(&one.space).context("cannot remove a scratch file")?;
     Ok(same)
 }
 
-/// Makes one scratch folder beside each target, on its file system, and removes what dead runs left there.
+/// Makes one scratch folder beside each target, on its file system, and removes leftovers of interrupted runs.
 fn scratches(plan: &Plan) -> anyhow::Result<BTreeMap<PathBuf, Scratch>> {
     let mut scratches = BTreeMap::new();
     for folder in folders(plan) {
-        // That an old leftover stays is no reason to fail a restore.
+        // A leftover that cannot be removed must not fail a restore.
         let _ = sweep_beside(folder);
         let scratch = Scratch::beside(folder)
             .with_context(|| format!("cannot write into the folder \"{}\"", printable(&folder.to_string_lossy())))?;
@@ -206,7 +206,7 @@ fn prepare<'a>(
     let mut work = Vec::new();
     for (number, step) in plan.steps.iter().enumerate() {
         let beside = &scratches[parent(&step.target.path)];
-        // What is renamed must lie on the file system of its target.
+        // What is renamed must be on the file system of its target.
         let scratch = elsewhere.filter(|_| step.method == Method::Inside).unwrap_or(beside).path();
         let copy = scratch.join(format!("{number}.db"));
         let file = private_file(&copy).context("cannot create a scratch file")?;
@@ -221,7 +221,7 @@ fn prepare<'a>(
     Ok((work, files, leaving.collect()))
 }
 
-/// Returns the rights that the archive records for a file that is made anew.
+/// Returns the permissions that the archive records for a new file.
 fn recorded_rights(archive: &Archive, step: &Step, options: &Options<'_>) -> anyhow::Result<Option<FileRights>> {
     let Some(metadata) = &archive.contents().metadata else { return Ok(None) };
     let Some(recorded) = metadata.databases.get(step.index).and_then(DatabaseMetadata::rights) else { return Ok(None) };

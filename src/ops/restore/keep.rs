@@ -1,4 +1,4 @@
-//! What is kept of a restore besides its databases: the notes beside its targets, its safety archive, its record.
+//! Keeps what an undo needs: the notes beside the targets, the safety archive, the record.
 //!
 //! In order: [`announce`](Keeper::announce) (notes: nothing was changed yet), [`keep`](Keeper::keep) (the safety
 //! archive is committed in the workspace), [`replacing`](Keeper::replacing) (notes: from here on targets may be new),
@@ -25,7 +25,7 @@ use crate::platform::parent;
 use crate::progress::Progress;
 use crate::workspace::Scratch;
 use crate::workspace::intents::{Intent, InterruptedRestore, Note, Phase, beside, forget};
-use crate::workspace::records::{self, Record, State};
+use crate::workspace::records::{self, Record, RecordState};
 
 /// Keeps what an undo or the next run needs.
 pub(super) struct Keeper<'a> {
@@ -75,7 +75,7 @@ impl<'a> Keeper<'a> {
         self.options.clock.now().format("%Y%m%dT%H%M%SZ").to_string()
     }
 
-    /// Writes down which targets are going to be replaced. The caller has locked those that can be locked.
+    /// Records which targets are going to be replaced. The caller has locked those that can be locked.
     ///
     /// An interrupted restore of this set to nothing but these targets is completed by this one: it goes on under the
     /// same id, so that an undo goes back to before both of them, and never to a mixture.
@@ -107,13 +107,12 @@ impl<'a> Keeper<'a> {
         let of_removal = self.plan.removals.iter().map(|removal| (&removal.name, &removal.target));
         let target = |(name, target): (&crate::names::Name, &crate::database::Target)| {
             let path = target.path.to_string_lossy().into_owned();
-            // What is no database holds nothing to go back to; a file that cannot be used is moved aside and stays
-            // there.
+            // A file that is not a database needs no safety backup; an unusable file is moved aside and stays there.
             let missing = before.get(&path).copied().unwrap_or(!matches!(target.state, TargetState::Database(_)));
             ReplacedTarget { name: name.clone(), path, missing }
         };
         self.targets = of_step.chain(of_removal).map(target).collect();
-        self.record(State::Unfinished);
+        self.record(RecordState::Unfinished);
         // One new file appears whole or not at all.
         let is_one_new_file = self.plan.removals.is_empty()
             && matches!(self.plan.steps.as_slice(), [step] if step.method == Method::Create);
@@ -143,7 +142,7 @@ impl<'a> Keeper<'a> {
         Ok(())
     }
 
-    /// Commits what the locked databases hold in the workspace: the way back.
+    /// Commits the contents of the locked databases in the workspace, as the safety backup.
     pub(super) fn keep(&mut self, staged: Vec<Staged>, progress: &dyn Progress) -> anyhow::Result<Option<ArchiveName>> {
         let Safety::Into(store) = self.options.safety else { return Ok(None) };
         if staged.is_empty() {
@@ -177,12 +176,12 @@ impl<'a> Keeper<'a> {
             .workspace()
             .commit_pending(&built.path, &built.name, &self.taken)
             .map_err(|cause| unkept(cause.into()))?;
-        // Of an adopted restore the earlier one stays the way back.
+        // For an adopted restore, the earlier safety archive stays the one to undo with.
         self.safety.get_or_insert_with(|| name.clone());
         Ok(Some(name))
     }
 
-    /// Writes down that targets may be new from now on.
+    /// Records that targets may be new from now on.
     pub(super) fn replacing(&mut self) -> anyhow::Result<()> {
         let safety = self.safety.clone();
         self.intent
@@ -193,9 +192,9 @@ impl<'a> Keeper<'a> {
 
     /// Removes what was kept, because every target is as it was. `made` is the safety archive of this run.
     ///
-    /// Dies in between: notes about a restore that changed nothing, or a pending archive of what its source holds.
+    /// Crash in between: notes about a restore that changed nothing, or a pending archive of what its source holds.
     pub(super) fn unchanged(&mut self, made: Option<&ArchiveName>) {
-        // Of an interrupted restore that was to be completed the note stays: it is still interrupted.
+        // The note of an interrupted restore that was to be completed stays: it is still interrupted.
         if self.adopted.is_none() {
             // A note that stays would only offer an undo of nothing.
             let _ = self.intent.take().map(|intent| intent.remove());
@@ -208,13 +207,13 @@ impl<'a> Keeper<'a> {
 
     /// Records that everything was restored and removes the notes. The targets are durable, and not locked any more.
     ///
-    /// Dies before the notes are removed: the next command reports an interrupted restore that was in fact complete; an
-    /// undo of it is right all the same.
+    /// Crash before the notes are removed: the next command reports an interrupted restore that was in fact complete;
+    /// an undo of it is right all the same.
     pub(super) fn finish(&mut self) -> anyhow::Result<()> {
         self.record(if self.options.takes_back.is_some() && self.adopted.is_some() {
-            State::Void
+            RecordState::Void
         } else {
-            State::Finished
+            RecordState::Finished
         });
         if let Some(intent) = self.intent.take() {
             intent.remove().context("everything was restored, but the note about it could not be removed")?;
@@ -224,7 +223,7 @@ impl<'a> Keeper<'a> {
                 .context("everything was restored, but the note about an interrupted restore could not be removed")?;
         }
         for old in std::mem::take(&mut self.obsolete) {
-            self.clear(&old, State::Void);
+            self.clear(&old, RecordState::Void);
         }
         Ok(())
     }
@@ -237,29 +236,29 @@ impl<'a> Keeper<'a> {
         {
             match old.note.phase {
                 Phase::Preparing => self.clear_unchanged(&old),
-                // It came to its end, or nothing of it has to be taken back.
-                Phase::Replacing if self.options.takes_back.is_some() => self.clear(&old, State::Void),
-                Phase::Replacing => self.clear(&old, State::Finished),
+                // It is complete, or nothing of it has to be undone.
+                Phase::Replacing if self.options.takes_back.is_some() => self.clear(&old, RecordState::Void),
+                Phase::Replacing => self.clear(&old, RecordState::Finished),
             }
         }
         Ok(())
     }
 
-    /// Returns what a person should know.
+    /// Returns the warnings for the user.
     pub(super) fn warnings(&mut self) -> Vec<String> {
         std::mem::take(&mut self.warnings)
     }
 
     /// Ends an interrupted restore that had changed nothing: its safety archive holds what its targets held then, and
-    /// goes.
+    /// is removed.
     fn clear_unchanged(&mut self, old: &InterruptedRestore) {
         if let Some(store) = self.options.workspace {
             discard_of(store, &old.note.restore, &self.options.upkeep.reading);
         }
-        self.clear(old, State::Void);
+        self.clear(old, RecordState::Void);
     }
 
-    fn clear(&mut self, old: &InterruptedRestore, state: State) {
+    fn clear(&mut self, old: &InterruptedRestore, state: RecordState) {
         let marked =
             self.options.workspace.map_or(Ok(()), |store| store.workspace().set_record_state(&old.note.restore, state));
         if let Err(error) = marked.and_then(|()| forget(old)) {
@@ -268,7 +267,7 @@ impl<'a> Keeper<'a> {
     }
 
     /// Writes the record. A workspace that cannot be written has none: the safety archive carries what an undo needs.
-    fn record(&mut self, state: State) {
+    fn record(&mut self, state: RecordState) {
         let Some(store) = self.options.workspace else { return };
         let record = Record {
             restore: self.id.clone(),
@@ -282,7 +281,7 @@ impl<'a> Keeper<'a> {
             targets: self.targets.clone(),
         };
         if let Err(error) = store.workspace().write_record(&record).map_err(anyhow::Error::from)
-            && state != State::Unfinished
+            && state != RecordState::Unfinished
         {
             self.warnings.push(format!("the restore could not be recorded in the workspace: {error:#}"));
         }
@@ -317,7 +316,7 @@ fn is_covered(plan: &Plan, note: &Note) -> bool {
     note.targets.iter().all(|target| writes(&target.path))
 }
 
-/// Returns the folders of all targets of a plan, where scratch and notes lie.
+/// Returns the folders of all targets of a plan, which hold scratch and notes.
 pub(super) fn folders(plan: &Plan) -> std::collections::BTreeSet<&Path> {
     plan.targets().map(|target| parent(&target.path)).collect()
 }

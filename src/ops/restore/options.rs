@@ -47,6 +47,6 @@ pub struct Options<'a> {
 pub enum Safety<'a> {
     /// Into this store.
     Into(&'a Repository),
-    /// No. All copies are staged and checked first all the same.
+    /// No. All copies are still staged and checked first.
     Without,
 }

@@ -15,11 +15,11 @@ use crate::snapshot::{Contents, Held};
 pub struct Plan {
     /// The databases that are restored, in the order of the archive.
     pub steps: Vec<Step>,
-    /// Databases that are moved aside: going back to when there was none.
+    /// Databases that are moved aside, because there was none before.
     pub removals: Vec<Removal>,
-    /// Files that were to be moved aside and are not there.
+    /// Files to be moved aside that do not exist.
     pub gone: Vec<PathBuf>,
-    /// Those that are left alone because they exist, where that was asked for.
+    /// Targets that are skipped because they exist, if that was requested.
     pub skipped: Vec<(Name, PathBuf)>,
 }
 
@@ -28,7 +28,7 @@ pub struct Plan {
 pub struct Step {
     /// Its index in the archive.
     pub index: usize,
-    /// What the archive says of it.
+    /// What the archive records about it.
     pub held: Held,
     /// Where it goes, and what is there.
     pub target: Target,
@@ -36,7 +36,7 @@ pub struct Step {
     pub method: Method,
     /// Who has the target open.
     pub holders: Holders,
-    /// What cannot be read of it, where that was looked for.
+    /// Its unreadable parts, if they were looked for.
     pub damage: Option<Damage>,
     /// How it changes the schema of what it replaces, where that was looked for and is known.
     pub schema: Option<Difference>,
@@ -47,7 +47,7 @@ pub struct Step {
 pub struct Removal {
     /// Its name.
     pub name: Name,
-    /// Where it lies.
+    /// Where it is.
     pub target: Target,
     /// Who has it open.
     pub holders: Holders,
@@ -56,29 +56,29 @@ pub struct Removal {
 /// How a database gets to its target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Method {
-    /// A new file is put where none is.
+    /// A new file is created.
     Create,
     /// A live database is replaced from inside.
     Inside,
-    /// The file is replaced, after proof that nobody has it open.
+    /// The file is replaced, after proof that no process has it open.
     Offline(Proof),
-    /// What is there is no database: it is moved aside, and a new file put in its place.
+    /// The existing file is not a database: it is moved aside, and a new file is put in its place.
     SetAside,
 }
 
 impl Plan {
-    /// Says whether something that exists is going to be replaced, so that somebody should be asked.
+    /// Returns whether something that exists is going to be replaced, so that the user should be asked.
     pub fn replaces(&self) -> bool {
         let exists = |target: &Target| !matches!(target.state, TargetState::Missing { .. } | TargetState::Empty);
         self.steps.iter().any(|step| exists(&step.target)) || !self.removals.is_empty()
     }
 
-    /// Says whether something is going to be restored that is known to be damaged.
+    /// Returns whether something known to be damaged is going to be restored.
     pub fn is_damaged(&self) -> bool {
         self.steps.iter().any(|step| step.damage.is_some())
     }
 
-    /// Says whether a safety backup is due.
+    /// Returns whether a safety backup is needed.
     pub fn needs_safety_backup(&self) -> bool {
         let holds_data = |removal: &Removal| matches!(removal.target.state, TargetState::Database(_));
         self.steps.iter().any(Step::needs_safety_backup) || self.removals.iter().any(holds_data)
@@ -97,7 +97,7 @@ impl Step {
         matches!(self.target.state, TargetState::Database(_))
     }
 
-    /// Returns the rows of what is there, where it is a database and they can be counted.
+    /// Returns the rows of the existing database, if they can be counted.
     pub fn rows_before(&self) -> Option<u64> {
         match &self.target.state {
             TargetState::Database(facts) => facts.rows,
@@ -105,13 +105,13 @@ impl Step {
         }
     }
 
-    /// Returns the rows that the archive promises, where it does.
+    /// Returns the rows that the archive records, if any.
     pub fn rows_after(&self) -> Option<u64> {
         total_rows(self.held.tables.as_ref()?)
     }
 }
 
-/// Returns the databases of an archive that were asked for; all where none was named.
+/// Returns the databases of an archive that were asked for; all if none was named.
 pub fn choose(contents: &Contents, only: &[Name]) -> Result<Vec<usize>, RestoreError> {
     let available = || contents.databases.iter().map(|held| held.name.clone()).collect::<Vec<_>>();
     if let Some(unknown) = only.iter().find(|name| contents.databases.iter().all(|held| held.name != **name)) {
@@ -148,7 +148,7 @@ pub fn plan(
         let target = database::look_at(&path)?;
         let method = match (&target.state, offline) {
             (TargetState::Missing { .. }, _) => Method::Create,
-            // A file of 0 bytes that nothing lies beside is missing, too: an application would start on nothing.
+            // A file of 0 bytes with nothing beside it also counts as missing: an application would start empty.
             (state, _) if if_missing && *state != TargetState::Empty => {
                 plan.skipped.push((held.name, path));
                 continue;

@@ -1,9 +1,9 @@
 //! Replaces all databases of a plan, or none.
 //!
 //! In order: lock all, note beside each target that nothing was changed yet, copy what they hold, commit that copy in
-//! the workspace, write all but the commits, note that targets may be new, put files in place, commit, compare, let go
-//! of the locks, remove the notes. Until the second note an error changes nothing; after it, what was done is taken
-//! back in reverse. A process that dies after it leaves the note, which the next command finds.
+//! the workspace, write all but the commits, note that targets may be new, put files in place, commit, compare, release
+//! the locks, remove the notes. Until the second note an error changes nothing; after it, what was done is rolled back
+//! in reverse. A crash after it leaves the note, which the next command finds.
 
 use std::path::PathBuf;
 
@@ -25,13 +25,13 @@ pub(super) struct Work<'a> {
     /// Its place in the plan.
     pub(super) number: usize,
     pub(super) step: &'a Step,
-    /// What is going to be there.
+    /// The new content.
     pub(super) copy: PathBuf,
     /// What was there, copied under the lock.
     pub(super) safety: PathBuf,
-    /// Room for one more copy, to compare.
+    /// A scratch file for one more copy, to compare.
     pub(super) space: PathBuf,
-    /// The rights of a file that is made anew, where the archive records them.
+    /// The permissions of a new file, if the archive records them.
     pub(super) rights: Option<FileRights>,
 }
 
@@ -60,7 +60,7 @@ pub(super) struct DoneOne {
     pub(super) aside: Option<PathBuf>,
 }
 
-/// One target from the first connection to the end: what is restored there, and what has to be taken back after a
+/// One target from the first connection to the end: what is restored there, and what has to be rolled back after a
 /// failure.
 struct Target<'a> {
     work: &'a Work<'a>,
@@ -72,7 +72,7 @@ struct Target<'a> {
     done: DoneOne,
 }
 
-/// What was changed at a target, and has to be taken back after a failure.
+/// What was changed at a target, and has to be rolled back after a failure.
 #[derive(Default)]
 enum Change {
     /// The old state is there, or what was written was not committed and goes with its lock.
@@ -82,9 +82,9 @@ enum Change {
     Placed(Option<PathBuf>),
     /// The file was exchanged.
     Exchanged,
-    /// The new state is there for all to see.
+    /// The new state is visible to all.
     Committed,
-    /// The commit failed: an error of the last sync can come after the new state is there for all to see.
+    /// The commit failed: an error of the last sync can come after the new state is visible to all.
     Uncertain,
 }
 
@@ -114,9 +114,9 @@ impl<'a> Target<'a> {
     fn lock(&mut self, limits: &Timeouts, progress: &dyn Progress) -> Result<LockedTarget<'_>, TargetError> {
         let step = self.work.step;
         let state = match (step.method, &mut self.replacement) {
-            (Method::Offline(proof), _) => State::OutOfUse(Offline::lock(&step.target, proof, limits, progress)?),
-            (Method::Inside, Some(replacement)) => State::Locked(replacement.lock(limits, progress)?),
-            _ => State::Vacant,
+            (Method::Offline(proof), _) => TargetStep::OutOfUse(Offline::lock(&step.target, proof, limits, progress)?),
+            (Method::Inside, Some(replacement)) => TargetStep::Locked(replacement.lock(limits, progress)?),
+            _ => TargetStep::Vacant,
         };
         Ok(LockedTarget { work: self.work, state, difference: None })
     }
@@ -132,7 +132,7 @@ impl<'a> Target<'a> {
         Ok(())
     }
 
-    /// Takes back what was changed.
+    /// Rolls back what was changed.
     fn take_back(self, limits: &Timeouts) -> Result<(), TargetError> {
         let (work, target) = (self.work, &self.work.step.target);
         match (self.change, self.replacement) {
@@ -141,8 +141,7 @@ impl<'a> Target<'a> {
             (_, Some(_)) if target.state == TargetState::Empty => Ok(()),
             (Change::Committed, Some(mut replacement)) => replacement.put_back(&work.safety, limits, &Silent),
             (Change::Uncertain, replacement) => {
-                // A connection that met an error is of no use any more: a new one first rolls back what there is to
-                // roll back.
+                // A connection that failed cannot be reused: a new one first rolls back the journal, if there is one.
                 drop(replacement);
                 put_back_anew(work, limits)
             }
@@ -153,7 +152,7 @@ impl<'a> Target<'a> {
     }
 }
 
-/// Replaces a database by its safety copy, whatever it is by now.
+/// Replaces a database with its safety copy, whatever its state.
 fn put_back_anew(work: &Work<'_>, limits: &Timeouts) -> Result<(), TargetError> {
     let target = database::look_at(&work.step.target.path)?;
     let mut replacement = Replacement::open(&target, &work.safety, limits, &Silent)?;
@@ -161,20 +160,20 @@ fn put_back_anew(work: &Work<'_>, limits: &Timeouts) -> Result<(), TargetError> 
     replacement.close()
 }
 
-/// A target on its way through the steps, and how far it is. Dropped before its commit it lets go of the lock, with the
-/// old state.
+/// A target on its way through the steps, and how far it is. Dropped before its commit, it releases the lock and keeps
+/// the old state.
 struct LockedTarget<'a> {
     work: &'a Work<'a>,
-    state: State<'a>,
+    state: TargetStep<'a>,
     difference: Option<String>,
 }
 
 /// How far a target is.
 #[allow(clippy::large_enum_variant, reason = "there are as many of them as databases in a set")]
-enum State<'a> {
+enum TargetStep<'a> {
     /// There is nothing to lock: the file is missing, or is no database.
     Vacant,
-    /// Nobody has it open, and nobody gets in.
+    /// No process has it open, and none can open it.
     OutOfUse(Offline),
     /// No commit of others from here on.
     Locked(Locked<'a>),
@@ -184,7 +183,7 @@ enum State<'a> {
     Placed(Option<PathBuf>),
     /// The file was exchanged; a copy of its old content is in this folder if it could not be renamed.
     Exchanged(Option<PathBuf>),
-    /// The new state is there for all to see.
+    /// The new state is visible to all.
     Committed(Committed<'a>),
     /// The commit failed.
     Uncertain,
@@ -196,8 +195,8 @@ impl LockedTarget<'_> {
         let (step, copy) = (self.work.step, self.work.safety.clone());
         progress.begin(Stage::Copy, step.held.name.as_str(), 0);
         let bytes = match &self.state {
-            State::OutOfUse(offline) => offline.copy_to(&copy, progress)?,
-            State::Locked(locked) => locked.copy_to(&copy, progress)?,
+            TargetStep::OutOfUse(offline) => offline.copy_to(&copy, progress)?,
+            TargetStep::Locked(locked) => locked.copy_to(&copy, progress)?,
             _ => return Ok(None),
         };
         let source = step.target.path.clone();
@@ -207,14 +206,14 @@ impl LockedTarget<'_> {
 
     /// Writes the new content, all but the commit.
     fn write(&mut self, progress: &dyn Progress) -> Result<(), TargetError> {
-        self.state = match std::mem::replace(&mut self.state, State::Vacant) {
-            State::Locked(locked) => State::Written(locked.write(progress)?),
+        self.state = match std::mem::replace(&mut self.state, TargetStep::Vacant) {
+            TargetStep::Locked(locked) => TargetStep::Written(locked.write(progress)?),
             other => other,
         };
         Ok(())
     }
 
-    /// Puts a new file where no database was.
+    /// Creates a file where no database was.
     fn place(&mut self, stamp: &str, warnings: &mut Vec<String>) -> Result<(), TargetError> {
         let (target, copy) = (&self.work.step.target, &self.work.copy);
         let database::Placed { aside, unset } = match self.work.step.method {
@@ -222,17 +221,17 @@ impl LockedTarget<'_> {
             Method::SetAside => database::place_over_unusable(target, copy, stamp)?,
             Method::Inside | Method::Offline(_) => return Ok(()),
         };
-        self.state = State::Placed(aside);
+        self.state = TargetStep::Placed(aside);
         self.warn_of(&unset, warnings);
         Ok(())
     }
 
-    /// Replaces the file of a database that nobody has open.
+    /// Replaces the file of a database that no process has open.
     fn exchange(&mut self, stamp: &str, warnings: &mut Vec<String>) -> Result<(), TargetError> {
-        match std::mem::replace(&mut self.state, State::Vacant) {
-            State::OutOfUse(offline) => {
+        match std::mem::replace(&mut self.state, TargetStep::Vacant) {
+            TargetStep::OutOfUse(offline) => {
                 let replaced = offline.replace(&self.work.copy, stamp)?;
-                self.state = State::Exchanged(replaced.aside.clone());
+                self.state = TargetStep::Exchanged(replaced.aside.clone());
                 self.warn_of(&replaced.unset, warnings);
                 warnings.extend(replaced.settle()?.into_iter().map(|holder| {
                     format!(
@@ -248,8 +247,8 @@ impl LockedTarget<'_> {
 
     /// Commits what was written.
     fn commit(&mut self) -> Result<(), TargetError> {
-        self.state = match std::mem::replace(&mut self.state, State::Uncertain) {
-            State::Written(written) => State::Committed(written.commit()?),
+        self.state = match std::mem::replace(&mut self.state, TargetStep::Uncertain) {
+            TargetStep::Written(written) => TargetStep::Committed(written.commit()?),
             other => other,
         };
         Ok(())
@@ -257,7 +256,7 @@ impl LockedTarget<'_> {
 
     /// Compares what was committed with what was to be restored.
     fn compare(&mut self) -> Result<(), TargetError> {
-        if let State::Committed(committed) = &self.state {
+        if let TargetStep::Committed(committed) = &self.state {
             self.difference = committed.compare(&self.work.space, &Silent)?;
         }
         Ok(())
@@ -268,14 +267,16 @@ impl LockedTarget<'_> {
         warnings.extend(unset.iter().map(|what| format!("{}: {what}", self.work.step.held.name)));
     }
 
-    /// Lets go, and returns what was changed, the folder of what was moved aside, and what comparing found.
+    /// Releases the lock, and returns what was changed, the folder of what was moved aside, and what comparing found.
     fn end(self) -> (Change, Option<PathBuf>, Option<String>) {
         let (change, aside) = match self.state {
-            State::Vacant | State::OutOfUse(_) | State::Locked(_) | State::Written(_) => (Change::Nothing, None),
-            State::Placed(aside) => (Change::Placed(aside.clone()), aside),
-            State::Exchanged(aside) => (Change::Exchanged, aside),
-            State::Committed(_) => (Change::Committed, None),
-            State::Uncertain => (Change::Uncertain, None),
+            TargetStep::Vacant | TargetStep::OutOfUse(_) | TargetStep::Locked(_) | TargetStep::Written(_) => {
+                (Change::Nothing, None)
+            }
+            TargetStep::Placed(aside) => (Change::Placed(aside.clone()), aside),
+            TargetStep::Exchanged(aside) => (Change::Exchanged, aside),
+            TargetStep::Committed(_) => (Change::Committed, None),
+            TargetStep::Uncertain => (Change::Uncertain, None),
         };
         (change, aside, self.difference)
     }
@@ -304,7 +305,7 @@ impl Moved<'_> {
             return Ok(None);
         }
         let source = Source { name: removal.name.clone(), path: removal.target.path.clone() };
-        let folder = safety.parent().expect("the copy lies in the scratch folder");
+        let folder = safety.parent().expect("the copy is in the scratch folder");
         // Not locked: whatever is committed after this copy is kept in the folder that the file is moved into.
         let pinned = database::pin(std::slice::from_ref(&source), folder, &options.clock, &options.limits, progress)?;
         let database = pinned.databases.into_iter().next().expect("one was pinned");
@@ -334,17 +335,17 @@ pub(super) fn replace(
     let mut targets = opened.collect::<Result<Vec<_>, _>>()?;
     let mut moved: Vec<Moved<'_>> = leaving.iter().map(|leaving| Moved { leaving, aside: None }).collect();
 
-    // Nothing is changed from here to the second note; an error or a signal lets everything go.
+    // Nothing is changed from here to the second note; an error or a signal releases everything.
     let locking = targets.iter_mut().map(|target| target.lock(&options.limits, progress));
     let mut locked = locking.collect::<Result<Vec<_>, _>>()?;
     if let Err(error) = prepare(&mut locked, &moved, options, keeper, &mut done.safety, progress) {
-        // The locks go first: nobody waits for the removal of what was kept.
+        // The locks are released first, so that no process waits for the cleanup.
         drop(locked);
         keeper.unchanged(done.safety.as_ref());
         return Err(error);
     }
 
-    // From here on something is changed. No signal is listened to until all of it is.
+    // From here on something is changed. Signals are ignored until everything is changed.
     let changed = change(&mut locked, &mut moved, &keeper.stamp(), &mut done.warnings);
     let ends: Vec<_> = locked.into_iter().map(LockedTarget::end).collect();
     for (target, end) in targets.iter_mut().zip(ends) {
@@ -416,7 +417,7 @@ fn copy_old(
     Ok(staged)
 }
 
-/// Changes the targets: first new files where no database was, then those that nobody has open, then what is moved
+/// Changes the targets: first new files where no database was, then those that no process has open, then what is moved
 /// aside, and then one commit after the other. What was committed is compared when all are.
 fn change(
     targets: &mut [LockedTarget<'_>],
@@ -431,7 +432,7 @@ fn change(
     targets.iter_mut().try_for_each(LockedTarget::compare)
 }
 
-/// Takes everything back after a failure. Returns what could not be.
+/// Rolls everything back after a failure. Returns what could not be rolled back.
 fn take_back(targets: Vec<Target<'_>>, moved: Vec<Moved<'_>>, options: &Options<'_>) -> Vec<String> {
     let mut trouble = Vec::new();
     let mut note = |target: &database::Target, result: Result<(), TargetError>| {

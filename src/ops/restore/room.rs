@@ -1,4 +1,4 @@
-//! Decides where a restore works, so that it needs little room beside its targets.
+//! Decides where a restore puts its scratch files, so that it needs little space beside its targets.
 //!
 //! A file that is put in place is made beside its target, because it is renamed. What an existing database is rewritten
 //! from, the copy of its old state and the copy that is compared are not: they go to the workspace, or to another
@@ -21,7 +21,7 @@ use crate::workspace::scratch::{Scratch, sweep_beside};
 type Needs = BTreeMap<u64, (PathBuf, u64)>;
 
 /// Fails with "not enough space" before anything is written, if that can be foreseen. Returns the scratch folder for
-/// what an existing database is rewritten from; `None` if that is to lie beside the target.
+/// what an existing database is rewritten from; `None` if it goes beside the target.
 pub(super) fn arrange(
     plan: &Plan,
     workspace: Option<&Repository>,

@@ -1,7 +1,7 @@
-//! Says before a restore how it changes the schema of what it replaces.
+//! Shows before a restore how it changes the schema of what it replaces.
 //!
-//! Where the digests of both schemas are one, nothing changes and nothing is read. Else a database that is small is
-//! unpacked for a look; of a large one the names of its tables must do, which the archive's metadata has.
+//! If the digests of both schemas are equal, nothing changes and nothing is read. Else a small database is unpacked and
+//! read; for a large one, only the table names in the archive's metadata are compared.
 
 use std::num::NonZeroUsize;
 use std::path::Path;
@@ -66,7 +66,7 @@ fn unpacked(
     threads: NonZeroUsize,
     progress: &dyn Progress,
 ) -> Option<Schema> {
-    // Dies below: a scratch folder stays, which the next look removes.
+    // Crash below: a scratch folder stays, which the next run removes.
     let _ = sweep_beside(folder);
     let scratch = Scratch::beside(folder).ok()?;
     let copy = scratch.path().join("look.db");

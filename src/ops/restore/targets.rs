@@ -11,7 +11,7 @@ use crate::platform;
 use crate::snapshot::{Contents, Held, Origin};
 use crate::streams::OwnHost;
 
-/// What the user said about where to.
+/// The target that the user gave.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Where {
     /// One database into this file.
@@ -20,7 +20,7 @@ pub enum Where {
     Folder(PathBuf),
     /// To the paths recorded in the archive, on whatever host.
     Original,
-    /// Nothing: what is known decides.
+    /// No target: the known ones are used.
     Known,
 }
 

@@ -1,8 +1,8 @@
-//! Finds the restore that an undo takes back.
+//! Finds the restore to undo.
 //!
 //! What an undo needs is in the metadata of the safety archives, so a fresh workspace is enough. The records of the
-//! workspace also know what no archive tells: restores without a safety backup, and guarded commands that were not
-//! rolled back. Those cannot be undone, and an older restore is never taken in their place.
+//! workspace also hold what no archive does: restores without a safety backup, and guarded commands that were not
+//! rolled back. Those cannot be undone, and an older restore is never undone instead.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,7 +22,7 @@ use crate::progress::Progress;
 use crate::snapshot::Snapshot;
 use crate::streams::{OwnHost, Place};
 use crate::workspace::intents::{InterruptedRestore, beside};
-use crate::workspace::records::{Record, State};
+use crate::workspace::records::{Record, RecordState};
 
 /// Which restores are meant.
 #[derive(Debug, Clone)]
@@ -31,11 +31,11 @@ pub struct Scope {
     pub host: OwnHost,
     /// The sets; `None` for all.
     pub sets: Option<BTreeSet<Name>>,
-    /// Where their targets lie.
+    /// Where their targets are.
     pub targets: Targets,
 }
 
-/// Where the targets of the restores lie that are meant.
+/// Where the targets of the restores are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Targets {
     /// Anywhere.
@@ -56,7 +56,7 @@ impl Targets {
         }
     }
 
-    /// Returns the folders in which notes about interrupted restores can lie.
+    /// Returns the folders that may contain notes about interrupted restores.
     fn folders(&self) -> Vec<&Path> {
         match self {
             Targets::Any => Vec::new(),
@@ -81,7 +81,7 @@ pub struct Past {
     pub at: DateTime<Utc>,
     /// Its place among the records of the workspace, for two of one moment; 0 where there is no record.
     pub sequence: u64,
-    /// The archive that holds what was there before.
+    /// The archive that holds the previous contents.
     pub safety: Option<ArchiveName>,
     /// The targets, and which of them were missing before.
     pub targets: Vec<ReplacedTarget>,
@@ -96,13 +96,13 @@ pub struct Past {
 pub enum End {
     /// Everything was restored.
     Finished,
-    /// It died in the middle.
+    /// It was interrupted.
     Interrupted,
-    /// It is a guarded command that failed, and what it changed stays.
+    /// It is a guarded command that failed, and its changes were kept.
     NotRolledBack,
 }
 
-/// What an undo would take back.
+/// What an undo would undo.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Choice {
     /// This one, from this safety archive.
@@ -115,7 +115,7 @@ pub enum Choice {
     Overtaken(Past, Past),
     /// A newer archive was made before an update: the database was changed on purpose since.
     Updated(Past, ArchiveName),
-    /// Restores of several sets could be meant.
+    /// Restores of several sets match.
     SeveralSets(Vec<Name>),
 }
 
@@ -148,7 +148,7 @@ impl History {
         pending::add(repository, reading, &mut snapshots)?;
         let records = repository.workspace().records().context("cannot read the records of restores")?;
         let mut folders: BTreeSet<&Path> = scope.targets.folders().into_iter().collect();
-        let unfinished = records.iter().filter(|record| record.state == State::Unfinished);
+        let unfinished = records.iter().filter(|record| record.state == RecordState::Unfinished);
         folders.extend(unfinished.flat_map(|record| &record.targets).map(|target| parent(Path::new(&target.path))));
         let of_safety = snapshots
             .iter()
@@ -188,11 +188,11 @@ impl History {
         }
         for record in records {
             match record.state {
-                State::Void => drop(restores.remove(&record.restore)),
+                RecordState::Void => drop(restores.remove(&record.restore)),
                 // Whether it died is known from its notes; one that still runs does not count yet.
-                State::Unfinished => {}
-                State::Finished | State::NotRolledBack => {
-                    let end = if record.state == State::Finished { End::Finished } else { End::NotRolledBack };
+                RecordState::Unfinished => {}
+                RecordState::Finished | RecordState::NotRolledBack => {
+                    let end = if record.state == RecordState::Finished { End::Finished } else { End::NotRolledBack };
                     let past = restores.entry(record.restore.clone()).or_insert_with(|| Past {
                         restore: Some(record.restore),
                         set: record.set,
@@ -241,7 +241,7 @@ impl History {
         Self { updates: updates.collect(), pasts }
     }
 
-    /// Chooses the restore that an undo takes back: an interrupted one first, else the newest.
+    /// Chooses the restore to undo: an interrupted one first, else the newest.
     pub fn choose(&self, scope: &Scope) -> Choice {
         let own = |past: &&Past| scope.host.owns(&past.host);
         let meant = |past: &&Past| {
