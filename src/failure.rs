@@ -318,7 +318,7 @@ pub fn message(error: &anyhow::Error) -> String {
     printable(&message).into_owned()
 }
 
-/// Says whether an error only means that the operation was asked to stop.
+/// Returns whether an error only means that the operation was asked to stop.
 pub fn is_interruption(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| cause.is::<Interrupted>())
 }

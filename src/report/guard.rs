@@ -19,7 +19,7 @@ pub struct Guarded {
     pub timed_out: bool,
     /// How long it took.
     pub seconds: f64,
-    /// What is wrong, apart from the command itself.
+    /// Problems other than the command's own failure.
     pub findings: Vec<String>,
     /// The store.
     pub store: String,

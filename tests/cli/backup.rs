@@ -133,7 +133,11 @@ fn two_databases_make_one_archive() {
 fn a_vacuumed_copy_is_smaller_and_the_source_is_not() {
     let world = World::new();
     let path = world.database("app.db");
-    world.sql("app.db", "CREATE TABLE big(x); WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<200) INSERT INTO big SELECT randomblob(4000) FROM n; DROP TABLE big;");
+    world.sql(
+        "app.db",
+        "CREATE TABLE big(x); WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE \
+    i<200) INSERT INTO big SELECT randomblob(4000) FROM n; DROP TABLE big;",
+    );
     let before = fs::metadata(&path).unwrap().len();
     let document = world.heirloom(["backup", "app.db", "--vacuum", "--json"]).success().json();
     assert_eq!(document["databases"][0]["vacuumed"], true);

@@ -64,7 +64,11 @@ fn a_locked_store_is_11_and_nothing_is_visible() {
 #[test]
 fn a_full_disk_is_15_and_leaves_what_was_there() {
     let world = World::new();
-    world.sql("app.db", "CREATE TABLE t(x); WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<400) INSERT INTO t SELECT randomblob(4000) FROM n;");
+    world.sql(
+        "app.db",
+        "CREATE TABLE t(x); WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<400) \
+    INSERT INTO t SELECT randomblob(4000) FROM n;",
+    );
     let store = world.path("backups");
     fs::create_dir(&store).unwrap();
     if !have("a full disk ends with 15", &["mount"]) {

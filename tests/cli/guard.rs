@@ -116,7 +116,8 @@ fn damage_is_undone_also_where_the_command_succeeded() {
         let before = content(&world);
         for (seek, count) in [(1, 2), (0, 1)] {
             let script = format!(
-                "rm -f app.db-wal app.db-shm; dd if=/dev/urandom of=app.db bs=4096 seek={seek} count={count} conv=notrunc 2>&1"
+                "rm -f app.db-wal app.db-shm; dd if=/dev/urandom of=app.db bs=4096 seek={seek} count={count} \
+                 conv=notrunc 2>&1"
             );
             guard(&world, &[], &script).exits(1).says("is damaged").says("rolled back and verified");
             assert_eq!(content(&world), before);

@@ -393,7 +393,8 @@ fn prometheus_gets_what_it_can_parse() {
     if !have_modules("Prometheus parses the metrics", "prometheus_client") {
         return;
     }
-    let parse = "import sys\nfrom prometheus_client.parser import text_string_to_metric_families as p\nprint(sum(len(f.samples) for f in p(sys.stdin.read())))";
+    let parse = "import sys\nfrom prometheus_client.parser import text_string_to_metric_families as \
+    p\nprint(sum(len(f.samples) for f in p(sys.stdin.read())))";
     fs::write(world.path("metrics"), &ran.stdout).unwrap();
     let parser = python().args(["-c", parse]).stdin(fs::File::open(world.path("metrics")).unwrap()).output().unwrap();
     assert!(parser.status.success(), "{}", String::from_utf8_lossy(&parser.stderr));

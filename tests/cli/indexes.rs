@@ -98,12 +98,15 @@ fn a_full_text_index_that_is_broken_over_sound_tables_must_be_rebuilt() {
     for sql in [
         "CREATE TABLE m(id INTEGER PRIMARY KEY, t TEXT); CREATE VIRTUAL TABLE f USING fts4(t, content='m');
          INSERT INTO m(t) VALUES('x'),('y'); INSERT INTO f(f) VALUES('rebuild'); DELETE FROM f_segdir;",
-        "CREATE TABLE m(id INTEGER PRIMARY KEY, t TEXT); CREATE VIRTUAL TABLE f USING fts5(t, content='m', content_rowid='id');
+        "CREATE TABLE m(id INTEGER PRIMARY KEY, t TEXT); CREATE VIRTUAL TABLE f USING fts5(t, content='m', \
+         content_rowid='id');
          INSERT INTO m(t) VALUES('x'),('y'); INSERT INTO f(f) VALUES('rebuild'); DELETE FROM f_data WHERE id>10;",
-        "CREATE VIRTUAL TABLE f USING fts5(t); INSERT INTO f VALUES('x'),('y'); DELETE FROM f_idx; DELETE FROM f_data WHERE id>10;",
+        "CREATE VIRTUAL TABLE f USING fts5(t); INSERT INTO f VALUES('x'),('y'); DELETE FROM f_idx; DELETE FROM f_data \
+         WHERE id>10;",
         "CREATE VIRTUAL TABLE f USING fts4(t); INSERT INTO f VALUES('x'),('y'); DELETE FROM f_segdir;",
         "CREATE VIRTUAL TABLE f USING fts3(t); INSERT INTO f VALUES('x'),('y'); DELETE FROM f_segdir;",
-        "PRAGMA journal_mode=WAL; CREATE VIRTUAL TABLE f USING fts5(t); INSERT INTO f VALUES('x'),('y'); DELETE FROM f_docsize;",
+        "PRAGMA journal_mode=WAL; CREATE VIRTUAL TABLE f USING fts5(t); INSERT INTO f VALUES('x'),('y'); DELETE FROM \
+         f_docsize;",
     ] {
         let mut world = World::new();
         world.sql("app.db", sql);
@@ -130,7 +133,8 @@ fn a_full_text_index_that_knows_a_lost_row_is_damage() {
     let world = World::new();
     world.sql(
         "app.db",
-        "CREATE VIRTUAL TABLE f USING fts5(t, content=''); INSERT INTO f(rowid, t) VALUES(1, 'x'),(2, 'y'); DELETE FROM f_data WHERE id>10;",
+        "CREATE VIRTUAL TABLE f USING fts5(t, content=''); INSERT INTO f(rowid, t) VALUES(1, 'x'),(2, 'y'); DELETE \
+         FROM f_data WHERE id>10;",
     );
     world.heirloom(["backup", "app.db"]).exits(13).says("damaged");
 }
@@ -164,7 +168,8 @@ fn a_b_tree_index_that_lacks_entries_must_be_rebuilt() {
 #[test]
 fn an_index_that_lacks_thousands_of_entries_is_one_finding() {
     let world = World::new();
-    let late = "WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < 5000) INSERT INTO t SELECT i, 'n' || i FROM n";
+    let late = "WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < 5000) INSERT INTO t SELECT \
+    i, 'n' || i FROM n";
     lagging(
         &world,
         "CREATE TABLE t(a INTEGER PRIMARY KEY, b TEXT); INSERT INTO t VALUES(1, 'x')",
@@ -239,7 +244,8 @@ fn damage_beside_an_index_that_lags_stays_damage() {
     let world = World::new();
     lagging(
         &world,
-        "CREATE TABLE t(a INTEGER PRIMARY KEY, b TEXT); CREATE TABLE u(x BLOB); INSERT INTO u VALUES(randomblob(3000)),(randomblob(3000)),(randomblob(3000))",
+        "CREATE TABLE t(a INTEGER PRIMARY KEY, b TEXT); CREATE TABLE u(x BLOB); INSERT INTO u \
+         VALUES(randomblob(3000)),(randomblob(3000)),(randomblob(3000))",
         "CREATE INDEX i ON t(b)",
         "INSERT INTO t VALUES(1, 'x')",
     );
@@ -256,9 +262,13 @@ fn damage_beside_an_index_that_lags_stays_damage() {
 fn an_index_with_an_unknown_collation_is_partial() {
     let world = World::new();
     // The collation of the index is renamed in the schema: nobody here knows it.
-    world.sql("app.db", "CREATE TABLE t(a INTEGER PRIMARY KEY, b TEXT); CREATE INDEX i ON t(b); CREATE TABLE v(x TEXT); CREATE INDEX j ON v(x COLLATE NOCASE);
+    world.sql(
+        "app.db",
+        "CREATE TABLE t(a INTEGER PRIMARY KEY, b TEXT); CREATE INDEX i ON t(b); CREATE TABLE v(x \
+    TEXT); CREATE INDEX j ON v(x COLLATE NOCASE);
         INSERT INTO t VALUES(1, 'x'); INSERT INTO v VALUES('x');
-        PRAGMA writable_schema=ON; UPDATE sqlite_schema SET sql='CREATE INDEX j ON v(x COLLATE app)' WHERE name='j';");
+        PRAGMA writable_schema=ON; UPDATE sqlite_schema SET sql='CREATE INDEX j ON v(x COLLATE app)' WHERE name='j';",
+    );
     world.heirloom(["backup", "app.db"]).success();
     assert_eq!(recorded(&world), "partial");
     without_indexes(&world, "INSERT INTO t VALUES(2, 'y')");
@@ -311,7 +321,8 @@ fn a_full_text_index_that_cannot_be_compared_is_a_note() {
     let world = World::new();
     world.sql(
         "app.db",
-        "CREATE TABLE m(id INTEGER PRIMARY KEY, t TEXT); CREATE VIEW v AS SELECT id, only_mine(t) AS t FROM m; INSERT INTO m VALUES(1, 'x');
+        "CREATE TABLE m(id INTEGER PRIMARY KEY, t TEXT); CREATE VIEW v AS SELECT id, only_mine(t) AS t FROM m; INSERT \
+         INTO m VALUES(1, 'x');
          CREATE VIRTUAL TABLE f USING fts5(t, content='v', content_rowid='id'); INSERT INTO f(rowid, t) VALUES(1, 'x');",
     );
     world.heirloom(["backup", "app.db"]).success().says("the content of full-text index \"f\" could not be compared");

@@ -59,7 +59,8 @@ fn an_unknown_collation_is_no_unusable_database() {
     let world = World::new();
     world.sql(
         "app.db",
-        "CREATE TABLE v(x TEXT); CREATE INDEX j ON v(x COLLATE NOCASE); INSERT INTO v VALUES('x'); PRAGMA writable_schema=ON;
+        "CREATE TABLE v(x TEXT); CREATE INDEX j ON v(x COLLATE NOCASE); INSERT INTO v VALUES('x'); PRAGMA \
+         writable_schema=ON;
          UPDATE sqlite_schema SET sql='CREATE INDEX j ON v(x COLLATE app)' WHERE name='j';",
     );
     let ran = world

@@ -29,7 +29,8 @@ fn of_another_user() -> World {
     fs::create_dir(world.path("data")).unwrap();
     world.sql(
         "data/app.db",
-        "PRAGMA journal_mode=WAL; CREATE TABLE notes(id INTEGER PRIMARY KEY, text TEXT); INSERT INTO notes VALUES(1, 'one');",
+        "PRAGMA journal_mode=WAL; CREATE TABLE notes(id INTEGER PRIMARY KEY, text TEXT); INSERT INTO notes VALUES(1, \
+         'one');",
     );
     for path in [world.path("data"), world.path("data/app.db")] {
         chown(&path, Some(NOBODY), Some(NOBODY)).unwrap();
@@ -38,7 +39,8 @@ fn of_another_user() -> World {
     world.at("2026-03-02");
     application(
         &world,
-        "WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < 100) INSERT INTO notes SELECT i, 'more' FROM n",
+        "WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < 100) INSERT INTO notes SELECT i, \
+         'more' FROM n",
     );
     world
 }
@@ -64,7 +66,8 @@ fn as_nobody(program: &str) -> Command {
 /// Writes as the user whose database it is.
 #[track_caller]
 fn application(world: &World, sql: &str) {
-    let script = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1], timeout=5); c.execute(sys.argv[2]); c.commit(); c.close()";
+    let script = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1], timeout=5); c.execute(sys.argv[2]); \
+    c.commit(); c.close()";
     let output = as_nobody("python3").args(["-c", script]).arg(world.path("data/app.db")).arg(sql).output().unwrap();
     assert!(output.status.success(), "the application cannot write: {}", String::from_utf8_lossy(&output.stderr));
 }
@@ -72,7 +75,8 @@ fn application(world: &World, sql: &str) {
 /// Keeps a connection of the user open whose database it is.
 fn connected(world: &World) -> Child {
     use std::io::{BufRead as _, BufReader};
-    let script = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('INSERT INTO notes(text) VALUES(1)'); c.commit()\n\
+    let script = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('INSERT INTO notes(text) \
+    VALUES(1)'); c.commit()\n\
                   print('ready', flush=True); sys.stdin.read()";
     let mut command = as_nobody("python3");
     command.args(["-c", script]).arg(world.path("data/app.db")).stdin(Stdio::piped()).stdout(Stdio::piped());

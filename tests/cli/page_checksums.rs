@@ -28,7 +28,7 @@ fn python(world: &World, script: &str) -> Command {
     command
 }
 
-/// Says whether the VFS is there.
+/// Returns whether the VFS is there.
 fn is_there(promise: &str) -> bool {
     have_modules(promise, "apsw.sqlite_extra")
 }
@@ -158,7 +158,8 @@ fn an_application_that_has_it_open_can_read_what_was_restored_from_inside() {
         // The header moves on, by commits that write the first page and by those that do not.
         run(
             &world,
-            "c = connect('app.db'); c.execute('create table u(x); insert into t(x) values(1)'); c.execute('drop table u')",
+            "c = connect('app.db'); c.execute('create table u(x); insert into t(x) values(1)'); c.execute('drop table \
+             u')",
         );
         let mut application = Application::start(&world, "app.db");
         assert_eq!(application.rows(), "301");

@@ -18,7 +18,8 @@ fn ordinary_configurations() -> [(World, &'static [&'static str], &'static str, 
     fs::create_dir(configured.path("data")).unwrap();
     fs::write(
         configured.path("heirloom.toml"),
-        "[store]\ndir = 'data'\n[sets.app.databases]\napp = 'data/app.db'\n[retention]\nlast = 1\ndaily = 0\nweekly = 0\nmonthly = 0\n",
+        "[store]\ndir = 'data'\n[sets.app.databases]\napp = 'data/app.db'\n[retention]\nlast = 1\ndaily = 0\nweekly = \
+         0\nmonthly = 0\n",
     )
     .unwrap();
     [

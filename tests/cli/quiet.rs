@@ -8,7 +8,8 @@ use crate::world::World;
 fn with_own_collation(world: &World, name: &str) {
     world.sql(
         name,
-        "CREATE TABLE v(x TEXT); CREATE INDEX j ON v(x COLLATE NOCASE); INSERT INTO v VALUES('x'); PRAGMA writable_schema=ON;
+        "CREATE TABLE v(x TEXT); CREATE INDEX j ON v(x COLLATE NOCASE); INSERT INTO v VALUES('x'); PRAGMA \
+         writable_schema=ON;
          UPDATE sqlite_schema SET sql='CREATE INDEX j ON v(x COLLATE app)' WHERE name='j';",
     );
 }

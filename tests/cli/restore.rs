@@ -200,7 +200,8 @@ fn none_is_replaced_when_one_of_them_is_busy() {
 /// Starts a process that holds an exclusive lock.
 fn hold(path: &Path) -> std::process::Child {
     use std::io::{BufRead as _, BufReader};
-    let script = "import sqlite3,sys,time\nc=sqlite3.connect(sys.argv[1],isolation_level=None)\nc.execute('BEGIN EXCLUSIVE')\nprint('ready',flush=True)\ntime.sleep(60)";
+    let script = "import sqlite3,sys,time\nc=sqlite3.connect(sys.argv[1],isolation_level=None)\nc.execute('BEGIN \
+    EXCLUSIVE')\nprint('ready',flush=True)\ntime.sleep(60)";
     let mut child = Command::new("python3").args(["-c", script]).arg(path).stdout(Stdio::piped()).spawn().unwrap();
     let mut line = String::new();
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
@@ -376,7 +377,8 @@ fn an_archive_that_does_not_fit_on_the_disk_changes_nothing() {
 fn a_live_database_is_replaced_under_its_reader() {
     use std::io::{BufRead as _, BufReader};
     let world = changed();
-    let script = "import sqlite3,sys\nc=sqlite3.connect(sys.argv[1])\nprint(c.execute('SELECT count(*) FROM notes').fetchone()[0],flush=True)\nsys.stdin.readline()\nprint(c.execute('SELECT count(*) FROM notes').fetchone()[0],flush=True)";
+    let script = "import sqlite3,sys\nc=sqlite3.connect(sys.argv[1])\nprint(c.execute('SELECT count(*) FROM \
+    notes').fetchone()[0],flush=True)\nsys.stdin.readline()\nprint(c.execute('SELECT count(*) FROM notes').fetchone()[0],flush=True)";
     let mut reader = Command::new("python3")
         .args(["-c", script])
         .arg(world.path("app.db"))

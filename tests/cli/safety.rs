@@ -216,7 +216,8 @@ fn a_backup_with_rotate_inside_guard_removes_nothing_that_guard_needs() {
         fs::write(world.path("heirloom.toml"), "[retention]\nlast = 1\n").unwrap();
         world.at("2026-03-03");
         let script = format!(
-            "sqlite3 app.db 'DELETE FROM notes WHERE id > 10' && HEIRLOOM backup {backup} --set app --kind scheduled --rotate && exit 7"
+            "sqlite3 app.db 'DELETE FROM notes WHERE id > 10' && HEIRLOOM backup {backup} --set app --kind scheduled \
+             --rotate && exit 7"
         );
         guard_with(&world, &script).exits(7).says("a guarded command is running").says("rolled back and verified");
         assert_eq!(notes(&world, "app.db"), "50");
@@ -296,7 +297,8 @@ fn a_rollback_over_another_page_size_is_not_called_a_write_of_somebody_else() {
         let world = changed();
         world.sql("app.db", &format!("PRAGMA journal_mode={mode}"));
         let script = format!(
-            "sqlite3 app.db 'PRAGMA journal_mode=DELETE; PRAGMA page_size=8192; VACUUM; PRAGMA journal_mode={mode}; DELETE FROM notes WHERE id > 10' && exit 7"
+            "sqlite3 app.db 'PRAGMA journal_mode=DELETE; PRAGMA page_size=8192; VACUUM; PRAGMA journal_mode={mode}; \
+             DELETE FROM notes WHERE id > 10' && exit 7"
         );
         let ran = guard_with(&world, &script).exits(7).says("rolled back and verified");
         assert!(!ran.stderr.contains("has written to it"), "{mode}: {}", ran.stderr);

@@ -23,7 +23,8 @@ fn changed(rows: u32, bytes: u32) -> World {
     world
 }
 
-const LINE: &str = "user_version: archive 5, database 9; table \"t\" loses column \"y\"; table \"new\" is removed; table \"old\" is added";
+const LINE: &str = "user_version: archive 5, database 9; table \"t\" loses column \"y\"; table \"new\" is removed; \
+table \"old\" is added";
 
 fn says(ran: &Ran, text: &str) {
     assert!(ran.stdout.contains(text), "\"{text}\" is not in: {}\n{}", ran.stdout, ran.stderr);
@@ -87,7 +88,8 @@ struct Application(Child);
 
 impl Application {
     fn start(world: &World) -> Self {
-        let code = "import sqlite3, sys; c = sqlite3.connect('app.db'); c.execute('select * from t').fetchall(); print('ready', flush=True); sys.stdin.read()";
+        let code = "import sqlite3, sys; c = sqlite3.connect('app.db'); c.execute('select * from t').fetchall(); \
+        print('ready', flush=True); sys.stdin.read()";
         let mut command = Command::new("python3");
         command.args(["-c", code]).current_dir(world.work()).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().unwrap();
