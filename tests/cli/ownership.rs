@@ -1,4 +1,4 @@
-//! Files of another user: what root does beside them, and what it takes from them.
+//! Files of another user: what root creates beside them, and which of them it trusts.
 
 use std::ffi::OsStr;
 use std::fs::{self, Permissions};
@@ -58,7 +58,7 @@ fn bounded<S: AsRef<OsStr>>(world: &World, capabilities: &str, args: impl IntoIt
 fn as_nobody(program: &str) -> Command {
     let mut command = Command::new("setpriv");
     command.args(["--reuid=65534", "--regid=65534", "--clear-groups", program]);
-    // A Python in the home of root is not for everybody.
+    // Other users cannot run a Python in root's home.
     command.env("PATH", "/usr/local/bin:/usr/bin:/bin");
     command
 }
@@ -199,7 +199,7 @@ fn root_obeys_no_configuration_of_another_user() {
     ran.says("\"heirloom.toml\" is not safe to use as root: it belongs to user 65534")
         .says("chown root heirloom.toml")
         .says("--config");
-    // Naming it says that it is meant.
+    // Naming it explicitly is consent.
     world.heirloom(["list", "--config", "heirloom.toml"]).exits(16).says("/tmp/theirs");
     chown(world.path("heirloom.toml"), Some(0), None).unwrap();
     world.heirloom(["list"]).exits(16).says("/tmp/theirs");
@@ -211,7 +211,7 @@ fn root_obeys_no_configuration_of_another_user() {
     world.heirloom(["list"]).exits(2).says("it belongs to user 65534");
     fs::remove_file(world.path("heirloom.toml")).unwrap();
 
-    // It belongs to an application: only what is used of it matters.
+    // It belongs to an application: only the values that are used matter.
     write(".env", "OTHER=1\n");
     world.heirloom(["config", "show"]).success();
     write(".env", "BACKUP_DIR=/tmp/theirs\n");

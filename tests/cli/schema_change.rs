@@ -14,7 +14,8 @@ fn changed(rows: u32, bytes: u32) -> World {
         "app.db",
         &format!(
             "CREATE TABLE t(x); CREATE TABLE old(a); PRAGMA user_version=5;
-             WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {rows}) INSERT INTO t SELECT zeroblob({bytes}) FROM n;"
+             WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {rows})
+         INSERT INTO t SELECT zeroblob({bytes}) FROM n;"
         ),
     );
     world.heirloom(["backup", "app.db"]).success();
@@ -41,7 +42,7 @@ fn the_plan_and_the_end_of_a_restore_say_what_the_schema_loses() {
     let json = world.heirloom(["restore", "latest", "--dry-run", "--json"]).success().json();
     assert_eq!(json["databases"][0]["schema"], schema);
     says(&world.heirloom(["restore", "latest", "--force"]).success(), LINE);
-    // Nothing is left of the look.
+    // The comparison leaves no files behind.
     let left: Vec<_> = std::fs::read_dir(world.work().join("../tmp")).unwrap().collect();
     assert!(left.is_empty(), "{left:?}");
 
@@ -75,7 +76,7 @@ fn a_large_database_is_not_unpacked_for_a_dry_run() {
     says(&world.heirloom(["restore", "latest", "--force"]).success(), LINE);
 }
 
-/// The archive of another tool promises nothing: it is looked into.
+/// The archive of another tool has no metadata to trust, so its database is inspected.
 #[test]
 fn a_plain_database_is_compared_too() {
     let world = changed(3, 10);

@@ -135,7 +135,7 @@ fn a_tar_of_a_volume_is_restored_with_its_sidecars() {
 
 /// Copied in the middle of a checkpoint, the file is shorter than its header says; the `-wal` holds the rest.
 #[test]
-fn a_checkpoint_that_had_not_ended_is_no_damage() {
+fn an_unfinished_checkpoint_is_not_damage() {
     let world = World::new();
     let application = Connection::open(world.path("app.db")).unwrap();
     let fill = "INSERT INTO t WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 100) SELECT \
