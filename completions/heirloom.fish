@@ -40,15 +40,15 @@ complete -c heirloom -n "__fish_heirloom_needs_command" -s V -l version -d 'Prin
 complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "backup" -d 'Back up databases into one verified archive'
 complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "restore" -d 'Restore databases from an archive'
 complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "list" -d 'List the archives of the store, newest first'
-complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "show" -d 'Show everything that an archive says about itself'
-complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "verify" -d 'Prove that archives can be restored'
+complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "show" -d 'Show the metadata of an archive'
+complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "verify" -d 'Verify that archives can be restored'
 complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "health" -d 'Check the health of databases and backups'
 complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "rotate" -d 'Remove archives that the rotation does not keep (grandfather-father-son)'
 complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "cleanup" -d 'Remove archives beyond a number, an age or a total size, and leftovers of interrupted runs'
-complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "delete" -d 'Delete archives for good'
-complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "pin" -d 'Keep an archive whatever the retention policy says'
-complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "unpin" -d 'Let the retention policy decide about an archive again'
-complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "accept" -d 'Accept that an archive holds far less than the ones before it'
+complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "delete" -d 'Delete archives permanently'
+complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "pin" -d 'Protect an archive from retention'
+complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "unpin" -d 'Let retention remove an archive again'
+complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "accept" -d 'Accept that an archive holds far fewer rows than the ones before it'
 complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "log" -d 'Show the activity log'
 complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "guard" -d 'Run a command, and roll the databases back if it fails'
 complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "config" -d 'Create, show or check the configuration'
@@ -111,12 +111,12 @@ always\t'Always'
 never\t'Never'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l fresh -d 'First deployment: ignore archives of other hosts and paths, and restore nothing if there are no others'
 complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l accept-older -d 'Restore the newest archive of the store although this host has made a newer one'
-complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l to-original -d 'Restore to the paths recorded in the archive, whatever the configuration says'
+complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l to-original -d 'Restore to the paths recorded in the archive, not the configured ones'
 complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l force -d 'Replace what exists without asking'
 complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l allow-damaged -d 'Restore a damaged archive as far as it can be read; pages that cannot be read become zeros'
 complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l rebuild-indexes -d 'Rebuild damaged indexes in the copy before it replaces the database'
 complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l dry-run -d 'Print what would be done, and stop'
-complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l no-safety-backup -d 'Do not back up what is replaced; such a restore cannot be undone'
+complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l no-safety-backup -d 'Take no safety backup; such a restore cannot be undone'
 complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l offline -d 'Replace the file itself after checking that no process has it open'
 complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l assume-unused -d 'With `--offline`: continue although not every process could be checked'
 complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l if-missing -d 'Restore only what does not exist'
@@ -175,7 +175,7 @@ complete -c heirloom -n "__fish_heirloom_using_subcommand health" -l only -d 'On
 complete -c heirloom -n "__fish_heirloom_using_subcommand health" -l check -d 'How thoroughly a copy of each database is checked; `none` makes no copy' -r -f -a "full\t'Everything SQLite can check'
 quick\t'Pages and rows, not indexes against tables'
 none\t'Nothing; the archive is still read back'"
-complete -c heirloom -n "__fish_heirloom_using_subcommand health" -l output -d 'With --prometheus: write the metrics to this file, all at once, for the textfile collector' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand health" -l output -d 'With --prometheus: write the metrics to this file atomically, for the textfile collector' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand health" -l config -d 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand health" -l dir -d 'The folder with the archives [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand health" -l color -d 'Colour the output' -r -f -a "auto\t'At a terminal, unless `NO_COLOR` is set'
@@ -184,7 +184,7 @@ never\t'Never'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand health" -l progress -d 'Show a progress bar on stderr' -r -f -a "auto\t'At a terminal'
 always\t'Always'
 never\t'Never'"
-complete -c heirloom -n "__fish_heirloom_using_subcommand health" -l databases-only -d 'Only the databases, not their backups and the store: what an application needs to know before it starts'
+complete -c heirloom -n "__fish_heirloom_using_subcommand health" -l databases-only -d 'Check only the databases, not backups and store, for example before an application starts'
 complete -c heirloom -n "__fish_heirloom_using_subcommand health" -l nagios -d 'Print one line with performance data for Nagios and compatible monitors, with their exit codes'
 complete -c heirloom -n "__fish_heirloom_using_subcommand health" -l prometheus -d 'Print metrics in the text format of Prometheus'
 complete -c heirloom -n "__fish_heirloom_using_subcommand health" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
@@ -198,7 +198,7 @@ complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l keep-weekly
 complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l keep-monthly -d 'Keep one archive per month for N months' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l keep-yearly -d 'Keep one archive per year for N years' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l set -d 'Only archives of this set; by default those of the configured sets, or all' -r
-complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l gone -d 'Keep only the newest archive of databases that no longer exist and got no archive for this long, such as 90d' -r
+complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l gone -d 'Keep only the newest archive of databases that are gone and got no archive for this long, such as 90d' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l time-zone -d 'Time zone in which days, weeks, months and years start, such as Europe/Berlin' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l simulate -d 'Print which archives would exist after this long; no store is read or changed' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l every -d 'How often a backup is made in the simulation' -r
@@ -211,8 +211,8 @@ complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l progress -d
 always\t'Always'
 never\t'Never'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l all-hosts -d 'Include archives of other hosts; by default they are only counted'
-complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l include-plain -d 'Count and remove plain databases and archives of other tools, too'
-complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l all -d 'With --gone: remove the newest archive, too; asks, or needs --force'
+complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l include-plain -d 'Also count and remove plain databases and archives of other tools'
+complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l all -d 'With --gone: also remove the newest archive; asks, or needs --force'
 complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l dry-run -d 'Print the plan, and stop'
 complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l force -d 'Do not ask'
 complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
@@ -221,9 +221,9 @@ complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -s v -l verbos
 complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l keep -d 'Keep the newest N good archives of each stream' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l max-age -d 'Remove archives that are older, such as 90d' -r
-complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l max-size -d 'Keep the newest archives of each stream that together are no larger, such as 20GB' -r
+complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l max-size -d 'Keep the newest archives of each stream up to this total size, such as 20GB' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l set -d 'Only archives of this set; by default those of the configured sets, or all' -r
-complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l gone -d 'Keep only the newest archive of databases that no longer exist and got no archive for this long, such as 90d' -r
+complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l gone -d 'Keep only the newest archive of databases that are gone and got no archive for this long, such as 90d' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l time-zone -d 'Time zone in which days, weeks, months and years start, such as Europe/Berlin' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l config -d 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l dir -d 'The folder with the archives [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
@@ -233,10 +233,10 @@ never\t'Never'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l progress -d 'Show a progress bar on stderr' -r -f -a "auto\t'At a terminal'
 always\t'Always'
 never\t'Never'"
-complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l damaged -d 'Read archives that are marked as damaged once more, and remove those that are'
+complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l damaged -d 'Verify archives that are marked as damaged again, and remove those that are damaged'
 complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l all-hosts -d 'Include archives of other hosts; by default they are only counted'
-complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l include-plain -d 'Count and remove plain databases and archives of other tools, too'
-complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l all -d 'With --gone: remove the newest archive, too; asks, or needs --force'
+complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l include-plain -d 'Also count and remove plain databases and archives of other tools'
+complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l all -d 'With --gone: also remove the newest archive; asks, or needs --force'
 complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l dry-run -d 'Print the plan, and stop'
 complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l force -d 'Do not ask'
 complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
@@ -252,7 +252,7 @@ complete -c heirloom -n "__fish_heirloom_using_subcommand delete" -l progress -d
 always\t'Always'
 never\t'Never'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand delete" -l force -d 'Do not ask'
-complete -c heirloom -n "__fish_heirloom_using_subcommand delete" -l even-last -d 'Delete the last good archive of a database, too'
+complete -c heirloom -n "__fish_heirloom_using_subcommand delete" -l even-last -d 'Also delete the last good archive of a database'
 complete -c heirloom -n "__fish_heirloom_using_subcommand delete" -l dry-run -d 'Print what would be deleted, and stop'
 complete -c heirloom -n "__fish_heirloom_using_subcommand delete" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
 complete -c heirloom -n "__fish_heirloom_using_subcommand delete" -s q -l quiet -d 'Print errors only'

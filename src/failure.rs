@@ -1,7 +1,7 @@
-//! What an error means to the outside: its kind, its exit code, and what can be done about it.
+//! The public meaning of an error: its kind, its exit code, and its remedy.
 //!
-//! A remedy is a value. Each face words it in its own way: the command line prints a command that can be pasted, a page
-//! offers a button. Nothing below the faces names a flag. Which typed error means what is decided in `ops/explain.rs`.
+//! A remedy is a value. Each interface words it in its own way: the command line prints a command that can be pasted, a
+//! page offers a button. No other layer names a flag. `ops/explain.rs` maps typed errors to kinds and remedies.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use crate::names::{Name, printable};
 use crate::progress::Interrupted;
 
-/// What went wrong, as a public promise: every kind has its exit code and its word in JSON.
+/// What went wrong. Each kind has a stable exit code and JSON word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FailureKind {
     /// Anything without a kind of its own.
@@ -24,9 +24,9 @@ pub enum FailureKind {
     NoBackup,
     /// A database or an archive failed its check.
     Damaged,
-    /// What would be written exists already.
+    /// The target already exists.
     TargetExists,
-    /// What would be changed is in use, or has to stay.
+    /// The target is in use, or is protected.
     TargetInUse,
     /// A disk is full.
     NoSpace,
@@ -34,7 +34,7 @@ pub enum FailureKind {
     StoreUnreachable,
     /// A key is missing or wrong.
     KeyMissing,
-    /// `guard` could not do its part, whatever the cause.
+    /// `guard` itself failed, whatever the cause.
     GuardFailed,
 }
 
@@ -78,7 +78,7 @@ impl FailureKind {
 /// What can be done about an error.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Remedy {
-    /// One that every face words alike: a sentence without an option or a command of ours.
+    /// A fixed sentence without an option or a command of ours, the same in every interface.
     Advice(String),
 
     /// The path of a database may be wrong, or its application was not started yet.
@@ -102,10 +102,10 @@ pub enum Remedy {
         /// The number of that user.
         owner: u32,
     },
-    /// Look from where every process can be seen, or state that nobody has the database open.
+    /// Run it where every process is visible, or confirm that no process has the database open.
     ProveUnused,
 
-    /// It is encrypted: decrypt it, and name the file that this makes.
+    /// It is encrypted: decrypt it, and name the decrypted file.
     Decrypt,
     /// A newer release wrote it.
     UpdateHeirloom,
@@ -113,12 +113,12 @@ pub enum Remedy {
     ListArchives,
     /// This archive is of no use: see which others there are.
     ChooseAnotherArchive {
-        /// Whether something was about to be changed, and was not.
+        /// Whether to add that nothing was changed.
         unchanged: bool,
     },
     /// Choose another archive, or take this one although it is damaged.
     ChooseAnotherOrDamaged {
-        /// Whether something was about to be changed, and was not.
+        /// Whether to add that nothing was changed.
         unchanged: bool,
     },
     /// One of these can be named instead.
@@ -141,7 +141,7 @@ pub enum Remedy {
     MountOrNameStore,
     /// The disk of a known store is not mounted, or the folder is to become a new store.
     MountOrNewStore,
-    /// A file lies where the folder of the store should be.
+    /// The store's path is a file.
     NotAFolder {
         /// The file.
         file: PathBuf,
@@ -156,7 +156,7 @@ pub enum Remedy {
     /// An archive of this name exists: choose another one.
     ChooseAnotherName,
 
-    /// A target has to be named, because nothing is known about where this database belongs.
+    /// The target of this database is unknown: name one.
     NameTarget(Box<Unplaced>),
     /// A database does not exist although an archive of it does: restore it.
     RestoreLost(Box<Unrestored>),
@@ -167,9 +167,9 @@ pub enum Remedy {
     },
     /// Several databases would be written to one file: restore them one at a time.
     RestoreOneByOne,
-    /// What is restored lies where it would be restored to.
+    /// The archive is itself the restore target.
     NameAnotherTarget,
-    /// Something is replaced: that has to be confirmed.
+    /// Something would be replaced: confirm it.
     ConfirmReplacing,
     /// The disk of a target has too little room.
     FreeTargetSpace {
@@ -189,7 +189,7 @@ pub enum Remedy {
         /// The archive, as it can be named again.
         archive: String,
     },
-    /// The paths that a safety backup records are those of another host: they can be used here if that is meant.
+    /// The paths that a safety backup records are those of another host: confirm to use them here.
     UndoToOriginal {
         /// The archive, as it can be named again.
         archive: String,
@@ -259,17 +259,17 @@ impl From<&str> for Remedy {
     }
 }
 
-/// An error that has its meaning with it, and the meaning of every other error.
+/// An error that carries its kind and remedy. Every other error is mapped to one.
 ///
-/// As an error it is for what nobody branches on. As the context of another one it replaces the kind of that error, and
-/// its remedy if it has one of its own.
+/// As an error it is for cases that no caller branches on. As context it replaces the kind of the inner error, and
+/// its remedy if it has its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
     /// What went wrong.
     pub kind: FailureKind,
     /// What happened, to what, and why.
     pub message: String,
-    /// What can be done about it, where that is known.
+    /// What can be done about it, if known.
     pub remedy: Option<Remedy>,
 }
 
@@ -284,7 +284,7 @@ impl Failure {
         Self::new(FailureKind::Usage, message).remedy(remedy)
     }
 
-    /// Makes the failure that no archive can be taken for what was asked.
+    /// Makes the failure that no archive matches the request.
     pub fn no_backup(message: impl Into<String>, remedy: impl Into<Remedy>) -> Self {
         Self::new(FailureKind::NoBackup, message).remedy(remedy)
     }
@@ -318,7 +318,7 @@ pub fn message(error: &anyhow::Error) -> String {
     printable(&message).into_owned()
 }
 
-/// Says whether an error only means that the operation was asked to stop.
+/// Returns whether an error only means that the operation was asked to stop.
 pub fn is_interruption(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| cause.is::<Interrupted>())
 }

@@ -10,7 +10,7 @@ use crate::report::archives::Accepted;
 use crate::retention::{Limits, Retention, Scene, Shrink, accepted_with};
 use crate::store::StoreError;
 
-/// Accept that an archive holds far less than the ones before it
+/// Accept that an archive holds far fewer rows than the ones before it
 ///
 /// An archive with less than half of the rows that its database held before is a shrink. Until it is accepted, or until
 /// a later archive holds half of the rows again, nothing from before it is removed, and `rotate` and `health` report
@@ -37,7 +37,7 @@ pub(super) fn run(args: &AcceptArgs, context: &mut Context) -> anyhow::Result<Ou
     let locked = store.lock(Duration::from_secs(60), &context.ui.progress())?;
     let Inventory { snapshots, foreign, .. } = inventory(&store, &context.reading(), &context.ui.progress())?;
     let Some(snapshot) = snapshots.iter().find(|snapshot| snapshot.name == name) else {
-        // A listing without it says nothing about its shrink: another read of it failed, or it was removed meanwhile.
+        // The listing does not contain it if another read of it failed or if it was removed meanwhile.
         let unread = foreign.iter().find(|foreign| foreign.name == name.as_str());
         let gone = || StoreError::NotFound { name: name.to_string(), location: store.location() };
         return Err(unread.map_or_else(|| gone().into(), |unread| ResolveError::from(unread).into()));
@@ -47,15 +47,15 @@ pub(super) fn run(args: &AcceptArgs, context: &mut Context) -> anyhow::Result<Ou
         ..Scene::new(context.clock.now(), context.settings.time_zone)
     };
     let open = Retention::Cleanup(Limits::default()).plan(&snapshots, &scene).open_shrinks;
-    // This archive and those before it, of its own databases.
+    // This archive and earlier ones of the same databases.
     let concerned = |shrink: &&Shrink| {
         shrink.created_at <= snapshot.created_at && snapshot.databases.iter().any(|brief| brief.stream == shrink.stream)
     };
     let accepted: Vec<&Shrink> = open.iter().filter(concerned).collect();
     let mut changed = false;
     if !accepted.is_empty() {
-        // The older ones first: if we die in between, the shrink of the one asked for is still open, and the next run
-        // does the rest.
+        // Oldest first: if we die in between, the shrink of the requested archive is still open, and the next run
+        // accepts the rest.
         for older in accepted_with(&snapshots, snapshot) {
             locked.accept(&older)?;
         }

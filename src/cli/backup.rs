@@ -156,7 +156,7 @@ pub(super) fn run(args: &BackupArgs, context: &mut Context) -> anyhow::Result<Ou
                 problems |= outcome != Outcome::Done;
                 documents.push(document);
             }
-            // The other sets are as worth backing up as before; a signal ends them all.
+            // One failed set does not stop the others; a signal does.
             Err(error) if several && !is_interruption(&error) => {
                 failed += 1;
                 super::exit::report(&error, &context.typed, &mut context.ui);
@@ -185,7 +185,7 @@ fn one_set(
     let set = chosen.set.clone();
     let if_missing = if args.if_exists { IfMissing::Skip } else { IfMissing::Fail };
     let plan = backup::plan(chosen.sources, if_missing, request(args, context, set.clone(), chosen.absent)?)?;
-    let lost = tell_missing(&plan, context)?;
+    let lost = report_missing(&plan, context)?;
     let outcome = if lost.is_empty() && plan.empty.is_empty() && plan.unreadable.is_empty() {
         Outcome::Done
     } else {
@@ -208,7 +208,7 @@ fn one_set(
         return Ok((Backup::SkippedRecent(skipped), outcome));
     }
     let Some(store) = store else {
-        tell_plan(&mut context.ui, &plan, &context.settings.store, &context.typed);
+        print_plan(&mut context.ui, &plan, &context.settings.store, &context.typed);
         return Ok((Backup::Planned(reports::planned(&plan, &context.settings.store)), outcome));
     };
 
@@ -235,11 +235,11 @@ fn one_set(
     stages::lines(&stages).for_each(|line| context.ui.detail(line));
     let words = |remedy: &_| remedy::hint(remedy, &context.typed);
     let mut document = Box::new(reports::made(&done.made, store, done.took, lost, &words));
-    let denied = tell_denied(store, context);
+    let denied = report_denied(store, context);
     let outcome = if denied || done.has_problems() { Outcome::Problems } else { outcome };
     let Some(retained) = done.retained else { return Ok((Backup::Made(document), outcome)) };
     let (retained, removed) = retained
-        .and_then(|report| super::retain::tell_after_backup(&report, &done.made, store, context))
+        .and_then(|report| super::retain::report_after_backup(&report, &done.made, store, context))
         .with_context(|| {
             format!("the backup is complete (\"{}\"), but older ones could not be removed", done.made.packed.archive)
         })?;
@@ -247,7 +247,7 @@ fn one_set(
     Ok((Backup::Made(document), if outcome == Outcome::Done { removed } else { outcome }))
 }
 
-/// Returns the archive that makes this backup unnecessary, if that was asked for and there is one.
+/// Returns the archive that makes this backup unnecessary, if requested and present.
 fn young_enough(
     args: &BackupArgs,
     plan: &Plan,
@@ -259,15 +259,15 @@ fn young_enough(
         |store: &Repository| job::young_enough(plan, age, store, &context.surroundings(), &context.ui.progress());
     match store.map_or_else(|| context.store().map(Cow::Owned), |store| Ok(Cow::Borrowed(store))) {
         Ok(store) => young(&store),
-        // A dry run: where there is no store yet, there is no archive.
+        // A dry run: without a store there are no archives.
         Err(StoreError::Unreachable { .. }) => Ok(None),
         Err(error) => Err(error.into()),
     }
 }
 
-/// Tells which databases are not there, and returns those of which archives exist: they were lost, and this is no first
+/// Reports missing databases and returns those that have archives: these were lost; this is not a first
 /// deployment.
-fn tell_missing(plan: &Plan, context: &Context) -> anyhow::Result<Vec<Name>> {
+fn report_missing(plan: &Plan, context: &Context) -> anyhow::Result<Vec<Name>> {
     let lost = job::lost(plan, || context.store(), &context.surroundings(), &context.ui.progress())?;
     for missing in &plan.missing {
         let path = crate::text::quoted(&missing.path);
@@ -292,19 +292,19 @@ fn tell_missing(plan: &Plan, context: &Context) -> anyhow::Result<Vec<Name>> {
     Ok(lost.into_iter().map(|(name, _)| name).collect())
 }
 
-/// Tells that an archive did not get the rights that the configuration asks for, if it did not.
-pub(super) fn tell_denied(store: &Repository, context: &Context) -> bool {
+/// Warns if an archive did not get the mode or group that the configuration asks for.
+pub(super) fn report_denied(store: &Repository, context: &Context) -> bool {
     let denied = store.store().denied();
     if let Some(why) = &denied {
         let check = context.command_line(&["config", "check"]);
-        context.ui.warning(format!(
-            "the mode or group of [store] could not be given to {why}; `{check}` says what is needed"
-        ));
+        context
+            .ui
+            .warning(format!("the mode or group of [store] could not be set on {why}; `{check}` shows what is needed"));
     }
     denied.is_some()
 }
 
-/// Returns what decides about older archives after the backup.
+/// Returns the retention that is applied after the backup.
 fn retention(args: &BackupArgs, context: &Context) -> Result<Option<Retention>, Failure> {
     Ok(if args.rotate {
         Some(Retention::Rotate(configured_policy(&context.settings)?))
@@ -345,7 +345,7 @@ fn request(args: &BackupArgs, context: &Context, set: Name, absent: Vec<Name>) -
     })
 }
 
-/// Makes the archive's file name out of what the user typed, with or without the ending.
+/// Builds the archive's file name from what the user typed, with or without the extension.
 fn chosen_name(name: &str, compressed: bool) -> Result<ArchiveName, Failure> {
     let ending = if compressed { ".tar.gz" } else { ".tar" };
     let file = if name.ends_with(ending) { name.to_owned() } else { format!("{name}{ending}") };
@@ -354,7 +354,7 @@ fn chosen_name(name: &str, compressed: bool) -> Result<ArchiveName, Failure> {
     })
 }
 
-fn tell_plan(ui: &mut Ui, plan: &Plan, store: &Path, typed: &Invocation) {
+fn print_plan(ui: &mut Ui, plan: &Plan, store: &Path, typed: &Invocation) {
     if ui.is_json() {
         return;
     }
@@ -369,11 +369,7 @@ fn tell_plan(ui: &mut Ui, plan: &Plan, store: &Path, typed: &Invocation) {
         ));
     }
     for LeftOut { source, why, remedy } in &plan.unreadable {
-        ui.warning(format!(
-            "{}: it would be left out: {}",
-            source.name,
-            remedy::with_hint(why, remedy.as_ref(), typed)
-        ));
+        ui.warning(format!("{}: would be left out: {}", source.name, remedy::with_hint(why, remedy.as_ref(), typed)));
     }
     ui.result(format!(
         "into the store {}, set \"{}\" (dry run, nothing written)",
@@ -382,7 +378,7 @@ fn tell_plan(ui: &mut Ui, plan: &Plan, store: &Path, typed: &Invocation) {
     ));
 }
 
-/// Prints what was made, and what a person should know about it.
+/// Prints the result of a backup with its warnings.
 fn report(context: &mut Context, store: &Repository, made: &Made, took: Duration) {
     let packed = &made.packed;
     for note in &made.notes {
@@ -405,7 +401,7 @@ fn report(context: &mut Context, store: &Repository, made: &Made, took: Duration
         ui.warning("a damaged database was kept, marked as damaged; the archives before it are untouched");
     }
     if !packed.metadata.consistent_set {
-        ui.warning("the databases were not locked together: they may show slightly different times");
+        ui.warning("the databases were not locked together: their contents may be from slightly different times");
     }
     let unpacked: u64 = packed.metadata.databases.iter().map(|database| database.bytes).sum();
     let databases = packed.metadata.databases.len() as u64;
@@ -422,7 +418,7 @@ fn report(context: &mut Context, store: &Repository, made: &Made, took: Duration
     ui.summary(path);
 }
 
-/// Returns what was done in a stage.
+/// Describes a stage for `--verbose`.
 fn stage_text(request: &Request, stage: Stage, subject: &str, bytes: u64) -> String {
     let size = text::bytes(bytes);
     match stage {
@@ -431,7 +427,7 @@ fn stage_text(request: &Request, stage: Stage, subject: &str, bytes: u64) -> Str
         Stage::Copy => format!("copy {subject}, {size}"),
         Stage::Check if request.vacuum => format!("check and vacuum {subject}"),
         Stage::Check => format!("check {subject}"),
-        // They run side by side, so that there is one time for all.
+        // These run in parallel and share one measured time.
         Stage::Pack => {
             let mut words = vec!["hash"];
             words.extend((request.check != Depth::None).then_some("check"));
@@ -449,11 +445,13 @@ fn stage_text(request: &Request, stage: Stage, subject: &str, bytes: u64) -> Str
 fn note_text(note: &Note, made: &Made, context: &Context) -> String {
     match note {
         Note::Rival { database, archive } => format!(
-            "{database}: another file is backed up under the same set, host and path (newest: {archive}); if these are two \
-             applications, give each its own label: add the line host = \"NAME\" to its configuration, or set HEIRLOOM_HOST"
+            "{database}: another file is backed up under the same set, host and path (newest: {archive}); if these \
+             are two \
+             applications, give each its own label: add the line host = \"NAME\" to its configuration, or set \
+             HEIRLOOM_HOST"
         ),
         Note::Behind { database, newest } => format!(
-            "{database}: this backup is dated {} and the newest before it {}; check the clock of this machine",
+            "{database}: this backup is dated {}, before the newest archive ({}); check the clock of this machine",
             crate::metadata::rfc3339(made.packed.metadata.created_at),
             crate::metadata::rfc3339(*newest)
         ),
@@ -476,9 +474,7 @@ fn note_text(note: &Note, made: &Made, context: &Context) -> String {
             format!("{database}: left out, the others are backed up: {why}")
         }
         Note::Guarded { database } => {
-            format!(
-                "{database}: a guarded command is running, so this backup is of the kind safety and never the latest"
-            )
+            format!("{database}: a guarded command is running, so this backup is a safety backup and never `latest`")
         }
     }
 }

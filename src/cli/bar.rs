@@ -1,4 +1,4 @@
-//! Shows progress as a bar on stderr, and passes on that a signal came.
+//! Shows progress as a bar on stderr, and cancels the operation after a signal.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -18,26 +18,26 @@ pub(super) const REPLACE: &[Stage] =
 /// The stages of a restore that takes no safety backup.
 pub(super) const RESTORE: &[Stage] = &[Stage::Unpack, Stage::Check, Stage::Replace];
 
-/// So wide at most is what a stage works on: the bar needs room at 60 columns, too.
+/// Maximum width of a stage's subject: the bar must still fit at 60 columns.
 const SUBJECT: usize = 20;
 
-/// What a bar is a part of.
+/// The operation that a bar is part of.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Overall {
-    /// That is not known.
+    /// Unknown.
     Unknown,
     /// An operation of these stages, in this order.
     Stages(&'static [Stage]),
     /// One archive of several.
     Archive {
-        /// Which one, from 1.
+        /// Its number, from 1.
         number: usize,
         /// How many there are.
         of: usize,
     },
 }
 
-/// A bar, or nothing to see.
+/// A progress bar, or a hidden one.
 pub(super) struct Bar {
     bar: ProgressBar,
     visible: bool,
@@ -53,7 +53,7 @@ impl Bar {
         Self { bar, visible, signal, overall, reached: AtomicUsize::new(0) }
     }
 
-    /// Returns how far the whole operation is: `2/4 `. A stage that is not counted is a part of the one before it.
+    /// Returns the position in the whole operation: `2/4 `. An uncounted stage belongs to the one before it.
     fn position(&self, stage: Stage) -> String {
         let (number, of) = match self.overall {
             Overall::Unknown => return String::new(),
@@ -70,7 +70,7 @@ impl Bar {
 impl Progress for Bar {
     fn begin(&self, stage: Stage, subject: &str, total: u64) {
         let position = self.position(stage);
-        // Cleared and out of sight until all of it is set: no bar shows the numbers of another stage.
+        // Hidden until fully set up, so that no bar shows the numbers of another stage.
         self.bar.disable_steady_tick();
         self.bar.finish_and_clear();
         self.bar.set_draw_target(ProgressDrawTarget::hidden());
@@ -100,7 +100,7 @@ impl Progress for Bar {
         self.bar.set_message(format!("{position}{verb} {}", shortened(&printable(subject), SUBJECT)));
         self.bar.set_draw_target(ProgressDrawTarget::stderr());
         self.bar.tick();
-        // The tick is a thread: none for a bar that nobody sees.
+        // Ticking needs a thread: none for a hidden bar.
         if total == 0 && !self.bar.is_hidden() {
             self.bar.enable_steady_tick(Duration::from_millis(120));
         }

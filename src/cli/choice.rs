@@ -26,15 +26,15 @@ impl ChoiceArgs {
         Selection { databases: &self.databases, set: self.set.as_ref(), only: &self.only }
     }
 
-    /// Says whether neither files nor the configuration nor a variable say which databases are meant.
+    /// Returns whether no databases are named by files, configuration or variables.
     pub(super) fn is_open(&self, context: &Context) -> bool {
         self.selection().is_open(&context.settings) && context.configuration.refused_database().is_none()
     }
 
-    /// Decides which sets and databases the arguments mean. At least one set, each with at least one database.
+    /// Resolves the arguments to sets and databases: at least one set, each with at least one database.
     pub(super) fn choose(&self, context: &Context) -> Result<Vec<Chosen>, Failure> {
         match context.configuration.refused_database() {
-            // A variable that names no database is the reason why none is known.
+            // If a variable is set but names no database, that is the reason to report.
             Some(refused) if self.selection().is_open(&context.settings) => Err(refused),
             _ => self.selection().choose(&context.settings),
         }

@@ -38,17 +38,17 @@ pub struct CleanupArgs {
     keep: Option<u32>,
     /// Remove archives that are older, such as 90d
     ///
-    /// A clock that is ahead makes every archive older: on a local store nothing shows that it is wrong, and what is
-    /// too old by it is removed, down to the newest good archive of each stream. Use --keep if the clock cannot be
+    /// If the clock is ahead, every archive appears older. On a local store this cannot be detected: archives that are
+    /// too old by it are removed, down to the newest good archive of each stream. Use --keep if the clock cannot be
     /// trusted.
     #[arg(long, value_name = "AGE", value_parser = humantime::parse_duration, help_heading = "Limits")]
     max_age: Option<Duration>,
-    /// Keep the newest archives of each stream that together are no larger, such as 20GB
+    /// Keep the newest archives of each stream up to this total size, such as 20GB
     #[arg(long, value_name = "SIZE", help_heading = "Limits")]
     max_size: Option<ByteSize>,
-    /// Read archives that are marked as damaged once more, and remove those that are
+    /// Verify archives that are marked as damaged again, and remove those that are damaged
     ///
-    /// One that is not damaged loses its mark. One without a good archive of the same databases stays.
+    /// The mark of a sound archive is removed. An archive without a good one of the same databases is kept.
     #[arg(long)]
     damaged: bool,
     #[command(flatten)]
@@ -56,9 +56,9 @@ pub struct CleanupArgs {
 }
 
 impl CleanupArgs {
-    /// Says whether nothing is to be changed.
-    pub(super) fn only_looks(&self) -> bool {
-        self.retain.only_looks()
+    /// Returns whether nothing is to be changed.
+    pub(super) fn is_read_only(&self) -> bool {
+        self.retain.is_read_only()
     }
 }
 

@@ -1,4 +1,4 @@
-//! What the shell offers behind a half-typed word: archive names of the store, database names of the configuration.
+//! Shell completion of values: archive names of the store, database names of the configuration.
 
 use std::ffi::OsStr;
 
@@ -7,8 +7,8 @@ use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
 use crate::names::ARCHIVE_ENDINGS;
 use crate::store::{LocalStore, ReadStore as _};
 
-/// Completes archive names out of the store that the environment names. Reads the folder only, not the archives: a
-/// shell waits for it.
+/// Completes archive names from the store that the environment names. Reads only the folder, not the archives: a
+/// shell is waiting.
 pub(super) fn archives() -> ArgValueCompleter {
     ArgValueCompleter::new(|typed: &OsStr| {
         let typed = typed.to_string_lossy();

@@ -98,7 +98,7 @@ struct Row {
     value: Option<SettingValue>,
     shown: String,
     origin: Origin,
-    /// Where the value of this machine comes from, if it is that.
+    /// Source of a value that this machine provides.
     machine: Option<&'static str>,
 }
 
@@ -251,7 +251,7 @@ fn check(context: &mut Context) -> Outcome {
         context.ui.document(&report::Checked { file, checks });
     } else {
         let mut table = Table::new(&[Column::new("STATE"), Column::new("SETTING"), Column::new("RESULT").wrap()]);
-        for tested in tested.iter().filter(|tested| tested.code != 0 || context.ui.tells()) {
+        for tested in tested.iter().filter(|tested| tested.code != 0 || context.ui.prints_results()) {
             let (state, tone) = tested.state();
             let hint = tested.hint(context).map(|hint| format!("; {hint}")).unwrap_or_default();
             table.row([context.ui.paint(tone, state), tested.what.clone(), format!("{}{hint}", tested.message)]);
@@ -273,7 +273,7 @@ fn tests(context: &Context) -> Vec<Tested> {
     if tested.is_empty() {
         let message = match &configuration.file {
             Some(file) => format!("{} can be used", quoted(file)),
-            None => "there is no file; defaults and the environment are used".to_owned(),
+            None => "no file; defaults and the environment are used".to_owned(),
         };
         tested.push(Tested::good("configuration", message));
     }
@@ -288,7 +288,7 @@ fn tests(context: &Context) -> Vec<Tested> {
             tested.extend(test_folder(format!("sets.{set}.databases.{database}"), path, store));
         }
     }
-    // With sets, `backup` does not look at the variables.
+    // With sets, `backup` ignores the variables.
     if sets.is_empty() {
         match (&context.settings.default_database, configuration.refused_database()) {
             (Some(path), _) => {
@@ -305,7 +305,7 @@ fn tests(context: &Context) -> Vec<Tested> {
             (None, None) => {}
         }
     }
-    // A store that nobody named is no finding while the file that may name it cannot be read.
+    // The default store is not a finding while the file that may name another cannot be read.
     if effective.problems.is_empty() || *effective.origin(Key::StoreDir) != Origin::Default {
         tested.extend(test_mount(context));
         tested.push(test_store(context));
@@ -321,13 +321,13 @@ fn test_database(what: String, path: &Path) -> Tested {
     }
 }
 
-/// Warns of a database that lies among the archives. Nothing removes it, but it looks like a copy of another tool
-/// there.
+/// Warns of a database among the archives. Nothing removes it, but there it looks like a copy made by another
+/// tool.
 fn test_folder(what: String, path: &Path, store: &Path) -> Option<Tested> {
     let folder = platform::resolved(path).parent().map(Path::to_owned)?;
     (folder == platform::resolved(store)).then(|| {
-        let message = format!("{} lies in the folder of the store", quoted(path));
-        let hint = "name another folder in store.dir, so that nobody takes the database for a backup";
+        let message = format!("{} is in the folder of the store", quoted(path));
+        let hint = "name another folder in store.dir, so that the database is not mistaken for a backup";
         Tested { remedy: Some(hint.into()), ..Tested::odd(what, message) }
     })
 }
@@ -354,7 +354,7 @@ fn test_mount(context: &Context) -> Option<Tested> {
     })
 }
 
-/// Tests whether others get at the archives as the configuration says.
+/// Tests whether others can read the archives as configured.
 fn test_rights(context: &Context) -> Option<Tested> {
     let settings = &context.settings;
     let what = if settings.store_group.is_some() { Key::StoreGroup } else { Key::StoreMode }.to_string();
@@ -366,7 +366,7 @@ fn test_rights(context: &Context) -> Option<Tested> {
     if let (Some(group), Some(name)) = (access.group, &settings.store_group)
         && !may_give_to(group)
     {
-        let message = format!("this user is not in the group {}, so archives stay closed to it", quoted(name));
+        let message = format!("this user is not in the group {}, so the group cannot read archives", quoted(name));
         return Some(Tested::odd(
             what,
             format!("{message}; run `usermod --append --groups` as root, and log in again"),
@@ -376,7 +376,7 @@ fn test_rights(context: &Context) -> Option<Tested> {
     let Ok(found) = fs::metadata(root) else {
         return Some(Tested::good(what, format!("new archives are {:04o}", mode & 0o666)));
     };
-    // What a backup changes by itself, see `Access`.
+    // A backup changes this itself, see `Access`.
     let closed = platform::is_private(&found) && platform::is_own(&found);
     let group = access.group.filter(|group| *group != platform::group(&found));
     Some(if closed || platform::allows(&found, mode) && group.is_none() {
@@ -411,7 +411,7 @@ fn test_store(context: &Context) -> Tested {
             if cause.kind() == io::ErrorKind::NotFound
                 && fs::metadata(parent(root)).is_ok_and(|found| found.is_dir()) =>
         {
-            writable(parent(root)).map(|()| format!("{} is not there yet; the first backup makes it", quoted(root)))
+            writable(parent(root)).map(|()| format!("{} does not exist yet; the first backup creates it", quoted(root)))
         }
         Err(error) => Err(error),
     };
@@ -427,19 +427,19 @@ fn test_store(context: &Context) -> Tested {
 
 fn init(args: &InitArgs, context: &mut Context) -> anyhow::Result<Outcome> {
     let file = args.file.as_path();
-    // Dies in between: the file is there with nothing or a part of its comments, which all mean "as the default".
+    // If we die in between, the file is empty or has part of its comments; both mean the defaults.
     let mut opened = match platform::public_file(file) {
         Ok(opened) => opened,
         Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists => {
-            let message = format!("{} is already there and was not changed", quoted(file));
+            let message = format!("{} already exists and was not changed", quoted(file));
             let remedy = "name another file, or move this one away first";
             return Err(Failure::new(FailureKind::TargetExists, message).remedy(remedy).into());
         }
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => {
             let folder = quoted(parent(file));
             return Err(Failure::usage(
-                format!("cannot write {}: there is no folder {folder}", quoted(file)),
-                "make the folder first",
+                format!("cannot write {}: folder {folder} does not exist", quoted(file)),
+                "create the folder first",
             )
             .into());
         }
@@ -448,7 +448,7 @@ fn init(args: &InitArgs, context: &mut Context) -> anyhow::Result<Outcome> {
     let written =
         opened.write_all(EXAMPLE.as_bytes()).and_then(|()| opened.sync_all()).and_then(|()| sync_folder(parent(file)));
     if let Err(cause) = written {
-        // Ours since a moment ago, and of no use as it is.
+        // We have just created it, and it is incomplete.
         let _ = fs::remove_file(file);
         return Err(cause).with_context(|| format!("cannot write {}", quoted(file)));
     }

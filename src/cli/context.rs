@@ -51,13 +51,13 @@ pub struct Context {
     pub ui: Ui,
     /// The stores that this user has used on this host.
     pub stores: Stores,
-    /// What the command tells the activity log: one for each archive it was about.
+    /// Entries for the activity log: one for each archive.
     pub records: Vec<Record>,
 }
 
 impl Context {
-    /// Gathers everything and tells what is odd about the configuration. Nothing is written. Fails where the
-    /// configuration cannot be used.
+    /// Gathers everything and prints the configuration's warnings. Writes nothing. Fails if the
+    /// configuration is invalid.
     pub fn new(args: &GlobalArgs, typed: &Invocation) -> anyhow::Result<Self> {
         let context = Self::gather(args, typed)?;
         context.configuration.require()?;
@@ -67,7 +67,7 @@ impl Context {
         Ok(context)
     }
 
-    /// Gathers everything and leaves it to the command what to do about a configuration that cannot be used.
+    /// Gathers everything; the command decides what to do about an invalid configuration.
     pub fn gather(args: &GlobalArgs, typed: &Invocation) -> anyhow::Result<Self> {
         let ui = Ui::new(args);
         if !sqlite_is_new_enough() {
@@ -76,7 +76,7 @@ impl Context {
                 sqlite_version()
             );
         }
-        // The flag ends the run at its next checkpoint, with its scratch removed.
+        // The flag stops the run at its next checkpoint; its scratch is removed.
         platform::note_signals(&ui.signal_flag())?;
 
         let configuration = Configuration::load(args);
@@ -106,12 +106,12 @@ impl Context {
         })
     }
 
-    /// Opens the store for reading. It must be there, and be the one that this host has used there.
+    /// Opens the store for reading. It must exist and be the one that this host used at this path before.
     pub fn store(&self) -> Result<Repository, StoreError> {
         self.open_store(&self.settings.store)
     }
 
-    /// Opens the store for writing and makes its folder where only that is missing. A store that gets no archive is
+    /// Opens the store for writing, and creates its folder if the parent exists. A store that gets no archive is
     /// removed at the end.
     pub fn store_for_writing(&self) -> anyhow::Result<Repository> {
         self.create_store(&self.settings.store)
@@ -145,12 +145,12 @@ impl Context {
         }
     }
 
-    /// Returns how archives are read that record no zone or no host: they are this host's own on a local store.
+    /// Returns how to read archives that record no zone or host: on a local store they belong to this host.
     pub fn reading(&self) -> Reading {
         self.reading_in(None)
     }
 
-    /// Returns the same with the zone of a flag, if there is one.
+    /// Returns the same, with the zone of a flag if given.
     pub fn reading_in(&self, zone: Option<Tz>) -> Reading {
         self.surroundings().reading(zone)
     }
@@ -160,12 +160,12 @@ impl Context {
         self.surroundings().host_names()
     }
 
-    /// Returns a command as it can be pasted, with the configuration and the store of this run where flags gave them.
+    /// Returns a command that can be pasted, with the `--config` and `--dir` of this run.
     pub fn command_line<S: AsRef<str>>(&self, words: &[S]) -> String {
         self.typed.command(words)
     }
 
-    /// Returns how many threads may compute.
+    /// Returns the number of worker threads.
     pub fn threads(&self) -> std::num::NonZeroUsize {
         self.settings
             .backup
@@ -181,11 +181,11 @@ fn set_time() -> anyhow::Result<Option<DateTime<Utc>>> {
             .map(|time| Some(time.to_utc()))
             .map_err(|error| {
                 Failure::usage(
-                    format!("HEIRLOOM_NOW=\"{}\" is no time: {error}", printable(&text)),
+                    format!("cannot parse HEIRLOOM_NOW=\"{}\" as a time: {error}", printable(&text)),
                     "write it as 2026-03-01T03:00:00Z",
                 )
             })
-            .context("cannot tell the time"),
+            .context("cannot determine the time"),
     }
 }
 

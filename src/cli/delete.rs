@@ -14,7 +14,7 @@ use crate::ops::retain::mark_held;
 use crate::report::archives::Deletion;
 use crate::store::StoreError;
 
-/// Delete archives for good
+/// Delete archives permanently
 ///
 /// Asks at a terminal; elsewhere `--force` is needed. It refuses pinned archives, those that a running command needs, a
 /// shrink that was not accepted (see `heirloom accept`), the last good archive of a database (known by set, host label
@@ -34,7 +34,7 @@ pub struct DeleteArgs {
     /// Do not ask
     #[arg(long)]
     force: bool,
-    /// Delete the last good archive of a database, too
+    /// Also delete the last good archive of a database
     #[arg(long)]
     even_last: bool,
     /// Print what would be deleted, and stop
@@ -56,7 +56,7 @@ pub(super) fn run(args: &DeleteArgs, context: &mut Context) -> anyhow::Result<Ou
         mark_held(&mut found.snapshots, store.workspace())?;
         if let Some(unknown) = names.iter().find(|name| found.snapshots.iter().all(|snapshot| snapshot.name != **name))
         {
-            // Another run may have removed it since it was looked up.
+            // Another run may have removed it meanwhile.
             if store.store().stat(unknown.as_str())?.is_none() {
                 return Err(
                     StoreError::NotFound { name: unknown.as_str().to_owned(), location: store.location() }.into()
@@ -90,7 +90,9 @@ pub(super) fn run(args: &DeleteArgs, context: &mut Context) -> anyhow::Result<Ou
         return Ok(Outcome::Done);
     }
     if !args.force
-        && !context.ui.confirm(&format!("Delete {} for good?", text::count(planned.remove.len() as u64, "archive")))?
+        && !context
+            .ui
+            .confirm(&format!("Permanently delete {}?", text::count(planned.remove.len() as u64, "archive")))?
     {
         return Err(
             Failure::usage("not confirmed, nothing was deleted", "answer y at a terminal, or use `--force`").into()
@@ -107,21 +109,21 @@ pub(super) fn run(args: &DeleteArgs, context: &mut Context) -> anyhow::Result<Ou
     Ok(Outcome::Done)
 }
 
-/// Adds to a refusal what to type instead.
+/// Adds a hint to a refusal.
 fn refused(error: anyhow::Error, context: &Context) -> anyhow::Error {
     let DeleteError { archive, why } = match error.downcast::<DeleteError>() {
         Ok(refused) => refused,
         Err(other) => return other,
     };
     let hint = match &why {
-        Refusal::Pinned => format!("take the pin off first: {}", context.command_line(&["unpin", archive.as_str()])),
+        Refusal::Pinned => format!("unpin it first: {}", context.command_line(&["unpin", archive.as_str()])),
         Refusal::InUse => "wait for the other command to end and try again".into(),
         Refusal::OpenShrink => {
-            format!("if the loss is meant, accept it first: {}", context.command_line(&["accept", archive.as_str()]))
+            format!("if the loss is expected, accept it first: {}", context.command_line(&["accept", archive.as_str()]))
         }
         Refusal::LastGood(_) => {
             let insist = context.command_line(&["delete", archive.as_str(), "--even-last"]);
-            format!("make a new backup first, or insist: {insist}")
+            format!("make a new backup first, or delete it anyway: {insist}")
         }
         Refusal::Live(_) => "remove it with `rm` if you are sure that it is not in use".into(),
     };

@@ -1,4 +1,4 @@
-//! How a command ends: its exit code, a public promise, and what it prints about an error.
+//! How a command ends: its exit code, which is a stable interface, and how errors are printed.
 
 use std::sync::LazyLock;
 
@@ -26,16 +26,16 @@ Exit codes:
   12  no such backup                   125  guard itself failed
                                      128+N  ended by signal N";
 
-/// How a command ended that did not fail.
+/// How a successful command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     /// Everything was done.
     Done,
-    /// It was done, with problems that were reported.
+    /// Done, with reported problems.
     Problems,
-    /// The command found what it looks for: a damaged archive, a warning.
+    /// The command found a problem: a damaged archive, a warning.
     Found(u8),
-    /// A command that was run ended with this code, or what it did is not healthy.
+    /// The guarded command ended with this code, or a health check failed.
     Ended(u8),
 }
 
@@ -47,9 +47,9 @@ pub fn exit_code(error: &anyhow::Error, signal: Option<u8>) -> u8 {
     }
 }
 
-/// Prints the clap error (help and version too, which are no errors) and returns its exit code.
+/// Prints a clap error (also help and version, which are not errors) and returns its exit code.
 pub(super) fn usage(error: &clap::Error) -> u8 {
-    // Help that cannot be written is nobody's loss.
+    // Ignored: help that cannot be written harms nothing.
     let _ = error.print();
     if error.use_stderr() { 2 } else { 0 }
 }
@@ -78,7 +78,7 @@ pub(super) fn finish(result: anyhow::Result<Outcome>, typed: &Invocation, ui: &m
         Err(error) => return report(&error, typed, ui),
     };
     match ui.output_failure() {
-        // The work is done and stays done; only the telling failed.
+        // The work is done; only its output failed.
         Some(cause) if code == 0 => {
             ui.error(&format!("the result could not be written to standard output: {cause}"), None);
             3

@@ -27,9 +27,9 @@ use crate::platform::child::{self, Ended, Group, Program};
 use crate::platform::parent;
 use crate::report::guard::{self as report, Guarded, Rollback};
 
-/// How long to wait between two tries of a health check.
+/// Delay between two health check attempts.
 const BETWEEN_CHECKS: Duration = Duration::from_secs(1);
-/// How long one answer of a health URL may take.
+/// Timeout of one request to a health URL.
 const ANSWER: Duration = Duration::from_secs(10);
 
 /// Run a command, and roll the databases back if it fails
@@ -64,7 +64,10 @@ pub struct GuardArgs {
     #[arg(long, value_name = "URL", help_heading = "Health")]
     health_url: Option<String>,
     /// How long to retry the health checks until they pass
-    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = humantime::parse_duration, help_heading = "Health")]
+    #[arg(
+        long, value_name = "TIME", default_value = "30s", value_parser = humantime::parse_duration,
+        help_heading = "Health"
+    )]
     health_timeout: Duration,
     /// End the command after this time, such as 10m; that is a failure
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
@@ -102,10 +105,10 @@ impl GuardArgs {
     }
 }
 
-/// What is known after the command.
+/// The state after the command.
 struct Verdict {
     ended: Ended,
-    /// What is wrong, apart from the command itself.
+    /// Problems other than the command's own failure.
     trouble: Vec<String>,
     /// The databases of each set.
     seen: Vec<Vec<Seen>>,
@@ -132,7 +135,7 @@ pub(super) fn run(args: &GuardArgs, context: &mut Context) -> anyhow::Result<Out
     let nothing_run = || {
         Failure::new(
             FailureKind::GuardFailed,
-            "there is no good backup, so that the command was not run; nothing was changed",
+            "there is no good backup, so the command was not run; nothing was changed",
         )
     };
     if args.new_store {
@@ -155,9 +158,9 @@ pub(super) fn run(args: &GuardArgs, context: &mut Context) -> anyhow::Result<Out
         }
     };
     let took = started.elapsed();
-    // It was forwarded, and how the command took it is what counts from here on.
+    // It was forwarded; from here on only the command's exit counts.
     context.ui.signal_flag().store(0, Ordering::Relaxed);
-    tell_end(args, context, ended, took);
+    report_end(args, context, ended, took);
 
     let verdict = judge(args, context, &store, &before, ended, took, url.as_ref())?;
     let (rollback, reports) = answer(args, context, &store, &before, &verdict)?;
@@ -175,13 +178,13 @@ fn program<'a>(words: &'a [OsString], timeout: Option<Duration>, grace: Duration
         words,
         timeout,
         grace,
-        // Standard output is kept for the document.
+        // Standard output is reserved for the JSON document.
         output: if context.ui.is_json() { io::stderr().into() } else { Stdio::inherit() },
         group: if at_terminal { Group::Ours } else { Group::Own },
     }
 }
 
-/// Tells one step.
+/// Reports one step.
 fn step(context: &Context, text: impl AsRef<str>) {
     context.ui.note(format!("{} {}", context.ui.paint_stderr(Tone::Strong, "guard:"), text.as_ref()));
 }
@@ -194,7 +197,7 @@ fn back_up(args: &GuardArgs, context: &mut Context, store: &Repository, chosen: 
     for missing in &plan.missing {
         step(
             context,
-            format!("no database at {} yet: there is nothing to go back to", crate::text::quoted(&missing.path)),
+            format!("no database at {} yet, so it cannot be rolled back", crate::text::quoted(&missing.path)),
         );
     }
     if plan.sources.is_empty() {
@@ -227,7 +230,7 @@ fn back_up(args: &GuardArgs, context: &mut Context, store: &Repository, chosen: 
     Ok(before)
 }
 
-fn tell_end(args: &GuardArgs, context: &Context, ended: Ended, took: Duration) {
+fn report_end(args: &GuardArgs, context: &Context, ended: Ended, took: Duration) {
     let seconds = took.as_secs_f64();
     if ended.succeeded() {
         return step(context, format!("the command succeeded after {seconds:.1} s"));
@@ -242,7 +245,7 @@ fn tell_end(args: &GuardArgs, context: &Context, ended: Ended, took: Duration) {
     context.ui.warning(format!("the command {how}"));
 }
 
-/// Looks at the databases, and where the command succeeded at everything else that has to be healthy.
+/// Checks the databases and, if the command succeeded, runs the health checks.
 fn judge(
     args: &GuardArgs,
     context: &Context,
@@ -260,7 +263,8 @@ fn judge(
             Failure::new(
                 FailureKind::GuardFailed,
                 format!(
-                    "the command {how}, and then the databases of \"{}\" could not be looked at; they are as the command left them",
+                    "the command {how}, and then the databases of \"{}\" could not be checked; they are as the \
+                     command left them",
                     one.packed.metadata.set
                 ),
             )
@@ -281,7 +285,7 @@ fn judge(
     Ok(verdict)
 }
 
-/// Tries the health checks until they pass or time is up. Returns what is wrong.
+/// Retries the health checks until they pass or time out. Returns the failure.
 fn check_health(args: &GuardArgs, context: &Context, url: Option<&Url>) -> Option<String> {
     if url.is_none() && args.health_command.is_none() {
         return None;
@@ -302,7 +306,7 @@ fn check_health(args: &GuardArgs, context: &Context, url: Option<&Url>) -> Optio
     }
 }
 
-/// Tries every health check once. Returns what is wrong.
+/// Runs every health check once. Returns the failure.
 fn ask(args: &GuardArgs, context: &Context, url: Option<&Url>, left: Duration) -> Option<String> {
     let within = left.max(BETWEEN_CHECKS);
     if let (Some(url), Some(text)) = (url, &args.health_url)
@@ -322,7 +326,7 @@ fn ask(args: &GuardArgs, context: &Context, url: Option<&Url>, left: Duration) -
     Some(format!("the health command {why}"))
 }
 
-/// Rolls back what has to be, and tells it.
+/// Rolls back changed databases if needed, and reports it.
 fn answer(
     args: &GuardArgs,
     context: &mut Context,
@@ -335,7 +339,7 @@ fn answer(
     let touched = match job::answer(health, wish, before, &verdict.seen) {
         Answer::NotNeeded => return Ok((Rollback::NotNeeded, Vec::new())),
         Answer::NothingChanged => {
-            step(context, "the databases hold what they held before: nothing to roll back");
+            step(context, "the databases did not change: nothing to roll back");
             return Ok((Rollback::NothingChanged, Vec::new()));
         }
         Answer::Leave(touched) => {
@@ -363,12 +367,13 @@ fn answer(
             Failure::new(
                 FailureKind::GuardFailed,
                 format!(
-                    "{}, and {} could not be rolled back; unless the cause says otherwise, the databases are as the command left them",
+                    "{}, and {} could not be rolled back; unless the cause says otherwise, the databases are as the \
+                     command left them",
                     if verdict.ended.succeeded() { "a health check failed" } else { "the command failed" },
                     names.join(", "),
                 ),
             )
-            .remedy(format!("the backup made before is good; roll back with: {left}"))
+            .remedy(format!("the backup taken before is good; roll back with: {left}"))
         })?;
         for warning in &report.warnings {
             context.ui.warning(warning);
@@ -395,14 +400,14 @@ fn answer(
     Ok((Rollback::Done, reports))
 }
 
-/// Records that what the command changed stays.
+/// Records that the command's changes were not rolled back.
 fn not_rolled_back(args: &GuardArgs, context: &Context, store: &Repository, touched: &Touched<'_>) {
     if let Err(error) = args.how(context).record_not_rolled_back(store, touched) {
         context.ui.warning(format!("{error:#}"));
     }
 }
 
-/// Returns what to type to roll back: complete, also where the folder of a database is gone.
+/// Returns the commands that roll back, with `mkdir -p` for folders that are gone.
 fn commands<'a>(args: &GuardArgs, context: &Context, before: impl Iterator<Item = &'a Before>) -> String {
     let mut commands = Vec::new();
     for before in before {

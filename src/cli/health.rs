@@ -24,7 +24,7 @@ use crate::report::quantity::{BACKUP_TIME, Quantity, VERIFIED_TIME};
 /// databases there are.
 ///
 /// A backup counts for a database only if it was made under the same set, host label and path. Archives of other hosts
-/// are counted in one line and judged where they come from. Plain databases and archives of other tools prove nothing.
+/// are only counted, in one line. Plain databases and archives of other tools do not count.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
   heirloom health
@@ -45,7 +45,7 @@ pub struct HealthArgs {
     /// How thoroughly a copy of each database is checked; `none` makes no copy
     #[arg(long, value_enum, value_name = "DEPTH", default_value = "quick")]
     check: CheckArg,
-    /// Only the databases, not their backups and the store: what an application needs to know before it starts
+    /// Check only the databases, not backups and store, for example before an application starts
     #[arg(long)]
     databases_only: bool,
     /// Print one line with performance data for Nagios and compatible monitors, with their exit codes
@@ -54,26 +54,26 @@ pub struct HealthArgs {
     /// Print metrics in the text format of Prometheus
     #[arg(long)]
     prometheus: bool,
-    /// With --prometheus: write the metrics to this file, all at once, for the textfile collector
+    /// With --prometheus: write the metrics to this file atomically, for the textfile collector
     #[arg(long, value_name = "FILE", requires = "prometheus")]
     output: Option<PathBuf>,
 }
 
 impl HealthArgs {
-    /// Says whether the answer is for Nagios, which has exit codes of its own.
+    /// Returns whether the output is for Nagios, which has its own exit codes.
     pub(super) fn is_for_nagios(&self) -> bool {
         self.nagios
     }
 }
 
 pub(super) fn run(args: &HealthArgs, context: &mut Context) -> anyhow::Result<Outcome> {
-    match report(args, context).and_then(|report| tell(args, &report, context)) {
+    match report(args, context).and_then(|report| print(args, &report, context)) {
         Err(error) if args.nagios && !is_interruption(&error) => Ok(Outcome::Found(unknown(&error, &mut context.ui))),
         other => other,
     }
 }
 
-/// Tells Nagios that nothing could be found out, and returns its exit code for that.
+/// Prints the Nagios state UNKNOWN and returns its exit code.
 pub(super) fn unknown(error: &anyhow::Error, ui: &mut Ui) -> u8 {
     ui.result(format!("HEIRLOOM UNKNOWN - {}", message(error).replace('|', "/")));
     3
@@ -101,7 +101,7 @@ fn report(args: &HealthArgs, context: &Context) -> anyhow::Result<Report> {
     report.word(&|advice| remedy::advice(advice, &context.typed));
     if args.databases_only {
         report.checks.retain(|check| check.subject.database().is_some());
-        // "All is well" about nothing would let an application start on anything.
+        // An "ok" without any checks would let an application start unchecked.
         if report.checks.is_empty() {
             return Err(Failure::usage(
                 "no database is known",
@@ -125,7 +125,7 @@ fn watched(args: &HealthArgs, context: &Context) -> anyhow::Result<Watched> {
     })
 }
 
-fn tell(args: &HealthArgs, report: &Report, context: &mut Context) -> anyhow::Result<Outcome> {
+fn print(args: &HealthArgs, report: &Report, context: &mut Context) -> anyhow::Result<Outcome> {
     let state = report.state();
     if args.nagios {
         context.ui.result(nagios(report));
@@ -149,8 +149,8 @@ fn tell(args: &HealthArgs, report: &Report, context: &mut Context) -> anyhow::Re
     })
 }
 
-/// Prints a line for each set and for the store, and below it what is not in order; with `--verbose` a line for each
-/// check, with `--quiet` only what is not in order.
+/// Prints a line for each set and for the store with its problems below; with `--verbose` a line for each
+/// check, with `--quiet` only the problems.
 fn lines(report: &Report, ui: &mut Ui) {
     if ui.is_verbose() {
         return every_check(report, ui);
@@ -163,7 +163,7 @@ fn lines(report: &Report, ui: &mut Ui) {
     for set in sets {
         let of_set: Vec<&Check> = report.checks.iter().filter(|check| check.subject.set() == set).collect();
         let worst = of_set.iter().map(|check| check.state).max().unwrap_or(State::Ok);
-        if ui.tells() || worst > State::Ok {
+        if ui.prints_results() || worst > State::Ok {
             let summary =
                 if set.is_some() { set_summary(&of_set, report.at) } else { store_summary(&of_set, &report.store) };
             let front = format!("{:widest$}  {}  ", name(set), state_word(worst, ui));
@@ -180,7 +180,7 @@ fn lines(report: &Report, ui: &mut Ui) {
     }
 }
 
-/// Returns what a set is like in a few words: `2 databases`, `backed up 3 hours ago`, `verified 2 days ago`.
+/// Summarizes a set: `2 databases`, `backed up 3 hours ago`, `verified 2 days ago`.
 fn set_summary(checks: &[&Check], at: DateTime<Utc>) -> Vec<String> {
     let databases: BTreeSet<_> =
         checks.iter().filter_map(|check| Some((check.subject.database()?, check.subject.path()))).collect();
@@ -190,7 +190,7 @@ fn set_summary(checks: &[&Check], at: DateTime<Utc>) -> Vec<String> {
             measures.filter(|measure| measure.quantity.name == quantity.name).map(|measure| measure.value).next()?;
         DateTime::from_timestamp(seconds as i64, 0).map(|time| text::age(time, at))
     };
-    // What is not in order has a line of its own.
+    // Problems have their own lines.
     let verified = checks.iter().find(|check| check.name == "verified" && check.state == State::Ok);
     let verified = verified
         .map(|_| measured(&VERIFIED_TIME).map_or_else(|| "verified when made".into(), |age| format!("verified {age}")));

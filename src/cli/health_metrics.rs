@@ -1,4 +1,4 @@
-//! The forms in which monitoring wants a health report.
+//! Renders a health report for Nagios and Prometheus.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -17,7 +17,7 @@ use crate::text::quoted;
 /// The longest text of a status line; Nagios cuts at 4 KiB, and the performance data must still fit in.
 const LONGEST_STATUS: usize = 800;
 
-/// Returns the one line that Nagios reads: state, what is not in order, performance data.
+/// Returns the line that Nagios reads: state, problems, performance data.
 /// See "Plugin Output" in the Monitoring Plugins Development Guidelines.
 pub(super) fn nagios(report: &Report) -> String {
     let word = match report.state() {
@@ -30,11 +30,11 @@ pub(super) fn nagios(report: &Report) -> String {
     let mut status = match wrong.as_slice() {
         [] => format!("{} in order", text::count(report.checks.len() as u64, "check")),
         wrong => {
-            let told: Vec<String> = wrong
+            let parts: Vec<String> = wrong
                 .iter()
                 .map(|check| format!("{} {}: {}", check.subject, check.name.replace('_', " "), check.value))
                 .collect();
-            told.join("; ")
+            parts.join("; ")
         }
     };
     status.truncate(status.floor_char_boundary(LONGEST_STATUS));
@@ -61,7 +61,7 @@ fn performance(check: &Check, measure: &Measure) -> Option<String> {
         (Some(limit), Bad::Below) => format!("{limit}:"),
     };
     let (warning, critical) = (limit(measure.warning), limit(measure.critical));
-    // A path may hold what ends a label.
+    // A path may contain characters that end a label.
     let subject = check.subject.to_string().replace(['\'', '=', '|'], "_");
     Some(format!("'{subject} {}'={}{unit};{warning};{critical};0", measure.quantity.name, measure.value))
 }
@@ -81,7 +81,7 @@ pub(super) fn prometheus(report: &Report) -> String {
         let pairs = pairs.iter().map(|(name, value)| format!("{name}=\"{}\"", escaped(value)));
         pairs.chain([format!("store=\"{}\"", escaped(&store))]).collect::<Vec<_>>().join(",")
     };
-    // The label `path` is there only where two databases have one name: whoever has one keeps his series.
+    // Only databases that share a name get the label `path`, so that all other series stay the same.
     let of = |check: &Check| {
         let subject = &check.subject;
         let names = [subject.set(), subject.database()].map(|name| name.map_or("", |name| name.as_str()).to_owned());
@@ -108,7 +108,7 @@ pub(super) fn prometheus(report: &Report) -> String {
         .collect();
     family("check_state", "The state of a check: 0 ok, 1 warning, 2 critical.", &states);
 
-    // All samples of a family stand together, whatever they belong to.
+    // All samples of a family must be adjacent.
     let mut quantities: Vec<Quantity> = Vec::new();
     for measure in report.checks.iter().flat_map(|check| &check.measures) {
         if !quantities.contains(&measure.quantity) {
@@ -142,19 +142,15 @@ fn escaped(value: &str) -> String {
     value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
 
-/// Writes a file that other users read (0644), so that a reader sees all of the old or all of the new text.
+/// Writes a file that other users can read (0644), atomically: a reader sees the old or the new text.
 ///
-/// Dies before the rename: the old file is as it was, and a hidden file stays beside it, which collectors do not read.
+/// If we die before the rename, the old file is unchanged and a hidden file, which collectors ignore, remains.
 pub(super) fn write_for_others(file: &Path, text: &str) -> anyhow::Result<()> {
     let failed = || format!("cannot write the metrics to {}", quoted(file));
     match fs::symlink_metadata(file) {
         Ok(found) if !found.is_file() => {
-            // A device or a link would be replaced by a file.
-            return Err(io::Error::new(
-                io::ErrorKind::AlreadyExists,
-                "something that is not a regular file has the name",
-            ))
-            .with_context(failed);
+            // The rename would replace a device or a link by a file.
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, "not a regular file")).with_context(failed);
         }
         Err(cause) if cause.kind() != io::ErrorKind::NotFound => return Err(cause).with_context(failed),
         _ => {}

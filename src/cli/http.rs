@@ -1,4 +1,4 @@
-//! Asks a URL whether an application is healthy: one GET over plain HTTP, of which only the status counts.
+//! HTTP health check: one GET over plain HTTP, of which only the status counts.
 
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpStream, ToSocketAddrs as _};
@@ -10,7 +10,7 @@ use crate::names::printable;
 /// The longest status line that is read, in bytes.
 const MAX_STATUS_BYTES: u64 = 1024;
 
-/// A URL that can be asked.
+/// The URL of a health check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Url {
     authority: String,
@@ -21,7 +21,7 @@ pub(super) struct Url {
 impl Url {
     /// Reads `http://host[:port][/path]`.
     pub(super) fn parse(text: &str) -> Result<Self, Failure> {
-        let wrong = |hint: &str| Failure::usage(format!("\"{}\" cannot be asked for health", printable(text)), hint);
+        let wrong = |hint: &str| Failure::usage(format!("\"{}\" is not a usable health URL", printable(text)), hint);
         if text.starts_with("https:") {
             return Err(wrong("for https use --health-command 'curl --fail URL'"));
         }
@@ -39,7 +39,7 @@ impl Url {
             return Err(wrong("write http://host:port/path, without user and password"));
         }
         let port = match authority.rsplit_once(':') {
-            Some((_, port)) if !port.ends_with(']') => port.parse().map_err(|_| wrong("the port is no number"))?,
+            Some((_, port)) if !port.ends_with(']') => port.parse().map_err(|_| wrong("the port is not a number"))?,
             _ => 80,
         };
         Ok(Self { authority: authority.to_owned(), port, path })
@@ -53,7 +53,7 @@ impl Url {
         host.trim_start_matches('[').trim_end_matches(']')
     }
 
-    /// Asks, and says why the answer is no good: anything but a status from 200 to 399, within `timeout`.
+    /// Sends the request. Fails with the reason unless a status from 200 to 399 arrives within `timeout`.
     pub(super) fn ask(&self, timeout: Duration) -> Result<(), String> {
         let status = self.status(timeout).map_err(|error| match error.kind() {
             io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => format!("no answer within {timeout:?}"),
@@ -88,9 +88,10 @@ impl Url {
         stream.set_write_timeout(Some(left))?;
         let version = env!("CARGO_PKG_VERSION");
         let (path, host) = (&self.path, &self.authority);
-        // In one piece: some servers answer to the first packet, whatever is in it.
+        // In one write: some servers answer after the first packet, whatever it contains.
         let request = format!(
-            "GET {path} HTTP/1.0\r\nHost: {host}\r\nUser-Agent: heirloom/{version}\r\nAccept: */*\r\nConnection: close\r\n\r\n"
+            "GET {path} HTTP/1.0\r\nHost: {host}\r\nUser-Agent: heirloom/{version}\r\nAccept: */*\r\nConnection: \
+             close\r\n\r\n"
         );
         stream.write_all(request.as_bytes())?;
         let mut line = Vec::new();

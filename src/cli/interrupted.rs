@@ -8,7 +8,7 @@ use crate::ops::Repository;
 use crate::ops::restore::{self, InterruptedRestore};
 use crate::text::quoted;
 
-/// Reports restores that died while they replaced something: those that the store knows, and those beside configured
+/// Reports restores that died while replacing something: those recorded in the store, and those beside configured
 /// databases.
 pub(super) fn report_all(context: &Context) {
     for interrupted in known_interrupted(context) {
@@ -16,7 +16,7 @@ pub(super) fn report_all(context: &Context) {
     }
 }
 
-/// Reports those beside further databases, which a command is about; `taken_back` is the one that it takes back itself.
+/// Reports those beside the command's other databases, except `taken_back`, which the command itself undoes.
 pub(super) fn report_beside<'a>(context: &Context, targets: impl Iterator<Item = &'a Path>, taken_back: Option<&str>) {
     let Ok(found) = restore::interrupted(None, targets) else { return };
     let known = if found.is_empty() { Vec::new() } else { known_interrupted(context) };
@@ -42,7 +42,7 @@ fn report(context: &Context, interrupted: &InterruptedRestore) {
         |_| format!("undo it with `{undo}`, or restore again"),
     );
     context.ui.warning(format!(
-        "a restore of {} was interrupted ({}): of {} some may be new and some old; {way_back}",
+        "a restore of {} was interrupted ({}): {} may be partly old and partly new; {way_back}",
         printable(&note.archive),
         text::age(note.began_at, context.now),
         targets.join(", "),

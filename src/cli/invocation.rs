@@ -1,4 +1,4 @@
-//! What was typed: every command that is printed carries the configuration, the store and the set that were named.
+//! The command line as typed. Printed commands repeat its configuration, store and set.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -16,12 +16,12 @@ pub struct Invocation {
     set: Option<String>,
     /// The name of the command.
     name: String,
-    /// All words but the name of the program.
+    /// All arguments after the program name.
     words: Vec<String>,
 }
 
 impl Invocation {
-    /// Keeps what was typed.
+    /// Records the command line.
     pub fn new(args: &[OsString], matches: &ArgMatches, flags: &GlobalArgs) -> Self {
         let command = matches.subcommand();
         let set = command.and_then(|(_, matches)| matches.try_get_raw("set").ok().flatten());
@@ -35,7 +35,7 @@ impl Invocation {
         }
     }
 
-    /// Returns a command as it can be pasted, with the configuration and the store that flags named.
+    /// Returns a command that can be pasted, with the `--config` and `--dir` of this run.
     pub fn command<S: AsRef<str>>(&self, words: &[S]) -> String {
         let shown = |path: &Path| shell_word(&path.to_string_lossy());
         let mut line: Vec<String> = vec!["heirloom".into()];
@@ -45,7 +45,7 @@ impl Invocation {
         line.join(" ")
     }
 
-    /// Returns the same in the words of a sentence, with the set if one was named.
+    /// Returns the same in backquotes for use in a sentence, with the set if one was named.
     pub fn quoted<S: AsRef<str>>(&self, words: &[S]) -> String {
         let words = words.iter().map(|word| word.as_ref().to_owned());
         let set = self.set.iter().flat_map(|set| ["--set".to_owned(), set.clone()]);
@@ -54,7 +54,7 @@ impl Invocation {
 
     /// Returns this very command with one more flag.
     pub fn again(&self, flag: &str) -> String {
-        // What a person types again is for a person to read.
+        // A person will run it, so flags for scripts are dropped.
         let command = self.words.iter().position(|word| word == "--").unwrap_or(self.words.len());
         let (ours, theirs) = self.words.split_at(command);
         let ours = ours.iter().filter(|word| !matches!(word.as_str(), "--json" | "-q" | "--quiet")).map(String::as_str);
@@ -62,12 +62,12 @@ impl Invocation {
         words.map(shell_word).collect::<Vec<_>>().join(" ")
     }
 
-    /// Says whether a flag was given.
+    /// Returns whether a flag was given.
     pub fn has(&self, flag: &str) -> bool {
         self.words.iter().take_while(|word| *word != "--").any(|word| word == flag)
     }
 
-    /// Says whether it is one of these commands.
+    /// Returns whether it is one of these commands.
     pub fn is_one_of(&self, commands: &[&str]) -> bool {
         commands.contains(&self.name.as_str())
     }

@@ -1,4 +1,4 @@
-//! `latest` for the commands that only look at an archive, and the words for every outcome of the decision.
+//! `latest` for commands that only read or mark an archive, and the messages for every outcome.
 
 use std::path::PathBuf;
 
@@ -19,8 +19,8 @@ use crate::ops::latest::{Answer, PassedOver, Prove, choose, remembered};
 use crate::ops::resolve::{Selected, Wanted, resolve};
 use crate::workspace::scratch::{Scratch, sweep_beside};
 
-/// Finds an archive for a command that only looks at it or marks it: `latest` by the decision that a restore makes,
-/// with the archive of another host allowed if there is one of it only, because nothing is written.
+/// Finds an archive for a command that only reads or marks it. `latest` is resolved as for a restore,
+/// except that the only archive of another host is allowed, because no database is written.
 pub(super) fn find(text: &str, set: Option<&Name>, command: &str, context: &Context) -> anyhow::Result<Selected> {
     let reading = context.reading();
     if text != "latest" {
@@ -41,7 +41,7 @@ pub(super) fn find(text: &str, set: Option<&Name>, command: &str, context: &Cont
     };
     let words = |archive: &ArchiveName| context.command_line(&[command, archive.as_str()]);
     let (answer, mut passed_over) = decide_quietly(&store, &found, &question, &reading, context)?;
-    // `verify` reports those that cannot be described by itself, the older ones too.
+    // `verify` itself reports archives that cannot be described, including older ones.
     passed_over.retain(|passed| {
         command != "verify" || found.snapshots.iter().any(|snapshot| snapshot.name.as_str() == passed.archive)
     });
@@ -70,7 +70,7 @@ pub(super) fn find(text: &str, set: Option<&Name>, command: &str, context: &Cont
     Ok(chosen.selected)
 }
 
-/// Returns the question with what every command asks alike.
+/// Returns the query with the parts that all commands share.
 pub(super) fn question<'a>(
     settled: &'a Settled,
     asked: &'a [Asked],
@@ -92,7 +92,7 @@ pub(super) fn question<'a>(
     }
 }
 
-/// Decides, and mentions what was passed over.
+/// Decides, and warns about archives that were passed over.
 pub(super) fn decide(
     store: &Repository,
     found: &Inventory,
@@ -134,8 +134,8 @@ fn mention_passed_over(passed_over: &[PassedOver], context: &Context) {
     }
 }
 
-/// Makes scratch in the store, where there is room for archives, else in the folder for temporary files: a read-only
-/// store can be read. Scratch of dead runs is removed from both.
+/// Creates scratch in the store, which has room for archives, else in the temporary folder: a read-only
+/// store can be read. Leftover scratch is removed from both.
 pub(super) fn scratch(store: Option<&Repository>, context: &Context) -> anyhow::Result<Scratch> {
     let in_store = store.map(|store| -> std::io::Result<Scratch> {
         store.workspace().create()?;
@@ -143,7 +143,7 @@ pub(super) fn scratch(store: Option<&Repository>, context: &Context) -> anyhow::
         store.workspace().scratch()
     });
     let folder: PathBuf = std::env::temp_dir();
-    // That something stays there is no reason to fail.
+    // A leftover that cannot be removed is no reason to fail.
     let _ = sweep_beside(&folder);
     match in_store {
         Some(Ok(scratch)) => Ok(scratch),
@@ -152,7 +152,7 @@ pub(super) fn scratch(store: Option<&Repository>, context: &Context) -> anyhow::
     }
 }
 
-/// Mentions what a person should know about the choice.
+/// Prints the warnings about the choice.
 pub(super) fn mention(take: &Take, context: &Context) {
     for Newer { database, archive, created_at } in &take.newer {
         let by = text::measured(*created_at - take.created_at);
@@ -160,7 +160,7 @@ pub(super) fn mention(take: &Take, context: &Context) {
     }
 }
 
-/// Returns the error for a decision that no answer of the user changes.
+/// Returns the error for a decision that cannot be resolved by asking.
 pub(super) fn refused(decision: &Decision, question: &Question<'_>, found: &Inventory, context: &Context) -> Failure {
     match decision {
         Decision::NoneYet { databases } => none_yet(databases, question, found, context),
@@ -184,11 +184,8 @@ fn none_yet(databases: &[Name], question: &Question<'_>, found: &Inventory, cont
     let what = if databases.is_empty() { String::new() } else { format!(" of {}", quoted_names(databases)) };
     let message = format!("no backup{what} in the store \"{store}\"");
     let hint = if !found.foreign.is_empty() {
-        // One of them may be a backup that nobody can read.
-        format!(
-            "some files there are not archives, or cannot be read; look at them: {}",
-            context.command_line(&["list"])
-        )
+        // One of them may be an unreadable backup.
+        format!("some files there are not archives or cannot be read; list them: {}", context.command_line(&["list"]))
     } else if found.snapshots.is_empty() {
         "the store is empty; name another with `--dir`".into()
     } else if set_is_there {
@@ -214,7 +211,7 @@ fn none_yet(databases: &[Name], question: &Question<'_>, found: &Inventory, cont
     Failure::no_backup(message, hint)
 }
 
-/// Returns what keeps a database from being restored.
+/// Returns why a database is not restored.
 pub(super) fn absent_text(absent: &Absent, question: &Question<'_>, context: &Context) -> String {
     let name = &absent.database;
     match &absent.why {
@@ -234,7 +231,7 @@ pub(super) fn absent_text(absent: &Absent, question: &Question<'_>, context: &Co
         Why::Lost(lost) => {
             let age = text::age(lost.created_at, context.now);
             format!(
-                "this host remembers making {} with \"{name}\" ({age}), which is not in the store \"{}\"",
+                "this host made {} with \"{name}\" ({age}), but it is not in the store \"{}\"",
                 lost.archive,
                 location(&context.surroundings())
             )
@@ -261,7 +258,7 @@ pub(super) fn absent_command(absent: &Absent, context: &Context) -> String {
     }
 }
 
-/// Returns the message that only archives of others are there, or several of this host's own.
+/// Returns the message for a store with only foreign archives, or several candidates of this host.
 pub(super) fn elsewhere_text(databases: &[Name], candidates: &[Candidate], context: &Context) -> String {
     let names = quoted_names(databases);
     let own = candidates.iter().all(|candidate| context.host.owns(&candidate.host));
@@ -274,7 +271,7 @@ pub(super) fn elsewhere_text(databases: &[Name], candidates: &[Candidate], conte
     )
 }
 
-/// Returns a candidate as a choice: whose it is, and its newest archive.
+/// Returns a candidate as a choice: its origin and its newest archive.
 pub(super) fn candidate_text(candidate: &Candidate, context: &Context) -> String {
     format!("{} (newest: {}, {})", source(candidate), candidate.newest, text::age(candidate.created_at, context.now))
 }
@@ -284,13 +281,13 @@ fn source(candidate: &Candidate) -> String {
     format!("{}, {}", candidate.host, places.join(" and "))
 }
 
-/// Returns the first line about an archive that is not of the own streams.
+/// Returns the message that an archive comes from another stream.
 pub(super) fn whose(archive: &ArchiveName, origin: &Candidate, context: &Context) -> String {
     let other = if context.host.owns(&origin.host) { "another path" } else { "another host" };
     format!("{archive} comes from {other}: {}", source(origin))
 }
 
-/// Returns the value of `--from` that tells a candidate from the others.
+/// Returns the value of `--from` that selects exactly this candidate.
 pub(super) fn from_word(candidate: &Candidate, all: &[Candidate], context: &Context) -> String {
     let same_host = all.iter().filter(|other| other.host == candidate.host).count();
     if same_host == 1 && !context.host.owns(&candidate.host) {
@@ -331,7 +328,7 @@ pub(super) fn from(text: &str) -> Result<From, Failure> {
 /// Returns the error that two applications use one stream.
 pub(super) fn two_applications(commands: &[String]) -> Failure {
     let message = "two applications back up different files under the same set, host and path, and both are in use: \
-                   the latest archive may be of the other one";
+                   the latest archive may belong to the other one";
     let hint = format!(
         "give each its own label with the line host = \"NAME\" in its configuration, or HEIRLOOM_HOST; until then {}",
         choose_one(commands)
@@ -342,7 +339,7 @@ pub(super) fn two_applications(commands: &[String]) -> Failure {
 /// Returns the message that a newer archive is missing from the store.
 pub(super) fn lost_text(lost: &Remembered, take: &Take, context: &Context) -> String {
     format!(
-        "this host remembers making {} ({}), which is not in the store \"{}\"; the newest one there is {} ({})",
+        "this host made {} ({}), but it is not in the store \"{}\"; the newest one there is {} ({})",
         lost.archive,
         text::age(lost.created_at, context.now),
         location(&context.surroundings()),

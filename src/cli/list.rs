@@ -16,7 +16,7 @@ use crate::snapshot::{Origin, Snapshot};
 
 /// List the archives of the store, newest first
 ///
-/// Every line comes from the archive itself; there is no index that could be out of date. If the store has archives of
+/// Every line is read from the archive itself, not from an index that could be stale. If the store has archives of
 /// several hosts or paths under one set, they are listed under a heading each: set, host label and path.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
@@ -67,10 +67,10 @@ pub(super) fn run(args: &ListArgs, context: &mut Context) -> anyhow::Result<Outc
     Ok(Outcome::Done)
 }
 
-/// Prints a table of all archives, or a heading and a table for each group where the name of a set does not say which
+/// Prints one table, or a heading and a table for each group if set names are ambiguous.
 /// is meant.
 fn tables(context: &mut Context, found: &Inventory, copies: &[Option<ArchiveName>]) {
-    // What other tools left belongs to no host.
+    // Archives of other tools have no host.
     let (plain, ours): (Vec<usize>, Vec<usize>) =
         (0..found.snapshots.len()).partition(|index| found.snapshots[*index].is_plain());
     let groups = groups(ours.iter().map(|index| found.snapshots[*index].streams()));
@@ -103,7 +103,7 @@ fn table(
     }
     let ui = &context.ui;
     let sets: BTreeSet<&Name> = members.iter().map(|index| &found.snapshots[*index].set).collect();
-    // With one set the column repeats what the names say.
+    // With one set the column only repeats the names.
     let set = Column::new("SET").drop(if sets.len() > 1 { 5 } else { 3 });
     let columns = [
         Column::new("ARCHIVE").shorten(),
@@ -196,7 +196,7 @@ pub(super) fn states(snapshot: &Snapshot) -> Vec<&'static str> {
     [Some(state)].into_iter().chain(marks).chain([origin]).flatten().collect()
 }
 
-/// Sums up the whole store, whatever part of it is shown.
+/// Summarizes the whole store, whichever part of it is shown.
 fn summary(location: &str, shown: usize, all: usize, bytes: u64) -> String {
     let part = if shown < all { format!("{} of ", text::thousands(shown as u64)) } else { String::new() };
     let (location, bytes) = (printable(location), text::bytes(bytes));

@@ -84,14 +84,14 @@ fn since(text: &str, now: DateTime<Utc>) -> Result<DateTime<Utc>, Failure> {
         .and_then(|span| now.checked_sub_signed(chrono::TimeDelta::from_std(span).ok()?));
     span.ok_or_else(|| {
         Failure::usage(
-            format!("\"{}\" is no time", printable(text)),
+            format!("cannot parse \"{}\" as a time", printable(text)),
             "write a span (7d, 12h) or a time (2026-03-01T03:00:00Z)",
         )
     })
 }
 
-/// Writes a command that ended into the log of its store. Where there is no store, there is nothing to write to; a log
-/// that cannot be written is a warning.
+/// Logs a finished command in its store. Without a store nothing is logged; a log that cannot be written only causes a
+/// warning.
 pub(super) fn write(command: &str, result: &anyhow::Result<Outcome>, started: Instant, context: &mut Context) {
     let Ok(store) = context.store() else { return };
     let words = |outcome: Outcome| match outcome {
@@ -101,7 +101,7 @@ pub(super) fn write(command: &str, result: &anyhow::Result<Outcome>, started: In
         Outcome::Ended(code) => ("failed", code),
     };
     let whole = match result {
-        // Whoever answers no gets what was asked for: nothing.
+        // Answering no is not a failure.
         Err(error) if context.ui.was_declined() => ("declined", exit_code(error, context.ui.signal())),
         Ok(Outcome::Done) if context.ui.was_declined() => ("declined", 0),
         Ok(outcome) => words(*outcome),
@@ -127,7 +127,7 @@ pub(super) fn write(command: &str, result: &anyhow::Result<Outcome>, started: In
             host: context.host.label.to_string(),
         };
         if let Err(error) = store.workspace().log(&activity).map_err(anyhow::Error::from) {
-            // A read-only store can be used, and has no log: that is worth a word only to those who ask for details.
+            // A read-only store works without a log; only `--verbose` mentions it.
             context.ui.detail(format!("not logged: {error:#}"));
             return;
         }

@@ -62,7 +62,10 @@ pub use ui::{ColorWhen, ProgressWhen, Ui};
 
 /// Back up, verify, rotate and restore SQLite databases
 #[derive(Parser, Debug)]
-#[command(name = "heirloom", version = exit::VERSION.as_str(), after_help = exit::CODES, disable_help_subcommand = true, max_term_width = 100)]
+#[command(
+    name = "heirloom", version = exit::VERSION.as_str(), after_help = exit::CODES,
+    disable_help_subcommand = true, max_term_width = 100
+)]
 pub struct Cli {
     /// Options of every command
     #[command(flatten)]
@@ -123,13 +126,13 @@ pub enum Command {
 /// Parses the command line, runs the command, and returns the exit code of the table.
 pub fn main() -> u8 {
     crate::platform::keep_own_rights();
-    // Answers and exits where a shell asks for completions, which it does by setting `COMPLETE`.
+    // Prints completions and exits if a shell set `COMPLETE`.
     clap_complete::CompleteEnv::with_factory(Cli::command).complete();
     let (cli, typed) = match parse(&with_help(std::env::args_os().collect())) {
         Ok(parsed) => parsed,
         Err(error) => return exit::usage(&error),
     };
-    // `config` is what one repairs a broken configuration with.
+    // `config` must run with a broken configuration, to help repair it.
     let gathered = if matches!(cli.command, Command::Config(_)) {
         Context::gather(&cli.global, &typed)
     } else {
@@ -158,7 +161,7 @@ fn parse(args: &[OsString]) -> Result<(Cli, Invocation), clap::Error> {
     Ok((cli, typed))
 }
 
-/// Reads `heirloom help COMMAND` as `heirloom COMMAND --help`, without a subcommand that would double the completions.
+/// Reads `heirloom help COMMAND` as `heirloom COMMAND --help`; a real subcommand would double the completions.
 fn with_help(mut args: Vec<OsString>) -> Vec<OsString> {
     if args.get(1).is_some_and(|word| word == "help") {
         args.remove(1);
@@ -170,32 +173,32 @@ fn with_help(mut args: Vec<OsString>) -> Vec<OsString> {
 fn dispatch(command: &Command, context: &mut Context) -> anyhow::Result<Outcome> {
     let started = std::time::Instant::now();
     match command {
-        // Health tells it among its checks.
+        // Health reports it as a check.
         Command::Config(_) | Command::Completions(_) | Command::Health(_) => {}
         Command::Restore(args) if args.is_undo() => {}
         _ => interrupted::report_all(context),
     }
     match command {
-        // A restore and a guarded command wait for nobody: they try again when they have a safety backup of their own.
-        Command::Restore(args) if !args.only_looks() => pending::send(context, std::time::Duration::ZERO),
+        // Restore and guard do not wait here: they try again after their own safety backup.
+        Command::Restore(args) if !args.is_read_only() => pending::send(context, std::time::Duration::ZERO),
         Command::Guard(_) => pending::send(context, std::time::Duration::ZERO),
-        Command::Rotate(args) if args.only_looks() => {}
-        Command::Cleanup(args) if args.only_looks() => {}
+        Command::Rotate(args) if args.is_read_only() => {}
+        Command::Cleanup(args) if args.is_read_only() => {}
         Command::Backup(_) | Command::Rotate(_) | Command::Cleanup(_) => pending::send(context, pending::WAIT),
         _ => {}
     }
     let (name, result) = match command {
         Command::Backup(args) => ("backup", backup::run(args, context)),
-        Command::Restore(args) if !args.only_looks() => ("restore", restore::run(args, context)),
+        Command::Restore(args) if !args.is_read_only() => ("restore", restore::run(args, context)),
         Command::Guard(args) => ("guard", guard::run(args, context)),
         Command::Verify(args) => ("verify", verify::run(args, context)),
-        Command::Rotate(args) if !args.only_looks() => ("rotate", rotate::run(args, context)),
-        Command::Cleanup(args) if !args.only_looks() => ("cleanup", cleanup::run(args, context)),
+        Command::Rotate(args) if !args.is_read_only() => ("rotate", rotate::run(args, context)),
+        Command::Cleanup(args) if !args.is_read_only() => ("cleanup", cleanup::run(args, context)),
         Command::Delete(args) => ("delete", delete::run(args, context)),
         Command::Pin(args) => ("pin", pin::run(args, context)),
         Command::Unpin(args) => ("unpin", pin::run_unpin(args, context)),
         Command::Accept(args) => ("accept", accept::run(args, context)),
-        // Commands that only look are not logged.
+        // Read-only commands are not logged.
         Command::Rotate(args) => return rotate::run(args, context),
         Command::Cleanup(args) => return cleanup::run(args, context),
         Command::Restore(args) => return restore::run(args, context),
@@ -212,7 +215,7 @@ fn dispatch(command: &Command, context: &mut Context) -> anyhow::Result<Outcome>
         {
             Ok(Outcome::Problems)
         }
-        // What an earlier run left is no reason for a deployment to stop.
+        // A pending safety backup of an earlier run must not stop a deployment.
         (Command::Restore(_) | Command::Guard(_), Ok(Outcome::Done)) => {
             pending::warn_of_rest(context);
             Ok(Outcome::Done)

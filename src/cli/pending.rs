@@ -1,14 +1,14 @@
-//! Safety backups that wait in the workspace: every command that writes sends them, and says so where that fails.
+//! Safety backups pending in the workspace: every command that writes sends them, and reports a failure to do so.
 
 use std::time::Duration;
 
 use super::{Context, text};
 use crate::ops::pending::{self, Upkeep};
 
-/// How long a run that writes waits for the lock of the store before it leaves them to the next one.
+/// How long to wait for the store lock before leaving them to the next run.
 pub(super) const WAIT: Duration = Duration::from_secs(10);
 
-/// Moves what is pending to the store. That it fails is reported at the end of the command.
+/// Moves pending safety backups to the store. A failure is reported at the end of the command.
 pub(super) fn send(context: &Context, wait: Duration) {
     let Ok(store) = context.store() else { return };
     if store.workspace().pending_names().is_ok_and(|names| names.is_empty()) {
@@ -29,7 +29,7 @@ pub(super) fn send(context: &Context, wait: Duration) {
     }
 }
 
-/// Names what is still pending after a command that succeeded. Returns whether something is.
+/// Warns of what is still pending after a successful command. Returns whether anything is.
 pub(super) fn warn_of_rest(context: &Context) -> bool {
     let Ok(store) = context.store() else { return false };
     let names = store.workspace().pending_names().unwrap_or_default();
@@ -40,7 +40,7 @@ pub(super) fn warn_of_rest(context: &Context) -> bool {
     !names.is_empty()
 }
 
-/// Says which safety backups wait, and why.
+/// Warns which safety backups are pending, and why.
 pub(super) fn warn(context: &Context, names: &[&str], why: &str) {
     context.ui.warning(format!(
         "{} pending, not in the store yet: {} ({why}); the next backup, restore, guard, rotate or cleanup sends {}",

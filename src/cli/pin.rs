@@ -7,9 +7,9 @@ use crate::ops::resolve::Place;
 use crate::report::archives::Pinned;
 use crate::store::StoreError;
 
-/// Keep an archive whatever the retention policy says
+/// Protect an archive from retention
 ///
-/// Puts an empty `ARCHIVE.keep` beside it; `touch` does the same.
+/// Creates an empty `ARCHIVE.keep` beside it; `touch` does the same.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Example:
   heirloom pin shop_20260301T030000Z
@@ -21,7 +21,7 @@ pub struct PinArgs {
     archive: String,
 }
 
-/// Let the retention policy decide about an archive again
+/// Let retention remove an archive again
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Example:
   heirloom unpin shop_20260301T030000Z

@@ -1,4 +1,4 @@
-//! What can be done about an error, in the words of the command line: sentences with commands that can be pasted.
+//! Hints of the command line: sentences with commands that can be pasted.
 
 use crate::failure::{Remedy, Unplaced};
 use crate::report::health::{Advice, Remover};
@@ -39,7 +39,8 @@ pub(super) fn hint(remedy: &Remedy, typed: &Invocation) -> String {
             format!("keep the file; restore the last good backup ({list}), or keep a damaged copy with {keep}")
         }
         Remedy::CompareOrRebuild { rebuild } => format!(
-            "one of the two is wrong, and a rebuild would hide which: compare these rows with the last good backup ({}) and restore \
+            "one of the two is wrong, and a rebuild would hide which: compare these rows with the last good backup \
+             ({}) and restore \
              it, or, if you know that the table is right, run: {rebuild}",
             list()
         ),
@@ -47,17 +48,19 @@ pub(super) fn hint(remedy: &Remedy, typed: &Invocation) -> String {
         Remedy::ReplaceOffline => format!("stop what uses it, then replace the file itself: {}", again("--offline")),
         Remedy::RunAsOwner { owner } => {
             format!(
-                "run the same command as its owner, with `setpriv --reuid={owner} --clear-groups` before it, or as root with CAP_CHOWN"
+                "run the same command as its owner, with `setpriv --reuid={owner} --clear-groups` before it, or as \
+                 root with CAP_CHOWN"
             )
         }
         Remedy::ProveUnused => format!(
-            "restore without `--offline`, run it as root on the host, or, if you are sure that nobody has it open, run: {}",
+            "restore without `--offline`, run it as root on the host, or, if you are sure that nobody has it open, \
+             run: {}",
             again("--assume-unused")
         ),
 
         Remedy::Decrypt => "decrypt it with `age --decrypt -i KEY ARCHIVE > FILE.tar.gz` and name that file".into(),
         Remedy::UpdateHeirloom => "install a newer heirloom".into(),
-        Remedy::ListArchives => format!("run {} to see which archives there are", list()),
+        Remedy::ListArchives => format!("run {} to list the archives", list()),
         Remedy::ChooseAnotherArchive { unchanged } => {
             format!("{}choose another archive ({})", nothing(*unchanged), list())
         }
@@ -74,9 +77,9 @@ pub(super) fn hint(remedy: &Remedy, typed: &Invocation) -> String {
             let flags: Vec<String> = sets.iter().map(|set| format!("--set {set}")).collect();
             format!("choose one: {}", flags.join(", "))
         }
-        Remedy::TypeMore(choices) => format!("type more of it: {}", choices.join(", ")),
+        Remedy::TypeMore(choices) => format!("type a longer prefix: {}", choices.join(", ")),
         Remedy::NameInFull { archive } => format!(
-            "check it with {}, choose another archive ({}), or type its full name: {}",
+            "verify it with {}, choose another archive ({}), or type its full name: {}",
             command(&["verify", archive]),
             list(),
             shell_word(archive)
@@ -93,7 +96,7 @@ pub(super) fn hint(remedy: &Remedy, typed: &Invocation) -> String {
             } else {
                 typed.command(&["backup", "--new-store"])
             };
-            format!("mount the disk it is on; if this is meant to be a new store, run once: {accept}")
+            format!("mount the disk it is on; if this is a new store, run once: {accept}")
         }
         Remedy::NotAFolder { file } => {
             format!("{} is a file: name a folder with `--dir`", shell_word(&file.to_string_lossy()))
@@ -127,10 +130,11 @@ pub(super) fn hint(remedy: &Remedy, typed: &Invocation) -> String {
             format!("replace it, which cannot be undone: {}", again("--force"))
         }
         Remedy::ConfirmReplacing => {
-            format!("replace it, after a safety backup of what it holds, with: {}", again("--force"))
+            format!("replace it, after a safety backup, with: {}", again("--force"))
         }
         Remedy::FreeTargetSpace { folder, missing } => format!(
-            "free {} on the disk of \"{folder}\" (`df -h {}`), or restore to another disk with `--to FILE`; nothing was changed",
+            "free {} on the disk of \"{folder}\" (`df -h {}`), or restore to another disk with `--to FILE`; nothing \
+             was changed",
             bytesize::ByteSize(*missing),
             shell_word(folder)
         ),
@@ -141,14 +145,18 @@ pub(super) fn hint(remedy: &Remedy, typed: &Invocation) -> String {
         }
         Remedy::NameStoreOrNoSafety => {
             format!(
-                "name a folder that can be written with `--dir`, or go without a way back: {}",
+                "name a folder that can be written with `--dir`, or restore without a safety backup: {}",
                 again("--no-safety-backup")
             )
         }
-        Remedy::LeaveIndexes => "leave out `--rebuild-indexes`: then it is restored as it is".into(),
+        Remedy::LeaveIndexes => "leave out `--rebuild-indexes` to restore it as it is".into(),
         Remedy::RestoreIt { archive } => format!("restore it: {}", typed.command(&["restore", archive])),
         Remedy::UndoToOriginal { archive } => {
-            format!("to write to its paths here: {}", typed.command(&["restore", "--undo", archive, "--to-original"]))
+            format!(
+                "to restore to its paths on this host: \
+            {}",
+                typed.command(&["restore", "--undo", archive, "--to-original"])
+            )
         }
         Remedy::UndoToFile { archive, database } => {
             let words = ["restore", "--undo", archive, "--only", database.as_str(), "--to", "FILE"];
@@ -187,11 +195,11 @@ pub(super) fn advice(advice: &Advice, typed: &Invocation) -> String {
         Advice::RestoreMissing => format!("restore it ({}), or name the right path", restore()),
         Advice::RestoreUnusable(remedy) => {
             let first = remedy.as_ref().map(|remedy| hint(remedy, typed));
-            let first = first.unwrap_or_else(|| "look at the file before anything writes to it".to_owned());
-            format!("{first}; {} brings the newest backup back", restore())
+            let first = first.unwrap_or_else(|| "inspect the file before anything writes to it".to_owned());
+            format!("{first}; {} restores the newest backup", restore())
         }
         Advice::RestoreToOtherDisk => format!(
-            "look at the disk, before anything writes to it; {} to another disk brings the newest backup back",
+            "check the disk before anything writes to it; {} to another disk restores the newest backup",
             typed.quoted(&["restore", "--to"])
         ),
         Advice::CopyAwayAndRestore { newest } => {
@@ -199,67 +207,87 @@ pub(super) fn advice(advice: &Advice, typed: &Invocation) -> String {
             let newest = newest.unwrap_or_else(|| "; there is no good backup of it".into());
             format!("copy the file and its -wal away before anything writes to it, then {}{newest}", restore())
         }
-        Advice::LeaveCheckOut => format!("`--check none` leaves the check out; {} checks too", backup()),
+        Advice::LeaveCheckOut => format!("skip the check with `--check none`; {} checks too", backup()),
         Advice::RebuildIndexes => {
-            "run the statement at a quiet time; backups of it are good, and a restore can do it with `--rebuild-indexes`".into()
+            "run the statement when load is low; backups are good, and a restore can rebuild with \
+             `--rebuild-indexes`"
+                .into()
         }
         Advice::PinLatest { archive } => {
-            format!("if that is not meant: {} keeps the backup that still has it", command(&["pin", archive.as_str()]))
+            format!("if this is unexpected: {} keeps the backup that still has it", command(&["pin", archive.as_str()]))
         }
         Advice::PinBeforeLoss { archive } => format!(
-            "if that is not meant: {}, so that the rotation keeps what was there before, then look into the database",
+            "if this is unexpected: {}, so that rotation keeps the previous contents, then inspect the database",
             command(&["pin", archive.as_str()])
         ),
         Advice::AcceptShrink { archive } => {
-            format!("if that is meant: {}; until then all archives from before are kept", command(&["accept", archive.as_str()]))
+            format!(
+                "if this is expected: {}; until then all earlier archives are \
+            kept",
+                command(&["accept", archive.as_str()])
+            )
         }
 
-        Advice::FirstBackupOfSet => format!("make one with {}; if this set is no longer used, name others with `--set`", backup()),
+        Advice::FirstBackupOfSet => format!(
+            "make one with {}; if this set is no longer used, name others with \
+        `--set`",
+            backup()
+        ),
         Advice::BackUpNow => format!("make a new one now with {}", backup()),
         Advice::BackUpDatabase => format!("back it up with {}", backup()),
         Advice::BackUpLate => {
-            format!("see why it was not made ({}, the scheduler), and make one with {}", command(&["log", "--failed"]), backup())
+            format!(
+                "see why it was not made ({}, the scheduler), and make one with \
+            {}",
+                command(&["log", "--failed"]),
+                backup()
+            )
         }
         Advice::BackUpAndLookAtDisk => {
-            format!("make a new backup now with {}, then look at the disk (`dmesg`, `smartctl`)", backup())
+            format!("make a new backup now with {}, then check the disk (`dmesg`, `smartctl`)", backup())
         }
         Advice::RemoveDamaged => format!(
-            "a newer good backup is there; look at the disk; {} reads them once more and removes them",
+            "a newer good backup exists; check the disk; {} verifies them again and removes damaged ones",
             command(&["cleanup", "--damaged"])
         ),
-        Advice::Verify => format!("run {}; once a week is a good habit", typed.quoted(&["verify"])),
+        Advice::Verify => format!("run {}, for example once a week", typed.quoted(&["verify"])),
 
         Advice::FirstBackup => {
-            format!("make the first backup with {}, or name the database to look at", command(&["backup", "app.db"]))
+            format!("make the first backup with {}, or name the database to check", command(&["backup", "app.db"]))
         }
         Advice::MountStore => {
-            format!("mount it, or name the right folder with `--dir`; a store that was never written to comes with the first {}", backup())
+            format!("mount it, or name the right folder with `--dir`; the first {} creates a new store", backup())
         }
         Advice::MakeRoom => {
-            format!("make room: {}, {}, or another disk", command(&["cleanup", "--max-size", "SIZE"]), command(&["rotate"]))
+            format!(
+                "make room: {}, {}, or another \
+            disk",
+                command(&["cleanup", "--max-size", "SIZE"]),
+                command(&["rotate"])
+            )
         }
         Advice::RunThere => "run `heirloom health` there, or with HEIRLOOM_HOST set".into(),
         Advice::RemoveGone { set, by } => {
             let verb = if *by == Remover::Cleanup { "cleanup" } else { "rotate" };
             let remove = command(&[verb, "--gone", "90d", "--set", set.as_str()]);
-            format!("it is not there any more; {remove} keeps only the newest archive of it")
+            format!("its database is gone; {remove} keeps only its newest archive")
         }
         Advice::BackUpStale { path, set } => {
             let backup = command(&["backup", &path.to_string_lossy(), "--set", set.as_str()]);
-            format!("it is still there; {backup} backs it up")
+            format!("its database still exists; {backup} backs it up")
         }
         Advice::SendPending => {
             format!("the next backup or restore sends them; see why that failed with {}", command(&["log", "--failed"]))
         }
         Advice::ListAndVerify => {
-            format!("{} shows them, {} says what is wrong", command(&["list"]), command(&["verify", "NAME"]))
+            format!("{} lists them, {} shows what is wrong", command(&["list"]), command(&["verify", "NAME"]))
         }
-        Advice::UndoOrRestore => format!("go back with {}, or restore again", typed.quoted(&["restore", "--undo"])),
-        Advice::SeeFailures => format!("{} shows what went wrong before", command(&["log", "--failed"])),
+        Advice::UndoOrRestore => format!("undo it with {}, or restore again", typed.quoted(&["restore", "--undo"])),
+        Advice::SeeFailures => format!("{} shows earlier failures", command(&["log", "--failed"])),
     }
 }
 
-/// Returns what is wrong with what can be done about it, on one line.
+/// Returns a problem and its hint on one line.
 pub(super) fn with_hint(why: &str, remedy: Option<&Remedy>, typed: &Invocation) -> String {
     remedy.map_or_else(|| why.to_owned(), |remedy| format!("{why}; {}", hint(remedy, typed)))
 }

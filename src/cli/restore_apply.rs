@@ -1,4 +1,4 @@
-//! What a restore and an undo share once the plan is made: show it, ask, carry it out, report.
+//! What a restore and an undo share after planning: print the plan, ask, execute, report.
 
 use std::path::Path;
 
@@ -28,11 +28,11 @@ pub(super) struct Job<'a> {
     /// The set under which the safety backup is kept; that of the targets or the archive where none is given.
     pub(super) set: Option<Name>,
     pub(super) allow_damaged: bool,
-    /// The id of the interrupted restore that is taken back.
+    /// The id of the interrupted restore that is undone.
     pub(super) takes_back: Option<String>,
-    /// What an undo takes back, as a sentence.
+    /// What is undone, as a sentence.
     pub(super) title: Option<String>,
-    /// What was asked for and is not restored.
+    /// What was requested and is not restored.
     pub(super) left_out: LeftOut,
 }
 
@@ -56,7 +56,7 @@ pub(super) enum Carried {
 /// Shows the plan, asks, restores, and reports.
 pub(super) fn carry_out(args: &RestoreArgs, context: &mut Context, job: Job<'_>) -> anyhow::Result<Carried> {
     let Job { selected, plan, shown, set, allow_damaged, takes_back, title, left_out } = job;
-    // Nothing is placed from there: it only takes a small database for a look.
+    // Only used to inspect a small database; nothing is moved from there to a target.
     let scratch = std::env::temp_dir();
     let plan = restore::compare_schemas(&selected.archive, plan, &scratch, context.threads(), &context.ui.progress());
     super::interrupted::report_beside(
@@ -79,7 +79,7 @@ pub(super) fn carry_out(args: &RestoreArgs, context: &mut Context, job: Job<'_>)
     let options = Options {
         archive: shown.clone(),
         set: set.clone(),
-        // A restore is checked in full, whatever backups are: that it takes a moment is no loss at this point.
+        // A restore is always checked in full, whatever the depth for backups: the extra time is acceptable here.
         check: CheckArg::depth(args.check, Check::Full),
         allow_damaged,
         rebuild_indexes: args.rebuild_indexes,
@@ -97,7 +97,7 @@ pub(super) fn carry_out(args: &RestoreArgs, context: &mut Context, job: Job<'_>)
     let stages = if safety.is_some() { bar::REPLACE } else { bar::RESTORE };
     let report =
         restore::execute(&selected.archive, &plan, &options, &context.ui.progress_in(Overall::Stages(stages)))?;
-    // Only before anything is replaced does it give way to a signal.
+    // Signals cancel it only before anything is replaced.
     context.ui.untouched(None);
     context.records.push(Record {
         kind: Some(selected.snapshot.kind.to_string()),
@@ -106,7 +106,7 @@ pub(super) fn carry_out(args: &RestoreArgs, context: &mut Context, job: Job<'_>)
         ..Record::default()
     });
     if report.already_there && interrupted {
-        // Whoever takes an interrupted one back goes on.
+        // An undo of an interrupted restore continues.
         return Ok(Carried::AlreadyThere);
     }
     if report.already_there {
@@ -123,7 +123,7 @@ pub(super) fn carry_out(args: &RestoreArgs, context: &mut Context, job: Job<'_>)
     Ok(Carried::Through(if plan.is_damaged() { Outcome::Problems } else { left_out.outcome() }))
 }
 
-/// Returns which older safety backups stay.
+/// Returns how many older safety backups are kept.
 pub(super) fn upkeep(context: &Context, args: &RestoreArgs) -> Upkeep {
     Upkeep {
         last: context.settings.retention.safety,
@@ -132,7 +132,7 @@ pub(super) fn upkeep(context: &Context, args: &RestoreArgs) -> Upkeep {
     }
 }
 
-/// Asks at a terminal; elsewhere `--force` has to have answered.
+/// Asks at a terminal; elsewhere `--force` is required.
 fn confirm(args: &RestoreArgs, context: &Context, plan: &restore::Plan) -> anyhow::Result<()> {
     let exists = |state: &TargetState| !matches!(state, TargetState::Missing { .. } | TargetState::Empty);
     let replaced: Vec<&crate::database::Target> = plan.targets().filter(|target| exists(&target.state)).collect();
@@ -153,7 +153,7 @@ fn confirm(args: &RestoreArgs, context: &Context, plan: &restore::Plan) -> anyho
     Err(Failure::usage("not confirmed, nothing was changed", "answer y to restore").into())
 }
 
-/// Opens the store whose workspace gets the safety backup and the record.
+/// Opens the store whose workspace receives the safety backup and the record.
 fn workspace(
     args: &RestoreArgs,
     context: &Context,
@@ -166,11 +166,11 @@ fn workspace(
     safety_store(plan, args.wish(), place, naming, &context.surroundings(), open, create)
 }
 
-/// Returns the command that takes this restore back.
+/// Returns the command that undoes this restore.
 fn undo_command(args: &RestoreArgs, context: &Context, store: &Repository) -> String {
     let mut words: Vec<String> = ["restore", "--undo"].map(String::from).to_vec();
     words.extend(args.set.iter().flat_map(|set| ["--set".to_owned(), set.to_string()]));
-    // Without these an undo looks at the targets that are configured.
+    // Without these, an undo uses the configured targets.
     if !context.settings.sets.is_empty() || context.settings.default_database.is_some() {
         match args.place() {
             Where::File(path) => words.extend(["--to".to_owned(), path.to_string_lossy().into_owned()]),

@@ -12,8 +12,8 @@ use crate::ops::restore::Where;
 
 /// Restore databases from an archive
 ///
-/// Unpacks the databases, checks them, and shows what is replaced by what. What is replaced is saved in a safety backup
-/// first, which `heirloom restore --undo` restores. A database that an application has open is replaced in one
+/// Unpacks and checks the databases, and prints the plan. Databases to be replaced are saved in a safety backup
+/// first, for `heirloom restore --undo`. A database that an application has open is replaced in one
 /// transaction: readers and writers see the old state or the new one. Of several databases all are replaced, or none. A
 /// symbolic link stays, and the file that it names is replaced. If the archive is named by a path, the safety backup is
 /// stored in the configured store, or without one in the folder of that archive.
@@ -61,7 +61,7 @@ pub struct RestoreArgs {
     /// Restore each database under its file name into this folder
     #[arg(long, value_name = "DIR", conflicts_with = "to_original")]
     pub(super) to_dir: Option<PathBuf>,
-    /// Restore to the paths recorded in the archive, whatever the configuration says
+    /// Restore to the paths recorded in the archive, not the configured ones
     #[arg(long)]
     pub(super) to_original: bool,
     /// Only archives of this set
@@ -82,7 +82,7 @@ pub struct RestoreArgs {
     /// Print what would be done, and stop
     #[arg(long)]
     pub(super) dry_run: bool,
-    /// Do not back up what is replaced; such a restore cannot be undone
+    /// Take no safety backup; such a restore cannot be undone
     #[arg(long)]
     pub(super) no_safety_backup: bool,
     /// Replace the file itself after checking that no process has it open
@@ -109,17 +109,17 @@ pub struct RestoreArgs {
 }
 
 impl RestoreArgs {
-    /// Says whether nothing is to be changed.
-    pub(super) fn only_looks(&self) -> bool {
+    /// Returns whether nothing is to be changed.
+    pub(super) fn is_read_only(&self) -> bool {
         self.dry_run
     }
 
-    /// Says whether this is what an interrupted restore needs.
+    /// Returns whether this is an undo, which an interrupted restore needs.
     pub(super) fn is_undo(&self) -> bool {
         self.undo
     }
 
-    /// Says whether a safety backup was declined.
+    /// Returns whether a safety backup was declined.
     pub(super) fn wish(&self) -> Wish {
         if self.no_safety_backup { Wish::NoWayBack } else { Wish::Safe }
     }

@@ -1,4 +1,4 @@
-//! Which archive a restore takes, which of its databases, and where they go.
+//! Selects the archive of a restore, its databases, and their targets.
 
 use std::path::{Path, PathBuf};
 
@@ -29,33 +29,33 @@ use crate::text::quoted;
 pub(super) struct Selection {
     /// The archive.
     pub(super) selected: Selected,
-    /// Which of its databases, by their index.
+    /// Its databases to restore, by index.
     pub(super) chosen: Vec<usize>,
-    /// Where those belong that were known without the archive.
+    /// Targets that were known without the archive.
     pub(super) assigned: Vec<(usize, PathBuf)>,
-    /// What was asked for and is not in the archive.
+    /// What was requested and is not in the archive.
     pub(super) left_out: LeftOut,
 }
 
-/// What was asked for and is not restored.
+/// What was requested and is not restored.
 #[derive(Default)]
 pub(super) struct LeftOut {
     /// Databases that have no backup yet.
     pub(super) none_yet: Vec<Name>,
     /// Databases of which an archive exists that cannot be chosen.
     pub(super) out_of_reach: Vec<Name>,
-    /// How the restore ends if it goes well.
+    /// The outcome if the restore succeeds.
     pub(super) is_problem: bool,
 }
 
 impl LeftOut {
-    /// Returns how a restore ends that went well.
+    /// Returns the outcome of a successful restore.
     pub(super) fn outcome(&self) -> Outcome {
         if self.is_problem { Outcome::Problems } else { Outcome::Done }
     }
 }
 
-/// What became of the search.
+/// The result of the search.
 pub(super) enum Found {
     /// Something to restore.
     Archive(Box<Selection>),
@@ -83,7 +83,7 @@ impl Found {
 }
 
 impl Selection {
-    /// Takes a named archive, with the databases that `--only` leaves.
+    /// Selects a named archive, limited to the databases of `--only`.
     pub(super) fn whole(selected: Selected, args: &RestoreArgs) -> anyhow::Result<Self> {
         let chosen = restore::choose(selected.archive.contents(), &args.only)?;
         Ok(Self { selected, chosen, assigned: Vec::new(), left_out: LeftOut::default() })
@@ -144,7 +144,7 @@ pub(super) fn select(args: &RestoreArgs, context: &Context, reading: &Reading) -
     Search { args, context, reading, at, store: &store, found: &found, settled: &settled }.run()
 }
 
-/// Answers for a database that is at hand and has no archive: without another target it is what was to be restored.
+/// Handles a database file that has no archive. Without another target, it is itself the restore target.
 fn no_backup_of(text: &str, args: &RestoreArgs, context: &Context) -> anyhow::Result<Found> {
     if args.if_missing {
         return Ok(Found::exists());
@@ -160,12 +160,12 @@ fn no_backup_of(text: &str, args: &RestoreArgs, context: &Context) -> anyhow::Re
     Err(Failure::no_backup(message, hint).into())
 }
 
-/// Says whether an argument is a database that would go to where it is.
+/// Returns whether an argument is a database whose target is itself.
 fn means_itself(text: &str, args: &RestoreArgs) -> bool {
     args.place() == Where::Known && probe(Path::new(text)).is_ok()
 }
 
-/// Says whether a path leads to a file in a folder: what lies in the store is a copy.
+/// Returns whether a path resolves to a file in a folder: a file in the store is a copy.
 fn is_within(text: &str, folder: &Path) -> bool {
     let real = |path: &Path| std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     real(Path::new(text)).starts_with(real(folder))
@@ -175,7 +175,7 @@ fn is_within(text: &str, folder: &Path) -> bool {
 fn named(text: &str, args: &RestoreArgs, context: &Context, reading: &Reading) -> anyhow::Result<Found> {
     let flags = [("--at", args.at.is_some()), ("--from", args.from.is_some()), ("--fresh", args.fresh)];
     if let Some((flag, _)) = flags.into_iter().find(|(_, given)| *given) {
-        let message = format!("{flag} says which archive is the latest, and \"{}\" names one", printable(text));
+        let message = format!("{flag} selects the latest archive, but \"{}\" names one", printable(text));
         return Err(Failure::usage(message, format!("leave out {flag} or the name of the archive")).into());
     }
     let wanted = Wanted { text: text.to_owned(), set: args.set.clone() };
@@ -268,7 +268,7 @@ impl Search<'_> {
         Failure::no_backup(latest::elsewhere_text(databases, candidates, self.context), choose_one(&commands))
     }
 
-    /// Mentions and asks what has to be asked about the archive that was chosen.
+    /// Prints warnings about the chosen archive and asks for confirmation if needed.
     fn accept(&self, chosen: Chosen) -> anyhow::Result<Found> {
         let (args, context) = (self.args, self.context);
         let Chosen { selected, take, .. } = chosen;
@@ -302,7 +302,7 @@ impl Search<'_> {
         Ok(Found::Archive(Box::new(Selection { selected, chosen: members, assigned, left_out })))
     }
 
-    /// Returns where a database belongs: its path, or that of the other candidates of the configuration that the
+    /// Returns the target of a database: its path, or the path of another configured candidate that the
     /// archive records.
     fn target(&self, asked: usize, member: usize, selected: &Selected) -> Option<PathBuf> {
         let database = &self.settled.databases[asked];
@@ -334,7 +334,7 @@ impl Search<'_> {
         Err(Failure::no_backup(message, choose_one(&commands)).into())
     }
 
-    /// Two applications share the stream: only a person knows whose archive is meant.
+    /// Asks which archive to restore if two applications share the stream.
     fn choose_application(&self, take: &Take) -> anyhow::Result<Found> {
         let names = &take.rivals;
         let commands: Vec<String> = names.iter().map(|name| self.again(Some(name), &[])).collect();
@@ -357,7 +357,7 @@ impl Search<'_> {
         Ok(Found::Archive(Box::new(Selection { selected, chosen, assigned, left_out: LeftOut::default() })))
     }
 
-    /// Names what was asked for and is not in the archive.
+    /// Reports what was requested and is not in the archive.
     fn mention_what_is_not_in_it(&self, take: &Take) -> LeftOut {
         let (args, context) = (self.args, self.context);
         let mut left_out = LeftOut { none_yet: take.none_yet.clone(), ..LeftOut::default() };

@@ -1,4 +1,4 @@
-//! What the plan of a restore says of each table: only those are listed that will have another number of rows.
+//! Table changes in a restore plan: lists only tables whose number of rows changes.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use crate::names::printable;
 /// How many tables are listed at a terminal.
 const LISTED: usize = 12;
 
-/// How the tables of a database will differ from what they are now.
+/// How a restore changes the tables of a database.
 #[derive(Debug, Default)]
 pub(super) struct Changes {
     /// Those that differ, the largest change first: the name, what happens, and by how many rows.
@@ -28,7 +28,7 @@ pub(super) fn changes(after: &[TableMetadata], before: &TargetFacts) -> Option<C
     if before.tables != Some(before.rows_by_table.len() as u64) {
         return None;
     }
-    // Names differ in more than the case of letters, as in SQLite.
+    // Table names are case-insensitive, as in SQLite.
     let key = |name: &str| name.to_ascii_lowercase();
     let mut old: BTreeMap<String, (&str, Option<u64>)> =
         before.rows_by_table.iter().map(|(name, rows)| (key(name), (name.as_str(), *rows))).collect();
@@ -58,7 +58,7 @@ impl Changes {
     /// Returns the tables that differ with what happens to them, cut to a screen unless all are asked for.
     pub(super) fn table(&self, all: bool) -> Table {
         let mut table = Table::new(&[Column::new("").shorten(), Column::new("")]);
-        // One line more is no longer than the line that says so.
+        // A single further row takes no more room than "and 1 more".
         let listed = if all || self.differing.len() <= LISTED + 1 { self.differing.len() } else { LISTED };
         for (name, what, _) in &self.differing[..listed] {
             table.row([name.clone(), what.clone()]);
@@ -69,7 +69,7 @@ impl Changes {
         table
     }
 
-    /// Sums up: `3 tables differ, 8 have the same number of rows`.
+    /// Returns a summary: `3 tables differ, 8 have the same number of rows`.
     pub(super) fn summary(&self) -> String {
         let differing = self.differing.len() as u64;
         let total = differing + self.same + self.unknown;
@@ -95,7 +95,7 @@ fn differ(tables: u64) -> String {
     format!("{} {}", text::count(tables, "table"), if tables == 1 { "differs" } else { "differ" })
 }
 
-/// That the rows are as many does not mean that they are the same rows.
+/// Says "the same number": an equal count does not mean equal rows.
 fn same_rows(tables: u64) -> String {
     format!("{} {} the same number of rows", text::thousands(tables), if tables == 1 { "has" } else { "have" })
 }

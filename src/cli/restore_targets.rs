@@ -1,4 +1,4 @@
-//! Where the databases of a restore go, and what has to be said about it.
+//! The targets of a restore, and the warnings about them.
 
 use std::path::PathBuf;
 
@@ -9,7 +9,7 @@ use crate::ops::resolve::{Place, Selected};
 use crate::ops::restore::{self, Known, RestoreError, Where};
 use crate::platform;
 
-/// Returns where each database goes. At a terminal, a path that only the archive knows is asked about.
+/// Returns the target of each database. At a terminal, a path known only from the archive must be confirmed.
 pub(super) fn targets(
     selected: &Selected,
     chosen: &[usize],
@@ -38,7 +38,7 @@ pub(super) fn targets(
     }
 }
 
-/// Refuses to restore a file onto itself, by whatever names.
+/// Refuses to restore a file onto itself, also under another name.
 pub(super) fn refuse_source(
     selected: &Selected,
     targets: &[(usize, PathBuf)],
@@ -56,7 +56,7 @@ pub(super) fn refuse_source(
     Ok(())
 }
 
-/// Warns if the archive comes from another host or path than where its databases go.
+/// Warns if the archive comes from a host or path other than the target's.
 pub(super) fn warn_of_other_origin(selected: &Selected, plan: &restore::Plan, context: &Context) {
     let snapshot = &selected.snapshot;
     let other_host = !context.host.owns(&snapshot.host);

@@ -1,4 +1,4 @@
-//! What `heirloom restore` shows: the plan before, and what was done after.
+//! What `heirloom restore` prints: the plan, and the result.
 
 use super::restore_select::LeftOut;
 use super::ui::Tone;
@@ -13,10 +13,10 @@ use crate::schema_diff::Difference;
 use crate::snapshot::Snapshot;
 use crate::text::quoted;
 
-/// How many processes are named.
+/// Maximum number of processes to name.
 const NAMED: usize = 5;
 
-/// Shows the plan: a dry run as the result, else as what precedes the question.
+/// Prints the plan: as the result of a dry run, else before the prompt.
 pub(super) fn plan(
     context: &mut Context,
     snapshot: &Snapshot,
@@ -55,7 +55,7 @@ pub(super) fn plan(
         lines.iter().for_each(|line| context.ui.note(line));
     } else {
         lines.iter().for_each(|line| context.ui.detail(line));
-        // Also where nobody is asked, with `--force`.
+        // Also with `--force`, without a prompt.
         plan.steps
             .iter()
             .filter_map(|step| in_use(&step.target.given, &step.holders))
@@ -117,7 +117,7 @@ fn step_lines(context: &Context, step: &Step) -> Vec<String> {
     lines
 }
 
-/// Says how the rows of each table change, if a database is replaced and the archive says what it holds.
+/// Returns the row changes of each table, if a database is replaced and the archive records its tables.
 fn table_lines(context: &Context, step: &Step) -> Vec<String> {
     let (TargetState::Database(facts), Some(after)) = (&step.target.state, &step.held.tables) else {
         return Vec::new();
@@ -140,12 +140,12 @@ fn holders_line(holders: &Holders, then: &str) -> Option<String> {
     processes(holders).map(|processes| format!("    in use by {processes}; {then}"))
 }
 
-/// Says which processes have a file open; `None` if none has.
+/// Names the processes that have a file open; `None` if there are none.
 fn in_use(path: &std::path::Path, holders: &Holders) -> Option<String> {
     processes(holders).map(|processes| format!("{} is in use by {processes}", quoted(path)))
 }
 
-/// Says what changes in the schema; `None` if nothing does.
+/// Describes the schema changes; `None` if there are none.
 fn schema_line(difference: Option<&Difference>) -> Option<String> {
     let difference = difference?;
     let unknown = if difference.columns_compared { "" } else { "columns not compared, since the database is large" };
@@ -162,7 +162,7 @@ fn processes(holders: &Holders) -> Option<String> {
     (!named.is_empty()).then(|| format!("{}{others}", named.join(", ")))
 }
 
-/// Returns what is true of the targets until the restore is done, as a clause: `app.db is unchanged`.
+/// Returns the state of the targets until they are replaced, as a clause: `app.db is unchanged`.
 pub(super) fn untouched(plan: &Plan) -> String {
     let exists = |target: &&database::Target| !matches!(target.state, TargetState::Missing { .. });
     let there: Vec<String> =
@@ -178,9 +178,9 @@ pub(super) fn untouched(plan: &Plan) -> String {
 pub(super) struct Around<'a> {
     /// The command that undoes it.
     pub(super) undo: Option<&'a str>,
-    /// What an undo undid.
+    /// What was undone.
     pub(super) title: Option<&'a str>,
-    /// What was asked for and is not restored.
+    /// What was requested and is not restored.
     pub(super) left_out: &'a LeftOut,
 }
 
@@ -209,7 +209,7 @@ pub(super) fn report(
     }
     let done = context.ui.paint(Tone::Good, "restored");
     let line = from(context, snapshot, shown);
-    // At a terminal it is part of the plan, which was shown.
+    // At a terminal the plan has shown it.
     if let Some(title) = title.filter(|_| !context.ui.can_ask()) {
         context.ui.line(title);
     }
@@ -247,8 +247,8 @@ pub(super) fn report(
     }
     for done in &report.databases {
         let holders = still_in_use(&done.target);
-        let restart = in_use(&done.target, &holders)
-            .map(|line| format!("{line}: restart it: it may still use what it has in memory"));
+        let restart =
+            in_use(&done.target, &holders).map(|line| format!("{line}: restart it: it may still use cached contents"));
         restart.into_iter().for_each(|line| context.ui.note(line));
     }
     if let (Some(safety), Some(undo)) = (&report.safety, undo) {
@@ -256,7 +256,7 @@ pub(super) fn report(
     }
 }
 
-/// Says that every target already held what was to be restored.
+/// Reports that every target already held the contents of the archive.
 pub(super) fn already_there(context: &mut Context, snapshot: &Snapshot, shown: &str, plan: &Plan, report: &Report) {
     for warning in &report.warnings {
         context.ui.warning(warning);
@@ -274,7 +274,7 @@ pub(super) fn already_there(context: &mut Context, snapshot: &Snapshot, shown: &
     ));
 }
 
-/// Returns who has a database open now, as far as that can be seen.
+/// Returns the processes that have a database open now, as far as we can see them.
 fn still_in_use(path: &std::path::Path) -> Holders {
     database::holders(path).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! What `rotate` and `cleanup` share: whose archives they are about, the plan, the question, and how it ends.
+//! What `rotate` and `cleanup` share: scope, plan, confirmation and outcome.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -33,20 +33,20 @@ pub(super) struct RetainArgs {
     /// Include archives of other hosts; by default they are only counted
     #[arg(long)]
     all_hosts: bool,
-    /// Count and remove plain databases and archives of other tools, too
+    /// Also count and remove plain databases and archives of other tools
     ///
-    /// Never one that is a configured database or one that archives were copied from, that has a -wal, -journal or -shm
-    /// beside it, that is open in a process, or that is a link. If not every process can be seen, plain databases stay.
+    /// Never removes a plain file that is a configured or recorded database, that has a -wal, -journal or -shm
+    /// beside it, that is open in a process, or that is a link. If not every process is visible, plain databases stay.
     #[arg(long)]
     include_plain: bool,
-    /// Keep only the newest archive of databases that no longer exist and got no archive for this long, such as 90d
+    /// Keep only the newest archive of databases that are gone and got no archive for this long, such as 90d
     ///
-    /// A database counts as gone if the system says that nothing lies at its recorded path, and only on the host that
-    /// it was backed up on. An archive that holds other databases, too, stays if the rules or limits of this run keep
+    /// A database counts as gone if nothing exists at its recorded path, and only on the host that
+    /// it was backed up on. An archive that also holds other databases stays if the rules or limits of this run keep
     /// it for one of them: use `rotate --gone` for a set that lost one of its databases.
     #[arg(long, value_name = "AGE", value_parser = humantime::parse_duration)]
     gone: Option<Duration>,
-    /// With --gone: remove the newest archive, too; asks, or needs --force
+    /// With --gone: also remove the newest archive; asks, or needs --force
     #[arg(long, requires = "gone")]
     all: bool,
     /// Time zone in which days, weeks, months and years start, such as Europe/Berlin
@@ -61,12 +61,12 @@ pub(super) struct RetainArgs {
 }
 
 impl RetainArgs {
-    /// Says whether nothing is to be changed.
-    pub(super) fn only_looks(&self) -> bool {
+    /// Returns whether nothing is to be changed.
+    pub(super) fn is_read_only(&self) -> bool {
         self.dry_run
     }
 
-    /// Returns whose archives are meant.
+    /// Returns the scope of the run.
     fn whose(&self) -> Whose<'_> {
         Whose {
             databases: &self.databases,
@@ -86,7 +86,7 @@ impl RetainArgs {
         }
     }
 
-    /// Returns what was asked for, in the words of an empty result.
+    /// Returns the requested scope for the message of an empty result.
     fn of(&self) -> String {
         self.set.as_ref().map(|set| format!(" of the set \"{set}\"")).unwrap_or_default()
     }
@@ -96,12 +96,12 @@ impl RetainArgs {
     }
 }
 
-/// What to do about archives that are damaged, besides what the rules say.
+/// What to do about damaged archives besides applying the rules.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Damaged {
     /// Nothing.
     Leave,
-    /// Read them once more, and remove those that are.
+    /// Verify them again, and remove those that are damaged.
     Reread,
 }
 
@@ -112,7 +112,7 @@ pub(super) fn carry_out(
     damaged: Damaged,
     context: &mut Context,
 ) -> anyhow::Result<Outcome> {
-    // A store that is not there is an error; only one that is there is looked at with the eyes of a writer.
+    // A missing store is an error here; opening it for writing would create it.
     let mut store = context.store()?;
     if !args.dry_run {
         store = context.store_for_writing()?;
@@ -171,7 +171,7 @@ pub(super) fn carry_out(
     };
     match agreed {
         None => show(&shown, &args.of(), context),
-        // The plan was shown already; now only what was done is news.
+        // The plan was already printed; only the result is new.
         Some(_) if !report.fates.is_empty() => show_end(&shown, context),
         Some(_) => {}
     }
@@ -180,7 +180,7 @@ pub(super) fn carry_out(
     Ok(if unread { Outcome::Problems } else { outcome })
 }
 
-/// Reports what reading the damaged archives again showed, and takes the marks of sound ones away. Returns whether one
+/// Reports the result of verifying damaged archives again, and removes the marks of sound ones. Returns whether one
 /// could not be read.
 fn report_reread(found: &Reread, store: &Repository, dry_run: bool, context: &Context) -> anyhow::Result<bool> {
     for name in &found.irreplaceable {
@@ -198,7 +198,7 @@ fn report_reread(found: &Reread, store: &Repository, dry_run: bool, context: &Co
     }
     let locked = store.lock(LOCK_WAIT, &context.ui.progress())?;
     for name in &found.sound {
-        // Dies in between: a mark stays on a sound archive, and the next run takes it away.
+        // If we die in between, a mark stays on a sound archive, and the next run removes it.
         if locked.clear_damaged(name, &reread::DEPTH.and_shallower())? {
             context.ui.note(format!("\"{name}\" is not damaged; its mark was removed"));
         } else {
@@ -208,7 +208,7 @@ fn report_reread(found: &Reread, store: &Repository, dry_run: bool, context: &Co
     Ok(!found.unread.is_empty())
 }
 
-/// Names what stays although one might expect otherwise, and the streams that get no archives any more.
+/// Reports archives that are unexpectedly kept, and streams that get no new archives.
 fn name_kept(seen: &retain::Seen, dry_run: bool, context: &mut Context) {
     for (name, why) in &seen.spared {
         context.ui.note(format!("\"{name}\" stays: {why}"));
@@ -216,18 +216,18 @@ fn name_kept(seen: &retain::Seen, dry_run: bool, context: &mut Context) {
     for stale in &seen.stale {
         let text = stale_text(stale, context);
         match stale.database {
-            // Nothing is left that a command removes.
+            // There is nothing left to remove.
             Whereabouts::Gone if stale.superfluous == 0 => {}
             Whereabouts::Gone => context.ui.note(text),
             _ if dry_run => context.ui.note(text),
-            // No reason for a mail every night.
+            // Not worth a mail from cron every night.
             Whereabouts::There | Whereabouts::Unknown => context.ui.summary(text),
         }
     }
 }
 
-/// Tells what a backup made superfluous, and returns the part of the backup's document about it.
-pub(super) fn tell_after_backup(
+/// Reports what retention removed after a backup, and returns that part of the backup's document.
+pub(super) fn report_after_backup(
     report: &Report,
     made: &Made,
     store: &Repository,
@@ -247,7 +247,7 @@ pub(super) fn tell_after_backup(
     Ok((document, finish(report, Some(&made.packed.archive), context)?))
 }
 
-/// Warns of everything that did not go as planned, and returns how the command ends. `made` is the archive of this very
+/// Warns of everything that did not go as planned, and returns the outcome. `made` is the archive of this
 /// run.
 fn finish(report: &Report, made: Option<&ArchiveName>, context: &mut Context) -> anyhow::Result<Outcome> {
     for ((archive, fate), verdict) in report.fates.iter().zip(report.plan.removed()) {
@@ -269,11 +269,11 @@ fn finish(report: &Report, made: Option<&ArchiveName>, context: &mut Context) ->
             }
         }
     }
-    // Nothing is lost by leaving it alone, but it could have been an archive that the plan should have known.
+    // Keeping it loses nothing, but it may be an archive that the plan should have considered.
     for foreign in report.seen.foreign.iter().filter(|foreign| foreign.is_unread()) {
-        context.ui.warning(format!("\"{}\" could not be read and was left alone: {}", foreign.name, foreign.why));
+        context.ui.warning(format!("\"{}\" could not be read and was not touched: {}", foreign.name, foreign.why));
     }
-    // The backup itself has reported what it made.
+    // The backup itself has reported its own archive.
     for shrink in report.plan.open_shrinks.iter().filter(|shrink| Some(&shrink.archive) != made) {
         let accept = context.command_line(&["accept", shrink.archive.as_str()]);
         let fell = text::fell(&shrink.before, &shrink.after);

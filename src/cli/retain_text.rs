@@ -1,4 +1,4 @@
-//! What `rotate` and `cleanup` print: the plan, what was done, and how far one can go back.
+//! What `rotate` and `cleanup` print: the plan, the result, and how far back archives reach.
 
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
@@ -14,7 +14,7 @@ use crate::ops::stale::{Remedy, Stale, Whereabouts};
 use crate::retention::{Action, Plan, Reason, Rule, Verdict};
 use crate::streams::Stream;
 
-/// Prints a plan, or what was done; `of` names what was asked for, for a store that has none of it.
+/// Prints a plan or its result; `of` is the requested scope, for an empty store.
 pub(super) fn show(shown: &Shown<'_>, of: &str, context: &mut Context) {
     warn_of_future(shown.plan, context);
     if context.ui.is_json() {
@@ -31,7 +31,7 @@ pub(super) fn show(shown: &Shown<'_>, of: &str, context: &mut Context) {
     show_end(shown, context);
 }
 
-/// Names the archives that are dated in the future: they stay until they are deleted.
+/// Warns of archives dated in the future: they stay until they are deleted.
 pub(super) fn warn_of_future(plan: &Plan, context: &Context) {
     let future: Vec<&str> = plan
         .kept()
@@ -46,7 +46,7 @@ pub(super) fn warn_of_future(plan: &Plan, context: &Context) {
     }
 }
 
-/// Returns a table of all verdicts, or a heading and a table for each group where the name of a set does not say which
+/// Returns one table of all verdicts, or a heading and a table for each group if set names are ambiguous.
 /// is meant.
 fn tables(shown: &Shown<'_>, context: &Context) -> Vec<String> {
     let verdicts = &shown.plan.verdicts;
@@ -95,7 +95,7 @@ fn each(members: &[(&Verdict, Option<&Fate>)], shown: &Shown<'_>, context: &Cont
     context.ui.table_text(&table)
 }
 
-/// Returns a line for each reason: how many archives it is the reason for, from when to when. What is kept comes first.
+/// Returns a line for each reason: its number of archives and their dates. Kept ones come first.
 fn by_reason(members: &[(&Verdict, Option<&Fate>)], shown: &Shown<'_>, context: &Context) -> String {
     let mut lines: Vec<(String, String, Vec<&Verdict>)> = Vec::new();
     let (kept, removed): (Vec<_>, Vec<_>) =
@@ -128,8 +128,8 @@ fn by_reason(members: &[(&Verdict, Option<&Fate>)], shown: &Shown<'_>, context: 
     context.ui.table_text(&table)
 }
 
-/// Returns the reasons of a verdict without what is particular to one archive: the first rule that keeps it, or all
-/// that let it go.
+/// Returns the reasons of a verdict without details of one archive: the first rule that keeps it, or all
+/// that remove it.
 fn main_reason(verdict: &Verdict) -> String {
     let rule = |reason: &Reason| match reason {
         Reason::Last { of, .. } => Some(format!("last {of}")),
@@ -168,7 +168,7 @@ fn verdict_text(verdict: &Verdict, fate: Option<&Fate>, context: &Context) -> St
     }
 }
 
-/// Returns the line about a stream that gets no archives any more, with the command that helps.
+/// Returns the line about a stream that gets no new archives, with a command to fix it.
 pub(super) fn stale_text(stale: &Stale, context: &Context) -> String {
     let age = text::age(stale.newest, context.now);
     let set = stale.stream.set.as_str();
@@ -180,22 +180,28 @@ pub(super) fn stale_text(stale: &Stale, context: &Context) -> String {
             format!("its database is gone; to keep only its newest archive: {command}")
         }
         Whereabouts::There => {
-            format!("its database still exists; to back it up: {}", context.command_line(&["backup", path, "--set", set]))
+            format!(
+                "its database still exists; to back it up: \
+            {}",
+                context.command_line(&["backup", path, "--set", set])
+            )
         }
         Whereabouts::Unknown => {
-            "it is not known whether its database still exists; remove archives that are not needed with `heirloom delete`".into()
+            "it is not known whether its database still exists; remove archives that are not needed with `heirloom \
+             delete`"
+                .into()
         }
     };
     format!("{}: the newest archive is from {age}; {then}", text::stream(&stale.stream))
 }
 
-/// Prints a line about a plan always, because it was asked for or a question follows, and about what was done for
-/// people only: cron has nothing to mail.
+/// Prints a line. Plans are always printed, since they were requested or a prompt follows; results only for
+/// people, so that cron has nothing to mail.
 fn print(shown: &Shown<'_>, line: String, context: &mut Context) {
     if shown.fates.is_none() { context.ui.result(line) } else { context.ui.summary(line) }
 }
 
-/// Prints what stays, what goes, and how far one can go back.
+/// Prints totals, and how far back archives reach.
 pub(super) fn show_end(shown: &Shown<'_>, context: &mut Context) {
     if context.ui.is_json() {
         return;
@@ -210,7 +216,7 @@ pub(super) fn show_end(shown: &Shown<'_>, context: &mut Context) {
             vec![format!("kept {kept} ({kept_bytes}), removed {removed} ({freed} freed)")]
         }
     };
-    // Databases that go back equally far share a line.
+    // Databases that reach equally far back share a line.
     let mut reaches: Vec<(String, Vec<&Stream>)> = Vec::new();
     for stream in shown.plan.streams() {
         let Some(line) = how_far_back(&shown.plan.of_stream(stream), context.now, shown.zone) else { continue };
@@ -225,7 +231,7 @@ pub(super) fn show_end(shown: &Shown<'_>, context: &mut Context) {
     }
     if shown.plan.left_alone > 0 {
         let others = text::count(shown.plan.left_alone as u64, "archive");
-        lines.push(format!("{others} of other hosts or sets left alone"));
+        lines.push(format!("{others} of other hosts or sets not touched"));
     }
     if shown.leftovers > 0 {
         let done = if shown.fates.is_some() { "removed" } else { "to remove" };
@@ -233,15 +239,18 @@ pub(super) fn show_end(shown: &Shown<'_>, context: &mut Context) {
     }
     let foreign = shown.seen.foreign.len() as u64;
     if foreign > 0 {
-        lines
-            .push(format!("{} left alone: not a heirloom archive (see `heirloom list`)", text::count(foreign, "file")));
+        lines.push(format!(
+            "{} not touched: not a heirloom archive (see `heirloom \
+            list`)",
+            text::count(foreign, "file")
+        ));
     }
     for line in lines {
         print(shown, line, context);
     }
 }
 
-/// Returns the names of streams; of those of one set and host only the first one with both.
+/// Returns the names of streams; set and host are printed only with the first stream that has them.
 fn names(streams: &[&Stream]) -> String {
     let name = |(index, stream): (usize, &&Stream)| {
         let is_said = index > 0 && (&streams[index - 1].set, &streams[index - 1].host) == (&stream.set, &stream.host);
@@ -250,7 +259,7 @@ fn names(streams: &[&Stream]) -> String {
     streams.iter().enumerate().map(name).collect::<Vec<_>>().join(" and ")
 }
 
-/// Returns how far back one can go, by each rule that keeps something: `daily back to 2026-02-23, weekly back to …`.
+/// Returns how far back each rule reaches that keeps something: `daily back to 2026-02-23, weekly back to …`.
 pub(super) fn how_far_back(plan: &Plan, now: DateTime<Utc>, zone: Tz) -> Option<String> {
     let date = |verdict: &Verdict| verdict.created_at.with_timezone(&zone).format("%Y-%m-%d").to_string();
     let by_rule = Rule::ALL.into_iter().filter_map(|rule| {

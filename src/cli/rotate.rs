@@ -59,17 +59,23 @@ pub struct RotateArgs {
     #[command(flatten)]
     retain: RetainArgs,
     /// Print which archives would exist after this long; no store is read or changed
-    #[arg(long, value_name = "SPAN", value_parser = humantime::parse_duration, conflicts_with_all = ["dry_run", "force", "set", "gone"])]
+    #[arg(
+        long, value_name = "SPAN", value_parser = humantime::parse_duration, conflicts_with_all = ["dry_run",
+        "force", "set", "gone"]
+    )]
     simulate: Option<Duration>,
     /// How often a backup is made in the simulation
-    #[arg(long, value_name = "STEP", value_parser = humantime::parse_duration, default_value = "1d", requires = "simulate")]
+    #[arg(
+        long, value_name = "STEP", value_parser = humantime::parse_duration, default_value = "1d",
+        requires = "simulate"
+    )]
     every: Duration,
 }
 
 impl RotateArgs {
-    /// Says whether nothing is to be changed.
-    pub(super) fn only_looks(&self) -> bool {
-        self.simulate.is_some() || self.retain.only_looks()
+    /// Returns whether nothing is to be changed.
+    pub(super) fn is_read_only(&self) -> bool {
+        self.simulate.is_some() || self.retain.is_read_only()
     }
 }
 
@@ -146,7 +152,7 @@ fn over_time(played: &Simulation, zone: Tz) -> String {
     let mut indexes: Vec<usize> = (0..SHOWN).map(|step| last * step / (SHOWN - 1)).collect();
     indexes.dedup();
     let moments = indexes.iter().filter_map(|index| played.counts.get(*index));
-    let told: Vec<String> =
+    let parts: Vec<String> =
         moments.map(|(at, archives)| format!("{archives} on {}", at.with_timezone(&zone).format("%Y-%m-%d"))).collect();
-    told.join(", ")
+    parts.join(", ")
 }

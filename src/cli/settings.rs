@@ -1,7 +1,7 @@
-//! Finds and reads the configuration file and `.env`, and makes the effective settings out of them.
+//! Finds and reads the configuration file and `.env`, and computes the effective settings.
 //!
-//! The first file that is there is the only one that counts. A file that cannot be read is an error and never the same
-//! as none: a backup with the wrong settings is worse than one that says why it did not run.
+//! Only the first existing file is used. An unreadable file is an error, never treated like
+//! a missing one: a backup with wrong settings is worse than one that fails with a reason.
 
 use std::ffi::OsString;
 use std::fs;
@@ -23,12 +23,12 @@ pub(super) const FILE_NAME: &str = "heirloom.toml";
 pub struct Configuration {
     /// The configuration file, where there is one.
     pub file: Option<PathBuf>,
-    /// The settings, their origins, and what is wrong with them.
+    /// The settings, their origins and their problems.
     pub effective: Effective,
 }
 
 impl Configuration {
-    /// Reads everything. What cannot be read is among the problems.
+    /// Reads everything. Read errors become problems.
     pub(super) fn load(args: &GlobalArgs) -> Self {
         let mut problems = Vec::new();
         let mut warnings = Vec::new();
@@ -71,7 +71,7 @@ impl Configuration {
         Self { file: file.map(|(path, _)| path), effective }
     }
 
-    /// Fails with the first problem where there are any.
+    /// Fails with the first problem, if any.
     pub(super) fn require(&self) -> anyhow::Result<()> {
         match &self.effective.problems[..] {
             [] => Ok(()),
@@ -95,7 +95,7 @@ pub(super) fn usage(problem: &Problem) -> Failure {
     Failure { remedy: problem.remedy.clone(), ..failure }
 }
 
-/// Finds the configuration file and reads it: the named one, which must be there, else the first of the usual places.
+/// Finds and reads the configuration file: the named one, which must exist, else the first in the usual places.
 fn find(flag: Option<&Path>, variables: &Variables<'_>) -> Result<Option<(PathBuf, String)>, Problem> {
     let named = match flag {
         Some(path) => Some((path.to_owned(), Origin::Flag("--config"))),
@@ -132,16 +132,16 @@ fn usual_places() -> Vec<PathBuf> {
     [Some(FILE_NAME.into()), user, Some(Path::new("/etc/heirloom").join(FILE_NAME))].into_iter().flatten().collect()
 }
 
-/// How it came that a file is read.
+/// Why a file is read.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Choice {
-    /// Somebody named it, whoever owns it.
+    /// It was named explicitly.
     Named,
-    /// It lies where one is looked for.
+    /// It was found in a usual place.
     Found,
 }
 
-/// Reads a configuration file; `None` where there is positively none.
+/// Reads a configuration file; `None` only if it certainly does not exist.
 fn read(path: &Path, choice: Choice) -> Result<Option<String>, Problem> {
     match read_text(path) {
         Ok(found) => match found.risk {
@@ -186,7 +186,7 @@ struct Found {
     risk: Option<Risk>,
 }
 
-/// Why a file is not safe to use where this process is root's: what it says would be done with all of root's rights.
+/// Why a file is not safe to use as root: its settings would be applied with root's rights.
 #[derive(Debug, Clone, Copy)]
 enum Risk {
     /// It belongs to this user, or the link to it does.
@@ -196,7 +196,7 @@ enum Risk {
 }
 
 impl Risk {
-    /// Looks who may change an open file, or what its path leads to.
+    /// Checks who may change an open file or redirect its path.
     fn of(file: &fs::Metadata, path: &Path) -> Option<Self> {
         if !platform::is_root() {
             return None;
@@ -222,7 +222,7 @@ enum ReadError {
 impl std::fmt::Display for ReadError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Missing => f.write_str("it is not there"),
+            Self::Missing => f.write_str("it does not exist"),
             Self::NotAFile => f.write_str("it is not a regular file"),
             Self::TooLarge => write!(f, "it is larger than {} KiB", MAX_BYTES / 1024),
             Self::NotText { line } => write!(f, "line {line} is not UTF-8"),
@@ -235,12 +235,12 @@ impl std::fmt::Display for ReadError {
 fn read_text(path: &Path) -> Result<Found, ReadError> {
     let file = match platform::open_at_once(path, Links::Follow) {
         Ok(file) => file,
-        // A link to nowhere is a configuration that somebody meant to be there.
+        // A dangling link means that a configuration is expected there.
         Err(cause) if is_missing(&cause) && fs::symlink_metadata(path).is_err_and(|cause| is_missing(&cause)) => {
             return Err(ReadError::Missing);
         }
         Err(cause) => {
-            // A folder that we may not even look into is another user's: under `sudo -u app`, HOME is often still
+            // A folder that we may not search belongs to another user: under `sudo -u app`, HOME is often still
             // root's.
             let hidden = fs::symlink_metadata(path).is_err_and(|cause| cause.kind() == io::ErrorKind::PermissionDenied);
             let socket = platform::is_no_file(&cause);
@@ -280,12 +280,12 @@ struct DotEnvFile {
     risk: Option<Risk>,
 }
 
-/// Reads `.env`. It belongs to an application: what is wrong with it is a warning.
+/// Reads `.env`. It belongs to an application, so its problems are only warnings.
 fn dotenv(warnings: &mut Vec<String>) -> DotEnvFile {
     match read_text(Path::new(".env")) {
         Ok(found) => DotEnvFile { layer: DotEnv::parse(&found.text), risk: found.risk },
         Err(ReadError::Missing) => DotEnvFile::default(),
-        // A folder of this name is how some keep their Python environment.
+        // Some people keep their Python environment in a folder of this name.
         Err(ReadError::NotAFile) if Path::new(".env").is_dir() => DotEnvFile::default(),
         Err(error) => {
             warnings.push(format!("cannot use \".env\": {error}; it is ignored"));
@@ -294,7 +294,7 @@ fn dotenv(warnings: &mut Vec<String>) -> DotEnvFile {
     }
 }
 
-/// Looks at a path. What cannot be seen counts as there: the error then comes where it is used, and names it.
+/// Checks whether a path exists. On an error it counts as existing: its use then fails with the path named.
 fn look(path: &Path) -> Look {
     match fs::metadata(path) {
         Ok(found) => Look::There(Some(platform::file_id(&found))),

@@ -10,7 +10,7 @@ use crate::names::{Name, printable};
 use crate::ops::resolve::{Place, Selected};
 use crate::report::archives::Details;
 
-/// Show everything that an archive says about itself
+/// Show the metadata of an archive
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
   heirloom show latest
@@ -26,7 +26,7 @@ pub struct ShowArgs {
     set: Option<Name>,
 }
 
-/// The label of a digest: the one value that is too long for a narrow terminal and has no blanks.
+/// The label of a digest, the only value without blanks that may exceed a narrow terminal.
 const SHA256: &str = "sha256";
 
 pub(super) fn run(args: &ShowArgs, context: &mut Context) -> anyhow::Result<Outcome> {
@@ -40,12 +40,12 @@ pub(super) fn run(args: &ShowArgs, context: &mut Context) -> anyhow::Result<Outc
             oddities: contents.oddities.clone(),
         });
     } else {
-        tell(context, &selected);
+        print_all(context, &selected);
     }
     Ok(Outcome::Done)
 }
 
-fn tell(context: &mut Context, selected: &Selected) {
+fn print_all(context: &mut Context, selected: &Selected) {
     let snapshot = &selected.snapshot;
     let contents = selected.archive.contents();
     let place = match &selected.place {

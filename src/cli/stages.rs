@@ -27,7 +27,7 @@ impl<P: Progress> Stages<P> {
         Self { progress, begun: Mutex::default() }
     }
 
-    /// Ends the last stage, and returns how long each took with its label, which is given its subject and size.
+    /// Ends the last stage. Returns each stage's duration and label; `label` gets its subject and size.
     pub(super) fn end(self, label: impl Fn(Stage, &str, u64) -> String) -> Vec<(Duration, String)> {
         let now = Instant::now();
         let begun = self.begun.into_inner().unwrap_or_else(PoisonError::into_inner);

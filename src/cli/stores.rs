@@ -1,4 +1,4 @@
-//! Which stores this user has used on this host, and what is done about them at the end of a run.
+//! The stores that this user has used on this host, and their bookkeeping at the end of a run.
 
 use std::cell::{Cell, RefCell};
 use std::path::{Path, PathBuf};
@@ -28,9 +28,9 @@ pub(super) struct Scene<'a> {
 pub struct Stores {
     /// The memory; `None` if there is no place for one.
     known: Option<KnownStores>,
-    /// Whether whatever lies at the path is accepted (`--new-store`).
+    /// Whether any store at the path is accepted (`--new-store`).
     accepts_new: Cell<bool>,
-    /// Whether it was said that the memory cannot be used.
+    /// Whether the warning about an unusable memory was printed.
     warned: Cell<bool>,
     /// The stores that were opened for writing.
     written: RefCell<Vec<Written>>,
@@ -55,13 +55,13 @@ impl Stores {
         }
     }
 
-    /// Takes what lies at the path for a new store, or for one more that is known there.
+    /// Accepts the store at the path as new, or as another known store there.
     pub(super) fn accept_new(&self) {
         self.accepts_new.set(true);
     }
 
     pub(super) fn open(&self, root: &Path, scene: &Scene<'_>) -> Result<Repository, StoreError> {
-        // A group that is not known gets nothing, and is no reason against reading.
+        // An unknown group gets no access; reading still works.
         let access = access(scene).unwrap_or_default();
         self.expected(root, access, scene).open(root)
     }
@@ -82,7 +82,7 @@ impl Stores {
                     if !self.warned.replace(true) {
                         scene.ui.warning(format!("cannot read which store was used before: {cause}"));
                     }
-                    // Where this user may never read, nothing was remembered either.
+                    // If this user may not read the memory, nothing was stored in it either.
                     if !is_lasting(&cause) {
                         expected.unread = Some(cause.to_string());
                     }
@@ -92,7 +92,7 @@ impl Stores {
         expected
     }
 
-    /// Removes the stores that this run made and that got no archive, and remembers the others.
+    /// Removes stores that this run created and that got no archive, and remembers the others.
     pub(super) fn settle(&self, ui: &Ui) {
         for Written { root, store, made, had_id } in self.written.take() {
             if made && let Err(cause) = reach::unmake(&store) {
@@ -107,27 +107,27 @@ impl Stores {
             };
             if let Err(cause) = remembered {
                 let said = format!(
-                    "cannot remember this store ({cause}): if its disk is not mounted one day, that will not be noticed; \
-                     set HEIRLOOM_STATE_DIR to a folder that can be written, or demand a mount point with store.mount"
+                    "cannot remember this store ({cause}): a later run will not notice if its disk is not mounted; \
+                     set HEIRLOOM_STATE_DIR to a folder that can be written, or require a mount point with store.mount"
                 );
-                // Once, when the store gets its id: where this user may not write, later runs have nothing new to say.
+                // Only when the store gets its id: later runs of a user who may not write would repeat it.
                 if had_id && is_lasting(&cause) { ui.detail(said) } else { ui.warning(said) }
             }
         }
     }
 }
 
-/// Returns whether an error is about what this user may do, and not about a disk.
+/// Returns whether an error is about permissions and not about a disk.
 fn is_lasting(cause: &std::io::Error) -> bool {
     use std::io::ErrorKind::{NotADirectory, NotFound, PermissionDenied, ReadOnlyFilesystem};
     matches!(cause.kind(), NotFound | NotADirectory | PermissionDenied | ReadOnlyFilesystem)
 }
 
-/// Returns where this user keeps what outlives a run and belongs to no store.
+/// Returns this user's folder for state that outlives a run and belongs to no store.
 fn state_directory() -> Option<PathBuf> {
     let folder = |name: &str| variable(name).map(PathBuf::from);
     let of_user = || {
-        // Root has one, whether a timer or a person runs the command.
+        // Root uses the same folder in timers and in shells.
         if platform::is_root() {
             return Some("/var/lib/heirloom".into());
         }
@@ -139,7 +139,7 @@ fn state_directory() -> Option<PathBuf> {
     folder("HEIRLOOM_STATE_DIR").or_else(of_user)
 }
 
-/// Returns what must be mounted for a store: what the configuration says, unless a flag or a variable names a store
+/// Returns the mount point that a store requires: the configured one, unless a flag or variable names a store
 /// elsewhere.
 fn mount(root: &Path, scene: &Scene<'_>) -> Option<PathBuf> {
     let mount = scene.settings.store_mount.clone()?;

@@ -1,7 +1,7 @@
 //! Tables that fit the terminal: less important columns drop out, long names are shortened in the middle, no word is
 //! split.
 //!
-//! Without a terminal nothing is left out: what a script reads is complete.
+//! Without a terminal nothing is left out: scripts get complete output.
 
 use textwrap::core::display_width;
 
@@ -34,7 +34,7 @@ pub(super) struct Column {
 }
 
 impl Column {
-    /// The largest number of [`drop`](Self::drop) that drops out before names are shortened.
+    /// Columns up to this [`drop`](Self::drop) number drop out before names are shortened.
     pub(super) const EASILY: u8 = 5;
 
     /// Makes a column that is always shown in full.

@@ -1,4 +1,4 @@
-//! Times as people write them.
+//! Parses times.
 
 use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, TimeZone as _, Utc};
 use chrono_tz::Tz;
@@ -6,16 +6,16 @@ use chrono_tz::Tz;
 use crate::failure::Failure;
 use crate::names::printable;
 
-/// Reads a time as people write it.
+/// Parses a time in one of the accepted forms.
 pub(super) fn time(text: &str, zone: Tz) -> Result<DateTime<Utc>, Failure> {
     let wrong = || {
         let hint = "write 2026-03-01T03:00:00Z, '2026-03-01 03:00', or 2026-03-01 for the end of that day";
-        Failure::usage(format!("\"{}\" is no time", printable(text)), hint)
+        Failure::usage(format!("cannot parse \"{}\" as a time", printable(text)), hint)
     };
     if let Ok(time) = DateTime::parse_from_rfc3339(text) {
         return Ok(time.to_utc());
     }
-    // As it stands in the name of an archive.
+    // The form in archive names.
     if let Ok(time) = NaiveDateTime::parse_from_str(text, "%Y%m%dT%H%M%SZ") {
         return Ok(time.and_utc());
     }
@@ -23,7 +23,7 @@ pub(super) fn time(text: &str, zone: Tz) -> Result<DateTime<Utc>, Failure> {
     let last_second = NaiveTime::from_hms_opt(23, 59, 59).expect("it is a time of every day");
     let local = forms.iter().find_map(|form| NaiveDateTime::parse_from_str(text, form).ok());
     let local = local.or_else(|| NaiveDate::parse_from_str(text, "%Y-%m-%d").ok().map(|day| day.and_time(last_second)));
-    // A time that occurs twice means the later one; one that a clock change leaves out means nothing.
+    // A time that occurs twice means the later one; one skipped by a clock change is rejected.
     zone.from_local_datetime(&local.ok_or_else(wrong)?).latest().map(|time| time.to_utc()).ok_or_else(wrong)
 }
 

@@ -1,6 +1,6 @@
-//! What people and machines see: results on stdout, everything else on stderr.
+//! Output: results on stdout, everything else on stderr.
 //!
-//! Output that cannot be written never changes what was done and never panics.
+//! A failed write never changes what was done and never panics.
 
 use std::cell::Cell;
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
@@ -15,6 +15,7 @@ use super::bar::{Bar, Overall};
 use super::table::{GAP, Table, shortened};
 use super::wrap::wrap;
 use crate::names::printable;
+use crate::platform::columns;
 use crate::platform::wait_for_input;
 use crate::progress::{Interrupted, Progress};
 
@@ -42,22 +43,22 @@ pub enum ProgressWhen {
     Never,
 }
 
-/// How a piece of text is meant.
+/// The meaning of a piece of text, which decides its colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tone {
     /// All is well.
     Good,
     /// Worth a look.
     Warning,
-    /// Something is broken, or is going to be removed.
+    /// Something is broken, or will be removed.
     Bad,
-    /// Less important than what is around it.
+    /// Less important than its surroundings.
     Dim,
     /// More important.
     Strong,
 }
 
-/// The terminal, or what stands in for it.
+/// The output streams and their settings.
 pub struct Ui {
     json: bool,
     quiet: bool,
@@ -73,7 +74,7 @@ pub struct Ui {
     output_failure: Option<io::Error>,
     /// Whether a question was answered with no.
     declined: Cell<bool>,
-    /// What an interruption leaves as it was, as a clause.
+    /// What an interruption leaves unchanged, as a clause.
     untouched: Option<String>,
 }
 
@@ -100,8 +101,8 @@ impl Ui {
                 ProgressWhen::Auto => stderr && !args.quiet && !args.json,
             },
             interactive: io::stdin().is_terminal() && stderr && !args.json,
-            stdout_width: width(io::stdout(), stdout),
-            stderr_width: width(io::stderr(), stderr),
+            stdout_width: stdout.then(|| columns(io::stdout())).flatten(),
+            stderr_width: stderr.then(|| columns(io::stderr())).flatten(),
             signal: Arc::new(AtomicUsize::new(0)),
             output_failure: None,
             declined: Cell::new(false),
@@ -122,46 +123,46 @@ impl Ui {
         }
     }
 
-    /// Says whether the result is one JSON document.
+    /// Returns whether the result is one JSON document.
     pub fn is_json(&self) -> bool {
         self.json
     }
 
-    /// Says whether a person can be asked.
+    /// Returns whether a person can be asked.
     pub fn can_ask(&self) -> bool {
         self.interactive
     }
 
-    /// Says whether results are printed for a person: not with `--quiet`, not with `--json`.
-    pub fn tells(&self) -> bool {
+    /// Returns whether results are printed for a person: not with `--quiet`, not with `--json`.
+    pub fn prints_results(&self) -> bool {
         !self.quiet && !self.json
     }
 
-    /// Returns the error that kept results from being written, except that the reader went away.
+    /// Returns the error that kept results from being written, unless the reader closed the pipe.
     pub fn output_failure(&self) -> Option<String> {
         self.output_failure.as_ref().filter(|error| error.kind() != io::ErrorKind::BrokenPipe).map(ToString::to_string)
     }
 
     /// Prints the one JSON document of a command.
     pub fn document(&mut self, document: &impl Serialize) {
-        // Through a value, so that the fields are in the order of their names, whatever the report's.
+        // Via a value, so that fields are sorted by name.
         match serde_json::to_value(document).and_then(|document| serde_json::to_string_pretty(&document)) {
             Ok(text) => self.write_stdout(&text),
             Err(error) => self.output_failure = Some(error.into()),
         }
     }
 
-    /// Prints a line on stdout that reports a success: at a terminal or with `--verbose`, so that cron has nothing to
+    /// Prints a success on stdout, only at a terminal or with `--verbose`, so that cron has nothing to
     /// mail.
     pub fn summary(&mut self, text: impl AsRef<str>) {
-        if self.tells() && (self.stdout_width.is_some() || self.verbose) {
+        if self.prints_results() && (self.stdout_width.is_some() || self.verbose) {
             self.stdout(text.as_ref());
         }
     }
 
     /// Prints a line of the result on stdout. Text out of archives and databases must have passed [`printable`].
     pub fn line(&mut self, text: impl AsRef<str>) {
-        if self.tells() {
+        if self.prints_results() {
             self.stdout(text.as_ref());
         }
     }
@@ -236,7 +237,7 @@ impl Ui {
 
     /// Prints a line on stderr that a person may want to know.
     pub fn note(&self, text: impl AsRef<str>) {
-        if self.tells() {
+        if self.prints_results() {
             self.stderr(text.as_ref());
         }
     }
@@ -283,7 +284,7 @@ impl Ui {
     }
 
     fn write_stderr(&self, text: &str) {
-        // There is no third place to complain in.
+        // A failed write to stderr cannot be reported anywhere.
         let _ = writeln!(io::stderr().lock(), "{text}");
     }
 
@@ -328,13 +329,13 @@ impl Ui {
         Ok(if read.is_ok() { answer } else { String::new() })
     }
 
-    /// Says what an interruption leaves as it was from now on, as a clause: `app.db is unchanged`. Nothing may be
+    /// Sets what an interruption leaves unchanged from now on, as a clause: `app.db is unchanged`. Nothing may be
     /// changed meanwhile.
     pub fn untouched(&mut self, what: Option<String>) {
         self.untouched = what;
     }
 
-    /// Asks at the terminal for one of several; no answer and every other answer is none. Returns nothing if nobody
+    /// Asks at the terminal for one of several. Returns `None` for any other answer, and if nobody
     /// can be asked.
     pub fn choose(&self, question: &str, choices: &[String]) -> Result<Option<usize>, Interrupted> {
         if !self.interactive {
@@ -353,7 +354,7 @@ impl Ui {
         self.progress_in(Overall::Unknown)
     }
 
-    /// Returns the same with the place of each stage in the whole.
+    /// Returns the same, with each stage's position in the whole operation.
     pub(super) fn progress_in(&self, overall: Overall) -> impl Progress + use<> {
         Bar::new(self.bar, self.signal.clone(), overall)
     }
@@ -367,12 +368,6 @@ const NARROW: usize = 20;
 
 /// By how much the further lines of a wrapped text are indented.
 const HANG: usize = 2;
-
-/// Returns the width of a terminal, in columns.
-fn width(stream: impl std::os::fd::AsFd, is_terminal: bool) -> Option<usize> {
-    let size = if is_terminal { terminal_size::terminal_size_of(stream) } else { None };
-    size.map(|(width, _)| usize::from(width.0)).filter(|width| *width > 0)
-}
 
 fn paint(colored: bool, tone: Tone, text: &str) -> String {
     if !colored {

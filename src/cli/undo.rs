@@ -18,10 +18,10 @@ use crate::ops::restore::{self, Known, RestoreError, Where};
 use crate::report::restore::Outcome as Skip;
 use crate::text::quoted;
 
-/// What an interrupted restore that is taken back turns out to be, where it died early.
-const NOTHING_CHANGED: &str = "the interrupted restore had changed nothing; its note is removed";
+/// Printed if an interrupted restore died before it changed anything.
+const NOTHING_CHANGED: &str = "the interrupted restore had changed nothing; its record was removed";
 
-/// Takes back the newest restore of the set to its targets, or the one that is named.
+/// Undoes the newest restore of the set to its targets, or the named one.
 pub(super) fn run(args: &RestoreArgs, context: &mut Context) -> anyhow::Result<Outcome> {
     let reading = context.reading_in(args.time_zone);
     if let Some(text) = &args.archive {
@@ -33,16 +33,16 @@ pub(super) fn run(args: &RestoreArgs, context: &mut Context) -> anyhow::Result<O
     loop {
         let Undo { past, selected } = match job::select_undo(&store, &scope, &reading, &context.ui.progress())? {
             Decision::TakeBack(undo) => *undo,
-            // There was only the interrupted one.
+            // The interrupted restore was the only one.
             Decision::Refuse(why) if matches!(*why, Choice::Nothing) && !cleared.is_empty() => {
                 return Ok(skipped(context, Skip::Unchanged, NOTHING_CHANGED));
             }
             Decision::Refuse(why) => return Err(refusal(*why, context, &store).into()),
         };
-        let carried = take_back(args, context, &selected, &past)?;
+        let carried = undo_past(args, context, &selected, &past)?;
         match carried {
             Carried::Through(outcome) => return Ok(outcome),
-            // It changed nothing before it died, so the newest finished one is meant.
+            // It changed nothing before it died, so undo the newest finished one.
             Carried::AlreadyThere if past.end == End::Interrupted && cleared.insert(past.restore.clone()) => {
                 context.ui.note(NOTHING_CHANGED);
             }
@@ -51,8 +51,8 @@ pub(super) fn run(args: &RestoreArgs, context: &mut Context) -> anyhow::Result<O
     }
 }
 
-/// Takes a restore back from its safety archive.
-fn take_back(args: &RestoreArgs, context: &mut Context, selected: &Selected, past: &Past) -> anyhow::Result<Carried> {
+/// Undoes a restore from its safety archive.
+fn undo_past(args: &RestoreArgs, context: &mut Context, selected: &Selected, past: &Past) -> anyhow::Result<Carried> {
     let shown = selected.snapshot.name.as_str().to_owned();
     let plan = job::plan(past, selected, offline(args))?;
     let what = match &past.archive {
@@ -63,7 +63,7 @@ fn take_back(args: &RestoreArgs, context: &mut Context, selected: &Selected, pas
     let title = format!("undo {}{}, {}", interrupted, what, text::age(past.at, context.now));
     let takes_back = past.restore.clone().filter(|_| past.end == End::Interrupted);
     let set = Some(past.set.clone());
-    // A safety backup keeps what it finds, damaged or not.
+    // A safety backup is kept even if its contents are damaged.
     carry_out(
         args,
         context,
@@ -71,7 +71,7 @@ fn take_back(args: &RestoreArgs, context: &mut Context, selected: &Selected, pas
     )
 }
 
-/// Goes back to a safety archive that is named. It needs no record; other archives are restored, not undone.
+/// Restores a named safety archive. It needs no record; other archives are restored, not undone.
 fn of_archive(args: &RestoreArgs, context: &mut Context, text: &str, reading: &Reading) -> anyhow::Result<Outcome> {
     let wanted = Wanted { text: text.to_owned(), set: args.set.clone() };
     let selected = resolve(|| context.store(), &wanted, reading, &context.ui.progress())?;
@@ -81,7 +81,7 @@ fn of_archive(args: &RestoreArgs, context: &mut Context, text: &str, reading: &R
     if args.place() == Where::Known
         && let Some(past) = job::past_of(&selected, text, &context.surroundings())?
     {
-        return Ok(match take_back(args, context, &selected, &past)? {
+        return Ok(match undo_past(args, context, &selected, &past)? {
             Carried::Through(outcome) => outcome,
             Carried::AlreadyThere if past.end == End::Interrupted => skipped(context, Skip::Unchanged, NOTHING_CHANGED),
             Carried::AlreadyThere => Outcome::Done,
@@ -108,7 +108,7 @@ fn offline(args: &RestoreArgs) -> Option<Proof> {
     args.offline.then_some(if args.assume_unused { Proof::NoneKnown } else { Proof::AllSeen })
 }
 
-/// Says why nothing is undone, and what to type instead.
+/// Returns why nothing can be undone, with a hint.
 fn refusal(choice: Choice, context: &Context, store: &Repository) -> RestoreError {
     let age = |past: &Past| text::age(past.at, context.now);
     let of =

@@ -17,7 +17,7 @@ use crate::ops::verify::{ArchiveState, Examined, Verified, VerifyDepth, verify};
 use crate::report::archives::{Verification, VerifiedArchive};
 use crate::store::StoreError;
 
-/// Prove that archives can be restored
+/// Verify that archives can be restored
 ///
 /// Reads every byte, compares every digest, unpacks the databases into a scratch folder, checks them, and compares them
 /// with the metadata of the archive. A damaged archive gets a `.damaged` mark beside it: retention does not count it
@@ -65,7 +65,7 @@ impl From<DepthArg> for VerifyDepth {
     }
 }
 
-/// An archive that was looked at.
+/// A verified archive.
 struct Looked {
     shown: String,
     /// The store and the name, where a mark can be set.
@@ -89,7 +89,7 @@ pub(super) fn run(args: &VerifyArgs, context: &mut Context) -> anyhow::Result<Ou
                 });
                 damaged += usize::from(verified.state == ArchiveState::Damaged);
                 remember(context, looked.home.as_ref(), &verified, depth);
-                tell(context, &looked.shown, &verified);
+                print(context, &looked.shown, &verified);
                 documents.push(document(&looked.shown, &verified));
             }
             Err(error) if is_interruption(&error) => return Err(error),
@@ -134,7 +134,7 @@ fn look_at_named(args: &VerifyArgs, context: &Context) -> anyhow::Result<Vec<Loo
     Ok(looked)
 }
 
-/// Reports which archives cannot be the newest because they cannot even be described: "ok" about an older one must not
+/// Reports archives that cannot be described and so were not considered as the newest: "ok" for an older one must not
 /// hide them.
 fn warn_of_unreadable(context: &Context) -> anyhow::Result<()> {
     let found = inventory(&context.store()?, &context.reading(), &context.ui.progress())?;
@@ -159,7 +159,7 @@ fn look_at_all(args: &VerifyArgs, context: &Context) -> anyhow::Result<Vec<Looke
     meant::refuse_unknown_set(args.set.as_ref(), &found, &context.surroundings())?;
     let mut looked = Vec::new();
     let of_set = found.snapshots.iter().filter(|snapshot| args.set.as_ref().is_none_or(|set| *set == snapshot.set));
-    // An archive that cannot even be described belongs to no set; it is looked at with all of them.
+    // An archive that cannot be described has no set; it is verified when no set is given.
     let is_broken = |foreign: &&Foreign| foreign.is_damaged() || foreign.is_unread() || foreign.lacks_key();
     let broken = found.foreign.iter().filter(is_broken).filter(|_| args.set.is_none());
     let names: Vec<&str> =
@@ -176,7 +176,7 @@ fn look_at_all(args: &VerifyArgs, context: &Context) -> anyhow::Result<Vec<Looke
     Ok(looked)
 }
 
-/// Returns where a mark for an archive goes that could not even be opened.
+/// Returns where to mark an archive that could not be opened.
 fn home_of(context: &Context, text: &str) -> Option<(Repository, ArchiveName)> {
     let store = context.store().ok()?;
     let name = ArchiveName::new(text).ok()?;
@@ -201,7 +201,7 @@ fn look(args: &VerifyArgs, context: &Context, selected: Selected, overall: Overa
     Ok(Looked { shown, home, result: verified })
 }
 
-/// Sets or removes the mark beside the archive. A mark that cannot be written is a warning: the verdict stands without
+/// Sets or removes the mark beside the archive. A failure is only a warning: the verdict does not depend on
 /// it.
 fn remember(context: &Context, home: Option<&(Repository, ArchiveName)>, verified: &Verified, depth: VerifyDepth) {
     let Some((store, name)) = home else { return };
@@ -212,7 +212,7 @@ fn remember(context: &Context, home: Option<&(Repository, ArchiveName)>, verifie
     }
 }
 
-fn tell(context: &mut Context, shown: &str, verified: &Verified) {
+fn print(context: &mut Context, shown: &str, verified: &Verified) {
     let ui = &mut context.ui;
     let shown = printable(shown).into_owned();
     match verified.state {
@@ -225,7 +225,7 @@ fn tell(context: &mut Context, shown: &str, verified: &Verified) {
             verified.findings.iter().for_each(|finding| ui.warning(format!("{shown}: {finding}")));
         }
         ArchiveState::Damaged => {
-            // Which archive it is, the sentence says.
+            // The sentence already names the archive.
             let finding = |finding: &String| finding.trim_start_matches("the archive is damaged: ").to_owned();
             let findings = verified.findings.iter().map(finding).collect::<Vec<_>>().join("; ");
             let hint = "restore another archive (`heirloom list`); keep this one until you have a newer good backup";
@@ -234,7 +234,7 @@ fn tell(context: &mut Context, shown: &str, verified: &Verified) {
     }
 }
 
-/// Returns what was read and checked of an archive, as short as one line needs it.
+/// Summarizes on one line what was read and checked of an archive.
 fn proofs(examined: &[Examined]) -> Vec<String> {
     let (all, compared) = (examined.len(), examined.iter().filter(|one| one.is_compared).count());
     let read = text::bytes(examined.iter().map(|one| one.bytes).sum());

@@ -1,4 +1,4 @@
-//! Wraps prose at words. A command stays one that can be pasted: where it has to be wrapped, its line ends in a
+//! Wraps prose at words. Wrapped commands can still be pasted: their lines end in a
 //! backslash.
 
 use textwrap::core::display_width;
@@ -47,7 +47,7 @@ struct Command {
     quoted: bool,
     bare: bool,
     colon: bool,
-    /// Whether the word before ended inside of single quotes: there a backslash is a character.
+    /// Whether the previous word ended inside single quotes, where a backslash is literal.
     glued: bool,
     in_quotes: bool,
 }
@@ -85,7 +85,8 @@ impl Command {
 mod tests {
     use super::*;
 
-    const HINT: &str = "hint: if this is expected, run `heirloom accept shop_20261126T020459Z.tar.gz --config heirloom.toml`; until then all earlier archives are kept";
+    const HINT: &str = "hint: if this is expected, run `heirloom accept shop_20261126T020459Z.tar.gz --config \
+    heirloom.toml`; until then all earlier archives are kept";
 
     #[test]
     fn prose_is_wrapped_at_words() {

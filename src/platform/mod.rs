@@ -14,6 +14,7 @@ mod record_locks;
 mod rights;
 mod room;
 mod signals;
+mod terminal;
 
 pub use acl::{Acl, default_acl, set_acl, without_acl};
 pub use file_rights::{FileRights, user_name};
@@ -40,3 +41,4 @@ pub use rights::{
 };
 pub use room::{Room, device, free_bytes, room};
 pub use signals::note_signals;
+pub use terminal::columns;

@@ -14,20 +14,20 @@ use crate::snapshot::{Brief, Origin, Snapshot};
 pub struct Archive {
     /// Its name.
     pub archive: String,
-    /// What it is, whatever its name.
+    /// Its id, independent of its name.
     pub id: Option<ArchiveId>,
-    /// When the data was as it is in it.
+    /// The instant of the snapshot.
     #[serde(serialize_with = "time")]
     pub created_at: DateTime<Utc>,
     /// The set.
     pub set: Name,
-    /// The label of the host that it comes from.
+    /// The label of its host.
     pub host: HostLabel,
     /// Why it exists.
     pub kind: Kind,
     /// Its size.
     pub bytes: u64,
-    /// The size of its databases, where it is known.
+    /// The size of its databases, if known.
     pub unpacked_bytes: Option<u64>,
     /// Who wrote it.
     pub origin: &'static str,
@@ -35,11 +35,11 @@ pub struct Archive {
     pub damaged: bool,
     /// Whether it is never removed by retention.
     pub pinned: bool,
-    /// Whether it is a shrink that is meant.
+    /// Whether it is an accepted shrink.
     pub accepted: bool,
-    /// Whether a command that is running needs it.
+    /// Whether a running command needs it.
     pub held: bool,
-    /// Whether it waits in the workspace to be sent to the store.
+    /// Whether it is pending in the workspace.
     pub pending: bool,
     /// The databases in it.
     pub databases: Vec<Database>,
@@ -50,7 +50,7 @@ pub struct Archive {
 pub struct Database {
     /// Its name.
     pub name: Name,
-    /// Its resolved path, where it was recorded.
+    /// Its resolved path, if recorded.
     pub path: Option<String>,
     /// Its size.
     pub bytes: Option<u64>,
@@ -133,11 +133,11 @@ pub struct Foreign {
     pub why: String,
     /// Whether it looks like a damaged archive.
     pub damaged: bool,
-    /// Whether the system failed to read it.
+    /// Whether reading it failed with an I/O error.
     pub unread: bool,
     /// Whether a newer release wrote it.
     pub newer_format: bool,
-    /// Whether it is encrypted and no key at hand opens it.
+    /// Whether it is encrypted and no available key opens it.
     pub key_missing: bool,
 }
 
@@ -151,16 +151,16 @@ pub struct Details {
     pub replaces: Option<Replaces>,
     /// The whole metadata of an archive of format 1.
     pub metadata: Option<Metadata>,
-    /// What is odd about it although it can be read.
+    /// Warnings about a readable archive.
     pub oddities: Vec<String>,
 }
 
 /// What `verify` reports.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Verification {
-    /// How deep it looked.
+    /// The depth of the check.
     pub depth: &'static str,
-    /// What it looked at.
+    /// The verified archives.
     pub archives: Vec<VerifiedArchive>,
 }
 
@@ -171,7 +171,7 @@ pub struct VerifiedArchive {
     pub archive: String,
     /// `ok`, `damaged`, or `unknown` if it could not be read.
     pub state: &'static str,
-    /// What is wrong or odd.
+    /// Problems and warnings.
     pub findings: Vec<String>,
 }
 
@@ -182,7 +182,7 @@ pub struct Pinned {
     pub archive: ArchiveName,
     /// Whether it is pinned now.
     pub pinned: bool,
-    /// Whether that is new.
+    /// Whether this command changed that.
     pub changed: bool,
 }
 
@@ -193,7 +193,7 @@ pub struct Accepted {
     pub archive: ArchiveName,
     /// Whether it is accepted now.
     pub accepted: bool,
-    /// Whether that is new.
+    /// Whether this command changed that.
     pub changed: bool,
     /// The shrinks that were accepted.
     pub shrinks: Vec<AcceptedShrink>,

@@ -15,7 +15,7 @@ pub struct Backups {
     pub backups: Vec<Backup>,
 }
 
-/// What became of the backup of a set.
+/// The outcome of the backup of a set.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum Backup {
@@ -29,13 +29,13 @@ pub enum Backup {
     Made(Box<Made>),
 }
 
-/// How a backup ended that made no archive.
+/// The outcome of a backup that made no archive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// None of the databases exists.
     SkippedMissing,
-    /// A recent backup is there.
+    /// A recent backup exists.
     SkippedRecent,
 }
 
@@ -116,7 +116,7 @@ pub struct Made {
     pub databases: Vec<DatabaseMetadata>,
     /// What their checks found.
     pub findings: Vec<Finding>,
-    /// What the archives that were there say about it.
+    /// Findings from comparing it with earlier archives.
     pub notes: Vec<Note>,
     /// How long it took.
     pub seconds: f64,
@@ -138,7 +138,7 @@ pub struct Finding {
     pub new: bool,
 }
 
-/// What the archives that were there say about a new one.
+/// A finding about a new archive, compared with earlier ones.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Note {
@@ -157,11 +157,11 @@ pub enum Note {
         #[serde(serialize_with = "time")]
         newest: DateTime<Utc>,
     },
-    /// It starts a stream beside one of the same name.
+    /// It starts a new stream beside one of the same name.
     OtherPath {
         /// The database.
         database: Name,
-        /// The path of the archives that were there.
+        /// The path in the earlier archives.
         path: String,
     },
     /// It holds less than half of what its stream held.
@@ -186,7 +186,7 @@ pub enum Note {
         database: Name,
         /// Its path.
         path: String,
-        /// Why, and what can be done about it in the words of the face.
+        /// Why, and a hint in the interface's words.
         why: String,
     },
     /// A guarded command is running, so it is a safety backup.

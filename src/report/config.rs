@@ -60,7 +60,7 @@ pub struct Check {
     pub code: u8,
     /// What was found.
     pub message: String,
-    /// What to do about it, in the words of the face.
+    /// What to do about it, in the interface's words.
     pub hint: Option<String>,
 }
 

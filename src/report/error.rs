@@ -9,7 +9,7 @@ pub struct ErrorDocument {
     pub error: ErrorReport,
 }
 
-/// An error with its meaning, in the words of a face.
+/// An error with its meaning, in the interface's words.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ErrorReport {
     /// The exit code.

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::names::{ArchiveName, Name};
 
-/// What became of a guarded command, and of the databases.
+/// The outcome of a guarded command and the state of its databases.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Guarded {
     /// `succeeded` or `failed`.
@@ -15,25 +15,25 @@ pub struct Guarded {
     pub exit_code: Option<u8>,
     /// The signal that ended it.
     pub signal: Option<u8>,
-    /// Whether it was ended because its time was up.
+    /// Whether it was ended by the timeout.
     pub timed_out: bool,
     /// How long it took.
     pub seconds: f64,
-    /// What is wrong, apart from the command itself.
+    /// Problems other than the command's own failure.
     pub findings: Vec<String>,
     /// The store.
     pub store: String,
-    /// The archives to go back to.
+    /// The archives to roll back to.
     pub backups: Vec<Before>,
     /// The databases, as the command left them.
     pub databases: Vec<Database>,
-    /// What became of the rollback.
+    /// The outcome of the rollback.
     pub rollback: Rollback,
     /// What the command left in databases that were rolled back.
     pub safety_backups: Vec<ArchiveName>,
     /// What a person should know about the rollback.
     pub warnings: Vec<String>,
-    /// How to go back by hand, in the words of the face.
+    /// How to roll back by hand, in the interface's words.
     pub restore_command: String,
 }
 
@@ -47,21 +47,21 @@ pub enum Outcome {
     Failed,
 }
 
-/// What became of the rollback.
+/// The outcome of the rollback.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Rollback {
     /// Nothing failed.
     NotNeeded,
-    /// The databases hold what they held before.
+    /// The databases did not change.
     NothingChanged,
-    /// It was not wanted.
+    /// It was declined.
     NotWanted,
     /// It was done.
     Done,
 }
 
-/// The archive of a set to go back to.
+/// The archive of a set to roll back to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Before {
     /// The set.
@@ -89,12 +89,12 @@ pub struct Database {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
-    /// It holds what it held before.
+    /// It did not change.
     Same,
-    /// It is sound and holds something else.
+    /// It is sound and changed.
     Changed,
-    /// It is no sound database any more.
+    /// It is no longer a sound database.
     Damaged,
-    /// It is not there any more.
+    /// It no longer exists.
     Gone,
 }

@@ -11,12 +11,12 @@ use super::quantity::{Measure, Quantity};
 use crate::failure::Remedy;
 use crate::names::{ArchiveName, Name, printable};
 
-/// How a thing is.
+/// The state of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum State {
     /// Nothing to do.
     Ok,
-    /// Somebody should look at it.
+    /// Needs attention.
     Warning,
     /// Data is lost, or would be if something broke now.
     Critical,
@@ -36,7 +36,7 @@ impl State {
 /// What a check is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Subject {
-    /// The store and what surrounds it.
+    /// The store and its surroundings.
     Store,
     /// The backups of a set.
     Set(Name),
@@ -46,7 +46,7 @@ pub enum Subject {
         set: Name,
         /// Its name.
         name: Name,
-        /// Its path, if another database of the same name and set is judged too.
+        /// Its path, if another database of the same name and set is checked too.
         path: Option<String>,
     },
 }
@@ -91,16 +91,16 @@ impl fmt::Display for Subject {
     }
 }
 
-/// One thing that was looked at.
+/// One check.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Check {
-    /// What was looked at, as a word of JSON and metrics: `backup_age`.
+    /// What was checked, as named in JSON and metrics: `backup_age`.
     pub name: &'static str,
-    /// What it belongs to.
+    /// Its subject.
     pub subject: Subject,
-    /// How it is.
+    /// Its state.
     pub state: State,
-    /// What was found, for people. It may hold text out of files: [`printable`] makes it fit for a terminal.
+    /// What was found, for people. It may contain text from files: print it through [`printable`].
     pub value: String,
     /// The same in numbers, for machines.
     pub measures: Vec<Measure>,
@@ -160,7 +160,7 @@ impl Report {
         self.checks.iter().map(|check| check.state).max().unwrap_or(State::Ok)
     }
 
-    /// Words what to do about each check.
+    /// Words the advice of each check.
     pub fn word(&mut self, words: &dyn Fn(&Advice) -> String) {
         for check in &mut self.checks {
             check.advice = check.remedy.as_ref().map(words);
@@ -168,42 +168,42 @@ impl Report {
     }
 }
 
-/// What to do about a check. Each face words it in its own way.
+/// What to do about a check. Each interface words it in its own way.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Advice {
-    /// One that every face words alike: a sentence without an option or a command of ours.
+    /// A fixed sentence without an option or a command of ours, the same in every interface.
     Words(String),
     /// What can be done about an error.
     Remedy(Remedy),
     /// Several, one for each thing that was found.
     All(Vec<Advice>),
 
-    /// The database is not there: restore it, or name the right path.
+    /// The database does not exist: restore it, or name the right path.
     RestoreMissing,
-    /// The database cannot be used; a restore brings the newest backup back. What else can be done comes first.
+    /// The database cannot be used; restore the newest backup. Another remedy, if any, comes first.
     RestoreUnusable(Option<Remedy>),
-    /// The database cannot be read to its end: look at the disk, restore to another one.
+    /// The database cannot be read completely: check the disk, restore to another one.
     RestoreToOtherDisk,
     /// The database is damaged: copy it away, then restore the newest good backup, if there is one.
     CopyAwayAndRestore {
         /// The newest good backup.
         newest: Option<ArchiveName>,
     },
-    /// No copy could be checked: leave the check out, a backup checks too.
+    /// No copy could be checked: skip the check; a backup checks too.
     LeaveCheckOut,
     /// Indexes must be rebuilt; a restore can do it.
     RebuildIndexes,
-    /// What the newest backup still holds is gone: pin that one, if that is not meant.
+    /// The newest backup holds data that is gone: pin it, if the loss is unexpected.
     PinLatest {
         /// The archive.
         archive: ArchiveName,
     },
-    /// The newest backup holds less than before: pin the one before, if that is not meant.
+    /// The newest backup holds less than before: pin the previous one, if this is unexpected.
     PinBeforeLoss {
-        /// The newest archive that still has what is gone.
+        /// The newest archive with the lost data.
         archive: ArchiveName,
     },
-    /// The newest backup is a shrink: accept it, if it is meant.
+    /// The newest backup is a shrink: accept it, if it is expected.
     AcceptShrink {
         /// The archive.
         archive: ArchiveName,
@@ -217,42 +217,42 @@ pub enum Advice {
     BackUpDatabase,
     /// The newest backup is too old: see why none was made, and make one.
     BackUpLate,
-    /// The newest backup is damaged: make a new one, and look at the disk.
+    /// The newest backup is damaged: make a new one, and check the disk.
     BackUpAndLookAtDisk,
-    /// Older backups are damaged: read them once more and remove them.
+    /// Older backups are damaged: verify them again and remove damaged ones.
     RemoveDamaged,
     /// No archive was verified for a long time.
     Verify,
 
     /// There is nothing to watch: make the first backup, or name a database.
     FirstBackup,
-    /// The store is not there.
+    /// The store does not exist.
     MountStore,
     /// The disk of the store is nearly full.
     MakeRoom,
-    /// Archives of other hosts are judged there.
+    /// Archives of other hosts are checked there.
     RunThere,
-    /// A database that is gone keeps archives that nobody needs.
+    /// A database that is gone still has removable archives.
     RemoveGone {
         /// The set.
         set: Name,
         /// What removes them.
         by: Remover,
     },
-    /// A database that is still there is not backed up any more.
+    /// A database still exists but is no longer backed up.
     BackUpStale {
         /// Its path.
         path: PathBuf,
         /// The set.
         set: Name,
     },
-    /// Safety backups wait to be sent to the store.
+    /// Safety backups are pending.
     SendPending,
     /// Files that look like archives cannot be read.
     ListAndVerify,
     /// A restore was interrupted: undo it, or restore again.
     UndoOrRestore,
-    /// The last backup failed: see what went wrong before.
+    /// The last backup failed: see the log.
     SeeFailures,
 }
 
@@ -303,7 +303,7 @@ impl Serialize for Check {
     }
 }
 
-/// Numbers by the names of what they mean.
+/// Numbers by quantity name.
 struct Measures<'a>(&'a [Measure]);
 
 impl Serialize for Measures<'_> {

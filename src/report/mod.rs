@@ -1,5 +1,5 @@
-//! What an operation reports: owned values without any reference to a store or a database. The JSON of a command is
-//! such a value, and so is what a page shows.
+//! Reports of operations: owned values without references to a store or a database. The JSON of a command is
+//! such a value.
 
 pub mod archives;
 pub mod backup;

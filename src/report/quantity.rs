@@ -1,4 +1,4 @@
-//! The numbers of the checks: their names are a public promise, since dashboards and alerts are built on them.
+//! The numbers of the checks. Their names are a stable interface: dashboards and alerts depend on them.
 
 use serde::Serialize;
 
@@ -24,7 +24,7 @@ pub enum Unit {
     Timestamp,
     /// A size.
     Bytes,
-    /// Things.
+    /// A count.
     Count,
 }
 
@@ -45,7 +45,7 @@ pub struct Measure {
     pub quantity: Quantity,
     /// The number.
     pub value: f64,
-    /// The limit beyond which it is a warning, where there is one.
+    /// The warning limit, if any.
     pub warning: Option<f64>,
     /// The limit beyond which it is critical.
     pub critical: Option<f64>,

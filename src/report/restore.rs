@@ -7,15 +7,15 @@ use super::time;
 use crate::names::{ArchiveName, HostLabel, Name};
 use crate::schema_diff::Difference;
 
-/// What became of a restore.
+/// The outcome of a restore.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum Restore {
-    /// Nothing had to be done, and no archive was looked for or found.
+    /// Nothing had to be done; no archive was searched or found.
     Skipped(Skipped),
-    /// Nothing was done: this would be.
+    /// A dry run: the plan.
     Planned(Planned),
-    /// Every target held already what was to be restored.
+    /// Every target already held the archive's contents.
     Unchanged(Unchanged),
     /// Databases were restored.
     Restored(Box<Restored>),
@@ -67,9 +67,9 @@ pub struct Planned {
     pub created_at: DateTime<Utc>,
     /// What would be restored.
     pub databases: Vec<Step>,
-    /// What would be left alone because it exists.
+    /// Existing targets that would be kept.
     pub skipped: Vec<Target>,
-    /// What an undo would take back.
+    /// The restore that would be undone.
     pub undo_of: Option<String>,
     /// What would be moved aside.
     pub removals: Vec<Target>,
@@ -89,7 +89,7 @@ pub struct Unchanged {
     pub set: Name,
     /// What the targets hold.
     pub databases: Vec<Step>,
-    /// What was left alone because it exists.
+    /// Existing targets that were kept.
     pub skipped: Vec<Target>,
     /// Always null.
     pub safety_backup: Option<ArchiveName>,
@@ -111,7 +111,7 @@ pub struct Restored {
     pub created_at: DateTime<Utc>,
     /// The set.
     pub set: Name,
-    /// The label of the host that it comes from.
+    /// The label of its host.
     pub host: HostLabel,
     /// Databases that have no backup yet.
     pub no_backup_yet: Vec<Name>,
@@ -119,17 +119,17 @@ pub struct Restored {
     pub not_restored: Vec<Name>,
     /// What was restored.
     pub databases: Vec<RestoredDatabase>,
-    /// What was left alone because it exists.
+    /// Existing targets that were kept.
     pub skipped: Vec<Target>,
-    /// What was there before.
+    /// The safety backup.
     pub safety_backup: Option<ArchiveName>,
     /// Why the safety backup is not in the store yet.
     pub pending: Option<String>,
-    /// What was moved aside: there was none before the restore that was undone.
+    /// Databases moved aside: they did not exist before the undone restore.
     pub removed: Vec<Removed>,
-    /// What an undo took back.
+    /// The restore that was undone.
     pub undo_of: Option<String>,
-    /// How to take it back, in the words of the face.
+    /// How to undo it, in the interface's words.
     pub undo: Option<String>,
     /// What a person should know.
     pub warnings: Vec<String>,
@@ -146,7 +146,7 @@ pub struct Step {
     pub bytes: Option<u64>,
     /// Its rows.
     pub rows: Option<u64>,
-    /// How it gets there.
+    /// How it is written.
     pub method: Method,
     /// The rows of what it replaces.
     pub rows_before: Option<u64>,
@@ -175,9 +175,9 @@ pub struct RestoredDatabase {
     pub replaced: bool,
     /// The rows of what it replaced.
     pub rows_before: Option<u64>,
-    /// How it got there.
+    /// How it was written.
     pub method: Method,
-    /// The journal mode it has now, where a database was replaced from inside.
+    /// Its journal mode now, if it was replaced through SQLite.
     pub journal_mode: Option<&'static str>,
     /// What changed in the schema.
     pub schema: Option<Difference>,
@@ -189,17 +189,17 @@ pub struct RestoredDatabase {
     pub unreadable_pages: Option<Vec<Pages>>,
 }
 
-/// How a database gets to its target.
+/// How a database is written to its target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Method {
-    /// A new file is put where none is.
+    /// A new file is created.
     Created,
-    /// A live database is replaced from inside.
+    /// A live database is replaced through SQLite.
     Replaced,
     /// The file is replaced, after proof that nobody has it open.
     ReplacedOffline,
-    /// What is there is no database: it is moved aside, and a new file put in its place.
+    /// The target is not a database: it is moved aside and replaced by a new file.
     SetAside,
 }
 

@@ -1,4 +1,4 @@
-//! What `rotate` and `cleanup` report: the plan, and what became of it.
+//! What `rotate` and `cleanup` report: the plan and its result.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -9,7 +9,7 @@ use crate::metadata::Kind;
 use crate::names::{ArchiveName, HostLabel, Name};
 use crate::retention::Verdict;
 
-/// A plan, and what became of it.
+/// A plan and its result.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Retained {
     /// The store.
@@ -27,17 +27,17 @@ pub struct Retained {
     /// The oldest archive that stays.
     #[serde(serialize_with = "time_or_null")]
     pub oldest: Option<DateTime<Utc>>,
-    /// What was not decided about.
+    /// Archives outside the scope of the run.
     pub left_alone: usize,
-    /// The shrinks that nobody accepted.
+    /// The shrinks that were not accepted.
     pub open_shrinks: Vec<Shrink>,
     /// How many leftovers of interrupted runs were removed, or would be.
     pub leftovers: usize,
-    /// Files that look like archives and are none.
+    /// Files that look like archives but are not.
     pub foreign: Vec<ForeignFile>,
     /// Plain databases that stay although their removal was asked for.
     pub plain_kept: Vec<PlainKept>,
-    /// Streams that get no archives any more.
+    /// Streams that get no new archives.
     pub stale: Vec<StaleStream>,
     /// Sets of which nothing is removed, because a newer release wrote an archive of theirs.
     pub newer_format: Vec<Name>,
@@ -50,7 +50,7 @@ pub struct Kept {
     pub archive: ArchiveName,
     /// The set.
     pub set: Name,
-    /// The label of the host that it comes from.
+    /// The label of its host.
     pub host: HostLabel,
     /// The paths of its databases.
     pub paths: Vec<Option<String>>,
@@ -93,14 +93,14 @@ pub struct Removal {
     pub outcome: Option<String>,
 }
 
-/// A file that looks like an archive and is none.
+/// A file that looks like an archive but is not.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ForeignFile {
     /// Its name.
     pub file: String,
     /// Its size.
     pub bytes: u64,
-    /// Why it is none.
+    /// Why it is not an archive.
     pub why: String,
 }
 
@@ -113,7 +113,7 @@ pub struct PlainKept {
     pub why: String,
 }
 
-/// A stream that gets no archives any more.
+/// A stream that gets no new archives.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct StaleStream {
     /// The set.
@@ -125,7 +125,7 @@ pub struct StaleStream {
     /// When its newest archive was made.
     #[serde(serialize_with = "time")]
     pub newest: DateTime<Utc>,
-    /// How many of its archives could go.
+    /// How many of its archives could be removed.
     pub superfluous: usize,
     /// `there`, `gone` or `unknown`.
     pub database: &'static str,

@@ -29,13 +29,13 @@ fn an_empty_database_of_a_set_does_not_stop_the_others() {
     assert!(shown.to_string().contains("\"empty\":false"), "{shown}");
     world.at("2026-03-01T04:00:00Z").heirloom(["backup", "--dry-run"]).exits(3);
 
-    // With a -wal of data beside it somebody has to look at it, and the others are backed up all the same.
+    // With data in a -wal beside it, a person must look at it; the others are still backed up.
     fs::write(world.path("empty.db-wal"), [1; 4096]).unwrap();
     world.at("2026-03-02").heirloom(["backup", "--if-exists"]).exits(3).says("empty.db");
     assert_eq!(fs::metadata(world.path("empty.db-wal")).unwrap().len(), 4096);
     fs::remove_file(world.path("empty.db-wal")).unwrap();
 
-    // For --if-exists it is one that was never used.
+    // --if-exists treats it as never used.
     let ran = world.at("2026-03-03").heirloom(["backup", "--if-exists"]).success();
     assert!(!ran.stderr.contains("warning"), "{}", ran.stderr);
     assert_eq!(world.archives().len(), 3);
@@ -64,13 +64,13 @@ fn an_encrypted_database_of_a_set_stopped_the_backup_of_the_others() {
     world.at("2026-03-02").heirloom(["backup", "--dry-run"]).exits(3).says("\"secret.db\" is not");
     world.heirloom(["guard", "--", "touch", "ran"]).exits(125).says("secret.db");
     assert!(!world.path("ran").exists());
-    // Alone there is nothing to back up, and it is damage if it ever was a database.
+    // Without other databases there is nothing to back up, and it is damage if it ever was a database.
     world.heirloom(["backup", "--only", "secret"]).exits(13).says("encrypted");
     assert_eq!(world.archives().len(), 1);
 }
 
 #[test]
-fn a_database_that_was_lost_is_no_first_deployment() {
+fn a_lost_database_is_not_a_first_deployment() {
     let mut world = World::new();
     world.database("app.db");
     world.heirloom(["backup", "app.db"]).success();
@@ -93,7 +93,7 @@ fn a_database_that_was_lost_is_no_first_deployment() {
         world.heirloom(words).success();
         assert_eq!(world.ask("app.db", "SELECT count(*) FROM notes"), "100");
     }
-    // Another database, and another path of the same name, were never there.
+    // Another database, and the same name at another path, never existed.
     fs::create_dir(world.path("new")).unwrap();
     world.heirloom(["backup", "new/app.db", "--if-exists"]).success();
     world.heirloom(["backup", "other.db", "--if-exists"]).success();
@@ -173,7 +173,7 @@ fn a_wal_that_was_deleted_under_the_application_is_not_a_backup_of_less() {
     );
     world.heirloom(["guard", "app.db", "--", "true"]).exits(125).says("-wal was deleted");
 
-    // What the hint says brings every row back.
+    // The hint's command restores every row.
     let hint = refused.stderr.lines().find(|line| line.starts_with("hint: ")).unwrap();
     let command = hint.split(": cp ").nth(1).unwrap().split("; then").next().unwrap();
     let command = format!("cp {command}").replace("[world]", world.path("..").to_str().unwrap());
@@ -207,7 +207,7 @@ fn a_shm_that_was_deleted_under_the_application_was_opened_beside_it() {
     assert!(health.stdout.contains("-shm was deleted"), "{}", health.stdout);
     assert_eq!(world.files("."), ["app.db", "app.db-wal", "other.db", "others"], "nobody made another one");
 
-    // It ends as the hint says, and nothing is lost.
+    // Following the hint loses nothing.
     end(application);
     world.heirloom(["backup", "app.db"]).success();
     assert_eq!(world.ask("app.db", "SELECT group_concat(x) FROM t"), "1,2,3");
@@ -238,7 +238,7 @@ fn a_database_that_was_replaced_under_the_application_is_another_one() {
     world.heirloom(["backup", "app.db"]).success();
 }
 
-/// What looks like it and is none: a reader of the old file, a child that inherited descriptors of a `-wal` that is
+/// False positives: a reader of the old file, a child that inherited descriptors of a `-wal` that is
 /// gone, another database.
 #[test]
 fn descriptors_that_nobody_writes_through_stop_no_backup() {

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::world::World;
 
-/// Adds or removes notes until there are so many.
+/// Adds or removes notes until this many exist.
 fn notes(world: &World, count: u32) {
     world.sql("app.db", "CREATE TABLE IF NOT EXISTS notes(id INTEGER PRIMARY KEY, text TEXT)");
     world.sql("app.db", &format!("DELETE FROM notes WHERE id > {count}"));

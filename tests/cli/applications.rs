@@ -1,4 +1,4 @@
-//! Real applications judge what a restore and its undo leave: `tests/applications/*.py`, each with its library from
+//! Real applications check the result of a restore and its undo: `tests/applications/*.py`, each with its library from
 //! PyPI.
 //!
 //! The application has the database open and writes all the time. `scripts/check.sh` installs the
@@ -47,7 +47,7 @@ impl Application {
         self.answer()
     }
 
-    /// Ends it as a service manager would at its best: it closes the database itself.
+    /// Stops it cleanly: it closes the database itself.
     fn end(mut self) {
         drop(self.child.stdin.take());
         assert!(self.child.wait().unwrap().success());
@@ -56,7 +56,7 @@ impl Application {
 
 impl Drop for Application {
     fn drop(&mut self) {
-        // A test that failed leaves no process.
+        // A failed test must leave no process.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -79,7 +79,7 @@ fn heirloom(world: &World, arguments: &[&str], exit: i32) -> String {
     output(world, arguments).exits(exit).stderr
 }
 
-/// Backs up, restores and undoes under an application that writes, which judges each state; then once more after a
+/// Backs up, restores and undoes while an application writes and checks each state; then again after a
 /// restart.
 fn restores_under(script: &str) {
     let world = World::new();
@@ -101,7 +101,7 @@ fn restores_under(script: &str) {
     assert_eq!(application.ask("stop"), "written without errors");
     application.end();
 
-    // Each state as an application that starts on it sees it.
+    // Each state as seen by an application that starts on it.
     heirloom(&world, &["restore", "app.db", "--force"], 0);
     let mut application = Application::start(script, &database);
     assert_eq!(judged(&mut application), ["sound", "found", "not found"]);

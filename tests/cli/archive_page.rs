@@ -1,4 +1,4 @@
-//! Holds `man/heirloom-archive.5` against the archives that the tool writes, and the archives against the system's own
+//! Compares `man/heirloom-archive.5` with the archives that the tool writes, and the archives with the system's own
 //! tools.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]

@@ -62,7 +62,7 @@ fn a_missing_database_is_an_error_and_is_never_created() {
 }
 
 #[test]
-fn what_is_no_database_is_refused_and_left_alone() {
+fn a_file_that_is_not_a_database_is_refused_and_unchanged() {
     let world = World::new();
     fs::create_dir(world.path("folder.db")).unwrap();
     fs::write(world.path("empty.db"), "").unwrap();
@@ -94,7 +94,7 @@ fn a_damaged_database_is_refused_unless_it_is_to_be_kept() {
 }
 
 #[test]
-fn damage_is_told_as_damage_wherever_it_is() {
+fn damage_is_reported_as_damage_wherever_it_is() {
     let world = World::new();
     let path = world.database("app.db");
     let sound = fs::read(&path).unwrap();
@@ -133,7 +133,11 @@ fn two_databases_make_one_archive() {
 fn a_vacuumed_copy_is_smaller_and_the_source_is_not() {
     let world = World::new();
     let path = world.database("app.db");
-    world.sql("app.db", "CREATE TABLE big(x); WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<200) INSERT INTO big SELECT randomblob(4000) FROM n; DROP TABLE big;");
+    world.sql(
+        "app.db",
+        "CREATE TABLE big(x); WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE \
+    i<200) INSERT INTO big SELECT randomblob(4000) FROM n; DROP TABLE big;",
+    );
     let before = fs::metadata(&path).unwrap().len();
     let document = world.heirloom(["backup", "app.db", "--vacuum", "--json"]).success().json();
     assert_eq!(document["databases"][0]["vacuumed"], true);
@@ -199,7 +203,7 @@ fn older_archives_go_only_after_a_good_backup() {
     fs::write(&path, &good).unwrap();
     world.at("2026-03-07");
     let document = world.heirloom(["backup", "app.db", "--cleanup", "--keep", "2", "--json"]).success().json();
-    // The damaged one takes no slot, and stays as long as the rules would keep it if it were good.
+    // The damaged one takes no slot, and is kept as long as a good one would be.
     assert_eq!(
         world.archives(),
         ["app_20260305T000000Z.tar.gz", "app_20260306T000000Z.tar.gz", "app_20260307T000000Z.tar.gz"]
@@ -229,7 +233,7 @@ fn a_young_archive_of_the_same_databases_is_enough() {
     world.at("2026-03-01T23:00:00Z").heirloom(backup).success();
     assert_eq!(world.archives().len(), 2);
 
-    // Neither another set, nor another database of the set, nor a damaged archive, nor one from the future stands for
+    // Neither another set, nor another database of the set, nor a damaged or future archive counts as a backup of
     // this one.
     world.at("2026-03-02T12:00:00Z").heirloom(["backup", "app.db", "b.db", "--set", "shop"]).success();
     world.heirloom(["backup", "b.db", "--set", "app"]).success();
@@ -238,7 +242,7 @@ fn a_young_archive_of_the_same_databases_is_enough() {
     world.at("2026-03-02T12:00:01Z").heirloom(backup).exits(3).says("check the clock");
     assert_eq!(world.archives().len(), 6);
 
-    // One that holds this database among others is in its stream; a database more is backed up for that one.
+    // An archive that also holds other databases is in its stream; an added database needs its own backup.
     world.at("2026-03-05T12:00:00Z").heirloom(["backup", "app.db", "b.db", "--set", "app"]).success();
     let document = world.heirloom(backup.into_iter().chain(["--json"])).success().json();
     assert_eq!(document["outcome"], "skipped_recent");
@@ -293,7 +297,7 @@ fn thirty_days_of_a_damaged_database_remove_no_good_backup() {
                 }))
                 .code;
             assert_eq!(code, if keep { 3 } else { 13 });
-            // What else people have in cron goes on, too.
+            // Other cron commands keep working, too.
             world.heirloom(["rotate"]).success();
             world.heirloom(["cleanup", "--keep", "2", "--max-age", "7d"]);
             world.heirloom(["health", "app.db", "--check", "full"]).exits(21);

@@ -1,4 +1,4 @@
-//! The configuration as a user meets it: files, `.env`, variables and flags, and the three commands around them.
+//! The configuration as a user sees it: files, `.env`, variables and flags, and the three commands around them.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
@@ -13,7 +13,7 @@ fn write(world: &World, name: &str, text: &str) {
     fs::write(world.path(name), text).unwrap();
 }
 
-/// What `config show` says about one setting: its value and its origin.
+/// What `config show` prints for one setting: its value and its origin.
 fn setting(ran: &Ran, key: &str) -> (Value, String) {
     let document = ran.json();
     let found = document["settings"].as_array().unwrap().iter().find(|setting| setting["key"] == key);
@@ -135,7 +135,7 @@ fn the_first_file_that_exists_is_the_only_one() {
 }
 
 #[test]
-fn what_is_no_text_file_is_refused_at_once() {
+fn a_file_that_is_not_text_is_refused_at_once() {
     let world = World::new();
     let config = world.path("heirloom.toml");
     assert!(Command::new("mkfifo").arg(&config).status().unwrap().success());
@@ -246,7 +246,7 @@ fn check_lists_everything_that_is_wrong_and_writes_nothing() {
     write(&world, "heirloom.toml", set);
     let checked = world.heirloom(["config", "check"]).success();
     assert!(
-        checked.stdout.contains("\"good.db\" looks like a database") && checked.stdout.contains("is not there yet"),
+        checked.stdout.contains("\"good.db\" looks like a database") && checked.stdout.contains("does not exist yet"),
         "{}",
         checked.stdout
     );
@@ -303,16 +303,16 @@ fn init_writes_a_file_that_changes_nothing_and_never_replaces_one() {
     world.heirloom(["config", "check"]).success();
 
     write(&world, "heirloom.toml", "[broken");
-    world.heirloom(["config", "init"]).exits(14).says("\"heirloom.toml\" is already there and was not changed");
+    world.heirloom(["config", "init"]).exits(14).says("\"heirloom.toml\" already exists and was not changed");
     assert_eq!(fs::read_to_string(world.path("heirloom.toml")).unwrap(), "[broken");
     std::os::unix::fs::symlink("elsewhere.toml", world.path("link.toml")).unwrap();
     world.heirloom(["config", "init", "link.toml"]).exits(14);
     assert!(!world.files(".").contains(&"elsewhere.toml".to_owned()), "written through a link");
     world.heirloom(["config", "init", "other.toml"]).success();
-    world.heirloom(["config", "init", "nowhere/heirloom.toml"]).exits(2).says("there is no folder \"nowhere\"");
+    world.heirloom(["config", "init", "nowhere/heirloom.toml"]).exits(2).says("folder \"nowhere\" does not exist");
 }
 
-/// The names that a man page explains: what stands in bold at the head of a tagged paragraph, by subsection.
+/// The names that a man page explains: the bold heads of tagged paragraphs, by subsection.
 fn explained(page: &str) -> Vec<(String, String)> {
     let mut section = String::new();
     let mut names = Vec::new();
@@ -350,9 +350,9 @@ fn the_man_page_explains_every_key_and_variable_and_no_other() {
     assert_eq!(variables, known);
 }
 
-/// Every default that the page names is the one that is in force.
+/// Every default on the page is the effective one.
 #[test]
-fn the_man_page_tells_the_defaults() {
+fn the_man_page_lists_the_defaults() {
     let page = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/man/heirloom.toml.5")).unwrap();
     let settings = heirloom::config::Settings::default();
     for key in Key::ALL {

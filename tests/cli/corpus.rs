@@ -15,7 +15,7 @@ fn python(script: &str, args: &[&str]) -> (bool, String) {
     (output.status.success(), text)
 }
 
-/// The hostile archives are made twice: out of the old tool's layout, and out of an archive of our own.
+/// The hostile archives are made twice: from the old tool's layout and from one of our archives.
 #[test]
 fn every_case_of_the_corpus_is_treated_as_it_must_be() {
     let world = World::new();

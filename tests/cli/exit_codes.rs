@@ -1,4 +1,4 @@
-//! The exit codes that no other test here reaches: each is a public promise.
+//! The exit codes that no other test covers: each is a stable interface.
 
 use std::fs;
 use std::process::{Command, Stdio};
@@ -22,7 +22,7 @@ fn failed_is_1_where_no_other_code_fits() {
     let store = world.path("store");
     fs::create_dir(&store).unwrap();
     std::os::unix::fs::chown(&store, Some(65534), Some(65534)).unwrap();
-    // The build folder may not be readable for another user: a copy of the binary is.
+    // Another user may not be able to read the build folder, but can read a copy of the binary.
     let binary = world.path("heirloom");
     fs::copy(env!("CARGO_BIN_EXE_heirloom"), &binary).unwrap();
     let mut command = Command::new("setpriv");
@@ -55,7 +55,7 @@ fn a_locked_store_is_11_and_nothing_is_visible() {
     lock.lock().unwrap();
     world.heirloom(["backup", "app.db", "--busy-timeout", "300ms"]).exits(11).says("lock");
     assert_eq!(world.archives().len(), 1);
-    // A restore at three in the morning does not wait for it, as long as there is nothing to keep safe.
+    // A restore does not wait for it if no safety backup is needed.
     world.heirloom(["restore", "latest", "--to", "copy.db"]).success();
     drop(lock);
     world.heirloom(["backup", "app.db"]).success();
@@ -64,7 +64,11 @@ fn a_locked_store_is_11_and_nothing_is_visible() {
 #[test]
 fn a_full_disk_is_15_and_leaves_what_was_there() {
     let world = World::new();
-    world.sql("app.db", "CREATE TABLE t(x); WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<400) INSERT INTO t SELECT randomblob(4000) FROM n;");
+    world.sql(
+        "app.db",
+        "CREATE TABLE t(x); WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<400) \
+    INSERT INTO t SELECT randomblob(4000) FROM n;",
+    );
     let store = world.path("backups");
     fs::create_dir(&store).unwrap();
     if !have("a full disk ends with 15", &["mount"]) {
@@ -97,8 +101,8 @@ fn a_signal_is_128_and_its_number_and_leaves_nothing() {
     holder.execute_batch("BEGIN EXCLUSIVE").unwrap();
     for (name, code) in [("TERM", 143), ("INT", 130), ("HUP", 129)] {
         let child = world.command(["backup", "app.db"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        // It waits for the lock by now, or has not begun: either way it must end by the signal's code, with nothing
-        // left.
+        // It is waiting for the lock or has not started: either way it must exit with the signal's code and
+        // leave nothing behind.
         std::thread::sleep(Duration::from_millis(400));
         assert!(Command::new("kill").args([&format!("-{name}"), &child.id().to_string()]).status().unwrap().success());
         world.ran(format!("kill -{name}"), child.wait_with_output().unwrap()).exits(code);

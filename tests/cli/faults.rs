@@ -1,8 +1,8 @@
-//! Breaks things on purpose and holds the promises against it: `tests/faults/*.py`, as much of them as fits into a few
+//! Fault injection: runs as much of `tests/faults/*.py` as fits into a few
 //! minutes.
 //!
-//! The harnesses judge from outside, with tar, gzip, SHA-256 and another build of SQLite. `scripts/torture.sh` runs
-//! them for long.
+//! The harnesses check from outside, with tar, gzip, SHA-256 and another build of SQLite. `scripts/torture.sh` runs
+//! them for hours.
 
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test may panic, and says what it skipped")]
 
@@ -107,7 +107,7 @@ fn runs_at_once_writers_that_die_and_clocks_that_jump_lose_nothing() {
     harness("several runs at once, writers that die, clocks that jump", &[], "runs.py", &[]);
 }
 
-/// `scripts/planted.sh` builds each and demands that it is caught; here only that none has come away from the sources.
+/// `scripts/planted.sh` builds each and requires that it is caught; here each patch only has to apply.
 #[test]
 fn every_planted_bug_still_applies() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));

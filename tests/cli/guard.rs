@@ -81,7 +81,7 @@ fn a_command_that_changed_nothing_is_not_undone() {
     in_both_modes(|world| {
         let inode = |world: &World| std::os::unix::fs::MetadataExt::ino(&fs::metadata(world.path("app.db")).unwrap());
         let before = inode(&world);
-        // Written and taken back, and only the header differs: neither is a change of content.
+        // Rows written and deleted again, or only a changed header: neither changes the content.
         let script = "sqlite3 app.db \"UPDATE notes SET text = text; PRAGMA journal_mode=TRUNCATE\" >/dev/null; exit 3";
         guard(&world, &[], script).exits(3).says("nothing to roll back");
         assert_eq!(kinds(&world), ["pre-update"]);
@@ -91,7 +91,7 @@ fn a_command_that_changed_nothing_is_not_undone() {
 }
 
 #[test]
-fn only_the_journal_mode_is_no_change() {
+fn a_changed_journal_mode_alone_is_not_a_change() {
     let world = World::new();
     world.database("app.db");
     guard(&world, &[], "sqlite3 app.db 'PRAGMA journal_mode=WAL' >/dev/null; exit 3")
@@ -116,7 +116,8 @@ fn damage_is_undone_also_where_the_command_succeeded() {
         let before = content(&world);
         for (seek, count) in [(1, 2), (0, 1)] {
             let script = format!(
-                "rm -f app.db-wal app.db-shm; dd if=/dev/urandom of=app.db bs=4096 seek={seek} count={count} conv=notrunc 2>&1"
+                "rm -f app.db-wal app.db-shm; dd if=/dev/urandom of=app.db bs=4096 seek={seek} count={count} \
+                 conv=notrunc 2>&1"
             );
             guard(&world, &[], &script).exits(1).says("is damaged").says("rolled back and verified");
             assert_eq!(content(&world), before);
@@ -159,7 +160,7 @@ fn a_command_that_does_not_listen_is_killed() {
     world.database("app.db");
     let script = "trap '' TERM; while :; do sleep 0.1; done";
     guard(&world, &["--timeout", "300ms", "--kill-after", "300ms"], script).exits(137);
-    // One that ends well when it is told to has still not done what it was to do.
+    // A command that exits with 0 after SIGTERM has still timed out.
     let script = "trap 'exit 0' TERM; sqlite3 app.db 'DELETE FROM notes'; while :; do sleep 0.05; done";
     guard(&world, &["--timeout", "1s"], script).exits(143);
     assert_eq!(world.ask("app.db", "SELECT count(*) FROM notes"), "100");
@@ -191,7 +192,7 @@ fn an_application_gets_time_to_become_healthy() {
     assert_eq!(fs::read_to_string(world.path("tries")).unwrap().lines().count(), 3);
 }
 
-/// Answers requests with these statuses, one each, the last one for all that follow.
+/// Answers requests with these statuses in order; the last one repeats.
 pub fn server(statuses: &'static [&'static str]) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/health", listener.local_addr().unwrap());
@@ -260,11 +261,11 @@ fn what_cannot_be_put_back_is_125_and_told() {
     world.database("app.db");
     // The safety backup cannot be kept: a file lies where the store was.
     let script = "mv backups elsewhere; touch backups; sqlite3 app.db 'DELETE FROM notes'; exit 3";
-    guard(&world, &[], script).exits(125).says("could not be looked at").says("as the command left them");
+    guard(&world, &[], script).exits(125).says("could not be checked").says("as the command left them");
 
     let world = World::new();
     world.database("app.db");
-    // Somebody has the database locked after the command: nothing is known about it.
+    // The database is locked after the command, so its state is unknown.
     let mut holder = Command::new("sqlite3")
         .current_dir(world.work())
         .arg("app.db")
@@ -294,7 +295,7 @@ fn what_cannot_be_put_back_is_125_and_told() {
     }
     writeln!(input, ".read lock.sql\n.shell touch locked").unwrap();
     let ran = world.ran("guard".into(), running.wait_with_output().unwrap());
-    ran.exits(125).says("the command succeeded").says("could not be looked at").says("heirloom restore app_");
+    ran.exits(125).says("the command succeeded").says("could not be checked").says("heirloom restore app_");
     drop(input);
     holder.wait().unwrap();
     assert_eq!(world.ask("app.db", "SELECT count(*) FROM notes"), "100");
@@ -401,7 +402,7 @@ fn signals_are_forwarded() {
         }
     }
     let ran = world.ran("guard".into(), running.wait_with_output().unwrap()).exits(7);
-    // The signals were the command's: they do not keep guard from putting things back.
+    // The signals were meant for the command: they do not stop guard's rollback.
     ran.says("rolled back and verified");
     assert_eq!(got(), "INT\nHUP\nQUIT\nUSR1\nUSR2\nTERM\n");
     assert_eq!(world.ask("app.db", "SELECT count(*) FROM notes"), "100");

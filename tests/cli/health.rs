@@ -23,7 +23,7 @@ fn world() -> World {
     world
 }
 
-/// Returns the checks that are not in order, as `check: state`.
+/// Returns the failed checks, as `check: state`.
 fn wrong(ran: &Ran) -> Vec<String> {
     let document = ran.json();
     let checks = document["checks"].as_array().unwrap().iter().filter(|check| check["state"] != "ok");
@@ -241,7 +241,7 @@ fn a_failed_backup_is_said_until_one_goes_well() {
 fn an_interrupted_restore_is_critical() {
     let mut world = world();
     daily(&mut world, 1..=1);
-    // As a run leaves it that was killed between its first and its second commit.
+    // The state after a run was killed between its first and second commit.
     let target =
         |name: &str| serde_json::json!({"name": name, "path": world.path(format!("{name}.db")), "missing": false});
     let note = serde_json::json!({
@@ -325,7 +325,7 @@ fn nagios_gets_its_line_and_its_codes() {
     world.heirloom(["health", "--output", "x"]).exits(2);
 }
 
-/// Holds a text against the exposition format: HELP and TYPE once in front of the samples of a family, families in one
+/// Checks a text against the exposition format: HELP and TYPE once in front of the samples of a family, families in one
 /// piece, no sample twice, labels escaped. Returns the samples.
 fn samples(text: &str) -> Vec<(String, f64)> {
     let mut families: Vec<&str> = Vec::new();
@@ -393,7 +393,8 @@ fn prometheus_gets_what_it_can_parse() {
     if !have_modules("Prometheus parses the metrics", "prometheus_client") {
         return;
     }
-    let parse = "import sys\nfrom prometheus_client.parser import text_string_to_metric_families as p\nprint(sum(len(f.samples) for f in p(sys.stdin.read())))";
+    let parse = "import sys\nfrom prometheus_client.parser import text_string_to_metric_families as \
+    p\nprint(sum(len(f.samples) for f in p(sys.stdin.read())))";
     fs::write(world.path("metrics"), &ran.stdout).unwrap();
     let parser = python().args(["-c", parse]).stdin(fs::File::open(world.path("metrics")).unwrap()).output().unwrap();
     assert!(parser.status.success(), "{}", String::from_utf8_lossy(&parser.stderr));

@@ -1,4 +1,4 @@
-//! An index is not the data: what only has to be rebuilt is backed up and restored, what contradicts its table is
+//! An index is not data: an incomplete index is backed up and restored, one that contradicts its table is
 //! damage.
 
 use rusqlite::Connection;
@@ -18,7 +18,7 @@ fn lagging(world: &World, table: &str, index: &str, late: &str) {
     without_indexes(world, late);
 }
 
-/// Runs SQL on `app.db` by a connection that does not see its indexes, as a build without one of them would leave it.
+/// Runs SQL on `app.db` through a connection that does not see its indexes, so that they go stale.
 fn without_indexes(world: &World, sql: &str) {
     let connection = Connection::open(world.path("app.db")).unwrap();
     connection
@@ -52,8 +52,8 @@ fn recorded(world: &World) -> String {
         .to_owned()
 }
 
-/// Backs up, and demands that the database counts as one whose indexes must be rebuilt, that it is reported once, and
-/// that every command takes it for good.
+/// Backs up, and asserts that the database counts as one whose indexes must be rebuilt, that it is reported once, and
+/// that every command treats it as good.
 #[track_caller]
 fn must_be_rebuilt(world: &mut World, statement: &str) {
     let ran = world.heirloom(["backup", "app.db"]).exits(3).says("every row can be read").says(statement);
@@ -98,12 +98,15 @@ fn a_full_text_index_that_is_broken_over_sound_tables_must_be_rebuilt() {
     for sql in [
         "CREATE TABLE m(id INTEGER PRIMARY KEY, t TEXT); CREATE VIRTUAL TABLE f USING fts4(t, content='m');
          INSERT INTO m(t) VALUES('x'),('y'); INSERT INTO f(f) VALUES('rebuild'); DELETE FROM f_segdir;",
-        "CREATE TABLE m(id INTEGER PRIMARY KEY, t TEXT); CREATE VIRTUAL TABLE f USING fts5(t, content='m', content_rowid='id');
+        "CREATE TABLE m(id INTEGER PRIMARY KEY, t TEXT); CREATE VIRTUAL TABLE f USING fts5(t, content='m', \
+         content_rowid='id');
          INSERT INTO m(t) VALUES('x'),('y'); INSERT INTO f(f) VALUES('rebuild'); DELETE FROM f_data WHERE id>10;",
-        "CREATE VIRTUAL TABLE f USING fts5(t); INSERT INTO f VALUES('x'),('y'); DELETE FROM f_idx; DELETE FROM f_data WHERE id>10;",
+        "CREATE VIRTUAL TABLE f USING fts5(t); INSERT INTO f VALUES('x'),('y'); DELETE FROM f_idx; DELETE FROM f_data \
+         WHERE id>10;",
         "CREATE VIRTUAL TABLE f USING fts4(t); INSERT INTO f VALUES('x'),('y'); DELETE FROM f_segdir;",
         "CREATE VIRTUAL TABLE f USING fts3(t); INSERT INTO f VALUES('x'),('y'); DELETE FROM f_segdir;",
-        "PRAGMA journal_mode=WAL; CREATE VIRTUAL TABLE f USING fts5(t); INSERT INTO f VALUES('x'),('y'); DELETE FROM f_docsize;",
+        "PRAGMA journal_mode=WAL; CREATE VIRTUAL TABLE f USING fts5(t); INSERT INTO f VALUES('x'),('y'); DELETE FROM \
+         f_docsize;",
     ] {
         let mut world = World::new();
         world.sql("app.db", sql);
@@ -111,7 +114,7 @@ fn a_full_text_index_that_is_broken_over_sound_tables_must_be_rebuilt() {
     }
 }
 
-/// What is in the index and not in the only table with the text is a row that was lost.
+/// An index entry without its row in the table is a lost row.
 #[test]
 fn a_full_text_index_that_knows_a_lost_row_is_damage() {
     for module in ["fts4", "fts5"] {
@@ -130,7 +133,8 @@ fn a_full_text_index_that_knows_a_lost_row_is_damage() {
     let world = World::new();
     world.sql(
         "app.db",
-        "CREATE VIRTUAL TABLE f USING fts5(t, content=''); INSERT INTO f(rowid, t) VALUES(1, 'x'),(2, 'y'); DELETE FROM f_data WHERE id>10;",
+        "CREATE VIRTUAL TABLE f USING fts5(t, content=''); INSERT INTO f(rowid, t) VALUES(1, 'x'),(2, 'y'); DELETE \
+         FROM f_data WHERE id>10;",
     );
     world.heirloom(["backup", "app.db"]).exits(13).says("damaged");
 }
@@ -138,7 +142,8 @@ fn a_full_text_index_that_knows_a_lost_row_is_damage() {
 #[test]
 fn a_b_tree_index_that_lacks_entries_must_be_rebuilt() {
     let notes = "CREATE TABLE t(a INTEGER PRIMARY KEY, b TEXT, c INT);
-        WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300) INSERT INTO t SELECT i, 'n' || i, i % 7 FROM n";
+        WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300)
+        INSERT INTO t SELECT i, 'n' || i, i % 7 FROM n";
     let late = "INSERT INTO t VALUES(1000, 'late', 3),(1001, 'later', 3)";
     for (table, index, late, statement) in [
         (notes, "CREATE INDEX i ON t(b)", late, "REINDEX i"),
@@ -164,7 +169,8 @@ fn a_b_tree_index_that_lacks_entries_must_be_rebuilt() {
 #[test]
 fn an_index_that_lacks_thousands_of_entries_is_one_finding() {
     let world = World::new();
-    let late = "WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < 5000) INSERT INTO t SELECT i, 'n' || i FROM n";
+    let late = "WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < 5000) INSERT INTO t SELECT \
+    i, 'n' || i FROM n";
     lagging(
         &world,
         "CREATE TABLE t(a INTEGER PRIMARY KEY, b TEXT); INSERT INTO t VALUES(1, 'x')",
@@ -191,10 +197,8 @@ fn a_row_that_is_missing_from_an_index_of_equal_size_is_damage() {
     ran.says("heirloom list").says("sqlite3 app.db 'REINDEX by_b'");
     assert_eq!(world.archives(), [""; 0]);
     world.heirloom(["backup", "app.db", "--keep-damaged"]).exits(3);
-    assert_eq!(
-        world.heirloom(["show", world.archives()[0].as_str(), "--json"]).json()["metadata"]["databases"][0]["integrity"],
-        "damaged"
-    );
+    let shown = world.heirloom(["show", world.archives()[0].as_str(), "--json"]).json();
+    assert_eq!(shown["metadata"]["databases"][0]["integrity"], "damaged");
 }
 
 #[test]
@@ -233,13 +237,14 @@ fn an_entry_without_its_row_is_damage_also_where_others_are_missing() {
     world.heirloom(["backup", "app.db"]).exits(13).says("primary key 'k2'");
 }
 
-/// A page that cannot be read beside an index that lags: damage, and no word about a rebuild.
+/// An unreadable page beside a stale index: damage, without a hint to rebuild.
 #[test]
 fn damage_beside_an_index_that_lags_stays_damage() {
     let world = World::new();
     lagging(
         &world,
-        "CREATE TABLE t(a INTEGER PRIMARY KEY, b TEXT); CREATE TABLE u(x BLOB); INSERT INTO u VALUES(randomblob(3000)),(randomblob(3000)),(randomblob(3000))",
+        "CREATE TABLE t(a INTEGER PRIMARY KEY, b TEXT); CREATE TABLE u(x BLOB); INSERT INTO u \
+         VALUES(randomblob(3000)),(randomblob(3000)),(randomblob(3000))",
         "CREATE INDEX i ON t(b)",
         "INSERT INTO t VALUES(1, 'x')",
     );
@@ -251,14 +256,18 @@ fn damage_beside_an_index_that_lags_stays_damage() {
     assert!(!ran.stderr.contains("REINDEX"), "{}", ran.stderr);
 }
 
-/// What only its application can compare is partial; a lag elsewhere in the file is found all the same.
+/// An index with an unknown collation is checked only partially; a stale index elsewhere is still found.
 #[test]
 fn an_index_with_an_unknown_collation_is_partial() {
     let world = World::new();
-    // The collation of the index is renamed in the schema: nobody here knows it.
-    world.sql("app.db", "CREATE TABLE t(a INTEGER PRIMARY KEY, b TEXT); CREATE INDEX i ON t(b); CREATE TABLE v(x TEXT); CREATE INDEX j ON v(x COLLATE NOCASE);
+    // The collation of the index is renamed in the schema to an unknown one.
+    world.sql(
+        "app.db",
+        "CREATE TABLE t(a INTEGER PRIMARY KEY, b TEXT); CREATE INDEX i ON t(b); CREATE TABLE v(x \
+    TEXT); CREATE INDEX j ON v(x COLLATE NOCASE);
         INSERT INTO t VALUES(1, 'x'); INSERT INTO v VALUES('x');
-        PRAGMA writable_schema=ON; UPDATE sqlite_schema SET sql='CREATE INDEX j ON v(x COLLATE app)' WHERE name='j';");
+        PRAGMA writable_schema=ON; UPDATE sqlite_schema SET sql='CREATE INDEX j ON v(x COLLATE app)' WHERE name='j';",
+    );
     world.heirloom(["backup", "app.db"]).success();
     assert_eq!(recorded(&world), "partial");
     without_indexes(&world, "INSERT INTO t VALUES(2, 'y')");
@@ -311,8 +320,10 @@ fn a_full_text_index_that_cannot_be_compared_is_a_note() {
     let world = World::new();
     world.sql(
         "app.db",
-        "CREATE TABLE m(id INTEGER PRIMARY KEY, t TEXT); CREATE VIEW v AS SELECT id, only_mine(t) AS t FROM m; INSERT INTO m VALUES(1, 'x');
-         CREATE VIRTUAL TABLE f USING fts5(t, content='v', content_rowid='id'); INSERT INTO f(rowid, t) VALUES(1, 'x');",
+        "CREATE TABLE m(id INTEGER PRIMARY KEY, t TEXT); CREATE VIEW v AS SELECT id, only_mine(t) AS t FROM m; INSERT \
+         INTO m VALUES(1, 'x');
+         CREATE VIRTUAL TABLE f USING fts5(t, content='v', content_rowid='id');
+         INSERT INTO f(rowid, t) VALUES(1, 'x');",
     );
     world.heirloom(["backup", "app.db"]).success().says("the content of full-text index \"f\" could not be compared");
     assert_eq!(recorded(&world), "ok");

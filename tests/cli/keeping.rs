@@ -1,4 +1,4 @@
-//! What `rotate`, `cleanup` and `delete` leave alone or remove besides the rules: clocks, damage, databases that are
+//! What `rotate`, `cleanup` and `delete` keep or remove besides the rules: clocks, damage, databases that are
 //! gone, archives of newer releases.
 
 use std::fs;
@@ -44,7 +44,7 @@ fn a_time_that_is_ahead_of_the_clock_removes_nothing() {
     }
     world.heirloom(["backup", "app.db", "--cleanup", "--keep", "1"]).exits(3);
     assert_eq!(world.archives().len(), 5);
-    // In the past it is a rehearsal, and removes as if it were then.
+    // A time in the past is a rehearsal: it removes what it would have removed then.
     world.at("2026-03-04T04:00:00Z").heirloom(["cleanup", "--keep", "1"]).success();
     assert_eq!(world.archives().len(), 2, "the newest of then, and one dated in the future");
 }
@@ -69,13 +69,14 @@ fn a_clock_that_was_set_back_takes_nothing_that_was_just_made() {
     );
     assert!(world.archives().len() >= 6, "those of the future stay and take no slot");
     world.heirloom(["delete", "app_20260314T030000Z.tar.gz", "--force"]).success();
-    // Within the hour that clocks are corrected by, nothing is said.
+    // No warning within the hour that clock corrections may take.
     world.at("2026-03-13T02:30:00Z").heirloom(["backup", "app.db"]).success();
 }
 
 /// An archive as a release with format 2 may write it.
 fn of_the_future(world: &World, name: &str, set: &str, host: &str) {
-    let json = serde_json::json!({"format": 2, "set": set, "host_label": host, "created_at": "2026-03-05T03:00:00Z", "parts": []});
+    let created_at = "2026-03-05T03:00:00Z";
+    let json = serde_json::json!({"format": 2, "set": set, "host_label": host, "created_at": created_at, "parts": []});
     fs::write(world.path("backup_metadata.json"), json.to_string()).unwrap();
     let archive = format!("backups/{name}");
     let tar = Command::new("tar").current_dir(world.work()).args(["czf", &archive, "backup_metadata.json"]).status();
@@ -90,7 +91,7 @@ fn a_set_with_an_archive_of_a_newer_release_is_left_alone() {
         world.at(&format!("2026-03-0{day}T05:00:00Z")).heirloom(["backup", "other.db"]).success();
     }
     world.at("2026-03-05T04:00:00Z");
-    // Its name says nothing, its description does.
+    // Only its description identifies it, not its name.
     of_the_future(&world, "night.tar.gz", "app", "here");
     for args in [&["cleanup", "--keep", "1", "--set", "app"][..], &["rotate", "--keep-last", "1", "app.db"]] {
         world.heirloom(args).exits(3).says("written by a newer heirloom");
@@ -147,7 +148,7 @@ fn archives_of_a_database_that_is_gone_can_be_given_up() {
     assert_eq!(check(&health, "database").unwrap()["state"], "critical", "until somebody gives it up, it is missing");
 
     let before = world.archives().len();
-    // Another host's database of the same path is for that host to judge, and one that is there stays whatever its age.
+    // Another host judges its own database at the same path; archives of an existing database stay whatever their age.
     let document = world.heirloom(["cleanup", "--gone", "90d", "--json"]).success().json();
     assert_eq!(reasons(&document["remove"]), ["its database is gone"; 4]);
     assert_eq!(world.archives().len(), before - 4);
@@ -273,7 +274,7 @@ fn the_last_good_archive_of_each_database_is_deleted_on_insistence_only() {
         world.database(&format!("{site}/app.db"));
         world.heirloom(["backup", &format!("{site}/app.db"), "--name", site]).success();
     }
-    // One set, two databases: neither stands for the other.
+    // One set, two databases: a backup of one is not a backup of the other.
     world.at("2026-03-02T03:00:00Z");
     for site in ["site1", "site2"] {
         let ran = world.heirloom(["delete", &format!("{site}.tar.gz"), "--force", "--dir", "backups"]).exits(14);

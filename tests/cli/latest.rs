@@ -1,4 +1,4 @@
-//! Which archive `latest` and `--at` mean: whose it is, what it holds, how old it is.
+//! Which archive `latest` and `--at` select: its origin, contents and age.
 
 use std::fs;
 use std::path::Path;
@@ -246,7 +246,7 @@ fn two_databases_of_one_name_stood_for_each_other() {
     assert_eq!(notes(&world, "site1/db.sqlite3"), "10");
     assert_eq!(taken(&world, &["site2/db.sqlite3"]), "db_20260302T000000Z.tar.gz");
 
-    // A third one has no archive: one of two is nobody's choice but the user's.
+    // A third one has no archive: only the user can choose between two.
     let ran = world.heirloom(["restore", "site3/db.sqlite3"]).exits(12).says("hint");
     assert!(!ran.stderr.contains("restored"), "{}", ran.stderr);
     world.env("DATABASE_PATH", "site3.sqlite3");
@@ -385,7 +385,7 @@ fn two_applications_under_one_name_took_each_other_s_archive() {
     world.heirloom(["verify", "latest"]).exits(12);
     paste(&world, &ran, "app_20260302T000000Z.tar.gz").success();
     assert_eq!(notes(&world, "app.db"), "5");
-    // A week after the last backup of the other one there is no doubt left.
+    // A week after the other one's last backup the choice is unambiguous.
     world.at("2026-03-09T12:00:00Z");
     assert_eq!(taken(&world, &[]), "app_20260303T000000Z.tar.gz");
 }
@@ -426,18 +426,18 @@ fn an_archive_that_is_missing_from_the_store_was_not_missed() {
     let ran = world
         .heirloom(["restore", "--if-missing", "--if-backup-exists"])
         .exits(2)
-        .says("remembers making app_20260302T000000Z.tar.gz");
+        .says("this host made app_20260302T000000Z.tar.gz");
     assert!(!world.path("app.db").exists());
     assert_eq!(taken(&world, &["--at", "2026-03-01"]), "app_20260301T030000Z.tar.gz", "it is not about that time");
     assert_eq!(taken(&world, &["app_20260301"]), "app_20260301T030000Z.tar.gz");
     paste(&world, &ran, "--accept-older").success();
 
-    // Under another name it is as good.
+    // It may have been renamed.
     fs::write(world.path("backups/renamed.tar.gz"), kept).unwrap();
     assert_eq!(taken(&world, &[]), "renamed.tar.gz");
     remove(&world, &["backups/renamed.tar.gz"]);
     world.heirloom(["restore", "--force"]).exits(2);
-    // The memory is only a memory.
+    // The memory is only a hint.
     fs::remove_file(world.path("backups/.heirloom/activity.db")).unwrap();
     world.heirloom(["restore", "--force"]).success();
 }
@@ -453,14 +453,14 @@ fn what_was_deleted_on_purpose_is_not_missed() {
 }
 
 #[test]
-fn where_everything_is_gone_that_was_made_it_is_no_first_deployment() {
+fn a_store_that_lost_its_archives_is_not_a_first_deployment() {
     let world = World::new();
     database(&world, "app.db", 10);
     world.heirloom(["backup", "app.db"]).success();
     fs::remove_file(world.path("backups").join(&world.archives()[0])).unwrap();
     remove(&world, &["app.db"]);
     let mut command = world.command(["restore", "--if-missing", "--if-backup-exists"]);
-    world.run(command.env("DATABASE_PATH", "app.db")).exits(12).says("remembers making app_20260301T030000Z.tar.gz");
+    world.run(command.env("DATABASE_PATH", "app.db")).exits(12).says("this host made app_20260301T030000Z.tar.gz");
 }
 
 #[test]

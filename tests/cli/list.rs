@@ -77,7 +77,7 @@ fn a_store_that_is_not_there_is_not_an_empty_one() {
 }
 
 #[test]
-fn show_tells_all_facts_and_names_that_steer_a_terminal_are_harmless() {
+fn show_prints_all_metadata_and_escapes_control_characters() {
     let world = World::new();
     world.sql("app.db", "CREATE TABLE \"evil\u{1b}[31m\nname\"(x); INSERT INTO \"evil\u{1b}[31m\nname\" VALUES (1);");
     world.heirloom(["backup", "app.db", "--note", "line\u{1b}]0;title\u{7}"]).success();
@@ -108,7 +108,7 @@ fn several_sets_are_not_guessed_from() {
 }
 
 #[test]
-fn the_log_tells_what_was_done_and_can_be_deleted() {
+fn the_log_lists_what_was_done_and_can_be_deleted() {
     let world = three_archives();
     world.heirloom(["backup", "missing.db"]).exits(10);
     let document = world.heirloom(["log", "--json"]).success().json();

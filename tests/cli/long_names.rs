@@ -1,4 +1,4 @@
-//! Databases whose file name is so long that some of their sidecars cannot have theirs.
+//! Databases whose file name is too long for some of their sidecar names.
 
 use std::fs;
 
@@ -33,7 +33,7 @@ fn a_database_with_a_long_name_is_backed_up_and_restored() {
             world.heirloom(["restore", "latest", "--force"]).success();
             assert_eq!(world.ask(&name, "SELECT count(*) FROM notes"), "100", "{bytes} {mode}");
         }
-        // What is no database is moved aside, and the new one put in its place.
+        // A file that is not a database is moved aside and replaced.
         fs::write(world.path(&name), "not a database").unwrap();
         let ran = world.heirloom(["restore", "latest", "--force", "--json"]).success();
         assert_eq!(world.ask(&name, "SELECT count(*) FROM notes"), "100", "{bytes} {mode}");

@@ -1,4 +1,4 @@
-//! Messages and hints that led people astray.
+//! Messages and hints that misled people.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -59,7 +59,8 @@ fn an_unknown_collation_is_no_unusable_database() {
     let world = World::new();
     world.sql(
         "app.db",
-        "CREATE TABLE v(x TEXT); CREATE INDEX j ON v(x COLLATE NOCASE); INSERT INTO v VALUES('x'); PRAGMA writable_schema=ON;
+        "CREATE TABLE v(x TEXT); CREATE INDEX j ON v(x COLLATE NOCASE); INSERT INTO v VALUES('x'); PRAGMA \
+         writable_schema=ON;
          UPDATE sqlite_schema SET sql='CREATE INDEX j ON v(x COLLATE app)' WHERE name='j';",
     );
     let ran = world
@@ -111,7 +112,7 @@ fn a_tilde_that_nobody_replaced_is_no_volume_to_mount() {
     world.heirloom(["backup", "app.db"]).success();
     world.heirloom(["restore", "latest", "--to", "~/x.db"]).exits(2).says("the `~` was not expanded");
     world.heirloom(["restore", "$HOME/app.tar.gz", "--to", "x.db"]).exits(12).says("the `$HOME` was not expanded");
-    // Whoever has a folder of this name means it.
+    // An existing folder of this name is used.
     fs::create_dir(world.path("~")).unwrap();
     world.heirloom(["backup", "app.db", "--dir", "~/backups"]).success();
 }
@@ -160,7 +161,7 @@ fn a_hint_forgot_the_store_the_configuration_and_the_set() {
     run(&["backup", "--note", "it's first"]).success();
     let archive = world.files("the store").into_iter().find(|name| name.ends_with(".gz")).unwrap();
 
-    // The command that the hint prints is the one that was typed, with what was missing.
+    // The hint repeats the typed command with the missing flag.
     let refused = run(&["restore", "latest", "--set", "shop"]).exits(14);
     let again = "heirloom restore latest --set shop --config my.toml --dir 'the store' --force";
     refused.says(again);

@@ -1,4 +1,4 @@
-//! Archives of the tool that this one replaces, whose metadata or tar is not as it should be.
+//! Archives of the old tool with wrong metadata or a broken tar.
 
 use std::fs;
 use std::io::Write as _;
@@ -121,7 +121,7 @@ fn bytes_behind_the_last_page_of_a_database_are_a_finding() {
                 "{findings}"
             );
         }
-        // It is no reason to do without what can be read.
+        // The readable rest is still used.
         world.heirloom(["restore", NAMED, "--to", "back.db"]).success();
         assert_eq!(world.ask("back.db", "SELECT count(*) FROM notes"), "100");
     }

@@ -68,7 +68,7 @@ fn archives_of_other_tools_are_listed_verified_and_restored() {
     }
 }
 
-/// A backup that only another tool made is none of ours, however young.
+/// A backup made by another tool does not count, however young.
 #[test]
 fn archives_of_other_tools_are_no_backup() {
     let mut world = World::new();

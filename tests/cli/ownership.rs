@@ -1,4 +1,4 @@
-//! Files of another user: what root does beside them, and what it takes from them.
+//! Files of another user: what root creates beside them, and which of them it trusts.
 
 use std::ffi::OsStr;
 use std::fs::{self, Permissions};
@@ -29,7 +29,8 @@ fn of_another_user() -> World {
     fs::create_dir(world.path("data")).unwrap();
     world.sql(
         "data/app.db",
-        "PRAGMA journal_mode=WAL; CREATE TABLE notes(id INTEGER PRIMARY KEY, text TEXT); INSERT INTO notes VALUES(1, 'one');",
+        "PRAGMA journal_mode=WAL; CREATE TABLE notes(id INTEGER PRIMARY KEY, text TEXT); INSERT INTO notes VALUES(1, \
+         'one');",
     );
     for path in [world.path("data"), world.path("data/app.db")] {
         chown(&path, Some(NOBODY), Some(NOBODY)).unwrap();
@@ -38,7 +39,8 @@ fn of_another_user() -> World {
     world.at("2026-03-02");
     application(
         &world,
-        "WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < 100) INSERT INTO notes SELECT i, 'more' FROM n",
+        "WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < 100) INSERT INTO notes SELECT i, \
+         'more' FROM n",
     );
     world
 }
@@ -56,7 +58,7 @@ fn bounded<S: AsRef<OsStr>>(world: &World, capabilities: &str, args: impl IntoIt
 fn as_nobody(program: &str) -> Command {
     let mut command = Command::new("setpriv");
     command.args(["--reuid=65534", "--regid=65534", "--clear-groups", program]);
-    // A Python in the home of root is not for everybody.
+    // Other users cannot run a Python in root's home.
     command.env("PATH", "/usr/local/bin:/usr/bin:/bin");
     command
 }
@@ -64,7 +66,8 @@ fn as_nobody(program: &str) -> Command {
 /// Writes as the user whose database it is.
 #[track_caller]
 fn application(world: &World, sql: &str) {
-    let script = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1], timeout=5); c.execute(sys.argv[2]); c.commit(); c.close()";
+    let script = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1], timeout=5); c.execute(sys.argv[2]); \
+    c.commit(); c.close()";
     let output = as_nobody("python3").args(["-c", script]).arg(world.path("data/app.db")).arg(sql).output().unwrap();
     assert!(output.status.success(), "the application cannot write: {}", String::from_utf8_lossy(&output.stderr));
 }
@@ -72,7 +75,8 @@ fn application(world: &World, sql: &str) {
 /// Keeps a connection of the user open whose database it is.
 fn connected(world: &World) -> Child {
     use std::io::{BufRead as _, BufReader};
-    let script = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('INSERT INTO notes(text) VALUES(1)'); c.commit()\n\
+    let script = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('INSERT INTO notes(text) \
+    VALUES(1)'); c.commit()\n\
                   print('ready', flush=True); sys.stdin.read()";
     let mut command = as_nobody("python3");
     command.args(["-c", script]).arg(world.path("data/app.db")).stdin(Stdio::piped()).stdout(Stdio::piped());
@@ -195,7 +199,7 @@ fn root_obeys_no_configuration_of_another_user() {
     ran.says("\"heirloom.toml\" is not safe to use as root: it belongs to user 65534")
         .says("chown root heirloom.toml")
         .says("--config");
-    // Naming it says that it is meant.
+    // Naming it explicitly is consent.
     world.heirloom(["list", "--config", "heirloom.toml"]).exits(16).says("/tmp/theirs");
     chown(world.path("heirloom.toml"), Some(0), None).unwrap();
     world.heirloom(["list"]).exits(16).says("/tmp/theirs");
@@ -207,7 +211,7 @@ fn root_obeys_no_configuration_of_another_user() {
     world.heirloom(["list"]).exits(2).says("it belongs to user 65534");
     fs::remove_file(world.path("heirloom.toml")).unwrap();
 
-    // It belongs to an application: only what is used of it matters.
+    // It belongs to an application: only the values that are used matter.
     write(".env", "OTHER=1\n");
     world.heirloom(["config", "show"]).success();
     write(".env", "BACKUP_DIR=/tmp/theirs\n");

@@ -28,7 +28,7 @@ fn python(world: &World, script: &str) -> Command {
     command
 }
 
-/// Says whether the VFS is there.
+/// Returns whether the VFS is there.
 fn is_there(promise: &str) -> bool {
     have_modules(promise, "apsw.sqlite_extra")
 }
@@ -158,7 +158,8 @@ fn an_application_that_has_it_open_can_read_what_was_restored_from_inside() {
         // The header moves on, by commits that write the first page and by those that do not.
         run(
             &world,
-            "c = connect('app.db'); c.execute('create table u(x); insert into t(x) values(1)'); c.execute('drop table u')",
+            "c = connect('app.db'); c.execute('create table u(x); insert into t(x) values(1)'); c.execute('drop table \
+             u')",
         );
         let mut application = Application::start(&world, "app.db");
         assert_eq!(application.rows(), "301");
@@ -183,11 +184,12 @@ fn a_copy_that_is_rewritten_with_another_page_size_keeps_its_checksums() {
     world.sql("other.db", "PRAGMA page_size=4096; PRAGMA journal_mode=WAL; CREATE TABLE t(x);");
     world.heirloom(["restore", "one", "--to", "other.db", "--force"]).success();
     let script = "c = connect('other.db'); assert list(c.execute('pragma checksum_verification')) == [('1',)]
-assert list(c.execute('pragma integrity_check')) == [('ok',)]; print(c.execute('select count(*) from t').fetchall()[0][0])";
+assert list(c.execute('pragma integrity_check')) == [('ok',)]
+print(c.execute('select count(*) from t').fetchall()[0][0])";
     assert_eq!(run(&world, script), "300");
 }
 
-/// A bit that the disk flipped in a row is nothing that `integrity_check` can see.
+/// `integrity_check` cannot detect a flipped bit in a row.
 #[test]
 fn a_page_whose_checksum_is_wrong_is_damage() {
     if !is_there("a wrong page checksum is damage") {
@@ -213,7 +215,7 @@ fn a_page_whose_checksum_is_wrong_is_damage() {
 
 /// The bytes between the cells and the list of cells hold nothing: `integrity_check` passes, and the application still
 /// reads an error.
-/// The same beside an index that lacks entries, which explains what `integrity_check` finds and not this.
+/// The same beside a stale index, which explains the `integrity_check` findings but not this.
 #[test]
 fn a_page_that_changed_where_no_row_is_was_called_sound() {
     if !is_there("a wrong page checksum in unused bytes is damage") {
@@ -246,7 +248,7 @@ c.execute(\"insert into m(t) values('x')\")",
     }
 }
 
-/// What lies in the 8 bytes is no checksum where most of it does not fit.
+/// The 8 bytes are not checksums if most of them do not match.
 #[test]
 fn eight_free_bytes_that_hold_no_checksums_stay_as_they_are() {
     if !is_there("free bytes without checksums are left alone") {

@@ -18,7 +18,8 @@ fn ordinary_configurations() -> [(World, &'static [&'static str], &'static str, 
     fs::create_dir(configured.path("data")).unwrap();
     fs::write(
         configured.path("heirloom.toml"),
-        "[store]\ndir = 'data'\n[sets.app.databases]\napp = 'data/app.db'\n[retention]\nlast = 1\ndaily = 0\nweekly = 0\nmonthly = 0\n",
+        "[store]\ndir = 'data'\n[sets.app.databases]\napp = 'data/app.db'\n[retention]\nlast = 1\ndaily = 0\nweekly = \
+         0\nmonthly = 0\n",
     )
     .unwrap();
     [
@@ -85,7 +86,7 @@ fn config_check_warns_of_a_database_among_the_archives() {
     let document = world.heirloom(["config", "check", "--json"]).success().json();
     let found =
         document["checks"].as_array().unwrap().iter().find(|check| check["state"] == "warning").unwrap().clone();
-    assert!(found["message"].as_str().unwrap().contains("data/app.db\" lies in the folder of the store"), "{found}");
+    assert!(found["message"].as_str().unwrap().contains("data/app.db\" is in the folder of the store"), "{found}");
     fs::write(world.path("heirloom.toml"), "[sets.app.databases]\napp = 'data/app.db'\n").unwrap();
     let document = world.heirloom(["config", "check", "--json"]).success().json();
     assert!(document["checks"].as_array().unwrap().iter().all(|check| check["state"] == "ok"), "{document}");

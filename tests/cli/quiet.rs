@@ -1,4 +1,4 @@
-//! What is known since the last archive of a database is not printed every night.
+//! Findings already in the last archive of a database are not printed again.
 
 use rusqlite::Connection;
 
@@ -8,7 +8,8 @@ use crate::world::World;
 fn with_own_collation(world: &World, name: &str) {
     world.sql(
         name,
-        "CREATE TABLE v(x TEXT); CREATE INDEX j ON v(x COLLATE NOCASE); INSERT INTO v VALUES('x'); PRAGMA writable_schema=ON;
+        "CREATE TABLE v(x TEXT); CREATE INDEX j ON v(x COLLATE NOCASE); INSERT INTO v VALUES('x'); PRAGMA \
+         writable_schema=ON;
          UPDATE sqlite_schema SET sql='CREATE INDEX j ON v(x COLLATE app)' WHERE name='j';",
     );
 }
@@ -44,7 +45,7 @@ fn what_the_last_archive_knows_is_printed_only_when_asked_for() {
     let health = world.heirloom(["health", "app.db", "--check", "full", "-v"]).exits(20).stdout;
     assert!(health.contains(collation) && health.contains("2 rows break"), "{health}");
 
-    // A new one is printed, and only that.
+    // Only the new one is printed.
     break_foreign_keys(&world, "app.db", 1);
     world.at("2026-03-04");
     let ran = world.heirloom(["backup", "app.db"]).success().says("3 rows break a foreign key");
@@ -64,12 +65,12 @@ fn what_another_database_has_is_not_known_of_this_one() {
     world.at("2026-03-02");
     let ran = world.heirloom(["backup", "one.db", "two.db", "--set", "s"]).success().says("two: 1 rows break");
     assert!(!ran.stderr.contains("one:"), "{}", ran.stderr);
-    // A safety backup is not checked as thoroughly: it makes nothing new.
+    // A safety backup is checked less thoroughly, so it does not make findings new.
     world.at("2026-03-03");
     world.heirloom(["restore", "latest", "--set", "s", "--force"]).success();
     world.at("2026-03-04");
     assert_eq!(world.heirloom(["backup", "one.db", "two.db", "--set", "s"]).success().stderr, "");
-    // An archive that cannot be read says nothing.
+    // An unreadable archive does not count.
     let newest = world.archives().pop().unwrap();
     std::fs::write(world.path("backups").join(newest), "no archive").unwrap();
     world.at("2026-03-05");

@@ -24,7 +24,7 @@ fn notes(world: &World, name: &str) -> String {
     world.ask(name, "SELECT count(*) FROM notes")
 }
 
-/// Demands that nothing but these files lies in the working directory.
+/// Asserts that the working directory contains only these files.
 #[track_caller]
 fn only_files(world: &World, names: &[&str]) {
     assert_eq!(world.files("."), names);
@@ -64,7 +64,7 @@ fn the_json_says_what_was_restored_and_how_to_go_back() {
 }
 
 #[test]
-fn what_exists_is_not_replaced_without_being_told_to() {
+fn existing_files_are_not_replaced_without_force() {
     let world = changed();
     let recorded = fs::metadata(world.path("app.db")).unwrap().permissions().mode() & 0o777;
     world.heirloom(["restore"]).exits(14).says("exists").says("--force");
@@ -200,7 +200,8 @@ fn none_is_replaced_when_one_of_them_is_busy() {
 /// Starts a process that holds an exclusive lock.
 fn hold(path: &Path) -> std::process::Child {
     use std::io::{BufRead as _, BufReader};
-    let script = "import sqlite3,sys,time\nc=sqlite3.connect(sys.argv[1],isolation_level=None)\nc.execute('BEGIN EXCLUSIVE')\nprint('ready',flush=True)\ntime.sleep(60)";
+    let script = "import sqlite3,sys,time\nc=sqlite3.connect(sys.argv[1],isolation_level=None)\nc.execute('BEGIN \
+    EXCLUSIVE')\nprint('ready',flush=True)\ntime.sleep(60)";
     let mut child = Command::new("python3").args(["-c", script]).arg(path).stdout(Stdio::piped()).spawn().unwrap();
     let mut line = String::new();
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
@@ -225,10 +226,10 @@ fn none_is_replaced_when_one_cannot_be_put_in_place() {
     assert_eq!(world.archives().len(), 1);
 }
 
-/// Kills real runs over two databases at random moments: both old, both new, or told by the next command and undone by
-/// it.
+/// Kills real runs over two databases at random moments: both old, both new, or reported by the next command and undone
+/// by it.
 #[test]
-fn a_killed_restore_of_several_is_all_old_all_new_or_told() {
+fn a_killed_restore_of_several_is_all_old_all_new_or_reported() {
     let (mut old, mut new, mut told) = (0, 0, 0);
     for round in 0..24_u64 {
         let mut world = shop();
@@ -286,7 +287,7 @@ fn deployments_restore_only_what_is_missing() {
 }
 
 #[test]
-fn a_deployment_is_not_told_that_there_is_no_backup_when_there_is_a_damaged_one() {
+fn a_damaged_backup_is_not_reported_as_no_backup() {
     let world = changed();
     fs::remove_file(world.path("app.db")).unwrap();
     flip(&world.path("backups/app_20260301T030000Z.tar.gz"));
@@ -313,7 +314,7 @@ fn the_configured_path_wins_over_the_recorded_one() {
 }
 
 #[test]
-fn without_a_known_target_the_whole_command_is_told() {
+fn without_a_known_target_the_whole_command_is_printed() {
     let world = World::new();
     world.database("app.db");
     fs::create_dir(world.path("backups")).unwrap();
@@ -335,7 +336,7 @@ fn an_archive_at_a_path_keeps_its_safety_backup_beside_it() {
 }
 
 #[test]
-fn a_target_that_is_no_database_is_kept_beside() {
+fn a_target_that_is_not_a_database_is_moved_aside() {
     let world = changed();
     fs::write(world.path("app.db"), "not a database, but perhaps somebody's").unwrap();
     let document = world.heirloom(["restore", "--force", "--json"]).success().json();
@@ -376,7 +377,9 @@ fn an_archive_that_does_not_fit_on_the_disk_changes_nothing() {
 fn a_live_database_is_replaced_under_its_reader() {
     use std::io::{BufRead as _, BufReader};
     let world = changed();
-    let script = "import sqlite3,sys\nc=sqlite3.connect(sys.argv[1])\nprint(c.execute('SELECT count(*) FROM notes').fetchone()[0],flush=True)\nsys.stdin.readline()\nprint(c.execute('SELECT count(*) FROM notes').fetchone()[0],flush=True)";
+    let script = "import sqlite3,sys\nc=sqlite3.connect(sys.argv[1])\nprint(c.execute('SELECT count(*) FROM \
+    notes').fetchone()[0],flush=True)\nsys.stdin.readline()\n\
+    print(c.execute('SELECT count(*) FROM notes').fetchone()[0],flush=True)";
     let mut reader = Command::new("python3")
         .args(["-c", script])
         .arg(world.path("app.db"))
@@ -420,7 +423,7 @@ fn the_plan_lists_the_tables_that_differ_with_their_rows() {
             "      notes  10 → 100 (+90)",
             "      gone   new, 1 row",
             "      later  removed, 0 rows",
-            // Its row is another one by now: only the number is known to be the same.
+            // Its row has changed: only the row count is the same.
             "    3 tables differ, 1 has the same number of rows"
         ],
         "{plan}"

@@ -126,7 +126,7 @@ fn root_restored_a_missing_file_that_the_group_of_the_application_could_not_open
 /// Without the right to give files away: the owner's rights stay, nobody else gets those that were meant for another
 /// group.
 #[test]
-fn who_cannot_give_the_file_to_its_group_opens_it_to_nobody() {
+fn a_file_that_cannot_be_given_to_its_group_is_opened_to_no_other_group() {
     if !have("a group keeps its rights", &["setpriv"]) {
         return;
     }

@@ -1,4 +1,4 @@
-//! Safety archives: where they are committed, when they reach the store, which of them stay, and what is held.
+//! Safety archives: where they are committed, when they reach the store, which are kept, and what is protected.
 
 use std::fs::{self, File};
 use std::process::Stdio;
@@ -44,7 +44,7 @@ fn the_application_writes_while_a_restore_waits_for_the_store() {
         let mut running = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let connection = rusqlite::Connection::open(world.path("app.db")).unwrap();
         connection.busy_timeout(Duration::from_secs(30)).unwrap();
-        // The restore is done although nobody could commit to the store.
+        // The restore succeeds although nothing could be committed to the store.
         while connection.query_row("SELECT count(*) FROM notes", [], |row| row.get::<_, u32>(0)).unwrap() != 100 {
             assert!(running.try_wait().unwrap().is_none(), "the restore ended without having restored");
             thread::sleep(Duration::from_millis(10));
@@ -132,7 +132,7 @@ fn seven_restores_in_one_night_keep_the_state_before_the_first() {
 }
 
 #[test]
-fn restores_to_elsewhere_push_out_no_safety_backup_of_production() {
+fn restores_to_other_paths_do_not_evict_safety_backups_of_production() {
     let mut world = changed();
     fs::write(world.path("heirloom.toml"), "[retention]\nsafety = 2\n").unwrap();
     world.heirloom(["restore", "--force"]).success();
@@ -216,14 +216,15 @@ fn a_backup_with_rotate_inside_guard_removes_nothing_that_guard_needs() {
         fs::write(world.path("heirloom.toml"), "[retention]\nlast = 1\n").unwrap();
         world.at("2026-03-03");
         let script = format!(
-            "sqlite3 app.db 'DELETE FROM notes WHERE id > 10' && HEIRLOOM backup {backup} --set app --kind scheduled --rotate && exit 7"
+            "sqlite3 app.db 'DELETE FROM notes WHERE id > 10' && HEIRLOOM backup {backup} --set app --kind scheduled \
+             --rotate && exit 7"
         );
         guard_with(&world, &script).exits(7).says("a guarded command is running").says("rolled back and verified");
         assert_eq!(notes(&world, "app.db"), "50");
-        // What was backed up in the middle is nobody's latest.
+        // A backup made in the middle is never `latest`.
         world.heirloom(["restore", "--set", "app", "--to", "new.db"]).success();
         assert_eq!(notes(&world, "new.db"), "50", "{backup}");
-        // After it, a backup is what it was asked to be.
+        // Afterwards, a backup has the requested kind.
         world.at("2026-03-04");
         world.heirloom(["backup", "app.db", "--kind", "scheduled"]).success();
         assert_eq!(kind_of(&world, "app_20260304T000000Z.tar.gz"), "scheduled");
@@ -296,7 +297,8 @@ fn a_rollback_over_another_page_size_is_not_called_a_write_of_somebody_else() {
         let world = changed();
         world.sql("app.db", &format!("PRAGMA journal_mode={mode}"));
         let script = format!(
-            "sqlite3 app.db 'PRAGMA journal_mode=DELETE; PRAGMA page_size=8192; VACUUM; PRAGMA journal_mode={mode}; DELETE FROM notes WHERE id > 10' && exit 7"
+            "sqlite3 app.db 'PRAGMA journal_mode=DELETE; PRAGMA page_size=8192; VACUUM; PRAGMA journal_mode={mode}; \
+             DELETE FROM notes WHERE id > 10' && exit 7"
         );
         let ran = guard_with(&world, &script).exits(7).says("rolled back and verified");
         assert!(!ran.stderr.contains("has written to it"), "{mode}: {}", ran.stderr);

@@ -72,7 +72,7 @@ fn what_can_be_read_of_a_damaged_archive_comes_back_and_the_rest_is_named() {
     world.heirloom(["restore", ARCHIVE, "--to", "back.db"]).exits(13);
     assert!(!world.path("back.db").exists());
 
-    // Before anybody is asked.
+    // Before the prompt.
     let plan = world.heirloom(["restore", ARCHIVE, "--to", "back.db", "--allow-damaged", "--dry-run"]).success();
     assert!(plan.stdout.contains("damaged: pages 513-768 of 13"), "{}", plan.stdout);
     assert!(plan.stdout.contains("gzip member"), "{}", plan.stdout);
@@ -85,7 +85,7 @@ fn what_can_be_read_of_a_damaged_archive_comes_back_and_the_rest_is_named() {
     let ran = world.heirloom(["restore", ARCHIVE, "--to", "back.db", "--allow-damaged"]).exits(3);
     assert_eq!(zeroed(&world, "whole.db", "back.db"), (2 * PAGES + 1..=3 * PAGES).collect::<Vec<_>>());
     let ran = ran.says("pages 513-768 of 13").says("zero");
-    // The integrity check of the result, and the way on.
+    // The integrity check of the result, and the hint.
     ran.says("app: Tree 2 page").says("sqlite3 [world]/work/back.db .recover");
 
     let ran = world.heirloom(["restore", ARCHIVE, "--to", "again.db", "--allow-damaged", "--json"]).exits(3).json();
@@ -215,7 +215,7 @@ fn a_tar_whose_digest_is_wrong_comes_back_as_it_is() {
     world.heirloom(["restore", archive, "--to", "cut.db", "--allow-damaged"]).exits(3).says("cannot be read");
 }
 
-/// A mark says what somebody found, also where everything can be read.
+/// A mark counts even if everything can be read.
 #[test]
 fn the_plan_says_that_an_archive_is_marked() {
     let world = backed_up();

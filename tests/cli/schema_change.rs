@@ -14,7 +14,8 @@ fn changed(rows: u32, bytes: u32) -> World {
         "app.db",
         &format!(
             "CREATE TABLE t(x); CREATE TABLE old(a); PRAGMA user_version=5;
-             WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {rows}) INSERT INTO t SELECT zeroblob({bytes}) FROM n;"
+             WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {rows})
+         INSERT INTO t SELECT zeroblob({bytes}) FROM n;"
         ),
     );
     world.heirloom(["backup", "app.db"]).success();
@@ -23,7 +24,8 @@ fn changed(rows: u32, bytes: u32) -> World {
     world
 }
 
-const LINE: &str = "user_version: archive 5, database 9; table \"t\" loses column \"y\"; table \"new\" is removed; table \"old\" is added";
+const LINE: &str = "user_version: archive 5, database 9; table \"t\" loses column \"y\"; table \"new\" is removed; \
+table \"old\" is added";
 
 fn says(ran: &Ran, text: &str) {
     assert!(ran.stdout.contains(text), "\"{text}\" is not in: {}\n{}", ran.stdout, ran.stderr);
@@ -40,7 +42,7 @@ fn the_plan_and_the_end_of_a_restore_say_what_the_schema_loses() {
     let json = world.heirloom(["restore", "latest", "--dry-run", "--json"]).success().json();
     assert_eq!(json["databases"][0]["schema"], schema);
     says(&world.heirloom(["restore", "latest", "--force"]).success(), LINE);
-    // Nothing is left of the look.
+    // The comparison leaves no files behind.
     let left: Vec<_> = std::fs::read_dir(world.work().join("../tmp")).unwrap().collect();
     assert!(left.is_empty(), "{left:?}");
 
@@ -74,7 +76,7 @@ fn a_large_database_is_not_unpacked_for_a_dry_run() {
     says(&world.heirloom(["restore", "latest", "--force"]).success(), LINE);
 }
 
-/// The archive of another tool promises nothing: it is looked into.
+/// The archive of another tool has no metadata to trust, so its database is inspected.
 #[test]
 fn a_plain_database_is_compared_too() {
     let world = changed(3, 10);
@@ -87,7 +89,8 @@ struct Application(Child);
 
 impl Application {
     fn start(world: &World) -> Self {
-        let code = "import sqlite3, sys; c = sqlite3.connect('app.db'); c.execute('select * from t').fetchall(); print('ready', flush=True); sys.stdin.read()";
+        let code = "import sqlite3, sys; c = sqlite3.connect('app.db'); c.execute('select * from t').fetchall(); \
+        print('ready', flush=True); sys.stdin.read()";
         let mut command = Command::new("python3");
         command.args(["-c", code]).current_dir(world.work()).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().unwrap();

@@ -135,10 +135,11 @@ fn a_tar_of_a_volume_is_restored_with_its_sidecars() {
 
 /// Copied in the middle of a checkpoint, the file is shorter than its header says; the `-wal` holds the rest.
 #[test]
-fn a_checkpoint_that_had_not_ended_is_no_damage() {
+fn an_unfinished_checkpoint_is_not_damage() {
     let world = World::new();
     let application = Connection::open(world.path("app.db")).unwrap();
-    let fill = "INSERT INTO t WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 100) SELECT zeroblob(3000) FROM c;";
+    let fill = "INSERT INTO t WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 100) SELECT \
+    zeroblob(3000) FROM c;";
     application.execute_batch(&format!("PRAGMA journal_mode=WAL; CREATE TABLE t(x); {fill}")).unwrap();
     copy(&world, "app.db", "copy/app.db", &["", "-wal"]);
     application.execute_batch("PRAGMA wal_checkpoint").unwrap();
@@ -175,7 +176,8 @@ fn a_sidecar_that_does_not_fit_is_named_and_not_applied() {
     );
     let later = wal_of(
         "l.db",
-        "CREATE TABLE a(x); CREATE TABLE b(x); CREATE TABLE c(x); CREATE TABLE d(x); PRAGMA journal_mode=WAL; CREATE TABLE t(x);",
+        "CREATE TABLE a(x); CREATE TABLE b(x); CREATE TABLE c(x); CREATE TABLE d(x); PRAGMA journal_mode=WAL; CREATE \
+         TABLE t(x);",
     );
     let mut flipped = good.clone();
     flipped[60] ^= 1;

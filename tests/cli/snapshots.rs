@@ -103,7 +103,8 @@ fn one_loss(world: &mut World) {
     one_database(world);
     world.sql(
         "app.db",
-        "CREATE TABLE settings(name, value); CREATE TABLE invoices(id, total); INSERT INTO settings VALUES ('theme', 'dark')",
+        "CREATE TABLE settings(name, value); CREATE TABLE invoices(id, total); INSERT INTO settings VALUES ('theme', \
+         'dark')",
     );
     world.heirloom(["backup", "app.db"]).success();
     world.at("2026-03-01T05:00:00Z");
@@ -138,7 +139,8 @@ fn one_shrink(world: &mut World) {
     one_database(world);
     world.sql(
         "app.db",
-        "WITH RECURSIVE n(i) AS (SELECT 101 UNION ALL SELECT i + 1 FROM n WHERE i < 5000) INSERT INTO notes SELECT i, i FROM n",
+        "WITH RECURSIVE n(i) AS (SELECT 101 UNION ALL SELECT i + 1 FROM n WHERE i < 5000) INSERT INTO notes SELECT i, \
+         i FROM n",
     );
     world.heirloom(["backup", "app.db"]).success();
     world.at("2026-03-01T05:00:00Z");

@@ -49,7 +49,7 @@ fn two_sites_with_one_file_name_keep_their_archives() {
         world.heirloom(args).success();
         assert_eq!(world.archives().len(), 2, "{args:?}: each is the newest of its stream");
     }
-    // Rotating after a backup of one site leaves the other alone.
+    // Rotating after a backup of one site does not touch the other.
     for day in 3..=6 {
         world.at(&format!("2026-03-{day:02}T03:00:00Z"));
         world.heirloom(["backup", "site2/db.sqlite3", "--cleanup", "--keep", "1"]).success();
@@ -89,7 +89,7 @@ fn two_hosts_with_one_store_and_one_set_keep_their_archives() {
     assert!((12..=13).contains(&own), "{own}");
     assert_eq!(of_host("web-2"), own);
     let ran = on_host(&world, "web-1", &["rotate", "--dry-run"]).success();
-    assert!(ran.stdout.contains(&format!("{own} archives of other hosts or sets left alone")), "{}", ran.stdout);
+    assert!(ran.stdout.contains(&format!("{own} archives of other hosts or sets not touched")), "{}", ran.stdout);
     let document = on_host(&world, "web-1", &["cleanup", "--keep", "1", "--dry-run", "--json"]).success().json();
     assert_eq!((names(&document["keep"]).len(), names(&document["remove"]).len()), (1, own - 1));
     assert_eq!(document["left_alone"], own);
@@ -255,7 +255,7 @@ fn hosts_and_paths_are_headings_where_a_set_has_more_than_one() {
         assert!(shown.lines().any(|line| line.starts_with(row)), "{row}: {shown}");
     }
     assert!(shown.contains("site1/db.sqlite3"));
-    // Health judges both, and tells them apart by their paths.
+    // Health checks both and distinguishes them by path.
     let health = world.heirloom(["health", "--json"]).exits(0).json();
     let of = |name: &str| -> Vec<Value> {
         health["checks"].as_array().unwrap().iter().filter(|check| check["check"] == name).cloned().collect()
@@ -275,7 +275,7 @@ fn hosts_and_paths_are_headings_where_a_set_has_more_than_one() {
 }
 
 #[test]
-fn a_name_that_nothing_has_is_an_error_and_no_empty_store() {
+fn an_unknown_name_is_an_error_and_not_an_empty_store() {
     let world = World::new();
     world.database("app.db");
     world.database("other.db");
@@ -305,7 +305,7 @@ fn a_copy_under_another_name_is_shown_as_one() {
     let copies: Vec<&Value> = archives.iter().map(|archive| &archive["copy_of"]).collect();
     assert_eq!(copies, [&Value::from("first.tar.gz"), &Value::Null], "the longer name is the copy");
     assert!(world.heirloom(["list"]).success().stdout.contains("copy of first.tar.gz"));
-    // One verdict for both, and either stands for the other.
+    // One verdict for both; a backup of either counts for both.
     world.heirloom(["cleanup", "--keep", "1"]).success();
     assert_eq!(world.archives().len(), 2);
     world.heirloom(["delete", "first.tar.gz", "--force"]).success();

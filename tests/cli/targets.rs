@@ -169,7 +169,7 @@ fn the_environment_finds_its_database_in_an_archive_of_several() {
 }
 
 #[test]
-fn several_sets_stop_nobody_who_names_a_database() {
+fn a_named_database_works_with_several_sets() {
     let mut world = World::new();
     for name in ["app.db", "blog.db"] {
         world.database(name);
@@ -215,7 +215,7 @@ fn a_typing_error_looked_like_an_empty_store() {
 }
 
 #[test]
-fn on_a_fresh_disk_the_archive_tells_which_candidate_was_used() {
+fn on_a_fresh_disk_the_archive_shows_which_candidate_was_used() {
     let world = World::new();
     fs::create_dir(world.path("data")).unwrap();
     world.database("data/app.db");
@@ -271,7 +271,7 @@ fn a_database_without_a_backup_was_taken_for_its_own_archive() {
     ran.says("heirloom restore app.db --to FILE");
     world.heirloom(["restore", "app.db", "--if-missing"]).success();
     world.heirloom(["restore", "app.db", "--if-backup-exists"]).success();
-    // A copy is restored to where it is told, and one that lies in the store is a backup.
+    // A copy is restored to the named target, and a copy in the store is a backup.
     world.heirloom(["restore", "app.db", "--to", "new.db"]).success();
     std::fs::copy(world.path("app.db"), world.path("backups/copy.db")).unwrap();
     world.heirloom(["restore", "backups/copy.db", "--force"]).exits(2);
@@ -286,7 +286,8 @@ fn rows_that_cannot_be_counted_are_called_unknown() {
     world.sql(
         "app.db",
         "CREATE TABLE t(x); INSERT INTO t VALUES(1); PRAGMA writable_schema=ON;
-         INSERT INTO sqlite_schema VALUES('table', 'v', 'v', 0, 'CREATE VIRTUAL TABLE v USING module_of_the_application(x)');",
+         INSERT INTO sqlite_schema VALUES('table', 'v', 'v', 0,
+         'CREATE VIRTUAL TABLE v USING module_of_the_application(x)');",
     );
     world.heirloom(["backup", "app.db"]);
     let plan = world.heirloom(["restore", "latest", "--dry-run"]).success();

@@ -111,7 +111,7 @@ fn an_undo_names_what_it_takes_back() {
 }
 
 #[test]
-fn after_a_restore_onto_a_missing_file_no_older_one_is_taken_back() {
+fn after_a_restore_onto_a_missing_file_no_older_one_is_undone() {
     let mut world = restored();
     world.at("2026-03-12");
     fs::remove_file(world.path("app.db")).unwrap();
@@ -125,7 +125,7 @@ fn after_a_restore_onto_a_missing_file_no_older_one_is_taken_back() {
 }
 
 #[test]
-fn after_a_restore_without_a_safety_backup_no_older_one_is_taken_back() {
+fn after_a_restore_without_a_safety_backup_no_older_one_is_undone() {
     let mut world = restored();
     world.at("2026-03-12");
     keep(&world, "app.db", 20);
@@ -135,7 +135,7 @@ fn after_a_restore_without_a_safety_backup_no_older_one_is_taken_back() {
 }
 
 #[test]
-fn an_undo_takes_back_no_other_set() {
+fn an_undo_does_not_affect_another_set() {
     let mut world = restored();
     world.database("other.db");
     world.heirloom(["backup", "other.db"]).success();
@@ -190,7 +190,7 @@ fn a_set_with_one_missing_target_is_undone_as_a_whole() {
     let aside = real(&world, document["removed"][0]["set_aside"].as_str().unwrap());
     assert!(Path::new(&aside).join("users.db").exists(), "{document}");
 
-    // And an undo of that undo brings both again.
+    // An undo of that undo restores both again.
     world.at("2026-03-04");
     undo(&world, &[]).success();
     assert_eq!(both(&world), ("100".into(), "100".into()));
@@ -276,7 +276,7 @@ fn after_guard_without_rollback_no_older_failed_state_is_brought_back() {
     world.heirloom(command.split_whitespace()).success();
     assert_eq!(notes(&world, "app.db"), "100");
 
-    // Without a record the archive from before the update says it.
+    // Without a record, the pre-update archive shows it.
     world.at("2026-03-03");
     world.sql("app.db", "INSERT INTO notes VALUES (999, 'x')");
     fail(&world, 30, &["--no-rollback"]);
@@ -294,7 +294,7 @@ fn an_interrupted_restore_of_several_is_reported_and_taken_back() {
     let was = fs::read(world.path("orders.db")).unwrap();
     world.heirloom(["restore", "--force"]).success();
     let safety = newest_safety(&world);
-    // As a run leaves it that was killed between its first and its second commit.
+    // The state after a run was killed between its first and second commit.
     fs::write(world.path("orders.db"), was).unwrap();
     interrupt(&world, &safety, "shop");
     world.at("2026-03-03");

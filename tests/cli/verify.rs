@@ -83,7 +83,7 @@ fn every_flipped_byte_of_an_archive_is_found() {
     let world = one_archive();
     let path = world.path(format!("backups/{ARCHIVE}"));
     let bytes = fs::metadata(&path).unwrap().len();
-    // Every byte is tried by the reader's own tests; here the whole way through the program is.
+    // The reader's own tests try every byte; this covers the whole program.
     for at in (0..bytes).step_by(usize::try_from(bytes / 40).unwrap()) {
         flip(&path, at);
         let ran = world.heirloom(["verify", &format!("./backups/{ARCHIVE}")]);
@@ -121,8 +121,10 @@ fn the_old_tools_files_are_listed_and_verified() {
     let script = r#"
 import gzip, json, os, shutil, tarfile, io
 os.mkdir("backups")
-meta = {"backup_name": "archerytools_backup_20250804_163829", "created_at": "2025-08-04T16:38:29.591353", "version": "1.0.0",
-        "includes": {"arrow_database": False, "user_database": True}, "user_db_stats": {"table_count": 1, "tables": {"users": 2}}}
+meta = {"backup_name": "archerytools_backup_20250804_163829", "created_at": "2025-08-04T16:38:29.591353",
+        "version": "1.0.0",
+        "includes": {"arrow_database": False, "user_database": True},
+        "user_db_stats": {"table_count": 1, "tables": {"users": 2}}}
 with tarfile.open("backups/archerytools_backup_20250804_163829.tar.gz", "w:gz") as tar:
     tar.add("user_data.db")
     data = json.dumps(meta).encode()

@@ -8,7 +8,7 @@ use std::process::{Command, Output, Stdio};
 use rusqlite::Connection;
 use serde_json::Value;
 
-/// The time of a world that was not told another.
+/// The default time of a world.
 const NOW: &str = "2026-03-01T03:00:00Z";
 
 /// A folder of its own with everything that a command sees.
@@ -183,7 +183,7 @@ impl Ran {
         self
     }
 
-    /// Demands that the error says this.
+    /// Asserts that the error says this.
     #[track_caller]
     pub fn says(self, text: &str) -> Self {
         assert!(self.stderr.contains(text), "{}\n\"{text}\" is not in: {}", self.command, self.stderr);

@@ -184,7 +184,7 @@ fn the_walk_through_backup_loss_and_restore_succeeds() {
         assert_eq!(stage.world.files("../tmp"), [""; 0], "nothing is left behind");
         let mut command = stage.command("test-persistence.sh", &[]);
         stage.world.run(command.env("HEIRLOOM", "no-heirloom")).exits(127).says("no-heirloom");
-        // One that restores nothing is found out.
+        // A script that restores nothing must fail the test.
         let pretender = stage.world.path("pretender");
         fs::write(&pretender, "#!/bin/sh\n[ \"$1\" = restore ] || exec heirloom \"$@\"\n").unwrap();
         assert!(std::process::Command::new("chmod").arg("+x").arg(&pretender).status().unwrap().success());

@@ -18,7 +18,7 @@ pub struct Stage {
 impl Stage {
     pub fn new(shell: &'static str) -> Self {
         let mut world = World::new();
-        // These tests may run in a container, whose name stands for nobody.
+        // These tests may run in a container, whose host name is not a label.
         world.env("HEIRLOOM_HOST", "test-host");
         for folder in ["bin", "engine/volumes", "engine/containers", "engine/services", "engine/users"] {
             fs::create_dir_all(world.path("..").join(folder)).unwrap();

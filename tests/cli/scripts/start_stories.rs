@@ -12,7 +12,7 @@ fn start(stage: &Stage, options: &[&str]) -> Ran {
     stage.run(START, &args)
 }
 
-/// Demands that the application was not started and that nothing empty was created.
+/// Asserts that the application was not started and that nothing empty was created.
 #[track_caller]
 fn refused(stage: &Stage, options: &[&str], code: i32, missing: &str) -> Ran {
     let ran = start(stage, options).exits(code);

@@ -153,7 +153,8 @@ fn inside_service(stage: &Stage, inside: &std::path::Path, args: &[&str]) -> cra
 }
 
 /// Cron inside the new version: a backup of the half-done state, and a rotation that keeps one archive.
-const NIGHT: &str = "unset HEIRLOOM_HOST; heirloom backup --kind scheduled && heirloom rotate --keep-last 1; heirloom list --json >during";
+const NIGHT: &str = "unset HEIRLOOM_HOST; heirloom backup --kind scheduled && heirloom rotate --keep-last 1; heirloom \
+list --json >during";
 
 #[test]
 fn a_rotation_during_the_update_of_a_service_leaves_the_archive_of_the_rollback() {
