@@ -107,7 +107,8 @@ mod tests {
 
     #[test]
     fn the_usual_forms_are_read() {
-        let text = "\u{feff}A=1\r\n# B=2\n\nexport C = three # comment\nD='four # not \\n'\nE=\"five\\n\\\"x\\\"\" # c\nF=\nG=a#b\n  H=\"two\nlines\"\nI=9\nA=10\nBARE\nJ=# c\nexported=k\nL=a=b";
+        let text = "\u{feff}A=1\r\n# B=2\n\nexport C = three # comment\nD='four # not \
+         \\n'\nE=\"five\\n\\\"x\\\"\" # c\nF=\nG=a#b\n  H=\"two\nlines\"\nI=9\nA=10\nBARE\nJ=# c\nexported=k\nL=a=b";
         let read = DotEnv::parse(text);
         for (name, value) in [
             ("A", Some(("10", 12))),

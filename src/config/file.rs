@@ -457,6 +457,9 @@ mod tests {
         }
     }
 
+    /// A pattern of values, right and wrong ones.
+    const SOME_VALUE: &str = "(-?[0-9]{1,25}|\"[a-z0-9 $~/ä:.-]{0,12}\"|true|[0-9]+[.][0-9]+|\\[\\]|\\{\\})";
+
     proptest::proptest! {
         #[test]
         fn any_text_is_read_without_panic(text in "[\\PC\n\t\"'\\\\=#\\[\\]{}.$]{0,120}") {
@@ -464,7 +467,7 @@ mod tests {
         }
 
         #[test]
-        fn any_value_of_any_key_is_taken_or_named(at in 0..Key::ALL.len(), value in "(-?[0-9]{1,25}|\"[a-z0-9 $~/ä:.-]{0,12}\"|true|[0-9]+[.][0-9]+|\\[\\]|\\{\\})") {
+        fn any_value_of_any_key_is_taken_or_named(at in 0..Key::ALL.len(), value in SOME_VALUE) {
             let key = Key::ALL[at];
             // A key above all tables follows a comment instead of a header.
             let header = if key.section().is_empty() { "#".to_owned() } else { format!("[{}]", key.section()) };

@@ -221,7 +221,10 @@ impl Layers<'_> {
     /// `DATABASE_PATH` overrides `DATABASE_URL`, which may be meant for the application alone.
     fn default_database(&self, effective: &mut Effective) {
         let Some((value, origin)) = self.variables.first(&["DATABASE_PATH", "DATABASE_URL"]) else { return };
-        let is_url = matches!(&origin, Origin::Environment { variable } | Origin::DotEnv { variable, .. } if variable == "DATABASE_URL");
+        let is_url = match &origin {
+            Origin::Environment { variable } | Origin::DotEnv { variable, .. } => variable == "DATABASE_URL",
+            _ => false,
+        };
         let path = match (is_url, value.to_str()) {
             (false, _) if value == ":memory:" => Err("is an in-memory database; there is no file to back up"),
             (false, _) => Ok(value.into()),
@@ -360,7 +363,8 @@ mod tests {
     #[test]
     fn a_wrong_variable_is_named_and_a_stronger_layer_gets_past_it() {
         let host = Host { environment: &[("MAX_DATABASE_BACKUPS", "ten")], ..Host::default() };
-        let expected = "environment variable MAX_DATABASE_BACKUPS: retention.keep: must be a whole number from 1 to 4294967295, not \"ten\"";
+        let expected = "environment variable MAX_DATABASE_BACKUPS: retention.keep: must be a whole number from 1 \
+         to 4294967295, not \"ten\"";
         assert_eq!(host.problems(), [expected]);
         let host = Host { dotenv: "#\nCOMPRESS_BACKUPS=perhaps", ..Host::default() };
         assert_eq!(

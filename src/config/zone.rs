@@ -27,7 +27,10 @@ pub fn local_zone(variables: &Variables<'_>, system: &dyn Fn() -> Option<String>
         let zone = zone_of(&text);
         let warning = zone.is_none().then(|| {
             let text = printable(&text);
-            format!("TZ=\"{text}\" is not a time zone; using UTC (set it, or retention.time_zone, to a name like Europe/Berlin)")
+            format!(
+                "TZ=\"{text}\" is not a time zone; using UTC (set it, or retention.time_zone, to a name like \
+             Europe/Berlin)"
+            )
         });
         return LocalZone {
             zone: zone.unwrap_or(Tz::UTC),

@@ -91,12 +91,19 @@ pub(crate) fn remedy_for_source(error: &SourceError) -> Option<Remedy> {
         SourceError::Unlinked { path, found } => found.rescue(path),
         SourceError::Missing(path) => return Some(remedy_for_missing(path)),
         SourceError::Empty { wal_beside: true, .. } => {
-            "its -wal may hold the data: copy both files away before anything opens them, since SQLite would delete the -wal".into()
+            "its -wal may hold the data: copy both files away before anything opens them, since SQLite would \
+             delete the -wal"
+                .into()
         }
-        SourceError::Empty { .. } => "an application that was never started leaves such a file; there is nothing in it to back up".into(),
+        SourceError::Empty { .. } => "an application that was never started leaves such a file; there is nothing \
+         in it to back up"
+            .into(),
         SourceError::NotADatabase { why, .. } if why.contains("truncated") => return Some(Remedy::RestoreCutOff),
         SourceError::NotADatabase { path, .. } => {
-            format!("if it is encrypted, back it up with its application; else see what it is with `file {}`", shown(path))
+            format!(
+                "if it is encrypted, back it up with its application; else see what it is with `file {}`",
+                shown(path)
+            )
         }
         SourceError::Damaged { why, .. } if why.contains("its -wal") => return Some(Remedy::CopyAwayAndRestore),
         SourceError::Damaged { .. } => return Some(Remedy::RestoreOrKeepDamaged),
@@ -108,10 +115,13 @@ pub(crate) fn remedy_for_source(error: &SourceError) -> Option<Remedy> {
             "only the application has what is missing here: use the application's own tool for this step".into()
         }
         SourceError::Busy { .. } => {
-            "try again when the application is less busy; one in `locking_mode=EXCLUSIVE` never lets go: stop it for that time".into()
+            "try again when the application is less busy; one in `locking_mode=EXCLUSIVE` never lets go: stop it \
+             for that time"
+                .into()
         }
         SourceError::Exclusive { holder, .. } => format!(
-            "in `locking_mode=EXCLUSIVE` a process never lets go, and waiting does not help: stop process {} for the time of the \
+            "in `locking_mode=EXCLUSIVE` a process never lets go, and waiting does not help: stop process {} for \
+             the time of the \
              backup, or set `PRAGMA locking_mode=NORMAL` in it",
             holder.pid
         ),
@@ -129,7 +139,8 @@ fn remedy_for_missing(path: &Path) -> Remedy {
     if path.is_relative() && absolute.is_file() {
         let absolute = shown(&absolute);
         return Remedy::Advice(format!(
-            "{absolute} exists: an absolute path begins with a slash, and in a URL that makes four (sqlite:///{absolute}), since \
+            "{absolute} exists: an absolute path begins with a slash, and in a URL that makes four \
+             (sqlite:///{absolute}), since \
              three make a path relative to the working folder"
         ));
     }

@@ -185,7 +185,8 @@ fn size(subject: &Subject, glance: &LiveStats, archived: &[Archived<'_>], facts:
             let value = format!("{summary}, {change}{pace}");
             if glance.bytes / 2 > before && glance.bytes - before > GROWTH_BYTES {
                 Check::new("size", subject, State::Warning, value).advise(
-                    "it more than doubled; see what fills it before the disk is full, with `sqlite3_analyzer` or `PRAGMA page_count`",
+                    "it more than doubled; see what fills it before the disk is full, with `sqlite3_analyzer` or \
+                     `PRAGMA page_count`",
                 )
             } else {
                 Check::ok("size", subject, value)
@@ -225,7 +226,8 @@ fn wal(subject: &Subject, glance: &LiveStats) -> Option<Check> {
     let summary = text::bytes(bytes);
     let check = if bytes > WAL_BYTES && bytes / 2 > glance.bytes {
         Check::new("wal", subject, State::Warning, format!("{summary}, far more than the database")).advise(
-            "a reader that never ends keeps it from being checkpointed: end it, then `PRAGMA wal_checkpoint(TRUNCATE)` in the application",
+            "a reader that never ends keeps it from being checkpointed: end it, then `PRAGMA \
+             wal_checkpoint(TRUNCATE)` in the application",
         )
     } else {
         Check::ok("wal", subject, summary)

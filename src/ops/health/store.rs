@@ -109,8 +109,10 @@ fn clock(store: &StoreFacts, facts: &Facts) -> Check {
     match newest {
         Some((created_at, name)) if created_at > facts.now + CLOCK_TOLERANCE => {
             let value = format!("{} behind the newest archive ({name})", text::measured(created_at - facts.now));
-            Check::new("clock", &Subject::Store, State::Warning, value)
-                .advise("set the clock of this host (`timedatectl`); if it was ahead when that archive was made, nothing is wrong with the archive but its date")
+            Check::new("clock", &Subject::Store, State::Warning, value).advise(
+                "set the clock of this host (`timedatectl`); if it was ahead when that archive was made, \
+                 nothing is wrong with the archive but its date",
+            )
         }
         _ => Check::ok("clock", &Subject::Store, "not behind the archives"),
     }

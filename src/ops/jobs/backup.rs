@@ -21,7 +21,8 @@ use crate::store::StoreError;
 
 /// Returns whether there is anything to commit: a store is made by its first commit.
 pub fn has_databases(chosen: &[Chosen]) -> bool {
-    let is_there = |source: &Source| !matches!(std::fs::metadata(&source.path), Err(cause) if cause.kind() == io::ErrorKind::NotFound);
+    let is_missing = |cause: io::Error| cause.kind() == io::ErrorKind::NotFound;
+    let is_there = |source: &Source| !std::fs::metadata(&source.path).is_err_and(is_missing);
     chosen.iter().flat_map(|set| &set.sources).any(is_there)
 }
 

@@ -152,7 +152,8 @@ impl fmt::Display for RestoreError {
                 let (needed, free) = (bytesize::ByteSize(*needed), bytesize::ByteSize(*free));
                 write!(
                     f,
-                    "not enough space on the disk of \"{folder}\", nothing was changed: {needed} are needed there, {free} are free"
+                    "not enough space on the disk of \"{folder}\", nothing was changed: {needed} are needed \
+                     there, {free} are free"
                 )
             }
             Self::NoSafetyStore { location, .. } => {
