@@ -17,7 +17,7 @@ use crate::ops::inventory::{Inventory, Reading};
 use crate::ops::jobs::meant::{self, Settled, listing, location, meant, refuse_unknown_set, settle};
 use crate::ops::latest::{Answer, PassedOver, Prove, choose, remembered};
 use crate::ops::resolve::{Selected, Wanted, resolve};
-use crate::workspace::scratch::{Scratch, sweep_beside};
+use crate::workspace::scratch::{Scratch, remove_leftovers_beside};
 
 /// Finds an archive for a command that only reads or marks it. `latest` is resolved as for a restore,
 /// except that the only archive of another host is allowed, because no database is written.
@@ -139,12 +139,12 @@ fn mention_passed_over(passed_over: &[PassedOver], context: &Context) {
 pub(super) fn scratch(store: Option<&Repository>, context: &Context) -> anyhow::Result<Scratch> {
     let in_store = store.map(|store| -> std::io::Result<Scratch> {
         store.workspace().create()?;
-        store.workspace().sweep(&context.ui.progress());
+        store.workspace().try_remove_ended_scratch(&context.ui.progress());
         store.workspace().scratch()
     });
     let folder: PathBuf = std::env::temp_dir();
     // A leftover that cannot be removed is no reason to fail.
-    let _ = sweep_beside(&folder);
+    let _ = remove_leftovers_beside(&folder);
     match in_store {
         Some(Ok(scratch)) => Ok(scratch),
         _ => Scratch::beside(&folder)

@@ -7,7 +7,7 @@ use super::check_arg::CheckArg;
 use super::record::Record;
 use super::restore_args::RestoreArgs;
 use super::restore_select::LeftOut;
-use super::restore_text as tell;
+use super::restore_text;
 use super::{Context, Outcome, bar};
 use crate::config::{Check, Key, Origin};
 use crate::database::{TargetState, Timeouts};
@@ -64,11 +64,11 @@ pub(super) fn carry_out(args: &RestoreArgs, context: &mut Context, job: Job<'_>)
         plan.targets().map(|target| target.path.as_path()),
         takes_back.as_deref(),
     );
-    tell::plan(context, &selected.snapshot, &shown, &plan, args.dry_run, title.as_deref());
+    restore_text::plan(context, &selected.snapshot, &shown, &plan, args.dry_run, title.as_deref());
     if args.dry_run {
         return Ok(Carried::Through(left_out.outcome()));
     }
-    context.ui.untouched(Some(tell::untouched(&plan)));
+    context.ui.untouched(Some(restore_text::untouched(&plan)));
     if plan.replaces() && !args.force {
         confirm(args, context, &plan)?;
     }
@@ -110,12 +110,12 @@ pub(super) fn carry_out(args: &RestoreArgs, context: &mut Context, job: Job<'_>)
         return Ok(Carried::AlreadyThere);
     }
     if report.already_there {
-        tell::already_there(context, &selected.snapshot, &shown, &plan, &report);
+        restore_text::already_there(context, &selected.snapshot, &shown, &plan, &report);
         return Ok(Carried::AlreadyThere);
     }
     let undo = report.safety.as_ref().and(safety).map(|store| undo_command(args, context, store));
-    let around = tell::Around { undo: undo.as_deref(), title: title.as_deref(), left_out: &left_out };
-    tell::report(context, &selected.snapshot, &shown, &plan, &report, &around);
+    let around = restore_text::Around { undo: undo.as_deref(), title: title.as_deref(), left_out: &left_out };
+    restore_text::report(context, &selected.snapshot, &shown, &plan, &report, &around);
     if let (Some(why), Some(safety)) = (&report.pending, &report.safety) {
         super::pending::warn(context, &[safety.as_str()], why);
         return Ok(Carried::Through(Outcome::Problems));

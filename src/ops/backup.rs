@@ -24,7 +24,7 @@ use crate::snapshot::{Brief, Snapshot};
 use crate::store::StoreError;
 use crate::streams::{OwnHost, Place, Stream};
 use crate::workspace::Hold;
-use crate::workspace::scratch::{Scratch, sweep_beside, sweep_beside_databases};
+use crate::workspace::scratch::{Scratch, remove_leftovers_beside, remove_leftovers_beside_databases};
 
 /// What a backup is going to do. `--dry-run` prints it.
 #[derive(Debug, Clone)]
@@ -256,8 +256,8 @@ pub fn execute(repository: &Repository, plan: &Plan, run: &Run<'_>, progress: &d
     }
     let workspace = repository.workspace();
     workspace.create()?;
-    workspace.sweep(progress);
-    sweep_beside_databases(plan.sources.iter().map(|source| source.path.as_path()));
+    workspace.try_remove_ended_scratch(progress);
+    remove_leftovers_beside_databases(plan.sources.iter().map(|source| source.path.as_path()));
     let scratch = workspace
         .scratch()
         .with_context(|| format!("cannot make a scratch folder in the store \"{}\"", repository.location()))?;
@@ -372,7 +372,7 @@ fn last_of(
 /// the folder for temporary files has. The check that VACUUM would defeat needs a whole copy.
 fn room_for_copies(workspace: &Path, bytes: u64, temporary: &Path) -> Option<Scratch> {
     // A leftover that cannot be removed must not fail a backup.
-    let _ = sweep_beside(temporary);
+    let _ = remove_leftovers_beside(temporary);
     let is_short = platform::free_bytes(workspace).is_ok_and(|free| free < bytes.saturating_mul(2));
     if !is_short || platform::free_bytes(temporary).ok()? < bytes {
         return None;

@@ -115,12 +115,12 @@ pub(crate) fn remedy_for_source(error: &SourceError) -> Option<Remedy> {
             "only the application has what is missing here: use the application's own tool for this step".into()
         }
         SourceError::Busy { .. } => {
-            "try again when the application is less busy; one in `locking_mode=EXCLUSIVE` never lets go: stop it \
+            "try again when the application is less busy; in `locking_mode=EXCLUSIVE` it keeps the lock: stop it \
              for that time"
                 .into()
         }
         SourceError::Exclusive { holder, .. } => format!(
-            "in `locking_mode=EXCLUSIVE` a process never lets go, and waiting does not help: stop process {} for \
+            "in `locking_mode=EXCLUSIVE` a process keeps the lock, and waiting does not help: stop process {} for \
              the time of the \
              backup, or set `PRAGMA locking_mode=NORMAL` in it",
             holder.pid
@@ -152,7 +152,7 @@ fn of_target(error: &TargetError) -> Option<Meaning> {
         TargetError::Busy { .. } => (
             FailureKind::Busy,
             Some(
-                "stop what uses it, or try again later; an application in `locking_mode=EXCLUSIVE` never lets go"
+                "stop what uses it, or try again later; in `locking_mode=EXCLUSIVE` an application keeps the lock"
                     .into(),
             ),
         ),

@@ -113,11 +113,11 @@ impl Inventory {
     /// in a name is in UTC or, for old tools, in an unknown zone.
     pub fn unread_as_new_as(&self, than: Option<DateTime<Utc>>, until: Option<DateTime<Utc>>) -> Option<&Foreign> {
         let (zones, unread) = (TimeDelta::days(1), self.foreign.iter().filter(|foreign| foreign.is_unread()));
-        let told = |foreign: &Foreign| time_in_name(&foreign.name).map(|time| time.and_utc());
+        let stated = |foreign: &Foreign| time_in_name(&foreign.name).map(|time| time.and_utc());
         let matters = |time: DateTime<Utc>| {
             than.is_none_or(|than| time > than - zones) && until.is_none_or(|until| time < until + zones)
         };
-        unread.into_iter().find(|foreign| told(foreign).is_none_or(matters))
+        unread.into_iter().find(|foreign| stated(foreign).is_none_or(matters))
     }
 }
 

@@ -212,7 +212,7 @@ pub fn execute(
         fates.push((verdict.archive.clone(), fate));
         progress.advance(1);
     }
-    let leftovers = locked.sweep_scratch();
+    let leftovers = locked.remove_ended_scratch();
     Ok(Report { plan, fates, seen, leftovers })
 }
 

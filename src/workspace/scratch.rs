@@ -73,8 +73,8 @@ impl Workspace {
     }
 
     /// Removes the scratch folders and unfinished files of dead runs; returns how many. The caller holds the lock.
-    pub fn sweep_scratch(&self, _lock: &WorkspaceLock) -> io::Result<usize> {
-        let mut removed = sweep(candidates(&self.folder, IN_WORKSPACE, FileType::is_dir)?)?;
+    pub fn remove_ended_scratch(&self, _lock: &WorkspaceLock) -> io::Result<usize> {
+        let mut removed = remove_ended(candidates(&self.folder, IN_WORKSPACE, FileType::is_dir)?)?;
         // Such files are written under the lock, which the caller holds: the run that wrote this one is dead.
         for path in candidates(&self.folder, STAGED, FileType::is_file)? {
             fs::remove_file(&path)?;
@@ -97,9 +97,9 @@ impl Workspace {
     /// Removes the leftovers of dead runs, if no other run holds the lock.
     ///
     /// Leftovers that cannot be removed do not fail a run: the next one tries again.
-    pub fn sweep(&self, progress: &dyn Progress) {
+    pub fn try_remove_ended_scratch(&self, progress: &dyn Progress) {
         if let Ok(lock) = self.lock(Duration::ZERO, progress) {
-            let _ = self.sweep_scratch(&lock);
+            let _ = self.remove_ended_scratch(&lock);
             let _ = self.remove_ended_holds(&lock);
         }
     }
@@ -156,27 +156,27 @@ fn own(path: &Path) -> io::Result<Option<File>> {
 ///
 /// In a folder like `/tmp`, others may have created folders with such a name, to have them or the targets of links
 /// removed.
-pub fn sweep_beside(folder: &Path) -> io::Result<usize> {
+pub fn remove_leftovers_beside(folder: &Path) -> io::Result<usize> {
     let mut folders = candidates(folder, BESIDE, FileType::is_dir)?;
     folders.retain(|path| fs::symlink_metadata(path).is_ok_and(|found| is_own(&found)));
-    sweep(folders)
+    remove_ended(folders)
 }
 
 /// Removes the scratch folder that a killed restore left beside a database: private copies, which may be large.
 ///
 /// Like every cleanup, it only removes folders of this user that no process holds, and failures are ignored.
-pub fn sweep_beside_databases<'a>(databases: impl Iterator<Item = &'a Path>) {
+pub fn remove_leftovers_beside_databases<'a>(databases: impl Iterator<Item = &'a Path>) {
     for database in databases {
         // A restore writes through a link, and has its scratch folder beside the actual file.
         if let Ok(file) = fs::canonicalize(database) {
-            let _ = sweep_beside(platform::parent(&file));
+            let _ = remove_leftovers_beside(platform::parent(&file));
         }
     }
 }
 
 /// Continues after a folder that cannot be removed, and returns the first error at the end.
-fn sweep(folders: Vec<PathBuf>) -> io::Result<usize> {
-    let mut swept = Ok(0);
+fn remove_ended(folders: Vec<PathBuf>) -> io::Result<usize> {
+    let mut removed_so_far = Ok(0);
     for path in folders {
         // The lock is held until everything is gone, so no other process can take the folder over in between. Crash in
         // between: some worthless data stays, and the next cleanup continues.
@@ -194,9 +194,9 @@ fn sweep(folders: Vec<PathBuf>) -> io::Result<usize> {
             },
             None => Ok(0),
         });
-        swept = swept.and_then(|sum| Ok(sum + removed?));
+        removed_so_far = removed_so_far.and_then(|sum| Ok(sum + removed?));
     }
-    swept
+    removed_so_far
 }
 
 fn candidates(folder: &Path, prefix: &str, wanted: fn(&FileType) -> bool) -> io::Result<Vec<PathBuf>> {
@@ -231,7 +231,7 @@ mod tests {
         fs::write(folder.path().join("run-notes.txt"), "a file, not a scratch folder").unwrap();
 
         assert_eq!(workspace.leftovers().unwrap(), std::slice::from_ref(&dead));
-        assert_eq!(workspace.sweep_scratch(&workspace.lock(Duration::ZERO, &Silent).unwrap()).unwrap(), 1);
+        assert_eq!(workspace.remove_ended_scratch(&workspace.lock(Duration::ZERO, &Silent).unwrap()).unwrap(), 1);
 
         assert!(!dead.exists() && living.path().exists() && folder.path().join("run-notes.txt").exists());
         let path = living.path().to_owned();

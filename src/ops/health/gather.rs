@@ -119,13 +119,13 @@ fn store_facts(
     now: DateTime<Utc>,
     progress: &dyn Progress,
 ) -> Result<Result<StoreFacts, String>, Interrupted> {
-    let told = |error: &dyn std::error::Error| match error.source() {
+    let reason = |error: &dyn std::error::Error| match error.source() {
         Some(cause) => format!("{error}: {cause}"),
         None => error.to_string(),
     };
     let store = match request.store {
         Ok(store) => store,
-        Err(error) => return Ok(Err(told(error))),
+        Err(error) => return Ok(Err(reason(error))),
     };
     let inventory = match inventory(store, request.reading, progress) {
         Ok(inventory) => inventory,

@@ -99,8 +99,8 @@ impl<'a> LockedStore<'a> {
     }
 
     /// Removes the scratch of interrupted runs; returns how many folders and files.
-    pub fn sweep_scratch(&self) -> io::Result<usize> {
-        self.repository.workspace().sweep_scratch(&self.lock)
+    pub fn remove_ended_scratch(&self) -> io::Result<usize> {
+        self.repository.workspace().remove_ended_scratch(&self.lock)
     }
 
     fn store(&self) -> &'a dyn Store {

@@ -20,7 +20,7 @@ use crate::ops::pending;
 use crate::ops::syncing::while_syncing;
 use crate::platform::{FileRights, parent, private_file};
 use crate::progress::{Progress, Stage};
-use crate::workspace::scratch::{Scratch, sweep_beside};
+use crate::workspace::scratch::{Scratch, remove_leftovers_beside};
 
 /// What a restore did.
 #[derive(Debug, Clone, Default)]
@@ -180,7 +180,7 @@ fn scratches(plan: &Plan) -> anyhow::Result<BTreeMap<PathBuf, Scratch>> {
     let mut scratches = BTreeMap::new();
     for folder in folders(plan) {
         // A leftover that cannot be removed must not fail a restore.
-        let _ = sweep_beside(folder);
+        let _ = remove_leftovers_beside(folder);
         let scratch = Scratch::beside(folder)
             .with_context(|| format!("cannot write into the folder \"{}\"", printable(&folder.to_string_lossy())))?;
         scratches.insert(folder.to_owned(), scratch);

@@ -15,7 +15,7 @@ use super::plan::{Method, Plan};
 use crate::names::printable;
 use crate::ops::Repository;
 use crate::platform::{device, free_bytes, is_network_file_system, parent};
-use crate::workspace::scratch::{Scratch, sweep_beside};
+use crate::workspace::scratch::{Scratch, remove_leftovers_beside};
 
 /// The bytes that are needed on each device, with a folder on it.
 type Needs = BTreeMap<u64, (PathBuf, u64)>;
@@ -28,7 +28,7 @@ pub(super) fn arrange(
     temporary: &Path,
 ) -> anyhow::Result<Option<Scratch>> {
     // Also if this run works elsewhere; that an old leftover stays is no reason to fail a restore.
-    let _ = sweep_beside(temporary);
+    let _ = remove_leftovers_beside(temporary);
     let mut needs = Needs::new();
     let mut movable = Needs::new();
     for step in &plan.steps {

@@ -12,7 +12,7 @@ use crate::database::{self, TargetState};
 use crate::platform::private_file;
 use crate::progress::Progress;
 use crate::schema_diff::{Difference, Schema, difference};
-use crate::workspace::scratch::{Scratch, sweep_beside};
+use crate::workspace::scratch::{Scratch, remove_leftovers_beside};
 
 /// Up to this size a database is unpacked only to look at its schema, in bytes: a third of a second.
 const CHEAP: u64 = 64 << 20;
@@ -67,7 +67,7 @@ fn unpacked(
     progress: &dyn Progress,
 ) -> Option<Schema> {
     // Crash below: a scratch folder stays, which the next run removes.
-    let _ = sweep_beside(folder);
+    let _ = remove_leftovers_beside(folder);
     let scratch = Scratch::beside(folder).ok()?;
     let copy = scratch.path().join("look.db");
     let file = private_file(&copy).ok()?;
