@@ -138,9 +138,8 @@ fn only_a_set_that_a_failed_command_changed_is_rolled_back(world: World) {
         world.execute("INSERT INTO t VALUES (1)");
         let seen = [how.look(&repository, &before[0]).unwrap()];
         assert!(matches!(answer(Health::Good, Rollback::Wanted, &before, &seen), Answer::NotNeeded));
-        assert!(
-            matches!(answer(Health::Bad, Rollback::Declined, &before, &seen), Answer::Leave(touched) if touched.len() == 1)
-        );
+        let declined = answer(Health::Bad, Rollback::Declined, &before, &seen);
+        assert!(matches!(declined, Answer::Leave(touched) if touched.len() == 1));
         let Answer::RollBack(touched) = answer(Health::Bad, Rollback::Wanted, &before, &seen) else {
             panic!("it stays")
         };
