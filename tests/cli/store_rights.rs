@@ -100,7 +100,7 @@ fn rights_that_cannot_be_given_are_reported_and_never_widened() {
     command.args(["--reuid=10001", "--regid=10001", "--clear-groups"]).arg(template.get_program()).arg("backup");
     command.current_dir(world.work()).env_clear();
     command.envs(template.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    world.run(&mut command).exits(3).says("the mode or group of [store] could not be given");
+    world.run(&mut command).exits(3).says("the mode or group of [store] could not be set");
     assert_eq!((mode(&world, ARCHIVE), mode(&world, "backups")), (0o600, 0o700), "not to another group instead");
 
     configure(&world, "group = 'no-such-group'");
