@@ -307,8 +307,8 @@ fn thirty_days_of_a_damaged_database_remove_no_good_backup() {
         world.heirloom(["verify", good.last().unwrap()]).success();
         world.heirloom(["restore", "latest", "--to", "app.db", "--force"]).success();
         assert_eq!(world.ask("app.db", "SELECT count(*) FROM notes"), "100");
-        let told = world.at("2026-04-05T03:00:00Z").heirloom(["health", "app.db"]).exits(21);
-        assert!(told.stdout.contains("CRITICAL"), "the newest good backup is a month old: {}", told.stdout);
+        let printed = world.at("2026-04-05T03:00:00Z").heirloom(["health", "app.db"]).exits(21);
+        assert!(printed.stdout.contains("CRITICAL"), "the newest good backup is a month old: {}", printed.stdout);
     }
 }
 

@@ -47,16 +47,17 @@ fn a_dry_run_is_the_real_run_without_the_removals() {
 fn cron_gets_no_mail_and_a_dry_run_says_everything() {
     let mut world = World::new();
     backups(&mut world, 1..=3);
-    let told = world.heirloom(["cleanup", "--keep", "2", "--dry-run"]).success();
+    let printed = world.heirloom(["cleanup", "--keep", "2", "--dry-run"]).success();
     assert!(
-        told.stdout.contains("newest good, newest 1 of 2") && told.stdout.contains("beyond the newest 2"),
+        printed.stdout.contains("newest good, newest 1 of 2") && printed.stdout.contains("beyond the newest 2"),
         "{}",
-        told.stdout
+        printed.stdout
     );
     assert!(
-        told.stdout.contains("keep 2 archives") && told.stdout.contains("oldest archive from 2026-03-02 (1 day ago)"),
+        printed.stdout.contains("keep 2 archives")
+            && printed.stdout.contains("oldest archive from 2026-03-02 (1 day ago)"),
         "{}",
-        told.stdout
+        printed.stdout
     );
     let ran = world.heirloom(["cleanup", "--keep", "2"]).success();
     assert_eq!((ran.stdout.as_str(), ran.stderr.as_str()), ("", ""));
@@ -154,8 +155,8 @@ fn a_simulation_needs_no_store() {
     assert_eq!(document["oldest"], "2025-02-28T03:00:00.000000Z");
     let counts = document["counts"].as_array().unwrap();
     assert_eq!((&counts[0]["archives"], &counts[counts.len() - 1]["archives"]), (&1.into(), &23.into()));
-    let told = world.heirloom(["rotate", "--simulate", "2y"]).success();
-    assert!(told.stdout.contains("the oldest is from 2025-02-28"), "{}", told.stdout);
+    let printed = world.heirloom(["rotate", "--simulate", "2y"]).success();
+    assert!(printed.stdout.contains("the oldest is from 2025-02-28"), "{}", printed.stdout);
     world.heirloom(["rotate", "--simulate", "2y", "--every", "0s"]).exits(2);
     assert_eq!(world.files("."), [""; 0]);
 }
