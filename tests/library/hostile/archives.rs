@@ -23,6 +23,8 @@ const LONGEST: usize = 2000;
 const MOST: usize = 100;
 /// How much is also unpacked; more would make a case slow.
 const SMALL: u64 = 1 << 20;
+/// How files encrypted with age start, binary or armored.
+const ENCRYPTED: [&[u8]; 2] = [b"age-encryption.org/v1", b"-----BEGIN AGE ENCRYPTED FILE-----"];
 
 /// Checks one file.
 pub fn check(given: &Given) {
@@ -62,7 +64,7 @@ pub fn read(given: &Given, threads: usize, zone: Tz) -> Option<(Contents, Vec<Re
             Some((contents, read.databases))
         }
         Err(error) => {
-            refused(&error);
+            refused(given, &error);
             None
         }
     }
@@ -70,13 +72,18 @@ pub fn read(given: &Given, threads: usize, zone: Tz) -> Option<(Contents, Vec<Re
 
 fn open(given: &Given, zone: Tz) -> Option<Archive> {
     let opened = Opener::new(zone).open(given.bytes.clone(), &given.name, DateTime::UNIX_EPOCH);
-    opened.map_err(|error| refused(&error)).ok()
+    opened.map_err(|error| refused(given, &error)).ok()
 }
 
 /// Reading bytes in memory cannot fail: every refusal is about their contents.
-fn refused(error: &ArchiveError) {
+fn refused(given: &Given, error: &ArchiveError) {
     line(&error.to_string());
-    assert!(error.is_evidence() || matches!(error, ArchiveError::FormatTooNew { .. }), "{error:?}");
+    let explained = match error {
+        ArchiveError::FormatTooNew { .. } => true,
+        ArchiveError::KeyMissing => ENCRYPTED.iter().any(|start| given.bytes.starts_with(start)),
+        _ => error.is_evidence(),
+    };
+    assert!(explained, "{error:?}");
 }
 
 fn line(text: &str) {
