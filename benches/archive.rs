@@ -12,8 +12,8 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use heirloom::archive::format::MEMBER_BYTES;
-use heirloom::archive::{Compression, FileSink, Opener, WriteOptions, Writer, metadata_room};
-use heirloom::config::DEFAULT_LEVEL;
+use heirloom::archive::{FileSink, Opener, WriteOptions, Writer, metadata_room};
+use heirloom::compression::Compression;
 use heirloom::metadata::Metadata;
 use heirloom::progress::Silent;
 use heirloom::store::ReadAt;
@@ -79,11 +79,11 @@ fn metadata(tables: usize, bytes: u64, digest: &str) -> Metadata {
     .unwrap()
 }
 
-fn write(source: &File, level: u8, threads: NonZeroUsize) -> File {
+fn write(source: &File, compression: Compression, threads: NonZeroUsize) -> File {
     let file = tempfile::tempfile().unwrap();
     let bytes = source.metadata().unwrap().len();
     let draft = metadata(10, bytes, &"0".repeat(64));
-    let options = WriteOptions { compression: Compression::Gzip(level), threads };
+    let options = WriteOptions { compression, threads };
     let mut writer = Writer::create(
         FileSink::new(file.try_clone().unwrap()),
         &options,
@@ -125,10 +125,10 @@ fn benches(criterion: &mut Criterion) {
     group.sample_size(10).throughput(Throughput::Bytes(bytes));
     for count in [1, 2] {
         group.bench_function(format!("write, {count} threads"), |bencher| {
-            bencher.iter(|| write(&source, DEFAULT_LEVEL, threads(count)))
+            bencher.iter(|| write(&source, Compression::DEFAULT, threads(count)))
         });
     }
-    let file = write(&source, DEFAULT_LEVEL, threads(2));
+    let file = write(&source, Compression::DEFAULT, threads(2));
     let mut archive = vec![0; file.metadata().unwrap().len() as usize];
     file.read_exact_at(&mut archive, 0).unwrap();
     let archive = Arc::new(Bytes(archive));

@@ -33,6 +33,7 @@
 pub mod archive;
 pub mod cli;
 pub mod clock;
+pub mod compression;
 pub mod config;
 pub mod database;
 pub mod digest;

@@ -261,8 +261,24 @@ impl TryFrom<String> for ArchiveName {
 }
 
 /// The extensions of files that a store lists as archives, longest first.
-pub const ARCHIVE_ENDINGS: [&str; 10] =
-    [".sqlite3.gz", ".sqlite.gz", ".tar.gz", ".sqlite3", ".sqlite", ".db.gz", ".tgz", ".tar", ".db", ".gz"];
+pub const ARCHIVE_ENDINGS: [&str; 16] = [
+    ".sqlite3.zst",
+    ".sqlite3.gz",
+    ".sqlite.zst",
+    ".sqlite.gz",
+    ".tar.zst",
+    ".tar.gz",
+    ".sqlite3",
+    ".db.zst",
+    ".sqlite",
+    ".db.gz",
+    ".tzst",
+    ".tgz",
+    ".tar",
+    ".zst",
+    ".db",
+    ".gz",
+];
 
 impl ArchiveName {
     /// Accepts a file name unchanged; refuses one that could escape the store, is hidden, or would not be listed.
@@ -275,7 +291,7 @@ impl ArchiveName {
         if fits { Ok(Self(name)) } else { Err(InvalidName { name, what: "the file name of an archive" }) }
     }
 
-    /// Creates the automatic name `<set>_<YYYYMMDD>T<HHMMSS>Z.tar.gz`; `ending` is `.tar.gz` or `.tar`.
+    /// Creates the automatic name `<set>_<YYYYMMDD>T<HHMMSS>Z.tar.gz`; `ending` is that of an archive, such as `.tar.gz`.
     pub fn automatic(set: &Name, at: DateTime<Utc>, ending: &str) -> Self {
         Self(format!("{set}_{}{ending}", at.format("%Y%m%dT%H%M%SZ")))
     }

@@ -28,7 +28,6 @@ mod stream_reader;
 mod tar_file;
 mod wanted;
 
-pub use codec::Compression;
 pub use error::ArchiveError;
 pub use format1::metadata_room::metadata_room;
 pub use format1::salvage::Unreadable;

@@ -82,7 +82,7 @@ impl Opener {
         }
         let mut inside = vec![0; TAR_BLOCK];
         if codec.is_some() {
-            let count = ByteStream::new(source.clone(), codec).fill(&mut inside)?;
+            let count = ByteStream::new(source.clone(), codec)?.fill(&mut inside)?;
             inside.truncate(count);
         } else {
             inside = head[..head.len().min(TAR_BLOCK)].to_vec();
@@ -95,11 +95,11 @@ impl Opener {
             return Ok(Archive::new(source, contents, Route::Database { codec, place }));
         }
         refuse_other_formats(&inside, codec, file_name)?;
-        let (contents, paths) = match legacy::scan(&mut Tar::new(ByteStream::new(source.clone(), codec)), &label)? {
+        let (contents, paths) = match legacy::scan(&mut Tar::new(ByteStream::new(source.clone(), codec)?), &label)? {
             Found::Legacy(contents, paths) => (*contents, paths),
-            // Nothing else writes such members, and gzip itself does not protect their headers.
-            Found::Format1(_) if codec.is_some_and(|codec| codec.has_sizes(&head)) => {
-                return Err(damaged("the first gzip member was changed after it was written"));
+            // Nothing else writes such members, and nothing protects their headers.
+            Found::Format1(_) if codec.is_some_and(|codec| codec.claims_members(&head)) => {
+                return Err(damaged("the first member was changed after it was written"));
             }
             Found::Format1(contents) => {
                 let paths = contents.databases.iter().map(|held| held.file.clone()).collect();
@@ -115,7 +115,7 @@ fn refuse_other_formats(inside: &[u8], codec: Option<Codec>, file_name: &str) ->
     const KNOWN: [(&[u8], &str); 6] = [
         (b"PK\x03\x04", "it is a zip file"),
         (b"\xfd7zXZ\0", "it is compressed with xz"),
-        (b"\x28\xb5\x2f\xfd", "it is compressed with zstd"),
+        (b"\x28\xb5\x2f\xfd", "it is compressed twice"),
         (b"BZh", "it is compressed with bzip2"),
         (b"7z\xbc\xaf\x27\x1c", "it is a 7z file"),
         (b"\x1f\x8b", "it is compressed twice"),
@@ -134,7 +134,7 @@ fn refuse_other_formats(inside: &[u8], codec: Option<Codec>, file_name: &str) ->
     if !block.is_some_and(tar_header::is_header) {
         return why("it is neither a tar nor a SQLite database");
     }
-    if codec.is_none() && [".gz", ".tgz"].iter().any(|ending| file_name.ends_with(ending)) {
+    if codec.is_none() && [".gz", ".tgz", ".zst"].iter().any(|ending| file_name.ends_with(ending)) {
         // Something decompressed it on the way, often a browser or a proxy. Anybody who relies on the name should know.
         return why("its name says that it is compressed, but it is not (rename it to end in .tar to use it)");
     }

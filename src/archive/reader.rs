@@ -58,7 +58,7 @@ impl Archive {
     ) -> Result<(), ArchiveError> {
         let Route::Tar { codec, paths } = &self.route else { return Err(damaged("it holds no sidecars")) };
         let name = format!("{}{}", paths[index], part.ending());
-        let mut tar = Tar::new(ByteStream::new(self.source.clone(), *codec));
+        let mut tar = Tar::new(ByteStream::new(self.source.clone(), *codec)?);
         while let Some(entry) = tar.next()? {
             if entry.name == name {
                 let read =
@@ -161,11 +161,11 @@ impl Archive {
             }
             (Route::Members { .. }, None) => return Err(damaged("the metadata is missing")),
             (Route::Database { codec, .. }, _) => {
-                let mut stream = ByteStream::new(self.source.clone(), *codec);
+                let mut stream = ByteStream::new(self.source.clone(), *codec)?;
                 stream_reader::as_far_as_possible(bytes, |buffer| stream.fill(buffer), file, progress)?
             }
             (Route::Tar { codec, paths }, _) => {
-                let mut tar = Tar::new(ByteStream::new(self.source.clone(), *codec));
+                let mut tar = Tar::new(ByteStream::new(self.source.clone(), *codec)?);
                 let found = stream_reader::go_to(&mut tar, &paths[index])?;
                 stream_reader::as_far_as_possible(
                     bytes,

@@ -32,7 +32,7 @@ pub(crate) fn tar(
     wanted: &[Wanted],
     progress: &dyn Progress,
 ) -> Result<ReadThrough, ArchiveError> {
-    let mut tar = Tar::new(ByteStream::new(source.clone(), codec));
+    let mut tar = Tar::new(ByteStream::new(source.clone(), codec)?);
     let metadata = contents.metadata.as_ref();
     let mut databases = Vec::new();
     let mut next = 0;
@@ -80,7 +80,7 @@ pub(crate) fn database(
     wanted: Wanted,
     progress: &dyn Progress,
 ) -> Result<ReadThrough, ArchiveError> {
-    let mut stream = ByteStream::new(source.clone(), codec);
+    let mut stream = ByteStream::new(source.clone(), codec)?;
     let mut head = Vec::new();
     let mut buffer = vec![0; CHUNK];
     let fill = |buffer: &mut [u8]| {

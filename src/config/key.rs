@@ -9,6 +9,7 @@ use chrono_tz::Tz;
 use serde::Serialize;
 
 use super::{Check, Settings};
+use crate::compression::Compression;
 use crate::names::{HostLabel, printable};
 
 /// One setting. The databases of the sets are not settings: the user names them.
@@ -23,7 +24,7 @@ pub enum Key {
     StoreGroup,
     Check,
     Vacuum,
-    Compress,
+    Compression,
     CompressionLevel,
     Threads,
     Keep,
@@ -69,7 +70,7 @@ impl Key {
         Self::StoreGroup,
         Self::Check,
         Self::Vacuum,
-        Self::Compress,
+        Self::Compression,
         Self::CompressionLevel,
         Self::Threads,
         Self::Keep,
@@ -106,7 +107,7 @@ impl Key {
             Self::StoreGroup => ("store", "group"),
             Self::Check => ("backup", "check"),
             Self::Vacuum => ("backup", "vacuum"),
-            Self::Compress => ("backup", "compress"),
+            Self::Compression => ("backup", "compression"),
             Self::CompressionLevel => ("backup", "compression_level"),
             Self::Threads => ("backup", "threads"),
             Self::Keep => ("retention", "keep"),
@@ -130,7 +131,7 @@ impl Key {
             Self::Host => &["HEIRLOOM_HOST"],
             Self::StoreDir => &["HEIRLOOM_DIR", "BACKUP_DIR"],
             Self::Keep => &["MAX_DATABASE_BACKUPS"],
-            Self::Compress => &["COMPRESS_BACKUPS"],
+            Self::Compression => &["COMPRESS_BACKUPS"],
             _ => &[],
         }
     }
@@ -144,6 +145,7 @@ impl Key {
             Self::StoreGroup => "the group of the user",
             Self::Threads => "all cores",
             Self::MaxBackupAge => "the usual interval",
+            Self::CompressionLevel => "not used without gzip",
             Self::Keep | Self::MaxAge | Self::MaxSize => "no limit",
             _ => "off",
         }
@@ -175,8 +177,13 @@ impl Key {
                 }
             }
             Self::Vacuum => backup.vacuum = switch(value)?,
-            Self::Compress => backup.compress = switch(value)?,
-            Self::CompressionLevel => backup.compression_level = number(value, 1, 12)?,
+            Self::Compression => backup.compression = compression(value)?,
+            Self::CompressionLevel => {
+                let level = number(value, 1, 12)?;
+                if let Compression::Gzip(configured) = &mut backup.compression {
+                    *configured = level;
+                }
+            }
             Self::Threads => backup.threads = NonZeroUsize::new(number(value, 1, 1024)?),
             Self::Keep => retention.keep = Some(number(value, 1, u32::MAX)?),
             Self::MaxAge => retention.max_age = Some(age(value)?),
@@ -222,8 +229,11 @@ impl Key {
                 .into(),
             )),
             Self::Vacuum => Some(Value::Switch(backup.vacuum)),
-            Self::Compress => Some(Value::Switch(backup.compress)),
-            Self::CompressionLevel => Some(number(backup.compression_level.into())),
+            Self::Compression => Some(Value::Text(backup.compression.to_string())),
+            Self::CompressionLevel => match backup.compression {
+                Compression::Gzip(level) => Some(number(level.into())),
+                Compression::Zstd(_) | Compression::None => None,
+            },
             Self::Threads => backup.threads.and_then(|threads| i64::try_from(threads.get()).ok()).map(Value::Number),
             Self::Keep => retention.keep.map(number),
             Self::MaxAge => retention.max_age.map(age),
@@ -246,7 +256,7 @@ impl Key {
         let trimmed = text.trim();
         let as_text = || Value::Text(trimmed.to_owned());
         match self {
-            Self::Compress | Self::Vacuum => match trimmed.to_ascii_lowercase().as_str() {
+            Self::Compression | Self::Vacuum => match trimmed.to_ascii_lowercase().as_str() {
                 "true" | "1" | "yes" | "on" => Value::Switch(true),
                 "false" | "0" | "no" | "off" => Value::Switch(false),
                 _ => as_text(),
@@ -304,6 +314,16 @@ pub(super) fn not(wanted: &str, value: &Value) -> String {
 fn label(value: &Value) -> Result<HostLabel, String> {
     let Value::Text(text) = value else { return Err(not("a host label", value)) };
     HostLabel::new(text.as_str()).map_err(|error| error.to_string())
+}
+
+/// The values true and false are those of `COMPRESS_BACKUPS`.
+fn compression(value: &Value) -> Result<Compression, String> {
+    match value {
+        Value::Switch(true) => Ok(Compression::DEFAULT),
+        Value::Switch(false) => Ok(Compression::None),
+        Value::Text(text) => text.parse().map_err(|_| not(Compression::FORMS, value)),
+        _ => Err(not(Compression::FORMS, value)),
+    }
 }
 
 fn path(value: &Value) -> Result<PathBuf, String> {
@@ -449,7 +469,7 @@ mod tests {
             (Key::StoreGroup, text("backup")),
             (Key::Check, text("quick")),
             (Key::Vacuum, Value::Switch(true)),
-            (Key::Compress, Value::Switch(false)),
+            (Key::Compression, text("zstd:7")),
             (Key::CompressionLevel, Value::Number(12)),
             (Key::Threads, Value::Number(3)),
             (Key::Keep, Value::Number(10)),

@@ -254,6 +254,7 @@ mod tests {
     use chrono_tz::Tz;
 
     use super::*;
+    use crate::compression::Compression;
     use crate::config::DotEnv;
 
     /// A world without a disk, a clock or an environment of its own.
@@ -328,7 +329,7 @@ mod tests {
         );
 
         let all = Host { file, dotenv, environment, ..Host::default() }.merge();
-        assert_eq!((all.settings.retention.keep, all.settings.backup.compress), (Some(4), false));
+        assert_eq!((all.settings.retention.keep, all.settings.backup.compression), (Some(4), Compression::None));
         assert_eq!(all.origin(Key::Keep), &Origin::DotEnv { line: 3, variable: "MAX_DATABASE_BACKUPS".into() });
     }
 
@@ -341,7 +342,7 @@ mod tests {
 
     #[test]
     fn the_variables_of_applications_are_taken_as_they_stand() {
-        for (text, compress) in
+        for (text, compressed) in
             [("true", true), ("1", true), ("YES", true), ("on", true), ("false", false), ("0", false), ("no", false)]
         {
             let environment: &'static [(&str, &str)] = Vec::leak(vec![
@@ -354,7 +355,8 @@ mod tests {
             ]);
             let effective = Host { environment, ..Host::default() }.merge();
             assert_eq!(effective.problems, []);
-            assert_eq!(effective.settings.backup.compress, compress, "{text}");
+            let expected = if compressed { Compression::DEFAULT } else { Compression::None };
+            assert_eq!(effective.settings.backup.compression, expected, "{text}");
             assert_eq!(effective.settings.retention.keep, Some(10));
             assert_eq!(effective.settings.store, Path::new("backups"), "an empty variable is unset");
         }
@@ -369,7 +371,9 @@ mod tests {
         let host = Host { dotenv: "#\nCOMPRESS_BACKUPS=perhaps", ..Host::default() };
         assert_eq!(
             host.problems(),
-            [".env:2 (COMPRESS_BACKUPS): backup.compress: must be true or false, not \"perhaps\""]
+            [
+                ".env:2 (COMPRESS_BACKUPS): backup.compression: must be \"gzip\", \"zstd\" or \"none\", with a level if wanted: \"gzip:1\" to \"gzip:12\", \"zstd:1\" to \"zstd:19\", not \"perhaps\""
+            ]
         );
 
         let file = "[store]\ndir = '$NOWHERE/x'";

@@ -23,6 +23,7 @@ use std::time::Duration;
 
 use chrono_tz::Tz;
 
+use crate::compression::Compression;
 use crate::names::{HostLabel, Name};
 
 pub use dotenv::DotEnv;
@@ -88,10 +89,6 @@ pub enum ShrinkWatch {
     Off,
 }
 
-/// The default compression level. 4 takes a tenth less time, but does not search for a better match one byte on:
-/// records of small rows become up to a tenth larger (measured: 10 % and 1.5 %).
-pub const DEFAULT_LEVEL: u8 = 5;
-
 /// How backups are made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BackupSettings {
@@ -99,10 +96,8 @@ pub struct BackupSettings {
     pub check: Check,
     /// Whether copies are vacuumed.
     pub vacuum: bool,
-    /// Whether archives are compressed.
-    pub compress: bool,
-    /// The level of compression, 1 to 12.
-    pub compression_level: u8,
+    /// How archives are compressed.
+    pub compression: Compression,
     /// How many threads compress; unset, all cores.
     pub threads: Option<NonZeroUsize>,
 }
@@ -165,8 +160,7 @@ impl Default for Settings {
             backup: BackupSettings {
                 check: Check::Full,
                 vacuum: false,
-                compress: true,
-                compression_level: DEFAULT_LEVEL,
+                compression: Compression::DEFAULT,
                 threads: None,
             },
             retention: RetentionSettings {

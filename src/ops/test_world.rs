@@ -10,8 +10,8 @@ use chrono::{DateTime, Utc};
 
 use super::inventory::{Reading, inventory};
 use super::{Repository, backup, pack};
-use crate::archive::Compression;
 use crate::clock::Clock;
+use crate::compression::Compression;
 use crate::database::{Depth, Source};
 use crate::metadata::Kind;
 use crate::names::{ArchiveName, HostLabel, Name};

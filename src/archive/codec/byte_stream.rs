@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::codecs::Codec;
 use super::forward::{Forward, unreadable};
-use super::gzip;
+use super::{gzip, zstd};
 use crate::archive::error::{ArchiveError, damaged};
 use crate::store::ReadAt;
 
@@ -16,15 +16,18 @@ const CHUNK: usize = 256 * 1024;
 pub(crate) enum ByteStream {
     Plain(BufReader<Forward>),
     Gzip(Box<gzip::Stream>),
+    Zstd(Box<zstd::Stream>),
 }
 
 impl ByteStream {
-    pub(crate) fn new(source: Arc<dyn ReadAt>, codec: Option<Codec>) -> Self {
+    /// Starts at the first byte. Fails only for lack of memory.
+    pub(crate) fn new(source: Arc<dyn ReadAt>, codec: Option<Codec>) -> io::Result<Self> {
         let reader = BufReader::with_capacity(CHUNK, Forward { source, at: 0 });
-        match codec {
+        Ok(match codec {
             Some(Codec::Gzip) => Self::Gzip(Box::new(gzip::Stream::new(reader))),
+            Some(Codec::Zstd) => Self::Zstd(Box::new(zstd::Stream::new(reader)?)),
             None => Self::Plain(reader),
-        }
+        })
     }
 
     /// Fills the buffer as far as there is data.
@@ -34,6 +37,7 @@ impl ByteStream {
             let (count, what) = match self {
                 Self::Plain(reader) => (reader.read(&mut buffer[filled..]), "file"),
                 Self::Gzip(gzip) => (gzip.read(&mut buffer[filled..]), "gzip stream"),
+                Self::Zstd(zstd) => (zstd.read(&mut buffer[filled..]), "Zstandard stream"),
             };
             match count {
                 Ok(0) => break,
@@ -74,6 +78,7 @@ impl ByteStream {
         match self {
             Self::Plain(_) => 0,
             Self::Gzip(gzip) => gzip.trailing(),
+            Self::Zstd(zstd) => zstd.trailing(),
         }
     }
 }

@@ -1,55 +1,47 @@
 //! The codecs. Everything that depends on the codec is a `match` in this file.
 
-use super::gzip;
 use super::member::Member;
+use super::{gzip, zstd};
 use crate::archive::error::{ArchiveError, damaged};
 use crate::archive::format::MEMBER_BYTES;
+use crate::compression::Compression;
 use crate::store::ReadAt;
-
-/// How an archive is compressed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Compression {
-    /// gzip members at libdeflate level 1 to 12: `.tar.gz`.
-    Gzip(u8),
-    /// A plain tar: `.tar`.
-    None,
-}
-
-impl Compression {
-    /// Returns the extension of an automatic name.
-    pub fn ending(self) -> &'static str {
-        match self {
-            Self::Gzip(_) => ".tar.gz",
-            Self::None => ".tar",
-        }
-    }
-
-    /// Returns the codec; `None` for a plain tar.
-    pub(crate) fn codec(self) -> Option<Codec> {
-        match self {
-            Self::Gzip(_) => Some(Codec::Gzip),
-            Self::None => None,
-        }
-    }
-}
 
 /// A compressed format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Codec {
     Gzip,
+    Zstd,
 }
 
 impl Codec {
     /// Detects the codec from the first bytes; `None` if the file is not compressed, or uses a codec that we cannot
     /// read.
     pub(crate) fn of(head: &[u8]) -> Option<Self> {
-        head.starts_with(&gzip::MAGIC).then_some(Self::Gzip)
+        if head.starts_with(&gzip::MAGIC) {
+            Some(Self::Gzip)
+        } else if zstd::is_start(head) {
+            Some(Self::Zstd)
+        } else {
+            None
+        }
     }
 
-    /// Returns whether a file that starts like this claims to consist of members that record their sizes, as ours do.
-    pub(crate) fn has_sizes(self, head: &[u8]) -> bool {
+    /// Returns the codec of new archives; `None` for a plain tar.
+    pub(crate) fn for_new(compression: Compression) -> Option<Self> {
+        match compression {
+            Compression::Gzip(_) => Some(Self::Gzip),
+            Compression::Zstd(_) => Some(Self::Zstd),
+            Compression::None => None,
+        }
+    }
+
+    /// Returns whether a file that starts like this claims to consist of members as we write them. What is around their
+    /// contents has no checksum.
+    pub(crate) fn claims_members(self, head: &[u8]) -> bool {
         match self {
             Self::Gzip => gzip::has_extra_field(head),
+            Self::Zstd => zstd::starts_with_raw_block(head),
         }
     }
 
@@ -57,6 +49,7 @@ impl Codec {
     pub(crate) fn stored_bytes(self, input: usize) -> usize {
         match self {
             Self::Gzip => gzip::stored_bytes(input),
+            Self::Zstd => zstd::stored_bytes(input),
         }
     }
 
@@ -64,6 +57,7 @@ impl Codec {
     pub(crate) fn append_stored(self, input: &[u8], output: &mut Vec<u8>) {
         match self {
             Self::Gzip => gzip::append_stored(input, output),
+            Self::Zstd => zstd::append_stored(input, output),
         }
     }
 
@@ -72,6 +66,7 @@ impl Codec {
     pub(crate) fn stored_start(self, head: &[u8]) -> Option<(u32, &[u8])> {
         match self {
             Self::Gzip => Some((gzip::size_in_header(head.first_chunk()?)?, gzip::first_stored_block(head)?)),
+            Self::Zstd => zstd::stored_start(head),
         }
     }
 
@@ -80,20 +75,23 @@ impl Codec {
     pub(crate) fn stored_contents(self, member: &[u8], bytes: usize) -> Result<Option<Vec<u8>>, ArchiveError> {
         match self {
             Self::Gzip => gzip::stored_contents(member, bytes).transpose().map_err(damaged),
+            Self::Zstd => zstd::stored_contents(member, bytes).transpose().map_err(damaged),
         }
     }
 
-    /// Returns the size of a member header.
+    /// Returns how many bytes show whether a member may start there.
     pub(crate) fn header_bytes(self) -> usize {
         match self {
             Self::Gzip => gzip::HEADER_BYTES,
+            Self::Zstd => zstd::LONGEST_HEADER,
         }
     }
 
-    /// Returns the size of the member whose header starts `bytes`; `None` if it is not a header of ours.
-    pub(crate) fn size_in_header(self, bytes: &[u8]) -> Option<u32> {
+    /// Returns whether bytes look like the header of a member of ours.
+    pub(crate) fn is_header(self, bytes: &[u8]) -> bool {
         match self {
-            Self::Gzip => bytes.first_chunk().and_then(gzip::size_in_header),
+            Self::Gzip => bytes.first_chunk().and_then(gzip::size_in_header).is_some(),
+            Self::Zstd => zstd::is_header(bytes),
         }
     }
 }
@@ -101,6 +99,7 @@ impl Codec {
 /// Compresses data into members.
 pub(crate) enum Encoder {
     Gzip(Box<gzip::Encoder>),
+    Zstd(zstd::Encoder),
     /// A plain tar, which has no members.
     Plain,
 }
@@ -109,6 +108,7 @@ impl Encoder {
     pub(crate) fn new(compression: Compression) -> Self {
         match compression {
             Compression::Gzip(level) => Self::Gzip(Box::new(gzip::Encoder::new(level))),
+            Compression::Zstd(level) => Self::Zstd(zstd::Encoder::new(level)),
             Compression::None => Self::Plain,
         }
     }
@@ -118,6 +118,7 @@ impl Encoder {
         output.clear();
         match self {
             Self::Gzip(encoder) => input.chunks(MEMBER_BYTES).for_each(|block| encoder.append(block, output)),
+            Self::Zstd(encoder) => input.chunks(MEMBER_BYTES).for_each(|block| encoder.append(block, output)),
             Self::Plain => output.extend_from_slice(input),
         }
     }
@@ -126,12 +127,14 @@ impl Encoder {
 /// Decompresses members.
 pub(crate) enum Decoder {
     Gzip(gzip::Decoder),
+    Zstd(zstd::Decoder),
 }
 
 impl Decoder {
     pub(crate) fn new(codec: Codec) -> Self {
         match codec {
             Codec::Gzip => Self::Gzip(gzip::Decoder::new()),
+            Codec::Zstd => Self::Zstd(zstd::Decoder::new()),
         }
     }
 
@@ -139,23 +142,78 @@ impl Decoder {
     pub(crate) fn open(&mut self, member: &[u8], output: &mut [u8]) -> Result<(), ArchiveError> {
         match self {
             Self::Gzip(decoder) => decoder.open(member, output).map_err(damaged),
+            Self::Zstd(decoder) => decoder.open(member, output).map_err(damaged),
+        }
+    }
+}
+
+/// Collects what a file says about its members after the last one.
+pub(crate) enum Index {
+    /// Each member records its own size.
+    None,
+    Zstd(zstd::TableWriter),
+}
+
+impl Index {
+    pub(crate) fn new(codec: Option<Codec>) -> Self {
+        match codec {
+            Some(Codec::Zstd) => Self::Zstd(zstd::TableWriter::default()),
+            Some(Codec::Gzip) | None => Self::None,
+        }
+    }
+
+    /// Adds the next member by its sizes.
+    pub(crate) fn add(&mut self, packed: usize, unpacked: usize) {
+        match self {
+            Self::None => {}
+            Self::Zstd(table) => table.add(packed, unpacked),
+        }
+    }
+
+    /// Returns the bytes that end the file.
+    pub(crate) fn finish(&self) -> Vec<u8> {
+        match self {
+            Self::None => Vec::new(),
+            Self::Zstd(table) => table.finish(),
         }
     }
 }
 
 /// Walks the members of a file without reading their contents.
 pub(crate) struct Members<'a> {
-    codec: Codec,
+    walk: Walk,
     source: &'a dyn ReadAt,
     at: u64,
     /// The member that was peeked at and not taken yet.
     peeked: Option<Member>,
 }
 
+/// Where the sizes of members come from.
+enum Walk {
+    /// The header of each member.
+    Gzip,
+    Table(zstd::Table),
+    /// The blocks of each frame.
+    Frames,
+}
+
 impl<'a> Members<'a> {
-    /// Starts at an offset where a member should start.
-    pub(crate) fn new(codec: Codec, source: &'a dyn ReadAt, at: u64) -> Self {
-        Self { codec, source, at, peeked: None }
+    /// Starts at the end of the first member. Fails if the file says nothing consistent about its members.
+    pub(crate) fn after_first(codec: Codec, source: &'a dyn ReadAt, second: u64) -> Result<Self, ArchiveError> {
+        let walk = match codec {
+            Codec::Gzip => Walk::Gzip,
+            Codec::Zstd => Walk::Table(zstd::Table::open(source, second)?),
+        };
+        Ok(Self { walk, source, at: second, peeked: None })
+    }
+
+    /// Starts at an offset where a member may start, and relies on the members alone.
+    pub(crate) fn from(codec: Codec, source: &'a dyn ReadAt, at: u64) -> Self {
+        let walk = match codec {
+            Codec::Gzip => Walk::Gzip,
+            Codec::Zstd => Walk::Frames,
+        };
+        Self { walk, source, at, peeked: None }
     }
 
     /// Returns where the next member starts.
@@ -163,17 +221,19 @@ impl<'a> Members<'a> {
         self.at
     }
 
-    /// Returns the next member without taking it; `None` at the exact end of the file.
+    /// Returns the next member without taking it; `None` at the exact end of the members.
     pub(crate) fn peek(&mut self) -> Result<Option<Member>, ArchiveError> {
         if self.peeked.is_none() {
-            self.peeked = match self.codec {
-                Codec::Gzip => gzip::member_at(self.source, self.at)?,
+            self.peeked = match &mut self.walk {
+                Walk::Gzip => gzip::member_at(self.source, self.at)?,
+                Walk::Table(table) => table.next(self.source, self.at)?,
+                Walk::Frames => zstd::frame_at(self.source, self.at)?,
             };
         }
         Ok(self.peeked)
     }
 
-    /// Takes the next member; `None` at the exact end of the file.
+    /// Takes the next member; `None` at the exact end of the members.
     pub(crate) fn next(&mut self) -> Result<Option<Member>, ArchiveError> {
         let member = self.peek()?;
         self.peeked = None;

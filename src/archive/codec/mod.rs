@@ -8,7 +8,7 @@ mod codecs;
 mod forward;
 mod gzip;
 mod member;
+mod zstd;
 
-pub use codecs::Compression;
-pub(crate) use codecs::{Codec, Decoder, Encoder, Members};
+pub(crate) use codecs::{Codec, Decoder, Encoder, Index, Members};
 pub(crate) use member::Member;

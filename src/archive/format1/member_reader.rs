@@ -50,8 +50,8 @@ impl MemberReader<'_> {
         let total =
             self.databases.iter().map(|database| database.bytes / RUN_BYTES as u64 + 1).fold(0, u64::saturating_add);
         let workers = threads.get().min(MAX_THREADS).min(usize::try_from(total).unwrap_or(usize::MAX));
-        let mut feeder =
-            Feeder { walk: Members::new(self.codec, self.source, self.second), reader: self, next: Next::Header(0) };
+        let walk = Members::after_first(self.codec, self.source, self.second)?;
+        let mut feeder = Feeder { walk, reader: self, next: Next::Header(0) };
         let mut checker = Checker { reader: self, current: None, tail: Vec::new(), done: Vec::new() };
         pipeline::ordered(
             // Enough jobs that no thread waits for the hashing thread whenever that is preempted for a moment.

@@ -109,21 +109,25 @@ impl Salvage<'_> {
 
     /// Returns all members that can be found after the first.
     fn pieces(&self) -> Result<Vec<Piece>, ArchiveError> {
-        let (mut pieces, lost) = self.chain(self.second)?;
+        // Without an index, the members themselves lead the way.
+        let (mut pieces, lost) = match Members::after_first(self.codec, self.source, self.second) {
+            Ok(members) => self.chain(members)?,
+            Err(error) if error.is_evidence() => self.chain(Members::from(self.codec, self.source, self.second))?,
+            Err(error) => return Err(error),
+        };
         self.find_places(&mut pieces, Some(0))?;
         if let Some(lost) = lost
             && let Some(again) = self.chain_to_the_end(lost)?
         {
-            let (mut more, _) = self.chain(again)?;
+            let (mut more, _) = self.chain(Members::from(self.codec, self.source, again))?;
             self.find_places(&mut more, None)?;
             pieces.append(&mut more);
         }
         Ok(pieces)
     }
 
-    /// Follows the sizes from this offset. Also returns the offset where they stop, unless that is the end of the file.
-    fn chain(&self, from: u64) -> Result<(Vec<Piece>, Option<u64>), ArchiveError> {
-        let mut members = Members::new(self.codec, self.source, from);
+    /// Follows the sizes. Also returns the offset where they stop, unless that is the end of the members.
+    fn chain(&self, mut members: Members) -> Result<(Vec<Piece>, Option<u64>), ArchiveError> {
         let mut pieces = Vec::new();
         loop {
             self.progress.checkpoint()?;
@@ -149,23 +153,38 @@ impl Salvage<'_> {
             chunk.resize(CHUNK.min((self.source.bytes() - at) as usize), 0);
             self.source.read_exact_at(&mut chunk, at)?;
             for (offset, window) in chunk.windows(header_bytes).enumerate() {
-                if let Some(size) = self.codec.size_in_header(window) {
-                    found.push((at + offset as u64, at + offset as u64 + u64::from(size)));
-                    within_bounds(found.len())?;
+                if !self.codec.is_header(window) {
+                    continue;
                 }
+                self.progress.checkpoint()?;
+                match Members::from(self.codec, self.source, at + offset as u64).peek() {
+                    Ok(member) => found.extend(member.map(|member| (member.at, member.end()))),
+                    Err(error) if error.is_evidence() => {}
+                    Err(error) => return Err(error),
+                }
+                within_bounds(found.len())?;
             }
             // A header across the end of the chunk is found in the next chunk.
             at += (chunk.len() - (header_bytes - 1)) as u64;
         }
-        let mut leads_to_end = HashSet::from([self.source.bytes()]);
+        let mut leads_to_end = HashSet::new();
         let mut first = None;
         for (at, next) in found.into_iter().rev() {
-            if leads_to_end.contains(&next) {
+            if leads_to_end.contains(&next) || self.is_end(next)? {
                 leads_to_end.insert(at);
                 first = Some(at);
             }
         }
         Ok(first)
+    }
+
+    /// Returns whether the members end at this offset.
+    fn is_end(&self, at: u64) -> Result<bool, ArchiveError> {
+        match Members::from(self.codec, self.source, at).peek() {
+            Ok(member) => Ok(member.is_none()),
+            Err(error) if error.is_evidence() => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// Determines where the contents of each member belong. `first` is the position of the first one, if known.
@@ -221,8 +240,7 @@ impl Salvage<'_> {
 
     /// Returns the position of a member that starts with the tar header of a database or of the tail.
     fn place_by_contents(&self, unpacker: &mut Unpacker, piece: &Piece) -> Result<Option<u64>, ArchiveError> {
-        let is_last = piece.member.end() == self.source.bytes();
-        if piece.unpacked() != TAR_BLOCK as u64 && !is_last {
+        if piece.unpacked() != TAR_BLOCK as u64 && !self.is_end(piece.member.end())? {
             return Ok(None);
         }
         let Some(block) = unpacker.open(self.source, &piece.member)?.and_then(<[u8]>::first_chunk::<TAR_BLOCK>) else {

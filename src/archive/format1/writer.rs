@@ -8,13 +8,14 @@ use std::num::NonZeroUsize;
 
 use chrono::{DateTime, Utc};
 
-use crate::archive::codec::{Codec, Compression, Encoder};
+use crate::archive::codec::{Codec, Encoder, Index};
 use crate::archive::error::ArchiveError;
 use crate::archive::format::{MEMBER_BYTES, RESTORE_TEXT, TAR_BLOCK};
 use crate::archive::limits::MAX_METADATA_BYTES;
 use crate::archive::pipeline;
 use crate::archive::sink::{FileSink, Sink};
 use crate::archive::tar_file::tar_header;
+use crate::compression::Compression;
 use crate::digest::{Hasher, Sha256};
 use crate::metadata::Metadata;
 use crate::names::{MAX_ENTRY_BYTES, METADATA_ENTRY, RESTORE_ENTRY, is_file_name};
@@ -41,6 +42,7 @@ pub struct Writer<S = FileSink> {
     modified: u64,
     /// One per thread, kept from database to database.
     encoders: Vec<Encoder>,
+    index: Index,
 }
 
 /// A run of blocks on its way through the threads.
@@ -64,12 +66,15 @@ impl<S: Sink> Writer<S> {
         if room == 0 || !room.is_multiple_of(TAR_BLOCK) || room as u64 > MAX_METADATA_BYTES {
             return Err(invalid("the room for the metadata must be a multiple of 512 up to 16 MiB"));
         }
-        let codec = options.compression.codec();
+        let codec = Codec::for_new(options.compression);
         let first = TAR_BLOCK + room;
-        sink.reserve(codec.map_or(first, |codec| codec.stored_bytes(first)) as u64)?;
+        let packed = codec.map_or(first, |codec| codec.stored_bytes(first));
+        sink.reserve(packed as u64)?;
+        let mut index = Index::new(codec);
+        index.add(packed, first);
         let encoders = (0..options.threads.get().min(MAX_THREADS)).map(|_| Encoder::new(options.compression)).collect();
         let modified = u64::try_from(created_at.timestamp()).unwrap_or(0);
-        Ok(Self { sink, codec, room, modified, encoders })
+        Ok(Self { sink, codec, room, modified, encoders, index })
     }
 
     /// Appends a database of exactly `bytes` bytes, read from the start of `source` by `pread`, and returns the digest
@@ -95,7 +100,7 @@ impl<S: Sink> Writer<S> {
             .map(|_| Run { input: Vec::new(), live: 0, output: Vec::new() })
             .collect();
         let mut hasher = Hasher::default();
-        let (mut read, sink) = (0, &mut self.sink);
+        let (mut read, sink, index) = (0, &mut self.sink, &mut self.index);
         pipeline::ordered(
             jobs,
             &mut self.encoders[..workers],
@@ -119,6 +124,7 @@ impl<S: Sink> Writer<S> {
             |run| {
                 progress.checkpoint()?;
                 sink.append(&run.output)?;
+                index.add(run.output.len(), run.input.len());
                 progress.advance(run.live);
                 Ok::<_, ArchiveError>(())
             },
@@ -136,6 +142,7 @@ impl<S: Sink> Writer<S> {
         tail.extend_from_slice(text);
         tail.resize(tail.len().next_multiple_of(TAR_BLOCK) + 2 * TAR_BLOCK, 0);
         self.append(&tail)?;
+        self.sink.append(&self.index.finish())?;
 
         let mut first = tar_header::header(METADATA_ENTRY, self.room as u64, self.modified).to_vec();
         serde_json::to_writer(&mut first, metadata).map_err(io::Error::from)?;
@@ -162,6 +169,7 @@ impl<S: Sink> Writer<S> {
             encoder.pack(bytes, &mut packed);
         }
         self.sink.append(&packed)?;
+        self.index.add(packed.len(), bytes.len());
         Ok(())
     }
 }

@@ -22,7 +22,8 @@ pub(crate) fn describe(
     let packed = codec.is_some();
     let stem = stem(label.name);
     let set = set_of(stem);
-    let file = label.name.strip_suffix(".gz").filter(|_| packed).unwrap_or(label.name);
+    let unpacked = label.name.strip_suffix(".gz").or_else(|| label.name.strip_suffix(".zst"));
+    let file = unpacked.filter(|_| packed).unwrap_or(label.name);
     let file = if is_file_name(file) { file.to_owned() } else { format!("{set}.db") };
     // With a sidecar, the file itself may be shorter or longer than the recovered database.
     let oddities = if packed || !sidecars.is_empty() { None } else { sqlite_file::check_header(head, bytes, &file)? };

@@ -4,7 +4,6 @@
 use std::time::Duration;
 
 use super::{Chosen, Surroundings};
-use crate::archive::Compression;
 use crate::config::Check;
 use crate::database::{Depth, SourceError, Timeouts, is_blank, probe};
 use crate::failure::{Failure, Remedy, Unrestored};
@@ -51,7 +50,7 @@ pub fn plan(
         keep_damaged: false,
         // The databases are compared with the archive afterwards, page by page.
         vacuum: false,
-        compression: if settings.compress { Compression::Gzip(settings.compression_level) } else { Compression::None },
+        compression: settings.compression,
         threads: around.threads,
         lock_wait: wait,
     };

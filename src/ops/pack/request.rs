@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use crate::archive::Compression;
+use crate::compression::Compression;
 use crate::database::Depth;
 use crate::metadata::{Extent, Kind, RecordedRights, Replaces};
 use crate::names::{ArchiveName, HostLabel, Name};

@@ -14,7 +14,7 @@ use chrono::{DateTime, Utc};
 use super::RestoreError;
 use super::options::{Options, Safety};
 use super::plan::{Method, Plan};
-use crate::archive::Compression;
+use crate::compression::Compression;
 use crate::database::{Depth, TargetState};
 use crate::metadata::{Kind, ReplacedTarget, Replaces};
 use crate::names::{ArchiveName, printable};

@@ -1,0 +1,411 @@
+//! Zstandard: frames that are written and read whole, the seek table behind them, and any file of frames as one stream.
+//!
+//! A frame of ours is a single segment that gives the size of its contents and ends with their checksum. Its header
+//! follows from that size alone, so it is compared, not interpreted: decoders ignore one of its bits. A frame does not
+//! say how long it is itself; the seek table (zstd seekable format 0.1.0, without checksums) gives the sizes of all.
+
+use std::io::{self, BufRead as _, BufReader, Read as _};
+
+use twox_hash::XxHash64;
+use zstd::bulk::{Compressor, Decompressor};
+use zstd::stream::read::Decoder as StreamDecoder;
+use zstd::zstd_safe::{CParameter, find_frame_compressed_size};
+
+use super::forward::{Forward, SourceFailed};
+use super::member::Member;
+use crate::archive::error::{ArchiveError, damaged};
+use crate::archive::format::MEMBER_BYTES;
+use crate::archive::limits::MAX_MEMBER_BYTES;
+use crate::store::ReadAt;
+
+/// The first bytes of a frame.
+const MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+/// The first bytes of a seek table, which decoders skip.
+const TABLE_MAGIC: [u8; 4] = [0x5e, 0x2a, 0x4d, 0x18];
+/// The last bytes of a seek table.
+const TABLE_END: [u8; 4] = [0xb1, 0xea, 0x92, 0x8f];
+/// The size of the header of a seek table: magic, and the number of bytes that follow.
+const TABLE_HEADER: u64 = 8;
+/// The size of the footer of a seek table: number of frames, flags (none), magic.
+const TABLE_FOOTER: u64 = 9;
+/// The size of an entry of a seek table: the sizes of a frame, compressed and decompressed.
+const TABLE_ENTRY: u64 = 8;
+/// How many entries of a seek table are read at once.
+const ENTRIES_AT_ONCE: u64 = 8192;
+
+/// Flags in a frame header: a single segment, and a checksum. The two highest bits give the length of the size.
+const FLAGS: u8 = 1 << 5 | 1 << 2;
+/// The flags if the size takes four bytes.
+const LONG_SIZE: u8 = 2 << 6;
+/// The length of a header with a size of four bytes: the longest that we write.
+pub(crate) const LONGEST_HEADER: usize = MAGIC.len() + 1 + 4;
+/// The length of a block header, in bytes.
+const BLOCK_HEADER: usize = 3;
+/// The most bytes in a block (RFC 8878, 3.1.1.2.4).
+const BLOCK_MAX: usize = 128 * 1024;
+/// The length of a checksum, in bytes.
+const CHECKSUM: usize = 4;
+
+/// Compresses blocks into frames.
+pub(crate) struct Encoder(Compressor<'static>);
+
+impl Encoder {
+    /// Creates an encoder; `level` is clamped to 1 to 19.
+    pub(crate) fn new(level: u8) -> Self {
+        let create = || {
+            let mut compressor = Compressor::new(i32::from(level.clamp(1, 19)))?;
+            compressor.set_parameter(CParameter::ChecksumFlag(true))?;
+            // With a smaller window, as of level 1, a frame would not be a single segment.
+            compressor.set_parameter(CParameter::WindowLog(MEMBER_BYTES.ilog2()))?;
+            Ok::<_, io::Error>(compressor)
+        };
+        Self(create().expect("libzstd knows these parameters"))
+    }
+
+    /// Appends one frame that holds `input`.
+    pub(crate) fn append(&mut self, input: &[u8], output: &mut Vec<u8>) {
+        let start = output.len();
+        output.resize(start + zstd::zstd_safe::compress_bound(input.len()), 0);
+        let packed = self
+            .0
+            .compress_to_buffer(input, &mut output[start..])
+            .expect("the buffer is as large as libzstd asked for");
+        output.truncate(start + packed);
+    }
+}
+
+/// Returns the header of a frame that holds this many bytes, as libzstd writes it.
+fn header(bytes: u32) -> Vec<u8> {
+    let mut header = MAGIC.to_vec();
+    match bytes {
+        0..256 => header.extend([FLAGS, bytes as u8]),
+        256..65_792 => {
+            header.push(FLAGS | 1 << 6);
+            header.extend((bytes as u16).wrapping_sub(256).to_le_bytes());
+        }
+        _ => {
+            header.push(FLAGS | LONG_SIZE);
+            header.extend(bytes.to_le_bytes());
+        }
+    }
+    header
+}
+
+/// Returns the size of the contents and the length of the header, if `bytes` start with a header as we write it.
+fn parse_header(bytes: &[u8]) -> Option<(u32, usize)> {
+    let rest = bytes.strip_prefix(&MAGIC)?;
+    let unpacked = match rest.split_first()? {
+        (&flags, size) if flags == FLAGS => u32::from(*size.first()?),
+        (&flags, size) if flags == FLAGS | 1 << 6 => u32::from(u16::from_le_bytes(*size.first_chunk()?)) + 256,
+        (&flags, size) if flags == FLAGS | LONG_SIZE => u32::from_le_bytes(*size.first_chunk()?),
+        _ => return None,
+    };
+    let header = header(unpacked);
+    bytes.starts_with(&header).then_some((unpacked, header.len()))
+}
+
+/// Returns whether bytes can be the start of a file of frames; tools that compress in parallel start with one to skip.
+pub(crate) fn is_start(head: &[u8]) -> bool {
+    head.starts_with(&MAGIC) || matches!(head, [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..])
+}
+
+/// Returns the size of a frame that holds this many bytes in raw blocks.
+pub(crate) fn stored_bytes(input: usize) -> usize {
+    LONGEST_HEADER + input + input.div_ceil(BLOCK_MAX).max(1) * BLOCK_HEADER + CHECKSUM
+}
+
+/// Appends one frame that holds `input` in raw blocks. Its header has a size of four bytes in any case, so that it can
+/// be recognised.
+pub(crate) fn append_stored(input: &[u8], output: &mut Vec<u8>) {
+    output.extend(stored_header(input.len()));
+    let mut blocks = input.chunks(BLOCK_MAX).peekable();
+    while let Some(block) = blocks.next() {
+        output.extend(block_header(block.len(), blocks.peek().is_none()));
+        output.extend_from_slice(block);
+    }
+    output.extend(checksum(input));
+}
+
+fn stored_header(bytes: usize) -> [u8; LONGEST_HEADER] {
+    let size = u32::try_from(bytes).expect("metadata is at most 16 MiB").to_le_bytes();
+    let mut header = [0; LONGEST_HEADER];
+    header[..4].copy_from_slice(&MAGIC);
+    header[4] = FLAGS | LONG_SIZE;
+    header[5..].copy_from_slice(&size);
+    header
+}
+
+/// Returns the header of a raw block.
+fn block_header(bytes: usize, last: bool) -> [u8; BLOCK_HEADER] {
+    let [low, middle, high, _] = ((bytes as u32) << 3 | u32::from(last)).to_le_bytes();
+    [low, middle, high]
+}
+
+fn checksum(contents: &[u8]) -> [u8; CHECKSUM] {
+    // The low four bytes (RFC 8878, 3.1.1).
+    (XxHash64::oneshot(0, contents) as u32).to_le_bytes()
+}
+
+/// Returns the size of the first frame and the start of its contents, if it is a stored one; `head` is the start of the
+/// file.
+pub(crate) fn stored_start(head: &[u8]) -> Option<(u32, &[u8])> {
+    let size = u32::from_le_bytes(*head.get(5..)?.first_chunk()?);
+    let bytes = usize::try_from(size).ok().filter(|bytes| (1..=2 * MAX_MEMBER_BYTES).contains(bytes))?;
+    let first = bytes.min(BLOCK_MAX);
+    let blocks = head.strip_prefix(&stored_header(bytes))?;
+    let contents = blocks.strip_prefix(&block_header(first, first == bytes))?;
+    let packed = u32::try_from(stored_bytes(bytes)).ok()?;
+    Some((packed, &contents[..contents.len().min(first)]))
+}
+
+/// Unpacks a stored frame; returns an error if its checksum is wrong, and `None` if it is not what [`append_stored`]
+/// writes for `bytes` bytes.
+pub(crate) fn stored_contents(frame: &[u8], bytes: usize) -> Option<Result<Vec<u8>, &'static str>> {
+    if frame.len() != stored_bytes(bytes) {
+        return None;
+    }
+    let mut contents = Vec::with_capacity(bytes);
+    let mut rest = frame.strip_prefix(&stored_header(bytes))?;
+    while contents.len() < bytes {
+        let block = (bytes - contents.len()).min(BLOCK_MAX);
+        rest = rest.strip_prefix(&block_header(block, contents.len() + block == bytes))?;
+        contents.extend_from_slice(rest.get(..block)?);
+        rest = &rest[block..];
+    }
+    Some(if rest == checksum(&contents) { Ok(contents) } else { Err("checksum mismatch in a Zstandard frame") })
+}
+
+/// Returns whether a file starts with a raw block of at least a tar block, which no other tool writes for a tar: it is
+/// the metadata, whatever was changed in the frame header.
+pub(crate) fn starts_with_raw_block(head: &[u8]) -> bool {
+    let Some(&[_, _, _, _, flags]) = head.first_chunk() else { return false };
+    let (single, size, dictionary) = (flags >> 5 & 1, flags >> 6, flags & 3);
+    let size = [usize::from(single), 2, 4, 8][usize::from(size)];
+    let dictionary = [0, 1, 2, 4][usize::from(dictionary)];
+    let header = 5 + usize::from(1 - single) + size + dictionary;
+    let block = head.get(header..).and_then(<[u8]>::first_chunk::<BLOCK_HEADER>);
+    let block = block.map(|[low, middle, high]| u32::from_le_bytes([*low, *middle, *high, 0]));
+    head.starts_with(&MAGIC) && block.is_some_and(|block| block >> 1 & 3 == 0 && block >> 3 >= 512)
+}
+
+/// Decompresses frames.
+pub(crate) struct Decoder(Decompressor<'static>);
+
+impl Decoder {
+    pub(crate) fn new() -> Self {
+        Self(Decompressor::new().expect("libzstd can allocate a context"))
+    }
+
+    /// Decompresses a frame into `output`, which it must fill exactly; otherwise returns what is wrong with it.
+    pub(crate) fn open(&mut self, frame: &[u8], output: &mut [u8]) -> Result<(), &'static str> {
+        let expected = u32::try_from(output.len()).map(header).unwrap_or_default();
+        if expected.is_empty() || !frame.starts_with(&expected) {
+            return Err("a Zstandard frame does not have the header that its size calls for");
+        }
+        if find_frame_compressed_size(frame) != Ok(frame.len()) {
+            return Err("a Zstandard frame does not have its recorded size");
+        }
+        // It also compares the checksum.
+        match self.0.decompress_to_buffer(frame, output) {
+            Ok(bytes) if bytes == output.len() => Ok(()),
+            Ok(_) => Err("a Zstandard frame holds fewer bytes than it declares"),
+            Err(_) => Err("a Zstandard frame cannot be decompressed"),
+        }
+    }
+}
+
+/// Collects the sizes of the frames of a file for its seek table.
+#[derive(Default)]
+pub(crate) struct TableWriter {
+    entries: Vec<u8>,
+}
+
+impl TableWriter {
+    pub(crate) fn add(&mut self, packed: usize, unpacked: usize) {
+        for bytes in [packed, unpacked] {
+            let bytes = u32::try_from(bytes).expect("a frame holds at most 16 MiB");
+            self.entries.extend(bytes.to_le_bytes());
+        }
+    }
+
+    pub(crate) fn finish(&self) -> Vec<u8> {
+        let mut table = TABLE_MAGIC.to_vec();
+        let size = |bytes: u64| u32::try_from(bytes).expect("a seek table of half a billion frames").to_le_bytes();
+        table.extend(size(self.entries.len() as u64 + TABLE_FOOTER));
+        table.extend_from_slice(&self.entries);
+        table.extend(size(self.entries.len() as u64 / TABLE_ENTRY));
+        table.push(0);
+        table.extend(TABLE_END);
+        table
+    }
+}
+
+/// Walks the frames of a file by its seek table, which is read in pieces.
+pub(crate) struct Table {
+    /// Where the table starts, and the frames end.
+    start: u64,
+    /// The number of frames.
+    frames: u64,
+    /// The number of the next frame.
+    next: u64,
+    /// The entries of the frames from `first` on.
+    entries: Vec<u8>,
+    first: u64,
+}
+
+impl Table {
+    /// Reads the end of a file whose first frame ends at `second`, where the walk starts. Fails if there is no seek
+    /// table, or if it gives another size for the first frame.
+    pub(crate) fn open(source: &dyn ReadAt, second: u64) -> Result<Self, ArchiveError> {
+        let missing = || damaged("the seek table is missing: it is truncated, or has data after its end");
+        let wrong = || damaged("the seek table is damaged");
+        let end = source.bytes();
+        let mut footer = [0; TABLE_FOOTER as usize];
+        source.read_exact_at(&mut footer, end.checked_sub(TABLE_FOOTER).ok_or_else(missing)?)?;
+        let (frames, rest) = footer.split_first_chunk().ok_or_else(missing)?;
+        if rest[1..] != TABLE_END {
+            return Err(missing());
+        }
+        let frames = u64::from(u32::from_le_bytes(*frames));
+        let bytes = frames * TABLE_ENTRY + TABLE_FOOTER;
+        let start = end.checked_sub(bytes + TABLE_HEADER).ok_or_else(wrong)?;
+        let mut head = [0; TABLE_HEADER as usize];
+        source.read_exact_at(&mut head, start)?;
+        let size = u32::try_from(bytes).map_err(|_| wrong())?.to_le_bytes();
+        if head[..4] != TABLE_MAGIC || head[4..] != size || rest[0] != 0 {
+            return Err(wrong());
+        }
+        let mut table = Self { start, frames, next: 0, entries: Vec::new(), first: 0 };
+        let first = table.next(source, 0)?.ok_or_else(wrong)?;
+        if first.end() != second || first.packed as usize != stored_bytes(first.unpacked as usize) {
+            return Err(wrong());
+        }
+        Ok(table)
+    }
+
+    /// Returns the frame that starts at an offset, which must be the next one; `None` after the last one.
+    pub(crate) fn next(&mut self, source: &dyn ReadAt, at: u64) -> Result<Option<Member>, ArchiveError> {
+        let wrong = || damaged("the seek table does not match the frames");
+        if self.next == self.frames {
+            return if at == self.start { Ok(None) } else { Err(wrong()) };
+        }
+        let offset = ((self.next - self.first) * TABLE_ENTRY) as usize;
+        let entry = match self.entries.get(offset..).and_then(<[u8]>::first_chunk::<{ TABLE_ENTRY as usize }>) {
+            Some(entry) => *entry,
+            None => {
+                let count = (self.frames - self.next).min(ENTRIES_AT_ONCE);
+                self.first = self.next;
+                self.entries.resize((count * TABLE_ENTRY) as usize, 0);
+                let place = self.start + TABLE_HEADER + self.first * TABLE_ENTRY;
+                source.read_exact_at(&mut self.entries, place)?;
+                *self.entries.first_chunk().ok_or_else(wrong)?
+            }
+        };
+        let [packed, unpacked] =
+            [0, 4].map(|from| u32::from_le_bytes([entry[from], entry[from + 1], entry[from + 2], entry[from + 3]]));
+        if at + u64::from(packed) > self.start || !is_possible(packed.into(), unpacked.into(), self.next == 0) {
+            return Err(wrong());
+        }
+        self.next += 1;
+        Ok(Some(Member { at, packed, unpacked }))
+    }
+}
+
+/// Returns whether a frame of this size can hold that many bytes; called before memory is allocated for either.
+fn is_possible(packed: u64, unpacked: u64, is_metadata: bool) -> bool {
+    // No honest encoder grows its input by an eighth; a hostile one could, to make us allocate memory.
+    let most = MAX_MEMBER_BYTES as u64 + if is_metadata { 512 } else { 0 };
+    (1..=most).contains(&unpacked) && packed <= unpacked + unpacked / 8 + 1024
+}
+
+/// Returns the frame at an offset by its block headers, for files whose seek table is lost; `None` at the end of the
+/// file or at the seek table.
+pub(crate) fn frame_at(source: &dyn ReadAt, at: u64) -> Result<Option<Member>, ArchiveError> {
+    let left = source.bytes().saturating_sub(at);
+    let mut head = [0; LONGEST_HEADER];
+    let head = &mut head[..LONGEST_HEADER.min(usize::try_from(left).unwrap_or(LONGEST_HEADER))];
+    source.read_exact_at(head, at)?;
+    if head.is_empty() || head.starts_with(&TABLE_MAGIC) {
+        return Ok(None);
+    }
+    let no_frame = || damaged(format!("no Zstandard frame at byte {at}, where one is expected"));
+    let (unpacked, header) = parse_header(head).ok_or_else(no_frame)?;
+    let mut packed = header as u64;
+    // Blocks of less than a kilobyte on average cost more than they save.
+    for _ in 0..64 + unpacked / 1024 {
+        if packed + (BLOCK_HEADER + CHECKSUM) as u64 > left {
+            return Err(damaged("it is truncated"));
+        }
+        let mut block = [0; 4];
+        source.read_exact_at(&mut block[..BLOCK_HEADER], at + packed)?;
+        let block = u32::from_le_bytes(block);
+        // The type of a block: raw, one byte that repeats, compressed, reserved.
+        let bytes = if block >> 1 & 3 == 1 { 1 } else { u64::from(block >> 3) };
+        packed += BLOCK_HEADER as u64 + bytes;
+        if !is_possible(packed, unpacked.into(), false) || block >> 1 & 3 == 3 {
+            return Err(no_frame());
+        }
+        if block & 1 == 1 {
+            packed += CHECKSUM as u64;
+            let packed = u32::try_from(packed).map_err(|_| no_frame())?;
+            return if u64::from(packed) > left {
+                Err(damaged("it is truncated"))
+            } else {
+                Ok(Some(Member { at, packed, unpacked }))
+            };
+        }
+    }
+    Err(no_frame())
+}
+
+/// Returns whether bytes look like the start of a frame of ours that holds part of a database.
+pub(crate) fn is_header(bytes: &[u8]) -> bool {
+    parse_header(bytes).is_some_and(|(unpacked, _)| (1..=MEMBER_BYTES).contains(&(unpacked as usize)))
+}
+
+/// All frames of a file as one stream, and the number of bytes after them.
+pub(crate) struct Stream {
+    decoder: Option<StreamDecoder<'static, BufReader<Forward>>>,
+    trailing: u64,
+}
+
+impl Stream {
+    /// Starts at the first frame. Fails only for lack of memory.
+    pub(crate) fn new(reader: BufReader<Forward>) -> io::Result<Self> {
+        Ok(Self { decoder: Some(StreamDecoder::with_buffer(reader)?.single_frame()), trailing: 0 })
+    }
+
+    /// Reads some of the contents; returns 0 at the end of the last frame.
+    pub(crate) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while let Some(decoder) = &mut self.decoder {
+            // 0 means the end of a frame whose checksum, if it has one, was right.
+            let count = decoder.read(buffer)?;
+            if count > 0 || buffer.is_empty() {
+                return Ok(count);
+            }
+            let Some(mut reader) = self.decoder.take().map(StreamDecoder::finish) else { break };
+            if reader.fill_buf()?.is_empty() {
+                break;
+            }
+            let forward = reader.get_ref();
+            let at = forward.at - reader.buffer().len() as u64;
+            let mut magic = [0; 4];
+            let more = forward.source.read_exact_at(&mut magic, at);
+            match more {
+                Ok(()) if is_start(&magic) => {
+                    self.decoder = Some(StreamDecoder::with_buffer(reader)?.single_frame());
+                }
+                Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => {
+                    return Err(io::Error::other(SourceFailed(error)));
+                }
+                _ => self.trailing = forward.source.bytes().saturating_sub(at),
+            }
+        }
+        Ok(0)
+    }
+
+    /// Returns how many bytes follow the last frame; known only after everything was read.
+    pub(crate) fn trailing(&self) -> u64 {
+        self.trailing
+    }
+}
