@@ -46,6 +46,7 @@ pub mod metadata;
 pub mod names;
 pub mod ops;
 pub mod platform;
+pub mod processors;
 pub mod progress;
 pub mod report;
 pub mod retention;

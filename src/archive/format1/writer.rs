@@ -5,6 +5,7 @@
 use std::fs::File;
 use std::io;
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
@@ -20,6 +21,7 @@ use crate::digest::{Hasher, Sha256};
 use crate::metadata::Metadata;
 use crate::names::{MAX_ENTRY_BYTES, METADATA_ENTRY, RESTORE_ENTRY, is_file_name};
 use crate::platform::PositionalIo as _;
+use crate::processors::Processors;
 use crate::progress::Progress;
 
 /// How to write an archive.
@@ -43,6 +45,7 @@ pub struct Writer<S = FileSink> {
     /// One per thread, kept from database to database.
     encoders: Vec<Encoder>,
     index: Index,
+    processors: Option<Arc<Processors>>,
 }
 
 /// A run of blocks on its way through the threads.
@@ -74,7 +77,13 @@ impl<S: Sink> Writer<S> {
         index.add(packed, first);
         let encoders = (0..options.threads.get().min(MAX_THREADS)).map(|_| Encoder::new(options.compression)).collect();
         let modified = u64::try_from(created_at.timestamp()).unwrap_or(0);
-        Ok(Self { sink, codec, room, modified, encoders, index })
+        Ok(Self { sink, codec, room, modified, encoders, index, processors: None })
+    }
+
+    /// Lets the threads that compress use only these processors, and only as far as nothing else claims them.
+    #[must_use]
+    pub fn sharing(self, processors: Arc<Processors>) -> Self {
+        Self { processors: Some(processors), ..self }
     }
 
     /// Appends a database of exactly `bytes` bytes, read from the start of `source` by `pread`, and returns the digest
@@ -101,6 +110,7 @@ impl<S: Sink> Writer<S> {
             .collect();
         let mut hasher = Hasher::default();
         let (mut read, sink, index) = (0, &mut self.sink, &mut self.index);
+        let processors = self.processors.as_deref();
         pipeline::ordered(
             jobs,
             &mut self.encoders[..workers],
@@ -118,6 +128,7 @@ impl<S: Sink> Writer<S> {
                 Ok(true)
             },
             |encoder, run| {
+                let _busy = processors.map(Processors::share);
                 encoder.pack(&run.input, &mut run.output);
                 Ok(())
             },

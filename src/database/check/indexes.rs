@@ -80,17 +80,32 @@ pub(in crate::database) fn judge(
     Ok(Some(wrong))
 }
 
-/// Looks for FTS5 indexes that do not match their external content table: `integrity_check` does not compare these
-/// (sqlite.org/fts5.html, "The 'integrity-check' Command"). Returns those that could not be compared as notes.
+/// FTS5 indexes compared with their external content.
+#[derive(Debug, Default)]
+pub(in crate::database) struct Lagging {
+    /// Those that do not match it.
+    pub(in crate::database) wrong: Vec<Wrong>,
+    /// Those that could not be compared, one line each.
+    pub(in crate::database) notes: Vec<String>,
+}
+
+/// Returns the FTS5 tables with external content.
+pub(in crate::database) fn with_external_content(connection: &Connection) -> rusqlite::Result<Vec<FullText>> {
+    let mut tables = full_text_tables(connection)?;
+    tables.retain(|table| table.is_fts5 && table.content == Content::External);
+    Ok(tables)
+}
+
+/// Compares FTS5 indexes with their external content: `integrity_check` only examines the indexes
+/// (sqlite.org/fts5.html, "The 'integrity-check' Command").
 pub(in crate::database) fn lagging(
     copy: &Path,
     connection: &Connection,
+    tables: &[FullText],
     progress: &dyn Progress,
-) -> rusqlite::Result<(Vec<Wrong>, Vec<String>)> {
+) -> rusqlite::Result<Lagging> {
     let (mut wrong, mut notes) = (Vec::new(), Vec::new());
-    for table in
-        full_text_tables(connection)?.into_iter().filter(|table| table.is_fts5 && table.content == Content::External)
-    {
+    for table in tables {
         match table.lags(copy, progress) {
             Ok(true) => wrong.extend(table.judge(connection)?),
             Ok(false) => {}
@@ -101,7 +116,7 @@ pub(in crate::database) fn lagging(
             }
         }
     }
-    Ok((wrong, notes))
+    Ok(Lagging { wrong, notes })
 }
 
 /// Rebuilds indexes of a private copy with the statements that a check returned.
@@ -303,8 +318,8 @@ enum Content {
 
 /// A table of FTS3, FTS4 or FTS5.
 #[derive(Debug)]
-struct FullText {
-    name: String,
+pub(in crate::database) struct FullText {
+    pub(in crate::database) name: String,
     is_fts5: bool,
     content: Content,
 }

@@ -10,8 +10,8 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, ToSql};
 
 use super::findings::{Checked, Found, MOST_FINDINGS};
-use super::indexes::{judge, lagging};
-use super::parallel_check::{Effort, all_in_order};
+use super::indexes::{FullText, Lagging, judge, lagging, with_external_content};
+use super::parallel_check::{Effort, Parts};
 use crate::database::error::SourceError;
 use crate::database::format::page_checksums;
 use crate::database::seen_twice::{read_through, seen_twice};
@@ -39,7 +39,7 @@ pub enum Depth {
 ///
 /// Damage must be seen twice, with every byte read in between: SQLite reports an EIO of the disk as a malformed
 /// database.
-pub fn check(copy: &Path, depth: Depth, effort: Effort, progress: &dyn Progress) -> Result<Checked, SourceError> {
+pub fn check(copy: &Path, depth: Depth, effort: Effort<'_>, progress: &dyn Progress) -> Result<Checked, SourceError> {
     seen_twice(
         || check_once(copy, depth, effort, progress),
         |outcome| matches!(outcome, Ok(Checked { integrity: Integrity::Damaged | Integrity::Indexes, .. })),
@@ -47,14 +47,14 @@ pub fn check(copy: &Path, depth: Depth, effort: Effort, progress: &dyn Progress)
     )
 }
 
-fn check_once(copy: &Path, depth: Depth, effort: Effort, progress: &dyn Progress) -> Result<Checked, SourceError> {
+fn check_once(copy: &Path, depth: Depth, effort: Effort<'_>, progress: &dyn Progress) -> Result<Checked, SourceError> {
     let mut found = Found::default();
     let pragma = match depth {
         Depth::None => return Ok(Checked::not()),
         Depth::Quick => "quick_check",
         Depth::Full | Depth::Deep => "integrity_check",
     };
-    let connection = open(copy).map_err(|error| SourceError::from_sqlite(copy, "check", &error))?;
+    let (connection, view) = open(copy).map_err(|error| SourceError::from_sqlite(copy, "check", &error))?;
     let mut foreign_key_violations = None;
     let checksums = page_checksums::look(copy, progress).map_err(|cause| page_checksums::failed(copy, cause))?;
     if checksums.in_use && checksums.first_is_wrong {
@@ -69,13 +69,22 @@ fn check_once(copy: &Path, depth: Depth, effort: Effort, progress: &dyn Progress
             Ok(()) => {}
             Err(error) => return found.note(copy, error).map(|unavailable| found.damage.extend(unavailable)),
         }
-        let in_order = depth != Depth::Quick && all_in_order(copy, &connection, effort, progress);
+        let in_parts = if depth != Depth::Quick && view == View::Plain {
+            in_parts(copy, &connection, effort, progress)?
+        } else {
+            None
+        };
+        let (in_order, beside) = in_parts.map_or((false, None), |(in_order, beside)| (in_order, Some(beside)));
         integrity(copy, &connection, pragma, in_order, &mut found)?;
+        let (foreign_keys, lagging) = match beside {
+            Some(beside) => (beside.foreign_keys, Some(beside.lagging)),
+            None => (foreign_keys(&connection), None),
+        };
         // The findings of a quick check may be about a full-text index; it does not look for more.
         if depth != Depth::Quick || !found.damage.is_empty() {
-            indexes(copy, &connection, &mut found, progress)?;
+            indexes(copy, &connection, lagging, &mut found, progress)?;
         }
-        match foreign_keys(&connection) {
+        match foreign_keys {
             Ok(count) => foreign_key_violations = Some(count),
             Err(error) => {
                 let why = found.note(copy, error)?;
@@ -99,28 +108,81 @@ fn check_once(copy: &Path, depth: Depth, effort: Effort, progress: &dyn Progress
     }
 }
 
+/// What is checked beside the parts of an `integrity_check`.
+struct Beside {
+    foreign_keys: rusqlite::Result<u64>,
+    lagging: rusqlite::Result<Lagging>,
+}
+
+impl Beside {
+    fn check(copy: &Path, tables: &[FullText], progress: &dyn Progress) -> Result<Self, SourceError> {
+        let connection = open_private(copy).map_err(|error| SourceError::from_sqlite(copy, "check", &error))?;
+        Ok(watched(&connection, progress, || Self {
+            lagging: lagging(copy, &connection, tables, progress),
+            foreign_keys: foreign_keys(&connection),
+        })?)
+    }
+
+    /// Returns whether all tables could be compared, and match.
+    fn is_in_order(&self) -> bool {
+        self.lagging.as_ref().is_ok_and(|lagging| lagging.wrong.is_empty() && lagging.notes.is_empty())
+    }
+}
+
+/// Checks a copy in parts, and returns whether they are all intact; `None` if it must be checked as a whole.
+fn in_parts(
+    copy: &Path,
+    connection: &Connection,
+    effort: Effort<'_>,
+    progress: &dyn Progress,
+) -> Result<Option<(bool, Beside)>, SourceError> {
+    // An error is reported by the check as a whole.
+    let tables = with_external_content(connection).unwrap_or_default();
+    // Only a copy without sidecars is compared.
+    let apart = if lies_alone(copy) { tables.iter().map(|table| table.name.clone()).collect() } else { Vec::new() };
+    let Some(parts) = Parts::of(copy, connection, &apart, effort, progress) else { return Ok(None) };
+    let (intact, beside) = parts.check(connection, || Beside::check(copy, &tables, progress));
+    let beside = beside?;
+    Ok(Some((intact && beside.is_in_order(), beside)))
+}
+
+/// What a connection shows of a copy.
+#[derive(PartialEq, Eq)]
+enum View {
+    /// Everything, and other connections may be open.
+    Plain,
+    /// Also its CHECK constraints, which another connection could not see.
+    Constraints,
+}
+
 /// Opens a copy read-only and immutable; if tables have CHECK constraints, in a way that checks these too.
-fn open(copy: &Path) -> rusqlite::Result<Connection> {
+fn open(copy: &Path) -> rusqlite::Result<(Connection, View)> {
     let connection = open_private(copy)?;
     let sql = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type='table' AND sql LIKE '%check%')";
     // An error here is damage, which the check itself reports.
     let constrained = connection.query_row(sql, [], |row| row.get(0)).unwrap_or(false);
-    if constrained && lies_alone(copy) { open_private_with_checks(copy).or(Ok(connection)) } else { Ok(connection) }
+    if constrained && lies_alone(copy) {
+        let with_checks = open_private_with_checks(copy);
+        return Ok((with_checks.unwrap_or(connection), View::Constraints));
+    }
+    Ok((connection, View::Plain))
 }
 
 /// Separates indexes that only need a rebuild from damage.
 fn indexes(
     copy: &Path,
     connection: &Connection,
+    known: Option<rusqlite::Result<Lagging>>,
     found: &mut Found,
     progress: &dyn Progress,
 ) -> Result<(), SourceError> {
     let judged = if found.failure.is_some() {
         return Ok(());
     } else if found.damage.is_empty() {
-        lagging(copy, connection, progress).map(|(wrong, notes)| {
-            found.notes.extend(notes);
-            Some(wrong)
+        let compare = || lagging(copy, connection, &with_external_content(connection)?, progress);
+        known.unwrap_or_else(compare).map(|lagging| {
+            found.notes.extend(lagging.notes);
+            Some(lagging.wrong)
         })
     } else {
         judge(copy, connection, progress)

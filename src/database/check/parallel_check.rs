@@ -1,9 +1,10 @@
-//! Runs integrity_check as parts in parallel.
+//! Runs integrity_check in parts.
 //!
-//! `quick_check` examines every page and every row of the whole file, including FTS and R*Tree tables, but not whether
-//! each index holds exactly the rows of its table. `integrity_check` of a single table adds that, and can run for every
-//! table on a separate connection. Together they find what one `integrity_check` finds, with a sixth more work, in
-//! about two thirds of the time on two processors.
+//! `integrity_check` of a single table examines its pages, its rows, and whether each of its indexes holds exactly these
+//! rows; it can run for every table on a separate connection. Together with the schema, the freelist and the use of
+//! each page ([`page_use`](super::page_use)), the parts find what one `integrity_check` finds, in half of the time on
+//! two processors. And they need not examine a full-text index twice: that of a table with external content is compared
+//! with its content ([`indexes`](super::indexes)), which `integrity_check` does not do.
 
 use std::num::NonZeroUsize;
 use std::path::Path;
@@ -13,9 +14,11 @@ use std::thread;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, ToSql};
 
+use super::page_use::each_page_once;
 use crate::database::sqlite::connection::open_private;
 use crate::database::sqlite::interrupt::watched;
 use crate::database::sqlite::names::{Raw, names};
+use crate::processors::{Busy, Processors};
 use crate::progress::Progress;
 
 /// The total size of the page caches of all checks that run at the same time, in bytes.
@@ -31,15 +34,16 @@ const MOST_LOOKS: usize = 1_000_000;
 
 /// How many resources a check may use.
 #[derive(Debug, Clone, Copy)]
-pub struct Effort {
+pub struct Effort<'a> {
     threads: usize,
     cache: usize,
+    processors: Option<&'a Processors>,
 }
 
-impl Effort {
+impl<'a> Effort<'a> {
     /// These threads, and 24 MiB of page cache.
     pub fn threads(threads: NonZeroUsize) -> Self {
-        Self { threads: threads.get(), cache: CACHE_BYTES }
+        Self { threads: threads.get(), cache: CACHE_BYTES, processors: None }
     }
 
     /// One thread, and 24 MiB of page cache.
@@ -50,7 +54,16 @@ impl Effort {
     /// Splits the resources equally among this many concurrent checks.
     pub fn shared(self, checks: usize) -> Self {
         let checks = checks.max(1);
-        Self { threads: (self.threads / checks).max(1), cache: self.cache / checks }
+        Self { threads: (self.threads / checks).max(1), cache: self.cache / checks, ..self }
+    }
+
+    /// Claims one of these processors for each thread that the check starts. The caller claims that of its own thread.
+    pub fn claiming(self, processors: &'a Processors) -> Self {
+        Self { processors: Some(processors), ..self }
+    }
+
+    fn claim(self) -> Option<Busy<'a>> {
+        self.processors.map(Processors::claim)
     }
 
     /// Configures a connection for a check, with one thread's share of the memory.
@@ -63,59 +76,92 @@ impl Effort {
     }
 }
 
-/// Returns whether all parts of an `integrity_check` find a copy intact. `connection` is one to the copy.
-///
-/// `false` is not a verdict: one part found something or could not be run, or a single `integrity_check` is faster, as
-/// with one thread or with thousands of tables. The caller then runs that one.
-pub(in crate::database) fn all_in_order(
-    copy: &Path,
-    connection: &Connection,
-    effort: Effort,
-    progress: &dyn Progress,
-) -> bool {
-    if effort.threads < 2 {
-        return false;
+/// The parts of an `integrity_check`.
+pub(super) struct Parts<'a> {
+    copy: &'a Path,
+    effort: Effort<'a>,
+    progress: &'a dyn Progress,
+    /// The tables that any connection can check.
+    tables: Vec<Vec<u8>>,
+    /// The number of the next part: the use of the pages, then the tables.
+    next: AtomicUsize,
+    good: AtomicBool,
+}
+
+impl<'a> Parts<'a> {
+    /// Returns the parts of a check; `None` if a single `integrity_check` is faster, as with one thread or thousands of
+    /// tables. The full-text tables `apart` are left out: they are compared with their content.
+    pub(super) fn of(
+        copy: &'a Path,
+        connection: &Connection,
+        apart: &[String],
+        effort: Effort<'a>,
+        progress: &'a dyn Progress,
+    ) -> Option<Self> {
+        // An error in the schema is reported by the check as a whole.
+        let mut tables = names(connection, "SELECT name FROM sqlite_schema WHERE type='table'").ok()?;
+        tables.retain(|table| !apart.iter().any(|name| name.as_bytes() == &table[..]));
+        if effort.threads < 2 || tables.len().saturating_mul(tables.len()) > MOST_LOOKS {
+            return None;
+        }
+        Some(Self { copy, effort, progress, tables, next: AtomicUsize::new(0), good: AtomicBool::new(true) })
     }
-    // Virtual tables have no pages.
-    let Ok(tables) = names(connection, "SELECT name FROM sqlite_schema WHERE type='table' AND rootpage>0") else {
-        return false;
-    };
-    if tables.len().saturating_mul(tables.len()) > MOST_LOOKS {
-        return false;
+
+    /// Checks all parts, and runs `beside` at the same time. Returns whether all parts are intact, and the result of
+    /// `beside`.
+    ///
+    /// `false` is not a verdict: one part found something or could not be run. The caller then checks the whole.
+    pub(super) fn check<T: Send>(self, connection: &Connection, beside: impl Fn() -> T + Sync) -> (bool, T) {
+        let other = thread::scope(|scope| {
+            let started = thread::Builder::new().spawn_scoped(scope, || {
+                let _busy = self.effort.claim();
+                let result = beside();
+                self.work_alone();
+                result
+            });
+            for _ in 2..self.effort.threads.min(self.tables.len() + 2) {
+                // If no thread can be spawned, the others do its work.
+                let _ = thread::Builder::new().spawn_scoped(scope, || {
+                    let _busy = self.effort.claim();
+                    self.work_alone();
+                });
+            }
+            self.work(connection);
+            match started {
+                Ok(thread) => thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+                Err(_) => beside(),
+            }
+        });
+        (self.good.into_inner(), other)
     }
-    let next = AtomicUsize::new(0);
-    let good = AtomicBool::new(true);
-    let ask_tables = |connection: &Connection| {
-        while good.load(Ordering::Relaxed)
-            && let Some(table) = tables.get(next.fetch_add(1, Ordering::Relaxed))
-        {
-            // Passed as a value, since the name may contain anything, even invalid text.
-            if !says_ok(connection, "SELECT * FROM pragma_integrity_check(?1)", &[&Raw(table)]) {
-                good.store(false, Ordering::Relaxed);
+
+    /// Takes parts on a connection of its own. A part that a failed thread had started does not count as intact.
+    fn work_alone(&self) {
+        let worked = open_private(self.copy).and_then(|connection| {
+            self.effort.prepare(&connection)?;
+            Ok(watched(&connection, self.progress, || self.work(&connection)))
+        });
+        if !matches!(worked, Ok(Ok(()))) {
+            self.good.store(false, Ordering::Relaxed);
+        }
+    }
+
+    fn work(&self, connection: &Connection) {
+        while self.good.load(Ordering::Relaxed) {
+            let part = self.next.fetch_add(1, Ordering::Relaxed);
+            let good = if part == 0 {
+                each_page_once(self.copy, connection).unwrap_or(false)
+            } else if let Some(table) = self.tables.get(part - 1) {
+                // Passed as a value, since the name may contain anything, even invalid text.
+                says_ok(connection, "SELECT * FROM pragma_integrity_check(?1)", &[&Raw(table)])
+            } else {
+                return;
+            };
+            if !good {
+                self.good.store(false, Ordering::Relaxed);
             }
         }
-    };
-    thread::scope(|scope| {
-        for _ in 1..effort.threads.min(tables.len() + 1) {
-            // If no thread can be spawned, the others do its work; a table that a failed thread had started does not
-            // count as intact.
-            let _ = thread::Builder::new().spawn_scoped(scope, || {
-                let asked = open_private(copy).and_then(|connection| {
-                    effort.prepare(&connection)?;
-                    Ok(watched(&connection, progress, || ask_tables(&connection)))
-                });
-                if !matches!(asked, Ok(Ok(()))) {
-                    good.store(false, Ordering::Relaxed);
-                }
-            });
-        }
-        if says_ok(connection, "PRAGMA quick_check", &[]) {
-            ask_tables(connection);
-        } else {
-            good.store(false, Ordering::Relaxed);
-        }
-    });
-    good.into_inner()
+    }
 }
 
 /// Returns whether a check returns the single row "ok".

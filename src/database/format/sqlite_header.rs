@@ -123,6 +123,16 @@ impl Header {
         self.number(36)
     }
 
+    /// Returns the first trunk page of the freelist; 0 if there is none.
+    pub(in crate::database) fn first_free_page(&self) -> u32 {
+        self.number(32)
+    }
+
+    /// Returns whether some pages hold back-pointers for `auto_vacuum`, or a field says so without them.
+    pub(in crate::database) fn has_pointer_map(&self) -> bool {
+        (self.number(52), self.number(64)) != (0, 0)
+    }
+
     /// Returns the schema version, which grows with every change of the schema.
     pub(in crate::database) fn schema_version(&self) -> u32 {
         self.number(SCHEMA_VERSION.start)

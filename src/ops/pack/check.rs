@@ -12,11 +12,17 @@ use crate::archive::Writer;
 use crate::database::{self, Checked, Depth, Effort, SourceError};
 use crate::digest::Sha256;
 use crate::metadata::{DatabaseMetadata, Integrity, Metadata};
+use crate::processors::Processors;
 use crate::progress::{Progress, Stage};
 
 impl Staged {
     /// Checks the copy, and adds what was found when it was made.
-    pub(super) fn check(&self, depth: Depth, effort: Effort, progress: &dyn Progress) -> Result<Checked, SourceError> {
+    pub(super) fn check(
+        &self,
+        depth: Depth,
+        effort: Effort<'_>,
+        progress: &dyn Progress,
+    ) -> Result<Checked, SourceError> {
         let mut checked =
             database::check(&self.copy, depth, effort, progress).map_err(|error| error.of(&self.source))?;
         if !self.damage.is_empty() {
@@ -53,6 +59,7 @@ pub(super) fn write_and_check(
     databases: &[Staged],
     metadata: &Metadata,
     request: &Request,
+    processors: &Processors,
     progress: &dyn Progress,
 ) -> anyhow::Result<(Vec<Sha256>, Vec<Examined>)> {
     let stop = AtomicBool::new(false);
@@ -60,11 +67,12 @@ pub(super) fn write_and_check(
     let next = AtomicUsize::new(0);
     let examined: Mutex<Vec<(usize, Result<Examined, SourceError>)>> = Mutex::default();
     let checkers = databases.len().min(request.threads.get());
-    // Compression also uses the processors: with two, checking in parallel would only cost more.
-    let half = NonZeroUsize::new(request.threads.get() / 2).unwrap_or(NonZeroUsize::MIN);
-    let effort = Effort::threads(half).shared(checkers);
+    // Compression also uses the processors, and more than two threads do part of the work twice.
+    let threads = NonZeroUsize::new((request.threads.get() / 2).max(2)).unwrap_or(NonZeroUsize::MIN);
+    let effort = Effort::threads(threads.min(request.threads)).shared(checkers).claiming(processors);
     let check_the_rest = || {
         while let Some(index) = Some(next.fetch_add(1, Ordering::Relaxed)).filter(|index| *index < databases.len()) {
+            let _busy = processors.claim();
             let result = examine(&databases[index], &metadata.databases[index], request, effort, &watched);
             if result.is_err() {
                 stop.store(true, Ordering::Relaxed);
@@ -114,7 +122,7 @@ fn examine(
     staged: &Staged,
     described: &DatabaseMetadata,
     request: &Request,
-    effort: Effort,
+    effort: Effort<'_>,
     progress: &dyn Progress,
 ) -> Result<Examined, SourceError> {
     let checked = staged.check(request.check, effort, progress)?;

@@ -22,6 +22,7 @@ use crate::names::ArchiveName;
 use crate::ops::syncing::while_syncing;
 use crate::ops::{Repository, Taken};
 use crate::platform::{OpenFile, private_file};
+use crate::processors::Processors;
 use crate::progress::{Progress, Stage};
 use crate::workspace::Scratch;
 
@@ -98,14 +99,17 @@ pub fn build(
     let path = scratch.path().join("archive");
     let file = private_file(&path).context("cannot create the archive")?;
     let options = WriteOptions { compression: request.compression, threads: request.threads };
+    let processors = Arc::new(Processors::new(request.threads.get()));
     let mut writer = Writer::create(FileSink::new(file), &options, request.created_at, metadata_room(&metadata))
-        .context("cannot create the archive")?;
+        .context("cannot create the archive")?
+        .sharing(processors.clone());
 
     let total = databases.iter().map(|staged| staged.bytes).sum();
     progress.begin(Stage::Pack, request.set.as_str(), total);
     let written = File::open(&path).context("cannot open the archive")?;
-    let (digests, checks) =
-        while_syncing(&[&written], || write_and_check(&mut writer, &databases, &metadata, request, progress))?;
+    let (digests, checks) = while_syncing(&[&written], || {
+        write_and_check(&mut writer, &databases, &metadata, request, &processors, progress)
+    })?;
     for (index, (sha256, check)) in digests.into_iter().zip(checks).enumerate() {
         enter(&mut metadata.databases[index], sha256, check, &vacuumed[index]);
     }
