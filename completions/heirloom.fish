@@ -65,7 +65,8 @@ complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l check -d 'H
 quick\t'Pages and rows, not indexes against tables'
 none\t'Nothing; the archive is still read back'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l if-older-than -d 'Do nothing if every database has a good archive younger than this, such as 20h' -r
-complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l compression-level -d 'Level of compression, 1 (fast) to 12 (small)' -r
+complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l compression -d 'How to compress: gzip, zstd or none, with a level if wanted: zstd:9' -r
+complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l compression-level -d 'Level of the configured compression, 1 (fast) to 12 (small)' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l threads -d 'Threads that compress; by default one for each core' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l keep -d 'With --cleanup: keep the newest N archives' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l busy-timeout -d 'How long to wait for a lock of another process' -r
@@ -82,7 +83,7 @@ complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l no-vacuum -
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l keep-damaged -d 'Keep a damaged database, marked as damaged, instead of refusing it'
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l if-exists -d 'Succeed if a database does not exist yet, for a first deployment'
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l dry-run -d 'Print what would be backed up, and stop'
-complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l no-compress -d 'Write a plain tar'
+complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l no-compress -d 'Write a plain tar, like `--compression none`'
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l rotate -d 'After a good backup, remove what the rotation policy of the configuration does not keep (see `heirloom rotate`)'
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l cleanup -d 'After a good backup, remove what is beyond the limits (see `heirloom cleanup`)'
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l new-store -d 'Accept a new or another store at the path of the store'

@@ -186,8 +186,9 @@ while IFS= read -r file; do
         case $file in */.heirloom/activity.db) ;; *) set -- "$@" "$file" ;; esac
         continue
         ;;
-    # A gzip member with the size of the member in it, or a tar that starts with backup_metadata.json.
-    *'1f 8b 08 04 '*' 08 00 49 47 04 00'* | *'62 61 63 6b 75 70 5f 6d 65 74 61 64 61 74 61 2e'*)
+    # A gzip member with the size of the member in it, a Zstandard frame that starts with a raw block of the tar, or
+    # a tar that starts with backup_metadata.json.
+    *'1f 8b 08 04 '*' 08 00 49 47 04 00'* | *'28 b5 2f fd a4 '*' 62 61 63 6b'* | *'62 61 63 6b 75 70 5f 6d 65 74 61 64 61 74 61 2e'*)
         archive=$file
         continue
         ;;

@@ -1,7 +1,7 @@
 //! The constants of archive format 1, which `man/heirloom-archive.5` describes in words. The limits of what a reader
 //! accepts are in [`limits`](super::limits).
 
-/// How much input one gzip member of a database holds when we write it, in bytes. Members start at multiples of it,
+/// How much input one member of a database holds when we write it, in bytes. Members start at multiples of it,
 /// counted from the start of each database.
 ///
 /// With 128 KiB the archive would be 0.9 % larger, because each member starts without a window.
@@ -9,8 +9,11 @@ pub const MEMBER_BYTES: usize = 1024 * 1024;
 /// The size of a tar block, in bytes.
 pub const TAR_BLOCK: usize = 512;
 
-/// The text of `RESTORE.txt`. Readers do not compare it, so a later release may reword it.
-pub const RESTORE_TEXT: &str = "\
+/// Returns the text of `RESTORE.txt`; `unpack` are the lines that unpack the archive. Readers do not compare it, so a
+/// later release may reword it.
+pub(crate) fn restore_text(unpack: &str) -> String {
+    format!(
+        "\
 How to restore without heirloom
 ===============================
 
@@ -18,8 +21,7 @@ This archive contains copies of SQLite databases. `tar` and `sqlite3` are enough
 
 1. Unpack it into an empty folder:
 
-       mkdir restored && tar xzf ARCHIVE.tar.gz -C restored
-
+{unpack}
    (`tar xf` if the name ends in .tar). `backup_metadata.json` describes each file:
    \"source\" is the path it was copied from, \"sha256\" the digest of the copy.
 
@@ -38,4 +40,6 @@ This archive contains copies of SQLite databases. `tar` and `sqlite3` are enough
    - Copy the restored file to its place, and set the old owner and mode.
 
 With heirloom: `heirloom restore ARCHIVE` does all of this, and keeps a safety backup of what it replaces.
-";
+"
+    )
+}

@@ -15,6 +15,11 @@ use crate::world::World;
 
 /// Backs up two databases of real size and returns the folder, the archive and its metadata.
 fn archive() -> (World, PathBuf, Value) {
+    archive_as("gzip", "xzOf")
+}
+
+/// The same with another compression, and the flags of tar that print an entry.
+fn archive_as(compression: &str, print: &str) -> (World, PathBuf, Value) {
     let world = World::new();
     let folder = world.work();
     let real = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus/real/chinook.sqlite");
@@ -24,9 +29,11 @@ fn archive() -> (World, PathBuf, Value) {
         "PRAGMA journal_mode=WAL; CREATE TABLE t(x); INSERT INTO t VALUES(1), (2); CREATE VIEW v AS SELECT x FROM t;",
     );
     let backup = ["backup", "chinook.sqlite", "second.db", "--set", "shop", "--json", "--note", "a note"];
+    let backup = backup.iter().copied().chain(["--compression", compression]);
     let document = world.heirloom(backup).success().json();
     let archive = folder.join(document["archive"].as_str().unwrap());
-    let metadata = run(&folder, "tar", &["xzOf", archive.to_str().unwrap(), "backup_metadata.json"]);
+    let print: Vec<&str> = print.split(' ').chain([archive.to_str().unwrap(), "backup_metadata.json"]).collect();
+    let metadata = run(&folder, "tar", &print);
     let metadata = serde_json::from_str(&metadata).unwrap();
     (world, archive, metadata)
 }
@@ -143,4 +150,56 @@ print(json.dumps([names, sums]))
         metadata["databases"].as_array().unwrap().iter().map(|database| &database["sha256"]).collect();
     assert_eq!(printed[0][0], "backup_metadata.json");
     assert_eq!(printed[1].as_array().unwrap().iter().collect::<Vec<_>>(), recorded);
+}
+
+#[test]
+fn zstd_and_tar_read_frames_and_the_seek_table_gives_their_sizes() {
+    let (world, archive, metadata) = archive_as("zstd", "--zstd -xOf");
+    let folder = world.work();
+    let script = r#"
+import hashlib, io, json, struct, subprocess, sys, tarfile
+raw = open(sys.argv[1], "rb").read()
+unpack = lambda data: subprocess.run(["zstd", "-dc"], input=data, stdout=subprocess.PIPE, check=True).stdout
+count, flags, magic = struct.unpack("<IBI", raw[-9:])
+assert (flags, magic) == (0, 0x8F92EAB1)
+table = len(raw) - 9 - 8 * count - 8
+assert struct.unpack("<II", raw[table:table + 8]) == (0x184D2A5E, 8 * count + 9)
+at, frames = 0, []
+for number in range(count):
+    packed, size = struct.unpack_from("<II", raw, table + 8 + 8 * number)
+    flags = raw[at + 4]
+    assert raw[at:at + 4] == b"\x28\xb5\x2f\xfd" and flags & 0x3f == 0x24, at
+    width = 4 if number == 0 else 1 if size < 256 else 2 if size < 65792 else 4
+    given = int.from_bytes(raw[at + 5:at + 5 + width], "little") + (256 if width == 2 else 0)
+    assert (flags >> 6, given) == ({1: 0, 2: 1, 4: 2}[width], size), number
+    frames.append(unpack(raw[at:at + packed]))
+    assert len(frames[-1]) == size, number
+    at += packed
+assert at == table
+# The metadata in raw blocks: each gives its size, and its bytes follow.
+place, left = 9, len(frames[0])
+while left:
+    block = int.from_bytes(raw[place:place + 3], "little")
+    size = min(left, 128 * 1024)
+    assert block == size << 3 | (left == size), place
+    left -= size
+    place += 3 + size
+whole = unpack(raw)
+assert whole == b"".join(frames)
+with tarfile.open(fileobj=io.BytesIO(whole)) as tar:
+    names = [m.name for m in tar]
+    meta = json.load(tar.extractfile(names[0]))
+    assert len(frames[0]) == 512 + tar.getmember(names[0]).size
+    sums = [hashlib.sha256(tar.extractfile(d["file"]).read()).hexdigest() for d in meta["databases"]]
+print(json.dumps([names, sums, len(frames)]))
+"#;
+    let printed = run(&folder, "python3", &["-c", script, archive.to_str().unwrap()]);
+    let printed: Value = serde_json::from_str(&printed).unwrap();
+    let recorded: Vec<&Value> =
+        metadata["databases"].as_array().unwrap().iter().map(|database| &database["sha256"]).collect();
+    assert_eq!(printed[0], serde_json::json!(["backup_metadata.json", "chinook.sqlite", "second.db", "RESTORE.txt"]));
+    assert_eq!(printed[1].as_array().unwrap().iter().collect::<Vec<_>>(), recorded);
+    assert!(printed[2].as_u64().unwrap() > 5, "one frame for each tar header, and one for each MiB");
+    let text = run(&folder, "tar", &["--zstd", "-xOf", archive.to_str().unwrap(), "RESTORE.txt"]);
+    assert!(text.contains("tar --zstd -xf ARCHIVE.tar.zst"), "{text}");
 }

@@ -35,6 +35,14 @@ fn a_wrong_file_stops_every_command_and_names_file_line_and_key() {
             "heirloom.toml:3: backup.compression_level: must be a whole number from 1 to 12, not 13",
         ),
         (
+            "[backup]\ncompress = true\n",
+            "heirloom.toml:2: backup.compress: is not a setting; did you mean \"compression\"?",
+        ),
+        (
+            "[backup]\ncompression = 'zstd:20'\n",
+            "heirloom.toml:2: backup.compression: must be \"gzip\", \"zstd\" or \"none\"",
+        ),
+        (
             "[sets.a.databases]\nx = '$NOT_SET'\n",
             "heirloom.toml:2: sets.a.databases.x: no usable path: NOT_SET not set",
         ),
@@ -381,4 +389,35 @@ fn a_name_that_is_not_configured_is_never_left_out_in_silence() {
     }
     assert_eq!(world.archives(), [""; 0]);
     world.heirloom(["backup", "--only", "user"]).success();
+}
+
+#[test]
+fn flags_and_variables_beat_the_configured_compression() {
+    for (number, (configured, variable, flags, ending)) in [
+        ("zstd", None, &[][..], "tar.zst"),
+        ("zstd:7", None, &["--compression", "gzip:1"], "tar.gz"),
+        ("zstd", None, &["--compression-level", "9"], "tar.zst"),
+        ("none", None, &["--compression-level", "9"], "tar.gz"),
+        ("zstd", None, &["--no-compress"], "tar"),
+        ("zstd", Some("false"), &[], "tar"),
+        ("none", Some("true"), &[], "tar.gz"),
+        ("gzip", Some("no"), &["--compression", "zstd:19"], "tar.zst"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let mut world = World::new();
+        world.sql("app.db", "CREATE TABLE t(x)");
+        fs::write(world.path("heirloom.toml"), format!("[backup]\ncompression = '{configured}'\n")).unwrap();
+        if let Some(value) = variable {
+            world.env("COMPRESS_BACKUPS", value);
+        }
+        let name = format!("n{number}");
+        let arguments = ["backup", "app.db", "--name", &name, "--json"].into_iter().chain(flags.iter().copied());
+        let archive = world.heirloom(arguments).success().json()["archive"].as_str().unwrap().to_owned();
+        assert!(archive.ends_with(&format!("{name}.{ending}")), "{archive} for {configured}, {variable:?}, {flags:?}");
+    }
+    let world = World::new();
+    world.heirloom(["backup", "app.db", "--compression", "zstd", "--no-compress"]).exits(2);
+    world.heirloom(["backup", "app.db", "--compression", "lz4"]).exits(2).says("must be \"gzip\", \"zstd\" or");
 }
