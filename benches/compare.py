@@ -93,6 +93,9 @@ def backup_rows(h):
         Row("heirloom backup", h + " backup c.db --dir h1", "rm -rf h1", "du -b h1/*.tar.gz"),
         Row("heirloom backup --check none", h + " backup c.db --dir h2 --check none", "rm -rf h2", "du -b h2/*.tar.gz"),
         Row("heirloom backup --compression-level 1", h + " backup c.db --dir h3 --compression-level 1", "rm -rf h3", "du -b h3/*.tar.gz"),
+        Row("heirloom backup --compression zstd", h + " backup c.db --dir z1 --compression zstd", "rm -rf z1", "du -b z1/*.tar.zst"),
+        Row("heirloom backup --compression zstd --check none", h + " backup c.db --dir z2 --compression zstd --check none",
+            "rm -rf z2", "du -b z2/*.tar.zst"),
         Row(".backup + pigz -6", COPY + "pigz -6 -c s.db >o.pz; sync o.pz", "rm -f o.pz", "stat -c %s o.pz", ("sqlite3", "pigz")),
         Row(".backup + zstd -3 -T2", COPY + "zstd -q -3 -T2 -f s.db -o o.zst; sync o.zst", "rm -f o.zst", "stat -c %s o.zst", ("sqlite3", "zstd")),
         Row(".backup alone", COPY + "sync s.db", "", None, ("sqlite3",)),
@@ -124,9 +127,11 @@ def restore_rows(h):
     clean = "rm -rf r.db r; mkdir r"
     return [
         Row("gunzip + sync", "gunzip -c o.gz >r.db; sync r.db", clean, None, ("gunzip",)),
-        Row("heirloom restore --check none", h + " restore latest --dir h1 --to r.db --check none", clean),
         Row("cp + sync", "cp c.db r.db; sync r.db", clean),
-        Row("heirloom restore", h + " restore latest --dir h1 --to r.db", clean),
+        Row("heirloom restore (gzip)", h + " restore latest --dir h1 --to r.db", clean),
+        Row("heirloom restore (zstd)", h + " restore latest --dir z1 --to r.db", clean),
+        Row("heirloom restore --check full (gzip)", h + " restore latest --dir h1 --to r.db --check full", clean),
+        Row("heirloom restore --check full (zstd)", h + " restore latest --dir z1 --to r.db --check full", clean),
         Row("tar xzf + sync", "tar xzf h1/*.tar.gz -C r; sync r/c.db", clean),
         Row("pigz -d + sync", "pigz -dc o.gz >r.db; sync r.db", clean, None, ("pigz",)),
         Row("zstd -d + sync", "zstd -dqc o.zst >r.db; sync r.db", clean, None, ("zstd",)),
@@ -139,8 +144,11 @@ def restore_rows(h):
 def verify_rows(h):
     return [
         Row("gunzip -t", "gunzip -t o.gz", "", None, ("gunzip",)),
-        Row("heirloom verify --depth quick", h + " verify latest --dir h1 --depth quick"),
-        Row("heirloom verify", h + " verify latest --dir h1"),
+        Row("heirloom verify --depth quick (gzip)", h + " verify latest --dir h1 --depth quick"),
+        Row("heirloom verify --depth quick (zstd)", h + " verify latest --dir z1 --depth quick"),
+        Row("heirloom verify (gzip)", h + " verify latest --dir h1"),
+        Row("heirloom verify (zstd)", h + " verify latest --dir z1"),
+        Row("zstd -t", "zstd -tq o.zst", "", None, ("zstd",)),
         Row("restic check --read-data", RESTIC + "restic -q check --read-data", "", None, ("restic",)),
         Row("rustic check --read-data", RUSTIC + "rustic check --read-data", "", None, ("rustic",)),
     ]
@@ -153,10 +161,18 @@ def many(h, work, rounds):
     os.makedirs(os.path.join(work, "small"), exist_ok=True)
     if not os.path.exists(os.path.join(work, "small/0999.db")):
         subprocess.run([sys.executable, "-c", script], cwd=work, check=True)
-    loop = "rm -rf s; mkdir s; for d in small/*.db; do sqlite3 $d \".backup s/${d#small/}\"; done; tar czf s.tgz s; sync s.tgz"
+    each = "rm -rf s; mkdir s; for d in small/*.db; do sqlite3 $d \".backup s/${d#small/}\"; done; "
+    loop = each + "tar czf s.tgz s; sync s.tgz"
     compare("1,000 small databases in one set", [
         Row("sqlite3 .backup each + tar czf", loop, "", "stat -c %s s.tgz", ("sqlite3",)),
         Row("heirloom backup", h + " backup small/*.db --dir h1000", "rm -rf h1000", "du -b h1000/*.tar.gz"),
+        Row("heirloom backup --compression zstd", h + " backup small/*.db --dir z1000 --compression zstd", "rm -rf z1000", "du -b z1000/*.tar.zst"),
+        Row("sqlite3 .backup each + restic", RESTIC + each + "restic -q backup s", RESTIC + "rm -rf restic; restic -q init",
+            "du -sb restic", ("sqlite3", "restic")),
+        Row("sqlite3 .backup each + rustic", RUSTIC + each + "rustic backup s", RUSTIC + "rm -rf rustic rusticcache; rustic init",
+            "du -sb rustic", ("sqlite3", "rustic")),
+        Row("sqlite3 .backup each + borg (lz4)", BORG + each + "borg create ::a s", BORG + "rm -rf borg; borg init -e none",
+            "du -sb borg", ("sqlite3", "borg")),
     ], work, rounds)
     store = os.path.join(work, "h10000")
     if not os.path.isdir(store):
