@@ -15,7 +15,7 @@ use super::forward::{Forward, SourceFailed};
 use super::member::Member;
 use crate::archive::error::{ArchiveError, damaged};
 use crate::archive::format::MEMBER_BYTES;
-use crate::archive::limits::MAX_MEMBER_BYTES;
+use crate::archive::limits::{MAX_BYTES_AT_ANY_RATIO, MAX_MEMBER_BYTES, MAX_RATIO, MAX_WINDOW_BYTES};
 use crate::store::ReadAt;
 
 /// The first bytes of a frame.
@@ -39,12 +39,16 @@ const FLAGS: u8 = 1 << 5 | 1 << 2;
 const LONG_SIZE: u8 = 2 << 6;
 /// The length of a header with a size of four bytes: the longest that we write.
 pub(crate) const LONGEST_HEADER: usize = MAGIC.len() + 1 + 4;
+/// The length of the longest header of any frame: magic, flags, window, dictionary, size.
+const ANY_HEADER: usize = MAGIC.len() + 1 + 1 + 4 + 8;
 /// The length of a block header, in bytes.
 const BLOCK_HEADER: usize = 3;
 /// The most bytes in a block (RFC 8878, 3.1.1.2.4).
 const BLOCK_MAX: usize = 128 * 1024;
 /// The length of a checksum, in bytes.
 const CHECKSUM: usize = 4;
+/// The length of the shortest frame of ours that holds something, in bytes: a block of one byte, repeated or not.
+const SHORTEST_FRAME: u64 = (MAGIC.len() + 2 + BLOCK_HEADER + 1 + CHECKSUM) as u64;
 
 /// Compresses blocks into frames.
 pub(crate) struct Encoder(Compressor<'static>);
@@ -178,14 +182,39 @@ pub(crate) fn stored_contents(frame: &[u8], bytes: usize) -> Option<Result<Vec<u
 /// Returns whether a file starts with a raw block of at least a tar block, which no other tool writes for a tar: it is
 /// the metadata, whatever was changed in the frame header.
 pub(crate) fn starts_with_raw_block(head: &[u8]) -> bool {
-    let Some(&[_, _, _, _, flags]) = head.first_chunk() else { return false };
-    let (single, size, dictionary) = (flags >> 5 & 1, flags >> 6, flags & 3);
-    let size = [usize::from(single), 2, 4, 8][usize::from(size)];
-    let dictionary = [0, 1, 2, 4][usize::from(dictionary)];
-    let header = 5 + usize::from(1 - single) + size + dictionary;
+    let Some(Frame { header, .. }) = Frame::parse(head) else { return false };
     let block = head.get(header..).and_then(<[u8]>::first_chunk::<BLOCK_HEADER>);
     let block = block.map(|[low, middle, high]| u32::from_le_bytes([*low, *middle, *high, 0]));
-    head.starts_with(&MAGIC) && block.is_some_and(|block| block >> 1 & 3 == 0 && block >> 3 >= 512)
+    block.is_some_and(|block| block >> 1 & 3 == 0 && block >> 3 >= 512)
+}
+
+/// The header of a frame of any tool (RFC 8878, 3.1.1.1).
+struct Frame {
+    /// Its length, in bytes.
+    header: usize,
+    /// How much memory decompressing the frame takes, in bytes.
+    window: u64,
+}
+
+impl Frame {
+    /// Parses the start of a frame; returns `None` if it is none, or a part of the header is missing.
+    fn parse(head: &[u8]) -> Option<Self> {
+        let (&flags, rest) = head.strip_prefix(&MAGIC)?.split_first()?;
+        let single = flags & 1 << 5 != 0;
+        let dictionary = [0, 1, 2, 4][usize::from(flags & 3)];
+        let size = [usize::from(single), 2, 4, 8][usize::from(flags >> 6)];
+        let header = MAGIC.len() + 1 + usize::from(!single) + dictionary + size;
+        let window = if single {
+            let mut bytes = [0; 8];
+            bytes[..size].copy_from_slice(rest.get(dictionary..dictionary + size)?);
+            u64::from_le_bytes(bytes) + if size == 2 { 256 } else { 0 }
+        } else {
+            let descriptor = *rest.first()?;
+            let base = 1 << (10 + (descriptor >> 3));
+            base + base / 8 * u64::from(descriptor & 7)
+        };
+        Some(Self { header, window })
+    }
 }
 
 /// Decompresses frames.
@@ -303,7 +332,10 @@ impl Table {
         };
         let [packed, unpacked] =
             [0, 4].map(|from| u32::from_le_bytes([entry[from], entry[from + 1], entry[from + 2], entry[from + 3]]));
-        if at + u64::from(packed) > self.start || !is_possible(packed.into(), unpacked.into(), self.next == 0) {
+        // Frames without a size would let a table name any number of them in one place.
+        let possible =
+            u64::from(packed) >= SHORTEST_FRAME && is_possible(packed.into(), unpacked.into(), self.next == 0);
+        if !possible || at + u64::from(packed) > self.start {
             return Err(wrong());
         }
         self.next += 1;
@@ -366,21 +398,37 @@ pub(crate) fn is_header(bytes: &[u8]) -> bool {
 /// All frames of a file as one stream, and the number of bytes after them.
 pub(crate) struct Stream {
     decoder: Option<StreamDecoder<'static, BufReader<Forward>>>,
+    /// Where the frame starts that was not looked at yet.
+    starts: Option<u64>,
+    /// How many bytes may still come out.
+    left: u64,
     trailing: u64,
 }
 
 impl Stream {
     /// Starts at the first frame. Fails only for lack of memory.
     pub(crate) fn new(reader: BufReader<Forward>) -> io::Result<Self> {
-        Ok(Self { decoder: Some(StreamDecoder::with_buffer(reader)?.single_frame()), trailing: 0 })
+        let forward = reader.get_ref();
+        let left = forward.source.bytes().saturating_mul(MAX_RATIO).max(MAX_BYTES_AT_ANY_RATIO);
+        let starts = Some(forward.at);
+        Ok(Self { decoder: Some(StreamDecoder::with_buffer(reader)?.single_frame()), starts, left, trailing: 0 })
     }
 
     /// Reads some of the contents; returns 0 at the end of the last frame.
     pub(crate) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         while let Some(decoder) = &mut self.decoder {
+            if let Some(at) = self.starts {
+                check_window(&*decoder.get_ref().get_ref().source, at)?;
+                self.starts = None;
+            }
             // 0 means the end of a frame whose checksum, if it has one, was right.
             let count = decoder.read(buffer)?;
             if count > 0 || buffer.is_empty() {
+                let too_much = || {
+                    let why = format!("it decompresses to more than {MAX_RATIO} times its size");
+                    io::Error::other(ArchiveError::Hostile { why })
+                };
+                self.left = self.left.checked_sub(count as u64).ok_or_else(too_much)?;
                 return Ok(count);
             }
             let Some(mut reader) = self.decoder.take().map(StreamDecoder::finish) else { break };
@@ -393,6 +441,7 @@ impl Stream {
             let more = forward.source.read_exact_at(&mut magic, at);
             match more {
                 Ok(()) if is_start(&magic) => {
+                    self.starts = Some(at);
                     self.decoder = Some(StreamDecoder::with_buffer(reader)?.single_frame());
                 }
                 Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => {
@@ -409,3 +458,20 @@ impl Stream {
         self.trailing
     }
 }
+
+/// Refuses a frame that takes too much memory to decompress.
+fn check_window(source: &dyn ReadAt, at: u64) -> io::Result<()> {
+    let left = usize::try_from(source.bytes().saturating_sub(at)).unwrap_or(usize::MAX);
+    let mut head = [0; ANY_HEADER];
+    let head = &mut head[..left.min(ANY_HEADER)];
+    source.read_exact_at(head, at).map_err(|error| io::Error::other(SourceFailed(error)))?;
+    match Frame::parse(head) {
+        Some(Frame { window, .. }) if window > MAX_WINDOW_BYTES => {
+            Err(io::Error::other(ArchiveError::WindowTooLarge { bytes: window }))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -17,9 +17,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use chrono::{DateTime, Utc};
 use heirloom::archive::format::MEMBER_BYTES;
-use heirloom::archive::{
-    Archive, ArchiveError, FileSink, Opener, ReadDatabase, WriteOptions, Writer, metadata_room,
-};
+use heirloom::archive::{Archive, ArchiveError, FileSink, Opener, ReadDatabase, WriteOptions, Writer, metadata_room};
 use heirloom::compression::Compression;
 use heirloom::digest::Sha256;
 use heirloom::metadata::{DatabaseMetadata, FORMAT, Integrity, Kind, Metadata, TableMetadata};
