@@ -216,6 +216,11 @@ impl<'a> Members<'a> {
         Self { walk, source, at, peeked: None }
     }
 
+    /// Returns whether the sizes come from an index, not from the members.
+    pub(crate) fn has_index(&self) -> bool {
+        matches!(self.walk, Walk::Table(_))
+    }
+
     /// Returns where the next member starts.
     pub(crate) fn at(&self) -> u64 {
         self.at
