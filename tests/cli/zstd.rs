@@ -167,3 +167,18 @@ fn an_archive_of_ours_is_restored_without_us() {
     world.heirloom(["restore", "again.tar.zst", "--only", "user", "--to", "new.db", "--no-safety-backup"]).success();
     assert_eq!(world.ask("new.db", "SELECT length(x) FROM t"), "3000000");
 }
+
+/// libzstd allocates the window when it reads the first block; without memory, that was damage.
+#[test]
+fn too_little_memory_for_a_window_is_not_called_damage() {
+    if !installed("a window that does not fit into memory is no damage", &["zstd"]) {
+        return;
+    }
+    let world = World::new();
+    world.sql("app.db", "CREATE TABLE t(x); INSERT INTO t VALUES (7);");
+    shell(&world, "zstd -q --long=27 -c < app.db > app.db.zst");
+    let ran = world.run(&mut world.shell("ulimit -v 130000; heirloom verify app.db.zst"));
+    assert_eq!(ran.code, 1, "{}{}", ran.stdout, ran.stderr);
+    assert!(ran.stderr.contains("out of memory"), "{}", ran.stderr);
+    world.heirloom(["verify", "app.db.zst"]).success();
+}

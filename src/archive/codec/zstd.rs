@@ -7,9 +7,8 @@
 use std::io::{self, BufRead as _, BufReader, Read as _};
 
 use twox_hash::XxHash64;
-use zstd::bulk::{Compressor, Decompressor};
 use zstd::stream::read::Decoder as StreamDecoder;
-use zstd::zstd_safe::{CParameter, find_frame_compressed_size};
+use zstd::zstd_safe::{CCtx, CParameter, DCtx, ErrorCode, find_frame_compressed_size, get_error_name};
 
 use super::forward::{Forward, SourceFailed};
 use super::member::Member;
@@ -51,31 +50,38 @@ const CHECKSUM: usize = 4;
 const SHORTEST_FRAME: u64 = (MAGIC.len() + 2 + BLOCK_HEADER + 1 + CHECKSUM) as u64;
 
 /// Compresses blocks into frames.
-pub(crate) struct Encoder(Compressor<'static>);
+pub(crate) struct Encoder(CCtx<'static>);
 
 impl Encoder {
-    /// Creates an encoder; `level` is clamped to 1 to 19.
-    pub(crate) fn new(level: u8) -> Self {
-        let create = || {
-            let mut compressor = Compressor::new(i32::from(level.clamp(1, 19)))?;
-            compressor.set_parameter(CParameter::ChecksumFlag(true))?;
-            // With a smaller window, as of level 1, a frame would not be a single segment.
-            compressor.set_parameter(CParameter::WindowLog(MEMBER_BYTES.ilog2()))?;
-            Ok::<_, io::Error>(compressor)
-        };
-        Self(create().expect("libzstd knows these parameters"))
+    /// Creates an encoder; `level` is clamped to 1 to 19. Fails only for lack of memory.
+    pub(crate) fn new(level: u8) -> io::Result<Self> {
+        let mut context = CCtx::try_create().ok_or(io::ErrorKind::OutOfMemory)?;
+        context.set_parameter(CParameter::CompressionLevel(i32::from(level.clamp(1, 19)))).map_err(failed)?;
+        context.set_parameter(CParameter::ChecksumFlag(true)).map_err(failed)?;
+        // With a smaller window, as of level 1, a frame would not be a single segment.
+        context.set_parameter(CParameter::WindowLog(MEMBER_BYTES.ilog2())).map_err(failed)?;
+        Ok(Self(context))
     }
 
-    /// Appends one frame that holds `input`.
-    pub(crate) fn append(&mut self, input: &[u8], output: &mut Vec<u8>) {
+    /// Appends one frame that holds `input`. Fails only for lack of memory.
+    pub(crate) fn append(&mut self, input: &[u8], output: &mut Vec<u8>) -> io::Result<()> {
         let start = output.len();
         output.resize(start + zstd::zstd_safe::compress_bound(input.len()), 0);
-        let packed = self
-            .0
-            .compress_to_buffer(input, &mut output[start..])
-            .expect("the buffer is as large as libzstd asked for");
+        let packed = self.0.compress2(&mut output[start..], input).map_err(failed)?;
         output.truncate(start + packed);
+        Ok(())
     }
+}
+
+/// Whether libzstd lacked memory, by the text of its error. The number is `ZSTD_error_memory_allocation` (`zstd_errors.h`).
+fn lacks_memory(text: &str) -> bool {
+    text == get_error_name(0_usize.wrapping_sub(64))
+}
+
+/// Converts an error of libzstd.
+fn failed(code: ErrorCode) -> io::Error {
+    let text = get_error_name(code);
+    if lacks_memory(text) { io::ErrorKind::OutOfMemory.into() } else { io::Error::other(text) }
 }
 
 /// Returns the header of a frame that holds this many bytes, as libzstd writes it.
@@ -218,11 +224,12 @@ impl Frame {
 }
 
 /// Decompresses frames.
-pub(crate) struct Decoder(Decompressor<'static>);
+pub(crate) struct Decoder(DCtx<'static>);
 
 impl Decoder {
-    pub(crate) fn new() -> Self {
-        Self(Decompressor::new().expect("libzstd can allocate a context"))
+    /// Fails only for lack of memory.
+    pub(crate) fn new() -> io::Result<Self> {
+        DCtx::try_create().map(Self).ok_or_else(|| io::ErrorKind::OutOfMemory.into())
     }
 
     /// Decompresses a frame into `output`, which it must fill exactly; otherwise returns what is wrong with it.
@@ -235,7 +242,7 @@ impl Decoder {
             return Err("a Zstandard frame does not have its recorded size");
         }
         // It also compares the checksum.
-        match self.0.decompress_to_buffer(frame, output) {
+        match self.0.decompress(output, frame) {
             Ok(bytes) if bytes == output.len() => Ok(()),
             Ok(_) => Err("a Zstandard frame holds fewer bytes than it declares"),
             Err(_) => Err("a Zstandard frame cannot be decompressed"),
@@ -411,7 +418,7 @@ impl Stream {
         let forward = reader.get_ref();
         let left = forward.source.bytes().saturating_mul(MAX_RATIO).max(MAX_BYTES_AT_ANY_RATIO);
         let starts = Some(forward.at);
-        Ok(Self { decoder: Some(StreamDecoder::with_buffer(reader)?.single_frame()), starts, left, trailing: 0 })
+        Ok(Self { decoder: Some(one_frame(reader)?), starts, left, trailing: 0 })
     }
 
     /// Reads some of the contents; returns 0 at the end of the last frame.
@@ -422,7 +429,11 @@ impl Stream {
                 self.starts = None;
             }
             // 0 means the end of a frame whose checksum, if it has one, was right.
-            let count = decoder.read(buffer)?;
+            let count = decoder.read(buffer).map_err(|error| {
+                // It says nothing about the file.
+                let is_memory = lacks_memory(&error.to_string());
+                if is_memory { io::Error::other(SourceFailed(io::ErrorKind::OutOfMemory.into())) } else { error }
+            })?;
             if count > 0 || buffer.is_empty() {
                 let too_much = || {
                     let why = format!("it decompresses to more than {MAX_RATIO} times its size");
@@ -442,7 +453,7 @@ impl Stream {
             match more {
                 Ok(()) if is_start(&magic) => {
                     self.starts = Some(at);
-                    self.decoder = Some(StreamDecoder::with_buffer(reader)?.single_frame());
+                    self.decoder = Some(one_frame(reader)?);
                 }
                 Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => {
                     return Err(io::Error::other(SourceFailed(error)));
@@ -457,6 +468,13 @@ impl Stream {
     pub(crate) fn trailing(&self) -> u64 {
         self.trailing
     }
+}
+
+/// Decompresses one frame. Fails only for lack of memory.
+fn one_frame(reader: BufReader<Forward>) -> io::Result<StreamDecoder<'static, BufReader<Forward>>> {
+    // The stream decoder panics if it cannot allocate this.
+    drop(Decoder::new()?);
+    Ok(StreamDecoder::with_buffer(reader)?.single_frame())
 }
 
 /// Refuses a frame that takes too much memory to decompress.

@@ -59,8 +59,8 @@ struct Unpacker {
 }
 
 impl Unpacker {
-    fn new(codec: Codec) -> Self {
-        Self { decoder: Decoder::new(codec), packed: Vec::new(), unpacked: Vec::new() }
+    fn new(codec: Codec) -> Result<Self, ArchiveError> {
+        Ok(Self { decoder: Decoder::new(codec)?, packed: Vec::new(), unpacked: Vec::new() })
     }
 
     /// Returns the contents of a member, or `None` if it is damaged.
@@ -79,7 +79,7 @@ impl Salvage<'_> {
     pub(crate) fn database(&self, index: usize, file: Option<&File>) -> Result<Unreadable, ArchiveError> {
         let start = self.header_place(index).saturating_add(TAR_BLOCK as u64);
         let end = start.saturating_add(self.databases[index].bytes);
-        let mut unpacker = Unpacker::new(self.codec);
+        let mut unpacker = Unpacker::new(self.codec)?;
         let mut read = Vec::new();
         // A member can be found in two ways.
         let mut done = HashSet::new();
@@ -204,7 +204,7 @@ impl Salvage<'_> {
 
     /// Determines where the contents of each member belong. `first` is the position of the first one, if known.
     fn find_places(&self, pieces: &mut [Piece], first: Option<u64>) -> Result<(), ArchiveError> {
-        let mut unpacker = Unpacker::new(self.codec);
+        let mut unpacker = Unpacker::new(self.codec)?;
         let mut next = first;
         for number in 0..pieces.len() {
             self.progress.checkpoint()?;

@@ -17,7 +17,7 @@ fn noise(bytes: usize) -> Vec<u8> {
 
 fn frame(level: u8, input: &[u8]) -> Vec<u8> {
     let mut frame = Vec::new();
-    Encoder::new(level).append(input, &mut frame);
+    Encoder::new(level).unwrap().append(input, &mut frame).unwrap();
     frame
 }
 
@@ -28,7 +28,7 @@ fn every_zstd_reader_sees_ordinary_frames() {
         let mut output = Vec::new();
         append_stored(&input, &mut output);
         assert_eq!(output.len(), stored_bytes(bytes));
-        Encoder::new(3).append(&input, &mut output);
+        Encoder::new(3).unwrap().append(&input, &mut output).unwrap();
         let mut table = TableWriter::default();
         table.add(stored_bytes(bytes), bytes);
         output.extend(table.finish());
@@ -41,13 +41,13 @@ fn a_frame_returns_exactly_what_was_put_in() {
     let input = contents(100_000);
     let member = frame(1, &input);
     let mut output = vec![0; input.len()];
-    Decoder::new().open(&member, &mut output).unwrap();
+    Decoder::new().unwrap().open(&member, &mut output).unwrap();
     assert_eq!(output, input);
-    Decoder::new().open(&member, &mut output[..99_999]).unwrap_err();
-    Decoder::new().open(&member, &mut vec![0; 100_001]).unwrap_err();
-    Decoder::new().open(&[&member[..], b"x"].concat(), &mut output).unwrap_err();
-    Decoder::new().open(&member[..member.len() - 1], &mut output).unwrap_err();
-    Decoder::new().open(&[], &mut output).unwrap_err();
+    Decoder::new().unwrap().open(&member, &mut output[..99_999]).unwrap_err();
+    Decoder::new().unwrap().open(&member, &mut vec![0; 100_001]).unwrap_err();
+    Decoder::new().unwrap().open(&[&member[..], b"x"].concat(), &mut output).unwrap_err();
+    Decoder::new().unwrap().open(&member[..member.len() - 1], &mut output).unwrap_err();
+    Decoder::new().unwrap().open(&[], &mut output).unwrap_err();
 }
 
 /// Readers compare the header instead of interpreting it, so libzstd must write the same.
@@ -97,7 +97,7 @@ fn every_changed_byte_of_a_frame_is_detected_or_changes_nothing() {
             for bit in 0..8 {
                 let mut bad = member.clone();
                 bad[at] ^= 1 << bit;
-                let opened = Decoder::new().open(&bad, &mut output);
+                let opened = Decoder::new().unwrap().open(&bad, &mut output);
                 assert!(opened.is_err() || output == input, "byte {at}, bit {bit}");
                 let protected = at < header(input.len() as u32).len() || at + CHECKSUM >= bad.len();
                 assert!(opened.is_err() || !protected, "byte {at}, bit {bit}");
