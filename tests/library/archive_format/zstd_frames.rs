@@ -118,6 +118,10 @@ fn moved_repeated_and_missing_frames_are_found() {
     };
     let order: Vec<usize> = (0..frames.len()).collect();
     assert!(build(&order) == good);
+    for junk in [&b"x"[..], &good[frames[1].clone()], &[0x50, 0x2a, 0x4d, 0x18, 0, 0, 0, 0]] {
+        let bad = [&good[..table.start], junk, &good[table.start..]].concat();
+        assert!(read(bad).unwrap_err().is_evidence(), "{} bytes before the seek table", junk.len());
+    }
     for number in 1..frames.len() {
         let without: Vec<usize> = order.iter().copied().filter(|&one| one != number).collect();
         assert!(read(build(&without)).unwrap_err().is_evidence(), "without frame {number}");
