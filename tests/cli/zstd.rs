@@ -91,7 +91,7 @@ fn a_window_that_takes_too_much_memory_is_refused_and_not_called_damage() {
                 .heirloom(command)
                 .exits(1)
                 .says("decompressing the archive needs a window of 2048 MiB of memory, more than the 128 MiB allowed")
-                .says("`zstd -d --long=31`");
+                .says("decompress it with `zstd -d --long=31 ARCHIVE`");
         }
         shell(&world, &format!("zstd -q -d --long=31 {path} -o plain"));
         fs::rename(world.path("plain"), world.path(path.trim_end_matches(".zst"))).unwrap();

@@ -45,6 +45,7 @@ pub(crate) fn unreadable(error: io::Error, stream: &str) -> ArchiveError {
     };
     match error.downcast::<SourceFailed>() {
         Ok(failed) => ArchiveError::Io(failed.0),
+        Err(error) if error.kind() == io::ErrorKind::OutOfMemory => ArchiveError::Io(error),
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => damaged("it is truncated"),
         Err(error) => damaged(format!("the {stream} is corrupt: {error}")),
     }

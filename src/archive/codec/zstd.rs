@@ -4,11 +4,12 @@
 //! follows from that size alone, so it is compared, not interpreted: decoders ignore one of its bits. A frame does not
 //! say how long it is itself; the seek table (zstd seekable format 0.1.0, without checksums) gives the sizes of all.
 
-use std::io::{self, BufRead as _, BufReader, Read as _};
+use std::io::{self, BufRead as _, BufReader};
 
 use twox_hash::XxHash64;
-use zstd::stream::read::Decoder as StreamDecoder;
-use zstd::zstd_safe::{CCtx, CParameter, DCtx, ErrorCode, find_frame_compressed_size, get_error_name};
+use zstd::zstd_safe::{
+    CCtx, CParameter, DCtx, ErrorCode, InBuffer, OutBuffer, find_frame_compressed_size, get_error_name,
+};
 
 use super::forward::{Forward, SourceFailed};
 use super::member::Member;
@@ -73,15 +74,12 @@ impl Encoder {
     }
 }
 
-/// Whether libzstd lacked memory, by the text of its error. The number is `ZSTD_error_memory_allocation` (`zstd_errors.h`).
-fn lacks_memory(text: &str) -> bool {
-    text == get_error_name(0_usize.wrapping_sub(64))
-}
+/// The code for a failed allocation (`ZSTD_error_memory_allocation` in `zstd_errors.h`).
+const NO_MEMORY: ErrorCode = 0_usize.wrapping_sub(64);
 
-/// Converts an error of libzstd.
+/// Converts an error of libzstd. Lack of memory says nothing about the file.
 fn failed(code: ErrorCode) -> io::Error {
-    let text = get_error_name(code);
-    if lacks_memory(text) { io::ErrorKind::OutOfMemory.into() } else { io::Error::other(text) }
+    if code == NO_MEMORY { io::ErrorKind::OutOfMemory.into() } else { io::Error::other(get_error_name(code)) }
 }
 
 /// Returns the header of a frame that holds this many bytes, as libzstd writes it.
@@ -404,90 +402,100 @@ pub(crate) fn is_header(bytes: &[u8]) -> bool {
 
 /// All frames of a file as one stream, and the number of bytes after them.
 pub(crate) struct Stream {
-    decoder: Option<StreamDecoder<'static, BufReader<Forward>>>,
-    /// Where the frame starts that was not looked at yet.
-    starts: Option<u64>,
+    reader: BufReader<Forward>,
+    // One for all frames: a file can consist of millions of empty ones.
+    context: DCtx<'static>,
+    place: Place,
     /// How many bytes may still come out.
     left: u64,
     trailing: u64,
 }
 
+/// Where a stream is.
+#[derive(Clone, Copy)]
+enum Place {
+    /// Before a frame, or what follows the last one.
+    Between,
+    Inside,
+    End,
+}
+
 impl Stream {
     /// Starts at the first frame. Fails only for lack of memory.
     pub(crate) fn new(reader: BufReader<Forward>) -> io::Result<Self> {
-        let forward = reader.get_ref();
-        let left = forward.source.bytes().saturating_mul(MAX_RATIO).max(MAX_BYTES_AT_ANY_RATIO);
-        let starts = Some(forward.at);
-        Ok(Self { decoder: Some(one_frame(reader)?), starts, left, trailing: 0 })
+        let left = reader.get_ref().source.bytes().saturating_mul(MAX_RATIO).max(MAX_BYTES_AT_ANY_RATIO);
+        let context = DCtx::try_create().ok_or(io::ErrorKind::OutOfMemory)?;
+        Ok(Self { reader, context, place: Place::Between, left, trailing: 0 })
     }
 
     /// Reads some of the contents; returns 0 at the end of the last frame.
     pub(crate) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while let Some(decoder) = &mut self.decoder {
-            if let Some(at) = self.starts {
-                check_window(&*decoder.get_ref().get_ref().source, at)?;
-                self.starts = None;
-            }
-            // 0 means the end of a frame whose checksum, if it has one, was right.
-            let count = decoder.read(buffer).map_err(|error| {
-                // It says nothing about the file.
-                let is_memory = lacks_memory(&error.to_string());
-                if is_memory { io::Error::other(SourceFailed(io::ErrorKind::OutOfMemory.into())) } else { error }
-            })?;
-            if count > 0 || buffer.is_empty() {
-                let too_much = || {
-                    let why = format!("it decompresses to more than {MAX_RATIO} times its size");
-                    io::Error::other(ArchiveError::Hostile { why })
-                };
-                self.left = self.left.checked_sub(count as u64).ok_or_else(too_much)?;
-                return Ok(count);
-            }
-            let Some(mut reader) = self.decoder.take().map(StreamDecoder::finish) else { break };
-            if reader.fill_buf()?.is_empty() {
-                break;
-            }
-            let forward = reader.get_ref();
-            let at = forward.at - reader.buffer().len() as u64;
-            let mut magic = [0; 4];
-            let more = forward.source.read_exact_at(&mut magic, at);
-            match more {
-                Ok(()) if is_start(&magic) => {
-                    self.starts = Some(at);
-                    self.decoder = Some(one_frame(reader)?);
+        while !buffer.is_empty() {
+            match self.place {
+                Place::Between => self.place = self.look_at_next()?,
+                Place::Inside => {
+                    let count = self.decompress(buffer)?;
+                    if count > 0 {
+                        return Ok(count);
+                    }
                 }
-                Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => {
-                    return Err(io::Error::other(SourceFailed(error)));
-                }
-                _ => self.trailing = forward.source.bytes().saturating_sub(at),
+                Place::End => break,
             }
         }
         Ok(0)
     }
 
+    /// Looks at what comes next, and refuses a frame that takes too much memory to decompress.
+    fn look_at_next(&mut self) -> io::Result<Place> {
+        if self.reader.fill_buf()?.is_empty() {
+            return Ok(Place::End);
+        }
+        let mut head = [0; ANY_HEADER];
+        let (forward, buffered) = (self.reader.get_ref(), self.reader.buffer());
+        let at = forward.at - buffered.len() as u64;
+        let rest = forward.source.bytes().saturating_sub(at);
+        let head = &mut head[..usize::try_from(rest).unwrap_or(usize::MAX).min(ANY_HEADER)];
+        match buffered.get(..head.len()) {
+            Some(buffered) => head.copy_from_slice(buffered),
+            None => forward.source.read_exact_at(head, at).map_err(|error| io::Error::other(SourceFailed(error)))?,
+        }
+        match Frame::parse(head) {
+            Some(Frame { window, .. }) if window > MAX_WINDOW_BYTES => {
+                Err(io::Error::other(ArchiveError::WindowTooLarge { bytes: window }))
+            }
+            None if !is_start(head) => {
+                self.trailing = rest;
+                Ok(Place::End)
+            }
+            _ => Ok(Place::Inside),
+        }
+    }
+
+    /// Reads some of the contents of a frame; 0 may mean its end.
+    fn decompress(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let input = self.reader.fill_buf()?;
+        let (mut from, mut to) = (InBuffer::around(input), OutBuffer::around(buffer));
+        let hint = self.context.decompress_stream(&mut to, &mut from).map_err(failed)?;
+        let (consumed, count) = (from.pos(), to.pos());
+        if input.is_empty() && count == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        self.reader.consume(consumed);
+        if hint == 0 {
+            // The end of a frame whose checksum, if it has one, was right.
+            self.place = Place::Between;
+        }
+        let too_much = || {
+            let why = format!("it decompresses to more than {MAX_RATIO} times its size");
+            io::Error::other(ArchiveError::Hostile { why })
+        };
+        self.left = self.left.checked_sub(count as u64).ok_or_else(too_much)?;
+        Ok(count)
+    }
+
     /// Returns how many bytes follow the last frame; known only after everything was read.
     pub(crate) fn trailing(&self) -> u64 {
         self.trailing
-    }
-}
-
-/// Decompresses one frame. Fails only for lack of memory.
-fn one_frame(reader: BufReader<Forward>) -> io::Result<StreamDecoder<'static, BufReader<Forward>>> {
-    // The stream decoder panics if it cannot allocate this.
-    drop(Decoder::new()?);
-    Ok(StreamDecoder::with_buffer(reader)?.single_frame())
-}
-
-/// Refuses a frame that takes too much memory to decompress.
-fn check_window(source: &dyn ReadAt, at: u64) -> io::Result<()> {
-    let left = usize::try_from(source.bytes().saturating_sub(at)).unwrap_or(usize::MAX);
-    let mut head = [0; ANY_HEADER];
-    let head = &mut head[..left.min(ANY_HEADER)];
-    source.read_exact_at(head, at).map_err(|error| io::Error::other(SourceFailed(error)))?;
-    match Frame::parse(head) {
-        Some(Frame { window, .. }) if window > MAX_WINDOW_BYTES => {
-            Err(io::Error::other(ArchiveError::WindowTooLarge { bytes: window }))
-        }
-        _ => Ok(()),
     }
 }
 
