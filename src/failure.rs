@@ -107,6 +107,8 @@ pub enum Remedy {
 
     /// It is encrypted: decrypt it, and name the decrypted file.
     Decrypt,
+    /// Decompressing it takes more memory than we use: decompress it, and name the decompressed file.
+    Decompress,
     /// A newer release wrote it.
     UpdateHeirloom,
     /// See which archives there are.

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::io;
 
+use super::limits::MAX_WINDOW_BYTES;
 use crate::names::{HostLabel, Name, printable};
 use crate::progress::Interrupted;
 
@@ -35,6 +36,11 @@ pub enum ArchiveError {
         /// What and where.
         why: String,
     },
+    /// Decompressing it takes more memory than is used for that. Says nothing about the contents.
+    WindowTooLarge {
+        /// The window of its frame, in bytes.
+        bytes: u64,
+    },
     /// It is encrypted, and none of the available keys opens it. Says nothing about the contents.
     KeyMissing,
     /// The metadata did not fit into the space reserved for it. Nothing was committed.
@@ -64,6 +70,12 @@ impl fmt::Display for ArchiveError {
             Self::NotAnArchive { why } => write!(f, "not an archive: {why}"),
             Self::Damaged { why } => write!(f, "the archive is damaged: {why}"),
             Self::Hostile { why } => write!(f, "the archive is refused: {why}"),
+            Self::WindowTooLarge { bytes } => write!(
+                f,
+                "decompressing the archive needs a window of {} MiB of memory, more than the {} MiB allowed",
+                bytes.div_ceil(1024 * 1024),
+                MAX_WINDOW_BYTES / 1024 / 1024
+            ),
             Self::KeyMissing => f.write_str("the archive is encrypted, and no key for it is configured"),
             Self::MetadataTooLarge { needed, room } => {
                 write!(f, "the metadata needs {needed} bytes, but only {room} were reserved")

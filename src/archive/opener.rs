@@ -134,7 +134,7 @@ fn refuse_other_formats(inside: &[u8], codec: Option<Codec>, file_name: &str) ->
     if !block.is_some_and(tar_header::is_header) {
         return why("it is neither a tar nor a SQLite database");
     }
-    if codec.is_none() && [".gz", ".tgz", ".zst"].iter().any(|ending| file_name.ends_with(ending)) {
+    if codec.is_none() && [".gz", ".tgz", ".zst", ".tzst"].iter().any(|ending| file_name.ends_with(ending)) {
         // Something decompressed it on the way, often a browser or a proxy. Anybody who relies on the name should know.
         return why("its name says that it is compressed, but it is not (rename it to end in .tar to use it)");
     }

@@ -82,11 +82,17 @@ pub(crate) fn database(
 ) -> Result<ReadThrough, ArchiveError> {
     let mut stream = ByteStream::new(source.clone(), codec)?;
     let mut head = Vec::new();
+    let (mut seen, mut most) = (0, None);
     let mut buffer = vec![0; CHUNK];
     let fill = |buffer: &mut [u8]| {
         let count = stream.fill(buffer)?;
         if head.is_empty() {
             head.extend_from_slice(&buffer[..count.min(sqlite_file::HEADER_BYTES)]);
+            most = codec.and_then(|_| sqlite_file::most_bytes(&head));
+        }
+        seen += count as u64;
+        if most.is_some_and(|most| seen > most) {
+            return Err(ArchiveError::Hostile { why: "it decompresses to far more than its header counts".into() });
         }
         Ok(count)
     };
@@ -132,6 +138,12 @@ pub(crate) fn as_far_as_possible(
         }
         reached += count as u64;
         progress.advance(count as u64);
+        if let (None, Some(counted)) = (bytes, sqlite_file::size_in_header(&head))
+            && reached >= counted
+        {
+            // SQLite does not look at more.
+            return Ok((counted, Unreadable::new()));
+        }
     }
 }
 

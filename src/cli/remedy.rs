@@ -58,6 +58,9 @@ pub(super) fn hint(remedy: &Remedy, typed: &Invocation) -> String {
             again("--assume-unused")
         ),
 
+        Remedy::Decompress => {
+            "decompress it with `zstd -d --long=31 ARCHIVE` and name the file that this writes".into()
+        }
         Remedy::Decrypt => "decrypt it with `age --decrypt -i KEY ARCHIVE > FILE.tar.gz` and name that file".into(),
         Remedy::UpdateHeirloom => "install a newer heirloom".into(),
         Remedy::ListArchives => format!("run {} to list the archives", list()),

@@ -173,6 +173,7 @@ fn of_archive(error: &ArchiveError) -> Option<Meaning> {
         ArchiveError::Damaged { .. } | ArchiveError::Hostile { .. } => {
             (FailureKind::Damaged, Some(Remedy::ChooseAnotherArchive { unchanged: false }))
         }
+        ArchiveError::WindowTooLarge { .. } => (FailureKind::Failed, Some(Remedy::Decompress)),
         ArchiveError::KeyMissing => (FailureKind::KeyMissing, Some(Remedy::Decrypt)),
         ArchiveError::MetadataTooLarge { .. } | ArchiveError::Io(_) => (FailureKind::Failed, None),
         ArchiveError::Interrupted(_) => return None,

@@ -234,7 +234,7 @@ fn foreign(entry: &Entry, error: ArchiveError) -> Foreign {
         }
         ArchiveError::Io(_) => Unusable::Unread,
         ArchiveError::KeyMissing => Unusable::KeyMissing,
-        ArchiveError::NotAnArchive { .. } => Unusable::Foreign,
+        ArchiveError::NotAnArchive { .. } | ArchiveError::WindowTooLarge { .. } => Unusable::Foreign,
         // A name with a time is that of an archive; any other name proves nothing.
         _ if time_in_name(&entry.name).is_some() => Unusable::Damaged,
         _ => Unusable::Foreign,

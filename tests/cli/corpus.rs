@@ -1,4 +1,4 @@
-//! Runs the tool over the corpus in `tests/corpus/`: 413 real, broken and hostile inputs, made and judged by Python
+//! Runs the tool over the corpus in `tests/corpus/`: 486 real, broken and hostile inputs, made and judged by Python
 //! and its own SQLite, from outside.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::tools::installed;
 use crate::world::World;
 
 fn python(script: &str, args: &[&str]) -> (bool, String) {
@@ -19,20 +20,25 @@ fn python(script: &str, args: &[&str]) -> (bool, String) {
 #[test]
 fn every_case_of_the_corpus_is_treated_as_it_must_be() {
     let world = World::new();
-    let good = own_archive(&world);
+    let (good, zstd) = own_archives(&world);
     let corpus = world.path("corpus");
     let corpus = corpus.to_str().unwrap();
-    let (made, text) = python("make_corpus.py", &["--out", corpus, "--good", good.to_str().unwrap()]);
+    // Without it, the others are still tested.
+    installed("the Zstandard files of the corpus", &["zstd"]);
+    let (good, zstd) = (good.to_str().unwrap(), zstd.to_str().unwrap());
+    let (made, text) = python("make_corpus.py", &["--out", corpus, "--good", good, "--good-zstd", zstd]);
     assert!(made, "{text}");
     let (passed, text) = python("run_corpus.py", &["--bin", env!("CARGO_BIN_EXE_heirloom"), corpus]);
     assert!(passed, "{text}");
 }
 
-/// Makes an archive of two databases.
-fn own_archive(world: &World) -> PathBuf {
+/// Makes two archives of two databases, one of each compression.
+fn own_archives(world: &World) -> (PathBuf, PathBuf) {
     for name in ["first.db", "second.db"] {
         world.sql(name, "CREATE TABLE t(x); INSERT INTO t VALUES(1), (randomblob(20000)), (3);");
     }
     world.heirloom(["backup", "first.db", "second.db", "--set", "own", "--name", "good"]).success();
-    world.path("backups/good.tar.gz")
+    let zstd = ["--compression", "zstd", "--name", "good.tar.zst"];
+    world.heirloom(["backup", "first.db", "second.db", "--set", "own"].iter().chain(&zstd)).success();
+    (world.path("backups/good.tar.gz"), world.path("backups/good.tar.zst"))
 }

@@ -50,3 +50,5 @@ mod undo;
 mod verify;
 mod workflows;
 mod world;
+mod zstd;
+mod zstd_store;

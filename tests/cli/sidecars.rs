@@ -274,3 +274,22 @@ fn a_journal_of_several_databases_leaves_their_super_journal_alone() {
     let verified = world.heirloom(["verify", "copy/a.db"]).success();
     assert!(verified.stderr.contains("super-journal is gone"), "{}", verified.stderr);
 }
+
+/// The first table sets the text encoding of a database. Its `-wal` was taken for that of another one, and an application
+/// that was installed a moment ago was restored empty.
+#[test]
+fn the_wal_of_a_database_whose_tables_are_all_in_it_is_applied() {
+    let world = World::new();
+    fs::create_dir(world.path("v")).unwrap();
+    let application = Connection::open(world.path("v/app.db")).unwrap();
+    application
+        .execute_batch(
+            "PRAGMA journal_mode=WAL; PRAGMA wal_autocheckpoint=0; CREATE TABLE t(x); INSERT INTO t VALUES (1)",
+        )
+        .unwrap();
+    shell(&world, "tar czf vol.tar.gz -C v . && cp -r v copy");
+    drop(application);
+    for archive in ["./vol.tar.gz", "copy/app.db"] {
+        restored(&world, archive, "SELECT x FROM t", "1");
+    }
+}

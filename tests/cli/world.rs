@@ -144,7 +144,8 @@ impl World {
 
     /// The archives of the default store, sorted.
     pub fn archives(&self) -> Vec<String> {
-        self.files("backups").into_iter().filter(|name| name.ends_with(".tar.gz") || name.ends_with(".tar")).collect()
+        let is_archive = |name: &String| [".tar.gz", ".tar.zst", ".tar"].iter().any(|ending| name.ends_with(ending));
+        self.files("backups").into_iter().filter(is_archive).collect()
     }
 
     /// The names in a folder, sorted; empty where there is no folder.

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Writes hostile tar.gz archives, one per trick, for a restore/verify command to refuse.
+"""Writes hostile tar.gz or tar.zst archives, one per trick, for a restore/verify command to refuse.
 
-  hostile_tars.py OUTDIR --good GOOD.tar.gz --member data.db [--sentinel /path/that/must/not/change] [--bare]
+  hostile_tars.py OUTDIR --good GOOD.tar.gz --member data.db [--sentinel /path/that/must/not/change] [--bare] [--zstd]
 
 Every archive is built from the good one's metadata and main member; with --bare without the metadata. The test is: the command
 exits non-zero (or restores exactly the good bytes), writes nothing outside its
@@ -9,14 +9,16 @@ target and temp folders, leaves no temp file, stays under its memory and time
 limits, and reports the problem. 'ok-*' archives are odd but legal: accept or
 refuse them, but never in part.
 """
-import argparse, gzip, io, os, sqlite3, struct, tarfile, tempfile, zlib
+import argparse, gzip, io, os, sqlite3, struct, subprocess, tarfile, tempfile
 p = argparse.ArgumentParser(); p.add_argument('out'); p.add_argument('--good', required=True); p.add_argument('--member', required=True)
-p.add_argument('--sentinel', default='/tmp/hostile-sentinel'); p.add_argument('--bare', action='store_true'); a = p.parse_args(); os.makedirs(a.out, exist_ok=True)
+p.add_argument('--sentinel', default='/tmp/hostile-sentinel'); p.add_argument('--bare', action='store_true'); p.add_argument('--zstd', action='store_true'); a = p.parse_args(); os.makedirs(a.out, exist_ok=True)
 with tarfile.open(a.good) as t: DATA, META, LAST = (t.extractfile(n).read() for n in (a.member, 'backup_metadata.json', 'RESTORE.txt'))
 N = 0
+END = 'zst' if a.zstd else 'gz'
+def compress(raw, level=1): return subprocess.run(['zstd', '-qc', f'-{level}'], input=raw, capture_output=True, check=True).stdout if a.zstd else gzip.compress(raw, level)
 def save(name, raw, gz=True):
     global N; N += 1
-    with open(f'{a.out}/{name}.tar.gz', 'wb') as f: f.write(gzip.compress(raw, 1) if gz else raw)
+    with open(f'{a.out}/{name}.tar.{END}', 'wb') as f: f.write(compress(raw) if gz else raw)
 def ti(name, type=tarfile.REGTYPE, size=None, link='', mode=0o600):
     t = tarfile.TarInfo(name); t.type, t.linkname, t.mode = type, link, mode; t.size = len(DATA) if size is None else size; return t
 def tar(*members, end=True, fmt=tarfile.GNU_FORMAT, meta=None):
@@ -56,14 +58,14 @@ def pax(**kw):
 inner = tar(evil(S), meta=False); save('pax-size-desync', tar(pax(size=len(inner)), (ti('inner.tar', size=0), inner), main)); save('pax-path-absolute', tar(pax(path=S), main)); save('pax-linkpath', tar(pax(linkpath=S), (ti('l', tarfile.SYMTYPE, 0, 'x'), None), main))
 save('pax-size-huge', tar(pax(size=1 << 62), main)); save('pax-bad-record', tar((ti('pax', tarfile.XHDTYPE, 9), b'999 a=b\n\n'), main)); save('gnu-longlink-huge', tar((ti('././@LongLink', b'L', 1 << 33), None), main))
 save('truncated-half', tar(main)[:len(DATA) // 2]); save('ok-no-end-blocks', tar(main, end=False)); save('trailing-member-after-end', tar(main) + tar(evil(S), meta=False)); save('trailing-junk', tar(main) + os.urandom(2048))
-g = gzip.compress(tar(main), 1); save('gzip-truncated', g[:-9], False); save('gzip-bad-crc', g[:-8] + b'\0\0\0\0' + g[-4:], False); save('gzip-bad-isize', g[:-4] + b'\1\2\3\4', False)
-save('ok-gzip-two-members', gzip.compress(tar(main)[:1024], 1) + gzip.compress(tar(main)[1024:], 1), False); save('gzip-junk-after', g + os.urandom(100), False); save('gzip-second-archive', g + gzip.compress(tar(evil(S), meta=False)), False)
-save('not-gzip', os.urandom(4096), False); save('empty-file', b'', False); save('plain-tar', tar(main), False); save('gzip-of-gzip', gzip.compress(g), False)
+g = compress(tar(main)); save('gzip-truncated', g[:-9], False); save('gzip-bad-crc', g[:-8] + b'\0\0\0\0' + g[-4:], False); save('gzip-bad-isize', g[:-4] + b'\1\2\3\4', False)
+save('ok-gzip-two-members', compress(tar(main)[:1024]) + compress(tar(main)[1024:]), False); save('gzip-junk-after', g + os.urandom(100), False); save('gzip-second-archive', g + compress(tar(evil(S), meta=False)), False)
+save('not-gzip', os.urandom(4096), False); save('empty-file', b'', False); save('plain-tar', tar(main), False); save('gzip-of-gzip', compress(g), False)
 def bomb(name, hdr, total):
     global N; N += 1
-    c = zlib.compressobj(9, zlib.DEFLATED, 31); block = gzip.compress(bytes(1 << 26), 9)
-    with open(f'{a.out}/{name}.tar.gz', 'wb') as f:
-        f.write(c.compress(hdr) + c.flush())
+    block = compress(bytes(1 << 26), 9)
+    with open(f'{a.out}/{name}.tar.{END}', 'wb') as f:
+        f.write(compress(hdr, 9))
         for _ in range(total >> 26): f.write(block)
 bomb('bomb-8GiB-main', tar(end=False) + ti(a.member, size=8 << 30).tobuf(), 8 << 30); bomb('bomb-2GiB-extra', tar(main, end=False) + ti('x', size=2 << 30).tobuf(), 2 << 30)
 save('many-members', tar(main, *[evil(f'f{i}') for i in range(100000)])); save('many-empty-pax', tar(*[pax(comment='x')] * 50000, main))

@@ -1,4 +1,4 @@
-"""Invariants that hold after any fault, checked from outside the tool: tar, gzip, SHA-256 and another build of SQLite.
+"""Invariants that hold after any fault, checked from outside the tool: tar, gzip, zstd, SHA-256 and another build of SQLite.
 
 No loss means: every listed archive verifies, none is missing except by the policy, the source (or the target of a
 restore) is sound and entirely old or entirely new, exit code 0 means a durable, verified result, a failure has a
@@ -8,7 +8,7 @@ import hashlib, io, json, os, re, shutil, sqlite3, subprocess, tarfile, tempfile
 
 NOW = '2026-03-01T03:00:00Z'
 LATER = '2026-03-01T04:00:00Z'
-ARCHIVE = re.compile(r'.*\.(tar\.gz|tar)$')
+ARCHIVE = re.compile(r'.*\.(tar\.gz|tar\.zst|tar)$')
 _judged, _lock = {}, threading.Lock()
 
 
@@ -68,14 +68,16 @@ def contents_of_live(path):
 
 
 def archive_contents(path):
-    """Reads an archive with only gzip and tar, compares it with its metadata, and returns {database name: digest of its rows}."""
+    """Reads an archive with only gzip, zstd and tar, compares it with its metadata, and returns {database name: digest of its rows}."""
     key = sha256(path)
     with _lock:
         if key in _judged: return _judged[key]
-    if subprocess.run(['gzip', '-t', path] if path.endswith('.gz') else ['true'], capture_output=True).returncode:
-        raise ValueError('gzip -t refuses it')
+    test = {'.gz': ['gzip', '-t', path], '.zst': ['zstd', '-qt', path]}.get(os.path.splitext(path)[1], ['true'])
+    if subprocess.run(test, capture_output=True).returncode: raise ValueError(f'{test[0]} refuses it')
     found = {}
-    with tarfile.open(path) as t:
+    # Python reads Zstandard only from release 3.14 on.
+    tar = io.BytesIO(subprocess.run(['zstd', '-qdc', path], capture_output=True, check=True).stdout) if path.endswith('.zst') else None
+    with tarfile.open(path if tar is None else None, fileobj=tar) as t:
         members = t.getmembers()
         files = {m.name: t.extractfile(m).read() for m in members if m.isfile()}
     metadata = json.loads(files['backup_metadata.json'])

@@ -10,7 +10,7 @@ The database keeps changing between the runs: an archive may contain any of its 
 import argparse, os, random, shutil, subprocess, sys, tempfile, time
 
 from invariants import *
-from scenarios import RUNNABLE, SCENARIOS, advance
+from scenarios import RUNNABLE, advance, make
 
 DEFAULT = ('backup,backup-wal,backup-two,backup-first,backup-new-store,backup-lost-id,verify,rotate,cleanup,delete,accept,send-pending,restore,restore-wal,'
            'restore-missing,restore-two,restore-rights,restore-recorded,restore-in-place,restore-in-place-offline,restore-in-place-two')
@@ -37,7 +37,7 @@ def main():
 
 
 def loop(a, name, work, rnd, kills):
-    scenario = SCENARIOS[name]()
+    scenario = make(name, a.seed)
     template = f'{work}/template'
     os.makedirs(template)
     scenario.prepare(a.bin, template)

@@ -10,7 +10,7 @@ folders: read-only, append-only, another user. umask: 000 and 777. output: stand
 import argparse, os, random, resource, shutil, signal, subprocess, sys, tempfile, time
 
 from invariants import *
-from scenarios import SCENARIOS
+from scenarios import make
 
 TARGETS = os.environ.get('HEIRLOOM_LIMITS_SCENARIOS', 'backup,backup-wal,backup-two,verify,rotate,delete,restore,restore-wal,restore-missing').split(',')
 
@@ -29,7 +29,7 @@ class Limits:
 
     def scenario(self, name):
         if name not in self.scenarios:
-            s = self.scenarios[name] = SCENARIOS[name]()
+            s = self.scenarios[name] = make(name, self.a.seed)
             s.template = f'{self.work}/{name}'
             os.makedirs(s.template)
             s.prepare(self.a.bin, s.template)

@@ -13,7 +13,7 @@ next command reports it. Needs root, /dev/fuse, loop devices, nbdkit with its Py
 import argparse, os, random, shutil, struct, subprocess, sys, tempfile, time
 
 from invariants import *
-from scenarios import SCENARIOS, advance
+from scenarios import advance, make
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
@@ -70,7 +70,7 @@ def records(log):
 
 def one(a, name, rnd, cuts, work):
     """Runs one scenario; returns (cuts, findings)."""
-    s = SCENARIOS[name]()
+    s = make(name, a.seed)
     template = f'{work}/template'
     os.makedirs(template)
     s.prepare(a.bin, template)

@@ -69,6 +69,9 @@ def memory_of(world):
     return f"{world}/state/stores/{hashlib.sha256(os.path.realpath(f'{world}/backups').encode()).hexdigest()[:32]}.json"
 
 
+OLD = 'app_20260221T030000Z.tar.gz'
+
+
 class Scenario:
     name = ''
     command = []
@@ -84,6 +87,7 @@ class Scenario:
     broken = ()                   # archives that are damaged on purpose
     between = {}                  # contents that a database has for a time only: {name: digests}
     needs_root = False
+    ending = '.tar.gz'            # of the archives that backups write
     inside = []                   # what the command runs in: a mount namespace, for example
     tracing = ['--seccomp-bpf']    # what strace gets besides the faults
 
@@ -102,6 +106,8 @@ class Scenario:
     def prepare(self, binary, template):
         """Creates the template and records its state."""
         self.binary = binary
+        if self.ending == '.tar.zst':
+            with open(f'{template}/heirloom.toml', 'w') as f: f.write('[backup]\ncompression = "zstd"\n')
         self.build(binary, template)
         store = f'{template}/backups'
         self.before = archives(store)
@@ -142,7 +148,16 @@ class Scenario:
         """The contents that each database may have at any time."""
         return {n: {self.old[n], self.new[n], *self.between.get(n, ())} for n in self.databases}
 
-    def args(self): return [self.binary, *self.command]
+    @property
+    def archive(self):
+        """The second archive of most worlds."""
+        return OLD.replace('.tar.gz', self.ending)
+
+    def words(self, command):
+        """A command that may name that archive."""
+        return [self.archive if word == OLD else word for word in command]
+
+    def args(self): return [self.binary, *self.words(self.command)]
 
     def env(self, world, now=NOW): return environment(now, TMPDIR=f'{world}/tmp')
 
@@ -150,7 +165,7 @@ class Scenario:
         return run([*self.inside, *prefix, *self.args()], world, self.env(world, now), **more)
 
     def go_again(self, world, now):
-        return run([*self.inside, self.binary, *(self.again or self.command)], world, self.env(world, now))
+        return run([*self.inside, self.binary, *self.words(self.again or self.command)], world, self.env(world, now))
 
     def done(self, world, new):
         """Checks what exit code 0 guarantees. `new` lists the archives that appeared."""

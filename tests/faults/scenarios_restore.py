@@ -175,7 +175,7 @@ class RestoreThins(Restore):
 
     def break_target(self, world):
         super().break_target(world)
-        with open(f'{world}/heirloom.toml', 'w') as f: f.write('[retention]\nsafety = 2\n')
+        with open(f'{world}/heirloom.toml', 'a') as f: f.write('[retention]\nsafety = 2\n')
         os.chmod(f'{world}/heirloom.toml', 0o600)
         for minute in range(4):
             advance(f'{world}/app.db', 10 + minute)

@@ -93,9 +93,9 @@ class Verify(Scenario):
 class VerifyDamaged(Scenario):
     """One of three archives is damaged: the exit code is never 0, and no good archive is marked."""
     name, command, codes, again_codes = 'verify-damaged', ['verify', '--all'], {13}, {13}
-    broken = ('app_20260221T030000Z.tar.gz',)
 
     def build(self, binary, world):
+        self.broken = (self.archive,)
         super().build(binary, world)
         with open(f'{world}/backups/{self.broken[0]}', 'r+b') as f:
             middle = os.path.getsize(f.name) // 2
@@ -111,41 +111,41 @@ class VerifyDamaged(Scenario):
 
 class Delete(Scenario):
     name = 'delete'
-    command = ['delete', '--force', 'app_20260221T030000Z.tar.gz']
+    command = ['delete', '--force', OLD]
     again_codes = {0, 12}
 
     def done(self, world, new):
-        return ['exit 0 and the archive is still there'] if os.path.exists(f'{world}/backups/app_20260221T030000Z.tar.gz') else []
+        return ['exit 0 and the archive is still there'] if os.path.exists(f'{world}/backups/{self.archive}') else []
 
     def settled(self, world):
         return self.done(world, [])
 
 
 class Pin(Scenario):
-    name, command = 'pin', ['pin', 'app_20260221T030000Z.tar.gz']
+    name, command = 'pin', ['pin', OLD]
 
     def done(self, world, new):
-        return [] if os.path.exists(f'{world}/backups/app_20260221T030000Z.tar.gz.keep') else ['exit 0 and no pin']
+        return [] if os.path.exists(f'{world}/backups/{self.archive}.keep') else ['exit 0 and no pin']
 
     def settled(self, world): return self.done(world, [])
 
 
 class Unpin(Scenario):
-    name, command = 'unpin', ['unpin', 'app_20260221T030000Z.tar.gz']
+    name, command = 'unpin', ['unpin', OLD]
 
     def build(self, binary, world):
         super().build(binary, world)
-        run([binary, 'pin', 'app_20260221T030000Z.tar.gz'], world)
+        run([binary, 'pin', self.archive], world)
 
     def done(self, world, new):
-        return ['exit 0 and still pinned'] if os.path.exists(f'{world}/backups/app_20260221T030000Z.tar.gz.keep') else []
+        return ['exit 0 and still pinned'] if os.path.exists(f'{world}/backups/{self.archive}.keep') else []
 
     def settled(self, world): return self.done(world, [])
 
 
 class Accept(Scenario):
     """The newest archive has lost most of its rows, on purpose."""
-    name, command = 'accept', ['accept', 'app_20260221T030000Z.tar.gz']
+    name, command = 'accept', ['accept', OLD]
 
     def build(self, binary, world):
         os.makedirs(f'{world}/tmp')
@@ -158,7 +158,7 @@ class Accept(Scenario):
         if code != 3: raise SystemExit(f'accept: the loss was not noticed (exit {code}): {err.decode()}')
 
     def done(self, world, new):
-        return [] if os.path.exists(f'{world}/backups/app_20260221T030000Z.tar.gz.accepted') else ['exit 0 and not accepted']
+        return [] if os.path.exists(f'{world}/backups/{self.archive}.accepted') else ['exit 0 and not accepted']
 
     def settled(self, world): return self.done(world, [])
 
@@ -224,7 +224,7 @@ class Rotate(Scenario):
         os.makedirs(f'{world}/tmp')
         make_database(f'{world}/app.db', 'delete', 0, 60)
         self.archives_of(binary, world, 'app', range(8), ['app.db'])
-        run([binary, 'pin', 'app_20260221T030000Z.tar.gz'], world)
+        run([binary, 'pin', self.archive], world)
 
     def done(self, world, new):
         left = set(archives(f'{world}/backups')) - set(self.after)

@@ -13,7 +13,7 @@ Needs strace 5.3 or newer and permission to trace.
 import argparse, collections, concurrent.futures as cf, os, random, re, shutil, sys, tempfile
 
 from invariants import *
-from scenarios import RUNNABLE, SCENARIOS
+from scenarios import RUNNABLE, make
 
 SPACE = 'openat mkdir mkdirat linkat link rename renameat renameat2 write pwrite64 writev fallocate ftruncate symlink fsync'.split()
 MUTATING = SPACE + 'unlink unlinkat rmdir fdatasync sync_file_range chmod fchmod fchmodat chown fchown fsetxattr fremovexattr utimensat flock fcntl copy_file_range'.split()
@@ -42,7 +42,7 @@ def faults(call):
 
 def is_disk(scenario, path):
     """Returns whether a file may be on a separate failing disk: a database, an archive, a private copy of a database."""
-    return scenario.is_of_database(path) or path.endswith('.tar.gz') or re.search(r'\.heirloom(-|/)run-.*\.db$', path)
+    return scenario.is_of_database(path) or path.endswith(('.tar.gz', '.tar.zst')) or re.search(r'\.heirloom(-|/)run-.*\.db$', path)
 
 
 def calls(scenario, template, work):
@@ -139,7 +139,7 @@ def main():
     try:
         plans = []
         for name in names:
-            scenario = SCENARIOS[name]()
+            scenario = make(name, a.seed)
             template = f'{a.work}/{name}'
             os.makedirs(template)
             scenario.prepare(a.bin, template)

@@ -1,5 +1,7 @@
 //! The codecs. Everything that depends on the codec is a `match` in this file.
 
+use std::io;
+
 use super::member::Member;
 use super::{gzip, zstd};
 use crate::archive::error::{ArchiveError, damaged};
@@ -116,22 +118,25 @@ pub(crate) enum Encoder {
 }
 
 impl Encoder {
-    pub(crate) fn new(compression: Compression) -> Self {
-        match compression {
+    /// Fails only for lack of memory.
+    pub(crate) fn new(compression: Compression) -> io::Result<Self> {
+        Ok(match compression {
             Compression::Gzip(level) => Self::Gzip(Box::new(gzip::Encoder::new(level))),
-            Compression::Zstd(level) => Self::Zstd(zstd::Encoder::new(level)),
+            Compression::Zstd(level) => Self::Zstd(zstd::Encoder::new(level)?),
             Compression::None => Self::Plain,
-        }
+        })
     }
 
-    /// Replaces `output` with the compressed form of `input`: members of at most [`MEMBER_BYTES`].
-    pub(crate) fn pack(&mut self, input: &[u8], output: &mut Vec<u8>) {
+    /// Replaces `output` with the compressed form of `input`: members of at most [`MEMBER_BYTES`]. Fails only for lack of
+    /// memory.
+    pub(crate) fn pack(&mut self, input: &[u8], output: &mut Vec<u8>) -> io::Result<()> {
         output.clear();
         match self {
             Self::Gzip(encoder) => input.chunks(MEMBER_BYTES).for_each(|block| encoder.append(block, output)),
-            Self::Zstd(encoder) => input.chunks(MEMBER_BYTES).for_each(|block| encoder.append(block, output)),
+            Self::Zstd(encoder) => input.chunks(MEMBER_BYTES).try_for_each(|block| encoder.append(block, output))?,
             Self::Plain => output.extend_from_slice(input),
         }
+        Ok(())
     }
 }
 
@@ -142,11 +147,12 @@ pub(crate) enum Decoder {
 }
 
 impl Decoder {
-    pub(crate) fn new(codec: Codec) -> Self {
-        match codec {
+    /// Fails only for lack of memory.
+    pub(crate) fn new(codec: Codec) -> io::Result<Self> {
+        Ok(match codec {
             Codec::Gzip => Self::Gzip(gzip::Decoder::new()),
-            Codec::Zstd => Self::Zstd(zstd::Decoder::new()),
-        }
+            Codec::Zstd => Self::Zstd(zstd::Decoder::new()?),
+        })
     }
 
     /// Decompresses a member into `output`, which it must fill exactly, and compares its checksum.
@@ -225,6 +231,11 @@ impl<'a> Members<'a> {
             Codec::Zstd => Walk::Frames,
         };
         Self { walk, source, at, peeked: None }
+    }
+
+    /// Returns whether the sizes come from an index, not from the members.
+    pub(crate) fn has_index(&self) -> bool {
+        matches!(self.walk, Walk::Table(_))
     }
 
     /// Returns where the next member starts.

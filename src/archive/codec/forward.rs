@@ -37,10 +37,15 @@ impl Read for Forward {
     }
 }
 
-/// Separates an error of the source from damage in a compressed stream.
+/// Separates an error of the source, and the refusal to read on, from damage in a compressed stream.
 pub(crate) fn unreadable(error: io::Error, stream: &str) -> ArchiveError {
+    let error = match error.downcast::<ArchiveError>() {
+        Ok(refused) => return refused,
+        Err(error) => error,
+    };
     match error.downcast::<SourceFailed>() {
         Ok(failed) => ArchiveError::Io(failed.0),
+        Err(error) if error.kind() == io::ErrorKind::OutOfMemory => ArchiveError::Io(error),
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => damaged("it is truncated"),
         Err(error) => damaged(format!("the {stream} is corrupt: {error}")),
     }

@@ -4,18 +4,18 @@
 //! follows from that size alone, so it is compared, not interpreted: decoders ignore one of its bits. A frame does not
 //! say how long it is itself; the seek table (zstd seekable format 0.1.0, without checksums) gives the sizes of all.
 
-use std::io::{self, BufRead as _, BufReader, Read as _};
+use std::io::{self, BufRead as _, BufReader};
 
 use twox_hash::XxHash64;
-use zstd::bulk::{Compressor, Decompressor};
-use zstd::stream::read::Decoder as StreamDecoder;
-use zstd::zstd_safe::{CParameter, find_frame_compressed_size};
+use zstd::zstd_safe::{
+    CCtx, CParameter, DCtx, ErrorCode, InBuffer, OutBuffer, find_frame_compressed_size, get_error_name,
+};
 
 use super::forward::{Forward, SourceFailed};
 use super::member::Member;
 use crate::archive::error::{ArchiveError, damaged};
 use crate::archive::format::MEMBER_BYTES;
-use crate::archive::limits::MAX_MEMBER_BYTES;
+use crate::archive::limits::{MAX_BYTES_AT_ANY_RATIO, MAX_MEMBER_BYTES, MAX_RATIO, MAX_WINDOW_BYTES};
 use crate::store::ReadAt;
 
 /// The first bytes of a frame.
@@ -39,39 +39,47 @@ const FLAGS: u8 = 1 << 5 | 1 << 2;
 const LONG_SIZE: u8 = 2 << 6;
 /// The length of a header with a size of four bytes: the longest that we write.
 pub(crate) const LONGEST_HEADER: usize = MAGIC.len() + 1 + 4;
+/// The length of the longest header of any frame: magic, flags, window, dictionary, size.
+const ANY_HEADER: usize = MAGIC.len() + 1 + 1 + 4 + 8;
 /// The length of a block header, in bytes.
 const BLOCK_HEADER: usize = 3;
 /// The most bytes in a block (RFC 8878, 3.1.1.2.4).
 const BLOCK_MAX: usize = 128 * 1024;
 /// The length of a checksum, in bytes.
 const CHECKSUM: usize = 4;
+/// The length of the shortest frame of ours that holds something, in bytes: a block of one byte, repeated or not.
+const SHORTEST_FRAME: u64 = (MAGIC.len() + 2 + BLOCK_HEADER + 1 + CHECKSUM) as u64;
 
 /// Compresses blocks into frames.
-pub(crate) struct Encoder(Compressor<'static>);
+pub(crate) struct Encoder(CCtx<'static>);
 
 impl Encoder {
-    /// Creates an encoder; `level` is clamped to 1 to 19.
-    pub(crate) fn new(level: u8) -> Self {
-        let create = || {
-            let mut compressor = Compressor::new(i32::from(level.clamp(1, 19)))?;
-            compressor.set_parameter(CParameter::ChecksumFlag(true))?;
-            // With a smaller window, as of level 1, a frame would not be a single segment.
-            compressor.set_parameter(CParameter::WindowLog(MEMBER_BYTES.ilog2()))?;
-            Ok::<_, io::Error>(compressor)
-        };
-        Self(create().expect("libzstd knows these parameters"))
+    /// Creates an encoder; `level` is clamped to 1 to 19. Fails only for lack of memory.
+    pub(crate) fn new(level: u8) -> io::Result<Self> {
+        let mut context = CCtx::try_create().ok_or(io::ErrorKind::OutOfMemory)?;
+        context.set_parameter(CParameter::CompressionLevel(i32::from(level.clamp(1, 19)))).map_err(failed)?;
+        context.set_parameter(CParameter::ChecksumFlag(true)).map_err(failed)?;
+        // With a smaller window, as of level 1, a frame would not be a single segment.
+        context.set_parameter(CParameter::WindowLog(MEMBER_BYTES.ilog2())).map_err(failed)?;
+        Ok(Self(context))
     }
 
-    /// Appends one frame that holds `input`.
-    pub(crate) fn append(&mut self, input: &[u8], output: &mut Vec<u8>) {
+    /// Appends one frame that holds `input`. Fails only for lack of memory.
+    pub(crate) fn append(&mut self, input: &[u8], output: &mut Vec<u8>) -> io::Result<()> {
         let start = output.len();
         output.resize(start + zstd::zstd_safe::compress_bound(input.len()), 0);
-        let packed = self
-            .0
-            .compress_to_buffer(input, &mut output[start..])
-            .expect("the buffer is as large as libzstd asked for");
+        let packed = self.0.compress2(&mut output[start..], input).map_err(failed)?;
         output.truncate(start + packed);
+        Ok(())
     }
+}
+
+/// The code for a failed allocation (`ZSTD_error_memory_allocation` in `zstd_errors.h`).
+const NO_MEMORY: ErrorCode = 0_usize.wrapping_sub(64);
+
+/// Converts an error of libzstd. Lack of memory says nothing about the file.
+fn failed(code: ErrorCode) -> io::Error {
+    if code == NO_MEMORY { io::ErrorKind::OutOfMemory.into() } else { io::Error::other(get_error_name(code)) }
 }
 
 /// Returns the header of a frame that holds this many bytes, as libzstd writes it.
@@ -178,22 +186,48 @@ pub(crate) fn stored_contents(frame: &[u8], bytes: usize) -> Option<Result<Vec<u
 /// Returns whether a file starts with a raw block of at least a tar block, which no other tool writes for a tar: it is
 /// the metadata, whatever was changed in the frame header.
 pub(crate) fn starts_with_raw_block(head: &[u8]) -> bool {
-    let Some(&[_, _, _, _, flags]) = head.first_chunk() else { return false };
-    let (single, size, dictionary) = (flags >> 5 & 1, flags >> 6, flags & 3);
-    let size = [usize::from(single), 2, 4, 8][usize::from(size)];
-    let dictionary = [0, 1, 2, 4][usize::from(dictionary)];
-    let header = 5 + usize::from(1 - single) + size + dictionary;
+    let Some(Frame { header, .. }) = Frame::parse(head) else { return false };
     let block = head.get(header..).and_then(<[u8]>::first_chunk::<BLOCK_HEADER>);
     let block = block.map(|[low, middle, high]| u32::from_le_bytes([*low, *middle, *high, 0]));
-    head.starts_with(&MAGIC) && block.is_some_and(|block| block >> 1 & 3 == 0 && block >> 3 >= 512)
+    block.is_some_and(|block| block >> 1 & 3 == 0 && block >> 3 >= 512)
+}
+
+/// The header of a frame of any tool (RFC 8878, 3.1.1.1).
+struct Frame {
+    /// Its length, in bytes.
+    header: usize,
+    /// How much memory decompressing the frame takes, in bytes.
+    window: u64,
+}
+
+impl Frame {
+    /// Parses the start of a frame; returns `None` if it is none, or a part of the header is missing.
+    fn parse(head: &[u8]) -> Option<Self> {
+        let (&flags, rest) = head.strip_prefix(&MAGIC)?.split_first()?;
+        let single = flags & 1 << 5 != 0;
+        let dictionary = [0, 1, 2, 4][usize::from(flags & 3)];
+        let size = [usize::from(single), 2, 4, 8][usize::from(flags >> 6)];
+        let header = MAGIC.len() + 1 + usize::from(!single) + dictionary + size;
+        let window = if single {
+            let mut bytes = [0; 8];
+            bytes[..size].copy_from_slice(rest.get(dictionary..dictionary + size)?);
+            u64::from_le_bytes(bytes) + if size == 2 { 256 } else { 0 }
+        } else {
+            let descriptor = *rest.first()?;
+            let base = 1 << (10 + (descriptor >> 3));
+            base + base / 8 * u64::from(descriptor & 7)
+        };
+        Some(Self { header, window })
+    }
 }
 
 /// Decompresses frames.
-pub(crate) struct Decoder(Decompressor<'static>);
+pub(crate) struct Decoder(DCtx<'static>);
 
 impl Decoder {
-    pub(crate) fn new() -> Self {
-        Self(Decompressor::new().expect("libzstd can allocate a context"))
+    /// Fails only for lack of memory.
+    pub(crate) fn new() -> io::Result<Self> {
+        DCtx::try_create().map(Self).ok_or_else(|| io::ErrorKind::OutOfMemory.into())
     }
 
     /// Decompresses a frame into `output`, which it must fill exactly; otherwise returns what is wrong with it.
@@ -206,7 +240,7 @@ impl Decoder {
             return Err("a Zstandard frame does not have its recorded size");
         }
         // It also compares the checksum.
-        match self.0.decompress_to_buffer(frame, output) {
+        match self.0.decompress(output, frame) {
             Ok(bytes) if bytes == output.len() => Ok(()),
             Ok(_) => Err("a Zstandard frame holds fewer bytes than it declares"),
             Err(_) => Err("a Zstandard frame cannot be decompressed"),
@@ -303,7 +337,10 @@ impl Table {
         };
         let [packed, unpacked] =
             [0, 4].map(|from| u32::from_le_bytes([entry[from], entry[from + 1], entry[from + 2], entry[from + 3]]));
-        if at + u64::from(packed) > self.start || !is_possible(packed.into(), unpacked.into(), self.next == 0) {
+        // Frames without a size would let a table name any number of them in one place.
+        let possible =
+            u64::from(packed) >= SHORTEST_FRAME && is_possible(packed.into(), unpacked.into(), self.next == 0);
+        if !possible || at + u64::from(packed) > self.start {
             return Err(wrong());
         }
         self.next += 1;
@@ -365,43 +402,95 @@ pub(crate) fn is_header(bytes: &[u8]) -> bool {
 
 /// All frames of a file as one stream, and the number of bytes after them.
 pub(crate) struct Stream {
-    decoder: Option<StreamDecoder<'static, BufReader<Forward>>>,
+    reader: BufReader<Forward>,
+    // One for all frames: a file can consist of millions of empty ones.
+    context: DCtx<'static>,
+    place: Place,
+    /// How many bytes may still come out.
+    left: u64,
     trailing: u64,
+}
+
+/// Where a stream is.
+#[derive(Clone, Copy)]
+enum Place {
+    /// Before a frame, or what follows the last one.
+    Between,
+    Inside,
+    End,
 }
 
 impl Stream {
     /// Starts at the first frame. Fails only for lack of memory.
     pub(crate) fn new(reader: BufReader<Forward>) -> io::Result<Self> {
-        Ok(Self { decoder: Some(StreamDecoder::with_buffer(reader)?.single_frame()), trailing: 0 })
+        let left = reader.get_ref().source.bytes().saturating_mul(MAX_RATIO).max(MAX_BYTES_AT_ANY_RATIO);
+        let context = DCtx::try_create().ok_or(io::ErrorKind::OutOfMemory)?;
+        Ok(Self { reader, context, place: Place::Between, left, trailing: 0 })
     }
 
     /// Reads some of the contents; returns 0 at the end of the last frame.
     pub(crate) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while let Some(decoder) = &mut self.decoder {
-            // 0 means the end of a frame whose checksum, if it has one, was right.
-            let count = decoder.read(buffer)?;
-            if count > 0 || buffer.is_empty() {
-                return Ok(count);
-            }
-            let Some(mut reader) = self.decoder.take().map(StreamDecoder::finish) else { break };
-            if reader.fill_buf()?.is_empty() {
-                break;
-            }
-            let forward = reader.get_ref();
-            let at = forward.at - reader.buffer().len() as u64;
-            let mut magic = [0; 4];
-            let more = forward.source.read_exact_at(&mut magic, at);
-            match more {
-                Ok(()) if is_start(&magic) => {
-                    self.decoder = Some(StreamDecoder::with_buffer(reader)?.single_frame());
+        while !buffer.is_empty() {
+            match self.place {
+                Place::Between => self.place = self.look_at_next()?,
+                Place::Inside => {
+                    let count = self.decompress(buffer)?;
+                    if count > 0 {
+                        return Ok(count);
+                    }
                 }
-                Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => {
-                    return Err(io::Error::other(SourceFailed(error)));
-                }
-                _ => self.trailing = forward.source.bytes().saturating_sub(at),
+                Place::End => break,
             }
         }
         Ok(0)
+    }
+
+    /// Looks at what comes next, and refuses a frame that takes too much memory to decompress.
+    fn look_at_next(&mut self) -> io::Result<Place> {
+        if self.reader.fill_buf()?.is_empty() {
+            return Ok(Place::End);
+        }
+        let mut head = [0; ANY_HEADER];
+        let (forward, buffered) = (self.reader.get_ref(), self.reader.buffer());
+        let at = forward.at - buffered.len() as u64;
+        let rest = forward.source.bytes().saturating_sub(at);
+        let head = &mut head[..usize::try_from(rest).unwrap_or(usize::MAX).min(ANY_HEADER)];
+        match buffered.get(..head.len()) {
+            Some(buffered) => head.copy_from_slice(buffered),
+            None => forward.source.read_exact_at(head, at).map_err(|error| io::Error::other(SourceFailed(error)))?,
+        }
+        match Frame::parse(head) {
+            Some(Frame { window, .. }) if window > MAX_WINDOW_BYTES => {
+                Err(io::Error::other(ArchiveError::WindowTooLarge { bytes: window }))
+            }
+            None if !is_start(head) => {
+                self.trailing = rest;
+                Ok(Place::End)
+            }
+            _ => Ok(Place::Inside),
+        }
+    }
+
+    /// Reads some of the contents of a frame; 0 may mean its end.
+    fn decompress(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let input = self.reader.fill_buf()?;
+        let (mut from, mut to) = (InBuffer::around(input), OutBuffer::around(buffer));
+        let hint = self.context.decompress_stream(&mut to, &mut from).map_err(failed)?;
+        let (consumed, count) = (from.pos(), to.pos());
+        if input.is_empty() && count == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        self.reader.consume(consumed);
+        if hint == 0 {
+            // The end of a frame whose checksum, if it has one, was right.
+            self.place = Place::Between;
+        }
+        let too_much = || {
+            let why = format!("it decompresses to more than {MAX_RATIO} times its size");
+            io::Error::other(ArchiveError::Hostile { why })
+        };
+        self.left = self.left.checked_sub(count as u64).ok_or_else(too_much)?;
+        Ok(count)
     }
 
     /// Returns how many bytes follow the last frame; known only after everything was read.
@@ -409,3 +498,6 @@ impl Stream {
         self.trailing
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -56,7 +56,7 @@ impl MemberReader<'_> {
         pipeline::ordered(
             // Enough jobs that no thread waits for the hashing thread whenever that is preempted for a moment.
             (0..2 * workers + 4).map(|_| Job::default()).collect(),
-            &mut (0..workers).map(|_| Worker::new(self.codec)).collect::<Vec<_>>(),
+            &mut (0..workers).map(|_| Worker::new(self.codec)).collect::<Result<Vec<_>, _>>()?,
             |job| feeder.fill(job),
             |worker, job| if job.is_large() { Ok(()) } else { worker.unpack(self, job) },
             |job| {
@@ -64,7 +64,7 @@ impl MemberReader<'_> {
                 if job.is_large() {
                     // One at a time, and without buffers that stay allocated: in all workers at once they would take
                     // hundreds of MiB.
-                    Worker::new(self.codec).unpack(self, job)?;
+                    Worker::new(self.codec)?.unpack(self, job)?;
                     checker.check(job)?;
                     job.unpacked = Vec::new();
                 } else {
@@ -225,8 +225,8 @@ struct Worker {
 }
 
 impl Worker {
-    fn new(codec: Codec) -> Self {
-        Self { decoder: Decoder::new(codec), packed: Vec::new() }
+    fn new(codec: Codec) -> Result<Self, ArchiveError> {
+        Ok(Self { decoder: Decoder::new(codec)?, packed: Vec::new() })
     }
 
     fn unpack(&mut self, reader: &MemberReader, job: &mut Job) -> Result<(), ArchiveError> {

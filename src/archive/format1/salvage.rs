@@ -59,8 +59,8 @@ struct Unpacker {
 }
 
 impl Unpacker {
-    fn new(codec: Codec) -> Self {
-        Self { decoder: Decoder::new(codec), packed: Vec::new(), unpacked: Vec::new() }
+    fn new(codec: Codec) -> Result<Self, ArchiveError> {
+        Ok(Self { decoder: Decoder::new(codec)?, packed: Vec::new(), unpacked: Vec::new() })
     }
 
     /// Returns the contents of a member, or `None` if it is damaged.
@@ -79,11 +79,13 @@ impl Salvage<'_> {
     pub(crate) fn database(&self, index: usize, file: Option<&File>) -> Result<Unreadable, ArchiveError> {
         let start = self.header_place(index).saturating_add(TAR_BLOCK as u64);
         let end = start.saturating_add(self.databases[index].bytes);
-        let mut unpacker = Unpacker::new(self.codec);
+        let mut unpacker = Unpacker::new(self.codec)?;
         let mut read = Vec::new();
+        // A member can be found in two ways.
+        let mut done = HashSet::new();
         for piece in &self.pieces()? {
             self.progress.checkpoint()?;
-            let Some(place) = piece.place else { continue };
+            let Some(place) = piece.place.filter(|place| !done.contains(&(piece.member.at, *place))) else { continue };
             let (from, to) = (place.max(start), place.saturating_add(piece.unpacked()).min(end));
             if from >= to {
                 continue;
@@ -97,6 +99,7 @@ impl Salvage<'_> {
                 )?;
             }
             self.progress.advance(to - from);
+            done.insert((piece.member.at, place));
             read.push(from - start..to - start);
         }
         Ok(rest(read, end - start))
@@ -109,13 +112,25 @@ impl Salvage<'_> {
 
     /// Returns all members that can be found after the first.
     fn pieces(&self) -> Result<Vec<Piece>, ArchiveError> {
-        // Without an index, the members themselves lead the way.
-        let (mut pieces, lost) = match Members::after_first(self.codec, self.source, self.second) {
-            Ok(members) => self.chain(members)?,
-            Err(error) if error.is_evidence() => self.chain(Members::from(self.codec, self.source, self.second))?,
+        let mut pieces = Vec::new();
+        match Members::after_first(self.codec, self.source, self.second) {
+            Ok(members) if members.has_index() => {
+                let (mut by_index, lost) = self.chain(members)?;
+                self.find_places(&mut by_index, Some(0))?;
+                if lost.is_none() {
+                    return Ok(by_index);
+                }
+                // One wrong size moves all members after it; those before it are right.
+                pieces = by_index;
+            }
+            Ok(_) => {}
+            Err(error) if error.is_evidence() => {}
             Err(error) => return Err(error),
-        };
-        self.find_places(&mut pieces, Some(0))?;
+        }
+        // The members themselves lead the way.
+        let (mut chain, lost) = self.chain(Members::from(self.codec, self.source, self.second))?;
+        self.find_places(&mut chain, Some(0))?;
+        pieces.append(&mut chain);
         if let Some(lost) = lost
             && let Some(again) = self.chain_to_the_end(lost)?
         {
@@ -189,7 +204,7 @@ impl Salvage<'_> {
 
     /// Determines where the contents of each member belong. `first` is the position of the first one, if known.
     fn find_places(&self, pieces: &mut [Piece], first: Option<u64>) -> Result<(), ArchiveError> {
-        let mut unpacker = Unpacker::new(self.codec);
+        let mut unpacker = Unpacker::new(self.codec)?;
         let mut next = first;
         for number in 0..pieces.len() {
             self.progress.checkpoint()?;

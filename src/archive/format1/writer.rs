@@ -75,7 +75,8 @@ impl<S: Sink> Writer<S> {
         sink.reserve(packed as u64)?;
         let mut index = Index::new(codec);
         index.add(packed, first);
-        let encoders = (0..options.threads.get().min(MAX_THREADS)).map(|_| Encoder::new(options.compression)).collect();
+        let encoders = (0..options.threads.get().min(MAX_THREADS)).map(|_| Encoder::new(options.compression));
+        let encoders = encoders.collect::<io::Result<_>>()?;
         let modified = u64::try_from(created_at.timestamp()).unwrap_or(0);
         Ok(Self { sink, codec, room, modified, encoders, index, processors: None })
     }
@@ -129,7 +130,7 @@ impl<S: Sink> Writer<S> {
             },
             |encoder, run| {
                 let _busy = processors.map(Processors::share);
-                encoder.pack(&run.input, &mut run.output);
+                encoder.pack(&run.input, &mut run.output)?;
                 Ok(())
             },
             |run| {
@@ -177,7 +178,7 @@ impl<S: Sink> Writer<S> {
     fn append(&mut self, bytes: &[u8]) -> Result<(), ArchiveError> {
         let mut packed = Vec::new();
         if let Some(encoder) = self.encoders.first_mut() {
-            encoder.pack(bytes, &mut packed);
+            encoder.pack(bytes, &mut packed)?;
         }
         self.sink.append(&packed)?;
         self.index.add(packed.len(), bytes.len());

@@ -103,15 +103,19 @@ pub(crate) fn scan(tar: &mut Tar, label: &FileLabel) -> Result<Found, ArchiveErr
             let size = sqlite_file::check_header(&head[..there], entry.bytes, &entry.name);
             held.push(FoundDatabase { entry, known, size });
         } else {
+            let endings = Part::ALL.map(Part::ending).into_iter().chain(["-shm"]);
+            let may_be_sidecar = endings.into_iter().any(|ending| entry.name.ends_with(ending));
+            if entry.bytes > MAX_UNKNOWN_ENTRY_BYTES && !may_be_sidecar {
+                // Before it is decompressed.
+                return Err(too_large(&entry.name));
+            }
             others.push(Other { name: entry.name, bytes: entry.bytes });
         }
     }
     // A sidecar can precede its database, and be as large as one.
     let is_sidecar = |other: &Other| held.iter().any(|found| sidecar_of(&found.entry.name, &other.name).is_some());
     if let Some(large) = others.iter().find(|other| other.bytes > MAX_UNKNOWN_ENTRY_BYTES && !is_sidecar(other)) {
-        return Err(ArchiveError::Hostile {
-            why: format!("the entry \"{}\" is too large, and not a database", shown(&large.name)),
-        });
+        return Err(too_large(&large.name));
     }
     if metadata.is_some() {
         tar.refuse_folders()?;
@@ -123,6 +127,10 @@ pub(crate) fn scan(tar: &mut Tar, label: &FileLabel) -> Result<Found, ArchiveErr
         oddities.push(trailing(tar.trailing()));
     }
     describe(metadata, held, others, oddities, label).map(|(contents, paths)| Found::Legacy(Box::new(contents), paths))
+}
+
+fn too_large(name: &str) -> ArchiveError {
+    ArchiveError::Hostile { why: format!("the entry \"{}\" is too large, and not a database", shown(name)) }
 }
 
 /// Returns the file name of a path in a tar.

@@ -1,6 +1,7 @@
 //! Plain databases of other tools: compares the size in the header with that of the file.
 
 use crate::archive::error::{ArchiveError, damaged, shown};
+use crate::archive::limits::MAX_SURPLUS_BYTES;
 
 /// The first bytes of a database. <https://sqlite.org/fileformat2.html#the_database_header>
 pub(crate) const MAGIC: &[u8; 16] = b"SQLite format 3\0";
@@ -42,6 +43,11 @@ pub(crate) fn size_in_header(head: &[u8]) -> Option<u64> {
     let pages = number(28)?;
     let valid = pages != 0 && number(24)? == number(92)?;
     valid.then(|| u64::from(pages) * page_size)
+}
+
+/// Returns the most bytes that a compressed database may hold by its header; `None` if the header gives no size.
+pub(crate) fn most_bytes(head: &[u8]) -> Option<u64> {
+    size_in_header(head).map(|size| size.saturating_add(size.max(MAX_SURPLUS_BYTES)))
 }
 
 #[cfg(test)]

@@ -63,10 +63,7 @@ pub(in crate::database) fn look_at_journal(journal: &Path, main: &Header) -> io:
                 // The saved first page shows the state that the transaction started from.
                 let Some(before) = Header::of_page(&head[4..]) else { return strange() };
                 let since = main.changes().wrapping_sub(before.changes());
-                if since > 1
-                    || before.encoding_code() != main.encoding_code()
-                    || before.page_bytes() != main.page_bytes()
-                {
+                if since > 1 || !main.may_follow_encoding_of(&before) || before.page_bytes() != main.page_bytes() {
                     return strange();
                 }
                 checked = true;

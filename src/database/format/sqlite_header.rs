@@ -152,6 +152,11 @@ impl Header {
         self.number(56)
     }
 
+    /// Returns whether this can be a later state of a database, by its text encoding: the first table sets it, once.
+    pub(super) fn may_follow_encoding_of(&self, earlier: &Self) -> bool {
+        earlier.encoding_code() == 0 || earlier.encoding_code() == self.encoding_code()
+    }
+
     /// Returns the pragma's name for the text encoding; `None` if none is set yet.
     pub(in crate::database) fn encoding(&self) -> Option<&'static str> {
         match self.encoding_code() {

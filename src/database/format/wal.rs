@@ -141,7 +141,7 @@ impl Frames {
             let is_resized = main.page_count().is_some_and(|pages| pages != self.size);
             return is_resized.then_some("is older than the file, or belongs to another database");
         };
-        if last.page_bytes() != main.page_bytes() || last.encoding_code() != main.encoding_code() {
+        if last.page_bytes() != main.page_bytes() || !last.may_follow_encoding_of(main) {
             return Some("belongs to another database");
         }
         if !not_before(last.changes(), main.changes()) || last.schema_version() < main.schema_version() {

@@ -2,12 +2,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may end in a panic")]
 
+mod compressions;
 mod refusals;
 mod salvage;
 mod seams;
+mod zstd_frames;
 
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::num::NonZeroUsize;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -25,6 +27,8 @@ use heirloom::names::Name;
 use heirloom::progress::{Progress, Silent, Stage};
 use heirloom::snapshot::Origin;
 use heirloom::store::ReadAt;
+
+use compressions::{EVERY, data_members, gzip, name_of, unpack_tar, zstd};
 
 const THREADS: NonZeroUsize = NonZeroUsize::new(3).unwrap();
 
@@ -218,10 +222,9 @@ fn databases_of_any_size_are_restored_unchanged() {
     ] {
         let databases = set(&[bytes, 513, bytes + 1]);
         let expected: Vec<_> = databases.iter().map(|(_, contents)| contents.clone()).collect();
-        for compression in [Compression::Gzip(1), Compression::Gzip(5), Compression::None] {
+        for compression in EVERY {
             let bytes_of_archive = write(&databases, compression);
-            let name = if compression == Compression::None { "a.tar" } else { "a.tar.gz" };
-            let archive = open_as(bytes_of_archive, name).unwrap();
+            let archive = open_as(bytes_of_archive, &name_of(compression)).unwrap();
             assert_eq!(archive.contents().origin, Origin::Format1);
             assert_eq!(archive.contents().metadata.as_ref(), Some(&metadata(&databases)));
             assert_eq!(unpack(&archive, &[0, 1, 2]).unwrap(), expected, "{bytes} {compression:?}");
@@ -236,16 +239,17 @@ fn databases_of_any_size_are_restored_unchanged() {
 #[test]
 fn the_number_of_threads_does_not_change_the_archive() {
     let databases = set(&[3_000_000, 700_001]);
-    let one = write_with(&databases, &metadata(&databases), Compression::Gzip(5), NonZeroUsize::MIN);
-    for threads in 2..6 {
-        let more =
-            write_with(&databases, &metadata(&databases), Compression::Gzip(5), NonZeroUsize::new(threads).unwrap());
-        assert!(one == more, "{threads} threads");
+    for compression in EVERY {
+        let one = write_with(&databases, &metadata(&databases), compression, NonZeroUsize::MIN);
+        for threads in 2..6 {
+            let more = write_with(&databases, &metadata(&databases), compression, NonZeroUsize::new(threads).unwrap());
+            assert!(one == more, "{threads} threads, {compression}");
+        }
     }
 }
 
 #[test]
-fn tar_gzip_and_python_read_our_archives() {
+fn tar_gzip_zstd_and_python_read_our_archives() {
     let folder = tempfile::tempdir().unwrap();
     let databases = set(&[300_000, 4096, 131_072]);
     let script = "
@@ -257,21 +261,32 @@ names = [member.name for member in members]
 assert names == ['backup_metadata.json'] + [d['file'] for d in metadata['databases']] + ['RESTORE.txt'], names
 assert all(m.mode == 0o600 and m.uid == 0 and m.mtime == 1754325509 for m in members)
 ";
-    for (compression, file) in [(Compression::Gzip(5), "a.tar.gz"), (Compression::None, "a.tar")] {
-        let path = folder.path().join(file);
+    if !crate::tools::installed("zstd reads our archives", &["zstd"]) {
+        return;
+    }
+    for compression in EVERY {
+        let path = folder.path().join(format!("{compression}{}", compression.ending()));
         fs::write(&path, write(&databases, compression)).unwrap();
-        let out = folder.path().join(format!("{file}.out"));
+        let out = folder.path().join(format!("{compression}"));
         fs::create_dir(&out).unwrap();
         let run = |command: &mut Command| {
             let output = command.output().unwrap();
             let said = String::from_utf8_lossy(&output.stderr).into_owned();
             assert!(output.status.success() && said.is_empty(), "{command:?}: {said}");
         };
-        if compression != Compression::None {
-            run(Command::new("gzip").arg("-t").arg(&path));
+        match compression {
+            Compression::Gzip(_) => run(Command::new("gzip").arg("-t").arg(&path)),
+            Compression::Zstd(_) => run(Command::new("zstd").arg("-qt").arg(&path)),
+            Compression::None => {}
         }
         run(Command::new("tar").arg("xf").arg(&path).arg("-C").arg(&out));
-        run(Command::new("python3").arg("-c").arg(script).arg(&path));
+        // Python reads Zstandard only from release 3.14 on.
+        let mut tar = path.clone();
+        if let Compression::Zstd(_) = compression {
+            tar = folder.path().join("unpacked.tar");
+            run(Command::new("zstd").args(["-qdf", "-o"]).arg(&tar).arg(&path));
+        }
+        run(Command::new("python3").arg("-c").arg(script).arg(&tar));
         for (entry, contents) in &databases {
             assert!(fs::read(out.join(entry)).unwrap() == *contents, "{entry}");
         }
@@ -282,9 +297,16 @@ assert all(m.mode == 0o600 and m.uid == 0 and m.mtime == 1754325509 for m in mem
 #[test]
 fn recompressed_and_decompressed_archives_are_still_format_1() {
     let databases = set(&[300_000, 5000]);
-    let tar = gunzip(&write(&databases, Compression::Gzip(5)));
-    let anew = gzip(&tar);
-    for (bytes, name) in [(tar, "a.tar"), (anew, "a.tar.gz")] {
+    let tar = unpack_tar(&write(&databases, Compression::Gzip(5)));
+    for compression in EVERY {
+        assert!(unpack_tar(&write(&databases, compression)) == tar, "{compression}");
+    }
+    for (bytes, name) in [
+        (gzip(&tar), "a.tar.gz"),
+        (zstd(&tar), "a.tar.zst"),
+        (zstd(&tar[..5000]).into_iter().chain(zstd(&tar[5000..])).collect(), "a.tar.zst"),
+        (tar, "a.tar"),
+    ] {
         let archive = open_as(bytes, name).unwrap();
         assert_eq!(archive.contents().metadata.as_ref(), Some(&metadata(&databases)));
         assert_eq!(unpack(&archive, &[1]).unwrap(), [databases[1].1.clone()]);
@@ -293,22 +315,12 @@ fn recompressed_and_decompressed_archives_are_still_format_1() {
 }
 
 #[test]
-fn a_decompressed_file_with_a_gz_name_is_reported_as_such() {
-    let tar = gunzip(&write(&set(&[5000]), Compression::Gzip(5)));
-    let refused = open_as(tar, "app.tar.gz").err().unwrap();
-    assert!(refused.to_string().contains("its name says that it is compressed"), "{refused}");
-}
-
-fn gunzip(bytes: &[u8]) -> Vec<u8> {
-    let mut plain = Vec::new();
-    flate2::read::MultiGzDecoder::new(bytes).read_to_end(&mut plain).unwrap();
-    plain
-}
-
-fn gzip(bytes: &[u8]) -> Vec<u8> {
-    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
-    encoder.write_all(bytes).unwrap();
-    encoder.finish().unwrap()
+fn a_decompressed_file_with_a_compressed_name_is_reported_as_such() {
+    let tar = write(&set(&[5000]), Compression::None);
+    for name in ["app.tar.gz", "app.tgz", "app.tar.zst", "app.tzst"] {
+        let refused = open_as(tar.clone(), name).err().unwrap();
+        assert!(refused.to_string().contains("its name says that it is compressed"), "{name}: {refused}");
+    }
 }
 
 /// A changed byte is either detected or has no effect: some bits of a deflate stream are unused (the padding after its
@@ -343,33 +355,21 @@ fn every_changed_byte_is_detected_or_changes_no_data() {
     assert!(silent < 60, "{silent} changes went unnoticed");
 }
 
-/// Returns the ranges of the deflate streams of all members except the first.
-fn data_members(archive: &[u8]) -> Vec<std::ops::Range<usize>> {
-    let mut members = Vec::new();
-    let mut at = 0;
-    while at < archive.len() {
-        let size = u32::from_le_bytes(archive[at + 16..at + 20].try_into().unwrap()) as usize;
-        members.push(at + 20..at + size - 8);
-        at += size;
-    }
-    assert_eq!(at, archive.len());
-    members.remove(0);
-    members
-}
-
 #[test]
 fn truncation_at_any_byte_and_extra_bytes_are_detected() {
     let databases = set(&[3000, 1025]);
-    let good = write(&databases, Compression::Gzip(5));
-    for length in 0..good.len() {
-        let error = read(&good[..length]).unwrap_err();
-        assert!(error.is_evidence(), "{length} bytes: {error}");
+    for compression in [Compression::Gzip(5), Compression::Zstd(3)] {
+        let good = write(&databases, compression);
+        for length in 0..good.len() {
+            let error = read(&good[..length]).unwrap_err();
+            assert!(error.is_evidence(), "{length} bytes: {error}");
+        }
+        for extra in [&[0][..], &[0; 512], b"x", &good[..], &good[good.len() - 500..]] {
+            let error = read([&good[..], extra].concat()).unwrap_err();
+            assert!(error.is_evidence(), "{} more: {error}", extra.len());
+        }
     }
-    for extra in [&[0][..], &[0; 512], b"x", &good[..], &good[good.len() - 500..]] {
-        let error = read([&good[..], extra].concat()).unwrap_err();
-        assert!(error.is_evidence(), "{} more: {error}", extra.len());
-    }
-    let tar = gunzip(&good);
+    let tar = write(&databases, Compression::None);
     for length in (0..tar.len()).step_by(97).chain([tar.len() - 1, tar.len() - 512]) {
         let bad = open_as(&tar[..length], "a.tar").and_then(|archive| archive.read_through(THREADS, &Silent));
         assert!(bad.unwrap_err().is_evidence(), "{length} bytes of the tar");
@@ -379,20 +379,24 @@ fn truncation_at_any_byte_and_extra_bytes_are_detected() {
 #[test]
 fn opening_takes_one_small_read_and_unpacking_reads_only_that_database() {
     let databases = set(&[4_000_000, 20_000, 4_000_000]);
-    let bytes = Bytes::new(write(&databases, Compression::Gzip(1)));
-    let archive = Opener::new(chrono_tz::UTC).open(bytes.clone(), "a.tar.gz", time()).unwrap();
-    assert!(bytes.read.load(Ordering::Relaxed) <= 16 * 1024 + 40_000, "{:?}", bytes.read);
-    let opened = bytes.read.swap(0, Ordering::Relaxed);
-    assert!(bytes.calls.load(Ordering::Relaxed) <= 2, "{opened} bytes in {:?} calls", bytes.calls);
-    assert_eq!(unpack(&archive, &[1]).unwrap(), [databases[1].1.clone()]);
-    assert!(bytes.read.load(Ordering::Relaxed) < 50_000, "{:?}", bytes.read);
+    for compression in [Compression::Gzip(1), Compression::Zstd(3)] {
+        let bytes = Bytes::new(write(&databases, compression));
+        let archive = Opener::new(chrono_tz::UTC).open(bytes.clone(), "a.tar", time()).unwrap();
+        assert!(bytes.read.load(Ordering::Relaxed) <= 16 * 1024 + 40_000, "{:?}", bytes.read);
+        let opened = bytes.read.swap(0, Ordering::Relaxed);
+        assert!(bytes.calls.load(Ordering::Relaxed) <= 2, "{opened} bytes in {:?} calls", bytes.calls);
+        assert_eq!(unpack(&archive, &[1]).unwrap(), [databases[1].1.clone()]);
+        assert!(bytes.read.load(Ordering::Relaxed) < 50_000, "{:?}", bytes.read);
+    }
 }
 
 #[test]
 fn one_database_opens_with_a_single_read() {
-    let bytes = Bytes::new(write(&set(&[4_000_000]), Compression::Gzip(1)));
-    Opener::new(chrono_tz::UTC).open(bytes.clone(), "a.tar.gz", time()).unwrap();
-    assert_eq!((bytes.read.load(Ordering::Relaxed), bytes.calls.load(Ordering::Relaxed)), (16 * 1024, 1));
+    for compression in [Compression::Gzip(1), Compression::Zstd(3)] {
+        let bytes = Bytes::new(write(&set(&[4_000_000]), compression));
+        Opener::new(chrono_tz::UTC).open(bytes.clone(), "a.tar", time()).unwrap();
+        assert_eq!((bytes.read.load(Ordering::Relaxed), bytes.calls.load(Ordering::Relaxed)), (16 * 1024, 1));
+    }
 }
 
 #[test]
@@ -441,7 +445,6 @@ fn plain_databases_and_tars_of_databases_are_read() {
         .execute_batch("CREATE TABLE a(b); INSERT INTO a VALUES(zeroblob(100000));")
         .unwrap();
     let expected = fs::read(&database).unwrap();
-    let compressed = gzip(&expected);
 
     let plain = open_as(expected.clone(), "backup-2025-08-04-163829.db").unwrap();
     assert_eq!((plain.contents().origin, plain.contents().set.as_str()), (Origin::Plain, "backup"));
@@ -449,17 +452,18 @@ fn plain_databases_and_tars_of_databases_are_read() {
     assert_eq!(unpack(&plain, &[0]).unwrap(), std::slice::from_ref(&expected));
     assert!(open_as(&expected[..expected.len() - 4096], "a.db").err().unwrap().is_evidence());
 
-    let packed = open_as(compressed.clone(), "app.db.gz").unwrap();
-    assert_eq!((packed.contents().databases[0].file.as_str(), packed.contents().databases[0].bytes), ("app.db", None));
-    assert_eq!(unpack(&packed, &[0]).unwrap(), std::slice::from_ref(&expected));
-    for length in [compressed.len() - 1, compressed.len() - 9, compressed.len() / 2] {
-        let cut =
-            open_as(&compressed[..length], "app.db.gz").and_then(|archive| archive.read_through(THREADS, &Silent));
-        assert!(cut.unwrap_err().is_evidence(), "{length}");
+    for (compressed, name) in [(gzip(&expected), "app.db.gz"), (zstd(&expected), "app.db.zst")] {
+        let packed = open_as(compressed.clone(), name).unwrap();
+        let held = &packed.contents().databases[0];
+        assert_eq!((held.file.as_str(), held.bytes), ("app.db", None));
+        assert_eq!(unpack(&packed, &[0]).unwrap(), std::slice::from_ref(&expected));
+        for length in [compressed.len() - 1, compressed.len() - 9, compressed.len() / 2] {
+            let cut = open_as(&compressed[..length], name).and_then(|archive| archive.read_through(THREADS, &Silent));
+            assert!(cut.unwrap_err().is_evidence(), "{name}, {length}");
+        }
+        let more = open_as([&compressed[..], b"junk"].concat(), name).unwrap();
+        assert_eq!(more.read_through(THREADS, &Silent).unwrap().oddities.len(), 1, "{name}");
     }
-    let more =
-        open_as([&compressed[..], b"junk"].concat(), "app.db.gz").unwrap().read_through(THREADS, &Silent).unwrap();
-    assert_eq!(more.oddities.len(), 1);
 
     let tar = Command::new("tar")
         .arg("czf")

@@ -34,15 +34,18 @@ impl Progress for StopAfter {
 #[test]
 fn writing_and_reading_can_be_cancelled_at_any_point() {
     let databases = set(&[5_000_000]);
-    let archive = open(write(&databases, Compression::Gzip(1))).unwrap();
-    for after in [0, 1, 1_500_000, 3_000_000, 4_000_000] {
-        let options = WriteOptions { compression: Compression::Gzip(1), threads: THREADS };
-        let mut writer = Writer::create(FileSink::new(tempfile::tempfile().unwrap()), &options, time(), 512).unwrap();
-        let stop = StopAfter { left: after.into() };
-        let stopped = writer.add_database("a.db", &file_with(&databases[0].1), 5_000_000, &stop);
-        assert!(matches!(stopped, Err(ArchiveError::Interrupted(_))), "{after}");
-        let stop = StopAfter { left: after.into() };
-        assert!(matches!(archive.read_through(THREADS, &stop), Err(ArchiveError::Interrupted(_))), "{after}");
+    for compression in [Compression::Gzip(1), Compression::Zstd(3)] {
+        let archive = open(write(&databases, compression)).unwrap();
+        for after in [0, 1, 1_500_000, 3_000_000, 4_000_000] {
+            let options = WriteOptions { compression, threads: THREADS };
+            let mut writer =
+                Writer::create(FileSink::new(tempfile::tempfile().unwrap()), &options, time(), 512).unwrap();
+            let stop = StopAfter { left: after.into() };
+            let stopped = writer.add_database("a.db", &file_with(&databases[0].1), 5_000_000, &stop);
+            assert!(matches!(stopped, Err(ArchiveError::Interrupted(_))), "{after}");
+            let stop = StopAfter { left: after.into() };
+            assert!(matches!(archive.read_through(THREADS, &stop), Err(ArchiveError::Interrupted(_))), "{after}");
+        }
     }
 }
 
@@ -50,13 +53,15 @@ fn writing_and_reading_can_be_cancelled_at_any_point() {
 fn a_full_disk_is_an_error_and_not_a_hang() {
     let databases = set(&[5_000_000]);
     let full = || File::options().write(true).open("/dev/full").unwrap();
-    let options = WriteOptions { compression: Compression::Gzip(1), threads: THREADS };
-    let mut writer = Writer::create(FileSink::new(full()), &options, time(), 512).unwrap();
-    let error = writer.add_database("a.db", &file_with(&databases[0].1), 5_000_000, &Silent).unwrap_err();
-    assert!(matches!(error, ArchiveError::Io(_)), "{error}");
-    let archive = open(write(&databases, Compression::Gzip(1))).unwrap();
-    let error = archive.unpack(&[(0, &full())], THREADS, &Silent).unwrap_err();
-    assert!(matches!(error, ArchiveError::Io(_)) && !error.is_evidence(), "{error}");
+    for compression in [Compression::Gzip(1), Compression::Zstd(3)] {
+        let options = WriteOptions { compression, threads: THREADS };
+        let mut writer = Writer::create(FileSink::new(full()), &options, time(), 512).unwrap();
+        let error = writer.add_database("a.db", &file_with(&databases[0].1), 5_000_000, &Silent).unwrap_err();
+        assert!(matches!(error, ArchiveError::Io(_)), "{error}");
+        let archive = open(write(&databases, compression)).unwrap();
+        let error = archive.unpack(&[(0, &full())], THREADS, &Silent).unwrap_err();
+        assert!(matches!(error, ArchiveError::Io(_)) && !error.is_evidence(), "{error}");
+    }
 }
 
 /// Fails every read after an offset, as a disk does.
@@ -81,13 +86,16 @@ impl ReadAt for Broken {
 
 #[test]
 fn a_failing_disk_is_never_reported_as_damage() {
-    let ours = write(&set(&[2_000_000]), Compression::Gzip(1));
-    for (bytes, name) in [(gzip(&gunzip(&ours)), "a.tar.gz"), (gunzip(&ours), "a.tar"), (ours, "a.tar.gz")] {
+    let databases = set(&[2_000_000]);
+    let tar = write(&databases, Compression::None);
+    let ours = EVERY.map(|compression| (write(&databases, compression), name_of(compression)));
+    let other = [(gzip(&tar), "a.tar.gz".to_owned()), (zstd(&tar), "a.tar.zst".to_owned())];
+    for (bytes, name) in ours.into_iter().chain(other) {
         let inner = Bytes::new(bytes);
         for part in 0..20 {
             let source = Arc::new(Broken { inner: inner.clone(), from: inner.bytes() * part / 20 });
             let result = Opener::new(chrono_tz::UTC)
-                .open(source, name, time())
+                .open(source, &name, time())
                 .and_then(|archive| archive.read_through(THREADS, &Silent));
             let error = result.unwrap_err();
             assert!(matches!(error, ArchiveError::Io(_)), "{name} {part}: {error}");
@@ -100,9 +108,16 @@ fn a_newer_format_is_refused_by_name() {
     let databases = set(&[5000]);
     let mut newer = metadata(&databases);
     newer.format = 2;
-    let archive = write_with(&databases, &newer, Compression::Gzip(5), THREADS);
-    assert!(matches!(read(archive.clone()), Err(ArchiveError::FormatTooNew { found: 2, .. })));
-    assert!(matches!(read(gzip(&gunzip(&archive))), Err(ArchiveError::FormatTooNew { found: 2, .. })));
+    for compression in EVERY {
+        let archive = write_with(&databases, &newer, compression, THREADS);
+        let tar = unpack_tar(&archive);
+        for archive in [archive, gzip(&tar), zstd(&tar)] {
+            assert!(
+                matches!(open_as(archive, "a.tar"), Err(ArchiveError::FormatTooNew { found: 2, .. })),
+                "{compression}"
+            );
+        }
+    }
 }
 
 /// The metadata must match the archive; each of these contradicts it.
@@ -122,17 +137,20 @@ fn metadata_that_disagrees_with_the_archive_is_refused() {
     for (number, change) in changes.iter().enumerate() {
         let mut metadata = metadata(&databases);
         change(&mut metadata);
-        let archive = write_with(&databases, &metadata, Compression::Gzip(5), THREADS);
-        for archive in [archive.clone(), gzip(&gunzip(&archive))] {
-            let error = read(archive).unwrap_err();
-            assert!(error.is_evidence(), "change {number}: {error}");
+        for compression in [Compression::Gzip(5), Compression::Zstd(3)] {
+            let archive = write_with(&databases, &metadata, compression, THREADS);
+            let tar = unpack_tar(&archive);
+            for archive in [archive, gzip(&tar), zstd(&tar)] {
+                let error = read(archive).unwrap_err();
+                assert!(error.is_evidence(), "change {number}, {compression}: {error}");
+            }
         }
     }
 }
 
 /// Rebuilds the tar with another text as its metadata, and compresses it.
 fn with_metadata(archive: &[u8], change: impl Fn(Vec<u8>) -> Vec<u8>) -> Vec<u8> {
-    let tar = gunzip(archive);
+    let tar = unpack_tar(archive);
     let mut builder = tar::Builder::new(Vec::new());
     for entry in tar::Archive::new(&tar[..]).entries().unwrap() {
         let mut entry = entry.unwrap();

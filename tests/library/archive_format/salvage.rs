@@ -34,7 +34,13 @@ fn damage(archive: &[u8], seed: u64) -> Vec<u8> {
 #[test]
 fn what_is_read_of_a_damaged_archive_is_what_was_in_it() {
     let databases = set(&[2 * MEMBER_BYTES + 4096, 4096, 3 * MEMBER_BYTES + 8192]);
-    let archive = write(&databases, Compression::Gzip(1));
+    for compression in [Compression::Gzip(1), Compression::Zstd(3)] {
+        salvage_damaged(&databases, compression);
+    }
+}
+
+fn salvage_damaged(databases: &[(&str, Vec<u8>)], compression: Compression) {
+    let archive = write(databases, compression);
     let (mut whole, mut parts) = (0, 0);
     for seed in 0..150 {
         let Ok(opened) = open(damage(&archive, seed)) else { continue };

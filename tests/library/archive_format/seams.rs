@@ -43,7 +43,7 @@ impl Sink for Parts {
 fn a_sink_that_cannot_seek_back_gets_the_same_archive() {
     let databases = [("a.db", contents(3 * MEMBER_BYTES + 700, 1)), ("b.db", contents(4096, 2))];
     let metadata = metadata(&databases);
-    for compression in [Compression::Gzip(5), Compression::None] {
+    for compression in EVERY {
         let options = WriteOptions { compression, threads: THREADS };
         let mut writer = Writer::create(Parts::default(), &options, time(), metadata_room(&metadata)).unwrap();
         for (entry, contents) in &databases {
@@ -84,7 +84,7 @@ impl ReadAt for Distant {
 #[test]
 fn a_remote_archive_is_read_in_blocks_and_described_with_one_request() {
     let databases = [("a.db", contents(8 * MEMBER_BYTES, 1)), ("b.db", contents(5 * MEMBER_BYTES + 4096, 2))];
-    for compression in [Compression::Gzip(5), Compression::None] {
+    for compression in EVERY {
         let bytes = write(&databases, compression);
         let source = Arc::new(Distant { bytes: bytes.clone(), asked: Mutex::default() });
         let archive = Opener::new(chrono_tz::UTC).open(source.clone(), "app_20250804T163829Z.tar", time()).unwrap();

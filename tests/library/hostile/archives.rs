@@ -8,6 +8,7 @@ use std::os::unix::fs::FileExt as _;
 
 use chrono::DateTime;
 use chrono_tz::Tz;
+use heirloom::archive::limits::MAX_WINDOW_BYTES;
 use heirloom::archive::{Archive, ArchiveError, Opener, ReadDatabase};
 use heirloom::digest::Sha256;
 use heirloom::names::{ArchiveName, HostLabel, is_file_name, printable};
@@ -80,6 +81,7 @@ fn refused(given: &Given, error: &ArchiveError) {
     line(&error.to_string());
     let explained = match error {
         ArchiveError::FormatTooNew { .. } => true,
+        ArchiveError::WindowTooLarge { bytes } => *bytes > MAX_WINDOW_BYTES,
         ArchiveError::KeyMissing => ENCRYPTED.iter().any(|start| given.bytes.starts_with(start)),
         _ => error.is_evidence(),
     };
@@ -150,6 +152,8 @@ fn as_tar_sees_it(given: &Given, contents: &Contents, unpacked: &[Vec<u8>]) {
     let bytes = &given.bytes[..];
     let stream: Box<dyn Read> = if bytes.starts_with(&[0x1f, 0x8b]) {
         Box::new(flate2::read::MultiGzDecoder::new(bytes))
+    } else if bytes.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) || bytes.get(1..4) == Some(&[0x2a, 0x4d, 0x18]) {
+        Box::new(zstd::stream::read::Decoder::new(bytes).unwrap())
     } else {
         Box::new(bytes)
     };

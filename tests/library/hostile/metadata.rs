@@ -25,8 +25,8 @@ pub fn check(json: &[u8]) {
     }
 }
 
-/// The archives that can contain this metadata: ours, ours without compression, and one of the old tool.
-pub fn archives(json: &[u8]) -> [Given; 3] {
+/// The archives that can contain this metadata: ours of each compression, and one of the old tool.
+pub fn archives(json: &[u8]) -> [Given; 4] {
     let mut padded = json.to_vec();
     padded.resize((json.len() + 1).next_multiple_of(BLOCK) - 1, b' ');
     padded.push(b'\n');
@@ -39,5 +39,12 @@ pub fn archives(json: &[u8]) -> [Given; 3] {
     packing::append(&mut old, b"user_data.db", b'0', BLOCK as u64, &database);
     old.resize(old.len() + 2 * BLOCK, 0);
     let given = |name: &str, bytes| Given { bytes: Arc::new(bytes), name: name.into() };
-    [given("a.tar.gz", packing::members(&tar, BLOCK)), given("a.tar", tar), given("old.tar.gz", packing::gzip(&old))]
+    let (mut frames, sizes) = packing::frames(&tar, BLOCK);
+    frames.extend(packing::seek_table(sizes, [0; 4]));
+    [
+        given("a.tar.gz", packing::members(&tar, BLOCK)),
+        given("a.tar.zst", frames),
+        given("a.tar", tar),
+        given("old.tar.gz", packing::gzip(&old)),
+    ]
 }

@@ -2,6 +2,9 @@
 
 use std::io::Write as _;
 
+use twox_hash::XxHash64;
+use zstd::zstd_safe::CParameter;
+
 /// The size of a tar block, in bytes.
 pub const BLOCK: usize = 512;
 
@@ -98,4 +101,81 @@ fn append_member(packed: &mut Vec<u8>, block: &[u8], compress: impl FnOnce(&[u8]
     packed.extend((block.len() as u32).to_le_bytes());
     let bytes = (packed.len() - start) as u32;
     packed[start + 16..start + 20].copy_from_slice(&bytes.to_le_bytes());
+}
+
+/// Compresses as one Zstandard frame, as in a pipe.
+pub fn zstd(bytes: &[u8]) -> Vec<u8> {
+    let mut zstd = zstd::stream::Encoder::new(Vec::new(), 1).unwrap();
+    zstd.include_checksum(true).unwrap();
+    zstd.write_all(bytes).unwrap();
+    zstd.finish().unwrap()
+}
+
+/// A frame that decoders skip.
+pub fn skippable(bytes: &[u8]) -> Vec<u8> {
+    [&[0x50, 0x2a, 0x4d, 0x18][..], &(bytes.len() as u32).to_le_bytes(), bytes].concat()
+}
+
+/// Compresses as format 1 does with Zstandard, without the seek table. Also returns the sizes of the frames, packed and
+/// unpacked.
+pub fn frames(tar: &[u8], member: usize) -> (Vec<u8>, Vec<[u32; 2]>) {
+    let starts = entries(tar);
+    let first = starts.get(1).map_or(tar.len(), |&end| end);
+    let mut packed = stored_frame(&tar[..first]);
+    let mut sizes = vec![[packed.len() as u32, first as u32]];
+    let ends = starts.iter().skip(2).copied().chain([tar.len()]);
+    for (&start, end) in starts.iter().skip(1).zip(ends) {
+        let (header, data) = tar[start..end].split_at(BLOCK.min(end - start));
+        for block in [header].into_iter().chain(data.chunks(member)).filter(|block| !block.is_empty()) {
+            let mut compressor = zstd::bulk::Compressor::new(1).unwrap();
+            compressor.set_parameter(CParameter::ChecksumFlag(true)).unwrap();
+            let window = block.len().next_power_of_two().ilog2().clamp(20, 27);
+            compressor.set_parameter(CParameter::WindowLog(window)).unwrap();
+            let frame = compressor.compress(block).unwrap();
+            sizes.push([frame.len() as u32, block.len() as u32]);
+            packed.extend(frame);
+        }
+    }
+    (packed, sizes)
+}
+
+fn stored_frame(contents: &[u8]) -> Vec<u8> {
+    let mut frame = vec![0x28, 0xb5, 0x2f, 0xfd, 0xa4];
+    frame.extend((contents.len() as u32).to_le_bytes());
+    let mut blocks = contents.chunks(128 * 1024).peekable();
+    while let Some(block) = blocks.next() {
+        let header = (block.len() as u32) << 3 | u32::from(blocks.peek().is_none());
+        frame.extend(&header.to_le_bytes()[..3]);
+        frame.extend(block);
+    }
+    frame.extend((XxHash64::oneshot(0, contents) as u32).to_le_bytes());
+    frame
+}
+
+/// Builds the seek table of these frames. Four bytes decide what is wrong with it; zeros mean nothing.
+pub fn seek_table(mut sizes: Vec<[u32; 2]>, wrong: [u8; 4]) -> Vec<u8> {
+    let [what, which, low, high] = wrong;
+    let value = u32::from(u16::from_le_bytes([low, high]));
+    let which = usize::from(which) % sizes.len();
+    match what % 8 {
+        1 => sizes[which][0] = sizes[which][0].wrapping_add(value),
+        2 => sizes[which][1] = sizes[which][1].wrapping_add(value),
+        3 => sizes[which] = [value, value << 16],
+        4 => drop(sizes.remove(which)),
+        5 => sizes.extend(vec![[0, 1]; value as usize]),
+        _ => {}
+    }
+    let (mut count, mut flags) = (sizes.len() as u32, 0);
+    match what % 8 {
+        6 => count = count.wrapping_sub(value),
+        7 => flags = low,
+        _ => {}
+    }
+    let mut table: Vec<u8> = sizes.iter().flatten().flat_map(|size| size.to_le_bytes()).collect();
+    table.extend(count.to_le_bytes());
+    table.push(flags);
+    table.extend([0xb1, 0xea, 0x92, 0x8f]);
+    let mut table = skippable(&table);
+    table[0] = 0x5e;
+    table
 }

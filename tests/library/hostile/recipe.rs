@@ -41,7 +41,7 @@ impl<'a> Recipe<'a> {
     }
 }
 
-const ENDINGS: [&str; 8] = [".tar.gz", ".tar", ".db", ".gz", ".db.gz", ".tgz", ".sqlite3", ""];
+const ENDINGS: [&str; 8] = [".tar.gz", ".tar", ".db", ".gz", ".db.gz", ".tar.zst", ".sqlite3", ""];
 const STEMS: [&str; 8] = [
     "app",
     "archerytools_backup_20250804_163829",
@@ -88,11 +88,12 @@ pub fn given(input: &[u8]) -> Given {
         }
         name => format!("{}{}", STEMS[usize::from(name / 8) % 8], ENDINGS[usize::from(name) % 8]),
     };
-    let bytes = match form % 8 {
-        0..=3 => cooked(&mut recipe),
-        4 => recipe.0.to_vec(),
+    let bytes = match form % 16 {
+        0..=3 | 8..=11 => cooked(&mut recipe),
+        4 | 12 => recipe.0.to_vec(),
         5 => packing::gzip(recipe.0),
-        6 => wrapped(&mut recipe, |recipe| recipe.0.to_vec()),
+        13 => packing::zstd(recipe.0),
+        6 | 14 => wrapped(&mut recipe, |recipe| recipe.0.to_vec()),
         _ => wrapped(&mut recipe, |recipe| {
             let mut tar = recipe.0.to_vec();
             packing::mend_checksums(&mut tar);
@@ -107,14 +108,29 @@ fn wrapped(recipe: &mut Recipe, tar: impl FnOnce(&mut Recipe) -> Vec<u8>) -> Vec
     let (container, size, changes) = (recipe.byte(), recipe.byte(), recipe.byte());
     let inside: Vec<_> = (0..changes % 4).map(|_| (recipe.word(), recipe.byte())).collect();
     let outside: Vec<_> = (0..changes / 4 % 4).map(|_| (recipe.word(), recipe.byte())).collect();
+    let mut table = [0; 4];
+    if container % 8 == 7 {
+        table.fill_with(|| recipe.byte());
+    }
     let cut = if changes & 16 != 0 { recipe.word() } else { usize::MAX };
     let mut tar = tar(recipe);
     change(&mut tar, &inside);
-    let mut packed = match container % 4 {
-        0 => packing::members(&tar, BLOCK << ((u32::from(size) + 8) % 17)),
+    let member = BLOCK << ((u32::from(size) + 8) % 17);
+    let mut packed = match container % 8 {
+        0 => packing::members(&tar, member),
         1 => packing::gzip(&tar),
         2 => tar.chunks(usize::from(size) * 64 + 100).take(1000).flat_map(packing::gzip).collect(),
-        _ => tar,
+        3 => tar,
+        4 | 7 => {
+            let (mut packed, sizes) = packing::frames(&tar, member);
+            packed.extend(packing::seek_table(sizes, table));
+            packed
+        }
+        5 => packing::zstd(&tar),
+        _ => {
+            let part = |part: &[u8]| [packing::skippable(&part[..part.len().min(9)]), packing::zstd(part)].concat();
+            tar.chunks(usize::from(size) * 64 + 100).take(1000).flat_map(part).collect()
+        }
     };
     change(&mut packed, &outside);
     packed.truncate(cut);
@@ -142,7 +158,12 @@ fn cooked(recipe: &mut Recipe) -> Vec<u8> {
     if plain == 1 {
         // A plain database, compressed or not.
         let contents = contents(recipe);
-        return if database & 1 == 0 { contents } else { packing::gzip(&contents) };
+        return match database % 4 {
+            0 => contents,
+            2 => packing::zstd(&contents),
+            3 => contents.chunks(1000).flat_map(packing::zstd).collect(),
+            _ => packing::gzip(&contents),
+        };
     }
     wrapped(recipe, |recipe| {
         let (kind, end) = (recipe.byte(), recipe.byte());

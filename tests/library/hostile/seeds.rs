@@ -20,8 +20,13 @@ pub fn of(target: &str) -> Vec<(String, Vec<u8>)> {
 /// Recipes: form, name, two bytes about plain databases, container, member size, changes, kind, end, then the entries.
 fn archives() -> Vec<Vec<u8>> {
     let mut seeds = Vec::new();
-    for container in 0..4 {
-        let head = [0, [0, 0, 0, 1][usize::from(container)], 0, 0, container, 0, 0, 0, 0];
+    for container in 0..8 {
+        let mut head = vec![0, u8::from(container == 3), 0, 0, container, 0, 0];
+        if container == 7 {
+            // Nothing is wrong with the seek table.
+            head.extend([0; 4]);
+        }
+        head.extend([0, 0]);
         seeds.push([&head[..], &[0, 0, 0, 0, 1, 0]].concat());
         seeds.push([&head[..], &[0, 0, 0, 0, 9, 0, 0, 3, 0, 6, 7, 0, 40]].concat());
         // Two pax records, a long name, and the entries they belong to.
@@ -29,11 +34,18 @@ fn archives() -> Vec<Vec<u8>> {
         seeds.push([&head[..], &[4, 0, 0, 0, 0, 4, 3, b'a', b'b', b'c', 0, 2, 0, 4, 1, b'd']].concat());
     }
     // A large entry of zeros.
-    seeds.push(vec![0, 0, 0, 0, 0, 8, 0, 0, 0, 0, 0, 0, 7, 0xa5, 0, 21]);
+    for container in [0, 4] {
+        seeds.push(vec![0, 0, 0, 0, container, 8, 0, 0, 0, 0, 0, 0, 7, 0xa5, 0, 21]);
+    }
     // The output of the recipe, unchanged and only wrapped.
     for seed in seeds.clone() {
         let bytes = recipe::given(&seed).bytes;
         seeds.push([&[4, 0], &bytes[..bytes.len().min(20_000)]].concat());
+    }
+    // A seek table with one wrong value.
+    for wrong in [[1, 1, 1, 0], [5, 0, 0, 8]] {
+        let recipe = [&[0, 0, 0, 0, 7, 0, 0][..], &wrong, &[0, 0, 0, 0, 0, 0, 1, 0]].concat();
+        seeds.push(recipe);
     }
     // Encrypted, so that nothing can be said about it.
     seeds.push([&[4, 0], &b"age-encryption.org/v1\n-> X25519 abc\n--- mac\n"[..]].concat());
@@ -42,14 +54,14 @@ fn archives() -> Vec<Vec<u8>> {
 
 fn legacy() -> Vec<Vec<u8>> {
     let mut seeds = Vec::new();
-    for container in 1..4 {
+    for container in [1, 2, 3, 5, 6] {
         for kind in [1, 5, 25, 0x41, 0x21, 2] {
             let head = [0, 8 + u8::from(container == 3), 0, 0, container, 3, 0, kind, 0];
             seeds.push([&head[..], &[0, 1, 0, 0, 1, 0]].concat());
             seeds.push([&head[..], &[0, 1, 0, 0, 1, 0, 0, 2, 0, 0, 1, 0]].concat());
         }
     }
-    for (name, packed) in [(2, 0), (4, 1), (6, 0), (26, 0)] {
+    for (name, packed) in [(2, 0), (4, 1), (6, 0), (26, 0), (4, 2), (5, 3)] {
         seeds.push(vec![0, name, packed, 1, 0, 3, 0]);
         seeds.push(vec![0, name, packed, 1, 0, 3, 7, 30, 0]);
     }
