@@ -312,6 +312,41 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
+/// The compressions in which every byte is changed, with the names of their archives.
+const COMPRESSIONS: [(Compression, &str); 2] =
+    [(Compression::Gzip(5), "app_20250804T163829Z.tar.gz"), (Compression::None, "app_20250804T163829Z.tar")];
+
+/// A restore goes on with what was unpacked, without another check: the digest must have proved it.
+#[test]
+fn what_is_unpacked_of_an_archive_with_a_changed_byte_is_what_was_saved_or_nothing() {
+    let databases = set(&[6000, 1025]);
+    let files = [tempfile::tempfile().unwrap(), tempfile::tempfile().unwrap()];
+    let wanted: Vec<_> = files.iter().enumerate().collect();
+    for (compression, name) in COMPRESSIONS {
+        let good = write(&databases, compression);
+        let (mut refused, mut unpacked) = (0, 0);
+        for at in 0..good.len() {
+            let mut bad = good.clone();
+            bad[at] ^= [0x01, 0x08, 0x80, 0xff][at % 4];
+            files.iter().for_each(|file| file.set_len(0).unwrap());
+            match open_as(bad, name).and_then(|archive| archive.unpack(&wanted, THREADS, &Silent)) {
+                Err(error) => {
+                    let too_new = matches!(error, ArchiveError::FormatTooNew { .. });
+                    assert!(error.is_evidence() || too_new, "{name}, byte {at}: {error}");
+                    refused += 1;
+                }
+                Ok(_) => {
+                    for (file, (_, contents)) in files.iter().zip(&databases) {
+                        assert!(bytes_of(file) == *contents, "{name}: byte {at} changed what was unpacked");
+                    }
+                    unpacked += 1;
+                }
+            }
+        }
+        assert!(refused + unpacked > 2000 && refused > 2000 && unpacked > 0, "{name}: {refused} and {unpacked}");
+    }
+}
+
 /// A changed byte is either detected or has no effect: some bits of a deflate stream are unused (the padding after its
 /// last code), and some codes have two encodings.
 #[test]
