@@ -107,6 +107,7 @@ fn describe(file: &str, contents: &[u8]) -> DatabaseMetadata {
         schema_sha256: Sha256::of(b"schema"),
         sqlite_version: "3.54.1".into(),
         integrity: Integrity::Ok,
+        check: None,
         findings: Vec::new(),
         foreign_key_violations: Some(0),
         vacuumed: false,

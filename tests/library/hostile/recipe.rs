@@ -354,6 +354,7 @@ pub fn database(file: &str, contents: &[u8]) -> DatabaseMetadata {
         sqlite_version: "3.51.3".into(),
         integrity: Integrity::Ok,
         findings: Vec::new(),
+        check: None,
         foreign_key_violations: Some(0),
         vacuumed: false,
         table_count: 1,
