@@ -77,7 +77,7 @@ pub struct RestoreArgs {
     /// Rebuild damaged indexes in the copy before it replaces the database
     #[arg(long)]
     pub(super) rebuild_indexes: bool,
-    /// Check every unpacked database to this depth, also those that their SHA-256 proves
+    /// Check every unpacked database to this depth, even if its SHA-256 proves it
     ///
     /// Without this, a full check runs on databases that nothing proves: those of other tools, plain ones, and those
     /// that were saved without a full check or with findings. A database is proved if the archive records a full check
