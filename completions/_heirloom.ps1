@@ -94,7 +94,7 @@ Register-ArgumentCompleter -Native -CommandName 'heirloom' -ScriptBlock {
             [CompletionResult]::new('--to', '--to', [CompletionResultType]::ParameterName, 'Restore one database into this file')
             [CompletionResult]::new('--to-dir', '--to-dir', [CompletionResultType]::ParameterName, 'Restore each database under its file name into this folder')
             [CompletionResult]::new('--set', '--set', [CompletionResultType]::ParameterName, 'Only archives of this set')
-            [CompletionResult]::new('--check', '--check', [CompletionResultType]::ParameterName, 'How thoroughly the unpacked databases are checked')
+            [CompletionResult]::new('--check', '--check', [CompletionResultType]::ParameterName, 'Check every unpacked database to this depth, even if its SHA-256 proves it')
             [CompletionResult]::new('--time-zone', '--time-zone', [CompletionResultType]::ParameterName, 'Time zone of times without one, such as Europe/Berlin')
             [CompletionResult]::new('--busy-timeout', '--busy-timeout', [CompletionResultType]::ParameterName, 'How long to wait for a lock of another process')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]')

@@ -89,7 +89,7 @@ set edit:completion:arg-completer[heirloom] = {|@words|
             cand --to 'Restore one database into this file'
             cand --to-dir 'Restore each database under its file name into this folder'
             cand --set 'Only archives of this set'
-            cand --check 'How thoroughly the unpacked databases are checked'
+            cand --check 'Check every unpacked database to this depth, even if its SHA-256 proves it'
             cand --time-zone 'Time zone of times without one, such as Europe/Berlin'
             cand --busy-timeout 'How long to wait for a lock of another process'
             cand --config 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]'

@@ -97,7 +97,7 @@ complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l only -d 'O
 complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l to -d 'Restore one database into this file' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l to-dir -d 'Restore each database under its file name into this folder' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l set -d 'Only archives of this set' -r
-complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l check -d 'How thoroughly the unpacked databases are checked' -r -f -a "full\t'Everything SQLite can check'
+complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l check -d 'Check every unpacked database to this depth, even if its SHA-256 proves it' -r -f -a "full\t'Everything SQLite can check'
 quick\t'Pages and rows, not indexes against tables'
 none\t'Nothing; the archive is still read back'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l time-zone -d 'Time zone of times without one, such as Europe/Berlin' -r

@@ -148,6 +148,10 @@ pub struct DatabaseMetadata {
     pub sqlite_version: String,
     /// The result of the integrity check.
     pub integrity: Integrity,
+    /// How thorough that check was; `None` if there was none, and in archives of older releases, where it may have been
+    /// a quick one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub check: Option<CheckDepth>,
     /// Findings, and parts that could not be checked, one line each; empty if all is well.
     #[serde(default, deserialize_with = "findings")]
     pub findings: Vec<String>,
@@ -312,6 +316,19 @@ impl fmt::Display for Integrity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.as_str())
     }
+}
+
+/// How thoroughly a copy was checked when it was saved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CheckDepth {
+    /// `quick_check`: indexes were not compared with tables.
+    Quick,
+    /// Everything SQLite can check.
+    Full,
+    /// A depth of a newer release, of which nothing is known.
+    #[serde(other)]
+    Unknown,
 }
 
 /// The most findings to read per database. The metadata has room for 8 KiB of them; a list of millions of empty ones

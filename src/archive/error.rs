@@ -30,6 +30,17 @@ pub enum ArchiveError {
         /// What disagrees with what.
         why: String,
     },
+    /// A database does not have the digest recorded when it was saved.
+    DigestMismatch {
+        /// Its entry.
+        entry: String,
+    },
+    /// The file that a database was written into does not hold it, but the archive does. Says nothing about the
+    /// archive.
+    NotWritten {
+        /// Its entry.
+        entry: String,
+    },
     /// It contains something that no honest archive contains: a link, a device, a path, a duplicate entry, an entry
     /// larger than its declared size.
     Hostile {
@@ -59,7 +70,10 @@ pub enum ArchiveError {
 impl ArchiveError {
     /// Returns whether this proves that the archive itself is bad, as opposed to an error while reading it.
     pub fn is_evidence(&self) -> bool {
-        matches!(self, Self::NotAnArchive { .. } | Self::Damaged { .. } | Self::Hostile { .. })
+        matches!(
+            self,
+            Self::NotAnArchive { .. } | Self::Damaged { .. } | Self::DigestMismatch { .. } | Self::Hostile { .. }
+        )
     }
 }
 
@@ -69,6 +83,12 @@ impl fmt::Display for ArchiveError {
             Self::FormatTooNew { found, .. } => write!(f, "the archive has format {found}, written by a newer release"),
             Self::NotAnArchive { why } => write!(f, "not an archive: {why}"),
             Self::Damaged { why } => write!(f, "the archive is damaged: {why}"),
+            Self::DigestMismatch { entry } => {
+                write!(f, "the archive is damaged: \"{entry}\" does not match its recorded SHA-256")
+            }
+            Self::NotWritten { entry } => {
+                write!(f, "\"{entry}\" was unpacked, but its file does not hold what was written to it")
+            }
             Self::Hostile { why } => write!(f, "the archive is refused: {why}"),
             Self::WindowTooLarge { bytes } => write!(
                 f,

@@ -48,7 +48,7 @@ impl Archive {
         }
     }
 
-    /// Writes a sidecar of a database in a tar into an empty file. Syncs nothing.
+    /// Writes a sidecar of a database in a tar into an empty file, which is open for reading and writing. Syncs nothing.
     pub fn unpack_sidecar(
         &self,
         index: usize,
@@ -82,8 +82,9 @@ impl Archive {
         &self.contents
     }
 
-    /// Writes the databases at these indices of [`Contents::databases`] into these empty files, and compares sizes and
-    /// digests. After an error the files must not be used. Syncs nothing.
+    /// Writes the databases at these indices of [`Contents::databases`] into these empty files, which are open for
+    /// reading and writing, and compares sizes and digests with what the files then hold. After an error the files must
+    /// not be used. Syncs nothing.
     ///
     /// Each index must exist and be given once. Returns the databases in the order of `wanted`. Advances `progress` by
     /// bytes of databases.
@@ -181,7 +182,29 @@ impl Archive {
         Ok(unreadable)
     }
 
+    /// Reads the databases. A digest of a written file that does not match is evidence against the archive only if the
+    /// archive does not match either: it is read again, without writing.
     fn read(
+        &self,
+        wanted: &[Wanted],
+        reach: Reach,
+        threads: NonZeroUsize,
+        progress: &dyn Progress,
+    ) -> Result<ReadThrough, ArchiveError> {
+        let result = self.read_once(wanted, reach, threads, progress);
+        let is_written = wanted.iter().any(|wanted| matches!(wanted, Wanted::Into(_)));
+        match result {
+            Err(ArchiveError::DigestMismatch { entry }) if is_written => {
+                let unwritten: Vec<_> =
+                    wanted.iter().map(|wanted| if wanted.is_no() { Wanted::No } else { Wanted::Read }).collect();
+                self.read_once(&unwritten, reach, threads, progress)?;
+                Err(ArchiveError::NotWritten { entry })
+            }
+            result => result,
+        }
+    }
+
+    fn read_once(
         &self,
         wanted: &[Wanted],
         reach: Reach,

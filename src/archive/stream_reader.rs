@@ -54,7 +54,7 @@ pub(crate) fn tar(
         }
         let read = copy(&mut buffer, |buffer| tar.read(buffer), plan, progress)?;
         if held.sha256.is_some_and(|recorded| recorded != read.sha256) {
-            return Err(damaged(format!("\"{}\" does not match its recorded SHA-256", shown(&held.file))));
+            return Err(ArchiveError::DigestMismatch { entry: shown(&held.file) });
         }
         databases.push(read);
     }
@@ -160,7 +160,7 @@ pub(crate) fn go_to(tar: &mut Tar, name: &str) -> Result<bool, ArchiveError> {
     }
 }
 
-/// Reads one database to its end, hashes it, and writes it if wanted.
+/// Reads one database to its end and hashes it. If it is wanted in a file, writes it and hashes what the file holds.
 pub(crate) fn copy(
     buffer: &mut [u8],
     mut fill: impl FnMut(&mut [u8]) -> Result<usize, ArchiveError>,
@@ -175,10 +175,13 @@ pub(crate) fn copy(
         if count == 0 {
             return Ok(ReadDatabase { bytes, sha256: hasher.finish() });
         }
+        let read = &mut buffer[..count];
         if let Wanted::Into(file) = wanted {
-            positional_write::write_at(file, &buffer[..count], bytes)?;
+            positional_write::write_at(file, read, bytes)?;
+            positional_write::hash_written(file, read, bytes, &mut hasher)?;
+        } else {
+            hasher.update(read);
         }
-        hasher.update(&buffer[..count]);
         bytes += count as u64;
         progress.advance(count as u64);
     }

@@ -10,7 +10,7 @@ pub(crate) enum Wanted<'a> {
     No,
     /// Read and compare it.
     Read,
-    /// The same, and write it into this file.
+    /// Write it into this file, which must be open for reading, too, and compare what the file holds.
     Into(&'a File),
 }
 
@@ -34,7 +34,8 @@ pub(crate) enum Reach {
 pub struct ReadDatabase {
     /// Its size.
     pub bytes: u64,
-    /// The digest of the data that was read. It equals the one in the archive, if that has one.
+    /// The digest of the data that was read; if it was written into a file, of what that file holds. It equals the one
+    /// in the archive, if that has one.
     pub sha256: Sha256,
 }
 

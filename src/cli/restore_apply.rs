@@ -9,7 +9,7 @@ use super::restore_args::RestoreArgs;
 use super::restore_select::LeftOut;
 use super::restore_text;
 use super::{Context, Outcome, bar};
-use crate::config::{Check, Key, Origin};
+use crate::config::{Key, Origin};
 use crate::database::{TargetState, Timeouts};
 use crate::failure::Failure;
 use crate::names::{Name, printable};
@@ -79,8 +79,7 @@ pub(super) fn carry_out(args: &RestoreArgs, context: &mut Context, job: Job<'_>)
     let options = Options {
         archive: shown.clone(),
         set: set.clone(),
-        // A restore is always checked in full, whatever the depth for backups: the extra time is acceptable here.
-        check: CheckArg::depth(args.check, Check::Full),
+        check: CheckArg::policy(args.check),
         allow_damaged,
         rebuild_indexes: args.rebuild_indexes,
         safety: safety.map_or(Safety::Without, Safety::Into),

@@ -12,8 +12,9 @@ use crate::ops::restore::Where;
 
 /// Restore databases from an archive
 ///
-/// Unpacks and checks the databases, and prints the plan. Databases to be replaced are saved in a safety backup
-/// first, for `heirloom restore --undo`. A database that an application has open is replaced in one
+/// Prints the plan, and unpacks the databases. Each is proved by its SHA-256 if the archive records a check of these
+/// bytes, and checked otherwise. Databases to be replaced are saved in a safety backup first, for `heirloom restore
+/// --undo`. A database that an application has open is replaced in one
 /// transaction: readers and writers see the old state or the new one. Of several databases all are replaced, or none. A
 /// symbolic link stays, and the file that it names is replaced. If the archive is named by a path, the safety backup is
 /// stored in the configured store, or without one in the folder of that archive.
@@ -76,7 +77,13 @@ pub struct RestoreArgs {
     /// Rebuild damaged indexes in the copy before it replaces the database
     #[arg(long)]
     pub(super) rebuild_indexes: bool,
-    /// How thoroughly the unpacked databases are checked
+    /// Check every unpacked database to this depth, even if its SHA-256 proves it
+    ///
+    /// Without this, a full check runs on databases that nothing proves: those of other tools, plain ones, and those
+    /// that were saved without a full check or with findings. A database is proved if the archive records a full check
+    /// without findings, and the restored file has the SHA-256 that was recorded with it. That protects against faults
+    /// of disks and networks. Whoever makes an archive can record a check that never ran: use `full` for archives from
+    /// people you do not trust.
     #[arg(long, value_enum, value_name = "DEPTH")]
     pub(super) check: Option<CheckArg>,
     /// Print what would be done, and stop

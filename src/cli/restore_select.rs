@@ -408,12 +408,14 @@ impl RestoreArgs {
         self.to.iter().for_each(|path| value("--to", shown(path)));
         self.to_dir.iter().for_each(|path| value("--to-dir", shown(path)));
         self.time_zone.iter().for_each(|zone| value("--time-zone", zone.name().to_owned()));
+        self.check.iter().for_each(|check| value("--check", check.as_str().to_owned()));
         let flags = [
             ("--to-original", self.to_original),
             ("--if-missing", self.if_missing),
             ("--if-backup-exists", self.if_backup_exists),
             ("--force", self.force),
             ("--allow-damaged", self.allow_damaged),
+            ("--rebuild-indexes", self.rebuild_indexes),
             ("--no-safety-backup", self.no_safety_backup),
             ("--offline", self.offline),
             ("--assume-unused", self.assume_unused),

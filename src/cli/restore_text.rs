@@ -3,11 +3,11 @@
 use super::restore_select::LeftOut;
 use super::ui::Tone;
 use super::{Context, Outcome, restore_tables, text};
-use crate::database::{self, Holders, TargetState};
-use crate::metadata::Kind;
+use crate::database::{self, Depth, Holders, TargetState};
+use crate::metadata::{Integrity, Kind};
 use crate::names::printable;
 use crate::ops::reports::{self, schema_after};
-use crate::ops::restore::{Method, Plan, Report, Step, shell_word};
+use crate::ops::restore::{Method, Plan, ProvedBy, Report, Step, shell_word};
 use crate::report::restore::{Outcome as Skip, Restored, Skipped};
 use crate::schema_diff::Difference;
 use crate::snapshot::Snapshot;
@@ -220,6 +220,7 @@ pub(super) fn report(
             (_, None) => format!("{}, rows unknown", text::bytes(done.bytes)),
             (_, known) => text::rows(known),
         }];
+        words.push(proof(done.proof).into());
         if let Some((before, after)) = done.journal_modes.filter(|(before, after)| before != after) {
             words.push(format!("the journal mode is now {after}, it was {before}"));
         }
@@ -272,6 +273,19 @@ pub(super) fn already_there(context: &mut Context, snapshot: &Snapshot, shown: &
         targets.join(", "),
         printable(shown)
     ));
+}
+
+/// Returns what shows that a restored database is sound, as a clause.
+fn proof(proof: ProvedBy) -> &'static str {
+    match proof {
+        ProvedBy::Digest => "proved by its SHA-256",
+        ProvedBy::Check(_, Integrity::Damaged) => "damaged",
+        ProvedBy::Check(Depth::Full | Depth::Deep, Integrity::Ok) => "integrity check passed",
+        ProvedBy::Check(Depth::Full | Depth::Deep, _) => "integrity check found no damage",
+        ProvedBy::Check(Depth::Quick, Integrity::Ok) => "quick check passed",
+        ProvedBy::Check(Depth::Quick, _) => "quick check found no damage",
+        ProvedBy::Check(Depth::None, _) | ProvedBy::Nothing => "not checked",
+    }
 }
 
 /// Returns the processes that have a database open now, as far as we can see them.

@@ -170,12 +170,14 @@ fn of_archive(error: &ArchiveError) -> Option<Meaning> {
     Some(match error {
         ArchiveError::FormatTooNew { .. } => (FailureKind::Damaged, Some(Remedy::UpdateHeirloom)),
         ArchiveError::NotAnArchive { .. } => (FailureKind::Damaged, Some(Remedy::ListArchives)),
-        ArchiveError::Damaged { .. } | ArchiveError::Hostile { .. } => {
+        ArchiveError::Damaged { .. } | ArchiveError::DigestMismatch { .. } | ArchiveError::Hostile { .. } => {
             (FailureKind::Damaged, Some(Remedy::ChooseAnotherArchive { unchanged: false }))
         }
         ArchiveError::WindowTooLarge { .. } => (FailureKind::Failed, Some(Remedy::Decompress)),
         ArchiveError::KeyMissing => (FailureKind::KeyMissing, Some(Remedy::Decrypt)),
-        ArchiveError::MetadataTooLarge { .. } | ArchiveError::Io(_) => (FailureKind::Failed, None),
+        ArchiveError::MetadataTooLarge { .. } | ArchiveError::NotWritten { .. } | ArchiveError::Io(_) => {
+            (FailureKind::Failed, None)
+        }
         ArchiveError::Interrupted(_) => return None,
     })
 }

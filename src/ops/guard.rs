@@ -303,7 +303,7 @@ pub fn roll_back(
             report.warnings.extend(unset.iter().map(|what| format!("{}: {what}", step.held.name)));
         }
     }
-    for seen in look(repository, before, options.check, run, &crate::progress::Silent)? {
+    for seen in look(repository, before, options.check.depth(), run, &crate::progress::Silent)? {
         match (seen.trouble(), &seen.state) {
             (Some(trouble), _) => return Err(anyhow::anyhow!(trouble).context("rolled back, but not sound afterwards")),
             (None, State::Changed) => {

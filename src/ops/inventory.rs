@@ -232,7 +232,7 @@ fn foreign(entry: &Entry, error: ArchiveError) -> Foreign {
         ArchiveError::FormatTooNew { set, host, .. } => {
             Unusable::Newer(Newer { set: set.unwrap_or_else(|| set_in_name(&entry.name)), host })
         }
-        ArchiveError::Io(_) => Unusable::Unread,
+        ArchiveError::Io(_) | ArchiveError::NotWritten { .. } => Unusable::Unread,
         ArchiveError::KeyMissing => Unusable::KeyMissing,
         ArchiveError::NotAnArchive { .. } | ArchiveError::WindowTooLarge { .. } => Unusable::Foreign,
         // A name with a time is that of an archive; any other name proves nothing.

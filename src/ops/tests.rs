@@ -55,7 +55,7 @@ fn options(repository: &Repository) -> Options<'_> {
     Options {
         archive: "app".into(),
         set: Name::new("app").unwrap(),
-        check: Depth::Full,
+        check: restore::CheckPolicy::Unproved(Depth::Full),
         allow_damaged: false,
         rebuild_indexes: false,
         safety: Safety::Into(repository),

@@ -261,12 +261,35 @@ pub fn differences(
     promised: Option<&DatabaseMetadata>,
     progress: &dyn Progress,
 ) -> anyhow::Result<Vec<String>> {
+    let mut differences = different_facts(copy, held, promised)?;
+    if let Some(tables) = &held.tables {
+        let names: Vec<String> = tables.iter().map(|table| table.name.clone()).collect();
+        let rows = database::count_rows(copy, &names, progress)?;
+        for (table, found) in tables.iter().zip(rows) {
+            if let (Some(promised), found) = (table.rows, found) {
+                let found = found.map_or_else(|| "not countable".to_owned(), |rows| rows.to_string());
+                let what = format!("the number of rows of \"{}\"", printable(&table.name));
+                differences.extend(difference(&what, promised.to_string(), found));
+            }
+        }
+    }
+    Ok(differences)
+}
+
+fn difference(what: &str, promised: String, found: String) -> Option<String> {
+    (promised != found).then(|| format!("{what} is {found}, the metadata says {promised}"))
+}
+
+/// Compares the header and the schema of a copy with what the metadata says of them. Counts no rows.
+pub fn different_facts(
+    copy: &Path,
+    held: &Held,
+    promised: Option<&DatabaseMetadata>,
+) -> Result<Vec<String>, SourceError> {
     let facts = database::facts(copy)?;
     let mut differences = Vec::new();
     let mut compare = |what: &str, promised: String, found: String| {
-        if promised != found {
-            differences.push(format!("{what} is {found}, the metadata says {promised}"));
-        }
+        differences.extend(difference(what, promised, found));
     };
     if let Some(promised) = promised {
         compare("the page size", promised.page_size.to_string(), facts.page_size.to_string());
@@ -278,16 +301,6 @@ pub fn differences(
     }
     if let Some(count) = held.table_count {
         compare("the number of tables", count.to_string(), facts.tables.len().to_string());
-    }
-    if let Some(tables) = &held.tables {
-        let names: Vec<String> = tables.iter().map(|table| table.name.clone()).collect();
-        let rows = database::count_rows(copy, &names, progress)?;
-        for (table, found) in tables.iter().zip(rows) {
-            if let (Some(promised), found) = (table.rows, found) {
-                let found = found.map_or_else(|| "not countable".to_owned(), |rows| rows.to_string());
-                compare(&format!("the number of rows of \"{}\"", printable(&table.name)), promised.to_string(), found);
-            }
-        }
     }
     Ok(differences)
 }

@@ -171,6 +171,8 @@ pub struct RestoredDatabase {
     pub bytes: u64,
     /// Its rows.
     pub rows: Option<u64>,
+    /// What shows that it is sound.
+    pub proof: Proof,
     /// Whether something was there.
     pub replaced: bool,
     /// The rows of what it replaced.
@@ -187,6 +189,20 @@ pub struct RestoredDatabase {
     pub set_aside: Option<String>,
     /// The pages that became zeros.
     pub unreadable_pages: Option<Vec<Pages>>,
+}
+
+/// What shows that a restored database is sound.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Proof {
+    /// It holds the bytes that passed a check when they were saved.
+    Digest,
+    /// A complete check found no damage.
+    IntegrityCheck,
+    /// A quick check found no damage.
+    QuickCheck,
+    /// Nothing: it was not checked, or it is damaged.
+    None,
 }
 
 /// How a database is written to its target.

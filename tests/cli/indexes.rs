@@ -13,7 +13,7 @@ const LAGGING_FTS5: &str = "CREATE TABLE m(id INTEGER PRIMARY KEY, t TEXT);
     INSERT INTO m(t) VALUES('x'),('y'); INSERT INTO f(f) VALUES('rebuild'); UPDATE m SET t='z' WHERE id=2;";
 
 /// Makes `app.db` with an index that lacks the entries of the rows that `late` inserts.
-fn lagging(world: &World, table: &str, index: &str, late: &str) {
+pub fn lagging(world: &World, table: &str, index: &str, late: &str) {
     world.sql("app.db", &format!("{table}; {index};"));
     without_indexes(world, late);
 }

@@ -28,6 +28,7 @@ mod other_tools;
 mod ownership;
 mod page_checksums;
 mod plain;
+mod proof;
 mod quiet;
 mod readme;
 mod restore;

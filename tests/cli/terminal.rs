@@ -156,15 +156,22 @@ fn progress_is_that_of_the_whole_operation() {
         assert!(backup.written.contains(stage), "{stage}: {:?}", backup.written);
     }
     world.sql("app.db", "DELETE FROM notes WHERE id > 10");
-    let restore = run_at(60, &mut world.command(["restore", "latest", "--force"]), "");
+    let checked = run_at(60, &mut world.command(["restore", "latest", "--force", "--check", "full"]), "");
     assert!(
-        restore.written.contains("2/6 checking app") && restore.written.contains("6/6 replacing app"),
+        checked.written.contains("2/6 checking app") && checked.written.contains("6/6 replacing app"),
         "{:?}",
-        restore.written
+        checked.written
+    );
+    world.sql("app.db", "DELETE FROM notes WHERE id > 10");
+    let proved = run_at(60, &mut world.command(["restore", "latest", "--force"]), "");
+    assert!(
+        !proved.written.contains("2/6") && proved.written.contains("6/6 replacing app"),
+        "its digest is the check: {:?}",
+        proved.written
     );
     let verify = run_at(60, &mut world.command(["verify", "--all"]), "");
     assert!(verify.written.contains("2/2 checking app"), "{:?}", verify.written);
-    for screen in [backup, restore, verify] {
+    for screen in [backup, checked, proved, verify] {
         assert!(
             !screen.written.contains("0/0") && !screen.written.contains("0 B/0 B"),
             "a bar of nothing: {:?}",

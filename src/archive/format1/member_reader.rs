@@ -255,7 +255,8 @@ impl Worker {
     }
 }
 
-/// Compares the decompressed data with the metadata, in the order of the archive.
+/// Compares the decompressed data with the metadata, in the order of the archive; of what is written, what is in the
+/// file.
 struct Checker<'a> {
     reader: &'a MemberReader<'a>,
     current: Option<(usize, Hasher)>,
@@ -264,7 +265,7 @@ struct Checker<'a> {
 }
 
 impl Checker<'_> {
-    fn check(&mut self, job: &Job) -> Result<(), ArchiveError> {
+    fn check(&mut self, job: &mut Job) -> Result<(), ArchiveError> {
         match job.content {
             Content::Header(index) => {
                 self.complete()?;
@@ -275,13 +276,18 @@ impl Checker<'_> {
                     self.current = Some((index, Hasher::default()));
                 }
             }
-            Content::Data { .. } => {
-                let (live, padding) = job.unpacked.split_at(job.live);
+            Content::Data { index, from } => {
+                let (live, padding) = job.unpacked.split_at_mut(job.live);
                 if padding.iter().any(|&byte| byte != 0) {
                     return Err(damaged("the padding of the tar is not zero"));
                 }
-                if let Some((_, hasher)) = &mut self.current {
-                    hasher.update(live);
+                match (&mut self.current, self.reader.wanted[index]) {
+                    // The worker wrote it before it passed the job on. The digest must prove what is in the file.
+                    (Some((_, hasher)), Wanted::Into(file)) => {
+                        positional_write::hash_written(file, live, from, hasher)?;
+                    }
+                    (Some((_, hasher)), _) => hasher.update(live),
+                    (None, _) => {}
                 }
             }
             Content::Tail => self.tail.extend_from_slice(&job.unpacked),
@@ -309,7 +315,7 @@ impl Checker<'_> {
 fn compare(database: &DatabaseMetadata, hasher: Hasher) -> Result<ReadDatabase, ArchiveError> {
     let sha256 = hasher.finish();
     if sha256 != database.sha256 {
-        return Err(damaged(format!("\"{}\" does not match its recorded SHA-256", shown(&database.file))));
+        return Err(ArchiveError::DigestMismatch { entry: shown(&database.file) });
     }
     Ok(ReadDatabase { bytes: database.bytes, sha256 })
 }

@@ -15,7 +15,7 @@ use crate::ops::guard::{self, Before, Seen};
 use crate::ops::inventory::{Reading, inventory};
 use crate::ops::pack::Request;
 use crate::ops::pending::Upkeep;
-use crate::ops::restore::{Options, Report, Safety};
+use crate::ops::restore::{CheckPolicy, Options, Report, Safety};
 use crate::progress::Silent;
 
 /// Returns how thoroughly guard checks: sound databases afterwards are half of its purpose.
@@ -115,7 +115,8 @@ impl<'a> How<'a> {
         Options {
             archive: before.packed.archive.as_str().to_owned(),
             set: before.packed.metadata.set.clone(),
-            check: depth(self.around.settings.backup.check),
+            // The archive was checked to this depth when it was made, by this run or by the one whose archive it reuses.
+            check: CheckPolicy::Unproved(depth(self.around.settings.backup.check)),
             allow_damaged: false,
             rebuild_indexes: false,
             safety: Safety::Into(repository),

@@ -8,9 +8,9 @@ use chrono::SubsecRound as _;
 use super::check::Examined;
 use super::request::{Provenance, Request, Staged};
 use super::vacuum::Vacuumed;
-use crate::database::{self, Facts, SourceError};
+use crate::database::{self, Depth, Facts, SourceError};
 use crate::digest::Sha256;
-use crate::metadata::{DatabaseMetadata, FORMAT, Integrity, Metadata, TableMetadata};
+use crate::metadata::{CheckDepth, DatabaseMetadata, FORMAT, Integrity, Metadata, TableMetadata};
 use crate::names::{Name, entry_name};
 
 /// How many bytes of findings the metadata of one database may hold; the rest is counted.
@@ -61,6 +61,7 @@ pub(super) fn describe(databases: &[Staged], facts: Vec<Facts>, request: &Reques
             schema_sha256: facts.schema_sha256,
             sqlite_version: database::sqlite_version().to_owned(),
             integrity: Integrity::Unchecked,
+            check: depth(request.check),
             findings: Vec::new(),
             foreign_key_violations: None,
             vacuumed: false,
@@ -88,6 +89,15 @@ pub(super) fn describe(databases: &[Staged], facts: Vec<Facts>, request: &Reques
         consistent_set: request.consistent,
         includes,
         databases: described,
+    }
+}
+
+/// Returns how the metadata names the depth of a check.
+fn depth(check: Depth) -> Option<CheckDepth> {
+    match check {
+        Depth::None => None,
+        Depth::Quick => Some(CheckDepth::Quick),
+        Depth::Full | Depth::Deep => Some(CheckDepth::Full),
     }
 }
 

@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use super::shown;
-use crate::database::{Holders, TargetState, holders};
+use crate::database::{Depth, Holders, TargetState, holders};
+use crate::metadata::Integrity;
 use crate::names::Name;
-use crate::ops::restore::{self, Damage, Method, Plan, Report, Step};
+use crate::ops::restore::{self, Damage, Method, Plan, ProvedBy, Report, Step};
 use crate::report::restore as report;
 use crate::schema_diff::Difference;
 use crate::snapshot::Snapshot;
@@ -67,6 +68,7 @@ fn database(done: &restore::Restored, step: &Step) -> report::RestoredDatabase {
         target: shown(&done.target),
         bytes: done.bytes,
         rows: done.rows,
+        proof: proof(done.proof),
         replaced: !matches!(step.target.state, TargetState::Missing { .. }),
         rows_before: step.rows_before(),
         method: method(done.method),
@@ -98,6 +100,16 @@ pub fn schema_after(step: &Step) -> Option<Difference> {
     match &step.schema {
         Some(known) if !known.columns_compared => restore::schema_changed(step).or_else(|| step.schema.clone()),
         known => known.clone(),
+    }
+}
+
+fn proof(proof: ProvedBy) -> report::Proof {
+    match proof {
+        ProvedBy::Digest => report::Proof::Digest,
+        ProvedBy::Check(_, Integrity::Damaged) => report::Proof::None,
+        ProvedBy::Check(Depth::Full | Depth::Deep, _) => report::Proof::IntegrityCheck,
+        ProvedBy::Check(Depth::Quick, _) => report::Proof::QuickCheck,
+        ProvedBy::Check(Depth::None, _) | ProvedBy::Nothing => report::Proof::None,
     }
 }
 

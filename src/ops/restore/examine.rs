@@ -1,4 +1,4 @@
-//! Checks an unpacked database and compares it with what the archive records about it.
+//! Checks an unpacked database, unless its digest proves it, and compares it with what the archive records about it.
 
 use std::fs;
 
@@ -6,55 +6,82 @@ use anyhow::{Context as _, anyhow};
 
 use super::RestoreError;
 use super::options::Options;
+use super::proof::{CheckPolicy, ProvedBy, is_proved};
 use super::replace::Work;
-use crate::archive::Archive;
+use crate::archive::{Archive, ReadDatabase};
 use crate::database::{self, Checked, Depth, Effort, SourceError};
 use crate::metadata::{DatabaseMetadata, Integrity};
 use crate::ops::sidecars;
-use crate::ops::verify::differences;
+use crate::ops::verify::{differences, different_facts};
 use crate::progress::{Progress, Stage};
 
 /// How many findings are shown for a database that is known to be damaged: each missing page causes several.
 const SHOWN_OF_DAMAGE: usize = 10;
 
-/// The size of an unpacked database and its rows, as far as they are known.
-pub(super) type Examined = (u64, Option<u64>);
+/// What is known about an unpacked database.
+pub(super) struct Examined {
+    /// Its size.
+    pub(super) bytes: u64,
+    /// Its rows, if they can be counted.
+    pub(super) rows: Option<u64>,
+    /// What shows that it is sound.
+    pub(super) proof: ProvedBy,
+}
 
 /// Completes an unpacked database, checks it and compares it. Findings that do not refuse it go into `warnings`.
+///
+/// `read` is what was found in the file after unpacking; `None` if only parts of it could be read.
 pub(super) fn examine(
     archive: &Archive,
     work: &Work<'_>,
+    read: Option<&ReadDatabase>,
     options: &Options<'_>,
     progress: &dyn Progress,
     warnings: &mut Vec<String>,
 ) -> anyhow::Result<Examined> {
     let step = work.step;
     let mut examination = Examination { archive, work, options, progress, warnings };
-    examination.complete()?;
+    let completed = examination.complete()?;
     let bytes = fs::metadata(&work.copy).context("cannot look at the unpacked database")?.len();
+    if completed == Completed::AsUnpacked && read.is_some_and(|read| examination.is_proved(read)) {
+        return Ok(Examined { bytes, rows: examination.compare_facts()?, proof: ProvedBy::Digest });
+    }
     progress.begin(Stage::Check, step.held.name.as_str(), 0);
     examination.report_damage()?;
     let checked = examination.check()?;
     if checked.integrity == Integrity::Damaged {
         examination.refuse_damaged(checked.findings)?;
-        return Ok((bytes, None));
+        return Ok(Examined { bytes, rows: None, proof: ProvedBy::Check(examination.depth(), Integrity::Damaged) });
     }
     if step.damage.is_some() {
         examination.refuse(vec!["the integrity check of what was restored found nothing".into()])?;
     }
-    if options.check == Depth::None && !options.rebuild_indexes {
-        return Ok((bytes, step.rows_after()));
+    if checked.integrity == Integrity::Unchecked {
+        return Ok(Examined { bytes, rows: step.rows_after(), proof: ProvedBy::Nothing });
     }
     let matches = examination.compare()?;
-    let rebuilt = examination.rebuild_indexes(&checked)?;
-    let bytes =
-        if rebuilt { fs::metadata(&work.copy).context("cannot look at the rebuilt database")?.len() } else { bytes };
-    if let Some(rows) = step.rows_after().filter(|_| matches && !rebuilt) {
-        return Ok((bytes, Some(rows)));
-    }
-    let facts = database::facts(&work.copy)?;
-    let rows = database::count_rows(&work.copy, &facts.tables, progress)?;
-    Ok((bytes, rows.into_iter().sum()))
+    // What could not be read may have been in pages that nothing uses.
+    let integrity = if step.damage.is_some() { Integrity::Damaged } else { checked.integrity };
+    let proof = ProvedBy::Check(examination.depth(), integrity);
+    let Some(again) = examination.rebuild_indexes(&checked)? else {
+        let rows = step.rows_after().filter(|_| matches);
+        return Ok(Examined {
+            bytes,
+            rows: rows.map_or_else(|| examination.count_rows(), |rows| Ok(Some(rows)))?,
+            proof,
+        });
+    };
+    let bytes = fs::metadata(&work.copy).context("cannot look at the rebuilt database")?.len();
+    Ok(Examined { bytes, rows: examination.count_rows()?, proof: ProvedBy::Check(Depth::Full, again) })
+}
+
+/// Whether an unpacked database was changed before it is examined.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Completed {
+    /// It holds what the archive holds.
+    AsUnpacked,
+    /// Something was added, and its digest proves nothing any more.
+    Changed,
 }
 
 struct Examination<'a> {
@@ -85,12 +112,46 @@ impl Examination<'_> {
         self.archive.contents().metadata.as_ref()?.databases.get(self.work.step.index)
     }
 
+    /// Returns whether the digest proves the database, so that no check is needed.
+    ///
+    /// With `allow_damaged` it does not: somebody has found damage that the metadata knows nothing about.
+    fn is_proved(&self, read: &ReadDatabase) -> bool {
+        let CheckPolicy::Unproved(depth) = self.options.check else { return false };
+        let is_ruled_out =
+            self.options.allow_damaged || self.options.rebuild_indexes || self.work.step.damage.is_some();
+        !is_ruled_out && self.recorded().is_some_and(|recorded| is_proved(recorded, read, depth))
+    }
+
+    /// Compares what costs nothing of a database that is proved, and returns its rows: the metadata was taken from these
+    /// very bytes.
+    fn compare_facts(&mut self) -> anyhow::Result<Option<u64>> {
+        if self.options.check.depth() != Depth::None {
+            let step = self.work.step;
+            let differences = different_facts(&self.work.copy, &step.held, self.recorded());
+            self.refuse_differences(differences.map_err(|error| self.without_path(error))?)?;
+        }
+        match self.work.step.rows_after() {
+            Some(rows) => Ok(Some(rows)),
+            None => self.count_rows(),
+        }
+    }
+
+    fn count_rows(&self) -> anyhow::Result<Option<u64>> {
+        let facts = database::facts(&self.work.copy)?;
+        let rows = database::count_rows(&self.work.copy, &facts.tables, self.progress)?;
+        Ok(rows.into_iter().sum())
+    }
+
     /// Applies the sidecars in the archive, and sets a page checksum that an older release left out.
-    fn complete(&mut self) -> anyhow::Result<()> {
+    fn complete(&mut self) -> anyhow::Result<Completed> {
         let step = self.work.step;
+        let mut completed = Completed::AsUnpacked;
         if step.damage.is_some() && !step.held.sidecars.is_empty() {
             self.warn(["its sidecars were not applied, because it is damaged".into()]);
         } else {
+            if !step.held.sidecars.is_empty() {
+                completed = Completed::Changed;
+            }
             let done =
                 sidecars::recover(self.archive, step.index, &self.work.copy, &self.options.limits, self.progress)
                     .with_context(|| format!("cannot recover \"{}\" from its sidecars", step.held.name))?;
@@ -98,8 +159,9 @@ impl Examination<'_> {
         }
         if step.damage.is_none() && database::set_missing_checksum(&self.work.copy, self.progress)? {
             self.warn(["the page checksum of page 1 was set, which an older release had left out".into()]);
+            completed = Completed::Changed;
         }
-        Ok(())
+        Ok(completed)
     }
 
     /// Reports the damage that the plan names.
@@ -120,18 +182,25 @@ impl Examination<'_> {
     /// Runs the integrity check; that of a database that is known to be damaged is a part of the result and always
     /// runs.
     fn check(&self) -> anyhow::Result<Checked> {
-        let step = self.work.step;
-        let full = step.damage.is_some() && self.options.check == Depth::None || self.options.rebuild_indexes;
-        let depth = if full { Depth::Full } else { self.options.check };
-        match database::check(&self.work.copy, depth, Effort::threads(self.options.threads), self.progress) {
-            // Without the path of the copy in scratch, which does not help the user.
-            Err(
-                SourceError::NotADatabase { why, .. }
-                | SourceError::Damaged { why, .. }
-                | SourceError::Unsupported { why, .. },
-            ) => Err(RestoreError::Unsound { name: step.held.name.clone(), findings: vec![why] }.into()),
-            Err(error) => Err(anyhow!(error)),
-            Ok(checked) => Ok(checked),
+        database::check(&self.work.copy, self.depth(), Effort::threads(self.options.threads), self.progress)
+            .map_err(|error| self.without_path(error))
+    }
+
+    fn depth(&self) -> Depth {
+        let asked = self.options.check.depth();
+        let full = self.work.step.damage.is_some() && asked == Depth::None || self.options.rebuild_indexes;
+        if full { Depth::Full } else { asked }
+    }
+
+    /// Names the database instead of the copy in scratch, whose path does not help the user.
+    fn without_path(&self, error: SourceError) -> anyhow::Error {
+        match error {
+            SourceError::NotADatabase { why, .. }
+            | SourceError::Damaged { why, .. }
+            | SourceError::Unsupported { why, .. } => {
+                RestoreError::Unsound { name: self.work.step.held.name.clone(), findings: vec![why] }.into()
+            }
+            error => anyhow!(error),
         }
     }
 
@@ -148,26 +217,32 @@ impl Examination<'_> {
     fn compare(&mut self) -> anyhow::Result<bool> {
         let differences = differences(&self.work.copy, &self.work.step.held, self.recorded(), self.progress)?;
         let matches = differences.is_empty();
-        if self.recorded().is_some() && !matches {
-            // Our metadata was taken from these very bytes.
-            self.refuse(differences)?;
-        } else {
-            // The old tool counted in the live file, while it went on.
-            self.warn(differences);
-        }
+        self.refuse_differences(differences)?;
         Ok(matches)
     }
 
-    /// Rebuilds the indexes that the check names, if that was asked for, and checks again. Returns whether it did.
+    fn refuse_differences(&mut self, differences: Vec<String>) -> anyhow::Result<()> {
+        if self.recorded().is_some() && !differences.is_empty() {
+            // Our metadata was taken from these very bytes.
+            self.refuse(differences)
+        } else {
+            // The old tool counted in the live file, while it went on.
+            self.warn(differences);
+            Ok(())
+        }
+    }
+
+    /// Rebuilds the indexes that the check names, if that was asked for, and checks again. Returns the new result if it
+    /// did.
     ///
     /// Nothing refers to the copy yet.
-    fn rebuild_indexes(&mut self, checked: &Checked) -> anyhow::Result<bool> {
+    fn rebuild_indexes(&mut self, checked: &Checked) -> anyhow::Result<Option<Integrity>> {
         if checked.integrity != Integrity::Indexes {
-            return Ok(false);
+            return Ok(None);
         }
         if !self.options.rebuild_indexes {
             self.warn(checked.findings.iter().cloned());
-            return Ok(false);
+            return Ok(None);
         }
         let (work, progress) = (self.work, self.progress);
         let name = &work.step.held.name;
@@ -184,6 +259,6 @@ impl Examination<'_> {
             return Err(failed(unsound.into()).into());
         }
         self.warn(checked.rebuild.iter().map(|statement| format!("rebuilt with: {statement}")));
-        Ok(true)
+        Ok(Some(again.integrity))
     }
 }

@@ -10,9 +10,10 @@ use super::examine::examine;
 use super::keep::{Keeper, folders};
 use super::options::{Options, Safety};
 use super::plan::{Method, Plan, Step};
+use super::proof::ProvedBy;
 use super::replace::{Leaving, Work, replace};
 use super::room::arrange;
-use crate::archive::Archive;
+use crate::archive::{Archive, ReadDatabase};
 use crate::database::{self, Source, SourceError, TargetState};
 use crate::metadata::DatabaseMetadata;
 use crate::names::{ArchiveName, Name, printable};
@@ -50,6 +51,8 @@ pub struct Restored {
     pub bytes: u64,
     /// Its rows; `None` where they cannot be counted.
     pub rows: Option<u64>,
+    /// What shows that it is sound.
+    pub proof: ProvedBy,
     /// How it got there.
     pub method: Method,
     /// The journal mode before and after, where a database was replaced from inside.
@@ -72,10 +75,11 @@ pub fn execute(
     // What an existing database is rewritten from needs no sync: it is worthless after a power cut.
     let placed =
         work.iter().zip(&files).filter(|(work, _)| work.step.method != Method::Inside).map(|(_, (_, file))| file);
-    let mut rows = while_syncing(&placed.collect::<Vec<_>>(), || {
-        unpack(archive, plan, &files, options, progress)?;
+    let examined = while_syncing(&placed.collect::<Vec<_>>(), || {
+        let read = unpack(archive, plan, &files, options, progress)?;
         work.iter()
-            .map(|work| examine(archive, work, options, progress, &mut warnings))
+            .zip(&read)
+            .map(|(work, read)| examine(archive, work, read.as_ref(), options, progress, &mut warnings))
             .collect::<anyhow::Result<Vec<_>>>()
     })?;
     progress.checkpoint()?;
@@ -92,16 +96,16 @@ pub fn execute(
     let done = replace(&in_lock_order, &leaving, options, &mut keeper, progress)?;
     warnings.extend(done.warnings);
     warnings.extend(keeper.warnings());
-    let databases =
-        plan.steps.iter().zip(rows.drain(..)).zip(done.databases).map(|((step, (bytes, rows)), done)| Restored {
-            name: step.held.name.clone(),
-            target: step.target.path.clone(),
-            bytes,
-            rows,
-            method: step.method,
-            journal_modes: done.journal_modes,
-            aside: done.aside,
-        });
+    let databases = plan.steps.iter().zip(examined).zip(done.databases).map(|((step, examined), done)| Restored {
+        name: step.held.name.clone(),
+        target: step.target.path.clone(),
+        bytes: examined.bytes,
+        rows: examined.rows,
+        proof: examined.proof,
+        method: step.method,
+        journal_modes: done.journal_modes,
+        aside: done.aside,
+    });
     let removed = plan.removals.iter().zip(done.removed);
     let mut report = Report {
         databases: databases.collect(),
@@ -230,26 +234,28 @@ fn recorded_rights(archive: &Archive, step: &Step, options: &Options<'_>) -> any
     rights.map(Some).context("cannot look at the folder of a target")
 }
 
-/// Unpacks all databases. Digests and sizes are compared on the way, but for those of which the plan says that they are
-/// damaged.
+/// Unpacks all databases. Digests and sizes of what the files hold are compared on the way, but for those of which the
+/// plan says that they are damaged: nothing is returned for these.
 fn unpack(
     archive: &Archive,
     plan: &Plan,
     files: &[Unpacked],
     options: &Options<'_>,
     progress: &dyn Progress,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Vec<Option<ReadDatabase>>> {
     let damaged = |index: usize| plan.steps.iter().any(|step| step.index == index && step.damage.is_some());
     let (broken, whole): (Vec<_>, Vec<_>) =
         files.iter().map(|(index, file)| (*index, file)).partition(|(index, _)| damaged(*index));
     let total = plan.steps.iter().filter_map(|step| step.held.bytes).fold(0, u64::saturating_add);
     progress.begin(Stage::Unpack, &archive.contents().backup_name, total);
     let failed = || format!("cannot unpack \"{}\"", printable(&options.archive));
+    let mut read = BTreeMap::new();
     if !whole.is_empty() {
-        archive.unpack(&whole, options.threads, progress).with_context(failed)?;
+        let unpacked = archive.unpack(&whole, options.threads, progress).with_context(failed)?;
+        read.extend(whole.iter().map(|(index, _)| *index).zip(unpacked));
     }
     for (index, file) in broken {
         archive.salvage(index, Some(file), progress).with_context(failed)?;
     }
-    Ok(())
+    Ok(files.iter().map(|(index, _)| read.remove(index)).collect())
 }

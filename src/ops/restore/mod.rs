@@ -1,7 +1,7 @@
 //! Restores databases: a plan that can be shown, then exactly that.
 //!
 //! Everything that can be prepared is prepared while the targets are untouched: unpacked beside each target, hashed,
-//! checked, compared with the metadata. Then all targets are locked in a fixed order, what they hold is committed in
+//! checked unless the hash proves it, compared with the metadata. Then all targets are locked in a fixed order, what they hold is committed in
 //! the workspace as a safety backup, all are written, and only then each is committed. Several databases are replaced
 //! all or none.
 
@@ -13,6 +13,7 @@ mod keep;
 mod look_for_damage;
 mod options;
 mod plan;
+mod proof;
 mod replace;
 mod room;
 mod schema;
@@ -26,6 +27,7 @@ pub use execute::{Report, Restored, execute};
 pub use look_for_damage::look_for_damage;
 pub use options::{Options, Safety};
 pub use plan::{Method, Plan, Removal, Step, choose, plan, plan_removals};
+pub use proof::{CheckPolicy, ProvedBy};
 pub use schema::{compare_schemas, schema_changed};
 pub use targets::{Known, Where, targets};
 

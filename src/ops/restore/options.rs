@@ -3,8 +3,9 @@
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
+use super::proof::CheckPolicy;
 use crate::clock::Clock;
-use crate::database::{Depth, Timeouts};
+use crate::database::Timeouts;
 use crate::names::Name;
 use crate::ops::Repository;
 use crate::ops::pack::Host;
@@ -16,8 +17,8 @@ pub struct Options<'a> {
     pub archive: String,
     /// The set under which the safety backup is kept.
     pub set: Name,
-    /// How thoroughly the unpacked databases are checked.
-    pub check: Depth,
+    /// Which unpacked databases are checked, and how thoroughly.
+    pub check: CheckPolicy,
     /// Whether damage is restored, with warnings.
     pub allow_damaged: bool,
     /// Whether indexes that must be rebuilt are rebuilt in the copy, before it is placed.

@@ -110,6 +110,7 @@ fn describe(file: &str, contents: &[u8]) -> DatabaseMetadata {
         schema_sha256: Sha256::of(b"schema"),
         sqlite_version: "3.54.1".into(),
         integrity: Integrity::Ok,
+        check: None,
         findings: Vec::new(),
         foreign_key_violations: Some(0),
         vacuumed: false,
@@ -320,6 +321,41 @@ fn a_decompressed_file_with_a_compressed_name_is_reported_as_such() {
     for name in ["app.tar.gz", "app.tgz", "app.tar.zst", "app.tzst"] {
         let refused = open_as(tar.clone(), name).err().unwrap();
         assert!(refused.to_string().contains("its name says that it is compressed"), "{name}: {refused}");
+    }
+}
+
+/// The compressions in which every byte is changed, with the names of their archives.
+const COMPRESSIONS: [(Compression, &str); 2] =
+    [(Compression::Gzip(5), "app_20250804T163829Z.tar.gz"), (Compression::None, "app_20250804T163829Z.tar")];
+
+/// A restore goes on with what was unpacked, without another check: the digest must have proved it.
+#[test]
+fn what_is_unpacked_of_an_archive_with_a_changed_byte_is_what_was_saved_or_nothing() {
+    let databases = set(&[6000, 1025]);
+    let files = [tempfile::tempfile().unwrap(), tempfile::tempfile().unwrap()];
+    let wanted: Vec<_> = files.iter().enumerate().collect();
+    for (compression, name) in COMPRESSIONS {
+        let good = write(&databases, compression);
+        let (mut refused, mut unpacked) = (0, 0);
+        for at in 0..good.len() {
+            let mut bad = good.clone();
+            bad[at] ^= [0x01, 0x08, 0x80, 0xff][at % 4];
+            files.iter().for_each(|file| file.set_len(0).unwrap());
+            match open_as(bad, name).and_then(|archive| archive.unpack(&wanted, THREADS, &Silent)) {
+                Err(error) => {
+                    let too_new = matches!(error, ArchiveError::FormatTooNew { .. });
+                    assert!(error.is_evidence() || too_new, "{name}, byte {at}: {error}");
+                    refused += 1;
+                }
+                Ok(_) => {
+                    for (file, (_, contents)) in files.iter().zip(&databases) {
+                        assert!(bytes_of(file) == *contents, "{name}: byte {at} changed what was unpacked");
+                    }
+                    unpacked += 1;
+                }
+            }
+        }
+        assert!(refused + unpacked > 2000 && refused > 2000 && unpacked > 0, "{name}: {refused} and {unpacked}");
     }
 }
 

@@ -49,6 +49,29 @@ fn writing_and_reading_can_be_cancelled_at_any_point() {
     }
 }
 
+/// With O_APPEND, Linux writes at the end of the file and ignores the offset.
+#[test]
+fn a_file_that_does_not_hold_what_was_written_is_found_and_is_not_damage_of_the_archive() {
+    let databases = set(&[300_000, 5000]);
+    let tar = gunzip(&write(&databases, Compression::Gzip(5)));
+    for (bytes, name) in [
+        (write(&databases, Compression::Gzip(5)), "a.tar.gz"),
+        (write(&databases, Compression::None), "a.tar"),
+        // Read from front to back.
+        (gzip(&tar), "a.tar.gz"),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("copy.db");
+        fs::write(&path, [7; 512]).unwrap();
+        let shifted = fs::OpenOptions::new().read(true).append(true).open(&path).unwrap();
+        let archive = open_as(bytes, name).unwrap();
+        let error = archive.unpack(&[(1, &shifted)], THREADS, &Silent).unwrap_err();
+        assert!(matches!(error, ArchiveError::NotWritten { .. }) && !error.is_evidence(), "{name}: {error}");
+        assert_eq!(fs::read(&path).unwrap().len(), 512 + 5000, "the bytes are in the file, but at the wrong place");
+        assert!(archive.check(1, THREADS, &Silent).is_ok());
+    }
+}
+
 #[test]
 fn a_full_disk_is_an_error_and_not_a_hang() {
     let databases = set(&[5_000_000]);

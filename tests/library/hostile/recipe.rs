@@ -374,6 +374,7 @@ pub fn database(file: &str, contents: &[u8]) -> DatabaseMetadata {
         schema_sha256: Sha256::of(b"schema"),
         sqlite_version: "3.51.3".into(),
         integrity: Integrity::Ok,
+        check: None,
         findings: Vec::new(),
         foreign_key_violations: Some(0),
         vacuumed: false,
