@@ -17,7 +17,7 @@ esac
 # Only `everything` runs these: harnesses, thousands of histories, hundreds of simulated days, writers and readers for seconds.
 long=(faults:: corpus:: workflows:: retention::properties:: retention::runs:: many_tables::a_hundred_thousand
     capture::a_set_shows capture::copies_beside replace::readers_of replace::a_process_killed
-    archive_format::salvage::what_is_read hostile_input::found::the_largest)
+    archive_format::salvage::what_is_read hostile_input::found::the_largest zstd::a_bomb_ends)
 
 not_tested=$(mktemp)
 trap 'rm -f "$not_tested"' EXIT

@@ -170,7 +170,7 @@ fn progress_is_that_of_the_whole_operation() {
         proved.written
     );
     let verify = run_at(60, &mut world.command(["verify", "--all"]), "");
-    assert!(verify.written.contains("2/2 checking app"), "{:?}", verify.written);
+    assert!(verify.written.contains("3/3 checking app"), "{:?}", verify.written);
     for screen in [backup, checked, proved, verify] {
         assert!(
             !screen.written.contains("0/0") && !screen.written.contains("0 B/0 B"),

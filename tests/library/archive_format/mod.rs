@@ -262,10 +262,8 @@ names = [member.name for member in members]
 assert names == ['backup_metadata.json'] + [d['file'] for d in metadata['databases']] + ['RESTORE.txt'], names
 assert all(m.mode == 0o600 and m.uid == 0 and m.mtime == 1754325509 for m in members)
 ";
-    if !crate::tools::installed("zstd reads our archives", &["zstd"]) {
-        return;
-    }
-    for compression in EVERY {
+    let has_zstd = crate::tools::installed("zstd reads our archives", &["zstd"]);
+    for compression in EVERY.into_iter().filter(|one| has_zstd || !matches!(one, Compression::Zstd(_))) {
         let path = folder.path().join(format!("{compression}{}", compression.ending()));
         fs::write(&path, write(&databases, compression)).unwrap();
         let out = folder.path().join(format!("{compression}"));
