@@ -22,16 +22,16 @@ pub const MAX_LEGACY_METADATA_BYTES: u64 = 256 * 1024;
 pub const MAX_UNKNOWN_ENTRY_BYTES: u64 = 256 * 1024 * 1024;
 /// The most members that salvage looks at: a terabyte of members as we write them.
 pub const MAX_SALVAGED_MEMBERS: usize = 1 << 20;
-/// The largest window of a Zstandard frame, in bytes: that of `zstd --long`. The `zstd` command also refuses more, unless
-/// it is told otherwise.
+/// The largest window of a Zstandard frame, in bytes: that of `zstd --long`. The `zstd` command also refuses more,
+/// unless it is told otherwise.
 pub const MAX_WINDOW_BYTES: u64 = 128 * 1024 * 1024;
 /// How many times larger its contents may be than a compressed file: as much as deflate can do. Zstandard can do thirty
 /// times as much.
 pub const MAX_RATIO: u64 = 1032;
 /// How large the contents of a compressed file may be, whatever its size, in bytes: a database full of zeros is honest.
 pub const MAX_BYTES_AT_ANY_RATIO: u64 = 16 * 1024 * 1024 * 1024;
-/// How much larger a compressed database may be than its header says, in bytes, unless that is less than twice as large:
-/// one that was copied while it grew.
+/// How much larger a compressed database may be than its header says, in bytes, unless that is less than twice as
+/// large: one that was copied while it grew.
 pub const MAX_SURPLUS_BYTES: u64 = 256 * 1024 * 1024;
 /// How many oddities of one kind are listed individually.
 pub const MAX_ODDITIES: usize = 10;

@@ -275,8 +275,8 @@ fn a_journal_of_several_databases_leaves_their_super_journal_alone() {
     assert!(verified.stderr.contains("super-journal is gone"), "{}", verified.stderr);
 }
 
-/// The first table sets the text encoding of a database. Its `-wal` was taken for that of another one, and an application
-/// that was installed a moment ago was restored empty.
+/// The first table sets the text encoding of a database. Its `-wal` was taken for that of another one, and an
+/// application that was installed a moment ago was restored empty.
 #[test]
 fn the_wal_of_a_database_whose_tables_are_all_in_it_is_applied() {
     let world = World::new();

@@ -127,8 +127,8 @@ impl Encoder {
         })
     }
 
-    /// Replaces `output` with the compressed form of `input`: members of at most [`MEMBER_BYTES`]. Fails only for lack of
-    /// memory.
+    /// Replaces `output` with the compressed form of `input`: members of at most [`MEMBER_BYTES`]. Fails only for lack
+    /// of memory.
     pub(crate) fn pack(&mut self, input: &[u8], output: &mut Vec<u8>) -> io::Result<()> {
         output.clear();
         match self {
