@@ -48,7 +48,8 @@ impl Archive {
         }
     }
 
-    /// Writes a sidecar of a database in a tar into an empty file, which is open for reading and writing. Syncs nothing.
+    /// Writes a sidecar of a database in a tar into an empty file, which is open for reading and writing. Syncs
+    /// nothing.
     pub fn unpack_sidecar(
         &self,
         index: usize,

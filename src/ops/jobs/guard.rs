@@ -115,7 +115,7 @@ impl<'a> How<'a> {
         Options {
             archive: before.packed.archive.as_str().to_owned(),
             set: before.packed.metadata.set.clone(),
-            // The archive was checked to this depth when it was made, by this run or by the one whose archive it reuses.
+            // The archive was checked to this depth when it was made; one that is reused perhaps was not.
             check: CheckPolicy::Unproved(depth(self.around.settings.backup.check)),
             allow_damaged: false,
             rebuild_indexes: false,

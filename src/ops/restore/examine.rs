@@ -122,8 +122,8 @@ impl Examination<'_> {
         !is_ruled_out && self.recorded().is_some_and(|recorded| is_proved(recorded, read, depth))
     }
 
-    /// Compares what costs nothing of a database that is proved, and returns its rows: the metadata was taken from these
-    /// very bytes.
+    /// Compares header and schema of a database that is proved, which is cheap, and returns the recorded rows: the
+    /// metadata was taken from these very bytes.
     fn compare_facts(&mut self) -> anyhow::Result<Option<u64>> {
         if self.options.check.depth() != Depth::None {
             let step = self.work.step;

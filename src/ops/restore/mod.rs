@@ -1,9 +1,9 @@
 //! Restores databases: a plan that can be shown, then exactly that.
 //!
 //! Everything that can be prepared is prepared while the targets are untouched: unpacked beside each target, hashed,
-//! checked unless the hash proves it, compared with the metadata. Then all targets are locked in a fixed order, what they hold is committed in
-//! the workspace as a safety backup, all are written, and only then each is committed. Several databases are replaced
-//! all or none.
+//! checked unless the hash proves it, compared with the metadata. Then all targets are locked in a fixed order, what
+//! they hold is committed in the workspace as a safety backup, all are written, and only then each is committed.
+//! Several databases are replaced all or none.
 
 mod damage;
 mod error;

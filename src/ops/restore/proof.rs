@@ -34,7 +34,7 @@ impl CheckPolicy {
 pub enum ProvedBy {
     /// It holds the bytes that passed a check when they were saved.
     Digest,
-    /// A check of this depth, with this result. A database is restored although it is damaged only if that was asked for.
+    /// A check of this depth, with this result. Damage is restored only on request.
     Check(Depth, Integrity),
     /// Nothing: it was not checked, as asked for.
     Nothing,
