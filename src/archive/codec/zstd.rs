@@ -4,34 +4,27 @@
 //! follows from that size alone, so it is compared, not interpreted: decoders ignore one of its bits. A frame does not
 //! say how long it is itself; the seek table (zstd seekable format 0.1.0, without checksums) gives the sizes of all.
 
-use std::io::{self, BufRead as _, BufReader};
+mod seek_table;
+mod stream;
+
+use std::io;
 
 use twox_hash::XxHash64;
-use zstd::zstd_safe::{
-    CCtx, CParameter, DCtx, ErrorCode, InBuffer, OutBuffer, find_frame_compressed_size, get_error_name,
-};
+use zstd::zstd_safe::{CCtx, CParameter, DCtx, ErrorCode, find_frame_compressed_size, get_error_name};
 
-use super::forward::{Forward, SourceFailed};
 use super::member::Member;
 use crate::archive::error::{ArchiveError, damaged};
 use crate::archive::format::MEMBER_BYTES;
-use crate::archive::limits::{MAX_BYTES_AT_ANY_RATIO, MAX_MEMBER_BYTES, MAX_RATIO, MAX_WINDOW_BYTES};
+use crate::archive::limits::MAX_MEMBER_BYTES;
 use crate::store::ReadAt;
+
+pub(crate) use seek_table::{Table, TableWriter};
+pub(crate) use stream::Stream;
 
 /// The first bytes of a frame.
 const MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 /// The first bytes of a seek table, which decoders skip.
 const TABLE_MAGIC: [u8; 4] = [0x5e, 0x2a, 0x4d, 0x18];
-/// The last bytes of a seek table.
-const TABLE_END: [u8; 4] = [0xb1, 0xea, 0x92, 0x8f];
-/// The size of the header of a seek table: magic, and the number of bytes that follow.
-const TABLE_HEADER: u64 = 8;
-/// The size of the footer of a seek table: number of frames, flags (none), magic.
-const TABLE_FOOTER: u64 = 9;
-/// The size of an entry of a seek table: the sizes of a frame, compressed and decompressed.
-const TABLE_ENTRY: u64 = 8;
-/// How many entries of a seek table are read at once.
-const ENTRIES_AT_ONCE: u64 = 8192;
 
 /// Flags in a frame header: a single segment, and a checksum. The two highest bits give the length of the size.
 const FLAGS: u8 = 1 << 5 | 1 << 2;
@@ -39,16 +32,12 @@ const FLAGS: u8 = 1 << 5 | 1 << 2;
 const LONG_SIZE: u8 = 2 << 6;
 /// The length of a header with a size of four bytes: the longest that we write.
 pub(crate) const LONGEST_HEADER: usize = MAGIC.len() + 1 + 4;
-/// The length of the longest header of any frame: magic, flags, window, dictionary, size.
-const ANY_HEADER: usize = MAGIC.len() + 1 + 1 + 4 + 8;
 /// The length of a block header, in bytes.
 const BLOCK_HEADER: usize = 3;
 /// The most bytes in a block (RFC 8878, 3.1.1.2.4).
 const BLOCK_MAX: usize = 128 * 1024;
 /// The length of a checksum, in bytes.
 const CHECKSUM: usize = 4;
-/// The length of the shortest frame of ours that holds something, in bytes: a block of one byte, repeated or not.
-const SHORTEST_FRAME: u64 = (MAGIC.len() + 2 + BLOCK_HEADER + 1 + CHECKSUM) as u64;
 
 /// Compresses blocks into frames.
 pub(crate) struct Encoder(CCtx<'static>);
@@ -248,106 +237,6 @@ impl Decoder {
     }
 }
 
-/// Collects the sizes of the frames of a file for its seek table.
-#[derive(Default)]
-pub(crate) struct TableWriter {
-    entries: Vec<u8>,
-}
-
-impl TableWriter {
-    pub(crate) fn add(&mut self, packed: usize, unpacked: usize) {
-        for bytes in [packed, unpacked] {
-            let bytes = u32::try_from(bytes).expect("a frame holds at most 16 MiB");
-            self.entries.extend(bytes.to_le_bytes());
-        }
-    }
-
-    pub(crate) fn finish(&self) -> Vec<u8> {
-        let mut table = TABLE_MAGIC.to_vec();
-        let size = |bytes: u64| u32::try_from(bytes).expect("a seek table of half a billion frames").to_le_bytes();
-        table.extend(size(self.entries.len() as u64 + TABLE_FOOTER));
-        table.extend_from_slice(&self.entries);
-        table.extend(size(self.entries.len() as u64 / TABLE_ENTRY));
-        table.push(0);
-        table.extend(TABLE_END);
-        table
-    }
-}
-
-/// Walks the frames of a file by its seek table, which is read in pieces.
-pub(crate) struct Table {
-    /// Where the table starts, and the frames end.
-    start: u64,
-    /// The number of frames.
-    frames: u64,
-    /// The number of the next frame.
-    next: u64,
-    /// The entries of the frames from `first` on.
-    entries: Vec<u8>,
-    first: u64,
-}
-
-impl Table {
-    /// Reads the end of a file whose first frame ends at `second`, where the walk starts. Fails if there is no seek
-    /// table, or if it gives another size for the first frame.
-    pub(crate) fn open(source: &dyn ReadAt, second: u64) -> Result<Self, ArchiveError> {
-        let missing = || damaged("the seek table is missing: it is truncated, or has data after its end");
-        let wrong = || damaged("the seek table is damaged");
-        let end = source.bytes();
-        let mut footer = [0; TABLE_FOOTER as usize];
-        source.read_exact_at(&mut footer, end.checked_sub(TABLE_FOOTER).ok_or_else(missing)?)?;
-        let (frames, rest) = footer.split_first_chunk().ok_or_else(missing)?;
-        if rest[1..] != TABLE_END {
-            return Err(missing());
-        }
-        let frames = u64::from(u32::from_le_bytes(*frames));
-        let bytes = frames * TABLE_ENTRY + TABLE_FOOTER;
-        let start = end.checked_sub(bytes + TABLE_HEADER).ok_or_else(wrong)?;
-        let mut head = [0; TABLE_HEADER as usize];
-        source.read_exact_at(&mut head, start)?;
-        let size = u32::try_from(bytes).map_err(|_| wrong())?.to_le_bytes();
-        if head[..4] != TABLE_MAGIC || head[4..] != size || rest[0] != 0 {
-            return Err(wrong());
-        }
-        let mut table = Self { start, frames, next: 0, entries: Vec::new(), first: 0 };
-        let first = table.next(source, 0)?.ok_or_else(wrong)?;
-        if first.end() != second || first.packed as usize != stored_bytes(first.unpacked as usize) {
-            return Err(wrong());
-        }
-        Ok(table)
-    }
-
-    /// Returns the frame that starts at an offset, which must be the next one; `None` after the last one.
-    pub(crate) fn next(&mut self, source: &dyn ReadAt, at: u64) -> Result<Option<Member>, ArchiveError> {
-        let wrong = || damaged("the seek table does not match the frames");
-        if self.next == self.frames {
-            return if at == self.start { Ok(None) } else { Err(wrong()) };
-        }
-        let offset = ((self.next - self.first) * TABLE_ENTRY) as usize;
-        let entry = match self.entries.get(offset..).and_then(<[u8]>::first_chunk::<{ TABLE_ENTRY as usize }>) {
-            Some(entry) => *entry,
-            None => {
-                let count = (self.frames - self.next).min(ENTRIES_AT_ONCE);
-                self.first = self.next;
-                self.entries.resize((count * TABLE_ENTRY) as usize, 0);
-                let place = self.start + TABLE_HEADER + self.first * TABLE_ENTRY;
-                source.read_exact_at(&mut self.entries, place)?;
-                *self.entries.first_chunk().ok_or_else(wrong)?
-            }
-        };
-        let [packed, unpacked] =
-            [0, 4].map(|from| u32::from_le_bytes([entry[from], entry[from + 1], entry[from + 2], entry[from + 3]]));
-        // Frames without a size would let a table name any number of them in one place.
-        let possible =
-            u64::from(packed) >= SHORTEST_FRAME && is_possible(packed.into(), unpacked.into(), self.next == 0);
-        if !possible || at + u64::from(packed) > self.start {
-            return Err(wrong());
-        }
-        self.next += 1;
-        Ok(Some(Member { at, packed, unpacked }))
-    }
-}
-
 /// Returns whether a frame of this size can hold that many bytes; called before memory is allocated for either.
 fn is_possible(packed: u64, unpacked: u64, is_metadata: bool) -> bool {
     // No honest encoder grows its input by an eighth; a hostile one could, to make us allocate memory.
@@ -398,105 +287,6 @@ pub(crate) fn frame_at(source: &dyn ReadAt, at: u64) -> Result<Option<Member>, A
 /// Returns whether bytes look like the start of a frame of ours that holds part of a database.
 pub(crate) fn is_header(bytes: &[u8]) -> bool {
     parse_header(bytes).is_some_and(|(unpacked, _)| (1..=MEMBER_BYTES).contains(&(unpacked as usize)))
-}
-
-/// All frames of a file as one stream, and the number of bytes after them.
-pub(crate) struct Stream {
-    reader: BufReader<Forward>,
-    // One for all frames: a file can consist of millions of empty ones.
-    context: DCtx<'static>,
-    place: Place,
-    /// How many bytes may still come out.
-    left: u64,
-    trailing: u64,
-}
-
-/// Where a stream is.
-#[derive(Clone, Copy)]
-enum Place {
-    /// Before a frame, or what follows the last one.
-    Between,
-    Inside,
-    End,
-}
-
-impl Stream {
-    /// Starts at the first frame. Fails only for lack of memory.
-    pub(crate) fn new(reader: BufReader<Forward>) -> io::Result<Self> {
-        let left = reader.get_ref().source.bytes().saturating_mul(MAX_RATIO).max(MAX_BYTES_AT_ANY_RATIO);
-        let context = DCtx::try_create().ok_or(io::ErrorKind::OutOfMemory)?;
-        Ok(Self { reader, context, place: Place::Between, left, trailing: 0 })
-    }
-
-    /// Reads some of the contents; returns 0 at the end of the last frame.
-    pub(crate) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while !buffer.is_empty() {
-            match self.place {
-                Place::Between => self.place = self.look_at_next()?,
-                Place::Inside => {
-                    let count = self.decompress(buffer)?;
-                    if count > 0 {
-                        return Ok(count);
-                    }
-                }
-                Place::End => break,
-            }
-        }
-        Ok(0)
-    }
-
-    /// Looks at what comes next, and refuses a frame that takes too much memory to decompress.
-    fn look_at_next(&mut self) -> io::Result<Place> {
-        if self.reader.fill_buf()?.is_empty() {
-            return Ok(Place::End);
-        }
-        let mut head = [0; ANY_HEADER];
-        let (forward, buffered) = (self.reader.get_ref(), self.reader.buffer());
-        let at = forward.at - buffered.len() as u64;
-        let rest = forward.source.bytes().saturating_sub(at);
-        let head = &mut head[..usize::try_from(rest).unwrap_or(usize::MAX).min(ANY_HEADER)];
-        match buffered.get(..head.len()) {
-            Some(buffered) => head.copy_from_slice(buffered),
-            None => forward.source.read_exact_at(head, at).map_err(|error| io::Error::other(SourceFailed(error)))?,
-        }
-        match Frame::parse(head) {
-            Some(Frame { window, .. }) if window > MAX_WINDOW_BYTES => {
-                Err(io::Error::other(ArchiveError::WindowTooLarge { bytes: window }))
-            }
-            None if !is_start(head) => {
-                self.trailing = rest;
-                Ok(Place::End)
-            }
-            _ => Ok(Place::Inside),
-        }
-    }
-
-    /// Reads some of the contents of a frame; 0 may mean its end.
-    fn decompress(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let input = self.reader.fill_buf()?;
-        let (mut from, mut to) = (InBuffer::around(input), OutBuffer::around(buffer));
-        let hint = self.context.decompress_stream(&mut to, &mut from).map_err(failed)?;
-        let (consumed, count) = (from.pos(), to.pos());
-        if input.is_empty() && count == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        self.reader.consume(consumed);
-        if hint == 0 {
-            // The end of a frame whose checksum, if it has one, was right.
-            self.place = Place::Between;
-        }
-        let too_much = || {
-            let why = format!("it decompresses to more than {MAX_RATIO} times its size");
-            io::Error::other(ArchiveError::Hostile { why })
-        };
-        self.left = self.left.checked_sub(count as u64).ok_or_else(too_much)?;
-        Ok(count)
-    }
-
-    /// Returns how many bytes follow the last frame; known only after everything was read.
-    pub(crate) fn trailing(&self) -> u64 {
-        self.trailing
-    }
 }
 
 #[cfg(test)]

@@ -21,12 +21,14 @@ use crate::database::sqlite::names::{Raw, names};
 use crate::processors::{Busy, Processors};
 use crate::progress::Progress;
 
-/// The total size of the page caches of all checks that run at the same time, in bytes.
+/// The size of the page caches of the first threads of all checks that run at the same time, in bytes.
 ///
 /// integrity_check looks up every row in every index. For a database of 1 GB it reads 1.8 million pages with SQLite's
 /// default of 2 MB, half a million with this size, and no fewer with a larger one. With `mmap_size` it would read none,
-/// but the whole database would become resident.
+/// but the whole database would become resident, and a disk that cannot be read would end the process.
 const CACHE_BYTES: usize = 24 * 1024 * 1024;
+/// The same for all other threads together.
+const CACHE_BYTES_OF_OTHERS: usize = 8 * 1024 * 1024;
 /// The most table lookups for checking tables one by one. `integrity_check` of a single table goes through the list of
 /// all tables, so checking each of 20,000 took a minute, while one `integrity_check` of the whole file takes a second;
 /// a thousand take 0.1 s.
@@ -37,13 +39,15 @@ const MOST_LOOKS: usize = 1_000_000;
 pub struct Effort<'a> {
     threads: usize,
     cache: usize,
+    cache_of_others: usize,
     processors: Option<&'a Processors>,
 }
 
 impl<'a> Effort<'a> {
-    /// These threads, and 24 MiB of page cache.
+    /// These threads, and 32 MiB of page cache.
     pub fn threads(threads: NonZeroUsize) -> Self {
-        Self { threads: threads.get(), cache: CACHE_BYTES, processors: None }
+        let cache_of_others = CACHE_BYTES_OF_OTHERS / (threads.get() - 1).max(1);
+        Self { threads: threads.get(), cache: CACHE_BYTES, cache_of_others, processors: None }
     }
 
     /// One thread, and 24 MiB of page cache.
@@ -54,7 +58,12 @@ impl<'a> Effort<'a> {
     /// Splits the resources equally among this many concurrent checks.
     pub fn shared(self, checks: usize) -> Self {
         let checks = checks.max(1);
-        Self { threads: (self.threads / checks).max(1), cache: self.cache / checks, ..self }
+        Self {
+            threads: (self.threads / checks).max(1),
+            cache: self.cache / checks,
+            cache_of_others: self.cache_of_others / checks,
+            ..self
+        }
     }
 
     /// Claims one of these processors for each thread that the check starts. The caller claims that of its own thread.
@@ -66,14 +75,24 @@ impl<'a> Effort<'a> {
         self.processors.map(Processors::claim)
     }
 
-    /// Configures a connection for a check, with one thread's share of the memory.
-    ///
-    /// A check examines every cell of every page anyway; `cell_size_check` would do so again for the rows, and take a
-    /// tenth longer.
+    /// Configures the first connection of a check.
     pub(in crate::database) fn prepare(self, connection: &Connection) -> rusqlite::Result<()> {
-        let cache = self.cache / self.threads / 1024;
-        connection.execute_batch(&format!("PRAGMA cell_size_check=OFF; PRAGMA cache_size=-{cache};"))
+        configure(connection, self.cache)
     }
+
+    /// Configures the connection of another thread.
+    fn prepare_other(self, connection: &Connection) -> rusqlite::Result<()> {
+        configure(connection, self.cache_of_others)
+    }
+}
+
+/// Configures a connection for a check, with this much memory.
+///
+/// A check examines every cell of every page anyway; `cell_size_check` would do so again for the rows, and take a tenth
+/// longer.
+fn configure(connection: &Connection, cache: usize) -> rusqlite::Result<()> {
+    let kibibytes = cache / 1024;
+    connection.execute_batch(&format!("PRAGMA cell_size_check=OFF; PRAGMA cache_size=-{kibibytes};"))
 }
 
 /// The parts of an `integrity_check`.
@@ -138,7 +157,7 @@ impl<'a> Parts<'a> {
     /// Takes parts on a connection of its own. A part that a failed thread had started does not count as intact.
     fn work_alone(&self) {
         let worked = open_private(self.copy).and_then(|connection| {
-            self.effort.prepare(&connection)?;
+            self.effort.prepare_other(&connection)?;
             Ok(watched(&connection, self.progress, || self.work(&connection)))
         });
         if !matches!(worked, Ok(Ok(()))) {

@@ -1,6 +1,9 @@
+use std::io::BufReader;
 use std::sync::Arc;
 
+use super::seek_table::{ENTRIES_AT_ONCE, TABLE_ENTRY, TABLE_FOOTER, TABLE_HEADER};
 use super::*;
+use crate::archive::codec::forward::Forward;
 
 fn contents(bytes: usize) -> Vec<u8> {
     (0..bytes as u64).map(|at| (at.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8 & 0x3f).collect()
