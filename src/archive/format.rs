@@ -9,11 +9,8 @@ pub const MEMBER_BYTES: usize = 1024 * 1024;
 /// The size of a tar block, in bytes.
 pub const TAR_BLOCK: usize = 512;
 
-/// Returns the text of `RESTORE.txt`; `unpack` are the lines that unpack the archive. Readers do not compare it, so a
-/// later release may reword it.
-pub(crate) fn restore_text(unpack: &str) -> String {
-    format!(
-        "\
+/// The text of `RESTORE.txt`. Readers do not compare it, so a later release may reword it.
+pub const RESTORE_TEXT: &str = "\
 How to restore without heirloom
 ===============================
 
@@ -21,8 +18,10 @@ This archive contains copies of SQLite databases. `tar` and `sqlite3` are enough
 
 1. Unpack it into an empty folder:
 
-{unpack}
-   (`tar xf` if the name ends in .tar). `backup_metadata.json` describes each file:
+       mkdir restored && tar xzf ARCHIVE.tar.gz -C restored
+
+   (`tar xf` if the name ends in .tar or .tar.zst. A tar that does not know Zstandard needs
+   `zstd -dc ARCHIVE.tar.zst | tar xf - -C restored`.) `backup_metadata.json` describes each file:
    \"source\" is the path it was copied from, \"sha256\" the digest of the copy.
 
 2. Compare the digest, then check the database:
@@ -40,6 +39,4 @@ This archive contains copies of SQLite databases. `tar` and `sqlite3` are enough
    - Copy the restored file to its place, and set the old owner and mode.
 
 With heirloom: `heirloom restore ARCHIVE` does all of this, and keeps a safety backup of what it replaces.
-"
-    )
-}
+";

@@ -38,17 +38,6 @@ impl Codec {
         }
     }
 
-    /// Returns the lines of `RESTORE.txt` that unpack an archive; `None` is a plain tar.
-    pub(crate) fn unpacking(codec: Option<Self>) -> &'static str {
-        match codec {
-            Some(Self::Gzip) | None => "       mkdir restored && tar xzf ARCHIVE.tar.gz -C restored\n",
-            Some(Self::Zstd) => {
-                "       mkdir restored && tar --zstd -xf ARCHIVE.tar.zst -C restored\n\n   If this tar does not know \
-                 --zstd:\n\n       mkdir restored && zstd -dc ARCHIVE.tar.zst | tar xf - -C restored\n"
-            }
-        }
-    }
-
     /// Returns whether a file that starts like this claims to consist of members as we write them. What is around their
     /// contents has no checksum.
     pub(crate) fn claims_members(self, head: &[u8]) -> bool {

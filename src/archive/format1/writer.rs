@@ -11,7 +11,7 @@ use chrono::{DateTime, Utc};
 
 use crate::archive::codec::{Codec, Encoder, Index};
 use crate::archive::error::ArchiveError;
-use crate::archive::format::{MEMBER_BYTES, TAR_BLOCK, restore_text};
+use crate::archive::format::{MEMBER_BYTES, RESTORE_TEXT, TAR_BLOCK};
 use crate::archive::limits::MAX_METADATA_BYTES;
 use crate::archive::pipeline;
 use crate::archive::sink::{FileSink, Sink};
@@ -149,9 +149,9 @@ impl<S: Sink> Writer<S> {
 
     /// Appends `RESTORE.txt` and fills in the metadata. The archive is then complete, but not synced.
     pub fn finish(mut self, metadata: &Metadata) -> Result<Finished<S>, ArchiveError> {
-        let text = restore_text(Codec::unpacking(self.codec));
+        let text = RESTORE_TEXT.as_bytes();
         let mut tail = tar_header::header(RESTORE_ENTRY, text.len() as u64, self.modified).to_vec();
-        tail.extend_from_slice(text.as_bytes());
+        tail.extend_from_slice(text);
         tail.resize(tail.len().next_multiple_of(TAR_BLOCK) + 2 * TAR_BLOCK, 0);
         self.append(&tail)?;
         self.sink.append(&self.index.finish())?;
