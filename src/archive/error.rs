@@ -87,7 +87,11 @@ impl fmt::Display for ArchiveError {
                 write!(f, "the archive is damaged: \"{entry}\" does not match its recorded SHA-256")
             }
             Self::NotWritten { entry } => {
-                write!(f, "\"{entry}\" was unpacked, but its file does not hold what was written to it")
+                write!(
+                    f,
+                    "\"{entry}\" was unpacked, but its file does not hold what was written to it; the archive was read \
+                     again and is intact, so check the disk of that file"
+                )
             }
             Self::Hostile { why } => write!(f, "the archive is refused: {why}"),
             Self::WindowTooLarge { bytes } => write!(
