@@ -141,7 +141,7 @@ def judge_exit(code, stderr, log=''):
         # EINTR is retried. Files that SQLite creates in scratch are worthless, and so are deleted files and the
         # activity log (synced only if a killed run left its journal). A folder may be synced again, because SQLite
         # ignores errors of its own folder sync; a file may not, because the kernel reports lost pages only once.
-        if 'EINTR' in m.group(0) or m.group(2) or re.search(r'/run-[^/]*(/[^/]*\.(db[^/]*|vacuumed))?$|/\.heirloom-run-|/put-record-|/activity\.db(-journal)?$', path): continue
+        if 'EINTR' in m.group(0) or m.group(2) or re.search(r'/run-[^/]*(/[^/]*\.(db|vacuumed)[^/]*)?$|/\.heirloom-run-|/put-record-|/activity\.db(-journal)?$', path): continue
         # The record of known stores is not part of the backup: a failure to write it is only reported.
         if re.search(r'/state/stores(/|$)', path) and b'cannot remember this store' in stderr: continue
         again = re.search(r'sync\(\d+<' + re.escape(path) + r'>\)\s*= 0', log[m.end():])
