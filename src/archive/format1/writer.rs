@@ -111,7 +111,9 @@ impl<S: Sink> Writer<S> {
             .collect();
         let mut hasher = Hasher::default();
         let (mut read, sink, index) = (0, &mut self.sink, &mut self.index);
-        let processors = self.processors.as_deref();
+        // A small database is packed by one thread: with a thousand of them, waiting for each check would leave all of
+        // that for the end, on one processor.
+        let processors = self.processors.as_deref().filter(|_| workers > 1);
         pipeline::ordered(
             jobs,
             &mut self.encoders[..workers],
