@@ -145,6 +145,12 @@ fn pages_without_a_use_and_pages_with_two_are_found_in_parts_as_well() {
         made.damage(at, &value.to_be_bytes());
         assert_eq!(made.check(Depth::Full).integrity, Integrity::Damaged, "{what}");
     }
+    // A page that nothing uses, beside a freelist that is intact.
+    fs::write(&made.path, &good).unwrap();
+    made.damage(lead(trunk) + 4, &(number(lead(trunk) + 4) - 1).to_be_bytes());
+    made.damage(36, &(number(36) - 1).to_be_bytes());
+    let checked = made.check(Depth::Full);
+    assert!(checked.findings.iter().any(|finding| finding.contains("never used")), "{:?}", checked.findings);
     // Two tables with one root.
     fs::write(&made.path, &good).unwrap();
     made.run(
