@@ -291,7 +291,7 @@ impl ArchiveName {
         if fits { Ok(Self(name)) } else { Err(InvalidName { name, what: "the file name of an archive" }) }
     }
 
-    /// Creates the automatic name `<set>_<YYYYMMDD>T<HHMMSS>Z.tar.gz`; `ending` is that of an archive, such as `.tar.gz`.
+    /// Creates the automatic name `<set>_<YYYYMMDD>T<HHMMSS>Z.tar.gz`; `ending` is the extension, such as `.tar.gz`.
     pub fn automatic(set: &Name, at: DateTime<Utc>, ending: &str) -> Self {
         Self(format!("{set}_{}{ending}", at.format("%Y%m%dT%H%M%SZ")))
     }

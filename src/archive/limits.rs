@@ -23,7 +23,7 @@ pub const MAX_UNKNOWN_ENTRY_BYTES: u64 = 256 * 1024 * 1024;
 /// The most members that salvage looks at: a terabyte of members as we write them.
 pub const MAX_SALVAGED_MEMBERS: usize = 1 << 20;
 /// The largest window of a Zstandard frame, in bytes: that of `zstd --long`. The `zstd` command also refuses more,
-/// unless it is told otherwise.
+/// unless a flag allows it.
 pub const MAX_WINDOW_BYTES: u64 = 128 * 1024 * 1024;
 /// How many times larger its contents may be than a compressed file: as much as deflate can do. Zstandard can do thirty
 /// times as much.

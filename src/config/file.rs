@@ -138,7 +138,8 @@ impl Reader {
     fn section(&mut self, section: &str, value: &Spanned<DeValue<'_>>) {
         for (name, value) in self.entries(value, section) {
             let text: &str = name.get_ref();
-            let Some(key) = Key::ALL.into_iter().find(|key| key.section() == section && key.name() == text) else {
+            let is_named = |key: &Key| key.name() == text || key.former_name() == Some(text);
+            let Some(key) = Key::ALL.into_iter().find(|key| key.section() == section && is_named(key)) else {
                 let siblings = Key::ALL.iter().filter(|key| key.section() == section).map(|key| key.name());
                 let message = unknown("is not a setting", text, siblings, |key| key.name() == text);
                 self.problem(name.span(), format!("{section}.{}", shown(text)), message);
@@ -150,6 +151,11 @@ impl Reader {
 
     fn setting(&mut self, key: Key, name: &Spanned<std::borrow::Cow<'_, str>>, value: &Spanned<DeValue<'_>>) {
         let found = if key == Key::FormerHosts { texts(value.get_ref()) } else { scalar(value.get_ref()) };
+        let found = if self.layer.settings.iter().any(|(known, _, _)| *known == key) {
+            Err(format!("is set twice, as \"{}\" and by its former name; keep one of them", key.name()))
+        } else {
+            found
+        };
         match found.and_then(|value| possible(key, &value).map(|()| value)) {
             Ok(value) => {
                 let line = self.line(name.span());

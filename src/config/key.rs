@@ -125,6 +125,14 @@ impl Key {
         }
     }
 
+    /// Returns the name that it had in earlier releases, if that was another.
+    pub(super) fn former_name(self) -> Option<&'static str> {
+        match self {
+            Self::Compression => Some("compress"),
+            _ => None,
+        }
+    }
+
     /// Returns the environment variables that set it, the strongest first.
     pub fn variables(self) -> &'static [&'static str] {
         match self {
@@ -439,75 +447,4 @@ fn size_text(bytes: u64) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ages_and_sizes_read_as_they_were_written() {
-        for text in ["90d", "26h", "45m", "7s", "1d"] {
-            assert_eq!(age_text(parse_age(text).unwrap()), text);
-        }
-        for text in ["20GB", "512MiB", "1TB", "1KiB", "7B"] {
-            assert_eq!(size_text(parse_size(text).unwrap()), text);
-        }
-        assert_eq!(parse_age("1h 30m").unwrap(), Duration::from_secs(5400));
-        for wrong in ["", "90", "0d", "-1d", "soon", "1e400d"] {
-            assert!(parse_age(wrong).is_err(), "{wrong}");
-        }
-        for wrong in ["", "0", "0GB", "-1GB", "20XB", "GB"] {
-            assert!(parse_size(wrong).is_err(), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn what_is_set_is_what_is_got() {
-        let text = |text: &str| Value::Text(text.into());
-        for (key, value) in [
-            (Key::StoreDir, Value::Path("/b".into())),
-            (Key::StoreMount, Value::Path("/mnt/usb".into())),
-            (Key::StoreMode, text("0640")),
-            (Key::StoreGroup, text("backup")),
-            (Key::Check, text("quick")),
-            (Key::Vacuum, Value::Switch(true)),
-            (Key::Compression, text("zstd:7")),
-            (Key::CompressionLevel, Value::Number(12)),
-            (Key::Threads, Value::Number(3)),
-            (Key::Keep, Value::Number(10)),
-            (Key::MaxAge, text("90d")),
-            (Key::MaxSize, Value::Bytes(20_000_000_000)),
-            (Key::Last, Value::Number(2)),
-            (Key::Hourly, Value::Number(3)),
-            (Key::Daily, Value::Number(4)),
-            (Key::Weekly, Value::Number(5)),
-            (Key::Monthly, Value::Number(6)),
-            (Key::Yearly, Value::Number(7)),
-            (Key::Safety, Value::Number(8)),
-            (Key::TimeZone, text("Europe/Berlin")),
-            (Key::MaxBackupAge, text("26h")),
-        ] {
-            let mut settings = Settings::default();
-            let written = if let Value::Bytes(bytes) = value { text(&size_text(bytes)) } else { value.clone() };
-            key.set(&written, &mut settings).unwrap();
-            assert_ne!(settings, Settings::default(), "{key} was set nowhere");
-            assert_eq!(key.get(&settings), Some(value), "{key}");
-        }
-    }
-
-    #[test]
-    fn a_mode_is_octal_and_opens_the_archives_to_no_writer_but_the_group() {
-        let of = |text: &str| mode(&Value::Text(text.into()));
-        assert_eq!((of("640"), of("0640"), of("0644"), of("0660")), (Ok(0o640), Ok(0o640), Ok(0o644), Ok(0o660)));
-        for wrong in ["0440", "0700", "0666", "4640", "rw-r-----", "", "+640", "0o640", "99999999999999999999"] {
-            assert!(of(wrong).is_err(), "{wrong}");
-        }
-        assert!(mode(&Value::Number(640)).is_err(), "a number without quotes would be decimal");
-    }
-
-    #[test]
-    fn a_rule_of_zero_is_switched_off() {
-        let mut settings = Settings::default();
-        Key::Daily.set(&Value::Number(0), &mut settings).unwrap();
-        assert_eq!(settings.retention.daily, None);
-        assert!(Key::Keep.set(&Value::Number(0), &mut settings).is_err(), "keep nothing is no policy");
-    }
-}
+mod tests;

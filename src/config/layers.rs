@@ -371,9 +371,9 @@ mod tests {
         let host = Host { dotenv: "#\nCOMPRESS_BACKUPS=perhaps", ..Host::default() };
         assert_eq!(
             host.problems(),
-            [
-                ".env:2 (COMPRESS_BACKUPS): backup.compression: must be \"gzip\", \"zstd\" or \"none\", with a level if wanted: \"gzip:1\" to \"gzip:12\", \"zstd:1\" to \"zstd:19\", not \"perhaps\""
-            ]
+            [".env:2 (COMPRESS_BACKUPS): backup.compression: must be \"gzip\", \"zstd\" or \"none\", with a level if \
+                 wanted: \"gzip:1\" to \"gzip:12\", \"zstd:1\" to \"zstd:19\"\
+                 , not \"perhaps\""]
         );
 
         let file = "[store]\ndir = '$NOWHERE/x'";

@@ -35,8 +35,8 @@ fn a_wrong_file_stops_every_command_and_names_file_line_and_key() {
             "heirloom.toml:3: backup.compression_level: must be a whole number from 1 to 12, not 13",
         ),
         (
-            "[backup]\ncompress = true\n",
-            "heirloom.toml:2: backup.compress: is not a setting; did you mean \"compression\"?",
+            "[backup]\ncompress = true\ncompression = 'gzip'\n",
+            "heirloom.toml:3: backup.compression: is set twice, as \"compression\" and by its former name",
         ),
         (
             "[backup]\ncompression = 'zstd:20'\n",
@@ -389,6 +389,17 @@ fn a_name_that_is_not_configured_is_never_left_out_in_silence() {
     }
     assert_eq!(world.archives(), [""; 0]);
     world.heirloom(["backup", "--only", "user"]).success();
+}
+
+#[test]
+fn a_configuration_with_the_former_name_of_the_compression_still_backs_up() {
+    for (value, ending) in [("false", ".tar"), ("true", ".tar.gz")] {
+        let world = World::new();
+        world.sql("app.db", "CREATE TABLE t(x)");
+        fs::write(world.path("heirloom.toml"), format!("[backup]\ncompress = {value}\n")).unwrap();
+        let archive = world.heirloom(["backup", "app.db", "--name", "a", "--json"]).success().json();
+        assert!(archive["archive"].as_str().unwrap().ends_with(&format!("/a{ending}")), "{archive}");
+    }
 }
 
 #[test]

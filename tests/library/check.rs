@@ -110,8 +110,8 @@ fn a_full_text_index_that_contradicts_its_text_must_be_rebuilt() {
     assert!(checked.findings[0].starts_with("full-text index \"f\" "), "{:?}", checked.findings);
 }
 
-/// A database with every kind of page: tables, indexes, overflow, a freelist with several trunks, a full-text table with
-/// external content.
+/// A database with every kind of page: tables, indexes, overflow, a freelist with several trunks, and a full-text table
+/// with external content.
 const ALL_PAGES: &str = r#"
 c.executescript("""PRAGMA page_size=512; CREATE TABLE t(a INTEGER PRIMARY KEY, b TEXT); CREATE INDEX tb ON t(b);
 CREATE TABLE w(k PRIMARY KEY, v) WITHOUT ROWID; CREATE TABLE gone(x);

@@ -1,10 +1,10 @@
 //! Runs integrity_check in parts.
 //!
-//! `integrity_check` of a single table examines its pages, its rows, and whether each of its indexes holds exactly these
-//! rows; it can run for every table on a separate connection. Together with the schema, the freelist and the use of
-//! each page ([`page_use`](super::page_use)), the parts find what one `integrity_check` finds, in half of the time on
-//! two processors. And they need not examine a full-text index twice: that of a table with external content is compared
-//! with its content ([`indexes`](super::indexes)), which `integrity_check` does not do.
+//! `integrity_check` of a single table examines its pages, its rows, and whether each of its indexes holds exactly
+//! these rows; it can run for every table on a separate connection. Together with the schema, the freelist and the use
+//! of each page ([`page_use`](super::page_use)), the parts find what one `integrity_check` finds, on all processors.
+//! And they need not examine a full-text index twice: that of a table with external content is compared with its
+//! content ([`indexes`](super::indexes)), which `integrity_check` does not do.
 
 use std::num::NonZeroUsize;
 use std::path::Path;

@@ -100,3 +100,26 @@ fn a_remote_archive_is_read_in_blocks_and_described_with_one_request() {
         assert!(archive.contents().databases.len() == 2);
     }
 }
+
+#[test]
+fn opening_takes_one_small_read_and_unpacking_reads_only_that_database() {
+    let databases = set(&[4_000_000, 20_000, 4_000_000]);
+    for compression in [Compression::Gzip(1), Compression::Zstd(3)] {
+        let bytes = Bytes::new(write(&databases, compression));
+        let archive = Opener::new(chrono_tz::UTC).open(bytes.clone(), "a.tar", time()).unwrap();
+        assert!(bytes.read.load(Ordering::Relaxed) <= 16 * 1024 + 40_000, "{:?}", bytes.read);
+        let opened = bytes.read.swap(0, Ordering::Relaxed);
+        assert!(bytes.calls.load(Ordering::Relaxed) <= 2, "{opened} bytes in {:?} calls", bytes.calls);
+        assert_eq!(unpack(&archive, &[1]).unwrap(), [databases[1].1.clone()]);
+        assert!(bytes.read.load(Ordering::Relaxed) < 50_000, "{:?}", bytes.read);
+    }
+}
+
+#[test]
+fn one_database_opens_with_a_single_read() {
+    for compression in [Compression::Gzip(1), Compression::Zstd(3)] {
+        let bytes = Bytes::new(write(&set(&[4_000_000]), compression));
+        Opener::new(chrono_tz::UTC).open(bytes.clone(), "a.tar", time()).unwrap();
+        assert_eq!((bytes.read.load(Ordering::Relaxed), bytes.calls.load(Ordering::Relaxed)), (16 * 1024, 1));
+    }
+}
