@@ -7,7 +7,7 @@
 //! faces        main.rs  cli/            talk to users and machines: clap, indicatif, printing, clock, environment
 //! operations   ops/                     backup restore verify cleanup rotate health: plan, then act through adapters
 //! adapters     database/ archive/ store/ workspace/     one external thing each
-//! platform     platform/                operating system: files, rights, processes
+//! platform     platform/ net/           operating system: files, rights, processes; the HTTP client
 //! pure         metadata.rs snapshot.rs retention/ report/ failure.rs streams.rs latest/ digest.rs names.rs ...
 //!              no files, no clock, no environment
 //! ```
@@ -21,6 +21,7 @@
 //! | how is a live database replaced? | `database/replace/live_database.rs` |
 //! | what do the bytes of an archive mean? | `archive/format.rs`, `man/heirloom-archive.5` |
 //! | when does an archive count? | `ops/backup.rs` (commit point), `store/local.rs` (`commit`) |
+//! | how does a URL name a store? | `store_url.rs`, `store/remote.rs` |
 //! | is this still the same store? | `ops/reach.rs`, `workspace/known.rs` |
 //! | to which database does an archive belong? | `streams.rs`, `lineage.rs` |
 //! | which archive is the latest? | `latest/` |
@@ -44,6 +45,8 @@ pub mod latest;
 pub mod lineage;
 pub mod metadata;
 pub mod names;
+#[cfg(feature = "remote")]
+pub mod net;
 pub mod ops;
 pub mod platform;
 pub mod processors;
@@ -53,6 +56,7 @@ pub mod retention;
 pub mod schema_diff;
 pub mod snapshot;
 pub mod store;
+pub mod store_url;
 pub mod streams;
 pub mod text;
 pub mod workspace;

@@ -118,7 +118,11 @@ impl World {
     pub fn memory_that_can_do_less() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let workspace = Workspace::at(folder.path().join("workspace"));
-        Self::new(folder, Arc::new(MemoryStore::with(Capabilities::default())), workspace)
+        Self::new(
+            folder,
+            Arc::new(MemoryStore::with(Capabilities { atomic_commit: false, ..Capabilities::OF_OBJECTS })),
+            workspace,
+        )
     }
 
     fn new(folder: tempfile::TempDir, store: Arc<dyn Store>, workspace: Workspace) -> Self {

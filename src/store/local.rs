@@ -153,7 +153,7 @@ impl ReadStore for LocalStore {
     /// Not an atomic commit: without hard links and `renameat2`, the name belongs to an empty claim for a moment. A
     /// commit takes milliseconds here, so committing outside the lock would gain nothing.
     fn capabilities(&self) -> Capabilities {
-        Capabilities { atomic_commit: false, readable_after_removal: true }
+        Capabilities::OF_FILES
     }
 
     fn refuse_strangers(&self) -> Result<(), StoreError> {

@@ -39,7 +39,7 @@ struct Object {
 
 impl Default for MemoryStore {
     fn default() -> Self {
-        Self::with(Capabilities { atomic_commit: true, readable_after_removal: true })
+        Self::with(Capabilities { atomic_commit: true, ..Capabilities::OF_FILES })
     }
 }
 

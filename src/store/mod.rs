@@ -9,6 +9,7 @@ mod access;
 mod identify;
 mod local;
 mod memory;
+pub mod remote;
 mod upload;
 
 use std::fmt;
@@ -81,6 +82,29 @@ pub struct Capabilities {
     pub atomic_commit: bool,
     /// An open file can be read to its end after its name was removed. Otherwise, reading fails.
     pub readable_after_removal: bool,
+    /// A range of a file can be read without the bytes before it.
+    pub ranges: bool,
+    /// Small files can be put beside an archive.
+    pub marks: bool,
+    /// The newest archive can be removed.
+    pub remove_newest: bool,
+    /// The service keeps a checksum of each file, so that an upload counts without being read.
+    pub checksums: bool,
+}
+
+impl Capabilities {
+    /// What a folder can do, apart from what other clients see meanwhile.
+    pub const OF_FILES: Self = Self {
+        atomic_commit: false,
+        readable_after_removal: true,
+        ranges: true,
+        marks: true,
+        remove_newest: true,
+        checksums: false,
+    };
+    /// The same without what only files can do.
+    pub const OF_OBJECTS: Self =
+        Self { atomic_commit: true, readable_after_removal: false, checksums: true, ..Self::OF_FILES };
 }
 
 /// Finds and reads files by name. All calls block.

@@ -16,7 +16,7 @@ enum Layer {
 /// A module that is not listed here is pure, the strictest layer.
 fn layer(module: &str) -> Layer {
     match module {
-        "platform" => Layer::Platform,
+        "net" | "platform" => Layer::Platform,
         "archive" | "database" | "notify" | "store" | "workspace" => Layer::Adapters,
         "ops" => Layer::Operations,
         "cli" | "main" | "server" | "supervisor" => Layer::Faces,
@@ -25,19 +25,24 @@ fn layer(module: &str) -> Layer {
 }
 
 /// External crates and modules, and the top modules that may name them.
-const CONFINED: [(&str, &[&str]); 13] = [
+const CONFINED: [(&str, &[&str]); 18] = [
+    ("age", &["archive"]),
     ("axum", &["server"]),
     ("clap", &["cli", "main"]),
     ("clap_complete", &["cli"]),
     ("flate2", &["archive"]),
     ("indicatif", &["cli"]),
     ("libdeflater", &["archive"]),
+    ("opendal", &["store"]),
+    ("reqwest", &["net", "notify", "store"]),
     ("rusqlite", &["database", "workspace"]),
     ("rustix", &["platform"]),
+    ("rustls", &["net"]),
     ("signal_hook", &["platform"]),
     ("std::os", &["platform"]),
     ("tar", &["archive"]),
     ("textwrap", &["cli"]),
+    ("tokio", &["net", "store"]),
     ("zstd", &["archive"]),
 ];
 
