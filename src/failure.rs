@@ -137,6 +137,8 @@ pub enum Remedy {
     /// The archive could not be read: try again, or name another one in full.
     TryAgainOrNameInFull,
 
+    /// Take an archive although a store that does not answer may have a newer one.
+    AcceptOlder,
     /// Another store may be meant: this one holds no archives.
     NameAnotherStore,
     /// The store is not there: mount it, or name another one.

@@ -9,6 +9,7 @@ use anyhow::Context as _;
 use super::bar::Overall;
 use super::check_arg::CheckArg;
 use super::choice::ChoiceArgs;
+use super::copies::{self, What};
 use super::invocation::Invocation;
 use super::record::Record;
 use super::stages::{self, Stages};
@@ -26,6 +27,7 @@ use crate::ops::jobs::{Chosen, backup as job};
 use crate::ops::pack::Request;
 use crate::ops::reports;
 use crate::progress::Stage;
+use crate::report;
 use crate::report::backup::{Backup, Backups, Outcome as Skip, SkippedMissing, SkippedRecent};
 use crate::retention::{self, Retention};
 use crate::snapshot::Snapshot;
@@ -107,6 +109,9 @@ pub struct BackupArgs {
     /// With --cleanup: keep the newest N archives
     #[arg(long, value_name = "N", requires = "cleanup", value_parser = clap::value_parser!(u32).range(1..))]
     keep: Option<u32>,
+    /// Leave the other stores of the configuration out: copy nothing to them
+    #[arg(long)]
+    no_copies: bool,
     /// Accept a new or another store at the path of the store
     #[arg(long)]
     new_store: bool,
@@ -170,16 +175,43 @@ pub(super) fn run(args: &BackupArgs, context: &mut Context) -> anyhow::Result<Ou
             Err(error) => return Err(error),
         }
     }
+    let (copies, copied) = copy(args, store.as_ref(), context)?;
     if context.ui.is_json() {
         match documents.pop() {
+            Some(Backup::Made(mut only)) if !several => {
+                only.copies = copies;
+                context.ui.document(&Backup::Made(only));
+            }
             Some(only) if !several => context.ui.document(&only),
             last => {
                 documents.extend(last);
-                context.ui.document(&Backups { backups: documents });
+                context.ui.document(&Backups { backups: documents, copies });
             }
         }
     }
-    Ok(if failed > 0 || problems { Outcome::Problems } else { Outcome::Done })
+    Ok(match copied {
+        Outcome::Done if failed > 0 || problems => Outcome::Problems,
+        copied => copied,
+    })
+}
+
+/// Brings the further stores up to date. The backups themselves are complete, whatever happens here.
+fn copy(
+    args: &BackupArgs,
+    store: Option<&Repository>,
+    context: &mut Context,
+) -> anyhow::Result<(Vec<report::copies::Copy>, Outcome)> {
+    let stores = context.settings.copies.clone();
+    let Some(store) = store.filter(|_| !args.no_copies && !stores.is_empty()) else {
+        return Ok((Vec::new(), Outcome::Done));
+    };
+    let (mut documents, outcome) = copies::copy(store, &stores, What::Missing, context)
+        .context("the backup is complete, but its copies are not")?;
+    if !args.rotate && !args.cleanup {
+        return Ok((documents, outcome));
+    }
+    let rotated = copies::rotate(&stores, None, &mut documents, context);
+    Ok((documents, if outcome == Outcome::Done { rotated } else { outcome }))
 }
 
 fn one_set(
@@ -448,6 +480,7 @@ fn stage_text(request: &Request, stage: Stage, subject: &str, bytes: u64) -> Str
         Stage::ReadBack => format!("read back, {size}"),
         Stage::Commit => "commit".into(),
         Stage::Upload => format!("upload, {size}"),
+        Stage::Download => format!("download {subject}, {size}"),
         Stage::Unpack => format!("unpack {subject}, {size}"),
         Stage::Replace => format!("replace {subject}, {size}"),
     }

@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 
+use super::copies::{MAIN, named};
 use super::invocation::Invocation;
 use super::record::Record;
 use super::settings::{Configuration, variable};
@@ -94,6 +95,10 @@ impl Context {
         for copy in &mut settings.copies {
             copy.location = copy.location.of_host(&label);
         }
+        let store = args.store.as_deref().filter(|name| *name != MAIN);
+        if let Some(name) = store {
+            choose_store(name, &mut settings)?;
+        }
         Ok(Self {
             host: OwnHost { label, former: settings.former_hosts.clone() },
             settings,
@@ -177,6 +182,18 @@ impl Context {
             .threads
             .unwrap_or_else(|| thread::available_parallelism().unwrap_or(std::num::NonZeroUsize::MIN))
     }
+}
+
+/// Makes a further store the only one, with its own rules.
+fn choose_store(name: &str, settings: &mut Settings) -> Result<(), Failure> {
+    let copy = named(name, &settings.copies)?.clone();
+    settings.store = copy.location;
+    settings.limit_upload = copy.limit_upload;
+    if let Some(retention) = copy.retention {
+        settings.retention = retention;
+    }
+    settings.copies.clear();
+    Ok(())
 }
 
 fn set_time() -> anyhow::Result<Option<DateTime<Utc>>> {

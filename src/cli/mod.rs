@@ -13,6 +13,8 @@ mod completions;
 mod config;
 mod config_check;
 mod context;
+mod copies;
+mod copy;
 mod delete;
 mod exit;
 mod guard;
@@ -32,6 +34,7 @@ mod restore;
 mod restore_apply;
 mod restore_args;
 mod restore_select;
+mod restore_stores;
 mod restore_tables;
 mod restore_targets;
 mod restore_text;
@@ -82,9 +85,12 @@ pub struct GlobalArgs {
     /// Use this configuration file and no other [env: HEIRLOOM_CONFIG]
     #[arg(long, global = true, value_name = "FILE", help_heading = "Common options")]
     pub config: Option<std::path::PathBuf>,
-    /// The folder with the archives [env: HEIRLOOM_DIR, BACKUP_DIR]
+    /// The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]
     #[arg(long, global = true, value_name = "DIR", help_heading = "Common options")]
     pub dir: Option<std::path::PathBuf>,
+    /// Use this store of the configuration alone: the name of a copy, or main
+    #[arg(long, global = true, value_name = "NAME", conflicts_with = "dir", help_heading = "Common options")]
+    pub store: Option<String>,
     /// Print one JSON document on stdout, errors as JSON on stderr
     #[arg(long, global = true, help_heading = "Common options")]
     pub json: bool,
@@ -108,6 +114,7 @@ pub struct GlobalArgs {
 pub enum Command {
     Backup(backup::BackupArgs),
     Restore(Box<restore_args::RestoreArgs>),
+    Copy(copy::CopyArgs),
     List(list::ListArgs),
     Show(show::ShowArgs),
     Verify(verify::VerifyArgs),
@@ -185,12 +192,16 @@ fn dispatch(command: &Command, context: &mut Context) -> anyhow::Result<Outcome>
         Command::Guard(_) => pending::send(context, std::time::Duration::ZERO),
         Command::Rotate(args) if args.is_read_only() => {}
         Command::Cleanup(args) if args.is_read_only() => {}
-        Command::Backup(_) | Command::Rotate(_) | Command::Cleanup(_) => pending::send(context, pending::WAIT),
+        Command::Copy(args) if args.is_read_only() => {}
+        Command::Backup(_) | Command::Rotate(_) | Command::Cleanup(_) | Command::Copy(_) => {
+            pending::send(context, pending::WAIT)
+        }
         _ => {}
     }
     let (name, result) = match command {
         Command::Backup(args) => ("backup", backup::run(args, context)),
         Command::Restore(args) if !args.is_read_only() => ("restore", restore::run(args, context)),
+        Command::Copy(args) if !args.is_read_only() => ("copy", copy::run(args, context)),
         Command::Guard(args) => ("guard", guard::run(args, context)),
         Command::Verify(args) => ("verify", verify::run(args, context)),
         Command::Rotate(args) if !args.is_read_only() => ("rotate", rotate::run(args, context)),
@@ -202,6 +213,7 @@ fn dispatch(command: &Command, context: &mut Context) -> anyhow::Result<Outcome>
         // Read-only commands are not logged.
         Command::Rotate(args) => return rotate::run(args, context),
         Command::Cleanup(args) => return cleanup::run(args, context),
+        Command::Copy(args) => return copy::run(args, context),
         Command::Restore(args) => return restore::run(args, context),
         Command::Health(args) => return health::run(args, context),
         Command::List(args) => return list::run(args, context),

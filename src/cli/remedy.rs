@@ -45,6 +45,9 @@ pub(super) fn hint(remedy: &Remedy, typed: &Invocation) -> String {
             list()
         ),
 
+        Remedy::AcceptOlder => {
+            format!("try again when that store answers, or take this one: {}", again("--accept-older"))
+        }
         Remedy::ReplaceOffline => format!("stop what uses it, then replace the file itself: {}", again("--offline")),
         Remedy::RunAsOwner { owner } => {
             format!(

@@ -2,6 +2,7 @@
 //! and never ask.
 
 pub mod backup;
+pub mod copies;
 pub mod delete;
 pub mod explain;
 pub mod guard;

@@ -13,6 +13,7 @@ use anyhow::Context as _;
 use chrono::TimeDelta;
 
 use super::LockedStore;
+use super::copies::{Known, awaited};
 use super::inventory::{Foreign, KEEP, Reading, inventory};
 use super::plain::{Sources, Spared, spared};
 use super::stale::{STALE_AFTER, Stale, Whereabouts, stale};
@@ -64,6 +65,8 @@ pub struct Asked {
     pub plain: Option<Plain>,
     /// Damaged archives that were just reread.
     pub condemned: BTreeSet<ArchiveName>,
+    /// What is remembered of the further stores: archives that one still lacks are spared for a while.
+    pub copies: Vec<Known>,
     /// Nothing younger is removed.
     pub youngest: Option<TimeDelta>,
 }
@@ -262,6 +265,9 @@ fn decide(repository: &Repository, request: &Request, progress: &dyn Progress) -
         ahead: request.ahead,
         ..Scene::new(now, request.reading.opener.zone)
     };
+    if has_room_for_two(repository, &found.snapshots) {
+        scene.awaited = awaited(&found.snapshots, &asked.copies, &scene);
+    }
     // A time that is ahead makes every stream look abandoned.
     if let (Some(own), false) = (&asked.own, request.ahead) {
         let rotation = match request.retention {
@@ -279,6 +285,13 @@ fn decide(repository: &Repository, request: &Request, progress: &dyn Progress) -
         }
     }
     Ok((request.retention.plan(&found.snapshots, &scene), seen))
+}
+
+/// Returns whether a local store has room for two more backups: only then archives wait for their copies.
+fn has_room_for_two(repository: &Repository, snapshots: &[Snapshot]) -> bool {
+    let Some(folder) = repository.store().folder() else { return true };
+    let newest = snapshots.iter().find(|snapshot| snapshot.is_good()).map_or(0, |snapshot| snapshot.bytes);
+    platform::free_bytes(folder).is_ok_and(|free| free / 2 >= newest)
 }
 
 /// Returns whether archives of a host may be removed in this scope.

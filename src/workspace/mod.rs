@@ -6,6 +6,7 @@
 //! repository.
 
 pub mod activity;
+pub mod copies;
 pub mod holds;
 pub mod intents;
 pub mod known;
