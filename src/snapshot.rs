@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 
 use crate::digest::Sha256;
 use crate::metadata::{Extent, Kind, Metadata, Replaces, TableMetadata};
@@ -86,7 +87,7 @@ impl Part {
 }
 
 /// The tool that made an archive.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Origin {
     /// heirloom, archive format 1.
     Format1,
@@ -98,7 +99,7 @@ pub enum Origin {
 }
 
 /// One archive of a store, as listed: small, for stores with ten thousand of them.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Snapshot {
     /// Its file name in the store.
     pub name: ArchiveName,
@@ -136,7 +137,7 @@ pub struct Snapshot {
 }
 
 /// What listing, retention and health need to know about one database in an archive.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Brief {
     /// Its name in the set.
     pub name: Name,

@@ -4,6 +4,7 @@
 pub mod backup;
 pub mod copies;
 pub mod delete;
+mod descriptions;
 pub mod explain;
 pub mod guard;
 pub mod health;

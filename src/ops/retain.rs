@@ -18,14 +18,15 @@ use super::inventory::{Foreign, KEEP, Reading, inventory};
 use super::plain::{Sources, Spared, spared};
 use super::stale::{STALE_AFTER, Stale, Whereabouts, stale};
 use crate::clock::Clock;
+use crate::metadata::Kind;
 use crate::names::{ArchiveName, HostLabel, Name, printable};
 use crate::ops::Repository;
 use crate::platform;
 use crate::progress::{Progress, Stage};
-use crate::retention::{GoneReach, Plan, Policy, Retention, Scene, Scope, Verdict};
+use crate::retention::{GoneReach, Plan, Policy, Reason, Retention, Scene, Scope, Verdict};
 use crate::snapshot::Snapshot;
 use crate::store::StoreError;
-use crate::streams::OwnHost;
+use crate::streams::{OwnHost, Stream};
 use crate::workspace::Workspace;
 
 /// How long archives are kept on a store shared with hosts that locks do not reach.
@@ -194,7 +195,12 @@ pub fn execute(
     progress: &dyn Progress,
 ) -> anyhow::Result<Report> {
     let locked = repository.lock(wait, progress)?;
-    let (plan, seen) = decide(repository, request, progress)?;
+    let (mut plan, mut seen) = decide(repository, request, progress)?;
+    if !keeps_what_is_there(repository, &plan)? {
+        // Another client removed it since the store was listed in this run.
+        repository.store().refresh();
+        (plan, seen) = decide(repository, request, progress)?;
+    }
     let agreed: Option<Vec<&ArchiveName>> = agreed.map(|plan| {
         let mut names: Vec<&ArchiveName> = plan.removed().map(|verdict| &verdict.archive).collect();
         names.sort();
@@ -217,6 +223,29 @@ pub fn execute(
     }
     let leftovers = locked.remove_ended_scratch();
     Ok(Report { plan, fates, seen, leftovers })
+}
+
+/// Returns whether what makes other archives superfluous is still there: of each stream from which something is removed,
+/// the newest archive that stays. The listing of a remote store may be hours old.
+fn keeps_what_is_there(repository: &Repository, plan: &Plan) -> Result<bool, StoreError> {
+    if repository.store().folder().is_some() {
+        return Ok(true);
+    }
+    let streams: BTreeSet<&Stream> = plan.removed().flat_map(|verdict| &verdict.streams).collect();
+    let mut relied_on = BTreeSet::new();
+    for stream in streams {
+        let usable = |verdict: &&Verdict| {
+            let sound = !verdict.damaged && verdict.kind != Kind::Safety && !verdict.reasons.contains(&Reason::Future);
+            sound && verdict.streams.contains(stream)
+        };
+        relied_on.extend(plan.kept().find(usable).map(|verdict| &verdict.archive));
+    }
+    for archive in relied_on {
+        if repository.store().stat(archive.as_str())?.is_none() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Checks a plain database again before its removal: an application may have opened it since the listing.

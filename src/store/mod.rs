@@ -7,6 +7,7 @@
 
 mod access;
 mod identify;
+mod listed;
 mod local;
 mod memory;
 pub mod remote;
@@ -22,6 +23,7 @@ use chrono::{DateTime, Utc};
 
 pub use access::Access;
 pub use identify::{identify, identity};
+pub use listed::ListedStore;
 pub use local::LocalStore;
 pub use memory::MemoryStore;
 pub use upload::{Found, Kept, Token, Upload};
@@ -122,6 +124,8 @@ pub trait ReadStore: Send + Sync + 'static {
     /// Lists the regular files in any order, except hidden names and folders. A missing store is
     /// [`StoreError::Unreachable`], never empty.
     fn list(&self) -> Result<Vec<Entry>, StoreError>;
+    /// Forgets an earlier listing, if the store keeps one.
+    fn refresh(&self) {}
     /// Returns the local folder of the files; `None` if they are elsewhere.
     fn folder(&self) -> Option<&Path> {
         None

@@ -7,6 +7,7 @@
 
 pub mod activity;
 pub mod copies;
+pub mod descriptions;
 pub mod holds;
 pub mod intents;
 pub mod known;
