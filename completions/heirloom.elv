@@ -19,7 +19,8 @@ set edit:completion:arg-completer[heirloom] = {|@words|
     var completions = [
         &'heirloom'= {
             cand --config 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]'
-            cand --dir 'The folder with the archives [env: HEIRLOOM_DIR, BACKUP_DIR]'
+            cand --dir 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]'
+            cand --store 'Use this store of the configuration alone: the name of a copy, or main'
             cand --color 'Colour the output'
             cand --progress 'Show a progress bar on stderr'
             cand --json 'Print one JSON document on stdout, errors as JSON on stderr'
@@ -33,6 +34,7 @@ set edit:completion:arg-completer[heirloom] = {|@words|
             cand --version 'Print version'
             cand backup 'Back up databases into one verified archive'
             cand restore 'Restore databases from an archive'
+            cand copy 'Copy archives to the other stores of the configuration, or back'
             cand list 'List the archives of the store, newest first'
             cand show 'Show the metadata of an archive'
             cand verify 'Verify that archives can be restored'
@@ -62,7 +64,8 @@ set edit:completion:arg-completer[heirloom] = {|@words|
             cand --keep 'With --cleanup: keep the newest N archives'
             cand --busy-timeout 'How long to wait for a lock of another process'
             cand --config 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]'
-            cand --dir 'The folder with the archives [env: HEIRLOOM_DIR, BACKUP_DIR]'
+            cand --dir 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]'
+            cand --store 'Use this store of the configuration alone: the name of a copy, or main'
             cand --color 'Colour the output'
             cand --progress 'Show a progress bar on stderr'
             cand --vacuum 'Leave free pages out of the copy (VACUUM)'
@@ -73,6 +76,7 @@ set edit:completion:arg-completer[heirloom] = {|@words|
             cand --no-compress 'Write a plain tar, like `--compression none`'
             cand --rotate 'After a good backup, remove what the rotation policy of the configuration does not keep (see `heirloom rotate`)'
             cand --cleanup 'After a good backup, remove what is beyond the limits (see `heirloom cleanup`)'
+            cand --no-copies 'Leave the other stores of the configuration out: copy nothing to them'
             cand --new-store 'Accept a new or another store at the path of the store'
             cand --json 'Print one JSON document on stdout, errors as JSON on stderr'
             cand -q 'Print errors only'
@@ -93,7 +97,8 @@ set edit:completion:arg-completer[heirloom] = {|@words|
             cand --time-zone 'Time zone of times without one, such as Europe/Berlin'
             cand --busy-timeout 'How long to wait for a lock of another process'
             cand --config 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]'
-            cand --dir 'The folder with the archives [env: HEIRLOOM_DIR, BACKUP_DIR]'
+            cand --dir 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]'
+            cand --store 'Use this store of the configuration alone: the name of a copy, or main'
             cand --color 'Colour the output'
             cand --progress 'Show a progress bar on stderr'
             cand --fresh 'First deployment: ignore archives of other hosts and paths, and restore nothing if there are no others'
@@ -117,11 +122,31 @@ set edit:completion:arg-completer[heirloom] = {|@words|
             cand -h 'Print help (see more with ''--help'')'
             cand --help 'Print help (see more with ''--help'')'
         }
+        &'heirloom;copy'= {
+            cand --to 'Copy to this store of the configuration (repeatable); by default to all'
+            cand --from 'Copy from this store of the configuration instead of the main one'
+            cand --set 'Only archives of this set'
+            cand --config 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]'
+            cand --dir 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]'
+            cand --store 'Use this store of the configuration alone: the name of a copy, or main'
+            cand --color 'Colour the output'
+            cand --progress 'Show a progress bar on stderr'
+            cand --missing 'Only what is missing, which is the default'
+            cand --dry-run 'Print what would be copied, and stop'
+            cand --json 'Print one JSON document on stdout, errors as JSON on stderr'
+            cand -q 'Print errors only'
+            cand --quiet 'Print errors only'
+            cand -v 'Print more detail'
+            cand --verbose 'Print more detail'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
         &'heirloom;list'= {
             cand --set 'Only archives of this set'
             cand --limit 'Show at most N archives'
             cand --config 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]'
-            cand --dir 'The folder with the archives [env: HEIRLOOM_DIR, BACKUP_DIR]'
+            cand --dir 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]'
+            cand --store 'Use this store of the configuration alone: the name of a copy, or main'
             cand --color 'Colour the output'
             cand --progress 'Show a progress bar on stderr'
             cand --json 'Print one JSON document on stdout, errors as JSON on stderr'
@@ -135,7 +160,8 @@ set edit:completion:arg-completer[heirloom] = {|@words|
         &'heirloom;show'= {
             cand --set 'Only archives of this set'
             cand --config 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]'
-            cand --dir 'The folder with the archives [env: HEIRLOOM_DIR, BACKUP_DIR]'
+            cand --dir 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]'
+            cand --store 'Use this store of the configuration alone: the name of a copy, or main'
             cand --color 'Colour the output'
             cand --progress 'Show a progress bar on stderr'
             cand --json 'Print one JSON document on stdout, errors as JSON on stderr'
@@ -150,7 +176,8 @@ set edit:completion:arg-completer[heirloom] = {|@words|
             cand --depth 'How thoroughly archives are verified'
             cand --set 'Only archives of this set'
             cand --config 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]'
-            cand --dir 'The folder with the archives [env: HEIRLOOM_DIR, BACKUP_DIR]'
+            cand --dir 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]'
+            cand --store 'Use this store of the configuration alone: the name of a copy, or main'
             cand --color 'Colour the output'
             cand --progress 'Show a progress bar on stderr'
             cand --all 'Every archive of the store'
@@ -168,7 +195,8 @@ set edit:completion:arg-completer[heirloom] = {|@words|
             cand --check 'How thoroughly a copy of each database is checked; `none` makes no copy'
             cand --output 'With --prometheus: write the metrics to this file atomically, for the textfile collector'
             cand --config 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]'
-            cand --dir 'The folder with the archives [env: HEIRLOOM_DIR, BACKUP_DIR]'
+            cand --dir 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]'
+            cand --store 'Use this store of the configuration alone: the name of a copy, or main'
             cand --color 'Colour the output'
             cand --progress 'Show a progress bar on stderr'
             cand --databases-only 'Check only the databases, not backups and store, for example before an application starts'
@@ -195,7 +223,8 @@ set edit:completion:arg-completer[heirloom] = {|@words|
             cand --simulate 'Print which archives would exist after this long; no store is read or changed'
             cand --every 'How often a backup is made in the simulation'
             cand --config 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]'
-            cand --dir 'The folder with the archives [env: HEIRLOOM_DIR, BACKUP_DIR]'
+            cand --dir 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]'
+            cand --store 'Use this store of the configuration alone: the name of a copy, or main'
             cand --color 'Colour the output'
             cand --progress 'Show a progress bar on stderr'
             cand --all-hosts 'Include archives of other hosts; by default they are only counted'
@@ -219,7 +248,8 @@ set edit:completion:arg-completer[heirloom] = {|@words|
             cand --gone 'Keep only the newest archive of databases that are gone and got no archive for this long, such as 90d'
             cand --time-zone 'Time zone in which days, weeks, months and years start, such as Europe/Berlin'
             cand --config 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]'
-            cand --dir 'The folder with the archives [env: HEIRLOOM_DIR, BACKUP_DIR]'
+            cand --dir 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]'
+            cand --store 'Use this store of the configuration alone: the name of a copy, or main'
             cand --color 'Colour the output'
             cand --progress 'Show a progress bar on stderr'
             cand --damaged 'Verify archives that are marked as damaged again, and remove those that are damaged'
@@ -238,7 +268,8 @@ set edit:completion:arg-completer[heirloom] = {|@words|
         }
         &'heirloom;delete'= {
             cand --config 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]'
-            cand --dir 'The folder with the archives [env: HEIRLOOM_DIR, BACKUP_DIR]'
+            cand --dir 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]'
+            cand --store 'Use this store of the configuration alone: the name of a copy, or main'
             cand --color 'Colour the output'
             cand --progress 'Show a progress bar on stderr'
             cand --force 'Do not ask'
@@ -254,7 +285,8 @@ set edit:completion:arg-completer[heirloom] = {|@words|
         }
         &'heirloom;pin'= {
             cand --config 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]'
-            cand --dir 'The folder with the archives [env: HEIRLOOM_DIR, BACKUP_DIR]'
+            cand --dir 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]'
+            cand --store 'Use this store of the configuration alone: the name of a copy, or main'
             cand --color 'Colour the output'
             cand --progress 'Show a progress bar on stderr'
             cand --json 'Print one JSON document on stdout, errors as JSON on stderr'
@@ -267,7 +299,8 @@ set edit:completion:arg-completer[heirloom] = {|@words|
         }
         &'heirloom;unpin'= {
             cand --config 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]'
-            cand --dir 'The folder with the archives [env: HEIRLOOM_DIR, BACKUP_DIR]'
+            cand --dir 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]'
+            cand --store 'Use this store of the configuration alone: the name of a copy, or main'
             cand --color 'Colour the output'
             cand --progress 'Show a progress bar on stderr'
             cand --json 'Print one JSON document on stdout, errors as JSON on stderr'
@@ -280,7 +313,8 @@ set edit:completion:arg-completer[heirloom] = {|@words|
         }
         &'heirloom;accept'= {
             cand --config 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]'
-            cand --dir 'The folder with the archives [env: HEIRLOOM_DIR, BACKUP_DIR]'
+            cand --dir 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]'
+            cand --store 'Use this store of the configuration alone: the name of a copy, or main'
             cand --color 'Colour the output'
             cand --progress 'Show a progress bar on stderr'
             cand --json 'Print one JSON document on stdout, errors as JSON on stderr'
@@ -294,7 +328,8 @@ set edit:completion:arg-completer[heirloom] = {|@words|
         &'heirloom;log'= {
             cand --since 'Only entries since then: a span (7d) or a time (2026-03-01T03:00:00Z)'
             cand --config 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]'
-            cand --dir 'The folder with the archives [env: HEIRLOOM_DIR, BACKUP_DIR]'
+            cand --dir 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]'
+            cand --store 'Use this store of the configuration alone: the name of a copy, or main'
             cand --color 'Colour the output'
             cand --progress 'Show a progress bar on stderr'
             cand --failed 'Only entries that failed or found problems'
@@ -317,7 +352,8 @@ set edit:completion:arg-completer[heirloom] = {|@words|
             cand --note 'Store a note in the backup'
             cand --busy-timeout 'How long to wait for a lock of another process'
             cand --config 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]'
-            cand --dir 'The folder with the archives [env: HEIRLOOM_DIR, BACKUP_DIR]'
+            cand --dir 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]'
+            cand --store 'Use this store of the configuration alone: the name of a copy, or main'
             cand --color 'Colour the output'
             cand --progress 'Show a progress bar on stderr'
             cand --no-rollback 'Do not roll back; print what would be restored, and how'
@@ -333,7 +369,8 @@ set edit:completion:arg-completer[heirloom] = {|@words|
         }
         &'heirloom;config'= {
             cand --config 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]'
-            cand --dir 'The folder with the archives [env: HEIRLOOM_DIR, BACKUP_DIR]'
+            cand --dir 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]'
+            cand --store 'Use this store of the configuration alone: the name of a copy, or main'
             cand --color 'Colour the output'
             cand --progress 'Show a progress bar on stderr'
             cand --json 'Print one JSON document on stdout, errors as JSON on stderr'
@@ -349,7 +386,8 @@ set edit:completion:arg-completer[heirloom] = {|@words|
         }
         &'heirloom;config;show'= {
             cand --config 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]'
-            cand --dir 'The folder with the archives [env: HEIRLOOM_DIR, BACKUP_DIR]'
+            cand --dir 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]'
+            cand --store 'Use this store of the configuration alone: the name of a copy, or main'
             cand --color 'Colour the output'
             cand --progress 'Show a progress bar on stderr'
             cand --json 'Print one JSON document on stdout, errors as JSON on stderr'
@@ -362,7 +400,8 @@ set edit:completion:arg-completer[heirloom] = {|@words|
         }
         &'heirloom;config;check'= {
             cand --config 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]'
-            cand --dir 'The folder with the archives [env: HEIRLOOM_DIR, BACKUP_DIR]'
+            cand --dir 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]'
+            cand --store 'Use this store of the configuration alone: the name of a copy, or main'
             cand --color 'Colour the output'
             cand --progress 'Show a progress bar on stderr'
             cand --json 'Print one JSON document on stdout, errors as JSON on stderr'
@@ -375,7 +414,8 @@ set edit:completion:arg-completer[heirloom] = {|@words|
         }
         &'heirloom;config;init'= {
             cand --config 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]'
-            cand --dir 'The folder with the archives [env: HEIRLOOM_DIR, BACKUP_DIR]'
+            cand --dir 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]'
+            cand --store 'Use this store of the configuration alone: the name of a copy, or main'
             cand --color 'Colour the output'
             cand --progress 'Show a progress bar on stderr'
             cand --json 'Print one JSON document on stdout, errors as JSON on stderr'
@@ -388,7 +428,8 @@ set edit:completion:arg-completer[heirloom] = {|@words|
         }
         &'heirloom;completions'= {
             cand --config 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]'
-            cand --dir 'The folder with the archives [env: HEIRLOOM_DIR, BACKUP_DIR]'
+            cand --dir 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]'
+            cand --store 'Use this store of the configuration alone: the name of a copy, or main'
             cand --color 'Colour the output'
             cand --progress 'Show a progress bar on stderr'
             cand --json 'Print one JSON document on stdout, errors as JSON on stderr'

@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 
-use super::copies::{MAIN, named};
+use super::copies::{ALL, MAIN, named};
 use super::invocation::Invocation;
 use super::record::Record;
 use super::settings::{Configuration, variable};
@@ -53,6 +53,8 @@ pub struct Context {
     pub ui: Ui,
     /// The stores that this user has used on this host.
     pub stores: Stores,
+    /// Whether every store of the configuration is meant (`--store all`).
+    pub all_stores: bool,
     /// Entries for the activity log: one for each archive.
     pub records: Vec<Record>,
 }
@@ -95,8 +97,8 @@ impl Context {
         for copy in &mut settings.copies {
             copy.location = copy.location.of_host(&label);
         }
-        let store = args.store.as_deref().filter(|name| *name != MAIN);
-        if let Some(name) = store {
+        let all_stores = args.store.as_deref() == Some(ALL) && typed.is_one_of(&["list"]);
+        if let Some(name) = args.store.as_deref().filter(|name| *name != MAIN && !all_stores) {
             choose_store(name, &mut settings)?;
         }
         Ok(Self {
@@ -112,6 +114,7 @@ impl Context {
             typed: typed.clone(),
             stores: Stores::new(),
             ui,
+            all_stores,
             records: Vec::new(),
         })
     }

@@ -5,16 +5,22 @@ use super::{Context, Outcome, text};
 use crate::config::CopySettings;
 use crate::failure::Failure;
 use crate::names::{ArchiveName, Name, printable};
-use crate::ops::Repository;
-use crate::ops::jobs::copies::{CaughtUp, Destination, catch_up, rules_of};
+use crate::ops::explain::explain;
+use crate::ops::jobs::copies::{CaughtUp, Destination, catch_up, holders, rules_of};
 use crate::ops::jobs::retention::{Hosts, LOCK_WAIT, PlainFiles, Wanted, Whose};
 use crate::ops::reports::{self, Progressed as Shown};
 use crate::ops::retain;
+use crate::ops::{LockedStore, Repository};
 use crate::report::copies as report;
+use crate::snapshot::Snapshot;
+use crate::store::StoreError;
 use crate::store_url::Location;
 
 /// The name of the main store, beside those of the further ones.
 pub(super) const MAIN: &str = "main";
+
+/// Every store, where a command takes that.
+pub(super) const ALL: &str = "all";
 
 /// What is copied.
 #[derive(Clone, Copy)]
@@ -59,7 +65,7 @@ pub(super) fn copy(
 fn show(one: &CaughtUp, context: &mut Context) {
     let (name, location) = (&one.name, printable(&one.location));
     for error in &one.errors {
-        let failure = crate::ops::explain::explain(error);
+        let failure = explain(error);
         context.ui.warning(format!("{name}: {}", failure.message));
     }
     if !one.copied.is_empty() {
@@ -114,7 +120,7 @@ pub(super) fn rotate(
             }
             Err(error) => {
                 outcome = Outcome::Problems;
-                let failure = crate::ops::explain::explain(&error);
+                let failure = explain(&error);
                 context.ui.warning(format!("{}: nothing was removed there: {}", copy.name, failure.message));
             }
         }
@@ -148,6 +154,34 @@ fn rotate_one(
     show_end(&shown, context);
     let document = reports::retained(&shown);
     Ok((document, super::retain::finish(&report, None, context)?))
+}
+
+/// Sets or removes a mark beside an archive wherever it lies besides the main store. Returns whether that failed
+/// anywhere.
+pub(super) fn mark(
+    main: &Repository,
+    snapshot: &Snapshot,
+    change: &dyn Fn(&LockedStore<'_>, &ArchiveName) -> Result<bool, StoreError>,
+    context: &Context,
+) -> bool {
+    let Some(holders) = holders(main, &context.surroundings()) else { return false };
+    let mut failed = false;
+    for (copy, name) in holders.places(snapshot) {
+        let marked = named(copy.as_str(), &context.settings.copies).map_err(anyhow::Error::from).and_then(|settings| {
+            let repository = context.open_store(&settings.location)?;
+            let locked = repository.lock(LOCK_WAIT, &context.ui.progress())?;
+            match change(&locked, name) {
+                // It was removed there since.
+                Err(StoreError::NotFound { .. }) => Ok(false),
+                changed => Ok(changed?),
+            }
+        });
+        if let Err(error) = marked {
+            failed = true;
+            context.ui.warning(format!("{copy}: not marked there: {}", explain(&error).message));
+        }
+    }
+    failed
 }
 
 /// Returns the further stores with these names, or all.

@@ -4,6 +4,7 @@
 
 mod accept;
 mod backup;
+mod backup_text;
 mod bar;
 mod check_arg;
 mod choice;

@@ -282,6 +282,9 @@ pub(super) fn advice(advice: &Advice, typed: &Invocation) -> String {
             let backup = command(&["backup", &path.to_string_lossy(), "--set", set.as_str()]);
             format!("its database still exists; {backup} backs it up")
         }
+        Advice::CopyMissing => {
+            format!("{} copies what is missing, and shows what is in the way", typed.quoted(&["copy"]))
+        }
         Advice::SendPending => {
             format!("the next backup or restore sends them; see why that failed with {}", command(&["log", "--failed"]))
         }

@@ -119,6 +119,7 @@ impl Stores {
         let repeated = self.repeated.clone();
         let remote = Remote {
             upload_limit: limit(url, scene.settings),
+            memory: Some(state.clone()),
             repeated: Arc::new(move |line| {
                 repeated.lock().unwrap_or_else(PoisonError::into_inner).push(line.to_owned());
             }),

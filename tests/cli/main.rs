@@ -8,6 +8,7 @@ mod applications;
 mod archive_page;
 mod backup;
 mod config;
+mod copies;
 mod corpus;
 mod delete;
 mod exit_codes;

@@ -5,6 +5,7 @@
 //! an unreachable store or a missing database is the purpose of health. Nothing is repaired, marked or logged.
 
 mod backups;
+mod copies;
 mod databases;
 mod gather;
 mod shrinkage;
@@ -24,6 +25,7 @@ use crate::retention::Shrink;
 use crate::snapshot::{Brief, Snapshot};
 use crate::streams::{OwnHost, Place, Stream};
 use crate::workspace::Activity;
+use crate::workspace::copies::CopyRecord;
 
 pub use crate::report::health::{Check, Report, State, Subject};
 pub use gather::{Request, Watched, gather};
@@ -66,10 +68,25 @@ pub struct StoreFacts {
     pub stale: Vec<Stale>,
     /// How many safety backups wait to be sent to the store; or why that is not known.
     pub pending: Result<usize, String>,
+    /// The further stores.
+    pub copies: Vec<CopyFacts>,
     /// The room on its file system; `None` if the system does not report it.
     pub space: Option<Space>,
     /// The disk it is on.
     pub device: Option<u64>,
+}
+
+/// What this host remembers of a further store. Health asks the main store alone: a further one may be far away.
+#[derive(Debug, Clone)]
+pub struct CopyFacts {
+    /// Its name.
+    pub name: Name,
+    /// Where it is.
+    pub location: String,
+    /// Its last listing; `None` if it never answered.
+    pub record: Option<CopyRecord>,
+    /// The archives that it lacks, as far as is known.
+    pub missing: usize,
 }
 
 /// The room on a file system, in bytes.
@@ -160,6 +177,7 @@ pub fn judge(facts: &Facts) -> Report {
                 checks.extend(backups::judge(set, store, facts));
             }
             checks.extend(store::judge(store, facts));
+            checks.extend(store.copies.iter().map(|copy| copies::judge(copy, facts.now)));
         }
         Err(why) => {
             checks.push(Check::new("store", &Subject::Store, State::Critical, why.clone()).advise(Advice::MountStore))

@@ -192,13 +192,43 @@ fn entry(snapshot: &Snapshot) -> CopyEntry {
     CopyEntry { name: name.clone(), id: *id, bytes: *bytes, created_at: *created_at }
 }
 
-/// Returns what this host remembers of each further store: for the rules of the main store.
+/// Returns what this host remembers of each further store, in their order.
 pub fn known(main: &Repository, around: &Surroundings<'_>) -> Vec<Known> {
     let known = |copy: &CopySettings| Known {
         record: main.workspace().copy_record(&copy.name, &copy.location.to_string()),
         retention: rules_of(copy, around.settings),
     };
     around.settings.copies.iter().map(known).collect()
+}
+
+/// Which further stores held which archives when this host last listed them.
+pub struct Holders(Vec<(Name, CopyRecord)>);
+
+/// Returns which further stores hold archives; `None` if there are no such stores.
+pub fn holders(main: &Repository, around: &Surroundings<'_>) -> Option<Holders> {
+    let copies = &around.settings.copies;
+    let record = |copy: &CopySettings| {
+        let record = main.workspace().copy_record(&copy.name, &copy.location.to_string());
+        record.map(|record| (copy.name.clone(), record))
+    };
+    (!copies.is_empty()).then(|| Holders(copies.iter().filter_map(record).collect()))
+}
+
+impl Holders {
+    /// Returns the stores that hold an archive.
+    pub fn of(&self, snapshot: &Snapshot) -> Vec<Name> {
+        self.places(snapshot).map(|(name, _)| name.clone()).collect()
+    }
+
+    /// Returns the stores that hold an archive, each with its name there.
+    pub fn places<'a>(&'a self, snapshot: &'a Snapshot) -> impl Iterator<Item = (&'a Name, &'a ArchiveName)> {
+        let same = |entry: &&CopyEntry| match snapshot.id {
+            Some(id) => entry.id == Some(id),
+            None => entry.name == snapshot.name && entry.bytes == snapshot.bytes,
+        };
+        let found = self.0.iter().map(move |(name, record)| (name, record.archives.iter().find(same)));
+        found.filter_map(|(name, entry)| entry.map(|entry| (name, &entry.name)))
+    }
 }
 
 /// Passes on whether to stop, and shows nothing: several stores would share one bar.

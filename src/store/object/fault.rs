@@ -53,18 +53,12 @@ pub(super) enum Fault {
 impl Fault {
     /// Returns whether the same request may succeed a little later.
     pub(super) fn is_passing(&self) -> bool {
-        matches!(
-            self,
-            Self::Broken(_) | Self::Silent(_) | Self::Busy { .. } | Self::Foreign(_) | Self::Corrupt
-        )
+        matches!(self, Self::Broken(_) | Self::Silent(_) | Self::Busy { .. } | Self::Foreign(_) | Self::Corrupt)
     }
 
     /// Returns whether a write with this outcome may have been carried out.
     pub(super) fn is_open(&self) -> bool {
-        matches!(
-            self,
-            Self::Broken(_) | Self::Silent(_) | Self::Busy { .. } | Self::Foreign(_) | Self::NoUpload
-        )
+        matches!(self, Self::Broken(_) | Self::Silent(_) | Self::Busy { .. } | Self::Foreign(_) | Self::NoUpload)
     }
 
     /// Finds the fault in an error of opendal.

@@ -77,7 +77,9 @@ fn try_names(place: &Place, name: &str) -> Result<Facts, Fault> {
     }
     let checksums = match place.url.service {
         Service::S3 => place.wire.seen().checksum(),
-        Service::Gcs => look::head(place, name)?.is_some_and(|found| found.content_md5().is_some_and(|md5| !md5.is_empty())),
+        Service::Gcs => {
+            look::head(place, name)?.is_some_and(|found| found.content_md5().is_some_and(|md5| !md5.is_empty()))
+        }
         _ => true,
     };
     Ok(Facts { refuses_taken_names, checksums })

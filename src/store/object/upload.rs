@@ -132,12 +132,7 @@ pub(super) enum Sent {
 }
 
 /// Writes an object, and checks what the service has then. [`StoreError::Unanswered`] means that it may be there.
-pub(super) fn write(
-    place: &Place,
-    name: &str,
-    parcel: &Parcel<'_>,
-    progress: &dyn Progress,
-) -> Result<(), StoreError> {
+pub(super) fn write(place: &Place, name: &str, parcel: &Parcel<'_>, progress: &dyn Progress) -> Result<(), StoreError> {
     for attempt in 1.. {
         progress.begin(Stage::Upload, name, parcel.bytes);
         progress.checkpoint().map_err(StoreError::Interrupted)?;

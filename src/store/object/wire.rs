@@ -178,7 +178,9 @@ impl Wire {
             return made(status, headers, HttpBody::new(body, left));
         }
         let mut body = Vec::new();
-        while let Some(chunk) = activity.within(limit, response.chunk()).await.ok_or_else(silent)?.map_err(|error| broken(&error))? {
+        while let Some(chunk) =
+            activity.within(limit, response.chunk()).await.ok_or_else(silent)?.map_err(|error| broken(&error))?
+        {
             activity.touch(Instant::now());
             body.extend_from_slice(&chunk);
             if body.len() > MAX_ANSWER {
