@@ -9,6 +9,7 @@ mod access;
 mod identify;
 mod local;
 mod memory;
+mod rclone;
 pub mod remote;
 mod upload;
 
@@ -24,6 +25,7 @@ pub use access::Access;
 pub use identify::{identify, identity};
 pub use local::LocalStore;
 pub use memory::MemoryStore;
+pub use rclone::RcloneStore;
 pub use upload::{Found, Kept, Token, Upload};
 
 use crate::identity::StoreId;

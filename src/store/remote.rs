@@ -5,8 +5,8 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Store, StoreError};
-use crate::store_url::StoreUrl;
+use super::{RcloneStore, Store, StoreError};
+use crate::store_url::{Service, StoreUrl};
 
 /// What a remote store depends on besides its URL.
 #[derive(Clone)]
@@ -39,7 +39,12 @@ impl Remote {
 /// Opens a remote store. Sends no request: what is wrong with the service shows at the first one.
 ///
 /// Fails with [`StoreError::Unreachable`] if the URL or the surroundings lack something that the service needs.
-pub fn open(url: &StoreUrl, _remote: &Remote) -> Result<Arc<dyn Store>, StoreError> {
-    let cause = io::Error::new(io::ErrorKind::Unsupported, "this build has no remote stores");
-    Err(StoreError::Unreachable { location: url.to_string(), cause })
+pub fn open(url: &StoreUrl, remote: &Remote) -> Result<Arc<dyn Store>, StoreError> {
+    match url.service {
+        Service::Rclone => Ok(Arc::new(RcloneStore::new(url, remote)?)),
+        _ => {
+            let cause = io::Error::new(io::ErrorKind::Unsupported, "this build has no remote stores");
+            Err(StoreError::Unreachable { location: url.to_string(), cause })
+        }
+    }
 }

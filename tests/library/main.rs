@@ -13,6 +13,7 @@ mod capture;
 mod check;
 mod hostile;
 mod hostile_input;
+mod remotes;
 mod replace;
 mod retention;
 mod store_contract;
