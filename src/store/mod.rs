@@ -9,6 +9,9 @@ mod access;
 mod identify;
 mod local;
 mod memory;
+#[cfg(feature = "remote")]
+mod object;
+#[cfg(feature = "remote")]
 mod rclone;
 pub mod remote;
 mod upload;
@@ -19,12 +22,13 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 pub use access::Access;
 pub use identify::{identify, identity};
 pub use local::LocalStore;
 pub use memory::MemoryStore;
+#[cfg(feature = "remote")]
 pub use rclone::RcloneStore;
 pub use upload::{Found, Kept, Token, Upload};
 
@@ -138,7 +142,8 @@ pub trait ReadStore: Send + Sync + 'static {
         None
     }
     /// Opens a file for reading. `known` is its entry from a listing or [`stat`](Self::stat): its size need not be
-    /// requested again, and another version of the same name is [`StoreError::NotFound`].
+    /// requested again, and another version of the same name is [`StoreError::NotFound`]: here, or if opening sends no
+    /// request, as [`io::ErrorKind::NotFound`] of the first read.
     fn open(&self, name: &str, known: Option<&Entry>) -> Result<Arc<dyn ReadAt>, StoreError>;
     /// Looks one file up; `None` only if the store reports that it does not exist.
     fn stat(&self, name: &str) -> Result<Option<Entry>, StoreError>;
@@ -146,6 +151,11 @@ pub trait ReadStore: Send + Sync + 'static {
 
 /// Writes and removes files by name. All calls block.
 pub trait Store: ReadStore {
+    /// Finds out what the service can do, if that is not known yet; then [`capabilities`](ReadStore::capabilities) says
+    /// so. May write and remove a hidden file. The first write does it, too.
+    fn prepare(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
     /// Writes a small file: durable and complete under its name, or absent. Fails with [`StoreError::Exists`] if the
     /// name is taken.
     fn put(&self, name: &str, content: &[u8]) -> Result<(), StoreError>;
@@ -189,6 +199,24 @@ pub enum StoreError {
         location: String,
         /// The system's error.
         cause: io::Error,
+    },
+    /// The credentials are wrong, or lack a right.
+    Denied {
+        /// What was being done, as a verb: `list`, `read`, `write`, `remove`, `look up`.
+        action: &'static str,
+        /// The file; empty if it is about the whole store.
+        name: String,
+        /// The store.
+        location: String,
+        /// What the service said.
+        cause: io::Error,
+    },
+    /// The clock of this host is off so far that the service refuses requests.
+    Clock {
+        /// The store.
+        location: String,
+        /// By how many seconds it is ahead of the service's, if known; negative if it is behind.
+        ahead: Option<i64>,
     },
     /// The path does not contain the expected store.
     Strange {
@@ -268,6 +296,21 @@ impl fmt::Display for StoreError {
         use crate::names::printable;
         match self {
             Self::Unreachable { location, .. } => write!(f, "cannot reach the store \"{}\"", printable(location)),
+            Self::Denied { action, name, location, .. } if name.is_empty() => {
+                write!(f, "no right to {action} the store \"{}\"", printable(location))
+            }
+            Self::Denied { action, name, location, .. } => {
+                write!(f, "no right to {action} \"{}\" in the store \"{}\"", printable(name), printable(location))
+            }
+            Self::Clock { location, ahead } => {
+                f.write_str("the clock of this host ")?;
+                match ahead.map(|ahead| (crate::text::span(TimeDelta::seconds(ahead.abs())), ahead > 0)) {
+                    Some((off, true)) => write!(f, "is {off} ahead")?,
+                    Some((off, false)) => write!(f, "is {off} behind")?,
+                    None => f.write_str("is off")?,
+                }
+                write!(f, ", so the store \"{}\" refuses its requests", printable(location))
+            }
             Self::Strange { location, why } => {
                 let location = printable(location);
                 match why {
@@ -324,7 +367,10 @@ impl fmt::Display for StoreError {
 impl std::error::Error for StoreError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Unreachable { cause, .. } | Self::Unanswered { cause, .. } | Self::Io { cause, .. } => Some(cause),
+            Self::Unreachable { cause, .. }
+            | Self::Denied { cause, .. }
+            | Self::Unanswered { cause, .. }
+            | Self::Io { cause, .. } => Some(cause),
             Self::Interrupted(interrupted) => Some(interrupted),
             _ => None,
         }

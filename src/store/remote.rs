@@ -2,11 +2,18 @@
 
 use std::io;
 use std::num::NonZeroU64;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{RcloneStore, Store, StoreError};
-use crate::store_url::{Service, StoreUrl};
+#[cfg(feature = "remote")]
+use super::object::ObjectStore;
+#[cfg(feature = "remote")]
+use super::rclone::RcloneStore;
+use super::{Store, StoreError};
+#[cfg(feature = "remote")]
+use crate::store_url::Service;
+use crate::store_url::StoreUrl;
 
 /// What a remote store depends on besides its URL.
 #[derive(Clone)]
@@ -19,6 +26,8 @@ pub struct Remote {
     pub request: Duration,
     /// How long an upload may go without a byte that the service acknowledged.
     pub stalled: Duration,
+    /// A folder for what was found out about a service; `None` to find it out again in each run.
+    pub memory: Option<PathBuf>,
     /// Receives one line for each request that was repeated.
     pub repeated: Arc<dyn Fn(&str) + Send + Sync>,
 }
@@ -31,6 +40,7 @@ impl Remote {
             upload_limit: None,
             request: Duration::from_secs(60),
             stalled: Duration::from_secs(600),
+            memory: None,
             repeated: Arc::new(|_| {}),
         }
     }
@@ -39,12 +49,22 @@ impl Remote {
 /// Opens a remote store. Sends no request: what is wrong with the service shows at the first one.
 ///
 /// Fails with [`StoreError::Unreachable`] if the URL or the surroundings lack something that the service needs.
+#[cfg(feature = "remote")]
 pub fn open(url: &StoreUrl, remote: &Remote) -> Result<Arc<dyn Store>, StoreError> {
     match url.service {
+        Service::S3 | Service::Gcs | Service::Azure => Ok(Arc::new(ObjectStore::open(url, remote)?)),
         Service::Rclone => Ok(Arc::new(RcloneStore::new(url, remote)?)),
-        _ => {
-            let cause = io::Error::new(io::ErrorKind::Unsupported, "this build has no remote stores");
-            Err(StoreError::Unreachable { location: url.to_string(), cause })
-        }
+        Service::Connect => Err(unsupported(url)),
     }
+}
+
+/// Opens a remote store. This build has none.
+#[cfg(not(feature = "remote"))]
+pub fn open(url: &StoreUrl, _remote: &Remote) -> Result<Arc<dyn Store>, StoreError> {
+    Err(unsupported(url))
+}
+
+fn unsupported(url: &StoreUrl) -> StoreError {
+    let cause = io::Error::new(io::ErrorKind::Unsupported, "this build has no such stores");
+    StoreError::Unreachable { location: url.to_string(), cause }
 }
