@@ -12,6 +12,8 @@ mod local;
 mod memory;
 #[cfg(feature = "remote")]
 mod object;
+#[cfg(feature = "remote")]
+mod rclone;
 pub mod remote;
 mod upload;
 
@@ -28,6 +30,8 @@ pub use identify::{identify, identity};
 pub use listed::ListedStore;
 pub use local::LocalStore;
 pub use memory::MemoryStore;
+#[cfg(feature = "remote")]
+pub use rclone::RcloneStore;
 pub use upload::{Found, Kept, Token, Upload};
 
 use crate::identity::StoreId;

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 #[cfg(feature = "remote")]
 use super::object::ObjectStore;
+#[cfg(feature = "remote")]
+use super::rclone::RcloneStore;
 use super::{Store, StoreError};
 #[cfg(feature = "remote")]
 use crate::store_url::Service;
@@ -54,7 +56,8 @@ impl Remote {
 pub fn open(url: &StoreUrl, remote: &Remote) -> Result<Arc<dyn Store>, StoreError> {
     match url.service {
         Service::S3 | Service::Gcs | Service::Azure => Ok(Arc::new(ObjectStore::open(url, remote)?)),
-        Service::Connect | Service::Rclone => Err(unsupported(url)),
+        Service::Rclone => Ok(Arc::new(RcloneStore::new(url, remote)?)),
+        Service::Connect => Err(unsupported(url)),
     }
 }
 

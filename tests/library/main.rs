@@ -15,6 +15,7 @@ mod hostile;
 mod hostile_input;
 #[cfg(feature = "remote")]
 mod object_stores;
+mod remotes;
 mod replace;
 mod retention;
 #[allow(dead_code, reason = "shared with the tests of the commands")]

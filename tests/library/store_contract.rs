@@ -194,7 +194,11 @@ fn a_commit_that_is_stopped_leaves_nothing_to_find(store: &impl Subject) {
     match store.commit("a.tar.gz", &staging.file(&vec![7; 300_000]), &progress) {
         Err(StoreError::Interrupted(_)) => assert_eq!(names(store), [""; 0]),
         // It finished before it could be cancelled.
-        done => assert!(done.is_ok() && store.folder().is_some()),
+        done => {
+            done.unwrap();
+            assert!(store.folder().is_some() || !store.capabilities().atomic_commit);
+            assert_eq!(content(store, "a.tar.gz").len(), 300_000);
+        }
     }
 }
 
@@ -244,6 +248,10 @@ fn after_a_lost_request_a_file_of_another_run_is_a_conflict(store: &impl Subject
 }
 
 fn of_many_commits_to_one_name_one_succeeds(store: &impl Subject) {
+    // A folder promises it to the processes of one host.
+    if !store.capabilities().atomic_commit && store.folder().is_none() {
+        return;
+    }
     let staging = Staging::new(store);
     let uploads: Vec<Upload> = (0..8_u8).map(|number| staging.file(&[number; 4])).collect();
     let commit = |upload: &Upload| store.commit("a.tar.gz", upload, &Silent).is_ok();
@@ -296,13 +304,16 @@ fn a_taken_name_is_refused_to_one_byte_and_to_three_parts(store: &impl Subject) 
 fn a_removed_file_is_gone_and_readable_as_the_store_promises(store: &impl Subject) {
     store.put("a.tar.gz", b"held").unwrap();
     let held = store.open("a.tar.gz", None).unwrap();
+    let has_versions = store.stat("a.tar.gz").unwrap().unwrap().version.is_some();
     store.remove("a.tar.gz").unwrap();
     assert_eq!(names(store), [""; 0]);
     assert!(matches!(store.remove("a.tar.gz"), Err(StoreError::NotFound { .. })));
     assert!(matches!(store.open("a.tar.gz", None), Err(StoreError::NotFound { .. })));
-    // Never the bytes of another file.
-    store.put("a.tar.gz", b"next").unwrap();
     let mut buffer = [0; 4];
+    // Never the bytes of another file, if the store can tell them apart.
+    if has_versions || store.capabilities().readable_after_removal {
+        store.put("a.tar.gz", b"next").unwrap();
+    }
     let read = held.read_exact_at(&mut buffer, 0);
     if store.capabilities().readable_after_removal {
         read.unwrap();
