@@ -31,6 +31,8 @@ pub struct Contents {
     pub metadata: Option<Metadata>,
     /// The identity of the archive, independent of its name; `None` if it has no metadata.
     pub id: Option<ArchiveId>,
+    /// Whether it came out of an encrypted file.
+    pub is_encrypted: bool,
 }
 
 /// One database in an archive.
@@ -133,6 +135,28 @@ pub struct Snapshot {
     pub pending: bool,
     /// The restore that a safety archive was made for.
     pub replaces: Option<Replaces>,
+    /// Whether it is encrypted, and what its description stands on.
+    pub seal: Seal,
+}
+
+/// Whether an archive is encrypted, and what its description stands on.
+///
+/// Anybody who can write to a store can put an archive with any label there. So a label counts only if this host
+/// remembers having written exactly that file; a label that nobody vouches for is shown, and nothing else follows from
+/// it: its archive takes no slot, is not the newest of anything, and is never removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Seal {
+    /// It is not encrypted, and nothing says that it should be.
+    #[default]
+    None,
+    /// It is not encrypted, but the archives of its store are.
+    Missing,
+    /// It is encrypted, and a key opened it: the description is the metadata inside.
+    Opened,
+    /// It is encrypted, and no key here opens it. The description is its label, which this host wrote.
+    Known,
+    /// The same, but nothing here vouches for its label.
+    Closed,
 }
 
 /// What listing, retention and health need to know about one database in an archive.
@@ -197,6 +221,7 @@ impl Snapshot {
             held: false,
             pending: false,
             replaces: None,
+            seal: Seal::None,
         }
     }
 

@@ -15,7 +15,7 @@ use crate::lineage::unite_resolved;
 use crate::metadata::{DatabaseMetadata, Integrity, Metadata};
 use crate::names::{ArchiveName, HostLabel, Name, printable, time_in_name};
 use crate::progress::{Progress, Stage};
-use crate::snapshot::{Brief, Contents, Held, Snapshot};
+use crate::snapshot::{Brief, Contents, Held, Seal, Snapshot};
 use crate::store::{Entry, ReadStore, StoreError};
 use crate::streams::{Place, Stream};
 
@@ -233,7 +233,7 @@ fn foreign(entry: &Entry, error: ArchiveError) -> Foreign {
             Unusable::Newer(Newer { set: set.unwrap_or_else(|| set_in_name(&entry.name)), host })
         }
         ArchiveError::Io(_) | ArchiveError::NotWritten { .. } => Unusable::Unread,
-        ArchiveError::KeyMissing => Unusable::KeyMissing,
+        ArchiveError::KeyMissing(_) => Unusable::KeyMissing,
         ArchiveError::NotAnArchive { .. } | ArchiveError::WindowTooLarge { .. } => Unusable::Foreign,
         // A name with a time is that of an archive; any other name proves nothing.
         _ if time_in_name(&entry.name).is_some() => Unusable::Damaged,
@@ -296,6 +296,7 @@ pub fn summarize(name: ArchiveName, bytes: u64, contents: &Contents, marks: Mark
         held: false,
         pending: false,
         replaces: metadata.and_then(|metadata| metadata.replaces.clone()),
+        seal: if contents.is_encrypted { Seal::Opened } else { Seal::None },
         set,
         name,
     }
