@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::num::NonZeroUsize;
-use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -31,6 +30,7 @@ use crate::report::backup::{Backup, Backups, Outcome as Skip, SkippedMissing, Sk
 use crate::retention::{self, Retention};
 use crate::snapshot::Snapshot;
 use crate::store::StoreError;
+use crate::store_url::Location;
 
 /// Back up databases into one verified archive
 ///
@@ -365,7 +365,7 @@ fn chosen_name(name: &str, compression: Compression) -> Result<ArchiveName, Fail
     })
 }
 
-fn print_plan(ui: &mut Ui, plan: &Plan, store: &Path, typed: &Invocation) {
+fn print_plan(ui: &mut Ui, plan: &Plan, store: &Location, typed: &Invocation) {
     if ui.is_json() {
         return;
     }
@@ -383,8 +383,8 @@ fn print_plan(ui: &mut Ui, plan: &Plan, store: &Path, typed: &Invocation) {
         ui.warning(format!("{}: would be left out: {}", source.name, remedy::with_hint(why, remedy.as_ref(), typed)));
     }
     ui.result(format!(
-        "into the store {}, set \"{}\" (dry run, nothing written)",
-        crate::text::quoted(store),
+        "into the store \"{}\", set \"{}\" (dry run, nothing written)",
+        printable(&store.to_string()),
         plan.request.set
     ));
 }

@@ -1,6 +1,6 @@
 //! Everything that a command takes from its surroundings, gathered once: clock, host, user, settings, signals.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::thread;
 
 use anyhow::Context as _;
@@ -23,6 +23,7 @@ use crate::ops::jobs::Surroundings;
 use crate::ops::pack::Host;
 use crate::platform;
 use crate::store::StoreError;
+use crate::store_url::Location;
 use crate::streams::OwnHost;
 
 /// The surroundings of a command.
@@ -80,7 +81,7 @@ impl Context {
         platform::note_signals(&ui.signal_flag())?;
 
         let configuration = Configuration::load(args);
-        let settings = configuration.effective.settings.clone();
+        let mut settings = configuration.effective.settings.clone();
         let set_time = set_time()?;
         let clock = set_time.map_or_else(|| Clock::new(Utc::now), Clock::fixed);
         let host_name = platform::host_name();
@@ -89,6 +90,10 @@ impl Context {
             None if in_container() => HostLabel::container(),
             None => HostLabel::from_host_name(&host_name),
         };
+        settings.store = settings.store.of_host(&label);
+        for copy in &mut settings.copies {
+            copy.location = copy.location.of_host(&label);
+        }
         Ok(Self {
             host: OwnHost { label, former: settings.former_hosts.clone() },
             settings,
@@ -117,14 +122,14 @@ impl Context {
         self.create_store(&self.settings.store)
     }
 
-    /// Opens a store at a path.
-    pub fn open_store(&self, root: &Path) -> Result<Repository, StoreError> {
-        self.stores.open(root, &self.scene())
+    /// Opens a store.
+    pub fn open_store(&self, location: &Location) -> Result<Repository, StoreError> {
+        self.stores.open(location, &self.scene())
     }
 
-    /// Opens a store at a path for writing, and makes its folder if only that is missing.
-    pub fn create_store(&self, root: &Path) -> anyhow::Result<Repository> {
-        self.stores.create(root, &self.scene())
+    /// Opens a store for writing, and makes its folder if only that is missing.
+    pub fn create_store(&self, location: &Location) -> anyhow::Result<Repository> {
+        self.stores.create(location, &self.scene())
     }
 
     /// Returns what opening a store depends on.

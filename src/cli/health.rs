@@ -88,7 +88,7 @@ fn report(args: &HealthArgs, context: &Context) -> anyhow::Result<Report> {
         watched: watched(args, context)?,
         depth: CheckArg::depth(Some(args.check), Configured::default()),
         store: store.as_ref(),
-        location: context.settings.store.to_string_lossy().into_owned(),
+        location: context.settings.store.to_string(),
         temporary: &std::env::temp_dir(),
         clock: &context.clock,
         host: &context.host,

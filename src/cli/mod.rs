@@ -11,6 +11,7 @@ mod cleanup;
 mod complete;
 mod completions;
 mod config;
+mod config_check;
 mod context;
 mod delete;
 mod exit;

@@ -32,7 +32,7 @@ pub(super) fn run(args: &RestoreArgs, context: &mut Context) -> anyhow::Result<O
     let (sets, default_database) = (&context.settings.sets, context.settings.default_database.as_ref());
     let known = Known { assigned: &assigned, sets, default_database, host: &context.host };
     let targets = restore_targets::targets(&selected, &chosen, &args.place(), &known, &shown, context)?;
-    restore_targets::refuse_source(&selected, &targets, context)?;
+    restore_targets::refuse_source(&selected, &targets)?;
     let offline = args.offline.then_some(if args.assume_unused { Proof::NoneKnown } else { Proof::AllSeen });
     let plan = restore::plan(contents, targets, offline, args.if_missing)?;
     let look = |plan| restore::look_for_damage(&selected.archive, plan, context.threads(), &context.ui.progress());

@@ -121,7 +121,10 @@ pub(super) fn select(args: &RestoreArgs, context: &Context, reading: &Reading) -
             by_path: true,
             ..Meant::default()
         },
-        (None, Some(text)) if means_itself(text, args) && !is_within(text, &context.settings.store) => {
+        (None, Some(text))
+            if means_itself(text, args)
+                && !context.settings.store.folder().is_some_and(|store| is_within(text, store)) =>
+        {
             return no_backup_of(text, args, context);
         }
         (None, Some(text)) => return named(text, args, context, reading),
@@ -152,8 +155,8 @@ fn no_backup_of(text: &str, args: &RestoreArgs, context: &Context) -> anyhow::Re
     if args.if_backup_exists {
         return Ok(Found::no_backup(&[]));
     }
-    let store = quoted(&context.settings.store);
-    let message = format!("no backup of {} in the store {store}", quoted(Path::new(text)));
+    let store = context.settings.store.to_string();
+    let message = format!("no backup of {} in the store \"{}\"", quoted(Path::new(text)), printable(&store));
     let command = context.command_line(&["restore", text, "--to", "FILE"]);
     let hint =
         format!("name the store of its backups with `--dir`; if this file is the copy to restore from, run: {command}");

@@ -25,6 +25,8 @@ pub struct Configuration {
     pub file: Option<PathBuf>,
     /// The settings, their origins and their problems.
     pub effective: Effective,
+    /// The variables of `.env`, for the services of remote stores; none if it is not safe to use.
+    pub dotenv: DotEnv,
 }
 
 impl Configuration {
@@ -34,6 +36,7 @@ impl Configuration {
         let mut warnings = Vec::new();
         let dotenv = dotenv(&mut warnings);
         let environment = |name: &str| std::env::var_os(name);
+        let trusted = if dotenv.risk.is_none() { dotenv.layer.clone() } else { DotEnv::default() };
         let variables = Variables::new(&environment, dotenv.layer);
         let file = match find(args.config.as_deref(), &variables) {
             Ok(found) => found,
@@ -68,7 +71,7 @@ impl Configuration {
         warnings.append(&mut effective.warnings);
         effective.problems = problems;
         effective.warnings = warnings;
-        Self { file: file.map(|(path, _)| path), effective }
+        Self { file: file.map(|(path, _)| path), effective, dotenv: trusted }
     }
 
     /// Fails with the first problem, if any.

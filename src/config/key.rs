@@ -8,9 +8,11 @@ use std::time::Duration;
 use chrono_tz::Tz;
 use serde::Serialize;
 
-use super::{Check, Settings};
+use super::copies::{limit, url};
+use super::{Check, Settings, VerifyCopies};
 use crate::compression::Compression;
 use crate::names::{HostLabel, printable};
+use crate::store_url::{Location, StoreUrl};
 
 /// One setting. The databases of the sets are not settings: the user names them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -19,6 +21,8 @@ pub enum Key {
     Host,
     FormerHosts,
     StoreDir,
+    StoreUrl,
+    LimitUpload,
     StoreMount,
     StoreMode,
     StoreGroup,
@@ -27,6 +31,7 @@ pub enum Key {
     Compression,
     CompressionLevel,
     Threads,
+    VerifyCopies,
     Keep,
     MaxAge,
     MaxSize,
@@ -61,10 +66,12 @@ pub enum Value {
 
 impl Key {
     /// All settings, in the order of the file.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 26] = [
         Self::Host,
         Self::FormerHosts,
         Self::StoreDir,
+        Self::StoreUrl,
+        Self::LimitUpload,
         Self::StoreMount,
         Self::StoreMode,
         Self::StoreGroup,
@@ -73,6 +80,7 @@ impl Key {
         Self::Compression,
         Self::CompressionLevel,
         Self::Threads,
+        Self::VerifyCopies,
         Self::Keep,
         Self::MaxAge,
         Self::MaxSize,
@@ -102,6 +110,8 @@ impl Key {
             Self::Host => ("", "host"),
             Self::FormerHosts => ("", "former_hosts"),
             Self::StoreDir => ("store", "dir"),
+            Self::StoreUrl => ("store", "url"),
+            Self::LimitUpload => ("store", "limit_upload"),
             Self::StoreMount => ("store", "mount"),
             Self::StoreMode => ("store", "mode"),
             Self::StoreGroup => ("store", "group"),
@@ -110,6 +120,7 @@ impl Key {
             Self::Compression => ("backup", "compression"),
             Self::CompressionLevel => ("backup", "compression_level"),
             Self::Threads => ("backup", "threads"),
+            Self::VerifyCopies => ("backup", "verify_copies"),
             Self::Keep => ("retention", "keep"),
             Self::MaxAge => ("retention", "max_age"),
             Self::MaxSize => ("retention", "max_size"),
@@ -154,7 +165,8 @@ impl Key {
             Self::Threads => "all cores",
             Self::MaxBackupAge => "the usual interval",
             Self::CompressionLevel => "not used without gzip",
-            Self::Keep | Self::MaxAge | Self::MaxSize => "no limit",
+            Self::StoreDir | Self::StoreUrl => "not used",
+            Self::Keep | Self::MaxAge | Self::MaxSize | Self::LimitUpload => "no limit",
             _ => "off",
         }
     }
@@ -172,7 +184,9 @@ impl Key {
                 }
                 _ => return Err(not("a list of host labels", value)),
             },
-            Self::StoreDir => settings.store = path(value)?,
+            Self::StoreDir => settings.store = location(value)?,
+            Self::StoreUrl => settings.store = Location::Remote(url(value)?),
+            Self::LimitUpload => settings.limit_upload = Some(limit(value)?),
             Self::StoreMount => settings.store_mount = Some(path(value)?),
             Self::StoreMode => settings.store_mode = Some(mode(value)?),
             Self::StoreGroup => settings.store_group = Some(group(value)?),
@@ -193,6 +207,13 @@ impl Key {
                 }
             }
             Self::Threads => backup.threads = NonZeroUsize::new(number(value, 1, 1024)?),
+            Self::VerifyCopies => {
+                settings.verify_copies = match value {
+                    Value::Text(text) if text == "ends" => VerifyCopies::Ends,
+                    Value::Text(text) if text == "full" => VerifyCopies::Full,
+                    _ => return Err(not("\"ends\" or \"full\"", value)),
+                }
+            }
             Self::Keep => retention.keep = Some(number(value, 1, u32::MAX)?),
             Self::MaxAge => retention.max_age = Some(age(value)?),
             Self::MaxSize => retention.max_size = Some(size(value)?),
@@ -224,7 +245,9 @@ impl Key {
                 let labels: Vec<String> = settings.former_hosts.iter().map(ToString::to_string).collect();
                 Some(labels).filter(|labels| !labels.is_empty()).map(Value::Texts)
             }
-            Self::StoreDir => Some(Value::Path(settings.store.clone())),
+            Self::StoreDir => settings.store.folder().map(|folder| Value::Path(folder.to_owned())),
+            Self::StoreUrl => settings.store.url().map(|url| Value::Text(url.text())),
+            Self::LimitUpload => settings.limit_upload.map(|limit| Value::Bytes(limit.get())),
             Self::StoreMount => settings.store_mount.clone().map(Value::Path),
             Self::StoreMode => settings.store_mode.map(|mode| Value::Text(format!("{mode:04o}"))),
             Self::StoreGroup => settings.store_group.clone().map(Value::Text),
@@ -243,6 +266,13 @@ impl Key {
                 Compression::Zstd(_) | Compression::None => None,
             },
             Self::Threads => backup.threads.and_then(|threads| i64::try_from(threads.get()).ok()).map(Value::Number),
+            Self::VerifyCopies => Some(Value::Text(
+                match settings.verify_copies {
+                    VerifyCopies::Ends => "ends",
+                    VerifyCopies::Full => "full",
+                }
+                .into(),
+            )),
             Self::Keep => retention.keep.map(number),
             Self::MaxAge => retention.max_age.map(age),
             Self::MaxSize => retention.max_size.map(Value::Bytes),
@@ -275,6 +305,9 @@ impl Key {
             | Self::TimeZone
             | Self::MaxAge
             | Self::MaxSize
+            | Self::StoreUrl
+            | Self::LimitUpload
+            | Self::VerifyCopies
             | Self::MaxBackupAge => as_text(),
             Self::StoreDir | Self::StoreMount => Value::Path(text.into()),
             Self::StoreMode | Self::StoreGroup => as_text(),
@@ -317,6 +350,15 @@ pub(super) fn not(wanted: &str, value: &Value) -> String {
         }
     };
     format!("must be {wanted}, not {found}")
+}
+
+/// Reads where a store is: a flag and a variable take a path or a URL.
+fn location(value: &Value) -> Result<Location, String> {
+    let path = path(value)?;
+    match path.to_str().and_then(StoreUrl::parse) {
+        Some(url) => url.map(Location::Remote),
+        None => Ok(Location::Folder(path)),
+    }
 }
 
 fn label(value: &Value) -> Result<HostLabel, String> {
@@ -390,7 +432,7 @@ fn age(value: &Value) -> Result<Duration, String> {
     .ok_or_else(|| not("an age like \"90d\", \"26h\" or \"1h 30m\"", value))
 }
 
-fn size(value: &Value) -> Result<u64, String> {
+pub(super) fn size(value: &Value) -> Result<u64, String> {
     match value {
         Value::Text(text) => parse_size(text).ok(),
         Value::Number(number) => u64::try_from(*number).ok().filter(|bytes| *bytes > 0),

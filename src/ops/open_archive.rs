@@ -21,6 +21,8 @@ pub struct Selected {
     pub archive: Archive,
     /// Where it is.
     pub place: Place,
+    /// The same, for messages: a path or a URL.
+    pub shown: String,
 }
 
 /// Where an archive is.
@@ -45,7 +47,7 @@ pub fn in_store(repository: &Repository, name: &str, reading: &Reading) -> anyho
     let has = |ending: &str| store.stat(&format!("{name}{ending}")).map(|entry| entry.is_some());
     let marks = Marks { pinned: has(KEEP)?, damaged: has(DAMAGED)?, accepted: has(ACCEPTED)? };
     let snapshot = summarize(ArchiveName::new(name)?, bytes, archive.contents(), marks, &reading.host);
-    Ok(Selected { snapshot, archive, place: Place::Store })
+    Ok(Selected { snapshot, archive, place: Place::Store, shown: repository.path_of(name) })
 }
 
 /// Opens an archive at a path. The marks beside it count as in a store.
@@ -71,5 +73,6 @@ pub fn at_path(path: &Path, reading: &Reading) -> anyhow::Result<Selected> {
     };
     let marks = Marks { pinned: has(KEEP), damaged: has(DAMAGED), accepted: has(ACCEPTED) };
     let snapshot = summarize(name, bytes, archive.contents(), marks, &reading.host);
-    Ok(Selected { snapshot, archive, place: Place::Path(path.to_owned()) })
+    let place = Place::Path(path.to_owned());
+    Ok(Selected { snapshot, archive, place, shown: path.to_string_lossy().into_owned() })
 }

@@ -56,7 +56,8 @@ pub fn open(repository: &Repository, name: &str, reading: &Reading) -> anyhow::R
     let (bytes, modified) = (file.bytes(), file.modified());
     let archive = reading.opener.open(Arc::new(file), name.as_str(), modified).with_context(shown)?;
     let snapshot = summarize(name, bytes, archive.contents(), Marks::default(), &reading.host);
-    Ok(Some(Selected { snapshot: Snapshot { pending: true, ..snapshot }, archive, place: Place::Store }))
+    let shown = repository.path_of_pending(&snapshot.name);
+    Ok(Some(Selected { snapshot: Snapshot { pending: true, ..snapshot }, archive, place: Place::Store, shown }))
 }
 
 /// Adds the pending archives to those of the store, newest first. One that was just moved is there already.

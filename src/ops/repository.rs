@@ -8,7 +8,6 @@ mod locked_store;
 
 use std::fmt;
 use std::io;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +19,7 @@ use crate::names::{ArchiveName, HostLabel};
 use crate::platform;
 use crate::progress::Progress;
 use crate::store::{Entry, LocalStore, ReadAt, ReadStore, Store, StoreError};
+use crate::store_url::{Location, StoreUrl};
 use crate::workspace::{Held, Hold, LockError, Workspace};
 
 /// A store with the workspace of this host for it. Clones share what is open.
@@ -27,12 +27,19 @@ use crate::workspace::{Held, Hold, LockError, Workspace};
 pub struct Repository {
     store: Arc<dyn Store>,
     workspace: Workspace,
+    /// The URL of a remote store.
+    url: Option<StoreUrl>,
 }
 
 impl Repository {
     /// Puts a store and a workspace together.
     pub fn new(store: Arc<dyn Store>, workspace: Workspace) -> Self {
-        Self { store, workspace }
+        Self { store, workspace, url: None }
+    }
+
+    /// Puts the store of a URL and a workspace together.
+    pub fn remote(store: Arc<dyn Store>, workspace: Workspace, url: StoreUrl) -> Self {
+        Self { url: Some(url), ..Self::new(store, workspace) }
     }
 
     /// Uses a local store, with the workspace in its private folder.
@@ -72,13 +79,14 @@ impl Repository {
         self.store.location()
     }
 
-    /// Returns the location of the store for another process: an absolute path, or the name of a remote store.
+    /// Returns the location of the store for another process: an absolute path, or a complete URL.
     pub fn address(&self) -> String {
-        match self.store.folder() {
-            Some(folder) => {
+        match (self.store.folder(), &self.url) {
+            (Some(folder), _) => {
                 std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned()).to_string_lossy().into_owned()
             }
-            None => self.store.location(),
+            (None, Some(url)) => url.text(),
+            (None, None) => self.store.location(),
         }
     }
 
@@ -90,9 +98,19 @@ impl Repository {
         }
     }
 
-    /// Returns whether the store is at a path.
-    pub fn is_at(&self, path: &Path) -> bool {
-        self.store.folder().is_some_and(|folder| folder == path || platform::resolved(folder) == path)
+    /// Returns where a pending archive is.
+    pub fn path_of_pending(&self, name: &ArchiveName) -> String {
+        self.workspace.pending_path(name).to_string_lossy().into_owned()
+    }
+
+    /// Returns whether the store is at a location.
+    pub fn is_at(&self, location: &Location) -> bool {
+        match location {
+            Location::Folder(path) => {
+                self.store.folder().is_some_and(|folder| folder == path || platform::resolved(folder) == *path)
+            }
+            Location::Remote(url) => self.url.as_ref() == Some(url),
+        }
     }
 
     /// Prepares to commit archives: gives the store an id if it has none, and takes the lock if a commit needs it,

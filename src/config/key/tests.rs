@@ -22,6 +22,9 @@ fn what_is_set_is_what_is_got() {
     let text = |text: &str| Value::Text(text.into());
     for (key, value) in [
         (Key::StoreDir, Value::Path("/b".into())),
+        (Key::StoreUrl, text("s3://b/p?region=eu")),
+        (Key::LimitUpload, Value::Bytes(2_000_000)),
+        (Key::VerifyCopies, text("full")),
         (Key::StoreMount, Value::Path("/mnt/usb".into())),
         (Key::StoreMode, text("0640")),
         (Key::StoreGroup, text("backup")),

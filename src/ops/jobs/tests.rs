@@ -113,8 +113,8 @@ fn a_restore_without_anything_to_keep_needs_no_store(world: World) {
     let contents = selected.archive.contents();
     let there = plan(contents, vec![(0, world.database())], None, false).unwrap();
     let missing = plan(contents, vec![(0, world.database().with_file_name("new.db"))], None, false).unwrap();
-    let cannot = |_: &std::path::Path| anyhow::bail!("it cannot be written");
-    let never = |_: &std::path::Path| {
+    let cannot = |_: &crate::store_url::Location| anyhow::bail!("it cannot be written");
+    let never = |_: &crate::store_url::Location| {
         Err(StoreError::Unreachable { location: String::new(), cause: std::io::ErrorKind::NotFound.into() })
     };
     let open = |plan, wish| {
@@ -192,7 +192,8 @@ fn a_store_that_cannot_be_read_is_no_first_deployment() {
     let own = OwnHost { label: host().label, former: Vec::new() };
     let (clock, threads) = (Clock::fixed(at(FIRST)), NonZeroUsize::MIN);
     let never_made = |store: &str, kind: std::io::ErrorKind| {
-        let settings = Settings { store: folder.path().join(store), ..Settings::default() };
+        let settings =
+            Settings { store: crate::store_url::Location::Folder(folder.path().join(store)), ..Settings::default() };
         let around = Surroundings {
             settings: &settings,
             host: &own,
