@@ -100,11 +100,12 @@ pub struct LabelSum {
 impl Label {
     /// Makes the label of an archive. If it would be longer than [`MAX_BYTES`], the databases are summed up.
     pub fn of(metadata: &Metadata, id: ArchiveId, recipients: &[String]) -> Self {
-        let each = Self::with_each(metadata, id, recipients);
+        let each = Self::complete(metadata, id, recipients);
         if each.to_json().len() <= MAX_BYTES { each } else { each.summed_up() }
     }
 
-    fn with_each(metadata: &Metadata, id: ArchiveId, recipients: &[String]) -> Self {
+    /// Makes a label with every database, however long it becomes.
+    pub fn complete(metadata: &Metadata, id: ArchiveId, recipients: &[String]) -> Self {
         let host = metadata.label();
         let database = |database: &DatabaseMetadata| LabelDatabase {
             name: database.name.clone(),
@@ -178,7 +179,7 @@ impl Label {
 
     /// Returns in which points the label differs from the archive inside, one printable line each.
     pub fn disagreements(&self, metadata: &Metadata, id: ArchiveId) -> Vec<String> {
-        let mut inside = Self::with_each(metadata, id, &self.recipients);
+        let mut inside = Self::complete(metadata, id, &self.recipients);
         if matches!(self.databases, LabelDatabases::Sum(_)) {
             inside = inside.summed_up();
         }

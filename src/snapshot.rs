@@ -129,6 +129,8 @@ pub struct Snapshot {
     pub damaged: bool,
     /// Whether it has an `.accepted` file: its shrink is intended.
     pub accepted: bool,
+    /// Whether it has a `.sha256` file: its digest, for hosts without its key.
+    pub has_digest: bool,
     /// Whether a running guard, restore or copy needs it.
     pub held: bool,
     /// Whether it is still in the workspace, waiting to be moved to the store.
@@ -218,6 +220,7 @@ impl Snapshot {
             pinned: false,
             damaged: false,
             accepted: false,
+            has_digest: false,
             held: false,
             pending: false,
             replaces: None,
@@ -251,8 +254,19 @@ impl Snapshot {
         self.origin == Origin::Plain
     }
 
-    /// Returns whether it can be restored without being named: ours, sound, and not a safety backup.
+    /// Returns whether it can be restored without being named: ours, sound, and not a safety backup; on the word of
+    /// somebody who can be believed.
     pub fn is_good(&self) -> bool {
-        !self.is_plain() && !self.damaged && self.kind != Kind::Safety
+        !self.is_plain() && !self.damaged && self.kind != Kind::Safety && self.is_trusted()
+    }
+
+    /// Returns whether no key here opens it.
+    pub fn is_locked(&self) -> bool {
+        matches!(self.seal, Seal::Known | Seal::Closed)
+    }
+
+    /// Returns whether its description counts: anybody can have put the others there.
+    pub fn is_trusted(&self) -> bool {
+        !matches!(self.seal, Seal::Closed | Seal::Missing)
     }
 }

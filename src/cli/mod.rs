@@ -14,6 +14,7 @@ mod config;
 mod config_check;
 mod context;
 mod delete;
+mod encryption;
 mod exit;
 mod guard;
 mod health;
@@ -85,6 +86,9 @@ pub struct GlobalArgs {
     /// The folder with the archives [env: HEIRLOOM_DIR, BACKUP_DIR]
     #[arg(long, global = true, value_name = "DIR", help_heading = "Common options")]
     pub dir: Option<std::path::PathBuf>,
+    /// A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Common options")]
+    pub identity: Vec<std::path::PathBuf>,
     /// Print one JSON document on stdout, errors as JSON on stderr
     #[arg(long, global = true, help_heading = "Common options")]
     pub json: bool,

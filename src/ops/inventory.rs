@@ -9,7 +9,9 @@ use std::thread;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::Repository;
-pub use super::repository::{ACCEPTED, DAMAGED, KEEP};
+use super::labelled::{self, Memory, unite_hidden};
+pub use super::repository::{ACCEPTED, DAMAGED, DIGEST, KEEP};
+use super::sealing::Encryption;
 use crate::archive::{ArchiveError, Opener, set_in_name};
 use crate::lineage::unite_resolved;
 use crate::metadata::{DatabaseMetadata, Integrity, Metadata};
@@ -26,6 +28,8 @@ pub struct Reading {
     pub opener: Opener,
     /// The host that archives without one come from: this one on a local store.
     pub host: HostLabel,
+    /// How the archives of the store are encrypted, and whose labels count.
+    pub encryption: Encryption,
 }
 
 /// The archives of a store, and the files that look like archives but are not.
@@ -35,6 +39,8 @@ pub struct Inventory {
     pub snapshots: Vec<Snapshot>,
     /// Files with the ending of an archive that cannot be read as one. Nothing ever removes them.
     pub foreign: Vec<Foreign>,
+    /// Encrypted archives with a label that cannot be right, and why.
+    pub doubts: Vec<(ArchiveName, String)>,
 }
 
 /// A file that is not proven to be a heirloom archive or one of a known tool.
@@ -136,14 +142,20 @@ pub fn inventory(repository: &Repository, reading: &Reading, progress: &dyn Prog
     let names: HashSet<&str> = entries.iter().map(|entry| entry.name.as_str()).collect();
     progress.begin(Stage::Archives, &store.location(), entries.len() as u64);
     let mut found = Inventory::default();
-    for described in describe_all(store, &entries, &names, reading, progress)? {
+    let memory = Memory::of(repository.workspace());
+    for described in describe_all(store, &entries, &(&names, &memory), reading, progress)? {
         match described {
             Described::Archive(snapshot) => found.snapshots.push(*snapshot),
+            Described::Doubtful(snapshot, why) => {
+                found.doubts.push((snapshot.name.clone(), why));
+                found.snapshots.push(*snapshot);
+            }
             Described::Foreign(foreign) => found.foreign.push(foreign),
         }
     }
     found.snapshots.sort_by(Snapshot::newest_first);
     unite_resolved(&mut found.snapshots);
+    unite_hidden(&mut found.snapshots, &reading.encryption.places);
     found.foreign.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(found)
 }
@@ -151,6 +163,8 @@ pub fn inventory(repository: &Repository, reading: &Reading, progress: &dyn Prog
 /// What one file of a store is.
 enum Described {
     Archive(Box<Snapshot>),
+    /// An encrypted one whose label cannot be right.
+    Doubtful(Box<Snapshot>, String),
     Foreign(Foreign),
 }
 
@@ -159,7 +173,7 @@ enum Described {
 fn describe_all(
     store: &dyn ReadStore,
     entries: &[Entry],
-    names: &HashSet<&str>,
+    known: &(&HashSet<&str>, &Memory<'_>),
     reading: &Reading,
     progress: &dyn Progress,
 ) -> anyhow::Result<Vec<Described>> {
@@ -170,7 +184,7 @@ fn describe_all(
         loop {
             let index = next.fetch_add(1, Ordering::Relaxed);
             let Some(entry) = entries.get(index) else { break };
-            let described = describe(store, entry, names, reading, progress);
+            let described = describe(store, entry, known, reading, progress);
             progress.advance(1);
             if described.is_err() {
                 // No thread starts another one. Those before it have started, and their error comes first.
@@ -200,7 +214,7 @@ fn describe_all(
 fn describe(
     store: &dyn ReadStore,
     entry: &Entry,
-    names: &HashSet<&str>,
+    (names, memory): &(&HashSet<&str>, &Memory<'_>),
     reading: &Reading,
     progress: &dyn Progress,
 ) -> anyhow::Result<Option<Described>> {
@@ -213,11 +227,19 @@ fn describe(
         Err(error) => return Err(error.into()),
     };
     let place = store.place(&entry.name);
+    let has = |ending: &str| names.contains(format!("{name}{ending}").as_str());
+    let marks = Marks { pinned: has(KEEP), damaged: has(DAMAGED), accepted: has(ACCEPTED), digest: has(DIGEST) };
     Ok(Some(match reading.opener.open_at(source, place.as_deref(), &entry.name, entry.modified) {
-        Ok(archive) => {
-            let has = |ending: &str| names.contains(format!("{name}{ending}").as_str());
-            let marks = Marks { pinned: has(KEEP), damaged: has(DAMAGED), accepted: has(ACCEPTED) };
-            Described::Archive(Box::new(summarize(name, entry.bytes, archive.contents(), marks, &reading.host)))
+        Ok(archive) => Described::Archive(Box::new(in_its_store(
+            summarize(name, entry.bytes, archive.contents(), marks, &reading.host),
+            reading,
+        ))),
+        Err(ArchiveError::KeyMissing(locked)) => {
+            match labelled::snapshot((name, entry.bytes), entry.modified, &locked, marks, memory, reading) {
+                Some((snapshot, None)) => Described::Archive(Box::new(snapshot)),
+                Some((snapshot, Some(why))) => Described::Doubtful(Box::new(snapshot), why),
+                None => Described::Foreign(foreign(entry, ArchiveError::KeyMissing(locked))),
+            }
         }
         Err(ArchiveError::Interrupted(interrupted)) => return Err(interrupted.into()),
         Err(error) => Described::Foreign(foreign(entry, error)),
@@ -251,6 +273,16 @@ pub struct Marks {
     pub damaged: bool,
     /// `.accepted`
     pub accepted: bool,
+    /// `.sha256`
+    pub digest: bool,
+}
+
+/// Returns the description of an archive in a store: a plain one where archives are encrypted stands apart.
+pub fn in_its_store(snapshot: Snapshot, reading: &Reading) -> Snapshot {
+    if reading.encryption.store.is_some() && snapshot.seal == Seal::None && !snapshot.is_plain() {
+        return Snapshot { seal: Seal::Missing, ..snapshot };
+    }
+    snapshot
 }
 
 /// Makes the snapshot of an archive from its description. `host` stands for those that record none.
@@ -293,6 +325,7 @@ pub fn summarize(name: ArchiveName, bytes: u64, contents: &Contents, marks: Mark
         pinned: marks.pinned,
         damaged: marks.damaged || recorded.clone().any(|database| database.integrity == Integrity::Damaged),
         accepted: marks.accepted,
+        has_digest: marks.digest,
         held: false,
         pending: false,
         replaces: metadata.and_then(|metadata| metadata.replaces.clone()),
@@ -330,7 +363,9 @@ mod tests {
         let foreign = |name: &str, state| Foreign { name: name.into(), bytes: 1, why: "why".into(), state };
         let at = |text: &str| text.parse::<DateTime<Utc>>().unwrap();
         let found = |foreign: Vec<Foreign>, than, until| {
-            Inventory { snapshots: Vec::new(), foreign }.unread_as_new_as(than, until).map(|unread| unread.name.clone())
+            Inventory { foreign, ..Inventory::default() }
+                .unread_as_new_as(than, until)
+                .map(|unread| unread.name.clone())
         };
         let march = "app_20260301T000000Z.tar.gz";
         let (february, april) = (Some(at("2026-02-10T00:00:00Z")), Some(at("2026-04-01T00:00:00Z")));
