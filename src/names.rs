@@ -261,11 +261,15 @@ impl TryFrom<String> for ArchiveName {
 }
 
 /// The extensions of files that a store lists as archives, longest first.
-pub const ARCHIVE_ENDINGS: [&str; 16] = [
+pub const ARCHIVE_ENDINGS: [&str; 20] = [
     ".sqlite3.zst",
+    ".tar.zst.age",
     ".sqlite3.gz",
+    ".tar.gz.age",
     ".sqlite.zst",
     ".sqlite.gz",
+    ".tar.age",
+    ".tgz.age",
     ".tar.zst",
     ".tar.gz",
     ".sqlite3",
@@ -279,6 +283,9 @@ pub const ARCHIVE_ENDINGS: [&str; 16] = [
     ".db",
     ".gz",
 ];
+
+/// The extension of an encrypted file, after that of its contents.
+pub const ENCRYPTED_ENDING: &str = ".age";
 
 impl ArchiveName {
     /// Accepts a file name unchanged; refuses one that could escape the store, is hidden, or would not be listed.

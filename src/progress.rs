@@ -13,6 +13,8 @@ pub enum Stage {
     Copy,
     /// Checking, hashing and compressing the copy; counts bytes.
     Pack,
+    /// Encrypting the finished archive; counts bytes.
+    Encrypt,
     /// Reading the finished archive again; counts bytes.
     ReadBack,
     /// Extracting databases from an archive; counts bytes.

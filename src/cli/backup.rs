@@ -22,7 +22,7 @@ use crate::ops::Repository;
 use crate::ops::backup::{self, IfMissing, Made, Plan};
 use crate::ops::jobs::retention::{configured_policy, limits_of};
 use crate::ops::jobs::{Chosen, backup as job};
-use crate::ops::pack::Request;
+use crate::ops::pack::{self, Request};
 use crate::ops::reports;
 use crate::report;
 use crate::report::backup::{Backup, Backups, Outcome as Skip, SkippedMissing, SkippedRecent};
@@ -388,10 +388,11 @@ fn retention(args: &BackupArgs, context: &Context) -> Result<Option<Retention>, 
 fn request(args: &BackupArgs, context: &Context, set: Name, absent: Vec<Name>) -> anyhow::Result<Request> {
     let settings = &context.settings.backup;
     let compression = compression(args, settings.compression);
+    let sealing = context.encryption.store.clone();
     Ok(Request {
         set,
         kind: args.kind.into(),
-        name: args.name.as_deref().map(|name| chosen_name(name, compression)).transpose()?,
+        name: args.name.as_deref().map(|name| chosen_name(name, compression, sealing.is_some())).transpose()?,
         note: args.note.clone(),
         host: context.host_names(),
         created_at: context.clock.now(),
@@ -402,6 +403,7 @@ fn request(args: &BackupArgs, context: &Context, set: Name, absent: Vec<Name>) -
         keep_damaged: args.keep_damaged,
         vacuum: args.vacuum || settings.vacuum && !args.no_vacuum,
         compression,
+        sealing,
         threads: args.threads.unwrap_or_else(|| context.threads()),
         lock_wait: args.busy_timeout,
     })
@@ -418,9 +420,10 @@ fn compression(args: &BackupArgs, configured: Compression) -> Compression {
 }
 
 /// Builds the archive's file name from what the user typed, with or without the extension.
-fn chosen_name(name: &str, compression: Compression) -> Result<ArchiveName, Failure> {
-    let ending = compression.ending();
-    let file = if name.ends_with(ending) { name.to_owned() } else { format!("{name}{ending}") };
+fn chosen_name(name: &str, compression: Compression, is_encrypted: bool) -> Result<ArchiveName, Failure> {
+    let ending = pack::ending(compression, is_encrypted);
+    let stem = name.strip_suffix(&ending).or(name.strip_suffix(compression.ending())).unwrap_or(name);
+    let file = format!("{stem}{ending}");
     ArchiveName::new(file).map_err(|error| {
         Failure::usage(error.to_string(), "use letters, digits, dots, dashes and underscores, and no slash")
     })

@@ -94,6 +94,7 @@ pub(super) fn stage_text(request: &Request, stage: Stage, subject: &str, bytes: 
             words.extend((request.compression != Compression::None).then_some("compress"));
             format!("{}, {size}", words.join(" + "))
         }
+        Stage::Encrypt => format!("encrypt, {size}"),
         Stage::ReadBack => format!("read back, {size}"),
         Stage::Commit => "commit".into(),
         Stage::Upload => format!("upload, {size}"),

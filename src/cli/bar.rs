@@ -81,6 +81,7 @@ impl Progress for Bar {
             Stage::Lock => "locking",
             Stage::Copy => "copying",
             Stage::Pack => "checking and packing",
+            Stage::Encrypt => "encrypting",
             Stage::ReadBack => "reading back",
             Stage::Unpack => "unpacking",
             Stage::Check => "checking",

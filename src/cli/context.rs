@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 
 use super::copies::{ALL, MAIN, named};
+use super::encryption;
 use super::invocation::Invocation;
 use super::record::Record;
 use super::settings::{Configuration, variable};
@@ -22,6 +23,7 @@ use crate::ops::Repository;
 use crate::ops::inventory::Reading;
 use crate::ops::jobs::Surroundings;
 use crate::ops::pack::Host;
+use crate::ops::sealing::Encryption;
 use crate::platform;
 use crate::store::StoreError;
 use crate::store_url::Location;
@@ -49,6 +51,10 @@ pub struct Context {
     pub temporary: PathBuf,
     /// What was typed, for commands that are printed.
     pub typed: Invocation,
+    /// The keys of this run.
+    pub encryption: Encryption,
+    /// Where plain data lies while it is worked on, if not in the workspace.
+    scratch: Option<PathBuf>,
     /// The terminal.
     pub ui: Ui,
     /// The stores that this user has used on this host.
@@ -83,7 +89,7 @@ impl Context {
         // The flag stops the run at its next checkpoint; its scratch is removed.
         platform::note_signals(&ui.signal_flag())?;
 
-        let configuration = Configuration::load(args);
+        let mut configuration = Configuration::load(args);
         let mut settings = configuration.effective.settings.clone();
         let set_time = set_time()?;
         let clock = set_time.map_or_else(|| Clock::new(Utc::now), Clock::fixed);
@@ -101,8 +107,15 @@ impl Context {
         if let Some(name) = args.store.as_deref().filter(|name| *name != MAIN && !all_stores) {
             choose_store(name, &mut settings)?;
         }
+        let host = OwnHost { label, former: settings.former_hosts.clone() };
+        let labels: Vec<&HostLabel> = std::iter::once(&host.label).chain(&host.former).collect();
+        let loaded = encryption::load(&settings, &configuration, &labels);
+        configuration.effective.problems.extend(loaded.problems);
+        configuration.effective.warnings.extend(loaded.warnings);
         Ok(Self {
-            host: OwnHost { label, former: settings.former_hosts.clone() },
+            host,
+            encryption: loaded.encryption,
+            scratch: loaded.scratch,
             settings,
             configuration,
             now: clock.now(),
@@ -132,12 +145,12 @@ impl Context {
 
     /// Opens a store.
     pub fn open_store(&self, location: &Location) -> Result<Repository, StoreError> {
-        self.stores.open(location, &self.scene())
+        self.stores.open(location, &self.scene()).map(|store| store.with_scratch(self.scratch.clone()))
     }
 
     /// Opens a store for writing, and makes its folder if only that is missing.
     pub fn create_store(&self, location: &Location) -> anyhow::Result<Repository> {
-        self.stores.create(location, &self.scene())
+        self.stores.create(location, &self.scene()).map(|store| store.with_scratch(self.scratch.clone()))
     }
 
     /// Returns what opening a store depends on.
@@ -155,6 +168,7 @@ impl Context {
             ahead: self.ahead,
             temporary: &self.temporary,
             threads: self.threads(),
+            encryption: &self.encryption,
         }
     }
 

@@ -295,7 +295,7 @@ pub(super) fn from_word(candidate: &Candidate, all: &[Candidate], context: &Cont
     }
     let paths = candidate.places.iter().filter_map(|(_, place)| match place {
         crate::streams::Place::Path(path) => Some(path),
-        crate::streams::Place::Name(_) => None,
+        crate::streams::Place::Name(_) | crate::streams::Place::Hidden(_) => None,
     });
     let path = paths.max_by_key(|path| {
         all.iter().filter(|other| !other.places.iter().any(|(_, place)| place.to_string() == **path)).count()

@@ -17,6 +17,7 @@ mod context;
 mod copies;
 mod copy;
 mod delete;
+mod encryption;
 mod exit;
 mod guard;
 mod health;
@@ -92,6 +93,9 @@ pub struct GlobalArgs {
     /// Use this store of the configuration alone: the name of a copy, or main
     #[arg(long, global = true, value_name = "NAME", conflicts_with = "dir", help_heading = "Common options")]
     pub store: Option<String>,
+    /// A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Common options")]
+    pub identity: Vec<std::path::PathBuf>,
     /// Print one JSON document on stdout, errors as JSON on stderr
     #[arg(long, global = true, help_heading = "Common options")]
     pub json: bool,

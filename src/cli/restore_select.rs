@@ -237,7 +237,7 @@ impl Search<'_> {
                     let Some(candidate) = chosen else { return Err(self.elsewhere(&databases, &candidates).into()) };
                     let path = candidate.places.iter().find_map(|(_, place)| match place {
                         crate::streams::Place::Path(path) => Some(path.clone()),
-                        crate::streams::Place::Name(_) => None,
+                        crate::streams::Place::Name(_) | crate::streams::Place::Hidden(_) => None,
                     });
                     from = Some(From { host: Some(candidate.host.clone()), path });
                     answered = true;

@@ -54,6 +54,7 @@ impl Configuration {
             .dir
             .iter()
             .map(|dir| Flag { key: Key::StoreDir, value: Value::Path(dir.clone()), name: "--dir" })
+            .chain(identities(args))
             .collect();
         let system_zone = || iana_time_zone::get_timezone().ok();
         let layers = Layers {
@@ -90,6 +91,13 @@ impl Configuration {
     pub(super) fn refused_database(&self) -> Option<Failure> {
         self.effective.refused_database.as_ref().map(usage)
     }
+}
+
+/// Returns the files with secret keys of the command line: they replace those of the configuration.
+fn identities(args: &GlobalArgs) -> Option<Flag> {
+    let files: Vec<String> = args.identity.iter().map(|file| file.to_string_lossy().into_owned()).collect();
+    let is_given = !files.is_empty();
+    is_given.then(|| Flag { key: Key::IdentityFile, value: Value::Texts(files), name: "--identity" })
 }
 
 /// Returns a problem of the configuration as the error of a command.

@@ -206,7 +206,7 @@ fn is_lasting(cause: &std::io::Error) -> bool {
 }
 
 /// Returns this user's folder for state that outlives a run and belongs to no store.
-fn state_directory() -> Option<PathBuf> {
+pub(super) fn state_directory() -> Option<PathBuf> {
     let folder = |name: &str| variable(name).map(PathBuf::from);
     let of_user = || {
         // Root uses the same folder in timers and in shells.

@@ -162,7 +162,12 @@ impl Reader {
     }
 
     fn setting(&mut self, key: Key, name: &Spanned<std::borrow::Cow<'_, str>>, value: &Spanned<DeValue<'_>>) {
-        let found = if key == Key::FormerHosts { texts(value.get_ref()) } else { scalar(value.get_ref()) };
+        let found = match (key, value.get_ref()) {
+            (Key::FormerHosts | Key::Recipients, value) | (Key::IdentityFile, value @ DeValue::Array(_)) => {
+                texts(value)
+            }
+            (_, value) => scalar(value),
+        };
         let found = if self.layer.settings.iter().any(|(known, _, _)| *known == key) {
             Err(format!("is set twice, as \"{}\" and by its former name; keep one of them", key.name()))
         } else {
@@ -281,6 +286,17 @@ fn possible(key: Key, value: &Value) -> Result<(), String> {
         if key == Key::StoreDir && StoreUrl::parse(text).is_some() {
             return Err("is a URL: write it as url".into());
         }
+    }
+    match (key, value) {
+        (Key::ScratchDir | Key::RecipientsFile | Key::IdentityFile, Value::Text(text)) => {
+            expand(text, |_| Some("x".into()))?;
+        }
+        (Key::IdentityFile, Value::Texts(texts)) => {
+            for text in texts {
+                expand(text, |_| Some("x".into()))?;
+            }
+        }
+        _ => {}
     }
     key.set(value, &mut Settings::default())
 }

@@ -26,12 +26,19 @@ pub enum Key {
     StoreMount,
     StoreMode,
     StoreGroup,
+    ScratchDir,
     Check,
     Vacuum,
     Compression,
     CompressionLevel,
     Threads,
     VerifyCopies,
+    Recipients,
+    RecipientsFile,
+    IdentityFile,
+    EncryptionScope,
+    TrustLabels,
+    KeyChecked,
     Keep,
     MaxAge,
     MaxSize,
@@ -66,7 +73,7 @@ pub enum Value {
 
 impl Key {
     /// All settings, in the order of the file.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 33] = [
         Self::Host,
         Self::FormerHosts,
         Self::StoreDir,
@@ -75,12 +82,19 @@ impl Key {
         Self::StoreMount,
         Self::StoreMode,
         Self::StoreGroup,
+        Self::ScratchDir,
         Self::Check,
         Self::Vacuum,
         Self::Compression,
         Self::CompressionLevel,
         Self::Threads,
         Self::VerifyCopies,
+        Self::Recipients,
+        Self::RecipientsFile,
+        Self::IdentityFile,
+        Self::EncryptionScope,
+        Self::TrustLabels,
+        Self::KeyChecked,
         Self::Keep,
         Self::MaxAge,
         Self::MaxSize,
@@ -115,12 +129,19 @@ impl Key {
             Self::StoreMount => ("store", "mount"),
             Self::StoreMode => ("store", "mode"),
             Self::StoreGroup => ("store", "group"),
+            Self::ScratchDir => ("store", "scratch_dir"),
             Self::Check => ("backup", "check"),
             Self::Vacuum => ("backup", "vacuum"),
             Self::Compression => ("backup", "compression"),
             Self::CompressionLevel => ("backup", "compression_level"),
             Self::Threads => ("backup", "threads"),
             Self::VerifyCopies => ("backup", "verify_copies"),
+            Self::Recipients => ("encryption", "recipients"),
+            Self::RecipientsFile => ("encryption", "recipients_file"),
+            Self::IdentityFile => ("encryption", "identity_file"),
+            Self::EncryptionScope => ("encryption", "scope"),
+            Self::TrustLabels => ("encryption", "trust_labels"),
+            Self::KeyChecked => ("encryption", "key_checked"),
             Self::Keep => ("retention", "keep"),
             Self::MaxAge => ("retention", "max_age"),
             Self::MaxSize => ("retention", "max_size"),
@@ -151,6 +172,7 @@ impl Key {
             Self::StoreDir => &["HEIRLOOM_DIR", "BACKUP_DIR"],
             Self::Keep => &["MAX_DATABASE_BACKUPS"],
             Self::Compression => &["COMPRESS_BACKUPS"],
+            Self::IdentityFile => &["HEIRLOOM_IDENTITY_FILE"],
             _ => &[],
         }
     }
@@ -162,6 +184,10 @@ impl Key {
             Self::FormerHosts | Self::StoreMount => "none",
             Self::StoreMode => "0600, or what the folder's default ACL says",
             Self::StoreGroup => "the group of the user",
+            Self::ScratchDir => "the store, or the state directory for encrypted archives",
+            Self::Recipients | Self::RecipientsFile => "archives are not encrypted",
+            Self::IdentityFile => "no key",
+            Self::KeyChecked => "never",
             Self::Threads => "all cores",
             Self::MaxBackupAge => "the usual interval",
             Self::CompressionLevel => "not used without gzip",
@@ -190,6 +216,7 @@ impl Key {
             Self::StoreMount => settings.store_mount = Some(path(value)?),
             Self::StoreMode => settings.store_mode = Some(mode(value)?),
             Self::StoreGroup => settings.store_group = Some(group(value)?),
+            Self::ScratchDir => settings.scratch_dir = Some(path(value)?),
             Self::Check => {
                 backup.check = match value {
                     Value::Text(text) if text == "full" => Check::Full,
@@ -214,6 +241,12 @@ impl Key {
                     _ => return Err(not("\"ends\" or \"full\"", value)),
                 }
             }
+            Self::Recipients
+            | Self::RecipientsFile
+            | Self::IdentityFile
+            | Self::EncryptionScope
+            | Self::TrustLabels
+            | Self::KeyChecked => settings.encryption.set(self, value)?,
             Self::Keep => retention.keep = Some(number(value, 1, u32::MAX)?),
             Self::MaxAge => retention.max_age = Some(age(value)?),
             Self::MaxSize => retention.max_size = Some(size(value)?),
@@ -251,6 +284,7 @@ impl Key {
             Self::StoreMount => settings.store_mount.clone().map(Value::Path),
             Self::StoreMode => settings.store_mode.map(|mode| Value::Text(format!("{mode:04o}"))),
             Self::StoreGroup => settings.store_group.clone().map(Value::Text),
+            Self::ScratchDir => settings.scratch_dir.clone().map(Value::Path),
             Self::Check => Some(Value::Text(
                 match backup.check {
                     Check::Full => "full",
@@ -273,6 +307,12 @@ impl Key {
                 }
                 .into(),
             )),
+            Self::Recipients
+            | Self::RecipientsFile
+            | Self::IdentityFile
+            | Self::EncryptionScope
+            | Self::TrustLabels
+            | Self::KeyChecked => settings.encryption.get(self),
             Self::Keep => retention.keep.map(number),
             Self::MaxAge => retention.max_age.map(age),
             Self::MaxSize => retention.max_size.map(Value::Bytes),
@@ -294,7 +334,7 @@ impl Key {
         let trimmed = text.trim();
         let as_text = || Value::Text(trimmed.to_owned());
         match self {
-            Self::Compression | Self::Vacuum => match trimmed.to_ascii_lowercase().as_str() {
+            Self::Compression | Self::Vacuum | Self::TrustLabels => match trimmed.to_ascii_lowercase().as_str() {
                 "true" | "1" | "yes" | "on" => Value::Switch(true),
                 "false" | "0" | "no" | "off" => Value::Switch(false),
                 _ => as_text(),
@@ -309,7 +349,9 @@ impl Key {
             | Self::LimitUpload
             | Self::VerifyCopies
             | Self::MaxBackupAge => as_text(),
-            Self::StoreDir | Self::StoreMount => Value::Path(text.into()),
+            Self::StoreDir | Self::StoreMount | Self::ScratchDir | Self::RecipientsFile => Value::Path(text.into()),
+            Self::IdentityFile => Value::Texts(vec![text.to_owned()]),
+            Self::Recipients | Self::EncryptionScope | Self::KeyChecked => as_text(),
             Self::StoreMode | Self::StoreGroup => as_text(),
             _ => trimmed.parse().map_or_else(|_| as_text(), Value::Number),
         }
@@ -376,7 +418,7 @@ fn compression(value: &Value) -> Result<Compression, String> {
     }
 }
 
-fn path(value: &Value) -> Result<PathBuf, String> {
+pub(super) fn path(value: &Value) -> Result<PathBuf, String> {
     match value {
         Value::Path(path) if !path.as_os_str().is_empty() => Ok(path.clone()),
         Value::Text(text) if !text.is_empty() => Ok(text.into()),
@@ -402,7 +444,7 @@ fn group(value: &Value) -> Result<String, String> {
     }
 }
 
-fn switch(value: &Value) -> Result<bool, String> {
+pub(super) fn switch(value: &Value) -> Result<bool, String> {
     if let Value::Switch(switch) = value { Ok(*switch) } else { Err(not("true or false", value)) }
 }
 

@@ -145,29 +145,48 @@ impl Layers<'_> {
         }
         let Some(file) = self.file else { return Ok(None) };
         let Some((_, value, line)) = file.settings.iter().find(|(found, _, _)| *found == key) else { return Ok(None) };
-        match (key, value) {
-            (Key::StoreDir | Key::StoreUrl | Key::StoreMount, Value::Text(text)) => {
-                let problem = |message| Problem {
-                    place: Some(file.origin(*line, Vec::new()).into()),
-                    key: key.to_string(),
-                    message,
-                    remedy: None,
-                };
-                match expand(text, |name| self.lookup(name)).map_err(problem)? {
-                    Expanded::Path(path, variables) => {
-                        let path = if key == Key::StoreUrl { path } else { file.folder().join(path) };
-                        Ok(Some((Value::Path(path), file.origin(*line, variables))))
-                    }
-                    Expanded::Unset(variable) => Err(Problem {
-                        remedy: Some(match key {
-                            Key::StoreDir | Key::StoreUrl => {
-                                Remedy::SetVariableOrNameStore { variable: variable.clone() }
-                            }
-                            _ => Remedy::Advice(format!("set {variable}")),
-                        }),
-                        ..problem(format!("the variable {variable} is not set"))
-                    }),
+        let expanded = |text: &str| -> Result<(PathBuf, Vec<String>), Problem> {
+            let problem = |message| Problem {
+                place: Some(file.origin(*line, Vec::new()).into()),
+                key: key.to_string(),
+                message,
+                remedy: None,
+            };
+            match expand(text, |name| self.lookup(name)).map_err(problem)? {
+                Expanded::Path(path, variables) => {
+                    let path = if key == Key::StoreUrl { path } else { file.folder().join(path) };
+                    Ok((path, variables))
                 }
+                Expanded::Unset(variable) => Err(Problem {
+                    remedy: Some(match key {
+                        Key::StoreDir | Key::StoreUrl => Remedy::SetVariableOrNameStore { variable: variable.clone() },
+                        _ => Remedy::Advice(format!("set {variable}")),
+                    }),
+                    ..problem(format!("the variable {variable} is not set"))
+                }),
+            }
+        };
+        match (key, value) {
+            (
+                Key::StoreDir
+                | Key::StoreUrl
+                | Key::StoreMount
+                | Key::ScratchDir
+                | Key::RecipientsFile
+                | Key::IdentityFile,
+                Value::Text(text),
+            ) => {
+                let (path, variables) = expanded(text)?;
+                Ok(Some((Value::Path(path), file.origin(*line, variables))))
+            }
+            (Key::IdentityFile, Value::Texts(texts)) => {
+                let (mut paths, mut used) = (Vec::new(), Vec::new());
+                for text in texts {
+                    let (path, variables) = expanded(text)?;
+                    paths.push(path.to_string_lossy().into_owned());
+                    used.extend(variables);
+                }
+                Ok(Some((Value::Texts(paths), file.origin(*line, used))))
             }
             _ => Ok(Some((value.clone(), file.origin(*line, Vec::new())))),
         }

@@ -9,6 +9,7 @@
 
 mod copies;
 mod dotenv;
+mod encryption;
 mod file;
 mod key;
 mod layers;
@@ -30,6 +31,7 @@ use crate::store_url::Location;
 
 pub use copies::CopySettings;
 pub use dotenv::DotEnv;
+pub use encryption::{EncryptionScope, EncryptionSettings};
 pub use file::FileLayer;
 pub use key::{Key, Value, age_text, parse_age, parse_size};
 pub use layers::{Effective, Flag, Layers, Look};
@@ -66,6 +68,11 @@ pub struct Settings {
     pub store_mode: Option<u32>,
     /// The group of archives: its name or its number.
     pub store_group: Option<String>,
+    /// The folder for plain data while it is worked on; unset, the workspace, or the state directory if archives are
+    /// encrypted.
+    pub scratch_dir: Option<PathBuf>,
+    /// How archives are encrypted.
+    pub encryption: EncryptionSettings,
     /// How backups are made.
     pub backup: BackupSettings,
     /// What is kept.
@@ -179,6 +186,8 @@ impl Default for Settings {
             store_mount: None,
             store_mode: None,
             store_group: None,
+            scratch_dir: None,
+            encryption: EncryptionSettings::default(),
             backup: BackupSettings {
                 check: Check::Full,
                 vacuum: false,

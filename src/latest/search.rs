@@ -7,7 +7,7 @@ use crate::lineage;
 use crate::metadata::Kind;
 use crate::names::{ArchiveName, Name};
 use crate::snapshot::{Brief, Snapshot};
-use crate::streams::{FileIdentity, Place, Stream};
+use crate::streams::{FileIdentity, PathId, Place, Stream};
 
 /// Returns whether files of other tools may be chosen: they are never the newest if there are archives.
 pub(super) fn plain_counts(snapshots: &[Snapshot]) -> bool {
@@ -385,6 +385,7 @@ fn position(snapshot: &Snapshot, asked: &Asked, path: Option<&str>) -> Option<us
             recorded == path || (!brief.resolved && Some(recorded) == asked.typed.as_ref())
         }
         (Place::Name(name), Some(_)) => *name == asked.name,
+        (Place::Hidden(id), Some(path)) => *id == PathId::of(&brief.stream.set, &brief.stream.host, path),
         (_, None) => brief.name == asked.name,
     };
     snapshot.databases.iter().position(fits)

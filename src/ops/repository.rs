@@ -8,12 +8,13 @@ mod locked_store;
 
 use std::fmt;
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 pub use committer::{Committer, Taken};
-pub use locked_store::{ACCEPTED, DAMAGED, KEEP, LockedStore};
+pub use locked_store::{ACCEPTED, DAMAGED, DIGEST, KEEP, LockedStore};
 
 use crate::names::{ArchiveName, HostLabel};
 use crate::platform;
@@ -46,6 +47,12 @@ impl Repository {
     pub fn local(store: LocalStore) -> Self {
         let workspace = Workspace::at(store.private());
         Self::new(Arc::new(store), workspace)
+    }
+
+    /// Makes scratch in another folder than the workspace, if one is given.
+    #[must_use]
+    pub fn with_scratch(self, folder: Option<PathBuf>) -> Self {
+        Self { workspace: self.workspace.with_scratch(folder), ..self }
     }
 
     /// Returns the store, for reading.

@@ -211,7 +211,11 @@ impl World {
 
 /// How the archives of a [`World`] are read.
 pub fn reading() -> Reading {
-    Reading { opener: crate::archive::Opener::new(chrono_tz::Tz::UTC), host: HostLabel::container() }
+    Reading {
+        opener: crate::archive::Opener::new(chrono_tz::Tz::UTC),
+        host: HostLabel::container(),
+        encryption: Default::default(),
+    }
 }
 
 /// The host that the archives of a [`World`] are made on.
@@ -234,6 +238,7 @@ fn request(set: Name, created_at: DateTime<Utc>) -> pack::Request {
         keep_damaged: false,
         vacuum: false,
         compression: Compression::Gzip(1),
+        sealing: None,
         threads: NonZeroUsize::MIN,
         lock_wait: Duration::ZERO,
     }

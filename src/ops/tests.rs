@@ -206,7 +206,7 @@ fn make_pending(world: &World, at: DateTime<Utc>) -> ArchiveName {
         damage: Vec::new(),
     };
     let request = pack::Request { kind: Kind::Safety, ..world.plan(at).request };
-    let built = pack::build(&scratch, vec![staged], &request, &Silent).unwrap();
+    let built = pack::build(repository.workspace(), &scratch, vec![staged], &request, &Silent).unwrap();
     repository.workspace().commit_pending(&built.path, &built.name, &Default::default()).unwrap()
 }
 

@@ -23,7 +23,7 @@ use crate::ops::stale::Stale;
 use crate::report::health::Advice;
 use crate::retention::Shrink;
 use crate::snapshot::{Brief, Snapshot};
-use crate::streams::{OwnHost, Place, Stream};
+use crate::streams::{OwnHost, PathId, Place, Stream};
 use crate::workspace::Activity;
 use crate::workspace::copies::CopyRecord;
 
@@ -128,6 +128,9 @@ impl DatabaseFacts {
                 Place::Path(path) => self.stream.path() == Some(path),
                 // Made before paths were recorded.
                 Place::Name(name) => *name == self.name,
+                Place::Hidden(id) => {
+                    self.stream.path().is_some_and(|path| *id == PathId::of(&stream.set, &stream.host, path))
+                }
             };
             host.owns(&stream.host) && stream.set == self.set && stream.file == self.stream.file && lies_there
         };

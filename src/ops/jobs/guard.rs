@@ -51,6 +51,7 @@ pub fn plan(
         // The databases are compared with the archive afterwards, page by page.
         vacuum: false,
         compression: settings.compression,
+        sealing: around.encryption.store.clone(),
         threads: around.threads,
         lock_wait: wait,
     };

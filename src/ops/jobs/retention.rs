@@ -246,6 +246,7 @@ mod tests {
             clock: &clock,
             ahead: false,
             temporary: &std::env::temp_dir(),
+            encryption: &crate::ops::sealing::Encryption::default(),
             threads,
         })
     }

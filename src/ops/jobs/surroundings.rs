@@ -10,6 +10,7 @@ use crate::clock::Clock;
 use crate::config::Settings;
 use crate::ops::inventory::Reading;
 use crate::ops::pack::Host;
+use crate::ops::sealing::Encryption;
 use crate::streams::OwnHost;
 
 /// The settings in force, this host, and the time.
@@ -29,13 +30,16 @@ pub struct Surroundings<'a> {
     pub temporary: &'a Path,
     /// The number of worker threads.
     pub threads: NonZeroUsize,
+    /// The keys of this run.
+    pub encryption: &'a Encryption,
 }
 
 impl Surroundings<'_> {
     /// Returns how archives are read that record no zone or no host: they are this host's own. The zone is that of the
     /// settings if none is given.
     pub fn reading(&self, zone: Option<Tz>) -> Reading {
-        Reading { opener: Opener::new(zone.unwrap_or(self.settings.time_zone)), host: self.host.label.clone() }
+        let opener = Opener { zone: zone.unwrap_or(self.settings.time_zone), keys: self.encryption.keys.clone() };
+        Reading { opener, host: self.host.label.clone(), encryption: self.encryption.clone() }
     }
 
     /// Returns what archives record about this host.

@@ -51,6 +51,7 @@ fn around<T>(now: &str, act: impl FnOnce(&Surroundings<'_>) -> T) -> T {
         clock: &clock,
         ahead: false,
         temporary: &std::env::temp_dir(),
+        encryption: &crate::ops::sealing::Encryption::default(),
         threads,
     })
 }
@@ -205,6 +206,7 @@ fn a_store_that_cannot_be_read_is_no_first_deployment() {
             clock: &clock,
             ahead: false,
             temporary: &std::env::temp_dir(),
+            encryption: &crate::ops::sealing::Encryption::default(),
             threads,
         };
         first_deployment::was_never_made(

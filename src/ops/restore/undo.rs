@@ -291,7 +291,7 @@ fn of_older_release(snapshot: &Snapshot) -> Option<Past> {
     }
     let target = |brief: &crate::snapshot::Brief| match &brief.stream.place {
         Place::Path(path) => Some(ReplacedTarget { name: brief.name.clone(), path: path.clone(), missing: false }),
-        Place::Name(_) => None,
+        Place::Name(_) | Place::Hidden(_) => None,
     };
     Some(Past {
         restore: None,
