@@ -390,6 +390,7 @@ fn request(args: &BackupArgs, context: &Context, set: Name, absent: Vec<Name>) -
     let compression = compression(args, settings.compression);
     let sealing = context.encryption.store.clone();
     Ok(Request {
+        digits: None,
         set,
         kind: args.kind.into(),
         name: args.name.as_deref().map(|name| chosen_name(name, compression, sealing.is_some())).transpose()?,

@@ -26,7 +26,7 @@ use crate::ops::pack::Host;
 use crate::ops::sealing::Encryption;
 use crate::platform;
 use crate::store::StoreError;
-use crate::store_url::Location;
+use crate::store_url::{Location, Service};
 use crate::streams::OwnHost;
 
 /// The surroundings of a command.
@@ -96,9 +96,10 @@ impl Context {
         let host_name = platform::host_name();
         let label = match &settings.host {
             Some(label) => label.clone(),
-            None if in_container() => HostLabel::container(),
+            None if in_container() => label_in_container(&settings, typed)?,
             None => HostLabel::from_host_name(&host_name),
         };
+        refuse_as_main(&settings.store)?;
         settings.store = settings.store.of_host(&label);
         for copy in &mut settings.copies {
             copy.location = copy.location.of_host(&label);
@@ -198,6 +199,41 @@ impl Context {
             .backup
             .threads
             .unwrap_or_else(|| thread::available_parallelism().unwrap_or(std::num::NonZeroUsize::MIN))
+    }
+}
+
+/// Returns the label of a container without a configured one. Its host name changes with every deployment, so what it
+/// wrote before would be another host's: a pin has one application, a folder is the container's own, and any other store
+/// needs a label.
+fn label_in_container(settings: &Settings, typed: &Invocation) -> Result<HostLabel, Failure> {
+    let is_shared = |location: &Location| location.url().is_some_and(|url| url.service != Service::Connect);
+    if let Some(url) = settings.store.url().filter(|url| url.service == Service::Connect) {
+        let name = url.prefix.rsplit('/').next().unwrap_or(&url.prefix);
+        return Ok(HostLabel::from_host_name(name));
+    }
+    let mut stores = std::iter::once(&settings.store).chain(settings.copies.iter().map(|copy| &copy.location));
+    match stores.find(|store| is_shared(store)) {
+        Some(store) if typed.is_one_of(&["backup", "run", "rotate", "cleanup", "copy"]) => Err(Failure::usage(
+            format!(
+                "this is a container, whose host name changes with every deployment, and the store \"{}\" may hold the \
+                 archives of other hosts",
+                printable(&store.to_string())
+            ),
+            "name this application once and for all: add the line host = \"NAME\" at the beginning of the \
+             configuration, or set HEIRLOOM_HOST",
+        )),
+        _ => Ok(HostLabel::container()),
+    }
+}
+
+/// Refuses a main store that can only hold copies.
+fn refuse_as_main(store: &Location) -> Result<(), Failure> {
+    match store.url() {
+        Some(url) if url.service == Service::Rclone => Err(Failure::usage(
+            format!("\"{}\" can hold copies only", printable(&url.to_string())),
+            "name a folder or another store, and add a table [copies.NAME] with this url to the configuration",
+        )),
+        _ => Ok(()),
     }
 }
 

@@ -45,6 +45,10 @@ pub(super) fn hint(remedy: &Remedy, typed: &Invocation) -> String {
             list()
         ),
 
+        Remedy::NameConfiguration { file } => format!(
+            "if you trust it, name it with `--config {}` or in HEIRLOOM_CONFIG",
+            shell_word(&file.to_string_lossy())
+        ),
         Remedy::AcceptOlder => {
             format!("try again when that store answers, or take this one: {}", again("--accept-older"))
         }

@@ -225,6 +225,7 @@ pub fn host() -> pack::Host {
 
 fn request(set: Name, created_at: DateTime<Utc>) -> pack::Request {
     pack::Request {
+        digits: None,
         set,
         kind: Kind::Manual,
         name: None,

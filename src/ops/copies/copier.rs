@@ -4,23 +4,24 @@ use std::fmt;
 use std::io::{self, Write as _};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 
-use crate::archive::ArchiveError;
+use super::sent::{Sent, Sight};
 use crate::clock::Clock;
 use crate::config::VerifyCopies;
-use crate::names::{ArchiveId, ArchiveName, HostLabel, printable};
+use crate::names::{ArchiveName, HostLabel, printable};
 use crate::ops::inventory::{ACCEPTED, KEEP, Reading};
-use crate::ops::resolve::{Selected, in_store};
+use crate::ops::pack::encrypt_archive;
 use crate::ops::{Repository, Taken};
-use crate::platform::{OpenFile, free_bytes, private_file};
+use crate::platform::{free_bytes, private_file};
 use crate::progress::{Progress, Stage};
+use crate::snapshot::Snapshot;
+use crate::store::ReadAt;
 use crate::workspace::{Held, Scratch};
 
-/// How much is read between two checks for cancellation, and how much of the end of a copy is compared.
+/// How much is read between two checks for cancellation.
 const BLOCK: usize = 1 << 20;
 
 /// What copying needs.
@@ -29,7 +30,7 @@ pub struct Copier<'a> {
     pub from: &'a Repository,
     /// The store that gets them.
     pub to: &'a Repository,
-    /// How archives are read.
+    /// How archives are read and encrypted.
     pub reading: &'a Reading,
     /// The label of this host, for the id of a new store.
     pub host: &'a HostLabel,
@@ -48,9 +49,9 @@ pub struct Copier<'a> {
 pub struct Copied {
     /// Its name.
     pub archive: ArchiveName,
-    /// Its name there, which differs if another archive has the same one.
+    /// Its name there, which differs if another archive has the same one, or if it was encrypted for the copy.
     pub name: ArchiveName,
-    /// Its size.
+    /// Its size there.
     pub bytes: u64,
 }
 
@@ -74,10 +75,10 @@ impl fmt::Display for NotCopied {
 
 impl std::error::Error for NotCopied {}
 
-/// The file that is sent: in place, or in scratch.
+/// A file in scratch, or the one in a local store itself.
 struct Staged {
     path: PathBuf,
-    _scratch: Option<Scratch>,
+    scratch: Option<Scratch>,
 }
 
 impl Copier<'_> {
@@ -85,36 +86,38 @@ impl Copier<'_> {
     /// copied.
     ///
     /// Crash in between: the copy is complete there, or not there; then the next run makes it.
-    pub fn copy(&self, name: &ArchiveName, progress: &dyn Progress) -> anyhow::Result<Copied> {
-        let shown = || format!("cannot copy {name} to \"{}\"", printable(&self.to.location()));
-        self.try_copy(name, progress).with_context(shown)
+    pub fn copy(&self, snapshot: &Snapshot, progress: &dyn Progress) -> anyhow::Result<Copied> {
+        let shown = || format!("cannot copy {} to \"{}\"", snapshot.name, printable(&self.to.location()));
+        self.try_copy(snapshot, progress).with_context(shown)
     }
 
-    fn try_copy(&self, name: &ArchiveName, progress: &dyn Progress) -> anyhow::Result<Copied> {
-        let held = Held { command: "copy".into(), archives: vec![name.clone()], guarded: Vec::new() };
+    fn try_copy(&self, snapshot: &Snapshot, progress: &dyn Progress) -> anyhow::Result<Copied> {
+        let held = Held { command: "copy".into(), archives: vec![snapshot.name.clone()], guarded: Vec::new() };
         // A store that this user cannot write to needs no hold: no run of this user removes anything there.
         let _hold = self.from.workspace().hold(&held).ok();
-        let selected = in_store(self.from, name.as_str(), self.reading)?;
-        let id = selected.snapshot.id;
-        let staged = self.stage(&selected, progress)?;
-        self.prove(&staged.path, &selected, progress)?;
+        let staged = self.stage(snapshot, progress)?;
+        let sent = self.prove(snapshot, &staged.path, progress)?;
+        let (staged, sent) = self.encrypt(staged, sent, snapshot, progress)?;
 
+        let name = if self.to.gives_a_name_once() { sent.name.clone() } else { sent.distinct_name() };
         let committer = self.to.committer(self.host, self.clock.now(), self.wait, progress)?;
         let taken = |candidate: &ArchiveName| {
-            let there = in_store(self.to, candidate.as_str(), self.reading);
-            let is_same = there.is_ok_and(|there| id.is_some() && there.snapshot.id == id);
-            Ok(if is_same { Taken::IsSame } else { Taken::TryNext })
+            let there = Sight::of(self.to, candidate, self.reading);
+            Ok(if there.is_ok_and(|there| sent.is(&there)) { Taken::IsSame } else { Taken::TryNext })
         };
-        // A local store takes the file over by its name, and the copy in scratch is its own.
-        let named = committer.commit(&staged.path, name, taken, progress)?;
-        let locked = committer.into_locked(self.wait, progress)?;
-        if let Some(why) = self.look_back(&named, &selected, id, progress)? {
+        // A local store takes the file over by its name: `stage` made one of its own for it.
+        let named = committer.commit(&staged.path, &name, taken, progress)?;
+        if let Some(why) = self.look_back(&named, &sent, progress)? {
             // Its name stays taken. Marked, it takes no slot, and the next run copies the archive again.
+            let locked = committer.into_locked(self.wait, progress)?;
             locked.mark_damaged(&named, "copy", std::slice::from_ref(&why))?;
             return Err(NotCopied { archive: named, location: self.to.location(), why }.into());
         }
+        sent.record(&committer, &named, self.from.workspace());
+        let locked = committer.into_locked(self.wait, progress)?;
         if self.to.store().capabilities().marks {
-            let has = |ending: &str| self.from.store().stat(&format!("{name}{ending}")).map(|mark| mark.is_some());
+            let has =
+                |ending: &str| self.from.store().stat(&format!("{}{ending}", snapshot.name)).map(|mark| mark.is_some());
             if has(KEEP)? {
                 locked.pin(&named)?;
             }
@@ -122,19 +125,19 @@ impl Copier<'_> {
                 locked.accept(&named)?;
             }
         }
-        Ok(Copied { archive: name.clone(), name: named, bytes: selected.snapshot.bytes })
+        Ok(Copied { archive: snapshot.name.clone(), name: named, bytes: sent.bytes })
     }
 
     /// Returns the file to send: the one in a local store itself, or a download. A local store gets a file of its own,
     /// because it takes over the file that is committed.
-    fn stage(&self, selected: &Selected, progress: &dyn Progress) -> anyhow::Result<Staged> {
-        let name = selected.snapshot.name.as_str();
-        if let (Some(path), None) = (self.from.store().place(name), self.to.store().folder()) {
-            return Ok(Staged { path, _scratch: None });
+    fn stage(&self, snapshot: &Snapshot, progress: &dyn Progress) -> anyhow::Result<Staged> {
+        let name = snapshot.name.as_str();
+        let is_sent_as_it_is = self.to.store().folder().is_none() || self.encrypts(snapshot);
+        if let (Some(path), true) = (self.from.store().place(name), is_sent_as_it_is) {
+            return Ok(Staged { path, scratch: None });
         }
-        let workspace = if self.to.store().folder().is_some() { self.to } else { self.from }.workspace();
-        let scratch = workspace.scratch().context("cannot make a scratch folder")?;
-        let source = self.from.open(&selected.snapshot.name, None)?;
+        let scratch = self.scratch(snapshot)?;
+        let source = self.from.open(&snapshot.name, None)?;
         let free = free_bytes(scratch.path())?;
         if free < source.bytes() {
             return Err(io::Error::from(io::ErrorKind::StorageFull)).context("there is no room for the download");
@@ -152,60 +155,82 @@ impl Copier<'_> {
             progress.advance(wanted as u64);
         }
         file.sync_all()?;
-        Ok(Staged { path, _scratch: Some(scratch) })
+        Ok(Staged { path, scratch: Some(scratch) })
     }
 
-    /// Reads the file that is sent to its end, so that no damaged archive is copied.
-    fn prove(&self, path: &Path, selected: &Selected, progress: &dyn Progress) -> anyhow::Result<()> {
-        let name = selected.snapshot.name.as_str();
-        let file = OpenFile::open(path)?;
-        progress.begin(Stage::ReadBack, name, selected.snapshot.unpacked_bytes().unwrap_or(0));
-        let archive = self.reading.opener.open(Arc::new(file), name, selected.snapshot.created_at)?;
-        archive.read_through(self.threads, progress)?;
-        Ok(())
+    /// Makes a scratch folder from which the target can take a file. It holds nothing plain of an encrypted store: what
+    /// is encrypted for the copy is read from where it is.
+    fn scratch(&self, snapshot: &Snapshot) -> anyhow::Result<Scratch> {
+        let is_local = self.to.store().folder().is_some() && !self.encrypts(snapshot);
+        let workspace = if is_local { self.to } else { self.from }.workspace();
+        workspace.scratch().context("cannot make a scratch folder")
+    }
+
+    /// Returns whether a plain archive is encrypted for its copy.
+    fn encrypts(&self, snapshot: &Snapshot) -> bool {
+        self.reading.encryption.copies.is_some() && !snapshot.name.is_encrypted() && snapshot.id.is_some()
+    }
+
+    /// Reads the file that is sent to its end, so that no damaged archive is copied. One that no key here opens is
+    /// compared with its digest.
+    fn prove(&self, snapshot: &Snapshot, path: &Path, progress: &dyn Progress) -> anyhow::Result<Sent> {
+        progress.begin(Stage::ReadBack, snapshot.name.as_str(), snapshot.unpacked_bytes().unwrap_or(0));
+        Sent::of(snapshot, path, self.from, self.reading, self.threads, progress)
+    }
+
+    /// Encrypts a plain archive if its copies are encrypted.
+    ///
+    /// Crash in between: a file in scratch.
+    fn encrypt(
+        &self,
+        staged: Staged,
+        sent: Sent,
+        snapshot: &Snapshot,
+        progress: &dyn Progress,
+    ) -> anyhow::Result<(Staged, Sent)> {
+        let Some(sealing) = self.reading.encryption.copies.as_ref().filter(|_| self.encrypts(snapshot)) else {
+            return Ok((staged, sent));
+        };
+        let local = self.to.store().folder().map(|_| self.to).unwrap_or(self.from);
+        let scratch = local.workspace().scratch().context("cannot make a scratch folder")?;
+        let path = scratch.path().join("encrypted");
+        let seal = encrypt_archive(&staged.path, &path, sealing, progress)?;
+        drop(staged.scratch);
+        let sent = sent.encrypted(&path, seal)?;
+        Ok((Staged { path, scratch: Some(scratch) }, sent))
     }
 
     /// Opens the copy where it arrived; returns what is wrong with it.
-    fn look_back(
-        &self,
-        name: &ArchiveName,
-        selected: &Selected,
-        id: Option<ArchiveId>,
-        progress: &dyn Progress,
-    ) -> anyhow::Result<Option<String>> {
-        let there = match in_store(self.to, name.as_str(), self.reading) {
+    fn look_back(&self, name: &ArchiveName, sent: &Sent, progress: &dyn Progress) -> anyhow::Result<Option<String>> {
+        let there = match Sight::of(self.to, name, self.reading) {
             Ok(there) => there,
-            Err(error) => return evidence(error).map(Some),
+            Err(error) => return super::sent::evidence(error).map(Some),
         };
-        if there.snapshot.bytes != selected.snapshot.bytes {
-            return Ok(Some(format!("it has {} bytes, not {}", there.snapshot.bytes, selected.snapshot.bytes)));
-        }
-        if there.snapshot.id != id {
-            return Ok(Some("its metadata is that of another archive".into()));
+        if let Some(why) = sent.differs(&there) {
+            return Ok(Some(why));
         }
         if self.verify == VerifyCopies::Full {
-            progress.begin(Stage::ReadBack, name.as_str(), there.snapshot.unpacked_bytes().unwrap_or(0));
-            return match there.archive.read_through(self.threads, progress) {
-                Ok(_) => Ok(None),
-                Err(error) => evidence(error.into()).map(Some),
-            };
+            progress.begin(Stage::ReadBack, name.as_str(), sent.bytes);
+            return sent.compare_all(&*self.to.open(name, None)?, progress);
         }
-        let end = |repository: &Repository, name: &ArchiveName| -> anyhow::Result<Vec<u8>> {
-            let file = repository.open(name, None)?;
-            let mut end = vec![0; usize::try_from(file.bytes()).unwrap_or(BLOCK).min(BLOCK / 16)];
-            let at = file.bytes() - end.len() as u64;
-            file.read_exact_at(&mut end, at)?;
-            Ok(end)
-        };
-        let same = end(self.from, &selected.snapshot.name)? == end(self.to, name)?;
-        Ok((!same).then(|| "its end differs".into()))
+        sent.compare_end(&*self.to.open(name, None)?)
     }
 }
 
-/// Returns the text of an error that proves damage; any other error is returned.
-fn evidence(error: anyhow::Error) -> anyhow::Result<String> {
-    match error.downcast_ref::<ArchiveError>() {
-        Some(found) if found.is_evidence() => Ok(found.to_string()),
-        _ => Err(error),
+/// Reads a file block by block.
+pub(super) fn for_each_block(
+    file: &dyn ReadAt,
+    progress: &dyn Progress,
+    mut use_it: impl FnMut(&[u8]),
+) -> anyhow::Result<()> {
+    let (mut at, mut block) = (0, vec![0; BLOCK]);
+    while at < file.bytes() {
+        progress.checkpoint()?;
+        let wanted = usize::try_from(file.bytes() - at).unwrap_or(BLOCK).min(BLOCK);
+        file.read_exact_at(&mut block[..wanted], at)?;
+        use_it(&block[..wanted]);
+        at += wanted as u64;
+        progress.advance(wanted as u64);
     }
+    Ok(())
 }

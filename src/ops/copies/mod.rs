@@ -5,6 +5,7 @@
 
 mod copier;
 mod missing;
+mod sent;
 
 pub use copier::{Copied, Copier, NotCopied};
 pub use missing::{Known, awaited, is_same, missing};

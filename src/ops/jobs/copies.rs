@@ -155,11 +155,10 @@ fn one(
         wait: Duration::from_secs(60),
     };
     for name in &wanted {
-        match copier.copy(name, progress) {
+        let Some(snapshot) = here.snapshots.iter().find(|snapshot| snapshot.name == *name) else { continue };
+        match copier.copy(snapshot, progress) {
             Ok(copied) => {
-                if let Some(snapshot) = here.snapshots.iter().find(|snapshot| snapshot.name == *name) {
-                    there.snapshots.push(Snapshot { name: copied.name.clone(), ..snapshot.clone() });
-                }
+                there.snapshots.push(Snapshot { name: copied.name.clone(), ..snapshot.clone() });
                 result.copied.push(copied);
             }
             Err(error) => {
