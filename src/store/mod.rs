@@ -6,6 +6,8 @@
 //! Readers get a [`ReadStore`], which cannot change anything.
 
 mod access;
+#[cfg(feature = "remote")]
+mod connect;
 mod identify;
 mod listed;
 mod local;
@@ -26,6 +28,8 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 
 pub use access::Access;
+#[cfg(feature = "remote")]
+pub use connect::ConnectStore;
 pub use identify::{identify, identity};
 pub use listed::ListedStore;
 pub use local::LocalStore;
@@ -34,7 +38,7 @@ pub use memory::MemoryStore;
 pub use rclone::RcloneStore;
 pub use upload::{Found, Kept, Token, Upload};
 
-use crate::identity::StoreId;
+use crate::identity::{Identity, StoreId};
 use crate::names::is_file_name;
 use crate::progress::{Interrupted, Progress};
 
@@ -98,6 +102,9 @@ pub struct Capabilities {
     pub remove_newest: bool,
     /// The service keeps a checksum of each file, so that an upload counts without being read.
     pub checksums: bool,
+    /// Archives of any kind belong there. Otherwise only those made by hand, by schedule, and at the end: each archive
+    /// becomes what the readers of the store take for the latest.
+    pub takes_safety: bool,
 }
 
 impl Capabilities {
@@ -109,6 +116,7 @@ impl Capabilities {
         marks: true,
         remove_newest: true,
         checksums: false,
+        takes_safety: true,
     };
     /// The same without what only files can do.
     pub const OF_OBJECTS: Self =
@@ -126,6 +134,11 @@ pub trait ReadStore: Send + Sync + 'static {
     /// Refuses a location in which any user may replace the files of others.
     fn refuse_strangers(&self) -> Result<(), StoreError> {
         Ok(())
+    }
+    /// Returns the identity that the service gives the store, if it has no place for a file with one; `None` before the
+    /// first archive.
+    fn own_id(&self) -> Result<Option<Identity>, StoreError> {
+        Ok(None)
     }
     /// Lists the regular files in any order, except hidden names and folders. A missing store is
     /// [`StoreError::Unreachable`], never empty.
@@ -203,6 +216,13 @@ pub enum StoreError {
         location: String,
         /// The system's error.
         cause: io::Error,
+    },
+    /// A variable with the credentials is not set.
+    NoCredentials {
+        /// The store.
+        location: String,
+        /// The variable.
+        variable: &'static str,
     },
     /// The credentials are wrong, or lack a right.
     Denied {
@@ -300,6 +320,9 @@ impl fmt::Display for StoreError {
         use crate::names::printable;
         match self {
             Self::Unreachable { location, .. } => write!(f, "cannot reach the store \"{}\"", printable(location)),
+            Self::NoCredentials { location, variable } => {
+                write!(f, "{variable} is not set, which the store \"{}\" needs", printable(location))
+            }
             Self::Denied { action, name, location, .. } if name.is_empty() => {
                 write!(f, "no right to {action} the store \"{}\"", printable(location))
             }

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 #[cfg(feature = "remote")]
+use super::connect::ConnectStore;
+#[cfg(feature = "remote")]
 use super::object::ObjectStore;
 #[cfg(feature = "remote")]
 use super::rclone::RcloneStore;
@@ -57,7 +59,7 @@ pub fn open(url: &StoreUrl, remote: &Remote) -> Result<Arc<dyn Store>, StoreErro
     match url.service {
         Service::S3 | Service::Gcs | Service::Azure => Ok(Arc::new(ObjectStore::open(url, remote)?)),
         Service::Rclone => Ok(Arc::new(RcloneStore::new(url, remote)?)),
-        Service::Connect => Err(unsupported(url)),
+        Service::Connect => Ok(Arc::new(ConnectStore::open(url, remote)?)),
     }
 }
 
@@ -67,6 +69,7 @@ pub fn open(url: &StoreUrl, _remote: &Remote) -> Result<Arc<dyn Store>, StoreErr
     Err(unsupported(url))
 }
 
+#[cfg(not(feature = "remote"))]
 fn unsupported(url: &StoreUrl) -> StoreError {
     let cause = io::Error::new(io::ErrorKind::Unsupported, "this build has no such stores");
     StoreError::Unreachable { location: url.to_string(), cause }
