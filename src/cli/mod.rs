@@ -22,6 +22,7 @@ mod health_metrics;
 mod http;
 mod interrupted;
 mod invocation;
+mod key;
 mod latest;
 mod list;
 mod log;
@@ -124,6 +125,7 @@ pub enum Command {
     Accept(accept::AcceptArgs),
     Log(log::LogArgs),
     Guard(Box<guard::GuardArgs>),
+    Key(key::KeyArgs),
     Config(config::ConfigArgs),
     Completions(completions::CompletionsArgs),
 }
@@ -179,7 +181,7 @@ fn dispatch(command: &Command, context: &mut Context) -> anyhow::Result<Outcome>
     let started = std::time::Instant::now();
     match command {
         // Health reports it as a check.
-        Command::Config(_) | Command::Completions(_) | Command::Health(_) => {}
+        Command::Config(_) | Command::Completions(_) | Command::Health(_) | Command::Key(_) => {}
         Command::Restore(args) if args.is_undo() => {}
         _ => interrupted::report_all(context),
     }
@@ -210,6 +212,7 @@ fn dispatch(command: &Command, context: &mut Context) -> anyhow::Result<Outcome>
         Command::Health(args) => return health::run(args, context),
         Command::List(args) => return list::run(args, context),
         Command::Show(args) => return show::run(args, context),
+        Command::Key(args) => return key::run(args, context),
         Command::Config(args) => return config::run(args, context),
         Command::Log(args) => return log::run(args, context),
         Command::Completions(args) => return completions::run(args, context),

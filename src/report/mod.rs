@@ -7,6 +7,7 @@ pub mod config;
 pub mod error;
 pub mod guard;
 pub mod health;
+pub mod key;
 pub mod log;
 pub mod quantity;
 pub mod restore;

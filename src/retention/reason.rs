@@ -39,6 +39,9 @@ pub enum Reason {
     ClockAhead,
     /// Keeps: it contains another database, which is outside this plan.
     OutOfScope,
+    /// Keeps: it is encrypted, no key here opens it, and this host does not remember making it. Its label decides
+    /// nothing.
+    Unproved,
     /// Keeps: it is one of the newest, whenever they were made.
     Last {
         /// Its rank, from 1.
@@ -110,6 +113,7 @@ impl fmt::Display for Reason {
             Reason::TooYoung => f.write_str("younger than 24h"),
             Reason::ClockAhead => f.write_str("HEIRLOOM_NOW is ahead of the clock"),
             Reason::OutOfScope => f.write_str("holds another database"),
+            Reason::Unproved => f.write_str("encrypted, only its label is known"),
             Reason::Last { rank, of } => write!(f, "last {rank} of {of}"),
             Reason::NewestOf(period) => period.fmt(f),
             Reason::Safety => f.write_str("safety"),

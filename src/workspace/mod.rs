@@ -8,6 +8,7 @@
 pub mod activity;
 pub mod holds;
 pub mod intents;
+mod key_use;
 pub mod known;
 mod lock;
 pub mod pending;

@@ -71,6 +71,8 @@ pub struct Request<'a> {
     pub rotation: Option<Policy>,
     /// The sets with `shrink = "off"`.
     pub shrinks_off: BTreeSet<Name>,
+    /// When somebody last tried the key elsewhere.
+    pub key_checked: Option<DateTime<Utc>>,
 }
 
 /// Collects everything. What cannot be read is a fact; only an interruption is an error.
@@ -84,7 +86,7 @@ pub fn gather(request: &Request<'_>, progress: &dyn Progress) -> Result<Facts, I
     if let (Watched::Recorded { set: only, .. }, Some(inventory)) = (&request.watched, inventory) {
         // Sets of this host whose databases are not known are watched, too: their backups are here.
         let own = |snapshot: &&Snapshot| {
-            let own = !snapshot.is_plain() && request.host.owns(&snapshot.host);
+            let own = !snapshot.is_plain() && !snapshot.is_closed() && request.host.owns(&snapshot.host);
             own && snapshot.databases.iter().any(|brief| !is_given_up(&brief.stream, stale))
         };
         let own = inventory.snapshots.iter().filter(own);
@@ -154,6 +156,7 @@ fn store_facts(
             .and_then(|folder| platform::room(folder).ok())
             .map(|room| Space { free: room.free, total: room.total }),
         device: store.store().folder().and_then(|folder| platform::device(folder).ok()),
+        key_tried: store.workspace().key_used().max(request.key_checked),
     }))
 }
 
@@ -200,6 +203,7 @@ fn is_given_up(stream: &Stream, stale: &[Stale]) -> bool {
 fn recorded(request: &Request<'_>, inventory: &Inventory, stale: &[Stale], only: Option<&Name>) -> Vec<(Name, Source)> {
     let own = |snapshot: &&Snapshot| {
         !snapshot.is_plain()
+            && !snapshot.is_closed()
             && snapshot.kind != Kind::Safety
             && request.host.owns(&snapshot.host)
             && only.is_none_or(|only| *only == snapshot.set)
@@ -319,8 +323,9 @@ fn examine(
 fn scratch(request: &Request<'_>, bytes: u64) -> Option<Scratch> {
     let has_room = |folder: &Path| platform::free_bytes(folder).ok().is_none_or(|free| free / 2 >= bytes);
     let in_store = || {
-        let store = request.store.ok().filter(|store| store.store().folder().is_none_or(has_room))?;
-        store.workspace().scratch().ok()
+        let workspace = request.store.ok()?.workspace();
+        workspace.create_scratch_folder().ok().filter(|folder| has_room(folder))?;
+        workspace.scratch().ok()
     };
     in_store().or_else(|| has_room(request.temporary).then(|| Scratch::beside(request.temporary).ok())?)
 }

@@ -7,6 +7,7 @@
 mod backups;
 mod databases;
 mod gather;
+mod sealed;
 mod shrinkage;
 mod store;
 
@@ -70,6 +71,8 @@ pub struct StoreFacts {
     pub space: Option<Space>,
     /// The disk it is on.
     pub device: Option<u64>,
+    /// When a key was last tried on an archive, as far as this host knows or the configuration says.
+    pub key_tried: Option<DateTime<Utc>>,
 }
 
 /// The room on a file system, in bytes.
@@ -127,9 +130,18 @@ impl DatabaseFacts {
 }
 
 impl Facts {
-    /// Returns the archives of this host, newest first: no plain databases, which prove nothing.
+    /// Returns the archives of this host, newest first: no plain databases, which prove nothing, and no archives of
+    /// which only a label is known.
     fn own<'a>(&self, store: &'a StoreFacts) -> impl Iterator<Item = &'a Snapshot> {
-        store.inventory.snapshots.iter().filter(|snapshot| !snapshot.is_plain() && self.host.owns(&snapshot.host))
+        let own = |snapshot: &&Snapshot| {
+            !snapshot.is_plain() && !snapshot.is_closed() && self.host.owns(&snapshot.host)
+        };
+        store.inventory.snapshots.iter().filter(own)
+    }
+
+    /// Returns the archives that are this host's by their label only.
+    fn closed<'a>(&self, store: &'a StoreFacts) -> impl Iterator<Item = &'a Snapshot> {
+        store.inventory.snapshots.iter().filter(|snapshot| snapshot.is_closed() && self.host.owns(&snapshot.host))
     }
 }
 
@@ -163,6 +175,7 @@ pub fn judge(facts: &Facts) -> Report {
                 checks.extend(backups::judge(set, store, facts));
             }
             checks.extend(store::judge(store, facts));
+            checks.extend(sealed::judge(store, facts));
         }
         Err(why) => {
             checks.push(Check::new("store", &Subject::Store, State::Critical, why.clone()).advise(Advice::MountStore))

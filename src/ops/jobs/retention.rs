@@ -245,6 +245,7 @@ mod tests {
             ahead: false,
             temporary: &std::env::temp_dir(),
             threads,
+            encryption: &Default::default(),
         })
     }
 

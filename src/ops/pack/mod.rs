@@ -32,7 +32,7 @@ use crate::workspace::{Scratch, Workspace};
 use check::write_and_check;
 use describe::{describe, draft, enter};
 pub use request::{Host, Provenance, Request, Staged, ending};
-pub use seal::{Seal, encrypt_archive};
+pub use seal::{SealedFile, encrypt_archive};
 use vacuum::{Vacuumed, vacuum};
 
 /// An archive that was made and committed.
@@ -67,7 +67,7 @@ pub struct Built {
     /// Its metadata.
     pub metadata: Metadata,
     /// What is recorded about it, if it is encrypted.
-    pub seal: Option<Seal>,
+    pub seal: Option<SealedFile>,
     /// The folder of the file, if it is not in the scratch of the run.
     _staging: Option<Scratch>,
 }
