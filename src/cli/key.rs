@@ -163,10 +163,7 @@ fn print(location: &Location, tried: &Tried, context: &mut Context) {
     if locked == 0 {
         context.ui.summary(format!("a key here opens all of {all} in the store \"{store}\""));
     } else {
-        context.ui.line(format!(
-            "no key here opens {} of {all} in the store \"{store}\":",
-            text::thousands(locked)
-        ));
+        context.ui.line(format!("no key here opens {} of {all} in the store \"{store}\":", text::thousands(locked)));
         for (month, count) in &tried.locked {
             context.ui.line(format!("  {month}  {}", text::count(*count, "archive")));
         }

@@ -292,9 +292,7 @@ pub(super) fn absent_command(absent: &Absent, context: &Context) -> String {
         Why::Locked(archive) => {
             context.command_line(&["restore", archive.as_str(), "--only", name, "--identity", "FILE"])
         }
-        Why::Exposed(archive) => {
-            context.command_line(&["restore", archive.as_str(), "--only", name, "--allow-plain"])
-        }
+        Why::Exposed(archive) => context.command_line(&["restore", archive.as_str(), "--only", name, "--allow-plain"]),
         Why::Future(archive) | Why::Safety(archive) | Why::Plain(archive) => {
             context.command_line(&["restore", archive.as_str(), "--only", name])
         }

@@ -12,6 +12,7 @@ mod complete;
 mod completions;
 mod config;
 mod config_check;
+mod config_check_encryption;
 mod context;
 mod delete;
 mod encryption;

@@ -300,10 +300,8 @@ fn finish(report: &Report, made: Option<&ArchiveName>, context: &mut Context) ->
     if kept_for(&Reason::ClockAhead) {
         context.ui.warning("HEIRLOOM_NOW is ahead of the clock of this machine, so nothing was removed");
     }
-    let stopped = !report.plan.open_shrinks.is_empty()
-        || !sealed.is_empty()
-        || unproved > 0
-        || kept_for(&Reason::ClockAhead);
+    let stopped =
+        !report.plan.open_shrinks.is_empty() || !sealed.is_empty() || unproved > 0 || kept_for(&Reason::ClockAhead);
     if let Err(error) = &report.leftovers {
         context.ui.warning(format!("cannot remove leftovers of interrupted runs: {error}"));
     }

@@ -352,8 +352,7 @@ impl<'a> Search<'a> {
         };
         let holders = || self.snapshots.iter();
         // A damaged one is more informative than a safety backup.
-        let telling =
-            |why: &Why| matches!(why, Why::Damaged(_) | Why::Later(_) | Why::Future(_) | Why::Locked(_));
+        let telling = |why: &Why| matches!(why, Why::Damaged(_) | Why::Later(_) | Why::Future(_) | Why::Locked(_));
         let own: Vec<Why> = holders()
             .filter(is_own)
             .filter(|snapshot| position(snapshot, asked, path).is_some())

@@ -25,8 +25,8 @@ use crate::snapshot::{Brief, Snapshot};
 use crate::store::StoreError;
 use crate::streams::{OwnHost, Place, Stream};
 use crate::text;
-use crate::workspace::{Hold, Workspace};
 use crate::workspace::scratch::{Scratch, remove_leftovers_beside, remove_leftovers_beside_databases};
+use crate::workspace::{Hold, Workspace};
 
 /// What a backup is going to do. `--dry-run` prints it.
 #[derive(Debug, Clone)]
@@ -412,7 +412,8 @@ fn room_for_plain_data(workspace: &Workspace, plan: &Plan) -> anyhow::Result<()>
         printable(&folder.to_string_lossy()),
         text::bytes(free)
     );
-    let remedy = "free space there, or name a folder on a larger disk in store.scratch_dir; it must not be in the store";
+    let remedy =
+        "free space there, or name a folder on a larger disk in store.scratch_dir; it must not be in the store";
     Err(Failure::new(FailureKind::NoSpace, message).remedy(remedy).into())
 }
 

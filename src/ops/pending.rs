@@ -76,8 +76,7 @@ fn describe(repository: &Repository, name: &ArchiveName, reading: &Reading) -> a
     let Some(file) = repository.workspace().open_pending(name)? else { return Ok(None) };
     let memory = Memory::of(repository.workspace());
     let (bytes, modified) = (file.bytes(), file.modified());
-    let described =
-        labelled::snapshot((name.clone(), bytes), modified, &locked, Marks::default(), &memory, reading);
+    let described = labelled::snapshot((name.clone(), bytes), modified, &locked, Marks::default(), &memory, reading);
     Ok(described.map(|(snapshot, _)| Snapshot { pending: true, ..snapshot }))
 }
 
@@ -111,7 +110,9 @@ pub fn send(
     let committer = repository.committer(&upkeep.reading.host, clock.now(), wait, progress)?;
     // Another run may have moved some while this one waited.
     for name in repository.workspace().pending_names()? {
-        if let Some(moved) = move_to_store(repository, &committer, &name, &upkeep.reading, wait, (&mut sent.warnings, progress))? {
+        if let Some(moved) =
+            move_to_store(repository, &committer, &name, &upkeep.reading, wait, (&mut sent.warnings, progress))?
+        {
             sent.moved.push((name, moved));
         }
     }

@@ -55,8 +55,7 @@ impl Retention {
             };
             if members.iter().any(|member| member.unit.exposed) {
                 enter(&members, &|member| member.unit.exposed);
-                let sealed: Vec<Member<'_>> =
-                    members.iter().filter(|member| !member.unit.exposed).copied().collect();
+                let sealed: Vec<Member<'_>> = members.iter().filter(|member| !member.unit.exposed).copied().collect();
                 enter(&sealed, &|_| true);
             } else {
                 enter(&members, &|_| true);

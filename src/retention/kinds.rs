@@ -73,7 +73,8 @@ pub fn superfluous_safety(
     let sealed = snapshots.iter().filter(|snapshot| !is_exposed(snapshot));
     let mut names = superfluous(sealed, streams, last, now, zone);
     if snapshots.iter().any(|snapshot| is_exposed(&snapshot)) {
-        let exposed: HashSet<&ArchiveName> = snapshots.iter().filter(is_exposed).map(|snapshot| &snapshot.name).collect();
+        let exposed: HashSet<&ArchiveName> =
+            snapshots.iter().filter(is_exposed).map(|snapshot| &snapshot.name).collect();
         let among_all = superfluous(snapshots.iter(), streams, last, now, zone);
         names.extend(among_all.into_iter().filter(|name| exposed.contains(name)));
     }
@@ -87,8 +88,7 @@ fn superfluous<'a>(
     now: DateTime<Utc>,
     zone: Tz,
 ) -> Vec<ArchiveName> {
-    let counts =
-        |snapshot: &&Snapshot| snapshot.kind == Kind::Safety && !snapshot.is_plain() && !snapshot.is_closed();
+    let counts = |snapshot: &&Snapshot| snapshot.kind == Kind::Safety && !snapshot.is_plain() && !snapshot.is_closed();
     let units = units(snapshots.filter(counts), now);
     let mut by_stream: BTreeMap<&Stream, Vec<usize>> = BTreeMap::new();
     for (index, unit) in units.iter().enumerate().filter(|(_, unit)| !unit.pinned && !unit.future) {

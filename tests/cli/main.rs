@@ -10,6 +10,8 @@ mod backup;
 mod config;
 mod corpus;
 mod delete;
+mod encryption;
+mod encryption_labels;
 mod exit_codes;
 mod faults;
 mod file_systems;

@@ -133,9 +133,8 @@ impl Facts {
     /// Returns the archives of this host, newest first: no plain databases, which prove nothing, and no archives of
     /// which only a label is known.
     fn own<'a>(&self, store: &'a StoreFacts) -> impl Iterator<Item = &'a Snapshot> {
-        let own = |snapshot: &&Snapshot| {
-            !snapshot.is_plain() && !snapshot.is_closed() && self.host.owns(&snapshot.host)
-        };
+        let own =
+            |snapshot: &&Snapshot| !snapshot.is_plain() && !snapshot.is_closed() && self.host.owns(&snapshot.host);
         store.inventory.snapshots.iter().filter(own)
     }
 

@@ -13,7 +13,8 @@ const TRIED: TimeDelta = TimeDelta::days(90);
 
 /// Judges the encrypted archives of this host.
 pub(super) fn judge(store: &StoreFacts, facts: &Facts) -> Vec<Check> {
-    let checks = [key(store, facts), labels(store, facts), doubtful(store), digests(store, facts), exposed(store, facts)];
+    let checks =
+        [key(store, facts), labels(store, facts), doubtful(store), digests(store, facts), exposed(store, facts)];
     checks.into_iter().flatten().collect()
 }
 
@@ -23,7 +24,8 @@ fn is_encrypted(snapshot: &Snapshot) -> bool {
 
 /// Warns if nobody tried the key for a long time: archives without a key are no backup.
 fn key(store: &StoreFacts, facts: &Facts) -> Option<Check> {
-    let oldest = facts.own(store).filter(|snapshot| is_encrypted(snapshot)).map(|snapshot| snapshot.created_at).min()?;
+    let oldest =
+        facts.own(store).filter(|snapshot| is_encrypted(snapshot)).map(|snapshot| snapshot.created_at).min()?;
     let since = store.key_tried.unwrap_or(oldest);
     let untried = facts.now - since;
     let name = "key";
@@ -50,9 +52,7 @@ fn labels(store: &StoreFacts, facts: &Facts) -> Option<Check> {
             text::count(count, "encrypted archive")
         )
     };
-    (count > 0).then(|| {
-        Check::new("labels", &Subject::Store, State::Warning, value()).advise(Advice::ProveLabels)
-    })
+    (count > 0).then(|| Check::new("labels", &Subject::Store, State::Warning, value()).advise(Advice::ProveLabels))
 }
 
 /// Names labels that cannot be right.
@@ -69,9 +69,7 @@ fn digests(store: &StoreFacts, facts: &Facts) -> Option<Check> {
     let lacks = |snapshot: &&Snapshot| is_encrypted(snapshot) && !snapshot.has_digest && !snapshot.pending;
     let count = facts.own(store).filter(lacks).count() as u64;
     let value = || format!("{} without a digest beside it", text::count(count, "encrypted archive"));
-    (count > 0).then(|| {
-        Check::new("digests", &Subject::Store, State::Warning, value()).advise(Advice::VerifyWithKey)
-    })
+    (count > 0).then(|| Check::new("digests", &Subject::Store, State::Warning, value()).advise(Advice::VerifyWithKey))
 }
 
 /// Counts plain archives in a store whose archives are encrypted.

@@ -109,7 +109,13 @@ pub(super) fn seal(
     let opener = Opener { zone: Tz::UTC, keys: Keys::default().with_run(sealing.run.clone()) };
     let archive = sync_and_check(|| file.sync_all(), || read_back(&path, &opener, metadata, request, progress))?;
     progress.checkpoint()?;
-    let seal = SealedFile::of((encrypted.bytes, Some(encrypted.sha256)), header_of(&archive)?, metadata, id, &sealing.recipients.texts());
+    let seal = SealedFile::of(
+        (encrypted.bytes, Some(encrypted.sha256)),
+        header_of(&archive)?,
+        metadata,
+        id,
+        &sealing.recipients.texts(),
+    );
     Ok((path, seal))
 }
 
@@ -117,7 +123,12 @@ pub(super) fn seal(
 /// but not all of it. Returns what is to be recorded about it.
 ///
 /// Crash anywhere: an unfinished file at `out`, which the caller made in scratch.
-pub fn encrypt_archive(plain: &Path, out: &Path, sealing: &Sealing, progress: &dyn Progress) -> anyhow::Result<SealedFile> {
+pub fn encrypt_archive(
+    plain: &Path,
+    out: &Path,
+    sealing: &Sealing,
+    progress: &dyn Progress,
+) -> anyhow::Result<SealedFile> {
     let file = OpenFile::open(plain)?;
     let modified = file.modified();
     let opened = Opener::new(Tz::UTC).open(Arc::new(file), "archive", modified)?;
@@ -128,7 +139,13 @@ pub fn encrypt_archive(plain: &Path, out: &Path, sealing: &Sealing, progress: &d
     file.sync_all().context("cannot sync the encrypted archive")?;
     let opener = Opener { zone: Tz::UTC, keys: Keys::default().with_run(sealing.run.clone()) };
     let archive = opener.open(Arc::new(OpenFile::open(out)?), "archive", modified)?;
-    Ok(SealedFile::of((encrypted.bytes, Some(encrypted.sha256)), header_of(&archive)?, metadata, id, &sealing.recipients.texts()))
+    Ok(SealedFile::of(
+        (encrypted.bytes, Some(encrypted.sha256)),
+        header_of(&archive)?,
+        metadata,
+        id,
+        &sealing.recipients.texts(),
+    ))
 }
 
 fn write(
