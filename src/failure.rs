@@ -105,8 +105,13 @@ pub enum Remedy {
     /// Run it where every process is visible, or confirm that no process has the database open.
     ProveUnused,
 
-    /// It is encrypted: decrypt it, and name the decrypted file.
-    Decrypt,
+    /// It is encrypted: name the file with a secret key of one of its recipients.
+    NameKey,
+    /// It is plain in a store of encrypted archives: look at it, and name it.
+    NamePlain {
+        /// The archive.
+        archive: String,
+    },
     /// Decompressing it takes more memory than we use: decompress it, and name the decompressed file.
     Decompress,
     /// A newer release wrote it.

@@ -266,6 +266,11 @@ impl Snapshot {
         matches!(self.seal, Seal::Known | Seal::Closed)
     }
 
+    /// Returns whether nothing vouches for its description.
+    pub fn is_closed(&self) -> bool {
+        self.seal == Seal::Closed
+    }
+
     /// Returns whether its description counts: anybody can have put the others there.
     pub fn is_trusted(&self) -> bool {
         !matches!(self.seal, Seal::Closed | Seal::Missing)

@@ -72,7 +72,13 @@ impl Opener {
             return Err(ArchiveError::NotAnArchive { why: why.into() });
         }
         if !is_encrypted(&head) {
-            return open_plain(source, place, &label, head);
+            return match open_plain(source, place, &label, head) {
+                // Without a key, its name is all that shows that the first bytes were changed.
+                Err(ArchiveError::NotAnArchive { .. }) if file_name.ends_with(ENCRYPTED_ENDING) => {
+                    Err(damaged("its name says that it is encrypted, but it does not begin as an encrypted file does"))
+                }
+                opened => opened,
+            };
         }
         let header = Header::read(&*source, &head)?;
         let opened = DecryptedFile::open(ReadAhead::over(source), &header, &self.keys)?;

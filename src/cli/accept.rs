@@ -29,11 +29,11 @@ pub struct AcceptArgs {
 
 pub(super) fn run(args: &AcceptArgs, context: &mut Context) -> anyhow::Result<Outcome> {
     let store = context.store()?;
-    let selected = super::latest::find(&args.archive, None, "accept", context)?;
-    if selected.place != Place::Store {
+    let (selected, place) = super::latest::find_to_mark(&args.archive, "accept", context)?;
+    if place != Place::Store {
         return Err(StoreError::NotFound { name: args.archive.clone(), location: store.location() }.into());
     }
-    let name = selected.snapshot.name.clone();
+    let name = selected.name.clone();
     let locked = store.lock(Duration::from_secs(60), &context.ui.progress())?;
     let Inventory { snapshots, foreign, .. } = inventory(&store, &context.reading(), &context.ui.progress())?;
     let Some(snapshot) = snapshots.iter().find(|snapshot| snapshot.name == name) else {

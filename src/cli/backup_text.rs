@@ -135,6 +135,7 @@ fn note_text(note: &Note, made: &Made, context: &Context) -> String {
             let why = remedy::with_hint(why, remedy.as_ref(), &context.typed);
             format!("{database}: left out, the others are backed up: {why}")
         }
+        Note::Unrecorded { why } => format!("{}: {why}", made.packed.archive),
         Note::Guarded { database } => {
             format!("{database}: a guarded command is running, so this backup is a safety backup and never `latest`")
         }

@@ -20,7 +20,7 @@ use crate::store_url::Location;
 use crate::text::quoted;
 
 /// What one test of `config check` found.
-struct Tested {
+pub(super) struct Tested {
     what: String,
     /// 0: all is well.
     code: u8,
@@ -30,15 +30,15 @@ struct Tested {
 }
 
 impl Tested {
-    fn good(what: impl Into<String>, message: String) -> Self {
+    pub(super) fn good(what: impl Into<String>, message: String) -> Self {
         Self { what: what.into(), code: 0, message, remedy: None, warning: false }
     }
 
-    fn odd(what: impl Into<String>, message: String) -> Self {
+    pub(super) fn odd(what: impl Into<String>, message: String) -> Self {
         Self { warning: true, ..Self::good(what, message) }
     }
 
-    fn bad(what: impl Into<String>, error: anyhow::Error) -> Self {
+    pub(super) fn bad(what: impl Into<String>, error: anyhow::Error) -> Self {
         let Failure { kind, message, remedy } = explain(&error);
         Self { what: what.into(), code: kind.code(), message, remedy, warning: false }
     }
@@ -126,6 +126,7 @@ fn tests(context: &Context) -> Vec<Tested> {
             (None, None) => {}
         }
     }
+    tested.extend(super::config_check_encryption::tests(context));
     // The default store is not a finding while the file that may name another cannot be read.
     if effective.problems.is_empty() || *effective.store_origin() != Origin::Default {
         match &context.settings.store {

@@ -1,6 +1,6 @@
 //! Everything that a command takes from its surroundings, gathered once: clock, host, user, settings, signals.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::thread;
 
 use anyhow::Context as _;
@@ -152,6 +152,11 @@ impl Context {
     /// Opens a store for writing, and makes its folder if only that is missing.
     pub fn create_store(&self, location: &Location) -> anyhow::Result<Repository> {
         self.stores.create(location, &self.scene()).map(|store| store.with_scratch(self.scratch.clone()))
+    }
+
+    /// Returns where plain data lies while it is worked on, if not in the workspace.
+    pub(super) fn scratch(&self) -> Option<&Path> {
+        self.scratch.as_deref()
     }
 
     /// Returns what opening a store depends on.

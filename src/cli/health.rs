@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveTime, Utc};
 
 use super::check_arg::CheckArg;
 use super::choice::ChoiceArgs;
@@ -101,6 +101,7 @@ fn report(args: &HealthArgs, context: &Context) -> anyhow::Result<Report> {
         rotation: configured_policy(&context.settings).ok(),
         shrinks_off: shrinks_off(&context.settings),
         copies,
+        key_checked: context.settings.encryption.key_checked.map(|day| day.and_time(NaiveTime::MIN).and_utc()),
     };
     let mut report = judge(&gather(&request, &context.ui.progress())?);
     report.word(&|advice| remedy::advice(advice, &context.typed));

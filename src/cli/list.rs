@@ -16,7 +16,7 @@ use crate::ops::jobs::meant;
 use crate::ops::pending;
 use crate::ops::retain::mark_held;
 use crate::report::archives::{Foreign as ForeignFile, List, Listed, Lists};
-use crate::snapshot::{Origin, Snapshot};
+use crate::snapshot::{Origin, Seal, Snapshot};
 
 /// List the archives of the store, newest first
 ///
@@ -36,7 +36,8 @@ command needs it); accepted (it holds far less than the ones before it, which wa
 backup that is not in the store yet: the next run sends it); copy (the same archive as another one, under another \
 name); old tool, plain (made by another tool; plain ones are never counted or removed); newer (a newer heirloom \
 wrote it); foreign (not an archive that this release knows: shown, never touched); unread (the system failed to read \
-it); no key (it is encrypted, and no key for it is configured)
+it); encrypted (a key of this host opens it); no key (it is encrypted, and no key here opens it); not counted (this \
+host did not make it, so that its label proves nothing); plain (not encrypted, although archives of the store are)
 
 Exit codes: 0 done; 12 no archive of the set; 16 store unreachable")]
 pub struct ListArgs {
@@ -113,6 +114,9 @@ fn list(args: &ListArgs, context: &mut Context) -> anyhow::Result<List> {
     let shown = Shown { found, originals, elsewhere };
     if !context.ui.is_json() {
         tables(context, &shown);
+        for (archive, why) in &shown.found.doubts {
+            context.ui.warning(format!("{archive}: {why}"));
+        }
         context.ui.note(summary(&store.location(), shown.found.snapshots.len(), all, bytes));
     }
     Ok(document(store.location(), &shown))
@@ -242,13 +246,20 @@ pub(super) fn states(snapshot: &Snapshot) -> Vec<&'static str> {
         Origin::Plain => Some("plain"),
     };
     let state = if snapshot.damaged { "damaged" } else { "ok" };
+    let seal = match snapshot.seal {
+        Seal::None => None,
+        Seal::Missing => Some("plain"),
+        Seal::Opened => Some("encrypted"),
+        Seal::Known => Some("no key"),
+        Seal::Closed => Some("no key, not counted"),
+    };
     let marks = [
         snapshot.pinned.then_some("pinned"),
         snapshot.held.then_some("in use"),
         snapshot.accepted.then_some("accepted"),
         snapshot.pending.then_some("pending"),
     ];
-    [Some(state)].into_iter().chain(marks).chain([origin]).flatten().collect()
+    [Some(state)].into_iter().chain(marks).chain([origin, seal]).flatten().collect()
 }
 
 /// Summarizes the whole store, whichever part of it is shown.

@@ -13,6 +13,7 @@ mod complete;
 mod completions;
 mod config;
 mod config_check;
+mod config_check_encryption;
 mod context;
 mod copies;
 mod copy;
@@ -25,6 +26,7 @@ mod health_metrics;
 mod http;
 mod interrupted;
 mod invocation;
+mod key;
 mod latest;
 mod list;
 mod log;
@@ -132,6 +134,7 @@ pub enum Command {
     Accept(accept::AcceptArgs),
     Log(log::LogArgs),
     Guard(Box<guard::GuardArgs>),
+    Key(key::KeyArgs),
     Config(config::ConfigArgs),
     Completions(completions::CompletionsArgs),
 }
@@ -187,7 +190,7 @@ fn dispatch(command: &Command, context: &mut Context) -> anyhow::Result<Outcome>
     let started = std::time::Instant::now();
     match command {
         // Health reports it as a check.
-        Command::Config(_) | Command::Completions(_) | Command::Health(_) => {}
+        Command::Config(_) | Command::Completions(_) | Command::Health(_) | Command::Key(_) => {}
         Command::Restore(args) if args.is_undo() => {}
         _ => interrupted::report_all(context),
     }
@@ -223,6 +226,7 @@ fn dispatch(command: &Command, context: &mut Context) -> anyhow::Result<Outcome>
         Command::Health(args) => return health::run(args, context),
         Command::List(args) => return list::run(args, context),
         Command::Show(args) => return show::run(args, context),
+        Command::Key(args) => return key::run(args, context),
         Command::Config(args) => return config::run(args, context),
         Command::Log(args) => return log::run(args, context),
         Command::Completions(args) => return completions::run(args, context),

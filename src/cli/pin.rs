@@ -53,9 +53,9 @@ pub(super) fn run_unpin(args: &UnpinArgs, context: &mut Context) -> anyhow::Resu
 fn change(text: &str, pin: Pin, context: &mut Context) -> anyhow::Result<Outcome> {
     let store = context.store()?;
     let command = if pin == Pin::On { "pin" } else { "unpin" };
-    let selected = super::latest::find(text, None, command, context)?;
-    let name = selected.snapshot.name.clone();
-    if selected.place != Place::Store {
+    let (snapshot, place) = super::latest::find_to_mark(text, command, context)?;
+    let name = snapshot.name.clone();
+    if place != Place::Store {
         return Err(StoreError::NotFound { name: text.to_owned(), location: store.location() }.into());
     }
     let locked = store.lock(Duration::from_secs(60), &context.ui.progress())?;
@@ -68,7 +68,7 @@ fn change(text: &str, pin: Pin, context: &mut Context) -> anyhow::Result<Outcome
         Pin::On => locked.pin(name),
         Pin::Off => locked.unpin(name),
     };
-    let failed = copies::mark(&store, &selected.snapshot, &change, context);
+    let failed = copies::mark(&store, &snapshot, &change, context);
     let pinned = pin == Pin::On;
     if context.ui.is_json() {
         context.ui.document(&Pinned { archive: name.clone(), pinned, changed });

@@ -68,7 +68,12 @@ pub(super) fn hint(remedy: &Remedy, typed: &Invocation) -> String {
         Remedy::Decompress => {
             "decompress it with `zstd -d --long=31 ARCHIVE` and name the file that this writes".into()
         }
-        Remedy::Decrypt => "decrypt it with `age --decrypt -i KEY ARCHIVE > FILE.tar.gz` and name that file".into(),
+        Remedy::NameKey => "name the file with the secret key of one of its recipients: `--identity FILE`, \
+                            HEIRLOOM_IDENTITY_FILE or encryption.identity_file"
+            .into(),
+        Remedy::NamePlain { archive } => {
+            format!("if you know where it comes from: {}", typed.quoted(&["restore", archive, "--allow-plain"]))
+        }
         Remedy::UpdateHeirloom => "install a newer heirloom".into(),
         Remedy::ListArchives => format!("run {} to list the archives", list()),
         Remedy::ChooseAnotherArchive { unchanged } => {
@@ -262,6 +267,15 @@ pub(super) fn advice(advice: &Advice, typed: &Invocation) -> String {
         ),
         Advice::Verify => format!("run {}, for example once a week", typed.quoted(&["verify"])),
 
+        Advice::TryKey => format!(
+            "run {} where the key is, and write the day into encryption.key_checked here",
+            typed.quoted(&["key", "check"])
+        ),
+        Advice::ProveLabels => format!(
+            "run {} once on this host, or rotate them where the key is",
+            typed.quoted(&["key", "check", "--identity", "FILE"])
+        ),
+        Advice::VerifyWithKey => format!("verify them where the key is: {}", typed.quoted(&["verify", "--all"])),
         Advice::FirstBackup => {
             format!("make the first backup with {}, or name the database to check", command(&["backup", "app.db"]))
         }

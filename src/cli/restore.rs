@@ -7,9 +7,11 @@ use super::restore_stores::{Passed, Sources};
 use super::restore_text::skipped;
 use super::{Context, Outcome, restore_targets, undo};
 use crate::database::Proof;
+use crate::failure::{Failure, Remedy};
 use crate::ops::resolve::Place;
 use crate::ops::restore::{self, Known, RestoreError};
 use crate::report::restore::Outcome as Skip;
+use crate::snapshot::Seal;
 
 pub(super) fn run(args: &RestoreArgs, context: &mut Context) -> anyhow::Result<Outcome> {
     if args.undo {
@@ -71,6 +73,10 @@ fn apply(args: &RestoreArgs, selection: Selection, context: &mut Context) -> any
         return Err(RestoreError::Damaged { archive: shown }.into());
     }
 
+    if selected.snapshot.seal == Seal::Missing && !args.allow_plain && !args.dry_run {
+        allow_plain(&shown, context)?;
+    }
+
     let (sets, default_database) = (&context.settings.sets, context.settings.default_database.as_ref());
     let known = Known { assigned: &assigned, sets, default_database, host: &context.host };
     let targets = restore_targets::targets(&selected, &chosen, &args.place(), &known, &shown, context)?;
@@ -89,4 +95,21 @@ fn apply(args: &RestoreArgs, selection: Selection, context: &mut Context) -> any
         Carried::Through(outcome) => Ok(outcome),
         Carried::AlreadyThere => Ok(Outcome::Done),
     }
+}
+
+/// Asks whether a plain archive of a store with encrypted archives may be restored.
+fn allow_plain(archive: &str, context: &Context) -> anyhow::Result<()> {
+    let message = format!(
+        "{} is not encrypted, although the archives of this store are: anybody who can write to the store may have put \
+         it there",
+        crate::names::printable(archive)
+    );
+    if !context.ui.can_ask() {
+        return Err(Failure::usage(message, Remedy::NamePlain { archive: archive.to_owned() }).into());
+    }
+    context.ui.warning(message);
+    if context.ui.confirm("Restore it?")? {
+        return Ok(());
+    }
+    Err(Failure::usage("not confirmed, nothing was changed", "answer y to restore it").into())
 }

@@ -102,7 +102,7 @@ pub(super) fn select(args: &RestoreArgs, context: &Context, reading: &Reading) -
     if args.if_missing && all_known_targets_exist(&args.place(), &args.only, known.as_ref(), around)? {
         return Ok(Found::exists());
     }
-    let is_archive = |text: &str| [".gz", ".zst", ".tar"].iter().any(|ending| text.ends_with(ending));
+    let is_archive = |text: &str| [".gz", ".zst", ".tar", ".age"].iter().any(|ending| text.ends_with(ending));
     let store = match (context.store(), argument) {
         (Err(error), Some(text)) if known.is_none() && means_itself(text, args) && was_never_made(&error, around) => {
             return no_backup_of(text, args, context);
@@ -418,6 +418,7 @@ impl RestoreArgs {
             ("--if-backup-exists", self.if_backup_exists),
             ("--force", self.force),
             ("--allow-damaged", self.allow_damaged),
+            ("--allow-plain", self.allow_plain),
             ("--rebuild-indexes", self.rebuild_indexes),
             ("--no-safety-backup", self.no_safety_backup),
             ("--offline", self.offline),

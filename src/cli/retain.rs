@@ -345,10 +345,20 @@ pub(super) fn finish(report: &Report, made: Option<&ArchiveName>, context: &mut 
             "archives of {sets} were written by a newer heirloom, so nothing of {sets} was removed; update heirloom"
         ));
     }
+    let unproved = report.plan.kept().filter(|verdict| verdict.reasons.contains(&Reason::Unproved)).count() as u64;
+    if unproved > 0 {
+        let prove = context.command_line(&["key", "check", "--identity", "FILE"]);
+        context.ui.warning(format!(
+            "{} kept and not counted: no key here opens them, and this host does not remember making them; to count \
+             them, run once: {prove}",
+            text::count(unproved, "encrypted archive")
+        ));
+    }
     if kept_for(&Reason::ClockAhead) {
         context.ui.warning("HEIRLOOM_NOW is ahead of the clock of this machine, so nothing was removed");
     }
-    let stopped = !report.plan.open_shrinks.is_empty() || !sealed.is_empty() || kept_for(&Reason::ClockAhead);
+    let stopped =
+        !report.plan.open_shrinks.is_empty() || !sealed.is_empty() || unproved > 0 || kept_for(&Reason::ClockAhead);
     if let Err(error) = &report.leftovers {
         context.ui.warning(format!("cannot remove leftovers of interrupted runs: {error}"));
     }

@@ -148,6 +148,8 @@ fn same_archive(
             .iter()
             .filter(of_stream)
             .find(|snapshot| snapshot.is_good() && snapshot.created_at <= now)
+            // Without its key it cannot be compared, nor rolled back to; one that this run makes can.
+            .filter(|snapshot| !snapshot.is_locked())
             .zip(Some(stream))
     };
     let Some(newest) = plan.sources.iter().map(newest_of).collect::<Option<Vec<_>>>() else { return Ok(None) };

@@ -62,7 +62,7 @@ impl<'a> Memory<'a> {
 
     /// Returns the digest of a file that this host made.
     pub fn sha256(&self, header: &Sha256, bytes: u64) -> Option<Sha256> {
-        self.find(header, bytes).map(|sealed| sealed.sha256)
+        self.find(header, bytes).and_then(|sealed| sealed.sha256)
     }
 }
 

@@ -10,6 +10,7 @@ pub mod guard;
 pub mod health;
 pub mod inventory;
 pub mod jobs;
+pub mod key_check;
 pub mod labelled;
 pub mod latest;
 mod open_archive;
@@ -32,5 +33,6 @@ mod test_world;
 #[cfg(test)]
 mod tests;
 pub mod verify;
+pub mod verify_digest;
 
 pub use repository::{Committer, LockedStore, Repository, Taken};

@@ -106,8 +106,9 @@ impl Repository {
     }
 
     /// Returns whether one writer alone gets a name, however many try at once: by the store itself, or by our lock.
-    pub fn gives_a_name_once(&self) -> bool {
-        self.store.folder().is_some() || self.store.capabilities().atomic_commit
+    pub fn gives_a_name_once(&self) -> Result<bool, StoreError> {
+        self.store.prepare()?;
+        Ok(self.store.folder().is_some() || self.store.capabilities().atomic_commit)
     }
 
     /// Returns where a pending archive is.

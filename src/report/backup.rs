@@ -196,6 +196,11 @@ pub enum Note {
         /// Why, and a hint in the interface's words.
         why: String,
     },
+    /// What belongs to the archive could not be recorded: its digest, or that this host made it.
+    Unrecorded {
+        /// Why.
+        why: String,
+    },
     /// A guarded command is running, so it is a safety backup.
     Guarded {
         /// The database.

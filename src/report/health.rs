@@ -226,6 +226,12 @@ pub enum Advice {
     RemoveDamaged,
     /// No archive was verified for a long time.
     Verify,
+    /// No key was tried for a long time.
+    TryKey,
+    /// Encrypted archives are kept because nothing vouches for their labels.
+    ProveLabels,
+    /// The digests of encrypted archives are missing.
+    VerifyWithKey,
 
     /// There is nothing to watch: make the first backup, or name a database.
     FirstBackup,

@@ -8,6 +8,7 @@ pub mod copies;
 pub mod error;
 pub mod guard;
 pub mod health;
+pub mod key;
 pub mod log;
 pub mod quantity;
 pub mod restore;

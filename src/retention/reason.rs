@@ -41,6 +41,9 @@ pub enum Reason {
     ClockAhead,
     /// Keeps: it contains another database, which is outside this plan.
     OutOfScope,
+    /// Keeps: it is encrypted, no key here opens it, and this host does not remember making it. Its label decides
+    /// nothing.
+    Unproved,
     /// Keeps: it is one of the newest, whenever they were made.
     Last {
         /// Its rank, from 1.
@@ -113,6 +116,7 @@ impl fmt::Display for Reason {
             Reason::AwaitsCopy => f.write_str("not copied yet"),
             Reason::ClockAhead => f.write_str("HEIRLOOM_NOW is ahead of the clock"),
             Reason::OutOfScope => f.write_str("holds another database"),
+            Reason::Unproved => f.write_str("encrypted, only its label is known"),
             Reason::Last { rank, of } => write!(f, "last {rank} of {of}"),
             Reason::NewestOf(period) => period.fmt(f),
             Reason::Safety => f.write_str("safety"),

@@ -9,6 +9,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{Capabilities, Entry, Found, ReadAt, ReadStore, Store, StoreError, Upload};
+use crate::identity::Identity;
 use crate::progress::Progress;
 
 /// A store with the listing of this run.
@@ -54,6 +55,14 @@ impl ReadStore for ListedStore {
         self.store.refuse_strangers()
     }
 
+    fn own_id(&self) -> Result<Option<Identity>, StoreError> {
+        self.store.own_id()
+    }
+
+    fn folders(&self) -> Result<Vec<String>, StoreError> {
+        self.store.folders()
+    }
+
     fn list(&self) -> Result<Vec<Entry>, StoreError> {
         let mut seen = self.seen();
         let Seen { entries, written } = &mut *seen;
@@ -96,6 +105,10 @@ impl ReadStore for ListedStore {
 }
 
 impl Store for ListedStore {
+    fn prepare(&self) -> Result<(), StoreError> {
+        self.store.prepare()
+    }
+
     fn put(&self, name: &str, content: &[u8]) -> Result<(), StoreError> {
         self.wrote(name);
         self.store.put(name, content)

@@ -143,6 +143,10 @@ pub trait ReadStore: Send + Sync + 'static {
     /// Lists the regular files in any order, except hidden names and folders. A missing store is
     /// [`StoreError::Unreachable`], never empty.
     fn list(&self) -> Result<Vec<Entry>, StoreError>;
+    /// Lists the folders beside the files, if the store shows them.
+    fn folders(&self) -> Result<Vec<String>, StoreError> {
+        Ok(Vec::new())
+    }
     /// Forgets an earlier listing, if the store keeps one.
     fn refresh(&self) {}
     /// Returns the local folder of the files; `None` if they are elsewhere.

@@ -1,6 +1,5 @@
 //! Opens remote stores by their URL.
 
-use std::io;
 use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -10,6 +10,7 @@ pub mod copies;
 pub mod descriptions;
 pub mod holds;
 pub mod intents;
+mod key_use;
 pub mod known;
 mod lock;
 pub mod pending;

@@ -11,6 +11,8 @@ mod config;
 mod copies;
 mod corpus;
 mod delete;
+mod encryption;
+mod encryption_labels;
 mod exit_codes;
 mod faults;
 mod file_systems;

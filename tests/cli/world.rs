@@ -144,7 +144,8 @@ impl World {
 
     /// The archives of the default store, sorted.
     pub fn archives(&self) -> Vec<String> {
-        let is_archive = |name: &String| [".tar.gz", ".tar.zst", ".tar"].iter().any(|ending| name.ends_with(ending));
+        let is_archive =
+            |name: &String| [".tar.gz", ".tar.zst", ".tar", ".age"].iter().any(|ending| name.ends_with(ending));
         self.files("backups").into_iter().filter(is_archive).collect()
     }
 

@@ -99,7 +99,7 @@ impl Copier<'_> {
         let sent = self.prove(snapshot, &staged.path, progress)?;
         let (staged, sent) = self.encrypt(staged, sent, snapshot, progress)?;
 
-        let name = if self.to.gives_a_name_once() { sent.name.clone() } else { sent.distinct_name() };
+        let name = if self.to.gives_a_name_once()? { sent.name.clone() } else { sent.distinct_name() };
         let committer = self.to.committer(self.host, self.clock.now(), self.wait, progress)?;
         let taken = |candidate: &ArchiveName| {
             let there = Sight::of(self.to, candidate, self.reading);

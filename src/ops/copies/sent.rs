@@ -12,7 +12,7 @@ use crate::archive::ArchiveError;
 use crate::digest::{Hasher, Sha256};
 use crate::names::{ArchiveId, ArchiveName};
 use crate::ops::inventory::{DIGEST, Reading};
-use crate::ops::pack::Seal;
+use crate::ops::pack::SealedFile;
 use crate::ops::{Committer, Repository};
 use crate::platform::OpenFile;
 use crate::progress::Progress;
@@ -35,7 +35,7 @@ pub(super) struct Sent {
     /// The digest of the header, if it is encrypted.
     header: Option<Sha256>,
     /// What is recorded about it, if it was encrypted for the copy.
-    seal: Option<Seal>,
+    seal: Option<SealedFile>,
 }
 
 /// What the beginning of a file in a store shows.
@@ -104,7 +104,7 @@ impl Sent {
     }
 
     /// Stands for its encrypted form.
-    pub(super) fn encrypted(self, path: &Path, seal: Seal) -> anyhow::Result<Self> {
+    pub(super) fn encrypted(self, path: &Path, seal: SealedFile) -> anyhow::Result<Self> {
         let name = self.name.encrypted();
         Ok(Self {
             name,
@@ -163,7 +163,9 @@ impl Sent {
         } else if let Some(header) = self.header
             && let Some(sealed) = main.sealed().into_iter().find(|sealed| sealed.header == header)
         {
-            let _ = committer.put_digest(named, sealed.sha256);
+            if let Some(sha256) = sealed.sha256 {
+                let _ = committer.put_digest(named, sha256);
+            }
             let sealed = crate::workspace::Sealed { archive: named.clone(), ..sealed };
             let _ = committer.repository().workspace().remember_sealed(&sealed);
         }

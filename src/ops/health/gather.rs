@@ -74,6 +74,8 @@ pub struct Request<'a> {
     pub shrinks_off: BTreeSet<Name>,
     /// The further stores: name, location, and what is remembered of each.
     pub copies: Vec<(Name, String, Known)>,
+    /// When somebody last tried the key elsewhere.
+    pub key_checked: Option<DateTime<Utc>>,
 }
 
 /// Collects everything. What cannot be read is a fact; only an interruption is an error.
@@ -87,7 +89,7 @@ pub fn gather(request: &Request<'_>, progress: &dyn Progress) -> Result<Facts, I
     if let (Watched::Recorded { set: only, .. }, Some(inventory)) = (&request.watched, inventory) {
         // Sets of this host whose databases are not known are watched, too: their backups are here.
         let own = |snapshot: &&Snapshot| {
-            let own = !snapshot.is_plain() && request.host.owns(&snapshot.host);
+            let own = !snapshot.is_plain() && !snapshot.is_closed() && request.host.owns(&snapshot.host);
             own && snapshot.databases.iter().any(|brief| !is_given_up(&brief.stream, stale))
         };
         let own = inventory.snapshots.iter().filter(own);
@@ -158,6 +160,7 @@ fn store_facts(
             .and_then(|folder| platform::room(folder).ok())
             .map(|room| Space { free: room.free, total: room.total }),
         device: store.store().folder().and_then(|folder| platform::device(folder).ok()),
+        key_tried: store.workspace().key_used().max(request.key_checked),
     }))
 }
 
@@ -216,6 +219,7 @@ fn is_given_up(stream: &Stream, stale: &[Stale]) -> bool {
 fn recorded(request: &Request<'_>, inventory: &Inventory, stale: &[Stale], only: Option<&Name>) -> Vec<(Name, Source)> {
     let own = |snapshot: &&Snapshot| {
         !snapshot.is_plain()
+            && !snapshot.is_closed()
             && snapshot.kind != Kind::Safety
             && request.host.owns(&snapshot.host)
             && only.is_none_or(|only| *only == snapshot.set)
@@ -335,8 +339,9 @@ fn examine(
 fn scratch(request: &Request<'_>, bytes: u64) -> Option<Scratch> {
     let has_room = |folder: &Path| platform::free_bytes(folder).ok().is_none_or(|free| free / 2 >= bytes);
     let in_store = || {
-        let store = request.store.ok().filter(|store| store.store().folder().is_none_or(has_room))?;
-        store.workspace().scratch().ok()
+        let workspace = request.store.ok()?.workspace();
+        workspace.create_scratch_folder().ok().filter(|folder| has_room(folder))?;
+        workspace.scratch().ok()
     };
     in_store().or_else(|| has_room(request.temporary).then(|| Scratch::beside(request.temporary).ok())?)
 }

@@ -8,6 +8,7 @@ mod backups;
 mod copies;
 mod databases;
 mod gather;
+mod sealed;
 mod shrinkage;
 mod store;
 
@@ -74,6 +75,8 @@ pub struct StoreFacts {
     pub space: Option<Space>,
     /// The disk it is on.
     pub device: Option<u64>,
+    /// When a key was last tried on an archive, as far as this host knows or the configuration says.
+    pub key_tried: Option<DateTime<Utc>>,
 }
 
 /// What this host remembers of a further store. Health asks the main store alone: a further one may be far away.
@@ -144,9 +147,17 @@ impl DatabaseFacts {
 }
 
 impl Facts {
-    /// Returns the archives of this host, newest first: no plain databases, which prove nothing.
+    /// Returns the archives of this host, newest first: no plain databases, which prove nothing, and no archives of
+    /// which only a label is known.
     fn own<'a>(&self, store: &'a StoreFacts) -> impl Iterator<Item = &'a Snapshot> {
-        store.inventory.snapshots.iter().filter(|snapshot| !snapshot.is_plain() && self.host.owns(&snapshot.host))
+        let own =
+            |snapshot: &&Snapshot| !snapshot.is_plain() && !snapshot.is_closed() && self.host.owns(&snapshot.host);
+        store.inventory.snapshots.iter().filter(own)
+    }
+
+    /// Returns the archives that are this host's by their label only.
+    fn closed<'a>(&self, store: &'a StoreFacts) -> impl Iterator<Item = &'a Snapshot> {
+        store.inventory.snapshots.iter().filter(|snapshot| snapshot.is_closed() && self.host.owns(&snapshot.host))
     }
 }
 
@@ -181,6 +192,7 @@ pub fn judge(facts: &Facts) -> Report {
             }
             checks.extend(store::judge(store, facts));
             checks.extend(store.copies.iter().map(|copy| copies::judge(copy, facts.now)));
+            checks.extend(sealed::judge(store, facts));
         }
         Err(why) => {
             checks.push(Check::new("store", &Subject::Store, State::Critical, why.clone()).advise(Advice::MountStore))

@@ -83,6 +83,7 @@ fn facts(snapshots: Vec<Snapshot>) -> Facts {
         copies: Vec::new(),
         space: Some(Space { free: GIB, total: 2 * GIB }),
         device: Some(2),
+        key_tried: None,
     };
     Facts {
         now: now(),

@@ -246,8 +246,8 @@ mod tests {
             clock: &clock,
             ahead: false,
             temporary: &std::env::temp_dir(),
-            encryption: &crate::ops::sealing::Encryption::default(),
             threads,
+            encryption: &Default::default(),
         })
     }
 

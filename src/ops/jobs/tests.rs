@@ -51,8 +51,8 @@ fn around<T>(now: &str, act: impl FnOnce(&Surroundings<'_>) -> T) -> T {
         clock: &clock,
         ahead: false,
         temporary: &std::env::temp_dir(),
-        encryption: &crate::ops::sealing::Encryption::default(),
         threads,
+        encryption: &Default::default(),
     })
 }
 
@@ -156,7 +156,7 @@ fn only_a_set_that_a_failed_command_changed_is_rolled_back(world: World) {
 fn a_mark_says_what_was_found_last(world: World) {
     let made = world.back_up(FIRST);
     let remember = |state| {
-        let verified = Verified { state, findings: vec!["bad".to_owned()], examined: Vec::new() };
+        let verified = Verified { state, findings: vec!["bad".to_owned()], examined: Vec::new(), by_digest_only: None };
         verify::remember(&world.repository(), &made, &verified, VerifyDepth::Deep, &Silent).unwrap()
     };
     let (good, damaged) = (ArchiveState::Good, ArchiveState::Damaged);
@@ -206,8 +206,8 @@ fn a_store_that_cannot_be_read_is_no_first_deployment() {
             clock: &clock,
             ahead: false,
             temporary: &std::env::temp_dir(),
-            encryption: &crate::ops::sealing::Encryption::default(),
             threads,
+            encryption: &Default::default(),
         };
         first_deployment::was_never_made(
             &StoreError::Unreachable { location: store.into(), cause: kind.into() },

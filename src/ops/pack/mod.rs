@@ -34,7 +34,7 @@ use crate::workspace::{Scratch, Workspace};
 use check::write_and_check;
 use describe::{describe, draft, enter};
 pub use request::{Host, Provenance, Request, Staged, ending};
-pub use seal::{Seal, encrypt_archive};
+pub use seal::{SealedFile, encrypt_archive};
 use vacuum::{Vacuumed, vacuum};
 
 /// An archive that was made and committed.
@@ -69,7 +69,7 @@ pub struct Built {
     /// Its metadata.
     pub metadata: Metadata,
     /// What is recorded about it, if it is encrypted.
-    pub seal: Option<Seal>,
+    pub seal: Option<SealedFile>,
     /// The folder of the file, if it is not in the scratch of the run.
     _staging: Option<Scratch>,
 }
@@ -84,7 +84,7 @@ pub fn pack(
     progress: &dyn Progress,
 ) -> anyhow::Result<Packed> {
     // In a second, two hosts may give one name, and such a store would keep only one of the archives.
-    let digits = (!repository.gives_a_name_once()).then(random_digits);
+    let digits = (!repository.gives_a_name_once()?).then(random_digits);
     let request = &Request { digits, ..request.clone() };
     let built = build(repository.workspace(), scratch, databases, request, progress)?;
     let (archive, unrecorded) = commit(repository, &built, request, progress)?;

@@ -23,11 +23,11 @@ use crate::workspace::{Scratch, Sealed, Workspace};
 
 /// What is recorded about an encrypted archive.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Seal {
+pub struct SealedFile {
     /// Its size.
     pub bytes: u64,
-    /// The digest of the file, for the sidecar beside it.
-    pub sha256: Sha256,
+    /// The digest of the file, for the sidecar beside it; `None` if all of it was not read.
+    pub sha256: Option<Sha256>,
     /// The digest of its header, by which this host knows it again.
     header: Sha256,
     /// The complete label.
@@ -37,7 +37,7 @@ pub struct Seal {
     replaces: Option<Replaces>,
 }
 
-impl Seal {
+impl SealedFile {
     /// Returns the digest of its header.
     pub fn header(&self) -> Sha256 {
         self.header
@@ -46,7 +46,7 @@ impl Seal {
     /// Writes the digest beside the archive and remembers the archive in the workspace. Returns what failed: the
     /// archive is good without.
     pub fn record(&self, committer: &Committer<'_>, archive: &ArchiveName) -> Vec<String> {
-        let digest = committer.put_digest(archive, self.sha256);
+        let digest = self.sha256.map_or(Ok(()), |sha256| committer.put_digest(archive, sha256));
         let digest = digest.err().map(|error| format!("its digest could not be written: {error:#}"));
         let known = self.remember(committer.repository().workspace(), archive).err();
         digest.into_iter().chain(known.map(|error| format!("this host will not know it again: {error:#}"))).collect()
@@ -59,13 +59,32 @@ impl Seal {
         Ok(workspace.remember_sealed(&Sealed { header, bytes, sha256, archive, label, paths, replaces })?)
     }
 
-    fn of(encrypted: Encrypted, header: Sha256, metadata: &Metadata, id: ArchiveId, recipients: &[String]) -> Self {
+    /// Describes an archive that a key opened; `None` if it has no label.
+    pub fn opened(archive: &Archive, bytes: u64) -> Option<Self> {
+        let (envelope, contents) = (archive.envelope()?, archive.contents());
+        let (metadata, id) = (contents.metadata.as_ref()?, contents.id?);
+        let recipients = &envelope.label.as_ref()?.recipients;
+        Some(Self::of((bytes, None), envelope.header, metadata, id, recipients))
+    }
+
+    /// Returns whether a record is about this file.
+    pub fn is(&self, known: &Sealed) -> bool {
+        known.header == self.header && known.bytes == self.bytes
+    }
+
+    fn of(
+        (bytes, sha256): (u64, Option<Sha256>),
+        header: Sha256,
+        metadata: &Metadata,
+        id: ArchiveId,
+        recipients: &[String],
+    ) -> Self {
         let path = |database: &crate::metadata::DatabaseMetadata| {
             database.source_resolved.clone().unwrap_or_else(|| database.source.clone())
         };
         Self {
-            bytes: encrypted.bytes,
-            sha256: encrypted.sha256,
+            bytes,
+            sha256,
             header,
             label: Label::complete(metadata, id, recipients),
             paths: metadata.databases.iter().map(path).collect(),
@@ -85,7 +104,7 @@ pub(super) fn seal(
     request: &Request,
     sealing: &Sealing,
     progress: &dyn Progress,
-) -> anyhow::Result<(PathBuf, Seal)> {
+) -> anyhow::Result<(PathBuf, SealedFile)> {
     let opened = Opener::new(Tz::UTC).open(Arc::new(OpenFile::open(plain)?), "archive", request.created_at)?;
     let id = opened.contents().id.context("the archive has no metadata")?;
     let path = staging.path().join("archive");
@@ -95,7 +114,13 @@ pub(super) fn seal(
     let opener = Opener { zone: Tz::UTC, keys: Keys::default().with_run(sealing.run.clone()) };
     let archive = sync_and_check(|| file.sync_all(), || read_back(&path, &opener, metadata, request, progress))?;
     progress.checkpoint()?;
-    let seal = Seal::of(encrypted, header_of(&archive)?, metadata, id, &sealing.recipients.texts());
+    let seal = SealedFile::of(
+        (encrypted.bytes, Some(encrypted.sha256)),
+        header_of(&archive)?,
+        metadata,
+        id,
+        &sealing.recipients.texts(),
+    );
     Ok((path, seal))
 }
 
@@ -103,7 +128,12 @@ pub(super) fn seal(
 /// but not all of it. Returns what is to be recorded about it.
 ///
 /// Crash anywhere: an unfinished file at `out`, which the caller made in scratch.
-pub fn encrypt_archive(plain: &Path, out: &Path, sealing: &Sealing, progress: &dyn Progress) -> anyhow::Result<Seal> {
+pub fn encrypt_archive(
+    plain: &Path,
+    out: &Path,
+    sealing: &Sealing,
+    progress: &dyn Progress,
+) -> anyhow::Result<SealedFile> {
     let file = OpenFile::open(plain)?;
     let modified = file.modified();
     let opened = Opener::new(Tz::UTC).open(Arc::new(file), "archive", modified)?;
@@ -114,7 +144,13 @@ pub fn encrypt_archive(plain: &Path, out: &Path, sealing: &Sealing, progress: &d
     file.sync_all().context("cannot sync the encrypted archive")?;
     let opener = Opener { zone: Tz::UTC, keys: Keys::default().with_run(sealing.run.clone()) };
     let archive = opener.open(Arc::new(OpenFile::open(out)?), "archive", modified)?;
-    Ok(Seal::of(encrypted, header_of(&archive)?, metadata, id, &sealing.recipients.texts()))
+    Ok(SealedFile::of(
+        (encrypted.bytes, Some(encrypted.sha256)),
+        header_of(&archive)?,
+        metadata,
+        id,
+        &sealing.recipients.texts(),
+    ))
 }
 
 fn write(

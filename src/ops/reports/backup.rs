@@ -69,6 +69,7 @@ fn note(note: backup::Note, words: &dyn Fn(&Remedy) -> String) -> report::Note {
             let why = remedy.map_or_else(|| why.clone(), |remedy| format!("{why}; {}", words(&remedy)));
             report::Note::Unreadable { database, path: shown(&path), why }
         }
+        backup::Note::Unrecorded { why } => report::Note::Unrecorded { why },
         backup::Note::Guarded { database } => report::Note::Guarded { database },
     }
 }

@@ -164,7 +164,7 @@ impl History {
         let mut restores: BTreeMap<String, Past> = BTreeMap::new();
         let mut pasts = Vec::new();
         let mut safeties: Vec<&Snapshot> =
-            snapshots.iter().filter(|snapshot| snapshot.kind == Kind::Safety && !snapshot.is_plain()).collect();
+            snapshots.iter().filter(|one| one.kind == Kind::Safety && !one.is_plain() && one.is_trusted()).collect();
         safeties.sort_by(|a, b| older_first(a, b));
         for snapshot in safeties {
             let Some(replaces) = &snapshot.replaces else {

@@ -25,8 +25,8 @@ pub struct Sealed {
     pub header: Sha256,
     /// The size of the file.
     pub bytes: u64,
-    /// The digest of the file.
-    pub sha256: Sha256,
+    /// The digest of the file, if this host made it.
+    pub sha256: Option<Sha256>,
     /// Its name.
     pub archive: ArchiveName,
     /// The complete label: each database is listed, however many there are.
@@ -40,7 +40,7 @@ pub struct Sealed {
 /// What is stored beside the columns.
 #[derive(Serialize, Deserialize)]
 struct Note {
-    sha256: Sha256,
+    sha256: Option<Sha256>,
     label: Label,
     paths: Vec<String>,
     replaces: Option<Replaces>,
@@ -112,7 +112,7 @@ mod tests {
         let made = Sealed {
             header: Sha256::of(b"header"),
             bytes: 1234,
-            sha256: Sha256::of(b"file"),
+            sha256: Some(Sha256::of(b"file")),
             archive: ArchiveName::new("app_20260301T000000Z.tar.gz.age").unwrap(),
             label: Label {
                 format: FORMAT,
