@@ -30,6 +30,7 @@ mod key;
 mod latest;
 mod list;
 mod log;
+mod neighbours;
 mod pending;
 mod pin;
 mod record;
