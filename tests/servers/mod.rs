@@ -3,6 +3,8 @@
 //! A server ends with the test process, however that ends: a shell waits until its input is closed, stops the server, and
 //! removes its folder.
 
+pub mod proxy;
+
 use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
