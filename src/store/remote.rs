@@ -1,6 +1,5 @@
 //! Opens remote stores by their URL.
 
-use std::io;
 use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -68,6 +67,6 @@ pub fn open(url: &StoreUrl, _remote: &Remote) -> Result<Arc<dyn Store>, StoreErr
 
 #[cfg(not(feature = "remote"))]
 fn unsupported(url: &StoreUrl) -> StoreError {
-    let cause = io::Error::new(io::ErrorKind::Unsupported, "this build has no such stores");
+    let cause = std::io::Error::new(std::io::ErrorKind::Unsupported, "this build has no such stores");
     StoreError::Unreachable { location: url.to_string(), cause }
 }

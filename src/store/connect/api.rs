@@ -281,7 +281,7 @@ mod tests {
     #[test]
     fn addresses_keep_the_path_of_the_server_and_escape_names() {
         let key = "secret";
-        let api = |base: &str| Api::new(base, key, Client::new(), &Remote::new(|_| None));
+        let api = |base: &str| Api::new(base, key, crate::net::client().unwrap(), &Remote::new(|_| None));
         let url =
             |base: &str| api(base).unwrap().url(&["content", "g", "a b?#%/.tar.gz"], &[("name", "x&y")]).to_string();
         assert_eq!(url("https://server"), "https://server/content/g/a%20b%3F%23%25%2F.tar.gz?name=x%26y");

@@ -188,7 +188,8 @@ fn refused(asked: &Asked<'_>, status: StatusCode, headers: &HeaderMap, body: &[u
             _ => Fault::Denied(format!("access denied ({answer})")),
         },
         StatusCode::NOT_FOUND | StatusCode::GONE if asked.call.contains("Resumable") => Fault::NoUpload,
-        StatusCode::NOT_FOUND if said.is_ours(asked) => Fault::Unproved,
+        // Who reads looks the object up before calling it gone: Google answers that with a plain text.
+        StatusCode::NOT_FOUND if said.is_ours(asked) || asked.reads() => Fault::Unproved,
         StatusCode::NOT_FOUND => Fault::Foreign(answer),
         StatusCode::PRECONDITION_FAILED if asked.writes() => Fault::Taken,
         StatusCode::PRECONDITION_FAILED => Fault::Changed,
