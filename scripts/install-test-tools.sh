@@ -15,8 +15,10 @@ required=(sqlite3:sqlite3 python3:python3 git:git gzip:gzip tar:tar dash:dash ma
 optional=(strace:strace pigz:pigz zstd:zstd shellcheck:shellcheck time:time nbdkit:nbdkit
     nbdkit-plugin-python:/usr/lib/*/nbdkit/plugins/nbdkit-python-plugin.so libnbd-bin:nbdfuse fuse3:fusermount3
     systemd:systemd-analyze g++:c++ acl:setfacl attr:setfattr bindfs:bindfs exfat-fuse:mount.exfat-fuse exfatprogs:mkfs.exfat
-    mount:mount e2fsprogs:mkfs.ext4 procps:ps util-linux:setpriv)
-modules=(apsw:apsw.sqlite_extra django:django sqlite-vec:sqlite_vec prometheus-client:prometheus_client)
+    mount:mount e2fsprogs:mkfs.ext4 procps:ps util-linux:setpriv
+    rclone:rclone age:age openssh-server:sshd openssh-client:ssh-keygen curl:curl)
+modules=(apsw:apsw.sqlite_extra django:django sqlite-vec:sqlite_vec prometheus-client:prometheus_client
+    wsgidav:wsgidav cheroot:cheroot pins:pins)
 
 # Prints the packages in the arguments that are not installed.
 missing() {
