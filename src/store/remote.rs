@@ -70,6 +70,6 @@ pub fn open(url: &StoreUrl, _remote: &Remote) -> Result<Arc<dyn Store>, StoreErr
 
 #[cfg(not(feature = "remote"))]
 fn unsupported(url: &StoreUrl) -> StoreError {
-    let cause = io::Error::new(io::ErrorKind::Unsupported, "this build has no such stores");
+    let cause = std::io::Error::new(std::io::ErrorKind::Unsupported, "this build has no such stores");
     StoreError::Unreachable { location: url.to_string(), cause }
 }

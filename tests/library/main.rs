@@ -17,6 +17,7 @@ mod hostile_input;
 mod object_faults;
 #[cfg(feature = "remote")]
 mod object_stores;
+#[cfg(feature = "remote")]
 mod remotes;
 mod replace;
 mod retention;

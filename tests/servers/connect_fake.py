@@ -3,8 +3,9 @@
 
 tests/library/remotes/connect.rs holds it against the `pins` client of PyPI. It refuses what the real one refuses: a wrong key, a
 bundle that is cut or no bundle, a name that is taken, the removal of the active version, and the files of a version that was
-never deployed. `POST /control` with {"faults": [...]} plans faults: {"method", "path" (a regular expression), "times", and
-"status" and "body", or "drop": the connection ends; "after": the request is carried out before}.
+never deployed. `POST /control` with {"faults": [...]} plans faults and returns the requests since the last time. A fault is
+{"path": a pattern of "METHOD /path", "times", "skip": how many such requests go well before, "status" and "body", or "drop": the
+connection ends; "after": the request is carried out before}.
 """
 import io
 import json
@@ -91,7 +92,10 @@ class Connect(BaseHTTPRequestHandler):
     do_GET = do_POST = do_PATCH = do_DELETE = handle_any
 
     def is_meant(self, fault, path):
-        return fault["times"] > 0 and fault["method"] == self.command and re.search(fault["path"], path)
+        if fault["times"] == 0 or not re.search(fault["path"], f"{self.command} {path}"):
+            return False
+        fault["skip"] = fault.get("skip", 0) - 1
+        return fault["skip"] < 0
 
     def fail(self, fault):
         if fault.get("sleep"):
@@ -230,7 +234,7 @@ class Connect(BaseHTTPRequestHandler):
         if task not in tasks:
             raise missing()
         tasks[task] += 1
-        is_finished = tasks[task] > 2
+        is_finished = tasks[task] > 1
         return 200, {"id": task, "output": ["building"], "result": None, "finished": is_finished, "code": 0, "error": "",
                      "last": tasks[task]}
 

@@ -44,6 +44,14 @@ impl Described {
         is_file_name(&file).then_some(Self { file, bytes, own })
     }
 
+    /// Returns whether a text is a description at all, and not the page of a proxy.
+    pub(super) fn is_one(text: &str) -> bool {
+        let is_key = |line: &str| {
+            ["api_version", "type", "file", "file_size"].iter().any(|key| line.split(':').next() == Some(*key))
+        };
+        text.lines().any(|line| line.contains(':') && is_key(line))
+    }
+
     /// Describes an archive. `created` is the time of its file.
     pub(super) fn write(name: &str, kept: &Kept, created: DateTime<Utc>) -> String {
         let Kept { token, bytes, sha256 } = kept;
@@ -150,11 +158,15 @@ mod tests {
             ("file: ../app.db\nfile_size: 8192\n", None),
             ("file: app.db\n", None),
             ("file_size: 8192\n", None),
-            ("<html>", None),
+            ("type: csv\n", None),
         ] {
             let described = Described::parse(text);
+            assert!(Described::is_one(text));
             assert_eq!(described.as_ref().map(|described| described.file.as_str()), file, "{text}");
             assert!(described.is_none_or(|described| described.bytes == 8192 && described.kept().is_none()));
+        }
+        for page in ["", "<html>\n<p>type: none", "{\"error\": 1}", "file"] {
+            assert!(!Described::is_one(page), "{page}");
         }
         let named = |file: &str| Described { file: file.into(), bytes: 0, own: None }.name(created);
         assert_eq!(named("app.db").unwrap(), "app_20250804T163829Z.db");

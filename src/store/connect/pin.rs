@@ -299,7 +299,9 @@ impl Pin {
                 self.note_ranges(response.status());
                 let mut text = self.api.body(response).await?;
                 text.truncate(MAX_DESCRIPTION);
-                Ok(Some(String::from_utf8_lossy(&text).into_owned()))
+                let text = String::from_utf8_lossy(&text).into_owned();
+                let no_description = || Fault::Passing(format!("{} is not the description of a pin", url.path()), None);
+                if Described::is_one(&text) { Ok(Some(text)) } else { Err(no_description()) }
             })
             .await
     }

@@ -1,10 +1,11 @@
 //! The stores on other machines, over real servers on loopback.
 
+mod connect;
+#[path = "../../servers/connect.rs"]
+mod connect_server;
 #[path = "../../servers/process.rs"]
 mod process;
 mod rclone;
-#[path = "../../servers/s3_for_rclone.rs"]
-mod s3_for_rclone;
 #[path = "../../servers/sshd.rs"]
 mod sshd;
 #[path = "../../servers/webdav.rs"]

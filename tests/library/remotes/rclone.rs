@@ -6,7 +6,6 @@ use std::num::NonZeroU64;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::thread;
 use std::time::Duration;
 
 use heirloom::progress::{Progress, Silent, Stage};
@@ -14,7 +13,8 @@ use heirloom::store::remote::Remote;
 use heirloom::store::{Found, RcloneStore, ReadStore, Store, StoreError, Upload};
 use heirloom::store_url::StoreUrl;
 
-use super::{s3_for_rclone, sshd, webdav};
+use super::{sshd, webdav};
+use crate::servers::{self, BUCKET, Kind};
 use crate::store_contract::keeps_the_contract;
 use crate::tools;
 
@@ -59,18 +59,25 @@ impl Place {
     }
 
     fn s3() -> Option<Self> {
-        let server = s3_for_rclone::s3("rclone with S3").filter(|_| tools::installed("rclone with S3", &["rclone"]))?;
+        Self::s3_with(|variable| variable)
+    }
+
+    /// S3 with a secret that may differ from the right one.
+    fn s3_with(secret: fn(String) -> String) -> Option<Self> {
+        let there = servers::place(Kind::Seaweed, "rclone with S3")
+            .filter(|_| tools::installed("rclone with S3", &["rclone"]))?;
         let configuration = format!(
-            "type = s3\nprovider = Other\nendpoint = {}\naccess_key_id = {}\nsecret_access_key = {}\n",
-            server.endpoint,
-            s3_for_rclone::KEY,
-            s3_for_rclone::SECRET
+            "type = s3\nprovider = Other\nendpoint = http://127.0.0.1:{}\nno_check_bucket = true\n\
+             access_key_id = {}\nsecret_access_key = {}\n",
+            there.port,
+            there.variable("AWS_ACCESS_KEY_ID").unwrap(),
+            secret(there.variable("AWS_SECRET_ACCESS_KEY").unwrap())
         );
-        let place = Self::new(&configuration, "bucket/");
-        // Its port is open before it can write.
-        let is_made = (0..300).any(|_| place.rclone(&["mkdir", "there:bucket"]).status.success() || pause());
-        assert!(is_made, "seaweedfs makes no bucket");
-        Some(place)
+        Some(Self::new(&configuration, &format!("{BUCKET}/")))
+    }
+
+    fn is_bucket(&self) -> bool {
+        self.root == format!("{BUCKET}/")
     }
 
     fn configuration(&self) -> String {
@@ -109,12 +116,6 @@ impl Place {
         let listed = self.rclone(&["lsf", "--files-only", &format!("there:{}{folder}", self.root)]);
         String::from_utf8(listed.stdout).unwrap().lines().map(str::to_owned).collect()
     }
-}
-
-/// Waits a moment; returns false.
-fn pause() -> bool {
-    thread::sleep(Duration::from_millis(100));
-    false
 }
 
 type NewPlace = fn() -> Option<Place>;
@@ -295,7 +296,7 @@ fn the_leftovers_of_dead_runs_are_hidden_and_removed_by_the_next_try() {
             "{left:?}"
         );
         // A bucket needs no parts, so there are none of ours.
-        assert_eq!(left.len(), if place.root == "bucket/" { 3 } else { 2 }, "{left:?}");
+        assert_eq!(left.len(), if place.is_bucket() { 3 } else { 2 }, "{left:?}");
     }
 }
 
@@ -337,14 +338,7 @@ fn a_remote_that_refuses_or_is_away_is_unreachable() {
         Place::new("type = sftp\nhost = 127.0.0.1\nport = 1\nuser = root\n", "/"),
         Place::new("", ""),
     ];
-    if let Some(server) = s3_for_rclone::s3("a wrong secret") {
-        let configuration = format!(
-            "type = s3\nprovider = Other\nendpoint = {}\naccess_key_id = {}\nsecret_access_key = wrong\n",
-            server.endpoint,
-            s3_for_rclone::KEY,
-        );
-        places.push(Place::new(&configuration, "bucket/"));
-    }
+    places.extend(Place::s3_with(|_| "wrong".into()));
     let archive = Archive::new();
     for place in places {
         let store = place.store();
@@ -384,7 +378,7 @@ fn stub(place: &Place, script: &str) -> Remote {
 #[test]
 fn after_a_lost_answer_the_archive_is_looked_up() {
     for place in [Place::local(), Place::s3()].into_iter().flatten() {
-        let last = if place.root == "bucket/" { "copyto" } else { "moveto" };
+        let last = if place.is_bucket() { "copyto" } else { "moveto" };
         // Done, and the answer was lost.
         let (archive, folder) = (Archive::new(), Place::fresh());
         let remote = stub(&place, &format!("[ $1 != {last} ] || {{ really \"$@\"; exit 5; }}"));
@@ -438,7 +432,7 @@ fn bytes_that_changed_on_the_way_are_found_by_the_checksum() {
         let failed = store.commit("a.tar.gz", &archive.upload, &Silent).unwrap_err();
         assert!(matches!(failed, StoreError::Io { .. }), "{failed:?}");
         // It stays on a bucket, where it has its name at once; it is not ours to remove.
-        assert_eq!(place.files(&folder).len(), usize::from(place.root == "bucket/"));
+        assert_eq!(place.files(&folder).len(), usize::from(place.is_bucket()));
     }
 }
 
