@@ -97,7 +97,7 @@ impl Configuration {
 fn identities(args: &GlobalArgs) -> Option<Flag> {
     let files: Vec<String> = args.identity.iter().map(|file| file.to_string_lossy().into_owned()).collect();
     let is_given = !files.is_empty();
-    is_given.then(|| Flag { key: Key::IdentityFile, value: Value::Texts(files), name: "--identity" })
+    is_given.then_some(Flag { key: Key::IdentityFile, value: Value::Texts(files), name: "--identity" })
 }
 
 /// Returns a problem of the configuration as the error of a command.
