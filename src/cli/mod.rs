@@ -51,6 +51,7 @@ mod show;
 mod stages;
 mod stores;
 mod table;
+mod tested;
 mod time;
 mod ui;
 mod undo;
