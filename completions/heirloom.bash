@@ -43,6 +43,9 @@ _heirloom() {
             heirloom,health)
                 cmd="heirloom__subcmd__health"
                 ;;
+            heirloom,key)
+                cmd="heirloom__subcmd__key"
+                ;;
             heirloom,list)
                 cmd="heirloom__subcmd__list"
                 ;;
@@ -76,6 +79,12 @@ _heirloom() {
             heirloom__subcmd__config,show)
                 cmd="heirloom__subcmd__config__subcmd__show"
                 ;;
+            heirloom__subcmd__key,check)
+                cmd="heirloom__subcmd__key__subcmd__check"
+                ;;
+            heirloom__subcmd__key,new)
+                cmd="heirloom__subcmd__key__subcmd__new"
+                ;;
             *)
                 ;;
         esac
@@ -83,7 +92,7 @@ _heirloom() {
 
     case "${cmd}" in
         heirloom)
-            opts="-q -v -h -V --config --dir --store --identity --json --quiet --verbose --color --progress --help --version backup restore copy list show verify health rotate cleanup delete pin unpin accept log guard config completions"
+            opts="-q -v -h -V --config --dir --store --identity --json --quiet --verbose --color --progress --help --version backup restore copy list show verify health rotate cleanup delete pin unpin accept log guard key config completions"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -712,6 +721,120 @@ _heirloom() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        heirloom__subcmd__key)
+            opts="-q -v -h --config --dir --store --identity --json --quiet --verbose --color --progress --help new check"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --store)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --identity)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --progress)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        heirloom__subcmd__key__subcmd__check)
+            opts="-q -v -h --config --dir --store --identity --json --quiet --verbose --color --progress --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --store)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --identity)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --progress)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        heirloom__subcmd__key__subcmd__new)
+            opts="-q -v -h --config --dir --store --identity --json --quiet --verbose --color --progress --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --store)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --identity)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --progress)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         heirloom__subcmd__list)
             opts="-q -v -h --set --limit --config --dir --store --identity --json --quiet --verbose --color --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -839,7 +962,7 @@ _heirloom() {
             return 0
             ;;
         heirloom__subcmd__restore)
-            opts="-q -v -h --at --from --fresh --accept-older --only --to --to-dir --to-original --set --force --allow-damaged --rebuild-indexes --check --dry-run --no-safety-backup --offline --assume-unused --if-missing --if-backup-exists --undo --time-zone --busy-timeout --config --dir --store --identity --json --quiet --verbose --color --progress --help"
+            opts="-q -v -h --at --from --fresh --accept-older --only --to --to-dir --to-original --set --force --allow-damaged --allow-plain --rebuild-indexes --check --dry-run --no-safety-backup --offline --assume-unused --if-missing --if-backup-exists --undo --time-zone --busy-timeout --config --dir --store --identity --json --quiet --verbose --color --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -54,6 +54,7 @@ complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "unpin" -d 'Let re
 complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "accept" -d 'Accept that an archive holds far fewer rows than the ones before it'
 complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "log" -d 'Show the activity log'
 complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "guard" -d 'Run a command, and roll the databases back if it fails'
+complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "key" -d 'Create a key for encrypted archives, or try the keys of this host'
 complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "config" -d 'Create, show or check the configuration'
 complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "completions" -d 'Print the completion script of a shell'
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l set -d 'The configured set, or a name for several files together' -r
@@ -123,6 +124,7 @@ complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l accept-old
 complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l to-original -d 'Restore to the paths recorded in the archive, not the configured ones'
 complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l force -d 'Replace what exists without asking'
 complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l allow-damaged -d 'Restore a damaged archive as far as it can be read; pages that cannot be read become zeros'
+complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l allow-plain -d 'Restore a plain archive of a store whose archives are encrypted; anybody who can write to the store can have put it there'
 complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l rebuild-indexes -d 'Rebuild damaged indexes in the copy before it replaces the database'
 complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l dry-run -d 'Print what would be done, and stop'
 complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l no-safety-backup -d 'Take no safety backup; such a restore cannot be undone'
@@ -185,7 +187,7 @@ complete -c heirloom -n "__fish_heirloom_using_subcommand show" -l json -d 'Prin
 complete -c heirloom -n "__fish_heirloom_using_subcommand show" -s q -l quiet -d 'Print errors only'
 complete -c heirloom -n "__fish_heirloom_using_subcommand show" -s v -l verbose -d 'Print more detail'
 complete -c heirloom -n "__fish_heirloom_using_subcommand show" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c heirloom -n "__fish_heirloom_using_subcommand verify" -l depth -d 'How thoroughly archives are verified' -r -f -a "quick\t'Structure and digests'
+complete -c heirloom -n "__fish_heirloom_using_subcommand verify" -l depth -d 'How thoroughly archives are verified' -r -f -a "quick\t'Structure and digests; without a key, the digest of an encrypted file'
 standard\t'Also unpacked, integrity checked, and compared with the metadata'
 deep\t'Also every row read'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand verify" -l set -d 'Only archives of this set' -r
@@ -384,6 +386,50 @@ complete -c heirloom -n "__fish_heirloom_using_subcommand guard" -l json -d 'Pri
 complete -c heirloom -n "__fish_heirloom_using_subcommand guard" -s q -l quiet -d 'Print errors only'
 complete -c heirloom -n "__fish_heirloom_using_subcommand guard" -s v -l verbose -d 'Print more detail'
 complete -c heirloom -n "__fish_heirloom_using_subcommand guard" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c heirloom -n "__fish_heirloom_using_subcommand key; and not __fish_seen_subcommand_from new check" -l config -d 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand key; and not __fish_seen_subcommand_from new check" -l dir -d 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand key; and not __fish_seen_subcommand_from new check" -l store -d 'Use this store of the configuration alone: the name of a copy, or main' -r
+complete -c heirloom -n "__fish_heirloom_using_subcommand key; and not __fish_seen_subcommand_from new check" -l identity -d 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand key; and not __fish_seen_subcommand_from new check" -l color -d 'Colour the output' -r -f -a "auto\t'At a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c heirloom -n "__fish_heirloom_using_subcommand key; and not __fish_seen_subcommand_from new check" -l progress -d 'Show a progress bar on stderr' -r -f -a "auto\t'At a terminal'
+always\t'Always'
+never\t'Never'"
+complete -c heirloom -n "__fish_heirloom_using_subcommand key; and not __fish_seen_subcommand_from new check" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
+complete -c heirloom -n "__fish_heirloom_using_subcommand key; and not __fish_seen_subcommand_from new check" -s q -l quiet -d 'Print errors only'
+complete -c heirloom -n "__fish_heirloom_using_subcommand key; and not __fish_seen_subcommand_from new check" -s v -l verbose -d 'Print more detail'
+complete -c heirloom -n "__fish_heirloom_using_subcommand key; and not __fish_seen_subcommand_from new check" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c heirloom -n "__fish_heirloom_using_subcommand key; and not __fish_seen_subcommand_from new check" -f -a "new" -d 'Create a secret key, and print its recipient'
+complete -c heirloom -n "__fish_heirloom_using_subcommand key; and not __fish_seen_subcommand_from new check" -f -a "check" -d 'Open every encrypted archive with the keys of this host'
+complete -c heirloom -n "__fish_heirloom_using_subcommand key; and __fish_seen_subcommand_from new" -l config -d 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand key; and __fish_seen_subcommand_from new" -l dir -d 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand key; and __fish_seen_subcommand_from new" -l store -d 'Use this store of the configuration alone: the name of a copy, or main' -r
+complete -c heirloom -n "__fish_heirloom_using_subcommand key; and __fish_seen_subcommand_from new" -l identity -d 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand key; and __fish_seen_subcommand_from new" -l color -d 'Colour the output' -r -f -a "auto\t'At a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c heirloom -n "__fish_heirloom_using_subcommand key; and __fish_seen_subcommand_from new" -l progress -d 'Show a progress bar on stderr' -r -f -a "auto\t'At a terminal'
+always\t'Always'
+never\t'Never'"
+complete -c heirloom -n "__fish_heirloom_using_subcommand key; and __fish_seen_subcommand_from new" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
+complete -c heirloom -n "__fish_heirloom_using_subcommand key; and __fish_seen_subcommand_from new" -s q -l quiet -d 'Print errors only'
+complete -c heirloom -n "__fish_heirloom_using_subcommand key; and __fish_seen_subcommand_from new" -s v -l verbose -d 'Print more detail'
+complete -c heirloom -n "__fish_heirloom_using_subcommand key; and __fish_seen_subcommand_from new" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c heirloom -n "__fish_heirloom_using_subcommand key; and __fish_seen_subcommand_from check" -l config -d 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand key; and __fish_seen_subcommand_from check" -l dir -d 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand key; and __fish_seen_subcommand_from check" -l store -d 'Use this store of the configuration alone: the name of a copy, or main' -r
+complete -c heirloom -n "__fish_heirloom_using_subcommand key; and __fish_seen_subcommand_from check" -l identity -d 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand key; and __fish_seen_subcommand_from check" -l color -d 'Colour the output' -r -f -a "auto\t'At a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c heirloom -n "__fish_heirloom_using_subcommand key; and __fish_seen_subcommand_from check" -l progress -d 'Show a progress bar on stderr' -r -f -a "auto\t'At a terminal'
+always\t'Always'
+never\t'Never'"
+complete -c heirloom -n "__fish_heirloom_using_subcommand key; and __fish_seen_subcommand_from check" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
+complete -c heirloom -n "__fish_heirloom_using_subcommand key; and __fish_seen_subcommand_from check" -s q -l quiet -d 'Print errors only'
+complete -c heirloom -n "__fish_heirloom_using_subcommand key; and __fish_seen_subcommand_from check" -s v -l verbose -d 'Print more detail'
+complete -c heirloom -n "__fish_heirloom_using_subcommand key; and __fish_seen_subcommand_from check" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and not __fish_seen_subcommand_from show check init" -l config -d 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and not __fish_seen_subcommand_from show check init" -l dir -d 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and not __fish_seen_subcommand_from show check init" -l store -d 'Use this store of the configuration alone: the name of a copy, or main' -r

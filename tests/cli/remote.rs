@@ -193,11 +193,14 @@ fn a_machine_with_another_name_does_not_take_the_store_for_empty() {
 fn another_tenant_with_the_same_configuration_gets_nothing_unasked() {
     let Some(remote) = Remote::new(Kind::Seaweed, "a second tenant gets no data of the first") else { return };
     let (one, two) = (remote.other("one"), remote.other("two"));
+    for world in [&one, &two] {
+        fs::write(world.path("heirloom.toml"), "[sets.app.databases]\napp = 'app.db'").unwrap();
+    }
     one.database("app.db");
-    one.heirloom(["backup", "app.db"]).success();
-    two.heirloom(["restore", "--if-missing", "--if-backup-exists", "app.db"]).exits(12).says("one");
+    one.heirloom(["backup"]).success();
+    two.heirloom(["restore", "--if-missing", "--if-backup-exists"]).exits(12).says("archives of one");
     assert!(!two.path("app.db").exists());
-    two.heirloom(["restore", "--if-missing", "--if-backup-exists", "--fresh", "app.db"]).success();
+    two.heirloom(["restore", "--if-missing", "--if-backup-exists", "--fresh"]).success();
     assert!(!two.path("app.db").exists());
     two.heirloom(["rotate", "--keep-last", "1"]).success();
     assert_eq!(archives(&one, &[]).len(), 1);
@@ -239,13 +242,16 @@ fn the_store_on_the_dying_disk_and_a_copy_far_away() {
     without_dir(&world, &["backup"]).success();
     without_dir(&world, &["config", "check"]).success();
 
-    // Another machine: the configuration is all that is left.
-    let fresh = remote.other("somewhere");
-    fs::write(fresh.path("heirloom.toml"), &text).unwrap();
-    let mut command = fresh.command(["restore"]);
-    fresh.run(command.env_remove("HEIRLOOM_DIR").env_remove("HEIRLOOM_HOST")).success();
-    assert_eq!(fresh.ask("users.db", "SELECT count(*) FROM notes"), "100");
-    assert_eq!(fresh.ask("orders.db", "SELECT count(*) FROM t"), "2");
+    // The disk is replaced: the configuration is all that is left.
+    for gone in ["main", "../state"] {
+        fs::remove_dir_all(world.path(gone)).unwrap();
+    }
+    for gone in ["users.db", "orders.db"] {
+        fs::remove_file(world.path(gone)).unwrap();
+    }
+    without_dir(&world, &["restore"]).success();
+    assert_eq!(world.ask("users.db", "SELECT count(*) FROM notes"), "100");
+    assert_eq!(world.ask("orders.db", "SELECT count(*) FROM t"), "2");
 }
 
 #[test]

@@ -441,7 +441,11 @@ fn the_pin_of_the_old_tool_goes_on_as_a_store() {
     let store = open(&url, &remote(ALICE));
     let listed = || {
         let repository = Repository::new(Arc::new(store.clone()), Workspace::at(folder.path().join("workspace")));
-        let reading = Reading { opener: Opener::new(chrono_tz::UTC), host: HostLabel::new("here").unwrap() };
+        let reading = Reading {
+            opener: Opener::new(chrono_tz::UTC),
+            host: HostLabel::new("here").unwrap(),
+            encryption: Default::default(),
+        };
         inventory(&repository, &reading, &Silent).unwrap()
     };
     let before = listed();
