@@ -105,8 +105,13 @@ pub enum Remedy {
     /// Run it where every process is visible, or confirm that no process has the database open.
     ProveUnused,
 
-    /// It is encrypted: decrypt it, and name the decrypted file.
-    Decrypt,
+    /// It is encrypted: name the file with a secret key of one of its recipients.
+    NameKey,
+    /// It is plain in a store of encrypted archives: look at it, and name it.
+    NamePlain {
+        /// The archive.
+        archive: String,
+    },
     /// Decompressing it takes more memory than we use: decompress it, and name the decompressed file.
     Decompress,
     /// A newer release wrote it.
@@ -137,6 +142,13 @@ pub enum Remedy {
     /// The archive could not be read: try again, or name another one in full.
     TryAgainOrNameInFull,
 
+    /// Name the configuration file, if it can be trusted.
+    NameConfiguration {
+        /// The file.
+        file: PathBuf,
+    },
+    /// Take an archive although a store that does not answer may have a newer one.
+    AcceptOlder,
     /// Another store may be meant: this one holds no archives.
     NameAnotherStore,
     /// The store is not there: mount it, or name another one.

@@ -41,6 +41,7 @@ pub mod digest;
 pub mod failure;
 pub mod groups;
 pub mod identity;
+pub mod label;
 pub mod latest;
 pub mod lineage;
 pub mod metadata;

@@ -66,11 +66,16 @@ pub fn before(
     now: DateTime<Utc>,
 ) -> Before {
     let of_place = |snapshot: &'_ Snapshot| snapshot.databases.iter().position(|brief| brief.stream.same_place(stream));
-    let family: Vec<(&Snapshot, &Brief)> = snapshots
+    let mut family: Vec<(&Snapshot, &Brief)> = snapshots
         .iter()
-        .filter(|snapshot| snapshot.kind != Kind::Safety && !snapshot.is_plain())
+        .filter(|snapshot| snapshot.kind != Kind::Safety && !snapshot.is_plain() && !snapshot.is_closed())
         .filter_map(|snapshot| of_place(snapshot).map(|index| (snapshot, &snapshot.databases[index])))
         .collect();
+    // Plain archives among encrypted ones count as long as there is nothing else: somebody may have put them there, so
+    // that a loss of rows is not noticed.
+    if family.iter().any(|(snapshot, _)| snapshot.is_trusted()) {
+        family.retain(|(snapshot, _)| snapshot.is_trusted());
+    }
     let by_file = file.is_some_and(|file| belongs_to_another(&family, file, now));
     let marker = if by_file { file.cloned() } else { None };
     let own = |brief: &Brief| brief.stream.file == marker;
@@ -114,7 +119,8 @@ pub fn in_use<'a>(
         snapshot.databases.iter().find(|brief| brief.stream.same_place(stream)).map(|brief| (snapshot, brief))
     };
     let family: Vec<(&Snapshot, &Brief)> = snapshots
-        .filter(|snapshot| snapshot.kind != Kind::Safety && !snapshot.is_plain() && snapshot.created_at <= now)
+        .filter(|snapshot| snapshot.kind != Kind::Safety && !snapshot.is_plain() && snapshot.is_trusted())
+        .filter(|snapshot| snapshot.created_at <= now)
         .filter_map(of_place)
         .collect();
     if family.iter().all(|(_, brief)| brief.stream.file.is_none()) {

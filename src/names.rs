@@ -261,11 +261,15 @@ impl TryFrom<String> for ArchiveName {
 }
 
 /// The extensions of files that a store lists as archives, longest first.
-pub const ARCHIVE_ENDINGS: [&str; 16] = [
+pub const ARCHIVE_ENDINGS: [&str; 20] = [
     ".sqlite3.zst",
+    ".tar.zst.age",
     ".sqlite3.gz",
+    ".tar.gz.age",
     ".sqlite.zst",
     ".sqlite.gz",
+    ".tar.age",
+    ".tgz.age",
     ".tar.zst",
     ".tar.gz",
     ".sqlite3",
@@ -279,6 +283,9 @@ pub const ARCHIVE_ENDINGS: [&str; 16] = [
     ".db",
     ".gz",
 ];
+
+/// The extension of an encrypted file, after that of its contents.
+pub const ENCRYPTED_ENDING: &str = ".age";
 
 impl ArchiveName {
     /// Accepts a file name unchanged; refuses one that could escape the store, is hidden, or would not be listed.
@@ -302,10 +309,29 @@ impl ArchiveName {
         Self(format!("{stem}-{number}{ending}"))
     }
 
+    /// Returns whether it is the name of an encrypted archive.
+    pub fn is_encrypted(&self) -> bool {
+        self.0.ends_with(ENCRYPTED_ENDING)
+    }
+
+    /// Returns the name of its encrypted form.
+    pub fn encrypted(&self) -> Self {
+        Self(format!("{}{ENCRYPTED_ENDING}", self.0))
+    }
+
+    /// Returns the name with four more hex digits before the extension, for stores in which two writers can take one
+    /// name.
+    pub fn distinct(&self, digits: u16) -> Self {
+        let (stem, ending) = self.split();
+        Self(format!("{stem}-{digits:04x}{ending}"))
+    }
+
     /// Returns the number after an automatic name, or 1 if there is none: `-2` is the second archive of the same
     /// second.
     pub fn number(&self) -> u32 {
-        self.stem().rsplit_once('-').and_then(|(_, number)| number.parse().ok()).unwrap_or(1)
+        let number = self.stem().rsplit_once('-').map(|(_, number)| number);
+        // Four digits are not a number: see `distinct`.
+        number.filter(|number| number.len() < 4).and_then(|number| number.parse().ok()).unwrap_or(1)
     }
 
     /// Returns the name without its extension, as in `backup_name`.

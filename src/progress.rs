@@ -13,6 +13,8 @@ pub enum Stage {
     Copy,
     /// Checking, hashing and compressing the copy; counts bytes.
     Pack,
+    /// Encrypting the finished archive; counts bytes.
+    Encrypt,
     /// Reading the finished archive again; counts bytes.
     ReadBack,
     /// Extracting databases from an archive; counts bytes.
@@ -25,6 +27,8 @@ pub enum Stage {
     Commit,
     /// Uploading a finished archive to a remote store; counts bytes.
     Upload,
+    /// Downloading an archive from a remote store; counts bytes.
+    Download,
     /// Processing archives; counts archives.
     Archives,
 }

@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 
 use crate::digest::Sha256;
 use crate::metadata::{Extent, Kind, Metadata, Replaces, TableMetadata};
@@ -31,6 +32,8 @@ pub struct Contents {
     pub metadata: Option<Metadata>,
     /// The identity of the archive, independent of its name; `None` if it has no metadata.
     pub id: Option<ArchiveId>,
+    /// Whether it came out of an encrypted file.
+    pub is_encrypted: bool,
 }
 
 /// One database in an archive.
@@ -86,7 +89,7 @@ impl Part {
 }
 
 /// The tool that made an archive.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Origin {
     /// heirloom, archive format 1.
     Format1,
@@ -98,7 +101,7 @@ pub enum Origin {
 }
 
 /// One archive of a store, as listed: small, for stores with ten thousand of them.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Snapshot {
     /// Its file name in the store.
     pub name: ArchiveName,
@@ -127,16 +130,40 @@ pub struct Snapshot {
     pub damaged: bool,
     /// Whether it has an `.accepted` file: its shrink is intended.
     pub accepted: bool,
+    /// Whether it has a `.sha256` file: its digest, for hosts without its key.
+    pub has_digest: bool,
     /// Whether a running guard, restore or copy needs it.
     pub held: bool,
     /// Whether it is still in the workspace, waiting to be moved to the store.
     pub pending: bool,
     /// The restore that a safety archive was made for.
     pub replaces: Option<Replaces>,
+    /// Whether it is encrypted, and what its description stands on.
+    pub seal: Seal,
+}
+
+/// Whether an archive is encrypted, and what its description stands on.
+///
+/// Anybody who can write to a store can put an archive with any label there. So a label counts only if this host
+/// remembers having written exactly that file; a label that nobody vouches for is shown, and nothing else follows from
+/// it: its archive takes no slot, is not the newest of anything, and is never removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Seal {
+    /// It is not encrypted, and nothing says that it should be.
+    #[default]
+    None,
+    /// It is not encrypted, but the archives of its store are.
+    Missing,
+    /// It is encrypted, and a key opened it: the description is the metadata inside.
+    Opened,
+    /// It is encrypted, and no key here opens it. The description is its label, which this host wrote.
+    Known,
+    /// The same, but nothing here vouches for its label.
+    Closed,
 }
 
 /// What listing, retention and health need to know about one database in an archive.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Brief {
     /// Its name in the set.
     pub name: Name,
@@ -194,9 +221,11 @@ impl Snapshot {
             pinned: false,
             damaged: false,
             accepted: false,
+            has_digest: false,
             held: false,
             pending: false,
             replaces: None,
+            seal: Seal::None,
         }
     }
 
@@ -226,8 +255,24 @@ impl Snapshot {
         self.origin == Origin::Plain
     }
 
-    /// Returns whether it can be restored without being named: ours, sound, and not a safety backup.
+    /// Returns whether it can be restored without being named: ours, sound, and not a safety backup; on the word of
+    /// somebody who can be believed.
     pub fn is_good(&self) -> bool {
-        !self.is_plain() && !self.damaged && self.kind != Kind::Safety
+        !self.is_plain() && !self.damaged && self.kind != Kind::Safety && self.is_trusted()
+    }
+
+    /// Returns whether no key here opens it.
+    pub fn is_locked(&self) -> bool {
+        matches!(self.seal, Seal::Known | Seal::Closed)
+    }
+
+    /// Returns whether nothing vouches for its description.
+    pub fn is_closed(&self) -> bool {
+        self.seal == Seal::Closed
+    }
+
+    /// Returns whether its description counts: anybody can have put the others there.
+    pub fn is_trusted(&self) -> bool {
+        !matches!(self.seal, Seal::Closed | Seal::Missing)
     }
 }

@@ -30,6 +30,19 @@ impl Location {
         }
     }
 
+    /// Puts the host label into the prefix of a URL.
+    pub fn of_host(&self, host: &HostLabel) -> Self {
+        match self {
+            Self::Folder(_) => self.clone(),
+            Self::Remote(url) => Self::Remote(url.of_host(host)),
+        }
+    }
+
+    /// Parses what a command or a record names.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        StoreUrl::parse(text).map_or_else(|| Ok(Self::Folder(text.into())), |url| url.map(Self::Remote))
+    }
+
     /// Returns the URL of a remote store.
     pub fn url(&self) -> Option<&StoreUrl> {
         match self {

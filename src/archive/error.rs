@@ -5,6 +5,7 @@ use std::fmt;
 use std::io;
 
 use super::limits::MAX_WINDOW_BYTES;
+use super::locked::Locked;
 use crate::names::{HostLabel, Name, printable};
 use crate::progress::Interrupted;
 
@@ -53,7 +54,7 @@ pub enum ArchiveError {
         bytes: u64,
     },
     /// It is encrypted, and none of the available keys opens it. Says nothing about the contents.
-    KeyMissing,
+    KeyMissing(Box<Locked>),
     /// The metadata did not fit into the space reserved for it. Nothing was committed.
     MetadataTooLarge {
         /// Bytes needed.
@@ -100,7 +101,7 @@ impl fmt::Display for ArchiveError {
                 bytes.div_ceil(1024 * 1024),
                 MAX_WINDOW_BYTES / 1024 / 1024
             ),
-            Self::KeyMissing => f.write_str("the archive is encrypted, and no key for it is configured"),
+            Self::KeyMissing(locked) => locked.fmt(f),
             Self::MetadataTooLarge { needed, room } => {
                 write!(f, "the metadata needs {needed} bytes, but only {room} were reserved")
             }
@@ -121,8 +122,9 @@ impl std::error::Error for ArchiveError {
 }
 
 impl From<io::Error> for ArchiveError {
+    /// A source can also be a layer of the archive, such as its encryption: what that found is not an error of reading.
     fn from(cause: io::Error) -> Self {
-        Self::Io(cause)
+        cause.downcast::<Self>().unwrap_or_else(Self::Io)
     }
 }
 

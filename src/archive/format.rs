@@ -24,6 +24,10 @@ This archive contains copies of SQLite databases. `tar` and `sqlite3` are enough
    `zstd -dc ARCHIVE.tar.zst | tar xf - -C restored`.) `backup_metadata.json` describes each file:
    \"source\" is the path it was copied from, \"sha256\" the digest of the copy.
 
+   If the name ends in .age, the archive is encrypted. With the file of the secret key:
+
+       mkdir restored && age -d -i KEY.txt ARCHIVE.tar.gz.age | tar xz -C restored
+
 2. Compare the digest, then check the database:
 
        sha256sum restored/FILE

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 
+use super::cipher::decrypted_file::DecryptedFile;
+use super::cipher::{Header, Keys, is_armored, is_encrypted};
 use super::codec::Codec;
 use super::codec::byte_stream::ByteStream;
 use super::error::{ArchiveError, damaged};
@@ -18,19 +20,13 @@ use super::read_ahead::ReadAhead;
 use super::reader::{Archive, Route};
 use super::tar_file::tar_header;
 use super::tar_file::tar_stream::Tar;
+use crate::names::ENCRYPTED_ENDING;
 use crate::store::ReadAt;
 
 /// How much of a file is read to detect its kind: the whole description of most archives.
 const HEAD_BYTES: usize = 16 * 1024;
 /// The same for a remote source, where a second request costs more than the extra bytes of the first.
 const DISTANT_HEAD_BYTES: usize = 64 * 1024;
-/// The first bytes of a file encrypted with age, binary or armored (age-encryption.org/v1).
-const ENCRYPTED: [&[u8]; 2] = [b"age-encryption.org/v1\n", b"-----BEGIN AGE ENCRYPTED FILE-----"];
-
-/// The keys for encrypted archives. There are none yet, so every encrypted archive is [`ArchiveError::KeyMissing`].
-#[derive(Debug, Clone, Default)]
-pub struct Keys(());
-
 /// Opens archives, with the settings that all archives of a run share.
 #[derive(Debug, Clone)]
 pub struct Opener {
@@ -46,7 +42,8 @@ impl Opener {
         Self { zone, keys: Keys::default() }
     }
 
-    /// Opens an archive; for format 1, reads no more than its first member.
+    /// Opens an archive; for format 1, reads no more than its first member. An encrypted one that no key opens is
+    /// [`ArchiveError::KeyMissing`].
     ///
     /// `modified` is used as its time if neither the contents nor the name give one.
     pub fn open(
@@ -70,44 +67,72 @@ impl Opener {
         let head_bytes = if source.block_bytes().is_some() { DISTANT_HEAD_BYTES } else { HEAD_BYTES };
         let mut head = vec![0; usize::try_from(source.bytes()).unwrap_or(usize::MAX).min(head_bytes)];
         source.read_exact_at(&mut head, 0)?;
-        if ENCRYPTED.iter().any(|magic| head.starts_with(magic)) {
-            return Err(ArchiveError::KeyMissing);
+        if is_armored(&head) {
+            let why = "it is an age file in text form; `age -d` with your key decrypts it";
+            return Err(ArchiveError::NotAnArchive { why: why.into() });
         }
-        let codec = Codec::of(&head);
-        let described = codec.map(|codec| metadata_reader::first_member(codec, &*source, &head)).transpose()?.flatten();
-        let source = ReadAhead::over(source);
-        if let (Some(codec), Some(described)) = (codec, described) {
-            let route = Route::Members { codec, second: described.second };
-            return Ok(Archive::new(source, described.contents, route));
+        if !is_encrypted(&head) {
+            return match open_plain(source, place, &label, head) {
+                // Without a key, its name is all that shows that the first bytes were changed.
+                Err(ArchiveError::NotAnArchive { .. }) if file_name.ends_with(ENCRYPTED_ENDING) => {
+                    Err(damaged("its name says that it is encrypted, but it does not begin as an encrypted file does"))
+                }
+                opened => opened,
+            };
         }
-        let mut inside = vec![0; TAR_BLOCK];
-        if codec.is_some() {
-            let count = ByteStream::new(source.clone(), codec)?.fill(&mut inside)?;
-            inside.truncate(count);
-        } else {
-            inside = head[..head.len().min(TAR_BLOCK)].to_vec();
-        }
-        if sqlite_file::is_database(&inside) {
-            let place = place.filter(|_| codec.is_none());
-            let sidecars = place.map(plain_database::sidecars_beside).transpose()?.unwrap_or_default();
-            let place = place.filter(|_| !sidecars.is_empty()).map(Path::to_owned);
-            let contents = plain_database::describe(&inside, source.bytes(), codec, sidecars, &label)?;
-            return Ok(Archive::new(source, contents, Route::Database { codec, place }));
-        }
-        refuse_other_formats(&inside, codec, file_name)?;
-        let (contents, paths) = match legacy::scan(&mut Tar::new(ByteStream::new(source.clone(), codec)?), &label)? {
-            Found::Legacy(contents, paths) => (*contents, paths),
-            // Nothing else writes such members, and nothing protects their headers.
-            Found::Format1(_) if codec.is_some_and(|codec| codec.claims_members(&head)) => {
-                return Err(damaged("the first member was changed after it was written"));
-            }
-            Found::Format1(contents) => {
-                let paths = contents.databases.iter().map(|held| held.file.clone()).collect();
-                (*contents, paths)
-            }
-        };
-        Ok(Archive::new(source, contents, Route::Tar { codec, paths }))
+        let header = Header::read(&*source, &head)?;
+        let opened = DecryptedFile::open(ReadAhead::over(source), &header, &self.keys)?;
+        let inside = opened.map_err(|locked| ArchiveError::KeyMissing(Box::new(locked)))?;
+        let mut head = vec![0; usize::try_from(inside.bytes()).unwrap_or(usize::MAX).min(HEAD_BYTES)];
+        inside.read_exact_at(&mut head, 0)?;
+        let name = file_name.strip_suffix(ENCRYPTED_ENDING).unwrap_or(file_name);
+        // Nothing lies beside what is inside a file.
+        let archive = open_plain(Arc::new(inside), None, &FileLabel { name, ..label }, head)?;
+        Ok(archive.out_of(header.envelope))
     }
+}
+
+/// Opens an archive that is not encrypted. `head` is the start of it.
+fn open_plain(
+    source: Arc<dyn ReadAt>,
+    place: Option<&Path>,
+    label: &FileLabel<'_>,
+    head: Vec<u8>,
+) -> Result<Archive, ArchiveError> {
+    let codec = Codec::of(&head);
+    let described = codec.map(|codec| metadata_reader::first_member(codec, &*source, &head)).transpose()?.flatten();
+    let source = ReadAhead::over(source);
+    if let (Some(codec), Some(described)) = (codec, described) {
+        let route = Route::Members { codec, second: described.second };
+        return Ok(Archive::new(source, described.contents, route));
+    }
+    let mut inside = vec![0; TAR_BLOCK];
+    if codec.is_some() {
+        let count = ByteStream::new(source.clone(), codec)?.fill(&mut inside)?;
+        inside.truncate(count);
+    } else {
+        inside = head[..head.len().min(TAR_BLOCK)].to_vec();
+    }
+    if sqlite_file::is_database(&inside) {
+        let place = place.filter(|_| codec.is_none());
+        let sidecars = place.map(plain_database::sidecars_beside).transpose()?.unwrap_or_default();
+        let place = place.filter(|_| !sidecars.is_empty()).map(Path::to_owned);
+        let contents = plain_database::describe(&inside, source.bytes(), codec, sidecars, label)?;
+        return Ok(Archive::new(source, contents, Route::Database { codec, place }));
+    }
+    refuse_other_formats(&inside, codec, label.name)?;
+    let (contents, paths) = match legacy::scan(&mut Tar::new(ByteStream::new(source.clone(), codec)?), label)? {
+        Found::Legacy(contents, paths) => (*contents, paths),
+        // Nothing else writes such members, and nothing protects their headers.
+        Found::Format1(_) if codec.is_some_and(|codec| codec.claims_members(&head)) => {
+            return Err(damaged("the first member was changed after it was written"));
+        }
+        Found::Format1(contents) => {
+            let paths = contents.databases.iter().map(|held| held.file.clone()).collect();
+            (*contents, paths)
+        }
+    };
+    Ok(Archive::new(source, contents, Route::Tar { codec, paths }))
 }
 
 /// Recognises some formats that cannot be archives.

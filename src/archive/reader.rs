@@ -10,6 +10,7 @@ use super::codec::byte_stream::ByteStream;
 use super::error::{ArchiveError, damaged, shown};
 use super::format1::member_reader::MemberReader;
 use super::format1::salvage::{Salvage, Unreadable};
+use super::locked::Envelope;
 use super::stream_reader::{self, CHUNK};
 use super::tar_file::tar_stream::Tar;
 use super::wanted::{Reach, ReadDatabase, ReadThrough, Wanted};
@@ -22,6 +23,7 @@ pub struct Archive {
     source: Arc<dyn ReadAt>,
     contents: Contents,
     route: Route,
+    envelope: Option<Envelope>,
 }
 
 /// How the databases are reached.
@@ -36,7 +38,22 @@ pub(crate) enum Route {
 
 impl Archive {
     pub(crate) fn new(source: Arc<dyn ReadAt>, contents: Contents, route: Route) -> Self {
-        Self { source, contents, route }
+        Self { source, contents, route, envelope: None }
+    }
+
+    /// Returns the same archive as the contents of an encrypted file. Where the label of that differs from the metadata
+    /// inside, the metadata counts, and the difference is an oddity.
+    pub(crate) fn out_of(mut self, envelope: Envelope) -> Self {
+        self.contents.is_encrypted = true;
+        if let (Some(label), Some(metadata), Some(id)) = (&envelope.label, &self.contents.metadata, self.contents.id) {
+            self.contents.oddities.extend(label.disagreements(metadata, id));
+        }
+        Self { envelope: Some(envelope), ..self }
+    }
+
+    /// Returns what the header says of the encrypted file that it is in; `None` if it is not encrypted.
+    pub fn envelope(&self) -> Option<&Envelope> {
+        self.envelope.as_ref()
     }
 
     /// Returns the path of a plain database that has sidecars beside it. An application may be writing to them, so they

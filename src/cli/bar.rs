@@ -81,12 +81,14 @@ impl Progress for Bar {
             Stage::Lock => "locking",
             Stage::Copy => "copying",
             Stage::Pack => "checking and packing",
+            Stage::Encrypt => "encrypting",
             Stage::ReadBack => "reading back",
             Stage::Unpack => "unpacking",
             Stage::Check => "checking",
             Stage::Replace => "replacing",
             Stage::Commit => "committing",
             Stage::Upload => "uploading",
+            Stage::Download => "downloading",
             Stage::Archives => "reading archives of",
         };
         let template = match (stage, total) {

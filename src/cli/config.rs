@@ -2,23 +2,19 @@
 
 use std::fs;
 use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Context as _;
 
 use super::settings::FILE_NAME;
-use super::stores::{access, is_below};
 use super::table::{Column, Table};
 use super::ui::Tone;
-use super::{Context, Outcome, remedy};
+use super::{Context, Outcome};
 use crate::config::{EXAMPLE, Key, Origin};
-use crate::database::probe;
-use crate::failure::{Failure, FailureKind, Remedy};
+use crate::failure::{Failure, FailureKind};
 use crate::names::{HostLabel, printable};
-use crate::ops::explain::explain;
-use crate::platform::{self, is_mount_point, may_give_to, parent, sync_folder};
+use crate::platform::{self, parent, sync_folder};
 use crate::report::config::{self as report, Setting, SettingValue};
-use crate::store::{StoreError, Strangeness};
 use crate::text::quoted;
 
 /// Create, show or check the configuration
@@ -87,7 +83,7 @@ struct InitArgs {
 pub(super) fn run(args: &ConfigArgs, context: &mut Context) -> anyhow::Result<Outcome> {
     match &args.command {
         ConfigCommand::Show(ShowArgs {}) => show(context),
-        ConfigCommand::Check(CheckArgs {}) => Ok(check(context)),
+        ConfigCommand::Check(CheckArgs {}) => Ok(super::config_check::check(context)),
         ConfigCommand::Init(args) => init(args, context),
     }
 }
@@ -122,6 +118,15 @@ fn rows(context: &Context) -> Vec<Row> {
             value: Some(SettingValue::Text(path.to_string_lossy().into_owned())),
             shown: printable(&path.to_string_lossy()).into_owned(),
             origin: effective.default_database.clone(),
+            machine: None,
+        });
+    }
+    for copy in &context.settings.copies {
+        rows.push(Row {
+            key: format!("copies.{}", copy.name),
+            value: Some(SettingValue::Text(copy.location.to_string())),
+            shown: printable(&copy.location.to_string()).into_owned(),
+            origin: effective.copy_origin(&copy.name).clone(),
             machine: None,
         });
     }
@@ -195,234 +200,6 @@ fn setting(row: Row) -> Setting {
         _ => (None, None),
     };
     Setting { key: row.key, value: row.value, origin, file, line, variables }
-}
-
-/// What one test of `config check` found.
-struct Tested {
-    what: String,
-    /// 0: all is well.
-    code: u8,
-    message: String,
-    remedy: Option<Remedy>,
-    warning: bool,
-}
-
-impl Tested {
-    fn good(what: impl Into<String>, message: String) -> Self {
-        Self { what: what.into(), code: 0, message, remedy: None, warning: false }
-    }
-
-    fn odd(what: impl Into<String>, message: String) -> Self {
-        Self { warning: true, ..Self::good(what, message) }
-    }
-
-    fn bad(what: impl Into<String>, error: anyhow::Error) -> Self {
-        let Failure { kind, message, remedy } = explain(&error);
-        Self { what: what.into(), code: kind.code(), message, remedy, warning: false }
-    }
-
-    fn hint(&self, context: &Context) -> Option<String> {
-        self.remedy.as_ref().map(|remedy| remedy::hint(remedy, &context.typed))
-    }
-
-    fn state(&self) -> (&'static str, Tone) {
-        match self {
-            Self { code: 0, warning: false, .. } => ("ok", Tone::Good),
-            Self { code: 0, .. } => ("warning", Tone::Warning),
-            _ => ("error", Tone::Bad),
-        }
-    }
-}
-
-fn check(context: &mut Context) -> Outcome {
-    let tested = tests(context);
-    let code = [2, 10, 13, 16].into_iter().find(|code| tested.iter().any(|tested| tested.code == *code));
-    let code = code.or_else(|| tested.iter().map(|tested| tested.code).find(|code| *code != 0));
-    if context.ui.is_json() {
-        let checks = tested.iter().map(|tested| report::Check {
-            check: tested.what.clone(),
-            state: tested.state().0,
-            code: tested.code,
-            message: tested.message.clone(),
-            hint: tested.hint(context),
-        });
-        let checks = checks.collect();
-        let file = context.configuration.file.as_ref().map(|file| file.to_string_lossy().into_owned());
-        context.ui.document(&report::Checked { file, checks });
-    } else {
-        let mut table = Table::new(&[Column::new("STATE"), Column::new("SETTING"), Column::new("RESULT").wrap()]);
-        for tested in tested.iter().filter(|tested| tested.code != 0 || context.ui.prints_results()) {
-            let (state, tone) = tested.state();
-            let hint = tested.hint(context).map(|hint| format!("; {hint}")).unwrap_or_default();
-            table.row([context.ui.paint(tone, state), tested.what.clone(), format!("{}{hint}", tested.message)]);
-        }
-        if !table.is_empty() {
-            context.ui.table(&table);
-        }
-    }
-    code.map_or(Outcome::Done, Outcome::Found)
-}
-
-fn tests(context: &Context) -> Vec<Tested> {
-    let configuration = &context.configuration;
-    let effective = &configuration.effective;
-    let mut tested = Vec::new();
-    for problem in &effective.problems {
-        tested.push(Tested::bad("configuration", super::settings::usage(problem).into()));
-    }
-    if tested.is_empty() {
-        let message = match &configuration.file {
-            Some(file) => format!("{} can be used", quoted(file)),
-            None => "no file; defaults and the environment are used".to_owned(),
-        };
-        tested.push(Tested::good("configuration", message));
-    }
-    tested
-        .extend(effective.warnings.iter().map(|warning| Tested::odd("configuration", printable(warning).into_owned())));
-
-    let sets = &context.settings.sets;
-    let store = &context.settings.store;
-    for (set, settings) in sets {
-        for (database, path) in &settings.databases {
-            tested.push(test_database(format!("sets.{set}.databases.{database}"), path));
-            tested.extend(test_folder(format!("sets.{set}.databases.{database}"), path, store));
-        }
-    }
-    // With sets, `backup` ignores the variables.
-    if sets.is_empty() {
-        match (&context.settings.default_database, configuration.refused_database()) {
-            (Some(path), _) => {
-                tested.push(test_database("default_database".into(), path));
-                tested.extend(test_folder("default_database".into(), path, store));
-            }
-            (None, Some(refused)) => tested.push(Tested::bad("default_database", refused.into())),
-            (None, None) if effective.problems.is_empty() => {
-                tested.push(Tested::odd(
-                    "sets",
-                    "no database is configured: `backup` needs one on its command line".into(),
-                ));
-            }
-            (None, None) => {}
-        }
-    }
-    // The default store is not a finding while the file that may name another cannot be read.
-    if effective.problems.is_empty() || *effective.origin(Key::StoreDir) != Origin::Default {
-        tested.extend(test_mount(context));
-        tested.push(test_store(context));
-        tested.extend(test_rights(context));
-    }
-    tested
-}
-
-fn test_database(what: String, path: &Path) -> Tested {
-    match probe(path) {
-        Ok(()) => Tested::good(what, format!("{} looks like a database", quoted(path))),
-        Err(error) => Tested::bad(what, error.into()),
-    }
-}
-
-/// Warns of a database among the archives. Nothing removes it, but there it looks like a copy made by another
-/// tool.
-fn test_folder(what: String, path: &Path, store: &Path) -> Option<Tested> {
-    let folder = platform::resolved(path).parent().map(Path::to_owned)?;
-    (folder == platform::resolved(store)).then(|| {
-        let message = format!("{} is in the folder of the store", quoted(path));
-        let hint = "name another folder in store.dir, so that the database is not mistaken for a backup";
-        Tested { remedy: Some(hint.into()), ..Tested::odd(what, message) }
-    })
-}
-
-/// Tests what must be mounted, if anything must.
-fn test_mount(context: &Context) -> Option<Tested> {
-    let mount = context.settings.store_mount.as_ref()?;
-    let what = Key::StoreMount.to_string();
-    let root = &context.settings.store;
-    if !is_below(root, mount) {
-        let message = format!("the store {} is not below {}", quoted(root), quoted(mount));
-        return Some(Tested::bad(what, Failure::usage(message, "name the mount point that the store is on").into()));
-    }
-    Some(match is_mount_point(mount) {
-        Ok(true) => Tested::good(what, format!("{} is mounted", quoted(mount))),
-        Ok(false) => {
-            let why = Strangeness::NotMounted(mount.clone());
-            Tested::bad(what, StoreError::Strange { location: root.to_string_lossy().into_owned(), why }.into())
-        }
-        Err(cause) => {
-            let cause = StoreError::Unreachable { location: mount.to_string_lossy().into_owned(), cause };
-            Tested::bad(what, cause.into())
-        }
-    })
-}
-
-/// Tests whether others can read the archives as configured.
-fn test_rights(context: &Context) -> Option<Tested> {
-    let settings = &context.settings;
-    let what = if settings.store_group.is_some() { Key::StoreGroup } else { Key::StoreMode }.to_string();
-    let access = match access(&context.scene()) {
-        Ok(access) => access,
-        Err(error) => return Some(Tested::bad(what, error.into())),
-    };
-    let mode = access.folder_mode()?;
-    if let (Some(group), Some(name)) = (access.group, &settings.store_group)
-        && !may_give_to(group)
-    {
-        let message = format!("this user is not in the group {}, so the group cannot read archives", quoted(name));
-        return Some(Tested::odd(
-            what,
-            format!("{message}; run `usermod --append --groups` as root, and log in again"),
-        ));
-    }
-    let root = &settings.store;
-    let Ok(found) = fs::metadata(root) else {
-        return Some(Tested::good(what, format!("new archives are {:04o}", mode & 0o666)));
-    };
-    // A backup changes this itself, see `Access`.
-    let closed = platform::is_private(&found) && platform::is_own(&found);
-    let group = access.group.filter(|group| *group != platform::group(&found));
-    Some(if closed || platform::allows(&found, mode) && group.is_none() {
-        Tested::good(what, format!("new archives are {:04o}", mode & 0o666))
-    } else {
-        let word = crate::ops::restore::shell_word(&root.to_string_lossy());
-        let chgrp = group.map(|group| format!("chgrp {group} {word} && ")).unwrap_or_default();
-        Tested::odd(
-            what,
-            format!(
-                "{} cannot be entered by all who may read archives; run `{chgrp}chmod {mode:04o} {word}`",
-                quoted(root)
-            ),
-        )
-    })
-}
-
-/// Tests the store without writing to it.
-fn test_store(context: &Context) -> Tested {
-    let root = context.settings.store.as_path();
-    let what = Key::StoreDir.to_string();
-    let unreachable =
-        |cause: io::Error| StoreError::Unreachable { location: root.to_string_lossy().into_owned(), cause };
-    let writable = |folder: &Path| platform::may_make_files_in(folder).map_err(unreachable);
-    let outcome = match context.store() {
-        Ok(store) => store
-            .store()
-            .refuse_strangers()
-            .and_then(|()| writable(root))
-            .map(|()| format!("{} can be written", quoted(root))),
-        Err(StoreError::Unreachable { cause, .. })
-            if cause.kind() == io::ErrorKind::NotFound
-                && fs::metadata(parent(root)).is_ok_and(|found| found.is_dir()) =>
-        {
-            writable(parent(root)).map(|()| format!("{} does not exist yet; the first backup creates it", quoted(root)))
-        }
-        Err(error) => Err(error),
-    };
-    match outcome {
-        Ok(message) => Tested::good(what, message),
-        Err(error) => {
-            let mut tested = Tested::bad(what, error.into());
-            tested.code = 16;
-            tested
-        }
-    }
 }
 
 fn init(args: &InitArgs, context: &mut Context) -> anyhow::Result<Outcome> {

@@ -7,16 +7,19 @@ use chrono::{SecondsFormat, TimeDelta};
 
 use super::remedy::choose_one;
 use super::{Context, text};
-use crate::failure::Failure;
+use crate::failure::{Failure, FailureKind};
 use crate::latest::{
     Absent, Asked, Candidate, Completeness, Decision, From, MAX_AGE, Newer, Question, Remembered, Take, Target, Why,
 };
+use crate::metadata::Kind;
 use crate::names::{ArchiveName, Name, printable};
 use crate::ops::Repository;
-use crate::ops::inventory::{Inventory, Reading};
+use crate::ops::explain::explain;
+use crate::ops::inventory::{Inventory, Reading, inventory};
 use crate::ops::jobs::meant::{self, Settled, listing, location, meant, refuse_unknown_set, settle};
 use crate::ops::latest::{Answer, PassedOver, Prove, choose, remembered};
-use crate::ops::resolve::{Selected, Wanted, resolve};
+use crate::ops::resolve::{Place, Selected, Wanted, resolve};
+use crate::snapshot::Snapshot;
 use crate::workspace::scratch::{Scratch, remove_leftovers_beside};
 
 /// Finds an archive for a command that only reads or marks it. `latest` is resolved as for a restore,
@@ -68,6 +71,37 @@ pub(super) fn find(text: &str, set: Option<&Name>, command: &str, context: &Cont
         context.ui.warning(lost_text(lost, &chosen.take, context));
     }
     Ok(chosen.selected)
+}
+
+/// Finds an archive for a command that only marks it: no key is needed for that.
+pub(super) fn find_to_mark(text: &str, command: &str, context: &Context) -> anyhow::Result<(Snapshot, Place)> {
+    let locked = match find(text, None, command, context) {
+        Ok(selected) => return Ok((selected.snapshot, selected.place)),
+        Err(error) if explain(&error).kind == FailureKind::KeyMissing && !text.contains('/') => error,
+        Err(error) => return Err(error),
+    };
+    let found = inventory(&context.store()?, &context.reading(), &context.ui.progress())?;
+    let own = |snapshot: &&Snapshot| {
+        context.host.owns(&snapshot.host) && snapshot.kind != Kind::Safety && snapshot.created_at <= context.now
+    };
+    let fitting: Vec<&Snapshot> = match text {
+        // Of several sets none is the latest.
+        "latest" => {
+            let newest: Vec<&Snapshot> = found.snapshots.iter().filter(own).filter(|one| !one.is_closed()).collect();
+            let sets = newest.iter().map(|snapshot| &snapshot.set).collect::<std::collections::BTreeSet<_>>().len();
+            newest.into_iter().take(usize::from(sets == 1)).collect()
+        }
+        text => {
+            let named = |snapshot: &&Snapshot| snapshot.name.as_str() == text || snapshot.name.stem() == text;
+            let exact: Vec<&Snapshot> = found.snapshots.iter().filter(named).collect();
+            let begins = |snapshot: &&Snapshot| snapshot.name.as_str().starts_with(text);
+            if exact.is_empty() { found.snapshots.iter().filter(begins).collect() } else { exact }
+        }
+    };
+    match fitting.as_slice() {
+        [only] => Ok(((*only).clone(), Place::Store)),
+        _ => Err(locked),
+    }
 }
 
 /// Returns the query with the parts that all commands share.
@@ -221,6 +255,10 @@ pub(super) fn absent_text(absent: &Absent, question: &Question<'_>, context: &Co
         Why::Future(archive) => format!("the newest archive with \"{name}\" is dated in the future: {archive}"),
         Why::Safety(archive) => format!("only a safety backup holds \"{name}\": {archive}"),
         Why::Plain(archive) => format!("only a file of another tool holds \"{name}\": {archive}"),
+        Why::Locked(archive) => format!("no key here opens the newest archive with \"{name}\": {archive}"),
+        Why::Exposed(archive) => {
+            format!("only a plain archive holds \"{name}\", although archives of this store are encrypted: {archive}")
+        }
         Why::Later(_) => {
             let at = question.at.unwrap_or(question.now).to_rfc3339_opts(SecondsFormat::Secs, true);
             format!(
@@ -251,6 +289,10 @@ pub(super) fn absent_command(absent: &Absent, context: &Context) -> String {
         Why::Damaged(archive) => {
             context.command_line(&["restore", archive.as_str(), "--only", name, "--allow-damaged"])
         }
+        Why::Locked(archive) => {
+            context.command_line(&["restore", archive.as_str(), "--only", name, "--identity", "FILE"])
+        }
+        Why::Exposed(archive) => context.command_line(&["restore", archive.as_str(), "--only", name, "--allow-plain"]),
         Why::Future(archive) | Why::Safety(archive) | Why::Plain(archive) => {
             context.command_line(&["restore", archive.as_str(), "--only", name])
         }
@@ -295,7 +337,7 @@ pub(super) fn from_word(candidate: &Candidate, all: &[Candidate], context: &Cont
     }
     let paths = candidate.places.iter().filter_map(|(_, place)| match place {
         crate::streams::Place::Path(path) => Some(path),
-        crate::streams::Place::Name(_) => None,
+        crate::streams::Place::Name(_) | crate::streams::Place::Hidden(_) => None,
     });
     let path = paths.max_by_key(|path| {
         all.iter().filter(|other| !other.places.iter().any(|(_, place)| place.to_string() == **path)).count()

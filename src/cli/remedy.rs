@@ -45,6 +45,13 @@ pub(super) fn hint(remedy: &Remedy, typed: &Invocation) -> String {
             list()
         ),
 
+        Remedy::NameConfiguration { file } => format!(
+            "if you trust it, name it with `--config {}` or in HEIRLOOM_CONFIG",
+            shell_word(&file.to_string_lossy())
+        ),
+        Remedy::AcceptOlder => {
+            format!("try again when that store answers, or take this one: {}", again("--accept-older"))
+        }
         Remedy::ReplaceOffline => format!("stop what uses it, then replace the file itself: {}", again("--offline")),
         Remedy::RunAsOwner { owner } => {
             format!(
@@ -61,7 +68,12 @@ pub(super) fn hint(remedy: &Remedy, typed: &Invocation) -> String {
         Remedy::Decompress => {
             "decompress it with `zstd -d --long=31 ARCHIVE` and name the file that this writes".into()
         }
-        Remedy::Decrypt => "decrypt it with `age --decrypt -i KEY ARCHIVE > FILE.tar.gz` and name that file".into(),
+        Remedy::NameKey => "name the file with the secret key of one of its recipients: `--identity FILE`, \
+                            HEIRLOOM_IDENTITY_FILE or encryption.identity_file"
+            .into(),
+        Remedy::NamePlain { archive } => {
+            format!("if you know where it comes from: {}", typed.quoted(&["restore", archive, "--allow-plain"]))
+        }
         Remedy::UpdateHeirloom => "install a newer heirloom".into(),
         Remedy::ListArchives => format!("run {} to list the archives", list()),
         Remedy::ChooseAnotherArchive { unchanged } => {
@@ -255,6 +267,15 @@ pub(super) fn advice(advice: &Advice, typed: &Invocation) -> String {
         ),
         Advice::Verify => format!("run {}, for example once a week", typed.quoted(&["verify"])),
 
+        Advice::TryKey => format!(
+            "run {} where the key is, and write the day into encryption.key_checked here",
+            typed.quoted(&["key", "check"])
+        ),
+        Advice::ProveLabels => format!(
+            "run {} once on this host, or rotate them where the key is",
+            typed.quoted(&["key", "check", "--identity", "FILE"])
+        ),
+        Advice::VerifyWithKey => format!("verify them where the key is: {}", typed.quoted(&["verify", "--all"])),
         Advice::FirstBackup => {
             format!("make the first backup with {}, or name the database to check", command(&["backup", "app.db"]))
         }
@@ -278,6 +299,9 @@ pub(super) fn advice(advice: &Advice, typed: &Invocation) -> String {
         Advice::BackUpStale { path, set } => {
             let backup = command(&["backup", &path.to_string_lossy(), "--set", set.as_str()]);
             format!("its database still exists; {backup} backs it up")
+        }
+        Advice::CopyMissing => {
+            format!("{} copies what is missing, and shows what is in the way", typed.quoted(&["copy"]))
         }
         Advice::SendPending => {
             format!("the next backup or restore sends them; see why that failed with {}", command(&["log", "--failed"]))

@@ -1,24 +1,68 @@
-//! `heirloom restore`.
+//! `heirloom restore`: from the first store in order that answers and has the archive.
 
 use super::restore_apply::{Carried, Job, carry_out};
 use super::restore_args::RestoreArgs;
 use super::restore_select::{self, Found, Selection};
+use super::restore_stores::{Passed, Sources};
 use super::restore_text::skipped;
 use super::{Context, Outcome, restore_targets, undo};
 use crate::database::Proof;
+use crate::failure::{Failure, Remedy};
 use crate::ops::resolve::Place;
 use crate::ops::restore::{self, Known, RestoreError};
 use crate::report::restore::Outcome as Skip;
+use crate::snapshot::Seal;
 
 pub(super) fn run(args: &RestoreArgs, context: &mut Context) -> anyhow::Result<Outcome> {
     if args.undo {
         return undo::run(args, context);
     }
-    let reading = &context.reading_in(args.time_zone);
-    let selection = match restore_select::select(args, context, reading)? {
-        Found::Archive(selection) => *selection,
-        Found::Nothing { outcome, words } => return Ok(skipped(context, outcome, &words)),
-    };
+    let mut sources = Sources::new(context);
+    let mut nothing = None;
+    while let Some(source) = sources.next() {
+        let main = std::mem::replace(&mut context.settings.store, source.location.clone());
+        let found = restore_select::select(args, context, &context.reading_in(args.time_zone));
+        let found = match found {
+            Ok(Found::Nothing { outcome: Skip::SkippedExists, words }) => {
+                context.settings.store = main;
+                return Ok(skipped(context, Skip::SkippedExists, &words));
+            }
+            Ok(Found::Nothing { outcome, words }) => {
+                context.settings.store = main;
+                nothing.get_or_insert((outcome, words));
+                continue;
+            }
+            found => found,
+        };
+        let result = match found {
+            Ok(Found::Archive(selection)) => {
+                let accepted = sources.accept(&source, &selection.selected.snapshot, args.accept_older, context);
+                // The safety backup goes to the main store, unless that does not answer.
+                if !sources.main_is_away() {
+                    context.settings.store = main.clone();
+                }
+                accepted.and_then(|()| apply(args, *selection, context))
+            }
+            Ok(Found::Nothing { .. }) => unreachable!("handled above"),
+            Err(error) => Err(error),
+        };
+        context.settings.store = main;
+        match result {
+            Ok(outcome) => return Ok(outcome),
+            Err(error) => match Passed::over(error, &source, args, context)? {
+                passed if sources.has_more() => sources.pass(passed, context),
+                passed => return sources.refuse(passed, context),
+            },
+        }
+    }
+    match nothing {
+        Some((outcome, words)) => sources.first_error().map_or_else(|| Ok(skipped(context, outcome, &words)), Err),
+        None => sources.first_error().map_or_else(|| unreachable!("there is a main store"), Err),
+    }
+}
+
+/// Restores what was selected.
+fn apply(args: &RestoreArgs, selection: Selection, context: &mut Context) -> anyhow::Result<Outcome> {
     let Selection { selected, chosen, assigned, left_out } = selection;
     let contents = selected.archive.contents();
     let shown = match &selected.place {
@@ -29,10 +73,14 @@ pub(super) fn run(args: &RestoreArgs, context: &mut Context) -> anyhow::Result<O
         return Err(RestoreError::Damaged { archive: shown }.into());
     }
 
+    if selected.snapshot.seal == Seal::Missing && !args.allow_plain && !args.dry_run {
+        allow_plain(&shown, context)?;
+    }
+
     let (sets, default_database) = (&context.settings.sets, context.settings.default_database.as_ref());
     let known = Known { assigned: &assigned, sets, default_database, host: &context.host };
     let targets = restore_targets::targets(&selected, &chosen, &args.place(), &known, &shown, context)?;
-    restore_targets::refuse_source(&selected, &targets, context)?;
+    restore_targets::refuse_source(&selected, &targets)?;
     let offline = args.offline.then_some(if args.assume_unused { Proof::NoneKnown } else { Proof::AllSeen });
     let plan = restore::plan(contents, targets, offline, args.if_missing)?;
     let look = |plan| restore::look_for_damage(&selected.archive, plan, context.threads(), &context.ui.progress());
@@ -47,4 +95,21 @@ pub(super) fn run(args: &RestoreArgs, context: &mut Context) -> anyhow::Result<O
         Carried::Through(outcome) => Ok(outcome),
         Carried::AlreadyThere => Ok(Outcome::Done),
     }
+}
+
+/// Asks whether a plain archive of a store with encrypted archives may be restored.
+fn allow_plain(archive: &str, context: &Context) -> anyhow::Result<()> {
+    let message = format!(
+        "{} is not encrypted, although the archives of this store are: anybody who can write to the store may have put \
+         it there",
+        crate::names::printable(archive)
+    );
+    if !context.ui.can_ask() {
+        return Err(Failure::usage(message, Remedy::NamePlain { archive: archive.to_owned() }).into());
+    }
+    context.ui.warning(message);
+    if context.ui.confirm("Restore it?")? {
+        return Ok(());
+    }
+    Err(Failure::usage("not confirmed, nothing was changed", "answer y to restore it").into())
 }

@@ -1,7 +1,5 @@
 //! What a restore and an undo share after planning: print the plan, ask, execute, report.
 
-use std::path::Path;
-
 use super::bar::Overall;
 use super::check_arg::CheckArg;
 use super::record::Record;
@@ -9,7 +7,7 @@ use super::restore_args::RestoreArgs;
 use super::restore_select::LeftOut;
 use super::restore_text;
 use super::{Context, Outcome, bar};
-use crate::config::{Key, Origin};
+use crate::config::Origin;
 use crate::database::{TargetState, Timeouts};
 use crate::failure::Failure;
 use crate::names::{Name, printable};
@@ -18,6 +16,7 @@ use crate::ops::jobs::restore::{Naming, hold, makes_safety_backup, safety_store,
 use crate::ops::pending::Upkeep;
 use crate::ops::resolve::{Place, Selected};
 use crate::ops::restore::{self, Options, RestoreError, Safety, Where};
+use crate::store_url::Location;
 
 /// A restore that is ready to be shown and carried out.
 pub(super) struct Job<'a> {
@@ -159,9 +158,9 @@ fn workspace(
     place: &Place,
     plan: &restore::Plan,
 ) -> anyhow::Result<Option<Repository>> {
-    let is_named = *context.configuration.effective.origin(Key::StoreDir) != Origin::Default;
+    let is_named = *context.configuration.effective.store_origin() != Origin::Default;
     let naming = if is_named { Naming::Named } else { Naming::Usual };
-    let (open, create) = (|root: &Path| context.open_store(root), |root: &Path| context.create_store(root));
+    let (open, create) = (|at: &Location| context.open_store(at), |at: &Location| context.create_store(at));
     safety_store(plan, args.wish(), place, naming, &context.surroundings(), open, create)
 }
 
@@ -179,7 +178,8 @@ fn undo_command(args: &RestoreArgs, context: &Context, store: &Repository) -> St
         }
     }
     if !store.is_at(&context.settings.store) {
-        words.extend(["--dir".to_owned(), store.location()]);
+        let address = if store.store().folder().is_some() { store.location() } else { store.address() };
+        words.extend(["--dir".to_owned(), address]);
     }
     context.command_line(&words)
 }

@@ -74,6 +74,10 @@ pub struct RestoreArgs {
     /// Restore a damaged archive as far as it can be read; pages that cannot be read become zeros
     #[arg(long)]
     pub(super) allow_damaged: bool,
+    /// Restore a plain archive of a store whose archives are encrypted; anybody who can write to the store can have put
+    /// it there
+    #[arg(long)]
+    pub(super) allow_plain: bool,
     /// Rebuild damaged indexes in the copy before it replaces the database
     #[arg(long)]
     pub(super) rebuild_indexes: bool,

@@ -102,7 +102,7 @@ pub(super) fn select(args: &RestoreArgs, context: &Context, reading: &Reading) -
     if args.if_missing && all_known_targets_exist(&args.place(), &args.only, known.as_ref(), around)? {
         return Ok(Found::exists());
     }
-    let is_archive = |text: &str| [".gz", ".zst", ".tar"].iter().any(|ending| text.ends_with(ending));
+    let is_archive = |text: &str| [".gz", ".zst", ".tar", ".age"].iter().any(|ending| text.ends_with(ending));
     let store = match (context.store(), argument) {
         (Err(error), Some(text)) if known.is_none() && means_itself(text, args) && was_never_made(&error, around) => {
             return no_backup_of(text, args, context);
@@ -121,7 +121,10 @@ pub(super) fn select(args: &RestoreArgs, context: &Context, reading: &Reading) -
             by_path: true,
             ..Meant::default()
         },
-        (None, Some(text)) if means_itself(text, args) && !is_within(text, &context.settings.store) => {
+        (None, Some(text))
+            if means_itself(text, args)
+                && !context.settings.store.folder().is_some_and(|store| is_within(text, store)) =>
+        {
             return no_backup_of(text, args, context);
         }
         (None, Some(text)) => return named(text, args, context, reading),
@@ -152,8 +155,8 @@ fn no_backup_of(text: &str, args: &RestoreArgs, context: &Context) -> anyhow::Re
     if args.if_backup_exists {
         return Ok(Found::no_backup(&[]));
     }
-    let store = quoted(&context.settings.store);
-    let message = format!("no backup of {} in the store {store}", quoted(Path::new(text)));
+    let store = context.settings.store.to_string();
+    let message = format!("no backup of {} in the store \"{}\"", quoted(Path::new(text)), printable(&store));
     let command = context.command_line(&["restore", text, "--to", "FILE"]);
     let hint =
         format!("name the store of its backups with `--dir`; if this file is the copy to restore from, run: {command}");
@@ -234,7 +237,7 @@ impl Search<'_> {
                     let Some(candidate) = chosen else { return Err(self.elsewhere(&databases, &candidates).into()) };
                     let path = candidate.places.iter().find_map(|(_, place)| match place {
                         crate::streams::Place::Path(path) => Some(path.clone()),
-                        crate::streams::Place::Name(_) => None,
+                        crate::streams::Place::Name(_) | crate::streams::Place::Hidden(_) => None,
                     });
                     from = Some(From { host: Some(candidate.host.clone()), path });
                     answered = true;
@@ -415,6 +418,7 @@ impl RestoreArgs {
             ("--if-backup-exists", self.if_backup_exists),
             ("--force", self.force),
             ("--allow-damaged", self.allow_damaged),
+            ("--allow-plain", self.allow_plain),
             ("--rebuild-indexes", self.rebuild_indexes),
             ("--no-safety-backup", self.no_safety_backup),
             ("--offline", self.offline),

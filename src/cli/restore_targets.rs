@@ -1,11 +1,11 @@
 //! The targets of a restore, and the warnings about them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::Context;
 use crate::names::printable;
 use crate::ops::jobs::meant;
-use crate::ops::resolve::{Place, Selected};
+use crate::ops::resolve::Selected;
 use crate::ops::restore::{self, Known, RestoreError, Where};
 use crate::platform;
 
@@ -39,17 +39,10 @@ pub(super) fn targets(
 }
 
 /// Refuses to restore a file onto itself, also under another name.
-pub(super) fn refuse_source(
-    selected: &Selected,
-    targets: &[(usize, PathBuf)],
-    context: &Context,
-) -> anyhow::Result<()> {
-    let source = match &selected.place {
-        Place::Store => context.settings.store.join(selected.snapshot.name.as_str()),
-        Place::Path(path) => path.clone(),
-    };
+pub(super) fn refuse_source(selected: &Selected, targets: &[(usize, PathBuf)]) -> anyhow::Result<()> {
     for (_, target) in targets {
-        if platform::same_file(&source, target).unwrap_or(false) {
+        // The URL of an archive is no file.
+        if platform::same_file(Path::new(&selected.shown), target).unwrap_or(false) {
             return Err(RestoreError::SourceIsTarget { path: target.clone() }.into());
         }
     }

@@ -9,9 +9,12 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use super::GlobalArgs;
-use crate::config::{DotEnv, Effective, FileLayer, Flag, Key, Layers, Look, Origin, Problem, Value, Variables};
+use crate::config::{
+    CopySettings, DotEnv, Effective, FileLayer, Flag, Key, Layers, Look, Origin, Problem, Value, Variables,
+};
 use crate::failure::{Failure, FailureKind, Remedy};
 use crate::platform::{self, Links, Writers};
+use crate::store_url::Service;
 use crate::text::quoted;
 
 /// The largest configuration file that is read, in bytes.
@@ -25,6 +28,8 @@ pub struct Configuration {
     pub file: Option<PathBuf>,
     /// The settings, their origins and their problems.
     pub effective: Effective,
+    /// The variables of `.env`, for the services of remote stores; none if it is not safe to use.
+    pub dotenv: DotEnv,
 }
 
 impl Configuration {
@@ -34,6 +39,7 @@ impl Configuration {
         let mut warnings = Vec::new();
         let dotenv = dotenv(&mut warnings);
         let environment = |name: &str| std::env::var_os(name);
+        let trusted = if dotenv.risk.is_none() { dotenv.layer.clone() } else { DotEnv::default() };
         let variables = Variables::new(&environment, dotenv.layer);
         let file = match find(args.config.as_deref(), &variables) {
             Ok(found) => found,
@@ -51,6 +57,7 @@ impl Configuration {
             .dir
             .iter()
             .map(|dir| Flag { key: Key::StoreDir, value: Value::Path(dir.clone()), name: "--dir" })
+            .chain(identities(args))
             .collect();
         let system_zone = || iana_time_zone::get_timezone().ok();
         let layers = Layers {
@@ -61,6 +68,11 @@ impl Configuration {
             system_zone: &system_zone,
         };
         let mut effective = layers.merge();
+        if let Some((path, _)) = file.as_ref().filter(|(path, _)| path == Path::new(FILE_NAME)) {
+            let named = args.config.is_some() || variables.get("HEIRLOOM_CONFIG").is_some();
+            problems
+                .extend(effective.settings.copies.iter().filter(|_| !named).filter_map(|copy| by_chance(copy, path)));
+        }
         if let (true, Some(risk)) = (variables.used_dotenv(), dotenv.risk) {
             problems.push(unsafe_file(Path::new(".env"), risk));
         }
@@ -68,7 +80,7 @@ impl Configuration {
         warnings.append(&mut effective.warnings);
         effective.problems = problems;
         effective.warnings = warnings;
-        Self { file: file.map(|(path, _)| path), effective }
+        Self { file: file.map(|(path, _)| path), effective, dotenv: trusted }
     }
 
     /// Fails with the first problem, if any.
@@ -87,6 +99,25 @@ impl Configuration {
     pub(super) fn refused_database(&self) -> Option<Failure> {
         self.effective.refused_database.as_ref().map(usage)
     }
+}
+
+/// Returns the files with secret keys of the command line: they replace those of the configuration.
+fn identities(args: &GlobalArgs) -> Option<Flag> {
+    let files: Vec<String> = args.identity.iter().map(|file| file.to_string_lossy().into_owned()).collect();
+    let is_given = !files.is_empty();
+    is_given.then(|| Flag { key: Key::IdentityFile, value: Value::Texts(files), name: "--identity" })
+}
+
+/// Returns the problem of a copy that runs a program, in a file that was found in the working directory: entering a folder
+/// must not run what it says.
+fn by_chance(copy: &CopySettings, path: &Path) -> Option<Problem> {
+    copy.location.url().filter(|url| url.service == Service::Rclone)?;
+    Some(Problem {
+        place: None,
+        key: format!("copies.{}.url", copy.name),
+        message: format!("runs a program, and {} was only found in the working directory", quoted(path)),
+        remedy: Some(Remedy::NameConfiguration { file: path.to_owned() }),
+    })
 }
 
 /// Returns a problem of the configuration as the error of a command.

@@ -7,7 +7,7 @@ use super::table::{Column, Table};
 use super::{Context, Outcome, text};
 use crate::metadata::{DatabaseMetadata, Extent, ReplacedTarget};
 use crate::names::{Name, printable};
-use crate::ops::resolve::{Place, Selected};
+use crate::ops::resolve::Selected;
 use crate::report::archives::Details;
 
 /// Show the metadata of an archive
@@ -48,15 +48,8 @@ pub(super) fn run(args: &ShowArgs, context: &mut Context) -> anyhow::Result<Outc
 fn print_all(context: &mut Context, selected: &Selected) {
     let snapshot = &selected.snapshot;
     let contents = selected.archive.contents();
-    let place = match &selected.place {
-        Place::Store if snapshot.pending => {
-            context.settings.store.join(".heirloom/pending").join(snapshot.name.as_str())
-        }
-        Place::Store => context.settings.store.join(snapshot.name.as_str()),
-        Place::Path(path) => path.clone(),
-    };
     let mut rows = vec![
-        ("archive", printable(&place.to_string_lossy()).into_owned()),
+        ("archive", printable(&selected.shown).into_owned()),
         (
             "made",
             format!(

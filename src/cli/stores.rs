@@ -1,18 +1,27 @@
 //! The stores that this user has used on this host, and their bookkeeping at the end of a run.
 
 use std::cell::{Cell, RefCell};
+use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Ui;
 use super::settings::{Configuration, variable};
-use crate::config::{Key, Origin, Settings};
+use crate::config::{Origin, Settings};
+use crate::digest::Sha256;
 use crate::failure::Failure;
 use crate::names::printable;
 use crate::ops::Repository;
 use crate::ops::reach::{self, Expected};
 use crate::platform;
-use crate::store::{Access, StoreError, identity};
+use crate::store::remote::{self, Remote};
+use crate::store::{Access, ListedStore, StoreError, identity};
+use crate::store_url::{Location, StoreUrl};
+use crate::workspace::Workspace;
 use crate::workspace::known::KnownStores;
+
+/// The folder of the state directory with the workspaces of remote stores.
+const WORKSPACES: &str = "workspaces";
 
 /// What opening a store depends on.
 pub(super) struct Scene<'a> {
@@ -26,18 +35,22 @@ pub(super) struct Scene<'a> {
 
 /// What a run knows of stores.
 pub struct Stores {
-    /// The memory; `None` if there is no place for one.
-    known: Option<KnownStores>,
+    /// The folder for what outlives a run and belongs to no local store; `None` if there is no place for one.
+    state: Option<PathBuf>,
     /// Whether any store at the path is accepted (`--new-store`).
     accepts_new: Cell<bool>,
     /// Whether the warning about an unusable memory was printed.
     warned: Cell<bool>,
     /// The stores that were opened for writing.
     written: RefCell<Vec<Written>>,
+    /// The remote stores that were opened, for all parts of the run.
+    opened: RefCell<Vec<(StoreUrl, Repository)>>,
+    /// The requests to remote stores that were repeated.
+    repeated: Arc<Mutex<Vec<String>>>,
 }
 
 struct Written {
-    root: PathBuf,
+    location: Location,
     store: Repository,
     /// Whether this run made its folder.
     made: bool,
@@ -48,10 +61,12 @@ struct Written {
 impl Stores {
     pub(super) fn new() -> Self {
         Self {
-            known: state_directory().map(KnownStores::new),
+            state: state_directory(),
             accepts_new: Cell::new(false),
             warned: Cell::new(false),
             written: RefCell::default(),
+            opened: RefCell::default(),
+            repeated: Arc::default(),
         }
     }
 
@@ -60,23 +75,71 @@ impl Stores {
         self.accepts_new.set(true);
     }
 
-    pub(super) fn open(&self, root: &Path, scene: &Scene<'_>) -> Result<Repository, StoreError> {
+    pub(super) fn open(&self, location: &Location, scene: &Scene<'_>) -> Result<Repository, StoreError> {
         // An unknown group gets no access; reading still works.
         let access = access(scene).unwrap_or_default();
-        self.expected(root, access, scene).open(root)
+        let expected = self.expected(location, access, scene);
+        match location {
+            Location::Folder(root) => expected.open(root),
+            Location::Remote(url) => self.remote(url, &expected, scene),
+        }
     }
 
-    pub(super) fn create(&self, root: &Path, scene: &Scene<'_>) -> anyhow::Result<Repository> {
-        let (store, made) = self.expected(root, access(scene)?, scene).create(root)?;
+    pub(super) fn create(&self, location: &Location, scene: &Scene<'_>) -> anyhow::Result<Repository> {
+        let expected = self.expected(location, access(scene)?, scene);
+        let (store, made) = match location {
+            Location::Folder(root) => expected.create(root)?,
+            Location::Remote(url) => (self.remote(url, &expected, scene)?, false),
+        };
         let had_id = identity(store.store())?.is_some();
-        self.written.borrow_mut().push(Written { root: root.to_owned(), store: store.clone(), made, had_id });
+        self.written.borrow_mut().push(Written { location: location.clone(), store: store.clone(), made, had_id });
         Ok(store)
     }
 
-    fn expected(&self, root: &Path, access: Access, scene: &Scene<'_>) -> Expected {
-        let mut expected = Expected { mount: mount(root, scene), access, ..Expected::default() };
-        if let Some(known) = self.known.as_ref().filter(|_| !self.accepts_new.get()) {
-            match known.at(&platform::resolved(root)) {
+    /// Opens a remote store, with the workspace of this host for it: once in a run.
+    fn remote(&self, url: &StoreUrl, expected: &Expected, scene: &Scene<'_>) -> Result<Repository, StoreError> {
+        let opened = self.opened.borrow().iter().find(|(opened, _)| opened == url).map(|(_, store)| store.clone());
+        if let Some(repository) = opened {
+            return Ok(repository);
+        }
+        let repository = expected.open_remote(self.connect(url, scene)?)?;
+        self.opened.borrow_mut().push((url.clone(), repository.clone()));
+        Ok(repository)
+    }
+
+    /// Connects to a remote store. Sends no request.
+    fn connect(&self, url: &StoreUrl, scene: &Scene<'_>) -> Result<Repository, StoreError> {
+        let unreachable = |cause| StoreError::Unreachable { location: url.to_string(), cause };
+        let state = self.state.as_ref().ok_or_else(|| unreachable(no_state()))?;
+        let workspaces = state.join(WORKSPACES);
+        platform::create_private_folders(&workspaces).map_err(unreachable)?;
+        let digest = Sha256::of(url.text().as_bytes()).to_string();
+        let workspace = Workspace::at(workspaces.join(&digest[..32]));
+        let dotenv = scene.configuration.dotenv.clone();
+        let repeated = self.repeated.clone();
+        let remote = Remote {
+            upload_limit: limit(url, scene.settings),
+            memory: Some(state.clone()),
+            repeated: Arc::new(move |line| {
+                repeated.lock().unwrap_or_else(PoisonError::into_inner).push(line.to_owned());
+            }),
+            ..Remote::new(move |name| {
+                let set = variable(name).and_then(|value| value.into_string().ok());
+                set.or_else(|| dotenv.get(name).map(|(value, _)| value.to_owned()))
+            })
+        };
+        let store = ListedStore::new(remote::open(url, &remote)?);
+        Ok(Repository::remote(Arc::new(store), workspace, url.clone()))
+    }
+
+    fn known(&self) -> Option<KnownStores> {
+        self.state.clone().map(KnownStores::new)
+    }
+
+    fn expected(&self, location: &Location, access: Access, scene: &Scene<'_>) -> Expected {
+        let mut expected = Expected { mount: mount(location, scene), access, ..Expected::default() };
+        if let Some(known) = self.known().filter(|_| !self.accepts_new.get()) {
+            match known.at(&key(location)) {
                 Ok(ids) => expected.ids = ids,
                 Err(cause) => {
                     if !self.warned.replace(true) {
@@ -94,16 +157,17 @@ impl Stores {
 
     /// Removes stores that this run created and that got no archive, and remembers the others.
     pub(super) fn settle(&self, ui: &Ui) {
-        for Written { root, store, made, had_id } in self.written.take() {
+        for line in self.repeated.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+            ui.detail(line);
+        }
+        for Written { location, store, made, had_id } in self.written.take() {
             if made && let Err(cause) = reach::unmake(&store) {
                 ui.detail(format!("an empty store stays: {cause}"));
             }
             let Ok(Some(identity)) = identity(store.store()) else { continue };
-            let remembered = match &self.known {
-                Some(known) => known.remember(&platform::resolved(&root), &identity.id),
-                None => {
-                    Err(std::io::Error::new(std::io::ErrorKind::NotFound, "there is no HOME and no HEIRLOOM_STATE_DIR"))
-                }
+            let remembered = match self.known() {
+                Some(known) => known.remember(&key(&location), &identity.id),
+                None => Err(no_state()),
             };
             if let Err(cause) = remembered {
                 let said = format!(
@@ -117,6 +181,24 @@ impl Stores {
     }
 }
 
+/// Returns what a store is remembered by: its path without links, or its URL.
+fn key(location: &Location) -> PathBuf {
+    match location {
+        Location::Folder(root) => platform::resolved(root),
+        Location::Remote(url) => url.text().into(),
+    }
+}
+
+/// Returns how many bytes per second are sent to a store at most.
+fn limit(url: &StoreUrl, settings: &Settings) -> Option<NonZeroU64> {
+    let copy = settings.copies.iter().find(|copy| copy.location.url() == Some(url));
+    copy.map_or(settings.limit_upload, |copy| copy.limit_upload)
+}
+
+fn no_state() -> std::io::Error {
+    std::io::Error::new(std::io::ErrorKind::NotFound, "there is no HOME and no HEIRLOOM_STATE_DIR")
+}
+
 /// Returns whether an error is about permissions and not about a disk.
 fn is_lasting(cause: &std::io::Error) -> bool {
     use std::io::ErrorKind::{NotADirectory, NotFound, PermissionDenied, ReadOnlyFilesystem};
@@ -124,7 +206,7 @@ fn is_lasting(cause: &std::io::Error) -> bool {
 }
 
 /// Returns this user's folder for state that outlives a run and belongs to no store.
-fn state_directory() -> Option<PathBuf> {
+pub(super) fn state_directory() -> Option<PathBuf> {
     let folder = |name: &str| variable(name).map(PathBuf::from);
     let of_user = || {
         // Root uses the same folder in timers and in shells.
@@ -141,10 +223,11 @@ fn state_directory() -> Option<PathBuf> {
 
 /// Returns the mount point that a store requires: the configured one, unless a flag or variable names a store
 /// elsewhere.
-fn mount(root: &Path, scene: &Scene<'_>) -> Option<PathBuf> {
+fn mount(location: &Location, scene: &Scene<'_>) -> Option<PathBuf> {
     let mount = scene.settings.store_mount.clone()?;
-    let is_configured = root == scene.settings.store
-        && matches!(scene.configuration.effective.origin(Key::StoreDir), Origin::File { .. });
+    let root = location.folder()?;
+    let is_configured = *location == scene.settings.store
+        && matches!(scene.configuration.effective.store_origin(), Origin::File { .. });
     (is_configured || is_below(root, &mount)).then_some(mount)
 }
 

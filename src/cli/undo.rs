@@ -1,8 +1,5 @@
 //! `heirloom restore --undo`.
 
-use std::collections::BTreeSet;
-use std::path::Path;
-
 use super::restore_apply::{Carried, Job, carry_out};
 use super::restore_args::RestoreArgs;
 use super::restore_text::skipped;
@@ -16,7 +13,9 @@ use crate::ops::resolve::{Place, Selected, Wanted, resolve};
 use crate::ops::restore::undo::{Choice, End, Past};
 use crate::ops::restore::{self, Known, RestoreError, Where};
 use crate::report::restore::Outcome as Skip;
+use crate::store_url::Location;
 use crate::text::quoted;
+use std::collections::BTreeSet;
 
 /// Printed if an interrupted restore died before it changed anything.
 const NOTHING_CHANGED: &str = "the interrupted restore had changed nothing; its record was removed";
@@ -139,7 +138,7 @@ fn refusal(choice: Choice, context: &Context, store: &Repository) -> RestoreErro
                 of(&past),
                 age(&past)
             );
-            let elsewhere = past.store.filter(|other| !store.is_at(Path::new(other)));
+            let elsewhere = past.store.filter(|other| !Location::parse(other).is_ok_and(|other| store.is_at(&other)));
             let hint = elsewhere.map_or_else(
                 || format!("restore all of its databases again: {}", context.typed.quoted(&["restore"])),
                 |other| {

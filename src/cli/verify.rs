@@ -5,6 +5,7 @@ use super::record::Record;
 use super::table::shortened;
 use super::ui::Tone;
 use super::{Context, Outcome, text};
+use crate::archive::ArchiveError;
 use crate::failure::is_interruption;
 use crate::metadata::Integrity;
 use crate::names::{ArchiveName, Name, printable};
@@ -14,6 +15,7 @@ use crate::ops::jobs::meant;
 use crate::ops::jobs::verify::{self as job, Mark};
 use crate::ops::resolve::{Place, Selected, in_store};
 use crate::ops::verify::{ArchiveState, Examined, Verified, VerifyDepth, verify};
+use crate::ops::verify_digest::{NO_DIGEST, verify_digest};
 use crate::report::archives::{Verification, VerifiedArchive};
 use crate::store::StoreError;
 
@@ -47,12 +49,18 @@ pub struct VerifyArgs {
 
 #[derive(clap::ValueEnum, Debug, Clone, Copy)]
 enum DepthArg {
-    /// Structure and digests
+    /// Structure and digests; without a key, the digest of an encrypted file
     Quick,
     /// Also unpacked, integrity checked, and compared with the metadata
     Standard,
     /// Also every row read
     Deep,
+}
+
+impl DepthArg {
+    fn is_deeper_than_digests(self) -> bool {
+        !matches!(self, Self::Quick)
+    }
 }
 
 impl From<DepthArg> for VerifyDepth {
@@ -128,10 +136,31 @@ fn look_at_named(args: &VerifyArgs, context: &Context) -> anyhow::Result<Vec<Loo
         let selected = super::latest::find(text, args.set.as_ref(), "verify", context);
         looked.push(match selected {
             Ok(selected) => look(args, context, selected, overall)?,
-            Err(error) => Looked { shown: text.clone(), home: home_of(context, text), result: job::refused(error)? },
+            Err(error) => match by_digest(args, context, text, &error, overall)? {
+                Some(looked) => looked,
+                None => Looked { shown: text.clone(), home: home_of(context, text), result: job::refused(error)? },
+            },
         });
     }
     Ok(looked)
+}
+
+/// Verifies an archive that no key opens by its digest, if structure and digests are all that was asked for.
+fn by_digest(
+    args: &VerifyArgs,
+    context: &Context,
+    text: &str,
+    error: &anyhow::Error,
+    overall: Overall,
+) -> anyhow::Result<Option<Looked>> {
+    let Some(ArchiveError::KeyMissing(locked)) = error.downcast_ref() else { return Ok(None) };
+    if args.depth.is_deeper_than_digests() {
+        return Ok(None);
+    }
+    let Ok((snapshot, Place::Store)) = super::latest::find_to_mark(text, "verify", context) else { return Ok(None) };
+    let (store, name) = (context.store()?, snapshot.name);
+    let verified = verify_digest(&store, &name, locked, &context.ui.progress_in(overall)).transpose();
+    Ok(verified.map(|result| Looked { shown: name.as_str().to_owned(), home: Some((store, name)), result }))
 }
 
 /// Reports archives that cannot be described and so were not considered as the newest: "ok" for an older one must not
@@ -170,7 +199,10 @@ fn look_at_all(args: &VerifyArgs, context: &Context) -> anyhow::Result<Vec<Looke
             Ok(selected) => look(args, context, selected, overall)?,
             // A rotation removed it since the store was listed: there is nothing left to verify.
             Err(error) if matches!(error.downcast_ref(), Some(StoreError::NotFound { .. })) => continue,
-            Err(error) => Looked { shown: name.to_owned(), home: home_of(context, name), result: job::refused(error)? },
+            Err(error) => match by_digest(args, context, name, &error, overall)? {
+                Some(looked) => looked,
+                None => Looked { shown: name.to_owned(), home: home_of(context, name), result: job::refused(error)? },
+            },
         });
     }
     Ok(looked)
@@ -193,6 +225,15 @@ fn look(args: &VerifyArgs, context: &Context, selected: Selected, overall: Overa
         context.threads(),
         &context.ui.progress_in(overall),
     );
+    let mut verified = verified;
+    if let (Ok(verified), true) = (&mut verified, selected.archive.envelope().is_some()) {
+        // Only an identity counts: the key of this run opens what it made itself.
+        if let (Some(store), false) = (&store, context.encryption.keys.is_empty()) {
+            let _ = store.workspace().note_key_use(context.now);
+        }
+        let is_in_store = selected.place == Place::Store;
+        verified.findings.extend((is_in_store && !selected.snapshot.has_digest).then(|| NO_DIGEST.to_owned()));
+    }
     let name = selected.snapshot.name;
     let (shown, home) = match selected.place {
         Place::Store => (name.as_str().to_owned(), store.map(|store| (store, name))),
@@ -218,7 +259,11 @@ fn print(context: &mut Context, shown: &str, verified: &Verified) {
     match verified.state {
         ArchiveState::Good => {
             let state = ui.paint(Tone::Good, "ok");
-            ui.line(format!("{state}  {shown} · {}", proofs(&verified.examined).join(" · ")));
+            let proofs = match verified.by_digest_only {
+                Some(bytes) => vec![text::bytes(bytes), "digest of the encrypted file ok".into()],
+                None => proofs(&verified.examined),
+            };
+            ui.line(format!("{state}  {shown} · {}", proofs.join(" · ")));
             if ui.is_verbose() {
                 verified.examined.iter().for_each(|one| ui.line(format!("    {}", details(one))));
             }

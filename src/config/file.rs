@@ -10,10 +10,12 @@ use std::path::{Path, PathBuf};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::copies::FileCopy;
 use super::key::not;
 use super::variables::expand;
 use super::{Key, Origin, Problem, Settings, ShrinkWatch, Value};
 use crate::names::{Name, printable};
+use crate::store_url::StoreUrl;
 
 /// The content of a configuration file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +26,8 @@ pub struct FileLayer {
     pub(super) settings: Vec<(Key, Value, usize)>,
     /// The databases of all sets, in the order of the file.
     pub(super) databases: Vec<FileDatabase>,
+    /// The further stores, in the order of the file.
+    pub(super) copies: Vec<FileCopy>,
     /// How sets watch for shrinks, if they set it.
     pub(super) shrinks: Vec<(Name, ShrinkWatch)>,
 }
@@ -52,7 +56,13 @@ impl FileLayer {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let mut reader = Reader {
             breaks: text.match_indices('\n').map(|(at, _)| at).collect(),
-            layer: Self { path: path.to_owned(), settings: Vec::new(), databases: Vec::new(), shrinks: Vec::new() },
+            layer: Self {
+                path: path.to_owned(),
+                settings: Vec::new(),
+                databases: Vec::new(),
+                copies: Vec::new(),
+                shrinks: Vec::new(),
+            },
             problems: Vec::new(),
         };
         let (table, errors) = DeTable::parse_recoverable(text);
@@ -85,27 +95,27 @@ impl FileLayer {
     }
 }
 
-struct Reader {
+pub(super) struct Reader {
     /// Offsets of the line ends, computed once because every setting looks them up.
     breaks: Vec<usize>,
-    layer: FileLayer,
+    pub(super) layer: FileLayer,
     problems: Vec<Problem>,
 }
 
-type Entries<'a, 't> = Vec<(&'a Spanned<std::borrow::Cow<'t, str>>, &'a Spanned<DeValue<'t>>)>;
+pub(super) type Entries<'a, 't> = Vec<(&'a Spanned<std::borrow::Cow<'t, str>>, &'a Spanned<DeValue<'t>>)>;
 
 impl Reader {
-    fn line(&self, span: Range<usize>) -> usize {
+    pub(super) fn line(&self, span: Range<usize>) -> usize {
         self.breaks.partition_point(|at| *at < span.start) + 1
     }
 
-    fn problem(&mut self, span: Range<usize>, key: String, message: String) {
+    pub(super) fn problem(&mut self, span: Range<usize>, key: String, message: String) {
         let place = self.layer.origin(self.line(span), Vec::new());
         self.problems.push(Problem { place: Some(place.into()), key, message, remedy: None });
     }
 
     /// Returns the entries of a table. Reports a value that is not a table, and returns nothing.
-    fn entries<'a, 't>(&mut self, value: &'a Spanned<DeValue<'t>>, key: &str) -> Entries<'a, 't> {
+    pub(super) fn entries<'a, 't>(&mut self, value: &'a Spanned<DeValue<'t>>, key: &str) -> Entries<'a, 't> {
         match value.get_ref() {
             DeValue::Table(table) => table.iter().collect(),
             other => {
@@ -120,6 +130,8 @@ impl Reader {
             let section: &str = name.get_ref();
             if section == "sets" {
                 self.sets(value);
+            } else if section == "copies" {
+                self.copies(value);
             } else if let Some(key) = Key::ALL.into_iter().find(|key| key.section().is_empty() && key.name() == section)
             {
                 self.setting(key, name, value);
@@ -128,7 +140,7 @@ impl Reader {
             } else {
                 let top = Key::ALL.iter().filter(|key| key.section().is_empty()).map(|key| key.name());
                 let sections = Key::ALL.iter().map(|key| key.section()).filter(|section| !section.is_empty());
-                let sections = sections.chain(["sets"]).chain(top);
+                let sections = sections.chain(["sets", "copies"]).chain(top);
                 let message = unknown("is not a section", section, sections, |key| key.name() == section);
                 self.problem(name.span(), shown(section), message);
             }
@@ -150,7 +162,12 @@ impl Reader {
     }
 
     fn setting(&mut self, key: Key, name: &Spanned<std::borrow::Cow<'_, str>>, value: &Spanned<DeValue<'_>>) {
-        let found = if key == Key::FormerHosts { texts(value.get_ref()) } else { scalar(value.get_ref()) };
+        let found = match (key, value.get_ref()) {
+            (Key::FormerHosts | Key::Recipients, value) | (Key::IdentityFile, value @ DeValue::Array(_)) => {
+                texts(value)
+            }
+            (_, value) => scalar(value),
+        };
         let found = if self.layer.settings.iter().any(|(known, _, _)| *known == key) {
             Err(format!("is set twice, as \"{}\" and by its former name; keep one of them", key.name()))
         } else {
@@ -239,7 +256,7 @@ impl Reader {
 
     /// Accepts the name of a set or a database; two that differ only in upper and lower case would be one file on some
     /// systems.
-    fn name(
+    pub(super) fn name(
         &mut self,
         name: &Spanned<std::borrow::Cow<'_, str>>,
         above: &str,
@@ -257,15 +274,29 @@ impl Reader {
     }
 }
 
-fn in_order<'a, 't>(mut entries: Entries<'a, 't>) -> Entries<'a, 't> {
+pub(super) fn in_order<'a, 't>(mut entries: Entries<'a, 't>) -> Entries<'a, 't> {
     entries.sort_by_key(|(name, _)| name.span().start);
     entries
 }
 
 /// Returns whether a key accepts a value, without looking at anything outside the file.
 fn possible(key: Key, value: &Value) -> Result<(), String> {
-    if let (Key::StoreDir | Key::StoreMount, Value::Text(text)) = (key, value) {
+    if let (Key::StoreDir | Key::StoreUrl | Key::StoreMount, Value::Text(text)) = (key, value) {
         expand(text, |_| Some("x".into()))?;
+        if key == Key::StoreDir && StoreUrl::parse(text).is_some() {
+            return Err("is a URL: write it as url".into());
+        }
+    }
+    match (key, value) {
+        (Key::ScratchDir | Key::RecipientsFile | Key::IdentityFile, Value::Text(text)) => {
+            expand(text, |_| Some("x".into()))?;
+        }
+        (Key::IdentityFile, Value::Texts(texts)) => {
+            for text in texts {
+                expand(text, |_| Some("x".into()))?;
+            }
+        }
+        _ => {}
     }
     key.set(value, &mut Settings::default())
 }
@@ -279,7 +310,7 @@ fn texts(value: &DeValue<'_>) -> Result<Value, String> {
     array.iter().map(text).collect::<Result<_, _>>().map(Value::Texts)
 }
 
-fn scalar(value: &DeValue<'_>) -> Result<Value, String> {
+pub(super) fn scalar(value: &DeValue<'_>) -> Result<Value, String> {
     match value {
         DeValue::String(text) => Ok(Value::Text(text.to_string())),
         DeValue::Boolean(switch) => Ok(Value::Switch(*switch)),
@@ -291,7 +322,7 @@ fn scalar(value: &DeValue<'_>) -> Result<Value, String> {
     }
 }
 
-fn kind(value: &DeValue<'_>) -> &'static str {
+pub(super) fn kind(value: &DeValue<'_>) -> &'static str {
     match value {
         DeValue::String(_) => "a string",
         DeValue::Integer(_) => "a number",
@@ -304,13 +335,13 @@ fn kind(value: &DeValue<'_>) -> &'static str {
 }
 
 /// Returns a key of the file ready to be shown: without control characters, cut to length.
-fn shown(key: &str) -> String {
+pub(super) fn shown(key: &str) -> String {
     printable(key).chars().take(64).collect()
 }
 
 /// Reports an unknown name and suggests a known one: a similar one of the same table, else the same one in another
 /// table.
-fn unknown<'k>(
+pub(super) fn unknown<'k>(
     what: &str,
     name: &str,
     siblings: impl Iterator<Item = &'k str>,

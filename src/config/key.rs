@@ -8,9 +8,11 @@ use std::time::Duration;
 use chrono_tz::Tz;
 use serde::Serialize;
 
-use super::{Check, Settings};
+use super::copies::{limit, url};
+use super::{Check, Settings, VerifyCopies};
 use crate::compression::Compression;
 use crate::names::{HostLabel, printable};
+use crate::store_url::{Location, StoreUrl};
 
 /// One setting. The databases of the sets are not settings: the user names them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -19,14 +21,24 @@ pub enum Key {
     Host,
     FormerHosts,
     StoreDir,
+    StoreUrl,
+    LimitUpload,
     StoreMount,
     StoreMode,
     StoreGroup,
+    ScratchDir,
     Check,
     Vacuum,
     Compression,
     CompressionLevel,
     Threads,
+    VerifyCopies,
+    Recipients,
+    RecipientsFile,
+    IdentityFile,
+    EncryptionScope,
+    TrustLabels,
+    KeyChecked,
     Keep,
     MaxAge,
     MaxSize,
@@ -61,18 +73,28 @@ pub enum Value {
 
 impl Key {
     /// All settings, in the order of the file.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 33] = [
         Self::Host,
         Self::FormerHosts,
         Self::StoreDir,
+        Self::StoreUrl,
+        Self::LimitUpload,
         Self::StoreMount,
         Self::StoreMode,
         Self::StoreGroup,
+        Self::ScratchDir,
         Self::Check,
         Self::Vacuum,
         Self::Compression,
         Self::CompressionLevel,
         Self::Threads,
+        Self::VerifyCopies,
+        Self::Recipients,
+        Self::RecipientsFile,
+        Self::IdentityFile,
+        Self::EncryptionScope,
+        Self::TrustLabels,
+        Self::KeyChecked,
         Self::Keep,
         Self::MaxAge,
         Self::MaxSize,
@@ -102,14 +124,24 @@ impl Key {
             Self::Host => ("", "host"),
             Self::FormerHosts => ("", "former_hosts"),
             Self::StoreDir => ("store", "dir"),
+            Self::StoreUrl => ("store", "url"),
+            Self::LimitUpload => ("store", "limit_upload"),
             Self::StoreMount => ("store", "mount"),
             Self::StoreMode => ("store", "mode"),
             Self::StoreGroup => ("store", "group"),
+            Self::ScratchDir => ("store", "scratch_dir"),
             Self::Check => ("backup", "check"),
             Self::Vacuum => ("backup", "vacuum"),
             Self::Compression => ("backup", "compression"),
             Self::CompressionLevel => ("backup", "compression_level"),
             Self::Threads => ("backup", "threads"),
+            Self::VerifyCopies => ("backup", "verify_copies"),
+            Self::Recipients => ("encryption", "recipients"),
+            Self::RecipientsFile => ("encryption", "recipients_file"),
+            Self::IdentityFile => ("encryption", "identity_file"),
+            Self::EncryptionScope => ("encryption", "scope"),
+            Self::TrustLabels => ("encryption", "trust_labels"),
+            Self::KeyChecked => ("encryption", "key_checked"),
             Self::Keep => ("retention", "keep"),
             Self::MaxAge => ("retention", "max_age"),
             Self::MaxSize => ("retention", "max_size"),
@@ -140,6 +172,7 @@ impl Key {
             Self::StoreDir => &["HEIRLOOM_DIR", "BACKUP_DIR"],
             Self::Keep => &["MAX_DATABASE_BACKUPS"],
             Self::Compression => &["COMPRESS_BACKUPS"],
+            Self::IdentityFile => &["HEIRLOOM_IDENTITY_FILE"],
             _ => &[],
         }
     }
@@ -151,10 +184,15 @@ impl Key {
             Self::FormerHosts | Self::StoreMount => "none",
             Self::StoreMode => "0600, or what the folder's default ACL says",
             Self::StoreGroup => "the group of the user",
+            Self::ScratchDir => "the store, or the state directory for encrypted archives",
+            Self::Recipients | Self::RecipientsFile => "archives are not encrypted",
+            Self::IdentityFile => "no key",
+            Self::KeyChecked => "never",
             Self::Threads => "all cores",
             Self::MaxBackupAge => "the usual interval",
             Self::CompressionLevel => "not used without gzip",
-            Self::Keep | Self::MaxAge | Self::MaxSize => "no limit",
+            Self::StoreDir | Self::StoreUrl => "not used",
+            Self::Keep | Self::MaxAge | Self::MaxSize | Self::LimitUpload => "no limit",
             _ => "off",
         }
     }
@@ -172,10 +210,13 @@ impl Key {
                 }
                 _ => return Err(not("a list of host labels", value)),
             },
-            Self::StoreDir => settings.store = path(value)?,
+            Self::StoreDir => settings.store = location(value)?,
+            Self::StoreUrl => settings.store = Location::Remote(url(value)?),
+            Self::LimitUpload => settings.limit_upload = Some(limit(value)?),
             Self::StoreMount => settings.store_mount = Some(path(value)?),
             Self::StoreMode => settings.store_mode = Some(mode(value)?),
             Self::StoreGroup => settings.store_group = Some(group(value)?),
+            Self::ScratchDir => settings.scratch_dir = Some(path(value)?),
             Self::Check => {
                 backup.check = match value {
                     Value::Text(text) if text == "full" => Check::Full,
@@ -193,6 +234,19 @@ impl Key {
                 }
             }
             Self::Threads => backup.threads = NonZeroUsize::new(number(value, 1, 1024)?),
+            Self::VerifyCopies => {
+                settings.verify_copies = match value {
+                    Value::Text(text) if text == "ends" => VerifyCopies::Ends,
+                    Value::Text(text) if text == "full" => VerifyCopies::Full,
+                    _ => return Err(not("\"ends\" or \"full\"", value)),
+                }
+            }
+            Self::Recipients
+            | Self::RecipientsFile
+            | Self::IdentityFile
+            | Self::EncryptionScope
+            | Self::TrustLabels
+            | Self::KeyChecked => settings.encryption.set(self, value)?,
             Self::Keep => retention.keep = Some(number(value, 1, u32::MAX)?),
             Self::MaxAge => retention.max_age = Some(age(value)?),
             Self::MaxSize => retention.max_size = Some(size(value)?),
@@ -224,10 +278,13 @@ impl Key {
                 let labels: Vec<String> = settings.former_hosts.iter().map(ToString::to_string).collect();
                 Some(labels).filter(|labels| !labels.is_empty()).map(Value::Texts)
             }
-            Self::StoreDir => Some(Value::Path(settings.store.clone())),
+            Self::StoreDir => settings.store.folder().map(|folder| Value::Path(folder.to_owned())),
+            Self::StoreUrl => settings.store.url().map(|url| Value::Text(url.text())),
+            Self::LimitUpload => settings.limit_upload.map(|limit| Value::Bytes(limit.get())),
             Self::StoreMount => settings.store_mount.clone().map(Value::Path),
             Self::StoreMode => settings.store_mode.map(|mode| Value::Text(format!("{mode:04o}"))),
             Self::StoreGroup => settings.store_group.clone().map(Value::Text),
+            Self::ScratchDir => settings.scratch_dir.clone().map(Value::Path),
             Self::Check => Some(Value::Text(
                 match backup.check {
                     Check::Full => "full",
@@ -243,6 +300,19 @@ impl Key {
                 Compression::Zstd(_) | Compression::None => None,
             },
             Self::Threads => backup.threads.and_then(|threads| i64::try_from(threads.get()).ok()).map(Value::Number),
+            Self::VerifyCopies => Some(Value::Text(
+                match settings.verify_copies {
+                    VerifyCopies::Ends => "ends",
+                    VerifyCopies::Full => "full",
+                }
+                .into(),
+            )),
+            Self::Recipients
+            | Self::RecipientsFile
+            | Self::IdentityFile
+            | Self::EncryptionScope
+            | Self::TrustLabels
+            | Self::KeyChecked => settings.encryption.get(self),
             Self::Keep => retention.keep.map(number),
             Self::MaxAge => retention.max_age.map(age),
             Self::MaxSize => retention.max_size.map(Value::Bytes),
@@ -264,7 +334,7 @@ impl Key {
         let trimmed = text.trim();
         let as_text = || Value::Text(trimmed.to_owned());
         match self {
-            Self::Compression | Self::Vacuum => match trimmed.to_ascii_lowercase().as_str() {
+            Self::Compression | Self::Vacuum | Self::TrustLabels => match trimmed.to_ascii_lowercase().as_str() {
                 "true" | "1" | "yes" | "on" => Value::Switch(true),
                 "false" | "0" | "no" | "off" => Value::Switch(false),
                 _ => as_text(),
@@ -275,8 +345,13 @@ impl Key {
             | Self::TimeZone
             | Self::MaxAge
             | Self::MaxSize
+            | Self::StoreUrl
+            | Self::LimitUpload
+            | Self::VerifyCopies
             | Self::MaxBackupAge => as_text(),
-            Self::StoreDir | Self::StoreMount => Value::Path(text.into()),
+            Self::StoreDir | Self::StoreMount | Self::ScratchDir | Self::RecipientsFile => Value::Path(text.into()),
+            Self::IdentityFile => Value::Texts(vec![text.to_owned()]),
+            Self::Recipients | Self::EncryptionScope | Self::KeyChecked => as_text(),
             Self::StoreMode | Self::StoreGroup => as_text(),
             _ => trimmed.parse().map_or_else(|_| as_text(), Value::Number),
         }
@@ -319,6 +394,15 @@ pub(super) fn not(wanted: &str, value: &Value) -> String {
     format!("must be {wanted}, not {found}")
 }
 
+/// Reads where a store is: a flag and a variable take a path or a URL.
+fn location(value: &Value) -> Result<Location, String> {
+    let path = path(value)?;
+    match path.to_str().and_then(StoreUrl::parse) {
+        Some(url) => url.map(Location::Remote),
+        None => Ok(Location::Folder(path)),
+    }
+}
+
 fn label(value: &Value) -> Result<HostLabel, String> {
     let Value::Text(text) = value else { return Err(not("a host label", value)) };
     HostLabel::new(text.as_str()).map_err(|error| error.to_string())
@@ -334,7 +418,7 @@ fn compression(value: &Value) -> Result<Compression, String> {
     }
 }
 
-fn path(value: &Value) -> Result<PathBuf, String> {
+pub(super) fn path(value: &Value) -> Result<PathBuf, String> {
     match value {
         Value::Path(path) if !path.as_os_str().is_empty() => Ok(path.clone()),
         Value::Text(text) if !text.is_empty() => Ok(text.into()),
@@ -360,7 +444,7 @@ fn group(value: &Value) -> Result<String, String> {
     }
 }
 
-fn switch(value: &Value) -> Result<bool, String> {
+pub(super) fn switch(value: &Value) -> Result<bool, String> {
     if let Value::Switch(switch) = value { Ok(*switch) } else { Err(not("true or false", value)) }
 }
 
@@ -390,7 +474,7 @@ fn age(value: &Value) -> Result<Duration, String> {
     .ok_or_else(|| not("an age like \"90d\", \"26h\" or \"1h 30m\"", value))
 }
 
-fn size(value: &Value) -> Result<u64, String> {
+pub(super) fn size(value: &Value) -> Result<u64, String> {
     match value {
         Value::Text(text) => parse_size(text).ok(),
         Value::Number(number) => u64::try_from(*number).ok().filter(|bytes| *bytes > 0),

@@ -7,7 +7,9 @@
 //! Nothing is guessed: an unknown key, an invalid value and a missing variable are [`Problem`]s that name their place,
 //! because a backup that ran with the wrong settings is noticed only on the day of the restore.
 
+mod copies;
 mod dotenv;
+mod encryption;
 mod file;
 mod key;
 mod layers;
@@ -17,7 +19,7 @@ mod variables;
 mod zone;
 
 use std::collections::BTreeMap;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -25,8 +27,11 @@ use chrono_tz::Tz;
 
 use crate::compression::Compression;
 use crate::names::{HostLabel, Name};
+use crate::store_url::Location;
 
+pub use copies::CopySettings;
 pub use dotenv::DotEnv;
+pub use encryption::{EncryptionScope, EncryptionSettings};
 pub use file::FileLayer;
 pub use key::{Key, Value, age_text, parse_age, parse_size};
 pub use layers::{Effective, Flag, Layers, Look};
@@ -49,14 +54,25 @@ pub struct Settings {
     pub sets: BTreeMap<Name, SetSettings>,
     /// The database that `DATABASE_PATH` or `DATABASE_URL` names: it stands for one path argument.
     pub default_database: Option<PathBuf>,
-    /// The folder that keeps the archives.
-    pub store: PathBuf,
+    /// Where the archives are kept.
+    pub store: Location,
+    /// How many bytes per second are sent to a remote store at most.
+    pub limit_upload: Option<NonZeroU64>,
+    /// The further stores that get a copy of each archive, in the order of the file.
+    pub copies: Vec<CopySettings>,
+    /// How much of a copy is read back.
+    pub verify_copies: VerifyCopies,
     /// What must be mounted before the store is used.
     pub store_mount: Option<PathBuf>,
     /// The mode of archives.
     pub store_mode: Option<u32>,
     /// The group of archives: its name or its number.
     pub store_group: Option<String>,
+    /// The folder for plain data while it is worked on; unset, the workspace, or the state directory if archives are
+    /// encrypted.
+    pub scratch_dir: Option<PathBuf>,
+    /// How archives are encrypted.
+    pub encryption: EncryptionSettings,
     /// How backups are made.
     pub backup: BackupSettings,
     /// What is kept.
@@ -87,6 +103,16 @@ pub enum ShrinkWatch {
     Warn,
     /// It is not reported: for queues and caches, which are emptied on purpose.
     Off,
+}
+
+/// How much of a copy is read back before it counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum VerifyCopies {
+    /// Its first and its last part.
+    #[default]
+    Ends,
+    /// All of it.
+    Full,
 }
 
 /// How backups are made.
@@ -153,10 +179,15 @@ impl Default for Settings {
             former_hosts: Vec::new(),
             sets: BTreeMap::new(),
             default_database: None,
-            store: PathBuf::from("backups"),
+            store: Location::Folder("backups".into()),
+            limit_upload: None,
+            copies: Vec::new(),
+            verify_copies: VerifyCopies::Ends,
             store_mount: None,
             store_mode: None,
             store_group: None,
+            scratch_dir: None,
+            encryption: EncryptionSettings::default(),
             backup: BackupSettings {
                 check: Check::Full,
                 vacuum: false,

@@ -207,6 +207,10 @@ pub enum Why {
     Safety(ArchiveName),
     /// It is a file of another tool.
     Plain(ArchiveName),
+    /// It is encrypted, and no key here opens it.
+    Locked(ArchiveName),
+    /// It is not encrypted, but the archives of its store are.
+    Exposed(ArchiveName),
     /// This host recorded creating it, and it is missing.
     Lost(Remembered),
 }

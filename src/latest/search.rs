@@ -6,8 +6,8 @@ use super::{Absent, Asked, Candidate, Completeness, Decision, From, Newer, Quest
 use crate::lineage;
 use crate::metadata::Kind;
 use crate::names::{ArchiveName, Name};
-use crate::snapshot::{Brief, Snapshot};
-use crate::streams::{FileIdentity, Place, Stream};
+use crate::snapshot::{Brief, Seal, Snapshot};
+use crate::streams::{FileIdentity, PathId, Place, Stream};
 
 /// Returns whether files of other tools may be chosen: they are never the newest if there are archives.
 pub(super) fn plain_counts(snapshots: &[Snapshot]) -> bool {
@@ -17,6 +17,8 @@ pub(super) fn plain_counts(snapshots: &[Snapshot]) -> bool {
 /// Returns whether an archive may be chosen without being named.
 pub(super) fn is_usable(snapshot: &Snapshot, plain: bool, at: Option<DateTime<Utc>>, now: DateTime<Utc>) -> bool {
     (plain || !snapshot.is_plain())
+        && !snapshot.is_locked()
+        && snapshot.is_trusted()
         && !snapshot.damaged
         && snapshot.kind != Kind::Safety
         && snapshot.created_at <= now
@@ -338,13 +340,19 @@ impl<'a> Search<'a> {
                 Why::Safety(name)
             } else if snapshot.is_plain() {
                 Why::Plain(name)
+            } else if snapshot.damaged {
+                Why::Damaged(name)
+            } else if snapshot.is_locked() {
+                Why::Locked(name)
+            } else if snapshot.seal == Seal::Missing {
+                Why::Exposed(name)
             } else {
                 Why::Damaged(name)
             }
         };
         let holders = || self.snapshots.iter();
         // A damaged one is more informative than a safety backup.
-        let telling = |why: &Why| matches!(why, Why::Damaged(_) | Why::Later(_) | Why::Future(_));
+        let telling = |why: &Why| matches!(why, Why::Damaged(_) | Why::Later(_) | Why::Future(_) | Why::Locked(_));
         let own: Vec<Why> = holders()
             .filter(is_own)
             .filter(|snapshot| position(snapshot, asked, path).is_some())
@@ -385,6 +393,7 @@ fn position(snapshot: &Snapshot, asked: &Asked, path: Option<&str>) -> Option<us
             recorded == path || (!brief.resolved && Some(recorded) == asked.typed.as_ref())
         }
         (Place::Name(name), Some(_)) => *name == asked.name,
+        (Place::Hidden(id), Some(path)) => *id == PathId::of(&brief.stream.set, &brief.stream.host, path),
         (_, None) => brief.name == asked.name,
     };
     snapshot.databases.iter().position(fits)

@@ -30,11 +30,19 @@ impl SetChoice {
     }
 }
 
+/// Returns whether labels that nothing vouches for name the sets: they do only where there is nothing else.
+fn closed_counts(snapshots: &[Snapshot]) -> bool {
+    snapshots.iter().all(|snapshot| snapshot.is_plain() || snapshot.is_closed())
+}
+
 /// Returns the only set of the store: of the own archives, or else of all; files of other tools count only if there is
 /// nothing else.
 pub fn only_set(snapshots: &[Snapshot], own: &OwnHost) -> SetChoice {
     let plain = plain_counts(snapshots);
-    let good = |snapshot: &&Snapshot| snapshot.kind != Kind::Safety && (plain || !snapshot.is_plain());
+    let closed = closed_counts(snapshots);
+    let good = |snapshot: &&Snapshot| {
+        snapshot.kind != Kind::Safety && (plain || !snapshot.is_plain()) && (closed || !snapshot.is_closed())
+    };
     let sets = |own_only: bool| {
         let fitting = snapshots.iter().filter(good).filter(|snapshot| !own_only || own.owns(&snapshot.host));
         SetChoice::of(fitting.map(|snapshot| &snapshot.set).collect())
@@ -48,7 +56,13 @@ pub fn only_set(snapshots: &[Snapshot], own: &OwnHost) -> SetChoice {
 /// Returns the set of the database at a resolved path: one whose archives of this host record the path, or else the set
 /// `name`, or else the only one with a database of that name.
 pub fn set_of_path(snapshots: &[Snapshot], own: &OwnHost, path: &str, name: &Name) -> SetChoice {
-    let known = || snapshots.iter().filter(|snapshot| !snapshot.is_plain() && snapshot.kind != Kind::Safety);
+    let closed = closed_counts(snapshots);
+    let known = || {
+        let counts = move |snapshot: &&Snapshot| {
+            !snapshot.is_plain() && snapshot.kind != Kind::Safety && (closed || !snapshot.is_closed())
+        };
+        snapshots.iter().filter(counts)
+    };
     let records = |snapshot: &&Snapshot| snapshot.databases.iter().any(|brief| brief.stream.path() == Some(path));
     let by_path: BTreeSet<&Name> =
         known().filter(|snapshot| own.owns(&snapshot.host)).filter(records).map(|snapshot| &snapshot.set).collect();

@@ -10,12 +10,13 @@ use super::inventory::{Reading, inventory};
 use super::pack::{Packed, Provenance, Request, Staged, pack};
 use super::resolve::in_store;
 use crate::clock::Clock;
+use crate::compression::Compression;
 use crate::database::{Source, SourceError, Timeouts, is_about_index, is_blank, pin, probe, refuse_unlinked};
-use crate::failure::Remedy;
+use crate::failure::{Failure, FailureKind, Remedy};
 use crate::latest::Remembered;
 use crate::lineage;
 use crate::metadata::{DatabaseMetadata, Extent, Integrity, Kind};
-use crate::names::{ArchiveName, HostLabel, Name};
+use crate::names::{ArchiveName, HostLabel, Name, printable};
 use crate::ops::Repository;
 use crate::platform;
 use crate::progress::{Progress, Stage};
@@ -23,8 +24,9 @@ use crate::retention;
 use crate::snapshot::{Brief, Snapshot};
 use crate::store::StoreError;
 use crate::streams::{OwnHost, Place, Stream};
-use crate::workspace::Hold;
+use crate::text;
 use crate::workspace::scratch::{Scratch, remove_leftovers_beside, remove_leftovers_beside_databases};
+use crate::workspace::{Hold, Workspace};
 
 /// What a backup is going to do. `--dry-run` prints it.
 #[derive(Debug, Clone)]
@@ -216,6 +218,11 @@ pub enum Note {
         /// What can be done about it.
         remedy: Option<Remedy>,
     },
+    /// What belongs to the new archive could not be recorded.
+    Unrecorded {
+        /// Why.
+        why: String,
+    },
     /// A guarded command works on the database, so that the archive is a safety backup.
     Guarded {
         /// The database.
@@ -270,11 +277,16 @@ pub fn execute(repository: &Repository, plan: &Plan, run: &Run<'_>, progress: &d
     for source in &plan.sources {
         refuse_unlinked(&source.path)?;
     }
+    if plan.request.sealing.is_some() {
+        room_for_plain_data(workspace, plan)?;
+    }
     progress.begin(Stage::Lock, plan.request.set.as_str(), 0);
     let pinned = pin(&plan.sources, scratch.path(), run.clock, limits, progress)?;
     let (consistent, created_at) = (pinned.consistent, pinned.at);
     let total = pinned.databases.iter().map(|database| database.bytes()).sum();
-    let elsewhere = if plan.request.vacuum { room_for_copies(workspace.folder(), total, run.temporary) } else { None };
+    // Plain data of an encrypted archive stays in its scratch folder.
+    let movable = plan.request.vacuum && plan.request.sealing.is_none();
+    let elsewhere = if movable { room_for_copies(workspace.folder(), total, run.temporary) } else { None };
     let folder = elsewhere.as_ref().unwrap_or(&scratch).path();
     let (mut staged, mut streams, mut notes) = (Vec::new(), Vec::new(), Vec::new());
     notes.extend(
@@ -319,6 +331,7 @@ pub fn execute(repository: &Repository, plan: &Plan, run: &Run<'_>, progress: &d
         });
     }
     let packed = pack(repository, &scratch, staged, &request, progress)?;
+    notes.extend(packed.unrecorded.iter().map(|why| Note::Unrecorded { why: why.clone() }));
     remember(repository, &packed, &streams, run.reading);
     if run.watch_shrinks {
         notes.extend(packed.metadata.databases.iter().filter_map(shrink));
@@ -378,6 +391,30 @@ fn room_for_copies(workspace: &Path, bytes: u64, temporary: &Path) -> Option<Scr
         return None;
     }
     Scratch::beside(temporary).ok()
+}
+
+/// Refuses a backup whose copies do not fit into the folder for plain data, before anything is copied: that folder is on
+/// the system disk or in memory more often than a store is.
+fn room_for_plain_data(workspace: &Workspace, plan: &Plan) -> anyhow::Result<()> {
+    let folder = workspace.create_scratch_folder().context("cannot make a folder for plain copies")?;
+    let sizes = plan.sources.iter().filter_map(|source| std::fs::metadata(&source.path).ok()).map(|found| found.len());
+    let copies: u64 = sizes.sum();
+    // The plain archive is there too for a while. How small it becomes is not known yet.
+    let archive = if plan.request.compression == Compression::None { copies } else { copies / 4 };
+    let needed = copies.saturating_add(archive).saturating_mul(if plan.request.vacuum { 2 } else { 1 });
+    let Ok(free) = platform::free_bytes(&folder) else { return Ok(()) };
+    if free >= needed {
+        return Ok(());
+    }
+    let message = format!(
+        "the copies need {} in \"{}\", which has {} free",
+        text::bytes(needed),
+        printable(&folder.to_string_lossy()),
+        text::bytes(free)
+    );
+    let remedy =
+        "free space there, or name a folder on a larger disk in store.scratch_dir; it must not be in the store";
+    Err(Failure::new(FailureKind::NoSpace, message).remedy(remedy).into())
 }
 
 /// Records a new archive as the newest of its streams, so that `latest` notices if it goes missing. Nothing else uses

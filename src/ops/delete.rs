@@ -11,6 +11,7 @@ use chrono_tz::Tz;
 
 use super::plain::{Sources, Spared, spared};
 use crate::clock::Clock;
+use crate::metadata::Kind;
 use crate::names::{ArchiveName, Name};
 use crate::ops::Repository;
 use crate::progress::Progress;
@@ -124,12 +125,15 @@ pub fn plan(snapshots: &[Snapshot], request: &Request<'_>) -> anyhow::Result<Pla
         if snapshots.iter().any(|other| same(snapshot, other) && is_shrink(other)) {
             return refused(Refusal::OpenShrink);
         }
-        if request.last == LastGood::Remove || !snapshot.is_good() {
+        // One that nothing vouches for may be a good one all the same.
+        let may_be_good = |other: &Snapshot| !other.is_plain() && !other.damaged && other.kind != Kind::Safety;
+        if request.last == LastGood::Remove || !may_be_good(snapshot) {
             continue;
         }
         // An archive dated in the future counts only for others dated in the future.
         let is_future = |other: &Snapshot| other.created_at > now;
-        let counts = |other: &&Snapshot| other.is_good() && (is_future(snapshot) || !is_future(other));
+        let is_as_good = |other: &Snapshot| other.is_good() || may_be_good(other) && !snapshot.is_trusted();
+        let counts = |other: &&Snapshot| is_as_good(other) && (is_future(snapshot) || !is_future(other));
         for brief in &snapshot.databases {
             let of_stream = |other: &&Snapshot| other.databases.iter().any(|other| other.stream == brief.stream);
             if !snapshots.iter().filter(stays).filter(counts).any(|other| of_stream(&other)) {

@@ -174,7 +174,7 @@ fn of_archive(error: &ArchiveError) -> Option<Meaning> {
             (FailureKind::Damaged, Some(Remedy::ChooseAnotherArchive { unchanged: false }))
         }
         ArchiveError::WindowTooLarge { .. } => (FailureKind::Failed, Some(Remedy::Decompress)),
-        ArchiveError::KeyMissing => (FailureKind::KeyMissing, Some(Remedy::Decrypt)),
+        ArchiveError::KeyMissing(_) => (FailureKind::KeyMissing, Some(Remedy::NameKey)),
         ArchiveError::MetadataTooLarge { .. } | ArchiveError::NotWritten { .. } | ArchiveError::Io(_) => {
             (FailureKind::Failed, None)
         }

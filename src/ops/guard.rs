@@ -92,10 +92,12 @@ pub fn back_up(repository: &Repository, plan: &Plan, run: &Run<'_>, progress: &d
     let guarded = plan.sources.iter().map(|source| resolved(&source.path)).collect();
     let guarding = take_hold(repository, Vec::new(), guarded)?;
     let run = &Run { hold: Some(&guarding), ..*run };
+    let mut unrecorded = Vec::new();
     let (selected, indexes, holding, reused) = match same_archive(repository, plan, run, progress)? {
         Some((selected, indexes, hold)) => (selected, indexes, hold, true),
         None => {
             let packed = backup::execute(repository, plan, run, progress)?.packed;
+            unrecorded.clone_from(&packed.unrecorded);
             // It cannot be removed before the hold is taken: it is the newest good one, and all other backups are
             // safety backups from now on.
             let hold = take_hold(repository, vec![packed.archive.clone()], Vec::new())?;
@@ -105,7 +107,12 @@ pub fn back_up(repository: &Repository, plan: &Plan, run: &Run<'_>, progress: &d
     };
     let metadata = selected.archive.contents().metadata.clone().context("the archive has no metadata")?;
     Ok(Before {
-        packed: Packed { archive: selected.snapshot.name.clone(), bytes: selected.snapshot.bytes, metadata },
+        packed: Packed {
+            archive: selected.snapshot.name.clone(),
+            bytes: selected.snapshot.bytes,
+            metadata,
+            unrecorded,
+        },
         reused,
         sources: plan.sources.clone(),
         missing: plan.missing.clone(),
@@ -141,6 +148,8 @@ fn same_archive(
             .iter()
             .filter(of_stream)
             .find(|snapshot| snapshot.is_good() && snapshot.created_at <= now)
+            // Without its key it cannot be compared, nor rolled back to; one that this run makes can.
+            .filter(|snapshot| !snapshot.is_locked())
             .zip(Some(stream))
     };
     let Some(newest) = plan.sources.iter().map(newest_of).collect::<Option<Vec<_>>>() else { return Ok(None) };

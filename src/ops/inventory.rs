@@ -1,6 +1,7 @@
 //! Lists the archives of a store, read from the archives themselves. There is no index that could be wrong.
 
 use std::collections::{BTreeSet, HashSet};
+use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -9,13 +10,16 @@ use std::thread;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::Repository;
-pub use super::repository::{ACCEPTED, DAMAGED, KEEP};
+use super::descriptions::Cache;
+use super::labelled::{self, Memory, unite_hidden};
+pub use super::repository::{ACCEPTED, DAMAGED, DIGEST, KEEP};
+use super::sealing::Encryption;
 use crate::archive::{ArchiveError, Opener, set_in_name};
 use crate::lineage::unite_resolved;
 use crate::metadata::{DatabaseMetadata, Integrity, Metadata};
 use crate::names::{ArchiveName, HostLabel, Name, printable, time_in_name};
 use crate::progress::{Progress, Stage};
-use crate::snapshot::{Brief, Contents, Held, Snapshot};
+use crate::snapshot::{Brief, Contents, Held, Seal, Snapshot};
 use crate::store::{Entry, ReadStore, StoreError};
 use crate::streams::{Place, Stream};
 
@@ -26,6 +30,8 @@ pub struct Reading {
     pub opener: Opener,
     /// The host that archives without one come from: this one on a local store.
     pub host: HostLabel,
+    /// How the archives of the store are encrypted, and whose labels count.
+    pub encryption: Encryption,
 }
 
 /// The archives of a store, and the files that look like archives but are not.
@@ -35,6 +41,8 @@ pub struct Inventory {
     pub snapshots: Vec<Snapshot>,
     /// Files with the ending of an archive that cannot be read as one. Nothing ever removes them.
     pub foreign: Vec<Foreign>,
+    /// Encrypted archives with a label that cannot be right, and why.
+    pub doubts: Vec<(ArchiveName, String)>,
 }
 
 /// A file that is not proven to be a heirloom archive or one of a known tool.
@@ -136,14 +144,23 @@ pub fn inventory(repository: &Repository, reading: &Reading, progress: &dyn Prog
     let names: HashSet<&str> = entries.iter().map(|entry| entry.name.as_str()).collect();
     progress.begin(Stage::Archives, &store.location(), entries.len() as u64);
     let mut found = Inventory::default();
-    for described in describe_all(store, &entries, &names, reading, progress)? {
+    let cache = Cache::of(repository, &entries);
+    let memory = Memory::of(repository.workspace());
+    let described = describe_all(store, &entries, &(&names, &memory), reading, &cache, progress)?;
+    cache.update(repository, &names);
+    for described in described {
         match described {
             Described::Archive(snapshot) => found.snapshots.push(*snapshot),
+            Described::Doubtful(snapshot, why) => {
+                found.doubts.push((snapshot.name.clone(), why));
+                found.snapshots.push(*snapshot);
+            }
             Described::Foreign(foreign) => found.foreign.push(foreign),
         }
     }
     found.snapshots.sort_by(Snapshot::newest_first);
     unite_resolved(&mut found.snapshots);
+    unite_hidden(&mut found.snapshots, &reading.encryption.places);
     found.foreign.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(found)
 }
@@ -151,6 +168,8 @@ pub fn inventory(repository: &Repository, reading: &Reading, progress: &dyn Prog
 /// What one file of a store is.
 enum Described {
     Archive(Box<Snapshot>),
+    /// An encrypted one whose label cannot be right.
+    Doubtful(Box<Snapshot>, String),
     Foreign(Foreign),
 }
 
@@ -159,8 +178,9 @@ enum Described {
 fn describe_all(
     store: &dyn ReadStore,
     entries: &[Entry],
-    names: &HashSet<&str>,
+    known: &(&HashSet<&str>, &Memory<'_>),
     reading: &Reading,
+    cache: &Cache,
     progress: &dyn Progress,
 ) -> anyhow::Result<Vec<Described>> {
     let next = AtomicUsize::new(0);
@@ -170,7 +190,7 @@ fn describe_all(
         loop {
             let index = next.fetch_add(1, Ordering::Relaxed);
             let Some(entry) = entries.get(index) else { break };
-            let described = describe(store, entry, names, reading, progress);
+            let described = describe(store, entry, known, reading, cache, progress);
             progress.advance(1);
             if described.is_err() {
                 // No thread starts another one. Those before it have started, and their error comes first.
@@ -200,12 +220,18 @@ fn describe_all(
 fn describe(
     store: &dyn ReadStore,
     entry: &Entry,
-    names: &HashSet<&str>,
+    (names, memory): &(&HashSet<&str>, &Memory<'_>),
     reading: &Reading,
+    cache: &Cache,
     progress: &dyn Progress,
 ) -> anyhow::Result<Option<Described>> {
     progress.checkpoint()?;
     let Ok(name) = ArchiveName::new(entry.name.as_str()) else { return Ok(None) };
+    let has = |ending: &str| names.contains(format!("{name}{ending}").as_str());
+    let marks = Marks { pinned: has(KEEP), damaged: has(DAMAGED), accepted: has(ACCEPTED), digest: has(DIGEST) };
+    if let Some(known) = cache.get(entry) {
+        return Ok(Some(Described::Archive(Box::new(in_its_store(marks.on(known), reading)))));
+    }
     let source = match store.open(&entry.name, Some(entry)) {
         Ok(source) => source,
         // Removed since it was listed, by another run.
@@ -215,13 +241,43 @@ fn describe(
     let place = store.place(&entry.name);
     Ok(Some(match reading.opener.open_at(source, place.as_deref(), &entry.name, entry.modified) {
         Ok(archive) => {
-            let has = |ending: &str| names.contains(format!("{name}{ending}").as_str());
-            let marks = Marks { pinned: has(KEEP), damaged: has(DAMAGED), accepted: has(ACCEPTED) };
-            Described::Archive(Box::new(summarize(name, entry.bytes, archive.contents(), marks, &reading.host)))
+            let snapshot = summarize(name, entry.bytes, archive.contents(), Marks::default(), &reading.host);
+            cache.add(entry, &snapshot);
+            Described::Archive(Box::new(in_its_store(marks.on(snapshot), reading)))
+        }
+        Err(ArchiveError::KeyMissing(locked)) => {
+            match labelled::snapshot((name, entry.bytes), entry.modified, &locked, marks, memory, reading) {
+                Some((snapshot, None)) => Described::Archive(Box::new(snapshot)),
+                Some((snapshot, Some(why))) => Described::Doubtful(Box::new(snapshot), why),
+                None => Described::Foreign(foreign(entry, ArchiveError::KeyMissing(locked))),
+            }
         }
         Err(ArchiveError::Interrupted(interrupted)) => return Err(interrupted.into()),
+        // The next file would fail as well, after as long a wait: the store is away.
+        Err(ArchiveError::Io(cause)) if is_outage(&cause) => {
+            return Err(StoreError::Unreachable { location: store.location(), cause }.into());
+        }
         Err(error) => Described::Foreign(foreign(entry, error)),
     }))
+}
+
+/// Returns whether an error is about the connection and not about a file.
+fn is_outage(cause: &io::Error) -> bool {
+    use io::ErrorKind::{
+        BrokenPipe, ConnectionAborted, ConnectionRefused, ConnectionReset, HostUnreachable, NetworkUnreachable,
+        NotConnected, TimedOut,
+    };
+    matches!(
+        cause.kind(),
+        BrokenPipe
+            | ConnectionAborted
+            | ConnectionRefused
+            | ConnectionReset
+            | HostUnreachable
+            | NetworkUnreachable
+            | NotConnected
+            | TimedOut
+    )
 }
 
 /// Returns why a file cannot be used as an archive.
@@ -233,7 +289,7 @@ fn foreign(entry: &Entry, error: ArchiveError) -> Foreign {
             Unusable::Newer(Newer { set: set.unwrap_or_else(|| set_in_name(&entry.name)), host })
         }
         ArchiveError::Io(_) | ArchiveError::NotWritten { .. } => Unusable::Unread,
-        ArchiveError::KeyMissing => Unusable::KeyMissing,
+        ArchiveError::KeyMissing(_) => Unusable::KeyMissing,
         ArchiveError::NotAnArchive { .. } | ArchiveError::WindowTooLarge { .. } => Unusable::Foreign,
         // A name with a time is that of an archive; any other name proves nothing.
         _ if time_in_name(&entry.name).is_some() => Unusable::Damaged,
@@ -251,6 +307,24 @@ pub struct Marks {
     pub damaged: bool,
     /// `.accepted`
     pub accepted: bool,
+    /// `.sha256`
+    pub digest: bool,
+}
+
+/// Returns the description of an archive in a store: a plain one where archives are encrypted stands apart.
+pub fn in_its_store(snapshot: Snapshot, reading: &Reading) -> Snapshot {
+    if reading.encryption.store.is_some() && snapshot.seal == Seal::None && !snapshot.is_plain() {
+        return Snapshot { seal: Seal::Missing, ..snapshot };
+    }
+    snapshot
+}
+
+impl Marks {
+    /// Adds the marks to what the archive itself says.
+    fn on(self, snapshot: Snapshot) -> Snapshot {
+        let damaged = snapshot.damaged || self.damaged;
+        Snapshot { pinned: self.pinned, damaged, accepted: self.accepted, ..snapshot }
+    }
 }
 
 /// Makes the snapshot of an archive from its description. `host` stands for those that record none.
@@ -293,9 +367,11 @@ pub fn summarize(name: ArchiveName, bytes: u64, contents: &Contents, marks: Mark
         pinned: marks.pinned,
         damaged: marks.damaged || recorded.clone().any(|database| database.integrity == Integrity::Damaged),
         accepted: marks.accepted,
+        has_digest: marks.digest,
         held: false,
         pending: false,
         replaces: metadata.and_then(|metadata| metadata.replaces.clone()),
+        seal: if contents.is_encrypted { Seal::Opened } else { Seal::None },
         set,
         name,
     }
@@ -329,7 +405,9 @@ mod tests {
         let foreign = |name: &str, state| Foreign { name: name.into(), bytes: 1, why: "why".into(), state };
         let at = |text: &str| text.parse::<DateTime<Utc>>().unwrap();
         let found = |foreign: Vec<Foreign>, than, until| {
-            Inventory { snapshots: Vec::new(), foreign }.unread_as_new_as(than, until).map(|unread| unread.name.clone())
+            Inventory { foreign, ..Inventory::default() }
+                .unread_as_new_as(than, until)
+                .map(|unread| unread.name.clone())
         };
         let march = "app_20260301T000000Z.tar.gz";
         let (february, april) = (Some(at("2026-02-10T00:00:00Z")), Some(at("2026-04-01T00:00:00Z")));

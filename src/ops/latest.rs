@@ -6,12 +6,13 @@ use std::num::NonZeroUsize;
 use super::inventory::{Foreign, Inventory, Reading};
 use super::resolve::{ResolveError, Selected, in_store};
 use super::verify::{ArchiveState, Verified, VerifyDepth, verify};
-use crate::failure::is_interruption;
+use crate::failure::{Failure, Remedy, is_interruption};
 use crate::latest::{Decision, Question, Remembered, Take, decide};
-use crate::metadata::Integrity;
+use crate::metadata::{Integrity, Kind};
 use crate::names::{ArchiveName, time_in_name};
 use crate::ops::Repository;
 use crate::progress::Progress;
+use crate::snapshot::{Seal, Snapshot};
 use crate::workspace::Scratch;
 
 /// What reading a whole archive needs.
@@ -72,11 +73,13 @@ pub fn choose(
         let Some(marked) = mentioned(&decision).into_iter().find(|name| unread.contains(name)) else {
             let Decision::Take(take) = decision else {
                 refuse_unread(inventory, None, question)?;
+                let decision = refuse_out_of_reach(repository, &snapshots, question, reading)?.unwrap_or(decision);
                 passed_over.extend(unreadable(inventory, None, question));
                 return Ok((Answer::Refused(decision), passed_over));
             };
             refuse_unread(inventory, Some(&take), question)?;
             passed_over.extend(unreadable(inventory, Some(&take), question));
+            passed_over.extend(out_of_reach(&snapshots, &take, question));
             let mut selected = in_store(repository, take.archive.as_str(), reading)?;
             if let Some(known) = snapshots.iter().find(|snapshot| snapshot.name == take.archive) {
                 selected.snapshot = known.clone();
@@ -152,6 +155,58 @@ fn findings(
         Err(error) => Err(ResolveError::Unread { name: name.as_str().to_owned(), why: format!("{error:#}") }.into()),
         found => found,
     }
+}
+
+/// Refuses where only archives that no key opens, or that are plain among encrypted ones, could be taken: nobody must
+/// take that for a first deployment. Returns the decision if only archives of others that no key opens remain.
+fn refuse_out_of_reach(
+    repository: &Repository,
+    snapshots: &[Snapshot],
+    question: &Question<'_>,
+    reading: &Reading,
+) -> anyhow::Result<Option<Decision>> {
+    let with = |seals: &[Seal]| {
+        let mut all = snapshots.to_vec();
+        all.iter_mut().filter(|one| seals.contains(&one.seal)).for_each(|one| one.seal = Seal::None);
+        decide(&all, question)
+    };
+    let elsewhere = match with(&[Seal::Known, Seal::Closed]) {
+        // This fails, and names the recipients.
+        Decision::Take(take) => in_store(repository, take.archive.as_str(), reading).map(|_| None)?,
+        decision @ Decision::Elsewhere { .. } => Some(decision),
+        _ => None,
+    };
+    if let Decision::Take(take) = with(&[Seal::Missing]) {
+        let exposed = take.archive;
+        let message = format!(
+            "the newest archive, {exposed}, is not encrypted, although the archives of this store are: anybody who can \
+             write to the store may have put it there"
+        );
+        return Err(Failure::no_backup(message, Remedy::NamePlain { archive: exposed.to_string() }).into());
+    }
+    Ok(elsewhere)
+}
+
+/// Returns the archives of the set that are newer than the chosen one and cannot be taken: no key opens them, or they
+/// are plain among encrypted ones.
+fn out_of_reach(snapshots: &[Snapshot], take: &Take, question: &Question<'_>) -> Vec<PassedOver> {
+    let newer = |snapshot: &&Snapshot| {
+        snapshot.set == *question.set
+            && question.own.owns(&snapshot.host)
+            && snapshot.kind != Kind::Safety
+            && snapshot.created_at > take.created_at
+            && snapshot.created_at <= question.now
+            && question.at.is_none_or(|at| snapshot.created_at.timestamp() <= at.timestamp())
+    };
+    let why = |snapshot: &Snapshot| match snapshot.seal {
+        Seal::Known | Seal::Closed => Some("it is encrypted, and no key here opens it"),
+        Seal::Missing => Some("it is not encrypted, although the archives of this store are"),
+        Seal::None | Seal::Opened => None,
+    };
+    let passed = |snapshot: &Snapshot| {
+        why(snapshot).map(|why| PassedOver { archive: snapshot.name.as_str().to_owned(), why: why.into() })
+    };
+    snapshots.iter().filter(newer).filter_map(passed).collect()
 }
 
 fn refuse_unread(inventory: &Inventory, take: Option<&Take>, question: &Question<'_>) -> Result<(), ResolveError> {

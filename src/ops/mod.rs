@@ -2,12 +2,16 @@
 //! and never ask.
 
 pub mod backup;
+pub mod copies;
 pub mod delete;
+mod descriptions;
 pub mod explain;
 pub mod guard;
 pub mod health;
 pub mod inventory;
 pub mod jobs;
+pub mod key_check;
+pub mod labelled;
 pub mod latest;
 mod open_archive;
 pub mod pack;
@@ -20,6 +24,7 @@ pub mod reread;
 pub mod resolve;
 pub mod restore;
 pub mod retain;
+pub mod sealing;
 mod sidecars;
 pub mod stale;
 mod syncing;
@@ -28,5 +33,6 @@ mod test_world;
 #[cfg(test)]
 mod tests;
 pub mod verify;
+pub mod verify_digest;
 
 pub use repository::{Committer, LockedStore, Repository, Taken};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 
-use super::inventory::{ACCEPTED, DAMAGED, KEEP, Marks, Reading, summarize};
+use super::inventory::{ACCEPTED, DAMAGED, DIGEST, KEEP, Marks, Reading, in_its_store, summarize};
 use crate::archive::Archive;
 use crate::names::{ArchiveName, Name, printable};
 use crate::ops::Repository;
@@ -21,6 +21,8 @@ pub struct Selected {
     pub archive: Archive,
     /// Where it is.
     pub place: Place,
+    /// The same, for messages: a path or a URL.
+    pub shown: String,
 }
 
 /// Where an archive is.
@@ -43,9 +45,10 @@ pub fn in_store(repository: &Repository, name: &str, reading: &Reading) -> anyho
     let opened = reading.opener.open_at(source, place.as_deref(), name, modified);
     let archive = opened.with_context(|| format!("cannot open \"{}\"", printable(name)))?;
     let has = |ending: &str| store.stat(&format!("{name}{ending}")).map(|entry| entry.is_some());
-    let marks = Marks { pinned: has(KEEP)?, damaged: has(DAMAGED)?, accepted: has(ACCEPTED)? };
+    let marks = Marks { pinned: has(KEEP)?, damaged: has(DAMAGED)?, accepted: has(ACCEPTED)?, digest: has(DIGEST)? };
     let snapshot = summarize(ArchiveName::new(name)?, bytes, archive.contents(), marks, &reading.host);
-    Ok(Selected { snapshot, archive, place: Place::Store })
+    let snapshot = in_its_store(snapshot, reading);
+    Ok(Selected { snapshot, archive, place: Place::Store, shown: repository.path_of(name) })
 }
 
 /// Opens an archive at a path. The marks beside it count as in a store.
@@ -69,7 +72,8 @@ pub fn at_path(path: &Path, reading: &Reading) -> anyhow::Result<Selected> {
         beside.push(ending);
         std::fs::symlink_metadata(beside).is_ok()
     };
-    let marks = Marks { pinned: has(KEEP), damaged: has(DAMAGED), accepted: has(ACCEPTED) };
+    let marks = Marks { pinned: has(KEEP), damaged: has(DAMAGED), accepted: has(ACCEPTED), digest: has(DIGEST) };
     let snapshot = summarize(name, bytes, archive.contents(), marks, &reading.host);
-    Ok(Selected { snapshot, archive, place: Place::Path(path.to_owned()) })
+    let place = Place::Path(path.to_owned());
+    Ok(Selected { snapshot, archive, place, shown: path.to_string_lossy().into_owned() })
 }

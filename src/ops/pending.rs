@@ -12,18 +12,21 @@ use std::time::Duration;
 use anyhow::Context as _;
 use chrono::{DateTime, Utc};
 
-use super::inventory::{Marks, Reading, inventory, summarize};
+use super::inventory::{Marks, Reading, in_its_store, inventory, summarize};
+use super::labelled::{self, Memory};
 use super::open_archive::{Place, Selected, in_store};
 use super::retain::mark_held;
 use super::{Committer, LockedStore, Taken};
+use crate::archive::ArchiveError;
 use crate::clock::Clock;
+use crate::digest::{Hasher, Sha256};
 use crate::names::{ArchiveName, printable};
 use crate::ops::Repository;
 use crate::platform::sync_folder;
 use crate::progress::Progress;
 use crate::retention::superfluous_safety;
 use crate::snapshot::Snapshot;
-use crate::store::StoreError;
+use crate::store::{ReadAt, StoreError};
 use crate::streams::Stream;
 
 /// How many older safety archives are kept when one is made.
@@ -56,17 +59,35 @@ pub fn open(repository: &Repository, name: &str, reading: &Reading) -> anyhow::R
     let (bytes, modified) = (file.bytes(), file.modified());
     let archive = reading.opener.open(Arc::new(file), name.as_str(), modified).with_context(shown)?;
     let snapshot = summarize(name, bytes, archive.contents(), Marks::default(), &reading.host);
-    Ok(Some(Selected { snapshot: Snapshot { pending: true, ..snapshot }, archive, place: Place::Store }))
+    let snapshot = in_its_store(snapshot, reading);
+    let shown = repository.path_of_pending(&snapshot.name);
+    Ok(Some(Selected { snapshot: Snapshot { pending: true, ..snapshot }, archive, place: Place::Store, shown }))
+}
+
+/// Describes a pending archive, with its key or without; `None` if it does not exist.
+fn describe(repository: &Repository, name: &ArchiveName, reading: &Reading) -> anyhow::Result<Option<Snapshot>> {
+    let locked = match open(repository, name.as_str(), reading) {
+        Ok(selected) => return Ok(selected.map(|selected| selected.snapshot)),
+        Err(error) => match error.downcast_ref::<ArchiveError>() {
+            Some(ArchiveError::KeyMissing(locked)) => locked.clone(),
+            _ => return Err(error),
+        },
+    };
+    let Some(file) = repository.workspace().open_pending(name)? else { return Ok(None) };
+    let memory = Memory::of(repository.workspace());
+    let (bytes, modified) = (file.bytes(), file.modified());
+    let described = labelled::snapshot((name.clone(), bytes), modified, &locked, Marks::default(), &memory, reading);
+    Ok(described.map(|(snapshot, _)| Snapshot { pending: true, ..snapshot }))
 }
 
 /// Adds the pending archives to those of the store, newest first. One that was just moved is there already.
 pub fn add(repository: &Repository, reading: &Reading, snapshots: &mut Vec<Snapshot>) -> anyhow::Result<()> {
     let names = repository.workspace().pending_names().context("cannot list the pending archives")?;
     for name in names {
-        let Some(selected) = open(repository, name.as_str(), reading)? else { continue };
-        let is_there = |snapshot: &Snapshot| snapshot.id.is_some() && snapshot.id == selected.snapshot.id;
+        let Some(pending) = describe(repository, &name, reading)? else { continue };
+        let is_there = |snapshot: &Snapshot| snapshot.id.is_some() && snapshot.id == pending.id;
         if !snapshots.iter().any(is_there) {
-            snapshots.push(selected.snapshot);
+            snapshots.push(pending);
         }
     }
     snapshots.sort_by(Snapshot::newest_first);
@@ -89,7 +110,9 @@ pub fn send(
     let committer = repository.committer(&upkeep.reading.host, clock.now(), wait, progress)?;
     // Another run may have moved some while this one waited.
     for name in repository.workspace().pending_names()? {
-        if let Some(moved) = move_to_store(repository, &committer, &name, &upkeep.reading, wait, progress)? {
+        if let Some(moved) =
+            move_to_store(repository, &committer, &name, &upkeep.reading, wait, (&mut sent.warnings, progress))?
+        {
             sent.moved.push((name, moved));
         }
     }
@@ -115,7 +138,7 @@ fn move_to_store(
     name: &ArchiveName,
     reading: &Reading,
     wait: Duration,
-    progress: &dyn Progress,
+    (warnings, progress): (&mut Vec<String>, &dyn Progress),
 ) -> anyhow::Result<Option<ArchiveName>> {
     // Some stores commit without a lock: two runs that move the same archive would make two of it.
     let Some(_sending) = repository.workspace().lock_pending(name, wait, progress)? else { return Ok(None) };
@@ -127,11 +150,34 @@ fn move_to_store(
         Ok(Taken::IsSame)
     };
     let moved = committer.commit(&repository.workspace().pending_path(name), name, taken, progress)?;
+    // Crash here: an encrypted archive without its digest, which is a finding.
+    if let Err(error) = put_digest(repository, committer, name, &moved) {
+        warnings.push(format!("the digest of {moved} could not be written: {error:#}"));
+    }
     repository
         .workspace()
         .discard_pending(name)
         .context("cannot remove the pending name of an archive that is in the store")?;
     Ok(Some(moved))
+}
+
+/// Writes the digest of an encrypted archive that was just moved. It is known only if this host made the archive.
+fn put_digest(
+    repository: &Repository,
+    committer: &Committer<'_>,
+    name: &ArchiveName,
+    moved: &ArchiveName,
+) -> anyhow::Result<()> {
+    let Some(made) = repository.workspace().sealed().into_iter().find(|made| made.archive == *name) else {
+        return Ok(());
+    };
+    repository.workspace().rename_sealed(name, moved);
+    let Some(sha256) = made.sha256 else { return Ok(()) };
+    match committer.put_digest(moved, sha256) {
+        // An earlier run had moved it, and died before it removed the pending name.
+        Err(StoreError::Exists { .. }) => Ok(()),
+        other => Ok(other?),
+    }
 }
 
 /// Returns whether an archive of the store is the pending one.
@@ -142,8 +188,32 @@ fn is_same(
     reading: &Reading,
 ) -> anyhow::Result<bool> {
     let there = in_store(repository, name_in_store, reading).ok().and_then(|selected| selected.snapshot.id);
-    let here = open(repository, pending.as_str(), reading)?.and_then(|selected| selected.snapshot.id);
-    Ok(there.is_some() && there == here)
+    let here = open(repository, pending.as_str(), reading);
+    if let (Some(there), Ok(Some(here))) = (there, &here) {
+        return Ok(Some(there) == here.snapshot.id);
+    }
+    // Without a key the bytes decide: a label only claims to be that of the same archive.
+    let Some(here) = repository.workspace().open_pending(pending)? else { return Ok(false) };
+    let store = repository.store();
+    let there = store.open(name_in_store, None)?;
+    if there.bytes() != here.bytes() {
+        return Ok(false);
+    }
+    Ok(digest_of(&here)? == digest_of(&*there)?)
+}
+
+/// Returns the digest of a whole file.
+fn digest_of(file: &dyn ReadAt) -> anyhow::Result<Sha256> {
+    let (mut hasher, mut buffer, mut at) = (Hasher::default(), vec![0; 1 << 20], 0);
+    loop {
+        match file.read_at(&mut buffer, at).context("cannot compare two archives")? {
+            0 => return Ok(hasher.finish()),
+            count => {
+                hasher.update(&buffer[..count]);
+                at += count as u64;
+            }
+        }
+    }
 }
 
 /// Removes the safety archives that the ones just moved replace.

@@ -44,6 +44,19 @@ impl Expected {
         Ok(Repository::local(store.with_access(self.access)))
     }
 
+    /// Opens a remote store. Nothing is written. The first use sends no request.
+    pub fn open_remote(&self, repository: Repository) -> Result<Repository, StoreError> {
+        if self.is_used() {
+            let strange = |why| StoreError::Strange { location: repository.location(), why };
+            match store::identity(repository.store())? {
+                Some(found) if self.unread.is_some() || self.ids.contains(&found.id) => {}
+                Some(found) => return Err(strange(Strangeness::OtherId(found.id))),
+                None => return Err(strange(self.unread.clone().map_or(Strangeness::NoId, Strangeness::Unread))),
+            }
+        }
+        Ok(repository)
+    }
+
     /// Opens the store for writing, and makes its folder if none is known there. Returns also whether it was made.
     pub fn create(&self, root: &Path) -> Result<(Repository, bool), StoreError> {
         if self.is_used() {

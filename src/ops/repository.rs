@@ -8,18 +8,19 @@ mod locked_store;
 
 use std::fmt;
 use std::io;
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 pub use committer::{Committer, Taken};
-pub use locked_store::{ACCEPTED, DAMAGED, KEEP, LockedStore};
+pub use locked_store::{ACCEPTED, DAMAGED, DIGEST, KEEP, LockedStore};
 
 use crate::names::{ArchiveName, HostLabel};
 use crate::platform;
 use crate::progress::Progress;
 use crate::store::{Entry, LocalStore, ReadAt, ReadStore, Store, StoreError};
+use crate::store_url::{Location, StoreUrl};
 use crate::workspace::{Held, Hold, LockError, Workspace};
 
 /// A store with the workspace of this host for it. Clones share what is open.
@@ -27,18 +28,31 @@ use crate::workspace::{Held, Hold, LockError, Workspace};
 pub struct Repository {
     store: Arc<dyn Store>,
     workspace: Workspace,
+    /// The URL of a remote store.
+    url: Option<StoreUrl>,
 }
 
 impl Repository {
     /// Puts a store and a workspace together.
     pub fn new(store: Arc<dyn Store>, workspace: Workspace) -> Self {
-        Self { store, workspace }
+        Self { store, workspace, url: None }
+    }
+
+    /// Puts the store of a URL and a workspace together.
+    pub fn remote(store: Arc<dyn Store>, workspace: Workspace, url: StoreUrl) -> Self {
+        Self { url: Some(url), ..Self::new(store, workspace) }
     }
 
     /// Uses a local store, with the workspace in its private folder.
     pub fn local(store: LocalStore) -> Self {
         let workspace = Workspace::at(store.private());
         Self::new(Arc::new(store), workspace)
+    }
+
+    /// Makes scratch in another folder than the workspace, if one is given.
+    #[must_use]
+    pub fn with_scratch(self, folder: Option<PathBuf>) -> Self {
+        Self { workspace: self.workspace.with_scratch(folder), ..self }
     }
 
     /// Returns the store, for reading.
@@ -72,13 +86,14 @@ impl Repository {
         self.store.location()
     }
 
-    /// Returns the location of the store for another process: an absolute path, or the name of a remote store.
+    /// Returns the location of the store for another process: an absolute path, or a complete URL.
     pub fn address(&self) -> String {
-        match self.store.folder() {
-            Some(folder) => {
+        match (self.store.folder(), &self.url) {
+            (Some(folder), _) => {
                 std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned()).to_string_lossy().into_owned()
             }
-            None => self.store.location(),
+            (None, Some(url)) => url.text(),
+            (None, None) => self.store.location(),
         }
     }
 
@@ -90,9 +105,25 @@ impl Repository {
         }
     }
 
-    /// Returns whether the store is at a path.
-    pub fn is_at(&self, path: &Path) -> bool {
-        self.store.folder().is_some_and(|folder| folder == path || platform::resolved(folder) == path)
+    /// Returns whether one writer alone gets a name, however many try at once: by the store itself, or by our lock.
+    pub fn gives_a_name_once(&self) -> Result<bool, StoreError> {
+        self.store.prepare()?;
+        Ok(self.store.folder().is_some() || self.store.capabilities().atomic_commit)
+    }
+
+    /// Returns where a pending archive is.
+    pub fn path_of_pending(&self, name: &ArchiveName) -> String {
+        self.workspace.pending_path(name).to_string_lossy().into_owned()
+    }
+
+    /// Returns whether the store is at a location.
+    pub fn is_at(&self, location: &Location) -> bool {
+        match location {
+            Location::Folder(path) => {
+                self.store.folder().is_some_and(|folder| folder == path || platform::resolved(folder) == *path)
+            }
+            Location::Remote(url) => self.url.as_ref() == Some(url),
+        }
     }
 
     /// Prepares to commit archives: gives the store an id if it has none, and takes the lock if a commit needs it,

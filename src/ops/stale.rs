@@ -61,7 +61,8 @@ pub fn stale(
     after: TimeDelta,
 ) -> Vec<Stale> {
     let mut newest: BTreeMap<&Stream, DateTime<Utc>> = BTreeMap::new();
-    for snapshot in snapshots.iter().filter(|snapshot| !snapshot.is_plain() && own.owns(&snapshot.host)) {
+    let counts = |snapshot: &&Snapshot| !snapshot.is_plain() && !snapshot.is_closed() && own.owns(&snapshot.host);
+    for snapshot in snapshots.iter().filter(counts) {
         for brief in &snapshot.databases {
             let newest = newest.entry(&brief.stream).or_insert(snapshot.created_at);
             *newest = (*newest).max(snapshot.created_at);

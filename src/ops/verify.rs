@@ -56,6 +56,8 @@ pub struct Verified {
     /// What was read and checked in each database, in the order of the archive; empty if the archive cannot be read to
     /// its end.
     pub examined: Vec<Examined>,
+    /// The size of the file, if only its digest was compared, because no key here opens it.
+    pub by_digest_only: Option<u64>,
 }
 
 /// What was read and checked of one database.
@@ -105,6 +107,7 @@ impl Verified {
             state: ArchiveState::Damaged,
             findings: vec![finding],
             examined: Vec::new(),
+            by_digest_only: None,
         })
     }
 }
@@ -187,7 +190,8 @@ pub fn verify(
             }
         }
     }
-    Ok(Verified { state: if damaged { ArchiveState::Damaged } else { ArchiveState::Good }, findings, examined })
+    let state = if damaged { ArchiveState::Damaged } else { ArchiveState::Good };
+    Ok(Verified { state, findings, examined, by_digest_only: None })
 }
 
 /// Unpacks one database.

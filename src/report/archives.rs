@@ -7,7 +7,7 @@ use super::time;
 use crate::metadata::{Extent, Kind, Metadata, Replaces};
 use crate::names::{ArchiveId, ArchiveName, HostLabel, Name};
 use crate::retention;
-use crate::snapshot::{Brief, Origin, Snapshot};
+use crate::snapshot::{Brief, Origin, Seal, Snapshot};
 
 /// An archive of a store, or one that was named by its path.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -41,6 +41,10 @@ pub struct Archive {
     pub held: bool,
     /// Whether it is pending in the workspace.
     pub pending: bool,
+    /// `none`; `missing`: it is plain, although the archives of its store are encrypted; `opened`: by a key of this
+    /// host; `locked`: no key here opens it, and this host made it; `unproved`: the same, and only its label describes
+    /// it.
+    pub encryption: &'static str,
     /// The databases in it.
     pub databases: Vec<Database>,
 }
@@ -83,6 +87,13 @@ impl From<&Snapshot> for Archive {
             accepted: snapshot.accepted,
             held: snapshot.held,
             pending: snapshot.pending,
+            encryption: match snapshot.seal {
+                Seal::None => "none",
+                Seal::Missing => "missing",
+                Seal::Opened => "opened",
+                Seal::Known => "locked",
+                Seal::Closed => "unproved",
+            },
             databases: snapshot.databases.iter().map(Database::from).collect(),
         }
     }
@@ -112,6 +123,13 @@ pub struct List {
     pub foreign: Vec<Foreign>,
 }
 
+/// What `list` reports about several stores.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Lists {
+    /// The main store first, then those that answered of the further ones.
+    pub stores: Vec<List>,
+}
+
 /// An archive in a list.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Listed {
@@ -120,6 +138,9 @@ pub struct Listed {
     pub archive: Archive,
     /// The archive of which it is a copy under another name.
     pub copy_of: Option<ArchiveName>,
+    /// The further stores that held it when they were last listed; absent if none is configured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub copies: Option<Vec<Name>>,
 }
 
 /// A file that is not an archive, or cannot be described.

@@ -4,9 +4,11 @@
 pub mod archives;
 pub mod backup;
 pub mod config;
+pub mod copies;
 pub mod error;
 pub mod guard;
 pub mod health;
+pub mod key;
 pub mod log;
 pub mod quantity;
 pub mod restore;

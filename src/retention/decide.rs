@@ -4,6 +4,11 @@
 //! which decides about the damaged ones. Shrinks start at the same archives in both runs, and the damaged ones count
 //! for them. So marking an archive as damaged frees slots and opens shrinks, but never takes a slot nor closes a
 //! shrink.
+//!
+//! Plain archives in a store whose archives are encrypted can have been put there by anybody. The encrypted ones are
+//! decided without them; then the plain ones are decided among all. So they age out, and never take the slot of an
+//! encrypted one. Encrypted archives for which nothing but a label speaks are not decided about at all: see
+//! `ops/labelled.rs`.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -24,7 +29,8 @@ impl Retention {
     /// Decides which archives to keep.
     pub fn plan(&self, snapshots: &[Snapshot], scene: &Scene<'_>) -> Plan {
         let judged = snapshots.iter().filter(|snapshot| !snapshot.is_plain() || scene.plain.contains(&snapshot.name));
-        let units = units(judged, scene.now);
+        let (closed, judged): (Vec<&Snapshot>, Vec<&Snapshot>) = judged.partition(|snapshot| snapshot.is_closed());
+        let units = units(judged.into_iter(), scene.now);
         let mut reasons = vec![Reasons::default(); units.len()];
         let mut plan = Plan::default();
         for (stream, members) in by_stream(&units) {
@@ -35,12 +41,24 @@ impl Retention {
                 now: scene.now,
                 zone: scene.zone,
             };
-            let (decided, open) = line.decide(&members);
-            if scene.scope.covers(stream) {
-                plan.open_shrinks.extend(open);
-            }
-            for (member, decided) in members.iter().zip(decided) {
-                reasons[member.index].merge(decided);
+            let mut enter = |members: &[Member<'_>], counts: &dyn Fn(&Member<'_>) -> bool| {
+                let (decided, open) = line.decide(members);
+                if scene.scope.covers(stream) {
+                    let of_counted = |shrink: &Shrink| {
+                        members.iter().any(|one| one.unit.snapshot().name == shrink.archive && counts(one))
+                    };
+                    plan.open_shrinks.extend(open.into_iter().filter(of_counted));
+                }
+                for (member, decided) in members.iter().zip(decided).filter(|(member, _)| counts(member)) {
+                    reasons[member.index].merge(decided);
+                }
+            };
+            if members.iter().any(|member| member.unit.exposed) {
+                enter(&members, &|member| member.unit.exposed);
+                let sealed: Vec<Member<'_>> = members.iter().filter(|member| !member.unit.exposed).copied().collect();
+                enter(&sealed, &|_| true);
+            } else {
+                enter(&members, &|_| true);
             }
         }
         plan.open_shrinks
@@ -52,6 +70,13 @@ impl Retention {
             }
             let (action, reasons) = judge(unit, reasons, scene);
             plan.verdicts.extend(unit.names.iter().map(|snapshot| verdict(snapshot, action, &reasons)));
+        }
+        for snapshot in closed {
+            if scene.scope.coverage(snapshot) == Coverage::Nothing {
+                plan.left_alone += 1;
+            } else {
+                plan.verdicts.push(verdict(snapshot, Action::Keep, &[Reason::Unproved]));
+            }
         }
         plan.verdicts.sort_by(|a, b| b.created_at.cmp(&a.created_at).then_with(|| a.archive.cmp(&b.archive)));
         plan

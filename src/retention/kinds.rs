@@ -3,7 +3,7 @@
 //! A crash loop or a night of restores must neither fill the disk nor push out the one archive that is needed
 //! afterwards: the state before the first of them. So the newest few are kept, and the first of every hour.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use chrono::{DateTime, TimeDelta, Timelike as _, Utc};
 use chrono_tz::Tz;
@@ -12,7 +12,7 @@ use super::Rule;
 use super::unit::units;
 use crate::metadata::Kind;
 use crate::names::ArchiveName;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Seal, Snapshot};
 use crate::streams::Stream;
 
 /// How long the first of every hour is kept.
@@ -68,8 +68,28 @@ pub fn superfluous_safety(
     now: DateTime<Utc>,
     zone: Tz,
 ) -> Vec<ArchiveName> {
-    let safety = snapshots.iter().filter(|snapshot| snapshot.kind == Kind::Safety && !snapshot.is_plain());
-    let units = units(safety, now);
+    // Plain ones take no slot from encrypted ones, and are thinned out among all.
+    let is_exposed = |snapshot: &&Snapshot| snapshot.seal == Seal::Missing;
+    let sealed = snapshots.iter().filter(|snapshot| !is_exposed(snapshot));
+    let mut names = superfluous(sealed, streams, last, now, zone);
+    if snapshots.iter().any(|snapshot| is_exposed(&snapshot)) {
+        let exposed: HashSet<&ArchiveName> =
+            snapshots.iter().filter(is_exposed).map(|snapshot| &snapshot.name).collect();
+        let among_all = superfluous(snapshots.iter(), streams, last, now, zone);
+        names.extend(among_all.into_iter().filter(|name| exposed.contains(name)));
+    }
+    names
+}
+
+fn superfluous<'a>(
+    snapshots: impl Iterator<Item = &'a Snapshot>,
+    streams: &[Stream],
+    last: u32,
+    now: DateTime<Utc>,
+    zone: Tz,
+) -> Vec<ArchiveName> {
+    let counts = |snapshot: &&Snapshot| snapshot.kind == Kind::Safety && !snapshot.is_plain() && !snapshot.is_closed();
+    let units = units(snapshots.filter(counts), now);
     let mut by_stream: BTreeMap<&Stream, Vec<usize>> = BTreeMap::new();
     for (index, unit) in units.iter().enumerate().filter(|(_, unit)| !unit.pinned && !unit.future) {
         for brief in &unit.snapshot().databases {

@@ -5,6 +5,7 @@ use super::unit::Unit;
 use crate::snapshot::Brief;
 
 /// An archive as seen by one of its streams.
+#[derive(Clone, Copy)]
 pub(super) struct Member<'a> {
     /// Its index among all archives.
     pub(super) index: usize,

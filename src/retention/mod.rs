@@ -27,6 +27,8 @@
 //! - Archives copied from another file than the newest archive of their stream are kept for a week: two applications
 //!   may share the stream without knowing.
 //! - Archives with the same id are copies of one archive: they take one slot and have one verdict.
+//! - An encrypted archive of which only the label is known is kept and takes no slot. Plain archives among encrypted
+//!   ones take no slot from these.
 //!
 //! Properties, which `tests/library/retention/` tests on ten thousand histories that include all of this:
 //!
@@ -220,9 +222,10 @@ impl Plan {
     /// Returns the oldest archive that can be restored afterwards: not damaged, not a safety backup, not dated in the
     /// future.
     pub fn oldest(&self) -> Option<&Verdict> {
-        let usable = |verdict: &&Verdict| {
-            !verdict.damaged && verdict.kind != Kind::Safety && !verdict.reasons.contains(&Reason::Future)
+        let is_counted = |verdict: &Verdict| {
+            ![Reason::Future, Reason::Unproved].iter().any(|reason| verdict.reasons.contains(reason))
         };
+        let usable = |verdict: &&Verdict| !verdict.damaged && verdict.kind != Kind::Safety && is_counted(verdict);
         self.kept().filter(usable).last()
     }
 

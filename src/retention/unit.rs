@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 
 use crate::metadata::Kind;
 use crate::names::ArchiveId;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Seal, Snapshot};
 
 /// One archive with all its names.
 pub(super) struct Unit<'a> {
@@ -22,6 +22,8 @@ pub(super) struct Unit<'a> {
     pub(super) accepted: bool,
     /// Whether it is dated in the future.
     pub(super) future: bool,
+    /// Whether all of them are plain in a store of encrypted archives.
+    pub(super) exposed: bool,
 }
 
 impl<'a> Unit<'a> {
@@ -50,6 +52,7 @@ pub(super) fn units<'a>(snapshots: impl Iterator<Item = &'a Snapshot>, now: Date
             unit.held |= snapshot.held;
             unit.damaged &= snapshot.damaged;
             unit.accepted |= snapshot.accepted;
+            unit.exposed &= snapshot.seal == Seal::Missing;
         } else {
             units.push(Unit {
                 names: vec![snapshot],
@@ -58,6 +61,7 @@ pub(super) fn units<'a>(snapshots: impl Iterator<Item = &'a Snapshot>, now: Date
                 damaged: snapshot.damaged,
                 accepted: snapshot.accepted,
                 future: snapshot.created_at > now,
+                exposed: snapshot.seal == Seal::Missing,
             });
         }
     }

@@ -9,6 +9,7 @@ mod access;
 #[cfg(feature = "remote")]
 mod connect;
 mod identify;
+mod listed;
 mod local;
 mod memory;
 #[cfg(feature = "remote")]
@@ -30,6 +31,7 @@ pub use access::Access;
 #[cfg(feature = "remote")]
 pub use connect::ConnectStore;
 pub use identify::{identify, identity};
+pub use listed::ListedStore;
 pub use local::LocalStore;
 pub use memory::MemoryStore;
 #[cfg(feature = "remote")]
@@ -141,6 +143,12 @@ pub trait ReadStore: Send + Sync + 'static {
     /// Lists the regular files in any order, except hidden names and folders. A missing store is
     /// [`StoreError::Unreachable`], never empty.
     fn list(&self) -> Result<Vec<Entry>, StoreError>;
+    /// Lists the folders beside the files, if the store shows them.
+    fn folders(&self) -> Result<Vec<String>, StoreError> {
+        Ok(Vec::new())
+    }
+    /// Forgets an earlier listing, if the store keeps one.
+    fn refresh(&self) {}
     /// Returns the local folder of the files; `None` if they are elsewhere.
     fn folder(&self) -> Option<&Path> {
         None

@@ -1,10 +1,11 @@
 //! The log of operations: `.heirloom/activity.db` in the workspace, for people and for `health`.
 //!
-//! It may be deleted at any time: only the history and the memory of created archives are lost. It never decides what
-//! is removed, and a log that cannot be written never fails an operation. A damaged log is renamed and a new one
+//! It may be deleted at any time: only the history and the memory of created archives are lost. Losing it never removes
+//! anything, and a log that cannot be written never fails an operation. A damaged log is renamed and a new one
 //! started.
 
 mod made;
+mod sealed;
 
 use std::fmt;
 use std::io;
@@ -18,6 +19,7 @@ use super::Workspace;
 use crate::metadata::rfc3339;
 use crate::platform::{private_file, set_mode};
 pub use crate::report::log::Activity;
+pub use sealed::Sealed;
 
 /// The file of the log in the workspace.
 const FILE: &str = "activity.db";

@@ -6,8 +6,11 @@
 //! repository.
 
 pub mod activity;
+pub mod copies;
+pub mod descriptions;
 pub mod holds;
 pub mod intents;
+mod key_use;
 pub mod known;
 mod lock;
 pub mod pending;
@@ -19,7 +22,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-pub use activity::{Activity, LogError};
+pub use activity::{Activity, LogError, Sealed};
 pub use holds::{Held, Hold};
 pub use lock::{LockError, WorkspaceLock};
 pub use records::Record;
@@ -31,12 +34,21 @@ use crate::platform;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Workspace {
     folder: PathBuf,
+    /// Where scratch is made, if that is not the folder.
+    scratch: Option<PathBuf>,
 }
 
 impl Workspace {
     /// Uses a folder, which need not exist; its parent must exist before something is written.
     pub fn at(folder: impl Into<PathBuf>) -> Self {
-        Self { folder: folder.into() }
+        Self { folder: folder.into(), scratch: None }
+    }
+
+    /// Makes scratch in another folder, which need not exist: plain data of encrypted archives must not lie in a store,
+    /// not even for a moment, because a store may be synchronized or shared.
+    #[must_use]
+    pub fn with_scratch(self, folder: Option<PathBuf>) -> Self {
+        Self { scratch: folder, ..self }
     }
 
     /// Returns the folder, which may be missing. Nothing outside this module depends on the names in it.

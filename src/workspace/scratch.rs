@@ -67,14 +67,42 @@ impl Scratch {
 }
 
 impl Workspace {
-    /// Creates a scratch folder in the workspace.
+    /// Creates a scratch folder: in the workspace, unless its scratch is elsewhere.
     pub fn scratch(&self) -> io::Result<Scratch> {
+        Scratch::make(&self.create_scratch_folder()?, IN_WORKSPACE)
+    }
+
+    /// Creates a scratch folder in the workspace, from where the store can link a finished file. Nothing plain of an
+    /// encrypted archive may be in it.
+    pub fn staging(&self) -> io::Result<Scratch> {
         Scratch::make(self.create()?, IN_WORKSPACE)
+    }
+
+    /// Returns the folder in which scratch is made, and makes it (0700) if it is missing.
+    pub fn create_scratch_folder(&self) -> io::Result<PathBuf> {
+        match &self.scratch {
+            None => self.create().map(Path::to_owned),
+            Some(folder) => {
+                platform::create_private_folders(folder).map_err(|cause| named(folder, &cause))?;
+                Ok(folder.clone())
+            }
+        }
+    }
+
+    /// Returns the folders with scratch of runs.
+    fn scratch_folders(&self) -> impl Iterator<Item = &Path> {
+        std::iter::once(self.folder.as_path()).chain(self.scratch.as_deref())
     }
 
     /// Removes the scratch folders and unfinished files of dead runs; returns how many. The caller holds the lock.
     pub fn remove_ended_scratch(&self, _lock: &WorkspaceLock) -> io::Result<usize> {
         let mut removed = remove_ended(candidates(&self.folder, IN_WORKSPACE, FileType::is_dir)?)?;
+        if let Some(folder) = &self.scratch {
+            let mut found = candidates(folder, IN_WORKSPACE, FileType::is_dir)?;
+            // Others may make folders in a configured one.
+            found.retain(|path| fs::symlink_metadata(path).is_ok_and(|found| is_own(&found)));
+            removed += remove_ended(found)?;
+        }
         // Such files are written under the lock, which the caller holds: the run that wrote this one is dead.
         for path in candidates(&self.folder, STAGED, FileType::is_file)? {
             fs::remove_file(&path)?;
@@ -86,9 +114,11 @@ impl Workspace {
     /// Lists the scratch folders of dead runs without removing them.
     pub fn leftovers(&self) -> io::Result<Vec<PathBuf>> {
         let mut dead = Vec::new();
-        for path in candidates(&self.folder, IN_WORKSPACE, FileType::is_dir)? {
-            if own(&path)?.is_some() {
-                dead.push(path);
+        for folder in self.scratch_folders() {
+            for path in candidates(folder, IN_WORKSPACE, FileType::is_dir)? {
+                if own(&path)?.is_some() {
+                    dead.push(path);
+                }
             }
         }
         Ok(dead)
@@ -197,6 +227,10 @@ fn remove_ended(folders: Vec<PathBuf>) -> io::Result<usize> {
         removed_so_far = removed_so_far.and_then(|sum| Ok(sum + removed?));
     }
     removed_so_far
+}
+
+fn named(folder: &Path, cause: &io::Error) -> io::Error {
+    io::Error::new(cause.kind(), format!("cannot create the scratch folder \"{}\": {cause}", folder.display()))
 }
 
 fn candidates(folder: &Path, prefix: &str, wanted: fn(&FileType) -> bool) -> io::Result<Vec<PathBuf>> {

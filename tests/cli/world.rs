@@ -144,7 +144,8 @@ impl World {
 
     /// The archives of the default store, sorted.
     pub fn archives(&self) -> Vec<String> {
-        let is_archive = |name: &String| [".tar.gz", ".tar.zst", ".tar"].iter().any(|ending| name.ends_with(ending));
+        let is_archive =
+            |name: &String| [".tar.gz", ".tar.zst", ".tar", ".age"].iter().any(|ending| name.ends_with(ending));
         self.files("backups").into_iter().filter(is_archive).collect()
     }
 
@@ -160,7 +161,7 @@ impl World {
 
     /// What runs left in the store's private folder, besides lock, log and records: scratch, holds, pending archives.
     pub fn leftovers(&self) -> Vec<String> {
-        let kept = ["lock", "restores", "holds", "pending"];
+        let kept = ["lock", "restores", "holds", "pending", "copies"];
         let names = self.files("backups/.heirloom").into_iter();
         let scratch = names.filter(|name| !kept.contains(&name.as_str()) && !name.starts_with("activity.db"));
         scratch.chain(self.files("backups/.heirloom/holds")).chain(self.pending()).collect()

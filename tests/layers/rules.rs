@@ -25,8 +25,9 @@ fn layer(module: &str) -> Layer {
 }
 
 /// External crates and modules, and the top modules that may name them.
-const CONFINED: [(&str, &[&str]); 18] = [
+const CONFINED: [(&str, &[&str]); 19] = [
     ("age", &["archive"]),
+    ("age_core", &["archive"]),
     ("axum", &["server"]),
     ("clap", &["cli", "main"]),
     ("clap_complete", &["cli"]),

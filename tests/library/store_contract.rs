@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use heirloom::progress::{Progress, Silent, Stage};
 use heirloom::store::{
-    Capabilities, Entry, Found, LocalStore, MemoryStore, ReadAt, ReadStore, Store, StoreError, Upload,
+    Capabilities, Entry, Found, ListedStore, LocalStore, MemoryStore, ReadAt, ReadStore, Store, StoreError, Upload,
 };
 
 /// A store in which all names of the contract are free.
@@ -367,6 +367,64 @@ fn a_local_directory_fulfils_the_contract() {
 #[test]
 fn the_memory_store_fulfils_the_contract() {
     keeps_the_contract(MemoryStore::default);
+}
+
+/// The contract is that of the store below: a listing of this run shows what this run did.
+#[test]
+fn a_store_that_is_listed_once_fulfils_the_contract() {
+    #[derive(Clone)]
+    struct Shared(Arc<ListedStore>);
+    impl ReadStore for Shared {
+        fn location(&self) -> String {
+            self.0.location()
+        }
+        fn capabilities(&self) -> Capabilities {
+            self.0.capabilities()
+        }
+        fn list(&self) -> Result<Vec<Entry>, StoreError> {
+            // Filled before everything that the contract does.
+            self.0.list()
+        }
+        fn open(&self, name: &str, known: Option<&Entry>) -> Result<Arc<dyn ReadAt>, StoreError> {
+            self.0.open(name, known)
+        }
+        fn stat(&self, name: &str) -> Result<Option<Entry>, StoreError> {
+            self.0.stat(name)
+        }
+    }
+    impl Store for Shared {
+        fn put(&self, name: &str, content: &[u8]) -> Result<(), StoreError> {
+            self.0.put(name, content)
+        }
+        fn remove(&self, name: &str) -> Result<(), StoreError> {
+            self.0.remove(name)
+        }
+        fn try_commit(&self, name: &str, upload: &Upload, progress: &dyn Progress) -> Result<(), StoreError> {
+            self.0.try_commit(name, upload, progress)
+        }
+        fn look_up(&self, name: &str, upload: &Upload) -> Result<Found, StoreError> {
+            self.0.look_up(name, upload)
+        }
+    }
+    keeps_the_contract(|| {
+        let store = Shared(Arc::new(ListedStore::new(Arc::new(MemoryStore::default()))));
+        assert_eq!(names(&store), [""; 0]);
+        store
+    });
+}
+
+#[test]
+fn what_others_did_is_seen_after_a_refresh() {
+    let inner = MemoryStore::default();
+    let store = ListedStore::new(Arc::new(inner.clone()));
+    assert_eq!(names(&store), [""; 0]);
+    inner.put("a.tar.gz", b"of another client").unwrap();
+    assert_eq!(names(&store), [""; 0]);
+    store.refresh();
+    assert_eq!(names(&store), ["a.tar.gz"]);
+    inner.remove("a.tar.gz").unwrap();
+    assert!(matches!(store.remove("a.tar.gz"), Err(StoreError::NotFound { .. })));
+    assert_eq!(names(&store), [""; 0]);
 }
 
 #[test]

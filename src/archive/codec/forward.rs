@@ -44,7 +44,7 @@ pub(crate) fn unreadable(error: io::Error, stream: &str) -> ArchiveError {
         Err(error) => error,
     };
     match error.downcast::<SourceFailed>() {
-        Ok(failed) => ArchiveError::Io(failed.0),
+        Ok(failed) => failed.0.into(),
         Err(error) if error.kind() == io::ErrorKind::OutOfMemory => ArchiveError::Io(error),
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => damaged("it is truncated"),
         Err(error) => damaged(format!("the {stream} is corrupt: {error}")),

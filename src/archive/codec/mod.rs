@@ -11,4 +11,5 @@ mod member;
 mod zstd;
 
 pub(crate) use codecs::{Codec, Decoder, Encoder, Index, Members};
+pub(crate) use forward::SourceFailed;
 pub(crate) use member::Member;

@@ -136,5 +136,6 @@ fn contents(metadata: Metadata, id: ArchiveId) -> Contents {
         oddities,
         metadata: Some(metadata),
         id: Some(id),
+        is_encrypted: false,
     }
 }

@@ -255,7 +255,18 @@ fn describe(
     let set = set_of(&backup_name);
     let created_at = recorded.or(named).unwrap_or(label.modified);
     Ok((
-        Contents { origin, backup_name, created_at, set, kind: Kind::Manual, databases, oddities, metadata: None, id },
+        Contents {
+            origin,
+            backup_name,
+            created_at,
+            set,
+            kind: Kind::Manual,
+            databases,
+            oddities,
+            metadata: None,
+            id,
+            is_encrypted: false,
+        },
         paths,
     ))
 }

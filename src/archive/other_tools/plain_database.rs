@@ -47,6 +47,7 @@ pub(crate) fn describe(
         oddities: oddities.into_iter().collect(),
         metadata: None,
         id: None,
+        is_encrypted: false,
     })
 }
 

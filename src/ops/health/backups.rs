@@ -63,7 +63,14 @@ pub(super) fn judge(set: &Name, store: &StoreFacts, facts: &Facts) -> Vec<Check>
         .collect();
     let log = store.log.as_deref().unwrap_or_default();
 
-    let mut checks = vec![age(&subject, &backups, &good, &lines, log, facts)];
+    let unproved = facts.closed(store).filter(|snapshot| snapshot.set == *set).count() as u64;
+    let mut checks = vec![if backups.is_empty() && unproved > 0 {
+        // Perhaps they are good, and perhaps somebody else put them there.
+        let value = format!("not known: only the labels of {} say so", text::count(unproved, "encrypted archive"));
+        Check::new("backup_age", &subject, State::Warning, value).advise(Advice::ProveLabels)
+    } else {
+        age(&subject, &backups, &good, &lines, log, facts)
+    }];
     checks.extend(shrunken(&subject, &lines, store, facts));
     checks.extend(two_applications(&subject, &watched, &all, facts));
     checks.extend(damaged(&subject, &all, &good, &lines, &unreadable));
@@ -120,6 +127,10 @@ fn age(
     if good.is_empty() {
         return match backups {
             [] => critical("no backup".into()).advise(Advice::FirstBackupOfSet),
+            [..] if backups.iter().all(|backup| !backup.is_trusted()) => {
+                critical("only plain archives, and archives of this store are to be encrypted".into())
+                    .advise(Advice::BackUpNow)
+            }
             [newest, ..] if newest.damaged => {
                 critical(format!("no good backup, {} damaged", backups.len())).advise(Advice::BackUpNow)
             }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{DatabaseFacts, Examined, Facts, Space, StoreFacts};
+use super::{CopyFacts, DatabaseFacts, Examined, Facts, Space, StoreFacts};
 use crate::clock::Clock;
 use crate::database::{self, Depth, Effort, LiveStats, Source, SourceError, Timeouts};
 use crate::failure::is_interruption;
@@ -15,12 +15,13 @@ use crate::metadata::{Integrity, Kind, counted_rows};
 use crate::names::{HostLabel, Name};
 use crate::ops::Repository;
 use crate::ops::backup::own_stream;
+use crate::ops::copies::Known;
 use crate::ops::inventory::{Inventory, Reading, inventory};
 use crate::ops::restore;
 use crate::ops::stale::{STALE_AFTER, Stale, Whereabouts, stale};
 use crate::platform;
 use crate::progress::{Interrupted, Progress, Stage};
-use crate::retention::{self, Policy, Retention, Scene};
+use crate::retention::{self, Policy, Retention, Scene, Scope};
 use crate::snapshot::Snapshot;
 use crate::store::StoreError;
 use crate::streams::{OwnHost, Stream};
@@ -71,6 +72,10 @@ pub struct Request<'a> {
     pub rotation: Option<Policy>,
     /// The sets with `shrink = "off"`.
     pub shrinks_off: BTreeSet<Name>,
+    /// The further stores: name, location, and what is remembered of each.
+    pub copies: Vec<(Name, String, Known)>,
+    /// When somebody last tried the key elsewhere.
+    pub key_checked: Option<DateTime<Utc>>,
 }
 
 /// Collects everything. What cannot be read is a fact; only an interruption is an error.
@@ -84,7 +89,7 @@ pub fn gather(request: &Request<'_>, progress: &dyn Progress) -> Result<Facts, I
     if let (Watched::Recorded { set: only, .. }, Some(inventory)) = (&request.watched, inventory) {
         // Sets of this host whose databases are not known are watched, too: their backups are here.
         let own = |snapshot: &&Snapshot| {
-            let own = !snapshot.is_plain() && request.host.owns(&snapshot.host);
+            let own = !snapshot.is_plain() && !snapshot.is_closed() && request.host.owns(&snapshot.host);
             own && snapshot.databases.iter().any(|brief| !is_given_up(&brief.stream, stale))
         };
         let own = inventory.snapshots.iter().filter(own);
@@ -143,6 +148,7 @@ fn store_facts(
     let beside = databases.iter().map(|(_, source)| source.path.as_path());
     Ok(Ok(StoreFacts {
         interrupted: restore::interrupted(Some(store.workspace()), beside).map_err(|error| error.to_string()),
+        copies: copies(request, &inventory, &scene),
         open_shrinks: Retention::Cleanup(retention::Limits::default()).plan(&inventory.snapshots, &scene).open_shrinks,
         stale,
         inventory,
@@ -154,7 +160,20 @@ fn store_facts(
             .and_then(|folder| platform::room(folder).ok())
             .map(|room| Space { free: room.free, total: room.total }),
         device: store.store().folder().and_then(|folder| platform::device(folder).ok()),
+        key_tried: store.workspace().key_used().max(request.key_checked),
     }))
+}
+
+fn copies(request: &Request<'_>, inventory: &Inventory, scene: &Scene<'_>) -> Vec<CopyFacts> {
+    let own = request.host.former.iter().chain([&request.host.label]).cloned().collect();
+    let scene = Scene { scope: Scope { hosts: Some(own), ..Scope::everything() }, ..scene.clone() };
+    let facts = |(name, location, known): &(Name, String, Known)| CopyFacts {
+        name: name.clone(),
+        location: location.clone(),
+        record: known.record.clone(),
+        missing: known.missing(&inventory.snapshots, &scene).len(),
+    };
+    request.copies.iter().map(facts).collect()
 }
 
 fn watched(request: &Request<'_>, inventory: Option<&Inventory>, stale: &[Stale]) -> Vec<(Name, Source)> {
@@ -200,6 +219,7 @@ fn is_given_up(stream: &Stream, stale: &[Stale]) -> bool {
 fn recorded(request: &Request<'_>, inventory: &Inventory, stale: &[Stale], only: Option<&Name>) -> Vec<(Name, Source)> {
     let own = |snapshot: &&Snapshot| {
         !snapshot.is_plain()
+            && !snapshot.is_closed()
             && snapshot.kind != Kind::Safety
             && request.host.owns(&snapshot.host)
             && only.is_none_or(|only| *only == snapshot.set)
@@ -319,8 +339,9 @@ fn examine(
 fn scratch(request: &Request<'_>, bytes: u64) -> Option<Scratch> {
     let has_room = |folder: &Path| platform::free_bytes(folder).ok().is_none_or(|free| free / 2 >= bytes);
     let in_store = || {
-        let store = request.store.ok().filter(|store| store.store().folder().is_none_or(has_room))?;
-        store.workspace().scratch().ok()
+        let workspace = request.store.ok()?.workspace();
+        workspace.create_scratch_folder().ok().filter(|folder| has_room(folder))?;
+        workspace.scratch().ok()
     };
     in_store().or_else(|| has_room(request.temporary).then(|| Scratch::beside(request.temporary).ok())?)
 }

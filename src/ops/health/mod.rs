@@ -5,8 +5,10 @@
 //! an unreachable store or a missing database is the purpose of health. Nothing is repaired, marked or logged.
 
 mod backups;
+mod copies;
 mod databases;
 mod gather;
+mod sealed;
 mod shrinkage;
 mod store;
 
@@ -22,8 +24,9 @@ use crate::ops::stale::Stale;
 use crate::report::health::Advice;
 use crate::retention::Shrink;
 use crate::snapshot::{Brief, Snapshot};
-use crate::streams::{OwnHost, Place, Stream};
+use crate::streams::{OwnHost, PathId, Place, Stream};
 use crate::workspace::Activity;
+use crate::workspace::copies::CopyRecord;
 
 pub use crate::report::health::{Check, Report, State, Subject};
 pub use gather::{Request, Watched, gather};
@@ -66,10 +69,27 @@ pub struct StoreFacts {
     pub stale: Vec<Stale>,
     /// How many safety backups wait to be sent to the store; or why that is not known.
     pub pending: Result<usize, String>,
+    /// The further stores.
+    pub copies: Vec<CopyFacts>,
     /// The room on its file system; `None` if the system does not report it.
     pub space: Option<Space>,
     /// The disk it is on.
     pub device: Option<u64>,
+    /// When a key was last tried on an archive, as far as this host knows or the configuration says.
+    pub key_tried: Option<DateTime<Utc>>,
+}
+
+/// What this host remembers of a further store. Health asks the main store alone: a further one may be far away.
+#[derive(Debug, Clone)]
+pub struct CopyFacts {
+    /// Its name.
+    pub name: Name,
+    /// Where it is.
+    pub location: String,
+    /// Its last listing; `None` if it never answered.
+    pub record: Option<CopyRecord>,
+    /// The archives that it lacks, as far as is known.
+    pub missing: usize,
 }
 
 /// The room on a file system, in bytes.
@@ -111,6 +131,9 @@ impl DatabaseFacts {
                 Place::Path(path) => self.stream.path() == Some(path),
                 // Made before paths were recorded.
                 Place::Name(name) => *name == self.name,
+                Place::Hidden(id) => {
+                    self.stream.path().is_some_and(|path| *id == PathId::of(&stream.set, &stream.host, path))
+                }
             };
             host.owns(&stream.host) && stream.set == self.set && stream.file == self.stream.file && lies_there
         };
@@ -124,9 +147,17 @@ impl DatabaseFacts {
 }
 
 impl Facts {
-    /// Returns the archives of this host, newest first: no plain databases, which prove nothing.
+    /// Returns the archives of this host, newest first: no plain databases, which prove nothing, and no archives of
+    /// which only a label is known.
     fn own<'a>(&self, store: &'a StoreFacts) -> impl Iterator<Item = &'a Snapshot> {
-        store.inventory.snapshots.iter().filter(|snapshot| !snapshot.is_plain() && self.host.owns(&snapshot.host))
+        let own =
+            |snapshot: &&Snapshot| !snapshot.is_plain() && !snapshot.is_closed() && self.host.owns(&snapshot.host);
+        store.inventory.snapshots.iter().filter(own)
+    }
+
+    /// Returns the archives that are this host's by their label only.
+    fn closed<'a>(&self, store: &'a StoreFacts) -> impl Iterator<Item = &'a Snapshot> {
+        store.inventory.snapshots.iter().filter(|snapshot| snapshot.is_closed() && self.host.owns(&snapshot.host))
     }
 }
 
@@ -160,6 +191,8 @@ pub fn judge(facts: &Facts) -> Report {
                 checks.extend(backups::judge(set, store, facts));
             }
             checks.extend(store::judge(store, facts));
+            checks.extend(store.copies.iter().map(|copy| copies::judge(copy, facts.now)));
+            checks.extend(sealed::judge(store, facts));
         }
         Err(why) => {
             checks.push(Check::new("store", &Subject::Store, State::Critical, why.clone()).advise(Advice::MountStore))

@@ -74,14 +74,16 @@ fn backup(hours: i64, outcome: &str) -> Activity {
 /// A store with these archives, newest first, on another disk than the database, without a log.
 fn facts(snapshots: Vec<Snapshot>) -> Facts {
     let store = StoreFacts {
-        inventory: Inventory { snapshots, foreign: Vec::new() },
+        inventory: Inventory { snapshots, ..Inventory::default() },
         log: Ok(Vec::new()),
         interrupted: Ok(Vec::new()),
         open_shrinks: Vec::new(),
         stale: Vec::new(),
         pending: Ok(0),
+        copies: Vec::new(),
         space: Some(Space { free: GIB, total: 2 * GIB }),
         device: Some(2),
+        key_tried: None,
     };
     Facts {
         now: now(),

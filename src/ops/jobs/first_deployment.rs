@@ -112,7 +112,8 @@ fn known_target(
 pub fn was_never_made(error: &StoreError, around: &Surroundings<'_>) -> bool {
     match error {
         StoreError::Unreachable { cause, .. } if cause.kind() == io::ErrorKind::NotFound => {
-            std::fs::metadata(parent(&around.settings.store)).is_ok_and(|folder| folder.is_dir())
+            let folder = around.settings.store.folder();
+            folder.is_some_and(|store| std::fs::metadata(parent(store)).is_ok_and(|folder| folder.is_dir()))
         }
         _ => false,
     }

@@ -37,6 +37,7 @@ pub fn plan(
 ) -> anyhow::Result<Plan> {
     let settings = &around.settings.backup;
     let request = Request {
+        digits: None,
         set: chosen.set,
         kind: Kind::PreUpdate,
         name: None,
@@ -51,6 +52,7 @@ pub fn plan(
         // The databases are compared with the archive afterwards, page by page.
         vacuum: false,
         compression: settings.compression,
+        sealing: around.encryption.store.clone(),
         threads: around.threads,
         lock_wait: wait,
     };

@@ -372,5 +372,5 @@ pub fn refuse_unknown_set(set: Option<&Name>, found: &Inventory, around: &Surrou
 
 /// Returns the store as messages name it.
 pub fn location(around: &Surroundings<'_>) -> String {
-    printable(&around.settings.store.to_string_lossy()).into_owned()
+    printable(&around.settings.store.to_string()).into_owned()
 }

@@ -1,7 +1,5 @@
 //! Protects a restore: chooses the store and the set of its safety backup, and holds the archive.
 
-use std::path::Path;
-
 use super::Surroundings;
 use crate::names::Name;
 use crate::ops::Repository;
@@ -9,6 +7,7 @@ use crate::ops::resolve::{Place, Selected};
 use crate::ops::restore::{Plan, RestoreError};
 use crate::platform::{parent, resolved};
 use crate::store::StoreError;
+use crate::store_url::Location;
 use crate::workspace::{Held, Hold};
 
 /// Whether the store was named or is the default.
@@ -44,26 +43,26 @@ pub fn safety_store(
     place: &Place,
     naming: Naming,
     around: &Surroundings<'_>,
-    open: impl FnOnce(&Path) -> Result<Repository, StoreError>,
-    create: impl FnOnce(&Path) -> anyhow::Result<Repository>,
+    open: impl FnOnce(&Location) -> Result<Repository, StoreError>,
+    create: impl FnOnce(&Location) -> anyhow::Result<Repository>,
 ) -> anyhow::Result<Option<Repository>> {
-    let root: &Path = match place {
-        Place::Path(path) if naming == Naming::Usual => parent(path),
-        _ => &around.settings.store,
+    let location = match place {
+        Place::Path(path) if naming == Naming::Usual => Location::Folder(parent(path).to_owned()),
+        _ => around.settings.store.clone(),
     };
     if !makes_safety_backup(plan, wish) {
         // Only for the record, which must not create a folder outside a store.
         let known = *place == Place::Store || naming == Naming::Named;
-        let opened = Some(root).filter(|_| known).and_then(|root| open(root).ok());
+        let opened = Some(&location).filter(|_| known).and_then(|location| open(location).ok());
         return Ok(opened.filter(|store| store.workspace().create().is_ok()));
     }
-    let created = create(root).and_then(|store| {
+    let created = create(&location).and_then(|store| {
         store.workspace().create()?;
         Ok(store)
     });
     match created {
         Ok(store) => Ok(Some(store)),
-        Err(cause) => Err(RestoreError::NoSafetyStore { location: root.to_string_lossy().into_owned(), cause }.into()),
+        Err(cause) => Err(RestoreError::NoSafetyStore { location: location.to_string(), cause }.into()),
     }
 }
 

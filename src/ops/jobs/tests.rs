@@ -52,6 +52,7 @@ fn around<T>(now: &str, act: impl FnOnce(&Surroundings<'_>) -> T) -> T {
         ahead: false,
         temporary: &std::env::temp_dir(),
         threads,
+        encryption: &Default::default(),
     })
 }
 
@@ -74,15 +75,19 @@ fn a_backup_removes_what_it_makes_superfluous_and_nothing_of_other_databases(wor
     world.five_days();
     let mut plan = world.plan(at("2026-03-06T03:00:00Z"));
     plan.request.set = Name::new("other").unwrap();
-    let keep_one = Some(Retention::Cleanup(Limits { keep: Some(1), ..Limits::default() }));
+    let keep_one = Retention::Cleanup(Limits { keep: Some(1), ..Limits::default() });
     let run = |plan| {
-        around("2026-03-06T03:00:00Z", |around| backup::run(plan, keep_one, HOUR, &world.repository(), around, &Silent))
+        around("2026-03-06T03:00:00Z", |around| {
+            let done = backup::run(plan, HOUR, &world.repository(), around, &Silent).unwrap();
+            let retained = backup::retain(&done.made, keep_one, &world.repository(), around, &Silent);
+            (done, retained.unwrap().unwrap())
+        })
     };
-    assert!(run(&plan).unwrap().retained.unwrap().unwrap().fates.is_empty());
-    let done = run(&world.plan(at("2026-03-06T03:00:00Z"))).unwrap();
+    assert!(run(&plan).1.fates.is_empty());
+    let (done, retained) = run(&world.plan(at("2026-03-06T03:00:00Z")));
     assert!(!done.has_problems());
     // On a store that others may use whom locks do not reach, nothing younger than a day goes.
-    assert!(done.retained.unwrap().unwrap().fates.len() >= 4);
+    assert!(retained.fates.len() >= 4);
     assert!(world.files().contains(&done.made.packed.archive.to_string()));
     assert!(world.files().iter().any(|name| name.starts_with("other")));
 }
@@ -113,8 +118,8 @@ fn a_restore_without_anything_to_keep_needs_no_store(world: World) {
     let contents = selected.archive.contents();
     let there = plan(contents, vec![(0, world.database())], None, false).unwrap();
     let missing = plan(contents, vec![(0, world.database().with_file_name("new.db"))], None, false).unwrap();
-    let cannot = |_: &std::path::Path| anyhow::bail!("it cannot be written");
-    let never = |_: &std::path::Path| {
+    let cannot = |_: &crate::store_url::Location| anyhow::bail!("it cannot be written");
+    let never = |_: &crate::store_url::Location| {
         Err(StoreError::Unreachable { location: String::new(), cause: std::io::ErrorKind::NotFound.into() })
     };
     let open = |plan, wish| {
@@ -151,7 +156,7 @@ fn only_a_set_that_a_failed_command_changed_is_rolled_back(world: World) {
 fn a_mark_says_what_was_found_last(world: World) {
     let made = world.back_up(FIRST);
     let remember = |state| {
-        let verified = Verified { state, findings: vec!["bad".to_owned()], examined: Vec::new() };
+        let verified = Verified { state, findings: vec!["bad".to_owned()], examined: Vec::new(), by_digest_only: None };
         verify::remember(&world.repository(), &made, &verified, VerifyDepth::Deep, &Silent).unwrap()
     };
     let (good, damaged) = (ArchiveState::Good, ArchiveState::Damaged);
@@ -192,7 +197,8 @@ fn a_store_that_cannot_be_read_is_no_first_deployment() {
     let own = OwnHost { label: host().label, former: Vec::new() };
     let (clock, threads) = (Clock::fixed(at(FIRST)), NonZeroUsize::MIN);
     let never_made = |store: &str, kind: std::io::ErrorKind| {
-        let settings = Settings { store: folder.path().join(store), ..Settings::default() };
+        let settings =
+            Settings { store: crate::store_url::Location::Folder(folder.path().join(store)), ..Settings::default() };
         let around = Surroundings {
             settings: &settings,
             host: &own,
@@ -201,6 +207,7 @@ fn a_store_that_cannot_be_read_is_no_first_deployment() {
             ahead: false,
             temporary: &std::env::temp_dir(),
             threads,
+            encryption: &Default::default(),
         };
         first_deployment::was_never_made(
             &StoreError::Unreachable { location: store.into(), cause: kind.into() },

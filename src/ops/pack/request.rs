@@ -9,7 +9,8 @@ use chrono::{DateTime, Utc};
 use crate::compression::Compression;
 use crate::database::Depth;
 use crate::metadata::{Extent, Kind, RecordedRights, Replaces};
-use crate::names::{ArchiveName, HostLabel, Name};
+use crate::names::{ArchiveName, ENCRYPTED_ENDING, HostLabel, Name};
+use crate::ops::sealing::Sealing;
 use crate::platform;
 use crate::streams::FileIdentity;
 
@@ -72,6 +73,8 @@ pub struct Request {
     pub kind: Kind,
     /// The name the user chose; without one it is made of set and time.
     pub name: Option<ArchiveName>,
+    /// What is added to an automatic name, if two writers could give the same one.
+    pub digits: Option<u16>,
     /// The note of the user.
     pub note: Option<String>,
     /// The host.
@@ -92,8 +95,22 @@ pub struct Request {
     pub vacuum: bool,
     /// How the archive is compressed.
     pub compression: Compression,
+    /// How it is encrypted; `None` if it is not.
+    pub sealing: Option<Sealing>,
     /// How many threads compress and decompress.
     pub threads: NonZeroUsize,
     /// How long to wait for the store's lock at the commit.
     pub lock_wait: Duration,
+}
+
+impl Request {
+    /// Returns the extension of the archive.
+    pub fn ending(&self) -> String {
+        ending(self.compression, self.sealing.is_some())
+    }
+}
+
+/// Returns the extension of an archive.
+pub fn ending(compression: Compression, is_encrypted: bool) -> String {
+    format!("{}{}", compression.ending(), if is_encrypted { ENCRYPTED_ENDING } else { "" })
 }

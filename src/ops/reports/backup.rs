@@ -1,6 +1,5 @@
 //! The reports of `backup`.
 
-use std::path::Path;
 use std::time::Duration;
 
 use super::shown;
@@ -10,14 +9,15 @@ use crate::names::Name;
 use crate::ops::Repository;
 use crate::ops::backup::{self, Plan};
 use crate::report::backup as report;
+use crate::store_url::Location;
 
 /// Reports what would be backed up into a store.
-pub fn planned(plan: &Plan, store: &Path) -> report::Planned {
+pub fn planned(plan: &Plan, store: &Location) -> report::Planned {
     let source = |source: &Source| report::Source { name: source.name.clone(), source: shown(&source.path) };
     report::Planned {
         dry_run: true,
         set: plan.request.set.clone(),
-        store: shown(store),
+        store: store.to_string(),
         kind: plan.request.kind,
         databases: plan.sources.iter().map(source).collect(),
         missing: plan.missing.iter().map(|source| source.name.clone()).collect(),
@@ -54,6 +54,7 @@ pub fn made(
         seconds: took.as_secs_f64(),
         lost,
         retention: None,
+        copies: Vec::new(),
     }
 }
 
@@ -68,6 +69,7 @@ fn note(note: backup::Note, words: &dyn Fn(&Remedy) -> String) -> report::Note {
             let why = remedy.map_or_else(|| why.clone(), |remedy| format!("{why}; {}", words(&remedy)));
             report::Note::Unreadable { database, path: shown(&path), why }
         }
+        backup::Note::Unrecorded { why } => report::Note::Unrecorded { why },
         backup::Note::Guarded { database } => report::Note::Guarded { database },
     }
 }

@@ -22,7 +22,8 @@ use std::time::Duration;
 use anyhow::Context as _;
 use chrono::{DateTime, Utc};
 
-use super::{LockedStore, Repository};
+use super::{DIGEST, LockedStore, Repository};
+use crate::digest::Sha256;
 use crate::names::{ArchiveName, HostLabel};
 use crate::progress::Progress;
 use crate::store::{self, StoreError, Upload};
@@ -45,6 +46,7 @@ impl<'a> Committer<'a> {
         wait: Duration,
         progress: &dyn Progress,
     ) -> anyhow::Result<Self> {
+        repository.store.prepare()?;
         let is_atomic = repository.store.capabilities().atomic_commit;
         if is_atomic && store::identity(repository.store())?.is_some() {
             return Ok(Self { repository, locked: None });
@@ -79,6 +81,23 @@ impl<'a> Committer<'a> {
             }
         }
         Ok(candidate)
+    }
+
+    /// Returns the repository.
+    pub fn repository(&self) -> &'a Repository {
+        self.repository
+    }
+
+    /// Writes the digest of an archive that was just committed beside it, in the format of `sha256sum`. Nothing is
+    /// written in a store that can hold no such file.
+    ///
+    /// Crash in between: the archive has no digest, which is a finding and not damage.
+    pub fn put_digest(&self, archive: &ArchiveName, sha256: Sha256) -> Result<(), StoreError> {
+        if !self.repository.store.capabilities().marks {
+            return Ok(());
+        }
+        let text = format!("{sha256}  {}\n", archive.as_str());
+        self.repository.store.put(&format!("{}{DIGEST}", archive.as_str()), text.as_bytes())
     }
 
     /// Returns the lock for what follows the commits; takes it if the commits did not need it.

@@ -1,7 +1,7 @@
 //! Changes that need a repository's lock: removing archives, and setting or removing the marks beside them.
 //!
 //! The marks are plain, visible files: `.keep` pins an archive, `.accepted` accepts its shrink, `.damaged` records that
-//! verify found it damaged. Removing an archive removes the archive first and its marks after it: a crash in between
+//! verify found it damaged; `.sha256` is the digest of an encrypted archive. Removing an archive removes the archive first and its marks after it: a crash in between
 //! leaves marks without an archive, never an archive without its marks.
 
 use std::io;
@@ -19,6 +19,9 @@ pub const KEEP: &str = ".keep";
 pub const DAMAGED: &str = ".damaged";
 /// The ending of the sidecar that accepts a shrink.
 pub const ACCEPTED: &str = ".accepted";
+
+/// The ending of the sidecar with the digest of an encrypted archive.
+pub const DIGEST: &str = ".sha256";
 
 /// The beginning of a `.damaged` mark that verify wrote. Verify never removes one that the user made.
 const VERIFY: &str = "heirloom verify ";
@@ -92,7 +95,7 @@ impl<'a> LockedStore<'a> {
         // Crash here, or failure to remove it: the archive is unchanged, and only the record of it is gone.
         self.store().remove(name.as_str())?;
         // Crash here: marks stay without an archive. They are small, visible, and hold no data.
-        for ending in [KEEP, DAMAGED, ACCEPTED] {
+        for ending in [KEEP, DAMAGED, ACCEPTED, DIGEST] {
             take_away(self.store(), &format!("{name}{ending}"))?;
         }
         Ok(())

@@ -150,6 +150,7 @@ impl<'a> Keeper<'a> {
         }
         let restored = printable(&self.options.archive).into_owned();
         let request = Request {
+            digits: None,
             set: self.options.set.clone(),
             kind: Kind::Safety,
             name: None,
@@ -165,17 +166,22 @@ impl<'a> Keeper<'a> {
             keep_damaged: true,
             vacuum: false,
             compression: Compression::Gzip(1),
+            sealing: self.options.upkeep.reading.encryption.store.clone(),
             threads: self.options.threads,
             lock_wait: self.options.limits.busy,
         };
         let unkept = |cause| RestoreError::NoSafetyStore { location: store.location(), cause };
         let scratch = store.workspace().scratch().map_err(|cause| unkept(cause.into()))?;
-        let built =
-            build(&scratch, staged, &request, progress).context("the safety backup failed, nothing was changed")?;
+        let built = build(store.workspace(), &scratch, staged, &request, progress)
+            .context("the safety backup failed, nothing was changed")?;
         let name = store
             .workspace()
             .commit_pending(&built.path, &built.name, &self.taken)
             .map_err(|cause| unkept(cause.into()))?;
+        // Crash here, or failure: the archive is pending and unknown to a host without a key, and nothing removes it.
+        if let Some(Err(error)) = built.seal.as_ref().map(|seal| seal.remember(store.workspace(), &name)) {
+            self.warnings.push(format!("the safety backup {name} could not be recorded: {error:#}"));
+        }
         // For an adopted restore, the earlier safety archive stays the one to undo with.
         self.safety.get_or_insert_with(|| name.clone());
         Ok(Some(name))

@@ -57,7 +57,8 @@ pub(super) fn arrange(
     let is_local = |folder: &Path| is_network_file_system(folder).is_ok_and(|network| !network);
     if let Some(private) =
         workspace.map(Repository::workspace).filter(|workspace| workspace.create().is_ok_and(is_local))
-        && fits(&needs, private.folder(), total)?
+        && let Ok(folder) = private.create_scratch_folder()
+        && fits(&needs, &folder, total)?
         && let Ok(scratch) = private.scratch()
     {
         return Ok(Some(scratch));

@@ -164,7 +164,7 @@ impl History {
         let mut restores: BTreeMap<String, Past> = BTreeMap::new();
         let mut pasts = Vec::new();
         let mut safeties: Vec<&Snapshot> =
-            snapshots.iter().filter(|snapshot| snapshot.kind == Kind::Safety && !snapshot.is_plain()).collect();
+            snapshots.iter().filter(|one| one.kind == Kind::Safety && !one.is_plain() && one.is_trusted()).collect();
         safeties.sort_by(|a, b| older_first(a, b));
         for snapshot in safeties {
             let Some(replaces) = &snapshot.replaces else {
@@ -291,7 +291,7 @@ fn of_older_release(snapshot: &Snapshot) -> Option<Past> {
     }
     let target = |brief: &crate::snapshot::Brief| match &brief.stream.place {
         Place::Path(path) => Some(ReplacedTarget { name: brief.name.clone(), path: path.clone(), missing: false }),
-        Place::Name(_) => None,
+        Place::Name(_) | Place::Hidden(_) => None,
     };
     Some(Past {
         restore: None,

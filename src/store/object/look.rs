@@ -55,6 +55,14 @@ pub(super) fn list(place: &Place) -> Result<Vec<Entry>, Fault> {
     Ok(entries)
 }
 
+/// Lists the prefixes directly below the prefix.
+pub(super) fn folders(place: &Place) -> Result<Vec<String>, Fault> {
+    let found = place.ask(place.operator.list_options("/", ListOptions::default()))?;
+    let folders = found.into_iter().map(|entry| entry.into_parts()).filter(|(_, metadata)| metadata.is_dir());
+    let names = folders.map(|(path, _)| path.trim_matches('/').to_owned());
+    Ok(names.filter(|name| is_file_name(name) && !name.starts_with('.')).collect())
+}
+
 /// Returns the entry of an object. Times are in whole seconds: not every answer states more.
 pub(super) fn entry(place: &Place, name: &str, metadata: &Metadata) -> Result<Entry, Fault> {
     let modified = metadata.last_modified().ok_or_else(|| Fault::Foreign("it has no time".into()))?;

@@ -76,6 +76,10 @@ impl ReadStore for ObjectStore {
         look::list(&self.place).map_err(|fault| self.place.failed("list", None, fault))
     }
 
+    fn folders(&self) -> Result<Vec<String>, StoreError> {
+        look::folders(&self.place).map_err(|fault| self.place.failed("list", None, fault))
+    }
+
     fn open(&self, name: &str, known: Option<&Entry>) -> Result<Arc<dyn ReadAt>, StoreError> {
         let name = self.named(name)?;
         let entry = match known {

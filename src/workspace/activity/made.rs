@@ -96,7 +96,9 @@ impl Workspace {
         let write = || -> rusqlite::Result<usize> {
             let connection = Connection::open_with_flags(self.folder.join(FILE), OpenFlags::SQLITE_OPEN_READ_WRITE)?;
             connection.busy_timeout(BUSY)?;
-            connection.execute("DELETE FROM made WHERE archive = ?1", [archive.as_str()])
+            // The tables come with their first record.
+            let made = connection.execute("DELETE FROM made WHERE archive = ?1", [archive.as_str()]);
+            connection.execute("DELETE FROM sealed WHERE archive = ?1", [archive.as_str()]).and(made)
         };
         let _ = write();
     }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may end in a panic")]
 
 mod compressions;
+mod encrypted;
 mod refusals;
 mod salvage;
 mod seams;

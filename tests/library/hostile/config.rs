@@ -40,7 +40,7 @@ pub fn check(input: &[u8]) {
         .warnings
         .iter()
         .for_each(|warning| assert!(printable(warning) == *warning, "{warning:?} contains terminal controls"));
-    assert!(!effective.settings.store.as_os_str().is_empty());
+    assert!(!effective.settings.store.to_string().is_empty());
     for key in Key::ALL {
         let Some(shown) = key.get(&effective.settings) else { continue };
         let text = shown.to_string();
