@@ -6,55 +6,17 @@ use std::path::Path;
 
 use super::stores::{access, is_below};
 use super::table::{Column, Table};
-use super::ui::Tone;
-use super::{Context, Outcome, remedy};
+use super::tested::Tested;
+use super::{Context, Outcome};
 use crate::config::{Key, Origin};
 use crate::database::probe;
-use crate::failure::{Failure, Remedy};
+use crate::failure::Failure;
 use crate::names::printable;
-use crate::ops::explain::explain;
 use crate::platform::{self, is_mount_point, may_give_to, parent};
 use crate::report::config as report;
 use crate::store::{StoreError, Strangeness};
 use crate::store_url::Location;
 use crate::text::quoted;
-
-/// What one test of `config check` found.
-pub(super) struct Tested {
-    what: String,
-    /// 0: all is well.
-    code: u8,
-    message: String,
-    remedy: Option<Remedy>,
-    warning: bool,
-}
-
-impl Tested {
-    pub(super) fn good(what: impl Into<String>, message: String) -> Self {
-        Self { what: what.into(), code: 0, message, remedy: None, warning: false }
-    }
-
-    pub(super) fn odd(what: impl Into<String>, message: String) -> Self {
-        Self { warning: true, ..Self::good(what, message) }
-    }
-
-    pub(super) fn bad(what: impl Into<String>, error: anyhow::Error) -> Self {
-        let Failure { kind, message, remedy } = explain(&error);
-        Self { what: what.into(), code: kind.code(), message, remedy, warning: false }
-    }
-
-    fn hint(&self, context: &Context) -> Option<String> {
-        self.remedy.as_ref().map(|remedy| remedy::hint(remedy, &context.typed))
-    }
-
-    fn state(&self) -> (&'static str, Tone) {
-        match self {
-            Self { code: 0, warning: false, .. } => ("ok", Tone::Good),
-            Self { code: 0, .. } => ("warning", Tone::Warning),
-            _ => ("error", Tone::Bad),
-        }
-    }
-}
 
 pub(super) fn check(context: &mut Context) -> Outcome {
     let tested = tests(context);

@@ -3,8 +3,8 @@
 use std::fs;
 
 use super::Context;
-use super::config_check::Tested;
 use super::encryption::identities_of;
+use super::tested::Tested;
 use crate::archive::cipher::Identity;
 use crate::config::{EncryptionScope, Key};
 use crate::platform;

@@ -48,6 +48,11 @@ impl Invocation {
         line.join(" ")
     }
 
+    /// Returns a command that can be pasted, with another store.
+    pub fn with_store<S: AsRef<str>>(&self, store: &str, words: &[S]) -> String {
+        Self { dir: Some(store.into()), store: None, ..self.clone() }.command(words)
+    }
+
     /// Returns the same in backquotes for use in a sentence, with the set if one was named.
     pub fn quoted<S: AsRef<str>>(&self, words: &[S]) -> String {
         let words = words.iter().map(|word| word.as_ref().to_owned());

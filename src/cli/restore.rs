@@ -5,7 +5,7 @@ use super::restore_args::RestoreArgs;
 use super::restore_select::{self, Found, Selection};
 use super::restore_stores::{Passed, Sources};
 use super::restore_text::skipped;
-use super::{Context, Outcome, restore_targets, undo};
+use super::{Context, Outcome, neighbours, restore_targets, undo};
 use crate::database::Proof;
 use crate::failure::{Failure, Remedy};
 use crate::ops::resolve::Place;
@@ -28,6 +28,9 @@ pub(super) fn run(args: &RestoreArgs, context: &mut Context) -> anyhow::Result<O
                 return Ok(skipped(context, Skip::SkippedExists, &words));
             }
             Ok(Found::Nothing { outcome, words }) => {
+                if source.is_main() && !args.fresh {
+                    neighbours::refuse_if_any(&again(args), context)?;
+                }
                 context.settings.store = main;
                 nothing.get_or_insert((outcome, words));
                 continue;
@@ -51,7 +54,12 @@ pub(super) fn run(args: &RestoreArgs, context: &mut Context) -> anyhow::Result<O
             Ok(outcome) => return Ok(outcome),
             Err(error) => match Passed::over(error, &source, args, context)? {
                 passed if sources.has_more() => sources.pass(passed, context),
-                passed => return sources.refuse(passed, context),
+                passed => {
+                    if source.is_main() && passed.has_none() {
+                        neighbours::refuse_if_any(&again(args), context)?;
+                    }
+                    return sources.refuse(passed, context);
+                }
             },
         }
     }
@@ -59,6 +67,16 @@ pub(super) fn run(args: &RestoreArgs, context: &mut Context) -> anyhow::Result<O
         Some((outcome, words)) => sources.first_error().map_or_else(|| Ok(skipped(context, outcome, &words)), Err),
         None => sources.first_error().map_or_else(|| unreachable!("there is a main store"), Err),
     }
+}
+
+/// Returns the words of the same restore from another store.
+fn again(args: &RestoreArgs) -> Vec<&str> {
+    let mut words = vec!["restore"];
+    words.extend(args.archive.as_deref());
+    words.extend(args.if_missing.then_some("--if-missing"));
+    words.extend(args.only.iter().flat_map(|only| ["--only", only.as_str()]));
+    words.extend(args.set.iter().flat_map(|set| ["--set", set.as_str()]));
+    words
 }
 
 /// Restores what was selected.

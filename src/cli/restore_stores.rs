@@ -31,7 +31,7 @@ pub(super) struct Source {
 }
 
 impl Source {
-    fn is_main(&self) -> bool {
+    pub(super) fn is_main(&self) -> bool {
         self.name == MAIN
     }
 }
@@ -140,6 +140,11 @@ impl Sources {
 }
 
 impl Passed {
+    /// Returns whether the store answered and has no such archive.
+    pub(super) fn has_none(&self) -> bool {
+        self.why == Why::HasNone
+    }
+
     /// Returns why a store is passed over. Any other error ends the restore.
     pub(super) fn over(
         error: anyhow::Error,

@@ -105,7 +105,7 @@ impl Configuration {
 fn identities(args: &GlobalArgs) -> Option<Flag> {
     let files: Vec<String> = args.identity.iter().map(|file| file.to_string_lossy().into_owned()).collect();
     let is_given = !files.is_empty();
-    is_given.then(|| Flag { key: Key::IdentityFile, value: Value::Texts(files), name: "--identity" })
+    is_given.then_some(Flag { key: Key::IdentityFile, value: Value::Texts(files), name: "--identity" })
 }
 
 /// Returns the problem of a copy that runs a program, in a file that was found in the working directory: entering a folder

@@ -12,9 +12,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::Repository;
 use super::descriptions::Cache;
 use super::labelled::{self, Memory, unite_hidden};
+pub use super::reading::{Marks, Reading};
 pub use super::repository::{ACCEPTED, DAMAGED, DIGEST, KEEP};
-use super::sealing::Encryption;
-use crate::archive::{ArchiveError, Opener, set_in_name};
+use crate::archive::{ArchiveError, set_in_name};
 use crate::lineage::unite_resolved;
 use crate::metadata::{DatabaseMetadata, Integrity, Metadata};
 use crate::names::{ArchiveName, HostLabel, Name, printable, time_in_name};
@@ -22,17 +22,6 @@ use crate::progress::{Progress, Stage};
 use crate::snapshot::{Brief, Contents, Held, Seal, Snapshot};
 use crate::store::{Entry, ReadStore, StoreError};
 use crate::streams::{Place, Stream};
-
-/// How archives are read that record no zone, no host, or neither.
-#[derive(Debug, Clone)]
-pub struct Reading {
-    /// What opens them.
-    pub opener: Opener,
-    /// The host that archives without one come from: this one on a local store.
-    pub host: HostLabel,
-    /// How the archives of the store are encrypted, and whose labels count.
-    pub encryption: Encryption,
-}
 
 /// The archives of a store, and the files that look like archives but are not.
 #[derive(Debug, Clone, Default)]
@@ -296,19 +285,6 @@ fn foreign(entry: &Entry, error: ArchiveError) -> Foreign {
         _ => Unusable::Foreign,
     };
     Foreign { name: entry.name.clone(), bytes: entry.bytes, why, state }
-}
-
-/// The sidecars beside an archive.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Marks {
-    /// `.keep`
-    pub pinned: bool,
-    /// `.damaged`
-    pub damaged: bool,
-    /// `.accepted`
-    pub accepted: bool,
-    /// `.sha256`
-    pub digest: bool,
 }
 
 /// Returns the description of an archive in a store: a plain one where archives are encrypted stands apart.

@@ -30,7 +30,7 @@ use std::sync::OnceLock;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::inventory::{Marks, Reading};
+use super::reading::{Marks, Reading};
 use super::sealing::KnownPlace;
 use crate::archive::Locked;
 use crate::digest::Sha256;

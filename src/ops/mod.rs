@@ -18,6 +18,7 @@ pub mod pack;
 pub mod pending;
 pub mod plain;
 pub mod reach;
+mod reading;
 pub mod reports;
 mod repository;
 pub mod reread;

@@ -328,10 +328,8 @@ impl fmt::Display for StoreError {
                 write!(f, "{variable} is not set, which the store \"{}\" needs", printable(location))
             }
             Self::Denied { action, name, location, .. } if name.is_empty() => {
-                write!(f, "no right to {action} the store \"{}\"", printable(location))
-            }
-            Self::Denied { action, name, location, .. } => {
-                write!(f, "no right to {action} \"{}\" in the store \"{}\"", printable(name), printable(location))
+                let to = if *action == "write" { " to" } else { "" };
+                write!(f, "cannot {action}{to} the store \"{}\"", printable(location))
             }
             Self::Clock { location, ahead } => {
                 f.write_str("the clock of this host ")?;
@@ -388,7 +386,7 @@ impl fmt::Display for StoreError {
                 write!(f, "the store \"{}\" did not confirm the upload of \"{}\"", printable(location), printable(name))
             }
             Self::Interrupted(interrupted) => interrupted.fmt(f),
-            Self::Io { action, name, location, .. } => {
+            Self::Denied { action, name, location, .. } | Self::Io { action, name, location, .. } => {
                 write!(f, "cannot {action} \"{}\" in the store \"{}\"", printable(name), printable(location))
             }
         }

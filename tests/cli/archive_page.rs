@@ -8,7 +8,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use heirloom::metadata::{Extent, Metadata, Replaces};
+use heirloom::label::Label;
+use heirloom::metadata::{DatabaseMetadata, Extent, Metadata, Replaces};
 use serde_json::Value;
 
 use crate::world::World;
@@ -80,6 +81,27 @@ fn the_page_describes_exactly_the_fields_that_are_written() {
     let mut sometimes = more(&full, &metadata);
     sometimes.extend(more(&full["databases"][0], &metadata["databases"][0]));
     assert_eq!(described(&page, "Only in some archives"), sometimes);
+}
+
+#[test]
+fn the_page_describes_exactly_the_fields_of_a_label() {
+    let (_, _, metadata) = archive();
+    let mut metadata: Metadata = serde_json::from_value(metadata).unwrap();
+    metadata.includes.insert("absent".parse().unwrap(), false);
+    metadata.databases[0].stream_by_file = true;
+    metadata.databases[0].integrity = heirloom::metadata::Integrity::Damaged;
+    metadata.databases[0].previous = Some(Extent { rows: None, bytes: 0 });
+    let id = heirloom::names::ArchiveId::of_metadata(b"");
+    let recipients = ["age1".to_owned()];
+    let label = serde_json::to_value(Label::of(&metadata, id, &recipients)).unwrap();
+    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("man/heirloom-archive.5")).unwrap();
+    assert_eq!(described(&page, "The label"), fields(&label));
+    assert_eq!(described(&page, "A database of the label"), fields(&label["databases"][0]));
+
+    let one = metadata.databases[0].clone();
+    metadata.databases.extend((0..200).map(|number| DatabaseMetadata { file: format!("{number}.db"), ..one.clone() }));
+    let label = serde_json::to_value(Label::of(&metadata, id, &recipients)).unwrap();
+    assert_eq!(described(&page, "The sum of many databases"), fields(&label["databases"]));
 }
 
 #[test]

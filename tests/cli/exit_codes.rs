@@ -140,7 +140,12 @@ fn an_encrypted_archive_without_a_key_is_17_and_no_damage() {
     let encrypted = "app_20260302T030000Z.tar.gz";
     fs::write(
         world.path(format!("backups/{encrypted}")),
-        b"age-encryption.org/v1\n-> X25519 abc\n--- mac\n\x00\x01\x02",
+        [
+            &b"age-encryption.org/v1\n-> X25519 CJM36AHmTbdHSuOQL+NESqyVQE75f2e610iRdLPEN20\n"[..],
+            b"C3ZAeY64NXS4QFrksLm3EGz+uPRyI0eQsWw7LWbbYig\n--- fgMiVLJHMlg9fW7CVG/hPS5EAU4Zeg19LyCP7SoH5nA\n",
+            &[0; 100],
+        ]
+        .concat(),
     )
     .unwrap();
     world.at("2026-03-03T03:00:00Z");

@@ -13,12 +13,19 @@ use clap_mangen::roff::{Roff, bold, roman};
 use heirloom::cli::{Cli, completion_script};
 
 /// Pages that people write by hand; other tests hold them.
-const BY_HAND: [&str; 4] = ["heirloom-archive.5", "heirloom-operations.7", "heirloom-stores.7", "heirloom.toml.5"];
+const BY_HAND: [&str; 5] = [
+    "heirloom-archive.5",
+    "heirloom-encryption.7",
+    "heirloom-operations.7",
+    "heirloom-stores.7",
+    "heirloom.toml.5",
+];
 
 /// What every page says about its surroundings.
-const ENVIRONMENT: [(&str, &str); 8] = [
+const ENVIRONMENT: [(&str, &str); 9] = [
     ("HEIRLOOM_CONFIG", "The configuration file, as --config."),
     ("HEIRLOOM_DIR, BACKUP_DIR", "The store, as --dir; stronger than the configuration file."),
+    ("HEIRLOOM_IDENTITY_FILE", "A file with secret keys, as --identity."),
     ("DATABASE_PATH, DATABASE_URL", "The database, where none is named: a path, or a URL as sqlite:///app.db."),
     ("MAX_DATABASE_BACKUPS", "The default of cleanup --keep."),
     ("COMPRESS_BACKUPS", "Whether archives are compressed: true or false."),
@@ -34,7 +41,7 @@ const FILES: [(&str, &str); 4] = [
     ),
     ("./backups", "The store, where none is named."),
     ("STORE/.heirloom/", "Scratch, lock and activity log of a store. Nothing in it is needed to restore."),
-    ("ARCHIVE.keep, ARCHIVE.damaged", "Marks beside an archive. See heirloom-archive(5)."),
+    ("ARCHIVE.keep, ARCHIVE.damaged, ARCHIVE.sha256", "Files beside an archive. See heirloom-archive(5)."),
 ];
 
 fn page(command: &Command, name: &str, siblings: &[String]) -> Vec<u8> {

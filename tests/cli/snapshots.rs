@@ -18,7 +18,7 @@ const WIDTHS: [u16; 3] = [60, 80, 120];
 type Case = (&'static str, fn(&mut World), &'static [&'static str]);
 
 /// Commands whose text is pinned.
-const TEXTS: [Case; 37] = [
+const TEXTS: [Case; 38] = [
     ("text-accept", one_shrunk, &["accept", "latest"]),
     ("text-backup", one_database, &["backup", "app.db", "--note", "before the update"]),
     ("text-backup-verbose", one_database, &["backup", "app.db", "--verbose"]),
@@ -40,6 +40,7 @@ const TEXTS: [Case; 37] = [
     ("text-health", one_backup, &["health", "app.db"]),
     ("text-health-problems", one_shrunk, &["health", "app.db"]),
     ("text-health-verbose", one_backup, &["health", "app.db", "--verbose"]),
+    ("text-key-check", one_encrypted, &["key", "check", "--identity", "key.txt"]),
     ("text-list", three_backups, &["list"]),
     ("text-list-several", several_sets, &["list"]),
     ("text-log", three_backups, &["log"]),
@@ -59,7 +60,7 @@ const TEXTS: [Case; 37] = [
 ];
 
 /// Commands whose document is pinned.
-const DOCUMENTS: [Case; 23] = [
+const DOCUMENTS: [Case; 24] = [
     ("accept", one_shrunk, &["accept", "latest"]),
     ("backup", one_database, &["backup", "app.db", "--note", "before the update"]),
     ("backup-skipped", one_backup, &["backup", "app.db", "--if-older-than", "20h"]),
@@ -73,6 +74,7 @@ const DOCUMENTS: [Case; 23] = [
     ("error-no-backup", one_backup, &["restore", "nothing"]),
     ("guard", one_database, &["guard", "app.db", "--", "true"]),
     ("health", one_backup, &["health", "app.db"]),
+    ("key-check", one_encrypted, &["key", "check", "--identity", "key.txt"]),
     ("list", three_backups, &["list"]),
     ("log", three_backups, &["log"]),
     ("pin", one_backup, &["pin", "latest"]),
@@ -103,6 +105,16 @@ fn one_copy_missing(world: &mut World) {
     world.at("2026-02-28").heirloom(["backup"]).success();
     world.at("2026-03-01T03:00:00Z").heirloom(["backup", "--no-copies"]).success();
     world.at("2026-03-01T05:00:00Z");
+}
+
+/// An archive that is encrypted for the key in a file. The key is that of the tests of the `age` crate.
+fn one_encrypted(world: &mut World) {
+    const KEY: &str = "AGE-SECRET-KEY-1GQ9778VQXMMJVE8SK7J6VT8UJ4HDQAJUVSFCWCM02D8GEWQ72PVQ2Y5J33";
+    const RECIPIENT: &str = "age1t7rxyev2z3rw82stdlrrepyc39nvn86l5078zqkf5uasdy86jp6svpy7pa";
+    std::fs::write(world.path("key.txt"), KEY).unwrap();
+    std::fs::write(world.path("heirloom.toml"), format!("[encryption]\nrecipients = ['{RECIPIENT}']\n")).unwrap();
+    world.heirloom(["key", "new", "other.txt"]).success();
+    one_backup(world);
 }
 
 fn three_backups(world: &mut World) {

@@ -14,6 +14,8 @@ mod check;
 mod hostile;
 mod hostile_input;
 #[cfg(feature = "remote")]
+mod object_faults;
+#[cfg(feature = "remote")]
 mod object_stores;
 #[cfg(feature = "remote")]
 mod remotes;

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 
 use heirloom::progress::Progress;
 use heirloom::store::remote::{self, Remote};
-use heirloom::store::{Capabilities, Entry, Found, ReadAt, ReadStore, Store, StoreError, Upload};
+use heirloom::store::{Capabilities, Entry, Found, ReadAt, ReadStore, Store, StoreError, Upload, identity};
 use heirloom::store_url::StoreUrl;
 
 use crate::servers::{self, Kind, Place};
@@ -105,4 +105,109 @@ fn google_with_its_preconditions_fulfils_the_contract() {
 #[test]
 fn fake_gcs_without_preconditions_is_found_out_and_fulfils_the_contract() {
     fulfils_the_contract(Kind::FakeGcs, Capabilities { atomic_commit: false, ..Capabilities::OF_OBJECTS });
+}
+
+/// The kinds, and whether each checks credentials.
+const KINDS: [(Kind, bool); 4] =
+    [(Kind::Seaweed, true), (Kind::Moto, false), (Kind::Azurite, true), (Kind::Gcs, false)];
+
+/// Returns the chain of an error in one line.
+fn chain(error: &StoreError) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
+
+#[test]
+fn a_missing_bucket_is_unreachable_and_never_empty() {
+    for (kind, _) in KINDS {
+        let Some(mut place) = servers::place(kind, "a missing bucket is unreachable") else { continue };
+        place.url = place.url.replace(&format!("//{}/", servers::BUCKET), "//missing/");
+        let store = opened(&place);
+        let is_told = |error: &StoreError| {
+            assert!(chain(error).contains("there is no bucket or container \"missing\""), "{kind:?}: {}", chain(error));
+            // Not like a folder that was not made yet.
+            matches!(error, StoreError::Unreachable { cause, .. } if cause.kind() != std::io::ErrorKind::NotFound)
+        };
+        assert!(is_told(&store.list().unwrap_err()), "{kind:?}");
+        assert!(is_told(&store.stat("a.tar.gz").unwrap_err()), "{kind:?}");
+        assert!(is_told(&store.open("a.tar.gz", None).err().unwrap()), "{kind:?}");
+        // seaweedfs does not say more to those who may not make buckets.
+        let refused = store.put("a.tar.gz", b"x").unwrap_err();
+        assert!(matches!(refused, StoreError::Denied { .. }) && kind == Kind::Seaweed || is_told(&refused), "{kind:?}");
+        assert!(is_told(&store.remove("a.tar.gz").unwrap_err()), "{kind:?}");
+        assert!(is_told(&identity(&store).unwrap_err()), "{kind:?}");
+    }
+}
+
+#[test]
+fn wrong_credentials_are_denied_at_once_and_not_shown() {
+    for (kind, checks) in KINDS {
+        if !checks {
+            continue;
+        }
+        let Some(mut place) = servers::place(kind, "wrong credentials are denied") else { continue };
+        opened(&place).put("a.tar.gz", b"x").unwrap();
+        let wrong = "d3Jvbmc2NjY=";
+        place.variables.last_mut().unwrap().1 = wrong.into();
+        let mut remote = remote(&place);
+        remote.repeated = Arc::new(|line| panic!("repeated: {line}"));
+        let store = Opened(remote::open(&StoreUrl::parse(&place.url).unwrap().unwrap(), &remote).unwrap());
+        for error in [
+            store.list().unwrap_err(),
+            store.stat("a.tar.gz").unwrap_err(),
+            store.open("a.tar.gz", None).err().unwrap(),
+            store.put("b.tar.gz", b"x").unwrap_err(),
+            store.remove("a.tar.gz").unwrap_err(),
+        ] {
+            assert!(matches!(error, StoreError::Denied { .. }), "{kind:?}: {error:?}");
+            let text = format!("{} {error:?}", chain(&error));
+            assert!(!text.contains(wrong) && !text.contains("of-the-tests"), "{text}");
+        }
+    }
+}
+
+#[test]
+fn what_is_missing_to_open_a_store_is_named() {
+    let none = Remote::new(|_| None);
+    for (url, named) in [
+        ("s3://bucket/prefix", "AWS_REGION"),
+        ("az://container/prefix", "AZURE_STORAGE_ACCOUNT"),
+        ("az://container/prefix?account=a", "AZURE_STORAGE_KEY"),
+        ("connect://server/user/name", "no such stores"),
+    ] {
+        let error = remote::open(&StoreUrl::parse(url).unwrap().unwrap(), &none).err().unwrap();
+        assert!(chain(&error).contains(named), "{url}: {}", chain(&error));
+    }
+}
+
+/// Neither hidden names nor those in deeper folders, and all of several pages.
+#[test]
+fn a_listing_has_all_pages_and_only_its_own_names() {
+    for kind in [Kind::Moto, Kind::Gcs] {
+        let Some(place) = servers::place(kind, "a listing has all pages") else { continue };
+        let store = opened(&place);
+        let prefix = place.url.split(['/', '?']).nth(3).unwrap().to_owned();
+        for name in ["deeper/a.tar.gz", ".hidden"].into_iter().map(String::from).chain((0..1_100).map(|n| n.to_string())) {
+            let status = match kind {
+                // It accepts requests without a signature.
+                Kind::Moto => {
+                    servers::request(place.port, "PUT", &format!("/{}/{prefix}/{name}", servers::BUCKET), "", "x")
+                }
+                _ => {
+                    let (bucket, name) = (servers::BUCKET, format!("{prefix}/{name}").replace('/', "%2F"));
+                    let start = format!("/upload/storage/v1/b/{bucket}/o?uploadType=media&name={name}");
+                    servers::request(place.port, "POST", &start, "", "x")
+                }
+            };
+            assert_eq!(status, Some(200));
+        }
+        let mut names: Vec<u32> = store.list().unwrap().iter().map(|entry| entry.name.parse().unwrap()).collect();
+        names.sort_unstable();
+        assert!(names.into_iter().eq(0..1_100), "{kind:?}");
+    }
 }

@@ -59,6 +59,8 @@ class Service(BaseHTTPRequestHandler):
             return error(404, "The specified bucket does not exist.", "notFound")
         if parts[1] and query.get("uploadType") == "resumable":
             return self.start(parts[2], query, body)
+        if parts[1]:
+            return 200, self.store(parts[2], query["name"], body, {})
         if name is None:
             return self.list(parts[2], query)
         found = bucket.get(name)
@@ -126,11 +128,14 @@ class Service(BaseHTTPRequestHandler):
             return 308, None, [("range", f"bytes=0-{kept - 1}")] if kept else []
         if self.taken(session):
             return error(412, "At least one of the pre-conditions you specified did not hold.", "conditionNotMet")
-        made = {"data": session["data"], "metadata": session["metadata"], "generation": time.time_ns(),
-                "updated": datetime.now(timezone.utc).isoformat().replace("+00:00", "Z")}
-        buckets[session["bucket"]][session["name"]] = made
-        session["done"] = described(session["bucket"], session["name"], made)
+        session["done"] = self.store(session["bucket"], session["name"], session["data"], session["metadata"])
         return 200, session["done"]
+
+    def store(self, bucket, name, data, metadata):
+        made = {"data": data, "metadata": metadata, "generation": time.time_ns(),
+                "updated": datetime.now(timezone.utc).isoformat().replace("+00:00", "Z")}
+        buckets[bucket][name] = made
+        return described(bucket, name, made)
 
 
 ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Service).serve_forever()

@@ -3,6 +3,8 @@
 //! A server ends with the test process, however that ends: a shell waits until its input is closed, stops the server, and
 //! removes its folder.
 
+pub mod proxy;
+
 use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -25,7 +27,7 @@ const UNTIL_INPUT_ENDS: &str = r#"folder=$1; shift
 "$@" & server=$!
 cat >/dev/null
 kill "$server"; { sleep 5; kill -9 "$server"; } 2>/dev/null & killer=$!
-wait "$server"; kill "$killer" 2>/dev/null; rm -rf "$folder""#;
+wait "$server"; kill "$killer" 2>/dev/null; rm -rf "$folder" $LEFTOVERS"#;
 
 /// A kind of server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -159,11 +161,15 @@ fn start(kind: Kind) -> Option<Server> {
         Kind::Gcs => vec!["python3".into(), here("gcs.py"), port.to_string()],
     };
     let log = File::create(folder.join("log")).unwrap();
+    // seaweedfs leaves its sockets there.
+    let sockets = [port, a, b, c].into_iter().flat_map(|port| [port, port + 10_000]);
+    let leftovers: String = sockets.map(|port| format!(" /tmp/seaweedfs-*-{port}.sock")).collect();
     let shell = Command::new("sh")
         .args(["-c", UNTIL_INPUT_ENDS, "sh"])
         .arg(&folder)
         .args(command)
         .current_dir(&folder)
+        .env("LEFTOVERS", leftovers)
         .stdin(Stdio::piped())
         .stdout(log.try_clone().unwrap())
         .stderr(log)

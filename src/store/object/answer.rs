@@ -58,6 +58,11 @@ impl Asked<'_> {
         self.service == Service::Gcs && !self.query.contains("alt=media")
     }
 
+    /// Returns whether it is for one version of an object.
+    fn is_conditional(&self) -> bool {
+        self.headers.contains_key(IF_MATCH) || self.query.contains("ifGenerationMatch=")
+    }
+
     fn deletes(&self) -> bool {
         *self.method == Method::DELETE
     }
@@ -192,8 +197,10 @@ fn refused(asked: &Asked<'_>, status: StatusCode, headers: &HeaderMap, body: &[u
         StatusCode::NOT_FOUND if said.is_ours(asked) || asked.reads() => Fault::Unproved,
         StatusCode::NOT_FOUND => Fault::Foreign(answer),
         StatusCode::PRECONDITION_FAILED if asked.writes() => Fault::Taken,
-        StatusCode::PRECONDITION_FAILED => Fault::Changed,
-        StatusCode::CONFLICT => Fault::Conflict(answer),
+        StatusCode::PRECONDITION_FAILED if asked.is_conditional() => Fault::Changed,
+        StatusCode::PRECONDITION_FAILED => Fault::Foreign(answer),
+        StatusCode::CONFLICT if asked.writes() => Fault::Conflict(answer),
+        StatusCode::CONFLICT if code.is_empty() => busy(status, headers, &answer),
         _ if is_busy(status) => busy(status, headers, &said.answer(status)),
         _ if status.is_redirection() => match header(headers, "x-amz-bucket-region") {
             Some(region) => Fault::Refused(format!("the bucket is in the region \"{}\"", short(region))),
@@ -214,38 +221,26 @@ fn by_code(asked: &Asked<'_>, code: &str, said: &Said, headers: &HeaderMap, answ
         "InvalidBlockList" | "InvalidPart" => Fault::NoUpload,
         "BlobAlreadyExists" => Fault::Taken,
         "PreconditionFailed" | "ConditionNotMet" | "TargetConditionNotMet" => {
-            if asked.writes() {
-                Fault::Taken
-            } else {
-                Fault::Changed
+            match () {
+                () if asked.writes() => Fault::Taken,
+                () if asked.is_conditional() => Fault::Changed,
+                () => Fault::Foreign(answer.to_owned()),
             }
         }
-        "ConditionalRequestConflict" | "OperationAborted" => Fault::Conflict(answer.to_owned()),
+        "ConditionalRequestConflict" | "OperationAborted" if asked.writes() => Fault::Conflict(answer.to_owned()),
         "InvalidObjectState" | "BlobArchived" => Fault::Cold,
         "RequestTimeTooSkewed" => {
             let stated = said.time.zip(sent_at(asked)).map(|(theirs, ours)| (ours - theirs).num_seconds());
             Fault::Clock(stated.or_else(|| clock(asked, headers)))
         }
-        "ExpiredToken"
-        | "TokenRefreshRequired"
-        | "InvalidToken"
-        | "InvalidAccessKeyId"
-        | "SignatureDoesNotMatch"
-        | "AllAccessDisabled"
-        | "AccessDenied"
-        | "BlobImmutableDueToPolicy" => match clock(asked, headers) {
+        "ExpiredToken" | "TokenRefreshRequired" | "InvalidToken" | "InvalidAccessKeyId" | "SignatureDoesNotMatch"
+        | "AllAccessDisabled" | "AccessDenied" | "BlobImmutableDueToPolicy" => match clock(asked, headers) {
             Some(ahead) if ahead.abs() >= CLOCK_OFF => Fault::Clock(Some(ahead)),
             _ => Fault::Denied(format!("access denied ({answer})")),
         },
         "BadDigest" | "XAmzContentChecksumMismatch" | "Md5Mismatch" | "Crc64Mismatch" => Fault::Corrupt,
-        "InternalError"
-        | "SlowDown"
-        | "ServiceUnavailable"
-        | "RequestTimeout"
-        | "ServerBusy"
-        | "OperationTimedOut"
-        | "RequestLimitExceeded"
-        | "Throttling" => Fault::Busy { answer: answer.to_owned(), wait: wait(headers) },
+        "InternalError" | "SlowDown" | "ServiceUnavailable" | "RequestTimeout" | "ServerBusy" | "OperationTimedOut"
+        | "RequestLimitExceeded" | "Throttling" | "ConditionalRequestConflict" | "OperationAborted" => Fault::Busy { answer: answer.to_owned(), wait: wait(headers) },
         _ if asked.service == Service::Gcs && said.message.contains("bucket does not exist") => Fault::NoBucket,
         _ if asked.service == Service::Gcs && said.message.starts_with("No such object") => Fault::NoKey,
         _ => return None,
@@ -351,8 +346,9 @@ fn contains(body: &[u8], text: &str) -> bool {
 /// Returns the name of the first element of an XML document.
 fn root(body: &[u8]) -> Option<&str> {
     let start = &body[..body.len().min(1024)];
-    let mut rest =
-        str::from_utf8(start).unwrap_or_else(|error| str::from_utf8(&start[..error.valid_up_to()]).unwrap_or_default());
+    let mut rest = str::from_utf8(start).unwrap_or_else(|error| {
+        str::from_utf8(&start[..error.valid_up_to()]).unwrap_or_default()
+    });
     loop {
         rest = rest[rest.find('<')? + 1..].trim_start();
         if !rest.starts_with(['?', '!']) {

@@ -84,10 +84,15 @@ fn version(place: &Place, metadata: &Metadata) -> Option<String> {
 
 /// Removes an object that exists.
 pub(super) fn delete(place: &Place, name: &str) -> Result<(), Fault> {
-    match place.ask(place.operator.delete(name)) {
-        Err(Fault::NoKey) => Ok(()),
-        other => other,
+    for _ in 0..LOOKS {
+        match place.ask(place.operator.delete(name)) {
+            // Removed by a request whose answer was lost, unless it is still there.
+            Err(Fault::NoKey | Fault::Unproved) if head(place, name)?.is_none() => return Ok(()),
+            Err(Fault::NoKey | Fault::Unproved) => {}
+            other => return other,
+        }
     }
+    Err(Fault::Foreign("its answers contradict each other".into()))
 }
 
 /// Returns whether opendal takes a name as it is.

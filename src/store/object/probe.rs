@@ -53,12 +53,10 @@ fn file_name(place: &Place) -> String {
 /// Crash in between: the hidden object stays, and no listing shows it.
 pub(super) fn probe(place: &Place) -> Result<Facts, StoreError> {
     let name = format!(".heirloom-probe-{}", Token::random());
-    let failed = |fault| place.failed("write", Some(&name), fault);
     let facts = try_names(place, &name);
-    let removed = look::delete(place, &name);
-    let facts = facts.map_err(failed)?;
-    // Without the right to remove, the object stays; `rotate` reports that right as missing.
-    let _ = removed;
+    // Without the right to remove, it stays; the next rotation reports that right as missing.
+    let _ = look::delete(place, &name);
+    let facts = facts.map_err(|fault| place.failed("write", None, fault))?;
     if let Some(folder) = &place.remote.memory {
         let _ = remember(folder, place, facts);
     }

@@ -12,6 +12,7 @@ mod histories;
 mod properties;
 mod runs;
 mod safety;
+mod sealed;
 mod slow;
 mod stories;
 mod world;
