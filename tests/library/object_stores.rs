@@ -192,7 +192,9 @@ fn a_listing_has_all_pages_and_only_its_own_names() {
         let Some(place) = servers::place(kind, "a listing has all pages") else { continue };
         let store = opened(&place);
         let prefix = place.url.split(['/', '?']).nth(3).unwrap().to_owned();
-        for name in ["deeper/a.tar.gz", ".hidden"].into_iter().map(String::from).chain((0..1_100).map(|n| n.to_string())) {
+        for name in
+            ["deeper/a.tar.gz", ".hidden"].into_iter().map(String::from).chain((0..1_100).map(|n| n.to_string()))
+        {
             let status = match kind {
                 // It accepts requests without a signature.
                 Kind::Moto => {

@@ -11,6 +11,7 @@ use heirloom::archive::Opener;
 use heirloom::names::HostLabel;
 use heirloom::ops::Repository;
 use heirloom::ops::inventory::{Reading, inventory};
+use heirloom::ops::sealing::Encryption;
 use heirloom::progress::{Progress, Silent, Stage};
 use heirloom::store::remote::Remote;
 use heirloom::store::{self, ConnectStore, Entry, Found, ReadStore, Store, StoreError, Upload};
@@ -441,7 +442,11 @@ fn the_pin_of_the_old_tool_goes_on_as_a_store() {
     let store = open(&url, &remote(ALICE));
     let listed = || {
         let repository = Repository::new(Arc::new(store.clone()), Workspace::at(folder.path().join("workspace")));
-        let reading = Reading { opener: Opener::new(chrono_tz::UTC), host: HostLabel::new("here").unwrap() };
+        let reading = Reading {
+            opener: Opener::new(chrono_tz::UTC),
+            host: HostLabel::new("here").unwrap(),
+            encryption: Encryption::default(),
+        };
         inventory(&repository, &reading, &Silent).unwrap()
     };
     let before = listed();
