@@ -17,6 +17,7 @@ mod object;
 #[cfg(feature = "remote")]
 mod rclone;
 pub mod remote;
+mod surroundings;
 mod upload;
 
 use std::fmt;

@@ -15,7 +15,7 @@ use serde_json::Value;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::super::StoreError;
-use super::super::remote::Remote;
+use super::super::surroundings::Remote;
 use crate::names::printable;
 use crate::progress::Interrupted;
 

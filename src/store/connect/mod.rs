@@ -26,7 +26,7 @@ use self::bundle::Frame;
 use self::description::Described;
 use self::file::VersionFile;
 use self::pin::{Pin, Version, block_on};
-use super::remote::Remote;
+use super::surroundings::Remote;
 use super::{Capabilities, Entry, Found, Kept, ReadAt, ReadStore, Store, StoreError, Token, Upload};
 use crate::digest::Sha256;
 use crate::identity::{Identity, StoreId};

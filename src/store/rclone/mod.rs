@@ -23,7 +23,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use listing::{Abilities, Listed, SHA256};
 use program::{NO_FOLDER, Program, flag};
 
-use super::remote::Remote;
+use super::surroundings::Remote;
 use super::{Capabilities, Entry, Found, ReadAt, ReadStore, Store, StoreError, Token, Upload};
 use crate::digest::Hasher;
 use crate::names::is_file_name;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use super::super::remote::Remote;
+use super::super::surroundings::Remote;
 use crate::names::printable;
 use crate::platform::tool::{self, Done, Tool, Watch};
 use crate::progress::{Interrupted, Progress};

@@ -11,6 +11,7 @@ use heirloom::archive::Opener;
 use heirloom::names::HostLabel;
 use heirloom::ops::Repository;
 use heirloom::ops::inventory::{Reading, inventory};
+use heirloom::ops::sealing::Encryption;
 use heirloom::progress::{Progress, Silent, Stage};
 use heirloom::store::remote::Remote;
 use heirloom::store::{self, ConnectStore, Entry, Found, ReadStore, Store, StoreError, Upload};
@@ -444,7 +445,7 @@ fn the_pin_of_the_old_tool_goes_on_as_a_store() {
         let reading = Reading {
             opener: Opener::new(chrono_tz::UTC),
             host: HostLabel::new("here").unwrap(),
-            encryption: Default::default(),
+            encryption: Encryption::default(),
         };
         inventory(&repository, &reading, &Silent).unwrap()
     };
