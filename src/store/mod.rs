@@ -6,6 +6,7 @@
 //! Readers get a [`ReadStore`], which cannot change anything.
 
 mod access;
+mod examination;
 mod identify;
 mod local;
 mod memory;
@@ -23,6 +24,7 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 
 pub use access::Access;
+pub use examination::Examination;
 pub use identify::{identify, identity};
 pub use local::LocalStore;
 pub use memory::MemoryStore;

@@ -6,6 +6,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
+
+use super::examination::{Examination, try_out};
 #[cfg(feature = "remote")]
 use super::object::ObjectStore;
 use super::{Store, StoreError};
@@ -59,6 +62,23 @@ pub fn open(url: &StoreUrl, remote: &Remote) -> Result<Arc<dyn Store>, StoreErro
 #[cfg(not(feature = "remote"))]
 pub fn open(url: &StoreUrl, _remote: &Remote) -> Result<Arc<dyn Store>, StoreError> {
     Err(unsupported(url))
+}
+
+/// Tries everything that a remote store is needed for. `now` is the time of this host.
+///
+/// Fails as [`open`] does.
+#[cfg(feature = "remote")]
+pub fn examine(url: &StoreUrl, remote: &Remote, now: DateTime<Utc>) -> Result<Examination, StoreError> {
+    match url.service {
+        Service::S3 | Service::Gcs | Service::Azure => Ok(ObjectStore::open(url, remote)?.examine(now)),
+        _ => Ok(try_out(&*open(url, remote)?)),
+    }
+}
+
+/// Tries everything that a remote store is needed for. This build has none.
+#[cfg(not(feature = "remote"))]
+pub fn examine(url: &StoreUrl, remote: &Remote, _now: DateTime<Utc>) -> Result<Examination, StoreError> {
+    Ok(try_out(&*open(url, remote)?))
 }
 
 fn unsupported(url: &StoreUrl) -> StoreError {
