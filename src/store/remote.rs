@@ -16,11 +16,14 @@ use super::{Store, StoreError};
 use crate::store_url::Service;
 use crate::store_url::StoreUrl;
 
+/// Looks up a variable by its name.
+pub type Variable = dyn Fn(&str) -> Option<String> + Send + Sync;
+
 /// What a remote store depends on besides its URL.
 #[derive(Clone)]
 pub struct Remote {
     /// Looks up a variable of the environment or of the `.env` file.
-    pub variable: Arc<dyn Fn(&str) -> Option<String> + Send + Sync>,
+    pub variable: Arc<Variable>,
     /// How many bytes per second are sent at most.
     pub upload_limit: Option<NonZeroU64>,
     /// How long one request may go without progress.
