@@ -8,6 +8,7 @@
 mod access;
 #[cfg(feature = "remote")]
 mod connect;
+mod examination;
 mod identify;
 mod listed;
 mod local;
@@ -31,6 +32,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 pub use access::Access;
 #[cfg(feature = "remote")]
 pub use connect::ConnectStore;
+pub use examination::Examination;
 pub use identify::{identify, identity};
 pub use listed::ListedStore;
 pub use local::LocalStore;

@@ -2,6 +2,9 @@
 
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
+
+use super::examination::{Examination, try_out};
 #[cfg(feature = "remote")]
 use super::connect::ConnectStore;
 #[cfg(feature = "remote")]
@@ -32,7 +35,23 @@ pub fn open(url: &StoreUrl, _remote: &Remote) -> Result<Arc<dyn Store>, StoreErr
     Err(unsupported(url))
 }
 
+/// Tries everything that a remote store is needed for. `now` is the time of this host.
+///
+/// Fails as [`open`] does.
+#[cfg(feature = "remote")]
+pub fn examine(url: &StoreUrl, remote: &Remote, now: DateTime<Utc>) -> Result<Examination, StoreError> {
+    match url.service {
+        Service::S3 | Service::Gcs | Service::Azure => Ok(ObjectStore::open(url, remote)?.examine(now)),
+        _ => Ok(try_out(&*open(url, remote)?)),
+    }
+}
+
+/// Tries everything that a remote store is needed for. This build has none.
 #[cfg(not(feature = "remote"))]
+pub fn examine(url: &StoreUrl, remote: &Remote, _now: DateTime<Utc>) -> Result<Examination, StoreError> {
+    Ok(try_out(&*open(url, remote)?))
+}
+
 fn unsupported(url: &StoreUrl) -> StoreError {
     let cause = std::io::Error::new(std::io::ErrorKind::Unsupported, "this build has no such stores");
     StoreError::Unreachable { location: url.to_string(), cause }

@@ -209,6 +209,29 @@ fn a_file_is_removed_whatever_fails() {
     });
 }
 
+/// What a service does is found out right, whatever fails.
+#[test]
+fn a_trial_is_right_whatever_fails() {
+    let promise = "a trial is right whatever fails";
+    let Some(place) = servers::place(Kind::Seaweed, promise) else { return };
+    let proxy = Proxy::before(place.port);
+    let url = StoreUrl::parse(&place.behind(proxy.port).url).unwrap().unwrap();
+    let mut remote = object_stores::remote(&place);
+    remote.memory = None;
+    remote.repeated = Arc::new(|_| {});
+    for fault in [Fault::Cut, Fault::LoseAnswer, Fault::Answer(412, "", said!("PreconditionFailed"))] {
+        for number in 1.. {
+            proxy.fail(number, fault.clone());
+            let store = remote::open(&url, &remote).unwrap();
+            store.prepare().unwrap();
+            assert!(store.capabilities().atomic_commit, "{fault:?} at request {number}");
+            if proxy.requests() < number {
+                break;
+            }
+        }
+    }
+}
+
 /// A request that waits too long is given up and sent again.
 #[test]
 fn a_request_that_hangs_is_sent_again() {

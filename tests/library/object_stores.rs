@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::sync::OnceLock;
 
+use chrono::Utc;
 use heirloom::progress::Progress;
 use heirloom::store::remote::{self, Remote};
-use heirloom::store::{Capabilities, Entry, Found, ReadAt, ReadStore, Store, StoreError, Upload, identity};
+use heirloom::store::{Capabilities, Entry, Examination, Found, ReadAt, ReadStore, Store, StoreError, Upload, identity};
 use heirloom::store_url::StoreUrl;
 
 use crate::servers::{self, Kind, Place};
@@ -212,4 +213,58 @@ fn a_listing_has_all_pages_and_only_its_own_names() {
         names.sort_unstable();
         assert!(names.into_iter().eq(0..1_100), "{kind:?}");
     }
+}
+
+fn examined(place: &Place) -> Examination {
+    let url = StoreUrl::parse(&place.url).unwrap().unwrap();
+    remote::examine(&url, &remote(place), Utc::now()).unwrap()
+}
+
+#[test]
+fn an_examination_tries_everything_and_leaves_nothing() {
+    for (kind, _) in KINDS.into_iter().chain([(Kind::FakeGcs, false)]) {
+        let Some(place) = servers::place(kind, "an examination tries everything") else { continue };
+        let store = opened(&place);
+        store.put("a.tar.gz", b"x").unwrap();
+        let found = examined(&place);
+        found.write.unwrap();
+        assert_eq!(found.list.unwrap(), 1);
+        found.read.unwrap().unwrap();
+        found.remove.unwrap().unwrap();
+        assert_eq!(found.refuses_taken_names, Some(kind != Kind::FakeGcs), "{kind:?}");
+        assert_eq!(found.checksums, Some(kind != Kind::Moto), "{kind:?}");
+        assert!(found.clock_ahead.unwrap().abs() < 600, "{kind:?}: {:?}", found.clock_ahead);
+        assert_ne!(found.keeps_versions, Some(true), "{kind:?}");
+        assert_eq!(found.unfinished_uploads.is_some(), matches!(kind, Kind::Seaweed | Kind::Moto));
+        // Hidden names are not listed: the proof is that the server has none.
+        if kind == Kind::Gcs {
+            let prefix = place.url.split(['/', '?']).nth(3).unwrap();
+            let list = format!("/storage/v1/b/{}/o?prefix={prefix}", servers::BUCKET);
+            let listing = servers::answer(place.port, "GET", &list, "", "");
+            assert!(!listing.unwrap().contains(".heirloom-"));
+        }
+    }
+}
+
+#[test]
+fn an_examination_shows_that_removed_files_stay_as_versions() {
+    let Some(mut place) = servers::place(Kind::Moto, "an examination shows versions") else { return };
+    let on = "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>";
+    assert_eq!(servers::request(place.port, "PUT", "/versioned", "", ""), Some(200));
+    assert_eq!(servers::request(place.port, "PUT", "/versioned?versioning", "application/xml", on), Some(200));
+    place.url = place.url.replace(servers::BUCKET, "versioned");
+    let found = examined(&place);
+    assert_eq!(found.keeps_versions, Some(true));
+    assert_eq!(found.locks, Some(false));
+    found.remove.unwrap().unwrap();
+}
+
+#[test]
+fn an_examination_names_each_right_that_is_missing() {
+    let Some(mut place) = servers::place(Kind::Seaweed, "an examination names missing rights") else { return };
+    place.variables.last_mut().unwrap().1 = "wrong".into();
+    let found = examined(&place);
+    assert!(matches!(found.write, Err(StoreError::Denied { .. })), "{found:?}");
+    assert!(matches!(found.list, Err(StoreError::Denied { .. })), "{found:?}");
+    assert!(found.read.is_none() && found.remove.is_none() && found.refuses_taken_names.is_none());
 }

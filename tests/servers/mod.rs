@@ -213,6 +213,11 @@ fn make_bucket(kind: Kind, port: u16, filer: u16) -> bool {
 
 /// Sends a request without credentials; returns the status.
 pub fn request(port: u16, method: &str, path: &str, media: &str, body: &str) -> Option<u16> {
+    answer(port, method, path, media, body)?.split(' ').nth(1)?.parse().ok()
+}
+
+/// Sends a request without credentials; returns the whole answer.
+pub fn answer(port: u16, method: &str, path: &str, media: &str, body: &str) -> Option<String> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
     stream.set_read_timeout(Some(Duration::from_secs(10))).ok()?;
     let media = if media.is_empty() { String::new() } else { format!("content-type: {media}\r\n") };
@@ -221,7 +226,7 @@ pub fn request(port: u16, method: &str, path: &str, media: &str, body: &str) -> 
     write!(stream, "{head}content-length: {length}\r\n\r\n{body}").ok()?;
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).ok()?;
-    String::from_utf8_lossy(&answer).split(' ').nth(1)?.parse().ok()
+    Some(String::from_utf8_lossy(&answer).into_owned())
 }
 
 /// Four free ports; seaweedfs takes for its inner calls those 10,000 above them.

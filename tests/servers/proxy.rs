@@ -147,8 +147,8 @@ impl Head {
 
     fn length(&self) -> u64 {
         let lines = self.text.lines().filter_map(|line| line.split_once(':'));
-        let value = lines.filter(|(name, _)| name.eq_ignore_ascii_case("content-length")).map(|(_, value)| value);
-        value.last().map_or(0, |value| value.trim().parse().unwrap())
+        let mut value = lines.filter(|(name, _)| name.eq_ignore_ascii_case("content-length")).map(|(_, value)| value);
+        value.next_back().map_or(0, |value| value.trim().parse().unwrap())
     }
 }
 

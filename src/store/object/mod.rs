@@ -16,15 +16,18 @@ mod wire;
 use std::io;
 use std::sync::{Arc, OnceLock};
 
+use chrono::{DateTime, Utc};
+
 use self::fault::Fault;
 use self::probe::Facts;
 use self::read::Object;
 use self::service::Place;
 use self::upload::Parcel;
+use super::examination::{Examination, try_out};
 use super::surroundings::Remote;
 use super::{Capabilities, Entry, Found, ReadAt, ReadStore, Store, StoreError, Upload};
 use crate::progress::{Progress, Silent};
-use crate::store_url::StoreUrl;
+use crate::store_url::{Service, StoreUrl};
 
 /// A store under a prefix of a bucket.
 #[derive(Clone)]
@@ -42,6 +45,32 @@ impl ObjectStore {
             let _ = facts.set(known);
         }
         Ok(Self { place, facts: Arc::new(facts) })
+    }
+
+    /// Tries everything that a store is needed for. `now` is the time of this host.
+    pub(super) fn examine(&self, now: DateTime<Utc>) -> Examination {
+        // What is remembered may have changed.
+        let found = probe::probe(&self.place);
+        if let Ok(facts) = &found {
+            let _ = self.facts.set(*facts);
+        }
+        let mut examination = try_out(self);
+        if let Ok(facts) = found {
+            examination.refuses_taken_names = Some(facts.refuses_taken_names);
+            examination.checksums = Some(facts.checksums);
+        }
+        let seen = self.place.wire.seen();
+        examination.clock_ahead = match &examination.list {
+            Err(StoreError::Clock { ahead, .. }) => *ahead,
+            _ => seen.ahead(now),
+        };
+        // Google shows neither with an object.
+        if examination.write.is_ok() && self.place.url.service != Service::Gcs {
+            examination.keeps_versions = Some(seen.versions());
+            examination.locks = Some(seen.lock());
+        }
+        examination.unfinished_uploads = unfinished_uploads(&self.place.url);
+        examination
     }
 
     fn named<'a>(&self, name: &'a str) -> Result<&'a str, StoreError> {
@@ -141,4 +170,16 @@ impl ObjectStore {
         }
         Ok(())
     }
+}
+
+/// Returns a lifecycle rule against unfinished uploads. Google and Azure remove theirs after a week by themselves.
+fn unfinished_uploads(url: &StoreUrl) -> Option<String> {
+    let prefix = if url.prefix.is_empty() { String::new() } else { format!("{}/", url.prefix) };
+    let rule = serde_json::json!({"Rules": [{
+        "ID": "remove unfinished uploads",
+        "Status": "Enabled",
+        "Filter": {"Prefix": prefix},
+        "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 7},
+    }]});
+    (url.service == Service::S3).then(|| rule.to_string())
 }

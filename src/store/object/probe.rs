@@ -12,11 +12,14 @@ use super::service::Place;
 use super::upload::{Parcel, Sent, send};
 use crate::digest::Sha256;
 use crate::progress::Silent;
-use crate::store::{StoreError, Token};
+use crate::store::{Found, StoreError, Token};
 use crate::store_url::Service;
 
 /// The size of a part of the object that is tried: the smallest that every service takes.
 const PART: u64 = 5 << 20;
+
+/// How often it is tried if answers are lost.
+const TRIES: u32 = 3;
 
 /// What a service does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,20 +67,18 @@ pub(super) fn probe(place: &Place) -> Result<Facts, StoreError> {
 }
 
 fn try_names(place: &Place, name: &str) -> Result<Facts, Fault> {
-    match is_written(place, name, &Parcel::small(b"1"))? {
-        true => {}
-        false => return Err(Fault::Foreign("a new name is taken".into())),
+    if !is_written(place, name, &Parcel::small(b"1"))? {
+        return Err(Fault::Foreign("a new name is taken".into()));
     }
     let mut refuses_taken_names = !is_written(place, name, &Parcel::small(b"2"))?;
     if refuses_taken_names {
         let large = vec![3; usize::try_from(2 * PART + 1).expect("10 MiB fit")];
         refuses_taken_names = !is_written(place, name, &Parcel { part: Some(PART), ..Parcel::small(&large) })?;
     }
+    let has_md5 = |found: &opendal::Metadata| found.content_md5().is_some_and(|md5| !md5.is_empty());
     let checksums = match place.url.service {
         Service::S3 => place.wire.seen().checksum(),
-        Service::Gcs => {
-            look::head(place, name)?.is_some_and(|found| found.content_md5().is_some_and(|md5| !md5.is_empty()))
-        }
+        Service::Gcs => look::head(place, name)?.as_ref().is_some_and(has_md5),
         _ => true,
     };
     Ok(Facts { refuses_taken_names, checksums })
@@ -85,10 +86,20 @@ fn try_names(place: &Place, name: &str) -> Result<Facts, Fault> {
 
 /// Returns whether an object was written; `false` if the name was refused.
 fn is_written(place: &Place, name: &str, parcel: &Parcel<'_>) -> Result<bool, Fault> {
-    let sent = send(place, name, parcel, &Silent).map_err(|cause| Fault::Refused(cause.to_string()))?;
-    match sent {
-        Sent::Done(_) => Ok(true),
-        Sent::Failed(Fault::Taken | Fault::Conflict(_)) => Ok(false),
-        Sent::Failed(fault) | Sent::Open(fault) => Err(fault),
+    for _ in 0..TRIES {
+        let sent = send(place, name, parcel, &Silent).map_err(|cause| Fault::Refused(cause.to_string()))?;
+        match sent {
+            Sent::Done(_) => return Ok(true),
+            // Perhaps refused because an earlier request succeeded and its answer was lost.
+            Sent::Failed(Fault::Taken | Fault::Conflict(_)) | Sent::Open(_) => match parcel.look_up(place, name) {
+                Ok(Found::Same) => return Ok(true),
+                // Whoever may only write has the service's word.
+                Ok(Found::Other) | Err(Fault::Denied(_)) => return Ok(false),
+                Ok(Found::Absent) => {}
+                Err(fault) => return Err(fault),
+            },
+            Sent::Failed(fault) => return Err(fault),
+        }
     }
+    Err(Fault::Foreign("its answers contradict each other".into()))
 }

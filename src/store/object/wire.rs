@@ -5,12 +5,13 @@
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use futures_core::Stream;
 use http::{Request, Response};
 use http_body::{Frame, SizeHint};
@@ -31,23 +32,54 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 /// The largest answer that is not an object.
 const MAX_ANSWER: usize = 64 << 20;
 
-/// The largest difference of clocks that was seen, and whether the service confirmed a checksum.
+/// What the answers of a service show besides their contents.
 #[derive(Default)]
 pub(super) struct Seen {
-    /// By how many seconds the clock of this host is ahead; `i64::MIN` before the first answer.
-    ahead: std::sync::Mutex<Option<i64>>,
-    checksum: std::sync::atomic::AtomicBool,
+    /// The time of the service in its last answer, and by how many seconds this host was ahead of it.
+    clock: Mutex<Option<(DateTime<Utc>, Option<i64>)>>,
+    checksum: AtomicBool,
+    versions: AtomicBool,
+    lock: AtomicBool,
 }
 
 impl Seen {
-    /// Returns by how many seconds the clock of this host is ahead, if an answer showed it.
-    pub(super) fn ahead(&self) -> Option<i64> {
-        *self.ahead.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    /// Returns by how many seconds the clock of this host is ahead, if an answer showed it. `now` is the time of this
+    /// host, for services whose requests do not carry it.
+    pub(super) fn ahead(&self, now: DateTime<Utc>) -> Option<i64> {
+        let (theirs, ahead) = (*self.clock.lock().unwrap_or_else(PoisonError::into_inner))?;
+        Some(ahead.unwrap_or_else(|| (now - theirs).num_seconds()))
     }
 
     /// Returns whether the service confirmed the checksum of what was sent.
     pub(super) fn checksum(&self) -> bool {
         self.checksum.load(Ordering::Relaxed)
+    }
+
+    /// Returns whether the service named a version of what was written.
+    pub(super) fn versions(&self) -> bool {
+        self.versions.load(Ordering::Relaxed)
+    }
+
+    /// Returns whether an object was locked against removal.
+    pub(super) fn lock(&self) -> bool {
+        self.lock.load(Ordering::Relaxed)
+    }
+
+    fn note(&self, asked: &Asked<'_>, headers: &http::HeaderMap) {
+        if let Some(theirs) = answer::answered_at(headers) {
+            let ahead = answer::sent_at(asked).map(|ours| (ours - theirs).num_seconds());
+            *self.clock.lock().unwrap_or_else(PoisonError::into_inner) = Some((theirs, ahead));
+        }
+        if asked.carries_data() && headers.contains_key("x-amz-checksum-crc32c") {
+            self.checksum.store(true, Ordering::Relaxed);
+        }
+        let version = ["x-amz-version-id", "x-ms-version-id"].iter().find_map(|name| answer::header(headers, name));
+        if version.is_some_and(|version| version != "null") {
+            self.versions.store(true, Ordering::Relaxed);
+        }
+        if ["x-amz-object-lock-mode", "x-ms-immutability-policy-mode"].iter().any(|name| headers.contains_key(*name)) {
+            self.lock.store(true, Ordering::Relaxed);
+        }
     }
 }
 
@@ -162,7 +194,7 @@ impl Wire {
         let sent = activity.within(limit, built.send()).await.ok_or_else(silent)?;
         let mut response = sent.map_err(|error| broken(&error))?;
         activity.touch(Instant::now());
-        self.note(asked, response.headers());
+        self.seen.note(asked, response.headers());
 
         let status = response.status();
         let headers = response.headers().clone();
@@ -189,17 +221,6 @@ impl Wire {
         }
         answer::judge(asked, status, &headers, &body)?;
         made(status, headers, HttpBody::new(Whole(Some(Bytes::from(body)).filter(|body| !body.is_empty())), None))
-    }
-
-    /// Keeps what an answer shows besides its contents.
-    fn note(&self, asked: &Asked<'_>, headers: &http::HeaderMap) {
-        if let Some((ours, theirs)) = answer::sent_at(asked).zip(answer::answered_at(headers)) {
-            let mut ahead = self.seen.ahead.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            *ahead = Some((ours - theirs).num_seconds());
-        }
-        if asked.carries_data() && headers.contains_key("x-amz-checksum-crc32c") {
-            self.seen.checksum.store(true, Ordering::Relaxed);
-        }
     }
 }
 
