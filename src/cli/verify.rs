@@ -157,8 +157,15 @@ fn by_digest(
     if args.depth.is_deeper_than_digests() {
         return Ok(None);
     }
-    let Ok((snapshot, Place::Store)) = super::latest::find_to_mark(text, "verify", context) else { return Ok(None) };
-    let (store, name) = (context.store()?, snapshot.name);
+    let store = context.store()?;
+    let name = match ArchiveName::new(text) {
+        // Its label may be what was changed, so that nothing describes it.
+        Ok(name) if store.store().stat(text)?.is_some() => name,
+        _ => match super::latest::find_to_mark(text, "verify", context) {
+            Ok((snapshot, Place::Store)) => snapshot.name,
+            _ => return Ok(None),
+        },
+    };
     let verified = verify_digest(&store, &name, locked, &context.ui.progress_in(overall)).transpose();
     Ok(verified.map(|result| Looked { shown: name.as_str().to_owned(), home: Some((store, name)), result }))
 }

@@ -51,7 +51,8 @@ impl Header {
     /// Reads the header of a file that [`is_encrypted`]. `head` is the start of the file.
     pub(crate) fn read(source: &dyn ReadAt, head: &[u8]) -> Result<Self, ArchiveError> {
         if !head.starts_with(VERSION) {
-            return Err(ArchiveError::NotAnArchive { why: "it is encrypted with an unknown version of age".into() });
+            // Or with a version of age that does not exist yet; a later release will tell them apart.
+            return Err(damaged("its first line was changed after it was written"));
         }
         if let Some(header) = Self::parse(head)? {
             return Ok(header);
@@ -163,7 +164,7 @@ C3ZAeY64NXS4QFrksLm3EGz+uPRyI0eQsWw7LWbbYig
         for wrong in [without_stanzas, long_line, padded, no_body, double_space, mac] {
             assert!(matches!(read(&wrong, 4096), Err(ArchiveError::Damaged { .. })), "{wrong}");
         }
-        assert!(matches!(read(&PLAIN.replace("org/v1", "org/v2"), 4096), Err(ArchiveError::NotAnArchive { .. })));
+        assert!(matches!(read(&PLAIN.replace("org/v1", "org/v2"), 4096), Err(ArchiveError::Damaged { .. })));
         let endless = format!("age-encryption.org/v1\n{}", "-> x\n\n".repeat(20_000));
         assert!(matches!(read(&endless, 4096), Err(ArchiveError::Hostile { .. })));
     }

@@ -177,6 +177,20 @@ fn a_cut_anywhere_is_found_and_nothing_of_the_missing_part_is_made_up() {
 }
 
 #[test]
+fn a_cut_behind_what_is_read_is_found_too() {
+    let office = Office::new();
+    let databases = [("app.db", contents(MEMBER_BYTES, 1)), ("log.db", contents(3 * MEMBER_BYTES, 2))];
+    let (sealed, _) = office.archive(&databases, Compression::DEFAULT);
+    let start = sealed.windows(5).position(|window| window == b"\n--- ").unwrap() + 49 + 16;
+    let edges = (start..sealed.len()).step_by(CHUNK + 16).skip(2);
+    for cut in edges.chain([sealed.len() - 1]) {
+        let opened = open_with(office.keys(), &sealed[..cut]);
+        let result = opened.and_then(|archive| unpack(&archive, &[0]).map(drop));
+        assert!(result.as_ref().is_err_and(ArchiveError::is_evidence), "{cut}: {result:?}");
+    }
+}
+
+#[test]
 fn swapped_chunks_are_found() {
     let office = Office::new();
     let (mut sealed, _) = office.archive(&[("app.db", contents(MEMBER_BYTES, 1))], Compression::None);
