@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
-use super::examination::{Examination, try_out};
 #[cfg(feature = "remote")]
 use super::connect::ConnectStore;
+use super::examination::{Examination, try_out};
 #[cfg(feature = "remote")]
 use super::object::ObjectStore;
 #[cfg(feature = "remote")]

@@ -6,7 +6,9 @@ use std::sync::OnceLock;
 use chrono::Utc;
 use heirloom::progress::Progress;
 use heirloom::store::remote::{self, Remote};
-use heirloom::store::{Capabilities, Entry, Examination, Found, ReadAt, ReadStore, Store, StoreError, Upload, identity};
+use heirloom::store::{
+    Capabilities, Entry, Examination, Found, ReadAt, ReadStore, Store, StoreError, Upload, identity,
+};
 use heirloom::store_url::StoreUrl;
 
 use crate::servers::{self, Kind, Place};
