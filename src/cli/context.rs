@@ -7,11 +7,11 @@ use anyhow::Context as _;
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 
-use super::copies::{ALL, MAIN, named};
 use super::encryption;
 use super::invocation::Invocation;
 use super::record::Record;
 use super::settings::{Configuration, variable};
+use super::store_names::{ALL, MAIN, named};
 use super::stores::{Scene, Stores};
 use super::{GlobalArgs, Ui};
 use crate::clock::Clock;
@@ -25,7 +25,7 @@ use crate::ops::jobs::Surroundings;
 use crate::ops::pack::Host;
 use crate::ops::sealing::Encryption;
 use crate::platform;
-use crate::store::StoreError;
+use crate::store::{Examination, StoreError};
 use crate::store_url::{Location, Service};
 use crate::streams::OwnHost;
 
@@ -157,6 +157,11 @@ impl Context {
     /// Returns where plain data lies while it is worked on, if not in the workspace.
     pub(super) fn scratch(&self) -> Option<&Path> {
         self.scratch.as_deref()
+    }
+
+    /// Tries everything that a store is needed for.
+    pub(super) fn examine(&self, location: &Location) -> anyhow::Result<Examination> {
+        self.stores.examine(location, self.clock.now(), &self.scene())
     }
 
     /// Returns what opening a store depends on.

@@ -1,13 +1,14 @@
 //! Further stores: opens them, brings them up to date, rotates them, and prints what happened.
 
 use super::retain_text::show_end;
+use super::store_names::{MAIN, named};
 use super::{Context, Outcome, text};
 use crate::config::CopySettings;
 use crate::failure::Failure;
 use crate::names::{ArchiveName, Name, printable};
 use crate::ops::explain::explain;
-use crate::ops::jobs::copies::{CaughtUp, Destination, catch_up, holders, rules_of};
-use crate::ops::jobs::retention::{Hosts, LOCK_WAIT, PlainFiles, Wanted, Whose};
+use crate::ops::jobs::copies::{CaughtUp, Destination, catch_up, holders};
+use crate::ops::jobs::retention::{Hosts, LOCK_WAIT, PlainFiles, Wanted, Whose, rules_of};
 use crate::ops::reports::{self, Progressed as Shown};
 use crate::ops::retain;
 use crate::ops::{LockedStore, Repository};
@@ -15,12 +16,6 @@ use crate::report::copies as report;
 use crate::snapshot::Snapshot;
 use crate::store::StoreError;
 use crate::store_url::Location;
-
-/// The name of the main store, beside those of the further ones.
-pub(super) const MAIN: &str = "main";
-
-/// Every store, where a command takes that.
-pub(super) const ALL: &str = "all";
 
 /// What is copied.
 #[derive(Clone, Copy)]
@@ -191,18 +186,6 @@ pub(super) fn chosen(names: &[String], context: &Context) -> Result<Vec<CopySett
         return Ok(all.clone());
     }
     names.iter().map(|name| named(name, all).cloned()).collect()
-}
-
-/// Returns the further store with this name.
-pub(super) fn named<'a>(name: &str, all: &'a [CopySettings]) -> Result<&'a CopySettings, Failure> {
-    all.iter().find(|copy| copy.name.as_str() == name).ok_or_else(|| {
-        let known: Vec<&str> = all.iter().map(|copy| copy.name.as_str()).collect();
-        let hint = match known.as_slice() {
-            [] => "add a table [copies.NAME] to the configuration".to_owned(),
-            known => format!("there are: {MAIN}, {}", known.join(", ")),
-        };
-        Failure::usage(format!("no store \"{}\" is configured", printable(name)), hint)
-    })
 }
 
 /// Returns where the store with this name is.

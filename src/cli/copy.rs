@@ -1,6 +1,7 @@
 //! `heirloom copy`.
 
-use super::copies::{self, MAIN, What};
+use super::copies::{self, What};
+use super::store_names::{MAIN, named};
 use super::{Context, Outcome, text};
 use crate::config::CopySettings;
 use crate::failure::Failure;
@@ -107,7 +108,7 @@ fn targets(args: &CopyArgs, context: &Context) -> Result<Vec<CopySettings>, Fail
                 limit_upload: context.settings.limit_upload,
             }
         } else {
-            copies::named(name, &context.settings.copies)?.clone()
+            named(name, &context.settings.copies)?.clone()
         });
     }
     if args.to.is_empty() {

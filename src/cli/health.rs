@@ -14,8 +14,7 @@ use crate::config::Check as Configured;
 use crate::failure::{Failure, is_interruption, message};
 use crate::names::{Name, printable};
 use crate::ops::health::{Check, Report, Request, State, Watched, gather, judge};
-use crate::ops::jobs::copies;
-use crate::ops::jobs::retention::{configured_policy, shrinks_off};
+use crate::ops::jobs::retention::{configured_policy, known, shrinks_off};
 use crate::report::quantity::{BACKUP_TIME, Quantity, VERIFIED_TIME};
 
 /// Check the health of databases and backups
@@ -85,7 +84,7 @@ fn report(args: &HealthArgs, context: &Context) -> anyhow::Result<Report> {
         return Err(Failure::usage("--json cannot be used with --nagios or --prometheus", "choose one of them").into());
     }
     let store = context.store();
-    let known = store.as_ref().map(|store| copies::known(store, &context.surroundings())).unwrap_or_default();
+    let known = store.as_ref().map(|store| known(store, &context.surroundings())).unwrap_or_default();
     let copies = context.settings.copies.iter().zip(known);
     let copies = copies.map(|(copy, known)| (copy.name.clone(), copy.location.to_string(), known)).collect();
     let request = Request {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::copies::MAIN;
+use super::store_names::MAIN;
 use super::table::{Column, Table};
 use super::ui::Tone;
 use super::{Context, Outcome, text};

@@ -49,6 +49,8 @@ mod rotate;
 mod settings;
 mod show;
 mod stages;
+mod store;
+mod store_names;
 mod stores;
 mod table;
 mod tested;
@@ -124,6 +126,7 @@ pub enum Command {
     Backup(backup::BackupArgs),
     Restore(Box<restore_args::RestoreArgs>),
     Copy(copy::CopyArgs),
+    Store(store::StoreArgs),
     List(list::ListArgs),
     Show(show::ShowArgs),
     Verify(verify::VerifyArgs),
@@ -229,6 +232,7 @@ fn dispatch(command: &Command, context: &mut Context) -> anyhow::Result<Outcome>
         Command::List(args) => return list::run(args, context),
         Command::Show(args) => return show::run(args, context),
         Command::Key(args) => return key::run(args, context),
+        Command::Store(args) => return store::run(args, context),
         Command::Config(args) => return config::run(args, context),
         Command::Log(args) => return log::run(args, context),
         Command::Completions(args) => return completions::run(args, context),

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{Context, text};
+use crate::metadata::Kind;
 use crate::ops::pending::{self, Upkeep};
 
 /// How long to wait for the store lock before leaving them to the next run.
@@ -32,6 +33,10 @@ pub(super) fn send(context: &Context, wait: Duration) {
 /// Warns of what is still pending after a successful command. Returns whether anything is.
 pub(super) fn warn_of_rest(context: &Context) -> bool {
     let Ok(store) = context.store() else { return false };
+    // A store that never takes them: they stay in the workspace.
+    if !store.takes(Kind::Safety) {
+        return false;
+    }
     let names = store.workspace().pending_names().unwrap_or_default();
     let names: Vec<&str> = names.iter().map(|name| name.as_str()).collect();
     if !names.is_empty() {

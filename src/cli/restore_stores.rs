@@ -7,8 +7,8 @@ use std::collections::VecDeque;
 
 use chrono::TimeDelta;
 
-use super::copies::MAIN;
 use super::restore_args::RestoreArgs;
+use super::store_names::MAIN;
 use super::{Context, text};
 use crate::archive::ArchiveError;
 use crate::failure::{Failure, FailureKind, Remedy, is_interruption};

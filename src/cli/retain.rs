@@ -14,15 +14,13 @@ use crate::names::{ArchiveName, Name};
 use crate::ops::Repository;
 use crate::ops::backup::Made;
 use crate::ops::explain::explain;
-use crate::ops::jobs::copies::{limits_at, rules_of};
-use crate::ops::jobs::retention::{Hosts, LOCK_WAIT, PlainFiles, Wanted, Whose};
+use crate::ops::jobs::retention::{Hosts, LOCK_WAIT, PlainFiles, Wanted, Whose, limits_at, rules_of};
 use crate::ops::reports::{self, Progressed as Shown};
 use crate::ops::reread::{self, Reread, reread};
 use crate::ops::retain::{self, Fate, Report};
 use crate::ops::stale::Whereabouts;
 use crate::progress::Interrupted;
-use crate::report::copies::Copy;
-use crate::report::retain::Retained;
+use crate::report::retain::{Retained, RetainedCopy};
 use crate::retention::{GoneReach, Reason, Retention};
 
 /// Options of both commands.
@@ -131,7 +129,7 @@ pub(super) fn carry_out(
         context.settings.store = main;
         match retained {
             Ok((document, one)) => {
-                documents.push(Copy { retention: Some(document), ..empty(copy) });
+                documents.push(RetainedCopy { retention: Some(document), ..empty(copy) });
                 outcome = if outcome == Outcome::Done { one } else { outcome };
             }
             Err(error) if is_interruption(&error) => return Err(error),
@@ -139,7 +137,7 @@ pub(super) fn carry_out(
             Err(error) => {
                 let failure = explain(&error);
                 context.ui.warning(format!("{}: nothing was removed there: {}", copy.name, failure.message));
-                documents.push(Copy { errors: vec![failure.message], ..empty(copy) });
+                documents.push(RetainedCopy { errors: vec![failure.message], ..empty(copy) });
                 outcome = Outcome::Problems;
             }
         }
@@ -150,15 +148,8 @@ pub(super) fn carry_out(
     Ok(outcome)
 }
 
-fn empty(copy: &CopySettings) -> Copy {
-    Copy {
-        name: copy.name.clone(),
-        store: copy.location.to_string(),
-        copied: Vec::new(),
-        missing: Vec::new(),
-        errors: Vec::new(),
-        retention: None,
-    }
+fn empty(copy: &CopySettings) -> RetainedCopy {
+    RetainedCopy { name: copy.name.clone(), store: copy.location.to_string(), errors: Vec::new(), retention: None }
 }
 
 /// Plans, shows, asks at a terminal, and removes in the store of the settings.

@@ -5,6 +5,8 @@ use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use chrono::{DateTime, Utc};
+
 use super::Ui;
 use super::settings::{Configuration, variable};
 use crate::config::{Origin, Settings};
@@ -15,7 +17,7 @@ use crate::ops::Repository;
 use crate::ops::reach::{self, Expected};
 use crate::platform;
 use crate::store::remote::{self, Remote};
-use crate::store::{Access, ListedStore, StoreError, identity};
+use crate::store::{Access, Examination, ListedStore, LocalStore, StoreError, identity, try_out};
 use crate::store_url::{Location, StoreUrl};
 use crate::workspace::Workspace;
 use crate::workspace::known::KnownStores;
@@ -111,15 +113,39 @@ impl Stores {
     fn connect(&self, url: &StoreUrl, scene: &Scene<'_>) -> Result<Repository, StoreError> {
         let unreachable = |cause| StoreError::Unreachable { location: url.to_string(), cause };
         let state = self.state.as_ref().ok_or_else(|| unreachable(no_state()))?;
+        let remote = self.surroundings(url, scene);
         let workspaces = state.join(WORKSPACES);
         platform::create_private_folders(&workspaces).map_err(unreachable)?;
         let digest = Sha256::of(url.text().as_bytes()).to_string();
         let workspace = Workspace::at(workspaces.join(&digest[..32]));
+        let store = ListedStore::new(remote::open(url, &remote)?);
+        Ok(Repository::remote(Arc::new(store), workspace, url.clone()))
+    }
+
+    /// Tries everything that a store is needed for.
+    pub(super) fn examine(
+        &self,
+        location: &Location,
+        now: DateTime<Utc>,
+        scene: &Scene<'_>,
+    ) -> anyhow::Result<Examination> {
+        match location {
+            // Only what is there is tried: a store is made by its first backup.
+            Location::Folder(root) => {
+                self.open(location, scene)?;
+                Ok(try_out(&LocalStore::open(root)?.with_access(access(scene)?)))
+            }
+            Location::Remote(url) => Ok(remote::examine(url, &self.surroundings(url, scene), now)?),
+        }
+    }
+
+    /// Returns what a remote store depends on besides its URL.
+    fn surroundings(&self, url: &StoreUrl, scene: &Scene<'_>) -> Remote {
         let dotenv = scene.configuration.dotenv.clone();
         let repeated = self.repeated.clone();
-        let remote = Remote {
+        Remote {
             upload_limit: limit(url, scene.settings),
-            memory: Some(state.clone()),
+            memory: self.state.clone(),
             repeated: Arc::new(move |line| {
                 repeated.lock().unwrap_or_else(PoisonError::into_inner).push(line.to_owned());
             }),
@@ -127,9 +153,7 @@ impl Stores {
                 let set = variable(name).and_then(|value| value.into_string().ok());
                 set.or_else(|| dotenv.get(name).map(|(value, _)| value.to_owned()))
             })
-        };
-        let store = ListedStore::new(remote::open(url, &remote)?);
-        Ok(Repository::remote(Arc::new(store), workspace, url.clone()))
+        }
     }
 
     fn known(&self) -> Option<KnownStores> {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use chrono::NaiveDate;
 
-use super::key::not;
+use super::value::not;
 use super::{Key, Value};
 
 /// How archives are encrypted.
@@ -50,14 +50,14 @@ impl EncryptionSettings {
                     _ => return Err(not("a list of recipients", value)),
                 }
             }
-            Key::RecipientsFile => self.recipients_file = Some(super::key::path(value)?),
+            Key::RecipientsFile => self.recipients_file = Some(super::value::path(value)?),
             Key::IdentityFile => {
                 self.identity_files = match value {
                     Value::Texts(texts) if texts.iter().all(|text| !text.is_empty()) => {
                         texts.iter().map(PathBuf::from).collect()
                     }
                     Value::Texts(_) => return Err("must be a path or a list of paths, not an empty string".into()),
-                    one => vec![super::key::path(one)?],
+                    one => vec![super::value::path(one)?],
                 }
             }
             Key::EncryptionScope => {
@@ -67,7 +67,7 @@ impl EncryptionSettings {
                     _ => return Err(not("\"all\" or \"copies\"", value)),
                 }
             }
-            Key::TrustLabels => self.trust_labels = super::key::switch(value)?,
+            Key::TrustLabels => self.trust_labels = super::value::switch(value)?,
             Key::KeyChecked => {
                 let date = match value {
                     Value::Text(text) => NaiveDate::parse_from_str(text, "%Y-%m-%d").ok(),

@@ -11,7 +11,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::copies::FileCopy;
-use super::key::not;
+use super::value::not;
 use super::variables::expand;
 use super::{Key, Origin, Problem, Settings, ShrinkWatch, Value};
 use crate::names::{Name, printable};

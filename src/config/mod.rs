@@ -8,6 +8,7 @@
 //! because a backup that ran with the wrong settings is noticed only on the day of the restore.
 
 mod copies;
+mod copy_tables;
 mod dotenv;
 mod encryption;
 mod file;
@@ -15,6 +16,7 @@ mod key;
 mod layers;
 mod origin;
 mod url;
+mod value;
 mod variables;
 mod zone;
 
@@ -33,10 +35,11 @@ pub use copies::CopySettings;
 pub use dotenv::DotEnv;
 pub use encryption::{EncryptionScope, EncryptionSettings};
 pub use file::FileLayer;
-pub use key::{Key, Value, age_text, parse_age, parse_size};
+pub use key::Key;
 pub use layers::{Effective, Flag, Layers, Look};
 pub use origin::{Origin, Problem};
 pub use url::database_path;
+pub use value::{Value, age_text, parse_age, parse_size};
 pub use variables::{Expanded, Variables, expand};
 pub use zone::{LocalZone, local_zone};
 

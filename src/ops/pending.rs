@@ -20,6 +20,7 @@ use super::{Committer, LockedStore, Taken};
 use crate::archive::ArchiveError;
 use crate::clock::Clock;
 use crate::digest::{Hasher, Sha256};
+use crate::metadata::Kind;
 use crate::names::{ArchiveName, printable};
 use crate::ops::Repository;
 use crate::platform::sync_folder;
@@ -104,7 +105,7 @@ pub fn send(
     progress: &dyn Progress,
 ) -> anyhow::Result<Sent> {
     let mut sent = Sent::default();
-    if repository.workspace().pending_names()?.is_empty() {
+    if !repository.takes(Kind::Safety) || repository.workspace().pending_names()?.is_empty() {
         return Ok(sent);
     }
     let committer = repository.committer(&upkeep.reading.host, clock.now(), wait, progress)?;

@@ -16,6 +16,7 @@ use chrono::{DateTime, Utc};
 pub use committer::{Committer, Taken};
 pub use locked_store::{ACCEPTED, DAMAGED, DIGEST, KEEP, LockedStore};
 
+use crate::metadata::Kind;
 use crate::names::{ArchiveName, HostLabel};
 use crate::platform;
 use crate::progress::Progress;
@@ -109,6 +110,12 @@ impl Repository {
     pub fn gives_a_name_once(&self) -> Result<bool, StoreError> {
         self.store.prepare()?;
         Ok(self.store.folder().is_some() || self.store.capabilities().atomic_commit)
+    }
+
+    /// Returns whether the store takes archives of a kind. A pin does not take those that only this host needs: each
+    /// becomes what everybody reads. They stay in the workspace.
+    pub fn takes(&self, kind: Kind) -> bool {
+        self.store.capabilities().takes_safety || !matches!(kind, Kind::Safety | Kind::PreUpdate)
     }
 
     /// Returns where a pending archive is.

@@ -4,7 +4,6 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::archives::Shrink;
-use super::copies::Copy;
 use super::{time, time_or_null};
 use crate::metadata::Kind;
 use crate::names::{ArchiveName, HostLabel, Name};
@@ -44,7 +43,20 @@ pub struct Retained {
     pub newer_format: Vec<Name>,
     /// What was removed in each further store, or would be.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub copies: Vec<Copy>,
+    pub copies: Vec<RetainedCopy>,
+}
+
+/// What was removed in a further store.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct RetainedCopy {
+    /// Its name in the configuration.
+    pub name: Name,
+    /// Where it is.
+    pub store: String,
+    /// What was removed there; `None` if that failed.
+    pub retention: Option<Retained>,
+    /// What failed.
+    pub errors: Vec<String>,
 }
 
 /// An archive with its verdict.

@@ -30,7 +30,7 @@ pub struct Examination {
 /// Tries a store with a hidden file.
 ///
 /// Crash in between: the hidden file stays, and no listing shows it.
-pub(super) fn try_out(store: &dyn Store) -> Examination {
+pub fn try_out(store: &dyn Store) -> Examination {
     let name = format!(".heirloom-check-{}", Token::random());
     let content = name.as_bytes();
     let write = store.put(&name, content);

@@ -32,7 +32,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 pub use access::Access;
 #[cfg(feature = "remote")]
 pub use connect::ConnectStore;
-pub use examination::Examination;
+pub use examination::{Examination, try_out};
 pub use identify::{identify, identity};
 pub use listed::ListedStore;
 pub use local::LocalStore;

@@ -52,6 +52,7 @@ pub fn examine(url: &StoreUrl, remote: &Remote, _now: DateTime<Utc>) -> Result<E
     Ok(try_out(&*open(url, remote)?))
 }
 
+#[cfg(not(feature = "remote"))]
 fn unsupported(url: &StoreUrl) -> StoreError {
     let cause = std::io::Error::new(std::io::ErrorKind::Unsupported, "this build has no such stores");
     StoreError::Unreachable { location: url.to_string(), cause }

@@ -18,7 +18,7 @@ const WIDTHS: [u16; 3] = [60, 80, 120];
 type Case = (&'static str, fn(&mut World), &'static [&'static str]);
 
 /// Commands whose text is pinned.
-const TEXTS: [Case; 38] = [
+const TEXTS: [Case; 39] = [
     ("text-accept", one_shrunk, &["accept", "latest"]),
     ("text-backup", one_database, &["backup", "app.db", "--note", "before the update"]),
     ("text-backup-verbose", one_database, &["backup", "app.db", "--verbose"]),
@@ -53,6 +53,7 @@ const TEXTS: [Case; 38] = [
     ("text-rotate-dry-run-verbose", three_backups, &["rotate", "--keep-daily", "1", "--dry-run", "--verbose"]),
     ("text-rotate", three_backups, &["rotate", "--keep-daily", "1"]),
     ("text-show", one_backup, &["show", "latest"]),
+    ("text-store-check", one_backup, &["store", "check"]),
     ("text-undo", one_restore, &["restore", "--undo", "--force"]),
     ("text-unpin", one_backup, &["unpin", "latest"]),
     ("text-verify", three_backups, &["verify", "--all"]),
@@ -60,7 +61,7 @@ const TEXTS: [Case; 38] = [
 ];
 
 /// Commands whose document is pinned.
-const DOCUMENTS: [Case; 24] = [
+const DOCUMENTS: [Case; 25] = [
     ("accept", one_shrunk, &["accept", "latest"]),
     ("backup", one_database, &["backup", "app.db", "--note", "before the update"]),
     ("backup-skipped", one_backup, &["backup", "app.db", "--if-older-than", "20h"]),
@@ -82,6 +83,7 @@ const DOCUMENTS: [Case; 24] = [
     ("restore-plan", one_backup, &["restore", "latest", "--dry-run"]),
     ("rotate", three_backups, &["rotate", "--keep-daily", "1", "--dry-run"]),
     ("show", one_backup, &["show", "latest"]),
+    ("store-check", one_backup, &["store", "check"]),
     ("undo", one_restore, &["restore", "--undo", "--force"]),
     ("unpin", one_backup, &["unpin", "latest"]),
     ("verify", three_backups, &["verify", "--all"]),

@@ -1,3 +1,6 @@
+use std::time::Duration;
+
+use super::super::value::{parse_age, parse_size, size_text};
 use super::*;
 
 #[test]

@@ -18,7 +18,6 @@ use crate::ops::{Repository, Taken};
 use crate::platform::{free_bytes, private_file};
 use crate::progress::{Progress, Stage};
 use crate::snapshot::Snapshot;
-use crate::store::ReadAt;
 use crate::workspace::{Held, Scratch};
 
 /// How much is read between two checks for cancellation.
@@ -215,22 +214,4 @@ impl Copier<'_> {
         }
         sent.compare_end(&*self.to.open(name, None)?)
     }
-}
-
-/// Reads a file block by block.
-pub(super) fn for_each_block(
-    file: &dyn ReadAt,
-    progress: &dyn Progress,
-    mut use_it: impl FnMut(&[u8]),
-) -> anyhow::Result<()> {
-    let (mut at, mut block) = (0, vec![0; BLOCK]);
-    while at < file.bytes() {
-        progress.checkpoint()?;
-        let wanted = usize::try_from(file.bytes() - at).unwrap_or(BLOCK).min(BLOCK);
-        file.read_exact_at(&mut block[..wanted], at)?;
-        use_it(&block[..wanted]);
-        at += wanted as u64;
-        progress.advance(wanted as u64);
-    }
-    Ok(())
 }

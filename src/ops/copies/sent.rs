@@ -7,7 +7,6 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use chrono::DateTime;
 
-use super::copier::for_each_block;
 use crate::archive::ArchiveError;
 use crate::digest::{Hasher, Sha256};
 use crate::names::{ArchiveId, ArchiveName};
@@ -20,6 +19,8 @@ use crate::snapshot::Snapshot;
 use crate::store::ReadAt;
 use crate::workspace::Workspace;
 
+/// How much is read between two checks for cancellation.
+const BLOCK: usize = 1 << 20;
 /// How much of the end of a copy is compared.
 const END: usize = 64 << 10;
 
@@ -170,6 +171,20 @@ impl Sent {
             let _ = committer.repository().workspace().remember_sealed(&sealed);
         }
     }
+}
+
+/// Reads a file block by block.
+fn for_each_block(file: &dyn ReadAt, progress: &dyn Progress, mut use_it: impl FnMut(&[u8])) -> anyhow::Result<()> {
+    let (mut at, mut block) = (0, vec![0; BLOCK]);
+    while at < file.bytes() {
+        progress.checkpoint()?;
+        let wanted = usize::try_from(file.bytes() - at).unwrap_or(BLOCK).min(BLOCK);
+        file.read_exact_at(&mut block[..wanted], at)?;
+        use_it(&block[..wanted]);
+        at += wanted as u64;
+        progress.advance(wanted as u64);
+    }
+    Ok(())
 }
 
 fn end(file: &dyn ReadAt) -> anyhow::Result<Vec<u8>> {

@@ -4,8 +4,8 @@ use std::thread;
 use std::time::Duration;
 
 use super::Surroundings;
-use super::retention::{configured_rules, limits_of, shrinks_off};
-use crate::config::{CopySettings, Settings};
+use super::retention::{rules_of, shrinks_off};
+use crate::config::CopySettings;
 use crate::failure::is_interruption;
 use crate::names::{ArchiveName, Name};
 use crate::ops::Repository;
@@ -13,7 +13,7 @@ use crate::ops::copies::{Copied, Copier, Known, missing};
 use crate::ops::explain::explain;
 use crate::ops::inventory::{Inventory, inventory};
 use crate::progress::{Progress, Stage};
-use crate::retention::{Limits, Policy, Reach, Retention, Scene, Scope};
+use crate::retention::{Scene, Scope};
 use crate::snapshot::Snapshot;
 use crate::workspace::copies::{CopyEntry, CopyRecord};
 
@@ -39,23 +39,6 @@ pub struct CaughtUp {
     pub missing: Vec<ArchiveName>,
     /// What failed. A damaged source does not stop the others.
     pub errors: Vec<anyhow::Error>,
-}
-
-/// Returns the rules of a further store: its own, else those of the main store.
-pub fn rules_of(copy: &CopySettings, settings: &Settings) -> Retention {
-    let own = copy.retention.as_ref().map(|retention| Settings { retention: retention.clone(), ..Settings::default() });
-    let settings = own.as_ref().unwrap_or(settings);
-    let rules = configured_rules(settings);
-    match Policy::new(rules) {
-        Ok(policy) if rules != Reach::default() => Retention::Rotate(policy),
-        _ => Retention::Cleanup(limits_of(Limits::default(), settings)),
-    }
-}
-
-/// Returns the limits of a further store: its own, else those of the main store.
-pub fn limits_at(copy: &CopySettings, settings: &Settings) -> Limits {
-    let own = copy.retention.as_ref().map(|retention| Settings { retention: retention.clone(), ..Settings::default() });
-    limits_of(Limits::default(), own.as_ref().unwrap_or(settings))
 }
 
 /// Returns what decides about copies: this host's streams alone. Each host copies its own archives.
@@ -189,15 +172,6 @@ fn one(
 fn entry(snapshot: &Snapshot) -> CopyEntry {
     let Snapshot { name, id, bytes, created_at, .. } = snapshot;
     CopyEntry { name: name.clone(), id: *id, bytes: *bytes, created_at: *created_at }
-}
-
-/// Returns what this host remembers of each further store, in their order.
-pub fn known(main: &Repository, around: &Surroundings<'_>) -> Vec<Known> {
-    let known = |copy: &CopySettings| Known {
-        record: main.workspace().copy_record(&copy.name, &copy.location.to_string()),
-        retention: rules_of(copy, around.settings),
-    };
-    around.settings.copies.iter().map(known).collect()
 }
 
 /// Which further stores held which archives when this host last listed them.

@@ -9,11 +9,12 @@ use chrono_tz::Tz;
 
 use super::Surroundings;
 use super::meant::refuse_unknown_set;
-use crate::config::{Settings, ShrinkWatch};
+use crate::config::{CopySettings, Settings, ShrinkWatch};
 use crate::failure::Failure;
 use crate::names::{Name, printable};
 use crate::ops::Repository;
 use crate::ops::backup::Made;
+use crate::ops::copies::Known;
 use crate::ops::inventory::inventory;
 use crate::ops::retain::{self, Asked, Plain, Report, Request};
 use crate::platform::resolved;
@@ -59,6 +60,32 @@ pub fn shrinks_off(settings: &Settings) -> BTreeSet<Name> {
 pub fn configured_databases(settings: &Settings) -> Vec<PathBuf> {
     let databases = settings.sets.values().flat_map(|set| set.databases.values());
     databases.chain(&settings.default_database).cloned().collect()
+}
+
+/// Returns the rules of a further store: its own, else those of the main store.
+pub fn rules_of(copy: &CopySettings, settings: &Settings) -> Retention {
+    let own = copy.retention.as_ref().map(|retention| Settings { retention: retention.clone(), ..Settings::default() });
+    let settings = own.as_ref().unwrap_or(settings);
+    let rules = configured_rules(settings);
+    match Policy::new(rules) {
+        Ok(policy) if rules != Reach::default() => Retention::Rotate(policy),
+        _ => Retention::Cleanup(limits_of(Limits::default(), settings)),
+    }
+}
+
+/// Returns the limits of a further store: its own, else those of the main store.
+pub fn limits_at(copy: &CopySettings, settings: &Settings) -> Limits {
+    let own = copy.retention.as_ref().map(|retention| Settings { retention: retention.clone(), ..Settings::default() });
+    limits_of(Limits::default(), own.as_ref().unwrap_or(settings))
+}
+
+/// Returns what this host remembers of each further store, in their order.
+pub fn known(main: &Repository, around: &Surroundings<'_>) -> Vec<Known> {
+    let known = |copy: &CopySettings| Known {
+        record: main.workspace().copy_record(&copy.name, &copy.location.to_string()),
+        retention: rules_of(copy, around.settings),
+    };
+    around.settings.copies.iter().map(known).collect()
 }
 
 /// The scope of a run.
@@ -196,7 +223,7 @@ impl Wanted<'_> {
 fn asked(repository: &Repository, around: &Surroundings<'_>) -> anyhow::Result<Asked> {
     let rotation = configured_policy(around.settings).ok();
     let is_main = repository.is_at(&around.settings.store);
-    let copies = if is_main { super::copies::known(repository, around) } else { Vec::new() };
+    let copies = if is_main { known(repository, around) } else { Vec::new() };
     Ok(Asked { rotation, youngest: retain::youngest(repository)?, copies, ..Asked::default() })
 }
 

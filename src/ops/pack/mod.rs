@@ -12,6 +12,7 @@ mod request;
 mod seal;
 mod vacuum;
 
+use std::collections::HashSet;
 use std::collections::hash_map::RandomState;
 use std::fs::File;
 use std::hash::{BuildHasher as _, Hasher as _};
@@ -203,6 +204,10 @@ fn commit(
 ) -> anyhow::Result<(ArchiveName, Vec<String>)> {
     // Another run of the same second has the automatic name; a name that the user chose is not changed.
     progress.begin(Stage::Commit, request.set.as_str(), 0);
+    if !repository.takes(request.kind) {
+        let archive = repository.workspace().commit_pending(&built.path, &built.name, &HashSet::new());
+        return Ok((archive.context("cannot keep the archive in the workspace")?, Vec::new()));
+    }
     let taken = if request.name.is_none() { Taken::TryNext } else { Taken::Refuse };
     let committer = repository.committer(&request.host.label, request.created_at, request.lock_wait, progress)?;
     let archive = committer.commit(&built.path, &built.name, |_| Ok(taken), progress)?;
