@@ -22,7 +22,8 @@ Register-ArgumentCompleter -Native -CommandName 'heirloom' -ScriptBlock {
     $completions = @(switch ($command) {
         'heirloom' {
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]')
-            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder with the archives [env: HEIRLOOM_DIR, BACKUP_DIR]')
+            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]')
+            [CompletionResult]::new('--store', '--store', [CompletionResultType]::ParameterName, 'Use this store of the configuration alone: the name of a copy, or main')
             [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour the output')
             [CompletionResult]::new('--progress', '--progress', [CompletionResultType]::ParameterName, 'Show a progress bar on stderr')
@@ -37,6 +38,7 @@ Register-ArgumentCompleter -Native -CommandName 'heirloom' -ScriptBlock {
             [CompletionResult]::new('--version', '--version', [CompletionResultType]::ParameterName, 'Print version')
             [CompletionResult]::new('backup', 'backup', [CompletionResultType]::ParameterValue, 'Back up databases into one verified archive')
             [CompletionResult]::new('restore', 'restore', [CompletionResultType]::ParameterValue, 'Restore databases from an archive')
+            [CompletionResult]::new('copy', 'copy', [CompletionResultType]::ParameterValue, 'Copy archives to the other stores of the configuration, or back')
             [CompletionResult]::new('list', 'list', [CompletionResultType]::ParameterValue, 'List the archives of the store, newest first')
             [CompletionResult]::new('show', 'show', [CompletionResultType]::ParameterValue, 'Show the metadata of an archive')
             [CompletionResult]::new('verify', 'verify', [CompletionResultType]::ParameterValue, 'Verify that archives can be restored')
@@ -68,7 +70,8 @@ Register-ArgumentCompleter -Native -CommandName 'heirloom' -ScriptBlock {
             [CompletionResult]::new('--keep', '--keep', [CompletionResultType]::ParameterName, 'With --cleanup: keep the newest N archives')
             [CompletionResult]::new('--busy-timeout', '--busy-timeout', [CompletionResultType]::ParameterName, 'How long to wait for a lock of another process')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]')
-            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder with the archives [env: HEIRLOOM_DIR, BACKUP_DIR]')
+            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]')
+            [CompletionResult]::new('--store', '--store', [CompletionResultType]::ParameterName, 'Use this store of the configuration alone: the name of a copy, or main')
             [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour the output')
             [CompletionResult]::new('--progress', '--progress', [CompletionResultType]::ParameterName, 'Show a progress bar on stderr')
@@ -80,6 +83,7 @@ Register-ArgumentCompleter -Native -CommandName 'heirloom' -ScriptBlock {
             [CompletionResult]::new('--no-compress', '--no-compress', [CompletionResultType]::ParameterName, 'Write a plain tar, like `--compression none`')
             [CompletionResult]::new('--rotate', '--rotate', [CompletionResultType]::ParameterName, 'After a good backup, remove what the rotation policy of the configuration does not keep (see `heirloom rotate`)')
             [CompletionResult]::new('--cleanup', '--cleanup', [CompletionResultType]::ParameterName, 'After a good backup, remove what is beyond the limits (see `heirloom cleanup`)')
+            [CompletionResult]::new('--no-copies', '--no-copies', [CompletionResultType]::ParameterName, 'Leave the other stores of the configuration out: copy nothing to them')
             [CompletionResult]::new('--new-store', '--new-store', [CompletionResultType]::ParameterName, 'Accept a new or another store at the path of the store')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print one JSON document on stdout, errors as JSON on stderr')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Print errors only')
@@ -101,7 +105,8 @@ Register-ArgumentCompleter -Native -CommandName 'heirloom' -ScriptBlock {
             [CompletionResult]::new('--time-zone', '--time-zone', [CompletionResultType]::ParameterName, 'Time zone of times without one, such as Europe/Berlin')
             [CompletionResult]::new('--busy-timeout', '--busy-timeout', [CompletionResultType]::ParameterName, 'How long to wait for a lock of another process')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]')
-            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder with the archives [env: HEIRLOOM_DIR, BACKUP_DIR]')
+            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]')
+            [CompletionResult]::new('--store', '--store', [CompletionResultType]::ParameterName, 'Use this store of the configuration alone: the name of a copy, or main')
             [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour the output')
             [CompletionResult]::new('--progress', '--progress', [CompletionResultType]::ParameterName, 'Show a progress bar on stderr')
@@ -128,11 +133,33 @@ Register-ArgumentCompleter -Native -CommandName 'heirloom' -ScriptBlock {
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             break
         }
+        'heirloom;copy' {
+            [CompletionResult]::new('--to', '--to', [CompletionResultType]::ParameterName, 'Copy to this store of the configuration (repeatable); by default to all')
+            [CompletionResult]::new('--from', '--from', [CompletionResultType]::ParameterName, 'Copy from this store of the configuration instead of the main one')
+            [CompletionResult]::new('--set', '--set', [CompletionResultType]::ParameterName, 'Only archives of this set')
+            [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]')
+            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]')
+            [CompletionResult]::new('--store', '--store', [CompletionResultType]::ParameterName, 'Use this store of the configuration alone: the name of a copy, or main')
+            [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour the output')
+            [CompletionResult]::new('--progress', '--progress', [CompletionResultType]::ParameterName, 'Show a progress bar on stderr')
+            [CompletionResult]::new('--missing', '--missing', [CompletionResultType]::ParameterName, 'Only what is missing, which is the default')
+            [CompletionResult]::new('--dry-run', '--dry-run', [CompletionResultType]::ParameterName, 'Print what would be copied, and stop')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print one JSON document on stdout, errors as JSON on stderr')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Print errors only')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Print errors only')
+            [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Print more detail')
+            [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Print more detail')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
         'heirloom;list' {
             [CompletionResult]::new('--set', '--set', [CompletionResultType]::ParameterName, 'Only archives of this set')
             [CompletionResult]::new('--limit', '--limit', [CompletionResultType]::ParameterName, 'Show at most N archives')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]')
-            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder with the archives [env: HEIRLOOM_DIR, BACKUP_DIR]')
+            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]')
+            [CompletionResult]::new('--store', '--store', [CompletionResultType]::ParameterName, 'Use this store of the configuration alone: the name of a copy, or main')
             [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour the output')
             [CompletionResult]::new('--progress', '--progress', [CompletionResultType]::ParameterName, 'Show a progress bar on stderr')
@@ -148,7 +175,8 @@ Register-ArgumentCompleter -Native -CommandName 'heirloom' -ScriptBlock {
         'heirloom;show' {
             [CompletionResult]::new('--set', '--set', [CompletionResultType]::ParameterName, 'Only archives of this set')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]')
-            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder with the archives [env: HEIRLOOM_DIR, BACKUP_DIR]')
+            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]')
+            [CompletionResult]::new('--store', '--store', [CompletionResultType]::ParameterName, 'Use this store of the configuration alone: the name of a copy, or main')
             [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour the output')
             [CompletionResult]::new('--progress', '--progress', [CompletionResultType]::ParameterName, 'Show a progress bar on stderr')
@@ -165,7 +193,8 @@ Register-ArgumentCompleter -Native -CommandName 'heirloom' -ScriptBlock {
             [CompletionResult]::new('--depth', '--depth', [CompletionResultType]::ParameterName, 'How thoroughly archives are verified')
             [CompletionResult]::new('--set', '--set', [CompletionResultType]::ParameterName, 'Only archives of this set')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]')
-            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder with the archives [env: HEIRLOOM_DIR, BACKUP_DIR]')
+            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]')
+            [CompletionResult]::new('--store', '--store', [CompletionResultType]::ParameterName, 'Use this store of the configuration alone: the name of a copy, or main')
             [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour the output')
             [CompletionResult]::new('--progress', '--progress', [CompletionResultType]::ParameterName, 'Show a progress bar on stderr')
@@ -185,7 +214,8 @@ Register-ArgumentCompleter -Native -CommandName 'heirloom' -ScriptBlock {
             [CompletionResult]::new('--check', '--check', [CompletionResultType]::ParameterName, 'How thoroughly a copy of each database is checked; `none` makes no copy')
             [CompletionResult]::new('--output', '--output', [CompletionResultType]::ParameterName, 'With --prometheus: write the metrics to this file atomically, for the textfile collector')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]')
-            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder with the archives [env: HEIRLOOM_DIR, BACKUP_DIR]')
+            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]')
+            [CompletionResult]::new('--store', '--store', [CompletionResultType]::ParameterName, 'Use this store of the configuration alone: the name of a copy, or main')
             [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour the output')
             [CompletionResult]::new('--progress', '--progress', [CompletionResultType]::ParameterName, 'Show a progress bar on stderr')
@@ -214,7 +244,8 @@ Register-ArgumentCompleter -Native -CommandName 'heirloom' -ScriptBlock {
             [CompletionResult]::new('--simulate', '--simulate', [CompletionResultType]::ParameterName, 'Print which archives would exist after this long; no store is read or changed')
             [CompletionResult]::new('--every', '--every', [CompletionResultType]::ParameterName, 'How often a backup is made in the simulation')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]')
-            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder with the archives [env: HEIRLOOM_DIR, BACKUP_DIR]')
+            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]')
+            [CompletionResult]::new('--store', '--store', [CompletionResultType]::ParameterName, 'Use this store of the configuration alone: the name of a copy, or main')
             [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour the output')
             [CompletionResult]::new('--progress', '--progress', [CompletionResultType]::ParameterName, 'Show a progress bar on stderr')
@@ -240,7 +271,8 @@ Register-ArgumentCompleter -Native -CommandName 'heirloom' -ScriptBlock {
             [CompletionResult]::new('--gone', '--gone', [CompletionResultType]::ParameterName, 'Keep only the newest archive of databases that are gone and got no archive for this long, such as 90d')
             [CompletionResult]::new('--time-zone', '--time-zone', [CompletionResultType]::ParameterName, 'Time zone in which days, weeks, months and years start, such as Europe/Berlin')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]')
-            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder with the archives [env: HEIRLOOM_DIR, BACKUP_DIR]')
+            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]')
+            [CompletionResult]::new('--store', '--store', [CompletionResultType]::ParameterName, 'Use this store of the configuration alone: the name of a copy, or main')
             [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour the output')
             [CompletionResult]::new('--progress', '--progress', [CompletionResultType]::ParameterName, 'Show a progress bar on stderr')
@@ -261,7 +293,8 @@ Register-ArgumentCompleter -Native -CommandName 'heirloom' -ScriptBlock {
         }
         'heirloom;delete' {
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]')
-            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder with the archives [env: HEIRLOOM_DIR, BACKUP_DIR]')
+            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]')
+            [CompletionResult]::new('--store', '--store', [CompletionResultType]::ParameterName, 'Use this store of the configuration alone: the name of a copy, or main')
             [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour the output')
             [CompletionResult]::new('--progress', '--progress', [CompletionResultType]::ParameterName, 'Show a progress bar on stderr')
@@ -279,7 +312,8 @@ Register-ArgumentCompleter -Native -CommandName 'heirloom' -ScriptBlock {
         }
         'heirloom;pin' {
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]')
-            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder with the archives [env: HEIRLOOM_DIR, BACKUP_DIR]')
+            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]')
+            [CompletionResult]::new('--store', '--store', [CompletionResultType]::ParameterName, 'Use this store of the configuration alone: the name of a copy, or main')
             [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour the output')
             [CompletionResult]::new('--progress', '--progress', [CompletionResultType]::ParameterName, 'Show a progress bar on stderr')
@@ -294,7 +328,8 @@ Register-ArgumentCompleter -Native -CommandName 'heirloom' -ScriptBlock {
         }
         'heirloom;unpin' {
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]')
-            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder with the archives [env: HEIRLOOM_DIR, BACKUP_DIR]')
+            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]')
+            [CompletionResult]::new('--store', '--store', [CompletionResultType]::ParameterName, 'Use this store of the configuration alone: the name of a copy, or main')
             [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour the output')
             [CompletionResult]::new('--progress', '--progress', [CompletionResultType]::ParameterName, 'Show a progress bar on stderr')
@@ -309,7 +344,8 @@ Register-ArgumentCompleter -Native -CommandName 'heirloom' -ScriptBlock {
         }
         'heirloom;accept' {
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]')
-            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder with the archives [env: HEIRLOOM_DIR, BACKUP_DIR]')
+            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]')
+            [CompletionResult]::new('--store', '--store', [CompletionResultType]::ParameterName, 'Use this store of the configuration alone: the name of a copy, or main')
             [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour the output')
             [CompletionResult]::new('--progress', '--progress', [CompletionResultType]::ParameterName, 'Show a progress bar on stderr')
@@ -325,7 +361,8 @@ Register-ArgumentCompleter -Native -CommandName 'heirloom' -ScriptBlock {
         'heirloom;log' {
             [CompletionResult]::new('--since', '--since', [CompletionResultType]::ParameterName, 'Only entries since then: a span (7d) or a time (2026-03-01T03:00:00Z)')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]')
-            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder with the archives [env: HEIRLOOM_DIR, BACKUP_DIR]')
+            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]')
+            [CompletionResult]::new('--store', '--store', [CompletionResultType]::ParameterName, 'Use this store of the configuration alone: the name of a copy, or main')
             [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour the output')
             [CompletionResult]::new('--progress', '--progress', [CompletionResultType]::ParameterName, 'Show a progress bar on stderr')
@@ -350,7 +387,8 @@ Register-ArgumentCompleter -Native -CommandName 'heirloom' -ScriptBlock {
             [CompletionResult]::new('--note', '--note', [CompletionResultType]::ParameterName, 'Store a note in the backup')
             [CompletionResult]::new('--busy-timeout', '--busy-timeout', [CompletionResultType]::ParameterName, 'How long to wait for a lock of another process')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]')
-            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder with the archives [env: HEIRLOOM_DIR, BACKUP_DIR]')
+            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]')
+            [CompletionResult]::new('--store', '--store', [CompletionResultType]::ParameterName, 'Use this store of the configuration alone: the name of a copy, or main')
             [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour the output')
             [CompletionResult]::new('--progress', '--progress', [CompletionResultType]::ParameterName, 'Show a progress bar on stderr')
@@ -368,7 +406,8 @@ Register-ArgumentCompleter -Native -CommandName 'heirloom' -ScriptBlock {
         }
         'heirloom;key' {
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]')
-            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder with the archives [env: HEIRLOOM_DIR, BACKUP_DIR]')
+            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]')
+            [CompletionResult]::new('--store', '--store', [CompletionResultType]::ParameterName, 'Use this store of the configuration alone: the name of a copy, or main')
             [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour the output')
             [CompletionResult]::new('--progress', '--progress', [CompletionResultType]::ParameterName, 'Show a progress bar on stderr')
@@ -385,7 +424,8 @@ Register-ArgumentCompleter -Native -CommandName 'heirloom' -ScriptBlock {
         }
         'heirloom;key;new' {
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]')
-            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder with the archives [env: HEIRLOOM_DIR, BACKUP_DIR]')
+            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]')
+            [CompletionResult]::new('--store', '--store', [CompletionResultType]::ParameterName, 'Use this store of the configuration alone: the name of a copy, or main')
             [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour the output')
             [CompletionResult]::new('--progress', '--progress', [CompletionResultType]::ParameterName, 'Show a progress bar on stderr')
@@ -400,7 +440,8 @@ Register-ArgumentCompleter -Native -CommandName 'heirloom' -ScriptBlock {
         }
         'heirloom;key;check' {
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]')
-            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder with the archives [env: HEIRLOOM_DIR, BACKUP_DIR]')
+            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]')
+            [CompletionResult]::new('--store', '--store', [CompletionResultType]::ParameterName, 'Use this store of the configuration alone: the name of a copy, or main')
             [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour the output')
             [CompletionResult]::new('--progress', '--progress', [CompletionResultType]::ParameterName, 'Show a progress bar on stderr')
@@ -415,7 +456,8 @@ Register-ArgumentCompleter -Native -CommandName 'heirloom' -ScriptBlock {
         }
         'heirloom;config' {
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]')
-            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder with the archives [env: HEIRLOOM_DIR, BACKUP_DIR]')
+            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]')
+            [CompletionResult]::new('--store', '--store', [CompletionResultType]::ParameterName, 'Use this store of the configuration alone: the name of a copy, or main')
             [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour the output')
             [CompletionResult]::new('--progress', '--progress', [CompletionResultType]::ParameterName, 'Show a progress bar on stderr')
@@ -433,7 +475,8 @@ Register-ArgumentCompleter -Native -CommandName 'heirloom' -ScriptBlock {
         }
         'heirloom;config;show' {
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]')
-            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder with the archives [env: HEIRLOOM_DIR, BACKUP_DIR]')
+            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]')
+            [CompletionResult]::new('--store', '--store', [CompletionResultType]::ParameterName, 'Use this store of the configuration alone: the name of a copy, or main')
             [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour the output')
             [CompletionResult]::new('--progress', '--progress', [CompletionResultType]::ParameterName, 'Show a progress bar on stderr')
@@ -448,7 +491,8 @@ Register-ArgumentCompleter -Native -CommandName 'heirloom' -ScriptBlock {
         }
         'heirloom;config;check' {
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]')
-            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder with the archives [env: HEIRLOOM_DIR, BACKUP_DIR]')
+            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]')
+            [CompletionResult]::new('--store', '--store', [CompletionResultType]::ParameterName, 'Use this store of the configuration alone: the name of a copy, or main')
             [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour the output')
             [CompletionResult]::new('--progress', '--progress', [CompletionResultType]::ParameterName, 'Show a progress bar on stderr')
@@ -463,7 +507,8 @@ Register-ArgumentCompleter -Native -CommandName 'heirloom' -ScriptBlock {
         }
         'heirloom;config;init' {
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]')
-            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder with the archives [env: HEIRLOOM_DIR, BACKUP_DIR]')
+            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]')
+            [CompletionResult]::new('--store', '--store', [CompletionResultType]::ParameterName, 'Use this store of the configuration alone: the name of a copy, or main')
             [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour the output')
             [CompletionResult]::new('--progress', '--progress', [CompletionResultType]::ParameterName, 'Show a progress bar on stderr')
@@ -478,7 +523,8 @@ Register-ArgumentCompleter -Native -CommandName 'heirloom' -ScriptBlock {
         }
         'heirloom;completions' {
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]')
-            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder with the archives [env: HEIRLOOM_DIR, BACKUP_DIR]')
+            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]')
+            [CompletionResult]::new('--store', '--store', [CompletionResultType]::ParameterName, 'Use this store of the configuration alone: the name of a copy, or main')
             [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour the output')
             [CompletionResult]::new('--progress', '--progress', [CompletionResultType]::ParameterName, 'Show a progress bar on stderr')

@@ -19,7 +19,8 @@ set edit:completion:arg-completer[heirloom] = {|@words|
     var completions = [
         &'heirloom'= {
             cand --config 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]'
-            cand --dir 'The folder with the archives [env: HEIRLOOM_DIR, BACKUP_DIR]'
+            cand --dir 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]'
+            cand --store 'Use this store of the configuration alone: the name of a copy, or main'
             cand --identity 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]'
             cand --color 'Colour the output'
             cand --progress 'Show a progress bar on stderr'
@@ -34,6 +35,7 @@ set edit:completion:arg-completer[heirloom] = {|@words|
             cand --version 'Print version'
             cand backup 'Back up databases into one verified archive'
             cand restore 'Restore databases from an archive'
+            cand copy 'Copy archives to the other stores of the configuration, or back'
             cand list 'List the archives of the store, newest first'
             cand show 'Show the metadata of an archive'
             cand verify 'Verify that archives can be restored'
@@ -64,7 +66,8 @@ set edit:completion:arg-completer[heirloom] = {|@words|
             cand --keep 'With --cleanup: keep the newest N archives'
             cand --busy-timeout 'How long to wait for a lock of another process'
             cand --config 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]'
-            cand --dir 'The folder with the archives [env: HEIRLOOM_DIR, BACKUP_DIR]'
+            cand --dir 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]'
+            cand --store 'Use this store of the configuration alone: the name of a copy, or main'
             cand --identity 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]'
             cand --color 'Colour the output'
             cand --progress 'Show a progress bar on stderr'
@@ -76,6 +79,7 @@ set edit:completion:arg-completer[heirloom] = {|@words|
             cand --no-compress 'Write a plain tar, like `--compression none`'
             cand --rotate 'After a good backup, remove what the rotation policy of the configuration does not keep (see `heirloom rotate`)'
             cand --cleanup 'After a good backup, remove what is beyond the limits (see `heirloom cleanup`)'
+            cand --no-copies 'Leave the other stores of the configuration out: copy nothing to them'
             cand --new-store 'Accept a new or another store at the path of the store'
             cand --json 'Print one JSON document on stdout, errors as JSON on stderr'
             cand -q 'Print errors only'
@@ -96,7 +100,8 @@ set edit:completion:arg-completer[heirloom] = {|@words|
             cand --time-zone 'Time zone of times without one, such as Europe/Berlin'
             cand --busy-timeout 'How long to wait for a lock of another process'
             cand --config 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]'
-            cand --dir 'The folder with the archives [env: HEIRLOOM_DIR, BACKUP_DIR]'
+            cand --dir 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]'
+            cand --store 'Use this store of the configuration alone: the name of a copy, or main'
             cand --identity 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]'
             cand --color 'Colour the output'
             cand --progress 'Show a progress bar on stderr'
@@ -122,11 +127,32 @@ set edit:completion:arg-completer[heirloom] = {|@words|
             cand -h 'Print help (see more with ''--help'')'
             cand --help 'Print help (see more with ''--help'')'
         }
+        &'heirloom;copy'= {
+            cand --to 'Copy to this store of the configuration (repeatable); by default to all'
+            cand --from 'Copy from this store of the configuration instead of the main one'
+            cand --set 'Only archives of this set'
+            cand --config 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]'
+            cand --dir 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]'
+            cand --store 'Use this store of the configuration alone: the name of a copy, or main'
+            cand --identity 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]'
+            cand --color 'Colour the output'
+            cand --progress 'Show a progress bar on stderr'
+            cand --missing 'Only what is missing, which is the default'
+            cand --dry-run 'Print what would be copied, and stop'
+            cand --json 'Print one JSON document on stdout, errors as JSON on stderr'
+            cand -q 'Print errors only'
+            cand --quiet 'Print errors only'
+            cand -v 'Print more detail'
+            cand --verbose 'Print more detail'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
         &'heirloom;list'= {
             cand --set 'Only archives of this set'
             cand --limit 'Show at most N archives'
             cand --config 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]'
-            cand --dir 'The folder with the archives [env: HEIRLOOM_DIR, BACKUP_DIR]'
+            cand --dir 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]'
+            cand --store 'Use this store of the configuration alone: the name of a copy, or main'
             cand --identity 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]'
             cand --color 'Colour the output'
             cand --progress 'Show a progress bar on stderr'
@@ -141,7 +167,8 @@ set edit:completion:arg-completer[heirloom] = {|@words|
         &'heirloom;show'= {
             cand --set 'Only archives of this set'
             cand --config 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]'
-            cand --dir 'The folder with the archives [env: HEIRLOOM_DIR, BACKUP_DIR]'
+            cand --dir 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]'
+            cand --store 'Use this store of the configuration alone: the name of a copy, or main'
             cand --identity 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]'
             cand --color 'Colour the output'
             cand --progress 'Show a progress bar on stderr'
@@ -157,7 +184,8 @@ set edit:completion:arg-completer[heirloom] = {|@words|
             cand --depth 'How thoroughly archives are verified'
             cand --set 'Only archives of this set'
             cand --config 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]'
-            cand --dir 'The folder with the archives [env: HEIRLOOM_DIR, BACKUP_DIR]'
+            cand --dir 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]'
+            cand --store 'Use this store of the configuration alone: the name of a copy, or main'
             cand --identity 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]'
             cand --color 'Colour the output'
             cand --progress 'Show a progress bar on stderr'
@@ -176,7 +204,8 @@ set edit:completion:arg-completer[heirloom] = {|@words|
             cand --check 'How thoroughly a copy of each database is checked; `none` makes no copy'
             cand --output 'With --prometheus: write the metrics to this file atomically, for the textfile collector'
             cand --config 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]'
-            cand --dir 'The folder with the archives [env: HEIRLOOM_DIR, BACKUP_DIR]'
+            cand --dir 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]'
+            cand --store 'Use this store of the configuration alone: the name of a copy, or main'
             cand --identity 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]'
             cand --color 'Colour the output'
             cand --progress 'Show a progress bar on stderr'
@@ -204,7 +233,8 @@ set edit:completion:arg-completer[heirloom] = {|@words|
             cand --simulate 'Print which archives would exist after this long; no store is read or changed'
             cand --every 'How often a backup is made in the simulation'
             cand --config 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]'
-            cand --dir 'The folder with the archives [env: HEIRLOOM_DIR, BACKUP_DIR]'
+            cand --dir 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]'
+            cand --store 'Use this store of the configuration alone: the name of a copy, or main'
             cand --identity 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]'
             cand --color 'Colour the output'
             cand --progress 'Show a progress bar on stderr'
@@ -229,7 +259,8 @@ set edit:completion:arg-completer[heirloom] = {|@words|
             cand --gone 'Keep only the newest archive of databases that are gone and got no archive for this long, such as 90d'
             cand --time-zone 'Time zone in which days, weeks, months and years start, such as Europe/Berlin'
             cand --config 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]'
-            cand --dir 'The folder with the archives [env: HEIRLOOM_DIR, BACKUP_DIR]'
+            cand --dir 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]'
+            cand --store 'Use this store of the configuration alone: the name of a copy, or main'
             cand --identity 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]'
             cand --color 'Colour the output'
             cand --progress 'Show a progress bar on stderr'
@@ -249,7 +280,8 @@ set edit:completion:arg-completer[heirloom] = {|@words|
         }
         &'heirloom;delete'= {
             cand --config 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]'
-            cand --dir 'The folder with the archives [env: HEIRLOOM_DIR, BACKUP_DIR]'
+            cand --dir 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]'
+            cand --store 'Use this store of the configuration alone: the name of a copy, or main'
             cand --identity 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]'
             cand --color 'Colour the output'
             cand --progress 'Show a progress bar on stderr'
@@ -266,7 +298,8 @@ set edit:completion:arg-completer[heirloom] = {|@words|
         }
         &'heirloom;pin'= {
             cand --config 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]'
-            cand --dir 'The folder with the archives [env: HEIRLOOM_DIR, BACKUP_DIR]'
+            cand --dir 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]'
+            cand --store 'Use this store of the configuration alone: the name of a copy, or main'
             cand --identity 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]'
             cand --color 'Colour the output'
             cand --progress 'Show a progress bar on stderr'
@@ -280,7 +313,8 @@ set edit:completion:arg-completer[heirloom] = {|@words|
         }
         &'heirloom;unpin'= {
             cand --config 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]'
-            cand --dir 'The folder with the archives [env: HEIRLOOM_DIR, BACKUP_DIR]'
+            cand --dir 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]'
+            cand --store 'Use this store of the configuration alone: the name of a copy, or main'
             cand --identity 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]'
             cand --color 'Colour the output'
             cand --progress 'Show a progress bar on stderr'
@@ -294,7 +328,8 @@ set edit:completion:arg-completer[heirloom] = {|@words|
         }
         &'heirloom;accept'= {
             cand --config 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]'
-            cand --dir 'The folder with the archives [env: HEIRLOOM_DIR, BACKUP_DIR]'
+            cand --dir 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]'
+            cand --store 'Use this store of the configuration alone: the name of a copy, or main'
             cand --identity 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]'
             cand --color 'Colour the output'
             cand --progress 'Show a progress bar on stderr'
@@ -309,7 +344,8 @@ set edit:completion:arg-completer[heirloom] = {|@words|
         &'heirloom;log'= {
             cand --since 'Only entries since then: a span (7d) or a time (2026-03-01T03:00:00Z)'
             cand --config 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]'
-            cand --dir 'The folder with the archives [env: HEIRLOOM_DIR, BACKUP_DIR]'
+            cand --dir 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]'
+            cand --store 'Use this store of the configuration alone: the name of a copy, or main'
             cand --identity 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]'
             cand --color 'Colour the output'
             cand --progress 'Show a progress bar on stderr'
@@ -333,7 +369,8 @@ set edit:completion:arg-completer[heirloom] = {|@words|
             cand --note 'Store a note in the backup'
             cand --busy-timeout 'How long to wait for a lock of another process'
             cand --config 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]'
-            cand --dir 'The folder with the archives [env: HEIRLOOM_DIR, BACKUP_DIR]'
+            cand --dir 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]'
+            cand --store 'Use this store of the configuration alone: the name of a copy, or main'
             cand --identity 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]'
             cand --color 'Colour the output'
             cand --progress 'Show a progress bar on stderr'
@@ -350,7 +387,8 @@ set edit:completion:arg-completer[heirloom] = {|@words|
         }
         &'heirloom;key'= {
             cand --config 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]'
-            cand --dir 'The folder with the archives [env: HEIRLOOM_DIR, BACKUP_DIR]'
+            cand --dir 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]'
+            cand --store 'Use this store of the configuration alone: the name of a copy, or main'
             cand --identity 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]'
             cand --color 'Colour the output'
             cand --progress 'Show a progress bar on stderr'
@@ -366,7 +404,8 @@ set edit:completion:arg-completer[heirloom] = {|@words|
         }
         &'heirloom;key;new'= {
             cand --config 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]'
-            cand --dir 'The folder with the archives [env: HEIRLOOM_DIR, BACKUP_DIR]'
+            cand --dir 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]'
+            cand --store 'Use this store of the configuration alone: the name of a copy, or main'
             cand --identity 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]'
             cand --color 'Colour the output'
             cand --progress 'Show a progress bar on stderr'
@@ -380,7 +419,8 @@ set edit:completion:arg-completer[heirloom] = {|@words|
         }
         &'heirloom;key;check'= {
             cand --config 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]'
-            cand --dir 'The folder with the archives [env: HEIRLOOM_DIR, BACKUP_DIR]'
+            cand --dir 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]'
+            cand --store 'Use this store of the configuration alone: the name of a copy, or main'
             cand --identity 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]'
             cand --color 'Colour the output'
             cand --progress 'Show a progress bar on stderr'
@@ -394,7 +434,8 @@ set edit:completion:arg-completer[heirloom] = {|@words|
         }
         &'heirloom;config'= {
             cand --config 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]'
-            cand --dir 'The folder with the archives [env: HEIRLOOM_DIR, BACKUP_DIR]'
+            cand --dir 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]'
+            cand --store 'Use this store of the configuration alone: the name of a copy, or main'
             cand --identity 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]'
             cand --color 'Colour the output'
             cand --progress 'Show a progress bar on stderr'
@@ -411,7 +452,8 @@ set edit:completion:arg-completer[heirloom] = {|@words|
         }
         &'heirloom;config;show'= {
             cand --config 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]'
-            cand --dir 'The folder with the archives [env: HEIRLOOM_DIR, BACKUP_DIR]'
+            cand --dir 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]'
+            cand --store 'Use this store of the configuration alone: the name of a copy, or main'
             cand --identity 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]'
             cand --color 'Colour the output'
             cand --progress 'Show a progress bar on stderr'
@@ -425,7 +467,8 @@ set edit:completion:arg-completer[heirloom] = {|@words|
         }
         &'heirloom;config;check'= {
             cand --config 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]'
-            cand --dir 'The folder with the archives [env: HEIRLOOM_DIR, BACKUP_DIR]'
+            cand --dir 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]'
+            cand --store 'Use this store of the configuration alone: the name of a copy, or main'
             cand --identity 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]'
             cand --color 'Colour the output'
             cand --progress 'Show a progress bar on stderr'
@@ -439,7 +482,8 @@ set edit:completion:arg-completer[heirloom] = {|@words|
         }
         &'heirloom;config;init'= {
             cand --config 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]'
-            cand --dir 'The folder with the archives [env: HEIRLOOM_DIR, BACKUP_DIR]'
+            cand --dir 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]'
+            cand --store 'Use this store of the configuration alone: the name of a copy, or main'
             cand --identity 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]'
             cand --color 'Colour the output'
             cand --progress 'Show a progress bar on stderr'
@@ -453,7 +497,8 @@ set edit:completion:arg-completer[heirloom] = {|@words|
         }
         &'heirloom;completions'= {
             cand --config 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]'
-            cand --dir 'The folder with the archives [env: HEIRLOOM_DIR, BACKUP_DIR]'
+            cand --dir 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]'
+            cand --store 'Use this store of the configuration alone: the name of a copy, or main'
             cand --identity 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]'
             cand --color 'Colour the output'
             cand --progress 'Show a progress bar on stderr'

@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_heirloom_global_optspecs
-    string join \n config= dir= identity= json q/quiet v/verbose color= progress= h/help V/version
+    string join \n config= dir= store= identity= json q/quiet v/verbose color= progress= h/help V/version
 end
 
 function __fish_heirloom_needs_command
@@ -25,7 +25,8 @@ function __fish_heirloom_using_subcommand
 end
 
 complete -c heirloom -n "__fish_heirloom_needs_command" -l config -d 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]' -r -F
-complete -c heirloom -n "__fish_heirloom_needs_command" -l dir -d 'The folder with the archives [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
+complete -c heirloom -n "__fish_heirloom_needs_command" -l dir -d 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
+complete -c heirloom -n "__fish_heirloom_needs_command" -l store -d 'Use this store of the configuration alone: the name of a copy, or main' -r
 complete -c heirloom -n "__fish_heirloom_needs_command" -l identity -d 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]' -r -F
 complete -c heirloom -n "__fish_heirloom_needs_command" -l color -d 'Colour the output' -r -f -a "auto\t'At a terminal, unless `NO_COLOR` is set'
 always\t'Always'
@@ -40,6 +41,7 @@ complete -c heirloom -n "__fish_heirloom_needs_command" -s h -l help -d 'Print h
 complete -c heirloom -n "__fish_heirloom_needs_command" -s V -l version -d 'Print version'
 complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "backup" -d 'Back up databases into one verified archive'
 complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "restore" -d 'Restore databases from an archive'
+complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "copy" -d 'Copy archives to the other stores of the configuration, or back'
 complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "list" -d 'List the archives of the store, newest first'
 complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "show" -d 'Show the metadata of an archive'
 complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "verify" -d 'Verify that archives can be restored'
@@ -73,7 +75,8 @@ complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l threads -d 
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l keep -d 'With --cleanup: keep the newest N archives' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l busy-timeout -d 'How long to wait for a lock of another process' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l config -d 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]' -r -F
-complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l dir -d 'The folder with the archives [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l dir -d 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l store -d 'Use this store of the configuration alone: the name of a copy, or main' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l identity -d 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l color -d 'Colour the output' -r -f -a "auto\t'At a terminal, unless `NO_COLOR` is set'
 always\t'Always'
@@ -89,6 +92,7 @@ complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l dry-run -d 
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l no-compress -d 'Write a plain tar, like `--compression none`'
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l rotate -d 'After a good backup, remove what the rotation policy of the configuration does not keep (see `heirloom rotate`)'
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l cleanup -d 'After a good backup, remove what is beyond the limits (see `heirloom cleanup`)'
+complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l no-copies -d 'Leave the other stores of the configuration out: copy nothing to them'
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l new-store -d 'Accept a new or another store at the path of the store'
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -s q -l quiet -d 'Print errors only'
@@ -106,7 +110,8 @@ none\t'Nothing; the archive is still read back'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l time-zone -d 'Time zone of times without one, such as Europe/Berlin' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l busy-timeout -d 'How long to wait for a lock of another process' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l config -d 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]' -r -F
-complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l dir -d 'The folder with the archives [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l dir -d 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l store -d 'Use this store of the configuration alone: the name of a copy, or main' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l identity -d 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l color -d 'Colour the output' -r -f -a "auto\t'At a terminal, unless `NO_COLOR` is set'
 always\t'Always'
@@ -132,10 +137,30 @@ complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l json -d 'P
 complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -s q -l quiet -d 'Print errors only'
 complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -s v -l verbose -d 'Print more detail'
 complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c heirloom -n "__fish_heirloom_using_subcommand copy" -l to -d 'Copy to this store of the configuration (repeatable); by default to all' -r
+complete -c heirloom -n "__fish_heirloom_using_subcommand copy" -l from -d 'Copy from this store of the configuration instead of the main one' -r
+complete -c heirloom -n "__fish_heirloom_using_subcommand copy" -l set -d 'Only archives of this set' -r
+complete -c heirloom -n "__fish_heirloom_using_subcommand copy" -l config -d 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand copy" -l dir -d 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand copy" -l store -d 'Use this store of the configuration alone: the name of a copy, or main' -r
+complete -c heirloom -n "__fish_heirloom_using_subcommand copy" -l identity -d 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand copy" -l color -d 'Colour the output' -r -f -a "auto\t'At a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c heirloom -n "__fish_heirloom_using_subcommand copy" -l progress -d 'Show a progress bar on stderr' -r -f -a "auto\t'At a terminal'
+always\t'Always'
+never\t'Never'"
+complete -c heirloom -n "__fish_heirloom_using_subcommand copy" -l missing -d 'Only what is missing, which is the default'
+complete -c heirloom -n "__fish_heirloom_using_subcommand copy" -l dry-run -d 'Print what would be copied, and stop'
+complete -c heirloom -n "__fish_heirloom_using_subcommand copy" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
+complete -c heirloom -n "__fish_heirloom_using_subcommand copy" -s q -l quiet -d 'Print errors only'
+complete -c heirloom -n "__fish_heirloom_using_subcommand copy" -s v -l verbose -d 'Print more detail'
+complete -c heirloom -n "__fish_heirloom_using_subcommand copy" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c heirloom -n "__fish_heirloom_using_subcommand list" -l set -d 'Only archives of this set' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand list" -l limit -d 'Show at most N archives' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand list" -l config -d 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]' -r -F
-complete -c heirloom -n "__fish_heirloom_using_subcommand list" -l dir -d 'The folder with the archives [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand list" -l dir -d 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand list" -l store -d 'Use this store of the configuration alone: the name of a copy, or main' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand list" -l identity -d 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand list" -l color -d 'Colour the output' -r -f -a "auto\t'At a terminal, unless `NO_COLOR` is set'
 always\t'Always'
@@ -149,7 +174,8 @@ complete -c heirloom -n "__fish_heirloom_using_subcommand list" -s v -l verbose 
 complete -c heirloom -n "__fish_heirloom_using_subcommand list" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c heirloom -n "__fish_heirloom_using_subcommand show" -l set -d 'Only archives of this set' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand show" -l config -d 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]' -r -F
-complete -c heirloom -n "__fish_heirloom_using_subcommand show" -l dir -d 'The folder with the archives [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand show" -l dir -d 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand show" -l store -d 'Use this store of the configuration alone: the name of a copy, or main' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand show" -l identity -d 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand show" -l color -d 'Colour the output' -r -f -a "auto\t'At a terminal, unless `NO_COLOR` is set'
 always\t'Always'
@@ -166,7 +192,8 @@ standard\t'Also unpacked, integrity checked, and compared with the metadata'
 deep\t'Also every row read'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand verify" -l set -d 'Only archives of this set' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand verify" -l config -d 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]' -r -F
-complete -c heirloom -n "__fish_heirloom_using_subcommand verify" -l dir -d 'The folder with the archives [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand verify" -l dir -d 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand verify" -l store -d 'Use this store of the configuration alone: the name of a copy, or main' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand verify" -l identity -d 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand verify" -l color -d 'Colour the output' -r -f -a "auto\t'At a terminal, unless `NO_COLOR` is set'
 always\t'Always'
@@ -186,7 +213,8 @@ quick\t'Pages and rows, not indexes against tables'
 none\t'Nothing; the archive is still read back'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand health" -l output -d 'With --prometheus: write the metrics to this file atomically, for the textfile collector' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand health" -l config -d 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]' -r -F
-complete -c heirloom -n "__fish_heirloom_using_subcommand health" -l dir -d 'The folder with the archives [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand health" -l dir -d 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand health" -l store -d 'Use this store of the configuration alone: the name of a copy, or main' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand health" -l identity -d 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand health" -l color -d 'Colour the output' -r -f -a "auto\t'At a terminal, unless `NO_COLOR` is set'
 always\t'Always'
@@ -213,7 +241,8 @@ complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l time-zone -
 complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l simulate -d 'Print which archives would exist after this long; no store is read or changed' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l every -d 'How often a backup is made in the simulation' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l config -d 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]' -r -F
-complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l dir -d 'The folder with the archives [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l dir -d 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l store -d 'Use this store of the configuration alone: the name of a copy, or main' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l identity -d 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l color -d 'Colour the output' -r -f -a "auto\t'At a terminal, unless `NO_COLOR` is set'
 always\t'Always'
@@ -237,7 +266,8 @@ complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l set -d 'On
 complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l gone -d 'Keep only the newest archive of databases that are gone and got no archive for this long, such as 90d' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l time-zone -d 'Time zone in which days, weeks, months and years start, such as Europe/Berlin' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l config -d 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]' -r -F
-complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l dir -d 'The folder with the archives [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l dir -d 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l store -d 'Use this store of the configuration alone: the name of a copy, or main' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l identity -d 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l color -d 'Colour the output' -r -f -a "auto\t'At a terminal, unless `NO_COLOR` is set'
 always\t'Always'
@@ -256,7 +286,8 @@ complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -s q -l quiet
 complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -s v -l verbose -d 'Print more detail'
 complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c heirloom -n "__fish_heirloom_using_subcommand delete" -l config -d 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]' -r -F
-complete -c heirloom -n "__fish_heirloom_using_subcommand delete" -l dir -d 'The folder with the archives [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand delete" -l dir -d 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand delete" -l store -d 'Use this store of the configuration alone: the name of a copy, or main' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand delete" -l identity -d 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand delete" -l color -d 'Colour the output' -r -f -a "auto\t'At a terminal, unless `NO_COLOR` is set'
 always\t'Always'
@@ -272,7 +303,8 @@ complete -c heirloom -n "__fish_heirloom_using_subcommand delete" -s q -l quiet 
 complete -c heirloom -n "__fish_heirloom_using_subcommand delete" -s v -l verbose -d 'Print more detail'
 complete -c heirloom -n "__fish_heirloom_using_subcommand delete" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c heirloom -n "__fish_heirloom_using_subcommand pin" -l config -d 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]' -r -F
-complete -c heirloom -n "__fish_heirloom_using_subcommand pin" -l dir -d 'The folder with the archives [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand pin" -l dir -d 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand pin" -l store -d 'Use this store of the configuration alone: the name of a copy, or main' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand pin" -l identity -d 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand pin" -l color -d 'Colour the output' -r -f -a "auto\t'At a terminal, unless `NO_COLOR` is set'
 always\t'Always'
@@ -285,7 +317,8 @@ complete -c heirloom -n "__fish_heirloom_using_subcommand pin" -s q -l quiet -d 
 complete -c heirloom -n "__fish_heirloom_using_subcommand pin" -s v -l verbose -d 'Print more detail'
 complete -c heirloom -n "__fish_heirloom_using_subcommand pin" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c heirloom -n "__fish_heirloom_using_subcommand unpin" -l config -d 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]' -r -F
-complete -c heirloom -n "__fish_heirloom_using_subcommand unpin" -l dir -d 'The folder with the archives [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand unpin" -l dir -d 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand unpin" -l store -d 'Use this store of the configuration alone: the name of a copy, or main' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand unpin" -l identity -d 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand unpin" -l color -d 'Colour the output' -r -f -a "auto\t'At a terminal, unless `NO_COLOR` is set'
 always\t'Always'
@@ -298,7 +331,8 @@ complete -c heirloom -n "__fish_heirloom_using_subcommand unpin" -s q -l quiet -
 complete -c heirloom -n "__fish_heirloom_using_subcommand unpin" -s v -l verbose -d 'Print more detail'
 complete -c heirloom -n "__fish_heirloom_using_subcommand unpin" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c heirloom -n "__fish_heirloom_using_subcommand accept" -l config -d 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]' -r -F
-complete -c heirloom -n "__fish_heirloom_using_subcommand accept" -l dir -d 'The folder with the archives [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand accept" -l dir -d 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand accept" -l store -d 'Use this store of the configuration alone: the name of a copy, or main' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand accept" -l identity -d 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand accept" -l color -d 'Colour the output' -r -f -a "auto\t'At a terminal, unless `NO_COLOR` is set'
 always\t'Always'
@@ -312,7 +346,8 @@ complete -c heirloom -n "__fish_heirloom_using_subcommand accept" -s v -l verbos
 complete -c heirloom -n "__fish_heirloom_using_subcommand accept" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c heirloom -n "__fish_heirloom_using_subcommand log" -l since -d 'Only entries since then: a span (7d) or a time (2026-03-01T03:00:00Z)' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand log" -l config -d 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]' -r -F
-complete -c heirloom -n "__fish_heirloom_using_subcommand log" -l dir -d 'The folder with the archives [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand log" -l dir -d 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand log" -l store -d 'Use this store of the configuration alone: the name of a copy, or main' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand log" -l identity -d 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand log" -l color -d 'Colour the output' -r -f -a "auto\t'At a terminal, unless `NO_COLOR` is set'
 always\t'Always'
@@ -335,7 +370,8 @@ complete -c heirloom -n "__fish_heirloom_using_subcommand guard" -l kill-after -
 complete -c heirloom -n "__fish_heirloom_using_subcommand guard" -l note -d 'Store a note in the backup' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand guard" -l busy-timeout -d 'How long to wait for a lock of another process' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand guard" -l config -d 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]' -r -F
-complete -c heirloom -n "__fish_heirloom_using_subcommand guard" -l dir -d 'The folder with the archives [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand guard" -l dir -d 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand guard" -l store -d 'Use this store of the configuration alone: the name of a copy, or main' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand guard" -l identity -d 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand guard" -l color -d 'Colour the output' -r -f -a "auto\t'At a terminal, unless `NO_COLOR` is set'
 always\t'Always'
@@ -351,7 +387,8 @@ complete -c heirloom -n "__fish_heirloom_using_subcommand guard" -s q -l quiet -
 complete -c heirloom -n "__fish_heirloom_using_subcommand guard" -s v -l verbose -d 'Print more detail'
 complete -c heirloom -n "__fish_heirloom_using_subcommand guard" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c heirloom -n "__fish_heirloom_using_subcommand key; and not __fish_seen_subcommand_from new check" -l config -d 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]' -r -F
-complete -c heirloom -n "__fish_heirloom_using_subcommand key; and not __fish_seen_subcommand_from new check" -l dir -d 'The folder with the archives [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand key; and not __fish_seen_subcommand_from new check" -l dir -d 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand key; and not __fish_seen_subcommand_from new check" -l store -d 'Use this store of the configuration alone: the name of a copy, or main' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand key; and not __fish_seen_subcommand_from new check" -l identity -d 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand key; and not __fish_seen_subcommand_from new check" -l color -d 'Colour the output' -r -f -a "auto\t'At a terminal, unless `NO_COLOR` is set'
 always\t'Always'
@@ -366,7 +403,8 @@ complete -c heirloom -n "__fish_heirloom_using_subcommand key; and not __fish_se
 complete -c heirloom -n "__fish_heirloom_using_subcommand key; and not __fish_seen_subcommand_from new check" -f -a "new" -d 'Create a secret key, and print its recipient'
 complete -c heirloom -n "__fish_heirloom_using_subcommand key; and not __fish_seen_subcommand_from new check" -f -a "check" -d 'Open every encrypted archive with the keys of this host'
 complete -c heirloom -n "__fish_heirloom_using_subcommand key; and __fish_seen_subcommand_from new" -l config -d 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]' -r -F
-complete -c heirloom -n "__fish_heirloom_using_subcommand key; and __fish_seen_subcommand_from new" -l dir -d 'The folder with the archives [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand key; and __fish_seen_subcommand_from new" -l dir -d 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand key; and __fish_seen_subcommand_from new" -l store -d 'Use this store of the configuration alone: the name of a copy, or main' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand key; and __fish_seen_subcommand_from new" -l identity -d 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand key; and __fish_seen_subcommand_from new" -l color -d 'Colour the output' -r -f -a "auto\t'At a terminal, unless `NO_COLOR` is set'
 always\t'Always'
@@ -379,7 +417,8 @@ complete -c heirloom -n "__fish_heirloom_using_subcommand key; and __fish_seen_s
 complete -c heirloom -n "__fish_heirloom_using_subcommand key; and __fish_seen_subcommand_from new" -s v -l verbose -d 'Print more detail'
 complete -c heirloom -n "__fish_heirloom_using_subcommand key; and __fish_seen_subcommand_from new" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c heirloom -n "__fish_heirloom_using_subcommand key; and __fish_seen_subcommand_from check" -l config -d 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]' -r -F
-complete -c heirloom -n "__fish_heirloom_using_subcommand key; and __fish_seen_subcommand_from check" -l dir -d 'The folder with the archives [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand key; and __fish_seen_subcommand_from check" -l dir -d 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand key; and __fish_seen_subcommand_from check" -l store -d 'Use this store of the configuration alone: the name of a copy, or main' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand key; and __fish_seen_subcommand_from check" -l identity -d 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand key; and __fish_seen_subcommand_from check" -l color -d 'Colour the output' -r -f -a "auto\t'At a terminal, unless `NO_COLOR` is set'
 always\t'Always'
@@ -392,7 +431,8 @@ complete -c heirloom -n "__fish_heirloom_using_subcommand key; and __fish_seen_s
 complete -c heirloom -n "__fish_heirloom_using_subcommand key; and __fish_seen_subcommand_from check" -s v -l verbose -d 'Print more detail'
 complete -c heirloom -n "__fish_heirloom_using_subcommand key; and __fish_seen_subcommand_from check" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and not __fish_seen_subcommand_from show check init" -l config -d 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]' -r -F
-complete -c heirloom -n "__fish_heirloom_using_subcommand config; and not __fish_seen_subcommand_from show check init" -l dir -d 'The folder with the archives [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand config; and not __fish_seen_subcommand_from show check init" -l dir -d 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand config; and not __fish_seen_subcommand_from show check init" -l store -d 'Use this store of the configuration alone: the name of a copy, or main' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and not __fish_seen_subcommand_from show check init" -l identity -d 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and not __fish_seen_subcommand_from show check init" -l color -d 'Colour the output' -r -f -a "auto\t'At a terminal, unless `NO_COLOR` is set'
 always\t'Always'
@@ -408,7 +448,8 @@ complete -c heirloom -n "__fish_heirloom_using_subcommand config; and not __fish
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and not __fish_seen_subcommand_from show check init" -f -a "check" -d 'Check the settings: keys, values, databases and store'
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and not __fish_seen_subcommand_from show check init" -f -a "init" -d 'Write a commented configuration file'
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from show" -l config -d 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]' -r -F
-complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from show" -l dir -d 'The folder with the archives [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from show" -l dir -d 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from show" -l store -d 'Use this store of the configuration alone: the name of a copy, or main' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from show" -l identity -d 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from show" -l color -d 'Colour the output' -r -f -a "auto\t'At a terminal, unless `NO_COLOR` is set'
 always\t'Always'
@@ -421,7 +462,8 @@ complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_see
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from show" -s v -l verbose -d 'Print more detail'
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from check" -l config -d 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]' -r -F
-complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from check" -l dir -d 'The folder with the archives [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from check" -l dir -d 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from check" -l store -d 'Use this store of the configuration alone: the name of a copy, or main' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from check" -l identity -d 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from check" -l color -d 'Colour the output' -r -f -a "auto\t'At a terminal, unless `NO_COLOR` is set'
 always\t'Always'
@@ -434,7 +476,8 @@ complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_see
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from check" -s v -l verbose -d 'Print more detail'
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from check" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from init" -l config -d 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]' -r -F
-complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from init" -l dir -d 'The folder with the archives [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from init" -l dir -d 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from init" -l store -d 'Use this store of the configuration alone: the name of a copy, or main' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from init" -l identity -d 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from init" -l color -d 'Colour the output' -r -f -a "auto\t'At a terminal, unless `NO_COLOR` is set'
 always\t'Always'
@@ -447,7 +490,8 @@ complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_see
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from init" -s v -l verbose -d 'Print more detail'
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from init" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c heirloom -n "__fish_heirloom_using_subcommand completions" -l config -d 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]' -r -F
-complete -c heirloom -n "__fish_heirloom_using_subcommand completions" -l dir -d 'The folder with the archives [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand completions" -l dir -d 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand completions" -l store -d 'Use this store of the configuration alone: the name of a copy, or main' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand completions" -l identity -d 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand completions" -l color -d 'Colour the output' -r -f -a "auto\t'At a terminal, unless `NO_COLOR` is set'
 always\t'Always'

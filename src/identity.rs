@@ -26,6 +26,11 @@ impl StoreId {
         let digest = Sha256::of(format!("{made_by} {} {salt:x?}", rfc3339(made_at)).as_bytes()).to_string();
         Self(digest[..DIGITS].to_owned())
     }
+
+    /// Creates the id of a store that a service identifies by itself: the same from the same parts.
+    pub fn of_service(parts: &[&str]) -> Self {
+        Self(Sha256::of(parts.join("\n").as_bytes()).to_string()[..DIGITS].to_owned())
+    }
 }
 
 impl fmt::Display for StoreId {
@@ -64,6 +69,13 @@ impl Identity {
     /// Creates the identity of a new store.
     pub fn new(made_by: String, made_at: DateTime<Utc>, salt: &[u64]) -> Self {
         Self { id: StoreId::new(&made_by, made_at, salt), made_by, made_at: rfc3339(made_at) }
+    }
+}
+
+impl Identity {
+    /// Creates the identity of a store that a service identifies by itself.
+    pub fn of_service(id: StoreId, made_by: String, made_at: DateTime<Utc>) -> Self {
+        Self { id, made_by, made_at: rfc3339(made_at) }
     }
 }
 

@@ -309,10 +309,29 @@ impl ArchiveName {
         Self(format!("{stem}-{number}{ending}"))
     }
 
+    /// Returns whether it is the name of an encrypted archive.
+    pub fn is_encrypted(&self) -> bool {
+        self.0.ends_with(ENCRYPTED_ENDING)
+    }
+
+    /// Returns the name of its encrypted form.
+    pub fn encrypted(&self) -> Self {
+        Self(format!("{}{ENCRYPTED_ENDING}", self.0))
+    }
+
+    /// Returns the name with four more hex digits before the extension, for stores in which two writers can take one
+    /// name.
+    pub fn distinct(&self, digits: u16) -> Self {
+        let (stem, ending) = self.split();
+        Self(format!("{stem}-{digits:04x}{ending}"))
+    }
+
     /// Returns the number after an automatic name, or 1 if there is none: `-2` is the second archive of the same
     /// second.
     pub fn number(&self) -> u32 {
-        self.stem().rsplit_once('-').and_then(|(_, number)| number.parse().ok()).unwrap_or(1)
+        let number = self.stem().rsplit_once('-').map(|(_, number)| number);
+        // Four digits are not a number: see `distinct`.
+        number.filter(|number| number.len() < 4).and_then(|number| number.parse().ok()).unwrap_or(1)
     }
 
     /// Returns the name without its extension, as in `backup_name`.

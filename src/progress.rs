@@ -27,6 +27,8 @@ pub enum Stage {
     Commit,
     /// Uploading a finished archive to a remote store; counts bytes.
     Upload,
+    /// Downloading an archive from a remote store; counts bytes.
+    Download,
     /// Processing archives; counts archives.
     Archives,
 }

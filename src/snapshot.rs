@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 
 use crate::digest::Sha256;
 use crate::metadata::{Extent, Kind, Metadata, Replaces, TableMetadata};
@@ -88,7 +89,7 @@ impl Part {
 }
 
 /// The tool that made an archive.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Origin {
     /// heirloom, archive format 1.
     Format1,
@@ -100,7 +101,7 @@ pub enum Origin {
 }
 
 /// One archive of a store, as listed: small, for stores with ten thousand of them.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Snapshot {
     /// Its file name in the store.
     pub name: ArchiveName,
@@ -146,7 +147,7 @@ pub struct Snapshot {
 /// Anybody who can write to a store can put an archive with any label there. So a label counts only if this host
 /// remembers having written exactly that file; a label that nobody vouches for is shown, and nothing else follows from
 /// it: its archive takes no slot, is not the newest of anything, and is never removed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Seal {
     /// It is not encrypted, and nothing says that it should be.
     #[default]
@@ -162,7 +163,7 @@ pub enum Seal {
 }
 
 /// What listing, retention and health need to know about one database in an archive.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Brief {
     /// Its name in the set.
     pub name: Name,

@@ -22,7 +22,7 @@ pub const BOTH_IN_USE: TimeDelta = TimeDelta::days(7);
 pub struct FileIdentity(pub String);
 
 /// The archives of one database.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Stream {
     /// The set.
     pub set: Name,
@@ -35,7 +35,7 @@ pub struct Stream {
 }
 
 /// The location of the database of a stream.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Place {
     /// This path, with symbolic links resolved if possible.
     Path(String),

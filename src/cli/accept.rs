@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Context, Outcome, text};
+use super::{Context, Outcome, copies, text};
 use crate::ops::inventory::{Inventory, inventory};
 use crate::ops::jobs::retention::shrinks_off;
 use crate::ops::resolve::{Place, ResolveError};
@@ -52,7 +52,7 @@ pub(super) fn run(args: &AcceptArgs, context: &mut Context) -> anyhow::Result<Ou
         shrink.created_at <= snapshot.created_at && snapshot.databases.iter().any(|brief| brief.stream == shrink.stream)
     };
     let accepted: Vec<&Shrink> = open.iter().filter(concerned).collect();
-    let mut changed = false;
+    let (mut changed, mut failed) = (false, false);
     if !accepted.is_empty() {
         // Oldest first: if we die in between, the shrink of the requested archive is still open, and the next run
         // accepts the rest.
@@ -60,11 +60,17 @@ pub(super) fn run(args: &AcceptArgs, context: &mut Context) -> anyhow::Result<Ou
             locked.accept(&older)?;
         }
         changed = locked.accept(&name)?;
+        let older = accepted_with(&snapshots, snapshot);
+        drop(locked);
+        for one in snapshots.iter().filter(|one| one.name == name || older.contains(&one.name)) {
+            failed |= copies::mark(&store, one, &|locked, name| locked.accept(name), context);
+        }
     }
+    let outcome = if failed { Outcome::Problems } else { Outcome::Done };
     if context.ui.is_json() {
         let shrinks = accepted.into_iter().map(Into::into).collect();
         context.ui.document(&Accepted { archive: name, accepted: snapshot.accepted || changed, changed, shrinks });
-        return Ok(Outcome::Done);
+        return Ok(outcome);
     }
     if accepted.is_empty() {
         let why =
@@ -77,5 +83,5 @@ pub(super) fn run(args: &AcceptArgs, context: &mut Context) -> anyhow::Result<Ou
         context.ui.line(format!("accepted {} ({age}): {}, {fell}", shrink.archive, text::stream(&shrink.stream)));
     }
     context.ui.note("retention applies to earlier archives again");
-    Ok(Outcome::Done)
+    Ok(outcome)
 }

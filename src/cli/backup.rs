@@ -6,31 +6,29 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
+use super::backup_text::{print_plan, report as report_made, stage_text};
 use super::bar::Overall;
 use super::check_arg::CheckArg;
 use super::choice::ChoiceArgs;
-use super::invocation::Invocation;
+use super::copies::{self, What};
 use super::record::Record;
 use super::stages::{self, Stages};
-use super::ui::Tone;
-use super::{Context, Outcome, Ui, bar, remedy, text};
+use super::{Context, Outcome, bar, remedy, text};
 use crate::compression::Compression;
-use crate::database::Depth;
 use crate::failure::{Failure, is_interruption};
 use crate::metadata::Kind;
-use crate::names::{ArchiveName, Name, printable};
+use crate::names::{ArchiveName, Name};
 use crate::ops::Repository;
-use crate::ops::backup::{self, IfMissing, LeftOut, Made, Note, Plan};
+use crate::ops::backup::{self, IfMissing, Made, Plan};
 use crate::ops::jobs::retention::{configured_policy, limits_of};
 use crate::ops::jobs::{Chosen, backup as job};
 use crate::ops::pack::{self, Request};
 use crate::ops::reports;
-use crate::progress::Stage;
+use crate::report;
 use crate::report::backup::{Backup, Backups, Outcome as Skip, SkippedMissing, SkippedRecent};
 use crate::retention::{self, Retention};
 use crate::snapshot::Snapshot;
 use crate::store::StoreError;
-use crate::store_url::Location;
 
 /// Back up databases into one verified archive
 ///
@@ -107,6 +105,9 @@ pub struct BackupArgs {
     /// With --cleanup: keep the newest N archives
     #[arg(long, value_name = "N", requires = "cleanup", value_parser = clap::value_parser!(u32).range(1..))]
     keep: Option<u32>,
+    /// Leave the other stores of the configuration out: copy nothing to them
+    #[arg(long)]
+    no_copies: bool,
     /// Accept a new or another store at the path of the store
     #[arg(long)]
     new_store: bool,
@@ -154,13 +155,15 @@ pub(super) fn run(args: &BackupArgs, context: &mut Context) -> anyhow::Result<Ou
         store = Some(context.store_for_writing()?);
     }
     let mut documents = Vec::new();
+    let mut made = Vec::new();
     let mut failed = 0;
     let mut problems = false;
     for set in chosen {
         match one_set(args, context, &mut store, set) {
-            Ok((document, outcome)) => {
-                problems |= outcome != Outcome::Done;
-                documents.push(document);
+            Ok(done) => {
+                problems |= done.outcome != Outcome::Done;
+                documents.push(done.document);
+                made.push(done.made);
             }
             // One failed set does not stop the others; a signal does.
             Err(error) if several && !is_interruption(&error) => {
@@ -170,16 +173,82 @@ pub(super) fn run(args: &BackupArgs, context: &mut Context) -> anyhow::Result<Ou
             Err(error) => return Err(error),
         }
     }
+    let (mut copies, copied) = copy(args, store.as_ref(), context)?;
+    // After the copies, so that no archive is removed that a further store still lacks.
+    for (document, made) in documents.iter_mut().zip(made) {
+        if let (Some(store), Backup::Made(document), Some(made)) = (&store, document, made) {
+            problems |= retain(args, &made, document, store, context)? != Outcome::Done;
+        }
+    }
+    if !copies.is_empty() && (args.rotate || args.cleanup) {
+        let stores = context.settings.copies.clone();
+        problems |= copies::rotate(&stores, None, &mut copies, context) != Outcome::Done;
+    }
     if context.ui.is_json() {
         match documents.pop() {
+            Some(Backup::Made(mut only)) if !several => {
+                only.copies = copies;
+                context.ui.document(&Backup::Made(only));
+            }
             Some(only) if !several => context.ui.document(&only),
             last => {
                 documents.extend(last);
-                context.ui.document(&Backups { backups: documents });
+                context.ui.document(&Backups { backups: documents, copies });
             }
         }
     }
-    Ok(if failed > 0 || problems { Outcome::Problems } else { Outcome::Done })
+    Ok(match copied {
+        Outcome::Done if failed > 0 || problems => Outcome::Problems,
+        copied => copied,
+    })
+}
+
+/// Brings the further stores up to date. The backups themselves are complete, whatever happens here.
+fn copy(
+    args: &BackupArgs,
+    store: Option<&Repository>,
+    context: &mut Context,
+) -> anyhow::Result<(Vec<report::copies::Copy>, Outcome)> {
+    let stores = context.settings.copies.clone();
+    let Some(store) = store.filter(|_| !args.no_copies && !stores.is_empty()) else {
+        return Ok((Vec::new(), Outcome::Done));
+    };
+    copies::copy(store, &stores, What::Missing, context).context("the backup is complete, but its copies are not")
+}
+
+/// Removes what the requested rules do not keep after a backup.
+fn retain(
+    args: &BackupArgs,
+    made: &Made,
+    document: &mut report::backup::Made,
+    store: &Repository,
+    context: &mut Context,
+) -> anyhow::Result<Outcome> {
+    let Some(retention) = retention(args, context)? else { return Ok(Outcome::Done) };
+    let retained = job::retain(made, retention, store, &context.surroundings(), &context.ui.progress());
+    let report = |context: &mut Context| -> anyhow::Result<Outcome> {
+        let Some(report) = retained? else { return Ok(Outcome::Done) };
+        let (retained, outcome) = super::retain::report_after_backup(&report, made, store, context)?;
+        document.retention = Some(retained);
+        Ok(outcome)
+    };
+    report(context).with_context(|| {
+        format!("the backup is complete (\"{}\"), but older ones could not be removed", made.packed.archive)
+    })
+}
+
+/// What became of a set.
+struct SetDone {
+    document: Backup,
+    outcome: Outcome,
+    made: Option<Made>,
+}
+
+impl SetDone {
+    /// No archive was made.
+    fn without(document: Backup, outcome: Outcome) -> Self {
+        Self { document, outcome, made: None }
+    }
 }
 
 fn one_set(
@@ -187,7 +256,7 @@ fn one_set(
     context: &mut Context,
     store: &mut Option<Repository>,
     chosen: Chosen,
-) -> anyhow::Result<(Backup, Outcome)> {
+) -> anyhow::Result<SetDone> {
     let set = chosen.set.clone();
     let if_missing = if args.if_exists { IfMissing::Skip } else { IfMissing::Fail };
     let plan = backup::plan(chosen.sources, if_missing, request(args, context, set.clone(), chosen.absent)?)?;
@@ -199,7 +268,7 @@ fn one_set(
     };
     if plan.sources.is_empty() {
         let skipped = SkippedMissing { outcome: Skip::SkippedMissing, set, databases: Vec::new(), lost };
-        return Ok((Backup::SkippedMissing(skipped), outcome));
+        return Ok(SetDone::without(Backup::SkippedMissing(skipped), outcome));
     }
     if !args.dry_run && store.is_none() {
         *store = Some(context.store_for_writing()?);
@@ -211,18 +280,17 @@ fn one_set(
         context.records.push(Record { set: Some(set.to_string()), ..Record::default() });
         let recent = name.to_string();
         let skipped = SkippedRecent { outcome: Skip::SkippedRecent, set, recent, created_at: young.created_at };
-        return Ok((Backup::SkippedRecent(skipped), outcome));
+        return Ok(SetDone::without(Backup::SkippedRecent(skipped), outcome));
     }
     let Some(store) = store else {
         print_plan(&mut context.ui, &plan, &context.settings.store, &context.typed);
-        return Ok((Backup::Planned(reports::planned(&plan, &context.settings.store)), outcome));
+        return Ok(SetDone::without(Backup::Planned(reports::planned(&plan, &context.settings.store)), outcome));
     };
 
     super::interrupted::report_beside(context, plan.sources.iter().map(|source| source.path.as_path()), None);
     let record = Record { kind: Some(plan.request.kind.to_string()), set: Some(set.to_string()), ..Record::default() };
-    let retention = retention(args, context)?;
     let progress = Stages::new(context.ui.progress_in(Overall::Stages(bar::BACKUP)));
-    let done = match job::run(&plan, retention, args.busy_timeout, store, &context.surroundings(), &progress) {
+    let done = match job::run(&plan, args.busy_timeout, store, &context.surroundings(), &progress) {
         Ok(done) => done,
         Err(error) => {
             context.records.push(record);
@@ -237,20 +305,13 @@ fn one_set(
         outcome: Some(if packed.is_damaged() { Outcome::Problems } else { Outcome::Done }),
         ..record
     });
-    report(context, store, &done.made, done.took);
+    report_made(context, store, &done.made, done.took);
     stages::lines(&stages).for_each(|line| context.ui.detail(line));
     let words = |remedy: &_| remedy::hint(remedy, &context.typed);
-    let mut document = Box::new(reports::made(&done.made, store, done.took, lost, &words));
+    let document = Box::new(reports::made(&done.made, store, done.took, lost, &words));
     let denied = report_denied(store, context);
     let outcome = if denied || done.has_problems() { Outcome::Problems } else { outcome };
-    let Some(retained) = done.retained else { return Ok((Backup::Made(document), outcome)) };
-    let (retained, removed) = retained
-        .and_then(|report| super::retain::report_after_backup(&report, &done.made, store, context))
-        .with_context(|| {
-            format!("the backup is complete (\"{}\"), but older ones could not be removed", done.made.packed.archive)
-        })?;
-    document.retention = Some(retained);
-    Ok((Backup::Made(document), if outcome == Outcome::Done { removed } else { outcome }))
+    Ok(SetDone { document: Backup::Made(document), outcome, made: Some(done.made) })
 }
 
 /// Returns the archive that makes this backup unnecessary, if requested and present.
@@ -329,6 +390,7 @@ fn request(args: &BackupArgs, context: &Context, set: Name, absent: Vec<Name>) -
     let compression = compression(args, settings.compression);
     let sealing = context.encryption.store.clone();
     Ok(Request {
+        digits: None,
         set,
         kind: args.kind.into(),
         name: args.name.as_deref().map(|name| chosen_name(name, compression, sealing.is_some())).transpose()?,
@@ -366,131 +428,4 @@ fn chosen_name(name: &str, compression: Compression, is_encrypted: bool) -> Resu
     ArchiveName::new(file).map_err(|error| {
         Failure::usage(error.to_string(), "use letters, digits, dots, dashes and underscores, and no slash")
     })
-}
-
-fn print_plan(ui: &mut Ui, plan: &Plan, store: &Location, typed: &Invocation) {
-    if ui.is_json() {
-        return;
-    }
-    for source in &plan.sources {
-        ui.result(format!("would back up {} as \"{}\"", crate::text::quoted(&source.path), source.name));
-    }
-    for source in &plan.empty {
-        ui.warning(format!(
-            "{}: {} is empty (0 bytes) and would be left out",
-            source.name,
-            crate::text::quoted(&source.path)
-        ));
-    }
-    for LeftOut { source, why, remedy } in &plan.unreadable {
-        ui.warning(format!("{}: would be left out: {}", source.name, remedy::with_hint(why, remedy.as_ref(), typed)));
-    }
-    ui.result(format!(
-        "into the store \"{}\", set \"{}\" (dry run, nothing written)",
-        printable(&store.to_string()),
-        plan.request.set
-    ));
-}
-
-/// Prints the result of a backup with its warnings.
-fn report(context: &mut Context, store: &Repository, made: &Made, took: Duration) {
-    let packed = &made.packed;
-    for note in &made.notes {
-        if note.is_problem() {
-            context.ui.warning(note_text(note, made, context));
-        } else {
-            context.ui.note(note_text(note, made, context));
-        }
-    }
-    let ui = &mut context.ui;
-    for finding in &made.findings {
-        let line = format!("{}: {}", finding.database, finding.text);
-        if finding.is_new {
-            ui.warning(line);
-        } else {
-            ui.detail(format!("known: {line}"));
-        }
-    }
-    if packed.is_damaged() {
-        ui.warning("a damaged database was kept, marked as damaged; the archives before it are untouched");
-    }
-    if !packed.metadata.consistent_set {
-        ui.warning("the databases were not locked together: their contents may be from slightly different times");
-    }
-    let unpacked: u64 = packed.metadata.databases.iter().map(|database| database.bytes).sum();
-    let databases = packed.metadata.databases.len() as u64;
-    let path = store.path_of(packed.archive.as_str());
-    let done = ui.paint(Tone::Good, "backed up");
-    ui.summary(format!(
-        "{done} {}{} in {}: {} packed into {} and read back",
-        printable(packed.metadata.set.as_str()),
-        if databases > 1 { format!(", {},", text::count(databases, "database")) } else { String::new() },
-        text::took(took),
-        text::bytes(unpacked),
-        text::bytes(packed.bytes),
-    ));
-    ui.summary(path);
-}
-
-/// Describes a stage for `--verbose`.
-fn stage_text(request: &Request, stage: Stage, subject: &str, bytes: u64) -> String {
-    let size = text::bytes(bytes);
-    match stage {
-        Stage::Archives => "read the store".into(),
-        Stage::Lock => "wait for locks".into(),
-        Stage::Copy => format!("copy {subject}, {size}"),
-        Stage::Check if request.vacuum => format!("check and vacuum {subject}"),
-        Stage::Check => format!("check {subject}"),
-        // These run in parallel and share one measured time.
-        Stage::Pack => {
-            let mut words = vec!["hash"];
-            words.extend((request.check != Depth::None).then_some("check"));
-            words.extend((request.compression != Compression::None).then_some("compress"));
-            format!("{}, {size}", words.join(" + "))
-        }
-        Stage::Encrypt => format!("encrypt, {size}"),
-        Stage::ReadBack => format!("read back, {size}"),
-        Stage::Commit => "commit".into(),
-        Stage::Upload => format!("upload, {size}"),
-        Stage::Unpack => format!("unpack {subject}, {size}"),
-        Stage::Replace => format!("replace {subject}, {size}"),
-    }
-}
-
-fn note_text(note: &Note, made: &Made, context: &Context) -> String {
-    match note {
-        Note::Rival { database, archive } => format!(
-            "{database}: another file is backed up under the same set, host and path (newest: {archive}); if these \
-             are two \
-             applications, give each its own label: add the line host = \"NAME\" to its configuration, or set \
-             HEIRLOOM_HOST"
-        ),
-        Note::Behind { database, newest } => format!(
-            "{database}: this backup is dated {}, before the newest archive ({}); check the clock of this machine",
-            crate::metadata::rfc3339(made.packed.metadata.created_at),
-            crate::metadata::rfc3339(*newest)
-        ),
-        Note::OtherPath { database, path } => {
-            format!("{database}: the first backup at this path; archives of \"{}\" stay apart from it", printable(path))
-        }
-        Note::Shrink { database, before, after } => format!(
-            "{database}: {}; earlier archives are kept until this is accepted: {}",
-            super::text::fell(before, after),
-            context.command_line(&["accept", made.packed.archive.as_str()])
-        ),
-        Note::Empty { database, path } => {
-            format!(
-                "{database}: {} is empty (0 bytes) and was left out; the others are backed up",
-                crate::text::quoted(path)
-            )
-        }
-        Note::Unreadable { database, why, remedy, .. } => {
-            let why = remedy::with_hint(why, remedy.as_ref(), &context.typed);
-            format!("{database}: left out, the others are backed up: {why}")
-        }
-        Note::Unrecorded { why } => format!("{}: {why}", made.packed.archive),
-        Note::Guarded { database } => {
-            format!("{database}: a guarded command is running, so this backup is a safety backup and never `latest`")
-        }
-    }
 }

@@ -88,6 +88,7 @@ impl Progress for Bar {
             Stage::Replace => "replacing",
             Stage::Commit => "committing",
             Stage::Upload => "uploading",
+            Stage::Download => "downloading",
             Stage::Archives => "reading archives of",
         };
         let template = match (stage, total) {

@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 
+use super::copies::{ALL, MAIN, named};
 use super::encryption;
 use super::invocation::Invocation;
 use super::record::Record;
@@ -25,7 +26,7 @@ use crate::ops::pack::Host;
 use crate::ops::sealing::Encryption;
 use crate::platform;
 use crate::store::StoreError;
-use crate::store_url::Location;
+use crate::store_url::{Location, Service};
 use crate::streams::OwnHost;
 
 /// The surroundings of a command.
@@ -58,6 +59,8 @@ pub struct Context {
     pub ui: Ui,
     /// The stores that this user has used on this host.
     pub stores: Stores,
+    /// Whether every store of the configuration is meant (`--store all`).
+    pub all_stores: bool,
     /// Entries for the activity log: one for each archive.
     pub records: Vec<Record>,
 }
@@ -93,12 +96,17 @@ impl Context {
         let host_name = platform::host_name();
         let label = match &settings.host {
             Some(label) => label.clone(),
-            None if in_container() => HostLabel::container(),
+            None if in_container() => label_in_container(&settings, typed)?,
             None => HostLabel::from_host_name(&host_name),
         };
+        refuse_as_main(&settings.store)?;
         settings.store = settings.store.of_host(&label);
         for copy in &mut settings.copies {
             copy.location = copy.location.of_host(&label);
+        }
+        let all_stores = args.store.as_deref() == Some(ALL) && typed.is_one_of(&["list"]);
+        if let Some(name) = args.store.as_deref().filter(|name| *name != MAIN && !all_stores) {
+            choose_store(name, &mut settings)?;
         }
         let host = OwnHost { label, former: settings.former_hosts.clone() };
         let labels: Vec<&HostLabel> = std::iter::once(&host.label).chain(&host.former).collect();
@@ -120,6 +128,7 @@ impl Context {
             typed: typed.clone(),
             stores: Stores::new(),
             ui,
+            all_stores,
             records: Vec::new(),
         })
     }
@@ -196,6 +205,53 @@ impl Context {
             .threads
             .unwrap_or_else(|| thread::available_parallelism().unwrap_or(std::num::NonZeroUsize::MIN))
     }
+}
+
+/// Returns the label of a container without a configured one. Its host name changes with every deployment, so what it
+/// wrote before would be another host's: a pin has one application, a folder is the container's own, and any other store
+/// needs a label.
+fn label_in_container(settings: &Settings, typed: &Invocation) -> Result<HostLabel, Failure> {
+    let is_shared = |location: &Location| location.url().is_some_and(|url| url.service != Service::Connect);
+    if let Some(url) = settings.store.url().filter(|url| url.service == Service::Connect) {
+        let name = url.prefix.rsplit('/').next().unwrap_or(&url.prefix);
+        return Ok(HostLabel::from_host_name(name));
+    }
+    let mut stores = std::iter::once(&settings.store).chain(settings.copies.iter().map(|copy| &copy.location));
+    match stores.find(|store| is_shared(store)) {
+        Some(store) if typed.is_one_of(&["backup", "run", "rotate", "cleanup", "copy"]) => Err(Failure::usage(
+            format!(
+                "this is a container, whose host name changes with every deployment, and the store \"{}\" may hold the \
+                 archives of other hosts",
+                printable(&store.to_string())
+            ),
+            "name this application once and for all: add the line host = \"NAME\" at the beginning of the \
+             configuration, or set HEIRLOOM_HOST",
+        )),
+        _ => Ok(HostLabel::container()),
+    }
+}
+
+/// Refuses a main store that can only hold copies.
+fn refuse_as_main(store: &Location) -> Result<(), Failure> {
+    match store.url() {
+        Some(url) if url.service == Service::Rclone => Err(Failure::usage(
+            format!("\"{}\" can hold copies only", printable(&url.to_string())),
+            "name a folder or another store, and add a table [copies.NAME] with this url to the configuration",
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Makes a further store the only one, with its own rules.
+fn choose_store(name: &str, settings: &mut Settings) -> Result<(), Failure> {
+    let copy = named(name, &settings.copies)?.clone();
+    settings.store = copy.location;
+    settings.limit_upload = copy.limit_upload;
+    if let Some(retention) = copy.retention {
+        settings.retention = retention;
+    }
+    settings.copies.clear();
+    Ok(())
 }
 
 fn set_time() -> anyhow::Result<Option<DateTime<Utc>>> {

@@ -14,6 +14,7 @@ use crate::config::Check as Configured;
 use crate::failure::{Failure, is_interruption, message};
 use crate::names::{Name, printable};
 use crate::ops::health::{Check, Report, Request, State, Watched, gather, judge};
+use crate::ops::jobs::copies;
 use crate::ops::jobs::retention::{configured_policy, shrinks_off};
 use crate::report::quantity::{BACKUP_TIME, Quantity, VERIFIED_TIME};
 
@@ -84,6 +85,9 @@ fn report(args: &HealthArgs, context: &Context) -> anyhow::Result<Report> {
         return Err(Failure::usage("--json cannot be used with --nagios or --prometheus", "choose one of them").into());
     }
     let store = context.store();
+    let known = store.as_ref().map(|store| copies::known(store, &context.surroundings())).unwrap_or_default();
+    let copies = context.settings.copies.iter().zip(known);
+    let copies = copies.map(|(copy, known)| (copy.name.clone(), copy.location.to_string(), known)).collect();
     let request = Request {
         watched: watched(args, context)?,
         depth: CheckArg::depth(Some(args.check), Configured::default()),
@@ -96,6 +100,7 @@ fn report(args: &HealthArgs, context: &Context) -> anyhow::Result<Report> {
         max_backup_age: context.settings.health.max_backup_age,
         rotation: configured_policy(&context.settings).ok(),
         shrinks_off: shrinks_off(&context.settings),
+        copies,
         key_checked: context.settings.encryption.key_checked.map(|day| day.and_time(NaiveTime::MIN).and_utc()),
     };
     let mut report = judge(&gather(&request, &context.ui.progress())?);

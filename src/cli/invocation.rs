@@ -13,6 +13,7 @@ use crate::text::shell_word;
 pub struct Invocation {
     config: Option<PathBuf>,
     dir: Option<PathBuf>,
+    store: Option<String>,
     set: Option<String>,
     /// The name of the command.
     name: String,
@@ -29,20 +30,27 @@ impl Invocation {
         Self {
             config: flags.config.clone(),
             dir: flags.dir.clone(),
+            store: flags.store.clone(),
             set: set.and_then(|mut values| values.next()).map(|set| set.to_string_lossy().into_owned()),
             name: command.map(|(name, _)| name.to_owned()).unwrap_or_default(),
             words: args.iter().skip(1).map(text).collect(),
         }
     }
 
-    /// Returns a command that can be pasted, with the `--config` and `--dir` of this run.
+    /// Returns a command that can be pasted, with the `--config`, `--dir` and `--store` of this run.
     pub fn command<S: AsRef<str>>(&self, words: &[S]) -> String {
         let shown = |path: &Path| shell_word(&path.to_string_lossy());
         let mut line: Vec<String> = vec!["heirloom".into()];
         line.extend(words.iter().map(|word| shell_word(word.as_ref())));
         line.extend(self.config.iter().flat_map(|file| ["--config".into(), shown(file)]));
         line.extend(self.dir.iter().flat_map(|dir| ["--dir".into(), shown(dir)]));
+        line.extend(self.store.iter().flat_map(|name| ["--store".into(), shell_word(name)]));
         line.join(" ")
+    }
+
+    /// Returns a command that can be pasted, with another store.
+    pub fn with_store<S: AsRef<str>>(&self, store: &str, words: &[S]) -> String {
+        Self { dir: Some(store.into()), store: None, ..self.clone() }.command(words)
     }
 
     /// Returns the same in backquotes for use in a sentence, with the set if one was named.

@@ -2,27 +2,34 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use super::copies::MAIN;
 use super::table::{Column, Table};
 use super::ui::Tone;
 use super::{Context, Outcome, text};
+use crate::failure::is_interruption;
 use crate::groups::{are_ambiguous, groups};
 use crate::names::{ArchiveId, ArchiveName, Name, printable};
+use crate::ops::explain::explain;
 use crate::ops::inventory::{Foreign, Inventory, Unusable, inventory};
+use crate::ops::jobs::copies::holders;
 use crate::ops::jobs::meant;
 use crate::ops::pending;
 use crate::ops::retain::mark_held;
-use crate::report::archives::{Foreign as ForeignFile, List, Listed};
+use crate::report::archives::{Foreign as ForeignFile, List, Listed, Lists};
 use crate::snapshot::{Origin, Seal, Snapshot};
 
 /// List the archives of the store, newest first
 ///
 /// Every line is read from the archive itself, not from an index that could be stale. If the store has archives of
 /// several hosts or paths under one set, they are listed under a heading each: set, host label and path.
+///
+/// With copies configured, COPIES names the stores that held the archive when this host last listed them.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
   heirloom list
   heirloom list --set shop --limit 5
   heirloom list --json | jq -r '.archives[0].archive'
+  heirloom list --store all    the store and its copies, as they answer
 
 States: ok; damaged (only restored with --allow-damaged); pinned (retention never removes it); in use (a running \
 command needs it); accepted (it holds far less than the ones before it, which was accepted); pending (a safety \
@@ -42,7 +49,50 @@ pub struct ListArgs {
     limit: Option<usize>,
 }
 
+/// What is listed of one store.
+struct Shown {
+    found: Inventory,
+    /// For each archive the one that it is a copy of.
+    originals: Vec<Option<ArchiveName>>,
+    /// For each archive the further stores that hold it; `None` if there are none.
+    elsewhere: Option<Vec<Vec<Name>>>,
+}
+
 pub(super) fn run(args: &ListArgs, context: &mut Context) -> anyhow::Result<Outcome> {
+    if !context.all_stores {
+        let document = list(args, context)?;
+        if context.ui.is_json() {
+            context.ui.document(&document);
+        }
+        return Ok(Outcome::Done);
+    }
+    let (main, copies) = (context.settings.store.clone(), std::mem::take(&mut context.settings.copies));
+    let stores = [(MAIN.to_owned(), main)].into_iter();
+    let stores = stores.chain(copies.into_iter().map(|copy| (copy.name.to_string(), copy.location)));
+    let (mut documents, mut outcome) = (Vec::new(), Outcome::Done);
+    for (index, (name, location)) in stores.enumerate() {
+        let heading = context.ui.paint(Tone::Strong, &name);
+        if !context.ui.is_json() {
+            context.ui.result(if index > 0 { format!("\n{heading}") } else { heading });
+        }
+        context.settings.store = location;
+        match list(args, context) {
+            Ok(document) => documents.push(document),
+            Err(error) if is_interruption(&error) => return Err(error),
+            Err(error) => {
+                outcome = Outcome::Problems;
+                context.ui.warning(format!("{name}: {}", explain(&error).message));
+            }
+        }
+    }
+    if context.ui.is_json() {
+        context.ui.document(&Lists { stores: documents });
+    }
+    Ok(outcome)
+}
+
+/// Lists the store of the settings.
+fn list(args: &ListArgs, context: &mut Context) -> anyhow::Result<List> {
     let store = context.store()?;
     let mut found = inventory(&store, &context.reading(), &context.ui.progress())?;
     if let Err(error) = pending::add(&store, &context.reading(), &mut found.snapshots) {
@@ -57,51 +107,47 @@ pub(super) fn run(args: &ListArgs, context: &mut Context) -> anyhow::Result<Outc
         found.foreign.clear();
     }
     let (all, bytes) = (found.snapshots.len(), found.snapshots.iter().map(|snapshot| snapshot.bytes).sum());
-    let copies = copies(&found.snapshots);
+    let originals = originals(&found.snapshots);
     found.snapshots.truncate(args.limit.unwrap_or(usize::MAX));
-    if context.ui.is_json() {
-        context.ui.document(&document(store.location(), &found, &copies));
-    } else {
-        tables(context, &found, &copies);
-        for (archive, why) in &found.doubts {
+    let holders = holders(&store, &context.surroundings());
+    let elsewhere = holders.map(|holders| found.snapshots.iter().map(|snapshot| holders.of(snapshot)).collect());
+    let shown = Shown { found, originals, elsewhere };
+    if !context.ui.is_json() {
+        tables(context, &shown);
+        for (archive, why) in &shown.found.doubts {
             context.ui.warning(format!("{archive}: {why}"));
         }
-        context.ui.note(summary(&store.location(), found.snapshots.len(), all, bytes));
+        context.ui.note(summary(&store.location(), shown.found.snapshots.len(), all, bytes));
     }
-    Ok(Outcome::Done)
+    Ok(document(store.location(), &shown))
 }
 
 /// Prints one table, or a heading and a table for each group if set names are ambiguous.
-/// is meant.
-fn tables(context: &mut Context, found: &Inventory, copies: &[Option<ArchiveName>]) {
+fn tables(context: &mut Context, shown: &Shown) {
+    let found = &shown.found;
     // Archives of other tools have no host.
     let (plain, ours): (Vec<usize>, Vec<usize>) =
         (0..found.snapshots.len()).partition(|index| found.snapshots[*index].is_plain());
     let groups = groups(ours.iter().map(|index| found.snapshots[*index].streams()));
     if !are_ambiguous(&groups) {
         let all: Vec<usize> = (0..found.snapshots.len()).collect();
-        table(context, found, copies, &all, &found.foreign);
+        table(context, shown, &all, &found.foreign);
         return;
     }
     for (index, group) in groups.iter().enumerate() {
         let heading = context.ui.paint(Tone::Strong, &group.to_string());
         context.ui.result(if index > 0 { format!("\n{heading}") } else { heading });
         let members: Vec<usize> = group.members.iter().map(|member| ours[*member]).collect();
-        table(context, found, copies, &members, &[]);
+        table(context, shown, &members, &[]);
     }
     if !(plain.is_empty() && found.foreign.is_empty()) {
         context.ui.result(format!("\n{}", context.ui.paint(Tone::Strong, "other files")));
-        table(context, found, copies, &plain, &found.foreign);
+        table(context, shown, &plain, &found.foreign);
     }
 }
 
-fn table(
-    context: &mut Context,
-    found: &Inventory,
-    copies: &[Option<ArchiveName>],
-    members: &[usize],
-    foreign: &[Foreign],
-) {
+fn table(context: &mut Context, shown: &Shown, members: &[usize], foreign: &[Foreign]) {
+    let Shown { found, originals, elsewhere } = shown;
     if members.is_empty() && foreign.is_empty() {
         return;
     }
@@ -109,7 +155,7 @@ fn table(
     let sets: BTreeSet<&Name> = members.iter().map(|index| &found.snapshots[*index].set).collect();
     // With one set the column only repeats the names.
     let set = Column::new("SET").drop(if sets.len() > 1 { 5 } else { 3 });
-    let columns = [
+    let mut columns = vec![
         Column::new("ARCHIVE").shorten(),
         Column::new("AGE").right(),
         Column::new("MADE").drop(6),
@@ -118,18 +164,19 @@ fn table(
         Column::new("SIZE").right(),
         Column::new("SAVED").right().drop(1),
         Column::new("KIND").drop(2),
-        Column::new("STATE").wrap(),
     ];
+    columns.extend(elsewhere.as_ref().map(|_| Column::new("COPIES").drop(5)));
+    columns.push(Column::new("STATE").wrap());
     let mut table = Table::new(&columns);
     for &index in members {
         let snapshot = &found.snapshots[index];
         let names: Vec<&str> = snapshot.databases.iter().map(|database| database.name.as_str()).collect();
         let tone = if snapshot.damaged { Tone::Bad } else { Tone::Good };
         let mut state = states(snapshot).join(",");
-        if let Some(original) = &copies[index] {
+        if let Some(original) = &originals[index] {
             state = format!("{state}, copy of {original}");
         }
-        table.row([
+        let mut row = vec![
             snapshot.name.to_string(),
             text::short_age(snapshot.created_at, context.now),
             snapshot.created_at.with_timezone(&context.settings.time_zone).format("%Y-%m-%d %H:%M").to_string(),
@@ -138,8 +185,13 @@ fn table(
             text::bytes(snapshot.bytes),
             saved(snapshot).map_or_else(|| "-".into(), |share| format!("{:.0}%", share * 100.0)),
             snapshot.kind.to_string(),
-            ui.paint(tone, &state),
-        ]);
+        ];
+        row.extend(elsewhere.as_ref().map(|elsewhere| match elsewhere[index].as_slice() {
+            [] => "-".into(),
+            names => names.iter().map(Name::as_str).collect::<Vec<_>>().join(","),
+        }));
+        row.push(ui.paint(tone, &state));
+        table.row(row);
     }
     for foreign in foreign {
         let name = printable(&foreign.name).into_owned();
@@ -151,14 +203,17 @@ fn table(
             Unusable::Foreign => ui.paint(Tone::Warning, "foreign"),
         };
         let none = || "-".to_owned();
-        table.row([name, none(), none(), none(), none(), text::bytes(foreign.bytes), none(), none(), state]);
+        let mut row = vec![name, none(), none(), none(), none(), text::bytes(foreign.bytes), none(), none()];
+        row.extend(elsewhere.as_ref().map(|_| none()));
+        row.push(state);
+        table.row(row);
     }
     context.ui.table(&table);
 }
 
 /// Returns for each archive the one that it is a copy of. Of archives with one id the
 /// original has the shortest name, since a synchroniser adds to the name: `app_… (1).tar.gz`.
-fn copies(snapshots: &[Snapshot]) -> Vec<Option<ArchiveName>> {
+fn originals(snapshots: &[Snapshot]) -> Vec<Option<ArchiveName>> {
     let mut originals: HashMap<ArchiveId, &ArchiveName> = HashMap::new();
     for snapshot in snapshots {
         if let Some(id) = snapshot.id {
@@ -218,8 +273,9 @@ fn summary(location: &str, shown: usize, all: usize, bytes: u64) -> String {
     )
 }
 
-fn document(location: String, found: &Inventory, copies: &[Option<ArchiveName>]) -> List {
-    let archives = found.snapshots.iter().zip(copies);
+fn document(location: String, shown: &Shown) -> List {
+    let Shown { found, originals, elsewhere } = shown;
+    let archives = found.snapshots.iter().zip(originals).enumerate();
     let foreign = found.foreign.iter().map(|foreign| ForeignFile {
         file: foreign.name.clone(),
         bytes: foreign.bytes,
@@ -232,7 +288,11 @@ fn document(location: String, found: &Inventory, copies: &[Option<ArchiveName>])
     List {
         store: location,
         archives: archives
-            .map(|(snapshot, original)| Listed { archive: snapshot.into(), copy_of: original.clone() })
+            .map(|(index, (snapshot, original))| Listed {
+                archive: snapshot.into(),
+                copy_of: original.clone(),
+                copies: elsewhere.as_ref().map(|elsewhere| elsewhere[index].clone()),
+            })
             .collect(),
         foreign: foreign.collect(),
     }

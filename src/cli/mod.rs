@@ -4,6 +4,7 @@
 
 mod accept;
 mod backup;
+mod backup_text;
 mod bar;
 mod check_arg;
 mod choice;
@@ -14,6 +15,8 @@ mod config;
 mod config_check;
 mod config_check_encryption;
 mod context;
+mod copies;
+mod copy;
 mod delete;
 mod encryption;
 mod exit;
@@ -27,6 +30,7 @@ mod key;
 mod latest;
 mod list;
 mod log;
+mod neighbours;
 mod pending;
 mod pin;
 mod record;
@@ -35,6 +39,7 @@ mod restore;
 mod restore_apply;
 mod restore_args;
 mod restore_select;
+mod restore_stores;
 mod restore_tables;
 mod restore_targets;
 mod restore_text;
@@ -86,9 +91,12 @@ pub struct GlobalArgs {
     /// Use this configuration file and no other [env: HEIRLOOM_CONFIG]
     #[arg(long, global = true, value_name = "FILE", help_heading = "Common options")]
     pub config: Option<std::path::PathBuf>,
-    /// The folder with the archives [env: HEIRLOOM_DIR, BACKUP_DIR]
+    /// The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]
     #[arg(long, global = true, value_name = "DIR", help_heading = "Common options")]
     pub dir: Option<std::path::PathBuf>,
+    /// Use this store of the configuration alone: the name of a copy, or main
+    #[arg(long, global = true, value_name = "NAME", conflicts_with = "dir", help_heading = "Common options")]
+    pub store: Option<String>,
     /// A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]
     #[arg(long, global = true, value_name = "FILE", help_heading = "Common options")]
     pub identity: Vec<std::path::PathBuf>,
@@ -115,6 +123,7 @@ pub struct GlobalArgs {
 pub enum Command {
     Backup(backup::BackupArgs),
     Restore(Box<restore_args::RestoreArgs>),
+    Copy(copy::CopyArgs),
     List(list::ListArgs),
     Show(show::ShowArgs),
     Verify(verify::VerifyArgs),
@@ -193,12 +202,16 @@ fn dispatch(command: &Command, context: &mut Context) -> anyhow::Result<Outcome>
         Command::Guard(_) => pending::send(context, std::time::Duration::ZERO),
         Command::Rotate(args) if args.is_read_only() => {}
         Command::Cleanup(args) if args.is_read_only() => {}
-        Command::Backup(_) | Command::Rotate(_) | Command::Cleanup(_) => pending::send(context, pending::WAIT),
+        Command::Copy(args) if args.is_read_only() => {}
+        Command::Backup(_) | Command::Rotate(_) | Command::Cleanup(_) | Command::Copy(_) => {
+            pending::send(context, pending::WAIT)
+        }
         _ => {}
     }
     let (name, result) = match command {
         Command::Backup(args) => ("backup", backup::run(args, context)),
         Command::Restore(args) if !args.is_read_only() => ("restore", restore::run(args, context)),
+        Command::Copy(args) if !args.is_read_only() => ("copy", copy::run(args, context)),
         Command::Guard(args) => ("guard", guard::run(args, context)),
         Command::Verify(args) => ("verify", verify::run(args, context)),
         Command::Rotate(args) if !args.is_read_only() => ("rotate", rotate::run(args, context)),
@@ -210,6 +223,7 @@ fn dispatch(command: &Command, context: &mut Context) -> anyhow::Result<Outcome>
         // Read-only commands are not logged.
         Command::Rotate(args) => return rotate::run(args, context),
         Command::Cleanup(args) => return cleanup::run(args, context),
+        Command::Copy(args) => return copy::run(args, context),
         Command::Restore(args) => return restore::run(args, context),
         Command::Health(args) => return health::run(args, context),
         Command::List(args) => return list::run(args, context),

@@ -2,19 +2,21 @@
 
 use std::time::Duration;
 
-use super::{Context, Outcome};
+use super::{Context, Outcome, copies};
+use crate::names::ArchiveName;
+use crate::ops::LockedStore;
 use crate::ops::resolve::Place;
 use crate::report::archives::Pinned;
 use crate::store::StoreError;
 
 /// Protect an archive from retention
 ///
-/// Creates an empty `ARCHIVE.keep` beside it; `touch` does the same.
+/// Creates an empty `ARCHIVE.keep` beside it; `touch` does the same. Its copies in other stores are pinned, too.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Example:
   heirloom pin shop_20260301T030000Z
 
-Exit codes: 0 done; 11 locked; 12 no such backup; 16 store unreachable")]
+Exit codes: 0 done; 3 a copy could not be marked; 11 locked; 12 no such backup; 16 store unreachable")]
 pub struct PinArgs {
     /// A name, the beginning of a name, or `latest`
     #[arg(value_name = "ARCHIVE", add = super::complete::archives())]
@@ -26,7 +28,7 @@ pub struct PinArgs {
 #[command(after_help = "Example:
   heirloom unpin shop_20260301T030000Z
 
-Exit codes: 0 done; 11 locked; 12 no such backup; 16 store unreachable")]
+Exit codes: 0 done; 3 a copy could not be marked; 11 locked; 12 no such backup; 16 store unreachable")]
 pub struct UnpinArgs {
     /// A name, the beginning of a name, or `latest`
     #[arg(value_name = "ARCHIVE", add = super::complete::archives())]
@@ -52,7 +54,7 @@ fn change(text: &str, pin: Pin, context: &mut Context) -> anyhow::Result<Outcome
     let store = context.store()?;
     let command = if pin == Pin::On { "pin" } else { "unpin" };
     let (snapshot, place) = super::latest::find_to_mark(text, command, context)?;
-    let name = snapshot.name;
+    let name = snapshot.name.clone();
     if place != Place::Store {
         return Err(StoreError::NotFound { name: text.to_owned(), location: store.location() }.into());
     }
@@ -61,6 +63,12 @@ fn change(text: &str, pin: Pin, context: &mut Context) -> anyhow::Result<Outcome
         Pin::On => locked.pin(&name)?,
         Pin::Off => locked.unpin(&name)?,
     };
+    drop(locked);
+    let change = |locked: &LockedStore<'_>, name: &ArchiveName| match pin {
+        Pin::On => locked.pin(name),
+        Pin::Off => locked.unpin(name),
+    };
+    let failed = copies::mark(&store, &snapshot, &change, context);
     let pinned = pin == Pin::On;
     if context.ui.is_json() {
         context.ui.document(&Pinned { archive: name.clone(), pinned, changed });
@@ -70,5 +78,5 @@ fn change(text: &str, pin: Pin, context: &mut Context) -> anyhow::Result<Outcome
         if changed { "" } else { "already " },
         if pinned { "pinned" } else { "not pinned" }
     ));
-    Ok(Outcome::Done)
+    Ok(if failed { Outcome::Problems } else { Outcome::Done })
 }

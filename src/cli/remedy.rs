@@ -45,6 +45,13 @@ pub(super) fn hint(remedy: &Remedy, typed: &Invocation) -> String {
             list()
         ),
 
+        Remedy::NameConfiguration { file } => format!(
+            "if you trust it, name it with `--config {}` or in HEIRLOOM_CONFIG",
+            shell_word(&file.to_string_lossy())
+        ),
+        Remedy::AcceptOlder => {
+            format!("try again when that store answers, or take this one: {}", again("--accept-older"))
+        }
         Remedy::ReplaceOffline => format!("stop what uses it, then replace the file itself: {}", again("--offline")),
         Remedy::RunAsOwner { owner } => {
             format!(
@@ -292,6 +299,9 @@ pub(super) fn advice(advice: &Advice, typed: &Invocation) -> String {
         Advice::BackUpStale { path, set } => {
             let backup = command(&["backup", &path.to_string_lossy(), "--set", set.as_str()]);
             format!("its database still exists; {backup} backs it up")
+        }
+        Advice::CopyMissing => {
+            format!("{} copies what is missing, and shows what is in the way", typed.quoted(&["copy"]))
         }
         Advice::SendPending => {
             format!("the next backup or restore sends them; see why that failed with {}", command(&["log", "--failed"]))

@@ -1,10 +1,11 @@
-//! `heirloom restore`.
+//! `heirloom restore`: from the first store in order that answers and has the archive.
 
 use super::restore_apply::{Carried, Job, carry_out};
 use super::restore_args::RestoreArgs;
 use super::restore_select::{self, Found, Selection};
+use super::restore_stores::{Passed, Sources};
 use super::restore_text::skipped;
-use super::{Context, Outcome, restore_targets, undo};
+use super::{Context, Outcome, neighbours, restore_targets, undo};
 use crate::database::Proof;
 use crate::failure::{Failure, Remedy};
 use crate::ops::resolve::Place;
@@ -16,11 +17,70 @@ pub(super) fn run(args: &RestoreArgs, context: &mut Context) -> anyhow::Result<O
     if args.undo {
         return undo::run(args, context);
     }
-    let reading = &context.reading_in(args.time_zone);
-    let selection = match restore_select::select(args, context, reading)? {
-        Found::Archive(selection) => *selection,
-        Found::Nothing { outcome, words } => return Ok(skipped(context, outcome, &words)),
-    };
+    let mut sources = Sources::new(context);
+    let mut nothing = None;
+    while let Some(source) = sources.next() {
+        let main = std::mem::replace(&mut context.settings.store, source.location.clone());
+        let found = restore_select::select(args, context, &context.reading_in(args.time_zone));
+        let found = match found {
+            Ok(Found::Nothing { outcome: Skip::SkippedExists, words }) => {
+                context.settings.store = main;
+                return Ok(skipped(context, Skip::SkippedExists, &words));
+            }
+            Ok(Found::Nothing { outcome, words }) => {
+                if source.is_main() && !args.fresh {
+                    neighbours::refuse_if_any(&again(args), context)?;
+                }
+                context.settings.store = main;
+                nothing.get_or_insert((outcome, words));
+                continue;
+            }
+            found => found,
+        };
+        let result = match found {
+            Ok(Found::Archive(selection)) => {
+                let accepted = sources.accept(&source, &selection.selected.snapshot, args.accept_older, context);
+                // The safety backup goes to the main store, unless that does not answer.
+                if !sources.main_is_away() {
+                    context.settings.store = main.clone();
+                }
+                accepted.and_then(|()| apply(args, *selection, context))
+            }
+            Ok(Found::Nothing { .. }) => unreachable!("handled above"),
+            Err(error) => Err(error),
+        };
+        context.settings.store = main;
+        match result {
+            Ok(outcome) => return Ok(outcome),
+            Err(error) => match Passed::over(error, &source, args, context)? {
+                passed if sources.has_more() => sources.pass(passed, context),
+                passed => {
+                    if source.is_main() && passed.has_none() {
+                        neighbours::refuse_if_any(&again(args), context)?;
+                    }
+                    return sources.refuse(passed, context);
+                }
+            },
+        }
+    }
+    match nothing {
+        Some((outcome, words)) => sources.first_error().map_or_else(|| Ok(skipped(context, outcome, &words)), Err),
+        None => sources.first_error().map_or_else(|| unreachable!("there is a main store"), Err),
+    }
+}
+
+/// Returns the words of the same restore from another store.
+fn again(args: &RestoreArgs) -> Vec<&str> {
+    let mut words = vec!["restore"];
+    words.extend(args.archive.as_deref());
+    words.extend(args.if_missing.then_some("--if-missing"));
+    words.extend(args.only.iter().flat_map(|only| ["--only", only.as_str()]));
+    words.extend(args.set.iter().flat_map(|set| ["--set", set.as_str()]));
+    words
+}
+
+/// Restores what was selected.
+fn apply(args: &RestoreArgs, selection: Selection, context: &mut Context) -> anyhow::Result<Outcome> {
     let Selection { selected, chosen, assigned, left_out } = selection;
     let contents = selected.archive.contents();
     let shown = match &selected.place {

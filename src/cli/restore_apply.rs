@@ -178,7 +178,8 @@ fn undo_command(args: &RestoreArgs, context: &Context, store: &Repository) -> St
         }
     }
     if !store.is_at(&context.settings.store) {
-        words.extend(["--dir".to_owned(), store.address()]);
+        let address = if store.store().folder().is_some() { store.location() } else { store.address() };
+        words.extend(["--dir".to_owned(), address]);
     }
     context.command_line(&words)
 }

@@ -8,16 +8,20 @@ use chrono_tz::Tz;
 use super::record::Record;
 use super::retain_text::{show, show_end, stale_text, warn_of_future};
 use super::{Context, Outcome, text};
-use crate::failure::Failure;
+use crate::config::CopySettings;
+use crate::failure::{Failure, is_interruption};
 use crate::names::{ArchiveName, Name};
 use crate::ops::Repository;
 use crate::ops::backup::Made;
+use crate::ops::explain::explain;
+use crate::ops::jobs::copies::{limits_at, rules_of};
 use crate::ops::jobs::retention::{Hosts, LOCK_WAIT, PlainFiles, Wanted, Whose};
 use crate::ops::reports::{self, Progressed as Shown};
 use crate::ops::reread::{self, Reread, reread};
 use crate::ops::retain::{self, Fate, Report};
 use crate::ops::stale::Whereabouts;
 use crate::progress::Interrupted;
+use crate::report::copies::Copy;
 use crate::report::retain::Retained;
 use crate::retention::{GoneReach, Reason, Retention};
 
@@ -112,6 +116,58 @@ pub(super) fn carry_out(
     damaged: Damaged,
     context: &mut Context,
 ) -> anyhow::Result<Outcome> {
+    let (document, mut outcome) = in_store(args, retention, damaged, context)?;
+    // Each further store by its own rules. What was asked for databases that are gone or damaged is for this one.
+    let copies = context.settings.copies.clone();
+    let mut documents = Vec::new();
+    let is_for_all = args.gone.is_none() && !args.include_plain && damaged == Damaged::Leave;
+    for copy in copies.iter().filter(|_| is_for_all) {
+        let rules = match retention {
+            Retention::Rotate(_) => rules_of(copy, &context.settings),
+            Retention::Cleanup(_) => Retention::Cleanup(limits_at(copy, &context.settings)),
+        };
+        let main = std::mem::replace(&mut context.settings.store, copy.location.clone());
+        let retained = in_store(args, rules, damaged, context);
+        context.settings.store = main;
+        match retained {
+            Ok((document, one)) => {
+                documents.push(Copy { retention: Some(document), ..empty(copy) });
+                outcome = if outcome == Outcome::Done { one } else { outcome };
+            }
+            Err(error) if is_interruption(&error) => return Err(error),
+            // It does not concern the archives of this store.
+            Err(error) => {
+                let failure = explain(&error);
+                context.ui.warning(format!("{}: nothing was removed there: {}", copy.name, failure.message));
+                documents.push(Copy { errors: vec![failure.message], ..empty(copy) });
+                outcome = Outcome::Problems;
+            }
+        }
+    }
+    if context.ui.is_json() {
+        context.ui.document(&Retained { copies: documents, ..document });
+    }
+    Ok(outcome)
+}
+
+fn empty(copy: &CopySettings) -> Copy {
+    Copy {
+        name: copy.name.clone(),
+        store: copy.location.to_string(),
+        copied: Vec::new(),
+        missing: Vec::new(),
+        errors: Vec::new(),
+        retention: None,
+    }
+}
+
+/// Plans, shows, asks at a terminal, and removes in the store of the settings.
+fn in_store(
+    args: &RetainArgs,
+    retention: Retention,
+    damaged: Damaged,
+    context: &mut Context,
+) -> anyhow::Result<(Retained, Outcome)> {
     // A missing store is an error here; opening it for writing would create it.
     let mut store = context.store()?;
     if !args.dry_run {
@@ -147,14 +203,15 @@ pub(super) fn carry_out(
         let shown =
             Shown { store: store.location(), plan: &outlook.plan, fates: None, seen: &outlook.seen, leftovers, zone };
         show(&shown, &args.of(), context);
+        let document = reports::retained(&shown);
         if args.dry_run {
             name_kept(&outlook.seen, true, context);
-            return Ok(Outcome::Done);
+            return Ok((document, Outcome::Done));
         }
         let count = outlook.plan.removed().count();
         if count > 0 && !context.ui.confirm(&format!("Remove {}?", text::count(count as u64, "archive")))? {
             context.ui.note("nothing was removed");
-            return Ok(Outcome::Done);
+            return Ok((document, Outcome::Done));
         }
         agreed = Some(outlook.plan);
     }
@@ -177,7 +234,7 @@ pub(super) fn carry_out(
     }
     name_kept(&report.seen, false, context);
     let outcome = finish(&report, None, context)?;
-    Ok(if unread { Outcome::Problems } else { outcome })
+    Ok((reports::retained(&shown), if unread { Outcome::Problems } else { outcome }))
 }
 
 /// Reports the result of verifying damaged archives again, and removes the marks of sound ones. Returns whether one
@@ -249,7 +306,7 @@ pub(super) fn report_after_backup(
 
 /// Warns of everything that did not go as planned, and returns the outcome. `made` is the archive of this
 /// run.
-fn finish(report: &Report, made: Option<&ArchiveName>, context: &mut Context) -> anyhow::Result<Outcome> {
+pub(super) fn finish(report: &Report, made: Option<&ArchiveName>, context: &mut Context) -> anyhow::Result<Outcome> {
     for ((archive, fate), verdict) in report.fates.iter().zip(report.plan.removed()) {
         if matches!(fate, Fate::Removed | Fate::Failed(_)) {
             let outcome = matches!(fate, Fate::Failed(_)).then_some(Outcome::Problems);

@@ -8,7 +8,7 @@ use super::ui::Tone;
 use super::{Context, text};
 use crate::groups::{Group, are_ambiguous, groups};
 use crate::names::printable;
-use crate::ops::reports::{self, Progressed as Shown};
+use crate::ops::reports::Progressed as Shown;
 use crate::ops::retain::Fate;
 use crate::ops::stale::{Remedy, Stale, Whereabouts};
 use crate::retention::{Action, Plan, Reason, Rule, Verdict};
@@ -18,7 +18,6 @@ use crate::streams::Stream;
 pub(super) fn show(shown: &Shown<'_>, of: &str, context: &mut Context) {
     warn_of_future(shown.plan, context);
     if context.ui.is_json() {
-        context.ui.document(&reports::retained(shown));
         return;
     }
     if shown.plan.verdicts.is_empty() {

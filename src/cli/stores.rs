@@ -15,7 +15,7 @@ use crate::ops::Repository;
 use crate::ops::reach::{self, Expected};
 use crate::platform;
 use crate::store::remote::{self, Remote};
-use crate::store::{Access, StoreError, identity};
+use crate::store::{Access, ListedStore, StoreError, identity};
 use crate::store_url::{Location, StoreUrl};
 use crate::workspace::Workspace;
 use crate::workspace::known::KnownStores;
@@ -43,6 +43,8 @@ pub struct Stores {
     warned: Cell<bool>,
     /// The stores that were opened for writing.
     written: RefCell<Vec<Written>>,
+    /// The remote stores that were opened, for all parts of the run.
+    opened: RefCell<Vec<(StoreUrl, Repository)>>,
     /// The requests to remote stores that were repeated.
     repeated: Arc<Mutex<Vec<String>>>,
 }
@@ -63,6 +65,7 @@ impl Stores {
             accepts_new: Cell::new(false),
             warned: Cell::new(false),
             written: RefCell::default(),
+            opened: RefCell::default(),
             repeated: Arc::default(),
         }
     }
@@ -78,7 +81,7 @@ impl Stores {
         let expected = self.expected(location, access, scene);
         match location {
             Location::Folder(root) => expected.open(root),
-            Location::Remote(url) => expected.open_remote(self.remote(url, scene)?),
+            Location::Remote(url) => self.remote(url, &expected, scene),
         }
     }
 
@@ -86,15 +89,26 @@ impl Stores {
         let expected = self.expected(location, access(scene)?, scene);
         let (store, made) = match location {
             Location::Folder(root) => expected.create(root)?,
-            Location::Remote(url) => (expected.open_remote(self.remote(url, scene)?)?, false),
+            Location::Remote(url) => (self.remote(url, &expected, scene)?, false),
         };
         let had_id = identity(store.store())?.is_some();
         self.written.borrow_mut().push(Written { location: location.clone(), store: store.clone(), made, had_id });
         Ok(store)
     }
 
-    /// Connects to a remote store, with the workspace of this host for it. Sends no request.
-    fn remote(&self, url: &StoreUrl, scene: &Scene<'_>) -> Result<Repository, StoreError> {
+    /// Opens a remote store, with the workspace of this host for it: once in a run.
+    fn remote(&self, url: &StoreUrl, expected: &Expected, scene: &Scene<'_>) -> Result<Repository, StoreError> {
+        let opened = self.opened.borrow().iter().find(|(opened, _)| opened == url).map(|(_, store)| store.clone());
+        if let Some(repository) = opened {
+            return Ok(repository);
+        }
+        let repository = expected.open_remote(self.connect(url, scene)?)?;
+        self.opened.borrow_mut().push((url.clone(), repository.clone()));
+        Ok(repository)
+    }
+
+    /// Connects to a remote store. Sends no request.
+    fn connect(&self, url: &StoreUrl, scene: &Scene<'_>) -> Result<Repository, StoreError> {
         let unreachable = |cause| StoreError::Unreachable { location: url.to_string(), cause };
         let state = self.state.as_ref().ok_or_else(|| unreachable(no_state()))?;
         let workspaces = state.join(WORKSPACES);
@@ -105,6 +119,7 @@ impl Stores {
         let repeated = self.repeated.clone();
         let remote = Remote {
             upload_limit: limit(url, scene.settings),
+            memory: Some(state.clone()),
             repeated: Arc::new(move |line| {
                 repeated.lock().unwrap_or_else(PoisonError::into_inner).push(line.to_owned());
             }),
@@ -113,7 +128,8 @@ impl Stores {
                 set.or_else(|| dotenv.get(name).map(|(value, _)| value.to_owned()))
             })
         };
-        Ok(Repository::remote(remote::open(url, &remote)?, workspace, url.clone()))
+        let store = ListedStore::new(remote::open(url, &remote)?);
+        Ok(Repository::remote(Arc::new(store), workspace, url.clone()))
     }
 
     fn known(&self) -> Option<KnownStores> {

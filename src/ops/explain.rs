@@ -195,6 +195,13 @@ fn of_store(error: &StoreError) -> Option<Meaning> {
         StoreError::Unreachable { location, cause } => {
             (FailureKind::StoreUnreachable, Some(remedy_for_unreachable(location, cause)))
         }
+        StoreError::NoCredentials { variable, .. } => {
+            (FailureKind::StoreUnreachable, Some(Remedy::Advice(format!("set {variable} in the environment"))))
+        }
+        StoreError::Denied { .. } => {
+            (FailureKind::Usage, Some("check the credentials for the store, and which rights they have".into()))
+        }
+        StoreError::Clock { .. } => (FailureKind::StoreUnreachable, Some("set the clock of this host".into())),
         StoreError::Strange { why: Strangeness::NotMounted(_), .. } => {
             (FailureKind::StoreUnreachable, Some("mount it and try again".into()))
         }

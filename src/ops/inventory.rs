@@ -1,6 +1,7 @@
 //! Lists the archives of a store, read from the archives themselves. There is no index that could be wrong.
 
 use std::collections::{BTreeSet, HashSet};
+use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -9,6 +10,7 @@ use std::thread;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::Repository;
+use super::descriptions::Cache;
 use super::labelled::{self, Memory, unite_hidden};
 pub use super::reading::{Marks, Reading};
 pub use super::repository::{ACCEPTED, DAMAGED, DIGEST, KEEP};
@@ -131,8 +133,11 @@ pub fn inventory(repository: &Repository, reading: &Reading, progress: &dyn Prog
     let names: HashSet<&str> = entries.iter().map(|entry| entry.name.as_str()).collect();
     progress.begin(Stage::Archives, &store.location(), entries.len() as u64);
     let mut found = Inventory::default();
+    let cache = Cache::of(repository, &entries);
     let memory = Memory::of(repository.workspace());
-    for described in describe_all(store, &entries, &(&names, &memory), reading, progress)? {
+    let described = describe_all(store, &entries, &(&names, &memory), reading, &cache, progress)?;
+    cache.update(repository, &names);
+    for described in described {
         match described {
             Described::Archive(snapshot) => found.snapshots.push(*snapshot),
             Described::Doubtful(snapshot, why) => {
@@ -164,6 +169,7 @@ fn describe_all(
     entries: &[Entry],
     known: &(&HashSet<&str>, &Memory<'_>),
     reading: &Reading,
+    cache: &Cache,
     progress: &dyn Progress,
 ) -> anyhow::Result<Vec<Described>> {
     let next = AtomicUsize::new(0);
@@ -173,7 +179,7 @@ fn describe_all(
         loop {
             let index = next.fetch_add(1, Ordering::Relaxed);
             let Some(entry) = entries.get(index) else { break };
-            let described = describe(store, entry, known, reading, progress);
+            let described = describe(store, entry, known, reading, cache, progress);
             progress.advance(1);
             if described.is_err() {
                 // No thread starts another one. Those before it have started, and their error comes first.
@@ -205,10 +211,16 @@ fn describe(
     entry: &Entry,
     (names, memory): &(&HashSet<&str>, &Memory<'_>),
     reading: &Reading,
+    cache: &Cache,
     progress: &dyn Progress,
 ) -> anyhow::Result<Option<Described>> {
     progress.checkpoint()?;
     let Ok(name) = ArchiveName::new(entry.name.as_str()) else { return Ok(None) };
+    let has = |ending: &str| names.contains(format!("{name}{ending}").as_str());
+    let marks = Marks { pinned: has(KEEP), damaged: has(DAMAGED), accepted: has(ACCEPTED), digest: has(DIGEST) };
+    if let Some(known) = cache.get(entry) {
+        return Ok(Some(Described::Archive(Box::new(in_its_store(marks.on(known), reading)))));
+    }
     let source = match store.open(&entry.name, Some(entry)) {
         Ok(source) => source,
         // Removed since it was listed, by another run.
@@ -216,13 +228,12 @@ fn describe(
         Err(error) => return Err(error.into()),
     };
     let place = store.place(&entry.name);
-    let has = |ending: &str| names.contains(format!("{name}{ending}").as_str());
-    let marks = Marks { pinned: has(KEEP), damaged: has(DAMAGED), accepted: has(ACCEPTED), digest: has(DIGEST) };
     Ok(Some(match reading.opener.open_at(source, place.as_deref(), &entry.name, entry.modified) {
-        Ok(archive) => Described::Archive(Box::new(in_its_store(
-            summarize(name, entry.bytes, archive.contents(), marks, &reading.host),
-            reading,
-        ))),
+        Ok(archive) => {
+            let snapshot = summarize(name, entry.bytes, archive.contents(), Marks::default(), &reading.host);
+            cache.add(entry, &snapshot);
+            Described::Archive(Box::new(in_its_store(marks.on(snapshot), reading)))
+        }
         Err(ArchiveError::KeyMissing(locked)) => {
             match labelled::snapshot((name, entry.bytes), entry.modified, &locked, marks, memory, reading) {
                 Some((snapshot, None)) => Described::Archive(Box::new(snapshot)),
@@ -231,8 +242,31 @@ fn describe(
             }
         }
         Err(ArchiveError::Interrupted(interrupted)) => return Err(interrupted.into()),
+        // The next file would fail as well, after as long a wait: the store is away.
+        Err(ArchiveError::Io(cause)) if is_outage(&cause) => {
+            return Err(StoreError::Unreachable { location: store.location(), cause }.into());
+        }
         Err(error) => Described::Foreign(foreign(entry, error)),
     }))
+}
+
+/// Returns whether an error is about the connection and not about a file.
+fn is_outage(cause: &io::Error) -> bool {
+    use io::ErrorKind::{
+        BrokenPipe, ConnectionAborted, ConnectionRefused, ConnectionReset, HostUnreachable, NetworkUnreachable,
+        NotConnected, TimedOut,
+    };
+    matches!(
+        cause.kind(),
+        BrokenPipe
+            | ConnectionAborted
+            | ConnectionRefused
+            | ConnectionReset
+            | HostUnreachable
+            | NetworkUnreachable
+            | NotConnected
+            | TimedOut
+    )
 }
 
 /// Returns why a file cannot be used as an archive.
@@ -259,6 +293,14 @@ pub fn in_its_store(snapshot: Snapshot, reading: &Reading) -> Snapshot {
         return Snapshot { seal: Seal::Missing, ..snapshot };
     }
     snapshot
+}
+
+impl Marks {
+    /// Adds the marks to what the archive itself says.
+    fn on(self, snapshot: Snapshot) -> Snapshot {
+        let damaged = snapshot.damaged || self.damaged;
+        Snapshot { pinned: self.pinned, damaged, accepted: self.accepted, ..snapshot }
+    }
 }
 
 /// Makes the snapshot of an archive from its description. `host` stands for those that record none.

@@ -2,7 +2,9 @@
 //! and never ask.
 
 pub mod backup;
+pub mod copies;
 pub mod delete;
+mod descriptions;
 pub mod explain;
 pub mod guard;
 pub mod health;

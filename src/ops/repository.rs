@@ -105,6 +105,12 @@ impl Repository {
         }
     }
 
+    /// Returns whether one writer alone gets a name, however many try at once: by the store itself, or by our lock.
+    pub fn gives_a_name_once(&self) -> Result<bool, StoreError> {
+        self.store.prepare()?;
+        Ok(self.store.folder().is_some() || self.store.capabilities().atomic_commit)
+    }
+
     /// Returns where a pending archive is.
     pub fn path_of_pending(&self, name: &ArchiveName) -> String {
         self.workspace.pending_path(name).to_string_lossy().into_owned()

@@ -13,18 +13,20 @@ use anyhow::Context as _;
 use chrono::TimeDelta;
 
 use super::LockedStore;
+use super::copies::{Known, awaited};
 use super::inventory::{Foreign, KEEP, Reading, inventory};
 use super::plain::{Sources, Spared, spared};
 use super::stale::{STALE_AFTER, Stale, Whereabouts, stale};
 use crate::clock::Clock;
+use crate::metadata::Kind;
 use crate::names::{ArchiveName, HostLabel, Name, printable};
 use crate::ops::Repository;
 use crate::platform;
 use crate::progress::{Progress, Stage};
-use crate::retention::{GoneReach, Plan, Policy, Retention, Scene, Scope, Verdict};
+use crate::retention::{GoneReach, Plan, Policy, Reason, Retention, Scene, Scope, Verdict};
 use crate::snapshot::Snapshot;
 use crate::store::StoreError;
-use crate::streams::OwnHost;
+use crate::streams::{OwnHost, Stream};
 use crate::workspace::Workspace;
 
 /// How long archives are kept on a store shared with hosts that locks do not reach.
@@ -64,6 +66,8 @@ pub struct Asked {
     pub plain: Option<Plain>,
     /// Damaged archives that were just reread.
     pub condemned: BTreeSet<ArchiveName>,
+    /// What is remembered of the further stores: archives that one still lacks are spared for a while.
+    pub copies: Vec<Known>,
     /// Nothing younger is removed.
     pub youngest: Option<TimeDelta>,
 }
@@ -191,7 +195,12 @@ pub fn execute(
     progress: &dyn Progress,
 ) -> anyhow::Result<Report> {
     let locked = repository.lock(wait, progress)?;
-    let (plan, seen) = decide(repository, request, progress)?;
+    let (mut plan, mut seen) = decide(repository, request, progress)?;
+    if !keeps_what_is_there(repository, &plan)? {
+        // Another client removed it since the store was listed in this run.
+        repository.store().refresh();
+        (plan, seen) = decide(repository, request, progress)?;
+    }
     let agreed: Option<Vec<&ArchiveName>> = agreed.map(|plan| {
         let mut names: Vec<&ArchiveName> = plan.removed().map(|verdict| &verdict.archive).collect();
         names.sort();
@@ -214,6 +223,29 @@ pub fn execute(
     }
     let leftovers = locked.remove_ended_scratch();
     Ok(Report { plan, fates, seen, leftovers })
+}
+
+/// Returns whether what makes other archives superfluous is still there: of each stream from which something is removed,
+/// the newest archive that stays. The listing of a remote store may be hours old.
+fn keeps_what_is_there(repository: &Repository, plan: &Plan) -> Result<bool, StoreError> {
+    if repository.store().folder().is_some() {
+        return Ok(true);
+    }
+    let streams: BTreeSet<&Stream> = plan.removed().flat_map(|verdict| &verdict.streams).collect();
+    let mut relied_on = BTreeSet::new();
+    for stream in streams {
+        let usable = |verdict: &&Verdict| {
+            let sound = !verdict.damaged && verdict.kind != Kind::Safety && !verdict.reasons.contains(&Reason::Future);
+            sound && verdict.streams.contains(stream)
+        };
+        relied_on.extend(plan.kept().find(usable).map(|verdict| &verdict.archive));
+    }
+    for archive in relied_on {
+        if repository.store().stat(archive.as_str())?.is_none() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Checks a plain database again before its removal: an application may have opened it since the listing.
@@ -262,6 +294,9 @@ fn decide(repository: &Repository, request: &Request, progress: &dyn Progress) -
         ahead: request.ahead,
         ..Scene::new(now, request.reading.opener.zone)
     };
+    if has_room_for_two(repository, &found.snapshots) {
+        scene.awaited = awaited(&found.snapshots, &asked.copies, &scene);
+    }
     // A time that is ahead makes every stream look abandoned.
     if let (Some(own), false) = (&asked.own, request.ahead) {
         let rotation = match request.retention {
@@ -279,6 +314,13 @@ fn decide(repository: &Repository, request: &Request, progress: &dyn Progress) -
         }
     }
     Ok((request.retention.plan(&found.snapshots, &scene), seen))
+}
+
+/// Returns whether a local store has room for two more backups: only then archives wait for their copies.
+fn has_room_for_two(repository: &Repository, snapshots: &[Snapshot]) -> bool {
+    let Some(folder) = repository.store().folder() else { return true };
+    let newest = snapshots.iter().find(|snapshot| snapshot.is_good()).map_or(0, |snapshot| snapshot.bytes);
+    platform::free_bytes(folder).is_ok_and(|free| free / 2 >= newest)
 }
 
 /// Returns whether archives of a host may be removed in this scope.

@@ -161,6 +161,20 @@ impl World {
     }
 
     pub fn try_back_up(&self, at: &str) -> anyhow::Result<ArchiveName> {
+        let mut plan = self.plan(at.parse().unwrap());
+        // Without the random digits, so that tests know the names.
+        if !self.repository().gives_a_name_once()? {
+            plan.request.name = Some(ArchiveName::automatic(&plan.request.set, at.parse().unwrap(), ".tar.gz"));
+        }
+        self.carry_out(plan, at)
+    }
+
+    /// Backs the database up under whatever name it gets.
+    pub fn back_up_as_it_is(&self, at: &str) -> ArchiveName {
+        self.carry_out(self.plan(at.parse().unwrap()), at).unwrap()
+    }
+
+    fn carry_out(&self, plan: backup::Plan, at: &str) -> anyhow::Result<ArchiveName> {
         let at: DateTime<Utc> = at.parse().unwrap();
         let (clock, reading) = (Clock::fixed(at), reading());
         let run = backup::Run {
@@ -172,7 +186,7 @@ impl World {
             hold: None,
         };
         let repository = Repository::new(Arc::clone(&self.store.store), self.workspace.clone());
-        backup::execute(&repository, &self.plan(at), &run, &Silent).map(|made| made.packed.archive)
+        backup::execute(&repository, &plan, &run, &Silent).map(|made| made.packed.archive)
     }
 
     /// Plans a backup of the database.
@@ -225,6 +239,7 @@ pub fn host() -> pack::Host {
 
 fn request(set: Name, created_at: DateTime<Utc>) -> pack::Request {
     pack::Request {
+        digits: None,
         set,
         kind: Kind::Manual,
         name: None,

@@ -106,8 +106,15 @@ fn what_was_backed_up_is_found_verified_and_restored_after_a_safety_backup(world
 
 fn the_second_archive_of_a_second_gets_a_number_and_a_chosen_name_none(world: World) {
     world.back_up(FIRST);
-    world.back_up(FIRST);
-    assert_eq!(world.files(), ["app_20260301T030000Z-2.tar.gz", "app_20260301T030000Z.tar.gz"]);
+    if world.repository().gives_a_name_once().unwrap() {
+        world.back_up(FIRST);
+        assert_eq!(world.files(), ["app_20260301T030000Z-2.tar.gz", "app_20260301T030000Z.tar.gz"]);
+    } else {
+        // Two writers could both take a name: automatic ones are told apart by random digits.
+        world.back_up_as_it_is(FIRST);
+        let [first, second] = &world.files()[..] else { panic!("{:?}", world.files()) };
+        assert!(first.starts_with("app_20260301T030000Z-") && first.len() == second.len() + 5, "{first} {second}");
+    }
     let mut plan = world.plan(at(LATER));
     plan.request.name = Some(ArchiveName::new("app_20260301T030000Z.tar.gz").unwrap());
     let (clock, reading) = (Clock::fixed(at(LATER)), reading());

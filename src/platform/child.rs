@@ -125,9 +125,9 @@ fn exit_code(status: ExitStatus) -> Option<u8> {
 }
 
 /// A command that is running, or has ended and was not waited for.
-struct Running {
-    child: Child,
-    own_group: bool,
+pub(super) struct Running {
+    pub(super) child: Child,
+    pub(super) own_group: bool,
 }
 
 impl Running {
@@ -136,19 +136,19 @@ impl Running {
     }
 
     /// Returns whether it has ended without waiting for it, so that its PID cannot be reused.
-    fn has_ended(&self) -> io::Result<bool> {
+    pub(super) fn has_ended(&self) -> io::Result<bool> {
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
         Ok(waitid(WaitId::Pid(self.pid()), options)?.is_some())
     }
 
     /// Sends a signal to its group, or only to it if the group is ours.
-    fn send(&self, signal: i32) {
+    pub(super) fn send(&self, signal: i32) {
         let Some(signal) = Signal::from_named_raw(signal) else { return };
         // It may have ended at this moment; then the signal has no recipient.
         let _ = if self.own_group { kill_process_group(self.pid(), signal) } else { kill_process(self.pid(), signal) };
     }
 
-    fn reap(mut self) -> io::Result<ExitStatus> {
+    pub(super) fn reap(mut self) -> io::Result<ExitStatus> {
         self.child.wait()
     }
 }

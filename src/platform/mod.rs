@@ -15,6 +15,7 @@ mod rights;
 mod room;
 mod signals;
 mod terminal;
+pub mod tool;
 
 pub use acl::{Acl, default_acl, set_acl, without_acl};
 pub use file_rights::{FileRights, user_name};

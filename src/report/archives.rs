@@ -123,6 +123,13 @@ pub struct List {
     pub foreign: Vec<Foreign>,
 }
 
+/// What `list` reports about several stores.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Lists {
+    /// The main store first, then those that answered of the further ones.
+    pub stores: Vec<List>,
+}
+
 /// An archive in a list.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Listed {
@@ -131,6 +138,9 @@ pub struct Listed {
     pub archive: Archive,
     /// The archive of which it is a copy under another name.
     pub copy_of: Option<ArchiveName>,
+    /// The further stores that held it when they were last listed; absent if none is configured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub copies: Option<Vec<Name>>,
 }
 
 /// A file that is not an archive, or cannot be described.

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
+use super::copies::Copy;
 use super::retain::Retained;
 use super::time;
 use crate::metadata::{DatabaseMetadata, Extent, Kind};
@@ -13,6 +14,9 @@ use crate::names::Name;
 pub struct Backups {
     /// One for each set whose backup did not fail.
     pub backups: Vec<Backup>,
+    /// One for each further store.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub copies: Vec<Copy>,
 }
 
 /// The outcome of the backup of a set.
@@ -125,6 +129,9 @@ pub struct Made {
     /// What was removed afterwards, if that was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retention: Option<Retained>,
+    /// One for each further store that was brought up to date.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub copies: Vec<Copy>,
 }
 
 /// What the check of a database found.

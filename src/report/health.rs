@@ -40,6 +40,8 @@ pub enum Subject {
     Store,
     /// The backups of a set.
     Set(Name),
+    /// The copies in a further store.
+    Copy(Name),
     /// A database of a set.
     Database {
         /// The set.
@@ -55,7 +57,7 @@ impl Subject {
     /// Returns the set, where it is about one.
     pub fn set(&self) -> Option<&Name> {
         match self {
-            Self::Store => None,
+            Self::Store | Self::Copy(_) => None,
             Self::Set(set) | Self::Database { set, .. } => Some(set),
         }
     }
@@ -63,7 +65,7 @@ impl Subject {
     /// Returns the database, where it is about one.
     pub fn database(&self) -> Option<&Name> {
         match self {
-            Self::Store | Self::Set(_) => None,
+            Self::Store | Self::Set(_) | Self::Copy(_) => None,
             Self::Database { name, .. } => Some(name),
         }
     }
@@ -72,7 +74,7 @@ impl Subject {
     pub fn path(&self) -> Option<&str> {
         match self {
             Self::Database { path, .. } => path.as_deref(),
-            Self::Store | Self::Set(_) => None,
+            Self::Store | Self::Set(_) | Self::Copy(_) => None,
         }
     }
 }
@@ -81,6 +83,7 @@ impl fmt::Display for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Store => f.pad("store"),
+            Self::Copy(copy) => f.pad(&format!("copy {copy}")),
             Self::Set(set) => f.pad(&format!("set {set}")),
             Self::Database { set, name, path } => {
                 let front = if set == name { String::new() } else { format!("{set}/") };
@@ -252,6 +255,8 @@ pub enum Advice {
         /// The set.
         set: Name,
     },
+    /// A further store lacks archives.
+    CopyMissing,
     /// Safety backups are pending.
     SendPending,
     /// Files that look like archives cannot be read.

@@ -4,6 +4,7 @@
 pub mod archives;
 pub mod backup;
 pub mod config;
+pub mod copies;
 pub mod error;
 pub mod guard;
 pub mod health;

@@ -85,6 +85,13 @@ pub(crate) const BACKUP_BYTES: Quantity =
     quantity("backup_size_bytes", Unit::Bytes, "Size of all archives of the set.");
 pub(crate) const DAMAGED_ARCHIVES: Quantity =
     quantity("backup_damaged_archives", Unit::Count, "Damaged archives of the set.");
+pub(crate) const COPIES_MISSING: Quantity =
+    quantity("copy_missing_archives", Unit::Count, "Archives that a further store lacks, as far as is known.");
+pub(crate) const COPY_TIME: Quantity = quantity(
+    "copy_newest_timestamp_seconds",
+    Unit::Timestamp,
+    "Time of the newest archive in a further store, in seconds since 1970.",
+);
 pub(crate) const FREE_BYTES: Quantity = Quantity {
     bad: Bad::Below,
     ..quantity("store_free_bytes", Unit::Bytes, "Free space on the file system of the store.")

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::archives::Shrink;
+use super::copies::Copy;
 use super::{time, time_or_null};
 use crate::metadata::Kind;
 use crate::names::{ArchiveName, HostLabel, Name};
@@ -41,6 +42,9 @@ pub struct Retained {
     pub stale: Vec<StaleStream>,
     /// Sets of which nothing is removed, because a newer release wrote an archive of theirs.
     pub newer_format: Vec<Name>,
+    /// What was removed in each further store, or would be.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub copies: Vec<Copy>,
 }
 
 /// An archive with its verdict.

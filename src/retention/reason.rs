@@ -35,6 +35,8 @@ pub enum Reason {
     /// Keeps: other hosts use this store without seeing our locks, so archives that may be in use are protected by
     /// their age.
     TooYoung,
+    /// Keeps: a further store still lacks it.
+    AwaitsCopy,
     /// Keeps: the time of this run is ahead of the machine's clock.
     ClockAhead,
     /// Keeps: it contains another database, which is outside this plan.
@@ -111,6 +113,7 @@ impl fmt::Display for Reason {
             Reason::AnotherFile => f.write_str("copied from another file"),
             Reason::NewerFormat => f.write_str("set has an archive of a newer heirloom"),
             Reason::TooYoung => f.write_str("younger than 24h"),
+            Reason::AwaitsCopy => f.write_str("not copied yet"),
             Reason::ClockAhead => f.write_str("HEIRLOOM_NOW is ahead of the clock"),
             Reason::OutOfScope => f.write_str("holds another database"),
             Reason::Unproved => f.write_str("encrypted, only its label is known"),

@@ -88,6 +88,8 @@ pub struct Scene<'a> {
     pub sealed: BTreeSet<Name>,
     /// Archives younger than this are not removed: for stores whose other users do not see our locks.
     pub youngest: Option<TimeDelta>,
+    /// Archives that a further store still lacks.
+    pub awaited: BTreeSet<ArchiveName>,
     /// The sets with `shrink = "off"`.
     pub shrinks_off: BTreeSet<Name>,
     /// Databases of other tools that may be counted and removed, because that was requested.
@@ -110,6 +112,7 @@ impl Scene<'_> {
             made: None,
             sealed: BTreeSet::new(),
             youngest: None,
+            awaited: BTreeSet::new(),
             shrinks_off: BTreeSet::new(),
             plain: BTreeSet::new(),
             condemned: BTreeSet::new(),
@@ -129,6 +132,7 @@ impl Scene<'_> {
     pub(super) fn protections(&self, unit: &Unit<'_>) -> Vec<Reason> {
         let snapshot = unit.snapshot();
         let made = self.made.is_some_and(|made| unit.names.iter().any(|copy| copy.name == *made));
+        let awaited = unit.names.iter().any(|copy| self.awaited.contains(&copy.name));
         let young = self.youngest.is_some_and(|youngest| self.now - snapshot.created_at < youngest);
         [
             (unit.pinned, Reason::Pinned),
@@ -137,6 +141,7 @@ impl Scene<'_> {
             (made, Reason::JustMade),
             (self.sealed.contains(&snapshot.set), Reason::NewerFormat),
             (young && !unit.future, Reason::TooYoung),
+            (awaited, Reason::AwaitsCopy),
             (self.ahead, Reason::ClockAhead),
             (self.scope.coverage(snapshot) == Coverage::Part, Reason::OutOfScope),
         ]

@@ -14,6 +14,10 @@ const MAX_BYTES: u64 = 64 << 10;
 
 /// Returns the identity of a store; `None` if it has none yet.
 pub fn identity(store: &dyn ReadStore) -> Result<Option<Identity>, StoreError> {
+    // A store without a place for the file has an id of its own, or none before its first archive.
+    if !store.capabilities().marks {
+        return store.own_id();
+    }
     let failed = |cause| StoreError::io("read", FILE, store.location(), cause);
     let file = match store.open(FILE, None) {
         Ok(file) => file,
@@ -35,7 +39,7 @@ pub fn identity(store: &dyn ReadStore) -> Result<Option<Identity>, StoreError> {
 /// before this: a store without an id, which gets one at the next commit. Crash after this: a store with an id that no
 /// host knows yet, which is not an error.
 pub fn identify(store: &dyn Store, made_by: &str, made_at: DateTime<Utc>) -> Result<(), StoreError> {
-    if identity(store)?.is_some() {
+    if !store.capabilities().marks || identity(store)?.is_some() {
         return Ok(());
     }
     // The empty claim of a crashed run. Crash after its removal: no id, as before.

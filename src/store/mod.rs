@@ -6,10 +6,19 @@
 //! Readers get a [`ReadStore`], which cannot change anything.
 
 mod access;
+#[cfg(feature = "remote")]
+mod connect;
+mod examination;
 mod identify;
+mod listed;
 mod local;
 mod memory;
+#[cfg(feature = "remote")]
+mod object;
+#[cfg(feature = "remote")]
+mod rclone;
 pub mod remote;
+mod surroundings;
 mod upload;
 
 use std::fmt;
@@ -18,15 +27,21 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 pub use access::Access;
+#[cfg(feature = "remote")]
+pub use connect::ConnectStore;
+pub use examination::Examination;
 pub use identify::{identify, identity};
+pub use listed::ListedStore;
 pub use local::LocalStore;
 pub use memory::MemoryStore;
+#[cfg(feature = "remote")]
+pub use rclone::RcloneStore;
 pub use upload::{Found, Kept, Token, Upload};
 
-use crate::identity::StoreId;
+use crate::identity::{Identity, StoreId};
 use crate::names::is_file_name;
 use crate::progress::{Interrupted, Progress};
 
@@ -90,6 +105,9 @@ pub struct Capabilities {
     pub remove_newest: bool,
     /// The service keeps a checksum of each file, so that an upload counts without being read.
     pub checksums: bool,
+    /// Archives of any kind belong there. Otherwise only those made by hand, by schedule, and at the end: each archive
+    /// becomes what the readers of the store take for the latest.
+    pub takes_safety: bool,
 }
 
 impl Capabilities {
@@ -101,6 +119,7 @@ impl Capabilities {
         marks: true,
         remove_newest: true,
         checksums: false,
+        takes_safety: true,
     };
     /// The same without what only files can do.
     pub const OF_OBJECTS: Self =
@@ -119,9 +138,20 @@ pub trait ReadStore: Send + Sync + 'static {
     fn refuse_strangers(&self) -> Result<(), StoreError> {
         Ok(())
     }
+    /// Returns the identity that the service gives the store, if it has no place for a file with one; `None` before the
+    /// first archive.
+    fn own_id(&self) -> Result<Option<Identity>, StoreError> {
+        Ok(None)
+    }
     /// Lists the regular files in any order, except hidden names and folders. A missing store is
     /// [`StoreError::Unreachable`], never empty.
     fn list(&self) -> Result<Vec<Entry>, StoreError>;
+    /// Lists the folders beside the files, if the store shows them.
+    fn folders(&self) -> Result<Vec<String>, StoreError> {
+        Ok(Vec::new())
+    }
+    /// Forgets an earlier listing, if the store keeps one.
+    fn refresh(&self) {}
     /// Returns the local folder of the files; `None` if they are elsewhere.
     fn folder(&self) -> Option<&Path> {
         None
@@ -136,7 +166,8 @@ pub trait ReadStore: Send + Sync + 'static {
         None
     }
     /// Opens a file for reading. `known` is its entry from a listing or [`stat`](Self::stat): its size need not be
-    /// requested again, and another version of the same name is [`StoreError::NotFound`].
+    /// requested again, and another version of the same name is [`StoreError::NotFound`]: here, or if opening sends no
+    /// request, as [`io::ErrorKind::NotFound`] of the first read.
     fn open(&self, name: &str, known: Option<&Entry>) -> Result<Arc<dyn ReadAt>, StoreError>;
     /// Looks one file up; `None` only if the store reports that it does not exist.
     fn stat(&self, name: &str) -> Result<Option<Entry>, StoreError>;
@@ -144,6 +175,11 @@ pub trait ReadStore: Send + Sync + 'static {
 
 /// Writes and removes files by name. All calls block.
 pub trait Store: ReadStore {
+    /// Finds out what the service can do, if that is not known yet; then [`capabilities`](ReadStore::capabilities) says
+    /// so. May write and remove a hidden file. The first write does it, too.
+    fn prepare(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
     /// Writes a small file: durable and complete under its name, or absent. Fails with [`StoreError::Exists`] if the
     /// name is taken.
     fn put(&self, name: &str, content: &[u8]) -> Result<(), StoreError>;
@@ -187,6 +223,31 @@ pub enum StoreError {
         location: String,
         /// The system's error.
         cause: io::Error,
+    },
+    /// A variable with the credentials is not set.
+    NoCredentials {
+        /// The store.
+        location: String,
+        /// The variable.
+        variable: &'static str,
+    },
+    /// The credentials are wrong, or lack a right.
+    Denied {
+        /// What was being done, as a verb: `list`, `read`, `write`, `remove`, `look up`.
+        action: &'static str,
+        /// The file; empty if it is about the whole store.
+        name: String,
+        /// The store.
+        location: String,
+        /// What the service said.
+        cause: io::Error,
+    },
+    /// The clock of this host is off so far that the service refuses requests.
+    Clock {
+        /// The store.
+        location: String,
+        /// By how many seconds it is ahead of the service's, if known; negative if it is behind.
+        ahead: Option<i64>,
     },
     /// The path does not contain the expected store.
     Strange {
@@ -266,6 +327,22 @@ impl fmt::Display for StoreError {
         use crate::names::printable;
         match self {
             Self::Unreachable { location, .. } => write!(f, "cannot reach the store \"{}\"", printable(location)),
+            Self::NoCredentials { location, variable } => {
+                write!(f, "{variable} is not set, which the store \"{}\" needs", printable(location))
+            }
+            Self::Denied { action, name, location, .. } if name.is_empty() => {
+                let to = if *action == "write" { " to" } else { "" };
+                write!(f, "cannot {action}{to} the store \"{}\"", printable(location))
+            }
+            Self::Clock { location, ahead } => {
+                f.write_str("the clock of this host ")?;
+                match ahead.map(|ahead| (crate::text::span(TimeDelta::seconds(ahead.abs())), ahead > 0)) {
+                    Some((off, true)) => write!(f, "is {off} ahead")?,
+                    Some((off, false)) => write!(f, "is {off} behind")?,
+                    None => f.write_str("is off")?,
+                }
+                write!(f, ", so the store \"{}\" refuses its requests", printable(location))
+            }
             Self::Strange { location, why } => {
                 let location = printable(location);
                 match why {
@@ -312,7 +389,7 @@ impl fmt::Display for StoreError {
                 write!(f, "the store \"{}\" did not confirm the upload of \"{}\"", printable(location), printable(name))
             }
             Self::Interrupted(interrupted) => interrupted.fmt(f),
-            Self::Io { action, name, location, .. } => {
+            Self::Denied { action, name, location, .. } | Self::Io { action, name, location, .. } => {
                 write!(f, "cannot {action} \"{}\" in the store \"{}\"", printable(name), printable(location))
             }
         }
@@ -322,7 +399,10 @@ impl fmt::Display for StoreError {
 impl std::error::Error for StoreError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Unreachable { cause, .. } | Self::Unanswered { cause, .. } | Self::Io { cause, .. } => Some(cause),
+            Self::Unreachable { cause, .. }
+            | Self::Denied { cause, .. }
+            | Self::Unanswered { cause, .. }
+            | Self::Io { cause, .. } => Some(cause),
             Self::Interrupted(interrupted) => Some(interrupted),
             _ => None,
         }

@@ -30,6 +30,14 @@ impl fmt::Display for Token {
     }
 }
 
+impl std::str::FromStr for Token {
+    type Err = std::num::ParseIntError;
+
+    fn from_str(digits: &str) -> Result<Self, Self::Err> {
+        u128::from_str_radix(digits, 16).map(Self)
+    }
+}
+
 /// A finished and synced file that is to get a name in a store. All attempts share one value, and so the same token.
 #[derive(Debug)]
 pub struct Upload {

@@ -6,6 +6,8 @@
 //! repository.
 
 pub mod activity;
+pub mod copies;
+pub mod descriptions;
 pub mod holds;
 pub mod intents;
 mod key_use;

@@ -8,6 +8,7 @@ mod applications;
 mod archive_page;
 mod backup;
 mod config;
+mod copies;
 mod corpus;
 mod delete;
 mod encryption;
@@ -33,6 +34,8 @@ mod plain;
 mod proof;
 mod quiet;
 mod readme;
+#[cfg(feature = "remote")]
+mod remote;
 mod restore;
 mod rights;
 mod rotate;
@@ -40,6 +43,10 @@ mod safety;
 mod salvage;
 mod schema_change;
 mod scripts;
+#[allow(dead_code, reason = "shared with the tests of the library")]
+#[cfg(feature = "remote")]
+#[path = "../servers/mod.rs"]
+mod servers;
 mod sidecars;
 mod snapshots;
 mod space;

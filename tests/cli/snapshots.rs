@@ -18,7 +18,7 @@ const WIDTHS: [u16; 3] = [60, 80, 120];
 type Case = (&'static str, fn(&mut World), &'static [&'static str]);
 
 /// Commands whose text is pinned.
-const TEXTS: [Case; 35] = [
+const TEXTS: [Case; 38] = [
     ("text-accept", one_shrunk, &["accept", "latest"]),
     ("text-backup", one_database, &["backup", "app.db", "--note", "before the update"]),
     ("text-backup-verbose", one_database, &["backup", "app.db", "--verbose"]),
@@ -30,6 +30,9 @@ const TEXTS: [Case; 35] = [
     ("text-cleanup-dry-run", three_backups, &["cleanup", "--keep", "1", "--dry-run"]),
     ("text-config-check", one_database, &["config", "check"]),
     ("text-config-show", one_database, &["config", "show"]),
+    ("text-copy", one_copy_missing, &["copy"]),
+    ("text-copy-dry-run", one_copy_missing, &["copy", "--dry-run"]),
+    ("text-list-copies", one_copy_missing, &["list"]),
     ("text-delete", three_backups, &["delete", "app_20260227T000000Z.tar.gz"]),
     ("text-error-no-backup", one_backup, &["restore", "nothing"]),
     ("text-guard", one_database, &["guard", "app.db", "--", "true"]),
@@ -57,7 +60,7 @@ const TEXTS: [Case; 35] = [
 ];
 
 /// Commands whose document is pinned.
-const DOCUMENTS: [Case; 22] = [
+const DOCUMENTS: [Case; 24] = [
     ("accept", one_shrunk, &["accept", "latest"]),
     ("backup", one_database, &["backup", "app.db", "--note", "before the update"]),
     ("backup-skipped", one_backup, &["backup", "app.db", "--if-older-than", "20h"]),
@@ -65,6 +68,8 @@ const DOCUMENTS: [Case; 22] = [
     ("cleanup", three_backups, &["cleanup", "--keep", "1"]),
     ("config-check", one_database, &["config", "check"]),
     ("config-show", one_database, &["config", "show"]),
+    ("copy", one_copy_missing, &["copy"]),
+    ("list-copies", one_copy_missing, &["list"]),
     ("delete", one_backup, &["delete", "latest", "--force"]),
     ("error-no-backup", one_backup, &["restore", "nothing"]),
     ("guard", one_database, &["guard", "app.db", "--", "true"]),
@@ -89,6 +94,16 @@ fn one_database(world: &mut World) {
 fn one_backup(world: &mut World) {
     one_database(world);
     world.heirloom(["backup", "app.db"]).success();
+    world.at("2026-03-01T05:00:00Z");
+}
+
+/// Two archives, one of which is in a further store.
+fn one_copy_missing(world: &mut World) {
+    one_database(world);
+    let text = "[sets.app.databases]\napp = 'app.db'\n[copies.usb]\ndir = 'usb'";
+    std::fs::write(world.path("heirloom.toml"), text).unwrap();
+    world.at("2026-02-28").heirloom(["backup"]).success();
+    world.at("2026-03-01T03:00:00Z").heirloom(["backup", "--no-copies"]).success();
     world.at("2026-03-01T05:00:00Z");
 }
 

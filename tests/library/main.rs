@@ -13,8 +13,18 @@ mod capture;
 mod check;
 mod hostile;
 mod hostile_input;
+#[cfg(feature = "remote")]
+mod object_faults;
+#[cfg(feature = "remote")]
+mod object_stores;
+#[cfg(feature = "remote")]
+mod remotes;
 mod replace;
 mod retention;
+#[allow(dead_code, reason = "shared with the tests of the commands")]
+#[cfg(feature = "remote")]
+#[path = "../servers/mod.rs"]
+mod servers;
 mod store_contract;
 #[allow(dead_code, reason = "shared with the tests of the commands")]
 #[path = "../cli/tools.rs"]

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{DatabaseFacts, Examined, Facts, Space, StoreFacts};
+use super::{CopyFacts, DatabaseFacts, Examined, Facts, Space, StoreFacts};
 use crate::clock::Clock;
 use crate::database::{self, Depth, Effort, LiveStats, Source, SourceError, Timeouts};
 use crate::failure::is_interruption;
@@ -15,12 +15,13 @@ use crate::metadata::{Integrity, Kind, counted_rows};
 use crate::names::{HostLabel, Name};
 use crate::ops::Repository;
 use crate::ops::backup::own_stream;
+use crate::ops::copies::Known;
 use crate::ops::inventory::{Inventory, Reading, inventory};
 use crate::ops::restore;
 use crate::ops::stale::{STALE_AFTER, Stale, Whereabouts, stale};
 use crate::platform;
 use crate::progress::{Interrupted, Progress, Stage};
-use crate::retention::{self, Policy, Retention, Scene};
+use crate::retention::{self, Policy, Retention, Scene, Scope};
 use crate::snapshot::Snapshot;
 use crate::store::StoreError;
 use crate::streams::{OwnHost, Stream};
@@ -71,6 +72,8 @@ pub struct Request<'a> {
     pub rotation: Option<Policy>,
     /// The sets with `shrink = "off"`.
     pub shrinks_off: BTreeSet<Name>,
+    /// The further stores: name, location, and what is remembered of each.
+    pub copies: Vec<(Name, String, Known)>,
     /// When somebody last tried the key elsewhere.
     pub key_checked: Option<DateTime<Utc>>,
 }
@@ -145,6 +148,7 @@ fn store_facts(
     let beside = databases.iter().map(|(_, source)| source.path.as_path());
     Ok(Ok(StoreFacts {
         interrupted: restore::interrupted(Some(store.workspace()), beside).map_err(|error| error.to_string()),
+        copies: copies(request, &inventory, &scene),
         open_shrinks: Retention::Cleanup(retention::Limits::default()).plan(&inventory.snapshots, &scene).open_shrinks,
         stale,
         inventory,
@@ -158,6 +162,18 @@ fn store_facts(
         device: store.store().folder().and_then(|folder| platform::device(folder).ok()),
         key_tried: store.workspace().key_used().max(request.key_checked),
     }))
+}
+
+fn copies(request: &Request<'_>, inventory: &Inventory, scene: &Scene<'_>) -> Vec<CopyFacts> {
+    let own = request.host.former.iter().chain([&request.host.label]).cloned().collect();
+    let scene = Scene { scope: Scope { hosts: Some(own), ..Scope::everything() }, ..scene.clone() };
+    let facts = |(name, location, known): &(Name, String, Known)| CopyFacts {
+        name: name.clone(),
+        location: location.clone(),
+        record: known.record.clone(),
+        missing: known.missing(&inventory.snapshots, &scene).len(),
+    };
+    request.copies.iter().map(facts).collect()
 }
 
 fn watched(request: &Request<'_>, inventory: Option<&Inventory>, stale: &[Stale]) -> Vec<(Name, Source)> {

@@ -5,6 +5,7 @@
 //! an unreachable store or a missing database is the purpose of health. Nothing is repaired, marked or logged.
 
 mod backups;
+mod copies;
 mod databases;
 mod gather;
 mod sealed;
@@ -25,6 +26,7 @@ use crate::retention::Shrink;
 use crate::snapshot::{Brief, Snapshot};
 use crate::streams::{OwnHost, PathId, Place, Stream};
 use crate::workspace::Activity;
+use crate::workspace::copies::CopyRecord;
 
 pub use crate::report::health::{Check, Report, State, Subject};
 pub use gather::{Request, Watched, gather};
@@ -67,12 +69,27 @@ pub struct StoreFacts {
     pub stale: Vec<Stale>,
     /// How many safety backups wait to be sent to the store; or why that is not known.
     pub pending: Result<usize, String>,
+    /// The further stores.
+    pub copies: Vec<CopyFacts>,
     /// The room on its file system; `None` if the system does not report it.
     pub space: Option<Space>,
     /// The disk it is on.
     pub device: Option<u64>,
     /// When a key was last tried on an archive, as far as this host knows or the configuration says.
     pub key_tried: Option<DateTime<Utc>>,
+}
+
+/// What this host remembers of a further store. Health asks the main store alone: a further one may be far away.
+#[derive(Debug, Clone)]
+pub struct CopyFacts {
+    /// Its name.
+    pub name: Name,
+    /// Where it is.
+    pub location: String,
+    /// Its last listing; `None` if it never answered.
+    pub record: Option<CopyRecord>,
+    /// The archives that it lacks, as far as is known.
+    pub missing: usize,
 }
 
 /// The room on a file system, in bytes.
@@ -174,6 +191,7 @@ pub fn judge(facts: &Facts) -> Report {
                 checks.extend(backups::judge(set, store, facts));
             }
             checks.extend(store::judge(store, facts));
+            checks.extend(store.copies.iter().map(|copy| copies::judge(copy, facts.now)));
             checks.extend(sealed::judge(store, facts));
         }
         Err(why) => {

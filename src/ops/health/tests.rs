@@ -80,6 +80,7 @@ fn facts(snapshots: Vec<Snapshot>) -> Facts {
         open_shrinks: Vec::new(),
         stale: Vec::new(),
         pending: Ok(0),
+        copies: Vec::new(),
         space: Some(Space { free: GIB, total: 2 * GIB }),
         device: Some(2),
         key_tried: None,

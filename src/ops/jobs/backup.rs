@@ -80,8 +80,6 @@ pub struct Done {
     pub made: Made,
     /// The duration.
     pub took: Duration,
-    /// What was removed afterwards, if requested. A failure here does not affect the backup.
-    pub retained: Option<anyhow::Result<retain::Report>>,
 }
 
 impl Done {
@@ -93,11 +91,24 @@ impl Done {
     }
 }
 
-/// Backs a set up, waiting for locks for at most `wait`, and removes what `retention` does not keep, unless the new
-/// archive is damaged: a damaged database must not displace its good archives.
+/// Removes what `retention` does not keep after a backup, unless the new archive is damaged: a damaged database must not
+/// displace its good archives. Further stores got their copies before.
+pub fn retain(
+    made: &Made,
+    retention: Retention,
+    repository: &Repository,
+    around: &Surroundings<'_>,
+    progress: &dyn Progress,
+) -> anyhow::Result<Option<retain::Report>> {
+    if made.packed.is_damaged() {
+        return Ok(None);
+    }
+    after_backup(retention, made, repository, around, progress).map(Some)
+}
+
+/// Backs a set up, waiting for locks for at most `wait`.
 pub fn run(
     plan: &Plan,
-    retention: Option<Retention>,
     wait: Duration,
     repository: &Repository,
     around: &Surroundings<'_>,
@@ -114,9 +125,5 @@ pub fn run(
         watch_shrinks: around.settings.sets.get(&plan.request.set).is_none_or(|set| set.shrink == ShrinkWatch::Warn),
     };
     let made = backup::execute(repository, plan, &run, progress)?;
-    let took = started.elapsed();
-    let retained = retention
-        .filter(|_| !made.packed.is_damaged())
-        .map(|retention| after_backup(retention, &made, repository, around, progress));
-    Ok(Done { made, took, retained })
+    Ok(Done { made, took: started.elapsed() })
 }

@@ -37,6 +37,7 @@ pub fn plan(
 ) -> anyhow::Result<Plan> {
     let settings = &around.settings.backup;
     let request = Request {
+        digits: None,
         set: chosen.set,
         kind: Kind::PreUpdate,
         name: None,

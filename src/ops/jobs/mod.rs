@@ -4,6 +4,7 @@
 //! protected. Nothing here prints, and no remedy names a flag.
 
 pub mod backup;
+pub mod copies;
 pub mod first_deployment;
 pub mod guard;
 pub mod meant;

@@ -195,7 +195,9 @@ impl Wanted<'_> {
 /// Returns the part of the request that all runs share.
 fn asked(repository: &Repository, around: &Surroundings<'_>) -> anyhow::Result<Asked> {
     let rotation = configured_policy(around.settings).ok();
-    Ok(Asked { rotation, youngest: retain::youngest(repository)?, ..Asked::default() })
+    let is_main = repository.is_at(&around.settings.store);
+    let copies = if is_main { super::copies::known(repository, around) } else { Vec::new() };
+    Ok(Asked { rotation, youngest: retain::youngest(repository)?, copies, ..Asked::default() })
 }
 
 /// Applies retention after a backup, to its own streams only.

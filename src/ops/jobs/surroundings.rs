@@ -8,9 +8,11 @@ use chrono_tz::Tz;
 use crate::archive::Opener;
 use crate::clock::Clock;
 use crate::config::Settings;
+use crate::names::HostLabel;
 use crate::ops::inventory::Reading;
 use crate::ops::pack::Host;
 use crate::ops::sealing::Encryption;
+use crate::store_url::Service;
 use crate::streams::OwnHost;
 
 /// The settings in force, this host, and the time.
@@ -39,7 +41,16 @@ impl Surroundings<'_> {
     /// settings if none is given.
     pub fn reading(&self, zone: Option<Tz>) -> Reading {
         let opener = Opener { zone: zone.unwrap_or(self.settings.time_zone), keys: self.encryption.keys.clone() };
-        Reading { opener, host: self.host.label.clone(), encryption: self.encryption.clone() }
+        Reading { opener, host: self.host_of_nameless(), encryption: self.encryption.clone() }
+    }
+
+    /// Returns the host of archives that record none, as those of the old tool: this one on a local store and on a pin,
+    /// which is one application's; on any other store it may be every host.
+    fn host_of_nameless(&self) -> HostLabel {
+        match self.settings.store.url() {
+            Some(url) if url.service != Service::Connect => HostLabel::from_host_name("unknown"),
+            _ => self.host.label.clone(),
+        }
     }
 
     /// Returns what archives record about this host.

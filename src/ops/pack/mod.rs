@@ -12,7 +12,9 @@ mod request;
 mod seal;
 mod vacuum;
 
+use std::collections::hash_map::RandomState;
 use std::fs::File;
+use std::hash::{BuildHasher as _, Hasher as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -81,9 +83,17 @@ pub fn pack(
     request: &Request,
     progress: &dyn Progress,
 ) -> anyhow::Result<Packed> {
+    // In a second, two hosts may give one name, and such a store would keep only one of the archives.
+    let digits = (!repository.gives_a_name_once()?).then(random_digits);
+    let request = &Request { digits, ..request.clone() };
     let built = build(repository.workspace(), scratch, databases, request, progress)?;
     let (archive, unrecorded) = commit(repository, &built, request, progress)?;
     Ok(Packed { archive, bytes: built.bytes, metadata: built.metadata, unrecorded })
+}
+
+fn random_digits() -> u16 {
+    // The keys of the standard library's hash maps come from the system's random number generator.
+    RandomState::new().build_hasher().finish() as u16
 }
 
 /// Makes an archive in scratch. Crash anywhere: scratch, which the next run removes.
@@ -94,7 +104,10 @@ pub fn build(
     request: &Request,
     progress: &dyn Progress,
 ) -> anyhow::Result<Built> {
-    let automatic = || ArchiveName::automatic(&request.set, request.created_at, &request.ending());
+    let automatic = || {
+        let name = ArchiveName::automatic(&request.set, request.created_at, &request.ending());
+        request.digits.map_or_else(|| name.clone(), |digits| name.distinct(digits))
+    };
     let name = request.name.clone().unwrap_or_else(automatic);
 
     let mut vacuumed = vec![Vacuumed::No; databases.len()];

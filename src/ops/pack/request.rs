@@ -73,6 +73,8 @@ pub struct Request {
     pub kind: Kind,
     /// The name the user chose; without one it is made of set and time.
     pub name: Option<ArchiveName>,
+    /// What is added to an automatic name, if two writers could give the same one.
+    pub digits: Option<u16>,
     /// The note of the user.
     pub note: Option<String>,
     /// The host.

@@ -38,6 +38,11 @@ pub struct SealedFile {
 }
 
 impl SealedFile {
+    /// Returns the digest of its header.
+    pub fn header(&self) -> Sha256 {
+        self.header
+    }
+
     /// Writes the digest beside the archive and remembers the archive in the workspace. Returns what failed: the
     /// archive is good without.
     pub fn record(&self, committer: &Committer<'_>, archive: &ArchiveName) -> Vec<String> {

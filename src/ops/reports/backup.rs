@@ -54,6 +54,7 @@ pub fn made(
         seconds: took.as_secs_f64(),
         lost,
         retention: None,
+        copies: Vec::new(),
     }
 }
 

@@ -72,6 +72,7 @@ pub fn retained(progressed: &Progressed<'_>) -> report::Retained {
         plain_kept: plain_kept.collect(),
         stale: seen.stale.iter().map(stale).collect(),
         newer_format: seen.sealed.iter().cloned().collect(),
+        copies: Vec::new(),
     }
 }
 

@@ -46,6 +46,7 @@ impl<'a> Committer<'a> {
         wait: Duration,
         progress: &dyn Progress,
     ) -> anyhow::Result<Self> {
+        repository.store.prepare()?;
         let is_atomic = repository.store.capabilities().atomic_commit;
         if is_atomic && store::identity(repository.store())?.is_some() {
             return Ok(Self { repository, locked: None });

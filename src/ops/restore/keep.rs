@@ -150,6 +150,7 @@ impl<'a> Keeper<'a> {
         }
         let restored = printable(&self.options.archive).into_owned();
         let request = Request {
+            digits: None,
             set: self.options.set.clone(),
             kind: Kind::Safety,
             name: None,

@@ -1,0 +1,214 @@
+//! Further stores: opens them, brings them up to date, rotates them, and prints what happened.
+
+use super::retain_text::show_end;
+use super::{Context, Outcome, text};
+use crate::config::CopySettings;
+use crate::failure::Failure;
+use crate::names::{ArchiveName, Name, printable};
+use crate::ops::explain::explain;
+use crate::ops::jobs::copies::{CaughtUp, Destination, catch_up, holders, rules_of};
+use crate::ops::jobs::retention::{Hosts, LOCK_WAIT, PlainFiles, Wanted, Whose};
+use crate::ops::reports::{self, Progressed as Shown};
+use crate::ops::retain;
+use crate::ops::{LockedStore, Repository};
+use crate::report::copies as report;
+use crate::snapshot::Snapshot;
+use crate::store::StoreError;
+use crate::store_url::Location;
+
+/// The name of the main store, beside those of the further ones.
+pub(super) const MAIN: &str = "main";
+
+/// Every store, where a command takes that.
+pub(super) const ALL: &str = "all";
+
+/// What is copied.
+#[derive(Clone, Copy)]
+pub(super) enum What<'a> {
+    /// What each store lacks.
+    Missing,
+    /// These archives.
+    Named(&'a [ArchiveName]),
+}
+
+/// Copies to these stores, all side by side, and prints what happened.
+pub(super) fn copy(
+    main: &Repository,
+    copies: &[CopySettings],
+    what: What<'_>,
+    context: &mut Context,
+) -> anyhow::Result<(Vec<report::Copy>, Outcome)> {
+    let destinations = copies
+        .iter()
+        .map(|copy| Destination { copy, repository: context.create_store(&copy.location) })
+        .collect::<Vec<_>>();
+    let named = match what {
+        What::Missing => None,
+        What::Named(names) => Some(names),
+    };
+    let caught_up = catch_up(main, destinations, named, &context.surroundings(), &context.ui.progress())?;
+    let mut outcome = Outcome::Done;
+    let mut documents = Vec::new();
+    for one in &caught_up {
+        show(one, context);
+        outcome = match (outcome, one.errors.is_empty()) {
+            (Outcome::Found(code), _) => Outcome::Found(code),
+            (_, false) if one.required => Outcome::Found(16),
+            (_, false) => Outcome::Problems,
+            (outcome, true) => outcome,
+        };
+        documents.push(document(one));
+    }
+    Ok((documents, outcome))
+}
+
+fn show(one: &CaughtUp, context: &mut Context) {
+    let (name, location) = (&one.name, printable(&one.location));
+    for error in &one.errors {
+        let failure = explain(error);
+        context.ui.warning(format!("{name}: {}", failure.message));
+    }
+    if !one.copied.is_empty() {
+        let bytes = one.copied.iter().map(|copied| copied.bytes).sum();
+        let count = text::count(one.copied.len() as u64, "archive");
+        context.ui.summary(format!("copied {count} ({}) to {name}, \"{location}\"", text::bytes(bytes)));
+    }
+    if !one.errors.is_empty() {
+        let again = context.typed.quoted(&["copy"]);
+        let lacking = match one.missing.len() as u64 {
+            0 => "nothing is missing there".to_owned(),
+            count => format!("{} missing there", text::count(count, "archive")),
+        };
+        context.ui.warning(format!("{name}, \"{location}\": {lacking}; the next backup or {again} makes up for it"));
+    }
+}
+
+fn document(one: &CaughtUp) -> report::Copy {
+    let copied = one.copied.iter().map(|copied| report::Copied {
+        archive: copied.archive.clone(),
+        name: copied.name.clone(),
+        bytes: copied.bytes,
+    });
+    report::Copy {
+        name: one.name.clone(),
+        store: one.location.clone(),
+        copied: copied.collect(),
+        missing: one.missing.clone(),
+        errors: one.errors.iter().map(|error| printable(&format!("{error:#}")).into_owned()).collect(),
+        retention: None,
+    }
+}
+
+/// Applies the rules of each further store to it, in the scope of the sets and hosts of the main store. A store that
+/// fails is reported and does not stop the others.
+pub(super) fn rotate(
+    copies: &[CopySettings],
+    set: Option<&Name>,
+    documents: &mut [report::Copy],
+    context: &mut Context,
+) -> Outcome {
+    let mut outcome = Outcome::Done;
+    for copy in copies {
+        match rotate_one(copy, set, context) {
+            Ok((retained, one)) => {
+                if one != Outcome::Done {
+                    outcome = one;
+                }
+                if let Some(document) = documents.iter_mut().find(|document| document.name == copy.name) {
+                    document.retention = Some(retained);
+                }
+            }
+            Err(error) => {
+                outcome = Outcome::Problems;
+                let failure = explain(&error);
+                context.ui.warning(format!("{}: nothing was removed there: {}", copy.name, failure.message));
+            }
+        }
+    }
+    outcome
+}
+
+fn rotate_one(
+    copy: &CopySettings,
+    set: Option<&Name>,
+    context: &mut Context,
+) -> anyhow::Result<(crate::report::retain::Retained, Outcome)> {
+    let repository = context.create_store(&copy.location)?;
+    let wanted = Wanted {
+        retention: rules_of(copy, &context.settings),
+        whose: Whose { databases: &[], set, hosts: Hosts::Own },
+        gone: None,
+        plain: PlainFiles::Leave,
+        zone: None,
+    };
+    let request = wanted.request(&repository, &context.surroundings())?;
+    let report = retain::execute(&repository, &request, None, LOCK_WAIT, &context.ui.progress())?;
+    let shown = Shown {
+        store: repository.location(),
+        plan: &report.plan,
+        fates: Some(&report.fates),
+        seen: &report.seen,
+        leftovers: *report.leftovers.as_ref().unwrap_or(&0),
+        zone: context.settings.time_zone,
+    };
+    show_end(&shown, context);
+    let document = reports::retained(&shown);
+    Ok((document, super::retain::finish(&report, None, context)?))
+}
+
+/// Sets or removes a mark beside an archive wherever it lies besides the main store. Returns whether that failed
+/// anywhere.
+pub(super) fn mark(
+    main: &Repository,
+    snapshot: &Snapshot,
+    change: &dyn Fn(&LockedStore<'_>, &ArchiveName) -> Result<bool, StoreError>,
+    context: &Context,
+) -> bool {
+    let Some(holders) = holders(main, &context.surroundings()) else { return false };
+    let mut failed = false;
+    for (copy, name) in holders.places(snapshot) {
+        let marked = named(copy.as_str(), &context.settings.copies).map_err(anyhow::Error::from).and_then(|settings| {
+            let repository = context.open_store(&settings.location)?;
+            let locked = repository.lock(LOCK_WAIT, &context.ui.progress())?;
+            match change(&locked, name) {
+                // It was removed there since.
+                Err(StoreError::NotFound { .. }) => Ok(false),
+                changed => Ok(changed?),
+            }
+        });
+        if let Err(error) = marked {
+            failed = true;
+            context.ui.warning(format!("{copy}: not marked there: {}", explain(&error).message));
+        }
+    }
+    failed
+}
+
+/// Returns the further stores with these names, or all.
+pub(super) fn chosen(names: &[String], context: &Context) -> Result<Vec<CopySettings>, Failure> {
+    let all = &context.settings.copies;
+    if names.is_empty() {
+        return Ok(all.clone());
+    }
+    names.iter().map(|name| named(name, all).cloned()).collect()
+}
+
+/// Returns the further store with this name.
+pub(super) fn named<'a>(name: &str, all: &'a [CopySettings]) -> Result<&'a CopySettings, Failure> {
+    all.iter().find(|copy| copy.name.as_str() == name).ok_or_else(|| {
+        let known: Vec<&str> = all.iter().map(|copy| copy.name.as_str()).collect();
+        let hint = match known.as_slice() {
+            [] => "add a table [copies.NAME] to the configuration".to_owned(),
+            known => format!("there are: {MAIN}, {}", known.join(", ")),
+        };
+        Failure::usage(format!("no store \"{}\" is configured", printable(name)), hint)
+    })
+}
+
+/// Returns where the store with this name is.
+pub(super) fn location(name: &str, context: &Context) -> Result<Location, Failure> {
+    if name == MAIN {
+        return Ok(context.settings.store.clone());
+    }
+    named(name, &context.settings.copies).map(|copy| copy.location.clone())
+}

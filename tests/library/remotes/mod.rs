@@ -1,0 +1,12 @@
+//! The stores on other machines, over real servers on loopback.
+
+mod connect;
+#[path = "../../servers/connect.rs"]
+mod connect_server;
+#[path = "../../servers/process.rs"]
+mod process;
+mod rclone;
+#[path = "../../servers/sshd.rs"]
+mod sshd;
+#[path = "../../servers/webdav.rs"]
+mod webdav;
