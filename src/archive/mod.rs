@@ -1,6 +1,7 @@
 //! Archives: format 1, which we write, and those of older tools, which we only read.
 //!
-//! The only module that compresses and encrypts. `man/heirloom-archive.5` documents the format; [`mod@format`] has its constants.
+//! The only module that compresses and encrypts. `man/heirloom-archive.5` documents the format; [`mod@format`] has its
+//! constants.
 //! Reading treats every byte as hostile: nothing is allocated by a claimed size, nothing is written under a name taken
 //! from an archive, and an archive is only called good after all of it was read.
 //!

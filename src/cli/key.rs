@@ -37,8 +37,8 @@ enum KeyCommand {
 
 /// Create a secret key, and print its recipient
 ///
-/// The file is readable by this user only, and an existing file is never replaced. `age-keygen` makes the same. Write the
-/// recipient into encryption.recipients on every host that backs up. Keep the key where a fire at the host does not
+/// The file is readable by this user only, and an existing file is never replaced. `age-keygen` makes the same. Write
+/// the recipient into encryption.recipients on every host that backs up. Keep the key where a fire at the host does not
 /// reach it: without it, no archive can be restored.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:

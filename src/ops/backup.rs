@@ -393,8 +393,8 @@ fn room_for_copies(workspace: &Path, bytes: u64, temporary: &Path) -> Option<Scr
     Scratch::beside(temporary).ok()
 }
 
-/// Refuses a backup whose copies do not fit into the folder for plain data, before anything is copied: that folder is on
-/// the system disk or in memory more often than a store is.
+/// Refuses a backup whose copies do not fit into the folder for plain data, before anything is copied: that folder is
+/// on the system disk or in memory more often than a store is.
 fn room_for_plain_data(workspace: &Workspace, plan: &Plan) -> anyhow::Result<()> {
     let folder = workspace.create_scratch_folder().context("cannot make a folder for plain copies")?;
     let sizes = plan.sources.iter().filter_map(|source| std::fs::metadata(&source.path).ok()).map(|found| found.len());

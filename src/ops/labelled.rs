@@ -2,8 +2,8 @@
 //!
 //! # What a label can do
 //!
-//! Whoever can write to a store can put an archive there whose label claims any date, set, host and size; the age header
-//! does not prove who made it. A host without a key must rotate all the same. So a label counts on this condition only:
+//! Whoever can write to a store can put an archive there whose label claims any date, set, host and size; the age
+//! header does not prove who made it. A host without a key must rotate all the same. So a label counts on this condition only:
 //! this host remembers having written a file with exactly this header and this size
 //! ([`Seal::Known`]). Then the description is the one in its memory; that of the file is not even used.
 //!
@@ -22,8 +22,8 @@
 //! - With `trust_labels`, labels count like metadata, except those dated more than a day after the store's own time of
 //!   the file: an archive cannot be older in the store than in itself. Then whoever can write to the store can let old
 //!   archives be removed; the manual says so.
-//! - On a host with a key, the metadata inside decides. The recipient is public, so anybody can make an archive that the
-//!   key opens. Encryption keeps readers out, not writers: only the rights of the store do.
+//! - On a host with a key, the metadata inside decides. The recipient is public, so anybody can make an archive that
+//!   the key opens. Encryption keeps readers out, not writers: only the rights of the store do.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::OnceLock;

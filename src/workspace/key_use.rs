@@ -1,4 +1,5 @@
-//! When a key of this host last opened an archive: a key that nobody can find any more is noticed only when it is tried.
+//! When a key of this host last opened an archive: a key that nobody can find any more is noticed only when it is
+//! tried.
 
 use std::fs;
 use std::io::{self, Write as _};

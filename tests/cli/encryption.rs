@@ -107,7 +107,8 @@ fn debians_age_and_tar_restore_what_we_made_and_we_what_they_made() {
     }
     let script = "sha256sum --check *.sha256
         for one in gzip.tar.gz zstd.tar.zst none.tar; do
-            mkdir $one.d && age -d -i ../../key.txt $one.age | tar x $(case $one in *.gz) echo -z;; *.zst) echo --zstd;; esac) -C $one.d
+            flag=$(case $one in *.gz) echo -z;; *.zst) echo --zstd;; esac)
+            mkdir $one.d && age -d -i ../../key.txt $one.age | tar x $flag -C $one.d
         done";
     world.run(world.shell(script).current_dir(world.path("backups"))).success();
     for folder in ["gzip.tar.gz.d", "zstd.tar.zst.d", "none.tar.d"] {

@@ -1,8 +1,8 @@
 //! Changes that need a repository's lock: removing archives, and setting or removing the marks beside them.
 //!
 //! The marks are plain, visible files: `.keep` pins an archive, `.accepted` accepts its shrink, `.damaged` records that
-//! verify found it damaged; `.sha256` is the digest of an encrypted archive. Removing an archive removes the archive first and its marks after it: a crash in between
-//! leaves marks without an archive, never an archive without its marks.
+//! verify found it damaged; `.sha256` is the digest of an encrypted archive. Removing an archive removes the archive
+//! first and its marks after it: a crash in between leaves marks without an archive, never an archive without its marks.
 
 use std::io;
 
