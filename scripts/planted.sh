@@ -9,6 +9,8 @@ trap 'rm -rf "$copy"' EXIT
 git -C "$here" ls-files -z | (cd "$here" && xargs -0 cp --parents -t "$copy")
 # Dependencies are built once for all patches.
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$here/target}/planted
+# The servers of the tests are beside the project, not beside the copy.
+if [ -x "$here/target/python/bin/python" ]; then export HEIRLOOM_TEST_PYTHON=${HEIRLOOM_TEST_PYTHON:-$here/target/python/bin/python}; fi
 missed=0 caught=0
 for patch in "$here"/tests/faults/planted/*.patch; do
     name=$(basename "$patch" .patch)
