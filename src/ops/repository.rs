@@ -8,6 +8,7 @@ mod locked_store;
 
 use std::fmt;
 use std::io;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -164,6 +165,10 @@ impl ReadAt for HeldFile {
 
     fn bytes(&self) -> u64 {
         self.file.bytes()
+    }
+
+    fn block_bytes(&self) -> Option<NonZeroUsize> {
+        self.file.block_bytes()
     }
 }
 

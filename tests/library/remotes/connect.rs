@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use heirloom::archive::Opener;
-use heirloom::names::HostLabel;
+use heirloom::names::{ArchiveName, HostLabel};
 use heirloom::ops::Repository;
 use heirloom::ops::inventory::{Reading, inventory};
 use heirloom::ops::sealing::Encryption;
@@ -89,6 +89,19 @@ fn a_server_that_gives_parts_is_recognized() {
     store.prepare().unwrap();
     assert!(store.capabilities().ranges);
     assert!(store.open("a.tar.gz", None).unwrap().block_bytes().is_some());
+}
+
+/// Without that, each member of an archive took several requests.
+#[test]
+fn an_archive_that_is_held_is_read_in_blocks_too() {
+    let store = open(&connect(Parts::Given).pin(), &remote(ALICE));
+    store.put("a.tar.gz", b"0123456789").unwrap();
+    let blocks = store.open("a.tar.gz", None).unwrap().block_bytes();
+    let folder = tempfile::tempdir().unwrap();
+    let repository = Repository::new(Arc::new(store), Workspace::at(folder.path().join("workspace")));
+    let held = repository.open(&ArchiveName::new("a.tar.gz").unwrap(), None).unwrap();
+    assert_eq!(held.block_bytes(), blocks);
+    assert!(blocks.is_some());
 }
 
 /// The client of Posit, in Python.
