@@ -162,7 +162,7 @@ impl Default for Crc {
 }
 
 /// Eight tables: the checksum of a byte that is followed by as many zero bytes.
-const TABLES: [[u32; 256]; 8] = {
+static TABLES: [[u32; 256]; 8] = {
     let mut tables = [[0; 256]; 8];
     let mut byte = 0;
     while byte < 256 {
