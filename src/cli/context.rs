@@ -59,6 +59,10 @@ pub struct Context {
     pub ui: Ui,
     /// The stores that this user has used on this host.
     pub stores: Stores,
+    /// The main store of the configuration.
+    main: Location,
+    /// The encryption of the further stores.
+    copy_encryption: Encryption,
     /// Whether every store of the configuration is meant (`--store all`).
     pub all_stores: bool,
     /// Entries for the activity log: one for each archive.
@@ -104,6 +108,7 @@ impl Context {
         for copy in &mut settings.copies {
             copy.location = copy.location.of_host(&label);
         }
+        let main = settings.store.clone();
         let all_stores = args.store.as_deref() == Some(ALL) && typed.is_one_of(&["list"]);
         if let Some(name) = args.store.as_deref().filter(|name| *name != MAIN && !all_stores) {
             choose_store(name, &mut settings)?;
@@ -113,6 +118,7 @@ impl Context {
         let loaded = encryption::load(&settings, &configuration, &labels);
         configuration.effective.problems.extend(loaded.problems);
         configuration.effective.warnings.extend(loaded.warnings);
+        let copy_encryption = loaded.encryption.of_copies();
         Ok(Self {
             host,
             encryption: loaded.encryption,
@@ -129,6 +135,8 @@ impl Context {
             stores: Stores::new(),
             ui,
             all_stores,
+            main,
+            copy_encryption,
             records: Vec::new(),
         })
     }
@@ -179,7 +187,7 @@ impl Context {
             ahead: self.ahead,
             temporary: &self.temporary,
             threads: self.threads(),
-            encryption: &self.encryption,
+            encryption: if self.settings.store == self.main { &self.encryption } else { &self.copy_encryption },
         }
     }
 

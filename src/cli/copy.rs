@@ -83,7 +83,7 @@ pub(super) fn run(args: &CopyArgs, context: &mut Context) -> anyhow::Result<Outc
         copies::copy(&source, &targets, what, context)?
     };
     if !args.dry_run && documents.iter().all(|copy| copy.copied.is_empty() && copy.errors.is_empty()) {
-        context.ui.summary("nothing is missing".to_owned());
+        context.ui.summary("nothing is missing");
     }
     if context.ui.is_json() {
         let document = report::Copies { store: source.location(), dry_run: args.dry_run, copies: documents };
@@ -94,7 +94,7 @@ pub(super) fn run(args: &CopyArgs, context: &mut Context) -> anyhow::Result<Outc
 
 /// Returns the stores that get copies. The main store is one if it is named.
 fn targets(args: &CopyArgs, context: &Context) -> Result<Vec<CopySettings>, Failure> {
-    if args.to.iter().any(|name| *name == args.from) {
+    if args.to.contains(&args.from) {
         return Err(Failure::usage(format!("\"{}\" is both source and target", args.from), "name another store"));
     }
     let mut targets = Vec::new();

@@ -160,7 +160,6 @@ mod tests {
 
     use std::num::NonZeroU64;
 
-    use super::*;
     use crate::config::FileLayer;
 
     fn problems(text: &str) -> Vec<String> {

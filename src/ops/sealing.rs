@@ -29,6 +29,13 @@ pub struct Encryption {
     pub places: Arc<[KnownPlace]>,
 }
 
+impl Encryption {
+    /// Returns the encryption of a further store: whatever is copied there is encrypted if copies are.
+    pub fn of_copies(&self) -> Self {
+        Self { store: self.copies.clone().or_else(|| self.store.clone()), ..self.clone() }
+    }
+}
+
 /// A database of this host: its set, a host label, and its path without symbolic links.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KnownPlace {

@@ -11,7 +11,7 @@ use crate::names::{ArchiveName, Name};
 use crate::ops::Repository;
 use crate::ops::copies::{Copied, Copier, Known, missing};
 use crate::ops::explain::explain;
-use crate::ops::inventory::{Inventory, inventory};
+use crate::ops::inventory::{Inventory, Reading, inventory};
 use crate::progress::{Progress, Stage};
 use crate::retention::{Scene, Scope};
 use crate::snapshot::Snapshot;
@@ -109,7 +109,8 @@ fn one(
     let reading = around.reading(None);
     let retention = rules_of(copy, around.settings);
     let scene = scene(around);
-    let listed = repository.and_then(|to| inventory(&to, &reading, progress).map(|there| (to, there)));
+    let in_copies = Reading { encryption: around.encryption.of_copies(), ..reading.clone() };
+    let listed = repository.and_then(|to| inventory(&to, &in_copies, progress).map(|there| (to, there)));
     let (to, mut there) = match listed {
         Ok(found) => found,
         Err(error) => {
@@ -130,7 +131,7 @@ fn one(
     let copier = Copier {
         from: main,
         to: &to,
-        reading: &reading,
+        reading: &in_copies,
         host: &around.host.label,
         clock: around.clock,
         threads: around.threads,
