@@ -496,3 +496,34 @@ fn the_pin_of_the_old_tool_goes_on_as_a_store() {
     assert_eq!(archives, [name]);
     assert_eq!(client.ask("download", &[&pin_of(&url)]), json!({ name: sha256(&fs::read(&made).unwrap()) }));
 }
+
+/// A run that is killed while it uploads, deploys, or reads back.
+#[test]
+fn whenever_a_run_is_killed_nothing_half_made_is_listed_and_the_next_makes_up_for_it() {
+    let server = Connect::start(Parts::Given);
+    let (url, folder) = (server.pin(), tempfile::tempdir().unwrap());
+    let database = folder.path().join("app.db");
+    let sql = "CREATE TABLE t(x); INSERT INTO t VALUES (randomblob(2000000));";
+    rusqlite::Connection::open(&database).unwrap().execute_batch(sql).unwrap();
+    fs::write(folder.path().join("heirloom.toml"), "[store]\nlimit_upload = \"2 MB\"\n").unwrap();
+    let heirloom = |args: &[&str]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_heirloom"));
+        command.args(args).args(["--dir", &url, "--config", folder.path().join("heirloom.toml").to_str().unwrap()]);
+        command.env("HOME", folder.path()).env("HEIRLOOM_STATE_DIR", folder.path().join("state"));
+        command.env("CONNECT_API_KEY", ALICE).env("HEIRLOOM_HOST", "here");
+        command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
+        command
+    };
+    let store = open(&url, &remote(ALICE));
+    for (round, pause) in [100, 300, 500, 700, 900, 1100, 1300, 1500].into_iter().enumerate() {
+        let mut run = heirloom(&["backup", database.to_str().unwrap()]).spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(pause));
+        let _ = run.kill();
+        run.wait().unwrap();
+        let listed = names(&store);
+        assert!(heirloom(&["backup", database.to_str().unwrap()]).status().unwrap().success(), "round {round}");
+        assert!(names(&store).len() > listed.len(), "round {round}");
+    }
+    // Whatever became an archive is whole.
+    assert!(heirloom(&["verify", "--all"]).status().unwrap().success());
+}
