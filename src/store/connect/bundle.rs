@@ -1,8 +1,8 @@
 //! The bundle that a version is uploaded as: a tar in gzip with the archive, its description, and a page.
 //!
-//! It is written as it is sent, so neither memory nor disk holds it. An archive is compressed already, so the gzip stores
-//! its bytes: the length is known before the first byte is read. The tar is POSIX ustar, with the extension of GNU for
-//! long names and large files; the gzip is RFC 1952 with the stored blocks of RFC 1951.
+//! It is written as it is sent, so neither memory nor disk holds it. An archive is compressed already, so the gzip
+//! stores its bytes: the length is known before the first byte is read. The tar is POSIX ustar, with the extension of
+//! GNU for long names and large files; the gzip is RFC 1952 with the stored blocks of RFC 1951.
 
 use std::io::{self, Read};
 

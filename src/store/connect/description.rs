@@ -57,8 +57,8 @@ impl Described {
         let Kept { token, bytes, sha256 } = kept;
         let token = token.map(|token| token.to_string()).unwrap_or_default();
         format!(
-            "api_version: 1\ncreated: {created}\ndescription: null\nfile: {file}\nfile_size: {bytes}\npin_hash: {hash}\n\
-             title: {title}\ntype: file\nuser:\n  {TOKEN}: '{token}'\n  {DIGEST}: '{sha256}'\n",
+            "api_version: 1\ncreated: {created}\ndescription: null\nfile: {file}\nfile_size: {bytes}\n\
+             pin_hash: {hash}\ntitle: {title}\ntype: file\nuser:\n  {TOKEN}: '{token}'\n  {DIGEST}: '{sha256}'\n",
             created = created.format(TIME),
             file = quoted(name),
             hash = &sha256.to_string()[..16],

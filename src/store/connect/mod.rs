@@ -102,7 +102,8 @@ impl ConnectStore {
 
     /// Makes an archive the active version.
     ///
-    /// Crash before the deployment: the version has no files, so it is not listed. Crash after it: the archive is there.
+    /// Crash before the deployment: the version has no files, so it is not listed. Crash after it: the archive is
+    /// there.
     fn place(&self, name: &str, archive: Archive<'_>, progress: &dyn Progress) -> Result<(), StoreError> {
         self.check(name)?;
         let Archive { content, kept, created } = archive;

@@ -424,7 +424,8 @@ fn bytes_that_changed_on_the_way_are_found_by_the_checksum() {
         // The same size, but not the same bytes.
         let source = archive.upload.path().display();
         let script = format!(
-            "if [ $1 = copyto ]; then for word; do shift; [ \"$word\" != {source} ] || word={}; set -- \"$@\" \"$word\"; \
+            "if [ $1 = copyto ]; then for word; do shift; [ \"$word\" != {source} ] || word={}; \
+             set -- \"$@\" \"$word\"; \
              done; fi",
             other.display()
         );
