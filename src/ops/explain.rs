@@ -198,7 +198,9 @@ fn of_store(error: &StoreError) -> Option<Meaning> {
         StoreError::Unreachable { location, cause } => {
             (FailureKind::StoreUnreachable, Some(remedy_for_unreachable(location, cause)))
         }
-        StoreError::Denied { .. } => (FailureKind::Usage, Some("check the credentials for the store, and which rights they have".into())),
+        StoreError::Denied { .. } => {
+            (FailureKind::Usage, Some("check the credentials for the store, and which rights they have".into()))
+        }
         StoreError::Clock { .. } => (FailureKind::StoreUnreachable, Some("set the clock of this host".into())),
         StoreError::Strange { why: Strangeness::NotMounted(_), .. } => {
             (FailureKind::StoreUnreachable, Some("mount it and try again".into()))
@@ -302,7 +304,8 @@ mod tests {
     fn a_remote_store_that_fails_is_told_apart_from_one_that_denies() {
         let location = || "s3://bucket/prefix".to_owned();
         let cause = || io::Error::other("planted");
-        let denied = || StoreError::Denied { action: "list", name: String::new(), location: location(), cause: cause() };
+        let denied =
+            || StoreError::Denied { action: "list", name: String::new(), location: location(), cause: cause() };
         let unreachable = || StoreError::Unreachable { location: location(), cause: cause() };
         let code = |error: anyhow::Error| explain(&error).kind.code();
         assert_eq!(code(denied().into()), 2);

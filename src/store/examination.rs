@@ -40,11 +40,7 @@ pub(super) fn try_out(store: &dyn Store) -> Examination {
         let mut found = vec![0; content.len()];
         let failed = |cause| StoreError::io("read", &name, store.location(), cause);
         store.open(&name, None)?.read_exact_at(&mut found, 0).map_err(failed)?;
-        if found == content {
-            Ok(())
-        } else {
-            Err(failed(std::io::Error::other("it differs from what was written")))
-        }
+        if found == content { Ok(()) } else { Err(failed(std::io::Error::other("it differs from what was written"))) }
     });
     Examination {
         refuses_taken_names: is_written.then_some(capabilities.atomic_commit),

@@ -259,7 +259,10 @@ fn a_refusal_is_not_repeated() {
         fail();
         // The request behind the last one is not refused.
         let listed = bench.store.list();
-        assert!(listed.as_ref().is_ok_and(Vec::is_empty) || listed.as_ref().is_err_and(is_right), "{context}: {listed:?}");
+        assert!(
+            listed.as_ref().is_ok_and(Vec::is_empty) || listed.as_ref().is_err_and(is_right),
+            "{context}: {listed:?}"
+        );
         assert_eq!(*bench.repeated.lock().unwrap(), [""; 0], "{context}");
     });
     at_each_request("refused commit", &refusals, |bench, fail, context| {

@@ -6,7 +6,9 @@ use std::sync::OnceLock;
 use chrono::Utc;
 use heirloom::progress::Progress;
 use heirloom::store::remote::{self, Remote};
-use heirloom::store::{Capabilities, Entry, Examination, Found, ReadAt, ReadStore, Store, StoreError, Upload, identity};
+use heirloom::store::{
+    Capabilities, Entry, Examination, Found, ReadAt, ReadStore, Store, StoreError, Upload, identity,
+};
 use heirloom::store_url::StoreUrl;
 
 use crate::servers::{self, Kind, Place};
@@ -193,7 +195,9 @@ fn a_listing_has_all_pages_and_only_its_own_names() {
         let Some(place) = servers::place(kind, "a listing has all pages") else { continue };
         let store = opened(&place);
         let prefix = place.url.split(['/', '?']).nth(3).unwrap().to_owned();
-        for name in ["deeper/a.tar.gz", ".hidden"].into_iter().map(String::from).chain((0..1_100).map(|n| n.to_string())) {
+        for name in
+            ["deeper/a.tar.gz", ".hidden"].into_iter().map(String::from).chain((0..1_100).map(|n| n.to_string()))
+        {
             let status = match kind {
                 // It accepts requests without a signature.
                 Kind::Moto => {
@@ -265,4 +269,14 @@ fn an_examination_names_each_right_that_is_missing() {
     assert!(matches!(found.write, Err(StoreError::Denied { .. })), "{found:?}");
     assert!(matches!(found.list, Err(StoreError::Denied { .. })), "{found:?}");
     assert!(found.read.is_none() && found.remove.is_none() && found.refuses_taken_names.is_none());
+}
+
+#[test]
+fn missing_credentials_are_denied() {
+    let Some(place) = servers::place(Kind::Seaweed, "missing credentials are denied") else { return };
+    let mut remote = Remote::new(|_| None);
+    remote.repeated = Arc::new(|line| panic!("repeated: {line}"));
+    let store = remote::open(&StoreUrl::parse(&place.url).unwrap().unwrap(), &remote).unwrap();
+    let error = store.list().unwrap_err();
+    assert!(matches!(error, StoreError::Denied { .. }) && chain(&error).contains("credentials"), "{}", chain(&error));
 }

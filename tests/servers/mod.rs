@@ -85,16 +85,13 @@ pub fn place(kind: Kind, promise: &str) -> Option<Place> {
             format!("az://{BUCKET}/{prefix}?account=devstoreaccount1&endpoint={endpoint}/devstoreaccount1"),
             vec![("AZURE_STORAGE_KEY", AZURITE_KEY.into())],
         ),
-        Kind::FakeGcs | Kind::Gcs => {
-            (format!("gs://{BUCKET}/{prefix}?anonymous=true&endpoint={endpoint}"), Vec::new())
-        }
+        Kind::FakeGcs | Kind::Gcs => (format!("gs://{BUCKET}/{prefix}?anonymous=true&endpoint={endpoint}"), Vec::new()),
     };
     Some(Place { url, variables, port })
 }
 
 /// The published key of Azurite's only account.
-const AZURITE_KEY: &str =
-    "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
+const AZURITE_KEY: &str = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
 
 struct Server {
     port: u16,

@@ -220,27 +220,39 @@ fn by_code(asked: &Asked<'_>, code: &str, said: &Said, headers: &HeaderMap, answ
         // Azure, if another client committed its blocks or a blob of the same name.
         "InvalidBlockList" | "InvalidPart" => Fault::NoUpload,
         "BlobAlreadyExists" => Fault::Taken,
-        "PreconditionFailed" | "ConditionNotMet" | "TargetConditionNotMet" => {
-            match () {
-                () if asked.writes() => Fault::Taken,
-                () if asked.is_conditional() => Fault::Changed,
-                () => Fault::Foreign(answer.to_owned()),
-            }
-        }
+        "PreconditionFailed" | "ConditionNotMet" | "TargetConditionNotMet" => match () {
+            () if asked.writes() => Fault::Taken,
+            () if asked.is_conditional() => Fault::Changed,
+            () => Fault::Foreign(answer.to_owned()),
+        },
         "ConditionalRequestConflict" | "OperationAborted" if asked.writes() => Fault::Conflict(answer.to_owned()),
         "InvalidObjectState" | "BlobArchived" => Fault::Cold,
         "RequestTimeTooSkewed" => {
             let stated = said.time.zip(sent_at(asked)).map(|(theirs, ours)| (ours - theirs).num_seconds());
             Fault::Clock(stated.or_else(|| clock(asked, headers)))
         }
-        "ExpiredToken" | "TokenRefreshRequired" | "InvalidToken" | "InvalidAccessKeyId" | "SignatureDoesNotMatch"
-        | "AllAccessDisabled" | "AccessDenied" | "BlobImmutableDueToPolicy" => match clock(asked, headers) {
+        "ExpiredToken"
+        | "TokenRefreshRequired"
+        | "InvalidToken"
+        | "InvalidAccessKeyId"
+        | "SignatureDoesNotMatch"
+        | "AllAccessDisabled"
+        | "AccessDenied"
+        | "BlobImmutableDueToPolicy" => match clock(asked, headers) {
             Some(ahead) if ahead.abs() >= CLOCK_OFF => Fault::Clock(Some(ahead)),
             _ => Fault::Denied(format!("access denied ({answer})")),
         },
         "BadDigest" | "XAmzContentChecksumMismatch" | "Md5Mismatch" | "Crc64Mismatch" => Fault::Corrupt,
-        "InternalError" | "SlowDown" | "ServiceUnavailable" | "RequestTimeout" | "ServerBusy" | "OperationTimedOut"
-        | "RequestLimitExceeded" | "Throttling" | "ConditionalRequestConflict" | "OperationAborted" => Fault::Busy { answer: answer.to_owned(), wait: wait(headers) },
+        "InternalError"
+        | "SlowDown"
+        | "ServiceUnavailable"
+        | "RequestTimeout"
+        | "ServerBusy"
+        | "OperationTimedOut"
+        | "RequestLimitExceeded"
+        | "Throttling"
+        | "ConditionalRequestConflict"
+        | "OperationAborted" => Fault::Busy { answer: answer.to_owned(), wait: wait(headers) },
         _ if asked.service == Service::Gcs && said.message.contains("bucket does not exist") => Fault::NoBucket,
         _ if asked.service == Service::Gcs && said.message.starts_with("No such object") => Fault::NoKey,
         _ => return None,
@@ -346,9 +358,8 @@ fn contains(body: &[u8], text: &str) -> bool {
 /// Returns the name of the first element of an XML document.
 fn root(body: &[u8]) -> Option<&str> {
     let start = &body[..body.len().min(1024)];
-    let mut rest = str::from_utf8(start).unwrap_or_else(|error| {
-        str::from_utf8(&start[..error.valid_up_to()]).unwrap_or_default()
-    });
+    let mut rest =
+        str::from_utf8(start).unwrap_or_else(|error| str::from_utf8(&start[..error.valid_up_to()]).unwrap_or_default());
     loop {
         rest = rest[rest.find('<')? + 1..].trim_start();
         if !rest.starts_with(['?', '!']) {

@@ -3,8 +3,8 @@
 use std::time::SystemTime;
 
 use chrono::{DateTime, SubsecRound as _, Utc};
-use opendal::options::ListOptions;
 use opendal::Metadata;
+use opendal::options::ListOptions;
 
 use super::fault::Fault;
 use super::service::Place;

@@ -170,7 +170,8 @@ fn azure(url: &StoreUrl, remote: &Remote) -> Result<Found, String> {
     let account = account.or_else(|| variable(remote, &["AZURE_STORAGE_ACCOUNT", "AZURE_STORAGE_ACCOUNT_NAME"]));
     let key = variable(remote, &["AZURE_STORAGE_KEY", "AZURE_STORAGE_ACCOUNT_KEY"]);
     let token = variable(remote, &["AZURE_STORAGE_SAS_TOKEN"]);
-    let connection = variable(remote, &["AZURE_STORAGE_CONNECTION_STRING"]).filter(|_| key.is_none() && token.is_none());
+    let connection =
+        variable(remote, &["AZURE_STORAGE_CONNECTION_STRING"]).filter(|_| key.is_none() && token.is_none());
     let named = url.option("endpoint").map(endpoint).or_else(|| {
         let account = account.as_ref().filter(|_| connection.is_none())?;
         Some(format!("https://{account}.blob.core.windows.net"))
@@ -199,7 +200,7 @@ fn azure(url: &StoreUrl, remote: &Remote) -> Result<Found, String> {
     let others = ["AZURE_CLIENT_ID", "AZURE_FEDERATED_TOKEN_FILE"];
     if key.is_none() && token.is_none() && connection.is_none() && variable(remote, &others).is_none() {
         return Err(
-            "no credentials: set AZURE_STORAGE_KEY, AZURE_STORAGE_SAS_TOKEN or AZURE_STORAGE_CONNECTION_STRING".into()
+            "no credentials: set AZURE_STORAGE_KEY, AZURE_STORAGE_SAS_TOKEN or AZURE_STORAGE_CONNECTION_STRING".into(),
         );
     }
     built(builder, named.or(account).unwrap_or_default())
