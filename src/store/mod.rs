@@ -13,6 +13,7 @@ mod memory;
 #[cfg(feature = "remote")]
 mod object;
 pub mod remote;
+mod surroundings;
 mod upload;
 
 use std::fmt;

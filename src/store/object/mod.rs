@@ -25,7 +25,7 @@ use self::read::Object;
 use self::service::Place;
 use self::upload::Parcel;
 use super::examination::{Examination, try_out};
-use super::remote::Remote;
+use super::surroundings::Remote;
 use super::{Capabilities, Entry, Found, ReadAt, ReadStore, Store, StoreError, Upload};
 use crate::progress::{Progress, Silent};
 use crate::store_url::{Service, StoreUrl};

@@ -10,7 +10,7 @@ use super::pace::Rate;
 use super::wire::Wire;
 use crate::net;
 use crate::store::StoreError;
-use crate::store::remote::Remote;
+use crate::store::surroundings::Remote;
 use crate::store_url::{Service, StoreUrl};
 
 /// A prefix in a bucket: what every request needs.

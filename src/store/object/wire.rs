@@ -23,7 +23,7 @@ use super::answer::{self, Asked};
 use super::checksum::Checksum;
 use super::fault::{Fault, short};
 use super::pace::{Activity, Grant, Pace, Stopped};
-use crate::store::remote::Remote;
+use crate::store::surroundings::Remote;
 use crate::store_url::Service;
 
 /// The first pause before a request is repeated; it doubles each time.
