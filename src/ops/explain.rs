@@ -175,9 +175,12 @@ fn of_archive(error: &ArchiveError) -> Option<Meaning> {
         }
         ArchiveError::WindowTooLarge { .. } => (FailureKind::Failed, Some(Remedy::Decompress)),
         ArchiveError::KeyMissing(_) => (FailureKind::KeyMissing, Some(Remedy::NameKey)),
-        ArchiveError::MetadataTooLarge { .. } | ArchiveError::NotWritten { .. } | ArchiveError::Io(_) => {
-            (FailureKind::Failed, None)
-        }
+        // A remote store puts its error into the one of the read.
+        ArchiveError::Io(cause) => match cause.get_ref().and_then(|inner| inner.downcast_ref()) {
+            Some(error) => return of_store(error),
+            None => (FailureKind::Failed, None),
+        },
+        ArchiveError::MetadataTooLarge { .. } | ArchiveError::NotWritten { .. } => (FailureKind::Failed, None),
         ArchiveError::Interrupted(_) => return None,
     })
 }
@@ -294,4 +297,27 @@ fn of_restore(error: &RestoreError) -> Meaning {
 
 fn shown(path: &Path) -> String {
     shell_word(&path.to_string_lossy())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_remote_store_that_fails_is_told_apart_from_one_that_denies() {
+        let location = || "s3://bucket/prefix".to_owned();
+        let cause = || io::Error::other("planted");
+        let denied =
+            || StoreError::Denied { action: "list", name: String::new(), location: location(), cause: cause() };
+        let unreachable = || StoreError::Unreachable { location: location(), cause: cause() };
+        let code = |error: anyhow::Error| explain(&error).kind.code();
+        assert_eq!(code(denied().into()), 2);
+        assert_eq!(code(unreachable().into()), 16);
+        assert_eq!(code(StoreError::Clock { location: location(), ahead: Some(1_200) }.into()), 16);
+        // The same in the middle of reading an archive.
+        let read = |error: StoreError| ArchiveError::Io(io::Error::new(io::ErrorKind::ConnectionReset, error));
+        assert_eq!(code(read(unreachable()).into()), 16);
+        assert_eq!(code(read(denied()).into()), 2);
+        assert_eq!(code(ArchiveError::Io(cause()).into()), 1);
+    }
 }

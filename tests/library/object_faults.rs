@@ -5,16 +5,17 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use heirloom::progress::Silent;
+use heirloom::progress::{Progress, Silent, Stage};
 use heirloom::store::remote::{self, Remote};
 use heirloom::store::{ReadStore, Store as _, StoreError, Upload};
 use heirloom::store_url::StoreUrl;
 
 use crate::object_stores::{self, Opened};
-use crate::servers::proxy::{Fault, Proxy};
+use crate::servers::proxy::{Fault, Proxy, Request};
 use crate::servers::{self, Kind};
 
 const NAME: &str = "a.tar.gz";
@@ -370,4 +371,62 @@ fn opening_a_listed_file_sends_no_request() {
     assert_eq!(proxy.requests(), 0);
     file.read_exact_at(&mut [0; 1], 0).unwrap();
     assert_eq!(proxy.requests(), 1, "{:?}", proxy.log());
+}
+
+/// Stops after some bytes.
+struct StopAfter(u64, AtomicU64);
+
+impl Progress for StopAfter {
+    fn begin(&self, _: Stage, _: &str, _: u64) {}
+    fn advance(&self, units: u64) {
+        self.1.fetch_add(units, Ordering::Relaxed);
+    }
+    fn cancelled(&self) -> bool {
+        self.1.load(Ordering::Relaxed) >= self.0
+    }
+}
+
+#[test]
+fn an_upload_that_is_stopped_or_fails_is_aborted() {
+    let promise = "an upload that is stopped or fails is aborted";
+    // Its list of unfinished uploads needs no signature.
+    let Some(place) = servers::place(Kind::Moto, promise) else { return };
+    let unfinished = || {
+        let listing = servers::answer(place.port, "GET", &format!("/{}?uploads", servers::BUCKET), "", "").unwrap();
+        assert!(listing.contains("ListMultipartUploadsResult"), "{listing}");
+        let prefix = place.url.split(['/', '?']).nth(3).unwrap();
+        listing.matches(&format!("{prefix}/")).count()
+    };
+    let proxy = Proxy::before(place.port);
+    let url = StoreUrl::parse(&place.behind(proxy.port).url).unwrap().unwrap();
+    let store = remote::open(&url, &object_stores::remote(&place)).unwrap();
+    store.prepare().unwrap();
+    let (_folder, upload) = staged(&varied((16 << 20) + 1));
+
+    let stopped = store.commit(NAME, &upload, &StopAfter(9 << 20, AtomicU64::new(0)));
+    assert!(matches!(stopped, Err(StoreError::Interrupted(_))), "{stopped:?}");
+    assert_eq!((store.list().unwrap().len(), unfinished()), (0, 0));
+
+    let is_part = |request: &Request<'_>| request.target.contains("partNumber=2");
+    proxy.set(move |request| is_part(request).then_some(Fault::Answer(403, "", said!("AccessDenied"))));
+    let denied = store.commit(NAME, &upload, &Silent);
+    assert!(matches!(denied, Err(StoreError::Denied { .. })), "{denied:?}");
+    assert_eq!((store.list().unwrap().len(), unfinished()), (0, 0), "{:?}", proxy.log());
+}
+
+/// A connection that breaks in the middle is continued behind what arrived.
+#[test]
+fn a_broken_download_is_continued() {
+    let Some(place) = servers::place(Kind::Seaweed, "a broken download is continued") else { return };
+    let proxy = Proxy::before(place.port);
+    let bench = Bench::new(&proxy);
+    let bytes = varied(3 << 20);
+    bench.direct.put(NAME, &bytes).unwrap();
+    let known = bench.store.list().unwrap().remove(0);
+    proxy.set(|request| Some(Fault::Truncate(1 << 20)).filter(|_| request.number == 1));
+    let mut read = vec![0; bytes.len()];
+    bench.store.open(NAME, Some(&known)).unwrap().read_exact_at(&mut read, 0).unwrap();
+    assert!(read == bytes);
+    assert_eq!(proxy.requests(), 2, "{:?}", proxy.log());
+    assert!(bench.repeated.lock().unwrap().iter().any(|line| line.contains("continuing")));
 }

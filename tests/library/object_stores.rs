@@ -270,3 +270,13 @@ fn an_examination_names_each_right_that_is_missing() {
     assert!(matches!(found.list, Err(StoreError::Denied { .. })), "{found:?}");
     assert!(found.read.is_none() && found.remove.is_none() && found.refuses_taken_names.is_none());
 }
+
+#[test]
+fn missing_credentials_are_denied() {
+    let Some(place) = servers::place(Kind::Seaweed, "missing credentials are denied") else { return };
+    let mut remote = Remote::new(|_| None);
+    remote.repeated = Arc::new(|line| panic!("repeated: {line}"));
+    let store = remote::open(&StoreUrl::parse(&place.url).unwrap().unwrap(), &remote).unwrap();
+    let error = store.list().unwrap_err();
+    assert!(matches!(error, StoreError::Denied { .. }) && chain(&error).contains("credentials"), "{}", chain(&error));
+}

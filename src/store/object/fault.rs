@@ -11,6 +11,8 @@ use crate::store::StoreError;
 pub(super) enum Fault {
     /// The connection failed, or the answer ended early.
     Broken(String),
+    /// The certificate of the service is not trusted.
+    Untrusted(String),
     /// Nothing arrived and nothing could be sent for this long.
     Silent(Duration),
     /// The service asked to try again later, or failed by itself.
@@ -83,6 +85,7 @@ impl Fault {
         let name = name.unwrap_or_default().to_owned();
         match self {
             Self::Broken(_)
+            | Self::Untrusted(_)
             | Self::Silent(_)
             | Self::Busy { .. }
             | Self::Foreign(_)
@@ -129,6 +132,7 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Broken(text) => write!(f, "the connection failed: {text}"),
+            Self::Untrusted(text) => write!(f, "its certificate is not trusted: {text}"),
             Self::Silent(time) => write!(f, "no progress for {} s", time.as_secs_f64().round().max(1.0)),
             Self::Busy { answer, .. } => write!(f, "the service answered {answer}"),
             Self::Foreign(text) => write!(f, "the answer is not from the service: {text}"),

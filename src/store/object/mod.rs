@@ -4,6 +4,7 @@
 //! each release. Limits, retries and what an answer means are ours: `wire.rs` and `answer.rs`.
 
 mod answer;
+mod checksum;
 mod fault;
 mod look;
 mod pace;

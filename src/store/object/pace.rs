@@ -267,3 +267,22 @@ impl std::fmt::Display for Stopped {
 }
 
 impl std::error::Error for Stopped {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_spreads_what_is_sent_over_time() {
+        let rate = Rate::new(NonZeroU64::new(1_000));
+        assert_eq!(rate.chunk(), 1 << 10);
+        let first = rate.reserve(500);
+        // Uploads side by side share it.
+        assert_eq!(rate.clone().reserve(2_000) - first, Duration::from_millis(500));
+        assert_eq!(rate.reserve(1) - first, Duration::from_millis(2_500));
+        // Without a limit, nothing waits.
+        let free = Rate::new(None);
+        let first = free.reserve(1 << 40);
+        assert!(free.reserve(1) - first < Duration::from_secs(1 << 20));
+    }
+}

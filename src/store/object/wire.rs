@@ -20,6 +20,7 @@ use opendal::{Buffer, ErrorKind, HttpBody, HttpTransport};
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
 use super::answer::{self, Asked};
+use super::checksum::Checksum;
 use super::fault::{Fault, short};
 use super::pace::{Activity, Grant, Pace, Stopped};
 use crate::store::surroundings::Remote;
@@ -220,6 +221,7 @@ impl Wire {
             }
         }
         answer::judge(asked, status, &headers, &body)?;
+        is_confirmed(asked, request.body(), &headers)?;
         made(status, headers, HttpBody::new(Whole(Some(Bytes::from(body)).filter(|body| !body.is_empty())), None))
     }
 }
@@ -228,6 +230,16 @@ impl HttpTransport for Wire {
     async fn fetch(&self, request: Request<Buffer>) -> opendal::Result<Response<HttpBody>> {
         self.send(&request).await.map_err(error)
     }
+}
+
+/// Azure states the checksum of each part that it received, and none of the whole object.
+fn is_confirmed(asked: &Asked<'_>, body: &Buffer, headers: &http::HeaderMap) -> Result<(), Fault> {
+    let Some(received) = answer::header(headers, "content-md5").filter(|_| asked.call == "PutBlock") else {
+        return Ok(());
+    };
+    let mut sent = Checksum::default();
+    body.clone().for_each(|piece| sent.update(&piece));
+    if sent.finish() == received { Ok(()) } else { Err(Fault::Corrupt) }
 }
 
 /// Wraps a fault for the way through opendal.
@@ -251,12 +263,16 @@ fn broken(error: &reqwest::Error) -> Fault {
         }
         cause = next;
     }
+    let text = cause.to_string();
+    if text.contains("invalid peer certificate") {
+        return Fault::Untrusted(short(&text));
+    }
     let what = if error.is_connect() { "cannot connect: " } else { "" };
-    let text = match cause.downcast_ref::<reqwest::Error>() {
+    let why = match cause.downcast_ref::<reqwest::Error>() {
         Some(_) => "it ended early".to_owned(),
-        None => short(&cause.to_string()),
+        None => short(&text),
     };
-    Fault::Broken(format!("{what}{text}"))
+    Fault::Broken(format!("{what}{why}"))
 }
 
 /// Varies a pause, so that many hosts do not come back at once.
