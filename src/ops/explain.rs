@@ -216,6 +216,8 @@ fn of_store(error: &StoreError) -> Option<Meaning> {
         StoreError::Exists { .. } => (FailureKind::TargetExists, Some(Remedy::ChooseAnotherName)),
         StoreError::Unanswered { .. } => (FailureKind::StoreUnreachable, Some(Remedy::ListWhetherCommitted)),
         StoreError::Interrupted(_) => return None,
+        // The service has no such thing, as a pin has no place for marks.
+        StoreError::Io { cause, .. } if cause.kind() == io::ErrorKind::Unsupported => (FailureKind::Usage, None),
         StoreError::Unsafe { .. } | StoreError::Io { .. } => (FailureKind::Failed, None),
     })
 }

@@ -181,7 +181,7 @@ fn what_is_missing_to_open_a_store_is_named() {
         ("s3://bucket/prefix", "AWS_REGION"),
         ("az://container/prefix", "AZURE_STORAGE_ACCOUNT"),
         ("az://container/prefix?account=a", "AZURE_STORAGE_KEY"),
-        ("connect://server/user/name", "no such stores"),
+        ("connect://server/user/name", "CONNECT_API_KEY"),
     ] {
         let error = remote::open(&StoreUrl::parse(url).unwrap().unwrap(), &none).err().unwrap();
         assert!(chain(&error).contains(named), "{url}: {}", chain(&error));

@@ -98,7 +98,7 @@ impl Place {
     /// Returns the name of a folder that does not exist.
     fn fresh() -> String {
         static MADE: AtomicU64 = AtomicU64::new(0);
-        format!("{}-{}", std::process::id(), MADE.fetch_add(1, Ordering::Relaxed))
+        format!("rclone-{}-{}", std::process::id(), MADE.fetch_add(1, Ordering::Relaxed))
     }
 
     /// Opens a folder that does not exist yet.
