@@ -221,8 +221,8 @@ impl Context {
 }
 
 /// Returns the label of a container without a configured one. Its host name changes with every deployment, so what it
-/// wrote before would be another host's: a pin has one application, a folder is the container's own, and any other store
-/// needs a label.
+/// wrote before would be another host's: a pin has one application, a folder is the container's own, and any other
+/// store needs a label.
 fn label_in_container(settings: &Settings, typed: &Invocation) -> Result<HostLabel, Failure> {
     let is_shared = |location: &Location| location.url().is_some_and(|url| url.service != Service::Connect);
     if let Some(url) = settings.store.url().filter(|url| url.service == Service::Connect) {

@@ -1,7 +1,7 @@
 //! The stores that a restore tries: the main one, then the further ones in the order of the configuration.
 //!
-//! A store is passed over if it does not answer, has no such archive, or has a damaged one. An older state must not come
-//! back unasked because the store with the newest one was away for a moment.
+//! A store is passed over if it does not answer, has no such archive, or has a damaged one. An older state must not
+//! come back unasked because the store with the newest one was away for a moment.
 
 use std::collections::VecDeque;
 

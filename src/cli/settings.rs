@@ -108,8 +108,8 @@ fn identities(args: &GlobalArgs) -> Option<Flag> {
     is_given.then_some(Flag { key: Key::IdentityFile, value: Value::Texts(files), name: "--identity" })
 }
 
-/// Returns the problem of a copy that runs a program, in a file that was found in the working directory: entering a folder
-/// must not run what it says.
+/// Returns the problem of a copy that runs a program, in a file that was found in the working directory: entering a
+/// folder must not run what it says.
 fn by_chance(copy: &CopySettings, path: &Path) -> Option<Problem> {
     copy.location.url().filter(|url| url.service == Service::Rclone)?;
     Some(Problem {

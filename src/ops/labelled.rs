@@ -3,9 +3,9 @@
 //! # What a label can do
 //!
 //! Whoever can write to a store can put an archive there whose label claims any date, set, host and size; the age
-//! header does not prove who made it. A host without a key must rotate all the same. So a label counts on this condition only:
-//! this host remembers having written a file with exactly this header and this size
-//! ([`Seal::Known`]). Then the description is the one in its memory; that of the file is not even used.
+//! header does not prove who made it. A host without a key must rotate all the same. So a label counts on this
+//! condition only: this host remembers having written a file with exactly this header and this size ([`Seal::Known`]).
+//! Then the description is the one in its memory; that of the file is not even used.
 //!
 //! Every other archive is [`Seal::Closed`]. It is listed by its label, and that is all: it takes no slot, is not the
 //! newest of anything, calms no check of the age of backups, gives a new backup nothing to be compared with, and is

@@ -225,8 +225,8 @@ pub fn execute(
     Ok(Report { plan, fates, seen, leftovers })
 }
 
-/// Returns whether what makes other archives superfluous is still there: of each stream from which something is removed,
-/// the newest archive that stays. The listing of a remote store may be hours old.
+/// Returns whether what makes other archives superfluous is still there: of each stream from which something is
+/// removed, the newest archive that stays. The listing of a remote store may be hours old.
 fn keeps_what_is_there(repository: &Repository, plan: &Plan) -> Result<bool, StoreError> {
     if repository.store().folder().is_some() {
         return Ok(true);

@@ -1,7 +1,7 @@
 //! Real servers for the tests of remote stores: one of each kind per test process, on free loopback ports.
 //!
-//! A server ends with the test process, however that ends: a shell waits until its input is closed, stops the server, and
-//! removes its folder.
+//! A server ends with the test process, however that ends: a shell waits until its input is closed, stops the server,
+//! and removes its folder.
 
 pub mod proxy;
 

@@ -1,8 +1,8 @@
 //! Encryption with age (age-encryption.org/v1). The only module that names the `age` crate.
 //!
 //! An encrypted archive is a finished plain one in an age file, so `age -d -i key.txt FILE | tar xz` restores it
-//! without us. Two stanzas of the header are ours: the [`Label`](crate::label::Label), for hosts without a key, and that of the
-//! key of the run ([`RunKey`]), which lets the run read back what it wrote.
+//! without us. Two stanzas of the header are ours: the [`Label`](crate::label::Label), for hosts without a key, and
+//! that of the key of the run ([`RunKey`]), which lets the run read back what it wrote.
 //!
 //! | what | where |
 //! |---|---|

@@ -91,8 +91,8 @@ impl Done {
     }
 }
 
-/// Removes what `retention` does not keep after a backup, unless the new archive is damaged: a damaged database must not
-/// displace its good archives. Further stores got their copies before.
+/// Removes what `retention` does not keep after a backup, unless the new archive is damaged: a damaged database must
+/// not displace its good archives. Further stores got their copies before.
 pub fn retain(
     made: &Made,
     retention: Retention,

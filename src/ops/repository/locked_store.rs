@@ -2,7 +2,8 @@
 //!
 //! The marks are plain, visible files: `.keep` pins an archive, `.accepted` accepts its shrink, `.damaged` records that
 //! verify found it damaged; `.sha256` is the digest of an encrypted archive. Removing an archive removes the archive
-//! first and its marks after it: a crash in between leaves marks without an archive, never an archive without its marks.
+//! first and its marks after it: a crash in between leaves marks without an archive, never an archive without its
+//! marks.
 
 use std::io;
 
