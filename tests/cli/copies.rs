@@ -308,3 +308,28 @@ fn each_host_copies_its_own_archives() {
     world.heirloom(["copy"]).success();
     assert_eq!(copies(&world), [""; 0]);
 }
+
+#[test]
+fn copies_are_encrypted_where_only_they_leave_this_host() {
+    let world = world();
+    let recipient = crate::encryption::new_key(&world, "key.txt");
+    configure(&world, &format!("[encryption]\nrecipients = ['{recipient}']\nscope = 'copies'\n"));
+    world.heirloom(["backup"]).success();
+    let [here] = &world.archives()[..] else { panic!("{:?}", world.archives()) };
+    assert!(here.ends_with(".tar.gz"));
+    let there: Vec<String> = world.files("disk/copies").into_iter().filter(|name| name.ends_with(".age")).collect();
+    assert_eq!(there, [format!("{here}.age")]);
+    assert!(world.path("disk/copies").join(format!("{here}.age.sha256")).exists());
+    // It is there: nothing is missing, and nothing is copied again.
+    let again = world.heirloom(["copy", "--json"]).success().json();
+    assert_eq!(again["copies"][0]["copied"].as_array().unwrap().len(), 0, "{again}");
+
+    // A plain archive that somebody put there is never chosen.
+    fs::copy(world.path("backups").join(here), world.path("disk/copies/app_20260301T040000Z.tar.gz")).unwrap();
+    fs::remove_dir_all(world.path("backups")).unwrap();
+    fs::remove_file(world.path("app.db")).unwrap();
+    world.heirloom(["restore", "--accept-older"]).exits(17);
+    let key = crate::encryption::key(&world, "key.txt");
+    world.heirloom(["restore", "--accept-older", "--identity", &key]).success().says(&format!("{here}.age"));
+    assert_eq!(world.ask("app.db", "SELECT count(*) FROM notes"), "100");
+}

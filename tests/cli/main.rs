@@ -36,6 +36,8 @@ mod quiet;
 mod readme;
 #[cfg(feature = "remote")]
 mod remote;
+#[cfg(feature = "remote")]
+mod remote_faults;
 mod restore;
 mod rights;
 mod rotate;
