@@ -115,6 +115,18 @@ fn each_store_is_rotated_by_its_own_rules() {
 }
 
 #[test]
+fn a_copy_does_not_wait_for_another_copy() {
+    let mut world = world();
+    configure(&world, "retention = { daily = 2 }\n[copies.attic]\ndir = 'disk/attic'\nretention = { daily = 30 }\n");
+    for day in 1..=5 {
+        world.at(&format!("2026-03-0{day}")).heirloom(["backup"]).success();
+    }
+    world.heirloom(["rotate"]).success();
+    let attic = world.files("disk/attic").into_iter().filter(|name| name.ends_with(".tar.gz")).count();
+    assert_eq!((world.archives().len(), copies(&world).len(), attic), (3, 2, 5));
+}
+
+#[test]
 fn an_archive_waits_a_week_for_its_copy() {
     let mut world = world();
     world.heirloom(["backup"]).success();

@@ -222,7 +222,9 @@ impl Wanted<'_> {
 /// Returns the part of the request that all runs share.
 fn asked(repository: &Repository, around: &Surroundings<'_>) -> anyhow::Result<Asked> {
     let rotation = configured_policy(around.settings).ok();
-    let is_main = repository.is_at(&around.settings.store);
+    // A further store waits for no other.
+    let is_copy = around.settings.copies.iter().any(|copy| repository.is_at(&copy.location));
+    let is_main = !is_copy && repository.is_at(&around.settings.store);
     let copies = if is_main { known(repository, around) } else { Vec::new() };
     Ok(Asked { rotation, youngest: retain::youngest(repository)?, copies, ..Asked::default() })
 }
