@@ -32,7 +32,7 @@ wait "$server"; kill "$killer" 2>/dev/null; rm -rf "$folder" $LEFTOVERS"#;
 /// A kind of server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// S3; checks signatures.
+    /// S3; checks signatures. Its second user, `writer`, may only write.
     Seaweed,
     /// S3; accepts any credentials.
     Moto,
@@ -116,7 +116,8 @@ fn start(kind: Kind) -> Option<Server> {
         Kind::Seaweed => {
             let identities = concat!(
                 r#"{"identities":[{"name":"t","credentials":[{"accessKey":"heirloom","secretKey":"of-the-tests"}],"#,
-                r#""actions":["Read","Write","List","Tagging"]}]}"#
+                r#""actions":["Read","Write","List","Tagging"]},"#,
+                r#"{"name":"w","credentials":[{"accessKey":"writer","secretKey":"of-the-tests"}],"actions":["Write"]}]}"#
             );
             fs::write(folder.join("s3.json"), identities).unwrap();
             [tool("weed")?, "server".into()]
