@@ -109,7 +109,8 @@ fn server(kind: Kind, promise: &str) -> Option<&'static Server> {
 }
 
 fn start(kind: Kind) -> Option<Server> {
-    let folder = tempfile::Builder::new().prefix("heirloom-server-").tempdir().unwrap().keep();
+    let made = tempfile::Builder::new().prefix("heirloom-server-").tempdir().unwrap();
+    let folder = made.path().to_owned();
     let [port, a, b, c] = ports();
     let arg = |name: &str, value: &dyn std::fmt::Display| format!("-{name}={value}");
     let command: Vec<String> = match kind {
@@ -178,6 +179,8 @@ fn start(kind: Kind) -> Option<Server> {
         .process_group(0)
         .spawn()
         .unwrap();
+    // The shell removes it.
+    let _ = made.keep();
     let deadline = Instant::now() + START;
     while !make_bucket(kind, port, c) {
         let end = || {
