@@ -22,6 +22,7 @@
 //! | what do the bytes of an archive mean? | `archive/format.rs`, `man/heirloom-archive.5` |
 //! | when does an archive count? | `ops/backup.rs` (commit point), `store/local.rs` (`commit`) |
 //! | how does a URL name a store? | `store_url.rs`, `store/remote.rs` |
+//! | what does the answer of an object store mean? | `store/object/answer.rs` |
 //! | is this still the same store? | `ops/reach.rs`, `workspace/known.rs` |
 //! | to which database does an archive belong? | `streams.rs`, `lineage.rs` |
 //! | which archive is the latest? | `latest/` |

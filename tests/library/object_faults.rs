@@ -61,11 +61,11 @@ struct Bench {
 
 impl Bench {
     fn new(proxy: &Proxy) -> Self {
-        Self::with(proxy, REQUEST)
+        Self::with(Kind::Seaweed, proxy, REQUEST)
     }
 
-    fn with(proxy: &Proxy, request: Duration) -> Self {
-        let place = servers::place(Kind::Seaweed, "").unwrap();
+    fn with(kind: Kind, proxy: &Proxy, request: Duration) -> Self {
+        let place = servers::place(kind, "").unwrap();
         let repeated = Arc::new(Mutex::new(Vec::new()));
         let lines = repeated.clone();
         let mut remote: Remote = object_stores::remote(&place);
@@ -97,15 +97,19 @@ fn content(store: &Opened, name: &str) -> Vec<u8> {
 
 /// Runs an operation with each fault at its first request, at its second, and so on until it needs fewer requests.
 fn at_each_request(promise: &str, faults: &[Fault], run: impl Fn(&Bench, &dyn Fn(), &str)) {
-    let Some(place) = servers::place(Kind::Seaweed, promise) else { return };
+    at_each_request_of(Kind::Seaweed, promise, faults, run);
+}
+
+fn at_each_request_of(kind: Kind, promise: &str, faults: &[Fault], run: impl Fn(&Bench, &dyn Fn(), &str)) {
+    let Some(place) = servers::place(kind, promise) else { return };
     let proxy = Proxy::before(place.port);
     let mut injected = 0;
     for fault in faults {
         for number in 1.. {
             assert!(number < 60, "an operation that does not end: {:?}", proxy.log());
             proxy.set(|_| None);
-            let bench = Bench::new(&proxy);
-            let context = format!("{promise}: {fault:?} at request {number}");
+            let bench = Bench::with(kind, &proxy, REQUEST);
+            let context = format!("{kind:?}, {promise}: {fault:?} at request {number}");
             run(&bench, &|| proxy.fail(number, fault.clone()), &context);
             let requests = proxy.requests();
             if requests < number {
@@ -115,7 +119,7 @@ fn at_each_request(promise: &str, faults: &[Fault], run: impl Fn(&Bench, &dyn Fn
             injected += 1;
         }
     }
-    println!("{promise}: {injected} faults");
+    println!("{kind:?}, {promise}: {injected} faults");
 }
 
 fn staged(content: &[u8]) -> (tempfile::TempDir, Upload) {
@@ -210,6 +214,42 @@ fn a_file_is_removed_whatever_fails() {
     });
 }
 
+/// The same on the other services, with what fails in any of them.
+#[test]
+fn the_other_services_lose_nothing_either() {
+    let bytes = varied((16 << 20) + 1);
+    let faults = [
+        Fault::Cut,
+        Fault::LoseAnswer,
+        Fault::Truncate(60),
+        Fault::Answer(404, "", "not found"),
+        Fault::Answer(429, "retry-after: 1\r\n", ""),
+        Fault::Answer(503, "", ""),
+        Fault::Answer(200, "content-type: text/html\r\n", "<html><body>Sign in to the network</body></html>"),
+        Fault::Answer(200, "", ""),
+    ];
+    for kind in [Kind::Azurite, Kind::Gcs] {
+        at_each_request_of(kind, "commit", &faults, |bench, fail, context| {
+            let (_folder, upload) = staged(&bytes);
+            fail();
+            let done = bench.store.commit(NAME, &upload, &Silent);
+            assert!(done.is_ok(), "{context}: {done:?}: {:?}", bench.repeated.lock().unwrap());
+            assert!(bench.contents() == BTreeMap::from([(NAME.to_owned(), bytes.clone())]), "{context}");
+        });
+        at_each_request_of(kind, "read, list, look up, remove", &faults, |bench, fail, context| {
+            bench.direct.put(NAME, b"x").unwrap();
+            fail();
+            let listed = bench.store.list().unwrap();
+            assert_eq!(listed.len(), 1, "{context}");
+            assert_eq!(bench.store.stat("b.tar.gz").unwrap(), None, "{context}");
+            let file = bench.store.open(NAME, Some(&listed[0])).unwrap();
+            file.read_exact_at(&mut [0; 1], 0).unwrap();
+            bench.store.remove(NAME).unwrap();
+            assert_eq!(bench.contents(), BTreeMap::new(), "{context}");
+        });
+    }
+}
+
 /// What a service does is found out right, whatever fails.
 #[test]
 fn a_trial_is_right_whatever_fails() {
@@ -296,7 +336,7 @@ fn an_outage_ends_an_operation_and_loses_nothing() {
     for fault in [Fault::Cut, Fault::LoseAnswer, Fault::Answer(503, "", said!("SlowDown"))] {
         for number in 1..=7 {
             proxy.set(|_| None);
-            let bench = Bench::with(&proxy, Duration::from_secs(1));
+            let bench = Bench::with(Kind::Seaweed, &proxy, Duration::from_secs(1));
             let context = format!("{fault:?} from request {number}");
             let (_folder, upload) = staged(&bytes);
             let outage = fault.clone();

@@ -280,3 +280,24 @@ fn missing_credentials_are_denied() {
     let error = store.list().unwrap_err();
     assert!(matches!(error, StoreError::Denied { .. }) && chain(&error).contains("credentials"), "{}", chain(&error));
 }
+
+/// Whoever may only write has the service's word: a listing is denied, and a write counts.
+#[test]
+fn a_user_who_may_only_write_writes() {
+    let Some(mut place) = servers::place(Kind::Seaweed, "a user who may only write writes") else { return };
+    let owner = opened(&place);
+    place.variables[0].1 = "writer".into();
+    let mut remote = remote(&place);
+    remote.memory = None;
+    let writer = Opened(remote::open(&StoreUrl::parse(&place.url).unwrap().unwrap(), &remote).unwrap());
+    writer.put("a.tar.gz", b"mine").unwrap();
+    assert!(writer.capabilities().atomic_commit && writer.capabilities().checksums);
+    assert!(matches!(writer.list(), Err(StoreError::Denied { action: "list", .. })));
+    assert!(matches!(writer.stat("a.tar.gz"), Err(StoreError::Denied { .. })));
+    assert_eq!(owner.list().unwrap().len(), 1);
+    // The name is refused all the same.
+    assert!(writer.put("a.tar.gz", b"again").is_err());
+    let mut found = [0; 4];
+    owner.open("a.tar.gz", None).unwrap().read_exact_at(&mut found, 0).unwrap();
+    assert_eq!(&found, b"mine");
+}

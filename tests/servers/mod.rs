@@ -32,7 +32,7 @@ wait "$server"; kill "$killer" 2>/dev/null; rm -rf "$folder" $LEFTOVERS"#;
 /// A kind of server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// S3; checks signatures.
+    /// S3; checks signatures. Its second user, `writer`, may only write.
     Seaweed,
     /// S3; accepts any credentials.
     Moto,
@@ -109,14 +109,16 @@ fn server(kind: Kind, promise: &str) -> Option<&'static Server> {
 }
 
 fn start(kind: Kind) -> Option<Server> {
-    let folder = tempfile::Builder::new().prefix("heirloom-server-").tempdir().unwrap().keep();
+    let made = tempfile::Builder::new().prefix("heirloom-server-").tempdir().unwrap();
+    let folder = made.path().to_owned();
     let [port, a, b, c] = ports();
     let arg = |name: &str, value: &dyn std::fmt::Display| format!("-{name}={value}");
     let command: Vec<String> = match kind {
         Kind::Seaweed => {
             let identities = concat!(
                 r#"{"identities":[{"name":"t","credentials":[{"accessKey":"heirloom","secretKey":"of-the-tests"}],"#,
-                r#""actions":["Read","Write","List","Tagging"]}]}"#
+                r#""actions":["Read","Write","List","Tagging"]},"#,
+                r#"{"name":"w","credentials":[{"accessKey":"writer","secretKey":"of-the-tests"}],"actions":["Write"]}]}"#
             );
             fs::write(folder.join("s3.json"), identities).unwrap();
             [tool("weed")?, "server".into()]
@@ -177,6 +179,8 @@ fn start(kind: Kind) -> Option<Server> {
         .process_group(0)
         .spawn()
         .unwrap();
+    // The shell removes it.
+    let _ = made.keep();
     let deadline = Instant::now() + START;
     while !make_bucket(kind, port, c) {
         let end = || {

@@ -120,6 +120,7 @@ fn accepted(asked: &Asked<'_>, status: StatusCode, headers: &HeaderMap, body: &[
         (Service::S3, "CompleteMultipartUpload") => document(body, "CompleteMultipartUploadResult"),
         (Service::S3, "PutObject" | "UploadPart" | "HeadObject") => headers.contains_key(ETAG),
         (Service::S3, "DeleteObject" | "AbortMultipartUpload") => status == StatusCode::NO_CONTENT,
+        (Service::Gcs, "DeleteObject") => status == StatusCode::NO_CONTENT,
         (Service::Gcs, "InitiateResumableUpload") => headers.contains_key(LOCATION),
         (Service::Gcs, "ListObjects") => contains(body, "storage#objects"),
         (Service::Gcs, "GetObject" | "InsertObject") => contains(body, "storage#object"),

@@ -81,14 +81,16 @@ pub(super) struct Pace {
     /// Whether a request that gives the object its name was sent, and its outcome is unknown.
     open: AtomicBool,
     moved: Mutex<Instant>,
+    /// How long it may go without a byte that the service took.
+    patience: Duration,
 }
 
 /// The other end, held by the thread that called the store.
 pub(super) struct Asks(mpsc::UnboundedReceiver<Ask>);
 
 impl Pace {
-    /// Creates the pace of one upload.
-    pub(super) fn new(rate: Rate) -> (Arc<Self>, Asks) {
+    /// Creates the pace of one upload, which may go this long without a byte that the service took.
+    pub(super) fn new(rate: Rate, patience: Duration) -> (Arc<Self>, Asks) {
         let (asks, receiver) = mpsc::unbounded_channel();
         let pace = Self {
             asks,
@@ -96,6 +98,7 @@ impl Pace {
             stopped: AtomicBool::default(),
             open: AtomicBool::default(),
             moved: Mutex::new(Instant::now()),
+            patience,
         };
         (Arc::new(pace), Asks(receiver))
     }
@@ -117,6 +120,11 @@ impl Pace {
     pub(super) fn touch(&self) {
         let mut moved = lock(&self.moved);
         *moved = (*moved).max(Instant::now());
+    }
+
+    /// Returns how long it may go without a byte that the service took.
+    pub(super) fn patience(&self) -> Duration {
+        self.patience
     }
 
     /// Returns when the service last took bytes.

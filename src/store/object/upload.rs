@@ -158,7 +158,12 @@ fn unanswered(place: &Place, name: &str, fault: Fault) -> StoreError {
 /// Sends an object once. Fails if its bytes cannot be read, or are not those that were announced; then nothing has the
 /// name.
 pub(super) fn send(place: &Place, name: &str, parcel: &Parcel<'_>, progress: &dyn Progress) -> io::Result<Sent> {
-    let (pace, mut asks) = Pace::new(place.rate.clone());
+    // A few bytes are not worth waiting for as long as an archive.
+    let patience = match parcel.source {
+        Source::Memory(_) => place.remote.request,
+        Source::File(_) => place.remote.stalled,
+    };
+    let (pace, mut asks) = Pace::new(place.rate.clone(), patience);
     let operator = place.through(place.wire.paced(pace.clone()));
     let part = parcel.part.unwrap_or(parcel.bytes).max(1);
     let is_slow = place.rate.limit().is_some_and(|limit| limit.get() < SLOW);

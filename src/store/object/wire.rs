@@ -114,7 +114,7 @@ impl Wire {
         let asked = self.asked(request);
         let pace = self.pace.as_ref().filter(|_| !asked.aborts());
         let started = Instant::now();
-        let limit = if pace.is_some() { self.remote.stalled } else { self.remote.request };
+        let limit = pace.map_or(self.remote.request, |pace| pace.patience());
         let counted = Arc::new(AtomicU64::new(0));
         let mut pause = FIRST_PAUSE;
         loop {
@@ -174,7 +174,8 @@ impl Wire {
         counted: &Arc<AtomicU64>,
     ) -> Result<Response<HttpBody>, Fault> {
         // A connection that was lost unnoticed must not take the time of the one that follows.
-        let limit = if pace.is_some() { self.remote.request } else { self.remote.request / 2 };
+        let patience = pace.map_or(self.remote.request, |pace| pace.patience());
+        let limit = self.remote.request.min(patience / 2);
         let activity = Activity::new();
         let silent = || Fault::Silent(limit);
         let url = reqwest::Url::parse(&request.uri().to_string())
