@@ -182,7 +182,7 @@ pub(super) fn run(args: &BackupArgs, context: &mut Context) -> anyhow::Result<Ou
     }
     if !copies.is_empty() && (args.rotate || args.cleanup) {
         let stores = context.settings.copies.clone();
-        problems |= copies::rotate(&stores, None, &mut copies, context) != Outcome::Done;
+        problems |= copies::rotate(&stores, &mut copies, context) != Outcome::Done;
     }
     if context.ui.is_json() {
         match documents.pop() {

@@ -5,7 +5,7 @@ use super::store_names::{MAIN, named};
 use super::{Context, Outcome, text};
 use crate::config::CopySettings;
 use crate::failure::Failure;
-use crate::names::{ArchiveName, Name, printable};
+use crate::names::{ArchiveName, printable};
 use crate::ops::explain::explain;
 use crate::ops::jobs::copies::{CaughtUp, Destination, catch_up, holders};
 use crate::ops::jobs::retention::{Hosts, LOCK_WAIT, PlainFiles, Wanted, Whose, rules_of};
@@ -96,15 +96,10 @@ fn document(one: &CaughtUp) -> report::Copy {
 
 /// Applies the rules of each further store to it, in the scope of the sets and hosts of the main store. A store that
 /// fails is reported and does not stop the others.
-pub(super) fn rotate(
-    copies: &[CopySettings],
-    set: Option<&Name>,
-    documents: &mut [report::Copy],
-    context: &mut Context,
-) -> Outcome {
+pub(super) fn rotate(copies: &[CopySettings], documents: &mut [report::Copy], context: &mut Context) -> Outcome {
     let mut outcome = Outcome::Done;
     for copy in copies {
-        match rotate_one(copy, set, context) {
+        match rotate_one(copy, context) {
             Ok((retained, one)) => {
                 if one != Outcome::Done {
                     outcome = one;
@@ -125,13 +120,12 @@ pub(super) fn rotate(
 
 fn rotate_one(
     copy: &CopySettings,
-    set: Option<&Name>,
     context: &mut Context,
 ) -> anyhow::Result<(crate::report::retain::Retained, Outcome)> {
     let repository = context.create_store(&copy.location)?;
     let wanted = Wanted {
         retention: rules_of(copy, &context.settings),
-        whose: Whose { databases: &[], set, hosts: Hosts::Own },
+        whose: Whose { databases: &[], set: None, hosts: Hosts::Own },
         gone: None,
         plain: PlainFiles::Leave,
         zone: None,
@@ -177,15 +171,6 @@ pub(super) fn mark(
         }
     }
     failed
-}
-
-/// Returns the further stores with these names, or all.
-pub(super) fn chosen(names: &[String], context: &Context) -> Result<Vec<CopySettings>, Failure> {
-    let all = &context.settings.copies;
-    if names.is_empty() {
-        return Ok(all.clone());
-    }
-    names.iter().map(|name| named(name, all).cloned()).collect()
 }
 
 /// Returns where the store with this name is.

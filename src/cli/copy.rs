@@ -112,7 +112,7 @@ fn targets(args: &CopyArgs, context: &Context) -> Result<Vec<CopySettings>, Fail
         });
     }
     if args.to.is_empty() {
-        targets.extend(copies::chosen(&[], context)?.into_iter().filter(|copy| copy.name.as_str() != args.from));
+        targets.extend(context.settings.copies.iter().filter(|copy| copy.name.as_str() != args.from).cloned());
     }
     if targets.is_empty() {
         return Err(Failure::usage(

@@ -110,7 +110,7 @@ fn the_second_archive_of_a_second_gets_a_number_and_a_chosen_name_none(world: Wo
         world.back_up(FIRST);
         assert_eq!(world.files(), ["app_20260301T030000Z-2.tar.gz", "app_20260301T030000Z.tar.gz"]);
     } else {
-        // Two writers could both take a name: automatic ones are told apart by random digits.
+        // Two writers could both take a name: automatic ones are distinguished by random digits.
         world.back_up_as_it_is(FIRST);
         let [first, second] = &world.files()[..] else { panic!("{:?}", world.files()) };
         assert!(first.starts_with("app_20260301T030000Z-") && first.len() == second.len() + 5, "{first} {second}");

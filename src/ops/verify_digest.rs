@@ -90,7 +90,8 @@ fn missing(sidecar: Recorded, found: Sha256) -> Option<String> {
 /// What is said of an encrypted archive without a sidecar.
 pub const NO_DIGEST: &str = "there is no digest beside it: bit rot is found only with a key";
 
-fn digest_of(file: &dyn ReadAt, progress: &dyn Progress) -> anyhow::Result<Sha256> {
+/// Returns the digest of a whole file.
+pub(super) fn digest_of(file: &dyn ReadAt, progress: &dyn Progress) -> anyhow::Result<Sha256> {
     let (mut hasher, mut buffer, mut at) = (Hasher::default(), vec![0; CHUNK], 0);
     loop {
         progress.checkpoint()?;

@@ -24,13 +24,8 @@ pub struct CopyRecord {
     pub address: String,
     /// When it was listed.
     pub listed_at: DateTime<Utc>,
-    /// When one of its archives was last verified there.
-    #[serde(default)]
-    pub verified_at: Option<DateTime<Utc>>,
     /// Its good archives.
     pub archives: Vec<CopyEntry>,
-    /// How many archives it lacked after the last run.
-    pub missing: u64,
     /// Why the last run failed; `None` if it did not.
     #[serde(default)]
     pub error: Option<String>,

@@ -45,8 +45,8 @@ impl Behind {
     }
 }
 
-/// Each request of a backup with a copy fails once, in several ways: the backup is complete here, what the copy lists is
-/// whole, and the next run makes up for it, without a second archive for a lost answer.
+/// Each request of a backup with a copy fails once, in several ways: the backup is complete here, what the copy lists
+/// is whole, and the next run makes up for it, without a second archive for a lost answer.
 #[test]
 fn a_copy_that_fails_at_any_request_is_made_up_for() {
     let Some(mut behind) = Behind::new(Kind::Moto, "a copy survives a fault at any request") else { return };
@@ -122,8 +122,8 @@ fn a_restore_over_a_slow_line_fetches_before_it_locks() {
     let Some(behind) = Behind::new(Kind::Moto, "a restore over a slow line") else { return };
     behind.world.sql(
         "app.db",
-        "PRAGMA journal_mode = WAL; CREATE TABLE load(x); WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n \
-         WHERE i < 1000) INSERT INTO load SELECT randomblob(1000) FROM n; CREATE TABLE beats(at INTEGER)",
+        "PRAGMA journal_mode = WAL; CREATE TABLE load(x); WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 \
+         FROM n WHERE i < 1000) INSERT INTO load SELECT randomblob(1000) FROM n; CREATE TABLE beats(at INTEGER)",
     );
     behind.world.heirloom(["backup"]).success();
     fs::remove_dir_all(behind.world.path("main")).unwrap();

@@ -118,7 +118,8 @@ fn start(kind: Kind) -> Option<Server> {
             let identities = concat!(
                 r#"{"identities":[{"name":"t","credentials":[{"accessKey":"heirloom","secretKey":"of-the-tests"}],"#,
                 r#""actions":["Read","Write","List","Tagging"]},"#,
-                r#"{"name":"w","credentials":[{"accessKey":"writer","secretKey":"of-the-tests"}],"actions":["Write"]}]}"#
+                r#"{"name":"w","credentials":[{"accessKey":"writer","secretKey":"of-the-tests"}],"#,
+                r#""actions":["Write"]}]}"#
             );
             fs::write(folder.join("s3.json"), identities).unwrap();
             [tool("weed")?, "server".into()]

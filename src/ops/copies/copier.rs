@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
-use super::sent::{Sent, Sight};
+use super::sent::{Sent, Sight, evidence, for_each_block};
+use crate::archive::ArchiveError;
 use crate::clock::Clock;
 use crate::config::VerifyCopies;
 use crate::names::{ArchiveName, HostLabel, printable};
@@ -19,9 +20,6 @@ use crate::platform::{free_bytes, private_file};
 use crate::progress::{Progress, Stage};
 use crate::snapshot::Snapshot;
 use crate::workspace::{Held, Scratch};
-
-/// How much is read between two checks for cancellation.
-const BLOCK: usize = 1 << 20;
 
 /// What copying needs.
 pub struct Copier<'a> {
@@ -100,9 +98,15 @@ impl Copier<'_> {
 
         let name = if self.to.gives_a_name_once()? { sent.name.clone() } else { sent.distinct_name() };
         let committer = self.to.committer(self.host, self.clock.now(), self.wait, progress)?;
-        let taken = |candidate: &ArchiveName| {
-            let there = Sight::of(self.to, candidate, self.reading);
-            Ok(if there.is_ok_and(|there| sent.is(&there)) { Taken::IsSame } else { Taken::TryNext })
+        // What holds the name counts as another file only for what it holds. After an outage nobody knows, and a guess
+        // would put a second copy beside the first.
+        let taken = |candidate: &ArchiveName| match Sight::of(self.to, candidate, self.reading) {
+            Ok(there) if sent.is(&there) => Ok(Taken::IsSame),
+            Ok(_) => Ok(Taken::TryNext),
+            Err(error) => match error.downcast_ref::<ArchiveError>() {
+                None | Some(ArchiveError::Io(_) | ArchiveError::Interrupted(_)) => Err(error),
+                Some(_) => Ok(Taken::TryNext),
+            },
         };
         // A local store takes the file over by its name: `stage` made one of its own for it.
         let named = committer.commit(&staged.path, &name, taken, progress)?;
@@ -144,15 +148,7 @@ impl Copier<'_> {
         let path = scratch.path().join("copy");
         let mut file = private_file(&path)?;
         progress.begin(Stage::Download, name, source.bytes());
-        let (mut at, mut block) = (0, vec![0; BLOCK]);
-        while at < source.bytes() {
-            progress.checkpoint()?;
-            let wanted = usize::try_from(source.bytes() - at).unwrap_or(BLOCK).min(BLOCK);
-            source.read_exact_at(&mut block[..wanted], at)?;
-            file.write_all(&block[..wanted])?;
-            at += wanted as u64;
-            progress.advance(wanted as u64);
-        }
+        for_each_block(&*source, progress, |block| file.write_all(block))?;
         file.sync_all()?;
         Ok(Staged { path, scratch: Some(scratch) })
     }
@@ -203,7 +199,7 @@ impl Copier<'_> {
     fn look_back(&self, name: &ArchiveName, sent: &Sent, progress: &dyn Progress) -> anyhow::Result<Option<String>> {
         let there = match Sight::of(self.to, name, self.reading) {
             Ok(there) => there,
-            Err(error) => return super::sent::evidence(error).map(Some),
+            Err(error) => return evidence(error).map(Some),
         };
         if let Some(why) = sent.differs(&there) {
             return Ok(Some(why));

@@ -1,17 +1,18 @@
 //! What is sent to a further store, and what is seen there.
 
+use std::io;
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::Context as _;
 use chrono::DateTime;
 
 use crate::archive::ArchiveError;
-use crate::digest::{Hasher, Sha256};
+use crate::digest::Sha256;
 use crate::names::{ArchiveId, ArchiveName};
 use crate::ops::inventory::{DIGEST, Reading};
 use crate::ops::pack::SealedFile;
+use crate::ops::verify_digest::{Recorded, digest_of, recorded};
 use crate::ops::{Committer, Repository};
 use crate::platform::OpenFile;
 use crate::progress::Progress;
@@ -84,8 +85,8 @@ impl Sent {
                 Ok(Self { id: archive.contents().id, header, ..sent })
             }
             Err(ArchiveError::KeyMissing(locked)) => {
-                if let Some(expected) = digest_beside(from, &name)? {
-                    let found = digest(&*sent.file, progress)?;
+                if let Recorded::Digest(expected) = recorded(from, &name)? {
+                    let found = digest_of(&*sent.file, progress)?;
                     if found != expected {
                         let why = format!("its SHA-256 is {found}, but {name}{DIGEST} says {expected}");
                         return Err(ArchiveError::Damaged { why }.into());
@@ -151,8 +152,8 @@ impl Sent {
         if copy.bytes() != self.bytes {
             return Ok(None);
         }
-        let here = digest(&*self.file, progress)?;
-        let there = digest(copy, progress)?;
+        let here = digest_of(&*self.file, progress)?;
+        let there = digest_of(copy, progress)?;
         Ok((here != there).then(|| format!("its SHA-256 is {there}, not {here}")))
     }
 
@@ -174,13 +175,17 @@ impl Sent {
 }
 
 /// Reads a file block by block.
-fn for_each_block(file: &dyn ReadAt, progress: &dyn Progress, mut use_it: impl FnMut(&[u8])) -> anyhow::Result<()> {
+pub(super) fn for_each_block(
+    file: &dyn ReadAt,
+    progress: &dyn Progress,
+    mut use_it: impl FnMut(&[u8]) -> io::Result<()>,
+) -> anyhow::Result<()> {
     let (mut at, mut block) = (0, vec![0; BLOCK]);
     while at < file.bytes() {
         progress.checkpoint()?;
         let wanted = usize::try_from(file.bytes() - at).unwrap_or(BLOCK).min(BLOCK);
         file.read_exact_at(&mut block[..wanted], at)?;
-        use_it(&block[..wanted]);
+        use_it(&block[..wanted])?;
         at += wanted as u64;
         progress.advance(wanted as u64);
     }
@@ -192,22 +197,6 @@ fn end(file: &dyn ReadAt) -> anyhow::Result<Vec<u8>> {
     let at = file.bytes() - end.len() as u64;
     file.read_exact_at(&mut end, at)?;
     Ok(end)
-}
-
-fn digest(file: &dyn ReadAt, progress: &dyn Progress) -> anyhow::Result<Sha256> {
-    let mut hasher = Hasher::default();
-    for_each_block(file, progress, |block| hasher.update(block))?;
-    Ok(hasher.finish())
-}
-
-/// Reads the digest beside an archive.
-fn digest_beside(repository: &Repository, name: &ArchiveName) -> anyhow::Result<Option<Sha256>> {
-    let sidecar = format!("{name}{DIGEST}");
-    let Some(found) = repository.store().stat(&sidecar)? else { return Ok(None) };
-    let file = repository.store().open(&sidecar, Some(&found))?;
-    let mut text = vec![0; 64];
-    file.read_exact_at(&mut text, 0).with_context(|| format!("cannot read {sidecar}"))?;
-    Ok(String::from_utf8_lossy(&text).parse().ok())
 }
 
 /// Returns the text of an error that proves damage; any other error is returned.

@@ -115,12 +115,13 @@ fn one(
         Ok(found) => found,
         Err(error) => {
             let record = main.workspace().copy_record(&copy.name, &address);
-            if let Some(record) = record {
-                let error = Some(format!("{error:#}"));
-                let _ = main.workspace().record_copy(&copy.name, &CopyRecord { error, ..record });
+            let record = record.map(|record| CopyRecord { error: Some(format!("{error:#}")), ..record });
+            if let Some(record) = &record {
+                // A cache: the error is returned below.
+                let _ = main.workspace().record_copy(&copy.name, record);
             }
-            // Without a listing nothing is known to be there.
-            let known = Known { record: main.workspace().copy_record(&copy.name, &address), retention };
+            // Without a listing nothing new is known to be there.
+            let known = Known { record, retention };
             result.missing = known.missing(&here.snapshots, &scene);
             result.errors.push(error);
             return result;
@@ -156,13 +157,10 @@ fn one(
     }
     there.snapshots.sort_by(Snapshot::newest_first);
     result.missing = lacking(&there.snapshots);
-    let known = main.workspace().copy_record(&copy.name, &address);
     let record = CopyRecord {
         address,
         listed_at: around.clock.now(),
-        verified_at: known.and_then(|known| known.verified_at),
         archives: there.snapshots.iter().filter(|snapshot| !snapshot.damaged).map(entry).collect(),
-        missing: result.missing.len() as u64,
         error: result.errors.first().map(|error| format!("{error:#}")),
     };
     // A cache: without it the next run asks the store.

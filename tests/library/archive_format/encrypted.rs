@@ -149,7 +149,7 @@ fn every_changed_byte_is_found_with_a_key() {
         damaged[at] ^= 1 << (at % 8);
         match read_with(office.keys(), damaged.clone()) {
             Err(error) if error.is_evidence() => found += 1,
-            // The stanza of the key itself cannot be told from that of another key.
+            // The stanza of the key itself cannot be distinguished from that of another key.
             Err(ArchiveError::KeyMissing(_)) => unopened += 1,
             other => panic!("byte {at}: {other:?}"),
         }
