@@ -48,11 +48,6 @@ impl Invocation {
         line.join(" ")
     }
 
-    /// Returns a command that can be pasted, with another store.
-    pub fn with_store<S: AsRef<str>>(&self, store: &str, words: &[S]) -> String {
-        Self { dir: Some(store.into()), store: None, ..self.clone() }.command(words)
-    }
-
     /// Returns the same in backquotes for use in a sentence, with the set if one was named.
     pub fn quoted<S: AsRef<str>>(&self, words: &[S]) -> String {
         let words = words.iter().map(|word| word.as_ref().to_owned());
@@ -62,11 +57,32 @@ impl Invocation {
 
     /// Returns this very command with one more flag.
     pub fn again(&self, flag: &str) -> String {
-        // A person will run it, so flags for scripts are dropped.
+        self.repeated(&[], &[flag])
+    }
+
+    /// Returns this very command for another store, with more flags.
+    pub fn elsewhere(&self, store: &str, flags: &[&str]) -> String {
+        self.repeated(&["--dir", "--store", "--from"], &[&["--dir", store], flags].concat())
+    }
+
+    /// Returns this very command without the options `dropped` and their values, and with `added`.
+    fn repeated(&self, dropped: &[&str], added: &[&str]) -> String {
         let command = self.words.iter().position(|word| word == "--").unwrap_or(self.words.len());
         let (ours, theirs) = self.words.split_at(command);
-        let ours = ours.iter().filter(|word| !matches!(word.as_str(), "--json" | "-q" | "--quiet")).map(String::as_str);
-        let words = ["heirloom"].into_iter().chain(ours).chain([flag]).chain(theirs.iter().map(String::as_str));
+        let mut kept = Vec::new();
+        let mut ours = ours.iter().map(String::as_str);
+        while let Some(word) = ours.next() {
+            let option = word.split_once('=').map_or(word, |(option, _)| option);
+            match dropped.contains(&option) {
+                true if option == word => drop(ours.next()),
+                true => {}
+                // A person will run it, so flags for scripts are dropped.
+                false if matches!(word, "--json" | "-q" | "--quiet") => {}
+                false => kept.push(word),
+            }
+        }
+        let theirs = theirs.iter().map(String::as_str);
+        let words = ["heirloom"].into_iter().chain(kept).chain(added.iter().copied()).chain(theirs);
         words.map(shell_word).collect::<Vec<_>>().join(" ")
     }
 

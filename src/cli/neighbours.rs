@@ -13,7 +13,7 @@ use crate::store_url::{Location, StoreUrl};
 const HOST: &str = "{host}";
 
 /// Refuses to take an empty store for a first deployment if there are stores of other hosts beside it.
-pub(super) fn refuse_if_any(words: &[&str], context: &Context) -> anyhow::Result<()> {
+pub(super) fn refuse_if_any(context: &Context) -> anyhow::Result<()> {
     let Location::Remote(template) = &context.configuration.effective.settings.store else { return Ok(()) };
     let Some(parent) = parent(template) else { return Ok(()) };
     if context.settings.store != Location::Remote(template.of_host(&context.host.label)) {
@@ -31,10 +31,8 @@ pub(super) fn refuse_if_any(words: &[&str], context: &Context) -> anyhow::Result
         printable(&context.settings.store.to_string()),
         names.join(", ")
     );
-    let command = |label: &HostLabel| {
-        let store = template.of_host(label).text();
-        context.typed.with_store(&store, &[words, &["--from", label.as_str()]].concat())
-    };
+    let command =
+        |label: &HostLabel| context.typed.elsewhere(&template.of_host(label).text(), &["--from", label.as_str()]);
     let mut commands: Vec<String> = others.iter().take(5).map(command).collect();
     commands.push(format!("{}  # a first deployment: nothing is restored", context.typed.again("--fresh")));
     Err(Failure::no_backup(message, choose_one(&commands)).into())

@@ -29,7 +29,7 @@ pub(super) fn run(args: &RestoreArgs, context: &mut Context) -> anyhow::Result<O
             }
             Ok(Found::Nothing { outcome, words }) => {
                 if source.is_main() && !args.fresh {
-                    neighbours::refuse_if_any(&again(args), context)?;
+                    neighbours::refuse_if_any(context)?;
                 }
                 context.settings.store = main;
                 nothing.get_or_insert((outcome, words));
@@ -56,7 +56,7 @@ pub(super) fn run(args: &RestoreArgs, context: &mut Context) -> anyhow::Result<O
                 passed if sources.has_more() => sources.pass(passed, context),
                 passed => {
                     if source.is_main() && passed.has_none() {
-                        neighbours::refuse_if_any(&again(args), context)?;
+                        neighbours::refuse_if_any(context)?;
                     }
                     return sources.refuse(passed, context);
                 }
@@ -67,16 +67,6 @@ pub(super) fn run(args: &RestoreArgs, context: &mut Context) -> anyhow::Result<O
         Some((outcome, words)) => sources.first_error().map_or_else(|| Ok(skipped(context, outcome, &words)), Err),
         None => sources.first_error().map_or_else(|| unreachable!("there is a main store"), Err),
     }
-}
-
-/// Returns the words of the same restore from another store.
-fn again(args: &RestoreArgs) -> Vec<&str> {
-    let mut words = vec!["restore"];
-    words.extend(args.archive.as_deref());
-    words.extend(args.if_missing.then_some("--if-missing"));
-    words.extend(args.only.iter().flat_map(|only| ["--only", only.as_str()]));
-    words.extend(args.set.iter().flat_map(|set| ["--set", set.as_str()]));
-    words
 }
 
 /// Restores what was selected.

@@ -183,6 +183,9 @@ fn a_machine_with_another_name_does_not_take_the_store_for_empty() {
     let refused = world.heirloom(["restore", "--if-missing", "--if-backup-exists", "app.db"]).exits(12);
     assert!(refused.stderr.contains("web-1"), "{}", refused.stderr);
     assert!(!world.path("app.db").exists());
+    // It keeps where the file goes to.
+    let elsewhere = world.heirloom(["restore", "--to", "other.db", "app.db"]).exits(12);
+    elsewhere.says("restore --to other.db app.db --dir").says("--from web-1");
     // The command that it prints.
     let command = refused.stderr.split("heirloom restore").nth(1).unwrap().lines().next().unwrap();
     world.run(&mut world.shell(&format!("heirloom restore{}", command.trim_end_matches('`')))).success();
