@@ -38,6 +38,21 @@ layers() {
     target/layers-alone --quiet
 }
 
+# Licences, sources and banned crates; known vulnerabilities where their database can be fetched.
+dependencies() {
+    local deny=(target/tools/bin/cargo-deny --log-level error --config scripts/deny.toml)
+    if [ ! -x "${deny[0]}" ]; then
+        echo "scripts/check.sh: not tested: dependencies (missing: cargo-deny)" >>"$not_tested"
+        return
+    fi
+    "${deny[@]}" --offline check bans licenses sources
+    if "${deny[@]}" fetch db >/dev/null 2>&1; then
+        "${deny[@]}" --offline check advisories
+    else
+        echo "scripts/check.sh: cannot be tested here: known vulnerabilities (their database cannot be fetched)" >>"$not_tested"
+    fi
+}
+
 if [ "$gear" != --fast ]; then
     step "tools of the tests" scripts/install-test-tools.sh
     if [ -x target/python/bin/python ]; then export HEIRLOOM_TEST_PYTHON=$PWD/target/python/bin/python; fi
@@ -49,12 +64,19 @@ RUSTDOCFLAGS='-D warnings' step documentation cargo doc --quiet --no-deps --lock
 if command -v shellcheck >/dev/null; then
     step scripts shellcheck scripts/*.sh .ci/run
 fi
+[ "$gear" = --fast ] || step dependencies dependencies
 # A shell starts background processes with SIGINT ignored, and children inherit that; the tests send SIGINT.
 signals=--default-signal=INT,QUIT,HUP
 case "$gear" in
 --fast) step layers layers ;;
 --quick) step tests env "$signals" cargo test --quiet --locked -- "${long[@]/#/--skip=}" ;;
-everything) step tests env "$signals" cargo test --locked --no-fail-fast ;;
+everything)
+    step tests env "$signals" cargo test --locked --no-fail-fast
+    # The same without remote stores: neither tokio nor TLS.
+    if cargo tree --quiet --locked --no-default-features --edges normal | grep -E ' (tokio|rustls|ring|reqwest|opendal) v'; then exit 1; fi
+    step "tests without remote stores" env "$signals" cargo test --quiet --locked --no-fail-fast --no-default-features \
+        --lib --test cli -- "${long[@]/#/--skip=}"
+    ;;
 esac
 
 echo "# all: $SECONDS s"

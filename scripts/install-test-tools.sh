@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what the tests need besides Rust and a C compiler: Debian packages, Python packages into target/python, and Node
-# packages into target/node.
+# Installs what the tests need besides Rust and a C compiler: Debian packages, Python packages into target/python, Node
+# packages into target/node, and programs of cargo into target/tools.
 #   scripts/install-test-tools.sh
 # Packages are only installed as root on Debian. Otherwise missing ones are listed: without the first group no test runs (exit 2);
 # without one of the second, the tests that need it are listed as not tested.
@@ -25,6 +25,8 @@ modules=(apsw:apsw.sqlite_extra django:django sqlite-vec:sqlite_vec prometheus-c
     wsgidav:wsgidav cheroot:cheroot pins:pins)
 # A server of Azure Blob Storage.
 node_modules=(azurite)
+# Checks licences, sources and known vulnerabilities of the dependencies.
+cargo_tools=(cargo-deny)
 
 # Prints the packages in the arguments that are not installed.
 missing() {
@@ -79,3 +81,11 @@ if [ "${#lacking[@]}" -gt 0 ]; then
     npm install --silent --no-fund --no-audit --prefix target/node "${lacking[@]}" >/dev/null \
         || echo "missing Node packages (their tests are skipped): ${lacking[*]}" >&2
 fi
+
+for tool in "${cargo_tools[@]}"; do
+    if [ ! -x "target/tools/bin/$tool" ]; then
+        echo "installing $tool in target/tools"
+        cargo install --quiet --locked --debug --no-default-features --root target/tools "$tool" 2>/dev/null \
+            || echo "missing $tool (its checks are skipped)" >&2
+    fi
+done
