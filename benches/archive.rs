@@ -91,8 +91,8 @@ fn write(source: &File, compression: Compression, threads: NonZeroUsize) -> File
         metadata_room(&draft),
     )
     .unwrap();
-    let digest = writer.add_database("bench.db", source, bytes, &Silent).unwrap();
-    writer.finish(&metadata(10, bytes, &digest.to_string())).unwrap().sync().unwrap();
+    let added = writer.add_database("bench.db", source, bytes, &Silent).unwrap();
+    writer.finish(&metadata(10, bytes, &added.sha256.to_string())).unwrap().sync().unwrap();
     file
 }
 

@@ -36,7 +36,7 @@ pub use cipher::Keys;
 pub use error::ArchiveError;
 pub use format1::metadata_room::metadata_room;
 pub use format1::salvage::Unreadable;
-pub use format1::writer::{Finished, WriteOptions, Writer};
+pub use format1::writer::{Added, Finished, WriteOptions, Writer};
 pub use locked::{Envelope, Locked};
 pub use opener::Opener;
 pub use other_tools::file_label::set_in_name;

@@ -232,6 +232,21 @@ impl<'a> Members<'a> {
         self.at
     }
 
+    /// Moves ahead to a member of this uncompressed size that is said to start at an offset, and returns whether one
+    /// does. Pointless with an index, which is read as a whole.
+    pub(crate) fn jump(&mut self, to: u64, unpacked: usize) -> bool {
+        if self.has_index() || !(self.at..self.source.bytes()).contains(&to) {
+            return false;
+        }
+        // Without a member there, and if it cannot be read, nothing is skipped.
+        let there = Self { walk: Walk::Gzip, source: self.source, at: to, peeked: None }.peek();
+        let lands = there.is_ok_and(|member| member.is_some_and(|member| member.unpacked as usize == unpacked));
+        if lands {
+            (self.at, self.peeked) = (to, None);
+        }
+        lands
+    }
+
     /// Returns the next member without taking it; `None` at the exact end of the members.
     pub(crate) fn peek(&mut self) -> Result<Option<Member>, ArchiveError> {
         if self.peeked.is_none() {

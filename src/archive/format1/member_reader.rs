@@ -137,6 +137,8 @@ impl Feeder<'_> {
                     if nothing_left && self.reader.reach == Reach::LastWanted {
                         return Ok(false);
                     }
+                    let index = self.skip_unwanted(index);
+                    job.at = self.walk.at();
                     let member = self.walk.next()?.ok_or_else(cut_short)?;
                     if member.unpacked as usize != TAR_BLOCK {
                         return Err(damaged("a database does not start at the expected place"));
@@ -174,6 +176,17 @@ impl Feeder<'_> {
                 }
             }
         }
+    }
+
+    /// Moves to the next database that is wanted if the metadata says where it starts: reading the size of each member
+    /// before it would fetch nearly everything from a remote store. Returns the database whose header comes next.
+    fn skip_unwanted(&mut self, index: usize) -> usize {
+        let wanted = (index..self.reader.wanted.len()).find(|index| !self.reader.wanted[*index].is_no());
+        let Some(next) = wanted.filter(|next| *next > index && self.reader.reach == Reach::LastWanted) else {
+            return index;
+        };
+        let jumped = self.reader.databases[next].offset.is_some_and(|offset| self.walk.jump(offset, TAR_BLOCK));
+        if jumped { next } else { index }
     }
 
     /// Collects members of a database into a job and returns the offset they reach. They must end exactly where the

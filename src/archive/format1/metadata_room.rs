@@ -18,6 +18,7 @@ pub fn metadata_room(draft: &Metadata) -> usize {
     longest.includes.values_mut().for_each(|included| *included = false);
     for database in &mut longest.databases {
         database.bytes = u64::MAX;
+        database.offset = Some(u64::MAX);
         database.page_size = u32::MAX;
         for count in [
             &mut database.page_count,

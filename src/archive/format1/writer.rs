@@ -48,6 +48,15 @@ pub struct Writer<S = FileSink> {
     processors: Option<Arc<Processors>>,
 }
 
+/// A database that was written into an archive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Added {
+    /// The digest of its bytes.
+    pub sha256: Sha256,
+    /// Where the member with its tar header starts in the file, in bytes; `None` in a tar without compression.
+    pub offset: Option<u64>,
+}
+
 /// A run of blocks on its way through the threads.
 struct Run {
     /// The bytes of the tar; only the first `len` are used.
@@ -87,8 +96,7 @@ impl<S: Sink> Writer<S> {
         Self { processors: Some(processors), ..self }
     }
 
-    /// Appends a database of exactly `bytes` bytes, read from the start of `source` by `pread`, and returns the digest
-    /// of those bytes.
+    /// Appends a database of exactly `bytes` bytes, read from the start of `source` by `pread`.
     ///
     /// Fails if the source holds more or fewer bytes. Advances `progress` by bytes of the source.
     pub fn add_database(
@@ -97,11 +105,12 @@ impl<S: Sink> Writer<S> {
         source: &File,
         bytes: u64,
         progress: &dyn Progress,
-    ) -> Result<Sha256, ArchiveError> {
+    ) -> Result<Added, ArchiveError> {
         if !is_file_name(entry) || entry.len() > MAX_ENTRY_BYTES {
             return Err(invalid("the name cannot be that of an archive entry"));
         }
         let padded = tar_header::padded(bytes).ok_or_else(|| invalid("the database is too large for a tar"))?;
+        let offset = self.codec.map(|_| self.sink.bytes());
         self.append(&tar_header::header(entry, bytes, self.modified))?;
 
         let runs = usize::try_from(padded.div_ceil(MEMBER_BYTES as u64)).unwrap_or(usize::MAX);
@@ -146,7 +155,7 @@ impl<S: Sink> Writer<S> {
         if source.read_at(&mut [0], bytes)? != 0 {
             return Err(invalid("the copy grew while it was archived"));
         }
-        Ok(hasher.finish())
+        Ok(Added { sha256: hasher.finish(), offset })
     }
 
     /// Appends `RESTORE.txt` and fills in the metadata. The archive is then complete, but not synced.

@@ -8,9 +8,8 @@ use std::sync::{Mutex, PoisonError};
 use anyhow::Context as _;
 
 use super::request::{Request, Staged};
-use crate::archive::Writer;
+use crate::archive::{Added, Writer};
 use crate::database::{self, Checked, Depth, Effort, SourceError};
-use crate::digest::Sha256;
 use crate::metadata::{DatabaseMetadata, Integrity, Metadata};
 use crate::processors::Processors;
 use crate::progress::{Progress, Stage};
@@ -61,7 +60,7 @@ pub(super) fn write_and_check(
     request: &Request,
     processors: &Processors,
     progress: &dyn Progress,
-) -> anyhow::Result<(Vec<Sha256>, Vec<Examined>)> {
+) -> anyhow::Result<(Vec<Added>, Vec<Examined>)> {
     let stop = AtomicBool::new(false);
     let watched = Stoppable { progress, stop: &stop };
     let next = AtomicUsize::new(0);
@@ -81,21 +80,21 @@ pub(super) fn write_and_check(
         }
     };
 
-    let digests = std::thread::scope(|scope| {
+    let added = std::thread::scope(|scope| {
         for _ in 0..checkers {
             // If no thread can be spawned, this thread runs the checks after writing.
             let _ = std::thread::Builder::new().spawn_scoped(scope, check_the_rest);
         }
-        let digests = databases.iter().zip(&metadata.databases).map(|(staged, described)| {
+        let added = databases.iter().zip(&metadata.databases).map(|(staged, described)| {
             let copy = File::open(&staged.copy).context("cannot open the copy")?;
             Ok(writer.add_database(&described.file, &copy, staged.bytes, &watched)?)
         });
-        let digests = digests.collect::<anyhow::Result<Vec<_>>>();
-        if digests.is_err() {
+        let added = added.collect::<anyhow::Result<Vec<_>>>();
+        if added.is_err() {
             stop.store(true, Ordering::Relaxed);
         }
         check_the_rest();
-        digests
+        added
     });
 
     let mut examined = examined.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -111,10 +110,10 @@ pub(super) fn write_and_check(
             Err(error) => return Err(error.into()),
         }
     }
-    let digests = digests.context("cannot write the archive")?;
+    let added = added.context("cannot write the archive")?;
     match interrupted {
         Some(cause) => Err(cause.into()),
-        None => Ok((digests, checks)),
+        None => Ok((added, checks)),
     }
 }
 

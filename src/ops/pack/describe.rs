@@ -8,6 +8,7 @@ use chrono::SubsecRound as _;
 use super::check::Examined;
 use super::request::{Provenance, Request, Staged};
 use super::vacuum::Vacuumed;
+use crate::archive::Added;
 use crate::database::{self, Depth, Facts, SourceError};
 use crate::digest::Sha256;
 use crate::metadata::{CheckDepth, DatabaseMetadata, FORMAT, Integrity, Metadata, TableMetadata};
@@ -50,6 +51,7 @@ pub(super) fn describe(databases: &[Staged], facts: Vec<Facts>, request: &Reques
             acl: rights.and_then(|rights| rights.acl),
             bytes: staged.bytes,
             sha256: Sha256::of(b""),
+            offset: None,
             page_size: facts.page_size,
             page_count: facts.page_count,
             freelist_count: facts.freelist_count,
@@ -107,8 +109,9 @@ fn absolute(path: &Path) -> PathBuf {
 }
 
 /// Enters what writing and checking gave into the metadata.
-pub(super) fn enter(described: &mut DatabaseMetadata, sha256: Sha256, examined: Examined, vacuumed: &Vacuumed) {
-    described.sha256 = sha256;
+pub(super) fn enter(described: &mut DatabaseMetadata, added: Added, examined: Examined, vacuumed: &Vacuumed) {
+    described.sha256 = added.sha256;
+    described.offset = added.offset;
     described.integrity = examined.checked.integrity;
     described.foreign_key_violations = examined.checked.foreign_key_violations;
     described.findings = examined.checked.findings;

@@ -133,9 +133,9 @@ pub fn build(
     let written = File::open(&path).context("cannot open the archive")?;
     let mut pack = || write_and_check(&mut writer, &databases, &metadata, request, &processors, progress);
     // A plain archive that is encrypted afterwards need not reach the disk.
-    let (digests, checks) = if request.sealing.is_some() { pack()? } else { while_syncing(&[&written], pack)? };
-    for (index, (sha256, check)) in digests.into_iter().zip(checks).enumerate() {
-        enter(&mut metadata.databases[index], sha256, check, &vacuumed[index]);
+    let (added, checks) = if request.sealing.is_some() { pack()? } else { while_syncing(&[&written], pack)? };
+    for (index, (added, check)) in added.into_iter().zip(checks).enumerate() {
+        enter(&mut metadata.databases[index], added, check, &vacuumed[index]);
     }
     let finished = writer.finish(&metadata).context("cannot finish the archive")?;
     if let Some(sealing) = &request.sealing {

@@ -4,6 +4,7 @@
 
 mod compressions;
 mod encrypted;
+mod one_of_several;
 mod refusals;
 mod salvage;
 mod seams;
@@ -100,6 +101,7 @@ fn describe(file: &str, contents: &[u8]) -> DatabaseMetadata {
         acl: None,
         bytes: contents.len() as u64,
         sha256: Sha256::of(contents),
+        offset: None,
         page_size: 4096,
         page_count: contents.len() as u64 / 4096,
         freelist_count: 0,
@@ -165,8 +167,8 @@ fn write_with(
     let mut writer =
         Writer::create(FileSink::new(file.try_clone().unwrap()), &options, time(), metadata_room(metadata)).unwrap();
     for (entry, contents) in databases {
-        let digest = writer.add_database(entry, &file_with(contents), contents.len() as u64, &Silent).unwrap();
-        assert_eq!(digest, Sha256::of(contents));
+        let added = writer.add_database(entry, &file_with(contents), contents.len() as u64, &Silent).unwrap();
+        assert_eq!(added.sha256, Sha256::of(contents));
     }
     let bytes = writer.finish(metadata).unwrap().bytes();
     let archive = bytes_of(&file);

@@ -323,6 +323,8 @@ fn described(part: &Part) -> DatabaseMetadata {
         7 => database.tables = vec![TableMetadata { name: "t".into(), rows: Some(u64::MAX) }; 2],
         8 => database.integrity = Integrity::Damaged,
         9 => database.bytes = u64::MAX,
+        10 => database.offset = Some(0),
+        11 => database.offset = Some(u64::MAX),
         _ => {}
     }
     database
@@ -363,6 +365,7 @@ pub fn database(file: &str, contents: &[u8]) -> DatabaseMetadata {
         acl: None,
         bytes: contents.len() as u64,
         sha256: Sha256::of(contents),
+        offset: None,
         page_size: 512,
         page_count: contents.len() as u64 / 512,
         freelist_count: 0,
