@@ -386,7 +386,7 @@ fn without_what_varies(value: &mut Value) {
     match value {
         Value::Object(fields) => {
             for (name, field) in fields.iter_mut() {
-                let is_size = name.ends_with("_bytes") || name == "bytes";
+                let is_size = name.ends_with("_bytes") || ["bytes", "offset"].contains(&name.as_str());
                 if !field.is_null() && (is_size || VARYING.contains(&name.as_str())) {
                     *field = Value::String(format!("[{name}]"));
                 } else {
