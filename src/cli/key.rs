@@ -105,7 +105,7 @@ fn new(args: &NewArgs, context: &mut Context) -> anyhow::Result<Outcome> {
     context.ui.line(&recipient);
     context.ui.note(format!(
         "wrote the secret key to {}; archives are encrypted for it with the line recipients = [\"{recipient}\"] in the \
-         section [encryption]; keep the key off this host, and a copy of it",
+         section [encryption]; keep it away from this host, and keep a second copy of it",
         quoted(file)
     ));
     Ok(Outcome::Done)
