@@ -44,7 +44,7 @@ pub fn in_store(repository: &Repository, name: &str, reading: &Reading) -> anyho
     let place = store.place(name);
     let opened = reading.opener.open_at(source, place.as_deref(), name, modified);
     let archive = opened.with_context(|| format!("cannot open \"{}\"", printable(name)))?;
-    let has = |ending: &str| store.stat(&format!("{name}{ending}")).map(|entry| entry.is_some());
+    let has = |ending: &str| store.has(&format!("{name}{ending}"));
     let marks = Marks { pinned: has(KEEP)?, damaged: has(DAMAGED)?, accepted: has(ACCEPTED)?, digest: has(DIGEST)? };
     let snapshot = summarize(ArchiveName::new(name)?, bytes, archive.contents(), marks, &reading.host);
     let snapshot = in_its_store(snapshot, reading);

@@ -341,9 +341,9 @@ pub fn mark_held(snapshots: &mut [Snapshot], workspace: &Workspace) -> anyhow::R
 /// Removes one archive and its marks, in the order that [`LockedStore::remove_archive`] explains.
 fn remove(locked: &LockedStore<'_>, verdict: &Verdict) -> Fate {
     // `touch x.keep` needs no lock: a pin that came after the listing still counts.
-    match locked.repository().store().stat(&format!("{}{KEEP}", verdict.archive)) {
-        Ok(None) => {}
-        Ok(Some(_)) => return Fate::PinnedMeanwhile,
+    match locked.repository().store().has(&format!("{}{KEEP}", verdict.archive)) {
+        Ok(false) => {}
+        Ok(true) => return Fate::PinnedMeanwhile,
         Err(error) => return Fate::Failed(error),
     }
     match locked.remove_archive(&verdict.archive) {

@@ -102,6 +102,10 @@ impl ReadStore for ListedStore {
     fn stat(&self, name: &str) -> Result<Option<Entry>, StoreError> {
         self.store.stat(name)
     }
+
+    fn has(&self, name: &str) -> Result<bool, StoreError> {
+        self.store.has(name)
+    }
 }
 
 impl Store for ListedStore {

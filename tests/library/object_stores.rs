@@ -34,6 +34,9 @@ impl ReadStore for Opened {
     fn stat(&self, name: &str) -> Result<Option<Entry>, StoreError> {
         self.0.stat(name)
     }
+    fn has(&self, name: &str) -> Result<bool, StoreError> {
+        self.0.has(name)
+    }
 }
 
 impl Store for Opened {
@@ -138,6 +141,7 @@ fn a_missing_bucket_is_unreachable_and_never_empty() {
         };
         assert!(is_told(&store.list().unwrap_err()), "{kind:?}");
         assert!(is_told(&store.stat("a.tar.gz").unwrap_err()), "{kind:?}");
+        assert!(is_told(&store.has("a.tar.gz").unwrap_err()), "{kind:?}");
         assert!(is_told(&store.open("a.tar.gz", None).err().unwrap()), "{kind:?}");
         // seaweedfs does not say more to those who may not make buckets.
         let refused = store.put("a.tar.gz", b"x").unwrap_err();

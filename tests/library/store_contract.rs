@@ -78,6 +78,9 @@ impl<S: Subject> ReadStore for Unreliable<S> {
     fn stat(&self, name: &str) -> Result<Option<Entry>, StoreError> {
         self.store.stat(name)
     }
+    fn has(&self, name: &str) -> Result<bool, StoreError> {
+        self.store.has(name)
+    }
 }
 
 impl<S: Subject> Store for Unreliable<S> {
@@ -160,6 +163,7 @@ fn what_was_put_is_listed_found_and_read(store: &impl Subject) {
     assert_eq!(content(store, "a.tar.gz"), b"first archive");
     assert_eq!(store.stat("a.tar.gz").unwrap().unwrap().bytes, 13);
     assert_eq!(store.stat("c.tar.gz").unwrap(), None);
+    assert!(store.has("a.tar.gz").unwrap() && !store.has("c.tar.gz").unwrap());
 }
 
 fn a_range_is_read_and_the_end_is_told(store: &impl Subject) {
@@ -217,6 +221,7 @@ fn a_commit_whose_file_is_gone_leaves_nothing_to_find(store: &impl Subject) {
     store.commit("a.tar.gz", &upload, &Silent).unwrap_err();
     assert_eq!(names(store), [""; 0]);
     assert_eq!(store.stat("a.tar.gz").unwrap(), None);
+    assert!(!store.has("a.tar.gz").unwrap());
 }
 
 fn after_a_lost_answer_our_own_file_is_success(store: &impl Subject) {

@@ -31,7 +31,7 @@ pub fn remember(
     depth: VerifyDepth,
     progress: &dyn Progress,
 ) -> anyhow::Result<Mark> {
-    let is_marked = repository.store().stat(&format!("{name}{DAMAGED}"))?.is_some();
+    let is_marked = repository.store().has(&format!("{name}{DAMAGED}"))?;
     if is_marked == (verified.state == ArchiveState::Damaged) {
         return Ok(Mark::Unchanged);
     }

@@ -74,7 +74,7 @@ impl<'a> LockedStore<'a> {
     /// Removes the mark if a check of one of these depths set it; returns whether there was one.
     pub fn clear_damaged(&self, name: &ArchiveName, depths: &[&str]) -> Result<bool, StoreError> {
         let (store, mark) = (self.store(), format!("{name}{DAMAGED}"));
-        if store.stat(&mark)?.is_none() {
+        if !store.has(&mark)? {
             return Ok(false);
         }
         let source = store.open(&mark, None)?;

@@ -31,7 +31,7 @@ pub(super) fn head(place: &Place, name: &str) -> Result<Option<Metadata>, Fault>
 }
 
 /// Returns whether the service reports in words that it has no such object.
-fn is_missing(place: &Place, name: &str) -> Result<bool, Fault> {
+pub(super) fn is_missing(place: &Place, name: &str) -> Result<bool, Fault> {
     match place.ask(place.operator.read_with(name).range(0..1).into_future()) {
         Ok(_) => Ok(false),
         Err(Fault::NoKey) => Ok(true),

@@ -122,6 +122,12 @@ impl ReadStore for ObjectStore {
     fn stat(&self, name: &str) -> Result<Option<Entry>, StoreError> {
         self.find(self.named(name)?)
     }
+
+    fn has(&self, name: &str) -> Result<bool, StoreError> {
+        let name = self.named(name)?;
+        let missing = look::is_missing(&self.place, name);
+        missing.map(|missing| !missing).map_err(|fault| self.place.failed("look up", Some(name), fault))
+    }
 }
 
 impl Store for ObjectStore {
@@ -141,7 +147,7 @@ impl Store for ObjectStore {
     fn remove(&self, name: &str) -> Result<(), StoreError> {
         let name = self.named(name)?;
         // The services remove what does not exist without an error.
-        if self.find(name)?.is_none() {
+        if !self.has(name)? {
             return Err(self.place.failed("remove", Some(name), Fault::NoKey));
         }
         look::delete(&self.place, name).map_err(|fault| self.place.failed("remove", Some(name), fault))
