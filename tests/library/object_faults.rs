@@ -202,6 +202,15 @@ fn a_file_is_there_or_not_whatever_fails() {
         fail();
         assert_eq!(bench.store.stat(NAME).unwrap(), None, "{context}");
     });
+    for there in [true, false] {
+        at_each_request("has", &passing(), |bench, fail, context| {
+            if there {
+                bench.direct.put(NAME, b"x").unwrap();
+            }
+            fail();
+            assert_eq!(bench.store.has(NAME).unwrap(), there, "{context}");
+        });
+    }
 }
 
 #[test]
