@@ -38,6 +38,8 @@ mod readme;
 mod remote;
 #[cfg(feature = "remote")]
 mod remote_faults;
+#[cfg(feature = "remote")]
+mod remote_kills;
 mod restore;
 mod rights;
 mod rotate;

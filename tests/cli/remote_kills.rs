@@ -1,0 +1,199 @@
+//! Runs that are killed while they talk to S3: at each request, at each answer, and between them. 300 kills.
+//!
+//! After each: what is listed is whole, a database is entirely old or entirely new, and the next run succeeds, makes up
+//! for what is missing and leaves nothing behind, neither here nor as an unfinished upload there.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::Path;
+use std::process::Stdio;
+use std::sync::{Arc, OnceLock};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::servers::proxy::{Moment, Proxy};
+use crate::servers::{BUCKET, Kind, place};
+use crate::tools;
+use crate::world::World;
+
+/// Kills of each story: with a database that is sent in one request, and with one that is sent in parts.
+const KILLS: [usize; 2] = [3, 6];
+/// Files of a workspace that stay between runs.
+const KEPT: [&str; 7] = ["lock", "restores", "holds", "pending", "copies", "activity.db", "descriptions.db"];
+
+/// Prints the unfinished uploads below a prefix.
+const UNFINISHED: &str = "
+import boto3, sys
+s3 = boto3.client('s3', endpoint_url=sys.argv[1], aws_access_key_id='heirloom', aws_secret_access_key='of-the-tests',
+                  region_name='us-east-1')
+for one in s3.list_multipart_uploads(Bucket=sys.argv[2]).get('Uploads', []):
+    if one['Key'].startswith(sys.argv[3]): print(one['Key'], one['UploadId'])
+";
+
+struct Bench {
+    world: World,
+    proxy: Proxy,
+    /// The store without the proxy.
+    direct: String,
+    minute: u32,
+    megabytes: u32,
+    /// The archives there that were found whole.
+    whole: BTreeSet<String>,
+}
+
+impl Bench {
+    /// A world with a proxy before S3. In `text`, the URL of the store behind it replaces `URL`.
+    fn new(promise: &str, text: &str) -> Option<Self> {
+        if !tools::have_modules(promise, "boto3") {
+            return None;
+        }
+        let place = place(Kind::Seaweed, promise)?;
+        let proxy = Proxy::before(place.port);
+        let mut world = World::new();
+        for (name, value) in &place.variables {
+            world.env(name, value);
+        }
+        let head = "[sets.app.databases]\napp = 'app.db'\n[backup]\ncompression = 'zstd'\n";
+        let text = text.replace("URL", &place.behind(proxy.port).url);
+        fs::write(world.path("heirloom.toml"), format!("{head}{text}")).unwrap();
+        world.sql("app.db", "CREATE TABLE state(text); INSERT INTO state VALUES ('first')");
+        Some(Self { world, proxy, direct: place.url, minute: 0, megabytes: 0, whole: BTreeSet::new() })
+    }
+
+    /// Gives the database other contents, at a later time, and fills it so that each backup takes this many megabytes.
+    fn change(&mut self, megabytes: u32) {
+        self.later();
+        if self.megabytes != megabytes {
+            self.megabytes = megabytes;
+            let fill = format!(
+                "DROP TABLE IF EXISTS load; CREATE TABLE load(x);
+                 WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {megabytes})
+                 INSERT INTO load SELECT randomblob(1000000) FROM n WHERE {megabytes} > 0"
+            );
+            self.world.sql("app.db", &fill);
+        }
+        self.world.sql("app.db", &format!("UPDATE state SET text = 'made at {}'", self.minute));
+    }
+
+    fn later(&mut self) {
+        self.minute += 1;
+        self.world.at(&format!("2026-03-01T{:02}:{:02}:00Z", self.minute / 60, self.minute % 60));
+    }
+
+    /// Runs a command and kills it at a moment; returns whether it lived long enough.
+    fn kill(&self, args: &[&str], moment: Moment) -> bool {
+        let process = Arc::new(OnceLock::new());
+        let victim = process.clone();
+        self.proxy.at(moment, move || kill_process(*victim.wait(), Signal::KILL).unwrap());
+        let mut child = self.world.command(args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        process.set(Pid::from_child(&child)).unwrap();
+        let status = child.wait().unwrap();
+        // What was sent before arrives before the next run starts.
+        self.proxy.settle();
+        self.proxy.set(|_| None);
+        assert!(status.success() || status.signal() == Some(9), "{moment:?}: {status}");
+        !status.success()
+    }
+
+    /// Checks that every archive that is listed there is whole, and returns their ids by name.
+    fn there(&mut self, moment: Moment) -> Vec<(String, String)> {
+        let listed = self.world.heirloom(["list", "--dir", &self.direct, "--json"]).success().json();
+        assert_eq!(listed["foreign"].as_array().unwrap().len(), 0, "{moment:?}: {}", listed["foreign"]);
+        let archives: Vec<(String, String)> = listed["archives"].as_array().unwrap().iter().map(|one| {
+            (one["archive"].as_str().unwrap().to_owned(), one["id"].as_str().unwrap().to_owned())
+        }).collect();
+        for (name, _) in &archives {
+            if !self.whole.contains(name) {
+                self.world.heirloom(["verify", name, "--dir", &self.direct]).success();
+                self.whole.insert(name.clone());
+            }
+        }
+        let ids: BTreeSet<&String> = archives.iter().map(|(_, id)| id).collect();
+        assert_eq!(ids.len(), archives.len(), "{moment:?}: one backup is there twice: {archives:?}");
+        archives
+    }
+
+    /// Asserts that nothing is left in any workspace but what belongs there.
+    fn is_clean(&self, moment: Moment) {
+        let state = self.world.path("../state");
+        let workspaces = names(&state.join("workspaces")).into_iter().map(|name| state.join("workspaces").join(name));
+        for workspace in workspaces.chain([self.world.path("main/.heirloom")]) {
+            let left = names(&workspace).into_iter().filter(|name| KEPT.iter().all(|kept| !name.starts_with(kept)));
+            let left: Vec<String> =
+                left.chain(names(&workspace.join("pending"))).chain(names(&workspace.join("holds"))).collect();
+            assert_eq!(left, [""; 0], "{moment:?}: in {}", workspace.display());
+        }
+        let records = names(&state).into_iter().filter(|name| name.trim_start_matches('.').starts_with("upload-"));
+        assert_eq!(records.collect::<Vec<_>>(), [""; 0], "{moment:?}");
+        assert_eq!(names(&self.world.path("../tmp")), [""; 0], "{moment:?}");
+    }
+
+    /// Kills a command at moments spread over all that it does, for small and for large databases. `prepare` comes
+    /// before each kill, `next` after it.
+    fn kill_everywhere(
+        &mut self,
+        args: &[&str],
+        prepare: impl Fn(&mut Self, u32),
+        next: impl Fn(&mut Self, Moment),
+    ) {
+        for (kills, megabytes) in KILLS.into_iter().zip([0, 18]) {
+            // The first run finds out what the service does; the second one is counted.
+            for _ in 0..2 {
+                prepare(self, megabytes);
+                self.proxy.set(|_| None);
+                self.world.heirloom(args).success();
+            }
+            let (requests, bytes) = (self.proxy.requests(), self.proxy.passed());
+            eprintln!("{args:?}, {megabytes} MB: {requests} requests, {bytes} bytes");
+            for mut moment in moments(kills, requests, bytes) {
+                if std::env::var_os("TRACE").is_some() { eprintln!("{moment:?} {:?}", std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis() % 1000000); }
+                prepare(self, megabytes);
+                while !self.kill(args, moment) {
+                    moment = match moment {
+                        Moment::Request(number) => Moment::Request(number - 1),
+                        Moment::Answer(number) => Moment::Answer(number - 1),
+                        Moment::Bytes(bytes) => Moment::Bytes(bytes * 3 / 4),
+                    };
+                    prepare(self, megabytes);
+                }
+                self.there(moment);
+                next(self, moment);
+                if std::env::var_os("TRACE").is_some() { eprintln!("{:#?}", self.proxy.log()); }
+                self.is_clean(moment);
+            }
+        }
+        self.world.heirloom(["verify", "--all", "--dir", &self.direct]).success();
+        let endpoint = self.direct.split("endpoint=").nth(1).unwrap();
+        let prefix = self.direct.trim_start_matches(&format!("s3://{BUCKET}/")).split('?').next().unwrap();
+        let output = tools::python().args(["-c", UNFINISHED, endpoint, BUCKET, &format!("{prefix}/")]).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert_eq!(String::from_utf8_lossy(&output.stdout), "", "unfinished uploads are left");
+    }
+}
+
+/// Spreads kills over a run: at heads of requests, at answers, and between bytes.
+fn moments(kills: usize, requests: u64, bytes: u64) -> Vec<Moment> {
+    let share = (kills / 3).min(requests as usize);
+    let spread = |count: usize, all: u64| (0..count as u64).map(move |index| index * all / count as u64 + 1);
+    let heads = spread(share, requests).map(Moment::Request);
+    let answers = spread(share, requests).map(Moment::Answer);
+    let rest = spread(kills - 2 * share, bytes).map(Moment::Bytes);
+    heads.chain(answers).chain(rest).collect()
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).into_iter().flatten();
+    entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+}
+
+#[test]
+fn a_backup_to_s3_that_is_killed_anywhere() {
+    let Some(mut bench) = Bench::new("a backup to S3 survives a kill", "[store]\nurl = 'URL'") else { return };
+    bench.kill_everywhere(&["backup"], Bench::change, |bench, moment| {
+        let before = bench.there(moment).len();
+        bench.later();
+        bench.world.heirloom(["backup"]).success();
+        assert_eq!(bench.there(moment).len(), before + 1, "{moment:?}");
+    });
+}
