@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::process::ExitStatusExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::{Arc, OnceLock};
 
@@ -18,9 +18,12 @@ use crate::tools;
 use crate::world::World;
 
 /// Kills of each story: with a database that is sent in one request, and with one that is sent in parts.
-const KILLS: [usize; 2] = [3, 6];
+const KILLS: [usize; 2] = [69, 6];
 /// Files of a workspace that stay between runs.
 const KEPT: [&str; 7] = ["lock", "restores", "holds", "pending", "copies", "activity.db", "descriptions.db"];
+
+/// A local store with a copy.
+const WITH_COPY: &str = "[store]\ndir = 'main'\n[copies.offsite]\nurl = 'URL'";
 
 /// Prints the unfinished uploads below a prefix.
 const UNFINISHED: &str = "
@@ -28,7 +31,7 @@ import boto3, sys
 s3 = boto3.client('s3', endpoint_url=sys.argv[1], aws_access_key_id='heirloom', aws_secret_access_key='of-the-tests',
                   region_name='us-east-1')
 for one in s3.list_multipart_uploads(Bucket=sys.argv[2]).get('Uploads', []):
-    if one['Key'].startswith(sys.argv[3]): print(one['Key'], one['UploadId'])
+    if one['Key'].startswith(sys.argv[3]): print('/' + sys.argv[2] + '/' + one['Key'])
 ";
 
 struct Bench {
@@ -40,6 +43,8 @@ struct Bench {
     megabytes: u32,
     /// The archives there that were found whole.
     whole: BTreeSet<String>,
+    /// The objects whose upload began when its run was killed: it never saw the id.
+    unseen: BTreeSet<String>,
 }
 
 impl Bench {
@@ -54,11 +59,19 @@ impl Bench {
         for (name, value) in &place.variables {
             world.env(name, value);
         }
-        let head = "[sets.app.databases]\napp = 'app.db'\n[backup]\ncompression = 'zstd'\n";
+        let head = "[sets.app.databases]\napp = 'app.db'\n[backup]\ncompression = 'zstd'\n[retention]\nlast = 1000\n";
         let text = text.replace("URL", &place.behind(proxy.port).url);
         fs::write(world.path("heirloom.toml"), format!("{head}{text}")).unwrap();
         world.sql("app.db", "CREATE TABLE state(text); INSERT INTO state VALUES ('first')");
-        Some(Self { world, proxy, direct: place.url, minute: 0, megabytes: 0, whole: BTreeSet::new() })
+        Some(Self {
+            world,
+            proxy,
+            direct: place.url,
+            minute: 0,
+            megabytes: 0,
+            whole: BTreeSet::new(),
+            unseen: BTreeSet::new(),
+        })
     }
 
     /// Gives the database other contents, at a later time, and fills it so that each backup takes this many megabytes.
@@ -82,7 +95,7 @@ impl Bench {
     }
 
     /// Runs a command and kills it at a moment; returns whether it lived long enough.
-    fn kill(&self, args: &[&str], moment: Moment) -> bool {
+    fn kill(&mut self, args: &[&str], moment: Moment) -> bool {
         let process = Arc::new(OnceLock::new());
         let victim = process.clone();
         self.proxy.at(moment, move || kill_process(*victim.wait(), Signal::KILL).unwrap());
@@ -91,34 +104,59 @@ impl Bench {
         let status = child.wait().unwrap();
         // What was sent before arrives before the next run starts.
         self.proxy.settle();
+        let log = self.proxy.log();
+        if let (Moment::Answer(number), Some(9)) = (moment, status.signal())
+            && let Some(object) = log[number as usize - 1].strip_prefix("POST ")
+            && !log.contains(&format!("PUT {object}"))
+        {
+            self.unseen.insert(object.split(' ').next().unwrap().to_owned());
+        }
         self.proxy.set(|_| None);
         assert!(status.success() || status.signal() == Some(9), "{moment:?}: {status}");
         !status.success()
     }
 
-    /// Checks that every archive that is listed there is whole, and returns their ids by name.
+    /// Lists what is there; no backup twice, and nothing that is not an archive.
     fn there(&mut self, moment: Moment) -> Vec<(String, String)> {
         let listed = self.world.heirloom(["list", "--dir", &self.direct, "--json"]).success().json();
         assert_eq!(listed["foreign"].as_array().unwrap().len(), 0, "{moment:?}: {}", listed["foreign"]);
-        let archives: Vec<(String, String)> = listed["archives"].as_array().unwrap().iter().map(|one| {
-            (one["archive"].as_str().unwrap().to_owned(), one["id"].as_str().unwrap().to_owned())
-        }).collect();
-        for (name, _) in &archives {
-            if !self.whole.contains(name) {
-                self.world.heirloom(["verify", name, "--dir", &self.direct]).success();
-                self.whole.insert(name.clone());
-            }
-        }
+        let archives: Vec<(String, String)> = listed["archives"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|one| (one["archive"].as_str().unwrap().to_owned(), one["id"].as_str().unwrap().to_owned()))
+            .collect();
         let ids: BTreeSet<&String> = archives.iter().map(|(_, id)| id).collect();
         assert_eq!(ids.len(), archives.len(), "{moment:?}: one backup is there twice: {archives:?}");
         archives
     }
 
+    /// Checks that every archive that is listed there after a kill is whole.
+    fn verify_new(&mut self, moment: Moment) {
+        for (name, _) in self.there(moment) {
+            if self.whole.insert(name.clone()) {
+                self.world.heirloom(["verify", &name, "--dir", &self.direct]).success();
+            }
+        }
+    }
+
+    /// Asserts that the copies hold what the main store holds.
+    fn all_are_there(&mut self, moment: Moment) {
+        let here = self.world.files("main").into_iter().filter(|name| name.ends_with(".zst"));
+        let there = self.there(moment).into_iter().map(|(name, _)| name).collect::<BTreeSet<_>>();
+        assert_eq!(there, here.collect::<BTreeSet<_>>(), "{moment:?}");
+    }
+
+    fn workspaces(&self) -> Vec<PathBuf> {
+        let folder = self.world.path("../state/workspaces");
+        let remote = names(&folder).into_iter().map(|name| folder.join(name));
+        remote.chain([self.world.path("main/.heirloom")]).collect()
+    }
+
     /// Asserts that nothing is left in any workspace but what belongs there.
     fn is_clean(&self, moment: Moment) {
         let state = self.world.path("../state");
-        let workspaces = names(&state.join("workspaces")).into_iter().map(|name| state.join("workspaces").join(name));
-        for workspace in workspaces.chain([self.world.path("main/.heirloom")]) {
+        for workspace in self.workspaces() {
             let left = names(&workspace).into_iter().filter(|name| KEPT.iter().all(|kept| !name.starts_with(kept)));
             let left: Vec<String> =
                 left.chain(names(&workspace.join("pending"))).chain(names(&workspace.join("holds"))).collect();
@@ -131,12 +169,7 @@ impl Bench {
 
     /// Kills a command at moments spread over all that it does, for small and for large databases. `prepare` comes
     /// before each kill, `next` after it.
-    fn kill_everywhere(
-        &mut self,
-        args: &[&str],
-        prepare: impl Fn(&mut Self, u32),
-        next: impl Fn(&mut Self, Moment),
-    ) {
+    fn kill_everywhere(&mut self, args: &[&str], prepare: impl Fn(&mut Self, u32), next: impl Fn(&mut Self, Moment)) {
         for (kills, megabytes) in KILLS.into_iter().zip([0, 18]) {
             // The first run finds out what the service does; the second one is counted.
             for _ in 0..2 {
@@ -147,7 +180,6 @@ impl Bench {
             let (requests, bytes) = (self.proxy.requests(), self.proxy.passed());
             eprintln!("{args:?}, {megabytes} MB: {requests} requests, {bytes} bytes");
             for mut moment in moments(kills, requests, bytes) {
-                if std::env::var_os("TRACE").is_some() { eprintln!("{moment:?} {:?}", std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis() % 1000000); }
                 prepare(self, megabytes);
                 while !self.kill(args, moment) {
                     moment = match moment {
@@ -157,18 +189,22 @@ impl Bench {
                     };
                     prepare(self, megabytes);
                 }
-                self.there(moment);
+                self.verify_new(moment);
                 next(self, moment);
-                if std::env::var_os("TRACE").is_some() { eprintln!("{:#?}", self.proxy.log()); }
                 self.is_clean(moment);
+                // What a run that was not killed made is verified at the end.
+                let made = self.there(moment).into_iter().map(|(name, _)| name);
+                self.whole.extend(made);
             }
         }
         self.world.heirloom(["verify", "--all", "--dir", &self.direct]).success();
         let endpoint = self.direct.split("endpoint=").nth(1).unwrap();
         let prefix = self.direct.trim_start_matches(&format!("s3://{BUCKET}/")).split('?').next().unwrap();
-        let output = tools::python().args(["-c", UNFINISHED, endpoint, BUCKET, &format!("{prefix}/")]).output().unwrap();
+        let output =
+            tools::python().args(["-c", UNFINISHED, endpoint, BUCKET, &format!("{prefix}/")]).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        assert_eq!(String::from_utf8_lossy(&output.stdout), "", "unfinished uploads are left");
+        let left: BTreeSet<String> = String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect();
+        assert_eq!(left, self.unseen, "unfinished uploads");
     }
 }
 
@@ -195,5 +231,50 @@ fn a_backup_to_s3_that_is_killed_anywhere() {
         bench.later();
         bench.world.heirloom(["backup"]).success();
         assert_eq!(bench.there(moment).len(), before + 1, "{moment:?}");
+    });
+}
+
+#[test]
+fn a_backup_with_a_copy_in_s3_that_is_killed_anywhere() {
+    let Some(mut bench) = Bench::new("a backup with a copy survives a kill", WITH_COPY) else { return };
+    bench.kill_everywhere(&["backup"], Bench::change, |bench, moment| {
+        bench.later();
+        bench.world.heirloom(["backup"]).success();
+        bench.all_are_there(moment);
+    });
+}
+
+#[test]
+fn a_copy_to_s3_that_is_killed_anywhere() {
+    let Some(mut bench) = Bench::new("a copy survives a kill", WITH_COPY) else { return };
+    let prepare = |bench: &mut Bench, megabytes| {
+        bench.change(megabytes);
+        bench.world.heirloom(["backup", "--no-copies"]).success();
+    };
+    bench.kill_everywhere(&["copy"], prepare, |bench, moment| {
+        bench.world.heirloom(["copy"]).success();
+        bench.all_are_there(moment);
+    });
+}
+
+#[test]
+fn a_restore_from_s3_that_is_killed_anywhere() {
+    let Some(mut bench) = Bench::new("a restore from S3 survives a kill", "[store]\nurl = 'URL'") else { return };
+    let state = |bench: &Bench| bench.world.ask("app.db", "SELECT text FROM state");
+    let prepare = |bench: &mut Bench, megabytes| {
+        if bench.megabytes != megabytes || bench.minute == 0 {
+            bench.change(megabytes);
+            bench.world.sql("app.db", "UPDATE state SET text = 'saved'");
+            bench.world.heirloom(["backup"]).success();
+        }
+        bench.later();
+        bench.world.sql("app.db", "UPDATE state SET text = 'changed'");
+    };
+    bench.kill_everywhere(&["restore", "--force"], prepare, |bench, moment| {
+        assert_eq!(bench.world.ask("app.db", "PRAGMA integrity_check"), "ok", "{moment:?}");
+        assert!(matches!(state(bench).as_str(), "saved" | "changed"), "{moment:?}: {}", state(bench));
+        bench.later();
+        bench.world.heirloom(["restore", "--force"]).success();
+        assert_eq!(state(bench), "saved", "{moment:?}");
     });
 }

@@ -123,7 +123,9 @@ impl Wire {
         let asked = self.asked(request);
         if let Some(upload) = &self.resumed {
             match asked.call {
-                "CreateMultipartUpload" => return made(http::StatusCode::OK, http::HeaderMap::new(), whole(answer::initiated(upload))),
+                "CreateMultipartUpload" => {
+                    return made(http::StatusCode::OK, http::HeaderMap::new(), whole(answer::initiated(upload)));
+                }
                 "AbortMultipartUpload" => {}
                 _ => return Err(Fault::Stopped),
             }
