@@ -39,6 +39,8 @@ mod remote;
 #[cfg(feature = "remote")]
 mod remote_faults;
 #[cfg(feature = "remote")]
+mod remote_hosts;
+#[cfg(feature = "remote")]
 mod remote_kills;
 mod restore;
 mod rights;

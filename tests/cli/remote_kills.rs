@@ -41,8 +41,8 @@ struct Bench {
     direct: String,
     minute: u32,
     megabytes: u32,
-    /// The archives there that were found whole.
-    whole: BTreeSet<String>,
+    /// The archives that were there before the kill.
+    seen: BTreeSet<String>,
     /// The objects whose upload began when its run was killed: it never saw the id.
     unseen: BTreeSet<String>,
 }
@@ -69,7 +69,7 @@ impl Bench {
             direct: place.url,
             minute: 0,
             megabytes: 0,
-            whole: BTreeSet::new(),
+            seen: BTreeSet::new(),
             unseen: BTreeSet::new(),
         })
     }
@@ -116,35 +116,37 @@ impl Bench {
         !status.success()
     }
 
-    /// Lists what is there; no backup twice, and nothing that is not an archive.
-    fn there(&mut self, moment: Moment) -> Vec<(String, String)> {
+    /// Lists what is there: no backup twice, and nothing that is not an archive.
+    fn list(&self, moment: Moment) -> BTreeSet<String> {
         let listed = self.world.heirloom(["list", "--dir", &self.direct, "--json"]).success().json();
         assert_eq!(listed["foreign"].as_array().unwrap().len(), 0, "{moment:?}: {}", listed["foreign"]);
-        let archives: Vec<(String, String)> = listed["archives"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|one| (one["archive"].as_str().unwrap().to_owned(), one["id"].as_str().unwrap().to_owned()))
-            .collect();
-        let ids: BTreeSet<&String> = archives.iter().map(|(_, id)| id).collect();
+        let archives = listed["archives"].as_array().unwrap();
+        let ids: BTreeSet<&str> = archives.iter().map(|one| one["id"].as_str().unwrap()).collect();
         assert_eq!(ids.len(), archives.len(), "{moment:?}: one backup is there twice: {archives:?}");
-        archives
+        archives.iter().map(|one| one["archive"].as_str().unwrap().to_owned()).collect()
     }
 
-    /// Checks that every archive that is listed there after a kill is whole.
-    fn verify_new(&mut self, moment: Moment) {
-        for (name, _) in self.there(moment) {
-            if self.whole.insert(name.clone()) {
-                self.world.heirloom(["verify", &name, "--dir", &self.direct]).success();
-            }
+    /// Checks that every archive that is listed after a kill is whole; returns how many there are.
+    fn verify_new(&mut self, moment: Moment) -> usize {
+        let found = self.list(moment);
+        for name in found.difference(&self.seen) {
+            self.world.heirloom(["verify", name, "--dir", &self.direct]).success();
         }
+        self.seen = found;
+        self.seen.len()
+    }
+
+    /// Lists what is there after a run that was not killed. It is verified at the end.
+    fn there(&mut self, moment: Moment) -> &BTreeSet<String> {
+        self.seen = self.list(moment);
+        &self.seen
     }
 
     /// Asserts that the copies hold what the main store holds.
     fn all_are_there(&mut self, moment: Moment) {
         let here = self.world.files("main").into_iter().filter(|name| name.ends_with(".zst"));
-        let there = self.there(moment).into_iter().map(|(name, _)| name).collect::<BTreeSet<_>>();
-        assert_eq!(there, here.collect::<BTreeSet<_>>(), "{moment:?}");
+        let here = here.collect::<BTreeSet<_>>();
+        assert_eq!(*self.there(moment), here, "{moment:?}");
     }
 
     fn workspaces(&self) -> Vec<PathBuf> {
@@ -169,7 +171,12 @@ impl Bench {
 
     /// Kills a command at moments spread over all that it does, for small and for large databases. `prepare` comes
     /// before each kill, `next` after it.
-    fn kill_everywhere(&mut self, args: &[&str], prepare: impl Fn(&mut Self, u32), next: impl Fn(&mut Self, Moment)) {
+    fn kill_everywhere(
+        &mut self,
+        args: &[&str],
+        prepare: impl Fn(&mut Self, u32),
+        next: impl Fn(&mut Self, Moment, usize),
+    ) {
         for (kills, megabytes) in KILLS.into_iter().zip([0, 18]) {
             // The first run finds out what the service does; the second one is counted.
             for _ in 0..2 {
@@ -189,12 +196,9 @@ impl Bench {
                     };
                     prepare(self, megabytes);
                 }
-                self.verify_new(moment);
-                next(self, moment);
+                let before = self.verify_new(moment);
+                next(self, moment, before);
                 self.is_clean(moment);
-                // What a run that was not killed made is verified at the end.
-                let made = self.there(moment).into_iter().map(|(name, _)| name);
-                self.whole.extend(made);
             }
         }
         self.world.heirloom(["verify", "--all", "--dir", &self.direct]).success();
@@ -226,8 +230,7 @@ fn names(folder: &Path) -> Vec<String> {
 #[test]
 fn a_backup_to_s3_that_is_killed_anywhere() {
     let Some(mut bench) = Bench::new("a backup to S3 survives a kill", "[store]\nurl = 'URL'") else { return };
-    bench.kill_everywhere(&["backup"], Bench::change, |bench, moment| {
-        let before = bench.there(moment).len();
+    bench.kill_everywhere(&["backup"], Bench::change, |bench, moment, before| {
         bench.later();
         bench.world.heirloom(["backup"]).success();
         assert_eq!(bench.there(moment).len(), before + 1, "{moment:?}");
@@ -237,7 +240,7 @@ fn a_backup_to_s3_that_is_killed_anywhere() {
 #[test]
 fn a_backup_with_a_copy_in_s3_that_is_killed_anywhere() {
     let Some(mut bench) = Bench::new("a backup with a copy survives a kill", WITH_COPY) else { return };
-    bench.kill_everywhere(&["backup"], Bench::change, |bench, moment| {
+    bench.kill_everywhere(&["backup"], Bench::change, |bench, moment, _| {
         bench.later();
         bench.world.heirloom(["backup"]).success();
         bench.all_are_there(moment);
@@ -251,7 +254,7 @@ fn a_copy_to_s3_that_is_killed_anywhere() {
         bench.change(megabytes);
         bench.world.heirloom(["backup", "--no-copies"]).success();
     };
-    bench.kill_everywhere(&["copy"], prepare, |bench, moment| {
+    bench.kill_everywhere(&["copy"], prepare, |bench, moment, _| {
         bench.world.heirloom(["copy"]).success();
         bench.all_are_there(moment);
     });
@@ -270,11 +273,12 @@ fn a_restore_from_s3_that_is_killed_anywhere() {
         bench.later();
         bench.world.sql("app.db", "UPDATE state SET text = 'changed'");
     };
-    bench.kill_everywhere(&["restore", "--force"], prepare, |bench, moment| {
+    bench.kill_everywhere(&["restore", "--force"], prepare, |bench, moment, _| {
         assert_eq!(bench.world.ask("app.db", "PRAGMA integrity_check"), "ok", "{moment:?}");
         assert!(matches!(state(bench).as_str(), "saved" | "changed"), "{moment:?}: {}", state(bench));
         bench.later();
         bench.world.heirloom(["restore", "--force"]).success();
         assert_eq!(state(bench), "saved", "{moment:?}");
+        bench.there(moment);
     });
 }
