@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::fault::Fault;
 use super::service::Place;
 use crate::digest::Sha256;
-use crate::platform::private_file;
+use crate::platform::{create_private_folders, parent, private_file};
 use crate::store::Token;
 use crate::store_url::Service;
 
@@ -45,27 +45,28 @@ impl Underway {
     /// Prepares the record; `None` if the service needs none or there is no folder for it.
     pub(super) fn of(place: &Place, name: &str) -> Option<Self> {
         let folder = place.remote.memory.as_ref().filter(|_| place.url.service == Service::S3)?;
-        let path = folder.join(format!("{}{}", prefix(place), Token::random()));
+        let path = folder.join(format!("{}{}.json", prefix(place), Token::random()));
         Some(Self { path, name: name.to_owned(), file: Mutex::new(None) })
     }
 
     /// Records the id before any part is sent. If that fails, the upload goes on: the lifecycle rule is left.
     ///
-    /// Crash before this: an upload that nothing records. Crash inside: a hidden file that nobody reads.
+    /// Crash before this: an upload that nothing records. Crash inside: a file that the next run
+    /// removes.
     pub(super) fn started(&self, upload: &str) {
-        let write = || {
-            let (folder, file_name) = (self.path.parent()?, self.path.file_name()?);
-            fs::create_dir_all(folder).ok()?;
-            // It gets its name when it is locked and complete.
-            let staged = folder.join(format!(".{}", file_name.to_string_lossy()));
-            let mut file = private_file(&staged).ok()?;
-            file.try_lock().ok()?;
-            let record = Record { name: self.name.clone(), upload: upload.to_owned() };
-            file.write_all(&serde_json::to_vec(&record).ok()?).ok()?;
-            fs::rename(&staged, &self.path).ok()?;
-            Some(file)
-        };
-        *self.file.lock().unwrap_or_else(PoisonError::into_inner) = write();
+        *self.file.lock().unwrap_or_else(PoisonError::into_inner) = self.record(upload).ok();
+    }
+
+    fn record(&self, upload: &str) -> io::Result<File> {
+        create_private_folders(parent(&self.path))?;
+        // It gets its name when it is locked and complete.
+        let staged = self.path.with_extension("new");
+        let mut file = private_file(&staged)?;
+        file.try_lock()?;
+        let record = Record { name: self.name.clone(), upload: upload.to_owned() };
+        file.write_all(&serde_json::to_vec(&record)?)?;
+        fs::rename(&staged, &self.path)?;
+        Ok(file)
     }
 
     /// Forgets an upload that was finished or aborted.
@@ -106,7 +107,9 @@ fn abort_recorded(place: &Place, path: &Path) -> io::Result<()> {
         Err(TryLockError::WouldBlock) => return Ok(()),
         Err(TryLockError::Error(cause)) => return Err(cause),
     }
-    if let Ok(Record { name, upload }) = serde_json::from_slice(&fs::read(path)?) {
+    if path.extension().is_some_and(|ending| ending == "json")
+        && let Ok(Record { name, upload }) = serde_json::from_slice(&fs::read(path)?)
+    {
         abort(place, &name, &upload).map_err(io::Error::from)?;
         (place.remote.repeated)(&format!("aborted an unfinished upload of {name} by an interrupted run"));
     }
