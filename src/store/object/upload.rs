@@ -21,6 +21,7 @@ use super::look;
 use super::pace::Pace;
 use super::service::Place;
 use super::unfinished::Underway;
+use super::wire::Started;
 use crate::digest::{Hasher, Sha256};
 use crate::net;
 use crate::progress::{Progress, Stage};
@@ -168,7 +169,8 @@ pub(super) fn send(place: &Place, name: &str, parcel: &Parcel<'_>, progress: &dy
     let (pace, mut asks) = Pace::new(place.rate.clone(), patience);
     let underway = parcel.part.and_then(|_| Underway::of(place, name)).map(Arc::new);
     let ended = || underway.iter().for_each(|underway| underway.ended());
-    let operator = place.through(place.wire.paced(pace.clone(), underway.clone()));
+    let started = underway.clone().map(|underway| -> Started { Arc::new(move |upload| underway.started(upload)) });
+    let operator = place.through(place.wire.paced(pace.clone(), started));
     let part = parcel.part.unwrap_or(parcel.bytes).max(1);
     let is_slow = place.rate.limit().is_some_and(|limit| limit.get() < SLOW);
     let concurrent = if is_slow { 1 } else { (MEMORY / part).saturating_sub(2).clamp(1, SIDE_BY_SIDE) };

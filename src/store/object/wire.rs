@@ -23,7 +23,6 @@ use super::answer::{self, Asked};
 use super::checksum::Checksum;
 use super::fault::{Fault, short};
 use super::pace::{Activity, Grant, Pace, Stopped};
-use super::unfinished::Underway;
 use crate::store::surroundings::Remote;
 use crate::store_url::Service;
 
@@ -85,6 +84,9 @@ impl Seen {
     }
 }
 
+/// Receives the id of a multipart upload before its first part is sent.
+pub(super) type Started = Arc<dyn Fn(&str) + Send + Sync>;
+
 /// Sends requests to one service.
 #[derive(Clone)]
 pub(super) struct Wire {
@@ -92,7 +94,7 @@ pub(super) struct Wire {
     service: Service,
     remote: Remote,
     pace: Option<Arc<Pace>>,
-    underway: Option<Arc<Underway>>,
+    started: Option<Started>,
     /// The id of an upload that is only to be aborted.
     resumed: Option<Arc<str>>,
     seen: Arc<Seen>,
@@ -101,12 +103,12 @@ pub(super) struct Wire {
 impl Wire {
     /// Creates a transport over a client.
     pub(super) fn new(client: reqwest::Client, service: Service, remote: Remote) -> Self {
-        Self { client, service, remote, pace: None, underway: None, resumed: None, seen: Arc::default() }
+        Self { client, service, remote, pace: None, started: None, resumed: None, seen: Arc::default() }
     }
 
     /// Returns the transport for the requests of one upload.
-    pub(super) fn paced(&self, pace: Arc<Pace>, underway: Option<Arc<Underway>>) -> Self {
-        Self { pace: Some(pace), underway, ..self.clone() }
+    pub(super) fn paced(&self, pace: Arc<Pace>, started: Option<Started>) -> Self {
+        Self { pace: Some(pace), started, ..self.clone() }
     }
 
     /// Returns a transport that can only abort an upload of an earlier run.
@@ -241,10 +243,10 @@ impl Wire {
         }
         answer::judge(asked, status, &headers, &body)?;
         is_confirmed(asked, request.body(), &headers)?;
-        if let Some(underway) = &self.underway
+        if let Some(started) = &self.started
             && let Some(upload) = answer::upload_id(asked, &body)
         {
-            underway.started(upload);
+            started(upload);
         }
         made(status, headers, whole(body))
     }
