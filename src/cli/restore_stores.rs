@@ -39,6 +39,7 @@ impl Source {
 /// A store that was passed over, and why.
 pub(super) struct Passed {
     name: String,
+    location: Location,
     error: anyhow::Error,
     why: Why,
 }
@@ -101,7 +102,7 @@ impl Sources {
     }
 
     /// Decides whether an archive of a further store may stand for what an earlier store may have that did not answer:
-    /// a recent one may, an older one only if that is confirmed.
+    /// a recent one may, and the newest one that this host remembers; an older one only if that is confirmed.
     pub(super) fn accept(
         &self,
         source: &Source,
@@ -122,7 +123,7 @@ impl Sources {
             context.ui.note(format!("{taken}; no earlier store has it"));
             return Ok(());
         };
-        if is_young || accept_older {
+        if is_young || accept_older || away.iter().all(|passed| passed.has_nothing_newer(snapshot, context)) {
             context.ui.warning(format!("{taken}; the store {} did not answer and may have a newer one", first.name));
             return Ok(());
         }
@@ -140,6 +141,13 @@ impl Sources {
 }
 
 impl Passed {
+    /// Returns whether this host remembers making archives of the set there, and none that is newer.
+    fn has_nothing_newer(&self, snapshot: &Snapshot, context: &Context) -> bool {
+        let mut made = context.stores.remembered(&self.location);
+        made.retain(|made| made.stream.set == snapshot.set && made.stream.host == snapshot.host);
+        !made.is_empty() && made.iter().all(|made| made.created_at <= snapshot.created_at)
+    }
+
     /// Returns whether the store answered and has no such archive.
     pub(super) fn has_none(&self) -> bool {
         self.why == Why::HasNone
@@ -169,7 +177,7 @@ impl Passed {
             _ if !args.allow_damaged && error.chain().any(damaged) => Why::Damaged,
             _ => return Err(error),
         };
-        Ok(Self { name: source.name.clone(), error, why })
+        Ok(Self { name: source.name.clone(), location: source.location.clone(), error, why })
     }
 }
 

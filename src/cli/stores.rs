@@ -12,6 +12,7 @@ use super::settings::{Configuration, variable};
 use crate::config::{Origin, Settings};
 use crate::digest::Sha256;
 use crate::failure::Failure;
+use crate::latest::Remembered;
 use crate::names::printable;
 use crate::ops::Repository;
 use crate::ops::reach::{self, Expected};
@@ -58,6 +59,8 @@ struct Written {
     made: bool,
     /// Whether it had an id before.
     had_id: bool,
+    /// Whether its archives are copied to further stores.
+    has_copies: bool,
 }
 
 impl Stores {
@@ -94,7 +97,9 @@ impl Stores {
             Location::Remote(url) => (self.remote(url, &expected, scene)?, false),
         };
         let had_id = identity(store.store())?.is_some();
-        self.written.borrow_mut().push(Written { location: location.clone(), store: store.clone(), made, had_id });
+        let has_copies = *location == scene.settings.store && !scene.settings.copies.is_empty();
+        let written = Written { location: location.clone(), store: store.clone(), made, had_id, has_copies };
+        self.written.borrow_mut().push(written);
         Ok(store)
     }
 
@@ -114,10 +119,8 @@ impl Stores {
         let unreachable = |cause| StoreError::Unreachable { location: url.to_string(), cause };
         let state = self.state.as_ref().ok_or_else(|| unreachable(no_state()))?;
         let remote = self.surroundings(url, scene);
-        let workspaces = state.join(WORKSPACES);
-        platform::create_private_folders(&workspaces).map_err(unreachable)?;
-        let digest = Sha256::of(url.text().as_bytes()).to_string();
-        let workspace = Workspace::at(workspaces.join(&digest[..32]));
+        platform::create_private_folders(&state.join(WORKSPACES)).map_err(unreachable)?;
+        let workspace = workspace(state, &key(&Location::Remote(url.clone())));
         let store = ListedStore::new(remote::open(url, &remote)?);
         Ok(Repository::remote(Arc::new(store), workspace, url.clone()))
     }
@@ -156,6 +159,19 @@ impl Stores {
         }
     }
 
+    /// Returns the newest archives that this host made in a store, as far as it remembers. The store may be away.
+    pub(super) fn remembered(&self, location: &Location) -> Vec<Remembered> {
+        self.state.as_ref().map(|state| workspace(state, &key(location)).remembered()).unwrap_or_default()
+    }
+
+    /// Keeps what a local store remembers where it is found if its disk is away. Without it, less is restored unasked.
+    fn remember_made(&self, written: &Written) {
+        let Some(state) = self.state.as_ref().filter(|_| written.has_copies) else { return };
+        if written.location.folder().is_some() && platform::create_private_folders(&state.join(WORKSPACES)).is_ok() {
+            let _ = workspace(state, &key(&written.location)).remember(&written.store.workspace().remembered());
+        }
+    }
+
     fn known(&self) -> Option<KnownStores> {
         self.state.clone().map(KnownStores::new)
     }
@@ -184,7 +200,9 @@ impl Stores {
         for line in self.repeated.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
             ui.detail(line);
         }
-        for Written { location, store, made, had_id } in self.written.take() {
+        for written in self.written.take() {
+            self.remember_made(&written);
+            let Written { location, store, made, had_id, .. } = written;
             if made && let Err(cause) = reach::unmake(&store) {
                 ui.detail(format!("an empty store stays: {cause}"));
             }
@@ -203,6 +221,12 @@ impl Stores {
             }
         }
     }
+}
+
+/// Returns the workspace in the state directory for a store that is remembered by `key`.
+fn workspace(state: &Path, key: &Path) -> Workspace {
+    let digest = Sha256::of(key.as_os_str().as_encoded_bytes()).to_string();
+    Workspace::at(state.join(WORKSPACES).join(&digest[..32]))
 }
 
 /// Returns what a store is remembered by: its path without links, or its URL.

@@ -213,6 +213,7 @@ fn a_restore_goes_on_to_the_next_store() {
     // The disk with database and store is gone: a recent copy comes back, an old one only with a word.
     fs::remove_dir_all(world.path("backups")).unwrap();
     fs::remove_file(world.path("app.db")).unwrap();
+    fs::remove_dir_all(world.path("../state/workspaces")).unwrap();
     world.at("2026-03-22T03:00:00Z");
     let refused = world.heirloom(["restore", "--if-missing", "--if-backup-exists"]).exits(16);
     assert!(refused.stderr.contains("--accept-older"), "{}", refused.stderr);
@@ -220,6 +221,34 @@ fn a_restore_goes_on_to_the_next_store() {
     world.at("2026-03-01T09:00:00Z");
     world.heirloom(["restore", "--if-missing", "--if-backup-exists"]).success().says("did not answer");
     assert_eq!(world.ask("app.db", "SELECT count(*) FROM notes"), "100");
+}
+
+/// The main store is away. A copy that is three weeks old is the newest archive that this host ever made, or it is not.
+#[test]
+fn an_old_copy_is_restored_only_if_nothing_newer_is_remembered() {
+    let mut world = world();
+    world.heirloom(["backup"]).success();
+    fs::remove_file(world.path("app.db")).unwrap();
+    let store = world.path("backups");
+    let away = world.path("away");
+    world.at("2026-03-22T03:00:00Z");
+    fs::rename(&store, &away).unwrap();
+    for restore in [&["restore", "--if-missing", "--if-backup-exists"][..], &["restore", "latest", "--force"]] {
+        world.heirloom(restore).success().says("did not answer");
+        assert_eq!(world.ask("app.db", "SELECT count(*) FROM notes"), "100");
+    }
+
+    // The next backup did not reach the copy.
+    fs::rename(&away, &store).unwrap();
+    world.at("2026-03-23T03:00:00Z").heirloom(["backup", "--no-copies"]).success();
+    fs::remove_file(world.path("app.db")).unwrap();
+    fs::rename(&store, &away).unwrap();
+    world.at("2026-03-24T03:00:00Z").heirloom(["restore", "--if-missing"]).exits(16).says("--accept-older");
+    assert!(!world.path("app.db").exists());
+    // A host that remembers nothing does not guess.
+    fs::remove_dir_all(world.path("../state/workspaces")).unwrap();
+    world.heirloom(["restore", "--if-missing"]).exits(16);
+    world.heirloom(["restore", "--if-missing", "--accept-older"]).success();
 }
 
 #[test]

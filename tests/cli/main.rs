@@ -38,6 +38,10 @@ mod readme;
 mod remote;
 #[cfg(feature = "remote")]
 mod remote_faults;
+#[cfg(feature = "remote")]
+mod remote_hosts;
+#[cfg(feature = "remote")]
+mod remote_kills;
 mod restore;
 mod rights;
 mod rotate;

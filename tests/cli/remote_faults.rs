@@ -2,11 +2,16 @@
 
 use std::fs;
 use std::process::Stdio;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::servers::proxy::{Fault, Proxy};
 use crate::servers::{Kind, Place, place};
 use crate::world::World;
+
+/// The answer of S3 about an archive in cold storage.
+const COLD: &str = "<Error><Code>InvalidObjectState</Code><Message>The operation is not valid for the object's storage \
+                    class</Message></Error>";
 
 /// A world with a local store and a copy behind a proxy.
 struct Behind {
@@ -74,6 +79,40 @@ fn a_copy_that_fails_at_any_request_is_made_up_for() {
     behind.world.heirloom(["verify", "--all", "--dir", &behind.direct]).success();
 }
 
+/// The same archive has the name of a copy, as after a run whose last answer was lost. What fails is looking at it, at
+/// each of the requests that this takes.
+#[test]
+fn a_taken_name_that_cannot_be_looked_at_makes_no_second_copy() {
+    let Some(behind) = Behind::new(Kind::Moto, "an outage makes no second copy") else { return };
+    behind.world.heirloom(["backup"]).success();
+    let name = behind.here().pop().unwrap();
+    for fault in [Fault::Answer(403, "", "<Error><Code>AccessDenied</Code></Error>"), Fault::Answer(403, "", COLD)] {
+        for number in 1.. {
+            let (refused, asked) = (AtomicBool::new(false), AtomicU64::new(0));
+            let (planted, taken) = (fault.clone(), name.clone());
+            behind.proxy.set(move |request| {
+                let is_it = request.target.split('?').next().unwrap().ends_with(&taken);
+                if request.method == "PUT" {
+                    refused.fetch_or(is_it, Ordering::Relaxed);
+                    return None;
+                }
+                let looks = is_it && refused.load(Ordering::Relaxed);
+                let is_due = looks && asked.fetch_add(1, Ordering::Relaxed) + 1 >= number;
+                is_due.then(|| planted.clone())
+            });
+            let ran = behind.world.heirloom(["copy", &name]);
+            assert_eq!(behind.there(), [name.as_str()], "request {number}: {}", ran.stderr);
+            if ran.code == 0 {
+                assert!(number > 2, "nothing failed");
+                break;
+            }
+        }
+        behind.proxy.set(|_| None);
+        behind.world.heirloom(["copy", &name]).success();
+        assert_eq!(behind.there(), [name.as_str()]);
+    }
+}
+
 #[test]
 fn one_archive_in_cold_storage_does_not_end_the_listing() {
     let Some(mut behind) = Behind::new(Kind::Moto, "an archive in cold storage is a state of that archive") else {
@@ -87,8 +126,6 @@ fn one_archive_in_cold_storage_does_not_end_the_listing() {
     assert_eq!(names.len(), 5);
     fs::remove_dir_all(behind.world.path("../state")).unwrap();
     let (cold, newest) = (names[2].clone(), names[0].clone());
-    const COLD: &str = "<Error><Code>InvalidObjectState</Code><Message>The operation is not valid for the object's \
-                        storage class</Message></Error>";
     let frozen = cold.clone();
     behind.proxy.set(move |request| {
         (request.method == "GET" && request.target.contains(&frozen)).then_some(Fault::Answer(403, "", COLD))

@@ -38,12 +38,34 @@ pub struct Request<'a> {
     pub target: &'a str,
 }
 
+/// A moment as the proxy sees it, counted from when the rule was set.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Moment {
+    /// The head of this request arrived. It is not forwarded.
+    Request(u64),
+    /// The service answers this request. The answer is not passed on.
+    Answer(u64),
+    /// This many bytes of bodies and answers were passed on.
+    Bytes(u64),
+}
+
+/// What is done once, at a moment.
+struct Trap {
+    moment: Moment,
+    act: Box<dyn FnOnce() + Send>,
+}
+
 type Rule = dyn Fn(&Request<'_>) -> Option<Fault> + Send;
 
 struct Shared {
     upstream: u16,
     rule: Mutex<Box<Rule>>,
     requests: AtomicU64,
+    /// Bytes of bodies and answers that were passed on.
+    passed: AtomicU64,
+    /// Connections that are open.
+    open: AtomicU64,
+    trap: Mutex<Option<Trap>>,
     /// Bytes per second in each direction; 0 without a limit.
     bandwidth: AtomicU64,
     /// When the line is free again.
@@ -68,6 +90,9 @@ impl Proxy {
             upstream,
             rule: Mutex::new(Box::new(|_| None)),
             requests: AtomicU64::new(0),
+            passed: AtomicU64::new(0),
+            open: AtomicU64::new(0),
+            trap: Mutex::default(),
             bandwidth: AtomicU64::new(0),
             free: Mutex::new(Instant::now()),
             ended: AtomicBool::new(false),
@@ -80,6 +105,7 @@ impl Proxy {
                     break;
                 }
                 let own = own.clone();
+                own.open.fetch_add(1, Ordering::Relaxed);
                 thread::spawn(move || own.serve(client));
             }
         });
@@ -91,12 +117,32 @@ impl Proxy {
         let mut current = self.shared.rule.lock().unwrap();
         *current = Box::new(rule);
         self.shared.requests.store(0, Ordering::Relaxed);
+        self.shared.passed.store(0, Ordering::Relaxed);
+        *self.shared.trap.lock().unwrap() = None;
         self.shared.log.lock().unwrap().clear();
     }
 
     /// Makes one request fail.
     pub fn fail(&self, number: u64, fault: Fault) {
         self.set(move |request| Some(fault.clone()).filter(|_| request.number == number));
+    }
+
+    /// Starts counting anew, without faults, and does this once at a moment.
+    pub fn at(&self, moment: Moment, act: impl FnOnce() + Send + 'static) {
+        self.set(|_| None);
+        *self.shared.trap.lock().unwrap() = Some(Trap { moment, act: Box::new(act) });
+    }
+
+    /// Waits until no connection is open.
+    pub fn settle(&self) {
+        while self.shared.open.load(Ordering::Relaxed) > 0 {
+            thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    /// Returns how many bytes of bodies and answers were passed on since the rule was set.
+    pub fn passed(&self) -> u64 {
+        self.shared.passed.load(Ordering::Relaxed)
     }
 
     /// Returns how many requests arrived since the rule was set.
@@ -157,20 +203,30 @@ impl Shared {
         // Whatever goes wrong here is a broken connection for one of both sides.
         let _ = self.forward(&mut client);
         let _ = client.shutdown(Shutdown::Both);
+        self.open.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Does what is to be done at this moment; returns whether there was something.
+    fn reach(&self, is: impl Fn(Moment) -> bool) -> bool {
+        let trap = self.trap.lock().unwrap().take_if(|trap| is(trap.moment));
+        trap.map(|trap| (trap.act)()).is_some()
     }
 
     fn forward(&self, client: &mut TcpStream) -> io::Result<()> {
         let head = Head::read(client)?;
         let mut words = head.text.split(' ');
         let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
-        let fault = {
+        let (number, fault) = {
             let rule = self.rule.lock().unwrap();
             let number = self.requests.fetch_add(1, Ordering::Relaxed) + 1;
             let fault = rule(&Request { number, method, target });
             let shown = target.split('?').next().unwrap_or_default();
             self.log.lock().unwrap().push(format!("{method} {shown} {fault:?}"));
-            fault
+            (number, fault)
         };
+        if self.reach(|moment| moment == Moment::Request(number)) {
+            return Ok(());
+        }
         let length = head.length();
         match fault {
             Some(Fault::Cut) => return Ok(()),
@@ -196,16 +252,23 @@ impl Shared {
         let text = head.text.replacen("\r\n", "\r\nconnection: close\r\n", 1);
         server.write_all(text.as_bytes())?;
         self.pass(&mut head.rest.as_slice(), &mut server, u64::MAX)?;
-        self.pass(client, &mut server, length - head.rest.len() as u64)?;
+        if self.pass(client, &mut server, length - head.rest.len() as u64)? > 0 {
+            // The service would wait for the rest of the body.
+            return Ok(());
+        }
+        server.peek(&mut [0])?;
+        if self.reach(|moment| moment == Moment::Answer(number)) {
+            return Ok(());
+        }
         match fault {
             Some(Fault::LoseAnswer) => io::copy(&mut server, &mut io::sink()).map(drop),
-            Some(Fault::Truncate(bytes)) => self.pass(&mut server, client, bytes as u64),
-            _ => self.pass(&mut server, client, u64::MAX),
+            Some(Fault::Truncate(bytes)) => self.pass(&mut server, client, bytes as u64).map(drop),
+            _ => self.pass(&mut server, client, u64::MAX).map(drop),
         }
     }
 
-    /// Copies up to `left` bytes at the configured speed.
-    fn pass(&self, from: &mut dyn Read, to: &mut dyn Write, mut left: u64) -> io::Result<()> {
+    /// Copies up to `left` bytes at the configured speed; returns how many did not come.
+    fn pass(&self, from: &mut dyn Read, to: &mut dyn Write, mut left: u64) -> io::Result<u64> {
         let mut block = [0; 16 << 10];
         while left > 0 {
             let wanted = left.min(block.len() as u64) as usize;
@@ -225,7 +288,10 @@ impl Shared {
             }
             to.write_all(&block[..count])?;
             left -= count as u64;
+            let before = self.passed.fetch_add(count as u64, Ordering::Relaxed);
+            let now = before + count as u64;
+            self.reach(|moment| matches!(moment, Moment::Bytes(bytes) if (before + 1..=now).contains(&bytes)));
         }
-        Ok(())
+        Ok(left)
     }
 }

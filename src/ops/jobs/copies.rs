@@ -73,6 +73,7 @@ pub fn catch_up(
     around: &Surroundings<'_>,
     progress: &dyn Progress,
 ) -> anyhow::Result<Vec<CaughtUp>> {
+    main.workspace().try_remove_ended_scratch(progress);
     let here = inventory(main, &around.reading(None), progress)?;
     let alone = destinations.len() == 1;
     let quiet = Quiet(progress);
@@ -127,6 +128,7 @@ fn one(
             return result;
         }
     };
+    to.workspace().try_remove_ended_scratch(progress);
     let lacking = |there: &[Snapshot]| missing(&here.snapshots, there, &retention, &scene);
     let wanted = named.map_or_else(|| lacking(&there.snapshots), <[ArchiveName]>::to_vec);
     let copier = Copier {

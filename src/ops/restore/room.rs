@@ -15,6 +15,7 @@ use super::plan::{Method, Plan};
 use crate::names::printable;
 use crate::ops::Repository;
 use crate::platform::{device, free_bytes, is_network_file_system, parent};
+use crate::progress::Silent;
 use crate::workspace::scratch::{Scratch, remove_leftovers_beside};
 
 /// The bytes that are needed on each device, with a folder on it.
@@ -29,6 +30,9 @@ pub(super) fn arrange(
 ) -> anyhow::Result<Option<Scratch>> {
     // Also if this run works elsewhere; that an old leftover stays is no reason to fail a restore.
     let _ = remove_leftovers_beside(temporary);
+    if let Some(repository) = workspace {
+        repository.workspace().try_remove_ended_scratch(&Silent);
+    }
     let mut needs = Needs::new();
     let mut movable = Needs::new();
     for step in &plan.steps {

@@ -137,6 +137,17 @@ fn accepted(asked: &Asked<'_>, status: StatusCode, headers: &HeaderMap, body: &[
     if is_right { Ok(()) } else { Err(Fault::Foreign(format!("{status} with unexpected contents"))) }
 }
 
+/// Returns the id that S3 gave a new multipart upload, as it stands in the answer.
+pub(super) fn upload_id<'a>(asked: &Asked<'_>, body: &'a [u8]) -> Option<&'a str> {
+    let text = std::str::from_utf8(body).ok().filter(|_| asked.call == "CreateMultipartUpload")?;
+    Some(text.split_once("<UploadId>")?.1.split_once("</UploadId>")?.0)
+}
+
+/// Returns the answer that gave an upload this id.
+pub(super) fn initiated(upload: &str) -> Vec<u8> {
+    format!("<InitiateMultipartUploadResult><UploadId>{upload}</UploadId></InitiateMultipartUploadResult>").into_bytes()
+}
+
 /// Google may keep only the beginning of a chunk; it ignores what it has if the chunk is sent again.
 fn whole_chunk(asked: &Asked<'_>, headers: &HeaderMap) -> Result<(), Fault> {
     let end = |text: &str| -> Option<u64> {

@@ -11,6 +11,7 @@ mod pace;
 mod probe;
 mod read;
 mod service;
+mod unfinished;
 mod upload;
 mod wire;
 
@@ -156,6 +157,7 @@ impl Store for ObjectStore {
     fn try_commit(&self, name: &str, upload: &Upload, progress: &dyn Progress) -> Result<(), StoreError> {
         let name = self.named(name)?;
         self.free(name)?;
+        unfinished::abort_those_of_dead_runs(&self.place);
         let parcel = Parcel::file(upload).map_err(|cause| StoreError::io("write", name, self.location(), cause))?;
         upload::write(&self.place, name, &parcel, progress)
     }

@@ -1,12 +1,13 @@
 //! Writes objects: whole or not at all, and never over another one.
 //!
 //! Crash at any moment: until the last request arrives, no object has the name. What was sent before it is an
-//! unfinished upload, which no listing shows and which the provider's lifecycle rule removes. After it, the object is
-//! there, whole.
+//! unfinished upload, which no listing shows and which the next run of this host aborts, or the provider's lifecycle
+//! rule. After it, the object is there, whole.
 
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read as _};
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
@@ -19,6 +20,8 @@ use super::fault::Fault;
 use super::look;
 use super::pace::Pace;
 use super::service::Place;
+use super::unfinished::Underway;
+use super::wire::Started;
 use crate::digest::{Hasher, Sha256};
 use crate::net;
 use crate::progress::{Progress, Stage};
@@ -164,7 +167,10 @@ pub(super) fn send(place: &Place, name: &str, parcel: &Parcel<'_>, progress: &dy
         Source::File(_) => place.remote.stalled,
     };
     let (pace, mut asks) = Pace::new(place.rate.clone(), patience);
-    let operator = place.through(place.wire.paced(pace.clone()));
+    let underway = parcel.part.and_then(|_| Underway::of(place, name)).map(Arc::new);
+    let ended = || underway.iter().for_each(|underway| underway.ended());
+    let started = underway.clone().map(|underway| -> Started { Arc::new(move |upload| underway.started(upload)) });
+    let operator = place.through(place.wire.paced(pace.clone(), started));
     let part = parcel.part.unwrap_or(parcel.bytes).max(1);
     let is_slow = place.rate.limit().is_some_and(|limit| limit.get() < SLOW);
     let concurrent = if is_slow { 1 } else { (MEMORY / part).saturating_sub(2).clamp(1, SIDE_BY_SIDE) };
@@ -184,16 +190,23 @@ pub(super) fn send(place: &Place, name: &str, parcel: &Parcel<'_>, progress: &dy
     let work = feed(&mut writer, &mut *source, parcel, part, place.url.service != Service::S3);
     let outcome = pace.drive(&mut asks, progress, parcel.bytes, work)?;
     let fault = match outcome {
-        Some(Ok(checksum)) => return Ok(Sent::Done(checksum)),
+        Some(Ok(checksum)) => {
+            ended();
+            return Ok(Sent::Done(checksum));
+        }
         Some(Err(Failed::Service(fault))) => fault,
         Some(Err(Failed::Source(cause))) => {
-            clean(&mut writer);
+            if clean(&mut writer) {
+                ended();
+            }
             return Err(cause);
         }
         None => Fault::Stopped,
     };
-    // Crash before this is done: an unfinished upload stays, which is not an object.
-    clean(&mut writer);
+    // Crash before this is done: an unfinished upload stays, which is not an object. The next run aborts it.
+    if clean(&mut writer) {
+        ended();
+    }
     let settles = matches!(fault, Fault::Taken);
     Ok(if (pace.is_open() || fault.is_open() && fault == Fault::NoUpload) && !settles {
         Sent::Open(fault)
@@ -202,9 +215,9 @@ pub(super) fn send(place: &Place, name: &str, parcel: &Parcel<'_>, progress: &dy
     })
 }
 
-/// Aborts an unfinished upload. The reason why it is unfinished is reported, not whether this succeeds.
-fn clean(writer: &mut Writer) {
-    let _ = net::block_on(async { tokio::time::timeout(CLEAN, writer.abort()).await });
+/// Aborts an unfinished upload; returns whether that succeeded. The reason why it is unfinished is reported instead.
+fn clean(writer: &mut Writer) -> bool {
+    matches!(net::block_on(async { tokio::time::timeout(CLEAN, writer.abort()).await }), Ok(Ok(Ok(()))))
 }
 
 enum Failed {

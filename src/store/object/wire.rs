@@ -84,6 +84,9 @@ impl Seen {
     }
 }
 
+/// Receives the id of a multipart upload before its first part is sent.
+pub(super) type Started = Arc<dyn Fn(&str) + Send + Sync>;
+
 /// Sends requests to one service.
 #[derive(Clone)]
 pub(super) struct Wire {
@@ -91,18 +94,26 @@ pub(super) struct Wire {
     service: Service,
     remote: Remote,
     pace: Option<Arc<Pace>>,
+    started: Option<Started>,
+    /// The id of an upload that is only to be aborted.
+    resumed: Option<Arc<str>>,
     seen: Arc<Seen>,
 }
 
 impl Wire {
     /// Creates a transport over a client.
     pub(super) fn new(client: reqwest::Client, service: Service, remote: Remote) -> Self {
-        Self { client, service, remote, pace: None, seen: Arc::default() }
+        Self { client, service, remote, pace: None, started: None, resumed: None, seen: Arc::default() }
     }
 
     /// Returns the transport for the requests of one upload.
-    pub(super) fn paced(&self, pace: Arc<Pace>) -> Self {
-        Self { pace: Some(pace), ..self.clone() }
+    pub(super) fn paced(&self, pace: Arc<Pace>, started: Option<Started>) -> Self {
+        Self { pace: Some(pace), started, ..self.clone() }
+    }
+
+    /// Returns a transport that can only abort an upload of an earlier run.
+    pub(super) fn resuming(&self, upload: &str) -> Self {
+        Self { resumed: Some(upload.into()), ..self.clone() }
     }
 
     /// Returns what answers have shown so far.
@@ -112,6 +123,15 @@ impl Wire {
 
     async fn send(&self, request: &Request<Buffer>) -> Result<Response<HttpBody>, Fault> {
         let asked = self.asked(request);
+        if let Some(upload) = &self.resumed {
+            match asked.call {
+                "CreateMultipartUpload" => {
+                    return made(http::StatusCode::OK, http::HeaderMap::new(), whole(answer::initiated(upload)));
+                }
+                "AbortMultipartUpload" => {}
+                _ => return Err(Fault::Stopped),
+            }
+        }
         let pace = self.pace.as_ref().filter(|_| !asked.aborts());
         let started = Instant::now();
         let limit = pace.map_or(self.remote.request, |pace| pace.patience());
@@ -223,7 +243,12 @@ impl Wire {
         }
         answer::judge(asked, status, &headers, &body)?;
         is_confirmed(asked, request.body(), &headers)?;
-        made(status, headers, HttpBody::new(Whole(Some(Bytes::from(body)).filter(|body| !body.is_empty())), None))
+        if let Some(started) = &self.started
+            && let Some(upload) = answer::upload_id(asked, &body)
+        {
+            started(upload);
+        }
+        made(status, headers, whole(body))
     }
 }
 
@@ -381,6 +406,10 @@ impl Stream for Incoming {
             }
         }
     }
+}
+
+fn whole(body: Vec<u8>) -> HttpBody {
+    HttpBody::new(Whole(Some(Bytes::from(body)).filter(|body| !body.is_empty())), None)
 }
 
 /// An answer that was read to its end.
