@@ -139,6 +139,7 @@ fn rotate_one(
         seen: &report.seen,
         leftovers: *report.leftovers.as_ref().unwrap_or(&0),
         zone: context.settings.time_zone,
+        removal: repository.store().removal(),
     };
     show_end(&shown, context);
     let document = reports::retained(&shown);

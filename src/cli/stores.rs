@@ -21,6 +21,7 @@ use crate::store::{Access, Examination, ListedStore, LocalStore, StoreError, ide
 use crate::store_url::{Location, StoreUrl};
 use crate::workspace::Workspace;
 use crate::workspace::known::KnownStores;
+use crate::workspace::verified::{self, Counts, VerifiedStore};
 
 /// The folder of the state directory with the workspaces of remote stores.
 const WORKSPACES: &str = "workspaces";
@@ -177,6 +178,25 @@ impl Stores {
             }
         }
         expected
+    }
+
+    /// Remembers that archives of a store were verified. A cache: without it, only `health` does not know.
+    pub(super) fn note_verified(
+        &self,
+        location: &Location,
+        repository: &Repository,
+        counts: Counts,
+        at: DateTime<Utc>,
+    ) {
+        let (Some(state), Ok(Some(identity))) = (&self.state, identity(repository.store())) else { return };
+        let record = VerifiedStore { id: identity.id, place: key(location), at, counts };
+        let _ = verified::record(state, &record);
+    }
+
+    /// Returns when the store at a place was last verified, as far as this host remembers.
+    pub(super) fn last_verified(&self, location: &Location) -> Option<VerifiedStore> {
+        let ids = self.known()?.at(&key(location)).unwrap_or_default();
+        verified::last(self.state.as_ref()?, &ids, &key(location))
     }
 
     /// Removes stores that this run created and that got no archive, and remembers the others.

@@ -4,6 +4,7 @@
 
 mod absent;
 mod accept;
+mod all_stores;
 mod applications;
 mod archive_page;
 mod backup;
