@@ -10,7 +10,7 @@ use super::backup_text::{print_plan, report as report_made, stage_text};
 use super::bar::Overall;
 use super::check_arg::CheckArg;
 use super::choice::ChoiceArgs;
-use super::copies::{self, What};
+use super::copies::{self, Copying};
 use super::record::Record;
 use super::stages::{self, Stages};
 use super::{Context, Outcome, bar, remedy, text};
@@ -213,7 +213,9 @@ fn copy(
     let Some(store) = store.filter(|_| !args.no_copies && !stores.is_empty()) else {
         return Ok((Vec::new(), Outcome::Done));
     };
-    copies::copy(store, &stores, What::Missing, context).context("the backup is complete, but its copies are not")
+    let copying = copies::copy(store, &stores, None, context);
+    let Copying { documents, outcome, .. } = copying.context("the backup is complete, but its copies are not")?;
+    Ok((documents, outcome))
 }
 
 /// Removes what the requested rules do not keep after a backup.

@@ -8,6 +8,7 @@ use crate::failure::Failure;
 use crate::names::{ArchiveName, printable};
 use crate::ops::explain::explain;
 use crate::ops::jobs::copies::{CaughtUp, Destination, catch_up, holders};
+use crate::ops::jobs::repair::{self, Repair};
 use crate::ops::jobs::retention::{Hosts, LOCK_WAIT, PlainFiles, Wanted, Whose, rules_of};
 use crate::ops::reports::{self, Progressed as Shown};
 use crate::ops::retain;
@@ -17,30 +18,27 @@ use crate::snapshot::Snapshot;
 use crate::store::StoreError;
 use crate::store_url::Location;
 
-/// What is copied.
-#[derive(Clone, Copy)]
-pub(super) enum What<'a> {
-    /// What each store lacks.
-    Missing,
-    /// These archives.
-    Named(&'a [ArchiveName]),
+/// What happened to the further stores.
+pub(super) struct Copying {
+    /// One for each.
+    pub(super) documents: Vec<report::Copy>,
+    /// The worst of them.
+    pub(super) outcome: Outcome,
+    /// The archives that are damaged, with the evidence.
+    pub(super) damaged: Vec<(ArchiveName, String)>,
 }
 
-/// Copies to these stores, all side by side, and prints what happened.
+/// Copies to these stores, all side by side, and prints what happened: the named archives, or what each store lacks.
 pub(super) fn copy(
     main: &Repository,
     copies: &[CopySettings],
-    what: What<'_>,
+    named: Option<&[ArchiveName]>,
     context: &mut Context,
-) -> anyhow::Result<(Vec<report::Copy>, Outcome)> {
+) -> anyhow::Result<Copying> {
     let destinations = copies
         .iter()
         .map(|copy| Destination { copy, repository: context.create_store(&copy.location) })
         .collect::<Vec<_>>();
-    let named = match what {
-        What::Missing => None,
-        What::Named(names) => Some(names),
-    };
     let caught_up = catch_up(main, destinations, named, &context.surroundings(), &context.ui.progress())?;
     let mut outcome = Outcome::Done;
     let mut documents = Vec::new();
@@ -53,6 +51,43 @@ pub(super) fn copy(
             (outcome, true) => outcome,
         };
         documents.push(document(one));
+    }
+    let mut damaged: Vec<_> = caught_up.into_iter().flat_map(|one| one.damaged).collect();
+    damaged.sort();
+    damaged.dedup_by(|one, other| one.0 == other.0);
+    Ok(Copying { documents, outcome, damaged })
+}
+
+/// Fetches good archives for damaged ones of the main store, and prints what happened.
+pub(super) fn repair(
+    main: &Repository,
+    damaged: &[(ArchiveName, String)],
+    context: &mut Context,
+) -> anyhow::Result<(Vec<report::Repaired>, Outcome)> {
+    let open = |copy: &CopySettings| Ok(context.open_store(&copy.location)?);
+    let repairs = repair::repair(main, damaged, &open, &context.surroundings(), &context.ui.progress())?;
+    let (mut documents, mut outcome) = (Vec::new(), Outcome::Done);
+    for Repair { damaged, from, result } in repairs {
+        match result {
+            Ok(copied) => {
+                let remove = context.command_line(&["cleanup", "--damaged"]);
+                context.ui.note(format!(
+                    "{} is damaged; {} is a good copy from {from}; to remove the damaged one: {remove}",
+                    printable(&damaged),
+                    copied.name
+                ));
+                documents.push(report::Repaired { damaged, from, name: copied.name, bytes: copied.bytes });
+            }
+            Err(error) => {
+                outcome = Outcome::Problems;
+                let failure = explain(&error);
+                context.ui.warning(format!(
+                    "{} is damaged and was not repaired from {from}: {}",
+                    printable(&damaged),
+                    failure.message
+                ));
+            }
+        }
     }
     Ok((documents, outcome))
 }

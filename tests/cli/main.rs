@@ -39,6 +39,7 @@ mod readme;
 mod remote;
 #[cfg(feature = "remote")]
 mod remote_faults;
+mod repair;
 mod restore;
 mod rights;
 mod rotate;
