@@ -56,6 +56,7 @@ mod snapshots;
 mod space;
 mod store_id;
 mod store_rights;
+mod stories;
 mod streams;
 mod targets;
 mod terminal;
