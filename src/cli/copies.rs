@@ -5,6 +5,7 @@ use super::store_names::{MAIN, named};
 use super::{Context, Outcome, text};
 use crate::config::CopySettings;
 use crate::failure::Failure;
+use crate::identity::StoreId;
 use crate::names::{ArchiveName, printable};
 use crate::ops::explain::explain;
 use crate::ops::jobs::copies::{CaughtUp, Destination, catch_up, holders};
@@ -35,10 +36,11 @@ pub(super) fn copy(
     named: Option<&[ArchiveName]>,
     context: &mut Context,
 ) -> anyhow::Result<Copying> {
-    let destinations = copies
+    let mut destinations = copies
         .iter()
         .map(|copy| Destination { copy, repository: context.create_store(&copy.location) })
         .collect::<Vec<_>>();
+    refuse_same(main, &mut destinations, context);
     let caught_up = catch_up(main, destinations, named, &context.surroundings(), &context.ui.progress())?;
     let mut outcome = Outcome::Done;
     let mut documents = Vec::new();
@@ -90,6 +92,30 @@ pub(super) fn repair(
         }
     }
     Ok((documents, outcome))
+}
+
+/// Refuses a further store that is the source, or another further store, under another name or URL: it would count as
+/// one copy more.
+fn refuse_same(main: &Repository, destinations: &mut [Destination<'_>], context: &Context) {
+    let stores = std::iter::once(&context.settings.store)
+        .chain(context.settings.copies.iter().map(|copy| &copy.location))
+        .find(|location| location.to_string() == main.location());
+    let of_main = stores.and_then(|location| context.stores.id(location, main));
+    let mut seen: Vec<(String, StoreId)> =
+        of_main.map(|id| (printable(&main.location()).into_owned(), id)).into_iter().collect();
+    for destination in destinations {
+        let Ok(repository) = &destination.repository else { continue };
+        let Some(id) = context.stores.id(&destination.copy.location, repository) else { continue };
+        let location = printable(&repository.location()).into_owned();
+        match seen.iter().find(|(_, other)| *other == id) {
+            Some((other, _)) => {
+                let message = format!("\"{location}\" and \"{other}\" are the same store, so it is not a copy");
+                let hint = "name another store in the configuration, or remove the table of this copy";
+                destination.repository = Err(Failure::usage(message, hint).into());
+            }
+            None => seen.push((location, id)),
+        }
+    }
 }
 
 fn show(one: &CaughtUp, context: &mut Context) {

@@ -12,6 +12,7 @@ use super::settings::{Configuration, variable};
 use crate::config::{Origin, Settings};
 use crate::digest::Sha256;
 use crate::failure::Failure;
+use crate::identity::StoreId;
 use crate::names::printable;
 use crate::ops::Repository;
 use crate::ops::reach::{self, Expected};
@@ -178,6 +179,17 @@ impl Stores {
             }
         }
         expected
+    }
+
+    /// Returns the id of a store, without a request: that of a remote one as this host remembers it.
+    pub(super) fn id(&self, location: &Location, repository: &Repository) -> Option<StoreId> {
+        if location.folder().is_some() {
+            return identity(repository.store()).ok()?.map(|identity| identity.id);
+        }
+        match self.known()?.at(&key(location)).ok()?.as_slice() {
+            [only] => Some(only.clone()),
+            _ => None,
+        }
     }
 
     /// Remembers that archives of a store were verified. A cache: without it, only `health` does not know.
