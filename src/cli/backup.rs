@@ -10,7 +10,7 @@ use super::backup_text::{print_plan, report as report_made, stage_text};
 use super::bar::Overall;
 use super::check_arg::CheckArg;
 use super::choice::ChoiceArgs;
-use super::copies::{self, What};
+use super::copies::{self, Copying};
 use super::record::Record;
 use super::stages::{self, Stages};
 use super::{Context, Outcome, bar, remedy, text};
@@ -19,7 +19,7 @@ use crate::failure::{Failure, is_interruption};
 use crate::metadata::Kind;
 use crate::names::{ArchiveName, Name};
 use crate::ops::Repository;
-use crate::ops::backup::{self, IfMissing, Made, Plan};
+use crate::ops::backup::{self, IfMissing, Made, Plan, memory_of_scratch};
 use crate::ops::jobs::retention::{configured_policy, limits_of};
 use crate::ops::jobs::{Chosen, backup as job};
 use crate::ops::pack::{self, Request};
@@ -152,7 +152,7 @@ pub(super) fn run(args: &BackupArgs, context: &mut Context) -> anyhow::Result<Ou
     }
     let mut store = None;
     if !args.dry_run && job::has_databases(&chosen) {
-        store = Some(context.store_for_writing()?);
+        store = Some(open(context)?);
     }
     let mut documents = Vec::new();
     let mut made = Vec::new();
@@ -203,6 +203,15 @@ pub(super) fn run(args: &BackupArgs, context: &mut Context) -> anyhow::Result<Ou
     })
 }
 
+/// Opens the store, once in a run.
+fn open(context: &Context) -> anyhow::Result<Repository> {
+    let store = context.store_for_writing()?;
+    if let Some(line) = memory_of_scratch(store.workspace()) {
+        context.ui.detail(line);
+    }
+    Ok(store)
+}
+
 /// Brings the further stores up to date. The backups themselves are complete, whatever happens here.
 fn copy(
     args: &BackupArgs,
@@ -213,7 +222,9 @@ fn copy(
     let Some(store) = store.filter(|_| !args.no_copies && !stores.is_empty()) else {
         return Ok((Vec::new(), Outcome::Done));
     };
-    copies::copy(store, &stores, What::Missing, context).context("the backup is complete, but its copies are not")
+    let copying = copies::copy(store, &stores, None, context);
+    let Copying { documents, outcome, .. } = copying.context("the backup is complete, but its copies are not")?;
+    Ok((documents, outcome))
 }
 
 /// Removes what the requested rules do not keep after a backup.
@@ -271,7 +282,7 @@ fn one_set(
         return Ok(SetDone::without(Backup::SkippedMissing(skipped), outcome));
     }
     if !args.dry_run && store.is_none() {
-        *store = Some(context.store_for_writing()?);
+        *store = Some(open(context)?);
     }
     let store = store.as_ref();
     if let Some(young) = young_enough(args, &plan, store, context)? {

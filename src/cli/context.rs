@@ -109,7 +109,8 @@ impl Context {
             copy.location = copy.location.of_host(&label);
         }
         let main = settings.store.clone();
-        let all_stores = args.store.as_deref() == Some(ALL) && typed.is_one_of(&["list"]);
+        let all_stores =
+            args.store.as_deref() == Some(ALL) && typed.is_one_of(&["list", "verify", "rotate", "cleanup"]);
         if let Some(name) = args.store.as_deref().filter(|name| *name != MAIN && !all_stores) {
             choose_store(name, &mut settings)?;
         }

@@ -5,9 +5,11 @@ use super::store_names::{MAIN, named};
 use super::{Context, Outcome, text};
 use crate::config::CopySettings;
 use crate::failure::Failure;
+use crate::identity::StoreId;
 use crate::names::{ArchiveName, printable};
 use crate::ops::explain::explain;
 use crate::ops::jobs::copies::{CaughtUp, Destination, catch_up, holders};
+use crate::ops::jobs::repair::{self, Repair};
 use crate::ops::jobs::retention::{Hosts, LOCK_WAIT, PlainFiles, Wanted, Whose, rules_of};
 use crate::ops::reports::{self, Progressed as Shown};
 use crate::ops::retain;
@@ -17,30 +19,28 @@ use crate::snapshot::Snapshot;
 use crate::store::StoreError;
 use crate::store_url::Location;
 
-/// What is copied.
-#[derive(Clone, Copy)]
-pub(super) enum What<'a> {
-    /// What each store lacks.
-    Missing,
-    /// These archives.
-    Named(&'a [ArchiveName]),
+/// What happened to the further stores.
+pub(super) struct Copying {
+    /// One for each.
+    pub(super) documents: Vec<report::Copy>,
+    /// The worst of them.
+    pub(super) outcome: Outcome,
+    /// The archives that are damaged, with the evidence.
+    pub(super) damaged: Vec<(ArchiveName, String)>,
 }
 
-/// Copies to these stores, all side by side, and prints what happened.
+/// Copies to these stores, all side by side, and prints what happened: the named archives, or what each store lacks.
 pub(super) fn copy(
     main: &Repository,
     copies: &[CopySettings],
-    what: What<'_>,
+    named: Option<&[ArchiveName]>,
     context: &mut Context,
-) -> anyhow::Result<(Vec<report::Copy>, Outcome)> {
-    let destinations = copies
+) -> anyhow::Result<Copying> {
+    let mut destinations = copies
         .iter()
         .map(|copy| Destination { copy, repository: context.create_store(&copy.location) })
         .collect::<Vec<_>>();
-    let named = match what {
-        What::Missing => None,
-        What::Named(names) => Some(names),
-    };
+    refuse_same(main, &mut destinations, context);
     let caught_up = catch_up(main, destinations, named, &context.surroundings(), &context.ui.progress())?;
     let mut outcome = Outcome::Done;
     let mut documents = Vec::new();
@@ -54,7 +54,68 @@ pub(super) fn copy(
         };
         documents.push(document(one));
     }
+    let mut damaged: Vec<_> = caught_up.into_iter().flat_map(|one| one.damaged).collect();
+    damaged.sort();
+    damaged.dedup_by(|one, other| one.0 == other.0);
+    Ok(Copying { documents, outcome, damaged })
+}
+
+/// Fetches good archives for damaged ones of the main store, and prints what happened.
+pub(super) fn repair(
+    main: &Repository,
+    damaged: &[(ArchiveName, String)],
+    context: &mut Context,
+) -> anyhow::Result<(Vec<report::Repaired>, Outcome)> {
+    let open = |copy: &CopySettings| Ok(context.open_store(&copy.location)?);
+    let repairs = repair::repair(main, damaged, &open, &context.surroundings(), &context.ui.progress())?;
+    let (mut documents, mut outcome) = (Vec::new(), Outcome::Done);
+    for Repair { damaged, from, result } in repairs {
+        match result {
+            Ok(copied) => {
+                let remove = context.command_line(&["cleanup", "--damaged"]);
+                context.ui.note(format!(
+                    "{} is damaged; {} is a good copy from {from}; to remove the damaged one: {remove}",
+                    printable(&damaged),
+                    copied.name
+                ));
+                documents.push(report::Repaired { damaged, from, name: copied.name, bytes: copied.bytes });
+            }
+            Err(error) => {
+                outcome = Outcome::Problems;
+                let failure = explain(&error);
+                context.ui.warning(format!(
+                    "{} is damaged and was not repaired from {from}: {}",
+                    printable(&damaged),
+                    failure.message
+                ));
+            }
+        }
+    }
     Ok((documents, outcome))
+}
+
+/// Refuses a further store that is the source, or another further store, under another name or URL: it would count as
+/// one copy more.
+fn refuse_same(main: &Repository, destinations: &mut [Destination<'_>], context: &Context) {
+    let stores = std::iter::once(&context.settings.store)
+        .chain(context.settings.copies.iter().map(|copy| &copy.location))
+        .find(|location| location.to_string() == main.location());
+    let of_main = stores.and_then(|location| context.stores.id(location, main));
+    let mut seen: Vec<(String, StoreId)> =
+        of_main.map(|id| (printable(&main.location()).into_owned(), id)).into_iter().collect();
+    for destination in destinations {
+        let Ok(repository) = &destination.repository else { continue };
+        let Some(id) = context.stores.id(&destination.copy.location, repository) else { continue };
+        let location = printable(&repository.location()).into_owned();
+        match seen.iter().find(|(_, other)| *other == id) {
+            Some((other, _)) => {
+                let message = format!("\"{location}\" and \"{other}\" are the same store, so it is not a copy");
+                let hint = "name another store in the configuration, or remove the table of this copy";
+                destination.repository = Err(Failure::usage(message, hint).into());
+            }
+            None => seen.push((location, id)),
+        }
+    }
 }
 
 fn show(one: &CaughtUp, context: &mut Context) {
@@ -139,6 +200,7 @@ fn rotate_one(
         seen: &report.seen,
         leftovers: *report.leftovers.as_ref().unwrap_or(&0),
         zone: context.settings.time_zone,
+        removal: repository.store().removal(),
     };
     show_end(&shown, context);
     let document = reports::retained(&shown);

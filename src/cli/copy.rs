@@ -1,6 +1,6 @@
 //! `heirloom copy`.
 
-use super::copies::{self, What};
+use super::copies::{self, Copying};
 use super::store_names::{MAIN, named};
 use super::{Context, Outcome, text};
 use crate::config::CopySettings;
@@ -16,6 +16,9 @@ use crate::report::copies as report;
 /// Without an archive, copies what each store lacks: what its own rules would keep of the archives of this host, newest
 /// first. `backup` does the same at its end; this makes up for what failed, or for a store that is new. Each archive is
 /// read to its end before it is sent, and opened where it arrived. Nothing is ever replaced.
+///
+/// A damaged archive is not copied but marked, as by `verify`. If another store has a good one that the rules of the
+/// main store still keep, that comes back under a free name; `heirloom cleanup --damaged` removes the damaged one.
 ///
 /// With `--from NAME --to main` an archive comes back to the store, without being restored.
 #[derive(clap::Args, Debug)]
@@ -76,17 +79,25 @@ pub(super) fn run(args: &CopyArgs, context: &mut Context) -> anyhow::Result<Outc
         .collect::<anyhow::Result<Vec<ArchiveName>>>()?;
     let source = context.store()?;
     context.settings.store = main;
-    let what = if named.is_empty() { What::Missing } else { What::Named(&named) };
-    let (documents, outcome) = if args.dry_run {
-        (planned(&source, &targets, what, context)?, Outcome::Done)
+    let named = (!named.is_empty()).then_some(named.as_slice());
+    let (documents, mut outcome, damaged) = if args.dry_run {
+        (planned(&source, &targets, named, context)?, Outcome::Done, Vec::new())
     } else {
-        copies::copy(&source, &targets, what, context)?
+        let Copying { documents, outcome, damaged } = copies::copy(&source, &targets, named, context)?;
+        (documents, outcome, damaged)
     };
-    if !args.dry_run && documents.iter().all(|copy| copy.copied.is_empty() && copy.errors.is_empty()) {
+    let mut repaired = Vec::new();
+    if !args.dry_run && named.is_none() && args.from == MAIN {
+        let (found, repairing) = copies::repair(&source, &damaged, context)?;
+        repaired = found;
+        outcome = if outcome == Outcome::Done { repairing } else { outcome };
+    }
+    let is_idle = documents.iter().all(|copy| copy.copied.is_empty() && copy.errors.is_empty());
+    if !args.dry_run && is_idle && repaired.is_empty() {
         context.ui.summary("nothing is missing");
     }
     if context.ui.is_json() {
-        let document = report::Copies { store: source.location(), dry_run: args.dry_run, copies: documents };
+        let document = report::Copies { store: source.location(), dry_run: args.dry_run, copies: documents, repaired };
         context.ui.document(&document);
     }
     Ok(outcome)
@@ -127,15 +138,15 @@ fn targets(args: &CopyArgs, context: &Context) -> Result<Vec<CopySettings>, Fail
 fn planned(
     source: &crate::ops::Repository,
     targets: &[CopySettings],
-    what: What<'_>,
+    named: Option<&[ArchiveName]>,
     context: &mut Context,
 ) -> anyhow::Result<Vec<report::Copy>> {
     let here = inventory(source, &context.reading(), &context.ui.progress())?;
     let mut documents = Vec::new();
     for copy in targets {
-        let names = match what {
-            What::Named(names) => names.to_vec(),
-            What::Missing => {
+        let names = match named {
+            Some(names) => names.to_vec(),
+            None => {
                 let there = context.open_store(&copy.location)?;
                 let there = inventory(&there, &context.reading(), &context.ui.progress())?;
                 missing_at(copy, &here, &there, &context.surroundings())

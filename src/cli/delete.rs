@@ -12,7 +12,7 @@ use crate::ops::jobs::retention::{configured_databases, shrinks_off};
 use crate::ops::plain::Sources;
 use crate::ops::retain::mark_held;
 use crate::report::archives::Deletion;
-use crate::store::StoreError;
+use crate::store::{Removal, StoreError};
 
 /// Delete archives permanently
 ///
@@ -102,10 +102,14 @@ pub(super) fn run(args: &DeleteArgs, context: &mut Context) -> anyhow::Result<Ou
     context
         .records
         .extend(removed.iter().map(|name| Record { archive: Some(name.as_str().to_owned()), ..Record::default() }));
+    let is_hidden = store.store().removal() == Removal::Hidden;
     if context.ui.is_json() {
-        context.ui.document(&Deletion::Done { removed: removed.clone() });
+        context.ui.document(&Deletion::Done { removed: removed.clone(), hidden: is_hidden });
     }
     removed.iter().for_each(|name| context.ui.summary(format!("deleted {}", printable(name.as_str()))));
+    if is_hidden {
+        context.ui.note("the store keeps old versions: what was deleted is hidden there, and frees no room");
+    }
     Ok(Outcome::Done)
 }
 

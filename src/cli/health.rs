@@ -13,7 +13,7 @@ use super::{Context, Outcome, Ui, remedy, text};
 use crate::config::Check as Configured;
 use crate::failure::{Failure, is_interruption, message};
 use crate::names::{Name, printable};
-use crate::ops::health::{Check, Report, Request, State, Watched, gather, judge};
+use crate::ops::health::{Check, FurtherStore, Report, Request, State, Watched, gather, judge};
 use crate::ops::jobs::retention::{configured_policy, known, shrinks_off};
 use crate::report::quantity::{BACKUP_TIME, Quantity, VERIFIED_TIME};
 
@@ -86,7 +86,12 @@ fn report(args: &HealthArgs, context: &Context) -> anyhow::Result<Report> {
     let store = context.store();
     let known = store.as_ref().map(|store| known(store, &context.surroundings())).unwrap_or_default();
     let copies = context.settings.copies.iter().zip(known);
-    let copies = copies.map(|(copy, known)| (copy.name.clone(), copy.location.to_string(), known)).collect();
+    let copies = copies.map(|(copy, known)| FurtherStore {
+        name: copy.name.clone(),
+        location: copy.location.to_string(),
+        known,
+        verified: context.stores.last_verified(&copy.location),
+    });
     let request = Request {
         watched: watched(args, context)?,
         depth: CheckArg::depth(Some(args.check), Configured::default()),
@@ -99,7 +104,7 @@ fn report(args: &HealthArgs, context: &Context) -> anyhow::Result<Report> {
         max_backup_age: context.settings.health.max_backup_age,
         rotation: configured_policy(&context.settings).ok(),
         shrinks_off: shrinks_off(&context.settings),
-        copies,
+        copies: copies.collect(),
         key_checked: context.settings.encryption.key_checked.map(|day| day.and_time(NaiveTime::MIN).and_utc()),
     };
     let mut report = judge(&gather(&request, &context.ui.progress())?);

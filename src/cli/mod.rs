@@ -96,7 +96,7 @@ pub struct GlobalArgs {
     /// The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]
     #[arg(long, global = true, value_name = "DIR", help_heading = "Common options")]
     pub dir: Option<std::path::PathBuf>,
-    /// Use this store of the configuration alone: the name of a copy, or main
+    /// Use this store of the configuration alone: the name of a copy, main, or, to list and verify, all
     #[arg(long, global = true, value_name = "NAME", conflicts_with = "dir", help_heading = "Common options")]
     pub store: Option<String>,
     /// A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]

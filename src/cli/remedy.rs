@@ -303,6 +303,10 @@ pub(super) fn advice(advice: &Advice, typed: &Invocation) -> String {
         Advice::CopyMissing => {
             format!("{} copies what is missing, and shows what is in the way", typed.quoted(&["copy"]))
         }
+        Advice::CopyDamaged(name) => {
+            let verify = command(&["verify", "--all", "--store", name.as_str()]);
+            format!("{verify} shows which; {} copies them again", typed.quoted(&["copy"]))
+        }
         Advice::SendPending => {
             format!("the next backup or restore sends them; see why that failed with {}", command(&["log", "--failed"]))
         }

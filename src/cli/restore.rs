@@ -21,8 +21,7 @@ pub(super) fn run(args: &RestoreArgs, context: &mut Context) -> anyhow::Result<O
     let mut nothing = None;
     while let Some(source) = sources.next() {
         let main = std::mem::replace(&mut context.settings.store, source.location.clone());
-        let found = restore_select::select(args, context, &context.reading_in(args.time_zone));
-        let found = match found {
+        let result = match restore_select::select(args, context, &context.reading_in(args.time_zone)) {
             Ok(Found::Nothing { outcome: Skip::SkippedExists, words }) => {
                 context.settings.store = main;
                 return Ok(skipped(context, Skip::SkippedExists, &words));
@@ -35,9 +34,6 @@ pub(super) fn run(args: &RestoreArgs, context: &mut Context) -> anyhow::Result<O
                 nothing.get_or_insert((outcome, words));
                 continue;
             }
-            found => found,
-        };
-        let result = match found {
             Ok(Found::Archive(selection)) => {
                 let accepted = sources.accept(&source, &selection.selected.snapshot, args.accept_older, context);
                 // The safety backup goes to the main store, unless that does not answer.
@@ -46,7 +42,6 @@ pub(super) fn run(args: &RestoreArgs, context: &mut Context) -> anyhow::Result<O
                 }
                 accepted.and_then(|()| apply(args, *selection, context))
             }
-            Ok(Found::Nothing { .. }) => unreachable!("handled above"),
             Err(error) => Err(error),
         };
         context.settings.store = main;
@@ -63,9 +58,10 @@ pub(super) fn run(args: &RestoreArgs, context: &mut Context) -> anyhow::Result<O
             },
         }
     }
-    match nothing {
-        Some((outcome, words)) => sources.first_error().map_or_else(|| Ok(skipped(context, outcome, &words)), Err),
-        None => sources.first_error().map_or_else(|| unreachable!("there is a main store"), Err),
+    match (sources.first_error(), nothing) {
+        (Some(error), _) => Err(error),
+        (None, Some((outcome, words))) => Ok(skipped(context, outcome, &words)),
+        (None, None) => anyhow::bail!("there is no store to restore from"),
     }
 }
 

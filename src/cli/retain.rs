@@ -191,8 +191,15 @@ fn in_store(
                 0
             }
         };
-        let shown =
-            Shown { store: store.location(), plan: &outlook.plan, fates: None, seen: &outlook.seen, leftovers, zone };
+        let shown = Shown {
+            store: store.location(),
+            plan: &outlook.plan,
+            fates: None,
+            seen: &outlook.seen,
+            leftovers,
+            zone,
+            removal: store.store().removal(),
+        };
         show(&shown, &args.of(), context);
         let document = reports::retained(&shown);
         if args.dry_run {
@@ -216,6 +223,7 @@ fn in_store(
         seen: &report.seen,
         leftovers,
         zone,
+        removal: store.store().removal(),
     };
     match agreed {
         None => show(&shown, &args.of(), context),
@@ -288,6 +296,7 @@ pub(super) fn report_after_backup(
         seen: &report.seen,
         leftovers: *report.leftovers.as_ref().unwrap_or(&0),
         zone: context.settings.time_zone,
+        removal: store.store().removal(),
     };
     warn_of_future(&report.plan, context);
     show_end(&shown, context);

@@ -12,6 +12,7 @@ use crate::ops::reports::Progressed as Shown;
 use crate::ops::retain::Fate;
 use crate::ops::stale::{Remedy, Stale, Whereabouts};
 use crate::retention::{Action, Plan, Reason, Rule, Verdict};
+use crate::store::Removal;
 use crate::streams::Stream;
 
 /// Prints a plan or its result; `of` is the requested scope, for an empty store.
@@ -207,12 +208,17 @@ pub(super) fn show_end(shown: &Shown<'_>, context: &mut Context) {
     }
     let kept = text::count(shown.plan.kept().count() as u64, "archive");
     let kept_bytes = text::bytes(shown.plan.kept().map(|verdict| verdict.bytes).sum());
-    let freed = text::bytes(shown.freed_bytes());
+    let bytes = text::bytes(shown.removed_bytes());
     let mut lines = match shown.fates {
-        None => vec![format!("keep {kept} ({kept_bytes}), remove {} ({freed})", shown.plan.removed().count())],
+        None => vec![format!("keep {kept} ({kept_bytes}), remove {} ({bytes})", shown.plan.removed().count())],
         Some(fates) => {
             let removed = fates.iter().filter(|(_, fate)| matches!(fate, Fate::Removed)).count();
-            vec![format!("kept {kept} ({kept_bytes}), removed {removed} ({freed} freed)")]
+            let fate = match shown.removal {
+                Removal::Freed => " freed",
+                Removal::Hidden if removed > 0 => " hidden: the store keeps old versions",
+                Removal::Hidden | Removal::Unknown => "",
+            };
+            vec![format!("kept {kept} ({kept_bytes}), removed {removed} ({bytes}{fate})")]
         }
     };
     // Databases that reach equally far back share a line.

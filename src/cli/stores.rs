@@ -12,6 +12,7 @@ use super::settings::{Configuration, variable};
 use crate::config::{Origin, Settings};
 use crate::digest::Sha256;
 use crate::failure::Failure;
+use crate::identity::StoreId;
 use crate::latest::Remembered;
 use crate::names::printable;
 use crate::ops::Repository;
@@ -22,6 +23,7 @@ use crate::store::{Access, Examination, ListedStore, LocalStore, StoreError, ide
 use crate::store_url::{Location, StoreUrl};
 use crate::workspace::Workspace;
 use crate::workspace::known::KnownStores;
+use crate::workspace::verified::{self, Counts, VerifiedStore};
 
 /// The folder of the state directory with the workspaces of remote stores.
 const WORKSPACES: &str = "workspaces";
@@ -193,6 +195,36 @@ impl Stores {
             }
         }
         expected
+    }
+
+    /// Returns the id of a store, without a request: that of a remote one as this host remembers it.
+    pub(super) fn id(&self, location: &Location, repository: &Repository) -> Option<StoreId> {
+        if location.folder().is_some() {
+            return identity(repository.store()).ok()?.map(|identity| identity.id);
+        }
+        match self.known()?.at(&key(location)).ok()?.as_slice() {
+            [only] => Some(only.clone()),
+            _ => None,
+        }
+    }
+
+    /// Remembers that archives of a store were verified. A cache: without it, only `health` does not know.
+    pub(super) fn note_verified(
+        &self,
+        location: &Location,
+        repository: &Repository,
+        counts: Counts,
+        at: DateTime<Utc>,
+    ) {
+        let (Some(state), Ok(Some(identity))) = (&self.state, identity(repository.store())) else { return };
+        let record = VerifiedStore { id: identity.id, place: key(location), at, counts };
+        let _ = verified::record(state, &record);
+    }
+
+    /// Returns when the store at a place was last verified, as far as this host remembers.
+    pub(super) fn last_verified(&self, location: &Location) -> Option<VerifiedStore> {
+        let ids = self.known()?.at(&key(location)).unwrap_or_default();
+        verified::last(self.state.as_ref()?, &ids, &key(location))
     }
 
     /// Removes stores that this run created and that got no archive, and remembers the others.

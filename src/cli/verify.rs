@@ -2,11 +2,12 @@
 
 use super::bar::Overall;
 use super::record::Record;
+use super::store_names::MAIN;
 use super::table::shortened;
 use super::ui::Tone;
 use super::{Context, Outcome, text};
 use crate::archive::ArchiveError;
-use crate::failure::is_interruption;
+use crate::failure::{Failure, is_interruption};
 use crate::metadata::Integrity;
 use crate::names::{ArchiveName, Name, printable};
 use crate::ops::Repository;
@@ -16,18 +17,23 @@ use crate::ops::jobs::verify::{self as job, Mark};
 use crate::ops::resolve::{Place, Selected, in_store};
 use crate::ops::verify::{ArchiveState, Examined, Verified, VerifyDepth, verify};
 use crate::ops::verify_digest::{NO_DIGEST, verify_digest};
-use crate::report::archives::{Verification, VerifiedArchive};
+use crate::report::archives::{Verification, Verifications, VerifiedArchive, VerifiedStore};
 use crate::store::StoreError;
+use crate::workspace::verified::Counts;
 
 /// Verify that archives can be restored
 ///
 /// Reads every byte, compares every digest, unpacks the databases into a scratch folder, checks them, and compares them
 /// with the metadata of the archive. A damaged archive gets a `.damaged` mark beside it: retention does not count it
 /// and restore refuses it. A later clean verify removes the mark. An I/O error proves no damage and marks nothing.
+///
+/// With `--store NAME` the archives of a copy, with `--store all` every archive in every store; the exit code is that
+/// of the worst. `health` says when a copy was last verified.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
   heirloom verify
   heirloom verify --all --depth quick
+  heirloom verify --store all         every archive in every store
   heirloom verify /mnt/usb/shop_20260301T030000Z.tar.gz
 
 Exit codes: 0 all good; 12 no such backup; 13 at least one is damaged; 15 not enough space; 16 store unreachable; 17 \
@@ -81,12 +87,93 @@ struct Looked {
     result: anyhow::Result<Verified>,
 }
 
+/// What was found in one store.
+struct InStore {
+    archives: Vec<VerifiedArchive>,
+    result: anyhow::Result<Outcome>,
+}
+
 pub(super) fn run(args: &VerifyArgs, context: &mut Context) -> anyhow::Result<Outcome> {
-    let looked = if args.all { look_at_all(args, context)? } else { look_at_named(args, context)? };
+    let depth = VerifyDepth::from(args.depth).as_str();
+    if context.all_stores {
+        return in_all_stores(args, depth, context);
+    }
+    let InStore { archives, result } = verify_store(args, args.all, context)?;
+    if context.ui.is_json() {
+        context.ui.document(&Verification { depth, archives });
+    }
+    result
+}
+
+/// Verifies every archive in every store. A store that fails does not stop the others; the worst exit code counts.
+fn in_all_stores(args: &VerifyArgs, depth: &'static str, context: &mut Context) -> anyhow::Result<Outcome> {
+    if !args.archives.is_empty() {
+        let hint = "name one store for single archives, or leave the archives out";
+        return Err(Failure::usage("all stores are verified with all their archives", hint).into());
+    }
+    let main = context.settings.store.clone();
+    let copies = std::mem::take(&mut context.settings.copies);
+    let places = copies.iter().map(|copy| (copy.name.as_str(), &copy.location));
+    let (mut documents, mut worst) = (Vec::new(), 0);
+    for (index, (name, location)) in std::iter::once((MAIN, &main)).chain(places).enumerate() {
+        if !context.ui.is_json() {
+            let heading = context.ui.paint(Tone::Strong, name);
+            context.ui.result(if index > 0 { format!("\n{heading}") } else { heading });
+        }
+        context.settings.store = location.clone();
+        // The log of the main store has the archives of the main store alone.
+        let of_main = context.records.len();
+        let (archives, result) = match verify_store(args, true, context) {
+            Ok(found) => (found.archives, found.result),
+            Err(error) if is_interruption(&error) => {
+                context.settings.store = main;
+                return Err(error);
+            }
+            Err(error) => (Vec::new(), Err(error)),
+        };
+        if index > 0 {
+            context.records.truncate(of_main);
+        }
+        let error = result.as_ref().err().map(|error| printable(&format!("{error:#}")).into_owned());
+        let code = match result {
+            Ok(Outcome::Done) => 0,
+            Ok(Outcome::Problems) => 3,
+            Ok(Outcome::Found(code) | Outcome::Ended(code)) => code,
+            Err(error) => {
+                let error = error.context(format!("{name}: not all archives were verified"));
+                super::exit::report(&error, &context.typed, &mut context.ui)
+            }
+        };
+        worst = worse(worst, code);
+        documents.push(VerifiedStore { name: name.to_owned(), store: location.to_string(), archives, error });
+    }
+    context.settings.store = main;
+    context.settings.copies = copies;
+    if context.ui.is_json() {
+        context.ui.document(&Verifications { depth, stores: documents });
+    }
+    Ok(if worst == 0 { Outcome::Done } else { Outcome::Found(worst) })
+}
+
+/// Returns the worse of two exit codes: damage first, then what says nothing about the archives, then the rest.
+fn worse(one: u8, other: u8) -> u8 {
+    const WORST: [u8; 5] = [13, 16, 17, 15, 12];
+    let rank = |code: u8| match code {
+        0 => usize::MAX,
+        code => WORST.iter().position(|known| *known == code).unwrap_or(WORST.len()),
+    };
+    if rank(other) < rank(one) { other } else { one }
+}
+
+/// Verifies archives of the store of the settings, prints each, and remembers when.
+fn verify_store(args: &VerifyArgs, all: bool, context: &mut Context) -> anyhow::Result<InStore> {
+    let looked = if all { look_at_all(args, context)? } else { look_at_named(args, context)? };
     let depth = VerifyDepth::from(args.depth);
     let mut documents = Vec::new();
     let (mut damaged, mut failed) = (0, None);
+    let mut counts = Counts::default();
     for looked in looked {
+        let is_in_store = looked.home.is_some();
         match looked.result {
             Ok(verified) => {
                 let outcome = if verified.state == ArchiveState::Good { Outcome::Done } else { Outcome::Found(13) };
@@ -96,12 +183,15 @@ pub(super) fn run(args: &VerifyArgs, context: &mut Context) -> anyhow::Result<Ou
                     ..Record::default()
                 });
                 damaged += usize::from(verified.state == ArchiveState::Damaged);
+                counts.good += usize::from(is_in_store && verified.state == ArchiveState::Good);
+                counts.damaged += usize::from(is_in_store && verified.state == ArchiveState::Damaged);
                 remember(context, looked.home.as_ref(), &verified, depth);
                 print(context, &looked.shown, &verified);
                 documents.push(document(&looked.shown, &verified));
             }
             Err(error) if is_interruption(&error) => return Err(error),
             Err(error) => {
+                counts.unknown += usize::from(is_in_store);
                 let error = error.context(format!("cannot verify \"{}\"", printable(&looked.shown)));
                 documents.push(VerifiedArchive {
                     archive: looked.shown,
@@ -114,14 +204,15 @@ pub(super) fn run(args: &VerifyArgs, context: &mut Context) -> anyhow::Result<Ou
             }
         }
     }
-    if context.ui.is_json() {
-        context.ui.document(&Verification { depth: depth.as_str(), archives: documents });
+    if let (true, Ok(store)) = (counts.good + counts.damaged > 0, context.store()) {
+        context.stores.note_verified(&context.settings.store, &store, counts, context.clock.now());
     }
-    match failed {
+    let result = match failed {
         _ if damaged > 0 => Ok(Outcome::Found(13)),
         Some(error) => Err(error),
         None => Ok(Outcome::Done),
-    }
+    };
+    Ok(InStore { archives: documents, result })
 }
 
 fn look_at_named(args: &VerifyArgs, context: &Context) -> anyhow::Result<Vec<Looked>> {

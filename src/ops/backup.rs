@@ -18,7 +18,7 @@ use crate::lineage;
 use crate::metadata::{DatabaseMetadata, Extent, Integrity, Kind};
 use crate::names::{ArchiveName, HostLabel, Name, printable};
 use crate::ops::Repository;
-use crate::platform;
+use crate::platform::{self, MemoryRoom};
 use crate::progress::{Progress, Stage};
 use crate::retention;
 use crate::snapshot::{Brief, Snapshot};
@@ -277,8 +277,10 @@ pub fn execute(repository: &Repository, plan: &Plan, run: &Run<'_>, progress: &d
     for source in &plan.sources {
         refuse_unlinked(&source.path)?;
     }
-    if plan.request.sealing.is_some() {
-        room_for_plain_data(workspace, plan)?;
+    // Copies that are vacuumed may go elsewhere, and nobody knows how small they become.
+    let is_remote = repository.store().folder().is_none() && !plan.request.vacuum;
+    if plan.request.sealing.is_some() || is_remote {
+        room_for_copies_in_scratch(workspace, plan)?;
     }
     progress.begin(Stage::Lock, plan.request.set.as_str(), 0);
     let pinned = pin(&plan.sources, scratch.path(), run.clock, limits, progress)?;
@@ -393,27 +395,45 @@ fn room_for_copies(workspace: &Path, bytes: u64, temporary: &Path) -> Option<Scr
     Scratch::beside(temporary).ok()
 }
 
-/// Refuses a backup whose copies do not fit into the folder for plain data, before anything is copied: that folder is
-/// on the system disk or in memory more often than a store is.
-fn room_for_plain_data(workspace: &Workspace, plan: &Plan) -> anyhow::Result<()> {
-    let folder = workspace.create_scratch_folder().context("cannot make a folder for plain copies")?;
+/// Describes scratch in memory, which a large database fills; `None` if it is on a disk.
+pub fn memory_of_scratch(workspace: &Workspace) -> Option<String> {
+    let folder = workspace.create_scratch_folder().ok()?;
+    let size = match platform::memory_room(&folder).ok()?? {
+        MemoryRoom::Bytes(total) => format!("{} in all", text::bytes(total)),
+        MemoryRoom::Unlimited => "without a limit".to_owned(),
+    };
+    Some(format!("\"{}\", where databases are copied, is in memory ({size})", printable(&folder.to_string_lossy())))
+}
+
+/// Refuses a backup whose copies do not fit into a scratch folder that is not in the store, before anything is copied:
+/// that folder is on the system disk or in memory more often than a store is.
+fn room_for_copies_in_scratch(workspace: &Workspace, plan: &Plan) -> anyhow::Result<()> {
+    let folder = workspace.create_scratch_folder().context("cannot make a folder for the copies")?;
     let sizes = plan.sources.iter().filter_map(|source| std::fs::metadata(&source.path).ok()).map(|found| found.len());
     let copies: u64 = sizes.sum();
     // The plain archive is there too for a while. How small it becomes is not known yet.
     let archive = if plan.request.compression == Compression::None { copies } else { copies / 4 };
     let needed = copies.saturating_add(archive).saturating_mul(if plan.request.vacuum { 2 } else { 1 });
     let Ok(free) = platform::free_bytes(&folder) else { return Ok(()) };
-    if free >= needed {
+    let memory = platform::memory_room(&folder).ok().flatten();
+    // Without a limit, the system reports no room at all.
+    if free >= needed || memory == Some(MemoryRoom::Unlimited) {
         return Ok(());
     }
     let message = format!(
-        "the copies need {} in \"{}\", which has {} free",
+        "the copies need {} in \"{}\", which has {} free{}",
         text::bytes(needed),
         printable(&folder.to_string_lossy()),
-        text::bytes(free)
+        text::bytes(free),
+        match memory {
+            Some(MemoryRoom::Bytes(total)) => format!(" and is in memory ({} in all)", text::bytes(total)),
+            _ => String::new(),
+        }
     );
-    let remedy =
-        "free space there, or name a folder on a larger disk in store.scratch_dir; it must not be in the store";
+    let remedy = match memory {
+        Some(_) => "name a folder on a disk in store.scratch_dir, not in the store: a large database fills the memory",
+        None => "free space there, or name a folder on a larger disk in store.scratch_dir; it must not be in the store",
+    };
     Err(Failure::new(FailureKind::NoSpace, message).remedy(remedy).into())
 }
 

@@ -5,6 +5,8 @@ use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
+use super::room::room;
+
 /// The `statfs` types of file systems on other machines, or of those that others can change without honoring our locks.
 /// Linux: `include/uapi/linux/magic.h`, and the headers of the file systems that are not listed there.
 const NETWORK: [u64; 15] = [
@@ -26,6 +28,28 @@ const NETWORK: [u64; 15] = [
 ];
 /// `FUSE_SUPER_MAGIC`: sshfs, rclone, s3fs and virtiofs, but also ntfs-3g and mergerfs.
 const FUSE: u64 = 0x6573_5546;
+
+/// `TMPFS_MAGIC` and `RAMFS_MAGIC`.
+const MEMORY: [u64; 2] = [0x0102_1994, 0x8584_58F6];
+
+/// Returns the size of the file system of a folder if it is in memory: what lies there takes memory from programs.
+pub fn memory_room(folder: &Path) -> io::Result<Option<MemoryRoom>> {
+    let found = rustix::fs::statfs(folder)?;
+    if !MEMORY.contains(&(found.f_type as u64 & 0xFFFF_FFFF)) {
+        return Ok(None);
+    }
+    let total = room(folder)?.total;
+    Ok(Some(if total == 0 { MemoryRoom::Unlimited } else { MemoryRoom::Bytes(total) }))
+}
+
+/// The size of a file system in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MemoryRoom {
+    /// Its limit in bytes.
+    Bytes(u64),
+    /// All memory.
+    Unlimited,
+}
 
 /// Returns whether a folder is on a network file system, where others may use it without seeing our locks.
 ///

@@ -185,6 +185,28 @@ pub struct Verification {
     pub archives: Vec<VerifiedArchive>,
 }
 
+/// What `verify` reports about several stores.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Verifications {
+    /// The depth of the check.
+    pub depth: &'static str,
+    /// The main store first.
+    pub stores: Vec<VerifiedStore>,
+}
+
+/// What was found about the archives of one store.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct VerifiedStore {
+    /// `main`, or the name of the copy.
+    pub name: String,
+    /// Where it is.
+    pub store: String,
+    /// The verified archives.
+    pub archives: Vec<VerifiedArchive>,
+    /// Why not all archives were verified.
+    pub error: Option<String>,
+}
+
 /// What was found about one archive.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct VerifiedArchive {
@@ -279,5 +301,7 @@ pub enum Deletion {
     Done {
         /// What is deleted.
         removed: Vec<ArchiveName>,
+        /// Whether the service keeps it as hidden versions.
+        hidden: bool,
     },
 }

@@ -14,6 +14,21 @@ pub struct Copies {
     pub dry_run: bool,
     /// One for each store that gets copies.
     pub copies: Vec<Copy>,
+    /// The damaged archives of the store that came back from a copy.
+    pub repaired: Vec<Repaired>,
+}
+
+/// A damaged archive of which a copy was good.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Repaired {
+    /// The damaged archive. It stays.
+    pub damaged: String,
+    /// The further store that had a good one.
+    pub from: Name,
+    /// The name of the good one.
+    pub name: ArchiveName,
+    /// Its size.
+    pub bytes: u64,
 }
 
 /// What happened to the copies in one further store.

@@ -257,6 +257,8 @@ pub enum Advice {
     },
     /// A further store lacks archives.
     CopyMissing,
+    /// A further store has damaged archives.
+    CopyDamaged(Name),
     /// Safety backups are pending.
     SendPending,
     /// Files that look like archives cannot be read.

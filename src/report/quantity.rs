@@ -87,6 +87,11 @@ pub(crate) const DAMAGED_ARCHIVES: Quantity =
     quantity("backup_damaged_archives", Unit::Count, "Damaged archives of the set.");
 pub(crate) const COPIES_MISSING: Quantity =
     quantity("copy_missing_archives", Unit::Count, "Archives that a further store lacks, as far as is known.");
+pub(crate) const COPY_VERIFIED_TIME: Quantity = quantity(
+    "copy_verified_timestamp_seconds",
+    Unit::Timestamp,
+    "Time of the last verify in a further store, in seconds since 1970.",
+);
 pub(crate) const COPY_TIME: Quantity = quantity(
     "copy_newest_timestamp_seconds",
     Unit::Timestamp,

@@ -24,6 +24,8 @@ pub struct Retained {
     pub remove: Vec<Removal>,
     /// The bytes that were freed, or that would be.
     pub freed_bytes: u64,
+    /// The bytes that were removed and that the service keeps as hidden versions.
+    pub hidden_bytes: u64,
     /// The oldest archive that stays.
     #[serde(serialize_with = "time_or_null")]
     pub oldest: Option<DateTime<Utc>>,

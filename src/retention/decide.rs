@@ -69,7 +69,10 @@ impl Retention {
                 continue;
             }
             let (action, reasons) = judge(unit, reasons, scene);
-            plan.verdicts.extend(unit.names.iter().map(|snapshot| verdict(snapshot, action, &reasons)));
+            plan.verdicts.extend(unit.names.iter().map(|snapshot| match is_worthless(snapshot, unit, scene) {
+                true => verdict(snapshot, Action::Remove, &[Reason::StillDamaged]),
+                false => verdict(snapshot, action, &reasons),
+            }));
         }
         for snapshot in closed {
             if scene.scope.coverage(snapshot) == Coverage::Nothing {
@@ -81,6 +84,16 @@ impl Retention {
         plan.verdicts.sort_by(|a, b| b.created_at.cmp(&a.created_at).then_with(|| a.archive.cmp(&b.archive)));
         plan
     }
+}
+
+/// Returns whether a name holds a damaged copy of an archive that is good under another name: a repaired one. Whatever
+/// wants the archive has the good one.
+fn is_worthless(snapshot: &Snapshot, unit: &Unit<'_>, scene: &Scene<'_>) -> bool {
+    let is_condemned = |copy: &Snapshot| scene.condemned.contains(&copy.name);
+    is_condemned(snapshot)
+        && !snapshot.pinned
+        && !snapshot.held
+        && unit.names.iter().any(|copy| !copy.damaged && !is_condemned(copy))
 }
 
 /// Decides about one archive, given the reasons of its streams.

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{Capabilities, Entry, Found, ReadAt, ReadStore, Store, StoreError, Upload};
+use super::{Capabilities, Entry, Found, ReadAt, ReadStore, Removal, Store, StoreError, Upload};
 use crate::identity::Identity;
 use crate::progress::Progress;
 
@@ -93,6 +93,10 @@ impl ReadStore for ListedStore {
 
     fn denied(&self) -> Option<String> {
         self.store.denied()
+    }
+
+    fn removal(&self) -> Removal {
+        self.store.removal()
     }
 
     fn open(&self, name: &str, known: Option<&Entry>) -> Result<Arc<dyn ReadAt>, StoreError> {

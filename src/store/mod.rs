@@ -126,6 +126,17 @@ impl Capabilities {
         Self { atomic_commit: true, readable_after_removal: false, checksums: true, ..Self::OF_FILES };
 }
 
+/// What becomes of the bytes of a removed file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Removal {
+    /// Their room is free.
+    Freed,
+    /// The service keeps them as a hidden version, until the provider removes it.
+    Hidden,
+    /// The service does not show it.
+    Unknown,
+}
+
 /// Finds and reads files by name. All calls block.
 pub trait ReadStore: Send + Sync + 'static {
     /// Returns the location for messages: `/app/backups`.
@@ -164,6 +175,11 @@ pub trait ReadStore: Send + Sync + 'static {
     /// others.
     fn denied(&self) -> Option<String> {
         None
+    }
+    /// Returns what becomes of the bytes of a removed file, as far as the answers of this run showed it. Sends no
+    /// request.
+    fn removal(&self) -> Removal {
+        if self.folder().is_some() { Removal::Freed } else { Removal::Unknown }
     }
     /// Opens a file for reading. `known` is its entry from a listing or [`stat`](Self::stat): its size need not be
     /// requested again, and another version of the same name is [`StoreError::NotFound`]: here, or if opening sends no

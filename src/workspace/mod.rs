@@ -17,6 +17,7 @@ pub mod pending;
 pub mod records;
 pub mod scratch;
 mod unused;
+pub mod verified;
 
 use std::fmt;
 use std::io;

@@ -5,7 +5,7 @@ use std::fs;
 use crate::world::World;
 
 /// A world with a database, a store, and a further store on a disk that can be taken away.
-fn world() -> World {
+pub fn world() -> World {
     let world = World::new();
     world.database("app.db");
     fs::create_dir(world.path("disk")).unwrap();
@@ -14,7 +14,7 @@ fn world() -> World {
 }
 
 /// Writes the configuration, with more lines for the copy.
-fn configure(world: &World, more: &str) {
+pub fn configure(world: &World, more: &str) {
     let text = format!(
         "[sets.app.databases]\napp = 'app.db'\n[store]\ndir = 'backups'\n[retention]\ndaily = 3\nweekly = 0\n\
          monthly = 0\n[copies.usb]\ndir = 'disk/copies'\n{more}"
@@ -22,24 +22,29 @@ fn configure(world: &World, more: &str) {
     fs::write(world.path("heirloom.toml"), text).unwrap();
 }
 
-fn copies(world: &World) -> Vec<String> {
+pub fn copies(world: &World) -> Vec<String> {
     world.files("disk/copies").into_iter().filter(|name| name.ends_with(".tar.gz")).collect()
 }
 
-/// Changes a byte of the database in an archive.
-fn damage(world: &World, archive: &str) {
-    let path = world.path("backups").join(archive);
+/// Changes a byte of the database in an archive of the main store.
+pub fn damage(world: &World, archive: &str) {
+    damage_in(world, "backups", archive);
+}
+
+/// Changes a byte of the database in an archive of a folder.
+pub fn damage_in(world: &World, folder: &str, archive: &str) {
+    let path = world.path(folder).join(archive);
     let mut bytes = fs::read(&path).unwrap();
     let at = bytes.len() - 1600;
     bytes[at] ^= 1;
     fs::write(path, bytes).unwrap();
 }
 
-fn take_away(world: &World) {
+pub fn take_away(world: &World) {
     fs::rename(world.path("disk/copies"), world.path("elsewhere")).unwrap();
 }
 
-fn bring_back(world: &World) {
+pub fn bring_back(world: &World) {
     fs::rename(world.path("elsewhere"), world.path("disk/copies")).unwrap();
 }
 

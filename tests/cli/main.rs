@@ -4,6 +4,7 @@
 
 mod absent;
 mod accept;
+mod all_stores;
 mod applications;
 mod archive_page;
 mod backup;
@@ -42,6 +43,7 @@ mod remote_faults;
 mod remote_hosts;
 #[cfg(feature = "remote")]
 mod remote_kills;
+mod repair;
 mod restore;
 mod rights;
 mod rotate;
@@ -58,6 +60,7 @@ mod snapshots;
 mod space;
 mod store_id;
 mod store_rights;
+mod stories;
 mod streams;
 mod targets;
 mod terminal;

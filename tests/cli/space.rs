@@ -89,3 +89,39 @@ fn a_vacuumed_backup_needed_room_for_the_free_pages_in_the_store() {
     assert!(metadata.contains("\"vacuumed\":true"), "{metadata}");
     assert_eq!(fs::read_dir(world.work().parent().unwrap().join("tmp")).unwrap().count(), 0);
 }
+
+/// The state directory of an ephemeral host is often in memory.
+#[cfg(feature = "remote")]
+#[test]
+fn scratch_in_memory_is_named_with_its_size_and_room_is_checked_before_the_capture() {
+    use crate::servers::{Kind, place};
+    if !have("scratch in memory is named", &["mount"]) {
+        return;
+    }
+    let Some(place) = place(Kind::Moto, "scratch in memory is named") else { return };
+    let (mut world, _mounted) = small("6m");
+    for (name, value) in &place.variables {
+        world.env(name, value);
+    }
+    let state = world.path("d/state").to_str().unwrap().to_owned();
+    world.env("HEIRLOOM_DIR", &place.url).env("HEIRLOOM_STATE_DIR", &state);
+    world.sql("small.db", "CREATE TABLE t(x)");
+    let ran = world.heirloom(["backup", "small.db", "-v"]).success();
+    assert_eq!(ran.stderr.matches("is in memory (6.0 MiB in all)").count(), 1, "{}", ran.stderr);
+    assert!(!world.heirloom(["backup", "small.db", "--name", "again"]).success().stderr.contains("memory"));
+
+    world.sql(
+        "big.db",
+        "CREATE TABLE t(x); WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 8)
+         INSERT INTO t SELECT randomblob(1000000) FROM n",
+    );
+    let ran = world.heirloom(["backup", "big.db"]).exits(15).says("is in memory (6.0 MiB in all)");
+    assert!(ran.stderr.contains("the copies need") && ran.stderr.contains("store.scratch_dir"), "{}", ran.stderr);
+    let listed = world.heirloom(["list", "--json"]).success().json();
+    assert_eq!(listed["archives"].as_array().unwrap().len(), 2);
+
+    // With scratch on the disk it works.
+    std::fs::write(world.path("heirloom.toml"), "[store]\nscratch_dir = 'disk'").unwrap();
+    let ran = world.heirloom(["backup", "big.db", "-v"]).success();
+    assert!(!ran.stderr.contains("memory"), "{}", ran.stderr);
+}

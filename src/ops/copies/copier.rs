@@ -13,7 +13,7 @@ use crate::archive::ArchiveError;
 use crate::clock::Clock;
 use crate::config::VerifyCopies;
 use crate::names::{ArchiveName, HostLabel, printable};
-use crate::ops::inventory::{ACCEPTED, KEEP, Reading};
+use crate::ops::inventory::{ACCEPTED, DAMAGED, KEEP, Reading};
 use crate::ops::pack::encrypt_archive;
 use crate::ops::{Repository, Taken};
 use crate::platform::{free_bytes, private_file};
@@ -100,8 +100,10 @@ impl Copier<'_> {
         let committer = self.to.committer(self.host, self.clock.now(), self.wait, progress)?;
         // What holds the name counts as another file only for what it holds. After an outage nobody knows, and a guess
         // would put a second copy beside the first.
+        let is_marked = |candidate: &ArchiveName| self.to.store().stat(&format!("{candidate}{DAMAGED}"));
         let taken = |candidate: &ArchiveName| match Sight::of(self.to, candidate, self.reading) {
-            Ok(there) if sent.is(&there) => Ok(Taken::IsSame),
+            // A damaged one may begin like it. It stays, and the good one gets the next name.
+            Ok(there) if sent.is(&there) && is_marked(candidate)?.is_none() => Ok(Taken::IsSame),
             Ok(_) => Ok(Taken::TryNext),
             Err(error) => match error.downcast_ref::<ArchiveError>() {
                 None | Some(ArchiveError::Io(_) | ArchiveError::Interrupted(_)) => Err(error),

@@ -28,10 +28,12 @@ pub fn is_same(here: &Snapshot, there: &Snapshot) -> bool {
 /// Safety backups serve an undo on this host, and databases of other tools are not ours: neither is copied unless it is
 /// named. Damaged archives are not copied.
 pub fn missing(here: &[Snapshot], there: &[Snapshot], retention: &Retention, scene: &Scene<'_>) -> Vec<ArchiveName> {
-    let ids: HashSet<_> = there.iter().filter_map(|snapshot| snapshot.id).collect();
+    // A damaged copy is none.
+    let good = || there.iter().filter(|snapshot| !snapshot.damaged);
+    let ids: HashSet<_> = good().filter_map(|snapshot| snapshot.id).collect();
     let is_there = |snapshot: &Snapshot| match snapshot.id {
         Some(id) => ids.contains(&id),
-        None => there.iter().any(|other| is_same(snapshot, other)),
+        None => good().any(|other| is_same(snapshot, other)),
     };
     let is_copied = |snapshot: &&Snapshot| {
         let is_ours = snapshot.databases.iter().any(|brief| scene.scope.covers(&brief.stream));

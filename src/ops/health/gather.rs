@@ -26,6 +26,7 @@ use crate::snapshot::Snapshot;
 use crate::store::StoreError;
 use crate::streams::{OwnHost, Stream};
 use crate::workspace::Scratch;
+use crate::workspace::verified::VerifiedStore;
 
 /// How long to wait for a busy database: health runs often, and its callers wait for the answer.
 const BUSY: Duration = Duration::from_secs(5);
@@ -46,6 +47,18 @@ pub enum Watched {
         /// These databases alone; all where it is empty.
         only: Vec<Name>,
     },
+}
+
+/// A further store, and what is remembered of it.
+pub struct FurtherStore {
+    /// Its name.
+    pub name: Name,
+    /// Where it is.
+    pub location: String,
+    /// Its last listing and its rules.
+    pub known: Known,
+    /// When it was last verified.
+    pub verified: Option<VerifiedStore>,
 }
 
 /// What to look at, and how.
@@ -72,8 +85,8 @@ pub struct Request<'a> {
     pub rotation: Option<Policy>,
     /// The sets with `shrink = "off"`.
     pub shrinks_off: BTreeSet<Name>,
-    /// The further stores: name, location, and what is remembered of each.
-    pub copies: Vec<(Name, String, Known)>,
+    /// The further stores.
+    pub copies: Vec<FurtherStore>,
     /// When somebody last tried the key elsewhere.
     pub key_checked: Option<DateTime<Utc>>,
 }
@@ -167,11 +180,12 @@ fn store_facts(
 fn copies(request: &Request<'_>, inventory: &Inventory, scene: &Scene<'_>) -> Vec<CopyFacts> {
     let own = request.host.former.iter().chain([&request.host.label]).cloned().collect();
     let scene = Scene { scope: Scope { hosts: Some(own), ..Scope::everything() }, ..scene.clone() };
-    let facts = |(name, location, known): &(Name, String, Known)| CopyFacts {
-        name: name.clone(),
-        location: location.clone(),
-        record: known.record.clone(),
-        missing: known.missing(&inventory.snapshots, &scene).len(),
+    let facts = |copy: &FurtherStore| CopyFacts {
+        name: copy.name.clone(),
+        location: copy.location.clone(),
+        record: copy.known.record.clone(),
+        missing: copy.known.missing(&inventory.snapshots, &scene).len(),
+        verified: copy.verified.clone(),
     };
     request.copies.iter().map(facts).collect()
 }

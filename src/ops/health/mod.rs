@@ -27,9 +27,10 @@ use crate::snapshot::{Brief, Snapshot};
 use crate::streams::{OwnHost, PathId, Place, Stream};
 use crate::workspace::Activity;
 use crate::workspace::copies::CopyRecord;
+use crate::workspace::verified::VerifiedStore;
 
 pub use crate::report::health::{Check, Report, State, Subject};
-pub use gather::{Request, Watched, gather};
+pub use gather::{FurtherStore, Request, Watched, gather};
 
 /// How far ahead of the clock an archive may be dated before it counts as one of the future: clocks of several hosts
 /// differ.
@@ -90,6 +91,8 @@ pub struct CopyFacts {
     pub record: Option<CopyRecord>,
     /// The archives that it lacks, as far as is known.
     pub missing: usize,
+    /// When it was last verified, as far as is known.
+    pub verified: Option<VerifiedStore>,
 }
 
 /// The room on a file system, in bytes.

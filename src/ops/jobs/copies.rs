@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::Surroundings;
 use super::retention::{rules_of, shrinks_off};
+use crate::archive::ArchiveError;
 use crate::config::CopySettings;
 use crate::failure::is_interruption;
 use crate::names::{ArchiveName, Name};
@@ -39,10 +40,12 @@ pub struct CaughtUp {
     pub missing: Vec<ArchiveName>,
     /// What failed. A damaged source does not stop the others.
     pub errors: Vec<anyhow::Error>,
+    /// The archives that were not copied because the source is damaged, with the evidence.
+    pub damaged: Vec<(ArchiveName, String)>,
 }
 
 /// Returns what decides about copies: this host's streams alone. Each host copies its own archives.
-fn scene<'a>(around: &Surroundings<'_>) -> Scene<'a> {
+pub(super) fn scene<'a>(around: &Surroundings<'_>) -> Scene<'a> {
     let own = around.host.former.iter().chain([&around.host.label]).cloned().collect();
     Scene {
         scope: Scope { hosts: Some(own), ..Scope::everything() },
@@ -105,6 +108,7 @@ fn one(
         copied: Vec::new(),
         missing: Vec::new(),
         errors: Vec::new(),
+        damaged: Vec::new(),
     };
     let address = copy.location.to_string();
     let reading = around.reading(None);
@@ -149,6 +153,9 @@ fn one(
                 result.copied.push(copied);
             }
             Err(error) => {
+                if let Some(found) = error.downcast_ref::<ArchiveError>().filter(|found| found.is_evidence()) {
+                    result.damaged.push((name.clone(), found.to_string()));
+                }
                 let goes_on = !is_interruption(&error) && explain(&error).kind == crate::failure::FailureKind::Damaged;
                 result.errors.push(error);
                 if !goes_on {

@@ -8,6 +8,7 @@ pub mod copies;
 pub mod first_deployment;
 pub mod guard;
 pub mod meant;
+pub mod repair;
 pub mod restore;
 pub mod retention;
 mod selection;

@@ -9,6 +9,7 @@ use crate::ops::retain::{Fate, Seen};
 use crate::ops::stale::{Stale, Whereabouts};
 use crate::report::retain as report;
 use crate::retention::{Plan, Simulation};
+use crate::store::Removal;
 
 /// A plan, and its results so far.
 pub struct Progressed<'a> {
@@ -24,6 +25,8 @@ pub struct Progressed<'a> {
     pub leftovers: usize,
     /// Where days, weeks, months and years begin.
     pub zone: Tz,
+    /// What became of the bytes of removed archives.
+    pub removal: Removal,
 }
 
 impl Progressed<'_> {
@@ -32,8 +35,8 @@ impl Progressed<'_> {
         self.fates.and_then(|fates| fates.get(removal)).map(|(_, fate)| fate)
     }
 
-    /// Returns the bytes that were freed, or that would be.
-    pub fn freed_bytes(&self) -> u64 {
+    /// Returns the bytes of the archives that were removed, or that would be.
+    pub fn removed_bytes(&self) -> u64 {
         let gone = |removal: usize| self.fates.is_none() || matches!(self.fate(removal), Some(Fate::Removed));
         self.plan.removed().enumerate().filter(|(removal, _)| gone(*removal)).map(|(_, verdict)| verdict.bytes).sum()
     }
@@ -57,13 +60,15 @@ pub fn retained(progressed: &Progressed<'_>) -> report::Retained {
     });
     let plain_kept =
         seen.spared.iter().map(|(archive, why)| report::PlainKept { archive: archive.clone(), why: why.to_string() });
+    let is_hidden = progressed.fates.is_some() && progressed.removal == Removal::Hidden;
     report::Retained {
         store: progressed.store.clone(),
         dry_run: progressed.fates.is_none(),
         time_zone: progressed.zone.name().to_owned(),
         keep: plan.kept().map(Into::into).collect(),
         remove: removals.collect(),
-        freed_bytes: progressed.freed_bytes(),
+        freed_bytes: if is_hidden { 0 } else { progressed.removed_bytes() },
+        hidden_bytes: if is_hidden { progressed.removed_bytes() } else { 0 },
         oldest: plan.oldest().map(|verdict| verdict.created_at),
         left_alone: plan.left_alone,
         open_shrinks: plan.open_shrinks.iter().map(Into::into).collect(),

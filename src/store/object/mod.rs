@@ -27,7 +27,7 @@ use self::service::Place;
 use self::upload::Parcel;
 use super::examination::{Examination, try_out};
 use super::surroundings::Remote;
-use super::{Capabilities, Entry, Found, ReadAt, ReadStore, Store, StoreError, Upload};
+use super::{Capabilities, Entry, Found, ReadAt, ReadStore, Removal, Store, StoreError, Upload};
 use crate::progress::{Progress, Silent};
 use crate::store_url::{Service, StoreUrl};
 
@@ -109,6 +109,15 @@ impl ReadStore for ObjectStore {
 
     fn folders(&self) -> Result<Vec<String>, StoreError> {
         look::folders(&self.place).map_err(|fault| self.place.failed("list", None, fault))
+    }
+
+    fn removal(&self) -> Removal {
+        match self.place.url.service {
+            // Google shows no version with an answer.
+            Service::Gcs => Removal::Unknown,
+            _ if self.place.wire.seen().versions() => Removal::Hidden,
+            _ => Removal::Freed,
+        }
     }
 
     fn open(&self, name: &str, known: Option<&Entry>) -> Result<Arc<dyn ReadAt>, StoreError> {

@@ -56,7 +56,7 @@ impl Seen {
         self.checksum.load(Ordering::Relaxed)
     }
 
-    /// Returns whether the service named a version of what was written.
+    /// Returns whether the service named a version of an object, or kept one that was removed.
     pub(super) fn versions(&self) -> bool {
         self.versions.load(Ordering::Relaxed)
     }
@@ -75,7 +75,9 @@ impl Seen {
             self.checksum.store(true, Ordering::Relaxed);
         }
         let version = ["x-amz-version-id", "x-ms-version-id"].iter().find_map(|name| answer::header(headers, name));
-        if version.is_some_and(|version| version != "null") {
+        let is_soft =
+            answer::header(headers, "x-ms-delete-type-permanent").is_some_and(|permanent| permanent == "false");
+        if is_soft || version.is_some_and(|version| version != "null") {
             self.versions.store(true, Ordering::Relaxed);
         }
         if ["x-amz-object-lock-mode", "x-ms-immutability-policy-mode"].iter().any(|name| headers.contains_key(*name)) {
