@@ -5,6 +5,7 @@
 mod absent;
 mod accept;
 mod all_stores;
+
 mod applications;
 mod archive_page;
 mod backup;
@@ -23,6 +24,7 @@ mod health;
 mod indexes;
 mod keeping;
 mod latest;
+mod latest_hosts;
 mod list;
 mod long_names;
 mod many_tables;
