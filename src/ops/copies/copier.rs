@@ -100,10 +100,10 @@ impl Copier<'_> {
         let committer = self.to.committer(self.host, self.clock.now(), self.wait, progress)?;
         // What holds the name counts as another file only for what it holds. After an outage nobody knows, and a guess
         // would put a second copy beside the first.
-        let is_marked = |candidate: &ArchiveName| self.to.store().stat(&format!("{candidate}{DAMAGED}"));
+        let is_marked = |candidate: &ArchiveName| self.to.store().has(&format!("{candidate}{DAMAGED}"));
         let taken = |candidate: &ArchiveName| match Sight::of(self.to, candidate, self.reading) {
             // A damaged one may begin like it. It stays, and the good one gets the next name.
-            Ok(there) if sent.is(&there) && is_marked(candidate)?.is_none() => Ok(Taken::IsSame),
+            Ok(there) if sent.is(&there) && !is_marked(candidate)? => Ok(Taken::IsSame),
             Ok(_) => Ok(Taken::TryNext),
             Err(error) => match error.downcast_ref::<ArchiveError>() {
                 None | Some(ArchiveError::Io(_) | ArchiveError::Interrupted(_)) => Err(error),
@@ -121,8 +121,7 @@ impl Copier<'_> {
         sent.record(&committer, &named, self.from.workspace());
         let locked = committer.into_locked(self.wait, progress)?;
         if self.to.store().capabilities().marks {
-            let has =
-                |ending: &str| self.from.store().stat(&format!("{}{ending}", snapshot.name)).map(|mark| mark.is_some());
+            let has = |ending: &str| self.from.store().has(&format!("{}{ending}", snapshot.name));
             if has(KEEP)? {
                 locked.pin(&named)?;
             }
