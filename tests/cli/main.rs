@@ -8,6 +8,10 @@ mod applications;
 mod archive_page;
 mod backup;
 mod config;
+#[allow(dead_code, reason = "shared with the tests of the library")]
+#[cfg(feature = "remote")]
+#[path = "../servers/connect.rs"]
+mod connect_server;
 mod copies;
 mod corpus;
 mod delete;
@@ -30,7 +34,13 @@ mod old_tool;
 mod other_tools;
 mod ownership;
 mod page_checksums;
+#[cfg(feature = "remote")]
+mod pins;
 mod plain;
+#[allow(dead_code, reason = "shared with the tests of the library")]
+#[cfg(feature = "remote")]
+#[path = "../servers/process.rs"]
+mod process;
 mod proof;
 mod quiet;
 mod readme;

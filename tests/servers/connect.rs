@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::{Value, json};
 
-use super::process::{Server, free_port};
+use super::process::{PORT, Server};
 use crate::tools;
 
 /// The key of the user `alice`.
@@ -38,12 +38,14 @@ pub fn connect(parts: Parts) -> &'static Connect {
 impl Connect {
     /// Starts a server of its own, for a test that plans faults.
     pub fn start(parts: Parts) -> Self {
-        let port = free_port();
         let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/servers/connect_fake.py");
         let python = tools::python().get_program().to_str().unwrap().to_owned();
-        let mut command = vec![python, program.to_str().unwrap().to_owned(), port.to_string()];
+        let folder = Server::folder();
+        let mut command =
+            vec![python, program.to_str().unwrap().to_owned(), folder.join(PORT).to_str().unwrap().into()];
         command.extend((parts == Parts::Refused).then(|| "--no-ranges".into()));
-        Self { port, _server: Server::start(Server::folder(), &command, port) }
+        let (server, port) = Server::start_on_its_port(folder, &command);
+        Self { port, _server: server }
     }
 
     /// Returns its address.

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""A Posit Connect server, as far as pins need it: connect_fake.py PORT [--no-ranges]
+"""A Posit Connect server, as far as pins need it: connect_fake.py FILE [--no-ranges]
 
-tests/library/remotes/connect.rs holds it against the `pins` client of PyPI. It refuses what the real one refuses: a wrong key, a
+It writes its port into FILE. tests/library/remotes/connect/ holds it against the `pins` client of PyPI. It refuses what the real one refuses: a wrong key, a
 bundle that is cut or no bundle, a name that is taken, the removal of the active version, and the files of a version that was
 never deployed. `POST /control` with {"faults": [...]} plans faults and returns the requests since the last time. A fault is
 {"path": a pattern of "METHOD /path", "times", "skip": how many such requests go well before, "status" and "body", or "drop": the
@@ -9,6 +9,7 @@ connection ends; "after": the request is carried out before}.
 """
 import io
 import json
+import os
 import re
 import sys
 import tarfile
@@ -284,4 +285,9 @@ ROUTES = [
 ]
 
 if __name__ == "__main__":
-    ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Connect).serve_forever()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Connect)
+    # Under another name first: a reader sees a whole number or nothing.
+    with open(sys.argv[1] + ".new", "w") as file:
+        file.write(str(server.server_port))
+    os.rename(sys.argv[1] + ".new", sys.argv[1])
+    server.serve_forever()

@@ -149,12 +149,13 @@ impl Pin {
         let found = if own.username == self.user {
             Owner { guid: own.guid, is_self: true }
         } else {
-            Owner { guid: self.user_guid().await?, is_self: false }
+            Owner { guid: self.user_guid(&own.username).await?, is_self: false }
         };
         Ok(self.known.owner.get_or_init(|| found).clone())
     }
 
-    async fn user_guid(&self) -> Result<String, Fault> {
+    /// Looks another user up. `own` is the one of the key.
+    async fn user_guid(&self, own: &str) -> Result<String, Fault> {
         for page in 1.. {
             let query = [("prefix", self.user.as_str()), ("page_number", &page.to_string())];
             let users: Users = self.api.json(Method::GET, self.v1(&["users"], &query), None).await?;
@@ -165,7 +166,8 @@ impl Pin {
                 return Ok(user.guid);
             }
         }
-        Err(Fault::Refused(format!("the server has no user \"{}\"", self.user)))
+        let own = crate::names::printable(own);
+        Err(Fault::Refused(format!("the server has no user \"{}\"; the key is that of \"{own}\"", self.user)))
     }
 
     /// Returns the time of the server, for a version whose archive is no file with a time of its own.
