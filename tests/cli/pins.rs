@@ -160,3 +160,47 @@ fn a_copy_without_a_key_does_not_stop_the_backup() {
     world.heirloom(START).exits(3).says("unknown whether there is a backup");
     let _ = (BOB, connect as fn(Parts) -> &'static Connect, restarted as fn(&World));
 }
+
+/// A pin takes no safety backups; on the host, a year of restores must not fill the disk.
+#[test]
+fn safety_backups_that_stay_on_the_host_are_thinned_out() {
+    let server = Connect::start(Parts::Given);
+    let mut world = world(&server, "alice", ALICE);
+    world.database("app.db");
+    world.heirloom(["backup", "app.db"]).success();
+    let waiting = |world: &World| {
+        let workspaces = fs::read_dir(world.path("../state/workspaces")).unwrap().map(|entry| entry.unwrap().path());
+        let waiting: Vec<_> = workspaces.filter_map(|folder| fs::read_dir(folder.join("pending")).ok()).collect();
+        waiting.into_iter().flatten().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect::<Vec<_>>()
+    };
+    // A crash loop: a restore and an update, each of changed data.
+    for round in 0..9 {
+        world.sql("app.db", &format!("INSERT INTO notes VALUES ({}, 'new')", 1000 + round));
+        world.at(&format!("2026-03-02T04:{:02}:00Z", 10 + 2 * round));
+        world.heirloom(["guard", "app.db", "--", "true"]).success();
+        world.sql("app.db", &format!("INSERT INTO notes VALUES ({}, 'newer')", 2000 + round));
+        world.at(&format!("2026-03-02T04:{:02}:00Z", 11 + 2 * round));
+        world.heirloom(["restore", "latest", "--to", "app.db", "--force"]).success();
+    }
+    // Of 18: the newest 5 of the restores, the newest 5 of the updates, and the first of the hour of each.
+    assert_eq!(waiting(&world).len(), 12, "{:?}", waiting(&world));
+    // The last restore can still be undone.
+    world.heirloom(["restore", "--undo", "--force"]).success();
+    assert_eq!(world.ask("app.db", "SELECT count(*) FROM notes WHERE text LIKE 'new%'"), "2");
+}
+
+#[test]
+fn a_guard_rolls_back_although_a_pin_takes_no_archive_from_before_an_update() {
+    let server = Connect::start(Parts::Given);
+    let world = world(&server, "alice", ALICE);
+    world.database("app.db");
+    for round in 1..=2 {
+        world.heirloom(["guard", "app.db", "--", "sh", "-c", "rm app.db; exit 9"]).exits(9);
+        assert_eq!(world.ask("app.db", "SELECT count(*) FROM notes"), "100", "round {round}");
+    }
+    assert_eq!(archives(&world).len(), 2, "what the first guard saved and what its rollback saved, both on this host");
+    // By hand.
+    world.sql("app.db", "DELETE FROM notes WHERE id > 50");
+    world.heirloom(["backup", "app.db", "--kind", "pre-update"]).success();
+    world.heirloom(["verify", "--all"]).success();
+}
