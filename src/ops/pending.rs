@@ -120,7 +120,11 @@ pub fn send(
     if repository.workspace().pending_names()?.is_empty() {
         return Ok(sent);
     }
-    let committer = repository.committer(&upkeep.reading.host, clock.now(), wait, progress)?;
+    let size =
+        |name: &ArchiveName| repository.workspace().open_pending(name).map(|file| file.map_or(0, |file| file.bytes()));
+    let sizes = repository.workspace().pending_names()?.iter().map(size).collect::<Result<Vec<_>, _>>()?;
+    let largest = sizes.into_iter().max().unwrap_or_default();
+    let committer = repository.committer(largest, &upkeep.reading.host, clock.now(), wait, progress)?;
     // Another run may have moved some while this one waited.
     for name in repository.workspace().pending_names()? {
         if let Some(moved) =

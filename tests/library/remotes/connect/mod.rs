@@ -67,7 +67,7 @@ fn a_pin_on_a_server_that_gives_no_parts_fulfils_the_contract() {
     keeps_the_contract(|| open(&server.pin(), &remote(ALICE)));
     let store = open(&server.pin(), &remote(ALICE));
     store.put("a.tar.gz", b"0123456789").unwrap();
-    store.prepare().unwrap();
+    store.prepare(0).unwrap();
     assert!(!store.capabilities().ranges);
     let file = store.open("a.tar.gz", None).unwrap();
     assert_eq!(file.block_bytes(), None);
@@ -82,7 +82,7 @@ fn a_pin_on_a_server_that_gives_no_parts_fulfils_the_contract() {
 fn a_server_that_gives_parts_is_recognized() {
     let store = open(&connect(Parts::Given).pin(), &remote(ALICE));
     store.put("a.tar.gz", b"0123456789").unwrap();
-    store.prepare().unwrap();
+    store.prepare(0).unwrap();
     assert!(store.capabilities().ranges);
     assert!(store.open("a.tar.gz", None).unwrap().block_bytes().is_some());
 }
