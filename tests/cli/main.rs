@@ -17,6 +17,8 @@ mod corpus;
 mod delete;
 mod encryption;
 mod encryption_labels;
+#[cfg(feature = "remote")]
+mod ephemeral;
 mod exit_codes;
 mod faults;
 mod file_systems;

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::connect_server::{ALICE, BOB, Connect, Parts, connect};
+use crate::connect_server::{ALICE, BOB, Connect, Parts};
 use crate::world::{Ran, World};
 
 /// A world whose store is named by the variables of Posit Connect.
@@ -158,7 +158,6 @@ fn a_copy_without_a_key_does_not_stop_the_backup() {
     fs::remove_dir_all(world.path("../state")).unwrap();
     world.at("2026-03-02");
     world.heirloom(START).exits(3).says("unknown whether there is a backup");
-    let _ = (BOB, connect as fn(Parts) -> &'static Connect, restarted as fn(&World));
 }
 
 /// A pin takes no safety backups; on the host, a year of restores must not fill the disk.
@@ -203,4 +202,46 @@ fn a_guard_rolls_back_although_a_pin_takes_no_archive_from_before_an_update() {
     world.sql("app.db", "DELETE FROM notes WHERE id > 50");
     world.heirloom(["backup", "app.db", "--kind", "pre-update"]).success();
     world.heirloom(["verify", "--all"]).success();
+}
+
+/// It was taken for an empty store: the application started on an empty database.
+#[test]
+fn the_key_of_another_user_is_no_first_deployment() {
+    let server = Connect::start(Parts::Given);
+    let alice = world(&server, "alice", ALICE);
+    alice.database("app.db");
+    alice.heirloom(["backup", "app.db"]).success();
+    restarted(&alice);
+    let other = world(&server, "alice", BOB);
+    other.heirloom(START).exits(2).says("the key is that of \"bob\"").says("may exist");
+    other.database("app.db");
+    other.heirloom(["backup", "app.db"]).exits(2).says("the key is that of \"bob\"");
+    let unknown = world(&server, "nobody", ALICE);
+    assert_ne!(unknown.heirloom(START).says("no user \"nobody\"; the key is that of \"alice\"").code, 0);
+    // Two users with pins of the same name have nothing to do with each other.
+    let bob = world(&server, "bob", BOB);
+    bob.heirloom(START).success();
+    assert!(!bob.path("app.db").exists());
+    bob.sql("app.db", "CREATE TABLE t(x)");
+    bob.heirloom(["backup", "app.db"]).success();
+    alice.heirloom(START).success();
+    assert_eq!(alice.ask("app.db", "SELECT count(*) FROM notes"), "100");
+}
+
+/// A host that used the pin notices; to one that keeps nothing it is a first deployment, as the server says.
+#[test]
+fn a_pin_that_was_deleted_by_hand_is_not_the_same_store() {
+    let server = Connect::start(Parts::Given);
+    let world = world(&server, "alice", ALICE);
+    world.database("app.db");
+    world.heirloom(["backup", "app.db"]).success();
+    let items = server.ask("GET", "/__api__/v1/content?name=python-api-database", ALICE);
+    let guid = items.split("\"guid\": \"").nth(1).unwrap().split('"').next().unwrap();
+    server.ask("DELETE", &format!("/__api__/v1/content/{guid}"), ALICE);
+    fs::remove_file(world.path("app.db")).unwrap();
+    world.heirloom(START).exits(16).says("is gone: this host has used one").says("look there");
+    world.database("app.db");
+    world.heirloom(["backup", "app.db"]).exits(16).says("--new-store");
+    world.heirloom(["backup", "app.db", "--new-store"]).success();
+    assert_eq!(archives(&world).len(), 1);
 }

@@ -64,6 +64,16 @@ impl Connect {
         format!("connect://connect.example/{pin}?endpoint={}", self.endpoint())
     }
 
+    /// Sends a request as a user, as by hand, and returns the body of the answer.
+    pub fn ask(&self, method: &str, target: &str, key: &str) -> String {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        let head = format!("{method} {target} HTTP/1.1\r\nHost: fake\r\nConnection: close\r\n");
+        write!(stream, "{head}Authorization: Key {key}\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer.split_once("\r\n\r\n").unwrap().1.to_owned()
+    }
+
     /// Plans faults instead of those that were planned before. Returns the requests since then.
     pub fn plan(&self, faults: &[Value]) -> Vec<String> {
         let body = json!({ "faults": faults }).to_string();

@@ -8,6 +8,7 @@ never deployed. `POST /control` with {"faults": [...]} plans faults and returns 
 connection ends; "after": the request is carried out before}.
 """
 import io
+import itertools
 import json
 import os
 import re
@@ -25,6 +26,8 @@ RANGES = "--no-ranges" not in sys.argv
 
 lock = threading.RLock()
 content, bundles, tasks, faults, requests = {}, {}, {}, [], []
+# The id of an item that was removed is never that of another one.
+numbers = itertools.count(1)
 
 
 class Refused(Exception):
@@ -156,7 +159,7 @@ class Connect(BaseHTTPRequestHandler):
         for item in content.values():
             if item["owner_guid"] == USERS[self.user] and item["name"] == given["name"]:
                 raise Refused(409, 26, "An object with that name already exists.")
-        guid = f"11111111-0000-0000-0000-{len(content) + 1:012}"
+        guid = f"11111111-0000-0000-0000-{next(numbers):012}"
         content[guid] = {
             "guid": guid, "name": given["name"], "title": given.get("title"), "description": given.get("description", ""),
             "owner_guid": USERS[self.user], "owner_username": self.user, "access_type": given["access_type"],

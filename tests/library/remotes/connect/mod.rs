@@ -118,9 +118,11 @@ fn the_key_is_needed_and_its_errors_are_told_apart() {
         assert!(matches!(error, StoreError::Denied { .. }), "{error:?}");
         assert!(!format!("{error:?} {error}").contains(secret));
     }
-    // The pin of another user: it is not seen, and cannot be made.
+    // The pin of another user: it is not seen, which does not make it empty, and cannot be made.
     let other = open(&server.url("bob/backups"), &remote(ALICE));
-    assert_eq!(other.list().unwrap(), []);
+    for error in [other.list().unwrap_err(), other.stat("a.tar.gz").unwrap_err(), other.own_id().unwrap_err()] {
+        assert!(matches!(error, StoreError::Denied { .. }), "{error:?}");
+    }
     assert!(matches!(other.put("a.tar.gz", b"x"), Err(StoreError::Denied { .. })));
     open(&server.url("bob/backups"), &remote(BOB)).put("a.tar.gz", b"x").unwrap();
     let unknown = open(&server.url("nobody/backups"), &remote(ALICE)).list().unwrap_err();
