@@ -14,7 +14,7 @@ fn restarts(world: &mut World, days: u64) {
     for day in 0..days {
         let _ = fs::remove_file(world.path("app.db"));
         let _ = fs::remove_dir_all(world.path("../state"));
-        let date = NaiveDate::from_ymd_opt(2026, 1, 1).unwrap() + Days::new(day);
+        let date = NaiveDate::from_ymd_opt(2025, 1, 1).unwrap() + Days::new(day);
         world.at(&format!("{date}T03:00:00Z"));
         world.heirloom(["restore", "latest", "--if-missing", "--if-backup-exists", "--to", "app.db"]).success();
         assert_eq!(world.path("app.db").exists(), day > 0, "{date}");
@@ -26,7 +26,7 @@ fn restarts(world: &mut World, days: u64) {
     let listed = world.heirloom(["list", "--json"]).success().json();
     let dates: Vec<&str> =
         listed["archives"].as_array().unwrap().iter().map(|one| one["created_at"].as_str().unwrap()).collect();
-    let last = (NaiveDate::from_ymd_opt(2026, 1, 1).unwrap() + Days::new(days - 1)).to_string();
+    let last = (NaiveDate::from_ymd_opt(2025, 1, 1).unwrap() + Days::new(days - 1)).to_string();
     assert!(dates[0].starts_with(&last), "{dates:?}");
     if days == 365 {
         // A week of days, four weeks, and the months before them.

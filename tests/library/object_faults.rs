@@ -509,7 +509,7 @@ fn a_service_that_overwrites_in_parts_is_found_out_before_the_first_of_them() {
     let written = AtomicU64::new(0);
     proxy.set(move |request| {
         let refuses = request.method == "PUT" && matches!(written.fetch_add(1, Ordering::Relaxed) + 1, 2 | 4);
-        refuses.then(|| Fault::Answer(412, "", "{}"))
+        refuses.then_some(Fault::Answer(412, "", "{}"))
     });
     let store = remote::open(&url, &remote).unwrap();
     store.prepare(1).unwrap();
