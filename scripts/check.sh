@@ -15,10 +15,11 @@ case "$gear" in
 esac
 
 # Only `everything` runs these: harnesses, thousands of histories, hundreds of simulated days, writers and readers for seconds.
-long=(retention::sealed:: remote_faults:: remote_kills:: remote_hosts::two_replicas faults:: corpus:: workflows:: retention::properties:: retention::runs:: many_tables::a_hundred_thousand
-    capture::a_set_shows capture::copies_beside replace::readers_of replace::a_process_killed
+long=(ephemeral:: retention::sealed:: remote_faults:: remote_kills:: remote_hosts::two_replicas faults:: corpus:: workflows::
+    retention::properties:: retention::runs:: many_tables::a_hundred_thousand capture::a_set_shows capture::copies_beside
+    replace::readers_of replace::a_process_killed
     archive_format::salvage::what_is_read hostile_input::found::the_largest zstd::a_bomb_ends
-    remotes::rclone::an_upload_that remotes::rclone::the_leftovers remotes::connect::whichever_request_of_a_commit)
+    remotes::rclone::an_upload_that remotes::rclone::the_leftovers remotes::connect::faults::whichever_request_of_a_commit)
 
 not_tested=$(mktemp)
 trap 'rm -f "$not_tested"' EXIT

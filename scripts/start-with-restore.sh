@@ -19,6 +19,9 @@ Usage: start-with-restore.sh [OPTIONS] -- APPLICATION [ARGUMENTS...]
   --accept-older    restore although the newest archive that this host made is not in the store
   --allow-empty     if there is neither a database nor a backup of it, create an empty file and start: for the very
                     first start. Requires --database, DATABASE_PATH or DATABASE_URL
+  --allow-offline   start also if the store cannot be reached, or its key (CONNECT_API_KEY) is not set. A missing database
+                    stays missing. If the application creates an empty one, that becomes the newest backup; the older
+                    ones stay in the store until the rotation policy removes them
   --check DEPTH     how thoroughly databases are checked: quick (default), full, none
   --config FILE     the configuration file
   --dir DIR         the folder with the archives
@@ -32,7 +35,8 @@ Example, in a Dockerfile:
   ENTRYPOINT ["start-with-restore", "--"]
   CMD ["./server"]
 
-Exit codes: those of the application; 2 wrong usage, 3 some databases could not be restored, 10 a database is missing and
+Exit codes: those of the application; 2 wrong usage, 3 some databases could not be restored, or the key of the store
+is not set, 10 a database is missing and
 there is no backup of it, 12 a database is missing and heirloom does not know which archive to restore, 13 a database or
 the archive is damaged, 16 a database is missing and the store cannot be reached, 127 no such program.
 END
@@ -47,7 +51,7 @@ fail() {
 }
 
 heirloom=${HEIRLOOM:-heirloom}
-databases='' count=0 set_name='' from='' fresh='' older='' allow_empty=no check=quick config='' dir=''
+databases='' count=0 set_name='' from='' fresh='' older='' allow_empty=no allow_offline=no check=quick config='' dir=''
 newline='
 '
 # Paths are stored one per line.
@@ -88,6 +92,7 @@ while [ $# -gt 0 ]; do
         shift
         ;;
     --allow-empty) allow_empty=yes ;;
+    --allow-offline) allow_offline=yes ;;
     --fresh) fresh=--fresh ;;
     --accept-older) older=--accept-older ;;
     --help | -h)
@@ -192,10 +197,11 @@ restore() {
 }
 
 # 2. Missing databases are restored from the newest good backup. If none is missing, the store is not needed.
-choice=''
+choice='' offline=no
 if [ "$count" -eq 0 ] || [ "$missing" = yes ]; then
     code=0
-    if [ "$count" -eq 1 ]; then restore --dry-run 2>/dev/null || code=$?; fi
+    said=''
+    if [ "$count" -eq 1 ]; then said=$(restore --dry-run 2>&1) || code=$?; fi
     if [ "$code" -eq 2 ]; then
         # The store has several sets, or the archive several databases: uses those with the name of this database, if there is a
         # backup.
@@ -207,8 +213,24 @@ if [ "$count" -eq 0 ] || [ "$missing" = yes ]; then
             fi
         done
     fi
-    code=0
-    restore || code=$?
+    if [ "$code" -eq 16 ]; then
+        # A store that does not answer is not asked again: each time may take a minute.
+        printf '%s\n' "$said" >&2
+    else
+        code=0
+        restore || code=$?
+    fi
+    case $allow_offline:$code in
+    yes:16) offline=yes ;;
+    yes:3)
+        # 3 has other reasons as well, for which an archive of a missing database exists.
+        case $(latest --if-missing --dry-run --json 2>/dev/null) in *'"outcome": "skipped_no_key"'*) offline=yes ;; esac
+        ;;
+    esac
+    if [ "$offline" = yes ]; then
+        say "warning: a database is missing, and whether there is a backup of it is unknown; the application is started without it"
+        code=0
+    fi
     # Including 3 and 12: an archive of a missing database exists, so an empty one must not replace it.
     [ "$code" -eq 0 ] || fail "$code" "a database is missing and could not be restored; the application was not started"
 fi
@@ -253,7 +275,7 @@ create_empty() {
 IFS=$newline
 for database in $databases; do
     IFS=$set_aside
-    if [ -s "$database" ]; then
+    if [ -s "$database" ] || [ "$offline" = yes ]; then
         continue
     elif [ "$allow_empty" = yes ]; then
         create_empty "$database"
@@ -276,7 +298,7 @@ for database in $databases; do
     *) fail "$code" "$database could not be checked; the application was not started" ;;
     esac
 done
-if [ "$count" -eq 0 ]; then
+if [ "$count" -eq 0 ] && [ "$offline" = no ]; then
     code=0
     run_heirloom health --quiet --databases-only --check "$check" >&2 || code=$?
     case $code in

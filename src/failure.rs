@@ -155,6 +155,8 @@ pub enum Remedy {
     MountOrNameStore,
     /// The disk of a known store is not mounted, or the folder is to become a new store.
     MountOrNewStore,
+    /// A known remote store is another one or gone, or this is to become a new store.
+    CheckUrlOrNewStore,
     /// The store's path is a file.
     NotAFolder {
         /// The file.

@@ -13,7 +13,7 @@ use super::choice::ChoiceArgs;
 use super::copies::{self, Copying};
 use super::record::Record;
 use super::stages::{self, Stages};
-use super::{Context, Outcome, bar, remedy, text};
+use super::{Context, Outcome, bar, keyless, remedy, text};
 use crate::compression::Compression;
 use crate::failure::{Failure, is_interruption};
 use crate::metadata::Kind;
@@ -42,9 +42,9 @@ use crate::store::StoreError;
   heirloom backup --kind scheduled --if-older-than 20h --rotate
 
 Exit codes: 0 done; 3 one of several sets failed, a damaged database was kept, one is empty, unreadable or lost, \
-indexes must be rebuilt, most rows are gone, the clock is behind the newest archive, or another application uses the \
-same set, host and path; 10 no such database; 11 locked or busy; 13 damaged, nothing kept; 14 name taken; 15 not \
-enough space; 16 store unreachable")]
+indexes must be rebuilt, most rows are gone, the key of the store is not set, the clock is behind the newest archive, \
+or another application uses the same set, host and path; 10 no such database; 11 locked or busy; 13 damaged, nothing \
+kept; 14 name taken; 15 not enough space; 16 store unreachable")]
 pub struct BackupArgs {
     #[command(flatten)]
     choice: ChoiceArgs,
@@ -136,6 +136,11 @@ impl From<KindArg> for Kind {
 }
 
 pub(super) fn run(args: &BackupArgs, context: &mut Context) -> anyhow::Result<Outcome> {
+    let result = all_sets(args, context);
+    keyless::backup(result, context)
+}
+
+fn all_sets(args: &BackupArgs, context: &mut Context) -> anyhow::Result<Outcome> {
     // A policy that keeps nothing is refused before any work is done.
     retention(args, context)?;
     let chosen = args.choice.choose(context)?;

@@ -27,6 +27,7 @@ mod http;
 mod interrupted;
 mod invocation;
 mod key;
+mod keyless;
 mod latest;
 mod list;
 mod log;
@@ -93,7 +94,8 @@ pub struct GlobalArgs {
     /// Use this configuration file and no other [env: HEIRLOOM_CONFIG]
     #[arg(long, global = true, value_name = "FILE", help_heading = "Common options")]
     pub config: Option<std::path::PathBuf>,
-    /// The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]
+    /// The folder with the archives, or the URL of a remote store, such as s3://BUCKET/PREFIX or connect: [env:
+    /// HEIRLOOM_DIR, BACKUP_DIR]
     #[arg(long, global = true, value_name = "DIR", help_heading = "Common options")]
     pub dir: Option<std::path::PathBuf>,
     /// Use this store of the configuration alone: the name of a copy, main, or, to list and verify, all

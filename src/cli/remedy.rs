@@ -105,13 +105,17 @@ pub(super) fn hint(remedy: &Remedy, typed: &Invocation) -> String {
 
         Remedy::NameAnotherStore => "it holds no archives; name another store with `--dir`".into(),
         Remedy::MountOrNameStore => "mount it, or name another folder with `--dir`".into(),
-        Remedy::MountOrNewStore => {
+        Remedy::MountOrNewStore | Remedy::CheckUrlOrNewStore => {
+            let first = match remedy {
+                Remedy::MountOrNewStore => "mount the disk it is on",
+                _ => "look there whether somebody removed it, and check its URL",
+            };
             let accept = if typed.is_one_of(&["backup", "guard"]) {
                 again("--new-store")
             } else {
                 typed.command(&["backup", "--new-store"])
             };
-            format!("mount the disk it is on; if this is a new store, run once: {accept}")
+            format!("{first}; if this is a new store, run once: {accept}")
         }
         Remedy::NotAFolder { file } => {
             format!("{} is a file: name a folder with `--dir`", shell_word(&file.to_string_lossy()))

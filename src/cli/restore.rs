@@ -5,7 +5,7 @@ use super::restore_args::RestoreArgs;
 use super::restore_select::{self, Found, Selection};
 use super::restore_stores::{Passed, Sources};
 use super::restore_text::skipped;
-use super::{Context, Outcome, neighbours, restore_targets, undo};
+use super::{Context, Outcome, keyless, neighbours, restore_targets, undo};
 use crate::database::Proof;
 use crate::failure::{Failure, Remedy};
 use crate::ops::resolve::Place;
@@ -17,6 +17,13 @@ pub(super) fn run(args: &RestoreArgs, context: &mut Context) -> anyhow::Result<O
     if args.undo {
         return undo::run(args, context);
     }
+    match from_stores(args, context) {
+        result if args.if_missing => keyless::restore(result, context),
+        result => result,
+    }
+}
+
+fn from_stores(args: &RestoreArgs, context: &mut Context) -> anyhow::Result<Outcome> {
     let mut sources = Sources::new(context);
     let mut nothing = None;
     while let Some(source) = sources.next() {

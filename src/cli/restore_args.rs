@@ -31,8 +31,9 @@ use crate::ops::restore::Where;
 of `--only`, else those that the newest archive names. An archive of another host or path is taken only with \
 `--from`, or with `--to` or `--to-dir` if there is one such origin.
 
-Exit codes: 0 done; 2 usage, or no target known; 3 restored, but with damage, not all that was asked for, or with \
-the safety backup not in the store yet; 11 locked or busy; 12 no such backup, none that may be taken unasked, or \
+Exit codes: 0 done; 2 usage, or no target known; 3 restored, but with damage, not all that was asked for, with \
+the safety backup not in the store yet, or nothing because the key of the store is not set and `--if-missing` was \
+given; 11 locked or busy; 12 no such backup, none that may be taken unasked, or \
 nothing that can be undone; 13 damaged; 14 the target exists, or cannot be replaced in this way; 15 not enough \
 space; 16 store unreachable")]
 pub struct RestoreArgs {

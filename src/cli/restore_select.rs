@@ -107,6 +107,10 @@ pub(super) fn select(args: &RestoreArgs, context: &Context, reading: &Reading) -
         (Err(error), Some(text)) if known.is_none() && means_itself(text, args) && was_never_made(&error, around) => {
             return no_backup_of(text, args, context);
         }
+        // Whatever the store has: this database is there.
+        (Err(_), Some(text)) if known.is_none() && args.if_missing && !is_archive(text) && means_itself(text, args) => {
+            return Ok(Found::exists());
+        }
         (store, Some(text)) if known.is_none() && (store.is_err() || is_archive(text)) => {
             return named(text, args, context, reading);
         }

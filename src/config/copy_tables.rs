@@ -5,10 +5,10 @@ use toml::de::DeValue;
 
 use super::copies::{CopySettings, FileCopy};
 use super::file::{Reader, in_order, kind, scalar, shown, unknown};
-use super::value::{limit, not_a_url, url};
+use super::value::{limit, not_a_url, parsed, url};
 use super::variables::expand;
 use super::{Expanded, Key, Layers, Origin, Problem, RetentionSettings, Settings, Value};
-use crate::store_url::{Location, StoreUrl};
+use crate::store_url::Location;
 
 /// The keys of such a table.
 const KEYS: [&str; 5] = ["dir", "url", "required", "retention", "limit_upload"];
@@ -86,7 +86,7 @@ impl Reader {
             return Err("names a second store: keep dir or url".into());
         }
         expand(text, |_| Some("x".into()))?;
-        if is_url != StoreUrl::parse(text).is_some() {
+        if is_url != parsed(text).is_some() {
             return Err(if is_url { not_a_url(text) } else { "is a URL: write it as url".into() });
         }
         read.location = (text.to_string(), is_url);
@@ -135,9 +135,11 @@ impl Layers<'_> {
                 remedy: Some(format!("set {variable}").into()),
                 ..problem(format!("the variable {variable} is not set"))
             }),
-            Expanded::Path(path, variables) => {
+            Expanded::Path(path, mut variables) => {
                 let location = if *is_url {
-                    Location::Remote(url(&Value::Path(path)).map_err(problem)?)
+                    let (value, used) = self.completed(Value::Path(path)).map_err(problem)?;
+                    variables.extend(used);
+                    Location::Remote(url(&value).map_err(problem)?)
                 } else {
                     Location::Folder(file.folder().join(path))
                 };

@@ -11,11 +11,10 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::copies::FileCopy;
-use super::value::not;
+use super::value::{not, parsed};
 use super::variables::expand;
 use super::{Key, Origin, Problem, Settings, ShrinkWatch, Value};
 use crate::names::{Name, printable};
-use crate::store_url::StoreUrl;
 
 /// The content of a configuration file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -283,7 +282,7 @@ pub(super) fn in_order<'a, 't>(mut entries: Entries<'a, 't>) -> Entries<'a, 't> 
 fn possible(key: Key, value: &Value) -> Result<(), String> {
     if let (Key::StoreDir | Key::StoreUrl | Key::StoreMount, Value::Text(text)) = (key, value) {
         expand(text, |_| Some("x".into()))?;
-        if key == Key::StoreDir && StoreUrl::parse(text).is_some() {
+        if key == Key::StoreDir && parsed(text).is_some() {
             return Err("is a URL: write it as url".into());
         }
     }

@@ -6,7 +6,9 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use super::file::FileDatabase;
-use super::{Expanded, FileLayer, Key, Origin, Problem, Settings, Value, Variables, database_path, expand, local_zone};
+use super::{
+    Expanded, FileLayer, Key, Origin, Problem, Settings, Value, Variables, connect, database_path, expand, local_zone,
+};
 use crate::failure::Remedy;
 use crate::names::{Name, printable};
 
@@ -196,6 +198,20 @@ impl Layers<'_> {
         self.variables.get(name).map(|(value, _)| value)
     }
 
+    /// Completes the short form of the URL of a pin, also with what the `.env` file holds; any other value stays. With
+    /// the variables that were used.
+    pub(super) fn completed(&self, value: Value) -> Result<(Value, Vec<String>), String> {
+        let text = match &value {
+            Value::Text(text) => Some(text.as_str()),
+            Value::Path(path) => path.to_str(),
+            _ => None,
+        };
+        match text.and_then(|text| connect::completed(text, |name| self.lookup(name))) {
+            Some(completed) => completed.map(|(url, used)| (Value::Text(url.text()), used)),
+            None => Ok((value, Vec::new())),
+        }
+    }
+
     fn scalar(&self, key: Key, effective: &mut Effective) -> Result<(), Problem> {
         let winner = self.winner(key)?;
         let local = winner.as_ref().is_none_or(|(value, _)| *value == Value::Text("local".into()));
@@ -204,7 +220,19 @@ impl Layers<'_> {
             effective.settings.time_zone = zone.zone;
             effective.warnings.extend(zone.warning);
             effective.origins.insert(key, zone.origin);
-        } else if let Some((value, origin)) = winner {
+        } else if let Some((mut value, mut origin)) = winner {
+            if matches!(key, Key::StoreDir | Key::StoreUrl) {
+                let (completed, used) = self.completed(value).map_err(|message| Problem {
+                    place: Some(origin.clone().into()),
+                    key: key.to_string(),
+                    message,
+                    remedy: None,
+                })?;
+                value = completed;
+                if let Origin::File { variables, .. } = &mut origin {
+                    variables.extend(used);
+                }
+            }
             if key == Key::StoreUrl {
                 match effective.origin(Key::StoreDir) {
                     Origin::Default => {}

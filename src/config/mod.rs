@@ -7,6 +7,7 @@
 //! Nothing is guessed: an unknown key, an invalid value and a missing variable are [`Problem`]s that name their place,
 //! because a backup that ran with the wrong settings is noticed only on the day of the restore.
 
+mod connect;
 mod copies;
 mod copy_tables;
 mod dotenv;

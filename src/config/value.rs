@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::connect;
 use crate::compression::Compression;
 use crate::names::{HostLabel, printable};
 use crate::store_url::{Location, StoreUrl};
@@ -59,7 +60,7 @@ pub(super) fn not(wanted: &str, value: &Value) -> String {
 /// Reads where a store is: a flag and a variable take a path or a URL.
 pub(super) fn location(value: &Value) -> Result<Location, String> {
     let path = path(value)?;
-    match path.to_str().and_then(StoreUrl::parse) {
+    match path.to_str().and_then(parsed) {
         Some(url) => url.map(Location::Remote),
         None => Ok(Location::Folder(path)),
     }
@@ -199,7 +200,15 @@ pub(super) fn url(value: &Value) -> Result<StoreUrl, String> {
         Value::Path(path) => path.to_string_lossy().into_owned(),
         other => return Err(not("the URL of a store", other)),
     };
-    StoreUrl::parse(&text).unwrap_or_else(|| Err(not_a_url(&text)))
+    parsed(&text).unwrap_or_else(|| Err(not_a_url(&text)))
+}
+
+/// Parses the URL of a store; `None` if the text is a path. The short form of a pin gets its defaults.
+pub(super) fn parsed(text: &str) -> Option<Result<StoreUrl, String>> {
+    match connect::completed(text, |_| None) {
+        Some(completed) => Some(completed.map(|(url, _)| url)),
+        None => StoreUrl::parse(text),
+    }
 }
 
 pub(super) fn not_a_url(text: &str) -> String {

@@ -440,7 +440,9 @@ fn room_for_copies_in_scratch(workspace: &Workspace, plan: &Plan) -> anyhow::Res
 /// Records a new archive as the newest of its streams, so that `latest` notices if it goes missing. Nothing else uses
 /// this record, so the backup is good without it.
 fn remember(repository: &Repository, packed: &Packed, streams: &[Stream], reading: &Reading) {
-    if packed.metadata.kind == Kind::Safety || packed.is_damaged() {
+    let kind = packed.metadata.kind;
+    // What the store does not take is in the workspace, and `latest` is about the store.
+    if kind == Kind::Safety || packed.is_damaged() || !repository.takes(kind) {
         return;
     }
     let id = in_store(repository, packed.archive.as_str(), reading).ok().and_then(|selected| selected.snapshot.id);

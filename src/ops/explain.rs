@@ -10,6 +10,7 @@ use crate::failure::{Failure, FailureKind, Remedy, Unplaced, message};
 use crate::ops::resolve::ResolveError;
 use crate::ops::restore::RestoreError;
 use crate::store::{StoreError, Strangeness};
+use crate::store_url::StoreUrl;
 use crate::text::{shell_word, unexpanded};
 use crate::workspace::LockError;
 
@@ -207,6 +208,9 @@ fn of_store(error: &StoreError) -> Option<Meaning> {
         StoreError::Clock { .. } => (FailureKind::StoreUnreachable, Some("set the clock of this host".into())),
         StoreError::Strange { why: Strangeness::NotMounted(_), .. } => {
             (FailureKind::StoreUnreachable, Some("mount it and try again".into()))
+        }
+        StoreError::Strange { location, .. } if StoreUrl::parse(location).is_some() => {
+            (FailureKind::StoreUnreachable, Some(Remedy::CheckUrlOrNewStore))
         }
         StoreError::Strange { .. } => (FailureKind::StoreUnreachable, Some(Remedy::MountOrNewStore)),
         StoreError::NotFound { location, .. } => {

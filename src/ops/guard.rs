@@ -14,6 +14,7 @@ use anyhow::Context as _;
 use super::backup::{self, Plan, Run};
 use super::inventory::inventory;
 use super::pack::Packed;
+use super::pending;
 use super::resolve::{Selected, in_store};
 use super::restore::{self, Method, Options, Report};
 use crate::archive::Archive;
@@ -101,7 +102,12 @@ pub fn back_up(repository: &Repository, plan: &Plan, run: &Run<'_>, progress: &d
             // It cannot be removed before the hold is taken: it is the newest good one, and all other backups are
             // safety backups from now on.
             let hold = take_hold(repository, vec![packed.archive.clone()], Vec::new())?;
-            let selected = in_store(repository, packed.archive.as_str(), run.reading)?;
+            let name = packed.archive.as_str();
+            let selected = if repository.takes(plan.request.kind) {
+                in_store(repository, name, run.reading)?
+            } else {
+                pending::open(repository, name, run.reading)?.context("the archive is gone from the workspace")?
+            };
             (selected, (0..plan.sources.len()).collect(), hold, false)
         }
     };

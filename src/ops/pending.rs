@@ -4,6 +4,9 @@
 //! commit goes to `pending/` of the workspace: from then on the archive is durable and counts. It moves to the store
 //! after the locks of the targets are released. If that fails, it is shown as pending and the next run that writes
 //! moves it.
+//!
+//! A store that takes no such archives, as a pin, leaves them in the workspace. There they are thinned out by the same
+//! rules, and so are those from before updates.
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
@@ -25,10 +28,11 @@ use crate::names::{ArchiveName, printable};
 use crate::ops::Repository;
 use crate::platform::sync_folder;
 use crate::progress::Progress;
-use crate::retention::superfluous_safety;
+use crate::retention::{LAST_PRE_UPDATE, superfluous_pre_update, superfluous_safety};
 use crate::snapshot::Snapshot;
 use crate::store::{ReadAt, StoreError};
 use crate::streams::Stream;
+use crate::workspace::records::RecordState;
 
 /// How many older safety archives are kept when one is made.
 #[derive(Debug, Clone)]
@@ -97,6 +101,8 @@ pub fn add(repository: &Repository, reading: &Reading, snapshots: &mut Vec<Snaps
 
 /// Moves all pending archives to the store, oldest name first, and removes safety archives of the same streams that
 /// they replace, under the lock. Stops at the first failure; what was not moved stays pending.
+///
+/// If the store takes none of them, those that newer ones replace are removed here.
 pub fn send(
     repository: &Repository,
     upkeep: &Upkeep,
@@ -105,10 +111,20 @@ pub fn send(
     progress: &dyn Progress,
 ) -> anyhow::Result<Sent> {
     let mut sent = Sent::default();
-    if !repository.takes(Kind::Safety) || repository.workspace().pending_names()?.is_empty() {
+    if !repository.takes(Kind::Safety) {
+        if let Err(error) = thin_out_here(repository, upkeep, clock.now(), wait, &mut sent, progress) {
+            sent.warnings.push(format!("older safety backups on this host were not removed: {error:#}"));
+        }
         return Ok(sent);
     }
-    let committer = repository.committer(&upkeep.reading.host, clock.now(), wait, progress)?;
+    if repository.workspace().pending_names()?.is_empty() {
+        return Ok(sent);
+    }
+    let size =
+        |name: &ArchiveName| repository.workspace().open_pending(name).map(|file| file.map_or(0, |file| file.bytes()));
+    let sizes = repository.workspace().pending_names()?.iter().map(size).collect::<Result<Vec<_>, _>>()?;
+    let largest = sizes.into_iter().max().unwrap_or_default();
+    let committer = repository.committer(largest, &upkeep.reading.host, clock.now(), wait, progress)?;
     // Another run may have moved some while this one waited.
     for name in repository.workspace().pending_names()? {
         if let Some(moved) =
@@ -243,6 +259,52 @@ fn thin_out(
             Err(StoreError::NotFound { .. }) => {}
             Err(error) => return Err(error.into()),
         }
+    }
+    Ok(())
+}
+
+/// Removes the archives of the workspace that newer ones there replace, for a store that takes neither kind.
+///
+/// Kept are the newest of each stream, those in use, those that an interrupted restore needs, and those that cannot be
+/// described. Crash in between: each archive is complete or completely removed, oldest first; the next run continues.
+fn thin_out_here(
+    repository: &Repository,
+    upkeep: &Upkeep,
+    now: DateTime<Utc>,
+    wait: Duration,
+    sent: &mut Sent,
+    progress: &dyn Progress,
+) -> anyhow::Result<()> {
+    let workspace = repository.workspace();
+    let few = upkeep.last.min(LAST_PRE_UPDATE) as usize;
+    if upkeep.ahead || workspace.pending_names()?.len() <= few {
+        return Ok(());
+    }
+    // Another run that thins out must not see a newer one that this run is about to remove.
+    let _locked = repository.lock(wait, progress)?;
+    let mut snapshots: Vec<Snapshot> = Vec::new();
+    for name in workspace.pending_names()? {
+        snapshots.extend(describe(repository, &name, &upkeep.reading).ok().flatten());
+    }
+    snapshots.sort_by(Snapshot::newest_first);
+    mark_held(&mut snapshots, workspace)?;
+    let records = workspace.records().context("cannot read the records of restores")?;
+    let needed: HashSet<ArchiveName> = records
+        .into_iter()
+        .filter(|record| record.state == RecordState::Unfinished)
+        .filter_map(|record| record.safety)
+        .collect();
+    let streams: BTreeSet<Stream> =
+        snapshots.iter().flat_map(|snapshot| &snapshot.databases).map(|brief| brief.stream.clone()).collect();
+    let streams: Vec<Stream> = streams.into_iter().collect();
+    let zone = upkeep.reading.opener.zone;
+    let safety = superfluous_safety(&snapshots, &streams, upkeep.last, now, zone);
+    let pre_update = superfluous_pre_update(&snapshots, &streams, now, zone);
+    for name in safety.into_iter().chain(pre_update).filter(|name| !needed.contains(name)) {
+        // The record of an encrypted one first: without it, the archive only lacks what this host remembers.
+        workspace.forget(&name);
+        workspace.discard_pending(&name).with_context(|| format!("cannot remove {name}"))?;
+        sent.removed.push(name);
     }
     Ok(())
 }

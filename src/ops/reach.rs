@@ -51,7 +51,12 @@ impl Expected {
             match store::identity(repository.store())? {
                 Some(found) if self.unread.is_some() || self.ids.contains(&found.id) => {}
                 Some(found) => return Err(strange(Strangeness::OtherId(found.id))),
-                None => return Err(strange(self.unread.clone().map_or(Strangeness::NoId, Strangeness::Unread))),
+                None => {
+                    // The id of a pin is that of the service: without one, there is no pin.
+                    let marks = repository.store().capabilities().marks;
+                    let why = if marks { Strangeness::NoId } else { Strangeness::Gone };
+                    return Err(strange(self.unread.clone().map_or(why, Strangeness::Unread)));
+                }
             }
         }
         Ok(repository)

@@ -108,8 +108,9 @@ impl Repository {
     }
 
     /// Returns whether one writer alone gets a name, however many try at once: by the store itself, or by our lock.
-    pub fn gives_a_name_once(&self) -> Result<bool, StoreError> {
-        self.store.prepare()?;
+    /// `largest` is at least the size of what gets it, in bytes.
+    pub fn gives_a_name_once(&self, largest: u64) -> Result<bool, StoreError> {
+        self.store.prepare(largest)?;
         Ok(self.store.folder().is_some() || self.store.capabilities().atomic_commit)
     }
 
@@ -135,15 +136,17 @@ impl Repository {
     }
 
     /// Prepares to commit archives: gives the store an id if it has none, and takes the lock if a commit needs it,
-    /// waiting for another run for at most `wait`. `made_by` and `now` are written into the id.
+    /// waiting for another run for at most `wait`. `largest` is the size of the largest archive, in bytes; `made_by` and
+    /// `now` are written into the id.
     pub fn committer(
         &self,
+        largest: u64,
         made_by: &HostLabel,
         now: DateTime<Utc>,
         wait: Duration,
         progress: &dyn Progress,
     ) -> anyhow::Result<Committer<'_>> {
-        Committer::new(self, made_by, now, wait, progress)
+        Committer::new(self, largest, made_by, now, wait, progress)
     }
 
     /// Takes the lock, waiting for another run for at most `wait`.

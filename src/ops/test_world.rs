@@ -163,7 +163,7 @@ impl World {
     pub fn try_back_up(&self, at: &str) -> anyhow::Result<ArchiveName> {
         let mut plan = self.plan(at.parse().unwrap());
         // Without the random digits, so that tests know the names.
-        if !self.repository().gives_a_name_once()? {
+        if !self.repository().gives_a_name_once(0)? {
             plan.request.name = Some(ArchiveName::automatic(&plan.request.set, at.parse().unwrap(), ".tar.gz"));
         }
         self.carry_out(plan, at)

@@ -106,7 +106,7 @@ fn what_was_backed_up_is_found_verified_and_restored_after_a_safety_backup(world
 
 fn the_second_archive_of_a_second_gets_a_number_and_a_chosen_name_none(world: World) {
     world.back_up(FIRST);
-    if world.repository().gives_a_name_once().unwrap() {
+    if world.repository().gives_a_name_once(0).unwrap() {
         world.back_up(FIRST);
         assert_eq!(world.files(), ["app_20260301T030000Z-2.tar.gz", "app_20260301T030000Z.tar.gz"]);
     } else {

@@ -27,6 +27,8 @@ pub enum Backup {
     SkippedMissing(SkippedMissing),
     /// A recent backup makes it unnecessary.
     SkippedRecent(SkippedRecent),
+    /// The key of the store is not set.
+    SkippedNoKey(SkippedNoKey),
     /// Nothing was done.
     Planned(Planned),
     /// An archive was made.
@@ -41,6 +43,21 @@ pub enum Outcome {
     SkippedMissing,
     /// A recent backup exists.
     SkippedRecent,
+    /// The key of the store is not set.
+    SkippedNoKey,
+}
+
+/// The key of the store is not set: nothing was backed up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SkippedNoKey {
+    /// [`Outcome::SkippedNoKey`].
+    pub outcome: Outcome,
+    /// The store.
+    pub store: String,
+    /// The variable that is not set.
+    pub variable: String,
+    /// The same for people.
+    pub warning: String,
 }
 
 /// None of the databases of a set exists.

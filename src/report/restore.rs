@@ -29,6 +29,8 @@ pub enum Outcome {
     SkippedExists,
     /// There is no backup yet.
     SkippedNoBackup,
+    /// The key of the store is not set, so it is unknown whether there is a backup.
+    SkippedNoKey,
     /// Nothing had to be changed.
     Unchanged,
     /// It was done.
@@ -46,12 +48,15 @@ pub struct Skipped {
     pub databases: Vec<Name>,
     /// Always null.
     pub undo: Option<String>,
+    /// What a person must know about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub warning: Option<String>,
 }
 
 impl Skipped {
     /// Makes one.
     pub fn new(outcome: Outcome) -> Self {
-        Self { outcome, archive: None, databases: Vec::new(), undo: None }
+        Self { outcome, archive: None, databases: Vec::new(), undo: None, warning: None }
     }
 }
 

@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use chrono::{DateTime, TimeDelta, Timelike as _, Utc};
 use chrono_tz::Tz;
 
-use super::Rule;
 use super::unit::units;
+use super::{LAST_PRE_UPDATE, Rule};
 use crate::metadata::Kind;
 use crate::names::ArchiveName;
 use crate::snapshot::{Seal, Snapshot};
@@ -68,27 +68,50 @@ pub fn superfluous_safety(
     now: DateTime<Utc>,
     zone: Tz,
 ) -> Vec<ArchiveName> {
+    superfluous_of(Kind::Safety, snapshots, streams, last, now, zone)
+}
+
+/// Returns the archives made before updates that no rule of a policy is asked about, because the store takes none of
+/// them, and that newer ones make superfluous: as [`superfluous_safety`] does, with the newest [`LAST_PRE_UPDATE`].
+pub fn superfluous_pre_update(
+    snapshots: &[Snapshot],
+    streams: &[Stream],
+    now: DateTime<Utc>,
+    zone: Tz,
+) -> Vec<ArchiveName> {
+    superfluous_of(Kind::PreUpdate, snapshots, streams, LAST_PRE_UPDATE, now, zone)
+}
+
+fn superfluous_of(
+    kind: Kind,
+    snapshots: &[Snapshot],
+    streams: &[Stream],
+    last: u32,
+    now: DateTime<Utc>,
+    zone: Tz,
+) -> Vec<ArchiveName> {
     // Plain ones take no slot from encrypted ones, and are thinned out among all.
     let is_exposed = |snapshot: &&Snapshot| snapshot.seal == Seal::Missing;
     let sealed = snapshots.iter().filter(|snapshot| !is_exposed(snapshot));
-    let mut names = superfluous(sealed, streams, last, now, zone);
+    let mut names = superfluous(kind, sealed, streams, last, now, zone);
     if snapshots.iter().any(|snapshot| is_exposed(&snapshot)) {
         let exposed: HashSet<&ArchiveName> =
             snapshots.iter().filter(is_exposed).map(|snapshot| &snapshot.name).collect();
-        let among_all = superfluous(snapshots.iter(), streams, last, now, zone);
+        let among_all = superfluous(kind, snapshots.iter(), streams, last, now, zone);
         names.extend(among_all.into_iter().filter(|name| exposed.contains(name)));
     }
     names
 }
 
 fn superfluous<'a>(
+    kind: Kind,
     snapshots: impl Iterator<Item = &'a Snapshot>,
     streams: &[Stream],
     last: u32,
     now: DateTime<Utc>,
     zone: Tz,
 ) -> Vec<ArchiveName> {
-    let counts = |snapshot: &&Snapshot| snapshot.kind == Kind::Safety && !snapshot.is_plain() && !snapshot.is_closed();
+    let counts = |snapshot: &&Snapshot| snapshot.kind == kind && !snapshot.is_plain() && !snapshot.is_closed();
     let units = units(snapshots.filter(counts), now);
     let mut by_stream: BTreeMap<&Stream, Vec<usize>> = BTreeMap::new();
     for (index, unit) in units.iter().enumerate().filter(|(_, unit)| !unit.pinned && !unit.future) {

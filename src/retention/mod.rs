@@ -66,7 +66,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-pub use kinds::superfluous_safety;
+pub use kinds::{superfluous_pre_update, superfluous_safety};
 pub use period::{Period, Rule};
 pub use reason::Reason;
 pub use scope::{GoneReach, Scene, Scope};

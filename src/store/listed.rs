@@ -113,8 +113,8 @@ impl ReadStore for ListedStore {
 }
 
 impl Store for ListedStore {
-    fn prepare(&self) -> Result<(), StoreError> {
-        self.store.prepare()
+    fn prepare(&self, largest: u64) -> Result<(), StoreError> {
+        self.store.prepare(largest)
     }
 
     fn put(&self, name: &str, content: &[u8]) -> Result<(), StoreError> {

@@ -195,9 +195,11 @@ pub trait ReadStore: Send + Sync + 'static {
 
 /// Writes and removes files by name. All calls block.
 pub trait Store: ReadStore {
-    /// Finds out what the service can do, if that is not known yet; then [`capabilities`](ReadStore::capabilities) says
-    /// so. May write and remove a hidden file. The first write does it, too.
-    fn prepare(&self) -> Result<(), StoreError> {
+    /// Finds out what the service can do with files of up to `largest` bytes, if that is not known yet; then
+    /// [`capabilities`](ReadStore::capabilities) says so. May write and remove a hidden file. The first write does it,
+    /// too.
+    fn prepare(&self, largest: u64) -> Result<(), StoreError> {
+        let _ = largest;
         Ok(())
     }
     /// Writes a small file: durable and complete under its name, or absent. Fails with [`StoreError::Exists`] if the

@@ -10,11 +10,17 @@ mod applications;
 mod archive_page;
 mod backup;
 mod config;
+#[allow(dead_code, reason = "shared with the tests of the library")]
+#[cfg(feature = "remote")]
+#[path = "../servers/connect.rs"]
+mod connect_server;
 mod copies;
 mod corpus;
 mod delete;
 mod encryption;
 mod encryption_labels;
+#[cfg(feature = "remote")]
+mod ephemeral;
 mod exit_codes;
 mod faults;
 mod file_systems;
@@ -33,7 +39,13 @@ mod old_tool;
 mod other_tools;
 mod ownership;
 mod page_checksums;
+#[cfg(feature = "remote")]
+mod pins;
 mod plain;
+#[allow(dead_code, reason = "shared with the tests of the library")]
+#[cfg(feature = "remote")]
+#[path = "../servers/process.rs"]
+mod process;
 mod proof;
 mod quiet;
 mod readme;

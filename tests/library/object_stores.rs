@@ -40,8 +40,8 @@ impl ReadStore for Opened {
 }
 
 impl Store for Opened {
-    fn prepare(&self) -> Result<(), StoreError> {
-        self.0.prepare()
+    fn prepare(&self, largest: u64) -> Result<(), StoreError> {
+        self.0.prepare(largest)
     }
     fn put(&self, name: &str, content: &[u8]) -> Result<(), StoreError> {
         self.0.put(name, content)
@@ -82,7 +82,7 @@ fn fulfils_the_contract(kind: Kind, stated: Capabilities) {
     let promise = format!("{kind:?} fulfils the contract");
     let Some(place) = servers::place(kind, &promise) else { return };
     let store = opened(&place);
-    store.prepare().unwrap();
+    store.prepare(u64::MAX).unwrap();
     assert_eq!(store.capabilities(), stated);
     keeps_the_contract(|| opened(&servers::place(kind, &promise).unwrap()));
 }

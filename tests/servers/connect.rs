@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::{Value, json};
 
-use super::process::{Server, free_port};
+use super::process::{PORT, Server};
 use crate::tools;
 
 /// The key of the user `alice`.
@@ -38,12 +38,14 @@ pub fn connect(parts: Parts) -> &'static Connect {
 impl Connect {
     /// Starts a server of its own, for a test that plans faults.
     pub fn start(parts: Parts) -> Self {
-        let port = free_port();
         let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/servers/connect_fake.py");
         let python = tools::python().get_program().to_str().unwrap().to_owned();
-        let mut command = vec![python, program.to_str().unwrap().to_owned(), port.to_string()];
+        let folder = Server::folder();
+        let mut command =
+            vec![python, program.to_str().unwrap().to_owned(), folder.join(PORT).to_str().unwrap().into()];
         command.extend((parts == Parts::Refused).then(|| "--no-ranges".into()));
-        Self { port, _server: Server::start(Server::folder(), &command, port) }
+        let (server, port) = Server::start_on_its_port(folder, &command);
+        Self { port, _server: server }
     }
 
     /// Returns its address.
@@ -60,6 +62,16 @@ impl Connect {
     /// Returns the URL of a pin.
     pub fn url(&self, pin: &str) -> String {
         format!("connect://connect.example/{pin}?endpoint={}", self.endpoint())
+    }
+
+    /// Sends a request as a user, as by hand, and returns the body of the answer.
+    pub fn ask(&self, method: &str, target: &str, key: &str) -> String {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        let head = format!("{method} {target} HTTP/1.1\r\nHost: fake\r\nConnection: close\r\n");
+        write!(stream, "{head}Authorization: Key {key}\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer.split_once("\r\n\r\n").unwrap().1.to_owned()
     }
 
     /// Plans faults instead of those that were planned before. Returns the requests since then.

@@ -1,14 +1,16 @@
 #!/usr/bin/env python3
-"""A Posit Connect server, as far as pins need it: connect_fake.py PORT [--no-ranges]
+"""A Posit Connect server, as far as pins need it: connect_fake.py FILE [--no-ranges]
 
-tests/library/remotes/connect.rs holds it against the `pins` client of PyPI. It refuses what the real one refuses: a wrong key, a
+It writes its port into FILE. tests/library/remotes/connect/ holds it against the `pins` client of PyPI. It refuses what the real one refuses: a wrong key, a
 bundle that is cut or no bundle, a name that is taken, the removal of the active version, and the files of a version that was
 never deployed. `POST /control` with {"faults": [...]} plans faults and returns the requests since the last time. A fault is
 {"path": a pattern of "METHOD /path", "times", "skip": how many such requests go well before, "status" and "body", or "drop": the
 connection ends; "after": the request is carried out before}.
 """
 import io
+import itertools
 import json
+import os
 import re
 import sys
 import tarfile
@@ -24,6 +26,8 @@ RANGES = "--no-ranges" not in sys.argv
 
 lock = threading.RLock()
 content, bundles, tasks, faults, requests = {}, {}, {}, [], []
+# The id of an item that was removed is never that of another one.
+numbers = itertools.count(1)
 
 
 class Refused(Exception):
@@ -155,7 +159,7 @@ class Connect(BaseHTTPRequestHandler):
         for item in content.values():
             if item["owner_guid"] == USERS[self.user] and item["name"] == given["name"]:
                 raise Refused(409, 26, "An object with that name already exists.")
-        guid = f"11111111-0000-0000-0000-{len(content) + 1:012}"
+        guid = f"11111111-0000-0000-0000-{next(numbers):012}"
         content[guid] = {
             "guid": guid, "name": given["name"], "title": given.get("title"), "description": given.get("description", ""),
             "owner_guid": USERS[self.user], "owner_username": self.user, "access_type": given["access_type"],
@@ -284,4 +288,9 @@ ROUTES = [
 ]
 
 if __name__ == "__main__":
-    ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Connect).serve_forever()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Connect)
+    # Under another name first: a reader sees a whole number or nothing.
+    with open(sys.argv[1] + ".new", "w") as file:
+        file.write(str(server.server_port))
+    os.rename(sys.argv[1] + ".new", sys.argv[1])
+    server.serve_forever()

@@ -21,6 +21,9 @@ wait "$server" 2>/dev/null
 rm -rf "$folder"
 "#;
 
+/// The file in the folder of a server that holds its port.
+pub const PORT: &str = "port";
+
 /// A server that runs until this process ends.
 pub struct Server {
     folder: PathBuf,
@@ -36,12 +39,30 @@ impl Server {
 
     /// Starts a server with its folder and waits until it listens.
     pub fn start<S: AsRef<OsStr>>(folder: PathBuf, command: &[S], port: u16) -> Self {
+        let server = Self::spawn(folder, command);
+        server.wait_for(port);
+        server
+    }
+
+    fn spawn<S: AsRef<OsStr>>(folder: PathBuf, command: &[S]) -> Self {
         let mut wrapper = Command::new("sh");
         wrapper.args(["-c", WRAPPER, "sh"]).arg(&folder).args(command).env_remove("AWS_CA_BUNDLE");
         wrapper.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
-        let server = Self { folder, _wrapper: wrapper.spawn().unwrap() };
-        server.wait_for(port);
-        server
+        Self { folder, _wrapper: wrapper.spawn().unwrap() }
+    }
+
+    /// Starts a server that chooses its port, and writes it into the file [`PORT`] of its folder.
+    ///
+    /// A port that was free a moment ago may be that of another test run when the server starts.
+    pub fn start_on_its_port<S: AsRef<OsStr>>(folder: PathBuf, command: &[S]) -> (Self, u16) {
+        let server = Self::spawn(folder, command);
+        for _ in 0..600 {
+            if let Ok(port) = fs::read_to_string(server.folder.join(PORT)) {
+                return (server, port.parse().unwrap());
+            }
+            thread::sleep(Duration::from_millis(100));
+        }
+        panic!("no server: {}", fs::read_to_string(server.folder.join("log")).unwrap_or_default());
     }
 
     fn wait_for(&self, port: u16) {

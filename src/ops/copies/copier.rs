@@ -96,8 +96,8 @@ impl Copier<'_> {
         let sent = self.prove(snapshot, &staged.path, progress)?;
         let (staged, sent) = self.encrypt(staged, sent, snapshot, progress)?;
 
-        let name = if self.to.gives_a_name_once()? { sent.name.clone() } else { sent.distinct_name() };
-        let committer = self.to.committer(self.host, self.clock.now(), self.wait, progress)?;
+        let name = if self.to.gives_a_name_once(sent.bytes)? { sent.name.clone() } else { sent.distinct_name() };
+        let committer = self.to.committer(sent.bytes, self.host, self.clock.now(), self.wait, progress)?;
         // What holds the name counts as another file only for what it holds. After an outage nobody knows, and a guess
         // would put a second copy beside the first.
         let is_marked = |candidate: &ArchiveName| self.to.store().has(&format!("{candidate}{DAMAGED}"));

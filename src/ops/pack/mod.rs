@@ -85,7 +85,10 @@ pub fn pack(
     progress: &dyn Progress,
 ) -> anyhow::Result<Packed> {
     // In a second, two hosts may give one name, and such a store would keep only one of the archives.
-    let digits = (!repository.gives_a_name_once()?).then(random_digits);
+    let bytes: u64 = databases.iter().map(|database| database.bytes).sum();
+    // Data that does not compress grows by the frames around it.
+    let largest = bytes + (bytes >> 6) + (1 << 20);
+    let digits = (!repository.gives_a_name_once(largest)?).then(random_digits);
     let request = &Request { digits, ..request.clone() };
     let built = build(repository.workspace(), scratch, databases, request, progress)?;
     let (archive, unrecorded) = commit(repository, &built, request, progress)?;
@@ -209,7 +212,8 @@ fn commit(
         return Ok((archive.context("cannot keep the archive in the workspace")?, Vec::new()));
     }
     let taken = if request.name.is_none() { Taken::TryNext } else { Taken::Refuse };
-    let committer = repository.committer(&request.host.label, request.created_at, request.lock_wait, progress)?;
+    let committer =
+        repository.committer(built.bytes, &request.host.label, request.created_at, request.lock_wait, progress)?;
     let archive = committer.commit(&built.path, &built.name, |_| Ok(taken), progress)?;
     // Crash here: an encrypted archive without its digest, and which this host does not remember. It can be restored;
     // bit rot in it is found only with a key, and nothing removes it.

@@ -41,12 +41,13 @@ impl<'a> Committer<'a> {
     /// Crash in between: a store with an id and without an archive, which no host knows by that id yet.
     pub(super) fn new(
         repository: &'a Repository,
+        largest: u64,
         made_by: &HostLabel,
         now: DateTime<Utc>,
         wait: Duration,
         progress: &dyn Progress,
     ) -> anyhow::Result<Self> {
-        repository.store.prepare()?;
+        repository.store.prepare(largest)?;
         let is_atomic = repository.store.capabilities().atomic_commit;
         if is_atomic && store::identity(repository.store())?.is_some() {
             return Ok(Self { repository, locked: None });

@@ -198,7 +198,7 @@ impl ReadStore for ConnectStore {
 
 impl Store for ConnectStore {
     /// Finds out whether the server gives parts of files. Writes nothing.
-    fn prepare(&self) -> Result<(), StoreError> {
+    fn prepare(&self, _largest: u64) -> Result<(), StoreError> {
         self.list().map(drop)
     }
 

@@ -46,8 +46,8 @@ struct Known {
 #[derive(Clone)]
 struct Owner {
     guid: String,
-    /// Whether the key is that of this user.
-    is_self: bool,
+    /// The user of the key, if that is another one.
+    key_of: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -147,14 +147,15 @@ impl Pin {
         }
         let own: User = self.api.json(Method::GET, self.v1(&["user"], &[]), None).await?;
         let found = if own.username == self.user {
-            Owner { guid: own.guid, is_self: true }
+            Owner { guid: own.guid, key_of: None }
         } else {
-            Owner { guid: self.user_guid().await?, is_self: false }
+            Owner { guid: self.user_guid(&own.username).await?, key_of: Some(own.username) }
         };
         Ok(self.known.owner.get_or_init(|| found).clone())
     }
 
-    async fn user_guid(&self) -> Result<String, Fault> {
+    /// Looks another user up. `own` is the one of the key.
+    async fn user_guid(&self, own: &str) -> Result<String, Fault> {
         for page in 1.. {
             let query = [("prefix", self.user.as_str()), ("page_number", &page.to_string())];
             let users: Users = self.api.json(Method::GET, self.v1(&["users"], &query), None).await?;
@@ -165,7 +166,8 @@ impl Pin {
                 return Ok(user.guid);
             }
         }
-        Err(Fault::Refused(format!("the server has no user \"{}\"", self.user)))
+        let own = crate::names::printable(own);
+        Err(Fault::Refused(format!("the server has no user \"{}\"; the key is that of \"{own}\"", self.user)))
     }
 
     /// Returns the time of the server, for a version whose archive is no file with a time of its own.
@@ -177,12 +179,24 @@ impl Pin {
     }
 
     /// Looks the pin up; `None` if the server reports that the user has none of this name.
+    ///
+    /// Fails if the key is that of another user and sees no such pin: the server leaves out what a key must not see, so
+    /// the pin may exist, full of archives.
     pub(super) async fn content(&self) -> Result<Option<Content>, Fault> {
         let owner = self.owner().await?;
         let query = [("owner_guid", owner.guid.as_str()), ("name", &self.name)];
         let mut found: Vec<Content> = self.api.json(Method::GET, self.v1(&["content"], &query), None).await?;
         match (found.pop(), found.is_empty()) {
-            (None, _) => Ok(None),
+            (None, _) => match &owner.key_of {
+                None => Ok(None),
+                Some(key_of) => Err(Fault::Denied(format!(
+                    "the key is that of \"{}\", who sees no pin \"{}\" of \"{}\"; it may exist, and only \"{}\" can make it",
+                    crate::names::printable(key_of),
+                    self.name,
+                    self.user,
+                    self.user
+                ))),
+            },
             (Some(content), true) if content.is_pin_or_new() => Ok(Some(content)),
             (Some(_), true) => Err(Fault::Refused(format!("\"{}\" on the server is not a pin", self.name))),
             (Some(_), false) => Err(Fault::Refused(format!("the server has several items \"{}\"", self.name))),
@@ -195,11 +209,6 @@ impl Pin {
     pub(super) async fn content_or_new(&self) -> Result<Content, Fault> {
         if let Some(found) = self.content().await? {
             return Ok(found);
-        }
-        if !self.owner().await?.is_self {
-            let why =
-                format!("only \"{}\" can make the pin \"{}\": the key is that of another user", self.user, self.name);
-            return Err(Fault::Denied(why));
         }
         let new = json!({ "name": self.name, "title": self.name, "access_type": "acl" });
         let response = self.api.answered(self.api.request(Method::POST, self.v1(&["content"], &[])).json(&new)).await;

@@ -16,12 +16,12 @@ mod upload;
 mod wire;
 
 use std::io;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
 
 use self::fault::Fault;
-use self::probe::Facts;
+use self::probe::{Facts, Trial};
 use self::read::Object;
 use self::service::Place;
 use self::upload::Parcel;
@@ -35,26 +35,32 @@ use crate::store_url::{Service, StoreUrl};
 #[derive(Clone)]
 pub struct ObjectStore {
     place: Place,
-    facts: Arc<OnceLock<Facts>>,
+    facts: Arc<Mutex<Option<Facts>>>,
 }
 
 impl ObjectStore {
     /// Opens a store. Sends no request.
     pub fn open(url: &StoreUrl, remote: &Remote) -> Result<Self, StoreError> {
         let place = Place::open(url, remote)?;
-        let facts = OnceLock::new();
-        if let Some(known) = probe::remembered(&place) {
-            let _ = facts.set(known);
-        }
-        Ok(Self { place, facts: Arc::new(facts) })
+        let facts = Arc::new(Mutex::new(probe::remembered(&place)));
+        Ok(Self { place, facts })
+    }
+
+    fn facts(&self) -> Option<Facts> {
+        // A panic elsewhere cannot have left the value half changed: each change is one assignment.
+        *self.facts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn found_out(&self, facts: Facts) {
+        *self.facts.lock().unwrap_or_else(PoisonError::into_inner) = Some(facts);
     }
 
     /// Tries everything that a store is needed for. `now` is the time of this host.
     pub(super) fn examine(&self, now: DateTime<Utc>) -> Examination {
         // What is remembered may have changed.
-        let found = probe::probe(&self.place);
+        let found = probe::probe(&self.place, Trial::InParts);
         if let Ok(facts) = &found {
-            let _ = self.facts.set(*facts);
+            self.found_out(*facts);
         }
         let mut examination = try_out(self);
         if let Ok(facts) = found {
@@ -95,7 +101,7 @@ impl ReadStore for ObjectStore {
     }
 
     fn capabilities(&self) -> Capabilities {
-        let facts = self.facts.get();
+        let facts = self.facts();
         Capabilities {
             atomic_commit: facts.is_some_and(|facts| facts.refuses_taken_names),
             checksums: facts.is_some_and(|facts| facts.checksums),
@@ -141,16 +147,18 @@ impl ReadStore for ObjectStore {
 }
 
 impl Store for ObjectStore {
-    fn prepare(&self) -> Result<(), StoreError> {
-        if self.facts.get().is_none() {
-            let _ = self.facts.set(probe::probe(&self.place)?);
+    /// Tries in parts only what will be sent in parts.
+    fn prepare(&self, largest: u64) -> Result<(), StoreError> {
+        let trial = if largest > upload::SINGLE { Trial::InParts } else { Trial::InOneRequest };
+        if self.facts().is_none_or(|known| known.lacks(trial)) {
+            self.found_out(probe::probe(&self.place, trial)?);
         }
         Ok(())
     }
 
     fn put(&self, name: &str, content: &[u8]) -> Result<(), StoreError> {
         let name = self.named(name)?;
-        self.free(name)?;
+        self.free(name, content.len() as u64)?;
         upload::put(&self.place, name, content, &Silent)
     }
 
@@ -165,7 +173,7 @@ impl Store for ObjectStore {
 
     fn try_commit(&self, name: &str, upload: &Upload, progress: &dyn Progress) -> Result<(), StoreError> {
         let name = self.named(name)?;
-        self.free(name)?;
+        self.free(name, upload.bytes())?;
         unfinished::abort_those_of_dead_runs(&self.place);
         let parcel = Parcel::file(upload).map_err(|cause| StoreError::io("write", name, self.location(), cause))?;
         upload::write(&self.place, name, &parcel, progress)
@@ -181,8 +189,8 @@ impl Store for ObjectStore {
 impl ObjectStore {
     /// Looks first, if the service does not refuse a taken name by itself. Another client may take it in between; then
     /// the one that wrote first finds the other's token, and fails.
-    fn free(&self, name: &str) -> Result<(), StoreError> {
-        self.prepare()?;
+    fn free(&self, name: &str, bytes: u64) -> Result<(), StoreError> {
+        self.prepare(bytes)?;
         if !self.capabilities().atomic_commit && self.find(name)?.is_some() {
             return Err(self.place.failed("write", Some(name), Fault::Taken));
         }

@@ -24,8 +24,11 @@ const TRIES: u32 = 3;
 /// What a service does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Facts {
-    /// Whether it refuses to write onto a taken name, in one request and in parts.
+    /// Whether it refuses to write onto a taken name: in one request, and in parts if that was tried.
     pub(super) refuses_taken_names: bool,
+    /// Whether that was tried in parts, which takes 10 MiB. A host that does not survive would repeat it at each start.
+    #[serde(default)]
+    pub(super) tried_in_parts: bool,
     /// Whether it checks what it receives by a checksum.
     pub(super) checksums: bool,
 }
@@ -51,12 +54,28 @@ fn file_name(place: &Place) -> String {
     format!("service-{}.json", &Sha256::of(key.as_bytes()).to_string()[..16])
 }
 
+/// How much is tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Trial {
+    /// A few bytes in one request: enough before an object that is sent in one request.
+    InOneRequest,
+    /// Also three parts, 10 MiB: a service can refuse the one and not the other.
+    InParts,
+}
+
+impl Facts {
+    /// Returns whether a trial would find out more.
+    pub(super) fn lacks(&self, trial: Trial) -> bool {
+        trial == Trial::InParts && self.refuses_taken_names && !self.tried_in_parts
+    }
+}
+
 /// Tries what a service does, with a hidden object that is removed afterwards, and remembers it.
 ///
 /// Crash in between: the hidden object stays, and no listing shows it.
-pub(super) fn probe(place: &Place) -> Result<Facts, StoreError> {
+pub(super) fn probe(place: &Place, trial: Trial) -> Result<Facts, StoreError> {
     let name = format!(".heirloom-probe-{}", Token::random());
-    let facts = try_names(place, &name);
+    let facts = try_names(place, &name, trial);
     // Without the right to remove, it stays; the next rotation reports that right as missing.
     let _ = look::delete(place, &name);
     let facts = facts.map_err(|fault| place.failed("write", None, fault))?;
@@ -66,12 +85,12 @@ pub(super) fn probe(place: &Place) -> Result<Facts, StoreError> {
     Ok(facts)
 }
 
-fn try_names(place: &Place, name: &str) -> Result<Facts, Fault> {
+fn try_names(place: &Place, name: &str, trial: Trial) -> Result<Facts, Fault> {
     if !is_written(place, name, &Parcel::small(b"1"))? {
         return Err(Fault::Foreign("a new name is taken".into()));
     }
     let mut refuses_taken_names = !is_written(place, name, &Parcel::small(b"2"))?;
-    if refuses_taken_names {
+    if refuses_taken_names && trial == Trial::InParts {
         let large = vec![3; usize::try_from(2 * PART + 1).expect("10 MiB fit")];
         refuses_taken_names = !is_written(place, name, &Parcel { part: Some(PART), ..Parcel::small(&large) })?;
     }
@@ -81,7 +100,7 @@ fn try_names(place: &Place, name: &str) -> Result<Facts, Fault> {
         Service::Gcs => look::head(place, name)?.as_ref().is_some_and(has_md5),
         _ => true,
     };
-    Ok(Facts { refuses_taken_names, checksums })
+    Ok(Facts { refuses_taken_names, tried_in_parts: trial == Trial::InParts, checksums })
 }
 
 /// Returns whether an object was written; `false` if the name was refused.

@@ -29,7 +29,7 @@ use crate::store::{Found, StoreError, Token, Upload};
 use crate::store_url::Service;
 
 /// Up to this size, a file is sent in one request.
-const SINGLE: u64 = 16 << 20;
+pub(super) const SINGLE: u64 = 16 << 20;
 /// The smallest part.
 const PART: u64 = 8 << 20;
 /// At most this many parts; S3 allows 10,000.
