@@ -22,7 +22,7 @@ Register-ArgumentCompleter -Native -CommandName 'heirloom' -ScriptBlock {
     $completions = @(switch ($command) {
         'heirloom' {
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]')
-            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]')
+            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder with the archives, or the URL of a remote store, such as s3://BUCKET/PREFIX or connect: [env: HEIRLOOM_DIR, BACKUP_DIR]')
             [CompletionResult]::new('--store', '--store', [CompletionResultType]::ParameterName, 'Use this store of the configuration alone: the name of a copy, main, or, to list and verify, all')
             [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour the output')
@@ -71,7 +71,7 @@ Register-ArgumentCompleter -Native -CommandName 'heirloom' -ScriptBlock {
             [CompletionResult]::new('--keep', '--keep', [CompletionResultType]::ParameterName, 'With --cleanup: keep the newest N archives')
             [CompletionResult]::new('--busy-timeout', '--busy-timeout', [CompletionResultType]::ParameterName, 'How long to wait for a lock of another process')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]')
-            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]')
+            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder with the archives, or the URL of a remote store, such as s3://BUCKET/PREFIX or connect: [env: HEIRLOOM_DIR, BACKUP_DIR]')
             [CompletionResult]::new('--store', '--store', [CompletionResultType]::ParameterName, 'Use this store of the configuration alone: the name of a copy, main, or, to list and verify, all')
             [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour the output')
@@ -106,7 +106,7 @@ Register-ArgumentCompleter -Native -CommandName 'heirloom' -ScriptBlock {
             [CompletionResult]::new('--time-zone', '--time-zone', [CompletionResultType]::ParameterName, 'Time zone of times without one, such as Europe/Berlin')
             [CompletionResult]::new('--busy-timeout', '--busy-timeout', [CompletionResultType]::ParameterName, 'How long to wait for a lock of another process')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]')
-            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]')
+            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder with the archives, or the URL of a remote store, such as s3://BUCKET/PREFIX or connect: [env: HEIRLOOM_DIR, BACKUP_DIR]')
             [CompletionResult]::new('--store', '--store', [CompletionResultType]::ParameterName, 'Use this store of the configuration alone: the name of a copy, main, or, to list and verify, all')
             [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour the output')
@@ -139,7 +139,7 @@ Register-ArgumentCompleter -Native -CommandName 'heirloom' -ScriptBlock {
             [CompletionResult]::new('--from', '--from', [CompletionResultType]::ParameterName, 'Copy from this store of the configuration instead of the main one')
             [CompletionResult]::new('--set', '--set', [CompletionResultType]::ParameterName, 'Only archives of this set')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]')
-            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]')
+            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder with the archives, or the URL of a remote store, such as s3://BUCKET/PREFIX or connect: [env: HEIRLOOM_DIR, BACKUP_DIR]')
             [CompletionResult]::new('--store', '--store', [CompletionResultType]::ParameterName, 'Use this store of the configuration alone: the name of a copy, main, or, to list and verify, all')
             [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour the output')
@@ -157,7 +157,7 @@ Register-ArgumentCompleter -Native -CommandName 'heirloom' -ScriptBlock {
         }
         'heirloom;store' {
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]')
-            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]')
+            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder with the archives, or the URL of a remote store, such as s3://BUCKET/PREFIX or connect: [env: HEIRLOOM_DIR, BACKUP_DIR]')
             [CompletionResult]::new('--store', '--store', [CompletionResultType]::ParameterName, 'Use this store of the configuration alone: the name of a copy, main, or, to list and verify, all')
             [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour the output')
@@ -174,7 +174,7 @@ Register-ArgumentCompleter -Native -CommandName 'heirloom' -ScriptBlock {
         }
         'heirloom;store;check' {
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]')
-            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]')
+            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder with the archives, or the URL of a remote store, such as s3://BUCKET/PREFIX or connect: [env: HEIRLOOM_DIR, BACKUP_DIR]')
             [CompletionResult]::new('--store', '--store', [CompletionResultType]::ParameterName, 'Use this store of the configuration alone: the name of a copy, main, or, to list and verify, all')
             [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour the output')
@@ -192,7 +192,7 @@ Register-ArgumentCompleter -Native -CommandName 'heirloom' -ScriptBlock {
             [CompletionResult]::new('--set', '--set', [CompletionResultType]::ParameterName, 'Only archives of this set')
             [CompletionResult]::new('--limit', '--limit', [CompletionResultType]::ParameterName, 'Show at most N archives')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]')
-            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]')
+            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder with the archives, or the URL of a remote store, such as s3://BUCKET/PREFIX or connect: [env: HEIRLOOM_DIR, BACKUP_DIR]')
             [CompletionResult]::new('--store', '--store', [CompletionResultType]::ParameterName, 'Use this store of the configuration alone: the name of a copy, main, or, to list and verify, all')
             [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour the output')
@@ -209,7 +209,7 @@ Register-ArgumentCompleter -Native -CommandName 'heirloom' -ScriptBlock {
         'heirloom;show' {
             [CompletionResult]::new('--set', '--set', [CompletionResultType]::ParameterName, 'Only archives of this set')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]')
-            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]')
+            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder with the archives, or the URL of a remote store, such as s3://BUCKET/PREFIX or connect: [env: HEIRLOOM_DIR, BACKUP_DIR]')
             [CompletionResult]::new('--store', '--store', [CompletionResultType]::ParameterName, 'Use this store of the configuration alone: the name of a copy, main, or, to list and verify, all')
             [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour the output')
@@ -227,7 +227,7 @@ Register-ArgumentCompleter -Native -CommandName 'heirloom' -ScriptBlock {
             [CompletionResult]::new('--depth', '--depth', [CompletionResultType]::ParameterName, 'How thoroughly archives are verified')
             [CompletionResult]::new('--set', '--set', [CompletionResultType]::ParameterName, 'Only archives of this set')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]')
-            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]')
+            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder with the archives, or the URL of a remote store, such as s3://BUCKET/PREFIX or connect: [env: HEIRLOOM_DIR, BACKUP_DIR]')
             [CompletionResult]::new('--store', '--store', [CompletionResultType]::ParameterName, 'Use this store of the configuration alone: the name of a copy, main, or, to list and verify, all')
             [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour the output')
@@ -248,7 +248,7 @@ Register-ArgumentCompleter -Native -CommandName 'heirloom' -ScriptBlock {
             [CompletionResult]::new('--check', '--check', [CompletionResultType]::ParameterName, 'How thoroughly a copy of each database is checked; `none` makes no copy')
             [CompletionResult]::new('--output', '--output', [CompletionResultType]::ParameterName, 'With --prometheus: write the metrics to this file atomically, for the textfile collector')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]')
-            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]')
+            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder with the archives, or the URL of a remote store, such as s3://BUCKET/PREFIX or connect: [env: HEIRLOOM_DIR, BACKUP_DIR]')
             [CompletionResult]::new('--store', '--store', [CompletionResultType]::ParameterName, 'Use this store of the configuration alone: the name of a copy, main, or, to list and verify, all')
             [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour the output')
@@ -278,7 +278,7 @@ Register-ArgumentCompleter -Native -CommandName 'heirloom' -ScriptBlock {
             [CompletionResult]::new('--simulate', '--simulate', [CompletionResultType]::ParameterName, 'Print which archives would exist after this long; no store is read or changed')
             [CompletionResult]::new('--every', '--every', [CompletionResultType]::ParameterName, 'How often a backup is made in the simulation')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]')
-            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]')
+            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder with the archives, or the URL of a remote store, such as s3://BUCKET/PREFIX or connect: [env: HEIRLOOM_DIR, BACKUP_DIR]')
             [CompletionResult]::new('--store', '--store', [CompletionResultType]::ParameterName, 'Use this store of the configuration alone: the name of a copy, main, or, to list and verify, all')
             [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour the output')
@@ -305,7 +305,7 @@ Register-ArgumentCompleter -Native -CommandName 'heirloom' -ScriptBlock {
             [CompletionResult]::new('--gone', '--gone', [CompletionResultType]::ParameterName, 'Keep only the newest archive of databases that are gone and got no archive for this long, such as 90d')
             [CompletionResult]::new('--time-zone', '--time-zone', [CompletionResultType]::ParameterName, 'Time zone in which days, weeks, months and years start, such as Europe/Berlin')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]')
-            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]')
+            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder with the archives, or the URL of a remote store, such as s3://BUCKET/PREFIX or connect: [env: HEIRLOOM_DIR, BACKUP_DIR]')
             [CompletionResult]::new('--store', '--store', [CompletionResultType]::ParameterName, 'Use this store of the configuration alone: the name of a copy, main, or, to list and verify, all')
             [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour the output')
@@ -327,7 +327,7 @@ Register-ArgumentCompleter -Native -CommandName 'heirloom' -ScriptBlock {
         }
         'heirloom;delete' {
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]')
-            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]')
+            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder with the archives, or the URL of a remote store, such as s3://BUCKET/PREFIX or connect: [env: HEIRLOOM_DIR, BACKUP_DIR]')
             [CompletionResult]::new('--store', '--store', [CompletionResultType]::ParameterName, 'Use this store of the configuration alone: the name of a copy, main, or, to list and verify, all')
             [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour the output')
@@ -346,7 +346,7 @@ Register-ArgumentCompleter -Native -CommandName 'heirloom' -ScriptBlock {
         }
         'heirloom;pin' {
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]')
-            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]')
+            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder with the archives, or the URL of a remote store, such as s3://BUCKET/PREFIX or connect: [env: HEIRLOOM_DIR, BACKUP_DIR]')
             [CompletionResult]::new('--store', '--store', [CompletionResultType]::ParameterName, 'Use this store of the configuration alone: the name of a copy, main, or, to list and verify, all')
             [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour the output')
@@ -362,7 +362,7 @@ Register-ArgumentCompleter -Native -CommandName 'heirloom' -ScriptBlock {
         }
         'heirloom;unpin' {
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]')
-            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]')
+            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder with the archives, or the URL of a remote store, such as s3://BUCKET/PREFIX or connect: [env: HEIRLOOM_DIR, BACKUP_DIR]')
             [CompletionResult]::new('--store', '--store', [CompletionResultType]::ParameterName, 'Use this store of the configuration alone: the name of a copy, main, or, to list and verify, all')
             [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour the output')
@@ -378,7 +378,7 @@ Register-ArgumentCompleter -Native -CommandName 'heirloom' -ScriptBlock {
         }
         'heirloom;accept' {
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]')
-            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]')
+            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder with the archives, or the URL of a remote store, such as s3://BUCKET/PREFIX or connect: [env: HEIRLOOM_DIR, BACKUP_DIR]')
             [CompletionResult]::new('--store', '--store', [CompletionResultType]::ParameterName, 'Use this store of the configuration alone: the name of a copy, main, or, to list and verify, all')
             [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour the output')
@@ -395,7 +395,7 @@ Register-ArgumentCompleter -Native -CommandName 'heirloom' -ScriptBlock {
         'heirloom;log' {
             [CompletionResult]::new('--since', '--since', [CompletionResultType]::ParameterName, 'Only entries since then: a span (7d) or a time (2026-03-01T03:00:00Z)')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]')
-            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]')
+            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder with the archives, or the URL of a remote store, such as s3://BUCKET/PREFIX or connect: [env: HEIRLOOM_DIR, BACKUP_DIR]')
             [CompletionResult]::new('--store', '--store', [CompletionResultType]::ParameterName, 'Use this store of the configuration alone: the name of a copy, main, or, to list and verify, all')
             [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour the output')
@@ -421,7 +421,7 @@ Register-ArgumentCompleter -Native -CommandName 'heirloom' -ScriptBlock {
             [CompletionResult]::new('--note', '--note', [CompletionResultType]::ParameterName, 'Store a note in the backup')
             [CompletionResult]::new('--busy-timeout', '--busy-timeout', [CompletionResultType]::ParameterName, 'How long to wait for a lock of another process')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]')
-            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]')
+            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder with the archives, or the URL of a remote store, such as s3://BUCKET/PREFIX or connect: [env: HEIRLOOM_DIR, BACKUP_DIR]')
             [CompletionResult]::new('--store', '--store', [CompletionResultType]::ParameterName, 'Use this store of the configuration alone: the name of a copy, main, or, to list and verify, all')
             [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour the output')
@@ -440,7 +440,7 @@ Register-ArgumentCompleter -Native -CommandName 'heirloom' -ScriptBlock {
         }
         'heirloom;key' {
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]')
-            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]')
+            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder with the archives, or the URL of a remote store, such as s3://BUCKET/PREFIX or connect: [env: HEIRLOOM_DIR, BACKUP_DIR]')
             [CompletionResult]::new('--store', '--store', [CompletionResultType]::ParameterName, 'Use this store of the configuration alone: the name of a copy, main, or, to list and verify, all')
             [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour the output')
@@ -458,7 +458,7 @@ Register-ArgumentCompleter -Native -CommandName 'heirloom' -ScriptBlock {
         }
         'heirloom;key;new' {
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]')
-            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]')
+            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder with the archives, or the URL of a remote store, such as s3://BUCKET/PREFIX or connect: [env: HEIRLOOM_DIR, BACKUP_DIR]')
             [CompletionResult]::new('--store', '--store', [CompletionResultType]::ParameterName, 'Use this store of the configuration alone: the name of a copy, main, or, to list and verify, all')
             [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour the output')
@@ -474,7 +474,7 @@ Register-ArgumentCompleter -Native -CommandName 'heirloom' -ScriptBlock {
         }
         'heirloom;key;check' {
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]')
-            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]')
+            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder with the archives, or the URL of a remote store, such as s3://BUCKET/PREFIX or connect: [env: HEIRLOOM_DIR, BACKUP_DIR]')
             [CompletionResult]::new('--store', '--store', [CompletionResultType]::ParameterName, 'Use this store of the configuration alone: the name of a copy, main, or, to list and verify, all')
             [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour the output')
@@ -490,7 +490,7 @@ Register-ArgumentCompleter -Native -CommandName 'heirloom' -ScriptBlock {
         }
         'heirloom;config' {
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]')
-            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]')
+            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder with the archives, or the URL of a remote store, such as s3://BUCKET/PREFIX or connect: [env: HEIRLOOM_DIR, BACKUP_DIR]')
             [CompletionResult]::new('--store', '--store', [CompletionResultType]::ParameterName, 'Use this store of the configuration alone: the name of a copy, main, or, to list and verify, all')
             [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour the output')
@@ -509,7 +509,7 @@ Register-ArgumentCompleter -Native -CommandName 'heirloom' -ScriptBlock {
         }
         'heirloom;config;show' {
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]')
-            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]')
+            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder with the archives, or the URL of a remote store, such as s3://BUCKET/PREFIX or connect: [env: HEIRLOOM_DIR, BACKUP_DIR]')
             [CompletionResult]::new('--store', '--store', [CompletionResultType]::ParameterName, 'Use this store of the configuration alone: the name of a copy, main, or, to list and verify, all')
             [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour the output')
@@ -525,7 +525,7 @@ Register-ArgumentCompleter -Native -CommandName 'heirloom' -ScriptBlock {
         }
         'heirloom;config;check' {
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]')
-            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]')
+            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder with the archives, or the URL of a remote store, such as s3://BUCKET/PREFIX or connect: [env: HEIRLOOM_DIR, BACKUP_DIR]')
             [CompletionResult]::new('--store', '--store', [CompletionResultType]::ParameterName, 'Use this store of the configuration alone: the name of a copy, main, or, to list and verify, all')
             [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour the output')
@@ -541,7 +541,7 @@ Register-ArgumentCompleter -Native -CommandName 'heirloom' -ScriptBlock {
         }
         'heirloom;config;init' {
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]')
-            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]')
+            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder with the archives, or the URL of a remote store, such as s3://BUCKET/PREFIX or connect: [env: HEIRLOOM_DIR, BACKUP_DIR]')
             [CompletionResult]::new('--store', '--store', [CompletionResultType]::ParameterName, 'Use this store of the configuration alone: the name of a copy, main, or, to list and verify, all')
             [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour the output')
@@ -557,7 +557,7 @@ Register-ArgumentCompleter -Native -CommandName 'heirloom' -ScriptBlock {
         }
         'heirloom;completions' {
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]')
-            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]')
+            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder with the archives, or the URL of a remote store, such as s3://BUCKET/PREFIX or connect: [env: HEIRLOOM_DIR, BACKUP_DIR]')
             [CompletionResult]::new('--store', '--store', [CompletionResultType]::ParameterName, 'Use this store of the configuration alone: the name of a copy, main, or, to list and verify, all')
             [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour the output')

@@ -19,7 +19,7 @@ set edit:completion:arg-completer[heirloom] = {|@words|
     var completions = [
         &'heirloom'= {
             cand --config 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]'
-            cand --dir 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]'
+            cand --dir 'The folder with the archives, or the URL of a remote store, such as s3://BUCKET/PREFIX or connect: [env: HEIRLOOM_DIR, BACKUP_DIR]'
             cand --store 'Use this store of the configuration alone: the name of a copy, main, or, to list and verify, all'
             cand --identity 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]'
             cand --color 'Colour the output'
@@ -67,7 +67,7 @@ set edit:completion:arg-completer[heirloom] = {|@words|
             cand --keep 'With --cleanup: keep the newest N archives'
             cand --busy-timeout 'How long to wait for a lock of another process'
             cand --config 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]'
-            cand --dir 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]'
+            cand --dir 'The folder with the archives, or the URL of a remote store, such as s3://BUCKET/PREFIX or connect: [env: HEIRLOOM_DIR, BACKUP_DIR]'
             cand --store 'Use this store of the configuration alone: the name of a copy, main, or, to list and verify, all'
             cand --identity 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]'
             cand --color 'Colour the output'
@@ -101,7 +101,7 @@ set edit:completion:arg-completer[heirloom] = {|@words|
             cand --time-zone 'Time zone of times without one, such as Europe/Berlin'
             cand --busy-timeout 'How long to wait for a lock of another process'
             cand --config 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]'
-            cand --dir 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]'
+            cand --dir 'The folder with the archives, or the URL of a remote store, such as s3://BUCKET/PREFIX or connect: [env: HEIRLOOM_DIR, BACKUP_DIR]'
             cand --store 'Use this store of the configuration alone: the name of a copy, main, or, to list and verify, all'
             cand --identity 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]'
             cand --color 'Colour the output'
@@ -133,7 +133,7 @@ set edit:completion:arg-completer[heirloom] = {|@words|
             cand --from 'Copy from this store of the configuration instead of the main one'
             cand --set 'Only archives of this set'
             cand --config 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]'
-            cand --dir 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]'
+            cand --dir 'The folder with the archives, or the URL of a remote store, such as s3://BUCKET/PREFIX or connect: [env: HEIRLOOM_DIR, BACKUP_DIR]'
             cand --store 'Use this store of the configuration alone: the name of a copy, main, or, to list and verify, all'
             cand --identity 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]'
             cand --color 'Colour the output'
@@ -150,7 +150,7 @@ set edit:completion:arg-completer[heirloom] = {|@words|
         }
         &'heirloom;store'= {
             cand --config 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]'
-            cand --dir 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]'
+            cand --dir 'The folder with the archives, or the URL of a remote store, such as s3://BUCKET/PREFIX or connect: [env: HEIRLOOM_DIR, BACKUP_DIR]'
             cand --store 'Use this store of the configuration alone: the name of a copy, main, or, to list and verify, all'
             cand --identity 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]'
             cand --color 'Colour the output'
@@ -166,7 +166,7 @@ set edit:completion:arg-completer[heirloom] = {|@words|
         }
         &'heirloom;store;check'= {
             cand --config 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]'
-            cand --dir 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]'
+            cand --dir 'The folder with the archives, or the URL of a remote store, such as s3://BUCKET/PREFIX or connect: [env: HEIRLOOM_DIR, BACKUP_DIR]'
             cand --store 'Use this store of the configuration alone: the name of a copy, main, or, to list and verify, all'
             cand --identity 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]'
             cand --color 'Colour the output'
@@ -183,7 +183,7 @@ set edit:completion:arg-completer[heirloom] = {|@words|
             cand --set 'Only archives of this set'
             cand --limit 'Show at most N archives'
             cand --config 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]'
-            cand --dir 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]'
+            cand --dir 'The folder with the archives, or the URL of a remote store, such as s3://BUCKET/PREFIX or connect: [env: HEIRLOOM_DIR, BACKUP_DIR]'
             cand --store 'Use this store of the configuration alone: the name of a copy, main, or, to list and verify, all'
             cand --identity 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]'
             cand --color 'Colour the output'
@@ -199,7 +199,7 @@ set edit:completion:arg-completer[heirloom] = {|@words|
         &'heirloom;show'= {
             cand --set 'Only archives of this set'
             cand --config 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]'
-            cand --dir 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]'
+            cand --dir 'The folder with the archives, or the URL of a remote store, such as s3://BUCKET/PREFIX or connect: [env: HEIRLOOM_DIR, BACKUP_DIR]'
             cand --store 'Use this store of the configuration alone: the name of a copy, main, or, to list and verify, all'
             cand --identity 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]'
             cand --color 'Colour the output'
@@ -216,7 +216,7 @@ set edit:completion:arg-completer[heirloom] = {|@words|
             cand --depth 'How thoroughly archives are verified'
             cand --set 'Only archives of this set'
             cand --config 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]'
-            cand --dir 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]'
+            cand --dir 'The folder with the archives, or the URL of a remote store, such as s3://BUCKET/PREFIX or connect: [env: HEIRLOOM_DIR, BACKUP_DIR]'
             cand --store 'Use this store of the configuration alone: the name of a copy, main, or, to list and verify, all'
             cand --identity 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]'
             cand --color 'Colour the output'
@@ -236,7 +236,7 @@ set edit:completion:arg-completer[heirloom] = {|@words|
             cand --check 'How thoroughly a copy of each database is checked; `none` makes no copy'
             cand --output 'With --prometheus: write the metrics to this file atomically, for the textfile collector'
             cand --config 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]'
-            cand --dir 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]'
+            cand --dir 'The folder with the archives, or the URL of a remote store, such as s3://BUCKET/PREFIX or connect: [env: HEIRLOOM_DIR, BACKUP_DIR]'
             cand --store 'Use this store of the configuration alone: the name of a copy, main, or, to list and verify, all'
             cand --identity 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]'
             cand --color 'Colour the output'
@@ -265,7 +265,7 @@ set edit:completion:arg-completer[heirloom] = {|@words|
             cand --simulate 'Print which archives would exist after this long; no store is read or changed'
             cand --every 'How often a backup is made in the simulation'
             cand --config 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]'
-            cand --dir 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]'
+            cand --dir 'The folder with the archives, or the URL of a remote store, such as s3://BUCKET/PREFIX or connect: [env: HEIRLOOM_DIR, BACKUP_DIR]'
             cand --store 'Use this store of the configuration alone: the name of a copy, main, or, to list and verify, all'
             cand --identity 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]'
             cand --color 'Colour the output'
@@ -291,7 +291,7 @@ set edit:completion:arg-completer[heirloom] = {|@words|
             cand --gone 'Keep only the newest archive of databases that are gone and got no archive for this long, such as 90d'
             cand --time-zone 'Time zone in which days, weeks, months and years start, such as Europe/Berlin'
             cand --config 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]'
-            cand --dir 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]'
+            cand --dir 'The folder with the archives, or the URL of a remote store, such as s3://BUCKET/PREFIX or connect: [env: HEIRLOOM_DIR, BACKUP_DIR]'
             cand --store 'Use this store of the configuration alone: the name of a copy, main, or, to list and verify, all'
             cand --identity 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]'
             cand --color 'Colour the output'
@@ -312,7 +312,7 @@ set edit:completion:arg-completer[heirloom] = {|@words|
         }
         &'heirloom;delete'= {
             cand --config 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]'
-            cand --dir 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]'
+            cand --dir 'The folder with the archives, or the URL of a remote store, such as s3://BUCKET/PREFIX or connect: [env: HEIRLOOM_DIR, BACKUP_DIR]'
             cand --store 'Use this store of the configuration alone: the name of a copy, main, or, to list and verify, all'
             cand --identity 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]'
             cand --color 'Colour the output'
@@ -330,7 +330,7 @@ set edit:completion:arg-completer[heirloom] = {|@words|
         }
         &'heirloom;pin'= {
             cand --config 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]'
-            cand --dir 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]'
+            cand --dir 'The folder with the archives, or the URL of a remote store, such as s3://BUCKET/PREFIX or connect: [env: HEIRLOOM_DIR, BACKUP_DIR]'
             cand --store 'Use this store of the configuration alone: the name of a copy, main, or, to list and verify, all'
             cand --identity 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]'
             cand --color 'Colour the output'
@@ -345,7 +345,7 @@ set edit:completion:arg-completer[heirloom] = {|@words|
         }
         &'heirloom;unpin'= {
             cand --config 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]'
-            cand --dir 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]'
+            cand --dir 'The folder with the archives, or the URL of a remote store, such as s3://BUCKET/PREFIX or connect: [env: HEIRLOOM_DIR, BACKUP_DIR]'
             cand --store 'Use this store of the configuration alone: the name of a copy, main, or, to list and verify, all'
             cand --identity 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]'
             cand --color 'Colour the output'
@@ -360,7 +360,7 @@ set edit:completion:arg-completer[heirloom] = {|@words|
         }
         &'heirloom;accept'= {
             cand --config 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]'
-            cand --dir 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]'
+            cand --dir 'The folder with the archives, or the URL of a remote store, such as s3://BUCKET/PREFIX or connect: [env: HEIRLOOM_DIR, BACKUP_DIR]'
             cand --store 'Use this store of the configuration alone: the name of a copy, main, or, to list and verify, all'
             cand --identity 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]'
             cand --color 'Colour the output'
@@ -376,7 +376,7 @@ set edit:completion:arg-completer[heirloom] = {|@words|
         &'heirloom;log'= {
             cand --since 'Only entries since then: a span (7d) or a time (2026-03-01T03:00:00Z)'
             cand --config 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]'
-            cand --dir 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]'
+            cand --dir 'The folder with the archives, or the URL of a remote store, such as s3://BUCKET/PREFIX or connect: [env: HEIRLOOM_DIR, BACKUP_DIR]'
             cand --store 'Use this store of the configuration alone: the name of a copy, main, or, to list and verify, all'
             cand --identity 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]'
             cand --color 'Colour the output'
@@ -401,7 +401,7 @@ set edit:completion:arg-completer[heirloom] = {|@words|
             cand --note 'Store a note in the backup'
             cand --busy-timeout 'How long to wait for a lock of another process'
             cand --config 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]'
-            cand --dir 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]'
+            cand --dir 'The folder with the archives, or the URL of a remote store, such as s3://BUCKET/PREFIX or connect: [env: HEIRLOOM_DIR, BACKUP_DIR]'
             cand --store 'Use this store of the configuration alone: the name of a copy, main, or, to list and verify, all'
             cand --identity 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]'
             cand --color 'Colour the output'
@@ -419,7 +419,7 @@ set edit:completion:arg-completer[heirloom] = {|@words|
         }
         &'heirloom;key'= {
             cand --config 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]'
-            cand --dir 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]'
+            cand --dir 'The folder with the archives, or the URL of a remote store, such as s3://BUCKET/PREFIX or connect: [env: HEIRLOOM_DIR, BACKUP_DIR]'
             cand --store 'Use this store of the configuration alone: the name of a copy, main, or, to list and verify, all'
             cand --identity 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]'
             cand --color 'Colour the output'
@@ -436,7 +436,7 @@ set edit:completion:arg-completer[heirloom] = {|@words|
         }
         &'heirloom;key;new'= {
             cand --config 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]'
-            cand --dir 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]'
+            cand --dir 'The folder with the archives, or the URL of a remote store, such as s3://BUCKET/PREFIX or connect: [env: HEIRLOOM_DIR, BACKUP_DIR]'
             cand --store 'Use this store of the configuration alone: the name of a copy, main, or, to list and verify, all'
             cand --identity 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]'
             cand --color 'Colour the output'
@@ -451,7 +451,7 @@ set edit:completion:arg-completer[heirloom] = {|@words|
         }
         &'heirloom;key;check'= {
             cand --config 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]'
-            cand --dir 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]'
+            cand --dir 'The folder with the archives, or the URL of a remote store, such as s3://BUCKET/PREFIX or connect: [env: HEIRLOOM_DIR, BACKUP_DIR]'
             cand --store 'Use this store of the configuration alone: the name of a copy, main, or, to list and verify, all'
             cand --identity 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]'
             cand --color 'Colour the output'
@@ -466,7 +466,7 @@ set edit:completion:arg-completer[heirloom] = {|@words|
         }
         &'heirloom;config'= {
             cand --config 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]'
-            cand --dir 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]'
+            cand --dir 'The folder with the archives, or the URL of a remote store, such as s3://BUCKET/PREFIX or connect: [env: HEIRLOOM_DIR, BACKUP_DIR]'
             cand --store 'Use this store of the configuration alone: the name of a copy, main, or, to list and verify, all'
             cand --identity 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]'
             cand --color 'Colour the output'
@@ -484,7 +484,7 @@ set edit:completion:arg-completer[heirloom] = {|@words|
         }
         &'heirloom;config;show'= {
             cand --config 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]'
-            cand --dir 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]'
+            cand --dir 'The folder with the archives, or the URL of a remote store, such as s3://BUCKET/PREFIX or connect: [env: HEIRLOOM_DIR, BACKUP_DIR]'
             cand --store 'Use this store of the configuration alone: the name of a copy, main, or, to list and verify, all'
             cand --identity 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]'
             cand --color 'Colour the output'
@@ -499,7 +499,7 @@ set edit:completion:arg-completer[heirloom] = {|@words|
         }
         &'heirloom;config;check'= {
             cand --config 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]'
-            cand --dir 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]'
+            cand --dir 'The folder with the archives, or the URL of a remote store, such as s3://BUCKET/PREFIX or connect: [env: HEIRLOOM_DIR, BACKUP_DIR]'
             cand --store 'Use this store of the configuration alone: the name of a copy, main, or, to list and verify, all'
             cand --identity 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]'
             cand --color 'Colour the output'
@@ -514,7 +514,7 @@ set edit:completion:arg-completer[heirloom] = {|@words|
         }
         &'heirloom;config;init'= {
             cand --config 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]'
-            cand --dir 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]'
+            cand --dir 'The folder with the archives, or the URL of a remote store, such as s3://BUCKET/PREFIX or connect: [env: HEIRLOOM_DIR, BACKUP_DIR]'
             cand --store 'Use this store of the configuration alone: the name of a copy, main, or, to list and verify, all'
             cand --identity 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]'
             cand --color 'Colour the output'
@@ -529,7 +529,7 @@ set edit:completion:arg-completer[heirloom] = {|@words|
         }
         &'heirloom;completions'= {
             cand --config 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]'
-            cand --dir 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]'
+            cand --dir 'The folder with the archives, or the URL of a remote store, such as s3://BUCKET/PREFIX or connect: [env: HEIRLOOM_DIR, BACKUP_DIR]'
             cand --store 'Use this store of the configuration alone: the name of a copy, main, or, to list and verify, all'
             cand --identity 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]'
             cand --color 'Colour the output'

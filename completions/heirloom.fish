@@ -25,7 +25,7 @@ function __fish_heirloom_using_subcommand
 end
 
 complete -c heirloom -n "__fish_heirloom_needs_command" -l config -d 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]' -r -F
-complete -c heirloom -n "__fish_heirloom_needs_command" -l dir -d 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
+complete -c heirloom -n "__fish_heirloom_needs_command" -l dir -d 'The folder with the archives, or the URL of a remote store, such as s3://BUCKET/PREFIX or connect: [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
 complete -c heirloom -n "__fish_heirloom_needs_command" -l store -d 'Use this store of the configuration alone: the name of a copy, main, or, to list and verify, all' -r
 complete -c heirloom -n "__fish_heirloom_needs_command" -l identity -d 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]' -r -F
 complete -c heirloom -n "__fish_heirloom_needs_command" -l color -d 'Colour the output' -r -f -a "auto\t'At a terminal, unless `NO_COLOR` is set'
@@ -76,7 +76,7 @@ complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l threads -d 
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l keep -d 'With --cleanup: keep the newest N archives' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l busy-timeout -d 'How long to wait for a lock of another process' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l config -d 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]' -r -F
-complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l dir -d 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l dir -d 'The folder with the archives, or the URL of a remote store, such as s3://BUCKET/PREFIX or connect: [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l store -d 'Use this store of the configuration alone: the name of a copy, main, or, to list and verify, all' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l identity -d 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l color -d 'Colour the output' -r -f -a "auto\t'At a terminal, unless `NO_COLOR` is set'
@@ -111,7 +111,7 @@ none\t'Nothing; the archive is still read back'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l time-zone -d 'Time zone of times without one, such as Europe/Berlin' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l busy-timeout -d 'How long to wait for a lock of another process' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l config -d 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]' -r -F
-complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l dir -d 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l dir -d 'The folder with the archives, or the URL of a remote store, such as s3://BUCKET/PREFIX or connect: [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l store -d 'Use this store of the configuration alone: the name of a copy, main, or, to list and verify, all' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l identity -d 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l color -d 'Colour the output' -r -f -a "auto\t'At a terminal, unless `NO_COLOR` is set'
@@ -142,7 +142,7 @@ complete -c heirloom -n "__fish_heirloom_using_subcommand copy" -l to -d 'Copy t
 complete -c heirloom -n "__fish_heirloom_using_subcommand copy" -l from -d 'Copy from this store of the configuration instead of the main one' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand copy" -l set -d 'Only archives of this set' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand copy" -l config -d 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]' -r -F
-complete -c heirloom -n "__fish_heirloom_using_subcommand copy" -l dir -d 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand copy" -l dir -d 'The folder with the archives, or the URL of a remote store, such as s3://BUCKET/PREFIX or connect: [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand copy" -l store -d 'Use this store of the configuration alone: the name of a copy, main, or, to list and verify, all' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand copy" -l identity -d 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand copy" -l color -d 'Colour the output' -r -f -a "auto\t'At a terminal, unless `NO_COLOR` is set'
@@ -158,7 +158,7 @@ complete -c heirloom -n "__fish_heirloom_using_subcommand copy" -s q -l quiet -d
 complete -c heirloom -n "__fish_heirloom_using_subcommand copy" -s v -l verbose -d 'Print more detail'
 complete -c heirloom -n "__fish_heirloom_using_subcommand copy" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c heirloom -n "__fish_heirloom_using_subcommand store; and not __fish_seen_subcommand_from check" -l config -d 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]' -r -F
-complete -c heirloom -n "__fish_heirloom_using_subcommand store; and not __fish_seen_subcommand_from check" -l dir -d 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand store; and not __fish_seen_subcommand_from check" -l dir -d 'The folder with the archives, or the URL of a remote store, such as s3://BUCKET/PREFIX or connect: [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand store; and not __fish_seen_subcommand_from check" -l store -d 'Use this store of the configuration alone: the name of a copy, main, or, to list and verify, all' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand store; and not __fish_seen_subcommand_from check" -l identity -d 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand store; and not __fish_seen_subcommand_from check" -l color -d 'Colour the output' -r -f -a "auto\t'At a terminal, unless `NO_COLOR` is set'
@@ -173,7 +173,7 @@ complete -c heirloom -n "__fish_heirloom_using_subcommand store; and not __fish_
 complete -c heirloom -n "__fish_heirloom_using_subcommand store; and not __fish_seen_subcommand_from check" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c heirloom -n "__fish_heirloom_using_subcommand store; and not __fish_seen_subcommand_from check" -f -a "check" -d 'Write, read, list and remove a small hidden file, and say what is missing'
 complete -c heirloom -n "__fish_heirloom_using_subcommand store; and __fish_seen_subcommand_from check" -l config -d 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]' -r -F
-complete -c heirloom -n "__fish_heirloom_using_subcommand store; and __fish_seen_subcommand_from check" -l dir -d 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand store; and __fish_seen_subcommand_from check" -l dir -d 'The folder with the archives, or the URL of a remote store, such as s3://BUCKET/PREFIX or connect: [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand store; and __fish_seen_subcommand_from check" -l store -d 'Use this store of the configuration alone: the name of a copy, main, or, to list and verify, all' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand store; and __fish_seen_subcommand_from check" -l identity -d 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand store; and __fish_seen_subcommand_from check" -l color -d 'Colour the output' -r -f -a "auto\t'At a terminal, unless `NO_COLOR` is set'
@@ -189,7 +189,7 @@ complete -c heirloom -n "__fish_heirloom_using_subcommand store; and __fish_seen
 complete -c heirloom -n "__fish_heirloom_using_subcommand list" -l set -d 'Only archives of this set' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand list" -l limit -d 'Show at most N archives' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand list" -l config -d 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]' -r -F
-complete -c heirloom -n "__fish_heirloom_using_subcommand list" -l dir -d 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand list" -l dir -d 'The folder with the archives, or the URL of a remote store, such as s3://BUCKET/PREFIX or connect: [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand list" -l store -d 'Use this store of the configuration alone: the name of a copy, main, or, to list and verify, all' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand list" -l identity -d 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand list" -l color -d 'Colour the output' -r -f -a "auto\t'At a terminal, unless `NO_COLOR` is set'
@@ -204,7 +204,7 @@ complete -c heirloom -n "__fish_heirloom_using_subcommand list" -s v -l verbose 
 complete -c heirloom -n "__fish_heirloom_using_subcommand list" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c heirloom -n "__fish_heirloom_using_subcommand show" -l set -d 'Only archives of this set' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand show" -l config -d 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]' -r -F
-complete -c heirloom -n "__fish_heirloom_using_subcommand show" -l dir -d 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand show" -l dir -d 'The folder with the archives, or the URL of a remote store, such as s3://BUCKET/PREFIX or connect: [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand show" -l store -d 'Use this store of the configuration alone: the name of a copy, main, or, to list and verify, all' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand show" -l identity -d 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand show" -l color -d 'Colour the output' -r -f -a "auto\t'At a terminal, unless `NO_COLOR` is set'
@@ -222,7 +222,7 @@ standard\t'Also unpacked, integrity checked, and compared with the metadata'
 deep\t'Also every row read'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand verify" -l set -d 'Only archives of this set' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand verify" -l config -d 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]' -r -F
-complete -c heirloom -n "__fish_heirloom_using_subcommand verify" -l dir -d 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand verify" -l dir -d 'The folder with the archives, or the URL of a remote store, such as s3://BUCKET/PREFIX or connect: [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand verify" -l store -d 'Use this store of the configuration alone: the name of a copy, main, or, to list and verify, all' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand verify" -l identity -d 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand verify" -l color -d 'Colour the output' -r -f -a "auto\t'At a terminal, unless `NO_COLOR` is set'
@@ -243,7 +243,7 @@ quick\t'Pages and rows, not indexes against tables'
 none\t'Nothing; the archive is still read back'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand health" -l output -d 'With --prometheus: write the metrics to this file atomically, for the textfile collector' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand health" -l config -d 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]' -r -F
-complete -c heirloom -n "__fish_heirloom_using_subcommand health" -l dir -d 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand health" -l dir -d 'The folder with the archives, or the URL of a remote store, such as s3://BUCKET/PREFIX or connect: [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand health" -l store -d 'Use this store of the configuration alone: the name of a copy, main, or, to list and verify, all' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand health" -l identity -d 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand health" -l color -d 'Colour the output' -r -f -a "auto\t'At a terminal, unless `NO_COLOR` is set'
@@ -271,7 +271,7 @@ complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l time-zone -
 complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l simulate -d 'Print which archives would exist after this long; no store is read or changed' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l every -d 'How often a backup is made in the simulation' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l config -d 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]' -r -F
-complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l dir -d 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l dir -d 'The folder with the archives, or the URL of a remote store, such as s3://BUCKET/PREFIX or connect: [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l store -d 'Use this store of the configuration alone: the name of a copy, main, or, to list and verify, all' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l identity -d 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l color -d 'Colour the output' -r -f -a "auto\t'At a terminal, unless `NO_COLOR` is set'
@@ -296,7 +296,7 @@ complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l set -d 'On
 complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l gone -d 'Keep only the newest archive of databases that are gone and got no archive for this long, such as 90d' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l time-zone -d 'Time zone in which days, weeks, months and years start, such as Europe/Berlin' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l config -d 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]' -r -F
-complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l dir -d 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l dir -d 'The folder with the archives, or the URL of a remote store, such as s3://BUCKET/PREFIX or connect: [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l store -d 'Use this store of the configuration alone: the name of a copy, main, or, to list and verify, all' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l identity -d 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l color -d 'Colour the output' -r -f -a "auto\t'At a terminal, unless `NO_COLOR` is set'
@@ -316,7 +316,7 @@ complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -s q -l quiet
 complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -s v -l verbose -d 'Print more detail'
 complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c heirloom -n "__fish_heirloom_using_subcommand delete" -l config -d 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]' -r -F
-complete -c heirloom -n "__fish_heirloom_using_subcommand delete" -l dir -d 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand delete" -l dir -d 'The folder with the archives, or the URL of a remote store, such as s3://BUCKET/PREFIX or connect: [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand delete" -l store -d 'Use this store of the configuration alone: the name of a copy, main, or, to list and verify, all' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand delete" -l identity -d 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand delete" -l color -d 'Colour the output' -r -f -a "auto\t'At a terminal, unless `NO_COLOR` is set'
@@ -333,7 +333,7 @@ complete -c heirloom -n "__fish_heirloom_using_subcommand delete" -s q -l quiet 
 complete -c heirloom -n "__fish_heirloom_using_subcommand delete" -s v -l verbose -d 'Print more detail'
 complete -c heirloom -n "__fish_heirloom_using_subcommand delete" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c heirloom -n "__fish_heirloom_using_subcommand pin" -l config -d 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]' -r -F
-complete -c heirloom -n "__fish_heirloom_using_subcommand pin" -l dir -d 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand pin" -l dir -d 'The folder with the archives, or the URL of a remote store, such as s3://BUCKET/PREFIX or connect: [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand pin" -l store -d 'Use this store of the configuration alone: the name of a copy, main, or, to list and verify, all' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand pin" -l identity -d 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand pin" -l color -d 'Colour the output' -r -f -a "auto\t'At a terminal, unless `NO_COLOR` is set'
@@ -347,7 +347,7 @@ complete -c heirloom -n "__fish_heirloom_using_subcommand pin" -s q -l quiet -d 
 complete -c heirloom -n "__fish_heirloom_using_subcommand pin" -s v -l verbose -d 'Print more detail'
 complete -c heirloom -n "__fish_heirloom_using_subcommand pin" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c heirloom -n "__fish_heirloom_using_subcommand unpin" -l config -d 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]' -r -F
-complete -c heirloom -n "__fish_heirloom_using_subcommand unpin" -l dir -d 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand unpin" -l dir -d 'The folder with the archives, or the URL of a remote store, such as s3://BUCKET/PREFIX or connect: [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand unpin" -l store -d 'Use this store of the configuration alone: the name of a copy, main, or, to list and verify, all' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand unpin" -l identity -d 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand unpin" -l color -d 'Colour the output' -r -f -a "auto\t'At a terminal, unless `NO_COLOR` is set'
@@ -361,7 +361,7 @@ complete -c heirloom -n "__fish_heirloom_using_subcommand unpin" -s q -l quiet -
 complete -c heirloom -n "__fish_heirloom_using_subcommand unpin" -s v -l verbose -d 'Print more detail'
 complete -c heirloom -n "__fish_heirloom_using_subcommand unpin" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c heirloom -n "__fish_heirloom_using_subcommand accept" -l config -d 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]' -r -F
-complete -c heirloom -n "__fish_heirloom_using_subcommand accept" -l dir -d 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand accept" -l dir -d 'The folder with the archives, or the URL of a remote store, such as s3://BUCKET/PREFIX or connect: [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand accept" -l store -d 'Use this store of the configuration alone: the name of a copy, main, or, to list and verify, all' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand accept" -l identity -d 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand accept" -l color -d 'Colour the output' -r -f -a "auto\t'At a terminal, unless `NO_COLOR` is set'
@@ -376,7 +376,7 @@ complete -c heirloom -n "__fish_heirloom_using_subcommand accept" -s v -l verbos
 complete -c heirloom -n "__fish_heirloom_using_subcommand accept" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c heirloom -n "__fish_heirloom_using_subcommand log" -l since -d 'Only entries since then: a span (7d) or a time (2026-03-01T03:00:00Z)' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand log" -l config -d 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]' -r -F
-complete -c heirloom -n "__fish_heirloom_using_subcommand log" -l dir -d 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand log" -l dir -d 'The folder with the archives, or the URL of a remote store, such as s3://BUCKET/PREFIX or connect: [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand log" -l store -d 'Use this store of the configuration alone: the name of a copy, main, or, to list and verify, all' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand log" -l identity -d 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand log" -l color -d 'Colour the output' -r -f -a "auto\t'At a terminal, unless `NO_COLOR` is set'
@@ -400,7 +400,7 @@ complete -c heirloom -n "__fish_heirloom_using_subcommand guard" -l kill-after -
 complete -c heirloom -n "__fish_heirloom_using_subcommand guard" -l note -d 'Store a note in the backup' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand guard" -l busy-timeout -d 'How long to wait for a lock of another process' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand guard" -l config -d 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]' -r -F
-complete -c heirloom -n "__fish_heirloom_using_subcommand guard" -l dir -d 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand guard" -l dir -d 'The folder with the archives, or the URL of a remote store, such as s3://BUCKET/PREFIX or connect: [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand guard" -l store -d 'Use this store of the configuration alone: the name of a copy, main, or, to list and verify, all' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand guard" -l identity -d 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand guard" -l color -d 'Colour the output' -r -f -a "auto\t'At a terminal, unless `NO_COLOR` is set'
@@ -417,7 +417,7 @@ complete -c heirloom -n "__fish_heirloom_using_subcommand guard" -s q -l quiet -
 complete -c heirloom -n "__fish_heirloom_using_subcommand guard" -s v -l verbose -d 'Print more detail'
 complete -c heirloom -n "__fish_heirloom_using_subcommand guard" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c heirloom -n "__fish_heirloom_using_subcommand key; and not __fish_seen_subcommand_from new check" -l config -d 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]' -r -F
-complete -c heirloom -n "__fish_heirloom_using_subcommand key; and not __fish_seen_subcommand_from new check" -l dir -d 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand key; and not __fish_seen_subcommand_from new check" -l dir -d 'The folder with the archives, or the URL of a remote store, such as s3://BUCKET/PREFIX or connect: [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand key; and not __fish_seen_subcommand_from new check" -l store -d 'Use this store of the configuration alone: the name of a copy, main, or, to list and verify, all' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand key; and not __fish_seen_subcommand_from new check" -l identity -d 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand key; and not __fish_seen_subcommand_from new check" -l color -d 'Colour the output' -r -f -a "auto\t'At a terminal, unless `NO_COLOR` is set'
@@ -433,7 +433,7 @@ complete -c heirloom -n "__fish_heirloom_using_subcommand key; and not __fish_se
 complete -c heirloom -n "__fish_heirloom_using_subcommand key; and not __fish_seen_subcommand_from new check" -f -a "new" -d 'Create a secret key, and print its recipient'
 complete -c heirloom -n "__fish_heirloom_using_subcommand key; and not __fish_seen_subcommand_from new check" -f -a "check" -d 'Open every encrypted archive with the keys of this host'
 complete -c heirloom -n "__fish_heirloom_using_subcommand key; and __fish_seen_subcommand_from new" -l config -d 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]' -r -F
-complete -c heirloom -n "__fish_heirloom_using_subcommand key; and __fish_seen_subcommand_from new" -l dir -d 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand key; and __fish_seen_subcommand_from new" -l dir -d 'The folder with the archives, or the URL of a remote store, such as s3://BUCKET/PREFIX or connect: [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand key; and __fish_seen_subcommand_from new" -l store -d 'Use this store of the configuration alone: the name of a copy, main, or, to list and verify, all' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand key; and __fish_seen_subcommand_from new" -l identity -d 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand key; and __fish_seen_subcommand_from new" -l color -d 'Colour the output' -r -f -a "auto\t'At a terminal, unless `NO_COLOR` is set'
@@ -447,7 +447,7 @@ complete -c heirloom -n "__fish_heirloom_using_subcommand key; and __fish_seen_s
 complete -c heirloom -n "__fish_heirloom_using_subcommand key; and __fish_seen_subcommand_from new" -s v -l verbose -d 'Print more detail'
 complete -c heirloom -n "__fish_heirloom_using_subcommand key; and __fish_seen_subcommand_from new" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c heirloom -n "__fish_heirloom_using_subcommand key; and __fish_seen_subcommand_from check" -l config -d 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]' -r -F
-complete -c heirloom -n "__fish_heirloom_using_subcommand key; and __fish_seen_subcommand_from check" -l dir -d 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand key; and __fish_seen_subcommand_from check" -l dir -d 'The folder with the archives, or the URL of a remote store, such as s3://BUCKET/PREFIX or connect: [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand key; and __fish_seen_subcommand_from check" -l store -d 'Use this store of the configuration alone: the name of a copy, main, or, to list and verify, all' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand key; and __fish_seen_subcommand_from check" -l identity -d 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand key; and __fish_seen_subcommand_from check" -l color -d 'Colour the output' -r -f -a "auto\t'At a terminal, unless `NO_COLOR` is set'
@@ -461,7 +461,7 @@ complete -c heirloom -n "__fish_heirloom_using_subcommand key; and __fish_seen_s
 complete -c heirloom -n "__fish_heirloom_using_subcommand key; and __fish_seen_subcommand_from check" -s v -l verbose -d 'Print more detail'
 complete -c heirloom -n "__fish_heirloom_using_subcommand key; and __fish_seen_subcommand_from check" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and not __fish_seen_subcommand_from show check init" -l config -d 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]' -r -F
-complete -c heirloom -n "__fish_heirloom_using_subcommand config; and not __fish_seen_subcommand_from show check init" -l dir -d 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand config; and not __fish_seen_subcommand_from show check init" -l dir -d 'The folder with the archives, or the URL of a remote store, such as s3://BUCKET/PREFIX or connect: [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and not __fish_seen_subcommand_from show check init" -l store -d 'Use this store of the configuration alone: the name of a copy, main, or, to list and verify, all' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and not __fish_seen_subcommand_from show check init" -l identity -d 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and not __fish_seen_subcommand_from show check init" -l color -d 'Colour the output' -r -f -a "auto\t'At a terminal, unless `NO_COLOR` is set'
@@ -478,7 +478,7 @@ complete -c heirloom -n "__fish_heirloom_using_subcommand config; and not __fish
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and not __fish_seen_subcommand_from show check init" -f -a "check" -d 'Check the settings: keys, values, databases and store'
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and not __fish_seen_subcommand_from show check init" -f -a "init" -d 'Write a commented configuration file'
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from show" -l config -d 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]' -r -F
-complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from show" -l dir -d 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from show" -l dir -d 'The folder with the archives, or the URL of a remote store, such as s3://BUCKET/PREFIX or connect: [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from show" -l store -d 'Use this store of the configuration alone: the name of a copy, main, or, to list and verify, all' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from show" -l identity -d 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from show" -l color -d 'Colour the output' -r -f -a "auto\t'At a terminal, unless `NO_COLOR` is set'
@@ -492,7 +492,7 @@ complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_see
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from show" -s v -l verbose -d 'Print more detail'
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from check" -l config -d 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]' -r -F
-complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from check" -l dir -d 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from check" -l dir -d 'The folder with the archives, or the URL of a remote store, such as s3://BUCKET/PREFIX or connect: [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from check" -l store -d 'Use this store of the configuration alone: the name of a copy, main, or, to list and verify, all' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from check" -l identity -d 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from check" -l color -d 'Colour the output' -r -f -a "auto\t'At a terminal, unless `NO_COLOR` is set'
@@ -506,7 +506,7 @@ complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_see
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from check" -s v -l verbose -d 'Print more detail'
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from check" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from init" -l config -d 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]' -r -F
-complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from init" -l dir -d 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from init" -l dir -d 'The folder with the archives, or the URL of a remote store, such as s3://BUCKET/PREFIX or connect: [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from init" -l store -d 'Use this store of the configuration alone: the name of a copy, main, or, to list and verify, all' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from init" -l identity -d 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from init" -l color -d 'Colour the output' -r -f -a "auto\t'At a terminal, unless `NO_COLOR` is set'
@@ -520,7 +520,7 @@ complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_see
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from init" -s v -l verbose -d 'Print more detail'
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from init" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c heirloom -n "__fish_heirloom_using_subcommand completions" -l config -d 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]' -r -F
-complete -c heirloom -n "__fish_heirloom_using_subcommand completions" -l dir -d 'The folder with the archives, or the URL of a remote store [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand completions" -l dir -d 'The folder with the archives, or the URL of a remote store, such as s3://BUCKET/PREFIX or connect: [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand completions" -l store -d 'Use this store of the configuration alone: the name of a copy, main, or, to list and verify, all' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand completions" -l identity -d 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand completions" -l color -d 'Colour the output' -r -f -a "auto\t'At a terminal, unless `NO_COLOR` is set'
