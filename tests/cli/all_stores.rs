@@ -3,6 +3,7 @@
 use std::fs;
 
 use crate::copies::{copies, damage_in, take_away, world};
+#[cfg(feature = "remote")]
 use crate::servers::{self, Kind};
 use crate::world::World;
 
@@ -85,6 +86,7 @@ fn health_says_when_a_copy_was_last_verified() {
     assert!(copy_health(&world).1.contains("never verified there"));
 }
 
+#[cfg(feature = "remote")]
 #[test]
 fn removed_archives_of_a_versioned_bucket_are_hidden_and_not_freed() {
     let Some(mut place) = servers::place(Kind::Moto, "removed archives are hidden versions") else { return };
