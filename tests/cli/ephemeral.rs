@@ -1,4 +1,5 @@
-//! A year of restarts (a bucket), and weeks of them (a pin, whose deployments take their time), of a host that keeps nothing: neither the database nor the state directory.
+//! A year of restarts (a bucket), and weeks of them (a pin, whose deployments take their time), of a host that keeps
+//! nothing: neither the database nor the state directory.
 
 use std::fs;
 

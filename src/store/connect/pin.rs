@@ -190,7 +190,8 @@ impl Pin {
             (None, _) => match &owner.key_of {
                 None => Ok(None),
                 Some(key_of) => Err(Fault::Denied(format!(
-                    "the key is that of \"{}\", who sees no pin \"{}\" of \"{}\"; it may exist, and only \"{}\" can make it",
+                    "the key is that of \"{}\", who sees no pin \"{}\" of \"{}\"; it may exist, and only \"{}\" can \
+                     make it",
                     crate::names::printable(key_of),
                     self.name,
                     self.user,
