@@ -188,17 +188,24 @@ fn refuse_out_of_reach(
 }
 
 /// Returns the archives of the set that are newer than the chosen one and cannot be taken: no key opens them, or they
-/// are plain among encrypted ones.
+/// are not encrypted among encrypted ones; and newer copies that other tools made of its databases.
 fn out_of_reach(snapshots: &[Snapshot], take: &Take, question: &Question<'_>) -> Vec<PassedOver> {
+    let has_archives = snapshots.iter().any(|snapshot| !snapshot.is_plain());
+    let is_copy = |snapshot: &Snapshot| {
+        let is_asked = question.asked.iter().any(|asked| snapshot.brief(asked.name.as_str()).is_some());
+        has_archives && snapshot.is_plain() && is_asked
+    };
     let newer = |snapshot: &&Snapshot| {
-        snapshot.set == *question.set
-            && question.own.owns(&snapshot.host)
+        (snapshot.set == *question.set && question.own.owns(&snapshot.host) || is_copy(snapshot))
             && snapshot.kind != Kind::Safety
             && snapshot.created_at > take.created_at
             && snapshot.created_at <= question.now
             && question.at.is_none_or(|at| snapshot.created_at.timestamp() <= at.timestamp())
     };
     let why = |snapshot: &Snapshot| match snapshot.seal {
+        _ if is_copy(snapshot) => {
+            Some("another tool made it, and such files count only as long as there is no archive")
+        }
         Seal::Known | Seal::Closed => Some("it is encrypted, and no key here opens it"),
         Seal::Missing => Some("it is not encrypted, although the archives of this store are"),
         Seal::None | Seal::Opened => None,

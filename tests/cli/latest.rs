@@ -354,6 +354,8 @@ fn plain_files_are_never_the_latest_beside_archives() {
     fs::copy(world.path("app.db"), world.path("backups/app_20260302_000000.db")).unwrap();
     world.at("2026-03-03");
     assert_eq!(taken(&world, &[]), "app_20260301T030000Z.tar.gz");
+    // A team that still runs its old tool beside this one sees that something newer is there.
+    world.heirloom(["restore", "--force"]).success().says("passed over app_20260302_000000.db: another tool made it");
     remove(&world, &["backups/app_20260301T030000Z.tar.gz"]);
     fs::remove_dir_all(world.path("backups/.heirloom")).unwrap();
     assert_eq!(taken(&world, &["--to", "x.db"]), "app_20260302_000000.db", "alone they are");
