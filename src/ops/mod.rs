@@ -25,6 +25,7 @@ pub mod reread;
 pub mod resolve;
 pub mod restore;
 pub mod retain;
+pub mod scratch_room;
 pub mod sealing;
 mod sidecars;
 pub mod stale;
