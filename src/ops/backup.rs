@@ -279,7 +279,7 @@ pub fn execute(repository: &Repository, plan: &Plan, run: &Run<'_>, progress: &d
     // Copies that are vacuumed may go elsewhere, and nobody knows how small they become.
     let is_remote = repository.store().folder().is_none() && !plan.request.vacuum;
     if plan.request.sealing.is_some() || is_remote {
-        room_for_copies_in_scratch(workspace, plan)?;
+        room_for_copies_in_scratch(workspace, &plan.sources, &plan.request)?;
     }
     progress.begin(Stage::Lock, plan.request.set.as_str(), 0);
     let pinned = pin(&plan.sources, scratch.path(), run.clock, limits, progress)?;

@@ -1,11 +1,12 @@
-//! Whether the copies of a backup have room, and where.
+//! The room that a backup needs for its copies, before anything is copied.
 
 use std::path::Path;
 
 use anyhow::Context as _;
 
-use super::backup::Plan;
+use super::pack::Request;
 use crate::compression::Compression;
+use crate::database::Source;
 use crate::failure::{Failure, FailureKind};
 use crate::names::printable;
 use crate::platform::{self, MemoryRoom};
@@ -37,13 +38,17 @@ pub fn memory_of_scratch(workspace: &Workspace) -> Option<String> {
 
 /// Refuses a backup whose copies do not fit into a scratch folder that is not in the store, before anything is copied:
 /// that folder is on the system disk or in memory more often than a store is.
-pub(super) fn room_for_copies_in_scratch(workspace: &Workspace, plan: &Plan) -> anyhow::Result<()> {
+pub(super) fn room_for_copies_in_scratch(
+    workspace: &Workspace,
+    sources: &[Source],
+    request: &Request,
+) -> anyhow::Result<()> {
     let folder = workspace.create_scratch_folder().context("cannot make a folder for the copies")?;
-    let sizes = plan.sources.iter().filter_map(|source| std::fs::metadata(&source.path).ok()).map(|found| found.len());
+    let sizes = sources.iter().filter_map(|source| std::fs::metadata(&source.path).ok()).map(|found| found.len());
     let copies: u64 = sizes.sum();
     // The plain archive is there too for a while. How small it becomes is not known yet.
-    let archive = if plan.request.compression == Compression::None { copies } else { copies / 4 };
-    let needed = copies.saturating_add(archive).saturating_mul(if plan.request.vacuum { 2 } else { 1 });
+    let archive = if request.compression == Compression::None { copies } else { copies / 4 };
+    let needed = copies.saturating_add(archive).saturating_mul(if request.vacuum { 2 } else { 1 });
     let Ok(free) = platform::free_bytes(&folder) else { return Ok(()) };
     let memory = platform::memory_room(&folder).ok().flatten();
     // Without a limit, the system reports no room at all.

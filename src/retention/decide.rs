@@ -91,8 +91,7 @@ impl Retention {
 fn is_worthless(snapshot: &Snapshot, unit: &Unit<'_>, scene: &Scene<'_>) -> bool {
     let is_condemned = |copy: &Snapshot| scene.condemned.contains(&copy.name);
     is_condemned(snapshot)
-        && !snapshot.pinned
-        && !snapshot.held
+        && scene.protections(unit).is_empty()
         && unit.names.iter().any(|copy| !copy.damaged && !is_condemned(copy))
 }
 

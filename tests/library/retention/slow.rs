@@ -126,7 +126,10 @@ pub fn removed(all: &[Snapshot], decider: &Decider, scene: &Scene<'_>) -> BTreeS
             || scene.youngest.is_some_and(|youngest| scene.now - archive.created_at < youngest)
             || scene.ahead;
         let condemned = copies().all(|copy| scene.condemned.contains(&copy.name)) && !said(&shrinks);
-        !stays && (condemned || !said(&needed) && (archive.kind != Kind::Safety || all_gone))
+        // A damaged name of an archive that is good under another one.
+        let repaired = scene.condemned.contains(&archive.name)
+            && copies().any(|copy| !copy.damaged && !scene.condemned.contains(&copy.name));
+        !stays && (condemned || repaired || !said(&needed) && (archive.kind != Kind::Safety || all_gone))
     };
     all.iter().filter(is_removed).map(|archive| archive.name.as_str().to_owned()).collect()
 }
