@@ -55,5 +55,5 @@ fn a_year_of_restarts_with_a_pin_loses_no_row() {
     let mut world = World::new();
     world.env("HEIRLOOM_DIR", "connect:").env("CONNECT_SERVER", &server.endpoint());
     world.env("CONNECT_USERNAME", "alice").env("CONNECT_API_KEY", ALICE);
-    a_year_of_restarts(&mut world, 28);
+    a_year_of_restarts(&mut world, 52);
 }
