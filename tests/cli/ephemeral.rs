@@ -1,5 +1,5 @@
-//! A year of restarts of a host that keeps nothing: neither the database nor the state directory. `HEIRLOOM_TEST_DAYS=1`
-//! restarts it each day, not every few days.
+//! A year of restarts of a host that keeps nothing: neither the database nor the state directory.
+//! `HEIRLOOM_TEST_DAYS=1` restarts it each day, not every few days.
 
 use std::fs;
 
