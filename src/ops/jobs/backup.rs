@@ -11,13 +11,15 @@ use crate::config::ShrinkWatch;
 use crate::database::{Source, Timeouts};
 use crate::names::{ArchiveName, Name};
 use crate::ops::Repository;
-use crate::ops::backup::{self, Finding, Made, Note, Plan, Run};
+use crate::ops::backup::{self, Finding, IfChanged, Made, Note, Plan, Run};
+use crate::ops::changed::{self, Watched};
 use crate::ops::inventory::inventory;
 use crate::ops::retain;
 use crate::progress::Progress;
 use crate::retention::Retention;
 use crate::snapshot::Snapshot;
 use crate::store::StoreError;
+use crate::workspace::Seen;
 
 /// Returns whether there is anything to commit: a store is made by its first commit.
 pub fn has_databases(chosen: &[Chosen]) -> bool {
@@ -106,24 +108,83 @@ pub fn retain(
     after_backup(retention, made, repository, around, progress).map(Some)
 }
 
+/// Whether the records of unchanged databases are renewed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Renewal {
+    /// They are: the databases count as backed up at this time.
+    Renew,
+    /// Nothing is written.
+    LookOnly,
+}
+
+/// Returns a record for each database of a plan if a look shows that none changed since its last backup, and the archives
+/// are still in the store. Reads nothing of the databases.
+pub fn unchanged(
+    plan: &Plan,
+    wait: Duration,
+    renewal: Renewal,
+    repository: &Repository,
+    around: &Surroundings<'_>,
+    progress: &dyn Progress,
+) -> anyhow::Result<Option<Vec<Seen>>> {
+    let (set, host) = (&plan.request.set, &around.host.label);
+    let watched = |source: &Source| Watched { source: source.clone(), stream: backup::stream_of(source, set, host) };
+    let databases: Vec<Watched> = plan.sources.iter().map(watched).collect();
+    let limits = limits(wait);
+    let mut confirmed =
+        changed::confirmed(repository, &databases, plan.request.sealing.is_some(), &limits, progress)?;
+    if let (Some(all), Renewal::Renew) = (&mut confirmed, renewal) {
+        changed::renew(repository, all, around.clock.now());
+    }
+    Ok(confirmed)
+}
+
+fn limits(wait: Duration) -> Timeouts {
+    Timeouts { busy: wait, ..Timeouts::default() }
+}
+
+/// When a backup makes an archive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum When {
+    /// Always.
+    Always,
+    /// If the copies differ from what is in the newest archives.
+    IfChanged,
+}
+
+/// What a backup came to.
+pub enum Ended {
+    /// An archive was made.
+    Made(Done),
+    /// Nothing changed. One record for each database.
+    Unchanged(Vec<Seen>),
+}
+
 /// Backs a set up, waiting for locks for at most `wait`.
 pub fn run(
     plan: &Plan,
     wait: Duration,
+    when: When,
     repository: &Repository,
     around: &Surroundings<'_>,
     progress: &dyn Progress,
-) -> anyhow::Result<Done> {
+) -> anyhow::Result<Ended> {
     let started = Instant::now();
     let reading = around.reading(None);
     let run = Run {
         clock: around.clock,
         reading: &reading,
-        limits: Timeouts { busy: wait, ..Timeouts::default() },
+        limits: limits(wait),
         temporary: around.temporary,
         hold: None,
         watch_shrinks: around.settings.sets.get(&plan.request.set).is_none_or(|set| set.shrink == ShrinkWatch::Warn),
     };
-    let made = backup::execute(repository, plan, &run, progress)?;
-    Ok(Done { made, took: started.elapsed() })
+    let made = match when {
+        When::Always => backup::execute(repository, plan, &run, progress)?,
+        When::IfChanged => match backup::execute_if_changed(repository, plan, &run, progress)? {
+            IfChanged::Made(made) => *made,
+            IfChanged::Unchanged(seen) => return Ok(Ended::Unchanged(seen)),
+        },
+    };
+    Ok(Ended::Made(Done { made, took: started.elapsed() }))
 }
