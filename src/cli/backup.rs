@@ -20,14 +20,14 @@ use crate::metadata::Kind;
 use crate::names::{ArchiveName, Name};
 use crate::ops::Repository;
 use crate::ops::backup::{self, IfMissing, Made, Plan};
-use crate::ops::jobs::retention::{configured_policy, limits_of};
-use crate::ops::jobs::backup::{self as job, Ended, Renewal, When};
 use crate::ops::jobs::Chosen;
+use crate::ops::jobs::backup::{self as job, Ended, Renewal};
+use crate::ops::jobs::retention::{configured_policy, limits_of};
 use crate::ops::pack::{self, Request};
 use crate::ops::reports;
 use crate::ops::scratch_room::memory_of_scratch;
 use crate::report;
-use crate::report::backup::{Backup, Backups, Outcome as Skip, SkippedMissing, SkippedRecent, Unchanged};
+use crate::report::backup::{Backup, Backups, By, Outcome as Skip, SkippedMissing, SkippedRecent, Unchanged};
 use crate::retention::{self, Retention};
 use crate::snapshot::Snapshot;
 use crate::store::StoreError;
@@ -313,7 +313,7 @@ fn one_set(
         return Ok(SetDone::without(Backup::SkippedRecent(skipped), outcome));
     }
     if let Some(seen) = unchanged(args, &plan, store, context)? {
-        return Ok(not_changed(&plan, &seen, lost, context));
+        return Ok(not_changed(&plan, &seen, By::Look, lost, context));
     }
     let Some(store) = store else {
         print_plan(&mut context.ui, &plan, &context.settings.store, &context.typed);
@@ -323,10 +323,15 @@ fn one_set(
     super::interrupted::report_beside(context, plan.sources.iter().map(|source| source.path.as_path()), None);
     let record = Record { kind: Some(plan.request.kind.to_string()), set: Some(set.to_string()), ..Record::default() };
     let progress = Stages::new(context.ui.progress_in(Overall::Stages(bar::BACKUP)));
-    let when = if args.if_changed { When::IfChanged } else { When::Always };
-    let done = match job::run(&plan, args.busy_timeout, when, store, &context.surroundings(), &progress) {
-        Ok(Ended::Made(done)) => done,
-        Ok(Ended::Unchanged(seen)) => return Ok(not_changed(&plan, &seen, lost, context)),
+    let (wait, around) = (args.busy_timeout, context.surroundings());
+    let ended = if args.if_changed {
+        job::run_if_changed(&plan, wait, store, &around, &progress)
+    } else {
+        job::run(&plan, wait, store, &around, &progress).map(|done| Ended::Made(Box::new(done)))
+    };
+    let done = match ended {
+        Ok(Ended::Made(done)) => *done,
+        Ok(Ended::Unchanged(seen)) => return Ok(not_changed(&plan, &seen, By::Copy, lost, context)),
         Err(error) => {
             context.records.push(record);
             return Err(error.context(format!("cannot back up \"{set}\"")));
@@ -360,7 +365,8 @@ fn unchanged(
         return Ok(None);
     }
     let (around, progress) = (context.surroundings(), context.ui.progress());
-    let look = |store: &Repository, renewal| job::unchanged(plan, args.busy_timeout, renewal, store, &around, &progress);
+    let look =
+        |store: &Repository, renewal| job::unchanged(plan, args.busy_timeout, renewal, store, &around, &progress);
     match store {
         Some(store) => look(store, Renewal::Renew),
         // A dry run: without a store there are no archives.
@@ -373,11 +379,11 @@ fn unchanged(
 }
 
 /// Reports that no database of a set changed, and what was left out.
-fn not_changed(plan: &Plan, seen: &[Seen], lost: Vec<Name>, context: &mut Context) -> SetDone {
+fn not_changed(plan: &Plan, seen: &[Seen], by: By, lost: Vec<Name>, context: &mut Context) -> SetDone {
     let set = &plan.request.set;
     let has_problems = print_left_out(&context.ui, plan, &context.typed) || !lost.is_empty();
     let outcome = if has_problems { Outcome::Problems } else { Outcome::Done };
-    let report = reports::not_changed(set, seen, lost).expect("a backup has at least one database");
+    let report = reports::not_changed(set, seen, by, lost).expect("a backup has at least one database");
     let age = text::age(report.created_at, context.now);
     context.ui.summary(format!("nothing to do: {set} is unchanged since {}, made {age}", report.archive));
     context.records.push(Record {

@@ -114,9 +114,7 @@ fn copies(args: &StatusArgs, workspace: Option<&Workspace>, context: &Context) -
             name: copy.name.clone(),
             record: workspace.and_then(|workspace| workspace.copy_record(&copy.name, &location)),
             location,
-            asked: args
-                .check_stores
-                .then(|| list().map_err(|error| format!("{:#}", anyhow::Error::from(error)))),
+            asked: args.check_stores.then(|| list().map_err(|error| format!("{:#}", anyhow::Error::from(error)))),
         }
     };
     context.settings.copies.iter().map(further).collect()
@@ -146,24 +144,24 @@ fn summary(set: &SetStatus, context: &Context) -> String {
 
 /// Names the further stores that lack the last backup.
 fn lacking(set: &SetStatus) -> Option<String> {
-    let names: Vec<&str> = set
-        .copies
-        .iter()
-        .filter(|copy| copy.has_last_backup == Some(false))
-        .map(|copy| copy.name.as_str())
-        .collect();
+    let names: Vec<&str> =
+        set.copies.iter().filter(|copy| copy.has_last_backup == Some(false)).map(|copy| copy.name.as_str()).collect();
     (!names.is_empty()).then(|| format!("not in {}", names.join(", ")))
 }
 
 fn next_step(found: &Status, context: &Context) -> String {
     let command = |words: &[&str]| format!("`{}`", context.command_line(words));
-    let lost = found.sets.iter().flat_map(|set| &set.databases).any(|database| {
-        database.state == State::Missing && database.archive.is_some()
-    });
+    let lost = found
+        .sets
+        .iter()
+        .flat_map(|set| &set.databases)
+        .any(|database| database.state == State::Missing && database.archive.is_some());
     let help = command(&["--help"]);
     if found.sets.is_empty() {
         let (backup, init) = (command(&["backup", "FILE"]), command(&["config", "init"]));
-        format!("No database is known. Back up a file with {backup}, or write a configuration with {init}. Help: {help}")
+        format!(
+            "No database is known. Back up a file with {backup}, or write a configuration with {init}. Help: {help}"
+        )
     } else if lost {
         format!("Next: restore the missing database with {}. Help: {help}", command(&["restore", "latest"]))
     } else if found.sets.iter().any(|set| set.backup_needed) {

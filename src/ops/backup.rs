@@ -1,5 +1,7 @@
 //! Backs up a set: plan, capture, pack.
 
+mod note;
+
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -12,7 +14,7 @@ use super::pack::{Packed, Provenance, Request, Staged, pack};
 use super::resolve::in_store;
 use super::scratch_room::{room_for_copies, room_for_copies_in_scratch};
 use crate::clock::Clock;
-use crate::database::{Source, SourceError, Timeouts, is_about_index, is_blank, pin, probe, refuse_unlinked};
+use crate::database::{Source, SourceError, Timeouts, is_blank, pin, probe, refuse_unlinked};
 use crate::digest::Sha256;
 use crate::failure::Remedy;
 use crate::latest::Remembered;
@@ -27,8 +29,9 @@ use crate::retention;
 use crate::snapshot::{Brief, Snapshot};
 use crate::store::StoreError;
 use crate::streams::{OwnHost, Place, Stream};
-use crate::workspace::{Hold, Scratch, Seen};
 use crate::workspace::scratch::remove_leftovers_beside_databases;
+use crate::workspace::{Hold, Scratch, Seen};
+pub use note::{Finding, Note};
 
 /// What a backup is going to do. `--dry-run` prints it.
 #[derive(Debug, Clone)]
@@ -151,94 +154,6 @@ pub struct Made {
     pub findings: Vec<Finding>,
 }
 
-/// What the check of one database found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Finding {
-    /// The database.
-    pub database: Name,
-    /// One printable line.
-    pub text: String,
-    /// Whether it is new compared with the last archive of its stream. Damage always counts as new.
-    pub is_new: bool,
-}
-
-impl Finding {
-    /// Returns whether it is a problem: an index that must be rebuilt and that was not reported before.
-    pub fn is_problem(&self) -> bool {
-        self.is_new && is_about_index(&self.text)
-    }
-}
-
-/// What comparing a new archive with the existing ones shows.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Note {
-    /// Another application backs up another file under the same set, host and path.
-    Rival {
-        /// The database.
-        database: Name,
-        /// The newest archive of the other one.
-        archive: String,
-    },
-    /// It is dated more than an hour before the newest archive of its stream.
-    Behind {
-        /// The database.
-        database: Name,
-        /// When the newest one was made.
-        newest: DateTime<Utc>,
-    },
-    /// It starts a stream beside one of the same name.
-    OtherPath {
-        /// The database.
-        database: Name,
-        /// The path of the existing archives.
-        path: String,
-    },
-    /// It holds less than half of what its stream held.
-    Shrink {
-        /// The database.
-        database: Name,
-        /// What the stream held.
-        before: Extent,
-        /// What it holds now.
-        after: Extent,
-    },
-    /// It has 0 bytes, and was left out.
-    Empty {
-        /// The database.
-        database: Name,
-        /// Where it is.
-        path: PathBuf,
-    },
-    /// It cannot be read at all, and was left out.
-    Unreadable {
-        /// The database.
-        database: Name,
-        /// Where it is.
-        path: PathBuf,
-        /// Why, with the path.
-        why: String,
-        /// What can be done about it.
-        remedy: Option<Remedy>,
-    },
-    /// What belongs to the new archive could not be recorded.
-    Unrecorded {
-        /// Why.
-        why: String,
-    },
-    /// A guarded command works on the database, so that the archive is a safety backup.
-    Guarded {
-        /// The database.
-        database: Name,
-    },
-}
-
-impl Note {
-    /// Returns whether it is a problem that the user has to look at.
-    pub fn is_problem(&self) -> bool {
-        !matches!(self, Note::OtherPath { .. } | Note::Guarded { .. })
-    }
-}
-
 /// Returns the stream of a database, without the file identity.
 pub fn stream_of(source: &Source, set: &Name, host: &HostLabel) -> Stream {
     let path = platform::resolved(&source.path).to_string_lossy().into_owned();
@@ -327,12 +242,7 @@ impl Captured {
 }
 
 /// Copies all databases as they are at one point in time.
-fn capture(
-    repository: &Repository,
-    plan: &Plan,
-    run: &Run<'_>,
-    progress: &dyn Progress,
-) -> anyhow::Result<Captured> {
+fn capture(repository: &Repository, plan: &Plan, run: &Run<'_>, progress: &dyn Progress) -> anyhow::Result<Captured> {
     let limits = &run.limits;
     if let Some(name) = &plan.request.name {
         refuse_taken(repository, name)?;

@@ -156,12 +156,8 @@ pub fn archived(
         if digest != hash(copy.copy, progress)? {
             return Ok(None);
         }
-        let archive = ArchivedIn {
-            archive: &newest.name,
-            id: newest.id,
-            bytes: newest.bytes,
-            created_at: newest.created_at,
-        };
+        let archive =
+            ArchivedIn { archive: &newest.name, id: newest.id, bytes: newest.bytes, created_at: newest.created_at };
         all.push(record_of(copy, &archive, Some(digest), now));
     }
     Ok((!all.is_empty()).then_some(all))

@@ -84,12 +84,7 @@ pub fn status(request: &Request<'_>, progress: &dyn Progress) -> Result<Status, 
     for (set, sources) in &request.sets {
         sets.push(of_set(request, set, sources, &listed, progress)?);
     }
-    Ok(Status {
-        at: request.now,
-        store: request.location.clone(),
-        store_error: request.store_error.clone(),
-        sets,
-    })
+    Ok(Status { at: request.now, store: request.location.clone(), store_error: request.store_error.clone(), sets })
 }
 
 fn of_set(
@@ -127,7 +122,10 @@ fn of_set(
         last_confirmed: all.iter().map(|last| last.confirmed_at).min(),
         last_change: databases.iter().filter_map(|database| database.last_change).max(),
         backup_needed: worst.is_some_and(|worst| worst.state.needs_backup()),
-        why: format!("{}{words}", several.filter(|_| worst.is_some_and(|worst| worst.state != State::Unchanged)).unwrap_or_default()),
+        why: format!(
+            "{}{words}",
+            several.filter(|_| worst.is_some_and(|worst| worst.state != State::Unchanged)).unwrap_or_default()
+        ),
         schedule: None,
         next_due: None,
         copies: request.copies.iter().map(|copy| of_copy(copy, oldest)).collect(),

@@ -98,6 +98,8 @@ pub struct Unchanged {
     pub outcome: Outcome,
     /// The set.
     pub set: Name,
+    /// What showed it.
+    pub by: By,
     /// The archive that holds what the databases hold: of several, the oldest.
     pub archive: ArchiveName,
     /// When it was made.
@@ -113,6 +115,16 @@ pub struct Unchanged {
     /// One for each further store that was brought up to date.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub copies: Vec<Copy>,
+}
+
+/// What shows that a database did not change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum By {
+    /// A look at its files.
+    Look,
+    /// A copy, which was thrown away.
+    Copy,
 }
 
 /// A database that did not change.

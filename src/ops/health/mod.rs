@@ -25,9 +25,9 @@ use crate::report::health::Advice;
 use crate::retention::Shrink;
 use crate::snapshot::{Brief, Snapshot};
 use crate::streams::{OwnHost, PathId, Place, Stream};
-use crate::workspace::{Activity, Seen};
 use crate::workspace::copies::CopyRecord;
 use crate::workspace::verified::VerifiedStore;
+use crate::workspace::{Activity, Seen};
 
 pub use crate::report::health::{Check, Report, State, Subject};
 pub use gather::{FurtherStore, Request, Watched, gather};

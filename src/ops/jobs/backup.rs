@@ -13,7 +13,7 @@ use crate::names::{ArchiveName, Name};
 use crate::ops::Repository;
 use crate::ops::backup::{self, Finding, IfChanged, Made, Note, Plan, Run};
 use crate::ops::changed::{self, Watched};
-use crate::ops::inventory::inventory;
+use crate::ops::inventory::{Reading, inventory};
 use crate::ops::retain;
 use crate::progress::Progress;
 use crate::retention::Retention;
@@ -131,8 +131,7 @@ pub fn unchanged(
     let watched = |source: &Source| Watched { source: source.clone(), stream: backup::stream_of(source, set, host) };
     let databases: Vec<Watched> = plan.sources.iter().map(watched).collect();
     let limits = limits(wait);
-    let mut confirmed =
-        changed::confirmed(repository, &databases, plan.request.sealing.is_some(), &limits, progress)?;
+    let mut confirmed = changed::confirmed(repository, &databases, plan.request.sealing.is_some(), &limits, progress)?;
     if let (Some(all), Renewal::Renew) = (&mut confirmed, renewal) {
         changed::renew(repository, all, around.clock.now());
     }
@@ -143,48 +142,52 @@ fn limits(wait: Duration) -> Timeouts {
     Timeouts { busy: wait, ..Timeouts::default() }
 }
 
-/// When a backup makes an archive.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum When {
-    /// Always.
-    Always,
-    /// If the copies differ from what is in the newest archives.
-    IfChanged,
-}
-
-/// What a backup came to.
-pub enum Ended {
-    /// An archive was made.
-    Made(Done),
-    /// Nothing changed. One record for each database.
-    Unchanged(Vec<Seen>),
-}
-
 /// Backs a set up, waiting for locks for at most `wait`.
 pub fn run(
     plan: &Plan,
     wait: Duration,
-    when: When,
+    repository: &Repository,
+    around: &Surroundings<'_>,
+    progress: &dyn Progress,
+) -> anyhow::Result<Done> {
+    let started = Instant::now();
+    let reading = around.reading(None);
+    let made = backup::execute(repository, plan, &how(plan, wait, &reading, around), progress)?;
+    Ok(Done { made, took: started.elapsed() })
+}
+
+/// What a backup came to that was wanted only if something changed.
+pub enum Ended {
+    /// An archive was made.
+    Made(Box<Done>),
+    /// Nothing changed. One record for each database.
+    Unchanged(Vec<Seen>),
+}
+
+/// The same, but makes no archive if the copies hold what the newest archives hold. Callers look first: [`unchanged`].
+pub fn run_if_changed(
+    plan: &Plan,
+    wait: Duration,
     repository: &Repository,
     around: &Surroundings<'_>,
     progress: &dyn Progress,
 ) -> anyhow::Result<Ended> {
     let started = Instant::now();
     let reading = around.reading(None);
-    let run = Run {
+    let done = backup::execute_if_changed(repository, plan, &how(plan, wait, &reading, around), progress)?;
+    Ok(match done {
+        IfChanged::Made(made) => Ended::Made(Box::new(Done { made: *made, took: started.elapsed() })),
+        IfChanged::Unchanged(seen) => Ended::Unchanged(seen),
+    })
+}
+
+fn how<'a>(plan: &Plan, wait: Duration, reading: &'a Reading, around: &Surroundings<'a>) -> Run<'a> {
+    Run {
         clock: around.clock,
-        reading: &reading,
+        reading,
         limits: limits(wait),
         temporary: around.temporary,
         hold: None,
         watch_shrinks: around.settings.sets.get(&plan.request.set).is_none_or(|set| set.shrink == ShrinkWatch::Warn),
-    };
-    let made = match when {
-        When::Always => backup::execute(repository, plan, &run, progress)?,
-        When::IfChanged => match backup::execute_if_changed(repository, plan, &run, progress)? {
-            IfChanged::Made(made) => *made,
-            IfChanged::Unchanged(seen) => return Ok(Ended::Unchanged(seen)),
-        },
-    };
-    Ok(Ended::Made(Done { made, took: started.elapsed() }))
+    }
 }

@@ -26,13 +26,14 @@ pub fn planned(plan: &Plan, store: &Location) -> report::Planned {
 }
 
 /// Reports databases that did not change, at least one.
-pub fn not_changed(set: &Name, all: &[Seen], lost: Vec<Name>) -> Option<report::Unchanged> {
+pub fn not_changed(set: &Name, all: &[Seen], by: report::By, lost: Vec<Name>) -> Option<report::Unchanged> {
     let oldest = all.iter().min_by_key(|seen| seen.created_at)?;
     let database =
         |seen: &Seen| report::UnchangedDatabase { name: seen.database.clone(), archive: seen.archive.clone() };
     Some(report::Unchanged {
         outcome: report::Outcome::Unchanged,
         set: set.clone(),
+        by,
         archive: oldest.archive.clone(),
         created_at: oldest.created_at,
         confirmed_at: all.iter().map(|seen| seen.confirmed_at).min().unwrap_or(oldest.confirmed_at),
