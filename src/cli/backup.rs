@@ -20,6 +20,7 @@ use crate::metadata::Kind;
 use crate::names::{ArchiveName, Name};
 use crate::ops::Repository;
 use crate::ops::backup::{self, IfMissing, Made, Plan};
+use crate::ops::changed::Listing;
 use crate::ops::jobs::Chosen;
 use crate::ops::jobs::backup::{self as job, Ended, Renewal};
 use crate::ops::jobs::retention::{configured_policy, limits_of};
@@ -367,8 +368,9 @@ fn unchanged(
     let (around, progress) = (context.surroundings(), context.ui.progress());
     let look =
         |store: &Repository, renewal| job::unchanged(plan, args.busy_timeout, renewal, store, &around, &progress);
+    let failed = || format!("cannot back up \"{}\"", plan.request.set);
     match store {
-        Some(store) => look(store, Renewal::Renew),
+        Some(store) => look(store, Renewal::Renew).with_context(failed),
         // A dry run: without a store there are no archives.
         None => match context.store() {
             Ok(store) => look(&store, Renewal::LookOnly),

@@ -189,7 +189,7 @@ fn print(found: &Status, context: &mut Context) {
     warn_of_store(found, context);
     if found.sets.is_empty() {
         let next = next_step(found, context);
-        return context.ui.note(next);
+        return context.ui.result(next);
     }
     for (index, set) in found.sets.iter().enumerate() {
         if index > 0 {

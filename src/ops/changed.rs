@@ -7,6 +7,8 @@
 //! A look is recorded only if it was the same before the database was pinned and after it was copied: else a commit
 //! between the two would count as saved.
 
+use std::cell::OnceCell;
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::Path;
@@ -23,6 +25,7 @@ use crate::names::{ArchiveId, ArchiveName};
 use crate::ops::Repository;
 use crate::progress::{Interrupted, Progress};
 use crate::snapshot::Snapshot;
+use crate::store::StoreError;
 use crate::streams::Stream;
 use crate::workspace::Seen;
 
@@ -85,12 +88,43 @@ pub fn agreed(before: Vec<Option<Look>>, after: &[Option<Look>]) -> Vec<Option<L
     before.into_iter().zip(after).map(agrees).collect()
 }
 
+/// What is in a store, listed when it is first needed: once for all sets of a round.
+pub struct Listing<'a> {
+    repository: &'a Repository,
+    found: OnceCell<HashMap<String, u64>>,
+}
+
+impl<'a> Listing<'a> {
+    /// Lists nothing yet.
+    pub fn new(repository: &'a Repository) -> Self {
+        Self { repository, found: OnceCell::new() }
+    }
+
+    /// Returns the repository whose store it lists.
+    pub fn repository(&self) -> &Repository {
+        self.repository
+    }
+
+    /// Returns whether the archive of a record is there, with its size, and not marked as damaged.
+    fn has(&self, seen: &Seen) -> Result<bool, StoreError> {
+        let found = match self.found.get() {
+            Some(found) => found,
+            None => {
+                let entries = self.repository.store().list()?;
+                self.found.get_or_init(|| entries.into_iter().map(|entry| (entry.name, entry.bytes)).collect())
+            }
+        };
+        let archive = seen.archive.as_str();
+        Ok(found.get(archive) == Some(&seen.bytes) && !found.contains_key(&format!("{archive}{DAMAGED}")))
+    }
+}
+
 /// Returns the records of databases if a look shows that all of them hold what their archives hold, and the archives are
 /// in the store. Changes nothing; see [`renew`].
 ///
 /// `encrypted` asks for encrypted archives. Fails like a backup if a process writes to deleted files of a database.
 pub fn confirmed(
-    repository: &Repository,
+    listing: &Listing<'_>,
     databases: &[Watched],
     encrypted: bool,
     limits: &Timeouts,
@@ -99,7 +133,7 @@ pub fn confirmed(
     let sources: Vec<Source> = databases.iter().map(|watched| watched.source.clone()).collect();
     let mut all = Vec::with_capacity(databases.len());
     for watched in databases {
-        let Some(seen) = repository.workspace().seen(&watched.stream) else { return Ok(None) };
+        let Some(seen) = listing.repository.workspace().seen(&watched.stream) else { return Ok(None) };
         if seen.look.is_none() || encrypted && !seen.archive.is_encrypted() {
             return Ok(None);
         }
@@ -116,14 +150,12 @@ pub fn confirmed(
     for source in &sources {
         refuse_unlinked(&source.path)?;
     }
-    let entries = repository.store().list()?;
-    let is_there = |seen: &Seen| {
-        let archive = seen.archive.as_str();
-        let marked = format!("{archive}{DAMAGED}");
-        entries.iter().any(|entry| entry.name == archive && entry.bytes == seen.bytes)
-            && entries.iter().all(|entry| entry.name != marked)
-    };
-    Ok(all.iter().all(is_there).then_some(all))
+    for seen in &all {
+        if !listing.has(seen)? {
+            return Ok(None);
+        }
+    }
+    Ok(Some(all))
 }
 
 /// Records that databases were found unchanged at a time.

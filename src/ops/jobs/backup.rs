@@ -12,7 +12,7 @@ use crate::database::{Source, Timeouts};
 use crate::names::{ArchiveName, Name};
 use crate::ops::Repository;
 use crate::ops::backup::{self, Finding, IfChanged, Made, Note, Plan, Run};
-use crate::ops::changed::{self, Watched};
+use crate::ops::changed::{self, Listing, Watched};
 use crate::ops::inventory::{Reading, inventory};
 use crate::ops::retain;
 use crate::progress::Progress;
@@ -123,7 +123,7 @@ pub fn unchanged(
     plan: &Plan,
     wait: Duration,
     renewal: Renewal,
-    repository: &Repository,
+    listing: &Listing<'_>,
     around: &Surroundings<'_>,
     progress: &dyn Progress,
 ) -> anyhow::Result<Option<Vec<Seen>>> {
@@ -131,9 +131,9 @@ pub fn unchanged(
     let watched = |source: &Source| Watched { source: source.clone(), stream: backup::stream_of(source, set, host) };
     let databases: Vec<Watched> = plan.sources.iter().map(watched).collect();
     let limits = limits(wait);
-    let mut confirmed = changed::confirmed(repository, &databases, plan.request.sealing.is_some(), &limits, progress)?;
+    let mut confirmed = changed::confirmed(listing, &databases, plan.request.sealing.is_some(), &limits, progress)?;
     if let (Some(all), Renewal::Renew) = (&mut confirmed, renewal) {
-        changed::renew(repository, all, around.clock.now());
+        changed::renew(listing.repository(), all, around.clock.now());
     }
     Ok(confirmed)
 }

@@ -18,7 +18,7 @@ use heirloom::metadata::Kind;
 use heirloom::names::{ArchiveName, HostLabel, Name};
 use heirloom::ops::Repository;
 use heirloom::ops::backup::{self, IfChanged, IfMissing, Plan, Run};
-use heirloom::ops::changed::{self, Watched};
+use heirloom::ops::changed::{self, Listing, Watched};
 use heirloom::ops::inventory::Reading;
 use heirloom::ops::pack::{Host, Request};
 use heirloom::progress::{Progress, Silent, Stage};
@@ -128,7 +128,13 @@ impl<'a> History<'a> {
             source: plan.sources[0].clone(),
             stream: backup::stream_of(&plan.sources[0], &plan.request.set, host),
         };
-        let confirmed = changed::confirmed(&self.repository, std::slice::from_ref(&watched), false, &LIMITS, &Silent);
+        let confirmed = changed::confirmed(
+            &Listing::new(&self.repository),
+            std::slice::from_ref(&watched),
+            false,
+            &LIMITS,
+            &Silent,
+        );
         match confirmed {
             Ok(Some(mut seen)) => {
                 changed::renew(&self.repository, &mut seen, self.now);
