@@ -366,8 +366,9 @@ fn unchanged(
         return Ok(None);
     }
     let (around, progress) = (context.surroundings(), context.ui.progress());
-    let look =
-        |store: &Repository, renewal| job::unchanged(plan, args.busy_timeout, renewal, store, &around, &progress);
+    let look = |store: &Repository, renewal| {
+        job::unchanged(plan, args.busy_timeout, renewal, &Listing::new(store), &around, &progress)
+    };
     let failed = || format!("cannot back up \"{}\"", plan.request.set);
     match store {
         Some(store) => look(store, Renewal::Renew).with_context(failed),
