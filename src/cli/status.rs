@@ -42,7 +42,15 @@ pub struct StatusArgs {
 
 pub(super) fn run(args: &StatusArgs, context: &mut Context) -> anyhow::Result<Outcome> {
     let is_remote = context.settings.store.folder().is_none();
-    let (store, store_error) = match (!is_remote || args.check_stores).then(|| context.store()) {
+    let open = || {
+        let store = context.store()?;
+        // To open a remote store is no request.
+        if args.check_stores {
+            store.store().list()?;
+        }
+        Ok(store)
+    };
+    let (store, store_error) = match (!is_remote || args.check_stores).then(open) {
         None => (None, None),
         Some(Ok(store)) => (Some(store), None),
         // A store is made by its first backup.

@@ -57,7 +57,7 @@ pub fn look(source: &Source, timeouts: &Timeouts, progress: &dyn Progress) -> Re
         boot: boot_id(),
         sight,
         main,
-        wal: wal.map(|(part, _)| part),
+        wal: wal.map(|(part, _)| of_wal(part, sight)),
         journal: journal.map(|(part, _)| part),
         // Its times say nothing: it is written through memory.
         index: index.map(|(part, bytes)| Sha256::of(&[format!("{:?}", part.id).as_bytes(), &bytes].concat())),
@@ -72,6 +72,18 @@ fn is_current(index: Option<&(Part, Vec<u8>)>, wal: Option<&(Part, Vec<u8>)>) ->
     let is_complete = index.len() == INDEX_BYTES && wal.len() == WAL_HEADER_BYTES;
     // Byte 12 is isInit, 16 to 20 are mxFrame, 32 to 40 are aSalt.
     is_complete && index[12] == 1 && index[16..20] != [0; 4] && index[32..40] == wal[16..24]
+}
+
+/// Leaves out the times of a `-wal` that say nothing. As root, SQLite gives it to the owner of the database whenever it
+/// opens it, our own connection too, which changes one of them.
+fn of_wal(part: Part, sight: Sight) -> Part {
+    match sight {
+        // Its size would change.
+        _ if part.bytes == 0 => Part { modified: 0, changed: 0, ..part },
+        // A commit shows in the -shm.
+        Sight::Index => Part { changed: part.modified, ..part },
+        Sight::Times | Sight::Nothing => part,
+    }
 }
 
 /// Looks at one sidecar; `None` if there is none.

@@ -51,13 +51,13 @@ fn an_archive_is_made_only_if_something_changed() {
     let document = if_changed(world.at("2026-03-01T04:00:00Z"), &[]);
     assert_eq!(how(&document), "look");
     assert_eq!(document["archive"], "app_20260301T030000Z.tar.gz");
-    assert_eq!(document["created_at"], "2026-03-01T03:00:00.000000Z".replace(".000000", ""));
+    assert_eq!(document["created_at"], "2026-03-01T03:00:00Z");
     assert_eq!(document["confirmed_at"], "2026-03-01T04:00:00Z");
     assert_eq!(document["databases"][0]["name"], "app");
     let ran = world.heirloom(["backup", "app.db", "--if-changed"]).success();
     assert_eq!((ran.stdout.as_str(), ran.stderr.as_str()), ("", ""), "cron has nothing to mail");
     let ran = world.heirloom(["backup", "app.db", "--if-changed", "--verbose"]).success();
-    assert_eq!(ran.stdout, "nothing to do: app is unchanged since app_20260301T030000Z.tar.gz, made 60 min ago\n");
+    assert_eq!(ran.stdout, "nothing to do: app is unchanged since app_20260301T030000Z.tar.gz, made 1 hour ago\n");
 
     application.execute_batch("UPDATE notes SET text = 'changed' WHERE id = 1").unwrap();
     sleep(WITH_INDEX);

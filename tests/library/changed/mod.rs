@@ -21,7 +21,7 @@ fn nothing_is_called_unchanged_that_differs_from_its_archive() {
         return;
     }
     let number = |name: &str, default| std::env::var(name).map_or(default, |text| text.parse::<u64>().unwrap());
-    let (first, count) = (number("HEIRLOOM_SEED", 1), number("HEIRLOOM_HISTORIES", 60));
+    let (first, count) = (number("HEIRLOOM_SEED", 1), number("HEIRLOOM_HISTORIES", 25));
     println!("histories of the seeds {first} to {}", first + count - 1);
     let mut application = application::Application::start();
     let mut outcomes: BTreeMap<Outcome, u64> = BTreeMap::new();
