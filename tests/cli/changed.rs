@@ -51,8 +51,8 @@ fn an_archive_is_made_only_if_something_changed() {
     let document = if_changed(world.at("2026-03-01T04:00:00Z"), &[]);
     assert_eq!(how(&document), "look");
     assert_eq!(document["archive"], "app_20260301T030000Z.tar.gz");
-    assert_eq!(document["created_at"], "2026-03-01T03:00:00Z");
-    assert_eq!(document["confirmed_at"], "2026-03-01T04:00:00Z");
+    assert_eq!(document["created_at"], "2026-03-01T03:00:00.000000Z");
+    assert_eq!(document["confirmed_at"], "2026-03-01T04:00:00.000000Z");
     assert_eq!(document["databases"][0]["name"], "app");
     let ran = world.heirloom(["backup", "app.db", "--if-changed"]).success();
     assert_eq!((ran.stdout.as_str(), ran.stderr.as_str()), ("", ""), "cron has nothing to mail");
@@ -198,7 +198,7 @@ fn a_dry_run_looks_and_records_nothing() {
     assert_eq!(world.heirloom(dry).success().json()["dry_run"], true);
     world.heirloom(["backup", "app.db"]).success();
     let document = world.at("2026-03-01T04:00:00Z").heirloom(dry).success().json();
-    assert_eq!(document["confirmed_at"], "2026-03-01T03:00:00Z", "the time of the backup");
+    assert_eq!(document["confirmed_at"], "2026-03-01T03:00:00.000000Z", "the time of the backup");
 }
 
 #[test]

@@ -53,7 +53,7 @@ fn each_set_is_shown_with_its_backup_and_whether_it_needs_one() {
     assert_eq!((&app["backup_needed"], &log["backup_needed"]), (&false.into(), &true.into()));
     assert_eq!(app["last_backup"]["archive"], "app_20260301T030000Z.tar.gz");
     assert_eq!(app["last_backup"]["in_store"], true);
-    assert_eq!(app["last_confirmed"], "2026-03-01T03:00:00Z");
+    assert_eq!(app["last_confirmed"], "2026-03-01T03:00:00.000000Z");
     assert_eq!(app["databases"][0]["bytes"], fs::metadata(world.path("app.db")).unwrap().len());
     assert_eq!((&app["schedule"], &app["next_due"]), (&Value::Null, &Value::Null));
     assert_eq!(app["copies"][0]["has_last_backup"], Value::Null, "the copy was never listed");
@@ -62,7 +62,7 @@ fn each_set_is_shown_with_its_backup_and_whether_it_needs_one() {
     assert_eq!(status(&world)["sets"][0]["copies"][0]["has_last_backup"], true);
     world.heirloom(["backup", "--if-changed", "--no-copies"]).success();
     let document = status(&world);
-    assert_eq!(document["sets"][0]["last_confirmed"], "2026-03-01T05:00:00Z", "renewed");
+    assert_eq!(document["sets"][0]["last_confirmed"], "2026-03-01T05:00:00.000000Z", "renewed");
     assert_eq!(document["sets"][1]["copies"][0]["has_last_backup"], false, "the new archive is not copied");
 
     let one = world.heirloom(["status", "log", "--json"]).success().json();
