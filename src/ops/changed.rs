@@ -242,3 +242,21 @@ pub fn record_of(copy: &CopyOf<'_>, archive: &ArchivedIn<'_>, copied: Option<Sha
         look: copy.look.cloned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::look::{Part, Sight, State};
+
+    #[test]
+    fn a_look_counts_only_if_it_is_the_same_before_and_after() {
+        let look = |taken, bytes| {
+            let main = Part { id: (1, 2), bytes, modified: 0, changed: 0, header: Sha256::of(b"header") };
+            let (path, sight) = ("/a".to_owned(), Sight::Times);
+            Some(Look { taken, state: State { path, boot: None, sight, main, wal: None, journal: None, index: None } })
+        };
+        assert_eq!(agreed(vec![look(1, 7)], &[look(2, 7)]), [look(1, 7)], "the earlier one");
+        assert_eq!(agreed(vec![look(1, 7)], &[look(2, 8)]), [None], "it changed in between");
+        assert_eq!(agreed(vec![None, look(1, 7)], &[look(2, 7), None]), [None, None]);
+    }
+}
