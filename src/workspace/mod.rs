@@ -16,6 +16,7 @@ mod lock;
 pub mod pending;
 pub mod records;
 pub mod scratch;
+pub mod seen;
 mod unused;
 pub mod verified;
 
@@ -28,6 +29,7 @@ pub use holds::{Held, Hold};
 pub use lock::{LockError, WorkspaceLock};
 pub use records::Record;
 pub use scratch::Scratch;
+pub use seen::Seen;
 
 use crate::platform;
 
