@@ -7,7 +7,7 @@ use std::time::Duration;
 use chrono_tz::Tz;
 
 use super::value::{
-    Value, age, age_text, compression, group, label, limit, location, mode, not, number, path, rule, size, switch, url,
+    Value, age, age_text, compression, group, hours, label, limit, location, mode, not, number, path, rule, size, switch, url,
 };
 use super::{Check, Settings, VerifyCopies};
 use crate::compression::Compression;
@@ -395,7 +395,7 @@ impl Key {
             | Self::RotateAt
             | Self::CleanupAt
             | Self::VerifyAt => as_text(),
-            Self::Every => super::schedule::hours(trimmed),
+            Self::Every => hours(trimmed),
             Self::StoreDir | Self::StoreMount | Self::ScratchDir | Self::RecipientsFile => Value::Path(text.into()),
             Self::IdentityFile => Value::Texts(vec![text.to_owned()]),
             Self::Recipients | Self::EncryptionScope | Self::KeyChecked => as_text(),

@@ -13,6 +13,7 @@ use crate::schedule::{Follow, Line, Schedule, Timing, delay_of};
 const SHORTEST: Duration = Duration::from_secs(60);
 /// The shortest interval between two looks.
 const SHORTEST_LOOK: Duration = Duration::from_secs(1);
+const DAY: Duration = Duration::from_secs(86_400);
 /// A day of backups, where they are more frequent than the rotation keeps them.
 const HOURS_KEPT: u32 = 24;
 
@@ -158,48 +159,46 @@ fn follow(value: &Value) -> Result<Follow, String> {
     }
 }
 
-/// Reads `AUTO_BACKUP_INTERVAL_HOURS`: a number of hours, also a fraction. Anything else stays as it is written.
-pub(super) fn hours(text: &str) -> Value {
-    let seconds = text.parse::<f64>().ok().map(|hours| (hours * 3600.0).round());
-    match seconds.filter(|seconds| (1.0..1e12).contains(seconds)) {
-        Some(seconds) => Value::Text(age_text(Duration::from_secs(seconds as u64))),
-        None => Value::Text(text.to_owned()),
-    }
-}
-
 impl Effective {
     /// Applies what the schedule means for the retention, where nothing else was set.
     pub(super) fn settle_schedule(&mut self) {
-        const RULES: [Key; 6] = [Key::Last, Key::Hourly, Key::Daily, Key::Weekly, Key::Monthly, Key::Yearly];
-        let is_set = |effective: &Self, key: Key| *effective.origin(key) != Origin::Default;
-        // Whoever asks for the last 10 and for nothing else keeps the last 10.
-        let counted = is_set(self, Key::Keep) && !RULES.into_iter().any(|rule| is_set(self, rule));
-        if counted && !is_set(self, Key::RotateAt) {
+        if self.counts_only() && self.is_default(Key::RotateAt) {
             self.settings.schedule.rotate = Follow::Never;
             let origin = self.origin(Key::Keep).clone();
             self.set_origin(Key::RotateAt, origin);
         }
-        let hourly = is_set(self, Key::Hourly) || is_set(self, Key::Last);
-        if is_set(self, Key::Every) && !counted && !hourly && is_below_a_day(&self.settings) {
+        // Without a schedule of its own nobody's rotation changes.
+        if !self.is_default(Key::Every) && self.wants_hours() {
             self.settings.retention.hourly = Some(HOURS_KEPT);
             let origin = self.origin(Key::Every).clone();
             self.set_origin(Key::Hourly, origin);
         }
     }
 
-    /// Returns the settings for a run that follows the schedule: its rotation keeps the hours of a day even where the
+    /// Returns the settings for a run that follows the schedule: its rotation keeps the hours of a day even if the
     /// interval is the default one.
     pub fn settings_of_run(&self) -> Settings {
         let mut settings = self.settings.clone();
-        let is_default = |key: Key| *self.origin(key) == Origin::Default;
-        if is_default(Key::Hourly) && is_default(Key::Last) && is_default(Key::Keep) && is_below_a_day(&settings) {
+        if self.wants_hours() {
             settings.retention.hourly = Some(HOURS_KEPT);
         }
         settings
     }
-}
 
-fn is_below_a_day(settings: &Settings) -> bool {
-    let schedule = &settings.schedule;
-    schedule.enabled && schedule.cron.is_empty() && schedule.every < Duration::from_secs(86_400)
+    fn is_default(&self, key: Key) -> bool {
+        *self.origin(key) == Origin::Default
+    }
+
+    /// Returns whether a number of archives is asked for and no rule: the last 10 are the last 10.
+    fn counts_only(&self) -> bool {
+        let mut rules = [Key::Last, Key::Hourly, Key::Daily, Key::Weekly, Key::Monthly, Key::Yearly].into_iter();
+        !self.is_default(Key::Keep) && rules.all(|rule| self.is_default(rule))
+    }
+
+    /// Returns whether backups are made more often than daily and no rule says what becomes of them.
+    fn wants_hours(&self) -> bool {
+        let schedule = &self.settings.schedule;
+        let below_a_day = schedule.enabled && schedule.cron.is_empty() && schedule.every < DAY;
+        below_a_day && self.is_default(Key::Hourly) && self.is_default(Key::Last) && !self.counts_only()
+    }
 }
