@@ -7,7 +7,7 @@ use super::schedule_units;
 use super::table::{Column, Table};
 use super::ui::Tone;
 use super::{Context, Outcome, text};
-use crate::config::{Settings, age_text};
+use crate::config::age_text;
 use crate::failure::Failure;
 use crate::ops::inventory::inventory;
 use crate::ops::jobs::schedule::last;
@@ -48,8 +48,7 @@ pub struct ScheduleArgs {
 }
 
 pub(super) fn run(args: &ScheduleArgs, context: &mut Context) -> anyhow::Result<Outcome> {
-    // As a run would have it.
-    let settings = Settings { schedule: context.settings.schedule.clone(), ..context.settings.clone() };
+    let settings = context.settings.clone();
     let schedule = settings.schedule.of_host(&context.host.label, settings.time_zone);
     if args.systemd || args.cron {
         if schedule.backup.is_none() {
@@ -153,9 +152,7 @@ fn rule(job: Job, schedule: &Schedule) -> String {
     match (job, &schedule.backup) {
         (_, None) => "never".to_owned(),
         (Job::Backup, Some(Timing::Every(every))) => format!("every {}", age_text(*every)),
-        (Job::Backup, Some(Timing::At(lines))) => {
-            lines.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
-        }
+        (Job::Backup, Some(Timing::At(lines))) => lines.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "),
         (Job::Rotate, _) => follow(&schedule.rotate),
         (Job::Cleanup, _) => follow(&schedule.cleanup),
         (Job::Verify, _) => follow(&schedule.verify),
@@ -185,7 +182,8 @@ fn show(upcoming: &Upcoming, schedule: &Schedule, context: &mut Context) {
         for (number, at) in job.next.iter().enumerate() {
             let wait = if number == 0 && job.due { ui.paint(Tone::Strong, "due") } else { wait(*at, upcoming.at) };
             let at = at.with_timezone(&schedule.zone).format("%Y-%m-%d %H:%M:%S").to_string();
-            let [name, set, rule] = [job.job, &set, &rule].map(|text| if number == 0 { text.to_owned() } else { String::new() });
+            let [name, set, rule] =
+                [job.job, &set, &rule].map(|text| if number == 0 { text.to_owned() } else { String::new() });
             table.row([name, set, at, wait, rule]);
         }
     }

@@ -24,14 +24,17 @@ pub(super) fn systemd(schedule: &Schedule, context: &mut Context) -> anyhow::Res
     let remote = std::iter::once(&context.settings.store)
         .chain(context.settings.copies.iter().map(|copy| &copy.location))
         .any(|location| matches!(location, Location::Remote(_)));
-    let after = if remote { "network-online.target remote-fs.target\nWants=network-online.target" } else { "remote-fs.target" };
+    let after =
+        if remote { "network-online.target remote-fs.target\nWants=network-online.target" } else { "remote-fs.target" };
     let mut files = Vec::new();
     for task in tasks(schedule, context)? {
         let (name, what) = (task.job.name(), what(task.job));
         let starts: Vec<String> = task
             .commands
             .iter()
-            .map(|words| format!("ExecStart={}", words.iter().map(|word| unit_word(word)).collect::<Vec<_>>().join(" ")))
+            .map(|words| {
+                format!("ExecStart={}", words.iter().map(|word| unit_word(word)).collect::<Vec<_>>().join(" "))
+            })
             .collect();
         files.push(TimerFile {
             name: format!("heirloom-{name}.service"),
@@ -57,7 +60,8 @@ pub(super) fn systemd(schedule: &Schedule, context: &mut Context) -> anyhow::Res
             ),
         });
     }
-    let timers: Vec<&str> = files.iter().map(|file| file.name.as_str()).filter(|name| name.ends_with(".timer")).collect();
+    let timers: Vec<&str> =
+        files.iter().map(|file| file.name.as_str()).filter(|name| name.ends_with(".timer")).collect();
     let start = format!("systemctl daemon-reload && systemctl enable --now {}", timers.join(" "));
     print(files, "# /etc/systemd/system/", &format!("# Then: {start}"), context)
 }
@@ -75,7 +79,8 @@ pub(super) fn crontab(schedule: &Schedule, context: &mut Context) -> anyhow::Res
         let words = |words: &Vec<String>| words.iter().map(|word| shell_word(word)).collect::<Vec<_>>().join(" ");
         let commands = task.commands.iter().map(words).collect::<Vec<_>>().join(" && ");
         // A percent sign would end the command.
-        let command = format!("cd {} && nice -n 10 {commands}", shell_word(&folder.to_string_lossy())).replace('%', "\\%");
+        let command =
+            format!("cd {} && nice -n 10 {commands}", shell_word(&folder.to_string_lossy())).replace('%', "\\%");
         for line in &task.lines {
             // Checked like a timer: cron knows no L, W and # either.
             calendar(line).map_err(no_form)?;

@@ -163,9 +163,7 @@ impl Reader {
     fn setting(&mut self, key: Key, name: &Spanned<std::borrow::Cow<'_, str>>, value: &Spanned<DeValue<'_>>) {
         let found = match (key, value.get_ref()) {
             (Key::FormerHosts | Key::Recipients, value)
-            | (Key::IdentityFile | Key::Cron, value @ DeValue::Array(_)) => {
-                texts(value)
-            }
+            | (Key::IdentityFile | Key::Cron, value @ DeValue::Array(_)) => texts(value),
             (_, value) => scalar(value),
         };
         let found = if self.layer.settings.iter().any(|(known, _, _)| *known == key) {

@@ -7,7 +7,8 @@ use std::time::Duration;
 use chrono_tz::Tz;
 
 use super::value::{
-    Value, age, age_text, compression, group, hours, label, limit, location, mode, not, number, path, rule, size, switch, url,
+    Value, age, age_text, compression, group, hours, label, limit, location, mode, not, number, path, rule, size,
+    switch, url,
 };
 use super::{Check, Settings, VerifyCopies};
 use crate::compression::Compression;

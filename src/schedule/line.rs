@@ -43,7 +43,8 @@ impl Line {
                 return wrong("it must have five fields: minute, hour, day of month, month, day of week");
             }
             let alone = |at: usize| {
-                let fields: Vec<&str> = (0..FIELDS.len()).map(|other| if other == at { fields[at] } else { "*" }).collect();
+                let fields: Vec<&str> =
+                    (0..FIELDS.len()).map(|other| if other == at { fields[at] } else { "*" }).collect();
                 parsed(&fields.join(" "))
             };
             match (0..FIELDS.len()).find(|at| alone(*at).is_none()) {
@@ -51,7 +52,11 @@ impl Line {
                 None => wrong("it cannot be read"),
             }
         })?;
-        let hour = if text.starts_with('@') { (text.eq_ignore_ascii_case("@hourly")).then_some("*") } else { text.split(' ').nth(1) };
+        let hour = if text.starts_with('@') {
+            (text.eq_ignore_ascii_case("@hourly")).then_some("*")
+        } else {
+            text.split(' ').nth(1)
+        };
         let line = Self { every_hour: hour == Some("*"), cron, text };
         // croner searches up to the year 5000.
         let begin = NaiveDate::from_ymd_opt(2000, 1, 1).unwrap_or_default().and_time(chrono::NaiveTime::MIN);
@@ -95,7 +100,9 @@ impl Line {
                 LocalResult::None if self.every_hour => [None, None],
                 LocalResult::None => [end_of_gap(local, zone), None],
             };
-            if let Some(found) = instants.into_iter().flatten().map(|instant| instant.to_utc()).find(|found| *found > at) {
+            if let Some(found) =
+                instants.into_iter().flatten().map(|instant| instant.to_utc()).find(|found| *found > at)
+            {
                 return Some(found);
             }
         }

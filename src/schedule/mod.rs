@@ -262,8 +262,11 @@ impl Schedule {
             Timing::At(_) => {
                 // As many as decide: lines repeat by day, week, month or year.
                 const SLOTS: usize = 500;
-                let times: Vec<_> =
-                    self.times(Job::Backup, from).take_while(|at| *at - from < TimeDelta::days(400)).take(SLOTS).collect();
+                let times: Vec<_> = self
+                    .times(Job::Backup, from)
+                    .take_while(|at| *at - from < TimeDelta::days(400))
+                    .take(SLOTS)
+                    .collect();
                 let gaps = times.windows(2).filter_map(|pair| (pair[1] - pair[0]).to_std().ok());
                 Some(gaps.min().unwrap_or(Duration::from_secs(366 * 86_400)))
             }
@@ -290,9 +293,10 @@ impl Schedule {
 /// Returns how long after its slots a host starts its jobs: up to a minute, so that a fleet does not knock at once.
 pub fn delay_of(label: &HostLabel) -> TimeDelta {
     // FNV-1a: the same in every release, or an update would move the slots.
-    let hash = label.as_str().bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    });
+    let hash = label
+        .as_str()
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
     TimeDelta::seconds(i64::try_from((hash >> 32) % 60).unwrap_or_default())
 }
 

@@ -18,7 +18,7 @@ const WIDTHS: [u16; 3] = [60, 80, 120];
 type Case = (&'static str, fn(&mut World), &'static [&'static str]);
 
 /// Commands whose text is pinned.
-const TEXTS: [Case; 39] = [
+const TEXTS: [Case; 40] = [
     ("text-accept", one_shrunk, &["accept", "latest"]),
     ("text-backup", one_database, &["backup", "app.db", "--note", "before the update"]),
     ("text-backup-verbose", one_database, &["backup", "app.db", "--verbose"]),
@@ -52,6 +52,7 @@ const TEXTS: [Case; 39] = [
     ("text-rotate-dry-run", several_sets, &["rotate", "--keep-daily", "1", "--dry-run"]),
     ("text-rotate-dry-run-verbose", three_backups, &["rotate", "--keep-daily", "1", "--dry-run", "--verbose"]),
     ("text-rotate", three_backups, &["rotate", "--keep-daily", "1"]),
+    ("text-schedule", one_schedule, &["schedule"]),
     ("text-show", one_backup, &["show", "latest"]),
     ("text-store-check", one_backup, &["store", "check"]),
     ("text-undo", one_restore, &["restore", "--undo", "--force"]),
@@ -61,7 +62,7 @@ const TEXTS: [Case; 39] = [
 ];
 
 /// Commands whose document is pinned.
-const DOCUMENTS: [Case; 25] = [
+const DOCUMENTS: [Case; 26] = [
     ("accept", one_shrunk, &["accept", "latest"]),
     ("backup", one_database, &["backup", "app.db", "--note", "before the update"]),
     ("backup-skipped", one_backup, &["backup", "app.db", "--if-older-than", "20h"]),
@@ -82,6 +83,7 @@ const DOCUMENTS: [Case; 25] = [
     ("restore", one_backup, &["restore", "latest", "--force"]),
     ("restore-plan", one_backup, &["restore", "latest", "--dry-run"]),
     ("rotate", three_backups, &["rotate", "--keep-daily", "1", "--dry-run"]),
+    ("schedule", one_schedule, &["schedule"]),
     ("show", one_backup, &["show", "latest"]),
     ("store-check", one_backup, &["store", "check"]),
     ("undo", one_restore, &["restore", "--undo", "--force"]),
@@ -97,6 +99,13 @@ fn one_backup(world: &mut World) {
     one_database(world);
     world.heirloom(["backup", "app.db"]).success();
     world.at("2026-03-01T05:00:00Z");
+}
+
+/// An archive, and a schedule of its own.
+fn one_schedule(world: &mut World) {
+    one_backup(world);
+    let text = "[sets.app.databases]\napp = 'app.db'\n[schedule]\nevery = '12h'\nverify = '30 4 * * SUN'\n";
+    std::fs::write(world.path("heirloom.toml"), text).unwrap();
 }
 
 /// Two archives, one of which is in a further store.
