@@ -255,18 +255,18 @@ impl Schedule {
         std::iter::successors(following(&at), following.clone())
     }
 
-    /// Returns the shortest time between two backups in the year after `from`; `None` if the schedule is off.
+    /// Returns the shortest time between two backups in the year after `from`; `None` if the schedule is off. Days have
+    /// 24 hours here: the one that summer time shortens is not what somebody asks for.
     pub fn finest(&self, from: DateTime<Utc>) -> Option<Duration> {
+        // As many as decide: lines repeat by day, week, month or year.
+        const SLOTS: usize = 500;
         match self.backup.as_ref()? {
             Timing::Every(every) => Some(*every),
-            Timing::At(_) => {
-                // As many as decide: lines repeat by day, week, month or year.
-                const SLOTS: usize = 500;
-                let times: Vec<_> = self
-                    .times(Job::Backup, from)
-                    .take_while(|at| *at - from < TimeDelta::days(400))
-                    .take(SLOTS)
-                    .collect();
+            Timing::At(lines) => {
+                let following = |at: &DateTime<Utc>| earliest(lines, *at, Tz::UTC);
+                let year = |at: &DateTime<Utc>| *at - from < TimeDelta::days(400);
+                let times: Vec<_> =
+                    std::iter::successors(following(&from), following).take_while(year).take(SLOTS).collect();
                 let gaps = times.windows(2).filter_map(|pair| (pair[1] - pair[0]).to_std().ok());
                 Some(gaps.min().unwrap_or(Duration::from_secs(366 * 86_400)))
             }

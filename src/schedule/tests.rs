@@ -243,4 +243,27 @@ fn the_finest_interval_is_that_of_the_two_closest_slots() {
     assert_eq!(finest(&["0 3 * * *"]), Some(Duration::from_secs(86_400)));
     assert_eq!(finest(&["0 3 * * *", "30 3 * * *"]), Some(Duration::from_secs(1800)));
     assert_eq!(finest(&["0 3 1 1 *"]), Some(Duration::from_secs(366 * 86_400)));
+    let berlin = Schedule { zone: Tz::Europe__Berlin, ..nightly() };
+    assert_eq!(berlin.finest(from), Some(Duration::from_secs(86_400)), "also over a change of summer time");
+}
+
+/// Fields of lines, right and wrong ones.
+const FIELD: &str =
+    "([*]|[0-9]{1,2}|[*]/[0-9]{1,2}|[0-9]{1,2}-[0-9]{1,2}(/[0-9])?|L|[0-9]W|[1-7]#[1-5]|MON|dec|[0-9],[0-9]|[a-z?+-])";
+
+proptest::proptest! {
+    #[test]
+    fn any_line_is_taken_or_refused_and_comes_again(fields in proptest::collection::vec(FIELD, 4..=6)) {
+        let start = at("2026-03-01T00:00:00Z");
+        if let Ok(line) = Line::parse(&fields.join(" ")) {
+            let next = line.after(start, Tz::America__New_York);
+            proptest::prop_assert!(next.is_none_or(|next| next > start), "{line}");
+            let _ = calendar(&line);
+        }
+    }
+
+    #[test]
+    fn any_text_is_read_without_panic(text in "[\\PC@*/,0-9 -]{0,40}") {
+        let _ = Line::parse(&text);
+    }
 }

@@ -99,6 +99,15 @@ fn each_wrong_line_is_named_with_its_key() {
 }
 
 #[test]
+fn each_wrong_line_of_cron_is_named_where_it_stands() {
+    let found = problems("[schedule]\ncron = [\n'0 3 * * *',\n'0 3 * *',\n'0 0 30 2 *',\n]\n");
+    let starts =
+        ["heirloom.toml:4: schedule.cron: \"0 3 * *\" is", "heirloom.toml:5: schedule.cron: \"0 0 30 2 *\" never"];
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert!(found.iter().zip(starts).all(|(found, start)| found.starts_with(start)), "{found:?}");
+}
+
+#[test]
 fn all_problems_of_a_file_come_together_and_in_order() {
     let found = problems("[sets.'/']\nx = 1\n[retention]\nkeep = 'x'\ndayly = 7\n[bakcup]\n");
     let lines: Vec<&str> = found.iter().filter_map(|problem| problem.split(": ").next()).collect();
