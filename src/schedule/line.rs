@@ -8,7 +8,6 @@
 //!   be made up, either.
 
 use std::fmt;
-use std::hash::{Hash, Hasher};
 
 use chrono::offset::LocalResult;
 use chrono::{DateTime, NaiveDate, NaiveDateTime, Offset as _, TimeDelta, TimeZone as _, Timelike as _, Utc};
@@ -148,7 +147,7 @@ fn parsed(text: &str) -> Option<Cron> {
 
 /// Returns the first instant after the readings of the clock that a change skips.
 fn end_of_gap(local: NaiveDateTime, zone: Tz) -> Option<DateTime<Tz>> {
-    // Changes happen at whole minutes since zones have been kept in whole minutes; the bisection finds any.
+    // From `local` on, readings are skipped up to the end, and exist from there on.
     let exists = |seconds: i64| zone.from_local_datetime(&(local + TimeDelta::seconds(seconds))).earliest();
     let (mut skipped, mut there) = (0, LONGEST_GAP.num_seconds());
     while there - skipped > 1 {
@@ -171,9 +170,3 @@ impl PartialEq for Line {
 }
 
 impl Eq for Line {}
-
-impl Hash for Line {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.text.hash(state);
-    }
-}

@@ -5,7 +5,10 @@
 
 use chrono::{DateTime, Datelike as _, NaiveDateTime, TimeDelta, Timelike as _, Utc};
 use chrono_tz::Tz;
+use heirloom::names::Name;
+use heirloom::retention::{Action, Limits, Policy, Reach, Retention, Scene};
 use heirloom::schedule::{Due, Follow, Job, Last, Line, Looks, Schedule, Timing};
+use heirloom::snapshot::Snapshot;
 
 const YEARS: [(Tz, i32); 3] =
     [(Tz::America__New_York, 2026), (Tz::Australia__Lord_Howe, 2026), (Tz::Pacific__Apia, 2011)];
@@ -190,15 +193,22 @@ fn sleep_and_a_set_clock_lose_no_slot_and_repeat_none() {
                 host.lives_on();
                 // Nobody reads old archives.
                 store.drain(..store.len().saturating_sub(3));
+                if host.looks.latest.is_none() {
+                    // A run that starts knows only what is in the store.
+                    kept = slots.partition_point(|slot| Some(slot) <= store.last());
+                }
                 let due = schedule.due(Job::Backup, &Last::of(store.clone(), host.now), &host.looks, host.now);
                 host.looks.looked(host.now, &due);
                 let of_lines = format!("{zone}: {lines:?} at {}: {due:?}", host.now);
                 match due {
                     Due::Now(_) => {
-                        let passed = slots.partition_point(|slot| *slot <= host.now);
+                        // Every third time nothing had changed, and no archive shows that the slot was kept.
+                        let is_changed = host.dice.below(3) > 0;
+                        let until = if is_changed { host.now } else { host.now - TimeDelta::seconds(delay) };
+                        let passed = slots.partition_point(|slot| *slot <= until);
                         assert!(passed > kept, "repeated: {of_lines}");
                         (kept, made) = (passed, made + 1);
-                        store.push(host.now);
+                        store.extend(is_changed.then_some(host.now));
                     }
                     _ => {
                         let owed = slots.partition_point(|slot| *slot + TimeDelta::seconds(delay) <= host.now);
@@ -229,4 +239,42 @@ fn an_interval_is_never_cut_short_and_no_look_passes_it_over() {
         }
     }
     assert!(made > 3000, "{made}");
+}
+
+/// What exists after 30 days of an hourly schedule over a database that changes all the time, newest first.
+fn after_thirty_days(retention: Retention) -> Vec<DateTime<Utc>> {
+    let end = DateTime::from_timestamp(1_772_334_000, 0).unwrap();
+    let start = end - TimeDelta::days(30);
+    let schedule = schedule(Timing::Every(std::time::Duration::from_secs(3600)), Tz::UTC, 0);
+    let set = Name::new("app").unwrap();
+    let (mut looks, mut existing) = (Looks::none(start), Vec::<Snapshot>::new());
+    let mut now = start;
+    while now <= end {
+        let dates = existing.iter().map(|snapshot| snapshot.created_at);
+        let due = schedule.due(Job::Backup, &Last::of(dates, now), &looks, now);
+        looks.looked(now, &due);
+        if matches!(due, Due::Now(_)) {
+            existing.push(Snapshot::simulated(&set, now));
+            let plan = retention.plan(&existing, &Scene::new(now, Tz::UTC));
+            // The plan is newest first.
+            let mut verdicts = plan.verdicts.iter().rev();
+            existing.retain(|_| verdicts.next().unwrap().action == Action::Keep);
+        }
+        now += TimeDelta::minutes(5);
+    }
+    existing.iter().rev().map(|snapshot| snapshot.created_at).collect()
+}
+
+#[test]
+fn thirty_days_of_hours_leave_what_the_settings_say() {
+    let end = DateTime::from_timestamp(1_772_334_000, 0).unwrap();
+    let hours = |count: i32| (0..count).map(|hour| end - TimeDelta::hours(1) * hour).collect::<Vec<_>>();
+    let keep_10 = after_thirty_days(Retention::Cleanup(Limits { keep: Some(10), ..Limits::default() }));
+    assert_eq!(keep_10, hours(10));
+
+    let reach = Reach { hourly: 24, daily: 7, weekly: 4, monthly: 12, ..Reach::default() };
+    let defaults = after_thirty_days(Retention::Rotate(Policy::new(reach).unwrap()));
+    assert_eq!(defaults[..24], hours(24));
+    let rest: Vec<String> = defaults[24..].iter().map(|date| date.format("%m-%d %H").to_string()).collect();
+    assert_eq!(rest, [""; 0]);
 }
