@@ -67,6 +67,13 @@ pub(super) fn run(args: &ScheduleArgs, context: &mut Context) -> anyhow::Result<
     let mut jobs = Vec::new();
     for chosen in &chosen {
         let last = archives.as_ref().map(|archives| last(chosen, archives, &context.surroundings(), now));
+        if let Some(ahead) = last.and_then(|last| last.ahead) {
+            let dated = ahead.format("%Y-%m-%dT%H:%M:%SZ");
+            context.ui.warning(format!(
+                "{}: the newest archive is dated in the future, {dated}; a backup is due now",
+                chosen.set
+            ));
+        }
         let set = Some(chosen.set.to_string());
         jobs.push(planned(Job::Backup, set, &schedule, last, args, context));
     }

@@ -297,7 +297,9 @@ pub fn delay_of(label: &HostLabel) -> TimeDelta {
         .as_str()
         .bytes()
         .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
-    TimeDelta::seconds(i64::try_from((hash >> 32) % 60).unwrap_or_default())
+    // Similar names differ in few bits, which the finalizer of MurmurHash3 spreads.
+    let mixed = (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
+    TimeDelta::seconds(i64::try_from((mixed >> 33) % 60).unwrap_or_default())
 }
 
 fn earliest(lines: &[Line], after: DateTime<Utc>, zone: Tz) -> Option<DateTime<Utc>> {

@@ -126,6 +126,15 @@ fn the_next_backup_follows_from_the_last_one_in_the_store() {
 }
 
 #[test]
+fn an_archive_from_the_future_makes_a_backup_due_with_a_warning() {
+    let mut world = world("[schedule]\ncron = '0 12 * * *'\n");
+    world.at("2027-03-01T03:00:00Z").heirloom(["backup"]).success();
+    world.at("2026-03-01T03:00:00Z");
+    let ran = world.heirloom(["schedule", "--json"]).success().says("dated in the future, 2027-03-01T03:00:00Z");
+    assert_eq!(job(&ran.json(), "backup")["due"], true);
+}
+
+#[test]
 fn a_store_that_does_not_answer_leaves_the_lines_of_cron() {
     for (rule, times) in [("every = '1h'", 0), ("cron = '0 3 * * *'", 3)] {
         let world = world(&format!("[store]\ndir = 'store'\n[schedule]\n{rule}\n"));
