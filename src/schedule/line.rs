@@ -8,6 +8,7 @@
 //!   be made up, either.
 
 use std::fmt;
+use std::sync::Arc;
 
 use chrono::offset::LocalResult;
 use chrono::{DateTime, NaiveDate, NaiveDateTime, Offset as _, TimeDelta, TimeZone as _, Timelike as _, Utc};
@@ -24,7 +25,7 @@ const LONGEST_GAP: TimeDelta = TimeDelta::hours(25);
 #[derive(Debug, Clone)]
 pub struct Line {
     text: String,
-    cron: Cron,
+    cron: Arc<Cron>,
     every_hour: bool,
 }
 
@@ -56,7 +57,7 @@ impl Line {
         } else {
             text.split(' ').nth(1)
         };
-        let line = Self { every_hour: hour == Some("*"), cron, text };
+        let line = Self { every_hour: hour == Some("*"), cron: Arc::new(cron), text };
         // croner searches up to the year 5000.
         let begin = NaiveDate::from_ymd_opt(2000, 1, 1).unwrap_or_default().and_time(chrono::NaiveTime::MIN);
         match line.civil_after(begin) {
