@@ -29,6 +29,7 @@
 //! | which archive is the latest? | `latest/` |
 //! | what does a job decide? | `ops/jobs/` |
 //! | what may be removed? | `retention/` |
+//! | when is a job due? | `schedule/` |
 //! | what does exit code 13 mean? | `failure.rs`, `ops/explain.rs` |
 //! | what does a hint say? | `cli/remedy.rs` |
 //! | what is in the JSON of a command? | `report/`, made in `ops/reports/` |
@@ -57,6 +58,7 @@ pub mod processors;
 pub mod progress;
 pub mod report;
 pub mod retention;
+pub mod schedule;
 pub mod schema_diff;
 pub mod snapshot;
 pub mod store;

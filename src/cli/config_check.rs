@@ -89,6 +89,7 @@ fn tests(context: &Context) -> Vec<Tested> {
         }
     }
     tested.extend(super::config_check_encryption::tests(context));
+    tested.extend(super::config_check_schedule::test(context));
     // The default store is not a finding while the file that may name another cannot be read.
     if effective.problems.is_empty() || *effective.store_origin() != Origin::Default {
         match &context.settings.store {

@@ -14,6 +14,7 @@ mod completions;
 mod config;
 mod config_check;
 mod config_check_encryption;
+mod config_check_schedule;
 mod context;
 mod copies;
 mod copy;
@@ -47,6 +48,8 @@ mod restore_text;
 mod retain;
 mod retain_text;
 mod rotate;
+mod schedule;
+mod schedule_units;
 mod settings;
 mod show;
 mod stages;
@@ -145,6 +148,7 @@ pub enum Command {
     Log(log::LogArgs),
     Guard(Box<guard::GuardArgs>),
     Key(key::KeyArgs),
+    Schedule(schedule::ScheduleArgs),
     Config(config::ConfigArgs),
     Completions(completions::CompletionsArgs),
 }
@@ -256,6 +260,7 @@ fn dispatch(command: &Command, context: &mut Context) -> anyhow::Result<Outcome>
         Command::Show(args) => return show::run(args, context),
         Command::Key(args) => return key::run(args, context),
         Command::Store(args) => return store::run(args, context),
+        Command::Schedule(args) => return schedule::run(args, context),
         Command::Config(args) => return config::run(args, context),
         Command::Log(args) => return log::run(args, context),
         Command::Completions(args) => return completions::run(args, context),

@@ -15,6 +15,7 @@ use super::value::{not, parsed};
 use super::variables::expand;
 use super::{Key, Origin, Problem, Settings, ShrinkWatch, Value};
 use crate::names::{Name, printable};
+use crate::schedule::Line;
 
 /// The content of a configuration file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -161,10 +162,18 @@ impl Reader {
     }
 
     fn setting(&mut self, key: Key, name: &Spanned<std::borrow::Cow<'_, str>>, value: &Spanned<DeValue<'_>>) {
-        let found = match (key, value.get_ref()) {
-            (Key::FormerHosts | Key::Recipients, value) | (Key::IdentityFile, value @ DeValue::Array(_)) => {
-                texts(value)
+        if let (Key::Cron, DeValue::Array(lines)) = (key, value.get_ref()) {
+            let texts = lines.iter().filter_map(|line| line.get_ref().as_str().map(|text| (line.span(), text)));
+            let wrong: Vec<_> =
+                texts.filter_map(|(span, text)| Line::parse(text).err().map(|message| (span, message))).collect();
+            if !wrong.is_empty() {
+                wrong.into_iter().for_each(|(span, message)| self.problem(span, key.to_string(), message));
+                return;
             }
+        }
+        let found = match (key, value.get_ref()) {
+            (Key::FormerHosts | Key::Recipients, value)
+            | (Key::IdentityFile | Key::Cron, value @ DeValue::Array(_)) => texts(value),
             (_, value) => scalar(value),
         };
         let found = if self.layer.settings.iter().any(|(known, _, _)| *known == key) {

@@ -7,7 +7,8 @@ use std::time::Duration;
 use chrono_tz::Tz;
 
 use super::value::{
-    Value, age, age_text, compression, group, label, limit, location, mode, not, number, path, rule, size, switch, url,
+    Value, age, age_text, compression, group, hours, label, limit, location, mode, not, number, path, rule, size,
+    switch, url,
 };
 use super::{Check, Settings, VerifyCopies};
 use crate::compression::Compression;
@@ -49,12 +50,22 @@ pub enum Key {
     Yearly,
     Safety,
     TimeZone,
+    Scheduled,
+    Every,
+    Cron,
+    IfChanged,
+    CheckEvery,
+    OnStart,
+    Final,
+    RotateAt,
+    CleanupAt,
+    VerifyAt,
     MaxBackupAge,
 }
 
 impl Key {
     /// All settings, in the order of the file.
-    pub const ALL: [Self; 33] = [
+    pub const ALL: [Self; 43] = [
         Self::Host,
         Self::FormerHosts,
         Self::StoreDir,
@@ -87,6 +98,16 @@ impl Key {
         Self::Yearly,
         Self::Safety,
         Self::TimeZone,
+        Self::Scheduled,
+        Self::Every,
+        Self::Cron,
+        Self::IfChanged,
+        Self::CheckEvery,
+        Self::OnStart,
+        Self::Final,
+        Self::RotateAt,
+        Self::CleanupAt,
+        Self::VerifyAt,
         Self::MaxBackupAge,
     ];
 
@@ -134,6 +155,16 @@ impl Key {
             Self::Yearly => ("retention", "yearly"),
             Self::Safety => ("retention", "safety"),
             Self::TimeZone => ("retention", "time_zone"),
+            Self::Scheduled => ("schedule", "enabled"),
+            Self::Every => ("schedule", "every"),
+            Self::Cron => ("schedule", "cron"),
+            Self::IfChanged => ("schedule", "if_changed"),
+            Self::CheckEvery => ("schedule", "check_every"),
+            Self::OnStart => ("schedule", "on_start"),
+            Self::Final => ("schedule", "final"),
+            Self::RotateAt => ("schedule", "rotate"),
+            Self::CleanupAt => ("schedule", "cleanup"),
+            Self::VerifyAt => ("schedule", "verify"),
             Self::MaxBackupAge => ("health", "max_backup_age"),
         }
     }
@@ -154,6 +185,9 @@ impl Key {
             Self::Keep => &["MAX_DATABASE_BACKUPS"],
             Self::Compression => &["COMPRESS_BACKUPS"],
             Self::IdentityFile => &["HEIRLOOM_IDENTITY_FILE"],
+            Self::Scheduled => &["AUTO_BACKUP_ENABLED"],
+            Self::Every => &["AUTO_BACKUP_INTERVAL_HOURS"],
+            Self::OnStart => &["BACKUP_ON_STARTUP"],
             _ => &[],
         }
     }
@@ -173,7 +207,7 @@ impl Key {
             Self::Threads => "all cores",
             Self::MaxBackupAge => "the usual interval",
             Self::CompressionLevel => "not used without gzip",
-            Self::StoreDir | Self::StoreUrl => "not used",
+            Self::StoreDir | Self::StoreUrl | Self::Every | Self::Cron => "not used",
             Self::Keep | Self::MaxAge | Self::MaxSize | Self::LimitUpload => "no limit",
             _ => "off",
         }
@@ -244,6 +278,16 @@ impl Key {
                 Value::Text(text) if text.parse::<Tz>().is_ok() => settings.time_zone = text.parse().unwrap_or(Tz::UTC),
                 _ => return Err(not("\"local\", \"UTC\" or a name like \"Europe/Berlin\"", value)),
             },
+            Self::Scheduled
+            | Self::Every
+            | Self::Cron
+            | Self::IfChanged
+            | Self::CheckEvery
+            | Self::OnStart
+            | Self::Final
+            | Self::RotateAt
+            | Self::CleanupAt
+            | Self::VerifyAt => settings.schedule.set(self, value)?,
             Self::MaxBackupAge => health.max_backup_age = Some(age(value)?),
         }
         Ok(())
@@ -306,6 +350,16 @@ impl Key {
             Self::Yearly => retention.yearly.map(number),
             Self::Safety => Some(number(retention.safety)),
             Self::TimeZone => Some(Value::Text(settings.time_zone.name().into())),
+            Self::Scheduled
+            | Self::Every
+            | Self::Cron
+            | Self::IfChanged
+            | Self::CheckEvery
+            | Self::OnStart
+            | Self::Final
+            | Self::RotateAt
+            | Self::CleanupAt
+            | Self::VerifyAt => settings.schedule.get(self),
             Self::MaxBackupAge => health.max_backup_age.map(age),
         }
     }
@@ -316,7 +370,13 @@ impl Key {
         let trimmed = text.trim();
         let as_text = || Value::Text(trimmed.to_owned());
         match self {
-            Self::Compression | Self::Vacuum | Self::TrustLabels => match trimmed.to_ascii_lowercase().as_str() {
+            Self::Compression
+            | Self::Vacuum
+            | Self::TrustLabels
+            | Self::Scheduled
+            | Self::IfChanged
+            | Self::OnStart
+            | Self::Final => match trimmed.to_ascii_lowercase().as_str() {
                 "true" | "1" | "yes" | "on" => Value::Switch(true),
                 "false" | "0" | "no" | "off" => Value::Switch(false),
                 _ => as_text(),
@@ -330,7 +390,13 @@ impl Key {
             | Self::StoreUrl
             | Self::LimitUpload
             | Self::VerifyCopies
-            | Self::MaxBackupAge => as_text(),
+            | Self::MaxBackupAge
+            | Self::Cron
+            | Self::CheckEvery
+            | Self::RotateAt
+            | Self::CleanupAt
+            | Self::VerifyAt => as_text(),
+            Self::Every => hours(trimmed),
             Self::StoreDir | Self::StoreMount | Self::ScratchDir | Self::RecipientsFile => Value::Path(text.into()),
             Self::IdentityFile => Value::Texts(vec![text.to_owned()]),
             Self::Recipients | Self::EncryptionScope | Self::KeyChecked => as_text(),

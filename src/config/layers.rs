@@ -71,6 +71,10 @@ impl Effective {
         self.origins.get(&key).unwrap_or(&Origin::Default)
     }
 
+    pub(super) fn set_origin(&mut self, key: Key, origin: Origin) {
+        self.origins.insert(key, origin);
+    }
+
     /// Returns the origin of the store.
     pub fn store_origin(&self) -> &Origin {
         self.origin(if self.settings.store.url().is_some() && self.origins.contains_key(&Key::StoreUrl) {
@@ -112,6 +116,7 @@ impl Layers<'_> {
                 effective.problems.push(problem);
             }
         }
+        effective.settle_schedule();
         for database in self.file.iter().flat_map(|file| &file.databases) {
             if let Err(problem) = self.database(database, &mut effective) {
                 effective.problems.push(problem);
@@ -245,6 +250,21 @@ impl Layers<'_> {
                         });
                     }
                     // A flag or a variable names another store.
+                    _ => return Ok(()),
+                }
+            }
+            if key == Key::Cron {
+                match effective.origin(Key::Every) {
+                    Origin::Default => {}
+                    Origin::File { .. } => {
+                        return Err(Problem {
+                            place: Some(origin.into()),
+                            key: key.to_string(),
+                            message: "is a second schedule beside schedule.every; keep one of them".into(),
+                            remedy: None,
+                        });
+                    }
+                    // A variable names another interval.
                     _ => return Ok(()),
                 }
             }

@@ -16,6 +16,7 @@ mod file;
 mod key;
 mod layers;
 mod origin;
+mod schedule;
 mod url;
 mod value;
 mod variables;
@@ -39,6 +40,7 @@ pub use file::FileLayer;
 pub use key::Key;
 pub use layers::{Effective, Flag, Layers, Look};
 pub use origin::{Origin, Problem};
+pub use schedule::ScheduleSettings;
 pub use url::database_path;
 pub use value::{Value, age_text, parse_age, parse_size};
 pub use variables::{Expanded, Variables, expand};
@@ -81,6 +83,8 @@ pub struct Settings {
     pub backup: BackupSettings,
     /// What is kept.
     pub retention: RetentionSettings,
+    /// When `heirloom run` works by itself.
+    pub schedule: ScheduleSettings,
     /// What health watches.
     pub health: HealthSettings,
     /// The zone of the host, or the one that was set: for retention periods and for times that carry none.
@@ -210,6 +214,7 @@ impl Default for Settings {
                 yearly: None,
                 safety: 5,
             },
+            schedule: ScheduleSettings::default(),
             health: HealthSettings::default(),
             time_zone: Tz::UTC,
         }

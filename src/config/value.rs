@@ -220,3 +220,12 @@ pub(super) fn limit(value: &Value) -> Result<NonZeroU64, String> {
     let bytes = size(value)?;
     NonZeroU64::new(bytes).ok_or_else(|| not("a number of bytes per second, such as \"2MB\"", value))
 }
+
+/// Reads `AUTO_BACKUP_INTERVAL_HOURS`: a number of hours, also a fraction. Anything else stays as it is written.
+pub(super) fn hours(text: &str) -> Value {
+    let seconds = text.parse::<f64>().ok().map(|hours| (hours * 3600.0).round());
+    match seconds.filter(|seconds| (1.0..1e12).contains(seconds)) {
+        Some(seconds) => Value::Text(age_text(Duration::from_secs(seconds as u64))),
+        None => Value::Text(text.to_owned()),
+    }
+}

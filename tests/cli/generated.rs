@@ -17,13 +17,17 @@ const BY_HAND: [&str; 5] =
     ["heirloom-archive.5", "heirloom-encryption.7", "heirloom-operations.7", "heirloom-stores.7", "heirloom.toml.5"];
 
 /// What every page says about its surroundings.
-const ENVIRONMENT: [(&str, &str); 9] = [
+const ENVIRONMENT: [(&str, &str); 10] = [
     ("HEIRLOOM_CONFIG", "The configuration file, as --config."),
     ("HEIRLOOM_DIR, BACKUP_DIR", "The store, as --dir; stronger than the configuration file."),
     ("HEIRLOOM_IDENTITY_FILE", "A file with secret keys, as --identity."),
     ("DATABASE_PATH, DATABASE_URL", "The database, where none is named: a path, or a URL as sqlite:///app.db."),
     ("MAX_DATABASE_BACKUPS", "The default of cleanup --keep."),
     ("COMPRESS_BACKUPS", "Whether archives are compressed: true or false."),
+    (
+        "AUTO_BACKUP_ENABLED, AUTO_BACKUP_INTERVAL_HOURS, BACKUP_ON_STARTUP",
+        "The schedule of heirloom run; see heirloom.toml(5).",
+    ),
     ("NO_COLOR", "No colours."),
     ("TZ", "The time zone of retention periods, where none is configured."),
     ("HEIRLOOM_NOW", "The time to take for now (RFC 3339), for rehearsals and tests."),

@@ -64,6 +64,7 @@ mod rights;
 mod rotate;
 mod safety;
 mod salvage;
+mod schedule;
 mod schema_change;
 mod scripts;
 #[allow(dead_code, reason = "shared with the tests of the library")]

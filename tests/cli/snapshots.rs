@@ -18,7 +18,7 @@ const WIDTHS: [u16; 3] = [60, 80, 120];
 type Case = (&'static str, fn(&mut World), &'static [&'static str]);
 
 /// Commands whose text is pinned.
-const TEXTS: [Case; 41] = [
+const TEXTS: [Case; 42] = [
     ("text-accept", one_shrunk, &["accept", "latest"]),
     ("text-backup", one_database, &["backup", "app.db", "--note", "before the update"]),
     ("text-backup-verbose", one_database, &["backup", "app.db", "--verbose"]),
@@ -53,6 +53,7 @@ const TEXTS: [Case; 41] = [
     ("text-rotate-dry-run", several_sets, &["rotate", "--keep-daily", "1", "--dry-run"]),
     ("text-rotate-dry-run-verbose", three_backups, &["rotate", "--keep-daily", "1", "--dry-run", "--verbose"]),
     ("text-rotate", three_backups, &["rotate", "--keep-daily", "1"]),
+    ("text-schedule", one_schedule, &["schedule"]),
     ("text-show", one_backup, &["show", "latest"]),
     ("text-status", one_change, &["status"]),
     ("text-store-check", one_backup, &["store", "check"]),
@@ -63,7 +64,7 @@ const TEXTS: [Case; 41] = [
 ];
 
 /// Commands whose document is pinned.
-const DOCUMENTS: [Case; 27] = [
+const DOCUMENTS: [Case; 28] = [
     ("accept", one_shrunk, &["accept", "latest"]),
     ("backup", one_database, &["backup", "app.db", "--note", "before the update"]),
     ("backup-skipped", one_backup, &["backup", "app.db", "--if-older-than", "20h"]),
@@ -85,6 +86,7 @@ const DOCUMENTS: [Case; 27] = [
     ("restore", one_backup, &["restore", "latest", "--force"]),
     ("restore-plan", one_backup, &["restore", "latest", "--dry-run"]),
     ("rotate", three_backups, &["rotate", "--keep-daily", "1", "--dry-run"]),
+    ("schedule", one_schedule, &["schedule"]),
     ("show", one_backup, &["show", "latest"]),
     ("status", one_change, &["status"]),
     ("store-check", one_backup, &["store", "check"]),
@@ -120,6 +122,13 @@ fn one_touch(world: &mut World) {
 fn touch(world: &World) {
     let written = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_772_337_600);
     std::fs::File::options().write(true).open(world.path("app.db")).unwrap().set_modified(written).unwrap();
+}
+
+/// An archive, and a schedule of its own.
+fn one_schedule(world: &mut World) {
+    one_backup(world);
+    let text = "[sets.app.databases]\napp = 'app.db'\n[schedule]\nevery = '12h'\nverify = '30 4 * * SUN'\n";
+    std::fs::write(world.path("heirloom.toml"), text).unwrap();
 }
 
 /// Two archives, one of which is in a further store.

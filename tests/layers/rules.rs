@@ -25,12 +25,13 @@ fn layer(module: &str) -> Layer {
 }
 
 /// External crates and modules, and the top modules that may name them.
-const CONFINED: [(&str, &[&str]); 19] = [
+const CONFINED: [(&str, &[&str]); 20] = [
     ("age", &["archive"]),
     ("age_core", &["archive"]),
     ("axum", &["server"]),
     ("clap", &["cli", "main"]),
     ("clap_complete", &["cli"]),
+    ("croner", &["schedule"]),
     ("flate2", &["archive"]),
     ("indicatif", &["cli"]),
     ("libdeflater", &["archive"]),

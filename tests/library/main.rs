@@ -22,6 +22,7 @@ mod object_stores;
 mod remotes;
 mod replace;
 mod retention;
+mod schedule;
 #[allow(dead_code, reason = "shared with the tests of the commands")]
 #[cfg(feature = "remote")]
 #[path = "../servers/mod.rs"]

@@ -44,6 +44,19 @@ fn each_wrong_line_is_named_with_its_key() {
         ("[backup]\nthreads = 0", "heirloom.toml:2: backup.threads: must be a whole number from 1 to 1024, not 0"),
         ("[backup]\nvacuum = \"yes\"", "heirloom.toml:2: backup.vacuum: must be true or false, not \"yes\""),
         ("[health]\nmax_backup_age = \"0h\"", "heirloom.toml:2: health.max_backup_age: must be an age"),
+        ("[schedule]\nevery = \"30s\"", "heirloom.toml:2: schedule.every: must be an interval like \"1h\" or \"30m\""),
+        ("[schedule]\nevery = 1", "heirloom.toml:2: schedule.every: must be an interval"),
+        ("[schedule]\ncheck_every = \"0s\"", "heirloom.toml:2: schedule.check_every: must be an interval"),
+        ("[schedule]\ncron = \"0 25 * * *\"", "heirloom.toml:2: schedule.cron: \"0 25 * * *\" is not a line of cron"),
+        ("[schedule]\ncron = [\"0 3 * * *\", \"0 0 31 2 *\"]", "heirloom.toml:2: schedule.cron: \"0 0 31 2 *\" never"),
+        ("[schedule]\ncron = []", "heirloom.toml:2: schedule.cron: must be a line of cron or a list of them"),
+        ("[schedule]\ncron = [3]", "heirloom.toml:2: schedule.cron: must be a list of strings, not of a number"),
+        ("[schedule]\nif_changed = 1", "heirloom.toml:2: schedule.if_changed: must be true or false, not 1"),
+        ("[schedule]\nenabled = \"no\"", "heirloom.toml:2: schedule.enabled: must be true or false"),
+        ("[schedule]\nrotate = \"daily\"", "heirloom.toml:2: schedule.rotate: must be \"after backup\", \"never\" or"),
+        ("[schedule]\ncleanup = \"0 3\"", "heirloom.toml:2: schedule.cleanup: \"0 3\" is not a line of cron"),
+        ("[schedule]\nverify = \"after backup\"", "heirloom.toml:2: schedule.verify: must be a line of cron"),
+        ("[schedule]\nevry = \"1h\"", "heirloom.toml:2: schedule.evry: is not a setting; did you mean \"every\"?"),
         ("[store]\ndir = \"\"", "heirloom.toml:2: store.dir: must be a path, not an empty string"),
         ("[store]\ndir = \"~/b\"", "heirloom.toml:2: store.dir: must not start with \"~\""),
         ("[store]\ndir = \"$\"", "heirloom.toml:2: store.dir: has a \"$\" without a variable name"),
@@ -83,6 +96,15 @@ fn each_wrong_line_is_named_with_its_key() {
             "{text:?}\n  expected {expected}\n  found {found:?}"
         );
     }
+}
+
+#[test]
+fn each_wrong_line_of_cron_is_named_where_it_stands() {
+    let found = problems("[schedule]\ncron = [\n'0 3 * * *',\n'0 3 * *',\n'0 0 30 2 *',\n]\n");
+    let starts =
+        ["heirloom.toml:4: schedule.cron: \"0 3 * *\" is", "heirloom.toml:5: schedule.cron: \"0 0 30 2 *\" never"];
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert!(found.iter().zip(starts).all(|(found, start)| found.starts_with(start)), "{found:?}");
 }
 
 #[test]

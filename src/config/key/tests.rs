@@ -54,6 +54,16 @@ fn what_is_set_is_what_is_got() {
         (Key::Yearly, Value::Number(7)),
         (Key::Safety, Value::Number(8)),
         (Key::TimeZone, text("Europe/Berlin")),
+        (Key::Scheduled, Value::Switch(false)),
+        (Key::Every, text("90m")),
+        (Key::Cron, Value::Texts(vec!["0 3 * * *".into(), "@hourly".into()])),
+        (Key::IfChanged, Value::Switch(false)),
+        (Key::CheckEvery, text("30s")),
+        (Key::OnStart, Value::Switch(false)),
+        (Key::Final, Value::Switch(false)),
+        (Key::RotateAt, text("0 4 * * *")),
+        (Key::CleanupAt, text("never")),
+        (Key::VerifyAt, text("@daily")),
         (Key::MaxBackupAge, text("26h")),
     ] {
         let mut settings = Settings::default();

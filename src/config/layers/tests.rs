@@ -91,7 +91,7 @@ fn the_variables_of_applications_are_taken_as_they_stand() {
     {
         let environment: &'static [(&str, &str)] = Vec::leak(vec![
             ("COMPRESS_BACKUPS", text),
-            ("AUTO_BACKUP_ENABLED", "maybe"),
+            ("AUTO_BACKUP_ENABLED", text),
             ("AUTO_BACKUP_INTERVAL_HOURS", "24"),
             ("BACKUP_ON_STARTUP", "true"),
             ("MAX_DATABASE_BACKUPS", " 10 "),
@@ -101,6 +101,8 @@ fn the_variables_of_applications_are_taken_as_they_stand() {
         assert_eq!(effective.problems, []);
         let expected = if compressed { Compression::DEFAULT } else { Compression::None };
         assert_eq!(effective.settings.backup.compression, expected, "{text}");
+        assert_eq!(effective.settings.schedule.enabled, compressed, "{text}");
+        assert_eq!(effective.settings.schedule.every, std::time::Duration::from_secs(86_400));
         assert_eq!(effective.settings.retention.keep, Some(10));
         assert_eq!(effective.settings.store, Location::Folder("backups".into()), "an empty variable is unset");
     }
@@ -267,4 +269,64 @@ fn a_store_is_a_folder_or_a_url_and_a_flag_beats_both() {
     assert!(unset[0].contains("the variable BUCKET is not set"), "{unset:?}");
     let wrong = Host { environment: &[("HEIRLOOM_DIR", "s3://key:hunter2@b")], ..Host::default() }.problems();
     assert!(wrong[0].contains("must look like s3://BUCKET/PREFIX") && !wrong[0].contains("hunter2"), "{wrong:?}");
+}
+
+#[test]
+fn the_schedule_says_what_the_retention_means_where_nothing_else_does() {
+    let merged = |file, environment| {
+        let effective = Host { file, environment, ..Host::default() }.merge();
+        assert_eq!(effective.problems, []);
+        let of_run = effective.settings_of_run().retention.hourly;
+        let Settings { retention, schedule, .. } = effective.settings.clone();
+        (retention.hourly, of_run, schedule.rotate, effective.origin(Key::Hourly).to_string())
+    };
+    let (after, never) = (crate::schedule::Follow::AfterBackup, crate::schedule::Follow::Never);
+    let default = || "default".to_owned();
+    let line = |number: usize| format!("/etc/h/heirloom.toml:{number}");
+    // Nobody's `rotate` changes for a schedule that was not asked for; a run has one.
+    assert_eq!(merged("", &[]), (None, Some(24), after.clone(), default()));
+    assert_eq!(merged("[schedule]\nevery = '1h'", &[]), (Some(24), Some(24), after.clone(), line(2)));
+    let hours: &[(&str, &str)] = &[("AUTO_BACKUP_INTERVAL_HOURS", "0.5")];
+    let of_variable = "environment variable AUTO_BACKUP_INTERVAL_HOURS".to_owned();
+    assert_eq!(merged("", hours), (Some(24), Some(24), after.clone(), of_variable));
+    assert_eq!(merged("[schedule]\nevery = '1d'", &[]), (None, None, after.clone(), default()));
+    assert_eq!(merged("[schedule]\ncron = '0 3 * * *'", &[]), (None, None, after.clone(), default()));
+    for rules in
+        ["[retention]\nhourly = 0\n[schedule]\nevery = '1h'", "[retention]\nlast = 5\n[schedule]\nevery = '1h'"]
+    {
+        let (hourly, of_run, rotate, _) = merged(rules, &[]);
+        assert_eq!((hourly, of_run, rotate), (None, None, after.clone()), "{rules}");
+    }
+    // The last 10 are the last 10.
+    let keep: &[(&str, &str)] = &[("MAX_DATABASE_BACKUPS", "10"), ("AUTO_BACKUP_INTERVAL_HOURS", "1")];
+    assert_eq!(merged("", keep), (None, None, never, default()));
+    let (hourly, _, rotate, _) = merged("[retention]\nkeep = 10\ndaily = 7\n[schedule]\nevery = '1h'", &[]);
+    assert_eq!((hourly, rotate), (Some(24), after.clone()));
+    let (_, _, rotate, _) = merged("[schedule]\nrotate = 'after backup'", keep);
+    assert_eq!(rotate, after);
+}
+
+#[test]
+fn two_schedules_in_one_file_are_refused_and_a_variable_beats_both() {
+    let file = "[schedule]\nevery = '1h'\ncron = '0 3 * * *'";
+    let problems = Host { file, ..Host::default() }.problems();
+    assert_eq!(
+        problems,
+        ["/etc/h/heirloom.toml:3: schedule.cron: is a second schedule beside schedule.every; keep one of them"]
+    );
+    let environment = &[("AUTO_BACKUP_INTERVAL_HOURS", "6")];
+    let effective = Host { file: "[schedule]\ncron = '0 3 * * *'", environment, ..Host::default() }.merge();
+    assert_eq!(effective.problems, []);
+    assert_eq!((effective.settings.schedule.every.as_secs(), effective.settings.schedule.cron.len()), (21_600, 0));
+    for (text, wrong) in [("soon", "not \"soon\""), ("0", "not \"0\""), ("-1", "not \"-1\""), ("0.001", "not \"4s\"")] {
+        let environment: &'static [(&str, &str)] = Vec::leak(vec![("AUTO_BACKUP_INTERVAL_HOURS", text)]);
+        let problems = Host { environment, ..Host::default() }.problems().join("");
+        let start = "environment variable AUTO_BACKUP_INTERVAL_HOURS: schedule.every: must be an interval";
+        assert!(problems.starts_with(start) && problems.contains(wrong), "{text}: {problems}");
+    }
+    let problems = Host { environment: &[("AUTO_BACKUP_ENABLED", "maybe")], ..Host::default() }.problems();
+    assert_eq!(
+        problems,
+        ["environment variable AUTO_BACKUP_ENABLED: schedule.enabled: must be true or false, not \"maybe\""]
+    );
 }

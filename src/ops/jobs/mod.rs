@@ -11,6 +11,7 @@ pub mod meant;
 pub mod repair;
 pub mod restore;
 pub mod retention;
+pub mod schedule;
 mod selection;
 mod surroundings;
 #[cfg(test)]
