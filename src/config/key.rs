@@ -50,11 +50,19 @@ pub enum Key {
     Safety,
     TimeZone,
     MaxBackupAge,
+    RunRestore,
+    RestoreWait,
+    LeaseWait,
+    OnStart,
+    Final,
+    Grace,
+    SignalGroup,
+    PassEnv,
 }
 
 impl Key {
     /// All settings, in the order of the file.
-    pub const ALL: [Self; 33] = [
+    pub const ALL: [Self; 41] = [
         Self::Host,
         Self::FormerHosts,
         Self::StoreDir,
@@ -88,6 +96,14 @@ impl Key {
         Self::Safety,
         Self::TimeZone,
         Self::MaxBackupAge,
+        Self::RunRestore,
+        Self::RestoreWait,
+        Self::LeaseWait,
+        Self::OnStart,
+        Self::Final,
+        Self::Grace,
+        Self::SignalGroup,
+        Self::PassEnv,
     ];
 
     /// Returns the table of the key, without brackets; empty for a key above all tables.
@@ -135,6 +151,14 @@ impl Key {
             Self::Safety => ("retention", "safety"),
             Self::TimeZone => ("retention", "time_zone"),
             Self::MaxBackupAge => ("health", "max_backup_age"),
+            Self::RunRestore => ("run", "restore"),
+            Self::RestoreWait => ("run", "restore_wait"),
+            Self::LeaseWait => ("run", "lease_wait"),
+            Self::OnStart => ("run", "on_start"),
+            Self::Final => ("run", "final"),
+            Self::Grace => ("run", "grace"),
+            Self::SignalGroup => ("run", "signal_group"),
+            Self::PassEnv => ("run", "pass_env"),
         }
     }
 
@@ -172,6 +196,9 @@ impl Key {
             Self::KeyChecked => "never",
             Self::Threads => "all cores",
             Self::MaxBackupAge => "the usual interval",
+            Self::RunRestore => "if-missing with a command, else never",
+            Self::Grace => "what is usual on the platform",
+            Self::PassEnv => "none",
             Self::CompressionLevel => "not used without gzip",
             Self::StoreDir | Self::StoreUrl => "not used",
             Self::Keep | Self::MaxAge | Self::MaxSize | Self::LimitUpload => "no limit",
@@ -245,6 +272,14 @@ impl Key {
                 _ => return Err(not("\"local\", \"UTC\" or a name like \"Europe/Berlin\"", value)),
             },
             Self::MaxBackupAge => health.max_backup_age = Some(age(value)?),
+            Self::RunRestore
+            | Self::RestoreWait
+            | Self::LeaseWait
+            | Self::OnStart
+            | Self::Final
+            | Self::Grace
+            | Self::SignalGroup
+            | Self::PassEnv => settings.run.set(self, value)?,
         }
         Ok(())
     }
@@ -307,6 +342,14 @@ impl Key {
             Self::Safety => Some(number(retention.safety)),
             Self::TimeZone => Some(Value::Text(settings.time_zone.name().into())),
             Self::MaxBackupAge => health.max_backup_age.map(age),
+            Self::RunRestore
+            | Self::RestoreWait
+            | Self::LeaseWait
+            | Self::OnStart
+            | Self::Final
+            | Self::Grace
+            | Self::SignalGroup
+            | Self::PassEnv => settings.run.get(self),
         }
     }
 

@@ -16,6 +16,7 @@ mod file;
 mod key;
 mod layers;
 mod origin;
+mod run;
 mod url;
 mod value;
 mod variables;
@@ -39,6 +40,7 @@ pub use file::FileLayer;
 pub use key::Key;
 pub use layers::{Effective, Flag, Layers, Look};
 pub use origin::{Origin, Problem};
+pub use run::{RestoreAtStart, RunSettings};
 pub use url::database_path;
 pub use value::{Value, age_text, parse_age, parse_size};
 pub use variables::{Expanded, Variables, expand};
@@ -83,6 +85,8 @@ pub struct Settings {
     pub retention: RetentionSettings,
     /// What health watches.
     pub health: HealthSettings,
+    /// What `run` does around an application.
+    pub run: RunSettings,
     /// The zone of the host, or the one that was set: for retention periods and for times that carry none.
     pub time_zone: Tz,
 }
@@ -211,6 +215,7 @@ impl Default for Settings {
                 safety: 5,
             },
             health: HealthSettings::default(),
+            run: RunSettings::default(),
             time_zone: Tz::UTC,
         }
     }

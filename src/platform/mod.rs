@@ -14,6 +14,7 @@ mod record_locks;
 mod rights;
 mod room;
 mod signals;
+pub mod supervise;
 mod terminal;
 pub mod tool;
 
