@@ -48,6 +48,7 @@ mod retain;
 mod retain_text;
 mod rotate;
 mod run;
+mod run_args;
 mod run_job;
 mod run_life;
 mod run_lock;
@@ -147,7 +148,7 @@ pub enum Command {
     Accept(accept::AcceptArgs),
     Log(log::LogArgs),
     Guard(Box<guard::GuardArgs>),
-    Run(run::RunArgs),
+    Run(run_args::RunArgs),
     Key(key::KeyArgs),
     Config(config::ConfigArgs),
     Completions(completions::CompletionsArgs),

@@ -67,7 +67,7 @@ pub(super) struct Life<'a> {
 
 impl<'a> Life<'a> {
     pub(super) fn new(start: Start<'a>, application: Application, lock: Option<RunLock>, context: &Context) -> Self {
-        let every = start.args.every();
+        let every = start.args.every;
         let now = Instant::now();
         let next = if context.settings.run.on_start { Some(now) } else { every.map(|every| now + every) };
         Self {
@@ -192,7 +192,7 @@ impl<'a> Life<'a> {
             return false;
         }
         if self.next.is_some_and(|next| next <= Instant::now()) {
-            self.next = self.start.args.every().map(|every| Instant::now() + every);
+            self.next = self.start.args.every.map(|every| Instant::now() + every);
             self.back_up(Purpose::Schedule, context);
         }
         false
@@ -207,7 +207,7 @@ impl<'a> Life<'a> {
         let seen = Seen::now(&self.start.chosen);
         let kind = if purpose == Purpose::Schedule { "scheduled" } else { "final" };
         let mut words = vec!["backup", "--if-exists", "--kind", kind];
-        let set = self.start.args.set().map(ToString::to_string);
+        let set = self.start.args.set.as_ref().map(ToString::to_string);
         words.extend(set.iter().flat_map(|set| ["--set", set.as_str()]));
         // After the end nobody is disturbed.
         let nice = if purpose == Purpose::End { 0 } else { BESIDE };

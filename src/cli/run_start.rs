@@ -2,11 +2,12 @@
 
 use std::cell::RefCell;
 use std::ffi::{OsStr, OsString};
+use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
-use super::run::{RunArgs, no_process};
+use super::run_args::RunArgs;
 use super::run_job::{Done, Starter};
 use super::settings::variable;
 use super::ui::Tone;
@@ -132,8 +133,11 @@ impl<'a> Start<'a> {
         if self.stopped.borrow().is_some() { Err(Interrupted) } else { Ok(()) }
     }
 
-    /// Returns how `run` ends if a signal came before the application was started.
+    /// Returns how `run` ends if a stop signal came before the application was started.
     pub(super) fn ended_by_signal(&self, context: &Context) -> Option<Outcome> {
+        while let Ok(event) = self.events.try_recv() {
+            self.hear(event);
+        }
         let signal = u8::try_from((*self.stopped.borrow())?).ok()?;
         self.say(context, "stopped before the application was started");
         Some(Outcome::Ended(128 + signal))
@@ -304,7 +308,7 @@ impl<'a> Start<'a> {
                     without: &without,
                     nice: 0,
                     // At a terminal it must be in our group, or it could not read from it.
-                    group: if run.signal_group && !context.ui.can_ask() { Group::Own } else { Group::Ours },
+                    group: if run.signal_group && !std::io::stdin().is_terminal() { Group::Own } else { Group::Ours },
                     read: false,
                 };
                 Application::Child(Supervised::start(&start)?)
@@ -349,4 +353,9 @@ fn is_withheld(name: &OsStr, passed: &[String]) -> bool {
         None => name == pattern,
     };
     SECRETS.iter().any(|pattern| fits(pattern)) && !passed.iter().any(|pattern| fits(pattern))
+}
+
+/// Returns the error about a process that is not there.
+fn no_process(pid: u32, cause: &std::io::Error) -> Failure {
+    Failure::usage(format!("cannot watch process {pid}: {cause}"), "name the PID of a running process with `--beside`")
 }
