@@ -173,6 +173,11 @@ impl Done {
         self.warnings.iter().for_each(|warning| context.ui.warning(warning));
     }
 
+    /// Returns the error without its hint, or the exit code if there is none.
+    pub(super) fn message(&self) -> String {
+        self.error.as_ref().map_or_else(|| self.why(), |(message, _)| message.clone())
+    }
+
     /// Returns the error on one line, or the exit code if there is none.
     pub(super) fn why(&self) -> String {
         match &self.error {

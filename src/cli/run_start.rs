@@ -209,7 +209,17 @@ impl<'a> Start<'a> {
             if context.settings.sets.contains_key(&set.set) {
                 words.extend(["--set", &name]);
             }
-            let done = match self.restore_with_patience(&words, context) {
+            let restored = self.restore_with_patience(&words, context).and_then(|done| {
+                if done.code != FailureKind::NoBackup.code() || !context.settings.run.first_deployment {
+                    return Ok(done);
+                }
+                context
+                    .ui
+                    .warning(format!("{}; this is a first deployment, so none of them is restored", done.message()));
+                words.push("--fresh");
+                self.restore_with_patience(&words, context)
+            });
+            let done = match restored {
                 Ok(done) => done,
                 Err(error) if error.is::<Interrupted>() => return Ok(self.ended_by_signal(context)),
                 Err(error) => return Err(error),

@@ -52,6 +52,7 @@ pub enum Key {
     MaxBackupAge,
     RunRestore,
     RestoreWait,
+    FirstDeployment,
     LeaseWait,
     OnStart,
     Final,
@@ -62,7 +63,7 @@ pub enum Key {
 
 impl Key {
     /// All settings, in the order of the file.
-    pub const ALL: [Self; 41] = [
+    pub const ALL: [Self; 42] = [
         Self::Host,
         Self::FormerHosts,
         Self::StoreDir,
@@ -98,6 +99,7 @@ impl Key {
         Self::MaxBackupAge,
         Self::RunRestore,
         Self::RestoreWait,
+        Self::FirstDeployment,
         Self::LeaseWait,
         Self::OnStart,
         Self::Final,
@@ -153,6 +155,7 @@ impl Key {
             Self::MaxBackupAge => ("health", "max_backup_age"),
             Self::RunRestore => ("run", "restore"),
             Self::RestoreWait => ("run", "restore_wait"),
+            Self::FirstDeployment => ("run", "first_deployment"),
             Self::LeaseWait => ("run", "lease_wait"),
             Self::OnStart => ("run", "on_start"),
             Self::Final => ("run", "final"),
@@ -274,6 +277,7 @@ impl Key {
             Self::MaxBackupAge => health.max_backup_age = Some(age(value)?),
             Self::RunRestore
             | Self::RestoreWait
+            | Self::FirstDeployment
             | Self::LeaseWait
             | Self::OnStart
             | Self::Final
@@ -344,6 +348,7 @@ impl Key {
             Self::MaxBackupAge => health.max_backup_age.map(age),
             Self::RunRestore
             | Self::RestoreWait
+            | Self::FirstDeployment
             | Self::LeaseWait
             | Self::OnStart
             | Self::Final

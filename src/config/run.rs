@@ -12,6 +12,8 @@ pub struct RunSettings {
     pub restore: Option<RestoreAtStart>,
     /// How long a store that does not answer is asked again before the start.
     pub restore_wait: Duration,
+    /// Whether the application starts without a database of its own although the store holds archives of others.
+    pub first_deployment: bool,
     /// How long to wait for another run with the same store.
     pub lease_wait: Duration,
     /// Whether a backup is made at the start.
@@ -40,6 +42,7 @@ impl Default for RunSettings {
         Self {
             restore: None,
             restore_wait: Duration::from_secs(120),
+            first_deployment: false,
             lease_wait: Duration::from_secs(120),
             on_start: true,
             at_end: true,
@@ -61,6 +64,7 @@ impl RunSettings {
                 }
             }
             Key::RestoreWait => self.restore_wait = age(value)?,
+            Key::FirstDeployment => self.first_deployment = switch(value)?,
             Key::LeaseWait => self.lease_wait = age(value)?,
             Key::OnStart => self.on_start = switch(value)?,
             Key::Final => self.at_end = switch(value)?,
@@ -87,6 +91,7 @@ impl RunSettings {
                 })
             }),
             Key::RestoreWait => time(self.restore_wait),
+            Key::FirstDeployment => Some(Value::Switch(self.first_deployment)),
             Key::LeaseWait => time(self.lease_wait),
             Key::OnStart => Some(Value::Switch(self.on_start)),
             Key::Final => Some(Value::Switch(self.at_end)),

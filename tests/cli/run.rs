@@ -96,6 +96,19 @@ fn an_application_whose_store_is_away_is_not_started_on_an_empty_database() {
 }
 
 #[test]
+fn archives_of_another_host_stop_the_start_unless_it_is_a_first_deployment() {
+    let world = world();
+    world.database("app.db");
+    world.run(world.command(["backup"]).env("HEIRLOOM_HOST", "elsewhere")).success();
+    fs::remove_file(world.path("app.db")).unwrap();
+    run(&world, &[], "touch started").exits(12).says("elsewhere");
+    assert!(!world.path("started").exists());
+    fs::write(world.path("heirloom.toml"), "[run]\nfirst_deployment = true\n").unwrap();
+    run(&world, &[], "test ! -e app.db && touch started").exits(0).says("elsewhere").says("first deployment");
+    assert!(world.path("started").exists());
+}
+
+#[test]
 fn a_damaged_database_is_13_and_the_application_is_not_started() {
     let world = world();
     let path = world.database("app.db");

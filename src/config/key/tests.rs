@@ -57,6 +57,7 @@ fn what_is_set_is_what_is_got() {
         (Key::MaxBackupAge, text("26h")),
         (Key::RunRestore, text("never")),
         (Key::RestoreWait, text("5m")),
+        (Key::FirstDeployment, Value::Switch(true)),
         (Key::LeaseWait, text("90s")),
         (Key::OnStart, Value::Switch(false)),
         (Key::Final, Value::Switch(false)),
