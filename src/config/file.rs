@@ -162,9 +162,8 @@ impl Reader {
 
     fn setting(&mut self, key: Key, name: &Spanned<std::borrow::Cow<'_, str>>, value: &Spanned<DeValue<'_>>) {
         let found = match (key, value.get_ref()) {
-            (Key::FormerHosts | Key::Recipients, value) | (Key::IdentityFile, value @ DeValue::Array(_)) => {
-                texts(value)
-            }
+            (Key::FormerHosts | Key::PassEnv | Key::Recipients, value)
+            | (Key::IdentityFile, value @ DeValue::Array(_)) => texts(value),
             (_, value) => scalar(value),
         };
         let found = if self.layer.settings.iter().any(|(known, _, _)| *known == key) {
