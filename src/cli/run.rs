@@ -41,7 +41,7 @@ pub(super) fn run(args: &RunArgs, context: &mut Context) -> anyhow::Result<Outco
     let start = Start::new(args, chosen, context)?;
     let lock = match run_lock::take(&start, context, context.settings.run.lease_wait) {
         Err(error) if is_interruption(&error) => {
-            return start.ended_by_signal(context).map_or(Err(error), Ok);
+            return start.ended_by_signal(context).ok_or(error);
         }
         taken => taken?,
     };

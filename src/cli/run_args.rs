@@ -18,6 +18,8 @@ use crate::names::Name;
 /// 2 seconds later, ends everything at once.
 ///
 /// Without a command it backs up until it is stopped. As process 1 of a container it also reaps orphans.
+///
+/// Standard output belongs to the application. With --json, errors are JSON on standard error.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
   heirloom run -- ./server --port 8080
