@@ -61,6 +61,33 @@ fn ctrl_c_reaches_the_application_once() {
     assert_eq!(screen.code, 7, "{}", screen.text);
 }
 
+/// Leaves the group of the terminal, which then does not reach it, and counts until the signal has led to a backup.
+const APART: &str = r#"
+import glob, os, signal, sys, time
+seen = []
+signal.signal(signal.SIGINT, lambda number, frame: seen.append(number))
+os.setpgrp()
+print("ready", file=sys.stderr, flush=True)
+while not glob.glob("backups/*.tar*"): time.sleep(0.01)
+print("interrupted %d times" % len(seen), file=sys.stderr, flush=True)
+sys.exit(7)
+"#;
+
+/// Two signals in a moment arrive as one, so the other test cannot see whether there were two.
+#[test]
+fn a_signal_of_the_terminal_is_not_sent_again() {
+    if !installed("Ctrl-C at a terminal", &["python3", "setsid"]) {
+        return;
+    }
+    let world = world();
+    world.database("app.db");
+    fs::write(world.path("heirloom.toml"), "[run]\non_start = false\ngrace = '80s'\n").unwrap();
+    fs::write(world.path("apart.py"), APART).unwrap();
+    let screen = type_at("ready", &live(&world, ["run", "--", "python3", "apart.py"]), "\u{3}");
+    assert!(screen.text.contains("interrupted 0 times"), "{}", screen.text);
+    assert_eq!(screen.code, 7, "{}", screen.text);
+}
+
 #[test]
 fn a_stop_while_the_store_is_waited_for_starts_nothing() {
     let world = world();
