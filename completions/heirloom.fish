@@ -56,6 +56,7 @@ complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "unpin" -d 'Let re
 complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "accept" -d 'Accept that an archive holds far fewer rows than the ones before it'
 complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "log" -d 'Show the activity log'
 complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "guard" -d 'Run a command, and roll the databases back if it fails'
+complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "run" -d 'Run an application, and restore and back up its databases around it'
 complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "key" -d 'Create a key for encrypted archives, or try the keys of this host'
 complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "schedule" -d 'Print what the schedule runs next, or the same schedule for systemd or cron'
 complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "config" -d 'Create, show or check the configuration'
@@ -434,6 +435,23 @@ complete -c heirloom -n "__fish_heirloom_using_subcommand guard" -l json -d 'Pri
 complete -c heirloom -n "__fish_heirloom_using_subcommand guard" -s q -l quiet -d 'Print errors only'
 complete -c heirloom -n "__fish_heirloom_using_subcommand guard" -s v -l verbose -d 'Print more detail'
 complete -c heirloom -n "__fish_heirloom_using_subcommand guard" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c heirloom -n "__fish_heirloom_using_subcommand run" -l set -d 'Only this configured set' -r
+complete -c heirloom -n "__fish_heirloom_using_subcommand run" -l every -d 'Back up at this interval, such as 15m' -r
+complete -c heirloom -n "__fish_heirloom_using_subcommand run" -l beside -d 'The application is process PID, which something else started; its end is the stop signal' -r
+complete -c heirloom -n "__fish_heirloom_using_subcommand run" -l config -d 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand run" -l dir -d 'The folder with the archives, or the URL of a remote store, such as s3://BUCKET/PREFIX or connect: [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand run" -l store -d 'Use this store of the configuration alone: the name of a copy, main, or, to list and verify, all' -r
+complete -c heirloom -n "__fish_heirloom_using_subcommand run" -l identity -d 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand run" -l color -d 'Colour the output' -r -f -a "auto\t'At a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c heirloom -n "__fish_heirloom_using_subcommand run" -l progress -d 'Show a progress bar on stderr' -r -f -a "auto\t'At a terminal'
+always\t'Always'
+never\t'Never'"
+complete -c heirloom -n "__fish_heirloom_using_subcommand run" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
+complete -c heirloom -n "__fish_heirloom_using_subcommand run" -s q -l quiet -d 'Print errors only'
+complete -c heirloom -n "__fish_heirloom_using_subcommand run" -s v -l verbose -d 'Print more detail'
+complete -c heirloom -n "__fish_heirloom_using_subcommand run" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c heirloom -n "__fish_heirloom_using_subcommand key; and not __fish_seen_subcommand_from new check" -l config -d 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand key; and not __fish_seen_subcommand_from new check" -l dir -d 'The folder with the archives, or the URL of a remote store, such as s3://BUCKET/PREFIX or connect: [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand key; and not __fish_seen_subcommand_from new check" -l store -d 'Use this store of the configuration alone: the name of a copy, main, or, to list and verify, all' -r

@@ -28,6 +28,7 @@ use crate::platform;
 use crate::store::{Examination, StoreError};
 use crate::store_url::{Location, Service};
 use crate::streams::OwnHost;
+use crate::workspace::Workspace;
 
 /// The surroundings of a command.
 pub struct Context {
@@ -161,6 +162,12 @@ impl Context {
     /// Opens a store for writing, and makes its folder if only that is missing.
     pub fn create_store(&self, location: &Location) -> anyhow::Result<Repository> {
         self.stores.create(location, &self.scene()).map(|store| store.with_scratch(self.scratch.clone()))
+    }
+
+    /// Returns the workspace of the store for the lock of `run`, without a request to the store; `None` if the store was
+    /// not made yet, or its disk is away.
+    pub(super) fn run_workspace(&self) -> Option<Workspace> {
+        self.stores.run_workspace(&self.settings.store, &self.scene())
     }
 
     /// Returns where plain data lies while it is worked on, if not in the workspace.

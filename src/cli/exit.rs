@@ -86,3 +86,10 @@ pub(super) fn finish(result: anyhow::Result<Outcome>, typed: &Invocation, ui: &m
         _ => code,
     }
 }
+
+/// Prints an error where nothing is known of the terminal and the options.
+pub(super) fn plain(message: &str) {
+    use std::io::Write as _;
+    // A failed write to stderr cannot be reported anywhere.
+    let _ = writeln!(std::io::stderr().lock(), "error: {message}");
+}

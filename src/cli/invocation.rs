@@ -14,6 +14,7 @@ pub struct Invocation {
     config: Option<PathBuf>,
     dir: Option<PathBuf>,
     store: Option<String>,
+    identity: Vec<PathBuf>,
     set: Option<String>,
     /// The name of the command.
     name: String,
@@ -31,6 +32,7 @@ impl Invocation {
             config: flags.config.clone(),
             dir: flags.dir.clone(),
             store: flags.store.clone(),
+            identity: flags.identity.clone(),
             set: set.and_then(|mut values| values.next()).map(|set| set.to_string_lossy().into_owned()),
             name: command.map(|(name, _)| name.to_owned()).unwrap_or_default(),
             words: args.iter().skip(1).map(text).collect(),
@@ -46,6 +48,15 @@ impl Invocation {
         line.extend(self.dir.iter().flat_map(|dir| ["--dir".into(), shown(dir)]));
         line.extend(self.store.iter().flat_map(|name| ["--store".into(), shell_word(name)]));
         line.join(" ")
+    }
+
+    /// Returns the options of this run that name the configuration, the store and the keys, for another process.
+    pub fn options(&self) -> Vec<OsString> {
+        let option = |name: &str, value: &Path| [OsString::from(name), value.as_os_str().to_owned()];
+        let config = self.config.iter().flat_map(|file| option("--config", file));
+        let dir = self.dir.iter().flat_map(|dir| option("--dir", dir));
+        let store = self.store.iter().flat_map(|name| option("--store", Path::new(name)));
+        config.chain(dir).chain(store).chain(self.identity.iter().flat_map(|file| option("--identity", file))).collect()
     }
 
     /// Returns the same in backquotes for use in a sentence, with the set if one was named.

@@ -48,6 +48,14 @@ mod restore_text;
 mod retain;
 mod retain_text;
 mod rotate;
+mod run;
+mod run_args;
+mod run_job;
+mod run_life;
+mod run_lock;
+mod run_schedule;
+mod run_seen;
+mod run_start;
 mod schedule;
 mod schedule_units;
 mod settings;
@@ -147,6 +155,7 @@ pub enum Command {
     Accept(accept::AcceptArgs),
     Log(log::LogArgs),
     Guard(Box<guard::GuardArgs>),
+    Run(run_args::RunArgs),
     Key(key::KeyArgs),
     Schedule(schedule::ScheduleArgs),
     Config(config::ConfigArgs),
@@ -155,16 +164,22 @@ pub enum Command {
 
 /// Parses the command line, runs the command, and returns the exit code of the table.
 pub fn main() -> u8 {
+    let words: Vec<OsString> = std::env::args_os().collect();
+    if let Some(code) = run::launch(&words) {
+        return code;
+    }
     crate::platform::keep_own_rights();
     // Prints completions and exits if a shell set `COMPLETE`.
     clap_complete::CompleteEnv::with_factory(Cli::command).complete();
-    let args: Vec<OsString> = std::env::args_os().collect();
     // In a script it is a mistake, and gets the help.
-    let is_bare = args.len() == 1 && std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
-    let (cli, typed) = match parse(&if is_bare { bare(args) } else { with_help(args) }) {
+    let is_bare = words.len() == 1 && std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
+    let (cli, typed) = match parse(&if is_bare { bare(words.clone()) } else { with_help(words.clone()) }) {
         Ok((cli, typed)) => (if is_bare { in_short(cli) } else { cli }, typed),
         Err(error) => return exit::usage(&error),
     };
+    if matches!(cli.command, Command::Run(_)) && std::process::id() == 1 {
+        return run::first_process(&words);
+    }
     // `config` must run with a broken configuration, to help repair it.
     let gathered = if matches!(cli.command, Command::Config(_)) {
         Context::gather(&cli.global, &typed)
@@ -222,6 +237,8 @@ fn dispatch(command: &Command, context: &mut Context) -> anyhow::Result<Outcome>
     match command {
         // Health reports it as a check.
         Command::Config(_) | Command::Completions(_) | Command::Health(_) | Command::Key(_) | Command::Status(_) => {}
+        // It takes them back itself.
+        Command::Run(_) => {}
         Command::Restore(args) if args.is_undo() => {}
         _ => interrupted::report_all(context),
     }
@@ -245,6 +262,8 @@ fn dispatch(command: &Command, context: &mut Context) -> anyhow::Result<Outcome>
         Command::Verify(args) => ("verify", verify::run(args, context)),
         Command::Rotate(args) if !args.is_read_only() => ("rotate", rotate::run(args, context)),
         Command::Cleanup(args) if !args.is_read_only() => ("cleanup", cleanup::run(args, context)),
+        // Its jobs are logged.
+        Command::Run(args) => return run::run(args, context),
         Command::Delete(args) => ("delete", delete::run(args, context)),
         Command::Pin(args) => ("pin", pin::run(args, context)),
         Command::Unpin(args) => ("unpin", pin::run_unpin(args, context)),

@@ -150,7 +150,7 @@ fn planned(
 }
 
 /// Words when a job runs.
-fn rule(job: Job, schedule: &Schedule) -> String {
+pub(super) fn rule(job: Job, schedule: &Schedule) -> String {
     let follow = |follow: &Follow| match follow {
         Follow::AfterBackup => "after backup".to_owned(),
         Follow::At(line) => line.to_string(),

@@ -1,8 +1,10 @@
 //! `heirloom status`, which a bare `heirloom` at a terminal prints in short.
 
+use super::schedule::rule;
 use super::table::{Column, Table};
 use super::ui::Tone;
 use super::{Context, Outcome, text};
+use crate::config::{Key, Origin};
 use crate::database::Source;
 use crate::failure::{Failure, Remedy};
 use crate::names::{Name, printable};
@@ -10,6 +12,7 @@ use crate::ops::Repository;
 use crate::ops::jobs::Selection;
 use crate::ops::status::{FurtherStore, Request, recorded_sets, status};
 use crate::report::status::{CopyStatus, LastBackup, SetStatus, State, Status};
+use crate::schedule::{Job, Schedule};
 use crate::store::StoreError;
 use crate::workspace::Workspace;
 
@@ -61,6 +64,7 @@ pub(super) fn run(args: &StatusArgs, context: &mut Context) -> anyhow::Result<Ou
     let recorded = context.stores.recorded(&location);
     let workspace = store.as_ref().map(Repository::workspace).or(recorded.as_ref());
     let reading = context.reading();
+    let supervisor = recorded.as_ref().or(workspace).and_then(Workspace::run_holder);
     let request = Request {
         sets: sets(args, workspace, context)?,
         workspace,
@@ -72,6 +76,8 @@ pub(super) fn run(args: &StatusArgs, context: &mut Context) -> anyhow::Result<Ou
         host: &context.host.label,
         reading: &reading,
         now: context.clock.now(),
+        schedule: in_force(supervisor.is_some(), context),
+        supervisor,
     };
     let found = status(&request, &context.ui.progress())?;
     if context.ui.is_json() {
@@ -112,6 +118,15 @@ fn sets(
         Some(found) => Ok(vec![found]),
         None => Err(Failure::usage(format!("no set \"{wanted}\" is known"), Remedy::ChooseFrom(known)).into()),
     }
+}
+
+/// Returns the schedule if something follows it: a run, or whatever it was configured for.
+fn in_force(is_running: bool, context: &Context) -> Option<(String, Schedule)> {
+    let effective = &context.configuration.effective;
+    let is_configured = [Key::Every, Key::Cron].iter().any(|key| *effective.origin(*key) != Origin::Default);
+    let schedule = context.settings.schedule.of_host(&context.host.label, context.settings.time_zone);
+    let follows = schedule.backup.is_some() && (is_running || is_configured);
+    follows.then(|| (rule(Job::Backup, &schedule), schedule))
 }
 
 fn copies(args: &StatusArgs, workspace: Option<&Workspace>, context: &Context) -> Vec<FurtherStore> {
@@ -204,6 +219,10 @@ fn print(found: &Status, context: &mut Context) {
             context.ui.result("");
         }
         print_set(set, context);
+    }
+    if let Some(supervisor) = &found.supervisor {
+        context.ui.result("");
+        context.ui.fact("running", &format!("heirloom run, {}", printable(supervisor)), false);
     }
 }
 

@@ -127,6 +127,21 @@ impl Stores {
         Ok(Repository::remote(Arc::new(store), workspace, url.clone()))
     }
 
+    /// Returns the workspace of a store without a request to it; `None` if the store was not made yet, or is away.
+    pub(super) fn run_workspace(&self, location: &Location, scene: &Scene<'_>) -> Option<Workspace> {
+        match location {
+            Location::Folder(_) => {
+                let workspace = self.open(location, scene).ok()?.workspace().clone();
+                workspace.folder().is_dir().then_some(workspace)
+            }
+            Location::Remote(_) => {
+                let state = self.state.as_ref()?;
+                platform::create_private_folders(&state.join(WORKSPACES)).ok()?;
+                Some(workspace(state, &key(location)))
+            }
+        }
+    }
+
     /// Tries everything that a store is needed for.
     pub(super) fn examine(
         &self,

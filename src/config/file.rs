@@ -172,7 +172,7 @@ impl Reader {
             }
         }
         let found = match (key, value.get_ref()) {
-            (Key::FormerHosts | Key::Recipients, value)
+            (Key::FormerHosts | Key::PassEnv | Key::Recipients, value)
             | (Key::IdentityFile | Key::Cron, value @ DeValue::Array(_)) => texts(value),
             (_, value) => scalar(value),
         };

@@ -61,11 +61,18 @@ pub enum Key {
     CleanupAt,
     VerifyAt,
     MaxBackupAge,
+    RunRestore,
+    RestoreWait,
+    FirstDeployment,
+    LeaseWait,
+    Grace,
+    SignalGroup,
+    PassEnv,
 }
 
 impl Key {
     /// All settings, in the order of the file.
-    pub const ALL: [Self; 43] = [
+    pub const ALL: [Self; 50] = [
         Self::Host,
         Self::FormerHosts,
         Self::StoreDir,
@@ -109,6 +116,13 @@ impl Key {
         Self::CleanupAt,
         Self::VerifyAt,
         Self::MaxBackupAge,
+        Self::RunRestore,
+        Self::RestoreWait,
+        Self::FirstDeployment,
+        Self::LeaseWait,
+        Self::Grace,
+        Self::SignalGroup,
+        Self::PassEnv,
     ];
 
     /// Returns the table of the key, without brackets; empty for a key above all tables.
@@ -166,6 +180,13 @@ impl Key {
             Self::CleanupAt => ("schedule", "cleanup"),
             Self::VerifyAt => ("schedule", "verify"),
             Self::MaxBackupAge => ("health", "max_backup_age"),
+            Self::RunRestore => ("run", "restore"),
+            Self::RestoreWait => ("run", "restore_wait"),
+            Self::FirstDeployment => ("run", "first_deployment"),
+            Self::LeaseWait => ("run", "lease_wait"),
+            Self::Grace => ("run", "grace"),
+            Self::SignalGroup => ("run", "signal_group"),
+            Self::PassEnv => ("run", "pass_env"),
         }
     }
 
@@ -206,6 +227,9 @@ impl Key {
             Self::KeyChecked => "never",
             Self::Threads => "all cores",
             Self::MaxBackupAge => "the usual interval",
+            Self::RunRestore => "if-missing with a command, else never",
+            Self::Grace => "what is usual on the platform",
+            Self::PassEnv => "none",
             Self::CompressionLevel => "not used without gzip",
             Self::StoreDir | Self::StoreUrl | Self::Every | Self::Cron => "not used",
             Self::Keep | Self::MaxAge | Self::MaxSize | Self::LimitUpload => "no limit",
@@ -289,6 +313,13 @@ impl Key {
             | Self::CleanupAt
             | Self::VerifyAt => settings.schedule.set(self, value)?,
             Self::MaxBackupAge => health.max_backup_age = Some(age(value)?),
+            Self::RunRestore
+            | Self::RestoreWait
+            | Self::FirstDeployment
+            | Self::LeaseWait
+            | Self::Grace
+            | Self::SignalGroup
+            | Self::PassEnv => settings.run.set(self, value)?,
         }
         Ok(())
     }
@@ -361,6 +392,13 @@ impl Key {
             | Self::CleanupAt
             | Self::VerifyAt => settings.schedule.get(self),
             Self::MaxBackupAge => health.max_backup_age.map(age),
+            Self::RunRestore
+            | Self::RestoreWait
+            | Self::FirstDeployment
+            | Self::LeaseWait
+            | Self::Grace
+            | Self::SignalGroup
+            | Self::PassEnv => settings.run.get(self),
         }
     }
 

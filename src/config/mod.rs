@@ -16,6 +16,7 @@ mod file;
 mod key;
 mod layers;
 mod origin;
+mod run;
 mod schedule;
 mod url;
 mod value;
@@ -40,6 +41,7 @@ pub use file::FileLayer;
 pub use key::Key;
 pub use layers::{Effective, Flag, Layers, Look};
 pub use origin::{Origin, Problem};
+pub use run::{RestoreAtStart, RunSettings};
 pub use schedule::ScheduleSettings;
 pub use url::database_path;
 pub use value::{Value, age_text, parse_age, parse_size};
@@ -87,6 +89,8 @@ pub struct Settings {
     pub schedule: ScheduleSettings,
     /// What health watches.
     pub health: HealthSettings,
+    /// What `run` does around an application.
+    pub run: RunSettings,
     /// The zone of the host, or the one that was set: for retention periods and for times that carry none.
     pub time_zone: Tz,
 }
@@ -216,6 +220,7 @@ impl Default for Settings {
             },
             schedule: ScheduleSettings::default(),
             health: HealthSettings::default(),
+            run: RunSettings::default(),
             time_zone: Tz::UTC,
         }
     }

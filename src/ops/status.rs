@@ -21,6 +21,7 @@ use crate::ops::Repository;
 use crate::platform;
 use crate::progress::{Interrupted, Progress};
 use crate::report::status::{CopyStatus, DatabaseStatus, LastBackup, SetStatus, State, Status};
+use crate::schedule::{self, Looks, Schedule};
 use crate::snapshot::Snapshot;
 use crate::store::Entry;
 use crate::streams::Stream;
@@ -52,6 +53,10 @@ pub struct Request<'a> {
     pub reading: &'a Reading,
     /// The time.
     pub now: DateTime<Utc>,
+    /// When backups are made by themselves, in words and to reckon with; `None` if nothing makes any.
+    pub schedule: Option<(String, Schedule)>,
+    /// The `run` that is around an application.
+    pub supervisor: Option<String>,
 }
 
 /// A further store, and what is known of it.
@@ -84,7 +89,19 @@ pub fn status(request: &Request<'_>, progress: &dyn Progress) -> Result<Status, 
     for (set, sources) in &request.sets {
         sets.push(of_set(request, set, sources, &listed, progress)?);
     }
-    Ok(Status { at: request.now, store: request.location.clone(), store_error: request.store_error.clone(), sets })
+    Ok(Status {
+        at: request.now,
+        store: request.location.clone(),
+        store_error: request.store_error.clone(),
+        supervisor: request.supervisor.clone(),
+        sets,
+    })
+}
+
+/// Returns when the next backup is due, as if a run looked at this moment.
+fn next_due(of_run: &Schedule, last: Option<&Last>, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    let last = schedule::Last::of(last.map(|last| last.created_at), now);
+    of_run.next(schedule::Job::Backup, &last, &Looks::none(now), now)
 }
 
 fn of_set(
@@ -126,8 +143,8 @@ fn of_set(
             "{}{words}",
             several.filter(|_| worst.is_some_and(|worst| worst.state != State::Unchanged)).unwrap_or_default()
         ),
-        schedule: None,
-        next_due: None,
+        schedule: request.schedule.as_ref().map(|(rule, _)| rule.clone()),
+        next_due: request.schedule.as_ref().and_then(|(_, schedule)| next_due(schedule, oldest, request.now)),
         copies: request.copies.iter().map(|copy| of_copy(copy, oldest)).collect(),
         databases,
     })

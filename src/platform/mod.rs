@@ -15,6 +15,7 @@ mod record_locks;
 mod rights;
 mod room;
 mod signals;
+pub mod supervise;
 mod terminal;
 pub mod tool;
 

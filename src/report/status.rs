@@ -16,6 +16,8 @@ pub struct Status {
     pub store: String,
     /// Why the store could not be read; null if it could, or was not asked.
     pub store_error: Option<String>,
+    /// The `heirloom run` that saves into this store on this host: its process and since when; null if none does.
+    pub supervisor: Option<String>,
     /// The sets.
     pub sets: Vec<SetStatus>,
 }

@@ -15,6 +15,7 @@ pub mod known;
 mod lock;
 pub mod pending;
 pub mod records;
+pub mod run_lock;
 pub mod scratch;
 pub mod seen;
 mod unused;

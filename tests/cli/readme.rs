@@ -50,7 +50,7 @@ fn scripts(block: &Block) -> Vec<String> {
     }
 }
 
-/// The databases that the README names, one of them in the environment as for cron, and a `docker` that does nothing.
+/// The databases that the README names, one of them in the environment as for cron, and a `docker` and a `server` that do nothing.
 fn world() -> World {
     let mut world = World::new();
     world.env("DATABASE_PATH", "app.db");
@@ -58,8 +58,10 @@ fn world() -> World {
         world.database(name);
     }
     fs::create_dir(world.path("bin")).unwrap();
-    fs::write(world.path("bin/docker"), "#!/bin/sh\nexit 0\n").unwrap();
-    fs::set_permissions(world.path("bin/docker"), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    for program in ["bin/docker", "server"] {
+        fs::write(world.path(program), "#!/bin/sh\nexit 0\n").unwrap();
+        fs::set_permissions(world.path(program), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    }
     world
 }
 
@@ -96,7 +98,7 @@ fn every_block_of_the_readme_runs() {
         assert_eq!(count, 1, "{start} ({why}) is not in the README any more");
     }
     let count = run(&mut world(), &blocks).unwrap_or_else(|failed| panic!("{failed}"));
-    assert_eq!(count, 13, "the commands of the README that are run");
+    assert_eq!(count, 14, "the commands of the README that are run");
 }
 
 #[test]

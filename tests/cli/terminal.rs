@@ -34,10 +34,26 @@ pub fn run_at(columns: u16, command: &mut Command, typed: &str) -> Screen {
 
 /// Runs a command at a terminal of 80 columns and interrupts it when it has written this.
 pub fn interrupt_at(prompt: &str, command: &mut Command) -> Screen {
-    run(80, command, "", Some(prompt))
+    run(80, command, "", Some((prompt, Act::Interrupt)))
 }
 
-fn run(columns: u16, command: &mut Command, typed: &str, interrupt_at: Option<&str>) -> Screen {
+/// Runs a command with a terminal of 80 columns as its controlling one, and types this when it has written `prompt`.
+pub fn type_at(prompt: &str, command: &Command, typed: &str) -> Screen {
+    let mut leader = Command::new("setsid");
+    leader.args(["--ctty", "--wait"]).arg(command.get_program()).args(command.get_args()).env_clear();
+    leader.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    leader.current_dir(command.get_current_dir().unwrap());
+    run(80, &mut leader, "", Some((prompt, Act::Type(typed))))
+}
+
+/// What happens when a command has written something.
+#[derive(Clone, Copy)]
+enum Act<'a> {
+    Interrupt,
+    Type(&'a str),
+}
+
+fn run(columns: u16, command: &mut Command, typed: &str, act: Option<(&str, Act<'_>)>) -> Screen {
     let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
     grantpt(&master).unwrap();
     unlockpt(&master).unwrap();
@@ -66,13 +82,16 @@ fn run(columns: u16, command: &mut Command, typed: &str, interrupt_at: Option<&s
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let mut bytes = Vec::new();
     let mut buffer = [0; 4096];
-    let mut interrupt_at = interrupt_at;
+    let mut act = act;
     // Linux reports the end of a terminal as an error (EIO), after all that was written.
     while let Some(read) = master.read(&mut buffer).ok().filter(|read| *read > 0) {
         bytes.extend_from_slice(&buffer[..read]);
-        if interrupt_at.is_some_and(|prompt| String::from_utf8_lossy(&bytes).contains(prompt)) {
-            interrupt_at = None;
-            kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+        if let Some((_, now)) = act.filter(|(prompt, _)| String::from_utf8_lossy(&bytes).contains(prompt)) {
+            act = None;
+            match now {
+                Act::Interrupt => kill_process(Pid::from_child(&child), Signal::INT).unwrap(),
+                Act::Type(text) => master.write_all(text.as_bytes()).unwrap(),
+            }
         }
     }
     let status = child.wait().unwrap();

@@ -119,9 +119,11 @@ def scratch(world):
         if os.path.isdir(d): left += [os.path.join(d, n) for n in os.listdir(d) if n.startswith('.heirloom-') or d.endswith('/tmp')]
     private = f'{world}/backups/.heirloom'
     if os.path.isdir(private):
-        left += [f'{private}/{n}' for n in os.listdir(private) if not re.fullmatch(r'lock|made|restores|holds|pending|activity\.db(-journal|\.damaged)?', n)]
+        left += [f'{private}/{n}' for n in os.listdir(private) if not re.fullmatch(r'lock|run\.lock|made|restores|seen|holds|pending|activity\.db(-journal|\.damaged)?', n)]
         for d in ('holds', 'pending'):
             if os.path.isdir(f'{private}/{d}'): left += [f'{private}/{d}/{n}' for n in os.listdir(f'{private}/{d}')]
+        if os.path.isdir(f'{private}/seen'):
+            left += [f'{private}/seen/{n}' for n in os.listdir(f'{private}/seen') if not re.fullmatch(r'[0-9a-f]{32}\.json', n)]
     return left
 
 

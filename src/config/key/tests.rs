@@ -65,6 +65,15 @@ fn what_is_set_is_what_is_got() {
         (Key::CleanupAt, text("never")),
         (Key::VerifyAt, text("@daily")),
         (Key::MaxBackupAge, text("26h")),
+        (Key::RunRestore, text("never")),
+        (Key::RestoreWait, text("5m")),
+        (Key::FirstDeployment, Value::Switch(true)),
+        (Key::LeaseWait, text("90s")),
+        (Key::OnStart, Value::Switch(false)),
+        (Key::Final, Value::Switch(false)),
+        (Key::Grace, text("30s")),
+        (Key::SignalGroup, Value::Switch(true)),
+        (Key::PassEnv, Value::Texts(vec!["AWS_*".into()])),
     ] {
         let mut settings = Settings::default();
         let written = if let Value::Bytes(bytes) = value { text(&size_text(bytes)) } else { value.clone() };

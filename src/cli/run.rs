@@ -1,0 +1,78 @@
+//! `heirloom run`: the life of an application whose database must survive restarts.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use super::run_args::RunArgs;
+use super::run_life::Life;
+use super::run_start::Start;
+use super::{Context, Outcome, run_lock};
+use crate::config::RestoreAtStart;
+use crate::failure::is_interruption;
+use crate::names::printable;
+use crate::ops::jobs::Selection;
+use crate::platform::supervise::{self, NoProgram, find_program};
+
+/// Becomes a supervised program, if that is what this process was started for.
+pub(super) fn launch(words: &[OsString]) -> Option<u8> {
+    let (cause, name) = supervise::launch(words.get(1..)?)?;
+    super::exit::plain(&format!("cannot run \"{}\": {cause}", printable(&name.to_string_lossy())));
+    Some(if cause.kind() == std::io::ErrorKind::NotFound { 127 } else { 126 })
+}
+
+/// As process 1: runs this program with the same arguments as a child, and reaps what nobody waits for.
+pub(super) fn first_process(words: &[OsString]) -> u8 {
+    let own = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("heirloom"));
+    supervise::be_first_process(&own, words.get(1..).unwrap_or_default()).unwrap_or_else(|cause| {
+        super::exit::plain(&format!("cannot start the supervisor: {cause}"));
+        1
+    })
+}
+
+pub(super) fn run(args: &RunArgs, context: &mut Context) -> anyhow::Result<Outcome> {
+    if let Some(refused) = no_program(args, context) {
+        return Ok(Outcome::Ended(refused.exit_code()));
+    }
+    let selection = Selection { databases: &[], set: args.set.as_ref(), only: &[] };
+    let chosen = match context.configuration.refused_database() {
+        Some(refused) if selection.is_open(&context.settings) => return Err(refused.into()),
+        _ => selection.choose(&context.settings)?,
+    };
+    let start = Start::new(args, chosen, context)?;
+    let lock = match run_lock::take(&start, context, context.settings.run.lease_wait) {
+        Err(error) if is_interruption(&error) => {
+            return start.ended_by_signal(context).ok_or(error);
+        }
+        taken => taken?,
+    };
+    start.say_of_store(context);
+    let restores = match context.settings.run.restore {
+        None => !args.command.is_empty(),
+        Some(restore) => restore == RestoreAtStart::IfMissing,
+    };
+    if let Some(ended) = start.finish_earlier(context)? {
+        return Ok(ended);
+    }
+    if restores && let Some(ended) = start.restore(context)? {
+        return Ok(ended);
+    }
+    let planner = start.planner(context);
+    if let Some(ended) = start.ended_by_signal(context) {
+        return Ok(ended);
+    }
+    let application = start.application(context)?;
+    Life::new(start, application, planner, lock, context).run(context)
+}
+
+/// Reports a command that cannot be run, before anything else is done.
+fn no_program(args: &RunArgs, context: &Context) -> Option<NoProgram> {
+    let name = args.command.first()?;
+    let refused = find_program(name, std::env::var_os("PATH")).err()?;
+    let shown = printable(&name.to_string_lossy()).into_owned();
+    let message = match refused {
+        NoProgram::NotFound => format!("there is no command \"{shown}\"; nothing was done"),
+        NoProgram::NotExecutable => format!("\"{shown}\" cannot be executed; nothing was done"),
+    };
+    context.ui.error(&message, Some("name the application after `--`, as its path or as a name in PATH"));
+    Some(refused)
+}

@@ -1,0 +1,384 @@
+//! What `run` does before the application starts: waits for another run, finishes what an earlier one left, restores.
+
+use std::cell::RefCell;
+use std::ffi::{OsStr, OsString};
+use std::io::IsTerminal as _;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
+
+use super::run_args::RunArgs;
+use super::run_job::{Done, Starter};
+use super::run_schedule::Planner;
+use super::settings::variable;
+use super::ui::Tone;
+use super::{Context, Outcome};
+use crate::failure::{Failure, FailureKind};
+use crate::names::{Name, printable};
+use crate::ops::jobs::Chosen;
+use crate::ops::restore;
+use crate::platform::child::Group;
+use crate::platform::supervise::{self, Event, Supervised, is_stop, notify};
+use crate::progress::Interrupted;
+use crate::store_url::Location;
+use crate::text::quoted;
+
+/// The first pause before a store is asked again; each next one is twice as long.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+/// The longest pause before a store is asked again.
+const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+/// How much time the service manager is asked for at once, in microseconds.
+const EXTENSION: &str = "EXTEND_TIMEOUT_USEC=60000000";
+/// How often it is asked.
+const EXTEND_EVERY: Duration = Duration::from_secs(20);
+/// Variables that only this program needs: the application gets them if `pass_env` says so.
+const SECRETS: [&str; 6] =
+    ["AWS_*", "CONNECT_API_KEY", "HEIRLOOM_IDENTITY_FILE", "NOTIFY_SOCKET", "WATCHDOG_*", "LISTEN_*"];
+
+/// Whose life it is about.
+#[derive(Debug)]
+pub(super) enum Application {
+    /// A child.
+    Child(Supervised),
+    /// A process that something else started.
+    Beside(u32),
+    /// None: backups until a stop signal.
+    None,
+}
+
+/// The preparations.
+pub(super) struct Start<'a> {
+    pub(super) args: &'a RunArgs,
+    pub(super) chosen: Vec<Chosen>,
+    pub(super) starter: Starter,
+    pub(super) events: Receiver<Event>,
+    notify_socket: Option<OsString>,
+    extended: RefCell<Option<Instant>>,
+    /// The signal that asked to stop before the application was started.
+    stopped: RefCell<Option<i32>>,
+}
+
+impl<'a> Start<'a> {
+    /// Registers for signals first: none may be lost from here on.
+    pub(super) fn new(args: &'a RunArgs, chosen: Vec<Chosen>, context: &Context) -> anyhow::Result<Self> {
+        let (sender, events) = channel();
+        supervise::watch_signals(sender.clone())?;
+        if let Some(pid) = args.beside {
+            supervise::watch_process(pid, sender).map_err(|cause| no_process(pid, &cause))?;
+        }
+        let own = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("heirloom"));
+        let starter = Starter { own, options: context.typed.options() };
+        let start = Self {
+            args,
+            chosen,
+            starter,
+            events,
+            notify_socket: variable("NOTIFY_SOCKET"),
+            extended: RefCell::default(),
+            stopped: RefCell::default(),
+        };
+        if let Some(signal) = context.ui.signal() {
+            start.stopped.replace(Some(signal.into()));
+        }
+        Ok(start)
+    }
+
+    /// Prints one line about an event.
+    pub(super) fn say(&self, context: &Context, text: impl AsRef<str>) {
+        context.ui.note(format!("{} {}", context.ui.paint_stderr(Tone::Strong, "run:"), text.as_ref()));
+    }
+
+    /// Sends lines to the service manager, if there is one.
+    pub(super) fn notify(&self, lines: &str) {
+        if let Some(socket) = &self.notify_socket {
+            // Without an answer it kills the service after its own timeout, which is all that can be lost.
+            let _ = notify(socket, lines);
+        }
+    }
+
+    /// Asks the service manager for more time, now and then.
+    pub(super) fn extend(&self) {
+        let mut last = self.extended.borrow_mut();
+        if last.is_none_or(|last| last.elapsed() >= EXTEND_EVERY) {
+            *last = Some(Instant::now());
+            self.notify(EXTENSION);
+        }
+    }
+
+    /// Waits. Fails as soon as a stop signal comes or the process beside ends.
+    pub(super) fn pause(&self, time: Duration) -> Result<(), Interrupted> {
+        self.extend();
+        let until = Instant::now() + time;
+        loop {
+            self.stop_before_start()?;
+            match self.events.recv_timeout(until.saturating_duration_since(Instant::now())) {
+                Ok(event) => self.hear(event),
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return self.stop_before_start(),
+            }
+        }
+    }
+
+    fn hear(&self, event: Event) {
+        match event {
+            Event::Signal { number, .. } if is_stop(number) || number == SIGHUP => {
+                self.stopped.replace(Some(number));
+            }
+            Event::Gone => {
+                self.stopped.replace(Some(SIGTERM));
+            }
+            Event::Signal { .. } | Event::Child => {}
+        }
+    }
+
+    fn stop_before_start(&self) -> Result<(), Interrupted> {
+        if self.stopped.borrow().is_some() { Err(Interrupted) } else { Ok(()) }
+    }
+
+    /// Returns how `run` ends if a stop signal came before the application was started.
+    pub(super) fn ended_by_signal(&self, context: &Context) -> Option<Outcome> {
+        while let Ok(event) = self.events.try_recv() {
+            self.hear(event);
+        }
+        let signal = u8::try_from((*self.stopped.borrow())?).ok()?;
+        self.say(context, "stopped before the application was started");
+        Some(Outcome::Ended(128 + signal))
+    }
+
+    /// Warns of what the store does not give.
+    pub(super) fn say_of_store(&self, context: &Context) {
+        if let Location::Remote(url) = &context.settings.store {
+            self.say(
+                context,
+                format!(
+                    "the store \"{}\" does not keep two instances on different machines apart: run only one",
+                    printable(&url.to_string())
+                ),
+            );
+        }
+    }
+
+    /// Runs a job to its end; a stop signal ends it early.
+    fn job(&self, words: &[&str], context: &Context) -> anyhow::Result<Done> {
+        let mut job = self.starter.start(words, 0)?;
+        loop {
+            if self.stopped.borrow().is_some() {
+                job.cancel();
+            }
+            if let Some(done) = job.done() {
+                done.warn(context);
+                return Ok(done);
+            }
+            self.extend();
+            if let Ok(event) = self.events.recv_timeout(Duration::from_millis(500)) {
+                self.hear(event);
+            }
+        }
+    }
+
+    /// Takes back the restores that an earlier run did not finish. Returns how this run ends if it must.
+    pub(super) fn finish_earlier(&self, context: &Context) -> anyhow::Result<Option<Outcome>> {
+        let workspace = context.run_workspace();
+        let paths = self.chosen.iter().flat_map(|set| &set.sources).map(|source| source.path.as_path());
+        let found = restore::interrupted(workspace.as_ref(), paths).unwrap_or_default();
+        // Without a safety backup nothing was replaced: what is missing is restored below.
+        for interrupted in found.iter().filter(|one| one.note.safety.is_some()) {
+            let archive = printable(&interrupted.note.archive).into_owned();
+            self.say(context, format!("an earlier restore of {archive} was interrupted: taking it back"));
+            let set = interrupted.note.set.to_string();
+            let done = self.job(&["restore", "--undo", "--set", &set, "--to-original", "--force"], context)?;
+            if let Some(ended) = self.ended_by_signal(context) {
+                return Ok(Some(ended));
+            }
+            if !matches!(done.code, 0 | 3) {
+                let message = format!(
+                    "an earlier restore of {archive} was interrupted and cannot be taken back: {}; the application was \
+                     not started",
+                    done.why()
+                );
+                let by_hand = context.command_line(&["restore", "--set", &set]);
+                return Err(Failure::new(FailureKind::Damaged, message).remedy(format!("restore: {by_hand}")).into());
+            }
+        }
+        Ok(None)
+    }
+
+    /// Restores what is missing. Returns how this run ends if the application must not be started.
+    pub(super) fn restore(&self, context: &Context) -> anyhow::Result<Option<Outcome>> {
+        for set in &self.chosen {
+            let mut words = vec!["restore", "--if-missing", "--if-backup-exists"];
+            let name = set.set.to_string();
+            if context.settings.sets.contains_key(&set.set) {
+                words.extend(["--set", &name]);
+            }
+            let restored = self.restore_with_patience(&words, context).and_then(|done| {
+                if done.code != FailureKind::NoBackup.code() || !context.settings.run.first_deployment {
+                    return Ok(done);
+                }
+                context
+                    .ui
+                    .warning(format!("{}; this is a first deployment, so none of them is restored", done.message()));
+                words.push("--fresh");
+                self.restore_with_patience(&words, context)
+            });
+            let done = match restored {
+                Ok(done) => done,
+                Err(error) if error.is::<Interrupted>() => return Ok(self.ended_by_signal(context)),
+                Err(error) => return Err(error),
+            };
+            if let Some(ended) = self.ended_by_signal(context) {
+                return Ok(Some(ended));
+            }
+            if done.code != 0 {
+                self.report_failed(&done, context);
+                return Ok(Some(Outcome::Ended(done.code)));
+            }
+            let archive = done.document.as_ref().and_then(|document| document.get("archive")?.as_str());
+            if let Some(archive) = archive.map(|archive| archive.rsplit('/').next().unwrap_or(archive)) {
+                self.say(context, format!("restored {name} from {}", printable(archive)));
+            }
+        }
+        self.sound(context)
+    }
+
+    /// Asks a store again that does not answer or is locked.
+    fn restore_with_patience(&self, words: &[&str], context: &Context) -> anyhow::Result<Done> {
+        let patience = context.settings.run.restore_wait;
+        let started = Instant::now();
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let done = self.job(words, context)?;
+            let may_pass = [FailureKind::StoreUnreachable.code(), FailureKind::Busy.code()].contains(&done.code);
+            let left = patience.saturating_sub(started.elapsed());
+            if !may_pass || left.is_zero() {
+                return Ok(done);
+            }
+            let pause_now = pause.min(left);
+            self.notify("STATUS=waiting for the store");
+            self.say(context, format!("{}; trying again in {} s", done.why(), pause_now.as_secs().max(1)));
+            self.pause(pause_now)?;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    fn report_failed(&self, done: &Done, context: &Context) {
+        let (message, hint) = done.error.clone().unwrap_or_else(|| (done.why(), None));
+        let message = if done.code == FailureKind::StoreUnreachable.code() {
+            format!(
+                "{message}; a database is missing and cannot be restored, and an empty one would bury its backups: the \
+                 application was not started"
+            )
+        } else {
+            format!("{message}; the application was not started")
+        };
+        context.ui.error(&message, hint.as_deref());
+    }
+
+    /// Looks at the databases that exist. Returns how this run ends if one is damaged.
+    fn sound(&self, context: &Context) -> anyhow::Result<Option<Outcome>> {
+        for source in self.chosen.iter().flat_map(|set| &set.sources) {
+            match header(&source.path) {
+                Header::Missing => continue,
+                Header::Sqlite => {}
+                Header::Other => {
+                    context.ui.warning(format!("{} is not an SQLite database, or encrypted", quoted(&source.path)));
+                    continue;
+                }
+            }
+            let path = source.path.to_string_lossy().into_owned();
+            let done = self.job(&["health", "--databases-only", "--check", "none", &path], context)?;
+            if let Some(ended) = self.ended_by_signal(context) {
+                return Ok(Some(ended));
+            }
+            if done.code == CRITICAL {
+                let message = format!("{} is damaged; the application was not started", quoted(&source.path));
+                let name = source.name.to_string();
+                let restore = context.command_line(&["restore", "--only", &name, "--force"]);
+                return Err(Failure::new(FailureKind::Damaged, message)
+                    .remedy(format!(
+                        "see what is wrong: {}; restore the newest backup: {restore}",
+                        context.command_line(&["health"])
+                    ))
+                    .into());
+            }
+        }
+        Ok(None)
+    }
+
+    /// Returns the schedule from now on.
+    pub(super) fn planner(&self, context: &Context) -> Planner {
+        let mut planner = Planner::new(self.args, context, context.clock.now());
+        if planner.asks_for_last() {
+            let mut words = vec!["status"];
+            words.extend(self.args.set.iter().map(Name::as_str));
+            // Without an answer a backup is due.
+            planner.know(self.job(&words, context).ok().and_then(|done| done.last_backup()));
+        }
+        planner
+    }
+
+    /// Starts the application.
+    pub(super) fn application(&self, context: &Context) -> anyhow::Result<Application> {
+        let application = match (self.args.beside, &self.args.command[..]) {
+            (Some(pid), _) => Application::Beside(pid),
+            (None, []) => Application::None,
+            (None, words) => {
+                let run = &context.settings.run;
+                let without: Vec<OsString> =
+                    std::env::vars_os().map(|(name, _)| name).filter(|name| is_withheld(name, &run.pass_env)).collect();
+                let start = supervise::Start {
+                    own: &self.starter.own,
+                    words,
+                    without: &without,
+                    nice: 0,
+                    // At a terminal it must be in our group, or it could not read from it.
+                    group: if run.signal_group && !std::io::stdin().is_terminal() { Group::Own } else { Group::Ours },
+                    read: false,
+                };
+                Application::Child(Supervised::start(&start)?)
+            }
+        };
+        self.notify("READY=1\nSTATUS=running");
+        Ok(application)
+    }
+}
+
+/// The exit code of `health` for a problem that needs somebody.
+const CRITICAL: u8 = 21;
+const SIGHUP: i32 = 1;
+const SIGTERM: i32 = 15;
+
+enum Header {
+    Missing,
+    Sqlite,
+    Other,
+}
+
+/// Looks at the first bytes of a file. This process never has a connection to the database, whose locks the closing of
+/// the file would release.
+fn header(path: &Path) -> Header {
+    use std::io::Read as _;
+    let mut start = [0; 16];
+    match std::fs::File::open(path).and_then(|mut file| file.read(&mut start)) {
+        Ok(0) => Header::Missing,
+        Ok(_) if start == *b"SQLite format 3\0" => Header::Sqlite,
+        Ok(_) => Header::Other,
+        // The look at it reports why.
+        Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => Header::Missing,
+        Err(_) => Header::Sqlite,
+    }
+}
+
+/// Returns whether the application does not get a variable.
+fn is_withheld(name: &OsStr, passed: &[String]) -> bool {
+    let name = name.to_string_lossy();
+    let fits = |pattern: &str| match pattern.strip_suffix('*') {
+        Some(start) => name.starts_with(start),
+        None => name == pattern,
+    };
+    SECRETS.iter().any(|pattern| fits(pattern)) && !passed.iter().any(|pattern| fits(pattern))
+}
+
+/// Returns the error about a process that is not there.
+fn no_process(pid: u32, cause: &std::io::Error) -> Failure {
+    Failure::usage(format!("cannot watch process {pid}: {cause}"), "name the PID of a running process with `--beside`")
+}

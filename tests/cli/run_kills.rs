@@ -1,0 +1,97 @@
+//! SIGKILL at any moment of a run: of the application, of the supervisor, of both.
+//!
+//! `HEIRLOOM_RUN_KILLS` sets the number of rounds, `HEIRLOOM_RUN_SEED` the first seed.
+
+use std::thread;
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+use crate::run_world::{Run, acks, application_pid, kill, live, nobody_is_left, world};
+use crate::tools::installed;
+use crate::world::World;
+
+/// Who is killed.
+#[derive(Debug, Clone, Copy)]
+enum Victim {
+    Application,
+    Run,
+    Both,
+}
+
+fn number(name: &str, usual: u64) -> u64 {
+    std::env::var(name).map_or(usual, |text| text.parse().unwrap())
+}
+
+#[test]
+fn whoever_is_killed_nothing_saved_is_lost_and_nobody_is_left() {
+    if !installed("kills under run", &["python3"]) {
+        return;
+    }
+    let (rounds, first) = (number("HEIRLOOM_RUN_KILLS", 20), number("HEIRLOOM_RUN_SEED", 1));
+    let worlds = [("wal", world()), ("delete", world())];
+    for seed in first..first + rounds {
+        let mut dice = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let mut roll = |sides: u64| {
+            dice ^= dice << 13;
+            dice ^= dice >> 7;
+            dice ^= dice << 17;
+            dice % sides
+        };
+        let victim = [Victim::Application, Victim::Run, Victim::Both][roll(3) as usize];
+        let (mode, world) = &worlds[roll(2) as usize];
+        let delay = Duration::from_millis(roll(600));
+        eprintln!("seed {seed}: {victim:?} after {delay:?} in mode {mode}");
+        round(world, mode, victim, delay);
+    }
+}
+
+fn round(world: &World, mode: &str, victim: Victim, delay: Duration) {
+    let before = acks(&world.work()).len();
+    let _ = std::fs::remove_file(world.path("pid"));
+    let mut run = Run::application(world, &["--every", "100ms"], mode, "40");
+    run.acknowledged(world, before + 1);
+    let application = application_pid(world).unwrap();
+    thread::sleep(delay);
+    if matches!(victim, Victim::Run | Victim::Both) {
+        run.signal(Signal::KILL);
+    }
+    if matches!(victim, Victim::Application | Victim::Both) {
+        kill(application, Signal::KILL);
+    }
+    assert_eq!(run.code(), 137, "{}", run.said());
+    nobody_is_left(world);
+    // Both died by SIGKILL, which cannot damage what SQLite has committed.
+    let acknowledged = acks(&world.work());
+    let last = acknowledged.last().unwrap().0;
+    let newest: i64 = world.ask("app.db", "SELECT max(n) FROM t").parse().unwrap();
+    assert!(newest >= last, "{newest} {last}");
+    saved_what_was_acknowledged(world, &acknowledged, &run.said());
+    if matches!(victim, Victim::Application) {
+        assert_eq!(saved(world), newest, "the run was alive: {}", run.said());
+    }
+}
+
+/// Everything that was acknowledged before the newest archive was asked for is in it.
+fn saved_what_was_acknowledged(world: &World, acknowledged: &[(i64, f64)], said: &str) {
+    let list = world.run(&mut live(world, ["list", "--json"]));
+    // The first kill may have come before the first backup.
+    if list.code == 16 {
+        return;
+    }
+    let list = list.success().json();
+    let Some(created) = list["archives"][0]["created_at"].as_str() else { return };
+    // The time may be taken a moment after the snapshot.
+    let created = seconds(created) - 0.05;
+    let must = acknowledged.iter().filter(|(_, at)| *at < created).map(|(n, _)| *n).max().unwrap_or(0);
+    assert!(must == 0 || saved(world) >= must, "{must} was acknowledged before {created}\n{said}");
+}
+
+fn saved(world: &World) -> i64 {
+    crate::run_world::newest_saved(world)
+}
+
+/// Returns the seconds since 1970 of a time such as 2026-03-01T03:00:00Z.
+fn seconds(text: &str) -> f64 {
+    humantime::parse_rfc3339_weak(text).unwrap().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs_f64()
+}
