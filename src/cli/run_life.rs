@@ -44,11 +44,6 @@ impl Purpose {
         matches!(self, Self::Schedule(schedule::Job::Backup) | Self::Stop | Self::End)
     }
 
-    /// Returns whether it ends for a last backup.
-    fn is_interruptible(self) -> bool {
-        !self.is_backup()
-    }
-
     fn name(self) -> &'static str {
         match self {
             Self::Schedule(schedule::Job::Backup) => "the backup",
@@ -83,6 +78,8 @@ pub(super) struct Life<'a> {
     stop_saved: bool,
     /// Whether the backup after the end was started.
     end_saved: bool,
+    /// Whether a last backup was given up for lack of time.
+    gave_up: bool,
     /// The databases when the last good backup started.
     saved: Option<Seen>,
     grace: Duration,
@@ -107,6 +104,7 @@ impl<'a> Life<'a> {
             at_once: false,
             stop_saved: false,
             end_saved: false,
+            gave_up: false,
             saved: None,
             grace: context.settings.run.grace.unwrap_or_else(usual_grace),
             lock,
@@ -180,14 +178,21 @@ impl<'a> Life<'a> {
             self.start.extend();
         }
         let no_time_left = self.stopping.is_some_and(|at| at.elapsed() >= self.grace);
+        // The last backup does not wait for a rotation.
+        let ends = self.stopping.is_some() || self.ended.is_some();
+        let is_in_the_way = self.job.as_ref().is_some_and(|running| !running.purpose.is_backup());
+        if ends
+            && is_in_the_way
+            && context.settings.schedule.backs_up_at_end()
+            && self.is_unsaved()
+            && let Some(running) = &mut self.job
+        {
+            running.job.cancel();
+        }
         if let Some(running) = &mut self.job {
-            // The last backup does not wait for a rotation.
-            if (self.stopping.is_some() || self.ended.is_some()) && running.purpose.is_interruptible() {
-                running.job.cancel();
-                return false;
-            }
             if self.at_once || no_time_left && self.ended.is_some() {
-                if !running.job.is_cancelled() && !self.at_once {
+                if !running.job.is_cancelled() && !self.at_once && running.purpose.is_backup() {
+                    self.gave_up = true;
                     context.ui.warning(format!(
                         "the last backup did not end within {}, so it is given up; raise `grace` in [run], and what the \
                          platform grants",
@@ -201,7 +206,7 @@ impl<'a> Life<'a> {
         if self.ended.is_some() {
             let saves =
                 context.settings.schedule.backs_up_at_end() && !self.at_once && !self.end_saved && self.is_unsaved();
-            if saves && no_time_left {
+            if saves && no_time_left && !self.gave_up {
                 context.ui.warning(
                     "no time was left to save what changed after the last backup; raise `grace` in [run], and what the \
                      platform grants",
@@ -211,7 +216,9 @@ impl<'a> Life<'a> {
                 self.end_saved = true;
                 return !self.back_up(Purpose::End, context);
             }
-            return true;
+            // What follows from a backup follows from the last one as well.
+            let left = if no_time_left || self.at_once { None } else { self.planner.at_end() };
+            return !left.is_some_and(|job| self.begin_scheduled(job, context));
         }
         if self.stopping.is_some() {
             if no_time_left {
@@ -225,8 +232,7 @@ impl<'a> Life<'a> {
             return false;
         }
         if let Some(job) = self.planner.look(None, context) {
-            let words = self.planner.command(job);
-            self.begin(&words, Purpose::Schedule(job), context);
+            self.begin_scheduled(job, context);
         }
         false
     }
@@ -239,6 +245,11 @@ impl<'a> Life<'a> {
     fn back_up(&mut self, purpose: Purpose, context: &mut Context) -> bool {
         let words = self.planner.final_backup();
         self.begin(&words, purpose, context)
+    }
+
+    fn begin_scheduled(&mut self, job: schedule::Job, context: &mut Context) -> bool {
+        let words = self.planner.command(job);
+        self.begin(&words, Purpose::Schedule(job), context)
     }
 
     /// Starts a job. Returns whether it was started.
@@ -266,7 +277,10 @@ impl<'a> Life<'a> {
             _ if running.job.is_cancelled() => {}
             (_, purpose) => context.ui.warning(format!("{} failed: {}", purpose.name(), done.why())),
         }
-        if let Purpose::Schedule(job) = running.purpose {
+        let job = if let Purpose::Schedule(job) = running.purpose { job } else { schedule::Job::Backup };
+        if running.job.is_cancelled() && !running.purpose.is_backup() {
+            self.planner.again(job);
+        } else {
             self.planner.done(job, done, context.clock.now());
         }
         if self.lock.is_none() && matches!(running.purpose, Purpose::Schedule(_)) {

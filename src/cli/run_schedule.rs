@@ -167,6 +167,17 @@ impl Planner {
         }
     }
 
+    /// Lets a job run again that was cancelled for the last backup.
+    pub(super) fn again(&mut self, job: Job) {
+        self.waiting.push_front(job);
+    }
+
+    /// Returns what still has to follow from a backup after the end of the application. A verification has time.
+    pub(super) fn at_end(&mut self) -> Option<Job> {
+        self.waiting.retain(|job| matches!(job, Job::Rotate | Job::Cleanup));
+        self.waiting.pop_front()
+    }
+
     /// Returns the command line of a job, without the name of this program.
     pub(super) fn command(&mut self, job: Job) -> Vec<String> {
         let texts = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect::<Vec<_>>();

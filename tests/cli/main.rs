@@ -85,6 +85,7 @@ mod store_rights;
 mod stories;
 mod streams;
 mod targets;
+mod teams;
 mod terminal;
 mod tools;
 mod undo;
