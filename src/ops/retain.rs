@@ -39,8 +39,8 @@ pub struct Request {
     pub retention: Retention,
     /// Whose archives may be removed.
     pub scope: Scope,
-    /// The archive that this run made.
-    pub made: Option<ArchiveName>,
+    /// The archives that this run made.
+    pub made: BTreeSet<ArchiveName>,
     /// The sets with `shrink = "off"`.
     pub shrinks_off: BTreeSet<Name>,
     /// The clock: the plan may be made long after the run started.
@@ -280,12 +280,11 @@ fn decide(repository: &Repository, request: &Request, progress: &dyn Progress) -
         }
     }
     // An archive of this run is not dated in the future, even if the clock was set back since.
-    let made = found.snapshots.iter().find(|snapshot| Some(&snapshot.name) == request.made.as_ref());
-    let now = request.clock.now();
-    let now = made.map_or(now, |made| now.max(made.created_at));
+    let made = found.snapshots.iter().filter(|snapshot| request.made.contains(&snapshot.name));
+    let now = made.map(|made| made.created_at).fold(request.clock.now(), Ord::max);
     let mut scene = Scene {
         scope: request.scope.clone(),
-        made: request.made.as_ref(),
+        made: request.made.clone(),
         sealed: seen.sealed.clone(),
         youngest: asked.youngest,
         shrinks_off: request.shrinks_off.clone(),

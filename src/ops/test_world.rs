@@ -182,6 +182,7 @@ impl World {
             reading: &reading,
             limits: Default::default(),
             temporary: &std::env::temp_dir(),
+            known: None,
             watch_shrinks: true,
             hold: None,
         };
