@@ -29,7 +29,6 @@ use crate::ops::reports;
 use crate::ops::scratch_room::memory_of_scratch;
 use crate::report;
 use crate::report::backup::{Backup, Backups, By, Outcome as Skip, SkippedMissing, SkippedRecent, Unchanged};
-use crate::report::retain::Retained;
 use crate::retention::{self, Retention};
 use crate::snapshot::Snapshot;
 use crate::store::StoreError;
@@ -168,16 +167,16 @@ fn all_sets(args: &BackupArgs, context: &mut Context) -> anyhow::Result<Outcome>
     if args.new_store {
         context.stores.accept_new();
     }
-    let mut round = Round { store: None, several, known: None };
+    let mut store = None;
     if !args.dry_run && job::has_databases(&chosen) {
-        round.store = Some(open(context)?);
+        store = Some(open(context)?);
     }
     let mut documents = Vec::new();
     let mut made = Vec::new();
     let mut failed = 0;
     let mut problems = false;
     for set in chosen {
-        match one_set(args, context, &mut round, set) {
+        match one_set(args, context, &mut store, set) {
             Ok(done) => {
                 problems |= done.outcome != Outcome::Done;
                 documents.push(done.document);
@@ -191,12 +190,13 @@ fn all_sets(args: &BackupArgs, context: &mut Context) -> anyhow::Result<Outcome>
             Err(error) => return Err(error),
         }
     }
-    let store = round.store;
     let (mut copies, copied) = copy(args, store.as_ref(), context)?;
     // After the copies, so that no archive is removed that a further store still lacks.
-    let made: Vec<&Made> = made.iter().flatten().collect();
-    let (retained, kept) = retain(args, &made, store.as_ref(), context)?;
-    problems |= kept != Outcome::Done;
+    for (document, made) in documents.iter_mut().zip(made) {
+        if let (Some(store), Backup::Made(document), Some(made)) = (&store, document, made) {
+            problems |= retain(args, &made, document, store, context)? != Outcome::Done;
+        }
+    }
     if !copies.is_empty() && (args.rotate || args.cleanup) {
         let stores = context.settings.copies.clone();
         problems |= copies::rotate(&stores, &mut copies, context) != Outcome::Done;
@@ -205,7 +205,6 @@ fn all_sets(args: &BackupArgs, context: &mut Context) -> anyhow::Result<Outcome>
         match documents.pop() {
             Some(Backup::Made(mut only)) if !several => {
                 only.copies = copies;
-                only.retention = retained;
                 context.ui.document(&Backup::Made(only));
             }
             Some(Backup::Unchanged(only)) if !several => {
@@ -214,7 +213,7 @@ fn all_sets(args: &BackupArgs, context: &mut Context) -> anyhow::Result<Outcome>
             Some(only) if !several => context.ui.document(&only),
             last => {
                 documents.extend(last);
-                context.ui.document(&Backups { backups: documents, retention: retained, copies });
+                context.ui.document(&Backups { backups: documents, copies });
             }
         }
     }
@@ -248,44 +247,25 @@ fn copy(
     Ok((documents, outcome))
 }
 
-/// Removes what the requested rules do not keep after the backups.
+/// Removes what the requested rules do not keep after a backup.
 fn retain(
     args: &BackupArgs,
-    made: &[&Made],
-    store: Option<&Repository>,
+    made: &Made,
+    document: &mut report::backup::Made,
+    store: &Repository,
     context: &mut Context,
-) -> anyhow::Result<(Option<Retained>, Outcome)> {
-    let (Some(retention), Some(store), [first, others @ ..]) = (retention(args, context)?, store, made) else {
-        return Ok((None, Outcome::Done));
-    };
+) -> anyhow::Result<Outcome> {
+    let Some(retention) = retention(args, context)? else { return Ok(Outcome::Done) };
     let retained = job::retain(made, retention, store, &context.surroundings(), &context.ui.progress());
-    let report = |context: &mut Context| -> anyhow::Result<(Option<Retained>, Outcome)> {
-        let Some(report) = retained? else { return Ok((None, Outcome::Done)) };
+    let report = |context: &mut Context| -> anyhow::Result<Outcome> {
+        let Some(report) = retained? else { return Ok(Outcome::Done) };
         let (retained, outcome) = super::retain::report_after_backup(&report, made, store, context)?;
-        Ok((Some(retained), outcome))
+        document.retention = Some(retained);
+        Ok(outcome)
     };
     report(context).with_context(|| {
-        let more = if others.is_empty() { String::new() } else { format!(" and {} more", others.len()) };
-        let archive = &first.packed.archive;
-        format!("the backup is complete (\"{archive}\"{more}), but older ones could not be removed")
+        format!("the backup is complete (\"{}\"), but older ones could not be removed", made.packed.archive)
     })
-}
-
-/// What the sets of a run share.
-struct Round {
-    store: Option<Repository>,
-    several: bool,
-    known: Option<job::Known>,
-}
-
-impl Round {
-    /// Returns the archives of the store if there are several sets, which read them once.
-    fn known(&mut self, context: &Context) -> anyhow::Result<Option<job::Known>> {
-        if let (true, None, Some(store)) = (self.several, &self.known, &self.store) {
-            self.known = Some(job::known(store, &context.surroundings(), &context.ui.progress())?);
-        }
-        Ok(self.known.clone())
-    }
 }
 
 /// What became of a set.
@@ -302,7 +282,12 @@ impl SetDone {
     }
 }
 
-fn one_set(args: &BackupArgs, context: &mut Context, round: &mut Round, chosen: Chosen) -> anyhow::Result<SetDone> {
+fn one_set(
+    args: &BackupArgs,
+    context: &mut Context,
+    store: &mut Option<Repository>,
+    chosen: Chosen,
+) -> anyhow::Result<SetDone> {
     let set = chosen.set.clone();
     let if_missing = if args.if_exists { IfMissing::Skip } else { IfMissing::Fail };
     let plan = backup::plan(chosen.sources, if_missing, request(args, context, set.clone(), chosen.absent)?)?;
@@ -316,10 +301,11 @@ fn one_set(args: &BackupArgs, context: &mut Context, round: &mut Round, chosen: 
         let skipped = SkippedMissing { outcome: Skip::SkippedMissing, set, databases: Vec::new(), lost };
         return Ok(SetDone::without(Backup::SkippedMissing(skipped), outcome));
     }
-    if !args.dry_run && round.store.is_none() {
-        round.store = Some(open(context)?);
+    if !args.dry_run && store.is_none() {
+        *store = Some(open(context)?);
     }
-    if let Some(young) = young_enough(args, &plan, round, context)? {
+    let store = store.as_ref();
+    if let Some(young) = young_enough(args, &plan, store, context)? {
         let (name, age) = (young.name, text::age(young.created_at, context.now));
         context.ui.summary(format!("nothing to do: {name} was made {age}"));
         context.records.push(Record { set: Some(set.to_string()), ..Record::default() });
@@ -327,11 +313,10 @@ fn one_set(args: &BackupArgs, context: &mut Context, round: &mut Round, chosen: 
         let skipped = SkippedRecent { outcome: Skip::SkippedRecent, set, recent, created_at: young.created_at };
         return Ok(SetDone::without(Backup::SkippedRecent(skipped), outcome));
     }
-    if let Some(seen) = unchanged(args, &plan, round.store.as_ref(), context)? {
+    if let Some(seen) = unchanged(args, &plan, store, context)? {
         return Ok(not_changed(&plan, &seen, By::Look, lost, context));
     }
-    let known = round.known(context)?;
-    let Some(store) = &round.store else {
+    let Some(store) = store else {
         print_plan(&mut context.ui, &plan, &context.settings.store, &context.typed);
         return Ok(SetDone::without(Backup::Planned(reports::planned(&plan, &context.settings.store)), outcome));
     };
@@ -341,9 +326,9 @@ fn one_set(args: &BackupArgs, context: &mut Context, round: &mut Round, chosen: 
     let progress = Stages::new(context.ui.progress_in(Overall::Stages(bar::BACKUP)));
     let (wait, around) = (args.busy_timeout, context.surroundings());
     let ended = if args.if_changed {
-        job::run_if_changed(&plan, wait, store, known.as_ref(), &around, &progress)
+        job::run_if_changed(&plan, wait, store, &around, &progress)
     } else {
-        job::run(&plan, wait, store, known.as_ref(), &around, &progress).map(|done| Ended::Made(Box::new(done)))
+        job::run(&plan, wait, store, &around, &progress).map(|done| Ended::Made(Box::new(done)))
     };
     let done = match ended {
         Ok(Ended::Made(done)) => *done,
@@ -417,15 +402,13 @@ fn not_changed(plan: &Plan, seen: &[Seen], by: By, lost: Vec<Name>, context: &mu
 fn young_enough(
     args: &BackupArgs,
     plan: &Plan,
-    round: &mut Round,
+    store: Option<&Repository>,
     context: &Context,
 ) -> anyhow::Result<Option<Snapshot>> {
     let Some(age) = args.if_older_than else { return Ok(None) };
-    let known = round.known(context)?;
-    let young = |store: &Repository| {
-        job::young_enough(plan, age, store, known.as_ref(), &context.surroundings(), &context.ui.progress())
-    };
-    match round.store.as_ref().map_or_else(|| context.store().map(Cow::Owned), |store| Ok(Cow::Borrowed(store))) {
+    let young =
+        |store: &Repository| job::young_enough(plan, age, store, &context.surroundings(), &context.ui.progress());
+    match store.map_or_else(|| context.store().map(Cow::Owned), |store| Ok(Cow::Borrowed(store))) {
         Ok(store) => young(&store),
         // A dry run: without a store there are no archives.
         Err(StoreError::Unreachable { .. }) => Ok(None),

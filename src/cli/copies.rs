@@ -18,7 +18,6 @@ use crate::report::copies as report;
 use crate::snapshot::Snapshot;
 use crate::store::StoreError;
 use crate::store_url::Location;
-use std::collections::BTreeSet;
 
 /// What happened to the further stores.
 pub(super) struct Copying {
@@ -205,7 +204,7 @@ fn rotate_one(
     };
     show_end(&shown, context);
     let document = reports::retained(&shown);
-    Ok((document, super::retain::finish(&report, &BTreeSet::new(), context)?))
+    Ok((document, super::retain::finish(&report, None, context)?))
 }
 
 /// Sets or removes a mark beside an archive wherever it lies besides the main store. Returns whether that failed

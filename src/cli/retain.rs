@@ -1,6 +1,5 @@
 //! What `rotate` and `cleanup` share: scope, plan, confirmation and outcome.
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -233,7 +232,7 @@ fn in_store(
         Some(_) => {}
     }
     name_kept(&report.seen, false, context);
-    let outcome = finish(&report, &BTreeSet::new(), context)?;
+    let outcome = finish(&report, None, context)?;
     Ok((reports::retained(&shown), if unread { Outcome::Problems } else { outcome }))
 }
 
@@ -283,10 +282,10 @@ fn name_kept(seen: &retain::Seen, dry_run: bool, context: &mut Context) {
     }
 }
 
-/// Reports what retention removed after backups, and returns that part of their document.
+/// Reports what retention removed after a backup, and returns that part of the backup's document.
 pub(super) fn report_after_backup(
     report: &Report,
-    made: &[&Made],
+    made: &Made,
     store: &Repository,
     context: &mut Context,
 ) -> anyhow::Result<(Retained, Outcome)> {
@@ -302,12 +301,12 @@ pub(super) fn report_after_backup(
     warn_of_future(&report.plan, context);
     show_end(&shown, context);
     let document = reports::retained(&shown);
-    let made = made.iter().map(|made| &made.packed.archive).collect();
-    Ok((document, finish(report, &made, context)?))
+    Ok((document, finish(report, Some(&made.packed.archive), context)?))
 }
 
-/// Warns of everything that did not go as planned, and returns the outcome. `made` are the archives of this run.
-pub(super) fn finish(report: &Report, made: &BTreeSet<&ArchiveName>, context: &mut Context) -> anyhow::Result<Outcome> {
+/// Warns of everything that did not go as planned, and returns the outcome. `made` is the archive of this
+/// run.
+pub(super) fn finish(report: &Report, made: Option<&ArchiveName>, context: &mut Context) -> anyhow::Result<Outcome> {
     for ((archive, fate), verdict) in report.fates.iter().zip(report.plan.removed()) {
         if matches!(fate, Fate::Removed | Fate::Failed(_)) {
             let outcome = matches!(fate, Fate::Failed(_)).then_some(Outcome::Problems);
@@ -331,8 +330,8 @@ pub(super) fn finish(report: &Report, made: &BTreeSet<&ArchiveName>, context: &m
     for foreign in report.seen.foreign.iter().filter(|foreign| foreign.is_unread()) {
         context.ui.warning(format!("\"{}\" could not be read and was not touched: {}", foreign.name, foreign.why));
     }
-    // A backup has reported its own archive.
-    for shrink in report.plan.open_shrinks.iter().filter(|shrink| !made.contains(&shrink.archive)) {
+    // The backup itself has reported its own archive.
+    for shrink in report.plan.open_shrinks.iter().filter(|shrink| Some(&shrink.archive) != made) {
         let accept = context.command_line(&["accept", shrink.archive.as_str()]);
         let fell = text::fell(&shrink.before, &shrink.after);
         let subject = format!("{}, {}: {fell}", shrink.archive, shrink.database);

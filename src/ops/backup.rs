@@ -3,7 +3,6 @@
 mod note;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use anyhow::Context as _;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -222,7 +221,7 @@ struct Captured {
     notes: Vec<Note>,
     request: Request,
     /// The archives, newest first.
-    known: Arc<Vec<Snapshot>>,
+    known: Vec<Snapshot>,
     /// The look that holds for each copy, if there is one.
     looks: Vec<Option<Look>>,
     /// The digest of each copy, if it is known before the archive is made.
@@ -257,10 +256,7 @@ fn capture(repository: &Repository, plan: &Plan, run: &Run<'_>, progress: &dyn P
         .with_context(|| format!("cannot make a scratch folder in the store \"{}\"", repository.location()))?;
 
     // Before the pin, which keeps the writers of a rollback-mode database waiting.
-    let known = match run.known {
-        Some(known) => Arc::clone(known),
-        None => Arc::new(inventory(repository, run.reading, progress)?.snapshots),
-    };
+    let known = inventory(repository, run.reading, progress)?.snapshots;
     let guarded = workspace.held_besides(run.hold).context("cannot read which databases are guarded")?;
     let provenances: Vec<Provenance> = plan.sources.iter().map(|source| Provenance::of(&source.path)).collect();
 
@@ -438,8 +434,6 @@ pub struct Run<'a> {
     pub limits: Timeouts,
     /// The folder for temporary files: copies are made there if the store has no room for them.
     pub temporary: &'a Path,
-    /// The archives of the store, newest first, if they were read for several backups at once; else they are read.
-    pub known: Option<&'a Arc<Vec<Snapshot>>>,
     /// Whether an archive with less than half of what its stream held is reported.
     pub watch_shrinks: bool,
     /// The hold of the guard that runs this backup; its databases do not count as guarded by another.

@@ -39,8 +39,8 @@ pub struct Request {
     pub retention: Retention,
     /// Whose archives may be removed.
     pub scope: Scope,
-    /// The archives that this run made.
-    pub made: BTreeSet<ArchiveName>,
+    /// The archive that this run made.
+    pub made: Option<ArchiveName>,
     /// The sets with `shrink = "off"`.
     pub shrinks_off: BTreeSet<Name>,
     /// The clock: the plan may be made long after the run started.
@@ -280,11 +280,12 @@ fn decide(repository: &Repository, request: &Request, progress: &dyn Progress) -
         }
     }
     // An archive of this run is not dated in the future, even if the clock was set back since.
-    let made = found.snapshots.iter().filter(|snapshot| request.made.contains(&snapshot.name));
-    let now = made.map(|made| made.created_at).fold(request.clock.now(), Ord::max);
+    let made = found.snapshots.iter().find(|snapshot| Some(&snapshot.name) == request.made.as_ref());
+    let now = request.clock.now();
+    let now = made.map_or(now, |made| now.max(made.created_at));
     let mut scene = Scene {
         scope: request.scope.clone(),
-        made: request.made.clone(),
+        made: request.made.as_ref(),
         sealed: seen.sealed.clone(),
         youngest: asked.youngest,
         shrinks_off: request.shrinks_off.clone(),

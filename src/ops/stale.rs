@@ -57,7 +57,7 @@ pub fn stale(
     snapshots: &[Snapshot],
     own: &OwnHost,
     rotation: Option<Policy>,
-    scene: &Scene,
+    scene: &Scene<'_>,
     after: TimeDelta,
 ) -> Vec<Stale> {
     let mut newest: BTreeMap<&Stream, DateTime<Utc>> = BTreeMap::new();

@@ -182,7 +182,6 @@ impl World {
             reading: &reading,
             limits: Default::default(),
             temporary: &std::env::temp_dir(),
-            known: None,
             watch_shrinks: true,
             hold: None,
         };

@@ -74,7 +74,7 @@ fn keep(count: u32) -> retain::Request {
     retain::Request {
         retention: Retention::Cleanup(Limits { keep: Some(count), ..Limits::default() }),
         scope: Scope::everything(),
-        made: BTreeSet::new(),
+        made: None,
         shrinks_off: BTreeSet::new(),
         clock: Clock::fixed(at("2026-03-05T04:00:00Z")),
         ahead: false,
@@ -123,7 +123,6 @@ fn the_second_archive_of_a_second_gets_a_number_and_a_chosen_name_none(world: Wo
         reading: &reading,
         limits: Default::default(),
         temporary: &std::env::temp_dir(),
-        known: None,
         watch_shrinks: true,
         hold: None,
     };
@@ -254,7 +253,6 @@ fn a_guarded_database_is_rolled_back(world: World) {
         reading: &reading,
         limits: Default::default(),
         temporary: &std::env::temp_dir(),
-        known: None,
         watch_shrinks: true,
         hold: None,
     };
@@ -290,7 +288,6 @@ fn a_backup_that_is_stopped_leaves_nothing_in_the_store(world: World) {
         reading: &reading,
         limits: Default::default(),
         temporary: &std::env::temp_dir(),
-        known: None,
         watch_shrinks: true,
         hold: None,
     };

@@ -14,8 +14,6 @@ use crate::names::{ArchiveName, Name};
 pub struct Backups {
     /// One for each set whose backup did not fail.
     pub backups: Vec<Backup>,
-    /// What the requested rules did after all of them; null if none were requested.
-    pub retention: Option<Retained>,
     /// One for each further store.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub copies: Vec<Copy>,

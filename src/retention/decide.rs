@@ -27,7 +27,7 @@ use crate::streams::Stream;
 
 impl Retention {
     /// Decides which archives to keep.
-    pub fn plan(&self, snapshots: &[Snapshot], scene: &Scene) -> Plan {
+    pub fn plan(&self, snapshots: &[Snapshot], scene: &Scene<'_>) -> Plan {
         let judged = snapshots.iter().filter(|snapshot| !snapshot.is_plain() || scene.plain.contains(&snapshot.name));
         let (closed, judged): (Vec<&Snapshot>, Vec<&Snapshot>) = judged.partition(|snapshot| snapshot.is_closed());
         let units = units(judged.into_iter(), scene.now);
@@ -88,7 +88,7 @@ impl Retention {
 
 /// Returns whether a name holds a damaged copy of an archive that is good under another name: a repaired one. Whatever
 /// wants the archive has the good one.
-fn is_worthless(snapshot: &Snapshot, unit: &Unit<'_>, scene: &Scene) -> bool {
+fn is_worthless(snapshot: &Snapshot, unit: &Unit<'_>, scene: &Scene<'_>) -> bool {
     let is_condemned = |copy: &Snapshot| scene.condemned.contains(&copy.name);
     is_condemned(snapshot)
         && scene.protections(unit).is_empty()
@@ -96,7 +96,7 @@ fn is_worthless(snapshot: &Snapshot, unit: &Unit<'_>, scene: &Scene) -> bool {
 }
 
 /// Decides about one archive, given the reasons of its streams.
-fn judge(unit: &Unit<'_>, mut reasons: Reasons, scene: &Scene) -> (Action, Vec<Reason>) {
+fn judge(unit: &Unit<'_>, mut reasons: Reasons, scene: &Scene<'_>) -> (Action, Vec<Reason>) {
     let protections = scene.protections(unit);
     let condemned = unit.names.iter().all(|copy| scene.condemned.contains(&copy.name));
     // Removing a shrink would unprotect the archives from before it.

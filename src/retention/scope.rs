@@ -75,15 +75,15 @@ pub enum GoneReach {
 
 /// The input of a plan besides the archives.
 #[derive(Debug, Clone)]
-pub struct Scene {
+pub struct Scene<'a> {
     /// The current time.
     pub now: DateTime<Utc>,
     /// The time zone of days, weeks, months and years.
     pub zone: Tz,
     /// The archives that may be removed.
     pub scope: Scope,
-    /// The archives that this run created: never removed, whatever their date.
-    pub made: BTreeSet<ArchiveName>,
+    /// The archive that this run created: never removed, whatever its date.
+    pub made: Option<&'a ArchiveName>,
     /// Sets that have an archive in a newer format: nothing of them is removed.
     pub sealed: BTreeSet<Name>,
     /// Archives younger than this are not removed: for stores whose other users do not see our locks.
@@ -102,14 +102,14 @@ pub struct Scene {
     pub ahead: bool,
 }
 
-impl Scene {
+impl Scene<'_> {
     /// Everything in the store, without special conditions.
     pub fn new(now: DateTime<Utc>, zone: Tz) -> Self {
         Self {
             now,
             zone,
             scope: Scope::everything(),
-            made: BTreeSet::new(),
+            made: None,
             sealed: BTreeSet::new(),
             youngest: None,
             awaited: BTreeSet::new(),
@@ -131,7 +131,7 @@ impl Scene {
     /// Returns the reasons that keep an archive whatever its streams say, even if it is certainly damaged.
     pub(super) fn protections(&self, unit: &Unit<'_>) -> Vec<Reason> {
         let snapshot = unit.snapshot();
-        let made = unit.names.iter().any(|copy| self.made.contains(&copy.name));
+        let made = self.made.is_some_and(|made| unit.names.iter().any(|copy| copy.name == *made));
         let awaited = unit.names.iter().any(|copy| self.awaited.contains(&copy.name));
         let young = self.youngest.is_some_and(|youngest| self.now - snapshot.created_at < youngest);
         [

@@ -27,7 +27,7 @@ pub fn is_same(here: &Snapshot, there: &Snapshot) -> bool {
 ///
 /// Safety backups serve an undo on this host, and databases of other tools are not ours: neither is copied unless it is
 /// named. Damaged archives are not copied.
-pub fn missing(here: &[Snapshot], there: &[Snapshot], retention: &Retention, scene: &Scene) -> Vec<ArchiveName> {
+pub fn missing(here: &[Snapshot], there: &[Snapshot], retention: &Retention, scene: &Scene<'_>) -> Vec<ArchiveName> {
     // A damaged copy is none.
     let good = || there.iter().filter(|snapshot| !snapshot.damaged);
     let ids: HashSet<_> = good().filter_map(|snapshot| snapshot.id).collect();
@@ -70,7 +70,7 @@ pub struct Known {
 
 impl Known {
     /// Returns what the store lacks as far as this host remembers, newest first.
-    pub fn missing(&self, here: &[Snapshot], scene: &Scene) -> Vec<ArchiveName> {
+    pub fn missing(&self, here: &[Snapshot], scene: &Scene<'_>) -> Vec<ArchiveName> {
         let entries = self.record.iter().flat_map(|record| &record.archives);
         let there: Vec<Snapshot> = entries
             .filter_map(|CopyEntry { name, id, bytes, .. }| {
@@ -88,7 +88,7 @@ impl Known {
 
 /// Returns the archives that a further store still lacks and that the rules of the main store spare for that: those
 /// that are younger than 7 days.
-pub fn awaited(here: &[Snapshot], copies: &[Known], scene: &Scene) -> BTreeSet<ArchiveName> {
+pub fn awaited(here: &[Snapshot], copies: &[Known], scene: &Scene<'_>) -> BTreeSet<ArchiveName> {
     let young = |name: &ArchiveName| {
         here.iter().any(|snapshot| snapshot.name == *name && scene.now - snapshot.created_at < PATIENCE)
     };

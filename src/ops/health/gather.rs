@@ -178,7 +178,7 @@ fn store_facts(
     }))
 }
 
-fn copies(request: &Request<'_>, inventory: &Inventory, scene: &Scene) -> Vec<CopyFacts> {
+fn copies(request: &Request<'_>, inventory: &Inventory, scene: &Scene<'_>) -> Vec<CopyFacts> {
     let own = request.host.former.iter().chain([&request.host.label]).cloned().collect();
     let scene = Scene { scope: Scope { hosts: Some(own), ..Scope::everything() }, ..scene.clone() };
     let facts = |copy: &FurtherStore| CopyFacts {

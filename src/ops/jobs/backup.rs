@@ -1,7 +1,6 @@
 //! The backup of one set as a job: what is missing or recent enough, the backup, and what it makes superfluous.
 
 use std::io;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
@@ -56,17 +55,13 @@ pub fn young_enough(
     plan: &Plan,
     age: Duration,
     repository: &Repository,
-    known: Option<&Known>,
     around: &Surroundings<'_>,
     progress: &dyn Progress,
 ) -> anyhow::Result<Option<Snapshot>> {
     // Earlier steps of this run may have taken hours.
     let now = around.clock.now();
     let age = TimeDelta::from_std(age).unwrap_or(TimeDelta::MAX);
-    let found = match known {
-        Some(known) => known.clone(),
-        None => self::known(repository, around, progress)?,
-    };
+    let found = inventory(repository, &around.reading(None), progress)?.snapshots;
     let young =
         |snapshot: &&Snapshot| snapshot.is_good() && snapshot.created_at <= now && now - snapshot.created_at < age;
     let mut oldest: Option<&Snapshot> = None;
@@ -98,29 +93,19 @@ impl Done {
     }
 }
 
-/// The archives of a store, newest first.
-pub type Known = Arc<Vec<Snapshot>>;
-
-/// Reads what is in the store, once for a round of several sets. Backups of the round itself do not matter to it: they
-/// are of other sets.
-pub fn known(repository: &Repository, around: &Surroundings<'_>, progress: &dyn Progress) -> anyhow::Result<Known> {
-    Ok(Arc::new(inventory(repository, &around.reading(None), progress)?.snapshots))
-}
-
-/// Removes what `retention` does not keep after backups. A damaged archive is left out: a damaged database must not
-/// displace its good archives. Further stores got their copies before.
+/// Removes what `retention` does not keep after a backup, unless the new archive is damaged: a damaged database must
+/// not displace its good archives. Further stores got their copies before.
 pub fn retain(
-    made: &[&Made],
+    made: &Made,
     retention: Retention,
     repository: &Repository,
     around: &Surroundings<'_>,
     progress: &dyn Progress,
 ) -> anyhow::Result<Option<retain::Report>> {
-    let good: Vec<&Made> = made.iter().copied().filter(|made| !made.packed.is_damaged()).collect();
-    if good.is_empty() {
+    if made.packed.is_damaged() {
         return Ok(None);
     }
-    after_backup(retention, &good, repository, around, progress).map(Some)
+    after_backup(retention, made, repository, around, progress).map(Some)
 }
 
 /// Whether the records of unchanged databases are renewed.
@@ -162,13 +147,12 @@ pub fn run(
     plan: &Plan,
     wait: Duration,
     repository: &Repository,
-    known: Option<&Known>,
     around: &Surroundings<'_>,
     progress: &dyn Progress,
 ) -> anyhow::Result<Done> {
     let started = Instant::now();
     let reading = around.reading(None);
-    let made = backup::execute(repository, plan, &how(plan, wait, known, &reading, around), progress)?;
+    let made = backup::execute(repository, plan, &how(plan, wait, &reading, around), progress)?;
     Ok(Done { made, took: started.elapsed() })
 }
 
@@ -185,33 +169,25 @@ pub fn run_if_changed(
     plan: &Plan,
     wait: Duration,
     repository: &Repository,
-    known: Option<&Known>,
     around: &Surroundings<'_>,
     progress: &dyn Progress,
 ) -> anyhow::Result<Ended> {
     let started = Instant::now();
     let reading = around.reading(None);
-    let done = backup::execute_if_changed(repository, plan, &how(plan, wait, known, &reading, around), progress)?;
+    let done = backup::execute_if_changed(repository, plan, &how(plan, wait, &reading, around), progress)?;
     Ok(match done {
         IfChanged::Made(made) => Ended::Made(Box::new(Done { made: *made, took: started.elapsed() })),
         IfChanged::Unchanged(seen) => Ended::Unchanged(seen),
     })
 }
 
-fn how<'a>(
-    plan: &Plan,
-    wait: Duration,
-    known: Option<&'a Known>,
-    reading: &'a Reading,
-    around: &Surroundings<'a>,
-) -> Run<'a> {
+fn how<'a>(plan: &Plan, wait: Duration, reading: &'a Reading, around: &Surroundings<'a>) -> Run<'a> {
     Run {
         clock: around.clock,
         reading,
         limits: limits(wait),
         temporary: around.temporary,
         hold: None,
-        known,
         watch_shrinks: around.settings.sets.get(&plan.request.set).is_none_or(|set| set.shrink == ShrinkWatch::Warn),
     }
 }

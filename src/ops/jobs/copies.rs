@@ -45,7 +45,7 @@ pub struct CaughtUp {
 }
 
 /// Returns what decides about copies: this host's streams alone. Each host copies its own archives.
-pub(super) fn scene(around: &Surroundings<'_>) -> Scene {
+pub(super) fn scene<'a>(around: &Surroundings<'_>) -> Scene<'a> {
     let own = around.host.former.iter().chain([&around.host.label]).cloned().collect();
     Scene {
         scope: Scope { hosts: Some(own), ..Scope::everything() },

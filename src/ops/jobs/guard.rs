@@ -103,7 +103,6 @@ impl<'a> How<'a> {
             reading: &self.reading,
             limits: self.limits(),
             temporary: self.around.temporary,
-            known: None,
             watch_shrinks: false,
             hold: None,
         }

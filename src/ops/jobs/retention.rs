@@ -208,7 +208,7 @@ impl Wanted<'_> {
         Ok(Request {
             retention: self.retention,
             scope: self.whose.scope(around),
-            made: BTreeSet::new(),
+            made: None,
             shrinks_off: shrinks_off(around.settings),
             clock: around.clock.clone(),
             ahead: around.ahead,
@@ -233,23 +233,21 @@ fn asked(repository: &Repository, around: &Surroundings<'_>) -> anyhow::Result<A
     Ok(Asked { rotation, youngest: retain::youngest(repository)?, copies, ..Asked::default() })
 }
 
-/// Applies retention after backups, to their own streams only: once for all of them.
+/// Applies retention after a backup, to its own streams only.
 ///
-/// The new archives are committed by now, whatever happens here. The plan is made under the lock, so it sees them.
+/// The new archive is committed by now, whatever happens here. The plan is made under the lock, so it sees that
+/// archive.
 pub fn after_backup(
     retention: Retention,
-    made: &[&Made],
+    made: &Made,
     repository: &Repository,
     around: &Surroundings<'_>,
     progress: &dyn Progress,
 ) -> anyhow::Result<Report> {
     let request = Request {
         retention,
-        scope: Scope {
-            streams: Some(made.iter().flat_map(|made| made.streams.iter().cloned()).collect()),
-            ..Scope::everything()
-        },
-        made: made.iter().map(|made| made.packed.archive.clone()).collect(),
+        scope: Scope { streams: Some(made.streams.iter().cloned().collect()), ..Scope::everything() },
+        made: Some(made.packed.archive.clone()),
         shrinks_off: shrinks_off(around.settings),
         clock: around.clock.clone(),
         ahead: around.ahead,

@@ -60,7 +60,7 @@ fn a_backup_is_unnecessary_while_each_database_has_a_young_good_archive(world: W
     let made = world.back_up(FIRST);
     let young = |now: &str| {
         let found = around(now, |around| {
-            backup::young_enough(&world.plan(at(now)), HOUR, &world.repository(), None, around, &Silent)
+            backup::young_enough(&world.plan(at(now)), HOUR, &world.repository(), around, &Silent)
         });
         found.unwrap().map(|snapshot| snapshot.name)
     };
@@ -78,8 +78,8 @@ fn a_backup_removes_what_it_makes_superfluous_and_nothing_of_other_databases(wor
     let keep_one = Retention::Cleanup(Limits { keep: Some(1), ..Limits::default() });
     let run = |plan| {
         around("2026-03-06T03:00:00Z", |around| {
-            let done = backup::run(plan, HOUR, &world.repository(), None, around, &Silent).unwrap();
-            let retained = backup::retain(&[&done.made], keep_one, &world.repository(), around, &Silent);
+            let done = backup::run(plan, HOUR, &world.repository(), around, &Silent).unwrap();
+            let retained = backup::retain(&done.made, keep_one, &world.repository(), around, &Silent);
             (done, retained.unwrap().unwrap())
         })
     };

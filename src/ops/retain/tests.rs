@@ -27,7 +27,7 @@ fn request(keep: u32) -> Request {
     Request {
         retention: Retention::Cleanup(limits),
         scope: Scope::everything(),
-        made: BTreeSet::new(),
+        made: None,
         shrinks_off: BTreeSet::new(),
         clock: Clock::fixed("2026-03-05T04:00:00Z".parse().unwrap()),
         ahead: false,

@@ -150,7 +150,6 @@ impl<'a> History<'a> {
             reading: &reading,
             limits: LIMITS,
             temporary: &std::env::temp_dir(),
-            known: None,
             watch_shrinks: false,
             hold: None,
         };

@@ -43,7 +43,7 @@ pub enum Decider {
 }
 
 impl Decider {
-    pub fn plan(&self, archives: &[Snapshot], scene: &Scene) -> Plan {
+    pub fn plan(&self, archives: &[Snapshot], scene: &Scene<'_>) -> Plan {
         let retention = match self {
             Decider::Rotate(reach) => Retention::Rotate(Policy::new(*reach).unwrap()),
             Decider::Cleanup(limits) => Retention::Cleanup(*limits),
@@ -58,15 +58,15 @@ pub struct History {
     /// In the order of creation, which is not always the order of dates.
     pub archives: Vec<Snapshot>,
     /// The other inputs of a plan, except `made`.
-    pub scene: Scene,
+    pub scene: Scene<'static>,
     pub made: Option<ArchiveName>,
     pub rotate: Decider,
     pub cleanup: Decider,
 }
 
 impl History {
-    pub fn scene(&self) -> Scene {
-        Scene { made: self.made.iter().cloned().collect(), ..self.scene.clone() }
+    pub fn scene(&self) -> Scene<'_> {
+        Scene { made: self.made.as_ref(), ..self.scene.clone() }
     }
 
     pub fn both(&self) -> [&Decider; 2] {
@@ -128,7 +128,7 @@ pub fn history(seed: u64) -> History {
     History { seed, archives, scene, made, rotate, cleanup }
 }
 
-fn scene(dice: &mut Dice, archives: &[Snapshot], now: DateTime<Utc>, zone: Tz) -> Scene {
+fn scene(dice: &mut Dice, archives: &[Snapshot], now: DateTime<Utc>, zone: Tz) -> Scene<'static> {
     let streams: BTreeSet<&Stream> =
         archives.iter().flat_map(|archive| &archive.databases).map(|brief| &brief.stream).collect();
     let some = |dice: &mut Dice, percent: u64| -> Vec<Stream> {

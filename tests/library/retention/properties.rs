@@ -75,7 +75,7 @@ fn assert_reasons_fit(seed: u64, plan: &Plan) {
 pub fn assert_nothing_protected(
     seed: u64,
     archives: &[Snapshot],
-    scene: &Scene,
+    scene: &Scene<'_>,
     decider: &Decider,
     removed: &Names,
 ) {
@@ -89,7 +89,7 @@ pub fn assert_nothing_protected(
         assert!(archive.created_at <= scene.now, "{what} dated in the future");
         assert!(!scene.ahead && !scene.sealed.contains(&archive.set), "{what} in a store where nothing may be removed");
         let copies = || store.copies(archive);
-        assert!(copies().all(|copy| !scene.made.contains(&copy.name)), "{what} an archive that this run created");
+        assert!(copies().all(|copy| scene.made != Some(&copy.name)), "{what} an archive that this run created");
         let is_repaired = scene.condemned.contains(&archive.name)
             && copies().any(|copy| !copy.damaged && !scene.condemned.contains(&copy.name));
         if is_repaired && copies().any(|copy| !copy.damaged && stays(copy)) {
@@ -129,7 +129,7 @@ fn assert_nothing_from_before_a_shrink(
     seed: u64,
     store: &Store<'_>,
     stream: &Stream,
-    scene: &Scene,
+    scene: &Scene<'_>,
     decider: &Decider,
     removed: &Names,
 ) {

@@ -48,7 +48,7 @@ fn run(seed: u64, seen: &mut Seen) {
         if !made.damaged {
             let scene = Scene {
                 scope: Scope { streams: Some(streams.clone()), ..Scope::everything() },
-                made: BTreeSet::from([made.name.clone()]),
+                made: Some(&made.name),
                 ..Scene::new(world.clock, world.zone)
             };
             carry_out(seed, &mut world.store, &decider, &scene, seen);
@@ -61,7 +61,7 @@ fn run(seed: u64, seen: &mut Seen) {
     }
 }
 
-fn carry_out(seed: u64, store: &mut Vec<Snapshot>, decider: &Decider, scene: &Scene, seen: &mut Seen) {
+fn carry_out(seed: u64, store: &mut Vec<Snapshot>, decider: &Decider, scene: &Scene<'_>, seen: &mut Seen) {
     let plan = decider.plan(store, scene);
     let removed = removed(&plan);
     // Only for every second one, because it takes long.

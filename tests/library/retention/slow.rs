@@ -89,7 +89,7 @@ pub fn covers(scope: &Scope, stream: &Stream) -> bool {
 }
 
 /// Returns the names of the removed archives.
-pub fn removed(all: &[Snapshot], decider: &Decider, scene: &Scene) -> BTreeSet<String> {
+pub fn removed(all: &[Snapshot], decider: &Decider, scene: &Scene<'_>) -> BTreeSet<String> {
     let store = Store::new(all);
     let mut needed: BTreeSet<&str> = BTreeSet::new();
     let mut shrinks: BTreeSet<&str> = BTreeSet::new();
@@ -121,7 +121,7 @@ pub fn removed(all: &[Snapshot], decider: &Decider, scene: &Scene) -> BTreeSet<S
             || store.pinned(archive)
             || store.held(archive)
             || archive.created_at > scene.now
-            || copies().any(|copy| scene.made.contains(&copy.name))
+            || copies().any(|copy| scene.made == Some(&copy.name))
             || scene.sealed.contains(&archive.set)
             || scene.youngest.is_some_and(|youngest| scene.now - archive.created_at < youngest)
             || scene.ahead;
@@ -139,13 +139,13 @@ pub struct Line<'a> {
     store: &'a Store<'a>,
     stream: &'a Stream,
     archives: Vec<&'a Snapshot>,
-    scene: &'a Scene,
+    scene: &'a Scene<'a>,
     /// The shrinks that were not accepted and not recovered from.
     pub open: Vec<&'a Snapshot>,
 }
 
 impl<'a> Line<'a> {
-    pub fn new(store: &'a Store<'a>, stream: &'a Stream, plain: bool, scene: &'a Scene) -> Self {
+    pub fn new(store: &'a Store<'a>, stream: &'a Stream, plain: bool, scene: &'a Scene<'a>) -> Self {
         let counts = |archive: &&Snapshot| {
             archive.is_plain() == plain
                 && (!plain || scene.plain.contains(&archive.name))
