@@ -10,11 +10,10 @@ use std::path::{Path, PathBuf};
 
 use super::GlobalArgs;
 use crate::config::{
-    CopySettings, DotEnv, Effective, FileLayer, Flag, Key, Layers, Look, Origin, Problem, Value, Variables,
+    DotEnv, Effective, FileLayer, Flag, Key, Layers, Look, Origin, Problem, Value, Variables,
 };
 use crate::failure::{Failure, FailureKind, Remedy};
 use crate::platform::{self, Links, Writers};
-use crate::store_url::Service;
 use crate::text::quoted;
 
 /// The largest configuration file that is read, in bytes.
@@ -70,8 +69,9 @@ impl Configuration {
         let mut effective = layers.merge();
         if let Some((path, _)) = file.as_ref().filter(|(path, _)| path == Path::new(FILE_NAME)) {
             let named = args.config.is_some() || variables.get("HEIRLOOM_CONFIG").is_some();
-            problems
-                .extend(effective.settings.copies.iter().filter(|_| !named).filter_map(|copy| by_chance(copy, path)));
+            if !named {
+                problems.extend(effective.settings.refuse_programs(path));
+            }
         }
         if let (true, Some(risk)) = (variables.used_dotenv(), dotenv.risk) {
             problems.push(unsafe_file(Path::new(".env"), risk));
@@ -106,18 +106,6 @@ fn identities(args: &GlobalArgs) -> Option<Flag> {
     let files: Vec<String> = args.identity.iter().map(|file| file.to_string_lossy().into_owned()).collect();
     let is_given = !files.is_empty();
     is_given.then_some(Flag { key: Key::IdentityFile, value: Value::Texts(files), name: "--identity" })
-}
-
-/// Returns the problem of a copy that runs a program, in a file that was found in the working directory: entering a
-/// folder must not run what it says.
-fn by_chance(copy: &CopySettings, path: &Path) -> Option<Problem> {
-    copy.location.url().filter(|url| url.service == Service::Rclone)?;
-    Some(Problem {
-        place: None,
-        key: format!("copies.{}.url", copy.name),
-        message: format!("runs a program, and {} was only found in the working directory", quoted(path)),
-        remedy: Some(Remedy::NameConfiguration { file: path.to_owned() }),
-    })
 }
 
 /// Returns a problem of the configuration as the error of a command.

@@ -16,6 +16,7 @@ mod file;
 mod key;
 mod layers;
 mod origin;
+mod programs;
 mod url;
 mod value;
 mod variables;
