@@ -11,6 +11,7 @@ use super::bar::Overall;
 use super::check_arg::CheckArg;
 use super::choice::ChoiceArgs;
 use super::copies::{self, Copying};
+use super::hooks::Around;
 use super::record::Record;
 use super::stages::{self, Stages};
 use super::{Context, Outcome, bar, keyless, remedy, text};
@@ -165,7 +166,7 @@ fn all_sets(args: &BackupArgs, context: &mut Context) -> anyhow::Result<Outcome>
     let mut failed = 0;
     let mut problems = false;
     for set in chosen {
-        match one_set(args, context, &mut store, set) {
+        match with_hooks(args, context, &mut store, set) {
             Ok(done) => {
                 problems |= done.outcome != Outcome::Done;
                 documents.push(done.document);
@@ -266,6 +267,72 @@ impl SetDone {
     fn without(document: Backup, outcome: Outcome) -> Self {
         Self { document, outcome, made: None }
     }
+
+    /// Returns the archive that was made, as its path or address.
+    fn archive(&self, store: Option<&Repository>) -> Option<String> {
+        Some(store?.path_of(self.made.as_ref()?.packed.archive.as_str()))
+    }
+}
+
+/// Backs a set up, with the hooks around it. While they run, nothing is locked.
+fn with_hooks(
+    args: &BackupArgs,
+    context: &mut Context,
+    store: &mut Option<Repository>,
+    chosen: Chosen,
+) -> anyhow::Result<SetDone> {
+    let around = Around { command: "backup", set: chosen.set.clone(), kind: args.kind.into() };
+    if args.dry_run {
+        return one_set(args, context, store, chosen);
+    }
+    let backed_up = match recent_enough(args, context, store, &chosen) {
+        Ok(Some(done)) => return Ok(done),
+        Ok(None) => around.before(context).and_then(|()| one_set(args, context, store, chosen)),
+        Err(error) => Err(error),
+    };
+    match &backed_up {
+        Ok(done) => around.after(done.archive(store.as_ref()), done.outcome, context),
+        Err(error) => around.failed(error, context),
+    }
+    backed_up
+}
+
+/// Returns that nothing is to be done, if a recent backup was asked for and exists.
+fn recent_enough(
+    args: &BackupArgs,
+    context: &mut Context,
+    store: &mut Option<Repository>,
+    chosen: &Chosen,
+) -> anyhow::Result<Option<SetDone>> {
+    if args.if_older_than.is_none() {
+        return Ok(None);
+    }
+    let plan = planned(args, context, chosen.clone())?;
+    if plan.sources.is_empty() {
+        return Ok(None);
+    }
+    if !args.dry_run && store.is_none() {
+        *store = Some(open(context)?);
+    }
+    let Some(young) = young_enough(args, &plan, store.as_ref(), context)? else { return Ok(None) };
+    let lost = report_missing(&plan, context)?;
+    let (name, age) = (young.name, text::age(young.created_at, context.now));
+    context.ui.summary(format!("nothing to do: {name} was made {age}"));
+    let set = chosen.set.clone();
+    context.records.push(Record { set: Some(set.to_string()), ..Record::default() });
+    let recent = name.to_string();
+    let skipped = SkippedRecent { outcome: Skip::SkippedRecent, set, recent, created_at: young.created_at };
+    Ok(Some(SetDone::without(Backup::SkippedRecent(skipped), outcome_of(&plan, &lost))))
+}
+
+fn planned(args: &BackupArgs, context: &Context, chosen: Chosen) -> anyhow::Result<Plan> {
+    let if_missing = if args.if_exists { IfMissing::Skip } else { IfMissing::Fail };
+    Ok(backup::plan(chosen.sources, if_missing, request(args, context, chosen.set, chosen.absent)?)?)
+}
+
+fn outcome_of(plan: &Plan, lost: &[Name]) -> Outcome {
+    let is_complete = lost.is_empty() && plan.empty.is_empty() && plan.unreadable.is_empty();
+    if is_complete { Outcome::Done } else { Outcome::Problems }
 }
 
 fn one_set(
@@ -274,30 +341,21 @@ fn one_set(
     store: &mut Option<Repository>,
     chosen: Chosen,
 ) -> anyhow::Result<SetDone> {
+    if args.dry_run
+        && let Some(done) = recent_enough(args, context, store, &chosen)?
+    {
+        return Ok(done);
+    }
     let set = chosen.set.clone();
-    let if_missing = if args.if_exists { IfMissing::Skip } else { IfMissing::Fail };
-    let plan = backup::plan(chosen.sources, if_missing, request(args, context, set.clone(), chosen.absent)?)?;
+    let plan = planned(args, context, chosen)?;
     let lost = report_missing(&plan, context)?;
-    let outcome = if lost.is_empty() && plan.empty.is_empty() && plan.unreadable.is_empty() {
-        Outcome::Done
-    } else {
-        Outcome::Problems
-    };
+    let outcome = outcome_of(&plan, &lost);
     if plan.sources.is_empty() {
         let skipped = SkippedMissing { outcome: Skip::SkippedMissing, set, databases: Vec::new(), lost };
         return Ok(SetDone::without(Backup::SkippedMissing(skipped), outcome));
     }
     if !args.dry_run && store.is_none() {
         *store = Some(open(context)?);
-    }
-    let store = store.as_ref();
-    if let Some(young) = young_enough(args, &plan, store, context)? {
-        let (name, age) = (young.name, text::age(young.created_at, context.now));
-        context.ui.summary(format!("nothing to do: {name} was made {age}"));
-        context.records.push(Record { set: Some(set.to_string()), ..Record::default() });
-        let recent = name.to_string();
-        let skipped = SkippedRecent { outcome: Skip::SkippedRecent, set, recent, created_at: young.created_at };
-        return Ok(SetDone::without(Backup::SkippedRecent(skipped), outcome));
     }
     let Some(store) = store else {
         print_plan(&mut context.ui, &plan, &context.settings.store, &context.typed);

@@ -67,6 +67,8 @@ pub struct Context {
     pub all_stores: bool,
     /// Entries for the activity log: one for each archive.
     pub records: Vec<Record>,
+    /// Whether `on_failure` ran for an error that ends the command.
+    pub failure_hook_ran: bool,
 }
 
 impl Context {
@@ -139,6 +141,7 @@ impl Context {
             main,
             copy_encryption,
             records: Vec::new(),
+            failure_hook_ran: false,
         })
     }
 

@@ -23,6 +23,7 @@ mod exit;
 mod guard;
 mod health;
 mod health_metrics;
+mod hooks;
 mod http;
 mod interrupted;
 mod invocation;
@@ -253,6 +254,9 @@ fn dispatch(command: &Command, context: &mut Context) -> anyhow::Result<Outcome>
         (_, result) => result,
     };
     context.stores.settle(&context.ui);
+    if let Err(error) = &result {
+        hooks::on_failure(name, error, context);
+    }
     log::write(name, &result, started, context);
     result
 }

@@ -9,9 +9,7 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use super::GlobalArgs;
-use crate::config::{
-    DotEnv, Effective, FileLayer, Flag, Key, Layers, Look, Origin, Problem, Value, Variables,
-};
+use crate::config::{DotEnv, Effective, FileLayer, Flag, Key, Layers, Look, Origin, Problem, Value, Variables};
 use crate::failure::{Failure, FailureKind, Remedy};
 use crate::platform::{self, Links, Writers};
 use crate::text::quoted;
@@ -67,11 +65,8 @@ impl Configuration {
             system_zone: &system_zone,
         };
         let mut effective = layers.merge();
-        if let Some((path, _)) = file.as_ref().filter(|(path, _)| path == Path::new(FILE_NAME)) {
-            let named = args.config.is_some() || variables.get("HEIRLOOM_CONFIG").is_some();
-            if !named {
-                problems.extend(effective.settings.refuse_programs(path));
-            }
+        if let Some((path, _)) = file.as_ref().filter(|(path, _)| is_by_chance(args, &variables, path)) {
+            problems.extend(effective.settings.refuse_programs(path));
         }
         if let (true, Some(risk)) = (variables.used_dotenv(), dotenv.risk) {
             problems.push(unsafe_file(Path::new(".env"), risk));
@@ -98,6 +93,15 @@ impl Configuration {
     /// Returns why `DATABASE_PATH` or `DATABASE_URL` names no database, for a command that needs one.
     pub(super) fn refused_database(&self) -> Option<Failure> {
         self.effective.refused_database.as_ref().map(usage)
+    }
+}
+
+/// Returns whether nobody named the configuration file: it is in the working directory, or the `.env` there names it.
+fn is_by_chance(args: &GlobalArgs, variables: &Variables<'_>, path: &Path) -> bool {
+    match (&args.config, variables.get("HEIRLOOM_CONFIG")) {
+        (Some(_), _) => false,
+        (None, Some((_, origin))) => !matches!(origin, Origin::Environment { .. }),
+        (None, None) => path == Path::new(FILE_NAME),
     }
 }
 

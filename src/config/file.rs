@@ -162,7 +162,11 @@ impl Reader {
 
     fn setting(&mut self, key: Key, name: &Spanned<std::borrow::Cow<'_, str>>, value: &Spanned<DeValue<'_>>) {
         let found = match (key, value.get_ref()) {
-            (Key::FormerHosts | Key::Recipients, value) | (Key::IdentityFile, value @ DeValue::Array(_)) => {
+            (key, value)
+                if Key::HOOKS.contains(&key)
+                    || matches!(key, Key::FormerHosts | Key::Recipients | Key::HookPassEnv)
+                    || key == Key::IdentityFile && matches!(value, DeValue::Array(_)) =>
+            {
                 texts(value)
             }
             (_, value) => scalar(value),

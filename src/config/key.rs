@@ -50,11 +50,17 @@ pub enum Key {
     Safety,
     TimeZone,
     MaxBackupAge,
+    BeforeBackup,
+    AfterBackup,
+    AfterRestore,
+    OnFailure,
+    HookTimeout,
+    HookPassEnv,
 }
 
 impl Key {
     /// All settings, in the order of the file.
-    pub const ALL: [Self; 33] = [
+    pub const ALL: [Self; 39] = [
         Self::Host,
         Self::FormerHosts,
         Self::StoreDir,
@@ -88,7 +94,16 @@ impl Key {
         Self::Safety,
         Self::TimeZone,
         Self::MaxBackupAge,
+        Self::BeforeBackup,
+        Self::AfterBackup,
+        Self::AfterRestore,
+        Self::OnFailure,
+        Self::HookTimeout,
+        Self::HookPassEnv,
     ];
+
+    /// The hooks themselves.
+    pub const HOOKS: [Self; 4] = [Self::BeforeBackup, Self::AfterBackup, Self::AfterRestore, Self::OnFailure];
 
     /// Returns the table of the key, without brackets; empty for a key above all tables.
     pub fn section(self) -> &'static str {
@@ -135,6 +150,12 @@ impl Key {
             Self::Safety => ("retention", "safety"),
             Self::TimeZone => ("retention", "time_zone"),
             Self::MaxBackupAge => ("health", "max_backup_age"),
+            Self::BeforeBackup => ("hooks", "before_backup"),
+            Self::AfterBackup => ("hooks", "after_backup"),
+            Self::AfterRestore => ("hooks", "after_restore"),
+            Self::OnFailure => ("hooks", "on_failure"),
+            Self::HookTimeout => ("hooks", "timeout"),
+            Self::HookPassEnv => ("hooks", "pass_env"),
         }
     }
 
@@ -162,7 +183,8 @@ impl Key {
     pub fn without_value(self) -> &'static str {
         match self {
             Self::Host => "the host name",
-            Self::FormerHosts | Self::StoreMount => "none",
+            Self::FormerHosts | Self::StoreMount | Self::HookPassEnv => "none",
+            Self::BeforeBackup | Self::AfterBackup | Self::AfterRestore | Self::OnFailure => "nothing is run",
             Self::StoreMode => "0600, or what the folder's default ACL says",
             Self::StoreGroup => "the group of the user",
             Self::ScratchDir => "the store, or the state directory for encrypted archives",
@@ -245,6 +267,12 @@ impl Key {
                 _ => return Err(not("\"local\", \"UTC\" or a name like \"Europe/Berlin\"", value)),
             },
             Self::MaxBackupAge => health.max_backup_age = Some(age(value)?),
+            Self::BeforeBackup
+            | Self::AfterBackup
+            | Self::AfterRestore
+            | Self::OnFailure
+            | Self::HookTimeout
+            | Self::HookPassEnv => settings.hooks.set(self, value)?,
         }
         Ok(())
     }
@@ -307,6 +335,12 @@ impl Key {
             Self::Safety => Some(number(retention.safety)),
             Self::TimeZone => Some(Value::Text(settings.time_zone.name().into())),
             Self::MaxBackupAge => health.max_backup_age.map(age),
+            Self::BeforeBackup
+            | Self::AfterBackup
+            | Self::AfterRestore
+            | Self::OnFailure
+            | Self::HookTimeout
+            | Self::HookPassEnv => settings.hooks.get(self),
         }
     }
 
@@ -334,7 +368,7 @@ impl Key {
             Self::StoreDir | Self::StoreMount | Self::ScratchDir | Self::RecipientsFile => Value::Path(text.into()),
             Self::IdentityFile => Value::Texts(vec![text.to_owned()]),
             Self::Recipients | Self::EncryptionScope | Self::KeyChecked => as_text(),
-            Self::StoreMode | Self::StoreGroup => as_text(),
+            Self::StoreMode | Self::StoreGroup | Self::HookTimeout => as_text(),
             _ => trimmed.parse().map_or_else(|_| as_text(), Value::Number),
         }
     }

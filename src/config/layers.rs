@@ -190,6 +190,9 @@ impl Layers<'_> {
                 }
                 Ok(Some((Value::Texts(paths), file.origin(*line, used))))
             }
+            (key, Value::Texts(words)) if Key::HOOKS.contains(&key) => {
+                Ok(Some((Value::Texts(program_of(file, words)), file.origin(*line, Vec::new()))))
+            }
             _ => Ok(Some((value.clone(), file.origin(*line, Vec::new())))),
         }
     }
@@ -337,6 +340,16 @@ impl Layers<'_> {
         }
         effective.default_database = origin;
     }
+}
+
+/// Lets the path of a program start from the folder of the file, and not from wherever a command is run. A name without
+/// a slash is looked up in PATH.
+fn program_of(file: &FileLayer, words: &[String]) -> Vec<String> {
+    let mut words = words.to_vec();
+    if let Some(program) = words.first_mut().filter(|program| program.contains('/')) {
+        *program = file.folder().join(program.as_str()).to_string_lossy().into_owned();
+    }
+    words
 }
 
 #[cfg(test)]

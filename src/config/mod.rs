@@ -13,6 +13,7 @@ mod copy_tables;
 mod dotenv;
 mod encryption;
 mod file;
+mod hooks;
 mod key;
 mod layers;
 mod origin;
@@ -37,6 +38,7 @@ pub use copies::CopySettings;
 pub use dotenv::DotEnv;
 pub use encryption::{EncryptionScope, EncryptionSettings};
 pub use file::FileLayer;
+pub use hooks::HookSettings;
 pub use key::Key;
 pub use layers::{Effective, Flag, Layers, Look};
 pub use origin::{Origin, Problem};
@@ -84,6 +86,8 @@ pub struct Settings {
     pub retention: RetentionSettings,
     /// What health watches.
     pub health: HealthSettings,
+    /// What is run before and after backups and restores.
+    pub hooks: HookSettings,
     /// The zone of the host, or the one that was set: for retention periods and for times that carry none.
     pub time_zone: Tz,
 }
@@ -212,6 +216,7 @@ impl Default for Settings {
                 safety: 5,
             },
             health: HealthSettings::default(),
+            hooks: HookSettings::default(),
             time_zone: Tz::UTC,
         }
     }

@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use super::{Problem, Settings};
+use super::{Key, Problem, Settings};
 use crate::failure::Remedy;
 use crate::store_url::Service;
 use crate::text::quoted;
@@ -15,7 +15,8 @@ impl Settings {
     fn programs(&self) -> Vec<String> {
         let remotes =
             self.copies.iter().filter(|copy| copy.location.url().is_some_and(|url| runs_a_program(url.service)));
-        remotes.map(|copy| format!("copies.{}.url", copy.name)).collect()
+        let hooks = Key::HOOKS.into_iter().filter(|key| key.get(self).is_some());
+        remotes.map(|copy| format!("copies.{}.url", copy.name)).chain(hooks.map(|key| key.to_string())).collect()
     }
 
     /// Returns a problem for each setting that runs a program, for a file that was found by chance.

@@ -27,6 +27,7 @@ mod file_systems;
 mod generated;
 mod guard;
 mod health;
+mod hooks;
 mod indexes;
 mod keeping;
 mod latest;

@@ -55,6 +55,12 @@ fn what_is_set_is_what_is_got() {
         (Key::Safety, Value::Number(8)),
         (Key::TimeZone, text("Europe/Berlin")),
         (Key::MaxBackupAge, text("26h")),
+        (Key::BeforeBackup, Value::Texts(vec!["/bin/before".into(), "x".into()])),
+        (Key::AfterBackup, Value::Texts(vec!["after".into()])),
+        (Key::AfterRestore, Value::Texts(vec!["restored".into()])),
+        (Key::OnFailure, Value::Texts(vec!["alert".into()])),
+        (Key::HookTimeout, text("10m")),
+        (Key::HookPassEnv, Value::Texts(vec!["AWS_*".into()])),
     ] {
         let mut settings = Settings::default();
         let written = if let Value::Bytes(bytes) = value { text(&size_text(bytes)) } else { value.clone() };
