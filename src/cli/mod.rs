@@ -4,6 +4,8 @@
 
 mod accept;
 mod backup;
+mod backup_round;
+mod backup_set;
 mod backup_text;
 mod bar;
 mod check_arg;
@@ -40,6 +42,7 @@ mod remedy;
 mod restore;
 mod restore_apply;
 mod restore_args;
+mod restore_each;
 mod restore_select;
 mod restore_stores;
 mod restore_tables;

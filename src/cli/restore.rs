@@ -17,13 +17,19 @@ pub(super) fn run(args: &RestoreArgs, context: &mut Context) -> anyhow::Result<O
     if args.undo {
         return undo::run(args, context);
     }
-    match from_stores(args, context) {
+    let restored = match super::restore_each::run(args, context) {
+        Ok(None) => from_stores(args, context),
+        Ok(Some(outcome)) => Ok(outcome),
+        Err(error) => Err(error),
+    };
+    match restored {
         result if args.if_missing => keyless::restore(result, context),
         result => result,
     }
 }
 
-fn from_stores(args: &RestoreArgs, context: &mut Context) -> anyhow::Result<Outcome> {
+/// Restores one set from the first store that has it.
+pub(super) fn from_stores(args: &RestoreArgs, context: &mut Context) -> anyhow::Result<Outcome> {
     let mut sources = Sources::new(context);
     let mut nothing = None;
     while let Some(source) = sources.next() {

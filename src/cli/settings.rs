@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use super::GlobalArgs;
 use crate::config::{DotEnv, Effective, FileLayer, Flag, Key, Layers, Look, Origin, Problem, Value, Variables};
 use crate::failure::{Failure, FailureKind, Remedy};
+use crate::ops::jobs::each::find_databases;
 use crate::platform::{self, Links, Writers};
 use crate::text::quoted;
 
@@ -65,6 +66,7 @@ impl Configuration {
             system_zone: &system_zone,
         };
         let mut effective = layers.merge();
+        find_databases(&mut effective.settings);
         if let Some((path, _)) = file.as_ref().filter(|(path, _)| is_by_chance(args, &variables, path)) {
             problems.extend(effective.settings.refuse_programs(path));
         }

@@ -11,6 +11,7 @@ mod connect;
 mod copies;
 mod copy_tables;
 mod dotenv;
+mod each;
 mod encryption;
 mod file;
 mod hooks;
@@ -36,6 +37,7 @@ use crate::store_url::Location;
 
 pub use copies::CopySettings;
 pub use dotenv::DotEnv;
+pub use each::{EachSettings, Matched, Pattern};
 pub use encryption::{EncryptionScope, EncryptionSettings};
 pub use file::FileLayer;
 pub use hooks::HookSettings;
@@ -59,6 +61,8 @@ pub struct Settings {
     pub former_hosts: Vec<HostLabel>,
     /// The sets by name.
     pub sets: BTreeMap<Name, SetSettings>,
+    /// The patterns of which each file is a set, in the order of the file. What they match is among the sets.
+    pub each: Vec<EachSettings>,
     /// The database that `DATABASE_PATH` or `DATABASE_URL` names: it stands for one path argument.
     pub default_database: Option<PathBuf>,
     /// Where the archives are kept.
@@ -187,6 +191,7 @@ impl Default for Settings {
             host: None,
             former_hosts: Vec::new(),
             sets: BTreeMap::new(),
+            each: Vec::new(),
             default_database: None,
             store: Location::Folder("backups".into()),
             limit_upload: None,

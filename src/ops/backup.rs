@@ -1,5 +1,6 @@
 //! Backs up a set: plan, capture, pack.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -263,13 +264,18 @@ pub fn execute(repository: &Repository, plan: &Plan, run: &Run<'_>, progress: &d
     let workspace = repository.workspace();
     workspace.create()?;
     workspace.try_remove_ended_scratch(progress);
-    remove_leftovers_beside_databases(plan.sources.iter().map(|source| source.path.as_path()));
+    if run.known.is_none() {
+        remove_leftovers_beside_databases(plan.sources.iter().map(|source| source.path.as_path()));
+    }
     let scratch = workspace
         .scratch()
         .with_context(|| format!("cannot make a scratch folder in the store \"{}\"", repository.location()))?;
 
     // Before the pin, which keeps the writers of a rollback-mode database waiting.
-    let known = inventory(repository, run.reading, progress)?.snapshots;
+    let known: Cow<'_, [Snapshot]> = match run.known {
+        Some(known) => known.into(),
+        None => inventory(repository, run.reading, progress)?.snapshots.into(),
+    };
     let guarded = workspace.held_besides(run.hold).context("cannot read which databases are guarded")?;
     let provenances: Vec<Provenance> = plan.sources.iter().map(|source| Provenance::of(&source.path)).collect();
 
@@ -415,6 +421,9 @@ pub struct Run<'a> {
     pub temporary: &'a Path,
     /// Whether an archive with less than half of what its stream held is reported.
     pub watch_shrinks: bool,
+    /// The archives of the set, newest first, if a run over several sets listed the store, and removed what was left
+    /// beside the databases.
+    pub known: Option<&'a [Snapshot]>,
     /// The hold of the guard that runs this backup; its databases do not count as guarded by another.
     pub hold: Option<&'a Hold>,
 }

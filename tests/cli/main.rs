@@ -17,6 +17,7 @@ mod connect_server;
 mod copies;
 mod corpus;
 mod delete;
+mod each;
 mod encryption;
 mod encryption_labels;
 #[cfg(feature = "remote")]

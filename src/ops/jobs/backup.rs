@@ -1,11 +1,13 @@
 //! The backup of one set as a job: what is missing or recent enough, the backup, and what it makes superfluous.
 
+use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::io;
 use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
 
-use super::retention::after_backup;
+use super::retention::{after_backup, after_backups};
 use super::{Chosen, Surroundings};
 use crate::config::ShrinkWatch;
 use crate::database::{Source, Timeouts};
@@ -14,10 +16,13 @@ use crate::ops::Repository;
 use crate::ops::backup::{self, Finding, Made, Note, Plan, Run};
 use crate::ops::inventory::inventory;
 use crate::ops::retain;
+use crate::platform::parent;
 use crate::progress::Progress;
 use crate::retention::Retention;
 use crate::snapshot::Snapshot;
 use crate::store::StoreError;
+use crate::streams::Stream;
+use crate::workspace::scratch::remove_leftovers_beside_databases;
 
 /// Returns whether there is anything to commit: a store is made by its first commit.
 pub fn has_databases(chosen: &[Chosen]) -> bool {
@@ -30,6 +35,7 @@ pub fn has_databases(chosen: &[Chosen]) -> bool {
 /// first deployment.
 pub fn lost(
     plan: &Plan,
+    known: Option<&[Snapshot]>,
     store: impl FnOnce() -> Result<Repository, StoreError>,
     around: &Surroundings<'_>,
     progress: &dyn Progress,
@@ -37,14 +43,22 @@ pub fn lost(
     if plan.missing.is_empty() {
         return Ok(Vec::new());
     }
-    let archives = match store() {
-        Ok(store) => inventory(&store, &around.reading(None), progress)?.snapshots,
+    let archives: Cow<'_, [Snapshot]> = match known.map_or_else(|| store().map(Err), |known| Ok(Ok(known))) {
+        Ok(Ok(known)) => known.into(),
+        Ok(Err(store)) => inventory(&store, &around.reading(None), progress)?.snapshots.into(),
         // No archive was ever made here.
-        Err(StoreError::Unreachable { cause, .. }) if cause.kind() == io::ErrorKind::NotFound => Vec::new(),
+        Err(StoreError::Unreachable { cause, .. }) if cause.kind() == io::ErrorKind::NotFound => Vec::new().into(),
         Err(error) => return Err(error.into()),
     };
     let lost = backup::lost(&plan.missing, &plan.request.set, around.host, &archives);
     Ok(lost.into_iter().map(|(source, archive)| (source.name.clone(), archive.clone())).collect())
+}
+
+/// Removes what interrupted runs left beside the databases of many sets, looking into each folder once.
+pub fn remove_leftovers_beside(chosen: &[Chosen]) {
+    let mut folders = BTreeSet::new();
+    let paths = chosen.iter().flat_map(|set| &set.sources).map(|source| source.path.as_path());
+    remove_leftovers_beside_databases(paths.filter(|path| path.is_symlink() || folders.insert(parent(path))));
 }
 
 /// Returns the archive that makes a backup unnecessary, of the database whose newest good one is the oldest: every
@@ -52,6 +66,7 @@ pub fn lost(
 pub fn young_enough(
     plan: &Plan,
     age: Duration,
+    known: Option<&[Snapshot]>,
     repository: &Repository,
     around: &Surroundings<'_>,
     progress: &dyn Progress,
@@ -59,7 +74,10 @@ pub fn young_enough(
     // Earlier steps of this run may have taken hours.
     let now = around.clock.now();
     let age = TimeDelta::from_std(age).unwrap_or(TimeDelta::MAX);
-    let found = inventory(repository, &around.reading(None), progress)?.snapshots;
+    let found: Cow<'_, [Snapshot]> = match known {
+        Some(known) => known.into(),
+        None => inventory(repository, &around.reading(None), progress)?.snapshots.into(),
+    };
     let young =
         |snapshot: &&Snapshot| snapshot.is_good() && snapshot.created_at <= now && now - snapshot.created_at < age;
     let mut oldest: Option<&Snapshot> = None;
@@ -106,10 +124,23 @@ pub fn retain(
     after_backup(retention, made, repository, around, progress).map(Some)
 }
 
+/// Does the same once after a run over many sets: for the streams of all that it made, of which `last` is the newest.
+pub fn retain_all(
+    streams: BTreeSet<Stream>,
+    last: ArchiveName,
+    retention: Retention,
+    repository: &Repository,
+    around: &Surroundings<'_>,
+    progress: &dyn Progress,
+) -> anyhow::Result<retain::Report> {
+    after_backups(retention, streams, last, repository, around, progress)
+}
+
 /// Backs a set up, waiting for locks for at most `wait`.
 pub fn run(
     plan: &Plan,
     wait: Duration,
+    known: Option<&[Snapshot]>,
     repository: &Repository,
     around: &Surroundings<'_>,
     progress: &dyn Progress,
@@ -121,6 +152,7 @@ pub fn run(
         reading: &reading,
         limits: Timeouts { busy: wait, ..Timeouts::default() },
         temporary: around.temporary,
+        known,
         hold: None,
         watch_shrinks: around.settings.sets.get(&plan.request.set).is_none_or(|set| set.shrink == ShrinkWatch::Warn),
     };
