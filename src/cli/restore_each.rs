@@ -5,10 +5,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::PathBuf;
+use std::path::Path;
 
 use anyhow::Context as _;
 
+use super::latest::stands_for_many;
 use super::restore::from_stores;
 use super::restore_args::RestoreArgs;
 use super::restore_stores::{Passed, Sources};
@@ -18,7 +19,7 @@ use crate::config::{EachSettings, SetSettings};
 use crate::failure::{Failure, FailureKind, is_interruption};
 use crate::names::Name;
 use crate::ops::inventory::inventory;
-use crate::ops::jobs::each::BySet;
+use crate::ops::jobs::each::{BySet, Gone};
 use crate::ops::jobs::first_deployment::was_never_made;
 use crate::ops::restore::Where;
 use crate::platform::{self, parent};
@@ -58,13 +59,8 @@ pub(super) fn run(args: &RestoreArgs, context: &mut Context) -> anyhow::Result<O
         return Ok(None);
     }
     if !args.if_missing || args.place() != Where::Known {
-        let names: Vec<&str> = meant.iter().flat_map(|each| &each.sets).take(MOST_NAMES).map(Name::as_str).collect();
-        let such = if names.is_empty() { String::new() } else { format!(", such as {}", names.join(", ")) };
-        return Err(Failure::usage(
-            format!("\"{}\" stands for a set for each database{such}", meant[0].name),
-            "choose one with `--set NAME`, or restore all of them to a fresh disk with `--if-missing`",
-        )
-        .into());
+        let hint = "choose one with `--set NAME`, or restore all of them to a fresh disk with `--if-missing`";
+        return Err(stands_for_many(&meant[0], hint).into());
     }
     many(args, &meant, context).map(Some)
 }
@@ -83,7 +79,7 @@ fn many(args: &RestoreArgs, meant: &[EachSettings], context: &mut Context) -> an
             .with_context(|| format!("cannot find out whether a restore of {} was interrupted", each.pattern))?;
         let is_there = !each.sets.is_empty();
         is_anything_there |= is_there;
-        let wanted_here: BTreeMap<Name, PathBuf> = match &interrupted {
+        let wanted_here: BTreeMap<Name, Gone> = match &interrupted {
             Some(sets) => gone.into_iter().filter(|(set, _)| sets.contains(set)).collect(),
             None if is_there => {
                 report_deleted(each, &gone, context);
@@ -117,7 +113,7 @@ fn many(args: &RestoreArgs, meant: &[EachSettings], context: &mut Context) -> an
 /// Restores one database after the other. A failure does not stop the others; it leaves the note for the next run.
 fn each_one(
     args: &RestoreArgs,
-    wanted: &BTreeMap<Name, PathBuf>,
+    wanted: &BTreeMap<Name, Gone>,
     markers: &[(EachMarker, BTreeSet<Name>)],
     context: &mut Context,
 ) -> anyhow::Result<BTreeSet<Name>> {
@@ -126,9 +122,10 @@ fn each_one(
     }
     context.ui.collect_documents();
     let mut failed = BTreeSet::new();
-    for (set, path) in wanted {
-        let restored = make_parent(args, path).and_then(|()| {
-            let one = RestoreArgs { archive: None, set: Some(set.clone()), ..args.clone() };
+    for (set, gone) in wanted {
+        let restored = make_parent(args, &gone.path).and_then(|()| {
+            let from = args.from.clone().or_else(|| gone.behind_link.clone());
+            let one = RestoreArgs { archive: None, set: Some(set.clone()), from, ..args.clone() };
             from_stores(&one, context)
         });
         match restored {
@@ -191,9 +188,9 @@ fn listing(args: &RestoreArgs, context: &mut Context) -> anyhow::Result<Option<B
 }
 
 /// Makes sets of databases that have no file, so that their archives have a target.
-fn adopt(gone: &BTreeMap<Name, PathBuf>, each: &EachSettings, context: &mut Context) {
-    for (set, path) in gone {
-        let databases = BTreeMap::from([(set.clone(), path.clone())]);
+fn adopt(gone: &BTreeMap<Name, Gone>, each: &EachSettings, context: &mut Context) {
+    for (set, gone) in gone {
+        let databases = BTreeMap::from([(set.clone(), gone.path.clone())]);
         let settings = SetSettings { databases, shrink: each.shrink, ..SetSettings::default() };
         context.settings.sets.entry(set.clone()).or_insert(settings);
     }
@@ -214,7 +211,7 @@ fn make_folder(each: &EachSettings) -> anyhow::Result<()> {
 }
 
 /// Makes the folder of one database, which is that of its tenant.
-fn make_parent(args: &RestoreArgs, path: &std::path::Path) -> anyhow::Result<()> {
+fn make_parent(args: &RestoreArgs, path: &Path) -> anyhow::Result<()> {
     if args.dry_run {
         return Ok(());
     }
@@ -222,7 +219,7 @@ fn make_parent(args: &RestoreArgs, path: &std::path::Path) -> anyhow::Result<()>
 }
 
 /// Reports databases with archives and without a file on a disk with others: they were deleted.
-fn report_deleted(each: &EachSettings, gone: &BTreeMap<Name, PathBuf>, context: &Context) {
+fn report_deleted(each: &EachSettings, gone: &BTreeMap<Name, Gone>, context: &Context) {
     let Some((first, _)) = gone.first_key_value() else { return };
     let names: Vec<&str> = gone.keys().take(MOST_NAMES).map(Name::as_str).collect();
     let more = if gone.len() > MOST_NAMES { ", …" } else { "" };
@@ -238,7 +235,7 @@ fn report_deleted(each: &EachSettings, gone: &BTreeMap<Name, PathBuf>, context: 
 fn refuse_if_remembered(
     args: &RestoreArgs,
     each: &EachSettings,
-    gone: &BTreeMap<Name, PathBuf>,
+    gone: &BTreeMap<Name, Gone>,
     context: &Context,
 ) -> anyhow::Result<()> {
     let own = context.store().map(|store| store.workspace().remembered()).unwrap_or_default();

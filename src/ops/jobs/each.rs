@@ -105,6 +105,15 @@ fn is_gone(cause: &io::Error) -> bool {
     matches!(cause.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
+/// A database that has archives and no file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gone {
+    /// Where it was, as the pattern writes it.
+    pub path: PathBuf,
+    /// The path that its archives record, if that was a link.
+    pub behind_link: Option<String>,
+}
+
 /// The archives of a store by set, for runs over many sets: it is listed once.
 #[derive(Debug, Clone, Default)]
 pub struct BySet {
@@ -138,8 +147,8 @@ impl BySet {
         Inventory { snapshots, foreign, doubts: Vec::new() }
     }
 
-    /// Returns the databases of a pattern that have archives of this host and no file, by set, each with its path.
-    pub fn without_file(&self, each: &EachSettings, around: &Surroundings<'_>) -> BTreeMap<Name, PathBuf> {
+    /// Returns the databases of a pattern that have archives of this host and no file, by set.
+    pub fn without_file(&self, each: &EachSettings, around: &Surroundings<'_>) -> BTreeMap<Name, Gone> {
         let patterns = absolute(&each.pattern);
         let gone = |(set, snapshots): (&Name, &Vec<Snapshot>)| {
             if around.settings.sets.contains_key(set) {
@@ -150,7 +159,12 @@ impl BySet {
             let path = path_in(&patterns, set, brief)?;
             // As the configuration writes it.
             let path = each.pattern.fixed().join(path);
-            platform::is_missing(&path).unwrap_or(false).then(|| (set.clone(), path))
+            if !platform::is_missing(&path).unwrap_or(false) {
+                return None;
+            }
+            let is_there = brief.stream.path().is_none_or(|recorded| Path::new(recorded) == resolved(&path));
+            let behind_link = brief.stream.path().filter(|_| !is_there).map(str::to_owned);
+            Some((set.clone(), Gone { path, behind_link }))
         };
         self.sets.iter().filter_map(gone).collect()
     }
