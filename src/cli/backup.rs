@@ -1,136 +1,25 @@
 //! `heirloom backup`.
 
 use std::collections::BTreeSet;
-use std::num::NonZeroUsize;
-use std::time::Duration;
 
 use anyhow::Context as _;
 
+use super::backup_args::BackupArgs;
 use super::backup_round::Round;
-use super::backup_set::back_up;
-use super::check_arg::CheckArg;
-use super::choice::ChoiceArgs;
+use super::backup_set::{back_up, open};
 use super::copies::{self, Copying};
 use super::{Context, Outcome, keyless};
-use crate::compression::Compression;
 use crate::failure::{Failure, FailureKind, is_interruption};
-use crate::metadata::Kind;
 use crate::names::ArchiveName;
 use crate::ops::Repository;
 use crate::ops::backup::Made;
 use crate::ops::jobs::retention::{configured_policy, limits_of};
 use crate::ops::jobs::{Chosen, backup as job};
-use crate::ops::scratch_room::memory_of_scratch;
 use crate::report;
 use crate::report::backup::{Backup, Backups};
 use crate::report::retain::Retained;
 use crate::retention::{self, Retention};
 use crate::streams::Stream;
-
-/// Back up databases into one verified archive
-///
-/// Copies each database as it is at one point in time while applications keep writing, checks the copy, compresses it,
-/// reads the archive back, and only then gives it its name. The databases themselves are not changed.
-#[derive(clap::Args, Debug)]
-#[command(after_help = "Examples:
-  heirloom backup app.db                         back up one file into ./backups
-  heirloom backup users.db orders.db --set shop  two databases, one archive, one point in time
-  heirloom backup --only user --note 'before the migration'
-  heirloom backup --kind scheduled --if-older-than 20h --rotate
-
-Exit codes: 0 done; 3 one of several sets failed, a damaged database was kept, one is empty, unreadable or lost, \
-indexes must be rebuilt, most rows are gone, the key of the store is not set, the clock is behind the newest archive, \
-or another application uses the same set, host and path; 10 no such database; 11 locked or busy; 13 damaged, nothing \
-kept; 14 name taken; 15 not enough space; 16 store unreachable")]
-pub struct BackupArgs {
-    #[command(flatten)]
-    pub(super) choice: ChoiceArgs,
-    /// Name of the archive; by default made of set and time
-    #[arg(long, value_name = "NAME")]
-    pub(super) name: Option<String>,
-    /// Store a note in the archive
-    #[arg(long, value_name = "TEXT")]
-    pub(super) note: Option<String>,
-    /// Why the archive is made
-    #[arg(long, value_enum, value_name = "KIND", default_value = "manual")]
-    pub(super) kind: KindArg,
-    /// How thoroughly the copy is checked
-    #[arg(long, value_enum, value_name = "DEPTH")]
-    pub(super) check: Option<CheckArg>,
-    /// Leave free pages out of the copy (VACUUM)
-    #[arg(long, overrides_with = "no_vacuum")]
-    pub(super) vacuum: bool,
-    /// Copy the database page by page as it is
-    #[arg(long)]
-    pub(super) no_vacuum: bool,
-    /// Keep a damaged database, marked as damaged, instead of refusing it
-    #[arg(long)]
-    pub(super) keep_damaged: bool,
-    /// Succeed if a database does not exist yet, for a first deployment
-    #[arg(long)]
-    pub(super) if_exists: bool,
-    /// Do nothing if every database has a good archive younger than this, such as 20h
-    ///
-    /// Makes a second schedule harmless. Only archives of the same set, host and path count. Plain databases and
-    /// archives of other tools do not count, nor do safety backups, damaged archives and those dated in the future.
-    #[arg(long, value_name = "AGE", value_parser = humantime::parse_duration)]
-    pub(super) if_older_than: Option<Duration>,
-    /// Print what would be backed up, and stop
-    #[arg(long)]
-    pub(super) dry_run: bool,
-    /// How to compress: gzip, zstd or none, with a level if wanted: zstd:9
-    ///
-    /// gzip (1 to 12) can be read on every machine. zstd (1 to 19) is several times as fast, and smaller; the archive
-    /// ends in .tar.zst, and `tar --zstd` reads it. A store may hold both.
-    #[arg(long, value_name = "KIND[:LEVEL]", conflicts_with_all = ["compression_level", "no_compress"])]
-    pub(super) compression: Option<Compression>,
-    /// Level of the configured compression, 1 (fast) to 12 (small)
-    #[arg(long, value_name = "LEVEL", value_parser = clap::value_parser!(u8).range(1..=12))]
-    pub(super) compression_level: Option<u8>,
-    /// Write a plain tar, like `--compression none`
-    #[arg(long, conflicts_with = "compression_level")]
-    pub(super) no_compress: bool,
-    /// Threads that compress; by default one for each core
-    #[arg(long, value_name = "N")]
-    pub(super) threads: Option<NonZeroUsize>,
-    /// After a good backup, remove what the rotation policy of the configuration does not keep (see `heirloom rotate`)
-    #[arg(long, conflicts_with = "cleanup")]
-    rotate: bool,
-    /// After a good backup, remove what is beyond the limits (see `heirloom cleanup`)
-    #[arg(long)]
-    cleanup: bool,
-    /// With --cleanup: keep the newest N archives
-    #[arg(long, value_name = "N", requires = "cleanup", value_parser = clap::value_parser!(u32).range(1..))]
-    keep: Option<u32>,
-    /// Leave the other stores of the configuration out: copy nothing to them
-    #[arg(long)]
-    no_copies: bool,
-    /// Accept a new or another store at the path of the store
-    #[arg(long)]
-    new_store: bool,
-    /// How long to wait for a lock of another process
-    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = humantime::parse_duration)]
-    pub(super) busy_timeout: Duration,
-}
-
-#[derive(clap::ValueEnum, Debug, Clone, Copy)]
-pub(super) enum KindArg {
-    Manual,
-    Scheduled,
-    PreUpdate,
-    Final,
-}
-
-impl From<KindArg> for Kind {
-    fn from(kind: KindArg) -> Self {
-        match kind {
-            KindArg::Manual => Kind::Manual,
-            KindArg::Scheduled => Kind::Scheduled,
-            KindArg::PreUpdate => Kind::PreUpdate,
-            KindArg::Final => Kind::Final,
-        }
-    }
-}
 
 pub(super) fn run(args: &BackupArgs, context: &mut Context) -> anyhow::Result<Outcome> {
     let result = all_sets(args, context);
@@ -225,15 +114,6 @@ fn chosen(args: &BackupArgs, context: &Context) -> Result<Vec<Chosen>, Failure> 
         Err(failure) if failure.kind == FailureKind::NoDatabase && args.if_exists && !is_broken => Ok(Vec::new()),
         chosen => chosen,
     }
-}
-
-/// Opens the store, once in a run.
-pub(super) fn open(context: &Context) -> anyhow::Result<Repository> {
-    let store = context.store_for_writing()?;
-    if let Some(line) = memory_of_scratch(store.workspace()) {
-        context.ui.detail(line);
-    }
-    Ok(store)
 }
 
 /// Brings the further stores up to date. The backups themselves are complete, whatever happens here.

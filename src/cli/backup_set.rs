@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::backup::{BackupArgs, open};
+use super::backup_args::BackupArgs;
 use super::backup_round::Round;
 use super::backup_text::{print_plan, report as report_made, stage_text};
 use super::bar::{self, Overall};
@@ -19,9 +19,19 @@ use crate::ops::backup::{self, IfMissing, Made, Plan};
 use crate::ops::jobs::{Chosen, backup as job};
 use crate::ops::pack::{self, Request};
 use crate::ops::reports;
+use crate::ops::scratch_room::memory_of_scratch;
 use crate::report::backup::{Backup, Outcome as Skip, SkippedMissing, SkippedRecent};
 use crate::snapshot::Snapshot;
 use crate::store::StoreError;
+
+/// Opens the store, once in a run.
+pub(super) fn open(context: &Context) -> anyhow::Result<Repository> {
+    let store = context.store_for_writing()?;
+    if let Some(line) = memory_of_scratch(store.workspace()) {
+        context.ui.detail(line);
+    }
+    Ok(store)
+}
 
 /// What became of a set.
 pub(super) struct SetDone {

@@ -4,6 +4,7 @@
 
 mod accept;
 mod backup;
+mod backup_args;
 mod backup_round;
 mod backup_set;
 mod backup_text;
@@ -44,6 +45,7 @@ mod restore_apply;
 mod restore_args;
 mod restore_each;
 mod restore_select;
+mod restore_set;
 mod restore_stores;
 mod restore_tables;
 mod restore_targets;
@@ -129,7 +131,7 @@ pub struct GlobalArgs {
 #[derive(Subcommand, Debug)]
 #[allow(missing_docs, reason = "the help of a command is the doc comment of its arguments")]
 pub enum Command {
-    Backup(backup::BackupArgs),
+    Backup(backup_args::BackupArgs),
     Restore(Box<restore_args::RestoreArgs>),
     Copy(copy::CopyArgs),
     Store(store::StoreArgs),

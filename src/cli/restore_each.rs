@@ -10,8 +10,8 @@ use std::path::Path;
 use anyhow::Context as _;
 
 use super::latest::stands_for_many;
-use super::restore::from_stores;
 use super::restore_args::RestoreArgs;
+use super::restore_set::from_stores;
 use super::restore_stores::{Passed, Sources};
 use super::restore_text::skipped;
 use super::{Context, Outcome, text};
