@@ -97,7 +97,12 @@ fn all_sets(args: &BackupArgs, context: &mut Context) -> anyhow::Result<Outcome>
             Some(only) if !several => context.ui.document(&only),
             last => {
                 documents.extend(last);
-                context.ui.document(&Backups { backups: documents, retention: retained, copies });
+                context.ui.document(&Backups {
+                    backups: documents,
+                    gone: round.take_gone(),
+                    retention: retained,
+                    copies,
+                });
             }
         }
     }

@@ -45,6 +45,8 @@ pub(super) struct Round {
     /// What was made, for one rotation at the end.
     streams: BTreeSet<Stream>,
     last: Option<ArchiveName>,
+    /// The databases that have archives and no file.
+    gone: Vec<Name>,
     /// Whether it was reported that archives have not the mode or group that they should have.
     pub(super) denied: bool,
 }
@@ -124,6 +126,11 @@ impl Round {
         true
     }
 
+    /// Returns the databases that have archives and no file, once they were reported.
+    pub(super) fn take_gone(&mut self) -> Vec<Name> {
+        std::mem::take(&mut self.gone)
+    }
+
     /// Returns what one rotation at the end is about.
     pub(super) fn take_made(&mut self) -> Option<(BTreeSet<Stream>, ArchiveName)> {
         Some((std::mem::take(&mut self.streams), self.last.take()?))
@@ -131,19 +138,15 @@ impl Round {
 
     /// Reports each pattern: what was backed up, and what could not be or has no file any more. Returns the outcome.
     /// `only` is the set that was named.
-    pub(super) fn report(&self, only: Option<&Name>, context: &mut Context) -> anyhow::Result<Outcome> {
+    pub(super) fn report(&mut self, only: Option<&Name>, context: &mut Context) -> anyhow::Result<Outcome> {
         let mut outcome = Outcome::Done;
         if !self.is_joint(context) {
             return Ok(outcome);
         }
-        let listed;
-        let listing = match &self.listing {
+        let listing = match self.listing.take() {
             Some(listing) => listing,
             // Nothing was backed up, so that no store was made; there may be one all the same.
-            None => {
-                listed = listing_if_any(context)?;
-                &listed
-            }
+            None => listing_if_any(context)?,
         };
         for each in context.settings.each.clone() {
             if only.is_some_and(|only| *only != each.name) {
@@ -160,6 +163,7 @@ impl Round {
                 context.ui.warning(format!("{path} is no database, but archives of it exist; list them with: {list}"));
             }
             let gone = listing.without_file(&each, &context.surroundings());
+            self.gone.extend(gone.keys().cloned());
             if !gone.is_empty() {
                 let names: Vec<&str> = gone.keys().take(MOST_NAMES).map(Name::as_str).collect();
                 let more = if gone.len() > MOST_NAMES { ", …" } else { "" };
