@@ -66,6 +66,12 @@ impl Name {
         Self::new(stem.to_string_lossy()).unwrap_or_else(|_| Self(with_digest(stem.as_encoded_bytes(), "database")))
     }
 
+    /// Derives a name from any text, as from the stem of a file name. `None` for an empty text.
+    pub fn of_text(text: &[u8]) -> Option<Self> {
+        let valid = std::str::from_utf8(text).ok().and_then(|text| Self::new(text).ok());
+        valid.or_else(|| (!text.is_empty()).then(|| Self(with_digest(text, "database"))))
+    }
+
     /// Returns the name that releases before streams derived from a path: without a digest. Only for recognising their
     /// archives.
     pub fn from_path_without_digest(path: &Path) -> Self {

@@ -50,8 +50,8 @@ pub(super) fn print_left_out(ui: &Ui, plan: &Plan, typed: &Invocation) -> bool {
     !plan.empty.is_empty() || !plan.unreadable.is_empty()
 }
 
-/// Prints the result of a backup with its warnings.
-pub(super) fn report(context: &mut Context, store: &Repository, made: &Made, took: Duration) {
+/// Prints the result of a backup with its warnings. That of one of many is printed only if details are wanted.
+pub(super) fn report(context: &mut Context, store: &Repository, made: &Made, took: Duration, is_one_of_many: bool) {
     let packed = &made.packed;
     for note in &made.notes {
         if note.is_problem() {
@@ -79,15 +79,20 @@ pub(super) fn report(context: &mut Context, store: &Repository, made: &Made, too
     let databases = packed.metadata.databases.len() as u64;
     let path = store.path_of(packed.archive.as_str());
     let done = ui.paint(Tone::Good, "backed up");
-    ui.summary(format!(
+    let line = format!(
         "{done} {}{} in {}: {} packed into {} and read back",
         printable(packed.metadata.set.as_str()),
         if databases > 1 { format!(", {},", text::count(databases, "database")) } else { String::new() },
         text::took(took),
         text::bytes(unpacked),
         text::bytes(packed.bytes),
-    ));
-    ui.summary(path);
+    );
+    if is_one_of_many {
+        ui.detail(format!("{line}: {path}"));
+    } else {
+        ui.summary(line);
+        ui.summary(path);
+    }
 }
 
 /// Describes a stage for `--verbose`.

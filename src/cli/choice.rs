@@ -31,6 +31,16 @@ impl ChoiceArgs {
         self.selection().is_open(&context.settings) && context.configuration.refused_database().is_none()
     }
 
+    /// Returns whether the arguments name a database or one of its set, and not all that are configured.
+    pub(super) fn names_one(&self) -> bool {
+        self.set.is_some() || !self.databases.is_empty() || !self.only.is_empty()
+    }
+
+    /// Returns whether the arguments name databases, and not only a set.
+    pub(super) fn names_database(&self) -> bool {
+        !self.databases.is_empty() || !self.only.is_empty()
+    }
+
     /// Resolves the arguments to sets and databases: at least one set, each with at least one database.
     pub(super) fn choose(&self, context: &Context) -> Result<Vec<Chosen>, Failure> {
         match context.configuration.refused_database() {

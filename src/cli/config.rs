@@ -101,6 +101,15 @@ struct Row {
 fn rows(context: &Context) -> Vec<Row> {
     let effective = &context.configuration.effective;
     let mut rows = Vec::new();
+    for each in &context.settings.each {
+        rows.push(Row {
+            key: format!("sets.{}.each", each.name),
+            value: Some(SettingValue::Text(each.pattern.to_string())),
+            shown: each.pattern.to_string(),
+            origin: effective.each_origin(&each.name).clone(),
+            machine: None,
+        });
+    }
     for (set, settings) in &context.settings.sets {
         for (database, path) in &settings.databases {
             rows.push(Row {

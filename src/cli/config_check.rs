@@ -7,10 +7,10 @@ use std::path::Path;
 use super::stores::{access, is_below};
 use super::table::{Column, Table};
 use super::tested::Tested;
-use super::{Context, Outcome};
-use crate::config::{Key, Origin};
+use super::{Context, Outcome, text};
+use crate::config::{EachSettings, Key, Origin};
 use crate::database::probe;
-use crate::failure::Failure;
+use crate::failure::{Failure, FailureKind};
 use crate::names::printable;
 use crate::platform::{self, is_mount_point, may_give_to, parent};
 use crate::report::config as report;
@@ -65,14 +65,15 @@ fn tests(context: &Context) -> Vec<Tested> {
         .extend(effective.warnings.iter().map(|warning| Tested::odd("configuration", printable(warning).into_owned())));
 
     let sets = &context.settings.sets;
-    for (set, settings) in sets {
+    tested.extend(context.settings.each.iter().flat_map(test_each));
+    for (set, settings) in sets.iter().filter(|(set, _)| context.settings.each_of(set).is_none()) {
         for (database, path) in &settings.databases {
             tested.push(test_database(format!("sets.{set}.databases.{database}"), path));
             tested.extend(test_folder(format!("sets.{set}.databases.{database}"), path, context));
         }
     }
     // With sets, `backup` ignores the variables.
-    if sets.is_empty() {
+    if sets.is_empty() && context.settings.each.is_empty() {
         match (&context.settings.default_database, configuration.refused_database()) {
             (Some(path), _) => {
                 tested.push(test_database("default_database".into(), path));
@@ -111,6 +112,25 @@ fn tests(context: &Context) -> Vec<Tested> {
             Location::Folder(root) => test_folder_store(what, root, context),
             remote => test_remote(what, remote, context),
         });
+    }
+    tested
+}
+
+/// Tests what a pattern matches.
+fn test_each(each: &EachSettings) -> Vec<Tested> {
+    let what = format!("sets.{}.each", each.name);
+    let bad =
+        |problem: &String| Tested::bad(what.clone(), Failure::new(FailureKind::NoDatabase, problem.clone()).into());
+    let mut tested: Vec<Tested> = each.problems.iter().map(bad).collect();
+    let databases = text::count(each.sets.len() as u64, "database");
+    if !each.sets.is_empty() {
+        tested.push(Tested::good(what.clone(), format!("{databases} match {}", each.pattern)));
+    } else if each.problems.is_empty() {
+        tested.push(Tested::odd(what.clone(), format!("no database matches {} yet", each.pattern)));
+    }
+    if let Some(first) = each.not_yet.first() {
+        let count = text::count(each.not_yet.len() as u64, "file");
+        tested.push(Tested::odd(what, format!("{count} match and are not yet a database, such as {}", quoted(first))));
     }
     tested
 }

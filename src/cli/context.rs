@@ -18,10 +18,11 @@ use crate::clock::Clock;
 use crate::config::Settings;
 use crate::database::{sqlite_is_new_enough, sqlite_version};
 use crate::failure::Failure;
-use crate::names::{HostLabel, printable};
+use crate::names::{HostLabel, Name, printable};
 use crate::ops::Repository;
-use crate::ops::inventory::Reading;
+use crate::ops::inventory::{Inventory, Reading};
 use crate::ops::jobs::Surroundings;
+use crate::ops::jobs::each::BySet;
 use crate::ops::pack::Host;
 use crate::ops::sealing::Encryption;
 use crate::platform;
@@ -68,6 +69,10 @@ pub struct Context {
     pub all_stores: bool,
     /// Entries for the activity log: one for each archive.
     pub records: Vec<Record>,
+    /// Whether `on_failure` ran for an error that ends the command.
+    pub failure_hook_ran: bool,
+    /// The listing of a store, for a restore of many sets.
+    listing: Option<(Location, BySet)>,
 }
 
 impl Context {
@@ -140,7 +145,19 @@ impl Context {
             main,
             copy_encryption,
             records: Vec::new(),
+            failure_hook_ran: false,
+            listing: None,
         })
+    }
+
+    /// Keeps the listing of a store for all sets that are restored from it.
+    pub(super) fn keep_listing(&mut self, store: Location, listing: BySet) {
+        self.listing = Some((store, listing));
+    }
+
+    /// Returns what was kept of a set in the store of the settings.
+    pub(super) fn kept_listing(&self, set: &Name) -> Option<Inventory> {
+        self.listing.as_ref().filter(|(store, _)| *store == self.settings.store).map(|(_, listing)| listing.of(set))
     }
 
     /// Opens the store for reading. It must exist and be the one that this host used at this path before.

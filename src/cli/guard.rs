@@ -11,11 +11,13 @@ use anyhow::Context as _;
 
 use super::bar::{self, Overall};
 use super::choice::ChoiceArgs;
+use super::hooks::{self, Around};
 use super::http::Url;
 use super::record::Record;
 use super::ui::Tone;
 use super::{Context, Outcome, text};
 use crate::failure::{Failure, FailureKind};
+use crate::metadata::Kind;
 use crate::names::printable;
 use crate::ops::Repository;
 use crate::ops::backup::IfMissing;
@@ -23,7 +25,7 @@ use crate::ops::guard::{self, Before, Seen, State};
 use crate::ops::jobs::Chosen;
 use crate::ops::jobs::guard::{self as job, Answer, Health, How, Touched};
 use crate::ops::restore::{Report, shell_word};
-use crate::platform::child::{self, Ended, Group, Program};
+use crate::platform::child::{self, Ended, Group, Left, Program};
 use crate::platform::parent;
 use crate::report::guard::{self as report, Guarded, Rollback};
 
@@ -144,7 +146,7 @@ pub(super) fn run(args: &GuardArgs, context: &mut Context) -> anyhow::Result<Out
     let store = context.store_for_writing().with_context(nothing_run)?;
     let mut before = Vec::new();
     for set in chosen {
-        before.push(back_up(args, context, &store, set).with_context(nothing_run)?);
+        before.push(with_hooks(args, context, &store, set).with_context(nothing_run)?);
     }
 
     step(context, format!("running {}", printable(&args.words())));
@@ -181,12 +183,29 @@ fn program<'a>(words: &'a [OsString], timeout: Option<Duration>, grace: Duration
         // Standard output is reserved for the JSON document.
         output: if context.ui.is_json() { io::stderr().into() } else { Stdio::inherit() },
         group: if at_terminal { Group::Ours } else { Group::Own },
+        input: Stdio::inherit(),
+        variables: &[],
+        left: Left::Running,
     }
 }
 
 /// Reports one step.
 fn step(context: &Context, text: impl AsRef<str>) {
     context.ui.note(format!("{} {}", context.ui.paint_stderr(Tone::Strong, "guard:"), text.as_ref()));
+}
+
+/// Backs a set up before the command, with the hooks around it.
+fn with_hooks(args: &GuardArgs, context: &mut Context, store: &Repository, chosen: Chosen) -> anyhow::Result<Before> {
+    let around = Around { command: "guard", set: chosen.set.clone(), kind: Kind::PreUpdate };
+    let backed_up = around.before(context).and_then(|()| back_up(args, context, store, chosen));
+    match &backed_up {
+        Ok(before) => {
+            let archive = store.path_of(before.packed.archive.as_str());
+            around.after(Some(archive).filter(|_| !before.reused), Outcome::Done, context);
+        }
+        Err(error) => around.failed(error, context),
+    }
+    backed_up
 }
 
 fn back_up(args: &GuardArgs, context: &mut Context, store: &Repository, chosen: Chosen) -> anyhow::Result<Before> {
@@ -395,6 +414,8 @@ fn answer(
                 );
             }
         }
+        let set = &one.before.packed.metadata.set;
+        hooks::after_restore("guard", set, one.before.packed.archive.as_str(), Outcome::Done, context);
         reports.push(report);
     }
     Ok((Rollback::Done, reports))

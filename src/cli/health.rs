@@ -10,10 +10,11 @@ use super::choice::ChoiceArgs;
 use super::health_metrics::{nagios, prometheus, write_for_others};
 use super::ui::Tone;
 use super::{Context, Outcome, Ui, remedy, text};
-use crate::config::Check as Configured;
-use crate::failure::{Failure, is_interruption, message};
+use crate::config::{Check as Configured, EachSettings};
+use crate::failure::{Failure, FailureKind, is_interruption, message};
 use crate::names::{Name, printable};
-use crate::ops::health::{Check, FurtherStore, Report, Request, State, Watched, gather, judge};
+use crate::ops::health::{Check, FurtherStore, Report, Request, State, Subject, Watched, gather, judge};
+use crate::ops::jobs::each::BySet;
 use crate::ops::jobs::retention::{configured_policy, known, shrinks_off};
 use crate::report::quantity::{BACKUP_TIME, Quantity, VERIFIED_TIME};
 
@@ -107,7 +108,14 @@ fn report(args: &HealthArgs, context: &Context) -> anyhow::Result<Report> {
         copies: copies.collect(),
         key_checked: context.settings.encryption.key_checked.map(|day| day.and_time(NaiveTime::MIN).and_utc()),
     };
-    let mut report = judge(&gather(&request, &context.ui.progress())?);
+    let facts = gather(&request, &context.ui.progress())?;
+    let mut report = judge(&facts);
+    let archives = facts.store.as_ref().ok().map(|store| BySet::new(store.inventory.clone()));
+    for each in &context.settings.each {
+        if args.choice.set.as_ref().is_none_or(|set| *set == each.name) && !args.choice.names_database() {
+            report.checks.extend(pattern(each, archives.as_ref(), context));
+        }
+    }
     report.word(&|advice| remedy::advice(advice, &context.typed));
     if args.databases_only {
         report.checks.retain(|check| check.subject.database().is_some());
@@ -123,11 +131,42 @@ fn report(args: &HealthArgs, context: &Context) -> anyhow::Result<Report> {
     Ok(report)
 }
 
+/// Judges a pattern: what keeps its databases from being backed up, and which are gone.
+fn pattern(each: &EachSettings, archives: Option<&BySet>, context: &Context) -> Vec<Check> {
+    let subject = Subject::Set(each.name.clone());
+    let check = |state, value: String| Check::new("pattern", &subject, state, value);
+    let mut checks: Vec<Check> = each.problems.iter().map(|why| check(State::Critical, why.clone())).collect();
+    let around = context.surroundings();
+    let gone = archives.map(|archives| archives.without_file(each, &around).len() as u64).unwrap_or_default();
+    for (set, path) in archives.iter().flat_map(|archives| archives.emptied(each, &around)) {
+        let value = format!("{} is no database, but archives of \"{set}\" exist", crate::text::quoted(path));
+        checks.push(check(State::Critical, value));
+    }
+    if each.sets.is_empty() && gone > 0 {
+        let value = format!("no file matches {}, and {} gone", each.pattern, text::count(gone, "database"));
+        checks.push(check(State::Critical, value));
+    } else if checks.is_empty() {
+        let mut value = format!("{} match {}", text::count(each.sets.len() as u64, "database"), each.pattern);
+        if gone > 0 {
+            value += &format!("; {} gone, archives are kept", text::count(gone, "database"));
+        }
+        if !each.not_yet.is_empty() {
+            value += &format!("; {} not yet a database", text::count(each.not_yet.len() as u64, "file"));
+        }
+        checks.push(Check::ok("pattern", &subject, value));
+    }
+    checks
+}
+
 fn watched(args: &HealthArgs, context: &Context) -> anyhow::Result<Watched> {
     if args.choice.is_open(context) {
         return Ok(Watched::Recorded { set: args.choice.set.clone(), only: args.choice.only.clone() });
     }
-    let mut chosen = args.choice.choose(context)?;
+    let mut chosen = match args.choice.choose(context) {
+        // Whether there should be databases is judged with the archives.
+        Err(failure) if failure.kind == FailureKind::NoDatabase => return Ok(Watched::Sets(Vec::new())),
+        chosen => chosen?,
+    };
     let configured = chosen.iter().any(|chosen| context.settings.sets.contains_key(&chosen.set));
     Ok(match chosen.pop() {
         Some(only) if !configured && args.choice.set.is_none() => Watched::Files(only.set, only.sources),

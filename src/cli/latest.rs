@@ -7,6 +7,7 @@ use chrono::{SecondsFormat, TimeDelta};
 
 use super::remedy::choose_one;
 use super::{Context, text};
+use crate::config::EachSettings;
 use crate::failure::{Failure, FailureKind};
 use crate::latest::{
     Absent, Asked, Candidate, Completeness, Decision, From, MAX_AGE, Newer, Question, Remembered, Take, Target, Why,
@@ -22,6 +23,16 @@ use crate::ops::resolve::{Place, Selected, Wanted, resolve};
 use crate::snapshot::Snapshot;
 use crate::workspace::scratch::{Scratch, remove_leftovers_beside};
 
+/// How many names a message lists.
+const MOST_NAMES: usize = 5;
+
+/// Refuses the name of a pattern where one set is meant.
+pub(super) fn stands_for_many(each: &EachSettings, hint: &str) -> Failure {
+    let names: Vec<&str> = each.sets.iter().take(MOST_NAMES).map(Name::as_str).collect();
+    let such = if names.is_empty() { String::new() } else { format!(", such as {}", names.join(", ")) };
+    Failure::usage(format!("\"{}\" stands for a set for each database{such}", each.name), hint)
+}
+
 /// Finds an archive for a command that only reads or marks it. `latest` is resolved as for a restore,
 /// except that the only archive of another host is allowed, because no database is written.
 pub(super) fn find(text: &str, set: Option<&Name>, command: &str, context: &Context) -> anyhow::Result<Selected> {
@@ -29,6 +40,11 @@ pub(super) fn find(text: &str, set: Option<&Name>, command: &str, context: &Cont
     if text != "latest" {
         let wanted = Wanted { text: text.to_owned(), set: set.cloned() };
         return resolve(|| context.store(), &wanted, &reading, &context.ui.progress());
+    }
+    if let Some(each) = set.and_then(|set| context.settings.each.iter().find(|each| each.name == *set)) {
+        return Err(
+            stands_for_many(each, "choose one with `--set NAME`; or, to verify all archives, add `--all`").into()
+        );
     }
     let store = context.store()?;
     let around = &context.surroundings();

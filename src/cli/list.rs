@@ -12,6 +12,7 @@ use crate::names::{ArchiveId, ArchiveName, Name, printable};
 use crate::ops::explain::explain;
 use crate::ops::inventory::{Foreign, Inventory, Unusable, inventory};
 use crate::ops::jobs::copies::holders;
+use crate::ops::jobs::each::means;
 use crate::ops::jobs::meant;
 use crate::ops::pending;
 use crate::ops::retain::mark_held;
@@ -103,7 +104,7 @@ fn list(args: &ListArgs, context: &mut Context) -> anyhow::Result<List> {
     }
     meant::refuse_unknown_set(args.set.as_ref(), &found, &context.surroundings())?;
     if let Some(set) = &args.set {
-        found.snapshots.retain(|snapshot| snapshot.set == *set);
+        found.snapshots.retain(|snapshot| means(set, snapshot, &context.settings));
         found.foreign.clear();
     }
     let (all, bytes) = (found.snapshots.len(), found.snapshots.iter().map(|snapshot| snapshot.bytes).sum());

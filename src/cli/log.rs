@@ -110,9 +110,9 @@ pub(super) fn write(command: &str, result: &anyhow::Result<Outcome>, started: In
     let records = std::mem::take(&mut context.records);
     let records = if records.is_empty() { vec![Record::default()] } else { records };
     let seconds = started.elapsed().as_secs_f64();
-    for record in records {
+    let activity = |record: Record| {
         let (outcome, code) = record.outcome.map_or(whole, words);
-        let activity = Activity {
+        Activity {
             at: context.now,
             seconds,
             command: command.to_owned(),
@@ -125,11 +125,11 @@ pub(super) fn write(command: &str, result: &anyhow::Result<Outcome>, started: In
             error: result.as_ref().err().map(|error| printable(&format!("{error:#}")).into_owned()),
             user: context.user.clone(),
             host: context.host.label.to_string(),
-        };
-        if let Err(error) = store.workspace().log(&activity).map_err(anyhow::Error::from) {
-            // A read-only store works without a log; only `--verbose` mentions it.
-            context.ui.detail(format!("not logged: {error:#}"));
-            return;
         }
+    };
+    let activities: Vec<Activity> = records.into_iter().map(activity).collect();
+    if let Err(error) = store.workspace().log(&activities).map_err(anyhow::Error::from) {
+        // A read-only store works without a log; only `--verbose` mentions it.
+        context.ui.detail(format!("not logged: {error:#}"));
     }
 }

@@ -4,6 +4,9 @@
 
 mod accept;
 mod backup;
+mod backup_args;
+mod backup_round;
+mod backup_set;
 mod backup_text;
 mod bar;
 mod check_arg;
@@ -24,6 +27,7 @@ mod exit;
 mod guard;
 mod health;
 mod health_metrics;
+mod hooks;
 mod http;
 mod interrupted;
 mod invocation;
@@ -40,7 +44,9 @@ mod remedy;
 mod restore;
 mod restore_apply;
 mod restore_args;
+mod restore_each;
 mod restore_select;
+mod restore_set;
 mod restore_stores;
 mod restore_tables;
 mod restore_targets;
@@ -138,7 +144,7 @@ pub struct GlobalArgs {
 #[derive(Subcommand, Debug)]
 #[allow(missing_docs, reason = "the help of a command is the doc comment of its arguments")]
 pub enum Command {
-    Backup(backup::BackupArgs),
+    Backup(backup_args::BackupArgs),
     Restore(Box<restore_args::RestoreArgs>),
     Copy(copy::CopyArgs),
     Store(store::StoreArgs),
@@ -298,6 +304,9 @@ fn dispatch(command: &Command, context: &mut Context) -> anyhow::Result<Outcome>
         (_, result) => result,
     };
     context.stores.settle(&context.ui);
+    if let Err(error) = &result {
+        hooks::on_failure(name, error, context);
+    }
     log::write(name, &result, started, context);
     result
 }

@@ -2,6 +2,7 @@
 
 use super::bar::Overall;
 use super::check_arg::CheckArg;
+use super::hooks;
 use super::record::Record;
 use super::restore_args::RestoreArgs;
 use super::restore_select::LeftOut;
@@ -91,7 +92,7 @@ pub(super) fn carry_out(args: &RestoreArgs, context: &mut Context, job: Job<'_>)
         host: context.host_names(),
         clock: context.clock.clone(),
     };
-    let _hold = hold(selected, workspace.as_ref());
+    let hold = hold(selected, workspace.as_ref());
     let stages = if safety.is_some() { bar::REPLACE } else { bar::RESTORE };
     let report =
         restore::execute(&selected.archive, &plan, &options, &context.ui.progress_in(Overall::Stages(stages)))?;
@@ -114,11 +115,18 @@ pub(super) fn carry_out(args: &RestoreArgs, context: &mut Context, job: Job<'_>)
     let undo = report.safety.as_ref().and(safety).map(|store| undo_command(args, context, store));
     let around = restore_text::Around { undo: undo.as_deref(), title: title.as_deref(), left_out: &left_out };
     restore_text::report(context, &selected.snapshot, &shown, &plan, &report, &around);
-    if let (Some(why), Some(safety)) = (&report.pending, &report.safety) {
+    let outcome = if let (Some(why), Some(safety)) = (&report.pending, &report.safety) {
         super::pending::warn(context, &[safety.as_str()], why);
-        return Ok(Carried::Through(Outcome::Problems));
-    }
-    Ok(Carried::Through(if plan.is_damaged() { Outcome::Problems } else { left_out.outcome() }))
+        Outcome::Problems
+    } else if plan.is_damaged() {
+        Outcome::Problems
+    } else {
+        left_out.outcome()
+    };
+    // The hook may remove archives.
+    drop(hold);
+    hooks::after_restore("restore", &set, &shown, outcome, context);
+    Ok(Carried::Through(outcome))
 }
 
 /// Returns how many older safety backups are kept.

@@ -18,7 +18,7 @@ use crate::ops::restore::Where;
 /// transaction: readers and writers see the old state or the new one. Of several databases all are replaced, or none. A
 /// symbolic link stays, and the file that it names is replaced. If the archive is named by a path, the safety backup is
 /// stored in the configured store, or without one in the folder of that archive.
-#[derive(clap::Args, Debug)]
+#[derive(clap::Args, Debug, Clone)]
 #[command(after_help = "Examples:
   heirloom restore           the newest archive
   heirloom restore --at '2026-03-01 03:00' --dry-run

@@ -117,7 +117,10 @@ pub(super) fn select(args: &RestoreArgs, context: &Context, reading: &Reading) -
         (Err(error), _) if args.if_backup_exists && was_never_made(&error, around) => return Ok(Found::no_backup(&[])),
         (store, _) => store?,
     };
-    let found = meant::listing(&store, reading, around, &context.ui.progress())?;
+    let found = match args.set.as_ref().and_then(|set| context.kept_listing(set)) {
+        Some(found) => found,
+        None => meant::listing(&store, reading, around, &context.ui.progress())?,
+    };
     let known = match (known.take(), argument) {
         (None, Some(text)) if meant::is_recorded(&found.snapshots, &meant::resolved(Path::new(text))) => Meant {
             set: args.set.clone(),

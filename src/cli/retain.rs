@@ -12,7 +12,6 @@ use crate::config::CopySettings;
 use crate::failure::{Failure, is_interruption};
 use crate::names::{ArchiveName, Name};
 use crate::ops::Repository;
-use crate::ops::backup::Made;
 use crate::ops::explain::explain;
 use crate::ops::jobs::retention::{Hosts, LOCK_WAIT, PlainFiles, Wanted, Whose, limits_at, rules_of};
 use crate::ops::reports::{self, Progressed as Shown};
@@ -285,7 +284,7 @@ fn name_kept(seen: &retain::Seen, dry_run: bool, context: &mut Context) {
 /// Reports what retention removed after a backup, and returns that part of the backup's document.
 pub(super) fn report_after_backup(
     report: &Report,
-    made: &Made,
+    made: &ArchiveName,
     store: &Repository,
     context: &mut Context,
 ) -> anyhow::Result<(Retained, Outcome)> {
@@ -301,7 +300,7 @@ pub(super) fn report_after_backup(
     warn_of_future(&report.plan, context);
     show_end(&shown, context);
     let document = reports::retained(&shown);
-    Ok((document, finish(report, Some(&made.packed.archive), context)?))
+    Ok((document, finish(report, Some(made), context)?))
 }
 
 /// Warns of everything that did not go as planned, and returns the outcome. `made` is the archive of this

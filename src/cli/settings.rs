@@ -9,12 +9,10 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use super::GlobalArgs;
-use crate::config::{
-    CopySettings, DotEnv, Effective, FileLayer, Flag, Key, Layers, Look, Origin, Problem, Value, Variables,
-};
+use crate::config::{DotEnv, Effective, FileLayer, Flag, Key, Layers, Look, Origin, Problem, Value, Variables};
 use crate::failure::{Failure, FailureKind, Remedy};
+use crate::ops::jobs::each::find_databases;
 use crate::platform::{self, Links, Writers};
-use crate::store_url::Service;
 use crate::text::quoted;
 
 /// The largest configuration file that is read, in bytes.
@@ -68,10 +66,9 @@ impl Configuration {
             system_zone: &system_zone,
         };
         let mut effective = layers.merge();
-        if let Some((path, _)) = file.as_ref().filter(|(path, _)| path == Path::new(FILE_NAME)) {
-            let named = args.config.is_some() || variables.get("HEIRLOOM_CONFIG").is_some();
-            problems
-                .extend(effective.settings.copies.iter().filter(|_| !named).filter_map(|copy| by_chance(copy, path)));
+        find_databases(&mut effective.settings);
+        if let Some((path, _)) = file.as_ref().filter(|(path, _)| is_by_chance(args, &variables, path)) {
+            problems.extend(effective.settings.refuse_programs(path));
         }
         if let (true, Some(risk)) = (variables.used_dotenv(), dotenv.risk) {
             problems.push(unsafe_file(Path::new(".env"), risk));
@@ -101,23 +98,20 @@ impl Configuration {
     }
 }
 
+/// Returns whether nobody named the configuration file: it is in the working directory, or the `.env` there names it.
+fn is_by_chance(args: &GlobalArgs, variables: &Variables<'_>, path: &Path) -> bool {
+    match (&args.config, variables.get("HEIRLOOM_CONFIG")) {
+        (Some(_), _) => false,
+        (None, Some((_, origin))) => !matches!(origin, Origin::Environment { .. }),
+        (None, None) => path == Path::new(FILE_NAME),
+    }
+}
+
 /// Returns the files with secret keys of the command line: they replace those of the configuration.
 fn identities(args: &GlobalArgs) -> Option<Flag> {
     let files: Vec<String> = args.identity.iter().map(|file| file.to_string_lossy().into_owned()).collect();
     let is_given = !files.is_empty();
     is_given.then_some(Flag { key: Key::IdentityFile, value: Value::Texts(files), name: "--identity" })
-}
-
-/// Returns the problem of a copy that runs a program, in a file that was found in the working directory: entering a
-/// folder must not run what it says.
-fn by_chance(copy: &CopySettings, path: &Path) -> Option<Problem> {
-    copy.location.url().filter(|url| url.service == Service::Rclone)?;
-    Some(Problem {
-        place: None,
-        key: format!("copies.{}.url", copy.name),
-        message: format!("runs a program, and {} was only found in the working directory", quoted(path)),
-        remedy: Some(Remedy::NameConfiguration { file: path.to_owned() }),
-    })
 }
 
 /// Returns a problem of the configuration as the error of a command.

@@ -76,6 +76,8 @@ pub struct Ui {
     declined: Cell<bool>,
     /// What an interruption leaves unchanged, as a clause.
     untouched: Option<String>,
+    /// The documents so far, if they become part of one.
+    collected: Option<Vec<serde_json::Value>>,
 }
 
 impl Ui {
@@ -107,6 +109,7 @@ impl Ui {
             output_failure: None,
             declined: Cell::new(false),
             untouched: None,
+            collected: None,
         }
     }
 
@@ -146,10 +149,24 @@ impl Ui {
     /// Prints the one JSON document of a command.
     pub fn document(&mut self, document: &impl Serialize) {
         // Via a value, so that fields are sorted by name.
-        match serde_json::to_value(document).and_then(|document| serde_json::to_string_pretty(&document)) {
+        let document = serde_json::to_value(document);
+        if let (Some(collected), Ok(document)) = (&mut self.collected, &document) {
+            return collected.push(document.clone());
+        }
+        match document.and_then(|document| serde_json::to_string_pretty(&document)) {
             Ok(text) => self.write_stdout(&text),
             Err(error) => self.output_failure = Some(error.into()),
         }
+    }
+
+    /// Collects documents from here on, which become part of one document.
+    pub(super) fn collect_documents(&mut self) {
+        self.collected = Some(Vec::new());
+    }
+
+    /// Returns the documents that were collected, and prints documents again.
+    pub(super) fn take_documents(&mut self) -> Vec<serde_json::Value> {
+        self.collected.take().unwrap_or_default()
     }
 
     /// Prints a success on stdout, only at a terminal or with `--verbose`, so that cron has nothing to

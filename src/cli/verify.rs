@@ -12,6 +12,7 @@ use crate::metadata::Integrity;
 use crate::names::{ArchiveName, Name, printable};
 use crate::ops::Repository;
 use crate::ops::inventory::{Foreign, inventory};
+use crate::ops::jobs::each::means;
 use crate::ops::jobs::meant;
 use crate::ops::jobs::verify::{self as job, Mark};
 use crate::ops::resolve::{Place, Selected, in_store};
@@ -285,7 +286,8 @@ fn look_at_all(args: &VerifyArgs, context: &Context) -> anyhow::Result<Vec<Looke
     }
     meant::refuse_unknown_set(args.set.as_ref(), &found, &context.surroundings())?;
     let mut looked = Vec::new();
-    let of_set = found.snapshots.iter().filter(|snapshot| args.set.as_ref().is_none_or(|set| *set == snapshot.set));
+    let of_set =
+        found.snapshots.iter().filter(|one| args.set.as_ref().is_none_or(|set| means(set, one, &context.settings)));
     // An archive that cannot be described has no set; it is verified when no set is given.
     let is_broken = |foreign: &&Foreign| foreign.is_damaged() || foreign.is_unread() || foreign.lacks_key();
     let broken = found.foreign.iter().filter(is_broken).filter(|_| args.set.is_none());

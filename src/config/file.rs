@@ -13,7 +13,7 @@ use toml::de::{DeTable, DeValue};
 use super::copies::FileCopy;
 use super::value::{not, parsed};
 use super::variables::expand;
-use super::{Key, Origin, Problem, Settings, ShrinkWatch, Value};
+use super::{Key, Origin, Pattern, Problem, Settings, ShrinkWatch, Value};
 use crate::names::{Name, printable};
 use crate::schedule::Line;
 
@@ -26,10 +26,20 @@ pub struct FileLayer {
     pub(super) settings: Vec<(Key, Value, usize)>,
     /// The databases of all sets, in the order of the file.
     pub(super) databases: Vec<FileDatabase>,
+    /// The sets that stand for one set per file, in the order of the file.
+    pub(super) each: Vec<FileEach>,
     /// The further stores, in the order of the file.
     pub(super) copies: Vec<FileCopy>,
     /// How sets watch for shrinks, if they set it.
     pub(super) shrinks: Vec<(Name, ShrinkWatch)>,
+}
+
+/// A pattern in the file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct FileEach {
+    pub(super) set: Name,
+    pub(super) pattern: String,
+    pub(super) line: usize,
 }
 
 /// A database in the file.
@@ -60,6 +70,7 @@ impl FileLayer {
                 path: path.to_owned(),
                 settings: Vec::new(),
                 databases: Vec::new(),
+                each: Vec::new(),
                 copies: Vec::new(),
                 shrinks: Vec::new(),
             },
@@ -172,8 +183,13 @@ impl Reader {
             }
         }
         let found = match (key, value.get_ref()) {
-            (Key::FormerHosts | Key::PassEnv | Key::Recipients, value)
-            | (Key::IdentityFile | Key::Cron, value @ DeValue::Array(_)) => texts(value),
+            (key, value)
+                if Key::HOOKS.contains(&key)
+                    || matches!(key, Key::FormerHosts | Key::Recipients | Key::PassEnv | Key::HookPassEnv)
+                    || matches!((key, value), (Key::IdentityFile | Key::Cron, DeValue::Array(_))) =>
+            {
+                texts(value)
+            }
             (_, value) => scalar(value),
         };
         let found = if self.layer.settings.iter().any(|(known, _, _)| *known == key) {
@@ -195,12 +211,15 @@ impl Reader {
         for (name, value) in in_order(self.entries(value, "sets")) {
             let Some(set) = self.name(name, "sets", &mut names) else { continue };
             let key = format!("sets.{set}");
-            let mut any = false;
+            let (mut any, mut each) = (false, false);
             for (inner, value) in self.entries(value, &key) {
                 let text: &str = inner.get_ref();
                 if text == "databases" {
                     any = true;
                     self.databases(&set, inner.span(), value);
+                } else if text == "each" {
+                    each = true;
+                    self.each(&set, inner.span(), value);
                 } else if text == "shrink" {
                     match value.get_ref() {
                         DeValue::String(text) if text == "warn" => {
@@ -217,13 +236,35 @@ impl Reader {
                 } else {
                     any = true;
                     let message =
-                        unknown("is not a setting of a set", text, ["databases", "shrink"].into_iter(), |_| false);
+                        unknown("is not a setting of a set", text, ["databases", "each", "shrink"].into_iter(), |_| {
+                            false
+                        });
                     self.problem(inner.span(), format!("{key}.{}", shown(text)), message);
                 }
             }
-            if !any && matches!(value.get_ref(), DeValue::Table(_)) {
+            if any && each {
+                let message = "has databases and each: a set is one of both, so give the other a name of its own";
+                self.problem(name.span(), key, message.into());
+            } else if !any && !each && matches!(value.get_ref(), DeValue::Table(_)) {
                 self.problem(name.span(), key, "names no databases".into());
             }
+        }
+    }
+
+    fn each(&mut self, set: &Name, span: Range<usize>, value: &Spanned<DeValue<'_>>) {
+        let checked = match value.get_ref() {
+            DeValue::String(text) => expand(text, |_| Some("x".into()))
+                // A variable may hold the wildcard.
+                .and_then(|_| if text.contains('$') { Ok(()) } else { Pattern::new(Path::new(&**text)).map(drop) })
+                .map(|()| text.to_string()),
+            other => Err(format!("must be a path with wildcards, not {}", kind(other))),
+        };
+        match checked {
+            Ok(pattern) => {
+                let line = self.line(span);
+                self.layer.each.push(FileEach { set: set.clone(), pattern, line });
+            }
+            Err(message) => self.problem(value.span(), format!("sets.{set}.each"), message),
         }
     }
 

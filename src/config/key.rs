@@ -68,11 +68,17 @@ pub enum Key {
     Grace,
     SignalGroup,
     PassEnv,
+    BeforeBackup,
+    AfterBackup,
+    AfterRestore,
+    OnFailure,
+    HookTimeout,
+    HookPassEnv,
 }
 
 impl Key {
     /// All settings, in the order of the file.
-    pub const ALL: [Self; 50] = [
+    pub const ALL: [Self; 56] = [
         Self::Host,
         Self::FormerHosts,
         Self::StoreDir,
@@ -123,7 +129,16 @@ impl Key {
         Self::Grace,
         Self::SignalGroup,
         Self::PassEnv,
+        Self::BeforeBackup,
+        Self::AfterBackup,
+        Self::AfterRestore,
+        Self::OnFailure,
+        Self::HookTimeout,
+        Self::HookPassEnv,
     ];
+
+    /// The hooks themselves.
+    pub const HOOKS: [Self; 4] = [Self::BeforeBackup, Self::AfterBackup, Self::AfterRestore, Self::OnFailure];
 
     /// Returns the table of the key, without brackets; empty for a key above all tables.
     pub fn section(self) -> &'static str {
@@ -187,6 +202,12 @@ impl Key {
             Self::Grace => ("run", "grace"),
             Self::SignalGroup => ("run", "signal_group"),
             Self::PassEnv => ("run", "pass_env"),
+            Self::BeforeBackup => ("hooks", "before_backup"),
+            Self::AfterBackup => ("hooks", "after_backup"),
+            Self::AfterRestore => ("hooks", "after_restore"),
+            Self::OnFailure => ("hooks", "on_failure"),
+            Self::HookTimeout => ("hooks", "timeout"),
+            Self::HookPassEnv => ("hooks", "pass_env"),
         }
     }
 
@@ -217,7 +238,8 @@ impl Key {
     pub fn without_value(self) -> &'static str {
         match self {
             Self::Host => "the host name",
-            Self::FormerHosts | Self::StoreMount => "none",
+            Self::FormerHosts | Self::StoreMount | Self::HookPassEnv => "none",
+            Self::BeforeBackup | Self::AfterBackup | Self::AfterRestore | Self::OnFailure => "nothing is run",
             Self::StoreMode => "0600, or what the folder's default ACL says",
             Self::StoreGroup => "the group of the user",
             Self::ScratchDir => "the store, or the state directory for encrypted archives",
@@ -320,6 +342,12 @@ impl Key {
             | Self::Grace
             | Self::SignalGroup
             | Self::PassEnv => settings.run.set(self, value)?,
+            Self::BeforeBackup
+            | Self::AfterBackup
+            | Self::AfterRestore
+            | Self::OnFailure
+            | Self::HookTimeout
+            | Self::HookPassEnv => settings.hooks.set(self, value)?,
         }
         Ok(())
     }
@@ -399,6 +427,12 @@ impl Key {
             | Self::Grace
             | Self::SignalGroup
             | Self::PassEnv => settings.run.get(self),
+            Self::BeforeBackup
+            | Self::AfterBackup
+            | Self::AfterRestore
+            | Self::OnFailure
+            | Self::HookTimeout
+            | Self::HookPassEnv => settings.hooks.get(self),
         }
     }
 
@@ -438,7 +472,7 @@ impl Key {
             Self::StoreDir | Self::StoreMount | Self::ScratchDir | Self::RecipientsFile => Value::Path(text.into()),
             Self::IdentityFile => Value::Texts(vec![text.to_owned()]),
             Self::Recipients | Self::EncryptionScope | Self::KeyChecked => as_text(),
-            Self::StoreMode | Self::StoreGroup => as_text(),
+            Self::StoreMode | Self::StoreGroup | Self::HookTimeout => as_text(),
             _ => trimmed.parse().map_or_else(|_| as_text(), Value::Number),
         }
     }

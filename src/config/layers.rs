@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use super::file::FileDatabase;
+use super::file::{FileDatabase, FileEach};
 use super::{
-    Expanded, FileLayer, Key, Origin, Problem, Settings, Value, Variables, connect, database_path, expand, local_zone,
+    EachSettings, Expanded, FileLayer, Key, Origin, Pattern, Problem, Settings, ShrinkWatch, Value, Variables, connect,
+    database_path, expand, local_zone,
 };
 use crate::failure::Remedy;
 use crate::names::{Name, printable};
@@ -54,6 +55,7 @@ pub struct Effective {
     origins: BTreeMap<Key, Origin>,
     databases: BTreeMap<(Name, Name), Origin>,
     copy_origins: BTreeMap<Name, Origin>,
+    each_origins: BTreeMap<Name, Origin>,
     /// The origin of `default_database`.
     pub default_database: Origin,
     /// Why `DATABASE_PATH` or `DATABASE_URL` cannot be used. A problem only for a command that needs it: an
@@ -91,7 +93,14 @@ impl Effective {
 
     /// Returns the origin of a database of a set.
     pub fn database_origin(&self, set: &Name, database: &Name) -> &Origin {
-        self.databases.get(&(set.clone(), database.clone())).unwrap_or(&Origin::Default)
+        let of_pattern = || self.settings.each_of(set).map(|each| self.each_origin(&each.name));
+        let origin = self.databases.get(&(set.clone(), database.clone())).or_else(of_pattern);
+        origin.unwrap_or(&Origin::Default)
+    }
+
+    /// Returns the origin of a pattern.
+    pub fn each_origin(&self, each: &Name) -> &Origin {
+        self.each_origins.get(each).unwrap_or(&Origin::Default)
     }
 }
 
@@ -103,6 +112,7 @@ impl Layers<'_> {
             origins: BTreeMap::new(),
             databases: BTreeMap::new(),
             copy_origins: BTreeMap::new(),
+            each_origins: BTreeMap::new(),
             default_database: Origin::Default,
             refused_database: None,
             warnings: Vec::new(),
@@ -122,7 +132,15 @@ impl Layers<'_> {
                 effective.problems.push(problem);
             }
         }
+        for each in self.file.iter().flat_map(|file| &file.each) {
+            if let Err(problem) = self.each(each, &mut effective) {
+                effective.problems.push(problem);
+            }
+        }
         for (set, watch) in self.file.iter().flat_map(|file| &file.shrinks) {
+            if let Some(each) = effective.settings.each.iter_mut().find(|each| each.name == *set) {
+                each.shrink = *watch;
+            }
             if let Some(settings) = effective.settings.sets.get_mut(set) {
                 settings.shrink = *watch;
             }
@@ -194,6 +212,9 @@ impl Layers<'_> {
                     used.extend(variables);
                 }
                 Ok(Some((Value::Texts(paths), file.origin(*line, used))))
+            }
+            (key, Value::Texts(words)) if Key::HOOKS.contains(&key) => {
+                Ok(Some((Value::Texts(program_of(file, words)), file.origin(*line, Vec::new()))))
             }
             _ => Ok(Some((value.clone(), file.origin(*line, Vec::new())))),
         }
@@ -328,6 +349,31 @@ impl Layers<'_> {
         Ok(())
     }
 
+    /// Takes a pattern over, with its variables expanded. One whose variable is not set is a problem: leaving it out
+    /// would back up less in silence.
+    fn each(&self, each: &FileEach, effective: &mut Effective) -> Result<(), Problem> {
+        let Some(file) = self.file else { return Ok(()) };
+        let problem = |message: String, remedy: Option<Remedy>| Problem {
+            place: Some(file.origin(each.line, Vec::new()).into()),
+            key: format!("sets.{}.each", each.set),
+            message,
+            remedy,
+        };
+        match expand(&each.pattern, |name| self.lookup(name)).map_err(|message| problem(message, None))? {
+            Expanded::Unset(variable) => {
+                let message = format!("the variable {variable} is not set");
+                Err(problem(message, Some(format!("set {variable}").into())))
+            }
+            Expanded::Path(path, variables) => {
+                let pattern = Pattern::new(&file.folder().join(path)).map_err(|message| problem(message, None))?;
+                let settings = EachSettings::new(each.set.clone(), pattern, ShrinkWatch::default());
+                effective.settings.each.push(settings);
+                effective.each_origins.insert(each.set.clone(), file.origin(each.line, variables));
+                Ok(())
+            }
+        }
+    }
+
     /// `DATABASE_PATH` overrides `DATABASE_URL`, which may be meant for the application alone.
     fn default_database(&self, effective: &mut Effective) {
         let Some((value, origin)) = self.variables.first(&["DATABASE_PATH", "DATABASE_URL"]) else { return };
@@ -357,6 +403,16 @@ impl Layers<'_> {
         }
         effective.default_database = origin;
     }
+}
+
+/// Lets the path of a program start from the folder of the file, and not from wherever a command is run. A name without
+/// a slash is looked up in PATH.
+fn program_of(file: &FileLayer, words: &[String]) -> Vec<String> {
+    let mut words = words.to_vec();
+    if let Some(program) = words.first_mut().filter(|program| program.contains('/')) {
+        *program = file.folder().join(program.as_str()).to_string_lossy().into_owned();
+    }
+    words
 }
 
 #[cfg(test)]

@@ -11,11 +11,14 @@ mod connect;
 mod copies;
 mod copy_tables;
 mod dotenv;
+mod each;
 mod encryption;
 mod file;
+mod hooks;
 mod key;
 mod layers;
 mod origin;
+mod programs;
 mod run;
 mod schedule;
 mod url;
@@ -36,8 +39,10 @@ use crate::store_url::Location;
 
 pub use copies::CopySettings;
 pub use dotenv::DotEnv;
+pub use each::{EachSettings, Matched, Pattern};
 pub use encryption::{EncryptionScope, EncryptionSettings};
 pub use file::FileLayer;
+pub use hooks::HookSettings;
 pub use key::Key;
 pub use layers::{Effective, Flag, Layers, Look};
 pub use origin::{Origin, Problem};
@@ -60,6 +65,8 @@ pub struct Settings {
     pub former_hosts: Vec<HostLabel>,
     /// The sets by name.
     pub sets: BTreeMap<Name, SetSettings>,
+    /// The patterns of which each file is a set, in the order of the file. What they match is among the sets.
+    pub each: Vec<EachSettings>,
     /// The database that `DATABASE_PATH` or `DATABASE_URL` names: it stands for one path argument.
     pub default_database: Option<PathBuf>,
     /// Where the archives are kept.
@@ -91,6 +98,8 @@ pub struct Settings {
     pub health: HealthSettings,
     /// What `run` does around an application.
     pub run: RunSettings,
+    /// What is run before and after backups and restores.
+    pub hooks: HookSettings,
     /// The zone of the host, or the one that was set: for retention periods and for times that carry none.
     pub time_zone: Tz,
 }
@@ -190,6 +199,7 @@ impl Default for Settings {
             host: None,
             former_hosts: Vec::new(),
             sets: BTreeMap::new(),
+            each: Vec::new(),
             default_database: None,
             store: Location::Folder("backups".into()),
             limit_upload: None,
@@ -221,6 +231,7 @@ impl Default for Settings {
             schedule: ScheduleSettings::default(),
             health: HealthSettings::default(),
             run: RunSettings::default(),
+            hooks: HookSettings::default(),
             time_zone: Tz::UTC,
         }
     }

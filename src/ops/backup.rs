@@ -2,6 +2,7 @@
 
 mod note;
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -212,7 +213,7 @@ pub fn execute_if_changed(
 }
 
 /// Copies of all databases, in scratch.
-struct Captured {
+struct Captured<'a> {
     scratch: Scratch,
     /// Where the copies are, if not in `scratch`.
     _elsewhere: Option<Scratch>,
@@ -221,14 +222,14 @@ struct Captured {
     notes: Vec<Note>,
     request: Request,
     /// The archives, newest first.
-    known: Vec<Snapshot>,
+    known: Cow<'a, [Snapshot]>,
     /// The look that holds for each copy, if there is one.
     looks: Vec<Option<Look>>,
     /// The digest of each copy, if it is known before the archive is made.
     copied: Vec<Option<Sha256>>,
 }
 
-impl Captured {
+impl Captured<'_> {
     fn copies<'a>(&'a self, plan: &'a Plan) -> impl Iterator<Item = CopyOf<'a>> {
         let parts = plan.sources.iter().zip(&self.streams).zip(self.staged.iter().zip(&self.looks));
         parts.map(|((source, stream), (staged, look))| CopyOf {
@@ -242,7 +243,12 @@ impl Captured {
 }
 
 /// Copies all databases as they are at one point in time.
-fn capture(repository: &Repository, plan: &Plan, run: &Run<'_>, progress: &dyn Progress) -> anyhow::Result<Captured> {
+fn capture<'a>(
+    repository: &Repository,
+    plan: &Plan,
+    run: &Run<'a>,
+    progress: &dyn Progress,
+) -> anyhow::Result<Captured<'a>> {
     let limits = &run.limits;
     if let Some(name) = &plan.request.name {
         refuse_taken(repository, name)?;
@@ -250,13 +256,18 @@ fn capture(repository: &Repository, plan: &Plan, run: &Run<'_>, progress: &dyn P
     let workspace = repository.workspace();
     workspace.create()?;
     workspace.try_remove_ended_scratch(progress);
-    remove_leftovers_beside_databases(plan.sources.iter().map(|source| source.path.as_path()));
+    if run.known.is_none() {
+        remove_leftovers_beside_databases(plan.sources.iter().map(|source| source.path.as_path()));
+    }
     let scratch = workspace
         .scratch()
         .with_context(|| format!("cannot make a scratch folder in the store \"{}\"", repository.location()))?;
 
     // Before the pin, which keeps the writers of a rollback-mode database waiting.
-    let known = inventory(repository, run.reading, progress)?.snapshots;
+    let known: Cow<'_, [Snapshot]> = match run.known {
+        Some(known) => known.into(),
+        None => inventory(repository, run.reading, progress)?.snapshots.into(),
+    };
     let guarded = workspace.held_besides(run.hold).context("cannot read which databases are guarded")?;
     let provenances: Vec<Provenance> = plan.sources.iter().map(|source| Provenance::of(&source.path)).collect();
 
@@ -329,7 +340,7 @@ fn capture(repository: &Repository, plan: &Plan, run: &Run<'_>, progress: &dyn P
 fn archive(
     repository: &Repository,
     plan: &Plan,
-    captured: Captured,
+    captured: Captured<'_>,
     run: &Run<'_>,
     progress: &dyn Progress,
 ) -> anyhow::Result<Made> {
@@ -436,6 +447,9 @@ pub struct Run<'a> {
     pub temporary: &'a Path,
     /// Whether an archive with less than half of what its stream held is reported.
     pub watch_shrinks: bool,
+    /// The archives of the set, newest first, if a run over several sets listed the store, and removed what was left
+    /// beside the databases.
+    pub known: Option<&'a [Snapshot]>,
     /// The hold of the guard that runs this backup; its databases do not count as guarded by another.
     pub hold: Option<&'a Hold>,
 }

@@ -89,28 +89,18 @@ pub fn agreed(before: Vec<Option<Look>>, after: &[Option<Look>]) -> Vec<Option<L
 }
 
 /// What is in a store, listed when it is first needed: once for all sets of a round.
-pub struct Listing<'a> {
-    repository: &'a Repository,
+#[derive(Debug, Default)]
+pub struct Listing {
     found: OnceCell<HashMap<String, u64>>,
 }
 
-impl<'a> Listing<'a> {
-    /// Lists nothing yet.
-    pub fn new(repository: &'a Repository) -> Self {
-        Self { repository, found: OnceCell::new() }
-    }
-
-    /// Returns the repository whose store it lists.
-    pub fn repository(&self) -> &Repository {
-        self.repository
-    }
-
+impl Listing {
     /// Returns whether the archive of a record is there, with its size, and not marked as damaged.
-    fn has(&self, seen: &Seen) -> Result<bool, StoreError> {
+    fn has(&self, seen: &Seen, repository: &Repository) -> Result<bool, StoreError> {
         let found = match self.found.get() {
             Some(found) => found,
             None => {
-                let entries = self.repository.store().list()?;
+                let entries = repository.store().list()?;
                 self.found.get_or_init(|| entries.into_iter().map(|entry| (entry.name, entry.bytes)).collect())
             }
         };
@@ -124,7 +114,7 @@ impl<'a> Listing<'a> {
 ///
 /// `encrypted` asks for encrypted archives. Fails like a backup if a process writes to deleted files of a database.
 pub fn confirmed(
-    listing: &Listing<'_>,
+    (repository, listing): (&Repository, &Listing),
     databases: &[Watched],
     encrypted: bool,
     limits: &Timeouts,
@@ -133,7 +123,7 @@ pub fn confirmed(
     let sources: Vec<Source> = databases.iter().map(|watched| watched.source.clone()).collect();
     let mut all = Vec::with_capacity(databases.len());
     for watched in databases {
-        let Some(seen) = listing.repository.workspace().seen(&watched.stream) else { return Ok(None) };
+        let Some(seen) = repository.workspace().seen(&watched.stream) else { return Ok(None) };
         if seen.look.is_none() || encrypted && !seen.archive.is_encrypted() {
             return Ok(None);
         }
@@ -151,7 +141,7 @@ pub fn confirmed(
         refuse_unlinked(&source.path)?;
     }
     for seen in &all {
-        if !listing.has(seen)? {
+        if !listing.has(seen, repository)? {
             return Ok(None);
         }
     }

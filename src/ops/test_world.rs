@@ -183,6 +183,7 @@ impl World {
             limits: Default::default(),
             temporary: &std::env::temp_dir(),
             watch_shrinks: true,
+            known: None,
             hold: None,
         };
         let repository = Repository::new(Arc::clone(&self.store.store), self.workspace.clone());

@@ -124,6 +124,7 @@ fn the_second_archive_of_a_second_gets_a_number_and_a_chosen_name_none(world: Wo
         limits: Default::default(),
         temporary: &std::env::temp_dir(),
         watch_shrinks: true,
+        known: None,
         hold: None,
     };
     backup::execute(&world.repository(), &plan, &run, &Silent).unwrap_err();
@@ -254,6 +255,7 @@ fn a_guarded_database_is_rolled_back(world: World) {
         limits: Default::default(),
         temporary: &std::env::temp_dir(),
         watch_shrinks: true,
+        known: None,
         hold: None,
     };
     let before = guard::back_up(&repository, &world.plan(at(FIRST)), &run, &Silent).unwrap();
@@ -289,6 +291,7 @@ fn a_backup_that_is_stopped_leaves_nothing_in_the_store(world: World) {
         limits: Default::default(),
         temporary: &std::env::temp_dir(),
         watch_shrinks: true,
+        known: None,
         hold: None,
     };
     let stages: &[Stage] =

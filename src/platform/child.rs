@@ -44,6 +44,21 @@ pub struct Program<'a> {
     pub output: Stdio,
     /// Its process group.
     pub group: Group,
+    /// Where its standard input comes from.
+    pub input: Stdio,
+    /// Variables that differ from ours; `None` removes one.
+    pub variables: &'a [(OsString, Option<OsString>)],
+    /// What happens to processes that it leaves behind in a separate group.
+    pub left: Left,
+}
+
+/// What happens to processes that a command leaves behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Left {
+    /// They go on, unless the command was ended because of its time limit.
+    Running,
+    /// They are killed.
+    Killed,
 }
 
 /// How a command ended.
@@ -80,7 +95,13 @@ pub fn run(program: Program<'_>) -> io::Result<Ended> {
     let mut signals = Signals::new(FORWARDED.into_iter().filter(|signal| !is_ignored(*signal)))?;
     let (name, arguments) = program.words.split_first().ok_or(io::ErrorKind::InvalidInput)?;
     let mut command = Command::new(name);
-    command.args(arguments).stdout(program.output);
+    command.args(arguments).stdin(program.input).stdout(program.output);
+    for (name, value) in program.variables {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
     if program.group == Group::Own {
         command.process_group(0);
     }
@@ -107,7 +128,7 @@ pub fn run(program: Program<'_>) -> io::Result<Ended> {
         }
         thread::sleep(PAUSE);
     }
-    if asked_to_end.is_some() {
+    if asked_to_end.is_some() || program.left == Left::Killed && child.own_group {
         // Kills the processes that it left behind, while its PID is still the id of its group: it was not waited for
         // yet.
         child.send(Signal::KILL.as_raw());

@@ -14,6 +14,12 @@ use crate::names::{ArchiveName, Name};
 pub struct Backups {
     /// One for each set whose backup did not fail.
     pub backups: Vec<Backup>,
+    /// The databases of patterns that have archives and no file.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub gone: Vec<Name>,
+    /// What was removed afterwards, if that was asked for and the sets come from patterns; else each set has its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retention: Option<Retained>,
     /// One for each further store.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub copies: Vec<Copy>,

@@ -60,6 +60,15 @@ impl Skipped {
     }
 }
 
+/// The restores of the sets of a pattern.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Many {
+    /// The document of each one that did not fail.
+    pub restored: Vec<serde_json::Value>,
+    /// The sets that failed, or were restored with problems.
+    pub failed: Vec<Name>,
+}
+
 /// A plan.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Planned {

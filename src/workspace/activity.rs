@@ -76,13 +76,13 @@ impl std::error::Error for LogError {
 
 impl Workspace {
     /// Appends to the log in the workspace. A damaged log is renamed to `activity.db.damaged` and a new one started.
-    pub fn log(&self, activity: &Activity) -> Result<(), LogError> {
+    pub fn log(&self, activities: &[Activity]) -> Result<(), LogError> {
         let path = self.folder.join(FILE);
-        match self.create().map_err(Cause::Io).and_then(|_| write(&path, activity)) {
+        match self.create().map_err(Cause::Io).and_then(|_| write(&path, activities)) {
             Err(Cause::Sqlite(cause)) if is_damage(&cause) => {
                 // Crash here: no log, which is the same as an empty one. A -journal of the damaged one must not be
                 // combined with the new one.
-                put_aside(&path).and_then(|()| write(&path, activity))
+                put_aside(&path).and_then(|()| write(&path, activities))
             }
             other => other,
         }
@@ -147,28 +147,32 @@ fn open_for_writing(path: &Path) -> Result<Connection, Cause> {
     Ok(connection)
 }
 
-fn write(path: &Path, activity: &Activity) -> Result<(), Cause> {
-    let connection = open_for_writing(path)?;
-    connection.execute(
-        "INSERT INTO activity(at, seconds, command, kind, outcome, exit_code, set_name, archive, bytes, error, user, \
-         host)
-         VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
-        params![
-            rfc3339(activity.at),
-            activity.seconds,
-            activity.command,
-            activity.kind,
-            activity.outcome,
-            activity.exit_code,
-            activity.set,
-            activity.archive,
-            activity.bytes.and_then(|bytes| i64::try_from(bytes).ok()),
-            activity.error,
-            activity.user,
-            activity.host,
-        ],
-    )?;
-    Ok(())
+fn write(path: &Path, activities: &[Activity]) -> Result<(), Cause> {
+    let mut connection = open_for_writing(path)?;
+    // One transaction for the thousands that a run over many sets makes. Crash before its end: none is logged.
+    let transaction = connection.transaction()?;
+    for activity in activities {
+        transaction.execute(
+            "INSERT INTO activity(at, seconds, command, kind, outcome, exit_code, set_name, archive, bytes, error, \
+             user, host)
+             VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+            params![
+                rfc3339(activity.at),
+                activity.seconds,
+                activity.command,
+                activity.kind,
+                activity.outcome,
+                activity.exit_code,
+                activity.set,
+                activity.archive,
+                activity.bytes.and_then(|bytes| i64::try_from(bytes).ok()),
+                activity.error,
+                activity.user,
+                activity.host,
+            ],
+        )?;
+    }
+    Ok(transaction.commit()?)
 }
 
 fn is_damage(cause: &rusqlite::Error) -> bool {
@@ -226,8 +230,8 @@ mod tests {
         let workspace = Workspace::at(folder.path());
         assert_eq!(workspace.activities(None, false).unwrap(), []);
         let (first, second) = (activity("backup", "done", 0), activity("verify", "failed", 60));
-        workspace.log(&first).unwrap();
-        workspace.log(&second).unwrap();
+        workspace.log(std::slice::from_ref(&first)).unwrap();
+        workspace.log(std::slice::from_ref(&second)).unwrap();
         assert_eq!(workspace.activities(None, false).unwrap(), [second.clone(), first.clone()]);
         assert_eq!(workspace.activities(Some(second.at), false).unwrap(), std::slice::from_ref(&second));
         assert_eq!(workspace.activities(None, true).unwrap(), [second]);
@@ -240,7 +244,7 @@ mod tests {
         let workspace = Workspace::at(folder.path());
         std::fs::write(folder.path().join(FILE), "no database ".repeat(100)).unwrap();
         let only = activity("backup", "done", 0);
-        workspace.log(&only).unwrap();
+        workspace.log(std::slice::from_ref(&only)).unwrap();
         assert_eq!(workspace.activities(None, false).unwrap(), [only]);
         assert!(folder.path().join("activity.db.damaged").exists());
     }

@@ -5,7 +5,7 @@
 //! run that died. A note only identifies a restore. An undo restores from the safety archive of that restore, never
 //! from here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -129,7 +129,7 @@ impl Intent {
 /// owner of the folder count.
 pub fn beside<'a>(folders: impl IntoIterator<Item = &'a Path>) -> io::Result<Vec<InterruptedRestore>> {
     let mut found: BTreeMap<String, Option<InterruptedRestore>> = BTreeMap::new();
-    let mut looked_at: Vec<PathBuf> = Vec::new();
+    let mut looked_at: HashSet<PathBuf> = HashSet::new();
     let mut todo: Vec<PathBuf> = folders.into_iter().map(Path::to_owned).collect();
     while let Some(folder) = todo.pop() {
         if looked_at.contains(&folder) {
@@ -153,7 +153,7 @@ pub fn beside<'a>(folders: impl IntoIterator<Item = &'a Path>) -> io::Result<Vec
                 }
             }
         }
-        looked_at.push(folder);
+        looked_at.insert(folder);
     }
     let mut found: Vec<InterruptedRestore> = found.into_values().flatten().collect();
     found.sort_by(|a, b| a.note.began_at.cmp(&b.note.began_at).then_with(|| a.note.restore.cmp(&b.note.restore)));

@@ -8,6 +8,7 @@
 pub mod activity;
 pub mod copies;
 pub mod descriptions;
+pub mod each_marker;
 pub mod holds;
 pub mod intents;
 mod key_use;

@@ -18,6 +18,7 @@ mod connect_server;
 mod copies;
 mod corpus;
 mod delete;
+mod each;
 mod encryption;
 mod encryption_labels;
 #[cfg(feature = "remote")]
@@ -28,6 +29,7 @@ mod file_systems;
 mod generated;
 mod guard;
 mod health;
+mod hooks;
 mod indexes;
 mod keeping;
 mod latest;

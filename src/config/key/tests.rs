@@ -69,11 +69,15 @@ fn what_is_set_is_what_is_got() {
         (Key::RestoreWait, text("5m")),
         (Key::FirstDeployment, Value::Switch(true)),
         (Key::LeaseWait, text("90s")),
-        (Key::OnStart, Value::Switch(false)),
-        (Key::Final, Value::Switch(false)),
         (Key::Grace, text("30s")),
         (Key::SignalGroup, Value::Switch(true)),
         (Key::PassEnv, Value::Texts(vec!["AWS_*".into()])),
+        (Key::BeforeBackup, Value::Texts(vec!["/bin/before".into(), "x".into()])),
+        (Key::AfterBackup, Value::Texts(vec!["after".into()])),
+        (Key::AfterRestore, Value::Texts(vec!["restored".into()])),
+        (Key::OnFailure, Value::Texts(vec!["alert".into()])),
+        (Key::HookTimeout, text("10m")),
+        (Key::HookPassEnv, Value::Texts(vec!["AWS_*".into()])),
     ] {
         let mut settings = Settings::default();
         let written = if let Value::Bytes(bytes) = value { text(&size_text(bytes)) } else { value.clone() };

@@ -1,11 +1,13 @@
 //! The backup of one set as a job: what is missing or recent enough, the backup, and what it makes superfluous.
 
+use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::io;
 use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
 
-use super::retention::after_backup;
+use super::retention::{after_backup, after_backups};
 use super::{Chosen, Surroundings};
 use crate::config::ShrinkWatch;
 use crate::database::{Source, Timeouts};
@@ -15,11 +17,14 @@ use crate::ops::backup::{self, Finding, IfChanged, Made, Note, Plan, Run};
 use crate::ops::changed::{self, Listing, Watched};
 use crate::ops::inventory::{Reading, inventory};
 use crate::ops::retain;
+use crate::platform::parent;
 use crate::progress::Progress;
 use crate::retention::Retention;
 use crate::snapshot::Snapshot;
 use crate::store::StoreError;
+use crate::streams::Stream;
 use crate::workspace::Seen;
+use crate::workspace::scratch::remove_leftovers_beside_databases;
 
 /// Returns whether there is anything to commit: a store is made by its first commit.
 pub fn has_databases(chosen: &[Chosen]) -> bool {
@@ -32,6 +37,7 @@ pub fn has_databases(chosen: &[Chosen]) -> bool {
 /// first deployment.
 pub fn lost(
     plan: &Plan,
+    known: Option<&[Snapshot]>,
     store: impl FnOnce() -> Result<Repository, StoreError>,
     around: &Surroundings<'_>,
     progress: &dyn Progress,
@@ -39,14 +45,22 @@ pub fn lost(
     if plan.missing.is_empty() {
         return Ok(Vec::new());
     }
-    let archives = match store() {
-        Ok(store) => inventory(&store, &around.reading(None), progress)?.snapshots,
+    let archives: Cow<'_, [Snapshot]> = match known.map_or_else(|| store().map(Err), |known| Ok(Ok(known))) {
+        Ok(Ok(known)) => known.into(),
+        Ok(Err(store)) => inventory(&store, &around.reading(None), progress)?.snapshots.into(),
         // No archive was ever made here.
-        Err(StoreError::Unreachable { cause, .. }) if cause.kind() == io::ErrorKind::NotFound => Vec::new(),
+        Err(StoreError::Unreachable { cause, .. }) if cause.kind() == io::ErrorKind::NotFound => Vec::new().into(),
         Err(error) => return Err(error.into()),
     };
     let lost = backup::lost(&plan.missing, &plan.request.set, around.host, &archives);
     Ok(lost.into_iter().map(|(source, archive)| (source.name.clone(), archive.clone())).collect())
+}
+
+/// Removes what interrupted runs left beside the databases of many sets, looking into each folder once.
+pub fn remove_leftovers_beside(chosen: &[Chosen]) {
+    let mut folders = BTreeSet::new();
+    let paths = chosen.iter().flat_map(|set| &set.sources).map(|source| source.path.as_path());
+    remove_leftovers_beside_databases(paths.filter(|path| path.is_symlink() || folders.insert(parent(path))));
 }
 
 /// Returns the archive that makes a backup unnecessary, of the database whose newest good one is the oldest: every
@@ -54,6 +68,7 @@ pub fn lost(
 pub fn young_enough(
     plan: &Plan,
     age: Duration,
+    known: Option<&[Snapshot]>,
     repository: &Repository,
     around: &Surroundings<'_>,
     progress: &dyn Progress,
@@ -61,7 +76,10 @@ pub fn young_enough(
     // Earlier steps of this run may have taken hours.
     let now = around.clock.now();
     let age = TimeDelta::from_std(age).unwrap_or(TimeDelta::MAX);
-    let found = inventory(repository, &around.reading(None), progress)?.snapshots;
+    let found: Cow<'_, [Snapshot]> = match known {
+        Some(known) => known.into(),
+        None => inventory(repository, &around.reading(None), progress)?.snapshots.into(),
+    };
     let young =
         |snapshot: &&Snapshot| snapshot.is_good() && snapshot.created_at <= now && now - snapshot.created_at < age;
     let mut oldest: Option<&Snapshot> = None;
@@ -108,6 +126,18 @@ pub fn retain(
     after_backup(retention, made, repository, around, progress).map(Some)
 }
 
+/// Does the same once after a run over many sets: for the streams of all that it made, of which `last` is the newest.
+pub fn retain_all(
+    streams: BTreeSet<Stream>,
+    last: ArchiveName,
+    retention: Retention,
+    repository: &Repository,
+    around: &Surroundings<'_>,
+    progress: &dyn Progress,
+) -> anyhow::Result<retain::Report> {
+    after_backups(retention, streams, last, repository, around, progress)
+}
+
 /// Whether the records of unchanged databases are renewed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Renewal {
@@ -123,7 +153,7 @@ pub fn unchanged(
     plan: &Plan,
     wait: Duration,
     renewal: Renewal,
-    listing: &Listing<'_>,
+    (repository, listing): (&Repository, &Listing),
     around: &Surroundings<'_>,
     progress: &dyn Progress,
 ) -> anyhow::Result<Option<Vec<Seen>>> {
@@ -131,9 +161,10 @@ pub fn unchanged(
     let watched = |source: &Source| Watched { source: source.clone(), stream: backup::stream_of(source, set, host) };
     let databases: Vec<Watched> = plan.sources.iter().map(watched).collect();
     let limits = limits(wait);
-    let mut confirmed = changed::confirmed(listing, &databases, plan.request.sealing.is_some(), &limits, progress)?;
+    let mut confirmed =
+        changed::confirmed((repository, listing), &databases, plan.request.sealing.is_some(), &limits, progress)?;
     if let (Some(all), Renewal::Renew) = (&mut confirmed, renewal) {
-        changed::renew(listing.repository(), all, around.clock.now());
+        changed::renew(repository, all, around.clock.now());
     }
     Ok(confirmed)
 }
@@ -146,13 +177,14 @@ fn limits(wait: Duration) -> Timeouts {
 pub fn run(
     plan: &Plan,
     wait: Duration,
+    known: Option<&[Snapshot]>,
     repository: &Repository,
     around: &Surroundings<'_>,
     progress: &dyn Progress,
 ) -> anyhow::Result<Done> {
     let started = Instant::now();
     let reading = around.reading(None);
-    let made = backup::execute(repository, plan, &how(plan, wait, &reading, around), progress)?;
+    let made = backup::execute(repository, plan, &how(plan, wait, known, &reading, around), progress)?;
     Ok(Done { made, took: started.elapsed() })
 }
 
@@ -168,25 +200,33 @@ pub enum Ended {
 pub fn run_if_changed(
     plan: &Plan,
     wait: Duration,
+    known: Option<&[Snapshot]>,
     repository: &Repository,
     around: &Surroundings<'_>,
     progress: &dyn Progress,
 ) -> anyhow::Result<Ended> {
     let started = Instant::now();
     let reading = around.reading(None);
-    let done = backup::execute_if_changed(repository, plan, &how(plan, wait, &reading, around), progress)?;
+    let done = backup::execute_if_changed(repository, plan, &how(plan, wait, known, &reading, around), progress)?;
     Ok(match done {
         IfChanged::Made(made) => Ended::Made(Box::new(Done { made: *made, took: started.elapsed() })),
         IfChanged::Unchanged(seen) => Ended::Unchanged(seen),
     })
 }
 
-fn how<'a>(plan: &Plan, wait: Duration, reading: &'a Reading, around: &Surroundings<'a>) -> Run<'a> {
+fn how<'a>(
+    plan: &Plan,
+    wait: Duration,
+    known: Option<&'a [Snapshot]>,
+    reading: &'a Reading,
+    around: &Surroundings<'a>,
+) -> Run<'a> {
     Run {
         clock: around.clock,
         reading,
         limits: limits(wait),
         temporary: around.temporary,
+        known,
         hold: None,
         watch_shrinks: around.settings.sets.get(&plan.request.set).is_none_or(|set| set.shrink == ShrinkWatch::Warn),
     }

@@ -104,6 +104,7 @@ impl<'a> How<'a> {
             limits: self.limits(),
             temporary: self.around.temporary,
             watch_shrinks: false,
+            known: None,
             hold: None,
         }
     }

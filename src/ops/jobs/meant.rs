@@ -357,7 +357,9 @@ fn refuse_unknown(only: &[Name], set: &Name, snapshots: &[Snapshot], around: &Su
 
 /// Refuses a set that neither the configuration nor an archive knows, if there are archives at all.
 pub fn refuse_unknown_set(set: Option<&Name>, found: &Inventory, around: &Surroundings<'_>) -> Result<(), Failure> {
-    let Some(set) = set.filter(|set| !around.settings.sets.contains_key(set)) else { return Ok(()) };
+    let settings = around.settings;
+    let is_known = |set: &Name| settings.sets.contains_key(set) || settings.each.iter().any(|each| each.name == *set);
+    let Some(set) = set.filter(|set| !is_known(set)) else { return Ok(()) };
     let newer = found.foreign.iter().filter_map(|foreign| foreign.newer()).map(|newer| &newer.set);
     let known: BTreeSet<&Name> = found.snapshots.iter().map(|snapshot| &snapshot.set).chain(newer).collect();
     if known.is_empty() || known.contains(set) {

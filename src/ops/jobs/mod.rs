@@ -5,6 +5,7 @@
 
 pub mod backup;
 pub mod copies;
+pub mod each;
 pub mod first_deployment;
 pub mod guard;
 pub mod meant;

@@ -11,7 +11,7 @@ use super::Surroundings;
 use super::meant::refuse_unknown_set;
 use crate::config::{CopySettings, Settings, ShrinkWatch};
 use crate::failure::Failure;
-use crate::names::{Name, printable};
+use crate::names::{ArchiveName, Name, printable};
 use crate::ops::Repository;
 use crate::ops::backup::Made;
 use crate::ops::copies::Known;
@@ -20,6 +20,7 @@ use crate::ops::retain::{self, Asked, Plain, Report, Request};
 use crate::platform::resolved;
 use crate::progress::Progress;
 use crate::retention::{GoneReach, Limits, Policy, Reach, Retention, Scope};
+use crate::streams::Stream;
 
 /// How long another run may hold the lock; it is held for commits and removals only.
 pub const LOCK_WAIT: Duration = Duration::from_secs(60);
@@ -121,8 +122,13 @@ impl Whose<'_> {
         Scope {
             hosts: (self.hosts == Hosts::Own).then_some(own),
             sets: match self.set {
-                Some(set) => Some(BTreeSet::from([set.clone()])),
-                None if !self.databases.is_empty() || configured.is_empty() => None,
+                Some(set) => Some(match around.settings.each.iter().find(|each| each.name == *set) {
+                    Some(each) => each.sets.clone(),
+                    None => BTreeSet::from([set.clone()]),
+                }),
+                None if !self.databases.is_empty() => None,
+                // With a pattern that matches nothing at the moment, no database is configured, and not every one.
+                None if configured.is_empty() && around.settings.each.is_empty() => None,
                 None => Some(configured.keys().cloned().collect()),
             },
             paths: (!self.databases.is_empty())
@@ -244,10 +250,23 @@ pub fn after_backup(
     around: &Surroundings<'_>,
     progress: &dyn Progress,
 ) -> anyhow::Result<Report> {
+    let (streams, last) = (made.streams.iter().cloned().collect(), made.packed.archive.clone());
+    after_backups(retention, streams, last, repository, around, progress)
+}
+
+/// Applies retention once after several backups, to their streams only. `last` is the archive that was made last.
+pub fn after_backups(
+    retention: Retention,
+    streams: BTreeSet<Stream>,
+    last: ArchiveName,
+    repository: &Repository,
+    around: &Surroundings<'_>,
+    progress: &dyn Progress,
+) -> anyhow::Result<Report> {
     let request = Request {
         retention,
-        scope: Scope { streams: Some(made.streams.iter().cloned().collect()), ..Scope::everything() },
-        made: Some(made.packed.archive.clone()),
+        scope: Scope { streams: Some(streams), ..Scope::everything() },
+        made: Some(last),
         shrinks_off: shrinks_off(around.settings),
         clock: around.clock.clone(),
         ahead: around.ahead,

@@ -4,9 +4,12 @@ use std::path::{Path, PathBuf};
 
 use crate::config::Settings;
 use crate::database::Source;
-use crate::failure::{Failure, Remedy};
+use crate::failure::{Failure, FailureKind, Remedy};
 use crate::names::Name;
 use crate::ops::backup;
+
+/// How many names a hint lists at most.
+const MOST_NAMES: usize = 20;
 
 /// What was named.
 #[derive(Debug, Clone, Copy, Default)]
@@ -33,7 +36,8 @@ pub struct Chosen {
 impl Selection<'_> {
     /// Returns whether neither an argument nor the settings name a database.
     pub fn is_open(&self, settings: &Settings) -> bool {
-        self.databases.is_empty() && settings.sets.is_empty() && settings.default_database.is_none()
+        let is_configured = !settings.sets.is_empty() || !settings.each.is_empty();
+        self.databases.is_empty() && !is_configured && settings.default_database.is_none()
     }
 
     /// Decides which sets and databases are meant. At least one set, each with at least one database.
@@ -53,7 +57,7 @@ impl Selection<'_> {
                 }
                 Ok(vec![of_settings(settings, &set, &only)])
             }
-            Some(_) if !settings.sets.is_empty() => self.of_sets(settings),
+            Some(_) if !settings.sets.is_empty() || !settings.each.is_empty() => self.of_sets(settings),
             Some(_) => match &settings.default_database {
                 Some(path) => self.of_paths(std::slice::from_ref(path)),
                 None => Err(Failure::usage("no database to back up", Remedy::NameDatabase)),
@@ -73,9 +77,24 @@ impl Selection<'_> {
 
     fn of_sets(&self, settings: &Settings) -> Result<Vec<Chosen>, Failure> {
         let configured = &settings.sets;
-        let sets: Vec<&Name> = configured.keys().filter(|set| self.set.is_none_or(|wanted| wanted == *set)).collect();
+        let pattern = self.set.and_then(|wanted| settings.each.iter().find(|each| each.name == *wanted));
+        let is_meant = |set: &Name| match (self.set, pattern) {
+            (None, _) => true,
+            (Some(_), Some(each)) => each.sets.contains(set),
+            (Some(wanted), None) => wanted == set,
+        };
+        let sets: Vec<&Name> = configured.keys().filter(|set| is_meant(set)).collect();
+        if let (true, Some(each)) = (sets.is_empty(), pattern.or(settings.each.first().filter(|_| self.set.is_none())))
+        {
+            let message = match each.problems.first() {
+                Some(problem) => problem.clone(),
+                None => format!("no database matches {} yet", each.pattern),
+            };
+            return Err(Failure::new(FailureKind::NoDatabase, message).remedy(Remedy::CheckPath));
+        }
         if sets.is_empty() {
-            let known = configured.keys().map(ToString::to_string).collect();
+            let names = settings.each.iter().map(|each| &each.name).chain(configured.keys());
+            let known = names.take(MOST_NAMES).map(ToString::to_string).collect();
             return Err(Failure::usage("no such set in the configuration", Remedy::ChooseFrom(known)));
         }
         let holds = |set: &Name, name: &Name| configured[set].databases.contains_key(name);

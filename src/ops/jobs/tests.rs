@@ -60,7 +60,7 @@ fn a_backup_is_unnecessary_while_each_database_has_a_young_good_archive(world: W
     let made = world.back_up(FIRST);
     let young = |now: &str| {
         let found = around(now, |around| {
-            backup::young_enough(&world.plan(at(now)), HOUR, &world.repository(), around, &Silent)
+            backup::young_enough(&world.plan(at(now)), HOUR, None, &world.repository(), around, &Silent)
         });
         found.unwrap().map(|snapshot| snapshot.name)
     };
@@ -78,7 +78,7 @@ fn a_backup_removes_what_it_makes_superfluous_and_nothing_of_other_databases(wor
     let keep_one = Retention::Cleanup(Limits { keep: Some(1), ..Limits::default() });
     let run = |plan| {
         around("2026-03-06T03:00:00Z", |around| {
-            let done = backup::run(plan, HOUR, &world.repository(), around, &Silent).unwrap();
+            let done = backup::run(plan, HOUR, None, &world.repository(), around, &Silent).unwrap();
             let retained = backup::retain(&done.made, keep_one, &world.repository(), around, &Silent);
             (done, retained.unwrap().unwrap())
         })
@@ -98,15 +98,16 @@ fn a_database_that_is_missing_is_lost_only_if_there_is_an_archive_of_it(world: W
         plan.missing = std::mem::take(&mut plan.sources);
         plan
     };
-    let lost =
-        |plan: &_| around(FIRST, |around| backup::lost(plan, || Ok(world.repository()), around, &Silent)).unwrap();
+    let lost = |plan: &_| {
+        around(FIRST, |around| backup::lost(plan, None, || Ok(world.repository()), around, &Silent)).unwrap()
+    };
     assert_eq!(lost(&plan(&world)), []);
     let made = world.back_up(FIRST);
     assert_eq!(lost(&plan(&world)), [(Name::new("app").unwrap(), made)]);
     // A store that was never made holds no archives; any other failure is one.
     let fails = |kind: std::io::ErrorKind| {
         let store = || Err(StoreError::Unreachable { location: "there".into(), cause: kind.into() });
-        around(FIRST, |around| backup::lost(&plan(&world), store, around, &Silent))
+        around(FIRST, |around| backup::lost(&plan(&world), None, store, around, &Silent))
     };
     assert_eq!(fails(std::io::ErrorKind::NotFound).unwrap(), []);
     fails(std::io::ErrorKind::PermissionDenied).unwrap_err();

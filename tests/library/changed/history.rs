@@ -129,7 +129,7 @@ impl<'a> History<'a> {
             stream: backup::stream_of(&plan.sources[0], &plan.request.set, host),
         };
         let confirmed = changed::confirmed(
-            &Listing::new(&self.repository),
+            (&self.repository, &Listing::default()),
             std::slice::from_ref(&watched),
             false,
             &LIMITS,
@@ -150,6 +150,7 @@ impl<'a> History<'a> {
             reading: &reading,
             limits: LIMITS,
             temporary: &std::env::temp_dir(),
+            known: None,
             watch_shrinks: false,
             hold: None,
         };

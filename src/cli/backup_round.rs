@@ -1,0 +1,224 @@
+//! What the sets of one backup run share: one listing of the store, one rotation, and one line for each pattern.
+//!
+//! With thousands of sets nothing here may cost the same again for each of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::Context as _;
+
+use super::ui::Tone;
+use super::{Context, Outcome, text};
+use crate::config::EachSettings;
+use crate::database::SourceError;
+use crate::failure::is_interruption;
+use crate::names::{ArchiveName, Name};
+use crate::ops::Repository;
+use crate::ops::backup::Made;
+use crate::ops::changed::Listing;
+use crate::ops::inventory::inventory;
+use crate::ops::jobs::Chosen;
+use crate::ops::jobs::backup::remove_leftovers_beside;
+use crate::ops::jobs::each::{BySet, is_not_yet};
+use crate::ops::jobs::first_deployment::was_never_made;
+use crate::snapshot::Snapshot;
+use crate::streams::Stream;
+use crate::text::quoted;
+
+/// How many names a line lists.
+const MOST_NAMES: usize = 10;
+
+/// The results of the sets of one pattern.
+#[derive(Debug, Default)]
+struct Tally {
+    made: u64,
+    bytes: u64,
+    recent: u64,
+    gone: u64,
+}
+
+/// A run over several sets.
+#[derive(Debug, Default)]
+pub(super) struct Round {
+    /// Whether several sets are meant, or a pattern, however many databases it matches.
+    many: bool,
+    listing: Option<BySet>,
+    /// What is in the store, for looks.
+    names: Listing,
+    tallies: BTreeMap<Name, Tally>,
+    /// What was made, for one rotation at the end.
+    streams: BTreeSet<Stream>,
+    last: Option<ArchiveName>,
+    /// The databases that have archives and no file.
+    gone: Vec<Name>,
+    /// Whether it was reported that archives have not the mode or group that they should have.
+    pub(super) denied: bool,
+}
+
+impl Round {
+    /// Begins a run over these sets. `named` is the set that was named; a database may have been named as well.
+    pub(super) fn new(chosen: &[Chosen], named: Option<&Name>, names_one: bool, context: &Context) -> Self {
+        let each = &context.settings.each;
+        let of_pattern = match named {
+            Some(named) => each.iter().any(|each| each.name == *named),
+            None => !names_one && !each.is_empty(),
+        };
+        Self { many: of_pattern || chosen.len() != 1, ..Self::default() }
+    }
+
+    pub(super) fn is_many(&self) -> bool {
+        self.many
+    }
+
+    /// Returns whether a set is one of the many of a pattern.
+    pub(super) fn is_member(&self, set: &Name, context: &Context) -> bool {
+        self.many && context.settings.each_of(set).is_some()
+    }
+
+    /// Returns whether results are kept until the end for one rotation.
+    pub(super) fn is_joint(&self) -> bool {
+        self.many
+    }
+
+    /// Lists the store, once.
+    pub(super) fn list(&mut self, store: &Repository, chosen: &[Chosen], context: &Context) -> anyhow::Result<()> {
+        if self.many {
+            let found = inventory(store, &context.reading(), &context.ui.progress())?;
+            self.listing = Some(BySet::new(found));
+            remove_leftovers_beside(chosen);
+        }
+        Ok(())
+    }
+
+    /// Returns the archives of a set, if the store was listed.
+    pub(super) fn known(&self, set: &Name) -> Option<&[Snapshot]> {
+        self.listing.as_ref().map(|listing| listing.archives(set))
+    }
+
+    /// Returns what is in the store, which the first look lists.
+    pub(super) fn names(&self) -> &Listing {
+        &self.names
+    }
+
+    /// Counts an archive of a set.
+    pub(super) fn made(&mut self, made: &Made, context: &Context) {
+        let set = &made.packed.metadata.set;
+        if let Some(each) = context.settings.each_of(set) {
+            let tally = self.tallies.entry(each.name.clone()).or_default();
+            tally.made += 1;
+            tally.bytes += made.packed.bytes;
+        }
+        if self.is_joint() && !made.packed.is_damaged() {
+            self.streams.extend(made.streams.iter().cloned());
+            self.last = Some(made.packed.archive.clone());
+        }
+    }
+
+    /// Counts a set that has a recent backup.
+    pub(super) fn recent(&mut self, set: &Name, context: &Context) {
+        if let Some(each) = context.settings.each_of(set) {
+            self.tallies.entry(each.name.clone()).or_default().recent += 1;
+        }
+    }
+
+    /// Counts a database that went away, or is none any more, between the look and its backup; returns whether it is
+    /// one of a pattern and that was the error.
+    pub(super) fn went_away(&mut self, set: &Name, error: &anyhow::Error, context: &Context) -> bool {
+        let not_yet = error.chain().any(|cause| cause.downcast_ref::<SourceError>().is_some_and(is_not_yet));
+        if !not_yet || is_interruption(error) || !self.is_member(set, context) {
+            return false;
+        }
+        context.ui.detail(format!("{set} is not backed up: {error:#}"));
+        if let Some(each) = context.settings.each_of(set) {
+            self.tallies.entry(each.name.clone()).or_default().gone += 1;
+        }
+        true
+    }
+
+    /// Returns the databases that have archives and no file, once they were reported.
+    pub(super) fn take_gone(&mut self) -> Vec<Name> {
+        std::mem::take(&mut self.gone)
+    }
+
+    /// Returns what one rotation at the end is about.
+    pub(super) fn take_made(&mut self) -> Option<(BTreeSet<Stream>, ArchiveName)> {
+        Some((std::mem::take(&mut self.streams), self.last.take()?))
+    }
+
+    /// Reports each pattern: what was backed up, and what could not be or has no file any more. Returns the outcome.
+    /// `only` is the set that was named.
+    pub(super) fn report(&mut self, only: Option<&Name>, context: &mut Context) -> anyhow::Result<Outcome> {
+        let mut outcome = Outcome::Done;
+        if !self.is_joint() {
+            return Ok(outcome);
+        }
+        let listing = match self.listing.take() {
+            Some(listing) => listing,
+            // Nothing was backed up, so that no store was made; there may be one all the same.
+            None => listing_if_any(context)?,
+        };
+        for each in context.settings.each.clone() {
+            if only.is_some_and(|only| *only != each.name) {
+                continue;
+            }
+            for problem in &each.problems {
+                outcome = Outcome::Problems;
+                context.ui.warning(format!("{}: {problem}", each.name));
+            }
+            for (set, path) in listing.emptied(&each, &context.surroundings()) {
+                outcome = Outcome::Problems;
+                let list = context.command_line(&["list", "--set", set.as_str()]);
+                let path = quoted(path);
+                context.ui.warning(format!("{path} is no database, but archives of it exist; list them with: {list}"));
+            }
+            let gone = listing.without_file(&each, &context.surroundings());
+            self.gone.extend(gone.keys().cloned());
+            if !gone.is_empty() {
+                let names: Vec<&str> = gone.keys().take(MOST_NAMES).map(Name::as_str).collect();
+                let more = if gone.len() > MOST_NAMES { ", …" } else { "" };
+                let count = text::count(gone.len() as u64, "database");
+                let line = format!("{}: {count} gone, archives are kept: {}{more}", each.name, names.join(", "));
+                if each.sets.is_empty() {
+                    // Tenants are deleted one by one; all at once is a disk that is not mounted.
+                    outcome = Outcome::Problems;
+                    context.ui.warning(line);
+                } else {
+                    context.ui.summary(line);
+                }
+            }
+            let line = self.tally(&each, context);
+            context.ui.summary(line);
+        }
+        Ok(outcome)
+    }
+
+    /// Returns the line of a pattern.
+    fn tally(&self, each: &EachSettings, context: &Context) -> String {
+        let Some(tally) = self.tallies.get(&each.name) else {
+            return format!("{}: no database matches {} yet", each.name, each.pattern);
+        };
+        let done = context.ui.paint(Tone::Good, "backed up");
+        let mut line = format!("{done} {}: {}", each.name, text::count(tally.made, "database"));
+        if tally.made > 0 {
+            line += &format!(", packed into {} and read back", text::bytes(tally.bytes));
+        }
+        if tally.recent > 0 {
+            line += &format!("; {} with a recent backup", text::thousands(tally.recent));
+        }
+        let not_yet = each.not_yet.len() as u64 + tally.gone;
+        if not_yet > 0 {
+            line += &format!("; {} not yet a database", text::count(not_yet, "file"));
+        }
+        line
+    }
+}
+
+fn listing_if_any(context: &Context) -> anyhow::Result<BySet> {
+    match context.store() {
+        Ok(store) => {
+            let found = inventory(&store, &context.reading(), &context.ui.progress());
+            Ok(BySet::new(found.context("cannot find out which databases are gone")?))
+        }
+        Err(error) if was_never_made(&error, &context.surroundings()) => Ok(BySet::default()),
+        Err(error) => Err(error.into()),
+    }
+}
