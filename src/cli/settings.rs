@@ -10,11 +10,10 @@ use std::path::{Path, PathBuf};
 
 use super::GlobalArgs;
 use crate::config::{
-    CopySettings, DotEnv, Effective, FileLayer, Flag, Key, Layers, Look, Origin, Problem, Value, Variables,
+    DotEnv, Effective, FileLayer, Flag, Key, Layers, Look, Origin, Problem, Value, Variables, refused_by_chance,
 };
 use crate::failure::{Failure, FailureKind, Remedy};
 use crate::platform::{self, Links, Writers};
-use crate::store_url::Service;
 use crate::text::quoted;
 
 /// The largest configuration file that is read, in bytes.
@@ -68,10 +67,8 @@ impl Configuration {
             system_zone: &system_zone,
         };
         let mut effective = layers.merge();
-        if let Some((path, _)) = file.as_ref().filter(|(path, _)| path == Path::new(FILE_NAME)) {
-            let named = args.config.is_some() || variables.get("HEIRLOOM_CONFIG").is_some();
-            problems
-                .extend(effective.settings.copies.iter().filter(|_| !named).filter_map(|copy| by_chance(copy, path)));
+        if let Some((path, _)) = file.as_ref().filter(|(path, _)| !is_chosen(args, &variables, path)) {
+            problems.extend(refused_by_chance(&effective, path));
         }
         if let (true, Some(risk)) = (variables.used_dotenv(), dotenv.risk) {
             problems.push(unsafe_file(Path::new(".env"), risk));
@@ -108,16 +105,14 @@ fn identities(args: &GlobalArgs) -> Option<Flag> {
     is_given.then_some(Flag { key: Key::IdentityFile, value: Value::Texts(files), name: "--identity" })
 }
 
-/// Returns the problem of a copy that runs a program, in a file that was found in the working directory: entering a
-/// folder must not run what it says.
-fn by_chance(copy: &CopySettings, path: &Path) -> Option<Problem> {
-    copy.location.url().filter(|url| url.service == Service::Rclone)?;
-    Some(Problem {
-        place: None,
-        key: format!("copies.{}.url", copy.name),
-        message: format!("runs a program, and {} was only found in the working directory", quoted(path)),
-        remedy: Some(Remedy::NameConfiguration { file: path.to_owned() }),
-    })
+/// Returns whether somebody chose the configuration file: a file of the user or the system is chosen, too. A `.env`
+/// that names it was found by chance itself.
+fn is_chosen(args: &GlobalArgs, variables: &Variables<'_>, path: &Path) -> bool {
+    match (&args.config, variables.get("HEIRLOOM_CONFIG")) {
+        (Some(_), _) | (None, Some((_, Origin::Environment { .. }))) => true,
+        (None, Some(_)) => false,
+        (None, None) => path != Path::new(FILE_NAME),
+    }
 }
 
 /// Returns a problem of the configuration as the error of a command.

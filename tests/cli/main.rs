@@ -35,6 +35,7 @@ mod list;
 mod long_names;
 mod many_tables;
 mod misleading;
+mod notices;
 mod old_tool;
 mod other_tools;
 mod ownership;
