@@ -54,6 +54,7 @@ pub struct Effective {
     origins: BTreeMap<Key, Origin>,
     databases: BTreeMap<(Name, Name), Origin>,
     copy_origins: BTreeMap<Name, Origin>,
+    receiver_origins: BTreeMap<Name, Origin>,
     /// The origin of `default_database`.
     pub default_database: Origin,
     /// Why `DATABASE_PATH` or `DATABASE_URL` cannot be used. A problem only for a command that needs it: an
@@ -85,6 +86,11 @@ impl Effective {
         self.copy_origins.get(copy).unwrap_or(&Origin::Default)
     }
 
+    /// Returns the origin of a receiver of notices.
+    pub fn receiver_origin(&self, receiver: &Name) -> &Origin {
+        self.receiver_origins.get(receiver).unwrap_or(&Origin::Default)
+    }
+
     /// Returns the origin of a database of a set.
     pub fn database_origin(&self, set: &Name, database: &Name) -> &Origin {
         self.databases.get(&(set.clone(), database.clone())).unwrap_or(&Origin::Default)
@@ -99,6 +105,7 @@ impl Layers<'_> {
             origins: BTreeMap::new(),
             databases: BTreeMap::new(),
             copy_origins: BTreeMap::new(),
+            receiver_origins: BTreeMap::new(),
             default_database: Origin::Default,
             refused_database: None,
             warnings: Vec::new(),
@@ -127,6 +134,15 @@ impl Layers<'_> {
                 Ok((copy, origin)) => {
                     effective.copy_origins.insert(copy.name.clone(), origin);
                     effective.settings.copies.push(copy);
+                }
+                Err(problem) => effective.problems.push(problem),
+            }
+        }
+        for receiver in self.file.iter().flat_map(|file| &file.receivers) {
+            match self.receiver(receiver) {
+                Ok((receiver, origin)) => {
+                    effective.receiver_origins.insert(receiver.name.clone(), origin);
+                    effective.settings.receivers.push(receiver);
                 }
                 Err(problem) => effective.problems.push(problem),
             }

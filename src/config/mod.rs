@@ -15,6 +15,8 @@ mod encryption;
 mod file;
 mod key;
 mod layers;
+mod notify;
+mod notify_tables;
 mod origin;
 mod programs;
 mod url;
@@ -39,6 +41,7 @@ pub use encryption::{EncryptionScope, EncryptionSettings};
 pub use file::FileLayer;
 pub use key::Key;
 pub use layers::{Effective, Flag, Layers, Look};
+pub use notify::{Detail, Event, Hidden, MailSecurity, MailServer, Receiver, Secret, Way, check_address};
 pub use origin::{Origin, Problem};
 pub use programs::refused_by_chance;
 pub use url::database_path;
@@ -85,6 +88,8 @@ pub struct Settings {
     pub retention: RetentionSettings,
     /// What health watches.
     pub health: HealthSettings,
+    /// Who hears of what, in the order of the file.
+    pub receivers: Vec<Receiver>,
     /// The zone of the host, or the one that was set: for retention periods and for times that carry none.
     pub time_zone: Tz,
 }
@@ -213,6 +218,7 @@ impl Default for Settings {
                 safety: 5,
             },
             health: HealthSettings::default(),
+            receivers: Vec::new(),
             time_zone: Tz::UTC,
         }
     }

@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use super::{Effective, Problem, Settings};
+use super::{Effective, Problem, Secret, Settings, Way};
 use crate::failure::Remedy;
 use crate::store_url::Service;
 use crate::text::quoted;
@@ -25,5 +25,11 @@ pub fn refused_by_chance(effective: &Effective, file: &Path) -> Vec<Problem> {
 fn keys_of_programs(settings: &Settings) -> Vec<String> {
     let is_program = |url: &crate::store_url::StoreUrl| url.service == Service::Rclone;
     let copies = settings.copies.iter().filter(|copy| copy.location.url().is_some_and(is_program));
-    copies.map(|copy| format!("copies.{}.url", copy.name)).collect()
+    let mut keys: Vec<String> = copies.map(|copy| format!("copies.{}.url", copy.name)).collect();
+    for receiver in &settings.receivers {
+        keys.extend(matches!(receiver.way, Way::Command(_)).then(|| format!("notify.{}.command", receiver.name)));
+        let commands = receiver.way.secrets().into_iter().filter(|(_, secret)| matches!(secret, Secret::Command(_)));
+        keys.extend(commands.map(|(key, _)| format!("notify.{}.{key}_command", receiver.name)));
+    }
+    keys
 }
