@@ -49,6 +49,7 @@ pub mod metadata;
 pub mod names;
 #[cfg(feature = "remote")]
 pub mod net;
+pub mod notices;
 pub mod ops;
 pub mod platform;
 pub mod processors;

@@ -13,6 +13,7 @@ pub mod intents;
 mod key_use;
 pub mod known;
 mod lock;
+pub mod notices;
 pub mod pending;
 pub mod records;
 pub mod scratch;
