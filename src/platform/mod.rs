@@ -2,6 +2,7 @@
 
 mod acl;
 pub mod child;
+mod feed;
 mod file_rights;
 mod files;
 mod mounts;
@@ -18,6 +19,7 @@ mod terminal;
 pub mod tool;
 
 pub use acl::{Acl, default_acl, set_acl, without_acl};
+pub use feed::{Fed, feed};
 pub use file_rights::{FileRights, user_name};
 pub use files::{
     FileStamp, are_names_of_one_file, file_id, file_identity, group_id, has_other_names, is_missing, is_mount_point,
