@@ -20,6 +20,7 @@ use crate::metadata::Kind;
 use crate::names::{ArchiveName, Name};
 use crate::ops::Repository;
 use crate::ops::backup::{self, IfMissing, Made, Plan};
+use crate::ops::explain::explain;
 use crate::ops::jobs::retention::{configured_policy, limits_of};
 use crate::ops::jobs::{Chosen, backup as job};
 use crate::ops::pack::{self, Request};
@@ -136,12 +137,21 @@ impl From<KindArg> for Kind {
     }
 }
 
+impl BackupArgs {
+    /// Returns whether nothing is to be changed.
+    pub(super) fn is_read_only(&self) -> bool {
+        self.dry_run
+    }
+}
+
 pub(super) fn run(args: &BackupArgs, context: &mut Context) -> anyhow::Result<Outcome> {
     let result = all_sets(args, context);
     keyless::backup(result, context)
 }
 
 fn all_sets(args: &BackupArgs, context: &mut Context) -> anyhow::Result<Outcome> {
+    context.round.is_silent = args.dry_run;
+    context.round.is_final = matches!(args.kind, KindArg::Final);
     // A policy that keeps nothing is refused before any work is done.
     retention(args, context)?;
     let chosen = args.choice.choose(context)?;
@@ -165,8 +175,11 @@ fn all_sets(args: &BackupArgs, context: &mut Context) -> anyhow::Result<Outcome>
     let mut failed = 0;
     let mut problems = false;
     for set in chosen {
+        let name = set.set.to_string();
         match one_set(args, context, &mut store, set) {
             Ok(done) => {
+                let is_damaged = done.made.as_ref().is_some_and(|made| made.packed.is_damaged());
+                context.round.backed_up(&done.document, is_damaged);
                 problems |= done.outcome != Outcome::Done;
                 documents.push(done.document);
                 made.push(done.made);
@@ -174,12 +187,17 @@ fn all_sets(args: &BackupArgs, context: &mut Context) -> anyhow::Result<Outcome>
             // One failed set does not stop the others; a signal does.
             Err(error) if several && !is_interruption(&error) => {
                 failed += 1;
+                note_failed(&name, &error, context);
                 super::exit::report(&error, &context.typed, &mut context.ui);
             }
-            Err(error) => return Err(error),
+            Err(error) => {
+                note_failed(&name, &error, context);
+                return Err(error);
+            }
         }
     }
     let (mut copies, copied) = copy(args, store.as_ref(), context)?;
+    context.round.copied(&copies);
     // After the copies, so that no archive is removed that a further store still lacks.
     for (document, made) in documents.iter_mut().zip(made) {
         if let (Some(store), Backup::Made(document), Some(made)) = (&store, document, made) {
@@ -207,6 +225,12 @@ fn all_sets(args: &BackupArgs, context: &mut Context) -> anyhow::Result<Outcome>
         Outcome::Done if failed > 0 || problems => Outcome::Problems,
         copied => copied,
     })
+}
+
+fn note_failed(set: &str, error: &anyhow::Error, context: &mut Context) {
+    let failure = explain(error);
+    let hint = failure.remedy.as_ref().map(|remedy| remedy::hint(remedy, &context.typed));
+    context.round.failed(set, &failure, hint);
 }
 
 /// Opens the store, once in a run.

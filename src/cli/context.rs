@@ -9,7 +9,9 @@ use chrono_tz::Tz;
 
 use super::encryption;
 use super::invocation::Invocation;
+use super::notices::Notices;
 use super::record::Record;
+use super::round::Round;
 use super::settings::{Configuration, variable};
 use super::store_names::{ALL, MAIN, named};
 use super::stores::{Scene, Stores};
@@ -67,6 +69,10 @@ pub struct Context {
     pub all_stores: bool,
     /// Entries for the activity log: one for each archive.
     pub records: Vec<Record>,
+    /// What this run did, for notices.
+    pub round: Round,
+    /// What is sent at the end.
+    pub notices: Notices,
 }
 
 impl Context {
@@ -139,6 +145,8 @@ impl Context {
             main,
             copy_encryption,
             records: Vec::new(),
+            round: Round::default(),
+            notices: Notices::default(),
         })
     }
 

@@ -32,6 +32,8 @@ mod latest;
 mod list;
 mod log;
 mod neighbours;
+mod notices;
+mod notify;
 mod pending;
 mod pin;
 mod record;
@@ -47,6 +49,7 @@ mod restore_text;
 mod retain;
 mod retain_text;
 mod rotate;
+mod round;
 mod settings;
 mod show;
 mod stages;
@@ -142,6 +145,7 @@ pub enum Command {
     Log(log::LogArgs),
     Guard(Box<guard::GuardArgs>),
     Key(key::KeyArgs),
+    Notify(notify::NotifyArgs),
     Config(config::ConfigArgs),
     Completions(completions::CompletionsArgs),
 }
@@ -172,7 +176,9 @@ pub fn main() -> u8 {
         }
     };
     let result = dispatch(&cli.command, &mut context);
-    exit::finish(result, &typed, &mut context.ui)
+    let code = exit::finish(result, &typed, &mut context.ui);
+    notices::send(&mut context);
+    code
 }
 
 /// Parses the command line, and keeps what was typed.
@@ -197,7 +203,7 @@ fn dispatch(command: &Command, context: &mut Context) -> anyhow::Result<Outcome>
     let started = std::time::Instant::now();
     match command {
         // Health reports it as a check.
-        Command::Config(_) | Command::Completions(_) | Command::Health(_) | Command::Key(_) => {}
+        Command::Config(_) | Command::Completions(_) | Command::Health(_) | Command::Key(_) | Command::Notify(_) => {}
         Command::Restore(args) if args.is_undo() => {}
         _ => interrupted::report_all(context),
     }
@@ -212,6 +218,9 @@ fn dispatch(command: &Command, context: &mut Context) -> anyhow::Result<Outcome>
             pending::send(context, pending::WAIT)
         }
         _ => {}
+    }
+    if matches!(command, Command::Backup(args) if !args.is_read_only()) {
+        notices::begin(context);
     }
     let (name, result) = match command {
         Command::Backup(args) => ("backup", backup::run(args, context)),
@@ -230,11 +239,16 @@ fn dispatch(command: &Command, context: &mut Context) -> anyhow::Result<Outcome>
         Command::Cleanup(args) => return cleanup::run(args, context),
         Command::Copy(args) => return copy::run(args, context),
         Command::Restore(args) => return restore::run(args, context),
-        Command::Health(args) => return health::run(args, context),
+        Command::Health(args) => {
+            let result = health::run(args, context);
+            notices::note("health", &result, started, context);
+            return result;
+        }
         Command::List(args) => return list::run(args, context),
         Command::Show(args) => return show::run(args, context),
         Command::Key(args) => return key::run(args, context),
         Command::Store(args) => return store::run(args, context),
+        Command::Notify(args) => return notify::run(args, context),
         Command::Config(args) => return config::run(args, context),
         Command::Log(args) => return log::run(args, context),
         Command::Completions(args) => return completions::run(args, context),
@@ -253,6 +267,9 @@ fn dispatch(command: &Command, context: &mut Context) -> anyhow::Result<Outcome>
         (_, result) => result,
     };
     context.stores.settle(&context.ui);
+    if notices::COMMANDS.contains(&name) {
+        notices::note(name, &result, started, context);
+    }
     log::write(name, &result, started, context);
     result
 }

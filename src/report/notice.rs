@@ -245,6 +245,59 @@ impl Notice {
     }
 }
 
+/// What `notify test` reports.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct NoticeTests {
+    /// The receivers.
+    pub receivers: Vec<NoticeTest>,
+}
+
+/// What one receiver answered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct NoticeTest {
+    /// Its name in the configuration.
+    pub receiver: String,
+    /// How it is reached, without anything secret.
+    pub way: String,
+    /// What was sent.
+    pub notices: Vec<TestedNotice>,
+}
+
+/// A notice that was sent as a test.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TestedNotice {
+    /// What it is about; of a dead man's switch the ping.
+    pub event: String,
+    /// Whether it was delivered.
+    pub delivered: bool,
+    /// How often it was tried.
+    pub tries: u32,
+    /// What the other side answered, or why it was not delivered.
+    pub answer: String,
+}
+
+/// What `log` reports of notices.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct NoticeLog {
+    /// The notices, newest first, once for each receiver.
+    pub notices: Vec<NoticeLogEntry>,
+}
+
+/// A notice and its way to one receiver.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct NoticeLogEntry {
+    /// The receiver.
+    pub receiver: String,
+    /// `sent`, `pending` or `given up`.
+    pub state: String,
+    /// How often it was tried.
+    pub tries: u32,
+    /// What the other side answered last.
+    pub answer: Option<String>,
+    /// The notice.
+    pub notice: Notice,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
