@@ -9,9 +9,8 @@ use chrono_tz::Tz;
 
 use super::encryption;
 use super::invocation::Invocation;
-use super::notices::Notices;
 use super::record::Record;
-use super::round::Round;
+use super::round::{Notices, Round};
 use super::settings::{Configuration, variable};
 use super::store_names::{ALL, MAIN, named};
 use super::stores::{Scene, Stores};

@@ -68,6 +68,7 @@ impl HealthArgs {
 
 pub(super) fn run(args: &HealthArgs, context: &mut Context) -> anyhow::Result<Outcome> {
     match report(args, context).and_then(|report| {
+        context.round.is_silent = args.databases_only;
         context.round.judged(&report);
         print(args, &report, context)
     }) {

@@ -13,11 +13,11 @@ use super::exit::{Outcome, exit_code};
 use super::round::Told;
 use super::stores::state_directory;
 use super::{Context, remedy};
-use crate::config::{Event, Receiver, Way};
+use crate::config::{Event, Receiver};
 use crate::digest::Sha256;
 use crate::failure::is_interruption;
 use crate::notices::decide;
-use crate::notify::{Answer, Job, Message, Ping, deliver};
+use crate::notify::{Answer, Job, Message, Ping, deliver, is_switch};
 use crate::ops::explain::explain;
 use crate::report::notice::{Notice, Safe};
 use crate::workspace::notices::{Delivery, Ledger};
@@ -31,17 +31,6 @@ const START: Duration = Duration::from_secs(5);
 
 /// The commands whose end is told; `health` besides.
 pub(super) const COMMANDS: [&str; 6] = ["backup", "restore", "copy", "verify", "rotate", "cleanup"];
-
-/// What is left to do when a command ended.
-#[derive(Default)]
-pub struct Notices {
-    told: Option<(Told, Option<Ping>)>,
-    /// The id that pairs the pings of this run.
-    run: String,
-    started: Option<JoinHandle<Vec<Answer>>>,
-    /// Whether the application ends, so that there is little time.
-    at_the_end: bool,
-}
 
 /// Tells dead man's switches that a backup begins, without waiting for them.
 pub(super) fn begin(context: &mut Context) {
@@ -70,8 +59,8 @@ pub(super) fn note(command: &str, result: &anyhow::Result<Outcome>, started: Ins
         Err(error) if is_interruption(error) => return,
         Err(error) => exit_code(error, context.ui.signal()),
     };
-    // Somebody who types a wrong command sees it.
-    if code == 2 && context.ui.can_ask() {
+    // Somebody who types a wrong command sees it, and a health check that could not run says nothing about backups.
+    if code == 2 && context.ui.can_ask() || command == "health" && result.is_err() {
         return;
     }
     let failure = result.as_ref().err().map(explain);
@@ -82,7 +71,10 @@ pub(super) fn note(command: &str, result: &anyhow::Result<Outcome>, started: Ins
     notice.at = context.now;
     notice.seconds = started.elapsed().as_secs_f64();
     notice.host = context.host.label.to_string();
-    notice.store = context.settings.store.to_string();
+    // The reader is not in the folder that this started in.
+    let folder = context.settings.store.folder().and_then(|folder| std::path::absolute(folder).ok());
+    notice.store =
+        folder.map_or_else(|| context.settings.store.to_string(), |folder| folder.to_string_lossy().into_owned());
     if !told.trouble.is_empty() && notice.hint.is_none() {
         let next: &[&str] = if told.trouble.contains(&Event::Damage) { &["list"] } else { &["health"] };
         notice.hint = Some(format!("run {}", context.typed.quoted(next)));
@@ -277,11 +269,6 @@ fn receivers(context: &Context) -> impl Iterator<Item = &Receiver> {
 /// Returns the dead man's switches, which are pinged instead.
 fn switches(context: &Context) -> Vec<&Receiver> {
     context.settings.receivers.iter().filter(|receiver| is_switch(receiver)).collect()
-}
-
-/// Returns whether it is a dead man's switch. A ping is never kept: it says that something happened just now.
-pub(super) fn is_switch(receiver: &Receiver) -> bool {
-    matches!(receiver.way, Way::Healthchecks { .. })
 }
 
 /// Returns a random UUID (version 4).

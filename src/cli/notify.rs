@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use super::notices::{is_switch, uuid};
+use super::notices::uuid;
 use super::table::{Column, Table};
 use super::ui::Tone;
 use super::{Context, Outcome};
 use crate::config::{Event, Receiver};
 use crate::failure::Failure;
 use crate::names::Name;
-use crate::notify::{Answer, Job, Message, Ping, deliver};
+use crate::notify::{Answer, Job, Message, Ping, deliver, is_switch};
 use crate::report::notice::{Notice, NoticeTest, NoticeTests, SetNotice, TestedNotice};
 
 /// How long all receivers together may take. Longer than in a run: somebody waits for the answers.

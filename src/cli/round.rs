@@ -1,8 +1,11 @@
 //! What a command did, as it will be told in a notice: commands fill it where they know it.
 
+use std::thread::JoinHandle;
+
 use crate::config::Event;
 use crate::failure::Failure;
 use crate::notices::Ended;
+use crate::notify::{Answer, Ping};
 use crate::report::backup::{Backup, Made};
 use crate::report::copies::Copy;
 use crate::report::health::{Report, State};
@@ -37,6 +40,17 @@ struct Part {
     code: Option<u8>,
     /// The good backup that was made.
     good: Option<Safe>,
+}
+
+/// What is left to do when a command ended.
+#[derive(Default)]
+pub struct Notices {
+    pub(super) told: Option<(Told, Option<Ping>)>,
+    /// The id that pairs the pings of this run.
+    pub(super) run: String,
+    pub(super) started: Option<JoinHandle<Vec<Answer>>>,
+    /// Whether the application ends, so that there is little time.
+    pub(super) at_the_end: bool,
 }
 
 /// What a run leads to.
@@ -90,16 +104,18 @@ impl Round {
         let plain: u64 = made.databases.iter().map(|database| database.bytes).sum();
         // No share of nothing, and none if the archive is larger.
         let saved = (plain > made.bytes).then(|| 1.0 - made.bytes as f64 / plain as f64);
+        // The name, without the store in front of it.
+        let archive = made.archive.rsplit('/').next().unwrap_or(&made.archive).to_owned();
         let notice = SetNotice {
             set: Some(made.set.to_string()),
             outcome: if is_damaged { "damaged" } else { "made" }.into(),
-            archive: Some(made.archive.clone()),
+            archive: Some(archive.clone()),
             bytes: Some(made.bytes),
             saved,
             ..SetNotice::default()
         };
         // A backup is read back before it counts.
-        let good = Safe { archive: made.archive.clone(), at: made.created_at, verified_at: Some(made.created_at) };
+        let good = Safe { archive, at: made.created_at, verified_at: Some(made.created_at) };
         let code = is_damaged.then_some(DAMAGED);
         self.parts.push(Part { notice, code, good: Some(good).filter(|_| !is_damaged) });
     }

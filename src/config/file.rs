@@ -11,8 +11,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::copies::FileCopy;
-use super::notify::Event;
-use super::notify_tables::FileReceiver;
+use super::notify::{Event, FileReceiver};
 use super::value::{not, parsed};
 use super::variables::expand;
 use super::{Key, Origin, Problem, Settings, ShrinkWatch, Value};

@@ -2,6 +2,7 @@
 //!
 //! A value that grants access is a [`Secret`]: it is read when a notice is sent, and never printed, by `Debug` neither.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -347,6 +348,20 @@ fn decoded(text: &str) -> Option<String> {
         }
     }
     String::from_utf8(bytes).ok().filter(|text| !text.chars().any(char::is_control))
+}
+
+/// One table of the file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct FileReceiver {
+    pub(super) name: Name,
+    pub(super) line: usize,
+    pub(super) on: Option<Vec<Event>>,
+    pub(super) detail: Detail,
+    pub(super) priority: Option<u8>,
+    /// Texts and their lines.
+    pub(super) texts: BTreeMap<String, (String, usize)>,
+    /// Lists and their lines.
+    pub(super) lists: BTreeMap<String, (Vec<String>, usize)>,
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 use super::file::{Reader, in_order, kind, scalar, shown, unknown};
-use super::notify::{Detail, Event, Hidden, MailServer, Receiver, Secret, Way, check_address};
+use super::notify::{Detail, Event, FileReceiver, Hidden, MailServer, Receiver, Secret, Way, check_address};
 use super::value::not;
 use super::variables::expand;
 use super::{Expanded, Layers, Origin, Problem, Value};
@@ -52,20 +52,6 @@ const KEYS: [&str; 24] = [
     "to",
     "from",
 ];
-
-/// One table of the file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct FileReceiver {
-    pub(super) name: Name,
-    line: usize,
-    on: Option<Vec<Event>>,
-    detail: Detail,
-    priority: Option<u8>,
-    /// Texts and their lines.
-    texts: BTreeMap<String, (String, usize)>,
-    /// Lists and their lines.
-    lists: BTreeMap<String, (Vec<String>, usize)>,
-}
 
 impl FileReceiver {
     fn has(&self, key: &str) -> bool {
@@ -209,10 +195,6 @@ impl FileReceiver {
         if way == "smtp" && !self.has("to") {
             return Err((None, "names no recipient: set to".into()));
         }
-        if !cfg!(feature = "remote") && way != "command" {
-            let message = "this heirloom was built without remote stores and without TLS: use command, or a full build";
-            return Err((self.source_of(way), message.into()));
-        }
         Ok(())
     }
 }
@@ -334,6 +316,11 @@ impl Layers<'_> {
         } else {
             Way::Command(read.lists.get("command").map(|(words, _)| words.clone()).unwrap_or_default())
         };
+        if !cfg!(feature = "remote") && !matches!(way, Way::Command(_)) {
+            let message = "this heirloom was built without remote stores and without TLS";
+            let remedy = Some("use command, or an heirloom with the feature remote".into());
+            return Err(Problem { remedy, ..problem(Some(way.key()), message.into()) });
+        }
         let on = read.on.as_ref().or(file.notify_on.as_ref()).cloned().unwrap_or_else(|| Event::USUAL.to_vec());
         let receiver = Receiver { name: read.name.clone(), on, detail: read.detail, way };
         Ok((receiver, file.origin(read.line, used)))
@@ -352,7 +339,6 @@ mod tests {
     }
 
     #[test]
-    #[cfg(feature = "remote")]
     fn every_mistake_in_a_receiver_is_named_with_its_line() {
         for (text, found) in [
             ("[notify]\non = ['failed']", "h.toml:2: notify.on: must be of \"failure\""),

@@ -102,10 +102,11 @@ impl Refused {
 pub fn deliver(jobs: Vec<Job>, limit: Duration, now: DateTime<Utc>) -> Vec<Answer> {
     let deadline = Instant::now() + limit;
     let (sender, answers) = channel();
-    let mut left: Vec<(String, String)> = Vec::new();
+    let mut left: Vec<(String, String, Option<Ping>)> = Vec::new();
     for job in jobs {
         let name = job.receiver.name.to_string();
-        left.extend(job.messages.iter().map(|message| (name.clone(), message.notice.id.clone())));
+        let pinged = |message: &Message| is_switch(&job.receiver).then_some(message.ping);
+        left.extend(job.messages.iter().map(|message| (name.clone(), message.notice.id.clone(), pinged(message))));
         let sender = sender.clone();
         // Ends with the process if it hangs.
         thread::spawn(move || {
@@ -126,7 +127,7 @@ pub fn deliver(jobs: Vec<Job>, limit: Duration, now: DateTime<Utc>) -> Vec<Answe
         let rest = (deadline + PAUSE).saturating_duration_since(Instant::now());
         match answers.recv_timeout(rest) {
             Ok(answer) => {
-                if let Some(at) = left.iter().position(|one| *one == (answer.receiver.clone(), answer.notice.clone())) {
+                if let Some(at) = left.iter().position(|one| one.0 == answer.receiver && one.1 == answer.notice) {
                     left.remove(at);
                 }
                 found.push(answer);
@@ -134,15 +135,20 @@ pub fn deliver(jobs: Vec<Job>, limit: Duration, now: DateTime<Utc>) -> Vec<Answe
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
         }
     }
-    let slow = |(receiver, notice): (String, String)| {
+    let slow = |(receiver, notice, ping): (String, String, Option<Ping>)| {
         let after_failure = found.iter().any(|answer| answer.receiver == receiver && answer.result.is_err());
         let why = if after_failure { "an earlier one was not delivered" } else { "no answer in time" };
         let tries = u32::from(!after_failure);
-        Answer { receiver, notice, ping: None, tries, result: Err(why.to_owned()) }
+        Answer { receiver, notice, ping, tries, result: Err(why.to_owned()) }
     };
     let lacking: Vec<Answer> = left.into_iter().map(slow).collect();
     found.extend(lacking);
     found
+}
+
+/// Returns whether it is a dead man's switch. A ping is never kept: it says that something happened just now.
+pub fn is_switch(receiver: &Receiver) -> bool {
+    matches!(receiver.way, Way::Healthchecks { .. })
 }
 
 /// Sends one message, with further tries where that can help.
@@ -150,7 +156,7 @@ fn send(receiver: &Receiver, message: &Message, deadline: Instant, now: DateTime
     let answer = |tries, result| Answer {
         receiver: receiver.name.to_string(),
         notice: message.notice.id.clone(),
-        ping: matches!(receiver.way, Way::Healthchecks { .. }).then_some(message.ping),
+        ping: is_switch(receiver).then_some(message.ping),
         tries,
         result,
     };

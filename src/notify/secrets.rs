@@ -15,6 +15,8 @@ const MAX_BYTES: u64 = 64 << 10;
 const LIMIT: Duration = Duration::from_secs(5);
 /// A shorter text is not taken out of answers: it would not be a secret, and its removal would spoil them.
 const SHORTEST: usize = 4;
+/// A part of a path that has this length is a secret, even if it looks like a word.
+const LONG: usize = 16;
 
 /// The secrets of one receiver, with the key of each.
 pub(super) struct Secrets(Vec<(&'static str, Hidden)>);
@@ -41,15 +43,16 @@ impl Secrets {
         self.0.iter().find(|(known, _)| *known == key).map(|(_, value)| value.reveal())
     }
 
-    /// Returns a text without them. An address counts from its path on: its server is no secret.
+    /// Returns a text without them. An address counts from its path on: its server is no secret, nor is a plain word
+    /// of its path.
     pub(super) fn removed_from(&self, text: &str) -> String {
+        let is_word = |part: &&str| part.len() < LONG && part.chars().all(|char| char.is_ascii_lowercase());
         let mut text = text.to_owned();
         for (_, value) in &self.0 {
             let value = value.reveal();
-            let rest =
-                value.split_once("://").map_or(value, |(_, rest)| rest.split_once('/').map_or("", |(_, rest)| rest));
-            let parts = [value, rest].into_iter().chain(rest.split('/'));
-            for part in parts.filter(|part| part.len() >= SHORTEST) {
+            let path = value.split_once("://").map(|(_, rest)| rest.split_once('/').map_or("", |(_, path)| path));
+            let parts = path.unwrap_or_default().split('/').filter(|part| !is_word(part));
+            for part in [value].into_iter().chain(path).chain(parts).filter(|part| part.len() >= SHORTEST) {
                 text = text.replace(part, "…");
             }
         }
@@ -101,5 +104,6 @@ mod tests {
         ]);
         let text = secrets.removed_from("https://hooks.example/services/T0/hunter2: no tk_secret; /T0/hunter2");
         assert_eq!(text, "…: no …; /T0/…");
+        assert_eq!(secrets.removed_from("services"), "services");
     }
 }

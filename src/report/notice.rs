@@ -7,7 +7,6 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Detail, Event};
-use crate::metadata::rfc3339;
 use crate::names::printable;
 use crate::text::{age, bytes, count, span, took};
 
@@ -160,7 +159,7 @@ impl Notice {
     /// Returns it as lines of text.
     pub fn text(&self, detail: Detail) -> String {
         if detail == Detail::Short {
-            return format!("{}\n", rfc3339(self.at));
+            return format!("{}\n", when(self.at));
         }
         let mut text = String::new();
         let mut line = |line: String| {
@@ -173,7 +172,7 @@ impl Notice {
             "{} on {} at {}, {}",
             self.command,
             self.host,
-            rfc3339(self.at),
+            when(self.at),
             took(Duration::try_from_secs_f64(self.seconds).unwrap_or_default())
         ));
         if let Some(error) = &self.error {
@@ -188,8 +187,8 @@ impl Notice {
         if let Some(since) = self.since {
             let lasted = span(self.at - since);
             line(match self.event() {
-                "recovery" => format!("it had failed since {} ({lasted})", rfc3339(since)),
-                _ => format!("fails since {} ({lasted})", rfc3339(since)),
+                "recovery" => format!("it had failed since {} ({lasted})", when(since)),
+                _ => format!("fails since {} ({lasted})", when(since)),
             });
         }
         line(format!("store: {}", self.store));
@@ -236,13 +235,18 @@ impl Notice {
     pub fn json(&self, detail: Detail) -> String {
         let envelope = Envelope {
             kind: format!("heirloom.{}.{}", self.command, self.event()),
-            timestamp: rfc3339(self.at),
+            timestamp: when(self.at),
             title: self.title(detail),
             text: self.text(detail),
             data: Some(self).filter(|_| detail == Detail::Full),
         };
         serde_json::to_string(&envelope).unwrap_or_default()
     }
+}
+
+/// Writes a time to the second.
+fn when(at: DateTime<Utc>) -> String {
+    at.format("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
 /// What `notify test` reports.

@@ -25,14 +25,16 @@ fn layer(module: &str) -> Layer {
 }
 
 /// External crates and modules, and the top modules that may name them.
-const CONFINED: [(&str, &[&str]); 19] = [
+const CONFINED: [(&str, &[&str]); 21] = [
     ("age", &["archive"]),
     ("age_core", &["archive"]),
     ("axum", &["server"]),
     ("clap", &["cli", "main"]),
     ("clap_complete", &["cli"]),
     ("flate2", &["archive"]),
+    ("hmac", &["notify"]),
     ("indicatif", &["cli"]),
+    ("lettre", &["notify"]),
     ("libdeflater", &["archive"]),
     ("opendal", &["store"]),
     ("reqwest", &["net", "notify", "store"]),
