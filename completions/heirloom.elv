@@ -50,6 +50,7 @@ set edit:completion:arg-completer[heirloom] = {|@words|
             cand log 'Show the activity log'
             cand guard 'Run a command, and roll the databases back if it fails'
             cand key 'Create a key for encrypted archives, or try the keys of this host'
+            cand notify 'Test the receivers of notices'
             cand config 'Create, show or check the configuration'
             cand completions 'Print the completion script of a shell'
         }
@@ -382,6 +383,7 @@ set edit:completion:arg-completer[heirloom] = {|@words|
             cand --color 'Colour the output'
             cand --progress 'Show a progress bar on stderr'
             cand --failed 'Only entries that failed or found problems'
+            cand --notices 'What was sent to the receivers of notices instead, and what waits to be sent'
             cand --json 'Print one JSON document on stdout, errors as JSON on stderr'
             cand -q 'Print errors only'
             cand --quiet 'Print errors only'
@@ -450,6 +452,37 @@ set edit:completion:arg-completer[heirloom] = {|@words|
             cand --help 'Print help (see more with ''--help'')'
         }
         &'heirloom;key;check'= {
+            cand --config 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]'
+            cand --dir 'The folder with the archives, or the URL of a remote store, such as s3://BUCKET/PREFIX or connect: [env: HEIRLOOM_DIR, BACKUP_DIR]'
+            cand --store 'Use this store of the configuration alone: the name of a copy, main, or, to list and verify, all'
+            cand --identity 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]'
+            cand --color 'Colour the output'
+            cand --progress 'Show a progress bar on stderr'
+            cand --json 'Print one JSON document on stdout, errors as JSON on stderr'
+            cand -q 'Print errors only'
+            cand --quiet 'Print errors only'
+            cand -v 'Print more detail'
+            cand --verbose 'Print more detail'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'heirloom;notify'= {
+            cand --config 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]'
+            cand --dir 'The folder with the archives, or the URL of a remote store, such as s3://BUCKET/PREFIX or connect: [env: HEIRLOOM_DIR, BACKUP_DIR]'
+            cand --store 'Use this store of the configuration alone: the name of a copy, main, or, to list and verify, all'
+            cand --identity 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]'
+            cand --color 'Colour the output'
+            cand --progress 'Show a progress bar on stderr'
+            cand --json 'Print one JSON document on stdout, errors as JSON on stderr'
+            cand -q 'Print errors only'
+            cand --quiet 'Print errors only'
+            cand -v 'Print more detail'
+            cand --verbose 'Print more detail'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+            cand test 'Send a notice of each kind that a receiver gets, and print what the other side answered'
+        }
+        &'heirloom;notify;test'= {
             cand --config 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]'
             cand --dir 'The folder with the archives, or the URL of a remote store, such as s3://BUCKET/PREFIX or connect: [env: HEIRLOOM_DIR, BACKUP_DIR]'
             cand --store 'Use this store of the configuration alone: the name of a copy, main, or, to list and verify, all'

@@ -18,7 +18,7 @@ const WIDTHS: [u16; 3] = [60, 80, 120];
 type Case = (&'static str, fn(&mut World), &'static [&'static str]);
 
 /// Commands whose text is pinned.
-const TEXTS: [Case; 39] = [
+const TEXTS: [Case; 41] = [
     ("text-accept", one_shrunk, &["accept", "latest"]),
     ("text-backup", one_database, &["backup", "app.db", "--note", "before the update"]),
     ("text-backup-verbose", one_database, &["backup", "app.db", "--verbose"]),
@@ -44,6 +44,8 @@ const TEXTS: [Case; 39] = [
     ("text-list", three_backups, &["list"]),
     ("text-list-several", several_sets, &["list"]),
     ("text-log", three_backups, &["log"]),
+    ("text-log-notices", one_receiver, &["log", "--notices", "--config", "h.toml"]),
+    ("text-notify-test", one_receiver, &["notify", "test", "--config", "h.toml"]),
     ("text-pin", one_backup, &["pin", "latest"]),
     ("text-restore", one_loss, &["restore", "latest"]),
     ("text-restore-plan", one_loss, &["restore", "latest", "--dry-run"]),
@@ -61,7 +63,7 @@ const TEXTS: [Case; 39] = [
 ];
 
 /// Commands whose document is pinned.
-const DOCUMENTS: [Case; 25] = [
+const DOCUMENTS: [Case; 26] = [
     ("accept", one_shrunk, &["accept", "latest"]),
     ("backup", one_database, &["backup", "app.db", "--note", "before the update"]),
     ("backup-skipped", one_backup, &["backup", "app.db", "--if-older-than", "20h"]),
@@ -78,6 +80,7 @@ const DOCUMENTS: [Case; 25] = [
     ("key-check", one_encrypted, &["key", "check", "--identity", "key.txt"]),
     ("list", three_backups, &["list"]),
     ("log", three_backups, &["log"]),
+    ("notify-test", one_receiver, &["notify", "test", "--config", "h.toml"]),
     ("pin", one_backup, &["pin", "latest"]),
     ("restore", one_backup, &["restore", "latest", "--force"]),
     ("restore-plan", one_backup, &["restore", "latest", "--dry-run"]),
@@ -96,6 +99,16 @@ fn one_database(world: &mut World) {
 fn one_backup(world: &mut World) {
     one_database(world);
     world.heirloom(["backup", "app.db"]).success();
+    world.at("2026-03-01T05:00:00Z");
+}
+
+/// One notice that was sent, and one that was not.
+fn one_receiver(world: &mut World) {
+    one_database(world);
+    let receivers = "[notify]\non = 'success'\n[notify.good]\ncommand = ['true']\n[notify.bad]\ncommand = ['false']\n";
+    let text = format!("[sets.app.databases]\nmain = 'app.db'\n[store]\ndir = 'backups'\n{receivers}");
+    std::fs::write(world.path("h.toml"), text).unwrap();
+    world.heirloom(["backup", "--config", "h.toml"]).success();
     world.at("2026-03-01T05:00:00Z");
 }
 
