@@ -174,6 +174,25 @@ fn a_receiver_that_fails_changes_no_exit_code_and_gets_it_later() {
     assert_eq!(got(&world)[1]["title"], "Test: heirloom on here: backup of app done");
 }
 
+#[test]
+fn a_run_that_is_killed_while_it_sends_loses_no_notice() {
+    let mut world = world("");
+    let started = world.path("started");
+    let slow =
+        format!("[notify.script]\non = 'success'\ncommand = ['sh', '-c', 'touch {}; sleep 4']\n", started.display());
+    configure(&world, &slow);
+    let mut running = world.command(["backup", "--config", "h.toml"]).spawn().unwrap();
+    while !started.exists() {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    running.kill().unwrap();
+    running.wait().unwrap();
+    assert_eq!(world.archives().len(), 1, "the data is safe before anything is sent");
+    configure(&world, &format!("[notify.script]\non = 'success'\n{}", script(&world)));
+    run(world.at("2026-03-01T03:02:00Z"), &["verify"]).success();
+    assert_eq!(titles(&got(&world)), ["heirloom on here: backup of app done"]);
+}
+
 #[cfg(feature = "remote")]
 mod over_the_network {
     use super::*;
